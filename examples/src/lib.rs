@@ -1,0 +1,1 @@
+//! An event-sourced inventory in a cluster.

@@ -1,0 +1,1 @@
+//! The tests of simmach stand in `tests/`; this crate is empty.
