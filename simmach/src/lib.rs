@@ -1,1 +1,4 @@
 //! A test harness for distributed systems.
+
+#[cfg(feature = "sim")]
+mod engine;

@@ -1,0 +1,79 @@
+//! Virtual time: nanoseconds since the run began.
+//!
+//! Models one clock for the whole cluster. It moves when nothing is ready, to the next event; and by a little under a
+//! loop that does nothing but read it, so that code which spins until a time comes goes on. Clocks that differ from
+//! machine to machine are not modelled.
+
+use std::cell::Cell;
+
+/// Readings in one poll that cost nothing.
+const FREE_READINGS: u32 = 1_000;
+/// What each further reading in the same poll costs, in nanoseconds.
+const READING_COST: u64 = 1_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    now: Cell<u64>,
+    readings: Cell<u32>,
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// The user's reading: counted, and past the free ones each adds a microsecond.
+    pub(crate) fn read(&self) -> u64 {
+        let readings = self.readings.get();
+        if readings < FREE_READINGS {
+            self.readings.set(readings + 1);
+        } else {
+            self.now.set(self.now.get().saturating_add(READING_COST));
+        }
+        self.now.get()
+    }
+
+    /// A new poll begins.
+    pub(crate) fn rest(&self) {
+        self.readings.set(0);
+    }
+
+    /// Moves to `at`; says whether that was a jump. A clock that a spinning loop pushed past `at` stays.
+    pub(crate) fn advance(&self, at: u64) -> bool {
+        let jumped = at > self.now.get();
+        if jumped {
+            self.now.set(at);
+        }
+        jumped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `while now() < deadline {}` must end: it would hang a run in which only events move time.
+    #[test]
+    fn a_loop_that_spins_on_the_clock_goes_on() {
+        let clock = Clock::default();
+        let mut readings = 0;
+        while clock.read() < 5_000 {
+            readings += 1;
+        }
+        assert_eq!(readings, 1_004);
+        clock.rest();
+        assert_eq!(
+            clock.read(),
+            5_000,
+            "after a rest the first readings are free again"
+        );
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let clock = Clock::default();
+        assert!(clock.advance(10));
+        assert!(!clock.advance(5));
+        assert_eq!(clock.now(), 10);
+    }
+}

@@ -1,0 +1,143 @@
+//! The loop of a run: poll what is ready, then let time jump to the next event, until there is a verdict.
+
+use super::context::Engine;
+use super::ids::Scope;
+use super::timers::Action;
+use super::trace::TraceKind;
+use super::verdict::{Failure, FailureKind, Verdict};
+use super::waits::Wait;
+
+/// When a run is ended from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Virtual nanoseconds.
+    pub(crate) time: u64,
+    /// Polls and events.
+    pub(crate) steps: u64,
+    /// Virtual nanoseconds without progress.
+    pub(crate) stall: u64,
+}
+
+impl Engine {
+    /// Runs to a verdict.
+    pub(crate) fn drive(&self, limits: &Limits) -> Verdict {
+        loop {
+            if let Some(verdict) = self.take_verdict() {
+                self.trace(TraceKind::End, self.counters.steps.get(), 0, &[]);
+                return verdict;
+            }
+            if self.counters.steps.get() >= limits.steps {
+                self.cannot_go_on(
+                    FailureKind::StepLimit,
+                    format!("the run took {} steps, its limit", limits.steps),
+                );
+            } else if self.turn() {
+                self.step();
+            } else {
+                self.next_event(limits);
+            }
+        }
+    }
+
+    /// Polls until nothing is ready, without letting time pass: for the start of a run.
+    pub(crate) fn run_ready(&self) {
+        while !self.has_ended() && self.turn() {
+            self.step();
+        }
+    }
+
+    /// Jumps to the next event and fires all that are due then, before any task they wake is polled.
+    fn next_event(&self, limits: &Limits) {
+        let Some(at) = self.timers.borrow().next_at() else {
+            return self.cannot_go_on(
+                FailureKind::Deadlock,
+                "nothing is left that could happen: every task waits for another".to_owned(),
+            );
+        };
+        if at > limits.time {
+            self.clock.advance(limits.time);
+            let limit = std::time::Duration::from_nanos(limits.time);
+            return self.cannot_go_on(
+                FailureKind::TimeLimit,
+                format!("the run is not over after {limit:?}, its limit of virtual time"),
+            );
+        }
+        if self.is_stalled(at, limits.stall) {
+            let limit = std::time::Duration::from_nanos(limits.stall);
+            return self.cannot_go_on(
+                FailureKind::Stall,
+                format!("no progress for {limit:?} of virtual time"),
+            );
+        }
+        if self.clock.advance(at) {
+            self.counters.jumps.set(self.counters.jumps.get() + 1);
+        }
+        let before = self.timers.borrow().armed();
+        let now = self.clock.now();
+        loop {
+            let due = self.timers.borrow_mut().pop_due_before(now, before);
+            match due {
+                Some(action) => self.fire(action),
+                None => break,
+            }
+        }
+    }
+
+    fn fire(&self, action: Action) {
+        self.step();
+        self.set_scope(Scope::HARNESS);
+        match action {
+            Action::Wake(waker) => waker.wake(),
+            Action::Call(call, a, b) => call(a, b),
+        }
+    }
+
+    fn step(&self) {
+        self.counters.steps.set(self.counters.steps.get() + 1);
+    }
+
+    /// A body that sleeps longer than the limit on purpose is no stall.
+    fn is_stalled(&self, at: u64, limit: u64) -> bool {
+        if at.saturating_sub(self.counters.progress_at.get()) <= limit {
+            return false;
+        }
+        match self.body().and_then(|body| self.wait_of(body)) {
+            Some(Wait::Sleep { since, until }) => until.saturating_sub(since) < limit,
+            Some(Wait::Nothing | Wait::Named(_) | Wait::Peer(..)) | None => true,
+        }
+    }
+
+    fn cannot_go_on(&self, kind: FailureKind, message: String) {
+        let mut failure = Failure::new(kind, message);
+        failure.at = self.clock.now();
+        failure.waiting = self.who_waits();
+        self.end(Verdict::Failed(failure));
+    }
+
+    fn who_waits(&self) -> Vec<String> {
+        let mut waiting: Vec<_> = self
+            .tasks()
+            .into_iter()
+            .map(|task| {
+                let machine = self
+                    .name(task.machine)
+                    .unwrap_or_else(|| "the harness".to_owned());
+                let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
+                let waits = if task.ready {
+                    "is ready to run".to_owned()
+                } else {
+                    format!("waits for {}", task.waits)
+                };
+                format!("{machine}: the task of {file}:{line} {waits}")
+            })
+            .collect();
+        waiting.sort();
+        let foreign = self.shared.foreign_wakes();
+        if foreign > 0 {
+            waiting.push(format!(
+                "{foreign} wakes came from other threads and were dropped: a real thread can't wake a task of a run"
+            ));
+        }
+        waiting
+    }
+}

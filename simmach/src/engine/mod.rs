@@ -1,0 +1,145 @@
+//! The engine: tasks, virtual time, draws and the trace of one run on one thread.
+//!
+//! Below every other layer. It knows nothing of networks, disks or machines but their numbers. What the layers above
+//! need of the run on this thread they reach by the functions here; outside a run these do nothing, and say so by what
+//! they return.
+
+pub(crate) mod clock;
+pub(crate) mod context;
+pub(crate) mod draws;
+pub(crate) mod drive;
+pub(crate) mod effects;
+pub(crate) mod executor;
+pub(crate) mod ids;
+pub(crate) mod log;
+pub(crate) mod overlay;
+pub(crate) mod panics;
+pub(crate) mod scheduler;
+pub(crate) mod timers;
+pub(crate) mod trace;
+pub(crate) mod verdict;
+pub(crate) mod waits;
+
+use std::task::Waker;
+
+pub(crate) use context::{Engine, Slot};
+pub(crate) use draws::{Family, mix, mix_text};
+pub(crate) use effects::Effect;
+pub(crate) use ids::{MachineId, ProcessId, RunId, Scope};
+pub(crate) use timers::{Action, TimerKey};
+pub(crate) use trace::TraceKind;
+pub(crate) use waits::Wait;
+
+use context::try_with;
+use verdict::Verdict;
+
+/// What an operation answers that is used outside a run, or by the destructor of a dead process.
+pub(crate) const OUTSIDE: &str =
+    "simmach: used outside the run it belongs to, or by a process that is dead";
+
+/// This thread's run.
+pub(crate) fn run_id() -> Option<RunId> {
+    try_with(|engine| engine.run)
+}
+
+/// Whose code runs now; `None` outside a run.
+pub(crate) fn scope() -> Option<Scope> {
+    try_with(Engine::scope)
+}
+
+/// Whose code runs now, if it may touch the run: `None` outside one and for a dead process's destructors.
+pub(crate) fn live_scope() -> Option<Scope> {
+    scope().filter(|scope| scope.alive)
+}
+
+/// Virtual nanoseconds since the run began; 0 outside.
+pub(crate) fn now() -> u64 {
+    try_with(|engine| engine.clock.now()).unwrap_or(0)
+}
+
+/// Puts an action into the future; `None` outside a run. What is due already fires at once, after what is ready.
+pub(crate) fn try_arm(at: u64, action: Action) -> Option<TimerKey> {
+    try_with(|engine| engine.timers.borrow_mut().arm(at, action))
+}
+
+/// As [`try_arm`], for the layers' own code, which runs inside a run only.
+pub(crate) fn arm(at: u64, action: Action) -> TimerKey {
+    try_arm(at, action).expect("a layer arms its timers inside a run")
+}
+
+/// Takes an action out of the future; a key whose timer is gone does nothing.
+pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
+    try_with(|engine| engine.timers.borrow_mut().cancel(key)).flatten()
+}
+
+/// Gives a timer another waker to wake; false if it is gone.
+pub(crate) fn rewake(key: TimerKey, waker: Waker) -> bool {
+    try_with(|engine| engine.timers.borrow_mut().replace_waker(key, waker))
+        .flatten()
+        .is_some()
+}
+
+/// Tells what the running task is about to wait for.
+pub(crate) fn waits(wait: Wait) {
+    try_with(|engine| engine.waits(wait));
+}
+
+/// Something happened that a stalled run would lack.
+pub(crate) fn progress() {
+    try_with(Engine::progress);
+}
+
+/// Counts something that took effect.
+pub(crate) fn effect(effect: Effect, n: u64) {
+    try_with(|engine| engine.effect(effect, n));
+}
+
+/// Counts a fault that took effect, and keeps a line about it.
+pub(crate) fn fault(effect: Effect, machine: Option<MachineId>, text: impl FnOnce() -> String) {
+    try_with(|engine| {
+        let text = text();
+        log::say(
+            log::Level::Fault,
+            machine.unwrap_or(Scope::HARNESS.machine),
+            || text.clone(),
+        );
+        engine.fault(effect, machine, text);
+    });
+}
+
+/// Adds an event to the trace.
+pub(crate) fn trace(kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
+    try_with(|engine| engine.trace(kind, a, b, bytes));
+}
+
+/// Ends the run as broken: the machine it runs on, not the program, is at fault.
+pub(crate) fn infrastructure(message: String) {
+    try_with(|engine| engine.end(Verdict::Broken(message)));
+}
+
+/// The raw word of a draw; `None` is calm, as all is for a dead process and outside a run.
+pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
+    try_with(|engine| {
+        if engine.scope().alive {
+            engine.draws.word(family, a, b, c)
+        } else {
+            None
+        }
+    })
+    .flatten()
+}
+
+/// True with probability `p`; calm is false.
+pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
+    p > 0.0 && draws::chance_of(word(family, a, b, c), p)
+}
+
+/// In `[0, 1)`; calm is one half, the median.
+pub(crate) fn unit(family: Family, a: u64, b: u64, c: u64) -> f64 {
+    draws::unit_of(word(family, a, b, c))
+}
+
+/// In `0..n`; calm is 0.
+pub(crate) fn below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
+    draws::below_of(word(family, a, b, c), n)
+}

@@ -1,0 +1,72 @@
+//! Panics inside a run: recorded with their place, not printed.
+//!
+//! One hook a process, put in front of whatever hook there was. Outside a run the other one is called.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, Location};
+use std::sync::Once;
+
+use super::context;
+
+thread_local! {
+    static LAST: RefCell<Option<Note>> = const { RefCell::new(None) };
+}
+
+/// A panic: what it said and where.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Note {
+    pub(crate) message: String,
+    pub(crate) place: Option<String>,
+}
+
+/// Puts the hook in place, once a process.
+pub(crate) fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let outside = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if context::try_with(|_| ()).is_none() {
+                outside(info);
+                return;
+            }
+            let note = Note {
+                message: text(info.payload()),
+                place: info.location().map(place_of),
+            };
+            let _ = LAST.try_with(|last| last.replace(Some(note)));
+        }));
+    });
+}
+
+/// What the hook recorded of a panic that was caught.
+pub(crate) fn note(payload: Box<dyn Any + Send>) -> Note {
+    let recorded = LAST.try_with(RefCell::take).ok().flatten();
+    // `resume_unwind` calls no hook: then the payload is all there is.
+    let message = text(payload.as_ref());
+    match recorded {
+        Some(note) if note.message == message => note,
+        _ => Note {
+            message,
+            place: None,
+        },
+    }
+}
+
+/// `file:line:column`, the file relative to its crate where that can be told.
+pub(crate) fn place_of(location: &Location<'_>) -> String {
+    format!(
+        "{}:{}:{}",
+        location.file(),
+        location.line(),
+        location.column()
+    )
+}
+
+fn text(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic whose payload is no text".to_owned())
+}

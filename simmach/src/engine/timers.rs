@@ -1,0 +1,269 @@
+//! What happens later: a queue of actions ordered by (time, sequence), from which any can be taken out again.
+//!
+//! A 4-ary heap of small keys; the actions lie in a slab that knows each one's place in the heap, so that a cancelled
+//! timer leaves nothing behind. First in, first out among equals.
+
+use std::task::Waker;
+
+/// What a timer does.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Wakes a task.
+    Wake(Waker),
+    /// Calls a layer below the user's code, with two words of its own: no allocation, no import upwards.
+    Call(fn(u64, u64), u64, u64),
+}
+
+/// Names a timer; harmless once that timer is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerKey {
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: Vec<Node>,
+    slots: Vec<Entry>,
+    free: Vec<u32>,
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    at: u64,
+    sequence: u64,
+    slot: u32,
+}
+
+impl Node {
+    fn before(&self, other: &Self) -> bool {
+        (self.at, self.sequence) < (other.at, other.sequence)
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    place: u32,
+    action: Option<Action>,
+}
+
+const ARITY: usize = 4;
+
+impl Timers {
+    pub(crate) fn arm(&mut self, at: u64, action: Action) -> TimerKey {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(Entry {
+                    generation: 0,
+                    place: 0,
+                    action: None,
+                });
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.slots[slot as usize].action = Some(action);
+        self.heap.push(Node { at, sequence, slot });
+        self.sift_up(self.heap.len() - 1);
+        TimerKey {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        }
+    }
+
+    /// Takes a timer out; `None` if it fired or was cancelled before.
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Action> {
+        let entry = self.slots.get(key.slot as usize)?;
+        if entry.generation != key.generation || entry.action.is_none() {
+            return None;
+        }
+        Some(self.remove(entry.place as usize).1)
+    }
+
+    /// Puts another waker in the place of the one a timer holds; the old one comes back, to be dropped outside.
+    pub(crate) fn replace_waker(&mut self, key: TimerKey, waker: Waker) -> Option<Action> {
+        let entry = self.slots.get_mut(key.slot as usize)?;
+        if entry.generation != key.generation || entry.action.is_none() {
+            return None;
+        }
+        entry.action.replace(Action::Wake(waker))
+    }
+
+    /// When the next timer fires.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.heap.first().map(|node| node.at)
+    }
+
+    /// The next action, if it is due at `now` or before.
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<(u64, Action)> {
+        if self.heap.first()?.at > now {
+            return None;
+        }
+        Some(self.remove(0))
+    }
+
+    /// How many sequence numbers were given out: a timer armed from here on has a higher one.
+    pub(crate) fn armed(&self) -> u64 {
+        self.sequence
+    }
+
+    /// As [`Timers::pop_due`], but leaves what was armed after `before` was read from [`Timers::armed`].
+    pub(crate) fn pop_due_before(&mut self, now: u64, before: u64) -> Option<Action> {
+        let first = self.heap.first()?;
+        if first.at > now || first.sequence >= before {
+            return None;
+        }
+        Some(self.remove(0).1)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Everything, for the end of a run: returned so that wakers are dropped outside.
+    pub(crate) fn drain(&mut self) -> Vec<Action> {
+        self.heap.clear();
+        self.free.clear();
+        std::mem::take(&mut self.slots)
+            .into_iter()
+            .filter_map(|entry| entry.action)
+            .collect()
+    }
+
+    fn remove(&mut self, place: usize) -> (u64, Action) {
+        let node = self.heap.swap_remove(place);
+        if place < self.heap.len() {
+            self.slots[self.heap[place].slot as usize].place = place as u32;
+            self.sift_down(place);
+            self.sift_up(place);
+        }
+        let entry = &mut self.slots[node.slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        let action = entry
+            .action
+            .take()
+            .expect("a timer in the heap has its action");
+        self.free.push(node.slot);
+        (node.at, action)
+    }
+
+    fn sift_up(&mut self, mut place: usize) {
+        let node = self.heap[place];
+        while place > 0 {
+            let parent = (place - 1) / ARITY;
+            if !node.before(&self.heap[parent]) {
+                break;
+            }
+            self.put(place, self.heap[parent]);
+            place = parent;
+        }
+        self.put(place, node);
+    }
+
+    fn sift_down(&mut self, mut place: usize) {
+        let node = self.heap[place];
+        loop {
+            let first = place * ARITY + 1;
+            let children = first..(first + ARITY).min(self.heap.len());
+            let Some(least) = children.reduce(|a, b| {
+                if self.heap[b].before(&self.heap[a]) {
+                    b
+                } else {
+                    a
+                }
+            }) else {
+                break;
+            };
+            if !self.heap[least].before(&node) {
+                break;
+            }
+            self.put(place, self.heap[least]);
+            place = least;
+        }
+        self.put(place, node);
+    }
+
+    fn put(&mut self, place: usize, node: Node) {
+        self.heap[place] = node;
+        self.slots[node.slot as usize].place = place as u32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nothing(_: u64, _: u64) {}
+
+    fn word(action: Action) -> u64 {
+        match action {
+            Action::Call(_, word, _) => word,
+            Action::Wake(_) => unreachable!("these tests arm calls only"),
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Arm(u64),
+        Cancel(usize),
+        Pop(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => (0..50u64).prop_map(Op::Arm),
+            1 => (0..40usize).prop_map(Op::Cancel),
+            2 => (0..60u64).prop_map(Op::Pop),
+        ]
+    }
+
+    proptest! {
+        /// The heap against the plainest model there is, a sorted map: the same order, whatever was cancelled.
+        #[test]
+        fn behaves_as_a_sorted_map(ops in prop::collection::vec(op(), 0..200)) {
+            let mut timers = Timers::default();
+            let mut model = BTreeMap::new();
+            let mut keys = Vec::new();
+            for op in ops {
+                match op {
+                    Op::Arm(at) => {
+                        let name = keys.len() as u64;
+                        keys.push((timers.arm(at, Action::Call(nothing, name, 0)), (at, name)));
+                        model.insert((at, name), ());
+                    }
+                    Op::Cancel(nth) => if let Some((key, place)) = keys.get(nth) {
+                        let was = model.remove(place).is_some();
+                        prop_assert_eq!(timers.cancel(*key).is_some(), was);
+                    },
+                    Op::Pop(now) => {
+                        let expected = model.keys().next().copied().filter(|(at, _)| *at <= now);
+                        if let Some(first) = expected { model.remove(&first); }
+                        let got = timers.pop_due(now).map(|(at, action)| (at, word(action)));
+                        prop_assert_eq!(got, expected);
+                    }
+                }
+                prop_assert_eq!(timers.len(), model.len());
+                prop_assert_eq!(timers.next_at(), model.keys().next().map(|(at, _)| *at));
+            }
+        }
+    }
+
+    /// A slot is used again at once; the old key must not cancel its new tenant.
+    #[test]
+    fn a_stale_key_is_harmless() {
+        let mut timers = Timers::default();
+        let old = timers.arm(1, Action::Call(nothing, 1, 0));
+        timers.cancel(old);
+        timers.arm(2, Action::Call(nothing, 2, 0));
+        assert!(timers.cancel(old).is_none());
+        assert_eq!(timers.len(), 1);
+    }
+}

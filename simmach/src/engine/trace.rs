@@ -1,0 +1,179 @@
+//! What a run did, as one number: a running hash over every event, in order.
+//!
+//! Equal for the same source, lock file, toolchain and target. Nothing enters it that could differ between two
+//! processes: no addresses, no `Location`s, no `TypeId`s, no names of runs. Where asked, the events are kept too.
+
+use serde::{Deserialize, Serialize};
+
+use super::draws::{K, fold};
+use super::ids::Scope;
+
+/// What kind of event it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TraceKind {
+    /// A task was polled.
+    Poll,
+    /// A task was spawned.
+    Spawn,
+    /// A packet left: (connection, sequence number), payload.
+    Send,
+    /// A packet was lost, cut or refused a place.
+    Drop,
+    /// A packet arrived: (connection, sequence number).
+    Deliver,
+    /// A transaction was committed: (store, nth).
+    Commit,
+    /// A machine or a process changed its state.
+    Machine,
+    /// A link changed its state.
+    Link,
+    /// A choice of the test or of a plan.
+    Choice,
+    /// The run's end.
+    End,
+}
+
+/// One event, kept where asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEvent {
+    /// Virtual nanoseconds since the run began.
+    pub at: u64,
+    /// The kind.
+    pub kind: TraceKind,
+    /// The machine, by number; `u32::MAX` is the harness.
+    pub machine: u32,
+    /// The task's path.
+    pub task: u64,
+    /// The kind's own two words.
+    pub words: [u64; 2],
+    /// How many bytes were hashed with it.
+    pub length: usize,
+    /// The running hash after it.
+    pub hash: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    hash: u64,
+    events: Option<Vec<TraceEvent>>,
+}
+
+impl Trace {
+    pub(crate) fn new(record: bool) -> Self {
+        Self {
+            hash: K[3],
+            events: record.then(Vec::new),
+        }
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn event(
+        &mut self,
+        at: u64,
+        scope: &Scope,
+        kind: TraceKind,
+        words: [u64; 2],
+        bytes: &[u8],
+    ) {
+        let place = (u64::from(scope.machine.0) << 8) | kind as u64;
+        let mut hash = fold(self.hash ^ at, K[0] ^ place);
+        hash = fold(hash ^ scope.task, K[1] ^ words[0]);
+        hash = fold(hash ^ words[1], K[2]);
+        if !bytes.is_empty() {
+            hash = hash_bytes(hash, bytes);
+        }
+        // A product that folded to nothing would forget all before it.
+        self.hash = hash.wrapping_add(self.hash.rotate_left(23));
+        if let Some(events) = &mut self.events {
+            events.push(TraceEvent {
+                at,
+                kind,
+                machine: scope.machine.0,
+                task: scope.task,
+                words,
+                length: bytes.len(),
+                hash: self.hash,
+            });
+        }
+    }
+
+    pub(crate) fn take_events(&mut self) -> Option<Vec<TraceEvent>> {
+        self.events.take()
+    }
+}
+
+fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut chunks = bytes.chunks_exact(16);
+    for chunk in &mut chunks {
+        let (low, high) = chunk.split_at(8);
+        hash = fold(hash ^ word(low), K[1] ^ word(high)).wrapping_add(hash.rotate_left(17));
+    }
+    let rest = chunks.remainder();
+    let mut last = [0; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    fold(
+        hash ^ word(&last[..8]) ^ bytes.len() as u64,
+        K[2] ^ word(&last[8..]),
+    )
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash_of(events: &[(u64, [u64; 2], &[u8])]) -> u64 {
+        let mut trace = Trace::new(false);
+        for (at, words, bytes) in events {
+            trace.event(*at, &Scope::HARNESS, TraceKind::Send, *words, bytes);
+        }
+        trace.hash()
+    }
+
+    /// Order, time, words, every byte and the length: a difference in any one is another hash.
+    #[test]
+    fn every_difference_shows() {
+        let base: &[(u64, [u64; 2], &[u8])] = &[(1, [2, 3], b"abc"), (4, [5, 6], b"")];
+        let others: &[&[(u64, [u64; 2], &[u8])]] = &[
+            &[(4, [5, 6], b""), (1, [2, 3], b"abc")],
+            &[(2, [2, 3], b"abc"), (4, [5, 6], b"")],
+            &[(1, [3, 2], b"abc"), (4, [5, 6], b"")],
+            &[(1, [2, 3], b"abd"), (4, [5, 6], b"")],
+            &[(1, [2, 3], b"abc\0"), (4, [5, 6], b"")],
+            &[(1, [2, 3], b"abc")],
+        ];
+        for other in others {
+            assert_ne!(hash_of(base), hash_of(other), "{other:?}");
+        }
+        assert_eq!(hash_of(base), hash_of(base));
+    }
+
+    #[test]
+    fn every_byte_of_a_long_payload_counts() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let base = hash_of(&[(0, [0, 0], &bytes)]);
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 0x10;
+            assert_ne!(base, hash_of(&[(0, [0, 0], &other)]), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn events_are_kept_only_where_asked() {
+        let mut kept = Trace::new(true);
+        kept.event(9, &Scope::HARNESS, TraceKind::Commit, [1, 2], b"xy");
+        let events = kept.take_events().expect("asked for");
+        assert_eq!(
+            (events[0].at, events[0].length, events[0].hash),
+            (9, 2, kept.hash())
+        );
+        assert!(Trace::new(false).take_events().is_none());
+    }
+}

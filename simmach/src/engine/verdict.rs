@@ -1,0 +1,127 @@
+//! How a run ended.
+
+use serde::{Deserialize, Serialize};
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// The body ended well.
+    Passed,
+    /// The program under test, or its test, failed.
+    Failed(Failure),
+    /// The run could not be made: a spec that makes no sense, a full memory disk. Neither a pass nor a found bug.
+    Broken(String),
+}
+
+/// What failed, where and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// In words.
+    pub message: String,
+    /// The machine, by name; `None` for the harness's own code, such as a plan.
+    pub machine: Option<String>,
+    /// The task: where it was spawned.
+    pub task: Option<String>,
+    /// Where in the source, `file:line:column`.
+    pub place: Option<String>,
+    /// Virtual nanoseconds since the run began.
+    pub at: u64,
+    /// Who waits for what, where that is the question.
+    pub waiting: Vec<String>,
+}
+
+/// The kinds of failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The body returned an error.
+    Error,
+    /// A panic, in the body or anywhere else.
+    Panic,
+    /// `sim.fail(key, …)`.
+    Named(String),
+    /// A service ended with an error, or panicked, on a machine that must not.
+    Service,
+    /// Nothing is left that could happen.
+    Deadlock,
+    /// The limit of virtual time.
+    TimeLimit,
+    /// The limit of steps.
+    StepLimit,
+    /// No progress for the stall limit.
+    Stall,
+    /// A task did not yield for ten seconds of real time.
+    Hung,
+    /// The worker process died: an abort, a stack overflow, a signal.
+    Crashed,
+}
+
+impl FailureKind {
+    /// One word for a report and for the fingerprint.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Named(key) => key,
+            Self::Service => "service",
+            Self::Deadlock => "deadlock",
+            Self::TimeLimit => "time limit",
+            Self::StepLimit => "step limit",
+            Self::Stall => "stall",
+            Self::Hung => "hung",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            machine: None,
+            task: None,
+            place: None,
+            at: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// What tells this failure from another: kind, place, and the message with its digits replaced.
+    pub fn fingerprint(&self) -> String {
+        let kind = self.kind.word();
+        if matches!(self.kind, FailureKind::Named(_)) {
+            return kind.to_owned();
+        }
+        let place = self.place.as_deref().unwrap_or("");
+        let mut message = String::new();
+        for c in self.message.chars() {
+            match (c.is_ascii_digit(), message.ends_with('#')) {
+                (true, true) => {}
+                (true, false) => message.push('#'),
+                (false, _) => message.push(c),
+            }
+        }
+        format!("{kind} at {place}: {message}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shrinker that keeps the fingerprint must not slip to another bug, nor be thrown by a number that varies.
+    #[test]
+    fn a_fingerprint_forgets_numbers_only() {
+        let failure = |message: &str| Failure::new(FailureKind::Panic, message).fingerprint();
+        assert_eq!(
+            failure("expected 1 but got 20"),
+            failure("expected 13 but got 0")
+        );
+        assert_ne!(
+            failure("expected 1 but got 0"),
+            failure("expected 1 but got none")
+        );
+    }
+}
