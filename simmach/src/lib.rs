@@ -2,3 +2,7 @@
 
 #[cfg(feature = "sim")]
 mod engine;
+#[cfg(feature = "sim")]
+mod outcome;
+#[cfg(feature = "sim")]
+mod spec;

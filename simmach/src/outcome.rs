@@ -1,0 +1,80 @@
+//! What a run comes to: plain data that crosses processes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::effects::{Effects, Fault};
+use crate::engine::log::{Level, LogLine};
+use crate::engine::trace::TraceEvent;
+use crate::engine::verdict::{Failure, FailureKind, Verdict};
+
+/// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// Log lines from this level up.
+    pub log: Option<Level>,
+    /// Every event of the trace.
+    pub events: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// A hash over every event, in order.
+    pub trace_hash: u64,
+    /// The virtual nanoseconds it took.
+    pub virtual_nanos: u64,
+    /// Polls and events.
+    pub steps: u64,
+    /// How often the clock jumped.
+    pub jumps: u64,
+    /// Sockets opened.
+    pub sockets: u64,
+    /// What took effect.
+    pub effects: Effects,
+    /// The rarer faults that took effect, with their times.
+    pub faults: Vec<Fault>,
+    /// The machines' names, by number.
+    pub machines: Vec<String>,
+    /// The log, where asked.
+    pub log: Vec<LogLine>,
+    /// The trace, where asked.
+    pub events: Option<Vec<TraceEvent>>,
+}
+
+impl Outcome {
+    /// A run that never was: the spec makes no sense, or its worker died.
+    pub fn without_a_run(seed: u64, verdict: Verdict) -> Self {
+        Self {
+            seed,
+            verdict,
+            trace_hash: 0,
+            virtual_nanos: 0,
+            steps: 0,
+            jumps: 0,
+            sockets: 0,
+            effects: Effects::default(),
+            faults: Vec::new(),
+            machines: Vec::new(),
+            log: Vec::new(),
+            events: None,
+        }
+    }
+
+    /// A run whose process died under it.
+    pub fn crashed(seed: u64, message: impl Into<String>) -> Self {
+        let failure = Failure::new(FailureKind::Crashed, message);
+        Self::without_a_run(seed, Verdict::Failed(failure))
+    }
+
+    /// The failure, if it is one.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.verdict {
+            Verdict::Failed(failure) => Some(failure),
+            Verdict::Passed | Verdict::Broken(_) => None,
+        }
+    }
+}

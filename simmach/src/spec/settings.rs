@@ -1,0 +1,94 @@
+//! What the attribute says of a test before any run of it: its name, its seeds, what it expects.
+
+use super::Spec;
+
+/// One registered test. The macro writes these; everything in it is the same for all runs.
+#[derive(Debug)]
+pub struct SimTest {
+    /// The function's name.
+    pub name: &'static str,
+    /// `module_path!()` where it stands, the crate's name first.
+    pub module_path: &'static str,
+    /// The package, `CARGO_PKG_NAME`.
+    pub package: &'static str,
+    /// The crate as it is built, `CARGO_CRATE_NAME`: one package has several test targets.
+    pub target: &'static str,
+    /// The folder of the package's `Cargo.toml`.
+    pub manifest_dir: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line of the function's name.
+    pub line: u32,
+    /// `#[ignore]`, with its reason or `""`.
+    pub ignore: Option<&'static str>,
+    /// `#[should_panic]`.
+    pub should_panic: Option<ShouldPanic>,
+    /// The seeds.
+    pub settings: fn() -> Settings,
+    /// The cluster, the plans and the body: built afresh on each run's own thread.
+    pub spec: fn() -> Spec,
+}
+
+/// `#[should_panic]`, with the text that the failure must hold, if one is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShouldPanic {
+    /// The text; `None` accepts any failure of the program under test.
+    pub expected: Option<&'static str>,
+}
+
+/// Which seeds a test runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many.
+    pub seeds: u64,
+    /// The first.
+    pub base_seed: u64,
+}
+
+impl SimTest {
+    /// Its name as a test runner shows it: the path without the crate's own segment.
+    pub fn path(&self) -> String {
+        match self.module_path.split_once("::") {
+            Some((_, modules)) => format!("{modules}::{}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// What tells it from every other test there is: package, target and path.
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.package, self.target, self.path())
+    }
+}
+
+impl Settings {
+    /// The seeds of a test that says nothing about them.
+    pub const DEFAULT_SEEDS: u64 = 100;
+
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            seeds: Self::DEFAULT_SEEDS,
+            base_seed: 0,
+        }
+    }
+
+    /// How many seeds.
+    #[must_use]
+    pub fn seeds(mut self, seeds: u64) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// The first seed.
+    #[must_use]
+    pub fn base_seed(mut self, base: u64) -> Self {
+        self.base_seed = base;
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
