@@ -6,3 +6,6 @@ mod engine;
 mod outcome;
 #[cfg(feature = "sim")]
 mod spec;
+
+#[cfg(feature = "sim")]
+pub mod storage;

@@ -1,0 +1,438 @@
+//! A volume against a model of it, through crashes; and its edges.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use heed::types::{Bytes, Str};
+
+use super::*;
+
+/// What a store holds: by table and key.
+type Contents = BTreeMap<(String, String), Vec<u8>>;
+
+/// A folder of a test's own, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let shm = Path::new("/dev/shm");
+        let base = if shm.is_dir() {
+            shm.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let path = base.join(format!("simmach-volume-{}-{number}", std::process::id()));
+        fs::create_dir(&path).expect("a folder for the test");
+        Self(path)
+    }
+
+    fn volume(&self) -> Volume {
+        Volume::new(&self.0, "db", 1 << 24)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// splitmix64: the test's own, so that a failing seed stays the same seed.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// The volume, and what it should hold.
+struct Model {
+    volume: Volume,
+    committed: Contents,
+    durable: Contents,
+    /// How many commits that changed something the last durable point lacks.
+    undurable: u64,
+    commits: u64,
+    crashes: u64,
+}
+
+impl Model {
+    fn new(volume: Volume) -> Self {
+        let empty = Contents::new();
+        Self {
+            volume,
+            committed: empty.clone(),
+            durable: empty,
+            undurable: 0,
+            commits: 0,
+            crashes: 0,
+        }
+    }
+
+    fn step(&mut self, rng: &mut Rng) {
+        match rng.below(20) {
+            0..=10 => self.transaction(rng, false),
+            11 => self.transaction(rng, true),
+            12..=13 => {
+                self.volume.make_durable();
+                self.durable = self.committed.clone();
+                self.undurable = 0;
+            }
+            14..=17 => self.crash(),
+            18 => {
+                // A clean close and reopening, which only what is all durable goes through.
+                if self.undurable == 0 {
+                    self.volume.close().expect("closed");
+                }
+            }
+            _ if rng.one_in(4) => {
+                self.volume.wipe().expect("wiped");
+                let empty = Contents::new();
+                (self.committed, self.durable, self.undurable) = (empty.clone(), empty, 0);
+            }
+            _ => {}
+        }
+        assert_eq!(self.volume.undurable(), self.undurable);
+        if rng.one_in(3) {
+            assert_eq!(contents(&mut self.volume), self.committed);
+        }
+    }
+
+    fn crash(&mut self) {
+        assert_eq!(
+            self.volume.power_off().expect("powered off"),
+            self.undurable,
+            "commits lost"
+        );
+        self.undurable = 0;
+        self.crashes += 1;
+        self.committed = self.durable.clone();
+        // Exactly the last durable point: a prefix, no shorter than promised, and no longer.
+        assert_eq!(contents(&mut self.volume), self.durable, "after a crash");
+    }
+
+    fn transaction(&mut self, rng: &mut Rng, abort: bool) {
+        let commit = if rng.one_in(4) {
+            Commit::Durable
+        } else {
+            Commit::Cached
+        };
+        let mut after = self.committed.clone();
+        // Every transaction that is kept changes something: the number of itself.
+        self.commits += 1;
+        let number = self.commits.to_be_bytes();
+        let done = self.volume.write(commit, |txn| {
+            for _ in 0..rng.below(12) {
+                let name = ["stock", "orders", "log", "index"][rng.below(4) as usize];
+                let table = txn.table::<Str, Bytes>(name)?;
+                let key = format!("{:03}", rng.below(120));
+                match rng.below(16) {
+                    0..=3 => {
+                        table.delete(txn, &key)?;
+                        after.remove(&(name.to_owned(), key));
+                    }
+                    4 if rng.one_in(3) => {
+                        table.clear(txn)?;
+                        after.retain(|(table, _), _| table != name);
+                    }
+                    part => {
+                        // Some values have overflow pages of their own.
+                        let length = if part == 5 {
+                            rng.below(9_000)
+                        } else {
+                            rng.below(80)
+                        };
+                        let value = vec![rng.next() as u8; length as usize];
+                        table.put(txn, &key, &value)?;
+                        after.insert((name.to_owned(), key), value);
+                    }
+                }
+            }
+            txn.table::<Str, Bytes>("number")?.put(txn, "n", &number)?;
+            if abort {
+                Err(Error::user("given up"))
+            } else {
+                Ok(number)
+            }
+        });
+        if abort {
+            assert!(matches!(done, Err(Error::User(_))), "{done:?}");
+            return;
+        }
+        assert_eq!(done.expect("committed"), number);
+        after.insert(("number".to_owned(), "n".to_owned()), number.to_vec());
+        self.committed = after;
+        match commit {
+            Commit::Durable => {
+                self.durable = self.committed.clone();
+                self.undurable = 0;
+            }
+            Commit::Cached => self.undurable += 1,
+        }
+    }
+}
+
+fn contents(volume: &mut Volume) -> Contents {
+    volume
+        .read(|txn| {
+            let mut found = Contents::new();
+            for name in ["stock", "orders", "log", "index", "number"] {
+                let Some(table) = txn.table::<Str, Bytes>(name)? else {
+                    continue;
+                };
+                for entry in table.iter(txn)? {
+                    let (key, value) = entry?;
+                    found.insert((name.to_owned(), key.to_owned()), value.to_owned());
+                }
+                assert_eq!(table.len(txn)?, table.iter(txn)?.count() as u64);
+            }
+            Ok(found)
+        })
+        .expect("read")
+}
+
+fn put(volume: &mut Volume, commit: Commit, key: &str, value: &[u8]) -> Result<()> {
+    volume.write(commit, |txn| {
+        Ok(txn.table::<Str, Bytes>("t")?.put(txn, key, value)?)
+    })
+}
+
+fn value(volume: &mut Volume, key: &str) -> Option<Vec<u8>> {
+    let found = volume.read(|txn| match txn.table::<Str, Bytes>("t")? {
+        Some(table) => Ok(table.get(txn, key)?.map(<[u8]>::to_vec)),
+        None => Ok(None),
+    });
+    found.expect("read")
+}
+
+#[test]
+fn two_thousand_crashes_lose_exactly_what_was_not_durable() {
+    let mut crashes = 0;
+    let mut seed = 0;
+    while crashes < 2_000 {
+        let folder = Folder::new();
+        let mut model = Model::new(folder.volume());
+        let mut rng = Rng(seed);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..200 {
+                model.step(&mut rng);
+            }
+        }));
+        assert!(
+            result.is_ok(),
+            "seed {seed}, in crash {} of its volume",
+            model.crashes
+        );
+        crashes += model.crashes;
+        seed += 1;
+    }
+}
+
+#[test]
+fn never_made_durable_is_empty_after_a_loss_of_power() {
+    let folder = Folder::new();
+    let mut volume = folder.volume();
+    volume.open().expect("opened");
+    assert_eq!(volume.power_off().expect("nothing to lose"), 0);
+    for n in 0..3 {
+        put(&mut volume, Commit::Cached, "k", &[n]).expect("put");
+    }
+    assert_eq!(volume.power_off().expect("powered off"), 3);
+    assert_eq!(value(&mut volume, "k"), None);
+    put(&mut volume, Commit::Durable, "k", b"later").expect("put");
+    assert_eq!(volume.power_off().expect("powered off"), 0);
+    assert_eq!(value(&mut volume, "k").as_deref(), Some(&b"later"[..]));
+}
+
+#[test]
+fn an_empty_transaction_is_no_commit() {
+    let folder = Folder::new();
+    let mut volume = folder.volume();
+    volume
+        .write(Commit::Cached, |_| Ok(()))
+        .expect("nothing done");
+    assert_eq!(volume.undurable(), 0);
+    assert_eq!(volume.power_off().expect("powered off"), 0);
+}
+
+#[test]
+fn tables_made_by_a_lost_or_aborted_transaction_are_gone() {
+    let folder = Folder::new();
+    let mut volume = folder.volume();
+    for _ in 0..3 {
+        let aborted = volume.write(Commit::Durable, |txn| -> Result<()> {
+            txn.table::<Str, Bytes>("t")?.put(txn, "k", b"v")?;
+            Err(Error::user("no"))
+        });
+        assert!(matches!(aborted, Err(Error::User(_))));
+        assert_eq!(value(&mut volume, "k"), None);
+        put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+        assert_eq!(volume.power_off().expect("powered off"), 1);
+        let found = volume.read(|txn| Ok(txn.table::<Str, Bytes>("t")?.is_some()));
+        assert!(!found.expect("read"));
+    }
+}
+
+#[test]
+fn a_table_can_be_looked_for_in_a_write_transaction_that_failed_to_find_it() {
+    let folder = Folder::new();
+    let mut volume = folder.volume();
+    let found = volume.write(Commit::Durable, |txn| {
+        let before = txn.find_table::<Str, Bytes>("t")?.is_some();
+        txn.table::<Str, Bytes>("t")?;
+        Ok((before, txn.find_table::<Str, Bytes>("t")?.is_some()))
+    });
+    assert_eq!(found.expect("written"), (false, true));
+    for bad in ["", "a\0b"] {
+        let done = volume.write(Commit::Durable, |txn| {
+            txn.table::<Str, Bytes>(bad).map(drop)
+        });
+        assert!(matches!(done, Err(Error::Name(_))), "{done:?}");
+    }
+}
+
+#[test]
+fn a_full_map_aborts_and_leaves_the_volume_usable() {
+    let folder = Folder::new();
+    let mut volume = Volume::new(&folder.0, "db", 1 << 18);
+    put(&mut volume, Commit::Durable, "small", b"v").expect("put");
+    let big = vec![7; 1 << 19];
+    for commit in [Commit::Durable, Commit::Cached] {
+        assert!(matches!(
+            put(&mut volume, commit, "big", &big),
+            Err(Error::Full)
+        ));
+        // A closure that swallows the error can't commit what LMDB has given up.
+        let swallowed = volume.write(commit, |txn| {
+            let table = txn.table::<Str, Bytes>("t")?;
+            let _ = table.put(txn, "big", &big);
+            Ok(())
+        });
+        assert!(swallowed.is_err());
+    }
+    assert_eq!(volume.undurable(), 0);
+    assert_eq!(value(&mut volume, "small").as_deref(), Some(&b"v"[..]));
+    put(&mut volume, Commit::Durable, "small", b"w").expect("put");
+    volume.close().expect("closed");
+    volume.set_map_size(1 << 22);
+    put(&mut volume, Commit::Durable, "big", &big).expect("there is room now");
+}
+
+#[test]
+fn a_panic_in_a_closure_aborts_and_leaves_the_volume_usable() {
+    let folder = Folder::new();
+    let mut volume = folder.volume();
+    put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        volume.write(Commit::Durable, |txn| -> Result<()> {
+            txn.table::<Str, Bytes>("t")?.put(txn, "k", b"w")?;
+            panic!("in the closure");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(value(&mut volume, "k").as_deref(), Some(&b"v"[..]));
+    assert_eq!(volume.power_off().expect("powered off"), 1);
+    assert_eq!(value(&mut volume, "k"), None);
+}
+
+/// Descriptors and mappings of this process that are in a folder, by /proc.
+#[cfg(target_os = "linux")]
+fn held(folder: &Path) -> usize {
+    let folder = folder.to_str().expect("a plain path");
+    let maps = fs::read_to_string("/proc/self/maps").expect("maps");
+    let mapped = maps.lines().filter(|line| line.contains(folder)).count();
+    let descriptors = fs::read_dir("/proc/self/fd").expect("descriptors");
+    let open = descriptors
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .filter(|target| target.to_string_lossy().contains(folder))
+        .count();
+    mapped + open
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_hundred_rounds_leave_nothing_behind() {
+    let folder = Folder::new();
+    for round in 0..200_u32 {
+        let mut volume = folder.volume();
+        put(&mut volume, Commit::Durable, "k", b"v").expect("put");
+        put(&mut volume, Commit::Cached, "k", b"w").expect("put");
+        assert!(held(&folder.0) > 0);
+        match round % 3 {
+            0 => {
+                volume.power_off().expect("powered off");
+            }
+            1 => volume.close().expect("closed"),
+            _ => {}
+        }
+        volume.wipe().expect("wiped");
+        assert_eq!(held(&folder.0), 0, "in round {round}");
+        assert!(heed::env_closing_event(folder.0.join("db.mdb")).is_none());
+        assert_eq!(fs::read_dir(&folder.0).expect("the folder").count(), 0);
+    }
+}
+
+#[test]
+fn dropping_an_open_volume_closes_it() {
+    let folder = Folder::new();
+    let mut volume = folder.volume();
+    put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+    drop(volume);
+    assert!(heed::env_closing_event(folder.0.join("db.mdb")).is_none());
+    assert_eq!(value(&mut folder.volume(), "k").as_deref(), Some(&b"v"[..]));
+}
+
+/// What the harness pays for a store: run with `--release -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::disallowed_methods, reason = "measures real time")]
+fn cost() {
+    const ROUNDS: u32 = 2_000;
+    let folder = Folder::new();
+    let measure = |name: &str, round: &mut dyn FnMut()| {
+        let begun = std::time::Instant::now();
+        (0..ROUNDS).for_each(|_| round());
+        println!("{name}: {:?}", begun.elapsed() / ROUNDS);
+    };
+    measure("open and wipe", &mut || {
+        let mut volume = folder.volume();
+        volume.open().expect("opened");
+        volume.wipe().expect("wiped");
+    });
+    measure("open, one commit, wipe", &mut || {
+        let mut volume = folder.volume();
+        put(&mut volume, Commit::Durable, "k", b"v").expect("put");
+        volume.wipe().expect("wiped");
+    });
+    let mut volume = folder.volume();
+    measure("durable commit", &mut || {
+        put(&mut volume, Commit::Durable, "k", b"v").expect("put")
+    });
+    measure("cached commit", &mut || {
+        put(&mut volume, Commit::Cached, "k", b"v").expect("put")
+    });
+    measure("pin, cached commit, durable point", &mut || {
+        put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+        volume.make_durable();
+    });
+    measure("read", &mut || drop(value(&mut volume, "k")));
+    measure("cached commit, power off, open", &mut || {
+        put(&mut volume, Commit::Cached, "k", b"w").expect("put");
+        volume.power_off().expect("powered off");
+    });
+}
