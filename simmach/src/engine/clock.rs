@@ -62,11 +62,7 @@ mod tests {
         }
         assert_eq!(readings, 1_004);
         clock.rest();
-        assert_eq!(
-            clock.read(),
-            5_000,
-            "after a rest the first readings are free again"
-        );
+        assert_eq!(clock.read(), 5_000, "after a rest the first readings are free again");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -13,12 +14,12 @@ use super::clock::Clock;
 use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
 use super::executor::{Executor, TaskKey};
-use super::ids::{MachineId, RunId, Scope};
+use super::ids::{MachineId, ProcessId, RunId, Scope};
 use super::overlay::Overlay;
 use super::panics;
 use super::timers::Timers;
 use super::trace::{Trace, TraceKind};
-use super::verdict::{Failure, FailureKind, Verdict};
+use super::verdict::{Failure, Verdict};
 
 thread_local! {
     static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
@@ -38,10 +39,16 @@ pub(crate) struct Engine {
     trace: RefCell<Trace>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
+    /// Panics of tasks whose handle may yet be awaited.
+    unobserved: RefCell<BTreeMap<u64, Failure>>,
+    /// What the machines' policy makes of a process's failure: `None` if it is no more than a crash.
+    policy: Cell<Option<Policy>>,
     scope: Cell<Scope>,
-    roots: Cell<u64>,
     body: Cell<Option<TaskKey>>,
 }
+
+/// Decides whether a failure of a process's code is the run's: gives it back if so.
+pub(crate) type Policy = fn(ProcessId, Failure) -> Option<Failure>;
 
 /// What a run counts for its report.
 #[derive(Debug, Default)]
@@ -89,10 +96,7 @@ pub(crate) fn remove() {
 
 /// Reaches this thread's run; `None` outside one, and after a thread's locals are gone.
 pub(crate) fn try_with<R>(f: impl FnOnce(&Engine) -> R) -> Option<R> {
-    ENGINE
-        .try_with(|slot| slot.try_borrow().ok()?.as_deref().map(f))
-        .ok()
-        .flatten()
+    ENGINE.try_with(|slot| slot.try_borrow().ok()?.as_deref().map(f)).ok().flatten()
 }
 
 /// A layer's state for this thread's run.
@@ -132,8 +136,9 @@ impl Engine {
             trace: RefCell::new(Trace::new(record)),
             effects: RefCell::default(),
             verdict: RefCell::default(),
+            unobserved: RefCell::default(),
+            policy: Cell::new(None),
             scope: Cell::new(Scope::HARNESS),
-            roots: Cell::new(0),
             body: Cell::new(None),
         }
     }
@@ -163,17 +168,8 @@ impl Engine {
         self.body.get()
     }
 
-    /// Numbers what has no task as its parent.
-    pub(crate) fn next_root(&self) -> u64 {
-        self.roots.set(self.roots.get() + 1);
-        // Apart from the children of tasks, which count from one.
-        self.roots.get() | 1 << 63
-    }
-
     pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
-        self.trace
-            .borrow_mut()
-            .event(self.clock.now(), &self.scope(), kind, [a, b], bytes);
+        self.trace.borrow_mut().event(self.clock.now(), &self.scope(), kind, [a, b], bytes);
     }
 
     pub(crate) fn trace_state(&self) -> std::cell::RefMut<'_, Trace> {
@@ -191,12 +187,7 @@ impl Engine {
     pub(crate) fn fault(&self, effect: Effect, machine: Option<MachineId>, text: String) {
         let mut effects = self.effects.borrow_mut();
         effects.0.add(effect, 1);
-        effects.1.push(Fault {
-            at: self.clock.now(),
-            effect,
-            machine,
-            text,
-        });
+        effects.1.push(Fault { at: self.clock.now(), effect, machine, text });
     }
 
     pub(crate) fn take_effects(&self) -> (Effects, Vec<Fault>) {
@@ -216,25 +207,64 @@ impl Engine {
         }
     }
 
-    /// Ends the run with a failure of the code that runs now.
-    pub(crate) fn fail(&self, mut failure: Failure) {
-        failure.at = self.clock.now();
-        if failure.machine.is_none() {
-            failure.machine = self.name(self.scope().machine);
-        }
-        if failure.task.is_none() {
-            let spawned = self.current_task().and_then(|task| self.spawned_at(task));
-            failure.task = spawned.map(panics::place_of);
-        }
-        self.end(Verdict::Failed(failure));
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        self.policy.set(Some(policy));
     }
 
-    /// Ends the run with a panic of the user's code.
+    /// The code that runs now failed: ends the run, unless its machine's policy makes it a crash and no more.
+    pub(crate) fn fail(&self, failure: Failure) {
+        let failure = self.located(failure);
+        self.fail_as(self.scope().process, failure);
+    }
+
+    /// A panic of the user's code that nobody will hear of otherwise.
     pub(crate) fn user_panicked(&self, payload: Box<dyn Any + Send>) {
-        let note = panics::note(payload);
-        let mut failure = Failure::new(FailureKind::Panic, note.message);
-        failure.place = note.place;
+        let failure = Failure::of_panic(panics::note(payload.as_ref()));
         self.fail(failure);
+    }
+
+    /// A panic of a task whose handle is alive: it fails the run unless the handle is awaited.
+    pub(crate) fn panicked_unobserved(&self, name: u64, payload: &(dyn Any + Send)) {
+        let failure = self.located(Failure::of_panic(panics::note(payload)));
+        self.unobserved.borrow_mut().insert(name, failure);
+    }
+
+    /// The panic was heard of.
+    pub(crate) fn observe(&self, name: u64) {
+        self.unobserved.borrow_mut().remove(&name);
+    }
+
+    /// The handle went, and nobody had asked it: the panic is the run's.
+    pub(crate) fn unobservable(&self, name: u64, process: ProcessId) {
+        let failure = self.unobserved.borrow_mut().remove(&name);
+        if let Some(failure) = failure {
+            self.fail_as(process, failure);
+        }
+    }
+
+    /// The first panic that nobody heard of, when the run is over.
+    pub(crate) fn take_unobserved(&self) -> Option<Failure> {
+        self.unobserved.take().into_values().min_by_key(|failure| failure.at)
+    }
+
+    fn fail_as(&self, process: ProcessId, failure: Failure) {
+        let failure = match self.policy.get() {
+            Some(policy) => policy(process, failure),
+            None => Some(failure),
+        };
+        if let Some(failure) = failure {
+            self.end(Verdict::Failed(failure));
+        }
+    }
+
+    fn located(&self, mut failure: Failure) -> Failure {
+        failure.at = self.clock.now();
+        failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));
+        failure.task = failure.task.or_else(|| {
+            let task = self.current_task().and_then(|task| self.spawned_at(task));
+            task.map(panics::place_of)
+        });
+        failure
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -267,8 +297,7 @@ impl Shared {
     }
 
     pub(crate) fn begin_poll(&self, machine: MachineId, at: u64) {
-        self.polls
-            .store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.machine.store(machine.0, Ordering::Relaxed);
         self.at.store(at, Ordering::Relaxed);
         self.polling.store(true, Ordering::Relaxed);

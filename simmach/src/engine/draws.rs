@@ -40,7 +40,7 @@ pub enum Family {
     Strike,
     /// A step's choice: (step, nth).
     Choice,
-    /// The key of a generator that a user holds: (machine, task, nth).
+    /// The key of a generator that a user holds: (task, nth).
     Generator,
 }
 
@@ -54,10 +54,7 @@ pub(crate) struct Draws {
 impl Draws {
     pub(crate) fn new(seed: u64, overlay: Overlay) -> Self {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        Self {
-            key: [rng.next_u64(), rng.next_u64()],
-            overlay,
-        }
+        Self { key: [rng.next_u64(), rng.next_u64()], overlay }
     }
 
     /// The raw word at an address; `None` is the calm value.
@@ -90,9 +87,7 @@ pub(crate) fn chance_of(word: Option<u64>, p: f64) -> bool {
 /// In `[0, 1)`; calm is one half, the median.
 pub(crate) fn unit_of(word: Option<u64>) -> f64 {
     // 53 bits: every such number is exact in a double.
-    word.map_or(0.5, |word| {
-        (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
-    })
+    word.map_or(0.5, |word| (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64))
 }
 
 /// In `0..n`; calm is 0, and so is any draw below 0 or 1.
@@ -107,17 +102,12 @@ pub(crate) fn mix(a: u64, b: u64) -> u64 {
 
 /// A text into one word, for addresses: names stay the same when machines are added.
 pub(crate) fn mix_text(text: &str) -> u64 {
-    text.bytes()
-        .fold(text.len() as u64, |hash, byte| mix(hash, u64::from(byte)))
+    text.bytes().fold(text.len() as u64, |hash, byte| mix(hash, u64::from(byte)))
 }
 
 /// The odd digits of e, the golden ratio, the square roots of 2 and 3: numbers with no pattern of their own.
-pub(crate) const K: [u64; 4] = [
-    0xb7e1_5162_8aed_2a6b,
-    0x9e37_79b9_7f4a_7c15,
-    0x6a09_e667_f3bc_c909,
-    0xbb67_ae85_84ca_a73b,
-];
+pub(crate) const K: [u64; 4] =
+    [0xb7e1_5162_8aed_2a6b, 0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
 
 /// The full product of two words, its halves folded into one.
 pub(crate) fn fold(a: u64, b: u64) -> u64 {
@@ -137,16 +127,12 @@ mod tests {
     #[test]
     fn values_are_fixed_for_ever() {
         let draws = draws(7);
-        let found: Vec<_> = (0..3)
-            .map(|n| draws.word(Family::Latency, 1, n, 0).expect("seeded"))
-            .collect();
+        let found: Vec<_> =
+            (0..3).map(|n| draws.word(Family::Latency, 1, n, 0).expect("seeded")).collect();
         assert_eq!(found, GOLDEN);
     }
-    const GOLDEN: [u64; 3] = [
-        2_053_424_987_855_945_892,
-        9_038_331_871_349_784_741,
-        12_844_583_200_275_022_912,
-    ];
+    const GOLDEN: [u64; 3] =
+        [2_053_424_987_855_945_892, 9_038_331_871_349_784_741, 12_844_583_200_275_022_912];
 
     /// Neighbouring addresses share no visible pattern: each bit is set about half of the time, in every family.
     #[test]
@@ -159,10 +145,7 @@ mod tests {
                         word.expect("seeded") >> bit & 1 == 1
                     })
                     .count();
-                assert!(
-                    (1_800..2_200).contains(&ones),
-                    "{family:?} bit {bit}: {ones} of 4000"
-                );
+                assert!((1_800..2_200).contains(&ones), "{family:?} bit {bit}: {ones} of 4000");
             }
         }
     }
@@ -186,11 +169,7 @@ mod tests {
             assert!((0.0..1.0).contains(&unit_of(word)));
         }
         assert_eq!(below_of(Some(u64::MAX), 0), 0);
-        assert_eq!(
-            (below_of(None, 7), chance_of(None, 1.0)),
-            (0, false),
-            "calm"
-        );
+        assert_eq!((below_of(None, 7), chance_of(None, 1.0)), (0, false), "calm");
         assert!(chance_of(Some(u64::MAX), 1.0), "certain is certain");
     }
 }

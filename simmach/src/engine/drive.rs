@@ -119,9 +119,7 @@ impl Engine {
             .tasks()
             .into_iter()
             .map(|task| {
-                let machine = self
-                    .name(task.machine)
-                    .unwrap_or_else(|| "the harness".to_owned());
+                let machine = self.name(task.machine).unwrap_or_else(|| "the harness".to_owned());
                 let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
                 let waits = if task.ready {
                     "is ready to run".to_owned()

@@ -94,10 +94,7 @@ impl Effects {
 
     /// Those that did, in the order of a report.
     pub fn iter(&self) -> impl Iterator<Item = (Effect, u64)> + '_ {
-        Effect::ALL
-            .iter()
-            .map(|effect| (*effect, self.count(*effect)))
-            .filter(|(_, n)| *n > 0)
+        Effect::ALL.iter().map(|effect| (*effect, self.count(*effect))).filter(|(_, n)| *n > 0)
     }
 
     /// Adds another run's.

@@ -65,40 +65,32 @@ pub(crate) struct TaskReport {
 }
 
 impl Engine {
-    /// Makes a task of `scope`'s machine and process; its path comes from the running task's.
+    /// The scope of a new child of the running task: the same process, a path of its own.
+    pub(crate) fn child_scope(&self) -> Scope {
+        let parent = self.scope();
+        let nth = self.executor.count(|task| &mut task.children).unwrap_or(0);
+        Scope { task: mix(parent.task, nth), ..parent }
+    }
+
+    /// Makes a task that runs as `scope`.
     pub(crate) fn spawn(
         &self,
         scope: Scope,
         spawned_at: &'static Location<'static>,
         future: Boxed,
     ) -> TaskKey {
-        let parent = self.scope();
-        let nth = self
-            .executor
-            .next_child()
-            .unwrap_or_else(|| self.next_root());
-        let scope = Scope {
-            task: mix(parent.task, nth),
-            ..scope
-        };
         let executor = &self.executor;
         let slot = match executor.free.borrow_mut().pop() {
             Some(slot) => slot,
             None => {
                 let mut slots = executor.slots.borrow_mut();
-                slots.push(Slot {
-                    generation: 0,
-                    task: None,
-                });
+                slots.push(Slot { generation: 0, task: None });
                 (slots.len() - 1) as u32
             }
         };
         let generation = executor.slots.borrow()[slot as usize].generation;
         let key = TaskKey { slot, generation };
-        let waker = Waker::from(Arc::new(TaskWaker {
-            run: Arc::clone(&self.shared),
-            key,
-        }));
+        let waker = Waker::from(Arc::new(TaskWaker { run: Arc::clone(&self.shared), key }));
         executor.slots.borrow_mut()[slot as usize].task = Some(Task {
             polled: Some((future, waker)),
             scope,
@@ -110,12 +102,7 @@ impl Engine {
             draws: 0,
             waits: Wait::Nothing,
         });
-        self.trace(
-            TraceKind::Spawn,
-            scope.task,
-            u64::from(scope.process.0),
-            &[],
-        );
+        self.trace(TraceKind::Spawn, scope.task, u64::from(scope.process.0), &[]);
         self.wake(key);
         key
     }
@@ -140,9 +127,7 @@ impl Engine {
             }
         };
         self.executor.ready.borrow_mut().push(ready, |ready| {
-            self.draws
-                .word(Family::Wake, ready.path, ready.wake, 0)
-                .unwrap_or(0)
+            self.draws.word(Family::Wake, ready.path, ready.wake, 0).unwrap_or(0)
         });
     }
 
@@ -151,10 +136,7 @@ impl Engine {
         let Some(ready) = self.executor.ready.borrow_mut().pop() else {
             return false;
         };
-        let key = TaskKey {
-            slot: ready.slot,
-            generation: ready.generation,
-        };
+        let key = TaskKey { slot: ready.slot, generation: ready.generation };
         let taken = {
             let mut slots = self.executor.slots.borrow_mut();
             find(&mut slots, key).and_then(|task| {
@@ -177,11 +159,7 @@ impl Engine {
             self.shared.end_poll();
             poll.is_pending()
         };
-        let over = if pending {
-            self.put_back(key, polled)
-        } else {
-            Some(polled)
-        };
+        let over = if pending { self.put_back(key, polled) } else { Some(polled) };
         if let Some(over) = over {
             let alive = self.executor.release(key).is_some();
             self.enter(Scope { alive, ..scope }, None);
@@ -227,9 +205,7 @@ impl Engine {
 
     /// The number of draws this task has made so far: an address that stays when other tasks change.
     pub(crate) fn next_draw(&self) -> u64 {
-        self.executor
-            .count(|task| &mut task.draws)
-            .unwrap_or_else(|| self.next_root())
+        self.executor.count(|task| &mut task.draws).unwrap_or(0)
     }
 
     /// What the running task waits for, told by the future that is about to return `Pending`.
@@ -282,10 +258,7 @@ impl Engine {
             let numbered = slots.iter().enumerate();
             numbered
                 .filter(|(_, slot)| slot.task.as_ref().is_some_and(|task| which(&task.scope)))
-                .map(|(at, slot)| TaskKey {
-                    slot: at as u32,
-                    generation: slot.generation,
-                })
+                .map(|(at, slot)| TaskKey { slot: at as u32, generation: slot.generation })
                 .collect()
         };
         let (scope, current) = (self.scope(), self.executor.current.get());
@@ -293,13 +266,7 @@ impl Engine {
             let Some(task) = self.executor.release(*key) else {
                 continue;
             };
-            self.enter(
-                Scope {
-                    alive: false,
-                    ..task.scope
-                },
-                None,
-            );
+            self.enter(Scope { alive: false, ..task.scope }, None);
             drop_quietly(task.polled);
         }
         self.enter(scope, current);
@@ -324,10 +291,6 @@ impl Executor {
         slot.task.take()
     }
 
-    fn next_child(&self) -> Option<u64> {
-        self.count(|task| &mut task.children)
-    }
-
     fn count(&self, which: impl Fn(&mut Task) -> &mut u64) -> Option<u64> {
         let key = self.current.get()?;
         let mut slots = self.slots.borrow_mut();
@@ -339,11 +302,7 @@ impl Executor {
 
 fn find(slots: &mut [Slot], key: TaskKey) -> Option<&mut Task> {
     let slot = slots.get_mut(key.slot as usize)?;
-    if slot.generation == key.generation {
-        slot.task.as_mut()
-    } else {
-        None
-    }
+    if slot.generation == key.generation { slot.task.as_mut() } else { None }
 }
 
 /// A destructor of a dead process that panics has nobody to tell.

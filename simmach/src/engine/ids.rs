@@ -43,10 +43,6 @@ pub struct Scope {
 
 impl Scope {
     /// The harness's own scope: the machine of no one.
-    pub(crate) const HARNESS: Self = Self {
-        machine: MachineId(u32::MAX),
-        process: ProcessId::HARNESS,
-        task: 0,
-        alive: true,
-    };
+    pub(crate) const HARNESS: Self =
+        Self { machine: MachineId(u32::MAX), process: ProcessId::HARNESS, task: 0, alive: true };
 }

@@ -64,12 +64,7 @@ pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> Strin
     LINES.with_borrow_mut(|lines| {
         if let Some(lines) = lines {
             let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
-            lines.push(LogLine {
-                at,
-                machine,
-                level,
-                text: text(),
-            });
+            lines.push(LogLine { at, machine, level, text: text() });
         }
     });
 }
@@ -104,12 +99,7 @@ impl Subscriber for RunLog {
         };
         let mut text = Text(String::new());
         event.record(&mut text);
-        let line = LogLine {
-            at,
-            machine,
-            level: level_of(event.metadata()),
-            text: text.0,
-        };
+        let line = LogLine { at, machine, level: level_of(event.metadata()), text: text.0 };
         LINES.with_borrow_mut(|lines| lines.get_or_insert_default().push(line));
     }
 

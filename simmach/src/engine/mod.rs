@@ -14,6 +14,8 @@ pub(crate) mod ids;
 pub(crate) mod log;
 pub(crate) mod overlay;
 pub(crate) mod panics;
+#[cfg(test)]
+pub(crate) mod rig;
 pub(crate) mod scheduler;
 pub(crate) mod timers;
 pub(crate) mod trace;
@@ -72,11 +74,9 @@ pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
     try_with(|engine| engine.timers.borrow_mut().cancel(key)).flatten()
 }
 
-/// Gives a timer another waker to wake; false if it is gone.
-pub(crate) fn rewake(key: TimerKey, waker: Waker) -> bool {
-    try_with(|engine| engine.timers.borrow_mut().replace_waker(key, waker))
-        .flatten()
-        .is_some()
+/// Makes a timer wake `waker`; false if it is gone.
+pub(crate) fn rewake(key: TimerKey, waker: &Waker) -> bool {
+    try_with(|engine| engine.timers.borrow_mut().rewake(key, waker)).flatten().is_some()
 }
 
 /// Tells what the running task is about to wait for.
@@ -98,11 +98,7 @@ pub(crate) fn effect(effect: Effect, n: u64) {
 pub(crate) fn fault(effect: Effect, machine: Option<MachineId>, text: impl FnOnce() -> String) {
     try_with(|engine| {
         let text = text();
-        log::say(
-            log::Level::Fault,
-            machine.unwrap_or(Scope::HARNESS.machine),
-            || text.clone(),
-        );
+        log::say(log::Level::Fault, machine.unwrap_or(Scope::HARNESS.machine), || text.clone());
         engine.fault(effect, machine, text);
     });
 }
@@ -119,14 +115,8 @@ pub(crate) fn infrastructure(message: String) {
 
 /// The raw word of a draw; `None` is calm, as all is for a dead process and outside a run.
 pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
-    try_with(|engine| {
-        if engine.scope().alive {
-            engine.draws.word(family, a, b, c)
-        } else {
-            None
-        }
-    })
-    .flatten()
+    try_with(|engine| if engine.scope().alive { engine.draws.word(family, a, b, c) } else { None })
+        .flatten()
 }
 
 /// True with probability `p`; calm is false.

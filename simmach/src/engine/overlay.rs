@@ -40,13 +40,7 @@ pub enum Ruling {
 impl Overlay {
     /// Nothing happens that does not have to.
     pub fn calm() -> Self {
-        Self {
-            rules: vec![Rule {
-                family: None,
-                address: [None; 3],
-                ruling: Ruling::Calm,
-            }],
-        }
+        Self { rules: vec![Rule { family: None, address: [None; 3], ruling: Ruling::Calm }] }
     }
 
     /// Adds a rule that wins over all before it.
@@ -101,9 +95,6 @@ mod tests {
         assert_eq!(overlay.ruling(Family::Loss, 5, 0, 1), Ruling::Seeded);
         assert_eq!(overlay.ruling(Family::Loss, 6, 0, 0), Ruling::Seeded);
         assert_eq!(overlay.ruling(Family::Loss, 6, 0, 1), Ruling::Value(9));
-        assert_eq!(
-            Overlay::default().ruling(Family::Loss, 6, 0, 1),
-            Ruling::Seeded
-        );
+        assert_eq!(Overlay::default().ruling(Family::Loss, 6, 0, 1), Ruling::Seeded);
     }
 }

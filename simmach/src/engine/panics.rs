@@ -30,40 +30,29 @@ pub(crate) fn install_hook() {
                 outside(info);
                 return;
             }
-            let note = Note {
-                message: text(info.payload()),
-                place: info.location().map(place_of),
-            };
+            let note = Note { message: text(info.payload()), place: info.location().map(place_of) };
             let _ = LAST.try_with(|last| last.replace(Some(note)));
         }));
     });
 }
 
 /// What the hook recorded of a panic that was caught.
-pub(crate) fn note(payload: Box<dyn Any + Send>) -> Note {
+pub(crate) fn note(payload: &(dyn Any + Send)) -> Note {
     let recorded = LAST.try_with(RefCell::take).ok().flatten();
     // `resume_unwind` calls no hook: then the payload is all there is.
-    let message = text(payload.as_ref());
+    let message = text(payload);
     match recorded {
         Some(note) if note.message == message => note,
-        _ => Note {
-            message,
-            place: None,
-        },
+        _ => Note { message, place: None },
     }
 }
 
 /// `file:line:column`, the file relative to its crate where that can be told.
 pub(crate) fn place_of(location: &Location<'_>) -> String {
-    format!(
-        "{}:{}:{}",
-        location.file(),
-        location.line(),
-        location.column()
-    )
+    format!("{}:{}:{}", location.file(), location.line(), location.column())
 }
 
-fn text(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

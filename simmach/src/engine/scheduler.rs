@@ -63,11 +63,7 @@ impl ReadyQueue {
     }
 
     fn rank(&mut self, sequence: u64, ready: Ready, priority: &impl Fn(&Ready) -> u64) {
-        self.ranked.push(Reverse(Ranked {
-            priority: priority(&ready),
-            sequence,
-            ready,
-        }));
+        self.ranked.push(Reverse(Ranked { priority: priority(&ready), sequence, ready }));
     }
 }
 
@@ -98,18 +94,11 @@ mod tests {
     use super::*;
 
     fn ready(slot: u32) -> Ready {
-        Ready {
-            slot,
-            generation: 0,
-            path: u64::from(slot),
-            wake: 0,
-        }
+        Ready { slot, generation: 0, path: u64::from(slot), wake: 0 }
     }
 
     fn order(queue: &mut ReadyQueue) -> Vec<u32> {
-        std::iter::from_fn(|| queue.pop())
-            .map(|ready| ready.slot)
-            .collect()
+        std::iter::from_fn(|| queue.pop()).map(|ready| ready.slot).collect()
     }
 
     #[test]

@@ -58,21 +58,14 @@ impl Timers {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
-                self.slots.push(Entry {
-                    generation: 0,
-                    place: 0,
-                    action: None,
-                });
+                self.slots.push(Entry { generation: 0, place: 0, action: None });
                 (self.slots.len() - 1) as u32
             }
         };
         self.slots[slot as usize].action = Some(action);
         self.heap.push(Node { at, sequence, slot });
         self.sift_up(self.heap.len() - 1);
-        TimerKey {
-            slot,
-            generation: self.slots[slot as usize].generation,
-        }
+        TimerKey { slot, generation: self.slots[slot as usize].generation }
     }
 
     /// Takes a timer out; `None` if it fired or was cancelled before.
@@ -84,13 +77,19 @@ impl Timers {
         Some(self.remove(entry.place as usize).1)
     }
 
-    /// Puts another waker in the place of the one a timer holds; the old one comes back, to be dropped outside.
-    pub(crate) fn replace_waker(&mut self, key: TimerKey, waker: Waker) -> Option<Action> {
+    /// Makes a timer wake `waker`. `None` if it is gone; else the action it had, if that was another, to be dropped
+    /// outside.
+    pub(crate) fn rewake(&mut self, key: TimerKey, waker: &Waker) -> Option<Option<Action>> {
         let entry = self.slots.get_mut(key.slot as usize)?;
-        if entry.generation != key.generation || entry.action.is_none() {
+        if entry.generation != key.generation {
             return None;
         }
-        entry.action.replace(Action::Wake(waker))
+        match entry.action.as_ref()? {
+            Action::Wake(own) if own.will_wake(waker) => Some(None),
+            Action::Wake(_) | Action::Call(..) => {
+                Some(entry.action.replace(Action::Wake(waker.clone())))
+            }
+        }
     }
 
     /// When the next timer fires.
@@ -128,10 +127,7 @@ impl Timers {
     pub(crate) fn drain(&mut self) -> Vec<Action> {
         self.heap.clear();
         self.free.clear();
-        std::mem::take(&mut self.slots)
-            .into_iter()
-            .filter_map(|entry| entry.action)
-            .collect()
+        std::mem::take(&mut self.slots).into_iter().filter_map(|entry| entry.action).collect()
     }
 
     fn remove(&mut self, place: usize) -> (u64, Action) {
@@ -143,10 +139,7 @@ impl Timers {
         }
         let entry = &mut self.slots[node.slot as usize];
         entry.generation = entry.generation.wrapping_add(1);
-        let action = entry
-            .action
-            .take()
-            .expect("a timer in the heap has its action");
+        let action = entry.action.take().expect("a timer in the heap has its action");
         self.free.push(node.slot);
         (node.at, action)
     }
@@ -169,13 +162,9 @@ impl Timers {
         loop {
             let first = place * ARITY + 1;
             let children = first..(first + ARITY).min(self.heap.len());
-            let Some(least) = children.reduce(|a, b| {
-                if self.heap[b].before(&self.heap[a]) {
-                    b
-                } else {
-                    a
-                }
-            }) else {
+            let Some(least) =
+                children.reduce(|a, b| if self.heap[b].before(&self.heap[a]) { b } else { a })
+            else {
                 break;
             };
             if !self.heap[least].before(&node) {

@@ -60,10 +60,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new(record: bool) -> Self {
-        Self {
-            hash: K[3],
-            events: record.then(Vec::new),
-        }
+        Self { hash: K[3], events: record.then(Vec::new) }
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -114,10 +111,7 @@ fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     let rest = chunks.remainder();
     let mut last = [0; 16];
     last[..rest.len()].copy_from_slice(rest);
-    fold(
-        hash ^ word(&last[..8]) ^ bytes.len() as u64,
-        K[2] ^ word(&last[8..]),
-    )
+    fold(hash ^ word(&last[..8]) ^ bytes.len() as u64, K[2] ^ word(&last[8..]))
 }
 
 fn word(bytes: &[u8]) -> u64 {
@@ -170,10 +164,7 @@ mod tests {
         let mut kept = Trace::new(true);
         kept.event(9, &Scope::HARNESS, TraceKind::Commit, [1, 2], b"xy");
         let events = kept.take_events().expect("asked for");
-        assert_eq!(
-            (events[0].at, events[0].length, events[0].hash),
-            (9, 2, kept.hash())
-        );
+        assert_eq!((events[0].at, events[0].length, events[0].hash), (9, 2, kept.hash()));
         assert!(Trace::new(false).take_events().is_none());
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::panics::Note;
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -88,6 +90,10 @@ impl Failure {
         }
     }
 
+    pub(crate) fn of_panic(note: Note) -> Self {
+        Self { place: note.place, ..Self::new(FailureKind::Panic, note.message) }
+    }
+
     /// What tells this failure from another: kind, place, and the message with its digits replaced.
     pub fn fingerprint(&self) -> String {
         let kind = self.kind.word();
@@ -115,13 +121,7 @@ mod tests {
     #[test]
     fn a_fingerprint_forgets_numbers_only() {
         let failure = |message: &str| Failure::new(FailureKind::Panic, message).fingerprint();
-        assert_eq!(
-            failure("expected 1 but got 20"),
-            failure("expected 13 but got 0")
-        );
-        assert_ne!(
-            failure("expected 1 but got 0"),
-            failure("expected 1 but got none")
-        );
+        assert_eq!(failure("expected 1 but got 20"), failure("expected 13 but got 0"));
+        assert_ne!(failure("expected 1 but got 0"), failure("expected 1 but got none"));
     }
 }

@@ -66,10 +66,7 @@ impl Settings {
 
     /// The defaults.
     pub fn new() -> Self {
-        Self {
-            seeds: Self::DEFAULT_SEEDS,
-            base_seed: 0,
-        }
+        Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0 }
     }
 
     /// How many seeds.

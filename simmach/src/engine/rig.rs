@@ -1,0 +1,82 @@
+//! The smallest run there is, for the tests of the engine and of the layers above: one thread, one body, no machines.
+
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::context::{self, Engine, Shared};
+use super::drive::Limits;
+use super::ids::{MachineId, ProcessId, Scope};
+use super::overlay::Overlay;
+use super::verdict::Verdict;
+use super::{log, panics};
+
+/// What a run of the rig came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) verdict: Verdict,
+    pub(crate) hash: u64,
+    pub(crate) nanos: u64,
+    pub(crate) timers_left: usize,
+}
+
+/// Whose code a body runs as, unless it says otherwise.
+pub(crate) const SCOPE: Scope =
+    Scope { machine: MachineId(0), process: ProcessId(1), task: 1, alive: true };
+
+const LIMITS: Limits =
+    Limits { time: 3_600_000_000_000, steps: 100_000_000, stall: 600_000_000_000 };
+
+/// Runs `body` on a fresh thread with `seed`; `set_up` and `tear_down` are for a layer's own state.
+pub(crate) fn run_with<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    overlay: Overlay,
+    set_up: impl FnOnce() + Send,
+    body: impl FnOnce() -> F + Send + 'static,
+    tear_down: impl FnOnce() + Send,
+) -> Ran {
+    panics::install_hook();
+    std::thread::scope(|threads| {
+        let thread = threads.spawn(move || {
+            let _log = log::begin(None);
+            let engine =
+                context::install(Engine::new(seed, overlay, false, Arc::<Shared>::default()));
+            set_up();
+            let scope = engine.as_scope(SCOPE, || engine.child_scope());
+            let (task, handle) = crate::task::spawn_as(scope, Location::caller(), async move {
+                body().await;
+                context::try_with(|engine| engine.end(Verdict::Passed));
+            });
+            engine.set_body(task.expect("the body's scope is alive"));
+            let verdict = engine.drive(&LIMITS);
+            let hash = engine.trace_state().hash();
+            engine.end_all();
+            drop(handle);
+            tear_down();
+            let left = engine.timers.borrow().len();
+            let nanos = engine.clock.now();
+            let verdict = engine.take_unobserved().map_or(verdict, Verdict::Failed);
+            context::remove();
+            Ran { verdict, hash, nanos, timers_left: left }
+        });
+        thread.join().expect("a run's panics are caught inside it")
+    })
+}
+
+/// As [`run_with`], with nothing but the engine.
+pub(crate) fn run<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    body: impl FnOnce() -> F + Send + 'static,
+) -> Ran {
+    run_with(seed, Overlay::default(), || {}, body, || {})
+}
+
+/// As [`run`], and the body must end well.
+pub(crate) fn pass<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    body: impl FnOnce() -> F + Send + 'static,
+) -> Ran {
+    let ran = run(seed, body);
+    assert_eq!(ran.verdict, Verdict::Passed);
+    ran
+}

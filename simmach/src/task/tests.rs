@@ -1,0 +1,275 @@
+//! Tasks, timers and scheduling together, as the code under test sees them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::engine::overlay::Overlay;
+use crate::engine::rig;
+use crate::engine::verdict::{FailureKind, Verdict};
+use crate::time::{DurationUnits, Instant, interval, sleep, timeout};
+
+fn kind(verdict: &Verdict) -> Option<FailureKind> {
+    match verdict {
+        Verdict::Failed(failure) => Some(failure.kind.clone()),
+        Verdict::Passed | Verdict::Broken(_) => None,
+    }
+}
+
+#[test]
+fn time_jumps_to_the_next_event() {
+    let ran = rig::pass(0, async || {
+        let start = Instant::now();
+        sleep(3.hours() / 4).await;
+        assert_eq!(start.elapsed(), 45.mins());
+    });
+    assert_eq!(ran.nanos, 45 * 60 * 1_000_000_000);
+}
+
+/// A race's order is the seed's: the same for the same seed, and not the same for all.
+#[test]
+fn the_seed_decides_who_runs_first() {
+    fn order(seed: u64, overlay: Overlay) -> (Vec<u32>, u64) {
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = Arc::clone(&order);
+        let ran = rig::run_with(
+            seed,
+            overlay,
+            || {},
+            async move || {
+                let mut set = JoinSet::new();
+                for n in 0..6 {
+                    let seen = Arc::clone(&seen);
+                    set.spawn(async move {
+                        sleep(10.millis()).await;
+                        seen.lock().unwrap().push(n);
+                    });
+                }
+                set.join_all().await;
+            },
+            || {},
+        );
+        let order = order.lock().unwrap().clone();
+        (order, ran.hash)
+    }
+    let of = |seed| order(seed, Overlay::default());
+    assert_eq!(of(1), of(1));
+    assert!((2..20).any(|seed| of(seed).0 != of(1).0), "some seed must order them otherwise");
+    assert_ne!(of(1).1, of(2).1, "another order is another trace");
+    assert_eq!(order(1, Overlay::calm()).0, [0, 1, 2, 3, 4, 5], "calm is first in, first out");
+}
+
+#[test]
+fn a_timeout_leaves_no_timer_behind() {
+    let ran = rig::pass(0, async || {
+        timeout(5.secs(), sleep(1.secs())).await.expect("one second is in time");
+        timeout(1.secs(), sleep(5.secs())).await.expect_err("five are not");
+        assert!(timeout(1.secs(), sleep(1.secs())).await.is_ok(), "the deadline itself is in time");
+    });
+    assert_eq!(ran.timers_left, 0);
+}
+
+#[test]
+fn an_aborted_task_is_dropped_and_says_cancelled() {
+    rig::pass(0, async || {
+        let guard = Rc::new(());
+        let held = Rc::clone(&guard);
+        let task = spawn_local(async move {
+            let _held = held;
+            sleep(1.hours()).await;
+        });
+        sleep(1.secs()).await;
+        task.abort();
+        assert!(task.await.expect_err("aborted").is_cancelled());
+        assert_eq!(Rc::strong_count(&guard), 1);
+        assert_eq!(Instant::now().elapsed(), 0.secs());
+    });
+}
+
+/// A task's panic is never lost: awaited it is a value, else it fails the run.
+#[test]
+fn a_panic_fails_the_run_unless_it_is_awaited() {
+    rig::pass(0, async || {
+        let error = spawn(async { panic!("heard") }).await.expect_err("it panicked");
+        assert!(error.is_panic() && error.to_string().ends_with("heard"));
+    });
+    let detached = rig::run(0, async || {
+        drop(spawn(async { panic!("detached") }));
+        sleep(1.secs()).await;
+    });
+    assert_eq!(kind(&detached.verdict), Some(FailureKind::Panic));
+    let dropped_after = rig::run(0, async || {
+        let handle = spawn(async { panic!("dropped after") });
+        sleep(1.secs()).await;
+        drop(handle);
+        sleep(1.secs()).await;
+    });
+    assert_eq!(kind(&dropped_after.verdict), Some(FailureKind::Panic));
+    let held_to_the_end = rig::run(0, async || {
+        let handle = spawn(async { panic!("held") });
+        sleep(1.secs()).await;
+        std::mem::forget(handle);
+    });
+    assert_eq!(kind(&held_to_the_end.verdict), Some(FailureKind::Panic));
+}
+
+#[test]
+fn a_failure_says_where() {
+    let ran = rig::run(0, async || {
+        spawn(async { panic!("number {}", 7) });
+        sleep(1.secs()).await;
+    });
+    let Verdict::Failed(failure) = ran.verdict else { panic!("it failed") };
+    assert_eq!(failure.message, "number 7");
+    assert!(failure.place.expect("a place").contains("task/tests.rs:"));
+    assert!(failure.task.expect("a task").contains("task/tests.rs:"));
+}
+
+#[test]
+fn a_run_in_which_all_wait_says_who_for_what() {
+    let ran = rig::run(0, async || {
+        let waits = spawn(std::future::pending::<()>());
+        let _ = waits.await;
+    });
+    let Verdict::Failed(failure) = ran.verdict else { panic!("it can't end") };
+    assert_eq!(failure.kind, FailureKind::Deadlock);
+    assert_eq!(failure.waiting.len(), 2);
+    assert!(failure.waiting.iter().any(|line| line.contains("another task's end")));
+}
+
+/// Polling timers are not progress, and a body that sleeps long on purpose is not stalled.
+#[test]
+fn only_a_run_without_progress_is_stalled() {
+    let ran = rig::run(0, async || {
+        spawn(async {
+            let mut ticks = interval(100.millis());
+            loop {
+                ticks.tick().await;
+            }
+        });
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(kind(&ran.verdict), Some(FailureKind::Stall));
+}
+
+/// Wakes from a real thread must not change a run: they are dropped, and the report counts them.
+#[test]
+fn a_wake_from_another_thread_is_dropped_and_counted() {
+    let ran = rig::run(0, async || {
+        let (send, receive) = futures::channel::oneshot::channel();
+        std::thread::scope(|threads| {
+            threads.spawn(move || send.send(()).expect("the receiver is alive"));
+        });
+        let (late, never) = futures::channel::oneshot::channel::<()>();
+        receive.await.expect("sent before the first poll");
+        let waits = spawn(async move { never.await.is_ok() });
+        yield_now().await;
+        sleep(1.secs()).await;
+        std::thread::scope(|threads| {
+            threads.spawn(move || drop(late));
+        });
+        waits.await.expect("never woken");
+    });
+    let Verdict::Failed(failure) = ran.verdict else { panic!("nobody wakes it") };
+    assert_eq!(failure.kind, FailureKind::Deadlock);
+    assert!(failure.waiting.last().expect("lines").contains("1 wakes came from other threads"));
+}
+
+#[test]
+fn a_join_set_hands_out_tasks_as_they_end() {
+    rig::pass(3, async || {
+        let mut set = JoinSet::new();
+        for n in [3u64, 1, 2] {
+            set.spawn(async move {
+                sleep(n.secs()).await;
+                n
+            });
+        }
+        let mut ended = Vec::new();
+        while let Some(n) = set.join_next().await {
+            ended.push(n.expect("no task fails"));
+        }
+        assert_eq!(ended, [1, 2, 3]);
+        assert!(set.is_empty());
+    });
+}
+
+#[test]
+fn a_dropped_join_set_ends_its_tasks() {
+    rig::pass(0, async || {
+        let ran = Arc::new(AtomicU32::new(0));
+        let mut set = JoinSet::new();
+        let count = Arc::clone(&ran);
+        set.spawn(async move {
+            sleep(1.secs()).await;
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        yield_now().await;
+        drop(set);
+        sleep(5.secs()).await;
+        assert_eq!(ran.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// What a destructor at the end of a run does is in vain, and does not bring the framework down.
+#[test]
+fn destructors_at_the_end_touch_nothing() {
+    struct Busy(Rc<RefCell<u32>>);
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            let handle = spawn_local(async {});
+            assert!(!handle.is_finished() || handle.is_finished());
+            drop(sleep(1.secs()));
+            let _ = crate::rand::random();
+            *self.0.borrow_mut() += 1;
+            panic!("and panics");
+        }
+    }
+    rig::pass(0, async || {
+        let count = Rc::new(RefCell::new(0));
+        let busy = Busy(Rc::clone(&count));
+        spawn_local(async move {
+            let _busy = busy;
+            std::future::pending::<()>().await;
+        });
+        yield_now().await;
+    });
+}
+
+#[test]
+fn blocking_work_costs_virtual_time() {
+    rig::pass(0, async || {
+        let start = Instant::now();
+        assert_eq!(spawn_blocking(|| 6 * 7).await.expect("no panic"), 42);
+        let took = start.elapsed();
+        assert!(took >= 20.micros() && took <= 200.micros(), "{took:?}");
+    });
+}
+
+/// The same numbers whatever other tasks draw; others for another task.
+#[test]
+fn a_generator_belongs_to_its_task() {
+    fn drawn(noise: bool) -> Arc<std::sync::Mutex<Vec<u64>>> {
+        let numbers = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let out = Arc::clone(&numbers);
+        rig::pass(5, async move || {
+            let first = spawn(async move {
+                if noise {
+                    (0..10).for_each(|_| drop(crate::rand::rng()));
+                }
+                crate::rand::random()
+            });
+            let second = spawn(async { (crate::rand::random(), crate::rand::random()) });
+            let _ = first.await;
+            let (a, b) = second.await.expect("no panic");
+            out.lock().unwrap().extend([a, b]);
+        });
+        numbers
+    }
+    let (calm, noisy) = (drawn(false), drawn(true));
+    assert_eq!(*calm.lock().unwrap(), *noisy.lock().unwrap());
+    let numbers = calm.lock().unwrap();
+    assert_ne!(numbers[0], numbers[1]);
+}

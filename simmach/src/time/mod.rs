@@ -1,0 +1,33 @@
+//! Time for the code under test: tokio's names, on the run's virtual clock.
+//!
+//! Models one clock for all machines, in nanoseconds, that moves only when nothing is ready to run. Timers fire exactly
+//! when they are due: there is no granularity of a millisecond and no jitter of a scheduler.
+//!
+//! ```
+//! use simmach::time::{DurationUnits, Instant, sleep};
+//!
+//! async fn nap() {
+//!     let start = Instant::now();
+//!     sleep(5.secs()).await;
+//!     assert_eq!(start.elapsed(), 5.secs());
+//! }
+//! ```
+
+mod instant;
+mod interval;
+mod sleep;
+mod timeout;
+mod units;
+
+pub use std::time::Duration;
+
+pub use instant::Instant;
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use timeout::{Timeout, error, timeout, timeout_at};
+pub use units::DurationUnits;
+
+/// A duration in the engine's nanoseconds; what is longer than 584 years is cut to that.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
