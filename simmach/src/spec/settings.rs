@@ -17,7 +17,7 @@ pub struct SimTest {
     pub manifest_dir: &'static str,
     /// The source file.
     pub file: &'static str,
-    /// The line of the function's name.
+    /// The line of its attribute.
     pub line: u32,
     /// `#[ignore]`, with its reason or `""`.
     pub ignore: Option<&'static str>,

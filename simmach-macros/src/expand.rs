@@ -1,0 +1,222 @@
+//! Writes the test: the function as the user wrote it, what describes it to the harness, and a door for libtest.
+//!
+//! Everything but the door stands in a `const _`, where it is in nobody's way. The user's tokens keep their spans. What
+//! is written around them is told to stand where they do, so that the compiler points at the user's expression and not
+//! at the attribute when a type does not fit.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Expr, LitStr};
+
+use crate::fallback;
+use crate::parse::{self, Direction, Errors, Function};
+use crate::validate::{Ignore, Limit, Test, output, sim_type};
+
+pub(crate) fn sim_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let given = parse::arguments(arguments, &mut errors);
+    let function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(_) => {
+            errors.push(fallback::no_function(&item));
+            return fallback::item(&errors, item);
+        }
+    };
+    let test = Test::new(given, &function, &mut errors);
+    if !test.sound {
+        return fallback::function(&errors, &test, &function);
+    }
+    let mut tokens = errors.to_compile_errors();
+    tokens.extend(expand(&test, &function));
+    tokens
+}
+
+fn expand(test: &Test, function: &Function) -> TokenStream {
+    let name = &function.sig.ident;
+    let path = test
+        .krate
+        .as_ref()
+        .map_or_else(|| quote!(::simmach), ToTokens::to_token_stream);
+    let inner = body(test, function);
+    let spec = spec(test, function);
+    let settings = settings(test);
+    let entry = entry(test, name);
+    let door = door(test, function, &path);
+    quote! {
+        const _: () = {
+            use #path::__private as __simmach;
+            #inner
+            #spec
+            #settings
+            __simmach::inventory::submit! { #entry }
+        };
+        #door
+    }
+}
+
+/// The function, with what was not meant for it taken off.
+fn body(test: &Test, function: &Function) -> TokenStream {
+    let Function { sig, body, .. } = function;
+    let attrs = &test.attrs;
+    quote!(#(#attrs)* #sig #body)
+}
+
+fn spec(test: &Test, function: &Function) -> TokenStream {
+    let allows = allows(test);
+    let mut calls = TokenStream::new();
+    if let Some(topology) = &test.topology {
+        calls.extend(call("topology", topology.span(), &[topology]));
+    }
+    for machine in &test.machines {
+        calls.extend(call(
+            "machine",
+            machine.service.span(),
+            &[&machine.name, &machine.service],
+        ));
+    }
+    for link in &test.links {
+        let method = match link.direction {
+            Direction::BothWays => "link",
+            Direction::OneWay => "link_one_way",
+        };
+        calls.extend(call(
+            method,
+            link.profile.span(),
+            &[&link.from, &link.to, &link.profile],
+        ));
+    }
+    if let Some(client) = &test.client {
+        calls.extend(call("client", client.span(), &[client]));
+    }
+    for plan in &test.plans {
+        calls.extend(call("plan", plan.span(), &[plan]));
+    }
+    calls.extend(limit("time_limit", test.time_limit.as_ref()));
+    calls.extend(limit("stall_limit", test.stall_limit.as_ref()));
+    calls.extend(value("step_limit", test.step_limit.as_ref()));
+    let start = start(function);
+    quote! {
+        #(#allows)*
+        fn __simmach_spec() -> __simmach::Spec {
+            __simmach::SpecBuilder::new() #calls #start
+        }
+    }
+}
+
+/// The call that hands over the body. It stands where the return type does, so that a type no test can return is what the
+/// compiler points at; the argument stands where its type does.
+fn start(function: &Function) -> TokenStream {
+    let sig = &function.sig;
+    let span = at(output(sig).map_or_else(|| sig.ident.span(), Spanned::span));
+    let mut name = sig.ident.clone();
+    name.set_span(at(name.span()));
+    let (parameter, argument) = match sim_type(sig) {
+        Some(ty) => (
+            quote_spanned!(span=> sim),
+            Some(Ident::new("sim", at(ty.span()))),
+        ),
+        None => (quote_spanned!(span=> _), None),
+    };
+    quote_spanned!(span=> .body(|#parameter| #name(#argument)))
+}
+
+fn settings(test: &Test) -> TokenStream {
+    let allows = allows(test);
+    let seeds = value("seeds", test.seeds.as_ref());
+    let base_seed = value("base_seed", test.base_seed.as_ref());
+    quote! {
+        #(#allows)*
+        fn __simmach_settings() -> __simmach::Settings {
+            __simmach::Settings::new() #seeds #base_seed
+        }
+    }
+}
+
+fn entry(test: &Test, name: &Ident) -> TokenStream {
+    let name = name.to_string();
+    let ignore = option(
+        test.ignore
+            .as_ref()
+            .map(|Ignore { reason, .. }| match reason {
+                Some(reason) => reason.to_token_stream(),
+                None => quote!(""),
+            }),
+    );
+    let should_panic = option(test.should_panic.as_ref().map(|expected| {
+        let expected = option(expected.as_ref().map(LitStr::to_token_stream));
+        quote!(__simmach::ShouldPanic { expected: #expected })
+    }));
+    quote! {
+        __simmach::SimTest {
+            name: #name,
+            module_path: ::core::module_path!(),
+            package: ::core::env!("CARGO_PKG_NAME"),
+            target: ::core::env!("CARGO_CRATE_NAME"),
+            manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            ignore: #ignore,
+            should_panic: #should_panic,
+            settings: __simmach_settings,
+            spec: __simmach_spec,
+        }
+    }
+}
+
+/// The test that libtest sees. Under `harness = false` the compiler drops it.
+fn door(test: &Test, function: &Function, path: &TokenStream) -> TokenStream {
+    let Function { vis, sig, .. } = function;
+    let name = &sig.ident;
+    let text = name.to_string();
+    let ignore = test.ignore.as_ref().map(|Ignore { attr, .. }| attr);
+    let docs = test.attrs.iter().filter(|attr| attr.path().is_ident("doc"));
+    quote! {
+        #(#docs)*
+        #[::core::prelude::v1::test]
+        #ignore
+        #vis fn #name() {
+            #path::__private::plain(::core::module_path!(), #text)
+        }
+    }
+}
+
+fn value(method: &str, value: Option<&Expr>) -> Option<TokenStream> {
+    value.map(|value| call(method, value.span(), &[value]))
+}
+
+fn limit(method: &str, limit: Option<&Limit>) -> Option<TokenStream> {
+    limit.map(|limit| match limit {
+        Limit::Expr(value) => call(method, value.span(), &[value]),
+        Limit::Text(time) => {
+            let (seconds, nanos) = (time.as_secs(), time.subsec_nanos());
+            let time = quote!(::core::time::Duration::new(#seconds, #nanos));
+            call(method, Span::call_site(), &[&time])
+        }
+    })
+}
+
+fn call(method: &str, span: Span, arguments: &[&dyn ToTokens]) -> TokenStream {
+    let span = at(span);
+    let method = Ident::new(method, span);
+    quote_spanned!(span=> .#method(#(#arguments),*))
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}
+
+/// What the user allows in the function is allowed in its arguments.
+fn allows(test: &Test) -> impl Iterator<Item = &Attribute> {
+    test.attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("allow"))
+}
+
+/// The place of the user's token, with the hygiene of generated code: lints leave it alone.
+fn at(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}

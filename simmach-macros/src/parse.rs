@@ -1,0 +1,511 @@
+//! Reads the tokens of `#[sim_test(...)]` and of the function below it.
+//!
+//! Nothing is judged here but the grammar. A mistake is noted and reading goes on at the next argument, or at the next
+//! entry of a list, so that one mistake does not hide another. The body of the function is not read at all: it is
+//! handed on as it stands.
+
+use std::fmt;
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser, Result};
+use syn::token::Paren;
+use syn::{
+    Attribute, Error, Expr, LitStr, Path, Signature, Token, Visibility, custom_punctuation,
+    parenthesized,
+};
+
+custom_punctuation!(BothWays, <->);
+
+/// The arguments that there are. A new one is a line in [`ARGUMENTS`], a variant here, and what follows from it in
+/// `validate` and `expand`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Argument {
+    Seeds,
+    BaseSeed,
+    Topology,
+    Machines,
+    Links,
+    Client,
+    Chaos,
+    TimeLimit,
+    StallLimit,
+    StepLimit,
+    Crate,
+}
+
+/// Name, form, and an example that is right.
+pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
+    (Argument::Seeds, "seeds", Form::Value, "seeds = 1000"),
+    (
+        Argument::BaseSeed,
+        "base_seed",
+        Form::Value,
+        "base_seed = 7",
+    ),
+    (
+        Argument::Topology,
+        "topology",
+        Form::Value,
+        "topology = cluster()",
+    ),
+    (
+        Argument::Machines,
+        "machines",
+        Form::Machines,
+        "machines(\"api{1..=2}.public\" => service)",
+    ),
+    (
+        Argument::Links,
+        "links",
+        Form::Links,
+        "links(\"a\" <-> \"b\" => NetworkProfile::lan())",
+    ),
+    (
+        Argument::Client,
+        "client",
+        Form::Value,
+        "client = \"mover.botnet\"",
+    ),
+    (
+        Argument::Chaos,
+        "chaos",
+        Form::Value,
+        "chaos = [GracefulMonkey::new(), PowerOffs::new()]",
+    ),
+    (
+        Argument::TimeLimit,
+        "time_limit",
+        Form::Value,
+        "time_limit = \"10m\"",
+    ),
+    (
+        Argument::StallLimit,
+        "stall_limit",
+        Form::Value,
+        "stall_limit = \"60s\"",
+    ),
+    (
+        Argument::StepLimit,
+        "step_limit",
+        Form::Value,
+        "step_limit = 1_000_000",
+    ),
+    (
+        Argument::Crate,
+        "crate",
+        Form::Path,
+        "crate = my_crate::simmach",
+    ),
+];
+
+/// How an argument is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `name = expression`
+    Value,
+    /// `name = path`, also in quotes
+    Path,
+    /// `name("machine" => service, ..)`
+    Machines,
+    /// `name("zone" <-> "zone" => profile, ..)`
+    Links,
+}
+
+impl Argument {
+    fn named(name: &str) -> Option<Self> {
+        ARGUMENTS
+            .iter()
+            .find(|(_, known, ..)| *known == name)
+            .map(|(argument, ..)| *argument)
+    }
+
+    fn row(self) -> &'static (Argument, &'static str, Form, &'static str) {
+        ARGUMENTS
+            .iter()
+            .find(|(argument, ..)| *argument == self)
+            .expect("every argument has its row")
+    }
+
+    fn form(self) -> Form {
+        self.row().2
+    }
+
+    fn example(self) -> &'static str {
+        self.row().3
+    }
+}
+
+impl fmt::Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().1)
+    }
+}
+
+/// An argument as it was given.
+pub(crate) struct Given {
+    pub(crate) argument: Argument,
+    pub(crate) name: Ident,
+    pub(crate) value: Value,
+}
+
+pub(crate) enum Value {
+    Expr(Box<Expr>),
+    Path(Path),
+    Machines(Vec<Machine>),
+    Links(Vec<Link>),
+    /// Given, but wrong: the error is noted, and the name counts as used.
+    Wrong,
+}
+
+/// `"api{1..=2}.public" => service`
+pub(crate) struct Machine {
+    pub(crate) name: LitStr,
+    pub(crate) service: Expr,
+}
+
+/// `"a" <-> "b" => profile`
+pub(crate) struct Link {
+    pub(crate) from: LitStr,
+    pub(crate) to: LitStr,
+    pub(crate) direction: Direction,
+    pub(crate) profile: Expr,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    BothWays,
+    OneWay,
+}
+
+/// The function below the attribute; its body is not looked into.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) body: Group,
+}
+
+/// All that was found wrong, in the order in which it was found.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<Error>);
+
+impl Errors {
+    pub(crate) fn push(&mut self, error: Error) {
+        self.0.push(error);
+    }
+
+    pub(crate) fn at(&mut self, span: Span, message: impl fmt::Display) {
+        self.push(Error::new(span, message));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn to_compile_errors(&self) -> TokenStream {
+        self.0.iter().map(Error::to_compile_error).collect()
+    }
+}
+
+/// Reads what stands in the attribute's brackets.
+pub(crate) fn arguments(tokens: TokenStream, errors: &mut Errors) -> Vec<Given> {
+    let mut given = Vec::new();
+    let read = |input: ParseStream<'_>| {
+        list(input, errors, begins_argument, |input, errors| {
+            if let Some(argument) = argument(input, errors)? {
+                given.push(argument);
+            }
+            Ok(())
+        });
+        Ok(())
+    };
+    if let Err(error) = read.parse2(tokens) {
+        errors.push(error);
+    }
+    given
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Ok(Self {
+            attrs: input.call(Attribute::parse_outer)?,
+            vis: input.parse()?,
+            sig: input.parse()?,
+            body: input.parse()?,
+        })
+    }
+}
+
+/// Reads entries with commas between them. After a mistake it goes on at the next comma that an entry follows.
+fn list(
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+    begins: fn(ParseStream<'_>) -> bool,
+    mut entry: impl FnMut(ParseStream<'_>, &mut Errors) -> Result<()>,
+) {
+    while !input.is_empty() {
+        if let Err(error) = entry(input, errors) {
+            errors.push(error);
+            skip(input, begins);
+        } else if !input.is_empty() && !input.peek(Token![,]) {
+            errors.push(input.error("expected `,`"));
+            if !begins(input) {
+                skip(input, begins);
+            }
+        }
+        // Nothing, or the comma that was just seen.
+        let _ = input.parse::<Option<Token![,]>>();
+    }
+}
+
+/// Leaves out everything up to a comma with the beginning of an entry, or nothing, behind it.
+fn skip(input: ParseStream<'_>, begins: fn(ParseStream<'_>) -> bool) {
+    if input.peek(Token![,]) {
+        return;
+    }
+    while input.parse::<TokenTree>().is_ok() {
+        let ahead = input.fork();
+        if ahead.parse::<Token![,]>().is_ok() && (ahead.is_empty() || begins(&ahead)) {
+            return;
+        }
+    }
+}
+
+fn begins_argument(input: ParseStream<'_>) -> bool {
+    let Ok(name) = input.fork().call(Ident::parse_any) else {
+        return false;
+    };
+    let known = Argument::named(&name.to_string()).is_some() && !input.peek2(Token![::]);
+    let equals = input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>]);
+    known || equals || input.peek2(Paren)
+}
+
+fn begins_entry(input: ParseStream<'_>) -> bool {
+    input.peek(LitStr)
+}
+
+/// `None` for an argument that there is not: it is noted, and its value read over.
+fn argument(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<Given>> {
+    if !input.peek(Ident::peek_any) {
+        return Err(input.error("expected an argument, such as `seeds = 1000`"));
+    }
+    let name = input.call(Ident::parse_any)?;
+    let Some(argument) = Argument::named(&name.to_string()) else {
+        errors.at(name.span(), unknown(&name.to_string()));
+        skip(input, begins_argument);
+        return Ok(None);
+    };
+    let value = value(input, argument, &name, errors).unwrap_or_else(|error| {
+        errors.push(error);
+        skip(input, begins_argument);
+        Value::Wrong
+    });
+    Ok(Some(Given {
+        argument,
+        name,
+        value,
+    }))
+}
+
+fn value(
+    input: ParseStream<'_>,
+    argument: Argument,
+    name: &Ident,
+    errors: &mut Errors,
+) -> Result<Value> {
+    let example = argument.example();
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(Error::new(
+            name.span(),
+            format!("`{argument}` needs a value: `{example}`"),
+        ));
+    }
+    let message = || format!("`{argument}` is written `{example}`");
+    Ok(match argument.form() {
+        Form::Value => {
+            let equals = equals(input, message)?;
+            Value::Expr(Box::new(expression(input, equals, message)?))
+        }
+        Form::Path => {
+            let equals = equals(input, message)?;
+            Value::Path(path(input, equals, message)?)
+        }
+        Form::Machines => {
+            let mut machines = Vec::new();
+            entries(input, errors, message, |input| {
+                machines.push(machine(input)?);
+                Ok(())
+            })?;
+            Value::Machines(machines)
+        }
+        Form::Links => {
+            let mut links = Vec::new();
+            entries(input, errors, message, |input| {
+                links.push(link(input)?);
+                Ok(())
+            })?;
+            Value::Links(links)
+        }
+    })
+}
+
+fn unknown(name: &str) -> String {
+    let known = || ARGUMENTS.iter().map(|(_, known, ..)| *known);
+    match near(name, known()) {
+        Some(near) => format!("there is no argument `{name}`: did you mean `{near}`?"),
+        None => {
+            let all: Vec<_> = known().map(|known| format!("`{known}`")).collect();
+            format!("there is no argument `{name}`, only {}", all.join(", "))
+        }
+    }
+}
+
+/// The candidate that a slip of the keyboard turns into `name`, or that it is the beginning of.
+pub(crate) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let slips = (name.chars().count() / 3).max(1);
+    candidates
+        .map(|candidate| match strsim::osa_distance(name, candidate) {
+            distance if distance <= slips => (distance, candidate),
+            _ if name.len() > 2 && candidate.starts_with(name) => (slips, candidate),
+            _ => (usize::MAX, candidate),
+        })
+        .filter(|(distance, _)| *distance <= slips)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn equals(input: ParseStream<'_>, message: impl Fn() -> String) -> Result<Span> {
+    let wrong = Err(Error::new(input.span(), message()));
+    if !input.peek(Token![=]) || input.peek(Token![==]) || input.peek(Token![=>]) {
+        return wrong;
+    }
+    input.parse::<Token![=]>().map(|equals| equals.span)
+}
+
+/// The expression behind the token at `before`.
+fn expression(input: ParseStream<'_>, before: Span, message: impl Fn() -> String) -> Result<Expr> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(Error::new(before, message()));
+    }
+    let ahead = input.fork();
+    input
+        .parse()
+        .map_err(|error: Error| match last_span(&ahead) {
+            // An expression that breaks off has no token to point at but the one before.
+            Some(last) if input.is_empty() => Error::new(last, error),
+            Some(_) | None => error,
+        })
+}
+
+fn last_span(input: ParseStream<'_>) -> Option<Span> {
+    let mut last = None;
+    while let Ok(token) = input.parse::<TokenTree>() {
+        last = Some(token.span());
+    }
+    last
+}
+
+/// A path, also in quotes.
+fn path(input: ParseStream<'_>, before: Span, message: impl Fn() -> String) -> Result<Path> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(Error::new(before, message()));
+    }
+    if input.peek(LitStr) {
+        let quoted: LitStr = input.parse()?;
+        return quoted
+            .parse_with(Path::parse_mod_style)
+            .map_err(|_| Error::new(quoted.span(), message()));
+    }
+    let span = input.span();
+    input
+        .call(Path::parse_mod_style)
+        .map_err(|_| Error::new(span, message()))
+}
+
+/// The list in brackets behind an argument.
+fn entries(
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+    message: impl Fn() -> String,
+    mut entry: impl FnMut(ParseStream<'_>) -> Result<()>,
+) -> Result<()> {
+    if !input.peek(Paren) {
+        return Err(input.error(message()));
+    }
+    let content;
+    parenthesized!(content in input);
+    list(&content, errors, begins_entry, |input, _| entry(input));
+    Ok(())
+}
+
+fn machine(input: ParseStream<'_>) -> Result<Machine> {
+    let name = quoted(
+        input,
+        "a machine is written `\"name\" => service`, its name in quotes",
+    )?;
+    let arrow = arrow(input, &name, "machine", "service")?;
+    let service = expression(input, arrow, || {
+        format!("machine {} has no service", shown(&name))
+    })?;
+    Ok(Machine { name, service })
+}
+
+fn link(input: ParseStream<'_>) -> Result<Link> {
+    const FORM: &str =
+        "a link is written `\"zone\" <-> \"zone\" => profile`, or with `->` for one way";
+
+    let from = quoted(input, FORM)?;
+    if input.is_empty() {
+        return Err(Error::new(from.span(), FORM));
+    }
+    let (direction, span) = if input.peek(BothWays) {
+        (Direction::BothWays, input.parse::<BothWays>()?.spans[0])
+    } else if input.peek(Token![->]) {
+        (Direction::OneWay, input.parse::<Token![->]>()?.spans[0])
+    } else {
+        return Err(input.error(FORM));
+    };
+    if !input.peek(LitStr) {
+        let message = format!("the link from {} leads to no zone", shown(&from));
+        let here = input.is_empty() || input.peek(Token![,]) || input.peek(Token![=>]);
+        return Err(Error::new(if here { span } else { input.span() }, message));
+    }
+    let to: LitStr = input.parse()?;
+    let arrow = arrow(input, &to, "the link to", "profile")?;
+    let profile = expression(input, arrow, || {
+        format!(
+            "the link from {} to {} has no profile",
+            shown(&from),
+            shown(&to)
+        )
+    })?;
+    Ok(Link {
+        from,
+        to,
+        direction,
+        profile,
+    })
+}
+
+/// A string, or the message at what stands there instead.
+fn quoted(input: ParseStream<'_>, message: &str) -> Result<LitStr> {
+    input.parse().map_err(|_| input.error(message))
+}
+
+/// The `=>` behind a name.
+fn arrow(input: ParseStream<'_>, name: &LitStr, what: &str, missing: &str) -> Result<Span> {
+    if !input.peek(Token![=>]) {
+        let message = format!("{what} {} has no {missing}: expected `=>`", shown(name));
+        let here = input.is_empty() || input.peek(Token![,]);
+        return Err(Error::new(
+            if here { name.span() } else { input.span() },
+            message,
+        ));
+    }
+    input.parse::<Token![=>]>().map(|arrow| arrow.spans[0])
+}
+
+fn shown(name: &LitStr) -> String {
+    format!("{:?}", name.value())
+}

@@ -1,0 +1,306 @@
+//! The macro from tokens to tokens: what is written, which errors there are, and that nothing makes it panic.
+
+use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
+use proptest::prelude::*;
+use syn::Item;
+
+use crate::expand::sim_test;
+use crate::parse::ARGUMENTS;
+use crate::validate::expand_name;
+
+const PLAIN: &str = "async fn t() {}";
+
+#[test]
+fn a_bare_test_has_an_entry_and_a_door() {
+    let items = expanded(
+        "",
+        "/// Text.\n#[allow(x)] pub async fn t(sim: Sim) -> Result<()> { Ok(()) }",
+    );
+    let [Item::Const(entry), Item::Fn(door)] = &items[..] else {
+        panic!("two items")
+    };
+    let entry = text(entry);
+    assert!(
+        entry.contains(&squeezed("use :: simmach :: __private as __simmach")),
+        "{entry}"
+    );
+    assert!(
+        entry.contains(&squeezed("SpecBuilder :: new () . body (| sim | t (sim))")),
+        "{entry}"
+    );
+    assert!(entry.contains(&squeezed("Settings :: new () }")), "{entry}");
+    assert!(
+        entry.contains(&squeezed("ignore : :: core :: option :: Option :: None")),
+        "{entry}"
+    );
+    assert!(
+        entry.contains(&squeezed("async fn t (sim : Sim) -> Result < () >")),
+        "{entry}"
+    );
+    let expected = "#[doc = \" Text.\"] #[::core::prelude::v1::test] pub fn t()
+        { ::simmach::__private::plain(::core::module_path!(), \"t\") }";
+    assert_eq!(text(door), squeezed(expected));
+}
+
+#[test]
+fn every_argument_reaches_its_setter() {
+    let entry = entry(
+        r#"seeds = n, base_seed = 7, topology = cluster(),
+           machines("cl" => log, "api{1..=2}.public" => || api("cl")),
+           links("botnet" <-> "public" => slow(), "a" -> "b" => fast()),
+           client = "mover.botnet", chaos = [one, async |sim: Sim| {}],
+           time_limit = "1m 500ms", stall_limit = 5.secs(), step_limit = 9, crate = "my::sim""#,
+        PLAIN,
+    );
+    for expected in [
+        "Settings :: new () . seeds (n) . base_seed (7)",
+        ". topology (cluster ())",
+        ". machine (\"cl\" , log) . machine (\"api{1..=2}.public\" , || api (\"cl\"))",
+        ". link (\"botnet\" , \"public\" , slow ()) . link_one_way (\"a\" , \"b\" , fast ())",
+        ". client (\"mover.botnet\") . plan (one) . plan (async | sim : Sim | { })",
+        ". time_limit (:: core :: time :: Duration :: new (60u64 , 500000000u32))",
+        ". stall_limit (5.secs ()) . step_limit (9) . body (| _ | t ())",
+        "use my :: sim :: __private as __simmach",
+    ] {
+        assert!(
+            entry.contains(&squeezed(expected)),
+            "{expected} is not in {entry}"
+        );
+    }
+}
+
+#[test]
+fn what_is_libtests_is_taken_off_the_function() {
+    let item =
+        "#[ignore = \"slow\"] #[should_panic(expected = \"boom\")] #[inline] async fn t() {}";
+    let items = expanded("", item);
+    let entry = text(&items[0]);
+    assert!(
+        entry.contains(&squeezed("# [inline] async fn t")),
+        "{entry}"
+    );
+    assert!(!entry.contains(&squeezed("# [ignore")), "{entry}");
+    assert!(
+        entry.contains(&squeezed(
+            "ignore : :: core :: option :: Option :: Some (\"slow\")"
+        )),
+        "{entry}"
+    );
+    assert!(entry.contains(&squeezed(
+        "ShouldPanic { expected : :: core :: option :: Option :: Some (\"boom\") }"
+    )));
+    let door = text(&items[1]);
+    assert!(
+        door.contains(&squeezed("# [ignore = \"slow\"]"))
+            && !door.contains(&squeezed("should_panic")),
+        "{door}"
+    );
+}
+
+#[test]
+fn no_error_hides_another() {
+    let arguments = r#"seed = 1, seeds = 0, time_limit = "5 parsecs", stall_limit, machines = a,
+        chaos(x), client = "a b", links("a" -> => x, "b" <-> "c"), step_limit = 1 +"#;
+    let expected = [
+        "there is no argument `seed`: did you mean `seeds`?",
+        "`stall_limit` needs a value",
+        "`machines` is written",
+        "`chaos` is written",
+        "the link from \"a\" leads to no zone",
+        "the link to \"c\" has no profile",
+        "unexpected end of input",
+        "with `seeds = 0` nothing would run",
+        "\"5 parsecs\" is no time: unknown time unit",
+        "client \"a b\" has ' ' in its name",
+        "a simulated test is an `async fn`",
+    ];
+    let errors = errors(arguments, "fn t() {}");
+    assert_eq!(errors.len(), expected.len(), "{errors:#?}");
+    for (error, expected) in errors.iter().zip(expected) {
+        assert!(error.starts_with(expected), "{expected} is not {error}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_leaves_the_rest_of_the_test() {
+    let entry = entry("seeds = 0, base_seed = 3", PLAIN);
+    assert!(
+        entry.contains(&squeezed("Settings :: new () . base_seed (3)")),
+        "{entry}"
+    );
+}
+
+#[test]
+fn names_with_ranges() {
+    let names = |name| expand_name(name).expect("a good name");
+    assert_eq!(names("api"), ["api"]);
+    assert_eq!(
+        names("api{1..=3}.public"),
+        ["api1.public", "api2.public", "api3.public"]
+    );
+    assert_eq!(
+        names("a{1..=2}.z{8..=9}"),
+        ["a1.z8", "a1.z9", "a2.z8", "a2.z9"]
+    );
+    assert_eq!(names("a{7..=7}"), ["a7"]);
+    for wrong in [
+        "a{",
+        "a}",
+        "a{}",
+        "a{1}",
+        "a{1..3}",
+        "a{..=3}",
+        "a{1..=}",
+        "a{2..=1}",
+        "a{x..=y}",
+        "a{1..=2",
+        "a{{1..=2}}",
+        "a{-1..=2}",
+        "a{0..=4294967295}",
+        "a{1..=200}{1..=200}",
+    ] {
+        assert!(expand_name(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn zones_are_checked_when_they_are_all_known() {
+    let unknown = |arguments: &str| errors(arguments, PLAIN);
+    let cluster = r#"machines("a.public" => s), links("botnet" <-> "public" => p)"#;
+    assert_eq!(
+        unknown(&format!("{cluster}, client = \"mover.botnet\"")).len(),
+        0
+    );
+    assert_eq!(unknown(cluster).len(), 1);
+    assert_eq!(
+        unknown(&format!("{cluster}, client = \"mover.bot\"")).len(),
+        2
+    );
+    assert_eq!(unknown(&format!("{cluster}, client = name()")).len(), 0);
+    assert_eq!(unknown(&format!("{cluster}, topology = more()")).len(), 0);
+    assert_eq!(
+        unknown(r#"machines("a" => s), links("client" -> "a" => p)"#).len(),
+        0
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn token_soup_is_an_error_and_no_panic(arguments in soup(), item in soup(), whole in any::<bool>()) {
+        let item = if whole { PLAIN.parse().expect("tokens") } else { item };
+        let tokens = sim_test(arguments, item);
+        if whole {
+            prop_assert!(syn::parse2::<syn::File>(tokens).is_ok());
+        }
+    }
+
+    #[test]
+    fn no_machine_name_makes_it_panic(name in "[ab0-9{}.=/*ä ]{0,12}") {
+        let name = Literal::string(&name);
+        let arguments = quote::quote!(machines(#name => s, #name => s), links(#name -> #name => p), client = #name);
+        prop_assert!(syn::parse2::<syn::File>(sim_test(arguments, PLAIN.parse().expect("tokens"))).is_ok());
+    }
+}
+
+fn tokens(arguments: &str, item: &str) -> TokenStream {
+    sim_test(
+        arguments.parse().expect("tokens"),
+        item.parse().expect("tokens"),
+    )
+}
+
+fn expanded(arguments: &str, item: &str) -> Vec<Item> {
+    syn::parse2::<syn::File>(tokens(arguments, item))
+        .expect("items")
+        .items
+}
+
+fn entry(arguments: &str, item: &str) -> String {
+    let items = expanded(arguments, item);
+    text(
+        items
+            .iter()
+            .find(|item| matches!(item, Item::Const(_)))
+            .expect("an entry"),
+    )
+}
+
+fn text(item: &impl quote::ToTokens) -> String {
+    squeezed(&item.to_token_stream().to_string())
+}
+
+/// Without spaces: where they stand is proc-macro2's to decide.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// The texts of all `compile_error!`s.
+fn errors(arguments: &str, item: &str) -> Vec<String> {
+    let macros = expanded(arguments, item)
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Macro(item) => Some(item.mac),
+            _ => None,
+        });
+    macros
+        .map(|mac| mac.parse_body::<syn::LitStr>().expect("a message").value())
+        .collect()
+}
+
+/// Tokens without order, but of the kind that stands in this attribute.
+fn soup() -> impl Strategy<Value = TokenStream> {
+    let word = prop_oneof![
+        (0..ARGUMENTS.len()).prop_map(|nth| ARGUMENTS[nth].1),
+        prop::sample::select(vec![
+            "async", "fn", "self", "Sim", "x", "seed", "where", "unsafe", "ignore"
+        ]),
+    ]
+    .prop_map(|word| TokenTree::from(Ident::new(word, Span::call_site())));
+    let mark = (
+        prop::sample::select("=,<->:.#!&|+*?;".chars().collect::<Vec<_>>()),
+        any::<bool>(),
+    )
+        .prop_map(|(mark, joint)| {
+            Punct::new(
+                mark,
+                if joint {
+                    Spacing::Joint
+                } else {
+                    Spacing::Alone
+                },
+            )
+            .into()
+        });
+    let literal = prop_oneof![
+        prop::sample::select(vec![
+            "a",
+            "a{1..=2}.b",
+            "a{",
+            "10m",
+            "",
+            "ä/",
+            "5..x",
+            "::x::y"
+        ])
+        .prop_map(Literal::string),
+        any::<u64>().prop_map(Literal::u64_suffixed),
+        (0..3_u64).prop_map(Literal::u64_unsuffixed),
+        Just(Literal::f64_unsuffixed(0.5)),
+    ]
+    .prop_map(TokenTree::from);
+    let leaf = prop_oneof![3 => word, 3 => mark, 2 => literal];
+    let tree = leaf.prop_recursive(4, 64, 8, |inner| {
+        let delimiter = prop::sample::select(vec![
+            Delimiter::Parenthesis,
+            Delimiter::Brace,
+            Delimiter::Bracket,
+            Delimiter::None,
+        ]);
+        (delimiter, prop::collection::vec(inner, 0..8)).prop_map(|(delimiter, trees)| {
+            Group::new(delimiter, trees.into_iter().collect()).into()
+        })
+    });
+    prop::collection::vec(tree, 0..16).prop_map(|trees| trees.into_iter().collect())
+}
