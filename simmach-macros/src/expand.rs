@@ -34,10 +34,7 @@ pub(crate) fn sim_test(arguments: TokenStream, item: TokenStream) -> TokenStream
 
 fn expand(test: &Test, function: &Function) -> TokenStream {
     let name = &function.sig.ident;
-    let path = test
-        .krate
-        .as_ref()
-        .map_or_else(|| quote!(::simmach), ToTokens::to_token_stream);
+    let path = test.krate.as_ref().map_or_else(|| quote!(::simmach), ToTokens::to_token_stream);
     let inner = body(test, function);
     let spec = spec(test, function);
     let settings = settings(test);
@@ -69,22 +66,14 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
         calls.extend(call("topology", topology.span(), &[topology]));
     }
     for machine in &test.machines {
-        calls.extend(call(
-            "machine",
-            machine.service.span(),
-            &[&machine.name, &machine.service],
-        ));
+        calls.extend(call("machine", machine.service.span(), &[&machine.name, &machine.service]));
     }
     for link in &test.links {
         let method = match link.direction {
             Direction::BothWays => "link",
             Direction::OneWay => "link_one_way",
         };
-        calls.extend(call(
-            method,
-            link.profile.span(),
-            &[&link.from, &link.to, &link.profile],
-        ));
+        calls.extend(call(method, link.profile.span(), &[&link.from, &link.to, &link.profile]));
     }
     if let Some(client) = &test.client {
         calls.extend(call("client", client.span(), &[client]));
@@ -112,10 +101,7 @@ fn start(function: &Function) -> TokenStream {
     let mut name = sig.ident.clone();
     name.set_span(at(name.span()));
     let (parameter, argument) = match sim_type(sig) {
-        Some(ty) => (
-            quote_spanned!(span=> sim),
-            Some(Ident::new("sim", at(ty.span()))),
-        ),
+        Some(ty) => (quote_spanned!(span=> sim), Some(Ident::new("sim", at(ty.span())))),
         None => (quote_spanned!(span=> _), None),
     };
     quote_spanned!(span=> .body(|#parameter| #name(#argument)))
@@ -135,14 +121,10 @@ fn settings(test: &Test) -> TokenStream {
 
 fn entry(test: &Test, name: &Ident) -> TokenStream {
     let name = name.to_string();
-    let ignore = option(
-        test.ignore
-            .as_ref()
-            .map(|Ignore { reason, .. }| match reason {
-                Some(reason) => reason.to_token_stream(),
-                None => quote!(""),
-            }),
-    );
+    let ignore = option(test.ignore.as_ref().map(|Ignore { reason, .. }| match reason {
+        Some(reason) => reason.to_token_stream(),
+        None => quote!(""),
+    }));
     let should_panic = option(test.should_panic.as_ref().map(|expected| {
         let expected = option(expected.as_ref().map(LitStr::to_token_stream));
         quote!(__simmach::ShouldPanic { expected: #expected })
@@ -211,9 +193,7 @@ fn option(value: Option<TokenStream>) -> TokenStream {
 
 /// What the user allows in the function is allowed in its arguments.
 fn allows(test: &Test) -> impl Iterator<Item = &Attribute> {
-    test.attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("allow"))
+    test.attrs.iter().filter(|attr| attr.path().is_ident("allow"))
 }
 
 /// The place of the user's token, with the hygiene of generated code: lints leave it alone.

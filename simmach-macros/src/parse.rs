@@ -4,8 +4,6 @@
 //! entry of a list, so that one mistake does not hide another. The body of the function is not read at all: it is
 //! handed on as it stands.
 
-use std::fmt;
-
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser, Result};
@@ -15,132 +13,16 @@ use syn::{
     parenthesized,
 };
 
+pub(crate) use argument::{Argument, near};
+pub(crate) use list::Errors;
+
+use argument::{Form, unknown};
+use list::{list, skip};
+
+pub(crate) mod argument;
+mod list;
+
 custom_punctuation!(BothWays, <->);
-
-/// The arguments that there are. A new one is a line in [`ARGUMENTS`], a variant here, and what follows from it in
-/// `validate` and `expand`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Argument {
-    Seeds,
-    BaseSeed,
-    Topology,
-    Machines,
-    Links,
-    Client,
-    Chaos,
-    TimeLimit,
-    StallLimit,
-    StepLimit,
-    Crate,
-}
-
-/// Name, form, and an example that is right.
-pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
-    (Argument::Seeds, "seeds", Form::Value, "seeds = 1000"),
-    (
-        Argument::BaseSeed,
-        "base_seed",
-        Form::Value,
-        "base_seed = 7",
-    ),
-    (
-        Argument::Topology,
-        "topology",
-        Form::Value,
-        "topology = cluster()",
-    ),
-    (
-        Argument::Machines,
-        "machines",
-        Form::Machines,
-        "machines(\"api{1..=2}.public\" => service)",
-    ),
-    (
-        Argument::Links,
-        "links",
-        Form::Links,
-        "links(\"a\" <-> \"b\" => NetworkProfile::lan())",
-    ),
-    (
-        Argument::Client,
-        "client",
-        Form::Value,
-        "client = \"mover.botnet\"",
-    ),
-    (
-        Argument::Chaos,
-        "chaos",
-        Form::Value,
-        "chaos = [GracefulMonkey::new(), PowerOffs::new()]",
-    ),
-    (
-        Argument::TimeLimit,
-        "time_limit",
-        Form::Value,
-        "time_limit = \"10m\"",
-    ),
-    (
-        Argument::StallLimit,
-        "stall_limit",
-        Form::Value,
-        "stall_limit = \"60s\"",
-    ),
-    (
-        Argument::StepLimit,
-        "step_limit",
-        Form::Value,
-        "step_limit = 1_000_000",
-    ),
-    (
-        Argument::Crate,
-        "crate",
-        Form::Path,
-        "crate = my_crate::simmach",
-    ),
-];
-
-/// How an argument is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// `name = expression`
-    Value,
-    /// `name = path`, also in quotes
-    Path,
-    /// `name("machine" => service, ..)`
-    Machines,
-    /// `name("zone" <-> "zone" => profile, ..)`
-    Links,
-}
-
-impl Argument {
-    fn named(name: &str) -> Option<Self> {
-        ARGUMENTS
-            .iter()
-            .find(|(_, known, ..)| *known == name)
-            .map(|(argument, ..)| *argument)
-    }
-
-    fn row(self) -> &'static (Argument, &'static str, Form, &'static str) {
-        ARGUMENTS
-            .iter()
-            .find(|(argument, ..)| *argument == self)
-            .expect("every argument has its row")
-    }
-
-    fn form(self) -> Form {
-        self.row().2
-    }
-
-    fn example(self) -> &'static str {
-        self.row().3
-    }
-}
-
-impl fmt::Display for Argument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.row().1)
-    }
-}
 
 /// An argument as it was given.
 pub(crate) struct Given {
@@ -186,28 +68,6 @@ pub(crate) struct Function {
     pub(crate) body: Group,
 }
 
-/// All that was found wrong, in the order in which it was found.
-#[derive(Default)]
-pub(crate) struct Errors(Vec<Error>);
-
-impl Errors {
-    pub(crate) fn push(&mut self, error: Error) {
-        self.0.push(error);
-    }
-
-    pub(crate) fn at(&mut self, span: Span, message: impl fmt::Display) {
-        self.push(Error::new(span, message));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn to_compile_errors(&self) -> TokenStream {
-        self.0.iter().map(Error::to_compile_error).collect()
-    }
-}
-
 /// Reads what stands in the attribute's brackets.
 pub(crate) fn arguments(tokens: TokenStream, errors: &mut Errors) -> Vec<Given> {
     let mut given = Vec::new();
@@ -234,41 +94,6 @@ impl Parse for Function {
             sig: input.parse()?,
             body: input.parse()?,
         })
-    }
-}
-
-/// Reads entries with commas between them. After a mistake it goes on at the next comma that an entry follows.
-fn list(
-    input: ParseStream<'_>,
-    errors: &mut Errors,
-    begins: fn(ParseStream<'_>) -> bool,
-    mut entry: impl FnMut(ParseStream<'_>, &mut Errors) -> Result<()>,
-) {
-    while !input.is_empty() {
-        if let Err(error) = entry(input, errors) {
-            errors.push(error);
-            skip(input, begins);
-        } else if !input.is_empty() && !input.peek(Token![,]) {
-            errors.push(input.error("expected `,`"));
-            if !begins(input) {
-                skip(input, begins);
-            }
-        }
-        // Nothing, or the comma that was just seen.
-        let _ = input.parse::<Option<Token![,]>>();
-    }
-}
-
-/// Leaves out everything up to a comma with the beginning of an entry, or nothing, behind it.
-fn skip(input: ParseStream<'_>, begins: fn(ParseStream<'_>) -> bool) {
-    if input.peek(Token![,]) {
-        return;
-    }
-    while input.parse::<TokenTree>().is_ok() {
-        let ahead = input.fork();
-        if ahead.parse::<Token![,]>().is_ok() && (ahead.is_empty() || begins(&ahead)) {
-            return;
-        }
     }
 }
 
@@ -301,11 +126,7 @@ fn argument(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<Given>
         skip(input, begins_argument);
         Value::Wrong
     });
-    Ok(Some(Given {
-        argument,
-        name,
-        value,
-    }))
+    Ok(Some(Given { argument, name, value }))
 }
 
 fn value(
@@ -316,10 +137,7 @@ fn value(
 ) -> Result<Value> {
     let example = argument.example();
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(Error::new(
-            name.span(),
-            format!("`{argument}` needs a value: `{example}`"),
-        ));
+        return Err(Error::new(name.span(), format!("`{argument}` needs a value: `{example}`")));
     }
     let message = || format!("`{argument}` is written `{example}`");
     Ok(match argument.form() {
@@ -350,31 +168,6 @@ fn value(
     })
 }
 
-fn unknown(name: &str) -> String {
-    let known = || ARGUMENTS.iter().map(|(_, known, ..)| *known);
-    match near(name, known()) {
-        Some(near) => format!("there is no argument `{name}`: did you mean `{near}`?"),
-        None => {
-            let all: Vec<_> = known().map(|known| format!("`{known}`")).collect();
-            format!("there is no argument `{name}`, only {}", all.join(", "))
-        }
-    }
-}
-
-/// The candidate that a slip of the keyboard turns into `name`, or that it is the beginning of.
-pub(crate) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (name.chars().count() / 3).max(1);
-    candidates
-        .map(|candidate| match strsim::osa_distance(name, candidate) {
-            distance if distance <= slips => (distance, candidate),
-            _ if name.len() > 2 && candidate.starts_with(name) => (slips, candidate),
-            _ => (usize::MAX, candidate),
-        })
-        .filter(|(distance, _)| *distance <= slips)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 fn equals(input: ParseStream<'_>, message: impl Fn() -> String) -> Result<Span> {
     let wrong = Err(Error::new(input.span(), message()));
     if !input.peek(Token![=]) || input.peek(Token![==]) || input.peek(Token![=>]) {
@@ -389,13 +182,11 @@ fn expression(input: ParseStream<'_>, before: Span, message: impl Fn() -> String
         return Err(Error::new(before, message()));
     }
     let ahead = input.fork();
-    input
-        .parse()
-        .map_err(|error: Error| match last_span(&ahead) {
-            // An expression that breaks off has no token to point at but the one before.
-            Some(last) if input.is_empty() => Error::new(last, error),
-            Some(_) | None => error,
-        })
+    input.parse().map_err(|error: Error| match last_span(&ahead) {
+        // An expression that breaks off has no token to point at but the one before.
+        Some(last) if input.is_empty() => Error::new(last, error),
+        Some(_) | None => error,
+    })
 }
 
 fn last_span(input: ParseStream<'_>) -> Option<Span> {
@@ -418,9 +209,7 @@ fn path(input: ParseStream<'_>, before: Span, message: impl Fn() -> String) -> R
             .map_err(|_| Error::new(quoted.span(), message()));
     }
     let span = input.span();
-    input
-        .call(Path::parse_mod_style)
-        .map_err(|_| Error::new(span, message()))
+    input.call(Path::parse_mod_style).map_err(|_| Error::new(span, message()))
 }
 
 /// The list in brackets behind an argument.
@@ -440,14 +229,9 @@ fn entries(
 }
 
 fn machine(input: ParseStream<'_>) -> Result<Machine> {
-    let name = quoted(
-        input,
-        "a machine is written `\"name\" => service`, its name in quotes",
-    )?;
+    let name = quoted(input, "a machine is written `\"name\" => service`, its name in quotes")?;
     let arrow = arrow(input, &name, "machine", "service")?;
-    let service = expression(input, arrow, || {
-        format!("machine {} has no service", shown(&name))
-    })?;
+    let service = expression(input, arrow, || format!("machine {} has no service", shown(&name)))?;
     Ok(Machine { name, service })
 }
 
@@ -474,18 +258,9 @@ fn link(input: ParseStream<'_>) -> Result<Link> {
     let to: LitStr = input.parse()?;
     let arrow = arrow(input, &to, "the link to", "profile")?;
     let profile = expression(input, arrow, || {
-        format!(
-            "the link from {} to {} has no profile",
-            shown(&from),
-            shown(&to)
-        )
+        format!("the link from {} to {} has no profile", shown(&from), shown(&to))
     })?;
-    Ok(Link {
-        from,
-        to,
-        direction,
-        profile,
-    })
+    Ok(Link { from, to, direction, profile })
 }
 
 /// A string, or the message at what stands there instead.
@@ -498,10 +273,7 @@ fn arrow(input: ParseStream<'_>, name: &LitStr, what: &str, missing: &str) -> Re
     if !input.peek(Token![=>]) {
         let message = format!("{what} {} has no {missing}: expected `=>`", shown(name));
         let here = input.is_empty() || input.peek(Token![,]);
-        return Err(Error::new(
-            if here { name.span() } else { input.span() },
-            message,
-        ));
+        return Err(Error::new(if here { name.span() } else { input.span() }, message));
     }
     input.parse::<Token![=>]>().map(|arrow| arrow.spans[0])
 }

@@ -5,38 +5,22 @@ use proptest::prelude::*;
 use syn::Item;
 
 use crate::expand::sim_test;
-use crate::parse::ARGUMENTS;
-use crate::validate::expand_name;
+use crate::parse::argument::ARGUMENTS;
+use crate::validate::names::expand_name;
 
 const PLAIN: &str = "async fn t() {}";
 
 #[test]
 fn a_bare_test_has_an_entry_and_a_door() {
-    let items = expanded(
-        "",
-        "/// Text.\n#[allow(x)] pub async fn t(sim: Sim) -> Result<()> { Ok(()) }",
-    );
-    let [Item::Const(entry), Item::Fn(door)] = &items[..] else {
-        panic!("two items")
-    };
+    let items =
+        expanded("", "/// Text.\n#[allow(x)] pub async fn t(sim: Sim) -> Result<()> { Ok(()) }");
+    let [Item::Const(entry), Item::Fn(door)] = &items[..] else { panic!("two items") };
     let entry = text(entry);
-    assert!(
-        entry.contains(&squeezed("use :: simmach :: __private as __simmach")),
-        "{entry}"
-    );
-    assert!(
-        entry.contains(&squeezed("SpecBuilder :: new () . body (| sim | t (sim))")),
-        "{entry}"
-    );
+    assert!(entry.contains(&squeezed("use :: simmach :: __private as __simmach")), "{entry}");
+    assert!(entry.contains(&squeezed("SpecBuilder :: new () . body (| sim | t (sim))")), "{entry}");
     assert!(entry.contains(&squeezed("Settings :: new () }")), "{entry}");
-    assert!(
-        entry.contains(&squeezed("ignore : :: core :: option :: Option :: None")),
-        "{entry}"
-    );
-    assert!(
-        entry.contains(&squeezed("async fn t (sim : Sim) -> Result < () >")),
-        "{entry}"
-    );
+    assert!(entry.contains(&squeezed("ignore : :: core :: option :: Option :: None")), "{entry}");
+    assert!(entry.contains(&squeezed("async fn t (sim : Sim) -> Result < () >")), "{entry}");
     let expected = "#[doc = \" Text.\"] #[::core::prelude::v1::test] pub fn t()
         { ::simmach::__private::plain(::core::module_path!(), \"t\") }";
     assert_eq!(text(door), squeezed(expected));
@@ -62,10 +46,7 @@ fn every_argument_reaches_its_setter() {
         ". stall_limit (5.secs ()) . step_limit (9) . body (| _ | t ())",
         "use my :: sim :: __private as __simmach",
     ] {
-        assert!(
-            entry.contains(&squeezed(expected)),
-            "{expected} is not in {entry}"
-        );
+        assert!(entry.contains(&squeezed(expected)), "{expected} is not in {entry}");
     }
 }
 
@@ -75,15 +56,10 @@ fn what_is_libtests_is_taken_off_the_function() {
         "#[ignore = \"slow\"] #[should_panic(expected = \"boom\")] #[inline] async fn t() {}";
     let items = expanded("", item);
     let entry = text(&items[0]);
-    assert!(
-        entry.contains(&squeezed("# [inline] async fn t")),
-        "{entry}"
-    );
+    assert!(entry.contains(&squeezed("# [inline] async fn t")), "{entry}");
     assert!(!entry.contains(&squeezed("# [ignore")), "{entry}");
     assert!(
-        entry.contains(&squeezed(
-            "ignore : :: core :: option :: Option :: Some (\"slow\")"
-        )),
+        entry.contains(&squeezed("ignore : :: core :: option :: Option :: Some (\"slow\")")),
         "{entry}"
     );
     assert!(entry.contains(&squeezed(
@@ -124,24 +100,15 @@ fn no_error_hides_another() {
 #[test]
 fn a_wrong_argument_leaves_the_rest_of_the_test() {
     let entry = entry("seeds = 0, base_seed = 3", PLAIN);
-    assert!(
-        entry.contains(&squeezed("Settings :: new () . base_seed (3)")),
-        "{entry}"
-    );
+    assert!(entry.contains(&squeezed("Settings :: new () . base_seed (3)")), "{entry}");
 }
 
 #[test]
 fn names_with_ranges() {
     let names = |name| expand_name(name).expect("a good name");
     assert_eq!(names("api"), ["api"]);
-    assert_eq!(
-        names("api{1..=3}.public"),
-        ["api1.public", "api2.public", "api3.public"]
-    );
-    assert_eq!(
-        names("a{1..=2}.z{8..=9}"),
-        ["a1.z8", "a1.z9", "a2.z8", "a2.z9"]
-    );
+    assert_eq!(names("api{1..=3}.public"), ["api1.public", "api2.public", "api3.public"]);
+    assert_eq!(names("a{1..=2}.z{8..=9}"), ["a1.z8", "a1.z9", "a2.z8", "a2.z9"]);
     assert_eq!(names("a{7..=7}"), ["a7"]);
     for wrong in [
         "a{",
@@ -167,21 +134,12 @@ fn names_with_ranges() {
 fn zones_are_checked_when_they_are_all_known() {
     let unknown = |arguments: &str| errors(arguments, PLAIN);
     let cluster = r#"machines("a.public" => s), links("botnet" <-> "public" => p)"#;
-    assert_eq!(
-        unknown(&format!("{cluster}, client = \"mover.botnet\"")).len(),
-        0
-    );
+    assert_eq!(unknown(&format!("{cluster}, client = \"mover.botnet\"")).len(), 0);
     assert_eq!(unknown(cluster).len(), 1);
-    assert_eq!(
-        unknown(&format!("{cluster}, client = \"mover.bot\"")).len(),
-        2
-    );
+    assert_eq!(unknown(&format!("{cluster}, client = \"mover.bot\"")).len(), 2);
     assert_eq!(unknown(&format!("{cluster}, client = name()")).len(), 0);
     assert_eq!(unknown(&format!("{cluster}, topology = more()")).len(), 0);
-    assert_eq!(
-        unknown(r#"machines("a" => s), links("client" -> "a" => p)"#).len(),
-        0
-    );
+    assert_eq!(unknown(r#"machines("a" => s), links("client" -> "a" => p)"#).len(), 0);
 }
 
 proptest! {
@@ -205,26 +163,16 @@ proptest! {
 }
 
 fn tokens(arguments: &str, item: &str) -> TokenStream {
-    sim_test(
-        arguments.parse().expect("tokens"),
-        item.parse().expect("tokens"),
-    )
+    sim_test(arguments.parse().expect("tokens"), item.parse().expect("tokens"))
 }
 
 fn expanded(arguments: &str, item: &str) -> Vec<Item> {
-    syn::parse2::<syn::File>(tokens(arguments, item))
-        .expect("items")
-        .items
+    syn::parse2::<syn::File>(tokens(arguments, item)).expect("items").items
 }
 
 fn entry(arguments: &str, item: &str) -> String {
     let items = expanded(arguments, item);
-    text(
-        items
-            .iter()
-            .find(|item| matches!(item, Item::Const(_)))
-            .expect("an entry"),
-    )
+    text(items.iter().find(|item| matches!(item, Item::Const(_))).expect("an entry"))
 }
 
 fn text(item: &impl quote::ToTokens) -> String {
@@ -238,15 +186,11 @@ fn squeezed(text: &str) -> String {
 
 /// The texts of all `compile_error!`s.
 fn errors(arguments: &str, item: &str) -> Vec<String> {
-    let macros = expanded(arguments, item)
-        .into_iter()
-        .filter_map(|item| match item {
-            Item::Macro(item) => Some(item.mac),
-            _ => None,
-        });
-    macros
-        .map(|mac| mac.parse_body::<syn::LitStr>().expect("a message").value())
-        .collect()
+    let macros = expanded(arguments, item).into_iter().filter_map(|item| match item {
+        Item::Macro(item) => Some(item.mac),
+        _ => None,
+    });
+    macros.map(|mac| mac.parse_body::<syn::LitStr>().expect("a message").value()).collect()
 }
 
 /// Tokens without order, but of the kind that stands in this attribute.
@@ -258,33 +202,13 @@ fn soup() -> impl Strategy<Value = TokenStream> {
         ]),
     ]
     .prop_map(|word| TokenTree::from(Ident::new(word, Span::call_site())));
-    let mark = (
-        prop::sample::select("=,<->:.#!&|+*?;".chars().collect::<Vec<_>>()),
-        any::<bool>(),
-    )
+    let mark = (prop::sample::select("=,<->:.#!&|+*?;".chars().collect::<Vec<_>>()), any::<bool>())
         .prop_map(|(mark, joint)| {
-            Punct::new(
-                mark,
-                if joint {
-                    Spacing::Joint
-                } else {
-                    Spacing::Alone
-                },
-            )
-            .into()
+            Punct::new(mark, if joint { Spacing::Joint } else { Spacing::Alone }).into()
         });
     let literal = prop_oneof![
-        prop::sample::select(vec![
-            "a",
-            "a{1..=2}.b",
-            "a{",
-            "10m",
-            "",
-            "ä/",
-            "5..x",
-            "::x::y"
-        ])
-        .prop_map(Literal::string),
+        prop::sample::select(vec!["a", "a{1..=2}.b", "a{", "10m", "", "ä/", "5..x", "::x::y"])
+            .prop_map(Literal::string),
         any::<u64>().prop_map(Literal::u64_suffixed),
         (0..3_u64).prop_map(Literal::u64_unsuffixed),
         Just(Literal::f64_unsuffixed(0.5)),
