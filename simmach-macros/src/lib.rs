@@ -1,7 +1,7 @@
 //! The `#[sim_test]` attribute of simmach.
 //!
-//! Four steps, a file each: [`parse`] reads the attribute and the function, [`validate`] checks what can be checked
-//! before anything runs, [`expand`] writes the test, and [`fallback`] writes what is left of it after an error. All
+//! Four steps, a file each: `parse` reads the attribute and the function, `validate` checks what can be checked
+//! before anything runs, `expand` writes the test, and `fallback` writes what is left of it after an error. All
 //! errors are collected and reported at once, each on the token that is wrong.
 
 use proc_macro::TokenStream;

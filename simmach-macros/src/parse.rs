@@ -5,6 +5,7 @@
 //! handed on as it stands.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser, Result};
 use syn::token::Paren;
@@ -107,7 +108,7 @@ fn begins_argument(input: ParseStream<'_>) -> bool {
 }
 
 fn begins_entry(input: ParseStream<'_>) -> bool {
-    input.peek(LitStr)
+    input.peek(LitStr) || input.peek2(Token![=>])
 }
 
 /// `None` for an argument that there is not: it is noted, and its value read over.
@@ -168,18 +169,21 @@ fn value(
     })
 }
 
-fn equals(input: ParseStream<'_>, message: impl Fn() -> String) -> Result<Span> {
-    let wrong = Err(Error::new(input.span(), message()));
+fn equals(input: ParseStream<'_>, message: impl Fn() -> String) -> Result<Token![=]> {
     if !input.peek(Token![=]) || input.peek(Token![==]) || input.peek(Token![=>]) {
-        return wrong;
+        return Err(input.error(message()));
     }
-    input.parse::<Token![=]>().map(|equals| equals.span)
+    input.parse()
 }
 
-/// The expression behind the token at `before`.
-fn expression(input: ParseStream<'_>, before: Span, message: impl Fn() -> String) -> Result<Expr> {
+/// The expression behind the token `before`.
+fn expression(
+    input: ParseStream<'_>,
+    before: impl ToTokens,
+    message: impl Fn() -> String,
+) -> Result<Expr> {
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(Error::new(before, message()));
+        return Err(Error::new_spanned(before, message()));
     }
     let ahead = input.fork();
     input.parse().map_err(|error: Error| match last_span(&ahead) {
@@ -198,9 +202,13 @@ fn last_span(input: ParseStream<'_>) -> Option<Span> {
 }
 
 /// A path, also in quotes.
-fn path(input: ParseStream<'_>, before: Span, message: impl Fn() -> String) -> Result<Path> {
+fn path(
+    input: ParseStream<'_>,
+    before: impl ToTokens,
+    message: impl Fn() -> String,
+) -> Result<Path> {
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(Error::new(before, message()));
+        return Err(Error::new_spanned(before, message()));
     }
     if input.peek(LitStr) {
         let quoted: LitStr = input.parse()?;
@@ -243,17 +251,20 @@ fn link(input: ParseStream<'_>) -> Result<Link> {
     if input.is_empty() {
         return Err(Error::new(from.span(), FORM));
     }
-    let (direction, span) = if input.peek(BothWays) {
-        (Direction::BothWays, input.parse::<BothWays>()?.spans[0])
+    let (direction, way) = if input.peek(BothWays) {
+        (Direction::BothWays, input.parse::<BothWays>()?.to_token_stream())
     } else if input.peek(Token![->]) {
-        (Direction::OneWay, input.parse::<Token![->]>()?.spans[0])
+        (Direction::OneWay, input.parse::<Token![->]>()?.to_token_stream())
     } else {
         return Err(input.error(FORM));
     };
     if !input.peek(LitStr) {
         let message = format!("the link from {} leads to no zone", shown(&from));
-        let here = input.is_empty() || input.peek(Token![,]) || input.peek(Token![=>]);
-        return Err(Error::new(if here { span } else { input.span() }, message));
+        return Err(if input.is_empty() || input.peek(Token![,]) || input.peek(Token![=>]) {
+            Error::new_spanned(way, message)
+        } else {
+            input.error(message)
+        });
     }
     let to: LitStr = input.parse()?;
     let arrow = arrow(input, &to, "the link to", "profile")?;
@@ -269,13 +280,13 @@ fn quoted(input: ParseStream<'_>, message: &str) -> Result<LitStr> {
 }
 
 /// The `=>` behind a name.
-fn arrow(input: ParseStream<'_>, name: &LitStr, what: &str, missing: &str) -> Result<Span> {
+fn arrow(input: ParseStream<'_>, name: &LitStr, what: &str, missing: &str) -> Result<Token![=>]> {
     if !input.peek(Token![=>]) {
         let message = format!("{what} {} has no {missing}: expected `=>`", shown(name));
         let here = input.is_empty() || input.peek(Token![,]);
         return Err(Error::new(if here { name.span() } else { input.span() }, message));
     }
-    input.parse::<Token![=>]>().map(|arrow| arrow.spans[0])
+    input.parse()
 }
 
 fn shown(name: &LitStr) -> String {

@@ -136,7 +136,7 @@ pub(super) fn machine_names(machines: &[Machine], errors: &mut Errors) -> bool {
 /// `name`, `name.zone`, `name.zone/service`, each part of letters, digits, `-` and `_`.
 fn name_parts(name: &str) -> std::result::Result<(), String> {
     if name.trim().is_empty() {
-        return Err("has no name".to_owned());
+        return Err("is an empty name".to_owned());
     }
     // A range has dots of its own.
     let mut plain = String::new();
@@ -199,7 +199,7 @@ pub(super) fn client(value: &Expr) -> Result<()> {
     };
     let text = name.value();
     let wrong = if text.contains(['{', '}', '*']) {
-        Err("is no name of one machine".to_owned())
+        Err("is not the name of one machine".to_owned())
     } else if text.contains('/') {
         Err("names a service: a client is a machine".to_owned())
     } else {
