@@ -69,30 +69,27 @@ struct Pin {
 impl Volume {
     /// The volume in the files `<name>.mdb` and `<name>.lock` of `folder`, which exists; the files need not.
     pub(super) fn new(folder: &Path, name: &str, map_size: usize) -> Self {
-        let map_size = map_size
-            .clamp(MAP_UNIT, usize::MAX - MAP_UNIT)
-            .next_multiple_of(MAP_UNIT);
+        let map_size = whole_units(map_size);
         let data = folder.join(format!("{name}.mdb"));
         // Where LMDB puts it when the environment is a file and not a folder.
         let lock = folder.join(format!("{name}.mdb-lock"));
-        Self {
-            data,
-            lock,
-            map_size,
-            open: None,
+        Self { data, lock, map_size, open: None }
+    }
+
+    /// The folder that its files are in.
+    pub(super) fn folder(&self) -> &Path {
+        self.data.parent().unwrap_or(&self.data)
+    }
+
+    /// Gives the map another size. While commits are not durable it keeps the one it has: the pin can't be moved.
+    pub(super) fn resize(&mut self, map_size: usize) -> Result<()> {
+        let map_size = whole_units(map_size);
+        let pinned = self.open.as_ref().is_some_and(|open| open.pin.is_some());
+        if map_size != self.map_size && !pinned {
+            self.close()?;
+            self.map_size = map_size;
         }
-    }
-
-    /// The size that the data file never passes.
-    pub(super) fn map_size(&self) -> usize {
-        self.map_size
-    }
-
-    /// Another size, from the next time the environment is opened.
-    pub(super) fn set_map_size(&mut self, map_size: usize) {
-        self.map_size = map_size
-            .clamp(MAP_UNIT, usize::MAX - MAP_UNIT)
-            .next_multiple_of(MAP_UNIT);
+        Ok(())
     }
 
     /// Opens the environment if it is not open.
@@ -200,10 +197,7 @@ impl Open {
         whole.open(lock)?.write_all(&[0])?;
 
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options
-            .map_size(map_size)
-            .max_dbs(MAX_TABLES)
-            .max_readers(MAX_READERS);
+        options.map_size(map_size).max_dbs(MAX_TABLES).max_readers(MAX_READERS);
         // SAFETY: the files are in a folder that is this run's alone, and nothing but this module writes to them:
         // `power_off`, with the environment closed, and here, before it is opened. NO_SYNC gives up durability towards
         // the real machine, whose loss of power ends the run anyway; LMDB keeps its lock, on a local disk.
@@ -211,11 +205,7 @@ impl Open {
             options.flags(EnvFlags::NO_SYNC | EnvFlags::NO_SUB_DIR);
             options.open(data)
         }?;
-        Ok(Self {
-            env,
-            file,
-            pin: None,
-        })
+        Ok(Self { env, file, pin: None })
     }
 
     fn pin(&mut self) -> Result<()> {
@@ -233,9 +223,7 @@ impl Open {
 
     fn undurable(&self) -> u64 {
         // LMDB numbers its commits one by one; a transaction that changed nothing gets no number.
-        self.pin
-            .as_ref()
-            .map_or(0, |pin| (self.env.info().last_txn_id - pin.txn.id()) as u64)
+        self.pin.as_ref().map_or(0, |pin| (self.env.info().last_txn_id - pin.txn.id()) as u64)
     }
 
     fn close(self) -> Result<File> {
@@ -251,10 +239,12 @@ impl Open {
 
 impl std::fmt::Debug for Pin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pin")
-            .field("txn", &self.txn.id())
-            .finish_non_exhaustive()
+        f.debug_struct("Pin").field("txn", &self.txn.id()).finish_non_exhaustive()
     }
+}
+
+fn whole_units(map_size: usize) -> usize {
+    map_size.clamp(MAP_UNIT, usize::MAX - MAP_UNIT).next_multiple_of(MAP_UNIT)
 }
 
 /// Carries a closure's value past heed, whose own values change when they are committed.

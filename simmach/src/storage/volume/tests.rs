@@ -18,11 +18,7 @@ impl Folder {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let shm = Path::new("/dev/shm");
-        let base = if shm.is_dir() {
-            shm.to_owned()
-        } else {
-            std::env::temp_dir()
-        };
+        let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
         let path = base.join(format!("simmach-volume-{}-{number}", std::process::id()));
         fs::create_dir(&path).expect("a folder for the test");
         Self(path)
@@ -94,12 +90,8 @@ impl Model {
                 self.undurable = 0;
             }
             14..=17 => self.crash(),
-            18 => {
-                // A clean close and reopening, which only what is all durable goes through.
-                if self.undurable == 0 {
-                    self.volume.close().expect("closed");
-                }
-            }
+            // A clean close and reopening, which only what is all durable goes through.
+            18 if self.undurable == 0 => self.volume.close().expect("closed"),
             _ if rng.one_in(4) => {
                 self.volume.wipe().expect("wiped");
                 let empty = Contents::new();
@@ -114,11 +106,7 @@ impl Model {
     }
 
     fn crash(&mut self) {
-        assert_eq!(
-            self.volume.power_off().expect("powered off"),
-            self.undurable,
-            "commits lost"
-        );
+        assert_eq!(self.volume.power_off().expect("powered off"), self.undurable, "commits lost");
         self.undurable = 0;
         self.crashes += 1;
         self.committed = self.durable.clone();
@@ -127,11 +115,7 @@ impl Model {
     }
 
     fn transaction(&mut self, rng: &mut Rng, abort: bool) {
-        let commit = if rng.one_in(4) {
-            Commit::Durable
-        } else {
-            Commit::Cached
-        };
+        let commit = if rng.one_in(4) { Commit::Durable } else { Commit::Cached };
         let mut after = self.committed.clone();
         // Every transaction that is kept changes something: the number of itself.
         self.commits += 1;
@@ -152,11 +136,7 @@ impl Model {
                     }
                     part => {
                         // Some values have overflow pages of their own.
-                        let length = if part == 5 {
-                            rng.below(9_000)
-                        } else {
-                            rng.below(80)
-                        };
+                        let length = if part == 5 { rng.below(9_000) } else { rng.below(80) };
                         let value = vec![rng.next() as u8; length as usize];
                         table.put(txn, &key, &value)?;
                         after.insert((name.to_owned(), key), value);
@@ -164,11 +144,7 @@ impl Model {
                 }
             }
             txn.table::<Str, Bytes>("number")?.put(txn, "n", &number)?;
-            if abort {
-                Err(Error::user("given up"))
-            } else {
-                Ok(number)
-            }
+            if abort { Err(Error::user("given up")) } else { Ok(number) }
         });
         if abort {
             assert!(matches!(done, Err(Error::User(_))), "{done:?}");
@@ -207,9 +183,7 @@ fn contents(volume: &mut Volume) -> Contents {
 }
 
 fn put(volume: &mut Volume, commit: Commit, key: &str, value: &[u8]) -> Result<()> {
-    volume.write(commit, |txn| {
-        Ok(txn.table::<Str, Bytes>("t")?.put(txn, key, value)?)
-    })
+    volume.write(commit, |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, key, value)?))
 }
 
 fn value(volume: &mut Volume, key: &str) -> Option<Vec<u8>> {
@@ -233,11 +207,7 @@ fn two_thousand_crashes_lose_exactly_what_was_not_durable() {
                 model.step(&mut rng);
             }
         }));
-        assert!(
-            result.is_ok(),
-            "seed {seed}, in crash {} of its volume",
-            model.crashes
-        );
+        assert!(result.is_ok(), "seed {seed}, in crash {} of its volume", model.crashes);
         crashes += model.crashes;
         seed += 1;
     }
@@ -263,9 +233,7 @@ fn never_made_durable_is_empty_after_a_loss_of_power() {
 fn an_empty_transaction_is_no_commit() {
     let folder = Folder::new();
     let mut volume = folder.volume();
-    volume
-        .write(Commit::Cached, |_| Ok(()))
-        .expect("nothing done");
+    volume.write(Commit::Cached, |_| Ok(())).expect("nothing done");
     assert_eq!(volume.undurable(), 0);
     assert_eq!(volume.power_off().expect("powered off"), 0);
 }
@@ -299,9 +267,7 @@ fn a_table_can_be_looked_for_in_a_write_transaction_that_failed_to_find_it() {
     });
     assert_eq!(found.expect("written"), (false, true));
     for bad in ["", "a\0b"] {
-        let done = volume.write(Commit::Durable, |txn| {
-            txn.table::<Str, Bytes>(bad).map(drop)
-        });
+        let done = volume.write(Commit::Durable, |txn| txn.table::<Str, Bytes>(bad).map(drop));
         assert!(matches!(done, Err(Error::Name(_))), "{done:?}");
     }
 }
@@ -313,10 +279,7 @@ fn a_full_map_aborts_and_leaves_the_volume_usable() {
     put(&mut volume, Commit::Durable, "small", b"v").expect("put");
     let big = vec![7; 1 << 19];
     for commit in [Commit::Durable, Commit::Cached] {
-        assert!(matches!(
-            put(&mut volume, commit, "big", &big),
-            Err(Error::Full)
-        ));
+        assert!(matches!(put(&mut volume, commit, "big", &big), Err(Error::Full)));
         // A closure that swallows the error can't commit what LMDB has given up.
         let swallowed = volume.write(commit, |txn| {
             let table = txn.table::<Str, Bytes>("t")?;
@@ -328,8 +291,7 @@ fn a_full_map_aborts_and_leaves_the_volume_usable() {
     assert_eq!(volume.undurable(), 0);
     assert_eq!(value(&mut volume, "small").as_deref(), Some(&b"v"[..]));
     put(&mut volume, Commit::Durable, "small", b"w").expect("put");
-    volume.close().expect("closed");
-    volume.set_map_size(1 << 22);
+    volume.resize(1 << 22).expect("nothing is pinned");
     put(&mut volume, Commit::Durable, "big", &big).expect("there is room now");
 }
 
@@ -420,12 +382,8 @@ fn cost() {
         volume.wipe().expect("wiped");
     });
     let mut volume = folder.volume();
-    measure("durable commit", &mut || {
-        put(&mut volume, Commit::Durable, "k", b"v").expect("put")
-    });
-    measure("cached commit", &mut || {
-        put(&mut volume, Commit::Cached, "k", b"v").expect("put")
-    });
+    measure("durable commit", &mut || put(&mut volume, Commit::Durable, "k", b"v").expect("put"));
+    measure("cached commit", &mut || put(&mut volume, Commit::Cached, "k", b"v").expect("put"));
     measure("pin, cached commit, durable point", &mut || {
         put(&mut volume, Commit::Cached, "k", b"v").expect("put");
         volume.make_durable();

@@ -1,0 +1,88 @@
+//! How a store is opened.
+
+use std::time::Duration;
+
+use super::Store;
+use super::disks;
+use super::error::Result;
+
+/// How a store is opened: what is durable when, and how large it may get.
+///
+/// ```
+/// # use std::time::Duration;
+/// use simmach::storage::{Durability, Options, Result, Store};
+///
+/// async fn open_log() -> Result<Store> {
+///     let half_a_second = Duration::from_millis(500);
+///     Options::new().durability(Durability::Periodic(half_a_second)).open("log").await
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    durability: Durability,
+    map_size: usize,
+}
+
+/// When a committed transaction survives a loss of power. All of them survive the end of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is committed, before `write` returns.
+    #[default]
+    EveryCommit,
+    /// At the next flush, which is this long after the first commit since the last one: `write` returns sooner, and a loss
+    /// of power takes what no flush followed. A flush that is due happens even if the process has ended since: the
+    /// machine's kernel does it.
+    Periodic(Duration),
+}
+
+impl Options {
+    /// Every commit durable, 64 MiB at most.
+    pub const fn new() -> Self {
+        Self { durability: Durability::EveryCommit, map_size: 64 << 20 }
+    }
+
+    /// When commits are durable. [`Durability::EveryCommit`] unless set.
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How many bytes the store may take, rounded up to 64 KiB: past it a write answers
+    /// [`Error::Full`](super::Error::Full). 64 MiB unless set. It costs address space and nothing else until it is used;
+    /// what is used is memory of the machine that the simulation runs on.
+    #[must_use]
+    pub const fn map_size(mut self, bytes: usize) -> Self {
+        self.map_size = bytes;
+        self
+    }
+
+    /// Opens the store of this name, made if there is none; it belongs to this service on this machine, and keeps what was
+    /// committed when the process ends and is started again.
+    ///
+    /// Opened twice in one process it is the same store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`](super::Error::Name) unless the name is 1 to 64 of the characters `a-z`, `A-Z`, `0-9`, `-`, `_` and
+    /// `.`, not starting with a dot; [`Error::Options`](super::Error::Options) if this process has it open with other
+    /// options; [`Error::Closed`](super::Error::Closed) outside a run.
+    pub async fn open(self, name: &str) -> Result<Store> {
+        disks::open(name, self).map(Store)
+    }
+
+    pub(super) fn commit(&self) -> Durability {
+        self.durability
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.map_size
+    }
+}
+
+impl Default for Options {
+    /// [`new`](Self::new).
+    fn default() -> Self {
+        Self::new()
+    }
+}

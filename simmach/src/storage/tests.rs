@@ -1,0 +1,625 @@
+//! Stores as the code under test sees them, in virtual time, through kills, losses of power and wipes.
+
+use std::future::Future;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::types::{Bytes, Str};
+use super::*;
+use crate::engine::context::try_with;
+use crate::engine::overlay::Overlay;
+use crate::engine::rig::{self, Ran, SCOPE};
+use crate::engine::verdict::Verdict;
+use crate::engine::{self, Effect, MachineId, ProcessId, Scope};
+use crate::task::{JoinHandle, spawn, spawn_as};
+use crate::time::{DurationUnits, Instant, timeout};
+
+/// Runs `body` with storage on every machine; it must end well, and leave nothing behind.
+fn run<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    overlay: Overlay,
+    disk: DiskProfile,
+    body: impl FnOnce() -> F + Send + 'static,
+) -> Ran {
+    let root = root();
+    let spec = StorageSpec { root: root.clone(), disk, disks: Default::default() };
+    let ran = rig::run_with(seed, overlay, || install(spec), body, remove);
+    assert!(!root.exists(), "the run's folder is gone");
+    assert_eq!(held(&root), 0, "nothing of it is open or mapped");
+    assert_eq!(ran.timers_left, 0);
+    ran
+}
+
+/// Descriptors and mappings of this process that are in a folder.
+#[cfg(target_os = "linux")]
+fn held(folder: &Path) -> usize {
+    let folder = folder.to_str().expect("a plain path");
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+    let open = std::fs::read_dir("/proc/self/fd").expect("descriptors");
+    maps.matches(folder).count()
+        + open
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter(|target| target.to_string_lossy().contains(folder))
+            .count()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn held(_: &Path) -> usize {
+    0
+}
+
+/// As [`run`], for a few seeds.
+fn pass<F: Future<Output = ()> + 'static>(
+    disk: &DiskProfile,
+    body: impl Fn() -> F + Copy + Send + 'static,
+) {
+    for seed in 0..4 {
+        assert_eq!(run(seed, Overlay::default(), disk.clone(), body).verdict, Verdict::Passed);
+    }
+}
+
+fn root() -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let base = memory_disk::pick(None).expect("a folder for the test");
+    let root = base.join(format!("simmach-storage-{}-{number}", std::process::id()));
+    std::fs::create_dir(&root).expect("a folder for the test");
+    root
+}
+
+/// Runs `future` as a process of a machine.
+#[track_caller]
+fn on<F>(machine: u32, process: u32, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let (machine, process) = (MachineId(machine), ProcessId(process));
+    let task = engine::mix(u64::from(machine.0), u64::from(process.0));
+    let scope = Scope { machine, process, task, alive: true };
+    spawn_as(scope, Location::caller(), future).1
+}
+
+/// What the layer above does to a process that ends, on whatever way.
+fn kill(process: u32) {
+    try_with(|engine| engine.end_process(ProcessId(process)));
+    close_process(ProcessId(process));
+}
+
+/// What it does to a machine that loses its power, with one process.
+fn power_off_with(machine: u32, process: u32) -> u64 {
+    try_with(|engine| engine.end_process(ProcessId(process)));
+    let lost = power_off(MachineId(machine));
+    close_process(ProcessId(process));
+    lost
+}
+
+fn count(effect: Effect) -> u64 {
+    try_with(|engine| {
+        let (effects, _) = engine.take_effects();
+        effects.count(effect)
+    })
+    .expect("inside a run")
+}
+
+async fn put(db: &Store, key: &str, value: &'static str) -> Result<()> {
+    let key = key.to_owned();
+    db.write(move |txn| Ok(txn.table::<Str, Str>("t")?.put(txn, &key, value)?)).await
+}
+
+async fn value(db: &Store, key: &str) -> Option<String> {
+    let key = key.to_owned();
+    let found = db.read(move |txn| match txn.table::<Str, Str>("t")? {
+        Some(table) => Ok(table.get(txn, &key)?.map(str::to_owned)),
+        None => Ok(None),
+    });
+    found.await.expect("read")
+}
+
+async fn sleep_ms(millis: u64) {
+    sleep(Duration::from_millis(millis)).await;
+}
+
+/// A disk with one fixed latency: 10 ms to commit and 10 ms to say so.
+fn steady() -> DiskProfile {
+    let ten = Duration::from_millis(10);
+    DiskProfile::ideal().commit_latency(ten, ten, ten).acknowledge_latency(ten, ten, ten)
+}
+
+fn periodic(millis: u64) -> Options {
+    Options::new().durability(Durability::Periodic(Duration::from_millis(millis)))
+}
+
+#[test]
+fn what_is_written_is_read_and_a_second_handle_is_the_same_store() {
+    pass(&DiskProfile::ssd(), async || {
+        let db = open("db").await.expect("opened");
+        assert_eq!(value(&db, "k").await, None);
+        put(&db, "k", "v").await.expect("written");
+        let again = open("db").await.expect("opened");
+        assert_eq!(value(&again, "k").await.as_deref(), Some("v"));
+        let other = open("other").await.expect("opened");
+        assert_eq!(value(&other, "k").await, None);
+        let options = periodic(1).open("db").await;
+        assert!(matches!(options, Err(Error::Options(_))), "{options:?}");
+        assert!(matches!(open("../db").await, Err(Error::Name(_))));
+    });
+}
+
+#[test]
+fn handles_and_futures_cross_threads() {
+    fn is_send_and_sync<T: Send + Sync>(value: T) -> T {
+        value
+    }
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    pass(&DiskProfile::ideal(), async || {
+        let db = is_send_and_sync(is_send(open("db")).await.expect("opened"));
+        is_send(db.write(|_| Ok(()))).await.expect("written");
+        is_send(db.read(|_| Ok(()))).await.expect("read");
+    });
+}
+
+#[test]
+fn an_error_aborts_and_comes_back() {
+    pass(&DiskProfile::ssd(), async || {
+        let db = open("db").await.expect("opened");
+        let done = db.write(|txn| -> Result<()> {
+            txn.table::<Str, Bytes>("t")?.put(txn, "k", b"v")?;
+            let number: u32 = "x".parse().map_err(Error::user)?;
+            panic!("{number} is no number");
+        });
+        let error = done.await.expect_err("it is no number");
+        assert!(error.downcast_ref::<std::num::ParseIntError>().is_some(), "{error:?}");
+        assert_eq!(value(&db, "k").await, None);
+    });
+}
+
+#[test]
+fn writers_have_their_turns_in_the_order_of_asking() {
+    pass(&DiskProfile::ssd(), async || {
+        let db = open("db").await.expect("opened");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let mut handles = Vec::new();
+        for n in 0..8_u8 {
+            let (db, asked) = (db.clone(), Arc::clone(&asked));
+            handles.push(spawn(async move {
+                asked.lock().unwrap_or_else(PoisonError::into_inner).push(n);
+                db.write(move |txn| {
+                    let log = txn.table::<Bytes, Bytes>("log")?;
+                    let at = [log.len(txn)? as u8];
+                    Ok(log.put(txn, &at, &[n])?)
+                })
+                .await
+            }));
+        }
+        for handle in handles {
+            handle.await.expect("no panic").expect("written");
+        }
+        let order = db.read(|txn| {
+            let log = txn.table::<Bytes, Bytes>("log")?.expect("it was made");
+            log.iter(txn)?.map(|entry| Ok(entry?.1[0])).collect::<Result<Vec<_>>>()
+        });
+        assert_eq!(order.await.expect("read"), *asked.lock().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_commit_takes_the_disk_s_time_and_calm_is_the_median() {
+    let measure = |seed, overlay| {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&taken);
+        let ran = run(seed, overlay, DiskProfile::ssd(), async move || {
+            let db = open("db").await.expect("opened");
+            for _ in 0..8 {
+                let begun = Instant::now();
+                put(&db, "k", "v").await.expect("written");
+                sink.lock().expect("no panic").push(begun.elapsed());
+            }
+        });
+        assert_eq!(ran.verdict, Verdict::Passed);
+        let taken = taken.lock().expect("no panic").clone();
+        (taken, ran.hash)
+    };
+    let calm = measure(7, Overlay::calm()).0;
+    assert_eq!(calm, [Duration::from_micros(1_010); 8]);
+    let (seeded, hash) = measure(7, Overlay::default());
+    assert!(seeded.iter().all(|taken| (51..10_100).contains(&taken.as_micros())), "{seeded:?}");
+    assert!(seeded.iter().any(|taken| *taken != seeded[0]), "{seeded:?}");
+    assert_eq!((seeded.clone(), hash), measure(7, Overlay::default()));
+    assert_ne!(seeded, measure(8, Overlay::default()).0);
+}
+
+#[test]
+fn the_next_writer_begins_when_the_commit_is_done_and_not_when_it_is_acknowledged() {
+    pass(&steady(), async || {
+        let db = open("db").await.expect("opened");
+        let begun = Instant::now();
+        let (one, two) = futures::future::join(put(&db, "a", "1"), put(&db, "b", "2")).await;
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(begun.elapsed(), 30.millis());
+    });
+}
+
+#[test]
+fn a_cancelled_writer_leaves_nothing_behind() {
+    pass(&steady(), async || {
+        let db = open("db").await.expect("opened");
+        let begun = Instant::now();
+        // The first gives up with the turn, the second while it waits for it; the third is not kept waiting by either.
+        let first = timeout(4.millis(), put(&db, "a", "1"));
+        let second = timeout(2.millis(), put(&db, "b", "2"));
+        let (first, second, third) = futures::join!(first, second, put(&db, "c", "3"));
+        assert!(first.is_err() && second.is_err() && third.is_ok());
+        assert_eq!(begun.elapsed(), 24.millis());
+        for (key, kept) in [("a", false), ("b", false), ("c", true)] {
+            assert_eq!(value(&db, key).await.is_some(), kept, "{key}");
+        }
+        // Given up after the commit it stands.
+        assert!(timeout(15.millis(), put(&db, "d", "4")).await.is_err());
+        assert_eq!(value(&db, "d").await.as_deref(), Some("4"));
+    });
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_write_commits_nothing_and_frees_the_turn() {
+    pass(&steady(), async || {
+        on(5, 2, async {
+            let db = open("db").await.expect("opened");
+            put(&db, "before", "1").await.expect("written");
+            let waits = db.clone();
+            spawn(async move { put(&waits, "waits", "1").await });
+            put(&db, "dies", "1").await.expect("it never gets here");
+            unreachable!("killed");
+        });
+        sleep_ms(25).await;
+        kill(2);
+        sleep_ms(100).await;
+        let next = on(5, 3, async {
+            let db = open("db").await.expect("opened");
+            let begun = Instant::now();
+            assert_eq!(value(&db, "before").await.as_deref(), Some("1"));
+            assert_eq!((value(&db, "dies").await, value(&db, "waits").await), (None, None));
+            put(&db, "after", "1").await.expect("written");
+            assert_eq!(begun.elapsed(), 20.millis());
+        });
+        next.await.expect("no panic");
+    });
+}
+
+#[test]
+fn a_power_off_between_durable_and_acknowledged_keeps_what_nobody_was_told_of() {
+    pass(&steady(), async || {
+        let written = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&written);
+        on(5, 2, async move {
+            let db = open("db").await.expect("opened");
+            put(&db, "k", "v").await.expect("written");
+            told.store(1, Ordering::Relaxed);
+        });
+        sleep_ms(15).await;
+        assert_eq!(power_off_with(5, 2), 0);
+        sleep_ms(100).await;
+        assert_eq!(written.load(Ordering::Relaxed), 0);
+        let next = on(5, 3, async {
+            let db = open("db").await.expect("opened");
+            assert_eq!(value(&db, "k").await.as_deref(), Some("v"));
+        });
+        next.await.expect("no panic");
+    });
+}
+
+#[test]
+fn a_power_off_before_the_commit_leaves_nothing_of_it() {
+    pass(&steady(), async || {
+        on(5, 2, async {
+            let db = open("db").await.expect("opened");
+            let _ = put(&db, "k", "v").await;
+        });
+        sleep_ms(5).await;
+        assert_eq!(power_off_with(5, 2), 0);
+        let next = on(5, 3, async {
+            let db = open("db").await.expect("opened");
+            assert_eq!(value(&db, "k").await, None);
+        });
+        next.await.expect("no panic");
+    });
+}
+
+#[test]
+fn a_periodic_store_loses_what_no_flush_followed() {
+    pass(&DiskProfile::ideal(), async || {
+        on(5, 2, async {
+            let db = periodic(500).open("db").await.expect("opened");
+            sleep_ms(100).await;
+            put(&db, "at 100", "v").await.expect("written");
+            sleep_ms(400).await;
+            put(&db, "at 500", "v").await.expect("written");
+            // The flush is due at 600; the next at 700 + 500.
+            sleep_ms(200).await;
+            put(&db, "at 700", "v").await.expect("written");
+            sleep_ms(400).await;
+            put(&db, "at 1100", "v").await.expect("written");
+            sleep_ms(10_000).await;
+        });
+        sleep_ms(1_150).await;
+        assert_eq!(power_off_with(5, 2), 2);
+        assert_eq!(count(Effect::CommitLost), 2);
+        let next = on(5, 3, async {
+            let db = periodic(500).open("db").await.expect("opened");
+            for (key, kept) in
+                [("at 100", true), ("at 500", true), ("at 700", false), ("at 1100", false)]
+            {
+                assert_eq!(value(&db, key).await.is_some(), kept, "{key}");
+            }
+            put(&db, "at 700", "again").await.expect("written");
+        });
+        next.await.expect("no panic");
+        sleep_ms(600).await;
+        assert_eq!(power_off_with(5, 3), 0);
+    });
+}
+
+#[test]
+fn a_kill_loses_no_commit_and_the_kernel_flushes_what_the_process_left() {
+    pass(&DiskProfile::ideal(), async || {
+        for (process, waits, lost) in [(2, 400, 1), (3, 600, 0)] {
+            let killed = on(5, process, async {
+                let db = periodic(500).open("db").await.expect("opened");
+                put(&db, "k", "v").await.expect("written");
+            });
+            killed.await.expect("no panic");
+            kill(process);
+            let next = on(5, process + 10, async {
+                let db = periodic(500).open("db").await.expect("opened");
+                assert_eq!(value(&db, "k").await.as_deref(), Some("v"));
+            });
+            next.await.expect("no panic");
+            sleep_ms(waits).await;
+            assert_eq!(power_off_with(5, process + 10), lost);
+        }
+    });
+}
+
+#[test]
+fn a_wipe_leaves_a_new_store_and_closes_the_handles() {
+    pass(&steady(), async || {
+        let other = on(6, 3, async {
+            let db = open("db").await.expect("opened");
+            put(&db, "k", "of another machine").await.expect("written");
+            sleep_ms(100).await;
+            assert!(value(&db, "k").await.is_some());
+        });
+        let wiped = on(5, 2, async {
+            let db = open("db").await.expect("opened");
+            put(&db, "k", "v").await.expect("written");
+            // One waits for the disk and one for the turn.
+            let (one, two) = futures::join!(put(&db, "a", "v"), put(&db, "b", "v"));
+            assert!(matches!((&one, &two), (Err(Error::Closed), Err(Error::Closed))));
+            assert!(matches!(db.read(|_| Ok(())).await, Err(Error::Closed)));
+            let db = open("db").await.expect("opened");
+            assert_eq!(value(&db, "k").await, None);
+            put(&db, "k", "w").await.expect("written");
+        });
+        sleep_ms(25).await;
+        wipe(MachineId(5)).expect("wiped");
+        wiped.await.expect("no panic");
+        other.await.expect("no panic");
+    });
+}
+
+#[test]
+fn services_and_machines_have_stores_of_their_own() {
+    pass(&DiskProfile::ideal(), async || {
+        let places = [(5, 2, "api"), (5, 3, "log"), (6, 4, "api")];
+        for (machine, process, service) in places {
+            name_process(ProcessId(process), service);
+            let wrote = on(machine, process, async move {
+                let db = open("db").await.expect("opened");
+                assert_eq!(value(&db, "k").await, None);
+                put(&db, "k", "v").await.expect("written");
+            });
+            wrote.await.expect("no panic");
+            kill(process);
+        }
+        name_process(ProcessId(7), "log");
+        let next = on(5, 7, async {
+            let db = open("db").await.expect("opened");
+            assert!(value(&db, "k").await.is_some());
+        });
+        next.await.expect("no panic");
+    });
+}
+
+#[test]
+fn a_handle_is_of_no_use_to_another_process_and_after_its_own() {
+    pass(&DiskProfile::ideal(), async || {
+        let db = on(5, 2, async { open("db").await.expect("opened") }).await.expect("no panic");
+        assert!(matches!(put(&db, "k", "v").await, Err(Error::Foreign)));
+        assert!(matches!(db.read(|_| Ok(())).await, Err(Error::Foreign)));
+        kill(2);
+        assert!(matches!(put(&db, "k", "v").await, Err(Error::Closed)));
+    });
+}
+
+#[test]
+fn outside_a_run_everything_answers_with_an_error() {
+    assert!(matches!(open("db").now_or_never(), Some(Err(Error::Closed))));
+    let (send, receive) = std::sync::mpsc::channel();
+    let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
+        send.send(open("db").await.expect("opened")).expect("the test waits");
+    });
+    assert_eq!(ran.verdict, Verdict::Passed);
+    let db = receive.recv().expect("sent");
+    assert!(matches!(put(&db, "k", "v").now_or_never(), Some(Err(Error::Closed))));
+    assert!(matches!(db.read(|_| Ok(())).now_or_never(), Some(Err(Error::Closed))));
+    assert_eq!(power_off(MachineId(0)), 0);
+    wipe(MachineId(0)).expect("nothing to wipe");
+    close_process(SCOPE.process);
+}
+
+/// What a dead process's destructors try is not done.
+#[test]
+fn destructors_of_a_dead_process_touch_nothing() {
+    struct Writes(Store);
+
+    impl Drop for Writes {
+        fn drop(&mut self) {
+            let done = put(&self.0, "from the grave", "v").now_or_never();
+            assert!(matches!(done, Some(Err(Error::Closed))));
+            assert!(matches!(open("new").now_or_never(), Some(Err(Error::Closed))));
+        }
+    }
+
+    pass(&DiskProfile::ideal(), async || {
+        on(5, 2, async {
+            let _writes = Writes(open("db").await.expect("opened"));
+            futures::future::pending::<()>().await;
+        });
+        sleep_ms(1).await;
+        kill(2);
+        let next = on(5, 3, async {
+            let db = open("db").await.expect("opened");
+            assert_eq!(value(&db, "from the grave").await, None);
+        });
+        next.await.expect("no panic");
+    });
+}
+
+#[test]
+fn a_closure_that_uses_its_own_store_is_told() {
+    pass(&DiskProfile::ideal(), async || {
+        let db = open("db").await.expect("opened");
+        let own = db.clone();
+        let nested = db.write(move |_| {
+            let read = own.read(|_| Ok(())).now_or_never().expect("it does not wait");
+            assert!(matches!(read, Err(Error::Nested)));
+            // The turn is taken: this would wait for itself.
+            assert!(put(&own, "k", "v").now_or_never().is_none());
+            own.read(|_| Ok(())).now_or_never().expect("it does not wait")
+        });
+        assert!(matches!(nested.await, Err(Error::Nested)));
+        put(&db, "k", "v").await.expect("written");
+    });
+}
+
+#[test]
+fn a_panic_in_a_closure_is_its_task_s_and_the_store_goes_on() {
+    pass(&DiskProfile::ideal(), async || {
+        let db = open("db").await.expect("opened");
+        let panics = db.clone();
+        let task = spawn(async move {
+            let done = panics.write(|txn| -> Result<()> {
+                txn.table::<Str, Bytes>("t")?.put(txn, "k", b"v")?;
+                panic!("in the closure");
+            });
+            done.await
+        });
+        assert!(task.await.expect_err("it panicked").is_panic());
+        assert_eq!(value(&db, "k").await, None);
+        put(&db, "k", "w").await.expect("written");
+    });
+}
+
+#[test]
+fn a_closure_that_switches_its_own_machine_off_or_wipes_it_commits_nothing() {
+    pass(&DiskProfile::ideal(), async || {
+        for wiped in [false, true] {
+            let process = 2 + u32::from(wiped);
+            let done = on(5, process, async move {
+                let db = periodic(500).open("db").await.expect("opened");
+                put(&db, "cached", "v").await.expect("written");
+                let done = db.write(move |txn| {
+                    txn.table::<Str, Bytes>("t")?.put(txn, "k", b"v")?;
+                    match wiped {
+                        false => assert_eq!(power_off(MachineId(5)), 1),
+                        true => wipe(MachineId(5))?,
+                    }
+                    Ok(())
+                });
+                assert!(matches!(done.await, Err(Error::Closed)));
+                let db = open("db").await.expect("opened");
+                assert_eq!((value(&db, "k").await, value(&db, "cached").await), (None, None));
+            });
+            done.await.expect("no panic");
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
+    pass(&DiskProfile::ssd().capacity(1 << 20), async || {
+        let db = open("db").await.expect("opened");
+        let fill = |size: usize| {
+            db.write(move |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, "k", &vec![7; size])?))
+        };
+        let error = fill(2 << 20).await.expect_err("there is no room");
+        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(count(Effect::DiskFull), 1);
+        fill(1 << 18).await.expect("there is room for that");
+    });
+}
+
+#[test]
+fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
+    let missing = PathBuf::from("/nowhere/simmach");
+    let spec = StorageSpec {
+        root: missing.clone(),
+        disk: DiskProfile::ideal(),
+        disks: Default::default(),
+    };
+    let body = async || {
+        assert!(matches!(open("db").await, Err(Error::Io(_))));
+    };
+    let ran = rig::run_with(0, Overlay::default(), || install(spec), body, remove);
+    match ran.verdict {
+        Verdict::Broken(text) => {
+            assert!(text.contains("/nowhere/simmach") && text.contains("SIMMACH_DIR"), "{text}");
+        }
+        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+    }
+}
+
+/// The operating system's own error for a full disk, as LMDB passes it on, even through a closure.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
+    const ENOSPC: i32 = 28;
+    let ran = run(0, Overlay::default(), DiskProfile::ideal(), async || {
+        let db = open("db").await.expect("opened");
+        let done =
+            db.write(|_| -> Result<()> { Err(std::io::Error::from_raw_os_error(ENOSPC).into()) });
+        assert!(done.await.is_err());
+    });
+    match ran.verdict {
+        Verdict::Broken(text) => {
+            assert!(text.contains("is full") && text.contains("SIMMACH_DIR"), "{text}");
+        }
+        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+    }
+}
+
+#[test]
+fn two_hundred_runs_leave_nothing_behind() {
+    for seed in 0..200 {
+        let ran = run(seed, Overlay::default(), DiskProfile::ssd(), async || {
+            for machine in 0..3 {
+                on(machine, 2 + machine, async {
+                    let db = periodic(5).open("db").await.expect("opened");
+                    while put(&db, "k", "v").await.is_ok() {}
+                });
+            }
+            sleep_ms(20).await;
+            power_off_with(0, 2);
+            kill(3);
+        });
+        assert_eq!(ran.verdict, Verdict::Passed);
+    }
+}
