@@ -1,3 +1,7 @@
-//! The macro's only door, and the documentation tests'. Anything in it may change.
+//! The macro's only door. Anything in it may change.
 
 pub use inventory;
+
+pub use crate::spec::{Settings, ShouldPanic, SimTest, Spec, SpecBuilder};
+
+inventory::collect!(SimTest);

@@ -39,9 +39,12 @@ impl Engine {
         }
     }
 
-    /// Polls until nothing is ready, without letting time pass: for the start of a run.
-    pub(crate) fn run_ready(&self) {
-        while !self.has_ended() && self.turn() {
+    /// Polls until nothing is ready, `most` times at most, without letting time pass: for the start of a run.
+    pub(crate) fn run_ready(&self, most: u32) {
+        for _ in 0..most {
+            if self.has_ended() || !self.turn() {
+                return;
+            }
             self.step();
         }
     }
@@ -118,7 +121,7 @@ impl Engine {
         let mut waiting: Vec<_> = self
             .tasks()
             .into_iter()
-            .map(|task| {
+            .map(|(key, task)| {
                 let machine = self.name(task.machine).unwrap_or_else(|| "the harness".to_owned());
                 let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
                 let waits = if task.ready {
@@ -126,6 +129,9 @@ impl Engine {
                 } else {
                     format!("waits for {}", task.waits)
                 };
+                if self.body() == Some(key) {
+                    return format!("{machine}: the test's body {waits}");
+                }
                 format!("{machine}: the task of {file}:{line} {waits}")
             })
             .collect();

@@ -58,7 +58,6 @@ struct Task {
 #[derive(Debug)]
 pub(crate) struct TaskReport {
     pub(crate) machine: MachineId,
-    pub(crate) process: ProcessId,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) waits: Wait,
     pub(crate) ready: bool,
@@ -183,6 +182,17 @@ impl Engine {
         }
     }
 
+    /// Ends one task at once, as its own code. It must not be the running one.
+    pub(crate) fn drop_task(&self, key: TaskKey) {
+        let Some(task) = self.executor.release(key) else { return };
+        let (scope, current) = (self.scope(), self.executor.current.get());
+        self.enter(task.scope, None);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(task.polled))) {
+            self.user_panicked(panic);
+        }
+        self.enter(scope, current);
+    }
+
     /// Ends every task of a process at once. What their destructors do touches nothing of the run.
     pub(crate) fn end_process(&self, process: ProcessId) {
         self.end_tasks(|scope| scope.process == process);
@@ -223,16 +233,22 @@ impl Engine {
     }
 
     /// Every task, in the order of their slots.
-    pub(crate) fn tasks(&self) -> Vec<TaskReport> {
+    pub(crate) fn tasks(&self) -> Vec<(TaskKey, TaskReport)> {
         let slots = self.executor.slots.borrow();
-        let tasks = slots.iter().filter_map(|slot| slot.task.as_ref());
+        let numbered = (0..).zip(slots.iter());
+        let tasks = numbered.filter_map(|(slot, at)| {
+            let key = TaskKey { slot, generation: at.generation };
+            Some((key, at.task.as_ref()?))
+        });
         tasks
-            .map(|task| TaskReport {
-                machine: task.scope.machine,
-                process: task.scope.process,
-                spawned_at: task.spawned_at,
-                waits: task.waits,
-                ready: task.scheduled,
+            .map(|(key, task)| {
+                let report = TaskReport {
+                    machine: task.scope.machine,
+                    spawned_at: task.spawned_at,
+                    waits: task.waits,
+                    ready: task.scheduled,
+                };
+                (key, report)
             })
             .collect()
     }

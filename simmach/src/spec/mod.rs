@@ -1,9 +1,222 @@
 //! What the attribute says: the test before any run, and the cluster of a run.
 
 mod settings;
+mod topology;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use crate::chaos::Plan;
+use crate::machine::{Ending, names};
+use crate::net::NetworkProfile;
+use crate::sim::Sim;
 
 pub use settings::{Settings, ShouldPanic, SimTest};
+pub use topology::Topology;
+
+type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
 
 /// The cluster, its plans and the test's body, built afresh for each run on the run's own thread.
-#[derive(Debug)]
-pub struct Spec {}
+pub struct Spec {
+    pub(crate) topology: Topology,
+    pub(crate) client: Option<String>,
+    pub(crate) plans: Vec<Box<dyn Plan>>,
+    pub(crate) time_limit: Duration,
+    pub(crate) stall_limit: Duration,
+    pub(crate) step_limit: u64,
+    pub(crate) body: Body,
+}
+
+/// The machine that the body runs on where the test names none: it reaches all.
+pub(crate) const CLIENT: &str = "client";
+
+impl Spec {
+    /// All that makes no sense, in words; empty when a run can begin.
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        let topology = &self.topology;
+        let mut mistakes = topology.mistakes.clone();
+        let zones: BTreeSet<&str> = self.machines().into_iter().map(names::zone).collect();
+        let known = || zones.iter().map(|zone| format!("`{zone}`")).collect::<Vec<_>>().join(", ");
+        for link in &topology.links {
+            for zone in [&link.from, &link.to] {
+                if !zones.contains(zone.as_str()) {
+                    mistakes.push(format!(
+                        "the link `{}` to `{}` names the zone `{zone}`, in which there is no machine; there are: {}",
+                        link.from,
+                        link.to,
+                        known()
+                    ));
+                }
+            }
+        }
+        if let Some(client) = &self.client {
+            let zone = names::zone(client);
+            let linked = topology.links.iter().any(|link| link.from == zone);
+            if !topology.links.is_empty() && zones.len() > 1 && !linked {
+                mistakes.push(format!(
+                    "the client `{client}` has no route: no link leads from its zone `{zone}`; there are the zones {}",
+                    known()
+                ));
+            }
+        }
+        for (selector, _) in &topology.on_exit {
+            self.must_match(selector, "on_exit", &mut mistakes);
+        }
+        for (selector, _) in &topology.disks {
+            self.must_match(selector, "disk", &mut mistakes);
+        }
+        if self.step_limit == 0 {
+            mistakes.push("step_limit is 0: no run could begin".to_owned());
+        }
+        if self.time_limit.is_zero() || self.stall_limit.is_zero() {
+            mistakes.push("time_limit or stall_limit is 0: no run could begin".to_owned());
+        }
+        mistakes.sort();
+        mistakes.dedup();
+        mistakes
+    }
+
+    /// All machines by name: those with services in the order in which they were given, then hosts, then the client.
+    pub(crate) fn machines(&self) -> Vec<&str> {
+        let topology = &self.topology;
+        let mut seen = BTreeSet::new();
+        let services = topology.services.iter().map(|declared| declared.machine.as_str());
+        let hosts = topology.hosts.iter().map(String::as_str);
+        let client = self.client.as_deref().unwrap_or(CLIENT);
+        services.chain(hosts).chain([client]).filter(|name| seen.insert(*name)).collect()
+    }
+
+    fn must_match(
+        &self,
+        selector: &crate::machine::Selector,
+        what: &str,
+        mistakes: &mut Vec<String>,
+    ) {
+        if !self.machines().iter().any(|machine| selector.matches(machine)) {
+            mistakes.push(format!("{what} names `{selector}`, and no machine is called so"));
+        }
+    }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spec").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Spec`]. The macro calls this; every argument of the attribute is one call.
+#[derive(Default)]
+#[must_use]
+pub struct SpecBuilder {
+    topology: Topology,
+    client: Option<String>,
+    plans: Vec<Box<dyn Plan>>,
+    time_limit: Option<Duration>,
+    stall_limit: Option<Duration>,
+    step_limit: Option<u64>,
+}
+
+impl SpecBuilder {
+    /// With the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The cluster; `machine` and `link` add to it.
+    pub fn topology(mut self, topology: Topology) -> Self {
+        self.topology = topology;
+        self
+    }
+
+    /// As [`Topology::machine`].
+    #[track_caller]
+    pub fn machine<F, R>(mut self, name: &str, service: F) -> Self
+    where
+        F: AsyncFn() -> R + 'static,
+        R: Ending,
+    {
+        self.topology = self.topology.machine(name, service);
+        self
+    }
+
+    /// As [`Topology::link`].
+    pub fn link(mut self, a: &str, b: &str, profile: NetworkProfile) -> Self {
+        self.topology = self.topology.link(a, b, profile);
+        self
+    }
+
+    /// As [`Topology::link_one_way`].
+    pub fn link_one_way(mut self, from: &str, to: &str, profile: NetworkProfile) -> Self {
+        self.topology = self.topology.link_one_way(from, to, profile);
+        self
+    }
+
+    /// The machine that the body runs on.
+    pub fn client(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        match names::expand(&name) {
+            Ok(names) if names.len() == 1 => {}
+            Ok(_) => {
+                self.topology.mistakes.push(format!("the client `{name}` is several machines"))
+            }
+            Err(error) => self.topology.mistakes.push(error.to_string()),
+        }
+        self.client = Some(name);
+        self
+    }
+
+    /// One more plan, side by side with the others.
+    pub fn plan(mut self, plan: impl Plan) -> Self {
+        self.plans.push(Box::new(plan));
+        self
+    }
+
+    /// The most virtual time a run takes.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// The most virtual time without progress.
+    pub fn stall_limit(mut self, limit: Duration) -> Self {
+        self.stall_limit = Some(limit);
+        self
+    }
+
+    /// The most polls and events.
+    pub fn step_limit(mut self, limit: u64) -> Self {
+        self.step_limit = Some(limit);
+        self
+    }
+
+    /// The test's body: the spec is complete.
+    pub fn body<F, T>(self, body: F) -> Spec
+    where
+        F: FnOnce(Sim) -> T + 'static,
+        T: Future + 'static,
+        T::Output: Ending,
+    {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        const MINUTE: Duration = Duration::from_secs(60);
+        Spec {
+            topology: self.topology,
+            client: self.client,
+            plans: self.plans,
+            time_limit: self.time_limit.unwrap_or(HOUR),
+            stall_limit: self.stall_limit.unwrap_or(MINUTE),
+            step_limit: self.step_limit.unwrap_or(u64::MAX),
+            body: Box::new(move |sim| body(sim).map(Ending::into_words).boxed_local()),
+        }
+    }
+}
+
+impl fmt::Debug for SpecBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpecBuilder").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}

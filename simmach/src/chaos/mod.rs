@@ -1,0 +1,60 @@
+//! Plans that break the cluster while the test works on it.
+//!
+//! A plan is an async function that holds the control. Those of the library take a machine that is down already, or up,
+//! as nothing to do, restore only what they took down, and never touch client machines unless these are named.
+
+mod monkey;
+mod pace;
+mod partitions;
+mod power_offs;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use crate::machine::{self, Ending, Selector};
+use crate::sim::Sim;
+
+pub use monkey::GracefulMonkey;
+pub use pace::DurationRange;
+use pace::Strike;
+pub use partitions::Partitions;
+pub use power_offs::PowerOffs;
+
+/// Breaks things, and may mend them.
+///
+/// Any `async |sim: Sim| …` is one.
+pub trait Plan: 'static {
+    /// Goes on until it is done, or the run is over, or `settle` ends it.
+    fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>>;
+
+    /// Its name in reports.
+    fn name(&self) -> &'static str {
+        "a plan"
+    }
+}
+
+impl<F, R> Plan for F
+where
+    F: AsyncFnOnce(Sim) -> R + 'static,
+    R: Ending,
+{
+    fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
+        async move { (*self)(sim).await.into_words() }.boxed_local()
+    }
+}
+
+/// The machines that a plan may hit: those named, or all that have services.
+fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
+    match named {
+        Some(selector) => sim.machines(selector),
+        None => machine::with_services(),
+    }
+}
+
+/// One of the machines that run, of the strike's choice in `field`; none runs, none is hit.
+fn victim_of(sim: Sim, named: Option<&Selector>, strike: Strike, field: u64) -> Option<String> {
+    let mut up = candidates(sim, named);
+    up.retain(|name| sim.is_up(name));
+    let chosen = strike.below(field, up.len() as u64);
+    up.into_iter().nth(usize::try_from(chosen).ok()?)
+}

@@ -1,0 +1,117 @@
+//! The graceful chaos monkey of the seed system.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use super::pace::{DurationRange, Strike};
+use super::{Plan, victim_of};
+use crate::machine::Selector;
+use crate::sim::Sim;
+use crate::time::sleep;
+
+/// Stops a machine, at times wipes it, and starts it again; for ever.
+///
+/// Every strike: waits 20 to 90 s; picks a machine that runs; gives its services 0 to 5 s to stop; one time in three
+/// wipes its disk too; waits 2 to 10 s; starts it again. The figures are those of the seed system's monkey.
+///
+/// ```
+/// use simmach::prelude::*;
+/// let monkey = GracefulMonkey::new().machines("api*").every(5.secs()..10.secs());
+/// ```
+#[derive(Clone, Debug)]
+pub struct GracefulMonkey {
+    machines: Option<Selector>,
+    every: DurationRange,
+    grace: DurationRange,
+    downtime: DurationRange,
+    wipes: f64,
+}
+
+impl GracefulMonkey {
+    /// The seed system's monkey; it may hit every machine that has services.
+    pub fn new() -> Self {
+        let secs =
+            |least, most| DurationRange::new(Duration::from_secs(least), Duration::from_secs(most));
+        Self {
+            machines: None,
+            every: secs(20, 90),
+            grace: secs(0, 5),
+            downtime: secs(2, 10),
+            wipes: 1.0 / 3.0,
+        }
+    }
+
+    /// Which machines it may hit.
+    #[must_use]
+    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
+        self.machines = Some(machines.into());
+        self
+    }
+
+    /// The time between strikes.
+    #[must_use]
+    pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
+        self.every = every.into();
+        self
+    }
+
+    /// How long a service has to obey.
+    #[must_use]
+    pub fn grace(mut self, grace: impl Into<DurationRange>) -> Self {
+        self.grace = grace.into();
+        self
+    }
+
+    /// How long a machine stays down.
+    #[must_use]
+    pub fn downtime(mut self, downtime: impl Into<DurationRange>) -> Self {
+        self.downtime = downtime.into();
+        self
+    }
+
+    /// The part of the strikes, from 0 to 1, that wipe the disk too.
+    #[must_use]
+    pub fn wipes(mut self, ratio: f64) -> Self {
+        self.wipes = ratio;
+        self
+    }
+
+    async fn strike(&self, sim: Sim, strike: Strike) -> Result<(), String> {
+        sleep(strike.duration(0, self.every)).await;
+        let Some(victim) = victim_of(sim, self.machines.as_ref(), strike, 1) else { return Ok(()) };
+        let grace = strike.duration(2, self.grace);
+        sim.stop(&victim, grace).await.map_err(|error| error.to_string())?;
+        if strike.chance(3, self.wipes) && !sim.is_up(&victim) {
+            sim.wipe(&victim).map_err(|error| error.to_string())?;
+        }
+        sleep(strike.duration(4, self.downtime)).await;
+        // Someone else may have started it in the meantime.
+        let _ = sim.start(&victim);
+        Ok(())
+    }
+}
+
+impl Default for GracefulMonkey {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Plan for GracefulMonkey {
+    fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
+        async move {
+            let mut strike = Strike::first();
+            loop {
+                self.strike(sim, strike).await?;
+                strike = strike.next();
+            }
+        }
+        .boxed_local()
+    }
+
+    fn name(&self) -> &'static str {
+        "GracefulMonkey"
+    }
+}

@@ -1,0 +1,97 @@
+//! Partitions: the machines in two halves for a while.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use super::Plan;
+use super::pace::{DurationRange, Strike};
+use crate::machine::Selector;
+use crate::sim::Sim;
+use crate::time::sleep;
+
+/// Cuts the machines into two halves for a while, and heals; for ever.
+///
+/// Every strike: waits 10 to 30 s; sends each machine to one of two sides; cuts these from each other for 1 to 15 s. A
+/// strike that leaves one side empty does nothing.
+///
+/// ```
+/// use simmach::prelude::*;
+/// let plan = Partitions::new().machines(["api*", "cl*"]).lasting(5.secs());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Partitions {
+    machines: Option<Selector>,
+    every: DurationRange,
+    lasting: DurationRange,
+}
+
+impl Partitions {
+    /// May part any machines that have services.
+    pub fn new() -> Self {
+        Self {
+            machines: None,
+            every: DurationRange::new(Duration::from_secs(10), Duration::from_secs(30)),
+            lasting: DurationRange::new(Duration::from_secs(1), Duration::from_secs(15)),
+        }
+    }
+
+    /// Which machines it parts; the others reach both sides.
+    #[must_use]
+    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
+        self.machines = Some(machines.into());
+        self
+    }
+
+    /// The time between partitions.
+    #[must_use]
+    pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
+        self.every = every.into();
+        self
+    }
+
+    /// How long a partition lasts.
+    #[must_use]
+    pub fn lasting(mut self, lasting: impl Into<DurationRange>) -> Self {
+        self.lasting = lasting.into();
+        self
+    }
+}
+
+impl Default for Partitions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Plan for Partitions {
+    fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
+        async move {
+            let mut strike = Strike::first();
+            loop {
+                sleep(strike.duration(0, self.every)).await;
+                let machines = super::candidates(sim, self.machines.as_ref());
+                let numbered = (2..).zip(machines);
+                let (left, right): (Vec<_>, Vec<_>) =
+                    numbered.partition(|(field, _)| strike.below(*field, 2) == 0);
+                let side = |half: Vec<(u64, String)>| {
+                    half.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
+                };
+                let (left, right) = (side(left), side(right));
+                if !left.is_empty() && !right.is_empty() {
+                    let say = |error: crate::ControlError| error.to_string();
+                    sim.partition(&left[..], &right[..]).map_err(say)?;
+                    sleep(strike.duration(1, self.lasting)).await;
+                    sim.heal(&left[..], &right[..]).map_err(say)?;
+                }
+                strike = strike.next();
+            }
+        }
+        .boxed_local()
+    }
+
+    fn name(&self) -> &'static str {
+        "Partitions"
+    }
+}

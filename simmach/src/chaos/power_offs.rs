@@ -1,0 +1,88 @@
+//! Machines that lose their power.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use super::pace::{DurationRange, Strike};
+use super::{Plan, victim_of};
+use crate::machine::Selector;
+use crate::sim::Sim;
+use crate::time::sleep;
+
+/// Takes a machine's power, and gives it back a while later; for ever.
+///
+/// Every strike: waits 5 to 30 s; picks a machine that runs; takes its power; gives it back after 1 to 10 s.
+///
+/// ```
+/// use simmach::prelude::*;
+/// let plan = PowerOffs::new().machines("cl*").every(5.secs()..10.secs());
+/// ```
+#[derive(Clone, Debug)]
+pub struct PowerOffs {
+    machines: Option<Selector>,
+    every: DurationRange,
+    downtime: DurationRange,
+}
+
+impl PowerOffs {
+    /// May hit every machine that has services.
+    pub fn new() -> Self {
+        Self {
+            machines: None,
+            every: DurationRange::new(Duration::from_secs(5), Duration::from_secs(30)),
+            downtime: DurationRange::new(Duration::from_secs(1), Duration::from_secs(10)),
+        }
+    }
+
+    /// Which machines it may hit.
+    #[must_use]
+    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
+        self.machines = Some(machines.into());
+        self
+    }
+
+    /// The time between strikes.
+    #[must_use]
+    pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
+        self.every = every.into();
+        self
+    }
+
+    /// How long a machine stays without power.
+    #[must_use]
+    pub fn downtime(mut self, downtime: impl Into<DurationRange>) -> Self {
+        self.downtime = downtime.into();
+        self
+    }
+}
+
+impl Default for PowerOffs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Plan for PowerOffs {
+    fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
+        async move {
+            let mut strike = Strike::first();
+            loop {
+                sleep(strike.duration(0, self.every)).await;
+                if let Some(victim) = victim_of(sim, self.machines.as_ref(), strike, 1) {
+                    sim.power_off(&victim).map_err(|error| error.to_string())?;
+                    sleep(strike.duration(2, self.downtime)).await;
+                    // Someone else may have started it in the meantime.
+                    let _ = sim.start(&victim);
+                }
+                strike = strike.next();
+            }
+        }
+        .boxed_local()
+    }
+
+    fn name(&self) -> &'static str {
+        "PowerOffs"
+    }
+}

@@ -1,0 +1,183 @@
+//! Choices of a test that the seed makes, at addresses of their own: (walk, step, nth).
+//!
+//! Calm is the smallest number, the first of several, false. Each step has its own address, so that one can be left out
+//! and the others choose as before.
+
+use std::cell::Cell;
+
+use crate::engine::{self, Family, TraceKind, context};
+
+/// Numbered steps. What [`Sim::steps`](crate::Sim::steps) returns.
+#[derive(Debug)]
+pub struct Steps {
+    walk: u64,
+    next: u64,
+    count: u64,
+}
+
+impl Steps {
+    pub(crate) fn new(walk: u64, count: u64) -> Self {
+        Self { walk, next: 0, count }
+    }
+}
+
+impl Iterator for Steps {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        if self.next == self.count {
+            return None;
+        }
+        let number = self.next;
+        self.next += 1;
+        engine::progress();
+        engine::trace(TraceKind::Choice, self.walk, number, &[]);
+        Some(Step { number, chooser: Chooser { walk: self.walk, step: number, nth: Cell::new(0) } })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.count - self.next).unwrap_or(usize::MAX);
+        (left, Some(left))
+    }
+}
+
+/// One step of a test.
+#[derive(Debug)]
+pub struct Step {
+    number: u64,
+    chooser: Chooser,
+}
+
+impl Step {
+    /// Its number, from 0.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// A number of the seed's choice, in a range; calm is the smallest. An empty range is its start.
+    pub fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
+        self.chooser.choose(range)
+    }
+
+    /// One of several, of the seed's choice; calm is the first.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn pick<'a, T>(&self, among: &'a [T]) -> &'a T {
+        self.chooser.pick(among)
+    }
+
+    /// True with probability `p`; calm is false.
+    pub fn flag(&self, p: f64) -> bool {
+        self.chooser.flag(p)
+    }
+}
+
+/// Makes choices at one address after another.
+#[derive(Debug)]
+pub(crate) struct Chooser {
+    walk: u64,
+    step: u64,
+    nth: Cell<u64>,
+}
+
+impl Chooser {
+    /// For a choice outside any step: the task's own next.
+    pub(crate) fn of_task() -> Self {
+        let task = engine::scope().map_or(0, |scope| scope.task);
+        let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
+        Self { walk: task, step: nth, nth: Cell::new(0) }
+    }
+
+    pub(crate) fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
+        let nth = self.advance();
+        let below = T::distance(&range.start, &range.end);
+        range.start.plus(engine::below(Family::Choice, self.walk, self.step, nth, below))
+    }
+
+    pub(crate) fn pick<'a, T>(&self, among: &'a [T]) -> &'a T {
+        assert!(!among.is_empty(), "simmach: pick() was given nothing to pick from");
+        &among[self.choose(0..among.len())]
+    }
+
+    pub(crate) fn flag(&self, p: f64) -> bool {
+        engine::chance(Family::Choice, self.walk, self.step, self.advance(), p)
+    }
+
+    fn advance(&self) -> u64 {
+        self.nth.replace(self.nth.get() + 1)
+    }
+}
+
+/// Whole numbers of which a range can be chosen from.
+pub trait Range: Copy {
+    /// How many lie from `start` to `end`; none if that is upside down.
+    fn distance(start: &Self, end: &Self) -> u64;
+    /// The one so many further.
+    fn plus(self, offset: u64) -> Self;
+}
+
+macro_rules! ranges {
+    ($($number:ty),*) => {$(
+        impl Range for $number {
+            fn distance(start: &Self, end: &Self) -> u64 {
+                u64::try_from(*end as i128 - *start as i128).unwrap_or(0)
+            }
+
+            fn plus(self, offset: u64) -> Self {
+                (self as i128 + i128::from(offset)) as $number
+            }
+        }
+    )*};
+}
+ranges!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::overlay::Overlay;
+    use crate::engine::rig;
+
+    #[test]
+    fn choices_hold_their_range_and_calm_ones_are_the_smallest() {
+        rig::pass(1, async || {
+            let mut seen = [0; 7];
+            for step in Steps::new(9, 500) {
+                seen[step.choose(0..7usize)] += 1;
+                assert!((-3..4).contains(&step.choose(-3i64..4)));
+                assert_eq!(step.choose(5..5u8), 5, "an empty range is its start");
+            }
+            assert!(seen.iter().all(|n| *n > 30), "{seen:?}");
+        });
+        let calm = rig::run_with(
+            1,
+            Overlay::calm(),
+            || {},
+            async || {
+                let step = Steps::new(9, 1).next().expect("one step");
+                assert_eq!(step.choose(-3i64..4), -3);
+                assert_eq!(*step.pick(&['a', 'b']), 'a');
+                assert!(!step.flag(0.99));
+            },
+            || {},
+        );
+        assert_eq!(calm.verdict, crate::engine::verdict::Verdict::Passed);
+    }
+
+    /// A step that chooses once more, or not at all, must not change the next step's choices.
+    #[test]
+    fn steps_do_not_shift_each_other() {
+        rig::pass(4, async || {
+            let second = |extra: u32| {
+                let mut steps = Steps::new(1, 2);
+                let first = steps.next().expect("two steps");
+                (0..extra).for_each(|_| {
+                    first.choose(0..100u32);
+                });
+                steps.next().expect("two steps").choose(0..1_000_000u32)
+            };
+            assert_eq!(second(0), second(5));
+        });
+    }
+}

@@ -1,0 +1,86 @@
+//! The stop signal, as a process hears it: a future, or a token to hand around.
+//!
+//! Models SIGTERM alone: a process that is told to stop has its grace and is then killed. Signals that a process sends
+//! are not modelled.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::engine::{self, ProcessId, RunId, Wait};
+use crate::machine;
+
+/// Waits until this process is told to stop.
+///
+/// ```
+/// use simmach::{signal, time::{DurationUnits, sleep}};
+///
+/// async fn service() {
+///     let stop = signal::token();
+///     while !stop.is_stopped() {
+///         sleep(1.secs()).await; // work
+///     }
+/// }
+/// ```
+pub async fn stopped() {
+    token().stopped().await;
+}
+
+/// Tells whether this process was told to stop; can be handed to any of its tasks.
+pub fn token() -> StopToken {
+    StopToken { run: engine::run_id(), process: engine::scope().map(|scope| scope.process) }
+}
+
+/// What [`token`] returns.
+#[derive(Clone, Copy, Debug)]
+pub struct StopToken {
+    run: Option<RunId>,
+    process: Option<ProcessId>,
+}
+
+impl StopToken {
+    /// True once the process was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.here().is_some_and(machine::is_told_to_stop)
+    }
+
+    /// Waits until the process is told to stop.
+    pub fn stopped(&self) -> Stopped {
+        Stopped { token: *self, waiter: None }
+    }
+
+    fn here(&self) -> Option<ProcessId> {
+        self.process.filter(|_| engine::run_id() == self.run)
+    }
+}
+
+/// What [`StopToken::stopped`] returns.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Stopped {
+    token: StopToken,
+    waiter: Option<u64>,
+}
+
+impl Future for Stopped {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.token.is_stopped() {
+            return Poll::Ready(());
+        }
+        if let Some(process) = self.token.here() {
+            self.waiter = machine::wait_for_stop(process, self.waiter, cx.waker().clone());
+        }
+        engine::waits(Wait::Named("the signal to stop"));
+        Poll::Pending
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let (Some(process), Some(waiter)) = (self.token.here(), self.waiter) {
+            machine::forget_waiter(process, waiter);
+        }
+    }
+}

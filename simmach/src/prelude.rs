@@ -1,0 +1,10 @@
+//! What a test needs, in one line: `use simmach::prelude::*;`.
+
+pub use crate::chaos::{GracefulMonkey, Partitions, Plan, PowerOffs};
+pub use crate::machine::{OnExit, Selector};
+pub use crate::net::{NetworkProfile, TcpConfig};
+pub use crate::sim::Sim;
+pub use crate::spec::Topology;
+pub use crate::storage::DiskProfile;
+pub use crate::time::{Duration, DurationUnits};
+pub use crate::{BoxError, Result, sim_test};

@@ -1,0 +1,184 @@
+//! One run: a function of plain data, on a fresh thread of its own.
+//!
+//! Everything that runs a test goes through [`run`]: the sweep, the replay of a failure, benchmarks. It fills the state
+//! of every layer, drives the engine to a verdict, and empties the layers again, so that nothing outlives the run.
+
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use crate::engine::context::{self, Engine, Shared};
+use crate::engine::drive::Limits;
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::Verdict;
+use crate::engine::{MachineId, log, panics};
+use crate::outcome::{Keep, Outcome};
+use crate::spec::{CLIENT, SimTest, Spec};
+use crate::time::nanos;
+use crate::{machine, net, sim, storage};
+
+/// As large as a main thread's usual stack; only what is touched is ever real memory.
+const STACK: usize = 8 << 20;
+
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where this process's runs keep their disks: a folder of its own. The first call counts.
+pub(crate) fn set_root(root: PathBuf) {
+    let _ = ROOT.set(root);
+}
+
+/// The folder for the disks of this process's runs.
+pub(crate) fn root() -> &'static Path {
+    ROOT.get_or_init(|| {
+        let folder = storage::memory_disk::pick(None).unwrap_or_else(|_| std::env::temp_dir());
+        folder.join(format!("simmach-{}", std::process::id()))
+    })
+}
+
+/// Runs one seed of a test to its outcome.
+///
+/// `shared` is what a watchdog may read meanwhile.
+pub(crate) fn run(
+    test: &SimTest,
+    seed: u64,
+    overlay: &Overlay,
+    keep: Keep,
+    shared: Arc<Shared>,
+) -> Outcome {
+    let (spec, overlay) = (test.spec, overlay.clone());
+    run_spec(spec, seed, overlay, keep, shared)
+}
+
+/// As [`run`], for a spec that no test registered.
+pub(crate) fn run_spec(
+    spec: impl FnOnce() -> Spec + Send + 'static,
+    seed: u64,
+    overlay: Overlay,
+    keep: Keep,
+    shared: Arc<Shared>,
+) -> Outcome {
+    panics::install_hook();
+    let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
+    let run = thread.spawn(move || on_thread(spec, seed, overlay, keep, shared));
+    let joined = match run {
+        Ok(handle) => handle.join(),
+        Err(error) => {
+            let message = format!("no thread could be started for a run: {error}");
+            return Outcome::without_a_run(seed, Verdict::Broken(message));
+        }
+    };
+    joined.unwrap_or_else(|panic| {
+        let message = panics::text(panic.as_ref());
+        Outcome::without_a_run(seed, Verdict::Broken(format!("simmach itself panicked: {message}")))
+    })
+}
+
+/// All that makes no sense in a test's spec, found without a run of it.
+pub(crate) fn check(test: &SimTest) -> Result<(), String> {
+    match catch_unwind(test.spec) {
+        Ok(spec) => match spec.mistakes() {
+            mistakes if mistakes.is_empty() => Ok(()),
+            mistakes => Err(mistakes.join("\n")),
+        },
+        Err(panic) => Err(format!("the test's spec panicked: {}", panics::text(panic.as_ref()))),
+    }
+}
+
+fn on_thread(
+    spec: impl FnOnce() -> Spec,
+    seed: u64,
+    overlay: Overlay,
+    keep: Keep,
+    shared: Arc<Shared>,
+) -> Outcome {
+    let _log = log::begin(keep.log);
+    let engine = context::install(Engine::new(seed, overlay, keep.events, shared));
+    let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
+        Ok(spec) => match spec.mistakes() {
+            mistakes if mistakes.is_empty() => in_world(&engine, spec, seed),
+            mistakes => Outcome::without_a_run(seed, Verdict::Broken(mistakes.join("\n"))),
+        },
+        Err(panic) => {
+            let note = panics::note(panic.as_ref());
+            let message = format!("the test's spec panicked: {}", note.message);
+            Outcome::without_a_run(seed, Verdict::Broken(message))
+        }
+    };
+    context::remove();
+    outcome.log = log::take();
+    outcome
+}
+
+fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
+    let machines: Vec<String> = spec.machines().into_iter().map(str::to_owned).collect();
+    engine.names.borrow_mut().clone_from(&machines);
+    let limits = Limits {
+        time: nanos(spec.time_limit),
+        steps: spec.step_limit,
+        stall: nanos(spec.stall_limit),
+    };
+    let disks = match run_folder() {
+        Ok(folder) => folder,
+        Err(message) => return Outcome::without_a_run(seed, Verdict::Broken(message)),
+    };
+    let client = spec.client.clone().unwrap_or_else(|| CLIENT.to_owned());
+    let client = machines.iter().position(|name| *name == client).unwrap_or(0);
+    let client = MachineId(client as u32);
+    world::install(&spec, &machines, client, disks);
+    let sim = sim::install(seed);
+    let body = world::begin(engine, spec, sim, client);
+    let verdict = engine.drive(&limits);
+    let trace_hash = engine.trace_state().hash();
+    let virtual_nanos = engine.clock.now();
+
+    // The end: nothing that a destructor does now can reach the run.
+    engine.end_all();
+    drop(body);
+    let sockets = net::remove().sockets;
+    storage::remove();
+    machine::remove();
+    sim::remove();
+    let timers = engine.timers.borrow_mut().drain();
+    drop(timers);
+
+    let verdict = match (verdict, engine.take_unobserved()) {
+        (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
+        (verdict, _) => verdict,
+    };
+    let (effects, faults) = engine.take_effects();
+    Outcome {
+        seed,
+        verdict,
+        trace_hash,
+        virtual_nanos,
+        steps: engine.counters.steps.get(),
+        jumps: engine.counters.jumps.get(),
+        sockets,
+        effects,
+        faults,
+        machines,
+        log: Vec::new(),
+        events: engine.trace_state().take_events(),
+    }
+}
+
+/// A folder for one run's disks.
+fn run_folder() -> Result<PathBuf, String> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let folder = root().join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Ok(folder),
+        Err(error) => Err(format!(
+            "the folder {} for a run's disks could not be made: {error}; SIMMACH_DIR names another",
+            folder.display()
+        )),
+    }
+}

@@ -1,0 +1,429 @@
+//! Whole runs without a network: machines, the ways down, plans, and how a run ends.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Mutex;
+
+use super::*;
+use crate::engine::effects::Effect;
+use crate::engine::verdict::{Failure, FailureKind};
+use crate::prelude::*;
+use crate::signal;
+use crate::spec::SpecBuilder;
+use crate::task::{spawn, spawn_local};
+use crate::time::{Instant, sleep};
+
+fn outcome(seed: u64, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+    run_spec(spec, seed, Overlay::default(), Keep::default(), Arc::default())
+}
+
+#[track_caller]
+fn pass(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+    let outcome = outcome(0, spec);
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    outcome
+}
+
+#[track_caller]
+fn fail(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
+    match outcome(0, spec).verdict {
+        Verdict::Failed(failure) => failure,
+        other => panic!("expected a failure: {other:?}"),
+    }
+}
+
+/// What services and bodies of these tests write down: memory of the run outside all machines.
+type Diary = Rc<RefCell<Vec<String>>>;
+
+fn diary() -> Diary {
+    Rc::clone(&Sim::current().state::<Diary>())
+}
+
+fn note(text: &str) {
+    diary().borrow_mut().push(text.to_owned());
+}
+
+/// Writes into the diary when it is dropped, if that is allowed to reach the run.
+struct Finally;
+
+impl Drop for Finally {
+    fn drop(&mut self) {
+        if crate::engine::live_scope().is_some() {
+            note("finally");
+        }
+    }
+}
+
+async fn obeys() {
+    let _finally = Finally;
+    note("up");
+    signal::stopped().await;
+    note("told");
+}
+
+async fn ignores() {
+    let _finally = Finally;
+    note("up");
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn machines_run_before_the_body() {
+    pass(|| {
+        SpecBuilder::new().machine("a{1..=3}", obeys).body(async |_| {
+            assert_eq!(diary().borrow().len(), 3);
+        })
+    });
+}
+
+/// The order in which machines start is the seed's.
+#[test]
+fn the_seed_orders_the_start() {
+    fn order(seed: u64) -> Vec<String> {
+        static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let ran = outcome(seed, || {
+            let named = |name: &'static str| move || async move { note(name) };
+            let spec = SpecBuilder::new().machine("a", named("a")).machine("b", named("b"));
+            spec.machine("c", named("c")).machine("d", named("d")).body(async |_| {
+                *SEEN.lock().unwrap() = diary().borrow().clone();
+            })
+        });
+        assert_eq!(ran.verdict, Verdict::Passed);
+        SEEN.lock().unwrap().clone()
+    }
+    let first = order(0);
+    assert_eq!(first, order(0));
+    assert!((1..10).any(|seed| order(seed) != first));
+}
+
+#[test]
+fn a_service_that_obeys_stops_at_once_and_cleans_up() {
+    let ran = pass(|| {
+        SpecBuilder::new().machine("a", obeys).body(async |sim| {
+            let start = Instant::now();
+            sim.stop("a", 2.secs()).await?;
+            assert_eq!(start.elapsed(), 0.secs());
+            assert_eq!(*diary().borrow(), ["up", "told", "finally"]);
+            assert!(!sim.is_up("a"));
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!((ran.effects.count(Effect::Stop), ran.effects.count(Effect::Kill)), (1, 0));
+}
+
+#[test]
+fn a_service_that_ignores_the_signal_is_killed_without_its_finally() {
+    let ran = pass(|| {
+        SpecBuilder::new().machine("a", ignores).body(async |sim| {
+            let start = Instant::now();
+            sim.stop("a", 2.secs()).await?;
+            assert_eq!(start.elapsed(), 2.secs());
+            assert_eq!(*diary().borrow(), ["up"]);
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!((ran.effects.count(Effect::Stop), ran.effects.count(Effect::Kill)), (0, 1));
+}
+
+/// Kill and power-off are at once, and the future of the machine is gone with all its tasks.
+#[test]
+fn nothing_of_a_dead_process_runs_again() {
+    async fn ticks() {
+        let _finally = Finally;
+        spawn_local(async {
+            loop {
+                sleep(1.secs()).await;
+                note("tick");
+            }
+        });
+        std::future::pending::<()>().await;
+    }
+    for power_off in [false, true] {
+        pass(move || {
+            SpecBuilder::new().machine("a", ticks).body(async move |sim| {
+                sleep(2500.millis()).await;
+                if power_off {
+                    sim.power_off("a")?
+                } else {
+                    sim.kill("a")?
+                };
+                sleep(10.secs()).await;
+                assert_eq!(*diary().borrow(), ["tick", "tick"]);
+                sim.start("a")?;
+                sleep(1500.millis()).await;
+                assert_eq!(diary().borrow().len(), 3, "the next incarnation ticks");
+                Result::<()>::Ok(())
+            })
+        });
+    }
+}
+
+#[test]
+fn a_process_ends_with_its_main_function() {
+    async fn leaves_a_task() {
+        spawn(async {
+            sleep(1.secs()).await;
+            note("late");
+        });
+    }
+    pass(|| {
+        SpecBuilder::new().machine("a", leaves_a_task).body(async |sim| {
+            sleep(5.secs()).await;
+            assert!(diary().borrow().is_empty());
+            assert!(!sim.is_up("a"));
+        })
+    });
+}
+
+#[test]
+fn a_service_that_fails_fails_the_run_by_name() {
+    async fn fails() -> std::io::Result<()> {
+        sleep(1.secs()).await;
+        Err(std::io::Error::other("no luck"))
+    }
+    async fn panics() {
+        panic!("at start");
+    }
+    let waits = || async |_| sleep(1.hours()).await;
+    let failure = fail(move || SpecBuilder::new().machine("a.zone", fails).body(waits()));
+    assert_eq!(failure.kind, FailureKind::Service);
+    assert_eq!(failure.message, "the service a.zone ended with an error: no luck");
+    assert_eq!((failure.machine.as_deref(), failure.at), (Some("a.zone"), 1_000_000_000));
+    let failure = fail(move || SpecBuilder::new().machine("b", panics).body(waits()));
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Panic, "at start"));
+    assert_eq!(failure.machine.as_deref(), Some("b"));
+}
+
+/// With `restart` and `stay_down` a panic is a crash of that process and no more, in a task of it too.
+#[test]
+fn a_crash_can_be_no_more_than_that() {
+    async fn crashes_in_a_task() {
+        note("up");
+        spawn(async {
+            sleep(1.secs()).await;
+            panic!("crash");
+        });
+        std::future::pending::<()>().await;
+    }
+    let ran = pass(|| {
+        let cluster = Topology::new()
+            .machine("a", crashes_in_a_task)
+            .machine("b", crashes_in_a_task)
+            .on_exit("a", OnExit::Restart(3.secs()))
+            .on_exit("b", OnExit::StayDown);
+        SpecBuilder::new().topology(cluster).body(async |sim| {
+            sleep(3.secs()).await;
+            assert!(!sim.is_up("a") && !sim.is_up("b"));
+            sleep(1500.millis()).await;
+            assert!(sim.is_up("a") && !sim.is_up("b"));
+        })
+    });
+    assert_eq!(ran.effects.count(Effect::Restart), 1);
+}
+
+#[test]
+fn control_says_what_it_cannot_do() {
+    pass(|| {
+        SpecBuilder::new().machine("a", ignores).machine("b/x", ignores).body(async |sim| {
+            let error = sim.kill("c*").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "no machine or service is named `c*`; there are: a, b, client"
+            );
+            assert_eq!(sim.start("a"), Err(ControlError::AlreadyRunning("a".to_owned())));
+            assert_eq!(sim.wipe("b"), Err(ControlError::InUse("b".to_owned())));
+            assert!(sim.kill("b/y").is_err());
+            sim.kill("b/x")?;
+            sim.wipe("b")?;
+            sim.start("*")?;
+            Result::<()>::Ok(())
+        })
+    });
+}
+use crate::ControlError;
+
+#[test]
+fn several_services_on_one_machine_live_apart() {
+    pass(|| {
+        SpecBuilder::new().machine("a/x", ignores).machine("a/y", ignores).body(async |sim| {
+            sim.kill("a/x")?;
+            assert!(!sim.is_up("a/x") && sim.is_up("a/y") && sim.is_up("a"));
+            sim.power_off("a")?;
+            assert!(!sim.is_up("a"));
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_spec_that_makes_no_sense_is_no_pass_and_no_failure() {
+    let broken = |spec: fn() -> Spec| match outcome(0, spec).verdict {
+        Verdict::Broken(message) => message,
+        other => panic!("expected Broken: {other:?}"),
+    };
+    let said = broken(|| {
+        SpecBuilder::new()
+            .machine("a", obeys)
+            .machine("a", obeys)
+            .machine("n{5..=1}", obeys)
+            .link("a", "nowhere", NetworkProfile::lan())
+            .body(async |_| {})
+    });
+    for part in ["`a` is named twice", "{5..=1} is empty", "names the zone `nowhere`"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let said = broken(|| {
+        SpecBuilder::new()
+            .machine("a.x", obeys)
+            .machine("b.y", obeys)
+            .link("x", "y", NetworkProfile::lan())
+            .client("me.z")
+            .body(async |_| {})
+    });
+    assert!(said.contains("the client `me.z` has no route"), "{said}");
+    let said = broken(|| panic!("no spec"));
+    assert!(said.contains("the test's spec panicked: no spec"), "{said}");
+}
+
+#[test]
+fn the_body_decides_how_the_run_ends() {
+    let failure = fail(|| SpecBuilder::new().body(async |_| Err::<(), _>("wrong total")));
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Error, "wrong total"));
+    let failure = fail(|| SpecBuilder::new().body(async |_| assert_eq!(1, 2, "sums")));
+    assert_eq!(failure.kind, FailureKind::Panic);
+    assert!(failure.place.expect("a place").contains("run/tests.rs"));
+    let failure = fail(|| {
+        SpecBuilder::new().body(async |sim: Sim| {
+            sim.fail("lost item", "expected 1 but got 0");
+            sleep(1.secs()).await;
+        })
+    });
+    assert_eq!(failure.kind, FailureKind::Named("lost item".to_owned()));
+    assert_eq!(failure.fingerprint(), "lost item");
+}
+
+#[test]
+fn limits_end_a_run() {
+    let failure =
+        fail(|| SpecBuilder::new().time_limit(10.secs()).body(async |_| sleep(11.secs()).await));
+    assert_eq!((failure.kind, failure.at), (FailureKind::TimeLimit, 10_000_000_000));
+    let failure = fail(|| {
+        SpecBuilder::new().step_limit(100).body(async |_| {
+            loop {
+                sleep(1.millis()).await;
+            }
+        })
+    });
+    assert_eq!(failure.kind, FailureKind::StepLimit);
+    assert!(failure.waiting[0].starts_with("client: the test's body"), "{:?}", failure.waiting);
+}
+
+#[test]
+fn plans_run_side_by_side_until_settle() {
+    let ran = pass(|| {
+        let monkey = GracefulMonkey::new().machines("a*").every(1.secs()).grace(0.secs());
+        let plan = async |sim: Sim| {
+            sleep(3.secs()).await;
+            sim.kill("b")?;
+            Result::<()>::Ok(())
+        };
+        let spec = SpecBuilder::new().machine("a{1..=3}", obeys).machine("b", ignores);
+        spec.plan(monkey).plan(plan).body(async |sim| {
+            sleep(60.secs()).await;
+            assert!(!sim.is_up("b"), "the plan killed it, and nobody starts it");
+            sim.settle().await?;
+            for machine in ["a1", "a2", "a3", "b"] {
+                assert!(sim.is_up(machine), "{machine}");
+            }
+            let before = diary().borrow().len();
+            sleep(50.secs()).await;
+            assert_eq!(diary().borrow().len(), before, "no plan strikes after settle");
+            Result::<()>::Ok(())
+        })
+    });
+    assert!(ran.effects.count(Effect::Wipe) > 0);
+    assert!(ran.effects.count(Effect::Stop) + ran.effects.count(Effect::Kill) > 5);
+}
+
+#[test]
+fn a_plan_that_fails_fails_the_run() {
+    let failure = fail(|| {
+        let plan = async |sim: Sim| sim.kill("nobody");
+        SpecBuilder::new().plan(plan).body(async |_| sleep(1.secs()).await)
+    });
+    assert!(failure.message.contains("no machine or service is named `nobody`"));
+}
+
+#[test]
+fn a_client_machine_runs_more_clients() {
+    pass(|| {
+        let cluster = Topology::new().host("bot{1..=2}");
+        SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
+            let one = sim.run_on("bot1", async { 1 });
+            let two = sim.run_on("bot2", async { 2 });
+            assert_eq!(one.await.unwrap() + two.await.unwrap(), 3);
+        })
+    });
+    let missing = outcome(0, || {
+        SpecBuilder::new().body(async |sim: Sim| drop(sim.run_on("nobody", async {})))
+    });
+    assert!(matches!(missing.verdict, Verdict::Broken(message) if message.contains("`nobody`")));
+}
+
+/// The same seed twice, and jobs of a thread each: nothing of a run is shared.
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    fn spec() -> Spec {
+        let monkey = GracefulMonkey::new().every(1.secs()..5.secs());
+        SpecBuilder::new().machine("a{1..=5}", obeys).plan(monkey).body(async |sim: Sim| {
+            for step in sim.steps(30) {
+                sleep(step.choose(1..1_000u64).millis()).await;
+            }
+        })
+    }
+    let hashes: Vec<u64> = (0..20).map(|seed| outcome(seed, spec).trace_hash).collect();
+    let again: Vec<u64> = (0..20).rev().map(|seed| outcome(seed, spec).trace_hash).collect();
+    assert_eq!(hashes, again.into_iter().rev().collect::<Vec<_>>());
+    let distinct: std::collections::BTreeSet<_> = hashes.iter().collect();
+    assert_eq!(distinct.len(), hashes.len(), "other seeds are other runs");
+}
+
+#[test]
+fn a_log_is_kept_where_asked() {
+    async fn logs() {
+        tracing::info!(answer = 42, "hello");
+        sleep(35.millis()).await;
+        tracing::warn!("careful");
+    }
+    let keep = Keep { log: Some(crate::engine::log::Level::Info), events: true };
+    let spec = || SpecBuilder::new().machine("a", logs).body(async |_| sleep(1.secs()).await);
+    let ran = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
+    let lines: Vec<_> = ran.log.iter().map(|line| (line.at, line.text.as_str())).collect();
+    assert_eq!(lines, [(0, "hello answer=42"), (35_000_000, "careful")]);
+    assert!(ran.events.is_some_and(|events| events.len() > 3));
+    let quiet = run_spec(spec, 0, Overlay::default(), Keep::default(), Arc::default());
+    assert!(quiet.log.is_empty());
+    assert_eq!(quiet.trace_hash, ran.trace_hash, "keeping a log changes nothing");
+}
+
+/// Destructors that panic, spawn and reach for the run after its end.
+#[test]
+fn the_end_of_a_run_survives_what_it_drops() {
+    struct Bomb(Cell<bool>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0.get(), "in a destructor");
+        }
+    }
+    pass(|| {
+        SpecBuilder::new()
+            .machine("a", || async {
+                let _bomb = Bomb(Cell::new(true));
+                std::future::pending::<()>().await;
+            })
+            .body(async |sim: Sim| {
+                let kept = sim.state::<RefCell<Vec<Bomb>>>();
+                kept.borrow_mut().push(Bomb(Cell::new(false)));
+            })
+    });
+}

@@ -1,0 +1,108 @@
+//! The world of a run: the layers' state as the spec has it, and what runs in it first.
+
+use std::panic::{AssertUnwindSafe, Location};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use futures::FutureExt;
+
+use crate::engine::context::{self, Engine};
+use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::{MachineId, ProcessId, Scope, mix, mix_text};
+use crate::machine::{self, Machine, OnExit, names};
+use crate::net::{self, Host, NetSpec, NetworkProfile};
+use crate::sim::{self, Sim};
+use crate::spec::Spec;
+use crate::storage::{self, StorageSpec};
+use crate::task::{JoinHandle, spawn_as};
+
+/// Fills the layers' state.
+pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks: PathBuf) {
+    let topology = &spec.topology;
+    let numbered = || (0..).map(MachineId).zip(machines);
+    net::install(NetSpec {
+        hosts: numbered()
+            .map(|(machine, name)| Host {
+                machine,
+                name: name.clone(),
+                zone: names::zone(name).to_owned(),
+                routes_to_all: machine == client && spec.client.is_none(),
+            })
+            .collect(),
+        links: topology
+            .links
+            .iter()
+            .map(|link| net::Link {
+                from_zone: link.from.clone(),
+                to_zone: link.to.clone(),
+                profile: link.profile.clone(),
+            })
+            .collect(),
+        tcp: topology.tcp.clone(),
+        default_profile: topology.links.is_empty().then(NetworkProfile::lan),
+    });
+    let last =
+        |name: &str| topology.disks.iter().rev().find(|(selector, _)| selector.matches(name));
+    storage::install(StorageSpec {
+        root: disks,
+        disk: storage::DiskProfile::default(),
+        disks: numbered()
+            .filter_map(|(machine, name)| Some((machine, last(name)?.1.clone())))
+            .collect(),
+    });
+    let mut all: Vec<Machine> = machines.iter().map(|name| Machine::new(name.clone())).collect();
+    for machine in &mut all {
+        let rule =
+            topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));
+        machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
+    }
+    for declared in &topology.services {
+        if let Some(machine) = all.iter_mut().find(|machine| machine.name == declared.machine) {
+            machine.install(declared.name.clone(), declared.service.clone(), declared.at);
+        }
+    }
+    machine::install(all);
+}
+
+/// Starts the machines, the plans and the body.
+pub(super) fn begin(
+    engine: &Rc<Engine>,
+    spec: Spec,
+    sim: Sim,
+    client: MachineId,
+) -> JoinHandle<()> {
+    machine::start_all();
+    engine.run_ready(FIRST_TURNS);
+    for (number, plan) in (0..).zip(spec.plans) {
+        let scope = Scope {
+            task: mix(mix_text("plan"), number),
+            process: ProcessId::HARNESS,
+            ..Scope::HARNESS
+        };
+        let name = plan.name();
+        let plan = async move {
+            if let Err(words) = plan.run(sim).await {
+                let message = format!("{name} ended with an error: {words}");
+                context::try_with(|engine| engine.fail(Failure::new(FailureKind::Error, message)));
+            }
+        };
+        let (_, handle) = spawn_as(scope, Location::caller(), plan);
+        sim::add_plan(handle.abort_handle());
+    }
+    let body = spec.body;
+    let (task, handle) = machine::run_on(client, 0, Location::caller(), async move {
+        let ended = AssertUnwindSafe(async move { body(sim).await }).catch_unwind().await;
+        context::try_with(|engine| match ended {
+            Ok(Ok(())) => engine.end(Verdict::Passed),
+            Ok(Err(words)) => engine.fail(Failure::new(FailureKind::Error, words)),
+            Err(panic) => engine.user_panicked(panic),
+        });
+    });
+    if let Some(task) = task {
+        engine.set_body(task);
+    }
+    handle
+}
+
+/// How many turns the machines have before the body's first poll: all they can use, but for one that never yields time.
+const FIRST_TURNS: u32 = 100_000;

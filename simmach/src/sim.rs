@@ -1,0 +1,396 @@
+//! The control of the world: what a test and a plan hold, and no code under test sees.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::choice::{Chooser, Range, Steps};
+use crate::engine::context::{self, Slot};
+use crate::engine::log::{self, Level};
+use crate::engine::verdict::{Failure, FailureKind};
+use crate::engine::{self, Effect, MachineId, Scope, mix, mix_text};
+use crate::machine::{self, Selector, ServiceId};
+use crate::net::{self, NetworkProfile, SocketEntry};
+use crate::task::{AbortHandle, JoinHandle};
+
+thread_local! {
+    static WORLD: Slot<World> = const { Slot::new() };
+}
+
+/// What the control keeps for a run beside the machines.
+#[derive(Default)]
+pub(crate) struct World {
+    seed: u64,
+    plans: Vec<AbortHandle>,
+    clients: BTreeMap<MachineId, u64>,
+    memory: BTreeMap<TypeId, Rc<dyn Any>>,
+    walks: u64,
+}
+
+/// The control of the world. Every test gets one; helpers reach it with [`Sim::current`].
+#[derive(Clone, Copy)]
+pub struct Sim {
+    seed: u64,
+}
+
+/// What can't be done to the world.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// No machine has such a name.
+    #[error("no machine or service is named `{selector}`; there are: {known}")]
+    NoMatch {
+        /// What was asked for.
+        selector: String,
+        /// The names there are.
+        known: String,
+    },
+    /// All that were meant are up already.
+    #[error("`{0}` is running already")]
+    AlreadyRunning(String),
+    /// Its disk is in use.
+    #[error("`{0}` is running: stop it before its disk is wiped")]
+    InUse(String),
+    /// No zones have such names, or no link is between them.
+    #[error("{0}")]
+    NoLink(String),
+    /// The disk could not be wiped.
+    #[error("the disk of `{machine}` could not be wiped: {error}")]
+    Disk {
+        /// The machine.
+        machine: String,
+        /// Why.
+        error: String,
+    },
+}
+
+impl Sim {
+    /// The control of the run that this code is part of.
+    ///
+    /// # Panics
+    ///
+    /// Outside a run.
+    pub fn current() -> Self {
+        let seed = with(|world| world.seed);
+        Self { seed: seed.expect("simmach::Sim::current() was called outside a run") }
+    }
+
+    /// The run's seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Virtual time since the run began.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(engine::now())
+    }
+
+    /// Writes a line into the run's log, in the harness's name.
+    pub fn log(&self, text: impl fmt::Display) {
+        log::say(Level::Info, Scope::HARNESS.machine, || text.to_string());
+    }
+
+    /// The names of the machines that a selector means, in the order of the topology.
+    pub fn machines(&self, selector: impl Into<Selector>) -> Vec<String> {
+        let machines = machine::machines(&selector.into());
+        machines.into_iter().filter_map(name_of).collect()
+    }
+
+    /// True if any service that is meant runs.
+    pub fn is_up(&self, selector: impl Into<Selector>) -> bool {
+        machine::services(&selector.into())
+            .into_iter()
+            .any(|service| machine::process_of(service).is_some())
+    }
+
+    /// Starts what is down, and gives its machine power.
+    ///
+    /// # Errors
+    ///
+    /// When nothing has such a name, or all that have are running.
+    pub fn start(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        let selector = selector.into();
+        let down: Vec<_> = services(&selector)?
+            .into_iter()
+            .filter(|service| machine::process_of(*service).is_none())
+            .collect();
+        if down.is_empty() {
+            return Err(ControlError::AlreadyRunning(selector.to_string()));
+        }
+        down.into_iter().for_each(machine::start);
+        Ok(())
+    }
+
+    /// Tells services to stop, and waits for it; what is not over after `grace` is killed. What is down stays so.
+    ///
+    /// # Errors
+    ///
+    /// When nothing has such a name.
+    pub async fn stop(
+        &self,
+        selector: impl Into<Selector>,
+        grace: Duration,
+    ) -> Result<(), ControlError> {
+        let running = running(&selector.into())?;
+        machine::stop(running, grace).await;
+        Ok(())
+    }
+
+    /// Ends services now; their kernels close their sockets. What is down stays so.
+    ///
+    /// # Errors
+    ///
+    /// When nothing has such a name.
+    pub fn kill(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        running(&selector.into())?.into_iter().for_each(machine::kill);
+        Ok(())
+    }
+
+    /// Takes machines' power: nothing is sent, and what was not durable is lost. What has none stays so.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn power_off(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        let meant = machines(&selector.into())?;
+        meant.into_iter().filter(|m| machine::has_power(*m)).for_each(machine::power_off);
+        Ok(())
+    }
+
+    /// Deletes what machines' disks hold.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name, when one is running, and when a disk can't be deleted.
+    pub fn wipe(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        let meant = machines(&selector.into())?;
+        let name = |machine| name_of(machine).unwrap_or_default();
+        if let Some(busy) = meant.iter().find(|machine| machine::is_busy(**machine)) {
+            return Err(ControlError::InUse(name(*busy)));
+        }
+        for wiped in meant {
+            machine::wipe(wiped).map_err(|error| ControlError::Disk {
+                machine: name(wiped),
+                error: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Runs `future` on a machine, as a process of its own beside its services: one more client. It ends when it is
+    /// done; a panic is the handle's, or the run's if nobody awaits that. A machine that isn't there breaks the run.
+    #[track_caller]
+    pub fn run_on<F>(&self, machine: &str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let at = Location::caller();
+        let selector = Selector::from(machine);
+        let found = machine::machines(&selector).first().copied();
+        if found.is_none() {
+            machine::misuse(format!("run_on: {}", no_match(&selector)));
+        }
+        let machine = found.unwrap_or(Scope::HARNESS.machine);
+        let nth = with(|world| {
+            let count = world.clients.entry(machine).or_default();
+            *count += 1;
+            *count
+        });
+        machine::run_on(machine, nth.unwrap_or(0), at, future).1
+    }
+
+    /// Cuts two groups of machines from each other, both ways: what is sent between them is lost.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn partition(
+        &self,
+        a: impl Into<Selector>,
+        b: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (a, b) = (a.into(), b.into());
+        let (from, to) = (machines(&a)?, machines(&b)?);
+        net::cut(&from, &to);
+        net::cut(&to, &from);
+        engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
+        Ok(())
+    }
+
+    /// Cuts one way only: what `from` sends to `to` is lost.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn partition_one_way(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (from.into(), to.into());
+        net::cut(&machines(&from)?, &machines(&to)?);
+        engine::fault(Effect::Partition, None, || format!("{from} is cut off from {to}"));
+        Ok(())
+    }
+
+    /// Joins two groups of machines again, both ways.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn heal(&self, a: impl Into<Selector>, b: impl Into<Selector>) -> Result<(), ControlError> {
+        let (a, b) = (a.into(), b.into());
+        let (from, to) = (machines(&a)?, machines(&b)?);
+        net::mend(&from, &to);
+        net::mend(&to, &from);
+        log::say(Level::Fault, Scope::HARNESS.machine, || format!("{a} and {b} are joined again"));
+        Ok(())
+    }
+
+    /// Joins all that was cut.
+    pub fn heal_all(&self) {
+        net::mend_all();
+        log::say(Level::Fault, Scope::HARNESS.machine, || "all partitions heal".to_owned());
+    }
+
+    /// Gives the link from one zone to another another profile, for what is sent from now on; one way.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such zone.
+    pub fn set_link(
+        &self,
+        from_zone: &str,
+        to_zone: &str,
+        profile: NetworkProfile,
+    ) -> Result<(), ControlError> {
+        net::set_profile(from_zone, to_zone, profile)
+            .map_err(|error| ControlError::NoLink(error.to_string()))
+    }
+
+    /// The sockets of a machine, as `ss` shows them. None for a machine that isn't there.
+    pub fn sockets(&self, machine: &str) -> Vec<SocketEntry> {
+        let machines = machine::machines(&Selector::from(machine));
+        machines.into_iter().flat_map(net::sockets).collect()
+    }
+
+    /// Ends all that breaks: plans end, partitions heal, what is down is started. Then gives the cluster a second of
+    /// virtual time, so that it has been polled and packets on the wire have arrived.
+    ///
+    /// # Errors
+    ///
+    /// None today; it may have some when more can be broken.
+    pub async fn settle(&self) -> Result<(), ControlError> {
+        let plans = with(|world| std::mem::take(&mut world.plans)).unwrap_or_default();
+        plans.iter().for_each(AbortHandle::drop_now);
+        net::mend_all();
+        machine::end_stopping();
+        let all = machine::services(&Selector::all());
+        all.into_iter().for_each(machine::start);
+        log::say(Level::Fault, Scope::HARNESS.machine, || "all is healed and started".to_owned());
+        crate::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    /// Numbered steps, each with choices of its own that the seed makes.
+    pub fn steps(&self, count: u64) -> Steps {
+        let nth = with(|world| {
+            world.walks += 1;
+            world.walks
+        });
+        Steps::new(mix(mix_text("steps"), nth.unwrap_or(0)), count)
+    }
+
+    /// A number of the seed's choice, in a range; calm is the smallest.
+    pub fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
+        Chooser::of_task().choose(range)
+    }
+
+    /// One of several, of the seed's choice; calm is the first.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn pick<'a, T>(&self, among: &'a [T]) -> &'a T {
+        Chooser::of_task().pick(among)
+    }
+
+    /// True with probability `p`; calm is false.
+    pub fn flag(&self, p: f64) -> bool {
+        Chooser::of_task().flag(p)
+    }
+
+    /// Fails the run, under a name by which this failure is known whatever its words.
+    pub fn fail(&self, key: &str, message: impl fmt::Display) {
+        let kind = FailureKind::Named(key.to_owned());
+        context::try_with(|engine| engine.fail(Failure::new(kind, message.to_string())));
+    }
+
+    /// Memory of the run outside all machines, one for each type: for what an oracle knows and no crash takes away.
+    pub fn state<T: Default + 'static>(&self) -> Rc<T> {
+        let found = with(|world| world.memory.get(&TypeId::of::<T>()).cloned()).flatten();
+        let memory = found.unwrap_or_else(|| {
+            let new: Rc<dyn Any> = Rc::new(T::default());
+            with(|world| world.memory.insert(TypeId::of::<T>(), Rc::clone(&new)));
+            new
+        });
+        memory.downcast().expect("it is kept under its own type")
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("seed", &self.seed).finish()
+    }
+}
+
+pub(crate) fn install(seed: u64) -> Sim {
+    WORLD.with(|slot| slot.install(World { seed, ..World::default() }));
+    Sim { seed }
+}
+
+/// Dropped outside of the slot: it holds what is the user's.
+pub(crate) fn remove() {
+    drop(WORLD.with(Slot::remove));
+}
+
+/// What `settle` ends.
+pub(crate) fn add_plan(plan: AbortHandle) {
+    with(|world| world.plans.push(plan));
+}
+
+fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
+    WORLD.try_with(|slot| slot.with(f)).ok().flatten()
+}
+
+fn services(selector: &Selector) -> Result<Vec<ServiceId>, ControlError> {
+    let found = machine::services(selector);
+    if found.is_empty() { Err(no_match(selector)) } else { Ok(found) }
+}
+
+fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
+    let found = machine::machines(selector);
+    if found.is_empty() { Err(no_match(selector)) } else { Ok(found) }
+}
+
+fn running(selector: &Selector) -> Result<Vec<crate::engine::ProcessId>, ControlError> {
+    Ok(services(selector)?.into_iter().filter_map(machine::process_of).collect())
+}
+
+fn name_of(machine: MachineId) -> Option<String> {
+    context::try_with(|engine| engine.name(machine)).flatten()
+}
+
+fn no_match(selector: &Selector) -> ControlError {
+    let known = machine::machines(&Selector::all()).into_iter().filter_map(name_of);
+    ControlError::NoMatch {
+        selector: selector.to_string(),
+        known: known.collect::<Vec<_>>().join(", "),
+    }
+}

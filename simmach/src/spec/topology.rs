@@ -1,0 +1,136 @@
+//! The cluster of a test: machines, what runs on them, and the links between their zones.
+
+use std::panic::Location;
+
+use crate::machine::names::{self, expand};
+use crate::machine::{Ending, OnExit, Selector, Service};
+use crate::net::{NetworkProfile, TcpConfig};
+use crate::storage::DiskProfile;
+
+/// The cluster of a test.
+///
+/// Without links every zone reaches every other over [`NetworkProfile::lan`]; with links, only what is said, and a zone
+/// itself. Mistakes are kept and reported when the test begins, all at once.
+///
+/// ```
+/// use simmach::prelude::*;
+///
+/// async fn server() {}
+///
+/// let cluster = Topology::new()
+///     .machine("api{1..=2}.public", server)
+///     .link("botnet", "public", NetworkProfile::mobile_3g());
+/// ```
+#[derive(Debug, Default)]
+pub struct Topology {
+    pub(crate) services: Vec<Declared>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) on_exit: Vec<(Selector, OnExit)>,
+    pub(crate) tcp: TcpConfig,
+    pub(crate) disks: Vec<(Selector, DiskProfile)>,
+    pub(crate) mistakes: Vec<String>,
+}
+
+/// A service on one machine.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) machine: String,
+    pub(crate) name: Option<String>,
+    pub(crate) service: Service,
+    pub(crate) at: &'static Location<'static>,
+}
+
+/// One way from a zone to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) profile: NetworkProfile,
+}
+
+impl Topology {
+    /// An empty cluster.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A machine, or as many as a range such as `api{1..=5}` makes, with a service. `machine/service` is one of several
+    /// services on a machine.
+    #[must_use]
+    #[track_caller]
+    pub fn machine<F, R>(mut self, name: &str, service: F) -> Self
+    where
+        F: AsyncFn() -> R + 'static,
+        R: Ending,
+    {
+        let (service, at) = (Service::new(service), Location::caller());
+        for full in self.expanded(name) {
+            let (machine, of) = names::split(&full);
+            let taken = self
+                .services
+                .iter()
+                .find(|other| other.machine == machine && other.name.as_deref() == of);
+            if taken.is_some() {
+                self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
+                continue;
+            }
+            let (machine, name) = (machine.to_owned(), of.map(str::to_owned));
+            self.services.push(Declared { machine, name, service: service.clone(), at });
+        }
+        self
+    }
+
+    /// A machine without a service, for [`Sim::run_on`](crate::Sim::run_on) and the test's own client.
+    #[must_use]
+    pub fn host(mut self, name: &str) -> Self {
+        let names = self.expanded(name);
+        self.hosts.extend(names);
+        self
+    }
+
+    /// Joins two zones, both ways.
+    #[must_use]
+    pub fn link(self, a: &str, b: &str, profile: NetworkProfile) -> Self {
+        let there = self.link_one_way(a, b, profile.clone());
+        if a == b { there } else { there.link_one_way(b, a, profile) }
+    }
+
+    /// Joins a zone to another, one way: nothing comes back unless that way is joined too.
+    #[must_use]
+    pub fn link_one_way(mut self, from: &str, to: &str, profile: NetworkProfile) -> Self {
+        if self.links.iter().any(|link| link.from == from && link.to == to) {
+            self.mistakes.push(format!("the link from `{from}` to `{to}` is given twice"));
+        }
+        self.links.push(Link { from: from.to_owned(), to: to.to_owned(), profile });
+        self
+    }
+
+    /// What becomes of a process on these machines that ends with an error or a panic. The last that matches counts.
+    #[must_use]
+    pub fn on_exit(mut self, machines: impl Into<Selector>, on_exit: OnExit) -> Self {
+        self.on_exit.push((machines.into(), on_exit));
+        self
+    }
+
+    /// The kernels' TCP settings.
+    #[must_use]
+    pub fn tcp(mut self, tcp: TcpConfig) -> Self {
+        self.tcp = tcp;
+        self
+    }
+
+    /// The disks of these machines. The last that matches counts.
+    #[must_use]
+    pub fn disk(mut self, machines: impl Into<Selector>, disk: DiskProfile) -> Self {
+        self.disks.push((machines.into(), disk));
+        self
+    }
+
+    fn expanded(&mut self, name: &str) -> Vec<String> {
+        expand(name).unwrap_or_else(|error| {
+            self.mistakes.push(error.to_string());
+            Vec::new()
+        })
+    }
+}
