@@ -1,0 +1,12 @@
+use simmach::sim_test;
+
+#[sim_test(seeds)]
+async fn one() {}
+
+#[sim_test(seeds =)]
+async fn two() {}
+
+#[sim_test(time_limit, client =, step_limit = 3)]
+async fn three() {}
+
+fn main() {}

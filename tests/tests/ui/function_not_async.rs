@@ -1,0 +1,6 @@
+use simmach::sim_test;
+
+#[sim_test]
+fn test() {}
+
+fn main() {}

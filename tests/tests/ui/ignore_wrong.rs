@@ -1,0 +1,7 @@
+use simmach::sim_test;
+
+#[sim_test]
+#[ignore("slow")]
+async fn test() {}
+
+fn main() {}

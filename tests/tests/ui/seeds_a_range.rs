@@ -1,0 +1,6 @@
+use simmach::sim_test;
+
+#[sim_test(seeds = 5..105)]
+async fn test() {}
+
+fn main() {}

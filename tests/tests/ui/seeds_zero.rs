@@ -1,0 +1,6 @@
+use simmach::sim_test;
+
+#[sim_test(seeds = 0)]
+async fn test() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use simmach::sim_test;
+
+#[sim_test]
+async fn test(_sim: u32) {}
+
+fn main() {}
