@@ -133,7 +133,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let client = machines.iter().position(|name| *name == client).unwrap_or(0);
     let client = MachineId(client as u32);
     world::install(&spec, &machines, client, disks);
-    let sim = sim::install(seed);
+    let sim = sim::install(seed, client);
     let body = world::begin(engine, spec, sim, client);
     let verdict = engine.drive(&limits);
     let trace_hash = engine.trace_state().hash();

@@ -1,7 +1,6 @@
 //! The control of the world: what a test and a plan hold, and no code under test sees.
 
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -23,9 +22,9 @@ thread_local! {
 }
 
 /// What the control keeps for a run beside the machines.
-#[derive(Default)]
 pub(crate) struct World {
     seed: u64,
+    body: MachineId,
     plans: Vec<AbortHandle>,
     clients: BTreeMap<MachineId, u64>,
     memory: BTreeMap<TypeId, Rc<dyn Any>>,
@@ -56,6 +55,9 @@ pub enum ControlError {
     /// Its disk is in use.
     #[error("`{0}` is running: stop it before its disk is wiped")]
     InUse(String),
+    /// The test itself would lose its power.
+    #[error("the test's body runs on `{0}`, which must keep its power: name other machines")]
+    Body(String),
     /// No zones have such names, or no link is between them.
     #[error("{0}")]
     NoLink(String),
@@ -155,9 +157,12 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// When no machine has such a name, and when the test's body runs on one.
     pub fn power_off(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let meant = machines(&selector.into())?;
+        if let Some(body) = with(|world| world.body).filter(|body| meant.contains(body)) {
+            return Err(ControlError::Body(name_of(body).unwrap_or_default()));
+        }
         meant.into_iter().filter(|m| machine::has_power(*m)).for_each(machine::power_off);
         Ok(())
     }
@@ -196,13 +201,14 @@ impl Sim {
         if found.is_none() {
             machine::misuse(format!("run_on: {}", no_match(&selector)));
         }
-        let machine = found.unwrap_or(Scope::HARNESS.machine);
-        let nth = with(|world| {
-            let count = world.clients.entry(machine).or_default();
-            *count += 1;
-            *count
+        let nth = found.and_then(|machine| {
+            with(|world| {
+                let count = world.clients.entry(machine).or_default();
+                *count += 1;
+                *count
+            })
         });
-        machine::run_on(machine, nth.unwrap_or(0), at, future).1
+        machine::run_on(found, nth.unwrap_or(0), at, future).1
     }
 
     /// Cuts two groups of machines from each other, both ways: what is sent between them is lost.
@@ -350,8 +356,10 @@ impl fmt::Debug for Sim {
     }
 }
 
-pub(crate) fn install(seed: u64) -> Sim {
-    WORLD.with(|slot| slot.install(World { seed, ..World::default() }));
+pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
+    let (plans, clients, memory) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let world = World { seed, body, plans, clients, memory, walks: 0 };
+    WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }
 

@@ -76,9 +76,10 @@ impl Processes {
         ProcessId(self.all.len() as u32)
     }
 
-    pub(crate) fn in_state(&self, state: State) -> Vec<ProcessId> {
+    /// Those that are not over and of which `which` is true, in the order in which they began.
+    pub(crate) fn alive(&self, which: impl Fn(&Process) -> bool) -> Vec<ProcessId> {
         let numbered = (1..).zip(&self.all);
-        let found = numbered.filter(|(_, process)| process.state == state);
+        let found = numbered.filter(|(_, process)| process.state != State::Over && which(process));
         found.map(|(number, _)| ProcessId(number)).collect()
     }
 

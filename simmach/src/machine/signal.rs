@@ -5,10 +5,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use super::process::State;
+use super::with;
 use crate::engine::{self, ProcessId, RunId, Wait};
-use crate::machine;
 
 /// Waits until this process is told to stop.
 ///
@@ -41,7 +42,7 @@ pub struct StopToken {
 impl StopToken {
     /// True once the process was told to stop.
     pub fn is_stopped(&self) -> bool {
-        self.here().is_some_and(machine::is_told_to_stop)
+        self.here().is_some_and(is_told_to_stop)
     }
 
     /// Waits until the process is told to stop.
@@ -70,7 +71,7 @@ impl Future for Stopped {
             return Poll::Ready(());
         }
         if let Some(process) = self.token.here() {
-            self.waiter = machine::wait_for_stop(process, self.waiter, cx.waker().clone());
+            self.waiter = wait_for_stop(process, self.waiter, cx.waker().clone());
         }
         engine::waits(Wait::Named("the signal to stop"));
         Poll::Pending
@@ -80,7 +81,29 @@ impl Future for Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         if let (Some(process), Some(waiter)) = (self.token.here(), self.waiter) {
-            machine::forget_waiter(process, waiter);
+            forget_waiter(process, waiter);
         }
     }
+}
+
+/// True once a process was told to stop, or is over.
+fn is_told_to_stop(process: ProcessId) -> bool {
+    with(|machines| machines.processes.find(process).map(|process| process.state))
+        .flatten()
+        .is_some_and(|state| match state {
+            State::Running => false,
+            State::Stopping | State::Over => true,
+        })
+}
+
+/// Wakes `waker` when the process is told to stop; answers the name under which it waits.
+fn wait_for_stop(process: ProcessId, name: Option<u64>, waker: Waker) -> Option<u64> {
+    let waits =
+        with(|machines| Some(machines.processes.find(process)?.on_stop().wait(name, waker)));
+    waits.flatten().map(|(name, _old)| name)
+}
+
+/// It waits no longer.
+fn forget_waiter(process: ProcessId, name: u64) {
+    drop(with(|machines| machines.processes.find(process)?.on_stop().forget(name)));
 }

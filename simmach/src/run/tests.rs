@@ -364,6 +364,17 @@ fn a_client_machine_runs_more_clients() {
             assert_eq!(one.await.unwrap() + two.await.unwrap(), 3);
         })
     });
+    pass(|| {
+        SpecBuilder::new().topology(Topology::new().host("bot")).body(async |sim: Sim| {
+            let client = sim.run_on("bot", std::future::pending::<()>());
+            sleep(1.secs()).await;
+            sim.power_off("bot")?;
+            assert!(client.await.unwrap_err().is_cancelled(), "a client ends with its machine");
+            let refused = sim.power_off("*").unwrap_err().to_string();
+            assert!(refused.contains("the test's body runs on `client`"), "{refused}");
+            Result::<()>::Ok(())
+        })
+    });
     let missing = outcome(0, || {
         SpecBuilder::new().body(async |sim: Sim| drop(sim.run_on("nobody", async {})))
     });

@@ -90,7 +90,7 @@ pub(super) fn begin(
         sim::add_plan(handle.abort_handle());
     }
     let body = spec.body;
-    let (task, handle) = machine::run_on(client, 0, Location::caller(), async move {
+    let (task, handle) = machine::run_on(Some(client), 0, Location::caller(), async move {
         let ended = AssertUnwindSafe(async move { body(sim).await }).catch_unwind().await;
         context::try_with(|engine| match ended {
             Ok(Ok(())) => engine.end(Verdict::Passed),

@@ -1,0 +1,186 @@
+//! How processes end: stopped, killed, without power, or by themselves.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::process::{Exit, State};
+use super::start::start;
+use super::{OnExit, ServiceId, has_power, incarnation_of, name_of, place_of, state_of, with};
+use crate::engine::log::{self, Level};
+use crate::engine::verdict::Failure;
+use crate::engine::{self, Action, Effect, MachineId, ProcessId, TraceKind, Wait, context};
+use crate::time::{nanos, timeout};
+use crate::{net, storage};
+
+/// Tells processes to stop, waits until all are over or `grace` has passed, and kills what is left.
+pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
+    for process in &processes {
+        let wakers = with(|machines| {
+            let process = machines.processes.find(*process)?;
+            match process.state {
+                State::Running => {
+                    process.state = State::Stopping;
+                    Some(process.on_stop().take())
+                }
+                State::Stopping | State::Over => None,
+            }
+        });
+        wakers.flatten().into_iter().flatten().for_each(Waker::wake);
+    }
+    let all = futures::future::join_all(processes.iter().map(|process| ended(*process)));
+    let in_time = timeout(grace, all).await.is_ok();
+    for process in processes {
+        let (machine, name) = place_of(process);
+        if !in_time && state_of(process) != State::Over {
+            kill(process);
+        } else {
+            engine::fault(Effect::Stop, machine, || format!("{name} stopped"));
+        }
+    }
+}
+
+/// Ends a process now; its kernel closes its sockets.
+pub(crate) fn kill(process: ProcessId) {
+    if state_of(process) == State::Over {
+        return;
+    }
+    let (machine, name) = place_of(process);
+    engine::fault(Effect::Kill, machine, || format!("{name} is killed"));
+    end(process, Exit::Killed);
+}
+
+/// Ends what was told to stop and has not yet: whoever would have killed it may be gone.
+pub(crate) fn end_stopping() {
+    let stopping =
+        with(|machines| machines.processes.alive(|process| process.state == State::Stopping));
+    stopping.into_iter().flatten().for_each(kill);
+}
+
+/// Takes a machine's power: its future is erased.
+pub(crate) fn power_off(machine: MachineId) {
+    let running = with(|machines| {
+        machines.all[machine.0 as usize].powered = false;
+        machines.processes.alive(|process| process.machine == machine)
+    });
+    net::erase_machine(machine);
+    net::set_up(machine, false);
+    for process in running.into_iter().flatten() {
+        end(process, Exit::PowerLost);
+    }
+    let lost = storage::power_off(machine);
+    let name = with(|machines| machines.all[machine.0 as usize].name.clone()).unwrap_or_default();
+    engine::fault(Effect::PowerOff, Some(machine), || match lost {
+        0 => format!("{name} loses its power"),
+        1 => format!("{name} loses its power, and 1 commit"),
+        lost => format!("{name} loses its power, and {lost} commits"),
+    });
+    engine::trace(TraceKind::Machine, u64::from(machine.0), 3, &lost.to_le_bytes());
+}
+
+/// Deletes what a machine's disk holds. Its processes must be down.
+pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
+    storage::wipe(machine)?;
+    let name = with(|machines| machines.all[machine.0 as usize].name.clone()).unwrap_or_default();
+    engine::fault(Effect::Wipe, Some(machine), || format!("the disk of {name} is wiped"));
+    engine::trace(TraceKind::Machine, u64::from(machine.0), 4, &[]);
+    Ok(())
+}
+
+/// Waits until a process is over.
+async fn ended(process: ProcessId) {
+    let mut waiter = None;
+    poll_fn(|cx| {
+        let old = with(|machines| {
+            let process = machines.processes.find(process)?;
+            match process.state {
+                State::Over => None,
+                State::Running | State::Stopping => {
+                    Some(process.on_end().wait(waiter, cx.waker().clone()))
+                }
+            }
+        });
+        engine::waits(Wait::Named("a process to end"));
+        match old.flatten() {
+            Some((name, _old)) => {
+                waiter = Some(name);
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
+/// The end of a process, however it comes.
+pub(super) fn end(process: ProcessId, exit: Exit) {
+    let waiting = with(|machines| {
+        let over = machines.processes.find(process)?;
+        if over.state == State::Over {
+            return None;
+        }
+        over.state = State::Over;
+        let (on_stop, mut on_end) = (over.on_stop().take(), over.on_end().take());
+        on_end.extend(on_stop);
+        let (machine, service) = (over.machine, over.service);
+        if let Some(service) = service {
+            machines.all[machine.0 as usize].services[service]
+                .running
+                .take_if(|running| *running == process);
+        }
+        Some(on_end)
+    });
+    let Some(waiting) = waiting.flatten() else { return };
+    context::try_with(|engine| engine.end_process(process));
+    match exit {
+        // The sockets went with the machine.
+        Exit::PowerLost => {}
+        Exit::Returned | Exit::Crashed | Exit::Killed => net::close_process(process),
+    }
+    storage::close_process(process);
+    engine::trace(TraceKind::Machine, u64::from(process.0), 2, &[exit as u8]);
+    engine::progress();
+    waiting.into_iter().for_each(Waker::wake);
+}
+
+/// A process's main function failed.
+pub(super) fn failed(process: ProcessId, failure: Failure) {
+    context::try_with(|engine| engine.fail(failure));
+    end(process, Exit::Crashed);
+}
+
+/// The engine's question: is this failure the run's? A crash of the process and no more gives nothing back.
+pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure> {
+    let found = with(|machines| {
+        let process = machines.processes.find(process)?;
+        let service = process.service?;
+        let machine = &machines.all[process.machine.0 as usize];
+        Some((ServiceId { machine: process.machine, service }, machine.on_exit))
+    });
+    let Some((id, on_exit)) = found.flatten() else { return Some(failure) };
+    let name = name_of(id);
+    let crash = || {
+        log::say(Level::Error, id.machine, || format!("{name} crashed: {}", failure.message));
+        end(process, Exit::Crashed);
+    };
+    match on_exit {
+        OnExit::Fail => return Some(failure),
+        OnExit::StayDown => crash(),
+        OnExit::Restart(after) => {
+            crash();
+            let at = engine::now().saturating_add(nanos(after));
+            let word = (u64::from(id.machine.0) << 32) | id.service as u64;
+            engine::arm(at, Action::Call(restart, word, incarnation_of(id)));
+        }
+    }
+    None
+}
+
+/// The time of a restart has come: unless someone else started it, or the machine has no power.
+fn restart(word: u64, incarnation: u64) {
+    let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };
+    if has_power(id.machine) && incarnation_of(id) == incarnation {
+        start(id);
+    }
+}
