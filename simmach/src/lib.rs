@@ -7,9 +7,15 @@ mod choice;
 #[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]
+#[allow(dead_code, reason = "its doors come next")]
+mod harness;
+#[cfg(feature = "sim")]
 mod machine;
 #[cfg(feature = "sim")]
 mod outcome;
+#[cfg(feature = "sim")]
+#[allow(dead_code, reason = "its doors come next")]
+mod report;
 #[cfg(feature = "sim")]
 mod run;
 #[cfg(feature = "sim")]

@@ -120,6 +120,7 @@ fn on_thread(
 fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let machines: Vec<String> = spec.machines().into_iter().map(str::to_owned).collect();
     engine.names.borrow_mut().clone_from(&machines);
+    engine.shared.set_names(machines.clone());
     let limits = Limits {
         time: nanos(spec.time_limit),
         steps: spec.step_limit,

@@ -7,8 +7,8 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::clock::Clock;
 use super::draws::Draws;
@@ -66,6 +66,7 @@ pub struct Shared {
     machine: AtomicU32,
     at: AtomicU64,
     foreign_wakes: AtomicU64,
+    names: OnceLock<Vec<String>>,
 }
 
 /// A moment of a run, as a watchdog sees it.
@@ -285,6 +286,16 @@ impl Shared {
             machine: MachineId(self.machine.load(Ordering::Relaxed)),
             at: self.at.load(Ordering::Relaxed),
         }
+    }
+
+    /// The name of a machine, once the run has its machines.
+    pub fn name(&self, machine: MachineId) -> Option<&str> {
+        self.names.get()?.get(machine.0 as usize).map(String::as_str)
+    }
+
+    /// The machines' names, by number: said once.
+    pub(crate) fn set_names(&self, names: Vec<String>) {
+        let _ = self.names.set(names);
     }
 
     /// How many wakes came late or from another thread, and were dropped.

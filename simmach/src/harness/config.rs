@@ -1,0 +1,453 @@
+//! What the user asks of the harness beside the attribute: environment variables, and the same as flags.
+//!
+//! Attribute < environment < flags. A value that makes no sense is an error that names the variable, the value and what
+//! it takes; it fails the tests, since a sweep that silently is another one passes for the wrong reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use super::disk;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Which seeds.
+    pub(crate) choice: Choice,
+    /// How many runs at once, over all tests of the process.
+    pub(crate) jobs: usize,
+    /// Only the seeds of this share.
+    pub(crate) shard: Option<Shard>,
+    /// Wall time for each test.
+    pub(crate) budget: Option<Duration>,
+    /// All seeds, though some fail.
+    pub(crate) keep_going: bool,
+    /// Where the runs' disks are; `None` looks for a memory disk.
+    pub(crate) folder: Option<PathBuf>,
+    /// The real time that one poll may take.
+    pub(crate) hang: Duration,
+}
+
+/// Which seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// As the attribute says.
+    Attribute,
+    /// `SIMMACH_SEED`.
+    One(u64),
+    /// This many from the attribute's base on.
+    Count(u64),
+    /// These, the last included.
+    Range {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// As many as the attribute says from here on: drawn for this process.
+    Random {
+        /// The first.
+        first: u64,
+    },
+}
+
+/// One share of the seeds: those with `seed % of == index - 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// From 1.
+    pub(crate) index: u64,
+    /// How many shares there are.
+    pub(crate) of: u64,
+}
+
+/// A value that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// A bad value.
+    #[error("{variable}={value:?} makes no sense: it takes {takes}")]
+    Value {
+        /// The variable.
+        variable: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        takes: &'static str,
+    },
+    /// Two that exclude each other.
+    #[error("{0} and {1} are both set and exclude each other: unset one of them")]
+    Both(&'static str, &'static str),
+    /// A name that is nearly one of ours.
+    #[error("{0} is no variable of simmach: do you mean {1}?")]
+    Misspelt(String, &'static str),
+    /// Not in this version.
+    #[error("{0} is set, but this version of simmach does not know it yet: unset it")]
+    NotYet(&'static str),
+}
+
+/// The variables, by the names they have in the environment.
+pub(crate) const SEED: &str = "SIMMACH_SEED";
+pub(crate) const SEEDS: &str = "SIMMACH_SEEDS";
+pub(crate) const JOBS: &str = "SIMMACH_JOBS";
+pub(crate) const SHARD: &str = "SIMMACH_SHARD";
+pub(crate) const BUDGET: &str = "SIMMACH_BUDGET";
+pub(crate) const KEEP_GOING: &str = "SIMMACH_KEEP_GOING";
+pub(crate) const DIR: &str = "SIMMACH_DIR";
+/// For the harness's own tests.
+pub(crate) const HANG: &str = "SIMMACH_HANG";
+
+const KNOWN: [&str; 8] = [SEED, SEEDS, JOBS, SHARD, BUDGET, KEEP_GOING, DIR, HANG];
+const LATER: [&str; 4] =
+    ["SIMMACH_REPLAY", "SIMMACH_SHRINK", "SIMMACH_CHECK", "SIMMACH_REGRESSIONS"];
+
+/// More runs at once than any machine has use for.
+const MOST_JOBS: usize = 1024;
+
+/// This process's configuration: read once.
+pub(crate) fn config() -> &'static Result<Config, ConfigError> {
+    static CONFIG: OnceLock<Result<Config, ConfigError>> = OnceLock::new();
+    CONFIG.get_or_init(|| {
+        let flags = FLAGS.get().cloned().unwrap_or_default();
+        Config::read(&environment(), &flags)
+    })
+}
+
+/// What the command line says, by the names of the variables: before anything is read.
+pub(crate) fn set_flags(flags: Vars) {
+    // Only `main` calls this, once.
+    let _ = FLAGS.set(flags);
+}
+
+static FLAGS: OnceLock<Vars> = OnceLock::new();
+
+/// Variables and their values.
+pub(crate) type Vars = BTreeMap<String, String>;
+
+impl Config {
+    /// Reads the environment, overruled by flags.
+    pub(crate) fn read(environment: &Vars, flags: &Vars) -> Result<Self, ConfigError> {
+        for name in environment.keys() {
+            check_name(name)?;
+        }
+        let mut config = Self::default();
+        config.read_one_level(environment)?;
+        config.read_one_level(flags)?;
+        if let (Choice::One(_), Some(_)) = (config.choice, config.shard) {
+            return Err(ConfigError::Both(SEED, SHARD));
+        }
+        Ok(config)
+    }
+
+    fn read_one_level(&mut self, vars: &Vars) -> Result<(), ConfigError> {
+        if is_set(vars, SEED) && is_set(vars, SEEDS) {
+            return Err(ConfigError::Both(SEED, SEEDS));
+        }
+        if let Some(seed) = value(vars, SEED, "a seed: a number from 0 on", seed)? {
+            self.choice = Choice::One(seed);
+        }
+        let takes = "a number of seeds from 1 on, a range `a..b` with a < b, or `random`";
+        if let Some(choice) = value(vars, SEEDS, takes, choice)? {
+            self.choice = choice;
+        }
+        let takes = "how many runs go on at once: a number from 1 to 1024";
+        if let Some(jobs) = value(vars, JOBS, takes, jobs)? {
+            self.jobs = jobs;
+        }
+        let takes = "`i/n`, the i-th of n shares of the seeds, i from 1 to n";
+        self.shard = value(vars, SHARD, takes, shard)?.or(self.shard);
+        let takes = "the real time for each test, such as `30s`, `5m` or `1h30m`";
+        self.budget = value(vars, BUDGET, takes, duration)?.or(self.budget);
+        if let Some(on) = value(vars, KEEP_GOING, "1 or 0", switch)? {
+            self.keep_going = on;
+        }
+        let takes = "a folder for the runs' disks";
+        self.folder = value(vars, DIR, takes, folder)?.or(self.folder.take());
+        let takes = "the real time that one poll may take, such as `10s`";
+        self.hang = value(vars, HANG, takes, duration)?.unwrap_or(self.hang);
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            choice: Choice::Attribute,
+            jobs: if disk::is_traced() {
+                1
+            } else {
+                thread::available_parallelism().map_or(1, usize::from)
+            },
+            shard: None,
+            budget: None,
+            keep_going: false,
+            folder: None,
+            hang: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.of)
+    }
+}
+
+/// The environment's own variables of ours. A value that is no text is shown as near as it can be, and refused.
+fn environment() -> Vars {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            name.starts_with("SIMMACH_").then(|| (name, value.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
+
+/// Refuses what is nearly one of our names: its user would take the default for what was asked.
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    if KNOWN.contains(&name) {
+        return Ok(());
+    }
+    if let Some(later) = LATER.iter().find(|later| **later == name) {
+        return Err(ConfigError::NotYet(later));
+    }
+    match KNOWN.iter().find(|known| distance(known, name) <= 2) {
+        Some(near) => Err(ConfigError::Misspelt(name.to_owned(), near)),
+        None => Ok(()),
+    }
+}
+
+/// How many letters are wrong, missing or too many.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// An empty variable is as good as none.
+fn is_set(vars: &Vars, variable: &str) -> bool {
+    vars.get(variable).is_some_and(|value| !value.is_empty())
+}
+
+fn value<T>(
+    vars: &Vars,
+    variable: &'static str,
+    takes: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, ConfigError> {
+    if !is_set(vars, variable) {
+        return Ok(None);
+    }
+    let text = &vars[variable];
+    match parse(text.trim()) {
+        Some(value) => Ok(Some(value)),
+        None => Err(ConfigError::Value { variable, value: text.clone(), takes }),
+    }
+}
+
+/// A number as it is written by hand: `1_000` too.
+fn seed(text: &str) -> Option<u64> {
+    let digits = text.replace('_', "");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+fn count(text: &str) -> Option<u64> {
+    seed(text).filter(|count| *count > 0)
+}
+
+fn choice(text: &str) -> Option<Choice> {
+    if text == "random" {
+        return Some(Choice::Random { first: random() });
+    }
+    match text.split_once("..") {
+        None => count(text).map(Choice::Count),
+        Some((first, end)) => {
+            let first = seed(first.trim())?;
+            let last = match end.trim().strip_prefix('=') {
+                Some(last) => seed(last.trim())?,
+                None => seed(end.trim())?.checked_sub(1)?,
+            };
+            (first <= last).then_some(Choice::Range { first, last })
+        }
+    }
+}
+
+fn jobs(text: &str) -> Option<usize> {
+    let jobs = usize::try_from(count(text)?).ok()?;
+    (jobs <= MOST_JOBS).then_some(jobs)
+}
+
+fn shard(text: &str) -> Option<Shard> {
+    let (index, of) = text.split_once('/')?;
+    let (index, of) = (count(index.trim())?, count(of.trim())?);
+    // So large a number of shares would overflow the arithmetic, and is none that was meant.
+    (index <= of && of <= 1 << 32).then_some(Shard { index, of })
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn folder(text: &str) -> Option<PathBuf> {
+    (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// `90s`, `5m`, `1h30m`, `500ms`, `1.5 s`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(digits);
+        let after = after.trim_start();
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let unit = match unit {
+            "ms" => 0.001,
+            "s" | "sec" | "secs" => 1.0,
+            "m" | "min" | "mins" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let seconds = number.parse::<f64>().ok()? * unit;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        rest = after.trim_start();
+    }
+    (total > Duration::ZERO).then_some(total)
+}
+
+/// A first seed that a human can still read.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()) >> 24
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> Vars {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        Config::read(&vars(pairs), &Vars::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_that_make_sense() {
+        let config = read(&[
+            (SEEDS, "10..20"),
+            (JOBS, "3"),
+            (SHARD, "2/4"),
+            (BUDGET, "1h30m"),
+            (KEEP_GOING, "1"),
+            (DIR, "/tmp/x"),
+        ])
+        .expect("all fine");
+        assert_eq!(config.choice, Choice::Range { first: 10, last: 19 });
+        assert_eq!(config.jobs, 3);
+        assert_eq!(config.shard, Some(Shard { index: 2, of: 4 }));
+        assert_eq!(config.budget, Some(Duration::from_secs(5400)));
+        assert!(config.keep_going);
+        assert_eq!(config.folder, Some(PathBuf::from("/tmp/x")));
+        let choice = |text| read(&[(SEEDS, text)]).map(|config| config.choice);
+        assert_eq!(choice("1_000"), Ok(Choice::Count(1000)));
+        assert_eq!(choice("5..=5"), Ok(Choice::Range { first: 5, last: 5 }));
+        assert!(matches!(choice("random"), Ok(Choice::Random { .. })));
+        assert_eq!(read(&[(SEED, "0")]).map(|c| c.choice), Ok(Choice::One(0)));
+        assert_eq!(read(&[(SEED, "")]).map(|c| c.choice), Ok(Choice::Attribute));
+    }
+
+    /// The message names the variable, the value and what it takes.
+    #[test]
+    fn values_that_do_not() {
+        for (variable, bad) in [
+            (SEED, "abc"),
+            (SEED, "-1"),
+            (SEED, "+1"),
+            (SEED, "1.5"),
+            (SEED, "99999999999999999999999"),
+            (SEED, " "),
+            (SEEDS, "0"),
+            (SEEDS, "20..10"),
+            (SEEDS, "10..10"),
+            (SEEDS, "10.."),
+            (SEEDS, "..10"),
+            (SEEDS, "0..0"),
+            (JOBS, "0"),
+            (JOBS, "many"),
+            (JOBS, "100000"),
+            (SHARD, "0/4"),
+            (SHARD, "5/4"),
+            (SHARD, "1"),
+            (SHARD, "1/18446744073709551615"),
+            (BUDGET, "5"),
+            (BUDGET, "0s"),
+            (BUDGET, "5 parsecs"),
+            (BUDGET, "1e400s"),
+            (BUDGET, "999999999999999999999h"),
+            (KEEP_GOING, "maybe"),
+        ] {
+            let error = read(&[(variable, bad)]).expect_err(bad);
+            assert!(
+                error.contains(variable) && error.contains(bad) && error.contains("takes"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_excludes_each_other() {
+        let error = read(&[(SEED, "1"), (SEEDS, "2")]).expect_err("both");
+        assert!(error.contains(SEED) && error.contains(SEEDS), "{error}");
+        let error = read(&[(SEED, "1"), (SHARD, "1/2")]).expect_err("both");
+        assert!(error.contains(SHARD), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_not_passed_over() {
+        let error = read(&[("SIMMACH_SEEED", "1")]).expect_err("no such name");
+        assert!(error.contains("do you mean SIMMACH_SEED?"), "{error}");
+        assert!(read(&[("SIMMACH_CHECK", "1")]).is_err());
+        assert!(read(&[("SIMMACH_THING_OF_MINE", "1")]).is_ok());
+    }
+
+    #[test]
+    fn flags_overrule_the_environment() {
+        let environment = vars(&[(SEEDS, "10"), (JOBS, "2")]);
+        let config = Config::read(&environment, &vars(&[(SEED, "7")])).expect("fine");
+        assert_eq!((config.choice, config.jobs), (Choice::One(7), 2));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in prop_oneof![".*", "[0-9.,_/= hmsx-]{0,12}"]) {
+            for variable in KNOWN {
+                if let Ok(config) = read(&[(variable, &text)]) {
+                    prop_assert!(config.jobs >= 1);
+                    prop_assert!(config.shard.is_none_or(|s| s.index >= 1 && s.index <= s.of));
+                }
+            }
+        }
+    }
+}

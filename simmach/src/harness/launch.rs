@@ -1,0 +1,197 @@
+//! Worker processes as the parent has them: started, awaited, killed, and what is said of their end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::disk;
+use super::output::Output;
+use super::worker::WORKER;
+
+/// A worker whose socket is there; it has not said hello.
+pub(crate) struct Launched {
+    pub(crate) wire: UnixStream,
+    pub(crate) process: Box<dyn Process>,
+    pub(crate) output: Arc<Output>,
+}
+
+/// Starts a worker.
+pub(crate) type Launch = Box<dyn Fn() -> Result<Launched, String> + Send + Sync>;
+
+/// The process behind a worker.
+pub(crate) trait Process: Send {
+    /// Where its runs' disks are, as it said.
+    fn settled(&mut self, folder: PathBuf);
+    /// Waits for its end, not for ever: then it is killed. Its folder is gone afterwards.
+    fn end(&mut self, patience: Duration) -> Ended;
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By itself.
+    Exit(i32),
+    /// By a signal.
+    Signal(i32),
+    /// It can't be told.
+    Unknown,
+}
+
+/// All workers of this process that live.
+static CHILDREN: Mutex<BTreeMap<u32, Arc<Mutex<Living>>>> = Mutex::new(BTreeMap::new());
+
+struct Living {
+    child: Child,
+    folder: Option<PathBuf>,
+}
+
+/// How this binary is run again.
+pub(crate) fn launcher(arguments: Vec<String>, pass_on: bool) -> Launch {
+    Box::new(move || {
+        launch(&arguments, pass_on)
+            .map_err(|error| format!("a worker process can't be started: {error}"))
+    })
+}
+
+/// Kills all workers and removes their folders: the end of this process.
+pub(crate) fn kill_all() {
+    let children = std::mem::take(&mut *lock(&CHILDREN));
+    for living in children.values() {
+        lock(living).kill();
+    }
+}
+
+fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(arguments)
+        .env(WORKER, "1")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let child = command.spawn()?;
+    // Closes our copies of the worker's ends: else their end would never be seen.
+    drop(command);
+    let output = Arc::new(Output::default());
+    output.follow(reader, pass_on);
+    let pid = child.id();
+    let living = Arc::new(Mutex::new(Living { child, folder: None }));
+    lock(&CHILDREN).insert(pid, Arc::clone(&living));
+    Ok(Launched { wire: ours, process: Box::new(Worker { pid, living }), output })
+}
+
+struct Worker {
+    pid: u32,
+    living: Arc<Mutex<Living>>,
+}
+
+impl Process for Worker {
+    fn settled(&mut self, folder: PathBuf) {
+        lock(&self.living).folder = Some(folder);
+    }
+
+    fn end(&mut self, patience: Duration) -> Ended {
+        let step = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
+        let ended = loop {
+            // The lock is let go in between: another thread may have to kill it.
+            let status = lock(&self.living).child.try_wait();
+            match status {
+                Ok(Some(status)) => break Ended::from(status),
+                Ok(None) if waited < patience => {
+                    pause(step);
+                    waited += step;
+                }
+                Ok(None) => break lock(&self.living).kill(),
+                Err(_) => break Ended::Unknown,
+            }
+        };
+        lock(&CHILDREN).remove(&self.pid);
+        ended
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        lock(&CHILDREN).remove(&self.pid);
+        let living = lock(&self.living);
+        if let Some(folder) = &living.folder {
+            disk::remove(folder);
+        }
+    }
+}
+
+impl Living {
+    fn kill(&mut self) -> Ended {
+        // An error means that it is dead already.
+        let _ = self.child.kill();
+        let ended = self.child.wait().map_or(Ended::Unknown, Ended::from);
+        if let Some(folder) = self.folder.take() {
+            disk::remove(&folder);
+        }
+        ended
+    }
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exit(code),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+impl Ended {
+    /// What happened to a run whose process ended so, given what it wrote last.
+    pub(crate) fn story(self, last_words: &[u8]) -> String {
+        let says =
+            |text: &str| last_words.windows(text.len()).any(|window| window == text.as_bytes());
+        match self {
+            Self::Signal(_) if says("has overflowed its stack") => {
+                format!("the run overflowed its stack ({self})")
+            }
+            Self::Signal(signal_hook::consts::SIGABRT) => {
+                format!("the run aborted its process ({self})")
+            }
+            Self::Signal(9) => {
+                format!("the run's process was killed from outside ({self}): is memory short?")
+            }
+            Self::Signal(_) => format!("the run's process was killed ({self})"),
+            Self::Exit(_) => format!("the run ended its process ({self}): `process::exit`?"),
+            Self::Unknown => format!("the run's process is gone ({self})"),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit status {code}"),
+            Self::Signal(signal) => match signal_hook::low_level::signal_name(*signal) {
+                Some(name) => write!(f, "{name}"),
+                None => write!(f, "signal {signal}"),
+            },
+            Self::Unknown => f.write_str("its end is unknown"),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real process takes real time")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,35 @@
+//! From an annotated function to a verdict: which seeds are run, by whom, and what is said of it.
+//!
+//! The two doors (`trials` under `harness = false`, `plain` under libtest) come down to one sweep. Runs are made by
+//! worker processes, so that one that kills its process costs one seed.
+
+mod config;
+mod disk;
+mod here;
+mod launch;
+mod output;
+mod pool;
+mod protocol;
+mod registry;
+mod seeds;
+#[cfg(test)]
+mod testing;
+mod watchdog;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::engine::context::Shared;
+use crate::engine::overlay::Overlay;
+use crate::outcome::{Keep, Outcome};
+use crate::spec::SimTest;
+
+/// What makes one run: `run::run`, and a stand-in in tests.
+pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<Shared>) -> Outcome;
+
+/// A thread of the harness's own.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name(format!("simmach-{name}"));
+    thread.spawn(work).map(drop)
+}

@@ -1,0 +1,66 @@
+//! The tests of this binary: what `#[sim_test]` handed in, in one order for every process.
+//!
+//! A test's number is its place in that order. Parent and workers are the same binary, so the number means the same to
+//! both; a digest of all keys, compared when a worker starts, makes sure of it.
+
+use std::sync::OnceLock;
+
+use crate::spec::SimTest;
+
+/// All tests of the binary, by name.
+pub(crate) fn all() -> &'static [&'static SimTest] {
+    static ALL: OnceLock<Vec<&'static SimTest>> = OnceLock::new();
+    ALL.get_or_init(|| sorted(inventory::iter::<SimTest>.into_iter().collect()))
+}
+
+/// The test of this function.
+pub(crate) fn find(module_path: &str, name: &str) -> Option<&'static SimTest> {
+    all().iter().copied().find(|test| test.module_path == module_path && test.name == name)
+}
+
+/// A test's number in `tests`.
+pub(crate) fn number(tests: &[&'static SimTest], test: &'static SimTest) -> Option<u32> {
+    let at = tests.iter().position(|other| std::ptr::eq(*other, test))?;
+    u32::try_from(at).ok()
+}
+
+/// One number for all keys in their order.
+pub(crate) fn digest(tests: &[&'static SimTest]) -> u64 {
+    let bytes = tests.iter().flat_map(|test| test.key().into_bytes().into_iter().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn sorted(mut tests: Vec<&'static SimTest>) -> Vec<&'static SimTest> {
+    tests.sort_by_cached_key(|test| (test.path(), test.module_path));
+    tests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::testing;
+
+    #[test]
+    fn tests_are_sorted_by_the_name_that_is_shown() {
+        let tests = sorted(vec![
+            testing::named("krate::zoo", "a"),
+            testing::named("krate", "b"),
+            testing::named("krate::zoo::inner", "c"),
+            testing::named("krate", "a"),
+        ]);
+        let paths: Vec<String> = tests.iter().map(|test| test.path()).collect();
+        assert_eq!(paths, ["a", "b", "zoo::a", "zoo::inner::c"]);
+        assert_eq!(number(&tests, tests[2]), Some(2));
+        assert_eq!(number(&tests[..2], tests[2]), None);
+    }
+
+    #[test]
+    fn the_digest_knows_order_and_limits_of_names() {
+        let (a, b) = (testing::named("k", "a"), testing::named("k", "b"));
+        assert_ne!(digest(&[a, b]), digest(&[b, a]));
+        assert_ne!(digest(&[a]), digest(&[a, a]));
+        assert_ne!(digest(&[]), digest(&[a]));
+    }
+}

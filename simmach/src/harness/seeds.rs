@@ -1,0 +1,151 @@
+//! Which seeds a test runs, as plain arithmetic.
+
+use super::config::{Choice, Config, Shard};
+use crate::spec::Settings;
+
+/// The seeds of one sweep, ascending: an iterator that never leaves the numbers there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seeds {
+    /// The next to be looked at, and the last; `None` when there is none left.
+    rest: Option<(u64, u64)>,
+    shard: Option<Shard>,
+}
+
+impl Seeds {
+    /// What the attribute says, overruled by the configuration.
+    pub(crate) fn new(settings: Settings, config: &Config) -> Result<Self, String> {
+        let from = |first: u64, count: u64| {
+            first.checked_add(count - 1).map(|last| (first, last)).ok_or_else(|| {
+                format!(
+                    "{count} seeds from {first} on go past the last seed there is, {}",
+                    u64::MAX
+                )
+            })
+        };
+        if settings.seeds == 0 {
+            return Err(
+                "`seeds = 0` runs nothing: say how many seeds the test is to run".to_owned()
+            );
+        }
+        let rest = match config.choice {
+            Choice::Attribute if config.budget.is_some() => (settings.base_seed, u64::MAX),
+            Choice::Attribute => from(settings.base_seed, settings.seeds)?,
+            Choice::One(seed) => (seed, seed),
+            Choice::Count(count) => from(settings.base_seed, count)?,
+            Choice::Range { first, last } => (first, last),
+            Choice::Random { first } => from(first, settings.seeds)?,
+        };
+        Ok(Self { rest: Some(rest), shard: config.shard })
+    }
+
+    /// How many there are; `None` when only a budget ends them.
+    pub(crate) fn how_many(&self) -> Option<u64> {
+        let Some((first, last)) = self.rest else {
+            return Some(0);
+        };
+        let upto = |end: u128, shard: Shard| {
+            let (n, i) = (u128::from(shard.of), u128::from(shard.index - 1));
+            (end + n - 1 - i) / n
+        };
+        let count = match self.shard {
+            None => u128::from(last) - u128::from(first) + 1,
+            Some(shard) => upto(u128::from(last) + 1, shard) - upto(u128::from(first), shard),
+        };
+        u64::try_from(count).ok().filter(|_| last != u64::MAX)
+    }
+
+    /// The first and the last, as they were given.
+    pub(crate) fn bounds(&self) -> Option<(u64, u64)> {
+        self.rest
+    }
+}
+
+impl Iterator for Seeds {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let (next, last) = self.rest?;
+        let seed = match self.shard {
+            None => next,
+            Some(Shard { index, of }) => {
+                let wanted = index - 1;
+                let ahead = (wanted + of - next % of) % of;
+                match next.checked_add(ahead).filter(|seed| *seed <= last) {
+                    Some(seed) => seed,
+                    None => {
+                        self.rest = None;
+                        return None;
+                    }
+                }
+            }
+        };
+        self.rest = seed.checked_add(1).filter(|next| *next <= last).map(|next| (next, last));
+        Some(seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seeds(first: u64, last: u64, shard: Option<Shard>) -> Seeds {
+        Seeds { rest: Some((first, last)), shard }
+    }
+
+    proptest! {
+        #[test]
+        fn shards_partition_the_seeds(first in prop_oneof![0..100u64, u64::MAX - 500..u64::MAX - 300], n in 1..300u64, of in 1..20u64) {
+            let last = first + n - 1;
+            let mut all = Vec::new();
+            for index in 1..=of {
+                let shard = seeds(first, last, Some(Shard { index, of }));
+                let own: Vec<u64> = shard.clone().collect();
+                prop_assert_eq!(shard.how_many(), Some(own.len() as u64));
+                prop_assert!(own.is_sorted());
+                prop_assert!(own.iter().all(|seed| seed % of == index - 1));
+                all.extend(own);
+            }
+            all.sort_unstable();
+            prop_assert_eq!(all, (first..=last).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_last_seed_there_is_ends_them() {
+        let end: Vec<u64> = seeds(u64::MAX - 1, u64::MAX, None).collect();
+        assert_eq!(end, [u64::MAX - 1, u64::MAX]);
+        let shard = Some(Shard { index: 1, of: 7 });
+        assert!(seeds(u64::MAX, u64::MAX, shard).all(|seed| seed % 7 == 0));
+    }
+
+    #[test]
+    fn the_attribute_counts_from_its_base() {
+        let settings = Settings::new().seeds(3).base_seed(10);
+        let own = Seeds::new(settings, &Config::default()).expect("they are fine");
+        assert_eq!(own.collect::<Vec<_>>(), [10, 11, 12]);
+    }
+
+    #[test]
+    fn no_seeds_and_too_many_are_errors() {
+        let none = Seeds::new(Settings::new().seeds(0), &Config::default());
+        assert!(none.expect_err("nothing to run").contains("seeds = 0"));
+        let past = Settings::new().seeds(2).base_seed(u64::MAX);
+        let past = Seeds::new(past, &Config::default());
+        assert!(past.expect_err("one too many").contains("past the last"));
+        let last = Settings::new().seeds(1).base_seed(u64::MAX);
+        assert!(Seeds::new(last, &Config::default()).is_ok());
+    }
+
+    #[test]
+    fn a_budget_goes_on_past_the_attribute_but_not_past_what_was_asked_for() {
+        let mut config =
+            Config { budget: Some(std::time::Duration::from_secs(1)), ..Config::default() };
+        let own = Seeds::new(Settings::new().seeds(3), &config).expect("they are fine");
+        assert_eq!(own.how_many(), None);
+        config.choice = Choice::Count(5);
+        let own = Seeds::new(Settings::new().seeds(3), &config).expect("they are fine");
+        assert_eq!(own.how_many(), Some(5));
+    }
+}

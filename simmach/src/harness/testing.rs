@@ -1,0 +1,101 @@
+//! What the harness's unit tests share: tests made by hand, a stand-in for a run, folders that go away.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Runner;
+use crate::engine::context::Shared;
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::outcome::{Keep, Outcome};
+use crate::spec::{Settings, SimTest, Spec};
+
+/// A test by this name; what it does is the stand-in's business.
+pub(crate) fn named(module_path: &'static str, name: &'static str) -> &'static SimTest {
+    with(module_path, name, |_| {})
+}
+
+/// A test with more said about it.
+pub(crate) fn with(
+    module_path: &'static str,
+    name: &'static str,
+    change: impl FnOnce(&mut SimTest),
+) -> &'static SimTest {
+    let mut test = SimTest {
+        name,
+        module_path,
+        package: "some-package",
+        target: "some_target",
+        manifest_dir: "/nowhere",
+        file: "tests/some_target.rs",
+        line: 1,
+        ignore: None,
+        should_panic: None,
+        settings: Settings::new,
+        spec: no_spec,
+    };
+    change(&mut test);
+    Box::leak(Box::new(test))
+}
+
+fn no_spec() -> Spec {
+    unreachable!("the stand-in builds no cluster")
+}
+
+/// A run that never was: it fails when the test's name and the seed say so.
+pub(crate) const STAND_IN: Runner = stand_in;
+
+fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<Shared>) -> Outcome {
+    let fails = |message: String| Verdict::Failed(Failure::new(FailureKind::Panic, message));
+    let verdict = match test.name {
+        "fails_from_400" if seed >= 400 => fails(format!("seed {seed} is too much")),
+        "fails_at_sevens" if seed % 7 == 6 => fails("a seven".to_owned()),
+        "breaks_at_5" if seed == 5 => Verdict::Broken("the disk is full".to_owned()),
+        "takes_its_time" => {
+            pause(20);
+            Verdict::Passed
+        }
+        "hangs_at_3" if seed == 3 => {
+            shared.begin_poll(crate::engine::ids::MachineId(0), 42);
+            pause(100_000);
+            Verdict::Passed
+        }
+        _ => Verdict::Passed,
+    };
+    let mut outcome = Outcome::without_a_run(seed, verdict);
+    outcome.trace_hash = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    outcome.virtual_nanos = 1_000_000_000 + seed;
+    outcome.steps = seed;
+    assert!(keep.log.is_none() || !keep.events, "never both in a test");
+    outcome
+}
+
+#[expect(clippy::disallowed_methods, reason = "it stands in for a run that takes real time")]
+fn pause(millis: u64) {
+    std::thread::sleep(std::time::Duration::from_millis(millis));
+}
+
+/// A folder of a test's own.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("harness-test-{}-{nth}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a temporary folder can be made");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

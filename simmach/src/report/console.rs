@@ -1,0 +1,283 @@
+//! A failure as a text: what failed, where and when, what had happened to the cluster, the last lines of the log, and
+//! the command that makes the run again.
+
+use std::fmt::Write as _;
+
+use super::log::{Pen, name_of};
+use super::numbers::{count, moment, span, thousands};
+use super::style::{Ink, Style};
+use super::summary::effects;
+use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::outcome::Outcome;
+
+/// How many log lines are shown, how many faults, how many bytes of output, and how many who wait.
+const LINES: usize = 40;
+const FAULTS: usize = 20;
+const OUTPUT: usize = 8 << 10;
+const WAITING: usize = 30;
+
+/// A run that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Red<'a> {
+    pub(crate) test: &'a str,
+    pub(crate) outcome: &'a Outcome,
+    /// How many seeds below it passed.
+    pub(crate) passed: u64,
+    pub(crate) again: Again,
+    /// What the run wrote to standard output and error.
+    pub(crate) output: &'a [u8],
+    /// Which seeds, where that is not what the attribute says.
+    pub(crate) which: Option<String>,
+    pub(crate) command: String,
+}
+
+/// What became of the same run when it was made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It was not.
+    NotTried,
+    /// The same.
+    Same,
+    /// The same failure, by another way.
+    OtherTrace,
+    /// It passed.
+    Passed,
+    /// Something else, in words.
+    Other(String),
+}
+
+/// Failures of one kind, among all seeds.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// The lowest seed.
+    pub(crate) seed: u64,
+    /// How many seeds.
+    pub(crate) seeds: u64,
+    /// What it was.
+    pub(crate) text: String,
+}
+
+impl Red<'_> {
+    /// The report.
+    pub(crate) fn text(&self, style: Style) -> String {
+        let outcome = self.outcome;
+        let seed = outcome.seed;
+        let mut text = String::new();
+        match &outcome.verdict {
+            Verdict::Failed(failure) => {
+                let head = format!("{} failed with seed {seed}", self.test);
+                let _ = write!(text, "{}", style.paint(Ink::Alarm, head));
+                self.put_passed(&mut text);
+                put_indented(&mut text, "  ", &failure.message);
+                let _ = writeln!(text, "  {}\n", scene(failure));
+                put_again(&mut text, style, &self.again);
+                self.put_run(&mut text);
+                put_waiting(&mut text, &failure.waiting);
+            }
+            Verdict::Broken(why) => {
+                let head = format!("{} could not be run", self.test);
+                let _ = writeln!(text, "{} (seed {seed})\n", style.paint(Ink::Alarm, head));
+                put_indented(&mut text, "  ", why);
+                text.push_str(
+                    "  This is no failure of the program under test, and no pass either.\n\n",
+                );
+            }
+            Verdict::Passed => {
+                let _ = writeln!(text, "{} passed with seed {seed}\n", self.test);
+            }
+        }
+        self.put_faults(&mut text, style);
+        self.put_log(&mut text, style);
+        self.put_output(&mut text);
+        let _ = writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, &self.command));
+        text
+    }
+
+    fn put_passed(&self, text: &mut String) {
+        let which = self.which.as_ref().map(|which| format!("; {which}"));
+        let which = which.unwrap_or_default();
+        let _ = match self.passed {
+            0 => writeln!(text, "{which}\n"),
+            n => writeln!(text, " ({} passed before it{which})\n", count(n, "seed")),
+        };
+    }
+
+    /// A run whose process died has nothing to tell.
+    fn put_run(&self, text: &mut String) {
+        let outcome = self.outcome;
+        if outcome.steps > 0 {
+            let _ = writeln!(
+                text,
+                "  Simulated {} in {}: {}, {}.\n",
+                span(outcome.virtual_nanos.into()),
+                count(outcome.steps, "step"),
+                count(outcome.jumps, "jump"),
+                count(outcome.sockets, "socket"),
+            );
+        }
+    }
+
+    fn put_faults(&self, text: &mut String, style: Style) {
+        let outcome = self.outcome;
+        let Some(sum) = effects(&outcome.effects) else {
+            if outcome.steps > 0 {
+                text.push_str("  No faults took effect.\n\n");
+            }
+            return;
+        };
+        let _ = writeln!(text, "  What took effect: {sum}");
+        let skipped = outcome.faults.len().saturating_sub(FAULTS);
+        if skipped > 0 {
+            let _ = writeln!(text, "    … {} before these", count(skipped as u64, "fault"));
+        }
+        for fault in &outcome.faults[skipped..] {
+            let machine = fault.machine.map(|id| name_of(&outcome.machines, id));
+            let machine = machine.map(|name| format!("{name}: ")).unwrap_or_default();
+            let line = format!("{:>16}  {machine}{}", moment(fault.at), fault.text);
+            let _ = writeln!(text, "    {}", style.paint(Ink::Fault, line));
+        }
+        text.push('\n');
+    }
+
+    fn put_log(&self, text: &mut String, style: Style) {
+        let log = &self.outcome.log;
+        let skipped = log.len().saturating_sub(LINES);
+        let Some(first) = log.get(skipped) else {
+            return;
+        };
+        let _ = match skipped {
+            0 => writeln!(text, "  The log:"),
+            _ => writeln!(
+                text,
+                "  The last {LINES} of {} log lines, from {} on:",
+                thousands(log.len() as u64),
+                moment(first.at),
+            ),
+        };
+        let since = skipped.checked_sub(1).map_or(0, |before| log[before].at);
+        let mut pen = Pen::new(&self.outcome.machines, style, since);
+        for line in &log[skipped..] {
+            put_lines(text, "    ", &pen.line(line));
+        }
+        text.push('\n');
+    }
+
+    fn put_output(&self, text: &mut String) {
+        let output = String::from_utf8_lossy(self.output);
+        let output = output.trim_end();
+        if output.is_empty() {
+            return;
+        }
+        let mut from = output.len().saturating_sub(OUTPUT);
+        while !output.is_char_boundary(from) {
+            from += 1;
+        }
+        text.push_str(match from {
+            0 => "  It wrote:\n",
+            _ => "  The last that it wrote:\n",
+        });
+        put_indented(text, "    ", &output[from..]);
+    }
+}
+
+/// All kinds of failure of a test whose seeds were all run.
+pub(crate) fn groups(test: &str, seeds: u64, groups: &[Group], style: Style) -> String {
+    let failed: u64 = groups.iter().map(|group| group.seeds).sum();
+    let head = format!("{test}: {} of {} failed", thousands(failed), count(seeds, "seed"));
+    let kinds = match groups.len() {
+        1 => "in one way".to_owned(),
+        n => format!("in {n} ways"),
+    };
+    let mut text = format!("{}, {kinds}\n\n", style.paint(Ink::Alarm, head));
+    for group in groups {
+        let head = format!("  seed {} ({})", group.seed, count(group.seeds, "seed"));
+        let _ = writeln!(text, "{}", style.paint(Ink::Bold, head));
+        put_lines(&mut text, "    ", &group.text);
+    }
+    text.push('\n');
+    text
+}
+
+/// A failure in one or two lines, for a list.
+pub(crate) fn brief(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Passed => "passed".to_owned(),
+        Verdict::Broken(why) => format!("could not be run: {why}"),
+        Verdict::Failed(failure) => {
+            let first = failure.message.lines().next().unwrap_or_default();
+            format!("{first}\n{}", scene(failure))
+        }
+    }
+}
+
+/// What kind, where and when.
+fn scene(failure: &Failure) -> String {
+    let mut text = match &failure.kind {
+        FailureKind::Named(key) => format!("failure {key:?}"),
+        kind => kind.word().to_owned(),
+    };
+    if let Some(place) = &failure.place {
+        let _ = write!(text, " at {place}");
+    }
+    if let Some(machine) = &failure.machine {
+        let _ = write!(text, ", on {machine}");
+    }
+    if let Some(task) = &failure.task {
+        let _ = write!(text, ", in the task of {task}");
+    }
+    // A process that died had no time to say when.
+    if failure.kind != FailureKind::Crashed {
+        let _ = write!(text, ", at {}", moment(failure.at));
+    }
+    text
+}
+
+fn put_again(text: &mut String, style: Style, again: &Again) {
+    let note = match again {
+        Again::NotTried | Again::Same => return,
+        Again::OtherTrace => "It failed so again, but not by the same way: the run depends on something besides its seed.".to_owned(),
+        Again::Passed => "NOT REPRODUCIBLE: run again with the same seed it passed. It depends on something besides its seed: \
+             real time, a real thread, a static that outlives a run, an order that is the system's."
+            .to_owned(),
+        Again::Other(what) => format!(
+            "NOT REPRODUCIBLE: run again with the same seed it ended otherwise:\n{what}\nIt depends on something besides its seed: \
+             real time, a real thread, a static that outlives a run, an order that is the system's."
+        ),
+    };
+    for line in note.lines() {
+        let _ = writeln!(text, "  {}", style.paint(Ink::Warning, line));
+    }
+    text.push('\n');
+}
+
+fn put_waiting(text: &mut String, waiting: &[String]) {
+    if waiting.is_empty() {
+        return;
+    }
+    text.push_str("  Who waits for what:\n");
+    for line in waiting.iter().take(WAITING) {
+        let _ = writeln!(text, "    {line}");
+    }
+    if let Some(more) = waiting.len().checked_sub(WAITING).filter(|more| *more > 0) {
+        let _ = writeln!(text, "    … and {more} more");
+    }
+    text.push('\n');
+}
+
+/// A paragraph.
+fn put_indented(text: &mut String, indent: &str, paragraph: &str) {
+    put_lines(text, indent, paragraph);
+    if indent.len() > 2 {
+        text.push('\n');
+    }
+}
+
+fn put_lines(text: &mut String, indent: &str, lines: &str) {
+    for line in lines.lines() {
+        let _ = writeln!(text, "{}", format!("{indent}{line}").trim_end());
+    }
+}
+
+#[cfg(test)]
+#[path = "console_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! The whole text of a report, as a user reads it.
+
+use super::*;
+use crate::engine::effects::{Effect, Fault};
+use crate::engine::ids::MachineId;
+use crate::engine::log::{Level, LogLine};
+
+fn outcome() -> Outcome {
+    let mut failure = Failure::new(FailureKind::Panic, "assertion failed\n  left: 0\n right: 1");
+    failure.machine = Some("mover.botnet".to_owned());
+    failure.task = Some("tests/chaos.rs:31:1".to_owned());
+    failure.place = Some("tests/chaos.rs:40:5".to_owned());
+    failure.at = 104_200_000_000;
+    failure.waiting = vec!["cl.internal: the task of src/cl.rs:9 waits for an accept".to_owned()];
+    let mut outcome = Outcome::without_a_run(417, Verdict::Failed(failure));
+    outcome.virtual_nanos = 104_200_000_000;
+    outcome.steps = 26_285;
+    outcome.jumps = 5;
+    outcome.sockets = 1364;
+    outcome.machines = vec!["cl.internal".to_owned(), "mover.botnet".to_owned()];
+    outcome.effects.add(Effect::PowerOff, 1);
+    outcome.faults = vec![Fault {
+        at: 62_350_000_000,
+        effect: Effect::PowerOff,
+        machine: Some(MachineId(0)),
+        text: "power off".to_owned(),
+    }];
+    outcome.log = (0..42)
+        .map(|n| LogLine {
+            at: n * 35_000_000,
+            machine: MachineId((n % 2) as u32),
+            level: Level::Info,
+            text: format!("line {n}"),
+        })
+        .collect();
+    outcome
+}
+
+fn red(outcome: &Outcome) -> Red<'_> {
+    Red {
+        test: "nothing_is_lost",
+        outcome,
+        passed: 417,
+        again: Again::Same,
+        output: b"hello\nworld\n",
+        which: None,
+        command: "SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost"
+            .to_owned(),
+    }
+}
+
+#[test]
+fn the_whole_report() {
+    let mut outcome = outcome();
+    outcome.log.truncate(3);
+    let expected = "\
+nothing_is_lost failed with seed 417 (417 seeds passed before it)
+
+  assertion failed
+    left: 0
+   right: 1
+  panic at tests/chaos.rs:40:5, on mover.botnet, in the task of tests/chaos.rs:31:1, at 1 min 44.200 s
+
+  Simulated 104.2 s in 26,285 steps: 5 jumps, 1,364 sockets.
+
+  Who waits for what:
+    cl.internal: the task of src/cl.rs:9 waits for an accept
+
+  What took effect: 1 power-off
+      1 min 02.350 s  cl.internal: power off
+
+  The log:
+    + 0000 ms  cl.internal   line 0
+    + 0035 ms  mover.botnet  line 1
+    + 0035 ms  cl.internal   line 2
+
+  It wrote:
+    hello
+    world
+
+  Run it again:
+    SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost
+";
+    assert_eq!(red(&outcome).text(Style::PLAIN), expected);
+}
+
+#[test]
+fn of_a_long_log_the_end_is_shown() {
+    let outcome = outcome();
+    let text = red(&outcome).text(Style::PLAIN);
+    assert!(
+        text.contains(
+            "The last 40 of 42 log lines, from 0.070 s on:\n    + 0035 ms  cl.internal   line 2\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("line 41\n") && !text.contains("line 1\n"));
+}
+
+#[test]
+fn a_run_that_was_none_is_no_found_bug() {
+    let outcome = Outcome::without_a_run(0, Verdict::Broken("no room on /dev/shm".to_owned()));
+    let text = Red { again: Again::NotTried, output: b"", ..red(&outcome) }.text(Style::PLAIN);
+    assert!(
+        text.starts_with("nothing_is_lost could not be run (seed 0)\n\n  no room on /dev/shm\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_does_not_repeat_is_not_passed_off() {
+    let outcome = outcome();
+    for again in [Again::Passed, Again::Other("a deadlock".to_owned())] {
+        let text = Red { again, ..red(&outcome) }.text(Style::PLAIN);
+        assert!(text.contains("NOT REPRODUCIBLE"), "{text}");
+    }
+}
+
+#[test]
+fn output_that_is_no_text_and_too_long_is_cut_where_it_can_be() {
+    let outcome = outcome();
+    let output = "é".repeat(OUTPUT).into_bytes();
+    let text = Red { output: &output[1..], ..red(&outcome) }.text(Style::PLAIN);
+    assert!(text.contains("The last that it wrote:"));
+}
+
+#[test]
+fn failures_by_kind() {
+    let kinds = [
+        Group { seed: 3, seeds: 12, text: "boom\npanic at a:1:1, at 1.000 s".to_owned() },
+        Group { seed: 9, seeds: 1, text: "stall".to_owned() },
+    ];
+    assert_eq!(
+        groups("t", 1000, &kinds, Style::PLAIN),
+        "t: 13 of 1,000 seeds failed, in 2 ways\n\n  seed 3 (12 seeds)\n    boom\n    panic at a:1:1, at 1.000 s\n  seed 9 (1 seed)\n    stall\n\n"
+    );
+}

@@ -1,0 +1,125 @@
+//! What many runs come to, added up.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::numbers::{count, span, speed_up, thousands};
+use crate::engine::effects::{Effect, Effects};
+use crate::outcome::Outcome;
+
+/// The sum of many runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) seeds: u64,
+    pub(crate) virtual_nanos: u128,
+    pub(crate) steps: u128,
+    pub(crate) effects: Effects,
+}
+
+/// A test that passed.
+#[derive(Clone, Debug)]
+pub(crate) struct Green<'a> {
+    pub(crate) test: &'a str,
+    /// The only seed, if there was but one asked for by number.
+    pub(crate) only: Option<u64>,
+    pub(crate) tally: &'a Tally,
+    pub(crate) wall: Duration,
+    /// Which seeds, where that is not what the attribute says.
+    pub(crate) which: Option<String>,
+    /// What the reader should mind.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Tally {
+    /// Adds a run.
+    pub(crate) fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.virtual_nanos += u128::from(outcome.virtual_nanos);
+        self.steps += u128::from(outcome.steps);
+        self.effects.add_all(&outcome.effects);
+    }
+}
+
+impl Green<'_> {
+    /// One line, and one for each warning.
+    pub(crate) fn text(&self) -> String {
+        let tally = self.tally;
+        let seeds = match self.only {
+            Some(seed) => format!("seed {seed}"),
+            None => count(tally.seeds, "seed"),
+        };
+        let mut text = format!("{}: {seeds} passed", self.test);
+        if let Some(which) = &self.which {
+            let _ = write!(text, " ({which})");
+        }
+        let _ = write!(
+            text,
+            ", {} of virtual time in {} ({}): {}",
+            span(tally.virtual_nanos),
+            span(self.wall.as_nanos()),
+            speed_up(tally.virtual_nanos, self.wall),
+            effects(&tally.effects).unwrap_or_else(|| "no faults".to_owned()),
+        );
+        for warning in &self.warnings {
+            let _ = write!(text, "\n{}: warning: {warning}", self.test);
+        }
+        text
+    }
+}
+
+/// `512 partitions, 88 power-offs (31 commits lost)`; `None` when nothing took effect.
+pub(crate) fn effects(effects: &Effects) -> Option<String> {
+    let item = |effect: Effect, n: u64| format!("{} {}", thousands(n), effect.label(n));
+    let lost = effects.count(Effect::CommitLost);
+    let mut items = Vec::new();
+    for (effect, n) in effects.iter() {
+        match effect {
+            Effect::PowerOff if lost > 0 => {
+                let lost = item(Effect::CommitLost, lost);
+                items.push(format!("{} ({lost})", item(effect, n)));
+            }
+            Effect::CommitLost if effects.count(Effect::PowerOff) > 0 => {}
+            _ => items.push(item(effect, n)),
+        }
+    }
+    (!items.is_empty()).then(|| items.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn green_is_not_hollow() {
+        let mut effects = Effects::default();
+        effects.add(Effect::Partition, 512);
+        effects.add(Effect::PowerOff, 88);
+        effects.add(Effect::CommitLost, 31);
+        effects.add(Effect::PacketLost, 12_345);
+        let tally = Tally { seeds: 1000, virtual_nanos: 100_080_000_000_000, steps: 1, effects };
+        let mut green = Green {
+            test: "nothing_is_lost",
+            only: None,
+            tally: &tally,
+            wall: Duration::from_millis(3200),
+            which: None,
+            warnings: Vec::new(),
+        };
+        assert_eq!(
+            green.text(),
+            "nothing_is_lost: 1,000 seeds passed, 27.8 h of virtual time in 3.2 s (x31,300): \
+             88 power-offs (31 commits lost), 512 partitions, 12,345 packets lost"
+        );
+        let none = Tally { seeds: 1, ..Tally::default() };
+        green.tally = &none;
+        green.only = Some(417);
+        green.which = Some("shard 1/2".to_owned());
+        green.warnings.push("the plan did nothing".to_owned());
+        let text = green.text();
+        assert!(text.starts_with("nothing_is_lost: seed 417 passed (shard 1/2), 0.0 µs"), "{text}");
+        assert!(
+            text.ends_with(": no faults\nnothing_is_lost: warning: the plan did nothing"),
+            "{text}"
+        );
+    }
+}
