@@ -1,4 +1,52 @@
 //! A test harness for distributed systems.
+//!
+//! [`sim_test`] turns one annotated async function into many seeded runs of a whole cluster, in one process and in
+//! virtual time: machines, a network with real TCP behaviour, real LMDB storage on every machine, and plans that break
+//! them. The same seed is the same run, always.
+//!
+//! # A first test
+//!
+//! ```
+//! use simmach::net::{TcpListener, TcpStream};
+//! use simmach::prelude::*;
+//! use futures::{AsyncReadExt, AsyncWriteExt};
+//!
+//! async fn echo() -> Result {
+//!     let listener = TcpListener::bind("0.0.0.0:7").await?;
+//!     loop {
+//!         let (mut stream, _) = listener.accept().await?;
+//!         let mut word = [0; 5];
+//!         stream.read_exact(&mut word).await?;
+//!         stream.write_all(&word).await?;
+//!     }
+//! }
+//!
+//! #[sim_test(seeds = 100, machines("echo.zone" => echo))]
+//! async fn what_is_said_comes_back() -> Result {
+//!     let mut stream = TcpStream::connect("echo.zone:7").await?;
+//!     stream.write_all(b"hello").await?;
+//!     let mut word = [0; 5];
+//!     stream.read_exact(&mut word).await?;
+//!     assert_eq!(&word, b"hello");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where things are
+//!
+//! | for | there is |
+//! |---|---|
+//! | the test | [`sim_test`], [`Topology`], [`Sim`], [`prelude`] |
+//! | the code under test | [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]: tokio's names where tokio has them |
+//! | what breaks the cluster | [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], any other [`Plan`], and the links' [`net::NetworkProfile`] |
+//!
+//! The code under test never sees [`Sim`]. Every handle it holds is `Send + Sync` and belongs to its process: a process
+//! that is stopped, killed or without power leaves nothing behind but what its machine's disk holds.
+//!
+//! # What is not modelled
+//!
+//! Each module says so in its first paragraph. In short: no SACK and no congestion control in TCP; no torn pages or
+//! decay on disks; no cores, caches or memory limits on machines; real threads, and clocks other than the run's.
 
 #[cfg(feature = "sim")]
 mod chaos;

@@ -1,7 +1,7 @@
 //! The loop of a run: poll what is ready, then let time jump to the next event, until there is a verdict.
 
-use super::context::Engine;
 use super::ids::Scope;
+use super::state::Engine;
 use super::timers::Action;
 use super::trace::TraceKind;
 use super::verdict::{Failure, FailureKind, Verdict};
@@ -119,7 +119,8 @@ impl Engine {
 
     fn who_waits(&self) -> Vec<String> {
         let mut waiting: Vec<_> = self
-            .tasks()
+            .tasks
+            .reports()
             .into_iter()
             .map(|(key, task)| {
                 let machine = self.name(task.machine).unwrap_or_else(|| "the harness".to_owned());

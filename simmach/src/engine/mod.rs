@@ -9,7 +9,9 @@ pub(crate) mod context;
 pub(crate) mod draws;
 pub(crate) mod drive;
 pub(crate) mod effects;
-pub(crate) mod executor;
+mod executor;
+mod failing;
+pub(crate) mod family;
 pub(crate) mod ids;
 pub(crate) mod log;
 pub(crate) mod overlay;
@@ -17,16 +19,21 @@ pub(crate) mod panics;
 #[cfg(test)]
 pub(crate) mod rig;
 pub(crate) mod scheduler;
+mod shared;
+mod state;
+pub(crate) mod tasks;
 pub(crate) mod timers;
 pub(crate) mod trace;
 pub(crate) mod verdict;
 pub(crate) mod waits;
+mod waker;
 
 use std::task::Waker;
 
 pub(crate) use context::{Engine, Slot};
-pub(crate) use draws::{Family, mix, mix_text};
+pub(crate) use draws::{mix, mix_text};
 pub(crate) use effects::Effect;
+pub(crate) use family::Family;
 pub(crate) use ids::{MachineId, ProcessId, RunId, Scope};
 pub(crate) use timers::{Action, TimerKey};
 pub(crate) use trace::TraceKind;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draws::Family;
+use super::family::Family;
 
 /// An ordered list of rules; the last that fits an address wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

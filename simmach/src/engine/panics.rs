@@ -8,16 +8,10 @@ use std::panic::{self, Location};
 use std::sync::Once;
 
 use super::context;
+use super::verdict::Note;
 
 thread_local! {
     static LAST: RefCell<Option<Note>> = const { RefCell::new(None) };
-}
-
-/// A panic: what it said and where.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Note {
-    pub(crate) message: String,
-    pub(crate) place: Option<String>,
 }
 
 /// Puts the hook in place, once a process.

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::panics::Note;
-
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -57,6 +55,13 @@ pub enum FailureKind {
     Hung,
     /// The worker process died: an abort, a stack overflow, a signal.
     Crashed,
+}
+
+/// A panic: what it said and where.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Note {
+    pub(crate) message: String,
+    pub(crate) place: Option<String>,
 }
 
 impl FailureKind {

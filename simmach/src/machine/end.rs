@@ -6,12 +6,10 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::process::{Exit, State};
-use super::start::start;
-use super::{OnExit, ServiceId, has_power, incarnation_of, name_of, place_of, state_of, with};
-use crate::engine::log::{self, Level};
+use super::{place_of, state_of, with};
 use crate::engine::verdict::Failure;
-use crate::engine::{self, Action, Effect, MachineId, ProcessId, TraceKind, Wait, context};
-use crate::time::{nanos, timeout};
+use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind, Wait, context};
+use crate::time::timeout;
 use crate::{net, storage};
 
 /// Tells processes to stop, waits until all are over or `grace` has passed, and kills what is left.
@@ -148,39 +146,4 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
 pub(super) fn failed(process: ProcessId, failure: Failure) {
     context::try_with(|engine| engine.fail(failure));
     end(process, Exit::Crashed);
-}
-
-/// The engine's question: is this failure the run's? A crash of the process and no more gives nothing back.
-pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure> {
-    let found = with(|machines| {
-        let process = machines.processes.find(process)?;
-        let service = process.service?;
-        let machine = &machines.all[process.machine.0 as usize];
-        Some((ServiceId { machine: process.machine, service }, machine.on_exit))
-    });
-    let Some((id, on_exit)) = found.flatten() else { return Some(failure) };
-    let name = name_of(id);
-    let crash = || {
-        log::say(Level::Error, id.machine, || format!("{name} crashed: {}", failure.message));
-        end(process, Exit::Crashed);
-    };
-    match on_exit {
-        OnExit::Fail => return Some(failure),
-        OnExit::StayDown => crash(),
-        OnExit::Restart(after) => {
-            crash();
-            let at = engine::now().saturating_add(nanos(after));
-            let word = (u64::from(id.machine.0) << 32) | id.service as u64;
-            engine::arm(at, Action::Call(restart, word, incarnation_of(id)));
-        }
-    }
-    None
-}
-
-/// The time of a restart has come: unless someone else started it, or the machine has no power.
-fn restart(word: u64, incarnation: u64) {
-    let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };
-    if has_power(id.machine) && incarnation_of(id) == incarnation {
-        start(id);
-    }
 }

@@ -7,6 +7,7 @@
 
 mod end;
 pub(crate) mod names;
+mod policy;
 mod process;
 mod service;
 pub mod signal;
@@ -82,7 +83,7 @@ pub(crate) fn install(machines: Vec<Machine>) {
     MACHINES.with(|slot| {
         slot.install(Machines { all: machines, processes: Processes::default() });
     });
-    context::try_with(|engine| engine.set_policy(end::on_failure));
+    context::try_with(|engine| engine.set_policy(policy::on_failure));
 }
 
 /// Empties them.

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use super::end::{end, failed};
 use super::process::{Exit, Process};
 use super::{ServiceId, name_of, names, select, with};
-use crate::engine::executor::TaskKey;
+use crate::engine::tasks::TaskKey;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{self, Effect, Family, MachineId, Scope, TraceKind, mix, mix_text, panics};
 use crate::task::{JoinHandle, spawn_as};

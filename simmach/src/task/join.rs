@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::context::try_with;
-use crate::engine::executor::TaskKey;
+use crate::engine::tasks::TaskKey;
 use crate::engine::{self, ProcessId, Scope, Wait};
 
 /// Waits for a task. Dropped, it lets the task go on; a panic of the task then fails the run.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::engine::context::try_with;
-use crate::engine::executor::TaskKey;
+use crate::engine::tasks::TaskKey;
 use crate::engine::{self, Scope, Wait};
 use crate::task::JoinHandle;
 use crate::task::join::{Join, JoinError};

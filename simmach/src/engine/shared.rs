@@ -1,0 +1,72 @@
+//! What other threads may see of a run: its pulse for a watchdog, and a count of wakes that came from them in vain.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use super::ids::MachineId;
+
+/// What a watchdog on another thread may read of a run, and a late waker may count.
+#[derive(Debug, Default)]
+pub struct Shared {
+    polls: AtomicU64,
+    polling: AtomicBool,
+    machine: AtomicU32,
+    at: AtomicU64,
+    foreign_wakes: AtomicU64,
+    names: OnceLock<Vec<String>>,
+}
+
+/// A moment of a run, as a watchdog sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// How many polls began.
+    pub polls: u64,
+    /// True inside a poll: only then can a run be hung.
+    pub polling: bool,
+    /// The machine whose task is polled.
+    pub machine: MachineId,
+    /// Virtual nanoseconds.
+    pub at: u64,
+}
+
+impl Shared {
+    /// What a watchdog sees now.
+    pub fn pulse(&self) -> Pulse {
+        Pulse {
+            polls: self.polls.load(Ordering::Relaxed),
+            polling: self.polling.load(Ordering::Relaxed),
+            machine: MachineId(self.machine.load(Ordering::Relaxed)),
+            at: self.at.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The name of a machine, once the run has its machines.
+    pub fn name(&self, machine: MachineId) -> Option<&str> {
+        self.names.get()?.get(machine.0 as usize).map(String::as_str)
+    }
+
+    /// The machines' names, by number: said once.
+    pub(crate) fn set_names(&self, names: Vec<String>) {
+        let _ = self.names.set(names);
+    }
+
+    /// How many wakes came late or from another thread, and were dropped.
+    pub fn foreign_wakes(&self) -> u64 {
+        self.foreign_wakes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_foreign_wake(&self) {
+        self.foreign_wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin_poll(&self, machine: MachineId, at: u64) {
+        self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.machine.store(machine.0, Ordering::Relaxed);
+        self.at.store(at, Ordering::Relaxed);
+        self.polling.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_poll(&self) {
+        self.polling.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,150 @@
+//! One run's state below all layers.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::clock::Clock;
+use super::draws::Draws;
+use super::effects::{Effect, Effects, Fault};
+use super::ids::{MachineId, ProcessId, RunId, Scope};
+use super::overlay::Overlay;
+use super::scheduler::ReadyQueue;
+use super::shared::Shared;
+use super::tasks::{TaskKey, Tasks};
+use super::timers::Timers;
+use super::trace::{Trace, TraceKind};
+use super::verdict::{Failure, Verdict};
+
+/// The state of one run below all layers.
+pub(crate) struct Engine {
+    pub(crate) run: RunId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) tasks: Tasks,
+    pub(super) ready: RefCell<ReadyQueue>,
+    pub(crate) draws: Draws,
+    pub(crate) counters: Counters,
+    /// The machines' names, by number; and where the same are found in a report.
+    pub(crate) names: RefCell<Vec<String>>,
+    trace: RefCell<Trace>,
+    effects: RefCell<(Effects, Vec<Fault>)>,
+    verdict: RefCell<Option<Verdict>>,
+    /// Panics of tasks whose handle may yet be awaited.
+    pub(super) unobserved: RefCell<BTreeMap<u64, Failure>>,
+    /// What the machines' policy makes of a process's failure: `None` if it is no more than a crash.
+    pub(super) policy: Cell<Option<Policy>>,
+    scope: Cell<Scope>,
+    body: Cell<Option<TaskKey>>,
+}
+
+/// Decides whether a failure of a process's code is the run's: gives it back if so.
+pub(crate) type Policy = fn(ProcessId, Failure) -> Option<Failure>;
+
+/// What a run counts for its report.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) steps: Cell<u64>,
+    pub(crate) jumps: Cell<u64>,
+    pub(crate) progress_at: Cell<u64>,
+}
+
+impl Engine {
+    pub(crate) fn new(seed: u64, overlay: Overlay, record: bool, shared: Arc<Shared>) -> Self {
+        Self {
+            run: RunId::next(),
+            shared,
+            clock: Clock::default(),
+            timers: RefCell::default(),
+            tasks: Tasks::default(),
+            ready: RefCell::default(),
+            draws: Draws::new(seed, overlay),
+            counters: Counters::default(),
+            names: RefCell::default(),
+            trace: RefCell::new(Trace::new(record)),
+            effects: RefCell::default(),
+            verdict: RefCell::default(),
+            unobserved: RefCell::default(),
+            policy: Cell::new(None),
+            scope: Cell::new(Scope::HARNESS),
+            body: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope.get()
+    }
+
+    pub(crate) fn set_scope(&self, scope: Scope) {
+        self.scope.set(scope);
+    }
+
+    /// Runs `f` as `scope`, and comes back.
+    pub(crate) fn as_scope<R>(&self, scope: Scope, f: impl FnOnce() -> R) -> R {
+        let before = self.scope.replace(scope);
+        let result = f();
+        self.scope.set(before);
+        result
+    }
+
+    /// Which task is the test's body: the one whose long sleeps are no stall.
+    pub(crate) fn set_body(&self, task: TaskKey) {
+        self.body.set(Some(task));
+    }
+
+    pub(crate) fn body(&self) -> Option<TaskKey> {
+        self.body.get()
+    }
+
+    pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
+        self.trace.borrow_mut().event(self.clock.now(), &self.scope(), kind, [a, b], bytes);
+    }
+
+    pub(crate) fn trace_state(&self) -> RefMut<'_, Trace> {
+        self.trace.borrow_mut()
+    }
+
+    pub(crate) fn progress(&self) {
+        self.counters.progress_at.set(self.clock.now());
+    }
+
+    pub(crate) fn effect(&self, effect: Effect, n: u64) {
+        self.effects.borrow_mut().0.add(effect, n);
+    }
+
+    pub(crate) fn fault(&self, effect: Effect, machine: Option<MachineId>, text: String) {
+        let mut effects = self.effects.borrow_mut();
+        effects.0.add(effect, 1);
+        effects.1.push(Fault { at: self.clock.now(), effect, machine, text });
+    }
+
+    pub(crate) fn take_effects(&self) -> (Effects, Vec<Fault>) {
+        self.effects.take()
+    }
+
+    pub(crate) fn name(&self, machine: MachineId) -> Option<String> {
+        self.names.borrow().get(machine.0 as usize).cloned()
+    }
+
+    /// Ends the run. The first verdict stands, unless a later one says that the run was not one.
+    pub(crate) fn end(&self, verdict: Verdict) {
+        let mut standing = self.verdict.borrow_mut();
+        let broken = matches!(verdict, Verdict::Broken(_));
+        if standing.is_none() || (broken && !matches!(*standing, Some(Verdict::Broken(_)))) {
+            *standing = Some(verdict);
+        }
+    }
+
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        self.policy.set(Some(policy));
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.verdict.borrow().is_some()
+    }
+
+    pub(crate) fn take_verdict(&self) -> Option<Verdict> {
+        self.verdict.take()
+    }
+}

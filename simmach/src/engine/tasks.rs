@@ -1,0 +1,181 @@
+//! The tasks of one run: a slab of boxed futures, each with its scope, what it counts and what it waits for.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::Waker;
+
+use super::ids::{MachineId, Scope};
+use super::scheduler::Ready;
+use super::waits::Wait;
+
+pub(super) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Polled = (Boxed, Waker);
+
+/// Names a task; harmless once it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskKey {
+    slot: u32,
+    generation: u32,
+}
+
+/// A task, for a report: who it is and what it waits for.
+#[derive(Debug)]
+pub(crate) struct TaskReport {
+    pub(crate) machine: MachineId,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) waits: Wait,
+    pub(crate) ready: bool,
+}
+
+/// All tasks, and which of them runs.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    slots: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<u32>>,
+    current: Cell<Option<TaskKey>>,
+}
+
+struct Slot {
+    generation: u32,
+    task: Option<Task>,
+}
+
+/// One task.
+pub(super) struct Task {
+    /// Taken out while it is polled.
+    pub(super) polled: Option<Polled>,
+    pub(super) scope: Scope,
+    pub(super) spawned_at: &'static Location<'static>,
+    pub(super) scheduled: bool,
+    pub(super) cancelled: bool,
+    pub(super) wakes: u64,
+    pub(super) children: u64,
+    pub(super) draws: u64,
+    pub(super) waits: Wait,
+}
+
+impl From<Ready> for TaskKey {
+    fn from(ready: Ready) -> Self {
+        Self { slot: ready.slot, generation: ready.generation }
+    }
+}
+
+impl Tasks {
+    /// A new task, with the waker that is made for its key.
+    pub(super) fn insert(
+        &self,
+        scope: Scope,
+        spawned_at: &'static Location<'static>,
+        future: Boxed,
+        waker: impl FnOnce(TaskKey) -> Waker,
+    ) -> TaskKey {
+        let mut slots = self.slots.borrow_mut();
+        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            slots.push(Slot { generation: 0, task: None });
+            (slots.len() - 1) as u32
+        });
+        let place = &mut slots[slot as usize];
+        let key = TaskKey { slot, generation: place.generation };
+        place.task = Some(Task {
+            polled: Some((future, waker(key))),
+            scope,
+            spawned_at,
+            scheduled: false,
+            cancelled: false,
+            wakes: 0,
+            children: 0,
+            draws: 0,
+            waits: Wait::Nothing,
+        });
+        key
+    }
+
+    /// Takes a task out of the slab; its key is stale from here on.
+    pub(super) fn release(&self, key: TaskKey) -> Option<Task> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = &mut slots[key.slot as usize];
+        if slot.generation != key.generation {
+            return None;
+        }
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.borrow_mut().push(key.slot);
+        slot.task.take()
+    }
+
+    /// Reads or changes a task that is not gone. Nothing of the user's may be called or dropped inside.
+    pub(super) fn with<R>(&self, key: TaskKey, f: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(key.slot as usize)?;
+        if slot.generation == key.generation { slot.task.as_mut().map(f) } else { None }
+    }
+
+    /// Puts a future back after its poll; hands it over again if its task is gone.
+    pub(super) fn put_back(&self, key: TaskKey, polled: Polled) -> Option<Polled> {
+        let mut polled = Some(polled);
+        self.with(key, |task| task.polled = polled.take());
+        polled
+    }
+
+    /// Marks a task as ready: what the scheduler needs to know of it, unless it was ready before.
+    pub(super) fn make_ready(&self, key: TaskKey) -> Option<Ready> {
+        self.with(key, |task| {
+            if std::mem::replace(&mut task.scheduled, true) {
+                return None;
+            }
+            task.wakes += 1;
+            Some(Ready {
+                slot: key.slot,
+                generation: key.generation,
+                path: task.scope.task,
+                wake: task.wakes,
+            })
+        })
+        .flatten()
+    }
+
+    pub(super) fn current(&self) -> Option<TaskKey> {
+        self.current.get()
+    }
+
+    pub(super) fn set_current(&self, key: Option<TaskKey>) {
+        self.current.set(key);
+    }
+
+    /// Counts one more of something the running task counts; `None` if no task runs.
+    pub(super) fn count(&self, which: impl Fn(&mut Task) -> &mut u64) -> Option<u64> {
+        self.with(self.current.get()?, |task| {
+            let counter = which(task);
+            *counter += 1;
+            *counter
+        })
+    }
+
+    /// Those of which `which` is true, in the order of their slots.
+    pub(super) fn select(&self, which: impl Fn(&Scope) -> bool) -> Vec<TaskKey> {
+        self.occupied(|key, task| which(&task.scope).then_some(key))
+    }
+
+    /// Every task, in the order of their slots.
+    pub(super) fn reports(&self) -> Vec<(TaskKey, TaskReport)> {
+        self.occupied(|key, task| {
+            let report = TaskReport {
+                machine: task.scope.machine,
+                spawned_at: task.spawned_at,
+                waits: task.waits,
+                ready: task.scheduled,
+            };
+            Some((key, report))
+        })
+    }
+
+    fn occupied<R>(&self, f: impl Fn(TaskKey, &Task) -> Option<R>) -> Vec<R> {
+        let slots = self.slots.borrow();
+        let numbered = (0..).zip(slots.iter());
+        let found = numbered.filter_map(|(slot, place)| {
+            f(TaskKey { slot, generation: place.generation }, place.task.as_ref()?)
+        });
+        found.collect()
+    }
+}
