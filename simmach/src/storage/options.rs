@@ -31,7 +31,8 @@ pub enum Durability {
     EveryCommit,
     /// At the next flush, which is this long after the first commit since the last one: `write` returns sooner, and a loss
     /// of power takes what no flush followed. A flush that is due happens even if the process has ended since: the
-    /// machine's kernel does it.
+    /// machine's kernel does it. One comes ahead of time when half of the room that was left in the store is used: a kernel
+    /// that is short of memory writes early.
     Periodic(Duration),
 }
 

@@ -587,22 +587,24 @@ fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
     }
 }
 
-/// The operating system's own error for a full disk, as LMDB passes it on, even through a closure.
-#[cfg(target_os = "linux")]
+/// The operating system's own errors for a full disk, as LMDB passes them on, even through a closure.
+#[cfg(unix)]
 #[test]
 fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
+    const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
-    let ran = run(0, Overlay::default(), DiskProfile::ideal(), async || {
-        let db = open("db").await.expect("opened");
-        let done =
-            db.write(|_| -> Result<()> { Err(std::io::Error::from_raw_os_error(ENOSPC).into()) });
-        assert!(done.await.is_err());
-    });
-    match ran.verdict {
-        Verdict::Broken(text) => {
-            assert!(text.contains("is full") && text.contains("SIMMACH_DIR"), "{text}");
+    for code in [EIO, ENOSPC] {
+        let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
+            let db = open("db").await.expect("opened");
+            let full = std::io::Error::from_raw_os_error(code);
+            assert!(db.write(|_| Err::<(), _>(full.into())).await.is_err());
+        });
+        match ran.verdict {
+            Verdict::Broken(text) => {
+                assert!(text.contains("is full") && text.contains("SIMMACH_DIR"), "{text}");
+            }
+            Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
         }
-        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
     }
 }
 

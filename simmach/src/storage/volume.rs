@@ -6,7 +6,8 @@
 //!
 //! How: LMDB never writes over a page that a reader may still see. Before the first commit after a durable point a read
 //! transaction is opened, the *pin*, and the two meta pages are kept: they are the roots of all that is durable. While the pin
-//! stands none of its pages is written to. To lose the power is to close the environment and to write these two pages
+//! stands none of its pages is written to, and the file grows; before it fills the map there is a durable point ahead of
+//! time, as with a kernel that is short of memory. To lose the power is to close the environment and to write these two pages
 //! back. Where every commit is durable there is never a pin and the power takes nothing: that case costs nothing.
 //!
 //! Knows nothing of the engine, of time or of machines.
@@ -63,6 +64,7 @@ struct Open {
 /// A durable point that commits followed.
 struct Pin {
     txn: RoTxn<'static, WithoutTls>,
+    last_page: usize,
     meta_pages: Vec<u8>,
 }
 
@@ -103,10 +105,16 @@ impl Volume {
         commit: Commit,
         f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>,
     ) -> Result<R> {
+        let map_size = self.map_size;
         let open = self.opened()?;
         match commit {
             Commit::Durable => {}
-            Commit::Cached => open.pin()?,
+            Commit::Cached => {
+                if open.is_crowded(map_size) {
+                    open.pin = None;
+                }
+                open.pin()?;
+            }
         }
         let txn = open.env.write_txn()?;
         let done = open.env.create_databases_and_commit(txn, |opener, txn| {
@@ -213,12 +221,26 @@ impl Open {
             return Ok(());
         }
         let txn = self.env.clone().static_read_txn()?;
-        let page = self.env.unnamed_database_stat().page_size as usize;
-        let mut meta_pages = vec![0; 2 * page];
+        let mut meta_pages = vec![0; 2 * self.page_size()];
         self.file.seek(SeekFrom::Start(0))?;
         self.file.read_exact(&mut meta_pages)?;
-        self.pin = Some(Pin { txn, meta_pages });
+        let last_page = self.env.info().last_page_number;
+        self.pin = Some(Pin { txn, last_page, meta_pages });
         Ok(())
+    }
+
+    /// True if half of the room that there was at the pin is used, or there is little left at all: then only what a
+    /// durable point sets free keeps the next transaction from finding the map full.
+    fn is_crowded(&self, map_size: usize) -> bool {
+        let Some(pin) = &self.pin else { return false };
+        let (last, pages) = (self.env.info().last_page_number, map_size / self.page_size());
+        let room_then = pages.saturating_sub(pin.last_page);
+        let room_now = pages.saturating_sub(last);
+        room_now < room_then / 2 || room_now < pages / 8
+    }
+
+    fn page_size(&self) -> usize {
+        self.env.unnamed_database_stat().page_size as usize
     }
 
     fn undurable(&self) -> u64 {

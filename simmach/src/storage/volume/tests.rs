@@ -295,6 +295,62 @@ fn a_full_map_aborts_and_leaves_the_volume_usable() {
     put(&mut volume, Commit::Durable, "big", &big).expect("there is room now");
 }
 
+/// LMDB writes over nothing that the pin sees, so each commit takes new pages.
+#[test]
+fn commits_that_no_flush_follows_do_not_fill_the_map() {
+    let folder = Folder::new();
+    let mut volume = Volume::new(&folder.0, "db", 1 << 20);
+    let mut kept = 0;
+    for round in 0..20_u32 {
+        for n in 0..500_u32 {
+            let number = round * 500 + n;
+            put(&mut volume, Commit::Cached, "k", &number.to_be_bytes()).expect("put");
+        }
+        let last = round * 500 + 499;
+        let lost = volume.power_off().expect("powered off") as u32;
+        assert!(lost > 0, "in round {round}");
+        let found = value(&mut volume, "k")
+            .map_or(kept, |found| u32::from_be_bytes(found.try_into().expect("four bytes")));
+        // A prefix, as long as it is said to be.
+        assert_eq!(found, last - lost, "in round {round}");
+        kept = found;
+    }
+}
+
+/// More pages than LMDB keeps in memory for one transaction.
+#[test]
+fn a_very_large_transaction_is_committed_lost_and_aborted_whole() {
+    let folder = Folder::new();
+    let mut volume = Volume::new(&folder.0, "db", 1 << 28);
+    let fill = |volume: &mut Volume, commit, byte: u8, abort: bool| {
+        volume.write(commit, |txn| {
+            let table = txn.table::<Bytes, Bytes>("large")?;
+            for n in 0..12_000_u32 {
+                table.put(txn, &n.to_be_bytes(), &[byte; 3_000])?;
+            }
+            if abort { Err(Error::user("no")) } else { Ok(()) }
+        })
+    };
+    let holds = |volume: &mut Volume, byte: u8| {
+        let all = volume.read(|txn| {
+            let table = txn.table::<Bytes, Bytes>("large")?.expect("it was made");
+            let mut all = table.len(txn)? == 12_000;
+            for entry in table.iter(txn)? {
+                all &= entry?.1 == [byte; 3_000];
+            }
+            Ok(all)
+        });
+        all.expect("read")
+    };
+    fill(&mut volume, Commit::Durable, 1, false).expect("committed");
+    fill(&mut volume, Commit::Cached, 2, true).expect_err("aborted");
+    assert!(holds(&mut volume, 1));
+    fill(&mut volume, Commit::Cached, 2, false).expect("committed");
+    assert!(holds(&mut volume, 2));
+    assert_eq!(volume.power_off().expect("powered off"), 1);
+    assert!(holds(&mut volume, 1));
+}
+
 #[test]
 fn a_panic_in_a_closure_aborts_and_leaves_the_volume_usable() {
     let folder = Folder::new();
@@ -381,7 +437,7 @@ fn cost() {
         put(&mut volume, Commit::Durable, "k", b"v").expect("put");
         volume.wipe().expect("wiped");
     });
-    let mut volume = folder.volume();
+    let mut volume = Volume::new(&folder.0, "db", 1 << 30);
     measure("durable commit", &mut || put(&mut volume, Commit::Durable, "k", b"v").expect("put"));
     measure("cached commit", &mut || put(&mut volume, Commit::Cached, "k", b"v").expect("put"));
     measure("pin, cached commit, durable point", &mut || {
