@@ -1,0 +1,155 @@
+//! What a connection does when time has passed.
+
+use super::{Connection, Deadlines, Failure, Output, Phase, State};
+use crate::net::config::nanos;
+
+impl Connection {
+    /// Does what is due.
+    pub(crate) fn on_timer(&mut self, now: u64, out: &mut Output) {
+        let due = |deadline: &mut Option<u64>| deadline.take_if(|at| *at <= now).is_some();
+        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = &mut self.deadlines;
+        let (retransmit, delayed_ack, persist, life, keep_alive) =
+            (due(retransmit), due(delayed_ack), due(persist), due(life), due(keep_alive));
+        if life {
+            self.life_is_over(out);
+        }
+        if retransmit {
+            self.retransmission_is_due(now, out);
+        }
+        if persist {
+            self.probe_is_due(now, out);
+        }
+        if keep_alive {
+            self.keep_alive_is_due(now, out);
+        }
+        if delayed_ack {
+            self.receiving.ack_now = self.state != State::Closed;
+        }
+        self.output(now, out);
+    }
+
+    /// The handshake's clock: retransmission, or without it the time at which all is given up.
+    pub(super) fn arm_handshake(&mut self, now: u64) {
+        if self.config.retransmit {
+            self.deadlines.retransmit = Some(now + self.trip.rto(&self.config));
+        } else {
+            self.deadlines.life = Some(now + self.config.connect_timeout);
+        }
+    }
+
+    /// Something came from the peer: it is alive.
+    pub(super) fn heard(&mut self, now: u64) {
+        let Some(keep_alive) = self.config.keep_alive else {
+            return;
+        };
+        match self.state {
+            State::Established | State::FinWait2 | State::CloseWait => {
+                self.recovery.probes = 0;
+                self.deadlines.keep_alive = Some(now + nanos(keep_alive.idle));
+            }
+            State::SynSent
+            | State::SynReceived
+            | State::FinWait1
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait
+            | State::Closed => self.deadlines.keep_alive = None,
+        }
+    }
+
+    pub(super) fn start_time_wait(&mut self, now: u64) {
+        self.state = State::TimeWait;
+        self.deadlines =
+            Deadlines { life: Some(now + self.config.time_wait), ..Deadlines::default() };
+    }
+
+    /// A closed socket does not wait for the peer's FIN for ever.
+    pub(super) fn arm_fin_wait(&mut self, now: u64) {
+        if self.orphan && self.state == State::FinWait2 {
+            self.deadlines.life = Some(now + self.config.fin_timeout);
+        }
+    }
+
+    fn life_is_over(&mut self, out: &mut Output) {
+        match self.state {
+            State::SynSent => {
+                out.tally.timed_out += 1;
+                self.fail(Failure::TimedOut);
+            }
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => self.close_now(),
+            State::Closed => {}
+        }
+    }
+
+    fn retransmission_is_due(&mut self, now: u64, out: &mut Output) {
+        if self.in_flight() == 0 {
+            return;
+        }
+        let given_up = match self.state {
+            State::SynSent => self.recovery.retries >= self.config.syn_retries,
+            State::SynReceived => self.recovery.retries >= self.config.syn_ack_retries,
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                let retries =
+                    if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
+                self.recovery
+                    .since
+                    .is_some_and(|since| now - since >= self.config.retry_span(retries))
+            }
+            State::TimeWait | State::Closed => return,
+        };
+        if given_up {
+            out.tally.timed_out += 1;
+            return self.fail(Failure::TimedOut);
+        }
+        self.recovery.since.get_or_insert(now);
+        self.recovery.retries += 1;
+        self.recovery.duplicate_acks = 0;
+        self.trip.back_off();
+        let next = self.send_head_again(now, out);
+        self.recovery.phase = Phase::Timeout { until: self.sending.nxt, next };
+        self.deadlines.retransmit = Some(now + self.trip.rto(&self.config));
+    }
+
+    fn probe_is_due(&mut self, now: u64, out: &mut Output) {
+        if self.recovery.probes >= self.config.data_retries {
+            out.tally.timed_out += 1;
+            return self.fail(Failure::TimedOut);
+        }
+        self.probe(now, out);
+        if self.in_flight() == 0 {
+            self.recovery.probes += 1;
+            self.recovery.probe_backoff += 1;
+            let wait = self.trip.rto(&self.config) << self.recovery.probe_backoff.min(10);
+            self.deadlines.persist = Some(now + wait.min(self.config.rto_max));
+        }
+    }
+
+    fn keep_alive_is_due(&mut self, now: u64, out: &mut Output) {
+        let Some(keep_alive) = self.config.keep_alive else {
+            return;
+        };
+        if self.in_flight() > 0 || self.deadlines.persist.is_some() {
+            // Other probes are under way already.
+            self.deadlines.keep_alive = Some(now + nanos(keep_alive.idle));
+        } else if self.recovery.probes >= keep_alive.probes {
+            out.tally.timed_out += 1;
+            self.fail(Failure::TimedOut);
+        } else {
+            self.send_probe(self.recovery.probes, out);
+            self.recovery.probes += 1;
+            self.deadlines.keep_alive = Some(now + nanos(keep_alive.interval));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Errors as a real socket gives them, with the peer's address in the text.
+
+use std::{io, net::SocketAddr};
+
+use crate::{engine, net::connection::Failure};
+
+pub(crate) fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, engine::OUTSIDE)
+}
+
+pub(crate) fn no_machine() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotConnected,
+        "simmach: a plan runs on no machine and has no network: use `sim.run_on(machine, …)`",
+    )
+}
+
+pub(crate) fn failed(failure: Failure, peer: SocketAddr) -> io::Error {
+    let (kind, text) = match failure {
+        Failure::Refused => (io::ErrorKind::ConnectionRefused, "Connection refused"),
+        Failure::Reset => (io::ErrorKind::ConnectionReset, "Connection reset by peer"),
+        Failure::BrokenPipe => (io::ErrorKind::BrokenPipe, "Broken pipe"),
+        Failure::TimedOut => (io::ErrorKind::TimedOut, "Connection timed out"),
+    };
+    with_peer(kind, text, peer)
+}
+
+pub(crate) fn host_unreachable(peer: SocketAddr) -> io::Error {
+    with_peer(io::ErrorKind::HostUnreachable, "No route to host", peer)
+}
+
+pub(crate) fn network_unreachable(peer: SocketAddr) -> io::Error {
+    with_peer(io::ErrorKind::NetworkUnreachable, "Network is unreachable", peer)
+}
+
+pub(crate) fn in_use(local: SocketAddr) -> io::Error {
+    io::Error::new(io::ErrorKind::AddrInUse, format!("Address already in use: {local}"))
+}
+
+pub(crate) fn not_available(what: impl std::fmt::Display) -> io::Error {
+    let text = format!("Cannot assign requested address: {what}");
+    io::Error::new(io::ErrorKind::AddrNotAvailable, text)
+}
+
+pub(crate) fn not_connected() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "Transport endpoint is not connected")
+}
+
+pub(crate) fn unknown_name(name: &str) -> io::Error {
+    io::Error::other(format!(
+        "failed to lookup address information: Name or service not known: {name}"
+    ))
+}
+
+pub(crate) fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}
+
+fn with_peer(kind: io::ErrorKind, text: &str, peer: SocketAddr) -> io::Error {
+    io::Error::new(kind, format!("{text}: {peer}"))
+}

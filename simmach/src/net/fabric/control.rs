@@ -1,0 +1,214 @@
+//! What the layers above do to the network: power, the ends of processes, partitions, profiles.
+
+use std::net::SocketAddr;
+
+use crate::{
+    engine::{self, MachineId, ProcessId},
+    net::{
+        fabric::{Fabric, datagrams::datagrams_address, key_of, reach, tcp::listener_address},
+        profile::NetworkProfile,
+        socket::{Holder, Key},
+        table::{SocketEntry, SocketState},
+    },
+};
+
+/// Whether a machine has power: without it nothing that comes is answered.
+pub(crate) fn set_up(machine: MachineId, up: bool) {
+    reach(|fabric| {
+        if let Some(host) = fabric.host_of(machine) {
+            fabric.hosts[host as usize].up = up;
+        }
+    });
+}
+
+/// A process has ended: its kernel closes its sockets, with FIN, or RST where bytes were not read.
+pub(crate) fn close_process(process: ProcessId) {
+    reach(|fabric| fabric.close_process(process));
+}
+
+/// A machine lost its power: its sockets vanish without a word. What is on the wire still arrives.
+pub(crate) fn erase_machine(machine: MachineId) {
+    reach(|fabric| fabric.erase_machine(machine));
+}
+
+/// Cuts the ways from any of `from` to any of `to`: what is sent from now on does not arrive.
+pub(crate) fn cut(from: &[MachineId], to: &[MachineId]) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| fabric.links.cut(&from, &to, true));
+}
+
+pub(crate) fn mend(from: &[MachineId], to: &[MachineId]) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| fabric.links.cut(&from, &to, false));
+}
+
+pub(crate) fn mend_all() {
+    reach(|fabric| fabric.links.mend_all());
+}
+
+/// Holds what is sent from any of `from` to any of `to`, until it is unclogged: then it goes on, in order.
+pub(crate) fn clog(from: &[MachineId], to: &[MachineId]) {
+    set_clog(from, to, true);
+}
+
+pub(crate) fn unclog(from: &[MachineId], to: &[MachineId]) {
+    set_clog(from, to, false);
+}
+
+pub(crate) fn unclog_all() {
+    reach(|fabric| {
+        let held = fabric.links.unclog_all(engine::now());
+        fabric.release(held);
+    });
+}
+
+/// Gives the link from one zone to another a profile, or makes that link.
+///
+/// # Errors
+///
+/// The name of a zone that no machine is in.
+pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
+    reach(|fabric| fabric.set_profile(from, to, profile)).unwrap_or(Ok(()))
+}
+
+pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
+    let asked = reach(|fabric| {
+        let (from, to) = (fabric.host_of(from)?, fabric.host_of(to)?);
+        Some(fabric.links.has_route(from, to, &fabric.hosts))
+    });
+    asked.flatten().unwrap_or(false)
+}
+
+/// All sockets of a machine: listeners, connections, UDP.
+pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
+    reach(|fabric| fabric.table(machine)).unwrap_or_default()
+}
+
+fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| {
+        let held = fabric.links.clog(&from, &to, on, engine::now());
+        fabric.release(held);
+    });
+}
+
+fn numbers(machines: &[MachineId]) -> Vec<u32> {
+    machines.iter().map(|machine| machine.0).collect()
+}
+
+impl Fabric {
+    fn close_process(&mut self, process: ProcessId) {
+        let listeners: Vec<Key> = (self.listeners.iter())
+            .filter(|(_, listener)| listener.process == process)
+            .map(|(slot, listener)| key_of(slot, listener.serial))
+            .collect();
+        let datagrams: Vec<Key> = (self.datagrams.iter())
+            .filter(|(_, socket)| socket.process == process)
+            .map(|(slot, socket)| key_of(slot, socket.serial))
+            .collect();
+        let connections: Vec<Key> = (self.sockets.iter())
+            .filter(|(_, socket)| socket.holder == Holder::Process(process))
+            .map(|(slot, socket)| key_of(slot, socket.serial))
+            .collect();
+        let mut hosts = Vec::new();
+        for key in listeners {
+            hosts.extend(self.listener(key).map(|listener| listener.host));
+            self.close_listener(key);
+        }
+        for key in datagrams {
+            hosts.extend(self.datagrams(key).map(|socket| socket.host));
+            self.close_datagrams(key);
+        }
+        for key in connections {
+            hosts.extend(self.socket(key).map(|socket| socket.local.host));
+            self.close(key);
+        }
+        hosts.sort_unstable();
+        hosts.dedup();
+        for host in hosts {
+            self.hosts[host as usize].next_epoch();
+        }
+    }
+
+    fn erase_machine(&mut self, machine: MachineId) {
+        let Some(host) = self.host_of(machine) else { return };
+        let connections: Vec<usize> = (self.sockets.iter())
+            .filter(|(_, socket)| socket.local.host == host)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in connections {
+            self.free(slot);
+        }
+        let listeners: Vec<usize> = (self.listeners.iter())
+            .filter(|(_, listener)| listener.host == host)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in listeners {
+            let mut listener = self.listeners.remove(slot);
+            let key = key_of(slot, listener.serial);
+            self.hosts[host as usize].tcp.unbind(listener.port, key);
+            self.wakes.discard(&mut listener.accepting);
+        }
+        let datagrams: Vec<Key> = (self.datagrams.iter())
+            .filter(|(_, socket)| socket.host == host)
+            .map(|(slot, socket)| key_of(slot, socket.serial))
+            .collect();
+        for key in datagrams {
+            self.close_datagrams(key);
+        }
+        self.hosts[host as usize].next_epoch();
+    }
+
+    fn set_profile(&mut self, from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
+        let zone = |name: &str| {
+            self.links.known_zone(name).ok_or_else(|| format!("no machine is in a zone {name:?}"))
+        };
+        let (from, to) = (zone(from)?, zone(to)?);
+        self.links.join(from, to, profile, &self.hosts);
+        for (_, socket) in &mut self.sockets {
+            socket.connection.set_offload(self.links.cannot_tell_bursts(socket.path));
+        }
+        Ok(())
+    }
+
+    fn table(&self, machine: MachineId) -> Vec<SocketEntry> {
+        let Some(host) = self.host_of(machine) else { return Vec::new() };
+        let listeners = self.listeners.iter().filter(|(_, listener)| listener.host == host);
+        let listeners = listeners.map(|(_, listener)| SocketEntry {
+            protocol: "tcp",
+            state: SocketState::Listen,
+            receive_queue: listener.queue.len(),
+            send_queue: listener.backlog as usize,
+            local: listener_address(listener),
+            peer: None,
+            process: Some(listener.process),
+        });
+        let connections = self.sockets.iter().filter(|(_, socket)| socket.local.host == host);
+        let connections = connections.map(|(_, socket)| {
+            let (receive_queue, send_queue) = socket.connection.queues();
+            SocketEntry {
+                protocol: "tcp",
+                state: socket.connection.state().into(),
+                receive_queue,
+                send_queue,
+                local: socket.local.socket_addr(),
+                peer: Some(socket.remote.socket_addr()),
+                process: match socket.holder {
+                    Holder::Process(process) => Some(process),
+                    Holder::HalfOpen(_) | Holder::Queued(_) | Holder::Kernel => None,
+                },
+            }
+        });
+        let datagrams = self.datagrams.iter().filter(|(_, socket)| socket.host == host);
+        let datagrams = datagrams.map(|(_, socket)| SocketEntry {
+            protocol: "udp",
+            state: SocketState::Unconnected,
+            receive_queue: socket.queued,
+            send_queue: 0,
+            local: datagrams_address(socket),
+            peer: socket.peer.map(|peer| SocketAddr::new(peer.ip(), peer.port)),
+            process: Some(socket.process),
+        });
+        listeners.chain(connections).chain(datagrams).collect()
+    }
+}

@@ -1,0 +1,201 @@
+//! UDP's sockets.
+//!
+//! Modelled: binding, connecting, a bounded queue that drops what comes when it is full, the refusal that a connected
+//! socket is told of when nobody has the port. Not modelled: fragments, multicast, broadcast.
+
+use std::{collections::VecDeque, io, net::SocketAddr};
+
+use bytes::Bytes;
+
+use crate::{
+    engine::{self, Effect, ProcessId, mix},
+    net::{
+        address::{Endpoint, HostIndex, Net},
+        error,
+        fabric::{Fabric, key_of, local_endpoint, wire},
+        host::Bound,
+        socket::{Body, Datagrams, Key, Packet},
+        wakers::Waiters,
+    },
+};
+
+/// Linux's default for what waits to be read (`net.core.rmem_default`).
+const QUEUE: usize = 212_992;
+/// What the kernel keeps beside each datagram, about.
+const OVERHEAD: usize = 256;
+/// The most an IPv4 datagram carries.
+const LARGEST: usize = 65_507;
+
+impl Fabric {
+    pub(crate) fn bind_datagrams(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+    ) -> io::Result<(Key, SocketAddr)> {
+        let bound = self.bound(host, address)?;
+        let ports = &mut self.hosts[host as usize].udp;
+        let port = match address.port() {
+            0 => ports
+                .ephemeral(&self.config.ephemeral_ports)
+                .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?,
+            port if ports.can_bind(port, bound) => port,
+            _ => return Err(error::in_use(address)),
+        };
+        let serial = self.next_serial();
+        let own = &mut self.hosts[host as usize];
+        // A socket is numbered as a connect to its own port would be.
+        let number = own.number_connect(Endpoint { host, port, net: Net::Loopback4 });
+        let nth = u64::from(own.epoch) << 32 | u64::from(number);
+        let flow = mix(mix(own.ident, u64::from(port) | 1 << 32), nth);
+        let slot = self.datagrams.insert(Datagrams {
+            serial,
+            host,
+            process,
+            bound,
+            port,
+            flow,
+            sent: 0,
+            peer: None,
+            refused: false,
+            queue: VecDeque::new(),
+            queued: 0,
+            reading: Waiters::default(),
+        });
+        let key = key_of(slot, serial);
+        self.hosts[host as usize].udp.bind(port, bound, key);
+        self.stats.sockets += 1;
+        Ok((key, local_endpoint(host, bound, port)))
+    }
+
+    pub(crate) fn datagrams(&mut self, key: Key) -> io::Result<&mut Datagrams> {
+        let socket = self.datagrams.get_mut(key.slot as usize);
+        socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
+    }
+
+    pub(crate) fn connect_datagrams(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
+        let host = self.datagrams(key)?.host;
+        let peer = self.destination(host, address)?;
+        self.datagrams(key)?.peer = Some(peer);
+        Ok(())
+    }
+
+    pub(crate) fn datagrams_peer(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let peer = self.datagrams(key)?.peer;
+        peer.map(Endpoint::socket_addr).ok_or_else(error::not_connected)
+    }
+
+    /// Sends a datagram, to `address` or to the peer.
+    pub(crate) fn send_datagram(
+        &mut self,
+        key: Key,
+        data: &[u8],
+        address: Option<SocketAddr>,
+    ) -> io::Result<usize> {
+        if data.len() > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "Message too long"));
+        }
+        let host = self.datagrams(key)?.host;
+        let to = match address {
+            Some(address) => self.destination(host, address)?,
+            None => self.datagrams(key)?.peer.ok_or_else(error::not_connected)?,
+        };
+        let socket = self.datagrams(key)?;
+        if std::mem::take(&mut socket.refused) {
+            return Err(refused(to));
+        }
+        socket.sent += 1;
+        let (flow, nth, port) = (mix(socket.flow, u64::from(to.host)), socket.sent, socket.port);
+        let payload = self.output.arena.copy(data);
+        let path = self.path_between(host, to.host);
+        let from = Endpoint { host, port, net: to.net };
+        self.transmit(Packet { path, from, to, flow, body: wire::udp(nth, payload) });
+        Ok(data.len())
+    }
+
+    /// Takes the first datagram that waits: how much of it fitted, and where it came from.
+    pub(crate) fn receive_datagram(
+        &mut self,
+        key: Key,
+        into: &mut [u8],
+        peek: bool,
+    ) -> Option<io::Result<(usize, SocketAddr)>> {
+        let socket = match self.datagrams(key) {
+            Ok(socket) => socket,
+            Err(error) => return Some(Err(error)),
+        };
+        if let (true, Some(peer)) = (socket.refused, socket.peer) {
+            socket.refused = false;
+            return Some(Err(refused(peer)));
+        }
+        let (from, payload) = socket.queue.front()?;
+        let len = payload.len().min(into.len());
+        into[..len].copy_from_slice(&payload[..len]);
+        let from = from.socket_addr();
+        if !peek {
+            socket.queued -= payload.len() + OVERHEAD;
+            socket.queue.pop_front();
+        }
+        Some(Ok((len, from)))
+    }
+
+    pub(crate) fn close_datagrams(&mut self, key: Key) {
+        if self.datagrams(key).is_err() {
+            return;
+        }
+        let mut socket = self.datagrams.remove(key.slot as usize);
+        self.hosts[socket.host as usize].udp.unbind(socket.port, key);
+        self.wakes.discard(&mut socket.reading);
+    }
+
+    pub(super) fn datagram_came(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        flow: u64,
+        nth: u64,
+        payload: Bytes,
+    ) {
+        let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else {
+            let path = self.path_between(to.host, from.host);
+            let body = Body::Unreachable { nth };
+            return self.transmit(Packet { path, from: to, to: from, flow: flow ^ 1, body });
+        };
+        let Ok(socket) = self.datagrams(key) else { return };
+        if socket.peer.is_some_and(|peer| peer != from) {
+            return;
+        }
+        let size = payload.len() + OVERHEAD;
+        if socket.queued + size > QUEUE {
+            self.stats.dropped += 1;
+            return engine::effect(Effect::PacketDropped, 1);
+        }
+        socket.queued += size;
+        let bytes = payload.len() as u64;
+        socket.queue.push_back((from, payload));
+        let mut reading = std::mem::take(&mut socket.reading);
+        reading.wake(&mut self.wakes);
+        self.stats.bytes += bytes;
+        engine::progress();
+    }
+
+    pub(super) fn datagram_refused(&mut self, from: Endpoint, to: Endpoint) {
+        let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else { return };
+        let Ok(socket) = self.datagrams(key) else { return };
+        if socket.peer == Some(from) {
+            socket.refused = true;
+            let mut reading = std::mem::take(&mut socket.reading);
+            reading.wake(&mut self.wakes);
+        }
+    }
+}
+
+fn refused(peer: Endpoint) -> io::Error {
+    error::failed(crate::net::connection::Failure::Refused, peer.socket_addr())
+}
+
+/// For a socket's table entry.
+pub(super) fn datagrams_address(socket: &Datagrams) -> SocketAddr {
+    let bound: Bound = socket.bound;
+    local_endpoint(socket.host, bound, socket.port)
+}

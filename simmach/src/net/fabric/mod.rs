@@ -1,0 +1,212 @@
+//! The network of one run: hosts, sockets, and the packets between them.
+//!
+//! One fabric a run, in the run's thread; handles reach it by [`enter`]. Packets lie in a slab and are delivered by a
+//! timer that holds their slot; a socket knows its path and its peer's slot, so that nothing is looked up by name or
+//! address on the way of a packet.
+
+pub(crate) mod control;
+mod datagrams;
+pub(crate) mod tcp;
+mod wire;
+
+use std::{collections::BTreeMap, io, rc::Rc};
+
+use slab::Slab;
+
+use crate::{
+    engine::{self, MachineId, RunId, Slot, mix_text},
+    net::{
+        NetSpec,
+        address::{Endpoint, HostIndex, Meaning, Net, meaning},
+        config::TcpConfig,
+        connection::Output,
+        error,
+        host::{Bound, Host},
+        links::Links,
+        socket::{Datagrams, Key, Listener, Packet, Socket},
+        stats::NetStats,
+        wakers::Wakes,
+    },
+};
+
+thread_local! {
+    static NET: Slot<Fabric> = const { Slot::new() };
+}
+
+pub(crate) struct Fabric {
+    run: RunId,
+    config: Rc<TcpConfig>,
+    hosts: Vec<Host>,
+    names: BTreeMap<String, HostIndex>,
+    links: Links,
+    sockets: Slab<Socket>,
+    listeners: Slab<Listener>,
+    datagrams: Slab<Datagrams>,
+    packets: Slab<Packet>,
+    serial: u32,
+    output: Output,
+    /// How many effects of `output` were told to the engine.
+    told: (u64, u64),
+    stats: NetStats,
+    wakes: Wakes,
+}
+
+/// Makes the network of this thread's run.
+///
+/// # Panics
+///
+/// Outside a run.
+pub(crate) fn install(spec: NetSpec) {
+    let run = engine::run_id().expect("a network is installed inside a run");
+    NET.with(|slot| slot.install(Fabric::new(run, spec)));
+}
+
+/// Ends it: everything is dropped quietly, and what took effect comes back.
+pub(crate) fn remove() -> NetStats {
+    let fabric = NET.with(Slot::remove);
+    fabric.map_or_else(NetStats::default, |fabric| fabric.counted())
+}
+
+/// Reaches the fabric of the handle's run, and wakes whom it has to wake afterwards.
+///
+/// # Errors
+///
+/// Outside that run, or from a dead process's destructors.
+pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> io::Result<R> {
+    if engine::live_scope().is_none() {
+        return Err(error::outside());
+    }
+    reach(|fabric| (fabric.run == run).then(|| f(fabric))).flatten().ok_or_else(error::outside)
+}
+
+/// As [`enter`], for what has no handle yet.
+pub(crate) fn enter_any<R>(
+    f: impl FnOnce(&mut Fabric, HostIndex) -> io::Result<R>,
+) -> io::Result<R> {
+    let scope = engine::live_scope().ok_or_else(error::outside)?;
+    reach(|fabric| {
+        let host = fabric.host_of(scope.machine).ok_or_else(error::no_machine)?;
+        f(fabric, host)
+    })
+    .unwrap_or_else(|| Err(error::outside()))
+}
+
+/// Reaches the fabric of this thread's run.
+pub(crate) fn reach<R>(f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
+    let inside = |fabric: &mut Fabric| (f(fabric), fabric.wakes.take());
+    let (result, wakes) = NET.try_with(|slot| slot.with(inside)).ok()??;
+    wakes.wake();
+    Some(result)
+}
+
+impl Fabric {
+    fn new(run: RunId, spec: NetSpec) -> Self {
+        let mut links = Links::new(spec.default_profile);
+        let count = spec.hosts.iter().map(|host| host.machine.0 as usize + 1).max().unwrap_or(0);
+        let mut hosts = Vec::new();
+        hosts.resize_with(count, Host::default);
+        let mut names = BTreeMap::new();
+        for host in spec.hosts {
+            names.insert(host.name.to_ascii_lowercase(), host.machine.0);
+            let own: &mut Host = &mut hosts[host.machine.0 as usize];
+            own.ident = mix_text(&host.name);
+            own.zone = links.zone(&host.zone);
+            own.name = host.name;
+            own.routes_to_all = host.routes_to_all;
+            own.up = true;
+        }
+        for link in spec.links {
+            let (from, to) = (links.zone(&link.from_zone), links.zone(&link.to_zone));
+            links.join(from, to, link.profile, &hosts);
+        }
+        Self {
+            run,
+            config: Rc::new(spec.tcp),
+            hosts,
+            names,
+            links,
+            sockets: Slab::new(),
+            listeners: Slab::new(),
+            datagrams: Slab::new(),
+            packets: Slab::new(),
+            serial: 0,
+            output: Output::default(),
+            told: (0, 0),
+            stats: NetStats::default(),
+            wakes: Wakes::default(),
+        }
+    }
+
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
+
+    fn host_of(&self, machine: MachineId) -> Option<HostIndex> {
+        ((machine.0 as usize) < self.hosts.len()).then_some(machine.0)
+    }
+
+    /// The machine with that name.
+    pub(crate) fn host_named(&self, name: &str) -> Option<HostIndex> {
+        self.names.get(&name.to_ascii_lowercase()).copied()
+    }
+
+    fn next_serial(&mut self) -> u32 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// What `address` means to a socket of `host` that is bound there.
+    fn bound(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Bound> {
+        match meaning(address.ip(), host, self.hosts.len()) {
+            Meaning::Any { v6: false } => Ok(Bound::Any4),
+            Meaning::Any { v6: true } => Ok(Bound::Any6),
+            Meaning::Of(owner, net) if owner == host => Ok(Bound::One(net)),
+            Meaning::Of(..) | Meaning::Unknown => Err(error::not_available(address)),
+        }
+    }
+
+    /// Where a packet to `address` goes from `host`.
+    fn destination(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Endpoint> {
+        let port = address.port();
+        let (owner, net) = match meaning(address.ip(), host, self.hosts.len()) {
+            Meaning::Of(owner, net) => (owner, net),
+            // As on Linux: to nowhere in particular is to oneself.
+            Meaning::Any { v6: false } => (host, Net::Loopback4),
+            Meaning::Any { v6: true } => (host, Net::Loopback6),
+            Meaning::Unknown => return Err(error::network_unreachable(address)),
+        };
+        if !self.links.has_route(host, owner, &self.hosts) {
+            return Err(error::host_unreachable(address));
+        }
+        Ok(Endpoint { host: owner, port, net })
+    }
+
+    fn counted(self) -> NetStats {
+        let tally = self.output.tally;
+        NetStats {
+            retransmissions: tally.retransmissions,
+            duplicates: tally.duplicates,
+            out_of_order: tally.out_of_order,
+            resets: tally.resets,
+            refused: tally.refused,
+            timed_out: tally.timed_out,
+            bytes: tally.delivered + self.stats.bytes,
+            ..self.stats
+        }
+    }
+}
+
+/// A listener's own address, as its socket tells it.
+fn local_endpoint(host: HostIndex, bound: Bound, port: u16) -> std::net::SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    let ip = match bound {
+        Bound::Any4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Bound::Any6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Bound::One(net) => Endpoint { host, port, net }.ip(),
+    };
+    std::net::SocketAddr::new(ip, port)
+}
+
+fn key_of(slot: usize, serial: u32) -> Key {
+    Key { slot: slot as u32, serial }
+}

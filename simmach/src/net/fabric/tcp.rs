@@ -1,0 +1,537 @@
+//! TCP's sockets: what handles ask for, and what segments do to them.
+
+use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc, time::Duration};
+
+use crate::{
+    engine::{self, Action, Effect, Family, ProcessId, mix},
+    net::{
+        address::{Endpoint, HostIndex, Net},
+        connection::{Connection, Events, Output, Ready, State},
+        error,
+        fabric::{Fabric, key_of, local_endpoint, reach},
+        host::Bound,
+        segment::{Flags, Segment, Seq},
+        socket::{Body, Holder, Key, Listener, Packet, Socket},
+        wakers::Waiters,
+    },
+};
+
+/// What the loopback device carries in one segment.
+const LOOPBACK_MSS: u16 = 65_495;
+
+/// A connection as its handle knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
+    pub(crate) key: Key,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
+/// What handles ask for.
+impl Fabric {
+    pub(crate) fn listen(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+        backlog: Option<u32>,
+    ) -> io::Result<(Key, SocketAddr)> {
+        let bound = self.bound(host, address)?;
+        let ports = &mut self.hosts[host as usize].tcp;
+        let port = match address.port() {
+            0 => ports
+                .ephemeral(&self.config.ephemeral_ports)
+                .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?,
+            port if ports.can_bind(port, bound) => port,
+            _ => return Err(error::in_use(address)),
+        };
+        let serial = self.next_serial();
+        let slot = self.listeners.insert(Listener {
+            serial,
+            host,
+            process,
+            bound,
+            port,
+            backlog: backlog.unwrap_or(self.config.backlog),
+            half_open: 0,
+            queue: VecDeque::new(),
+            accepting: Waiters::default(),
+        });
+        let key = key_of(slot, serial);
+        self.hosts[host as usize].tcp.bind(port, bound, key);
+        self.stats.sockets += 1;
+        Ok((key, local_endpoint(host, bound, port)))
+    }
+
+    pub(crate) fn listener(&mut self, key: Key) -> io::Result<&mut Listener> {
+        let listener = self.listeners.get_mut(key.slot as usize);
+        listener.filter(|listener| listener.serial == key.serial).ok_or_else(error::outside)
+    }
+
+    /// The next connection that waits to be accepted.
+    pub(crate) fn accept(&mut self, key: Key, process: ProcessId) -> io::Result<Option<Opened>> {
+        let Some(accepted) = self.listener(key)?.queue.pop_front() else { return Ok(None) };
+        let socket = self.socket(accepted)?;
+        socket.holder = Holder::Process(process);
+        let opened = opened(accepted, socket);
+        self.stats.sockets += 1;
+        Ok(Some(opened))
+    }
+
+    /// Closes a listener: connections that nobody accepted are reset.
+    pub(crate) fn close_listener(&mut self, key: Key) {
+        if self.listener(key).is_err() {
+            return;
+        }
+        let mut listener = self.listeners.remove(key.slot as usize);
+        self.hosts[listener.host as usize].tcp.unbind(listener.port, key);
+        self.wakes.discard(&mut listener.accepting);
+        let left: Vec<_> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| {
+                socket.holder == Holder::HalfOpen(key) || socket.holder == Holder::Queued(key)
+            })
+            .map(|(slot, socket)| (slot, socket.holder))
+            .collect();
+        for (slot, holder) in left {
+            self.sockets[slot].holder = Holder::Kernel;
+            match holder {
+                Holder::Queued(_) => {
+                    self.sockets[slot].connection.close(engine::now(), true, &mut self.output);
+                    self.settle(slot);
+                }
+                Holder::HalfOpen(_) | Holder::Process(_) | Holder::Kernel => self.free(slot),
+            }
+        }
+    }
+
+    /// Begins to connect.
+    pub(crate) fn connect(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+    ) -> io::Result<Opened> {
+        let remote = self.destination(host, address)?;
+        let own = &mut self.hosts[host as usize];
+        let port = own
+            .tcp
+            .ephemeral(&self.config.ephemeral_ports)
+            .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?;
+        let local = Endpoint { host, port, net: remote.net };
+        let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
+        let (from, to) = (own.ident, self.hosts[remote.host as usize].ident);
+        let target = u64::from(remote.port) | (remote.net as u64) << 16;
+        // Even: from the one that connects; odd: to it.
+        let flow = mix(mix(mix(from, to), target), nth) & !1;
+        let iss = self.initial_sequence(local, remote);
+        let connection = Connection::connect(
+            Rc::clone(&self.config),
+            self.mss(remote.net),
+            iss,
+            engine::now(),
+            &mut self.output,
+        );
+        let holder = Holder::Process(process);
+        let slot = self.insert(local, remote, flow, holder, connection);
+        self.stats.sockets += 1;
+        self.settle(slot);
+        Ok(opened(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))
+    }
+
+    pub(crate) fn socket(&mut self, key: Key) -> io::Result<&mut Socket> {
+        let socket = self.sockets.get_mut(key.slot as usize);
+        socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
+    }
+
+    /// Whether a connect has come to its end.
+    pub(crate) fn connected(&mut self, key: Key) -> Option<io::Result<()>> {
+        let socket = match self.socket(key) {
+            Ok(socket) => socket,
+            Err(error) => return Some(Err(error)),
+        };
+        match socket.connection.state() {
+            State::SynSent | State::SynReceived => None,
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => Some(Ok(())),
+            State::Closed => Some(match socket.connection.take_failure() {
+                Some(failure) => Err(error::failed(failure, socket.remote.socket_addr())),
+                None => Ok(()),
+            }),
+        }
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        key: Key,
+        into: &mut [u8],
+        peek: bool,
+    ) -> Option<io::Result<usize>> {
+        self.transfer(key, |connection, out| connection.read(engine::now(), into, peek, out))
+    }
+
+    pub(crate) fn write(&mut self, key: Key, data: &[u8]) -> Option<io::Result<usize>> {
+        self.transfer(key, |connection, out| connection.write(engine::now(), data, out))
+    }
+
+    pub(crate) fn can_read(&mut self, key: Key) -> Option<io::Result<()>> {
+        self.ready(key, |connection| connection.can_read())
+    }
+
+    pub(crate) fn can_write(&mut self, key: Key) -> Option<io::Result<()>> {
+        self.ready(key, |connection| {
+            connection.want_write();
+            connection.can_write()
+        })
+    }
+
+    pub(crate) fn shutdown(&mut self, key: Key) -> io::Result<()> {
+        let slot = key.slot as usize;
+        self.socket(key)?;
+        let shut = self.sockets[slot].connection.shutdown(engine::now(), &mut self.output);
+        self.settle(slot);
+        if shut { Ok(()) } else { Err(error::not_connected()) }
+    }
+
+    pub(crate) fn set_nodelay(&mut self, key: Key, on: bool) -> io::Result<()> {
+        let slot = key.slot as usize;
+        self.socket(key)?;
+        self.sockets[slot].connection.set_nodelay(on, engine::now(), &mut self.output);
+        self.settle(slot);
+        Ok(())
+    }
+
+    /// The handle is gone.
+    pub(crate) fn close(&mut self, key: Key) {
+        let Ok(socket) = self.socket(key) else { return };
+        socket.holder = Holder::Kernel;
+        let reset = socket.linger == Some(Duration::ZERO);
+        let (mut reading, mut writing) =
+            (std::mem::take(&mut socket.reading), std::mem::take(&mut socket.writing));
+        self.wakes.discard(&mut reading);
+        self.wakes.discard(&mut writing);
+        let slot = key.slot as usize;
+        self.sockets[slot].connection.close(engine::now(), reset, &mut self.output);
+        self.settle(slot);
+        // It was CLOSED before: nothing was left to happen.
+        if self.socket(key).is_ok_and(|socket| socket.connection.state() == State::Closed) {
+            self.free(slot);
+        }
+    }
+
+    fn transfer(
+        &mut self,
+        key: Key,
+        act: impl FnOnce(&mut Connection, &mut Output) -> Ready,
+    ) -> Option<io::Result<usize>> {
+        let slot = key.slot as usize;
+        match self.sockets.get_mut(slot).filter(|socket| socket.serial == key.serial) {
+            None => Some(Err(error::outside())),
+            Some(socket) => {
+                let found = act(&mut socket.connection, &mut self.output);
+                match found {
+                    Ready::Wait => None,
+                    Ready::Bytes(bytes) => {
+                        self.settle(slot);
+                        Some(Ok(bytes))
+                    }
+                    Ready::Failed(failure) => {
+                        Some(Err(error::failed(failure, socket.remote.socket_addr())))
+                    }
+                }
+            }
+        }
+    }
+
+    fn ready(
+        &mut self,
+        key: Key,
+        ask: impl FnOnce(&mut Connection) -> Ready,
+    ) -> Option<io::Result<()>> {
+        match self.socket(key) {
+            Err(error) => Some(Err(error)),
+            Ok(socket) => match ask(&mut socket.connection) {
+                Ready::Wait => None,
+                // As on Linux: what is wrong is told by the read or write itself.
+                Ready::Bytes(_) | Ready::Failed(_) => Some(Ok(())),
+            },
+        }
+    }
+}
+
+/// What segments and time do.
+impl Fabric {
+    pub(super) fn segment_came(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        flow: u64,
+        sender: Key,
+        receiver: Key,
+        segment: Segment,
+    ) {
+        if let Some(slot) = self.find(from, to, receiver) {
+            let socket = &mut self.sockets[slot];
+            let connection = &mut socket.connection;
+            let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
+            let taken_over = connection.state() == State::TimeWait
+                && opens
+                && segment.seq.after(connection.receive_next());
+            if !taken_over {
+                socket.peer = sender;
+                if !segment.payload.is_empty() {
+                    engine::progress();
+                }
+                connection.on_segment(engine::now(), segment, &mut self.output);
+                return self.settle(slot);
+            }
+            self.retire(slot);
+        }
+        if self.answer_syn(from, to, flow, sender, &segment) {
+            return;
+        }
+        let path = self.path_between(to.host, from.host);
+        let receiver = sender;
+        let body = Body::Tcp { sender: Key::NONE, receiver, segment: segment.clone() };
+        let back = Packet { path, from: to, to: from, flow: flow ^ 1, body };
+        self.refuse((back, &segment));
+    }
+
+    /// Gives a SYN to the listener, if there is one. A full listener drops it: the peer will try again.
+    fn answer_syn(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        flow: u64,
+        sender: Key,
+        segment: &Segment,
+    ) -> bool {
+        let opens = segment.flags.has(Flags::SYN)
+            && !segment.flags.has(Flags::ACK)
+            && !segment.flags.has(Flags::RST);
+        if !opens {
+            return false;
+        }
+        let Some(key) = self.hosts[to.host as usize].tcp.bound_to(to.port, to.net) else {
+            return false;
+        };
+        let Some(listener) = self.listeners.get_mut(key.slot as usize) else { return false };
+        if listener.half_open as usize + listener.queue.len() > listener.backlog as usize {
+            self.stats.dropped += 1;
+            engine::effect(Effect::PacketDropped, 1);
+            return true;
+        }
+        listener.half_open += 1;
+        let iss = self.initial_sequence(to, from);
+        let mss = self.mss(to.net);
+        let config = Rc::clone(&self.config);
+        let connection =
+            Connection::accept(config, mss, iss, segment, engine::now(), &mut self.output);
+        let slot = self.insert(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
+        self.sockets[slot].peer = sender;
+        self.settle(slot);
+        true
+    }
+
+    /// After anything happened to a socket: segments go out, tasks wake, the timer follows, the dead are removed.
+    pub(super) fn settle(&mut self, slot: usize) {
+        if !self.output.segments.is_empty() {
+            self.send_segments(slot);
+        }
+        let events = self.sockets[slot].connection.take_events();
+        if !events.is_empty() {
+            self.on_events(slot, events);
+        }
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        match (socket.connection.deadline(), socket.timer) {
+            (None, None) => {}
+            (None, Some((timer, _))) => {
+                engine::cancel(timer);
+                socket.timer = None;
+            }
+            // A deadline that moved away finds its timer early, and it is armed again then: cheaper than to move it with
+            // every segment.
+            (Some(at), Some((_, armed))) if armed <= at => {}
+            (Some(at), before) => {
+                if let Some((timer, _)) = before {
+                    engine::cancel(timer);
+                }
+                let call = Action::Call(timer_fired, slot as u64, u64::from(socket.serial));
+                socket.timer = Some((engine::arm(at, call), at));
+            }
+        }
+    }
+
+    fn send_segments(&mut self, slot: usize) {
+        let mut segments = std::mem::take(&mut self.output.segments);
+        let Socket { local, remote, flow, path, peer, serial, .. } = self.sockets[slot];
+        let sender = key_of(slot, serial);
+        for segment in segments.drain(..) {
+            let body = Body::Tcp { sender, receiver: peer, segment };
+            self.transmit(Packet { path, from: local, to: remote, flow, body });
+        }
+        self.output.segments = segments;
+        let told = (self.output.tally.retransmissions, self.output.tally.resets);
+        if told.0 != self.told.0 {
+            engine::effect(Effect::Retransmission, told.0 - self.told.0);
+            self.told.0 = told.0;
+        }
+    }
+
+    fn on_events(&mut self, slot: usize, events: Events) {
+        let socket = &mut self.sockets[slot];
+        if events.has(Events::READABLE) {
+            socket.reading.wake(&mut self.wakes);
+        }
+        if events.has(Events::WRITABLE) {
+            socket.writing.wake(&mut self.wakes);
+        }
+        if events.has(Events::ESTABLISHED) {
+            engine::progress();
+            socket.connection.set_offload(self.links.cannot_tell_bursts(socket.path));
+            if let Holder::HalfOpen(listener) = socket.holder {
+                socket.holder = Holder::Queued(listener);
+                let key = key_of(slot, socket.serial);
+                if let Ok(listener) = self.listener(listener) {
+                    listener.half_open -= 1;
+                    listener.queue.push_back(key);
+                    let mut accepting = std::mem::take(&mut listener.accepting);
+                    accepting.wake(&mut self.wakes);
+                }
+            }
+        }
+        if events.has(Events::CLOSED) {
+            let resets = self.output.tally.resets;
+            if resets != self.told.1 {
+                engine::effect(Effect::Reset, resets - self.told.1);
+                self.told.1 = resets;
+            }
+            self.retire(slot);
+        }
+    }
+
+    /// A connection that is CLOSED: its port is free; the socket goes with its last holder.
+    fn retire(&mut self, slot: usize) {
+        self.unhash(slot);
+        match self.sockets[slot].holder {
+            Holder::Kernel => self.free(slot),
+            Holder::HalfOpen(listener) => {
+                if let Ok(listener) = self.listener(listener) {
+                    listener.half_open -= 1;
+                }
+                self.free(slot);
+            }
+            Holder::Process(_) | Holder::Queued(_) => {}
+        }
+    }
+
+    fn insert(
+        &mut self,
+        local: Endpoint,
+        remote: Endpoint,
+        flow: u64,
+        holder: Holder,
+        connection: Connection,
+    ) -> usize {
+        let serial = self.next_serial();
+        let path = self.path_between(local.host, remote.host);
+        let slot = self.sockets.insert(Socket {
+            serial,
+            holder,
+            local,
+            remote,
+            flow,
+            path,
+            peer: Key::NONE,
+            hashed: true,
+            connection,
+            timer: None,
+            linger: None,
+            reading: Waiters::default(),
+            writing: Waiters::default(),
+        });
+        let host = &mut self.hosts[local.host as usize];
+        host.tcp.take(local.port);
+        host.connections.insert((local.port, remote), key_of(slot, serial));
+        slot
+    }
+
+    fn unhash(&mut self, slot: usize) {
+        let socket = &mut self.sockets[slot];
+        if std::mem::replace(&mut socket.hashed, false) {
+            let host = &mut self.hosts[socket.local.host as usize];
+            host.connections.remove(&(socket.local.port, socket.remote));
+            host.tcp.release(socket.local.port);
+        }
+    }
+
+    /// Removes a socket without a word to its peer.
+    pub(super) fn free(&mut self, slot: usize) {
+        self.unhash(slot);
+        let mut socket = self.sockets.remove(slot);
+        if let Some((timer, _)) = socket.timer {
+            engine::cancel(timer);
+        }
+        self.wakes.discard(&mut socket.reading);
+        self.wakes.discard(&mut socket.writing);
+    }
+
+    fn find(&self, from: Endpoint, to: Endpoint, hint: Key) -> Option<usize> {
+        let known = self.sockets.get(hint.slot as usize);
+        if known.is_some_and(|socket| socket.serial == hint.serial && socket.hashed) {
+            return Some(hint.slot as usize);
+        }
+        let host = &self.hosts[to.host as usize];
+        host.connections.get(&(to.port, from)).map(|key| key.slot as usize)
+    }
+
+    fn mss(&self, net: Net) -> u16 {
+        let mss = if net.is_loopback() { LOOPBACK_MSS } else { self.config.mss };
+        if net.is_v6() { mss.saturating_sub(20).max(64) } else { mss }
+    }
+
+    /// As Linux makes them (RFC 6528): drawn for the pair of addresses, then counted up by a clock of 64 ns, so that a new
+    /// connection between the same ports is above the old one.
+    fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
+        let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
+        let ports = u64::from(local.port) << 16 | u64::from(remote.port);
+        let drawn = engine::word(
+            Family::Isn,
+            ident(local),
+            ident(remote),
+            ports | (local.net as u64) << 32,
+        );
+        Seq((drawn.unwrap_or(0) as u32).wrapping_add((engine::now() / 64) as u32))
+    }
+
+    fn on_timer(&mut self, slot: usize, serial: u32) {
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        if socket.serial != serial {
+            return;
+        }
+        socket.timer = None;
+        socket.connection.on_timer(engine::now(), &mut self.output);
+        self.settle(slot);
+    }
+}
+
+fn timer_fired(slot: u64, serial: u64) {
+    reach(|fabric| fabric.on_timer(slot as usize, serial as u32));
+}
+
+fn opened(key: Key, socket: &Socket) -> Opened {
+    Opened { key, local: socket.local.socket_addr(), peer: socket.remote.socket_addr() }
+}
+
+/// For a listener's table entry.
+pub(super) fn listener_address(listener: &Listener) -> SocketAddr {
+    let Listener { host, bound, port, .. } = listener;
+    let bound: Bound = *bound;
+    local_endpoint(*host, bound, *port)
+}

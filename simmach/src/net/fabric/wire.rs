@@ -1,0 +1,226 @@
+//! Packets: how they leave, what becomes of them, how they arrive.
+
+use bytes::Bytes;
+
+use crate::{
+    engine::{self, Action, Effect, MachineId, TraceKind, log},
+    net::{
+        fabric::{Fabric, reach},
+        links::{DrawAddress, Fate, PathIndex},
+        profile::PacketInfo,
+        segment::{Flags, Segment},
+        socket::{Body, Key, Packet},
+    },
+};
+
+/// Bytes of headers, which take bandwidth too.
+const TCP_HEADERS: u64 = 40;
+const UDP_HEADERS: u64 = 28;
+
+/// Why a packet did not arrive, for the trace.
+#[derive(Clone, Copy)]
+enum Why {
+    Lost,
+    Cut,
+    QueueFull,
+    NoRoute,
+    MachineDown,
+}
+
+impl Fabric {
+    /// Sends a packet on its way.
+    pub(super) fn transmit(&mut self, packet: Packet) {
+        let now = engine::now();
+        let draw = packet.draw_address();
+        let count = self.packet_count(&packet);
+        self.stats.sent += count;
+        engine::trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
+        let fate = self.links.fate(packet.path, now, packet.size(), draw);
+        self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull));
+        match fate {
+            Fate::Arrives { at, again, overtakes } => {
+                if overtakes {
+                    self.stats.reordered += 1;
+                    engine::effect(Effect::PacketReordered, 1);
+                }
+                if let Some(at) = again {
+                    self.stats.duplicated += 1;
+                    engine::effect(Effect::PacketDuplicated, 1);
+                    let copy = self.packets.insert(packet.clone());
+                    engine::arm(at, Action::Call(arrive, copy as u64, 0));
+                }
+                let slot = self.packets.insert(packet);
+                engine::arm(at, Action::Call(arrive, slot as u64, 0));
+            }
+            Fate::Held(latency) => {
+                let path = packet.path;
+                let slot = self.packets.insert(packet);
+                self.links.hold(path, slot as u32, latency);
+            }
+            Fate::Lost => {
+                self.stats.lost += count;
+                self.dropped(Effect::PacketLost, Why::Lost, draw);
+            }
+            Fate::Cut => {
+                self.stats.cut += count;
+                self.dropped(Effect::PacketCut, Why::Cut, draw);
+            }
+            Fate::QueueFull => {
+                self.stats.dropped += count;
+                self.dropped(Effect::PacketDropped, Why::QueueFull, draw);
+            }
+            Fate::NoRoute => {
+                self.stats.cut += count;
+                self.dropped(Effect::PacketDropped, Why::NoRoute, draw);
+            }
+        }
+    }
+
+    /// Sends what was held by a clog.
+    pub(super) fn release(&mut self, held: Vec<(u32, u64)>) {
+        for (slot, at) in held {
+            engine::arm(at, Action::Call(arrive, u64::from(slot), 0));
+        }
+    }
+
+    /// A packet has come to where it goes.
+    fn deliver(&mut self, slot: usize) {
+        let Some(packet) = self.packets.try_remove(slot) else { return };
+        let draw = packet.draw_address();
+        let host = packet.to.host;
+        if !self.hosts[host as usize].up {
+            self.stats.dropped += 1;
+            return self.dropped(Effect::PacketDropped, Why::MachineDown, draw);
+        }
+        self.stats.delivered += self.packet_count(&packet);
+        engine::trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
+        let Packet { from, to, flow, body, path: _ } = packet;
+        match body {
+            Body::Tcp { sender, receiver, segment } => {
+                self.segment_came(from, to, flow, sender, receiver, segment);
+            }
+            Body::Udp { nth, payload } => self.datagram_came(from, to, flow, nth, payload),
+            Body::Unreachable { nth: _ } => self.datagram_refused(from, to),
+        }
+    }
+
+    /// Sends a reset for a segment that nobody takes.
+    pub(super) fn refuse(&mut self, packet: (Packet, &Segment)) {
+        let (back, cause) = packet;
+        if let Some(reset) = Segment::reset_for(cause) {
+            let body = Body::Tcp { sender: Key::NONE, receiver: Key::NONE, segment: reset };
+            self.transmit(Packet { body, ..back });
+        }
+    }
+
+    /// The way back from where a packet came.
+    pub(super) fn path_between(&mut self, from: u32, to: u32) -> PathIndex {
+        self.links.path(from, to, &self.hosts)
+    }
+
+    fn dropped(&self, effect: Effect, why: Why, draw: DrawAddress) {
+        engine::effect(effect, 1);
+        engine::trace(TraceKind::Drop, draw.flow, draw.place, &[why as u8]);
+    }
+
+    /// A burst that travels as one counts as its segments.
+    fn packet_count(&self, packet: &Packet) -> u64 {
+        let (length, mss) = (packet.payload().len(), usize::from(self.config.mss));
+        match &packet.body {
+            Body::Tcp { .. } if length > mss && !packet.from.net.is_loopback() => {
+                length.div_ceil(mss) as u64
+            }
+            Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable { .. } => 1,
+        }
+    }
+
+    fn log(&self, packet: &Packet, lost: bool) {
+        let Some(profile) = self.links.profile(packet.path) else { return };
+        if profile.log.is_silent() {
+            return;
+        }
+        let (from, to) = self.links.ends(packet.path);
+        let info = PacketInfo {
+            from: &self.hosts[from as usize].name,
+            to: &self.hosts[to as usize].name,
+            protocol: packet.protocol(),
+            length: packet.payload().len(),
+            lost,
+            text: packet.text(),
+        };
+        if profile.log.wants(&info) {
+            let (level, fate) =
+                if lost { (log::Level::Warn, " LOST") } else { (log::Level::Debug, "") };
+            log::say(level, MachineId(from), || {
+                format!("{} to {}: {}{fate}", info.protocol, info.to, info.text)
+            });
+        }
+    }
+}
+
+impl Packet {
+    fn draw_address(&self) -> DrawAddress {
+        /// Apart from data with the same numbers.
+        const ALONE: u64 = 1 << 62;
+        let (place, transmission) = match &self.body {
+            Body::Tcp { segment, .. } if segment.len() > 0 => {
+                (u64::from(segment.seq.0), u64::from(segment.transmission))
+            }
+            Body::Tcp { segment, .. } => {
+                let numbers = u64::from(segment.ack.0) << 32 | u64::from(segment.seq.0);
+                let reset = u64::from(segment.flags.has(Flags::RST)) << 61;
+                (numbers, ALONE | reset | u64::from(segment.transmission))
+            }
+            Body::Udp { nth, .. } => (*nth, 0),
+            Body::Unreachable { nth } => (*nth, ALONE),
+        };
+        DrawAddress { flow: self.flow, place, transmission }
+    }
+
+    fn payload(&self) -> &[u8] {
+        match &self.body {
+            Body::Tcp { segment, .. } => &segment.payload,
+            Body::Udp { payload, .. } => payload,
+            Body::Unreachable { .. } => &[],
+        }
+    }
+
+    /// Bytes on the wire.
+    fn size(&self) -> u64 {
+        let headers = match self.body {
+            Body::Tcp { .. } => TCP_HEADERS,
+            Body::Udp { .. } | Body::Unreachable { .. } => UDP_HEADERS,
+        };
+        headers + self.payload().len() as u64
+    }
+
+    fn protocol(&self) -> &'static str {
+        match self.body {
+            Body::Tcp { .. } => "tcp",
+            Body::Udp { .. } => "udp",
+            Body::Unreachable { .. } => "icmp",
+        }
+    }
+
+    fn text(&self) -> String {
+        let (from, to) = (self.from.port, self.to.port);
+        match &self.body {
+            Body::Tcp { segment, .. } => {
+                let Segment { seq, ack, flags, payload, .. } = segment;
+                format!("{from} > {to} {flags} seq {seq:?} ack {ack:?} len {}", payload.len())
+            }
+            Body::Udp { payload, .. } => format!("{from} > {to} len {}", payload.len()),
+            Body::Unreachable { .. } => format!("{from} is unreachable"),
+        }
+    }
+}
+
+/// The timer's call for a packet that arrives.
+fn arrive(slot: u64, _: u64) {
+    reach(|fabric| fabric.deliver(slot as usize));
+}
+
+/// A datagram, or an empty body, for the ones who build packets.
+pub(super) fn udp(nth: u64, payload: Bytes) -> Body {
+    Body::Udp { nth, payload }
+}

@@ -1,0 +1,442 @@
+//! Zones and the links between them; the way from one machine to another, and what becomes of a packet on it.
+//!
+//! Modelled: a fate for each packet, drawn at (connection and direction, sequence number, transmission); partitions,
+//! which take what is sent while they last (what is on the wire, or in a link's queue, still arrives); clogs, which
+//! hold what is sent and let it go in order. Loopback takes 10 µs and nothing ever happens on it. Not modelled: hops,
+//! and what they share.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    engine::{self, Family},
+    net::{
+        address::HostIndex,
+        host::Host,
+        pairs::Pairs,
+        profile::{Bandwidth, NetworkProfile},
+    },
+};
+
+const LOOPBACK: u64 = 10_000;
+
+pub(crate) type PathIndex = u32;
+
+/// The local address of all that is drawn for one packet: (connection and direction, sequence number, transmission).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DrawAddress {
+    pub(crate) flow: u64,
+    pub(crate) place: u64,
+    pub(crate) transmission: u64,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Arrives {
+        at: u64,
+        /// When a copy of it arrives.
+        again: Option<u64>,
+        /// It overtakes one that was sent earlier.
+        overtakes: bool,
+    },
+    /// It would take so long, once the clog is gone.
+    Held(u64),
+    Lost,
+    Cut,
+    QueueFull,
+    NoRoute,
+}
+
+pub(crate) struct Links {
+    zones: BTreeMap<String, u32>,
+    routes: BTreeMap<(u32, u32), u32>,
+    profiles: Vec<NetworkProfile>,
+    /// Inside a zone; and between zones without a link, if anything is there.
+    lan: u32,
+    default: Option<u32>,
+    paths: Vec<Path>,
+    index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
+    cuts: Pairs,
+    clogs: Pairs,
+}
+
+/// The way from one machine to another.
+pub(crate) struct Path {
+    pub(crate) from: HostIndex,
+    pub(crate) to: HostIndex,
+    way: Way,
+    cut: bool,
+    clogged: bool,
+    /// Packets that wait for the clog to go, by their slot, with their latency.
+    held: Vec<(u32, u64)>,
+    /// When all that was sent has passed the link's narrowest place.
+    passed_at: u64,
+    last_arrival: u64,
+    departed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Loopback,
+    Link(u32),
+    Nowhere,
+}
+
+impl Links {
+    pub(crate) fn new(default: Option<NetworkProfile>) -> Self {
+        let mut profiles = vec![NetworkProfile::lan()];
+        let default = default.map(|profile| {
+            profiles.push(profile);
+            1
+        });
+        Self {
+            zones: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            profiles,
+            lan: 0,
+            default,
+            paths: Vec::new(),
+            index: BTreeMap::new(),
+            cuts: Pairs::default(),
+            clogs: Pairs::default(),
+        }
+    }
+
+    /// The zone of that name, which is there from now on.
+    pub(crate) fn zone(&mut self, name: &str) -> u32 {
+        if let Some(zone) = self.zones.get(name) {
+            return *zone;
+        }
+        let zone = self.zones.len() as u32;
+        self.zones.insert(name.to_owned(), zone);
+        zone
+    }
+
+    pub(crate) fn known_zone(&self, name: &str) -> Option<u32> {
+        self.zones.get(name).copied()
+    }
+
+    /// Joins two zones in one direction, or gives their link another profile.
+    pub(crate) fn join(&mut self, from: u32, to: u32, profile: NetworkProfile, hosts: &[Host]) {
+        match self.routes.get(&(from, to)) {
+            Some(link) => self.profiles[*link as usize] = profile,
+            None => {
+                self.routes.insert((from, to), self.profiles.len() as u32);
+                self.profiles.push(profile);
+            }
+        }
+        for at in 0..self.paths.len() {
+            let (from, to) = (self.paths[at].from, self.paths[at].to);
+            self.paths[at].way = self.way(from, to, hosts);
+        }
+    }
+
+    /// The way from one machine to another; it is there from the first packet on.
+    pub(crate) fn path(&mut self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> PathIndex {
+        if let Some(path) = self.index.get(&(from, to)) {
+            return *path;
+        }
+        let index = self.paths.len() as PathIndex;
+        self.paths.push(Path {
+            from,
+            to,
+            way: self.way(from, to, hosts),
+            cut: from != to && self.cuts.has(from, to),
+            clogged: from != to && self.clogs.has(from, to),
+            held: Vec::new(),
+            passed_at: 0,
+            last_arrival: 0,
+            departed: 0,
+        });
+        self.index.insert((from, to), index);
+        index
+    }
+
+    pub(crate) fn ends(&self, path: PathIndex) -> (HostIndex, HostIndex) {
+        let path = &self.paths[path as usize];
+        (path.from, path.to)
+    }
+
+    pub(crate) fn has_route(&self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> bool {
+        self.way(from, to, hosts) != Way::Nowhere
+    }
+
+    /// Whether bursts may travel as one there.
+    pub(crate) fn cannot_tell_bursts(&self, path: PathIndex) -> bool {
+        match self.paths[path as usize].way {
+            Way::Loopback => true,
+            Way::Link(link) => self.profiles[link as usize].cannot_tell_bursts(),
+            Way::Nowhere => false,
+        }
+    }
+
+    /// The link's profile; loopback has none.
+    pub(crate) fn profile(&self, path: PathIndex) -> Option<&NetworkProfile> {
+        match self.paths[path as usize].way {
+            Way::Link(link) => Some(&self.profiles[link as usize]),
+            Way::Loopback | Way::Nowhere => None,
+        }
+    }
+
+    pub(crate) fn cut(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
+        self.cuts.set(from, to, on);
+        for path in &mut self.paths {
+            path.cut = path.from != path.to && self.cuts.has(path.from, path.to);
+        }
+    }
+
+    pub(crate) fn mend_all(&mut self) {
+        self.cuts.clear();
+        self.paths.iter_mut().for_each(|path| path.cut = false);
+    }
+
+    /// Clogs or unclogs; what was held comes back, with the time at which each arrives.
+    pub(crate) fn clog(
+        &mut self,
+        from: &[HostIndex],
+        to: &[HostIndex],
+        on: bool,
+        now: u64,
+    ) -> Vec<(u32, u64)> {
+        self.clogs.set(from, to, on);
+        self.apply_clogs(now)
+    }
+
+    pub(crate) fn unclog_all(&mut self, now: u64) -> Vec<(u32, u64)> {
+        self.clogs.clear();
+        self.apply_clogs(now)
+    }
+
+    pub(crate) fn hold(&mut self, path: PathIndex, slot: u32, latency: u64) {
+        self.paths[path as usize].held.push((slot, latency));
+    }
+
+    fn apply_clogs(&mut self, now: u64) -> Vec<(u32, u64)> {
+        let mut released = Vec::new();
+        for path in &mut self.paths {
+            path.clogged = path.from != path.to && self.clogs.has(path.from, path.to);
+            if path.clogged {
+                continue;
+            }
+            for (slot, latency) in path.held.drain(..) {
+                let at = (now + latency).max(path.last_arrival);
+                path.last_arrival = at;
+                released.push((slot, at));
+            }
+        }
+        released
+    }
+
+    fn way(&self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> Way {
+        if from == to {
+            return Way::Loopback;
+        }
+        let (from, to) = (&hosts[from as usize], &hosts[to as usize]);
+        let said = self.routes.get(&(from.zone, to.zone)).copied();
+        let unsaid = if from.zone == to.zone {
+            Some(self.lan)
+        } else if from.routes_to_all || to.routes_to_all {
+            Some(self.default.unwrap_or(self.lan))
+        } else {
+            self.default
+        };
+        said.or(unsaid).map_or(Way::Nowhere, Way::Link)
+    }
+
+    /// Draws what becomes of a packet of so many bytes that leaves now.
+    pub(crate) fn fate(
+        &mut self,
+        path: PathIndex,
+        now: u64,
+        bytes: u64,
+        draw: DrawAddress,
+    ) -> Fate {
+        let path = &mut self.paths[path as usize];
+        let profile = match path.way {
+            Way::Loopback => {
+                return Fate::Arrives { at: now + LOOPBACK, again: None, overtakes: false };
+            }
+            Way::Nowhere => return Fate::NoRoute,
+            Way::Link(link) => &self.profiles[link as usize],
+        };
+        if path.cut {
+            return Fate::Cut;
+        }
+        let DrawAddress { flow, place, transmission } = draw;
+        if profile.loss > 0.0
+            && engine::chance(Family::Loss, flow, place, transmission, profile.loss)
+        {
+            return Fate::Lost;
+        }
+        let departs = match profile.bandwidth {
+            None => now,
+            Some(bandwidth) => match path.pass(bandwidth, now, bytes) {
+                Some(at) => at,
+                None => return Fate::QueueFull,
+            },
+        };
+        let nth = path.departed;
+        path.departed += 1;
+        let unit = || engine::unit(Family::Latency, flow, place, transmission);
+        let mut at = departs.saturating_add(profile.latency.sample(unit, nth));
+        if path.clogged {
+            return Fate::Held(at - now);
+        }
+        if profile.in_order {
+            at = at.max(path.last_arrival);
+        }
+        let (held_back, longest) = profile.reorder;
+        if held_back > 0.0 && engine::chance(Family::Reorder, flow, place, transmission, held_back)
+        {
+            let unit = engine::unit(Family::Reorder, flow, place, transmission | COPY);
+            at = at.saturating_add((unit * longest as f64) as u64);
+        }
+        let again = (profile.duplication > 0.0
+            && engine::chance(Family::Duplicate, flow, place, transmission, profile.duplication))
+        .then(|| {
+            let unit = || engine::unit(Family::Latency, flow, place, transmission | COPY);
+            departs.saturating_add(profile.latency.sample(unit, nth + 1))
+        });
+        let overtakes = at < path.last_arrival;
+        path.last_arrival = path.last_arrival.max(at);
+        Fate::Arrives { at, again, overtakes }
+    }
+}
+
+/// Set in the transmission of a second draw for the same packet.
+const COPY: u64 = 1 << 63;
+
+impl Path {
+    /// When a packet has passed the narrow place; `None` when the queue in front of it is full.
+    fn pass(&mut self, bandwidth: Bandwidth, now: u64, bytes: u64) -> Option<u64> {
+        const SECOND: u128 = 1_000_000_000;
+        let rate = u128::from(bandwidth.bytes_per_second);
+        let waiting = u128::from(self.passed_at.saturating_sub(now)) * rate / SECOND;
+        if waiting > 0 && waiting + u128::from(bytes) > u128::from(bandwidth.queue) {
+            return None;
+        }
+        let takes = (u128::from(bytes) * SECOND / rate) as u64;
+        self.passed_at = self.passed_at.max(now).saturating_add(takes);
+        Some(self.passed_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const DRAW: DrawAddress = DrawAddress { flow: 1, place: 2, transmission: 0 };
+    const MS: u64 = 1_000_000;
+
+    /// Two machines in one zone, one in another.
+    fn hosts(links: &mut Links) -> Vec<Host> {
+        let (a, b) = (links.zone("a"), links.zone("b"));
+        let host = |zone| {
+            let mut host = Host::default();
+            host.zone = zone;
+            host
+        };
+        [a, a, b].map(host).into()
+    }
+
+    fn arrival(fate: Fate) -> u64 {
+        match fate {
+            Fate::Arrives { at, .. } => at,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_there() {
+        let mut links = Links::new(None);
+        let mut hosts = hosts(&mut links);
+        assert!(links.has_route(0, 1, &hosts) && links.has_route(1, 1, &hosts));
+        assert!(!links.has_route(0, 2, &hosts));
+        let path = links.path(0, 2, &hosts);
+        assert_eq!(links.fate(path, 0, 100, DRAW), Fate::NoRoute);
+        links.join(0, 1, NetworkProfile::ideal_fixed(), &hosts);
+        assert_eq!(arrival(links.fate(path, 0, 100, DRAW)), 50 * MS);
+        assert!(links.has_route(1, 2, &hosts) && !links.has_route(2, 0, &hosts));
+        hosts[2].routes_to_all = true;
+        assert!(links.has_route(2, 0, &hosts));
+        assert!(Links::new(Some(NetworkProfile::lan())).has_route(0, 2, &hosts));
+    }
+
+    #[test]
+    fn cuts_have_a_direction_and_end() {
+        let mut links = Links::new(Some(NetworkProfile::ideal_fixed()));
+        let hosts = hosts(&mut links);
+        let there = links.path(0, 2, &hosts);
+        links.cut(&[0, 2], &[2], true);
+        let back = links.path(2, 0, &hosts);
+        let own = links.path(2, 2, &hosts);
+        assert_eq!(links.fate(there, 0, 1, DRAW), Fate::Cut);
+        assert_eq!(arrival(links.fate(back, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.fate(own, 0, 1, DRAW)), LOOPBACK);
+        links.mend_all();
+        assert_eq!(arrival(links.fate(there, 0, 1, DRAW)), 50 * MS);
+    }
+
+    #[test]
+    fn a_narrow_link_queues_and_then_drops() {
+        let profile = NetworkProfile::fixed(Duration::from_millis(1)).bandwidth(1_000_000, 2_500);
+        let mut links = Links::new(Some(profile));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        let mut send = |now: u64| links.fate(path, now, 1_000, DRAW);
+        // 1,000 bytes take 1 ms; 2,500 may wait.
+        assert_eq!(arrival(send(0)), 2 * MS);
+        assert_eq!(arrival(send(0)), 3 * MS);
+        assert_eq!(send(0), Fate::QueueFull);
+        assert_eq!(arrival(send(MS)), 4 * MS);
+        assert_eq!(arrival(send(9 * MS)), 11 * MS);
+    }
+
+    #[test]
+    fn falling_latency_overtakes_and_order_can_be_kept() {
+        let mut links = Links::new(Some(NetworkProfile::reverse_latency()));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(
+            links.fate(path, 0, 1, DRAW),
+            Fate::Arrives { at: 48 * MS, again: None, overtakes: true }
+        );
+        links.join(0, 1, NetworkProfile::reverse_latency().in_order(true), &hosts);
+        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+    }
+
+    #[test]
+    fn a_clog_holds_and_releases_in_order() {
+        let mut links = Links::new(Some(NetworkProfile::reverse_latency()));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        assert!(links.clog(&[0], &[2], true, 0).is_empty());
+        for slot in 0..3 {
+            match links.fate(path, 0, 1, DRAW) {
+                Fate::Held(latency) => links.hold(path, slot, latency),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(
+            links.clog(&[0], &[2], false, 1000 * MS),
+            [(0, 1050 * MS), (1, 1050 * MS), (2, 1050 * MS)]
+        );
+    }
+
+    /// Outside a run every draw is calm: nothing is lost, and latency is the median.
+    #[test]
+    fn calm_draws_do_nothing() {
+        let profile =
+            NetworkProfile::mobile_3g().duplication(0.5).reorder(0.5, Duration::from_secs(1));
+        let mut links = Links::new(Some(profile));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        assert_eq!(
+            links.fate(path, 0, 1, DRAW),
+            Fate::Arrives { at: 300 * MS, again: None, overtakes: false }
+        );
+    }
+}

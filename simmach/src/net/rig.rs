@@ -1,0 +1,136 @@
+//! The smallest cluster there is, for this layer's tests: a few hosts in zones, code that runs on them, and what was
+//! left at the end.
+
+use std::{cell::RefCell, future::Future, panic::Location, rc::Rc, time::Duration};
+
+use crate::{
+    engine::{
+        self, MachineId, ProcessId, Scope, mix,
+        overlay::Overlay,
+        rig::{Ran, run_with},
+        verdict::Verdict,
+    },
+    net::{Host, Link, NetSpec, NetStats, NetworkProfile, TcpConfig, fabric},
+    task::{JoinHandle, spawn_as},
+};
+
+/// Hosts `a.east`, `b.east` and `c.west`, numbered from 0; zones joined by 50 ms, fixed.
+pub(super) struct Cluster {
+    pub(super) seed: u64,
+    pub(super) tcp: TcpConfig,
+    pub(super) link: Option<NetworkProfile>,
+    pub(super) links: Vec<Link>,
+}
+
+/// What a run left behind.
+pub(super) struct Left {
+    pub(super) ran: Ran,
+    pub(super) stats: NetStats,
+}
+
+pub(super) const A: MachineId = MachineId(0);
+pub(super) const B: MachineId = MachineId(1);
+pub(super) const C: MachineId = MachineId(2);
+
+impl Cluster {
+    pub(super) fn new() -> Self {
+        let link = Some(NetworkProfile::ideal_fixed());
+        Self { seed: 1, tcp: TcpConfig::new(), link, links: Vec::new() }
+    }
+
+    pub(super) fn tcp(mut self, tcp: TcpConfig) -> Self {
+        self.tcp = tcp;
+        self
+    }
+
+    pub(super) fn link(mut self, link: NetworkProfile) -> Self {
+        self.link = Some(link);
+        self
+    }
+
+    pub(super) fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Runs `body` on machine a; it must end well.
+    pub(super) fn run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> Left
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let left = self.try_run(body);
+        assert_eq!(left.ran.verdict, Verdict::Passed);
+        left
+    }
+
+    pub(super) fn try_run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> Left
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let names = [(A, "a.east"), (B, "b.east"), (C, "c.west")];
+        let hosts = names.into_iter().map(|(machine, name)| Host {
+            machine,
+            name: name.to_owned(),
+            zone: name.split_once('.').expect("a zone").1.to_owned(),
+            routes_to_all: false,
+        });
+        let spec = NetSpec {
+            hosts: hosts.collect(),
+            links: self.links,
+            tcp: self.tcp,
+            default_profile: self.link,
+        };
+        let mut stats = NetStats::default();
+        let ran = run_with(
+            self.seed,
+            Overlay::default(),
+            || fabric::install(spec),
+            body,
+            || stats = fabric::remove(),
+        );
+        Left { ran, stats }
+    }
+}
+
+/// Runs a future on a machine, as a process of its own with this number.
+#[track_caller]
+pub(super) fn on<F>(machine: MachineId, process: u32, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let task = mix(u64::from(machine.0), u64::from(process));
+    let scope = Scope { machine, process: ProcessId(process), task, alive: true };
+    spawn_as(scope, Location::caller(), future).1
+}
+
+/// Kills a process, as the layer above does it.
+pub(super) fn kill(process: u32) {
+    engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
+    fabric::control::close_process(ProcessId(process));
+}
+
+/// Takes a machine's power, with the one process it has.
+pub(super) fn power_off(machine: MachineId, process: u32) {
+    fabric::control::erase_machine(machine);
+    fabric::control::set_up(machine, false);
+    engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
+}
+
+pub(super) fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Virtual time since the run began.
+pub(super) fn now() -> Duration {
+    Duration::from_nanos(engine::now())
+}
+
+pub(super) async fn sleep(n: u64) {
+    crate::time::sleep(ms(n)).await;
+}
+
+/// A cell that tasks of a test share.
+pub(super) fn shared<T>(value: T) -> Rc<RefCell<T>> {
+    Rc::new(RefCell::new(value))
+}

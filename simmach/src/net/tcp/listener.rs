@@ -1,0 +1,108 @@
+//! A socket that waits for connections.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    task::{Context, Poll},
+};
+
+use crate::{
+    engine::{self, RunId},
+    net::{
+        ToSocketAddrs, error,
+        fabric::{enter, enter_any},
+        lookup::first_of,
+        socket::Key,
+        tcp::TcpStream,
+        wait::{Place, Waited},
+        wakers::Seat,
+    },
+};
+
+/// A TCP socket that accepts connections: `tokio::net::TcpListener`, simulated.
+///
+/// Dropped, it frees its port, and connections that were not accepted are reset.
+pub struct TcpListener {
+    run: RunId,
+    key: Key,
+    local: SocketAddr,
+}
+
+impl TcpListener {
+    /// Listens on an address of the machine this runs on: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 is
+    /// any that is free.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` when something listens there, `AddrNotAvailable` for an address of another machine or when no port
+    /// is free, and the lookup's own.
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        let process = engine::live_scope().ok_or_else(error::outside)?.process;
+        let addresses = addr.resolve()?;
+        enter_any(|fabric, host| {
+            let (key, local) =
+                first_of(&addresses, |address| fabric.listen(host, process, address, None))?;
+            Ok(TcpListener { run: fabric.run(), key, local })
+        })
+    }
+
+    /// The next connection, and where it comes from.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run, or when its machine lost its power.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let opened = self.waited().until(|fabric| self.try_accept(fabric)).await?;
+        Ok((TcpStream::new(self.run, opened), opened.peer))
+    }
+
+    /// As [`accept`](Self::accept), for a poll function. Of several tasks, the last one that asked is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let polled = self.waited().poll(cx, Seat::Poll, |fabric| self.try_accept(fabric));
+        polled.map_ok(|opened| (TcpStream::new(self.run, opened), opened.peer))
+    }
+
+    /// The address it listens on, with its port.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |_| self.local)
+    }
+
+    fn try_accept(
+        &self,
+        fabric: &mut crate::net::fabric::Fabric,
+    ) -> Option<io::Result<crate::net::fabric::tcp::Opened>> {
+        let process = engine::scope()?.process;
+        fabric.accept(self.key, process).transpose()
+    }
+
+    fn waited(&self) -> Waited {
+        Waited {
+            run: self.run,
+            key: self.key,
+            place: Place::Accept,
+            what: "a connection to",
+            address: self.local,
+        }
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        // Outside the run, or as a dead process's, there is nothing to close.
+        let _ = enter(self.run, |fabric| fabric.close_listener(self.key));
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpListener").field("addr", &self.local).finish()
+    }
+}

@@ -1,0 +1,11 @@
+//! TCP's handles: a listener, a stream, a stream's halves.
+
+mod listener;
+mod split;
+mod stream;
+#[cfg(feature = "tokio")]
+mod tokio_io;
+
+pub use listener::TcpListener;
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use stream::TcpStream;

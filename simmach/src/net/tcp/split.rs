@@ -1,0 +1,261 @@
+//! A connection's two directions apart.
+
+use std::{
+    error::Error,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::io::{AsyncRead, AsyncWrite};
+
+use super::TcpStream;
+
+/// The direction that is read, borrowed: [`TcpStream::split`].
+#[derive(Debug)]
+pub struct ReadHalf<'a>(&'a TcpStream);
+
+/// The direction that is written, borrowed: [`TcpStream::split`].
+#[derive(Debug)]
+pub struct WriteHalf<'a>(&'a TcpStream);
+
+/// The direction that is read, owned: [`TcpStream::into_split`].
+#[derive(Debug)]
+pub struct OwnedReadHalf(Arc<TcpStream>);
+
+/// The direction that is written, owned: [`TcpStream::into_split`]. Dropped, it shuts the direction down.
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    stream: Arc<TcpStream>,
+    shut_on_drop: bool,
+}
+
+/// Two halves that are not of one stream: [`OwnedReadHalf::reunite`].
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+pub(super) fn borrowed(stream: &mut TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
+    (ReadHalf(stream), WriteHalf(stream))
+}
+
+pub(super) fn owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+    let stream = Arc::new(stream);
+    (OwnedReadHalf(Arc::clone(&stream)), OwnedWriteHalf { stream, shut_on_drop: true })
+}
+
+fn reunite(read: OwnedReadHalf, mut write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    if !Arc::ptr_eq(&read.0, &write.stream) {
+        return Err(ReuniteError(read, write));
+    }
+    write.shut_on_drop = false;
+    drop(write);
+    Ok(Arc::into_inner(read.0).expect("the two halves were the only ones"))
+}
+
+/// What both kinds of a half that reads have.
+macro_rules! reads {
+    ($half:ty, $self:ident => $stream:expr) => {
+        impl $half {
+            /// See [`TcpStream::peek`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn peek(&mut $self, buf: &mut [u8]) -> io::Result<usize> {
+                $stream.peek(buf).await
+            }
+
+            /// See [`TcpStream::readable`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn readable(&$self) -> io::Result<()> {
+                $stream.readable().await
+            }
+
+            /// See [`TcpStream::try_read`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_read(&$self, buf: &mut [u8]) -> io::Result<usize> {
+                $stream.try_read(buf)
+            }
+
+            /// See [`TcpStream::local_addr`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn local_addr(&$self) -> io::Result<SocketAddr> {
+                $stream.local_addr()
+            }
+
+            /// See [`TcpStream::peer_addr`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn peer_addr(&$self) -> io::Result<SocketAddr> {
+                $stream.peer_addr()
+            }
+
+            #[cfg(feature = "tokio")]
+            pub(super) fn stream(&$self) -> &TcpStream {
+                &$stream
+            }
+        }
+
+        impl AsyncRead for $half {
+            fn poll_read(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                $stream.poll_read_at(cx, buf)
+            }
+        }
+    };
+}
+
+/// What both kinds of a half that writes have.
+macro_rules! writes {
+    ($half:ty, $self:ident => $stream:expr) => {
+        impl $half {
+            /// See [`TcpStream::writable`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn writable(&$self) -> io::Result<()> {
+                $stream.writable().await
+            }
+
+            /// See [`TcpStream::try_write`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_write(&$self, buf: &[u8]) -> io::Result<usize> {
+                $stream.try_write(buf)
+            }
+
+            /// See [`TcpStream::local_addr`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn local_addr(&$self) -> io::Result<SocketAddr> {
+                $stream.local_addr()
+            }
+
+            /// See [`TcpStream::peer_addr`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn peer_addr(&$self) -> io::Result<SocketAddr> {
+                $stream.peer_addr()
+            }
+
+            #[cfg(feature = "tokio")]
+            pub(super) fn stream(&$self) -> &TcpStream {
+                &$stream
+            }
+        }
+
+        impl AsyncWrite for $half {
+            fn poll_write(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                $stream.poll_write_at(cx, buf)
+            }
+
+            fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_close($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready($stream.shut_down())
+            }
+        }
+    };
+}
+
+reads!(ReadHalf<'_>, self => self.0);
+reads!(OwnedReadHalf, self => self.0);
+writes!(WriteHalf<'_>, self => self.0);
+writes!(OwnedWriteHalf, self => self.stream);
+
+impl AsRef<TcpStream> for ReadHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl AsRef<TcpStream> for WriteHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl AsRef<TcpStream> for OwnedReadHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl AsRef<TcpStream> for OwnedWriteHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl OwnedReadHalf {
+    /// Makes the stream whole again.
+    ///
+    /// # Errors
+    ///
+    /// When `other` is of another stream; both come back.
+    pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+        reunite(self, other)
+    }
+}
+
+impl OwnedWriteHalf {
+    /// Makes the stream whole again.
+    ///
+    /// # Errors
+    ///
+    /// When `other` is of another stream; both come back.
+    pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+        reunite(other, self)
+    }
+
+    /// Drops it without shutting its direction down.
+    pub fn forget(mut self) {
+        self.shut_on_drop = false;
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.shut_on_drop {
+            // A connection that is gone has nothing to shut.
+            let _ = self.stream.shut_down();
+        }
+    }
+}
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tried to reunite halves that are not from the same socket")
+    }
+}
+
+impl Error for ReuniteError {}

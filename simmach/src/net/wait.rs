@@ -1,0 +1,141 @@
+//! How a handle's futures wait: try, let the waker wait if there is nothing yet, be woken, try again.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    task::{Context, Poll},
+};
+
+use crate::{
+    engine::{self, RunId, Wait},
+    net::{
+        fabric::{Fabric, enter},
+        socket::Key,
+        wakers::{Seat, Waiters},
+    },
+};
+
+/// Where a task waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Accept,
+    Read,
+    Write,
+    Datagram,
+}
+
+/// What a task waits for, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited {
+    pub(crate) run: RunId,
+    pub(crate) key: Key,
+    pub(crate) place: Place,
+    /// For the report of a run that can't go on.
+    pub(crate) what: &'static str,
+    pub(crate) address: SocketAddr,
+}
+
+impl Waited {
+    /// Tries, and lets the task of `cx` wait if that found nothing.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        seat: Seat,
+        mut attempt: impl FnMut(&mut Fabric) -> Option<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        enum Found<T> {
+            Result(io::Result<T>),
+            Waiting,
+            Nothing,
+        }
+        let first = enter(self.run, |fabric| match attempt(fabric) {
+            Some(result) => Found::Result(result),
+            None if self.waiters(fabric).is_some_and(|own| own.has(seat, cx.waker())) => {
+                Found::Waiting
+            }
+            None => Found::Nothing,
+        });
+        let result = match first {
+            Err(error) => Some(Err(error)),
+            Ok(Found::Result(result)) => Some(result),
+            Ok(Found::Waiting) => None,
+            Ok(Found::Nothing) => self.wait(cx, seat, attempt),
+        };
+        match result {
+            Some(result) => Poll::Ready(result),
+            None => {
+                engine::waits(Wait::Peer(self.what, self.address));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// As [`poll`](Self::poll), in a place of its own that is left when the future is dropped.
+    pub(crate) async fn until<T>(
+        self,
+        mut attempt: impl FnMut(&mut Fabric) -> Option<io::Result<T>>,
+    ) -> io::Result<T> {
+        let seated = Seated { waited: self, seat: new_seat() };
+        poll_fn(|cx| self.poll(cx, seated.seat, &mut attempt)).await
+    }
+
+    /// A waker is cloned and dropped outside only: either may run anything.
+    fn wait<T>(
+        &self,
+        cx: &mut Context<'_>,
+        seat: Seat,
+        mut attempt: impl FnMut(&mut Fabric) -> Option<io::Result<T>>,
+    ) -> Option<io::Result<T>> {
+        let mut waker = Some(cx.waker().clone());
+        let again = enter(self.run, |fabric| {
+            let result = attempt(fabric);
+            if result.is_none()
+                && let Some(own) = self.waiters(fabric)
+                && let Some(new) = waker.take()
+            {
+                waker = own.wait(seat, new);
+            }
+            result
+        });
+        drop(waker);
+        again.unwrap_or_else(|error| Some(Err(error)))
+    }
+
+    fn waiters<'a>(&self, fabric: &'a mut Fabric) -> Option<&'a mut Waiters> {
+        let key = self.key;
+        match self.place {
+            Place::Accept => fabric.listener(key).ok().map(|listener| &mut listener.accepting),
+            Place::Read => fabric.socket(key).ok().map(|socket| &mut socket.reading),
+            Place::Write => fabric.socket(key).ok().map(|socket| &mut socket.writing),
+            Place::Datagram => fabric.datagrams(key).ok().map(|socket| &mut socket.reading),
+        }
+    }
+}
+
+/// A future's own place.
+struct Seated {
+    waited: Waited,
+    seat: Seat,
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        let left = enter(self.waited.run, |fabric| {
+            self.waited.waiters(fabric).and_then(|own| own.leave(self.seat))
+        });
+        drop(left);
+    }
+}
+
+/// A place that no other future of this thread has. It is compared, and never counted, drawn or traced.
+fn new_seat() -> Seat {
+    use std::cell::Cell;
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(0) };
+    }
+    NEXT.with(|next| {
+        next.set(next.get() + 1);
+        Seat::Future(next.get())
+    })
+}
