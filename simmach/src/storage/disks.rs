@@ -53,6 +53,7 @@ pub(super) struct Stored {
     /// What its draws are addressed by.
     pub(super) address: u64,
     place: Place,
+    pub(super) writers: Writers,
     /// How many writes had their turn.
     pub(super) writes: u64,
     /// The flush that is due.
@@ -65,14 +66,14 @@ pub(super) struct Opened {
     process: ProcessId,
     pub(super) stored: usize,
     pub(super) options: Options,
-    pub(super) writers: Writers,
 }
 
 /// What a handle holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoreId {
     run: RunId,
-    number: u64,
+    /// The number of the place.
+    pub(super) number: u64,
 }
 
 #[derive(Debug)]
@@ -175,12 +176,17 @@ pub(super) fn reach<R>(
     reached.unwrap_or(Err(Error::Closed))
 }
 
-/// As [`reach`], by the place alone: for a destructor, which may be a dead process's.
-pub(super) fn reach_place<R>(id: StoreId, f: impl FnOnce(&mut Opened) -> R) -> Option<R> {
+/// As [`reach`], whoever asks: for a destructor. A dead process's does nothing.
+pub(super) fn reach_place<R>(id: StoreId, f: impl FnOnce(&mut Stored) -> R) -> Option<R> {
+    engine::live_scope()?;
     if engine::run_id() != Some(id.run) {
         return None;
     }
-    state(|disks| disks.opened.get_mut(&id.number).map(f)).flatten()
+    state(|disks| {
+        let opened = disks.opened.get(&id.number)?;
+        Some(f(&mut disks.stores[opened.stored]))
+    })
+    .flatten()
 }
 
 /// Reaches a store by its number: for timers, and to give a volume back.
@@ -226,8 +232,7 @@ impl Disks {
         }
         let number = self.next;
         self.next += 1;
-        self.opened
-            .insert(number, Opened { process, stored, options, writers: Writers::default() });
+        self.opened.insert(number, Opened { process, stored, options });
         Ok(number)
     }
 
@@ -248,7 +253,16 @@ impl Disks {
         let place = Place::Here(Volume::new(&folder, &file_name(&service, name), size));
         let address = mix(u64::from(machine.0), mix(mix_text(&service), mix_text(name)));
         let name = name.to_owned();
-        let stored = Stored { machine, service, name, address, place, writes: 0, flush: None };
+        let stored = Stored {
+            machine,
+            service,
+            name,
+            address,
+            place,
+            writers: Writers::default(),
+            writes: 0,
+            flush: None,
+        };
         self.stores.push(stored);
         Ok(self.stores.len() - 1)
     }
@@ -262,15 +276,17 @@ impl Disks {
     }
 
     fn close(&mut self, which: impl Fn(&Opened, &Stored) -> bool) -> Closed {
-        let (stores, mut closed) = (&self.stores, Vec::new());
-        self.opened.retain(|_, opened| {
-            let keep = !which(opened, &stores[opened.stored]);
-            if !keep {
-                closed.extend(std::mem::take(&mut opened.writers).into_wakers());
+        let (stores, mut told) = (&mut self.stores, Vec::new());
+        self.opened.retain(|number, opened| {
+            let stored = &mut stores[opened.stored];
+            let closes = which(opened, stored);
+            if closes {
+                let left = stored.writers.leave_place(*number);
+                told.extend(left.own.into_iter().chain(left.next));
             }
-            keep
+            !closes
         });
-        Closed(closed)
+        Closed(told)
     }
 
     fn befall(&mut self, machine: MachineId, loss: Loss) -> (Result<u64>, Closed) {
@@ -354,7 +370,8 @@ impl Stored {
     }
 }
 
-/// The wakers of those who waited in a store that was closed, to be dropped when nothing is borrowed: they are told.
+/// The wakers of those who waited in a store that was closed, and of those who got a turn by it. Dropped when nothing is
+/// borrowed, it tells them.
 #[derive(Debug, Default)]
 struct Closed(Vec<Waker>);
 

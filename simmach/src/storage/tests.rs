@@ -294,6 +294,29 @@ fn a_kill_in_the_middle_of_a_write_commits_nothing_and_frees_the_turn() {
     });
 }
 
+/// Two processes of a machine can have one store open, as with LMDB's own lock.
+#[test]
+fn processes_of_one_machine_wait_for_each_other_and_not_for_the_dead() {
+    pass(&steady(), async || {
+        on(5, 2, async {
+            let db = open("db").await.expect("opened");
+            let (one, two) = futures::join!(put(&db, "dies", "1"), put(&db, "waits", "1"));
+            unreachable!("killed: {one:?} {two:?}");
+        });
+        sleep_ms(1).await;
+        let other = on(5, 3, async {
+            let db = open("db").await.expect("opened");
+            let begun = Instant::now();
+            put(&db, "lives", "1").await.expect("written");
+            assert_eq!(begun.elapsed(), 24.millis());
+            assert_eq!((value(&db, "dies").await, value(&db, "waits").await), (None, None));
+        });
+        sleep_ms(4).await;
+        kill(2);
+        other.await.expect("no panic");
+    });
+}
+
 #[test]
 fn a_power_off_between_durable_and_acknowledged_keeps_what_nobody_was_told_of() {
     pass(&steady(), async || {

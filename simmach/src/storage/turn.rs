@@ -17,15 +17,15 @@ pub(super) struct Turn {
 impl Turn {
     /// Waits for the turn, behind all who wait already.
     pub(super) async fn wait(id: StoreId) -> Result<Self> {
-        let ticket = disks::reach(id, |_, opened, _| Ok(opened.writers.join()))?;
+        let ticket = disks::reach(id, |stored, _, _| Ok(stored.writers.join(id.number)))?;
         let turn = Self { id, ticket };
         poll_fn(|cx| {
             let waker = cx.waker().clone();
-            let waits = disks::reach(id, |_, opened, _| {
-                if opened.writers.has_turn(ticket) {
+            let waits = disks::reach(id, |stored, _, _| {
+                if stored.writers.has_turn(ticket) {
                     return Ok(None);
                 }
-                Ok(Some(opened.writers.keep(ticket, waker)))
+                Ok(Some(stored.writers.keep(ticket, waker)))
             });
             match waits {
                 Ok(None) => Poll::Ready(Ok(())),
@@ -43,14 +43,10 @@ impl Turn {
 }
 
 impl Drop for Turn {
+    /// What a dead process leaves is given up when the process is closed.
     fn drop(&mut self) {
-        let left = disks::reach_place(self.id, |opened| opened.writers.leave(self.ticket));
-        let Some(left) = left else { return };
-        drop(left.own);
-        // Those who wait in a dead process die with it: they are not to be woken.
-        if engine::live_scope().is_some()
-            && let Some(next) = left.next
-        {
+        let left = disks::reach_place(self.id, |stored| stored.writers.leave(self.ticket));
+        if let Some(next) = left.and_then(|left| left.next) {
             next.wake();
         }
     }
