@@ -55,14 +55,12 @@ mod choice;
 #[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]
-#[allow(dead_code, reason = "its doors come next")]
 mod harness;
 #[cfg(feature = "sim")]
 mod machine;
 #[cfg(feature = "sim")]
 mod outcome;
 #[cfg(feature = "sim")]
-#[allow(dead_code, reason = "its doors come next")]
 mod report;
 #[cfg(feature = "sim")]
 mod run;
@@ -99,6 +97,19 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A result whose error is any, unless said.
 pub type Result<T = (), E = BoxError> = std::result::Result<T, E>;
+
+/// Makes a test file's `main` under `harness = false`: all its [`sim_test`]s, with the flags of libtest.
+///
+/// In any other test file it does nothing: there each test is a `#[test]` of its own.
+#[cfg(feature = "sim")]
+#[macro_export]
+macro_rules! main {
+    () => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::__private::main()
+        }
+    };
+}
 
 /// The macro's only door. Not for use by hand: anything in it may change.
 #[doc(hidden)]

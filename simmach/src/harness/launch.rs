@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,8 +61,12 @@ pub(crate) fn launcher(arguments: Vec<String>, pass_on: bool) -> Launch {
     })
 }
 
+/// True when this process is about to end: no more are started.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// Kills all workers and removes their folders: the end of this process.
 pub(crate) fn kill_all() {
+    CLOSED.store(true, Ordering::SeqCst);
     let children = std::mem::take(&mut *lock(&CHILDREN));
     for living in children.values() {
         lock(living).kill();
@@ -78,6 +83,11 @@ fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(writer.try_clone()?)
         .stderr(writer);
+    // Held until the child is entered, so that none is missed.
+    let mut children = lock(&CHILDREN);
+    if CLOSED.load(Ordering::SeqCst) {
+        return Err(io::Error::other("this process is about to end"));
+    }
     let child = command.spawn()?;
     // Closes our copies of the worker's ends: else their end would never be seen.
     drop(command);
@@ -85,7 +95,8 @@ fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
     output.follow(reader, pass_on);
     let pid = child.id();
     let living = Arc::new(Mutex::new(Living { child, folder: None }));
-    lock(&CHILDREN).insert(pid, Arc::clone(&living));
+    children.insert(pid, Arc::clone(&living));
+    drop(children);
     Ok(Launched { wire: ours, process: Box::new(Worker { pid, living }), output })
 }
 

@@ -3,17 +3,25 @@
 //! The two doors (`trials` under `harness = false`, `plain` under libtest) come down to one sweep. Runs are made by
 //! worker processes, so that one that kills its process costs one seed.
 
+mod command;
 mod config;
 mod disk;
 mod here;
+mod interrupt;
+mod judge;
 mod launch;
 mod output;
+pub(crate) mod plain;
 mod pool;
+mod progress;
 mod protocol;
 mod registry;
 mod seeds;
+mod session;
+mod sweep;
 #[cfg(test)]
 mod testing;
+pub(crate) mod trials;
 mod watchdog;
 mod worker;
 

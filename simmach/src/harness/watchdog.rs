@@ -113,7 +113,12 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
         let most = if pulse.polling { TICKS } else { TICKS * OUTSIDE };
         // A debugger holds a run for as long as its user thinks.
         if still >= most && !disk::is_traced() {
-            let hang = Hang { seed: *seed, limit, pulse, machine: None };
+            let hang = Hang {
+                seed: *seed,
+                limit,
+                pulse,
+                machine: shared.name(pulse.machine).map(str::to_owned),
+            };
             drop(state);
             return bark(hang);
         }

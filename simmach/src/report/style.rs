@@ -19,8 +19,6 @@ pub(crate) enum Ink {
     Warning,
     /// The harness itself.
     Harness,
-    /// What is there for the eye to skip.
-    Faint,
     /// What is to be found at a glance.
     Bold,
 }
@@ -68,7 +66,6 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
             Some(Ink::Fault) => "31",
             Some(Ink::Warning) => "33",
             Some(Ink::Harness) => "34",
-            Some(Ink::Faint) => "2",
             Some(Ink::Bold) => "1",
         };
         write!(f, "\x1b[{code}m")?;

@@ -1,0 +1,135 @@
+//! The command that makes a run again, as cargo wants it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::spec::SimTest;
+
+/// For this seed of the test.
+pub(crate) fn again(test: &SimTest, seed: u64) -> String {
+    let target = target(test).map(|target| format!(" {target}")).unwrap_or_default();
+    let release = if cfg!(debug_assertions) { "" } else { " --release" };
+    let ignored = if test.ignore.is_some() { " --include-ignored" } else { "" };
+    format!(
+        "SIMMACH_SEED={seed} cargo test{release} -p {}{target} -- --exact {}{ignored}",
+        test.package,
+        test.path(),
+    )
+}
+
+/// How cargo is told the target: from the manifest where it is named there, else from where the files are. `None` when
+/// it can't be told: then all targets of the package are asked for the test.
+fn target(test: &SimTest) -> Option<String> {
+    let folder = Path::new(test.manifest_dir);
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    named_in(&manifest, test.target)
+        .or_else(|| found_in(folder, test))
+        .or_else(|| (crate_name(test.package) == test.target).then(|| "--lib".to_owned()))
+}
+
+/// The target whose crate has this name, among the sections of a manifest.
+fn named_in(manifest: &str, krate: &str) -> Option<String> {
+    let mut section = "";
+    for line in manifest.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else {
+            continue;
+        };
+        let name = value.trim().trim_matches(['"', '\'']);
+        if key.trim() != "name" || crate_name(name) != krate {
+            continue;
+        }
+        match section {
+            "[lib]" => return Some("--lib".to_owned()),
+            "[[test]]" => return Some(format!("--test {name}")),
+            "[[bin]]" => return Some(format!("--bin {name}")),
+            "[[example]]" => return Some(format!("--example {name}")),
+            "[[bench]]" => return Some(format!("--bench {name}")),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The target that cargo finds by itself, from the folder that the test's file is in.
+fn found_in(folder: &Path, test: &SimTest) -> Option<String> {
+    for (sub, option) in [
+        ("tests", "--test"),
+        ("src/bin", "--bin"),
+        ("examples", "--example"),
+        ("benches", "--bench"),
+    ] {
+        let name =
+            fs::read_dir(folder.join(sub)).ok().into_iter().flatten().flatten().find_map(|entry| {
+                let path = entry.path();
+                let stem = path.file_stem()?.to_str()?.to_owned();
+                let is_source = path.extension().is_some_and(|end| end == "rs");
+                let is_target = is_source || path.join("main.rs").is_file();
+                (is_target && crate_name(&stem) == test.target).then_some(stem)
+            });
+        if let Some(name) = name {
+            return Some(format!("{option} {name}"));
+        }
+    }
+    let is_own = crate_name(test.package) == test.target;
+    let src = folder.join("src");
+    match (src.join("lib.rs").is_file(), src.join("main.rs").is_file()) {
+        (true, false) if is_own => Some("--lib".to_owned()),
+        (false, true) if is_own => Some(format!("--bin {}", test.package)),
+        // One crate name for both: cargo asks both.
+        _ => None,
+    }
+}
+
+fn crate_name(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::testing::{Scratch, with};
+
+    #[test]
+    fn the_target_is_named_as_cargo_knows_it() {
+        let package = Scratch::new("command");
+        let folder: &'static str = Box::leak(package.path().display().to_string().into_boxed_str());
+        let file = |path: &str, text: &str| {
+            let path = package.path().join(path);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
+            fs::write(path, text).expect("there is room");
+        };
+        let manifest =
+            "[package]\nname = \"my-shop\"\n[[test]]\nname = \"odd-name\"\npath = \"x.rs\"\n";
+        file("Cargo.toml", manifest);
+        file("src/lib.rs", "");
+        file("tests/with-hyphen.rs", "");
+        file("tests/deep/main.rs", "");
+        file("examples/show.rs", "");
+        let command = |krate: &'static str| {
+            let test = with("krate::zoo", "a", |test| {
+                test.package = "my-shop";
+                test.manifest_dir = folder;
+                test.target = krate;
+            });
+            again(test, 7)
+        };
+        for (krate, option) in [
+            ("odd_name", " --test odd-name"),
+            ("with_hyphen", " --test with-hyphen"),
+            ("deep", " --test deep"),
+            ("show", " --example show"),
+            ("my_shop", " --lib"),
+            ("unheard_of", ""),
+        ] {
+            let release = if cfg!(debug_assertions) { "" } else { " --release" };
+            assert_eq!(
+                command(krate),
+                format!("SIMMACH_SEED=7 cargo test{release} -p my-shop{option} -- --exact zoo::a")
+            );
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Ctrl-C and SIGTERM: what was being run is said, and nothing is left behind.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::sync::Once;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::pool::Pool;
+use super::{command, launch, progress};
+use crate::report::numbers::count;
+
+/// Watches for both, from the first sweep on.
+pub(crate) fn watch(pool: &'static Pool) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Without it a signal ends this process as it would any other; the workers see that by their sockets.
+        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+            return;
+        };
+        let _ = super::spawn("signals", move || {
+            if let Some(signal) = signals.forever().next() {
+                end(pool, signal);
+            }
+        });
+    });
+}
+
+fn end(pool: &Pool, signal: i32) {
+    progress::clear();
+    let text = story(pool, signal);
+    // Nobody is left to tell when standard error is gone.
+    let _ = io::stderr().write_all(text.as_bytes());
+    launch::kill_all();
+    if let Pool::Here(local) = pool {
+        local.delete_folder();
+    }
+    signal_hook::low_level::exit(128 + signal);
+}
+
+fn story(pool: &Pool, signal: i32) -> String {
+    let name = if signal == SIGINT { "Ctrl-C (SIGINT)" } else { "SIGTERM" };
+    let running = pool.running();
+    let mut text =
+        format!("\nsimmach: ended by {name} while running {}", count(running.len() as u64, "seed"));
+    text.push_str(if running.is_empty() { "\n" } else { ":\n" });
+    for (test, seed) in running {
+        let _ =
+            writeln!(text, "  {}, seed {seed}\n    {}", test.path(), command::again(test, seed));
+    }
+    text
+}

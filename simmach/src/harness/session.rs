@@ -1,0 +1,88 @@
+//! What the tests of one process share: the configuration, the jobs, the watch for signals.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+
+use super::config::{Config, config};
+use super::disk::Folder;
+use super::here::Local;
+use super::launch::{self, Launch};
+use super::pool::Pool;
+use super::watchdog::Hang;
+use super::{command, interrupt, progress, registry};
+use crate::outcome::Outcome;
+use crate::report::console::{Again, Red};
+use crate::report::style::Style;
+use crate::run;
+
+/// One process's.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) pool: Pool,
+    pub(crate) config: &'static Config,
+}
+
+static SESSION: OnceLock<Result<Session, String>> = OnceLock::new();
+
+/// The session; the first test opens it, and says how this binary is run again as a worker.
+pub(crate) fn session(
+    launcher: impl FnOnce() -> Launch,
+) -> Result<&'static Session, &'static String> {
+    let session = SESSION.get_or_init(|| open(launcher)).as_ref()?;
+    interrupt::watch(&session.pool);
+    Ok(session)
+}
+
+/// Ends the workers: all tests are over.
+pub(crate) fn close() {
+    launch::kill_all();
+}
+
+fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {
+    let config = config().as_ref().map_err(ToString::to_string)?;
+    let tests = registry::all();
+    let pool = match config.jobs {
+        1 => {
+            let settle = || Folder::for_this_process(config.folder.as_deref());
+            Pool::Here(Local::new(tests, run::run, Box::new(settle), config.hang, bark))
+        }
+        jobs => Pool::workers(jobs, tests, launcher()),
+    };
+    Ok(Session { pool, config })
+}
+
+/// A run of this very process hangs: nothing is left but to say so.
+fn bark(hang: Hang) {
+    progress::clear();
+    let outcome = hang.outcome();
+    let text = story(&outcome);
+    // Nobody is left to tell when standard error is gone.
+    let _ = io::stderr().write_all(text.as_bytes());
+    if let Some(Ok(Session { pool: Pool::Here(local), .. })) = SESSION.get() {
+        local.delete_folder();
+    }
+    signal_hook::low_level::exit(101);
+}
+
+fn story(outcome: &Outcome) -> String {
+    let running = match SESSION.get() {
+        Some(Ok(session)) => session.pool.running(),
+        _ => Vec::new(),
+    };
+    let Some((test, seed)) = running.into_iter().next() else {
+        return format!("simmach: a run hangs: {:?}\n", outcome.verdict);
+    };
+    let report = Red {
+        test: &test.path(),
+        outcome,
+        passed: 0,
+        again: Again::NotTried,
+        output: b"",
+        which: None,
+        command: command::again(test, seed),
+    };
+    let text = report.text(Style::PLAIN);
+    format!(
+        "\n{text}\nsimmach: a process can't outlive a run of its own that hangs: no other test is run.\n"
+    )
+}

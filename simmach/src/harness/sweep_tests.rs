@@ -1,0 +1,86 @@
+//! What a sweep makes of the outcomes, in whatever order they come.
+
+use super::*;
+use crate::engine::verdict::Failure;
+use crate::harness::config::Config;
+use crate::harness::disk::Folder;
+use crate::harness::here::Local;
+use crate::harness::testing::{STAND_IN, Scratch, named};
+use crate::spec::Settings;
+
+fn ran(index: u64, verdict: Verdict) -> Ran {
+    let outcome = Outcome::without_a_run(index + 100, verdict);
+    Ran { index, outcome, output: Vec::new() }
+}
+
+fn failed(kind: FailureKind, message: &str) -> Verdict {
+    Verdict::Failed(Failure::new(kind, message))
+}
+
+#[test]
+fn the_lowest_failing_seed_is_found_in_whatever_order_they_come() {
+    let mut swept = Swept::default();
+    assert_eq!(swept.take(ran(7, failed(FailureKind::Panic, "b")), Goal::Failure), Some(8));
+    assert_eq!(swept.take(ran(9, failed(FailureKind::Panic, "c")), Goal::Failure), None);
+    assert_eq!(swept.take(ran(3, failed(FailureKind::Stall, "a")), Goal::Failure), Some(4));
+    assert_eq!(swept.take(ran(1, Verdict::Passed), Goal::Failure), None);
+    assert_eq!(swept.find.map(|ran| ran.index), Some(3));
+}
+
+#[test]
+fn only_what_was_expected_counts_as_such() {
+    let goal = Goal::Expected(Some("boom"));
+    let mut swept = Swept::default();
+    assert_eq!(swept.take(ran(0, failed(FailureKind::Panic, "other")), goal), None);
+    assert_eq!(swept.take(ran(5, failed(FailureKind::Error, "a boom")), goal), Some(6));
+    assert_eq!((swept.misses, swept.miss.map(|ran| ran.index)), (1, Some(0)));
+    let mut any = Swept::default();
+    let none_given = Goal::Expected(None);
+    assert_eq!(any.take(ran(2, failed(FailureKind::Stall, "x")), none_given), Some(3));
+}
+
+/// What ends an expected failure's sweep without being one: the judge tells them apart.
+#[test]
+fn what_is_no_failure_of_the_program_ends_the_search() {
+    let goal = Goal::Expected(Some("boom"));
+    for verdict in [
+        Verdict::Broken("boom".to_owned()),
+        failed(FailureKind::Crashed, "x"),
+        failed(FailureKind::Hung, "x"),
+    ] {
+        assert_eq!(Swept::default().take(ran(4, verdict), goal), Some(5));
+    }
+}
+
+#[test]
+fn all_failures_are_grouped_with_the_lowest_seed_of_each() {
+    let mut swept = Swept::default();
+    for (index, message) in [(9, "got 3"), (4, "got 17"), (6, "lost")] {
+        let verdict = failed(FailureKind::Panic, message);
+        assert_eq!(swept.take(ran(index, verdict), Goal::AllFailures), None);
+    }
+    let groups: Vec<_> = swept.groups.values().map(|group| (group.seed, group.seeds)).collect();
+    assert_eq!(groups, [(104, 2), (106, 1)]);
+    assert_eq!((swept.failed(), swept.find.map(|ran| ran.index)), (3, Some(4)));
+}
+
+fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
+    let root = scratch.path().to_owned();
+    let settle = Box::new(move || Folder::create(&root).map_err(|error| error.to_string()));
+    let tests: &'static [_] = Box::leak(Box::new([test]));
+    Pool::Here(Local::new(tests, STAND_IN, settle, GLANCE * 1000, |_| {}))
+}
+
+/// Time for one run at least; and no run more than there is time for.
+#[test]
+fn a_budget_ends_a_sweep_without_end() {
+    let scratch = Scratch::new("budget");
+    let test = named("krate", "takes_its_time");
+    let pool = local(&scratch, test);
+    let config = Config { budget: Some(GLANCE), ..Config::default() };
+    for (budget, expected) in [(Duration::from_nanos(1), 1..=1), (GLANCE * 2, 2..=11)] {
+        let seeds = Seeds::new(Settings::new(), &config).expect("they are fine");
+        let swept = sweep(&pool, test, seeds, Some(budget), Goal::Failure);
+        assert!(expected.contains(&swept.tally.seeds), "{} seeds", swept.tally.seeds);
+    }
+}
