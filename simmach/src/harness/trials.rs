@@ -89,7 +89,7 @@ fn trial(
             lock(greens).insert(test.path(), text);
             Ok(())
         }
-        Judgement::Red(text) => Err(Failed::from(text)),
+        Judgement::Red(text) => Err(Failed::from(text.trim_end())),
     }
 }
 

@@ -1,0 +1,6 @@
+//! The zoo of `tests/harness.rs` behind the door of `harness = false`.
+
+#[path = "../fixture/zoo.rs"]
+mod zoo;
+
+simmach::main!();

@@ -1,0 +1,4 @@
+//! The harness from outside.
+
+#[path = "../src/fixture/zoo.rs"]
+mod zoo;
