@@ -1,0 +1,7 @@
+//! The attribute through simmach's own door.
+#![deny(missing_docs, unused, unreachable_pub, unused_qualifications)]
+#![forbid(unsafe_code)]
+
+mod attribute;
+
+simmach::main!();
