@@ -1,3 +1,8 @@
 //! Behaviour of the sockets that users hold, through the whole fabric.
 
 mod basics;
+mod binding;
+mod datagrams;
+mod faults;
+mod streams;
+mod traits;

@@ -1,0 +1,246 @@
+//! Ports, addresses, names, listeners.
+
+use std::io::ErrorKind;
+
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::basics::echo;
+use crate::net::{
+    TcpConfig, TcpListener, TcpStream, lookup_host,
+    rig::{A, C, Cluster, ms, now, on, sleep},
+    sockets,
+};
+
+#[test]
+fn a_port_is_taken_until_its_listener_goes() {
+    Cluster::new().run(|| async {
+        let first = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+        for taken in ["0.0.0.0:80", "127.0.0.1:80", "a.east:80", "[::]:80"] {
+            let error = TcpListener::bind(taken).await.expect_err("taken");
+            assert_eq!(error.kind(), ErrorKind::AddrInUse, "{taken}");
+        }
+        drop(first);
+        TcpListener::bind("a.east:80").await.expect("free again");
+    });
+}
+
+#[test]
+fn a_listener_may_take_a_port_that_connections_still_have() {
+    Cluster::new().run(|| async {
+        let listener = TcpListener::bind("127.0.0.1:80").await.expect("a free port");
+        let near = TcpStream::connect("127.0.0.1:80").await.expect("it listens");
+        let far = listener.accept().await.expect("a connection").0;
+        drop(listener);
+        drop(far);
+        drop(near);
+        sleep(1).await;
+        assert_eq!(sockets(A)[0].state.to_string(), "TIME-WAIT");
+        TcpListener::bind("127.0.0.1:80").await.expect("TIME-WAIT is no obstacle");
+    });
+}
+
+#[test]
+fn one_binds_to_one_s_own_addresses_only() {
+    Cluster::new().run(|| async {
+        for other in ["c.west:80", "10.0.0.2:80", "8.8.8.8:80"] {
+            let error = TcpListener::bind(other).await.expect_err("not a's");
+            assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "{other}");
+        }
+        let any = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
+        assert_eq!(any.local_addr().expect("bound").to_string(), "0.0.0.0:32768");
+        let next = TcpListener::bind(("a.east", 0)).await.expect("a free port");
+        assert_eq!(next.local_addr().expect("bound").to_string(), "10.0.0.1:32769");
+        let v6 = TcpListener::bind("[::1]:0").await.expect("a free port");
+        assert_eq!(v6.local_addr().expect("bound").to_string(), "[::1]:32770");
+    });
+}
+
+#[test]
+fn loopback_is_near_and_every_address_works() {
+    Cluster::new().run(|| async {
+        on(A, 2, echo("[::]:80"));
+        on(C, 3, echo("[::]:80"));
+        sleep(0).await;
+        for (address, local) in [
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("localhost:80", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+            ("a.east:80", "10.0.0.1"),
+            ("[fd00::1]:80", "[fd00::1]"),
+            ("[fd00::3]:80", "[fd00::1]"),
+            ("C.West:80", "10.0.0.1"),
+            ("0.0.0.0:80", "127.0.0.1"),
+        ] {
+            let begun = now();
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            stream.write_all(b"hi").await.expect("open");
+            stream.read_exact(&mut [0; 2]).await.expect("an answer");
+            let far = address.contains("West") || address.contains("::3");
+            assert_eq!(now() - begun > ms(1), far, "{address}");
+            let own = stream.local_addr().expect("open").to_string();
+            assert!(own.starts_with(local), "{address}: {own}");
+        }
+    });
+}
+
+#[test]
+fn names_are_looked_up() {
+    Cluster::new().run(|| async {
+        let found: Vec<_> = lookup_host("b.east:443").await.expect("known").collect();
+        assert_eq!(found, ["10.0.0.2:443".parse().expect("an address")]);
+        let error = TcpStream::connect("nobody.east:443").await.expect_err("unknown");
+        assert_eq!(error.kind(), ErrorKind::Other);
+        assert!(error.to_string().contains("nobody.east"), "{error}");
+        for wrong in ["b.east", "b.east:http", "b.east:70000"] {
+            let error = TcpStream::connect(wrong).await.expect_err("no address");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong}");
+        }
+        let nothing: &[std::net::SocketAddr] = &[];
+        let error = TcpStream::connect(nothing).await.expect_err("no address");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn the_next_address_is_tried() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        let addresses = ["10.0.0.2:80", "8.8.8.8:80", "10.0.0.3:80"]
+            .map(|address| address.parse().expect("an address"));
+        let stream = TcpStream::connect(&addresses[..]).await.expect("c listens");
+        assert_eq!(stream.peer_addr().expect("open"), addresses[2]);
+    });
+}
+
+#[test]
+fn ports_run_out_and_come_back() {
+    let few = TcpConfig::new().ephemeral_ports(100..=104);
+    Cluster::new().tcp(few).run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        let mut streams = Vec::new();
+        for _ in 0..5 {
+            streams.push(TcpStream::connect("c.west:80").await.expect("it listens"));
+        }
+        let error = TcpStream::connect("c.west:80").await.expect_err("no port is left");
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        assert!(TcpListener::bind("0.0.0.0:0").await.is_err());
+        streams.pop();
+        sleep(1_000).await;
+        let error = TcpStream::connect("c.west:80").await.expect_err("TIME-WAIT");
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        sleep(60_000).await;
+        TcpStream::connect("c.west:80").await.expect("it is free");
+    });
+}
+
+/// The same ports again, after TIME-WAIT and across it: nothing of the old connection gets into the new one.
+#[test]
+fn a_port_used_again_is_another_connection() {
+    let one = TcpConfig::new().ephemeral_ports(100..=100).time_wait(ms(500));
+    Cluster::new().tcp(one).run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        for round in 0..20_u8 {
+            let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
+            stream.write_all(&[round; 3000]).await.expect("open");
+            let mut buf = [0; 3000];
+            stream.read_exact(&mut buf).await.expect("an answer");
+            assert_eq!(buf, [round; 3000]);
+            drop(stream);
+            sleep(700).await;
+        }
+    });
+}
+
+#[test]
+fn a_full_listener_drops_what_comes_until_there_is_room() {
+    let short = TcpConfig::new().backlog(1);
+    Cluster::new().tcp(short).run(|| async {
+        let accepting = on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            sleep(10_000).await;
+            for _ in 0..3 {
+                listener.accept().await.expect("a connection");
+            }
+        });
+        sleep(0).await;
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            streams.push(TcpStream::connect("c.west:80").await.expect("there is room"));
+        }
+        sleep(100).await;
+        let listener = sockets(C)[0].to_string();
+        assert_eq!(listener, "tcp LISTEN          2      1 0.0.0.0:80 *");
+        // SYNs at 0.3, 1.3, 3.3 and 7.3 s are dropped; the one at 15.3 s finds room.
+        streams.push(TcpStream::connect("c.west:80").await.expect("there is room again"));
+        assert_eq!(now(), ms(15_400));
+        accepting.await.expect("it ends well");
+    });
+}
+
+#[test]
+fn what_was_not_accepted_is_reset_with_its_listener() {
+    Cluster::new().run(|| async {
+        on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            sleep(500).await;
+            drop(listener);
+            sleep(100_000).await;
+        });
+        sleep(0).await;
+        let mut stream = TcpStream::connect("c.west:80").await.expect("its kernel answers");
+        let error = stream.read(&mut [0; 8]).await.expect_err("reset");
+        assert_eq!((error.kind(), now()), (ErrorKind::ConnectionReset, ms(550)));
+        assert!(sockets(C).is_empty());
+    });
+}
+
+#[test]
+fn every_task_that_accepts_gets_one() {
+    Cluster::new().run(|| async {
+        let served = on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            let (one, two) = futures::join!(listener.accept(), listener.accept());
+            one.expect("a connection");
+            two.expect("a connection");
+        });
+        sleep(0).await;
+        let (one, two) =
+            futures::join!(TcpStream::connect("c.west:80"), TcpStream::connect("c.west:80"));
+        one.expect("it listens");
+        two.expect("it listens");
+        served.await.expect("it ends well");
+    });
+}
+
+#[test]
+fn a_server_that_accepts_nothing_never_answers() {
+    Cluster::new().run(|| async {
+        let _listener = on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            futures::future::pending::<()>().await;
+            drop(listener);
+        });
+        sleep(0).await;
+        let mut stream = TcpStream::connect("c.west:80").await.expect("its kernel answers");
+        stream.write_all(b"hello?").await.expect("its kernel takes it");
+        let read = crate::time::timeout(ms(30_000), stream.read(&mut [0; 8])).await;
+        assert!(read.is_err());
+    });
+}
+
+#[test]
+fn an_abandoned_connect_leaves_nothing() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        let connect = crate::time::timeout(ms(60), TcpStream::connect("c.west:80")).await;
+        assert!(connect.is_err());
+        assert!(sockets(A).is_empty());
+        sleep(100).await;
+        let left: Vec<_> = sockets(C).iter().map(|socket| socket.state.to_string()).collect();
+        assert_eq!(left, ["LISTEN"], "a's kernel refused what nobody waits for");
+    });
+}

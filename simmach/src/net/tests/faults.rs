@@ -1,0 +1,364 @@
+//! Partitions, power, killed processes, missing routes: what a peer sees, and when.
+
+use std::io::{self, ErrorKind};
+
+use futures::{
+    FutureExt,
+    io::{AsyncReadExt, AsyncWriteExt},
+};
+
+use super::{basics::echo, streams::pair};
+use crate::{
+    engine,
+    net::{
+        NetworkProfile, TcpConfig, TcpListener, TcpStream, cut,
+        fabric::control::{clog, has_route, set_up, unclog},
+        mend, mend_all,
+        rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep},
+        set_profile, sockets,
+    },
+};
+
+fn partition() {
+    cut(&[A, B], &[C]);
+    cut(&[C], &[A, B]);
+}
+
+#[test]
+fn without_a_route_connecting_fails_at_once() {
+    let mut cluster = Cluster::new();
+    cluster.link = None;
+    cluster.run(|| async {
+        let kind =
+            async |address: &str| TcpStream::connect(address).await.expect_err("no route").kind();
+        assert_eq!(kind("c.west:80").await, ErrorKind::HostUnreachable);
+        assert_eq!(kind("8.8.8.8:80").await, ErrorKind::NetworkUnreachable);
+        assert_eq!(kind("b.east:80").await, ErrorKind::ConnectionRefused);
+        assert!(now() < ms(1), "a LAN's round trip");
+        assert!(has_route(A, B) && !has_route(A, C));
+    });
+}
+
+#[test]
+fn connecting_where_nobody_answers_times_out_as_on_linux() {
+    Cluster::new().run(|| async {
+        set_up(C, false);
+        let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
+        assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(127_000)));
+        set_up(C, true);
+        partition();
+        let error = TcpStream::connect("c.west:80").await.expect_err("it is cut off");
+        assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(254_000)));
+    });
+}
+
+#[test]
+fn without_retransmission_a_connect_times_out_after_five_seconds() {
+    let left = Cluster::new().tcp(TcpConfig::new().retransmit(false)).run(|| async {
+        set_up(C, false);
+        let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
+        assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(5_000)));
+    });
+    assert_eq!((left.stats.sent, left.stats.dropped), (1, 1));
+}
+
+#[test]
+fn a_way_back_that_is_cut_times_out_too() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        cut(&[C], &[A]);
+        let connect = crate::time::timeout(ms(10_000), TcpStream::connect("c.west:80")).await;
+        assert!(connect.is_err());
+        mend_all();
+        TcpStream::connect("c.west:80").await.expect("it answers again");
+    });
+}
+
+#[test]
+fn what_is_sent_into_a_partition_arrives_after_it() {
+    let left = Cluster::new().run(|| async {
+        let (mut near, mut far) = pair().await;
+        partition();
+        near.write_all(b"patience").await.expect("room");
+        sleep(5_000).await;
+        mend(&[A, B], &[C]);
+        mend(&[C], &[A, B]);
+        let mut buf = [0; 8];
+        far.read_exact(&mut buf).await.expect("it is sent again");
+        assert_eq!(&buf, b"patience");
+        assert!(now() < ms(15_000));
+    });
+    assert!(left.stats.cut > 0 && left.stats.retransmissions > 0);
+}
+
+#[test]
+fn what_was_on_the_wire_passes_a_partition() {
+    Cluster::new().run(|| async {
+        let (mut near, mut far) = pair().await;
+        near.write_all(b"just in time").await.expect("room");
+        sleep(10).await;
+        partition();
+        far.read_exact(&mut [0; 12]).await.expect("it was under way");
+    });
+}
+
+#[test]
+fn a_partition_cuts_the_end_too() {
+    Cluster::new().run(|| async {
+        let (near, mut far) = pair().await;
+        partition();
+        drop(near);
+        let read = crate::time::timeout(ms(30_000), far.read(&mut [0; 8])).await;
+        assert!(read.is_err(), "no end comes across a partition");
+        mend_all();
+        let read = far.read(&mut [0; 8]).await;
+        assert_eq!(read.expect("the FIN is sent again"), 0);
+    });
+}
+
+#[test]
+fn a_partition_that_stays_times_out_the_writer() {
+    // Linux's 15 retries take longer than the stall limit; 5 take 12.6 s after the first time-out.
+    Cluster::new().tcp(TcpConfig::new().data_retries(5)).run(|| async {
+        let (mut near, _far) = pair().await;
+        partition();
+        near.write_all(b"hello?").await.expect("room");
+        let error = near.read(&mut [0; 8]).await.expect_err("given up");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let after = now().as_secs();
+        assert!((13..=20).contains(&after), "{after} s");
+    });
+}
+
+#[test]
+fn one_way_of_a_partition_is_enough_to_lose_the_answer() {
+    Cluster::new().run(|| async {
+        let (mut near, mut far) = pair().await;
+        cut(&[C], &[A]);
+        near.write_all(b"question").await.expect("room");
+        far.read_exact(&mut [0; 8]).await.expect("this way is open");
+        far.write_all(b"answer").await.expect("room");
+        let read = crate::time::timeout(ms(3_000), near.read_exact(&mut [0; 6])).await;
+        assert!(read.is_err());
+        mend_all();
+        near.read_exact(&mut [0; 6]).await.expect("it is sent again");
+    });
+}
+
+#[test]
+fn a_killed_process_says_goodbye_by_its_kernel() {
+    Cluster::new().run(|| async {
+        on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            let (mut one, _) = listener.accept().await.expect("a connection");
+            let _two = listener.accept().await.expect("a connection");
+            one.read_exact(&mut [0; 5]).await.expect("a greeting");
+            futures::future::pending::<()>().await;
+        });
+        sleep(0).await;
+        let mut one = TcpStream::connect("c.west:80").await.expect("it listens");
+        let mut two = TcpStream::connect("c.west:80").await.expect("it listens");
+        one.write_all(b"hello").await.expect("open");
+        two.write_all(b"hello").await.expect("open");
+        sleep(100).await;
+        kill(2);
+        let killed = now();
+        assert_eq!(one.read(&mut [0; 8]).await.expect("all was read: FIN"), 0);
+        let error = two.read(&mut [0; 8]).await.expect_err("bytes were unread: RST");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(now(), killed + ms(50));
+        let error = TcpStream::connect("c.west:80").await.expect_err("its port is closed");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        // What comes for a dead process is answered with a reset.
+        one.write_all(b"still there?").await.expect("room");
+        sleep(200).await;
+        let error = one.write(b"?").await.expect_err("reset");
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        on(C, 3, echo("0.0.0.0:80"));
+        sleep(0).await;
+        TcpStream::connect("c.west:80").await.expect("it was started again");
+    });
+}
+
+#[test]
+fn a_machine_without_power_says_nothing() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
+        stream.write_all(b"ping").await.expect("open");
+        sleep(60).await;
+        // The answer is under way.
+        power_off(C, 2);
+        assert!(sockets(C).is_empty());
+        stream.read_exact(&mut [0; 4]).await.expect("it was on the wire");
+        stream.write_all(b"ping").await.expect("room");
+        let read = crate::time::timeout(ms(20_000), stream.read(&mut [0; 8])).await;
+        assert!(read.is_err(), "no word");
+        set_up(C, true);
+        on(C, 3, echo("0.0.0.0:80"));
+        let error = stream.read(&mut [0; 8]).await.expect_err("it knows nothing of this");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let mut again = TcpStream::connect("c.west:80").await.expect("it listens again");
+        again.write_all(b"ping").await.expect("open");
+        again.read_exact(&mut [0; 4]).await.expect("an answer");
+    });
+}
+
+#[test]
+fn a_clog_holds_and_lets_go_in_order() {
+    let left = Cluster::new().link(NetworkProfile::mobile_3g().loss(0.0)).run(|| async {
+        let (mut near, mut far) = pair().await;
+        clog(&[A], &[C]);
+        near.write_all(&[1; 20_000]).await.expect("room");
+        let read = crate::time::timeout(ms(400), far.read(&mut [0; 8])).await;
+        assert!(read.is_err());
+        unclog(&[A], &[C]);
+        let begun = now();
+        far.read_exact(&mut [0; 20_000]).await.expect("all of it");
+        assert!(now() - begun <= ms(500));
+    });
+    assert_eq!((left.stats.lost, left.stats.cut), (0, 0));
+}
+
+#[test]
+fn a_link_can_change_while_it_runs() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        set_profile("east", "west", NetworkProfile::fixed(ms(200))).expect("both are there");
+        TcpStream::connect("c.west:80").await.expect("it listens");
+        assert_eq!(now(), ms(250));
+        let error = set_profile("east", "nowhere", NetworkProfile::lan()).expect_err("no zone");
+        assert!(error.contains("nowhere"));
+    });
+}
+
+/// A process's handles must not act while its futures are dropped: its kernel does that.
+#[test]
+fn a_dying_process_touches_nothing() {
+    Cluster::new().run(|| async {
+        struct Last(Option<TcpStream>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                if let Some(stream) = self.0.take() {
+                    let error = stream.try_write(b"a last word").expect_err("dead");
+                    assert_eq!(error.kind(), ErrorKind::NotConnected);
+                    assert!(stream.local_addr().is_err());
+                }
+            }
+        }
+        on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            let _last = Last(Some(listener.accept().await.expect("a connection").0));
+            futures::future::pending::<()>().await;
+        });
+        sleep(0).await;
+        let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
+        sleep(100).await;
+        kill(2);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.expect("an orderly end");
+        assert!(bytes.is_empty());
+    });
+}
+
+#[test]
+fn a_handle_that_outlives_its_run_is_dead() {
+    let escaped = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let keep = std::sync::Arc::clone(&escaped);
+    Cluster::new().run(move || async move {
+        let (near, far) = pair().await;
+        *keep.lock().expect("not poisoned") = Some((near, far));
+    });
+    let taken = escaped.lock().expect("not poisoned").take();
+    let (near, far) = taken.expect("it was kept");
+    assert_eq!(near.try_write(b"x").expect_err("no run").kind(), ErrorKind::NotConnected);
+    drop(near);
+    // Nor in another run, whose sockets have the same numbers.
+    Cluster::new().run(move || async move {
+        let (_near, other) = pair().await;
+        let error: io::Error = far.try_read(&mut [0; 8]).expect_err("another run's");
+        assert!(error.to_string().contains("outside the run"), "{error}");
+        drop(far);
+        sleep(100).await;
+        assert_eq!(other.try_read(&mut [0; 8]).expect_err("open").kind(), ErrorKind::WouldBlock);
+    });
+    let bound = TcpListener::bind("0.0.0.0:80").now_or_never().expect("it does not wait");
+    assert_eq!(bound.expect_err("no run").kind(), ErrorKind::NotConnected);
+}
+
+/// 3G with everything else that goes wrong, for many seeds: right bytes both ways, and an orderly end.
+#[test]
+fn bad_links_deliver_all_for_every_seed() {
+    for seed in 0..40 {
+        let bad = NetworkProfile::mobile_3g().loss(0.05).duplication(0.05).reorder(0.1, ms(500));
+        let left = Cluster::new().seed(seed).link(bad).run(|| async {
+            on(C, 2, echo("0.0.0.0:80"));
+            sleep(0).await;
+            let stream = TcpStream::connect("c.west:80").await.expect("six SYNs are enough");
+            let (mut reads, mut writes) = stream.into_split();
+            let done = shared(false);
+            crate::task::spawn_local(async move {
+                for n in 0..100_u8 {
+                    writes.write_all(&[n; 333]).await.expect("open");
+                }
+            });
+            for n in 0..100_u8 {
+                let mut buf = [0; 333];
+                reads.read_exact(&mut buf).await.expect("an answer");
+                assert_eq!(buf, [n; 333]);
+            }
+            assert_eq!(reads.read(&mut [0; 8]).await.expect("the end"), 0);
+            *done.borrow_mut() = true;
+        });
+        assert!(left.stats.lost > 0 && left.stats.duplicated > 0 && left.stats.reordered > 0);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let run = |seed| {
+        let left = Cluster::new().seed(seed).link(NetworkProfile::mobile_3g()).run(|| async {
+            on(C, 2, echo("0.0.0.0:80"));
+            sleep(0).await;
+            let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
+            stream.write_all(&[7; 5_000]).await.expect("open");
+            stream.read_exact(&mut [0; 5_000]).await.expect("an answer");
+        });
+        (left.ran.hash, left.ran.nanos)
+    };
+    for seed in 0..10 {
+        assert_eq!(run(seed), run(seed), "{seed}");
+    }
+    assert_ne!(run(1), run(2));
+}
+
+/// What one machine does shifts nothing for another: b's draws are the same, whether a talks or not.
+#[test]
+fn draws_are_local() {
+    let run = |busy: bool| {
+        let took = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let out = std::sync::Arc::clone(&took);
+        Cluster::new().link(NetworkProfile::internet()).run(move || async move {
+            on(C, 2, echo("0.0.0.0:80"));
+            sleep(0).await;
+            if busy {
+                crate::task::spawn(async {
+                    let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
+                    stream.write_all(&[1; 50_000]).await.expect("open");
+                });
+            }
+            let task = on(B, 3, async {
+                let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
+                stream.write_all(b"ping").await.expect("open");
+                stream.read_exact(&mut [0; 4]).await.expect("an answer");
+                engine::now()
+            });
+            let at = task.await.expect("it ends well");
+            out.store(at, std::sync::atomic::Ordering::Relaxed);
+        });
+        took.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    assert_eq!(run(false), run(true));
+}
