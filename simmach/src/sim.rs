@@ -265,6 +265,41 @@ impl Sim {
         log::say(Level::Fault, Scope::HARNESS.machine, || "all partitions heal".to_owned());
     }
 
+    /// Clogs the way from one group of machines to another: what is sent is held, and goes on in order once it is
+    /// [unclogged](Self::unclog). Nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn clog(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (from.into(), to.into());
+        net::clog(&machines(&from)?, &machines(&to)?);
+        engine::fault(Effect::Clog, None, || format!("the way from {from} to {to} is clogged"));
+        Ok(())
+    }
+
+    /// Lets packets go on that a clog has held, and all that are sent from now on.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn unclog(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (from.into(), to.into());
+        net::unclog(&machines(&from)?, &machines(&to)?);
+        log::say(Level::Fault, Scope::HARNESS.machine, || {
+            format!("the way from {from} to {to} is free again")
+        });
+        Ok(())
+    }
+
     /// Gives the link from one zone to another another profile, for what is sent from now on; one way.
     ///
     /// # Errors
@@ -296,6 +331,7 @@ impl Sim {
         let plans = with(|world| std::mem::take(&mut world.plans)).unwrap_or_default();
         plans.iter().for_each(AbortHandle::drop_now);
         net::mend_all();
+        net::unclog_all();
         machine::end_stopping();
         let all = machine::services(&Selector::all());
         all.into_iter().for_each(machine::start);

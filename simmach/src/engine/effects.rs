@@ -39,6 +39,8 @@ effects! {
     ;
     Partition: "partition", "partitions", /// Two groups of machines were cut from each other.
     ;
+    Clog: "clog", "clogs", /// Packets between two groups of machines were held back.
+    ;
     PacketCut: "packet cut", "packets cut", /// A packet met a partition.
     ;
     PacketLost: "packet lost", "packets lost", /// A link lost a packet.
@@ -66,6 +68,7 @@ impl Effect {
             | Self::Stop
             | Self::Wipe
             | Self::Partition
+            | Self::Clog
             | Self::PacketCut
             | Self::PacketLost
             | Self::PacketDuplicated

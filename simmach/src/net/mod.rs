@@ -44,7 +44,10 @@ pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
 pub(crate) use fabric::{
-    control::{close_process, cut, erase_machine, mend, mend_all, set_profile, set_up, sockets},
+    control::{
+        clog, close_process, cut, erase_machine, mend, mend_all, set_profile, set_up, sockets,
+        unclog, unclog_all,
+    },
     install, remove,
 };
 

@@ -64,11 +64,6 @@ impl RoundTrip {
             self.rto = FALLBACK.clamp(config.rto_min, config.rto_max);
         }
     }
-
-    /// The smoothed round-trip time, once there is one.
-    pub(crate) fn smoothed(&self) -> Option<u64> {
-        self.smoothed
-    }
 }
 
 #[cfg(test)]

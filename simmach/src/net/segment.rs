@@ -70,11 +70,6 @@ impl Flags {
     pub(crate) const fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }
-
-    /// As the bits lie in a TCP header.
-    pub(crate) const fn bits(self) -> u8 {
-        self.0
-    }
 }
 
 impl fmt::Debug for Flags {
@@ -206,6 +201,6 @@ mod tests {
     #[test]
     fn flags_read_as_in_a_capture() {
         assert_eq!(Flags::SYN.with(Flags::ACK).to_string(), "SYN+ACK");
-        assert_eq!(Flags::ACK.with(Flags::FIN).bits(), 0x11);
+        assert_eq!(Flags::ACK.with(Flags::FIN).to_string(), "FIN+ACK");
     }
 }

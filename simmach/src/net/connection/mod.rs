@@ -295,14 +295,6 @@ impl Connection {
         self.state
     }
 
-    pub(crate) fn is_orphan(&self) -> bool {
-        self.orphan
-    }
-
-    pub(crate) fn is_passive(&self) -> bool {
-        self.passive
-    }
-
     /// What has happened since the last call.
     pub(crate) fn take_events(&mut self) -> Events {
         std::mem::take(&mut self.events)
@@ -440,10 +432,6 @@ impl Connection {
     /// The number the peer is waiting for next, for a SYN that would take over a TIME-WAIT.
     pub(crate) fn receive_next(&self) -> Seq {
         self.receiving.nxt
-    }
-
-    pub(crate) fn round_trip(&self) -> Option<u64> {
-        self.trip.smoothed()
     }
 
     /// Takes the peer's first number and options from its SYN.

@@ -71,6 +71,7 @@ pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Resu
     reach(|fabric| fabric.set_profile(from, to, profile)).unwrap_or(Ok(()))
 }
 
+#[cfg(test)]
 pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
     let asked = reach(|fabric| {
         let (from, to) = (fabric.host_of(from)?, fabric.host_of(to)?);

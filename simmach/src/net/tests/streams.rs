@@ -244,7 +244,7 @@ fn halves_of_two_streams_do_not_fit() {
 #[test]
 fn borrowed_halves_work_together() {
     Cluster::new().run(|| async {
-        let (mut near, far) = pair().await;
+        let (near, far) = pair().await;
         on(C, 3, async move {
             let (mut reads, mut writes) = far.into_split();
             futures::io::copy(&mut reads, &mut writes).await.expect("an orderly end");
