@@ -74,6 +74,8 @@ pub mod net;
 #[cfg(feature = "sim")]
 pub mod prelude;
 #[cfg(feature = "sim")]
+pub mod program;
+#[cfg(feature = "sim")]
 pub mod rand;
 #[cfg(feature = "sim")]
 pub mod storage;

@@ -5,7 +5,7 @@
 
 mod command;
 mod config;
-mod disk;
+pub(crate) mod disk;
 mod here;
 mod interrupt;
 mod judge;

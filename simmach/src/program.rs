@@ -1,0 +1,259 @@
+//! Runs made by a program of one's own rather than by a test: to show one, or to look at what it came to.
+//!
+//! ```
+//! use simmach::prelude::*;
+//! use simmach::program::{Program, Scenario};
+//!
+//! async fn server() {}
+//!
+//! let program = Program::new(|| {
+//!     Scenario::new()
+//!         .topology(Topology::new().machine("server", server))
+//!         .body(async |sim: Sim| sim.log("done"))
+//! });
+//! let report = program.run(7);
+//! assert!(report.passed());
+//! print!("{report}");
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::engine::context::Shared;
+use crate::engine::log::Level;
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::Verdict;
+use crate::harness::disk::Folder;
+use crate::outcome::{Keep, Outcome};
+use crate::report::log::Pen;
+use crate::report::style::{Ink, Style};
+use crate::report::{console, numbers, summary};
+use crate::run;
+
+pub use crate::spec::{Spec, SpecBuilder as Scenario};
+
+/// A scenario, to be run with any seed.
+#[derive(Clone)]
+pub struct Program {
+    spec: Arc<dyn Fn() -> Spec + Send + Sync>,
+    keep: Keep,
+}
+
+impl Program {
+    /// A scenario, as `spec` builds it anew for each run, on the run's own thread.
+    pub fn new(spec: impl Fn() -> Spec + Send + Sync + 'static) -> Self {
+        let keep = Keep { log: Some(Level::Info), events: false };
+        Self { spec: Arc::new(spec), keep }
+    }
+
+    /// Whether the run's log is kept, for the report: what `tracing` hears from `INFO` up. It is unless this says no.
+    #[must_use]
+    pub fn log(mut self, keep: bool) -> Self {
+        self.keep.log = keep.then_some(Level::Info);
+        self
+    }
+
+    /// Makes the run of a seed, here and now. The same seed makes the same run, each time.
+    pub fn run(&self, seed: u64) -> Report {
+        let folder = match folder() {
+            Ok(folder) => folder,
+            Err(why) => {
+                let outcome = Outcome::without_a_run(seed, Verdict::Broken(why));
+                return Report { outcome, took: Duration::ZERO };
+            }
+        };
+        let spec = Arc::clone(&self.spec);
+        let (overlay, shared) = (Overlay::default(), Arc::new(Shared::default()));
+        #[allow(clippy::disallowed_methods, reason = "how much real time a run takes")]
+        let began = Instant::now();
+        let outcome = run::run_spec(move || spec(), seed, overlay, self.keep, shared);
+        let took = began.elapsed();
+        drop(folder);
+        Report { outcome, took }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("keep", &self.keep).finish_non_exhaustive()
+    }
+}
+
+/// What a run came to. Shown, it is the run's log, its verdict and its figures.
+#[derive(Clone, Debug)]
+pub struct Report {
+    outcome: Outcome,
+    took: Duration,
+}
+
+impl Report {
+    /// The body ended well.
+    pub fn passed(&self) -> bool {
+        self.outcome.verdict == Verdict::Passed
+    }
+
+    /// What failed, in words; or why the run could not be made.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.outcome.verdict {
+            Verdict::Passed => None,
+            Verdict::Failed(failure) => Some(&failure.message),
+            Verdict::Broken(why) => Some(why),
+        }
+    }
+
+    /// A hash over every event of the run, in order.
+    pub fn trace_hash(&self) -> u64 {
+        self.outcome.trace_hash
+    }
+
+    /// The virtual time it took.
+    pub fn simulated(&self) -> Duration {
+        Duration::from_nanos(self.outcome.virtual_nanos)
+    }
+
+    /// The real time it took.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Polls and events.
+    pub fn steps(&self) -> u64 {
+        self.outcome.steps
+    }
+
+    /// The report with the colours of a terminal, unless `NO_COLOR` or `CARGO_TERM_COLOR` say otherwise; without them,
+    /// unless they do, for anything else.
+    pub fn styled(&self, is_terminal: bool) -> impl fmt::Display + '_ {
+        Styled { report: self, style: Style::for_output(is_terminal) }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Styled { report: self, style: Style::PLAIN }.fmt(f)
+    }
+}
+
+struct Styled<'a> {
+    report: &'a Report,
+    style: Style,
+}
+
+impl fmt::Display for Styled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { outcome, took } = self.report;
+        let style = self.style;
+        let mut pen = Pen::new(&outcome.machines, style, 0);
+        for line in &outcome.log {
+            writeln!(f, "{}", pen.line(line))?;
+        }
+        if !outcome.log.is_empty() {
+            writeln!(f)?;
+        }
+        let ink = if self.report.passed() { Ink::Bold } else { Ink::Alarm };
+        for line in console::brief(&outcome.verdict).lines() {
+            writeln!(f, "{}", style.paint(ink, line))?;
+        }
+        if outcome.steps == 0 {
+            return Ok(());
+        }
+        let virtual_nanos = u128::from(outcome.virtual_nanos);
+        writeln!(
+            f,
+            "Simulated {:.1} minutes in {}.",
+            virtual_nanos as f64 / 60e9,
+            numbers::count(outcome.steps, "step"),
+        )?;
+        writeln!(
+            f,
+            "Took {:.3} seconds of real time ({} speed-up)",
+            took.as_secs_f64(),
+            numbers::speed_up(virtual_nanos, *took),
+        )?;
+        write!(
+            f,
+            "Stats: {}, {}",
+            numbers::count(outcome.jumps, "jump"),
+            numbers::count(outcome.sockets, "socket"),
+        )?;
+        match summary::effects(&outcome.effects) {
+            Some(effects) => writeln!(f, "; {effects}"),
+            None => writeln!(f),
+        }
+    }
+}
+
+/// The folder for the disks of this process's runs: made by the first of those that go on at the same time, and deleted
+/// with the last.
+fn folder() -> Result<Arc<Folder>, String> {
+    static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
+    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(folder) = current.upgrade() {
+        return Ok(folder);
+    }
+    let asked = std::env::var_os("SIMMACH_DIR").filter(|folder| !folder.is_empty());
+    let folder = Arc::new(Folder::for_this_process(asked.as_deref().map(AsRef::as_ref))?);
+    *current = Arc::downgrade(&folder);
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    fn program(fails: bool) -> Program {
+        Program::new(move || {
+            Scenario::new().client("bot.zone").body(async move |sim: Sim| {
+                tracing::info!("one");
+                crate::time::sleep(90.secs()).await;
+                sim.log("two");
+                if fails { Err("no luck") } else { Ok(()) }
+            })
+        })
+    }
+
+    fn but_for_real_time(report: &Report) -> String {
+        let lines = report.to_string();
+        lines
+            .lines()
+            .filter(|line| !line.starts_with("Took "))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    #[test]
+    fn a_report_is_the_log_the_verdict_and_the_figures() {
+        let report = program(false).run(3);
+        assert!(report.passed() && report.failure().is_none());
+        assert_eq!(report.simulated(), 90.secs());
+        let text = but_for_real_time(&report);
+        assert!(
+            text.starts_with(
+                "+ 0000 ms  bot.zone  one\n+ 90000 ms  harness   two\n\npassed\nSimulated 1.5 minutes in "
+            ),
+            "{text}"
+        );
+        assert_eq!(text, but_for_real_time(&program(false).run(3)));
+        assert!(!program(false).log(false).run(3).to_string().contains("two"));
+    }
+
+    #[test]
+    fn a_failure_is_told() {
+        let report = program(true).run(3);
+        assert_eq!(report.failure(), Some("no luck"));
+        assert!(report.to_string().contains("\nno luck\nerror, on bot.zone"), "{report}");
+    }
+
+    #[test]
+    fn runs_may_go_on_side_by_side() {
+        let hashes = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| program(false).run(1))).collect();
+            runs.into_iter()
+                .map(|run| run.join().expect("no panic").trace_hash())
+                .collect::<Vec<_>>()
+        });
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+    }
+}
