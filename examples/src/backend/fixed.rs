@@ -1,0 +1,48 @@
+//! A command as it should be: the log has the last word.
+
+use std::io;
+use std::time::Duration;
+
+use simmach::time::timeout;
+
+use super::{Answer, Backend, Command, Request};
+use crate::commit_log::{LogAnswer, LogRequest};
+use crate::projection::catch_up;
+
+/// How long a command may take: others may commit again and again before it does.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+pub(super) async fn carry_out(backend: &Backend, request: Request) -> io::Result<Answer> {
+    match request.command {
+        Command::Count => {
+            catch_up(&backend.stock, &backend.log).await?;
+            Ok(Answer::Count(backend.stock.total().await?))
+        }
+        Command::AddItem { .. } | Command::MoveItem { .. } => {
+            timeout(PATIENCE, commit(backend, &request)).await?
+        }
+    }
+}
+
+/// Decides the command, and decides it again as long as the log has gone on in the meantime.
+async fn commit(backend: &Backend, request: &Request) -> io::Result<Answer> {
+    loop {
+        let view = backend.stock.view(request.command.concerns()).await?;
+        let decision = request.command.decide(&view);
+        tracing::info!("Commit '{decision}' to {}", backend.log.address());
+        let commit = LogRequest::Commit { request: request.id, decided_at: view.counter, decision };
+        match backend.log.ask(&commit).await? {
+            LogAnswer::Committed(decision) => return Ok(decision.into()),
+            LogAnswer::Behind => {
+                tracing::debug!("The log has gone on since");
+                catch_up(&backend.stock, &backend.log).await?;
+            }
+            LogAnswer::Superseded => {
+                return Err(io::Error::other("its client has made another request since"));
+            }
+            LogAnswer::Events { .. } | LogAnswer::Failed(_) => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The article's log: what it says "OK" to is in memory until the next half second.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use simmach::storage;
+use simmach::task::work;
+use simmach::time::interval;
+
+use super::LogAnswer;
+use super::journal::{self, Journal};
+use crate::decision::Decision;
+use crate::event::Event;
+
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
+pub(super) struct Buffered {
+    journal: Journal,
+    buffer: Mutex<Vec<Event>>,
+}
+
+impl Buffered {
+    pub(super) async fn open() -> storage::Result<Self> {
+        Ok(Self { journal: Journal::open().await?, buffer: Mutex::default() })
+    }
+
+    pub(super) fn commit(&self, decision: &Decision) {
+        if let Decision::Accepted(events) = decision {
+            self.buffer().extend_from_slice(events);
+        }
+    }
+
+    pub(super) async fn download(&self, from: u64) -> storage::Result<LogAnswer> {
+        self.journal.download(from).await
+    }
+
+    /// Stores what is in the buffer, every half second, for ever.
+    pub(super) async fn store(&self) -> storage::Result<()> {
+        let mut ticks = interval(HALF_A_SECOND);
+        loop {
+            ticks.tick().await;
+            let count = self.buffer().len();
+            if count > 0 {
+                work(time_to_store(count)).await;
+                let events = std::mem::take(&mut *self.buffer());
+                tracing::debug!("Store {} events", events.len());
+                self.journal.write(move |txn| journal::append(txn, &events)).await?;
+            }
+        }
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn time_to_store(events: usize) -> Duration {
+    let events = u32::try_from(events).unwrap_or(u32::MAX);
+    Duration::from_millis(10) + Duration::from_millis(5) * events
+}

@@ -1,0 +1,69 @@
+//! The projection: what happened, as the log has it, is brought into the backend's own store.
+
+use std::io;
+use std::time::Duration;
+
+use simmach::time::sleep;
+
+use crate::Version;
+use crate::commit_log::{LogAnswer, LogRequest};
+use crate::log_client::LogClient;
+use crate::store::Stock;
+
+/// Between two looks at the log.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Follows the log, for ever.
+pub(crate) async fn follow(version: Version, stock: &Stock, log: &LogClient) -> ! {
+    loop {
+        let followed = match version {
+            Version::Article => fetch_once(stock, log).await,
+            Version::Fixed => catch_up(stock, log).await,
+        };
+        if let Err(error) = followed {
+            tracing::warn!("Cannot follow {}: {error}", log.address());
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// As in the article: the events first, and then how many there have been.
+async fn fetch_once(stock: &Stock, log: &LogClient) -> io::Result<()> {
+    let from = stock.counter().await?;
+    let LogAnswer::Events { events, .. } = log.ask(&LogRequest::Download { from }).await? else {
+        return Err(nonsense());
+    };
+    if !events.is_empty() {
+        let count = from + events.len() as u64;
+        stock.apply(events).await?;
+        stock.set_counter(count).await?;
+    }
+    Ok(())
+}
+
+/// Brings in all that the log held when this was called, and maybe more.
+pub(crate) async fn catch_up(stock: &Stock, log: &LogClient) -> io::Result<()> {
+    loop {
+        let from = stock.counter().await?;
+        let LogAnswer::Events { events, head } = log.ask(&LogRequest::Download { from }).await?
+        else {
+            return Err(nonsense());
+        };
+        if from > head {
+            return Err(io::Error::other(format!(
+                "the log has {head} events, and this store {from} of them"
+            )));
+        }
+        let count = from + events.len() as u64;
+        if !events.is_empty() {
+            stock.go_on(from, events).await?;
+        }
+        if count >= head {
+            return Ok(());
+        }
+    }
+}
+
+fn nonsense() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the log did not answer what it was asked")
+}

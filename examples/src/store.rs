@@ -1,0 +1,147 @@
+//! A backend's own store: how many items are where, after so many events of the log.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use simmach::storage::byteorder::BE;
+use simmach::storage::types::{Str, U64};
+use simmach::storage::{self, BoxedError, BytesDecode, BytesEncode, ReadTxn, Store, WriteTxn};
+
+use crate::event::{Event, Location, Quantity};
+
+/// By location; none is no entry.
+const QUANTITY: &str = "quantity";
+
+/// Under [`EVENTS`]: how many events are in the quantities.
+const COUNTER: &str = "counter";
+const EVENTS: &str = "events";
+
+/// How many items are where.
+pub(crate) struct Stock {
+    store: Store,
+}
+
+/// What a store said at one moment.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// After how many events.
+    pub(crate) counter: u64,
+    /// How many items, at each location that was asked for.
+    pub(crate) quantities: Vec<Quantity>,
+}
+
+impl Stock {
+    pub(crate) async fn open() -> storage::Result<Self> {
+        Ok(Self { store: storage::open("db").await? })
+    }
+
+    /// How many items are at these locations.
+    pub(crate) async fn view(&self, locations: Vec<Location>) -> storage::Result<View> {
+        self.store
+            .read(move |txn| {
+                let quantities = match txn.table::<U64<BE>, U64<BE>>(QUANTITY)? {
+                    None => vec![0; locations.len()],
+                    Some(table) => locations
+                        .iter()
+                        .map(|location| Ok(table.get(txn, &location.0)?.unwrap_or(0)))
+                        .collect::<storage::Result<_>>()?,
+                };
+                Ok(View { counter: counter(txn)?, quantities })
+            })
+            .await
+    }
+
+    /// How many items there are.
+    pub(crate) async fn total(&self) -> storage::Result<Quantity> {
+        self.store
+            .read(|txn| {
+                let Some(table) = txn.table::<U64<BE>, U64<BE>>(QUANTITY)? else { return Ok(0) };
+                let mut total: Quantity = 0;
+                for entry in table.iter(txn)? {
+                    let (_, quantity) = entry?;
+                    total = total.saturating_add(quantity);
+                }
+                Ok(total)
+            })
+            .await
+    }
+
+    /// How many events are in it.
+    pub(crate) async fn counter(&self) -> storage::Result<u64> {
+        self.store.read(counter).await
+    }
+
+    /// Brings in events, and says nothing of how many there have been: the article's way.
+    pub(crate) async fn apply(&self, events: Vec<Event>) -> storage::Result<()> {
+        self.store.write(move |txn| apply(txn, &events)).await
+    }
+
+    /// Says how many events there have been: the other half of the article's way.
+    pub(crate) async fn set_counter(&self, count: u64) -> storage::Result<()> {
+        self.store.write(move |txn| set_counter(txn, count)).await
+    }
+
+    /// Brings in the events behind the first `from`, with their count, unless they are in it already: exactly once,
+    /// whoever else does the same at the same time. True if it did.
+    pub(crate) async fn go_on(&self, from: u64, events: Vec<Event>) -> storage::Result<bool> {
+        self.store
+            .write(move |txn| {
+                if counter_in(txn)? != from {
+                    return Ok(false);
+                }
+                apply(txn, &events)?;
+                set_counter(txn, from + events.len() as u64)?;
+                Ok(true)
+            })
+            .await
+    }
+}
+
+fn apply(txn: &mut WriteTxn<'_, '_>, events: &[Event]) -> storage::Result<()> {
+    let table = txn.table::<U64<BE>, U64<BE>>(QUANTITY)?;
+    for event in events {
+        match event.total() {
+            (location, 0) => {
+                table.delete(txn, &location.0)?;
+            }
+            (location, total) => table.put(txn, &location.0, &total)?,
+        }
+    }
+    Ok(())
+}
+
+fn counter(txn: &ReadTxn<'_, '_>) -> storage::Result<u64> {
+    let Some(table) = txn.table::<Str, U64<BE>>(COUNTER)? else { return Ok(0) };
+    Ok(table.get(txn, EVENTS)?.unwrap_or(0))
+}
+
+fn counter_in(txn: &WriteTxn<'_, '_>) -> storage::Result<u64> {
+    let Some(table) = txn.find_table::<Str, U64<BE>>(COUNTER)? else { return Ok(0) };
+    Ok(table.get(txn, EVENTS)?.unwrap_or(0))
+}
+
+fn set_counter(txn: &mut WriteTxn<'_, '_>, count: u64) -> storage::Result<()> {
+    let table = txn.table::<Str, U64<BE>>(COUNTER)?;
+    Ok(table.put(txn, EVENTS, &count)?)
+}
+
+/// Values of a table in postcard's format.
+pub(crate) struct Postcard<T>(PhantomData<T>);
+
+impl<'a, T: Serialize + 'a> BytesEncode<'a> for Postcard<T> {
+    type EItem = T;
+
+    fn bytes_encode(item: &'a T) -> Result<Cow<'a, [u8]>, BoxedError> {
+        Ok(Cow::Owned(postcard::to_stdvec(item)?))
+    }
+}
+
+impl<'a, T: DeserializeOwned + 'a> BytesDecode<'a> for Postcard<T> {
+    type DItem = T;
+
+    fn bytes_decode(bytes: &'a [u8]) -> Result<T, BoxedError> {
+        Ok(postcard::from_bytes(bytes)?)
+    }
+}
