@@ -39,7 +39,10 @@ pub(crate) fn set_root(root: PathBuf) {
 pub(crate) fn root() -> &'static Path {
     ROOT.get_or_init(|| {
         let folder = storage::memory_disk::pick(None).unwrap_or_else(|_| std::env::temp_dir());
-        folder.join(format!("simmach-{}", std::process::id()))
+        let folder = folder.join(format!("simmach-{}", std::process::id()));
+        // If it can't be made, the first run says why.
+        let _ = std::fs::create_dir_all(&folder);
+        folder
     })
 }
 
@@ -175,7 +178,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
 fn run_folder() -> Result<PathBuf, String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let folder = root().join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    match std::fs::create_dir_all(&folder) {
+    // Not the root with it: a worker that is on its way out has deleted that for good.
+    match std::fs::create_dir(&folder) {
         Ok(()) => Ok(folder),
         Err(error) => Err(format!(
             "the folder {} for a run's disks could not be made: {error}; SIMMACH_DIR names another",

@@ -1,4 +1,282 @@
-//! The harness from outside.
+//! The harness from outside: both doors, what is printed, what is left behind.
+//!
+//! The zoo is run in child processes: by the binary `fixture`, whose `main` is `simmach::main!()`, and by this very test
+//! binary, in which its tests are ordinary ones, and ignored.
+#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 #[path = "../src/fixture/zoo.rs"]
 mod zoo;
+
+#[path = "harness/child.rs"]
+mod child;
+#[path = "harness/interrupted.rs"]
+mod interrupted;
+
+use child::{Door, Ran};
+
+#[track_caller]
+fn assert_has(ran: &Ran, parts: &[&str]) {
+    for part in parts {
+        assert!(ran.text.contains(part), "no {part:?} in:\n{}", ran.text);
+    }
+}
+
+#[track_caller]
+fn assert_has_not(ran: &Ran, parts: &[&str]) {
+    for part in parts {
+        assert!(!ran.text.contains(part), "{part:?} in:\n{}", ran.text);
+    }
+}
+
+/// Each through both doors.
+fn through_both(name: &str, env: &[(&str, &str)], check: impl Fn(&Ran)) {
+    for door in [Door::Main, Door::Libtest] {
+        check(&door.run(name, env));
+    }
+}
+
+#[test]
+fn green_says_how_much_was_run() {
+    through_both("passes", &[], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        assert_has(ran, &["test zoo::passes ... ok", "1 passed"]);
+        assert_has(ran, &["zoo::passes: 50 seeds passed, 8.3 min of virtual time in "]);
+    });
+}
+
+#[test]
+fn red_says_which_seed_why_and_how_to_run_it_again() {
+    through_both("fails_from_30", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(
+            ran,
+            &[
+                "zoo::fails_from_30 failed with seed 30 (30 seeds passed before it)",
+                "seed 30 is too much",
+                "panic at ",
+                "fixture/zoo.rs:",
+                "on client.zone, at 1.500 s",
+                "Simulated 1.5 s in ",
+                "+ 1500 ms  harness      about to look",
+                "It wrote:\n    a line that is held back, seed 30\n",
+                "SIMMACH_SEED=30 cargo test",
+                "-- --exact zoo::fails_from_30",
+            ],
+        );
+        // Not what the others wrote, no panic message of Rust's, no backtrace, no colours.
+        assert_has_not(ran, &["held back, seed 29", "thread '", "stack backtrace", "\x1b"]);
+    });
+    let [main, libtest] = [Door::Main, Door::Libtest].map(|door| door.run("fails_from_30", &[]));
+    assert_has(&main, &["-p simmach-tests --bin fixture -- "]);
+    assert_has(&libtest, &["-p simmach-tests --test harness -- ", "--include-ignored"]);
+}
+
+/// All that is said of a failure, at any number of jobs; one job holds no output back.
+#[test]
+fn results_do_not_depend_on_the_number_of_jobs() {
+    for name in ["fails_from_30", "errs_at_odd", "passes", "expected_boom"] {
+        for keep_going in ["0", "1"] {
+            let report = |jobs| {
+                let env = [("SIMMACH_JOBS", jobs), ("SIMMACH_KEEP_GOING", keep_going)];
+                let text = Door::Main.run(name, &env).text;
+                let lines = text.lines().filter(|line| {
+                    let output = line.contains("held back") || line.contains("It wrote:");
+                    !output && !line.is_empty()
+                });
+                // The real time is not the same twice.
+                let lines = lines.map(|line| {
+                    let line = line.split("; finished in ").next().unwrap_or(line);
+                    line.split(" of virtual time in ").next().unwrap_or(line)
+                });
+                lines.map(str::to_owned).collect::<Vec<_>>()
+            };
+            let [one, two, eight] = ["1", "2", "8"].map(report);
+            assert_eq!(one, two, "{name}");
+            assert_eq!(two, eight, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_of_ones_choice() {
+    through_both("fails_from_30", &[("SIMMACH_SEED", "29")], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        assert_has(ran, &["seed 29 passed"]);
+    });
+    through_both("fails_from_30", &[("SIMMACH_SEED", "150")], |ran| {
+        assert_has(ran, &["zoo::fails_from_30 failed with seed 150\n", "SIMMACH_SEED=150"]);
+    });
+    let flags = Door::Main.with(&["--seed", "29", "--exact", "zoo::fails_from_30"], &[]);
+    assert_eq!(flags.code, Some(0), "{}", flags.text);
+}
+
+#[test]
+fn ranges_shares_and_chance() {
+    let run = |variable, value| Door::Main.run("fails_from_30", &[(variable, value)]);
+    assert_has(&run("SIMMACH_SEEDS", "25"), &[": 25 seeds passed"]);
+    assert_has(&run("SIMMACH_SEEDS", "10..20"), &[": 10 seeds passed (10..=19)"]);
+    assert_has(&run("SIMMACH_SEEDS", "28..40"), &["failed with seed 30 (2 seeds passed before it"]);
+    assert_has(&run("SIMMACH_SHARD", "2/4"), &["failed with seed 33 (8 seeds passed before it"]);
+    // What it took can be run again: it says so in the form that it takes.
+    let random = Door::Main.run("passes", &[("SIMMACH_SEEDS", "random")]);
+    let (_, range) = random.text.split_once("(SIMMACH_SEEDS=").expect("it says what it took");
+    let (range, _) = range.split_once(')').expect("it ends");
+    assert_has(&Door::Main.run("passes", &[("SIMMACH_SEEDS", range)]), &[": 50 seeds passed"]);
+    let budget = Door::Main.run("passes", &[("SIMMACH_BUDGET", "200ms")]);
+    assert_has(&budget, &[" passed (as many as fit into 200.0 ms)"]);
+}
+
+#[test]
+fn all_failures_by_kind() {
+    through_both("errs_at_odd", &[("SIMMACH_KEEP_GOING", "1")], |ran| {
+        assert_has(
+            ran,
+            &[
+                "zoo::errs_at_odd: 11 of 20 seeds failed, in 2 ways",
+                "  seed 1 (10 seeds)\n    seed 1 is odd\n",
+                "  seed 10 (1 seed)\n    ten\n",
+                "zoo::errs_at_odd failed with seed 1",
+            ],
+        );
+    });
+}
+
+/// A run that ends its process costs its seed: it is named, and the others stand.
+#[test]
+fn a_run_that_kills_its_process_is_named() {
+    through_both("aborts_at_5", &[], |ran| {
+        let parts = ["failed with seed 5 (5 seeds passed", "aborted its process (SIGABRT)"];
+        assert_has(ran, &parts);
+        assert_has(ran, &["It wrote:\n    the last words of seed 5"]);
+    });
+    through_both("overflows_at_4", &[], |ran| {
+        assert_has(ran, &["failed with seed 4 (4 seeds passed", "overflowed its stack (SIGABRT)"]);
+    });
+    through_both("exits_at_3", &[], |ran| {
+        assert_has(ran, &["failed with seed 3 (3 seeds passed", "exit status 0", "process::exit"]);
+        assert_eq!(ran.code, Some(101), "an exit with 0 is no pass: {}", ran.text);
+    });
+    let going = Door::Main.run("aborts_at_5", &[("SIMMACH_KEEP_GOING", "1")]);
+    assert_has(&going, &["1 of 40 seeds failed, in one way", "seed 5 (1 seed)"]);
+}
+
+#[test]
+fn a_run_without_end_is_ended_and_named() {
+    through_both("loops_at_2", &[("SIMMACH_HANG", "500ms")], |ran| {
+        assert_has(
+            ran,
+            &[
+                "failed with seed 2 (2 seeds passed",
+                "a task did not yield for 500ms of real time",
+                "hung, on client, at 7.000 s",
+            ],
+        );
+    });
+    // Without workers it takes its process with it, and says so.
+    let env = [("SIMMACH_HANG", "500ms"), ("SIMMACH_JOBS", "1")];
+    through_both("loops_at_2", &env, |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["failed with seed 2", "no other test is run"]);
+    });
+}
+
+#[test]
+fn a_failure_that_was_expected() {
+    through_both("expected_boom", &[], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        assert_has(ran, &["zoo::expected_boom: failed with seed 7 as it should: a boom"]);
+    });
+    for (name, says) in [
+        ("expected_but_passes", "#[should_panic], but none of 20 seeds failed"),
+        ("expected_but_other", "none of 20 seeds failed with \"boom\""),
+        // Neither a spec that makes no sense nor a process that dies is a panic.
+        ("expected_but_broken", "could not be run"),
+        ("expected_but_aborts", "aborted its process"),
+    ] {
+        through_both(name, &[], |ran| {
+            assert_eq!(ran.code, Some(101), "{name}: {}", ran.text);
+            assert_has(ran, &[says]);
+        });
+    }
+}
+
+#[test]
+fn bad_input_is_an_error_that_names_the_cure() {
+    for (variable, value) in [
+        ("SIMMACH_SEED", "abc"),
+        ("SIMMACH_SEEDS", "0"),
+        ("SIMMACH_SEEDS", "20..10"),
+        ("SIMMACH_JOBS", "0"),
+        ("SIMMACH_SHARD", "3/2"),
+        ("SIMMACH_BUDGET", "soon"),
+        ("SIMMACH_DIR", "/nowhere/at/all"),
+        ("SIMMACH_SEEED", "1"),
+    ] {
+        // Nor is it a pass where a failure is expected.
+        for name in ["passes", "expected_boom"] {
+            through_both(name, &[(variable, value)], |ran| {
+                assert_eq!(ran.code, Some(101), "{}", ran.text);
+                assert_has(ran, &[variable, "could not be run"]);
+            });
+        }
+    }
+    through_both("passes", &[("SIMMACH_SEED", "1"), ("SIMMACH_SEEDS", "2")], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["SIMMACH_SEED and SIMMACH_SEEDS are both set"]);
+    });
+    through_both("no_seeds", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["`seeds = 0` runs nothing"]);
+    });
+    through_both("link_to_nowhere", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["could not be run", "`nowhere`", "there is no machine"]);
+    });
+}
+
+#[test]
+fn what_does_not_repeat_is_not_passed_off_as_a_bug() {
+    through_both("leaks_state", &[], |ran| {
+        assert_has(ran, &["NOT REPRODUCIBLE: run again with the same seed it passed"]);
+    });
+}
+
+#[test]
+fn lists_filters_and_ignored_tests_as_in_libtest() {
+    let list = Door::Main.with(&["--list", "--format", "terse"], &[]);
+    let names: Vec<&str> = list.text.lines().filter(|line| line.starts_with("zoo::")).collect();
+    assert!(names.is_sorted() && names.contains(&"zoo::inner::passes: test"), "{names:?}");
+    let listed = Door::Libtest.with(&["--list", "--format", "terse"], &[]);
+    assert!(names.iter().all(|name| listed.text.contains(name)), "{}", listed.text);
+
+    let ignored = Door::Main.with(&["--exact", "zoo::ignored"], &[]);
+    assert_eq!(ignored.code, Some(0));
+    assert_has(&ignored, &["test zoo::ignored ... ignored", "1 ignored"]);
+    let forced = Door::Main.with(&["--ignored"], &[]);
+    assert_has(&forced, &["running 1 test", "test zoo::ignored ... FAILED", "it was ignored"]);
+    let both = Door::Main.with(&["--include-ignored", "--exact", "zoo::ignored"], &[]);
+    assert_eq!(both.code, Some(101));
+
+    let some = Door::Main.with(&["inner"], &[]);
+    assert_has(&some, &["running 1 test", "test zoo::inner::passes ... ok"]);
+    let none = Door::Main.with(&["no_such_test"], &[]);
+    assert_eq!(none.code, Some(0));
+    assert_has(&none, &["running 0 tests", "filtered out"]);
+    let threads = Door::Main.with(&["::passes", "--test-threads=1"], &[]);
+    assert_has(&threads, &["test zoo::inner::passes ", "test zoo::passes ", "2 passed"]);
+}
+
+/// Workers' output is held back, and shown as it comes where libtest shows it.
+#[test]
+fn nocapture_shows_what_the_runs_write() {
+    for door in [Door::Main, Door::Libtest] {
+        let held = door.run("fails_from_30", &[("SIMMACH_SEEDS", "5")]);
+        assert_has_not(&held, &["held back"]);
+        let shown = door.with(
+            &["--include-ignored", "--exact", "zoo::fails_from_30", "--nocapture"],
+            &[("SIMMACH_SEEDS", "5")],
+        );
+        assert_has(&shown, &["a line that is held back, seed 4"]);
+        assert_has_not(&shown, &["\0"]);
+    }
+}

@@ -125,10 +125,14 @@ pub(crate) fn mark_in(folder: &Path) -> Option<Mark> {
 
 /// Deletes a process's folder. What can't be deleted is left: the next start tries again.
 pub(crate) fn remove(folder: &Path) {
-    for _ in 0..3 {
+    // Again while a run is still making its own.
+    for _ in 0..10 {
         match fs::remove_dir_all(folder) {
             Ok(()) => return,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let _ = fs::remove_file(folder);
+            }
             Err(_) => {}
         }
     }
@@ -148,8 +152,10 @@ fn remove_leftovers(root: &Path) {
     }
 }
 
+/// The process that a folder is named after, or a file with which one tried whether there is room.
 fn pid_of(name: &str) -> Option<i32> {
     let number = name.strip_prefix(PREFIX)?;
+    let number = number.strip_prefix("room-").unwrap_or(number);
     let pid = number.split_once('-').map_or(number, |(pid, _)| pid);
     pid.parse().ok().filter(|pid| *pid > 0)
 }
@@ -169,7 +175,9 @@ fn is_alive(pid: i32) -> bool {
 fn is_locked(folder: &Path) -> bool {
     match File::options().write(true).open(folder.join(LOCK)) {
         Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Err(error) => {
+            !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        }
     }
 }
 
@@ -215,9 +223,11 @@ mod tests {
         }
         let lock = File::options().write(true).open(locked.join(LOCK)).expect("it was just made");
         flock(&lock, FlockOperation::LockExclusive).expect("nobody else has it");
+        let tried = root.path().join("simmach-room-999999999-0");
+        fs::write(&tried, b"").expect("there is room");
         let own = Folder::create(root.path()).expect("there is room");
         remove_leftovers(root.path());
-        assert!(!dead.exists());
+        assert!(!dead.exists() && !tried.exists());
         assert!(locked.exists() && alive.exists() && other.exists() && own.path().exists());
     }
 
@@ -234,6 +244,7 @@ mod tests {
     fn names() {
         assert_eq!(pid_of("simmach-12"), Some(12));
         assert_eq!(pid_of("simmach-12-3"), Some(12));
+        assert_eq!(pid_of("simmach-room-12-3"), Some(12));
         for none in ["simmach-", "simmach-x", "simmach--1", "other-12", "simmach-0"] {
             assert_eq!(pid_of(none), None, "{none}");
         }

@@ -32,7 +32,7 @@ fn end(pool: &Pool, signal: i32) {
     let text = story(pool, signal);
     // Nobody is left to tell when standard error is gone.
     let _ = io::stderr().write_all(text.as_bytes());
-    launch::kill_all();
+    launch::end_all();
     if let Pool::Here(local) = pool {
         local.delete_folder();
     }

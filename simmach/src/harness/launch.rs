@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -45,11 +46,15 @@ pub(crate) enum Ended {
     Unknown,
 }
 
+/// A worker whose socket is closed needs no longer than this.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// All workers of this process that live.
 static CHILDREN: Mutex<BTreeMap<u32, Arc<Mutex<Living>>>> = Mutex::new(BTreeMap::new());
 
 struct Living {
     child: Child,
+    wire: UnixStream,
     folder: Option<PathBuf>,
 }
 
@@ -64,17 +69,35 @@ pub(crate) fn launcher(arguments: Vec<String>, pass_on: bool) -> Launch {
 /// True when this process is about to end: no more are started.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Kills all workers and removes their folders: the end of this process.
-pub(crate) fn kill_all() {
+/// Ends all workers: this process is about to end. They go by themselves, with their folders, when their socket is
+/// closed; one that does not is killed.
+pub(crate) fn end_all() {
     CLOSED.store(true, Ordering::SeqCst);
     let children = std::mem::take(&mut *lock(&CHILDREN));
     for living in children.values() {
-        lock(living).kill();
+        // An error means that it is closed already.
+        let _ = lock(living).wire.shutdown(Shutdown::Both);
+    }
+    for living in children.values() {
+        await_end(living, FAREWELL);
+    }
+}
+
+/// Whether the workers have been, or are being killed.
+pub(crate) fn is_closed() -> bool {
+    CLOSED.load(Ordering::SeqCst)
+}
+
+/// This process is about to end: what its workers' deaths look like is no result.
+pub(crate) fn wait_for_the_end() -> ! {
+    loop {
+        std::thread::park();
     }
 }
 
 fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
     let (ours, theirs) = UnixStream::pair()?;
+    let wire = ours.try_clone()?;
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(std::env::current_exe()?);
     command
@@ -85,8 +108,9 @@ fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
         .stderr(writer);
     // Held until the child is entered, so that none is missed.
     let mut children = lock(&CHILDREN);
-    if CLOSED.load(Ordering::SeqCst) {
-        return Err(io::Error::other("this process is about to end"));
+    if is_closed() {
+        drop(children);
+        wait_for_the_end();
     }
     let child = command.spawn()?;
     // Closes our copies of the worker's ends: else their end would never be seen.
@@ -94,7 +118,7 @@ fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
     let output = Arc::new(Output::default());
     output.follow(reader, pass_on);
     let pid = child.id();
-    let living = Arc::new(Mutex::new(Living { child, folder: None }));
+    let living = Arc::new(Mutex::new(Living { child, wire, folder: None }));
     children.insert(pid, Arc::clone(&living));
     drop(children);
     Ok(Launched { wire: ours, process: Box::new(Worker { pid, living }), output })
@@ -111,21 +135,7 @@ impl Process for Worker {
     }
 
     fn end(&mut self, patience: Duration) -> Ended {
-        let step = Duration::from_millis(1);
-        let mut waited = Duration::ZERO;
-        let ended = loop {
-            // The lock is let go in between: another thread may have to kill it.
-            let status = lock(&self.living).child.try_wait();
-            match status {
-                Ok(Some(status)) => break Ended::from(status),
-                Ok(None) if waited < patience => {
-                    pause(step);
-                    waited += step;
-                }
-                Ok(None) => break lock(&self.living).kill(),
-                Err(_) => break Ended::Unknown,
-            }
-        };
+        let ended = await_end(&self.living, patience);
         lock(&CHILDREN).remove(&self.pid);
         ended
     }
@@ -137,6 +147,24 @@ impl Drop for Worker {
         let living = lock(&self.living);
         if let Some(folder) = &living.folder {
             disk::remove(folder);
+        }
+    }
+}
+
+/// Waits so long for a process's end, then kills it. The lock is let go in between: another thread may do the same.
+fn await_end(living: &Mutex<Living>, patience: Duration) -> Ended {
+    let step = Duration::from_millis(1);
+    let mut waited = Duration::ZERO;
+    loop {
+        let status = lock(living).child.try_wait();
+        match status {
+            Ok(Some(status)) => return Ended::from(status),
+            Ok(None) if waited < patience => {
+                pause(step);
+                waited += step;
+            }
+            Ok(None) => return lock(living).kill(),
+            Err(_) => return Ended::Unknown,
         }
     }
 }

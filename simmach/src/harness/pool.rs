@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::disk::{self, Mark};
 use super::here::{Here, Local};
-use super::launch::{Ended, Launch, Launched, Process};
+use super::launch::{self, Ended, Launch, Launched, Process};
 use super::output::Output;
 use super::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
 use super::registry;
@@ -380,6 +380,9 @@ impl Office {
 
     /// A worker is gone: the run that it was at failed, the others are for the next one.
     fn bury(self: &Arc<Self>, id: u64, mut process: Box<dyn Process>, output: &Output) {
+        if launch::is_closed() {
+            launch::wait_for_the_end();
+        }
         let ended = process.end(FAREWELL);
         let words = output.last_words(LAST_WORDS);
         let mut state = self.lock();

@@ -35,7 +35,7 @@ pub(crate) fn session(
 
 /// Ends the workers: all tests are over.
 pub(crate) fn close() {
-    launch::kill_all();
+    launch::end_all();
 }
 
 fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {

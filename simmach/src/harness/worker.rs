@@ -201,8 +201,9 @@ fn follow(wire: &UnixStream, inbox: &Arc<Inbox>, folder: &Arc<Folder>, leave: fn
                 Ok(None) | Err(_) => break,
             }
         }
-        inbox.close();
+        // In a process this is the end, before the main thread can see that there is no more to do.
         leave(&folder);
+        inbox.close();
     });
     if reading.is_err() {
         unread.close();

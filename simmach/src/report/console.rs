@@ -69,7 +69,11 @@ impl Red<'_> {
                 let _ = write!(text, "{}", style.paint(Ink::Alarm, head));
                 self.put_passed(&mut text);
                 put_indented(&mut text, "  ", &failure.message);
-                let _ = writeln!(text, "  {}\n", scene(failure));
+                // A process that died had no time to say where.
+                if failure.kind != FailureKind::Crashed {
+                    let _ = writeln!(text, "  {}", scene(failure));
+                }
+                text.push('\n');
                 put_again(&mut text, style, &self.again);
                 self.put_run(&mut text);
                 put_waiting(&mut text, &failure.waiting);
@@ -205,7 +209,10 @@ pub(crate) fn brief(verdict: &Verdict) -> String {
         Verdict::Broken(why) => format!("could not be run: {why}"),
         Verdict::Failed(failure) => {
             let first = failure.message.lines().next().unwrap_or_default();
-            format!("{first}\n{}", scene(failure))
+            match failure.kind {
+                FailureKind::Crashed => first.to_owned(),
+                _ => format!("{first}\n{}", scene(failure)),
+            }
         }
     }
 }
@@ -222,14 +229,17 @@ fn scene(failure: &Failure) -> String {
     if let Some(machine) = &failure.machine {
         let _ = write!(text, ", on {machine}");
     }
-    if let Some(task) = &failure.task {
+    // The body and the plans are spawned by simmach: that place tells nobody anything.
+    if let Some(task) = failure.task.as_ref().filter(|task| !is_own(task)) {
         let _ = write!(text, ", in the task of {task}");
     }
-    // A process that died had no time to say when.
-    if failure.kind != FailureKind::Crashed {
-        let _ = write!(text, ", at {}", moment(failure.at));
-    }
+    let _ = write!(text, ", at {}", moment(failure.at));
     text
+}
+
+/// Whether a place is in simmach itself.
+fn is_own(place: &str) -> bool {
+    file!().strip_suffix("report/console.rs").is_some_and(|folder| place.starts_with(folder))
 }
 
 fn put_again(text: &mut String, style: Style, again: &Again) {

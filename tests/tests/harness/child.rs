@@ -1,0 +1,175 @@
+//! A child process that runs tests of the zoo, and a folder of its own to look into afterwards.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The way in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Door {
+    /// `simmach::main!()`.
+    Main,
+    /// An ordinary test binary: this one.
+    Libtest,
+}
+
+/// A child that is over.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Standard output, then standard error.
+    pub(crate) text: String,
+}
+
+/// A child that is not.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    disks: Disks,
+}
+
+/// Where the child's runs have their disks: empty when it is over.
+#[derive(Debug)]
+pub(crate) struct Disks(PathBuf);
+
+impl Door {
+    /// Runs one test.
+    pub(crate) fn run(self, name: &str, env: &[(&str, &str)]) -> Ran {
+        self.with(&["--include-ignored", "--exact", &format!("zoo::{name}")], env)
+    }
+
+    /// Runs with these arguments.
+    pub(crate) fn with(self, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
+        self.start(arguments, env).end()
+    }
+
+    /// Starts with these arguments. Nothing of this process's own settings is handed down.
+    pub(crate) fn start(self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
+        let disks = Disks::new();
+        let mut command = Command::new(match self {
+            Self::Main => PathBuf::from(env!("CARGO_BIN_EXE_fixture")),
+            Self::Libtest => std::env::current_exe().expect("this test runs"),
+        });
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["SIMMACH_", "RUST_", "NO_COLOR", "CARGO_TERM"]
+                .iter()
+                .any(|own| name.starts_with(own))
+            {
+                command.env_remove(&*name);
+            }
+        }
+        let child = command
+            .args(arguments)
+            .env("SIMMACH_DIR", &disks.0)
+            .env("SIMMACH_JOBS", "2")
+            .env("RUST_BACKTRACE", "1")
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary is there");
+        Running { child, disks }
+    }
+}
+
+impl Running {
+    /// Waits for its end, not for ever; nothing is left of it then, neither folder nor process.
+    pub(crate) fn end(mut self) -> Ran {
+        let stdout = drain(self.child.stdout.take());
+        let stderr = drain(self.child.stderr.take());
+        let status = self.status();
+        let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("no panic"));
+        let ran = Ran { code: status.code(), text: format!("{stdout}{stderr}") };
+        let left = self.disks.wait_until_empty();
+        assert!(left.is_empty(), "{left:?} is left behind by\n{}", ran.text);
+        ran
+    }
+
+    /// The folders of its workers, once so many are there.
+    pub(crate) fn workers(&self, n: usize) -> Vec<u32> {
+        let has = |pids: &Vec<u32>| pids.len() >= n;
+        wait_for(|| Some(self.disks.pids()).filter(has)).expect("the workers come")
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(kill.expect("there is a `kill`").success());
+    }
+
+    fn status(&mut self) -> ExitStatus {
+        let status = wait_for(|| self.child.try_wait().expect("it is ours"));
+        status.unwrap_or_else(|| {
+            let _ = self.child.kill();
+            panic!("it does not end");
+        })
+    }
+}
+
+impl Disks {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("harness-test-{}-{nth}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a temporary folder can be made");
+        Self(path)
+    }
+
+    /// What is in it after a while that is long enough to clean up.
+    fn wait_until_empty(&self) -> Vec<String> {
+        wait_for(|| entries(&self.0).is_empty().then_some(()));
+        entries(&self.0)
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        let names = entries(&self.0);
+        names.iter().filter_map(|name| name.strip_prefix("simmach-")?.parse().ok()).collect()
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether the process lives; one that has ended and is not yet reaped does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = status.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z'));
+    state == Some(false)
+}
+
+/// What `ask` answers, within a minute.
+pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = ask();
+        if answer.is_some() || Instant::now() > end {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let mut pipe = pipe.expect("it is piped");
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

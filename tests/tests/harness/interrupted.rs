@@ -1,0 +1,67 @@
+//! What is said and what is left when the harness is ended from outside.
+
+use super::child::{Door, is_alive, wait_for};
+use super::{assert_has, through_both};
+
+const ONE: [&str; 3] = ["--include-ignored", "--exact", "zoo::takes_long"];
+
+#[test]
+fn an_interrupt_names_what_was_running_and_leaves_nothing() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        for door in [Door::Main, Door::Libtest] {
+            let running = door.start(&ONE, &[]);
+            let workers = running.workers(2);
+            running.signal(signal);
+            let ran = running.end();
+            assert_eq!(ran.code, Some(code), "{}", ran.text);
+            let says = format!("SIG{signal}");
+            assert_has(&ran, &[&says, "while running", "zoo::takes_long, seed "]);
+            assert_has(&ran, &["SIMMACH_SEED=", "-- --exact zoo::takes_long"]);
+            assert!(!workers.iter().any(|pid| is_alive(*pid)), "a worker lives");
+        }
+    }
+}
+
+/// With one job there are no workers; the folder of this process goes too.
+#[test]
+fn an_interrupt_without_workers() {
+    for door in [Door::Main, Door::Libtest] {
+        let running = door.start(&ONE, &[("SIMMACH_JOBS", "1")]);
+        running.workers(1);
+        running.signal("INT");
+        let ran = running.end();
+        assert_eq!(ran.code, Some(130), "{}", ran.text);
+        assert_has(&ran, &["while running 1 seed:", "zoo::takes_long, seed "]);
+    }
+}
+
+/// Nobody tells the workers: they see it, and go with all that is theirs.
+#[test]
+fn a_parent_that_is_killed_leaves_no_workers() {
+    for door in [Door::Main, Door::Libtest] {
+        let running = door.start(&ONE, &[]);
+        let workers = running.workers(2);
+        running.signal("KILL");
+        let ran = running.end();
+        assert_eq!(ran.code, None);
+        let gone = wait_for(|| (!workers.iter().any(|pid| is_alive(*pid))).then_some(()));
+        assert!(gone.is_some(), "a worker lives");
+    }
+}
+
+/// A worker that is killed from outside costs the seed it was at.
+#[test]
+fn a_worker_that_is_killed_from_outside_is_named() {
+    let running = Door::Main.start(&ONE, &[("SIMMACH_SEEDS", "60")]);
+    let worker = running.workers(2)[0].to_string();
+    let kill = std::process::Command::new("kill").args(["-s", "KILL", &worker]).status();
+    assert!(kill.expect("there is a `kill`").success());
+    let ran = running.end();
+    assert_has(&ran, &["killed from outside (SIGKILL)", "NOT REPRODUCIBLE"]);
+}
+
+/// A process that is over leaves no worker behind, though nobody waits for its end.
+#[test]
+fn a_test_that_ends_leaves_no_workers() {
+    through_both("passes", &[], |ran| assert_eq!(ran.code, Some(0), "{}", ran.text));
+}
