@@ -32,7 +32,8 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    Panic(Box<dyn Any + Send + 'static>),
+    /// A mutex, so that the error is `Sync`, as tokio's is: it is never waited for.
+    Panic(Mutex<Box<dyn Any + Send + 'static>>),
 }
 
 impl<T> JoinHandle<T> {
@@ -163,7 +164,9 @@ impl JoinError {
     /// This error again, if it did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.cause {
-            Cause::Panic(payload) => Ok(payload),
+            Cause::Panic(payload) => {
+                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
             Cause::Cancelled => Err(self),
         }
     }
@@ -174,6 +177,7 @@ impl fmt::Display for JoinError {
         match &self.cause {
             Cause::Cancelled => f.write_str("task was cancelled"),
             Cause::Panic(payload) => {
+                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
                 write!(f, "task panicked: {}", engine::panics::text(payload.as_ref()))
             }
         }
@@ -235,7 +239,7 @@ impl<T> Join<T> {
             self.finish(Err(JoinError::cancelled()));
         } else {
             try_with(|engine| engine.panicked_unobserved(self.name(), payload.as_ref()));
-            self.finish(Err(JoinError { cause: Cause::Panic(payload) }));
+            self.finish(Err(JoinError { cause: Cause::Panic(Mutex::new(payload)) }));
         }
     }
 
