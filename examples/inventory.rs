@@ -3,8 +3,8 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
-use inventory::Version;
-use inventory::scenario::{self, OVER_3G, STABLE};
+use inventory_cluster::Version;
+use inventory_cluster::scenario::{self, OVER_3G, STABLE};
 use lexopt::prelude::*;
 use simmach::program::{Program, Scenario};
 

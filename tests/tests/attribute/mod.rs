@@ -116,11 +116,11 @@ mod elsewhere {
     macro_rules! sweep {
         ($name:ident, $seeds:expr, $machine:literal, $service:expr, $limit:literal) => {
             #[renamed::sim_test(
-                seeds = $seeds,
-                machines($machine => $service),
-                time_limit = $limit,
-                crate = self::renamed,
-            )]
+                                                                seeds = $seeds,
+                                                                machines($machine => $service),
+                                                                time_limit = $limit,
+                                                                crate = self::renamed,
+                                                            )]
             async fn $name() {
                 renamed::task::yield_now().await;
             }
