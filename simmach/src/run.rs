@@ -28,22 +28,23 @@ use crate::{machine, net, sim, storage};
 /// As large as a main thread's usual stack; only what is touched is ever real memory.
 const STACK: usize = 8 << 20;
 
-static ROOT: OnceLock<PathBuf> = OnceLock::new();
+static ROOT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 
 /// Where this process's runs keep their disks: a folder of its own. The first call counts.
 pub(crate) fn set_root(root: PathBuf) {
-    let _ = ROOT.set(root);
+    let _ = ROOT.set(Ok(root));
 }
 
-/// The folder for the disks of this process's runs.
-pub(crate) fn root() -> &'static Path {
-    ROOT.get_or_init(|| {
-        let folder = storage::memory_disk::pick(None).unwrap_or_else(|_| std::env::temp_dir());
-        let folder = folder.join(format!("simmach-{}", std::process::id()));
-        // If it can't be made, the first run says why.
-        let _ = std::fs::create_dir_all(&folder);
-        folder
-    })
+/// The folder for the disks of this process's runs; why there is none, in words.
+fn root() -> Result<&'static Path, String> {
+    let root = ROOT.get_or_init(|| {
+        let made = storage::memory_disk::pick(None).and_then(|folder| {
+            let folder = folder.join(format!("simmach-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).map(|()| folder)
+        });
+        made.map_err(|error| error.to_string())
+    });
+    root.as_deref().map_err(Clone::clone)
 }
 
 /// Runs one seed of a test to its outcome.
@@ -82,17 +83,6 @@ pub(crate) fn run_spec(
         let message = panics::text(panic.as_ref());
         Outcome::without_a_run(seed, Verdict::Broken(format!("simmach itself panicked: {message}")))
     })
-}
-
-/// All that makes no sense in a test's spec, found without a run of it.
-pub(crate) fn check(test: &SimTest) -> Result<(), String> {
-    match catch_unwind(test.spec) {
-        Ok(spec) => match spec.mistakes() {
-            mistakes if mistakes.is_empty() => Ok(()),
-            mistakes => Err(mistakes.join("\n")),
-        },
-        Err(panic) => Err(format!("the test's spec panicked: {}", panics::text(panic.as_ref()))),
-    }
 }
 
 fn on_thread(
@@ -177,7 +167,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
 /// A folder for one run's disks.
 fn run_folder() -> Result<PathBuf, String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let folder = root().join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    let folder = root()?.join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     // Not the root with it: a worker that is on its way out has deleted that for good.
     match std::fs::create_dir(&folder) {
         Ok(()) => Ok(folder),

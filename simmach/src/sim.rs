@@ -375,6 +375,10 @@ impl Sim {
     }
 
     /// Memory of the run outside all machines, one for each type: for what an oracle knows and no crash takes away.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is kept under a type is of that type.
     pub fn state<T: Default + 'static>(&self) -> Rc<T> {
         let found = with(|world| world.memory.get(&TypeId::of::<T>()).cloned()).flatten();
         let memory = found.unwrap_or_else(|| {

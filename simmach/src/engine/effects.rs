@@ -59,30 +59,6 @@ effects! {
     ;
 }
 
-impl Effect {
-    /// True for what a plan or a link did to the cluster; false for what is only its consequence.
-    pub fn is_fault(self) -> bool {
-        match self {
-            Self::PowerOff
-            | Self::Kill
-            | Self::Stop
-            | Self::Wipe
-            | Self::Partition
-            | Self::Clog
-            | Self::PacketCut
-            | Self::PacketLost
-            | Self::PacketDuplicated
-            | Self::PacketReordered
-            | Self::DiskFull => true,
-            Self::CommitLost
-            | Self::Restart
-            | Self::PacketDropped
-            | Self::Retransmission
-            | Self::Reset => false,
-        }
-    }
-}
-
 /// How often each effect took place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effects {

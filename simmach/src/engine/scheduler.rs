@@ -53,6 +53,7 @@ impl ReadyQueue {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.alone.is_none() && self.ranked.is_empty()
     }

@@ -81,6 +81,7 @@ impl Engine {
     }
 
     /// Runs `f` as `scope`, and comes back.
+    #[cfg(test)]
     pub(crate) fn as_scope<R>(&self, scope: Scope, f: impl FnOnce() -> R) -> R {
         let before = self.scope.replace(scope);
         let result = f();

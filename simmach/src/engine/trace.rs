@@ -122,7 +122,9 @@ fn word(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn hash_of(events: &[(u64, [u64; 2], &[u8])]) -> u64 {
+    type Told<'a> = (u64, [u64; 2], &'a [u8]);
+
+    fn hash_of(events: &[Told<'_>]) -> u64 {
         let mut trace = Trace::new(false);
         for (at, words, bytes) in events {
             trace.event(*at, &Scope::HARNESS, TraceKind::Send, *words, bytes);
@@ -133,8 +135,8 @@ mod tests {
     /// Order, time, words, every byte and the length: a difference in any one is another hash.
     #[test]
     fn every_difference_shows() {
-        let base: &[(u64, [u64; 2], &[u8])] = &[(1, [2, 3], b"abc"), (4, [5, 6], b"")];
-        let others: &[&[(u64, [u64; 2], &[u8])]] = &[
+        let base: &[Told<'_>] = &[(1, [2, 3], b"abc"), (4, [5, 6], b"")];
+        let others: &[&[Told<'_>]] = &[
             &[(4, [5, 6], b""), (1, [2, 3], b"abc")],
             &[(2, [2, 3], b"abc"), (4, [5, 6], b"")],
             &[(1, [3, 2], b"abc"), (4, [5, 6], b"")],

@@ -34,17 +34,15 @@ pub(crate) fn pick(wanted: Option<&Path>) -> io::Result<PathBuf> {
     }
 }
 
-/// Writes a file there and takes it away again.
+/// Writes a file there that has no name any more: killed in the middle, nothing is left behind.
 fn try_out(folder: &Path) -> io::Result<()> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("simmach-room-{}-{number}", std::process::id()));
     let mut file = File::options().write(true).create_new(true).open(&path)?;
-    let block = [0; 64 * 1024];
-    let written = (0..ROOM / block.len()).try_for_each(|_| file.write_all(&block));
-    drop(file);
     fs::remove_file(&path)?;
-    written
+    let block = [0; 64 * 1024];
+    (0..ROOM / block.len()).try_for_each(|_| file.write_all(&block))
 }
 
 fn useless(folder: &Path, error: &io::Error, cure: &str) -> io::Error {

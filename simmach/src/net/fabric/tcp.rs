@@ -184,6 +184,15 @@ impl Fabric {
         self.ready(key, |connection| connection.can_read())
     }
 
+    /// How many bytes a read would find.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn at_hand(&mut self, key: Key) -> usize {
+        match self.socket(key).map(|socket| socket.connection.can_read()) {
+            Ok(Ready::Bytes(bytes)) => bytes,
+            Ok(Ready::Wait | Ready::Failed(_)) | Err(_) => 0,
+        }
+    }
+
     pub(crate) fn can_write(&mut self, key: Key) -> Option<io::Result<()>> {
         self.ready(key, |connection| {
             connection.want_write();

@@ -208,6 +208,12 @@ impl TcpStream {
         waited.poll(cx, Seat::Poll, |fabric| fabric.read(self.opened.key, buf, false))
     }
 
+    /// How many bytes a read would find; none outside its run.
+    #[cfg(feature = "tokio")]
+    pub(super) fn at_hand(&self) -> usize {
+        enter(self.run, |fabric| fabric.at_hand(self.opened.key)).unwrap_or(0)
+    }
+
     pub(super) fn poll_write_at(
         &self,
         cx: &mut Context<'_>,

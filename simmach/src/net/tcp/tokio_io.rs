@@ -11,7 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 
 fn read(stream: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-    let read = ready!(stream.poll_read_at(cx, buf.initialize_unfilled()))?;
+    // No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out
+    // the end or an error where nothing is at hand.
+    let room = stream.at_hand().max(1).min(buf.remaining());
+    let read = ready!(stream.poll_read_at(cx, buf.initialize_unfilled_to(room)))?;
     buf.advance(read);
     Poll::Ready(Ok(()))
 }
