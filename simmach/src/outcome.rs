@@ -35,6 +35,8 @@ pub struct Outcome {
     pub sockets: u64,
     /// What took effect.
     pub effects: Effects,
+    /// The plans of the library, by name, and how often each did something to the cluster.
+    pub plans: Vec<(String, u64)>,
     /// The rarer faults that took effect, with their times.
     pub faults: Vec<Fault>,
     /// The machines' names, by number.
@@ -57,6 +59,7 @@ impl Outcome {
             jumps: 0,
             sockets: 0,
             effects: Effects::default(),
+            plans: Vec::new(),
             faults: Vec::new(),
             machines: Vec::new(),
             log: Vec::new(),

@@ -139,6 +139,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let sockets = net::remove().sockets;
     storage::remove();
     machine::remove();
+    let plans = sim::acts();
     sim::remove();
     let timers = engine.timers.borrow_mut().drain();
     drop(timers);
@@ -157,6 +158,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         jumps: engine.counters.jumps.get(),
         sockets,
         effects,
+        plans,
         faults,
         machines,
         log: Vec::new(),

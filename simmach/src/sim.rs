@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::chaos::A_PLAN;
 use crate::choice::{Chooser, Range, Steps};
 use crate::engine::context::{self, Slot};
 use crate::engine::log::{self, Level};
@@ -26,9 +27,18 @@ pub(crate) struct World {
     seed: u64,
     body: MachineId,
     plans: Vec<AbortHandle>,
+    /// The plans of the library.
+    named: Vec<Named>,
     clients: BTreeMap<MachineId, u64>,
     memory: BTreeMap<TypeId, Rc<dyn Any>>,
     walks: u64,
+}
+
+/// A plan, and how often it did something.
+struct Named {
+    task: u64,
+    name: &'static str,
+    acts: u64,
 }
 
 /// The control of the world. Every test gets one; helpers reach it with [`Sim::current`].
@@ -139,6 +149,9 @@ impl Sim {
         grace: Duration,
     ) -> Result<(), ControlError> {
         let running = running(&selector.into())?;
+        if !running.is_empty() {
+            act();
+        }
         machine::stop(running, grace).await;
         Ok(())
     }
@@ -149,7 +162,11 @@ impl Sim {
     ///
     /// When nothing has such a name.
     pub fn kill(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
-        running(&selector.into())?.into_iter().for_each(machine::kill);
+        let running = running(&selector.into())?;
+        if !running.is_empty() {
+            act();
+        }
+        running.into_iter().for_each(machine::kill);
         Ok(())
     }
 
@@ -163,7 +180,10 @@ impl Sim {
         if let Some(body) = with(|world| world.body).filter(|body| meant.contains(body)) {
             return Err(ControlError::Body(name_of(body).unwrap_or_default()));
         }
-        meant.into_iter().filter(|m| machine::has_power(*m)).for_each(machine::power_off);
+        for powered in meant.into_iter().filter(|machine| machine::has_power(*machine)) {
+            act();
+            machine::power_off(powered);
+        }
         Ok(())
     }
 
@@ -223,6 +243,7 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (a, b) = (a.into(), b.into());
         let (from, to) = (machines(&a)?, machines(&b)?);
+        act();
         net::cut(&from, &to);
         net::cut(&to, &from);
         engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
@@ -397,8 +418,9 @@ impl fmt::Debug for Sim {
 }
 
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
-    let (plans, clients, memory) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let world = World { seed, body, plans, clients, memory, walks: 0 };
+    let (plans, named) = (Vec::new(), Vec::new());
+    let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
+    let world = World { seed, body, plans, named, clients, memory, walks: 0 };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }
@@ -408,9 +430,32 @@ pub(crate) fn remove() {
     drop(WORLD.with(Slot::remove));
 }
 
-/// What `settle` ends.
-pub(crate) fn add_plan(plan: AbortHandle) {
-    with(|world| world.plans.push(plan));
+/// What `settle` ends. One that has a name is told apart by it.
+pub(crate) fn add_plan(task: u64, name: &'static str, plan: AbortHandle) {
+    with(|world| {
+        world.plans.push(plan);
+        if name != A_PLAN {
+            world.named.push(Named { task, name, acts: 0 });
+        }
+    });
+}
+
+/// The plans that have names, and how often each did something to the cluster.
+pub(crate) fn acts() -> Vec<(String, u64)> {
+    let acts = |world: &mut World| {
+        world.named.iter().map(|plan| (plan.name.to_owned(), plan.acts)).collect()
+    };
+    with(acts).unwrap_or_default()
+}
+
+/// Something is done to the cluster: if a plan does it, it is not idle.
+fn act() {
+    let task = engine::scope().map(|scope| scope.task);
+    with(|world| {
+        if let Some(plan) = world.named.iter_mut().find(|plan| Some(plan.task) == task) {
+            plan.acts += 1;
+        }
+    });
 }
 
 fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {

@@ -266,6 +266,15 @@ fn lists_filters_and_ignored_tests_as_in_libtest() {
     assert_has(&threads, &["test zoo::inner::passes ", "test zoo::passes ", "2 passed"]);
 }
 
+/// A monkey that can hit no machine proves nothing, and a green line says so.
+#[test]
+fn a_plan_that_does_nothing_is_warned_of() {
+    through_both("plan_without_effect", &[], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        assert_has(ran, &["warning: the plan GracefulMonkey did nothing in any seed"]);
+    });
+}
+
 /// Workers' output is held back, and shown as it comes where libtest shows it.
 #[test]
 fn nocapture_shows_what_the_runs_write() {

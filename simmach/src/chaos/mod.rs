@@ -20,6 +20,9 @@ use pace::Strike;
 pub use partitions::Partitions;
 pub use power_offs::PowerOffs;
 
+/// The name of one that has none.
+pub(crate) const A_PLAN: &str = "a plan";
+
 /// Breaks things, and may mend them.
 ///
 /// Any `async |sim: Sim| …` is one.
@@ -29,7 +32,7 @@ pub trait Plan: 'static {
 
     /// Its name in reports.
     fn name(&self) -> &'static str {
-        "a plan"
+        A_PLAN
     }
 }
 

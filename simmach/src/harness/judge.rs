@@ -100,7 +100,6 @@ impl<'a> Trial<'a> {
                 tally: &swept.tally,
                 wall,
                 which: self.which.clone(),
-                warnings: Vec::new(),
             };
             return Judgement::Green(green.text());
         };

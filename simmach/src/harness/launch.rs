@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::disk;
 use super::output::Output;
-use super::worker::WORKER;
+use super::worker::{SHOWS, WORKER};
 
 /// A worker whose socket is there; it has not said hello.
 pub(crate) struct Launched {
@@ -25,7 +25,13 @@ pub(crate) struct Launched {
 }
 
 /// Starts a worker.
-pub(crate) type Launch = Box<dyn Fn() -> Result<Launched, String> + Send + Sync>;
+pub(crate) type Start = Box<dyn Fn() -> Result<Launched, String> + Send + Sync>;
+
+/// How workers are started, and whether what their runs write is shown as it comes.
+pub(crate) struct Launch {
+    pub(crate) start: Start,
+    pub(crate) shows: bool,
+}
 
 /// The process behind a worker.
 pub(crate) trait Process: Send {
@@ -60,10 +66,11 @@ struct Living {
 
 /// How this binary is run again.
 pub(crate) fn launcher(arguments: Vec<String>, pass_on: bool) -> Launch {
-    Box::new(move || {
+    let start = Box::new(move || {
         launch(&arguments, pass_on)
             .map_err(|error| format!("a worker process can't be started: {error}"))
-    })
+    });
+    Launch { start, shows: pass_on }
 }
 
 /// True when this process is about to end: no more are started.
@@ -102,7 +109,7 @@ fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(arguments)
-        .env(WORKER, "1")
+        .env(WORKER, if pass_on { SHOWS } else { "1" })
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(writer.try_clone()?)
         .stderr(writer);

@@ -285,7 +285,7 @@ impl Office {
     }
 
     fn keep(self: &Arc<Self>, id: u64) {
-        let started = (self.launch)().and_then(|launched| self.greet(launched));
+        let started = (self.launch.start)().and_then(|launched| self.greet(launched));
         let (launched, folder) = match started {
             Ok(started) => started,
             Err(why) => {
@@ -354,6 +354,10 @@ impl Office {
         let Some(given) = self.lock().take_back(id, nanos, &replies) else {
             return false;
         };
+        if let Some(last) = given.last().filter(|_| self.launch.shows) {
+            // What the runs wrote is shown before anything is made of their outcomes.
+            output.of(Mark { batch: last.batch, index: last.index }, LAST_WORDS);
+        }
         let mut ran: BTreeMap<u64, (usize, Vec<Ran>)> = BTreeMap::new();
         for (given, reply) in given.iter().zip(replies) {
             let (count, ran) = ran.entry(given.batch).or_default();

@@ -29,7 +29,7 @@ fn office(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratch
         serving.map_err(|error| error.to_string())?;
         Ok(Launched { wire: ours, process: Box::new(Thread), output: Arc::new(Output::ended()) })
     };
-    Pool::workers(jobs, tests, Box::new(launch))
+    Pool::workers(jobs, tests, Launch { start: Box::new(launch), shows: false })
 }
 
 fn local(tests: &'static [&'static SimTest], scratch: &Scratch) -> Pool {
@@ -168,7 +168,7 @@ fn a_single_run_is_made_and_a_strange_one_refused() {
 fn workers_that_can_not_be_had_break_the_run() {
     let tests = registry_of(&["passes"]);
     let launch = || Err("no process for you".to_owned());
-    let pool = Pool::workers(2, tests, Box::new(launch));
+    let pool = Pool::workers(2, tests, Launch { start: Box::new(launch), shows: false });
     for _ in 0..2 {
         let (lowest, seen) = sweep(pool.runs(jobs(tests[0], 100)));
         assert_eq!(lowest, Some(0));
@@ -200,7 +200,7 @@ fn a_stranger_at_the_other_end_is_refused() {
                 output: Arc::new(Output::ended()),
             })
         };
-        let pool = Pool::workers(1, tests, Box::new(launch));
+        let pool = Pool::workers(1, tests, Launch { start: Box::new(launch), shows: false });
         let Verdict::Broken(why) = pool.run(job(tests[0], 0)).outcome.verdict else {
             panic!("it is no worker");
         };

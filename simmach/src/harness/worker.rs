@@ -38,6 +38,9 @@ pub(crate) fn is_worker() -> bool {
     std::env::var_os(WORKER).is_some_and(|value| !value.is_empty())
 }
 
+/// What the variable is for a worker whose runs' output is shown as it comes: it frames all of it.
+pub(crate) const SHOWS: &str = "shows";
+
 /// What a worker works with.
 pub(crate) struct Seat {
     pub(crate) tests: &'static [&'static SimTest],
@@ -121,7 +124,9 @@ pub(crate) fn serve(wire: &UnixStream, seat: Seat) {
     follow(wire, &inbox, &folder, leave);
     let dog = watchdog(hang, &outbox, &folder, leave);
     write_sign(&Sign::Serve);
-    let mut bench = Bench { tests, run, folder: &folder, dog: &dog, warmed: BTreeSet::new() };
+    let shows = std::env::var_os(WORKER).is_some_and(|value| value == SHOWS);
+    let mut bench =
+        Bench { tests, run, folder: &folder, dog: &dog, shows, warmed: BTreeSet::new() };
     loop {
         if inbox.is_empty() {
             outbox.flush();
@@ -144,6 +149,8 @@ struct Bench<'a> {
     run: Runner,
     folder: &'a Folder,
     dog: &'a Watchdog,
+    /// Every run's output is framed.
+    shows: bool,
     /// The tests that this process has made a run of.
     warmed: BTreeSet<u32>,
 }
@@ -165,7 +172,7 @@ impl Bench<'_> {
             // What is made once a process (a lazy static, here or in a crate) is made in a run that does not count.
             self.one(test, assignment, Keep::default());
         }
-        let framed = assignment.keep.log.is_some();
+        let framed = self.shows || assignment.keep.log.is_some();
         if framed {
             write_sign(&Sign::Begin(mark));
         }

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) virtual_nanos: u128,
     pub(crate) steps: u128,
     pub(crate) effects: Effects,
+    /// The plans of the library, and how often each did something.
+    pub(crate) plans: Vec<(String, u64)>,
 }
 
 /// A test that passed.
@@ -26,8 +28,6 @@ pub(crate) struct Green<'a> {
     pub(crate) wall: Duration,
     /// Which seeds, where that is not what the attribute says.
     pub(crate) which: Option<String>,
-    /// What the reader should mind.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl Tally {
@@ -37,6 +37,24 @@ impl Tally {
         self.virtual_nanos += u128::from(outcome.virtual_nanos);
         self.steps += u128::from(outcome.steps);
         self.effects.add_all(&outcome.effects);
+        // The same in every run of a test, but for one that was none.
+        self.plans.resize(self.plans.len().max(outcome.plans.len()), Default::default());
+        for (sum, (name, acts)) in self.plans.iter_mut().zip(&outcome.plans) {
+            sum.0.clone_from(name);
+            sum.1 += acts;
+        }
+    }
+
+    /// What the reader of a green line should mind.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let idle = self.plans.iter().filter(|(_, acts)| *acts == 0);
+        let warning = |(name, _): &(String, u64)| {
+            format!(
+                "the plan {name} did nothing in any seed: are there machines of the names it is given, and is the test \
+                 long enough for it to begin?"
+            )
+        };
+        idle.map(warning).collect()
     }
 }
 
@@ -60,7 +78,7 @@ impl Green<'_> {
             speed_up(tally.virtual_nanos, self.wall),
             effects(&tally.effects).unwrap_or_else(|| "no faults".to_owned()),
         );
-        for warning in &self.warnings {
+        for warning in tally.warnings() {
             let _ = write!(text, "\n{}: warning: {warning}", self.test);
         }
         text
@@ -96,29 +114,32 @@ mod tests {
         effects.add(Effect::PowerOff, 88);
         effects.add(Effect::CommitLost, 31);
         effects.add(Effect::PacketLost, 12_345);
-        let tally = Tally { seeds: 1000, virtual_nanos: 100_080_000_000_000, steps: 1, effects };
+        let plans = vec![("Partitions".to_owned(), 512)];
+        let tally =
+            Tally { seeds: 1000, virtual_nanos: 100_080_000_000_000, steps: 1, effects, plans };
         let mut green = Green {
             test: "nothing_is_lost",
             only: None,
             tally: &tally,
             wall: Duration::from_millis(3200),
             which: None,
-            warnings: Vec::new(),
         };
         assert_eq!(
             green.text(),
             "nothing_is_lost: 1,000 seeds passed, 27.8 h of virtual time in 3.2 s (x31,300): \
              88 power-offs (31 commits lost), 512 partitions, 12,345 packets lost"
         );
-        let none = Tally { seeds: 1, ..Tally::default() };
+        let plans = vec![("GracefulMonkey".to_owned(), 0)];
+        let none = Tally { seeds: 1, plans, ..Tally::default() };
         green.tally = &none;
         green.only = Some(417);
         green.which = Some("shard 1/2".to_owned());
-        green.warnings.push("the plan did nothing".to_owned());
         let text = green.text();
         assert!(text.starts_with("nothing_is_lost: seed 417 passed (shard 1/2), 0.0 µs"), "{text}");
         assert!(
-            text.ends_with(": no faults\nnothing_is_lost: warning: the plan did nothing"),
+            text.contains(
+                ": no faults\nnothing_is_lost: warning: the plan GracefulMonkey did nothing"
+            ),
             "{text}"
         );
     }

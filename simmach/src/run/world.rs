@@ -87,7 +87,7 @@ pub(super) fn begin(
             }
         };
         let (_, handle) = spawn_as(scope, Location::caller(), plan);
-        sim::add_plan(handle.abort_handle());
+        sim::add_plan(scope.task, name, handle.abort_handle());
     }
     let body = spec.body;
     let (task, handle) = machine::run_on(Some(client), 0, Location::caller(), async move {

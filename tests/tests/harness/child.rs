@@ -98,6 +98,15 @@ impl Running {
         wait_for(|| Some(self.disks.pids()).filter(has)).expect("the workers come")
     }
 
+    /// One of its workers that has begun a run: it has written down which.
+    pub(crate) fn worker_at_work(&self) -> u32 {
+        let is_at_work = |pid: &u32| {
+            let mark = self.disks.0.join(format!("simmach-{pid}/current"));
+            fs::metadata(mark).is_ok_and(|mark| mark.len() > 0)
+        };
+        wait_for(|| self.disks.pids().into_iter().find(is_at_work)).expect("one begins")
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();

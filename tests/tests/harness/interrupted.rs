@@ -53,7 +53,7 @@ fn a_parent_that_is_killed_leaves_no_workers() {
 #[test]
 fn a_worker_that_is_killed_from_outside_is_named() {
     let running = Door::Main.start(&ONE, &[("SIMMACH_SEEDS", "60")]);
-    let worker = running.workers(2)[0].to_string();
+    let worker = running.worker_at_work().to_string();
     let kill = std::process::Command::new("kill").args(["-s", "KILL", &worker]).status();
     assert!(kill.expect("there is a `kill`").success());
     let ran = running.end();
