@@ -63,6 +63,22 @@ pub async fn open(name: &str) -> Result<Store> {
     Options::new().open(name).await
 }
 
+impl Options {
+    /// Opens the store of this name, made if there is none; it belongs to this service on this machine, and keeps what was
+    /// committed when the process ends and is started again.
+    ///
+    /// Opened twice in one process it is the same store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`](Error::Name) unless the name is 1 to 64 of the characters `a-z`, `A-Z`, `0-9`, `-`, `_` and
+    /// `.`, not starting with a dot; [`Error::Options`](Error::Options) if this process has it open with other
+    /// options; [`Error::Closed`](Error::Closed) outside a run.
+    pub async fn open(self, name: &str) -> Result<Store> {
+        disks::open(name, self).map(Store)
+    }
+}
+
 /// A store: a transactional map of tables, on this machine's disk.
 ///
 /// A handle, good in the process that opened it and for as long as that lives.

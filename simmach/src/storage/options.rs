@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use super::Store;
-use super::disks;
-use super::error::Result;
-
 /// How a store is opened: what is durable when, and how large it may get.
 ///
 /// ```
@@ -56,20 +52,6 @@ impl Options {
     pub const fn map_size(mut self, bytes: usize) -> Self {
         self.map_size = bytes;
         self
-    }
-
-    /// Opens the store of this name, made if there is none; it belongs to this service on this machine, and keeps what was
-    /// committed when the process ends and is started again.
-    ///
-    /// Opened twice in one process it is the same store.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Name`](super::Error::Name) unless the name is 1 to 64 of the characters `a-z`, `A-Z`, `0-9`, `-`, `_` and
-    /// `.`, not starting with a dot; [`Error::Options`](super::Error::Options) if this process has it open with other
-    /// options; [`Error::Closed`](super::Error::Closed) outside a run.
-    pub async fn open(self, name: &str) -> Result<Store> {
-        disks::open(name, self).map(Store)
     }
 
     pub(super) fn commit(&self) -> Durability {
