@@ -58,8 +58,9 @@ impl Engine {
         failure.at = self.clock.now();
         failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));
         failure.task = failure.task.or_else(|| {
-            let task = self.current_task().and_then(|task| self.spawned_at(task));
-            task.map(panics::place_of)
+            // The body was spawned by the harness, at a place that tells nobody anything.
+            let task = self.current_task().filter(|task| self.body() != Some(*task))?;
+            self.spawned_at(task).map(panics::place_of)
         });
         failure
     }
