@@ -172,6 +172,10 @@ fn a_run_without_end_is_ended_and_named() {
             ],
         );
     });
+    // What took effect before is not known, and not made up.
+    through_both("loops_at_2", &[("SIMMACH_HANG", "500ms")], |ran| {
+        assert_has_not(ran, &["No faults"]);
+    });
     // Without workers it takes its process with it, and says so.
     let env = [("SIMMACH_HANG", "500ms"), ("SIMMACH_JOBS", "1")];
     through_both("loops_at_2", &env, |ran| {
@@ -285,7 +289,16 @@ fn nocapture_shows_what_the_runs_write() {
             &["--include-ignored", "--exact", "zoo::fails_from_30", "--nocapture"],
             &[("SIMMACH_SEEDS", "5")],
         );
-        assert_has(&shown, &["a line that is held back, seed 4"]);
+        for seed in 0..5 {
+            let line = format!("a line that is held back, seed {seed}\n");
+            assert_eq!(shown.text.matches(&line).count(), 1, "{}", shown.text);
+        }
         assert_has_not(&shown, &["\0"]);
+        // Nextest always asks for it, and captures.
+        let captured = door.with(
+            &["--include-ignored", "--exact", "zoo::fails_from_30", "--nocapture"],
+            &[("SIMMACH_SEEDS", "5"), ("NEXTEST", "1")],
+        );
+        assert_has_not(&captured, &["held back"]);
     }
 }

@@ -30,10 +30,12 @@ pub(crate) struct Output {
 struct State {
     /// The last bytes since the last mark.
     kept: Vec<u8>,
-    /// False while libtest speaks.
-    serving: bool,
+    /// True inside a framed run: not while libtest speaks, nor in a run that is thrown away.
+    framed: bool,
     /// The framed runs whose output is over, the newest last.
     finished: VecDeque<(Mark, Vec<u8>)>,
+    /// How many there were.
+    ends: u64,
     ended: bool,
 }
 
@@ -94,6 +96,13 @@ impl Output {
         found.map(|(_, bytes)| bytes.clone()).unwrap_or_default()
     }
 
+    /// Waits until so many framed runs are over as far as their output goes, not for ever.
+    pub(crate) fn reach(&self, ends: u64, patience: Duration) {
+        let waiting = |state: &mut State| !state.ended && state.ends < ends;
+        // Whether it came or took too long: what is there has been shown.
+        let _ = self.changed.wait_timeout_while(self.lock(), patience, waiting);
+    }
+
     /// The last that a worker wrote which is gone.
     pub(crate) fn last_words(&self, patience: Duration) -> Vec<u8> {
         let (state, _) = self
@@ -106,22 +115,24 @@ impl Output {
     fn take_part(&self, part: Part<'_>, pass_on: bool) {
         match part {
             Part::Bytes(bytes) => {
-                let serving = self.lock().keep(bytes);
-                if pass_on && serving {
+                let framed = self.lock().keep(bytes);
+                if pass_on && framed {
                     // Nobody is left to tell if standard output is gone.
                     let _ = io::stdout().write_all(bytes);
                     let _ = io::stdout().flush();
                 }
             }
-            Part::Sign(Sign::Serve | Sign::Begin(_)) => {
+            Part::Sign(sign @ (Sign::Serve | Sign::Begin(_))) => {
                 let mut state = self.lock();
                 state.kept.clear();
-                state.serving = true;
+                state.framed = matches!(sign, Sign::Begin(_));
             }
             Part::Sign(Sign::End(mark)) => {
                 let mut state = self.lock();
                 let bytes = std::mem::take(&mut state.kept);
+                state.framed = false;
                 state.finished.push_back((mark, bytes));
+                state.ends += 1;
                 if state.finished.len() > FRAMED {
                     state.finished.pop_front();
                 }
@@ -141,7 +152,7 @@ impl State {
         if self.kept.len() > 2 * KEPT {
             self.kept.drain(..self.kept.len() - KEPT);
         }
-        self.serving
+        self.framed
     }
 }
 

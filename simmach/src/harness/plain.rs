@@ -80,13 +80,19 @@ impl Flags {
             })
             .or_else(|| std::env::var("RUST_TEST_THREADS").ok());
         let one_processor = || std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+        let shows = has("--nocapture")
+            || has("--no-capture")
+            || std::env::var("RUST_TEST_NOCAPTURE").is_ok_and(|value| value != "0");
         Self {
-            shows: has("--nocapture")
-                || has("--no-capture")
-                || std::env::var("RUST_TEST_NOCAPTURE").is_ok_and(|value| value != "0"),
+            shows: shows && !is_captured_by_nextest(),
             alone: threads.map_or_else(one_processor, |threads| threads.trim() == "1"),
         }
     }
+}
+
+/// Nextest gives the flag to every test, and captures the output itself unless it is to be seen.
+pub(crate) fn is_captured_by_nextest() -> bool {
+    std::env::var_os("NEXTEST").is_some() && !io::stdout().is_terminal()
 }
 
 /// Where the cursor stands behind `test name ... `.

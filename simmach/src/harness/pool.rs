@@ -301,7 +301,13 @@ impl Office {
             Err(error) => eprintln!("simmach: a worker's socket can't be doubled: {error}"),
         }
         let mut reader = BufReader::new(&wire);
+        let mut framed = 0;
         while let Ok(Some(FromWorker::Done { nanos, replies })) = protocol::read(&mut reader) {
+            if self.launch.shows {
+                // What the runs wrote is shown before anything is made of their outcomes.
+                framed += replies.iter().filter(|reply| reply.outcome.is_some()).count() as u64;
+                output.reach(framed, LAST_WORDS);
+            }
             if !self.done(id, nanos, replies, &output) {
                 break;
             }
@@ -354,10 +360,6 @@ impl Office {
         let Some(given) = self.lock().take_back(id, nanos, &replies) else {
             return false;
         };
-        if let Some(last) = given.last().filter(|_| self.launch.shows) {
-            // What the runs wrote is shown before anything is made of their outcomes.
-            output.of(Mark { batch: last.batch, index: last.index }, LAST_WORDS);
-        }
         let mut ran: BTreeMap<u64, (usize, Vec<Ran>)> = BTreeMap::new();
         for (given, reply) in given.iter().zip(replies) {
             let (count, ran) = ran.entry(given.batch).or_default();

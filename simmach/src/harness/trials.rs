@@ -13,7 +13,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use super::config::{self, Vars};
 use super::judge::{Judgement, judge, unfit};
 use super::launch::launcher;
-use super::{progress, registry, session, worker};
+use super::{plain, progress, registry, session, worker};
 use crate::report::style::Style;
 use crate::run;
 use crate::spec::SimTest;
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
         progress::set_column(widest + "test  ... ".len());
     }
     let greens = Greens::default();
-    let shows = arguments.nocapture;
+    let shows = arguments.nocapture && !plain::is_captured_by_nextest();
     let trials = tests.iter().map(|test| {
         let (test, greens) = (*test, Arc::clone(&greens));
         let ignored = test.ignore.is_some();

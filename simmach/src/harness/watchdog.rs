@@ -83,10 +83,8 @@ impl Hang {
         let mut failure = Failure::new(FailureKind::Hung, message);
         failure.at = self.pulse.at;
         failure.machine = self.machine.filter(|_| self.pulse.polling);
-        let mut outcome = Outcome::without_a_run(self.seed, Verdict::Failed(failure));
-        outcome.virtual_nanos = self.pulse.at;
-        outcome.steps = self.pulse.polls;
-        outcome
+        // What took effect until then only the run's own thread could tell.
+        Outcome::without_a_run(self.seed, Verdict::Failed(failure))
     }
 }
 

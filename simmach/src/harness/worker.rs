@@ -157,29 +157,27 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn make(&mut self, assignment: &Assignment) -> Outcome {
-        let seed = assignment.seed;
-        let Some(test) = self.tests.get(assignment.test as usize).copied() else {
-            let message = format!("there is no test number {}", assignment.test);
-            return Outcome::without_a_run(seed, Verdict::Broken(message));
-        };
         let mark = Mark { batch: assignment.batch, index: assignment.index };
+        let (seed, test) = (assignment.seed, self.tests.get(assignment.test as usize).copied());
         if let Err(error) = self.folder.begin(mark) {
             let place = self.folder.path().display();
             let message = format!("nothing can be written in {place}: {error}");
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         }
+        let Some(test) = test else {
+            let message = format!("there is no test number {}", assignment.test);
+            return Outcome::without_a_run(seed, Verdict::Broken(message));
+        };
         if self.warmed.insert(assignment.test) {
             // What is made once a process (a lazy static, here or in a crate) is made in a run that does not count.
             self.one(test, assignment, Keep::default());
         }
-        let framed = self.shows || assignment.keep.log.is_some();
-        if framed {
-            write_sign(&Sign::Begin(mark));
+        if !self.shows && assignment.keep.log.is_none() {
+            return self.one(test, assignment, assignment.keep);
         }
+        write_sign(&Sign::Begin(mark));
         let outcome = self.one(test, assignment, assignment.keep);
-        if framed {
-            write_sign(&Sign::End(mark));
-        }
+        write_sign(&Sign::End(mark));
         outcome
     }
 

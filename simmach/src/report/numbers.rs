@@ -25,6 +25,9 @@ pub(crate) fn count(n: u64, one: &str) -> String {
 
 /// A span of time in its own unit: `35.0 ms`, `3.2 s`, `27.8 h`.
 pub(crate) fn span(nanos: u128) -> String {
+    if nanos == 0 {
+        return "0 s".to_owned();
+    }
     let nanos = nanos as f64;
     let (value, unit) = match nanos / SECOND {
         s if s < 1e-3 => (nanos / 1e3, "µs"),
@@ -78,7 +81,8 @@ mod tests {
             (count(1, "seed"), count(2000, "seed")),
             ("1 seed".into(), "2,000 seeds".into())
         );
-        assert_eq!(span(0), "0.0 µs");
+        assert_eq!(span(0), "0 s");
+        assert_eq!(span(1500), "1.5 µs");
         assert_eq!(span(35_000_000), "35.0 ms");
         assert_eq!(span(100_080_000_000_000), "27.8 h");
         assert_eq!(span(u128::from(u64::MAX)), "213504.0 days");

@@ -57,7 +57,7 @@ impl Door {
         });
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if ["SIMMACH_", "RUST_", "NO_COLOR", "CARGO_TERM"]
+            if ["SIMMACH_", "RUST_", "NEXTEST", "NO_COLOR", "CARGO_TERM"]
                 .iter()
                 .any(|own| name.starts_with(own))
             {
