@@ -60,7 +60,7 @@ impl Waited {
             Err(error) => Some(Err(error)),
             Ok(Found::Result(result)) => Some(result),
             Ok(Found::Waiting) => None,
-            Ok(Found::Nothing) => self.wait(cx, seat, attempt),
+            Ok(Found::Nothing) => self.wait(cx, seat).map(Err),
         };
         match result {
             Some(result) => Poll::Ready(result),
@@ -81,25 +81,13 @@ impl Waited {
     }
 
     /// A waker is cloned and dropped outside only: either may run anything.
-    fn wait<T>(
-        &self,
-        cx: &mut Context<'_>,
-        seat: Seat,
-        mut attempt: impl FnMut(&mut Fabric) -> Option<io::Result<T>>,
-    ) -> Option<io::Result<T>> {
-        let mut waker = Some(cx.waker().clone());
-        let again = enter(self.run, |fabric| {
-            let result = attempt(fabric);
-            if result.is_none()
-                && let Some(own) = self.waiters(fabric)
-                && let Some(new) = waker.take()
-            {
-                waker = own.wait(seat, new);
-            }
-            result
+    fn wait(&self, cx: &Context<'_>, seat: Seat) -> Option<io::Error> {
+        let waker = cx.waker().clone();
+        let old = enter(self.run, |fabric| match self.waiters(fabric) {
+            Some(own) => own.wait(seat, waker),
+            None => Some(waker),
         });
-        drop(waker);
-        again.unwrap_or_else(|error| Some(Err(error)))
+        old.err()
     }
 
     fn waiters<'a>(&self, fabric: &'a mut Fabric) -> Option<&'a mut Waiters> {

@@ -89,8 +89,10 @@ impl Wakes {
         self.discarded.extend(waiters.futures.drain(..).map(|(_, waker)| waker));
     }
 
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::take(self)
+    /// What there is to do outside; most of the time nothing.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let nothing = self.first.is_none() && self.discarded.is_empty();
+        (!nothing).then(|| std::mem::take(self))
     }
 
     pub(crate) fn wake(self) {

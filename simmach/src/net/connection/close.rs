@@ -1,6 +1,6 @@
 //! How a connection ends: half of it, all of it, at once.
 
-use super::{Connection, Output, State};
+use super::{Connection, NEVER, Output, State};
 
 impl Connection {
     /// No more will be written: a FIN follows what was. False when there is nothing to shut.
@@ -41,7 +41,7 @@ impl Connection {
             State::TimeWait | State::Closed => {}
         }
         self.receiving.buffer.clear();
-        self.deadlines.keep_alive = None;
+        self.deadlines.keep_alive = NEVER;
     }
 
     /// Ends it with a reset.
@@ -62,7 +62,8 @@ impl Connection {
     /// Without retransmission nothing else would end an orphan whose FIN was lost.
     fn bound_orphan(&mut self, now: u64) {
         if !self.config.retransmit && self.state != State::Closed {
-            self.deadlines.life.get_or_insert(now + self.config.fin_timeout);
+            self.deadlines.life =
+                self.deadlines.life.min(now.saturating_add(self.config.fin_timeout));
         }
     }
 }

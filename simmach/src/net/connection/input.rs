@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Connection, Events, Failure, Output, Phase, Recovery, State};
+use super::{Connection, Events, Failure, NEVER, Output, Phase, Recovery, State};
 use crate::net::{
     buffers::Inserted,
     segment::{Flags, Segment, Seq},
@@ -165,8 +165,8 @@ impl Connection {
         self.measure(now, ack);
         self.trip.established(&self.config);
         self.recovery = Recovery { round: self.recovery.round, ..Recovery::default() };
-        self.deadlines.retransmit = None;
-        self.deadlines.life = None;
+        self.deadlines.retransmit = NEVER;
+        self.deadlines.life = NEVER;
         self.state = State::Established;
         self.events.add(Events::ESTABLISHED);
         self.events.add(Events::WRITABLE);
@@ -229,8 +229,11 @@ impl Connection {
         self.trip.answered();
         self.recovery.retries = 0;
         self.recovery.since = None;
-        self.deadlines.retransmit = (self.in_flight() > 0 && self.config.retransmit)
-            .then(|| now + self.trip.rto(&self.config));
+        self.deadlines.retransmit = if self.in_flight() > 0 && self.config.retransmit {
+            now.saturating_add(self.trip.rto(&self.config))
+        } else {
+            NEVER
+        };
         self.recovery.duplicate_acks = 0;
         match self.recovery.phase {
             Phase::Fast { until } if ack.before(until) => {
@@ -348,8 +351,8 @@ impl Connection {
         let owed = self.receiving.nxt.since(self.receiving.acked);
         if owed > self.sending.mss || self.config.delayed_ack == 0 {
             self.receiving.ack_now = true;
-        } else if self.deadlines.delayed_ack.is_none() {
-            self.deadlines.delayed_ack = Some(now + self.config.delayed_ack);
+        } else if self.deadlines.delayed_ack == NEVER {
+            self.deadlines.delayed_ack = now.saturating_add(self.config.delayed_ack);
         }
     }
 

@@ -205,15 +205,29 @@ enum Phase {
     Timeout { until: Seq, next: Seq },
 }
 
-/// What is due when. `None`: not armed.
-#[derive(Default)]
+/// What is due when.
 struct Deadlines {
-    retransmit: Option<u64>,
-    delayed_ack: Option<u64>,
-    persist: Option<u64>,
+    retransmit: u64,
+    delayed_ack: u64,
+    persist: u64,
     /// The end of TIME-WAIT, of an orphan's FIN-WAIT-2, of a handshake without retransmission.
-    life: Option<u64>,
-    keep_alive: Option<u64>,
+    life: u64,
+    keep_alive: u64,
+}
+
+/// A deadline that is not armed.
+const NEVER: u64 = u64::MAX;
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            retransmit: NEVER,
+            delayed_ack: NEVER,
+            persist: NEVER,
+            life: NEVER,
+            keep_alive: NEVER,
+        }
+    }
 }
 
 impl Connection {
@@ -303,7 +317,8 @@ impl Connection {
     /// When [`on_timer`](Self::on_timer) is wanted next.
     pub(crate) fn deadline(&self) -> Option<u64> {
         let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
-        [retransmit, delayed_ack, persist, life, keep_alive].into_iter().flatten().min()
+        let next = retransmit.min(delayed_ack).min(persist).min(life).min(keep_alive);
+        (next != NEVER).then_some(next)
     }
 
     /// Writes as much of `data` as there is room for.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Connection, Output, State};
+use super::{Connection, NEVER, Output, State};
 use crate::net::segment::{Flags, Seq, SynOptions};
 
 /// Full segments that a peer may still send without being told of more room.
@@ -42,8 +42,8 @@ impl Connection {
                 self.timing = Some((self.sending.nxt, now));
             }
             self.push(seq, payload, fin, 0, out);
-            if self.config.retransmit && self.deadlines.retransmit.is_none() {
-                self.deadlines.retransmit = Some(now + self.trip.rto(&self.config));
+            if self.config.retransmit && self.deadlines.retransmit == NEVER {
+                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
             }
         }
         self.arm_persist(now);
@@ -94,10 +94,10 @@ impl Connection {
         let sending = &self.sending;
         let waits = sending.buffer.unsent() > 0 || (sending.fin_queued && !sending.fin_sent);
         if !waits || self.in_flight() > 0 {
-            self.deadlines.persist = None;
+            self.deadlines.persist = NEVER;
             self.recovery.probe_backoff = 0;
-        } else if self.deadlines.persist.is_none() {
-            self.deadlines.persist = Some(now + self.trip.rto(&self.config));
+        } else if self.deadlines.persist == NEVER {
+            self.deadlines.persist = now.saturating_add(self.trip.rto(&self.config));
         }
     }
 
@@ -114,7 +114,7 @@ impl Connection {
             sending.small = sending.nxt;
             self.push(seq, payload, false, 0, out);
             if self.config.retransmit {
-                self.deadlines.retransmit = Some(now + self.trip.rto(&self.config));
+                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
             }
         } else {
             self.send_probe(self.recovery.probes, out);
@@ -212,7 +212,7 @@ impl Connection {
         segment.transmission = transmission;
         self.receiving.acked = self.receiving.nxt;
         self.receiving.ack_now = false;
-        self.deadlines.delayed_ack = None;
+        self.deadlines.delayed_ack = NEVER;
         out.segments.push(segment);
     }
 

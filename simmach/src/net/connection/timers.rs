@@ -1,12 +1,18 @@
 //! What a connection does when time has passed.
 
-use super::{Connection, Deadlines, Failure, Output, Phase, State};
+use super::{Connection, Deadlines, Failure, NEVER, Output, Phase, State};
 use crate::net::config::nanos;
 
 impl Connection {
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, now: u64, out: &mut Output) {
-        let due = |deadline: &mut Option<u64>| deadline.take_if(|at| *at <= now).is_some();
+        let due = |deadline: &mut u64| {
+            let due = *deadline <= now;
+            if due {
+                *deadline = NEVER;
+            }
+            due
+        };
         let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = &mut self.deadlines;
         let (retransmit, delayed_ack, persist, life, keep_alive) =
             (due(retransmit), due(delayed_ack), due(persist), due(life), due(keep_alive));
@@ -31,9 +37,9 @@ impl Connection {
     /// The handshake's clock: retransmission, or without it the time at which all is given up.
     pub(super) fn arm_handshake(&mut self, now: u64) {
         if self.config.retransmit {
-            self.deadlines.retransmit = Some(now + self.trip.rto(&self.config));
+            self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
         } else {
-            self.deadlines.life = Some(now + self.config.connect_timeout);
+            self.deadlines.life = now.saturating_add(self.config.connect_timeout);
         }
     }
 
@@ -45,7 +51,7 @@ impl Connection {
         match self.state {
             State::Established | State::FinWait2 | State::CloseWait => {
                 self.recovery.probes = 0;
-                self.deadlines.keep_alive = Some(now + nanos(keep_alive.idle));
+                self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
             }
             State::SynSent
             | State::SynReceived
@@ -53,20 +59,20 @@ impl Connection {
             | State::Closing
             | State::LastAck
             | State::TimeWait
-            | State::Closed => self.deadlines.keep_alive = None,
+            | State::Closed => self.deadlines.keep_alive = NEVER,
         }
     }
 
     pub(super) fn start_time_wait(&mut self, now: u64) {
         self.state = State::TimeWait;
         self.deadlines =
-            Deadlines { life: Some(now + self.config.time_wait), ..Deadlines::default() };
+            Deadlines { life: now.saturating_add(self.config.time_wait), ..Deadlines::default() };
     }
 
     /// A closed socket does not wait for the peer's FIN for ever.
     pub(super) fn arm_fin_wait(&mut self, now: u64) {
         if self.orphan && self.state == State::FinWait2 {
-            self.deadlines.life = Some(now + self.config.fin_timeout);
+            self.deadlines.life = now.saturating_add(self.config.fin_timeout);
         }
     }
 
@@ -119,7 +125,7 @@ impl Connection {
         self.trip.back_off();
         let next = self.send_head_again(now, out);
         self.recovery.phase = Phase::Timeout { until: self.sending.nxt, next };
-        self.deadlines.retransmit = Some(now + self.trip.rto(&self.config));
+        self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
     }
 
     fn probe_is_due(&mut self, now: u64, out: &mut Output) {
@@ -132,7 +138,7 @@ impl Connection {
             self.recovery.probes += 1;
             self.recovery.probe_backoff += 1;
             let wait = self.trip.rto(&self.config) << self.recovery.probe_backoff.min(10);
-            self.deadlines.persist = Some(now + wait.min(self.config.rto_max));
+            self.deadlines.persist = now.saturating_add(wait.min(self.config.rto_max));
         }
     }
 
@@ -140,16 +146,16 @@ impl Connection {
         let Some(keep_alive) = self.config.keep_alive else {
             return;
         };
-        if self.in_flight() > 0 || self.deadlines.persist.is_some() {
+        if self.in_flight() > 0 || self.deadlines.persist != NEVER {
             // Other probes are under way already.
-            self.deadlines.keep_alive = Some(now + nanos(keep_alive.idle));
+            self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
         } else if self.recovery.probes >= keep_alive.probes {
             out.tally.timed_out += 1;
             self.fail(Failure::TimedOut);
         } else {
             self.send_probe(self.recovery.probes, out);
             self.recovery.probes += 1;
-            self.deadlines.keep_alive = Some(now + nanos(keep_alive.interval));
+            self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.interval));
         }
     }
 }

@@ -95,7 +95,9 @@ pub(crate) fn enter_any<R>(
 pub(crate) fn reach<R>(f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
     let inside = |fabric: &mut Fabric| (f(fabric), fabric.wakes.take());
     let (result, wakes) = NET.try_with(|slot| slot.with(inside)).ok()??;
-    wakes.wake();
+    if let Some(wakes) = wakes {
+        wakes.wake();
+    }
     Some(result)
 }
 

@@ -173,11 +173,11 @@ impl Fabric {
         into: &mut [u8],
         peek: bool,
     ) -> Option<io::Result<usize>> {
-        self.transfer(key, |connection, out| connection.read(engine::now(), into, peek, out))
+        self.transfer(key, false, |connection, out| connection.read(engine::now(), into, peek, out))
     }
 
     pub(crate) fn write(&mut self, key: Key, data: &[u8]) -> Option<io::Result<usize>> {
-        self.transfer(key, |connection, out| connection.write(engine::now(), data, out))
+        self.transfer(key, true, |connection, out| connection.write(engine::now(), data, out))
     }
 
     pub(crate) fn can_read(&mut self, key: Key) -> Option<io::Result<()>> {
@@ -237,6 +237,7 @@ impl Fabric {
     fn transfer(
         &mut self,
         key: Key,
+        writes: bool,
         act: impl FnOnce(&mut Connection, &mut Output) -> Ready,
     ) -> Option<io::Result<usize>> {
         let slot = key.slot as usize;
@@ -247,7 +248,10 @@ impl Fabric {
                 match found {
                     Ready::Wait => None,
                     Ready::Bytes(bytes) => {
-                        self.settle(slot);
+                        // A read that tells the peer nothing changes nothing else either.
+                        if writes || !self.output.segments.is_empty() {
+                            self.settle(slot);
+                        }
                         Some(Ok(bytes))
                     }
                     Ready::Failed(failure) => {
