@@ -186,7 +186,7 @@ impl fmt::Display for Styled<'_> {
 
 /// The folder for the disks of this process's runs: made by the first of those that go on at the same time, and deleted
 /// with the last.
-fn folder() -> Result<Arc<Folder>, String> {
+pub(crate) fn folder() -> Result<Arc<Folder>, String> {
     static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(folder) = current.upgrade() {

@@ -13,6 +13,18 @@ use crate::spec::SpecBuilder;
 use crate::task::{spawn, spawn_local};
 use crate::time::{Instant, sleep};
 
+/// As the door for programs does, which deletes the folder of the process's runs when none is going on.
+fn run_spec(
+    spec: impl FnOnce() -> Spec + Send + 'static,
+    seed: u64,
+    overlay: Overlay,
+    keep: Keep,
+    shared: Arc<Shared>,
+) -> Outcome {
+    let _folder = crate::program::folder().expect("a folder for the disks of runs");
+    super::run_spec(spec, seed, overlay, keep, shared)
+}
+
 fn outcome(seed: u64, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     run_spec(spec, seed, Overlay::default(), Keep::default(), Arc::default())
 }
