@@ -331,6 +331,7 @@ impl Connection {
                 self.output(now, out);
                 Ready::Bytes(len)
             }
+            Ready::Wait if data.is_empty() => Ready::Bytes(0),
             Ready::Wait => {
                 self.sending.blocked = true;
                 Ready::Wait
@@ -387,6 +388,7 @@ impl Connection {
                 }
                 Ready::Bytes(copied)
             }
+            Ready::Wait if into.is_empty() => Ready::Bytes(0),
             Ready::Wait => Ready::Wait,
             Ready::Failed(failure) => {
                 self.failure = None;
