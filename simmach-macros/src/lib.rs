@@ -1,14 +1,15 @@
-//! The `#[sim_test]` attribute of simmach.
+//! The `#[sim_test]` attribute of simmach, and what its `select!` is made of.
 //!
-//! Four steps, a file each: `parse` reads the attribute and the function, `validate` checks what can be checked
-//! before anything runs, `expand` writes the test, and `fallback` writes what is left of it after an error. All
-//! errors are collected and reported at once, each on the token that is wrong.
+//! `select` stands alone. The attribute is four steps, a file each: `parse` reads the attribute and the function,
+//! `validate` checks what can be checked before anything runs, `expand` writes the test, and `fallback` writes what is
+//! left of it after an error. All errors are collected and reported at once, each on the token that is wrong.
 
 use proc_macro::TokenStream;
 
 mod expand;
 mod fallback;
 mod parse;
+mod select;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -69,4 +70,11 @@ mod validate;
 #[proc_macro_attribute]
 pub fn sim_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::sim_test(arguments.into(), item.into()).into()
+}
+
+/// What `simmach::select!` comes to. Not for use by hand: it begins with the crate's path.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select_branches(input: TokenStream) -> TokenStream {
+    select::select(input.into()).into()
 }

@@ -70,6 +70,8 @@ mod sim;
 mod spec;
 
 #[cfg(feature = "sim")]
+pub mod interpose;
+#[cfg(feature = "sim")]
 pub mod net;
 #[cfg(feature = "sim")]
 pub mod prelude;
@@ -88,6 +90,8 @@ pub mod time;
 pub use {
     chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs},
     choice::{Range, Step, Steps},
+    engine::dials::Clock,
+    futures::{join, try_join},
     machine::{Ending, OnExit, Selector, signal},
     sim::{ControlError, Sim},
     simmach_macros::sim_test,

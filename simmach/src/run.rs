@@ -19,11 +19,11 @@ use crate::engine::context::{self, Engine, Shared};
 use crate::engine::drive::Limits;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::Verdict;
-use crate::engine::{MachineId, log, panics};
+use crate::engine::{Family, MachineId, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{CLIENT, SimTest, Spec};
 use crate::time::nanos;
-use crate::{machine, net, sim, storage};
+use crate::{interpose, machine, net, sim, storage};
 
 /// As large as a main thread's usual stack; only what is touched is ever real memory.
 const STACK: usize = 8 << 20;
@@ -70,6 +70,7 @@ pub(crate) fn run_spec(
     shared: Arc<Shared>,
 ) -> Outcome {
     panics::install_hook();
+    interpose::keep();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
     let run = thread.spawn(move || on_thread(spec, seed, overlay, keep, shared));
     let joined = match run {
@@ -94,6 +95,7 @@ fn on_thread(
 ) -> Outcome {
     let _log = log::begin(keep.log);
     let engine = context::install(Engine::new(seed, overlay, keep.events, shared));
+    fastrand::seed(engine.draws.word(Family::Entropy, 0, 0, 0).unwrap_or(0));
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
             mistakes if mistakes.is_empty() => in_world(&engine, spec, seed),
@@ -101,7 +103,12 @@ fn on_thread(
         },
         Err(panic) => {
             let note = panics::note(panic.as_ref());
-            let message = format!("the test's spec panicked: {}", note.message);
+            // What was refused says more than the panic it led to.
+            let message = match engine.take_refusal() {
+                Some(refusal) => refusal.message,
+                None => note.message,
+            };
+            let message = format!("the test's spec panicked: {message}");
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }
     };
@@ -114,6 +121,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let machines: Vec<String> = spec.machines().into_iter().map(str::to_owned).collect();
     engine.names.borrow_mut().clone_from(&machines);
     engine.shared.set_names(machines.clone());
+    engine.clock.dials.install(machines.len());
+    engine.clock.set_epoch(spec.epoch);
     let limits = Limits {
         time: nanos(spec.time_limit),
         steps: spec.step_limit,
@@ -144,7 +153,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let timers = engine.timers.borrow_mut().drain();
     drop(timers);
 
-    let verdict = match (verdict, engine.take_unobserved()) {
+    let late = engine.take_refusal().or_else(|| engine.take_unobserved());
+    let verdict = match (verdict, late) {
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,
     };

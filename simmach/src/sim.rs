@@ -11,9 +11,10 @@ use std::time::Duration;
 use crate::chaos::A_PLAN;
 use crate::choice::{Chooser, Range, Steps};
 use crate::engine::context::{self, Slot};
+use crate::engine::dials::Clock;
 use crate::engine::log::{self, Level};
 use crate::engine::verdict::{Failure, FailureKind};
-use crate::engine::{self, Effect, MachineId, Scope, mix, mix_text};
+use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector, ServiceId};
 use crate::net::{self, NetworkProfile, SocketEntry};
 use crate::task::{AbortHandle, JoinHandle};
@@ -336,13 +337,30 @@ impl Sim {
             .map_err(|error| ControlError::NoLink(error.to_string()))
     }
 
+    /// Sets the clocks of machines, from now on: how far the wall clock is off, and how fast both run. What runs there sees
+    /// it in [`time`](crate::time) and in std's `Instant` and `SystemTime`; [`settle`](Self::settle) sets all right again.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn set_clock(
+        &self,
+        selector: impl Into<Selector>,
+        clock: Clock,
+    ) -> Result<(), ControlError> {
+        for machine in machines(&selector.into())? {
+            set_clock(machine, clock);
+        }
+        Ok(())
+    }
+
     /// The sockets of a machine, as `ss` shows them. None for a machine that isn't there.
     pub fn sockets(&self, machine: &str) -> Vec<SocketEntry> {
         let machines = machine::machines(&Selector::from(machine));
         machines.into_iter().flat_map(net::sockets).collect()
     }
 
-    /// Ends all that breaks: plans end, partitions heal, what is down is started. Then gives the cluster a second of
+    /// Ends all that breaks: plans end, partitions heal, clocks are set right, what is down is started. Then gives the cluster a second of
     /// virtual time, so that it has been polled and packets on the wire have arrived.
     ///
     /// # Errors
@@ -353,6 +371,7 @@ impl Sim {
         plans.iter().for_each(AbortHandle::drop_now);
         net::mend_all();
         net::unclog_all();
+        machine::machines(&Selector::all()).into_iter().for_each(|m| set_clock(m, Clock::exact()));
         machine::end_stopping();
         let all = machine::services(&Selector::all());
         all.into_iter().for_each(machine::start);
@@ -474,6 +493,36 @@ fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
 
 fn running(selector: &Selector) -> Result<Vec<crate::engine::ProcessId>, ControlError> {
     Ok(services(selector)?.into_iter().filter_map(machine::process_of).collect())
+}
+
+/// Sets one machine's clocks; what it changed is a fault, unless it sets them right.
+fn set_clock(machine: MachineId, clock: Clock) {
+    let changed = context::try_with(|engine| {
+        let dials = &engine.clock.dials;
+        let changes = clock != Clock::exact() || dials.is_wrong(machine);
+        changes.then(|| dials.set(machine, engine.clock.now(), clock))
+    });
+    let Some(changed) = changed.flatten() else { return };
+    engine::trace(TraceKind::Machine, u64::from(machine.0), 5, &changed.step.to_le_bytes());
+    let name = name_of(machine).unwrap_or_default();
+    if clock == Clock::exact() {
+        return log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));
+    }
+    let by = Duration::from_nanos(changed.step.unsigned_abs());
+    if changed.step > 0 {
+        engine::fault(Effect::ClockStep, Some(machine), || {
+            format!("the wall clock of {name} jumps ahead by {by:?}")
+        });
+    } else if changed.step < 0 {
+        engine::fault(Effect::ClockStep, Some(machine), || {
+            format!("the wall clock of {name} jumps back by {by:?}")
+        });
+    }
+    if let Some(ppm) = changed.drift {
+        engine::fault(Effect::ClockDrift, Some(machine), || {
+            format!("the clocks of {name} drift by {ppm} millionths")
+        });
+    }
 }
 
 fn name_of(machine: MachineId) -> Option<String> {

@@ -1,20 +1,29 @@
 //! Virtual time: nanoseconds since the run began.
 //!
-//! Models one clock for the whole cluster. It moves when nothing is ready, to the next event; and by a little under a
-//! loop that does nothing but read it, so that code which spins until a time comes goes on. Clocks that differ from
-//! machine to machine are not modelled.
+//! Models one time for the whole cluster. It moves when nothing is ready, to the next event; and by a little under a
+//! loop that does nothing but read it, so that code which spins until a time comes goes on. What each machine's clocks
+//! make of it is in [`dials`](super::dials).
 
 use std::cell::Cell;
+
+use super::dials::Dials;
+use super::ids::MachineId;
 
 /// Readings in one poll that cost nothing.
 const FREE_READINGS: u32 = 1_000;
 /// What each further reading in the same poll costs, in nanoseconds.
 const READING_COST: u64 = 1_000;
 
-#[derive(Debug, Default)]
+/// What wall clocks show when a run begins, unless its test says otherwise: 2026-01-01T00:00:00Z, in nanoseconds since
+/// 1970.
+pub(crate) const EPOCH: u64 = 1_767_225_600 * 1_000_000_000;
+
+#[derive(Debug)]
 pub(crate) struct Clock {
     now: Cell<u64>,
     readings: Cell<u32>,
+    epoch: Cell<u64>,
+    pub(crate) dials: Dials,
 }
 
 impl Clock {
@@ -33,6 +42,27 @@ impl Clock {
         self.now.get()
     }
 
+    /// The user's reading of a machine's monotonic clock, in nanoseconds.
+    pub(crate) fn read_monotonic(&self, machine: MachineId) -> u64 {
+        self.dials.monotonic(machine, self.read())
+    }
+
+    /// The user's reading of a machine's wall clock, in nanoseconds since 1970.
+    pub(crate) fn read_wall(&self, machine: MachineId) -> u64 {
+        self.wall(machine, self.read())
+    }
+
+    /// What a machine's wall clock shows when the run's time is `now`.
+    pub(crate) fn wall(&self, machine: MachineId, now: u64) -> u64 {
+        let nanos = i128::from(self.epoch.get()) + self.dials.wall(machine, now);
+        u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)
+    }
+
+    /// Sets what wall clocks showed when the run began.
+    pub(crate) fn set_epoch(&self, nanos: u64) {
+        self.epoch.set(nanos);
+    }
+
     /// A new poll begins.
     pub(crate) fn rest(&self) {
         self.readings.set(0);
@@ -45,6 +75,17 @@ impl Clock {
             self.now.set(at);
         }
         jumped
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            now: Cell::default(),
+            readings: Cell::default(),
+            epoch: Cell::new(EPOCH),
+            dials: Dials::default(),
+        }
     }
 }
 

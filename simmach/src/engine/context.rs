@@ -3,7 +3,7 @@
 //! The engine has its own slot here; the layers above keep theirs in a [`Slot`] each, so that none has to know the
 //! others. `run.rs` fills them first thing on the run's fresh thread and empties them before it ends.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 pub(crate) use super::shared::{Pulse, Shared};
@@ -11,19 +11,34 @@ pub(crate) use super::state::Engine;
 
 thread_local! {
     static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
+    /// True while there is one. It has no destructor: it can be read at any time in a thread's life, and costs a load.
+    static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes `engine` this thread's run.
 pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     let engine = Rc::new(engine);
     ENGINE.with(|slot| *slot.borrow_mut() = Some(Rc::clone(&engine)));
+    HERE.set(true);
     engine
 }
 
 /// Ends this thread's run: from here on every handle is outside of it.
 pub(crate) fn remove() {
+    HERE.set(false);
     let engine = ENGINE.with(|slot| slot.borrow_mut().take());
     drop(engine);
+}
+
+/// True if this thread has a run. Never allocates, whatever part of its life the thread is in.
+#[inline]
+pub(crate) fn is_here() -> bool {
+    HERE.get()
+}
+
+/// This thread's run, held.
+pub(crate) fn current() -> Option<Rc<Engine>> {
+    ENGINE.try_with(|slot| slot.try_borrow().ok()?.clone()).ok().flatten()
 }
 
 /// Reaches this thread's run; `None` outside one, and after a thread's locals are gone.

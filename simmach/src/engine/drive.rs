@@ -22,7 +22,7 @@ impl Engine {
     /// Runs to a verdict.
     pub(crate) fn drive(&self, limits: &Limits) -> Verdict {
         loop {
-            if let Some(verdict) = self.take_verdict() {
+            if let Some(verdict) = self.conclude() {
                 self.trace(TraceKind::End, self.counters.steps.get(), 0, &[]);
                 return verdict;
             }

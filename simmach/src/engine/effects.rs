@@ -55,6 +55,10 @@ effects! {
     ;
     Reset: "connection reset", "connections reset", /// A connection ended by RST.
     ;
+    ClockStep: "clock step", "clock steps", /// A machine's wall clock was set to another time.
+    ;
+    ClockDrift: "clock drift", "clock drifts", /// A machine's clocks began to run fast or slow.
+    ;
     DiskFull: "disk full", "disks full", /// A write found no room on a modelled disk.
     ;
 }

@@ -111,6 +111,20 @@ impl Engine {
         self.tasks.count(|task| &mut task.draws).unwrap_or(0)
     }
 
+    /// As [`Engine::next_draw`], counting the polls of `select!`.
+    pub(crate) fn next_select(&self) -> u64 {
+        self.tasks.count(|task| &mut task.selects).unwrap_or(0)
+    }
+
+    /// As [`Engine::next_draw`], counting what the system's source of randomness was asked for.
+    pub(crate) fn next_entropy(&self) -> u64 {
+        self.tasks.count(|task| &mut task.entropy).unwrap_or_else(|| {
+            let outside = &self.counters.entropy;
+            outside.set(outside.get() + 1);
+            outside.get()
+        })
+    }
+
     /// What the running task waits for, told by the future that is about to return `Pending`.
     pub(crate) fn waits(&self, wait: Wait) {
         if let Some(key) = self.tasks.current() {
@@ -123,7 +137,7 @@ impl Engine {
     }
 
     pub(crate) fn spawned_at(&self, key: TaskKey) -> Option<&'static Location<'static>> {
-        self.tasks.with(key, |task| task.spawned_at)
+        self.tasks.spawned_at(key)
     }
 
     fn end_tasks(&self, which: impl Fn(&Scope) -> bool) -> bool {

@@ -4,8 +4,9 @@ use std::any::Any;
 
 use super::ids::ProcessId;
 use super::panics;
+use super::refusals::{Mark, Refused};
 use super::state::Engine;
-use super::verdict::{Failure, Verdict};
+use super::verdict::{Failure, FailureKind, Verdict};
 
 impl Engine {
     /// The code that runs now failed: ends the run, unless its machine's policy makes it a crash and no more.
@@ -42,6 +43,37 @@ impl Engine {
     /// The first panic that nobody heard of, when the run is over.
     pub(crate) fn take_unobserved(&self) -> Option<Failure> {
         self.unobserved.take().into_values().min_by_key(|failure| failure.at)
+    }
+
+    /// Marks the run, unless the code that runs may do this. True if it must be refused. Never allocates.
+    pub(crate) fn refuse(&self, what: Refused) -> bool {
+        if self.refusals.are_off() {
+            return false;
+        }
+        let spawned_at = self.current_task().and_then(|task| self.spawned_at(task));
+        self.refusals.mark(Mark { what, scope: self.scope(), spawned_at, at: self.clock.now() });
+        true
+    }
+
+    /// The run's end, if it has come. What was refused goes before what that led to, whose words say less; but not before
+    /// what says that the run was none.
+    pub(crate) fn conclude(&self) -> Option<Verdict> {
+        let standing = self.take_verdict();
+        match (standing, self.take_refusal()) {
+            (Some(Verdict::Broken(words)), _) => Some(Verdict::Broken(words)),
+            (_, Some(refusal)) => Some(Verdict::Failed(refusal)),
+            (standing, None) => standing,
+        }
+    }
+
+    /// The failure that a mark makes of the run.
+    pub(crate) fn take_refusal(&self) -> Option<Failure> {
+        let mark = self.refusals.take()?;
+        let mut failure = Failure::new(FailureKind::Refused, mark.what.words());
+        failure.machine = self.name(mark.scope.machine);
+        failure.task = mark.spawned_at.map(panics::place_of);
+        failure.at = mark.at;
+        Some(failure)
     }
 
     fn fail_as(&self, process: ProcessId, failure: Failure) {

@@ -33,4 +33,6 @@ pub enum Family {
     Choice,
     /// The key of a generator that a user holds: (task, nth).
     Generator,
+    /// What the system's source of randomness answers: (task, nth, word).
+    Entropy,
 }

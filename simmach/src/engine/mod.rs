@@ -6,6 +6,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod context;
+pub(crate) mod dials;
 pub(crate) mod draws;
 pub(crate) mod drive;
 pub(crate) mod effects;
@@ -16,6 +17,7 @@ pub(crate) mod ids;
 pub(crate) mod log;
 pub(crate) mod overlay;
 pub(crate) mod panics;
+pub(crate) mod refusals;
 #[cfg(test)]
 pub(crate) mod rig;
 pub(crate) mod scheduler;
@@ -64,6 +66,17 @@ pub(crate) fn live_scope() -> Option<Scope> {
 /// Virtual nanoseconds since the run began; 0 outside.
 pub(crate) fn now() -> u64 {
     try_with(|engine| engine.clock.now()).unwrap_or(0)
+}
+
+/// The monotonic clock of the machine that runs now, in nanoseconds; 0 outside a run. No reading of the user's.
+pub(crate) fn local_now() -> u64 {
+    try_with(|engine| engine.clock.dials.monotonic(engine.scope().machine, engine.clock.now()))
+        .unwrap_or(0)
+}
+
+/// The run's time at which the monotonic clock of the machine that runs now will show `local`.
+pub(crate) fn true_time(local: u64) -> u64 {
+    try_with(|engine| engine.clock.dials.true_time(engine.scope().machine, local)).unwrap_or(local)
 }
 
 /// Puts an action into the future; `None` outside a run. What is due already fires at once, after what is ready.

@@ -9,6 +9,7 @@ use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
 use super::ids::{MachineId, ProcessId, RunId, Scope};
 use super::overlay::Overlay;
+use super::refusals::Refusals;
 use super::scheduler::ReadyQueue;
 use super::shared::Shared;
 use super::tasks::{TaskKey, Tasks};
@@ -26,6 +27,7 @@ pub(crate) struct Engine {
     pub(super) ready: RefCell<ReadyQueue>,
     pub(crate) draws: Draws,
     pub(crate) counters: Counters,
+    pub(crate) refusals: Refusals,
     /// The machines' names, by number; and where the same are found in a report.
     pub(crate) names: RefCell<Vec<String>>,
     trace: RefCell<Trace>,
@@ -48,6 +50,8 @@ pub(crate) struct Counters {
     pub(crate) steps: Cell<u64>,
     pub(crate) jumps: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
+    /// What the system's source of randomness was asked for outside of any task.
+    pub(crate) entropy: Cell<u64>,
 }
 
 impl Engine {
@@ -61,6 +65,7 @@ impl Engine {
             ready: RefCell::default(),
             draws: Draws::new(seed, overlay),
             counters: Counters::default(),
+            refusals: Refusals::default(),
             names: RefCell::default(),
             trace: RefCell::new(Trace::new(record)),
             effects: RefCell::default(),
@@ -142,7 +147,7 @@ impl Engine {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.verdict.borrow().is_some()
+        self.refusals.is_marked() || self.verdict.borrow().is_some()
     }
 
     pub(crate) fn take_verdict(&self) -> Option<Verdict> {

@@ -53,12 +53,20 @@ pub(super) struct Task {
     pub(super) wakes: u64,
     pub(super) children: u64,
     pub(super) draws: u64,
+    pub(super) selects: u64,
+    pub(super) entropy: u64,
     pub(super) waits: Wait,
 }
 
 impl From<Ready> for TaskKey {
     fn from(ready: Ready) -> Self {
         Self { slot: ready.slot, generation: ready.generation }
+    }
+}
+
+impl Slot {
+    fn task_of(&mut self, key: TaskKey) -> Option<&mut Task> {
+        if self.generation == key.generation { self.task.as_mut() } else { None }
     }
 }
 
@@ -87,6 +95,8 @@ impl Tasks {
             wakes: 0,
             children: 0,
             draws: 0,
+            selects: 0,
+            entropy: 0,
             waits: Wait::Nothing,
         });
         key
@@ -106,9 +116,17 @@ impl Tasks {
 
     /// Reads or changes a task that is not gone. Nothing of the user's may be called or dropped inside.
     pub(super) fn with<R>(&self, key: TaskKey, f: impl FnOnce(&mut Task) -> R) -> Option<R> {
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.get_mut(key.slot as usize)?;
-        if slot.generation == key.generation { slot.task.as_mut().map(f) } else { None }
+        self.slots.borrow_mut().get_mut(key.slot as usize)?.task_of(key).map(f)
+    }
+
+    /// As [`Tasks::with`]; `None`, too, for what comes from inside an allocator or a signal handler while they are in use.
+    fn with_if_free<R>(&self, key: TaskKey, f: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        self.slots.try_borrow_mut().ok()?.get_mut(key.slot as usize)?.task_of(key).map(f)
+    }
+
+    /// Where a task was spawned.
+    pub(super) fn spawned_at(&self, key: TaskKey) -> Option<&'static Location<'static>> {
+        self.with_if_free(key, |task| task.spawned_at)
     }
 
     /// Puts a future back after its poll; hands it over again if its task is gone.
@@ -145,7 +163,7 @@ impl Tasks {
 
     /// Counts one more of something the running task counts; `None` if no task runs.
     pub(super) fn count(&self, which: impl Fn(&mut Task) -> &mut u64) -> Option<u64> {
-        self.with(self.current.get()?, |task| {
+        self.with_if_free(self.current.get()?, |task| {
             let counter = which(task);
             *counter += 1;
             *counter

@@ -53,6 +53,8 @@ pub enum FailureKind {
     Stall,
     /// A task did not yield for ten seconds of real time.
     Hung,
+    /// The code under test asked for what a run refuses: a thread, a sleep in real time.
+    Refused,
     /// The worker process died: an abort, a stack overflow, a signal.
     Crashed,
 }
@@ -77,6 +79,7 @@ impl FailureKind {
             Self::StepLimit => "step limit",
             Self::Stall => "stall",
             Self::Hung => "hung",
+            Self::Refused => "refused",
             Self::Crashed => "crashed",
         }
     }

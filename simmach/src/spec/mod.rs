@@ -6,12 +6,13 @@ mod topology;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::Plan;
+use crate::engine::clock;
 use crate::machine::{Ending, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
@@ -29,6 +30,8 @@ pub struct Spec {
     pub(crate) time_limit: Duration,
     pub(crate) stall_limit: Duration,
     pub(crate) step_limit: u64,
+    /// What wall clocks show when a run begins, in nanoseconds since 1970.
+    pub(crate) epoch: u64,
     pub(crate) body: Body,
 }
 
@@ -119,6 +122,7 @@ pub struct SpecBuilder {
     time_limit: Option<Duration>,
     stall_limit: Option<Duration>,
     step_limit: Option<u64>,
+    epoch: Option<SystemTime>,
 }
 
 impl SpecBuilder {
@@ -194,6 +198,17 @@ impl SpecBuilder {
         self
     }
 
+    /// What wall clocks show when a run begins.
+    pub fn epoch(mut self, epoch: SystemTime) -> Self {
+        match nanos_since_1970(epoch) {
+            Some(_) => self.epoch = Some(epoch),
+            None => self.topology.mistakes.push(
+                "epoch is not between the years 1970 and 2554: no clock could show it".to_owned(),
+            ),
+        }
+        self
+    }
+
     /// The test's body: the spec is complete.
     pub fn body<F, T>(self, body: F) -> Spec
     where
@@ -210,9 +225,15 @@ impl SpecBuilder {
             time_limit: self.time_limit.unwrap_or(HOUR),
             stall_limit: self.stall_limit.unwrap_or(MINUTE),
             step_limit: self.step_limit.unwrap_or(u64::MAX),
+            epoch: self.epoch.and_then(nanos_since_1970).unwrap_or(clock::EPOCH),
             body: Box::new(move |sim| body(sim).map(Ending::into_words).boxed_local()),
         }
     }
+}
+
+fn nanos_since_1970(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 impl fmt::Debug for SpecBuilder {

@@ -6,6 +6,7 @@
 mod blocking;
 mod join;
 mod join_set;
+pub(crate) mod select;
 mod spawn;
 
 pub use blocking::{spawn_blocking, work};

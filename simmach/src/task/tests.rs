@@ -154,22 +154,27 @@ fn only_a_run_without_progress_is_stalled() {
     assert_eq!(kind(&ran.verdict), Some(FailureKind::Stall));
 }
 
+/// Runs `f` on a real thread, to its end.
+fn elsewhere(f: impl FnOnce() + Send) {
+    crate::interpose::allow_threads(|| {
+        std::thread::scope(|threads| {
+            threads.spawn(f);
+        });
+    });
+}
+
 /// Wakes from a real thread must not change a run: they are dropped, and the report counts them.
 #[test]
 fn a_wake_from_another_thread_is_dropped_and_counted() {
     let ran = rig::run(0, async || {
         let (send, receive) = futures::channel::oneshot::channel();
-        std::thread::scope(|threads| {
-            threads.spawn(move || send.send(()).expect("the receiver is alive"));
-        });
+        elsewhere(move || send.send(()).expect("the receiver is alive"));
         let (late, never) = futures::channel::oneshot::channel::<()>();
         receive.await.expect("sent before the first poll");
         let waits = spawn(async move { never.await.is_ok() });
         yield_now().await;
         sleep(1.secs()).await;
-        std::thread::scope(|threads| {
-            threads.spawn(move || drop(late));
-        });
+        elsewhere(move || drop(late));
         waits.await.expect("never woken");
     });
     let Verdict::Failed(failure) = ran.verdict else { panic!("nobody wakes it") };

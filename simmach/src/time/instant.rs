@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::context;
 use crate::time::nanos;
 
-/// A point in virtual time; `tokio::time::Instant`'s namesake.
+/// A point in virtual time, as the machine's own monotonic clock has it; `tokio::time::Instant`'s namesake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
     nanos: u64,
@@ -21,7 +21,7 @@ impl Instant {
     ///
     /// Outside a run.
     pub fn now() -> Self {
-        let nanos = context::try_with(|engine| engine.clock.read());
+        let nanos = context::try_with(|engine| engine.clock.read_monotonic(engine.scope().machine));
         Self { nanos: nanos.expect("simmach::time::Instant::now() was called outside a run") }
     }
 

@@ -1,7 +1,8 @@
 //! Time for the code under test: tokio's names, on the run's virtual clock.
 //!
-//! Models one clock for all machines, in nanoseconds, that moves only when nothing is ready to run. Timers fire exactly
-//! when they are due: there is no granularity of a millisecond and no jitter of a scheduler.
+//! Models time in nanoseconds that moves only when nothing is ready to run. Each machine has its own monotonic clock, exact
+//! unless the test sets it otherwise; what is here goes by that one. Timers fire exactly when they are due: there is no
+//! granularity of a millisecond and no jitter of a scheduler.
 //!
 //! ```
 //! use simmach::time::{DurationUnits, Instant, sleep};

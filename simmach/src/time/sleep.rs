@@ -8,7 +8,10 @@ use std::time::Duration;
 use crate::engine::{self, Action, RunId, TimerKey, Wait};
 use crate::time::Instant;
 
-/// Waits for `duration`.
+/// Waits for `duration`, by the machine's own monotonic clock: on one that is fast it is over sooner.
+///
+/// When the clock's speed is changed meanwhile, the wait goes on by the new speed, but is not over before the old one had
+/// it.
 ///
 /// # Panics
 ///
@@ -63,7 +66,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(run) = engine::run_id() else { return Poll::Pending };
-        if engine::now() >= self.deadline.as_nanos() {
+        if engine::local_now() >= self.deadline.as_nanos() {
             self.disarm();
             return Poll::Ready(());
         }
@@ -71,7 +74,8 @@ impl Future for Sleep {
             self.timer.is_some_and(|(own, key)| own == run && engine::rewake(key, cx.waker()));
         if !armed {
             let wake = Action::Wake(cx.waker().clone());
-            self.timer = engine::try_arm(self.deadline.as_nanos(), wake).map(|key| (run, key));
+            self.timer = engine::try_arm(engine::true_time(self.deadline.as_nanos()), wake)
+                .map(|key| (run, key));
         }
         engine::waits(Wait::Sleep {
             since: self.since.as_nanos(),
@@ -89,5 +93,5 @@ impl Drop for Sleep {
 
 /// Not a reading of the user's: it costs nothing.
 fn now() -> Instant {
-    Instant::from_nanos(engine::now())
+    Instant::from_nanos(engine::local_now())
 }

@@ -1,0 +1,172 @@
+//! What a run answers, whatever the platform calls the question.
+//!
+//! A question may come from inside an allocator, from a signal handler, or from the destructors of a thread: nothing here
+//! allocates, locks, unwinds or waits. `None` means that there is no run here, or none that can be reached right now.
+
+use std::{ptr, slice};
+
+pub(super) use crate::engine::context::is_here;
+use crate::engine::context::try_with;
+use crate::engine::refusals::Refused;
+use crate::engine::{Family, mix};
+
+/// What the monotonic clock shows when a run begins: a second, since there is code that takes 0 for "never". It is less
+/// than any real machine's, so that a deadline by it, if it gets through to the kernel, has passed.
+const BOOTED: u64 = 1_000_000_000;
+
+/// What the harness's own machine is called.
+const HARNESS: &[u8] = b"simmach";
+
+/// The clock of the machine that asks, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Monotonic,
+    Wall,
+}
+
+/// Reads a clock, as the user does.
+#[inline]
+pub(super) fn now(kind: Kind) -> Option<u64> {
+    if !is_here() {
+        return None;
+    }
+    try_with(|engine| {
+        let machine = engine.scope().machine;
+        match kind {
+            Kind::Monotonic => engine.clock.read_monotonic(machine).saturating_add(BOOTED),
+            Kind::Wall => engine.clock.read_wall(machine),
+        }
+    })
+}
+
+/// Fills `bytes` with what the seed has for the task that asks. False outside a run.
+#[inline]
+pub(super) fn fill(bytes: &mut [u8]) -> bool {
+    if !is_here() {
+        return false;
+    }
+    try_with(|engine| {
+        // Some crates ask for nothing, once a process, to see whether the source is there: that is not a draw.
+        if bytes.is_empty() {
+            return;
+        }
+        let scope = engine.scope();
+        let nth = engine.next_entropy();
+        for (word, chunk) in (0..).zip(bytes.chunks_mut(8)) {
+            let drawn = if scope.alive {
+                engine.draws.word(Family::Entropy, scope.task, nth, word)
+            } else {
+                None
+            };
+            // Calm is the same for every seed, but not twice the same: identifiers stay unique.
+            let drawn = drawn.unwrap_or_else(|| mix(mix(scope.task, nth), word));
+            chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
+        }
+    })
+    .is_some()
+}
+
+/// True if what was asked for is refused here; the run is marked.
+#[inline]
+pub(super) fn refuses(what: Refused) -> bool {
+    is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
+}
+
+/// A thread is about to be started with the run's leave, or outside of any.
+#[inline]
+pub(super) fn lets_thread_through() {
+    if is_here() {
+        try_with(|engine| engine.refusals.let_thread_through());
+    }
+}
+
+/// As [`fill`], for `length` bytes from `buffer` on.
+///
+/// # Safety
+///
+/// `buffer` is null or has room for `length` bytes.
+pub(super) unsafe fn fill_raw(buffer: *mut u8, length: usize) -> bool {
+    if !is_here() {
+        return false;
+    }
+    if length == 0 {
+        return fill(&mut []);
+    }
+    if buffer.is_null() || length > isize::MAX as usize {
+        return false;
+    }
+    // What the caller gives need not be initialised: it is, before it is borrowed.
+    // SAFETY: the caller gives room for so many bytes, not null and of a size that there can be.
+    let bytes = unsafe {
+        ptr::write_bytes(buffer, 0, length);
+        slice::from_raw_parts_mut(buffer, length)
+    };
+    fill(bytes)
+}
+
+/// Writes the name of the machine that asks, and a null behind it. False if there is no room for both.
+///
+/// # Safety
+///
+/// `buffer` is null or has room for `length` bytes.
+pub(super) unsafe fn host_name(buffer: *mut u8, length: usize) -> Option<bool> {
+    if !is_here() {
+        return None;
+    }
+    try_with(|engine| {
+        let names = engine.names.try_borrow().ok();
+        let name = names.as_ref().and_then(|all| all.get(engine.scope().machine.0 as usize));
+        let name = name.map_or(HARNESS, |name| name.as_bytes());
+        if buffer.is_null() || length <= name.len() {
+            return false;
+        }
+        // SAFETY: the caller gives room for `length` bytes, not null; the name and a null are no more.
+        unsafe {
+            ptr::copy_nonoverlapping(name.as_ptr(), buffer, name.len());
+            buffer.add(name.len()).write(0);
+        }
+        true
+    })
+}
+
+/// How a wait with a time-out is to be waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Not at all: nobody could end it before its time.
+    Passes,
+    /// In real time: a real thread might.
+    Real,
+}
+
+/// How to wait, in a run.
+#[inline]
+pub(super) fn waiting() -> Option<Waiting> {
+    if !is_here() {
+        return None;
+    }
+    try_with(|engine| {
+        let threads = engine.refusals.has_threads() || engine.refusals.are_off();
+        if threads { Waiting::Real } else { Waiting::Passes }
+    })
+}
+
+/// A clock as it is, without a reading of the user's.
+pub(super) fn glance(kind: Kind) -> u64 {
+    try_with(|engine| {
+        let (machine, now) = (engine.scope().machine, engine.clock.now());
+        match kind {
+            Kind::Monotonic => engine.clock.dials.monotonic(machine, now).saturating_add(BOOTED),
+            Kind::Wall => engine.clock.wall(machine, now),
+        }
+    })
+    .unwrap_or(0)
+}
+
+/// So much time was waited for in vain, by the clock of the machine that asked.
+pub(super) fn pass(nanos: u64) {
+    try_with(|engine| {
+        let (machine, dials) = (engine.scope().machine, &engine.clock.dials);
+        let due = dials.monotonic(machine, engine.clock.now()).saturating_add(nanos);
+        engine.clock.advance(dials.true_time(machine, due));
+    });
+}

@@ -1,0 +1,426 @@
+//! The C library's functions on Linux with glibc, 64 bits.
+//!
+//! Each definition here is the binary's own, and so goes before libc's, for Rust code and for the shared libraries that
+//! the binary loads; what libc calls inside itself stays its own. The system's are found by a constructor, ahead of those
+//! without a priority; should another library's constructor ask before it, it is found then. They are called as they
+//! are, so that time outside a run comes from the vDSO.
+
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::ptr;
+
+use libc::{clockid_t, cpu_set_t, pid_t, pthread_attr_t, pthread_t, size_t, ssize_t, time_t};
+use libc::{timespec, timeval, timezone};
+
+use super::answers::{self, Kind, Waiting};
+use super::real::Real;
+use crate::engine::refusals::Refused;
+
+/// A nanosecond's share of a second.
+const SECOND: u64 = 1_000_000_000;
+
+type Start = extern "C" fn(*mut c_void) -> *mut c_void;
+
+static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int> =
+    Real::named(c"clock_gettime");
+static GETTIMEOFDAY: Real<unsafe extern "C" fn(*mut timeval, *mut timezone) -> c_int> =
+    Real::named(c"gettimeofday");
+static TIME: Real<unsafe extern "C" fn(*mut time_t) -> time_t> = Real::named(c"time");
+static NANOSLEEP: Real<unsafe extern "C" fn(*const timespec, *mut timespec) -> c_int> =
+    Real::named(c"nanosleep");
+static CLOCK_NANOSLEEP: Real<
+    unsafe extern "C" fn(clockid_t, c_int, *const timespec, *mut timespec) -> c_int,
+> = Real::named(c"clock_nanosleep");
+static GETRANDOM: Real<unsafe extern "C" fn(*mut c_void, size_t, c_uint) -> ssize_t> =
+    Real::named(c"getrandom");
+static GETENTROPY: Real<unsafe extern "C" fn(*mut c_void, size_t) -> c_int> =
+    Real::named(c"getentropy");
+static SYSCALL: Real<unsafe extern "C" fn(c_long, ...) -> c_long> = Real::named(c"syscall");
+static PTHREAD_CREATE: Real<
+    unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int,
+> = Real::named(c"pthread_create");
+static SYSCONF: Real<unsafe extern "C" fn(c_int) -> c_long> = Real::named(c"sysconf");
+static SCHED_GETAFFINITY: Real<unsafe extern "C" fn(pid_t, size_t, *mut cpu_set_t) -> c_int> =
+    Real::named(c"sched_getaffinity");
+static GETHOSTNAME: Real<unsafe extern "C" fn(*mut c_char, size_t) -> c_int> =
+    Real::named(c"gethostname");
+
+/// Runs before `main`, ahead of constructors without a priority; those up to 100 are not meant for programs, but have
+/// no other use in one either.
+#[used]
+#[unsafe(link_section = ".init_array.00099")]
+static FIND_ALL: extern "C" fn() = {
+    extern "C" fn find_all() {
+        CLOCK_GETTIME.find();
+        GETTIMEOFDAY.find();
+        TIME.find();
+        NANOSLEEP.find();
+        CLOCK_NANOSLEEP.find();
+        GETRANDOM.find();
+        GETENTROPY.find();
+        SYSCALL.find();
+        PTHREAD_CREATE.find();
+        SYSCONF.find();
+        SCHED_GETAFFINITY.find();
+        GETHOSTNAME.find();
+    }
+    find_all
+};
+
+/// All that is defined here.
+pub(super) fn defined() -> [*const (); 13] {
+    [
+        clock_gettime as *const (),
+        gettimeofday as *const (),
+        time as *const (),
+        nanosleep as *const (),
+        clock_nanosleep as *const (),
+        getrandom as *const (),
+        getentropy as *const (),
+        syscall as *const (),
+        pthread_create as *const (),
+        sysconf as *const (),
+        sched_getaffinity as *const (),
+        gethostname as *const (),
+        ptr::from_ref(&FIND_ALL).cast(),
+    ]
+}
+
+fn fail(errno: c_int) -> c_int {
+    // SAFETY: the C library gives every thread its `errno`, for as long as the thread runs.
+    unsafe { *libc::__errno_location() = errno };
+    -1
+}
+
+fn kind_of(clock: clockid_t) -> Option<Kind> {
+    match clock {
+        libc::CLOCK_MONOTONIC
+        | libc::CLOCK_MONOTONIC_RAW
+        | libc::CLOCK_MONOTONIC_COARSE
+        | libc::CLOCK_BOOTTIME
+        | libc::CLOCK_BOOTTIME_ALARM => Some(Kind::Monotonic),
+        libc::CLOCK_REALTIME
+        | libc::CLOCK_REALTIME_COARSE
+        | libc::CLOCK_REALTIME_ALARM
+        | libc::CLOCK_TAI => Some(Kind::Wall),
+        // CPU time, and clocks that are devices.
+        _ => None,
+    }
+}
+
+fn to_timespec(nanos: u64) -> timespec {
+    timespec { tv_sec: (nanos / SECOND) as time_t, tv_nsec: (nanos % SECOND) as c_long }
+}
+
+fn to_nanos(time: timespec) -> u64 {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(SECOND).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
+    let Some(now) = kind_of(clock).and_then(answers::now) else {
+        return match CLOCK_GETTIME.function() {
+            // SAFETY: the caller's arguments, as they came.
+            Some(real) => unsafe { real(clock, time) },
+            None => fail(libc::ENOSYS),
+        };
+    };
+    if time.is_null() {
+        return fail(libc::EFAULT);
+    }
+    // SAFETY: the caller gives room for a `timespec`, and it is not null.
+    unsafe { time.write(to_timespec(now)) };
+    0
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -> c_int {
+    let Some(now) = answers::now(Kind::Wall) else {
+        return match GETTIMEOFDAY.function() {
+            // SAFETY: the caller's arguments, as they came.
+            Some(real) => unsafe { real(time, zone) },
+            None => fail(libc::ENOSYS),
+        };
+    };
+    if !time.is_null() {
+        let (tv_sec, tv_usec) = ((now / SECOND) as time_t, (now % SECOND / 1_000) as c_long);
+        // SAFETY: the caller gives room for a `timeval`, and it is not null.
+        unsafe { time.write(timeval { tv_sec, tv_usec }) };
+    }
+    if !zone.is_null() {
+        // SAFETY: the caller gives room for a `timezone`, which is two integers, and it is not null. The run's is UTC.
+        unsafe { zone.cast::<[c_int; 2]>().write([0, 0]) };
+    }
+    0
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
+    let Some(now) = answers::now(Kind::Wall) else {
+        return match TIME.function() {
+            // SAFETY: the caller's argument, as it came.
+            Some(real) => unsafe { real(seconds) },
+            None => fail(libc::ENOSYS).into(),
+        };
+    };
+    let now = (now / SECOND) as time_t;
+    if !seconds.is_null() {
+        // SAFETY: the caller gives room for a `time_t`, and it is not null.
+        unsafe { seconds.write(now) };
+    }
+    now
+}
+
+/// std panics on a sleep that fails: so it succeeds, without sleeping, and the run is marked.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
+    if answers::refuses(Refused::Sleep) {
+        return 0;
+    }
+    match NANOSLEEP.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(time, rest) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// As [`nanosleep`].
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_nanosleep(
+    clock: clockid_t,
+    flags: c_int,
+    time: *const timespec,
+    rest: *mut timespec,
+) -> c_int {
+    if answers::refuses(Refused::Sleep) {
+        return 0;
+    }
+    match CLOCK_NANOSLEEP.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(clock, flags, time, rest) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
+    // SAFETY: the caller gives room for so many bytes.
+    if unsafe { answers::fill_raw(buffer.cast(), length) } {
+        return length as ssize_t;
+    }
+    match GETRANDOM.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(buffer, length, flags) },
+        None => fail(libc::ENOSYS) as ssize_t,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
+    // More than 256 bytes is an error that the system tells.
+    // SAFETY: the caller gives room for so many bytes.
+    if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
+        return 0;
+    }
+    match GETENTROPY.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(buffer, length) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// The system call by number: `getrandom` and `clock_gettime` as the functions above, waits on a futex with a time-out as
+/// [`wait`] has them, all others as they came.
+///
+/// In C it takes a variable number of arguments. On the targets this is built for a callee that takes seven integers finds
+/// them where the caller of such a function puts them; those that were not given hold whatever was there, and are only
+/// passed on.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn syscall(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    match number {
+        // SAFETY: these are the system call's own arguments, which are the function's.
+        libc::SYS_getrandom => unsafe {
+            getrandom(a as *mut c_void, b as size_t, c as c_uint) as c_long
+        },
+        // SAFETY: as above.
+        libc::SYS_clock_gettime => unsafe {
+            clock_gettime(a as clockid_t, b as *mut timespec).into()
+        },
+        libc::SYS_futex if d != 0 && is_timed_wait(b as c_int) => match answers::waiting() {
+            // SAFETY: as above; the time-out is not null.
+            Some(waiting) => unsafe { wait(waiting, [a, b, c, d, e, f]) },
+            // SAFETY: the caller's arguments, as they came.
+            None => unsafe { pass_on(number, [a, b, c, d, e, f]) },
+        },
+        // SAFETY: the caller's arguments, as they came.
+        _ => unsafe { pass_on(number, [a, b, c, d, e, f]) },
+    }
+}
+
+/// # Safety
+///
+/// As the system call's.
+#[inline]
+unsafe fn pass_on(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
+    match SYSCALL.function() {
+        // SAFETY: the caller's.
+        Some(real) => unsafe { real(number, a, b, c, d, e, f) },
+        None => fail(libc::ENOSYS).into(),
+    }
+}
+
+fn is_timed_wait(operation: c_int) -> bool {
+    matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET)
+}
+
+/// A wait on a futex with a time-out, in a run. Its deadline is virtual and means nothing to the kernel.
+///
+/// # Safety
+///
+/// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is not null.
+unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
+    let operation = arguments[1] as c_int;
+    let is_absolute = operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET;
+    let (clock, kind) = match operation & libc::FUTEX_CLOCK_REALTIME {
+        0 => (libc::CLOCK_MONOTONIC, Kind::Monotonic),
+        _ => (libc::CLOCK_REALTIME, Kind::Wall),
+    };
+    // SAFETY: the caller's time-out, which is not null.
+    let given = to_nanos(unsafe { *(arguments[3] as *const timespec) });
+    let nanos = if is_absolute { given.saturating_sub(answers::glance(kind)) } else { given };
+    let mut real = to_timespec(0);
+    match waiting {
+        Waiting::Passes => {}
+        Waiting::Real if is_absolute => {
+            if let Some(clock_gettime) = CLOCK_GETTIME.function() {
+                // SAFETY: a clock that there is, and room for its time.
+                unsafe { clock_gettime(clock, &raw mut real) };
+            }
+            real = to_timespec(to_nanos(real).saturating_add(nanos).min(i64::MAX as u64));
+        }
+        Waiting::Real => real = to_timespec(nanos),
+    }
+    arguments[3] = (&raw const real) as c_long;
+    // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
+    let result = unsafe { pass_on(libc::SYS_futex, arguments) };
+    // SAFETY: this thread's `errno`.
+    if result == -1 && unsafe { *libc::__errno_location() } == libc::ETIMEDOUT {
+        answers::pass(nanos);
+    }
+    result
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_create(
+    thread: *mut pthread_t,
+    attributes: *const pthread_attr_t,
+    start: Start,
+    argument: *mut c_void,
+) -> c_int {
+    if answers::refuses(Refused::Thread) {
+        return libc::EAGAIN;
+    }
+    answers::lets_thread_through();
+    match PTHREAD_CREATE.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(thread, attributes, start, argument) },
+        None => libc::EAGAIN,
+    }
+}
+
+/// One processor: a run has one thread. Any other number would be cut to the control group's, where std is asked.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
+    let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
+    if asks_processors && answers::is_here() {
+        return 1;
+    }
+    match SYSCONF.function() {
+        // SAFETY: the caller's argument, as it came.
+        Some(real) => unsafe { real(name) },
+        None => fail(libc::ENOSYS).into(),
+    }
+}
+
+/// As [`sysconf`]: the first processor, for the thread that asks.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int {
+    if pid == 0 && size > 0 && !set.is_null() && answers::is_here() {
+        // SAFETY: the caller gives room for so many bytes, at least one, and it is not null.
+        unsafe {
+            ptr::write_bytes(set.cast::<u8>(), 0, size);
+            if cfg!(target_endian = "little") {
+                set.cast::<u8>().write(1);
+            } else {
+                set.cast::<u8>().add(size_of::<c_long>().min(size) - 1).write(1);
+            }
+        }
+        return 0;
+    }
+    match SCHED_GETAFFINITY.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(pid, size, set) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
+    // SAFETY: the caller gives room for `length` bytes.
+    match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
+        (Some(true), _) => 0,
+        (Some(false), _) => fail(libc::ENAMETOOLONG),
+        // SAFETY: the caller's arguments, as they came.
+        (None, Some(real)) => unsafe { real(name, length) },
+        (None, None) => fail(libc::ENOSYS),
+    }
+}

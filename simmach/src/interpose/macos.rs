@@ -1,0 +1,235 @@
+//! The C library's functions on macOS. Not tested: it was written without a machine to try it on.
+//!
+//! The binary's own definitions go before the system's for the Rust code that is linked into it; libraries that it loads
+//! keep the system's. `mach_absolute_time` and `SecRandomCopyBytes` are not covered, nor are waits with a time-out, which
+//! go by the kernel's clock and return at once.
+
+use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ptr;
+
+use libc::{clockid_t, pthread_attr_t, pthread_t, size_t, time_t, timespec, timeval};
+
+use super::answers::{self, Kind};
+use super::real::Real;
+use crate::engine::refusals::Refused;
+
+const SECOND: u64 = 1_000_000_000;
+
+type Start = extern "C" fn(*mut c_void) -> *mut c_void;
+
+static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int> =
+    Real::named(c"clock_gettime");
+static GETTIMEOFDAY: Real<unsafe extern "C" fn(*mut timeval, *mut c_void) -> c_int> =
+    Real::named(c"gettimeofday");
+static TIME: Real<unsafe extern "C" fn(*mut time_t) -> time_t> = Real::named(c"time");
+static NANOSLEEP: Real<unsafe extern "C" fn(*const timespec, *mut timespec) -> c_int> =
+    Real::named(c"nanosleep");
+static GETENTROPY: Real<unsafe extern "C" fn(*mut c_void, size_t) -> c_int> =
+    Real::named(c"getentropy");
+static RANDOM_BYTES: Real<unsafe extern "C" fn(*mut c_void, size_t) -> c_int> =
+    Real::named(c"CCRandomGenerateBytes");
+static PTHREAD_CREATE: Real<
+    unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int,
+> = Real::named(c"pthread_create");
+static SYSCONF: Real<unsafe extern "C" fn(c_int) -> c_long> = Real::named(c"sysconf");
+static GETHOSTNAME: Real<unsafe extern "C" fn(*mut c_char, size_t) -> c_int> =
+    Real::named(c"gethostname");
+
+/// Runs before `main`.
+#[used]
+#[unsafe(link_section = "__DATA,__mod_init_func")]
+static FIND_ALL: extern "C" fn() = {
+    extern "C" fn find_all() {
+        CLOCK_GETTIME.find();
+        GETTIMEOFDAY.find();
+        TIME.find();
+        NANOSLEEP.find();
+        GETENTROPY.find();
+        RANDOM_BYTES.find();
+        PTHREAD_CREATE.find();
+        SYSCONF.find();
+        GETHOSTNAME.find();
+    }
+    find_all
+};
+
+/// All that is defined here.
+pub(super) fn defined() -> [*const (); 10] {
+    [
+        clock_gettime as *const (),
+        gettimeofday as *const (),
+        time as *const (),
+        nanosleep as *const (),
+        getentropy as *const (),
+        CCRandomGenerateBytes as *const (),
+        pthread_create as *const (),
+        sysconf as *const (),
+        gethostname as *const (),
+        ptr::from_ref(&FIND_ALL).cast(),
+    ]
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
+    let kind = match clock {
+        libc::CLOCK_REALTIME => Some(Kind::Wall),
+        libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID => None,
+        _ => Some(Kind::Monotonic),
+    };
+    match (kind.and_then(answers::now), CLOCK_GETTIME.function()) {
+        (Some(now), _) if !time.is_null() => {
+            let (tv_sec, tv_nsec) = ((now / SECOND) as time_t, (now % SECOND) as c_long);
+            // SAFETY: the caller gives room for a `timespec`, and it is not null.
+            unsafe { time.write(timespec { tv_sec, tv_nsec }) };
+            0
+        }
+        // SAFETY: the caller's arguments, as they came.
+        (_, Some(real)) => unsafe { real(clock, time) },
+        (_, None) => -1,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> c_int {
+    match (answers::now(Kind::Wall), GETTIMEOFDAY.function()) {
+        (Some(now), _) if !time.is_null() => {
+            let (tv_sec, tv_usec) = ((now / SECOND) as time_t, (now % SECOND / 1_000) as i32);
+            // SAFETY: the caller gives room for a `timeval`, and it is not null.
+            unsafe { time.write(timeval { tv_sec, tv_usec }) };
+            0
+        }
+        // SAFETY: the caller's arguments, as they came.
+        (_, Some(real)) => unsafe { real(time, zone) },
+        (_, None) => -1,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
+    match (answers::now(Kind::Wall), TIME.function()) {
+        (Some(now), _) => {
+            let now = (now / SECOND) as time_t;
+            if !seconds.is_null() {
+                // SAFETY: the caller gives room for a `time_t`, and it is not null.
+                unsafe { seconds.write(now) };
+            }
+            now
+        }
+        // SAFETY: the caller's argument, as it came.
+        (None, Some(real)) => unsafe { real(seconds) },
+        (None, None) => -1,
+    }
+}
+
+/// std panics on a sleep that fails: so it succeeds, without sleeping, and the run is marked.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
+    if answers::refuses(Refused::Sleep) {
+        return 0;
+    }
+    match NANOSLEEP.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(time, rest) },
+        None => -1,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
+    // SAFETY: the caller gives room for so many bytes.
+    if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
+        return 0;
+    }
+    match GETENTROPY.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(buffer, length) },
+        None => -1,
+    }
+}
+
+/// Where std's `HashMap` has its keys from.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case, reason = "the system's name")]
+pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size_t) -> c_int {
+    // SAFETY: the caller gives room for so many bytes.
+    if unsafe { answers::fill_raw(buffer.cast(), length) } {
+        return 0;
+    }
+    match RANDOM_BYTES.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(buffer, length) },
+        None => -1,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_create(
+    thread: *mut pthread_t,
+    attributes: *const pthread_attr_t,
+    start: Start,
+    argument: *mut c_void,
+) -> c_int {
+    if answers::refuses(Refused::Thread) {
+        return libc::EAGAIN;
+    }
+    answers::lets_thread_through();
+    match PTHREAD_CREATE.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(thread, attributes, start, argument) },
+        None => libc::EAGAIN,
+    }
+}
+
+/// One processor: a run has one thread.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
+    let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
+    match SYSCONF.function() {
+        _ if asks_processors && answers::is_here() => 1,
+        // SAFETY: the caller's argument, as it came.
+        Some(real) => unsafe { real(name) },
+        None => -1,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
+    // SAFETY: the caller gives room for `length` bytes.
+    match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
+        (Some(true), _) => 0,
+        (Some(false), _) => -1,
+        // SAFETY: the caller's arguments, as they came.
+        (None, Some(real)) => unsafe { real(name, length) },
+        (None, None) => -1,
+    }
+}

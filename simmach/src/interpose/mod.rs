@@ -1,0 +1,63 @@
+//! What the system answers to the code in a run: the run's time and randomness, for std and for every crate built on it.
+//!
+//! The feature `sim` defines some functions of the C library in the binary, which go before the system's. On a thread with
+//! a run they answer from the run: the clocks of the machine that asks, randomness at (task, nth), the machine's name, one
+//! processor. On every other thread they pass the call on, at the cost of a load and a jump.
+//!
+//! So these are the seed's, in a run: std's `HashMap`, `Instant` and `SystemTime`, `rand` from 0.8, `uuid` v4, `chrono`,
+//! and `fastrand`, which is seeded when the run begins.
+//!
+//! Out of reach, and not the seed's: the default hashers of `ahash`, `foldhash` and `hashbrown` (addresses and statics);
+//! `uuid` v7 (a counter of the process); an unbiased `tokio::select!` and `futures::select!` (counters of the process: use
+//! [`select!`](crate::select)); `std::thread::ThreadId`; whatever asks the processor or the kernel by an instruction of its
+//! own, such as `quanta` (`rdtsc`) and `rustix` built without libc; and files such as `/dev/urandom` and `/proc`. What a
+//! process keeps in a static from one run to the next is not the seed's either. CPU time is real, and `getpid` is.
+//!
+//! A thread can't be started in a run, nor can it sleep in real time: both are refused, and the run fails and says what
+//! to use. [`allow_threads`] is the way out. A wait with a time-out that goes through std or `parking_lot` does not block:
+//! nobody could wake it, so that its time passes at once, in virtual time; after [`allow_threads`] has let a thread
+//! through it waits in real time. A wait with a time-out inside a C library may return at once.
+//!
+//! Not modelled: `sleep`, `usleep`, `poll` and their kin of the C library, which block in real time, and `uname`.
+
+mod answers;
+mod real;
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[path = "linux.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "macos.rs"]
+mod platform;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
+use crate::engine::context;
+
+/// Lets `f` start threads and sleep, in a run.
+///
+/// For code that is known not to show: a thread pool that is only waited for, whose results don't depend on who was
+/// first. On the threads it starts there is no run: the time there is real.
+///
+/// ```
+/// let sum = simmach::interpose::allow_threads(|| {
+///     std::thread::scope(|threads| threads.spawn(|| 1 + 1).join()).ok()
+/// });
+/// assert_eq!(sum, Some(2));
+/// ```
+pub fn allow_threads<R>(f: impl FnOnce() -> R) -> R {
+    match context::current() {
+        Some(engine) => engine.refusals.allow(f),
+        None => f(),
+    }
+}
+
+/// Keeps the definitions in the binary: a linker takes from an archive only what something refers to.
+pub(crate) fn keep() {
+    #[cfg(any(
+        all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"),
+        target_os = "macos"
+    ))]
+    std::hint::black_box(platform::defined());
+}

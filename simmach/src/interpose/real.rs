@@ -1,0 +1,43 @@
+//! The system's own functions, behind the binary's.
+
+use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The system's own function of a name; `F` is its type in C.
+pub(super) struct Real<F> {
+    name: &'static CStr,
+    address: AtomicPtr<c_void>,
+    function: PhantomData<F>,
+}
+
+impl<F: Copy> Real<F> {
+    pub(super) const fn named(name: &'static CStr) -> Self {
+        const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+        Self { name, address: AtomicPtr::new(ptr::null_mut()), function: PhantomData }
+    }
+
+    /// `None` if the system has none of this name.
+    #[inline(always)]
+    pub(super) fn function(&self) -> Option<F> {
+        let mut address = self.address.load(Ordering::Relaxed);
+        if address.is_null() {
+            address = self.find();
+        }
+        if address.is_null() {
+            return None;
+        }
+        // SAFETY: `F` is a function pointer, of a pointer's size as asserted above, and the statics, the only values of
+        // this type, pair each name with the type that the C library documents for it.
+        Some(unsafe { std::mem::transmute_copy::<*mut c_void, F>(&address) })
+    }
+
+    #[cold]
+    pub(super) fn find(&self) -> *mut c_void {
+        // SAFETY: the name is a C string; `RTLD_NEXT` asks for the definition behind the binary's own.
+        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        self.address.store(address, Ordering::Relaxed);
+        address
+    }
+}

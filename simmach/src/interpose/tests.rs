@@ -1,0 +1,394 @@
+//! What code in a run is told by the system, and what it is refused.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what std and the C library answer is what is tested"
+)]
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::Clock;
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::outcome::{Keep, Outcome};
+use crate::prelude::*;
+use crate::spec::{Spec, SpecBuilder};
+use crate::time::sleep;
+
+/// Beside the door for programs, which deletes the folder of the process's runs when none is going on.
+fn run_spec(spec: impl FnOnce() -> Spec + Send + 'static, seed: u64, overlay: Overlay) -> Outcome {
+    let _folder = crate::program::folder().expect("a folder for the disks of runs");
+    crate::run::run_spec(spec, seed, overlay, Keep::default(), Default::default())
+}
+
+fn outcome(seed: u64, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+    run_spec(spec, seed, Overlay::default())
+}
+
+#[track_caller]
+fn pass(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+    let outcome = outcome(0, spec);
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    outcome
+}
+
+#[track_caller]
+fn refused(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
+    match outcome(0, spec).verdict {
+        Verdict::Failed(failure) if failure.kind == FailureKind::Refused => failure,
+        other => panic!("expected a refusal: {other:?}"),
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+}
+
+const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+#[test]
+fn stds_clocks_are_the_runs() {
+    pass(|| {
+        SpecBuilder::new().time_limit(2.hours()).body(async |_| {
+            let start = Instant::now();
+            assert_eq!(since_1970(), EPOCH);
+            sleep(90.mins()).await;
+            assert_eq!((start.elapsed(), since_1970()), (90.mins(), EPOCH + 90.mins()));
+        })
+    });
+}
+
+#[test]
+fn a_test_may_begin_at_another_time() {
+    pass(|| {
+        let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800);
+        SpecBuilder::new().epoch(epoch).body(async move |_| {
+            sleep(1.secs()).await;
+            assert_eq!(SystemTime::now(), epoch + 1.secs());
+        })
+    });
+    let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+    let ran = outcome(0, move || SpecBuilder::new().epoch(before).body(async |_| {}));
+    assert!(matches!(ran.verdict, Verdict::Broken(_)), "{:?}", ran.verdict);
+}
+
+/// Outside of any run, on a thread beside one, and of the processor's time: the system's own.
+#[test]
+fn what_is_not_the_runs_is_real() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            let elsewhere = super::allow_threads(|| thread::spawn(since_1970).join().unwrap());
+            assert!(elsewhere > EPOCH + 24.hours() || elsewhere < EPOCH);
+            let mut cpu = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: a clock that there is, and room for its time.
+            let result =
+                unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut cpu) };
+            assert_eq!(result, 0);
+            assert!(cpu.tv_nsec > 0 && cpu.tv_sec < 10, "a fresh thread's: {}", cpu.tv_sec);
+        })
+    });
+    assert!(since_1970() > EPOCH + 24.hours() || since_1970() < EPOCH);
+}
+
+/// Every door to the same clock.
+#[test]
+fn the_c_librarys_clocks_agree() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            sleep(1_500_000.micros()).await;
+            let wall = EPOCH.as_secs() as i64 + 1;
+            let mut now = libc::timeval { tv_sec: 0, tv_usec: 0 };
+            let mut raw = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: each is given room for what it writes, or null where it may be.
+            unsafe {
+                assert_eq!(libc::time(std::ptr::null_mut()), wall);
+                assert_eq!(libc::gettimeofday(&raw mut now, std::ptr::null_mut()), 0);
+                let clock = libc::CLOCK_MONOTONIC as libc::c_long;
+                assert_eq!(libc::syscall(libc::SYS_clock_gettime, clock, &raw mut raw), 0);
+            }
+            assert_eq!((now.tv_sec, now.tv_usec), (wall, 500_000));
+            assert_eq!((raw.tv_sec, raw.tv_nsec), (2, 500_000_000));
+        })
+    });
+}
+
+/// A number of the system's randomness, by each door to it.
+fn random(door: u32) -> u64 {
+    let mut bytes = [0u8; 8];
+    let (at, length) = (bytes.as_mut_ptr().cast::<libc::c_void>(), bytes.len());
+    // SAFETY: each is given the eight bytes.
+    let written = unsafe {
+        match door {
+            0 => libc::getrandom(at, length, 0) as i64,
+            1 => libc::syscall(libc::SYS_getrandom, at, length, 0u32),
+            _ => i64::from(libc::getentropy(at, length)) + 8,
+        }
+    };
+    assert_eq!(written, 8);
+    u64::from_ne_bytes(bytes)
+}
+
+/// What a run draws: three numbers on each of two machines, and what a `HashMap` would be keyed by.
+fn drawn(seed: u64, overlay: Overlay) -> Vec<u64> {
+    static DRAWN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
+    DRAWN.lock().unwrap().clear();
+    let draw = || DRAWN.lock().unwrap().extend((0..3).map(random));
+    let spec = move || {
+        let machines = SpecBuilder::new().machine("a", move || async move { draw() });
+        machines.machine("b", move || async move { draw() }).body(async move |_| {
+            let mut drawn = DRAWN.lock().unwrap();
+            drawn.push(RandomState::new().hash_one(7));
+            drawn.push(fastrand::u64(..));
+        })
+    };
+    let ran = run_spec(spec, seed, overlay);
+    assert_eq!(ran.verdict, Verdict::Passed);
+    let drawn = DRAWN.lock().unwrap().clone();
+    assert_eq!(drawn.len(), 8);
+    drawn
+}
+
+#[test]
+fn the_systems_randomness_is_the_seeds() {
+    let first = drawn(0, Overlay::default());
+    assert_eq!(first, drawn(0, Overlay::default()));
+    let second = drawn(1, Overlay::default());
+    assert!(first.iter().all(|number| !second.contains(number)));
+    let unlike: BTreeSet<_> = first.iter().collect();
+    assert_eq!(unlike.len(), first.len(), "no two are the same");
+}
+
+/// Calm randomness is no seed's, and still gives no identifier twice.
+#[test]
+fn calm_randomness_repeats_over_seeds_only() {
+    let sorted = |seed| {
+        let mut drawn = drawn(seed, Overlay::calm());
+        drawn.sort_unstable();
+        drawn
+    };
+    assert_eq!(sorted(0), sorted(1));
+    let unlike: BTreeSet<_> = sorted(0).into_iter().collect();
+    assert_eq!(unlike.len(), 8);
+}
+
+/// To ask whether the source is there, once a process, must not make the first run another one than the second.
+#[test]
+fn asking_for_nothing_is_no_draw() {
+    fn second_number(asks: bool) -> u64 {
+        static FOUND: Mutex<u64> = Mutex::new(0);
+        pass(move || {
+            SpecBuilder::new().body(async move |_| {
+                if asks {
+                    // SAFETY: nothing is written.
+                    assert_eq!(unsafe { libc::getrandom(std::ptr::dangling_mut(), 0, 0) }, 0);
+                }
+                *FOUND.lock().unwrap() = random(0);
+            })
+        });
+        *FOUND.lock().unwrap()
+    }
+    assert_eq!(second_number(true), second_number(false));
+}
+
+#[test]
+fn a_machine_has_its_name_and_one_processor() {
+    pass(|| {
+        SpecBuilder::new().client("mover.botnet").body(async |_| {
+            let mut name = [1u8; 64];
+            // SAFETY: it is given the 64 bytes, and their number.
+            assert_eq!(unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) }, 0);
+            assert_eq!(&name[..13], b"mover.botnet\0");
+            // SAFETY: as above.
+            let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), 5) };
+            assert_eq!(result, -1, "no room");
+            assert_eq!(thread::available_parallelism().unwrap().get(), 1);
+            // SAFETY: it takes a number and gives one.
+            assert_eq!(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }, 1);
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }, page_size());
+        })
+    });
+}
+
+fn page_size() -> i64 {
+    thread_outside(|| {
+        // SAFETY: it takes a number and gives one.
+        unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
+    })
+}
+
+fn thread_outside<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    super::allow_threads(|| thread::spawn(f).join().unwrap())
+}
+
+#[test]
+fn a_thread_is_refused() {
+    let failure = refused(|| {
+        SpecBuilder::new()
+            .machine("api", || async { drop(thread::spawn(|| ())) })
+            .body(async |_| {})
+    });
+    assert!(failure.message.contains("simmach::task::spawn"), "{}", failure.message);
+    assert_eq!(failure.machine.as_deref(), Some("api"));
+    assert!(failure.task.is_some());
+}
+
+/// A crash that the machine's policy would make light of, and a panic that somebody catches.
+#[test]
+fn what_was_refused_is_not_hidden_by_what_it_led_to() {
+    refused(|| {
+        let topology = Topology::new()
+            .machine("api", || async { drop(thread::spawn(|| ())) })
+            .on_exit("api", OnExit::StayDown);
+        SpecBuilder::new().topology(topology).body(async |_| sleep(1.secs()).await)
+    });
+    refused(|| {
+        SpecBuilder::new().body(async |_| {
+            let task = crate::task::spawn(async { drop(thread::spawn(|| ())) });
+            assert!(task.await.is_err());
+        })
+    });
+}
+
+#[test]
+fn a_sleep_in_real_time_is_refused() {
+    let failure = refused(|| {
+        SpecBuilder::new().body(async |_| {
+            sleep(2.secs()).await;
+            thread::sleep(1.hours());
+            sleep(1.secs()).await;
+        })
+    });
+    assert!(failure.message.contains("simmach::time::sleep"), "{}", failure.message);
+    assert_eq!(failure.at, 2_000_000_000);
+}
+
+#[test]
+fn a_thread_in_the_spec_is_named() {
+    let ran = outcome(0, || {
+        drop(thread::spawn(|| ()));
+        SpecBuilder::new().body(async |_| {})
+    });
+    match ran.verdict {
+        Verdict::Broken(words) => assert!(words.contains("simmach::task::spawn"), "{words}"),
+        other => panic!("expected a broken run: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_allowed_works() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            let real = super::allow_threads(|| {
+                thread::sleep(1.millis());
+                thread::spawn(|| {
+                    let start = Instant::now();
+                    thread::sleep(1.millis());
+                    start.elapsed()
+                })
+            });
+            assert!(real.join().unwrap() >= 1.millis());
+        })
+    });
+    let panicked = std::panic::catch_unwind(|| super::allow_threads(|| panic!("inside")));
+    assert!(panicked.is_err());
+}
+
+/// Nobody could wake it: its time passes at once, in the run, and real time does not.
+#[test]
+fn a_wait_with_a_timeout_passes_in_virtual_time() {
+    let start = Instant::now();
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            let start = Instant::now();
+            thread::park_timeout(10.mins());
+            assert_eq!(start.elapsed(), 10.mins());
+            let (_sender, receiver) = mpsc::channel::<()>();
+            assert!(receiver.recv_timeout(5.mins()).is_err());
+            assert_eq!(start.elapsed(), 15.mins());
+            thread::current().unpark();
+            thread::park_timeout(10.mins());
+            assert_eq!(start.elapsed(), 15.mins(), "what is there already is not waited for");
+        })
+    });
+    assert!(start.elapsed() < 10.secs());
+}
+
+/// With a real thread about, waits are real.
+#[test]
+fn a_real_thread_can_end_a_wait() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            let (sender, receiver) = mpsc::channel();
+            let _thread = super::allow_threads(|| {
+                thread::spawn(move || {
+                    thread::sleep(20.millis());
+                    sender.send(7)
+                })
+            });
+            assert_eq!(receiver.recv_timeout(1.mins()), Ok(7));
+            let start = Instant::now();
+            thread::park_timeout(5.millis());
+            assert!(start.elapsed() >= 5.millis());
+        })
+    });
+}
+
+/// An offset is the wall clock's; drift is both clocks', and so is the wait by them; `settle` sets all right.
+#[test]
+fn a_machine_goes_by_its_own_clocks() {
+    let ran = pass(|| {
+        SpecBuilder::new().client("api").machine("db", std::future::pending::<()>).body(
+            async |sim| {
+                sim.set_clock("api", Clock::exact().behind(3.secs()).drift_ppm(1_000_000))?;
+                let (start, own, wall) = (sim.elapsed(), Instant::now(), since_1970());
+                assert_eq!(wall, EPOCH - 3.secs());
+                sleep(10.secs()).await;
+                assert_eq!(
+                    own.elapsed(),
+                    10.secs(),
+                    "by its own clock it was as long as it should be"
+                );
+                assert_eq!(since_1970() - wall, 10.secs());
+                assert_eq!(
+                    sim.elapsed() - start,
+                    5.secs(),
+                    "which is twice as fast as it should be"
+                );
+                let there = sim.run_on("db", async { since_1970() }).await.unwrap();
+                assert_eq!(there, EPOCH + 5.secs(), "another machine's is not touched");
+                sim.settle().await?;
+                assert_eq!(since_1970(), EPOCH + sim.elapsed());
+                Result::<()>::Ok(())
+            },
+        )
+    });
+    use crate::engine::Effect;
+    assert_eq!(ran.effects.count(Effect::ClockStep), 1);
+    assert_eq!(ran.effects.count(Effect::ClockDrift), 1);
+}
+
+/// A destructor of the thread's runs after its run, when the run's own locals may be gone.
+#[test]
+fn destructors_of_a_threads_locals_may_ask() {
+    struct Asks;
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            assert!(since_1970() > Duration::ZERO);
+            assert_ne!(random(0), random(1));
+            ASKED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    static ASKED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    thread_local! { static LOCAL: Asks = const { Asks }; }
+    pass(|| SpecBuilder::new().body(async |_| LOCAL.with(|_| ())));
+    thread::spawn(|| LOCAL.with(|_| ())).join().unwrap();
+    assert_eq!(ASKED.load(std::sync::atomic::Ordering::Relaxed), 2);
+}

@@ -1,0 +1,135 @@
+//! What is promised to be the seed's, crate by crate: the same in the same process, in another one, in a batch and alone.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what std and the C library answer is what is tested"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Instant, SystemTime};
+use std::{env, fs};
+
+use rand::RngExt as _;
+use rand08::Rng as _;
+use rand09::Rng as _;
+
+use simmach::prelude::*;
+use simmach::time::sleep;
+
+/// Where the run below writes what it saw, when a test asks for it.
+const REPORT: &str = "DETERMINISM_REPORT";
+
+/// What each crate gave, on two machines and on the client.
+#[sim_test(seeds = 4, machines("a{1..=2}" => look), client = "mover")]
+async fn everything_promised(sim: Sim) {
+    sleep(sim.choose(1..1_000_000).micros()).await;
+    look().await;
+    // The machines are not waited for otherwise.
+    sleep(3.secs()).await;
+}
+
+async fn look() {
+    let sim = Sim::current();
+    let machine = simmach_name();
+    let mut seen = Vec::new();
+    let mut saw = |what: &'static str, value: String| seen.push((what, value));
+    sleep(sim.choose(1..1_000_000).micros()).await;
+    saw("HashMap", in_order_of_a_hash_map());
+    let start = Instant::now();
+    sleep(sim.choose(1..1_000_000_000).nanos()).await;
+    saw("Instant", format!("{:?}", start.elapsed()));
+    saw("SystemTime", format!("{:?}", SystemTime::now()));
+    saw("rand 0.8 random", rand08::random::<u64>().to_string());
+    saw("rand 0.8 thread_rng", rand08::thread_rng().r#gen::<u64>().to_string());
+    saw("rand 0.9 random", rand09::random::<u64>().to_string());
+    saw("rand 0.9 rng", rand09::rng().random::<u64>().to_string());
+    saw("rand 0.10 random", rand::random::<u64>().to_string());
+    saw("rand 0.10 rng", rand::rng().random::<u64>().to_string());
+    saw("uuid v4", uuid::Uuid::new_v4().to_string());
+    saw("chrono", chrono::Utc::now().to_rfc3339());
+    saw("fastrand", fastrand::u64(..).to_string());
+    let Some(report) = env::var_os(REPORT) else { return };
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(report).unwrap();
+    for (what, value) in seen {
+        writeln!(file, "{}\t{machine}\t{what}\t{value}", sim.seed()).unwrap();
+    }
+}
+
+/// By the C library: so that this too is what a crate would see.
+fn simmach_name() -> String {
+    let mut name = [0u8; 65];
+    // SAFETY: it is given the bytes, and their number.
+    assert_eq!(unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) }, 0);
+    String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned()
+}
+
+#[allow(clippy::disallowed_types, reason = "its order is what is tested")]
+fn in_order_of_a_hash_map() -> String {
+    let map: std::collections::HashMap<u32, ()> = (0..30).map(|nth| (nth, ())).collect();
+    map.keys().map(|key| format!("{key} ")).collect()
+}
+
+/// Seed, machine and crate, and what it gave there.
+type Seen = BTreeMap<(String, String, String), String>;
+
+/// Runs the test above in a process of its own.
+fn report(name: &str, seeds: &str) -> Seen {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("determinism-{name}"));
+    let _ = fs::remove_file(&path);
+    let ran = Command::new(env::current_exe().unwrap())
+        .args(["everything_promised", "--exact"])
+        .env("SIMMACH_SEEDS", seeds)
+        .env("SIMMACH_JOBS", "1")
+        .env(REPORT, &path)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    let mut seen = Seen::new();
+    for line in fs::read_to_string(&path).unwrap().lines() {
+        let [seed, machine, what, value] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("not what was written: {line}");
+        };
+        let key = (seed.to_owned(), machine.to_owned(), what.to_owned());
+        let before = seen.insert(key, value.to_owned());
+        // A worker's first run, which it throws away, is a run of some seed too, and must see the same.
+        assert!(before.is_none_or(|before| before == value), "{line}: not what it was before");
+    }
+    seen
+}
+
+#[test]
+fn the_same_in_every_process() {
+    assert_eq!(report("first", "0..4"), report("again", "0..4"));
+}
+
+#[test]
+fn the_same_alone_as_in_a_batch() {
+    let batch = report("batch", "0..4");
+    for seed in ["0", "3"] {
+        let mut alone = report(
+            &format!("alone-{seed}"),
+            &format!("{seed}..{}", seed.parse::<u32>().unwrap() + 1),
+        );
+        alone.retain(|(own, ..), _| own == seed);
+        let mut expected = batch.clone();
+        expected.retain(|(own, ..), _| own == seed);
+        assert_eq!(alone, expected);
+        assert_eq!(alone.len(), 3 * 12);
+    }
+}
+
+/// Every crate gives something else under every seed, and on every machine.
+#[test]
+fn another_seed_another_world() {
+    let seen = report("seeds", "0..4");
+    let crates: BTreeSet<&String> = seen.keys().map(|(.., what)| what).collect();
+    assert_eq!(crates.len(), 12);
+    for what in crates {
+        let values: Vec<_> = seen.iter().filter(|((.., own), _)| own == what).collect();
+        let unlike: BTreeSet<_> = values.iter().map(|(_, value)| value).collect();
+        // One map's keys come from another's, in the same thread: but three machines never agree by chance.
+        assert_eq!((values.len(), unlike.len()), (12, 12), "{what}: {values:#?}");
+    }
+}

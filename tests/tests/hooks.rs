@@ -1,0 +1,209 @@
+//! The hooks where they are called from: before `main`, inside an allocator, in a signal handler; and what they cost.
+//!
+//! Everything here runs in a binary whose allocator asks for the time at every allocation, in a run and outside.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what std and the C library answer is what is tested"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::{CStr, c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use simmach::prelude::*;
+use simmach::time::sleep;
+
+#[global_allocator]
+static ALLOCATOR: Asking = Asking;
+
+/// Asks for everything a hook answers, and then allocates.
+struct Asking;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: the system's allocator does all that an allocator has to.
+unsafe impl GlobalAlloc for Asking {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        ask();
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        ask();
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// Asks for the time and for randomness; says what second it is.
+fn ask() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut bytes = [0u8; 8];
+    // SAFETY: each is given room for what it writes.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time);
+        libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0);
+    }
+    time.tv_sec
+}
+
+static BEFORE_MAIN: AtomicI64 = AtomicI64::new(0);
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = {
+    extern "C" fn constructor() {
+        BEFORE_MAIN.store(ask(), Ordering::Relaxed);
+    }
+    constructor
+};
+
+/// When simmach's runs begin.
+const EPOCH: i64 = 1_767_225_600;
+const DAY: i64 = 86_400;
+
+#[test]
+fn a_constructor_may_ask() {
+    let then = BEFORE_MAIN.load(Ordering::Relaxed);
+    assert!((then - ask()).abs() < DAY, "{then} is not the system's time");
+}
+
+/// The run's allocations ask too: this one does many, in the middle of the engine's own work.
+#[sim_test(seeds = 3, machines("a{1..=3}" => || async { churn().await }))]
+async fn an_allocator_may_ask(sim: Sim) -> Result<()> {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    churn().await;
+    assert!(ALLOCATIONS.load(Ordering::Relaxed) > before + 100);
+    assert!((EPOCH..EPOCH + DAY).contains(&ask()));
+    assert!(sim.elapsed() >= 100.millis());
+    Ok(())
+}
+
+async fn churn() {
+    let mut tasks = Vec::new();
+    for nth in 0..100u64 {
+        tasks.push(simmach::task::spawn(async move {
+            sleep(nth.millis()).await;
+            vec![nth; 100].len()
+        }));
+    }
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 100);
+    }
+    sleep(1.millis()).await;
+}
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+static HANDLED_IN_A_RUN: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn handler(_: c_int) {
+    let second = ask();
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+    if (EPOCH..EPOCH + DAY).contains(&second) {
+        HANDLED_IN_A_RUN.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Signals all the time, most of which come in the middle of the engine's work.
+#[sim_test(seeds = 1, machines("a{1..=3}" => || async { churn().await }))]
+async fn a_signal_handler_may_ask() {
+    // SAFETY: the handler does nothing that a handler may not.
+    unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+    // SAFETY: it takes nothing.
+    let thread = unsafe { libc::pthread_self() };
+    let stop = &*Box::leak(Box::new(AtomicBool::new(false)));
+    let signals = simmach::interpose::allow_threads(|| {
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                // SAFETY: the thread runs until it has joined this one.
+                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+                thread::sleep(Duration::from_micros(20));
+            }
+        })
+    });
+    let rounds = (0..500).find(|_| HANDLED_IN_A_RUN.load(Ordering::Relaxed) >= 1_000);
+    for _ in 0..200 {
+        churn().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    signals.join().unwrap();
+    assert!(rounds.is_some() || HANDLED_IN_A_RUN.load(Ordering::Relaxed) > 10);
+    assert!(HANDLED.load(Ordering::Relaxed) >= HANDLED_IN_A_RUN.load(Ordering::Relaxed));
+}
+
+/// For Rust code as it was linked, and for what is looked up as the program runs.
+#[test]
+fn the_binarys_own_definitions_win() {
+    let here = object_of(the_binarys_own_definitions_win as *const c_void);
+    let linked = [
+        (c"clock_gettime", libc::clock_gettime as *const c_void),
+        (c"gettimeofday", libc::gettimeofday as *const c_void),
+        (c"time", libc::time as *const c_void),
+        (c"nanosleep", libc::nanosleep as *const c_void),
+        (c"clock_nanosleep", libc::clock_nanosleep as *const c_void),
+        (c"getrandom", libc::getrandom as *const c_void),
+        (c"getentropy", libc::getentropy as *const c_void),
+        (c"syscall", libc::syscall as *const c_void),
+        (c"pthread_create", libc::pthread_create as *const c_void),
+        (c"sysconf", libc::sysconf as *const c_void),
+        (c"sched_getaffinity", libc::sched_getaffinity as *const c_void),
+        (c"gethostname", libc::gethostname as *const c_void),
+    ];
+    for (name, address) in linked {
+        assert_eq!(object_of(address), here, "{name:?} is not the binary's");
+    }
+    // So does getrandom, the crate.
+    // SAFETY: a C string.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr()) };
+    assert_eq!(object_of(found), here, "getrandom, looked up, is not the binary's");
+}
+
+/// The file that an address is loaded from.
+fn object_of(address: *const c_void) -> String {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: room for what it writes; the name, if it finds one, lives as long as the object is loaded.
+    unsafe {
+        assert_ne!(libc::dladdr(address, info.as_mut_ptr()), 0);
+        CStr::from_ptr(info.assume_init().dli_fname).to_string_lossy().into_owned()
+    }
+}
+
+/// What a hook costs where there is no run: `cargo test --release -p simmach-tests --test hooks -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn cost_outside_a_run() {
+    type ClockGettime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
+    // SAFETY: a C string, and the type that libc documents for the name.
+    let system = unsafe {
+        let address = libc::dlsym(libc::RTLD_NEXT, c"clock_gettime".as_ptr());
+        assert_ne!(object_of(address), object_of(cost_outside_a_run as *const c_void));
+        std::mem::transmute::<*mut c_void, ClockGettime>(address)
+    };
+    let nanos = |f: &mut dyn FnMut()| {
+        let rounds = 2_000_000u32;
+        let once = |f: &mut dyn FnMut()| {
+            let start = Instant::now();
+            (0..rounds).for_each(|_| f());
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
+        };
+        (0..15).map(|_| once(f)).fold(f64::INFINITY, f64::min)
+    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let clock = libc::CLOCK_MONOTONIC;
+    // SAFETY: room for the time.
+    let with = nanos(&mut || unsafe { assert_eq!(libc::clock_gettime(clock, &raw mut time), 0) });
+    // SAFETY: as above.
+    let without = nanos(&mut || unsafe { assert_eq!(system(clock, &raw mut time), 0) });
+    let instant = nanos(&mut || {
+        std::hint::black_box(Instant::now());
+    });
+    println!(
+        "clock_gettime: {with:.1} ns by the hook, {without:.1} ns without it; Instant::now(): {instant:.1} ns"
+    );
+    assert!(with - without <= 5.0, "{with} against {without}");
+}
