@@ -394,3 +394,7 @@ fn write_sign(sign: &Sign) {
 fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
