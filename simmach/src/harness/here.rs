@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::disk::Folder;
-use super::pool::{Job, Next, Ran};
+use super::job::{Job, Next, Ran};
 use super::watchdog::{Hang, Watchdog};
 use super::{Runner, registry};
 use crate::engine::context::Shared;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::command;
 use super::config::{Choice, Config};
-use super::pool::{Job, Pool, Ran};
+use super::job::{Job, Ran};
+use super::pool::Pool;
 use super::seeds::Seeds;
 use super::sweep::{Goal, Swept, sweep};
 use crate::engine::log::Level;

@@ -6,8 +6,10 @@
 mod command;
 mod config;
 pub(crate) mod disk;
+mod dispatcher;
 mod here;
 mod interrupt;
+mod job;
 mod judge;
 mod launch;
 mod output;
@@ -15,6 +17,7 @@ pub(crate) mod plain;
 mod pool;
 mod progress;
 mod protocol;
+mod queue;
 mod registry;
 mod seeds;
 mod session;

@@ -1,18 +1,28 @@
 //! The pool with workers on threads of this process: what it promises whatever their number. Workers that are
 //! processes, and their deaths, are tested from outside, by `tests/harness.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::Verdict;
 use crate::harness::disk::Folder;
+use crate::harness::launch::{Ended, Launched, Process};
+use crate::harness::output::Output;
+use crate::harness::protocol::{self, FromWorker};
+use crate::harness::registry;
 use crate::harness::testing::{STAND_IN, Scratch, named};
 use crate::harness::worker::{self, Seat};
+use crate::outcome::{Keep, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Workers on threads.
-fn office(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
+fn workers(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
     let scratch = Arc::clone(scratch);
     let launch = move || {
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
@@ -92,7 +102,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
     let scratch = Arc::new(Scratch::new("jobs"));
     let tests = registry_of(&["fails_from_400", "passes"]);
     let mut all = Vec::new();
-    let pools = [1, 2, 8].map(|jobs| office(jobs, tests, &scratch));
+    let pools = [1, 2, 8].map(|jobs| workers(jobs, tests, &scratch));
     for pool in pools.iter().chain([&local(tests, &scratch)]) {
         let (lowest, mut seen) = sweep(pool.runs(jobs(tests[0], 1000)));
         assert_eq!(lowest, Some(400));
@@ -110,7 +120,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
 fn nothing_is_begun_beyond_the_cut() {
     let scratch = Arc::new(Scratch::new("cut"));
     let tests = registry_of(&["takes_its_time"]);
-    let pool = office(2, tests, &scratch);
+    let pool = workers(2, tests, &scratch);
     let mut runs = pool.runs(jobs(tests[0], 1_000_000));
     let Next::Ran(first) = runs.next(SECOND * 10) else {
         panic!("two runs of 20 ms take no 10 s");
@@ -131,7 +141,7 @@ fn nothing_is_begun_beyond_the_cut() {
 fn several_tests_at_once_take_turns() {
     let scratch = Arc::new(Scratch::new("turns"));
     let tests = registry_of(&["fails_at_sevens", "fails_from_400", "passes"]);
-    let pool = office(2, tests, &scratch);
+    let pool = workers(2, tests, &scratch);
     std::thread::scope(|scope| {
         let sweeps = tests.iter().map(|test| {
             let pool = &pool;
@@ -147,7 +157,7 @@ fn several_tests_at_once_take_turns() {
 fn a_sequence_without_runs_is_over_at_once() {
     let scratch = Arc::new(Scratch::new("empty"));
     let tests = registry_of(&["passes"]);
-    for pool in [office(2, tests, &scratch), local(tests, &scratch)] {
+    for pool in [workers(2, tests, &scratch), local(tests, &scratch)] {
         let mut runs = pool.runs(jobs(tests[0], 0));
         assert!(matches!(runs.next(SECOND * 10), Next::End));
     }
@@ -157,7 +167,7 @@ fn a_sequence_without_runs_is_over_at_once() {
 fn a_single_run_is_made_and_a_strange_one_refused() {
     let scratch = Arc::new(Scratch::new("single"));
     let tests = registry_of(&["passes"]);
-    let pool = office(2, tests, &scratch);
+    let pool = workers(2, tests, &scratch);
     assert_eq!(pool.run(job(tests[0], 7)).outcome.seed, 7);
     let stranger = pool.run(job(named("krate", "stranger"), 7)).outcome;
     assert!(matches!(stranger.verdict, Verdict::Broken(_)), "{stranger:?}");

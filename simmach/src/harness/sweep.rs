@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::pool::{Job, Next, Pool, Ran};
+use super::job::{Job, Next, Ran};
+use super::pool::Pool;
 use super::progress::Bar;
 use super::seeds::Seeds;
 use crate::engine::overlay::Overlay;
