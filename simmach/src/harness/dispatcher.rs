@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::{self, Mark};
-use super::job::Ran;
+use super::job::{Job, Ran};
 use super::launch::{self, Ended, Launch, Launched, Process};
 use super::output::Output;
 use super::protocol::{self, FromWorker, Reply, ToWorker};
@@ -76,6 +76,17 @@ impl Dispatcher {
             self.start_worker(&mut queue);
         }
         (id, results)
+    }
+
+    /// Makes one run in a worker that has made no other, and ends it.
+    pub(crate) fn run_alone(self: &Arc<Self>, job: Job) -> Ran {
+        let seed = job.seed;
+        let (_, results) = self.open(Box::new(std::iter::once(job)));
+        let ran = results.recv().ok().and_then(|ran| ran.into_iter().next());
+        for worker in self.lock().workers.values() {
+            worker.dismiss();
+        }
+        ran.unwrap_or_else(|| Ran::lost(seed))
     }
 
     /// Begins none of a batch from this place on.

@@ -33,9 +33,7 @@ fn end(pool: &Pool, signal: i32) {
     // Nobody is left to tell when standard error is gone.
     let _ = io::stderr().write_all(text.as_bytes());
     launch::end_all();
-    if let Pool::Here(local) = pool {
-        local.delete_folder();
-    }
+    pool.delete_folder();
     signal_hook::low_level::exit(128 + signal);
 }
 

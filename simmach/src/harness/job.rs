@@ -36,6 +36,10 @@ pub(crate) enum Next {
 }
 
 impl Ran {
+    pub(super) fn lost(seed: u64) -> Self {
+        Self::broken(0, seed, "the run was lost".to_owned())
+    }
+
     pub(super) fn broken(index: u64, seed: u64, why: String) -> Self {
         Self {
             index,

@@ -147,7 +147,7 @@ impl<'a> Trial<'a> {
         Judgement::Red(red)
     }
 
-    /// Makes the run again, with its log, and reports it.
+    /// Makes the run again, with its log and in a fresh process, and reports it.
     fn report(&self, find: Ran) -> String {
         let index = find.index;
         let (ran, again) = self.again(find);
@@ -177,7 +177,7 @@ impl<'a> Trial<'a> {
             overlay: Overlay::default(),
             keep: Keep { log: Some(Level::Debug), events: false },
         };
-        let second = self.pool.run(job);
+        let second = self.pool.run_alone(job);
         match compare(&find.outcome, &second.outcome) {
             again @ (Again::Same | Again::OtherTrace) => (second, again),
             again => (find, again),

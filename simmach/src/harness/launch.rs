@@ -25,12 +25,19 @@ pub(crate) struct Launched {
 }
 
 /// Starts a worker.
-pub(crate) type Start = Box<dyn Fn() -> Result<Launched, String> + Send + Sync>;
+pub(crate) type Start = Arc<dyn Fn() -> Result<Launched, String> + Send + Sync>;
 
 /// How workers are started, and whether what their runs write is shown as it comes.
+#[derive(Clone)]
 pub(crate) struct Launch {
     pub(crate) start: Start,
     pub(crate) shows: bool,
+}
+
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch").field("shows", &self.shows).finish_non_exhaustive()
+    }
 }
 
 /// The process behind a worker.
@@ -66,7 +73,7 @@ struct Living {
 
 /// How this binary is run again.
 pub(crate) fn launcher(arguments: Vec<String>, pass_on: bool) -> Launch {
-    let start = Box::new(move || {
+    let start = Arc::new(move || {
         launch(&arguments, pass_on)
             .map_err(|error| format!("a worker process can't be started: {error}"))
     });

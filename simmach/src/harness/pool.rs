@@ -5,8 +5,8 @@
 //! the lowest failing seed, a shrinker behind the first candidate that still fails; neither depends on how many jobs
 //! there are. Several tests ask at once and take turns.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
@@ -27,53 +27,73 @@ enum Source {
 
 /// The jobs of this process.
 #[derive(Debug)]
-pub(crate) enum Pool {
-    /// Made by worker processes.
+pub(crate) struct Pool {
+    by: By,
+    tests: &'static [&'static SimTest],
+    launch: Launch,
+    /// Runs that are made in processes of their own.
+    alone: Mutex<Vec<Arc<Dispatcher>>>,
+}
+
+#[derive(Debug)]
+enum By {
+    /// Worker processes.
     Workers(Arc<Dispatcher>),
-    /// Made by this process, one at a time.
+    /// This process, one run at a time.
     Here(Local),
 }
 
 impl Pool {
     /// Worker processes, at most so many; none is started yet.
     pub(crate) fn workers(jobs: usize, tests: &'static [&'static SimTest], launch: Launch) -> Self {
-        Self::Workers(Dispatcher::new(jobs, tests, launch))
+        let dispatcher = Dispatcher::new(jobs, tests, launch.clone());
+        Self { by: By::Workers(dispatcher), tests, launch, alone: Mutex::default() }
     }
 
-    /// Makes one run.
-    pub(crate) fn run(&self, job: Job) -> Ran {
-        let seed = job.seed;
-        let mut runs = self.runs(std::iter::once(job));
-        loop {
-            match runs.next(Duration::MAX) {
-                Next::Ran(ran) => {
-                    if let Some(ran) = ran.into_iter().next() {
-                        return ran;
-                    }
-                }
-                Next::Nothing => {}
-                Next::End => return Ran::broken(0, seed, "the run was lost".to_owned()),
-            }
-        }
+    /// This process; `launch` is for runs that must be alone.
+    pub(crate) fn here(local: Local, tests: &'static [&'static SimTest], launch: Launch) -> Self {
+        Self { by: By::Here(local), tests, launch, alone: Mutex::default() }
+    }
+
+    /// Makes one run in a process that has made no other: nothing that an earlier run left behind is there.
+    pub(crate) fn run_alone(&self, job: Job) -> Ran {
+        let dispatcher = Dispatcher::new(1, self.tests, self.launch.clone());
+        self.alone().push(Arc::clone(&dispatcher));
+        let ran = dispatcher.run_alone(job);
+        self.alone().retain(|other| !Arc::ptr_eq(other, &dispatcher));
+        ran
     }
 
     /// Makes many.
     pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
-        match self {
-            Self::Workers(dispatcher) => {
+        match &self.by {
+            By::Workers(dispatcher) => {
                 let (batch, results) = dispatcher.open(Box::new(jobs));
                 Runs(Source::Workers { dispatcher: Arc::clone(dispatcher), batch, results })
             }
-            Self::Here(local) => Runs(Source::Here(Here::new(local.clone(), Box::new(jobs)))),
+            By::Here(local) => Runs(Source::Here(Here::new(local.clone(), Box::new(jobs)))),
         }
     }
 
     /// What is being run now.
     pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
-        match self {
-            Self::Workers(dispatcher) => dispatcher.running(),
-            Self::Here(local) => local.running(),
+        let mut running = match &self.by {
+            By::Workers(dispatcher) => dispatcher.running(),
+            By::Here(local) => local.running(),
+        };
+        running.extend(self.alone().iter().flat_map(|dispatcher| dispatcher.running()));
+        running
+    }
+
+    /// Deletes what this process holds on disk: it is about to be ended. Workers see to theirs.
+    pub(crate) fn delete_folder(&self) {
+        if let By::Here(local) = &self.by {
+            local.delete_folder();
         }
+    }
+
+    fn alone(&self) -> MutexGuard<'_, Vec<Arc<Dispatcher>>> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

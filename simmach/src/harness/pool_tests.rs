@@ -23,8 +23,12 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Workers on threads.
 fn workers(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
+    Pool::workers(jobs, tests, launch(tests, scratch))
+}
+
+fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launch {
     let scratch = Arc::clone(scratch);
-    let launch = move || {
+    let start = move || {
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         let root = scratch.path().join(fresh().to_string());
         let folder = Folder::create(&root).map_err(|error| error.to_string())?;
@@ -39,13 +43,14 @@ fn workers(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratc
         serving.map_err(|error| error.to_string())?;
         Ok(Launched { wire: ours, process: Box::new(Thread), output: Arc::new(Output::ended()) })
     };
-    Pool::workers(jobs, tests, Launch { start: Box::new(launch), shows: false })
+    Launch { start: Arc::new(start), shows: false }
 }
 
-fn local(tests: &'static [&'static SimTest], scratch: &Scratch) -> Pool {
+fn local(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
     let root = scratch.path().join(fresh().to_string());
     let settle = Box::new(move || Folder::create(&root).map_err(|error| error.to_string()));
-    Pool::Here(Local::new(tests, STAND_IN, settle, SECOND * 60, |hang| panic!("{hang:?}")))
+    let local = Local::new(tests, STAND_IN, settle, SECOND * 60, |hang| panic!("{hang:?}"));
+    Pool::here(local, tests, launch(tests, scratch))
 }
 
 fn fresh() -> usize {
@@ -168,9 +173,32 @@ fn a_single_run_is_made_and_a_strange_one_refused() {
     let scratch = Arc::new(Scratch::new("single"));
     let tests = registry_of(&["passes"]);
     let pool = workers(2, tests, &scratch);
-    assert_eq!(pool.run(job(tests[0], 7)).outcome.seed, 7);
-    let stranger = pool.run(job(named("krate", "stranger"), 7)).outcome;
+    assert_eq!(pool.run_alone(job(tests[0], 7)).outcome.seed, 7);
+    let stranger = pool.run_alone(job(named("krate", "stranger"), 7)).outcome;
     assert!(matches!(stranger.verdict, Verdict::Broken(_)), "{stranger:?}");
+}
+
+/// Else what an earlier run left behind in its process would make a failure seem to repeat.
+#[test]
+fn a_run_alone_has_a_process_of_its_own() {
+    let scratch = Arc::new(Scratch::new("alone"));
+    let tests = registry_of(&["passes"]);
+    let starts = Arc::new(AtomicUsize::new(0));
+    let launch = launch(tests, &scratch);
+    let counted = {
+        let starts = Arc::clone(&starts);
+        move || {
+            starts.fetch_add(1, Ordering::Relaxed);
+            (launch.start)()
+        }
+    };
+    let pool = Pool::workers(1, tests, Launch { start: Arc::new(counted), shows: false });
+    sweep(pool.runs(jobs(tests[0], 10)));
+    assert_eq!(starts.load(Ordering::Relaxed), 1, "one worker makes them all");
+    for seed in 0..3 {
+        assert_eq!(pool.run_alone(job(tests[0], seed)).outcome.seed, seed);
+    }
+    assert_eq!(starts.load(Ordering::Relaxed), 4, "and one each of these");
 }
 
 /// Never a hang: who waits is told why there is no worker.
@@ -178,7 +206,7 @@ fn a_single_run_is_made_and_a_strange_one_refused() {
 fn workers_that_can_not_be_had_break_the_run() {
     let tests = registry_of(&["passes"]);
     let launch = || Err("no process for you".to_owned());
-    let pool = Pool::workers(2, tests, Launch { start: Box::new(launch), shows: false });
+    let pool = Pool::workers(2, tests, Launch { start: Arc::new(launch), shows: false });
     for _ in 0..2 {
         let (lowest, seen) = sweep(pool.runs(jobs(tests[0], 100)));
         assert_eq!(lowest, Some(0));
@@ -210,8 +238,8 @@ fn a_stranger_at_the_other_end_is_refused() {
                 output: Arc::new(Output::ended()),
             })
         };
-        let pool = Pool::workers(1, tests, Launch { start: Box::new(launch), shows: false });
-        let Verdict::Broken(why) = pool.run(job(tests[0], 0)).outcome.verdict else {
+        let pool = Pool::workers(1, tests, Launch { start: Arc::new(launch), shows: false });
+        let Verdict::Broken(why) = pool.run_alone(job(tests[0], 0)).outcome.verdict else {
             panic!("it is no worker");
         };
         whys.insert(why);

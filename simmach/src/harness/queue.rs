@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
@@ -190,6 +191,14 @@ impl Worker {
         self.mean = if self.mean == 0.0 { mean } else { self.mean * 0.75 + mean * 0.25 };
         let ahead = AHEAD.as_nanos() as f64 / self.mean.max(1.0);
         self.ahead = (ahead as usize).clamp(FEWEST_AHEAD, MOST_AHEAD);
+    }
+
+    /// It ends by itself when it finds its socket closed.
+    pub(super) fn dismiss(&self) {
+        if let Some(wire) = &self.wire {
+            // An error means that it is closed already.
+            let _ = wire.shutdown(Shutdown::Both);
+        }
     }
 
     pub(super) fn send(&mut self, message: &ToWorker) {

@@ -44,7 +44,8 @@ fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {
     let pool = match config.jobs {
         1 => {
             let settle = || Folder::for_this_process(config.folder.as_deref());
-            Pool::Here(Local::new(tests, run::run, Box::new(settle), config.hang, bark))
+            let local = Local::new(tests, run::run, Box::new(settle), config.hang, bark);
+            Pool::here(local, tests, launcher())
         }
         jobs => Pool::workers(jobs, tests, launcher()),
     };
@@ -58,8 +59,8 @@ fn bark(hang: Hang) {
     let text = story(&outcome);
     // Nobody is left to tell when standard error is gone.
     let _ = io::stderr().write_all(text.as_bytes());
-    if let Some(Ok(Session { pool: Pool::Here(local), .. })) = SESSION.get() {
-        local.delete_folder();
+    if let Some(Ok(Session { pool, .. })) = SESSION.get() {
+        pool.delete_folder();
     }
     signal_hook::low_level::exit(101);
 }

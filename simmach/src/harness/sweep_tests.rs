@@ -1,10 +1,13 @@
 //! What a sweep makes of the outcomes, in whatever order they come.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::engine::verdict::Failure;
 use crate::harness::config::Config;
 use crate::harness::disk::Folder;
 use crate::harness::here::Local;
+use crate::harness::launch::Launch;
 use crate::harness::testing::{STAND_IN, Scratch, named};
 use crate::spec::Settings;
 
@@ -68,7 +71,9 @@ fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
     let root = scratch.path().to_owned();
     let settle = Box::new(move || Folder::create(&root).map_err(|error| error.to_string()));
     let tests: &'static [_] = Box::leak(Box::new([test]));
-    Pool::Here(Local::new(tests, STAND_IN, settle, GLANCE * 1000, |_| {}))
+    let local = Local::new(tests, STAND_IN, settle, GLANCE * 1000, |_| {});
+    let start = Arc::new(|| Err("not in this test".to_owned()));
+    Pool::here(local, tests, Launch { start, shows: false })
 }
 
 /// Time for one run at least; and no run more than there is time for.
