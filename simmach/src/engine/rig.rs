@@ -24,11 +24,23 @@ pub(crate) struct Ran {
 pub(crate) const SCOPE: Scope =
     Scope { machine: MachineId(0), process: ProcessId(1), task: 1, alive: true };
 
-const LIMITS: Limits =
+pub(crate) const LIMITS: Limits =
     Limits { time: 3_600_000_000_000, steps: 100_000_000, stall: 600_000_000_000 };
 
 /// Runs `body` on a fresh thread with `seed`; `set_up` and `tear_down` are for a layer's own state.
 pub(crate) fn run_with<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    overlay: Overlay,
+    set_up: impl FnOnce() + Send,
+    body: impl FnOnce() -> F + Send + 'static,
+    tear_down: impl FnOnce() + Send,
+) -> Ran {
+    run_within(&LIMITS, seed, overlay, set_up, body, tear_down)
+}
+
+/// As [`run_with`], with limits of one's own.
+pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
+    limits: &Limits,
     seed: u64,
     overlay: Overlay,
     set_up: impl FnOnce() + Send,
@@ -48,7 +60,7 @@ pub(crate) fn run_with<F: Future<Output = ()> + 'static>(
                 context::try_with(|engine| engine.end(Verdict::Passed));
             });
             engine.set_body(task.expect("the body's scope is alive"));
-            let verdict = engine.drive(&LIMITS);
+            let verdict = engine.drive(limits);
             let hash = engine.trace_state().hash();
             engine.end_all();
             drop(handle);

@@ -9,12 +9,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// A machine by its place in the fabric.
 pub(crate) type HostIndex = u32;
 
+/// The way from one machine to another, by its place among the ways.
+pub(crate) type PathIndex = u32;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Net {
     V4,
     V6,
     Loopback4,
     Loopback6,
+}
+
+/// Which of a machine's addresses a socket is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// `0.0.0.0`
+    Any4,
+    /// `::`, which takes IPv4 as well.
+    Any6,
+    One(Net),
 }
 
 /// An address and a port.
@@ -43,6 +56,32 @@ impl Net {
 
     pub(crate) fn is_v6(self) -> bool {
         matches!(self, Net::V6 | Net::Loopback6)
+    }
+}
+
+impl Bound {
+    pub(crate) fn takes(self, net: Net) -> bool {
+        match self {
+            Bound::Any4 => !net.is_v6(),
+            Bound::Any6 => true,
+            Bound::One(own) => own == net,
+        }
+    }
+
+    pub(crate) fn overlaps(self, other: Bound) -> bool {
+        match (self, other) {
+            (Bound::One(one), other) | (other, Bound::One(one)) => other.takes(one),
+            (Bound::Any4 | Bound::Any6, Bound::Any4 | Bound::Any6) => true,
+        }
+    }
+
+    /// How much it takes: what is bound to less is asked first.
+    pub(crate) fn reach(self) -> u8 {
+        match self {
+            Bound::One(_) => 0,
+            Bound::Any4 => 1,
+            Bound::Any6 => 2,
+        }
     }
 }
 

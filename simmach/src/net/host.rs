@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use crate::net::{
-    address::{Endpoint, Net},
-    socket::Key,
+    address::{Bound, Endpoint, Net},
+    key::Key,
 };
 
 #[derive(Debug, Default)]
@@ -36,16 +36,6 @@ pub(crate) struct Ports {
     /// Listeners, or bound UDP sockets.
     bound: BTreeMap<u16, Vec<(Bound, Key)>>,
     next: u16,
-}
-
-/// Which of a machine's addresses a socket is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
-    /// `0.0.0.0`
-    Any4,
-    /// `::`, which takes IPv4 as well.
-    Any6,
-    One(Net),
 }
 
 impl Host {
@@ -123,31 +113,6 @@ impl Ports {
     #[cfg(test)]
     pub(crate) fn is_unused(&self) -> bool {
         self.used.is_empty() && self.bound.is_empty()
-    }
-}
-
-impl Bound {
-    fn takes(self, net: Net) -> bool {
-        match self {
-            Bound::Any4 => !net.is_v6(),
-            Bound::Any6 => true,
-            Bound::One(own) => own == net,
-        }
-    }
-
-    fn overlaps(self, other: Bound) -> bool {
-        match (self, other) {
-            (Bound::One(one), other) | (other, Bound::One(one)) => other.takes(one),
-            (Bound::Any4 | Bound::Any6, Bound::Any4 | Bound::Any6) => true,
-        }
-    }
-
-    fn reach(self) -> u8 {
-        match self {
-            Bound::One(_) => 0,
-            Bound::Any4 => 1,
-            Bound::Any6 => 2,
-        }
     }
 }
 

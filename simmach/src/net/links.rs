@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::{
     engine::{self, Family},
     net::{
-        address::HostIndex,
+        address::{HostIndex, PathIndex},
         host::Host,
         pairs::Pairs,
         profile::{Bandwidth, NetworkProfile},
@@ -18,8 +18,6 @@ use crate::{
 };
 
 const LOOPBACK: u64 = 10_000;
-
-pub(crate) type PathIndex = u32;
 
 /// The local address of all that is drawn for one packet: (connection and direction, sequence number, transmission).
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod fabric;
 mod host;
+mod key;
 mod latency;
 mod links;
 mod lookup;

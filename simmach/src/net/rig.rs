@@ -5,9 +5,11 @@ use std::{cell::RefCell, future::Future, panic::Location, rc::Rc, time::Duration
 
 use crate::{
     engine::{
-        self, MachineId, ProcessId, Scope, mix,
+        self, MachineId, ProcessId, Scope,
+        drive::Limits,
+        mix,
         overlay::Overlay,
-        rig::{Ran, run_with},
+        rig::{self, Ran, run_within},
         verdict::Verdict,
     },
     net::{Host, Link, NetSpec, NetStats, NetworkProfile, TcpConfig, fabric},
@@ -27,6 +29,10 @@ pub(super) struct Left {
     pub(super) ran: Ran,
     pub(super) stats: NetStats,
 }
+
+/// Far more steps than any test takes, so that one whose packets never come to rest ends soon, and before
+/// they fill the memory.
+const LIMITS: Limits = Limits { steps: 200_000, ..rig::LIMITS };
 
 pub(super) const A: MachineId = MachineId(0);
 pub(super) const B: MachineId = MachineId(1);
@@ -81,7 +87,8 @@ impl Cluster {
             default_profile: self.link,
         };
         let mut stats = NetStats::default();
-        let ran = run_with(
+        let ran = run_within(
+            &LIMITS,
             self.seed,
             Overlay::default(),
             || fabric::install(spec),

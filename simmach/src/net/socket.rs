@@ -7,24 +7,13 @@ use bytes::Bytes;
 use crate::{
     engine::{ProcessId, TimerKey},
     net::{
-        address::{Endpoint, HostIndex},
+        address::{Bound, Endpoint, HostIndex, PathIndex},
         connection::Connection,
-        host::Bound,
-        links::PathIndex,
+        key::Key,
+        segment::Segment,
         wakers::Waiters,
     },
 };
-
-/// Names a socket; harmless once that is gone, as no two of a run share a serial number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) slot: u32,
-    pub(crate) serial: u32,
-}
-
-impl Key {
-    pub(crate) const NONE: Key = Key { slot: u32::MAX, serial: u32::MAX };
-}
 
 /// Who has a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +91,7 @@ pub(crate) enum Body {
         /// The sender's socket, and the receiver's if the sender knows it.
         sender: Key,
         receiver: Key,
-        segment: crate::net::segment::Segment,
+        segment: Segment,
     },
     Udp {
         nth: u64,

@@ -11,8 +11,8 @@ use crate::{
     net::{
         ToSocketAddrs, error,
         fabric::{Fabric, enter, enter_any},
+        key::Key,
         lookup::first_of,
-        socket::Key,
         wait::{Place, Waited},
         wakers::Seat,
     },

@@ -11,7 +11,7 @@ use crate::{
     engine::{self, RunId, Wait},
     net::{
         fabric::{Fabric, enter},
-        socket::Key,
+        key::Key,
         wakers::{Seat, Waiters},
     },
 };

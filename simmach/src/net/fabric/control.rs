@@ -6,8 +6,9 @@ use crate::{
     engine::{self, MachineId, ProcessId},
     net::{
         fabric::{Fabric, datagrams::datagrams_address, key_of, reach, tcp::listener_address},
+        key::Key,
         profile::NetworkProfile,
-        socket::{Holder, Key},
+        socket::Holder,
         table::{SocketEntry, SocketState},
     },
 };

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use crate::{
     engine::{self, Effect, ProcessId, mix},
     net::{
-        address::{Endpoint, HostIndex, Net},
+        address::{Bound, Endpoint, HostIndex, Net},
         error,
         fabric::{Fabric, key_of, local_endpoint, wire},
-        host::Bound,
-        socket::{Body, Datagrams, Key, Packet},
+        key::Key,
+        socket::{Body, Datagrams, Packet},
         wakers::Waiters,
     },
 };

@@ -5,11 +5,13 @@ use bytes::Bytes;
 use crate::{
     engine::{self, Action, Effect, MachineId, TraceKind, log},
     net::{
+        address::PathIndex,
         fabric::{Fabric, reach},
-        links::{DrawAddress, Fate, PathIndex},
+        key::Key,
+        links::{DrawAddress, Fate},
         profile::PacketInfo,
         segment::{Flags, Segment},
-        socket::{Body, Key, Packet},
+        socket::{Body, Packet},
     },
 };
 

@@ -11,8 +11,8 @@ use crate::{
     net::{
         ToSocketAddrs, error,
         fabric::{enter, enter_any},
+        key::Key,
         lookup::first_of,
-        socket::Key,
         tcp::TcpStream,
         wait::{Place, Waited},
         wakers::Seat,
