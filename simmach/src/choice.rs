@@ -4,6 +4,7 @@
 //! and the others choose as before.
 
 use std::cell::Cell;
+use std::fmt::Display;
 
 use crate::engine::{self, Family, TraceKind, context};
 
@@ -54,7 +55,8 @@ impl Step {
         self.number
     }
 
-    /// A number of the seed's choice, in a range; calm is the smallest. An empty range is its start.
+    /// A number of the seed's choice, in a range; calm is the smallest. In an empty range there is none: the run
+    /// ends with a message that says so, neither passed nor failed.
     pub fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
         self.chooser.choose(range)
     }
@@ -93,15 +95,28 @@ impl Chooser {
     pub(crate) fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
         let nth = self.advance();
         let below = T::distance(&range.start, &range.end);
+        if below == 0 {
+            mistake(format!(
+                "choose({}..{}): no number lies in this range",
+                range.start, range.end
+            ));
+        }
         range.start.plus(engine::below(Family::Choice, self.walk, self.step, nth, below))
     }
 
     pub(crate) fn pick<'a, T>(&self, among: &'a [T]) -> &'a T {
-        assert!(!among.is_empty(), "simmach: pick() was given nothing to pick from");
+        if among.is_empty() {
+            let nothing = "pick(&[]): there is nothing to pick from";
+            mistake(nothing.to_owned());
+            panic!("simmach: {nothing}");
+        }
         &among[self.choose(0..among.len())]
     }
 
     pub(crate) fn flag(&self, p: f64) -> bool {
+        if !(0.0..=1.0).contains(&p) {
+            mistake(format!("flag({p}): a probability lies from 0 to 1"));
+        }
         engine::chance(Family::Choice, self.walk, self.step, self.advance(), p)
     }
 
@@ -110,8 +125,13 @@ impl Chooser {
     }
 }
 
+/// The test asks for what makes no sense: the run is neither a pass nor a failure of what is tested.
+fn mistake(what: String) {
+    engine::infrastructure(what);
+}
+
 /// Whole numbers of which a range can be chosen from.
-pub trait Range: Copy {
+pub trait Range: Copy + Display {
     /// How many lie from `start` to `end`; none if that is upside down.
     fn distance(start: &Self, end: &Self) -> u64;
     /// The one so many further.
@@ -138,6 +158,7 @@ mod tests {
     use super::*;
     use crate::engine::overlay::Overlay;
     use crate::engine::rig;
+    use crate::engine::verdict::Verdict;
 
     #[test]
     fn choices_hold_their_range_and_calm_ones_are_the_smallest() {
@@ -146,7 +167,6 @@ mod tests {
             for step in Steps::new(9, 500) {
                 seen[step.choose(0..7usize)] += 1;
                 assert!((-3..4).contains(&step.choose(-3i64..4)));
-                assert_eq!(step.choose(5..5u8), 5, "an empty range is its start");
             }
             assert!(seen.iter().all(|n| *n > 30), "{seen:?}");
         });
@@ -162,7 +182,24 @@ mod tests {
             },
             || {},
         );
-        assert_eq!(calm.verdict, crate::engine::verdict::Verdict::Passed);
+        assert_eq!(calm.verdict, Verdict::Passed);
+    }
+
+    /// A range that is upside down must not pass in silence, nor for a bug that was found.
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "what a test's author may write")]
+    fn what_can_not_be_chosen_from_breaks_the_run() {
+        fn broken(choose: fn(Step)) -> String {
+            let body = async move || choose(Steps::new(9, 1).next().expect("one step"));
+            match rig::run_with(1, Overlay::default(), || {}, body, || {}).verdict {
+                Verdict::Broken(why) => why,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(broken(|step| _ = step.choose(7..2u8)).contains("choose(7..2)"));
+        assert!(broken(|step| _ = step.choose(5..5i64)).contains("choose(5..5)"));
+        assert!(broken(|step| _ = step.pick::<u8>(&[])).contains("pick(&[])"));
+        assert!(broken(|step| _ = step.flag(1.5)).contains("flag(1.5)"));
     }
 
     /// A step that chooses once more, or not at all, must not change the next step's choices.

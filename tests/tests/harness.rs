@@ -236,6 +236,15 @@ fn bad_input_is_an_error_that_names_the_cure() {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["could not be run", "`nowhere`", "there is no machine"]);
     });
+    through_both("plan_upside_down", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        let said = ["GracefulMonkey: `every` is upside down: 10s to 5s", "`wipes` is 7:"];
+        assert_has(ran, &["could not be run", said[0], said[1]]);
+    });
+    through_both("latency_upside_down", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["could not be run", "2s to 1s is upside down"]);
+    });
 }
 
 #[test]

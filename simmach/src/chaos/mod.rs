@@ -30,6 +30,11 @@ pub trait Plan: 'static {
     /// Goes on until it is done, or the run is over, or `settle` ends it.
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>>;
 
+    /// What is wrong with its settings, in words. With a mistake no run begins.
+    fn mistakes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Its name in reports.
     fn name(&self) -> &'static str {
         A_PLAN

@@ -14,9 +14,18 @@ pub struct DurationRange {
 }
 
 impl DurationRange {
-    /// From `least` to `most`; the other way round means the same.
+    /// From `least` to `most`. The other way round no duration lies in it: a plan that is given such a range is a
+    /// mistake that is reported before a run begins.
     pub fn new(least: Duration, most: Duration) -> Self {
-        Self { least: least.min(most), most: least.max(most) }
+        Self { least, most }
+    }
+
+    /// Why nothing can be drawn from it, if so; `of` is the setting that it was given for.
+    pub(super) fn mistake(self, of: &str) -> Option<String> {
+        let Self { least, most } = self;
+        (least > most).then(|| {
+            format!("`{of}` is upside down: {least:?} to {most:?}; say the shorter one first")
+        })
     }
 }
 
@@ -58,7 +67,7 @@ impl Strike {
     /// Calm is the shortest.
     pub(crate) fn duration(self, field: u64, range: DurationRange) -> Duration {
         let (least, most) = (nanos(range.least), nanos(range.most));
-        let span = (most - least).saturating_add(1);
+        let span = most.saturating_sub(least).saturating_add(1);
         Duration::from_nanos(least + self.below(field, span))
     }
 

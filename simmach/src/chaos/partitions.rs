@@ -91,6 +91,11 @@ impl Plan for Partitions {
         .boxed_local()
     }
 
+    fn mistakes(&self) -> Vec<String> {
+        let ranges = [("every", self.every), ("lasting", self.lasting)];
+        ranges.into_iter().filter_map(|(of, range)| range.mistake(of)).collect()
+    }
+
     fn name(&self) -> &'static str {
         "Partitions"
     }

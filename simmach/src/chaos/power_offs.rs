@@ -82,6 +82,11 @@ impl Plan for PowerOffs {
         .boxed_local()
     }
 
+    fn mistakes(&self) -> Vec<String> {
+        let ranges = [("every", self.every), ("downtime", self.downtime)];
+        ranges.into_iter().filter_map(|(of, range)| range.mistake(of)).collect()
+    }
+
     fn name(&self) -> &'static str {
         "PowerOffs"
     }

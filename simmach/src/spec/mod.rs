@@ -73,6 +73,10 @@ impl Spec {
         for (selector, _) in &topology.disks {
             self.must_match(selector, "disk", &mut mistakes);
         }
+        for plan in &self.plans {
+            let of = plan.name();
+            mistakes.extend(plan.mistakes().into_iter().map(|mistake| format!("{of}: {mistake}")));
+        }
         if self.step_limit == 0 {
             mistakes.push("step_limit is 0: no run could begin".to_owned());
         }
