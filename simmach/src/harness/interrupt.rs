@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::pool::Pool;
+use super::progress::Standing;
 use super::{command, launch, progress};
 use crate::report::numbers::count;
 
@@ -46,6 +47,14 @@ fn story(pool: &Pool, signal: i32) -> String {
     for (test, seed) in running {
         let _ =
             writeln!(text, "  {}, seed {seed}\n    {}", test.path(), command::again(test, seed));
+    }
+    for Standing { test, passed, failed } in progress::standings() {
+        let passed = count(passed, "seed");
+        let failed = match failed {
+            0 => "none failed".to_owned(),
+            n => format!("{} failed", count(n, "seed")),
+        };
+        let _ = writeln!(text, "  {test}: {passed} passed before it, {failed}");
     }
     text
 }

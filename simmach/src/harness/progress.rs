@@ -1,7 +1,7 @@
 //! How far the sweeps are, on a terminal: one line on standard error, over all tests that are under way.
 //!
 //! The line stands behind the cursor, which does not move: whatever is printed next is printed over it. It is cleared
-//! when a test ends, before libtest says so.
+//! when a test ends, before libtest says so. Without a terminal nothing is drawn, but it is known how far they are.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -36,7 +36,31 @@ struct Entry {
 }
 
 /// One test's share of the line.
-pub(crate) struct Bar(Option<u64>);
+pub(crate) struct Bar {
+    id: u64,
+    drawn: bool,
+}
+
+/// How far a test is.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) test: String,
+    /// Seeds that passed.
+    pub(crate) passed: u64,
+    /// Seeds that did not.
+    pub(crate) failed: u64,
+}
+
+/// How far each test is that is under way.
+pub(crate) fn standings() -> Vec<Standing> {
+    let board = board();
+    let standings = board.tests.values().map(|entry| Standing {
+        test: entry.name.clone(),
+        passed: entry.done,
+        failed: entry.failed,
+    });
+    standings.collect()
+}
 
 /// Says where the cursor stands while a test runs.
 pub(crate) fn set_column(column: usize) {
@@ -54,24 +78,23 @@ pub(crate) fn clear() {
 
 impl Bar {
     pub(crate) fn new(test: &SimTest, total: Option<u64>, budget: Option<Duration>) -> Self {
-        if !io::stderr().is_terminal() {
-            return Self(None);
-        }
         let mut board = board();
         board.next += 1;
         let (id, began) = (board.next, now());
         let end = budget.map(|budget| began + budget);
         let name = test.path();
         board.tests.insert(id, Entry { name, total, end, began, done: 0, failed: 0 });
-        Self(Some(id))
+        Self { id, drawn: io::stderr().is_terminal() }
     }
 
     /// So many are done, so many of these failed.
     pub(crate) fn show(&mut self, done: u64, failed: u64) {
-        let Some(id) = self.0 else { return };
         let mut board = board();
-        if let Some(entry) = board.tests.get_mut(&id) {
+        if let Some(entry) = board.tests.get_mut(&self.id) {
             (entry.done, entry.failed) = (done, failed);
+        }
+        if !self.drawn {
+            return;
         }
         let now = now();
         // Nothing for what is over before it could be read.
@@ -89,10 +112,8 @@ impl Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Some(id) = self.0 {
-            board().tests.remove(&id);
-            clear();
-        }
+        board().tests.remove(&self.id);
+        clear();
     }
 }
 

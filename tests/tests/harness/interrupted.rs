@@ -17,6 +17,7 @@ fn an_interrupt_names_what_was_running_and_leaves_nothing() {
             let says = format!("SIG{signal}");
             assert_has(&ran, &[&says, "while running", "zoo::takes_long, seed "]);
             assert_has(&ran, &["SIMMACH_SEED=", "-- --exact zoo::takes_long"]);
+            assert_has(&ran, &["zoo::takes_long: ", " passed before it, none failed"]);
             assert!(!workers.iter().any(|pid| is_alive(*pid)), "a worker lives");
         }
     }
