@@ -15,6 +15,11 @@ use crate::spec::SimTest;
 /// How often it is drawn; after a test has ended, so long not at all.
 const REDRAWN: Duration = Duration::from_millis(100);
 
+/// A terminal that says less does not know.
+const MIN_COLUMNS: u16 = 20;
+/// For one that does not know.
+const COLUMNS: u16 = 80;
+
 static BOARD: Mutex<Board> = Mutex::new(Board { tests: BTreeMap::new(), next: 0, drawn: None });
 
 /// Where the line begins: behind `test some_name ... ` when tests run one at a time.
@@ -102,8 +107,7 @@ impl Bar {
         let last = board.drawn.unwrap_or(began);
         if now.saturating_duration_since(last) >= REDRAWN {
             board.drawn = Some(now);
-            let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
-            let room = usize::from(width).saturating_sub(COLUMN.load(Ordering::Relaxed) + 1);
+            let room = columns().saturating_sub(COLUMN.load(Ordering::Relaxed) + 1);
             let line: String = board.line(now).chars().take(room).collect();
             draw(&line);
         }
@@ -156,6 +160,14 @@ impl Entry {
         }
         let rest = self.total?.saturating_sub(self.done) as f64;
         Duration::try_from_secs_f64(rest / self.rate(now)).ok()
+    }
+}
+
+/// How wide the terminal is.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col >= MIN_COLUMNS => size.ws_col.into(),
+        _ => COLUMNS.into(),
     }
 }
 
