@@ -1,12 +1,13 @@
 //! Choices of a test that the seed makes, at addresses of their own: (walk, step, nth).
 //!
-//! Calm is the smallest number, the first of several, false. Each step has its own address, so that one can be left out
-//! and the others choose as before.
+//! Calm is the smallest number, the first of several, false; of a step, that it is left out. Each step has its own address,
+//! so that one can be left out and the others choose as before.
 
 use std::cell::Cell;
 use std::fmt::Display;
 
-use crate::engine::{self, Family, TraceKind, context};
+use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::{self, Family, TraceKind, anchors, context};
 
 /// Numbered steps. What [`Sim::steps`](crate::Sim::steps) returns.
 #[derive(Debug)]
@@ -26,19 +27,28 @@ impl Iterator for Steps {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
-        if self.next == self.count {
+        let number = match self.next < self.count {
+            true => engine::next_that_happens(Family::Step, self.walk, self.next, 0),
+            false => None,
+        };
+        let Some(number) = number.filter(|number| *number < self.count) else {
+            self.next = self.count;
             return None;
-        }
-        let number = self.next;
-        self.next += 1;
+        };
+        self.next = number + 1;
         engine::progress();
+        engine::deviates(|| Deviation {
+            text: format!("step {number}"),
+            ..Deviation::new(Family::Step, [self.walk, number, 0], Kind::Step, 1, engine::now())
+        });
+        anchors::begin(self.walk, number);
         engine::trace(TraceKind::Choice, self.walk, number, &[]);
         Some(Step { number, chooser: Chooser { walk: self.walk, step: number, nth: Cell::new(0) } })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::try_from(self.count - self.next).unwrap_or(usize::MAX);
-        (left, Some(left))
+        // Some may be left out.
+        (0, usize::try_from(self.count - self.next).ok())
     }
 }
 
@@ -155,8 +165,10 @@ ranges!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
-    use crate::engine::overlay::Overlay;
+    use crate::engine::overlay::{Overlay, Rule, Ruling};
     use crate::engine::rig;
     use crate::engine::verdict::Verdict;
 
@@ -170,9 +182,11 @@ mod tests {
             }
             assert!(seen.iter().all(|n| *n > 30), "{seen:?}");
         });
+        let mut overlay = Overlay::calm();
+        overlay.push(Rule::all(Some(Family::Step), Ruling::Seeded));
         let calm = rig::run_with(
             1,
-            Overlay::calm(),
+            overlay,
             || {},
             async || {
                 let step = Steps::new(9, 1).next().expect("one step");
@@ -200,6 +214,31 @@ mod tests {
         assert!(broken(|step| _ = step.choose(5..5i64)).contains("choose(5..5)"));
         assert!(broken(|step| _ = step.pick::<u8>(&[])).contains("pick(&[])"));
         assert!(broken(|step| _ = step.flag(1.5)).contains("flag(1.5)"));
+    }
+
+    /// The others keep their numbers and what they choose.
+    #[test]
+    fn steps_are_left_out() {
+        let walked = |overlay: Overlay| {
+            let (told, hears) = mpsc::channel();
+            let body = async move || {
+                for step in Steps::new(1, 10) {
+                    told.send((step.number(), step.choose(0..1_000u32))).expect("it is heard");
+                }
+            };
+            let ran = rig::run_with(4, overlay, || {}, body, || {});
+            assert_eq!(ran.verdict, Verdict::Passed);
+            hears.into_iter().collect::<Vec<_>>()
+        };
+        let all = walked(Overlay::default());
+        assert_eq!(all.len(), 10);
+        assert_eq!(walked(Overlay::calm()), []);
+        let calm = |low, high| Rule {
+            address: [None, Some((low, high)), None],
+            ..Rule::all(Some(Family::Step), Ruling::Calm)
+        };
+        let some = walked([calm(0, 2), calm(4, 4), calm(9, 20)].into_iter().collect());
+        assert_eq!(some, [all[3], all[5], all[6], all[7], all[8]]);
     }
 
     /// A step that chooses once more, or not at all, must not change the next step's choices.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::deviations::{Deviation, Record, Size};
 use crate::engine::effects::{Effects, Fault};
 use crate::engine::log::{Level, LogLine};
 use crate::engine::trace::TraceEvent;
@@ -14,6 +15,8 @@ pub struct Keep {
     pub log: Option<Level>,
     /// Every event of the trace.
     pub events: bool,
+    /// What was not calm.
+    pub deviations: Record,
 }
 
 /// What a run came to.
@@ -41,6 +44,12 @@ pub struct Outcome {
     pub faults: Vec<Fault>,
     /// The machines' names, by number.
     pub machines: Vec<String>,
+    /// What tells its spec from another: names, links, limits and plans, but no code.
+    pub shape: u64,
+    /// How much of it was not calm, where asked.
+    pub size: Option<Size>,
+    /// What of it was not calm, where asked.
+    pub deviations: Vec<Deviation>,
     /// The log, where asked.
     pub log: Vec<LogLine>,
     /// The trace, where asked.
@@ -62,6 +71,9 @@ impl Outcome {
             plans: Vec::new(),
             faults: Vec::new(),
             machines: Vec::new(),
+            shape: 0,
+            size: None,
+            deviations: Vec::new(),
             log: Vec::new(),
             events: None,
         }

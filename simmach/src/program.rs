@@ -43,7 +43,7 @@ pub struct Program {
 impl Program {
     /// A scenario, as `spec` builds it anew for each run, on the run's own thread.
     pub fn new(spec: impl Fn() -> Spec + Send + Sync + 'static) -> Self {
-        let keep = Keep { log: Some(Level::Info), events: false };
+        let keep = Keep { log: Some(Level::Info), ..Keep::default() };
         Self { spec: Arc::new(spec), keep }
     }
 

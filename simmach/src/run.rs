@@ -19,7 +19,7 @@ use crate::engine::context::{self, Engine, Shared};
 use crate::engine::drive::Limits;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::Verdict;
-use crate::engine::{Family, MachineId, log, panics};
+use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{CLIENT, SimTest, Spec};
 use crate::time::nanos;
@@ -94,8 +94,9 @@ fn on_thread(
     shared: Arc<Shared>,
 ) -> Outcome {
     let _log = log::begin(keep.log);
-    let engine = context::install(Engine::new(seed, overlay, keep.events, shared));
-    fastrand::seed(engine.draws.word(Family::Entropy, 0, 0, 0).unwrap_or(0));
+    let engine =
+        context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, shared));
+    fastrand::seed(engine.draws.word(Family::Entropy, [0; 3], 0).unwrap_or(0));
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
             mistakes if mistakes.is_empty() => in_world(&engine, spec, seed),
@@ -123,6 +124,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     engine.shared.set_names(machines.clone());
     engine.clock.dials.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
+    let shape = spec.shape();
     let limits = Limits {
         time: nanos(spec.time_limit),
         steps: spec.step_limit,
@@ -141,6 +143,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let verdict = engine.drive(&limits);
     let trace_hash = engine.trace_state().hash();
     let virtual_nanos = engine.clock.now();
+    let (size, deviations) = engine.take_deviations();
+    anchors::end();
 
     // The end: nothing that a destructor does now can reach the run.
     engine.end_all();
@@ -171,6 +175,9 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         plans,
         faults,
         machines,
+        shape,
+        size,
+        deviations,
         log: Vec::new(),
         events: engine.trace_state().take_events(),
     }

@@ -1,7 +1,7 @@
 //! The control of the world: what a test and a plan hold, and no code under test sees.
 
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -11,10 +11,11 @@ use std::time::Duration;
 use crate::chaos::A_PLAN;
 use crate::choice::{Chooser, Range, Steps};
 use crate::engine::context::{self, Slot};
+use crate::engine::deviations::{Deviation, Kind};
 use crate::engine::dials::Clock;
 use crate::engine::log::{self, Level};
 use crate::engine::verdict::{Failure, FailureKind};
-use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
+use crate::engine::{self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector, ServiceId};
 use crate::net::{self, NetworkProfile, SocketEntry};
 use crate::task::{AbortHandle, JoinHandle};
@@ -32,7 +33,12 @@ pub(crate) struct World {
     named: Vec<Named>,
     clients: BTreeMap<MachineId, u64>,
     memory: BTreeMap<TypeId, Rc<dyn Any>>,
-    walks: u64,
+    /// By task, how many walks of steps it has begun.
+    walks: BTreeMap<u64, u64>,
+    /// By plan of the user's own, how much it has done.
+    acts: BTreeMap<u64, u64>,
+    /// What a plan would have taken down, had the overlay not left it out: to start it again is nothing to do.
+    spared: BTreeSet<MachineId>,
 }
 
 /// A plan, and how often it did something.
@@ -133,7 +139,10 @@ impl Sim {
             .filter(|service| machine::process_of(*service).is_none())
             .collect();
         if down.is_empty() {
-            return Err(ControlError::AlreadyRunning(selector.to_string()));
+            return match unspare(&machines_of(&selector)) {
+                true => Ok(()),
+                false => Err(ControlError::AlreadyRunning(selector.to_string())),
+            };
         }
         down.into_iter().for_each(machine::start);
         Ok(())
@@ -149,11 +158,14 @@ impl Sim {
         selector: impl Into<Selector>,
         grace: Duration,
     ) -> Result<(), ControlError> {
-        let running = running(&selector.into())?;
-        if !running.is_empty() {
-            act();
+        let selector = selector.into();
+        let running = running(&selector)?;
+        let machines = machines_of(&selector);
+        if running.is_empty() || may_act(&machines, || format!("{selector} is told to stop")) {
+            machine::stop(running, grace).await;
+        } else {
+            spare(machines);
         }
-        machine::stop(running, grace).await;
         Ok(())
     }
 
@@ -163,11 +175,14 @@ impl Sim {
     ///
     /// When nothing has such a name.
     pub fn kill(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
-        let running = running(&selector.into())?;
-        if !running.is_empty() {
-            act();
+        let selector = selector.into();
+        let running = running(&selector)?;
+        let machines = machines_of(&selector);
+        if running.is_empty() || may_act(&machines, || format!("{selector} is killed")) {
+            running.into_iter().for_each(machine::kill);
+        } else {
+            spare(machines);
         }
-        running.into_iter().for_each(machine::kill);
         Ok(())
     }
 
@@ -182,8 +197,12 @@ impl Sim {
             return Err(ControlError::Body(name_of(body).unwrap_or_default()));
         }
         for powered in meant.into_iter().filter(|machine| machine::has_power(*machine)) {
-            act();
-            machine::power_off(powered);
+            let name = || name_of(powered).unwrap_or_default();
+            if may_act(&[powered], || format!("{} loses its power", name())) {
+                machine::power_off(powered);
+            } else {
+                spare(vec![powered]);
+            }
         }
         Ok(())
     }
@@ -196,6 +215,10 @@ impl Sim {
     pub fn wipe(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let meant = machines(&selector.into())?;
         let name = |machine| name_of(machine).unwrap_or_default();
+        let spared = |machine: &MachineId| with(|world| world.spared.contains(machine));
+        if meant.iter().any(|machine| spared(machine) == Some(true)) {
+            return Ok(());
+        }
         if let Some(busy) = meant.iter().find(|machine| machine::is_busy(**machine)) {
             return Err(ControlError::InUse(name(*busy)));
         }
@@ -244,7 +267,9 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (a, b) = (a.into(), b.into());
         let (from, to) = (machines(&a)?, machines(&b)?);
-        act();
+        if !may_act(&from, || format!("{a} and {b} are cut from each other")) {
+            return Ok(());
+        }
         net::cut(&from, &to);
         net::cut(&to, &from);
         engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
@@ -262,7 +287,11 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        net::cut(&machines(&from)?, &machines(&to)?);
+        let (cut, off) = (machines(&from)?, machines(&to)?);
+        if !may_act(&cut, || format!("{from} is cut off from {to}")) {
+            return Ok(());
+        }
+        net::cut(&cut, &off);
         engine::fault(Effect::Partition, None, || format!("{from} is cut off from {to}"));
         Ok(())
     }
@@ -299,7 +328,11 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        net::clog(&machines(&from)?, &machines(&to)?);
+        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        if !may_act(&sending, || format!("the way from {from} to {to} is clogged")) {
+            return Ok(());
+        }
+        net::clog(&sending, &receiving);
         engine::fault(Effect::Clog, None, || format!("the way from {from} to {to} is clogged"));
         Ok(())
     }
@@ -382,11 +415,16 @@ impl Sim {
 
     /// Numbered steps, each with choices of its own that the seed makes.
     pub fn steps(&self, count: u64) -> Steps {
+        let task = engine::scope().map_or(0, |scope| scope.task);
+        let is_body = context::try_with(|engine| engine.current_task() == engine.body());
+        let of =
+            if is_body == Some(true) { mix_text("steps") } else { mix(mix_text("steps"), task) };
         let nth = with(|world| {
-            world.walks += 1;
-            world.walks
+            let nth = world.walks.entry(of).or_default();
+            *nth += 1;
+            *nth
         });
-        Steps::new(mix(mix_text("steps"), nth.unwrap_or(0)), count)
+        Steps::new(mix(of, nth.unwrap_or(0)), count)
     }
 
     /// A number of the seed's choice, in a range; calm is the smallest.
@@ -439,7 +477,8 @@ impl fmt::Debug for Sim {
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
     let (plans, named) = (Vec::new(), Vec::new());
     let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
-    let world = World { seed, body, plans, named, clients, memory, walks: 0 };
+    let (walks, acts, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let world = World { seed, body, plans, named, clients, memory, walks, acts, spared };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }
@@ -467,14 +506,53 @@ pub(crate) fn acts() -> Vec<(String, u64)> {
     with(acts).unwrap_or_default()
 }
 
-/// Something is done to the cluster: if a plan does it, it is not idle.
-fn act() {
-    let task = engine::scope().map(|scope| scope.task);
-    with(|world| {
-        if let Some(plan) = world.named.iter_mut().find(|plan| Some(plan.task) == task) {
+/// Something is to be done to the cluster. If a plan does it, it is not idle; if it is a plan of the user's own, the overlay
+/// may leave it out: then false.
+fn may_act(machines: &[MachineId], text: impl Fn() -> String) -> bool {
+    let Some(scope) = engine::scope() else { return true };
+    let of_a_plan = with(|world| {
+        if let Some(plan) = world.named.iter_mut().find(|plan| plan.task == scope.task) {
             plan.acts += 1;
+            return None;
         }
+        // The test's body and its clients do what they do: what varies there is what they choose.
+        (scope.process == ProcessId::HARNESS).then(|| {
+            let nth = world.acts.entry(scope.task).or_default();
+            *nth += 1;
+            *nth
+        })
     });
+    let Some(nth) = of_a_plan.flatten() else { return true };
+    if !engine::happens(Family::Act, scope.task, nth, 0) {
+        return false;
+    }
+    engine::deviates(|| Deviation {
+        machine: machines.first().copied(),
+        text: text(),
+        ..Deviation::new(Family::Act, [scope.task, nth, 0], Kind::Strike, 1, engine::now())
+    });
+    machines.iter().copied().for_each(engine::touches);
+    true
+}
+
+fn spare(machines: Vec<MachineId>) {
+    with(|world| world.spared.extend(machines));
+}
+
+/// Whether one of them would be down, had the overlay not spared it. From now on none would.
+fn unspare(machines: &[MachineId]) -> bool {
+    let unspare = |world: &mut World| {
+        machines.iter().filter(|machine| world.spared.remove(machine)).count() > 0
+    };
+    with(unspare).unwrap_or(false)
+}
+
+/// The machines of what a selector means, services too.
+fn machines_of(selector: &Selector) -> Vec<MachineId> {
+    let mut machines: Vec<_> =
+        machine::services(selector).into_iter().map(|service| service.machine).collect();
+    machines.dedup();
+    machines
 }
 
 fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {

@@ -11,6 +11,7 @@ mod power_offs;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
+use crate::engine::MachineId;
 use crate::machine::{self, Ending, Selector};
 use crate::sim::Sim;
 
@@ -60,9 +61,21 @@ fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
 }
 
 /// One of the machines that run, of the strike's choice in `field`; none runs, none is hit.
-fn victim_of(sim: Sim, named: Option<&Selector>, strike: Strike, field: u64) -> Option<String> {
+fn victim_of(
+    sim: Sim,
+    named: Option<&Selector>,
+    strike: Strike,
+    field: u64,
+) -> Option<(MachineId, String)> {
     let mut up = candidates(sim, named);
     up.retain(|name| sim.is_up(name));
     let chosen = strike.below(field, up.len() as u64);
-    up.into_iter().nth(usize::try_from(chosen).ok()?)
+    let drawn = usize::try_from(chosen).ok().and_then(|chosen| up.get(chosen));
+    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
+    match strike.said_victim() {
+        Some(said) => {
+            up.iter().find(|name| number(name) == Some(said)).map(|name| (said, name.clone()))
+        }
+        None => drawn.and_then(|name| Some((number(name)?, name.clone()))),
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use super::pace::{DurationRange, Strike};
+use super::pace::{DurationRange, Strike, Strikes};
 use super::{Plan, victim_of};
 use crate::machine::Selector;
 use crate::sim::Sim;
@@ -79,11 +79,16 @@ impl GracefulMonkey {
     }
 
     async fn strike(&self, sim: Sim, strike: Strike) -> Result<(), String> {
-        sleep(strike.duration(0, self.every)).await;
-        let Some(victim) = victim_of(sim, self.machines.as_ref(), strike, 1) else { return Ok(()) };
+        let victim = victim_of(sim, self.machines.as_ref(), strike, 1);
+        let Some((machine, victim)) = victim else { return Ok(()) };
         let grace = strike.duration(2, self.grace);
+        let wipes = strike.chance(3, self.wipes);
+        strike.strikes(Some(machine), || {
+            let wiped = if wipes { ", wiped" } else { "" };
+            format!("{victim} is stopped{wiped} and started again")
+        });
         sim.stop(&victim, grace).await.map_err(|error| error.to_string())?;
-        if strike.chance(3, self.wipes) && !sim.is_up(&victim) {
+        if wipes && !sim.is_up(&victim) {
             sim.wipe(&victim).map_err(|error| error.to_string())?;
         }
         sleep(strike.duration(4, self.downtime)).await;
@@ -102,11 +107,11 @@ impl Default for GracefulMonkey {
 impl Plan for GracefulMonkey {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let mut strike = Strike::first();
-            loop {
+            let mut strikes = Strikes::of_this_plan();
+            while let Some(strike) = strikes.next(self.every).await {
                 self.strike(sim, strike).await?;
-                strike = strike.next();
             }
+            Ok(())
         }
         .boxed_local()
     }

@@ -1,10 +1,14 @@
-//! How long a plan waits: a range of durations, drawn from.
+//! When a plan strikes: a range of durations, drawn from, and strikes that an overlay can leave out or bind to a step.
+//!
+//! Calm leaves a strike out, with its counterpart: a machine that is not taken down is not started again. A strike that is
+//! kept while others are left out is said when to take place, since what it waited for may be gone.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use crate::engine::{self, Family};
-use crate::time::nanos;
+use crate::engine::deviations::{Deviation, Kind, WHEN};
+use crate::engine::{self, Family, MachineId, anchors};
+use crate::time::{nanos, sleep};
 
 /// From a duration to another, both among them. One duration alone is a range too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,13 @@ impl From<RangeInclusive<Duration>> for DurationRange {
     }
 }
 
+/// The strikes of a plan, one after the other.
+#[derive(Debug)]
+pub(crate) struct Strikes {
+    plan: u64,
+    next: u64,
+}
+
 /// One strike of a plan: its fields are drawn at (plan, strike, field).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strike {
@@ -54,14 +65,77 @@ pub(crate) struct Strike {
     number: u64,
 }
 
-impl Strike {
-    /// The first of the plan whose code runs now.
-    pub(crate) fn first() -> Self {
-        Self { plan: engine::scope().map_or(0, |scope| scope.task), number: 0 }
+/// Fields of every strike, beside the plans' own.
+mod field {
+    /// Whether it takes place.
+    pub(super) const HAPPENS: u64 = 1 << 32;
+    /// The walk and, counted from 1, the step that it belongs to; said by an overlay.
+    pub(super) const WALK: u64 = HAPPENS + 2;
+    pub(super) const STEP: u64 = HAPPENS + 3;
+    /// The machine that it hits, counted from 1; said by an overlay.
+    pub(super) const VICTIM: u64 = HAPPENS + 4;
+}
+
+impl Strikes {
+    /// Those of the plan whose code runs now.
+    pub(crate) fn of_this_plan() -> Self {
+        Self { plan: engine::scope().map_or(0, |scope| scope.task), next: 0 }
     }
 
-    pub(crate) fn next(self) -> Self {
-        Self { number: self.number + 1, ..self }
+    /// Waits for the next: so long as `every` says, or until the time that the overlay says. `None` when there is no more.
+    pub(crate) async fn next(&mut self, every: DurationRange) -> Option<Strike> {
+        let number =
+            engine::next_that_happens(Family::Strike, self.plan, self.next, field::HAPPENS)?;
+        self.next = number.checked_add(1)?;
+        let strike = Strike { plan: self.plan, number };
+        match strike.pinned(WHEN) {
+            Some(when) => {
+                let anchor = strike.pinned(field::WALK).zip(strike.pinned(field::STEP));
+                let from = match anchor {
+                    Some((walk, step)) => anchors::begun(walk, step.saturating_sub(1)).await,
+                    None => 0,
+                };
+                let at = from.saturating_add(when);
+                sleep(Duration::from_nanos(at.saturating_sub(engine::now()))).await;
+            }
+            None => sleep(strike.duration(0, every)).await,
+        }
+        Some(strike)
+    }
+}
+
+impl Strike {
+    /// It takes place now, as `text` says: recorded, with what it takes to let it take place then.
+    pub(crate) fn strikes(self, machine: Option<MachineId>, text: impl FnOnce() -> String) {
+        engine::deviates(|| {
+            let at = engine::now();
+            let mut pins = match anchors::last() {
+                Some(anchor) => vec![
+                    (WHEN, at - anchor.at),
+                    (field::WALK, anchor.walk),
+                    (field::STEP, anchor.step + 1),
+                ],
+                None => vec![(WHEN, at)],
+            };
+            pins.extend(machine.map(|machine| (field::VICTIM, u64::from(machine.0) + 1)));
+            let address = [self.plan, self.number, field::HAPPENS];
+            Deviation {
+                machine,
+                text: text(),
+                pins,
+                ..Deviation::new(Family::Strike, address, Kind::Strike, 1, at)
+            }
+        });
+    }
+
+    /// The machine that the overlay says it hits.
+    pub(crate) fn said_victim(self) -> Option<MachineId> {
+        let number = self.pinned(field::VICTIM)?.checked_sub(1)?;
+        u32::try_from(number).ok().map(MachineId)
+    }
+
+    fn pinned(self, field: u64) -> Option<u64> {
+        engine::pinned(Family::Strike, self.plan, self.number, field)
     }
 
     /// Calm is the shortest.
@@ -89,14 +163,14 @@ mod tests {
     #[test]
     fn a_strike_keeps_its_range() {
         rig::pass(2, async || {
-            let mut strike = Strike::first();
+            let mut strike = Strike { plan: 1, number: 0 };
             let range = DurationRange::from(5.secs()..10.secs());
             let mut total = Duration::ZERO;
-            for _ in 0..1_000 {
+            for number in 0..1_000 {
+                strike.number = number;
                 let drawn = strike.duration(0, range);
                 assert!(drawn >= 5.secs() && drawn <= 10.secs());
                 total += drawn;
-                strike = strike.next();
             }
             assert!(total > 7_300.secs() && total < 7_700.secs(), "{total:?}");
             assert_eq!(strike.duration(1, 3.secs().into()), 3.secs());

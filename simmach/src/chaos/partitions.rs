@@ -6,8 +6,9 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use super::Plan;
-use super::pace::{DurationRange, Strike};
-use crate::machine::Selector;
+use super::pace::{DurationRange, Strikes};
+use crate::engine;
+use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
@@ -68,9 +69,8 @@ impl Default for Partitions {
 impl Plan for Partitions {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let mut strike = Strike::first();
-            loop {
-                sleep(strike.duration(0, self.every)).await;
+            let mut strikes = Strikes::of_this_plan();
+            while let Some(strike) = strikes.next(self.every).await {
                 let machines = super::candidates(sim, self.machines.as_ref());
                 let numbered = (2..).zip(machines);
                 let (left, right): (Vec<_>, Vec<_>) =
@@ -80,13 +80,22 @@ impl Plan for Partitions {
                 };
                 let (left, right) = (side(left), side(right));
                 if !left.is_empty() && !right.is_empty() {
+                    strike.strikes(None, || {
+                        format!(
+                            "{} and {} are cut from each other",
+                            left.join(", "),
+                            right.join(", ")
+                        )
+                    });
+                    let machines = machine::machines(&Selector::from(&right[..]));
+                    machines.into_iter().for_each(engine::touches);
                     let say = |error: crate::ControlError| error.to_string();
                     sim.partition(&left[..], &right[..]).map_err(say)?;
                     sleep(strike.duration(1, self.lasting)).await;
                     sim.heal(&left[..], &right[..]).map_err(say)?;
                 }
-                strike = strike.next();
             }
+            Ok(())
         }
         .boxed_local()
     }

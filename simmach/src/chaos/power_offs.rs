@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use super::pace::{DurationRange, Strike};
+use super::pace::{DurationRange, Strikes};
 use super::{Plan, victim_of};
 use crate::machine::Selector;
 use crate::sim::Sim;
@@ -67,17 +67,19 @@ impl Default for PowerOffs {
 impl Plan for PowerOffs {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let mut strike = Strike::first();
-            loop {
-                sleep(strike.duration(0, self.every)).await;
-                if let Some(victim) = victim_of(sim, self.machines.as_ref(), strike, 1) {
+            let mut strikes = Strikes::of_this_plan();
+            while let Some(strike) = strikes.next(self.every).await {
+                if let Some((machine, victim)) = victim_of(sim, self.machines.as_ref(), strike, 1) {
+                    strike.strikes(Some(machine), || {
+                        format!("{victim} loses its power, and has it again later")
+                    });
                     sim.power_off(&victim).map_err(|error| error.to_string())?;
                     sleep(strike.duration(2, self.downtime)).await;
                     // Someone else may have started it in the meantime.
                     let _ = sim.start(&victim);
                 }
-                strike = strike.next();
             }
+            Ok(())
         }
         .boxed_local()
     }

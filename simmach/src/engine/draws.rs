@@ -9,27 +9,32 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::family::Family;
-use super::overlay::{Overlay, Ruling};
+use super::overlay::{Index, Overlay, Ruling};
 
 /// The run's key, and what overrules it.
 #[derive(Debug)]
 pub(crate) struct Draws {
     key: [u64; 2],
-    overlay: Overlay,
+    overlay: Index,
 }
 
 impl Draws {
-    pub(crate) fn new(seed: u64, overlay: Overlay) -> Self {
+    pub(crate) fn new(seed: u64, overlay: &Overlay) -> Self {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        Self { key: [rng.next_u64(), rng.next_u64()], overlay }
+        Self { key: [rng.next_u64(), rng.next_u64()], overlay: Index::from(overlay) }
     }
 
-    /// The raw word at an address; `None` is the calm value.
-    pub(crate) fn word(&self, family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
+    /// What overrules them.
+    pub(crate) fn overlay(&self) -> &Index {
+        &self.overlay
+    }
+
+    /// The raw word at an address, drawn at this virtual time; `None` is the calm value.
+    pub(crate) fn word(&self, family: Family, [a, b, c]: [u64; 3], at: u64) -> Option<u64> {
         if self.overlay.is_empty() {
             return Some(self.seeded(family, a, b, c, 0));
         }
-        match self.overlay.ruling(family, a, b, c) {
+        match self.overlay.ruling(family, [a, b, c], at) {
             Ruling::Seeded => Some(self.seeded(family, a, b, c, 0)),
             Ruling::Again(salt) => Some(self.seeded(family, a, b, c, salt)),
             Ruling::Value(word) => Some(word),
@@ -87,7 +92,7 @@ mod tests {
     use super::*;
 
     fn draws(seed: u64) -> Draws {
-        Draws::new(seed, Overlay::default())
+        Draws::new(seed, &Overlay::default())
     }
 
     /// Golden: a change of these numbers changes every run there is, and every seed that a user wrote down.
@@ -95,7 +100,7 @@ mod tests {
     fn values_are_fixed_for_ever() {
         let draws = draws(7);
         let found: Vec<_> =
-            (0..3).map(|n| draws.word(Family::Latency, 1, n, 0).expect("seeded")).collect();
+            (0..3).map(|n| draws.word(Family::Latency, [1, n, 0], 0).expect("seeded")).collect();
         assert_eq!(found, GOLDEN);
     }
     const GOLDEN: [u64; 3] =
@@ -108,7 +113,7 @@ mod tests {
             for bit in 0..64 {
                 let ones = (0..4_000u64)
                     .filter(|n| {
-                        let word = draws(n / 1_000).word(family, n % 10, n / 10, 0);
+                        let word = draws(n / 1_000).word(family, [n % 10, n / 10, 0], 0);
                         word.expect("seeded") >> bit & 1 == 1
                     })
                     .count();
@@ -120,18 +125,18 @@ mod tests {
     #[test]
     fn every_part_of_an_address_counts() {
         let draws = draws(1);
-        let base = draws.word(Family::Loss, 1, 2, 3);
-        assert_ne!(base, draws.word(Family::Latency, 1, 2, 3));
-        assert_ne!(base, draws.word(Family::Loss, 2, 2, 3));
-        assert_ne!(base, draws.word(Family::Loss, 1, 3, 3));
-        assert_ne!(base, draws.word(Family::Loss, 1, 2, 4));
-        assert_ne!(base, self::draws(2).word(Family::Loss, 1, 2, 3));
+        let base = draws.word(Family::Loss, [1, 2, 3], 0);
+        assert_ne!(base, draws.word(Family::Latency, [1, 2, 3], 0));
+        assert_ne!(base, draws.word(Family::Loss, [2, 2, 3], 0));
+        assert_ne!(base, draws.word(Family::Loss, [1, 3, 3], 0));
+        assert_ne!(base, draws.word(Family::Loss, [1, 2, 4], 0));
+        assert_ne!(base, self::draws(2).word(Family::Loss, [1, 2, 3], 0));
     }
 
     #[test]
     fn ranges_hold() {
         for n in 0..1_000 {
-            let word = draws(3).word(Family::Choice, n, 0, 0);
+            let word = draws(3).word(Family::Choice, [n, 0, 0], 0);
             assert!(below_of(word, 7) < 7);
             assert!((0.0..1.0).contains(&unit_of(word)));
         }

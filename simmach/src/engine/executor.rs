@@ -7,9 +7,12 @@
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::Context;
 
+use super::deviations::{Deviation, Kind};
 use super::draws::mix;
 use super::family::Family;
 use super::ids::{ProcessId, Scope};
+use super::panics;
+use super::scheduler::Ready;
 use super::state::Engine;
 use super::tasks::{Boxed, TaskKey};
 use super::trace::TraceKind;
@@ -40,14 +43,34 @@ impl Engine {
     /// Makes a task ready. Once is enough until it is polled.
     pub(crate) fn wake(&self, key: TaskKey) {
         let Some(ready) = self.tasks.make_ready(key) else { return };
-        self.ready.borrow_mut().push(ready, |ready| {
-            self.draws.word(Family::Wake, ready.path, ready.wake, 0).unwrap_or(0)
-        });
+        self.ready.borrow_mut().push(ready, |ready| self.priority(ready));
+    }
+
+    fn priority(&self, ready: &Ready) -> u64 {
+        let address = [ready.path, ready.wake, 0];
+        let drawn = self.draws.word(Family::Wake, address, self.clock.now());
+        if let Some(word) = drawn {
+            self.record(|recorder| {
+                let key = TaskKey::from(*ready);
+                let at = self.clock.now();
+                recorder.add(Deviation {
+                    machine: None,
+                    text: self.spawned_at(key).map(panics::place_of).unwrap_or_default(),
+                    ..Deviation::new(Family::Wake, address, Kind::Order, word, at)
+                });
+            });
+        }
+        drawn.unwrap_or(0)
     }
 
     /// Polls one ready task; false when there is none.
     pub(crate) fn turn(&self) -> bool {
         let Some(ready) = self.ready.borrow_mut().pop() else { return false };
+        self.record(|recorder| {
+            if self.ready.borrow().was_overtaken() {
+                recorder.overtaken();
+            }
+        });
         let key = TaskKey::from(ready);
         let taken = self.tasks.with(key, |task| {
             task.scheduled = false;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a draw is about. With three words of the family's own it is the draw's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// Which of the ready tasks runs: (task, nth wake).
     Wake,
@@ -35,4 +35,45 @@ pub enum Family {
     Generator,
     /// What the system's source of randomness answers: (task, nth, word).
     Entropy,
+    /// Whether a step of the test takes place: (walk, step). Calm leaves it out.
+    Step,
+    /// Whether something that a plan of the user's own does to the cluster is done: (plan, nth). Calm leaves it out.
+    Act,
+}
+
+impl Family {
+    /// All of them, in the order of their numbers.
+    pub const ALL: &[Self] = &[
+        Self::Wake,
+        Self::Start,
+        Self::Select,
+        Self::Latency,
+        Self::Loss,
+        Self::Reorder,
+        Self::Duplicate,
+        Self::Isn,
+        Self::Port,
+        Self::Commit,
+        Self::Blocking,
+        Self::Strike,
+        Self::Choice,
+        Self::Generator,
+        Self::Entropy,
+        Self::Step,
+        Self::Act,
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A family's number is part of every draw and of every token.
+    #[test]
+    fn each_is_at_its_number() {
+        for (number, family) in Family::ALL.iter().enumerate() {
+            assert_eq!(*family as usize, number);
+        }
+        assert_eq!((Family::Act as usize, Family::Act), (Family::ALL.len() - 1, Family::Act));
+    }
 }

@@ -4,8 +4,10 @@
 //! need of the run on this thread they reach by the functions here; outside a run these do nothing, and say so by what
 //! they return.
 
+pub(crate) mod anchors;
 pub(crate) mod clock;
 pub(crate) mod context;
+pub(crate) mod deviations;
 pub(crate) mod dials;
 pub(crate) mod draws;
 pub(crate) mod drive;
@@ -42,6 +44,7 @@ pub(crate) use trace::TraceKind;
 pub(crate) use waits::Wait;
 
 use context::try_with;
+use deviations::{Deviation, Kind};
 use verdict::Verdict;
 
 /// What an operation answers that is used outside a run, or by the destructor of a dead process.
@@ -135,21 +138,106 @@ pub(crate) fn infrastructure(message: String) {
 
 /// The raw word of a draw; `None` is calm, as all is for a dead process and outside a run.
 pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
-    try_with(|engine| if engine.scope().alive { engine.draws.word(family, a, b, c) } else { None })
-        .flatten()
+    try_with(|engine| engine.word(family, [a, b, c])).flatten()
 }
 
 /// True with probability `p`; calm is false.
 pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
-    p > 0.0 && draws::chance_of(word(family, a, b, c), p)
+    p > 0.0
+        && drawn(family, [a, b, c], |word| {
+            let chance = draws::chance_of(word, p);
+            (chance, u64::from(chance), 1)
+        })
 }
 
 /// In `[0, 1)`; calm is one half, the median.
 pub(crate) fn unit(family: Family, a: u64, b: u64, c: u64) -> f64 {
-    draws::unit_of(word(family, a, b, c))
+    drawn(family, [a, b, c], |word| (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0))
 }
 
 /// In `0..n`; calm is 0.
 pub(crate) fn below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
-    draws::below_of(word(family, a, b, c), n)
+    drawn(family, [a, b, c], |word| {
+        let below = draws::below_of(word, n);
+        (below, below, n)
+    })
+}
+
+/// Whether a strike, a step or an act takes place; calm is no.
+pub(crate) fn happens(family: Family, a: u64, b: u64, c: u64) -> bool {
+    word(family, a, b, c).is_some()
+}
+
+/// The first number from `from` on for which (`a`, number, `c`) takes place.
+pub(crate) fn next_that_happens(family: Family, a: u64, from: u64, c: u64) -> Option<u64> {
+    try_with(|engine| engine.draws.overlay().next_not_calm(family, a, from, c)).flatten()
+}
+
+/// The word that the overlay gives to a draw, if it gives one.
+pub(crate) fn pinned(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
+    try_with(|engine| match engine.draws.overlay().ruling(family, [a, b, c], engine.clock.now()) {
+        overlay::Ruling::Value(word) => Some(word),
+        overlay::Ruling::Seeded | overlay::Ruling::Calm | overlay::Ruling::Again(_) => None,
+    })
+    .flatten()
+}
+
+/// Records something that was not calm, where such is recorded.
+pub(crate) fn deviates(deviation: impl FnOnce() -> Deviation) {
+    if try_with(Engine::is_recorded).unwrap_or(false) {
+        let deviation = deviation();
+        try_with(|engine| engine.record(|recorder| recorder.add(deviation)));
+    }
+}
+
+/// Something happened to a machine.
+pub(crate) fn touches(machine: MachineId) {
+    try_with(|engine| engine.record(|recorder| recorder.touches(machine)));
+}
+
+/// To which machine the faults of packets happened that were just drawn, and what they were in words.
+pub(crate) fn tell(machine: MachineId, text: impl FnOnce() -> String) {
+    try_with(|engine| {
+        engine.record(|recorder| {
+            recorder.touches(machine);
+            recorder.tell(machine, text);
+        });
+    });
+}
+
+/// Makes a draw: what it comes to, with what is recorded of it, its value and of how many; 0 is calm.
+fn drawn<T>(family: Family, address: [u64; 3], come: impl Fn(Option<u64>) -> (T, u64, u64)) -> T {
+    let drawn = try_with(|engine| {
+        let (result, value, of) = come(engine.word(family, address));
+        if value > 0 {
+            engine.record(|recorder| {
+                let at = engine.clock.now();
+                let deviation = Deviation::new(family, address, kind_of(family, of), value, at);
+                recorder.add(Deviation { of, ..deviation });
+            });
+        }
+        result
+    });
+    drawn.unwrap_or_else(|| come(None).0)
+}
+
+fn kind_of(family: Family, of: u64) -> Kind {
+    match family {
+        Family::Loss | Family::Duplicate => Kind::Fault,
+        // Whether, and for how long.
+        Family::Reorder if of > 0 => Kind::Fault,
+        Family::Strike => Kind::Field,
+        Family::Choice => Kind::Choice,
+        Family::Wake | Family::Start | Family::Select => Kind::Order,
+        Family::Step => Kind::Step,
+        Family::Act => Kind::Strike,
+        Family::Reorder
+        | Family::Latency
+        | Family::Commit
+        | Family::Blocking
+        | Family::Isn
+        | Family::Port
+        | Family::Generator
+        | Family::Entropy => Kind::Delay,
+    }
 }

@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::context::{self, Engine, Shared};
+use super::deviations::Record;
 use super::drive::Limits;
 use super::ids::{MachineId, ProcessId, Scope};
 use super::overlay::Overlay;
@@ -51,8 +52,13 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     std::thread::scope(|threads| {
         let thread = threads.spawn(move || {
             let _log = log::begin(None);
-            let engine =
-                context::install(Engine::new(seed, overlay, false, Arc::<Shared>::default()));
+            let engine = context::install(Engine::new(
+                seed,
+                &overlay,
+                false,
+                Record::Nothing,
+                Arc::<Shared>::default(),
+            ));
             set_up();
             let scope = engine.as_scope(SCOPE, || engine.child_scope());
             let (task, handle) = crate::task::spawn_as(scope, Location::caller(), async move {

@@ -22,6 +22,8 @@ pub(crate) struct ReadyQueue {
     alone: Option<(u64, Ready)>,
     ranked: BinaryHeap<Reverse<Ranked>>,
     sequence: u64,
+    /// The sequence number of the last that was taken out.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -48,9 +50,21 @@ impl ReadyQueue {
 
     pub(crate) fn pop(&mut self) -> Option<Ready> {
         match self.alone.take() {
-            Some((_, ready)) => Some(ready),
-            None => self.ranked.pop().map(|Reverse(ranked)| ranked.ready),
+            Some((sequence, ready)) => {
+                self.taken = sequence;
+                Some(ready)
+            }
+            None => {
+                let Reverse(ranked) = self.ranked.pop()?;
+                self.taken = ranked.sequence;
+                Some(ranked.ready)
+            }
         }
+    }
+
+    /// Whether the last that was taken out went before one that had been ready for longer.
+    pub(crate) fn was_overtaken(&self) -> bool {
+        self.ranked.iter().any(|Reverse(left)| left.sequence < self.taken)
     }
 
     #[cfg(test)]
@@ -113,7 +127,10 @@ mod tests {
     fn the_least_priority_runs_first() {
         let mut queue = ReadyQueue::default();
         (0..5).for_each(|slot| queue.push(ready(slot), |ready| 10 - ready.path));
-        assert_eq!(order(&mut queue), [4, 3, 2, 1, 0]);
+        assert_eq!(queue.pop().map(|ready| ready.slot), Some(4));
+        assert!(queue.was_overtaken());
+        assert_eq!(order(&mut queue), [3, 2, 1, 0]);
+        assert!(!queue.was_overtaken());
         assert!(queue.is_empty());
     }
 

@@ -4,9 +4,12 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::anchors::Anchors;
 use super::clock::Clock;
+use super::deviations::{Deviation, Record, Recorder, Size};
 use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
+use super::family::Family;
 use super::ids::{MachineId, ProcessId, RunId, Scope};
 use super::overlay::Overlay;
 use super::refusals::Refusals;
@@ -31,6 +34,9 @@ pub(crate) struct Engine {
     /// The machines' names, by number; and where the same are found in a report.
     pub(crate) names: RefCell<Vec<String>>,
     trace: RefCell<Trace>,
+    pub(crate) anchors: RefCell<Anchors>,
+    recording: Record,
+    recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
     /// Panics of tasks whose handle may yet be awaited.
@@ -55,7 +61,14 @@ pub(crate) struct Counters {
 }
 
 impl Engine {
-    pub(crate) fn new(seed: u64, overlay: Overlay, record: bool, shared: Arc<Shared>) -> Self {
+    /// Keeps every event of the trace where `events` says so, and as much as `recording` says of what is not calm.
+    pub(crate) fn new(
+        seed: u64,
+        overlay: &Overlay,
+        events: bool,
+        recording: Record,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             run: RunId::next(),
             shared,
@@ -67,7 +80,10 @@ impl Engine {
             counters: Counters::default(),
             refusals: Refusals::default(),
             names: RefCell::default(),
-            trace: RefCell::new(Trace::new(record)),
+            trace: RefCell::new(Trace::new(events)),
+            anchors: RefCell::default(),
+            recording,
+            recorder: RefCell::new(Recorder::new(recording)),
             effects: RefCell::default(),
             verdict: RefCell::default(),
             unobserved: RefCell::default(),
@@ -101,6 +117,28 @@ impl Engine {
 
     pub(crate) fn body(&self) -> Option<TaskKey> {
         self.body.get()
+    }
+
+    /// The raw word of a draw; `None` is calm, as all is for a dead process.
+    pub(crate) fn word(&self, family: Family, address: [u64; 3]) -> Option<u64> {
+        if self.scope().alive { self.draws.word(family, address, self.clock.now()) } else { None }
+    }
+
+    /// Whether what is not calm is recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recording != Record::Nothing
+    }
+
+    /// Reaches the record of what was not calm, where there is one.
+    pub(crate) fn record(&self, f: impl FnOnce(&mut Recorder)) {
+        if self.is_recorded() {
+            f(&mut self.recorder.borrow_mut());
+        }
+    }
+
+    /// What was not calm, and how much that was.
+    pub(crate) fn take_deviations(&self) -> (Option<Size>, Vec<Deviation>) {
+        self.recorder.take().finish(self.clock.now())
     }
 
     pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {

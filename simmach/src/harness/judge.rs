@@ -175,7 +175,7 @@ impl<'a> Trial<'a> {
             test: self.test,
             seed: find.outcome.seed,
             overlay: Overlay::default(),
-            keep: Keep { log: Some(Level::Debug), events: false },
+            keep: Keep { log: Some(Level::Debug), ..Keep::default() },
         };
         let second = self.pool.run_alone(job);
         match compare(&find.outcome, &second.outcome) {

@@ -136,7 +136,7 @@ mod tests {
                 test: *test,
                 seed: a ^ b,
                 overlay: if a % 2 == 0 { Overlay::calm() } else { Overlay::default() },
-                keep: Keep { log: text.as_ref().map(|_| Level::Debug), events: b % 2 == 0 },
+                keep: Keep { log: text.as_ref().map(|_| Level::Debug), events: b % 2 == 0, ..Keep::default() },
             });
             let replies = parts.iter().map(|(a, b, _, text)| Reply {
                 batch: *a,

@@ -54,7 +54,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
         let nth = engine.next_entropy();
         for (word, chunk) in (0..).zip(bytes.chunks_mut(8)) {
             let drawn = if scope.alive {
-                engine.draws.word(Family::Entropy, scope.task, nth, word)
+                engine.draws.word(Family::Entropy, [scope.task, nth, word], engine.clock.now())
             } else {
                 None
             };

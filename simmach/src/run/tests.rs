@@ -418,7 +418,7 @@ fn a_log_is_kept_where_asked() {
         sleep(35.millis()).await;
         tracing::warn!("careful");
     }
-    let keep = Keep { log: Some(crate::engine::log::Level::Info), events: true };
+    let keep = Keep { log: Some(crate::engine::log::Level::Info), events: true, ..Keep::default() };
     let spec = || SpecBuilder::new().machine("a", logs).body(async |_| sleep(1.secs()).await);
     let ran = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
     let lines: Vec<_> = ran.log.iter().map(|line| (line.at, line.text.as_str())).collect();

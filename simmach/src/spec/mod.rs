@@ -4,7 +4,7 @@ mod settings;
 mod topology;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::Plan;
-use crate::engine::clock;
+use crate::engine::{clock, mix_text};
 use crate::machine::{Ending, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
@@ -96,6 +96,30 @@ impl Spec {
         let hosts = topology.hosts.iter().map(String::as_str);
         let client = self.client.as_deref().unwrap_or(CLIENT);
         services.chain(hosts).chain([client]).filter(|name| seen.insert(*name)).collect()
+    }
+
+    /// What tells this spec from another: the data of it, names, links, limits and plans, and none of its code.
+    pub(crate) fn shape(&self) -> u64 {
+        let Topology { services, hosts, links, on_exit, tcp, disks, mistakes: _ } = &self.topology;
+        let mut text = String::new();
+        let mut put = |part: fmt::Arguments<'_>| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{part};");
+        };
+        for service in services {
+            put(format_args!("{}/{:?}", service.machine, service.name));
+        }
+        put(format_args!("{hosts:?}"));
+        for link in links {
+            put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
+        }
+        put(format_args!("{on_exit:?}{tcp:?}{disks:?}{:?}", self.client));
+        put(format_args!("{:?}{:?}{}", self.time_limit, self.stall_limit, self.step_limit));
+        put(format_args!("{}", self.epoch));
+        for plan in &self.plans {
+            put(format_args!("{}", plan.name()));
+        }
+        mix_text(&text)
     }
 
     fn must_match(

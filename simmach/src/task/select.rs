@@ -4,6 +4,7 @@
 //! run. Here it is drawn at (task, nth poll of a `select!`, branch).
 
 use crate::engine::context::try_with;
+use crate::engine::deviations::{Deviation, Kind};
 use crate::engine::{Family, draws};
 
 /// Waits for several futures at once, and goes on with the first that is ready: tokio's `select!`, in the seed's order.
@@ -62,9 +63,18 @@ impl Order {
             }
             let nth = engine.next_select();
             for branch in 1..count {
-                let word = engine.draws.word(Family::Select, scope.task, nth, branch as u64);
+                let address = [scope.task, nth, branch as u64];
                 // Calm draws 0: it stays where it is.
-                let from_end = draws::below_of(word, branch as u64 + 1) as usize;
+                let from_end =
+                    draws::below_of(engine.word(Family::Select, address), branch as u64 + 1);
+                if from_end > 0 {
+                    let at = engine.clock.now();
+                    engine.record(|recorder| {
+                        let kind = Kind::Order;
+                        recorder.add(Deviation::new(Family::Select, address, kind, from_end, at));
+                    });
+                }
+                let from_end = from_end as usize;
                 order.branches.swap(branch, branch - from_end);
             }
         });

@@ -127,6 +127,8 @@ pub(crate) struct Connection {
     /// No process holds it any more.
     orphan: bool,
     nodelay: bool,
+    /// The first numbers: its own, and the peer's.
+    first: (Seq, Seq),
     failure: Option<Failure>,
     events: Events,
     sending: Sending,
@@ -269,6 +271,7 @@ impl Connection {
             passive: false,
             orphan: false,
             nodelay: config.nodelay,
+            first: (iss, Seq(0)),
             failure: None,
             events: Events::default(),
             sending: Sending {
@@ -451,8 +454,14 @@ impl Connection {
         self.receiving.nxt
     }
 
+    /// The first numbers: its own, and the peer's.
+    pub(crate) fn first(&self) -> (Seq, Seq) {
+        self.first
+    }
+
     /// Takes the peer's first number and options from its SYN.
     fn synchronise(&mut self, syn: &Segment) {
+        self.first.1 = syn.seq;
         let receiving = &mut self.receiving;
         receiving.nxt = syn.seq + 1;
         receiving.acked = receiving.nxt;

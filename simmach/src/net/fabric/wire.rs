@@ -33,12 +33,13 @@ impl Fabric {
     /// Sends a packet on its way.
     pub(super) fn transmit(&mut self, packet: Packet) {
         let now = engine::now();
-        let draw = packet.draw_address();
+        let draw = self.draw_address(&packet);
         let count = self.packet_count(&packet);
         self.stats.sent += count;
         engine::trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
         let fate = self.links.fate(packet.path, now, packet.size(), draw);
         self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull));
+        self.tell(&packet, &fate);
         match fate {
             Fate::Arrives { at, again, overtakes } => {
                 if overtakes {
@@ -88,7 +89,7 @@ impl Fabric {
     /// A packet has come to where it goes.
     fn deliver(&mut self, slot: usize) {
         let Some(packet) = self.packets.try_remove(slot) else { return };
-        let draw = packet.draw_address();
+        let draw = self.draw_address(&packet);
         let host = packet.to.host;
         if !self.hosts[host as usize].up {
             self.stats.dropped += 1;
@@ -136,6 +137,49 @@ impl Fabric {
         }
     }
 
+    /// Numbers count from the connection's first: they are the same whenever it was opened.
+    fn draw_address(&self, packet: &Packet) -> DrawAddress {
+        /// Apart from data with the same numbers.
+        const ALONE: u64 = 1 << 62;
+        let (place, transmission) = match &packet.body {
+            Body::Tcp { sender, segment, .. } => {
+                let socket = self.sockets.get(sender.slot as usize);
+                let own = socket.filter(|socket| socket.serial == sender.serial);
+                let (first, peers) =
+                    own.map_or_else(Default::default, |own| own.connection.first());
+                let seq = u64::from(segment.seq.since(first));
+                let transmission = u64::from(segment.transmission);
+                if segment.len() > 0 {
+                    (seq, transmission)
+                } else {
+                    let reset = u64::from(segment.flags.has(Flags::RST)) << 61;
+                    let ack = u64::from(segment.ack.since(peers));
+                    (ack << 32 | seq, ALONE | reset | transmission)
+                }
+            }
+            Body::Udp { nth, .. } => (*nth, 0),
+            Body::Unreachable { nth } => (*nth, ALONE),
+        };
+        DrawAddress { flow: packet.flow, place, transmission }
+    }
+
+    /// What happened to a packet, where that is recorded.
+    fn tell(&self, packet: &Packet, fate: &Fate) {
+        let what = match fate {
+            Fate::Lost => "is lost",
+            Fate::Arrives { again: Some(_), .. } => "arrives twice",
+            Fate::Arrives { overtakes: true, .. } => "overtakes another",
+            Fate::Arrives { .. } | Fate::Held(_) | Fate::Cut | Fate::QueueFull | Fate::NoRoute => {
+                return;
+            }
+        };
+        let (from, to) = self.links.ends(packet.path);
+        engine::tell(MachineId(from), || {
+            let to = &self.hosts[to as usize].name;
+            format!("a packet to {to} {what}: {} {}", packet.protocol(), packet.text())
+        });
+    }
+
     fn log(&self, packet: &Packet, lost: bool) {
         let Some(profile) = self.links.profile(packet.path) else { return };
         if profile.log.is_silent() {
@@ -161,24 +205,6 @@ impl Fabric {
 }
 
 impl Packet {
-    fn draw_address(&self) -> DrawAddress {
-        /// Apart from data with the same numbers.
-        const ALONE: u64 = 1 << 62;
-        let (place, transmission) = match &self.body {
-            Body::Tcp { segment, .. } if segment.len() > 0 => {
-                (u64::from(segment.seq.0), u64::from(segment.transmission))
-            }
-            Body::Tcp { segment, .. } => {
-                let numbers = u64::from(segment.ack.0) << 32 | u64::from(segment.seq.0);
-                let reset = u64::from(segment.flags.has(Flags::RST)) << 61;
-                (numbers, ALONE | reset | u64::from(segment.transmission))
-            }
-            Body::Udp { nth, .. } => (*nth, 0),
-            Body::Unreachable { nth } => (*nth, ALONE),
-        };
-        DrawAddress { flow: self.flow, place, transmission }
-    }
-
     fn payload(&self) -> &[u8] {
         match &self.body {
             Body::Tcp { segment, .. } => &segment.payload,

@@ -1,0 +1,71 @@
+//! Which steps of the test have begun: what a plan's strike is told to wait for.
+//!
+//! A strike that has been seen to matter is bound to the step during which it fell, not to the time since the run began:
+//! so it still falls there when steps before it are left out.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+use super::context::try_with;
+use super::waits::Wait;
+
+/// The steps that have begun.
+#[derive(Debug, Default)]
+pub(crate) struct Anchors {
+    last: Option<Anchor>,
+    /// The latest of each walk, and when it began.
+    begun: BTreeMap<u64, (u64, u64)>,
+    waiting: Vec<Waker>,
+}
+
+/// A step that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Anchor {
+    pub(crate) walk: u64,
+    pub(crate) step: u64,
+    /// Virtual nanoseconds since the run began.
+    pub(crate) at: u64,
+}
+
+/// The step that began last.
+pub(crate) fn last() -> Option<Anchor> {
+    try_with(|engine| engine.anchors.borrow().last).flatten()
+}
+
+/// A step begins.
+pub(crate) fn begin(walk: u64, step: u64) {
+    let waiting = try_with(|engine| {
+        let at = engine.clock.now();
+        let mut anchors = engine.anchors.borrow_mut();
+        anchors.last = Some(Anchor { walk, step, at });
+        anchors.begun.insert(walk, (step, at));
+        std::mem::take(&mut anchors.waiting)
+    });
+    waiting.into_iter().flatten().for_each(Waker::wake);
+}
+
+/// Waits until a step, or a later one of its walk, has begun; when that was.
+pub(crate) async fn begun(walk: u64, step: u64) -> u64 {
+    poll_fn(|cx| {
+        super::waits(Wait::Named("a step of the test to begin"));
+        let found = try_with(|engine| {
+            let mut anchors = engine.anchors.borrow_mut();
+            match anchors.begun.get(&walk) {
+                Some((begun, at)) if *begun >= step => Some(*at),
+                _ => {
+                    anchors.waiting.push(cx.waker().clone());
+                    None
+                }
+            }
+        });
+        found.flatten().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Forgets who waits: the run is over.
+pub(crate) fn end() {
+    let waiting = try_with(|engine| std::mem::take(&mut engine.anchors.borrow_mut().waiting));
+    drop(waiting);
+}

@@ -1,0 +1,210 @@
+//! What of a run was not calm: the draws that deviated, the strikes of plans, the steps of the test; and how much that is.
+//!
+//! Recorded only where asked. A draw that came out as its calm value is none: leaving it out would change nothing.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::family::Family;
+use super::ids::MachineId;
+
+/// The field of a strike that says when it takes place, in nanoseconds since the run or its step began: drawn by no seed, but
+/// said by an overlay.
+pub(crate) const WHEN: u64 = (1 << 32) + 1;
+
+/// How much is recorded of what was not calm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// How much it was.
+    Size,
+    /// Each, with its address.
+    All,
+}
+
+/// Something that was not calm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deviation {
+    /// What the draw was about.
+    pub family: Family,
+    /// Its address.
+    pub address: [u64; 3],
+    /// What it did to the run.
+    pub kind: Kind,
+    /// What was drawn: a word, or the number of a choice.
+    pub value: u64,
+    /// Of how many a choice was made.
+    pub of: u64,
+    /// Virtual nanoseconds since the run began.
+    pub at: u64,
+    /// The machine that it happened to, if to one.
+    pub machine: Option<MachineId>,
+    /// In words; empty where nobody would read them.
+    pub text: String,
+    /// What else it depends on, as draws of the same two first words: the third, and the value that holds it.
+    pub pins: Vec<(u64, u64)>,
+}
+
+/// What a deviation does to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// A plan did something to the cluster.
+    Strike,
+    /// A part of a strike: a duration, a side.
+    Field,
+    /// Something happened to a packet.
+    Fault,
+    /// A step of the test took place.
+    Step,
+    /// The test chose something other than the smallest.
+    Choice,
+    /// A task was given another place among those that were ready than the last.
+    Order,
+    /// Something took another time than the median.
+    Delay,
+}
+
+/// How much of a run was not calm. The less, the smaller: what comes first counts most.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Size {
+    /// Machines that something happened to.
+    pub machines: u64,
+    /// Strikes of plans, and faults of packets.
+    pub faults: u64,
+    /// Steps that took place.
+    pub steps: u64,
+    /// Tasks that ran before others that had been ready for longer.
+    pub reorderings: u64,
+    /// What was chosen, added up.
+    pub choices: u64,
+    /// Draws of a time that were not the median, and of strikes' parts that were not the smallest.
+    pub delays: u64,
+    /// Virtual nanoseconds until the end.
+    pub nanos: u64,
+}
+
+/// Keeps what was not calm.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    record: Record,
+    size: Size,
+    machines: BTreeSet<MachineId>,
+    all: Vec<Deviation>,
+    /// Those from here on are still without words.
+    told: usize,
+}
+
+impl Deviation {
+    pub(crate) fn new(family: Family, address: [u64; 3], kind: Kind, value: u64, at: u64) -> Self {
+        Self {
+            family,
+            address,
+            kind,
+            value,
+            of: 0,
+            at,
+            machine: None,
+            text: String::new(),
+            pins: Vec::new(),
+        }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn new(record: Record) -> Self {
+        Self { record, ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, deviation: Deviation) {
+        let size = &mut self.size;
+        match deviation.kind {
+            Kind::Strike | Kind::Fault => size.faults += 1,
+            Kind::Step => size.steps += 1,
+            Kind::Choice => size.choices = size.choices.saturating_add(deviation.value),
+            Kind::Field | Kind::Delay => size.delays += 1,
+            Kind::Order => {}
+        }
+        self.machines.extend(deviation.machine);
+        if self.record == Record::All {
+            self.all.push(deviation);
+        }
+    }
+
+    pub(crate) fn overtaken(&mut self) {
+        self.size.reorderings += 1;
+    }
+
+    /// To which machine the faults of packets happened that were just added, and what they were.
+    pub(crate) fn tell(&mut self, machine: MachineId, text: impl FnOnce() -> String) {
+        let untold = self.told.min(self.all.len());
+        self.told = self.all.len();
+        let faults = self.all[untold..]
+            .iter_mut()
+            .filter(|other| other.kind == Kind::Fault && other.text.is_empty());
+        let mut text = Some(text);
+        let mut said = String::new();
+        for fault in faults {
+            if let Some(text) = text.take() {
+                said = text();
+            }
+            fault.machine = Some(machine);
+            fault.text.clone_from(&said);
+        }
+    }
+
+    /// That something happened to a machine, where only the size is recorded.
+    pub(crate) fn touches(&mut self, machine: MachineId) {
+        self.machines.insert(machine);
+    }
+
+    pub(crate) fn finish(mut self, nanos: u64) -> (Option<Size>, Vec<Deviation>) {
+        if self.record == Record::Nothing {
+            return (None, Vec::new());
+        }
+        self.size.machines = self.machines.len() as u64;
+        self.size.nanos = nanos;
+        (Some(self.size), self.all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_counts_each_kind_once() {
+        let mut recorder = Recorder::new(Record::All);
+        for kind in [Kind::Fault, Kind::Fault, Kind::Step, Kind::Delay, Kind::Order] {
+            recorder.add(Deviation::new(Family::Loss, [1, 2, 3], kind, 5, 7));
+        }
+        recorder.tell(MachineId(4), || "two packets".to_owned());
+        recorder.add(Deviation::new(Family::Choice, [1, 2, 3], Kind::Choice, 5, 7));
+        recorder.touches(MachineId(4));
+        recorder.overtaken();
+        let (size, all) = recorder.finish(9);
+        let expected = Size {
+            machines: 1,
+            faults: 2,
+            steps: 1,
+            reorderings: 1,
+            choices: 5,
+            delays: 1,
+            nanos: 9,
+        };
+        assert_eq!(size, Some(expected));
+        assert_eq!((all[1].text.as_str(), all[1].machine), ("two packets", Some(MachineId(4))));
+        assert_eq!((all[2].text.as_str(), all[2].machine), ("", None));
+    }
+
+    #[test]
+    fn machines_count_before_faults() {
+        let one = Size { machines: 1, faults: 9, ..Size::default() };
+        let two = Size { machines: 2, faults: 2, ..Size::default() };
+        assert!(one < two);
+    }
+}

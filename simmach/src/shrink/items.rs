@@ -1,0 +1,136 @@
+//! What was not calm in a run, as things that can be left out of it one by one.
+
+use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::family::Family;
+use crate::engine::ids::MachineId;
+use crate::engine::overlay::{Rule, Ruling};
+
+/// One thing that can be left out: the rules that let it take place where all else is calm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) family: Family,
+    pub(super) kind: Kind,
+    pub(super) address: [u64; 3],
+    pub(super) machine: Option<MachineId>,
+    pub(super) at: u64,
+    /// Of a choice: what, and of how many.
+    pub(super) choice: (u64, u64),
+    pub(super) rules: Vec<Rule>,
+}
+
+/// The items of a family, in the order in which they took place; their words are drawn as `drawn` says.
+pub(super) fn of_family(deviations: &[Deviation], family: Family, drawn: Ruling) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for deviation in deviations.iter().filter(|deviation| deviation.family == family) {
+        let part = deviation.kind == Kind::Field
+            || (family, deviation.kind) == (Family::Reorder, Kind::Delay);
+        if part {
+            // A part of an item that is there: a strike takes all of its fields along, a packet its delay.
+            let [a, b, _] = deviation.address;
+            let whole = items.iter_mut().rev().find(|item| item.address[..2] == [a, b]);
+            if let Some(whole) = whole.filter(|_| deviation.kind == Kind::Delay) {
+                whole.rules.push(Rule::one(family, deviation.address, drawn));
+            }
+        } else if !items.iter().rev().take(LATELY).any(|item| item.address == deviation.address) {
+            items.push(Item::of(deviation, drawn));
+        }
+    }
+    items
+}
+
+/// The same draw is made twice, if at all, at the same time.
+const LATELY: usize = 4;
+
+impl Item {
+    fn of(deviation: &Deviation, drawn: Ruling) -> Self {
+        let Deviation { family, address, kind, value, of, at, machine, text: _, pins } = deviation;
+        let [a, b, _] = *address;
+        let one = |ruling| vec![Rule::one(*family, *address, ruling)];
+        let rules = match (kind, family) {
+            (Kind::Strike, Family::Strike) => {
+                let whole = Rule {
+                    family: Some(*family),
+                    address: [Some((a, a)), Some((b, b)), None],
+                    time: None,
+                    ruling: drawn,
+                };
+                let pins = pins.iter().map(|(field, value)| {
+                    Rule::one(*family, [a, b, *field], Ruling::Value(*value))
+                });
+                std::iter::once(whole).chain(pins).collect()
+            }
+            // The least word is below any probability.
+            (Kind::Fault, _) => one(Ruling::Value(0)),
+            (Kind::Choice, _) => one(Ruling::Value(word_for(*value, *of))),
+            (Kind::Strike | Kind::Step | Kind::Field | Kind::Order | Kind::Delay, _) => one(drawn),
+        };
+        Self {
+            family: *family,
+            kind: *kind,
+            address: *address,
+            machine: *machine,
+            at: *at,
+            choice: (*value, *of),
+            rules,
+        }
+    }
+
+    /// The same choice, made lower.
+    pub(super) fn lowered(&self, value: u64) -> Self {
+        let (_, of) = self.choice;
+        let rules = vec![Rule::one(self.family, self.address, Ruling::Value(word_for(value, of)))];
+        Self { choice: (value, of), rules, ..self.clone() }
+    }
+
+    /// The value that one of its rules gives to a field.
+    pub(super) fn pin(&self, field: u64) -> Option<u64> {
+        self.rules.iter().find_map(|rule| match rule.ruling {
+            Ruling::Value(value) if rule.address[2] == Some((field, field)) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// With another value for a field.
+    pub(super) fn with_pin(mut self, field: u64, value: u64) -> Self {
+        for rule in &mut self.rules {
+            if rule.address[2] == Some((field, field)) && matches!(rule.ruling, Ruling::Value(_)) {
+                rule.ruling = Ruling::Value(value);
+            }
+        }
+        self
+    }
+}
+
+/// The word with the fewest digits by which `value` of `of` is drawn; of one, whether at all.
+fn word_for(value: u64, of: u64) -> u64 {
+    if of <= 1 {
+        return 0;
+    }
+    let from = |value: u64| ((u128::from(value) << 64).div_ceil(u128::from(of))) as u64;
+    let low = from(value.min(of - 1));
+    let high = if value + 1 >= of { u64::MAX } else { from(value + 1) - 1 };
+    (0..64).rev().map(|bit| high >> bit << bit).find(|word| *word >= low).unwrap_or(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::draws::below_of;
+
+    proptest! {
+        #[test]
+        fn a_choice_is_what_its_word_draws(of in 2..=u64::MAX, value in any::<u64>()) {
+            let value = value % of;
+            prop_assert_eq!(below_of(Some(word_for(value, of)), of), value);
+        }
+    }
+
+    #[test]
+    fn a_word_has_few_digits() {
+        assert_eq!(word_for(1, 2), 1 << 63);
+        assert_eq!(word_for(3, 7), 1 << 63);
+        assert_eq!(word_for(1, 1), 0, "whether at all");
+    }
+}

@@ -1,0 +1,414 @@
+//! The passes, and their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::ddmin::ddmin;
+use super::items::{self, Item};
+use super::plan::{Mode, Plan};
+use super::{End, Oracle, Shrunk, Verdict};
+use crate::engine::deviations::{Deviation, Kind, Size, WHEN};
+use crate::engine::draws::{below_of, mix};
+use crate::engine::family::Family;
+use crate::engine::overlay::{Overlay, Rule, Ruling};
+
+/// What breaks something.
+const FAULTS: &[Family] =
+    &[Family::Strike, Family::Act, Family::Loss, Family::Reorder, Family::Duplicate];
+/// What the test does.
+const WORK: &[Family] = &[Family::Step, Family::Choice];
+/// What the programs draw for themselves.
+const KEYS: &[Family] = &[Family::Generator, Family::Entropy];
+/// What only varies, in large numbers.
+const NOISE: &[Family] = &[
+    Family::Latency,
+    Family::Commit,
+    Family::Blocking,
+    Family::Wake,
+    Family::Select,
+    Family::Start,
+];
+
+/// So many draws of one family are not looked at one by one.
+const MOST_ITEMS: usize = 200;
+/// Rounds, were one always to change something.
+const ROUNDS: u32 = 12;
+/// How often a removal is tried again with other draws.
+const REDRAWS: u64 = 4;
+/// With more than so many things left, nothing is drawn again.
+const FEW: usize = 32;
+
+/// The state of one shrinking.
+pub(super) struct Shrinker<'a> {
+    oracle: &'a mut dyn Oracle,
+    budget: u64,
+    runs: u64,
+    plan: Plan,
+    /// `None` while nothing is smaller than the run as it was found.
+    overlay: Option<Overlay>,
+    size: Size,
+    before: Size,
+    /// What was not calm in the run of `seen_of`.
+    seen: Vec<Deviation>,
+    seen_of: Option<Plan>,
+    /// What has been tried and is no better.
+    tried: BTreeSet<u64>,
+}
+
+impl<'a> Shrinker<'a> {
+    pub(super) fn begin(oracle: &'a mut dyn Oracle, budget: u64) -> Option<Self> {
+        let Verdict::Fails(seen) = oracle.look(&Overlay::default()) else { return None };
+        Some(Self {
+            oracle,
+            budget,
+            runs: 1,
+            plan: Plan::seeded(),
+            overlay: None,
+            size: seen.size,
+            before: seen.size,
+            seen: seen.deviations,
+            seen_of: Some(Plan::seeded()),
+            tried: BTreeSet::new(),
+        })
+    }
+
+    pub(super) fn run(mut self) -> Shrunk {
+        self.coarse();
+        for _ in 0..ROUNDS {
+            let (before, size) = (self.plan.clone(), self.size);
+            self.list();
+            self.groups();
+            self.faults();
+            self.steps();
+            self.choices();
+            self.families();
+            self.noise();
+            self.fields();
+            self.prune();
+            let same = self.plan == before && self.size == size;
+            if self.is_over() || (same && !self.redraw()) {
+                break;
+            }
+        }
+        let end = match () {
+            () if self.oracle.is_over() => End::Time,
+            () if self.runs >= self.budget => End::Budget,
+            () => End::Minimal,
+        };
+        let Self { overlay, size, before, runs, .. } = self;
+        Shrunk { overlay: overlay.unwrap_or_default(), size, before, runs, end }
+    }
+
+    /// Everything calm at once, but for what is needed.
+    fn coarse(&mut self) {
+        let with = |parts: &[&[Family]]| {
+            let families = parts.iter().flat_map(|part| part.iter().copied());
+            Plan::with(&families.collect::<Vec<_>>())
+        };
+        let strikes: &[Family] = &[Family::Strike, Family::Act];
+        let packets: &[Family] = &[Family::Loss, Family::Reorder, Family::Duplicate];
+        let orders: &[Family] = &[Family::Wake, Family::Select, Family::Start];
+        let times: &[Family] = &[Family::Latency, Family::Commit, Family::Blocking];
+        let sets = [
+            with(&[]),
+            with(&[&[Family::Step]]),
+            with(&[WORK]),
+            with(&[WORK, KEYS]),
+            with(&[WORK, orders]),
+            with(&[WORK, KEYS, strikes]),
+            with(&[WORK, KEYS, packets]),
+            with(&[WORK, KEYS, orders]),
+            with(&[WORK, KEYS, times]),
+            with(&[WORK, KEYS, packets, times]),
+            with(&[WORK, KEYS, strikes, times]),
+            with(&[WORK, KEYS, strikes, packets, times]),
+            with(&[WORK, KEYS, strikes, packets, times, orders]),
+        ];
+        self.first(sets.into_iter());
+    }
+
+    /// What breaks something and what the test does, listed one by one.
+    fn list(&mut self) {
+        let families: Vec<Family> = [FAULTS, WORK].concat();
+        let all = families.iter().filter_map(|family| Some((*family, self.listed(*family)?)));
+        let all: Vec<(Family, Mode)> = all.collect();
+        if all.is_empty() {
+            return;
+        }
+        let mut plan = self.plan.clone();
+        plan.modes.extend(all.iter().cloned());
+        if self.first(std::iter::once(plan)).is_none() {
+            for (family, mode) in all {
+                let plan = self.plan.set(family, mode);
+                self.first(std::iter::once(plan));
+            }
+        }
+    }
+
+    /// A family that is as the seed has it, as a list; `None` if it is one, or calm, or too long.
+    fn listed(&mut self, family: Family) -> Option<Mode> {
+        let drawn = match self.plan.modes.get(&family)? {
+            Mode::Seeded { salt, .. } => salt.map_or(Ruling::Seeded, Ruling::Again),
+            Mode::Only(_) => return None,
+        };
+        let items = items::of_family(self.look(), family, drawn);
+        let most = if NOISE.contains(&family) { MOST_ITEMS } else { usize::MAX };
+        (items.len() <= most).then_some(Mode::Only(items))
+    }
+
+    /// All that happens to one machine, or to one direction of a connection.
+    fn groups(&mut self) {
+        let mut groups: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+        for item in self.plan.items(FAULTS) {
+            keys(&item).into_iter().flatten().for_each(|key| *groups.entry(key).or_default() += 1);
+        }
+        let groups: Vec<_> = groups.into_iter().filter(|(_, count)| *count > 1).collect();
+        self.one_by_one(groups, |plan, (key, _)| {
+            let mut items = plan.items(FAULTS);
+            items.retain(|item| !keys(item).contains(&Some(*key)));
+            plan.with_items(FAULTS, &items)
+        });
+    }
+
+    fn faults(&mut self) {
+        self.reduce(FAULTS);
+    }
+
+    fn steps(&mut self) {
+        self.reduce(&[Family::Step]);
+    }
+
+    /// Choices that need not be, then lower ones.
+    fn choices(&mut self) {
+        const CHOICE: &[Family] = &[Family::Choice];
+        self.reduce(CHOICE);
+        for at in 0..self.plan.items(CHOICE).len() {
+            // One that is out of the list is as low as can be.
+            while let Some(item) = self.plan.items(CHOICE).get(at).cloned() {
+                let (value, _) = item.choice;
+                let lower: BTreeSet<u64> =
+                    [1, value / 4, value / 2, value - value / 4, value.saturating_sub(1)]
+                        .into_iter()
+                        .filter(|lower| (1..value).contains(lower))
+                        .collect();
+                let plans = lower.into_iter().map(|lower| {
+                    let mut items = self.plan.items(CHOICE);
+                    items[at] = item.lowered(lower);
+                    self.plan.with_items(CHOICE, &items)
+                });
+                let plans: Vec<_> = plans.collect();
+                if self.first(plans.into_iter()).is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whole families calm.
+    fn families(&mut self) {
+        let families = [NOISE, &[Family::Isn, Family::Port], KEYS, FAULTS, WORK].concat();
+        let there = families.into_iter().filter(|family| self.plan.modes.contains_key(family));
+        let there: Vec<_> = there.collect();
+        self.one_by_one(there, |plan, family| plan.without(*family));
+    }
+
+    /// What only varies: calm outside of a window of time, then one by one.
+    fn noise(&mut self) {
+        for family in NOISE {
+            self.window(*family);
+            if let Some(mode) = self.listed(*family) {
+                let plan = self.plan.set(*family, mode);
+                if self.first(std::iter::once(plan)).is_some() {
+                    self.reduce(&[*family]);
+                }
+            } else if matches!(self.plan.modes.get(family), Some(Mode::Only(_))) {
+                self.reduce(&[*family]);
+            }
+        }
+    }
+
+    fn window(&mut self, family: Family) {
+        let Some(Mode::Seeded { salt, .. }) = self.plan.modes.get(&family).cloned() else { return };
+        let mut times: Vec<u64> = self
+            .look()
+            .iter()
+            .filter(|deviation| deviation.family == family)
+            .map(|deviation| deviation.at)
+            .collect();
+        times.sort_unstable();
+        let mut part = 2;
+        while part <= 32 && times.len() > 1 {
+            let cut = times.len().div_ceil(part);
+            let shorter = [&times[..times.len() - cut], &times[cut..]].map(<[u64]>::to_vec);
+            let plans = shorter.iter().filter(|times| !times.is_empty()).map(|times| {
+                let window = Some((times[0], times[times.len() - 1]));
+                self.plan.set(family, Mode::Seeded { salt, window })
+            });
+            let plans: Vec<_> = plans.collect();
+            match self.first(plans.into_iter()) {
+                Some(0) => times.truncate(times.len() - cut),
+                Some(_) => drop(times.drain(..cut)),
+                None => part *= 2,
+            }
+        }
+    }
+
+    /// The parts of strikes: who is cut off, for how long, whether a disk is wiped.
+    fn fields(&mut self) {
+        let fields: Vec<[u64; 3]> = self
+            .look()
+            .iter()
+            .filter(|deviation| deviation.kind == Kind::Field)
+            .map(|deviation| deviation.address)
+            .collect();
+        let is_new = |address: &[u64; 3]| {
+            let rule = Rule::one(Family::Strike, *address, Ruling::Calm);
+            !self.plan.calm.contains(&rule)
+        };
+        let fields: Vec<_> = fields.into_iter().filter(is_new).collect();
+        self.one_by_one(fields, |plan, address| {
+            let mut plan = plan.clone();
+            plan.calm.push(Rule::one(Family::Strike, *address, Ruling::Calm));
+            plan
+        });
+    }
+
+    /// What is listed and no longer takes place.
+    fn prune(&mut self) {
+        let there: BTreeSet<(Family, [u64; 3])> =
+            self.look().iter().map(|deviation| (deviation.family, deviation.address)).collect();
+        let families: Vec<Family> = [FAULTS, WORK, NOISE].concat();
+        let mut items = self.plan.items(&families);
+        let count = items.len();
+        items.retain(|item| there.contains(&(item.family, item.address)));
+        if items.len() < count {
+            let plan = self.plan.with_items(&families, &items);
+            self.first(std::iter::once(plan));
+        }
+    }
+
+    /// Removals that failed to fail, with other draws and at other times. True if one was found.
+    fn redraw(&mut self) -> bool {
+        let mut fewer: Vec<Plan> = Vec::new();
+        for families in [FAULTS, &[Family::Step]] {
+            let items = self.plan.items(families);
+            for at in 0..if items.len() <= FEW { items.len() } else { 0 } {
+                let mut fewer_items = items.clone();
+                fewer_items.remove(at);
+                fewer.push(self.plan.with_items(families, &fewer_items));
+            }
+        }
+        for family in self.plan.modes.keys().filter(|family| NOISE.contains(family)) {
+            fewer.push(self.plan.without(*family));
+        }
+        let plans =
+            (1..=REDRAWS).flat_map(|salt| fewer.iter().map(move |plan| redrawn(plan, salt)));
+        let plans: Vec<_> = plans.collect();
+        self.first(plans.into_iter()).is_some()
+    }
+
+    /// Leaves out what can be left out of the lists of these families.
+    fn reduce(&mut self, families: &[Family]) {
+        let items = self.plan.items(families);
+        ddmin(items, |lists| {
+            let plan = self.plan.clone();
+            self.first(lists.map(|items| plan.with_items(families, &items)))
+        });
+    }
+
+    /// Tries each change in turn, on top of those before it that did.
+    fn one_by_one<T>(&mut self, changes: Vec<T>, change: impl Fn(&Plan, &T) -> Plan) {
+        let mut from = 0;
+        while from < changes.len() {
+            let plan = self.plan.clone();
+            let plans = changes[from..].iter().map(|to| change(&plan, to));
+            match self.first(plans).and_then(|at| usize::try_from(at).ok()) {
+                Some(at) => from += at + 1,
+                None => return,
+            }
+        }
+    }
+
+    /// Makes the first of the plans that does the best so far; its place.
+    fn first(&mut self, plans: impl Iterator<Item = Plan>) -> Option<u64> {
+        if self.is_over() {
+            return None;
+        }
+        let left = usize::try_from(self.budget - self.runs).unwrap_or(usize::MAX);
+        let (tried, current, size) = (&self.tried, &self.plan, self.size);
+        let mut made: Vec<(u64, Plan, u64)> = Vec::new();
+        let mut overlays = (0u64..)
+            .zip(plans)
+            .filter_map(|(place, plan)| {
+                let overlay = plan.overlay();
+                let hash = hash(&overlay);
+                if plan == *current || tried.contains(&hash) {
+                    return None;
+                }
+                made.push((place, plan, hash));
+                Some(overlay)
+            })
+            .take(left);
+        let found = self.oracle.first(&mut overlays, &|other| *other <= size);
+        let index = found.and_then(|(index, _)| usize::try_from(index).ok());
+        let failed = index.unwrap_or(made.len());
+        self.tried.extend(made[..failed].iter().map(|(.., hash)| *hash));
+        self.runs += (failed + usize::from(index.is_some())) as u64;
+        let (_, size) = found?;
+        let (place, plan, _) = made.swap_remove(index?);
+        let overlay = plan.overlay();
+        self.oracle.best(&overlay, &size, self.runs);
+        (self.plan, self.size, self.overlay) = (plan, size, Some(overlay));
+        Some(place)
+    }
+
+    /// What is not calm in the best so far.
+    fn look(&mut self) -> &[Deviation] {
+        if self.seen_of.as_ref() != Some(&self.plan) && !self.is_over() {
+            self.runs += 1;
+            let overlay = self.overlay.clone().unwrap_or_default();
+            if let Verdict::Fails(seen) = self.oracle.look(&overlay) {
+                self.seen = seen.deviations;
+                self.seen_of = Some(self.plan.clone());
+            }
+        }
+        &self.seen
+    }
+
+    fn is_over(&self) -> bool {
+        self.runs >= self.budget || self.oracle.is_over()
+    }
+}
+
+/// What a fault has in common with others: its machine, its direction of a connection.
+fn keys(item: &Item) -> [Option<(u64, u64)>; 2] {
+    let machine = item.machine.map(|machine| (0, u64::from(machine.0)));
+    let flow = (item.kind == Kind::Fault).then_some((1, item.address[0]));
+    [machine, flow]
+}
+
+/// The same with other draws in what the seed decides, and strikes at other times.
+fn redrawn(plan: &Plan, salt: u64) -> Plan {
+    let mut plan = plan.clone();
+    for mode in plan.modes.values_mut() {
+        match mode {
+            Mode::Seeded { salt: own, .. } => *own = Some(mix(own.unwrap_or(0), salt)),
+            Mode::Only(items) => {
+                for item in items {
+                    if let Some(when) = item.pin(WHEN) {
+                        let word = mix(mix(when, item.address[1]), salt);
+                        let below = when.saturating_mul(2).saturating_add(1);
+                        *item = item.clone().with_pin(WHEN, below_of(Some(word), below));
+                    }
+                }
+            }
+        }
+    }
+    plan
+}
+
+fn hash(overlay: &Overlay) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    overlay.hash(&mut hasher);
+    hasher.finish()
+}

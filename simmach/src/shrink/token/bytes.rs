@@ -1,0 +1,197 @@
+//! Numbers and overlays as bytes: small numbers are short, and an address that occurs again is its place in a list.
+
+use crate::engine::family::Family;
+use crate::engine::overlay::{Overlay, Rule, Ruling};
+
+/// Numbers from here on are hashes most of the time, and stand in the list.
+const LARGE: u64 = 1 << 28;
+
+#[derive(Default)]
+pub(super) struct Writer(Vec<u8>);
+
+pub(super) struct Reader<'a>(&'a [u8]);
+
+/// How one word of a range is written, two bits each.
+const ANY: u8 = 0;
+const ONE: u8 = 1;
+const RANGE: u8 = 2;
+
+impl Writer {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
+    pub(super) fn fixed(&mut self, number: u32) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    /// Seven bits a byte, the low ones first.
+    pub(super) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.byte(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.byte(number as u8);
+    }
+
+    pub(super) fn overlay(&mut self, overlay: &Overlay) {
+        let list = words(overlay);
+        self.number(list.len() as u64);
+        for word in &list {
+            self.0.extend(word.to_le_bytes());
+        }
+        self.number(overlay.rules().len() as u64);
+        for rule in overlay.rules() {
+            self.rule(rule, &list);
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule, list: &[u64]) {
+        let ranges = [rule.address[0], rule.address[1], rule.address[2], rule.time];
+        let family = rule.family.map_or(0, |family| family as u8 + 1);
+        let (ruling, word) = match rule.ruling {
+            Ruling::Seeded => (0, None),
+            Ruling::Calm => (1, None),
+            Ruling::Value(word) if word.reverse_bits() < word => (3, Some(word.reverse_bits())),
+            Ruling::Value(word) => (2, Some(word)),
+            Ruling::Again(salt) => (4, Some(salt)),
+        };
+        self.byte(family << 3 | ruling);
+        self.byte((0..).zip(ranges).fold(0, |forms, (at, range)| forms | form(range) << (2 * at)));
+        for (low, high) in ranges.into_iter().flatten() {
+            self.word(low, list);
+            if high > low {
+                self.number(high - low);
+            }
+        }
+        word.into_iter().for_each(|word| self.number(word));
+    }
+
+    fn word(&mut self, word: u64, list: &[u64]) {
+        match list.iter().position(|listed| *listed == word) {
+            Some(at) => self.number((at as u64) << 1 | 1),
+            None => self.number(word << 1),
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+
+    pub(super) fn fixed(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return None;
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    pub(super) fn overlay(&mut self) -> Option<Overlay> {
+        let count = self.count(8)?;
+        let list: Vec<u64> =
+            (0..count).map(|_| self.array().map(u64::from_le_bytes)).collect::<Option<_>>()?;
+        let count = self.count(2)?;
+        (0..count).map(|_| self.rule(&list)).collect()
+    }
+
+    /// How many follow, each of so many bytes at least: no more than can be there.
+    fn count(&mut self, least: usize) -> Option<usize> {
+        let count = usize::try_from(self.number()?).ok()?;
+        (count <= self.0.len() / least).then_some(count)
+    }
+
+    fn rule(&mut self, list: &[u64]) -> Option<Rule> {
+        let [head, forms] = self.array()?;
+        let family = match (head >> 3).checked_sub(1) {
+            None => None,
+            Some(number) => Some(*Family::ALL.get(usize::from(number))?),
+        };
+        let mut ranges = [None; 4];
+        for (at, range) in ranges.iter_mut().enumerate() {
+            *range = match forms >> (2 * at) & 3 {
+                ANY => None,
+                ONE => {
+                    let word = self.word(list)?;
+                    Some((word, word))
+                }
+                RANGE => {
+                    let low = self.word(list)?;
+                    Some((low, low.checked_add(self.number()?)?))
+                }
+                _ => return None,
+            };
+        }
+        let ruling = match head & 7 {
+            0 => Ruling::Seeded,
+            1 => Ruling::Calm,
+            2 => Ruling::Value(self.number()?),
+            3 => Ruling::Value(self.number()?.reverse_bits()),
+            4 => Ruling::Again(self.number()?),
+            _ => return None,
+        };
+        let [a, b, c, time] = ranges;
+        Some(Rule { family, address: [a, b, c], time, ruling })
+    }
+
+    fn word(&mut self, list: &[u64]) -> Option<u64> {
+        let word = self.number()?;
+        match word & 1 {
+            0 => Some(word >> 1),
+            _ => list.get(usize::try_from(word >> 1).ok()?).copied(),
+        }
+    }
+}
+
+/// The large words of an overlay's ranges, each once.
+fn words(overlay: &Overlay) -> Vec<u64> {
+    let mut words: Vec<u64> = overlay
+        .rules()
+        .iter()
+        .flat_map(|rule| rule.address.into_iter().chain([rule.time]).flatten())
+        .map(|(low, _)| low)
+        .filter(|low| *low >= LARGE)
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+fn form(range: Option<(u64, u64)>) -> u8 {
+    match range {
+        None => ANY,
+        Some((low, high)) if low == high => ONE,
+        Some(_) => RANGE,
+    }
+}

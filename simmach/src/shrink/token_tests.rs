@@ -1,0 +1,138 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::family::Family;
+use crate::engine::overlay::{Rule, Ruling};
+
+fn words() -> impl Strategy<Value = u64> {
+    prop_oneof![0..100u64, any::<u64>(), any::<u64>().prop_map(|word| word >> 20), Just(1 << 63)]
+}
+
+fn ranges() -> impl Strategy<Value = Option<(u64, u64)>> {
+    let range = |(a, b): (u64, u64)| (a.min(b), a.max(b));
+    prop::option::of(prop_oneof![words().prop_map(|a| (a, a)), (words(), words()).prop_map(range)])
+}
+
+prop_compose! {
+    fn rules()(
+        family in prop::option::of(prop::sample::select(Family::ALL)),
+        address in [ranges(), ranges(), ranges()],
+        time in ranges(),
+        ruling in prop_oneof![
+            Just(Ruling::Seeded),
+            Just(Ruling::Calm),
+            words().prop_map(Ruling::Value),
+            words().prop_map(Ruling::Again),
+        ],
+    ) -> Rule {
+        Rule { family, address, time, ruling }
+    }
+}
+
+prop_compose! {
+    fn tokens()(
+        (test, shape, failure, hash) in any::<(u32, u32, u32, u32)>(),
+        (seed, events) in (words(), words()),
+        marks in any::<[u8; MARKS]>(),
+        rules in prop::collection::vec(rules(), 0..12),
+    ) -> Token {
+        let trace = TraceMarks { events, hash, marks };
+        Token { test, shape, seed, overlay: rules.into_iter().collect(), failure, trace }
+    }
+}
+
+fn small() -> Token {
+    let mut overlay = Overlay::calm();
+    overlay.push(Rule::one(Family::Loss, [0xdead_beef_dead_beef, 3, 0], Ruling::Value(1 << 63)));
+    Token {
+        test: 1,
+        shape: 2,
+        seed: 417,
+        overlay,
+        failure: 3,
+        trace: TraceMarks { events: 1_000, hash: 4, marks: [5; MARKS] },
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_token_is_its_text(token in tokens()) {
+        let text = token.to_string();
+        prop_assert_eq!(text.parse(), Ok(token.clone()));
+        // As it may come back from a telephone.
+        prop_assert_eq!(text.to_uppercase().replace('0', "O").replace('1', "l").replacen("SMl", "sm1", 1).parse(), Ok(token.clone()));
+        prop_assert_eq!(format!("  {text}\n").parse(), Ok(token));
+    }
+}
+
+/// Golden: a change of this text makes every token that a user wrote down stale.
+#[test]
+fn the_text_is_fixed_for_ever() {
+    assert_eq!(small().to_string(), GOLDEN);
+}
+const GOLDEN: &str =
+    "sm1.040000020000188307qvxbeyxyzavqg20402p5810r0020r0000eg1r4000001850m2ga1850qpfkcbr";
+
+#[test]
+fn what_is_no_token_is_told_apart() {
+    let parse = |text: &str| text.parse::<Token>().expect_err(text);
+    assert_eq!(parse(""), TokenError::Prefix);
+    assert_eq!(parse("417"), TokenError::Prefix);
+    assert_eq!(parse("é.é"), TokenError::Prefix);
+    assert_eq!(parse("sm2.0000"), TokenError::Version);
+    assert_eq!(parse("sm1."), TokenError::Damaged);
+    assert_eq!(parse("sm1.00u0"), TokenError::Character('u'));
+    assert_eq!(parse("sm1.00é0"), TokenError::Character('é'));
+    let text = small().to_string();
+    assert_eq!(parse(&text[..text.len() - 1]), TokenError::Damaged);
+    assert_eq!(parse(&format!("{text}0")), TokenError::Damaged);
+}
+
+/// A million texts, made up and mutated: none is read as a token that it is not, none panics. A mutation that reads as the
+/// very same token (`l` for `1`, another case) is no damage.
+#[test]
+fn a_million_tokens_that_are_none() {
+    let mut state = 7u64;
+    let mut draw = move |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((u128::from(state >> 11) * below as u128) >> 53) as usize
+    };
+    const LETTERS: &[u8] = b"0123456789abcdefghjkmnpqrstvwxyzABCXYZiloul.-_ \n";
+    let whole: Vec<(Token, Vec<u8>)> = std::iter::successors(Some(small()), |token| {
+        let mut next = token.clone();
+        next.seed = next.seed.wrapping_mul(31);
+        next.overlay.push(Rule::all(Some(Family::Wake), Ruling::Again(next.seed)));
+        Some(next)
+    })
+    .take(8)
+    .map(|token| (token.clone(), token.to_string().into_bytes()))
+    .collect();
+    let mut refused = 0u32;
+    for round in 0..1_000_000 {
+        let (token, mut text) = whole[draw(whole.len())].clone();
+        if round % 4 == 0 {
+            text.truncate(PREFIX.len());
+            text.extend((0..draw(120)).map(|_| LETTERS[draw(32)]));
+        } else {
+            for _ in 0..=draw(3) {
+                let at = PREFIX.len() + draw(text.len() - PREFIX.len());
+                match draw(4) {
+                    0 => text[at] = LETTERS[draw(LETTERS.len())],
+                    1 => drop(text.remove(at)),
+                    2 => text.insert(at, LETTERS[draw(LETTERS.len())]),
+                    _ => {
+                        let other = PREFIX.len() + draw(text.len() - PREFIX.len());
+                        text.swap(at, other);
+                    }
+                }
+            }
+        }
+        let text = String::from_utf8(text).expect("letters only");
+        match text.parse::<Token>() {
+            Ok(read) => assert_eq!(read, token, "{text}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 900_000, "{refused}");
+}
