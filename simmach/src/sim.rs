@@ -8,7 +8,6 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::chaos::A_PLAN;
 use crate::choice::{Chooser, Range, Steps};
 use crate::engine::context::{self, Slot};
 use crate::engine::deviations::{Deviation, Kind};
@@ -19,6 +18,9 @@ use crate::engine::{self, Effect, Family, MachineId, ProcessId, Scope, TraceKind
 use crate::machine::{self, Selector, ServiceId};
 use crate::net::{self, NetworkProfile, SocketEntry};
 use crate::task::{AbortHandle, JoinHandle};
+
+/// What a plan without a name is called.
+pub(crate) const A_PLAN: &str = "a plan";
 
 thread_local! {
     static WORLD: Slot<World> = const { Slot::new() };

@@ -13,16 +13,13 @@ use futures::future::LocalBoxFuture;
 
 use crate::engine::MachineId;
 use crate::machine::{self, Ending, Selector};
-use crate::sim::Sim;
+use crate::sim::{A_PLAN, Sim};
 
 pub use monkey::GracefulMonkey;
 pub use pace::DurationRange;
 use pace::Strike;
 pub use partitions::Partitions;
 pub use power_offs::PowerOffs;
-
-/// The name of one that has none.
-pub(crate) const A_PLAN: &str = "a plan";
 
 /// Breaks things, and may mend them.
 ///
