@@ -84,6 +84,7 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
     calls.extend(limit("time_limit", test.time_limit.as_ref()));
     calls.extend(limit("stall_limit", test.stall_limit.as_ref()));
     calls.extend(value("step_limit", test.step_limit.as_ref()));
+    calls.extend(test.epoch.as_ref().map(epoch));
     let start = start(function);
     quote! {
         #(#allows)*
@@ -111,10 +112,11 @@ fn settings(test: &Test) -> TokenStream {
     let allows = allows(test);
     let seeds = value("seeds", test.seeds.as_ref());
     let base_seed = value("base_seed", test.base_seed.as_ref());
+    let check = value("check", test.check.as_ref());
     quote! {
         #(#allows)*
         fn __simmach_settings() -> __simmach::Settings {
-            __simmach::Settings::new() #seeds #base_seed
+            __simmach::Settings::new() #seeds #base_seed #check
         }
     }
 }
@@ -176,6 +178,18 @@ fn limit(method: &str, limit: Option<&Limit>) -> Option<TokenStream> {
             call(method, Span::call_site(), &[&time])
         }
     })
+}
+
+fn epoch(epoch: &Limit) -> TokenStream {
+    match epoch {
+        Limit::Expr(value) => call("epoch", value.span(), &[value]),
+        Limit::Text(since) => {
+            let (seconds, nanos) = (since.as_secs(), since.subsec_nanos());
+            let since = quote!(::core::time::Duration::new(#seconds, #nanos));
+            let date = quote!(::std::time::SystemTime::UNIX_EPOCH + #since);
+            call("epoch", Span::call_site(), &[&date])
+        }
+    }
 }
 
 fn call(method: &str, span: Span, arguments: &[&dyn ToTokens]) -> TokenStream {

@@ -50,6 +50,8 @@ mod validate;
 /// | `time_limit = time` | a run that goes on for longer fails | `"1h"` | virtual time | – |
 /// | `stall_limit = time` | a run in which nothing is achieved for longer fails | `"60s"` | virtual time | – |
 /// | `step_limit = n` | a run that takes more steps fails | none | steps | – |
+/// | `epoch = date` | what wall clocks show when a run begins: text, or an expression of type `SystemTime` | `"2026-01-01T00:00:00Z"` | – | – |
+/// | `check = true` | each seed is run twice, and the test fails if it is not the same run; with `false` none is | one seed in twenty | – | `SIMMACH_CHECK` |
 /// | `crate = path` | where simmach is, when not at `::simmach`; also in quotes | `::simmach` | – | – |
 ///
 /// A time is text with a unit (`"10m"`, `"1m 30s"`, `"250ms"`), or an expression of type `Duration` (`10.secs()`). The

@@ -33,17 +33,18 @@ fn every_argument_reaches_its_setter() {
            machines("cl" => log, "api{1..=2}.public" => || api("cl")),
            links("botnet" <-> "public" => slow(), "a" -> "b" => fast()),
            client = "mover.botnet", chaos = [one, async |sim: Sim| {}],
-           time_limit = "1m 500ms", stall_limit = 5.secs(), step_limit = 9, crate = "my::sim""#,
+           time_limit = "1m 500ms", stall_limit = 5.secs(), step_limit = 9,
+           epoch = "2030-01-01T00:00:00Z", check = true, crate = "my::sim""#,
         PLAIN,
     );
     for expected in [
-        "Settings :: new () . seeds (n) . base_seed (7)",
+        "Settings :: new () . seeds (n) . base_seed (7) . check (true)",
         ". topology (cluster ())",
         ". machine (\"cl\" , log) . machine (\"api{1..=2}.public\" , || api (\"cl\"))",
         ". link (\"botnet\" , \"public\" , slow ()) . link_one_way (\"a\" , \"b\" , fast ())",
         ". client (\"mover.botnet\") . plan (one) . plan (async | sim : Sim | { })",
         ". time_limit (:: core :: time :: Duration :: new (60u64 , 500000000u32))",
-        ". stall_limit (5.secs ()) . step_limit (9) . body (| _ | t ())",
+        ". stall_limit (5.secs ()) . step_limit (9) . epoch (:: std :: time :: SystemTime :: UNIX_EPOCH + :: core :: time :: Duration :: new (1893456000u64 , 0u32)) . body (| _ | t ())",
         "use my :: sim :: __private as __simmach",
     ] {
         assert!(entry.contains(&squeezed(expected)), "{expected} is not in {entry}");

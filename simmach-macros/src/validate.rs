@@ -14,7 +14,7 @@ pub(crate) use function::{output, sim_type};
 
 use function::{ignore, should_panic, signature};
 use names::{client, link_pairs, machine_names};
-use values::{limit, number, seeds, steps, text};
+use values::{epoch, limit, number, seeds, steps, switch, text};
 
 mod function;
 pub(crate) mod names;
@@ -33,6 +33,8 @@ pub(crate) struct Test {
     pub(crate) time_limit: Option<Limit>,
     pub(crate) stall_limit: Option<Limit>,
     pub(crate) step_limit: Option<Expr>,
+    pub(crate) epoch: Option<Limit>,
+    pub(crate) check: Option<Expr>,
     pub(crate) ignore: Option<Ignore>,
     /// `Some(None)`: with any text.
     pub(crate) should_panic: Option<Option<LitStr>>,
@@ -44,7 +46,7 @@ pub(crate) struct Test {
     zones_known: bool,
 }
 
-/// A span of time.
+/// A span of time; of an epoch, since 1970.
 pub(crate) enum Limit {
     Text(Duration),
     Expr(Expr),
@@ -70,6 +72,8 @@ impl Test {
             time_limit: None,
             stall_limit: None,
             step_limit: None,
+            epoch: None,
+            check: None,
             ignore: None,
             should_panic: None,
             attrs: Vec::new(),
@@ -128,6 +132,12 @@ impl Test {
                 }
                 (Argument::StepLimit, Value::Expr(value)) => {
                     steps(&value).map(|()| self.step_limit = Some(*value))
+                }
+                (Argument::Epoch, Value::Expr(value)) => {
+                    epoch(*value).map(|epoch| self.epoch = Some(epoch))
+                }
+                (Argument::Check, Value::Expr(value)) => {
+                    switch(&value, argument).map(|()| self.check = Some(*value))
                 }
                 (Argument::Crate, Value::Path(value)) => {
                     self.krate = Some(value);

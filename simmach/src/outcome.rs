@@ -50,10 +50,14 @@ pub struct Outcome {
     pub size: Option<Size>,
     /// What of it was not calm, where asked.
     pub deviations: Vec<Deviation>,
+    /// Real threads were started in it, by leave.
+    pub threads: bool,
     /// The log, where asked.
     pub log: Vec<LogLine>,
     /// The trace, where asked.
     pub events: Option<Vec<TraceEvent>>,
+    /// Where tasks were spawned, by their paths, where the trace was asked for.
+    pub places: Vec<(u64, String)>,
 }
 
 impl Outcome {
@@ -74,8 +78,10 @@ impl Outcome {
             shape: 0,
             size: None,
             deviations: Vec::new(),
+            threads: false,
             log: Vec::new(),
             events: None,
+            places: Vec::new(),
         }
     }
 
@@ -83,6 +89,19 @@ impl Outcome {
     pub fn crashed(seed: u64, message: impl Into<String>) -> Self {
         let failure = Failure::new(FailureKind::Crashed, message);
         Self::without_a_run(seed, Verdict::Failed(failure))
+    }
+
+    /// Whether both are one run: all that it did is equal, whatever was kept of it beside.
+    pub(crate) fn is_same_run(&self, other: &Self) -> bool {
+        let figures = |run: &Self| {
+            (run.seed, run.trace_hash, run.virtual_nanos, run.steps, run.jumps, run.sockets)
+        };
+        figures(self) == figures(other)
+            && self.verdict == other.verdict
+            && self.effects == other.effects
+            && self.plans == other.plans
+            && self.faults == other.faults
+            && self.machines == other.machines
     }
 
     /// The failure, if it is one.

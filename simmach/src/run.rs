@@ -18,6 +18,7 @@ use std::thread;
 use crate::engine::context::{self, Engine, Shared};
 use crate::engine::drive::Limits;
 use crate::engine::overlay::Overlay;
+use crate::engine::trace::Kept;
 use crate::engine::verdict::Verdict;
 use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
@@ -163,6 +164,10 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         (verdict, _) => verdict,
     };
     let (effects, faults) = engine.take_effects();
+    let (events, places) = match engine.trace_state().take_kept() {
+        Some(Kept { events, places }) => (Some(events), places.into_iter().collect()),
+        None => (None, Vec::new()),
+    };
     Outcome {
         seed,
         verdict,
@@ -178,8 +183,10 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         shape,
         size,
         deviations,
+        threads: engine.refusals.has_threads(),
         log: Vec::new(),
-        events: engine.trace_state().take_events(),
+        events,
+        places,
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Argument {
     TimeLimit,
     StallLimit,
     StepLimit,
+    Epoch,
+    Check,
     Crate,
 }
 
@@ -30,6 +32,8 @@ pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
     (Argument::TimeLimit, "time_limit", Form::Value, "time_limit = \"10m\""),
     (Argument::StallLimit, "stall_limit", Form::Value, "stall_limit = \"60s\""),
     (Argument::StepLimit, "step_limit", Form::Value, "step_limit = 1_000_000"),
+    (Argument::Epoch, "epoch", Form::Value, "epoch = \"2030-01-01T00:00:00Z\""),
+    (Argument::Check, "check", Form::Value, "check = true"),
     (Argument::Crate, "crate", Form::Path, "crate = my_crate::simmach"),
 ];
 

@@ -1,5 +1,7 @@
 //! Numbers, times and text: checked where they are literals.
 
+use std::time::UNIX_EPOCH;
+
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Lit, LitInt, LitStr, Result, UnOp};
@@ -27,6 +29,16 @@ pub(super) fn steps(value: &Expr) -> Result<()> {
     match number(value, "`step_limit`")? {
         Some(0) => Err(Error::new(value.span(), "with `step_limit = 0` no run could begin")),
         Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) fn switch(value: &Expr, argument: Argument) -> Result<()> {
+    match literal(value) {
+        None | Some(Lit::Bool(_)) => Ok(()),
+        Some(other) => Err(Error::new(
+            other.span(),
+            format!("`{argument}` is `true`, which runs each seed twice, or `false`"),
+        )),
     }
 }
 
@@ -72,6 +84,23 @@ pub(super) fn limit(value: Expr, argument: Argument) -> Result<Limit> {
         ));
     }
     Ok(Limit::Text(duration))
+}
+
+pub(super) fn epoch(value: Expr) -> Result<Limit> {
+    let Some(literal) = literal(&value) else {
+        return Ok(Limit::Expr(value));
+    };
+    let Lit::Str(text) = literal else {
+        let message =
+            "`epoch` is a date, \"2030-01-01T00:00:00Z\", or an expression of type SystemTime";
+        return Err(Error::new(literal.span(), message));
+    };
+    let wrong =
+        |why: String| Error::new(text.span(), format!("{:?} is no date: {why}", text.value()));
+    let date =
+        humantime::parse_rfc3339_weak(&text.value()).map_err(|error| wrong(error.to_string()))?;
+    let since = date.duration_since(UNIX_EPOCH);
+    since.map(Limit::Text).map_err(|_| wrong("the epoch is not before 1970".to_owned()))
 }
 
 pub(super) fn text(value: &Expr) -> Option<LitStr> {

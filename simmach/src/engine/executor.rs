@@ -36,6 +36,7 @@ impl Engine {
     ) -> TaskKey {
         let key = self.tasks.insert(scope, spawned_at, future, |key| waker(&self.shared, key));
         self.trace(TraceKind::Spawn, scope.task, u64::from(scope.process.0), &[]);
+        self.trace_state().place(scope.task, || panics::place_of(spawned_at));
         self.wake(key);
         key
     }

@@ -3,10 +3,17 @@
 //! Equal for the same source, lock file, toolchain and target. Nothing enters it that could differ between two
 //! processes: no addresses, no `Location`s, no `TypeId`s, no names of runs. Where asked, the events are kept too.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::draws::{K, fold};
 use super::ids::Scope;
+
+/// So many events are kept; a run that makes more is known by its hash from there on.
+pub(crate) const MOST_KEPT: usize = 1 << 20;
+/// So many bytes of an event are kept.
+const HEAD: usize = 96;
 
 /// What kind of event it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +55,8 @@ pub struct TraceEvent {
     pub words: [u64; 2],
     /// How many bytes were hashed with it.
     pub length: usize,
+    /// The first of these.
+    pub head: Vec<u8>,
     /// The running hash after it.
     pub hash: u64,
 }
@@ -55,12 +64,20 @@ pub struct TraceEvent {
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
-    events: Option<Vec<TraceEvent>>,
+    kept: Option<Kept>,
+}
+
+/// What is kept of a run's trace beside its hash.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) events: Vec<TraceEvent>,
+    /// Where tasks were spawned, by their paths.
+    pub(crate) places: BTreeMap<u64, String>,
 }
 
 impl Trace {
     pub(crate) fn new(record: bool) -> Self {
-        Self { hash: K[3], events: record.then(Vec::new) }
+        Self { hash: K[3], kept: record.then(Kept::default) }
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -84,7 +101,9 @@ impl Trace {
         }
         // A product that folded to nothing would forget all before it.
         self.hash = hash.wrapping_add(self.hash.rotate_left(23));
-        if let Some(events) = &mut self.events {
+        if let Some(Kept { events, .. }) = &mut self.kept
+            && events.len() < MOST_KEPT
+        {
             events.push(TraceEvent {
                 at,
                 kind,
@@ -92,13 +111,23 @@ impl Trace {
                 task: scope.task,
                 words,
                 length: bytes.len(),
+                head: bytes[..bytes.len().min(HEAD)].to_vec(),
                 hash: self.hash,
             });
         }
     }
 
-    pub(crate) fn take_events(&mut self) -> Option<Vec<TraceEvent>> {
-        self.events.take()
+    /// Notes where a task was spawned, if events are kept: it enters no hash.
+    pub(crate) fn place(&mut self, task: u64, place: impl FnOnce() -> String) {
+        if let Some(Kept { events, places }) = &mut self.kept
+            && events.len() < MOST_KEPT
+        {
+            places.entry(task).or_insert_with(place);
+        }
+    }
+
+    pub(crate) fn take_kept(&mut self) -> Option<Kept> {
+        self.kept.take()
     }
 }
 
@@ -165,8 +194,8 @@ mod tests {
     fn events_are_kept_only_where_asked() {
         let mut kept = Trace::new(true);
         kept.event(9, &Scope::HARNESS, TraceKind::Commit, [1, 2], b"xy");
-        let events = kept.take_events().expect("asked for");
+        let events = kept.take_kept().expect("asked for").events;
         assert_eq!((events[0].at, events[0].length, events[0].hash), (9, 2, kept.hash()));
-        assert!(Trace::new(false).take_events().is_none());
+        assert!(Trace::new(false).take_kept().is_none());
     }
 }

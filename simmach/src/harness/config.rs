@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) budget: Option<Duration>,
     /// All seeds, though some fail.
     pub(crate) keep_going: bool,
+    /// Whether all seeds are run twice, or none; `None` leaves it to the attribute.
+    pub(crate) check: Option<bool>,
     /// Where the runs' disks are; `None` looks for a memory disk.
     pub(crate) folder: Option<PathBuf>,
     /// The real time that one poll may take.
@@ -94,13 +96,13 @@ pub(crate) const JOBS: &str = "SIMMACH_JOBS";
 pub(crate) const SHARD: &str = "SIMMACH_SHARD";
 pub(crate) const BUDGET: &str = "SIMMACH_BUDGET";
 pub(crate) const KEEP_GOING: &str = "SIMMACH_KEEP_GOING";
+pub(crate) const CHECK: &str = "SIMMACH_CHECK";
 pub(crate) const DIR: &str = "SIMMACH_DIR";
 /// For the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
-const KNOWN: [&str; 8] = [SEED, SEEDS, JOBS, SHARD, BUDGET, KEEP_GOING, DIR, HANG];
-const LATER: [&str; 4] =
-    ["SIMMACH_REPLAY", "SIMMACH_SHRINK", "SIMMACH_CHECK", "SIMMACH_REGRESSIONS"];
+const KNOWN: [&str; 9] = [SEED, SEEDS, JOBS, SHARD, BUDGET, KEEP_GOING, CHECK, DIR, HANG];
+const LATER: [&str; 3] = ["SIMMACH_REPLAY", "SIMMACH_SHRINK", "SIMMACH_REGRESSIONS"];
 
 /// More runs at once than any machine has use for.
 const MOST_JOBS: usize = 1024;
@@ -162,6 +164,8 @@ impl Config {
         if let Some(on) = value(vars, KEEP_GOING, "1 or 0", switch)? {
             self.keep_going = on;
         }
+        let takes = "1, which runs each seed twice, or 0, which runs none twice";
+        self.check = value(vars, CHECK, takes, switch)?.or(self.check);
         let takes = "a folder for the runs' disks";
         self.folder = value(vars, DIR, takes, folder)?.or(self.folder.take());
         let takes = "the real time that one poll may take, such as `10s`";
@@ -182,6 +186,7 @@ impl Default for Config {
             shard: None,
             budget: None,
             keep_going: false,
+            check: None,
             folder: None,
             hang: Duration::from_secs(10),
         }
@@ -361,6 +366,7 @@ mod tests {
             (SHARD, "2/4"),
             (BUDGET, "1h30m"),
             (KEEP_GOING, "1"),
+            (CHECK, "1"),
             (DIR, "/tmp/x"),
         ])
         .expect("all fine");
@@ -369,6 +375,7 @@ mod tests {
         assert_eq!(config.shard, Some(Shard { index: 2, of: 4 }));
         assert_eq!(config.budget, Some(Duration::from_secs(5400)));
         assert!(config.keep_going);
+        assert_eq!((config.check, Config::default().check), (Some(true), None));
         assert_eq!(config.folder, Some(PathBuf::from("/tmp/x")));
         let choice = |text| read(&[(SEEDS, text)]).map(|config| config.choice);
         assert_eq!(choice("1_000"), Ok(Choice::Count(1000)));
@@ -407,6 +414,7 @@ mod tests {
             (BUDGET, "1e400s"),
             (BUDGET, "999999999999999999999h"),
             (KEEP_GOING, "maybe"),
+            (CHECK, "2"),
         ] {
             let error = read(&[(variable, bad)]).expect_err(bad);
             assert!(
@@ -428,7 +436,7 @@ mod tests {
     fn a_misspelt_name_is_not_passed_over() {
         let error = read(&[("SIMMACH_SEEED", "1")]).expect_err("no such name");
         assert!(error.contains("do you mean SIMMACH_SEED?"), "{error}");
-        assert!(read(&[("SIMMACH_CHECK", "1")]).is_err());
+        assert!(read(&[("SIMMACH_SHRINK", "1")]).is_err());
         assert!(read(&[("SIMMACH_THING_OF_MINE", "1")]).is_ok());
     }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::{self, Mark};
-use super::job::{Job, Ran};
+use super::job::Ran;
 use super::launch::{self, Ended, Launch, Launched, Process};
 use super::output::Output;
 use super::protocol::{self, FromWorker, Reply, ToWorker};
@@ -78,15 +78,17 @@ impl Dispatcher {
         (id, results)
     }
 
-    /// Makes one run in a worker that has made no other, and ends it.
-    pub(crate) fn run_alone(self: &Arc<Self>, job: Job) -> Ran {
-        let seed = job.seed;
-        let (_, results) = self.open(Box::new(std::iter::once(job)));
-        let ran = results.recv().ok().and_then(|ran| ran.into_iter().next());
-        for worker in self.lock().workers.values() {
+    /// Ends all workers, also those that are not ready yet: nobody waits for a run any more.
+    pub(crate) fn dismiss(&self) {
+        let mut queue = self.lock();
+        queue.dismissed = true;
+        for batch in &mut queue.batches {
+            batch.from = 0;
+            batch.again.clear();
+        }
+        for worker in queue.workers.values() {
             worker.dismiss();
         }
-        ran.unwrap_or_else(|| Ran::lost(seed))
     }
 
     /// Begins none of a batch from this place on.
@@ -129,7 +131,8 @@ impl Dispatcher {
     }
 
     fn serve(self: &Arc<Self>, id: u64) {
-        let started = (self.launch.start)().and_then(|launched| self.handshake(launched));
+        let started =
+            (self.launch.start)(self.launch.shows).and_then(|launched| self.handshake(launched));
         let (launched, folder) = match started {
             Ok(started) => started,
             Err(why) => {
@@ -194,6 +197,11 @@ impl Dispatcher {
             worker.wire = Some(wire);
             worker.folder = folder;
             worker.ahead = FEWEST_AHEAD;
+        }
+        if queue.dismissed
+            && let Some(worker) = queue.workers.get(&id)
+        {
+            worker.dismiss();
         }
         self.fill(&mut queue, id);
         queue.close_batches();

@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use super::check::{Checks, Mismatch, Plan, Rule};
 use super::command;
-use super::config::{Choice, Config};
+use super::config::{self, Choice, Config};
+use super::diagnosis::diagnose;
 use super::job::{Job, Ran};
 use super::pool::Pool;
 use super::seeds::Seeds;
@@ -14,10 +16,14 @@ use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Group, Red, brief, groups};
+use crate::report::difference::{TwoRuns, difference, likely};
 use crate::report::numbers::{count, span, thousands};
 use crate::report::style::{Ink, Style};
 use crate::report::summary::Green;
 use crate::spec::SimTest;
+
+/// So many kinds of failure are run again, where all are asked for.
+const KINDS: usize = 20;
 
 /// What is said of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,7 @@ struct Trial<'a> {
     test: &'static SimTest,
     path: String,
     seeds: Seeds,
+    rule: Rule,
     which: Option<String>,
     style: Style,
 }
@@ -68,7 +75,12 @@ impl<'a> Trial<'a> {
             .map_err(|_| "the attribute's `seeds` or `base_seed` panicked".to_owned())?;
         let seeds = Seeds::new(settings, config)?;
         let which = which(config, &seeds);
-        Ok(Self { pool, config, test, path: test.path(), seeds, which, style })
+        let rule = match config.check.or(settings.check) {
+            None => Rule::Some,
+            Some(true) => Rule::Every,
+            Some(false) => Rule::Off,
+        };
+        Ok(Self { pool, config, test, path: test.path(), seeds, rule, which, style })
     }
 
     fn run(self) -> Judgement {
@@ -82,8 +94,14 @@ impl<'a> Trial<'a> {
             None => Goal::Failure,
         };
         let began = now();
-        let swept = sweep(self.pool, self.test, self.seeds.clone(), self.config.budget, goal);
+        let plan = Plan::new(self.rule, self.seeds.how_many());
+        let checks = Checks::new(self.pool, self.test, plan, self.config.jobs);
+        let (seeds, budget) = (self.seeds.clone(), self.config.budget);
+        let mut swept = sweep(self.pool, self.test, seeds, budget, goal, checks);
         let wall = began.elapsed();
+        if let Some(mismatch) = swept.mismatch.take() {
+            return self.judge_mismatch(&mismatch, swept.find);
+        }
         match goal {
             Goal::Failure | Goal::AllFailures => self.judge(swept, wall),
             Goal::Expected(expected) => self.judge_expected(swept, expected),
@@ -106,8 +124,12 @@ impl<'a> Trial<'a> {
         };
         let mut text = String::new();
         if self.config.keep_going {
-            let mut kinds: Vec<Group> = swept.groups.into_values().collect();
-            kinds.sort_by_key(|group| group.seed);
+            let mut kinds: Vec<(String, Group)> = swept.groups.into_iter().collect();
+            kinds.sort_by_key(|(_, group)| group.seed);
+            for (kind, group) in kinds.iter_mut().take(KINDS) {
+                self.prove(kind, group);
+            }
+            let kinds: Vec<Group> = kinds.into_iter().map(|(_, group)| group).collect();
             let failed: u64 = kinds.iter().map(|group| group.seeds).sum();
             text = groups(&self.path, swept.tally.seeds + failed, &kinds, self.style);
         }
@@ -115,21 +137,72 @@ impl<'a> Trial<'a> {
         Judgement::Red(text)
     }
 
+    /// Makes a kind's lowest run again in a fresh process, and notes it if it does not repeat.
+    fn prove(&self, kind: &str, group: &mut Group) {
+        let outcome = self.pool.run_alone(self.job(group.seed)).outcome;
+        let repeats = match &outcome.verdict {
+            Verdict::Passed => false,
+            Verdict::Failed(failure) => failure.fingerprint() == kind,
+            Verdict::Broken(_) => return,
+        };
+        if !repeats {
+            let became = brief(&outcome.verdict).replace('\n', ", ");
+            group
+                .text
+                .push_str(&format!("\nNOT REPRODUCIBLE: in a fresh process it was: {became}"));
+        }
+    }
+
+    /// The run of a seed, with its log.
+    fn job(&self, seed: u64) -> Job {
+        Job {
+            test: self.test,
+            seed,
+            overlay: Overlay::default(),
+            keep: Keep { log: Some(Level::Debug), ..Keep::default() },
+        }
+    }
+
+    /// A test that is no function of its seed; what was found besides may or may not be true.
+    fn judge_mismatch(&self, mismatch: &Mismatch, find: Option<Ran>) -> Judgement {
+        let Mismatch { one, two, other, .. } = mismatch;
+        let seed = one.0.seed;
+        let two_runs = TwoRuns {
+            test: &self.path,
+            one: (&one.0, one.1),
+            two: (&two.0, two.1),
+            cause: diagnose(self.pool, self.test, seed, *other).cause,
+            command: &format!("{}=1 {}", config::CHECK, command::again(self.test, seed)),
+        };
+        let mut text = two_runs.text(self.style);
+        if let Some(find) = find {
+            text.push('\n');
+            text.push_str(&self.report(find));
+        }
+        Judgement::Red(text)
+    }
+
     fn judge_expected(&self, swept: Swept, expected: Option<&str>) -> Judgement {
         let text = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
         if let Some(find) = swept.find {
-            return match &find.outcome.verdict {
+            let (index, seed) = (find.index, find.outcome.seed);
+            let said = match &find.outcome.verdict {
                 Verdict::Failed(failure)
                     if !matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung) =>
                 {
-                    let said = failure.message.lines().next().unwrap_or_default();
-                    Judgement::Green(format!(
-                        "{}: failed with seed {} as it should: {said}",
-                        self.path, find.outcome.seed
-                    ))
+                    failure.message.lines().next().unwrap_or_default().to_owned()
                 }
-                _ => Judgement::Red(self.report(find)),
+                _ => return Judgement::Red(self.report(find)),
             };
+            // What a fresh process does not repeat is no failure of the program, expected or not.
+            let (ran, again) = self.again(find);
+            if !matches!(again, Again::Same | Again::OtherTrace) {
+                return Judgement::Red(self.report_again(index, &ran, again));
+            }
+            return Judgement::Green(format!(
+                "{}: failed with seed {seed} as it should: {said}",
+                self.path
+            ));
         }
         let head = format!(
             "{}: #[should_panic], but none of {} failed{text}",
@@ -151,11 +224,20 @@ impl<'a> Trial<'a> {
     fn report(&self, find: Ran) -> String {
         let index = find.index;
         let (ran, again) = self.again(find);
+        self.report_again(index, &ran, again)
+    }
+
+    fn report_again(&self, passed: u64, ran: &Ran, again: Again) -> String {
+        let doubt = match again {
+            Again::OtherTrace | Again::Passed | Again::Other(_) => self.doubt(ran.outcome.seed),
+            Again::NotTried | Again::Broken(_) | Again::Same => String::new(),
+        };
         let red = Red {
             test: &self.path,
             outcome: &ran.outcome,
-            passed: index,
+            passed,
             again,
+            doubt,
             output: &ran.output,
             which: self.which.clone(),
             command: command::again(self.test, ran.outcome.seed),
@@ -163,25 +245,29 @@ impl<'a> Trial<'a> {
         red.text(self.style)
     }
 
+    /// The run as it is reported, and what became of it in a fresh process.
     fn again(&self, find: Ran) -> (Ran, Again) {
-        let hung = |outcome: &Outcome| {
-            outcome.failure().is_some_and(|failure| failure.kind == FailureKind::Hung)
-        };
-        // A run that hangs would cost its limit again, and has no log; one that was none has nothing to show.
-        if matches!(find.outcome.verdict, Verdict::Broken(_)) || hung(&find.outcome) {
+        // One that was none has nothing to show.
+        if matches!(find.outcome.verdict, Verdict::Broken(_)) {
             return (find, Again::NotTried);
         }
-        let job = Job {
-            test: self.test,
-            seed: find.outcome.seed,
-            overlay: Overlay::default(),
-            keep: Keep { log: Some(Level::Debug), ..Keep::default() },
-        };
-        let second = self.pool.run_alone(job);
+        let second = self.pool.run_alone(self.job(find.outcome.seed));
         match compare(&find.outcome, &second.outcome) {
             again @ (Again::Same | Again::OtherTrace) => (second, again),
             again => (find, again),
         }
+    }
+
+    /// Why a failure does not repeat as it was.
+    fn doubt(&self, seed: u64) -> String {
+        let other = self.seeds.clone().find(|other| *other != seed);
+        let found = diagnose(self.pool, self.test, seed, other);
+        let mut text = String::new();
+        if let Some([one, two]) = &found.versions {
+            text = difference((&one.0, one.1), (&two.0, two.1));
+        }
+        text.push_str(&likely(found.cause, self.style));
+        text
     }
 }
 
@@ -189,7 +275,8 @@ fn compare(first: &Outcome, second: &Outcome) -> Again {
     let (Some(one), Some(two)) = (first.failure(), second.failure()) else {
         return match &second.verdict {
             Verdict::Passed => Again::Passed,
-            other => Again::Other(brief(other)),
+            Verdict::Broken(why) => Again::Broken(why.clone()),
+            other @ Verdict::Failed(_) => Again::Other(brief(other)),
         };
     };
     if one.fingerprint() != two.fingerprint() {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::addresses;
 use super::disk;
 use super::output::Output;
 use super::worker::{SHOWS, WORKER};
@@ -24,14 +25,31 @@ pub(crate) struct Launched {
     pub(crate) output: Arc<Output>,
 }
 
-/// Starts a worker.
-pub(crate) type Start = Arc<dyn Fn() -> Result<Launched, String> + Send + Sync>;
+/// Starts a worker; what its runs write is shown as it comes, or held back.
+pub(crate) type Start = Arc<dyn Fn(bool) -> Result<Launched, String> + Send + Sync>;
 
 /// How workers are started, and whether what their runs write is shown as it comes.
 #[derive(Clone)]
 pub(crate) struct Launch {
     pub(crate) start: Start,
     pub(crate) shows: bool,
+}
+
+impl Launch {
+    /// As this, but what runs write is held back.
+    pub(crate) fn quiet(&self) -> Self {
+        Self { start: Arc::clone(&self.start), shows: false }
+    }
+
+    /// As this, but the process's code and data have the same addresses each time; an error where the system can't.
+    pub(crate) fn at_fixed_addresses(&self) -> Self {
+        let start = Arc::clone(&self.start);
+        let start = Arc::new(move |shows| {
+            addresses::fixed(|| start(shows))
+                .unwrap_or_else(|| Err("this system has no fixed addresses to give".to_owned()))
+        });
+        Self { start, shows: self.shows }
+    }
 }
 
 impl fmt::Debug for Launch {
@@ -72,12 +90,12 @@ struct Living {
 }
 
 /// How this binary is run again.
-pub(crate) fn launcher(arguments: Vec<String>, pass_on: bool) -> Launch {
-    let start = Arc::new(move || {
-        launch(&arguments, pass_on)
+pub(crate) fn launcher(arguments: Vec<String>, shows: bool) -> Launch {
+    let start = Arc::new(move |shows| {
+        launch(&arguments, shows)
             .map_err(|error| format!("a worker process can't be started: {error}"))
     });
-    Launch { start, shows: pass_on }
+    Launch { start, shows }
 }
 
 /// True when this process is about to end: no more are started.

@@ -3,8 +3,11 @@
 //! The two doors (`trials` under `harness = false`, `plain` under libtest) come down to one sweep. Runs are made by
 //! worker processes, so that one that kills its process costs one seed.
 
+mod addresses;
+mod check;
 mod command;
 mod config;
+mod diagnosis;
 pub(crate) mod disk;
 mod dispatcher;
 mod here;
@@ -39,8 +42,17 @@ use crate::spec::SimTest;
 /// What makes one run: `run::run`, and a stand-in in tests.
 pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<Shared>) -> Outcome;
 
-/// A thread of the harness's own.
+/// A thread of the harness's own. It has begun, and has the allocator's memory for it, when this returns: so that what a run
+/// is given has the same addresses each time in a process that is loaded at fixed ones.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = std::thread::Builder::new().name(format!("simmach-{name}"));
-    thread.spawn(work).map(drop)
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    thread.spawn(move || {
+        let memory = std::hint::black_box(Box::new([0_u8; 64]));
+        // Nobody can have gone.
+        let _ = begun.send(memory);
+        work();
+    })?;
+    let _ = has_begun.recv();
+    Ok(())
 }

@@ -31,8 +31,15 @@ pub(crate) struct Pool {
     by: By,
     tests: &'static [&'static SimTest],
     launch: Launch,
-    /// Runs that are made in processes of their own.
+    /// Who makes runs in processes of their own.
     alone: Mutex<Vec<Arc<Dispatcher>>>,
+}
+
+/// Processes that have made no run before, and make these only. They end with this.
+#[derive(Debug)]
+pub(crate) struct Alone<'a> {
+    pool: &'a Pool,
+    dispatcher: Arc<Dispatcher>,
 }
 
 #[derive(Debug)]
@@ -57,11 +64,24 @@ impl Pool {
 
     /// Makes one run in a process that has made no other: nothing that an earlier run left behind is there.
     pub(crate) fn run_alone(&self, job: Job) -> Ran {
-        let dispatcher = Dispatcher::new(1, self.tests, self.launch.clone());
-        self.alone().push(Arc::clone(&dispatcher));
-        let ran = dispatcher.run_alone(job);
-        self.alone().retain(|other| !Arc::ptr_eq(other, &dispatcher));
-        ran
+        self.alone(1).run(job)
+    }
+
+    /// At most so many fresh processes; none is started yet. What they write is held back: it was shown the first time.
+    pub(crate) fn alone(&self, jobs: usize) -> Alone<'_> {
+        self.alone_by(jobs, self.launch.quiet())
+    }
+
+    /// As [`Pool::alone`], one process, in which code and data have the same addresses each time. Where that can't be had no
+    /// run can.
+    pub(crate) fn alone_at_fixed_addresses(&self) -> Alone<'_> {
+        self.alone_by(1, self.launch.quiet().at_fixed_addresses())
+    }
+
+    fn alone_by(&self, jobs: usize, launch: Launch) -> Alone<'_> {
+        let dispatcher = Dispatcher::new(jobs, self.tests, launch);
+        self.dispatchers().push(Arc::clone(&dispatcher));
+        Alone { pool: self, dispatcher }
     }
 
     /// Makes many.
@@ -81,7 +101,7 @@ impl Pool {
             By::Workers(dispatcher) => dispatcher.running(),
             By::Here(local) => local.running(),
         };
-        running.extend(self.alone().iter().flat_map(|dispatcher| dispatcher.running()));
+        running.extend(self.dispatchers().iter().flat_map(|dispatcher| dispatcher.running()));
         running
     }
 
@@ -92,8 +112,29 @@ impl Pool {
         }
     }
 
-    fn alone(&self) -> MutexGuard<'_, Vec<Arc<Dispatcher>>> {
+    fn dispatchers(&self) -> MutexGuard<'_, Vec<Arc<Dispatcher>>> {
         self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Alone<'_> {
+    /// Makes many; one process makes them in order.
+    pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
+        let (batch, results) = self.dispatcher.open(Box::new(jobs));
+        Runs(Source::Workers { dispatcher: Arc::clone(&self.dispatcher), batch, results })
+    }
+
+    /// Makes one.
+    pub(crate) fn run(&self, job: Job) -> Ran {
+        let seed = job.seed;
+        self.runs(std::iter::once(job)).all().pop().unwrap_or_else(|| Ran::lost(seed))
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.dispatcher.dismiss();
+        self.pool.dispatchers().retain(|other| !Arc::ptr_eq(other, &self.dispatcher));
     }
 }
 
@@ -108,6 +149,20 @@ impl Runs {
             },
             Source::Here(here) => here.next(),
         }
+    }
+
+    /// Waits for all, and has them in their order.
+    pub(crate) fn all(mut self) -> Vec<Ran> {
+        let mut all = Vec::new();
+        loop {
+            match self.next(Duration::MAX) {
+                Next::Ran(ran) => all.extend(ran),
+                Next::Nothing => {}
+                Next::End => break,
+            }
+        }
+        all.sort_by_key(|ran| ran.index);
+        all
     }
 
     /// From this place on none is begun any more. Outcomes of such that were begun before still come.

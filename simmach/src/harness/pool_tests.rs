@@ -28,7 +28,7 @@ fn workers(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratc
 
 fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launch {
     let scratch = Arc::clone(scratch);
-    let start = move || {
+    let start = move |_: bool| {
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         let root = scratch.path().join(fresh().to_string());
         let folder = Folder::create(&root).map_err(|error| error.to_string())?;
@@ -187,9 +187,9 @@ fn a_run_alone_has_a_process_of_its_own() {
     let launch = launch(tests, &scratch);
     let counted = {
         let starts = Arc::clone(&starts);
-        move || {
+        move |_: bool| {
             starts.fetch_add(1, Ordering::Relaxed);
-            (launch.start)()
+            (launch.start)(false)
         }
     };
     let pool = Pool::workers(1, tests, Launch { start: Arc::new(counted), shows: false });
@@ -205,7 +205,7 @@ fn a_run_alone_has_a_process_of_its_own() {
 #[test]
 fn workers_that_can_not_be_had_break_the_run() {
     let tests = registry_of(&["passes"]);
-    let launch = || Err("no process for you".to_owned());
+    let launch = |_: bool| Err("no process for you".to_owned());
     let pool = Pool::workers(2, tests, Launch { start: Arc::new(launch), shows: false });
     for _ in 0..2 {
         let (lowest, seen) = sweep(pool.runs(jobs(tests[0], 100)));
@@ -229,7 +229,7 @@ fn a_stranger_at_the_other_end_is_refused() {
     ];
     let mut whys = BTreeSet::new();
     for words in first_words {
-        let launch = move || {
+        let launch = move |_: bool| {
             let (ours, mut theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
             theirs.write_all(&words).map_err(|error| error.to_string())?;
             Ok(Launched {

@@ -27,6 +27,8 @@ pub(super) struct Queue {
     /// Numbers batches and workers.
     pub(super) next: u64,
     pub(super) early_deaths: u32,
+    /// Nobody waits for a run any more.
+    pub(super) dismissed: bool,
     /// No worker can be had, and why.
     pub(super) broken: Option<String>,
 }

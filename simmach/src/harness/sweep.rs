@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::check::{Checks, Mismatch};
 use super::job::{Job, Next, Ran};
 use super::pool::Pool;
 use super::progress::Bar;
@@ -38,6 +39,8 @@ pub(crate) struct Swept {
     /// Failures that are no find: how many, and the lowest.
     pub(crate) misses: u64,
     pub(crate) miss: Option<Ran>,
+    /// The lowest seed that made two runs, among those that were checked.
+    pub(crate) mismatch: Option<Mismatch>,
     /// Finds by kind, where all were asked for.
     pub(crate) groups: BTreeMap<String, Group>,
 }
@@ -55,30 +58,41 @@ pub(crate) fn sweep(
     seeds: Seeds,
     budget: Option<Duration>,
     goal: Goal,
+    mut checks: Checks<'_>,
 ) -> Swept {
+    let plan = checks.plan();
     let mut bar = Bar::new(test, seeds.how_many(), budget);
     let jobs = Budgeted { seeds, end: budget.map(|budget| now() + budget), begun: false };
-    let mut runs = pool.runs(jobs.map(move |seed| Job {
+    let mut runs = pool.runs((0..).zip(jobs).map(move |(index, seed)| Job {
         test,
         seed,
         overlay: Overlay::default(),
-        keep: Keep::default(),
+        keep: Keep { events: plan.has(index), ..Keep::default() },
     }));
     let mut swept = Swept::default();
     loop {
         match runs.next(GLANCE) {
             Next::Ran(some) => {
-                for ran in some {
+                for mut ran in some {
+                    if !matches!(read(&ran.outcome, goal), Reading::Find) {
+                        checks.first(&mut ran);
+                    }
                     if let Some(cut) = swept.take(ran, goal) {
                         runs.cut(cut);
+                        checks.cut(cut);
                     }
                 }
             }
             Next::Nothing => {}
-            Next::End => return swept,
+            Next::End => break,
+        }
+        if let Some(cut) = checks.look() {
+            runs.cut(cut);
         }
         bar.show(swept.tally.seeds, swept.failed());
     }
+    swept.mismatch = checks.end();
+    swept
 }
 
 impl Swept {

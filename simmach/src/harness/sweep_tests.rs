@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::verdict::Failure;
+use crate::harness::check::{Plan, Rule};
 use crate::harness::config::Config;
 use crate::harness::disk::Folder;
 use crate::harness::here::Local;
@@ -72,7 +73,7 @@ fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
     let settle = Box::new(move || Folder::create(&root).map_err(|error| error.to_string()));
     let tests: &'static [_] = Box::leak(Box::new([test]));
     let local = Local::new(tests, STAND_IN, settle, GLANCE * 1000, |_| {});
-    let start = Arc::new(|| Err("not in this test".to_owned()));
+    let start = Arc::new(|_: bool| Err("not in this test".to_owned()));
     Pool::here(local, tests, Launch { start, shows: false })
 }
 
@@ -85,7 +86,8 @@ fn a_budget_ends_a_sweep_without_end() {
     let config = Config { budget: Some(GLANCE), ..Config::default() };
     for (budget, expected) in [(Duration::from_nanos(1), 1..=1), (GLANCE * 2, 2..=11)] {
         let seeds = Seeds::new(Settings::new(), &config).expect("they are fine");
-        let swept = sweep(&pool, test, seeds, Some(budget), Goal::Failure);
+        let checks = Checks::new(&pool, test, Plan::new(Rule::Off, None), 1);
+        let swept = sweep(&pool, test, seeds, Some(budget), Goal::Failure, checks);
         assert!(expected.contains(&swept.tally.seeds), "{} seeds", swept.tally.seeds);
     }
 }

@@ -19,13 +19,14 @@ use crate::run;
 use crate::spec::SimTest;
 
 /// The flags that stand for a variable, and whether a value follows.
-const FLAGS: [(&str, &str, bool); 6] = [
+const FLAGS: [(&str, &str, bool); 7] = [
     ("--seed", config::SEED, true),
     ("--seeds", config::SEEDS, true),
     ("--jobs", config::JOBS, true),
     ("--shard", config::SHARD, true),
     ("--budget", config::BUDGET, true),
     ("--keep-going", config::KEEP_GOING, false),
+    ("--check", config::CHECK, false),
 ];
 
 const HELP: &str = "\
@@ -36,6 +37,7 @@ simmach's own options, each also as an environment variable:
     --shard I/N       SIMMACH_SHARD       the I-th of N shares of the seeds
     --budget TIME     SIMMACH_BUDGET      as many seeds as fit into so much real time, for each test
     --keep-going      SIMMACH_KEEP_GOING  all seeds, though some fail
+    --check           SIMMACH_CHECK       each seed twice, to see that it is the same run
 ";
 
 /// Green lines by the place of their test.

@@ -24,6 +24,8 @@ pub(crate) struct Red<'a> {
     /// How many seeds below it passed.
     pub(crate) passed: u64,
     pub(crate) again: Again,
+    /// Where it was not the same again: what differed, and why that may be.
+    pub(crate) doubt: String,
     /// What the run wrote to standard output and error.
     pub(crate) output: &'a [u8],
     /// Which seeds, where that is not what the attribute says.
@@ -36,6 +38,8 @@ pub(crate) struct Red<'a> {
 pub(crate) enum Again {
     /// It was not.
     NotTried,
+    /// It could not be, and why.
+    Broken(String),
     /// The same.
     Same,
     /// The same failure, by another way.
@@ -65,7 +69,11 @@ impl Red<'_> {
         let mut text = String::new();
         match &outcome.verdict {
             Verdict::Failed(failure) => {
-                let head = format!("{} failed with seed {seed}", self.test);
+                let not = match self.again {
+                    Again::Passed | Again::Other(_) => ", NOT REPRODUCIBLE",
+                    Again::NotTried | Again::Broken(_) | Again::Same | Again::OtherTrace => "",
+                };
+                let head = format!("{} failed with seed {seed}{not}", self.test);
                 let _ = write!(text, "{}", style.paint(Ink::Alarm, head));
                 self.put_passed(&mut text);
                 put_indented(&mut text, "  ", &failure.message);
@@ -75,6 +83,7 @@ impl Red<'_> {
                 }
                 text.push('\n');
                 put_again(&mut text, style, &self.again);
+                text.push_str(&self.doubt);
                 self.put_run(&mut text);
                 put_waiting(&mut text, &failure.waiting);
             }
@@ -238,20 +247,21 @@ fn scene(failure: &Failure) -> String {
 }
 
 /// Whether a place is in simmach itself.
-fn is_own(place: &str) -> bool {
+pub(super) fn is_own(place: &str) -> bool {
     file!().strip_suffix("report/console.rs").is_some_and(|folder| place.starts_with(folder))
 }
 
 fn put_again(text: &mut String, style: Style, again: &Again) {
     let note = match again {
         Again::NotTried | Again::Same => return,
-        Again::OtherTrace => "It failed so again, but not by the same way: the run depends on something besides its seed.".to_owned(),
-        Again::Passed => "NOT REPRODUCIBLE: run again with the same seed it passed. It depends on something besides its seed: \
-             real time, a real thread, a static that outlives a run, an order that is the system's."
+        Again::Broken(why) => format!("It could not be run again, so that nothing is known of whether it repeats:\n{why}"),
+        Again::OtherTrace => "It failed so again in a fresh process, but by another way: the run is not a function of its seed.".to_owned(),
+        Again::Passed => "NOT REPRODUCIBLE: run again with the same seed it passed, in a fresh process. Don't take it for a bug that \
+             was found: the run is not a function of its seed."
             .to_owned(),
         Again::Other(what) => format!(
-            "NOT REPRODUCIBLE: run again with the same seed it ended otherwise:\n{what}\nIt depends on something besides its seed: \
-             real time, a real thread, a static that outlives a run, an order that is the system's."
+            "NOT REPRODUCIBLE: run again with the same seed, in a fresh process, it ended otherwise:\n{what}\nDon't take it for a \
+             bug that was found: the run is not a function of its seed."
         ),
     };
     for line in note.lines() {
@@ -275,7 +285,7 @@ fn put_waiting(text: &mut String, waiting: &[String]) {
 }
 
 /// A paragraph.
-fn put_indented(text: &mut String, indent: &str, paragraph: &str) {
+pub(super) fn put_indented(text: &mut String, indent: &str, paragraph: &str) {
     put_lines(text, indent, paragraph);
     if indent.len() > 2 {
         text.push('\n');

@@ -42,6 +42,7 @@ fn red(outcome: &Outcome) -> Red<'_> {
         outcome,
         passed: 417,
         again: Again::Same,
+        doubt: String::new(),
         output: b"hello\nworld\n",
         which: None,
         command: "SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost"

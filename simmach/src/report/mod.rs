@@ -1,6 +1,7 @@
 //! What is said of runs: sinks that take data only, and know nothing of who made the runs.
 
 pub(crate) mod console;
+pub(crate) mod difference;
 pub(crate) mod log;
 pub(crate) mod numbers;
 pub(crate) mod style;

@@ -43,6 +43,8 @@ pub struct Settings {
     pub seeds: u64,
     /// The first.
     pub base_seed: u64,
+    /// Whether each is run twice, to see that it is the same run; `None` checks one in twenty.
+    pub check: Option<bool>,
 }
 
 impl SimTest {
@@ -66,7 +68,7 @@ impl Settings {
 
     /// The defaults.
     pub fn new() -> Self {
-        Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0 }
+        Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0, check: None }
     }
 
     /// How many seeds.
@@ -80,6 +82,13 @@ impl Settings {
     #[must_use]
     pub fn base_seed(mut self, base: u64) -> Self {
         self.base_seed = base;
+        self
+    }
+
+    /// Whether each seed is run twice.
+    #[must_use]
+    pub fn check(mut self, every: bool) -> Self {
+        self.check = Some(every);
         self
     }
 }

@@ -1,0 +1,87 @@
+//! Why a seed made two runs: it is run a few times more, in ways that tell the causes apart.
+//!
+//! In fresh processes a program that is a function of its seed and of what its process holds makes one run. If it does, and
+//! another after other seeds, something outlives a run. If it does not, the addresses of the process are made the same
+//! each time: what then makes one run depends on them. What is left comes from outside.
+
+use super::job::Job;
+use super::pool::{Alone, Pool};
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::Verdict;
+use crate::outcome::{Keep, Outcome};
+use crate::report::difference::{Cause, Made};
+use crate::spec::SimTest;
+
+/// So many fresh processes must agree.
+const FRESH: usize = 3;
+/// So many that are loaded at the same addresses: what is as chance has it agrees now and then.
+const FIXED: usize = 5;
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    pub(crate) cause: Cause,
+    /// Two runs that differ, with their events, if any did.
+    pub(crate) versions: Option<[(Outcome, Made); 2]>,
+}
+
+/// Looks for the cause; `other` is a seed to be run between.
+pub(crate) fn diagnose(
+    pool: &Pool,
+    test: &'static SimTest,
+    seed: u64,
+    other: Option<u64>,
+) -> Diagnosis {
+    let job = |seed| Job {
+        test,
+        seed,
+        overlay: Overlay::default(),
+        keep: Keep { events: true, ..Keep::default() },
+    };
+    let once = |alone: Alone<'_>| alone.run(job(seed)).outcome;
+    // What is not a run tells nothing.
+    let is_run = |run: &Outcome| !matches!(run.verdict, Verdict::Broken(_));
+
+    let other = other.unwrap_or(seed.wrapping_add(1));
+    let around = pool.alone(1).runs([seed, other, seed].map(job).into_iter()).all();
+    let mut around = around.into_iter().filter(|ran| ran.index != 1).map(|ran| ran.outcome);
+    let (first, after) = (around.next(), around.next());
+    let mut fresh: Vec<Outcome> = first.into_iter().filter(is_run).collect();
+    while fresh.len() < FRESH {
+        let run = once(pool.alone(1));
+        if !is_run(&run) {
+            break;
+        }
+        fresh.push(run);
+    }
+
+    let threads = fresh.iter().any(|run| run.threads);
+    if let Some(odd) = odd_one(&fresh) {
+        let cause = if threads {
+            Cause::Thread
+        } else {
+            let fixed: Vec<_> = (0..FIXED).map(|_| once(pool.alone_at_fixed_addresses())).collect();
+            match fixed.iter().all(is_run) {
+                true if odd_one(&fixed).is_none() => Cause::Addresses,
+                true => Cause::Outside,
+                false => Cause::AddressesOrOutside,
+            }
+        };
+        let two = fresh.swap_remove(odd);
+        let one = fresh.swap_remove(0);
+        return Diagnosis { cause, versions: Some([(one, Made::Fresh), (two, Made::Fresh)]) };
+    }
+    let versions = match (fresh.into_iter().next(), after) {
+        (Some(one), Some(two)) if is_run(&two) && !one.is_same_run(&two) => {
+            Some([(one, Made::Fresh), (two, Made::After)])
+        }
+        _ => None,
+    };
+    Diagnosis { cause: Cause::State, versions }
+}
+
+/// The place of one that is not as the first.
+fn odd_one(runs: &[Outcome]) -> Option<usize> {
+    let first = runs.first()?;
+    runs.iter().position(|run| !run.is_same_run(first))
+}

@@ -1,0 +1,234 @@
+//! Two runs of one seed as a text: the first event in which they differ, in both versions, and what makes that likely.
+
+use std::fmt::Write as _;
+
+use super::console::{brief, is_own, put_indented};
+use super::log::name_of;
+use super::numbers::{count, thousands};
+use super::style::{Ink, Style};
+use crate::engine::ids::MachineId;
+use crate::engine::trace::{MOST_KEPT, TraceEvent, TraceKind};
+use crate::outcome::Outcome;
+
+/// How a run was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// Among the others.
+    Sweep,
+    /// As the first of its process.
+    Fresh,
+    /// In another process than the sweep's, after other seeds.
+    After,
+}
+
+/// Why one seed makes two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Something outlives a run.
+    State,
+    /// Where the system has loaded the process.
+    Addresses,
+    /// A real thread that the run was allowed to start.
+    Thread,
+    /// Something that is another each time.
+    Outside,
+    /// One of these two: the system can't tell them apart.
+    AddressesOrOutside,
+}
+
+/// A seed that makes two runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TwoRuns<'a> {
+    pub(crate) test: &'a str,
+    pub(crate) one: (&'a Outcome, Made),
+    pub(crate) two: (&'a Outcome, Made),
+    pub(crate) cause: Cause,
+    pub(crate) command: &'a str,
+}
+
+const STATE: &str = "\
+State that outlives a run. In fresh processes this seed is always the same run; after other seeds, in the same process, it
+is another. Look for a `static` that counts, a `OnceLock` or `LazyLock` that a run fills, a `thread_local!` of another
+thread, here or in a crate. An unbiased `tokio::select!` and `futures::select!` draw from such a counter: simmach::select!
+does not.";
+const ADDRESSES: &str = "\
+Addresses. In processes that are loaded at the same addresses this seed is always the same run, and in others it is not.
+Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and for maps with the default hasher of
+`ahash`, `foldhash` or `hashbrown`, which is keyed by addresses: std's `HashMap` and `BTreeMap` are not.";
+const THREAD: &str = "\
+A real thread. The run started one, under `allow_threads`: what it does, and when, is not the seed's.";
+const OUTSIDE: &str = "\
+Something from outside, which is another each time, in a fresh process too. Look for a real clock that is read by an
+instruction of the processor (`rdtsc`, the crate `quanta`) or from a file (`/proc/uptime`), for other files such as
+`/dev/urandom` and `/proc/self`, for the process's number, and for system calls that do not go through the C library.";
+
+impl Made {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Sweep => "in the sweep",
+            Self::Fresh => "in a fresh process",
+            Self::After => "in another process, after other seeds",
+        }
+    }
+}
+
+impl Cause {
+    /// In words, a paragraph.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::State => STATE.to_owned(),
+            Self::Addresses => ADDRESSES.to_owned(),
+            Self::Thread => THREAD.to_owned(),
+            Self::Outside => OUTSIDE.to_owned(),
+            Self::AddressesOrOutside => format!("{OUTSIDE}\nOr {ADDRESSES}"),
+        }
+    }
+}
+
+impl TwoRuns<'_> {
+    /// The report.
+    pub(crate) fn text(&self, style: Style) -> String {
+        let seed = self.one.0.seed;
+        let head =
+            format!("{} is not a function of its seed: seed {seed} made two runs", self.test);
+        let mut text = format!("{}\n\n", style.paint(Ink::Alarm, head));
+        text.push_str(&difference(self.one, self.two));
+        text.push_str(&likely(self.cause, style));
+        text.push_str(
+            "  Until then no seed of this test can be relied on to fail, or to pass, again.\n\n",
+        );
+        let _ = writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, self.command));
+        text
+    }
+}
+
+/// What it likely comes of.
+pub(crate) fn likely(cause: Cause, style: Style) -> String {
+    let mut text = format!("  {}\n", style.paint(Ink::Warning, "What is likely to cause it:"));
+    put_indented(&mut text, "    ", &cause.words());
+    text
+}
+
+/// The first event that differs, or what does where events are not known.
+pub(crate) fn difference(one: (&Outcome, Made), two: (&Outcome, Made)) -> String {
+    let widest = one.1.words().len().max(two.1.words().len()) + 1;
+    let mut text = String::new();
+    let mut versions = |head: String, lines: [String; 2]| {
+        let _ = writeln!(text, "  {head}");
+        for (made, line) in [one.1, two.1].into_iter().zip(lines) {
+            let made = format!("{}:", made.words());
+            let _ = writeln!(text, "    {made:<widest$}  {line}");
+        }
+        text.push('\n');
+    };
+    let (Some(first), Some(second)) = (&one.0.events, &two.0.events) else {
+        versions("Their events were not kept:".to_owned(), [ended(one.0), ended(two.0)]);
+        return text;
+    };
+    let same = first.iter().zip(second).take_while(|(one, two)| one.hash == two.hash).count();
+    let nth = thousands(same as u64 + 1);
+    match (first.get(same), second.get(same)) {
+        (None, None) if same == MOST_KEPT => {
+            let head =
+                format!("Their first {} are the same, but not all:", count(same as u64, "event"));
+            versions(head, [ended(one.0), ended(two.0)]);
+        }
+        (None, None) => {
+            versions(
+                "Every event is the same, but not how they ended:".to_owned(),
+                [ended(one.0), ended(two.0)],
+            );
+        }
+        (before, after) => {
+            let mut lines = [described(one.0, before), described(two.0, after)];
+            if let (true, Some(before), Some(after)) = (lines[0] == lines[1], before, after) {
+                for (line, event) in lines.iter_mut().zip([before, after]) {
+                    let [a, b] = event.words;
+                    let _ = write!(
+                        line,
+                        " ({a:x}, {b:x}; task {:x}; hash {:x})",
+                        event.task, event.hash
+                    );
+                }
+            }
+            versions(format!("The first event that differs is number {nth}:"), lines);
+        }
+    }
+    text
+}
+
+fn ended(outcome: &Outcome) -> String {
+    let verdict = brief(&outcome.verdict).replace('\n', ", ");
+    let steps = count(outcome.steps, "step");
+    format!(
+        "{verdict} after {} in {steps}, hash {:016x}",
+        at(outcome.virtual_nanos),
+        outcome.trace_hash
+    )
+}
+
+fn at(nanos: u64) -> String {
+    format!("{}.{:09} s", thousands(nanos / 1_000_000_000), nanos % 1_000_000_000)
+}
+
+fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
+    let Some(event) = event else {
+        return format!("none: the run is over, {}", ended(outcome));
+    };
+    let place = |task: u64| {
+        let known = outcome.places.binary_search_by_key(&task, |(task, _)| *task);
+        known.ok().map(|at| outcome.places[at].1.as_str()).filter(|place| !is_own(place))
+    };
+    let task = |path: u64| match place(path) {
+        Some(place) => format!("the task of {place}"),
+        None => "a task of simmach's, or the test's body".to_owned(),
+    };
+    let [a, b] = event.words;
+    let bytes = || count(event.length as u64, "byte");
+    let what = match event.kind {
+        TraceKind::Poll => format!("polls {}, for its {} time", task(event.task), ordinal(a)),
+        TraceKind::Spawn => format!("spawns {}", task(a)),
+        TraceKind::Send if event.length > 0 => {
+            format!("sends {}: \"{}\"", bytes(), event.head.escape_ascii())
+        }
+        TraceKind::Send => "sends a packet without a payload".to_owned(),
+        TraceKind::Drop => "a packet is lost".to_owned(),
+        TraceKind::Deliver => "a packet arrives".to_owned(),
+        TraceKind::Commit => format!("writes transaction {b}"),
+        TraceKind::Machine => {
+            let machine =
+                name_of(&outcome.machines, MachineId(u32::try_from(a).unwrap_or(u32::MAX)));
+            match b {
+                1 => format!("starts {machine}"),
+                2 => format!("process {a} ends"),
+                3 => format!("{machine} loses its power"),
+                4 => format!("the disk of {machine} is wiped"),
+                5 => format!("the clock of {machine} is set"),
+                _ => format!("{machine} changes its state"),
+            }
+        }
+        TraceKind::Link => "a link changes its state".to_owned(),
+        TraceKind::Choice => format!("makes choice {b} of the test or a plan"),
+        TraceKind::End => format!("the run ends, after {}", count(a, "step")),
+    };
+    let by = match (event.kind, place(event.task)) {
+        (TraceKind::Poll, _) | (_, None) => String::new(),
+        (_, Some(place)) => format!(", in the task of {place}"),
+    };
+    format!(
+        "{}  {}  {what}{by}",
+        at(event.at),
+        name_of(&outcome.machines, MachineId(event.machine))
+    )
+}
+
+fn ordinal(n: u64) -> String {
+    let suffix = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{}{suffix}", thousands(n))
+}

@@ -1,0 +1,270 @@
+//! Programs that are no function of their seed: each must be caught, and what makes it so be named.
+//!
+//! The zoo is run in child processes: by this very test binary, in which its tests are ordinary ones, and ignored.
+#![allow(clippy::disallowed_methods, reason = "what must not be done is what is caught")]
+
+#[allow(dead_code, reason = "the harness's tests use more of it")]
+#[path = "harness/child.rs"]
+mod child;
+
+use child::{Door, Ran};
+
+mod zoo {
+    use std::io::Read;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::thread;
+    use std::time::SystemTime;
+
+    use simmach::net::UdpSocket;
+    use simmach::prelude::*;
+    use simmach::time::sleep;
+
+    /// What everything below comes to: so long a wait.
+    async fn shows(number: u64) {
+        sleep((number % 1_000_000).nanos()).await;
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_map_hashed_by_addresses() {
+        let map: ahash::AHashMap<u64, ()> = (0..30).map(|key| (key, ())).collect();
+        for key in map.keys() {
+            shows(*key).await;
+        }
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn an_unbiased_select() {
+        for _ in 0..30 {
+            let branch = tokio::select! {
+                () = std::future::ready(()) => 1,
+                () = std::future::ready(()) => 2,
+            };
+            shows(branch).await;
+        }
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_static_counter() {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        shows(COUNTER.fetch_add(1, Ordering::Relaxed)).await;
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_cell_that_the_first_run_fills(sim: Sim) {
+        static CELL: OnceLock<u64> = OnceLock::new();
+        shows(*CELL.get_or_init(|| sim.seed())).await;
+    }
+
+    async fn listens() -> Result {
+        let socket = UdpSocket::bind("0.0.0.0:7").await?;
+        loop {
+            socket.recv_from(&mut [0; 100]).await?;
+        }
+    }
+
+    #[sim_test(seeds = 40, machines("listener" => listens))]
+    #[ignore = "for the tests below"]
+    async fn an_address_in_a_message() -> Result {
+        static SOMETHING: u8 = 0;
+        let socket = UdpSocket::bind("0.0.0.0:0").await?;
+        let text = format!("it is at {:p}", &raw const SOMETHING);
+        socket.send_to(text.as_bytes(), "listener:7").await?;
+        sleep(1.secs()).await;
+        Ok(())
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_thread_that_is_refused() {
+        let _ = thread::Builder::new().spawn(|| {});
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_thread_that_is_allowed() {
+        let real = || SystemTime::now().elapsed().map_or(0, |since| since.as_nanos() as u64);
+        let work = move || {
+            let before = SystemTime::now();
+            (0..100).map(|_| real()).sum::<u64>()
+                + before.elapsed().map_or(0, |since| since.as_nanos() as u64)
+        };
+        let took = simmach::interpose::allow_threads(|| thread::spawn(work).join());
+        shows(took.unwrap_or(0)).await;
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn the_processors_clock() {
+        // SAFETY: every processor of this kind has it.
+        shows(unsafe { core::arch::x86_64::_rdtsc() }).await;
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_file_of_the_systems() -> Result {
+        let mut bytes = [0; 8];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        shows(u64::from_ne_bytes(bytes)).await;
+        Ok(())
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn nothing_of_the_kind(sim: Sim) {
+        shows(sim.choose(0..1_000_000u64)).await;
+    }
+
+    /// Seldom enough that one seed in twenty may not show it, and all do.
+    #[sim_test(seeds = 40, check = true)]
+    #[ignore = "for the tests below"]
+    async fn a_counter_that_shows_seldom() {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        shows(u64::from(COUNTER.fetch_add(1, Ordering::Relaxed) == 33)).await;
+    }
+
+    #[sim_test(seeds = 40, check = false)]
+    #[ignore = "for the tests below"]
+    async fn a_counter_that_nobody_looks_at() {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        shows(COUNTER.fetch_add(1, Ordering::Relaxed)).await;
+    }
+
+    fn fails_the_tenth_time(counter: &AtomicU64) {
+        assert!(counter.fetch_add(1, Ordering::Relaxed) < 10, "the tenth");
+    }
+
+    #[sim_test(seeds = 40, check = false)]
+    #[ignore = "for the tests below"]
+    async fn a_failure_of_a_later_run() {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        fails_the_tenth_time(&COUNTER);
+    }
+
+    #[sim_test(seeds = 40, check = false)]
+    #[ignore = "for the tests below"]
+    #[should_panic(expected = "the tenth")]
+    async fn an_expected_failure_of_a_later_run() {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        fails_the_tenth_time(&COUNTER);
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_failure_of_a_coin_from_outside() -> Result {
+        let mut byte = [0];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut byte)?;
+        assert!(byte[0] < 128, "the coin fell so");
+        Ok(())
+    }
+}
+
+const STATE: &str = "State that outlives a run.";
+const ADDRESSES: &str = "Addresses.";
+const THREAD: &str = "A real thread.";
+const OUTSIDE: &str = "Something from outside,";
+
+/// At any number of jobs.
+#[track_caller]
+fn caught(name: &str, cause: &str) -> Vec<Ran> {
+    let mut all = Vec::new();
+    for jobs in ["1", "2"] {
+        let ran = Door::Libtest.run(name, &[("SIMMACH_JOBS", jobs)]);
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        for part in [
+            &format!("zoo::{name} is not a function of its seed: seed "),
+            "The first event that differs is number ",
+            "    in the sweep:",
+            cause,
+            "SIMMACH_CHECK=1 SIMMACH_SEED=",
+        ] {
+            assert!(ran.text.contains(part), "{jobs} jobs: no {part:?} in:\n{}", ran.text);
+        }
+        for other in [STATE, ADDRESSES, THREAD, OUTSIDE] {
+            assert!(other == cause || !ran.text.contains(other), "{jobs} jobs:\n{}", ran.text);
+        }
+        all.push(ran);
+    }
+    all
+}
+
+#[test]
+fn state_that_outlives_a_run_is_named() {
+    caught("a_static_counter", STATE);
+    caught("a_cell_that_the_first_run_fills", STATE);
+    caught("an_unbiased_select", STATE);
+}
+
+#[test]
+fn addresses_are_named() {
+    caught("a_map_hashed_by_addresses", ADDRESSES);
+    for ran in caught("an_address_in_a_message", ADDRESSES) {
+        assert!(ran.text.matches("\"it is at 0x").count() == 2, "both versions:\n{}", ran.text);
+    }
+}
+
+#[test]
+fn real_threads_are_named() {
+    caught("a_thread_that_is_allowed", THREAD);
+    let refused = Door::Libtest.run("a_thread_that_is_refused", &[]);
+    assert_eq!(refused.code, Some(101), "{}", refused.text);
+    assert!(refused.text.contains("a thread was started inside the run"), "{}", refused.text);
+}
+
+#[test]
+fn what_comes_from_outside_is_named() {
+    #[cfg(target_arch = "x86_64")]
+    caught("the_processors_clock", OUTSIDE);
+    caught("a_file_of_the_systems", OUTSIDE);
+}
+
+/// One in twenty by default, all with `check = true` or `SIMMACH_CHECK=1`, none with `check = false`.
+#[test]
+fn as_much_is_checked_as_was_asked_for() {
+    let code = |name, env: &[(&str, &str)]| {
+        let ran = Door::Libtest.run(name, env);
+        (ran.code, ran.text)
+    };
+    let every = ("SIMMACH_CHECK", "1");
+    let none = ("SIMMACH_CHECK", "0");
+    for (name, env, expected) in [
+        ("nothing_of_the_kind", &[][..], 0),
+        ("nothing_of_the_kind", &[every], 0),
+        ("a_counter_that_shows_seldom", &[("SIMMACH_JOBS", "1")], 101),
+        ("a_counter_that_nobody_looks_at", &[], 0),
+        ("a_counter_that_nobody_looks_at", &[every], 101),
+        ("a_static_counter", &[none], 0),
+    ] {
+        let (code, text) = code(name, env);
+        assert_eq!(code, Some(expected), "{name} with {env:?}:\n{text}");
+    }
+}
+
+/// A failure that a fresh process does not repeat is none that was found.
+#[test]
+fn what_does_not_repeat_is_said_not_to_and_why() {
+    let told = (0..20).find_map(|_| {
+        let ran = Door::Libtest.run("a_failure_of_a_coin_from_outside", &[]);
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        ran.text.contains(", NOT REPRODUCIBLE").then_some(ran.text)
+    });
+    let text = told.expect("one of twenty does not fall so twice");
+    assert!(text.contains("Don't take it for a bug") && text.contains(OUTSIDE), "{text}");
+}
+
+/// Neither where all failures are asked for, nor where one is expected.
+#[test]
+fn what_does_not_repeat_is_no_kind_of_failure_and_none_that_was_expected() {
+    let going = Door::Libtest.run("a_failure_of_a_later_run", &[("SIMMACH_KEEP_GOING", "1")]);
+    assert_eq!(going.code, Some(101), "{}", going.text);
+    let note = "    NOT REPRODUCIBLE: in a fresh process it was: passed\n";
+    assert!(going.text.contains(note), "{}", going.text);
+    let expected = Door::Libtest.run("an_expected_failure_of_a_later_run", &[]);
+    assert_eq!(expected.code, Some(101), "{}", expected.text);
+    assert!(expected.text.contains(", NOT REPRODUCIBLE"), "{}", expected.text);
+}
