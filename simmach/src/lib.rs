@@ -75,6 +75,13 @@ mod spec;
 #[cfg(feature = "sim")]
 pub mod interpose;
 #[cfg(feature = "sim")]
+pub mod io {
+    //! What a socket can be waited for, by tokio's names; the traits are those of `futures::io`, and with the feature
+    //! `tokio` those of `tokio::io`.
+
+    pub use crate::net::{Interest, Ready};
+}
+#[cfg(feature = "sim")]
 pub mod net;
 #[cfg(feature = "sim")]
 pub mod prelude;

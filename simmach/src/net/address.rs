@@ -1,8 +1,9 @@
 //! Addresses: every machine has one of IPv4 and one of IPv6, and loopback.
 //!
 //! Machine n has `10.a.b.c`, numbered without the last bytes 0 and 255, and `fd00::n`. Inside, an address is the
-//! machine's number and the kind of address, so that no packet is routed by looking anything up. Not modelled: several
-//! addresses for one machine and kind, IPv4-mapped addresses, scopes, the rest of 127.0.0.0/8.
+//! machine's number and the kind of address, so that no packet is routed by looking anything up. IPv4 that comes to a
+//! socket of all IPv6 is shown as mapped (`::ffff:10.0.0.1`). Not modelled: several addresses for one machine and kind,
+//! scopes, the rest of 127.0.0.0/8.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -98,10 +99,23 @@ impl Endpoint {
     pub(crate) fn socket_addr(self) -> SocketAddr {
         SocketAddr::new(self.ip(), self.port)
     }
+
+    /// As a socket tells it: IPv4 as an IPv6 address when the socket is one of IPv6.
+    pub(crate) fn shown(self, mapped: bool) -> SocketAddr {
+        match self.ip() {
+            IpAddr::V4(ip) if mapped => SocketAddr::new(ip.to_ipv6_mapped().into(), self.port),
+            ip => SocketAddr::new(ip, self.port),
+        }
+    }
 }
 
 /// What `ip` means to `host`, among `hosts` machines.
 pub(crate) fn meaning(ip: IpAddr, host: HostIndex, hosts: usize) -> Meaning {
+    if let IpAddr::V6(v6) = ip
+        && let Some(mapped) = v6.to_ipv4_mapped()
+    {
+        return meaning(mapped.into(), host, hosts);
+    }
     let found = match ip {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => return Meaning::Any { v6: false },
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return Meaning::Any { v6: true },

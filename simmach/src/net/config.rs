@@ -50,6 +50,13 @@ pub struct KeepAlive {
     pub probes: u32,
 }
 
+impl Default for KeepAlive {
+    /// Linux's figures.
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}
+
 impl TcpConfig {
     /// Linux's figures.
     #[must_use]

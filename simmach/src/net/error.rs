@@ -42,6 +42,29 @@ pub(crate) fn not_available(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::AddrNotAvailable, text)
 }
 
+/// No peer was named and none is known.
+pub(crate) fn no_destination() -> io::Error {
+    rustix::io::Errno::DESTADDRREQ.into()
+}
+
+/// An address of the other family.
+pub(crate) fn wrong_family() -> io::Error {
+    rustix::io::Errno::AFNOSUPPORT.into()
+}
+
+pub(crate) fn invalid() -> io::Error {
+    rustix::io::Errno::INVAL.into()
+}
+
+pub(crate) fn too_long() -> io::Error {
+    rustix::io::Errno::MSGSIZE.into()
+}
+
+/// A broadcast without `SO_BROADCAST`.
+pub(crate) fn no_broadcast() -> io::Error {
+    rustix::io::Errno::ACCESS.into()
+}
+
 pub(crate) fn not_connected() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "Transport endpoint is not connected")
 }

@@ -4,10 +4,11 @@
 //! their range. A listener may take a port that connections still use (`SO_REUSEADDR`, which tokio sets), not one that
 //! another listener has for the same address.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{collections::BTreeMap, ops::RangeInclusive, rc::Rc};
 
 use crate::net::{
     address::{Bound, Endpoint, Net},
+    config::TcpConfig,
     key::Key,
 };
 
@@ -19,6 +20,8 @@ pub(crate) struct Host {
     pub(crate) zone: u32,
     pub(crate) routes_to_all: bool,
     pub(crate) up: bool,
+    /// Its own figures of TCP, where they are not the topology's.
+    pub(crate) config: Option<Rc<TcpConfig>>,
     /// Counts the ends of processes here, so that connects can be numbered anew after each.
     pub(crate) epoch: u32,
     connects: BTreeMap<Endpoint, u32>,
@@ -34,8 +37,17 @@ pub(crate) struct Ports {
     /// How many sockets have a port.
     used: BTreeMap<u16, u32>,
     /// Listeners, or bound UDP sockets.
-    bound: BTreeMap<u16, Vec<(Bound, Key)>>,
+    bound: BTreeMap<u16, Vec<Binding>>,
     next: u16,
+}
+
+/// A socket's hold on a port.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) bound: Bound,
+    pub(crate) key: Key,
+    /// It takes what comes: a TCP socket does so once it listens.
+    takes: bool,
 }
 
 impl Host {
@@ -83,20 +95,30 @@ impl Ports {
         None
     }
 
-    pub(crate) fn can_bind(&self, port: u16, bound: Bound) -> bool {
-        self.bound
-            .get(&port)
-            .is_none_or(|others| others.iter().all(|(other, _)| !other.overlaps(bound)))
+    /// Whose addresses overlap with that.
+    pub(crate) fn overlapping(&self, port: u16, bound: Bound) -> impl Iterator<Item = &Binding> {
+        let others = self.bound.get(&port).into_iter().flatten();
+        others.filter(move |other| other.bound.overlaps(bound))
     }
 
-    pub(crate) fn bind(&mut self, port: u16, bound: Bound, key: Key) {
+    pub(crate) fn can_bind(&self, port: u16, bound: Bound) -> bool {
+        self.overlapping(port, bound).next().is_none()
+    }
+
+    pub(crate) fn bind(&mut self, port: u16, bound: Bound, key: Key, takes: bool) {
         self.take(port);
-        self.bound.entry(port).or_default().push((bound, key));
+        self.bound.entry(port).or_default().push(Binding { bound, key, takes });
+    }
+
+    /// From now on it takes what comes.
+    pub(crate) fn open(&mut self, port: u16, key: Key) {
+        let bindings = self.bound.get_mut(&port).into_iter().flatten();
+        bindings.filter(|own| own.key == key).for_each(|own| own.takes = true);
     }
 
     pub(crate) fn unbind(&mut self, port: u16, key: Key) {
         if let Some(sockets) = self.bound.get_mut(&port) {
-            sockets.retain(|(_, other)| *other != key);
+            sockets.retain(|other| other.key != key);
             if sockets.is_empty() {
                 self.bound.remove(&port);
             }
@@ -106,8 +128,9 @@ impl Ports {
 
     /// Who gets what comes for `net` and `port`: the one bound to the address itself before one bound to all.
     pub(crate) fn bound_to(&self, port: u16, net: Net) -> Option<Key> {
-        let takers = self.bound.get(&port)?.iter().filter(|(bound, _)| bound.takes(net));
-        takers.min_by_key(|(bound, _)| bound.reach()).map(|(_, key)| *key)
+        let bindings = self.bound.get(&port)?.iter();
+        let takers = bindings.filter(|other| other.takes && other.bound.takes(net));
+        takers.min_by_key(|other| other.bound.reach()).map(|other| other.key)
     }
 
     #[cfg(test)]
@@ -139,17 +162,17 @@ mod tests {
     #[test]
     fn a_port_is_shared_only_by_different_addresses() {
         let mut ports = Ports::default();
-        ports.bind(80, Bound::One(Net::Loopback4), KEY);
+        ports.bind(80, Bound::One(Net::Loopback4), KEY, true);
         assert!(ports.can_bind(80, Bound::One(Net::V4)));
         assert!(!ports.can_bind(80, Bound::Any4) && !ports.can_bind(80, Bound::Any6));
         assert!(ports.can_bind(81, Bound::Any4));
         ports.unbind(80, KEY);
         assert!(ports.is_unused());
-        ports.bind(80, Bound::Any6, KEY);
+        ports.bind(80, Bound::Any6, KEY, true);
         assert!(!ports.can_bind(80, Bound::One(Net::V4)));
         assert_eq!(ports.bound_to(80, Net::V4), Some(KEY));
         ports.unbind(80, KEY);
-        ports.bind(80, Bound::Any4, KEY);
+        ports.bind(80, Bound::Any4, KEY, true);
         assert_eq!(ports.bound_to(80, Net::V6), None);
     }
 }

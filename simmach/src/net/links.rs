@@ -159,6 +159,14 @@ impl Links {
         self.way(from, to, hosts) != Way::Nowhere
     }
 
+    /// The most bytes that one packet has between the two, its IP header included.
+    pub(crate) fn mtu(&self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> u16 {
+        match self.way(from, to, hosts) {
+            Way::Link(link) => self.profiles[link as usize].mtu,
+            Way::Loopback | Way::Nowhere => u16::MAX,
+        }
+    }
+
     /// Whether bursts may travel as one there.
     pub(crate) fn cannot_tell_bursts(&self, path: PathIndex) -> bool {
         match self.paths[path as usize].way {
@@ -261,9 +269,8 @@ impl Links {
             return Fate::Cut;
         }
         let DrawAddress { flow, place, transmission } = draw;
-        if profile.loss > 0.0
-            && engine::chance(Family::Loss, flow, place, transmission, profile.loss)
-        {
+        let loss = profile.loss_of(bytes);
+        if loss > 0.0 && engine::chance(Family::Loss, flow, place, transmission, loss) {
             return Fate::Lost;
         }
         let departs = match profile.bandwidth {

@@ -1,11 +1,11 @@
 //! The simulated network: TCP, UDP and names, with the names and signatures of tokio's.
 //!
-//! What a user calls is here: [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`lookup_host`]. Handles hold numbers only,
+//! What a user calls is here: [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`], [`lookup_host`]. Handles hold numbers only,
 //! so they are `Send + Sync`; they work inside the run they belong to, and answer with an error anywhere else.
 //!
 //! Below: a connection as a state machine (`connection`), its bytes (`buffers`), what links do to packets (`links`,
 //! `profile`, `latency`), and the hosts with their sockets (`fabric`). Modelled: what those modules say. Not modelled:
-//! SACK, congestion control, fragmentation, multicast, ICMP but for closed ports, and the time that looking up a name
+//! SACK, congestion control, multicast, ICMP but for closed ports, and the time that looking up a name
 //! takes.
 
 mod address;
@@ -21,6 +21,7 @@ mod links;
 mod lookup;
 mod pairs;
 mod profile;
+mod ready;
 mod rtt;
 mod segment;
 mod socket;
@@ -39,9 +40,10 @@ mod tests;
 pub use config::{KeepAlive, TcpConfig};
 pub use lookup::{ToSocketAddrs, lookup_host};
 pub use profile::{NetworkProfile, PacketInfo};
+pub use ready::{Interest, Ready};
 pub use stats::NetStats;
 pub use table::{SocketEntry, SocketState};
-pub use tcp::{TcpListener, TcpStream};
+pub use tcp::{TcpListener, TcpSocket, TcpStream};
 pub use udp::UdpSocket;
 
 pub(crate) use fabric::{
@@ -72,6 +74,8 @@ pub(crate) struct Host {
     pub(crate) zone: String,
     /// As a client's: it reaches every zone and is reached from it, by `lan()` where nothing else is said.
     pub(crate) routes_to_all: bool,
+    /// Its own figures of TCP, where they are not the topology's.
+    pub(crate) tcp: Option<TcpConfig>,
 }
 
 /// What packets from one zone to another meet.

@@ -2,7 +2,7 @@
 //!
 //! Modelled: each packet's fate by itself, and a bandwidth for each ordered pair of machines with a queue that drops
 //! what does not fit. Not modelled: bandwidth shared by several machines, losses in bursts, corruption, routes that
-//! change, fragmentation.
+//! change; of fragments, all but that a datagram is lost with any of them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -26,6 +26,7 @@ pub struct NetworkProfile {
     pub(crate) reorder: (f64, u64),
     pub(crate) in_order: bool,
     pub(crate) bandwidth: Option<Bandwidth>,
+    pub(crate) mtu: u16,
     pub(crate) log: Log,
 }
 
@@ -109,6 +110,7 @@ impl NetworkProfile {
             reorder: (0.0, 0),
             in_order: false,
             bandwidth: None,
+            mtu: ETHERNET,
             log: Log::Nothing,
         }
     }
@@ -232,6 +234,23 @@ impl NetworkProfile {
         self
     }
 
+    /// The most bytes of one packet, its IP header included: TCP's segments are made to fit when a connection opens, and a
+    /// datagram that does not fit travels in fragments, all of which must arrive. Default: 1500, Ethernet's.
+    #[must_use]
+    pub fn mtu(mut self, bytes: u16) -> Self {
+        self.mtu = bytes.max(LEAST_MTU);
+        self
+    }
+
+    /// How likely a packet of so many bytes is lost: one in fragments is lost with any of them.
+    pub(crate) fn loss_of(&self, bytes: u64) -> f64 {
+        let fragments = bytes.div_ceil(u64::from(self.mtu));
+        if fragments <= 1 || self.loss == 0.0 {
+            return self.loss;
+        }
+        1.0 - libm::pow(1.0 - self.loss, fragments as f64)
+    }
+
     /// Logs every packet.
     #[must_use]
     pub fn log_all(mut self) -> Self {
@@ -293,6 +312,10 @@ impl fmt::Debug for Log {
     }
 }
 
+const ETHERNET: u16 = 1500;
+/// What IPv4 asks of every link.
+const LEAST_MTU: u16 = 576;
+
 fn checked(what: &str, probability: f64) -> f64 {
     assert!((0.0..=1.0).contains(&probability), "a {what} of {probability} is no probability");
     probability
@@ -315,6 +338,14 @@ mod tests {
         assert!(!NetworkProfile::reverse_latency().cannot_tell_bursts());
         assert!(!NetworkProfile::lan().duplication(0.1).cannot_tell_bursts());
         assert!(!NetworkProfile::lan().bandwidth(1000, 1000).cannot_tell_bursts());
+    }
+
+    #[test]
+    fn a_datagram_in_fragments_is_lost_with_any_of_them() {
+        let lossy = NetworkProfile::lan().loss(0.1).mtu(1000);
+        assert_eq!((lossy.loss_of(40), lossy.loss_of(1000)), (0.1, 0.1));
+        assert!((lossy.loss_of(2_001) - 0.271).abs() < 1e-9);
+        assert_eq!(NetworkProfile::lan().loss_of(60_000), 0.0);
     }
 
     #[test]

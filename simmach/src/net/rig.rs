@@ -20,6 +20,7 @@ use crate::{
 pub(super) struct Cluster {
     pub(super) seed: u64,
     pub(super) tcp: TcpConfig,
+    pub(super) tcp_of_c: Option<TcpConfig>,
     pub(super) link: Option<NetworkProfile>,
     pub(super) links: Vec<Link>,
 }
@@ -41,7 +42,7 @@ pub(super) const C: MachineId = MachineId(2);
 impl Cluster {
     pub(super) fn new() -> Self {
         let link = Some(NetworkProfile::ideal_fixed());
-        Self { seed: 1, tcp: TcpConfig::new(), link, links: Vec::new() }
+        Self { seed: 1, tcp: TcpConfig::new(), tcp_of_c: None, link, links: Vec::new() }
     }
 
     pub(super) fn tcp(mut self, tcp: TcpConfig) -> Self {
@@ -79,6 +80,7 @@ impl Cluster {
             name: name.to_owned(),
             zone: name.split_once('.').expect("a zone").1.to_owned(),
             routes_to_all: false,
+            tcp: self.tcp_of_c.clone().filter(|_| machine == C),
         });
         let spec = NetSpec {
             hosts: hosts.collect(),

@@ -1,6 +1,6 @@
 //! What the fabric keeps of a socket.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 
@@ -8,6 +8,7 @@ use crate::{
     engine::{ProcessId, TimerKey},
     net::{
         address::{Bound, Endpoint, HostIndex, PathIndex},
+        config::TcpConfig,
         connection::Connection,
         key::Key,
         segment::Segment,
@@ -36,6 +37,10 @@ pub(crate) struct Socket {
     /// Names connection and direction in draws and in the trace.
     pub(crate) flow: u64,
     pub(crate) path: PathIndex,
+    /// An IPv6 socket whose connection is IPv4's: it shows its addresses as mapped ones.
+    pub(crate) mapped: bool,
+    /// It shares its port with others that do (`SO_REUSEADDR`).
+    pub(crate) reuse: bool,
     /// The peer's socket, once something came from it: so that its packets need no looking up.
     pub(crate) peer: Key,
     /// It is found by its addresses and has its port.
@@ -47,12 +52,69 @@ pub(crate) struct Socket {
     pub(crate) writing: Waiters,
 }
 
+impl Socket {
+    /// An address as this socket tells it.
+    pub(crate) fn shown(&self, endpoint: Endpoint) -> SocketAddr {
+        endpoint.shown(self.mapped)
+    }
+}
+
+/// What a `TcpSocket` was told, for the connections it makes or accepts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) reuse: bool,
+    pub(crate) nodelay: Option<bool>,
+    pub(crate) keep_alive: Option<bool>,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) send_buffer: Option<u32>,
+    pub(crate) receive_buffer: Option<u32>,
+}
+
+impl Options {
+    /// As a listener that tokio makes.
+    pub(crate) const SHARED: Options = Options {
+        reuse: true,
+        nodelay: None,
+        keep_alive: None,
+        linger: None,
+        send_buffer: None,
+        receive_buffer: None,
+    };
+
+    /// The machine's configuration, with what was told of it.
+    pub(crate) fn apply(&self, config: &Rc<TcpConfig>) -> Rc<TcpConfig> {
+        let Options { reuse: _, nodelay, keep_alive, linger: _, send_buffer, receive_buffer } =
+            *self;
+        if nodelay.is_none()
+            && keep_alive.is_none()
+            && send_buffer.is_none()
+            && receive_buffer.is_none()
+        {
+            return Rc::clone(config);
+        }
+        let mut own = TcpConfig::clone(config);
+        own.nodelay = nodelay.unwrap_or(own.nodelay);
+        own.keep_alive = match keep_alive {
+            Some(true) => Some(own.keep_alive.unwrap_or_default()),
+            Some(false) => None,
+            None => own.keep_alive,
+        };
+        own.send_buffer = send_buffer.map_or(own.send_buffer, |bytes| bytes as usize);
+        own.receive_buffer = receive_buffer.map_or(own.receive_buffer, |bytes| bytes as usize);
+        Rc::new(own)
+    }
+}
+
+/// A socket that listens, or one that may come to listen or connect.
 pub(crate) struct Listener {
     pub(crate) serial: u32,
     pub(crate) host: HostIndex,
     pub(crate) process: ProcessId,
     pub(crate) bound: Bound,
+    /// 0: not bound yet.
     pub(crate) port: u16,
+    pub(crate) listening: bool,
+    pub(crate) options: Options,
     pub(crate) backlog: u32,
     pub(crate) half_open: u32,
     pub(crate) queue: VecDeque<Key>,
@@ -68,6 +130,8 @@ pub(crate) struct Datagrams {
     pub(crate) flow: u64,
     pub(crate) sent: u64,
     pub(crate) peer: Option<Endpoint>,
+    /// It may send to all of its zone (`SO_BROADCAST`).
+    pub(crate) broadcast: bool,
     /// A peer's kernel said that nobody listens.
     pub(crate) refused: bool,
     pub(crate) queue: VecDeque<(Endpoint, Bytes)>,
@@ -96,9 +160,9 @@ pub(crate) enum Body {
     Udp {
         nth: u64,
         payload: Bytes,
+        /// It goes to all of a zone, and to no socket that is bound to one address.
+        broadcast: bool,
     },
     /// Nobody has the port that a datagram was sent to (ICMP).
-    Unreachable {
-        nth: u64,
-    },
+    Unreachable { nth: u64 },
 }

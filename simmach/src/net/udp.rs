@@ -9,7 +9,7 @@ use std::{
 use crate::{
     engine::{self, RunId},
     net::{
-        ToSocketAddrs, error,
+        Interest, Ready, ToSocketAddrs, error,
         fabric::{Fabric, enter, enter_any},
         key::Key,
         lookup::first_of,
@@ -61,7 +61,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// Where no link leads there; for more than 65,507 bytes; the refusal of an earlier datagram.
+    /// Where no link leads there; for more than 65,507 bytes (`EMSGSIZE`); `PermissionDenied` for a broadcast that is not
+    /// [allowed](Self::set_broadcast); the refusal of an earlier datagram.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
         let target =
             target.resolve()?.first().copied().ok_or_else(crate::net::lookup::no_address)?;
@@ -81,7 +82,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `NotConnected` without a peer; else as [`send_to`](Self::send_to).
+    /// Without a peer (`EDESTADDRREQ`); else as [`send_to`](Self::send_to).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.try_send(buf)
     }
@@ -137,14 +138,106 @@ impl UdpSocket {
         received.unwrap_or_else(|| Err(error::would_block()))
     }
 
-    /// Receives a datagram from the peer.
+    /// Receives a datagram: from the peer, if there is one.
     ///
     /// # Errors
     ///
-    /// `NotConnected` without a peer; else as [`recv_from`](Self::recv_from).
+    /// As [`recv_from`](Self::recv_from).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.peer_addr()?;
         Ok(self.recv_from(buf).await?.0)
+    }
+
+    /// As [`recv`](Self::recv), or `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_recv_from(buf)?.0)
+    }
+
+    /// As [`recv`](Self::recv), and leaves the datagram where it is.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buf).await?.0)
+    }
+
+    /// As [`peek_from`](Self::peek_from), or `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let looked = enter(self.run, |fabric| fabric.receive_datagram(self.key, buf, true))?;
+        looked.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    /// As [`peek`](Self::peek), or `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_peek_from(buf)?.0)
+    }
+
+    /// Waits for a datagram or an error.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.waited().until(|fabric| fabric.can_receive(self.key)).await
+    }
+
+    /// Waits until it is ready for one thing of `interest`, and tells for what of it.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        if !interest.is_writable() {
+            self.readable().await?;
+        }
+        enter(self.run, |fabric| {
+            let readable = interest.is_readable() && fabric.can_receive(self.key).is_some();
+            let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
+            readable | if interest.is_writable() { Ready::WRITABLE } else { Ready::EMPTY }
+        })
+    }
+
+    /// Waits for room to send, which there always is.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub async fn writable(&self) -> io::Result<()> {
+        enter(self.run, |_| ())
+    }
+
+    /// Whether it may send to 255.255.255.255.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        enter(self.run, |fabric| Ok(fabric.datagrams(self.key)?.broadcast))?
+    }
+
+    /// Allows it to send to 255.255.255.255: to all machines of its own zone, its own too, where a socket that is bound to
+    /// `0.0.0.0` or `::` has the port.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        enter(self.run, |fabric| {
+            fabric.datagrams(self.key)?.broadcast = on;
+            Ok(())
+        })?
     }
 
     /// The address it is bound to, with its port.
@@ -153,7 +246,7 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |_| self.local)
+        enter(self.run, |fabric| fabric.datagrams_local(self.key))?
     }
 
     /// The peer's address.

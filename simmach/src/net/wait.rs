@@ -71,13 +71,18 @@ impl Waited {
         }
     }
 
+    /// A place of its own, which is left when that is dropped.
+    pub(crate) fn seated(self) -> Seated {
+        Seated { waited: self, seat: new_seat() }
+    }
+
     /// As [`poll`](Self::poll), in a place of its own that is left when the future is dropped.
     pub(crate) async fn until<T>(
         self,
         mut attempt: impl FnMut(&mut Fabric) -> Option<io::Result<T>>,
     ) -> io::Result<T> {
-        let seated = Seated { waited: self, seat: new_seat() };
-        poll_fn(|cx| self.poll(cx, seated.seat, &mut attempt)).await
+        let seated = self.seated();
+        poll_fn(|cx| seated.poll(cx, &mut attempt)).await
     }
 
     /// A waker is cloned and dropped outside only: either may run anything.
@@ -102,9 +107,19 @@ impl Waited {
 }
 
 /// A future's own place.
-struct Seated {
+pub(crate) struct Seated {
     waited: Waited,
     seat: Seat,
+}
+
+impl Seated {
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        attempt: impl FnMut(&mut Fabric) -> Option<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.waited.poll(cx, self.seat, attempt)
+    }
 }
 
 impl Drop for Seated {

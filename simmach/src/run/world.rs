@@ -27,6 +27,12 @@ pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks
                 name: name.clone(),
                 zone: names::zone(name).to_owned(),
                 routes_to_all: machine == client && spec.client.is_none(),
+                tcp: topology
+                    .tcp_of
+                    .iter()
+                    .rev()
+                    .find(|(selector, _)| selector.matches(name))
+                    .map(|(_, tcp)| tcp.clone()),
             })
             .collect(),
         links: topology

@@ -73,6 +73,9 @@ impl Spec {
         for (selector, _) in &topology.disks {
             self.must_match(selector, "disk", &mut mistakes);
         }
+        for (selector, _) in &topology.tcp_of {
+            self.must_match(selector, "tcp_of", &mut mistakes);
+        }
         for plan in &self.plans {
             let of = plan.name();
             mistakes.extend(plan.mistakes().into_iter().map(|mistake| format!("{of}: {mistake}")));
@@ -100,7 +103,8 @@ impl Spec {
 
     /// What tells this spec from another: the data of it, names, links, limits and plans, and none of its code.
     pub(crate) fn shape(&self) -> u64 {
-        let Topology { services, hosts, links, on_exit, tcp, disks, mistakes: _ } = &self.topology;
+        let Topology { services, hosts, links, on_exit, tcp, tcp_of, disks, mistakes: _ } =
+            &self.topology;
         let mut text = String::new();
         let mut put = |part: fmt::Arguments<'_>| {
             // Writing to a string does not fail.
@@ -113,7 +117,7 @@ impl Spec {
         for link in links {
             put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
         }
-        put(format_args!("{on_exit:?}{tcp:?}{disks:?}{:?}", self.client));
+        put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
         put(format_args!("{:?}{:?}{}", self.time_limit, self.stall_limit, self.step_limit));
         put(format_args!("{}", self.epoch));
         for plan in &self.plans {

@@ -28,6 +28,7 @@ pub struct Topology {
     pub(crate) links: Vec<Link>,
     pub(crate) on_exit: Vec<(Selector, OnExit)>,
     pub(crate) tcp: TcpConfig,
+    pub(crate) tcp_of: Vec<(Selector, TcpConfig)>,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
     pub(crate) mistakes: Vec<String>,
 }
@@ -117,6 +118,13 @@ impl Topology {
     #[must_use]
     pub fn tcp(mut self, tcp: TcpConfig) -> Self {
         self.tcp = tcp;
+        self
+    }
+
+    /// The TCP settings of these machines' kernels, in place of the others'. The last that matches counts.
+    #[must_use]
+    pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
+        self.tcp_of.push((machines.into(), tcp));
         self
     }
 

@@ -403,8 +403,9 @@ impl Connection {
     /// Whether a read would find something: how many bytes, zero for the end.
     pub(crate) fn can_read(&self) -> Ready {
         match (self.receiving.buffer.len(), self.failure) {
+            // As on Linux: nothing that comes behind the end is a reader's concern.
+            (0, _) if self.receiving.ended => Ready::Bytes(0),
             (0, Some(failure)) => Ready::Failed(failure),
-            (0, None) if self.receiving.ended => Ready::Bytes(0),
             (0, None) => match self.state {
                 State::Closed => Ready::Bytes(0),
                 State::SynSent
@@ -437,6 +438,13 @@ impl Connection {
     pub(crate) fn set_offload(&mut self, on: bool) {
         let mss = self.sending.mss;
         self.sending.largest = if on { mss * (64 * 1024 / mss).max(1) } else { mss };
+    }
+
+    /// Whether all that the peer will ever say is here, and whether nothing more can be said to it.
+    pub(crate) fn closed(&self) -> (bool, bool) {
+        let over = self.state == State::Closed;
+        let shut = matches!(self.can_write(), Ready::Failed(_));
+        (over || self.receiving.ended, over || shut)
     }
 
     /// Why it ended, if that was not yet told; it is told with this.

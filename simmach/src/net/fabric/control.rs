@@ -148,7 +148,9 @@ impl Fabric {
         for slot in listeners {
             let mut listener = self.listeners.remove(slot);
             let key = key_of(slot, listener.serial);
-            self.hosts[host as usize].tcp.unbind(listener.port, key);
+            if listener.port != 0 {
+                self.hosts[host as usize].tcp.unbind(listener.port, key);
+            }
             self.wakes.discard(&mut listener.accepting);
         }
         let datagrams: Vec<Key> = (self.datagrams.iter())
@@ -175,7 +177,10 @@ impl Fabric {
 
     fn table(&self, machine: MachineId) -> Vec<SocketEntry> {
         let Some(host) = self.host_of(machine) else { return Vec::new() };
-        let listeners = self.listeners.iter().filter(|(_, listener)| listener.host == host);
+        let listeners = self
+            .listeners
+            .iter()
+            .filter(|(_, listener)| listener.host == host && listener.listening);
         let listeners = listeners.map(|(_, listener)| SocketEntry {
             protocol: "tcp",
             state: SocketState::Listen,
@@ -193,8 +198,8 @@ impl Fabric {
                 state: socket.connection.state().into(),
                 receive_queue,
                 send_queue,
-                local: socket.local.socket_addr(),
-                peer: Some(socket.remote.socket_addr()),
+                local: socket.shown(socket.local),
+                peer: Some(socket.shown(socket.remote)),
                 process: match socket.holder {
                     Holder::Process(process) => Some(process),
                     Holder::HalfOpen(_) | Holder::Queued(_) | Holder::Kernel => None,

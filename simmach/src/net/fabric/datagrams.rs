@@ -1,9 +1,14 @@
 //! UDP's sockets.
 //!
 //! Modelled: binding, connecting, a bounded queue that drops what comes when it is full, the refusal that a connected
-//! socket is told of when nobody has the port. Not modelled: fragments, multicast, broadcast.
+//! socket is told of when nobody has the port, broadcast to all of a zone (255.255.255.255). Not modelled: multicast, and
+//! connecting a socket to a broadcast address.
 
-use std::{collections::VecDeque, io, net::SocketAddr};
+use std::{
+    collections::VecDeque,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use bytes::Bytes;
 
@@ -34,10 +39,11 @@ impl Fabric {
         address: SocketAddr,
     ) -> io::Result<(Key, SocketAddr)> {
         let bound = self.bound(host, address)?;
+        let range = self.config_of(host).ephemeral_ports.clone();
         let ports = &mut self.hosts[host as usize].udp;
         let port = match address.port() {
             0 => ports
-                .ephemeral(&self.config.ephemeral_ports)
+                .ephemeral(&range)
                 .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?,
             port if ports.can_bind(port, bound) => port,
             _ => return Err(error::in_use(address)),
@@ -57,13 +63,14 @@ impl Fabric {
             flow,
             sent: 0,
             peer: None,
+            broadcast: false,
             refused: false,
             queue: VecDeque::new(),
             queued: 0,
             reading: Waiters::default(),
         });
         let key = key_of(slot, serial);
-        self.hosts[host as usize].udp.bind(port, bound, key);
+        self.hosts[host as usize].udp.bind(port, bound, key, true);
         self.stats.sockets += 1;
         Ok((key, local_endpoint(host, bound, port)))
     }
@@ -93,12 +100,15 @@ impl Fabric {
         address: Option<SocketAddr>,
     ) -> io::Result<usize> {
         if data.len() > LARGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "Message too long"));
+            return Err(error::too_long());
         }
         let host = self.datagrams(key)?.host;
+        if let Some(address) = address.filter(|address| address.ip() == Ipv4Addr::BROADCAST) {
+            return self.send_to_zone(key, data, address.port());
+        }
         let to = match address {
             Some(address) => self.destination(host, address)?,
-            None => self.datagrams(key)?.peer.ok_or_else(error::not_connected)?,
+            None => self.datagrams(key)?.peer.ok_or_else(error::no_destination)?,
         };
         let socket = self.datagrams(key)?;
         if std::mem::take(&mut socket.refused) {
@@ -109,8 +119,49 @@ impl Fabric {
         let payload = self.output.arena.copy(data);
         let path = self.path_between(host, to.host);
         let from = Endpoint { host, port, net: to.net };
-        self.transmit(Packet { path, from, to, flow, body: wire::udp(nth, payload) });
+        self.transmit(Packet { path, from, to, flow, body: wire::udp(nth, payload, false) });
         Ok(data.len())
+    }
+
+    /// Sends to every machine of the zone, the sender's own too, as a switch and the sender's kernel do.
+    fn send_to_zone(&mut self, key: Key, data: &[u8], port: u16) -> io::Result<usize> {
+        let socket = self.datagrams(key)?;
+        if !socket.broadcast {
+            return Err(error::no_broadcast());
+        }
+        socket.sent += 1;
+        let (host, flow, nth, own) = (socket.host, socket.flow, socket.sent, socket.port);
+        let payload = self.output.arena.copy(data);
+        let zone = self.hosts[host as usize].zone;
+        for other in 0..self.hosts.len() as HostIndex {
+            if self.hosts[other as usize].zone != zone {
+                continue;
+            }
+            let path = self.path_between(host, other);
+            let from = Endpoint { host, port: own, net: Net::V4 };
+            let to = Endpoint { host: other, port, net: Net::V4 };
+            let flow = mix(flow, u64::from(other));
+            self.transmit(Packet {
+                path,
+                from,
+                to,
+                flow,
+                body: wire::udp(nth, payload.clone(), true),
+            });
+        }
+        Ok(data.len())
+    }
+
+    /// Its own address: once it has a peer, the one that the peer sees.
+    pub(crate) fn datagrams_local(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let socket = self.datagrams(key)?;
+        Ok(match (socket.bound, socket.peer) {
+            (Bound::Any4 | Bound::Any6, Some(Endpoint { net, .. })) => {
+                let mapped = socket.bound == Bound::Any6 && !net.is_v6();
+                Endpoint { host: socket.host, port: socket.port, net }.shown(mapped)
+            }
+            (Bound::Any4 | Bound::Any6 | Bound::One(_), _) => datagrams_address(socket),
+        })
     }
 
     /// Takes the first datagram that waits: how much of it fitted, and where it came from.
@@ -131,12 +182,20 @@ impl Fabric {
         let (from, payload) = socket.queue.front()?;
         let len = payload.len().min(into.len());
         into[..len].copy_from_slice(&payload[..len]);
-        let from = from.socket_addr();
+        let from = from.shown(socket.bound == Bound::Any6);
         if !peek {
             socket.queued -= payload.len() + OVERHEAD;
             socket.queue.pop_front();
         }
         Some(Ok((len, from)))
+    }
+
+    /// Whether there is something to receive.
+    pub(crate) fn can_receive(&mut self, key: Key) -> Option<io::Result<()>> {
+        match self.datagrams(key) {
+            Ok(socket) => (socket.refused || !socket.queue.is_empty()).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     pub(crate) fn close_datagrams(&mut self, key: Key) {
@@ -155,14 +214,19 @@ impl Fabric {
         flow: u64,
         nth: u64,
         payload: Bytes,
+        broadcast: bool,
     ) {
         let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else {
+            if broadcast {
+                return;
+            }
             let path = self.path_between(to.host, from.host);
             let body = Body::Unreachable { nth };
             return self.transmit(Packet { path, from: to, to: from, flow: flow ^ 1, body });
         };
         let Ok(socket) = self.datagrams(key) else { return };
-        if socket.peer.is_some_and(|peer| peer != from) {
+        let not_meant = broadcast && matches!(socket.bound, Bound::One(_));
+        if not_meant || socket.peer.is_some_and(|peer| peer != from) {
             return;
         }
         let size = payload.len() + OVERHEAD;

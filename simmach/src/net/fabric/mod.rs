@@ -6,6 +6,7 @@
 
 pub(crate) mod control;
 mod datagrams;
+mod sockets;
 pub(crate) mod tcp;
 mod wire;
 
@@ -116,6 +117,7 @@ impl Fabric {
             own.zone = links.zone(&host.zone);
             own.name = host.name;
             own.routes_to_all = host.routes_to_all;
+            own.config = host.tcp.map(Rc::new);
             own.up = true;
         }
         for link in spec.links {
@@ -151,6 +153,11 @@ impl Fabric {
     /// The machine with that name.
     pub(crate) fn host_named(&self, name: &str) -> Option<HostIndex> {
         self.names.get(&name.to_ascii_lowercase()).copied()
+    }
+
+    /// A machine's figures of TCP.
+    fn config_of(&self, host: HostIndex) -> &Rc<TcpConfig> {
+        self.hosts[host as usize].config.as_ref().unwrap_or(&self.config)
     }
 
     fn next_serial(&mut self) -> u32 {

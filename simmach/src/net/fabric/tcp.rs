@@ -1,11 +1,16 @@
-//! TCP's sockets: what handles ask for, and what segments do to them.
+//! TCP's connections: what handles ask for, and what segments do to them.
 
-use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use crate::{
-    engine::{self, Action, Effect, Family, ProcessId, mix},
+    engine::{self, Action, Effect, Family, ProcessId},
     net::{
-        address::{Bound, Endpoint, HostIndex, Net},
+        self, Interest,
+        address::{Bound, Endpoint},
         connection::{Connection, Events, Output, Ready, State},
         error,
         fabric::{Fabric, key_of, local_endpoint, reach},
@@ -18,6 +23,8 @@ use crate::{
 
 /// What the loopback device carries in one segment.
 const LOOPBACK_MSS: u16 = 65_495;
+/// Headers of IPv4 and TCP, without options.
+const TCP_HEADERS: u16 = 40;
 
 /// A connection as its handle knows it.
 #[derive(Clone, Copy, Debug)]
@@ -29,40 +36,6 @@ pub(crate) struct Opened {
 
 /// What handles ask for.
 impl Fabric {
-    pub(crate) fn listen(
-        &mut self,
-        host: HostIndex,
-        process: ProcessId,
-        address: SocketAddr,
-        backlog: Option<u32>,
-    ) -> io::Result<(Key, SocketAddr)> {
-        let bound = self.bound(host, address)?;
-        let ports = &mut self.hosts[host as usize].tcp;
-        let port = match address.port() {
-            0 => ports
-                .ephemeral(&self.config.ephemeral_ports)
-                .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?,
-            port if ports.can_bind(port, bound) => port,
-            _ => return Err(error::in_use(address)),
-        };
-        let serial = self.next_serial();
-        let slot = self.listeners.insert(Listener {
-            serial,
-            host,
-            process,
-            bound,
-            port,
-            backlog: backlog.unwrap_or(self.config.backlog),
-            half_open: 0,
-            queue: VecDeque::new(),
-            accepting: Waiters::default(),
-        });
-        let key = key_of(slot, serial);
-        self.hosts[host as usize].tcp.bind(port, bound, key);
-        self.stats.sockets += 1;
-        Ok((key, local_endpoint(host, bound, port)))
-    }
-
     pub(crate) fn listener(&mut self, key: Key) -> io::Result<&mut Listener> {
         let listener = self.listeners.get_mut(key.slot as usize);
         listener.filter(|listener| listener.serial == key.serial).ok_or_else(error::outside)
@@ -84,7 +57,9 @@ impl Fabric {
             return;
         }
         let mut listener = self.listeners.remove(key.slot as usize);
-        self.hosts[listener.host as usize].tcp.unbind(listener.port, key);
+        if listener.port != 0 {
+            self.hosts[listener.host as usize].tcp.unbind(listener.port, key);
+        }
         self.wakes.discard(&mut listener.accepting);
         let left: Vec<_> = self
             .sockets
@@ -104,40 +79,6 @@ impl Fabric {
                 Holder::HalfOpen(_) | Holder::Process(_) | Holder::Kernel => self.free(slot),
             }
         }
-    }
-
-    /// Begins to connect.
-    pub(crate) fn connect(
-        &mut self,
-        host: HostIndex,
-        process: ProcessId,
-        address: SocketAddr,
-    ) -> io::Result<Opened> {
-        let remote = self.destination(host, address)?;
-        let own = &mut self.hosts[host as usize];
-        let port = own
-            .tcp
-            .ephemeral(&self.config.ephemeral_ports)
-            .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?;
-        let local = Endpoint { host, port, net: remote.net };
-        let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
-        let (from, to) = (own.ident, self.hosts[remote.host as usize].ident);
-        let target = u64::from(remote.port) | (remote.net as u64) << 16;
-        // Even: from the one that connects; odd: to it.
-        let flow = mix(mix(mix(from, to), target), nth) & !1;
-        let iss = self.initial_sequence(local, remote);
-        let connection = Connection::connect(
-            Rc::clone(&self.config),
-            self.mss(remote.net),
-            iss,
-            engine::now(),
-            &mut self.output,
-        );
-        let holder = Holder::Process(process);
-        let slot = self.insert(local, remote, flow, holder, connection);
-        self.stats.sockets += 1;
-        self.settle(slot);
-        Ok(opened(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))
     }
 
     pub(crate) fn socket(&mut self, key: Key) -> io::Result<&mut Socket> {
@@ -180,12 +121,72 @@ impl Fabric {
         self.transfer(key, true, |connection, out| connection.write(engine::now(), data, out))
     }
 
+    /// Reads into one buffer after the other, as far as there are bytes.
+    pub(crate) fn read_vectored(
+        &mut self,
+        key: Key,
+        into: &mut [IoSliceMut<'_>],
+    ) -> Option<io::Result<usize>> {
+        let mut read = 0;
+        for buf in into.iter_mut().filter(|buf| !buf.is_empty()) {
+            // What comes behind the bytes is told by the next read.
+            if read > 0 && self.at_hand(key) == 0 {
+                break;
+            }
+            match self.read(key, buf, false) {
+                Some(Ok(bytes)) => read += bytes,
+                other => return other,
+            }
+        }
+        Some(Ok(read))
+    }
+
+    /// Writes several pieces as one.
+    pub(crate) fn write_vectored(
+        &mut self,
+        key: Key,
+        data: &[IoSlice<'_>],
+    ) -> Option<io::Result<usize>> {
+        let mut pieces = data.iter().filter(|piece| !piece.is_empty());
+        match (pieces.next(), pieces.next()) {
+            (None, _) => self.write(key, &[]),
+            (Some(one), None) => self.write(key, one),
+            (Some(_), Some(_)) => {
+                let whole: Vec<u8> = data.iter().flat_map(|piece| piece.iter().copied()).collect();
+                self.write(key, &whole)
+            }
+        }
+    }
+
+    /// What of `interest` a socket is ready for.
+    pub(crate) fn readiness(&mut self, key: Key, interest: Interest) -> io::Result<net::Ready> {
+        let connection = &self.socket(key)?.connection;
+        let (read_closed, write_closed) = connection.closed();
+        let mut ready = net::Ready::EMPTY;
+        if interest.is_readable() {
+            if connection.can_read() != Ready::Wait {
+                ready |= net::Ready::READABLE;
+            }
+            if read_closed {
+                ready |= net::Ready::READ_CLOSED;
+            }
+        }
+        if interest.is_writable() {
+            if connection.can_write() != Ready::Wait {
+                ready |= net::Ready::WRITABLE;
+            }
+            if write_closed {
+                ready |= net::Ready::WRITE_CLOSED;
+            }
+        }
+        Ok(ready)
+    }
+
     pub(crate) fn can_read(&mut self, key: Key) -> Option<io::Result<()>> {
         self.ready(key, |connection| connection.can_read())
     }
 
     /// How many bytes a read would find.
-    #[cfg(feature = "tokio")]
     pub(crate) fn at_hand(&mut self, key: Key) -> usize {
         match self.socket(key).map(|socket| socket.connection.can_read()) {
             Ok(Ready::Bytes(bytes)) => bytes,
@@ -203,9 +204,23 @@ impl Fabric {
     pub(crate) fn shutdown(&mut self, key: Key) -> io::Result<()> {
         let slot = key.slot as usize;
         self.socket(key)?;
-        let shut = self.sockets[slot].connection.shutdown(engine::now(), &mut self.output);
+        self.sockets[slot].connection.shutdown(engine::now(), &mut self.output);
         self.settle(slot);
-        if shut { Ok(()) } else { Err(error::not_connected()) }
+        Ok(())
+    }
+
+    /// The peer's address, as long as there is a peer. A socket in TIME-WAIT has none: only its kernel waits.
+    pub(crate) fn peer(&mut self, opened: &Opened) -> io::Result<SocketAddr> {
+        match self.socket(opened.key)?.connection.state() {
+            State::SynSent | State::TimeWait | State::Closed => Err(error::not_connected()),
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => Ok(opened.peer),
+        }
     }
 
     pub(crate) fn set_nodelay(&mut self, key: Key, on: bool) -> io::Result<()> {
@@ -343,13 +358,17 @@ impl Fabric {
             return true;
         }
         listener.half_open += 1;
+        let mapped = listener.bound == Bound::Any6 && !to.net.is_v6();
+        let options = listener.options;
         let iss = self.initial_sequence(to, from);
-        let mss = self.mss(to.net);
-        let config = Rc::clone(&self.config);
+        let mss = self.mss(to, from);
+        let config = options.apply(self.config_of(to.host));
         let connection =
             Connection::accept(config, mss, iss, segment, engine::now(), &mut self.output);
         let slot = self.insert(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
         self.sockets[slot].peer = sender;
+        let socket = &mut self.sockets[slot];
+        (socket.mapped, socket.reuse, socket.linger) = (mapped, options.reuse, options.linger);
         self.settle(slot);
         true
     }
@@ -446,7 +465,7 @@ impl Fabric {
         }
     }
 
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         local: Endpoint,
         remote: Endpoint,
@@ -463,6 +482,8 @@ impl Fabric {
             remote,
             flow,
             path,
+            mapped: false,
+            reuse: false,
             peer: Key::NONE,
             hashed: true,
             connection,
@@ -506,14 +527,19 @@ impl Fabric {
         host.connections.get(&(to.port, from)).map(|key| key.slot as usize)
     }
 
-    fn mss(&self, net: Net) -> u16 {
-        let mss = if net.is_loopback() { LOOPBACK_MSS } else { self.config.mss };
-        if net.is_v6() { mss.saturating_sub(20).max(64) } else { mss }
+    /// The most bytes one segment carries between the two: what the machine says, and the link's MTU has room for.
+    pub(super) fn mss(&self, local: Endpoint, remote: Endpoint) -> u16 {
+        if remote.net.is_loopback() {
+            return LOOPBACK_MSS - if remote.net.is_v6() { 20 } else { 0 };
+        }
+        let room = self.links.mtu(local.host, remote.host, &self.hosts).saturating_sub(TCP_HEADERS);
+        let mss = self.config_of(local.host).mss.min(room);
+        if remote.net.is_v6() { mss.saturating_sub(20).max(64) } else { mss }
     }
 
     /// As Linux makes them (RFC 6528): drawn for the pair of addresses, then counted up by a clock of 64 ns, so that a new
     /// connection between the same ports is above the old one.
-    fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
+    pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
         let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);
         let drawn = engine::word(
@@ -540,8 +566,8 @@ fn timer_fired(slot: u64, serial: u64) {
     reach(|fabric| fabric.on_timer(slot as usize, serial as u32));
 }
 
-fn opened(key: Key, socket: &Socket) -> Opened {
-    Opened { key, local: socket.local.socket_addr(), peer: socket.remote.socket_addr() }
+pub(super) fn opened(key: Key, socket: &Socket) -> Opened {
+    Opened { key, local: socket.shown(socket.local), peer: socket.shown(socket.remote) }
 }
 
 /// For a listener's table entry.

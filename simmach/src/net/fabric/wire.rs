@@ -102,7 +102,9 @@ impl Fabric {
             Body::Tcp { sender, receiver, segment } => {
                 self.segment_came(from, to, flow, sender, receiver, segment);
             }
-            Body::Udp { nth, payload } => self.datagram_came(from, to, flow, nth, payload),
+            Body::Udp { nth, payload, broadcast } => {
+                self.datagram_came(from, to, flow, nth, payload, broadcast);
+            }
             Body::Unreachable { nth: _ } => self.datagram_refused(from, to),
         }
     }
@@ -248,7 +250,7 @@ fn arrive(slot: u64, _: u64) {
     reach(|fabric| fabric.deliver(slot as usize));
 }
 
-/// A datagram, or an empty body, for the ones who build packets.
-pub(super) fn udp(nth: u64, payload: Bytes) -> Body {
-    Body::Udp { nth, payload }
+/// A datagram's body.
+pub(super) fn udp(nth: u64, payload: Bytes, broadcast: bool) -> Body {
+    Body::Udp { nth, payload, broadcast }
 }

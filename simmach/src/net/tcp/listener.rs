@@ -29,6 +29,10 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
+    pub(super) fn new(run: RunId, key: Key, local: SocketAddr) -> Self {
+        Self { run, key, local }
+    }
+
     /// Listens on an address of the machine this runs on: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 is
     /// any that is free.
     ///
@@ -41,7 +45,7 @@ impl TcpListener {
         let addresses = addr.resolve()?;
         enter_any(|fabric, host| {
             let (key, local) =
-                first_of(&addresses, |address| fabric.listen(host, process, address, None))?;
+                first_of(&addresses, |address| fabric.listen(host, process, address))?;
             Ok(TcpListener { run: fabric.run(), key, local })
         })
     }

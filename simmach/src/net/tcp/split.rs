@@ -2,16 +2,19 @@
 
 use std::{
     error::Error,
-    fmt, io,
+    fmt,
+    io::{self, IoSlice, IoSliceMut},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use bytes::BufMut;
 use futures::io::{AsyncRead, AsyncWrite};
 
 use super::TcpStream;
+use crate::net::{Interest, Ready};
 
 /// The direction that is read, borrowed: [`TcpStream::split`].
 #[derive(Debug)]
@@ -85,6 +88,33 @@ macro_rules! reads {
                 $stream.try_read(buf)
             }
 
+            /// See [`TcpStream::try_read_vectored`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_read_vectored(&$self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+                $stream.try_read_vectored(bufs)
+            }
+
+            /// See [`TcpStream::try_read_buf`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_read_buf<B: BufMut>(&$self, buf: &mut B) -> io::Result<usize> {
+                $stream.try_read_buf(buf)
+            }
+
+            /// See [`TcpStream::ready`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn ready(&$self, interest: Interest) -> io::Result<Ready> {
+                $stream.ready(interest).await
+            }
+
             /// See [`TcpStream::local_addr`].
             ///
             /// # Errors
@@ -143,6 +173,24 @@ macro_rules! writes {
                 $stream.try_write(buf)
             }
 
+            /// See [`TcpStream::try_write_vectored`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_write_vectored(&$self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                $stream.try_write_vectored(bufs)
+            }
+
+            /// See [`TcpStream::ready`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn ready(&$self, interest: Interest) -> io::Result<Ready> {
+                $stream.ready(interest).await
+            }
+
             /// See [`TcpStream::local_addr`].
             ///
             /// # Errors
@@ -174,6 +222,14 @@ macro_rules! writes {
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
                 $stream.poll_write_at(cx, buf)
+            }
+
+            fn poll_write_vectored(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                $stream.poll_write_vectored_at(cx, bufs)
             }
 
             fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,19 +1,22 @@
 //! A connection.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io::{self, IoSlice, IoSliceMut},
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
+use bytes::BufMut;
 use futures::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     engine::{self, RunId},
     net::{
-        ToSocketAddrs, error,
+        Interest, Ready, ToSocketAddrs, error,
         fabric::{enter, enter_any, tcp::Opened},
         lookup::no_address,
         tcp::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
@@ -65,7 +68,7 @@ impl TcpStream {
         Err(last)
     }
 
-    async fn established(&self) -> io::Result<()> {
+    pub(super) async fn established(&self) -> io::Result<()> {
         let waited = self.waited(Place::Write, "an answer from");
         waited.until(|fabric| fabric.connected(self.opened.key)).await
     }
@@ -83,9 +86,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// `NotConnected` once the connection is over, by a reset or by both ends' FINs; outside its run.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |_| self.opened.peer)
+        enter(self.run, |fabric| fabric.peer(&self.opened))?
     }
 
     /// Waits for bytes, the end of the stream or an error.
@@ -108,6 +111,62 @@ impl TcpStream {
         waited.until(|fabric| fabric.can_write(self.opened.key)).await
     }
 
+    /// Waits until it is ready for one thing of `interest`, and tells for what of it.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let key = self.opened.key;
+        let reads = interest.is_readable().then(|| self.waited(Place::Read, "data from").seated());
+        let writes =
+            interest.is_writable().then(|| self.waited(Place::Write, "room to write to").seated());
+        poll_fn(|cx| {
+            let read = reads.as_ref().map(|seat| seat.poll(cx, |fabric| fabric.can_read(key)));
+            let written = writes.as_ref().map(|seat| seat.poll(cx, |fabric| fabric.can_write(key)));
+            for done in [read, written].into_iter().flatten() {
+                if let Poll::Ready(result) = done {
+                    return Poll::Ready(result);
+                }
+            }
+            Poll::Pending
+        })
+        .await?;
+        enter(self.run, |fabric| fabric.readiness(key, interest))?
+    }
+
+    /// As [`readable`](Self::readable), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.can_read(self.opened.key))
+    }
+
+    /// As [`writable`](Self::writable), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.can_write(self.opened.key))
+    }
+
+    /// What the connection failed with, if that was not yet told; it is told with this (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        enter(self.run, |fabric| {
+            let failure = fabric.socket(self.opened.key)?.connection.take_failure();
+            Ok(failure.map(|failure| error::failed(failure, self.opened.peer)))
+        })?
+    }
+
     /// Reads what is there; zero is the end of the stream.
     ///
     /// # Errors
@@ -118,6 +177,28 @@ impl TcpStream {
         read.unwrap_or_else(|| Err(error::would_block()))
     }
 
+    /// As [`try_read`](Self::try_read), into one buffer after the other.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let read = enter(self.run, |fabric| fabric.read_vectored(self.opened.key, bufs))?;
+        read.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    /// As [`try_read`](Self::try_read), behind what the buffer holds.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        let mut bytes = vec![0; self.at_hand().max(1).min(buf.remaining_mut())];
+        let read = self.try_read(&mut bytes)?;
+        buf.put_slice(&bytes[..read]);
+        Ok(read)
+    }
+
     /// Writes what there is room for.
     ///
     /// # Errors
@@ -125,6 +206,16 @@ impl TcpStream {
     /// `WouldBlock` when there is none; the connection's failure.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let written = enter(self.run, |fabric| fabric.write(self.opened.key, buf))?;
+        written.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    /// As [`try_write`](Self::try_write), of several pieces in their order.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = enter(self.run, |fabric| fabric.write_vectored(self.opened.key, bufs))?;
         written.unwrap_or_else(|| Err(error::would_block()))
     }
 
@@ -189,6 +280,15 @@ impl TcpStream {
         })?
     }
 
+    /// Closes by a reset that drops what was not yet acknowledged, in place of the usual end.
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
     /// Its two directions, borrowed.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         split::borrowed(self)
@@ -209,7 +309,6 @@ impl TcpStream {
     }
 
     /// How many bytes a read would find; none outside its run.
-    #[cfg(feature = "tokio")]
     pub(super) fn at_hand(&self) -> usize {
         enter(self.run, |fabric| fabric.at_hand(self.opened.key)).unwrap_or(0)
     }
@@ -223,7 +322,16 @@ impl TcpStream {
         waited.poll(cx, Seat::Poll, |fabric| fabric.write(self.opened.key, buf))
     }
 
-    /// No more is written: a FIN follows what was.
+    pub(super) fn poll_write_vectored_at(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.write_vectored(self.opened.key, bufs))
+    }
+
+    /// No more is written: a FIN follows what was. As with tokio, it is no error that nothing is left to shut.
     pub(super) fn shut_down(&self) -> io::Result<()> {
         enter(self.run, |fabric| fabric.shutdown(self.opened.key))?
     }
@@ -252,6 +360,14 @@ impl AsyncWrite for &TcpStream {
         self.poll_write_at(cx, buf)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored_at(cx, bufs)
+    }
+
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -278,6 +394,14 @@ impl AsyncWrite for TcpStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_write_at(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored_at(cx, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -44,6 +44,18 @@ macro_rules! writes {
                 $stream.poll_write_at(cx, buf)
             }
 
+            fn poll_write_vectored(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[io::IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                $stream.poll_write_vectored_at(cx, bufs)
+            }
+
+            fn is_write_vectored(&$self) -> bool {
+                true
+            }
+
             fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(Ok(()))
             }

@@ -291,3 +291,33 @@ fn a_large_write_arrives_whole_and_counts_its_segments() {
     assert!(left.stats.sent > 1_000_000 / 1460, "{:?}", left.stats);
     assert_eq!(left.stats.bytes, 1_000_000);
 }
+
+#[test]
+fn segments_fit_the_link() {
+    let packets = |mtu| {
+        let narrow = NetworkProfile::ideal_fixed().duplication(1e-9).mtu(mtu);
+        let left = Cluster::new().link(narrow).run(|| async {
+            let (mut near, mut far) = pair().await;
+            near.write_all(&[1; 50_000]).await.expect("room");
+            far.read_exact(&mut [0; 50_000]).await.expect("all of it");
+        });
+        left.stats.sent
+    };
+    let (wide, narrow) = (packets(1500), packets(576));
+    assert!(wide < 70 && narrow > 95, "{wide} and {narrow} packets");
+}
+
+/// A machine may have figures of its own.
+#[test]
+fn machines_may_differ() {
+    let mut cluster = Cluster::new();
+    cluster.tcp_of_c = Some(TcpConfig::new().receive_buffer(1_000));
+    cluster.run(|| async {
+        let (near, far) = pair().await;
+        near.try_write(&[1; 50_000]).expect("room");
+        far.try_write(&[1; 50_000]).expect("room");
+        sleep(1_000).await;
+        assert_eq!(sockets(C)[0].receive_queue, 1_000);
+        assert_eq!(sockets(A)[0].receive_queue, 50_000);
+    });
+}

@@ -1,7 +1,7 @@
 //! What the handles are, beside what they do.
 
 use crate::net::{
-    TcpListener, TcpStream, UdpSocket, lookup_host,
+    TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host,
     tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
 };
 
@@ -18,6 +18,7 @@ fn handles_and_their_futures_may_go_to_other_tasks() {
     is_free::<ReadHalf<'_>>();
     is_free::<WriteHalf<'_>>();
     is_free::<UdpSocket>();
+    is_free::<TcpSocket>();
     is_send(&TcpStream::connect("c.west:80"));
     is_send(&TcpStream::connect(String::from("c.west:80")));
     is_send(&TcpListener::bind(("0.0.0.0", 80)));

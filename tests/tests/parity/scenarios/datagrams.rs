@@ -1,0 +1,178 @@
+//! UDP.
+
+use super::{
+    helpers::{datagram_pair, kind, pause, waits},
+    net::UdpSocket,
+    scenario,
+};
+
+#[scenario]
+async fn a_datagram_tells_where_it_came_from() {
+    let (one, here, two, there) = datagram_pair().await;
+    assert_eq!(one.send_to(b"hello", there).await.expect("a route"), 5);
+    let mut buf = [0; 16];
+    assert_eq!(two.recv_from(&mut buf).await.expect("a datagram"), (5, here));
+    assert_eq!(&buf[..5], b"hello");
+}
+
+#[scenario]
+async fn datagrams_keep_their_borders_and_order() {
+    let (one, _, two, there) = datagram_pair().await;
+    for text in ["a", "bb", "ccc"] {
+        one.send_to(text.as_bytes(), there).await.expect("a route");
+    }
+    let mut buf = [0; 16];
+    for length in 1..=3 {
+        assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, length);
+    }
+}
+
+#[scenario]
+async fn what_does_not_fit_is_lost() {
+    let (one, _, two, there) = datagram_pair().await;
+    one.send_to(b"too long", there).await.expect("a route");
+    one.send_to(b"next", there).await.expect("a route");
+    let mut buf = [0; 4];
+    assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, 4);
+    assert_eq!(&buf, b"too ");
+    assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, 4);
+    assert_eq!(&buf, b"next");
+}
+
+#[scenario]
+async fn a_datagram_may_be_empty() {
+    let (one, here, two, there) = datagram_pair().await;
+    assert_eq!(one.send_to(&[], there).await.expect("a route"), 0);
+    assert_eq!(two.recv_from(&mut [0; 4]).await.expect("a datagram"), (0, here));
+}
+
+#[scenario]
+async fn a_datagram_has_a_largest_size() {
+    let (one, _, two, there) = datagram_pair().await;
+    assert_eq!(kind(one.send_to(&[0; 65_508], there).await), "Uncategorized");
+    assert_eq!(one.send_to(&[1; 65_507], there).await.expect("the largest"), 65_507);
+    let mut buf = vec![0; 70_000];
+    assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, 65_507);
+}
+
+#[scenario]
+async fn without_a_peer_there_is_nowhere_to_send() {
+    let (one, _, _, _) = datagram_pair().await;
+    assert_eq!(kind(one.send(b"x").await), "Uncategorized");
+    assert_eq!(kind(one.peer_addr()), "NotConnected");
+}
+
+#[scenario]
+async fn without_a_peer_anyone_is_received() {
+    let (one, _, two, there) = datagram_pair().await;
+    one.send_to(b"hello", there).await.expect("a route");
+    assert_eq!(two.recv(&mut [0; 16]).await.expect("a datagram"), 5);
+}
+
+#[scenario]
+async fn a_connected_socket_hears_its_peer_only() {
+    let (one, here, two, there) = datagram_pair().await;
+    let (three, _, _, _) = datagram_pair().await;
+    one.connect(there).await.expect("a route");
+    assert_eq!(one.peer_addr().expect("connected"), there);
+    three.send_to(b"stranger", here).await.expect("a route");
+    two.send_to(b"peer", here).await.expect("a route");
+    let mut buf = [0; 16];
+    assert_eq!(one.recv(&mut buf).await.expect("a datagram"), 4);
+    assert_eq!(&buf[..4], b"peer");
+    assert!(waits(one.recv(&mut buf)).await);
+}
+
+#[scenario]
+async fn a_peer_can_be_changed() {
+    let (one, _, two, there) = datagram_pair().await;
+    let (three, _, _, _) = datagram_pair().await;
+    one.connect(three.local_addr().expect("bound")).await.expect("a route");
+    one.connect(there).await.expect("a route");
+    one.send(b"x").await.expect("a route");
+    assert_eq!(two.recv(&mut [0; 4]).await.expect("a datagram"), 1);
+}
+
+#[scenario]
+async fn a_connected_socket_is_told_that_nobody_has_the_port() {
+    let (one, _, two, there) = datagram_pair().await;
+    drop(two);
+    one.connect(there).await.expect("a route");
+    one.send(b"x").await.expect("it goes out");
+    assert_eq!(kind(one.recv(&mut [0; 4]).await), "ConnectionRefused");
+}
+
+#[scenario]
+async fn a_refusal_is_told_to_a_sender_too_and_once() {
+    let (one, _, two, there) = datagram_pair().await;
+    drop(two);
+    one.connect(there).await.expect("a route");
+    one.send(b"x").await.expect("it goes out");
+    pause().await;
+    assert_eq!(kind(one.send(b"x").await), "ConnectionRefused");
+}
+
+#[scenario]
+async fn a_socket_without_a_peer_is_told_nothing() {
+    let (one, _, two, there) = datagram_pair().await;
+    drop(two);
+    one.send_to(b"x", there).await.expect("it goes out");
+    pause().await;
+    one.send_to(b"x", there).await.expect("it goes out");
+    assert!(waits(one.recv_from(&mut [0; 4])).await);
+}
+
+#[scenario]
+async fn a_port_has_one_socket() {
+    let (_one, here, _, _) = datagram_pair().await;
+    assert_eq!(kind(UdpSocket::bind(here).await), "AddrInUse");
+    assert_eq!(kind(UdpSocket::bind(("0.0.0.0", here.port())).await), "AddrInUse");
+}
+
+#[scenario]
+async fn tcp_has_ports_of_its_own() {
+    let (_one, here, _, _) = datagram_pair().await;
+    super::net::TcpListener::bind(here).await.expect("another protocol's");
+}
+
+#[scenario]
+async fn a_look_at_a_datagram_leaves_it() {
+    let (one, here, two, there) = datagram_pair().await;
+    one.send_to(b"look", there).await.expect("a route");
+    let mut buf = [0; 16];
+    assert_eq!(two.peek_from(&mut buf).await.expect("a datagram"), (4, here));
+    assert_eq!(two.recv_from(&mut buf).await.expect("a datagram"), (4, here));
+    assert!(waits(two.recv_from(&mut buf)).await);
+}
+
+#[scenario]
+async fn a_try_to_receive_finds_nothing_or_a_datagram() {
+    let (one, _, two, there) = datagram_pair().await;
+    let mut buf = [0; 16];
+    assert_eq!(kind(two.try_recv_from(&mut buf)), "WouldBlock");
+    one.send_to(b"x", there).await.expect("a route");
+    assert_eq!(two.peek_from(&mut buf).await.expect("a datagram").0, 1);
+    assert_eq!(two.try_recv_from(&mut buf).expect("a datagram").0, 1);
+}
+
+#[scenario]
+async fn a_queue_that_is_full_drops() {
+    let (one, _, two, there) = datagram_pair().await;
+    let chunk = [0; 8_000];
+    for _ in 0..500 {
+        one.send_to(&chunk, there).await.expect("a route");
+    }
+    pause().await;
+    let mut received = 0;
+    let mut buf = [0; 8_000];
+    while !waits(two.recv_from(&mut buf)).await {
+        received += 1;
+    }
+    assert!((1..500).contains(&received), "{received} of 500");
+}
+
+#[scenario]
+async fn broadcast_must_be_allowed() {
+    let (one, _, _, _) = datagram_pair().await;
+    assert_eq!(kind(one.send_to(b"x", "255.255.255.255:9").await), "PermissionDenied");
+}

@@ -1,0 +1,116 @@
+//! A stream's two directions apart.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{
+    helpers::{kind, pair, pause, silent},
+    scenario, task,
+};
+
+#[scenario]
+async fn a_dropped_write_half_shuts_its_direction() {
+    let (near, mut far) = pair().await;
+    let (mut reads, writes) = near.into_split();
+    drop(writes);
+    assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
+    far.write_all(b"back").await.expect("open");
+    let mut buf = [0; 4];
+    reads.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"back");
+}
+
+#[scenario]
+async fn a_dropped_read_half_shuts_nothing() {
+    let (near, mut far) = pair().await;
+    let (reads, mut writes) = near.into_split();
+    drop(reads);
+    far.write_all(b"unread").await.expect("open");
+    writes.write_all(b"still").await.expect("open");
+    let mut buf = [0; 5];
+    far.read_exact(&mut buf).await.expect("open");
+    assert!(silent(&far).await);
+}
+
+#[scenario]
+async fn both_halves_dropped_close_it() {
+    let (near, mut far) = pair().await;
+    let (reads, writes) = near.into_split();
+    far.write_all(b"unread").await.expect("open");
+    pause().await;
+    drop((writes, reads));
+    pause().await;
+    assert_eq!(far.read(&mut [0; 8]).await.expect("its FIN went first"), 0);
+    assert_eq!(kind(far.write(b"x").await), "BrokenPipe");
+}
+
+#[scenario]
+async fn a_forgotten_write_half_shuts_nothing() {
+    let (near, far) = pair().await;
+    let (_reads, writes) = near.into_split();
+    writes.forget();
+    assert!(silent(&far).await);
+}
+
+#[scenario]
+async fn halves_of_one_stream_are_made_whole() {
+    let (near, mut far) = pair().await;
+    let (reads, writes) = near.into_split();
+    let mut near = reads.reunite(writes).expect("of one stream");
+    near.write_all(b"whole").await.expect("open");
+    far.read_exact(&mut [0; 5]).await.expect("open");
+    assert!(silent(&far).await);
+}
+
+#[scenario]
+async fn halves_of_two_streams_are_not() {
+    let (near, far) = pair().await;
+    let (reads, own) = near.into_split();
+    let (_, other) = far.into_split();
+    let error = reads.reunite(other).expect_err("another's");
+    let text = error.to_string();
+    assert_eq!(text, "tried to reunite halves that are not from the same socket");
+    error.0.reunite(own).expect("of one stream");
+}
+
+#[scenario]
+async fn two_tasks_have_a_half_each() {
+    let (near, far) = pair().await;
+    let (mut reads, mut writes) = near.into_split();
+    let (mut far_reads, mut far_writes) = far.into_split();
+    task::spawn(async move {
+        tokio::io::copy(&mut far_reads, &mut far_writes).await.expect("an orderly end");
+    });
+    let writer = task::spawn(async move {
+        for n in 0..100_u32 {
+            writes.write_u32(n).await.expect("open");
+        }
+    });
+    for n in 0..100 {
+        assert_eq!(reads.read_u32().await.expect("open"), n);
+    }
+    writer.await.expect("it ends well");
+    assert_eq!(reads.read(&mut [0; 8]).await.expect("the end"), 0);
+}
+
+#[scenario]
+async fn borrowed_halves_shut_when_told() {
+    let (mut near, mut far) = pair().await;
+    {
+        let (_reads, mut writes) = near.split();
+        writes.write_all(b"all").await.expect("open");
+        writes.shutdown().await.expect("open");
+    }
+    let mut bytes = Vec::new();
+    far.read_to_end(&mut bytes).await.expect("an orderly end");
+    assert_eq!(bytes, b"all");
+    far.write_all(b"back").await.expect("open");
+    near.read_exact(&mut [0; 4]).await.expect("open");
+}
+
+#[scenario]
+async fn halves_know_their_addresses() {
+    let (near, far) = pair().await;
+    let (reads, writes) = near.into_split();
+    assert_eq!(reads.local_addr().expect("open"), far.peer_addr().expect("open"));
+    assert_eq!(writes.peer_addr().expect("open"), far.local_addr().expect("open"));
+}

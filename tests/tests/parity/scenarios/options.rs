@@ -1,0 +1,204 @@
+//! Sockets with options, before they connect or listen.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{
+    helpers::{kind, listener, nobody, pair, pause, waits},
+    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
+    scenario,
+};
+
+fn any() -> std::net::SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+#[scenario]
+async fn a_socket_listens_and_another_connects() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(any()).expect("a free port");
+    let address = socket.local_addr().expect("bound");
+    let listener = socket.listen(16).expect("it is bound");
+    assert_eq!(listener.local_addr().expect("listening"), address);
+    let mut near =
+        TcpSocket::new_v4().expect("a socket").connect(address).await.expect("it listens");
+    let (mut far, _) = listener.accept().await.expect("a connection");
+    near.write_all(b"hi").await.expect("open");
+    far.read_exact(&mut [0; 2]).await.expect("open");
+}
+
+#[scenario]
+async fn a_socket_connects_from_where_it_is_bound() {
+    let (listener, address) = listener().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(any()).expect("a free port");
+    let own = socket.local_addr().expect("bound");
+    let near = socket.connect(address).await.expect("it listens");
+    let (_, from) = listener.accept().await.expect("a connection");
+    assert_eq!((near.local_addr().expect("open"), from), (own, own));
+}
+
+#[scenario]
+async fn a_bound_socket_does_not_listen() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(any()).expect("a free port");
+    let address = socket.local_addr().expect("bound");
+    assert_eq!(kind(TcpStream::connect(address).await), "ConnectionRefused");
+}
+
+#[scenario]
+async fn a_socket_that_is_not_bound_gets_a_port_to_listen_at() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert_eq!(socket.local_addr().expect("a socket").to_string(), "0.0.0.0:0");
+    let listener = socket.listen(1).expect("a free port");
+    assert_ne!(listener.local_addr().expect("listening").port(), 0);
+}
+
+#[scenario]
+async fn a_port_is_shared_only_by_those_that_say_so() {
+    let one = TcpSocket::new_v4().expect("a socket");
+    assert!(!one.reuseaddr().expect("a socket"));
+    one.bind(any()).expect("a free port");
+    let address = one.local_addr().expect("bound");
+    let two = TcpSocket::new_v4().expect("a socket");
+    two.set_reuseaddr(true).expect("a socket");
+    assert!(two.reuseaddr().expect("a socket"));
+    assert_eq!(kind(two.bind(address)), "AddrInUse");
+    one.set_reuseaddr(true).expect("a socket");
+    two.bind(address).expect("both say so");
+    let _listener = one.listen(1).expect("the first to listen");
+    assert_eq!(kind(two.listen(1)), "AddrInUse");
+}
+
+#[scenario]
+async fn without_sharing_time_wait_keeps_a_listener_away() {
+    let (listener, address) = listener().await;
+    let mut near = TcpStream::connect(address).await.expect("it listens");
+    drop(listener.accept().await.expect("a connection"));
+    assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
+    drop((near, listener));
+    pause().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert_eq!(kind(socket.bind(address)), "AddrInUse");
+    socket.set_reuseaddr(true).expect("a socket");
+    socket.bind(address).expect("TIME-WAIT is no obstacle to this");
+}
+
+#[scenario]
+async fn a_connecting_socket_s_time_wait_keeps_listeners_away() {
+    let (near, mut far) = pair().await;
+    let own = near.local_addr().expect("open");
+    drop(near);
+    assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
+    drop(far);
+    pause().await;
+    assert_eq!(kind(TcpListener::bind(own).await), "AddrInUse");
+}
+
+#[scenario]
+async fn a_socket_is_bound_once() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(any()).expect("a free port");
+    assert_eq!(kind(socket.bind(any())), "InvalidInput");
+}
+
+#[scenario]
+async fn the_same_connection_is_not_made_twice() {
+    let (_listener, address) = listener().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("a socket");
+    socket.bind(any()).expect("a free port");
+    let own = socket.local_addr().expect("bound");
+    let _near = socket.connect(address).await.expect("it listens");
+    let again = TcpSocket::new_v4().expect("a socket");
+    again.set_reuseaddr(true).expect("a socket");
+    again.bind(own).expect("both say so");
+    assert_eq!(kind(again.connect(address).await), "AddrNotAvailable");
+}
+
+#[scenario]
+async fn families_do_not_mix() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let v6 = "[::1]:0".parse().expect("an address");
+    assert_eq!(kind(socket.bind(v6)), "Uncategorized");
+    assert_eq!(kind(TcpSocket::new_v4().expect("a socket").connect(v6).await), "Uncategorized");
+}
+
+#[scenario]
+async fn a_socket_refused_is_refused() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert_eq!(kind(socket.connect(nobody().await).await), "ConnectionRefused");
+}
+
+#[scenario]
+async fn options_go_to_the_connections() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert!(!socket.nodelay().expect("a socket") && !socket.keepalive().expect("a socket"));
+    socket.set_nodelay(true).expect("a socket");
+    socket.set_keepalive(true).expect("a socket");
+    assert!(socket.nodelay().expect("a socket") && socket.keepalive().expect("a socket"));
+    socket.bind(any()).expect("a free port");
+    let listener = socket.listen(4).expect("bound");
+    let address = listener.local_addr().expect("listening");
+    let near = TcpStream::connect(address).await.expect("it listens");
+    let (far, _) = listener.accept().await.expect("a connection");
+    assert!(!near.nodelay().expect("open") && far.nodelay().expect("open"));
+}
+
+#[scenario]
+async fn linger_zero_goes_to_the_connections() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_zero_linger().expect("a socket");
+    socket.bind(any()).expect("a free port");
+    let listener = socket.listen(4).expect("bound");
+    let mut near =
+        TcpStream::connect(listener.local_addr().expect("listening")).await.expect("it listens");
+    drop(listener.accept().await.expect("a connection"));
+    pause().await;
+    assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset");
+}
+
+#[scenario]
+async fn buffers_are_twice_what_was_asked_for() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_send_buffer_size(20_000).expect("a socket");
+    socket.set_recv_buffer_size(20_000).expect("a socket");
+    assert_eq!(socket.send_buffer_size().expect("a socket"), 40_000);
+    assert_eq!(socket.recv_buffer_size().expect("a socket"), 40_000);
+}
+
+#[scenario]
+async fn beyond_the_backlog_a_connect_waits_for_room() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(any()).expect("a free port");
+    let listener = socket.listen(1).expect("bound");
+    let address = listener.local_addr().expect("listening");
+    let _one = TcpStream::connect(address).await.expect("the first waits");
+    let _two = TcpStream::connect(address).await.expect("so does one more than was said");
+    pause().await;
+    let third = TcpStream::connect(address);
+    futures::pin_mut!(third);
+    assert!(waits(&mut third).await);
+    listener.accept().await.expect("the first");
+    // The next SYN finds room.
+    third.await.expect("there is room again");
+}
+
+#[scenario]
+async fn a_connected_datagram_socket_knows_its_own_address() {
+    let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
+    assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "0.0.0.0");
+    socket.connect("127.0.0.1:9").await.expect("a route");
+    assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.1");
+}
+
+#[scenario]
+async fn a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped() {
+    let server = UdpSocket::bind("[::]:0").await.expect("a free port");
+    let port = server.local_addr().expect("bound").port();
+    let client = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    client.send_to(b"x", ("127.0.0.1", port)).await.expect("a route");
+    let (_, from) = server.recv_from(&mut [0; 4]).await.expect("a datagram");
+    assert_eq!(from.ip().to_string(), "::ffff:127.0.0.1");
+    server.send_to(b"y", from).await.expect("a route");
+    assert_eq!(client.recv(&mut [0; 4]).await.expect("a datagram"), 1);
+}

@@ -1,0 +1,205 @@
+//! Bytes on open connections.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{
+    helpers::{kind, pair, pause, silent, waits},
+    scenario, task,
+};
+
+#[scenario]
+async fn bytes_go_both_ways() {
+    let (mut near, mut far) = pair().await;
+    near.write_all(b"ping").await.expect("open");
+    let mut buf = [0; 4];
+    far.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"ping");
+    far.write_all(b"pong").await.expect("open");
+    near.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"pong");
+}
+
+#[scenario]
+async fn a_megabyte_arrives_whole() {
+    let (mut near, mut far) = pair().await;
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    let sent = bytes.clone();
+    let writer = task::spawn(async move {
+        near.write_all(&sent).await.expect("open");
+        near
+    });
+    let mut read = vec![0; bytes.len()];
+    far.read_exact(&mut read).await.expect("open");
+    assert_eq!(read, bytes);
+    writer.await.expect("it ends well");
+}
+
+#[scenario]
+async fn both_directions_are_full_at_once() {
+    let (mut near, mut far) = pair().await;
+    let (mut one, mut two) = (near.split(), far.split());
+    let (out, back) = (vec![1; 400_000], vec![2; 400_000]);
+    let (mut there, mut here) = (vec![0; 400_000], vec![0; 400_000]);
+    let (a, b, c, d) = futures::join!(
+        one.1.write_all(&out),
+        two.1.write_all(&back),
+        one.0.read_exact(&mut here),
+        two.0.read_exact(&mut there)
+    );
+    a.and(b).expect("open");
+    c.and(d).expect("open");
+    assert!(there == out && here == back);
+}
+
+#[scenario]
+async fn many_small_writes_are_one_stream() {
+    let (mut near, mut far) = pair().await;
+    for n in 0..1_000_u32 {
+        near.write_all(&n.to_be_bytes()).await.expect("open");
+    }
+    for n in 0..1_000 {
+        assert_eq!(far.read_u32().await.expect("open"), n);
+    }
+}
+
+#[scenario]
+async fn a_read_takes_what_is_there() {
+    let (mut near, mut far) = pair().await;
+    near.write_all(b"abcdef").await.expect("open");
+    pause().await;
+    let mut buf = [0; 4];
+    assert_eq!(far.read(&mut buf).await.expect("open"), 4);
+    assert_eq!(far.read(&mut buf).await.expect("open"), 2);
+    assert!(waits(far.read(&mut buf)).await);
+}
+
+#[scenario]
+async fn a_read_that_is_given_up_loses_nothing() {
+    let (mut near, mut far) = pair().await;
+    let mut buf = [0; 4];
+    assert!(waits(far.read(&mut buf)).await);
+    near.write_all(b"late").await.expect("open");
+    far.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"late");
+}
+
+#[scenario]
+async fn a_peek_takes_nothing() {
+    let (mut near, mut far) = pair().await;
+    near.write_all(b"look").await.expect("open");
+    pause().await;
+    let mut buf = [0; 4];
+    assert_eq!(far.peek(&mut buf[..2]).await.expect("open"), 2);
+    assert_eq!(far.peek(&mut buf).await.expect("open"), 4);
+    assert_eq!(&buf, b"look");
+    far.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"look");
+}
+
+#[scenario]
+async fn a_peek_waits_for_bytes() {
+    let (mut near, far) = pair().await;
+    let mut buf = [0; 4];
+    assert!(waits(far.peek(&mut buf)).await);
+    near.write_all(b"x").await.expect("open");
+    assert_eq!(far.peek(&mut buf).await.expect("open"), 1);
+}
+
+#[scenario]
+async fn a_peek_sees_the_end_as_often_as_it_looks() {
+    let (near, mut far) = pair().await;
+    drop(near);
+    pause().await;
+    let mut buf = [0; 4];
+    assert_eq!(far.peek(&mut buf).await.expect("the end"), 0);
+    assert_eq!(far.peek(&mut buf).await.expect("the end"), 0);
+    assert_eq!(far.read(&mut buf).await.expect("the end"), 0);
+}
+
+#[scenario]
+async fn a_try_finds_nothing_or_bytes() {
+    let (mut near, far) = pair().await;
+    let mut buf = [0; 8];
+    assert_eq!(kind(far.try_read(&mut buf)), "WouldBlock");
+    near.write_all(b"abc").await.expect("open");
+    far.readable().await.expect("open");
+    assert_eq!(far.try_read(&mut buf).expect("bytes"), 3);
+    assert_eq!(kind(far.try_read(&mut buf)), "WouldBlock");
+}
+
+#[scenario]
+async fn a_writer_without_a_reader_is_held_back() {
+    let (near, mut far) = pair().await;
+    near.writable().await.expect("open");
+    let chunk = [7; 64 * 1024];
+    let mut written = 0;
+    // A kernel's buffers may grow while there is time.
+    loop {
+        match near.try_write(&chunk) {
+            Ok(n) => written += n,
+            Err(error) if waits(near.writable()).await => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                break;
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(written > 64 * 1024);
+    let mut buf = vec![0; written];
+    far.read_exact(&mut buf).await.expect("open");
+    near.writable().await.expect("room again");
+    assert!(near.try_write(&chunk).expect("room again") > 0);
+}
+
+#[scenario]
+async fn a_short_stream_is_an_unexpected_end() {
+    let (mut near, mut far) = pair().await;
+    near.write_all(b"abc").await.expect("open");
+    drop(near);
+    assert_eq!(kind(far.read_exact(&mut [0; 8]).await), "UnexpectedEof");
+}
+
+#[scenario]
+async fn a_fresh_stream_is_writable_and_not_readable() {
+    let (near, far) = pair().await;
+    near.writable().await.expect("open");
+    far.writable().await.expect("open");
+    assert!(silent(&near).await);
+}
+
+#[scenario]
+async fn the_end_is_readable() {
+    let (near, far) = pair().await;
+    drop(near);
+    far.readable().await.expect("the end");
+    assert_eq!(far.try_read(&mut [0; 4]).expect("the end"), 0);
+}
+
+#[scenario]
+async fn delay_can_be_turned_off_and_on() {
+    let (near, _far) = pair().await;
+    assert!(!near.nodelay().expect("open"));
+    near.set_nodelay(true).expect("open");
+    assert!(near.nodelay().expect("open"));
+    near.set_nodelay(false).expect("open");
+    assert!(!near.nodelay().expect("open"));
+}
+
+#[allow(deprecated, reason = "tokio warns of a drop that blocks")]
+#[scenario]
+async fn linger_is_what_was_set() {
+    let (near, _far) = pair().await;
+    assert_eq!(near.linger().expect("open"), None);
+    let two = Some(std::time::Duration::from_secs(2));
+    near.set_linger(two).expect("open");
+    assert_eq!(near.linger().expect("open"), two);
+    near.set_linger(None).expect("open");
+    assert_eq!(near.linger().expect("open"), None);
+}
+
+#[scenario]
+async fn a_write_of_nothing_does_nothing() {
+    let (mut near, far) = pair().await;
+    assert_eq!(near.write(&[]).await.expect("open"), 0);
+    assert!(silent(&far).await);
+}
