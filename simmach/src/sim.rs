@@ -274,6 +274,8 @@ impl Sim {
         }
         net::cut(&from, &to);
         net::cut(&to, &from);
+        link_changed(Change::Cut, &from, &to);
+        link_changed(Change::Cut, &to, &from);
         engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
         Ok(())
     }
@@ -294,6 +296,7 @@ impl Sim {
             return Ok(());
         }
         net::cut(&cut, &off);
+        link_changed(Change::Cut, &cut, &off);
         engine::fault(Effect::Partition, None, || format!("{from} is cut off from {to}"));
         Ok(())
     }
@@ -308,6 +311,8 @@ impl Sim {
         let (from, to) = (machines(&a)?, machines(&b)?);
         net::mend(&from, &to);
         net::mend(&to, &from);
+        link_changed(Change::Mended, &from, &to);
+        link_changed(Change::Mended, &to, &from);
         log::say(Level::Fault, Scope::HARNESS.machine, || format!("{a} and {b} are joined again"));
         Ok(())
     }
@@ -315,6 +320,7 @@ impl Sim {
     /// Joins all that was cut.
     pub fn heal_all(&self) {
         net::mend_all();
+        link_changed(Change::AllMended, &[], &[]);
         log::say(Level::Fault, Scope::HARNESS.machine, || "all partitions heal".to_owned());
     }
 
@@ -335,6 +341,7 @@ impl Sim {
             return Ok(());
         }
         net::clog(&sending, &receiving);
+        link_changed(Change::Clogged, &sending, &receiving);
         engine::fault(Effect::Clog, None, || format!("the way from {from} to {to} is clogged"));
         Ok(())
     }
@@ -350,7 +357,9 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        net::unclog(&machines(&from)?, &machines(&to)?);
+        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        net::unclog(&sending, &receiving);
+        link_changed(Change::Unclogged, &sending, &receiving);
         log::say(Level::Fault, Scope::HARNESS.machine, || {
             format!("the way from {from} to {to} is free again")
         });
@@ -369,7 +378,10 @@ impl Sim {
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
         net::set_profile(from_zone, to_zone, profile)
-            .map_err(|error| ControlError::NoLink(error.to_string()))
+            .map_err(|error| ControlError::NoLink(error.to_string()))?;
+        let zones = mix(mix_text(from_zone), mix_text(to_zone));
+        engine::trace(TraceKind::Link, Change::Profile as u64, zones, &[]);
+        Ok(())
     }
 
     /// Sets the clocks of machines, from now on: how far the wall clock is off, and how fast both run. What runs there sees
@@ -573,6 +585,23 @@ fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
 
 fn running(selector: &Selector) -> Result<Vec<crate::engine::ProcessId>, ControlError> {
     Ok(services(selector)?.into_iter().filter_map(machine::process_of).collect())
+}
+
+/// What became of the way between two groups of machines, or two zones, for the trace.
+#[derive(Clone, Copy)]
+enum Change {
+    Cut,
+    Mended,
+    AllMended,
+    Clogged,
+    Unclogged,
+    Profile,
+}
+
+fn link_changed(change: Change, from: &[MachineId], to: &[MachineId]) {
+    let ids = from.iter().chain(to).flat_map(|machine| machine.0.to_le_bytes());
+    let ids: Vec<u8> = ids.collect();
+    engine::trace(TraceKind::Link, change as u64, from.len() as u64, &ids);
 }
 
 /// Sets one machine's clocks; what it changed is a fault, unless it sets them right.

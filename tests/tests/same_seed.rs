@@ -1,8 +1,11 @@
 //! The same seed makes the same run: the inventory cluster under a monkey and power-offs, each seed twice.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
 
-use inventory_cluster::Version;
+use inventory_cluster::Version::Fixed;
 use inventory_cluster::scenario::{self, OVER_3G};
 use simmach::prelude::*;
 use simmach::program::{Program, Report, Scenario};
@@ -12,11 +15,11 @@ const SEEDS: u64 = 100;
 fn program() -> Program {
     Program::new(|| {
         Scenario::new()
-            .topology(scenario::cluster_over_3g(Version::Fixed))
+            .topology(scenario::cluster_over_3g(Fixed))
             .client(scenario::BOT)
             .plan(scenario::monkey())
             .plan(PowerOffs::new())
-            .body(|sim| scenario::walk(sim, Version::Fixed, OVER_3G))
+            .body(|sim| scenario::walk(sim, Fixed, OVER_3G))
     })
 }
 
@@ -50,4 +53,75 @@ fn the_same_seed_makes_the_same_report() {
     let first = text();
     assert!(first.len() > 50, "it has a log: {first:#?}");
     assert_eq!(first, text());
+}
+
+/// The traces of three seeds, in debug and in release. A change of the engine, or of the cluster, that gives a seed another
+/// run shows here: then the file is written anew with `GOLDEN=overwrite`, and the changelog gets a line under *Changed*.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn the_golden_traces() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/inventory.txt");
+    let line = |seed| {
+        let report = program().log(false).run(seed);
+        format!("seed {seed}: {:016x}, {} steps\n", report.trace_hash(), report.steps())
+    };
+    let traces: String = [0, 7, 28].map(line).concat();
+    if env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
+        fs::write(&path, &traces).expect("the file can be written");
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(golden, traces, "if that was meant: GOLDEN=overwrite, and a line in the changelog");
+}
+
+mod zoo {
+    use super::*;
+
+    /// All that breaks the cluster, side by side.
+    #[sim_test(
+        seeds = 10_000,
+        topology = scenario::cluster_over_3g(Fixed),
+        chaos = [scenario::monkey(), PowerOffs::new()],
+        client = "mover.botnet",
+        time_limit = "30m",
+    )]
+    #[ignore = "for the tests below"]
+    async fn the_inventory_under_all(sim: Sim) {
+        scenario::walk(sim, Fixed, OVER_3G).await;
+    }
+}
+
+/// How many seeds there are, and the hash over all of their traces.
+fn swept(jobs: &str, seeds: &str) -> (String, String) {
+    let ran = Command::new(env::current_exe().expect("this test runs"))
+        .args(["--include-ignored", "--exact", "zoo::the_inventory_under_all"])
+        .env("SIMMACH_JOBS", jobs)
+        .env("SIMMACH_SEEDS", seeds)
+        .env("SIMMACH_CHECK", "1")
+        .output()
+        .expect("it can be run again");
+    let text =
+        [ran.stdout, ran.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(ran.status.success(), "{text}");
+    println!("{jobs} jobs:\n{text}");
+    let (_, line) = text.split_once("zoo::the_inventory_under_all: ").expect("it says so");
+    let (passed, rest) = line.split_once(" passed").expect("it passed");
+    let (_, hash) = rest.split_once("; each twice, hash ").expect("each was run twice");
+    (passed.to_owned(), hash.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn each_seed_twice_at_one_job_and_at_eight() {
+    let (passed, hash) = swept("1", "40");
+    assert_eq!(passed, "40 seeds");
+    assert_eq!((passed, hash.clone()), swept("8", "40"));
+    assert_ne!(hash, swept("8", "41").1);
+}
+
+/// Takes about a quarter of an hour: `cargo test -p simmach-tests --test same_seed ten_thousand -- --ignored --nocapture`.
+#[test]
+#[ignore = "the proof: it takes a quarter of an hour"]
+fn ten_thousand_seeds_twice_at_one_job_and_at_eight() {
+    let one = swept("1", "10000");
+    assert_eq!(one.0, "10,000 seeds");
+    assert_eq!(one, swept("8", "10000"));
 }

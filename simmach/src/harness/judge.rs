@@ -118,6 +118,7 @@ impl<'a> Trial<'a> {
                 },
                 tally: &swept.tally,
                 wall,
+                twice: self.rule == Rule::Every,
                 which: self.which.clone(),
             };
             return Judgement::Green(green.text());

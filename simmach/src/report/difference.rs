@@ -207,7 +207,7 @@ fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
                 _ => format!("{machine} changes its state"),
             }
         }
-        TraceKind::Link => "a link changes its state".to_owned(),
+        TraceKind::Link => "cuts, mends or changes links".to_owned(),
         TraceKind::Choice => format!("makes choice {b} of the test or a plan"),
         TraceKind::End => format!("the run ends, after {}", count(a, "step")),
     };

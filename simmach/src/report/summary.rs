@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::numbers::{count, span, speed_up, thousands};
 use crate::engine::effects::{Effect, Effects};
+use crate::engine::mix;
 use crate::outcome::Outcome;
 
 /// The sum of many runs.
@@ -14,6 +15,8 @@ pub(crate) struct Tally {
     pub(crate) virtual_nanos: u128,
     pub(crate) steps: u128,
     pub(crate) effects: Effects,
+    /// All their traces as one number, in whatever order they came.
+    pub(crate) hash: u64,
     /// The plans of the library, and how often each did something.
     pub(crate) plans: Vec<(String, u64)>,
 }
@@ -26,6 +29,8 @@ pub(crate) struct Green<'a> {
     pub(crate) only: Option<u64>,
     pub(crate) tally: &'a Tally,
     pub(crate) wall: Duration,
+    /// Every seed was run twice.
+    pub(crate) twice: bool,
     /// Which seeds, where that is not what the attribute says.
     pub(crate) which: Option<String>,
 }
@@ -36,6 +41,7 @@ impl Tally {
         self.seeds += 1;
         self.virtual_nanos += u128::from(outcome.virtual_nanos);
         self.steps += u128::from(outcome.steps);
+        self.hash = self.hash.wrapping_add(mix(outcome.seed, outcome.trace_hash));
         self.effects.add_all(&outcome.effects);
         // The same in every run of a test, but for one that was none.
         self.plans.resize(self.plans.len().max(outcome.plans.len()), Default::default());
@@ -78,6 +84,9 @@ impl Green<'_> {
             speed_up(tally.virtual_nanos, self.wall),
             effects(&tally.effects).unwrap_or_else(|| "no faults".to_owned()),
         );
+        if self.twice {
+            let _ = write!(text, "; each twice, hash {:016x}", tally.hash);
+        }
         for warning in tally.warnings() {
             let _ = write!(text, "\n{}: warning: {warning}", self.test);
         }
@@ -115,13 +124,20 @@ mod tests {
         effects.add(Effect::CommitLost, 31);
         effects.add(Effect::PacketLost, 12_345);
         let plans = vec![("Partitions".to_owned(), 512)];
-        let tally =
-            Tally { seeds: 1000, virtual_nanos: 100_080_000_000_000, steps: 1, effects, plans };
+        let tally = Tally {
+            seeds: 1000,
+            virtual_nanos: 100_080_000_000_000,
+            steps: 1,
+            hash: 7,
+            effects,
+            plans,
+        };
         let mut green = Green {
             test: "nothing_is_lost",
             only: None,
             tally: &tally,
             wall: Duration::from_millis(3200),
+            twice: false,
             which: None,
         };
         assert_eq!(
@@ -129,6 +145,13 @@ mod tests {
             "nothing_is_lost: 1,000 seeds passed, 27.8 h of virtual time in 3.2 s (x31,300): \
              88 power-offs (31 commits lost), 512 partitions, 12,345 packets lost"
         );
+        green.twice = true;
+        assert!(
+            green.text().ends_with(" packets lost; each twice, hash 0000000000000007"),
+            "{}",
+            green.text()
+        );
+        green.twice = false;
         let plans = vec![("GracefulMonkey".to_owned(), 0)];
         let none = Tally { seeds: 1, plans, ..Tally::default() };
         green.tally = &none;
