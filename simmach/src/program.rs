@@ -17,7 +17,7 @@
 //! ```
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::context::Shared;
@@ -184,18 +184,10 @@ impl fmt::Display for Styled<'_> {
     }
 }
 
-/// The folder for the disks of this process's runs: made by the first of those that go on at the same time, and deleted
-/// with the last.
+/// The folder for the disks of this process's runs.
 pub(crate) fn folder() -> Result<Arc<Folder>, String> {
-    static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(folder) = current.upgrade() {
-        return Ok(folder);
-    }
     let asked = std::env::var_os("SIMMACH_DIR").filter(|folder| !folder.is_empty());
-    let folder = Arc::new(Folder::for_this_process(asked.as_deref().map(AsRef::as_ref))?);
-    *current = Arc::downgrade(&folder);
-    Ok(folder)
+    Folder::shared(asked.as_deref().map(AsRef::as_ref))
 }
 
 #[cfg(test)]

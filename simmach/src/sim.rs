@@ -463,7 +463,8 @@ impl Sim {
     /// Fails the run, under a name by which this failure is known whatever its words.
     pub fn fail(&self, key: &str, message: impl fmt::Display) {
         let kind = FailureKind::Named(key.to_owned());
-        context::try_with(|engine| engine.fail(Failure::new(kind, message.to_string())));
+        let message = message.to_string();
+        context::try_with(|engine| engine.fail_run(Failure::new(kind, message)));
     }
 
     /// Memory of the run outside all machines, one for each type: for what an oracle knows and no crash takes away.
@@ -574,13 +575,17 @@ fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
 }
 
 fn services(selector: &Selector) -> Result<Vec<ServiceId>, ControlError> {
-    let found = machine::services(selector);
-    if found.is_empty() { Err(no_match(selector)) } else { Ok(found) }
+    match selector.each().find(|one| machine::services(one).is_empty()) {
+        Some(none) => Err(no_match(&none)),
+        None => Ok(machine::services(selector)),
+    }
 }
 
 fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
-    let found = machine::machines(selector);
-    if found.is_empty() { Err(no_match(selector)) } else { Ok(found) }
+    match selector.each().find(|one| machine::machines(one).is_empty()) {
+        Some(none) => Err(no_match(&none)),
+        None => Ok(machine::machines(selector)),
+    }
 }
 
 fn running(selector: &Selector) -> Result<Vec<crate::engine::ProcessId>, ControlError> {

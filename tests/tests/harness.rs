@@ -236,6 +236,15 @@ fn bad_input_is_an_error_that_names_the_cure() {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["could not be run", "`nowhere`", "there is no machine"]);
     });
+    for (name, said) in [
+        ("two_on_one_port", "the service a.zone/two ended with an error: Address already in use"),
+        ("service_panics_at_start", "no configuration found"),
+    ] {
+        through_both(name, &[], |ran| {
+            assert_eq!(ran.code, Some(101), "{}", ran.text);
+            assert_has(ran, &["#[should_panic], but none of 100 seeds failed", said]);
+        });
+    }
     through_both("plan_upside_down", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         let said = ["GracefulMonkey: `every` is upside down: 10s to 5s", "`wipes` is 7:"];

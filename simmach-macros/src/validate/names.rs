@@ -122,7 +122,9 @@ pub(super) fn machine_names(machines: &[Machine], errors: &mut Errors) -> bool {
                 continue;
             }
         };
-        let twice: Vec<_> = names.into_iter().filter(|name| !seen.insert(name.clone())).collect();
+        // A name is one, however its letters are written.
+        let twice: Vec<_> =
+            names.into_iter().filter(|name| !seen.insert(name.to_ascii_lowercase())).collect();
         if let Some(twice) = twice.first() {
             errors.at(name.span(), format!("machine {twice:?} is named twice"));
         }
@@ -157,6 +159,9 @@ fn name_parts(name: &str) -> std::result::Result<(), String> {
     let (machine, service) = plain.split_once('/').map_or((&*plain, None), |(m, s)| (m, Some(s)));
     if machine.split('.').any(str::is_empty) {
         return Err("has a dot with nothing beside it in its name".to_owned());
+    }
+    if machine.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok() {
+        return Err("has a name that means something else wherever it is looked up".to_owned());
     }
     if service.is_some_and(|service| service.is_empty() || service.contains('/')) {
         return Err("has a slash in its name that no service follows".to_owned());

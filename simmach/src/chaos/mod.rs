@@ -28,8 +28,9 @@ pub trait Plan: 'static {
     /// Goes on until it is done, or the run is over, or `settle` ends it.
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>>;
 
-    /// What is wrong with its settings, in words. With a mistake no run begins.
-    fn mistakes(&self) -> Vec<String> {
+    /// What is wrong with its settings, in words, given the names of all machines. With a mistake no run begins.
+    fn mistakes(&self, machines: &[&str]) -> Vec<String> {
+        let _ = machines;
         Vec::new()
     }
 
@@ -47,6 +48,17 @@ where
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move { (*self)(sim).await.into_words() }.boxed_local()
     }
+}
+
+/// What is wrong with the ranges of a plan of the library, and with the machines that it names.
+fn mistakes(
+    ranges: &[(&str, DurationRange)],
+    named: Option<&Selector>,
+    machines: &[&str],
+) -> Vec<String> {
+    let upside_down = ranges.iter().filter_map(|(of, range)| range.mistake(of));
+    let unknown = named.into_iter().flat_map(|named| named.mistakes("`machines`", machines));
+    upside_down.chain(unknown).collect()
 }
 
 /// The machines that a plan may hit: those named, or all that have services.

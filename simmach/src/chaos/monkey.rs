@@ -116,12 +116,14 @@ impl Plan for GracefulMonkey {
         .boxed_local()
     }
 
-    fn mistakes(&self) -> Vec<String> {
+    fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let ranges = [("every", self.every), ("grace", self.grace), ("downtime", self.downtime)];
-        let ratio = (!(0.0..=1.0).contains(&self.wipes)).then(|| {
-            format!("`wipes` is {}: it is a part of all strikes, from 0 to 1", self.wipes)
-        });
-        ranges.into_iter().filter_map(|(of, range)| range.mistake(of)).chain(ratio).collect()
+        let mut mistakes = super::mistakes(&ranges, self.machines.as_ref(), machines);
+        if !(0.0..=1.0).contains(&self.wipes) {
+            let wipes = self.wipes;
+            mistakes.push(format!("`wipes` is {wipes}: it is a part of all strikes, from 0 to 1"));
+        }
+        mistakes
     }
 
     fn name(&self) -> &'static str {

@@ -84,9 +84,9 @@ impl Plan for PowerOffs {
         .boxed_local()
     }
 
-    fn mistakes(&self) -> Vec<String> {
+    fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let ranges = [("every", self.every), ("downtime", self.downtime)];
-        ranges.into_iter().filter_map(|(of, range)| range.mistake(of)).collect()
+        super::mistakes(&ranges, self.machines.as_ref(), machines)
     }
 
     fn name(&self) -> &'static str {

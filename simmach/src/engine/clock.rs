@@ -11,7 +11,9 @@ use super::ids::MachineId;
 
 /// Readings in one poll that cost nothing.
 const FREE_READINGS: u32 = 1_000;
-/// What each further reading in the same poll costs, in nanoseconds.
+/// Readings at one moment that cost nothing, in however many polls: a loop that yields between them must go on too.
+const FREE_AT_ONE_MOMENT: u32 = 100_000;
+/// What each further reading costs, in nanoseconds.
 const READING_COST: u64 = 1_000;
 
 /// What wall clocks show when a run begins, unless its test says otherwise: 2026-01-01T00:00:00Z, in nanoseconds since
@@ -21,7 +23,9 @@ pub(crate) const EPOCH: u64 = 1_767_225_600 * 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Clock {
     now: Cell<u64>,
+    /// In this poll, and since time last jumped.
     readings: Cell<u32>,
+    at_moment: Cell<u32>,
     epoch: Cell<u64>,
     pub(crate) dials: Dials,
 }
@@ -33,9 +37,10 @@ impl Clock {
 
     /// The user's reading: counted, and past the free ones each adds a microsecond.
     pub(crate) fn read(&self) -> u64 {
-        let readings = self.readings.get();
-        if readings < FREE_READINGS {
+        let (readings, at_moment) = (self.readings.get(), self.at_moment.get());
+        if readings < FREE_READINGS && at_moment < FREE_AT_ONE_MOMENT {
             self.readings.set(readings + 1);
+            self.at_moment.set(at_moment + 1);
         } else {
             self.now.set(self.now.get().saturating_add(READING_COST));
         }
@@ -73,6 +78,7 @@ impl Clock {
         let jumped = at > self.now.get();
         if jumped {
             self.now.set(at);
+            self.at_moment.set(0);
         }
         jumped
     }
@@ -83,6 +89,7 @@ impl Default for Clock {
         Self {
             now: Cell::default(),
             readings: Cell::default(),
+            at_moment: Cell::default(),
             epoch: Cell::new(EPOCH),
             dials: Dials::default(),
         }
@@ -104,6 +111,20 @@ mod tests {
         assert_eq!(readings, 1_004);
         clock.rest();
         assert_eq!(clock.read(), 5_000, "after a rest the first readings are free again");
+    }
+
+    /// `while now() < deadline { yield_now().await }` must end too: time does not jump while it is ready.
+    #[test]
+    fn a_loop_that_yields_between_readings_goes_on() {
+        let clock = Clock::default();
+        let mut readings = 0;
+        while clock.read() < 5_000 {
+            clock.rest();
+            readings += 1;
+        }
+        assert_eq!(readings, 100_004);
+        clock.advance(6_000);
+        assert_eq!(clock.read(), 6_000, "after a jump the first readings are free again");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 pub(crate) use super::shared::{Pulse, Shared};
-pub(crate) use super::state::Engine;
+pub(crate) use super::state::{Engine, Policy};
 
 thread_local! {
     static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };

@@ -5,7 +5,6 @@ use super::state::Engine;
 use super::timers::Action;
 use super::trace::TraceKind;
 use super::verdict::{Failure, FailureKind, Verdict};
-use super::waits::Wait;
 
 /// When a run is ended from outside.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +16,11 @@ pub(crate) struct Limits {
     /// Virtual nanoseconds without progress.
     pub(crate) stall: u64,
 }
+
+/// So many polls and events at one moment, without progress, are a loop that no time can end.
+const MOST_AT_ONE_MOMENT: u64 = 1_000_000;
+/// A sleep of the test's own that is as long, in virtual nanoseconds, is meant, and so is progress.
+const MEANT: u64 = 1_000_000_000;
 
 impl Engine {
     /// Runs to a verdict.
@@ -30,6 +34,14 @@ impl Engine {
                 self.cannot_go_on(
                     FailureKind::StepLimit,
                     format!("the run took {} steps, its limit", limits.steps),
+                );
+            } else if self.counters.at_moment.get() >= MOST_AT_ONE_MOMENT {
+                self.cannot_go_on(
+                    FailureKind::Stall,
+                    format!(
+                        "{MOST_AT_ONE_MOMENT} polls and events at one moment of virtual time, without progress: tasks \
+                         wake one another, or yield, and time moves only when none is ready"
+                    ),
                 );
             } else if self.turn() {
                 self.step();
@@ -97,16 +109,24 @@ impl Engine {
 
     fn step(&self) {
         self.counters.steps.set(self.counters.steps.get() + 1);
+        let now = self.clock.now();
+        if self.counters.moment.replace(now) != now {
+            self.counters.at_moment.set(0);
+        }
+        self.counters.at_moment.set(self.counters.at_moment.get() + 1);
     }
 
-    /// A body that sleeps longer than the limit on purpose is no stall.
+    /// Sleeps of the test's own code that are longer than the limit are meant, and no stall.
     fn is_stalled(&self, at: u64, limit: u64) -> bool {
-        if at.saturating_sub(self.counters.progress_at.get()) <= limit {
-            return false;
-        }
-        match self.body().and_then(|body| self.wait_of(body)) {
-            Some(Wait::Sleep { since, until }) => until.saturating_sub(since) < limit,
-            Some(Wait::Nothing | Wait::Named(_) | Wait::Peer(..)) | None => true,
+        at.saturating_sub(self.counters.progress_at.get()) > limit
+            && !self.tasks.any(|scope, sleeps| sleeps >= limit && self.is_client(scope.process))
+    }
+
+    /// A sleep of the running task is over: for the test's own code that is progress, unless it is so short that it may
+    /// be the pause of a loop which waits for something that does not come.
+    pub(crate) fn slept(&self, nanos: u64) {
+        if nanos >= MEANT && self.is_client(self.scope().process) {
+            self.progress();
         }
     }
 

@@ -76,6 +76,7 @@ impl Engine {
         let taken = self.tasks.with(key, |task| {
             task.scheduled = false;
             task.waits = Wait::Nothing;
+            task.sleeps = 0;
             let polled = task.polled.take()?;
             Some((polled, task.scope, task.cancelled))
         });
@@ -152,12 +153,13 @@ impl Engine {
     /// What the running task waits for, told by the future that is about to return `Pending`.
     pub(crate) fn waits(&self, wait: Wait) {
         if let Some(key) = self.tasks.current() {
-            self.tasks.with(key, |task| task.waits = wait);
+            self.tasks.with(key, |task| {
+                task.waits = wait;
+                if let Wait::Sleep { since, until } = wait {
+                    task.sleeps = task.sleeps.max(until.saturating_sub(since));
+                }
+            });
         }
-    }
-
-    pub(crate) fn wait_of(&self, key: TaskKey) -> Option<Wait> {
-        self.tasks.with(key, |task| task.waits)
     }
 
     pub(crate) fn spawned_at(&self, key: TaskKey) -> Option<&'static Location<'static>> {

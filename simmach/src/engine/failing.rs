@@ -5,7 +5,7 @@ use std::any::Any;
 use super::ids::ProcessId;
 use super::panics;
 use super::refusals::{Mark, Refused};
-use super::state::Engine;
+use super::state::{Engine, Unobserved};
 use super::verdict::{Failure, FailureKind, Verdict};
 
 impl Engine {
@@ -13,6 +13,11 @@ impl Engine {
     pub(crate) fn fail(&self, failure: Failure) {
         let failure = self.located(failure);
         self.fail_as(self.scope().process, failure);
+    }
+
+    /// The test says that the run failed: so it does, whoever's code says it.
+    pub(crate) fn fail_run(&self, failure: Failure) {
+        self.end(Verdict::Failed(self.located(failure)));
     }
 
     /// A panic of the user's code that nobody will hear of otherwise.
@@ -24,7 +29,9 @@ impl Engine {
     /// A panic of a task whose handle is alive: it fails the run unless the handle is awaited.
     pub(crate) fn panicked_unobserved(&self, name: u64, payload: &(dyn Any + Send)) {
         let failure = self.located(Failure::of_panic(panics::note(payload)));
-        self.unobserved.borrow_mut().insert(name, failure);
+        let process = self.scope().process;
+        let forgiven = self.policy.get().is_some_and(|policy| (policy.forgives)(process));
+        self.unobserved.borrow_mut().insert(name, Unobserved { failure, forgiven });
     }
 
     /// The panic was heard of.
@@ -34,15 +41,16 @@ impl Engine {
 
     /// The handle went, and nobody had asked it: the panic is the run's.
     pub(crate) fn unobservable(&self, name: u64, process: ProcessId) {
-        let failure = self.unobserved.borrow_mut().remove(&name);
-        if let Some(failure) = failure {
-            self.fail_as(process, failure);
+        let unobserved = self.unobserved.borrow_mut().remove(&name);
+        if let Some(unobserved) = unobserved {
+            self.fail_as(process, unobserved.failure);
         }
     }
 
     /// The first panic that nobody heard of, when the run is over.
     pub(crate) fn take_unobserved(&self) -> Option<Failure> {
-        self.unobserved.take().into_values().min_by_key(|failure| failure.at)
+        let unobserved = self.unobserved.take().into_values().filter(|panic| !panic.forgiven);
+        unobserved.map(|panic| panic.failure).min_by_key(|failure| failure.at)
     }
 
     /// Marks the run, unless the code that runs may do this. True if it must be refused. Never allocates.
@@ -78,7 +86,7 @@ impl Engine {
 
     fn fail_as(&self, process: ProcessId, failure: Failure) {
         let failure = match self.policy.get() {
-            Some(policy) => policy(process, failure),
+            Some(policy) => (policy.on_failure)(process, failure),
             None => Some(failure),
         };
         if let Some(failure) = failure {
@@ -88,6 +96,7 @@ impl Engine {
 
     fn located(&self, mut failure: Failure) -> Failure {
         failure.at = self.clock.now();
+        failure.at_start = self.body().is_none();
         failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));
         failure.task = failure.task.or_else(|| {
             // The body was spawned by the harness, at a place that tells nobody anything.

@@ -61,11 +61,14 @@ pub(crate) fn begin(level: Option<Level>) -> dispatcher::DefaultGuard {
 
 /// A line of the harness's own.
 pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
+    if LINES.with_borrow(Option::is_none) {
+        return;
+    }
+    // Before the lines are reached for: the text may be made by code that logs.
+    let text = text();
+    let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
     LINES.with_borrow_mut(|lines| {
-        if let Some(lines) = lines {
-            let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
-            lines.push(LogLine { at, machine, level, text: text() });
-        }
+        lines.get_or_insert_default().push(LogLine { at, machine, level, text })
     });
 }
 

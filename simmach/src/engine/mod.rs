@@ -112,6 +112,21 @@ pub(crate) fn progress() {
     try_with(Engine::progress);
 }
 
+/// A process began or ended.
+pub(crate) fn sign_of_life() {
+    try_with(Engine::sign_of_life);
+}
+
+/// Notes a process of the test's own.
+pub(crate) fn add_client(process: ProcessId) {
+    try_with(|engine| engine.add_client(process));
+}
+
+/// The running task has slept so long.
+pub(crate) fn slept(nanos: u64) {
+    try_with(|engine| engine.slept(nanos));
+}
+
 /// Counts something that took effect.
 pub(crate) fn effect(effect: Effect, n: u64) {
     try_with(|engine| engine.effect(effect, n));

@@ -65,6 +65,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
                 body().await;
                 context::try_with(|engine| engine.end(Verdict::Passed));
             });
+            engine.add_client(SCOPE.process);
             engine.set_body(task.expect("the body's scope is alive"));
             let verdict = engine.drive(limits);
             let hash = engine.trace_state().hash();

@@ -1,7 +1,7 @@
 //! One run's state below all layers.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::anchors::Anchors;
@@ -40,15 +40,29 @@ pub(crate) struct Engine {
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
     /// Panics of tasks whose handle may yet be awaited.
-    pub(super) unobserved: RefCell<BTreeMap<u64, Failure>>,
-    /// What the machines' policy makes of a process's failure: `None` if it is no more than a crash.
+    pub(super) unobserved: RefCell<BTreeMap<u64, Unobserved>>,
     pub(super) policy: Cell<Option<Policy>>,
     scope: Cell<Scope>,
     body: Cell<Option<TaskKey>>,
+    /// The test's own processes: the body and what it runs on machines.
+    clients: RefCell<BTreeSet<ProcessId>>,
 }
 
-/// Decides whether a failure of a process's code is the run's: gives it back if so.
-pub(crate) type Policy = fn(ProcessId, Failure) -> Option<Failure>;
+/// What machines make of failures of their processes' code.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy {
+    /// A process's code failed: gives the failure back if it is the run's, and makes it a crash otherwise.
+    pub(crate) on_failure: fn(ProcessId, Failure) -> Option<Failure>,
+    /// Whether a failure of a process would be no more than a crash.
+    pub(crate) forgives: fn(ProcessId) -> bool,
+}
+
+/// A panic of a task whose handle may yet be awaited.
+pub(crate) struct Unobserved {
+    pub(super) failure: Failure,
+    /// On its machine it would be a crash of the process and no more.
+    pub(super) forgiven: bool,
+}
 
 /// What a run counts for its report.
 #[derive(Debug, Default)]
@@ -56,6 +70,9 @@ pub(crate) struct Counters {
     pub(crate) steps: Cell<u64>,
     pub(crate) jumps: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
+    /// The moment of the last step, and how many steps there have been at it since the last progress.
+    pub(crate) moment: Cell<u64>,
+    pub(crate) at_moment: Cell<u64>,
     /// What the system's source of randomness was asked for outside of any task.
     pub(crate) entropy: Cell<u64>,
 }
@@ -90,6 +107,7 @@ impl Engine {
             policy: Cell::new(None),
             scope: Cell::new(Scope::HARNESS),
             body: Cell::new(None),
+            clients: RefCell::default(),
         }
     }
 
@@ -110,7 +128,16 @@ impl Engine {
         result
     }
 
-    /// Which task is the test's body: the one whose long sleeps are no stall.
+    /// Notes a process of the test's own: its long sleeps are no stall.
+    pub(crate) fn add_client(&self, process: ProcessId) {
+        self.clients.borrow_mut().insert(process);
+    }
+
+    pub(crate) fn is_client(&self, process: ProcessId) -> bool {
+        self.clients.borrow().contains(&process)
+    }
+
+    /// Which task is the test's body.
     pub(crate) fn set_body(&self, task: TaskKey) {
         self.body.set(Some(task));
     }
@@ -150,6 +177,12 @@ impl Engine {
     }
 
     pub(crate) fn progress(&self) {
+        self.sign_of_life();
+        self.counters.at_moment.set(0);
+    }
+
+    /// As [`Engine::progress`], but for what can go on for ever at one moment: starts and ends of processes.
+    pub(crate) fn sign_of_life(&self) {
         self.counters.progress_at.set(self.clock.now());
     }
 

@@ -56,6 +56,9 @@ pub(super) struct Task {
     pub(super) selects: u64,
     pub(super) entropy: u64,
     pub(super) waits: Wait,
+    /// The longest of the sleeps it waits for, in nanoseconds: of several branches the last one polled is not the one
+    /// that counts.
+    pub(super) sleeps: u64,
 }
 
 impl From<Ready> for TaskKey {
@@ -98,6 +101,7 @@ impl Tasks {
             selects: 0,
             entropy: 0,
             waits: Wait::Nothing,
+            sleeps: 0,
         });
         key
     }
@@ -173,6 +177,12 @@ impl Tasks {
     /// Those of which `which` is true, in the order of their slots.
     pub(super) fn select(&self, which: impl Fn(&Scope) -> bool) -> Vec<TaskKey> {
         self.occupied(|key, task| which(&task.scope).then_some(key))
+    }
+
+    /// Whether there is one of which `which` is true, by its scope and how long it sleeps.
+    pub(super) fn any(&self, which: impl Fn(&Scope, u64) -> bool) -> bool {
+        let slots = self.slots.borrow();
+        slots.iter().flat_map(|slot| &slot.task).any(|task| which(&task.scope, task.sleeps))
     }
 
     /// Every task, in the order of their slots.

@@ -28,6 +28,8 @@ pub struct Failure {
     pub place: Option<String>,
     /// Virtual nanoseconds since the run began.
     pub at: u64,
+    /// Before the test's body began: a service that can't start.
+    pub at_start: bool,
     /// Who waits for what, where that is the question.
     pub waiting: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl Failure {
             task: None,
             place: None,
             at: 0,
+            at_start: false,
             waiting: Vec::new(),
         }
     }

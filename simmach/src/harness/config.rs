@@ -19,6 +19,9 @@ pub(crate) struct Config {
     pub(crate) choice: Choice,
     /// How many runs at once, over all tests of the process.
     pub(crate) jobs: usize,
+    /// Whether this process makes the runs itself, for a debugger: only where that was asked for, since it does not
+    /// outlive a run that aborts.
+    pub(crate) here: bool,
     /// Only the seeds of this share.
     pub(crate) shard: Option<Shard>,
     /// Wall time for each test.
@@ -156,6 +159,7 @@ impl Config {
         let takes = "how many runs go on at once: a number from 1 to 1024";
         if let Some(jobs) = value(vars, JOBS, takes, jobs)? {
             self.jobs = jobs;
+            self.here = jobs == 1;
         }
         let takes = "`i/n`, the i-th of n shares of the seeds, i from 1 to n";
         self.shard = value(vars, SHARD, takes, shard)?.or(self.shard);
@@ -178,11 +182,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             choice: Choice::Attribute,
-            jobs: if disk::is_traced() {
-                1
-            } else {
-                thread::available_parallelism().map_or(1, usize::from)
-            },
+            jobs: thread::available_parallelism().map_or(1, usize::from),
+            here: disk::is_traced(),
             shard: None,
             budget: None,
             keep_going: false,

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, test_kill_process};
@@ -34,8 +34,21 @@ pub(crate) struct Mark {
 }
 
 impl Folder {
+    /// This process's folder, for all that make runs in it; deleted with the last of them, since nobody is called when a
+    /// test binary ends.
+    pub(crate) fn shared(asked: Option<&Path>) -> Result<Arc<Self>, String> {
+        static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = current.upgrade() {
+            return Ok(folder);
+        }
+        let folder = Arc::new(Self::for_this_process(asked)?);
+        *current = Arc::downgrade(&folder);
+        Ok(folder)
+    }
+
     /// Makes this process's folder, under the one that the user named or on a memory disk, and makes it the runs' own.
-    pub(crate) fn for_this_process(asked: Option<&Path>) -> Result<Self, String> {
+    fn for_this_process(asked: Option<&Path>) -> Result<Self, String> {
         static LEFTOVERS: Once = Once::new();
         let root = memory_disk::pick(asked).map_err(|error| error.to_string())?;
         LEFTOVERS.call_once(|| remove_leftovers(&root));

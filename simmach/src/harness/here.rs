@@ -17,7 +17,7 @@ use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
 /// Makes the process's folder.
-pub(crate) type Settle = Box<dyn Fn() -> Result<Folder, String> + Send + Sync>;
+pub(crate) type Settle = Box<dyn Fn() -> Result<Arc<Folder>, String> + Send + Sync>;
 
 /// What makes the runs of this process.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ impl Local {
         if let Some(folder) = shared.upgrade() {
             return Ok(folder);
         }
-        let folder = Arc::new((self.0.settle)()?);
+        let folder = (self.0.settle)()?;
         *shared = Arc::downgrade(&folder);
         Ok(folder)
     }

@@ -212,8 +212,14 @@ impl<'a> Trial<'a> {
         );
         let mut red = format!("{}\n", self.style.paint(Ink::Alarm, head));
         if let Some(miss) = swept.miss {
+            let counts = match expected {
+                Some(_) => "",
+                None => {
+                    " (without a text to expect, a panic or an error counts once the test's body has begun, and no limit)"
+                }
+            };
             red.push_str(&format!(
-                "\n{} failed otherwise, the lowest of these:\n\n{}",
+                "\n{} failed otherwise{counts}, the lowest of these:\n\n{}",
                 thousands(swept.misses),
                 self.report(miss)
             ));

@@ -48,7 +48,8 @@ fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launch 
 
 fn local(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
     let root = scratch.path().join(fresh().to_string());
-    let settle = Box::new(move || Folder::create(&root).map_err(|error| error.to_string()));
+    let settle =
+        Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
     let local = Local::new(tests, STAND_IN, settle, SECOND * 60, |hang| panic!("{hang:?}"));
     Pool::here(local, tests, launch(tests, scratch))
 }

@@ -27,12 +27,19 @@ impl Seeds {
                 "`seeds = 0` runs nothing: say how many seeds the test is to run".to_owned()
             );
         }
+        if let (Choice::Random { .. }, Some(shard)) = (config.choice, config.shard) {
+            return Err(format!(
+                "SIMMACH_SEEDS=random and SIMMACH_SHARD={shard} are both set, and each share would draw seeds of its \
+                 own: give all of them one range, SIMMACH_SEEDS=a..b"
+            ));
+        }
         let rest = match config.choice {
             Choice::Attribute if config.budget.is_some() => (settings.base_seed, u64::MAX),
             Choice::Attribute => from(settings.base_seed, settings.seeds)?,
             Choice::One(seed) => (seed, seed),
             Choice::Count(count) => from(settings.base_seed, count)?,
             Choice::Range { first, last } => (first, last),
+            Choice::Random { first } if config.budget.is_some() => (first, u64::MAX),
             Choice::Random { first } => from(first, settings.seeds)?,
         };
         Ok(Self { rest: Some(rest), shard: config.shard })

@@ -41,13 +41,12 @@ pub(crate) fn close() {
 fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {
     let config = config().as_ref().map_err(ToString::to_string)?;
     let tests = registry::all();
-    let pool = match config.jobs {
-        1 => {
-            let settle = || Folder::for_this_process(config.folder.as_deref());
-            let local = Local::new(tests, run::run, Box::new(settle), config.hang, bark);
-            Pool::here(local, tests, launcher())
-        }
-        jobs => Pool::workers(jobs, tests, launcher()),
+    let pool = if config.here {
+        let settle = || Folder::shared(config.folder.as_deref());
+        let local = Local::new(tests, run::run, Box::new(settle), config.hang, bark);
+        Pool::here(local, tests, launcher())
+    } else {
+        Pool::workers(config.jobs, tests, launcher())
     };
     Ok(Session { pool, config })
 }

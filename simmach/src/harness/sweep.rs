@@ -151,7 +151,8 @@ fn keep_lowest(kept: &mut Option<Ran>, ran: Ran) -> bool {
     lower
 }
 
-/// Under `#[should_panic]` only a failure of the program counts: neither a run that was none, nor a process that died.
+/// Under `#[should_panic]` only a failure of the program counts: neither a run that was none, nor a process that died;
+/// and without a text to expect neither a cluster that did not even start, nor one that went on without end.
 fn read(outcome: &Outcome, goal: Goal) -> Reading {
     let failure = match &outcome.verdict {
         Verdict::Passed => return Reading::Pass,
@@ -162,12 +163,23 @@ fn read(outcome: &Outcome, goal: Goal) -> Reading {
         Goal::Failure | Goal::AllFailures => return Reading::Find,
         Goal::Expected(expected) => expected,
     };
-    let died = matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung);
-    if died || expected.is_none_or(|text| failure.message.contains(text)) {
-        Reading::Find
-    } else {
-        Reading::Miss
-    }
+    let meant = match (&failure.kind, expected) {
+        (FailureKind::Crashed | FailureKind::Hung, _) => return Reading::Find,
+        (_, Some(text)) => failure.message.contains(text),
+        (
+            FailureKind::Panic | FailureKind::Error | FailureKind::Named(_) | FailureKind::Service,
+            None,
+        ) => !failure.at_start,
+        (
+            FailureKind::Deadlock
+            | FailureKind::TimeLimit
+            | FailureKind::StepLimit
+            | FailureKind::Stall
+            | FailureKind::Refused,
+            None,
+        ) => false,
+    };
+    if meant { Reading::Find } else { Reading::Miss }
 }
 
 /// The seeds, as long as there is time: the first in any case.

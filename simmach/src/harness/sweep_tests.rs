@@ -38,9 +38,31 @@ fn only_what_was_expected_counts_as_such() {
     assert_eq!(swept.take(ran(0, failed(FailureKind::Panic, "other")), goal), None);
     assert_eq!(swept.take(ran(5, failed(FailureKind::Error, "a boom")), goal), Some(6));
     assert_eq!((swept.misses, swept.miss.map(|ran| ran.index)), (1, Some(0)));
-    let mut any = Swept::default();
-    let none_given = Goal::Expected(None);
-    assert_eq!(any.take(ran(2, failed(FailureKind::Stall, "x")), none_given), Some(3));
+}
+
+/// Without a text a panic is meant: not a cluster that did not start, nor a run that went on without end.
+#[test]
+fn a_bare_expectation_means_a_panic_of_the_program_at_work() {
+    let goal = Goal::Expected(None);
+    let take = |verdict| Swept::default().take(ran(2, verdict), goal);
+    for kind in [FailureKind::Panic, FailureKind::Error, FailureKind::Service] {
+        let at_start = Failure { at_start: true, ..Failure::new(kind.clone(), "x") };
+        assert_eq!(take(Verdict::Failed(at_start)), None, "{kind:?}");
+        assert_eq!(take(failed(kind, "x")), Some(3));
+    }
+    assert_eq!(take(failed(FailureKind::Named("x".to_owned()), "x")), Some(3));
+    for kind in [
+        FailureKind::Deadlock,
+        FailureKind::TimeLimit,
+        FailureKind::StepLimit,
+        FailureKind::Stall,
+        FailureKind::Refused,
+    ] {
+        assert_eq!(take(failed(kind, "x")), None);
+    }
+    let stall = Goal::Expected(Some("no progress"));
+    let verdict = failed(FailureKind::Stall, "no progress for 60s");
+    assert_eq!(Swept::default().take(ran(2, verdict), stall), Some(3), "unless it is asked for");
 }
 
 /// What ends an expected failure's sweep without being one: the judge tells them apart.
@@ -70,7 +92,8 @@ fn all_failures_are_grouped_with_the_lowest_seed_of_each() {
 
 fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
     let root = scratch.path().to_owned();
-    let settle = Box::new(move || Folder::create(&root).map_err(|error| error.to_string()));
+    let settle =
+        Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
     let tests: &'static [_] = Box::leak(Box::new([test]));
     let local = Local::new(tests, STAND_IN, settle, GLANCE * 1000, |_| {});
     let start = Arc::new(|_: bool| Err("not in this test".to_owned()));

@@ -91,11 +91,11 @@ fn seat(run: Runner) -> Result<Seat, String> {
         signal_hook::flag::register(signal, Arc::default())
             .map_err(|error| format!("no handler for signal {signal}: {error}"))?;
     }
-    let folder = Folder::for_this_process(config.folder.as_deref())?;
+    let folder = Folder::shared(config.folder.as_deref())?;
     Ok(Seat {
         tests: registry::all(),
         run,
-        folder: Arc::new(folder),
+        folder,
         hang: config.hang,
         leave: |folder| {
             folder.delete();

@@ -138,7 +138,7 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
     }
     storage::close_process(process);
     engine::trace(TraceKind::Machine, u64::from(process.0), 2, &[exit as u8]);
-    engine::progress();
+    engine::sign_of_life();
     waiting.into_iter().for_each(Waker::wake);
 }
 

@@ -15,7 +15,7 @@ mod start;
 
 use std::panic::Location;
 
-use crate::engine::context::{self, Slot};
+use crate::engine::context::{self, Policy, Slot};
 use crate::engine::verdict::Verdict;
 use crate::engine::{MachineId, ProcessId};
 
@@ -83,7 +83,8 @@ pub(crate) fn install(machines: Vec<Machine>) {
     MACHINES.with(|slot| {
         slot.install(Machines { all: machines, processes: Processes::default() });
     });
-    context::try_with(|engine| engine.set_policy(policy::on_failure));
+    let policy = Policy { on_failure: policy::on_failure, forgives: policy::forgives };
+    context::try_with(|engine| engine.set_policy(policy));
 }
 
 /// Empties them.

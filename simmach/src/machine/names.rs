@@ -5,6 +5,7 @@
 //! among them; several of them match what any does.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// Why a name can't be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,11 @@ pub enum NameError {
     /// Nothing there.
     #[error("a machine's name is empty in `{0}`")]
     Empty(String),
+    /// A name that means something else to every kernel.
+    #[error(
+        "`{0}` can't be a machine's name: it means this machine itself, or is an address, wherever it is looked up"
+    )]
+    Reserved(String),
     /// A character that no name has.
     #[error("`{name}`: `{character}` can't be part of a machine's name")]
     Character {
@@ -109,6 +115,9 @@ fn check(name: &str) -> Result<(), NameError> {
     if parts.into_iter().any(str::is_empty) {
         return Err(NameError::Empty(name.to_owned()));
     }
+    if machine.eq_ignore_ascii_case("localhost") || machine.parse::<IpAddr>().is_ok() {
+        return Err(NameError::Reserved(machine.to_owned()));
+    }
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     match name.chars().find(|c| !allowed(c)).or(service.and_then(|s| s.chars().find(|c| *c == '/')))
     {
@@ -128,6 +137,8 @@ fn check(name: &str) -> Result<(), NameError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     patterns: Vec<String>,
+    /// What is wrong with those that can't be read.
+    mistakes: Vec<String>,
 }
 
 impl Selector {
@@ -150,9 +161,30 @@ impl Selector {
         })
     }
 
+    /// Its patterns, each by itself: one that matches nothing is a slip, whatever the others match.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Self> {
+        let patterns = self.patterns.iter();
+        patterns.map(|pattern| Self { patterns: vec![pattern.clone()], mistakes: Vec::new() })
+    }
+
+    /// What is wrong with it, given the names of all machines; `of` is what it was given for.
+    pub(crate) fn mistakes(&self, of: &str, machines: &[&str]) -> Vec<String> {
+        if !self.mistakes.is_empty() {
+            return self.mistakes.iter().map(|mistake| format!("{of}: {mistake}")).collect();
+        }
+        let unmatched = self.each().filter(|one| !machines.iter().any(|name| one.matches(name)));
+        unmatched.map(|one| format!("{of} names `{one}`, and no machine is called so")).collect()
+    }
+
     fn add(&mut self, pattern: &str) {
-        // A range that does not parse is a name that matches nothing, which whoever uses it reports.
-        self.patterns.extend(write_out(pattern).unwrap_or_else(|_| vec![pattern.to_owned()]));
+        match write_out(pattern) {
+            Ok(patterns) => self.patterns.extend(patterns),
+            Err(error) => {
+                self.mistakes.push(error.to_string());
+                // A name that matches nothing, which whoever uses it reports.
+                self.patterns.push(pattern.to_owned());
+            }
+        }
     }
 }
 
@@ -200,7 +232,7 @@ impl<S: AsRef<str>> From<Vec<S>> for Selector {
 
 impl<S: AsRef<str>> From<&[S]> for Selector {
     fn from(patterns: &[S]) -> Self {
-        let mut selector = Self { patterns: Vec::new() };
+        let mut selector = Self { patterns: Vec::new(), mistakes: Vec::new() };
         patterns.iter().for_each(|pattern| selector.add(pattern.as_ref()));
         selector
     }
@@ -252,6 +284,16 @@ mod tests {
             ("api{1..1}", "`api{1..1}`: the range {1..1} is empty, its end lies before its start"),
             ("api{1-2}", "`api{1-2}`: a range is written {1..=5} or {0..5}"),
             ("api{1..=2", "`api{1..=2`: a range is written {1..=5} or {0..5}"),
+            (
+                "Localhost",
+                "`Localhost` can't be a machine's name: it means this machine itself, or is an address, wherever it is \
+                 looked up",
+            ),
+            (
+                "10.0.0.1",
+                "`10.0.0.1` can't be a machine's name: it means this machine itself, or is an address, wherever it is \
+                 looked up",
+            ),
             ("", "a machine's name is empty in ``"),
             (".public", "a machine's name is empty in `.public`"),
             ("a/", "a machine's name is empty in `a/`"),

@@ -36,6 +36,19 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     None
 }
 
+/// The engine's other question: would a failure be no more than a crash?
+pub(super) fn forgives(process: ProcessId) -> bool {
+    let found = with(|machines| {
+        let process = machines.processes.find(process)?;
+        process.service?;
+        Some(machines.all[process.machine.0 as usize].on_exit)
+    });
+    match found.flatten() {
+        Some(OnExit::StayDown | OnExit::Restart(_)) => true,
+        Some(OnExit::Fail) | None => false,
+    }
+}
+
 /// The time of a restart has come: unless someone else started it, or the machine has no power.
 fn restart(word: u64, incarnation: u64) {
     let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };

@@ -48,7 +48,7 @@ pub(crate) fn start(id: ServiceId) {
         engine::fault(Effect::Restart, Some(id.machine), || format!("{name} starts again"));
     }
     engine::trace(TraceKind::Machine, u64::from(id.machine.0), 1, &[]);
-    engine::progress();
+    engine::sign_of_life();
     let scope = Scope {
         machine: id.machine,
         process,
@@ -86,6 +86,7 @@ where
         with(|machines| {
             let name = mix_text(&machines.all.get(machine.0 as usize)?.name);
             let process = machines.processes.add(Process::new(machine, None));
+            engine::add_client(process);
             Some(Scope { machine, process, task: mix(mix(name, CLIENTS), nth), alive: true })
         })
         .flatten()

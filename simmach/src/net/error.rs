@@ -34,7 +34,11 @@ pub(crate) fn network_unreachable(peer: SocketAddr) -> io::Error {
 }
 
 pub(crate) fn in_use(local: SocketAddr) -> io::Error {
-    io::Error::new(io::ErrorKind::AddrInUse, format!("Address already in use: {local}"))
+    let text = format!(
+        "Address already in use: {local}: another socket of this machine is bound to it; each service needs a port of its \
+         own, and port 0 takes a free one"
+    );
+    io::Error::new(io::ErrorKind::AddrInUse, text)
 }
 
 pub(crate) fn not_available(what: impl std::fmt::Display) -> io::Error {

@@ -1,5 +1,7 @@
 //! Whole runs without a network: machines, the ways down, plans, and how a run ends.
 
+mod going_on;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Mutex;

@@ -13,7 +13,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::chaos::Plan;
 use crate::engine::{clock, mix_text};
-use crate::machine::{Ending, names};
+use crate::machine::{Ending, OnExit, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
@@ -60,25 +60,36 @@ impl Spec {
         if let Some(client) = &self.client {
             let zone = names::zone(client);
             let linked = topology.links.iter().any(|link| link.from == zone);
-            if !topology.links.is_empty() && zones.len() > 1 && !linked {
+            let alone =
+                self.machines().iter().all(|name| name == client || names::zone(name) != zone);
+            if !topology.links.is_empty() && alone && zones.len() > 1 && !linked {
                 mistakes.push(format!(
                     "the client `{client}` has no route: no link leads from its zone `{zone}`; there are the zones {}",
                     known()
                 ));
             }
         }
-        for (selector, _) in &topology.on_exit {
-            self.must_match(selector, "on_exit", &mut mistakes);
+        let machines = self.machines();
+        for (selector, on_exit) in &topology.on_exit {
+            mistakes.extend(selector.mistakes("on_exit", &machines));
+            if *on_exit == OnExit::Restart(Duration::ZERO) {
+                mistakes.push(format!(
+                    "on_exit of `{selector}` restarts after no time: a service that fails at once would do so for ever at \
+                     one moment; give it some"
+                ));
+            }
         }
         for (selector, _) in &topology.disks {
-            self.must_match(selector, "disk", &mut mistakes);
+            mistakes.extend(selector.mistakes("disk", &machines));
         }
         for (selector, _) in &topology.tcp_of {
-            self.must_match(selector, "tcp_of", &mut mistakes);
+            mistakes.extend(selector.mistakes("tcp_of", &machines));
         }
         for plan in &self.plans {
             let of = plan.name();
-            mistakes.extend(plan.mistakes().into_iter().map(|mistake| format!("{of}: {mistake}")));
+            mistakes.extend(
+                plan.mistakes(&machines).into_iter().map(|mistake| format!("{of}: {mistake}")),
+            );
         }
         if self.step_limit == 0 {
             mistakes.push("step_limit is 0: no run could begin".to_owned());
@@ -125,17 +136,6 @@ impl Spec {
         }
         mix_text(&text)
     }
-
-    fn must_match(
-        &self,
-        selector: &crate::machine::Selector,
-        what: &str,
-        mistakes: &mut Vec<String>,
-    ) {
-        if !self.machines().iter().any(|machine| selector.matches(machine)) {
-            mistakes.push(format!("{what} names `{selector}`, and no machine is called so"));
-        }
-    }
 }
 
 impl fmt::Debug for Spec {
@@ -163,9 +163,9 @@ impl SpecBuilder {
         Self::default()
     }
 
-    /// The cluster; `machine` and `link` add to it.
+    /// The cluster; what `machine` and `link` said before, and say after, is added to it.
     pub fn topology(mut self, topology: Topology) -> Self {
-        self.topology = topology;
+        self.topology = topology.with(self.topology);
         self
     }
 

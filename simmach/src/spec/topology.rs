@@ -68,25 +68,65 @@ impl Topology {
         let (service, at) = (Service::new(service), Location::caller());
         for full in self.expanded(name) {
             let (machine, of) = names::split(&full);
-            let taken = self
-                .services
-                .iter()
-                .find(|other| other.machine == machine && other.name.as_deref() == of);
-            if taken.is_some() {
-                self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
-                continue;
-            }
             let (machine, name) = (machine.to_owned(), of.map(str::to_owned));
-            self.services.push(Declared { machine, name, service: service.clone(), at });
+            self.add(Declared { machine, name, service: service.clone(), at });
         }
         self
+    }
+
+    /// A name is one, however it is written: so it is looked up.
+    fn add(&mut self, declared: Declared) {
+        let Declared { machine, name, .. } = &declared;
+        let same = |other: &&Declared| other.machine.eq_ignore_ascii_case(machine);
+        if let Some(other) = self.services.iter().find(same)
+            && other.machine != *machine
+        {
+            self.mistakes.push(format!(
+                "`{}` and `{machine}` are one name: letters' case makes no difference where names are looked up",
+                other.machine
+            ));
+        }
+        let taken = self.services.iter().filter(same).any(|other| other.name == *name);
+        if taken {
+            let full = name.as_ref().map_or(machine.clone(), |name| format!("{machine}/{name}"));
+            self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
+            return;
+        }
+        self.services.push(declared);
+    }
+
+    /// With all that another has.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        let Self { services, hosts, links, on_exit, tcp, tcp_of, disks, mistakes } = other;
+        services.into_iter().for_each(|declared| self.add(declared));
+        hosts.into_iter().for_each(|host| self.add_host(host));
+        for Link { from, to, profile } in links {
+            self = self.link_one_way(&from, &to, profile);
+        }
+        self.on_exit.extend(on_exit);
+        if tcp != TcpConfig::default() {
+            self.tcp = tcp;
+        }
+        self.tcp_of.extend(tcp_of);
+        self.disks.extend(disks);
+        self.mistakes.extend(mistakes);
+        self
+    }
+
+    fn add_host(&mut self, host: String) {
+        let services = self.services.iter().map(|declared| &declared.machine);
+        if self.hosts.iter().chain(services).any(|other| other.eq_ignore_ascii_case(&host)) {
+            self.mistakes.push(format!("the host `{host}` is named twice"));
+        }
+        self.hosts.push(host);
     }
 
     /// A machine without a service, for [`Sim::run_on`](crate::Sim::run_on) and the test's own client.
     #[must_use]
     pub fn host(mut self, name: &str) -> Self {
-        let names = self.expanded(name);
-        self.hosts.extend(names);
+        for host in self.expanded(name) {
+            self.add_host(host);
+        }
         self
     }
 

@@ -16,12 +16,22 @@ use crate::time::Instant;
 /// # Panics
 ///
 /// Outside a run.
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now() + duration)
 }
 
 /// Waits until `deadline`.
+///
+/// # Panics
+///
+/// Outside a run.
+#[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
+    assert!(
+        engine::run_id().is_some(),
+        "simmach::time: a sleep was begun outside a run: there virtual time does not pass"
+    );
     Sleep { since: now(), deadline, timer: None }
 }
 
@@ -67,6 +77,9 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(run) = engine::run_id() else { return Poll::Pending };
         if engine::local_now() >= self.deadline.as_nanos() {
+            if self.timer.is_some() {
+                engine::slept(self.deadline.as_nanos().saturating_sub(self.since.as_nanos()));
+            }
             self.disarm();
             return Poll::Ready(());
         }

@@ -1,0 +1,187 @@
+//! A run that can't go on says so, and one that can is let: loops at one moment, long sleeps of the test's own, and
+//! failures that belong to nobody's process but the run's.
+
+use super::*;
+use crate::task::yield_now;
+use crate::time::timeout;
+
+/// Time does not move while a task is ready: without a bound this loop would go on for ever in real time.
+#[test]
+fn a_loop_that_only_yields_is_a_stall() {
+    let failure =
+        fail(|| SpecBuilder::new().machine("a", idle_loop).body(async |_| sleep(1.secs()).await));
+    assert_eq!(failure.kind, FailureKind::Stall);
+    assert!(failure.message.contains("at one moment of virtual time"), "{}", failure.message);
+    let culprit = |task: &String| task.starts_with("a: ") && task.contains("is ready to run");
+    assert!(failure.waiting.iter().any(culprit), "{:?}", failure.waiting);
+}
+
+async fn idle_loop() {
+    loop {
+        yield_now().await;
+    }
+}
+
+/// As real code spins until a deadline: it must come.
+#[test]
+fn a_loop_that_yields_and_looks_at_the_clock_goes_on() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            let end = Instant::now() + 10.millis();
+            while Instant::now() < end {
+                yield_now().await;
+            }
+        })
+    });
+}
+
+#[test]
+fn a_crash_loop_without_a_pause_is_no_spec() {
+    let spec = || {
+        let topology = Topology::new().machine("a", crashes);
+        let topology = topology.on_exit("a", OnExit::Restart(0.secs()));
+        SpecBuilder::new().topology(topology).body(async |_| sleep(1.secs()).await)
+    };
+    let Verdict::Broken(said) = outcome(0, spec).verdict else { panic!("it goes on") };
+    assert!(said.contains("on_exit of `a` restarts after no time"), "{said}");
+}
+
+async fn crashes() -> Result<(), &'static str> {
+    Err("no luck")
+}
+
+/// A quiet cluster is no hung one: the test's own code that sleeps means to.
+#[test]
+fn what_the_test_sleeps_is_no_stall() {
+    pass(|| {
+        SpecBuilder::new().body(async |sim| {
+            for _ in 0..20 {
+                sleep(10.secs()).await;
+            }
+            sim.run_on("client", async { sleep(90.secs()).await }).await?;
+            spawn(sleep(90.secs())).await?;
+            let never = std::future::pending::<()>();
+            assert!(timeout(90.secs(), never).await.is_err());
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// But a loop that looks again and again for what does not come is one, and so is a service that only sleeps.
+#[test]
+fn a_loop_that_waits_for_what_does_not_come_is_a_stall() {
+    let failure = fail(|| {
+        SpecBuilder::new().body(async |_| {
+            loop {
+                sleep(100.millis()).await;
+            }
+        })
+    });
+    assert_eq!((failure.kind, failure.at / 1_000_000_000), (FailureKind::Stall, 60));
+    let sleeps = async || {
+        loop {
+            sleep(10.secs()).await;
+        }
+    };
+    let failure = fail(move || {
+        SpecBuilder::new().machine("a", sleeps).body(async |_| std::future::pending::<()>().await)
+    });
+    assert_eq!(failure.kind, FailureKind::Stall);
+}
+
+/// An oracle in a service says that the run is wrong: that is no crash, whatever the machine makes of crashes.
+#[test]
+fn what_an_oracle_says_fails_the_run_from_anywhere() {
+    for on_exit in [OnExit::StayDown, OnExit::Restart(1.secs())] {
+        let failure = fail(move || {
+            let looks = async || Sim::current().fail("lost item", "there is none");
+            let topology = Topology::new().machine("a", looks).on_exit("a", on_exit);
+            SpecBuilder::new().topology(topology).body(async |_| sleep(5.secs()).await)
+        });
+        assert_eq!(failure.kind, FailureKind::Named("lost item".to_owned()));
+    }
+}
+
+/// A panic that nobody has asked for yet when the run ends is a crash where a crash is no failure.
+#[test]
+fn a_panic_of_a_task_is_its_machines_business() {
+    let keeps_the_handle = async || {
+        let _handle = spawn(async { panic!("in a task") });
+        std::future::pending::<()>().await;
+    };
+    let spec = move |on_exit| {
+        let topology = Topology::new().machine("a", keeps_the_handle).on_exit("a", on_exit);
+        SpecBuilder::new().topology(topology).body(async |_| sleep(1.secs()).await)
+    };
+    pass(move || spec(OnExit::StayDown));
+    assert_eq!(fail(move || spec(OnExit::Fail)).message, "in a task");
+}
+
+/// What fails before the body begins is known as that: no `#[should_panic]` means it.
+#[test]
+fn a_service_that_can_not_start_is_told_from_one_that_fails_later() {
+    let at_once =
+        fail(|| SpecBuilder::new().machine("a", crashes).body(async |_| sleep(1.secs()).await));
+    assert!(at_once.at_start);
+    let later = async || {
+        sleep(1.millis()).await;
+        crashes().await
+    };
+    let later =
+        fail(move || SpecBuilder::new().machine("a", later).body(async |_| sleep(1.secs()).await));
+    assert!(!later.at_start);
+}
+
+/// Each pattern means something: a slip in one must not hide behind another.
+#[test]
+fn names_that_match_nothing_are_mistakes() {
+    let broken = |spec: fn() -> Spec| match outcome(0, spec).verdict {
+        Verdict::Broken(message) => message,
+        other => panic!("expected Broken: {other:?}"),
+    };
+    let said = broken(|| {
+        let plan = PowerOffs::new().machines(["a", "cl{3..=1}"]);
+        SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
+    });
+    assert!(
+        said.contains("PowerOffs: `machines`: `cl{3..=1}`: the range {3..=1} is empty"),
+        "{said}"
+    );
+    let said = broken(|| {
+        let plan = Partitions::new().machines(["a", "tpyo"]);
+        SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
+    });
+    assert!(said.contains("Partitions: `machines` names `tpyo`"), "{said}");
+    let said = broken(|| {
+        let topology = Topology::new().machine("API.x", obeys).machine("api.x", obeys);
+        SpecBuilder::new()
+            .topology(topology.host("h").host("h").machine("localhost", obeys))
+            .body(async |_| {})
+    });
+    for part in
+        ["`API.x` and `api.x` are one name", "the host `h` is named twice", "`localhost` can't be"]
+    {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    pass(|| {
+        SpecBuilder::new().machine("a", obeys).body(async |sim| {
+            let error = sim.kill(["a", "tpyo"]).unwrap_err().to_string();
+            assert!(error.contains("`tpyo`") && sim.is_up("a"), "{error}");
+        })
+    });
+}
+
+/// The client's own zone is a network too; and what is said in two calls is all meant.
+#[test]
+fn a_spec_is_what_all_its_calls_say() {
+    pass(|| {
+        let topology = Topology::new().machine("a.internal", obeys).machine("b.db", obeys);
+        let spec = SpecBuilder::new().machine("cl.public", obeys).client("bot.public");
+        let topology = topology.link("internal", "db", NetworkProfile::lan());
+        spec.topology(topology).body(async |sim| {
+            let mut machines = sim.machines("*");
+            machines.sort();
+            assert_eq!(machines, ["a.internal", "b.db", "bot.public", "cl.public"]);
+        })
+    });
+}
