@@ -65,7 +65,6 @@ mod report;
 #[cfg(feature = "sim")]
 mod run;
 #[cfg(feature = "sim")]
-#[allow(dead_code, reason = "the harness is about to use it")]
 mod shrink;
 #[cfg(feature = "sim")]
 mod sim;

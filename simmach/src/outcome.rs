@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::deviations::{Deviation, Record, Size};
 use crate::engine::effects::{Effects, Fault};
 use crate::engine::log::{Level, LogLine};
-use crate::engine::trace::TraceEvent;
+use crate::engine::trace::{Mark, TraceEvent};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 
 /// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
@@ -28,6 +28,10 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// A hash over every event, in order.
     pub trace_hash: u64,
+    /// How many these are.
+    pub trace_events: u64,
+    /// The running hash, at some of them.
+    pub marks: Vec<Mark>,
     /// The virtual nanoseconds it took.
     pub virtual_nanos: u64,
     /// Polls and events.
@@ -67,6 +71,8 @@ impl Outcome {
             seed,
             verdict,
             trace_hash: 0,
+            trace_events: 0,
+            marks: Vec::new(),
             virtual_nanos: 0,
             steps: 0,
             jumps: 0,

@@ -16,6 +16,8 @@
 //! print!("{report}");
 //! ```
 
+mod smaller;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +33,9 @@ use crate::report::style::{Ink, Style};
 use crate::report::{console, numbers, summary};
 use crate::run;
 
+pub use crate::engine::deviations::Size;
 pub use crate::spec::{Spec, SpecBuilder as Scenario};
+pub use smaller::Smaller;
 
 /// A scenario, to be run with any seed.
 #[derive(Clone)]

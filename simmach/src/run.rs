@@ -143,6 +143,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let body = world::begin(engine, spec, sim, client);
     let verdict = engine.drive(&limits);
     let trace_hash = engine.trace_state().hash();
+    let (trace_events, marks) = engine.trace_state().take_marks();
     let virtual_nanos = engine.clock.now();
     let (size, deviations) = engine.take_deviations();
     anchors::end();
@@ -172,6 +173,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         seed,
         verdict,
         trace_hash,
+        trace_events,
+        marks,
         virtual_nanos,
         steps: engine.counters.steps.get(),
         jumps: engine.counters.jumps.get(),

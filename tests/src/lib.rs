@@ -1,1 +1,3 @@
-//! The tests of simmach stand in `tests/`; this crate is empty.
+//! What several of simmach's tests share; the tests stand in `tests/`.
+
+pub mod planted;

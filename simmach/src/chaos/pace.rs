@@ -6,7 +6,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use crate::engine::deviations::{Deviation, Kind, WHEN};
+use crate::engine::deviations::{Deviation, Kind, STEP, WALK, WHEN};
 use crate::engine::{self, Family, MachineId, anchors};
 use crate::time::{nanos, sleep};
 
@@ -68,10 +68,7 @@ pub(crate) struct Strike {
 /// Fields of every strike, beside the plans' own.
 mod field {
     /// Whether it takes place.
-    pub(super) const HAPPENS: u64 = 1 << 32;
-    /// The walk and, counted from 1, the step that it belongs to; said by an overlay.
-    pub(super) const WALK: u64 = HAPPENS + 2;
-    pub(super) const STEP: u64 = HAPPENS + 3;
+    pub(super) const HAPPENS: u64 = 1 << 16;
     /// The machine that it hits, counted from 1; said by an overlay.
     pub(super) const VICTIM: u64 = HAPPENS + 4;
 }
@@ -90,7 +87,7 @@ impl Strikes {
         let strike = Strike { plan: self.plan, number };
         match strike.pinned(WHEN) {
             Some(when) => {
-                let anchor = strike.pinned(field::WALK).zip(strike.pinned(field::STEP));
+                let anchor = strike.pinned(WALK).zip(strike.pinned(STEP));
                 let from = match anchor {
                     Some((walk, step)) => anchors::begun(walk, step.saturating_sub(1)).await,
                     None => 0,
@@ -110,11 +107,9 @@ impl Strike {
         engine::deviates(|| {
             let at = engine::now();
             let mut pins = match anchors::last() {
-                Some(anchor) => vec![
-                    (WHEN, at - anchor.at),
-                    (field::WALK, anchor.walk),
-                    (field::STEP, anchor.step + 1),
-                ],
+                Some(anchor) => {
+                    vec![(WHEN, at - anchor.at), (WALK, anchor.walk), (STEP, anchor.step + 1)]
+                }
                 None => vec![(WHEN, at)],
             };
             pins.extend(machine.map(|machine| (field::VICTIM, u64::from(machine.0) + 1)));

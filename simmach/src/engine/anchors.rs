@@ -8,6 +8,8 @@ use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
 use super::context::try_with;
+use super::family::Family;
+use super::overlay::Place;
 use super::waits::Wait;
 
 /// The steps that have begun.
@@ -17,6 +19,28 @@ pub(crate) struct Anchors {
     /// The latest of each walk, and when it began.
     begun: BTreeMap<u64, (u64, u64)>,
     waiting: Vec<Waker>,
+    /// What draws are counted apart by, now.
+    lane: u64,
+    /// How many draws of a family were made in a lane since the last step began.
+    counts: BTreeMap<(Family, u64), u64>,
+}
+
+impl Anchors {
+    /// From now on draws are counted apart by this.
+    pub(super) fn set_lane(&mut self, lane: u64) {
+        self.lane = lane;
+    }
+
+    /// Where in the test the next draw of a family is made: counts it.
+    pub(super) fn place(&mut self, family: Family) -> Place {
+        // Wakes have no way from one machine to another.
+        let lane = if family == Family::Wake { 0 } else { self.lane };
+        let count = self.counts.entry((family, lane)).or_default();
+        let nth = *count;
+        *count += 1;
+        let (walk, step) = self.last.map_or((0, 0), |last| (last.walk, last.step));
+        Place { walk, step, lane, nth }
+    }
 }
 
 /// A step that has begun.
@@ -40,6 +64,7 @@ pub(crate) fn begin(walk: u64, step: u64) {
         let mut anchors = engine.anchors.borrow_mut();
         anchors.last = Some(Anchor { walk, step, at });
         anchors.begun.insert(walk, (step, at));
+        anchors.counts.clear();
         std::mem::take(&mut anchors.waiting)
     });
     waiting.into_iter().flatten().for_each(Waker::wake);

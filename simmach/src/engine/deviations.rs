@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::family::Family;
 use super::ids::MachineId;
+use super::overlay::Place;
 
 /// The field of a strike that says when it takes place, in nanoseconds since the run or its step began: drawn by no seed, but
 /// said by an overlay.
-pub(crate) const WHEN: u64 = (1 << 32) + 1;
+pub(crate) const WHEN: u64 = (1 << 16) + 1;
+/// The fields of a strike that say which step it belongs to: its walk, and its number, counted from 1.
+pub(crate) const WALK: u64 = (1 << 16) + 2;
+pub(crate) const STEP: u64 = (1 << 16) + 3;
 
 /// How much is recorded of what was not calm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,8 @@ pub struct Deviation {
     pub machine: Option<MachineId>,
     /// In words; empty where nobody would read them.
     pub text: String,
+    /// Where in the test it was drawn, where that is counted.
+    pub place: Option<Place>,
     /// What else it depends on, as draws of the same two first words: the third, and the value that holds it.
     pub pins: Vec<(u64, u64)>,
 }
@@ -78,7 +84,7 @@ pub struct Size {
     pub faults: u64,
     /// Steps that took place.
     pub steps: u64,
-    /// Tasks that ran before others that had been ready for longer.
+    /// Tasks that had to wait for others that were ready later.
     pub reorderings: u64,
     /// What was chosen, added up.
     pub choices: u64,
@@ -94,6 +100,8 @@ pub(crate) struct Recorder {
     record: Record,
     size: Size,
     machines: BTreeSet<MachineId>,
+    /// Which of those that were ready had to wait for later ones.
+    overtaken: BTreeSet<u64>,
     all: Vec<Deviation>,
     /// Those from here on are still without words.
     told: usize,
@@ -110,6 +118,7 @@ impl Deviation {
             at,
             machine: None,
             text: String::new(),
+            place: None,
             pins: Vec::new(),
         }
     }
@@ -135,8 +144,8 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn overtaken(&mut self) {
-        self.size.reorderings += 1;
+    pub(crate) fn overtaken(&mut self, sequence: u64) {
+        self.overtaken.insert(sequence);
     }
 
     /// To which machine the faults of packets happened that were just added, and what they were.
@@ -166,6 +175,7 @@ impl Recorder {
         if self.record == Record::Nothing {
             return (None, Vec::new());
         }
+        self.size.reorderings = self.overtaken.len() as u64;
         self.size.machines = self.machines.len() as u64;
         self.size.nanos = nanos;
         (Some(self.size), self.all)
@@ -185,7 +195,8 @@ mod tests {
         recorder.tell(MachineId(4), || "two packets".to_owned());
         recorder.add(Deviation::new(Family::Choice, [1, 2, 3], Kind::Choice, 5, 7));
         recorder.touches(MachineId(4));
-        recorder.overtaken();
+        recorder.overtaken(3);
+        recorder.overtaken(3);
         let (size, all) = recorder.finish(9);
         let expected = Size {
             machines: 1,

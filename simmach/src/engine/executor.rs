@@ -49,13 +49,14 @@ impl Engine {
 
     fn priority(&self, ready: &Ready) -> u64 {
         let address = [ready.path, ready.wake, 0];
-        let drawn = self.draws.word(Family::Wake, address, self.clock.now());
+        let place = self.place(Family::Wake);
+        let drawn = self.draws.word_at(Family::Wake, address, self.clock.now(), place);
         if let Some(word) = drawn {
             self.record(|recorder| {
                 let key = TaskKey::from(*ready);
                 let at = self.clock.now();
                 recorder.add(Deviation {
-                    machine: None,
+                    place,
                     text: self.spawned_at(key).map(panics::place_of).unwrap_or_default(),
                     ..Deviation::new(Family::Wake, address, Kind::Order, word, at)
                 });
@@ -68,9 +69,7 @@ impl Engine {
     pub(crate) fn turn(&self) -> bool {
         let Some(ready) = self.ready.borrow_mut().pop() else { return false };
         self.record(|recorder| {
-            if self.ready.borrow().was_overtaken() {
-                recorder.overtaken();
-            }
+            self.ready.borrow().overtaken().for_each(|sequence| recorder.overtaken(sequence));
         });
         let key = TaskKey::from(ready);
         let taken = self.tasks.with(key, |task| {

@@ -159,7 +159,7 @@ pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
 /// True with probability `p`; calm is false.
 pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
     p > 0.0
-        && drawn(family, [a, b, c], |word| {
+        && drawn(family, [a, b, c], true, |word| {
             let chance = draws::chance_of(word, p);
             (chance, u64::from(chance), 1)
         })
@@ -167,12 +167,16 @@ pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
 
 /// In `[0, 1)`; calm is one half, the median.
 pub(crate) fn unit(family: Family, a: u64, b: u64, c: u64) -> f64 {
-    drawn(family, [a, b, c], |word| (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0))
+    // A copy's latency is not counted: it is there only where there is a copy.
+    let is_counted = family == Family::Latency && c >> 63 == 0;
+    drawn(family, [a, b, c], is_counted, |word| {
+        (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0)
+    })
 }
 
 /// In `0..n`; calm is 0.
 pub(crate) fn below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
-    drawn(family, [a, b, c], |word| {
+    drawn(family, [a, b, c], false, |word| {
         let below = draws::below_of(word, n);
         (below, below, n)
     })
@@ -220,15 +224,26 @@ pub(crate) fn tell(machine: MachineId, text: impl FnOnce() -> String) {
     });
 }
 
+/// From now on the draws of packets are counted apart by this: the way from one machine to another.
+pub(crate) fn set_lane(lane: u64) {
+    try_with(|engine| engine.set_lane(lane));
+}
+
 /// Makes a draw: what it comes to, with what is recorded of it, its value and of how many; 0 is calm.
-fn drawn<T>(family: Family, address: [u64; 3], come: impl Fn(Option<u64>) -> (T, u64, u64)) -> T {
+fn drawn<T>(
+    family: Family,
+    address: [u64; 3],
+    is_counted: bool,
+    come: impl Fn(Option<u64>) -> (T, u64, u64),
+) -> T {
     let drawn = try_with(|engine| {
-        let (result, value, of) = come(engine.word(family, address));
+        let place = if is_counted { engine.place(family) } else { None };
+        let (result, value, of) = come(engine.word_at(family, address, place));
         if value > 0 {
             engine.record(|recorder| {
                 let at = engine.clock.now();
                 let deviation = Deviation::new(family, address, kind_of(family, of), value, at);
-                recorder.add(Deviation { of, ..deviation });
+                recorder.add(Deviation { of, place, ..deviation });
             });
         }
         result

@@ -24,8 +24,24 @@ pub struct Rule {
     pub address: [Option<(u64, u64)>; 3],
     /// The inclusive range of virtual time in which they are made; `None` means always.
     pub time: Option<(u64, u64)>,
+    /// Where in the test it is made, in place of address and time: one draw, whatever its address is.
+    pub place: Option<Place>,
     /// What becomes of them.
     pub ruling: Ruling,
+}
+
+/// A draw by where in the test it is made: the nth of its family in a lane since a step began. It stays where it is when
+/// steps before it are left out, which may change addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The walk of the step; 0 before any.
+    pub walk: u64,
+    /// The step.
+    pub step: u64,
+    /// What is counted apart: the way from one machine to another.
+    pub lane: u64,
+    /// From 0.
+    pub nth: u64,
 }
 
 /// How a draw is made.
@@ -67,13 +83,18 @@ impl FromIterator<Rule> for Overlay {
 impl Rule {
     /// For all draws of a family, or of all.
     pub fn all(family: Option<Family>, ruling: Ruling) -> Self {
-        Self { family, address: [None; 3], time: None, ruling }
+        Self { family, address: [None; 3], time: None, place: None, ruling }
     }
 
     /// For one draw.
     pub fn one(family: Family, address: [u64; 3], ruling: Ruling) -> Self {
         let address = address.map(|word| Some((word, word)));
-        Self { family: Some(family), address, time: None, ruling }
+        Self { family: Some(family), address, time: None, place: None, ruling }
+    }
+
+    /// For one draw, by where in the test it is made.
+    pub fn at(family: Family, place: Place, ruling: Ruling) -> Self {
+        Self { place: Some(place), ..Self::all(Some(family), ruling) }
     }
 
     fn exact(&self) -> Option<(Family, [u64; 3])> {
@@ -98,24 +119,48 @@ impl Rule {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     exact: BTreeMap<(Family, [u64; 3]), (usize, Ruling)>,
+    placed: BTreeMap<(Family, Place), (usize, Ruling)>,
     rest: Vec<(usize, Rule)>,
 }
 
 impl Index {
     pub(crate) fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.rest.is_empty()
+        self.exact.is_empty() && self.placed.is_empty() && self.rest.is_empty()
+    }
+
+    /// Whether it matters where in the test a draw is made.
+    pub(crate) fn has_places(&self) -> bool {
+        !self.placed.is_empty()
+    }
+
+    /// As [`ruling`](Self::ruling), for a draw of which it is known where in the test it is made.
+    pub(crate) fn ruling_at(
+        &self,
+        family: Family,
+        address: [u64; 3],
+        at: u64,
+        place: Option<Place>,
+    ) -> Ruling {
+        match place.and_then(|place| self.placed.get(&(family, place))) {
+            Some((nth, ruling)) => {
+                let wider = self.standing(family, address, at);
+                wider.filter(|(other, _)| other > nth).map_or(*ruling, |(_, ruling)| ruling)
+            }
+            None => self.ruling(family, address, at),
+        }
     }
 
     /// What becomes of a draw that is made at this virtual time.
     pub(crate) fn ruling(&self, family: Family, address: [u64; 3], at: u64) -> Ruling {
-        let exact = self.exact.get(&(family, address));
+        self.standing(family, address, at).map_or(Ruling::Seeded, |(_, ruling)| ruling)
+    }
+
+    /// The last rule that fits, and its number.
+    fn standing(&self, family: Family, address: [u64; 3], at: u64) -> Option<(usize, Ruling)> {
+        let exact = self.exact.get(&(family, address)).copied();
         let rest = self.rest.iter().rev().find(|(_, rule)| rule.fits(family, address, at));
-        match (exact, rest) {
-            (Some((nth, ruling)), Some((other, _))) if nth > other => *ruling,
-            (Some((_, ruling)), None) => *ruling,
-            (_, Some((_, rule))) => rule.ruling,
-            (None, None) => Ruling::Seeded,
-        }
+        let rest = rest.map(|(nth, rule)| (*nth, rule.ruling));
+        exact.into_iter().chain(rest).max_by_key(|(nth, _)| *nth)
     }
 
     /// The first number from `from` on for which the draw at (`a`, number, `c`) is not calm; `None` when there is none.
@@ -143,11 +188,14 @@ impl From<&Overlay> for Index {
     fn from(overlay: &Overlay) -> Self {
         let mut index = Self::default();
         for (nth, rule) in overlay.rules.iter().enumerate() {
-            match rule.exact() {
-                Some(address) => {
+            match (rule.family.zip(rule.place), rule.exact()) {
+                (Some(place), _) => {
+                    index.placed.insert(place, (nth, rule.ruling));
+                }
+                (None, Some(address)) => {
                     index.exact.insert(address, (nth, rule.ruling));
                 }
-                None => index.rest.push((nth, rule.clone())),
+                (None, None) => index.rest.push((nth, rule.clone())),
             }
         }
         index
@@ -164,12 +212,14 @@ mod tests {
             family: Some(Family::Loss),
             address: [Some((5, 6)), None, None],
             time: None,
+            place: None,
             ruling: Ruling::Seeded,
         });
         overlay.push(Rule {
             family: Some(Family::Loss),
             address: [Some((6, 6)), None, Some((1, 1))],
             time: Some((10, 20)),
+            place: None,
             ruling: Ruling::Value(9),
         });
         overlay
@@ -202,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn a_place_stands_for_an_address() {
+        let place = Place { walk: 1, step: 2, lane: 3, nth: 4 };
+        let mut overlay = Overlay::calm();
+        overlay.push(Rule::at(Family::Loss, place, Ruling::Value(0)));
+        let at = |overlay: &Overlay, place| {
+            Index::from(overlay).ruling_at(Family::Loss, [5, 6, 7], 8, place)
+        };
+        assert_eq!(at(&overlay, Some(place)), Ruling::Value(0));
+        assert_eq!(at(&overlay, Some(Place { nth: 5, ..place })), Ruling::Calm);
+        assert_eq!(at(&overlay, None), Ruling::Calm);
+        overlay.push(Rule::all(Some(Family::Loss), Ruling::Seeded));
+        assert_eq!(at(&overlay, Some(place)), Ruling::Seeded, "the last wins");
+    }
+
+    #[test]
     fn the_next_that_is_not_calm() {
         let mut overlay = Overlay::calm();
         let next =
@@ -212,6 +277,7 @@ mod tests {
                 family: Some(Family::Step),
                 address: [Some((1, 1)), Some((low, high)), None],
                 time: None,
+                place: None,
                 ruling,
             });
         };

@@ -62,9 +62,10 @@ impl ReadyQueue {
         }
     }
 
-    /// Whether the last that was taken out went before one that had been ready for longer.
-    pub(crate) fn was_overtaken(&self) -> bool {
-        self.ranked.iter().any(|Reverse(left)| left.sequence < self.taken)
+    /// Those that had been ready for longer than the last that was taken out, by number.
+    pub(crate) fn overtaken(&self) -> impl Iterator<Item = u64> + '_ {
+        let left = self.ranked.iter().map(|Reverse(left)| left.sequence);
+        left.filter(|sequence| *sequence < self.taken)
     }
 
     #[cfg(test)]
@@ -128,9 +129,9 @@ mod tests {
         let mut queue = ReadyQueue::default();
         (0..5).for_each(|slot| queue.push(ready(slot), |ready| 10 - ready.path));
         assert_eq!(queue.pop().map(|ready| ready.slot), Some(4));
-        assert!(queue.was_overtaken());
+        assert_eq!(queue.overtaken().count(), 4);
         assert_eq!(order(&mut queue), [3, 2, 1, 0]);
-        assert!(!queue.was_overtaken());
+        assert_eq!(queue.overtaken().count(), 0);
         assert!(queue.is_empty());
     }
 

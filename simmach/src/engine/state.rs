@@ -11,7 +11,7 @@ use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
 use super::family::Family;
 use super::ids::{MachineId, ProcessId, RunId, Scope};
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Place};
 use super::refusals::Refusals;
 use super::scheduler::ReadyQueue;
 use super::shared::Shared;
@@ -35,6 +35,8 @@ pub(crate) struct Engine {
     pub(crate) names: RefCell<Vec<String>>,
     trace: RefCell<Trace>,
     pub(crate) anchors: RefCell<Anchors>,
+    /// Whether it is counted where in the test draws are made.
+    counting: bool,
     recording: Record,
     recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
@@ -86,6 +88,7 @@ impl Engine {
         recording: Record,
         shared: Arc<Shared>,
     ) -> Self {
+        let draws = Draws::new(seed, overlay);
         Self {
             run: RunId::next(),
             shared,
@@ -93,12 +96,13 @@ impl Engine {
             timers: RefCell::default(),
             tasks: Tasks::default(),
             ready: RefCell::default(),
-            draws: Draws::new(seed, overlay),
             counters: Counters::default(),
             refusals: Refusals::default(),
             names: RefCell::default(),
             trace: RefCell::new(Trace::new(events)),
             anchors: RefCell::default(),
+            counting: recording != Record::Nothing || draws.overlay().has_places(),
+            draws,
             recording,
             recorder: RefCell::new(Recorder::new(recording)),
             effects: RefCell::default(),
@@ -148,7 +152,32 @@ impl Engine {
 
     /// The raw word of a draw; `None` is calm, as all is for a dead process.
     pub(crate) fn word(&self, family: Family, address: [u64; 3]) -> Option<u64> {
-        if self.scope().alive { self.draws.word(family, address, self.clock.now()) } else { None }
+        self.word_at(family, address, None)
+    }
+
+    /// As [`word`](Self::word), where it is known where in the test it is drawn.
+    pub(crate) fn word_at(
+        &self,
+        family: Family,
+        address: [u64; 3],
+        place: Option<Place>,
+    ) -> Option<u64> {
+        match self.scope().alive {
+            true => self.draws.word_at(family, address, self.clock.now(), place),
+            false => None,
+        }
+    }
+
+    /// Where in the test the next draw of a family is made, where that is counted: counts it.
+    pub(crate) fn place(&self, family: Family) -> Option<Place> {
+        self.counting.then(|| self.anchors.borrow_mut().place(family))
+    }
+
+    /// From now on draws are counted apart by this.
+    pub(crate) fn set_lane(&self, lane: u64) {
+        if self.counting {
+            self.anchors.borrow_mut().set_lane(lane);
+        }
     }
 
     /// Whether what is not calm is recorded.

@@ -61,10 +61,35 @@ pub struct TraceEvent {
     pub hash: u64,
 }
 
+/// The running hash at some place of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Virtual nanoseconds since the run began.
+    pub at: u64,
+    /// The running hash.
+    pub hash: u64,
+}
+
+/// So many places of a trace are marked at most.
+pub(crate) const MARKS: usize = 8;
+
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
     kept: Option<Kept>,
+    count: u64,
+    /// How many events lie between two marks.
+    stride: u64,
+    marks: Vec<Mark>,
+}
+
+/// How many events lie between two marks of a trace of so many.
+pub(crate) fn stride(events: u64) -> u64 {
+    let mut stride = 1;
+    while events / stride >= MARKS as u64 {
+        stride *= 2;
+    }
+    stride
 }
 
 /// What is kept of a run's trace beside its hash.
@@ -77,7 +102,13 @@ pub(crate) struct Kept {
 
 impl Trace {
     pub(crate) fn new(record: bool) -> Self {
-        Self { hash: K[3], kept: record.then(Kept::default) }
+        Self {
+            hash: K[3],
+            kept: record.then(Kept::default),
+            count: 0,
+            stride: 1,
+            marks: Vec::new(),
+        }
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -101,6 +132,10 @@ impl Trace {
         }
         // A product that folded to nothing would forget all before it.
         self.hash = hash.wrapping_add(self.hash.rotate_left(23));
+        self.count += 1;
+        if self.count.is_multiple_of(self.stride) {
+            self.mark(at);
+        }
         if let Some(Kept { events, .. }) = &mut self.kept
             && events.len() < MOST_KEPT
         {
@@ -128,6 +163,23 @@ impl Trace {
 
     pub(crate) fn take_kept(&mut self) -> Option<Kept> {
         self.kept.take()
+    }
+
+    fn mark(&mut self, at: u64) {
+        self.marks.push(Mark { at, hash: self.hash });
+        if self.marks.len() == MARKS {
+            let mut nth = 0;
+            self.marks.retain(|_| {
+                nth += 1;
+                nth % 2 == 0
+            });
+            self.stride *= 2;
+        }
+    }
+
+    /// How many events there were, and marks at every so many of them.
+    pub(crate) fn take_marks(&mut self) -> (u64, Vec<Mark>) {
+        (self.count, std::mem::take(&mut self.marks))
     }
 }
 
@@ -187,6 +239,30 @@ mod tests {
             let mut other = bytes.clone();
             other[at] ^= 0x10;
             assert_ne!(base, hash_of(&[(0, [0, 0], &other)]), "byte {at}");
+        }
+    }
+
+    /// Two traces that differ from some event on have the same marks before it, and others behind it.
+    #[test]
+    fn marks_tell_where_traces_part() {
+        let marks = |events: u64, parts: u64| {
+            let mut trace = Trace::new(false);
+            for at in 0..events {
+                let word = u64::from(at >= parts);
+                trace.event(at, &Scope::HARNESS, TraceKind::Send, [at, word], b"");
+            }
+            trace.take_marks()
+        };
+        for events in [0, 1, 7, 8, 9, 63, 64, 65, 1_000] {
+            let (count, list) = marks(events, u64::MAX);
+            let stride = stride(events);
+            assert_eq!((count, list.len() as u64), (events, events / stride), "{events}");
+            assert!(list.len() < MARKS);
+            let parts = events / 2;
+            let (_, others) = marks(events, parts);
+            for (nth, (one, other)) in (1..).zip(list.iter().zip(&others)) {
+                assert_eq!(one.hash == other.hash, nth * stride <= parts, "{events} {nth}");
+            }
         }
     }
 

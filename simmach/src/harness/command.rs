@@ -7,11 +7,20 @@ use crate::spec::SimTest;
 
 /// For this seed of the test.
 pub(crate) fn again(test: &SimTest, seed: u64) -> String {
+    with(test, &format!("SIMMACH_SEED={seed}"))
+}
+
+/// For the run of a token, or of the file that one is in.
+pub(crate) fn replay(test: &SimTest, token: &str) -> String {
+    with(test, &format!("SIMMACH_REPLAY={token}"))
+}
+
+fn with(test: &SimTest, variable: &str) -> String {
     let target = target(test).map(|target| format!(" {target}")).unwrap_or_default();
     let release = if cfg!(debug_assertions) { "" } else { " --release" };
     let ignored = if test.ignore.is_some() { " --include-ignored" } else { "" };
     format!(
-        "SIMMACH_SEED={seed} cargo test{release} -p {}{target} -- --exact {}{ignored}",
+        "{variable} cargo test{release} -p {}{target} -- --exact {}{ignored}",
         test.package,
         test.path(),
     )

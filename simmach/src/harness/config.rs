@@ -30,6 +30,12 @@ pub(crate) struct Config {
     pub(crate) keep_going: bool,
     /// Whether all seeds are run twice, or none; `None` leaves it to the attribute.
     pub(crate) check: Option<bool>,
+    /// How much is done to make a failure smaller.
+    pub(crate) shrink: Shrink,
+    /// The token of the one run to make, or `@` and the file it is in.
+    pub(crate) replay: Option<String>,
+    /// What becomes of the files that keep tokens.
+    pub(crate) regressions: Regressions,
     /// Where the runs' disks are; `None` looks for a memory disk.
     pub(crate) folder: Option<PathBuf>,
     /// The real time that one poll may take.
@@ -57,6 +63,28 @@ pub(crate) enum Choice {
         /// The first.
         first: u64,
     },
+}
+
+/// How much is done to make a failure smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shrink {
+    /// Nothing.
+    Off,
+    /// So many runs.
+    Runs(u64),
+    /// As many as fit into so much real time.
+    Time(Duration),
+}
+
+/// What becomes of the files that keep the tokens of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Regressions {
+    /// They are passed over.
+    Off,
+    /// They are tried first.
+    Read,
+    /// And new ones are put in.
+    Write,
 }
 
 /// One share of the seeds: those with `seed % of == index - 1`.
@@ -87,9 +115,6 @@ pub(crate) enum ConfigError {
     /// A name that is nearly one of ours.
     #[error("{0} is no variable of simmach: do you mean {1}?")]
     Misspelt(String, &'static str),
-    /// Not in this version.
-    #[error("{0} is set, but this version of simmach does not know it yet: unset it")]
-    NotYet(&'static str),
 }
 
 /// The variables, by the names they have in the environment.
@@ -100,12 +125,15 @@ pub(crate) const SHARD: &str = "SIMMACH_SHARD";
 pub(crate) const BUDGET: &str = "SIMMACH_BUDGET";
 pub(crate) const KEEP_GOING: &str = "SIMMACH_KEEP_GOING";
 pub(crate) const CHECK: &str = "SIMMACH_CHECK";
+pub(crate) const SHRINK: &str = "SIMMACH_SHRINK";
+pub(crate) const REPLAY: &str = "SIMMACH_REPLAY";
+pub(crate) const REGRESSIONS: &str = "SIMMACH_REGRESSIONS";
 pub(crate) const DIR: &str = "SIMMACH_DIR";
 /// For the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
-const KNOWN: [&str; 9] = [SEED, SEEDS, JOBS, SHARD, BUDGET, KEEP_GOING, CHECK, DIR, HANG];
-const LATER: [&str; 3] = ["SIMMACH_REPLAY", "SIMMACH_SHRINK", "SIMMACH_REGRESSIONS"];
+const KNOWN: [&str; 12] =
+    [SEED, SEEDS, JOBS, SHARD, BUDGET, KEEP_GOING, CHECK, SHRINK, REPLAY, REGRESSIONS, DIR, HANG];
 
 /// More runs at once than any machine has use for.
 const MOST_JOBS: usize = 1024;
@@ -136,7 +164,7 @@ impl Config {
         for name in environment.keys() {
             check_name(name)?;
         }
-        let mut config = Self::default();
+        let mut config = Self { regressions: Regressions::unless_ci(), ..Self::default() };
         config.read_one_level(environment)?;
         config.read_one_level(flags)?;
         if let (Choice::One(_), Some(_)) = (config.choice, config.shard) {
@@ -170,6 +198,14 @@ impl Config {
         }
         let takes = "1, which runs each seed twice, or 0, which runs none twice";
         self.check = value(vars, CHECK, takes, switch)?.or(self.check);
+        let takes = "how many runs, such as `2000`, how much real time, such as `10s`, or `off`";
+        self.shrink = value(vars, SHRINK, takes, shrink)?.unwrap_or(self.shrink);
+        let takes = "a token, or `@` and the file it is in";
+        self.replay =
+            value(vars, REPLAY, takes, |text| Some(text.to_owned()))?.or(self.replay.take());
+        let takes = "`off`, `read` or `write`";
+        self.regressions =
+            value(vars, REGRESSIONS, takes, regressions)?.unwrap_or(self.regressions);
         let takes = "a folder for the runs' disks";
         self.folder = value(vars, DIR, takes, folder)?.or(self.folder.take());
         let takes = "the real time that one poll may take, such as `10s`";
@@ -188,8 +224,21 @@ impl Default for Config {
             budget: None,
             keep_going: false,
             check: None,
+            shrink: Shrink::Runs(2_000),
+            replay: None,
+            regressions: Regressions::Read,
             folder: None,
             hang: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Regressions {
+    /// A CI's checkout is thrown away: what is written there helps nobody.
+    fn unless_ci() -> Self {
+        match std::env::var_os("CI").is_some_and(|value| !value.is_empty()) {
+            true => Self::Read,
+            false => Self::Write,
         }
     }
 }
@@ -214,9 +263,6 @@ fn environment() -> Vars {
 fn check_name(name: &str) -> Result<(), ConfigError> {
     if KNOWN.contains(&name) {
         return Ok(());
-    }
-    if let Some(later) = LATER.iter().find(|later| **later == name) {
-        return Err(ConfigError::NotYet(later));
     }
     match KNOWN.iter().find(|known| distance(known, name) <= 2) {
         Some(near) => Err(ConfigError::Misspelt(name.to_owned(), near)),
@@ -311,6 +357,22 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
+fn shrink(text: &str) -> Option<Shrink> {
+    match text {
+        "off" => Some(Shrink::Off),
+        _ => count(text).map(Shrink::Runs).or_else(|| duration(text).map(Shrink::Time)),
+    }
+}
+
+fn regressions(text: &str) -> Option<Regressions> {
+    match text {
+        "off" => Some(Regressions::Off),
+        "read" => Some(Regressions::Read),
+        "write" => Some(Regressions::Write),
+        _ => None,
+    }
+}
+
 fn folder(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
 }
@@ -382,6 +444,10 @@ mod tests {
         assert_eq!(choice("1_000"), Ok(Choice::Count(1000)));
         assert_eq!(choice("5..=5"), Ok(Choice::Range { first: 5, last: 5 }));
         assert!(matches!(choice("random"), Ok(Choice::Random { .. })));
+        let shrink = |text| read(&[(SHRINK, text)]).map(|config| config.shrink);
+        assert_eq!(shrink("off"), Ok(Shrink::Off));
+        assert_eq!(shrink("50"), Ok(Shrink::Runs(50)));
+        assert_eq!(shrink("10s"), Ok(Shrink::Time(Duration::from_secs(10))));
         assert_eq!(read(&[(SEED, "0")]).map(|c| c.choice), Ok(Choice::One(0)));
         assert_eq!(read(&[(SEED, "")]).map(|c| c.choice), Ok(Choice::Attribute));
     }
@@ -416,6 +482,10 @@ mod tests {
             (BUDGET, "999999999999999999999h"),
             (KEEP_GOING, "maybe"),
             (CHECK, "2"),
+            (SHRINK, "0"),
+            (SHRINK, "never"),
+            (SHRINK, "0s"),
+            (REGRESSIONS, "on"),
         ] {
             let error = read(&[(variable, bad)]).expect_err(bad);
             assert!(
@@ -437,7 +507,7 @@ mod tests {
     fn a_misspelt_name_is_not_passed_over() {
         let error = read(&[("SIMMACH_SEEED", "1")]).expect_err("no such name");
         assert!(error.contains("do you mean SIMMACH_SEED?"), "{error}");
-        assert!(read(&[("SIMMACH_SHRINK", "1")]).is_err());
+        assert!(read(&[("SIMMACH_SHRUNK", "1")]).is_err());
         assert!(read(&[("SIMMACH_THING_OF_MINE", "1")]).is_ok());
     }
 

@@ -9,8 +9,10 @@ use signal_hook::iterator::Signals;
 
 use super::pool::Pool;
 use super::progress::Standing;
+use super::shrinking::{self, Best};
 use super::{command, launch, progress};
 use crate::report::numbers::count;
+use crate::report::story;
 
 /// Watches for both, from the first sweep on.
 pub(crate) fn watch(pool: &'static Pool) {
@@ -55,6 +57,16 @@ fn story(pool: &Pool, signal: i32) -> String {
             n => format!("{} failed", count(n, "seed")),
         };
         let _ = writeln!(text, "  {test}: {passed} passed before it, {failed}");
+    }
+    for Best { test, token, size } in shrinking::best_so_far() {
+        let _ = writeln!(
+            text,
+            "  {}, seed {}, was being shrunk; so far to {}\n    {}",
+            test.path(),
+            token.seed,
+            story::size(&size),
+            command::replay(test, &token.to_string())
+        );
     }
     text
 }

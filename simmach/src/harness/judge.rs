@@ -9,6 +9,8 @@ use super::config::{self, Choice, Config};
 use super::diagnosis::diagnose;
 use super::job::{Job, Ran};
 use super::pool::Pool;
+use super::replay;
+use super::reporting::Before;
 use super::seeds::Seeds;
 use super::sweep::{Goal, Swept, sweep};
 use crate::engine::log::Level;
@@ -41,6 +43,9 @@ pub(crate) fn judge(
     test: &'static SimTest,
     style: Style,
 ) -> Judgement {
+    if let Some(token) = &config.replay {
+        return replay::replay(pool, test, token, style);
+    }
     match Trial::new(pool, config, test, style) {
         Ok(trial) => trial.run(),
         Err(why) => Judgement::Red(unfit(test, &why, style)),
@@ -53,15 +58,16 @@ pub(crate) fn unfit(test: &SimTest, why: &str, style: Style) -> String {
     format!("{}\n\n  {}\n", style.paint(Ink::Alarm, head), why.replace('\n', "\n  "))
 }
 
-struct Trial<'a> {
-    pool: &'a Pool,
-    config: &'a Config,
-    test: &'static SimTest,
-    path: String,
+/// One test on its way to a judgement.
+pub(super) struct Trial<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) config: &'a Config,
+    pub(super) test: &'static SimTest,
+    pub(super) path: String,
     seeds: Seeds,
     rule: Rule,
-    which: Option<String>,
-    style: Style,
+    pub(super) which: Option<String>,
+    pub(super) style: Style,
 }
 
 impl<'a> Trial<'a> {
@@ -93,6 +99,13 @@ impl<'a> Trial<'a> {
             None if self.config.keep_going => Goal::AllFailures,
             None => Goal::Failure,
         };
+        let before = match goal {
+            Goal::Failure | Goal::AllFailures => self.try_regressions(),
+            Goal::Expected(_) => Before::default(),
+        };
+        if let Some(red) = before.red {
+            return Judgement::Red(red);
+        }
         let began = now();
         let plan = Plan::new(self.rule, self.seeds.how_many());
         let checks = Checks::new(self.pool, self.test, plan, self.config.jobs);
@@ -103,12 +116,12 @@ impl<'a> Trial<'a> {
             return self.judge_mismatch(&mismatch, swept.find);
         }
         match goal {
-            Goal::Failure | Goal::AllFailures => self.judge(swept, wall),
+            Goal::Failure | Goal::AllFailures => self.judge(swept, wall, before.notes),
             Goal::Expected(expected) => self.judge_expected(swept, expected),
         }
     }
 
-    fn judge(&self, mut swept: Swept, wall: Duration) -> Judgement {
+    fn judge(&self, mut swept: Swept, wall: Duration, notes: Vec<String>) -> Judgement {
         let Some(find) = swept.find.take() else {
             let green = Green {
                 test: &self.path,
@@ -121,7 +134,8 @@ impl<'a> Trial<'a> {
                 twice: self.rule == Rule::Every,
                 which: self.which.clone(),
             };
-            return Judgement::Green(green.text());
+            let lines = notes.into_iter().chain([green.text()]);
+            return Judgement::Green(lines.collect::<Vec<_>>().join("\n"));
         };
         let mut text = String::new();
         if self.config.keep_going {
@@ -228,10 +242,13 @@ impl<'a> Trial<'a> {
     }
 
     /// Makes the run again, with its log and in a fresh process, and reports it.
-    fn report(&self, find: Ran) -> String {
+    pub(super) fn report(&self, find: Ran) -> String {
         let index = find.index;
         let (ran, again) = self.again(find);
-        self.report_again(index, &ran, again)
+        match again {
+            Again::Same => self.report_smaller(index, ran),
+            again => self.report_again(index, &ran, again),
+        }
     }
 
     fn report_again(&self, passed: u64, ran: &Ran, again: Again) -> String {
@@ -247,6 +264,7 @@ impl<'a> Trial<'a> {
             doubt,
             output: &ran.output,
             which: self.which.clone(),
+            replay: None,
             command: command::again(self.test, ran.outcome.seed),
         };
         red.text(self.style)

@@ -22,8 +22,12 @@ mod progress;
 mod protocol;
 mod queue;
 mod registry;
+mod regressions;
+mod replay;
+mod reporting;
 mod seeds;
 mod session;
+mod shrinking;
 mod sweep;
 #[cfg(test)]
 mod testing;

@@ -31,8 +31,12 @@ struct Board {
     drawn: Option<Instant>,
 }
 
+const SEEDS: &str = "seeds";
+
 struct Entry {
     name: String,
+    /// What is counted.
+    what: &'static str,
     total: Option<u64>,
     end: Option<Instant>,
     began: Instant,
@@ -59,7 +63,8 @@ pub(crate) struct Standing {
 /// How far each test is that is under way.
 pub(crate) fn standings() -> Vec<Standing> {
     let board = board();
-    let standings = board.tests.values().map(|entry| Standing {
+    let swept = board.tests.values().filter(|entry| entry.what == SEEDS);
+    let standings = swept.map(|entry| Standing {
         test: entry.name.clone(),
         passed: entry.done,
         failed: entry.failed,
@@ -83,12 +88,26 @@ pub(crate) fn clear() {
 
 impl Bar {
     pub(crate) fn new(test: &SimTest, total: Option<u64>, budget: Option<Duration>) -> Self {
+        Self::counting(SEEDS, test, total, budget)
+    }
+
+    /// For a failure that is being made smaller, by so many runs at most.
+    pub(crate) fn shrinking(test: &SimTest, most: Option<u64>) -> Self {
+        Self::counting("runs to shrink it", test, most, None)
+    }
+
+    fn counting(
+        what: &'static str,
+        test: &SimTest,
+        total: Option<u64>,
+        budget: Option<Duration>,
+    ) -> Self {
         let mut board = board();
         board.next += 1;
         let (id, began) = (board.next, now());
         let end = budget.map(|budget| began + budget);
         let name = test.path();
-        board.tests.insert(id, Entry { name, total, end, began, done: 0, failed: 0 });
+        board.tests.insert(id, Entry { name, what, total, end, began, done: 0, failed: 0 });
         Self { id, drawn: io::stderr().is_terminal() }
     }
 
@@ -133,6 +152,8 @@ impl Board {
             1 => tests.clone().map(|entry| entry.name.clone()).collect(),
             n => format!("{n} tests"),
         };
+        let mut whats = tests.clone().map(|entry| entry.what);
+        let what = whats.next().filter(|what| whats.all(|other| other == *what)).unwrap_or("runs");
         let of = total.map(|total| format!("/{}", thousands(total))).unwrap_or_default();
         let failed = match failed {
             0 => String::new(),
@@ -141,7 +162,7 @@ impl Board {
         let left = tests.filter_map(|entry| entry.left(now)).max();
         let left = left.map(|left| format!(", {} left", span(left.as_nanos())));
         format!(
-            "{name}: {}{of} seeds{failed}, {}/s{}",
+            "{name}: {}{of} {what}{failed}, {}/s{}",
             thousands(done),
             thousands(rate as u64),
             left.unwrap_or_default(),
@@ -196,6 +217,7 @@ mod tests {
         let began = now();
         let entry = |name: &str, total, done, failed| Entry {
             name: name.to_owned(),
+            what: SEEDS,
             total,
             end: None,
             began,

@@ -78,6 +78,7 @@ fn story(outcome: &Outcome) -> String {
         passed: 0,
         again: Again::NotTried,
         doubt: String::new(),
+        replay: None,
         output: b"",
         which: None,
         command: command::again(test, seed),

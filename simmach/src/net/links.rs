@@ -269,6 +269,7 @@ impl Links {
             return Fate::Cut;
         }
         let DrawAddress { flow, place, transmission } = draw;
+        engine::set_lane(u64::from(path.from) << 12 | u64::from(path.to));
         let loss = profile.loss_of(bytes);
         if loss > 0.0 && engine::chance(Family::Loss, flow, place, transmission, loss) {
             return Fate::Lost;

@@ -24,12 +24,15 @@ pub(crate) struct Red<'a> {
     /// How many seeds below it passed.
     pub(crate) passed: u64,
     pub(crate) again: Again,
-    /// Where it was not the same again: what differed, and why that may be.
+    /// What is said of that: what is left of it after it was shrunk, or what differed, and why that may be.
     pub(crate) doubt: String,
     /// What the run wrote to standard output and error.
     pub(crate) output: &'a [u8],
     /// Which seeds, where that is not what the attribute says.
     pub(crate) which: Option<String>,
+    /// The command that makes this very run again, where that is not the seed's.
+    pub(crate) replay: Option<String>,
+    /// The command that runs the seed.
     pub(crate) command: String,
 }
 
@@ -102,7 +105,13 @@ impl Red<'_> {
         self.put_faults(&mut text, style);
         self.put_log(&mut text, style);
         self.put_output(&mut text);
-        let _ = writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, &self.command));
+        if let Some(replay) = &self.replay {
+            let _ = writeln!(text, "  Run this again:\n    {}", style.paint(Ink::Bold, replay));
+            let _ = writeln!(text, "  Run all of the seed again:\n    {}", self.command);
+        } else {
+            let _ =
+                writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, &self.command));
+        }
         text
     }
 

@@ -43,6 +43,7 @@ fn red(outcome: &Outcome) -> Red<'_> {
         passed: 417,
         again: Again::Same,
         doubt: String::new(),
+        replay: None,
         output: b"hello\nworld\n",
         which: None,
         command: "SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost"

@@ -4,5 +4,6 @@ pub(crate) mod console;
 pub(crate) mod difference;
 pub(crate) mod log;
 pub(crate) mod numbers;
+pub(crate) mod story;
 pub(crate) mod style;
 pub(crate) mod summary;

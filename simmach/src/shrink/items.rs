@@ -1,9 +1,9 @@
 //! What was not calm in a run, as things that can be left out of it one by one.
 
-use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::deviations::{Deviation, Kind, STEP, WALK};
 use crate::engine::family::Family;
 use crate::engine::ids::MachineId;
-use crate::engine::overlay::{Rule, Ruling};
+use crate::engine::overlay::{Place, Rule, Ruling};
 
 /// One thing that can be left out: the rules that let it take place where all else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) struct Item {
     pub(super) family: Family,
     pub(super) kind: Kind,
     pub(super) address: [u64; 3],
+    /// Where in the test it is, if that is how its rule finds it.
+    pub(super) place: Option<Place>,
     pub(super) machine: Option<MachineId>,
     pub(super) at: u64,
     /// Of a choice: what, and of how many.
@@ -43,15 +45,22 @@ const LATELY: usize = 4;
 
 impl Item {
     fn of(deviation: &Deviation, drawn: Ruling) -> Self {
-        let Deviation { family, address, kind, value, of, at, machine, text: _, pins } = deviation;
+        let Deviation { family, address, kind, value, of, at, machine, text: _, place, pins } =
+            deviation;
         let [a, b, _] = *address;
-        let one = |ruling| vec![Rule::one(*family, *address, ruling)];
+        // Before the first step nothing can be left out that would change an address.
+        let place = place.filter(|place| place.walk != 0);
+        let one = |ruling| match place {
+            Some(place) => vec![Rule::at(*family, place, ruling)],
+            None => vec![Rule::one(*family, *address, ruling)],
+        };
         let rules = match (kind, family) {
             (Kind::Strike, Family::Strike) => {
                 let whole = Rule {
                     family: Some(*family),
                     address: [Some((a, a)), Some((b, b)), None],
                     time: None,
+                    place: None,
                     ruling: drawn,
                 };
                 let pins = pins.iter().map(|(field, value)| {
@@ -68,6 +77,7 @@ impl Item {
             family: *family,
             kind: *kind,
             address: *address,
+            place,
             machine: *machine,
             at: *at,
             choice: (*value, *of),
@@ -88,6 +98,23 @@ impl Item {
             Ruling::Value(value) if rule.address[2] == Some((field, field)) => Some(value),
             _ => None,
         })
+    }
+
+    /// The step that it is bound to.
+    pub(super) fn step(&self) -> Option<(u64, u64)> {
+        let pinned = self.pin(WALK).zip(self.pin(STEP).and_then(|step| step.checked_sub(1)));
+        pinned.or(self.place.map(|place| (place.walk, place.step)))
+    }
+
+    /// Bound to another step.
+    pub(super) fn bound_to(mut self, step: u64) -> Self {
+        if let Some(place) = &mut self.place {
+            place.step = step;
+        }
+        for place in self.rules.iter_mut().filter_map(|rule| rule.place.as_mut()) {
+            place.step = step;
+        }
+        self.with_pin(STEP, step + 1)
     }
 
     /// With another value for a field.

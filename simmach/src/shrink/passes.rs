@@ -10,7 +10,7 @@ use super::{End, Oracle, Shrunk, Verdict};
 use crate::engine::deviations::{Deviation, Kind, Size, WHEN};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::family::Family;
-use crate::engine::overlay::{Overlay, Rule, Ruling};
+use crate::engine::overlay::{Overlay, Place, Rule, Ruling};
 
 /// What breaks something.
 const FAULTS: &[Family] =
@@ -174,8 +174,13 @@ impl<'a> Shrinker<'a> {
         self.reduce(FAULTS);
     }
 
+    /// Steps. What is bound to one that is left out is bound to another.
     fn steps(&mut self) {
-        self.reduce(&[Family::Step]);
+        let items = self.plan.items(&[Family::Step]);
+        ddmin(items, |lists| {
+            let plan = self.plan.clone();
+            self.first(lists.map(|items| plan.with_steps(&items)))
+        });
     }
 
     /// Choices that need not be, then lower ones.
@@ -275,12 +280,20 @@ impl<'a> Shrinker<'a> {
 
     /// What is listed and no longer takes place.
     fn prune(&mut self) {
+        let seen = self.look();
         let there: BTreeSet<(Family, [u64; 3])> =
-            self.look().iter().map(|deviation| (deviation.family, deviation.address)).collect();
+            seen.iter().map(|deviation| (deviation.family, deviation.address)).collect();
+        let places: BTreeSet<(Family, Place)> = seen
+            .iter()
+            .filter_map(|deviation| Some((deviation.family, deviation.place?)))
+            .collect();
         let families: Vec<Family> = [FAULTS, WORK, NOISE].concat();
         let mut items = self.plan.items(&families);
         let count = items.len();
-        items.retain(|item| there.contains(&(item.family, item.address)));
+        items.retain(|item| match item.place {
+            Some(place) => places.contains(&(item.family, place)),
+            None => there.contains(&(item.family, item.address)),
+        });
         if items.len() < count {
             let plan = self.plan.with_items(&families, &items);
             self.first(std::iter::once(plan));
@@ -295,7 +308,10 @@ impl<'a> Shrinker<'a> {
             for at in 0..if items.len() <= FEW { items.len() } else { 0 } {
                 let mut fewer_items = items.clone();
                 fewer_items.remove(at);
-                fewer.push(self.plan.with_items(families, &fewer_items));
+                fewer.push(match families {
+                    [Family::Step] => self.plan.with_steps(&fewer_items),
+                    _ => self.plan.with_items(families, &fewer_items),
+                });
             }
         }
         for family in self.plan.modes.keys().filter(|family| NOISE.contains(family)) {

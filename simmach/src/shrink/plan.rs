@@ -1,6 +1,6 @@
 //! A candidate, as the passes see it: what becomes of each family of draws.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::items::Item;
 use crate::engine::family::Family;
@@ -85,6 +85,27 @@ impl Plan {
             };
             rule.family.is_none_or(|family| !families.contains(&family)) || left.iter().any(is_of)
         });
+        plan
+    }
+
+    /// With only these steps; what was bound to another is bound to the next before it, or else to the first behind it.
+    pub(super) fn with_steps(&self, steps: &[Item]) -> Self {
+        let mut plan = self.with_items(&[Family::Step], steps);
+        let left: BTreeSet<(u64, u64)> =
+            steps.iter().map(|step| (step.address[0], step.address[1])).collect();
+        for mode in plan.modes.values_mut() {
+            let Mode::Only(items) = mode else { continue };
+            for item in items {
+                let Some((walk, step)) = item.step().filter(|step| !left.contains(step)) else {
+                    continue;
+                };
+                let before = left.range((walk, 0)..(walk, step)).next_back();
+                let behind = || left.range((walk, step)..=(walk, u64::MAX)).next();
+                if let Some((_, other)) = before.or_else(behind) {
+                    *item = item.clone().bound_to(*other);
+                }
+            }
+        }
         plan
     }
 

@@ -15,8 +15,6 @@ use bytes::{Reader, Writer};
 
 /// What a token begins with: its kind and version.
 const PREFIX: &str = "sm1.";
-/// So many places of the trace are compared when a token is replayed.
-pub(crate) const MARKS: usize = 8;
 /// The longest text that is looked at.
 const LONGEST: usize = 4 << 20;
 
@@ -34,12 +32,12 @@ pub(crate) struct Token {
     pub(crate) trace: TraceMarks,
 }
 
-/// A trace in short: how many events, its hash, and a byte of the running hash at each eighth of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A trace in short: how many events, its hash, and a byte of the running hash at some of them. Of none it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TraceMarks {
     pub(crate) events: u64,
     pub(crate) hash: u32,
-    pub(crate) marks: [u8; MARKS],
+    pub(crate) marks: Vec<u8>,
 }
 
 /// Why a text is no token.
@@ -66,7 +64,7 @@ impl Token {
         writer.fixed(*failure);
         writer.number(trace.events);
         writer.fixed(trace.hash);
-        trace.marks.iter().for_each(|mark| writer.byte(*mark));
+        writer.text(&trace.marks);
         let check = check(writer.bytes());
         writer.fixed(check);
         writer.into_bytes()
@@ -87,7 +85,7 @@ impl Token {
             trace: TraceMarks {
                 events: reader.number()?,
                 hash: reader.fixed()?,
-                marks: reader.array()?,
+                marks: reader.text()?,
             },
         };
         // Two texts for one token would be one too many.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::family::Family;
-use crate::engine::overlay::{Rule, Ruling};
+use crate::engine::overlay::{Place, Rule, Ruling};
 
 fn words() -> impl Strategy<Value = u64> {
     prop_oneof![0..100u64, any::<u64>(), any::<u64>().prop_map(|word| word >> 20), Just(1 << 63)]
@@ -18,6 +18,7 @@ prop_compose! {
         family in prop::option::of(prop::sample::select(Family::ALL)),
         address in [ranges(), ranges(), ranges()],
         time in ranges(),
+        place in prop::option::of([words(), words(), words(), words()]),
         ruling in prop_oneof![
             Just(Ruling::Seeded),
             Just(Ruling::Calm),
@@ -25,7 +26,8 @@ prop_compose! {
             words().prop_map(Ruling::Again),
         ],
     ) -> Rule {
-        Rule { family, address, time, ruling }
+        let place = place.map(|[walk, step, lane, nth]| Place { walk, step, lane, nth });
+        Rule { family, address, time, place, ruling }
     }
 }
 
@@ -33,7 +35,7 @@ prop_compose! {
     fn tokens()(
         (test, shape, failure, hash) in any::<(u32, u32, u32, u32)>(),
         (seed, events) in (words(), words()),
-        marks in any::<[u8; MARKS]>(),
+        marks in prop::collection::vec(any::<u8>(), 0..9),
         rules in prop::collection::vec(rules(), 0..12),
     ) -> Token {
         let trace = TraceMarks { events, hash, marks };
@@ -50,7 +52,7 @@ fn small() -> Token {
         seed: 417,
         overlay,
         failure: 3,
-        trace: TraceMarks { events: 1_000, hash: 4, marks: [5; MARKS] },
+        trace: TraceMarks { events: 1_000, hash: 4, marks: vec![5; 7] },
     }
 }
 
@@ -71,7 +73,7 @@ fn the_text_is_fixed_for_ever() {
     assert_eq!(small().to_string(), GOLDEN);
 }
 const GOLDEN: &str =
-    "sm1.040000020000188307qvxbeyxyzavqg20402p5810r0020r0000eg1r4000001850m2ga1850qpfkcbr";
+    "sm1.040000020000188307qvxbeyxyzavqg20402p5810r0020r0000eg1r4000001r50m2ga1850ph07jfa";
 
 #[test]
 fn what_is_no_token_is_told_apart() {

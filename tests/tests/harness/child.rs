@@ -68,6 +68,7 @@ impl Door {
             .args(arguments)
             .env("SIMMACH_DIR", &disks.0)
             .env("SIMMACH_JOBS", "2")
+            .env("SIMMACH_REGRESSIONS", "off")
             .env("RUST_BACKTRACE", "1")
             .envs(env.iter().copied())
             .stdin(Stdio::null())

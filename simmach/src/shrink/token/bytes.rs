@@ -1,7 +1,7 @@
 //! Numbers and overlays as bytes: small numbers are short, and an address that occurs again is its place in a list.
 
 use crate::engine::family::Family;
-use crate::engine::overlay::{Overlay, Rule, Ruling};
+use crate::engine::overlay::{Overlay, Place, Rule, Ruling};
 
 /// Numbers from here on are hashes most of the time, and stand in the list.
 const LARGE: u64 = 1 << 28;
@@ -15,6 +15,10 @@ pub(super) struct Reader<'a>(&'a [u8]);
 const ANY: u8 = 0;
 const ONE: u8 = 1;
 const RANGE: u8 = 2;
+/// A value that stands in the list.
+const LISTED: u8 = 5;
+/// In front of a rule that has a place: the head of none.
+const PLACED: u8 = 0xff;
 
 impl Writer {
     pub(super) fn bytes(&self) -> &[u8] {
@@ -31,6 +35,12 @@ impl Writer {
 
     pub(super) fn fixed(&mut self, number: u32) {
         self.0.extend(number.to_le_bytes());
+    }
+
+    /// Bytes behind their number.
+    pub(super) fn text(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend(bytes);
     }
 
     /// Seven bits a byte, the low ones first.
@@ -55,11 +65,16 @@ impl Writer {
     }
 
     fn rule(&mut self, rule: &Rule, list: &[u64]) {
+        if let Some(Place { walk, step, lane, nth }) = rule.place {
+            self.byte(PLACED);
+            [walk, step, lane, nth].into_iter().for_each(|word| self.word(word, list));
+        }
         let ranges = [rule.address[0], rule.address[1], rule.address[2], rule.time];
         let family = rule.family.map_or(0, |family| family as u8 + 1);
         let (ruling, word) = match rule.ruling {
             Ruling::Seeded => (0, None),
             Ruling::Calm => (1, None),
+            Ruling::Value(word) if list.contains(&word) => (LISTED, Some(word)),
             Ruling::Value(word) if word.reverse_bits() < word => (3, Some(word.reverse_bits())),
             Ruling::Value(word) => (2, Some(word)),
             Ruling::Again(salt) => (4, Some(salt)),
@@ -72,7 +87,11 @@ impl Writer {
                 self.number(high - low);
             }
         }
-        word.into_iter().for_each(|word| self.number(word));
+        match word {
+            Some(word) if ruling == LISTED => self.word(word, list),
+            Some(word) => self.number(word),
+            None => {}
+        }
     }
 
     fn word(&mut self, word: u64, list: &[u64]) {
@@ -118,6 +137,13 @@ impl<'a> Reader<'a> {
         None
     }
 
+    pub(super) fn text(&mut self) -> Option<Vec<u8>> {
+        let count = self.count(1)?;
+        let (text, rest) = self.0.split_at(count);
+        self.0 = rest;
+        Some(text.to_vec())
+    }
+
     pub(super) fn overlay(&mut self) -> Option<Overlay> {
         let count = self.count(8)?;
         let list: Vec<u64> =
@@ -133,6 +159,18 @@ impl<'a> Reader<'a> {
     }
 
     fn rule(&mut self, list: &[u64]) -> Option<Rule> {
+        let place = match self.0.first() {
+            Some(&PLACED) => {
+                self.0 = &self.0[1..];
+                Some(Place {
+                    walk: self.word(list)?,
+                    step: self.word(list)?,
+                    lane: self.word(list)?,
+                    nth: self.word(list)?,
+                })
+            }
+            Some(_) | None => None,
+        };
         let [head, forms] = self.array()?;
         let family = match (head >> 3).checked_sub(1) {
             None => None,
@@ -159,10 +197,11 @@ impl<'a> Reader<'a> {
             2 => Ruling::Value(self.number()?),
             3 => Ruling::Value(self.number()?.reverse_bits()),
             4 => Ruling::Again(self.number()?),
+            LISTED => Ruling::Value(self.word(list)?),
             _ => return None,
         };
         let [a, b, c, time] = ranges;
-        Some(Rule { family, address: [a, b, c], time, ruling })
+        Some(Rule { family, address: [a, b, c], time, place, ruling })
     }
 
     fn word(&mut self, list: &[u64]) -> Option<u64> {
@@ -179,8 +218,11 @@ fn words(overlay: &Overlay) -> Vec<u64> {
     let mut words: Vec<u64> = overlay
         .rules()
         .iter()
-        .flat_map(|rule| rule.address.into_iter().chain([rule.time]).flatten())
-        .map(|(low, _)| low)
+        .flat_map(|rule| {
+            let place = rule.place.map(|place| [place.walk, place.step, place.lane, place.nth]);
+            let ranges = rule.address.into_iter().chain([rule.time]).flatten();
+            ranges.map(|(low, _)| low).chain(place.into_iter().flatten())
+        })
         .filter(|low| *low >= LARGE)
         .collect();
     words.sort_unstable();

@@ -1,0 +1,226 @@
+//! One run made again from its token, and what that says: the same, nearly the same, no failure any more, or another.
+
+use std::fs;
+
+use super::config::REPLAY;
+use super::job::{Job, Ran};
+use super::judge::{Judgement, unfit};
+use super::pool::Pool;
+use super::{command, registry, shrinking};
+use crate::engine::deviations::Record;
+use crate::engine::log::Level;
+use crate::engine::trace::stride;
+use crate::engine::verdict::{Failure, Verdict};
+use crate::outcome::{Keep, Outcome};
+use crate::report::console::{Again, Red};
+use crate::report::numbers::{moment, span};
+use crate::report::story;
+use crate::report::style::Style;
+use crate::shrink::token::{Token, TraceMarks, short, test_number};
+use crate::spec::SimTest;
+
+/// What replaying a token came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    /// The same failure by the same trace.
+    Exactly,
+    /// The same failure; the trace differs, and where.
+    Differs(String),
+    /// No failure.
+    Passes,
+    /// Another one.
+    Other,
+}
+
+/// Replays the token that was asked for, if it is one of this test.
+pub(crate) fn replay(pool: &Pool, test: &'static SimTest, given: &str, style: Style) -> Judgement {
+    let red = |why: String| Judgement::Red(unfit(test, &why, style));
+    let token: Token = match read(given) {
+        Ok(token) => token,
+        Err(why) => return red(format!("{REPLAY}={}: {why}", shown(given))),
+    };
+    if token.test != test_number(&test.key()) {
+        let owner = registry::all().iter().find(|other| test_number(&other.key()) == token.test);
+        return match owner {
+            Some(owner) => Judgement::Green(format!(
+                "{}: skipped, since {REPLAY} is a token of {}",
+                test.path(),
+                owner.path()
+            )),
+            None => red(format!(
+                "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or it is in another \
+                 package or target"
+            )),
+        };
+    }
+    let ran = make(pool, test, &token);
+    let outcome = &ran.outcome;
+    if !fits(&token, test, outcome) {
+        return red(stale());
+    }
+    let answer = answer(&token, outcome);
+    let (note, again) = match &answer {
+        Answer::Passes => {
+            return Judgement::Green(format!(
+                "{}: passes now: the run of the token (seed {}) ended well after {}",
+                test.path(),
+                token.seed,
+                span(outcome.virtual_nanos.into())
+            ));
+        }
+        Answer::Exactly => ("Reproduced exactly.".to_owned(), Again::Same),
+        Answer::Differs(place) => (
+            format!(
+                "Reproduced, but the trace differs {place}: program or simmach are not what they were."
+            ),
+            Again::Same,
+        ),
+        Answer::Other => (
+            "Another failure than the token's: program or simmach are not what they were."
+                .to_owned(),
+            Again::Same,
+        ),
+    };
+    let mut text = format!("  {note}\n\n");
+    text.push_str(&story::list(outcome, style));
+    let red = Red {
+        test: &test.path(),
+        outcome,
+        passed: 0,
+        again,
+        doubt: text,
+        output: &ran.output,
+        which: Some("from its token".to_owned()),
+        replay: Some(command::replay(test, given)),
+        command: command::again(test, token.seed),
+    };
+    Judgement::Red(red.text(style))
+}
+
+/// Makes the run of a token, with its log.
+pub(crate) fn make(pool: &Pool, test: &'static SimTest, token: &Token) -> Ran {
+    let keep = Keep { log: Some(Level::Trace), deviations: Record::All, ..Keep::default() };
+    shrinking::one(pool, Job { test, seed: token.seed, overlay: token.overlay.clone(), keep })
+}
+
+/// Whether a token is one of this test as it is now, of which this run was made.
+pub(crate) fn fits(token: &Token, test: &SimTest, outcome: &Outcome) -> bool {
+    // A run that was none has no shape.
+    let same_shape = outcome.shape == 0 || outcome.shape as u32 == token.shape;
+    token.test == test_number(&test.key()) && same_shape
+}
+
+/// Why the token of this very test is of no use any more.
+fn stale() -> String {
+    "the token is stale: the test's machines, links, limits or plans are not what they were when it was made".to_owned()
+}
+
+/// The token that was given, or that is in the file that was.
+fn read(given: &str) -> Result<Token, String> {
+    let Some(file) = given.strip_prefix('@') else {
+        return given.parse().map_err(|error| format!("{error}"));
+    };
+    let text = fs::read_to_string(file).map_err(|error| format!("it can't be read: {error}"))?;
+    // Of a file of regressions, the last.
+    let mut words =
+        text.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next());
+    let last = words.next_back().ok_or_else(|| "there is no token in it".to_owned())?;
+    last.parse().map_err(|error| format!("{error}"))
+}
+
+/// What an outcome is to its token.
+fn answer(token: &Token, outcome: &Outcome) -> Answer {
+    let same = match &outcome.verdict {
+        Verdict::Passed => return Answer::Passes,
+        Verdict::Broken(_) => false,
+        Verdict::Failed(failure) => short(&Failure::fingerprint(failure)) == token.failure,
+    };
+    match same {
+        false => Answer::Other,
+        true if token.trace.events == 0 => Answer::Exactly,
+        true => match difference(&token.trace, outcome) {
+            None => Answer::Exactly,
+            Some(place) => Answer::Differs(place),
+        },
+    }
+}
+
+/// Where the traces part; `None` if they do not.
+fn difference(trace: &TraceMarks, outcome: &Outcome) -> Option<String> {
+    if (trace.events, trace.hash) == (outcome.trace_events, outcome.trace_hash as u32) {
+        return None;
+    }
+    // One may be longer: its marks are further apart.
+    let (theirs, own) = (stride(trace.events), stride(outcome.trace_events));
+    let common = theirs.max(own);
+    let at = |stride: u64, nth: u64| usize::try_from(nth * common / stride).ok()?.checked_sub(1);
+    let mut last = 0;
+    for nth in 1.. {
+        let (Some(their), Some(own)) = (
+            at(theirs, nth).and_then(|at| trace.marks.get(at)),
+            at(own, nth).and_then(|at| outcome.marks.get(at)),
+        ) else {
+            break;
+        };
+        if *their != own.hash as u8 {
+            return Some(format!("between {} and {}", moment(last), moment(own.at)));
+        }
+        last = own.at;
+    }
+    Some(format!("after {}", moment(last)))
+}
+
+/// The beginning of a long text.
+fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.chars().count() {
+        count if count <= MOST => text.to_owned(),
+        _ => format!("{}…", text.chars().take(MOST).collect::<String>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::overlay::Overlay;
+    use crate::engine::trace::Mark;
+    use crate::engine::verdict::FailureKind;
+
+    fn outcome(message: &str, marks: &[u64], events: u64) -> Outcome {
+        let failure = Failure::new(FailureKind::Panic, message);
+        let mut outcome = Outcome::without_a_run(3, Verdict::Failed(failure));
+        outcome.trace_events = events;
+        outcome.trace_hash = marks.iter().sum();
+        outcome.marks = (1..)
+            .zip(marks)
+            .map(|(at, hash)| Mark { at: at * 1_000_000_000, hash: *hash })
+            .collect();
+        outcome
+    }
+
+    fn token(outcome: &Outcome) -> Token {
+        let test = crate::harness::testing::named("krate", "a");
+        shrinking::token(test, &Overlay::calm(), outcome)
+    }
+
+    #[test]
+    fn the_four_answers() {
+        let found = outcome("boom 1", &[1, 2, 3, 4, 5], 5);
+        let token = token(&found);
+        assert_eq!(answer(&token, &found), Answer::Exactly);
+        // A number in the words is no other failure.
+        let differs = |text: &str| Answer::Differs(text.to_owned());
+        let late = outcome("boom 2", &[1, 2, 9, 9, 9], 5);
+        assert_eq!(answer(&token, &late), differs("between 2.000 s and 3.000 s"));
+        let longer = outcome("boom 1", &[1, 2, 3, 4, 5, 6], 6);
+        assert_eq!(answer(&token, &longer), differs("after 5.000 s"));
+        // Sixteen events have a mark at every fourth.
+        let twice = outcome("boom 1", &[4, 7, 7, 7], 16);
+        assert_eq!(answer(&token, &twice), differs("after 1.000 s"));
+        let passes = Outcome::without_a_run(3, Verdict::Passed);
+        assert_eq!(answer(&token, &passes), Answer::Passes);
+        assert_eq!(answer(&token, &outcome("bang", &[1, 2, 3, 4, 5], 5)), Answer::Other);
+        let broken = Outcome::without_a_run(3, Verdict::Broken("no disk".to_owned()));
+        assert_eq!(answer(&token, &broken), Answer::Other, "neither a pass nor the failure");
+    }
+}

@@ -1,0 +1,166 @@
+//! What becomes of a seed that failed: it is made again, made smaller, written down and reported; and what failed before is
+//! tried first.
+
+use super::config::{Choice, Regressions, Shrink};
+use super::job::{Job, Ran};
+use super::judge::Trial;
+use super::shrinking::{self, Minimal};
+use super::{command, regressions, replay};
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::Verdict;
+use crate::outcome::{Keep, Outcome};
+use crate::report::console::{Again, Red, brief};
+use crate::report::numbers::count;
+use crate::report::story::{self, Shrinking};
+use crate::shrink::End;
+use crate::shrink::token::Token;
+
+/// A longer token is shown by the file that it is in.
+const LONGEST_SHOWN: usize = 200;
+
+/// What trying the regressions came to.
+#[derive(Default)]
+pub(super) struct Before {
+    /// One fails again: its report.
+    pub(super) red: Option<String>,
+    /// What a green line has above it.
+    pub(super) notes: Vec<String>,
+}
+
+impl Trial<'_> {
+    /// Tries what failed before, unless other seeds are asked for.
+    pub(super) fn try_regressions(&self) -> Before {
+        let mut before = Before::default();
+        let asked = matches!(self.config.choice, Choice::One(_) | Choice::Range { .. });
+        if asked || self.config.regressions == Regressions::Off {
+            return before;
+        }
+        let entries = regressions::read(self.test);
+        for entry in &entries {
+            let job =
+                |overlay| Job { test: self.test, seed: entry.seed, overlay, keep: Keep::default() };
+            let token = entry.token.as_ref();
+            let ran = token.map(|token| shrinking::one(self.pool, job(token.overlay.clone())));
+            let fits = |(token, ran): &(&Token, Ran)| replay::fits(token, self.test, &ran.outcome);
+            match token.zip(ran).filter(fits) {
+                Some((_, ran)) if ran.outcome.verdict == Verdict::Passed => {}
+                Some((token, _)) => {
+                    before.red = Some(self.report_token(token));
+                    return before;
+                }
+                None => {
+                    before.notes.push(format!(
+                        "{}: a token in {} is stale; its seed {} is run instead",
+                        self.path,
+                        regressions::file(self.test).display(),
+                        entry.seed
+                    ));
+                    let ran = shrinking::one(self.pool, job(Overlay::default()));
+                    if ran.outcome.verdict != Verdict::Passed {
+                        before.red = Some(self.report(ran));
+                        return before;
+                    }
+                }
+            }
+        }
+        if !entries.is_empty() {
+            let count = count(entries.len() as u64, "regression");
+            before.notes.push(format!("{}: {count} tried first", self.path));
+        }
+        before
+    }
+
+    /// Makes a run that repeats smaller, writes it down and reports it.
+    pub(super) fn report_smaller(&self, passed: u64, found: Ran) -> String {
+        let minimal = shrinking::shrink(self.pool, self.config, self.test, &found.outcome);
+        let seed = found.outcome.seed;
+        let Some(minimal) = minimal else {
+            let token = shrinking::token(self.test, &Overlay::default(), &found.outcome);
+            self.keep(&token, None, &found.outcome);
+            return self.red(&found, passed, Again::Same, String::new(), None, seed);
+        };
+        let (story, size) = (self.story(&minimal), story::size(&minimal.shrunk.size));
+        let Minimal { ran, token, .. } = minimal;
+        let replay = self.keep(&token, Some(&size), &ran.outcome);
+        self.red(&ran, passed, Again::Same, story, Some(replay), seed)
+    }
+
+    fn red(
+        &self,
+        ran: &Ran,
+        passed: u64,
+        again: Again,
+        doubt: String,
+        replay: Option<String>,
+        seed: u64,
+    ) -> String {
+        let red = Red {
+            test: &self.path,
+            outcome: &ran.outcome,
+            passed,
+            again,
+            doubt,
+            output: &ran.output,
+            which: self.which.clone(),
+            replay,
+            command: command::again(self.test, seed),
+        };
+        red.text(self.style)
+    }
+
+    /// A run that failed before and does again.
+    fn report_token(&self, token: &Token) -> String {
+        let file = regressions::file(self.test);
+        let ran = replay::make(self.pool, self.test, token);
+        let red = Red {
+            test: &self.path,
+            outcome: &ran.outcome,
+            passed: 0,
+            again: Again::NotTried,
+            doubt: story::list(&ran.outcome, self.style),
+            output: &ran.output,
+            which: Some(format!("it failed before, says {}", file.display())),
+            replay: Some(command::replay(self.test, &token.to_string())),
+            command: command::again(self.test, token.seed),
+        };
+        red.text(self.style)
+    }
+
+    fn story(&self, minimal: &Minimal) -> String {
+        let shrunk = &minimal.shrunk;
+        let cut_short = match (shrunk.end, self.config.shrink) {
+            (End::Minimal, _) => None,
+            (End::Time, Shrink::Time(time)) => {
+                Some(format!("the {time:?} of SIMMACH_SHRINK were used up"))
+            }
+            (End::Budget | End::Time, _) => Some("all of SIMMACH_SHRINK were used up".to_owned()),
+        };
+        let shrinking = Shrinking {
+            before: &shrunk.before,
+            after: &shrunk.size,
+            runs: shrunk.runs,
+            cut_short: cut_short.as_deref(),
+            repeats: minimal.repeats,
+        };
+        story::story(&minimal.ran.outcome, &shrinking, self.style)
+    }
+
+    /// Writes a token down; the command that makes its run again.
+    fn keep(&self, token: &Token, size: Option<&str>, outcome: &Outcome) -> String {
+        let words = brief(&outcome.verdict);
+        let words = words.lines().next().unwrap_or_default();
+        let size = size.map(|size| format!("{size}: ")).unwrap_or_default();
+        let file = match self.config.regressions {
+            Regressions::Write => regressions::add(self.test, token, &format!("{size}{words}")),
+            Regressions::Off | Regressions::Read => None,
+        };
+        let text = token.to_string();
+        match file {
+            // A file's last token is its token.
+            Some(file) if text.len() > LONGEST_SHOWN => {
+                command::replay(self.test, &format!("@{}", file.display()))
+            }
+            _ => command::replay(self.test, &text),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Failing runs of a program, found and made smaller, one after the other in this process.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Program, Report, folder};
+use crate::engine::context::Shared;
+use crate::engine::deviations::{Record, Size};
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::{Failure, Verdict};
+use crate::outcome::{Keep, Outcome};
+use crate::run;
+use crate::shrink::{self, Candidates, Oracle, Seen};
+
+/// A failing run, made as small as could be.
+#[derive(Clone, Debug)]
+pub struct Smaller {
+    report: Report,
+    before: Size,
+    after: Size,
+    runs: u64,
+    took: Duration,
+}
+
+impl Program {
+    /// The first of these seeds whose run does not pass.
+    pub fn find(&self, mut seeds: Range<u64>) -> Option<u64> {
+        let folder = folder();
+        let found = seeds.find(|seed| {
+            self.outcome(*seed, Overlay::default(), Keep::default()).verdict != Verdict::Passed
+        });
+        drop(folder);
+        found
+    }
+
+    /// Makes the failing run of a seed smaller, by so many runs at most; `None` when it does not fail.
+    pub fn shrink(&self, seed: u64, runs: u64) -> Option<Smaller> {
+        let folder = folder();
+        #[allow(clippy::disallowed_methods, reason = "how much real time it takes")]
+        let began = Instant::now();
+        let first = self.outcome(seed, Overlay::default(), Keep::default());
+        let fingerprint = first.failure()?.fingerprint();
+        let mut oracle = Here { program: self, seed, fingerprint };
+        let shrunk = shrink::shrink(&mut oracle, runs)?;
+        let took = began.elapsed();
+        let keep = Keep { deviations: Record::All, ..self.keep };
+        let outcome = self.outcome(seed, shrunk.overlay, keep);
+        drop(folder);
+        Some(Smaller {
+            report: Report { outcome, took: Duration::ZERO },
+            before: shrunk.before,
+            after: shrunk.size,
+            runs: shrunk.runs,
+            took,
+        })
+    }
+
+    fn outcome(&self, seed: u64, overlay: Overlay, keep: Keep) -> Outcome {
+        let spec = Arc::clone(&self.spec);
+        run::run_spec(move || spec(), seed, overlay, keep, Arc::new(Shared::default()))
+    }
+}
+
+impl Smaller {
+    /// The smallest run that was found.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// How much happened in the run as it was found.
+    pub fn before(&self) -> Size {
+        self.before
+    }
+
+    /// How much of it is left.
+    pub fn after(&self) -> Size {
+        self.after
+    }
+
+    /// How many runs it took.
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// The real time they took.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// What is left, in order.
+    pub fn story(&self) -> String {
+        crate::report::story::list(&self.report.outcome, crate::report::style::Style::PLAIN)
+    }
+}
+
+impl Report {
+    /// The key of a failure that the program named itself.
+    pub fn failure_key(&self) -> Option<&str> {
+        self.outcome.failure().map(|failure| failure.kind.word())
+    }
+}
+
+struct Here<'a> {
+    program: &'a Program,
+    seed: u64,
+    fingerprint: String,
+}
+
+impl Here<'_> {
+    fn make(&self, overlay: &Overlay, deviations: Record) -> Option<(Size, Outcome)> {
+        let keep = Keep { deviations, ..Keep::default() };
+        let outcome = self.program.outcome(self.seed, overlay.clone(), keep);
+        let same = outcome.failure().map(Failure::fingerprint)? == self.fingerprint;
+        let size = outcome.size.filter(|_| same)?;
+        Some((size, outcome))
+    }
+}
+
+impl Oracle for Here<'_> {
+    fn first(
+        &mut self,
+        candidates: Candidates<'_>,
+        fits: &dyn Fn(&Size) -> bool,
+    ) -> Option<(u64, Size)> {
+        (0..).zip(candidates).find_map(|(place, overlay)| {
+            let (size, _) = self.make(&overlay, Record::Size)?;
+            fits(&size).then_some((place, size))
+        })
+    }
+
+    fn look(&mut self, overlay: &Overlay) -> shrink::Verdict {
+        match self.make(overlay, Record::All) {
+            Some((size, Outcome { deviations, .. })) => {
+                shrink::Verdict::Fails(Seen { size, deviations })
+            }
+            None => shrink::Verdict::Passes,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What shrinking comes to for the programs with a planted bug: a table, as it is in the documentation.
+//!
+//! `cargo bench --bench shrink -- 30` takes so many base seeds; a word after it is a part of a program's name.
+
+use std::time::Duration;
+
+use simmach_tests::planted::{self, Planted};
+
+/// The seeds of one base are far from those of the next.
+const APART: u64 = 100_000;
+const RUNS: u64 = 2_000;
+
+struct Row {
+    base: u64,
+    seeds: u64,
+    before: (u64, u64),
+    after: (u64, u64),
+    is_minimal: bool,
+    runs: u64,
+    took: Duration,
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let bases = words.iter().find_map(|word| word.parse().ok()).unwrap_or(30);
+    let part = words.iter().find(|word| word.parse::<u64>().is_err());
+    println!("| program | minimal | seeds to find | faults | steps | runs | time | slowest |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for planted in planted::ALL {
+        if part.is_some_and(|part| !planted.name.contains(part.as_str())) {
+            continue;
+        }
+        let rows: Vec<Row> =
+            (0..bases).filter_map(|base| row(planted, base, part.is_some())).collect();
+        print(planted, bases, &rows);
+    }
+}
+
+fn row(planted: &Planted, base: u64, is_told: bool) -> Option<Row> {
+    let program = planted.program().log(false);
+    let first = base * APART;
+    let seed = program.find(first..first + APART)?;
+    let smaller = program.shrink(seed, RUNS)?;
+    let (before, after, minimum) = (smaller.before(), smaller.after(), planted.minimum);
+    let is_minimal = smaller.report().failure_key() == Some(planted.bug)
+        && after.machines <= minimum.machines
+        && after.faults <= minimum.faults
+        && after.steps <= minimum.steps
+        && after.reorderings <= minimum.reorderings;
+    if is_told && !is_minimal {
+        println!("base {base}, seed {seed}: {before:?}\n -> {after:?}\n{}", smaller.story());
+    }
+    Some(Row {
+        base,
+        seeds: seed - first + 1,
+        before: (before.faults, before.steps),
+        after: (after.faults, after.steps),
+        is_minimal,
+        runs: smaller.runs(),
+        took: smaller.took(),
+    })
+}
+
+fn print(planted: &Planted, bases: u64, rows: &[Row]) {
+    let range = |of: &dyn Fn(&Row) -> u64| {
+        let mut all: Vec<u64> = rows.iter().map(of).collect();
+        all.sort_unstable();
+        match (all.first(), all.get(all.len() / 2), all.last()) {
+            (Some(least), Some(median), Some(most)) => format!("{median} ({least}–{most})"),
+            _ => String::new(),
+        }
+    };
+    let minimal = rows.iter().filter(|row| row.is_minimal).count();
+    let times = range(&|row| row.took.as_millis() as u64);
+    println!(
+        "| {} | {minimal} of {bases} | {} | {} → {} | {} → {} | {} | {times} ms | {} |",
+        planted.name,
+        range(&|row| row.seeds),
+        range(&|row| row.before.0),
+        range(&|row| row.after.0),
+        range(&|row| row.before.1),
+        range(&|row| row.after.1),
+        range(&|row| row.runs),
+        rows.iter().max_by_key(|row| row.took).map_or(0, |row| row.base),
+    );
+}

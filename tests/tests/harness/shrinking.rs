@@ -1,0 +1,168 @@
+//! A failure is shrunk, written down, and replayed.
+
+use std::fs;
+use std::path::Path;
+
+use super::child::{Door, Ran};
+use super::{assert_has, assert_has_not, through_both};
+
+/// The token that a report shows.
+#[track_caller]
+fn token(ran: &Ran) -> String {
+    let (_, rest) = ran.text.split_once("SIMMACH_REPLAY=").expect(&ran.text);
+    rest.split_whitespace().next().expect("a token").to_owned()
+}
+
+#[test]
+fn a_failure_is_told_as_a_story() {
+    through_both("shrinks", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(
+            ran,
+            &[
+                "zoo::shrinks failed with seed ",
+                "  Shrunk to 1 fault and 1 step from ",
+                "  It did the same in a process of its own.\n",
+                "    1. ",
+                "  step ",
+                "b.zone: b.zone loses its power, and has it again later",
+                "the test chooses 3 of 0..4",
+                "failure \"b is down\"",
+                "  Run this again:\n    SIMMACH_REPLAY=sm1.",
+                "  Run all of the seed again:\n    SIMMACH_SEED=",
+                "-- --exact zoo::shrinks",
+            ],
+        );
+        assert!(token(ran).len() <= 200, "{}", ran.text);
+    });
+}
+
+/// Tried ahead of need or one after the other: the same runs, the same token.
+#[test]
+fn the_token_does_not_depend_on_the_number_of_jobs() {
+    let of = |jobs| token(&Door::Main.run("shrinks", &[("SIMMACH_JOBS", jobs)]));
+    let one = of("1");
+    assert_eq!(one, of("2"));
+    assert_eq!(one, of("8"));
+}
+
+#[test]
+fn a_token_has_four_answers() {
+    for door in [Door::Main, Door::Libtest] {
+        let token = token(&door.run("shrinks", &[]));
+        let replay = |zoo| door.run("shrinks", &[("SIMMACH_REPLAY", &token), ("ZOO", zoo)]);
+        let same = replay("");
+        assert_eq!(same.code, Some(101), "{}", same.text);
+        assert_has(
+            &same,
+            &["Reproduced exactly.", "b.zone loses its power", "failure \"b is down\""],
+        );
+        let fixed = replay("fixed");
+        assert_eq!(fixed.code, Some(0), "{}", fixed.text);
+        assert_has(&fixed, &["zoo::shrinks: passes now: the run of the token (seed "]);
+        let slower = replay("slower");
+        assert_eq!(slower.code, Some(101), "{}", slower.text);
+        assert_has(&slower, &["Reproduced, but the trace differs between 0.000 s and "]);
+        let other = replay("other");
+        assert_eq!(other.code, Some(101), "{}", other.text);
+        assert_has(&other, &["Another failure than the token's", "failure \"another bug\""]);
+        let larger = replay("larger");
+        assert_eq!(larger.code, Some(101), "{}", larger.text);
+        assert_has(&larger, &["could not be run", "the token is stale"]);
+        assert_has(&replay(""), &["Reproduced exactly."]);
+    }
+}
+
+#[test]
+fn other_tests_are_skipped_and_say_why() {
+    let token = token(&Door::Main.run("shrinks", &[]));
+    let other = Door::Main.run("fails_from_30", &[("SIMMACH_REPLAY", &token)]);
+    assert_eq!(other.code, Some(0), "{}", other.text);
+    assert_has(
+        &other,
+        &["zoo::fails_from_30: skipped, since SIMMACH_REPLAY is a token of zoo::shrinks"],
+    );
+    // Of another target, it is a token of no test of the binary.
+    let stranger = Door::Libtest.run("shrinks", &[("SIMMACH_REPLAY", &token)]);
+    assert_eq!(stranger.code, Some(101), "{}", stranger.text);
+    assert_has(&stranger, &["a test that is not in this binary"]);
+}
+
+#[test]
+fn what_is_no_token_is_an_error() {
+    let token = token(&Door::Main.run("shrinks", &[]));
+    let mut damaged = token.clone().into_bytes();
+    let at = damaged.len() / 2;
+    damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
+    let damaged = String::from_utf8(damaged).expect("letters");
+    for (given, why) in [
+        (damaged.as_str(), "its check bits do not fit"),
+        ("417", "it is no token"),
+        ("sm1.made-up", "is no character of one"),
+        ("sm9.0000", "another version"),
+        ("@/nowhere/at/all", "it can't be read"),
+    ] {
+        for name in ["shrinks", "passes", "expected_boom"] {
+            let ran = Door::Main.run(name, &[("SIMMACH_REPLAY", given)]);
+            assert_eq!(ran.code, Some(101), "{}", ran.text);
+            assert_has(&ran, &["could not be run", "SIMMACH_REPLAY=", why]);
+        }
+    }
+}
+
+#[test]
+fn how_much_is_tried_is_ones_choice() {
+    let run = |shrink| Door::Main.run("shrinks", &[("SIMMACH_SHRINK", shrink)]);
+    let off = run("off");
+    assert_has_not(&off, &["Shrunk", "SIMMACH_REPLAY"]);
+    assert_has(&off, &["Run it again:\n    SIMMACH_SEED="]);
+    let few = run("3");
+    assert_has(&few, &["3 runs found nothing smaller; all of SIMMACH_SHRINK were used up"]);
+    // Cut short, it is a run that fails all the same.
+    let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&few))]);
+    assert_has(&replayed, &["Reproduced exactly."]);
+    assert_has(&run("60s"), &["Shrunk to 1 fault and 1 step from "]);
+}
+
+/// What failed is tried first, until it does not fail; what no longer fits says so.
+#[test]
+fn what_failed_before_is_tried_first() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simmach-regressions");
+    let file = folder.join("fixture").join("zoo__shrinks.txt");
+    let _ = fs::remove_dir_all(&folder);
+    let run = |how, zoo| Door::Main.run("shrinks", &[("SIMMACH_REGRESSIONS", how), ("ZOO", zoo)]);
+    assert_has(&run("read", ""), &["Shrunk to"]);
+    assert!(!file.exists(), "it was to be read only");
+    let found = run("write", "");
+    let token = token(&found);
+    let text = fs::read_to_string(&file).expect("it was written");
+    assert!(
+        text.contains(&format!("{token} ")) && text.contains(" # 1 fault and 1 step: b is down"),
+        "{text}"
+    );
+
+    let again = run("write", "");
+    assert_eq!(again.code, Some(101), "{}", again.text);
+    assert_has(
+        &again,
+        &["it failed before, says simmach-regressions/fixture/zoo__shrinks.txt", &token],
+    );
+    assert_has_not(&again, &["Shrunk to"]);
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
+    assert_has(&run("off", ""), &["Shrunk to"]);
+
+    let fixed = run("write", "fixed");
+    assert_eq!(fixed.code, Some(0), "{}", fixed.text);
+    assert_has(&fixed, &["zoo::shrinks: 1 regression tried first\n", "50 seeds passed"]);
+
+    let larger = run("read", "larger");
+    assert_eq!(larger.code, Some(101), "{}", larger.text);
+    fs::write(&file, text.replace("sm1.", "sm1.0")).expect("it can be written");
+    let stale = run("read", "fixed");
+    assert_eq!(stale.code, Some(0), "{}", stale.text);
+    assert_has(
+        &stale,
+        &["a token in simmach-regressions/fixture/zoo__shrinks.txt is stale; its seed "],
+    );
+    let _ = fs::remove_dir_all(&folder);
+}
