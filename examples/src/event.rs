@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location(pub u64);
 
-/// How many items.
+/// How many items, in whole pieces: none of the scenarios divides one.
 pub type Quantity = u64;
 
 /// Something that happened, once and for all.

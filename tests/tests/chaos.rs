@@ -86,7 +86,8 @@ async fn shuffle(sim: Sim, locations: Range<u64>) -> Result {
     Ok(())
 }
 
-/// As in the article's picture: no gateway is active when the bot counts, and its item is nowhere to be found.
+/// As in the article's picture: no gateway is active when the bot counts, and the article's bot takes that for a count
+/// of 0. What the log itself loses is below, in `the_article_forgets_what_it_said_ok_to`.
 #[sim_test(
     seeds = 1000,
     topology = cluster_over_3g(Article),

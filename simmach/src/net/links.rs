@@ -225,7 +225,7 @@ impl Links {
                 continue;
             }
             for (slot, latency) in path.held.drain(..) {
-                let at = (now + latency).max(path.last_arrival);
+                let at = now.saturating_add(latency).max(path.last_arrival);
                 path.last_arrival = at;
                 released.push((slot, at));
             }

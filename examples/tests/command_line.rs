@@ -1,0 +1,66 @@
+//! The example as its user has it: its options, what it prints, and its exit status.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Cargo builds examples beside the tests, and names the path of neither.
+fn inventory(arguments: &[&str]) -> Output {
+    let this = std::env::current_exe().expect("a test has a path");
+    let profile = this.parent().and_then(|deps| deps.parent()).expect("target/profile/deps/test");
+    let program: PathBuf = profile.join("examples").join("inventory");
+    Command::new(&program).args(arguments).output().expect("the example is built with the tests")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it prints text")
+}
+
+/// All but the line with real time.
+fn lines(output: &Output) -> Vec<String> {
+    let text = text(&output.stdout);
+    text.lines().filter(|line| !line.starts_with("Took ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_same_seed_prints_the_same() {
+    let [one, two] = [(); 2].map(|()| inventory(&["--seed", "28"]));
+    assert_eq!(lines(&one), lines(&two));
+    assert_ne!(lines(&one), lines(&inventory(&["--seed", "29"])));
+}
+
+#[test]
+fn the_status_says_how_it_went() {
+    let failed =
+        |seed: &u32| inventory(&["--quiet", "--seed", &seed.to_string()]).status.code() != Some(0);
+    let seed = (0..200).find(failed).expect("the article's version fails").to_string();
+    let wrong = inventory(&["--seed", &seed, "--quiet"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let said = text(&wrong.stdout);
+    for part in ["expected finalCount to be 1 but got", "Simulated ", "Took ", "Stats: "] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let fixed = inventory(&["--seed", &seed, "--quiet", "--fixed"]);
+    assert_eq!((fixed.status.code(), text(&fixed.stdout).starts_with("passed")), (Some(0), true));
+    let stable = inventory(&["--scenario", "stable"]);
+    assert_eq!(stable.status.code(), Some(0));
+    assert!(lines(&stable).len() > 15, "the log is printed");
+    assert!(lines(&inventory(&["--scenario", "stable", "--quiet"])).len() < 5, "and is not");
+}
+
+#[test]
+fn what_it_does_not_know_it_names() {
+    for (arguments, named) in [
+        (&["--scenario", "5g"][..], "`3g` and `stable`"),
+        (&["--seed", "x"], "a seed is a whole number"),
+        (&["--seed"], "--seed"),
+        (&["--bogus"], "--bogus"),
+        (&["word"], "word"),
+    ] {
+        let output = inventory(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(named), "{}", text(&output.stderr));
+    }
+    let help = inventory(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("--scenario NAME"));
+}
