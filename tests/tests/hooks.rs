@@ -1,4 +1,5 @@
-//! The hooks where they are called from: before `main`, inside an allocator, in a signal handler; and what they cost.
+//! The hooks where they are called from: before `main`, in constructors and destructors of threads, inside an allocator, in
+//! a signal handler. What they cost is in `benches/instant.rs`.
 //!
 //! Everything here runs in a binary whose allocator asks for the time at every allocation, in a run and outside.
 #![cfg(target_os = "linux")]
@@ -9,11 +10,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, c_int, c_void};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use simmach::prelude::*;
+use simmach::program::{Program, Scenario};
 use simmach::time::sleep;
 
 #[global_allocator]
@@ -98,6 +101,81 @@ async fn churn() {
     sleep(1.millis()).await;
 }
 
+/// What a thread's own values were told when they were made, and when they were dropped.
+static MADE: AtomicI64 = AtomicI64::new(0);
+static DROPPED: AtomicI64 = AtomicI64::new(0);
+static KEY_DROPPED: AtomicI64 = AtomicI64::new(0);
+
+struct Told;
+
+impl Told {
+    fn new() -> Self {
+        MADE.store(ask(), Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        DROPPED.store(ask(), Ordering::Relaxed);
+    }
+}
+
+thread_local!(static TOLD: Told = Told::new());
+
+/// C's own kind of a thread's value, whose destructor runs when Rust's are gone.
+extern "C" fn key_dropped(_: *mut c_void) {
+    KEY_DROPPED.store(ask(), Ordering::Relaxed);
+}
+
+fn with_values_of_its_own() {
+    let mut key = 0;
+    // SAFETY: a function that may be called with any value, and a key that there is.
+    unsafe {
+        assert_eq!(libc::pthread_key_create(&raw mut key, Some(key_dropped)), 0);
+        assert_eq!(libc::pthread_setspecific(key, (&raw const MADE).cast()), 0);
+    }
+    TOLD.with(|_| ());
+}
+
+fn told() -> [i64; 3] {
+    [&MADE, &DROPPED, &KEY_DROPPED].map(|second| second.swap(0, Ordering::Relaxed))
+}
+
+/// A run's thread: made in the run, they are told its time; dropped after it, the system's.
+#[test]
+fn constructors_and_destructors_of_a_runs_thread_may_ask() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
+    let program = Program::new(|| Scenario::new().body(async |_: Sim| with_values_of_its_own()));
+    told();
+    assert!(program.run(0).passed());
+    let [made, dropped, key_dropped] = told();
+    assert!((EPOCH..EPOCH + DAY).contains(&made), "{made}");
+    for second in [dropped, key_dropped] {
+        assert!((second - ask()).abs() < DAY, "{second} is not the system's time");
+    }
+}
+
+/// Any other thread, also one that a run starts by leave.
+#[test]
+fn constructors_and_destructors_of_other_threads_may_ask() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
+    let thread = || thread::spawn(with_values_of_its_own).join().map_err(|_| "it panicked");
+    let program = Program::new(move || {
+        Scenario::new().body(async move |_: Sim| simmach::interpose::allow_threads(thread))
+    });
+    told();
+    assert!(program.run(0).passed());
+    let inside = told();
+    assert_eq!(thread(), Ok(()));
+    for second in inside.into_iter().chain(told()) {
+        assert!((second - ask()).abs() < DAY, "{second} is not the system's time");
+    }
+}
+
+/// They share what they were told.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 static HANDLED_IN_A_RUN: AtomicUsize = AtomicUsize::new(0);
 
@@ -126,13 +204,12 @@ async fn a_signal_handler_may_ask() {
             }
         })
     });
-    let rounds = (0..500).find(|_| HANDLED_IN_A_RUN.load(Ordering::Relaxed) >= 1_000);
     for _ in 0..200 {
         churn().await;
     }
     stop.store(true, Ordering::Relaxed);
     signals.join().unwrap();
-    assert!(rounds.is_some() || HANDLED_IN_A_RUN.load(Ordering::Relaxed) > 10);
+    assert!(HANDLED_IN_A_RUN.load(Ordering::Relaxed) > 10);
     assert!(HANDLED.load(Ordering::Relaxed) >= HANDLED_IN_A_RUN.load(Ordering::Relaxed));
 }
 
@@ -171,39 +248,4 @@ fn object_of(address: *const c_void) -> String {
         assert_ne!(libc::dladdr(address, info.as_mut_ptr()), 0);
         CStr::from_ptr(info.assume_init().dli_fname).to_string_lossy().into_owned()
     }
-}
-
-/// What a hook costs where there is no run: `cargo test --release -p simmach-tests --test hooks -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn cost_outside_a_run() {
-    type ClockGettime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
-    // SAFETY: a C string, and the type that libc documents for the name.
-    let system = unsafe {
-        let address = libc::dlsym(libc::RTLD_NEXT, c"clock_gettime".as_ptr());
-        assert_ne!(object_of(address), object_of(cost_outside_a_run as *const c_void));
-        std::mem::transmute::<*mut c_void, ClockGettime>(address)
-    };
-    let nanos = |f: &mut dyn FnMut()| {
-        let rounds = 2_000_000u32;
-        let once = |f: &mut dyn FnMut()| {
-            let start = Instant::now();
-            (0..rounds).for_each(|_| f());
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
-        };
-        (0..15).map(|_| once(f)).fold(f64::INFINITY, f64::min)
-    };
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let clock = libc::CLOCK_MONOTONIC;
-    // SAFETY: room for the time.
-    let with = nanos(&mut || unsafe { assert_eq!(libc::clock_gettime(clock, &raw mut time), 0) });
-    // SAFETY: as above.
-    let without = nanos(&mut || unsafe { assert_eq!(system(clock, &raw mut time), 0) });
-    let instant = nanos(&mut || {
-        std::hint::black_box(Instant::now());
-    });
-    println!(
-        "clock_gettime: {with:.1} ns by the hook, {without:.1} ns without it; Instant::now(): {instant:.1} ns"
-    );
-    assert!(with - without <= 5.0, "{with} against {without}");
 }

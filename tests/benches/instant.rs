@@ -1,0 +1,54 @@
+//! What `Instant::now()` costs outside a run, with simmach's definitions in the binary and without: no more than 5 ns
+//! apart. `cargo bench -p simmach-tests --bench instant`.
+
+#[path = "../src/fixture/instant.rs"]
+mod instant;
+
+use std::process::{Command, ExitCode};
+
+use simmach::prelude::*;
+use simmach::program::{Program, Scenario};
+
+/// Nanoseconds.
+const MOST: f64 = 5.0;
+
+/// What a program without simmach needs, by its own measure.
+fn plain() -> f64 {
+    let ran = Command::new(env!("CARGO_BIN_EXE_instant_plain")).output().expect("it is built");
+    String::from_utf8_lossy(&ran.stdout).trim().parse().expect("it prints a number")
+}
+
+fn main() -> ExitCode {
+    // A linker takes from a library only what something refers to: a run does.
+    let program =
+        Program::new(|| Scenario::new().body(async |_: Sim| simmach::time::sleep(1.secs()).await));
+    assert!(program.run(0).passed());
+    #[cfg(target_os = "linux")]
+    assert_ne!(object_of(libc::clock_gettime as *const _), object_of(libc::getpid as *const _));
+    let (mut with, mut without) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..5 {
+        with = with.min(instant::cost());
+        without = without.min(plain());
+    }
+    println!(
+        "Instant::now() outside a run: {with:.2} ns with simmach in the binary, {without:.2} ns without"
+    );
+    if with - without <= MOST {
+        ExitCode::SUCCESS
+    } else {
+        println!("that is more than {MOST} ns apart");
+        ExitCode::FAILURE
+    }
+}
+
+/// The file that an address is loaded from.
+#[cfg(target_os = "linux")]
+fn object_of(address: *const libc::c_void) -> String {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: room for what it writes; the name, if it finds one, lives as long as the object is loaded.
+    unsafe {
+        assert_ne!(libc::dladdr(address, info.as_mut_ptr()), 0);
+        let name = info.assume_init().dli_fname;
+        std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
+}
