@@ -95,6 +95,9 @@ impl TcpConfig {
     }
 
     /// The most bytes one segment carries. Default: 1460, an Ethernet frame's; IPv6 carries 20 fewer, loopback 65,495.
+    ///
+    /// On a link where no fault could tell the segments of a burst apart, the burst travels as one event, and is logged as
+    /// one: as with segmentation offload on Linux.
     #[must_use]
     pub fn mss(mut self, bytes: u16) -> Self {
         self.mss = bytes.max(64);

@@ -251,7 +251,7 @@ impl NetworkProfile {
         1.0 - libm::pow(1.0 - self.loss, fragments as f64)
     }
 
-    /// Logs every packet.
+    /// Logs every packet; a burst that segmentation offload would hand over at once is one. Logging changes no run.
     #[must_use]
     pub fn log_all(mut self) -> Self {
         self.log = Log::All;
