@@ -67,7 +67,7 @@ impl Step {
 
     /// A number of the seed's choice, in a range; calm is the smallest. In an empty range there is none: the run
     /// ends with a message that says so, neither passed nor failed.
-    pub fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
+    pub fn choose<T: WholeNumber>(&self, range: std::ops::Range<T>) -> T {
         self.chooser.choose(range)
     }
 
@@ -102,7 +102,7 @@ impl Chooser {
         Self { walk: task, step: nth, nth: Cell::new(0) }
     }
 
-    pub(crate) fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
+    pub(crate) fn choose<T: WholeNumber>(&self, range: std::ops::Range<T>) -> T {
         let nth = self.advance();
         let below = T::distance(&range.start, &range.end);
         if below == 0 {
@@ -141,7 +141,7 @@ fn mistake(what: String) {
 }
 
 /// Whole numbers of which a range can be chosen from.
-pub trait Range: Copy + Display {
+pub trait WholeNumber: Copy + Display {
     /// How many lie from `start` to `end`; none if that is upside down.
     fn distance(start: &Self, end: &Self) -> u64;
     /// The one so many further.
@@ -150,7 +150,7 @@ pub trait Range: Copy + Display {
 
 macro_rules! ranges {
     ($($number:ty),*) => {$(
-        impl Range for $number {
+        impl WholeNumber for $number {
             fn distance(start: &Self, end: &Self) -> u64 {
                 u64::try_from(*end as i128 - *start as i128).unwrap_or(0)
             }

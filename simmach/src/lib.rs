@@ -98,7 +98,7 @@ pub mod time;
 #[cfg(feature = "sim")]
 pub use {
     chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs},
-    choice::{Range, Step, Steps},
+    choice::{Step, Steps, WholeNumber},
     engine::dials::Clock,
     futures::{join, try_join},
     machine::{Ending, OnExit, Selector, signal},

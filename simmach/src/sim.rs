@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::choice::{Chooser, Range, Steps};
+use crate::choice::{Chooser, Steps, WholeNumber};
 use crate::engine::context::{self, Slot};
 use crate::engine::deviations::{Deviation, Kind};
 use crate::engine::dials::Clock;
@@ -442,7 +442,7 @@ impl Sim {
     }
 
     /// A number of the seed's choice, in a range; calm is the smallest.
-    pub fn choose<T: Range>(&self, range: std::ops::Range<T>) -> T {
+    pub fn choose<T: WholeNumber>(&self, range: std::ops::Range<T>) -> T {
         Chooser::of_task().choose(range)
     }
 

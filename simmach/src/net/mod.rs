@@ -41,7 +41,6 @@ pub use config::{KeepAlive, TcpConfig};
 pub use lookup::{ToSocketAddrs, lookup_host};
 pub use profile::{NetworkProfile, PacketInfo};
 pub use ready::{Interest, Ready};
-pub use stats::NetStats;
 pub use table::{SocketEntry, SocketState};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
 pub use udp::UdpSocket;

@@ -12,7 +12,7 @@ use crate::{
         rig::{self, Ran, run_within},
         verdict::Verdict,
     },
-    net::{Host, Link, NetSpec, NetStats, NetworkProfile, TcpConfig, fabric},
+    net::{Host, Link, NetSpec, NetworkProfile, TcpConfig, fabric, stats::NetStats},
     task::{JoinHandle, spawn_as},
 };
 

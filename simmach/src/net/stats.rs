@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Counts of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct NetStats {
+pub(crate) struct NetStats {
     /// Sockets that were opened: listeners, connects, accepted connections, UDP sockets.
     pub sockets: u64,
     /// Packets that left a machine; a burst that travels as one counts as its segments.

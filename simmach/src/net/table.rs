@@ -21,7 +21,7 @@ pub struct SocketEntry {
     /// The peer's, if there is one.
     pub peer: Option<SocketAddr>,
     /// The process that holds it; `None` when none does any more.
-    pub process: Option<ProcessId>,
+    pub(crate) process: Option<ProcessId>,
 }
 
 /// A socket's state, in the words of `ss`.
