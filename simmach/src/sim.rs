@@ -407,6 +407,27 @@ impl Sim {
         machines.into_iter().flat_map(net::sockets).collect()
     }
 
+    /// Begins to capture the packets that machines send to each other from now on. It changes nothing of the run.
+    pub fn capture(&self) {
+        net::capture();
+    }
+
+    /// What was captured until now, as the octets of a pcapng file: one interface for each machine, which shows what it
+    /// sends, in virtual time. `None` when no [`capture`](Self::capture) was begun.
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # fn at_the_end(sim: Sim) -> std::io::Result<()> {
+    /// if let Some(octets) = sim.captured() {
+    ///     std::fs::write("run.pcapng", octets)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn captured(&self) -> Option<Vec<u8>> {
+        net::captured()
+    }
+
     /// Ends all that breaks: plans end, partitions heal, clocks are set right, what is down is started. Then gives the cluster a second of
     /// virtual time, so that it has been polled and packets on the wire have arrived.
     ///

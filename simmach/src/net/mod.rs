@@ -10,6 +10,7 @@
 
 mod address;
 mod buffers;
+mod capture;
 mod config;
 mod connection;
 mod error;
@@ -19,6 +20,7 @@ mod key;
 mod latency;
 mod links;
 mod lookup;
+mod octets;
 mod pairs;
 mod profile;
 mod ready;
@@ -32,6 +34,8 @@ mod udp;
 mod wait;
 mod wakers;
 
+#[cfg(test)]
+mod interop;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
@@ -47,8 +51,8 @@ pub use udp::UdpSocket;
 
 pub(crate) use fabric::{
     control::{
-        clog, close_process, cut, erase_machine, mend, mend_all, set_profile, set_up, sockets,
-        unclog, unclog_all,
+        capture, captured, clog, close_process, cut, erase_machine, mend, mend_all, set_profile,
+        set_up, sockets, unclog, unclog_all,
     },
     install, remove,
 };

@@ -67,6 +67,15 @@ impl Flags {
         Flags(self.0 | other.0)
     }
 
+    pub(crate) const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+
+    /// As they stand in a header.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
     pub(crate) const fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod binding;
+mod captures;
 mod datagrams;
 mod faults;
 mod streams;

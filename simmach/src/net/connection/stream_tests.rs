@@ -78,6 +78,18 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100_000, max_shrink_time: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "takes a minute or two: the same for a hundred thousand"]
+    fn a_hundred_thousand_streams_are_right_or_fail(case in cases()) {
+        let mut world = World::new(case);
+        world.run();
+        world.check();
+    }
+}
+
 /// Sequence numbers wrap in the middle of the stream, at each offset around the first segments.
 #[test]
 fn streams_cross_the_wrap_anywhere() {

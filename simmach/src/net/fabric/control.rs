@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     engine::{self, MachineId, ProcessId},
     net::{
+        capture::Capture,
         fabric::{Fabric, datagrams::datagrams_address, key_of, reach, tcp::listener_address},
         key::Key,
         profile::NetworkProfile,
@@ -84,6 +85,19 @@ pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
 /// All sockets of a machine: listeners, connections, UDP.
 pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
     reach(|fabric| fabric.table(machine)).unwrap_or_default()
+}
+
+/// Begins to capture what machines send to each other.
+pub(crate) fn capture() {
+    reach(|fabric| {
+        let names = fabric.hosts.iter().map(|host| host.name.as_str());
+        fabric.capture = Some(Box::new(Capture::new(names)));
+    });
+}
+
+/// What was captured until now, as the octets of a pcapng file; `None` where nothing is captured.
+pub(crate) fn captured() -> Option<Vec<u8>> {
+    reach(|fabric| fabric.capture.as_ref().map(|capture| capture.octets())).flatten()
 }
 
 fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {

@@ -19,6 +19,7 @@ use crate::{
     net::{
         NetSpec,
         address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning},
+        capture::Capture,
         config::TcpConfig,
         connection::Output,
         error,
@@ -51,6 +52,8 @@ pub(crate) struct Fabric {
     told: (u64, u64),
     stats: NetStats,
     wakes: Wakes,
+    /// What is sent, where someone wants to see it.
+    capture: Option<Box<Capture>>,
 }
 
 /// Makes the network of this thread's run.
@@ -139,6 +142,7 @@ impl Fabric {
             told: (0, 0),
             stats: NetStats::default(),
             wakes: Wakes::default(),
+            capture: None,
         }
     }
 

@@ -38,6 +38,10 @@ impl Fabric {
         self.stats.sent += count;
         engine::trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
         let fate = self.links.fate(packet.path, now, packet.size(), draw);
+        if let Some(mut capture) = self.capture.take() {
+            capture.add(now, &packet, self.mss(packet.from, packet.to), fate);
+            self.capture = Some(capture);
+        }
         self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull));
         self.tell(&packet, &fate);
         match fate {

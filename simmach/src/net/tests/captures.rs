@@ -1,0 +1,217 @@
+//! Captures: they read back, with the right checksums, and say what happened.
+
+use std::process::{Command, Stdio};
+
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use pcap_file::pcapng::{
+    Block, PcapNgReader,
+    blocks::{enhanced_packet::EnhancedPacketOption, name_resolution::Record},
+};
+use smoltcp::wire::{Icmpv4Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
+
+use super::{basics::echo, streams::pair};
+use crate::net::{
+    NetworkProfile, TcpStream, UdpSocket, capture, captured,
+    rig::{A, C, Cluster, on, sleep},
+};
+
+/// What a run's machines send, while a is a client of c's.
+fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8> {
+    let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = std::sync::Arc::clone(&out);
+    Cluster::new().seed(seed).link(link).run(move || async move {
+        capture();
+        on(C, 2, echo("[::]:443"));
+        sleep(0).await;
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        for size in [1, 100, 20_000, 70_000] {
+            stream.write_all(&vec![7; size]).await.expect("open");
+            stream.read_exact(&mut vec![0; size]).await.expect("an answer");
+        }
+        drop(stream);
+        sleep(1_000).await;
+        *kept.lock().expect("not poisoned") = captured().expect("it was begun");
+    });
+    let octets = std::mem::take(&mut *out.lock().expect("not poisoned"));
+    assert!(!octets.is_empty());
+    octets
+}
+
+/// Every packet, with the name of the interface that showed it, and its comments.
+fn packets(octets: &[u8]) -> Vec<(u32, Vec<u8>, Vec<String>)> {
+    let mut reader = PcapNgReader::new(octets).expect("a section header");
+    let mut found = Vec::new();
+    while let Some(block) = reader.next_block() {
+        if let Block::EnhancedPacket(packet) = block.expect("a whole block") {
+            let comments = packet.options.iter().filter_map(|option| match option {
+                EnhancedPacketOption::Comment(text) => Some(text.to_string()),
+                _ => None,
+            });
+            let comments = comments.collect();
+            found.push((packet.interface_id, packet.data.to_vec(), comments));
+        }
+    }
+    found
+}
+
+fn check(octets: &[u8]) {
+    let (protocol, payload, from, to) = if octets[0] >> 4 == 4 {
+        let ip = Ipv4Packet::new_checked(octets).expect("an IP packet");
+        assert!(ip.verify_checksum());
+        assert_eq!(usize::from(ip.total_len()), octets.len());
+        (ip.next_header(), ip.payload(), ip.src_addr().into(), ip.dst_addr().into())
+    } else {
+        let ip = Ipv6Packet::new_checked(octets).expect("an IP packet");
+        assert_eq!(ip.total_len(), octets.len());
+        (ip.next_header(), ip.payload(), ip.src_addr().into(), ip.dst_addr().into())
+    };
+    match protocol {
+        IpProtocol::Tcp => {
+            let tcp = TcpPacket::new_checked(payload).expect("a segment");
+            assert!(tcp.verify_checksum(&from, &to));
+            assert!(octets.len() <= 1500, "no segment is longer than the MTU");
+        }
+        IpProtocol::Udp => {
+            let udp = UdpPacket::new_checked(payload).expect("a datagram");
+            assert!(udp.verify_checksum(&from, &to));
+        }
+        IpProtocol::Icmp => {
+            let icmp = Icmpv4Packet::new_checked(payload).expect("a message");
+            assert!(icmp.verify_checksum());
+        }
+        other => panic!("a packet of {other}"),
+    }
+}
+
+#[test]
+fn every_packet_is_whole() {
+    for address in ["c.west:443", "[fd00::3]:443"] {
+        let octets = captured_of(NetworkProfile::ideal_fixed(), 1, address);
+        let packets = packets(&octets);
+        assert!(packets.len() > 100);
+        packets.iter().for_each(|(_, octets, _)| check(octets));
+        assert!(packets.iter().any(|(interface, ..)| *interface == A.0));
+        assert!(packets.iter().any(|(interface, ..)| *interface == C.0));
+        assert!(packets.iter().all(|(.., comments)| comments.is_empty()));
+    }
+}
+
+#[test]
+fn machines_have_interfaces_and_names() {
+    let octets = captured_of(NetworkProfile::ideal_fixed(), 1, "c.west:443");
+    let mut reader = PcapNgReader::new(&octets[..]).expect("a section header");
+    let (mut interfaces, mut names) = (0, Vec::new());
+    while let Some(block) = reader.next_block() {
+        match block.expect("a whole block") {
+            Block::InterfaceDescription(_) => interfaces += 1,
+            Block::NameResolution(block) => {
+                for record in &block.records {
+                    if let Record::Ipv4(record) = record {
+                        names.push((record.ip_addr.to_vec(), record.names[0].to_string()));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(interfaces, 3);
+    assert_eq!(names[2], (vec![10, 0, 0, 3], "c.west".to_owned()));
+}
+
+#[test]
+fn what_was_lost_says_so() {
+    let octets = captured_of(NetworkProfile::ideal_fixed().loss(0.1), 1, "c.west:443");
+    let lost =
+        packets(&octets).into_iter().filter(|(.., comments)| *comments == ["lost by the link"]);
+    assert!(lost.count() > 3);
+}
+
+#[test]
+fn datagrams_and_refusals_are_in_it() {
+    Cluster::new().run(|| async {
+        capture();
+        let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
+        client.connect("c.west:53").await.expect("a route");
+        client.send(b"odd").await.expect("a route");
+        client.recv(&mut [0; 8]).await.expect_err("nobody has the port");
+        let found = packets(&captured().expect("it was begun"));
+        assert_eq!(found.len(), 2);
+        found.iter().for_each(|(_, octets, _)| check(octets));
+    });
+}
+
+#[test]
+fn loopback_and_runs_without_one_are_not_captured() {
+    Cluster::new().run(|| async {
+        assert!(captured().is_none());
+        capture();
+        on(A, 2, echo("127.0.0.1:80"));
+        sleep(0).await;
+        TcpStream::connect("127.0.0.1:80").await.expect("it listens");
+        assert!(packets(&captured().expect("it was begun")).is_empty());
+    });
+}
+
+/// A capture changes nothing of its run.
+#[test]
+fn a_captured_run_is_the_same_run() {
+    let run = |captures: bool| {
+        let left = Cluster::new().link(NetworkProfile::mobile_3g()).run(move || async move {
+            if captures {
+                capture();
+            }
+            let (mut near, mut far) = pair().await;
+            near.write_all(&[1; 30_000]).await.expect("room");
+            far.read_exact(&mut [0; 30_000]).await.expect("all of it");
+        });
+        (left.ran.hash, left.ran.nanos)
+    };
+    assert_eq!(run(true), run(false));
+}
+
+/// What no packet may be: malformed, or with a checksum that is wrong (0).
+const BROKEN: &str = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 \
+                      || udp.checksum.status == 0 || icmp.checksum.status == 0";
+
+/// How many packets tshark finds with a filter; `None` where it is not installed.
+fn tshark(octets: &[u8], filter: &str) -> Option<usize> {
+    use std::io::Write as _;
+    let command = Command::new("tshark")
+        .args(["-r", "-", "-Y", filter])
+        .args(["-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"])
+        .args(["-o", "udp.check_checksum:TRUE"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = command else {
+        eprintln!("tshark is not installed: what it would say of a capture is not tested");
+        return None;
+    };
+    child.stdin.take().expect("piped").write_all(octets).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "tshark failed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    eprint!("{text}");
+    Some(text.lines().count())
+}
+
+#[test]
+fn tshark_finds_nothing_wrong_with_a_clean_run() {
+    for address in ["c.west:443", "[fd00::3]:443"] {
+        let octets = captured_of(NetworkProfile::ideal_fixed(), 1, address);
+        let wrong = format!("{BROKEN} || tcp.analysis.flags");
+        let Some(count) = tshark(&octets, &wrong) else { return };
+        assert_eq!(count, 0);
+        assert!(tshark(&octets, "tcp").expect("it is there") > 100);
+    }
+}
+
+#[test]
+fn tshark_names_the_retransmissions_of_a_lossy_run() {
+    let octets = captured_of(NetworkProfile::ideal_fixed().loss(0.1), 1, "c.west:443");
+    let filter = "tcp.analysis.retransmission || tcp.analysis.fast_retransmission";
+    let Some(count) = tshark(&octets, filter) else { return };
+    assert!(count > 3, "{count} retransmissions");
+    assert_eq!(tshark(&octets, BROKEN), Some(0));
+}
