@@ -16,7 +16,7 @@ use crate::engine::log::{self, Level};
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector, ServiceId};
-use crate::net::{self, NetworkProfile, SocketEntry};
+use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
 use crate::task::{AbortHandle, JoinHandle};
 
 /// What a plan without a name is called.
@@ -366,6 +366,59 @@ impl Sim {
         Ok(())
     }
 
+    /// Lays a rule on what some machines send to others: `choose` is asked about each packet when it is sent. The rule is
+    /// lifted when what comes back is dropped, and by [`settle`](Self::settle). `choose` must not use the network.
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # use simmach::net::PacketFate;
+    /// # fn of(sim: Sim) -> Result {
+    /// // The third segment with data from api1 to cl is lost.
+    /// let mut data = 0;
+    /// let rule = sim.filter_packets("api1.public", "cl.internal", move |packet| {
+    ///     data += u64::from(packet.protocol == "tcp" && packet.length > 0);
+    ///     if packet.length > 0 && data == 3 { PacketFate::Drop } else { PacketFate::Pass }
+    /// })?;
+    /// # drop(rule);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    ///
+    /// # Panics
+    ///
+    /// Outside a run.
+    pub fn filter_packets(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+        choose: impl FnMut(&PacketInfo<'_>) -> PacketFate + 'static,
+    ) -> Result<PacketFilter, ControlError> {
+        let (from, to) = (machines(&from.into())?, machines(&to.into())?);
+        let rule = net::filter_packets(&from, &to, Box::new(choose));
+        Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
+    }
+
+    /// Gives what some machines send to others another profile than their zones' link has, from now on; one way.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn set_link_between(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+        profile: NetworkProfile,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (machines(&from.into())?, machines(&to.into())?);
+        net::set_pair_profile(&from, &to, &profile);
+        link_changed(Change::Profile, &from, &to);
+        Ok(())
+    }
+
     /// Gives the link from one zone to another another profile, for what is sent from now on; one way.
     ///
     /// # Errors
@@ -439,6 +492,7 @@ impl Sim {
         plans.iter().for_each(AbortHandle::drop_now);
         net::mend_all();
         net::unclog_all();
+        net::clear_filters();
         machine::machines(&Selector::all()).into_iter().for_each(|m| set_clock(m, Clock::exact()));
         machine::end_stopping();
         let all = machine::services(&Selector::all());

@@ -134,6 +134,7 @@ impl Capture {
             Fate::Cut => Some("cut by a partition"),
             Fate::QueueFull => Some("dropped by a full queue"),
             Fate::NoRoute => Some("without a way back"),
+            Fate::Chosen => Some("dropped by a rule of the test"),
         };
         let comment = comment.map(|text| EnhancedPacketOption::Comment(Cow::Borrowed(text)));
         let block = EnhancedPacketBlock {

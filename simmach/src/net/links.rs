@@ -43,11 +43,15 @@ pub(crate) enum Fate {
     Cut,
     QueueFull,
     NoRoute,
+    /// A rule of the test's chose it.
+    Chosen,
 }
 
 pub(crate) struct Links {
     zones: BTreeMap<String, u32>,
     routes: BTreeMap<(u32, u32), u32>,
+    /// Ways between two machines that are not as their zones'.
+    pairs: BTreeMap<(HostIndex, HostIndex), u32>,
     profiles: Vec<NetworkProfile>,
     /// Inside a zone; and between zones without a link, if anything is there.
     lan: u32,
@@ -73,6 +77,19 @@ pub(crate) struct Path {
     departed: u64,
 }
 
+impl Fate {
+    /// The same, so much later.
+    pub(crate) fn delayed(self, by: u64) -> Fate {
+        match self {
+            Fate::Arrives { at, again, overtakes } => {
+                Fate::Arrives { at: at.saturating_add(by), again, overtakes }
+            }
+            Fate::Held(latency) => Fate::Held(latency.saturating_add(by)),
+            Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::NoRoute | Fate::Chosen => self,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Loopback,
@@ -90,6 +107,7 @@ impl Links {
         Self {
             zones: BTreeMap::new(),
             routes: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             profiles,
             lan: 0,
             default,
@@ -126,6 +144,21 @@ impl Links {
         for at in 0..self.paths.len() {
             let (from, to) = (self.paths[at].from, self.paths[at].to);
             self.paths[at].way = self.way(from, to, hosts);
+        }
+    }
+
+    /// Gives the way from one machine to another a profile of its own.
+    pub(crate) fn join_pair(
+        &mut self,
+        from: HostIndex,
+        to: HostIndex,
+        profile: NetworkProfile,
+        hosts: &[Host],
+    ) {
+        self.pairs.insert((from, to), self.profiles.len() as u32);
+        self.profiles.push(profile);
+        if let Some(path) = self.index.get(&(from, to)) {
+            self.paths[*path as usize].way = self.way(from, to, hosts);
         }
     }
 
@@ -236,6 +269,9 @@ impl Links {
     fn way(&self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> Way {
         if from == to {
             return Way::Loopback;
+        }
+        if let Some(link) = self.pairs.get(&(from, to)) {
+            return Way::Link(*link);
         }
         let (from, to) = (&hosts[from as usize], &hosts[to as usize]);
         let said = self.routes.get(&(from.zone, to.zone)).copied();

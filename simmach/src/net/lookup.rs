@@ -1,14 +1,19 @@
 //! Names: what `lookup_host` and every function that takes an address turn into one.
 //!
-//! Modelled: a machine's name is known everywhere and means its IPv4 address, `localhost` one's own; looking up takes
-//! no time and never fails for a machine that is down. Not modelled: a name server, aliases, IPv6 by name.
+//! Modelled: a machine's name is known everywhere and means its IPv4 address, and where the topology says so its IPv6
+//! address behind that; `localhost` means one's own. Looking up takes no time and never fails for a machine that is
+//! down. Not modelled: a name server, aliases.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
 };
 
-use crate::net::{address::ipv4, error, fabric::enter_any};
+use crate::net::{
+    address::{ipv4, ipv6},
+    error,
+    fabric::enter_any,
+};
 
 /// Looks a name up, or parses an address: `api1.public:443`, `10.0.0.1:443`.
 ///
@@ -117,12 +122,18 @@ fn named(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    if name.eq_ignore_ascii_case("localhost") {
-        return Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]);
-    }
-    enter_any(|fabric, _| match fabric.host_named(name) {
-        Some(host) => Ok(vec![SocketAddr::new(ipv4(host).into(), port)]),
-        None => Err(error::unknown_name(name)),
+    enter_any(|fabric, _| {
+        let (v4, v6) = if name.eq_ignore_ascii_case("localhost") {
+            (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
+        } else {
+            let host = fabric.host_named(name).ok_or_else(|| error::unknown_name(name))?;
+            (ipv4(host), ipv6(host))
+        };
+        let mut found = vec![SocketAddr::new(v4.into(), port)];
+        if fabric.dual_stack() {
+            found.push(SocketAddr::new(v6.into(), port));
+        }
+        Ok(found)
     })
 }
 

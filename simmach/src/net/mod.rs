@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod error;
 mod fabric;
+mod filter;
 mod host;
 mod key;
 mod latency;
@@ -42,6 +43,7 @@ mod rig;
 mod tests;
 
 pub use config::{KeepAlive, TcpConfig};
+pub use filter::{PacketFate, PacketFilter};
 pub use lookup::{ToSocketAddrs, lookup_host};
 pub use profile::{NetworkProfile, PacketInfo};
 pub use ready::{Interest, Ready};
@@ -51,8 +53,8 @@ pub use udp::UdpSocket;
 
 pub(crate) use fabric::{
     control::{
-        capture, captured, clog, close_process, cut, erase_machine, mend, mend_all, set_profile,
-        set_up, sockets, unclog, unclog_all,
+        capture, captured, clear_filters, clog, close_process, cut, erase_machine, filter_packets,
+        mend, mend_all, set_pair_profile, set_profile, set_up, sockets, unclog, unclog_all,
     },
     install, remove,
 };
@@ -67,6 +69,10 @@ pub(crate) struct NetSpec {
     pub(crate) tcp: TcpConfig,
     /// Joins any two zones without a link; without it these can't reach each other.
     pub(crate) default_profile: Option<NetworkProfile>,
+    /// Ways between machines that are not as their zones' link.
+    pub(crate) pairs: Vec<(MachineId, MachineId, NetworkProfile)>,
+    /// Names have IPv6 addresses too.
+    pub(crate) dual_stack: bool,
 }
 
 /// A machine. It has power until [`set_up`] says otherwise.

@@ -2,7 +2,7 @@
 //!
 //! Modelled: each packet's fate by itself, and a bandwidth for each ordered pair of machines with a queue that drops
 //! what does not fit. Not modelled: bandwidth shared by several machines, losses in bursts, corruption, routes that
-//! change; of fragments, all but that a datagram is lost with any of them.
+//! change (by themselves); of fragments, all but that a datagram is lost with any of them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -52,10 +52,14 @@ pub struct PacketInfo<'a> {
     pub from: &'a str,
     /// The machine it goes to.
     pub to: &'a str,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `icmp`.
     pub protocol: &'static str,
     /// Bytes of payload.
     pub length: usize,
+    /// The ports it comes from and goes to.
+    pub ports: (u16, u16),
+    /// The how-manieth on its way that a rule looks at, from 1; 0 where none does.
+    pub nth: u64,
     /// The link loses it.
     pub lost: bool,
     /// The packet in words: `38422 > 443 SYN`.

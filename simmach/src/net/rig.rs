@@ -21,6 +21,7 @@ pub(super) struct Cluster {
     pub(super) seed: u64,
     pub(super) tcp: TcpConfig,
     pub(super) tcp_of_c: Option<TcpConfig>,
+    pub(super) dual_stack: bool,
     pub(super) link: Option<NetworkProfile>,
     pub(super) links: Vec<Link>,
 }
@@ -42,7 +43,14 @@ pub(super) const C: MachineId = MachineId(2);
 impl Cluster {
     pub(super) fn new() -> Self {
         let link = Some(NetworkProfile::ideal_fixed());
-        Self { seed: 1, tcp: TcpConfig::new(), tcp_of_c: None, link, links: Vec::new() }
+        Self {
+            seed: 1,
+            tcp: TcpConfig::new(),
+            tcp_of_c: None,
+            dual_stack: false,
+            link,
+            links: Vec::new(),
+        }
     }
 
     pub(super) fn tcp(mut self, tcp: TcpConfig) -> Self {
@@ -87,6 +95,8 @@ impl Cluster {
             links: self.links,
             tcp: self.tcp,
             default_profile: self.link,
+            pairs: Vec::new(),
+            dual_stack: self.dual_stack,
         };
         let mut stats = NetStats::default();
         let ran = run_within(

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use crate::engine::context::{self, Engine};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, ProcessId, Scope, mix, mix_text};
-use crate::machine::{self, Machine, OnExit, names};
+use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, Sim};
 use crate::spec::Spec;
@@ -46,6 +46,23 @@ pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks
             .collect(),
         tcp: topology.tcp.clone(),
         default_profile: topology.links.is_empty().then(NetworkProfile::lan),
+        pairs: topology
+            .pairs
+            .iter()
+            .flat_map(|(from, to, profile)| {
+                let named = |selector: &Selector| -> Vec<MachineId> {
+                    numbered()
+                        .filter(|(_, name)| selector.matches(name))
+                        .map(|(id, _)| id)
+                        .collect()
+                };
+                let (from, to) = (named(from), named(to));
+                let pairs =
+                    from.into_iter().flat_map(move |a| to.clone().into_iter().map(move |b| (a, b)));
+                pairs.filter(|(a, b)| a != b).map(|(a, b)| (a, b, profile.clone()))
+            })
+            .collect(),
+        dual_stack: topology.dual_stack,
     });
     let last =
         |name: &str| topology.disks.iter().rev().find(|(selector, _)| selector.matches(name));

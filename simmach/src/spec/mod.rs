@@ -85,6 +85,10 @@ impl Spec {
         for (selector, _) in &topology.tcp_of {
             mistakes.extend(selector.mistakes("tcp_of", &machines));
         }
+        for (from, to, _) in &topology.pairs {
+            mistakes.extend(from.mistakes("link_between", &machines));
+            mistakes.extend(to.mistakes("link_between", &machines));
+        }
         for plan in &self.plans {
             let of = plan.name();
             mistakes.extend(
@@ -114,8 +118,18 @@ impl Spec {
 
     /// What tells this spec from another: the data of it, names, links, limits and plans, and none of its code.
     pub(crate) fn shape(&self) -> u64 {
-        let Topology { services, hosts, links, on_exit, tcp, tcp_of, disks, mistakes: _ } =
-            &self.topology;
+        let Topology {
+            services,
+            hosts,
+            links,
+            on_exit,
+            tcp,
+            tcp_of,
+            pairs,
+            dual_stack,
+            disks,
+            mistakes: _,
+        } = &self.topology;
         let mut text = String::new();
         let mut put = |part: fmt::Arguments<'_>| {
             // Writing to a string does not fail.
@@ -129,6 +143,7 @@ impl Spec {
             put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
         }
         put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
+        put(format_args!("{pairs:?}{dual_stack}"));
         put(format_args!("{:?}{:?}{}", self.time_limit, self.stall_limit, self.step_limit));
         put(format_args!("{}", self.epoch));
         for plan in &self.plans {

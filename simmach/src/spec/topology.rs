@@ -29,6 +29,8 @@ pub struct Topology {
     pub(crate) on_exit: Vec<(Selector, OnExit)>,
     pub(crate) tcp: TcpConfig,
     pub(crate) tcp_of: Vec<(Selector, TcpConfig)>,
+    pub(crate) pairs: Vec<(Selector, Selector, NetworkProfile)>,
+    pub(crate) dual_stack: bool,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
     pub(crate) mistakes: Vec<String>,
 }
@@ -97,7 +99,18 @@ impl Topology {
 
     /// With all that another has.
     pub(super) fn with(mut self, other: Self) -> Self {
-        let Self { services, hosts, links, on_exit, tcp, tcp_of, disks, mistakes } = other;
+        let Self {
+            services,
+            hosts,
+            links,
+            on_exit,
+            tcp,
+            tcp_of,
+            pairs,
+            dual_stack,
+            disks,
+            mistakes,
+        } = other;
         services.into_iter().for_each(|declared| self.add(declared));
         hosts.into_iter().for_each(|host| self.add_host(host));
         for Link { from, to, profile } in links {
@@ -108,6 +121,8 @@ impl Topology {
             self.tcp = tcp;
         }
         self.tcp_of.extend(tcp_of);
+        self.pairs.extend(pairs);
+        self.dual_stack |= dual_stack;
         self.disks.extend(disks);
         self.mistakes.extend(mistakes);
         self
@@ -165,6 +180,26 @@ impl Topology {
     #[must_use]
     pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
         self.tcp_of.push((machines.into(), tcp));
+        self
+    }
+
+    /// Gives what these machines send to those a profile of its own, in place of their zones' link; one way. The last that
+    /// matches counts.
+    #[must_use]
+    pub fn link_between(
+        mut self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+        profile: NetworkProfile,
+    ) -> Self {
+        self.pairs.push((from.into(), to.into(), profile));
+        self
+    }
+
+    /// Names have IPv6 addresses too, behind those of IPv4: what connects to a name tries both.
+    #[must_use]
+    pub fn dual_stack(mut self) -> Self {
+        self.dual_stack = true;
         self
     }
 

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use crate::{
-    engine::{self, MachineId, ProcessId},
+    engine::{self, MachineId, ProcessId, RunId},
     net::{
         capture::Capture,
         fabric::{Fabric, datagrams::datagrams_address, key_of, reach, tcp::listener_address},
+        filter::{Choose, PacketFilter},
         key::Key,
         profile::NetworkProfile,
         socket::Holder,
@@ -100,6 +101,52 @@ pub(crate) fn captured() -> Option<Vec<u8>> {
     reach(|fabric| fabric.capture.as_ref().map(|capture| capture.octets())).flatten()
 }
 
+/// Gives the ways from any of `from` to any of `to` a profile of their own.
+pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &NetworkProfile) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| {
+        for from in &from {
+            for to in to.iter().filter(|to| *to != from) {
+                fabric.links.join_pair(*from, *to, profile.clone(), &fabric.hosts);
+            }
+        }
+        fabric.renew_bursts();
+    });
+}
+
+/// Lays a rule on what any of `from` sends to any of `to`; `None` outside a run.
+pub(crate) fn filter_packets(
+    from: &[MachineId],
+    to: &[MachineId],
+    choose: Choose,
+) -> Option<PacketFilter> {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| {
+        let id = fabric.filters.add(from, to, choose);
+        fabric.renew_bursts();
+        PacketFilter::new(fabric.run, id, lift)
+    })
+}
+
+/// Lifts all rules.
+pub(crate) fn clear_filters() {
+    let lifted = reach(|fabric| {
+        let lifted = fabric.filters.clear();
+        fabric.renew_bursts();
+        lifted
+    });
+    drop(lifted);
+}
+
+fn lift(run: RunId, id: u64) {
+    let lifted = reach(|fabric| {
+        let lifted = if fabric.run == run { fabric.filters.remove(id) } else { None };
+        fabric.renew_bursts();
+        lifted
+    });
+    drop(lifted);
+}
+
 fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
     let (from, to) = (numbers(from), numbers(to));
     reach(|fabric| {
@@ -183,9 +230,7 @@ impl Fabric {
         };
         let (from, to) = (zone(from)?, zone(to)?);
         self.links.join(from, to, profile, &self.hosts);
-        for (_, socket) in &mut self.sockets {
-            socket.connection.set_offload(self.links.cannot_tell_bursts(socket.path));
-        }
+        self.renew_bursts();
         Ok(())
     }
 

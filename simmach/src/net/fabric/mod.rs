@@ -23,6 +23,7 @@ use crate::{
         config::TcpConfig,
         connection::Output,
         error,
+        filter::Filters,
         host::Host,
         key::Key,
         links::Links,
@@ -52,6 +53,9 @@ pub(crate) struct Fabric {
     told: (u64, u64),
     stats: NetStats,
     wakes: Wakes,
+    filters: Filters,
+    /// Names have IPv6 addresses too.
+    dual_stack: bool,
     /// What is sent, where someone wants to see it.
     capture: Option<Box<Capture>>,
 }
@@ -127,6 +131,9 @@ impl Fabric {
             let (from, to) = (links.zone(&link.from_zone), links.zone(&link.to_zone));
             links.join(from, to, link.profile, &hosts);
         }
+        for (from, to, profile) in spec.pairs {
+            links.join_pair(from.0, to.0, profile, &hosts);
+        }
         Self {
             run,
             config: Rc::new(spec.tcp),
@@ -142,12 +149,29 @@ impl Fabric {
             told: (0, 0),
             stats: NetStats::default(),
             wakes: Wakes::default(),
+            filters: Filters::default(),
+            dual_stack: spec.dual_stack,
             capture: None,
         }
     }
 
     pub(crate) fn run(&self) -> RunId {
         self.run
+    }
+
+    /// Whether names have IPv6 addresses too.
+    pub(crate) fn dual_stack(&self) -> bool {
+        self.dual_stack
+    }
+
+    /// Links or rules have changed: bursts travel as one where nothing can tell.
+    fn renew_bursts(&mut self) {
+        for (_, socket) in &mut self.sockets {
+            let (from, to) = self.links.ends(socket.path);
+            let whole =
+                self.links.cannot_tell_bursts(socket.path) && !self.filters.look_at(from, to);
+            socket.connection.set_offload(whole);
+        }
     }
 
     fn host_of(&self, machine: MachineId) -> Option<HostIndex> {

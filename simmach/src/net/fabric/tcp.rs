@@ -428,7 +428,10 @@ impl Fabric {
         }
         if events.has(Events::ESTABLISHED) {
             engine::progress();
-            socket.connection.set_offload(self.links.cannot_tell_bursts(socket.path));
+            let (from, to) = self.links.ends(socket.path);
+            let whole =
+                self.links.cannot_tell_bursts(socket.path) && !self.filters.look_at(from, to);
+            socket.connection.set_offload(whole);
             if let Holder::HalfOpen(listener) = socket.holder {
                 socket.holder = Holder::Queued(listener);
                 let key = key_of(slot, socket.serial);

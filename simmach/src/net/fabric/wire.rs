@@ -6,7 +6,9 @@ use crate::{
     engine::{self, Action, Effect, MachineId, TraceKind, log},
     net::{
         address::PathIndex,
+        config::nanos,
         fabric::{Fabric, reach},
+        filter::PacketFate,
         key::Key,
         links::{DrawAddress, Fate},
         profile::PacketInfo,
@@ -27,6 +29,7 @@ enum Why {
     QueueFull,
     NoRoute,
     MachineDown,
+    Chosen,
 }
 
 impl Fabric {
@@ -37,12 +40,19 @@ impl Fabric {
         let count = self.packet_count(&packet);
         self.stats.sent += count;
         engine::trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
-        let fate = self.links.fate(packet.path, now, packet.size(), draw);
+        let fate = match self.choose(&packet) {
+            PacketFate::Drop => Fate::Chosen,
+            PacketFate::Pass => self.links.fate(packet.path, now, packet.size(), draw),
+            PacketFate::Delay(by) => {
+                let fate = self.links.fate(packet.path, now, packet.size(), draw);
+                fate.delayed(nanos(by))
+            }
+        };
         if let Some(mut capture) = self.capture.take() {
             capture.add(now, &packet, self.mss(packet.from, packet.to), fate);
             self.capture = Some(capture);
         }
-        self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull));
+        self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Chosen));
         self.tell(&packet, &fate);
         match fate {
             Fate::Arrives { at, again, overtakes } => {
@@ -80,6 +90,10 @@ impl Fabric {
                 self.stats.cut += count;
                 self.dropped(Effect::PacketDropped, Why::NoRoute, draw);
             }
+            Fate::Chosen => {
+                self.stats.dropped += count;
+                self.dropped(Effect::PacketDropped, Why::Chosen, draw);
+            }
         }
     }
 
@@ -88,6 +102,25 @@ impl Fabric {
         for (slot, at) in held {
             engine::arm(at, Action::Call(arrive, u64::from(slot), 0));
         }
+    }
+
+    /// What the test's rules want of a packet.
+    fn choose(&mut self, packet: &Packet) -> PacketFate {
+        let (from, to) = (packet.from.host, packet.to.host);
+        if from == to || !self.filters.look_at(from, to) {
+            return PacketFate::Pass;
+        }
+        let mut info = PacketInfo {
+            from: &self.hosts[from as usize].name,
+            to: &self.hosts[to as usize].name,
+            protocol: packet.protocol(),
+            length: packet.payload().len(),
+            ports: (packet.from.port, packet.to.port),
+            nth: 0,
+            lost: false,
+            text: packet.text(),
+        };
+        self.filters.choose(from, to, &mut info)
     }
 
     /// A packet has come to where it goes.
@@ -175,6 +208,7 @@ impl Fabric {
             Fate::Lost => "is lost",
             Fate::Arrives { again: Some(_), .. } => "arrives twice",
             Fate::Arrives { overtakes: true, .. } => "overtakes another",
+            Fate::Chosen => "is dropped by a rule of the test",
             Fate::Arrives { .. } | Fate::Held(_) | Fate::Cut | Fate::QueueFull | Fate::NoRoute => {
                 return;
             }
@@ -197,6 +231,8 @@ impl Fabric {
             to: &self.hosts[to as usize].name,
             protocol: packet.protocol(),
             length: packet.payload().len(),
+            ports: (packet.from.port, packet.to.port),
+            nth: 0,
             lost,
             text: packet.text(),
         };

@@ -244,3 +244,22 @@ fn an_abandoned_connect_leaves_nothing() {
         assert_eq!(left, ["LISTEN"], "a's kernel refused what nobody waits for");
     });
 }
+
+#[test]
+fn names_have_ipv6_where_the_topology_says_so() {
+    let mut cluster = Cluster::new();
+    cluster.dual_stack = true;
+    cluster.run(|| async {
+        on(C, 2, echo("[fd00::3]:80"));
+        sleep(0).await;
+        let found: Vec<_> = lookup_host("c.west:80").await.expect("known").collect();
+        assert_eq!(
+            found,
+            ["10.0.0.3:80", "[fd00::3]:80"].map(|at| at.parse().expect("an address"))
+        );
+        let stream = TcpStream::connect("c.west:80").await.expect("the second answers");
+        assert_eq!(stream.peer_addr().expect("open"), found[1]);
+        let own: Vec<_> = lookup_host("localhost:80").await.expect("known").collect();
+        assert_eq!(own[1], "[::1]:80".parse().expect("an address"));
+    });
+}

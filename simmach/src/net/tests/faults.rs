@@ -11,11 +11,11 @@ use super::{basics::echo, streams::pair};
 use crate::{
     engine,
     net::{
-        NetworkProfile, TcpConfig, TcpListener, TcpStream, cut,
+        NetworkProfile, PacketFate, TcpConfig, TcpListener, TcpStream, clear_filters, cut,
         fabric::control::{clog, has_route, set_up, unclog},
-        mend, mend_all,
+        filter_packets, mend, mend_all,
         rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep},
-        set_profile, sockets,
+        set_pair_profile, set_profile, sockets,
     },
 };
 
@@ -361,4 +361,81 @@ fn draws_are_local() {
         took.load(std::sync::atomic::Ordering::Relaxed)
     };
     assert_eq!(run(false), run(true));
+}
+
+/// The third segment with data is dropped, once: it is sent again, and only it.
+#[test]
+fn a_chosen_packet_is_dropped() {
+    let left = Cluster::new().run(|| async {
+        let (mut near, mut far) = pair().await;
+        let mut data = 0;
+        let rule = filter_packets(
+            &[A],
+            &[C],
+            Box::new(move |packet| {
+                assert_eq!((packet.from, packet.to, packet.ports.1), ("a.east", "c.west", 443));
+                data += u64::from(packet.length > 0);
+                if packet.length > 0 && data == 3 { PacketFate::Drop } else { PacketFate::Pass }
+            }),
+        );
+        near.write_all(&[1; 20_000]).await.expect("room");
+        far.read_exact(&mut [0; 20_000]).await.expect("all of it");
+        drop(rule);
+    });
+    assert_eq!((left.stats.dropped, left.stats.retransmissions), (1, 1));
+}
+
+#[test]
+fn a_chosen_packet_is_late_and_a_rule_is_lifted() {
+    Cluster::new().run(|| async {
+        let (mut near, mut far) = pair().await;
+        let rule = filter_packets(
+            &[A],
+            &[C],
+            Box::new(|packet| match packet.nth {
+                1 => PacketFate::Delay(ms(100)),
+                _ => PacketFate::Pass,
+            }),
+        );
+        let begun = now();
+        near.write_all(b"x").await.expect("room");
+        far.read_exact(&mut [0; 1]).await.expect("it is late");
+        assert_eq!(now() - begun, ms(150));
+        drop(rule);
+        let rule = filter_packets(&[A], &[C], Box::new(|_| PacketFate::Drop));
+        near.write_all(b"x").await.expect("room");
+        sleep(100).await;
+        drop(rule);
+        far.read_exact(&mut [0; 1]).await.expect("it is sent again");
+        filter_packets(&[A], &[C], Box::new(|_| PacketFate::Drop)).expect("a run").keep();
+        clear_filters();
+        near.write_all(b"x").await.expect("room");
+        far.read_exact(&mut [0; 1]).await.expect("all rules are lifted");
+    });
+}
+
+#[test]
+fn a_rule_that_panics_fails_the_run() {
+    let left = Cluster::new().try_run(|| async {
+        let (mut near, _far) = pair().await;
+        let rule = filter_packets(&[A], &[C], Box::new(|_| panic!("the rule is wrong")));
+        near.write_all(b"x").await.expect("room");
+        sleep(1_000).await;
+        drop(rule);
+    });
+    assert!(format!("{:?}", left.ran.verdict).contains("the rule is wrong"));
+}
+
+#[test]
+fn two_machines_may_have_a_link_of_their_own() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        set_pair_profile(&[A], &[C], &NetworkProfile::fixed(ms(200)));
+        TcpStream::connect("c.west:80").await.expect("it listens");
+        assert_eq!(now(), ms(250));
+        let begun = now();
+        on(B, 3, TcpStream::connect("c.west:80")).await.expect("it ends well").expect("it listens");
+        assert_eq!(now() - begun, ms(100), "b's is the zones'");
+    });
 }
