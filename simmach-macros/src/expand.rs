@@ -10,7 +10,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Expr, LitStr};
 
 use crate::fallback;
-use crate::parse::{self, Direction, Errors, Function};
+use crate::parse::{self, Bound, Direction, Errors, Function};
 use crate::validate::{Ignore, Limit, Test, output, sim_type};
 
 pub(crate) fn sim_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -113,10 +113,15 @@ fn settings(test: &Test) -> TokenStream {
     let seeds = value("seeds", test.seeds.as_ref());
     let base_seed = value("base_seed", test.base_seed.as_ref());
     let check = value("check", test.check.as_ref());
+    let expect_failure = test.expect_failure.as_ref().map(|bounds| {
+        let bounds =
+            bounds.iter().map(|Bound { what, most }| call(&what.to_string(), most.span(), &[most]));
+        quote!(.expect_failure(__simmach::ExpectFailure::new() #(#bounds)*))
+    });
     quote! {
         #(#allows)*
         fn __simmach_settings() -> __simmach::Settings {
-            __simmach::Settings::new() #seeds #base_seed #check
+            __simmach::Settings::new() #seeds #base_seed #check #expect_failure
         }
     }
 }

@@ -52,6 +52,7 @@ mod validate;
 /// | `step_limit = n` | a run that takes more steps fails | none | steps | – |
 /// | `epoch = date` | what wall clocks show when a run begins: text, or an expression of type `SystemTime` | `"2026-01-01T00:00:00Z"` | – | – |
 /// | `check = true` | each seed is run twice, and the test fails if it is not the same run; with `false` none is | one seed in twenty | – | `SIMMACH_CHECK` |
+/// | `expect_failure`, `expect_failure(faults <= 2, steps <= 3)` | some seed fails, and what it shrinks to has no more of these: `machines`, `faults`, `steps`, `reorderings` | – | – | – |
 /// | `crate = path` | where simmach is, when not at `::simmach`; also in quotes | `::simmach` | – | – |
 ///
 /// A time is text with a unit (`"10m"`, `"1m 30s"`, `"250ms"`), or an expression of type `Duration` (`10.secs()`). The

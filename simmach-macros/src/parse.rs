@@ -37,6 +37,7 @@ pub(crate) enum Value {
     Path(Path),
     Machines(Vec<Machine>),
     Links(Vec<Link>),
+    Bounds(Vec<Bound>),
     /// Given, but wrong: the error is noted, and the name counts as used.
     Wrong,
 }
@@ -54,6 +55,15 @@ pub(crate) struct Link {
     pub(crate) direction: Direction,
     pub(crate) profile: Expr,
 }
+
+/// `faults <= 2`
+pub(crate) struct Bound {
+    pub(crate) what: Ident,
+    pub(crate) most: Expr,
+}
+
+/// What a shrunk failure can be bounded by.
+const BOUNDED: [&str; 4] = ["machines", "faults", "steps", "reorderings"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -137,6 +147,9 @@ fn value(
     errors: &mut Errors,
 ) -> Result<Value> {
     let example = argument.example();
+    if argument.form() == Form::Bounds && (input.is_empty() || input.peek(Token![,])) {
+        return Ok(Value::Bounds(Vec::new()));
+    }
     if input.is_empty() || input.peek(Token![,]) {
         return Err(Error::new(name.span(), format!("`{argument}` needs a value: `{example}`")));
     }
@@ -165,6 +178,15 @@ fn value(
                 Ok(())
             })?;
             Value::Links(links)
+        }
+        Form::Bounds => {
+            if !input.peek(Paren) {
+                return Err(input.error(message()));
+            }
+            let content;
+            parenthesized!(content in input);
+            let bounds = content.parse_terminated(bound, Token![,])?;
+            Value::Bounds(bounds.into_iter().collect())
         }
     })
 }
@@ -234,6 +256,23 @@ fn entries(
     parenthesized!(content in input);
     list(&content, errors, begins_entry, |input, _| entry(input));
     Ok(())
+}
+
+fn bound(input: ParseStream<'_>) -> Result<Bound> {
+    let what = input.call(Ident::parse_any)?;
+    if !BOUNDED.iter().any(|known| what == known) {
+        let message = format!(
+            "`{what}` can't be bounded, only `machines`, `faults`, `steps` and `reorderings`"
+        );
+        return Err(Error::new(what.span(), message));
+    }
+    let message = format!("a bound is written `{what} <= 2`");
+    if !input.peek(Token![<=]) {
+        return Err(Error::new(what.span(), message));
+    }
+    let less: Token![<=] = input.parse()?;
+    let most = input.parse().map_err(|_| Error::new_spanned(less, message))?;
+    Ok(Bound { what, most })
 }
 
 fn machine(input: ParseStream<'_>) -> Result<Machine> {

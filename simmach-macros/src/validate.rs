@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use syn::{Attribute, Error, Expr, LitStr, Path};
 
-use crate::parse::{Argument, Errors, Function, Given, Link, Machine, Value};
+use crate::parse::{Argument, Bound, Errors, Function, Given, Link, Machine, Value};
 
 pub(crate) use function::{output, sim_type};
 
@@ -35,6 +35,7 @@ pub(crate) struct Test {
     pub(crate) step_limit: Option<Expr>,
     pub(crate) epoch: Option<Limit>,
     pub(crate) check: Option<Expr>,
+    pub(crate) expect_failure: Option<Vec<Bound>>,
     pub(crate) ignore: Option<Ignore>,
     /// `Some(None)`: with any text.
     pub(crate) should_panic: Option<Option<LitStr>>,
@@ -74,6 +75,7 @@ impl Test {
             step_limit: None,
             epoch: None,
             check: None,
+            expect_failure: None,
             ignore: None,
             should_panic: None,
             attrs: Vec::new(),
@@ -139,6 +141,12 @@ impl Test {
                 (Argument::Check, Value::Expr(value)) => {
                     switch(&value, argument).map(|()| self.check = Some(*value))
                 }
+                (Argument::ExpectFailure, Value::Bounds(bounds)) => {
+                    let wrong =
+                        bounds.iter().find_map(|bound| number(&bound.most, "a bound").err());
+                    self.expect_failure = Some(bounds);
+                    wrong.map_or(Ok(()), Err)
+                }
                 (Argument::Crate, Value::Path(value)) => {
                     self.krate = Some(value);
                     Ok(())
@@ -148,7 +156,14 @@ impl Test {
                     Ok(())
                 }
                 (_, Value::Wrong) => Ok(()),
-                (_, Value::Expr(_) | Value::Path(_) | Value::Machines(_) | Value::Links(_)) => {
+                (
+                    _,
+                    Value::Expr(_)
+                    | Value::Path(_)
+                    | Value::Machines(_)
+                    | Value::Links(_)
+                    | Value::Bounds(_),
+                ) => {
                     unreachable!("the parser gives every argument a value of its form")
                 }
             };
@@ -165,6 +180,10 @@ impl Test {
                 ignore(attr).map(|reason| {
                     self.ignore = Some(Ignore { attr: attr.clone(), reason });
                 })
+            } else if path.is_ident("should_panic") && self.expect_failure.is_some() {
+                let message =
+                    "`expect_failure` says already that the test fails: drop this attribute";
+                Err(Error::new_spanned(path, message))
             } else if path.is_ident("should_panic") {
                 should_panic(attr).map(|expected| self.should_panic = Some(expected))
             } else if path.segments.last().is_some_and(|last| last.ident == "sim_test") {

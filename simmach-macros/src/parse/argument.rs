@@ -17,6 +17,7 @@ pub(crate) enum Argument {
     StepLimit,
     Epoch,
     Check,
+    ExpectFailure,
     Crate,
 }
 
@@ -34,6 +35,12 @@ pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
     (Argument::StepLimit, "step_limit", Form::Value, "step_limit = 1_000_000"),
     (Argument::Epoch, "epoch", Form::Value, "epoch = \"2030-01-01T00:00:00Z\""),
     (Argument::Check, "check", Form::Value, "check = true"),
+    (
+        Argument::ExpectFailure,
+        "expect_failure",
+        Form::Bounds,
+        "expect_failure(faults <= 2, steps <= 3)",
+    ),
     (Argument::Crate, "crate", Form::Path, "crate = my_crate::simmach"),
 ];
 
@@ -48,6 +55,8 @@ pub(crate) enum Form {
     Machines,
     /// `name("zone" <-> "zone" => profile, ..)`
     Links,
+    /// `name`, or `name(what <= most, ..)`
+    Bounds,
 }
 
 impl Argument {

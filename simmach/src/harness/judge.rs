@@ -22,7 +22,7 @@ use crate::report::difference::{TwoRuns, difference, likely};
 use crate::report::numbers::{count, span, thousands};
 use crate::report::style::{Ink, Style};
 use crate::report::summary::Green;
-use crate::spec::SimTest;
+use crate::spec::{ExpectFailure, SimTest};
 
 /// So many kinds of failure are run again, where all are asked for.
 const KINDS: usize = 20;
@@ -66,6 +66,7 @@ pub(super) struct Trial<'a> {
     pub(super) path: String,
     seeds: Seeds,
     rule: Rule,
+    expect: Option<ExpectFailure>,
     pub(super) which: Option<String>,
     pub(super) style: Style,
 }
@@ -79,6 +80,7 @@ impl<'a> Trial<'a> {
     ) -> Result<Self, String> {
         let settings = catch_unwind(AssertUnwindSafe(test.settings))
             .map_err(|_| "the attribute's `seeds` or `base_seed` panicked".to_owned())?;
+        let expect = settings.expect_failure;
         let seeds = Seeds::new(settings, config)?;
         let which = which(config, &seeds);
         let rule = match config.check.or(settings.check) {
@@ -86,7 +88,7 @@ impl<'a> Trial<'a> {
             Some(true) => Rule::Every,
             Some(false) => Rule::Off,
         };
-        Ok(Self { pool, config, test, path: test.path(), seeds, rule, which, style })
+        Ok(Self { pool, config, test, path: test.path(), seeds, rule, expect, which, style })
     }
 
     fn run(self) -> Judgement {
@@ -99,9 +101,10 @@ impl<'a> Trial<'a> {
             None if self.config.keep_going => Goal::AllFailures,
             None => Goal::Failure,
         };
+        let goal = if self.expect.is_some() { Goal::Failure } else { goal };
         let before = match goal {
-            Goal::Failure | Goal::AllFailures => self.try_regressions(),
-            Goal::Expected(_) => Before::default(),
+            Goal::Failure | Goal::AllFailures if self.expect.is_none() => self.try_regressions(),
+            Goal::Failure | Goal::AllFailures | Goal::Expected(_) => Before::default(),
         };
         if let Some(red) = before.red {
             return Judgement::Red(red);
@@ -114,6 +117,9 @@ impl<'a> Trial<'a> {
         let wall = began.elapsed();
         if let Some(mismatch) = swept.mismatch.take() {
             return self.judge_mismatch(&mismatch, swept.find);
+        }
+        if let Some(expect) = self.expect {
+            return self.judge_expect_failure(swept, expect);
         }
         match goal {
             Goal::Failure | Goal::AllFailures => self.judge(swept, wall, before.notes),
@@ -251,7 +257,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn report_again(&self, passed: u64, ran: &Ran, again: Again) -> String {
+    pub(super) fn report_again(&self, passed: u64, ran: &Ran, again: Again) -> String {
         let doubt = match again {
             Again::OtherTrace | Again::Passed | Again::Other(_) => self.doubt(ran.outcome.seed),
             Again::NotTried | Again::Broken(_) | Again::Same => String::new(),
@@ -271,7 +277,7 @@ impl<'a> Trial<'a> {
     }
 
     /// The run as it is reported, and what became of it in a fresh process.
-    fn again(&self, find: Ran) -> (Ran, Again) {
+    pub(super) fn again(&self, find: Ran) -> (Ran, Again) {
         // One that was none has nothing to show.
         if matches!(find.outcome.verdict, Verdict::Broken(_)) {
             return (find, Again::NotTried);

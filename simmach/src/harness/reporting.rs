@@ -3,17 +3,20 @@
 
 use super::config::{Choice, Regressions, Shrink};
 use super::job::{Job, Ran};
-use super::judge::Trial;
+use super::judge::{Judgement, Trial};
 use super::shrinking::{self, Minimal};
+use super::sweep::Swept;
 use super::{command, regressions, replay};
 use crate::engine::overlay::Overlay;
-use crate::engine::verdict::Verdict;
+use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Red, brief};
 use crate::report::numbers::count;
 use crate::report::story::{self, Shrinking};
+use crate::report::style::Ink;
 use crate::shrink::End;
 use crate::shrink::token::Token;
+use crate::spec::ExpectFailure;
 
 /// A longer token is shown by the file that it is in.
 const LONGEST_SHOWN: usize = 200;
@@ -83,6 +86,42 @@ impl Trial<'_> {
         let Minimal { ran, token, .. } = minimal;
         let replay = self.keep(&token, Some(&size), &ran.outcome);
         self.red(&ran, passed, Again::Same, story, Some(replay), seed)
+    }
+
+    /// A test that is to fail: it passes when it does, and shrinks to no more than is said.
+    pub(super) fn judge_expect_failure(&self, swept: Swept, expect: ExpectFailure) -> Judgement {
+        let path = &self.path;
+        let Some(find) = swept.find else {
+            let seeds = count(swept.tally.seeds, "seed");
+            let head = format!("{path}: expect_failure, but none of {seeds} failed");
+            return Judgement::Red(format!("{}\n", self.style.paint(Ink::Alarm, head)));
+        };
+        let Some(failure) = find.outcome.failure().cloned() else {
+            return Judgement::Red(self.report(find));
+        };
+        let (passed, seed) = (find.index, find.outcome.seed);
+        let (found, again) = self.again(find);
+        let died = matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung);
+        if died || !matches!(again, Again::Same) {
+            return Judgement::Red(self.report_again(passed, &found, again));
+        }
+        let said = failure.message.lines().next().unwrap_or_default();
+        let green = format!("{path}: failed with seed {seed} as it should");
+        let minimal = shrinking::shrink(self.pool, self.config, self.test, &found.outcome);
+        let Some(minimal) = minimal else {
+            return Judgement::Green(format!("{green}, not shrunk: {said}"));
+        };
+        let shrunk = &minimal.shrunk;
+        let over = expect.exceeded(&shrunk.size);
+        if over.is_empty() {
+            let (size, runs) = (story::size(&shrunk.size), count(shrunk.runs, "run"));
+            return Judgement::Green(format!("{green}, shrunk to {size} by {runs}: {said}"));
+        }
+        let head = format!("{path}: expect_failure({})", over.join("; "));
+        let story = self.story(&minimal);
+        let replay = command::replay(self.test, &minimal.token.to_string());
+        let red = self.red(&minimal.ran, passed, Again::Same, story, Some(replay), seed);
+        Judgement::Red(format!("{}\n\n{red}", self.style.paint(Ink::Alarm, head)))
     }
 
     fn red(

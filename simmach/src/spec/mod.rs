@@ -17,7 +17,7 @@ use crate::machine::{Ending, OnExit, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
-pub use settings::{Settings, ShouldPanic, SimTest};
+pub use settings::{ExpectFailure, Settings, ShouldPanic, SimTest};
 pub use topology::Topology;
 
 type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;

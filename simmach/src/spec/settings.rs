@@ -1,6 +1,7 @@
 //! What the attribute says of a test before any run of it: its name, its seeds, what it expects.
 
 use super::Spec;
+use crate::engine::deviations::Size;
 
 /// One registered test. The macro writes these; everything in it is the same for all runs.
 #[derive(Debug)]
@@ -45,6 +46,17 @@ pub struct Settings {
     pub base_seed: u64,
     /// Whether each is run twice, to see that it is the same run; `None` checks one in twenty.
     pub check: Option<bool>,
+    /// Whether some seed is to fail, and what it shrinks to then.
+    pub expect_failure: Option<ExpectFailure>,
+}
+
+/// `expect_failure`: some seed fails, and what it shrinks to has no more of these than said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpectFailure {
+    machines: Option<u64>,
+    faults: Option<u64>,
+    steps: Option<u64>,
+    reorderings: Option<u64>,
 }
 
 impl SimTest {
@@ -68,7 +80,7 @@ impl Settings {
 
     /// The defaults.
     pub fn new() -> Self {
-        Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0, check: None }
+        Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0, check: None, expect_failure: None }
     }
 
     /// How many seeds.
@@ -85,11 +97,67 @@ impl Settings {
         self
     }
 
+    /// Some seed is to fail.
+    #[must_use]
+    pub fn expect_failure(mut self, expect: ExpectFailure) -> Self {
+        self.expect_failure = Some(expect);
+        self
+    }
+
     /// Whether each seed is run twice.
     #[must_use]
     pub fn check(mut self, every: bool) -> Self {
         self.check = Some(every);
         self
+    }
+}
+
+impl ExpectFailure {
+    /// Whatever it shrinks to.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// At most so many machines that something happens to.
+    #[must_use]
+    pub fn machines(mut self, most: u64) -> Self {
+        self.machines = Some(most);
+        self
+    }
+
+    /// At most so many strikes of plans and faults of packets.
+    #[must_use]
+    pub fn faults(mut self, most: u64) -> Self {
+        self.faults = Some(most);
+        self
+    }
+
+    /// At most so many steps.
+    #[must_use]
+    pub fn steps(mut self, most: u64) -> Self {
+        self.steps = Some(most);
+        self
+    }
+
+    /// At most so many tasks that have to wait for later ones.
+    #[must_use]
+    pub fn reorderings(mut self, most: u64) -> Self {
+        self.reorderings = Some(most);
+        self
+    }
+
+    /// What there is more of than is said.
+    pub(crate) fn exceeded(&self, size: &Size) -> Vec<String> {
+        let bounds = [
+            (self.machines, size.machines, "machines"),
+            (self.faults, size.faults, "faults"),
+            (self.steps, size.steps, "steps"),
+            (self.reorderings, size.reorderings, "reorderings"),
+        ];
+        let over = bounds.into_iter().filter_map(|(most, is, what)| {
+            most.filter(|most| is > *most).map(|most| format!("{what} <= {most}, and it is {is}"))
+        });
+        over.collect()
     }
 }
 

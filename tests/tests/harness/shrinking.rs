@@ -166,3 +166,35 @@ fn what_failed_before_is_tried_first() {
     );
     let _ = fs::remove_dir_all(&folder);
 }
+
+#[test]
+fn a_bug_that_is_expected_is_bounded() {
+    through_both("expected_small", &[], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        assert_has(
+            ran,
+            &[
+                "zoo::expected_small: failed with seed ",
+                " as it should, shrunk to 1 fault and 1 step by ",
+            ],
+        );
+    });
+    through_both("expected_small_but_large", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(
+            ran,
+            &[
+                "zoo::expected_small_but_large: expect_failure(",
+                "steps <= 1, and it is 3",
+                "SIMMACH_REPLAY=",
+            ],
+        );
+    });
+    through_both("expected_bug_but_passes", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["expect_failure, but none of 20 seeds failed"]);
+    });
+    let off = Door::Main.run("expected_small_but_large", &[("SIMMACH_SHRINK", "off")]);
+    assert_eq!(off.code, Some(0), "{}", off.text);
+    assert_has(&off, &["as it should, not shrunk: "]);
+}
