@@ -11,7 +11,8 @@ use super::{basics::echo, streams::pair};
 use crate::{
     engine,
     net::{
-        NetworkProfile, PacketFate, TcpConfig, TcpListener, TcpStream, clear_filters, cut,
+        NetworkProfile, PacketFate, PacketInfo, TcpConfig, TcpListener, TcpStream, clear_filters,
+        cut,
         fabric::control::{clog, has_route, set_up, unclog},
         filter_packets, mend, mend_all,
         rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep},
@@ -411,6 +412,26 @@ fn a_chosen_packet_is_late_and_a_rule_is_lifted() {
         clear_filters();
         near.write_all(b"x").await.expect("room");
         far.read_exact(&mut [0; 1]).await.expect("all rules are lifted");
+    });
+}
+
+/// Where a burst could travel as one, a rule sees its segments all the same, of connections that open after it too.
+#[test]
+fn a_rule_sees_segments_and_not_bursts() {
+    Cluster::new().run(|| async {
+        let largest = shared(0);
+        let seen = largest.clone();
+        let choose = Box::new(move |packet: &PacketInfo<'_>| {
+            let mut largest = seen.borrow_mut();
+            *largest = packet.length.max(*largest);
+            PacketFate::Pass
+        });
+        let rule = filter_packets(&[A], &[C], choose);
+        let (mut near, mut far) = pair().await;
+        near.write_all(&[1; 20_000]).await.expect("room");
+        far.read_exact(&mut [0; 20_000]).await.expect("all of it");
+        drop(rule);
+        assert_eq!(*largest.borrow(), 1460);
     });
 }
 
