@@ -89,16 +89,18 @@ impl Local {
 
     fn make(&self, job: &Job) -> Outcome {
         let mut warmed = lock(&self.0.turn);
-        *lock(&self.0.current) = Some(job.clone());
+        self.is_at(Some(job));
         if let Some(test) = registry::number(self.0.tests, job.test)
             && warmed.insert(test)
         {
             // What is made once a process is made in a run that does not count, as in a worker.
             self.one(job, Keep::default());
         }
-        let outcome = self.one(job, job.keep);
-        *lock(&self.0.current) = None;
-        outcome
+        self.one(job, job.keep)
+    }
+
+    fn is_at(&self, job: Option<&Job>) {
+        *lock(&self.0.current) = job.cloned();
     }
 
     fn one(&self, job: &Job, keep: Keep) -> Outcome {
@@ -125,6 +127,8 @@ impl Here {
         };
         let index = self.next;
         self.next += 1;
+        // From here to the next one, or to the end of the batch: whoever interrupts is told of one.
+        self.local.is_at(Some(&job));
         let folder = self.folder.get_or_insert_with(|| self.local.folder());
         let ran = match folder {
             Ok(_) => Ran { index, outcome: self.local.make(&job), output: Vec::new() },
@@ -135,6 +139,12 @@ impl Here {
 
     pub(crate) fn cut(&mut self, from: u64) {
         self.from = self.from.min(from);
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.local.is_at(None);
     }
 }
 

@@ -11,6 +11,7 @@ fn an_interrupt_names_what_was_running_and_leaves_nothing() {
         for door in [Door::Main, Door::Libtest] {
             let running = door.start(&ONE, &[]);
             let workers = running.workers(2);
+            running.worker_at_work();
             running.signal(signal);
             let ran = running.end();
             assert_eq!(ran.code, Some(code), "{}", ran.text);
