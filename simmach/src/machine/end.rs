@@ -28,14 +28,8 @@ pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
         wakers.flatten().into_iter().flatten().for_each(Waker::wake);
     }
     let all = futures::future::join_all(processes.iter().map(|process| ended(*process)));
-    let in_time = timeout(grace, all).await.is_ok();
-    for process in processes {
-        let (machine, name) = place_of(process);
-        if !in_time && state_of(process) != State::Over {
-            kill(process);
-        } else {
-            engine::fault(Effect::Stop, machine, || format!("{name} stopped"));
-        }
+    if timeout(grace, all).await.is_err() {
+        processes.into_iter().for_each(kill);
     }
 }
 
@@ -111,14 +105,15 @@ async fn ended(process: ProcessId) {
     .await;
 }
 
-/// The end of a process, however it comes.
+/// The end of a process, however it comes. A stop is one that ended as it was told to.
 pub(super) fn end(process: ProcessId, exit: Exit) {
-    let waiting = with(|machines| {
+    let (place, name) = place_of(process);
+    let ended = with(|machines| {
         let over = machines.processes.find(process)?;
-        if over.state == State::Over {
+        let before = std::mem::replace(&mut over.state, State::Over);
+        if before == State::Over {
             return None;
         }
-        over.state = State::Over;
         let (on_stop, mut on_end) = (over.on_stop().take(), over.on_end().take());
         on_end.extend(on_stop);
         let (machine, service) = (over.machine, over.service);
@@ -127,9 +122,9 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
                 .running
                 .take_if(|running| *running == process);
         }
-        Some(on_end)
+        Some((before, on_end))
     });
-    let Some(waiting) = waiting.flatten() else { return };
+    let Some((before, waiting)) = ended.flatten() else { return };
     context::try_with(|engine| engine.end_process(process));
     match exit {
         // The sockets went with the machine.
@@ -139,6 +134,9 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
     storage::close_process(process);
     engine::trace(TraceKind::Machine, u64::from(process.0), 2, &[exit as u8]);
     engine::sign_of_life();
+    if (before, exit) == (State::Stopping, Exit::Returned) {
+        engine::fault(Effect::Stop, place, || format!("{name} stopped"));
+    }
     waiting.into_iter().for_each(Waker::wake);
 }
 
