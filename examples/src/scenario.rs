@@ -66,7 +66,7 @@ fn machines(version: Version) -> Topology {
 /// When the cluster has no such machine.
 pub async fn reimage(sim: Sim) -> Result {
     sleep(6.secs()).await;
-    sim.stop("api1.public", 2.secs()).await?;
+    sim.stop("api1.public", GRACE).await?;
     sim.wipe("api1.public")?;
     sleep(2.secs()).await;
     sim.start("api1.public")?;

@@ -102,7 +102,7 @@ pub use {
     engine::dials::Clock,
     futures::{join, try_join},
     machine::{Ending, OnExit, Selector, signal},
-    sim::{ControlError, Sim},
+    sim::{ControlError, GRACE, Sim},
     simmach_macros::sim_test,
     spec::Topology,
 };

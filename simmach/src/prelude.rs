@@ -3,7 +3,7 @@
 pub use crate::chaos::{GracefulMonkey, Partitions, Plan, PowerOffs};
 pub use crate::machine::{OnExit, Selector};
 pub use crate::net::{NetworkProfile, TcpConfig};
-pub use crate::sim::Sim;
+pub use crate::sim::{GRACE, Sim};
 pub use crate::spec::Topology;
 pub use crate::storage::DiskProfile;
 pub use crate::time::{Duration, DurationUnits};

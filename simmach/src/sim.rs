@@ -22,6 +22,17 @@ use crate::task::{AbortHandle, JoinHandle};
 /// What a plan without a name is called.
 pub(crate) const A_PLAN: &str = "a plan";
 
+/// A usual grace for [`Sim::stop`]: what a service has to obey before it is killed.
+///
+/// ```no_run
+/// # use simmach::prelude::*;
+/// # async fn plan(sim: Sim) -> Result {
+/// sim.stop("api1", GRACE).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub const GRACE: Duration = Duration::from_secs(2);
+
 thread_local! {
     static WORLD: Slot<World> = const { Slot::new() };
 }
@@ -150,7 +161,8 @@ impl Sim {
         Ok(())
     }
 
-    /// Tells services to stop, and waits for it; what is not over after `grace` is killed. What is down stays so.
+    /// Tells services to stop, and waits for it; what is not over after `grace` ([`GRACE`] is a usual one) is killed. What
+    /// is down stays so.
     ///
     /// # Errors
     ///
