@@ -17,7 +17,7 @@ use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector, ServiceId};
 use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
-use crate::task::{AbortHandle, JoinHandle};
+use crate::task::JoinHandle;
 
 /// What a plan without a name is called.
 pub(crate) const A_PLAN: &str = "a plan";
@@ -41,7 +41,6 @@ thread_local! {
 pub(crate) struct World {
     seed: u64,
     body: MachineId,
-    plans: Vec<AbortHandle>,
     /// The plans of the library.
     named: Vec<Named>,
     clients: BTreeMap<MachineId, u64>,
@@ -85,8 +84,13 @@ pub enum ControlError {
     /// Its disk is in use.
     #[error("`{0}` is running: stop it before its disk is wiped")]
     InUse(String),
-    /// The test itself would lose its power.
-    #[error("the test's body runs on `{0}`, which must keep its power: name other machines")]
+    /// Its disk is in use by a client that [`Sim::run_on`] made.
+    #[error("a client of `run_on` is running on `{0}`: stop it before the disk is wiped")]
+    ClientRuns(String),
+    /// The test itself would end, or lose its disk.
+    #[error(
+        "the test's body runs on `{0}`, and must keep its power and its disk: name other machines"
+    )]
     Body(String),
     /// No zones have such names, or no link is between them.
     #[error("{0}")]
@@ -140,60 +144,63 @@ impl Sim {
             .any(|service| machine::process_of(service).is_some())
     }
 
-    /// Starts what is down, and gives its machine power.
+    /// Starts what is down, and gives its machine power. A machine without services is given power only: its clients are
+    /// the test's to run again.
     ///
     /// # Errors
     ///
     /// When nothing has such a name, or all that have are running.
     pub fn start(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let selector = selector.into();
-        let down: Vec<_> = services(&selector)?
-            .into_iter()
-            .filter(|service| machine::process_of(*service).is_none())
-            .collect();
-        if down.is_empty() {
+        let Meant { mut services, mut machines, .. } = meant(&selector)?;
+        services.retain(|service| machine::process_of(*service).is_none());
+        machines.retain(|machine| !machine::has_power(*machine));
+        if services.is_empty() && machines.is_empty() {
             return match unspare(&machines_of(&selector)) {
                 true => Ok(()),
                 false => Err(ControlError::AlreadyRunning(selector.to_string())),
             };
         }
-        down.into_iter().for_each(machine::start);
+        services.into_iter().for_each(machine::start);
+        machines.into_iter().for_each(machine::power_on);
         Ok(())
     }
 
-    /// Tells services to stop, and waits for it; what is not over after `grace` ([`GRACE`] is a usual one) is killed. What
-    /// is down stays so.
+    /// Tells services, and the clients of whole machines, to stop, and waits for it; what is not over after `grace`
+    /// ([`GRACE`] is a usual one) is killed. What is down stays so, also what was to be restarted after a crash, or by a
+    /// plan. The test's body goes on.
     ///
     /// # Errors
     ///
-    /// When nothing has such a name.
+    /// When nothing has such a name, and when the test's body is all that has.
     pub async fn stop(
         &self,
         selector: impl Into<Selector>,
         grace: Duration,
     ) -> Result<(), ControlError> {
         let selector = selector.into();
-        let running = running(&selector)?;
-        let machines = machines_of(&selector);
-        if running.is_empty() || may_act(&machines, || format!("{selector} is told to stop")) {
-            machine::stop(running, grace).await;
+        let meant = meant(&selector)?.but_the_body()?;
+        let machines = meant.hit();
+        if !meant.runs() || may_act(&machines, || format!("{selector} is told to stop")) {
+            machine::stop(meant.take(), grace).await;
         } else {
             spare(machines);
         }
         Ok(())
     }
 
-    /// Ends services now; their kernels close their sockets. What is down stays so.
+    /// Ends services, and the clients of whole machines, now; their kernels close their sockets. What is down stays so,
+    /// also what was to be restarted after a crash, or by a plan. The test's body goes on.
     ///
     /// # Errors
     ///
-    /// When nothing has such a name.
+    /// When nothing has such a name, and when the test's body is all that has.
     pub fn kill(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let selector = selector.into();
-        let running = running(&selector)?;
-        let machines = machines_of(&selector);
-        if running.is_empty() || may_act(&machines, || format!("{selector} is killed")) {
-            running.into_iter().for_each(machine::kill);
+        let meant = meant(&selector)?.but_the_body()?;
+        let machines = meant.hit();
+        if !meant.runs() || may_act(&machines, || format!("{selector} is killed")) {
+            meant.take().into_iter().for_each(machine::kill);
         } else {
             spare(machines);
         }
@@ -210,22 +217,24 @@ impl Sim {
         if let Some(body) = with(|world| world.body).filter(|body| meant.contains(body)) {
             return Err(ControlError::Body(name_of(body).unwrap_or_default()));
         }
-        for powered in meant.into_iter().filter(|machine| machine::has_power(*machine)) {
-            let name = || name_of(powered).unwrap_or_default();
-            if may_act(&[powered], || format!("{} loses its power", name())) {
-                machine::power_off(powered);
+        for machine in meant {
+            let name = || name_of(machine).unwrap_or_default();
+            let act = || may_act(&[machine], || format!("{} loses its power", name()));
+            if !machine::has_power(machine) || act() {
+                machine::take_power(machine, None);
             } else {
-                spare(vec![powered]);
+                spare(vec![machine]);
             }
         }
         Ok(())
     }
 
-    /// Deletes what machines' disks hold.
+    /// Deletes what machines' disks hold. A restart that is due there after a crash is cancelled.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name, when one is running, and when a disk can't be deleted.
+    /// When no machine has such a name, when a service, a client or the test's body is running on one, and when a disk
+    /// can't be deleted.
     pub fn wipe(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let meant = machines(&selector.into())?;
         let name = |machine| name_of(machine).unwrap_or_default();
@@ -233,10 +242,17 @@ impl Sim {
         if meant.iter().any(|machine| spared(machine) == Some(true)) {
             return Ok(());
         }
-        if let Some(busy) = meant.iter().find(|machine| machine::is_busy(**machine)) {
-            return Err(ControlError::InUse(name(*busy)));
+        for machine in meant.iter().copied() {
+            if machine::serves(machine) {
+                return Err(ControlError::InUse(name(machine)));
+            } else if !machine::clients_of(machine).is_empty() {
+                return Err(ControlError::ClientRuns(name(machine)));
+            } else if machine::body() == Some(machine) {
+                return Err(ControlError::Body(name(machine)));
+            }
         }
         for wiped in meant {
+            machine::cancel_restarts(wiped);
             machine::wipe(wiped).map_err(|error| ControlError::Disk {
                 machine: name(wiped),
                 error: error.to_string(),
@@ -266,10 +282,11 @@ impl Sim {
                 *count
             })
         });
-        machine::run_on(found, nth.unwrap_or(0), at, future).1
+        machine::run_client(found, nth.unwrap_or(0), at, future)
     }
 
-    /// Cuts two groups of machines from each other, both ways: what is sent between them is lost.
+    /// Cuts two groups of machines from each other, both ways: what is sent between them is lost. What a plan of the
+    /// library cuts too stays cut until both are healed.
     ///
     /// # Errors
     ///
@@ -279,13 +296,22 @@ impl Sim {
         a: impl Into<Selector>,
         b: impl Into<Selector>,
     ) -> Result<(), ControlError> {
-        let (a, b) = (a.into(), b.into());
-        let (from, to) = (machines(&a)?, machines(&b)?);
+        self.cut(None, &a.into(), &b.into())
+    }
+
+    /// As [`partition`](Self::partition); only the plan itself, or who heals all, joins again what a plan has cut.
+    pub(crate) fn cut(
+        &self,
+        plan: Option<u64>,
+        a: &Selector,
+        b: &Selector,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (machines(a)?, machines(b)?);
         if !may_act(&from, || format!("{a} and {b} are cut from each other")) {
             return Ok(());
         }
-        net::cut(&from, &to);
-        net::cut(&to, &from);
+        net::cut(plan, &from, &to);
+        net::cut(plan, &to, &from);
         link_changed(Change::Cut, &from, &to);
         link_changed(Change::Cut, &to, &from);
         engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
@@ -307,25 +333,36 @@ impl Sim {
         if !may_act(&cut, || format!("{from} is cut off from {to}")) {
             return Ok(());
         }
-        net::cut(&cut, &off);
+        net::cut(None, &cut, &off);
         link_changed(Change::Cut, &cut, &off);
         engine::fault(Effect::Partition, None, || format!("{from} is cut off from {to}"));
         Ok(())
     }
 
-    /// Joins two groups of machines again, both ways.
+    /// Joins two groups of machines again, both ways. What a plan of the library cuts stays cut until the plan heals it.
     ///
     /// # Errors
     ///
     /// When no machine has such a name.
     pub fn heal(&self, a: impl Into<Selector>, b: impl Into<Selector>) -> Result<(), ControlError> {
-        let (a, b) = (a.into(), b.into());
-        let (from, to) = (machines(&a)?, machines(&b)?);
-        net::mend(&from, &to);
-        net::mend(&to, &from);
+        self.mend(None, &a.into(), &b.into())
+    }
+
+    /// As [`heal`](Self::heal), for what [`cut`](Self::cut) has cut for the same plan.
+    pub(crate) fn mend(
+        &self,
+        plan: Option<u64>,
+        a: &Selector,
+        b: &Selector,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (machines(a)?, machines(b)?);
+        net::mend(plan, &from, &to);
+        net::mend(plan, &to, &from);
         link_changed(Change::Mended, &from, &to);
         link_changed(Change::Mended, &to, &from);
-        log::say(Level::Fault, Scope::HARNESS.machine, || format!("{a} and {b} are joined again"));
+        log::say(Level::Fault, Scope::HARNESS.machine, || {
+            format!("the cut between {a} and {b} heals")
+        });
         Ok(())
     }
 
@@ -431,7 +468,8 @@ impl Sim {
         Ok(())
     }
 
-    /// Gives the link from one zone to another another profile, for what is sent from now on; one way.
+    /// Gives the link from one zone to another another profile, for what is sent from now on; one way. Until
+    /// [`settle`](Self::settle), which gives back what the topology says.
     ///
     /// # Errors
     ///
@@ -493,22 +531,28 @@ impl Sim {
         net::captured()
     }
 
-    /// Ends all that breaks: plans end, partitions heal, clocks are set right, what is down is started. Then gives the cluster a second of
-    /// virtual time, so that it has been polled and packets on the wire have arrived.
+    /// Ends all that breaks, whoever broke it: plans end with every task they have spawned, partitions and clogs heal,
+    /// rules on packets are lifted, links have the topology's profiles again, clocks are set right, machines have power,
+    /// and what is down is started, but for services that returned by themselves. Clients, those that plans run among
+    /// them, go on. Then gives the cluster a second of virtual time, so that it has been polled and packets on the wire
+    /// have arrived.
+    ///
+    /// A plan's task that calls this goes on; all others of its plan are over.
     ///
     /// # Errors
     ///
     /// None today; it may have some when more can be broken.
     pub async fn settle(&self) -> Result<(), ControlError> {
-        let plans = with(|world| std::mem::take(&mut world.plans)).unwrap_or_default();
-        plans.iter().for_each(AbortHandle::drop_now);
+        context::try_with(|engine| engine.drop_others(ProcessId::HARNESS));
         net::mend_all();
         net::unclog_all();
         net::clear_filters();
+        if net::restore_links() {
+            engine::trace(TraceKind::Link, Change::Profile as u64, 0, &[]);
+        }
         machine::machines(&Selector::all()).into_iter().for_each(|m| set_clock(m, Clock::exact()));
         machine::end_stopping();
-        let all = machine::services(&Selector::all());
-        all.into_iter().for_each(machine::start);
+        machine::start_rest();
         log::say(Level::Fault, Scope::HARNESS.machine, || "all is healed and started".to_owned());
         crate::time::sleep(Duration::from_secs(1)).await;
         Ok(())
@@ -577,10 +621,9 @@ impl fmt::Debug for Sim {
 }
 
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
-    let (plans, named) = (Vec::new(), Vec::new());
     let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
     let (walks, acts, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    let world = World { seed, body, plans, named, clients, memory, walks, acts, spared };
+    let world = World { seed, body, named: Vec::new(), clients, memory, walks, acts, spared };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }
@@ -590,14 +633,11 @@ pub(crate) fn remove() {
     drop(WORLD.with(Slot::remove));
 }
 
-/// What `settle` ends. One that has a name is told apart by it.
-pub(crate) fn add_plan(task: u64, name: &'static str, plan: AbortHandle) {
-    with(|world| {
-        world.plans.push(plan);
-        if name != A_PLAN {
-            world.named.push(Named { task, name, acts: 0 });
-        }
-    });
+/// A plan that has a name is told apart by it.
+pub(crate) fn add_plan(task: u64, name: &'static str) {
+    if name != A_PLAN {
+        with(|world| world.named.push(Named { task, name, acts: 0 }));
+    }
 }
 
 /// The plans that have names, and how often each did something to the cluster.
@@ -610,7 +650,7 @@ pub(crate) fn acts() -> Vec<(String, u64)> {
 
 /// Something is to be done to the cluster. If a plan does it, it is not idle; if it is a plan of the user's own, the overlay
 /// may leave it out: then false.
-fn may_act(machines: &[MachineId], text: impl Fn() -> String) -> bool {
+pub(crate) fn may_act(machines: &[MachineId], text: impl Fn() -> String) -> bool {
     let Some(scope) = engine::scope() else { return true };
     let of_a_plan = with(|world| {
         if let Some(plan) = world.named.iter_mut().find(|plan| plan.task == scope.task) {
@@ -661,10 +701,63 @@ fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
     WORLD.try_with(|slot| slot.with(f)).ok().flatten()
 }
 
-fn services(selector: &Selector) -> Result<Vec<ServiceId>, ControlError> {
-    match selector.each().find(|one| machine::services(one).is_empty()) {
-        Some(none) => Err(no_match(&none)),
-        None => Ok(machine::services(selector)),
+/// What a selector means that can be started and ended.
+struct Meant {
+    services: Vec<ServiceId>,
+    /// Those that are meant as a whole.
+    machines: Vec<MachineId>,
+    /// Those that run there, but for the body.
+    clients: Vec<ProcessId>,
+}
+
+fn meant(selector: &Selector) -> Result<Meant, ControlError> {
+    let is_nothing = |one: &Selector| {
+        machine::services(one).is_empty() && machine::whole_machines(one).is_empty()
+    };
+    if let Some(nothing) = selector.each().find(is_nothing) {
+        return Err(no_match(&nothing));
+    }
+    let machines = machine::whole_machines(selector);
+    let clients = machines.iter().copied().flat_map(machine::clients_of).collect();
+    Ok(Meant { services: machine::services(selector), machines, clients })
+}
+
+impl Meant {
+    /// The body is not ended: to mean it alone is a mistake.
+    fn but_the_body(self) -> Result<Self, ControlError> {
+        match machine::body() {
+            Some(body)
+                if self.machines == [body]
+                    && self.services.is_empty()
+                    && self.clients.is_empty() =>
+            {
+                Err(ControlError::Body(name_of(body).unwrap_or_default()))
+            }
+            Some(_) | None => Ok(self),
+        }
+    }
+
+    /// The machines of its services, and those that have clients only.
+    fn hit(&self) -> Vec<MachineId> {
+        let mut hit: Vec<_> = self.services.iter().map(|service| service.machine).collect();
+        hit.dedup();
+        let all = self.machines.iter().copied();
+        hit.extend(all.filter(|machine| {
+            machine::services_of(*machine).is_empty() && !machine::clients_of(*machine).is_empty()
+        }));
+        hit
+    }
+
+    fn runs(&self) -> bool {
+        let mut services = self.services.iter();
+        !self.clients.is_empty() || services.any(|id| machine::process_of(*id).is_some())
+    }
+
+    /// All that runs of it is to end and to stay down.
+    fn take(self) -> Vec<ProcessId> {
+        let mut running = machine::take(&self.services, None);
+        running.extend(self.clients);
+        running
     }
 }
 
@@ -673,10 +766,6 @@ fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
         Some(none) => Err(no_match(&none)),
         None => Ok(machine::machines(selector)),
     }
-}
-
-fn running(selector: &Selector) -> Result<Vec<crate::engine::ProcessId>, ControlError> {
-    Ok(services(selector)?.into_iter().filter_map(machine::process_of).collect())
 }
 
 /// What became of the way between two groups of machines, or two zones, for the trace.

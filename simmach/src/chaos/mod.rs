@@ -61,7 +61,7 @@ fn mistakes(
     upside_down.chain(unknown).collect()
 }
 
-/// The machines that a plan may hit: those named, or all that have services.
+/// The machines that a plan may hit: those named, or all that have services but the one that the test's body runs on.
 fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
     match named {
         Some(selector) => sim.machines(selector),
@@ -69,18 +69,19 @@ fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
     }
 }
 
-/// One of the machines that run, of the strike's choice in `field`; none runs, none is hit.
+/// One of the machines of which `may` is true and that run, of the strike's choice in `field`; none runs, none is hit.
 fn victim_of(
     sim: Sim,
     named: Option<&Selector>,
     strike: Strike,
     field: u64,
+    may: impl Fn(MachineId) -> bool,
 ) -> Option<(MachineId, String)> {
+    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
     let mut up = candidates(sim, named);
-    up.retain(|name| sim.is_up(name));
+    up.retain(|name| sim.is_up(name) && number(name).is_some_and(&may));
     let chosen = strike.below(field, up.len() as u64);
     let drawn = usize::try_from(chosen).ok().and_then(|chosen| up.get(chosen));
-    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
     match strike.said_victim() {
         Some(said) => {
             up.iter().find(|name| number(name) == Some(said)).map(|name| (said, name.clone()))

@@ -7,14 +7,15 @@ use futures::future::LocalBoxFuture;
 
 use super::pace::{DurationRange, Strike, Strikes};
 use super::{Plan, victim_of};
-use crate::machine::Selector;
+use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
 /// Stops a machine, at times wipes it, and starts it again; for ever.
 ///
 /// Every strike: waits 20 to 90 s; picks a machine that runs; gives its services 0 to 5 s to stop; one time in three
-/// wipes its disk too; waits 2 to 10 s; starts it again. The figures are those of the seed system's monkey.
+/// wipes its disk too; waits 2 to 10 s; starts again what it has stopped. A disk that a client or the test's body uses is not
+/// wiped. The figures are those of the seed system's monkey.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -30,7 +31,7 @@ pub struct GracefulMonkey {
 }
 
 impl GracefulMonkey {
-    /// The seed system's monkey; it may hit every machine that has services.
+    /// The seed system's monkey; it may hit every machine that has services, but not that of the test's body.
     pub fn new() -> Self {
         let secs =
             |least, most| DurationRange::new(Duration::from_secs(least), Duration::from_secs(most));
@@ -79,7 +80,7 @@ impl GracefulMonkey {
     }
 
     async fn strike(&self, sim: Sim, strike: Strike) -> Result<(), String> {
-        let victim = victim_of(sim, self.machines.as_ref(), strike, 1);
+        let victim = victim_of(sim, self.machines.as_ref(), strike, 1, |_| true);
         let Some((machine, victim)) = victim else { return Ok(()) };
         let grace = strike.duration(2, self.grace);
         let wipes = strike.chance(3, self.wipes);
@@ -87,13 +88,14 @@ impl GracefulMonkey {
             let wiped = if wipes { ", wiped" } else { "" };
             format!("{victim} is stopped{wiped} and started again")
         });
-        sim.stop(&victim, grace).await.map_err(|error| error.to_string())?;
-        if wipes && !sim.is_up(&victim) {
+        strike.stop(machine, grace).await;
+        let body = machine::body() == Some(machine);
+        let in_use = machine::serves(machine) || !machine::clients_of(machine).is_empty();
+        if wipes && !in_use && !body {
             sim.wipe(&victim).map_err(|error| error.to_string())?;
         }
         sleep(strike.duration(4, self.downtime)).await;
-        // Someone else may have started it in the meantime.
-        let _ = sim.start(&victim);
+        strike.give_back();
         Ok(())
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::engine::deviations::{Deviation, Kind, STEP, WALK, WHEN};
 use crate::engine::{self, Family, MachineId, anchors};
+use crate::machine;
+use crate::sim;
 use crate::time::{nanos, sleep};
 
 /// From a duration to another, both among them. One duration alone is a range too.
@@ -121,6 +123,29 @@ impl Strike {
                 ..Deviation::new(Family::Strike, address, Kind::Strike, 1, at)
             }
         });
+    }
+
+    /// Tells a machine's services to stop; what is not over after `grace` is killed.
+    pub(crate) async fn stop(self, machine: MachineId, grace: Duration) {
+        let services = machine::services_of(machine);
+        sim::may_act(&[machine], String::new);
+        machine::stop(machine::take(&services, self.owner()), grace).await;
+    }
+
+    /// Takes a machine's power.
+    pub(crate) fn take_power(self, machine: MachineId) {
+        sim::may_act(&[machine], String::new);
+        machine::take_power(machine, self.owner());
+    }
+
+    /// Gives back what its plan has taken, where nobody has meanwhile, or means it to stay down.
+    pub(crate) fn give_back(self) {
+        machine::give_back(self.plan);
+    }
+
+    /// Whose work it is.
+    pub(crate) fn owner(self) -> Option<u64> {
+        Some(self.plan)
     }
 
     /// The machine that the overlay says it hits.

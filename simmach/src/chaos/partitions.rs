@@ -15,7 +15,7 @@ use crate::time::sleep;
 /// Cuts the machines into two halves for a while, and heals; for ever.
 ///
 /// Every strike: waits 10 to 30 s; sends each machine to one of two sides; cuts these from each other for 1 to 15 s. A
-/// strike that leaves one side empty does nothing.
+/// strike that leaves one side empty does nothing. What the test has cut itself stays cut when a strike heals.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -29,7 +29,7 @@ pub struct Partitions {
 }
 
 impl Partitions {
-    /// May part any machines that have services.
+    /// May part any machines that have services, but not that of the test's body.
     pub fn new() -> Self {
         Self {
             machines: None,
@@ -90,9 +90,10 @@ impl Plan for Partitions {
                     let machines = machine::machines(&Selector::from(&right[..]));
                     machines.into_iter().for_each(engine::touches);
                     let say = |error: crate::ControlError| error.to_string();
-                    sim.partition(&left[..], &right[..]).map_err(say)?;
+                    let (left, right) = (Selector::from(left), Selector::from(right));
+                    sim.cut(strike.owner(), &left, &right).map_err(say)?;
                     sleep(strike.duration(1, self.lasting)).await;
-                    sim.heal(&left[..], &right[..]).map_err(say)?;
+                    sim.mend(strike.owner(), &left, &right).map_err(say)?;
                 }
             }
             Ok(())

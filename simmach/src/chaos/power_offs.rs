@@ -7,13 +7,14 @@ use futures::future::LocalBoxFuture;
 
 use super::pace::{DurationRange, Strikes};
 use super::{Plan, victim_of};
-use crate::machine::Selector;
+use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
 /// Takes a machine's power, and gives it back a while later; for ever.
 ///
-/// Every strike: waits 5 to 30 s; picks a machine that runs; takes its power; gives it back after 1 to 10 s.
+/// Every strike: waits 5 to 30 s; picks a machine that runs; takes its power; gives it back after 1 to 10 s
+/// and starts what ran there. The machine of the test's body is never hit.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -27,7 +28,7 @@ pub struct PowerOffs {
 }
 
 impl PowerOffs {
-    /// May hit every machine that has services.
+    /// May hit every machine that has services, but not that of the test's body.
     pub fn new() -> Self {
         Self {
             machines: None,
@@ -69,14 +70,15 @@ impl Plan for PowerOffs {
         async move {
             let mut strikes = Strikes::of_this_plan();
             while let Some(strike) = strikes.next(self.every).await {
-                if let Some((machine, victim)) = victim_of(sim, self.machines.as_ref(), strike, 1) {
+                let may = |machine| machine::body() != Some(machine);
+                let victim = victim_of(sim, self.machines.as_ref(), strike, 1, may);
+                if let Some((machine, victim)) = victim {
                     strike.strikes(Some(machine), || {
                         format!("{victim} loses its power, and has it again later")
                     });
-                    sim.power_off(&victim).map_err(|error| error.to_string())?;
+                    strike.take_power(machine);
                     sleep(strike.duration(2, self.downtime)).await;
-                    // Someone else may have started it in the meantime.
-                    let _ = sim.start(&victim);
+                    strike.give_back();
                 }
             }
             Ok(())

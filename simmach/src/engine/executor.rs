@@ -106,11 +106,20 @@ impl Engine {
         self.wake(key);
     }
 
-    /// Ends one task at once, as its own code. It must not be the running one.
-    pub(crate) fn drop_task(&self, key: TaskKey) {
-        let Some(task) = self.tasks.release(key) else { return };
+    /// Ends every task of a process at once but the running one, each as its own code.
+    pub(crate) fn drop_others(&self, process: ProcessId) {
         let (scope, current) = (self.scope(), self.tasks.current());
-        self.drop_as(task.scope, task.polled);
+        loop {
+            let mut others = self.tasks.select(|scope| scope.process == process);
+            others.retain(|key| Some(*key) != current);
+            if others.is_empty() {
+                break;
+            }
+            // A destructor may have spawned another.
+            for task in others.into_iter().filter_map(|key| self.tasks.release(key)) {
+                self.drop_as(task.scope, task.polled);
+            }
+        }
         self.enter(scope, current);
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn end_stopping() {
 }
 
 /// Takes a machine's power: its future is erased.
-pub(crate) fn power_off(machine: MachineId) {
+pub(crate) fn cut_power(machine: MachineId) {
     let running = with(|machines| {
         machines.all[machine.0 as usize].powered = false;
         machines.processes.alive(|process| process.machine == machine)
@@ -118,9 +118,9 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
         on_end.extend(on_stop);
         let (machine, service) = (over.machine, over.service);
         if let Some(service) = service {
-            machines.all[machine.0 as usize].services[service]
-                .running
-                .take_if(|running| *running == process);
+            let installed = &mut machines.all[machine.0 as usize].services[service];
+            installed.running.take_if(|running| *running == process);
+            installed.returned = (before, exit) == (State::Running, Exit::Returned);
         }
         Some((before, on_end))
     });

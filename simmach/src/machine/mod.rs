@@ -12,18 +12,21 @@ mod process;
 mod service;
 pub mod signal;
 mod start;
+mod taken;
 
 use std::panic::Location;
 
 use crate::engine::context::{self, Policy, Slot};
 use crate::engine::verdict::Verdict;
-use crate::engine::{MachineId, ProcessId};
+use crate::engine::{MachineId, ProcessId, TimerKey};
 
-pub(crate) use end::{end_stopping, kill, power_off, stop, wipe};
+use end::cut_power;
+pub(crate) use end::{end_stopping, kill, stop, wipe};
 pub use names::Selector;
 use process::{Processes, State};
 pub use service::{Ending, OnExit, Service};
-pub(crate) use start::{run_on, start, start_all};
+pub(crate) use start::{power_on, run_body, run_client, start, start_all, start_rest};
+pub(crate) use taken::{cancel_restarts, give_back, take, take_power};
 
 thread_local! {
     static MACHINES: Slot<Machines> = const { Slot::new() };
@@ -34,6 +37,8 @@ thread_local! {
 pub(crate) struct Machines {
     pub(crate) all: Vec<Machine>,
     processes: Processes,
+    /// The process of the test's body.
+    body: Option<ProcessId>,
 }
 
 /// One machine.
@@ -43,6 +48,8 @@ pub(crate) struct Machine {
     pub(crate) on_exit: OnExit,
     pub(crate) services: Vec<Installed>,
     powered: bool,
+    /// The plan that took its power.
+    power_taken: Option<u64>,
 }
 
 /// A service on a machine.
@@ -54,6 +61,12 @@ pub(crate) struct Installed {
     at: &'static Location<'static>,
     incarnation: u64,
     running: Option<ProcessId>,
+    /// The restart that is due after a crash.
+    restart: Option<TimerKey>,
+    /// The plan that took it down, and may start it again.
+    taken: Option<u64>,
+    /// It returned by itself: its work is done.
+    returned: bool,
 }
 
 /// One service of one machine.
@@ -65,7 +78,7 @@ pub(crate) struct ServiceId {
 
 impl Machine {
     pub(crate) fn new(name: String) -> Self {
-        Self { name, on_exit: OnExit::Fail, services: Vec::new(), powered: true }
+        Self { name, on_exit: OnExit::Fail, services: Vec::new(), powered: true, power_taken: None }
     }
 
     pub(crate) fn install(
@@ -74,14 +87,23 @@ impl Machine {
         service: Service,
         at: &'static Location<'static>,
     ) {
-        self.services.push(Installed { name, service, at, incarnation: 0, running: None });
+        self.services.push(Installed {
+            name,
+            service,
+            at,
+            incarnation: 0,
+            running: None,
+            restart: None,
+            taken: None,
+            returned: false,
+        });
     }
 }
 
 /// Fills this run's machines.
 pub(crate) fn install(machines: Vec<Machine>) {
     MACHINES.with(|slot| {
-        slot.install(Machines { all: machines, processes: Processes::default() });
+        slot.install(Machines { all: machines, processes: Processes::default(), body: None });
     });
     let policy = Policy { on_failure: policy::on_failure, forgives: policy::forgives };
     context::try_with(|engine| engine.set_policy(policy));
@@ -112,11 +134,48 @@ pub(crate) fn machines(selector: &Selector) -> Vec<MachineId> {
     .unwrap_or_default()
 }
 
-/// The names of the machines that have services: all but the clients.
-pub(crate) fn with_services() -> Vec<String> {
+/// The machines that a selector means as a whole, and not by a service of theirs alone.
+pub(crate) fn whole_machines(selector: &Selector) -> Vec<MachineId> {
     with(|machines| {
-        let serving = machines.all.iter().filter(|machine| !machine.services.is_empty());
-        serving.map(|machine| machine.name.clone()).collect()
+        let numbered = (0u32..).zip(&machines.all);
+        let meant = numbered.filter(|(_, machine)| selector.matches_whole(&machine.name));
+        meant.map(|(number, _)| MachineId(number)).collect()
+    })
+    .unwrap_or_default()
+}
+
+/// The names of the machines that have services: all but the clients, of which the body's is one whatever else it runs.
+pub(crate) fn with_services() -> Vec<String> {
+    let body = body();
+    with(|machines| {
+        let numbered = (0u32..).zip(&machines.all);
+        let serving = numbered.filter(|(number, machine)| {
+            !machine.services.is_empty() && body != Some(MachineId(*number))
+        });
+        serving.map(|(_, machine)| machine.name.clone()).collect()
+    })
+    .unwrap_or_default()
+}
+
+/// The services of one machine.
+pub(crate) fn services_of(machine: MachineId) -> Vec<ServiceId> {
+    let count = with(|machines| machines.all[machine.0 as usize].services.len()).unwrap_or(0);
+    (0..count).map(|service| ServiceId { machine, service }).collect()
+}
+
+/// The machine that the test's body runs on.
+pub(crate) fn body() -> Option<MachineId> {
+    with(|machines| Some(machines.processes.find(machines.body?)?.machine)).flatten()
+}
+
+/// The clients that run on a machine beside its services; the test's body is none of them.
+pub(crate) fn clients_of(machine: MachineId) -> Vec<ProcessId> {
+    with(|machines| {
+        let mut clients = machines
+            .processes
+            .alive(|process| process.machine == machine && process.service.is_none());
+        clients.retain(|client| Some(*client) != machines.body);
+        clients
     })
     .unwrap_or_default()
 }
@@ -131,8 +190,8 @@ pub(crate) fn has_power(machine: MachineId) -> bool {
     with(|machines| machines.all[machine.0 as usize].powered).unwrap_or(false)
 }
 
-/// True if the machine has processes that run.
-pub(crate) fn is_busy(machine: MachineId) -> bool {
+/// True if the machine has services that run.
+pub(crate) fn serves(machine: MachineId) -> bool {
     with(|machines| {
         let services = &machines.all[machine.0 as usize].services;
         services.iter().any(|installed| installed.running.is_some())

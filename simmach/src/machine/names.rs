@@ -176,6 +176,12 @@ impl Selector {
         unmatched.map(|one| format!("{of} names `{one}`, and no machine is called so")).collect()
     }
 
+    /// True if a pattern matches the machine as a whole, and not by one of its services alone.
+    pub(crate) fn matches_whole(&self, machine: &str) -> bool {
+        let mut patterns = self.patterns.iter().map(|pattern| split(pattern));
+        patterns.any(|(whole, service)| service.is_none() && glob(whole, machine))
+    }
+
     fn add(&mut self, pattern: &str) {
         match write_out(pattern) {
             Ok(patterns) => self.patterns.extend(patterns),

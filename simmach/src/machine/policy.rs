@@ -1,9 +1,9 @@
 //! What a machine makes of a process that failed: `on_exit`.
 
 use super::end::end;
-use super::process::Exit;
+use super::process::{Exit, State};
 use super::start::start;
-use super::{OnExit, ServiceId, has_power, incarnation_of, name_of, with};
+use super::{OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with};
 use crate::engine::log::{self, Level};
 use crate::engine::verdict::Failure;
 use crate::engine::{self, Action, MachineId, ProcessId};
@@ -26,11 +26,16 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     match on_exit {
         OnExit::Fail => return Some(failure),
         OnExit::StayDown => crash(),
+        // It was to go down, and did.
+        OnExit::Restart(_) if state_of(process) != State::Running => crash(),
         OnExit::Restart(after) => {
             crash();
             let at = engine::now().saturating_add(nanos(after));
             let word = (u64::from(id.machine.0) << 32) | id.service as u64;
-            engine::arm(at, Action::Call(restart, word, incarnation_of(id)));
+            let timer = engine::arm(at, Action::Call(restart, word, incarnation_of(id)));
+            with(|machines| {
+                machines.all[id.machine.0 as usize].services[id.service].restart = Some(timer);
+            });
         }
     }
     None
@@ -49,7 +54,7 @@ pub(super) fn forgives(process: ProcessId) -> bool {
     }
 }
 
-/// The time of a restart has come: unless someone else started it, or the machine has no power.
+/// The time of a restart has come. Who takes the service down, or starts it, before then cancels it.
 fn restart(word: u64, incarnation: u64) {
     let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };
     if has_power(id.machine) && incarnation_of(id) == incarnation {

@@ -10,7 +10,9 @@ use super::process::{Exit, Process};
 use super::{ServiceId, name_of, names, select, with};
 use crate::engine::tasks::TaskKey;
 use crate::engine::verdict::{Failure, FailureKind};
-use crate::engine::{self, Effect, Family, MachineId, Scope, TraceKind, mix, mix_text, panics};
+use crate::engine::{
+    self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, mix, mix_text, panics,
+};
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 
@@ -24,6 +26,24 @@ pub(crate) fn start_all() {
     all.into_iter().for_each(start);
 }
 
+/// Starts all that is down but for services that returned by themselves, and gives power to every machine.
+pub(crate) fn start_rest() {
+    select(|_, installed| !installed.returned).into_iter().for_each(start);
+    let all = with(|machines| machines.all.len()).unwrap_or(0);
+    (0u32..).map(MachineId).take(all).for_each(power_on);
+}
+
+/// Gives a machine power, if it has none; starts none of its services.
+pub(crate) fn power_on(machine: MachineId) {
+    let had =
+        with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
+    if had == Some(false) {
+        net::set_up(machine, true);
+        engine::trace(TraceKind::Machine, u64::from(machine.0), 6, &[]);
+        engine::progress();
+    }
+}
+
 /// Starts a service that is down; gives its machine power if it has none.
 pub(crate) fn start(id: ServiceId) {
     let name = name_of(id);
@@ -34,12 +54,17 @@ pub(crate) fn start(id: ServiceId) {
             return None;
         }
         let on = !std::mem::replace(&mut machine.powered, true);
+        let restart = installed.restart.take();
+        (installed.taken, installed.returned) = (None, false);
         let process = machines.processes.add(Process::new(id.machine, Some(id.service)));
         installed.running = Some(process);
         installed.incarnation += 1;
-        Some((process, installed.incarnation, installed.service.clone(), installed.at, on))
+        let launched = (process, installed.incarnation, installed.service.clone(), installed.at);
+        Some((launched, on, restart))
     });
-    let Some((process, incarnation, service, at, on)) = launched.flatten() else { return };
+    let Some((launched, on, restart)) = launched.flatten() else { return };
+    let (process, incarnation, service, at) = launched;
+    drop(restart.and_then(engine::cancel));
     if on {
         net::set_up(id.machine, true);
     }
@@ -71,17 +96,44 @@ pub(crate) fn start(id: ServiceId) {
     drop(spawn_as(scope, at, run));
 }
 
-/// Runs `future` as a process of its own on a machine, beside its services; on none it is dropped, as cancelled.
-pub(crate) fn run_on<F>(
-    machine: Option<MachineId>,
-    nth: u64,
+/// Runs the test's body as a process of its own on a machine. The run ends with it.
+pub(crate) fn run_body<F>(
+    machine: MachineId,
     at: &'static Location<'static>,
-    future: F,
+    body: F,
 ) -> (Option<TaskKey>, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
 {
+    let scope = client(Some(machine), 0);
+    with(|machines| machines.body = Some(scope.process));
+    spawn_as(scope, at, body)
+}
+
+/// Runs `future` as a process of its own on a machine, beside its services; on none it is dropped, as cancelled.
+pub(crate) fn run_client<F>(
+    machine: Option<MachineId>,
+    nth: u64,
+    at: &'static Location<'static>,
+    future: F,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let scope = client(machine, nth);
+    let main = Main { process: scope.process, exit: Exit::Killed };
+    let run = async move {
+        let mut main = main;
+        let output = future.await;
+        main.exit = Exit::Returned;
+        output
+    };
+    spawn_as(scope, at, run).1
+}
+
+fn client(machine: Option<MachineId>, nth: u64) -> Scope {
     let launched = machine.and_then(|machine| {
         with(|machines| {
             let name = mix_text(&machines.all.get(machine.0 as usize)?.name);
@@ -91,7 +143,21 @@ where
         })
         .flatten()
     });
-    spawn_as(launched.unwrap_or(Scope { alive: false, ..Scope::HARNESS }), at, future)
+    launched.unwrap_or(Scope { alive: false, ..Scope::HARNESS })
+}
+
+/// A client's main function: its process ends with it, whether it returned, panicked or was aborted.
+struct Main {
+    process: ProcessId,
+    exit: Exit,
+}
+
+impl Drop for Main {
+    fn drop(&mut self) {
+        if engine::live_scope().is_some() {
+            end(self.process, self.exit);
+        }
+    }
 }
 
 /// Keeps the clients of a machine apart from its services in addresses.

@@ -47,19 +47,25 @@ pub(crate) enum Fate {
     Chosen,
 }
 
+/// From zone to zone, or from machine to machine, the number of the profile.
+type Routes = BTreeMap<(u32, u32), u32>;
+
 pub(crate) struct Links {
     zones: BTreeMap<String, u32>,
-    routes: BTreeMap<(u32, u32), u32>,
+    routes: Routes,
     /// Ways between two machines that are not as their zones'.
-    pairs: BTreeMap<(HostIndex, HostIndex), u32>,
+    pairs: Routes,
     profiles: Vec<NetworkProfile>,
     /// Inside a zone; and between zones without a link, if anything is there.
     lan: u32,
     default: Option<u32>,
     paths: Vec<Path>,
     index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
-    cuts: Pairs,
+    /// By whose they are.
+    cuts: BTreeMap<Option<u64>, Pairs>,
     clogs: Pairs,
+    /// The routes, the pairs and the profiles of before the first change.
+    before: Option<(Routes, Routes, Vec<NetworkProfile>)>,
 }
 
 /// The way from one machine to another.
@@ -113,8 +119,9 @@ impl Links {
             default,
             paths: Vec::new(),
             index: BTreeMap::new(),
-            cuts: Pairs::default(),
+            cuts: BTreeMap::new(),
             clogs: Pairs::default(),
+            before: None,
         }
     }
 
@@ -141,6 +148,32 @@ impl Links {
                 self.profiles.push(profile);
             }
         }
+        self.find_ways(hosts);
+    }
+
+    /// As [`join`](Self::join), until it is [restored](Self::restore).
+    pub(crate) fn rejoin(&mut self, from: u32, to: u32, profile: NetworkProfile, hosts: &[Host]) {
+        self.remember();
+        self.join(from, to, profile, hosts);
+    }
+
+    /// What is changed from here on is [restored](Self::restore).
+    pub(crate) fn remember(&mut self) {
+        if self.before.is_none() {
+            let (routes, pairs) = (self.routes.clone(), self.pairs.clone());
+            self.before = Some((routes, pairs, self.profiles.clone()));
+        }
+    }
+
+    /// Undoes every change since [`remember`](Self::remember); false if there was none.
+    pub(crate) fn restore(&mut self, hosts: &[Host]) -> bool {
+        let Some(before) = self.before.take() else { return false };
+        (self.routes, self.pairs, self.profiles) = before;
+        self.find_ways(hosts);
+        true
+    }
+
+    fn find_ways(&mut self, hosts: &[Host]) {
         for at in 0..self.paths.len() {
             let (from, to) = (self.paths[at].from, self.paths[at].to);
             self.paths[at].way = self.way(from, to, hosts);
@@ -162,6 +195,10 @@ impl Links {
         }
     }
 
+    fn is_cut(&self, from: HostIndex, to: HostIndex) -> bool {
+        from != to && self.cuts.values().any(|cuts| cuts.has(from, to))
+    }
+
     /// The way from one machine to another; it is there from the first packet on.
     pub(crate) fn path(&mut self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> PathIndex {
         if let Some(path) = self.index.get(&(from, to)) {
@@ -172,7 +209,7 @@ impl Links {
             from,
             to,
             way: self.way(from, to, hosts),
-            cut: from != to && self.cuts.has(from, to),
+            cut: self.is_cut(from, to),
             clogged: from != to && self.clogs.has(from, to),
             held: Vec::new(),
             passed_at: 0,
@@ -217,10 +254,16 @@ impl Links {
         }
     }
 
-    pub(crate) fn cut(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
-        self.cuts.set(from, to, on);
-        for path in &mut self.paths {
-            path.cut = path.from != path.to && self.cuts.has(path.from, path.to);
+    pub(crate) fn cut(
+        &mut self,
+        owner: Option<u64>,
+        from: &[HostIndex],
+        to: &[HostIndex],
+        on: bool,
+    ) {
+        self.cuts.entry(owner).or_default().set(from, to, on);
+        for at in 0..self.paths.len() {
+            self.paths[at].cut = self.is_cut(self.paths[at].from, self.paths[at].to);
         }
     }
 
@@ -411,7 +454,7 @@ mod tests {
         let mut links = Links::new(Some(NetworkProfile::ideal_fixed()));
         let hosts = hosts(&mut links);
         let there = links.path(0, 2, &hosts);
-        links.cut(&[0, 2], &[2], true);
+        links.cut(None, &[0, 2], &[2], true);
         let back = links.path(2, 0, &hosts);
         let own = links.path(2, 2, &hosts);
         assert_eq!(links.fate(there, 0, 1, DRAW), Fate::Cut);
@@ -419,6 +462,41 @@ mod tests {
         assert_eq!(arrival(links.fate(own, 0, 1, DRAW)), LOOPBACK);
         links.mend_all();
         assert_eq!(arrival(links.fate(there, 0, 1, DRAW)), 50 * MS);
+    }
+
+    #[test]
+    fn what_two_have_cut_both_must_mend() {
+        let mut links = Links::new(Some(NetworkProfile::ideal_fixed()));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        for owner in [None, Some(7)] {
+            links.cut(owner, &[0], &[2], true);
+        }
+        links.cut(Some(7), &[0], &[2], false);
+        assert_eq!(links.fate(path, 0, 1, DRAW), Fate::Cut);
+        links.cut(None, &[0], &[2], false);
+        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+    }
+
+    #[test]
+    fn changed_links_are_restored() {
+        let mut links = Links::new(None);
+        let hosts = hosts(&mut links);
+        links.join(0, 1, NetworkProfile::ideal_fixed(), &hosts);
+        let path = links.path(0, 2, &hosts);
+        assert!(!links.restore(&hosts));
+        for millis in [1, 2] {
+            let profile = NetworkProfile::fixed(Duration::from_millis(millis));
+            links.rejoin(0, 1, profile.clone(), &hosts);
+            links.rejoin(1, 0, profile, &hosts);
+        }
+        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 2 * MS);
+        links.remember();
+        links.join_pair(0, 2, NetworkProfile::fixed(Duration::from_millis(3)), &hosts);
+        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 3 * MS);
+        assert!(links.has_route(2, 0, &hosts) && links.restore(&hosts));
+        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+        assert!(!links.has_route(2, 0, &hosts));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod control;
 mod going_on;
+mod plans;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -240,10 +241,10 @@ fn a_crash_can_be_no_more_than_that() {
 fn control_says_what_it_cannot_do() {
     pass(|| {
         SpecBuilder::new().machine("a", ignores).machine("b/x", ignores).body(async |sim| {
-            let error = sim.kill("c*").unwrap_err();
+            let error = sim.kill("d*").unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "no machine or service is named `c*`; there are: a, b, client"
+                "no machine or service is named `d*`; there are: a, b, client"
             );
             assert_eq!(sim.start("a"), Err(ControlError::AlreadyRunning("a".to_owned())));
             assert_eq!(sim.wipe("b"), Err(ControlError::InUse("b".to_owned())));

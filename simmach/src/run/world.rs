@@ -109,11 +109,11 @@ pub(super) fn begin(
                 context::try_with(|engine| engine.fail(Failure::new(FailureKind::Error, message)));
             }
         };
-        let (_, handle) = spawn_as(scope, Location::caller(), plan);
-        sim::add_plan(scope.task, name, handle.abort_handle());
+        drop(spawn_as(scope, Location::caller(), plan));
+        sim::add_plan(scope.task, name);
     }
     let body = spec.body;
-    let (task, handle) = machine::run_on(Some(client), 0, Location::caller(), async move {
+    let (task, handle) = machine::run_body(client, Location::caller(), async move {
         let ended = AssertUnwindSafe(async move { body(sim).await }).catch_unwind().await;
         context::try_with(|engine| match ended {
             Ok(Ok(())) => engine.end(Verdict::Passed),

@@ -120,13 +120,6 @@ impl AbortHandle {
         }
     }
 
-    /// Ends a task that is not the running one, at once.
-    pub(crate) fn drop_now(&self) {
-        if let Some(key) = self.key.filter(|_| engine::run_id() == self.run) {
-            try_with(|engine| engine.drop_task(key));
-        }
-    }
-
     /// True once the task is over.
     pub fn is_finished(&self) -> bool {
         self.over.load(std::sync::atomic::Ordering::Relaxed)

@@ -35,14 +35,16 @@ pub(crate) fn erase_machine(machine: MachineId) {
 }
 
 /// Cuts the ways from any of `from` to any of `to`: what is sent from now on does not arrive.
-pub(crate) fn cut(from: &[MachineId], to: &[MachineId]) {
+///
+/// Each `owner` has cuts of its own: a way that two have cut is open when both have mended it.
+pub(crate) fn cut(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|fabric| fabric.links.cut(&from, &to, true));
+    reach(|fabric| fabric.links.cut(owner, &from, &to, true));
 }
 
-pub(crate) fn mend(from: &[MachineId], to: &[MachineId]) {
+pub(crate) fn mend(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|fabric| fabric.links.cut(&from, &to, false));
+    reach(|fabric| fabric.links.cut(owner, &from, &to, false));
 }
 
 pub(crate) fn mend_all() {
@@ -72,6 +74,18 @@ pub(crate) fn unclog_all() {
 /// The name of a zone that no machine is in.
 pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
     reach(|fabric| fabric.set_profile(from, to, profile)).unwrap_or(Ok(()))
+}
+
+/// Gives every link the profile that it began with; false if each has it.
+pub(crate) fn restore_links() -> bool {
+    reach(|fabric| {
+        let restored = fabric.links.restore(&fabric.hosts);
+        if restored {
+            fabric.renew_bursts();
+        }
+        restored
+    })
+    .unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -105,6 +119,7 @@ pub(crate) fn captured() -> Option<Vec<u8>> {
 pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &NetworkProfile) {
     let (from, to) = (numbers(from), numbers(to));
     reach(|fabric| {
+        fabric.links.remember();
         for from in &from {
             for to in to.iter().filter(|to| *to != from) {
                 fabric.links.join_pair(*from, *to, profile.clone(), &fabric.hosts);
@@ -229,7 +244,7 @@ impl Fabric {
             self.links.known_zone(name).ok_or_else(|| format!("no machine is in a zone {name:?}"))
         };
         let (from, to) = (zone(from)?, zone(to)?);
-        self.links.join(from, to, profile, &self.hosts);
+        self.links.rejoin(from, to, profile, &self.hosts);
         self.renew_bursts();
         Ok(())
     }

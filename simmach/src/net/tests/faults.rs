@@ -21,8 +21,8 @@ use crate::{
 };
 
 fn partition() {
-    cut(&[A, B], &[C]);
-    cut(&[C], &[A, B]);
+    cut(None, &[A, B], &[C]);
+    cut(None, &[C], &[A, B]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn without_retransmission_a_connect_times_out_after_five_seconds() {
 fn a_way_back_that_is_cut_times_out_too() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
-        cut(&[C], &[A]);
+        cut(None, &[C], &[A]);
         let connect = crate::time::timeout(ms(10_000), TcpStream::connect("c.west:80")).await;
         assert!(connect.is_err());
         mend_all();
@@ -82,8 +82,8 @@ fn what_is_sent_into_a_partition_arrives_after_it() {
         partition();
         near.write_all(b"patience").await.expect("room");
         sleep(5_000).await;
-        mend(&[A, B], &[C]);
-        mend(&[C], &[A, B]);
+        mend(None, &[A, B], &[C]);
+        mend(None, &[C], &[A, B]);
         let mut buf = [0; 8];
         far.read_exact(&mut buf).await.expect("it is sent again");
         assert_eq!(&buf, b"patience");
@@ -135,7 +135,7 @@ fn a_partition_that_stays_times_out_the_writer() {
 fn one_way_of_a_partition_is_enough_to_lose_the_answer() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
-        cut(&[C], &[A]);
+        cut(None, &[C], &[A]);
         near.write_all(b"question").await.expect("room");
         far.read_exact(&mut [0; 8]).await.expect("this way is open");
         far.write_all(b"answer").await.expect("room");

@@ -49,3 +49,136 @@ fn two_stops_of_one_machine_are_one() {
     });
     assert_eq!(stops_and_kills(&ran), (0, 1));
 }
+
+async fn crashes_soon() {
+    sleep(1.secs()).await;
+    panic!("crash");
+}
+
+/// Whoever stops, kills or wipes what has crashed means it to stay down.
+#[test]
+fn a_restart_that_is_due_is_cancelled_by_whoever_ends_the_service() {
+    let cluster = || {
+        let cluster = Topology::new().machine("a", crashes_soon);
+        SpecBuilder::new().topology(cluster.on_exit("a", OnExit::Restart(10.secs())))
+    };
+    for how in 0..5 {
+        let ran = pass(move || {
+            cluster().body(async move |sim: Sim| {
+                sleep(2.secs()).await;
+                match how {
+                    0 => sim.stop("a", GRACE).await?,
+                    1 => sim.kill("a")?,
+                    2 => sim.wipe("a")?,
+                    3 => {
+                        sim.power_off("a")?;
+                        sleep(1.secs()).await;
+                        sim.start("a")?;
+                        sim.kill("a")?;
+                    }
+                    _ => sim.start("a")?,
+                }
+                sleep(9500.millis()).await;
+                assert!(!sim.is_up("a"), "{how}");
+                Result::<()>::Ok(())
+            })
+        });
+        assert_eq!(ran.effects.count(Effect::Restart), u64::from(how >= 3), "{how}");
+    }
+    let crashes_when_told = async || {
+        signal::stopped().await;
+        panic!("crash");
+    };
+    let ran = pass(move || {
+        let cluster = Topology::new().machine("a", crashes_when_told);
+        let spec = SpecBuilder::new().topology(cluster.on_exit("a", OnExit::Restart(1.secs())));
+        spec.body(async |sim: Sim| {
+            sim.stop("a", GRACE).await?;
+            sleep(10.secs()).await;
+            assert!(!sim.is_up("a"));
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!(stops_and_kills(&ran), (0, 0));
+}
+
+#[test]
+fn clients_of_a_machine_are_stopped_and_killed_with_it() {
+    let ran = pass(|| {
+        let cluster = Topology::new().host("host1").machine("a", ignores);
+        SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
+            let client = sim.run_on("host1", std::future::pending::<()>());
+            sleep(1.secs()).await;
+            sim.kill("host1")?;
+            assert!(client.await.unwrap_err().is_cancelled());
+            let client = sim.run_on("host1", obeys());
+            let other = sim.run_on("a", std::future::pending::<()>());
+            sim.kill("a")?;
+            assert!(other.await.unwrap_err().is_cancelled());
+            sleep(1.secs()).await;
+            let before = sim.elapsed();
+            sim.stop("host1", GRACE).await?;
+            client.await?;
+            assert_eq!(sim.elapsed(), before);
+            sim.kill("host1")?;
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!(stops_and_kills(&ran), (1, 3));
+}
+
+#[test]
+fn the_body_is_not_ended_and_who_means_it_alone_is_told() {
+    pass(|| {
+        let cluster = Topology::new().machine("n{1..=2}", ignores).host("host1");
+        SpecBuilder::new().topology(cluster).client("me").body(async |sim: Sim| {
+            let body = Err(ControlError::Body("me".to_owned()));
+            assert_eq!(sim.kill("me"), body);
+            assert_eq!(sim.stop("me", GRACE).await, body);
+            assert_eq!(sim.wipe("me"), body);
+            sim.kill("*")?;
+            assert!(!sim.is_up("n*"));
+            Result::<()>::Ok(())
+        })
+    });
+    pass(|| {
+        SpecBuilder::new().machine("n1", ignores).client("n1").body(async |sim: Sim| {
+            sim.kill("n1")?;
+            assert!(!sim.is_up("n1"));
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_disk_in_use_is_not_wiped_whoever_uses_it() {
+    pass(|| {
+        let cluster = Topology::new().host("host1");
+        SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
+            let client = sim.run_on("host1", sleep(5.secs()));
+            let refused = sim.wipe("host1").unwrap_err().to_string();
+            assert!(refused.contains("a client of `run_on` is running on `host1`"), "{refused}");
+            client.await?;
+            sim.wipe("host1")?;
+            let client = sim.run_on("host1", std::future::pending::<()>());
+            client.abort();
+            sleep(1.secs()).await;
+            sim.wipe("host1")?;
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// A machine without services has power to lose, and to be given back.
+#[test]
+fn a_client_machine_has_its_power_back_when_it_is_started() {
+    pass(|| {
+        SpecBuilder::new().topology(Topology::new().host("bot")).body(async |sim: Sim| {
+            assert_eq!(sim.start("bot"), Err(ControlError::AlreadyRunning("bot".to_owned())));
+            sim.power_off("bot")?;
+            sim.start("bot")?;
+            assert_eq!(sim.run_on("bot", async { 1 }).await?, 1);
+            Result::<()>::Ok(())
+        })
+    });
+}

@@ -1,0 +1,207 @@
+//! Plans of the library touch what they may, and undo what they did and no more; `settle` ends them all.
+
+use super::*;
+use crate::net::{TcpListener, TcpStream};
+use crate::time::timeout;
+
+/// The plans hit all machines often, but not the one that the body runs on.
+#[test]
+fn the_bodys_machine_is_left_out() {
+    for seed in 0..10 {
+        let ran = outcome(seed, || {
+            let power = PowerOffs::new().every(1.secs()..3.secs());
+            let named = PowerOffs::new().machines("n*").every(1.secs()..3.secs());
+            let monkey = GracefulMonkey::new().every(1.secs()..3.secs()).wipes(1.0);
+            let cuts = Partitions::new().every(1.secs()..3.secs());
+            let spec = SpecBuilder::new().machine("n{1..=3}", obeys).client("n1");
+            let spec = spec.plan(power).plan(named).plan(monkey).plan(cuts);
+            spec.body(async |sim: Sim| {
+                for _ in 0..60 {
+                    sleep(1.secs()).await;
+                    assert!(sim.is_up("n1"));
+                }
+            })
+        });
+        assert_eq!(ran.verdict, Verdict::Passed, "seed {seed}");
+        assert!(ran.effects.count(Effect::PowerOff) > 5 && ran.effects.count(Effect::Wipe) > 0);
+        assert!(ran.effects.count(Effect::Partition) > 0);
+        assert!(ran.faults.iter().all(|fault| !fault.text.contains("n1")), "{:?}", ran.faults);
+    }
+}
+
+/// Named, its services are stopped as others are; the body goes on, and so does its disk.
+#[test]
+fn the_bodys_machine_is_hit_if_it_is_named() {
+    let ran = pass(|| {
+        let monkey = GracefulMonkey::new().machines("n1").every(1.secs()).wipes(1.0);
+        let spec = SpecBuilder::new().machine("n1", obeys).client("n1").plan(monkey);
+        spec.body(async |_| sleep(60.secs()).await)
+    });
+    assert!(ran.effects.count(Effect::Stop) > 3);
+    assert_eq!(ran.effects.count(Effect::Wipe), 0);
+}
+
+async fn answers() -> std::io::Result<()> {
+    let listener = TcpListener::bind("0.0.0.0:7").await?;
+    loop {
+        listener.accept().await?;
+    }
+}
+
+#[test]
+fn what_the_test_has_cut_stays_cut() {
+    let ran = pass(|| {
+        let cuts = Partitions::new().every(1.secs()).lasting(1.secs());
+        let spec = SpecBuilder::new().machine("db{1..=2}", answers).plan(cuts);
+        spec.body(async |sim: Sim| {
+            sim.partition("db1", "db2")?;
+            let connect = || {
+                let connect = timeout(50.secs(), TcpStream::connect("db2:7"));
+                sim.run_on("db1", connect)
+            };
+            assert!(connect().await?.is_err(), "no strike that heals joins them");
+            sim.heal("db1", "db2")?;
+            assert!(connect().await?.is_ok_and(|connected| connected.is_ok()));
+            Result::<()>::Ok(())
+        })
+    });
+    assert!(ran.effects.count(Effect::Partition) > 5);
+}
+
+/// One service runs, one has returned by itself, one was killed on purpose.
+fn three_services() -> SpecBuilder {
+    three_services_and(Topology::new())
+}
+
+fn three_services_and(topology: Topology) -> SpecBuilder {
+    let done = async || sleep(1.millis()).await;
+    let spec = SpecBuilder::new().topology(topology).machine("a/x", ignores);
+    spec.machine("a/done", done).machine("a/killed", ignores)
+}
+
+#[test]
+fn a_plan_starts_what_it_has_taken_down_and_nothing_else() {
+    let monkey = || GracefulMonkey::new().every(2.secs()).grace(0.secs()).downtime(1.secs());
+    let power = || PowerOffs::new().every(2.secs()).downtime(1.secs());
+    let body = async |sim: Sim| {
+        sleep(1.secs()).await;
+        sim.kill("a/killed")?;
+        for _ in 0..60 {
+            sleep(1.secs()).await;
+            assert!(!sim.is_up("a/done") && !sim.is_up("a/killed"));
+        }
+        Result::<()>::Ok(())
+    };
+    for ran in [
+        pass(move || three_services().plan(monkey()).body(body)),
+        pass(move || three_services().plan(power()).body(body)),
+    ] {
+        assert!(ran.effects.count(Effect::Restart) > 10, "{:?}", ran.faults);
+    }
+}
+
+/// What the test kills while a plan has it down, or is about to, is not the plan's any more.
+#[test]
+fn what_the_test_ends_meanwhile_stays_down() {
+    for (at, power_off) in [(1, false), (4, false), (4, true)] {
+        pass(move || {
+            let monkey = GracefulMonkey::new().machines("a").every(2.secs());
+            let monkey = monkey.grace(1.secs()).downtime(5.secs()).wipes(0.0);
+            SpecBuilder::new().machine("a", ignores).plan(monkey).body(async move |sim: Sim| {
+                sleep(Duration::from_millis(at * 1_000 + 1_500)).await;
+                if power_off {
+                    sim.power_off("a")?
+                } else {
+                    sim.kill("a")?
+                }
+                for _ in 0..30 {
+                    sleep(1.secs()).await;
+                    assert!(!sim.is_up("a"));
+                }
+                sim.start("a")?;
+                Result::<()>::Ok(())
+            })
+        });
+    }
+}
+
+#[test]
+fn settle_ends_all_that_plans_have_spawned() {
+    pass(|| {
+        let plan = async |sim: Sim| {
+            spawn_local(async move {
+                loop {
+                    sleep(1.secs()).await;
+                    let _ = sim.kill("a");
+                }
+            });
+            sleep(2.secs()).await;
+        };
+        SpecBuilder::new().machine("a", ignores).plan(plan).body(async |sim: Sim| {
+            sleep(5500.millis()).await;
+            assert!(!sim.is_up("a"));
+            sim.settle().await?;
+            sleep(20.secs()).await;
+            assert!(sim.is_up("a"));
+            Result::<()>::Ok(())
+        })
+    });
+    // Called by a plan, it ends the others and not itself.
+    pass(|| {
+        let settles = async |sim: Sim| {
+            sleep(3.secs()).await;
+            sim.settle().await?;
+            note("settled");
+            Result::<()>::Ok(())
+        };
+        let kills = async |sim: Sim| -> Result {
+            loop {
+                sleep(2.secs()).await;
+                sim.kill("a")?;
+            }
+        };
+        let spec = SpecBuilder::new().machine("a", ignores).plan(settles).plan(kills);
+        spec.body(async |sim: Sim| {
+            sleep(20.secs()).await;
+            assert!(sim.is_up("a") && diary().borrow().contains(&"settled".to_owned()));
+        })
+    });
+}
+
+#[test]
+fn settle_starts_what_was_taken_down_and_not_what_was_done() {
+    pass(|| {
+        let spec = three_services_and(Topology::new().host("bot"));
+        spec.body(async |sim: Sim| {
+            sleep(1.secs()).await;
+            sim.kill("a/killed")?;
+            sim.power_off("bot")?;
+            sim.settle().await?;
+            assert!(sim.is_up("a/x") && sim.is_up("a/killed") && !sim.is_up("a/done"));
+            assert!(sim.start("bot").is_err(), "it has power");
+            sim.power_off("a")?;
+            sim.settle().await?;
+            assert!(sim.is_up("a/x") && sim.is_up("a/killed") && !sim.is_up("a/done"));
+            sim.start("a/done")?;
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+#[test]
+fn settle_gives_links_their_profiles_again() {
+    pass(|| {
+        let slow = NetworkProfile::fixed(10.secs());
+        let plan = async move |sim: Sim| sim.set_link("client", "a", slow);
+        SpecBuilder::new().machine("a", answers).plan(plan).body(async |sim: Sim| {
+            sleep(1.secs()).await;
+            let connect = || timeout(5.secs(), TcpStream::connect("a:7"));
+            assert!(connect().await.is_err(), "the link is slow");
+            sim.settle().await?;
+            // What is on the wire still arrives, and before what is sent later.
+            sleep(20.secs()).await;
+            assert!(connect().await.is_ok(), "and is no more");
+            Result::<()>::Ok(())
+        })
+    });
+}
