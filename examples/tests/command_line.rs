@@ -64,3 +64,21 @@ fn what_it_does_not_know_it_names() {
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("--scenario NAME"));
 }
+
+/// A change that gives the seed another run shows another log: the README must not keep the old one.
+#[test]
+fn the_readme_shows_what_it_prints() {
+    const COMMAND: &str = "$ cargo run --release --example inventory -- ";
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let readme = readme.expect("there is a README");
+    let (_, block) = readme.split_once(COMMAND).expect("it shows a run");
+    let mut block = block.lines();
+    let arguments: Vec<&str> = block.next().expect("a line").split_whitespace().collect();
+    let shown: Vec<&str> = block
+        .take_while(|line| *line != "```")
+        .filter(|line| *line != "…" && !line.starts_with("Took "))
+        .collect();
+    let printed = lines(&inventory(&arguments));
+    assert!(shown.len() > 5 && printed.len() >= shown.len(), "{shown:?}");
+    assert_eq!(printed[printed.len() - shown.len()..], shown);
+}
