@@ -1,0 +1,257 @@
+//! The control of the network: partitions, clogs, links, rules on packets, and what there is to see of it.
+
+use super::machines::machines;
+use super::world::may_act;
+use super::{ControlError, Sim};
+use crate::engine::log::{self, Level};
+use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
+use crate::machine::{self, Selector};
+use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
+
+impl Sim {
+    /// Cuts two groups of machines from each other, both ways: what is sent between them is lost. What a plan of the
+    /// library cuts too stays cut until both are healed.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn partition(
+        &self,
+        a: impl Into<Selector>,
+        b: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        self.cut(None, &a.into(), &b.into())
+    }
+
+    /// As [`partition`](Self::partition); only the plan itself, or who heals all, joins again what a plan has cut.
+    pub(crate) fn cut(
+        &self,
+        plan: Option<u64>,
+        a: &Selector,
+        b: &Selector,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (machines(a)?, machines(b)?);
+        if !may_act(&from, || format!("{a} and {b} are cut from each other")) {
+            return Ok(());
+        }
+        net::cut(plan, &from, &to);
+        net::cut(plan, &to, &from);
+        link_changed(Change::Cut, &from, &to);
+        link_changed(Change::Cut, &to, &from);
+        engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
+        Ok(())
+    }
+
+    /// Cuts one way only: what `from` sends to `to` is lost.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn partition_one_way(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (from.into(), to.into());
+        let (cut, off) = (machines(&from)?, machines(&to)?);
+        if !may_act(&cut, || format!("{from} is cut off from {to}")) {
+            return Ok(());
+        }
+        net::cut(None, &cut, &off);
+        link_changed(Change::Cut, &cut, &off);
+        engine::fault(Effect::Partition, None, || format!("{from} is cut off from {to}"));
+        Ok(())
+    }
+
+    /// Joins two groups of machines again, both ways. What a plan of the library cuts stays cut until the plan heals it.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn heal(&self, a: impl Into<Selector>, b: impl Into<Selector>) -> Result<(), ControlError> {
+        self.mend(None, &a.into(), &b.into())
+    }
+
+    /// As [`heal`](Self::heal), for what [`cut`](Self::cut) has cut for the same plan.
+    pub(crate) fn mend(
+        &self,
+        plan: Option<u64>,
+        a: &Selector,
+        b: &Selector,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (machines(a)?, machines(b)?);
+        net::mend(plan, &from, &to);
+        net::mend(plan, &to, &from);
+        link_changed(Change::Mended, &from, &to);
+        link_changed(Change::Mended, &to, &from);
+        log::say(Level::Fault, Scope::HARNESS.machine, || {
+            format!("the cut between {a} and {b} heals")
+        });
+        Ok(())
+    }
+
+    /// Joins all that was cut.
+    pub fn heal_all(&self) {
+        net::mend_all();
+        link_changed(Change::AllMended, &[], &[]);
+        log::say(Level::Fault, Scope::HARNESS.machine, || "all partitions heal".to_owned());
+    }
+
+    /// Clogs the way from one group of machines to another: what is sent is held, and goes on in order once it is
+    /// [unclogged](Self::unclog). Nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn clog(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (from.into(), to.into());
+        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        if !may_act(&sending, || format!("the way from {from} to {to} is clogged")) {
+            return Ok(());
+        }
+        net::clog(&sending, &receiving);
+        link_changed(Change::Clogged, &sending, &receiving);
+        engine::fault(Effect::Clog, None, || format!("the way from {from} to {to} is clogged"));
+        Ok(())
+    }
+
+    /// Lets packets go on that a clog has held, and all that are sent from now on.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn unclog(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (from.into(), to.into());
+        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        net::unclog(&sending, &receiving);
+        link_changed(Change::Unclogged, &sending, &receiving);
+        log::say(Level::Fault, Scope::HARNESS.machine, || {
+            format!("the way from {from} to {to} is free again")
+        });
+        Ok(())
+    }
+
+    /// Lays a rule on what some machines send to others: `choose` is asked about each packet when it is sent. The rule is
+    /// lifted when what comes back is dropped, and by [`settle`](Self::settle). `choose` must not use the network.
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # use simmach::net::PacketFate;
+    /// # fn of(sim: Sim) -> Result {
+    /// // The third segment with data from api1 to cl is lost.
+    /// let mut data = 0;
+    /// let rule = sim.filter_packets("api1.public", "cl.internal", move |packet| {
+    ///     data += u64::from(packet.protocol == "tcp" && packet.length > 0);
+    ///     if packet.length > 0 && data == 3 { PacketFate::Drop } else { PacketFate::Pass }
+    /// })?;
+    /// # drop(rule);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    ///
+    /// # Panics
+    ///
+    /// Outside a run.
+    pub fn filter_packets(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+        choose: impl FnMut(&PacketInfo<'_>) -> PacketFate + 'static,
+    ) -> Result<PacketFilter, ControlError> {
+        let (from, to) = (machines(&from.into())?, machines(&to.into())?);
+        let rule = net::filter_packets(&from, &to, Box::new(choose));
+        Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
+    }
+
+    /// Gives what some machines send to others another profile than their zones' link has, from now on; one way.
+    ///
+    /// # Errors
+    ///
+    /// When no machine has such a name.
+    pub fn set_link_between(
+        &self,
+        from: impl Into<Selector>,
+        to: impl Into<Selector>,
+        profile: NetworkProfile,
+    ) -> Result<(), ControlError> {
+        let (from, to) = (machines(&from.into())?, machines(&to.into())?);
+        net::set_pair_profile(&from, &to, &profile);
+        link_changed(Change::Profile, &from, &to);
+        Ok(())
+    }
+
+    /// Gives the link from one zone to another another profile, for what is sent from now on; one way. Until
+    /// [`settle`](Self::settle), which gives back what the topology says.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such zone.
+    pub fn set_link(
+        &self,
+        from_zone: &str,
+        to_zone: &str,
+        profile: NetworkProfile,
+    ) -> Result<(), ControlError> {
+        net::set_profile(from_zone, to_zone, profile)
+            .map_err(|error| ControlError::NoLink(error.to_string()))?;
+        let zones = mix(mix_text(from_zone), mix_text(to_zone));
+        engine::trace(TraceKind::Link, Change::Profile as u64, zones, &[]);
+        Ok(())
+    }
+
+    /// The sockets of a machine, as `ss` shows them. None for a machine that isn't there.
+    pub fn sockets(&self, machine: &str) -> Vec<SocketEntry> {
+        let machines = machine::machines(&Selector::from(machine));
+        machines.into_iter().flat_map(net::sockets).collect()
+    }
+
+    /// Begins to capture the packets that machines send to each other from now on. It changes nothing of the run.
+    pub fn capture(&self) {
+        net::capture();
+    }
+
+    /// What was captured until now, as the octets of a pcapng file: one interface for each machine, which shows what it
+    /// sends, in virtual time. `None` when no [`capture`](Self::capture) was begun.
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # fn at_the_end(sim: Sim) -> std::io::Result<()> {
+    /// if let Some(octets) = sim.captured() {
+    ///     std::fs::write("run.pcapng", octets)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn captured(&self) -> Option<Vec<u8>> {
+        net::captured()
+    }
+}
+
+/// What became of the way between two groups of machines, or two zones, for the trace.
+#[derive(Clone, Copy)]
+pub(super) enum Change {
+    Cut,
+    Mended,
+    AllMended,
+    Clogged,
+    Unclogged,
+    Profile,
+}
+
+pub(super) fn link_changed(change: Change, from: &[MachineId], to: &[MachineId]) {
+    let ids = from.iter().chain(to).flat_map(|machine| machine.0.to_le_bytes());
+    let ids: Vec<u8> = ids.collect();
+    engine::trace(TraceKind::Link, change as u64, from.len() as u64, &ids);
+}

@@ -1,0 +1,110 @@
+//! What the control keeps for a run beside the machines, and what the overlay leaves of what plans do.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::{A_PLAN, Sim};
+use crate::engine::context::Slot;
+use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::{self, Family, MachineId, ProcessId};
+
+thread_local! {
+    static WORLD: Slot<World> = const { Slot::new() };
+}
+
+/// What the control keeps for a run beside the machines.
+pub(crate) struct World {
+    pub(super) seed: u64,
+    pub(super) body: MachineId,
+    /// The plans of the library.
+    pub(super) named: Vec<Named>,
+    pub(super) clients: BTreeMap<MachineId, u64>,
+    pub(super) memory: BTreeMap<TypeId, Rc<dyn Any>>,
+    /// By task, how many walks of steps it has begun.
+    pub(super) walks: BTreeMap<u64, u64>,
+    /// By plan of the user's own, how much it has done.
+    pub(super) acts: BTreeMap<u64, u64>,
+    /// What a plan would have taken down, had the overlay not left it out: to start it again is nothing to do.
+    pub(super) spared: BTreeSet<MachineId>,
+}
+
+/// A plan, and how often it did something.
+pub(super) struct Named {
+    task: u64,
+    name: &'static str,
+    acts: u64,
+}
+
+pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
+    let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
+    let (walks, acts, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let world = World { seed, body, named: Vec::new(), clients, memory, walks, acts, spared };
+    WORLD.with(|slot| slot.install(world));
+    Sim { seed }
+}
+
+/// Dropped outside of the slot: it holds what is the user's.
+pub(crate) fn remove() {
+    drop(WORLD.with(Slot::remove));
+}
+
+/// A plan that has a name is told apart by it.
+pub(crate) fn add_plan(task: u64, name: &'static str) {
+    if name != A_PLAN {
+        with(|world| world.named.push(Named { task, name, acts: 0 }));
+    }
+}
+
+/// The plans that have names, and how often each did something to the cluster.
+pub(crate) fn acts() -> Vec<(String, u64)> {
+    let acts = |world: &mut World| {
+        world.named.iter().map(|plan| (plan.name.to_owned(), plan.acts)).collect()
+    };
+    with(acts).unwrap_or_default()
+}
+
+/// Something is to be done to the cluster. If a plan does it, it is not idle; if it is a plan of the user's own, the overlay
+/// may leave it out: then false.
+pub(crate) fn may_act(machines: &[MachineId], text: impl Fn() -> String) -> bool {
+    let Some(scope) = engine::scope() else { return true };
+    let of_a_plan = with(|world| {
+        if let Some(plan) = world.named.iter_mut().find(|plan| plan.task == scope.task) {
+            plan.acts += 1;
+            return None;
+        }
+        // The test's body and its clients do what they do: what varies there is what they choose.
+        (scope.process == ProcessId::HARNESS).then(|| {
+            let nth = world.acts.entry(scope.task).or_default();
+            *nth += 1;
+            *nth
+        })
+    });
+    let Some(nth) = of_a_plan.flatten() else { return true };
+    if !engine::happens(Family::Act, scope.task, nth, 0) {
+        return false;
+    }
+    engine::deviates(|| Deviation {
+        machine: machines.first().copied(),
+        text: text(),
+        ..Deviation::new(Family::Act, [scope.task, nth, 0], Kind::Strike, 1, engine::now())
+    });
+    machines.iter().copied().for_each(engine::touches);
+    true
+}
+
+pub(super) fn spare(machines: Vec<MachineId>) {
+    with(|world| world.spared.extend(machines));
+}
+
+/// Whether one of them would be down, had the overlay not spared it. From now on none would.
+pub(super) fn unspare(machines: &[MachineId]) -> bool {
+    let unspare = |world: &mut World| {
+        machines.iter().filter(|machine| world.spared.remove(machine)).count() > 0
+    };
+    with(unspare).unwrap_or(false)
+}
+
+pub(super) fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
+    WORLD.try_with(|slot| slot.with(f)).ok().flatten()
+}
