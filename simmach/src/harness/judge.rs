@@ -1,6 +1,5 @@
 //! From a test to what is said of it: its seeds, the sweep, the failing run made again, the report.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::check::{Checks, Mismatch, Plan, Rule};
@@ -8,33 +7,25 @@ use super::command;
 use super::config::{self, Choice, Config};
 use super::diagnosis::diagnose;
 use super::job::{Job, Ran};
+use super::judgement::{Judgement, unfit};
 use super::pool::Pool;
 use super::replay;
 use super::reporting::Before;
-use super::seeds::Seeds;
 use super::sweep::{Goal, Swept, sweep};
+use super::trial::Trial;
 use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Group, Red, brief, groups};
 use crate::report::difference::{TwoRuns, difference, likely};
-use crate::report::numbers::{count, span, thousands};
+use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
 use crate::report::summary::Green;
-use crate::spec::{ExpectFailure, SimTest};
+use crate::spec::SimTest;
 
 /// So many kinds of failure are run again, where all are asked for.
 const KINDS: usize = 20;
-
-/// What is said of a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
-    /// It passed: a line or two.
-    Green(String),
-    /// It failed: a report.
-    Red(String),
-}
 
 /// Runs a test and judges it.
 pub(crate) fn judge(
@@ -52,45 +43,7 @@ pub(crate) fn judge(
     }
 }
 
-/// A test that can't be begun: neither pass nor failure of the program, so it fails and says why.
-pub(crate) fn unfit(test: &SimTest, why: &str, style: Style) -> String {
-    let head = format!("{} could not be run", test.path());
-    format!("{}\n\n  {}\n", style.paint(Ink::Alarm, head), why.replace('\n', "\n  "))
-}
-
-/// One test on its way to a judgement.
-pub(super) struct Trial<'a> {
-    pub(super) pool: &'a Pool,
-    pub(super) config: &'a Config,
-    pub(super) test: &'static SimTest,
-    pub(super) path: String,
-    seeds: Seeds,
-    rule: Rule,
-    expect: Option<ExpectFailure>,
-    pub(super) which: Option<String>,
-    pub(super) style: Style,
-}
-
-impl<'a> Trial<'a> {
-    fn new(
-        pool: &'a Pool,
-        config: &'a Config,
-        test: &'static SimTest,
-        style: Style,
-    ) -> Result<Self, String> {
-        let settings = catch_unwind(AssertUnwindSafe(test.settings))
-            .map_err(|_| "the attribute's `seeds` or `base_seed` panicked".to_owned())?;
-        let expect = settings.expect_failure;
-        let seeds = Seeds::new(settings, config)?;
-        let which = which(config, &seeds);
-        let rule = match config.check.or(settings.check) {
-            None => Rule::Some,
-            Some(true) => Rule::Every,
-            Some(false) => Rule::Off,
-        };
-        Ok(Self { pool, config, test, path: test.path(), seeds, rule, expect, which, style })
-    }
-
+impl Trial<'_> {
     fn run(self) -> Judgement {
         if self.seeds.clone().next().is_none() {
             let which = self.which.as_deref().unwrap_or("there are none");
@@ -318,24 +271,6 @@ fn compare(first: &Outcome, second: &Outcome) -> Again {
     } else {
         Again::OtherTrace
     }
-}
-
-/// Which seeds, where that is not what the attribute says.
-fn which(config: &Config, seeds: &Seeds) -> Option<String> {
-    let mut parts = Vec::new();
-    if let (Choice::Random { .. }, Some((first, last))) = (config.choice, seeds.bounds()) {
-        parts.push(format!("SIMMACH_SEEDS={first}..={last}"));
-    }
-    if let (Choice::Range { .. }, Some((first, last))) = (config.choice, seeds.bounds()) {
-        parts.push(format!("{first}..={last}"));
-    }
-    if let Some(shard) = config.shard {
-        parts.push(format!("shard {shard}"));
-    }
-    if let Some(budget) = config.budget {
-        parts.push(format!("as many as fit into {}", span(budget.as_nanos())));
-    }
-    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a sweep takes is real time")]

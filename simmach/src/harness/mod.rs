@@ -14,6 +14,7 @@ mod here;
 mod interrupt;
 mod job;
 mod judge;
+mod judgement;
 mod launch;
 mod output;
 pub(crate) mod plain;
@@ -31,6 +32,7 @@ mod shrinking;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod trial;
 pub(crate) mod trials;
 mod watchdog;
 mod worker;

@@ -3,7 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 
-use super::judge::{Judgement, judge, unfit};
+use super::judge::judge;
+use super::judgement::{Judgement, unfit};
 use super::launch::launcher;
 use super::session::session;
 use super::{progress, registry, worker};

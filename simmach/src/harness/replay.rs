@@ -4,7 +4,7 @@ use std::fs;
 
 use super::config::REPLAY;
 use super::job::{Job, Ran};
-use super::judge::{Judgement, unfit};
+use super::judgement::{Judgement, unfit};
 use super::pool::Pool;
 use super::{command, registry, shrinking};
 use crate::engine::deviations::Record;

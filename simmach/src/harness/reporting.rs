@@ -3,9 +3,10 @@
 
 use super::config::{Choice, Regressions, Shrink};
 use super::job::{Job, Ran};
-use super::judge::{Judgement, Trial};
+use super::judgement::Judgement;
 use super::shrinking::{self, Minimal};
 use super::sweep::Swept;
+use super::trial::Trial;
 use super::{command, regressions, replay};
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};

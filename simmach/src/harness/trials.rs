@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::config::{self, Vars};
-use super::judge::{Judgement, judge, unfit};
+use super::judge::judge;
+use super::judgement::{Judgement, unfit};
 use super::launch::launcher;
 use super::{plain, progress, registry, session, worker};
 use crate::report::style::Style;

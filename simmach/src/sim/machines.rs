@@ -50,7 +50,7 @@ impl Sim {
     }
 
     /// Tells services, and the clients of whole machines, to stop, and waits for it; what is not over after `grace`
-    /// ([`GRACE`] is a usual one) is killed. What is down stays so, also what was to be restarted after a crash, or by a
+    /// ([`GRACE`](crate::GRACE) is a usual one) is killed. What is down stays so, also what was to be restarted after a crash, or by a
     /// plan. The test's body goes on.
     ///
     /// # Errors
