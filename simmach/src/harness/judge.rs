@@ -17,7 +17,7 @@ use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
-use crate::report::console::{Again, Group, Red, brief, groups};
+use crate::report::console::{Again, Group, brief, groups};
 use crate::report::difference::{TwoRuns, difference, likely};
 use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
@@ -215,18 +215,7 @@ impl Trial<'_> {
             Again::OtherTrace | Again::Passed | Again::Other(_) => self.doubt(ran.outcome.seed),
             Again::NotTried | Again::Broken(_) | Again::Same => String::new(),
         };
-        let red = Red {
-            test: &self.path,
-            outcome: &ran.outcome,
-            passed,
-            again,
-            doubt,
-            output: &ran.output,
-            which: self.which.clone(),
-            replay: None,
-            command: command::again(self.test, ran.outcome.seed),
-        };
-        red.text(self.style)
+        self.red(ran, passed, again, doubt, None, ran.outcome.seed)
     }
 
     /// The run as it is reported, and what became of it in a fresh process.

@@ -125,7 +125,7 @@ impl Trial<'_> {
         Judgement::Red(format!("{}\n\n{red}", self.style.paint(Ink::Alarm, head)))
     }
 
-    fn red(
+    pub(super) fn red(
         &self,
         ran: &Ran,
         passed: u64,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fastrand::Rng;
 use smoltcp::{
     iface::{Config, Interface, SocketHandle, SocketSet},
     phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken},
@@ -28,8 +29,8 @@ const MS: u64 = 1_000_000;
 const MSS: u16 = 1460;
 const PORT: u16 = 443;
 const FROM: u16 = 50_000;
-/// Far more than any case takes.
-const MOST_TURNS: u32 = 200_000;
+/// The most turns without a byte read, far more than any case takes.
+const MOST_IDLE_TURNS: u32 = 200_000;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -60,54 +61,33 @@ fn ten_thousand_transfers() {
 }
 
 fn transfer(seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Rng::with_seed(seed);
     let lossy = !seed.is_multiple_of(4);
     let case = Case {
         seed,
-        loss: if lossy { dice.unit() * 0.3 } else { 0.0 },
-        duplication: if seed.is_multiple_of(3) { dice.unit() * 0.2 } else { 0.0 },
-        least: dice.below(100) * MS,
+        loss: if lossy { dice.f64() * 0.3 } else { 0.0 },
+        duplication: if seed.is_multiple_of(3) { dice.f64() * 0.2 } else { 0.0 },
+        least: dice.u64(..100) * MS,
         // Each packet has a latency of its own: what is sent later may come first.
-        spread: if seed.is_multiple_of(5) { 0 } else { dice.below(100) * MS },
+        spread: if seed.is_multiple_of(5) { 0 } else { dice.u64(..100) * MS },
         connects: seed.is_multiple_of(2),
         // Once it has seen a FIN, smoltcp 0.12 forgets its retransmission timer with any acknowledgement. So where something
         // may be lost it must be the first to shut; elsewhere either is, or both are at once.
         waits: if lossy {
             [true, false]
         } else {
-            [[true, false], [false, true], [false; 2]][dice.below(3) as usize]
+            [[true, false], [false, true], [false; 2]][dice.u64(..3) as usize]
         },
-        bytes: [dice.below(20_000) as usize, dice.below(20_000) as usize],
-        buffers: [1_000 + dice.below(60_000) as usize, 1_000 + dice.below(60_000) as usize],
+        bytes: [dice.u64(..20_000) as usize, dice.u64(..20_000) as usize],
+        buffers: [1_000 + dice.u64(..60_000) as usize, 1_000 + dice.u64(..60_000) as usize],
         iss: if seed.is_multiple_of(7) {
-            u32::MAX - dice.below(20_000) as u32
+            u32::MAX - dice.u64(..20_000) as u32
         } else {
-            dice.word() as u32
+            dice.u32(..)
         },
     };
     let mut world = World::new(case, dice);
     world.run();
-}
-
-/// A stream of random numbers (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.word() % n
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.word() >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 /// What one end's program has done.
@@ -121,7 +101,7 @@ struct Program {
 
 struct World {
     case: Case,
-    dice: Dice,
+    dice: Rng,
     now: u64,
     nth: u64,
     /// Packets on their way: whether to the other stack, and their octets.
@@ -138,7 +118,7 @@ struct World {
 }
 
 impl World {
-    fn new(case: Case, dice: Dice) -> Self {
+    fn new(case: Case, dice: Rng) -> Self {
         let mut device = Queue::default();
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = case.seed;
@@ -178,10 +158,14 @@ impl World {
     }
 
     fn run(&mut self) {
-        for turn in 0.. {
-            assert!(turn < MOST_TURNS, "it never comes to rest: {}", self.describe());
+        let (mut read, mut idle_turns) = (0, 0);
+        loop {
             self.ours_acts();
             self.other_acts();
+            let read_by_now = self.own.read.len() + self.other.read.len();
+            idle_turns = if read_by_now > read { 0 } else { idle_turns + 1 };
+            read = read_by_now;
+            assert!(idle_turns < MOST_IDLE_TURNS, "it never comes to rest: {}", self.describe());
             if self.is_over() {
                 break;
             }
@@ -294,12 +278,12 @@ impl World {
     }
 
     fn send(&mut self, to_other: bool, octets: Vec<u8>) {
-        let copies = 1 + u32::from(self.dice.unit() < self.case.duplication);
+        let copies = 1 + u32::from(self.dice.f64() < self.case.duplication);
         for _ in 0..copies {
-            if self.dice.unit() < self.case.loss {
+            if self.dice.f64() < self.case.loss {
                 continue;
             }
-            let spread = (self.dice.unit() * self.case.spread as f64) as u64;
+            let spread = (self.dice.f64() * self.case.spread as f64) as u64;
             self.nth += 1;
             let at = self.now + self.case.least + spread;
             self.wire.insert((at, self.nth), (to_other, octets.clone()));

@@ -1,5 +1,8 @@
 //! Stores as the code under test sees them, in virtual time, through kills, losses of power and wipes.
 
+mod limits;
+mod power;
+
 use std::future::Future;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -268,32 +271,6 @@ fn a_cancelled_writer_leaves_nothing_behind() {
     });
 }
 
-#[test]
-fn a_kill_in_the_middle_of_a_write_commits_nothing_and_frees_the_turn() {
-    pass(&steady(), async || {
-        on(5, 2, async {
-            let db = open("db").await.expect("opened");
-            put(&db, "before", "1").await.expect("written");
-            let waits = db.clone();
-            spawn(async move { put(&waits, "waits", "1").await });
-            put(&db, "dies", "1").await.expect("it never gets here");
-            unreachable!("killed");
-        });
-        sleep_ms(25).await;
-        kill(2);
-        sleep_ms(100).await;
-        let next = on(5, 3, async {
-            let db = open("db").await.expect("opened");
-            let begun = Instant::now();
-            assert_eq!(value(&db, "before").await.as_deref(), Some("1"));
-            assert_eq!((value(&db, "dies").await, value(&db, "waits").await), (None, None));
-            put(&db, "after", "1").await.expect("written");
-            assert_eq!(begun.elapsed(), 20.millis());
-        });
-        next.await.expect("no panic");
-    });
-}
-
 /// Two processes of a machine can have one store open, as with LMDB's own lock.
 #[test]
 fn processes_of_one_machine_wait_for_each_other_and_not_for_the_dead() {
@@ -313,127 +290,6 @@ fn processes_of_one_machine_wait_for_each_other_and_not_for_the_dead() {
         });
         sleep_ms(4).await;
         kill(2);
-        other.await.expect("no panic");
-    });
-}
-
-#[test]
-fn a_power_off_between_durable_and_acknowledged_keeps_what_nobody_was_told_of() {
-    pass(&steady(), async || {
-        let written = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&written);
-        on(5, 2, async move {
-            let db = open("db").await.expect("opened");
-            put(&db, "k", "v").await.expect("written");
-            told.store(1, Ordering::Relaxed);
-        });
-        sleep_ms(15).await;
-        assert_eq!(power_off_with(5, 2), 0);
-        sleep_ms(100).await;
-        assert_eq!(written.load(Ordering::Relaxed), 0);
-        let next = on(5, 3, async {
-            let db = open("db").await.expect("opened");
-            assert_eq!(value(&db, "k").await.as_deref(), Some("v"));
-        });
-        next.await.expect("no panic");
-    });
-}
-
-#[test]
-fn a_power_off_before_the_commit_leaves_nothing_of_it() {
-    pass(&steady(), async || {
-        on(5, 2, async {
-            let db = open("db").await.expect("opened");
-            let _ = put(&db, "k", "v").await;
-        });
-        sleep_ms(5).await;
-        assert_eq!(power_off_with(5, 2), 0);
-        let next = on(5, 3, async {
-            let db = open("db").await.expect("opened");
-            assert_eq!(value(&db, "k").await, None);
-        });
-        next.await.expect("no panic");
-    });
-}
-
-#[test]
-fn a_periodic_store_loses_what_no_flush_followed() {
-    pass(&DiskProfile::ideal(), async || {
-        on(5, 2, async {
-            let db = periodic(500).open("db").await.expect("opened");
-            sleep_ms(100).await;
-            put(&db, "at 100", "v").await.expect("written");
-            sleep_ms(400).await;
-            put(&db, "at 500", "v").await.expect("written");
-            // The flush is due at 600; the next at 700 + 500.
-            sleep_ms(200).await;
-            put(&db, "at 700", "v").await.expect("written");
-            sleep_ms(400).await;
-            put(&db, "at 1100", "v").await.expect("written");
-            sleep_ms(10_000).await;
-        });
-        sleep_ms(1_150).await;
-        assert_eq!(power_off_with(5, 2), 2);
-        assert_eq!(count(Effect::CommitLost), 2);
-        let next = on(5, 3, async {
-            let db = periodic(500).open("db").await.expect("opened");
-            for (key, kept) in
-                [("at 100", true), ("at 500", true), ("at 700", false), ("at 1100", false)]
-            {
-                assert_eq!(value(&db, key).await.is_some(), kept, "{key}");
-            }
-            put(&db, "at 700", "again").await.expect("written");
-        });
-        next.await.expect("no panic");
-        sleep_ms(600).await;
-        assert_eq!(power_off_with(5, 3), 0);
-    });
-}
-
-#[test]
-fn a_kill_loses_no_commit_and_the_kernel_flushes_what_the_process_left() {
-    pass(&DiskProfile::ideal(), async || {
-        for (process, waits, lost) in [(2, 400, 1), (3, 600, 0)] {
-            let killed = on(5, process, async {
-                let db = periodic(500).open("db").await.expect("opened");
-                put(&db, "k", "v").await.expect("written");
-            });
-            killed.await.expect("no panic");
-            kill(process);
-            let next = on(5, process + 10, async {
-                let db = periodic(500).open("db").await.expect("opened");
-                assert_eq!(value(&db, "k").await.as_deref(), Some("v"));
-            });
-            next.await.expect("no panic");
-            sleep_ms(waits).await;
-            assert_eq!(power_off_with(5, process + 10), lost);
-        }
-    });
-}
-
-#[test]
-fn a_wipe_leaves_a_new_store_and_closes_the_handles() {
-    pass(&steady(), async || {
-        let other = on(6, 3, async {
-            let db = open("db").await.expect("opened");
-            put(&db, "k", "of another machine").await.expect("written");
-            sleep_ms(100).await;
-            assert!(value(&db, "k").await.is_some());
-        });
-        let wiped = on(5, 2, async {
-            let db = open("db").await.expect("opened");
-            put(&db, "k", "v").await.expect("written");
-            // One waits for the disk and one for the turn.
-            let (one, two) = futures::join!(put(&db, "a", "v"), put(&db, "b", "v"));
-            assert!(matches!((&one, &two), (Err(Error::Closed), Err(Error::Closed))));
-            assert!(matches!(db.read(|_| Ok(())).await, Err(Error::Closed)));
-            let db = open("db").await.expect("opened");
-            assert_eq!(value(&db, "k").await, None);
-            put(&db, "k", "w").await.expect("written");
-        });
-        sleep_ms(25).await;
-        wipe(MachineId(5)).expect("wiped");
-        wiped.await.expect("no panic");
         other.await.expect("no panic");
     });
 }
@@ -488,34 +344,6 @@ fn outside_a_run_everything_answers_with_an_error() {
     close_process(SCOPE.process);
 }
 
-/// What a dead process's destructors try is not done.
-#[test]
-fn destructors_of_a_dead_process_touch_nothing() {
-    struct Writes(Store);
-
-    impl Drop for Writes {
-        fn drop(&mut self) {
-            let done = put(&self.0, "from the grave", "v").now_or_never();
-            assert!(matches!(done, Some(Err(Error::Closed))));
-            assert!(matches!(open("new").now_or_never(), Some(Err(Error::Closed))));
-        }
-    }
-
-    pass(&DiskProfile::ideal(), async || {
-        on(5, 2, async {
-            let _writes = Writes(open("db").await.expect("opened"));
-            futures::future::pending::<()>().await;
-        });
-        sleep_ms(1).await;
-        kill(2);
-        let next = on(5, 3, async {
-            let db = open("db").await.expect("opened");
-            assert_eq!(value(&db, "from the grave").await, None);
-        });
-        next.await.expect("no panic");
-    });
-}
-
 #[test]
 fn a_closure_that_uses_its_own_store_is_told() {
     pass(&DiskProfile::ideal(), async || {
@@ -549,102 +377,4 @@ fn a_panic_in_a_closure_is_its_task_s_and_the_store_goes_on() {
         assert_eq!(value(&db, "k").await, None);
         put(&db, "k", "w").await.expect("written");
     });
-}
-
-#[test]
-fn a_closure_that_switches_its_own_machine_off_or_wipes_it_commits_nothing() {
-    pass(&DiskProfile::ideal(), async || {
-        for wiped in [false, true] {
-            let process = 2 + u32::from(wiped);
-            let done = on(5, process, async move {
-                let db = periodic(500).open("db").await.expect("opened");
-                put(&db, "cached", "v").await.expect("written");
-                let done = db.write(move |txn| {
-                    txn.table::<Str, Bytes>("t")?.put(txn, "k", b"v")?;
-                    match wiped {
-                        false => assert_eq!(power_off(MachineId(5)), 1),
-                        true => wipe(MachineId(5))?,
-                    }
-                    Ok(())
-                });
-                assert!(matches!(done.await, Err(Error::Closed)));
-                let db = open("db").await.expect("opened");
-                assert_eq!((value(&db, "k").await, value(&db, "cached").await), (None, None));
-            });
-            done.await.expect("no panic");
-        }
-    });
-}
-
-#[test]
-fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
-    pass(&DiskProfile::ssd().capacity(1 << 20), async || {
-        let db = open("db").await.expect("opened");
-        let fill = |size: usize| {
-            db.write(move |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, "k", &vec![7; size])?))
-        };
-        let error = fill(2 << 20).await.expect_err("there is no room");
-        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::StorageFull);
-        assert_eq!(count(Effect::DiskFull), 1);
-        fill(1 << 18).await.expect("there is room for that");
-    });
-}
-
-#[test]
-fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
-    let missing = PathBuf::from("/nowhere/simmach");
-    let spec = StorageSpec {
-        root: missing.clone(),
-        disk: DiskProfile::ideal(),
-        disks: Default::default(),
-    };
-    let body = async || {
-        assert!(matches!(open("db").await, Err(Error::Io(_))));
-    };
-    let ran = rig::run_with(0, Overlay::default(), || install(spec), body, remove);
-    match ran.verdict {
-        Verdict::Broken(text) => {
-            assert!(text.contains("/nowhere/simmach") && text.contains("SIMMACH_DIR"), "{text}");
-        }
-        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
-    }
-}
-
-/// The operating system's own errors for a full disk, as LMDB passes them on, even through a closure.
-#[cfg(unix)]
-#[test]
-fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
-    const EIO: i32 = 5;
-    const ENOSPC: i32 = 28;
-    for code in [EIO, ENOSPC] {
-        let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
-            let db = open("db").await.expect("opened");
-            let full = std::io::Error::from_raw_os_error(code);
-            assert!(db.write(|_| Err::<(), _>(full.into())).await.is_err());
-        });
-        match ran.verdict {
-            Verdict::Broken(text) => {
-                assert!(text.contains("is full") && text.contains("SIMMACH_DIR"), "{text}");
-            }
-            Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
-        }
-    }
-}
-
-#[test]
-fn two_hundred_runs_leave_nothing_behind() {
-    for seed in 0..200 {
-        let ran = run(seed, Overlay::default(), DiskProfile::ssd(), async || {
-            for machine in 0..3 {
-                on(machine, 2 + machine, async {
-                    let db = periodic(5).open("db").await.expect("opened");
-                    while put(&db, "k", "v").await.is_ok() {}
-                });
-            }
-            sleep_ms(20).await;
-            power_off_with(0, 2);
-            kill(3);
-        });
-        assert_eq!(ran.verdict, Verdict::Passed);
-    }
 }

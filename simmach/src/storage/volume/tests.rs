@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fastrand::Rng;
 use heed::types::{Bytes, Str};
 
 use super::*;
@@ -35,27 +36,6 @@ impl Drop for Folder {
     }
 }
 
-/// splitmix64: the test's own, so that a failing seed stays the same seed.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
 /// The volume, and what it should hold.
 struct Model {
     volume: Volume,
@@ -81,7 +61,7 @@ impl Model {
     }
 
     fn step(&mut self, rng: &mut Rng) {
-        match rng.below(20) {
+        match rng.u64(..20) {
             0..=10 => self.transaction(rng, false),
             11 => self.transaction(rng, true),
             12..=13 => {
@@ -92,7 +72,7 @@ impl Model {
             14..=17 => self.crash(),
             // A clean close and reopening, which only what is all durable goes through.
             18 if self.undurable == 0 => self.volume.close().expect("closed"),
-            _ if rng.one_in(4) => {
+            _ if rng.u64(..4) == 0 => {
                 self.volume.wipe().expect("wiped");
                 let empty = Contents::new();
                 (self.committed, self.durable, self.undurable) = (empty.clone(), empty, 0);
@@ -100,7 +80,7 @@ impl Model {
             _ => {}
         }
         assert_eq!(self.volume.undurable(), self.undurable);
-        if rng.one_in(3) {
+        if rng.u64(..3) == 0 {
             assert_eq!(contents(&mut self.volume), self.committed);
         }
     }
@@ -115,29 +95,29 @@ impl Model {
     }
 
     fn transaction(&mut self, rng: &mut Rng, abort: bool) {
-        let commit = if rng.one_in(4) { Commit::Durable } else { Commit::Cached };
+        let commit = if rng.u64(..4) == 0 { Commit::Durable } else { Commit::Cached };
         let mut after = self.committed.clone();
         // Every transaction that is kept changes something: the number of itself.
         self.commits += 1;
         let number = self.commits.to_be_bytes();
         let done = self.volume.write(commit, |txn| {
-            for _ in 0..rng.below(12) {
-                let name = ["stock", "orders", "log", "index"][rng.below(4) as usize];
+            for _ in 0..rng.u64(..12) {
+                let name = ["stock", "orders", "log", "index"][rng.u64(..4) as usize];
                 let table = txn.table::<Str, Bytes>(name)?;
-                let key = format!("{:03}", rng.below(120));
-                match rng.below(16) {
+                let key = format!("{:03}", rng.u64(..120));
+                match rng.u64(..16) {
                     0..=3 => {
                         table.delete(txn, &key)?;
                         after.remove(&(name.to_owned(), key));
                     }
-                    4 if rng.one_in(3) => {
+                    4 if rng.u64(..3) == 0 => {
                         table.clear(txn)?;
                         after.retain(|(table, _), _| table != name);
                     }
                     part => {
                         // Some values have overflow pages of their own.
-                        let length = if part == 5 { rng.below(9_000) } else { rng.below(80) };
-                        let value = vec![rng.next() as u8; length as usize];
+                        let length = if part == 5 { rng.u64(..9_000) } else { rng.u64(..80) };
+                        let value = vec![rng.u8(..); length as usize];
                         table.put(txn, &key, &value)?;
                         after.insert((name.to_owned(), key), value);
                     }
@@ -201,7 +181,7 @@ fn two_thousand_crashes_lose_exactly_what_was_not_durable() {
     while crashes < 2_000 {
         let folder = Folder::new();
         let mut model = Model::new(folder.volume());
-        let mut rng = Rng(seed);
+        let mut rng = Rng::with_seed(seed);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..200 {
                 model.step(&mut rng);

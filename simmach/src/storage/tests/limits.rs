@@ -1,0 +1,76 @@
+//! Disks that are full or fail, and what a run leaves behind.
+
+use super::*;
+
+#[test]
+fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
+    pass(&DiskProfile::ssd().capacity(1 << 20), async || {
+        let db = open("db").await.expect("opened");
+        let fill = |size: usize| {
+            db.write(move |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, "k", &vec![7; size])?))
+        };
+        let error = fill(2 << 20).await.expect_err("there is no room");
+        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(count(Effect::DiskFull), 1);
+        fill(1 << 18).await.expect("there is room for that");
+    });
+}
+
+#[test]
+fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
+    let missing = PathBuf::from("/nowhere/simmach");
+    let spec = StorageSpec {
+        root: missing.clone(),
+        disk: DiskProfile::ideal(),
+        disks: Default::default(),
+    };
+    let body = async || {
+        assert!(matches!(open("db").await, Err(Error::Io(_))));
+    };
+    let ran = rig::run_with(0, Overlay::default(), || install(spec), body, remove);
+    match ran.verdict {
+        Verdict::Broken(text) => {
+            assert!(text.contains("/nowhere/simmach") && text.contains("SIMMACH_DIR"), "{text}");
+        }
+        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+    }
+}
+
+/// The operating system's own errors for a full disk, as LMDB passes them on, even through a closure.
+#[cfg(unix)]
+#[test]
+fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
+    const EIO: i32 = 5;
+    const ENOSPC: i32 = 28;
+    for code in [EIO, ENOSPC] {
+        let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
+            let db = open("db").await.expect("opened");
+            let full = std::io::Error::from_raw_os_error(code);
+            assert!(db.write(|_| Err::<(), _>(full.into())).await.is_err());
+        });
+        match ran.verdict {
+            Verdict::Broken(text) => {
+                assert!(text.contains("is full") && text.contains("SIMMACH_DIR"), "{text}");
+            }
+            Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+        }
+    }
+}
+
+#[test]
+fn two_hundred_runs_leave_nothing_behind() {
+    for seed in 0..200 {
+        let ran = run(seed, Overlay::default(), DiskProfile::ssd(), async || {
+            for machine in 0..3 {
+                on(machine, 2 + machine, async {
+                    let db = periodic(5).open("db").await.expect("opened");
+                    while put(&db, "k", "v").await.is_ok() {}
+                });
+            }
+            sleep_ms(20).await;
+            power_off_with(0, 2);
+            kill(3);
+        });
+        assert_eq!(ran.verdict, Verdict::Passed);
+    }
+}
