@@ -28,7 +28,7 @@ pub enum TraceKind {
     Drop,
     /// A packet arrived: (connection, sequence number).
     Deliver,
-    /// A transaction was committed: (store, nth).
+    /// A transaction was committed: (store, nth), how durable it is and a hash of what it wrote. Or a store was flushed.
     Commit,
     /// A machine or a process changed its state.
     Machine,
@@ -183,7 +183,7 @@ impl Trace {
     }
 }
 
-fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut chunks = bytes.chunks_exact(16);
     for chunk in &mut chunks {
         let (low, high) = chunk.split_at(8);

@@ -32,6 +32,7 @@ mod faults;
 pub(crate) mod memory_disk;
 mod options;
 mod profile;
+mod traced;
 mod transact;
 mod turn;
 mod txn;
@@ -44,6 +45,7 @@ pub use heed::{byteorder, types};
 pub use error::{Error, Result};
 pub use options::{Durability, Options};
 pub use profile::DiskProfile;
+pub use traced::Traced;
 pub use txn::{ReadTxn, Table, WriteTxn};
 
 pub(crate) use disks::{

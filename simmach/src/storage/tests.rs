@@ -185,6 +185,24 @@ fn an_error_aborts_and_comes_back() {
     });
 }
 
+/// What is stored and never read again would not show in any other event.
+#[test]
+fn what_is_written_is_in_the_trace() {
+    let hash = |table: &'static str, key: &'static str, value: &'static str| {
+        let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
+            let db = open("db").await.expect("opened");
+            let put =
+                db.write(move |txn| Ok(txn.table::<Str, Str>(table)?.put(txn, key, value)?));
+            put.await.expect("written");
+        });
+        ran.hash
+    };
+    let hashes = [("t", "k", "v"), ("t", "k", "w"), ("t", "l", "v"), ("u", "k", "v")]
+        .map(|(table, key, value)| hash(table, key, value));
+    assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{hashes:?}");
+    assert_eq!(hash("t", "k", "v"), hashes[0]);
+}
+
 #[test]
 fn writers_have_their_turns_in_the_order_of_asking() {
     pass(&DiskProfile::ssd(), async || {

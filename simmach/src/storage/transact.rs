@@ -6,6 +6,7 @@ use super::disks::{self, StoreId};
 use super::error::{Error, Result};
 use super::faults;
 use super::options::Durability;
+use super::traced;
 use super::txn::{ReadTxn, WriteTxn};
 use super::volume::{Commit, Volume};
 use crate::engine::{self, Action, Family, MachineId, TraceKind};
@@ -55,6 +56,7 @@ pub(super) fn write<R>(
         Durability::Periodic(_) => Commit::Cached,
     };
     let number = taken.number;
+    traced::begin();
     taken
         .run(|volume, own| {
             volume.write(commit, |txn| {
@@ -119,7 +121,7 @@ impl Taken {
         disks::reach_stored(self.number, |stored| match self.durability {
             Durability::EveryCommit => {
                 drop(stored.flush.take().and_then(engine::cancel));
-                trace(stored.address, stored.writes, Mark::Durable);
+                trace_commit(stored.address, stored.writes, Mark::Durable);
             }
             Durability::Periodic(period) => {
                 if stored.flush.is_none() && undurable > 0 {
@@ -127,7 +129,7 @@ impl Taken {
                     stored.flush =
                         Some(engine::arm(at, Action::Call(flush, self.number as u64, 0)));
                 }
-                trace(stored.address, stored.writes, Mark::Cached);
+                trace_commit(stored.address, stored.writes, Mark::Cached);
             }
         });
         engine::progress();
@@ -152,7 +154,8 @@ fn flush(number: u64, _: u64) {
     let flushed = disks::reach_stored(number as usize, |stored| {
         let durable = stored.make_durable();
         if durable {
-            trace(stored.address, stored.writes, Mark::Flush);
+            let mark = [Mark::Flush as u8];
+            engine::trace(TraceKind::Commit, stored.address, stored.writes, &mark);
         }
         durable
     });
@@ -161,6 +164,8 @@ fn flush(number: u64, _: u64) {
     }
 }
 
-fn trace(address: u64, nth: u64, mark: Mark) {
-    engine::trace(TraceKind::Commit, address, nth, &[mark as u8]);
+fn trace_commit(address: u64, nth: u64, mark: Mark) {
+    let mut bytes = [mark as u8; 9];
+    bytes[1..].copy_from_slice(&traced::written().to_le_bytes());
+    engine::trace(TraceKind::Commit, address, nth, &bytes);
 }

@@ -9,9 +9,10 @@ use std::ops::{Deref, DerefMut};
 use heed::{Database, DatabaseOpener, RoTxn, RwTxn, WithoutTls};
 
 use super::error::{Error, Result};
+use super::traced::{self, Traced};
 
 /// A table of a store: heed's typed database, good for as long as the transaction it was opened in.
-pub type Table<'e, K, V> = Database<'e, K, V>;
+pub type Table<'e, K, V> = Database<'e, Traced<K>, Traced<V>>;
 
 /// A transaction that reads and writes; it is committed when its closure returns `Ok`.
 pub struct WriteTxn<'t, 'e> {
@@ -38,6 +39,7 @@ impl<'t, 'e> WriteTxn<'t, 'e> {
     /// LMDB's own if the store has too many tables.
     pub fn table<K: 'static, V: 'static>(&mut self, name: &str) -> Result<Table<'e, K, V>> {
         check(name)?;
+        traced::note(name.as_bytes());
         Ok(self.opener.create_database(self.txn, Some(name))?)
     }
 
