@@ -183,6 +183,12 @@ fn a_run_without_end_is_ended_and_named() {
     through_both("loops_at_2", &env, |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["failed with seed 2", "no other test is run"]);
+        assert_has_not(ran, &["NOT REPRODUCIBLE"]);
+    });
+    // It too is made again in a fresh process first.
+    through_both("loops_in_a_later_run", &env, |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["failed with seed 2", "NOT REPRODUCIBLE", "it passed"]);
     });
 }
 

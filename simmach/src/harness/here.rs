@@ -65,9 +65,8 @@ impl Local {
     }
 
     /// What is being run now.
-    pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
-        let current = lock(&self.0.current);
-        current.iter().map(|job| (job.test, job.seed)).collect()
+    pub(crate) fn running(&self) -> Option<Job> {
+        lock(&self.0.current).clone()
     }
 
     /// Deletes the folder of a process that is about to be ended.

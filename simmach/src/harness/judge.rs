@@ -16,7 +16,7 @@ use super::trial::Trial;
 use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
-use crate::outcome::{Keep, Outcome};
+use crate::outcome::Keep;
 use crate::report::console::{Again, Group, brief, groups};
 use crate::report::difference::{TwoRuns, difference, likely};
 use crate::report::numbers::{count, thousands};
@@ -225,7 +225,7 @@ impl Trial<'_> {
             return (find, Again::NotTried);
         }
         let second = self.pool.run_alone(self.job(find.outcome.seed));
-        match compare(&find.outcome, &second.outcome) {
+        match Again::of(&find.outcome, &second.outcome) {
             again @ (Again::Same | Again::OtherTrace) => (second, again),
             again => (find, again),
         }
@@ -241,24 +241,6 @@ impl Trial<'_> {
         }
         text.push_str(&likely(found.cause, self.style));
         text
-    }
-}
-
-fn compare(first: &Outcome, second: &Outcome) -> Again {
-    let (Some(one), Some(two)) = (first.failure(), second.failure()) else {
-        return match &second.verdict {
-            Verdict::Passed => Again::Passed,
-            Verdict::Broken(why) => Again::Broken(why.clone()),
-            other @ Verdict::Failed(_) => Again::Other(brief(other)),
-        };
-    };
-    if one.fingerprint() != two.fingerprint() {
-        return Again::Other(brief(&second.verdict));
-    }
-    if first.trace_hash == second.trace_hash && one == two {
-        Again::Same
-    } else {
-        Again::OtherTrace
     }
 }
 

@@ -51,11 +51,15 @@ fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {
     Ok(Session { pool, config })
 }
 
-/// A run of this very process hangs: nothing is left but to say so.
+/// A run of this very process hangs: nothing is left but to see whether it repeats, and to say so.
 fn bark(hang: Hang) {
     progress::clear();
     let outcome = hang.outcome();
-    let text = story(&outcome);
+    let text = match SESSION.get() {
+        Some(Ok(Session { pool, .. })) => story(pool, &outcome),
+        Some(Err(_)) | None => None,
+    };
+    let text = text.unwrap_or_else(|| format!("simmach: a run hangs: {:?}\n", outcome.verdict));
     // Nobody is left to tell when standard error is gone.
     let _ = io::stderr().write_all(text.as_bytes());
     if let Some(Ok(Session { pool, .. })) = SESSION.get() {
@@ -64,19 +68,15 @@ fn bark(hang: Hang) {
     signal_hook::low_level::exit(101);
 }
 
-fn story(outcome: &Outcome) -> String {
-    let running = match SESSION.get() {
-        Some(Ok(session)) => session.pool.running(),
-        _ => Vec::new(),
-    };
-    let Some((test, seed)) = running.into_iter().next() else {
-        return format!("simmach: a run hangs: {:?}\n", outcome.verdict);
-    };
+fn story(pool: &Pool, outcome: &Outcome) -> Option<String> {
+    let job = pool.running_here()?;
+    let (test, seed) = (job.test, job.seed);
+    let second = pool.run_alone(job);
     let report = Red {
         test: &test.path(),
         outcome,
         passed: 0,
-        again: Again::NotTried,
+        again: Again::of(outcome, &second.outcome),
         doubt: String::new(),
         replay: None,
         output: b"",
@@ -84,7 +84,7 @@ fn story(outcome: &Outcome) -> String {
         command: command::again(test, seed),
     };
     let text = report.text(Style::PLAIN);
-    format!(
+    Some(format!(
         "\n{text}\nsimmach: a process can't outlive a run of its own that hangs: no other test is run.\n"
-    )
+    ))
 }

@@ -64,6 +64,27 @@ pub(crate) struct Group {
     pub(crate) text: String,
 }
 
+impl Again {
+    /// What the second run of a seed says of the first, which failed.
+    pub(crate) fn of(first: &Outcome, second: &Outcome) -> Self {
+        let (Some(one), Some(two)) = (first.failure(), second.failure()) else {
+            return match &second.verdict {
+                Verdict::Passed => Self::Passed,
+                Verdict::Broken(why) => Self::Broken(why.clone()),
+                other @ Verdict::Failed(_) => Self::Other(brief(other)),
+            };
+        };
+        if one.fingerprint() != two.fingerprint() {
+            return Self::Other(brief(&second.verdict));
+        }
+        if first.trace_hash == second.trace_hash && one == two {
+            Self::Same
+        } else {
+            Self::OtherTrace
+        }
+    }
+}
+
 impl Red<'_> {
     /// The report.
     pub(crate) fn text(&self, style: Style) -> String {
