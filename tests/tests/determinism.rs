@@ -20,6 +20,8 @@ use simmach::time::sleep;
 
 /// Where the run below writes what it saw, when a test asks for it.
 const REPORT: &str = "DETERMINISM_REPORT";
+/// The seed with which it fails then.
+const FAILS: &str = "DETERMINISM_FAILS";
 
 /// What each crate gave, on two machines and on the client.
 #[sim_test(seeds = 4, machines("a{1..=2}" => look), client = "mover")]
@@ -28,6 +30,8 @@ async fn everything_promised(sim: Sim) {
     look().await;
     // The machines are not waited for otherwise.
     sleep(3.secs()).await;
+    let fails = env::var(FAILS).is_ok_and(|seed| seed == sim.seed().to_string());
+    assert!(!fails, "as it was asked to");
 }
 
 async fn look() {
@@ -74,18 +78,18 @@ fn in_order_of_a_hash_map() -> String {
 /// Seed, machine and crate, and what it gave there.
 type Seen = BTreeMap<(String, String, String), String>;
 
-/// Runs the test above in a process of its own.
+/// What a passing run of the test above sees, in a process of its own.
 fn report(name: &str, seeds: &str) -> Seen {
+    let (seen, text) = seen_by(name, &[("SIMMACH_SEEDS", seeds)]);
+    assert!(text.contains("test everything_promised ... ok"), "{text}");
+    seen
+}
+
+/// What it sees, however it ends, and what it printed.
+fn seen_by(name: &str, env: &[(&str, &str)]) -> (Seen, String) {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("determinism-{name}"));
     let _ = fs::remove_file(&path);
-    let ran = Command::new(env::current_exe().unwrap())
-        .args(["everything_promised", "--exact"])
-        .env("SIMMACH_SEEDS", seeds)
-        .env("SIMMACH_JOBS", "1")
-        .env(REPORT, &path)
-        .output()
-        .unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    let text = printed_by(&[env, &[(REPORT, path.to_str().unwrap())]].concat());
     let mut seen = Seen::new();
     for line in fs::read_to_string(&path).unwrap().lines() {
         let [seed, machine, what, value] = line.split('\t').collect::<Vec<_>>()[..] else {
@@ -96,7 +100,17 @@ fn report(name: &str, seeds: &str) -> Seen {
         // A worker's first run, which it throws away, is a run of some seed too, and must see the same.
         assert!(before.is_none_or(|before| before == value), "{line}: not what it was before");
     }
-    seen
+    (seen, text)
+}
+
+fn printed_by(env: &[(&str, &str)]) -> String {
+    let ran = Command::new(env::current_exe().unwrap())
+        .args(["everything_promised", "--exact"])
+        .envs([("SIMMACH_JOBS", "1"), ("SIMMACH_REGRESSIONS", "off"), ("SIMMACH_SHRINK", "20")])
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    [ran.stdout, ran.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
 }
 
 #[test]
@@ -118,6 +132,23 @@ fn the_same_alone_as_in_a_batch() {
         assert_eq!(alone, expected);
         assert_eq!(alone.len(), 3 * 12);
     }
+}
+
+/// By the token of a failure, as it was shrunk.
+#[test]
+fn the_same_in_every_replay() {
+    let fails = (FAILS, "2");
+    let text = printed_by(&[("SIMMACH_SEEDS", "0..4"), fails]);
+    let (_, token) = text.split_once("SIMMACH_REPLAY=").expect("it failed, and has a token");
+    let token = token.split_whitespace().next().unwrap();
+    let replay = |name| {
+        let (seen, text) = seen_by(name, &[("SIMMACH_REPLAY", token), fails]);
+        assert!(text.contains("Reproduced exactly."), "{text}");
+        seen
+    };
+    let first = replay("replay");
+    assert_eq!(first.len(), 3 * 12);
+    assert_eq!(first, replay("replay-again"));
 }
 
 /// Every crate gives something else under every seed, and on every machine.
