@@ -1,0 +1,82 @@
+//! What is compared, on whom, and what the goal is.
+
+use crate::programs::Of::{self, Floor, Madsim, Simmach, Turmoil};
+
+/// One case of the comparison.
+#[derive(Debug)]
+pub struct Case {
+    pub name: &'static str,
+    /// Of machines, where the case has any number of them.
+    pub number: u64,
+    pub what: &'static str,
+    /// Whom it is run on, one after another.
+    pub of: &'static [Of],
+    /// At most so much of the other's time.
+    pub goals: &'static [(Of, f64)],
+}
+
+const ALL_FOUR: &[Of] = &[Simmach, Madsim, Turmoil, Floor];
+const BUT_TURMOIL: &[Of] = &[Simmach, Madsim, Floor];
+
+/// turmoil is left out where it would take minutes: 200 idle machines take it nine.
+pub const ALL: &[Case] = &[
+    Case {
+        name: "a",
+        number: 0,
+        what: "100,000 round trips of 64 B, no latency",
+        of: ALL_FOUR,
+        goals: &[(Madsim, 0.4), (Floor, 8.0)],
+    },
+    Case {
+        name: "a-latency",
+        number: 0,
+        what: "the same, each one's usual latency",
+        of: ALL_FOUR,
+        goals: &[(Madsim, 0.4), (Turmoil, 0.01)],
+    },
+    Case { name: "b", number: 10, what: "idle machines, 60 s", of: ALL_FOUR, goals: &[] },
+    Case { name: "b", number: 50, what: "idle machines, 60 s", of: ALL_FOUR, goals: &[] },
+    Case {
+        name: "b",
+        number: 200,
+        what: "idle machines, 60 s",
+        of: BUT_TURMOIL,
+        goals: &[(Madsim, 1.0)],
+    },
+    Case {
+        name: "b2",
+        number: 0,
+        what: "200 machines sleeping 10 ms by 10 ms, 60 s",
+        of: BUT_TURMOIL,
+        goals: &[(Madsim, 0.4)],
+    },
+    Case {
+        name: "c",
+        number: 0,
+        what: "20 clients × 200 requests, 10 ms apart, 3 servers",
+        of: ALL_FOUR,
+        goals: &[(Madsim, 0.4)],
+    },
+    Case {
+        name: "d",
+        number: 0,
+        what: "1,000 runs of 3 machines and 10 requests, a thread each",
+        of: ALL_FOUR,
+        goals: &[(Madsim, 0.8)],
+    },
+    Case {
+        name: "d-latency",
+        number: 0,
+        what: "the same, each one's usual latency",
+        of: ALL_FOUR,
+        goals: &[(Madsim, 0.8), (Turmoil, 0.05)],
+    },
+    Case {
+        name: "e",
+        number: 0,
+        what: "a ring of 500 machines, a message passed on 100,000 times",
+        of: BUT_TURMOIL,
+        goals: &[(Madsim, 0.4)],
+    },
+    Case { name: "g", number: 0, what: "256 MiB over one connection", of: BUT_TURMOIL, goals: &[] },
+];

@@ -1,0 +1,62 @@
+//! simmach beside turmoil, madsim and the *floor*, on the same work, in one go.
+//!
+//! `cargo bench --bench peers` builds them all, each in a folder of its own under `target/peers`, so that nothing of the
+//! peers is in the workspace's dependencies; runs case after case on each in turn, several rounds of all; and prints
+//! medians and ratios, which are in `target/peers/peers.json` too. A number behind `--` is how many rounds, words are the
+//! cases to do: `cargo bench --bench peers -- 3 a b2`.
+
+mod cases;
+#[path = "common/measure.rs"]
+mod measure;
+mod others;
+mod programs;
+#[path = "common/protocol.rs"]
+mod protocol;
+mod report;
+mod simmach;
+#[path = "common/sizes.rs"]
+mod sizes;
+mod sweep;
+
+use std::process::ExitCode;
+
+use programs::{Programs, Taken};
+
+#[global_allocator]
+static ALLOCATOR: measure::Counting = measure::Counting;
+
+/// Set where this program is to be simmach's part of the comparison, or a test's binary.
+const ROLE: &str = "SIMMACH_PEERS_ROLE";
+
+fn main() -> ExitCode {
+    match std::env::var(ROLE).as_deref() {
+        Ok("case") => simmach::main(),
+        Ok(_) => return sweep::run(),
+        Err(_) => compare(),
+    }
+    ExitCode::SUCCESS
+}
+
+fn compare() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let rounds = words.iter().find_map(|word| word.parse().ok()).unwrap_or(5);
+    let names: Vec<&String> = words
+        .iter()
+        .filter(|word| !word.starts_with("--") && word.parse::<u64>().is_err())
+        .collect();
+    let is_asked = |name: &str| names.is_empty() || names.iter().any(|asked| *asked == name);
+    let programs = Programs::build();
+    let mut taken = Taken::default();
+    for round in 1..=rounds {
+        for case in cases::ALL.iter().filter(|case| is_asked(case.name)) {
+            eprintln!("round {round} of {rounds}: {} {}", case.name, case.number);
+            for of in case.of {
+                taken.add(case, *of, &programs);
+            }
+        }
+    }
+    let others = others::all(&programs, rounds, &is_asked);
+    let report = report::Report { rounds, taken, others };
+    println!("{}", report.table());
+    report.write(&programs.target.join("peers.json"));
+}

@@ -1,0 +1,170 @@
+//! What is not a race: simmach's time against simulated time, against the number of machines, and with a second job;
+//! allocations and memory.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::ROLE;
+use crate::programs::{Of, Programs};
+use crate::report::median;
+use crate::sizes::{BULK, PASSES, ROUND_TRIPS, RUNS};
+
+/// A line of the report.
+#[derive(Debug)]
+pub struct Line {
+    pub name: String,
+    pub what: String,
+    pub value: f64,
+    pub unit: &'static str,
+    /// In words, and whether it is met.
+    pub goal: Option<(String, bool)>,
+}
+
+const RUNS_IN_A_ROW: u64 = 10_000;
+const MANY_MACHINES: u64 = 10_000;
+/// Sweeps take seconds.
+const MOST_SWEEPS: usize = 3;
+
+pub fn all(programs: &Programs, rounds: usize, is_asked: &dyn Fn(&str) -> bool) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut section = |name: &str, measure: &dyn Fn(&mut Vec<Line>)| {
+        if is_asked(name) {
+            eprintln!("{name}");
+            measure(&mut lines);
+        }
+    };
+    section("f", &|lines| inventory(programs, rounds, lines));
+    section("g", &|lines| bulk(programs, rounds, lines));
+    section("h", &|lines| machines(programs, rounds, lines));
+    section("allocations", &|lines| allocations(programs, lines));
+    section("memory", &|lines| memory(programs, lines));
+    section("jobs", &|lines| jobs(programs, rounds.min(MOST_SWEEPS), lines));
+    lines
+}
+
+fn inventory(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
+    let runs: Vec<_> = (0..rounds).map(|_| programs.run(Of::Simmach, &["f"])).collect();
+    let times: Vec<f64> = runs.iter().map(|run| run["simulated"] / run["seconds"]).collect();
+    let seconds: Vec<f64> = runs.iter().map(|run| run["seconds"]).collect();
+    let what = "the inventory over 3G, one run in a new process";
+    push(lines, "f", what, median(&seconds) * 1e3, "ms", None);
+    push(lines, "f", "the same", median(&times), "× real time", Some(AtLeast(20_000.0)));
+    push(lines, "f", "the same", runs[0]["steps"], "steps", None);
+}
+
+fn bulk(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
+    let seconds = seconds(programs, Of::Simmach, &["g"], rounds);
+    let what = format!("{} MiB over one connection", BULK >> 20);
+    push(lines, "g", &what, seconds, "s", Some(AtMost(0.25)));
+}
+
+/// Messages alone: what the ring takes less what it takes without any.
+fn machines(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
+    for of in [Of::Simmach, Of::Madsim] {
+        let mut first = 0.0;
+        for machines in [10, 100, 1_000, 10_000] {
+            let number = machines.to_string();
+            let (mut passing, mut setting_up) = (Vec::new(), Vec::new());
+            for _ in 0..rounds {
+                let whole = programs.run(of, &["h", &number])["seconds"];
+                let empty = programs.run(of, &["h-empty", &number])["seconds"];
+                passing.push(whole - empty);
+                setting_up.push(empty);
+            }
+            let (passing, setting_up) = (median(&passing), median(&setting_up));
+            if machines == 10 {
+                first = passing;
+            }
+            let what = format!("{}: {PASSES} messages among {machines} machines", of.name());
+            push(lines, "h", &what, passing * 1e3, "ms", None);
+            let what = format!("{}: set-up of {machines} machines in a ring", of.name());
+            push(lines, "h", &what, setting_up * 1e6 / machines as f64, "µs a machine", None);
+            if machines == 10_000 {
+                let goal = (of == Of::Simmach).then_some(AtMost(3.0));
+                let what = format!("{}: 10,000 machines, of the time of 10", of.name());
+                push(lines, "h", &what, passing / first, "×", goal);
+            }
+        }
+    }
+}
+
+fn allocations(programs: &Programs, lines: &mut Vec<Line>) {
+    for of in Of::ALL {
+        let count = |case| programs.run(of, &[case, "0", "--count"])["allocations"];
+        let what = format!("{}: a round trip", of.name());
+        push(lines, "allocations", &what, count("a") / ROUND_TRIPS as f64, "", None);
+        let what = format!("{}: a run of d", of.name());
+        push(lines, "allocations", &what, count("d") / RUNS as f64, "", None);
+    }
+}
+
+fn memory(programs: &Programs, lines: &mut Vec<Line>) {
+    let runs = programs.run(Of::Simmach, &["memory", &RUNS_IN_A_ROW.to_string()]);
+    let (early, late) = (runs["early"] / 1024.0, runs["late"] / 1024.0);
+    push(lines, "memory", "the process after 1,000 runs", early, "KiB", None);
+    let flat = Some(AtMost(early * 1.05));
+    push(lines, "memory", "the process after 10,000 runs", late, "KiB", flat);
+    let heap = |machines: u64| {
+        let number = machines.to_string();
+        programs.run(Of::Simmach, &["b", &number, "--count"])["heap"]
+    };
+    let a_machine = (heap(MANY_MACHINES) - heap(10)) / (MANY_MACHINES - 10) as f64 / 1024.0;
+    let what = "the most heap at once, of 10,000 idle machines";
+    push(lines, "memory", what, a_machine, "KiB a machine", Some(AtMost(4.0)));
+}
+
+fn jobs(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
+    for test in ["c", "f"] {
+        let (mut ones, mut twos) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            ones.push(sweep(programs, test, 1));
+            twos.push(sweep(programs, test, 2));
+        }
+        let what = format!("1,000 seeds of {test}, one job");
+        push(lines, "jobs", &what, median(&ones), "s", None);
+        let what = format!("1,000 seeds of {test}: two jobs are so much faster");
+        push(lines, "jobs", &what, median(&ones) / median(&twos), "×", Some(AtLeast(1.8)));
+    }
+}
+
+/// Without the second runs that check one seed in twenty.
+fn sweep(programs: &Programs, test: &str, jobs: u32) -> f64 {
+    let mut command = Command::new(programs.own());
+    command.args([&format!("sweep::{test}"), "--exact"]).env(ROLE, "sweep");
+    command.env("SIMMACH_JOBS", jobs.to_string()).env("SIMMACH_CHECK", "0");
+    command.env("SIMMACH_REGRESSIONS", "off");
+    #[allow(clippy::disallowed_methods, reason = "real time is what is measured")]
+    let began = Instant::now();
+    let ran = command.output().expect("it was built");
+    let took = began.elapsed().as_secs_f64();
+    let out = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && out.contains("1 passed"), "{out}");
+    took
+}
+
+fn seconds(programs: &Programs, of: Of, words: &[&str], rounds: usize) -> f64 {
+    let all: Vec<f64> = (0..rounds).map(|_| programs.run(of, words)["seconds"]).collect();
+    median(&all)
+}
+
+#[derive(Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+use Goal::{AtLeast, AtMost};
+
+fn push(
+    lines: &mut Vec<Line>,
+    name: &str,
+    what: &str,
+    value: f64,
+    unit: &'static str,
+    goal: Option<Goal>,
+) {
+    let goal = goal.map(|goal| match goal {
+        AtMost(most) => (format!("≤ {most:.4}"), value <= most),
+        AtLeast(least) => (format!("≥ {least}"), value >= least),
+    });
+    lines.push(Line { name: name.to_owned(), what: what.to_owned(), value, unit, goal });
+}

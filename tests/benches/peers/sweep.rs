@@ -1,0 +1,31 @@
+//! Tests of a thousand seeds, for what a second job brings: this program is their binary, as any user's would be.
+
+use std::process::ExitCode;
+
+use inventory_cluster::Version::Fixed;
+use inventory_cluster::scenario::{self, OVER_3G, cluster_over_3g, monkey};
+use simmach::prelude::*;
+
+use crate::simmach::{ask_all, servers_and_clients};
+
+simmach::main!();
+
+pub fn run() -> ExitCode {
+    main()
+}
+
+#[sim_test(seeds = 1000, topology = servers_and_clients(), client = "all.zone")]
+async fn c(sim: Sim) -> Result {
+    ask_all(sim).await
+}
+
+#[sim_test(
+    seeds = 1000,
+    topology = cluster_over_3g(Fixed),
+    chaos = monkey(),
+    client = "mover.botnet",
+    time_limit = "20m",
+)]
+async fn f(sim: Sim) {
+    scenario::walk(sim, Fixed, OVER_3G).await;
+}
