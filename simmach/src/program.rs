@@ -19,7 +19,7 @@
 mod smaller;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::engine::context::Shared;
@@ -42,13 +42,15 @@ pub use smaller::Smaller;
 pub struct Program {
     spec: Arc<dyn Fn() -> Spec + Send + Sync>,
     keep: Keep,
+    /// Where its runs' disks are, from the first run until it is dropped: to find a place with room takes longer than most runs.
+    folder: Arc<OnceLock<Arc<Folder>>>,
 }
 
 impl Program {
     /// A scenario, as `spec` builds it anew for each run, on the run's own thread.
     pub fn new(spec: impl Fn() -> Spec + Send + Sync + 'static) -> Self {
         let keep = Keep { log: Some(Level::Info), ..Keep::default() };
-        Self { spec: Arc::new(spec), keep }
+        Self { spec: Arc::new(spec), keep, folder: Arc::default() }
     }
 
     /// Whether the run's log is kept, for the report: what `tracing` hears from `INFO` up. It is unless this says no.
@@ -60,21 +62,24 @@ impl Program {
 
     /// Makes the run of a seed, here and now. The same seed makes the same run, each time.
     pub fn run(&self, seed: u64) -> Report {
-        let folder = match folder() {
-            Ok(folder) => folder,
-            Err(why) => {
-                let outcome = Outcome::without_a_run(seed, Verdict::Broken(why));
-                return Report { outcome, took: Duration::ZERO };
-            }
-        };
+        if let Err(why) = self.hold_folder() {
+            let outcome = Outcome::without_a_run(seed, Verdict::Broken(why));
+            return Report { outcome, took: Duration::ZERO };
+        }
         let spec = Arc::clone(&self.spec);
         let (overlay, shared) = (Overlay::default(), Arc::new(Shared::default()));
         #[allow(clippy::disallowed_methods, reason = "how much real time a run takes")]
         let began = Instant::now();
         let outcome = run::run_spec(move || spec(), seed, overlay, self.keep, shared);
         let took = began.elapsed();
-        drop(folder);
         Report { outcome, took }
+    }
+
+    fn hold_folder(&self) -> Result<(), String> {
+        if self.folder.get().is_none() {
+            let _ = self.folder.set(folder()?);
+        }
+        Ok(())
     }
 }
 

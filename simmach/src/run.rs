@@ -193,16 +193,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     }
 }
 
-/// A folder for one run's disks.
+/// The path of the folder for one run's disks: made when a machine first needs it.
 fn run_folder() -> Result<PathBuf, String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let folder = root()?.join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    // Not the root with it: a worker that is on its way out has deleted that for good.
-    match std::fs::create_dir(&folder) {
-        Ok(()) => Ok(folder),
-        Err(error) => Err(format!(
-            "the folder {} for a run's disks could not be made: {error}; SIMMACH_DIR names another",
-            folder.display()
-        )),
-    }
+    Ok(root()?.join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed))))
 }

@@ -25,7 +25,7 @@ thread_local! {
 /// What a run's storage is made of.
 #[derive(Debug)]
 pub(crate) struct StorageSpec {
-    /// An empty folder that exists and is this run's alone; it is deleted at the end.
+    /// A folder of this run's alone, made when it is first needed and deleted at the end; the one that it is in exists.
     pub(crate) root: PathBuf,
     /// The disk of every machine that has none of its own.
     pub(crate) disk: DiskProfile,
@@ -37,6 +37,8 @@ pub(crate) struct StorageSpec {
 #[derive(Debug)]
 pub(super) struct Disks {
     spec: StorageSpec,
+    /// The run has its folder.
+    has_root: bool,
     folders: BTreeSet<MachineId>,
     stores: Vec<Stored>,
     opened: BTreeMap<u64, Opened>,
@@ -98,6 +100,7 @@ pub(crate) fn install(spec: StorageSpec) {
     DISKS.with(|slot| {
         slot.install(Disks {
             spec,
+            has_root: false,
             folders: BTreeSet::new(),
             stores: Vec::new(),
             opened: BTreeMap::new(),
@@ -243,12 +246,8 @@ impl Disks {
         name: &str,
         options: Options,
     ) -> Result<usize> {
-        let folder = self.folder(machine);
-        if !self.folders.contains(&machine) {
-            let made = fs::create_dir(&folder).map_err(Error::from);
-            made.inspect_err(|error| faults::broken(&self.spec.root, error))?;
-            self.folders.insert(machine);
-        }
+        let folder = self.make_folder(machine);
+        let folder = folder.inspect_err(|error| faults::broken(&self.spec.root, error))?;
         let size = self.disk(machine).limit(options.size());
         let place = Place::Here(Volume::new(&folder, &file_name(&service, name), size));
         let address = mix(u64::from(machine.0), mix(mix_text(&service), mix_text(name)));
@@ -265,6 +264,21 @@ impl Disks {
         };
         self.stores.push(stored);
         Ok(self.stores.len() - 1)
+    }
+
+    /// A machine's folder, which is there from the first time on: most runs need none.
+    fn make_folder(&mut self, machine: MachineId) -> Result<PathBuf> {
+        // Not the folder that the run's is in: a worker that is on its way out has deleted that for good.
+        if !self.has_root {
+            fs::create_dir(&self.spec.root)?;
+            self.has_root = true;
+        }
+        let folder = self.folder(machine);
+        if !self.folders.contains(&machine) {
+            fs::create_dir(&folder)?;
+            self.folders.insert(machine);
+        }
+        Ok(folder)
     }
 
     fn disk(&self, machine: MachineId) -> &DiskProfile {
@@ -299,6 +313,9 @@ impl Disks {
 
 impl Drop for Disks {
     fn drop(&mut self) {
+        if !self.has_root {
+            return;
+        }
         let mut clean = true;
         for stored in &mut self.stores {
             clean &= stored.befall(Loss::Wipe).is_ok();

@@ -71,9 +71,7 @@ fn root() -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let base = memory_disk::pick(None).expect("a folder for the test");
-    let root = base.join(format!("simmach-storage-{}-{number}", std::process::id()));
-    std::fs::create_dir(&root).expect("a folder for the test");
-    root
+    base.join(format!("simmach-storage-{}-{number}", std::process::id()))
 }
 
 /// Runs `future` as a process of a machine.
