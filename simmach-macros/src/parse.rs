@@ -121,6 +121,10 @@ fn begins_entry(input: ParseStream<'_>) -> bool {
     input.peek(LitStr) || input.peek2(Token![=>])
 }
 
+fn begins_bound(input: ParseStream<'_>) -> bool {
+    input.peek(Ident::peek_any)
+}
+
 /// `None` for an argument that there is not: it is noted, and its value read over.
 fn argument(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<Given>> {
     if !input.peek(Ident::peek_any) {
@@ -165,7 +169,7 @@ fn value(
         }
         Form::Machines => {
             let mut machines = Vec::new();
-            entries(input, errors, message, |input| {
+            entries(input, errors, message, begins_entry, |input| {
                 machines.push(machine(input)?);
                 Ok(())
             })?;
@@ -173,20 +177,19 @@ fn value(
         }
         Form::Links => {
             let mut links = Vec::new();
-            entries(input, errors, message, |input| {
+            entries(input, errors, message, begins_entry, |input| {
                 links.push(link(input)?);
                 Ok(())
             })?;
             Value::Links(links)
         }
         Form::Bounds => {
-            if !input.peek(Paren) {
-                return Err(input.error(message()));
-            }
-            let content;
-            parenthesized!(content in input);
-            let bounds = content.parse_terminated(bound, Token![,])?;
-            Value::Bounds(bounds.into_iter().collect())
+            let mut bounds = Vec::new();
+            entries(input, errors, message, begins_bound, |input| {
+                bounds.push(bound(input)?);
+                Ok(())
+            })?;
+            Value::Bounds(bounds)
         }
     })
 }
@@ -247,6 +250,7 @@ fn entries(
     input: ParseStream<'_>,
     errors: &mut Errors,
     message: impl Fn() -> String,
+    begins: fn(ParseStream<'_>) -> bool,
     mut entry: impl FnMut(ParseStream<'_>) -> Result<()>,
 ) -> Result<()> {
     if !input.peek(Paren) {
@@ -254,7 +258,7 @@ fn entries(
     }
     let content;
     parenthesized!(content in input);
-    list(&content, errors, begins_entry, |input, _| entry(input));
+    list(&content, errors, begins, |input, _| entry(input));
     Ok(())
 }
 

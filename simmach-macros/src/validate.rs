@@ -142,9 +142,13 @@ impl Test {
                     switch(&value, argument).map(|()| self.check = Some(*value))
                 }
                 (Argument::ExpectFailure, Value::Bounds(bounds)) => {
-                    let wrong =
-                        bounds.iter().find_map(|bound| number(&bound.most, "a bound").err());
-                    self.expect_failure = Some(bounds);
+                    let wrong = bounds.iter().filter_map(|one| number(&one.most, "a bound").err());
+                    let wrong = wrong.reduce(|mut all, one| {
+                        all.combine(one);
+                        all
+                    });
+                    // One that is no number would be said to be so once more.
+                    self.expect_failure = Some(if wrong.is_none() { bounds } else { Vec::new() });
                     wrong.map_or(Ok(()), Err)
                 }
                 (Argument::Crate, Value::Path(value)) => {

@@ -16,4 +16,7 @@ async fn no_value() {}
 #[should_panic]
 async fn said_twice() {}
 
+#[sim_test(expect_failure(fault <= 2, faults < 2, steps <= "three", machines <= "one", faults 3))]
+async fn all_at_once() {}
+
 fn main() {}
