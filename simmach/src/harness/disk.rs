@@ -56,7 +56,7 @@ impl Folder {
         static PATH: OnceLock<PathBuf> = OnceLock::new();
         let folder = match PATH.get() {
             None => Self::create(&root),
-            Some(path) => Self::create_at(path.clone()),
+            Some(path) => Self::create_again(path),
         };
         let folder = folder.map_err(|error| {
             format!("no folder for the runs' disks in {}: {error}", root.display())
@@ -83,6 +83,21 @@ impl Folder {
             }
         }
         Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// The one before it may not be deleted yet by the thread that had it last.
+    fn create_again(path: &Path) -> io::Result<Self> {
+        let mut created = Self::create_at(path.to_owned());
+        for _ in 0..1_000 {
+            match &created {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(_) | Err(_) => break,
+            }
+            #[allow(clippy::disallowed_methods, reason = "another thread takes real time")]
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            created = Self::create_at(path.to_owned());
+        }
+        created
     }
 
     fn create_at(path: PathBuf) -> io::Result<Self> {
