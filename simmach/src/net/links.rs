@@ -173,6 +173,35 @@ impl Links {
         true
     }
 
+    /// Whether the link from one zone to another has this profile where nothing was changed; one that is not joined has `lan()`.
+    pub(crate) fn is_original(&self, from: u32, to: u32, profile: &NetworkProfile) -> bool {
+        let (routes, profiles) = match &self.before {
+            Some((routes, _, profiles)) => (routes, profiles),
+            None => (&self.routes, &self.profiles),
+        };
+        let unsaid = || if from == to { self.lan } else { self.default.unwrap_or(self.lan) };
+        let link = routes.get(&(from, to)).copied().unwrap_or_else(unsaid);
+        profiles.get(link as usize).is_some_and(|own| own.is_like(profile))
+    }
+
+    /// As [`is_original`](Self::is_original), of the way from one machine to another.
+    pub(crate) fn is_original_between(
+        &self,
+        from: HostIndex,
+        to: HostIndex,
+        profile: &NetworkProfile,
+        hosts: &[Host],
+    ) -> bool {
+        let (pairs, profiles) = match &self.before {
+            Some((_, pairs, profiles)) => (pairs, profiles),
+            None => (&self.pairs, &self.profiles),
+        };
+        match pairs.get(&(from, to)) {
+            Some(link) => profiles.get(*link as usize).is_some_and(|own| own.is_like(profile)),
+            None => self.is_original(hosts[from as usize].zone, hosts[to as usize].zone, profile),
+        }
+    }
+
     fn find_ways(&mut self, hosts: &[Host]) {
         for at in 0..self.paths.len() {
             let (from, to) = (self.paths[at].from, self.paths[at].to);

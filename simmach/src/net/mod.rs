@@ -54,8 +54,8 @@ pub use udp::UdpSocket;
 pub(crate) use fabric::{
     control::{
         capture, captured, clear_filters, clog, close_process, cut, erase_machine, filter_packets,
-        mend, mend_all, restore_links, set_pair_profile, set_profile, set_up, sockets, unclog,
-        unclog_all,
+        has_zones, is_original_pair_profile, is_original_profile, mend, mend_all, no_filter,
+        restore_links, set_pair_profile, set_profile, set_up, sockets, unclog, unclog_all,
     },
     install, remove,
 };

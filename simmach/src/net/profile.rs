@@ -305,6 +305,13 @@ impl Log {
     }
 }
 
+impl NetworkProfile {
+    /// Whether another says the same; predicates are taken for the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

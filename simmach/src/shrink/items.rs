@@ -63,10 +63,7 @@ impl Item {
                     place: None,
                     ruling: drawn,
                 };
-                let pins = pins.iter().map(|(field, value)| {
-                    Rule::one(*family, [a, b, *field], Ruling::Value(*value))
-                });
-                std::iter::once(whole).chain(pins).collect()
+                std::iter::once(whole).chain(pinned(*family, *address, pins)).collect()
             }
             // The least word is below any probability.
             (Kind::Fault, _) => one(Ruling::Value(0)),
@@ -117,6 +114,22 @@ impl Item {
         self.with_pin(STEP, step + 1)
     }
 
+    /// Bound to no step any more: what was the time since it began is the time since the run did.
+    pub(super) fn unbound(mut self) -> Self {
+        let is_anchor = |rule: &Rule| {
+            [WALK, STEP].iter().any(|field| rule.address[2] == Some((*field, *field)))
+        };
+        self.rules.retain(|rule| !is_anchor(rule));
+        self
+    }
+
+    /// With these values for fields, and no others.
+    pub(super) fn with_pins(mut self, pins: &[(u64, u64)]) -> Self {
+        self.rules.truncate(1);
+        self.rules.extend(pinned(self.family, self.address, pins));
+        self
+    }
+
     /// With another value for a field.
     pub(super) fn with_pin(mut self, field: u64, value: u64) -> Self {
         for rule in &mut self.rules {
@@ -126,6 +139,17 @@ impl Item {
         }
         self
     }
+}
+
+/// The rules that give these values to fields of what is at an address.
+fn pinned(
+    family: Family,
+    [a, b, _]: [u64; 3],
+    pins: &[(u64, u64)],
+) -> impl Iterator<Item = Rule> + '_ {
+    let rule =
+        move |(field, value): &(u64, u64)| Rule::one(family, [a, b, *field], Ruling::Value(*value));
+    pins.iter().map(rule)
 }
 
 /// The word with the fewest digits by which `value` of `of` is drawn; of one, whether at all.

@@ -33,8 +33,10 @@ const NOISE: &[Family] = &[
 const MOST_ITEMS: usize = 200;
 /// Rounds, were one always to change something.
 const ROUNDS: u32 = 12;
-/// How often a removal is tried again with other draws.
-const REDRAWS: u64 = 4;
+/// How often a removal is tried again with other draws, at most and at least, and in so many runs all of them.
+const MOST_REDRAWS: u64 = 12;
+const LEAST_REDRAWS: u64 = 4;
+const REDRAWN: u64 = 96;
 /// With more than so many things left, nothing is drawn again.
 const FEW: usize = 32;
 
@@ -77,6 +79,7 @@ impl<'a> Shrinker<'a> {
         for _ in 0..ROUNDS {
             let (before, size) = (self.plan.clone(), self.size);
             self.list();
+            self.times();
             self.groups();
             self.faults();
             self.steps();
@@ -154,6 +157,24 @@ impl<'a> Shrinker<'a> {
         let items = items::of_family(self.look(), family, drawn);
         let most = if NOISE.contains(&family) { MOST_ITEMS } else { usize::MAX };
         (items.len() <= most).then_some(Mode::Only(items))
+    }
+
+    /// Strikes are bound to the time at which they were seen: what held them up may then be left out.
+    fn times(&mut self) {
+        let seen: BTreeMap<[u64; 3], Vec<(u64, u64)>> = self
+            .look()
+            .iter()
+            .filter(|deviation| deviation.kind == Kind::Strike && !deviation.pins.is_empty())
+            .map(|deviation| (deviation.address, deviation.pins.clone()))
+            .collect();
+        let mut items = self.plan.items(&[Family::Strike]);
+        for item in &mut items {
+            if let Some(pins) = seen.get(&item.address) {
+                *item = item.clone().with_pins(pins);
+            }
+        }
+        let plan = self.plan.with_items(&[Family::Strike], &items);
+        self.first(std::iter::once(plan));
     }
 
     /// All that happens to one machine, or to one direction of a connection.
@@ -317,8 +338,9 @@ impl<'a> Shrinker<'a> {
         for family in self.plan.modes.keys().filter(|family| NOISE.contains(family)) {
             fewer.push(self.plan.without(*family));
         }
-        let plans =
-            (1..=REDRAWS).flat_map(|salt| fewer.iter().map(move |plan| redrawn(plan, salt)));
+        let often = REDRAWN / (fewer.len() as u64).max(1);
+        let often = often.clamp(LEAST_REDRAWS, MOST_REDRAWS);
+        let plans = (1..=often).flat_map(|salt| fewer.iter().map(move |plan| redrawn(plan, salt)));
         let plans: Vec<_> = plans.collect();
         self.first(plans.into_iter()).is_some()
     }
@@ -412,9 +434,14 @@ fn redrawn(plan: &Plan, salt: u64) -> Plan {
             Mode::Only(items) => {
                 for item in items {
                     if let Some(when) = item.pin(WHEN) {
-                        let word = mix(mix(when, item.address[1]), salt);
-                        let below = when.saturating_mul(2).saturating_add(1);
-                        *item = item.clone().with_pin(WHEN, below_of(Some(word), below));
+                        // Earlier by half and half again, or any time till twice as late.
+                        let when = if salt.is_multiple_of(2) {
+                            when >> (salt / 2)
+                        } else {
+                            let word = mix(mix(when, item.address[1]), salt);
+                            below_of(Some(word), when.saturating_mul(2).saturating_add(1))
+                        };
+                        *item = item.clone().with_pin(WHEN, when);
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::items::Item;
+use crate::engine::deviations::Kind;
 use crate::engine::family::Family;
 use crate::engine::overlay::{Overlay, Rule, Ruling};
 
@@ -88,7 +89,8 @@ impl Plan {
         plan
     }
 
-    /// With only these steps; what was bound to another is bound to the next before it, or else to the first behind it.
+    /// With only these steps; what was bound to another is bound to the next before it, or else to the first behind it, and a
+    /// strike to none if none is left.
     pub(super) fn with_steps(&self, steps: &[Item]) -> Self {
         let mut plan = self.with_items(&[Family::Step], steps);
         let left: BTreeSet<(u64, u64)> =
@@ -101,8 +103,10 @@ impl Plan {
                 };
                 let before = left.range((walk, 0)..(walk, step)).next_back();
                 let behind = || left.range((walk, step)..=(walk, u64::MAX)).next();
-                if let Some((_, other)) = before.or_else(behind) {
-                    *item = item.clone().bound_to(*other);
+                match before.or_else(behind) {
+                    Some((_, other)) => *item = item.clone().bound_to(*other),
+                    None if item.kind == Kind::Strike => *item = item.clone().unbound(),
+                    None => {}
                 }
             }
         }

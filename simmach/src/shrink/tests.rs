@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::deviations::{Kind, WHEN};
+use crate::engine::deviations::{Kind, STEP, WALK, WHEN};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::family::Family;
 use crate::engine::ids::MachineId;
@@ -280,4 +280,81 @@ fn what_no_longer_fails_is_drawn_again() {
     };
     let shrunk = shrink(&mut oracle, 4_000).expect("it fails");
     assert_eq!((shrunk.size.faults, shrunk.size.delays), (1, 0), "{shrunk:?}");
+}
+
+/// A strike that came late only since another held it up is still there without the other.
+#[test]
+fn what_held_a_strike_up_can_be_left_out() {
+    // Strike 1 fails what the sixth second finds, and is held up by strike 0, if that is there, until then.
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let strike = |number: u64, from: u64| {
+            let ruling = |field| index.ruling(Family::Strike, [7, number, field], 0);
+            (ruling(0) != Ruling::Calm).then(|| match ruling(WHEN) {
+                Ruling::Value(when) => when.max(from),
+                _ => from.max(1_000),
+            })
+        };
+        let first = strike(0, 0);
+        let second = strike(1, first.map_or(0, |_| 6_000));
+        let deviation = |(number, at): (u64, u64)| Deviation {
+            machine: Some(MachineId(number as u32)),
+            pins: vec![(WHEN, at)],
+            ..Deviation::new(Family::Strike, [7, number, 0], Kind::Strike, 1, at)
+        };
+        let there = [first.map(|at| (0, at)), second.map(|at| (1, at))];
+        let deviations: Vec<_> = there.into_iter().flatten().map(deviation).collect();
+        match second {
+            Some(6_000..) => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            _ => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 100).expect("it fails");
+    assert_eq!(shrunk.size.faults, 1, "{shrunk:?}");
+}
+
+/// What fell into a step must fall earlier where fewer steps are left.
+#[test]
+fn a_strike_falls_earlier_in_a_shorter_run() {
+    // Two steps of a thousand, the strike a while into the first of them or later: any one step would do.
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let ruling = |family, address| index.ruling(family, address, 0);
+        let steps: Vec<u64> =
+            (0..8).filter(|step| ruling(Family::Step, [7, *step, 0]) != Ruling::Calm).collect();
+        let pin = |field| match ruling(Family::Strike, [9, 0, field]) {
+            Ruling::Value(value) => Some(value),
+            _ => None,
+        };
+        let when = match ruling(Family::Strike, [9, 0, 0]) {
+            Ruling::Calm => None,
+            _ => Some(pin(WHEN).unwrap_or(7_900)),
+        };
+        let begun = pin(STEP).map_or(Some(0), |own| {
+            steps.iter().position(|step| step + 1 >= own).map(|at| 1_000 * at as u64)
+        });
+        let at = when.zip(begun).map(|(when, begun)| when + begun);
+        let end = 1_000 * steps.len() as u64;
+        let mut deviations: Vec<_> = (0..)
+            .zip(&steps)
+            .map(|(at, step)| {
+                Deviation::new(Family::Step, [7, *step, 0], Kind::Step, 1, 1_000 * at)
+            })
+            .collect();
+        deviations.extend(at.filter(|at| *at < end).map(|at| {
+            let nth = (at / 1_000) as usize;
+            let pins = vec![(WHEN, at % 1_000), (WALK, 7), (STEP, steps[nth] + 1)];
+            Deviation { pins, ..Deviation::new(Family::Strike, [9, 0, 0], Kind::Strike, 1, at) }
+        }));
+        // It is seen by nobody in the last tenth of a step, but for that of the last of all.
+        let fails = at.is_some_and(|at| {
+            !steps.is_empty() && at < end && (at % 1_000 < 300 || (steps.len() > 1 && at < 7_990))
+        });
+        match fails {
+            true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 1_000).expect("it fails");
+    assert_eq!((shrunk.size.faults, shrunk.size.steps), (1, 1), "{shrunk:?}");
 }

@@ -170,12 +170,18 @@ impl Sim {
         to: impl Into<Selector>,
         choose: impl FnMut(&PacketInfo<'_>) -> PacketFate + 'static,
     ) -> Result<PacketFilter, ControlError> {
-        let (from, to) = (machines(&from.into())?, machines(&to.into())?);
-        let rule = net::filter_packets(&from, &to, Box::new(choose));
+        let (from, to) = (from.into(), to.into());
+        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        let rule =
+            match may_act(&sending, || format!("a rule is laid on packets from {from} to {to}")) {
+                true => net::filter_packets(&sending, &receiving, Box::new(choose)),
+                false => net::no_filter(),
+            };
         Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
     }
 
-    /// Gives what some machines send to others another profile than their zones' link has, from now on; one way.
+    /// Gives what some machines send to others another profile than their zones' link has, from now on; one way. To give
+    /// back the topology's is no fault.
     ///
     /// # Errors
     ///
@@ -186,14 +192,20 @@ impl Sim {
         to: impl Into<Selector>,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
-        let (from, to) = (machines(&from.into())?, machines(&to.into())?);
-        net::set_pair_profile(&from, &to, &profile);
-        link_changed(Change::Profile, &from, &to);
+        let (from, to) = (from.into(), to.into());
+        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        if !net::is_original_pair_profile(&sending, &receiving, &profile)
+            && !may_act(&sending, || format!("the way from {from} to {to} has another profile"))
+        {
+            return Ok(());
+        }
+        net::set_pair_profile(&sending, &receiving, &profile);
+        link_changed(Change::Profile, &sending, &receiving);
         Ok(())
     }
 
     /// Gives the link from one zone to another another profile, for what is sent from now on; one way. Until
-    /// [`settle`](Self::settle), which gives back what the topology says.
+    /// [`settle`](Self::settle), which gives back what the topology says. To give that back is no fault.
     ///
     /// # Errors
     ///
@@ -204,6 +216,14 @@ impl Sim {
         to_zone: &str,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
+        let act = || format!("the link from {from_zone} to {to_zone} has another profile");
+        // What is no zone is an error, also where it would be left out.
+        let is_left_out = net::has_zones(from_zone, to_zone)
+            && !net::is_original_profile(from_zone, to_zone, &profile)
+            && !may_act(&[], act);
+        if is_left_out {
+            return Ok(());
+        }
         net::set_profile(from_zone, to_zone, profile)
             .map_err(|error| ControlError::NoLink(error.to_string()))?;
         let zones = mix(mix_text(from_zone), mix_text(to_zone));

@@ -134,6 +134,10 @@ impl Sim {
                 return Err(ControlError::Body(name(machine)));
             }
         }
+        let wiped = || meant.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
+        if !may_act(&meant, || format!("the disk of {} is wiped", wiped().join(", "))) {
+            return Ok(());
+        }
         for wiped in meant {
             machine::cancel_restarts(wiped);
             machine::wipe(wiped).map_err(|error| ControlError::Disk {
@@ -179,8 +183,13 @@ impl Sim {
         selector: impl Into<Selector>,
         clock: Clock,
     ) -> Result<(), ControlError> {
-        for machine in machines(&selector.into())? {
-            set_clock(machine, clock);
+        let selector = selector.into();
+        let machines = machines(&selector)?;
+        // To set them right is the counterpart of what set them wrong.
+        if clock == Clock::exact()
+            || may_act(&machines, || format!("the clocks of {selector} are set wrong"))
+        {
+            machines.into_iter().for_each(|machine| set_clock(machine, clock));
         }
         Ok(())
     }

@@ -76,6 +76,38 @@ pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Resu
     reach(|fabric| fabric.set_profile(from, to, profile)).unwrap_or(Ok(()))
 }
 
+/// Whether there are machines in both zones.
+pub(crate) fn has_zones(from: &str, to: &str) -> bool {
+    let has =
+        |fabric: &mut Fabric| [from, to].iter().all(|zone| fabric.links.known_zone(zone).is_some());
+    reach(has).unwrap_or(false)
+}
+
+/// Whether a profile is the one that the link from one zone to another began with.
+pub(crate) fn is_original_profile(from: &str, to: &str, profile: &NetworkProfile) -> bool {
+    let is_original = reach(|fabric| {
+        let zones = fabric.links.known_zone(from).zip(fabric.links.known_zone(to));
+        zones.is_some_and(|(from, to)| fabric.links.is_original(from, to, profile))
+    });
+    is_original.unwrap_or(false)
+}
+
+/// Whether a profile is the one that every way from any of `from` to any of `to` began with.
+pub(crate) fn is_original_pair_profile(
+    from: &[MachineId],
+    to: &[MachineId],
+    profile: &NetworkProfile,
+) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    let is_original = reach(|fabric| {
+        let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+        ways.all(|(from, to)| {
+            from == to || fabric.links.is_original_between(from, to, profile, &fabric.hosts)
+        })
+    });
+    is_original.unwrap_or(false)
+}
+
 /// Gives every link the profile that it began with; false if each has it.
 pub(crate) fn restore_links() -> bool {
     reach(|fabric| {
@@ -142,6 +174,14 @@ pub(crate) fn filter_packets(
         PacketFilter::new(fabric.run, id, lift)
     })
 }
+
+/// In place of a rule that is not laid.
+pub(crate) fn no_filter() -> Option<PacketFilter> {
+    reach(|fabric| PacketFilter::new(fabric.run, NO_RULE, lift))
+}
+
+/// Rules are numbered from 1.
+const NO_RULE: u64 = 0;
 
 /// Lifts all rules.
 pub(crate) fn clear_filters() {

@@ -1,6 +1,9 @@
 //! Plans of the library touch what they may, and undo what they did and no more; `settle` ends them all.
 
 use super::*;
+use crate::engine::Family;
+use crate::engine::deviations::Record;
+use crate::engine::overlay::{Rule, Ruling};
 use crate::net::{TcpListener, TcpStream};
 use crate::time::timeout;
 
@@ -204,4 +207,69 @@ fn settle_gives_links_their_profiles_again() {
             Result::<()>::Ok(())
         })
     });
+}
+
+/// Whatever breaks something in a plan of the user's own can be left out, and what undoes it does no harm then.
+#[test]
+fn what_a_plan_of_ones_own_does_can_be_left_out() {
+    const DONE: [&str; 6] = [
+        "the clocks of a.x are set wrong",
+        "a rule is laid on packets from a.x to b.x",
+        "the link from x to x has another profile",
+        "the way from a.x to b.x has another profile",
+        "b.x is killed",
+        "the disk of b.x is wiped",
+    ];
+    let plan = async |sim: Sim| {
+        sim.set_clock("a.x", crate::Clock::exact().ahead(5.secs()))?;
+        let rule = sim.filter_packets("a.x", "b.x", |_| crate::net::PacketFate::Drop)?;
+        sim.set_link("x", "x", NetworkProfile::fixed(1.secs()))?;
+        sim.set_link_between("a.x", "b.x", NetworkProfile::fixed(2.secs()))?;
+        sleep(10.secs()).await;
+        sim.kill("b.x")?;
+        sim.wipe("b.x")?;
+        sim.start("b.x")?;
+        sleep(10.secs()).await;
+        sim.set_clock("a.x", crate::Clock::exact())?;
+        sim.set_link("x", "x", NetworkProfile::lan())?;
+        sim.set_link_between("a.x", "b.x", NetworkProfile::lan())?;
+        drop(rule);
+        Result::<()>::Ok(())
+    };
+    let made = |left_out: Option<(u64, u64)>, opens: bool| {
+        let calm =
+            Rule { address: [None, left_out, None], ..Rule::all(Some(Family::Act), Ruling::Calm) };
+        let overlay: Overlay = left_out.map(|_| calm).into_iter().collect();
+        let keep = Keep { deviations: Record::All, ..Keep::default() };
+        let spec = move || {
+            let spec =
+                SpecBuilder::new().machine("a.x", answers).machine("b.x", answers).plan(plan);
+            spec.body(async move |sim: Sim| {
+                sleep(1.secs()).await;
+                let connect = || timeout(1.secs(), TcpStream::connect("b.x:7"));
+                assert_eq!(sim.run_on("a.x", connect()).await?.is_ok(), opens);
+                sleep(30.secs()).await;
+                assert!(sim.run_on("a.x", connect()).await?.is_ok());
+                Result::<()>::Ok(())
+            })
+        };
+        let outcome = run_spec(spec, 0, overlay, keep, Arc::default());
+        assert_eq!(outcome.verdict, Verdict::Passed, "{left_out:?}");
+        outcome
+    };
+    let texts = |outcome: &Outcome| {
+        let acts = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Act);
+        acts.map(|deviation| deviation.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&made(None, false)), DONE);
+    for (nth, left_out) in (1..).zip(DONE) {
+        let outcome = made(Some((nth, nth)), false);
+        let mut expected = DONE.to_vec();
+        // A disk is wiped only where its machine has been taken down.
+        expected.retain(|text| *text != left_out && (nth != 5 || *text != DONE[5]));
+        assert_eq!(texts(&outcome), expected);
+    }
+    let calm = made(Some((0, u64::MAX)), true);
+    assert_eq!(calm.size.map(|size| size.faults), Some(0));
+    assert_eq!(calm.effects.count(Effect::ClockStep) + calm.effects.count(Effect::Wipe), 0);
 }
