@@ -6,8 +6,9 @@
 use std::cell::Cell;
 use std::fmt::Display;
 
+use crate::engine::anchors::{self, Walk};
 use crate::engine::deviations::{Deviation, Kind};
-use crate::engine::{self, Family, TraceKind, anchors, context};
+use crate::engine::{self, Family, TraceKind, context};
 
 /// Numbered steps. What [`Sim::steps`](crate::Sim::steps) returns.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Steps {
 
 impl Steps {
     pub(crate) fn new(walk: u64, count: u64) -> Self {
+        anchors::walks(walk, count);
         Self { walk, next: 0, count }
     }
 }
@@ -111,6 +113,7 @@ impl Chooser {
                 range.start, range.end
             ));
         }
+        anchors::chooses(self.walk, nth, below);
         range.start.plus(engine::below(Family::Choice, self.walk, self.step, nth, below))
     }
 
@@ -127,7 +130,9 @@ impl Chooser {
         if !(0.0..=1.0).contains(&p) {
             mistake(format!("flag({p}): a probability lies from 0 to 1"));
         }
-        engine::chance(Family::Choice, self.walk, self.step, self.advance(), p)
+        let nth = self.advance();
+        anchors::chooses(self.walk, nth, Walk::FLAG);
+        engine::chance(Family::Choice, self.walk, self.step, nth, p)
     }
 
     fn advance(&self) -> u64 {

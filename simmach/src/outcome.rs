@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::anchors::Walk;
 use crate::engine::deviations::{Deviation, Record, Size};
 use crate::engine::effects::{Effects, Fault};
 use crate::engine::log::{Level, LogLine};
@@ -50,6 +51,8 @@ pub struct Outcome {
     pub machines: Vec<String>,
     /// What tells its spec from another: names, links, limits and plans, but no code.
     pub shape: u64,
+    /// The walks of steps that it began.
+    pub walks: Vec<Walk>,
     /// How much of it was not calm, where asked.
     pub size: Option<Size>,
     /// What of it was not calm, where asked.
@@ -82,6 +85,7 @@ impl Outcome {
             faults: Vec::new(),
             machines: Vec::new(),
             shape: 0,
+            walks: Vec::new(),
             size: None,
             deviations: Vec::new(),
             threads: false,

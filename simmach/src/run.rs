@@ -146,6 +146,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let (trace_events, marks) = engine.trace_state().take_marks();
     let virtual_nanos = engine.clock.now();
     let (size, deviations) = engine.take_deviations();
+    let walks = anchors::take_walks();
     anchors::end();
 
     // The end: nothing that a destructor does now can reach the run.
@@ -184,6 +185,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         faults,
         machines,
         shape,
+        walks,
         size,
         deviations,
         threads: engine.refusals.has_threads(),

@@ -2,40 +2,17 @@
 //!
 //! `cargo bench --bench shrink -- 30` takes so many base seeds; a word after it is a part of a program's name.
 
-use inventory_cluster::Version::Article;
-use inventory_cluster::scenario::{self, BOT, OVER_3G};
+#[path = "../tests/planted/article.rs"]
+mod article;
+
 use simmach::prelude::*;
-use simmach::program::{Scenario, Spec};
-use simmach_tests::planted::{self, Minimum, Planted};
+use simmach_tests::planted::{self, Planted};
+
+use article::ARTICLE;
 
 /// The seeds of one base are far from those of the next.
 const APART: u64 = 100_000;
 const RUNS: u64 = 2_000;
-
-/// The article's inventory over 3G under the monkey. How few moves it takes is not known.
-const ARTICLE: [Planted; 2] = [
-    Planted {
-        name: "the article's lost item",
-        bug: "lost item",
-        minimum: Minimum { machines: 2, faults: 2, steps: 5, reorderings: 0 },
-        spec: article,
-    },
-    Planted {
-        name: "the article's doubled item",
-        bug: "doubled item",
-        minimum: Minimum { machines: 2, faults: 2, steps: 5, reorderings: 0 },
-        spec: article,
-    },
-];
-
-fn article() -> Spec {
-    Scenario::new()
-        .topology(scenario::cluster_over_3g(Article))
-        .plan(scenario::monkey())
-        .client(BOT)
-        .time_limit(Duration::from_secs(20 * 60))
-        .body(async |sim: Sim| scenario::walk(sim, Article, OVER_3G).await)
-}
 
 struct Row {
     base: u64,

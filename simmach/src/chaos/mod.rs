@@ -38,6 +38,11 @@ pub trait Plan: 'static {
     fn name(&self) -> &'static str {
         A_PLAN
     }
+
+    /// What tells it from one of the same name with other settings: a token of a run with others is stale.
+    fn settings(&self) -> String {
+        String::new()
+    }
 }
 
 impl<F, R> Plan for F

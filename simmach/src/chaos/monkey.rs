@@ -131,4 +131,8 @@ impl Plan for GracefulMonkey {
     fn name(&self) -> &'static str {
         "GracefulMonkey"
     }
+
+    fn settings(&self) -> String {
+        format!("{self:?}")
+    }
 }

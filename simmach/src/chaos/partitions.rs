@@ -109,4 +109,8 @@ impl Plan for Partitions {
     fn name(&self) -> &'static str {
         "Partitions"
     }
+
+    fn settings(&self) -> String {
+        format!("{self:?}")
+    }
 }

@@ -94,4 +94,8 @@ impl Plan for PowerOffs {
     fn name(&self) -> &'static str {
         "PowerOffs"
     }
+
+    fn settings(&self) -> String {
+        format!("{self:?}")
+    }
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
+use serde::{Deserialize, Serialize};
+
 use super::context::try_with;
 use super::family::Family;
 use super::overlay::Place;
@@ -21,6 +23,8 @@ pub(crate) struct Anchors {
     waiting: Vec<Waker>,
     /// What draws are counted apart by, now.
     lane: u64,
+    /// What is known of each walk's steps.
+    walks: BTreeMap<u64, Walk>,
     /// How many draws of a family were made in a lane since the last step began.
     counts: BTreeMap<(Family, u64), u64>,
 }
@@ -41,6 +45,72 @@ impl Anchors {
         let (walk, step) = self.last.map_or((0, 0), |last| (last.walk, last.step));
         Place { walk, step, lane, nth }
     }
+}
+
+/// A walk of steps, as the test has it: how many there are to be, and among how many numbers each of a step's choices is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// A part of its number.
+    pub id: u16,
+    /// How many steps it has if none is left out.
+    pub steps: u64,
+    /// By place in a step; [`VARIES`](Self::VARIES) where steps differ, [`FLAG`](Self::FLAG) for true or false.
+    pub choices: Vec<u64>,
+}
+
+impl Walk {
+    /// Steps choose among different numbers there.
+    pub const VARIES: u64 = 0;
+    /// Whether something is to be.
+    pub const FLAG: u64 = 1;
+    /// So many choices of a step are looked at.
+    const CHOICES: u64 = 16;
+
+    fn new(walk: u64, steps: u64) -> Self {
+        Self { id: walk as u16, steps, choices: Vec::new() }
+    }
+
+    fn chooses(&mut self, nth: u64, of: u64) {
+        match self.choices.get_mut(nth as usize) {
+            Some(known) if *known != of => *known = Self::VARIES,
+            Some(_) => {}
+            None if nth < Self::CHOICES => {
+                self.choices.resize(nth as usize, Self::VARIES);
+                self.choices.push(of);
+            }
+            None => {}
+        }
+    }
+
+    /// Whether the other may be the same walk in another run.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let mut both = self.choices.iter().zip(&other.choices);
+        self.steps == other.steps
+            && both.all(|(a, b)| a == b || *a == Self::VARIES || *b == Self::VARIES)
+    }
+}
+
+/// A walk of so many steps begins.
+pub(crate) fn walks(walk: u64, steps: u64) {
+    try_with(|engine| {
+        let mut anchors = engine.anchors.borrow_mut();
+        anchors.walks.entry(walk).or_insert_with(|| Walk::new(walk, steps));
+    });
+}
+
+/// A step chooses, in the nth place, among so many numbers.
+pub(crate) fn chooses(walk: u64, nth: u64, of: u64) {
+    try_with(|engine| {
+        if let Some(walk) = engine.anchors.borrow_mut().walks.get_mut(&walk) {
+            walk.chooses(nth, of);
+        }
+    });
+}
+
+/// All walks that have begun.
+pub(crate) fn take_walks() -> Vec<Walk> {
+    let taken = try_with(|engine| std::mem::take(&mut engine.anchors.borrow_mut().walks));
+    taken.into_iter().flatten().map(|(_, walk)| walk).collect()
 }
 
 /// A step that has begun.

@@ -74,7 +74,8 @@ mod tests {
 
     fn token(seed: u64) -> Token {
         let trace = TraceMarks::default();
-        Token { test: 1, shape: 2, seed, overlay: Overlay::calm(), failure: 3, trace }
+        let (overlay, walks) = (Overlay::calm(), Vec::new());
+        Token { test: 1, shape: 2, walks, seed, overlay, failure: 3, trace }
     }
 
     fn test(package: &Scratch) -> &'static SimTest {

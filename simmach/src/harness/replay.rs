@@ -7,6 +7,7 @@ use super::job::{Job, Ran};
 use super::judgement::{Judgement, unfit};
 use super::pool::Pool;
 use super::{command, registry, shrinking};
+use crate::engine::anchors::Walk;
 use crate::engine::deviations::Record;
 use crate::engine::log::Level;
 use crate::engine::trace::stride;
@@ -55,8 +56,8 @@ pub(crate) fn replay(pool: &Pool, test: &'static SimTest, given: &str, style: St
     }
     let ran = make(pool, test, &token);
     let outcome = &ran.outcome;
-    if !fits(&token, test, outcome) {
-        return red(stale());
+    if let Some(why) = misfit(&token, test, outcome) {
+        return red(format!("the token is stale: {why}"));
     }
     let answer = answer(&token, outcome);
     let (note, again) = match &answer {
@@ -103,16 +104,28 @@ pub(crate) fn make(pool: &Pool, test: &'static SimTest, token: &Token) -> Ran {
     shrinking::one(pool, Job { test, seed: token.seed, overlay: token.overlay.clone(), keep })
 }
 
-/// Whether a token is one of this test as it is now, of which this run was made.
-pub(crate) fn fits(token: &Token, test: &SimTest, outcome: &Outcome) -> bool {
+/// Why a token is none of this test as it is now, of which this run was made; `None` if it may be.
+pub(crate) fn misfit(token: &Token, test: &SimTest, outcome: &Outcome) -> Option<&'static str> {
+    if token.test != test_number(&test.key()) {
+        return Some("it is of another test");
+    }
     // A run that was none has no shape.
-    let same_shape = outcome.shape == 0 || outcome.shape as u32 == token.shape;
-    token.test == test_number(&test.key()) && same_shape
-}
-
-/// Why the token of this very test is of no use any more.
-fn stale() -> String {
-    "the token is stale: the test's machines, links, limits or plans are not what they were when it was made".to_owned()
+    if outcome.shape != 0 && outcome.shape as u32 != token.shape {
+        return Some(
+            "the test's machines, links, limits or plans are not what they were when it was made",
+        );
+    }
+    let is_like = |walk: &Walk| {
+        let mut same = outcome.walks.iter().filter(|other| other.id == walk.id).peekable();
+        match same.peek() {
+            Some(_) => same.any(|other| walk.is_like(other)),
+            // A run that ends well has begun its walks; another may not have come so far.
+            None => outcome.verdict != Verdict::Passed,
+        }
+    };
+    let steps =
+        "the test's steps, or what they choose from, are not what they were when it was made";
+    (outcome.shape != 0 && !token.walks.iter().all(is_like)).then_some(steps)
 }
 
 /// The token that was given, or that is in the file that was.
@@ -222,5 +235,31 @@ mod tests {
         assert_eq!(answer(&token, &outcome("bang", &[1, 2, 3, 4, 5], 5)), Answer::Other);
         let broken = Outcome::without_a_run(3, Verdict::Broken("no disk".to_owned()));
         assert_eq!(answer(&token, &broken), Answer::Other, "neither a pass nor the failure");
+    }
+
+    /// Steps that are others make a token stale; steps that were not reached, or choose from what is there, do not.
+    #[test]
+    fn steps_are_part_of_the_shape() {
+        let test = crate::harness::testing::named("krate", "a");
+        let walk = |steps, choices: &[u64]| Walk { id: 7, steps, choices: choices.to_vec() };
+        let of = |walks: &[Walk], verdict: Verdict| {
+            let mut outcome = Outcome { verdict, ..outcome("boom", &[1], 1) };
+            (outcome.shape, outcome.walks) = (9, walks.to_vec());
+            outcome
+        };
+        let failed = outcome("boom", &[], 0).verdict;
+        let token = token(&of(&[walk(30, &[7, 7, Walk::VARIES])], failed.clone()));
+        let fits = |walks: &[Walk], verdict: &Verdict| {
+            misfit(&token, test, &of(walks, verdict.clone())).is_none()
+        };
+        let passed = Verdict::Passed;
+        for alike in [&[7, 7, 3][..], &[7], &[], &[7, 7, 9, 2]] {
+            assert!(fits(&[walk(30, alike)], &passed), "{alike:?}");
+        }
+        assert!(!fits(&[walk(31, &[7, 7])], &passed), "another number of steps");
+        assert!(!fits(&[walk(30, &[7, 8])], &failed), "another choice");
+        assert!(!fits(&[walk(30, &[Walk::FLAG])], &failed), "another kind of choice");
+        assert!(!fits(&[], &passed), "no such steps");
+        assert!(fits(&[], &failed), "it did not come so far");
     }
 }

@@ -45,7 +45,9 @@ impl Trial<'_> {
                 |overlay| Job { test: self.test, seed: entry.seed, overlay, keep: Keep::default() };
             let token = entry.token.as_ref();
             let ran = token.map(|token| shrinking::one(self.pool, job(token.overlay.clone())));
-            let fits = |(token, ran): &(&Token, Ran)| replay::fits(token, self.test, &ran.outcome);
+            let fits = |(token, ran): &(&Token, Ran)| {
+                replay::misfit(token, self.test, &ran.outcome).is_none()
+            };
             match token.zip(ran).filter(fits) {
                 Some((_, ran)) if ran.outcome.verdict == Verdict::Passed => {}
                 Some((token, _)) => {

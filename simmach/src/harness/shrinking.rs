@@ -7,6 +7,7 @@ use super::config::{Config, Shrink};
 use super::job::{Job, Next, Ran};
 use super::pool::{Pool, Runs};
 use super::progress::Bar;
+use crate::engine::anchors::Walk;
 use crate::engine::deviations::{Record, Size};
 use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
@@ -18,6 +19,8 @@ use crate::spec::SimTest;
 
 /// So many candidates are made ahead of what is known, at most. What is found does not depend on it.
 const AHEAD: usize = 64;
+/// So many walks of steps are in a token.
+const MOST_WALKS: usize = 4;
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// The smallest run that was found, made again alone.
@@ -47,6 +50,7 @@ pub(crate) fn shrink(
     let mut oracle = PoolOracle {
         pool,
         shape: find.shape,
+        walks: walks(find),
         job: Job {
             test,
             seed: find.seed,
@@ -71,7 +75,7 @@ pub(crate) fn shrink(
         return None;
     }
     let repeats = fails(&alone) && alone.outcome.trace_hash == ran.outcome.trace_hash;
-    let token = token(test, &job.overlay, &ran.outcome);
+    let token = Token { walks: walks(find), ..token(test, &job.overlay, &ran.outcome) };
     Some(Minimal { shrunk, ran, repeats, token })
 }
 
@@ -82,11 +86,17 @@ pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Tok
     Token {
         test: test_number(&test.key()),
         shape: outcome.shape as u32,
+        walks: walks(outcome),
         seed: outcome.seed,
         overlay: overlay.clone(),
         failure: short(&failure),
         trace: TraceMarks { events: outcome.trace_events, hash: outcome.trace_hash as u32, marks },
     }
+}
+
+/// The walks of a run, for its token: of the run as it was found more is known than of what is left of it.
+fn walks(outcome: &Outcome) -> Vec<Walk> {
+    outcome.walks.iter().take(MOST_WALKS).cloned().collect()
 }
 
 /// The best so far of all that are being shrunk.
@@ -127,6 +137,7 @@ pub(crate) fn one(pool: &Pool, job: Job) -> Ran {
 struct PoolOracle<'a> {
     pool: &'a Pool,
     shape: u64,
+    walks: Vec<Walk>,
     job: Job,
     fingerprint: String,
     end: Option<Instant>,
@@ -218,6 +229,7 @@ impl Oracle for PoolOracle<'_> {
         let token = Token {
             test: test_number(&test.key()),
             shape: self.shape as u32,
+            walks: self.walks.clone(),
             seed,
             overlay: overlay.clone(),
             failure: short(&self.fingerprint),

@@ -3,6 +3,10 @@
 //! It holds the test, the shape of its spec, the seed, the overlay, what the run came to, and check bits. There is one
 //! text for a token: what was damaged or made up is refused, at odds of one in four thousand million against it. Nothing of
 //! the program is in it: it fits as long as test and spec are the same.
+//!
+//! The spec's names, links, limits and plans are known before a run. What the test's steps are is not: they are in its
+//! body, so they are compared with those that the run began. What a step does between its choices is code, and no part of
+//! the shape: where that has changed, the trace differs.
 
 mod base32;
 mod bytes;
@@ -10,6 +14,7 @@ mod bytes;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::engine::anchors::Walk;
 use crate::engine::overlay::Overlay;
 use bytes::{Reader, Writer};
 
@@ -25,6 +30,8 @@ pub(crate) struct Token {
     pub(crate) test: u32,
     /// The shape of its spec.
     pub(crate) shape: u32,
+    /// The test's walks of steps, as far as the failing run had begun them.
+    pub(crate) walks: Vec<Walk>,
     pub(crate) seed: u64,
     pub(crate) overlay: Overlay,
     /// The failure's fingerprint, in short.
@@ -55,10 +62,11 @@ pub(crate) enum TokenError {
 
 impl Token {
     fn to_bytes(&self) -> Vec<u8> {
-        let Self { test, shape, seed, overlay, failure, trace } = self;
+        let Self { test, shape, walks, seed, overlay, failure, trace } = self;
         let mut writer = Writer::default();
         writer.fixed(*test);
         writer.fixed(*shape);
+        writer.walks(walks);
         writer.number(*seed);
         writer.overlay(overlay);
         writer.fixed(*failure);
@@ -79,6 +87,7 @@ impl Token {
         let token = Self {
             test: reader.fixed()?,
             shape: reader.fixed()?,
+            walks: reader.walks()?,
             seed: reader.number()?,
             overlay: reader.overlay()?,
             failure: reader.fixed()?,

@@ -32,14 +32,23 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn walks()(
+        (id, steps, choices) in (any::<u16>(), words(), prop::collection::vec(words(), 0..5)),
+    ) -> Walk {
+        Walk { id, steps, choices }
+    }
+}
+
+prop_compose! {
     fn tokens()(
         (test, shape, failure, hash) in any::<(u32, u32, u32, u32)>(),
         (seed, events) in (words(), words()),
         marks in prop::collection::vec(any::<u8>(), 0..9),
         rules in prop::collection::vec(rules(), 0..12),
+        walks in prop::collection::vec(walks(), 0..4),
     ) -> Token {
         let trace = TraceMarks { events, hash, marks };
-        Token { test, shape, seed, overlay: rules.into_iter().collect(), failure, trace }
+        Token { test, shape, walks, seed, overlay: rules.into_iter().collect(), failure, trace }
     }
 }
 
@@ -49,6 +58,7 @@ fn small() -> Token {
     Token {
         test: 1,
         shape: 2,
+        walks: vec![Walk { id: 3, steps: 30, choices: vec![7, Walk::FLAG, Walk::VARIES] }],
         seed: 417,
         overlay,
         failure: 3,
@@ -72,8 +82,7 @@ proptest! {
 fn the_text_is_fixed_for_ever() {
     assert_eq!(small().to_string(), GOLDEN);
 }
-const GOLDEN: &str =
-    "sm1.040000020000188307qvxbeyxyzavqg20402p5810r0020r0000eg1r4000001r50m2ga1850ph07jfa";
+const GOLDEN: &str = "sm1.040000020000008300f061r102gg60ffqtpxxvxynqf040805cag21g0041g0000x03g8000003ga1850m2ga1dp469bm";
 
 #[test]
 fn what_is_no_token_is_told_apart() {

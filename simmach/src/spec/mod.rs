@@ -147,7 +147,7 @@ impl Spec {
         put(format_args!("{:?}{:?}{}", self.time_limit, self.stall_limit, self.step_limit));
         put(format_args!("{}", self.epoch));
         for plan in &self.plans {
-            put(format_args!("{}", plan.name()));
+            put(format_args!("{}{}", plan.name(), plan.settings()));
         }
         mix_text(&text)
     }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
 /// The way in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Door {
@@ -51,6 +53,28 @@ impl Door {
     /// Starts with these arguments. Nothing of this process's own settings is handed down.
     pub(crate) fn start(self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
         let disks = Disks::new();
+        let mut command = self.command(&disks, arguments, env);
+        let child = command.stderr(Stdio::piped()).spawn().expect("the binary is there");
+        Running { child, disks }
+    }
+
+    /// Runs one test whose standard error is a terminal.
+    pub(crate) fn on_a_terminal(self, name: &str, env: &[(&str, &str)]) -> Ran {
+        let disks = Disks::new();
+        let arguments = ["--include-ignored", "--exact", &format!("zoo::{name}")];
+        let mut command = self.command(&disks, &arguments, env);
+        let (ours, theirs) = terminal();
+        let mut child = command.stderr(theirs).spawn().expect("the binary is there");
+        // The last of this side: when the child's is closed too, there is no more to read.
+        drop(command);
+        let stderr = drain(Some(ours));
+        let stdout = drain(child.stdout.take());
+        let status = Running { child, disks }.status();
+        let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("no panic"));
+        Ran { code: status.code(), text: format!("{stdout}{stderr}") }
+    }
+
+    fn command(self, disks: &Disks, arguments: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(match self {
             Self::Main => PathBuf::from(env!("CARGO_BIN_EXE_fixture")),
             Self::Libtest => std::env::current_exe().expect("this test runs"),
@@ -64,7 +88,7 @@ impl Door {
                 command.env_remove(&*name);
             }
         }
-        let child = command
+        command
             .args(arguments)
             .env("SIMMACH_DIR", &disks.0)
             .env("SIMMACH_JOBS", "2")
@@ -72,11 +96,8 @@ impl Door {
             .env("RUST_BACKTRACE", "1")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary is there");
-        Running { child, disks }
+            .stdout(Stdio::piped());
+        command
     }
 }
 
@@ -168,6 +189,18 @@ pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
         }
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Both sides of a terminal.
+fn terminal() -> (fs::File, fs::File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let ours = openpt(flags).expect("the system has terminals");
+    grantpt(&ours).expect("it is ours");
+    unlockpt(&ours).expect("it is ours");
+    let name = ptsname(&ours, Vec::new()).expect("it has a name");
+    let name = name.into_string().expect("a path");
+    let theirs = fs::File::options().read(true).write(true).open(name).expect("it is there");
+    (ours.into(), theirs)
 }
 
 fn entries(folder: &Path) -> Vec<String> {

@@ -1,6 +1,9 @@
 //! What is said and what is left when the harness is ended from outside.
 
+use std::fs;
+
 use super::child::{Door, is_alive, wait_for};
+use super::shrinking::token;
 use super::{assert_has, through_both};
 
 const ONE: [&str; 3] = ["--include-ignored", "--exact", "zoo::takes_long"];
@@ -21,6 +24,28 @@ fn an_interrupt_names_what_was_running_and_leaves_nothing() {
             assert_has(&ran, &["zoo::takes_long: ", " passed before it, none failed"]);
             assert!(!workers.iter().any(|pid| is_alive(*pid)), "a worker lives");
         }
+    }
+}
+
+/// What has been found so far is not lost, and can be run.
+#[test]
+fn an_interrupt_while_shrinking_reports_the_best_so_far() {
+    for door in [Door::Main, Door::Libtest] {
+        let name = format!("shrinking-{}-{door:?}", std::process::id());
+        let runs = std::env::temp_dir().join(name);
+        let path = runs.display().to_string();
+        let arguments = ["--include-ignored", "--exact", "zoo::shrinks_slowly"];
+        let running = door.start(&arguments, &[("ZOO_RUNS", &path)]);
+        let count = || fs::metadata(&runs).map_or(0, |file| file.len());
+        wait_for(|| (count() > 30).then_some(())).expect("it is being shrunk");
+        running.signal("INT");
+        let ran = running.end();
+        fs::remove_file(&runs).expect("it is there");
+        assert_eq!(ran.code, Some(130), "{}", ran.text);
+        assert_has(&ran, &["zoo::shrinks_slowly, seed ", ", was being shrunk; so far to "]);
+        let replayed = door.run("shrinks_slowly", &[("SIMMACH_REPLAY", &token(&ran))]);
+        assert_eq!(replayed.code, Some(101), "{}", replayed.text);
+        assert_has(&replayed, &["Reproduced exactly.", "failure \"too often\""]);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{assert_has, assert_has_not, through_both};
 
 /// The token that a report shows.
 #[track_caller]
-fn token(ran: &Ran) -> String {
+pub(crate) fn token(ran: &Ran) -> String {
     let (_, rest) = ran.text.split_once("SIMMACH_REPLAY=").expect(&ran.text);
     rest.split_whitespace().next().expect("a token").to_owned()
 }
@@ -40,10 +40,13 @@ fn a_failure_is_told_as_a_story() {
 /// Tried ahead of need or one after the other: the same runs, the same token.
 #[test]
 fn the_token_does_not_depend_on_the_number_of_jobs() {
-    let of = |jobs| token(&Door::Main.run("shrinks", &[("SIMMACH_JOBS", jobs)]));
-    let one = of("1");
-    assert_eq!(one, of("2"));
-    assert_eq!(one, of("8"));
+    for door in [Door::Main, Door::Libtest] {
+        let of = |jobs| token(&door.run("shrinks", &[("SIMMACH_JOBS", jobs)]));
+        let one = of("1");
+        assert_eq!(one, of("1"), "twice");
+        assert_eq!(one, of("2"));
+        assert_eq!(one, of("8"));
+    }
 }
 
 #[test]
@@ -66,9 +69,15 @@ fn a_token_has_four_answers() {
         let other = replay("other");
         assert_eq!(other.code, Some(101), "{}", other.text);
         assert_has(&other, &["Another failure than the token's", "failure \"another bug\""]);
-        let larger = replay("larger");
-        assert_eq!(larger.code, Some(101), "{}", larger.text);
-        assert_has(&larger, &["could not be run", "the token is stale"]);
+        for (zoo, why) in [
+            ("larger", "machines, links, limits or plans"),
+            ("longer", "the test's steps"),
+            ("wider", "the test's steps"),
+        ] {
+            let stale = replay(zoo);
+            assert_eq!(stale.code, Some(101), "{}", stale.text);
+            assert_has(&stale, &["could not be run", "the token is stale", why]);
+        }
         assert_has(&replay(""), &["Reproduced exactly."]);
     }
 }
@@ -122,6 +131,25 @@ fn how_much_is_tried_is_ones_choice() {
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&few))]);
     assert_has(&replayed, &["Reproduced exactly."]);
     assert_has(&run("60s"), &["Shrunk to 1 fault and 1 step from "]);
+}
+
+/// Real time only cuts: what comes back is the best so far, and is said to be no more than that.
+#[test]
+fn a_limit_of_real_time_is_reported() {
+    through_both("shrinks_slowly", &[("SIMMACH_SHRINK", "800ms")], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["; the 800ms of SIMMACH_SHRINK were used up.\n", "SIMMACH_REPLAY=sm1."]);
+    });
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    for door in [Door::Main, Door::Libtest] {
+        let ran = door.on_a_terminal("shrinks_slowly", &[]);
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(&ran, &["\x1b7", "zoo::shrinks_slowly: ", "/2,000 runs to shrink it, "]);
+        assert_has_not(&door.run("shrinks_slowly", &[]), &["\x1b", "runs to shrink it"]);
+    }
 }
 
 /// What failed is tried first, until it does not fail; what no longer fits says so.

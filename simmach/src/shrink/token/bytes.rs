@@ -1,5 +1,6 @@
 //! Numbers and overlays as bytes: small numbers are short, and an address that occurs again is its place in a list.
 
+use crate::engine::anchors::Walk;
 use crate::engine::family::Family;
 use crate::engine::overlay::{Overlay, Place, Rule, Ruling};
 
@@ -50,6 +51,16 @@ impl Writer {
             number >>= 7;
         }
         self.byte(number as u8);
+    }
+
+    pub(super) fn walks(&mut self, walks: &[Walk]) {
+        self.number(walks.len() as u64);
+        for Walk { id, steps, choices } in walks {
+            id.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
+            self.number(*steps);
+            self.number(choices.len() as u64);
+            choices.iter().for_each(|of| self.number(*of));
+        }
     }
 
     pub(super) fn overlay(&mut self, overlay: &Overlay) {
@@ -142,6 +153,18 @@ impl<'a> Reader<'a> {
         let (text, rest) = self.0.split_at(count);
         self.0 = rest;
         Some(text.to_vec())
+    }
+
+    pub(super) fn walks(&mut self) -> Option<Vec<Walk>> {
+        let count = self.count(4)?;
+        (0..count).map(|_| self.walk()).collect()
+    }
+
+    fn walk(&mut self) -> Option<Walk> {
+        let (id, steps) = (u16::from_le_bytes(self.array()?), self.number()?);
+        let count = self.count(1)?;
+        let choices = (0..count).map(|_| self.number()).collect::<Option<_>>()?;
+        Some(Walk { id, steps, choices })
     }
 
     pub(super) fn overlay(&mut self) -> Option<Overlay> {
