@@ -48,6 +48,10 @@
 //! Each module says so in its first paragraph. In short: no SACK and no congestion control in TCP; no torn pages or
 //! decay on disks; no cores, caches or memory limits on machines; real threads, and clocks other than the run's.
 
+#[cfg(any(feature = "sim", feature = "real"))]
+#[macro_use]
+mod dispatch;
+
 #[cfg(feature = "sim")]
 mod chaos;
 #[cfg(feature = "sim")]
@@ -60,6 +64,10 @@ mod harness;
 mod machine;
 #[cfg(feature = "sim")]
 mod outcome;
+#[cfg(any(feature = "sim", feature = "real"))]
+mod payload;
+#[cfg(feature = "real")]
+mod real;
 #[cfg(feature = "sim")]
 mod report;
 #[cfg(feature = "sim")]
@@ -73,26 +81,28 @@ mod spec;
 
 #[cfg(feature = "sim")]
 pub mod interpose;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod io {
     //! What a socket can be waited for, by tokio's names; the traits are those of `futures::io`, and with the feature
     //! `tokio` those of `tokio::io`.
 
     pub use crate::net::{Interest, Ready};
 }
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod net;
 #[cfg(feature = "sim")]
 pub mod prelude;
 #[cfg(feature = "sim")]
 pub mod program;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod rand;
+#[cfg(any(feature = "sim", feature = "real"))]
+pub mod signal;
 #[cfg(feature = "sim")]
 pub mod storage;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod task;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod time;
 
 #[cfg(feature = "sim")]
@@ -100,12 +110,14 @@ pub use {
     chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs},
     choice::{Step, Steps, WholeNumber},
     engine::dials::Clock,
-    futures::{join, try_join},
-    machine::{Ending, OnExit, Selector, signal},
+    machine::{Ending, OnExit, Selector},
     sim::{ControlError, GRACE, Sim},
     simmach_macros::sim_test,
     spec::Topology,
 };
+
+#[cfg(any(feature = "sim", feature = "real"))]
+pub use futures::{join, try_join};
 
 /// An error of any kind.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -128,5 +140,5 @@ macro_rules! main {
 
 /// The macro's only door. Not for use by hand: anything in it may change.
 #[doc(hidden)]
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod __private;

@@ -24,7 +24,7 @@ use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{CLIENT, SimTest, Spec};
 use crate::time::nanos;
-use crate::{interpose, machine, net, sim, storage};
+use crate::{interpose, machine, net, payload, sim, storage};
 
 /// As large as a main thread's usual stack; only what is touched is ever real memory.
 const STACK: usize = 8 << 20;
@@ -82,7 +82,7 @@ pub(crate) fn run_spec(
         }
     };
     joined.unwrap_or_else(|panic| {
-        let message = panics::text(panic.as_ref());
+        let message = payload::text(panic.as_ref());
         Outcome::without_a_run(seed, Verdict::Broken(format!("simmach itself panicked: {message}")))
     })
 }

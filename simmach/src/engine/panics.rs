@@ -9,6 +9,7 @@ use std::sync::Once;
 
 use super::context;
 use super::verdict::Note;
+use crate::payload::text;
 
 thread_local! {
     static LAST: RefCell<Option<Note>> = const { RefCell::new(None) };
@@ -44,12 +45,4 @@ pub(crate) fn note(payload: &(dyn Any + Send)) -> Note {
 /// `file:line:column`, the file relative to its crate where that can be told.
 pub(crate) fn place_of(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())
-}
-
-pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic whose payload is no text".to_owned())
 }

@@ -10,7 +10,7 @@ pub(crate) mod names;
 mod policy;
 mod process;
 mod service;
-pub mod signal;
+pub(crate) mod signal;
 mod start;
 mod taken;
 

@@ -1,7 +1,4 @@
-//! The stop signal, as a process hears it: a future, or a token to hand around.
-//!
-//! Models SIGTERM alone: a process that is told to stop has its grace and is then killed. Signals that a process sends
-//! are not modelled.
+//! The stop signal in a run: what [`signal`](crate::signal)'s handles are there.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,42 +8,22 @@ use super::process::State;
 use super::with;
 use crate::engine::{self, ProcessId, RunId, Wait};
 
-/// Waits until this process is told to stop.
-///
-/// ```
-/// use simmach::{signal, time::{DurationUnits, sleep}};
-///
-/// async fn service() {
-///     let stop = signal::token();
-///     while !stop.is_stopped() {
-///         sleep(1.secs()).await; // work
-///     }
-/// }
-/// ```
-pub async fn stopped() {
-    token().stopped().await;
-}
-
-/// Tells whether this process was told to stop; can be handed to any of its tasks.
-pub fn token() -> StopToken {
+pub(crate) fn token() -> StopToken {
     StopToken { run: engine::run_id(), process: engine::scope().map(|scope| scope.process) }
 }
 
-/// What [`token`] returns.
 #[derive(Clone, Copy, Debug)]
-pub struct StopToken {
+pub(crate) struct StopToken {
     run: Option<RunId>,
     process: Option<ProcessId>,
 }
 
 impl StopToken {
-    /// True once the process was told to stop.
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.here().is_some_and(is_told_to_stop)
     }
 
-    /// Waits until the process is told to stop.
-    pub fn stopped(&self) -> Stopped {
+    pub(crate) fn stopped(&self) -> Stopped {
         Stopped { token: *self, waiter: None }
     }
 
@@ -55,10 +32,9 @@ impl StopToken {
     }
 }
 
-/// What [`StopToken::stopped`] returns.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Stopped {
+pub(crate) struct Stopped {
     token: StopToken,
     waiter: Option<u64>,
 }

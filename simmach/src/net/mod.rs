@@ -1,97 +1,104 @@
-//! The simulated network: TCP, UDP and names, with the names and signatures of tokio's.
+//! The network: TCP, UDP and names, with the names and signatures of tokio's; in a run it is simulated, outside one, with
+//! the feature `real`, it is tokio's own, with the operating system's errors.
 //!
-//! What a user calls is here: [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`], [`lookup_host`]. Handles hold numbers only,
-//! so they are `Send + Sync`; they work inside the run they belong to, and answer with an error anywhere else.
+//! What a user calls is here: [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`], [`lookup_host`]. A run's handles hold
+//! numbers only, so they are `Send + Sync`; they work inside the run they belong to, and answer with an error anywhere else.
 //!
 //! Below: a connection as a state machine (`connection`), its bytes (`buffers`), what links do to packets (`links`,
 //! `profile`, `latency`), and the hosts with their sockets (`fabric`). Modelled: what those modules say. Not modelled:
 //! SACK, congestion control, multicast, ICMP but for closed ports, and the time that looking up a name
 //! takes.
 
+#[cfg(feature = "sim")]
 mod address;
+#[cfg(feature = "sim")]
 mod buffers;
+#[cfg(feature = "sim")]
 mod capture;
+#[cfg(feature = "sim")]
 mod config;
+#[cfg(feature = "sim")]
 mod connection;
+#[cfg(feature = "sim")]
 mod error;
+#[cfg(feature = "sim")]
 mod fabric;
+#[cfg(feature = "sim")]
 mod filter;
+mod handles;
+#[cfg(feature = "sim")]
 mod host;
+#[cfg(feature = "sim")]
 mod key;
+#[cfg(feature = "sim")]
 mod latency;
+#[cfg(feature = "sim")]
 mod links;
-mod lookup;
+pub(crate) mod lookup;
+#[cfg(feature = "sim")]
 mod octets;
+#[cfg(feature = "sim")]
 mod pairs;
+#[cfg(feature = "sim")]
 mod profile;
 mod ready;
+#[cfg(feature = "sim")]
 mod rtt;
+#[cfg(feature = "sim")]
 mod segment;
+#[cfg(feature = "sim")]
+mod simulated;
+#[cfg(feature = "sim")]
 mod socket;
+#[cfg(feature = "sim")]
+mod spec;
+#[cfg(feature = "sim")]
 mod stats;
+#[cfg(feature = "sim")]
 mod table;
-pub mod tcp;
-mod udp;
+#[cfg(feature = "sim")]
 mod wait;
+#[cfg(feature = "sim")]
 mod wakers;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod interop;
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod rig;
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests;
 
-pub use config::{KeepAlive, TcpConfig};
-pub use filter::{PacketFate, PacketFilter};
+pub use handles::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 pub use lookup::{ToSocketAddrs, lookup_host};
-pub use profile::{NetworkProfile, PacketInfo};
 pub use ready::{Interest, Ready};
-pub use table::{SocketEntry, SocketState};
-pub use tcp::{TcpListener, TcpSocket, TcpStream};
-pub use udp::UdpSocket;
 
-pub(crate) use fabric::{
-    control::{
-        capture, captured, clear_filters, clog, close_process, cut, erase_machine, filter_packets,
-        has_zones, is_original_pair_profile, is_original_profile, mend, mend_all, no_filter,
-        restore_links, set_pair_profile, set_profile, set_up, sockets, unclog, unclog_all,
-    },
-    install, remove,
+#[cfg(feature = "sim")]
+pub use {
+    config::{KeepAlive, TcpConfig},
+    filter::{PacketFate, PacketFilter},
+    profile::{NetworkProfile, PacketInfo},
+    table::{SocketEntry, SocketState},
 };
 
-use crate::engine::MachineId;
+#[cfg(feature = "sim")]
+pub(crate) use {
+    fabric::{
+        control::{
+            capture, captured, clear_filters, clog, close_process, cut, erase_machine,
+            filter_packets, has_zones, is_original_pair_profile, is_original_profile, mend,
+            mend_all, no_filter, restore_links, set_pair_profile, set_profile, set_up, sockets,
+            unclog, unclog_all,
+        },
+        install, remove,
+    },
+    spec::{Host, Link, NetSpec},
+};
 
-/// The network that a run begins with.
-#[derive(Debug, Default)]
-pub(crate) struct NetSpec {
-    pub(crate) hosts: Vec<Host>,
-    pub(crate) links: Vec<Link>,
-    pub(crate) tcp: TcpConfig,
-    /// Joins any two zones without a link; without it these can't reach each other.
-    pub(crate) default_profile: Option<NetworkProfile>,
-    /// Ways between machines that are not as their zones' link.
-    pub(crate) pairs: Vec<(MachineId, MachineId, NetworkProfile)>,
-    /// Names have IPv6 addresses too.
-    pub(crate) dual_stack: bool,
-}
+pub mod tcp {
+    //! TCP's handles: a listener, a stream, a stream's halves.
 
-/// A machine. It has power until [`set_up`] says otherwise.
-#[derive(Debug)]
-pub(crate) struct Host {
-    pub(crate) machine: MachineId,
-    pub(crate) name: String,
-    pub(crate) zone: String,
-    /// As a client's: it reaches every zone and is reached from it, by `lan()` where nothing else is said.
-    pub(crate) routes_to_all: bool,
-    /// Its own figures of TCP, where they are not the topology's.
-    pub(crate) tcp: Option<TcpConfig>,
-}
-
-/// What packets from one zone to another meet.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) from_zone: String,
-    pub(crate) to_zone: String,
-    pub(crate) profile: NetworkProfile,
+    pub use super::handles::{
+        OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,
+        WriteHalf,
+    };
 }

@@ -124,3 +124,28 @@ impl fmt::Debug for Ready {
             .finish()
     }
 }
+
+#[cfg(feature = "real")]
+impl From<Interest> for tokio::io::Interest {
+    fn from(interest: Interest) -> Self {
+        match (interest.is_readable(), interest.is_writable()) {
+            (true, true) => Self::READABLE | Self::WRITABLE,
+            (false, true) => Self::WRITABLE,
+            (true, false) | (false, false) => Self::READABLE,
+        }
+    }
+}
+
+#[cfg(feature = "real")]
+impl From<tokio::io::Ready> for Ready {
+    fn from(ready: tokio::io::Ready) -> Self {
+        let parts = [
+            (ready.is_readable(), Self::READABLE),
+            (ready.is_writable(), Self::WRITABLE),
+            (ready.is_read_closed(), Self::READ_CLOSED),
+            (ready.is_write_closed(), Self::WRITE_CLOSED),
+        ];
+        let holds = parts.into_iter().filter(|(holds, _)| *holds);
+        holds.fold(Self::EMPTY, |all, (_, part)| all | part)
+    }
+}

@@ -1,6 +1,7 @@
-//! Randomness for the code under test: generators that the seed decides.
+//! Randomness for the code under test: generators that the seed decides; outside a run, with the feature `real`, the
+//! operating system.
 //!
-//! Each call of [`rng`] makes a ChaCha generator whose key is drawn at (task, nth), where the task's path begins with its
+//! In a run, each call of [`rng`] makes a ChaCha generator whose key is drawn at (task, nth), where the task's path begins with its
 //! machine, service and incarnation: what one task draws shifts nothing in another. Calm generators are those of no seed,
 //! and differ all the same: names that programs draw for themselves must not collide. It implements `rand_core` 0.10's
 //! traits, so that everything in `rand` 0.10 works on it.
@@ -8,11 +9,16 @@
 use std::convert::Infallible;
 
 use rand_chacha::ChaCha12Rng;
-use rand_core::{Rng as _, SeedableRng, TryRng};
+#[cfg(feature = "sim")]
+use rand_core::SeedableRng;
+use rand_core::{Rng as _, TryRng};
 
+#[cfg(feature = "sim")]
 use crate::engine::{self, Family, context, mix};
+#[cfg(feature = "real")]
+use crate::real::chance;
 
-/// A new generator of the running task.
+/// A new generator of the running task; outside a run, one that the operating system has seeded.
 ///
 /// ```
 /// use rand_core::Rng;
@@ -25,8 +31,16 @@ use crate::engine::{self, Family, context, mix};
 ///
 /// # Panics
 ///
-/// Outside a run.
+/// Outside a run: without the feature `real`, and with it if the operating system has no randomness.
 pub fn rng() -> Generator {
+    here! {
+        simulated => of_the_seed(),
+        real => Generator { inner: chance::generator() },
+    }
+}
+
+#[cfg(feature = "sim")]
+fn of_the_seed() -> Generator {
     let scope = engine::scope().expect("simmach::rand::rng() was called outside a run");
     let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
     let key = engine::word(Family::Generator, scope.task, nth, 0);
@@ -38,12 +52,12 @@ pub fn rng() -> Generator {
 ///
 /// # Panics
 ///
-/// Outside a run.
+/// As [`rng`].
 pub fn random() -> u64 {
     rng().next_u64()
 }
 
-/// A generator that the seed decides. What [`rng`] returns.
+/// A generator that the seed or the operating system decides. What [`rng`] returns.
 #[derive(Clone, Debug)]
 pub struct Generator {
     inner: ChaCha12Rng,
@@ -65,7 +79,7 @@ impl TryRng for Generator {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests {
     use std::sync::mpsc;
 

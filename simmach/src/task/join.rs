@@ -1,7 +1,6 @@
-//! Waiting for a task, and ending it.
+//! Waiting for a task of a run, and ending it.
 
 use std::any::Any;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,30 +9,20 @@ use std::task::{Context, Poll, Waker};
 use crate::engine::context::try_with;
 use crate::engine::tasks::TaskKey;
 use crate::engine::{self, ProcessId, Scope, Wait};
+use crate::task::JoinError;
 
-/// Waits for a task. Dropped, it lets the task go on; a panic of the task then fails the run.
-pub struct JoinHandle<T> {
+/// What [`JoinHandle`](super::JoinHandle) is in a run.
+pub(crate) struct JoinHandle<T> {
     join: Arc<Join<T>>,
     abort: AbortHandle,
 }
 
-/// Ends a task from elsewhere.
+/// What [`AbortHandle`](super::AbortHandle) is in a run.
 #[derive(Clone, Debug)]
-pub struct AbortHandle {
+pub(crate) struct AbortHandle {
     run: Option<engine::RunId>,
     key: Option<TaskKey>,
     over: Arc<std::sync::atomic::AtomicBool>,
-}
-
-/// Why a task has no output.
-pub struct JoinError {
-    cause: Cause,
-}
-
-enum Cause {
-    Cancelled,
-    /// A mutex, so that the error is `Sync`, as tokio's is: it is never waited for.
-    Panic(Mutex<Box<dyn Any + Send + 'static>>),
 }
 
 impl<T> JoinHandle<T> {
@@ -42,18 +31,15 @@ impl<T> JoinHandle<T> {
         Self { join, abort }
     }
 
-    /// Ends the task: it is dropped at its next turn, and awaiting it says cancelled.
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.abort.abort();
     }
 
-    /// A handle that can end the task, and no more.
-    pub fn abort_handle(&self) -> AbortHandle {
+    pub(crate) fn abort_handle(&self) -> AbortHandle {
         self.abort.clone()
     }
 
-    /// True once the task is over.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.abort.is_finished()
     }
 }
@@ -61,9 +47,6 @@ impl<T> JoinHandle<T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    /// # Panics
-    ///
-    /// If polled again after it was ready, as tokio's does.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let old = {
             let mut state = self.join.lock();
@@ -103,15 +86,8 @@ impl<T> Drop for JoinHandle<T> {
     }
 }
 
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
-    }
-}
-
 impl AbortHandle {
-    /// Ends the task: it is dropped at its next turn.
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         if engine::run_id() != self.run || engine::live_scope().is_none() {
             return;
         }
@@ -120,74 +96,8 @@ impl AbortHandle {
         }
     }
 
-    /// True once the task is over.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.over.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-impl JoinError {
-    pub(crate) fn cancelled() -> Self {
-        Self { cause: Cause::Cancelled }
-    }
-
-    /// True if the task was aborted, or its process ended.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self.cause, Cause::Cancelled)
-    }
-
-    /// True if the task panicked.
-    pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panic(_))
-    }
-
-    /// What the task panicked with.
-    ///
-    /// # Panics
-    ///
-    /// If it did not panic; see [`JoinError::try_into_panic`].
-    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        self.try_into_panic().expect("the task was cancelled, it did not panic")
-    }
-
-    /// What the task panicked with.
-    ///
-    /// # Errors
-    ///
-    /// This error again, if it did not panic.
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
-        match self.cause {
-            Cause::Panic(payload) => {
-                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
-            Cause::Cancelled => Err(self),
-        }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
-            Cause::Cancelled => f.write_str("task was cancelled"),
-            Cause::Panic(payload) => {
-                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                write!(f, "task panicked: {}", engine::panics::text(payload.as_ref()))
-            }
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JoinError({self})")
-    }
-}
-
-impl std::error::Error for JoinError {}
-
-impl From<JoinError> for std::io::Error {
-    fn from(error: JoinError) -> Self {
-        Self::other(error.to_string())
     }
 }
 
@@ -232,7 +142,7 @@ impl<T> Join<T> {
             self.finish(Err(JoinError::cancelled()));
         } else {
             try_with(|engine| engine.panicked_unobserved(self.name(), payload.as_ref()));
-            self.finish(Err(JoinError { cause: Cause::Panic(Mutex::new(payload)) }));
+            self.finish(Err(JoinError::panicked(payload)));
         }
     }
 

@@ -3,9 +3,13 @@
 //! tokio's and futures' own `select!` draw their order from counters of the process, so that the same seed gives another
 //! run. Here it is drawn at (task, nth poll of a `select!`, branch).
 
-use crate::engine::context::try_with;
-use crate::engine::deviations::{Deviation, Kind};
-use crate::engine::{Family, draws};
+#[cfg(feature = "sim")]
+use crate::engine::{
+    Family,
+    context::try_with,
+    deviations::{Deviation, Kind},
+    draws,
+};
 
 /// Waits for several futures at once, and goes on with the first that is ready: tokio's `select!`, in the seed's order.
 ///
@@ -29,8 +33,8 @@ use crate::engine::{Family, draws};
 /// is out. When one does, all futures are dropped, and then its handler runs, which may await, and use `?`, `return`,
 /// `break` and `continue` of what is around it. When all are out, `else` runs.
 ///
-/// What a future had done when it is dropped is lost with it, unless it is cancel safe, as in tokio. Outside a run the order
-/// is that of the source.
+/// What a future had done when it is dropped is lost with it, unless it is cancel safe, as in tokio. Outside a run
+/// the order is no seed's.
 ///
 /// # Panics
 ///
@@ -53,8 +57,24 @@ impl Order {
         Self { branches: std::array::from_fn(|nth| nth as u8), left: 0..count }
     }
 
-    /// The seed's: every order is as likely as any other.
+    /// The seed's, in a run: every order is as likely as any other. Outside one any branch may be the first.
     pub fn drawn(count: usize) -> Self {
+        here! {
+            simulated => Self::of_the_seed(count),
+            real => Self::by_chance(count),
+        }
+    }
+
+    /// As tokio's: a branch drawn, then those behind it, then those in front.
+    #[cfg(feature = "real")]
+    fn by_chance(count: usize) -> Self {
+        let mut order = Self::as_written(count);
+        order.branches[..count].rotate_left(crate::real::chance::below(count));
+        order
+    }
+
+    #[cfg(feature = "sim")]
+    fn of_the_seed(count: usize) -> Self {
         let mut order = Self::as_written(count);
         try_with(|engine| {
             let scope = engine.scope();
@@ -90,5 +110,5 @@ impl Iterator for Order {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests;

@@ -1,4 +1,5 @@
-//! Time for the code under test: tokio's names, on the run's virtual clock.
+//! Time for the code under test: tokio's names, on the run's virtual clock; outside a run, with the feature `real`, on
+//! tokio's own.
 //!
 //! Models time in nanoseconds that moves only when nothing is ready to run. Each machine has its own monotonic clock, exact
 //! unless the test sets it otherwise; what is here goes by that one. Timers fire exactly when they are due: there is no
@@ -16,6 +17,8 @@
 
 mod instant;
 mod interval;
+#[cfg(feature = "sim")]
+mod simulated;
 mod sleep;
 mod timeout;
 mod units;
@@ -29,6 +32,7 @@ pub use timeout::{Timeout, error, timeout, timeout_at};
 pub use units::DurationUnits;
 
 /// A duration in the engine's nanoseconds; what is longer than 584 years is cut to that.
+#[cfg(feature = "sim")]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

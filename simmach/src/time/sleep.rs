@@ -1,73 +1,91 @@
-//! Waiting for a point in virtual time.
+//! Waiting for a point in time.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::engine::{self, Action, RunId, TimerKey, Wait};
+#[cfg(feature = "sim")]
+use crate::engine;
 use crate::time::Instant;
+#[cfg(feature = "sim")]
+use crate::time::{nanos, simulated};
 
-/// Waits for `duration`, by the machine's own monotonic clock: on one that is fast it is over sooner.
+/// Waits for `duration`.
 ///
-/// When the clock's speed is changed meanwhile, the wait goes on by the new speed, but is not over before the old one had
-/// it.
+/// In a run that goes by the machine's own monotonic clock: on one that is fast it is over sooner. When the clock's speed is
+/// changed meanwhile, the wait goes on by the new speed, but is not over before the old one had it.
 ///
 /// # Panics
 ///
-/// Outside a run.
+/// Outside a run: without the feature `real`, and with it where there is no tokio runtime with a timer.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(now() + duration)
+    here! {
+        simulated => {
+            let deadline = engine::local_now().saturating_add(nanos(duration));
+            Sleep(Kind::Simulated(simulated::sleep_until(deadline)))
+        },
+        real => Sleep(Kind::Real(Box::pin(tokio::time::sleep(duration)))),
+    }
 }
 
 /// Waits until `deadline`.
 ///
 /// # Panics
 ///
-/// Outside a run.
+/// As [`sleep`]; and for a point in the other kind of time: a run's outside of it, or a real one in a run.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    assert!(
-        engine::run_id().is_some(),
-        "simmach::time: a sleep was begun outside a run: there virtual time does not pass"
-    );
-    Sleep { since: now(), deadline, timer: None }
+    here! {
+        simulated => Sleep(Kind::Simulated(simulated::sleep_until(deadline.as_nanos()))),
+        real => Sleep(Kind::Real(Box::pin(tokio::time::sleep_until(deadline.real())))),
+    }
 }
 
-/// A future that is ready at a point in virtual time. Dropped, it leaves no timer behind.
+/// A future that is ready at a point in time. Dropped, it leaves no timer behind.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Sleep {
-    since: Instant,
-    deadline: Instant,
-    timer: Option<(RunId, TimerKey)>,
+pub struct Sleep(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    #[cfg(feature = "sim")]
+    Simulated(simulated::Sleep),
+    /// In a box, so that it can be moved.
+    #[cfg(feature = "real")]
+    Real(Pin<Box<tokio::time::Sleep>>),
 }
 
 impl Sleep {
     /// When it is ready.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        either!(Kind of &self.0,
+            simulated sleep => Instant::from_nanos(sleep.deadline()),
+            real sleep => Instant::from_real(sleep.deadline()))
     }
 
     /// True once its time has come.
     pub fn is_elapsed(&self) -> bool {
-        now() >= self.deadline
+        either!(Kind of &self.0, sleep => sleep.is_elapsed())
     }
 
     /// Gives it another time, past or future.
+    ///
+    /// # Panics
+    ///
+    /// For a point in the other kind of time, as [`sleep_until`].
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.disarm();
-        self.since = now();
-        self.deadline = deadline;
+        either!(Kind of &mut self.0,
+            simulated sleep => sleep.reset(deadline.as_nanos()),
+            real sleep => sleep.as_mut().reset(deadline.real()));
     }
 
-    fn disarm(&mut self) {
-        if let Some((run, key)) = self.timer.take()
-            && engine::run_id() == Some(run)
-        {
-            engine::cancel(key);
-        }
+    /// Polls it though its task has used up tokio's budget: a deadline is not to be missed by one who never pauses.
+    pub(crate) fn poll_unconstrained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        either!(Kind of &mut self.0,
+            simulated sleep => Pin::new(sleep).poll(cx),
+            real sleep => Pin::new(&mut tokio::task::unconstrained(sleep)).poll(cx))
     }
 }
 
@@ -75,36 +93,6 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(run) = engine::run_id() else { return Poll::Pending };
-        if engine::local_now() >= self.deadline.as_nanos() {
-            if self.timer.is_some() {
-                engine::slept(self.deadline.as_nanos().saturating_sub(self.since.as_nanos()));
-            }
-            self.disarm();
-            return Poll::Ready(());
-        }
-        let armed =
-            self.timer.is_some_and(|(own, key)| own == run && engine::rewake(key, cx.waker()));
-        if !armed {
-            let wake = Action::Wake(cx.waker().clone());
-            self.timer = engine::try_arm(engine::true_time(self.deadline.as_nanos()), wake)
-                .map(|key| (run, key));
-        }
-        engine::waits(Wait::Sleep {
-            since: self.since.as_nanos(),
-            until: self.deadline.as_nanos(),
-        });
-        Poll::Pending
+        either!(Kind of &mut self.0, sleep => Pin::new(sleep).poll(cx))
     }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        self.disarm();
-    }
-}
-
-/// Not a reading of the user's: it costs nothing.
-fn now() -> Instant {
-    Instant::from_nanos(engine::local_now())
 }

@@ -14,6 +14,11 @@ use crate::time::{Instant, Sleep, sleep, sleep_until};
 /// # Errors
 ///
 /// The future answers [`error::Elapsed`] if the time was not enough.
+///
+/// # Panics
+///
+/// As [`sleep`].
+#[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: sleep(duration) }
 }
@@ -23,6 +28,11 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Errors
 ///
 /// The future answers [`error::Elapsed`] if the time was not enough.
+///
+/// # Panics
+///
+/// As [`sleep`].
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: sleep_until(deadline) }
 }
@@ -54,7 +64,7 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(this.sleep).poll(cx).map(|()| Err(error::Elapsed::new()))
+        this.sleep.poll_unconstrained(cx).map(|()| Err(error::Elapsed::new()))
     }
 }
 

@@ -6,43 +6,32 @@ use std::{
     task::{Context, Poll},
 };
 
+use super::{TcpStream, find, lookup::first_of};
 use crate::{
     engine::{self, RunId},
     net::{
         ToSocketAddrs, error,
         fabric::{enter, enter_any},
         key::Key,
-        lookup::first_of,
-        tcp::TcpStream,
         wait::{Place, Waited},
         wakers::Seat,
     },
 };
 
-/// A TCP socket that accepts connections: `tokio::net::TcpListener`, simulated.
-///
-/// Dropped, it frees its port, and connections that were not accepted are reset.
-pub struct TcpListener {
+pub(crate) struct TcpListener {
     run: RunId,
     key: Key,
     local: SocketAddr,
 }
 
 impl TcpListener {
-    pub(super) fn new(run: RunId, key: Key, local: SocketAddr) -> Self {
+    pub(crate) fn new(run: RunId, key: Key, local: SocketAddr) -> Self {
         Self { run, key, local }
     }
 
-    /// Listens on an address of the machine this runs on: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 is
-    /// any that is free.
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse` when something listens there, `AddrNotAvailable` for an address of another machine or when no port
-    /// is free, and the lookup's own.
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+    pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        let addresses = addr.resolve()?;
+        let addresses = find(addr.target()?)?;
         enter_any(|fabric, host| {
             let (key, local) =
                 first_of(&addresses, |address| fabric.listen(host, process, address))?;
@@ -50,32 +39,20 @@ impl TcpListener {
         })
     }
 
-    /// The next connection, and where it comes from.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run, or when its machine lost its power.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let opened = self.waited().until(|fabric| self.try_accept(fabric)).await?;
         Ok((TcpStream::new(self.run, opened), opened.peer))
     }
 
-    /// As [`accept`](Self::accept), for a poll function. Of several tasks, the last one that asked is woken.
-    ///
-    /// # Errors
-    ///
-    /// As [`accept`](Self::accept).
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    pub(crate) fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let polled = self.waited().poll(cx, Seat::Poll, |fabric| self.try_accept(fabric));
         polled.map_ok(|opened| (TcpStream::new(self.run, opened), opened.peer))
     }
 
-    /// The address it listens on, with its port.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         enter(self.run, |_| self.local)
     }
 

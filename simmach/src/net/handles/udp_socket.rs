@@ -6,26 +6,23 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{
-    engine::{self, RunId},
-    net::{
-        Interest, Ready, ToSocketAddrs, error,
-        fabric::{Fabric, enter, enter_any},
-        key::Key,
-        lookup::first_of,
-        wait::{Place, Waited},
-        wakers::Seat,
-    },
-};
+#[cfg(feature = "sim")]
+use crate::net::simulated;
+use crate::net::{Interest, Ready, ToSocketAddrs};
+#[cfg(feature = "real")]
+use crate::real::net as real;
 
-/// A UDP socket: `tokio::net::UdpSocket`, simulated.
+/// A UDP socket: `tokio::net::UdpSocket`, simulated in a run.
 ///
-/// Links lose, duplicate and reorder datagrams as their profile says. What comes while 208 KiB wait to be read is
-/// dropped, as on Linux. Sending never waits.
-pub struct UdpSocket {
-    run: RunId,
-    key: Key,
-    local: SocketAddr,
+/// There, links lose, duplicate and reorder datagrams as their profile says; what comes while 208 KiB wait to be read is
+/// dropped, as on Linux; sending never waits.
+pub struct UdpSocket(Kind);
+
+enum Kind {
+    #[cfg(feature = "sim")]
+    Simulated(simulated::UdpSocket),
+    #[cfg(feature = "real")]
+    Real(tokio::net::UdpSocket),
 }
 
 impl UdpSocket {
@@ -36,13 +33,13 @@ impl UdpSocket {
     /// `AddrInUse` when another socket is bound there, `AddrNotAvailable` for an address of another machine or when no
     /// port is free, and the lookup's own.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
-        let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        let addresses = addr.resolve()?;
-        enter_any(|fabric, host| {
-            let (key, local) =
-                first_of(&addresses, |address| fabric.bind_datagrams(host, process, address))?;
-            Ok(UdpSocket { run: fabric.run(), key, local })
-        })
+        here! {
+            simulated => simulated::UdpSocket::bind(addr).await.map(|socket| Self(Kind::Simulated(socket))),
+            real => {
+                let addresses = real::addresses(addr.target()?.into_owned()).await?;
+                tokio::net::UdpSocket::bind(&addresses[..]).await.map(|socket| Self(Kind::Real(socket)))
+            },
+        }
     }
 
     /// Names the peer: [`send`](Self::send) goes there, and only what comes from there is received.
@@ -51,10 +48,12 @@ impl UdpSocket {
     ///
     /// `HostUnreachable` and `NetworkUnreachable` where no link leads there, and the lookup's own.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let addresses = addr.resolve()?;
-        enter(self.run, |fabric| {
-            first_of(&addresses, |address| fabric.connect_datagrams(self.key, address))
-        })?
+        either!(Kind of &self.0,
+        simulated socket => socket.connect(addr).await,
+        real socket => {
+            let addresses = real::addresses(addr.target()?.into_owned()).await?;
+            socket.connect(&addresses[..]).await
+        })
     }
 
     /// Sends to an address.
@@ -64,9 +63,12 @@ impl UdpSocket {
     /// Where no link leads there; for more than 65,507 bytes (`EMSGSIZE`); `PermissionDenied` for a broadcast that is not
     /// [allowed](Self::set_broadcast); the refusal of an earlier datagram.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
-        let target =
-            target.resolve()?.first().copied().ok_or_else(crate::net::lookup::no_address)?;
-        self.try_send_to(buf, target)
+        either!(Kind of &self.0,
+        simulated socket => socket.send_to(buf, target).await,
+        real socket => {
+            let addresses = real::addresses(target.target()?.into_owned()).await?;
+            socket.send_to(buf, &addresses[..]).await
+        })
     }
 
     /// As [`send_to`](Self::send_to), at once.
@@ -75,7 +77,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        enter(self.run, |fabric| fabric.send_datagram(self.key, buf, Some(target)))?
+        either!(Kind of &self.0, socket => socket.try_send_to(buf, target))
     }
 
     /// Sends to the peer.
@@ -84,7 +86,7 @@ impl UdpSocket {
     ///
     /// Without a peer (`EDESTADDRREQ`); else as [`send_to`](Self::send_to).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.try_send(buf)
+        either!(Kind of &self.0, socket => socket.send(buf).await)
     }
 
     /// As [`send`](Self::send), at once.
@@ -93,7 +95,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        enter(self.run, |fabric| fabric.send_datagram(self.key, buf, None))?
+        either!(Kind of &self.0, socket => socket.try_send(buf))
     }
 
     /// Receives a datagram, and where it came from. What does not fit into `buf` is lost.
@@ -102,7 +104,7 @@ impl UdpSocket {
     ///
     /// `ConnectionRefused` when the peer's kernel said that nobody has the port.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.waited().until(|fabric| fabric.receive_datagram(self.key, buf, false)).await
+        either!(Kind of &self.0, socket => socket.recv_from(buf).await)
     }
 
     /// As [`recv_from`](Self::recv_from), and leaves the datagram where it is.
@@ -111,7 +113,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.waited().until(|fabric| fabric.receive_datagram(self.key, buf, true)).await
+        either!(Kind of &self.0, socket => socket.peek_from(buf).await)
     }
 
     /// As [`recv_from`](Self::recv_from), for a poll function.
@@ -124,8 +126,12 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let receive = |fabric: &mut Fabric| fabric.receive_datagram(self.key, buf, false);
-        self.waited().poll(cx, Seat::Poll, receive)
+        either!(Kind of &self.0,
+        simulated socket => socket.poll_recv_from(cx, buf),
+        real socket => {
+            let mut buf = tokio::io::ReadBuf::new(buf);
+            socket.poll_recv_from(cx, &mut buf).map_ok(|from| (buf.filled().len(), from))
+        })
     }
 
     /// As [`recv_from`](Self::recv_from), or `WouldBlock`.
@@ -134,8 +140,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let received = enter(self.run, |fabric| fabric.receive_datagram(self.key, buf, false))?;
-        received.unwrap_or_else(|| Err(error::would_block()))
+        either!(Kind of &self.0, socket => socket.try_recv_from(buf))
     }
 
     /// Receives a datagram: from the peer, if there is one.
@@ -144,7 +149,7 @@ impl UdpSocket {
     ///
     /// As [`recv_from`](Self::recv_from).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.recv_from(buf).await?.0)
+        either!(Kind of &self.0, socket => socket.recv(buf).await)
     }
 
     /// As [`recv`](Self::recv), or `WouldBlock`.
@@ -153,7 +158,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.try_recv_from(buf)?.0)
+        either!(Kind of &self.0, socket => socket.try_recv(buf))
     }
 
     /// As [`recv`](Self::recv), and leaves the datagram where it is.
@@ -162,7 +167,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.peek_from(buf).await?.0)
+        either!(Kind of &self.0, socket => socket.peek(buf).await)
     }
 
     /// As [`peek_from`](Self::peek_from), or `WouldBlock`.
@@ -171,8 +176,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let looked = enter(self.run, |fabric| fabric.receive_datagram(self.key, buf, true))?;
-        looked.unwrap_or_else(|| Err(error::would_block()))
+        either!(Kind of &self.0, socket => socket.try_peek_from(buf))
     }
 
     /// As [`peek`](Self::peek), or `WouldBlock`.
@@ -181,7 +185,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.try_peek_from(buf)?.0)
+        either!(Kind of &self.0, socket => socket.try_peek(buf))
     }
 
     /// Waits for a datagram or an error.
@@ -190,7 +194,7 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub async fn readable(&self) -> io::Result<()> {
-        self.waited().until(|fabric| fabric.can_receive(self.key)).await
+        either!(Kind of &self.0, socket => socket.readable().await)
     }
 
     /// Waits until it is ready for one thing of `interest`, and tells for what of it.
@@ -199,14 +203,9 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        if !interest.is_writable() {
-            self.readable().await?;
-        }
-        enter(self.run, |fabric| {
-            let readable = interest.is_readable() && fabric.can_receive(self.key).is_some();
-            let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
-            readable | if interest.is_writable() { Ready::WRITABLE } else { Ready::EMPTY }
-        })
+        either!(Kind of &self.0,
+            simulated socket => socket.ready(interest).await,
+            real socket => Ok(socket.ready(interest.into()).await?.into()))
     }
 
     /// Waits for room to send, which there always is.
@@ -215,7 +214,7 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub async fn writable(&self) -> io::Result<()> {
-        enter(self.run, |_| ())
+        either!(Kind of &self.0, socket => socket.writable().await)
     }
 
     /// Whether it may send to 255.255.255.255.
@@ -224,7 +223,7 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub fn broadcast(&self) -> io::Result<bool> {
-        enter(self.run, |fabric| Ok(fabric.datagrams(self.key)?.broadcast))?
+        either!(Kind of &self.0, socket => socket.broadcast())
     }
 
     /// Allows it to send to 255.255.255.255: to all machines of its own zone, its own too, where a socket that is bound to
@@ -234,10 +233,7 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        enter(self.run, |fabric| {
-            fabric.datagrams(self.key)?.broadcast = on;
-            Ok(())
-        })?
+        either!(Kind of &self.0, socket => socket.set_broadcast(on))
     }
 
     /// The address it is bound to, with its port.
@@ -246,7 +242,7 @@ impl UdpSocket {
     ///
     /// Outside its run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |fabric| fabric.datagrams_local(self.key))?
+        either!(Kind of &self.0, socket => socket.local_addr())
     }
 
     /// The peer's address.
@@ -255,29 +251,12 @@ impl UdpSocket {
     ///
     /// `NotConnected` without one.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |fabric| fabric.datagrams_peer(self.key))?
-    }
-
-    fn waited(&self) -> Waited {
-        Waited {
-            run: self.run,
-            key: self.key,
-            place: Place::Datagram,
-            what: "a datagram at",
-            address: self.local,
-        }
-    }
-}
-
-impl Drop for UdpSocket {
-    fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close_datagrams(self.key));
+        either!(Kind of &self.0, socket => socket.peer_addr())
     }
 }
 
 impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UdpSocket").field("addr", &self.local).finish()
+        either!(Kind of &self.0, inner => inner.fmt(f))
     }
 }

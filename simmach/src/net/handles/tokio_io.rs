@@ -3,21 +3,12 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
-
-fn read(stream: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-    // No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out
-    // the end or an error where nothing is at hand.
-    let room = stream.at_hand().max(1).min(buf.remaining());
-    let read = ready!(stream.poll_read_at(cx, buf.initialize_unfilled_to(room)))?;
-    buf.advance(read);
-    Poll::Ready(Ok(()))
-}
 
 macro_rules! reads {
     ($type:ty, $self:ident => $stream:expr) => {
@@ -27,7 +18,7 @@ macro_rules! reads {
                 cx: &mut Context<'_>,
                 buf: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                read($stream, cx, buf)
+                $stream.poll_read_buf(cx, buf)
             }
         }
     };
@@ -67,8 +58,8 @@ macro_rules! writes {
     };
 }
 
-reads!(TcpStream, self => &self);
-reads!(&TcpStream, self => *self);
+reads!(TcpStream, self => self);
+reads!(&TcpStream, self => self);
 reads!(ReadHalf<'_>, self => self.stream());
 reads!(OwnedReadHalf, self => self.stream());
 writes!(TcpStream, self => self);

@@ -2,23 +2,20 @@
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
-use crate::{
-    engine::{self, RunId},
-    net::{
-        error,
-        fabric::{enter, enter_any},
-        key::Key,
-        socket::Options,
-        tcp::{TcpListener, TcpStream},
-    },
-};
+use super::{TcpListener, TcpStream};
+#[cfg(feature = "sim")]
+use crate::net::simulated;
 
-/// A TCP socket that neither connects nor listens yet, to be given options: `tokio::net::TcpSocket`, simulated.
+/// A TCP socket that neither connects nor listens yet, to be given options: `tokio::net::TcpSocket`, simulated in a run.
 ///
 /// Modelled: the options below. Not modelled: `SO_REUSEPORT`, devices, the type of service.
-pub struct TcpSocket {
-    run: RunId,
-    key: Key,
+pub struct TcpSocket(Kind);
+
+enum Kind {
+    #[cfg(feature = "sim")]
+    Simulated(simulated::TcpSocket),
+    #[cfg(feature = "real")]
+    Real(tokio::net::TcpSocket),
 }
 
 impl TcpSocket {
@@ -28,7 +25,10 @@ impl TcpSocket {
     ///
     /// Outside a run.
     pub fn new_v4() -> io::Result<TcpSocket> {
-        Self::new(false)
+        here! {
+            simulated => simulated::TcpSocket::new_v4().map(|socket| Self(Kind::Simulated(socket))),
+            real => tokio::net::TcpSocket::new_v4().map(|socket| Self(Kind::Real(socket))),
+        }
     }
 
     /// A socket for IPv6, and for IPv4 too when it listens on `::`.
@@ -37,15 +37,10 @@ impl TcpSocket {
     ///
     /// Outside a run.
     pub fn new_v6() -> io::Result<TcpSocket> {
-        Self::new(true)
-    }
-
-    fn new(v6: bool) -> io::Result<TcpSocket> {
-        let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        enter_any(|fabric, host| {
-            let key = fabric.new_socket(host, process, v6);
-            Ok(TcpSocket { run: fabric.run(), key })
-        })
+        here! {
+            simulated => simulated::TcpSocket::new_v6().map(|socket| Self(Kind::Simulated(socket))),
+            real => tokio::net::TcpSocket::new_v6().map(|socket| Self(Kind::Real(socket))),
+        }
     }
 
     /// Binds it to an address of its machine.
@@ -55,7 +50,7 @@ impl TcpSocket {
     /// `AddrInUse` when a listener has the address, or any socket that does not [share](Self::set_reuseaddr) it;
     /// `AddrNotAvailable` for an address of another machine; `InvalidInput` when it is bound already.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        enter(self.run, |fabric| fabric.bind_socket(self.key, addr))?
+        either!(Kind of &self.0, socket => socket.bind(addr))
     }
 
     /// Connects it.
@@ -64,10 +59,9 @@ impl TcpSocket {
     ///
     /// As [`TcpStream::connect`]; and `AddrNotAvailable` when there is such a connection already.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let opened = enter(self.run, |fabric| fabric.connect_socket(self.key, addr))??;
-        let stream = TcpStream::new(self.run, opened);
-        stream.established().await?;
-        Ok(stream)
+        either!(Kind of self.0,
+            simulated socket => socket.connect(addr).await.map(TcpStream::simulated),
+            real socket => socket.connect(addr).await.map(TcpStream::real))
     }
 
     /// Lets it listen, with so many connections that may wait to be accepted.
@@ -76,11 +70,9 @@ impl TcpSocket {
     ///
     /// `AddrInUse` when another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let local = enter(self.run, |fabric| fabric.listen_socket(self.key, backlog))??;
-        let listener = TcpListener::new(self.run, self.key, local);
-        // It is the listener's now.
-        std::mem::forget(self);
-        Ok(listener)
+        either!(Kind of self.0,
+            simulated socket => socket.listen(backlog).map(TcpListener::simulated),
+            real socket => socket.listen(backlog).map(TcpListener::real))
     }
 
     /// What it is bound to; port 0 when it is not.
@@ -89,7 +81,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |fabric| fabric.socket_local(self.key))?
+        either!(Kind of &self.0, socket => socket.local_addr())
     }
 
     /// Whether it shares its port with sockets that do too, unless one listens. Default: no; a
@@ -99,7 +91,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
-        self.set(|options| options.reuse = reuseaddr)
+        either!(Kind of &self.0, socket => socket.set_reuseaddr(reuseaddr))
     }
 
     /// Whether it shares its port.
@@ -108,7 +100,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        Ok(self.options()?.reuse)
+        either!(Kind of &self.0, socket => socket.reuseaddr())
     }
 
     /// Probes its connection when that is silent for two hours (`SO_KEEPALIVE`).
@@ -117,7 +109,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.set(|options| options.keep_alive = Some(keepalive))
+        either!(Kind of &self.0, socket => socket.set_keepalive(keepalive))
     }
 
     /// Whether its connection is probed.
@@ -126,7 +118,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn keepalive(&self) -> io::Result<bool> {
-        enter(self.run, |fabric| Ok(fabric.socket_config(self.key)?.keep_alive.is_some()))?
+        either!(Kind of &self.0, socket => socket.keepalive())
     }
 
     /// Lets small writes go out at once, or gathers them by Nagle's rule.
@@ -135,7 +127,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set(|options| options.nodelay = Some(nodelay))
+        either!(Kind of &self.0, socket => socket.set_nodelay(nodelay))
     }
 
     /// Whether small writes go out at once.
@@ -144,7 +136,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn nodelay(&self) -> io::Result<bool> {
-        enter(self.run, |fabric| Ok(fabric.socket_config(self.key)?.nodelay))?
+        either!(Kind of &self.0, socket => socket.nodelay())
     }
 
     /// How its connection closes: see [`TcpStream::set_linger`].
@@ -153,7 +145,10 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        self.set(|options| options.linger = dur)
+        #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
+        {
+            either!(Kind of &self.0, socket => socket.set_linger(dur))
+        }
     }
 
     /// Closes its connection by a reset.
@@ -162,7 +157,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.set_linger(Some(Duration::ZERO))
+        either!(Kind of &self.0, socket => socket.set_zero_linger())
     }
 
     /// What was set by [`set_linger`](Self::set_linger).
@@ -171,7 +166,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.options()?.linger)
+        either!(Kind of &self.0, socket => socket.linger())
     }
 
     /// How many bytes may be written and not yet acknowledged. As on Linux, twice as much is told as was set: the other
@@ -181,7 +176,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.send_buffer = Some(size.max(LEAST_BUFFER)))
+        either!(Kind of &self.0, socket => socket.set_send_buffer_size(size))
     }
 
     /// Twice what may be written and not yet acknowledged.
@@ -190,7 +185,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        enter(self.run, |fabric| Ok(doubled(fabric.socket_config(self.key)?.send_buffer)))?
+        either!(Kind of &self.0, socket => socket.send_buffer_size())
     }
 
     /// How many bytes may be received and not yet read; as [`set_send_buffer_size`](Self::set_send_buffer_size).
@@ -199,7 +194,7 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.receive_buffer = Some(size.max(LEAST_BUFFER)))
+        either!(Kind of &self.0, socket => socket.set_recv_buffer_size(size))
     }
 
     /// Twice what may be received and not yet read.
@@ -208,37 +203,12 @@ impl TcpSocket {
     ///
     /// Outside its run.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        enter(self.run, |fabric| Ok(doubled(fabric.socket_config(self.key)?.receive_buffer)))?
-    }
-
-    fn set(&self, change: impl FnOnce(&mut Options)) -> io::Result<()> {
-        enter(self.run, |fabric| {
-            change(&mut fabric.listener(self.key)?.options);
-            Ok(())
-        })?
-    }
-
-    fn options(&self) -> io::Result<Options> {
-        enter(self.run, |fabric| Ok(fabric.listener(self.key)?.options))?
-    }
-}
-
-/// Linux's least, or nearly.
-const LEAST_BUFFER: u32 = 2304;
-
-fn doubled(bytes: usize) -> u32 {
-    u32::try_from(bytes.saturating_mul(2)).unwrap_or(u32::MAX)
-}
-
-impl Drop for TcpSocket {
-    fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close_listener(self.key));
+        either!(Kind of &self.0, socket => socket.recv_buffer_size())
     }
 }
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpSocket").field("addr", &self.local_addr().ok()).finish()
+        either!(Kind of &self.0, inner => inner.fmt(f))
     }
 }

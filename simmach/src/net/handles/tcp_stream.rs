@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::poll_fn,
     io::{self, IoSlice, IoSliceMut},
     net::SocketAddr,
     pin::Pin,
@@ -13,32 +12,27 @@ use std::{
 use bytes::BufMut;
 use futures::io::{AsyncRead, AsyncWrite};
 
-use crate::{
-    engine::{self, RunId},
-    net::{
-        Interest, Ready, ToSocketAddrs, error,
-        fabric::{enter, enter_any, tcp::Opened},
-        lookup::no_address,
-        tcp::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
-        wait::{Place, Waited},
-        wakers::Seat,
-    },
-};
+use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+#[cfg(feature = "sim")]
+use crate::net::simulated;
+use crate::net::{Interest, Ready, ToSocketAddrs};
+#[cfg(feature = "real")]
+use crate::real::net as real;
 
-/// A TCP connection: `tokio::net::TcpStream`, simulated.
+/// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
 ///
 /// It reads and writes by the traits of `futures::io`, and by tokio's with the feature `tokio`. Dropped, it closes:
 /// what was written still goes out and a FIN follows, unless bytes were left unread, which makes it a reset.
-pub struct TcpStream {
-    run: RunId,
-    opened: Opened,
+pub struct TcpStream(Kind);
+
+enum Kind {
+    #[cfg(feature = "sim")]
+    Simulated(simulated::TcpStream),
+    #[cfg(feature = "real")]
+    Real(tokio::net::TcpStream),
 }
 
 impl TcpStream {
-    pub(super) fn new(run: RunId, opened: Opened) -> Self {
-        Self { run, opened }
-    }
-
     /// Connects, to the first of the addresses that answers.
     ///
     /// # Errors
@@ -48,29 +42,13 @@ impl TcpStream {
     /// `NetworkUnreachable` when the address is nobody's; `AddrNotAvailable` when all ephemeral ports are in use; and
     /// the lookup's own.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        let mut last = no_address();
-        for address in addr.resolve()? {
-            let begun = enter_any(|fabric, host| {
-                let opened = fabric.connect(host, process, address)?;
-                Ok(TcpStream { run: fabric.run(), opened })
-            });
-            let connected = match begun {
-                // Given up while it waits, it is dropped and so closed.
-                Ok(stream) => stream.established().await.map(|()| stream),
-                Err(error) => Err(error),
-            };
-            match connected {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
+        here! {
+            simulated => simulated::TcpStream::connect(addr).await.map(Self::simulated),
+            real => {
+                let addresses = real::addresses(addr.target()?.into_owned()).await?;
+                tokio::net::TcpStream::connect(&addresses[..]).await.map(Self::real)
+            },
         }
-        Err(last)
-    }
-
-    pub(super) async fn established(&self) -> io::Result<()> {
-        let waited = self.waited(Place::Write, "an answer from");
-        waited.until(|fabric| fabric.connected(self.opened.key)).await
     }
 
     /// Its own address.
@@ -79,7 +57,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |_| self.opened.local)
+        either!(Kind of &self.0, stream => stream.local_addr())
     }
 
     /// The peer's address.
@@ -88,7 +66,7 @@ impl TcpStream {
     ///
     /// `NotConnected` once the connection is over, by a reset or by both ends' FINs; outside its run.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |fabric| fabric.peer(&self.opened))?
+        either!(Kind of &self.0, stream => stream.peer_addr())
     }
 
     /// Waits for bytes, the end of the stream or an error.
@@ -97,8 +75,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub async fn readable(&self) -> io::Result<()> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.until(|fabric| fabric.can_read(self.opened.key)).await
+        either!(Kind of &self.0, stream => stream.readable().await)
     }
 
     /// Waits for room to write, or an error.
@@ -107,8 +84,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub async fn writable(&self) -> io::Result<()> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.until(|fabric| fabric.can_write(self.opened.key)).await
+        either!(Kind of &self.0, stream => stream.writable().await)
     }
 
     /// Waits until it is ready for one thing of `interest`, and tells for what of it.
@@ -117,22 +93,9 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let key = self.opened.key;
-        let reads = interest.is_readable().then(|| self.waited(Place::Read, "data from").seated());
-        let writes =
-            interest.is_writable().then(|| self.waited(Place::Write, "room to write to").seated());
-        poll_fn(|cx| {
-            let read = reads.as_ref().map(|seat| seat.poll(cx, |fabric| fabric.can_read(key)));
-            let written = writes.as_ref().map(|seat| seat.poll(cx, |fabric| fabric.can_write(key)));
-            for done in [read, written].into_iter().flatten() {
-                if let Poll::Ready(result) = done {
-                    return Poll::Ready(result);
-                }
-            }
-            Poll::Pending
-        })
-        .await?;
-        enter(self.run, |fabric| fabric.readiness(key, interest))?
+        either!(Kind of &self.0,
+            simulated stream => stream.ready(interest).await,
+            real stream => Ok(stream.ready(interest.into()).await?.into()))
     }
 
     /// As [`readable`](Self::readable), for a poll function.
@@ -141,8 +104,7 @@ impl TcpStream {
     ///
     /// As there.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.can_read(self.opened.key))
+        either!(Kind of &self.0, stream => stream.poll_read_ready(cx))
     }
 
     /// As [`writable`](Self::writable), for a poll function.
@@ -151,8 +113,7 @@ impl TcpStream {
     ///
     /// As there.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.can_write(self.opened.key))
+        either!(Kind of &self.0, stream => stream.poll_write_ready(cx))
     }
 
     /// What the connection failed with, if that was not yet told; it is told with this (`SO_ERROR`).
@@ -161,10 +122,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        enter(self.run, |fabric| {
-            let failure = fabric.socket(self.opened.key)?.connection.take_failure();
-            Ok(failure.map(|failure| error::failed(failure, self.opened.peer)))
-        })?
+        either!(Kind of &self.0, stream => stream.take_error())
     }
 
     /// Reads what is there; zero is the end of the stream.
@@ -173,8 +131,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` when nothing is there; the connection's failure.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = enter(self.run, |fabric| fabric.read(self.opened.key, buf, false))?;
-        read.unwrap_or_else(|| Err(error::would_block()))
+        either!(Kind of &self.0, stream => stream.try_read(buf))
     }
 
     /// As [`try_read`](Self::try_read), into one buffer after the other.
@@ -183,8 +140,7 @@ impl TcpStream {
     ///
     /// As there.
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let read = enter(self.run, |fabric| fabric.read_vectored(self.opened.key, bufs))?;
-        read.unwrap_or_else(|| Err(error::would_block()))
+        either!(Kind of &self.0, stream => stream.try_read_vectored(bufs))
     }
 
     /// As [`try_read`](Self::try_read), behind what the buffer holds.
@@ -193,10 +149,7 @@ impl TcpStream {
     ///
     /// As there.
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        let mut bytes = vec![0; self.at_hand().max(1).min(buf.remaining_mut())];
-        let read = self.try_read(&mut bytes)?;
-        buf.put_slice(&bytes[..read]);
-        Ok(read)
+        either!(Kind of &self.0, stream => stream.try_read_buf(buf))
     }
 
     /// Writes what there is room for.
@@ -205,8 +158,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` when there is none; the connection's failure.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = enter(self.run, |fabric| fabric.write(self.opened.key, buf))?;
-        written.unwrap_or_else(|| Err(error::would_block()))
+        either!(Kind of &self.0, stream => stream.try_write(buf))
     }
 
     /// As [`try_write`](Self::try_write), of several pieces in their order.
@@ -215,8 +167,7 @@ impl TcpStream {
     ///
     /// As there.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = enter(self.run, |fabric| fabric.write_vectored(self.opened.key, bufs))?;
-        written.unwrap_or_else(|| Err(error::would_block()))
+        either!(Kind of &self.0, stream => stream.try_write_vectored(bufs))
     }
 
     /// Reads, and leaves what was read where it is.
@@ -225,8 +176,7 @@ impl TcpStream {
     ///
     /// The connection's failure.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.until(|fabric| fabric.read(self.opened.key, buf, true)).await
+        either!(Kind of &self.0, stream => stream.peek(buf).await)
     }
 
     /// As [`peek`](Self::peek), for a poll function.
@@ -235,8 +185,9 @@ impl TcpStream {
     ///
     /// The connection's failure.
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.read(self.opened.key, buf, true))
+        either!(Kind of &self.0,
+            simulated stream => stream.poll_peek(cx, buf),
+            real stream => stream.poll_peek(cx, &mut tokio::io::ReadBuf::new(buf)))
     }
 
     /// Whether small writes go out at once (`TCP_NODELAY`).
@@ -245,8 +196,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn nodelay(&self) -> io::Result<bool> {
-        let key = self.opened.key;
-        enter(self.run, |fabric| Ok(fabric.socket(key)?.connection.nodelay()))?
+        either!(Kind of &self.0, stream => stream.nodelay())
     }
 
     /// Lets small writes go out at once, or gathers them by Nagle's rule.
@@ -255,7 +205,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        enter(self.run, |fabric| fabric.set_nodelay(self.opened.key, nodelay))?
+        either!(Kind of &self.0, stream => stream.set_nodelay(nodelay))
     }
 
     /// What was set by [`set_linger`](Self::set_linger).
@@ -264,7 +214,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        enter(self.run, |fabric| Ok(fabric.socket(self.opened.key)?.linger))?
+        either!(Kind of &self.0, stream => stream.linger())
     }
 
     /// How it closes (`SO_LINGER`): with zero, by a reset that drops what was not yet acknowledged. Any other value closes
@@ -274,10 +224,10 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        enter(self.run, |fabric| {
-            fabric.socket(self.opened.key)?.linger = dur;
-            Ok(())
-        })?
+        #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
+        {
+            either!(Kind of &self.0, stream => stream.set_linger(dur))
+        }
     }
 
     /// Closes by a reset that drops what was not yet acknowledged, in place of the usual end.
@@ -286,7 +236,7 @@ impl TcpStream {
     ///
     /// Outside its run.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.set_linger(Some(Duration::ZERO))
+        either!(Kind of &self.0, stream => stream.set_zero_linger())
     }
 
     /// Its two directions, borrowed.
@@ -304,13 +254,9 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.read(self.opened.key, buf, false))
-    }
-
-    /// How many bytes a read would find; none outside its run.
-    pub(super) fn at_hand(&self) -> usize {
-        enter(self.run, |fabric| fabric.at_hand(self.opened.key)).unwrap_or(0)
+        either!(Kind of &self.0,
+            simulated stream => stream.poll_read_at(cx, buf),
+            real stream => real::poll_read(stream, cx, buf))
     }
 
     pub(super) fn poll_write_at(
@@ -318,8 +264,9 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.write(self.opened.key, buf))
+        either!(Kind of &self.0,
+            simulated stream => stream.poll_write_at(cx, buf),
+            real stream => real::poll_write(stream, cx, buf))
     }
 
     pub(super) fn poll_write_vectored_at(
@@ -327,17 +274,38 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.write_vectored(self.opened.key, bufs))
+        either!(Kind of &self.0,
+            simulated stream => stream.poll_write_vectored_at(cx, bufs),
+            real stream => real::poll_write_vectored(stream, cx, bufs))
     }
 
     /// No more is written: a FIN follows what was. As with tokio, it is no error that nothing is left to shut.
     pub(super) fn shut_down(&self) -> io::Result<()> {
-        enter(self.run, |fabric| fabric.shutdown(self.opened.key))?
+        either!(Kind of &self.0,
+            simulated stream => stream.shut_down(),
+            real stream => real::shut_down(stream))
     }
 
-    fn waited(&self, place: Place, what: &'static str) -> Waited {
-        Waited { run: self.run, key: self.opened.key, place, what, address: self.opened.peer }
+    #[cfg(feature = "sim")]
+    pub(super) fn simulated(stream: simulated::TcpStream) -> Self {
+        Self(Kind::Simulated(stream))
+    }
+
+    #[cfg(feature = "real")]
+    pub(super) fn real(stream: tokio::net::TcpStream) -> Self {
+        Self(Kind::Real(stream))
+    }
+
+    /// Reads into what need not be initialised.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll_read_buf(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(Kind of &self.0,
+            simulated stream => stream.poll_read_buf(cx, buf),
+            real stream => real::poll_read_buf(stream, cx, buf))
     }
 }
 
@@ -413,16 +381,8 @@ impl AsyncWrite for TcpStream {
     }
 }
 
-impl Drop for TcpStream {
-    fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close(self.opened.key));
-    }
-}
-
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Opened { local, peer, .. } = &self.opened;
-        f.debug_struct("TcpStream").field("addr", local).field("peer", peer).finish()
+        either!(Kind of &self.0, inner => inner.fmt(f))
     }
 }

@@ -1,0 +1,15 @@
+//! What users hold: sockets that are simulated, or tokio's. Where one is made decides.
+
+mod split;
+mod tcp_listener;
+mod tcp_socket;
+mod tcp_stream;
+#[cfg(feature = "tokio")]
+mod tokio_io;
+mod udp_socket;
+
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use tcp_listener::TcpListener;
+pub use tcp_socket::TcpSocket;
+pub use tcp_stream::TcpStream;
+pub use udp_socket::UdpSocket;

@@ -1,0 +1,248 @@
+//! A connection.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io::{self, IoSlice, IoSliceMut},
+    net::SocketAddr,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BufMut;
+
+use super::{find, lookup::no_address};
+use crate::{
+    engine::{self, RunId},
+    net::{
+        Interest, Ready, ToSocketAddrs, error,
+        fabric::{enter, enter_any, tcp::Opened},
+        wait::{Place, Waited},
+        wakers::Seat,
+    },
+};
+
+pub(crate) struct TcpStream {
+    run: RunId,
+    opened: Opened,
+}
+
+impl TcpStream {
+    pub(crate) fn new(run: RunId, opened: Opened) -> Self {
+        Self { run, opened }
+    }
+
+    pub(crate) async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        let process = engine::live_scope().ok_or_else(error::outside)?.process;
+        let mut last = no_address();
+        for address in find(addr.target()?)? {
+            let begun = enter_any(|fabric, host| {
+                let opened = fabric.connect(host, process, address)?;
+                Ok(TcpStream { run: fabric.run(), opened })
+            });
+            let connected = match begun {
+                // Given up while it waits, it is dropped and so closed.
+                Ok(stream) => stream.established().await.map(|()| stream),
+                Err(error) => Err(error),
+            };
+            match connected {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    pub(crate) async fn established(&self) -> io::Result<()> {
+        let waited = self.waited(Place::Write, "an answer from");
+        waited.until(|fabric| fabric.connected(self.opened.key)).await
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |_| self.opened.local)
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |fabric| fabric.peer(&self.opened))?
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.until(|fabric| fabric.can_read(self.opened.key)).await
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.until(|fabric| fabric.can_write(self.opened.key)).await
+    }
+
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let key = self.opened.key;
+        let reads = interest.is_readable().then(|| self.waited(Place::Read, "data from").seated());
+        let writes =
+            interest.is_writable().then(|| self.waited(Place::Write, "room to write to").seated());
+        poll_fn(|cx| {
+            let read = reads.as_ref().map(|seat| seat.poll(cx, |fabric| fabric.can_read(key)));
+            let written = writes.as_ref().map(|seat| seat.poll(cx, |fabric| fabric.can_write(key)));
+            for done in [read, written].into_iter().flatten() {
+                if let Poll::Ready(result) = done {
+                    return Poll::Ready(result);
+                }
+            }
+            Poll::Pending
+        })
+        .await?;
+        enter(self.run, |fabric| fabric.readiness(key, interest))?
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.can_read(self.opened.key))
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.can_write(self.opened.key))
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        enter(self.run, |fabric| {
+            let failure = fabric.socket(self.opened.key)?.connection.take_failure();
+            Ok(failure.map(|failure| error::failed(failure, self.opened.peer)))
+        })?
+    }
+
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = enter(self.run, |fabric| fabric.read(self.opened.key, buf, false))?;
+        read.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let read = enter(self.run, |fabric| fabric.read_vectored(self.opened.key, bufs))?;
+        read.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        let mut bytes = vec![0; self.at_hand().max(1).min(buf.remaining_mut())];
+        let read = self.try_read(&mut bytes)?;
+        buf.put_slice(&bytes[..read]);
+        Ok(read)
+    }
+
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let written = enter(self.run, |fabric| fabric.write(self.opened.key, buf))?;
+        written.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = enter(self.run, |fabric| fabric.write_vectored(self.opened.key, bufs))?;
+        written.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.until(|fabric| fabric.read(self.opened.key, buf, true)).await
+    }
+
+    pub(crate) fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.read(self.opened.key, buf, true))
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        let key = self.opened.key;
+        enter(self.run, |fabric| Ok(fabric.socket(key)?.connection.nodelay()))?
+    }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        enter(self.run, |fabric| fabric.set_nodelay(self.opened.key, nodelay))?
+    }
+
+    pub(crate) fn linger(&self) -> io::Result<Option<Duration>> {
+        enter(self.run, |fabric| Ok(fabric.socket(self.opened.key)?.linger))?
+    }
+
+    pub(crate) fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
+        enter(self.run, |fabric| {
+            fabric.socket(self.opened.key)?.linger = dur;
+            Ok(())
+        })?
+    }
+
+    pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    pub(crate) fn poll_read_at(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.read(self.opened.key, buf, false))
+    }
+
+    /// How many bytes a read would find; none outside its run.
+    fn at_hand(&self) -> usize {
+        enter(self.run, |fabric| fabric.at_hand(self.opened.key)).unwrap_or(0)
+    }
+
+    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out the
+    /// end or an error where nothing is at hand.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_read_buf(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = self.at_hand().max(1).min(buf.remaining());
+        let read = std::task::ready!(self.poll_read_at(cx, buf.initialize_unfilled_to(room)))?;
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_write_at(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.write(self.opened.key, buf))
+    }
+
+    pub(crate) fn poll_write_vectored_at(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |fabric| fabric.write_vectored(self.opened.key, bufs))
+    }
+
+    /// No more is written: a FIN follows what was. As with tokio, it is no error that nothing is left to shut.
+    pub(crate) fn shut_down(&self) -> io::Result<()> {
+        enter(self.run, |fabric| fabric.shutdown(self.opened.key))?
+    }
+
+    fn waited(&self, place: Place, what: &'static str) -> Waited {
+        Waited { run: self.run, key: self.opened.key, place, what, address: self.opened.peer }
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        // Outside the run, or as a dead process's, there is nothing to close.
+        let _ = enter(self.run, |fabric| fabric.close(self.opened.key));
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Opened { local, peer, .. } = &self.opened;
+        f.debug_struct("TcpStream").field("addr", local).field("peer", peer).finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! Datagrams.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    task::{Context, Poll},
+};
+
+use super::{
+    find,
+    lookup::{first_of, no_address},
+};
+use crate::{
+    engine::{self, RunId},
+    net::{
+        Interest, Ready, ToSocketAddrs, error,
+        fabric::{Fabric, enter, enter_any},
+        key::Key,
+        wait::{Place, Waited},
+        wakers::Seat,
+    },
+};
+
+pub(crate) struct UdpSocket {
+    run: RunId,
+    key: Key,
+    local: SocketAddr,
+}
+
+impl UdpSocket {
+    pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
+        let process = engine::live_scope().ok_or_else(error::outside)?.process;
+        let addresses = find(addr.target()?)?;
+        enter_any(|fabric, host| {
+            let (key, local) =
+                first_of(&addresses, |address| fabric.bind_datagrams(host, process, address))?;
+            Ok(UdpSocket { run: fabric.run(), key, local })
+        })
+    }
+
+    pub(crate) async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
+        let addresses = find(addr.target()?)?;
+        enter(self.run, |fabric| {
+            first_of(&addresses, |address| fabric.connect_datagrams(self.key, address))
+        })?
+    }
+
+    pub(crate) async fn send_to<A: ToSocketAddrs>(
+        &self,
+        buf: &[u8],
+        target: A,
+    ) -> io::Result<usize> {
+        let target = find(target.target()?)?.first().copied().ok_or_else(no_address)?;
+        self.try_send_to(buf, target)
+    }
+
+    pub(crate) fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
+        enter(self.run, |fabric| fabric.send_datagram(self.key, buf, Some(target)))?
+    }
+
+    pub(crate) async fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.try_send(buf)
+    }
+
+    pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        enter(self.run, |fabric| fabric.send_datagram(self.key, buf, None))?
+    }
+
+    pub(crate) async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.waited().until(|fabric| fabric.receive_datagram(self.key, buf, false)).await
+    }
+
+    pub(crate) async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.waited().until(|fabric| fabric.receive_datagram(self.key, buf, true)).await
+    }
+
+    pub(crate) fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let receive = |fabric: &mut Fabric| fabric.receive_datagram(self.key, buf, false);
+        self.waited().poll(cx, Seat::Poll, receive)
+    }
+
+    pub(crate) fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let received = enter(self.run, |fabric| fabric.receive_datagram(self.key, buf, false))?;
+        received.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_from(buf).await?.0)
+    }
+
+    pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_recv_from(buf)?.0)
+    }
+
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buf).await?.0)
+    }
+
+    pub(crate) fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let looked = enter(self.run, |fabric| fabric.receive_datagram(self.key, buf, true))?;
+        looked.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_peek_from(buf)?.0)
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.waited().until(|fabric| fabric.can_receive(self.key)).await
+    }
+
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        if !interest.is_writable() {
+            self.readable().await?;
+        }
+        enter(self.run, |fabric| {
+            let readable = interest.is_readable() && fabric.can_receive(self.key).is_some();
+            let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
+            readable | if interest.is_writable() { Ready::WRITABLE } else { Ready::EMPTY }
+        })
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        enter(self.run, |_| ())
+    }
+
+    pub(crate) fn broadcast(&self) -> io::Result<bool> {
+        enter(self.run, |fabric| Ok(fabric.datagrams(self.key)?.broadcast))?
+    }
+
+    pub(crate) fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        enter(self.run, |fabric| {
+            fabric.datagrams(self.key)?.broadcast = on;
+            Ok(())
+        })?
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |fabric| fabric.datagrams_local(self.key))?
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |fabric| fabric.datagrams_peer(self.key))?
+    }
+
+    fn waited(&self) -> Waited {
+        Waited {
+            run: self.run,
+            key: self.key,
+            place: Place::Datagram,
+            what: "a datagram at",
+            address: self.local,
+        }
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        // Outside the run, or as a dead process's, there is nothing to close.
+        let _ = enter(self.run, |fabric| fabric.close_datagrams(self.key));
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpSocket").field("addr", &self.local).finish()
+    }
+}

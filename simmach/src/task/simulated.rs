@@ -1,0 +1,103 @@
+//! Making tasks of a run.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::engine::context::try_with;
+use crate::engine::tasks::TaskKey;
+use crate::engine::{self, Scope, Wait};
+use crate::task::join::{self, Join};
+use crate::task::{JoinError, JoinHandle};
+
+/// Runs `future` as a task of the process that runs.
+#[track_caller]
+pub(super) fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let place = Location::caller();
+    let scope =
+        try_with(|engine| if engine.scope().alive { engine.child_scope() } else { engine.scope() });
+    let scope = scope.expect(
+        "simmach::task::spawn was called outside a run: call it from a service, a plan or the test's body",
+    );
+    spawn_as(scope, place, future).1
+}
+
+/// Lets every other ready task go first, or not, as the seed has it.
+pub(super) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        engine::waits(Wait::Named("its next turn"));
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Runs `future` as a task of any scope. For a dead one it is dropped, and its handle says cancelled.
+pub(crate) fn spawn_as<F>(
+    scope: Scope,
+    place: &'static Location<'static>,
+    future: F,
+) -> (Option<TaskKey>, JoinHandle<F::Output>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let join = Arc::new(Join::new(scope));
+    let task = Task { future: Some(Box::pin(future)), join: Arc::clone(&join) };
+    let key = if scope.alive {
+        try_with(|engine| engine.spawn(scope, place, Box::pin(task)))
+    } else {
+        drop(task);
+        None
+    };
+    (key, JoinHandle::simulated(join::JoinHandle::new(join, key)))
+}
+
+/// A user's future whose end, of whatever kind, its handle hears of.
+struct Task<F: Future> {
+    future: Option<Pin<Box<F>>>,
+    join: Arc<Join<F::Output>>,
+}
+
+impl<F: Future> Future for Task<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(future) = self.future.as_mut() else { return Poll::Ready(()) };
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        let result = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(payload),
+        };
+        // What the future held is dropped before anyone hears that it ended.
+        let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
+        match result.and_then(|output| dropped.map(|()| output)) {
+            Ok(output) => self.join.finish(Ok(output)),
+            Err(payload) => self.join.panicked(payload),
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<F: Future> Drop for Task<F> {
+    fn drop(&mut self) {
+        if let Some(future) = self.future.take() {
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+            match dropped {
+                Err(payload) if engine::live_scope().is_some() => self.join.panicked(payload),
+                Ok(()) | Err(_) => self.join.finish(Err(JoinError::cancelled())),
+            }
+        }
+    }
+}

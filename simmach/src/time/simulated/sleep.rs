@@ -1,0 +1,80 @@
+//! Waiting for a point in virtual time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::engine::{self, Action, RunId, TimerKey, Wait};
+
+/// Waits until `deadline`, in the run's nanoseconds.
+#[track_caller]
+pub(crate) fn sleep_until(deadline: u64) -> Sleep {
+    assert!(
+        engine::run_id().is_some(),
+        "simmach::time: a sleep was begun outside a run: there virtual time does not pass"
+    );
+    Sleep { since: engine::local_now(), deadline, timer: None }
+}
+
+/// A future that is ready at a point in virtual time. Dropped, it leaves no timer behind.
+#[derive(Debug)]
+pub(crate) struct Sleep {
+    since: u64,
+    deadline: u64,
+    timer: Option<(RunId, TimerKey)>,
+}
+
+impl Sleep {
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// Not a reading of the user's: it costs nothing.
+    pub(crate) fn is_elapsed(&self) -> bool {
+        engine::local_now() >= self.deadline
+    }
+
+    pub(crate) fn reset(&mut self, deadline: u64) {
+        self.disarm();
+        self.since = engine::local_now();
+        self.deadline = deadline;
+    }
+
+    fn disarm(&mut self) {
+        if let Some((run, key)) = self.timer.take()
+            && engine::run_id() == Some(run)
+        {
+            engine::cancel(key);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(run) = engine::run_id() else { return Poll::Pending };
+        if engine::local_now() >= self.deadline {
+            if self.timer.is_some() {
+                engine::slept(self.deadline.saturating_sub(self.since));
+            }
+            self.disarm();
+            return Poll::Ready(());
+        }
+        let armed =
+            self.timer.is_some_and(|(own, key)| own == run && engine::rewake(key, cx.waker()));
+        if !armed {
+            let wake = Action::Wake(cx.waker().clone());
+            self.timer =
+                engine::try_arm(engine::true_time(self.deadline), wake).map(|key| (run, key));
+        }
+        engine::waits(Wait::Sleep { since: self.since, until: self.deadline });
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
