@@ -1,6 +1,65 @@
 //! A program that has no use for the simulation, as production has none: built without the feature `sim`, it defines
-//! nothing of the C library's.
+//! nothing of the C library's. With the feature `real` it has the real thing of everything, and uses it.
 
+#[cfg(not(feature = "real"))]
 fn main() -> simmach::Result {
     Ok(())
+}
+
+#[cfg(feature = "real")]
+fn main() -> simmach::Result {
+    let folder = std::env::temp_dir().join(format!("simmach-without-sim-{}", std::process::id()));
+    simmach::storage::set_folder(&folder);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let kept = runtime.block_on(real::there_and_back())?;
+    std::fs::remove_dir_all(&folder)?;
+    println!("{} bytes went over a real socket and into a real folder", kept.len());
+    Ok(())
+}
+
+#[cfg(feature = "real")]
+mod real {
+    use std::time::Duration;
+
+    use futures::{AsyncReadExt, AsyncWriteExt};
+    use simmach::net::{TcpListener, TcpStream};
+    use simmach::storage::{self, types::Bytes};
+    use simmach::time::{Instant, sleep, timeout};
+    use simmach::{rand, select, signal, task};
+
+    /// A word goes over a connection, into a store, and is read again.
+    pub async fn there_and_back() -> simmach::Result<Vec<u8>> {
+        let began = Instant::now();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let word = rand::random().to_be_bytes();
+        let says = task::spawn(async move {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(&word).await?;
+            stream.close().await
+        });
+        let (mut stream, _) = select! {
+            accepted = listener.accept() => accepted?,
+            () = signal::stopped() => return Err("it was told to stop".into()),
+        };
+        let mut heard = Vec::new();
+        timeout(Duration::from_secs(10), stream.read_to_end(&mut heard)).await??;
+        says.await??;
+        sleep(Duration::from_millis(1)).await;
+        assert!(began.elapsed() >= Duration::from_millis(1));
+        let store = storage::open("words").await?;
+        store
+            .write(move |txn| {
+                let words = txn.table::<Bytes, Bytes>("words")?;
+                Ok(words.put(txn, b"word", &heard)?)
+            })
+            .await?;
+        let kept = store.read(|txn| {
+            let Some(words) = txn.table::<Bytes, Bytes>("words")? else { return Ok(Vec::new()) };
+            Ok(words.get(txn, b"word")?.unwrap_or_default().to_vec())
+        });
+        let kept = kept.await?;
+        assert_eq!(kept, word);
+        Ok(kept)
+    }
 }

@@ -43,10 +43,23 @@
 //! The code under test never sees [`Sim`]. Every handle it holds is `Send + Sync` and belongs to its process: a process
 //! that is stopped, killed or without power leaves nothing behind but what its machine's disk holds.
 //!
+//! # Features
+//!
+//! | feature | for |
+//! |---|---|
+//! | `sim`, the default | the simulation and its harness |
+//! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production takes this alone |
+//! | `tokio` | `tokio::io`'s traits on streams; `real` has them anyway |
+//!
 //! # What is not modelled
 //!
 //! Each module says so in its first paragraph. In short: no SACK and no congestion control in TCP; no torn pages or
 //! decay on disks; no cores, caches or memory limits on machines; real threads, and clocks other than the run's.
+
+#![cfg_attr(
+    not(feature = "sim"),
+    allow(rustdoc::broken_intra_doc_links, reason = "the simulation's own items are not there")
+)]
 
 #[cfg(any(feature = "sim", feature = "real"))]
 #[macro_use]
@@ -98,7 +111,7 @@ pub mod program;
 pub mod rand;
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod signal;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "real"))]
 pub mod storage;
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod task;

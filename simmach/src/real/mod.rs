@@ -3,3 +3,4 @@
 pub(crate) mod chance;
 pub(crate) mod net;
 pub(crate) mod signal;
+pub(crate) mod storage;

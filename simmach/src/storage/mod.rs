@@ -1,6 +1,7 @@
-//! Storage: real LMDB, by heed, on every machine's own disk.
+//! Storage: real LMDB, by heed, on every machine's own disk; outside a run, with the feature `real`, in a folder of the real
+//! one, with LMDB's own fsync and its transactions off the async threads.
 //!
-//! Modelled: a store for each service and name on each machine; one writer at a time, in virtual time; the disk's latency;
+//! Modelled in a run: a store for each service and name on each machine; one writer at a time, in virtual time; the disk's latency;
 //! what is durable when, and a loss of power that takes exactly what is not; a full disk; a wipe. Not modelled: torn or
 //! decayed pages, a disk that lies about what is durable, bandwidth, the time that reads take, and files beside the stores.
 //!
@@ -24,19 +25,32 @@
 //! ```
 //!
 //! A transaction is a closure, and none lives across an `await`: a process that is killed leaves none open. Closures are
-//! `Send + 'static` so that, outside a simulation, they can run where blocking is allowed.
+//! `Send + 'static` so that, outside a run, they can run where blocking is allowed.
+//!
+//! Outside a run a process has one folder for its stores, named by [`set_folder`] or else by the environment variable
+//! `SIMMACH_DATA_DIR`; a store is the file `<name>.mdb` in it. That of a machine in a run belongs to one service, so services
+//! that have stores of one name are processes of their own in the real world too, or have folders of their own.
 
+#[cfg(feature = "sim")]
 mod disks;
 mod error;
+#[cfg(feature = "sim")]
 mod faults;
+#[cfg(feature = "sim")]
 pub(crate) mod memory_disk;
-mod options;
+pub(crate) mod name;
+pub(crate) mod options;
+#[cfg(feature = "sim")]
 mod profile;
 mod traced;
+#[cfg(feature = "sim")]
 mod transact;
+#[cfg(feature = "sim")]
 mod turn;
-mod txn;
+pub(crate) mod txn;
+#[cfg(feature = "sim")]
 mod volume;
+#[cfg(feature = "sim")]
 mod writers;
 
 pub use heed::{BoxedError, BytesDecode, BytesEncode, PutFlags, RoTxn, RwTxn, WithoutTls};
@@ -44,17 +58,38 @@ pub use heed::{byteorder, types};
 
 pub use error::{Error, Result};
 pub use options::{Durability, Options};
-pub use profile::DiskProfile;
 pub use traced::Traced;
 pub use txn::{ReadTxn, Table, WriteTxn};
 
+#[cfg(feature = "sim")]
+pub use profile::DiskProfile;
+
+#[cfg(feature = "sim")]
 pub(crate) use disks::{
     StorageSpec, close_process, install, name_process, power_off, remove, wipe,
 };
 
+use std::path::Path;
+
+#[cfg(feature = "real")]
+use crate::real::storage as real;
+#[cfg(feature = "sim")]
 use crate::time::sleep;
-use disks::StoreId;
-use turn::Turn;
+#[cfg(feature = "sim")]
+use {disks::StoreId, turn::Turn};
+
+/// Names the folder that this process's stores are in, outside a run; it is made when a store is opened. It holds for the
+/// stores that are opened from then on, and goes before the environment variable `SIMMACH_DATA_DIR`.
+///
+/// In a run it does nothing: there each machine has a disk of its own.
+pub fn set_folder(folder: impl AsRef<Path>) {
+    here! {
+        simulated => {
+            let _ = folder;
+        },
+        real => real::set_folder(folder.as_ref()),
+    }
+}
 
 /// Opens the store of this name with the default [`Options`].
 ///
@@ -75,9 +110,17 @@ impl Options {
     ///
     /// [`Error::Name`](Error::Name) unless the name is 1 to 64 of the characters `a-z`, `A-Z`, `0-9`, `-`, `_` and
     /// `.`, not starting with a dot; [`Error::Options`](Error::Options) if this process has it open with other
-    /// options; [`Error::Closed`](Error::Closed) outside a run.
+    /// options; [`Error::Closed`](Error::Closed) outside a run. With the feature `real`, outside a run:
+    /// [`Error::Io`](Error::Io) where no folder is [named](set_folder) or it can't be used, and LMDB's own.
+    ///
+    /// # Panics
+    ///
+    /// Outside a run, with the feature `real`: where there is no tokio runtime.
     pub async fn open(self, name: &str) -> Result<Store> {
-        disks::open(name, self).map(Store)
+        here! {
+            simulated => disks::open(name, self).map(|id| Store(Kind::Simulated(id))),
+            real => real::Store::open(name, self).await.map(|store| Store(Kind::Real(store))),
+        }
     }
 }
 
@@ -85,7 +128,15 @@ impl Options {
 ///
 /// A handle, good in the process that opened it and for as long as that lives.
 #[derive(Clone, Debug)]
-pub struct Store(StoreId);
+pub struct Store(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    #[cfg(feature = "sim")]
+    Simulated(StoreId),
+    #[cfg(feature = "real")]
+    Real(real::Store),
+}
 
 impl Store {
     /// Runs `f` in a write transaction and commits it if `f` answers `Ok`.
@@ -94,7 +145,8 @@ impl Store {
     /// and, unless the store's [`Durability`] says otherwise, durable, in one moment. It returns a little later: a power-off
     /// in between leaves a transaction that is stored and was never acknowledged, as on a real machine.
     ///
-    /// Dropped before that moment, nothing happens; after it, the transaction stands.
+    /// Dropped before that moment, nothing happens; after it, the transaction stands. Outside a run either may be, once
+    /// its turn has come.
     ///
     /// # Errors
     ///
@@ -105,20 +157,11 @@ impl Store {
         F: FnOnce(&mut WriteTxn<'_, '_>) -> Result<R> + Send + 'static,
         R: Send + 'static,
     {
-        let turn = Turn::wait(self.0).await?;
-        let latencies = transact::draw_latencies(self.0)?;
-        if !latencies.disk.is_zero() {
-            sleep(latencies.disk).await;
-        }
-        let value = transact::write(self.0, f)?;
-        drop(turn);
-        if !latencies.acknowledge.is_zero() {
-            sleep(latencies.acknowledge).await;
-        }
-        Ok(value)
+        either!(Kind of &self.0, simulated id => write(*id, f).await, real store => store.write(f).await)
     }
 
-    /// Runs `f` in a read transaction, on what was committed last, whether or not that is durable. Takes no time.
+    /// Runs `f` in a read transaction, on what was committed last, whether or not that is durable. Takes no time
+    /// in a run.
     ///
     /// # Errors
     ///
@@ -129,9 +172,24 @@ impl Store {
         F: FnOnce(&ReadTxn<'_, '_>) -> Result<R> + Send + 'static,
         R: Send + 'static,
     {
-        transact::read(self.0, f)
+        either!(Kind of &self.0, simulated id => transact::read(*id, f), real store => store.read(f).await)
     }
 }
 
-#[cfg(test)]
+#[cfg(feature = "sim")]
+async fn write<R>(id: StoreId, f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>) -> Result<R> {
+    let turn = Turn::wait(id).await?;
+    let latencies = transact::draw_latencies(id)?;
+    if !latencies.disk.is_zero() {
+        sleep(latencies.disk).await;
+    }
+    let value = transact::write(id, f)?;
+    drop(turn);
+    if !latencies.acknowledge.is_zero() {
+        sleep(latencies.acknowledge).await;
+    }
+    Ok(value)
+}
+
+#[cfg(all(test, feature = "sim"))]
 mod tests;

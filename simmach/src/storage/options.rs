@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// How many tables a store has room for. LMDB clears a few dozen bytes for each in every transaction.
+pub(crate) const MAX_TABLES: u32 = 64;
+
+/// LMDB's own granularity: the largest page size among the platforms it runs on.
+const MAP_UNIT: usize = 64 * 1024;
+
 /// How a store is opened: what is durable when, and how large it may get.
 ///
 /// ```
@@ -29,6 +35,10 @@ pub enum Durability {
     /// of power takes what no flush followed. A flush that is due happens even if the process has ended since: the
     /// machine's kernel does it. One comes ahead of time when half of the room that was left in the store is used: a kernel
     /// that is short of memory writes early.
+    ///
+    /// Outside a run LMDB's own sync is off, and the flush is a task of the tokio runtime that committed; should that end
+    /// before it, the machine's kernel writes by its own rules. A file system that does not keep the order of writes may lose
+    /// more than what no flush followed.
     Periodic(Duration),
 }
 
@@ -54,11 +64,11 @@ impl Options {
         self
     }
 
-    pub(super) fn commit(&self) -> Durability {
+    pub(crate) fn commit(&self) -> Durability {
         self.durability
     }
 
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.map_size
     }
 }
@@ -68,4 +78,9 @@ impl Default for Options {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// As many bytes as LMDB can map.
+pub(crate) fn whole_units(map_size: usize) -> usize {
+    map_size.clamp(MAP_UNIT, usize::MAX - MAP_UNIT).next_multiple_of(MAP_UNIT)
 }

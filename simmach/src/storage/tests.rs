@@ -346,7 +346,10 @@ fn a_handle_is_of_no_use_to_another_process_and_after_its_own() {
 
 #[test]
 fn outside_a_run_everything_answers_with_an_error() {
-    assert!(matches!(open("db").now_or_never(), Some(Err(Error::Closed))));
+    // With it, there is another disk.
+    if cfg!(not(feature = "real")) {
+        assert!(matches!(open("db").now_or_never(), Some(Err(Error::Closed))));
+    }
     let (send, receive) = std::sync::mpsc::channel();
     let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
         send.send(open("db").await.expect("opened")).expect("the test waits");

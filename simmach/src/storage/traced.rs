@@ -5,13 +5,16 @@
 //! methods was called; what these do to a run shows when it is read.
 
 use std::borrow::Cow;
+#[cfg(feature = "sim")]
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 use heed::{BoxedError, BytesDecode, BytesEncode};
 
+#[cfg(feature = "sim")]
 use crate::engine::trace::hash_bytes;
 
+#[cfg(feature = "sim")]
 thread_local! {
     /// The running hash over what this thread's transaction has written so far.
     static WRITTEN: Cell<u64> = const { Cell::new(0) };
@@ -41,16 +44,21 @@ impl<'a, C: BytesDecode<'a>> BytesDecode<'a> for Traced<C> {
 
 /// Adds bytes to what this thread's transaction has written.
 pub(super) fn note(bytes: &[u8]) {
+    #[cfg(not(feature = "sim"))]
+    let _ = bytes;
     // A thread that ends has no transaction.
+    #[cfg(feature = "sim")]
     let _ = WRITTEN.try_with(|written| written.set(hash_bytes(written.get(), bytes)));
 }
 
 /// A transaction begins: nothing is written yet.
+#[cfg(feature = "sim")]
 pub(super) fn begin() {
     let _ = WRITTEN.try_with(|written| written.set(0));
 }
 
 /// The hash over what was written since the transaction began.
+#[cfg(feature = "sim")]
 pub(super) fn written() -> u64 {
     WRITTEN.try_with(Cell::get).unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use heed::{Database, DatabaseOpener, RoTxn, RwTxn, WithoutTls};
+use heed::{CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn, WithoutTls};
 
 use super::error::{Error, Result};
 use super::traced::{self, Traced};
@@ -27,7 +27,7 @@ pub struct ReadTxn<'t, 'e> {
 }
 
 impl<'t, 'e> WriteTxn<'t, 'e> {
-    pub(super) fn new(opener: &'t DatabaseOpener<'e, WithoutTls>, txn: &'t mut RwTxn<'e>) -> Self {
+    pub(crate) fn new(opener: &'t DatabaseOpener<'e, WithoutTls>, txn: &'t mut RwTxn<'e>) -> Self {
         Self { opener, txn }
     }
 
@@ -58,7 +58,7 @@ impl<'t, 'e> WriteTxn<'t, 'e> {
 }
 
 impl<'t, 'e> ReadTxn<'t, 'e> {
-    pub(super) fn new(
+    pub(crate) fn new(
         opener: &'t DatabaseOpener<'e, WithoutTls>,
         txn: &'t RoTxn<'e, WithoutTls>,
     ) -> Self {
@@ -104,4 +104,15 @@ fn check(name: &str) -> Result<()> {
         return Err(Error::Name(format!("a table can't be named {name:?}")));
     }
     Ok(())
+}
+
+/// Carries a closure's value past heed, whose own values change when they are committed.
+pub(crate) struct Returned<R>(pub(crate) R);
+
+impl<R> OnCommit for Returned<R> {
+    type Committed = R;
+
+    fn on_commit(self, _: &CommitToken) -> R {
+        self.0
+    }
 }

@@ -17,21 +17,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use heed::{
-    CommitOrAbort, CommitToken, Env, EnvFlags, EnvOpenOptions, OnCommit, RoTxn, WithoutTls,
-};
+use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
 
 use super::error::{Error, Result};
-use super::txn::{ReadTxn, WriteTxn};
-
-/// How many tables a store has room for. LMDB clears a few dozen bytes for each in every transaction.
-pub(super) const MAX_TABLES: u32 = 64;
+use super::options::{MAX_TABLES, whole_units};
+use super::txn::{ReadTxn, Returned, WriteTxn};
 
 /// The pin, the transaction that is running, and one to spare.
 const MAX_READERS: u32 = 3;
-
-/// LMDB's own granularity: the largest page size among the platforms it runs on.
-const MAP_UNIT: usize = 64 * 1024;
 
 /// Whether a commit is on the disk when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,21 +255,6 @@ impl Open {
 impl std::fmt::Debug for Pin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pin").field("txn", &self.txn.id()).finish_non_exhaustive()
-    }
-}
-
-fn whole_units(map_size: usize) -> usize {
-    map_size.clamp(MAP_UNIT, usize::MAX - MAP_UNIT).next_multiple_of(MAP_UNIT)
-}
-
-/// Carries a closure's value past heed, whose own values change when they are committed.
-struct Returned<R>(R);
-
-impl<R> OnCommit for Returned<R> {
-    type Committed = R;
-
-    fn on_commit(self, _: &CommitToken) -> R {
-        self.0
     }
 }
 

@@ -1,11 +1,35 @@
-//! The same code on the simulated network and on the kernel's own: every scenario is compiled twice, once against
-//! `simmach::net` and once against `tokio::net`, and must see the same in both.
+//! The same code on the simulated network and on the kernel's own: every scenario is compiled once, against simmach, and must
+//! see the same in both.
 //!
-//! In the simulation a scenario runs for a hundred seeds on one machine's loopback; on tokio once, on the real one. What
-//! takes a kernel minutes (time-outs, TIME-WAIT) is not here but in the tests of the state machine.
+//! In the simulation a scenario runs for a hundred seeds on one machine's loopback; outside of it once, on tokio and the
+//! kernel, through the feature `real`. What takes a kernel minutes (time-outs, TIME-WAIT) is not here but in the tests of
+//! the state machine.
 
-#![allow(clippy::duplicate_mod, reason = "that is the point of it")]
+/// Makes two tests of each scenario that is named.
+macro_rules! both_ways {
+    ($($scenario:ident),* $(,)?) => {
+        mod simulated {
+            $(#[simmach::sim_test]
+            async fn $scenario() {
+                super::$scenario().await;
+            })*
+        }
 
+        #[cfg(target_os = "linux")]
+        mod real {
+            $(#[test]
+            fn $scenario() {
+                $crate::really(super::$scenario());
+            })*
+        }
+    };
+}
+
+mod scenarios;
+
+/// Runs a scenario on the kernel.
 #[cfg(target_os = "linux")]
-mod real;
-mod simulated;
+fn really(scenario: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(scenario);
+}

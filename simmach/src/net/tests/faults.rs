@@ -285,8 +285,11 @@ fn a_handle_that_outlives_its_run_is_dead() {
         sleep(100).await;
         assert_eq!(other.try_read(&mut [0; 8]).expect_err("open").kind(), ErrorKind::WouldBlock);
     });
-    let bound = TcpListener::bind("0.0.0.0:80").now_or_never().expect("it does not wait");
-    assert_eq!(bound.expect_err("no run").kind(), ErrorKind::NotConnected);
+    // With it, there is another network.
+    if cfg!(not(feature = "real")) {
+        let bound = TcpListener::bind("0.0.0.0:80").now_or_never().expect("it does not wait");
+        assert_eq!(bound.expect_err("no run").kind(), ErrorKind::NotConnected);
+    }
 }
 
 /// 3G with everything else that goes wrong, for many seeds: right bytes both ways, and an orderly end.

@@ -5,10 +5,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{
     helpers::{kind, listener, nobody, pause, waits},
     net::TcpStream,
-    scenario, task,
+    task,
 };
 
-#[scenario]
+both_ways! {
+    connections_are_accepted_in_their_order,
+    an_accept_that_is_given_up_loses_nothing,
+    two_tasks_may_accept,
+    what_was_not_accepted_is_reset_with_its_listener,
+    what_was_accepted_outlives_its_listener,
+    a_connection_that_was_closed_in_the_queue_is_still_accepted,
+    a_connection_that_was_reset_in_the_queue_is_accepted_and_tells_it,
+    a_hundred_connections_at_once,
+    a_proxy_passes_both_directions_and_both_ends,
+    a_task_that_connects_in_vain_may_try_again,
+}
+
 async fn connections_are_accepted_in_their_order() {
     let (listener, address) = listener().await;
     let mut streams = Vec::new();
@@ -21,7 +33,6 @@ async fn connections_are_accepted_in_their_order() {
     }
 }
 
-#[scenario]
 async fn an_accept_that_is_given_up_loses_nothing() {
     let (listener, address) = listener().await;
     assert!(waits(listener.accept()).await);
@@ -30,7 +41,6 @@ async fn an_accept_that_is_given_up_loses_nothing() {
     assert_eq!(from, near.local_addr().expect("open"));
 }
 
-#[scenario]
 async fn two_tasks_may_accept() {
     let (listener, address) = listener().await;
     let connects = task::spawn(async move {
@@ -44,7 +54,6 @@ async fn two_tasks_may_accept() {
     connects.await.expect("it ends well");
 }
 
-#[scenario]
 async fn what_was_not_accepted_is_reset_with_its_listener() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
@@ -53,7 +62,6 @@ async fn what_was_not_accepted_is_reset_with_its_listener() {
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset");
 }
 
-#[scenario]
 async fn what_was_accepted_outlives_its_listener() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
@@ -66,7 +74,6 @@ async fn what_was_accepted_outlives_its_listener() {
     assert_eq!(&buf, b"still here");
 }
 
-#[scenario]
 async fn a_connection_that_was_closed_in_the_queue_is_still_accepted() {
     let (listener, address) = listener().await;
     drop(TcpStream::connect(address).await.expect("it listens"));
@@ -75,7 +82,6 @@ async fn a_connection_that_was_closed_in_the_queue_is_still_accepted() {
     assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-#[scenario]
 async fn a_connection_that_was_reset_in_the_queue_is_accepted_and_tells_it() {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
@@ -86,7 +92,6 @@ async fn a_connection_that_was_reset_in_the_queue_is_accepted_and_tells_it() {
     assert_eq!(kind(far.read(&mut [0; 8]).await), "ConnectionReset");
 }
 
-#[scenario]
 async fn a_hundred_connections_at_once() {
     let (listener, address) = listener().await;
     let server = task::spawn(async move {
@@ -110,7 +115,6 @@ async fn a_hundred_connections_at_once() {
     server.await.expect("it ends well");
 }
 
-#[scenario]
 async fn a_proxy_passes_both_directions_and_both_ends() {
     let (origin, at) = listener().await;
     let (proxy, address) = listener().await;
@@ -136,7 +140,6 @@ async fn a_proxy_passes_both_directions_and_both_ends() {
     assert_eq!(passed.await.expect("it ends well"), (8, 6));
 }
 
-#[scenario]
 async fn a_task_that_connects_in_vain_may_try_again() {
     let address = nobody().await;
     for _ in 0..3 {

@@ -7,22 +7,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{
     helpers::{kind, listener, nobody, pair, pause, silent},
     net::{TcpListener, TcpStream, lookup_host},
-    scenario,
 };
 
-#[scenario]
+both_ways! {
+    where_nobody_listens_it_is_refused,
+    a_connect_needs_no_accept,
+    what_is_sent_before_the_accept_is_there_after_it,
+    both_ends_agree_on_their_addresses,
+    to_nowhere_in_particular_is_to_oneself,
+    the_next_address_is_tried_when_one_refuses,
+    of_several_refusals_the_last_is_told,
+    no_address_is_no_input,
+    localhost_is_a_name,
+    an_address_looks_up_as_itself,
+    loopback_has_ipv6,
+    ipv4_comes_to_a_listener_of_all_ipv6_as_mapped,
+    ipv6_does_not_come_to_a_listener_of_ipv4,
+    each_connection_has_its_own_port,
+    a_connection_that_nobody_uses_stays,
+}
+
 async fn where_nobody_listens_it_is_refused() {
     assert_eq!(kind(TcpStream::connect(nobody().await).await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn a_connect_needs_no_accept() {
     let (_listener, address) = listener().await;
     let stream = TcpStream::connect(address).await.expect("its kernel answers");
     assert_eq!(stream.peer_addr().expect("open"), address);
 }
 
-#[scenario]
 async fn what_is_sent_before_the_accept_is_there_after_it() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
@@ -35,7 +49,6 @@ async fn what_is_sent_before_the_accept_is_there_after_it() {
     assert_eq!(bytes, b"early");
 }
 
-#[scenario]
 async fn both_ends_agree_on_their_addresses() {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
@@ -46,14 +59,12 @@ async fn both_ends_agree_on_their_addresses() {
     assert_eq!(near.peer_addr().expect("open"), address);
 }
 
-#[scenario]
 async fn to_nowhere_in_particular_is_to_oneself() {
     let (_listener, address) = listener().await;
     let stream = TcpStream::connect(("0.0.0.0", address.port())).await.expect("it listens");
     assert_eq!(stream.peer_addr().expect("open"), address);
 }
 
-#[scenario]
 async fn the_next_address_is_tried_when_one_refuses() {
     let closed = nobody().await;
     let (_listener, open) = listener().await;
@@ -61,13 +72,11 @@ async fn the_next_address_is_tried_when_one_refuses() {
     assert_eq!(stream.peer_addr().expect("open"), open);
 }
 
-#[scenario]
 async fn of_several_refusals_the_last_is_told() {
     let (one, two) = (nobody().await, nobody().await);
     assert_eq!(kind(TcpStream::connect(&[one, two][..]).await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn no_address_is_no_input() {
     let nothing: &[SocketAddr] = &[];
     assert_eq!(kind(TcpStream::connect(nothing).await), "InvalidInput");
@@ -76,14 +85,12 @@ async fn no_address_is_no_input() {
     assert_eq!(kind(TcpStream::connect("127.0.0.1:99999").await), "InvalidInput");
 }
 
-#[scenario]
 async fn localhost_is_a_name() {
     let (_listener, address) = listener().await;
     TcpStream::connect(("localhost", address.port())).await.expect("it listens");
     TcpStream::connect(format!("localhost:{}", address.port())).await.expect("it listens");
 }
 
-#[scenario]
 async fn an_address_looks_up_as_itself() {
     let found: Vec<_> = lookup_host("127.0.0.1:80").await.expect("an address").collect();
     assert_eq!(found, ["127.0.0.1:80".parse().expect("an address")]);
@@ -91,7 +98,6 @@ async fn an_address_looks_up_as_itself() {
     assert_eq!(found, ["[::1]:80".parse().expect("an address")]);
 }
 
-#[scenario]
 async fn loopback_has_ipv6() {
     let listener = TcpListener::bind("[::1]:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -101,7 +107,6 @@ async fn loopback_has_ipv6() {
     assert_eq!(near.local_addr().expect("open"), from);
 }
 
-#[scenario]
 async fn ipv4_comes_to_a_listener_of_all_ipv6_as_mapped() {
     let listener = TcpListener::bind("[::]:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
@@ -112,14 +117,12 @@ async fn ipv4_comes_to_a_listener_of_all_ipv6_as_mapped() {
     assert_eq!(near.peer_addr().expect("open").to_string(), format!("127.0.0.1:{port}"));
 }
 
-#[scenario]
 async fn ipv6_does_not_come_to_a_listener_of_ipv4() {
     let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     assert_eq!(kind(TcpStream::connect(("::1", port)).await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn each_connection_has_its_own_port() {
     let (listener, address) = listener().await;
     let mut ports = Vec::new();
@@ -135,7 +138,6 @@ async fn each_connection_has_its_own_port() {
     assert_eq!(ports.len(), 10);
 }
 
-#[scenario]
 async fn a_connection_that_nobody_uses_stays() {
     let (near, far) = pair().await;
     pause().await;

@@ -3,10 +3,29 @@
 use super::{
     helpers::{datagram_pair, kind, pause, waits},
     net::UdpSocket,
-    scenario,
 };
 
-#[scenario]
+both_ways! {
+    a_datagram_tells_where_it_came_from,
+    datagrams_keep_their_borders_and_order,
+    what_does_not_fit_is_lost,
+    a_datagram_may_be_empty,
+    a_datagram_has_a_largest_size,
+    without_a_peer_there_is_nowhere_to_send,
+    without_a_peer_anyone_is_received,
+    a_connected_socket_hears_its_peer_only,
+    a_peer_can_be_changed,
+    a_connected_socket_is_told_that_nobody_has_the_port,
+    a_refusal_is_told_to_a_sender_too_and_once,
+    a_socket_without_a_peer_is_told_nothing,
+    a_port_has_one_socket,
+    tcp_has_ports_of_its_own,
+    a_look_at_a_datagram_leaves_it,
+    a_try_to_receive_finds_nothing_or_a_datagram,
+    a_queue_that_is_full_drops,
+    broadcast_must_be_allowed,
+}
+
 async fn a_datagram_tells_where_it_came_from() {
     let (one, here, two, there) = datagram_pair().await;
     assert_eq!(one.send_to(b"hello", there).await.expect("a route"), 5);
@@ -15,7 +34,6 @@ async fn a_datagram_tells_where_it_came_from() {
     assert_eq!(&buf[..5], b"hello");
 }
 
-#[scenario]
 async fn datagrams_keep_their_borders_and_order() {
     let (one, _, two, there) = datagram_pair().await;
     for text in ["a", "bb", "ccc"] {
@@ -27,7 +45,6 @@ async fn datagrams_keep_their_borders_and_order() {
     }
 }
 
-#[scenario]
 async fn what_does_not_fit_is_lost() {
     let (one, _, two, there) = datagram_pair().await;
     one.send_to(b"too long", there).await.expect("a route");
@@ -39,14 +56,12 @@ async fn what_does_not_fit_is_lost() {
     assert_eq!(&buf, b"next");
 }
 
-#[scenario]
 async fn a_datagram_may_be_empty() {
     let (one, here, two, there) = datagram_pair().await;
     assert_eq!(one.send_to(&[], there).await.expect("a route"), 0);
     assert_eq!(two.recv_from(&mut [0; 4]).await.expect("a datagram"), (0, here));
 }
 
-#[scenario]
 async fn a_datagram_has_a_largest_size() {
     let (one, _, two, there) = datagram_pair().await;
     assert_eq!(kind(one.send_to(&[0; 65_508], there).await), "Uncategorized");
@@ -55,21 +70,18 @@ async fn a_datagram_has_a_largest_size() {
     assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, 65_507);
 }
 
-#[scenario]
 async fn without_a_peer_there_is_nowhere_to_send() {
     let (one, _, _, _) = datagram_pair().await;
     assert_eq!(kind(one.send(b"x").await), "Uncategorized");
     assert_eq!(kind(one.peer_addr()), "NotConnected");
 }
 
-#[scenario]
 async fn without_a_peer_anyone_is_received() {
     let (one, _, two, there) = datagram_pair().await;
     one.send_to(b"hello", there).await.expect("a route");
     assert_eq!(two.recv(&mut [0; 16]).await.expect("a datagram"), 5);
 }
 
-#[scenario]
 async fn a_connected_socket_hears_its_peer_only() {
     let (one, here, two, there) = datagram_pair().await;
     let (three, _, _, _) = datagram_pair().await;
@@ -83,7 +95,6 @@ async fn a_connected_socket_hears_its_peer_only() {
     assert!(waits(one.recv(&mut buf)).await);
 }
 
-#[scenario]
 async fn a_peer_can_be_changed() {
     let (one, _, two, there) = datagram_pair().await;
     let (three, _, _, _) = datagram_pair().await;
@@ -93,7 +104,6 @@ async fn a_peer_can_be_changed() {
     assert_eq!(two.recv(&mut [0; 4]).await.expect("a datagram"), 1);
 }
 
-#[scenario]
 async fn a_connected_socket_is_told_that_nobody_has_the_port() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
@@ -102,7 +112,6 @@ async fn a_connected_socket_is_told_that_nobody_has_the_port() {
     assert_eq!(kind(one.recv(&mut [0; 4]).await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn a_refusal_is_told_to_a_sender_too_and_once() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
@@ -112,7 +121,6 @@ async fn a_refusal_is_told_to_a_sender_too_and_once() {
     assert_eq!(kind(one.send(b"x").await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn a_socket_without_a_peer_is_told_nothing() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
@@ -122,20 +130,17 @@ async fn a_socket_without_a_peer_is_told_nothing() {
     assert!(waits(one.recv_from(&mut [0; 4])).await);
 }
 
-#[scenario]
 async fn a_port_has_one_socket() {
     let (_one, here, _, _) = datagram_pair().await;
     assert_eq!(kind(UdpSocket::bind(here).await), "AddrInUse");
     assert_eq!(kind(UdpSocket::bind(("0.0.0.0", here.port())).await), "AddrInUse");
 }
 
-#[scenario]
 async fn tcp_has_ports_of_its_own() {
     let (_one, here, _, _) = datagram_pair().await;
     super::net::TcpListener::bind(here).await.expect("another protocol's");
 }
 
-#[scenario]
 async fn a_look_at_a_datagram_leaves_it() {
     let (one, here, two, there) = datagram_pair().await;
     one.send_to(b"look", there).await.expect("a route");
@@ -145,7 +150,6 @@ async fn a_look_at_a_datagram_leaves_it() {
     assert!(waits(two.recv_from(&mut buf)).await);
 }
 
-#[scenario]
 async fn a_try_to_receive_finds_nothing_or_a_datagram() {
     let (one, _, two, there) = datagram_pair().await;
     let mut buf = [0; 16];
@@ -155,7 +159,6 @@ async fn a_try_to_receive_finds_nothing_or_a_datagram() {
     assert_eq!(two.try_recv_from(&mut buf).expect("a datagram").0, 1);
 }
 
-#[scenario]
 async fn a_queue_that_is_full_drops() {
     let (one, _, two, there) = datagram_pair().await;
     let chunk = [0; 8_000];
@@ -171,7 +174,6 @@ async fn a_queue_that_is_full_drops() {
     assert!((1..500).contains(&received), "{received} of 500");
 }
 
-#[scenario]
 async fn broadcast_must_be_allowed() {
     let (one, _, _, _) = datagram_pair().await;
     assert_eq!(kind(one.send_to(b"x", "255.255.255.255:9").await), "PermissionDenied");

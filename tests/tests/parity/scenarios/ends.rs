@@ -2,12 +2,31 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{
-    helpers::{kind, pair, pause, reset},
-    scenario,
-};
+use super::helpers::{kind, pair, pause, reset};
 
-#[scenario]
+both_ways! {
+    a_drop_is_the_end_of_the_stream,
+    what_was_written_before_a_drop_arrives,
+    half_a_connection_can_be_shut,
+    after_a_shutdown_a_write_breaks,
+    a_shutdown_may_be_repeated,
+    both_may_shut_and_both_see_the_end,
+    unread_bytes_make_a_drop_a_reset,
+    a_drop_with_all_read_is_no_reset,
+    a_reset_is_told_once_to_a_reader,
+    a_reset_is_told_once_to_a_writer,
+    a_reset_wakes_a_reader,
+    a_reset_is_told_before_the_bytes_in_front_of_it,
+    a_peek_tells_of_a_reset_too,
+    after_a_reset_there_is_no_peer,
+    after_a_reset_a_shutdown_is_nothing,
+    a_write_to_a_closed_peer_is_reset_and_then_breaks,
+    a_reader_that_saw_the_end_sees_no_reset,
+    the_end_is_read_before_a_reset_that_followed_it,
+    bytes_for_a_dropped_peer_reset_what_is_half_closed,
+    a_writer_that_waits_is_told_of_a_reset,
+}
+
 async fn a_drop_is_the_end_of_the_stream() {
     let (near, mut far) = pair().await;
     drop(near);
@@ -15,7 +34,6 @@ async fn a_drop_is_the_end_of_the_stream() {
     assert_eq!(far.read(&mut [0; 8]).await.expect("still the end"), 0);
 }
 
-#[scenario]
 async fn what_was_written_before_a_drop_arrives() {
     let (mut near, mut far) = pair().await;
     near.write_all(&[7; 100_000]).await.expect("open");
@@ -25,7 +43,6 @@ async fn what_was_written_before_a_drop_arrives() {
     assert_eq!(bytes.len(), 100_000);
 }
 
-#[scenario]
 async fn half_a_connection_can_be_shut() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"question").await.expect("open");
@@ -40,7 +57,6 @@ async fn half_a_connection_can_be_shut() {
     assert_eq!(bytes, b"answer");
 }
 
-#[scenario]
 async fn after_a_shutdown_a_write_breaks() {
     let (mut near, _far) = pair().await;
     near.shutdown().await.expect("open");
@@ -48,14 +64,12 @@ async fn after_a_shutdown_a_write_breaks() {
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe");
 }
 
-#[scenario]
 async fn a_shutdown_may_be_repeated() {
     let (mut near, _far) = pair().await;
     near.shutdown().await.expect("open");
     near.shutdown().await.expect("shut already");
 }
 
-#[scenario]
 async fn both_may_shut_and_both_see_the_end() {
     let (mut near, mut far) = pair().await;
     near.shutdown().await.expect("open");
@@ -69,7 +83,6 @@ async fn both_may_shut_and_both_see_the_end() {
     assert_eq!(kind(far.peer_addr()), "NotConnected");
 }
 
-#[scenario]
 async fn unread_bytes_make_a_drop_a_reset() {
     let (mut near, far) = pair().await;
     near.write_all(b"never read").await.expect("open");
@@ -79,7 +92,6 @@ async fn unread_bytes_make_a_drop_a_reset() {
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset");
 }
 
-#[scenario]
 async fn a_drop_with_all_read_is_no_reset() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"read").await.expect("open");
@@ -88,7 +100,6 @@ async fn a_drop_with_all_read_is_no_reset() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-#[scenario]
 async fn a_reset_is_told_once_to_a_reader() {
     let mut near = reset().await;
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset");
@@ -96,7 +107,6 @@ async fn a_reset_is_told_once_to_a_reader() {
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe");
 }
 
-#[scenario]
 async fn a_reset_is_told_once_to_a_writer() {
     let mut near = reset().await;
     assert_eq!(kind(near.write(b"x").await), "ConnectionReset");
@@ -104,7 +114,6 @@ async fn a_reset_is_told_once_to_a_writer() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("told already"), 0);
 }
 
-#[scenario]
 async fn a_reset_wakes_a_reader() {
     let (mut near, far) = pair().await;
     far.set_zero_linger().expect("open");
@@ -116,7 +125,6 @@ async fn a_reset_wakes_a_reader() {
     assert_eq!(kind(read), "ConnectionReset");
 }
 
-#[scenario]
 async fn a_reset_is_told_before_the_bytes_in_front_of_it() {
     let (mut near, mut far) = pair().await;
     far.write_all(b"last").await.expect("open");
@@ -129,7 +137,6 @@ async fn a_reset_is_told_before_the_bytes_in_front_of_it() {
     assert_eq!(kind(near.read(&mut buf).await), "ConnectionReset");
 }
 
-#[scenario]
 async fn a_peek_tells_of_a_reset_too() {
     let near = reset().await;
     let mut buf = [0; 8];
@@ -137,20 +144,17 @@ async fn a_peek_tells_of_a_reset_too() {
     assert_eq!(near.peek(&mut buf).await.expect("told already"), 0);
 }
 
-#[scenario]
 async fn after_a_reset_there_is_no_peer() {
     let near = reset().await;
     assert_eq!(kind(near.peer_addr()), "NotConnected");
     near.local_addr().expect("its own it still has");
 }
 
-#[scenario]
 async fn after_a_reset_a_shutdown_is_nothing() {
     let mut near = reset().await;
     near.shutdown().await.expect("nothing is left to shut");
 }
 
-#[scenario]
 async fn a_write_to_a_closed_peer_is_reset_and_then_breaks() {
     let (mut near, far) = pair().await;
     drop(far);
@@ -160,7 +164,6 @@ async fn a_write_to_a_closed_peer_is_reset_and_then_breaks() {
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe");
 }
 
-#[scenario]
 async fn a_reader_that_saw_the_end_sees_no_reset() {
     let (mut near, far) = pair().await;
     drop(far);
@@ -170,7 +173,6 @@ async fn a_reader_that_saw_the_end_sees_no_reset() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("still the end"), 0);
 }
 
-#[scenario]
 async fn the_end_is_read_before_a_reset_that_followed_it() {
     let (mut near, far) = pair().await;
     drop(far);
@@ -180,7 +182,6 @@ async fn the_end_is_read_before_a_reset_that_followed_it() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-#[scenario]
 async fn bytes_for_a_dropped_peer_reset_what_is_half_closed() {
     let (mut near, mut far) = pair().await;
     near.shutdown().await.expect("open");
@@ -191,7 +192,6 @@ async fn bytes_for_a_dropped_peer_reset_what_is_half_closed() {
     assert_eq!(kind(far.write(b"x").await), "BrokenPipe");
 }
 
-#[scenario]
 async fn a_writer_that_waits_is_told_of_a_reset() {
     let (mut near, far) = pair().await;
     let bytes = vec![1; 16 << 20];

@@ -4,10 +4,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     helpers::{kind, pair, pause, silent},
-    scenario, task,
+    task,
 };
 
-#[scenario]
+both_ways! {
+    a_dropped_write_half_shuts_its_direction,
+    a_dropped_read_half_shuts_nothing,
+    both_halves_dropped_close_it,
+    a_forgotten_write_half_shuts_nothing,
+    halves_of_one_stream_are_made_whole,
+    halves_of_two_streams_are_not,
+    two_tasks_have_a_half_each,
+    borrowed_halves_shut_when_told,
+    halves_know_their_addresses,
+}
+
 async fn a_dropped_write_half_shuts_its_direction() {
     let (near, mut far) = pair().await;
     let (mut reads, writes) = near.into_split();
@@ -19,7 +30,6 @@ async fn a_dropped_write_half_shuts_its_direction() {
     assert_eq!(&buf, b"back");
 }
 
-#[scenario]
 async fn a_dropped_read_half_shuts_nothing() {
     let (near, mut far) = pair().await;
     let (reads, mut writes) = near.into_split();
@@ -31,7 +41,6 @@ async fn a_dropped_read_half_shuts_nothing() {
     assert!(silent(&far).await);
 }
 
-#[scenario]
 async fn both_halves_dropped_close_it() {
     let (near, mut far) = pair().await;
     let (reads, writes) = near.into_split();
@@ -43,7 +52,6 @@ async fn both_halves_dropped_close_it() {
     assert_eq!(kind(far.write(b"x").await), "BrokenPipe");
 }
 
-#[scenario]
 async fn a_forgotten_write_half_shuts_nothing() {
     let (near, far) = pair().await;
     let (_reads, writes) = near.into_split();
@@ -51,7 +59,6 @@ async fn a_forgotten_write_half_shuts_nothing() {
     assert!(silent(&far).await);
 }
 
-#[scenario]
 async fn halves_of_one_stream_are_made_whole() {
     let (near, mut far) = pair().await;
     let (reads, writes) = near.into_split();
@@ -61,7 +68,6 @@ async fn halves_of_one_stream_are_made_whole() {
     assert!(silent(&far).await);
 }
 
-#[scenario]
 async fn halves_of_two_streams_are_not() {
     let (near, far) = pair().await;
     let (reads, own) = near.into_split();
@@ -72,7 +78,6 @@ async fn halves_of_two_streams_are_not() {
     error.0.reunite(own).expect("of one stream");
 }
 
-#[scenario]
 async fn two_tasks_have_a_half_each() {
     let (near, far) = pair().await;
     let (mut reads, mut writes) = near.into_split();
@@ -92,7 +97,6 @@ async fn two_tasks_have_a_half_each() {
     assert_eq!(reads.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-#[scenario]
 async fn borrowed_halves_shut_when_told() {
     let (mut near, mut far) = pair().await;
     {
@@ -107,7 +111,6 @@ async fn borrowed_halves_shut_when_told() {
     near.read_exact(&mut [0; 4]).await.expect("open");
 }
 
-#[scenario]
 async fn halves_know_their_addresses() {
     let (near, far) = pair().await;
     let (reads, writes) = near.into_split();

@@ -5,14 +5,32 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{
     helpers::{kind, listener, nobody, pair, pause, waits},
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
-    scenario,
 };
+
+both_ways! {
+    a_socket_listens_and_another_connects,
+    a_socket_connects_from_where_it_is_bound,
+    a_bound_socket_does_not_listen,
+    a_socket_that_is_not_bound_gets_a_port_to_listen_at,
+    a_port_is_shared_only_by_those_that_say_so,
+    without_sharing_time_wait_keeps_a_listener_away,
+    a_connecting_socket_s_time_wait_keeps_listeners_away,
+    a_socket_is_bound_once,
+    the_same_connection_is_not_made_twice,
+    families_do_not_mix,
+    a_socket_refused_is_refused,
+    options_go_to_the_connections,
+    linger_zero_goes_to_the_connections,
+    buffers_are_twice_what_was_asked_for,
+    beyond_the_backlog_a_connect_waits_for_room,
+    a_connected_datagram_socket_knows_its_own_address,
+    a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped,
+}
 
 fn any() -> std::net::SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
 }
 
-#[scenario]
 async fn a_socket_listens_and_another_connects() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
@@ -26,7 +44,6 @@ async fn a_socket_listens_and_another_connects() {
     far.read_exact(&mut [0; 2]).await.expect("open");
 }
 
-#[scenario]
 async fn a_socket_connects_from_where_it_is_bound() {
     let (listener, address) = listener().await;
     let socket = TcpSocket::new_v4().expect("a socket");
@@ -37,7 +54,6 @@ async fn a_socket_connects_from_where_it_is_bound() {
     assert_eq!((near.local_addr().expect("open"), from), (own, own));
 }
 
-#[scenario]
 async fn a_bound_socket_does_not_listen() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
@@ -45,7 +61,6 @@ async fn a_bound_socket_does_not_listen() {
     assert_eq!(kind(TcpStream::connect(address).await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn a_socket_that_is_not_bound_gets_a_port_to_listen_at() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert_eq!(socket.local_addr().expect("a socket").to_string(), "0.0.0.0:0");
@@ -53,7 +68,6 @@ async fn a_socket_that_is_not_bound_gets_a_port_to_listen_at() {
     assert_ne!(listener.local_addr().expect("listening").port(), 0);
 }
 
-#[scenario]
 async fn a_port_is_shared_only_by_those_that_say_so() {
     let one = TcpSocket::new_v4().expect("a socket");
     assert!(!one.reuseaddr().expect("a socket"));
@@ -69,7 +83,6 @@ async fn a_port_is_shared_only_by_those_that_say_so() {
     assert_eq!(kind(two.listen(1)), "AddrInUse");
 }
 
-#[scenario]
 async fn without_sharing_time_wait_keeps_a_listener_away() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
@@ -83,7 +96,6 @@ async fn without_sharing_time_wait_keeps_a_listener_away() {
     socket.bind(address).expect("TIME-WAIT is no obstacle to this");
 }
 
-#[scenario]
 async fn a_connecting_socket_s_time_wait_keeps_listeners_away() {
     let (near, mut far) = pair().await;
     let own = near.local_addr().expect("open");
@@ -94,14 +106,12 @@ async fn a_connecting_socket_s_time_wait_keeps_listeners_away() {
     assert_eq!(kind(TcpListener::bind(own).await), "AddrInUse");
 }
 
-#[scenario]
 async fn a_socket_is_bound_once() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
     assert_eq!(kind(socket.bind(any())), "InvalidInput");
 }
 
-#[scenario]
 async fn the_same_connection_is_not_made_twice() {
     let (_listener, address) = listener().await;
     let socket = TcpSocket::new_v4().expect("a socket");
@@ -115,7 +125,6 @@ async fn the_same_connection_is_not_made_twice() {
     assert_eq!(kind(again.connect(address).await), "AddrNotAvailable");
 }
 
-#[scenario]
 async fn families_do_not_mix() {
     let socket = TcpSocket::new_v4().expect("a socket");
     let v6 = "[::1]:0".parse().expect("an address");
@@ -123,13 +132,11 @@ async fn families_do_not_mix() {
     assert_eq!(kind(TcpSocket::new_v4().expect("a socket").connect(v6).await), "Uncategorized");
 }
 
-#[scenario]
 async fn a_socket_refused_is_refused() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert_eq!(kind(socket.connect(nobody().await).await), "ConnectionRefused");
 }
 
-#[scenario]
 async fn options_go_to_the_connections() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert!(!socket.nodelay().expect("a socket") && !socket.keepalive().expect("a socket"));
@@ -144,7 +151,6 @@ async fn options_go_to_the_connections() {
     assert!(!near.nodelay().expect("open") && far.nodelay().expect("open"));
 }
 
-#[scenario]
 async fn linger_zero_goes_to_the_connections() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_zero_linger().expect("a socket");
@@ -157,7 +163,6 @@ async fn linger_zero_goes_to_the_connections() {
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset");
 }
 
-#[scenario]
 async fn buffers_are_twice_what_was_asked_for() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_send_buffer_size(20_000).expect("a socket");
@@ -166,7 +171,6 @@ async fn buffers_are_twice_what_was_asked_for() {
     assert_eq!(socket.recv_buffer_size().expect("a socket"), 40_000);
 }
 
-#[scenario]
 async fn beyond_the_backlog_a_connect_waits_for_room() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
@@ -183,7 +187,6 @@ async fn beyond_the_backlog_a_connect_waits_for_room() {
     third.await.expect("there is room again");
 }
 
-#[scenario]
 async fn a_connected_datagram_socket_knows_its_own_address() {
     let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
     assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "0.0.0.0");
@@ -191,7 +194,6 @@ async fn a_connected_datagram_socket_knows_its_own_address() {
     assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.1");
 }
 
-#[scenario]
 async fn a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped() {
     let server = UdpSocket::bind("[::]:0").await.expect("a free port");
     let port = server.local_addr().expect("bound").port();

@@ -7,17 +7,27 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::{
     Interest, Ready,
     helpers::{datagram_pair, kind, pair, pause, reset, waits},
-    scenario,
 };
 
-#[scenario]
+both_ways! {
+    a_fresh_stream_is_ready_to_write,
+    bytes_make_it_ready_to_read,
+    the_end_makes_it_closed_to_read,
+    a_reset_makes_it_closed_both_ways,
+    an_error_can_be_taken_once,
+    several_buffers_are_filled_in_their_order,
+    several_pieces_are_written_as_one,
+    a_writer_may_write_several_pieces,
+    halves_are_ready_for_their_direction,
+    a_datagram_makes_its_socket_ready,
+}
+
 async fn a_fresh_stream_is_ready_to_write() {
     let (near, _far) = pair().await;
     let ready = near.ready(Interest::READABLE | Interest::WRITABLE).await.expect("open");
     assert!(ready.is_writable() && !ready.is_read_closed() && !ready.is_write_closed());
 }
 
-#[scenario]
 async fn bytes_make_it_ready_to_read() {
     let (mut near, far) = pair().await;
     near.write_all(b"x").await.expect("open");
@@ -26,7 +36,6 @@ async fn bytes_make_it_ready_to_read() {
     assert!(!ready.is_empty() && ready != Ready::EMPTY);
 }
 
-#[scenario]
 async fn the_end_makes_it_closed_to_read() {
     let (near, far) = pair().await;
     drop(near);
@@ -35,14 +44,12 @@ async fn the_end_makes_it_closed_to_read() {
     assert!(ready.is_readable() && ready.is_read_closed());
 }
 
-#[scenario]
 async fn a_reset_makes_it_closed_both_ways() {
     let near = reset().await;
     let ready = near.ready(Interest::READABLE | Interest::WRITABLE).await.expect("a state");
     assert!(ready.is_read_closed() && ready.is_write_closed());
 }
 
-#[scenario]
 async fn an_error_can_be_taken_once() {
     let near = reset().await;
     let error = near.take_error().expect("a socket").expect("it was reset");
@@ -51,7 +58,6 @@ async fn an_error_can_be_taken_once() {
     assert_eq!(near.try_read(&mut [0; 4]).expect("told already"), 0);
 }
 
-#[scenario]
 async fn several_buffers_are_filled_in_their_order() {
     let (mut near, far) = pair().await;
     near.write_all(b"abcdef").await.expect("open");
@@ -65,7 +71,6 @@ async fn several_buffers_are_filled_in_their_order() {
     assert_eq!(kind(far.try_read_vectored(&mut bufs)), "WouldBlock");
 }
 
-#[scenario]
 async fn several_pieces_are_written_as_one() {
     let (near, far) = pair().await;
     near.writable().await.expect("open");
@@ -77,7 +82,6 @@ async fn several_pieces_are_written_as_one() {
     assert_eq!(&buf[..6], b"abcdef");
 }
 
-#[scenario]
 async fn a_writer_may_write_several_pieces() {
     let (mut near, far) = pair().await;
     assert!(near.is_write_vectored());
@@ -89,7 +93,6 @@ async fn a_writer_may_write_several_pieces() {
     assert_eq!(buf, b"abcd");
 }
 
-#[scenario]
 async fn halves_are_ready_for_their_direction() {
     let (near, mut far) = pair().await;
     let (reads, writes) = near.into_split();
@@ -100,7 +103,6 @@ async fn halves_are_ready_for_their_direction() {
     assert_eq!(reads.try_read(&mut [0; 4]).expect("bytes"), 1);
 }
 
-#[scenario]
 async fn a_datagram_makes_its_socket_ready() {
     let (one, _, two, there) = datagram_pair().await;
     assert!(one.ready(Interest::WRITABLE).await.expect("open").is_writable());

@@ -4,10 +4,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     helpers::{kind, pair, pause, silent, waits},
-    scenario, task,
+    task,
 };
 
-#[scenario]
+both_ways! {
+    bytes_go_both_ways,
+    a_megabyte_arrives_whole,
+    both_directions_are_full_at_once,
+    many_small_writes_are_one_stream,
+    a_read_takes_what_is_there,
+    a_read_that_is_given_up_loses_nothing,
+    a_peek_takes_nothing,
+    a_peek_waits_for_bytes,
+    a_peek_sees_the_end_as_often_as_it_looks,
+    a_try_finds_nothing_or_bytes,
+    a_writer_without_a_reader_is_held_back,
+    a_short_stream_is_an_unexpected_end,
+    a_fresh_stream_is_writable_and_not_readable,
+    the_end_is_readable,
+    delay_can_be_turned_off_and_on,
+    linger_is_what_was_set,
+    a_write_of_nothing_does_nothing,
+}
+
 async fn bytes_go_both_ways() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"ping").await.expect("open");
@@ -19,7 +38,6 @@ async fn bytes_go_both_ways() {
     assert_eq!(&buf, b"pong");
 }
 
-#[scenario]
 async fn a_megabyte_arrives_whole() {
     let (mut near, mut far) = pair().await;
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
@@ -34,7 +52,6 @@ async fn a_megabyte_arrives_whole() {
     writer.await.expect("it ends well");
 }
 
-#[scenario]
 async fn both_directions_are_full_at_once() {
     let (mut near, mut far) = pair().await;
     let (mut one, mut two) = (near.split(), far.split());
@@ -51,7 +68,6 @@ async fn both_directions_are_full_at_once() {
     assert!(there == out && here == back);
 }
 
-#[scenario]
 async fn many_small_writes_are_one_stream() {
     let (mut near, mut far) = pair().await;
     for n in 0..1_000_u32 {
@@ -62,7 +78,6 @@ async fn many_small_writes_are_one_stream() {
     }
 }
 
-#[scenario]
 async fn a_read_takes_what_is_there() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"abcdef").await.expect("open");
@@ -73,7 +88,6 @@ async fn a_read_takes_what_is_there() {
     assert!(waits(far.read(&mut buf)).await);
 }
 
-#[scenario]
 async fn a_read_that_is_given_up_loses_nothing() {
     let (mut near, mut far) = pair().await;
     let mut buf = [0; 4];
@@ -83,7 +97,6 @@ async fn a_read_that_is_given_up_loses_nothing() {
     assert_eq!(&buf, b"late");
 }
 
-#[scenario]
 async fn a_peek_takes_nothing() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"look").await.expect("open");
@@ -96,7 +109,6 @@ async fn a_peek_takes_nothing() {
     assert_eq!(&buf, b"look");
 }
 
-#[scenario]
 async fn a_peek_waits_for_bytes() {
     let (mut near, far) = pair().await;
     let mut buf = [0; 4];
@@ -105,7 +117,6 @@ async fn a_peek_waits_for_bytes() {
     assert_eq!(far.peek(&mut buf).await.expect("open"), 1);
 }
 
-#[scenario]
 async fn a_peek_sees_the_end_as_often_as_it_looks() {
     let (near, mut far) = pair().await;
     drop(near);
@@ -116,7 +127,6 @@ async fn a_peek_sees_the_end_as_often_as_it_looks() {
     assert_eq!(far.read(&mut buf).await.expect("the end"), 0);
 }
 
-#[scenario]
 async fn a_try_finds_nothing_or_bytes() {
     let (mut near, far) = pair().await;
     let mut buf = [0; 8];
@@ -127,7 +137,6 @@ async fn a_try_finds_nothing_or_bytes() {
     assert_eq!(kind(far.try_read(&mut buf)), "WouldBlock");
 }
 
-#[scenario]
 async fn a_writer_without_a_reader_is_held_back() {
     let (near, mut far) = pair().await;
     near.writable().await.expect("open");
@@ -151,7 +160,6 @@ async fn a_writer_without_a_reader_is_held_back() {
     assert!(near.try_write(&chunk).expect("room again") > 0);
 }
 
-#[scenario]
 async fn a_short_stream_is_an_unexpected_end() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"abc").await.expect("open");
@@ -159,7 +167,6 @@ async fn a_short_stream_is_an_unexpected_end() {
     assert_eq!(kind(far.read_exact(&mut [0; 8]).await), "UnexpectedEof");
 }
 
-#[scenario]
 async fn a_fresh_stream_is_writable_and_not_readable() {
     let (near, far) = pair().await;
     near.writable().await.expect("open");
@@ -167,7 +174,6 @@ async fn a_fresh_stream_is_writable_and_not_readable() {
     assert!(silent(&near).await);
 }
 
-#[scenario]
 async fn the_end_is_readable() {
     let (near, far) = pair().await;
     drop(near);
@@ -175,7 +181,6 @@ async fn the_end_is_readable() {
     assert_eq!(far.try_read(&mut [0; 4]).expect("the end"), 0);
 }
 
-#[scenario]
 async fn delay_can_be_turned_off_and_on() {
     let (near, _far) = pair().await;
     assert!(!near.nodelay().expect("open"));
@@ -185,8 +190,6 @@ async fn delay_can_be_turned_off_and_on() {
     assert!(!near.nodelay().expect("open"));
 }
 
-#[allow(deprecated, reason = "tokio warns of a drop that blocks")]
-#[scenario]
 async fn linger_is_what_was_set() {
     let (near, _far) = pair().await;
     assert_eq!(near.linger().expect("open"), None);
@@ -197,7 +200,6 @@ async fn linger_is_what_was_set() {
     assert_eq!(near.linger().expect("open"), None);
 }
 
-#[scenario]
 async fn a_write_of_nothing_does_nothing() {
     let (mut near, far) = pair().await;
     assert_eq!(near.write(&[]).await.expect("open"), 0);

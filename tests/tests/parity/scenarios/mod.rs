@@ -1,0 +1,17 @@
+//! The scenarios, by what they are about.
+
+use simmach::{
+    io::{Interest, Ready},
+    net, task, time,
+};
+
+mod accepting;
+mod binding;
+mod connecting;
+mod datagrams;
+mod ends;
+mod halves;
+mod helpers;
+mod options;
+mod readiness;
+mod streams;
