@@ -19,7 +19,7 @@ use crate::engine::context::{self, Engine, Shared};
 use crate::engine::drive::Limits;
 use crate::engine::overlay::Overlay;
 use crate::engine::trace::Kept;
-use crate::engine::verdict::Verdict;
+use crate::engine::verdict::{Failure, Verdict};
 use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{CLIENT, SimTest, Spec};
@@ -156,11 +156,13 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     storage::remove();
     machine::remove();
     let plans = sim::acts();
-    sim::remove();
+    // Memory of the run that the test's code made: its destructors are the test's too.
+    let dropped = catch_unwind(AssertUnwindSafe(sim::remove));
+    let dropped = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));
     let timers = engine.timers.borrow_mut().drain();
     drop(timers);
 
-    let late = engine.take_refusal().or_else(|| engine.take_unobserved());
+    let late = engine.take_refusal().or_else(|| engine.take_unobserved()).or(dropped);
     let verdict = match (verdict, late) {
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,

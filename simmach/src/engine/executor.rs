@@ -14,7 +14,7 @@ use super::ids::{ProcessId, Scope};
 use super::panics;
 use super::scheduler::Ready;
 use super::state::Engine;
-use super::tasks::{Boxed, TaskKey};
+use super::tasks::{Boxed, Task, TaskKey};
 use super::trace::TraceKind;
 use super::waits::Wait;
 use super::waker::waker;
@@ -139,20 +139,25 @@ impl Engine {
         self.tasks.current()
     }
 
-    /// The number of draws this task has made so far: an address that stays when other tasks change.
+    /// The number of draws this task has made so far: an address that stays when other tasks change. Where no task runs, as
+    /// in a rule on packets that a timer sends, the run counts.
     pub(crate) fn next_draw(&self) -> u64 {
-        self.tasks.count(|task| &mut task.draws).unwrap_or(0)
+        self.count(|task| &mut task.draws)
     }
 
     /// As [`Engine::next_draw`], counting the polls of `select!`.
     pub(crate) fn next_select(&self) -> u64 {
-        self.tasks.count(|task| &mut task.selects).unwrap_or(0)
+        self.count(|task| &mut task.selects)
     }
 
     /// As [`Engine::next_draw`], counting what the system's source of randomness was asked for.
     pub(crate) fn next_entropy(&self) -> u64 {
-        self.tasks.count(|task| &mut task.entropy).unwrap_or_else(|| {
-            let outside = &self.counters.entropy;
+        self.count(|task| &mut task.entropy)
+    }
+
+    fn count(&self, of: impl Fn(&mut Task) -> &mut u64) -> u64 {
+        self.tasks.count(of).unwrap_or_else(|| {
+            let outside = &self.counters.outside;
             outside.set(outside.get() + 1);
             outside.get()
         })
@@ -175,14 +180,15 @@ impl Engine {
     }
 
     fn end_tasks(&self, which: impl Fn(&Scope) -> bool) -> bool {
-        let keys = self.tasks.select(which);
+        let keys = self.tasks.select(&which);
         let (scope, current) = (self.scope(), self.tasks.current());
         for key in &keys {
             if let Some(task) = self.tasks.release(*key) {
                 self.drop_as(Scope { alive: false, ..task.scope }, task.polled);
             }
         }
-        self.enter(scope, current);
+        // Whoever ends its own process is dead for the rest of its poll.
+        self.enter(Scope { alive: scope.alive && !which(&scope), ..scope }, current);
         !keys.is_empty()
     }
 

@@ -20,6 +20,12 @@ impl Engine {
         self.end(Verdict::Failed(self.located(failure)));
     }
 
+    /// A panic of what the test gave to a layer below: it is the test's word, and ends the run whatever machine it comes
+    /// from. Calls no other layer: the one that called may be in the middle of something.
+    pub(crate) fn test_panicked(&self, payload: &(dyn Any + Send)) {
+        self.fail_run(Failure::of_panic(panics::note(payload)));
+    }
+
     /// A panic of the user's code that nobody will hear of otherwise.
     pub(crate) fn user_panicked(&self, payload: Box<dyn Any + Send>) {
         let failure = Failure::of_panic(panics::note(payload.as_ref()));

@@ -43,6 +43,8 @@ pub(crate) use timers::{Action, TimerKey};
 pub(crate) use trace::TraceKind;
 pub(crate) use waits::Wait;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use context::try_with;
 use deviations::{Deviation, Kind};
 use verdict::Verdict;
@@ -139,6 +141,14 @@ pub(crate) fn fault(effect: Effect, machine: Option<MachineId>, text: impl FnOnc
         log::say(log::Level::Fault, machine.unwrap_or(Scope::HARNESS.machine), || text.clone());
         engine.fault(effect, machine, text);
     });
+}
+
+/// Calls what the test gave to a layer below. A panic fails the run, and is answered with `otherwise`.
+pub(crate) fn guarded<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        try_with(|engine| engine.test_panicked(panic.as_ref()));
+        otherwise
+    })
 }
 
 /// Adds an event to the trace.

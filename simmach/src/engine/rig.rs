@@ -74,7 +74,10 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
             tear_down();
             let left = engine.timers.borrow().len();
             let nanos = engine.clock.now();
-            let verdict = engine.take_unobserved().map_or(verdict, Verdict::Failed);
+            let verdict = match (verdict, engine.take_unobserved()) {
+                (Verdict::Passed, Some(panic)) => Verdict::Failed(panic),
+                (verdict, _) => verdict,
+            };
             context::remove();
             Ran { verdict, hash, nanos, timers_left: left }
         });

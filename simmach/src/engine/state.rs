@@ -75,8 +75,8 @@ pub(crate) struct Counters {
     /// The moment of the last step, and how many steps there have been at it since the last progress.
     pub(crate) moment: Cell<u64>,
     pub(crate) at_moment: Cell<u64>,
-    /// What the system's source of randomness was asked for outside of any task.
-    pub(crate) entropy: Cell<u64>,
+    /// What was drawn outside of any task.
+    pub(crate) outside: Cell<u64>,
 }
 
 impl Engine {

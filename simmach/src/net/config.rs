@@ -212,10 +212,10 @@ impl TcpConfig {
         self
     }
 
-    /// The least window scale (RFC 7323) with which the whole receive buffer can be told.
+    /// The least window scale with which the whole receive buffer can be told, or the greatest that RFC 7323 has.
     pub(crate) fn window_scale(&self) -> u8 {
         let mut scale = 0;
-        while self.receive_buffer >> scale > usize::from(u16::MAX) {
+        while self.receive_buffer >> scale > usize::from(u16::MAX) && scale < 14 {
             scale += 1;
         }
         scale

@@ -3,11 +3,7 @@
 //! Modelled: a choice for each packet when it is sent, before its link has any say. A burst that could travel as one is
 //! cut into its segments where a rule could tell.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     engine::{self, RunId},
@@ -104,11 +100,7 @@ impl Filters {
             *seen += 1;
             info.nth = *seen;
             if fate == PacketFate::Pass {
-                let chosen = catch_unwind(AssertUnwindSafe(|| (rule.choose)(info)));
-                fate = chosen.unwrap_or_else(|panic| {
-                    engine::context::try_with(|engine| engine.user_panicked(panic));
-                    PacketFate::Pass
-                });
+                fate = engine::guarded(PacketFate::Pass, || (rule.choose)(info));
             }
         }
         fate

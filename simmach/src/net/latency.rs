@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::net::config::nanos;
+use crate::{engine, net::config::nanos};
 
 #[derive(Clone)]
 pub(crate) enum Latency {
@@ -38,7 +38,10 @@ impl Latency {
                 let steps = (from - to) / step + 1;
                 from - step * (nth % steps)
             }
-            Latency::Function(function) => nanos(function(unit())),
+            Latency::Function(function) => {
+                let unit = unit();
+                nanos(engine::guarded(Duration::ZERO, || function(unit)))
+            }
         }
     }
 

@@ -99,8 +99,12 @@ impl Options {
             Some(false) => None,
             None => own.keep_alive,
         };
-        own.send_buffer = send_buffer.map_or(own.send_buffer, |bytes| bytes as usize);
-        own.receive_buffer = receive_buffer.map_or(own.receive_buffer, |bytes| bytes as usize);
+        if let Some(bytes) = send_buffer {
+            own = own.send_buffer(bytes as usize);
+        }
+        if let Some(bytes) = receive_buffer {
+            own = own.receive_buffer(bytes as usize);
+        }
         Rc::new(own)
     }
 }

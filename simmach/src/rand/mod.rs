@@ -112,4 +112,29 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!((one, other), drawn(2, Overlay::calm()), "calm is no seed's");
     }
+
+    /// Where no task runs, as in a rule on packets that a timer sends: each draw is another there too.
+    #[test]
+    fn outside_of_tasks_draws_differ() {
+        thread_local! {
+            static DRAWN: std::cell::RefCell<Vec<u64>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        let drawn = |seed| {
+            let (told, hears) = mpsc::channel();
+            let body = async move || {
+                for at in 1..=10 {
+                    let draw = |_, _| DRAWN.with_borrow_mut(|drawn| drawn.push(random()));
+                    engine::arm(at, engine::Action::Call(draw, 0, 0));
+                }
+                crate::time::sleep(std::time::Duration::from_secs(1)).await;
+                told.send(DRAWN.take()).expect("it is heard");
+            };
+            let ran = rig::run_with(seed, Overlay::default(), || {}, body, || {});
+            assert_eq!(ran.verdict, Verdict::Passed);
+            hears.recv().expect("it was told")
+        };
+        let one = drawn(1);
+        assert_eq!(one.iter().collect::<std::collections::BTreeSet<_>>().len(), 10, "{one:?}");
+        assert_eq!(one, drawn(1));
+    }
 }

@@ -36,7 +36,9 @@ impl Connection {
                     self.bound_orphan(now);
                 }
             }
-            State::Closing | State::LastAck if reset => self.abort(out),
+            State::Closing | State::LastAck if reset || self.receiving.buffer.len() > 0 => {
+                self.abort(out);
+            }
             State::Closing | State::LastAck => self.bound_orphan(now),
             State::TimeWait | State::Closed => {}
         }

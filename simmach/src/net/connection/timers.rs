@@ -129,7 +129,7 @@ impl Connection {
     }
 
     fn probe_is_due(&mut self, now: u64, out: &mut Output) {
-        if self.recovery.probes >= self.config.data_retries {
+        if self.probing_is_over() {
             out.tally.timed_out += 1;
             return self.fail(Failure::TimedOut);
         }
@@ -137,9 +137,21 @@ impl Connection {
         if self.in_flight() == 0 {
             self.recovery.probes += 1;
             self.recovery.probe_backoff += 1;
-            let wait = self.trip.rto(&self.config) << self.recovery.probe_backoff.min(10);
-            self.deadlines.persist = now.saturating_add(wait.min(self.config.rto_max));
+            self.deadlines.persist = now.saturating_add(self.probe_wait());
         }
+    }
+
+    fn probe_wait(&self) -> u64 {
+        let wait = self.trip.rto(&self.config) << self.recovery.probe_backoff.min(10);
+        wait.min(self.config.rto_max)
+    }
+
+    /// An orphan's probes end though they are answered, once they are as far apart as they come to be (Linux's
+    /// `tcp_probe_timer`): a peer that lives and never reads would keep it for ever.
+    fn probing_is_over(&self) -> bool {
+        let most = if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
+        let slowest = self.orphan && self.probe_wait() == self.config.rto_max;
+        self.recovery.probes >= most || slowest
     }
 
     fn keep_alive_is_due(&mut self, now: u64, out: &mut Output) {

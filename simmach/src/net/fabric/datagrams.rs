@@ -83,7 +83,9 @@ impl Fabric {
     pub(crate) fn connect_datagrams(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
         let host = self.datagrams(key)?.host;
         let peer = self.destination(host, address)?;
-        self.datagrams(key)?.peer = Some(peer);
+        let socket = self.datagrams(key)?;
+        source(socket, peer)?;
+        socket.peer = Some(peer);
         Ok(())
     }
 
@@ -111,6 +113,7 @@ impl Fabric {
             None => self.datagrams(key)?.peer.ok_or_else(error::no_destination)?,
         };
         let socket = self.datagrams(key)?;
+        let net = source(socket, to)?;
         if std::mem::take(&mut socket.refused) {
             return Err(refused(to));
         }
@@ -118,7 +121,7 @@ impl Fabric {
         let (flow, nth, port) = (mix(socket.flow, u64::from(to.host)), socket.sent, socket.port);
         let payload = self.output.arena.copy(data);
         let path = self.path_between(host, to.host);
-        let from = Endpoint { host, port, net: to.net };
+        let from = Endpoint { host, port, net };
         self.transmit(Packet { path, from, to, flow, body: wire::udp(nth, payload, false) });
         Ok(data.len())
     }
@@ -251,6 +254,20 @@ impl Fabric {
             let mut reading = std::mem::take(&mut socket.reading);
             reading.wake(&mut self.wakes);
         }
+    }
+}
+
+/// The address that a socket sends from.
+fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
+    match socket.bound {
+        Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),
+        Bound::One(net) if net.is_v6() && !to.net.is_v6() => {
+            Err(error::network_unreachable(to.socket_addr()))
+        }
+        Bound::One(net) if !net.is_v6() && to.net.is_v6() => Err(error::wrong_family()),
+        Bound::Any4 if to.net.is_v6() => Err(error::wrong_family()),
+        Bound::One(net) => Ok(net),
+        Bound::Any4 | Bound::Any6 => Ok(to.net),
     }
 }
 

@@ -72,10 +72,7 @@ impl Fabric {
         for (slot, holder) in left {
             self.sockets[slot].holder = Holder::Kernel;
             match holder {
-                Holder::Queued(_) => {
-                    self.sockets[slot].connection.close(engine::now(), true, &mut self.output);
-                    self.settle(slot);
-                }
+                Holder::Queued(_) => self.close_connection(slot, true),
                 Holder::HalfOpen(_) | Holder::Process(_) | Holder::Kernel => self.free(slot),
             }
         }
@@ -241,10 +238,17 @@ impl Fabric {
         self.wakes.discard(&mut reading);
         self.wakes.discard(&mut writing);
         let slot = key.slot as usize;
+        self.close_connection(slot, reset);
+    }
+
+    /// Closes a connection that has no holder any more.
+    fn close_connection(&mut self, slot: usize, reset: bool) {
+        let serial = self.sockets[slot].serial;
         self.sockets[slot].connection.close(engine::now(), reset, &mut self.output);
         self.settle(slot);
         // It was CLOSED before: nothing was left to happen.
-        if self.socket(key).is_ok_and(|socket| socket.connection.state() == State::Closed) {
+        let own = self.sockets.get(slot).filter(|socket| socket.serial == serial);
+        if own.is_some_and(|socket| socket.connection.state() == State::Closed) {
             self.free(slot);
         }
     }
@@ -327,10 +331,7 @@ impl Fabric {
             return;
         }
         let path = self.path_between(to.host, from.host);
-        let receiver = sender;
-        let body = Body::Tcp { sender: Key::NONE, receiver, segment: segment.clone() };
-        let back = Packet { path, from: to, to: from, flow: flow ^ 1, body };
-        self.refuse((back, &segment));
+        self.refuse(path, (to, from), flow ^ 1, &segment);
     }
 
     /// Gives a SYN to the listener, if there is one. A full listener drops it: the peer will try again.

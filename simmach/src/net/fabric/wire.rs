@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     engine::{self, Action, Effect, MachineId, TraceKind, log},
     net::{
-        address::PathIndex,
+        address::{Endpoint, PathIndex},
         config::nanos,
         fabric::{Fabric, reach},
         filter::PacketFate,
@@ -147,11 +147,16 @@ impl Fabric {
     }
 
     /// Sends a reset for a segment that nobody takes.
-    pub(super) fn refuse(&mut self, packet: (Packet, &Segment)) {
-        let (back, cause) = packet;
-        if let Some(reset) = Segment::reset_for(cause) {
-            let body = Body::Tcp { sender: Key::NONE, receiver: Key::NONE, segment: reset };
-            self.transmit(Packet { body, ..back });
+    pub(super) fn refuse(
+        &mut self,
+        path: PathIndex,
+        (from, to): (Endpoint, Endpoint),
+        flow: u64,
+        cause: &Segment,
+    ) {
+        if let Some(segment) = Segment::reset_for(cause) {
+            let body = Body::Tcp { sender: Key::NONE, receiver: Key::NONE, segment };
+            self.transmit(Packet { path, from, to, flow, body });
         }
     }
 
@@ -167,7 +172,8 @@ impl Fabric {
 
     /// A burst that travels as one counts as its segments.
     fn packet_count(&self, packet: &Packet) -> u64 {
-        let (length, mss) = (packet.payload().len(), usize::from(self.config.mss));
+        let length = packet.payload().len();
+        let mss = usize::from(self.config_of(packet.from.host).mss);
         match &packet.body {
             Body::Tcp { .. } if length > mss && !packet.from.net.is_loopback() => {
                 length.div_ceil(mss) as u64

@@ -6,7 +6,7 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::basics::echo;
 use crate::net::{
-    TcpConfig, TcpListener, TcpStream, lookup_host,
+    TcpConfig, TcpListener, TcpSocket, TcpStream, lookup_host,
     rig::{A, C, Cluster, ms, now, on, sleep},
     sockets,
 };
@@ -135,7 +135,7 @@ fn ports_run_out_and_come_back() {
     });
 }
 
-/// The same ports again, after TIME-WAIT and across it: nothing of the old connection gets into the new one.
+/// The same ports again after TIME-WAIT: nothing of the old connection gets into the new one.
 #[test]
 fn a_port_used_again_is_another_connection() {
     let one = TcpConfig::new().ephemeral_ports(100..=100).time_wait(ms(500));
@@ -261,5 +261,71 @@ fn names_have_ipv6_where_the_topology_says_so() {
         assert_eq!(stream.peer_addr().expect("open"), found[1]);
         let own: Vec<_> = lookup_host("localhost:80").await.expect("known").collect();
         assert_eq!(own[1], "[::1]:80".parse().expect("an address"));
+    });
+}
+
+/// A SYN above what the old connection had takes over its TIME-WAIT, which the server has who closed first.
+#[test]
+fn a_syn_takes_over_a_time_wait() {
+    Cluster::new().run(|| async {
+        on(C, 2, async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                stream.write_all(b"one").await.expect("open");
+            }
+        });
+        sleep(0).await;
+        for _ in 0..3 {
+            let begun = now();
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.set_reuseaddr(true).expect("a new one");
+            socket.bind("0.0.0.0:100".parse().expect("an address")).expect("a free port");
+            let mut stream = socket
+                .connect("10.0.0.3:80".parse().expect("an address"))
+                .await
+                .expect("it listens");
+            assert_eq!(now() - begun, ms(100), "no SYN was lost");
+            let mut word = String::new();
+            stream.read_to_string(&mut word).await.expect("all of it");
+            assert_eq!(word, "one");
+            drop(stream);
+            sleep(2_000 - 50).await;
+            let states: Vec<_> = sockets(C).iter().map(|socket| socket.state.to_string()).collect();
+            assert_eq!(states, ["LISTEN", "TIME-WAIT"]);
+        }
+    });
+}
+
+/// A connection that its peer reset while it waited for `accept` goes with the listener.
+#[test]
+fn what_was_reset_before_it_was_accepted_leaves_nothing() {
+    Cluster::new().run(|| async {
+        let listening = on(C, 2, async { TcpListener::bind("0.0.0.0:80").await.expect("free") });
+        let listener = listening.await.expect("it ends well");
+        let stream = TcpStream::connect("c.west:80").await.expect("it listens");
+        stream.set_zero_linger().expect("open");
+        drop(stream);
+        sleep(1_000).await;
+        drop(listener);
+        sleep(1).await;
+        assert_eq!(sockets(C).len(), 0, "{:?}", sockets(C));
+    });
+}
+
+/// More than RFC 7323 can tell of, and than sequence numbers reach, is cut.
+#[test]
+fn a_receive_buffer_past_all_measure_is_cut() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(u32::MAX).expect("a new one");
+        let mut stream =
+            socket.connect("10.0.0.3:80".parse().expect("an address")).await.expect("it listens");
+        let sent = vec![7; 300_000];
+        stream.write_all(&sent[..100_000]).await.expect("open");
+        stream.read_exact(&mut vec![0; 100_000]).await.expect("all of it");
+        stream.write_all(&sent[..100_000]).await.expect("open");
+        stream.read_exact(&mut vec![0; 100_000]).await.expect("all of it");
     });
 }

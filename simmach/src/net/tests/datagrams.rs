@@ -180,3 +180,31 @@ fn fragments_make_large_datagrams_rare() {
         assert!((70..=120).contains(&received[1]), "{received:?}");
     });
 }
+
+/// As Linux has it: a socket of the loopback sends nowhere else, and one of IPv4 nowhere in IPv6.
+#[test]
+fn a_socket_sends_from_the_address_it_is_bound_to() {
+    let mut cluster = Cluster::new();
+    cluster.dual_stack = true;
+    cluster.run(|| async {
+        let loopback = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let error = loopback.send_to(b"x", "10.0.0.3:53").await.expect_err("not from there");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            loopback.connect("10.0.0.3:53").await.expect_err("the same").kind(),
+            error.kind()
+        );
+        let six = sockets_address_of_c().await;
+        let any = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
+        let error = any.send_to(b"x", six).await.expect_err("another family");
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()));
+        let both = UdpSocket::bind("[::]:0").await.expect("a free port");
+        both.send_to(b"x", six).await.expect("its own family");
+        both.send_to(b"x", "10.0.0.3:53").await.expect("as a mapped one");
+    });
+}
+
+async fn sockets_address_of_c() -> std::net::SocketAddr {
+    let mut found = crate::net::lookup_host("c.west:53").await.expect("it has addresses");
+    found.find(std::net::SocketAddr::is_ipv6).expect("one of IPv6")
+}

@@ -450,6 +450,24 @@ fn a_rule_that_panics_fails_the_run() {
     assert!(format!("{:?}", left.ran.verdict).contains("the rule is wrong"));
 }
 
+/// A profile's functions are called when a timer sends too, where no task would be blamed.
+#[test]
+fn a_links_function_that_panics_fails_the_run() {
+    use crate::engine::verdict::{FailureKind, Verdict};
+    let latency = NetworkProfile::latency_by(|_| panic!("the function is wrong"));
+    let log = NetworkProfile::ideal_fixed().log_if(|_| panic!("the function is wrong"));
+    for link in [latency, log] {
+        let left = Cluster::new().link(link).try_run(|| async {
+            on(C, 2, echo("0.0.0.0:80"));
+            let _ = TcpStream::connect("c.west:80").await;
+            sleep(1_000).await;
+        });
+        let Verdict::Failed(failure) = left.ran.verdict else { panic!("{:?}", left.ran.verdict) };
+        assert!(matches!(failure.kind, FailureKind::Panic), "{failure:?}");
+        assert_eq!(failure.message, "the function is wrong");
+    }
+}
+
 #[test]
 fn two_machines_may_have_a_link_of_their_own() {
     Cluster::new().run(|| async {

@@ -138,6 +138,22 @@ fn packets_out_of_order_are_put_right() {
     }
 }
 
+/// Also on a link that keeps the order otherwise, as `lan` does: what is held back is overtaken.
+#[test]
+fn a_link_that_reorders_does() {
+    let link = NetworkProfile::lan().reorder(0.2, ms(5));
+    let left = Cluster::new().link(link).run(|| async {
+        let (mut near, mut far) = pair().await;
+        near.set_nodelay(true).expect("open");
+        for _ in 0..50 {
+            near.write_all(&[7; 100]).await.expect("open");
+            sleep(1).await;
+        }
+        far.read_exact(&mut [0; 5_000]).await.expect("all of it");
+    });
+    assert!(left.stats.reordered > 0, "{:?}", left.stats);
+}
+
 #[test]
 fn a_lost_segment_is_lost_for_ever_where_nothing_is_sent_again() {
     let lossy = NetworkProfile::ideal_fixed().loss(0.3);

@@ -185,3 +185,68 @@ fn a_spec_is_what_all_its_calls_say() {
         })
     });
 }
+
+/// A process that ends in the middle of its own poll is dead from there on: it takes no port and starts no task.
+#[test]
+fn who_ends_its_own_process_touches_nothing_more() {
+    use crate::net::TcpListener;
+    type Starts = Rc<Cell<u32>>;
+    let once = async || {
+        let starts = Rc::clone(&Sim::current().state::<Starts>());
+        starts.set(starts.get() + 1);
+        if starts.get() == 1 {
+            let panics = spawn(async { panic!("in a task") });
+            sleep(1.secs()).await;
+            // Nobody has asked for the panic: the process crashes, here.
+            drop(panics);
+            let bound = futures::FutureExt::now_or_never(TcpListener::bind("0.0.0.0:80"));
+            assert!(bound.is_none_or(|bound| bound.is_err()), "the dead bind nothing");
+            drop(spawn(async { Sim::current().fail("zombie", "it runs") }));
+            starts.set(10);
+        }
+        let _listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+        std::future::pending::<()>().await;
+    };
+    pass(move || {
+        let topology = Topology::new().machine("a", once).on_exit("a", OnExit::Restart(1.secs()));
+        SpecBuilder::new().topology(topology).body(async |sim: Sim| {
+            sleep(5.secs()).await;
+            assert_eq!(sim.state::<Starts>().get(), 11, "it came so far, and once more");
+        })
+    });
+}
+
+/// A rule on packets is the test's: its panic is no crash of the machine that sends.
+#[test]
+fn a_rule_that_panics_is_no_crash() {
+    use crate::net::{PacketInfo, TcpStream};
+    let talks = async || {
+        sleep(1.secs()).await;
+        let _ = TcpStream::connect("b:80").await;
+    };
+    let failure = fail(move || {
+        let restart = OnExit::Restart(1.secs());
+        let topology = Topology::new().machine("a", talks).host("b").on_exit("a", restart);
+        SpecBuilder::new().topology(topology).body(async |sim: Sim| {
+            let wrong = |_: &PacketInfo<'_>| panic!("the rule is wrong");
+            sim.filter_packets("a", "b", wrong).expect("they are there").keep();
+            sleep(5.secs()).await;
+        })
+    });
+    assert_eq!((failure.kind, &*failure.message), (FailureKind::Panic, "the rule is wrong"));
+}
+
+/// What an oracle's memory says when it is dropped is heard.
+#[test]
+fn a_panic_of_the_runs_memory_fails_it() {
+    #[derive(Default)]
+    struct Oracle(std::cell::Cell<bool>);
+    impl Drop for Oracle {
+        fn drop(&mut self) {
+            assert!(!self.0.get(), "something was left");
+        }
+    }
+    let failure =
+        fail(|| SpecBuilder::new().body(async |sim: Sim| sim.state::<Oracle>().0.set(true)));
+    assert_eq!((failure.kind, &*failure.message), (FailureKind::Panic, "something was left"));
+}

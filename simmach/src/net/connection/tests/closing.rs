@@ -248,3 +248,46 @@ fn a_reset_ends_every_state() {
          20  state Closed",
     );
 }
+
+/// Also where the program has shut its own half before.
+#[test]
+fn unread_bytes_make_a_close_a_reset_in_last_ack_too() {
+    server(
+        &linux(),
+        "0   >  SYN+ACK 0 ack 1
+         10  <  ACK 1 ack 1
+         20  <  PSH+ACK 1 ack 1 'ping'
+         30  <  FIN+ACK 5 ack 1
+         30  >  ACK 1 ack 6
+         40  shutdown
+         40  >  FIN+ACK 1 ack 6
+         40  state LastAck
+         50  close
+         50  >  RST+ACK 2 ack 6
+         50  state Closed",
+    );
+}
+
+/// Though its probes are answered: nobody is left who could wait.
+#[test]
+fn an_orphan_does_not_wait_for_a_reader_for_ever() {
+    client(
+        &linux().rto(Duration::from_secs(1), Duration::from_millis(200), Duration::from_secs(1)),
+        "0    >  SYN 0
+         100  <  SYN+ACK 0 ack 1
+         100  >  ACK 1 ack 1
+         100  write *1500
+         100  >  ACK 1 ack 1 len 1000
+         100  >  PSH+ACK 1001 ack 1 len 500
+         200  <  ACK 1 ack 1501 win 0
+         200  write abc
+         250  close
+         500  >  ACK 1500 ack 1
+         550  <  ACK 1 ack 1501 win 0
+         1100 >  ACK 1500 ack 1
+         1150 <  ACK 1 ack 1501 win 0
+         2099 state FinWait1
+         2100 state Closed
+         2100 quiet",
+    );
+}
