@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::family::Family;
 use super::ids::MachineId;
+use super::log;
 use super::overlay::Place;
 
 /// The field of a strike that says when it takes place, in nanoseconds since the run or its step began: drawn by no seed, but
@@ -48,6 +49,8 @@ pub struct Deviation {
     pub machine: Option<MachineId>,
     /// In words; empty where nobody would read them.
     pub text: String,
+    /// How many lines the log had by then.
+    pub line: u64,
     /// Where in the test it was drawn, where that is counted.
     pub place: Option<Place>,
     /// What else it depends on, as draws of the same two first words: the third, and the value that holds it.
@@ -118,6 +121,7 @@ impl Deviation {
             at,
             machine: None,
             text: String::new(),
+            line: 0,
             place: None,
             pins: Vec::new(),
         }
@@ -140,7 +144,7 @@ impl Recorder {
         }
         self.machines.extend(deviation.machine);
         if self.record == Record::All {
-            self.all.push(deviation);
+            self.all.push(Deviation { line: log::lines(), ..deviation });
         }
     }
 

@@ -72,6 +72,11 @@ pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> Strin
     });
 }
 
+/// How many lines there are so far.
+pub(crate) fn lines() -> u64 {
+    LINES.with_borrow(|lines| lines.as_ref().map_or(0, Vec::len)) as u64
+}
+
 /// All lines so far.
 pub(crate) fn take() -> Vec<LogLine> {
     LINES.take().unwrap_or_default()

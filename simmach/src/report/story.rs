@@ -65,7 +65,7 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
             Kind::Field | Kind::Step | Kind::Choice | Kind::Order | Kind::Delay => Ink::Bold,
         };
         let _ = writeln!(text, "  {}", style.paint(ink, line));
-        let until = told.get(nth).map_or(u64::MAX, |next| next.at);
+        let until = told.get(nth).map_or(u64::MAX, |next| next.line);
         for line in about(&outcome.log, deviation, until) {
             let name = name_of(&outcome.machines, line.machine);
             let first = line.text.lines().next().unwrap_or_default();
@@ -123,12 +123,10 @@ fn about<'a>(
     deviation: &Deviation,
     until: u64,
 ) -> impl Iterator<Item = &'a LogLine> {
-    let from = log.partition_point(|line| line.at < deviation.at);
-    let machine = deviation.machine;
-    let kind = deviation.kind;
-    log[from..]
+    let (machine, kind, from) = (deviation.machine, deviation.kind, deviation.line);
+    let within = [from, until.max(from)].map(|line| log.len().min(line as usize));
+    log[within[0]..within[1]]
         .iter()
-        .take_while(move |line| line.at < until)
         .filter(move |line| match kind {
             Kind::Strike | Kind::Fault => {
                 machine.is_none_or(|machine| machine == line.machine) || line.level == Level::Fault
@@ -178,6 +176,7 @@ mod tests {
             at(9, Family::Latency, Kind::Delay, ""),
             Deviation {
                 machine: Some(MachineId(0)),
+                line: 1,
                 ..at(3, Family::Strike, Kind::Strike, "cl loses its power")
             },
             at(1, Family::Step, Kind::Step, "step 4"),

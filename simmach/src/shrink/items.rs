@@ -45,7 +45,7 @@ const LATELY: usize = 4;
 
 impl Item {
     fn of(deviation: &Deviation, drawn: Ruling) -> Self {
-        let Deviation { family, address, kind, value, of, at, machine, text: _, place, pins } =
+        let Deviation { family, address, kind, value, of, at, machine, place, pins, .. } =
             deviation;
         let [a, b, _] = *address;
         // Before the first step nothing can be left out that would change an address.
