@@ -4,26 +4,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-/// In place of the counter that forgets.
+/// In place of the counter that forgets, and the visitor who waits for one without power for ever.
 const FIXED: &str = r#"
 async fn counter() -> Result {
-    use simmach::storage::types::{U8, Unit};
+    use simmach::storage::types::U8;
 
     let visits = simmach::storage::Options::new().open("visits").await?;
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
         let (mut visitor, _) = listener.accept().await?;
         let count = visits.write(|txn| {
-            let table = txn.table::<Unit, U8>("visits")?;
-            let count = table.get(txn, &())?.unwrap_or(0) + 1;
-            table.put(txn, &(), &count)?;
+            let table = txn.table::<U8, U8>("visits")?;
+            let count = table.get(txn, &0)?.unwrap_or(0) + 1;
+            table.put(txn, &0, &count)?;
             Ok(count)
         });
         visitor.write_all(&[count.await?]).await?;
     }
 }
 
-async fn visit()"#;
+async fn visit() -> Result<u8> {
+    simmach::time::timeout(1.secs(), ask()).await?
+}
+
+async fn ask()"#;
 
 /// A package in a folder that is deleted in the end.
 struct Package {
