@@ -1,15 +1,20 @@
-//! The article's inventory, run once in a simulation: `cargo run --release --example inventory -- --help`.
+//! The article's inventory, run once in a simulation or in the real world:
+//! `cargo run --release --example inventory -- --help`.
 
+use std::env;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 use inventory_cluster::Version;
+use inventory_cluster::real::{self, Failure, Machine, Role, WALK};
 use inventory_cluster::scenario::{self, OVER_3G, STABLE};
 use lexopt::prelude::*;
 use simmach::program::{Program, Scenario};
+use simmach::time::Instant;
 
 const HELP: &str = "\
-An event-sourced inventory in a cluster, run once in a simulation.
+An event-sourced inventory in a cluster, run once in a simulation, or for real.
 
 A bot puts one item in and moves it round a ring of locations, through either
 of two backends; at the end it counts: there must be one.
@@ -22,6 +27,9 @@ Options:
                        stable: good links, and one backend gets a new disk
       --seed N         Which run: everything that happens by chance in it
                        (0 unless said)
+      --real           No simulation: a process for each machine, on loopback,
+                       with a folder for its disk, in real time; one backend is
+                       stopped and gets a new disk, the other is killed
       --fixed          The inventory without the article's bugs
       --quiet          No log
   -h, --help           This text
@@ -30,10 +38,23 @@ Exit status: 0 if all went well, 1 if the run failed, 2 for a wrong option.
 ";
 
 struct Options {
-    network: Network,
-    seed: u64,
+    world: World,
     version: Version,
     quiet: bool,
+}
+
+enum World {
+    Simulated {
+        network: Network,
+        seed: u64,
+    },
+    Real,
+    /// One of the real world's machines, which is this process.
+    Machine {
+        role: Role,
+        listen: String,
+        folder: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -43,18 +64,10 @@ enum Network {
 }
 
 fn main() -> ExitCode {
-    let mut out = BufWriter::new(io::stdout().lock());
     match Options::parse() {
-        Ok(Some(options)) => {
-            let report = options.program().run(options.seed);
-            // Whoever reads may have seen enough.
-            let _ = write!(out, "{}", report.styled(io::stdout().is_terminal()));
-            let _ = out.flush();
-            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+        Ok(Some(options)) => options.run(),
         Ok(None) => {
-            let _ = out.write_all(HELP.as_bytes());
-            let _ = out.flush();
+            print(HELP);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -67,38 +80,130 @@ fn main() -> ExitCode {
 impl Options {
     /// What the command line says; `None` if it asks for help.
     fn parse() -> Result<Option<Self>, lexopt::Error> {
-        let mut options =
-            Self { network: Network::Mobile, seed: 0, version: Version::Article, quiet: false };
+        let (mut given_network, mut given_seed, mut real) = (None, None, false);
+        let (mut version, mut quiet) = (Version::Article, false);
+        let (mut machine, mut log) = (None, None);
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
-                Long("scenario") => options.network = arguments.value()?.parse_with(network)?,
-                Long("seed") => options.seed = arguments.value()?.parse_with(seed)?,
-                Long("fixed") => options.version = Version::Fixed,
-                Long("quiet") => options.quiet = true,
+                Long("scenario") => given_network = Some(arguments.value()?.parse_with(network)?),
+                Long("seed") => given_seed = Some(arguments.value()?.parse_with(seed)?),
+                Long("real") => real = true,
+                Long("fixed") => version = Version::Fixed,
+                Long("quiet") => quiet = true,
+                // For the processes of `--real`: no user's.
+                Long("machine") => {
+                    machine = Some((arguments.value()?.string()?, arguments.value()?.into()));
+                }
+                Long("log") => log = Some(arguments.value()?.string()?),
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(other.unexpected()),
             }
         }
-        Ok(Some(options))
+        let world = match (machine, real) {
+            (Some((listen, folder)), _) => {
+                World::Machine { role: log.map_or(Role::Log, Role::Backend), listen, folder }
+            }
+            (None, true) if given_network.is_some() || given_seed.is_some() => {
+                return Err("the real world has neither scenarios nor seeds".into());
+            }
+            (None, true) => World::Real,
+            (None, false) => World::Simulated {
+                network: given_network.unwrap_or(Network::Mobile),
+                seed: given_seed.unwrap_or(0),
+            },
+        };
+        Ok(Some(Self { world, version, quiet }))
     }
 
-    fn program(&self) -> Program {
-        let (version, network) = (self.version, self.network);
-        let program = Program::new(move || match network {
-            Network::Stable => Scenario::new()
-                .topology(scenario::cluster(version))
-                .client(scenario::BOT)
-                .plan(scenario::reimage)
-                .body(move |sim| scenario::walk(sim, version, STABLE)),
-            Network::Mobile => Scenario::new()
-                .topology(scenario::cluster_over_3g(version))
-                .client(scenario::BOT)
-                .plan(scenario::monkey())
-                .body(move |sim| scenario::walk(sim, version, OVER_3G)),
-        });
-        program.log(!self.quiet)
+    fn run(self) -> ExitCode {
+        let passed = match self.world {
+            World::Simulated { network, seed } => {
+                let report = program(network, self.version).log(!self.quiet).run(seed);
+                print(report.styled(io::stdout().is_terminal()));
+                report.passed()
+            }
+            World::Real => self.run_really(),
+            World::Machine { role, listen, folder } => {
+                let machine = Machine { role, version: self.version, listen, folder };
+                match real::serve(&machine) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        let _ = writeln!(io::stderr(), "inventory: {}: {error}", machine.listen);
+                        false
+                    }
+                }
+            }
+        };
+        if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+
+    fn run_really(&self) -> bool {
+        let began = Instant::now();
+        let log = |text: &str| {
+            if !self.quiet {
+                print(format_args!("{:>6.3} s  {text}\n", began.elapsed().as_secs_f64()));
+            }
+        };
+        let ran = real::run(self.version, command, log);
+        let took = began.elapsed().as_secs_f64();
+        match &ran {
+            Ok(()) => {
+                print(format_args!(
+                    "passed: one item after {} moves, in {took:.1} s of real time\n",
+                    WALK.moves
+                ));
+            }
+            Err(Failure::Issue(issue)) => {
+                print(format_args!("{issue}\nfailure {:?}, at {took:.3} s\n", issue.kind()));
+            }
+            Err(Failure::Cluster(error)) => {
+                let _ = writeln!(io::stderr(), "inventory: {error}");
+            }
+        }
+        ran.is_ok()
+    }
+}
+
+/// This program as one of the machines.
+fn command(machine: &Machine) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("--machine").arg(&machine.listen).arg(&machine.folder);
+    match &machine.role {
+        Role::Log => {}
+        Role::Backend(log) => {
+            command.arg("--log").arg(log);
+        }
+    }
+    match machine.version {
+        Version::Article => {}
+        Version::Fixed => {
+            command.arg("--fixed");
+        }
+    }
+    Ok(command)
+}
+
+fn program(network: Network, version: Version) -> Program {
+    Program::new(move || match network {
+        Network::Stable => Scenario::new()
+            .topology(scenario::cluster(version))
+            .client(scenario::BOT)
+            .plan(scenario::reimage)
+            .body(move |sim| scenario::walk(sim, version, STABLE)),
+        Network::Mobile => Scenario::new()
+            .topology(scenario::cluster_over_3g(version))
+            .client(scenario::BOT)
+            .plan(scenario::monkey())
+            .body(move |sim| scenario::walk(sim, version, OVER_3G)),
+    })
+}
+
+/// Whoever reads may have seen enough.
+fn print(text: impl std::fmt::Display) {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let _ = write!(out, "{text}");
+    let _ = out.flush();
 }
 
 fn network(name: &str) -> Result<Network, String> {

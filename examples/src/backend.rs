@@ -75,18 +75,18 @@ pub enum Answer {
     Unavailable(String),
 }
 
-/// A backend that commits to the log at this address: a service.
+/// A backend that listens at an address and commits to the log at another: a service.
 ///
 /// # Errors
 ///
 /// When its port is taken or its disk can't be read.
-pub async fn backend(version: Version, log: &str) -> Result<(), BoxError> {
+pub async fn backend(version: Version, address: &str, log: &str) -> Result<(), BoxError> {
     let backend = Arc::new(Backend {
         version,
         stock: Stock::open().await?,
         log: LogClient::new(version, log),
     });
-    let serving = pin!(serve(Arc::clone(&backend)));
+    let serving = pin!(serve(Arc::clone(&backend), address));
     let following = pin!(projection::follow(version, &backend.stock, &backend.log));
     match select(serving, following).await {
         Either::Left((served, _)) => Ok(served?),

@@ -75,22 +75,22 @@ pub enum LogAnswer {
     Failed(String),
 }
 
-/// The commit log: a service.
+/// The commit log, listening at an address: a service.
 ///
 /// # Errors
 ///
 /// When its port is taken, or its disk fails.
-pub async fn commit_log(version: Version) -> Result<(), BoxError> {
+pub async fn commit_log(version: Version, address: &str) -> Result<(), BoxError> {
     match version {
         Version::Article => {
             let log = Arc::new(Buffered::open().await?);
-            let (serving, storing) = (pin!(serve(Arc::clone(&log))), pin!(log.store()));
+            let (serving, storing) = (pin!(serve(Arc::clone(&log), address)), pin!(log.store()));
             match select(serving, storing).await {
                 Either::Left((served, _)) => served?,
                 Either::Right((stored, _)) => stored?,
             }
         }
-        Version::Fixed => serve(Arc::new(Durable::open().await?)).await?,
+        Version::Fixed => serve(Arc::new(Durable::open().await?), address).await?,
     }
     Ok(())
 }

@@ -8,7 +8,8 @@
 //! the log keeps in memory what it has said "OK" to, a request that got no answer is sent once more as if it were another,
 //! and a backend answers from what it happens to know. *Fixed*: see [`commit_log`], where everything is decided.
 //!
-//! Nothing here but [`scenario`] knows of the simulation. The services use the modules of simmach that mirror tokio's.
+//! Nothing here but [`scenario`] knows of the simulation, and nothing but [`real`] of the real world. The services use the
+//! modules of simmach that mirror tokio's.
 
 mod backend;
 mod client;
@@ -22,6 +23,7 @@ mod server;
 mod store;
 mod wire;
 
+pub mod real;
 pub mod scenario;
 
 pub use backend::{Answer, Command, Request, backend};
@@ -29,7 +31,7 @@ pub use client::{Error, Inventory};
 pub use commit_log::{LogAnswer, LogRequest, commit_log};
 pub use decision::{Decision, Refusal};
 pub use event::{Event, Location, Quantity};
-pub use mover::{Issue, Mover};
+pub use mover::{Issue, Mover, Walk, walk};
 pub use wire::RequestId;
 
 /// Which of the two.
@@ -40,6 +42,3 @@ pub enum Version {
     /// Without them.
     Fixed,
 }
-
-/// Where all services listen.
-const PORT: u16 = 443;

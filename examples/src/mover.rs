@@ -1,7 +1,48 @@
 //! The mover bot: it puts in one item, moves it round a ring of locations, and counts it at the end.
 
+use std::time::Duration;
+
+use simmach::time::sleep;
+
+use crate::Version;
 use crate::client::{Error, Inventory};
 use crate::event::{Location, Quantity};
+
+/// What the bot does: moves its item so often round so many locations, with a pause between.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    /// How many locations.
+    pub ring: u64,
+    /// How many moves.
+    pub moves: u64,
+    /// The pause behind each.
+    pub pause: Duration,
+}
+
+/// The bot at work, with a move for each of the steps.
+///
+/// # Errors
+///
+/// What is not as it should be.
+pub async fn walk(
+    inventory: Inventory,
+    version: Version,
+    walk: Walk,
+    steps: impl IntoIterator,
+) -> Result<(), Issue> {
+    let mut mover = Mover::new(inventory, walk.ring);
+    mover.put_in().await?;
+    for _ in steps {
+        match (mover.move_on().await, version) {
+            (Ok(()), _) => {}
+            // This bot has said so in its log, and goes on.
+            (Err(_), Version::Article) => {}
+            (Err(error), Version::Fixed) => return Err(error.into()),
+        }
+        sleep(walk.pause).await;
+    }
+    mover.check().await
+}
 
 /// The mover bot.
 #[derive(Debug)]

@@ -6,22 +6,13 @@ use simmach::prelude::*;
 use simmach::time::sleep;
 
 use crate::client::Inventory;
-use crate::mover::{Issue, Mover};
-use crate::{Version, backend, commit_log};
+use crate::{Version, Walk, backend, commit_log, mover};
+
+/// Where all services listen.
+const LISTEN: &str = "0.0.0.0:443";
 
 /// The machine that the bot runs on.
 pub const BOT: &str = "mover.botnet";
-
-/// What the bot does: moves its item so often round so many locations, with a pause between.
-#[derive(Clone, Copy, Debug)]
-pub struct Walk {
-    /// How many locations.
-    pub ring: u64,
-    /// How many moves.
-    pub moves: u64,
-    /// The pause behind each.
-    pub pause: Duration,
-}
 
 /// The walk of the stable scenario.
 pub const STABLE: Walk = Walk { ring: 5, moves: 10, pause: Duration::from_secs(5) };
@@ -54,8 +45,8 @@ fn machines(version: Version) -> Topology {
         Version::Fixed => true,
     };
     Topology::new()
-        .machine("cl.internal", move || commit_log(version))
-        .machine("api{1..=2}.public", move || backend(version, "cl.internal:443"))
+        .machine("cl.internal", move || commit_log(version, LISTEN))
+        .machine("api{1..=2}.public", move || backend(version, LISTEN, "cl.internal:443"))
         .tcp(TcpConfig::new().retransmit(retransmit))
 }
 
@@ -85,22 +76,8 @@ pub fn inventory(version: Version) -> Inventory {
 
 /// The bot at work. What is not as it should be fails the run, under its own name.
 pub async fn walk(sim: Sim, version: Version, walk: Walk) {
-    if let Err(issue) = try_walk(sim, version, walk).await {
+    let steps = sim.steps(walk.moves);
+    if let Err(issue) = mover::walk(inventory(version), version, walk, steps).await {
         sim.fail(issue.kind(), &issue);
     }
-}
-
-async fn try_walk(sim: Sim, version: Version, walk: Walk) -> Result<(), Issue> {
-    let mut mover = Mover::new(inventory(version), walk.ring);
-    mover.put_in().await?;
-    for _ in sim.steps(walk.moves) {
-        match (mover.move_on().await, version) {
-            (Ok(()), _) => {}
-            // This bot has said so in its log, and goes on.
-            (Err(_), Version::Article) => {}
-            (Err(error), Version::Fixed) => return Err(error.into()),
-        }
-        sleep(walk.pause).await;
-    }
-    mover.check().await
 }

@@ -16,7 +16,6 @@ use simmach::signal::{self, StopToken};
 use simmach::task::{JoinError, JoinSet};
 use simmach::time::{sleep, timeout};
 
-use crate::PORT;
 use crate::wire::Connection;
 
 /// Answers requests of one kind.
@@ -30,10 +29,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
 /// A connection on which nothing was asked for so long is closed: its client may have lost its power.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Serves connections until the process is told to stop. Then it takes no more, and finishes the requests in hand.
-pub(crate) async fn serve<H: Handler>(handler: Arc<H>) -> io::Result<()> {
+/// Serves connections at an address until the process is told to stop. Then it takes no more, and finishes the requests in hand.
+pub(crate) async fn serve<H: Handler>(handler: Arc<H>, address: &str) -> io::Result<()> {
     let stop = signal::token();
-    let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    let listener = TcpListener::bind(address).await?;
     let mut connections = JoinSet::new();
     loop {
         match unless_stopped(stop, accept(&listener, &mut connections)).await {

@@ -1,14 +1,20 @@
 //! The example as its user has it: its options, what it prints, and its exit status.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::fs;
+use std::path::Path;
+use std::process::{self, Command, Output};
 
 /// Cargo builds examples beside the tests, and names the path of neither.
-fn inventory(arguments: &[&str]) -> Output {
+fn command(arguments: &[&str]) -> Command {
     let this = std::env::current_exe().expect("a test has a path");
     let profile = this.parent().and_then(|deps| deps.parent()).expect("target/profile/deps/test");
-    let program: PathBuf = profile.join("examples").join("inventory");
-    Command::new(&program).args(arguments).output().expect("the example is built with the tests")
+    let mut command = Command::new(profile.join("examples").join("inventory"));
+    command.args(arguments);
+    command
+}
+
+fn inventory(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the example is built with the tests")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -55,6 +61,7 @@ fn what_it_does_not_know_it_names() {
         (&["--seed"], "--seed"),
         (&["--bogus"], "--bogus"),
         (&["word"], "word"),
+        (&["--real", "--seed", "1"], "neither scenarios nor seeds"),
     ] {
         let output = inventory(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -63,6 +70,22 @@ fn what_it_does_not_know_it_names() {
     let help = inventory(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("--scenario NAME"));
+}
+
+/// The same services as processes, one of which loses its disk and one its life; nothing of it is left.
+#[test]
+fn the_real_world_comes_to_the_same_verdict() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("real-{}", process::id()));
+    fs::create_dir(&folder).expect("it is new");
+    let mut real = command(&["--real", "--fixed"]);
+    let real = real.env("TMPDIR", &folder).output().expect("it is built");
+    let (said, complaints) = (text(&real.stdout), text(&real.stderr));
+    assert_eq!(real.status.code(), Some(0), "{said}{complaints}");
+    for part in ["three processes listen", "api1 is there again", "api2 is there again"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(said.lines().last().expect("lines").starts_with("passed: one item"), "{said}");
+    fs::remove_dir(&folder).expect("it is empty again");
 }
 
 /// A change that gives the seed another run shows another log: the README must not keep the old one.

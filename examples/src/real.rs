@@ -1,0 +1,241 @@
+//! The same cluster in the real world: a process for each machine, on loopback, with a folder for its disk.
+//!
+//! What a machine runs is what the simulation runs. Meanwhile one backend is stopped by SIGTERM and given a new disk, and the
+//! other is killed and started again.
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use std::{env, fs, process, thread};
+
+use futures::try_join;
+use rustix::process::{Pid, Signal, kill_process};
+use simmach::net::TcpStream;
+use simmach::time::{Instant, sleep, timeout};
+use simmach::{BoxError, storage};
+
+use crate::{Inventory, Issue, Version, Walk, backend, commit_log, walk};
+
+/// What the bot does meanwhile.
+pub const WALK: Walk = Walk { ring: 5, moves: 16, pause: Duration::from_millis(400) };
+
+/// How long a process has to start, and to stop.
+const TO_START: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Between two looks at a process.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What one of the processes runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The commit log.
+    Log,
+    /// A backend that commits to the log at this address.
+    Backend(String),
+}
+
+/// What one of the processes is told.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What it runs.
+    pub role: Role,
+    /// In which version.
+    pub version: Version,
+    /// Where it listens.
+    pub listen: String,
+    /// Its disk.
+    pub folder: PathBuf,
+}
+
+/// What is not as it should be in the real world.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What the bot found: the verdict.
+    #[error(transparent)]
+    Issue(#[from] Issue),
+    /// The cluster could not be run.
+    #[error("{0}")]
+    Cluster(#[from] io::Error),
+}
+
+/// Runs what a machine runs, in this process, until it is told to stop or its cluster is gone.
+///
+/// # Errors
+///
+/// The service's own.
+pub fn serve(machine: &Machine) -> Result<(), BoxError> {
+    end_with_the_cluster();
+    storage::set_folder(&machine.folder);
+    on_a_runtime(async {
+        match &machine.role {
+            Role::Log => commit_log(machine.version, &machine.listen).await,
+            Role::Backend(log) => backend(machine.version, &machine.listen, log).await,
+        }
+    })?
+}
+
+/// Runs the cluster, by processes of this program: `command` tells one what its machine is. What happens is told to `log`.
+///
+/// # Errors
+///
+/// What is not as it should be.
+pub fn run(
+    version: Version,
+    command: impl Fn(&Machine) -> io::Result<Command>,
+    log: impl Fn(&str),
+) -> Result<(), Failure> {
+    let folder = Folder::new()?;
+    on_a_runtime(async {
+        let [at_log, at_one, at_two] = free_addresses()?;
+        let process = |name: &'static str, role, listen: SocketAddr| {
+            let folder = folder.0.join(name);
+            let machine = Machine { role, version, listen: listen.to_string(), folder };
+            Ok::<_, io::Error>(Process { name, command: command(&machine)?, machine, child: None })
+        };
+        let role = || Role::Backend(at_log.to_string());
+        let mut cl = process("cl", Role::Log, at_log)?;
+        let mut api1 = process("api1", role(), at_one)?;
+        let mut api2 = process("api2", role(), at_two)?;
+        try_join!(cl.start(), api1.start(), api2.start())?;
+        log("three processes listen");
+        let inventory = Inventory::connect(version, [at_one, at_two].map(|at| at.to_string()));
+        let walks = async {
+            walk(inventory, version, WALK, 0..WALK.moves).await?;
+            Ok::<_, Failure>(())
+        };
+        let breaks = async {
+            sleep(Duration::from_millis(1500)).await;
+            api1.stop().await?;
+            fs::remove_dir_all(&api1.machine.folder)?;
+            log("api1 was told to stop, and its disk is wiped");
+            sleep(Duration::from_millis(1000)).await;
+            api1.start().await?;
+            log("api1 is there again");
+            sleep(Duration::from_millis(1000)).await;
+            api2.kill()?;
+            log("api2 is killed");
+            sleep(Duration::from_millis(1000)).await;
+            api2.start().await?;
+            log("api2 is there again");
+            Ok::<_, Failure>(())
+        };
+        try_join!(walks, breaks)?;
+        try_join!(cl.stop(), api1.stop(), api2.stop())?;
+        Ok(())
+    })?
+}
+
+/// A machine's process, on and off.
+struct Process {
+    name: &'static str,
+    machine: Machine,
+    command: Command,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Starts it, and waits until it listens.
+    async fn start(&mut self) -> io::Result<()> {
+        // It ends when what it reads does: when this process ends, in whatever way.
+        self.child = Some(self.command.stdin(Stdio::piped()).spawn()?);
+        let began = Instant::now();
+        while TcpStream::connect(self.machine.listen.as_str()).await.is_err() {
+            if let Some(status) = self.ended()? {
+                return Err(self.error(&format!("ended at its start: {status}")));
+            }
+            if began.elapsed() > TO_START {
+                return Err(self.error("does not listen"));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Tells it to stop, and waits until it has.
+    async fn stop(&mut self) -> io::Result<()> {
+        let Some(child) = &self.child else { return Ok(()) };
+        kill_process(Pid::from_child(child), Signal::TERM)?;
+        let ended = timeout(GRACE, async {
+            loop {
+                match self.ended()? {
+                    Some(status) => return Ok::<_, io::Error>(status),
+                    None => sleep(LOOK).await,
+                }
+            }
+        });
+        let Ok(status) = ended.await else { return Err(self.error("does not stop")) };
+        self.child = None;
+        match status? {
+            status if status.success() => Ok(()),
+            status => Err(self.error(&format!("did not stop well: {status}"))),
+        }
+    }
+
+    /// Ends it now.
+    fn kill(&mut self) -> io::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill()?;
+        child.wait().map(drop)
+    }
+
+    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.as_mut().map_or(Ok(None), Child::try_wait)
+    }
+
+    fn error(&self, what: &str) -> io::Error {
+        io::Error::other(format!("{} {what}", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.kill();
+    }
+}
+
+/// A folder for the machines' disks, gone at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let folder = env::temp_dir().join(format!("inventory-{}", process::id()));
+        fs::create_dir(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let Self(folder) = self;
+        if let Err(error) = fs::remove_dir_all(Path::new(folder)) {
+            tracing::warn!("{} is left: {error}", folder.display());
+        }
+    }
+}
+
+/// Addresses of loopback that nothing listens at.
+fn free_addresses() -> io::Result<[SocketAddr; 3]> {
+    let listener = || StdListener::bind((Ipv4Addr::LOCALHOST, 0));
+    // All are held until all are found.
+    let listeners = [listener()?, listener()?, listener()?];
+    let [one, two, three] = &listeners;
+    Ok([one.local_addr()?, two.local_addr()?, three.local_addr()?])
+}
+
+fn on_a_runtime<R>(future: impl Future<Output = R>) -> io::Result<R> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// Ends this process when nobody holds the other end of what it reads.
+fn end_with_the_cluster() {
+    #[allow(clippy::disallowed_methods, reason = "it blocks, in the real world")]
+    thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(1);
+    });
+}
