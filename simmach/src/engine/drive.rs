@@ -5,6 +5,7 @@ use super::state::Engine;
 use super::timers::Action;
 use super::trace::TraceKind;
 use super::verdict::{Failure, FailureKind, Verdict};
+use super::waker::Waiter;
 
 /// When a run is ended from outside.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +103,8 @@ impl Engine {
         self.step();
         self.set_scope(Scope::HARNESS);
         match action {
-            Action::Wake(waker) => waker.wake(),
+            Action::Wake(Waiter::Task(task)) => self.wake(task),
+            Action::Wake(Waiter::Other(waker)) => waker.wake(),
             Action::Call(call, a, b) => call(a, b),
         }
     }

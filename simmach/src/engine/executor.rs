@@ -5,7 +5,7 @@
 //! scheduler's choice; what a task is part of (machine, process) is its scope.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use super::deviations::{Deviation, Kind};
 use super::draws::mix;
@@ -85,6 +85,7 @@ impl Engine {
         self.enter(scope, Some(key));
         self.trace(TraceKind::Poll, ready.wake, 0, &[]);
         let pending = !cancelled && {
+            self.tasks.set_waker(&polled.1);
             self.shared.begin_poll(scope.machine, self.clock.now());
             let poll = polled.0.as_mut().poll(&mut Context::from_waker(&polled.1));
             self.shared.end_poll();
@@ -133,6 +134,11 @@ impl Engine {
         // A destructor may spawn in vain but not make work: still, look again until nothing is left.
         while self.end_tasks(|_| true) {}
         self.ready.borrow_mut().clear();
+    }
+
+    /// The running task, if this is its own waker and not one that something in it made round that.
+    pub(crate) fn own_task(&self, waker: &Waker) -> Option<TaskKey> {
+        self.tasks.own(waker)
     }
 
     pub(crate) fn current_task(&self) -> Option<TaskKey> {

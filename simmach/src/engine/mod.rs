@@ -39,9 +39,11 @@ pub(crate) use draws::{mix, mix_text};
 pub(crate) use effects::Effect;
 pub(crate) use family::Family;
 pub(crate) use ids::{MachineId, ProcessId, RunId, Scope};
+pub(crate) use tasks::TaskKey;
 pub(crate) use timers::{Action, TimerKey};
 pub(crate) use trace::TraceKind;
 pub(crate) use waits::Wait;
+pub(crate) use waker::Waiter;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -101,7 +103,21 @@ pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
 
 /// Makes a timer wake `waker`; false if it is gone.
 pub(crate) fn rewake(key: TimerKey, waker: &Waker) -> bool {
-    try_with(|engine| engine.timers.borrow_mut().rewake(key, waker)).flatten().is_some()
+    let own = own_task(waker);
+    match try_with(|engine| engine.timers.borrow().wakes(key, own, waker)).flatten() {
+        None => false,
+        Some(true) => true,
+        Some(false) => {
+            let waiter = Waiter::of(waker);
+            let old = try_with(|engine| engine.timers.borrow_mut().rewake(key, waiter));
+            old.is_some()
+        }
+    }
+}
+
+/// The running task, if this is its own waker and not one that something in it made round that.
+pub(crate) fn own_task(waker: &Waker) -> Option<TaskKey> {
+    try_with(|engine| engine.own_task(waker)).flatten()
 }
 
 /// Tells what the running task is about to wait for.

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::Waker;
+use std::ptr;
+use std::task::{RawWakerVTable, Waker};
 
 use super::ids::{MachineId, Scope};
 use super::scheduler::Ready;
@@ -35,6 +36,8 @@ pub(crate) struct Tasks {
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
     current: Cell<Option<TaskKey>>,
+    /// What the waker of the task that is being polled is made of.
+    waker: Cell<Option<(*const (), *const RawWakerVTable)>>,
 }
 
 struct Slot {
@@ -163,6 +166,19 @@ impl Tasks {
 
     pub(super) fn set_current(&self, key: Option<TaskKey>) {
         self.current.set(key);
+        self.waker.set(None);
+    }
+
+    /// From here on the current task is polled with this waker.
+    pub(super) fn set_waker(&self, waker: &Waker) {
+        self.waker.set(Some((waker.data(), ptr::from_ref(waker.vtable()))));
+    }
+
+    /// The current task, if this is the waker that it is being polled with.
+    pub(super) fn own(&self, waker: &Waker) -> Option<TaskKey> {
+        let (data, vtable) = self.waker.get()?;
+        let same = ptr::eq(data, waker.data()) && ptr::eq(vtable, waker.vtable());
+        self.current.get().filter(|_| same)
     }
 
     /// Counts one more of something the running task counts; `None` if no task runs.

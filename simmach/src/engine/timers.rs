@@ -5,11 +5,14 @@
 
 use std::task::Waker;
 
+use super::tasks::TaskKey;
+use super::waker::Waiter;
+
 /// What a timer does.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Wakes a task.
-    Wake(Waker),
+    Wake(Waiter),
     /// Calls a layer below the user's code, with two words of its own: no allocation, no import upwards.
     Call(fn(u64, u64), u64, u64),
 }
@@ -77,18 +80,28 @@ impl Timers {
         Some(self.remove(entry.place as usize))
     }
 
-    /// Makes a timer wake `waker`. `None` if it is gone; else the action it had, if that was another, to be dropped
-    /// outside.
-    pub(crate) fn rewake(&mut self, key: TimerKey, waker: &Waker) -> Option<Option<Action>> {
-        let entry = self.slots.get_mut(key.slot as usize)?;
-        if entry.generation != key.generation {
-            return None;
+    /// Whether a timer wakes `waker`, which is that of `task` if that is given; `None` if the timer is gone.
+    pub(crate) fn wakes(
+        &self,
+        key: TimerKey,
+        task: Option<TaskKey>,
+        waker: &Waker,
+    ) -> Option<bool> {
+        let entry = self.slots.get(key.slot as usize)?;
+        match entry.action.as_ref().filter(|_| entry.generation == key.generation)? {
+            Action::Wake(own) => Some(own.is(task, waker)),
+            Action::Call(..) => Some(false),
         }
-        match entry.action.as_ref()? {
-            Action::Wake(own) if own.will_wake(waker) => Some(None),
-            Action::Wake(_) | Action::Call(..) => {
-                Some(entry.action.replace(Action::Wake(waker.clone())))
+    }
+
+    /// Makes a timer that is not gone wake another: what it did comes back, to be dropped outside; or what it should
+    /// do, if it is gone.
+    pub(crate) fn rewake(&mut self, key: TimerKey, waiter: Waiter) -> Option<Action> {
+        match self.slots.get_mut(key.slot as usize) {
+            Some(entry) if entry.generation == key.generation && entry.action.is_some() => {
+                entry.action.replace(Action::Wake(waiter))
             }
+            Some(_) | None => Some(Action::Wake(waiter)),
         }
     }
 

@@ -7,6 +7,41 @@ use super::context;
 use super::shared::Shared;
 use super::tasks::TaskKey;
 
+/// Who is to be woken. A task of this run that waits with its own waker, as most do, is known by its key: to keep that
+/// clones nothing, to drop it runs nothing, and to wake it goes through no waker.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Task(TaskKey),
+    Other(Waker),
+}
+
+impl Waiter {
+    /// Who waits with this waker. Clones it only if it is not the running task's own.
+    pub(crate) fn of(waker: &Waker) -> Self {
+        match super::own_task(waker) {
+            Some(task) => Self::Task(task),
+            None => Self::Other(waker.clone()),
+        }
+    }
+
+    /// True if it is the one who waits with this waker; `task` is the running task, if the waker is its own.
+    pub(crate) fn is(&self, task: Option<TaskKey>, waker: &Waker) -> bool {
+        match self {
+            Self::Task(own) => task == Some(*own),
+            Self::Other(own) => task.is_none() && own.will_wake(waker),
+        }
+    }
+
+    pub(crate) fn wake(self) {
+        match self {
+            Self::Task(task) => {
+                context::try_with(|engine| engine.wake(task));
+            }
+            Self::Other(waker) => waker.wake(),
+        }
+    }
+}
+
 /// A waker for a task of the run that `shared` is of.
 pub(super) fn waker(run: &Arc<Shared>, key: TaskKey) -> Waker {
     Waker::from(Arc::new(TaskWaker { run: Arc::clone(run), key }))

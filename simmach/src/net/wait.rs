@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    engine::{self, RunId, Wait},
+    engine::{self, RunId, Wait, Waiter},
     net::{
         fabric::{Fabric, enter},
         key::Key,
@@ -46,20 +46,29 @@ impl Waited {
     ) -> Poll<io::Result<T>> {
         enum Found<T> {
             Result(io::Result<T>),
-            Waiting,
+            /// In the place of another, to be dropped outside.
+            Waiting(Option<Waiter>),
             Nothing,
         }
-        let first = enter(self.run, |fabric| match attempt(fabric) {
-            Some(result) => Found::Result(result),
-            None if self.waiters(fabric).is_some_and(|own| own.has(seat, cx.waker())) => {
-                Found::Waiting
+        let first = enter(self.run, |fabric| {
+            if let Some(result) = attempt(fabric) {
+                return Found::Result(result);
             }
-            None => Found::Nothing,
+            let Some(waiters) = self.waiters(fabric) else { return Found::Nothing };
+            let task = engine::own_task(cx.waker());
+            match task {
+                _ if waiters.has(seat, task, cx.waker()) => Found::Waiting(None),
+                Some(task) => Found::Waiting(waiters.wait(seat, Waiter::Task(task))),
+                None => Found::Nothing,
+            }
         });
         let result = match first {
             Err(error) => Some(Err(error)),
             Ok(Found::Result(result)) => Some(result),
-            Ok(Found::Waiting) => None,
+            Ok(Found::Waiting(old)) => {
+                drop(old);
+                None
+            }
             Ok(Found::Nothing) => self.wait(cx, seat).map(Err),
         };
         match result {
@@ -87,10 +96,10 @@ impl Waited {
 
     /// A waker is cloned and dropped outside only: either may run anything.
     fn wait(&self, cx: &Context<'_>, seat: Seat) -> Option<io::Error> {
-        let waker = cx.waker().clone();
+        let waiter = Waiter::of(cx.waker());
         let old = enter(self.run, |fabric| match self.waiters(fabric) {
-            Some(own) => own.wait(seat, waker),
-            None => Some(waker),
+            Some(own) => own.wait(seat, waiter),
+            None => Some(waiter),
         });
         old.err()
     }

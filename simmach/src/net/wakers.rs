@@ -1,16 +1,18 @@
 //! Who waits for a socket, and whom to wake once the fabric is no longer borrowed.
 //!
 //! A waker is foreign code: cloning, waking and dropping one may run anything. So none of the three happens while the
-//! fabric is borrowed: wakers are moved in, and moved out again to be woken or dropped outside.
+//! fabric is borrowed: waiters are moved in, and moved out again to be woken or dropped outside.
 
 use std::task::Waker;
+
+use crate::engine::{TaskKey, Waiter};
 
 /// The tasks that wait for one thing. As in tokio, the `poll_` functions share one place, in which the last waits; each
 /// future of an async function has its own, and leaves it when it is dropped.
 #[derive(Default)]
 pub(crate) struct Waiters {
-    polling: Option<Waker>,
-    futures: Vec<(u64, Waker)>,
+    polling: Option<Waiter>,
+    futures: Vec<(u64, Waiter)>,
 }
 
 /// In whose name a waker waits.
@@ -21,24 +23,24 @@ pub(crate) enum Seat {
 }
 
 impl Waiters {
-    /// True if that waker waits already.
-    pub(crate) fn has(&self, seat: Seat, waker: &Waker) -> bool {
+    /// True if that waker, the running task's own if that is given, waits already.
+    pub(crate) fn has(&self, seat: Seat, task: Option<TaskKey>, waker: &Waker) -> bool {
         match seat {
-            Seat::Poll => self.polling.as_ref().is_some_and(|old| old.will_wake(waker)),
+            Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(task, waker)),
             Seat::Future(id) => {
-                self.futures.iter().any(|(other, old)| *other == id && old.will_wake(waker))
+                self.futures.iter().any(|(other, old)| *other == id && old.is(task, waker))
             }
         }
     }
 
-    /// Lets a waker wait; the one whose place it takes comes back.
-    pub(crate) fn wait(&mut self, seat: Seat, waker: Waker) -> Option<Waker> {
+    /// Lets someone wait; the one whose place that is comes back.
+    pub(crate) fn wait(&mut self, seat: Seat, waiter: Waiter) -> Option<Waiter> {
         match seat {
-            Seat::Poll => self.polling.replace(waker),
+            Seat::Poll => self.polling.replace(waiter),
             Seat::Future(id) => match self.futures.iter_mut().find(|(other, _)| *other == id) {
-                Some((_, old)) => Some(std::mem::replace(old, waker)),
+                Some((_, old)) => Some(std::mem::replace(old, waiter)),
                 None => {
-                    self.futures.push((id, waker));
+                    self.futures.push((id, waiter));
                     None
                 }
             },
@@ -46,7 +48,7 @@ impl Waiters {
     }
 
     /// A future no longer waits.
-    pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waker> {
+    pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waiter> {
         match seat {
             Seat::Poll => self.polling.take(),
             Seat::Future(id) => {
@@ -58,35 +60,35 @@ impl Waiters {
 
     /// All of them are to be woken.
     pub(crate) fn wake(&mut self, wakes: &mut Wakes) {
-        if let Some(waker) = self.polling.take() {
-            wakes.push(waker);
+        if let Some(waiter) = self.polling.take() {
+            wakes.push(waiter);
         }
-        for (_, waker) in self.futures.drain(..) {
-            wakes.push(waker);
+        for (_, waiter) in self.futures.drain(..) {
+            wakes.push(waiter);
         }
     }
 }
 
-/// Wakers to be woken, and others to be dropped, outside. One to wake is the rule, and costs no allocation.
+/// Who is to be woken, and who is to be dropped, outside. One to wake is the rule, and costs no allocation.
 #[derive(Default)]
 pub(crate) struct Wakes {
-    first: Option<Waker>,
-    more: Vec<Waker>,
-    discarded: Vec<Waker>,
+    first: Option<Waiter>,
+    more: Vec<Waiter>,
+    discarded: Vec<Waiter>,
 }
 
 impl Wakes {
-    pub(crate) fn push(&mut self, waker: Waker) {
+    pub(crate) fn push(&mut self, waiter: Waiter) {
         match &self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.more.push(waker),
+            None => self.first = Some(waiter),
+            Some(_) => self.more.push(waiter),
         }
     }
 
     /// Nobody needs these any more.
     pub(crate) fn discard(&mut self, waiters: &mut Waiters) {
         self.discarded.extend(waiters.polling.take());
-        self.discarded.extend(waiters.futures.drain(..).map(|(_, waker)| waker));
+        self.discarded.extend(waiters.futures.drain(..).map(|(_, waiter)| waiter));
     }
 
     /// What there is to do outside; most of the time nothing.
@@ -96,9 +98,9 @@ impl Wakes {
     }
 
     pub(crate) fn wake(self) {
-        if let Some(waker) = self.first {
-            waker.wake();
-            self.more.into_iter().for_each(Waker::wake);
+        if let Some(waiter) = self.first {
+            waiter.wake();
+            self.more.into_iter().for_each(Waiter::wake);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::engine::{self, Action, RunId, TimerKey, Wait};
+use crate::engine::{self, Action, RunId, TimerKey, Wait, Waiter};
 
 /// Waits until `deadline`, in the run's nanoseconds.
 #[track_caller]
@@ -64,7 +64,7 @@ impl Future for Sleep {
         let armed =
             self.timer.is_some_and(|(own, key)| own == run && engine::rewake(key, cx.waker()));
         if !armed {
-            let wake = Action::Wake(cx.waker().clone());
+            let wake = Action::Wake(Waiter::of(cx.waker()));
             self.timer =
                 engine::try_arm(engine::true_time(self.deadline), wake).map(|key| (run, key));
         }
