@@ -199,8 +199,12 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = self.at_hand().max(1).min(buf.remaining());
-        let read = std::task::ready!(self.poll_read_at(cx, buf.initialize_unfilled_to(room)))?;
+        let key = self.opened.key;
+        let waited = self.waited(Place::Read, "data from");
+        let read = std::task::ready!(waited.poll(cx, Seat::Poll, |fabric| {
+            let room = fabric.at_hand(key).max(1).min(buf.remaining());
+            fabric.read(key, buf.initialize_unfilled_to(room), false)
+        }))?;
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
