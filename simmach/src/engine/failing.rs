@@ -72,6 +72,9 @@ impl Engine {
     /// The run's end, if it has come. What was refused goes before what that led to, whose words say less; but not before
     /// what says that the run was none.
     pub(crate) fn conclude(&self) -> Option<Verdict> {
+        if !self.has_ended() {
+            return None;
+        }
         let standing = self.take_verdict();
         match (standing, self.take_refusal()) {
             (Some(Verdict::Broken(words)), _) => Some(Verdict::Broken(words)),

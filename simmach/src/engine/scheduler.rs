@@ -83,6 +83,13 @@ impl ReadyQueue {
     }
 }
 
+impl Ranked {
+    /// Both as one number: compared without a branch.
+    fn order(&self) -> u128 {
+        u128::from(self.priority) << 64 | u128::from(self.sequence)
+    }
+}
+
 impl PartialEq for Ranked {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
@@ -99,7 +106,7 @@ impl PartialOrd for Ranked {
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.priority, self.sequence).cmp(&(other.priority, other.sequence))
+        self.order().cmp(&other.order())
     }
 }
 

@@ -41,7 +41,12 @@ struct Node {
 
 impl Node {
     fn before(&self, other: &Self) -> bool {
-        (self.at, self.sequence) < (other.at, other.sequence)
+        self.order() < other.order()
+    }
+
+    /// Both as one number: compared without a branch.
+    fn order(&self) -> u128 {
+        u128::from(self.at) << 64 | u128::from(self.sequence)
     }
 }
 
@@ -139,9 +144,11 @@ impl Timers {
     fn remove(&mut self, place: usize) -> Action {
         let node = self.heap.swap_remove(place);
         if place < self.heap.len() {
-            self.slots[self.heap[place].slot as usize].place = place as u32;
             self.sift_down(place);
-            self.sift_up(place);
+            // Only in the middle can what took its place belong further up; there it has not moved.
+            if place > 0 {
+                self.sift_up(place);
+            }
         }
         let entry = &mut self.slots[node.slot as usize];
         entry.generation = entry.generation.wrapping_add(1);
@@ -167,17 +174,16 @@ impl Timers {
         let node = self.heap[place];
         loop {
             let first = place * ARITY + 1;
-            let children = first..(first + ARITY).min(self.heap.len());
-            let Some(least) =
-                children.reduce(|a, b| if self.heap[b].before(&self.heap[a]) { b } else { a })
-            else {
+            let behind = self.heap.get(first..).unwrap_or_default();
+            let children = behind.iter().take(ARITY).enumerate();
+            let Some((nth, least)) = children.min_by_key(|(_, child)| child.order()) else {
                 break;
             };
-            if !self.heap[least].before(&node) {
+            if !least.before(&node) {
                 break;
             }
-            self.put(place, self.heap[least]);
-            place = least;
+            self.put(place, *least);
+            place = first + nth;
         }
         self.put(place, node);
     }
