@@ -1,7 +1,8 @@
 //! What happens later: a queue of actions ordered by (time, sequence), from which any can be taken out again.
 //!
 //! A 4-ary heap of small keys; the actions lie in a slab that knows each one's place in the heap, so that a cancelled
-//! timer leaves nothing behind. First in, first out among equals.
+//! timer leaves nothing behind. First in, first out among equals. What is armed for one moment in a row, as when many
+//! sleep for the same time, is a chain of which only the first is in the heap.
 
 use std::task::Waker;
 
@@ -30,14 +31,32 @@ pub(crate) struct Timers {
     slots: Vec<Entry>,
     free: Vec<u32>,
     sequence: u64,
+    /// The timer that was armed last, and for when: one for the same moment joins its chain.
+    last: Option<(u64, u32)>,
 }
 
+/// The first of a chain of timers for one moment.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     at: u64,
     sequence: u64,
     slot: u32,
 }
+
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    /// Its place in the heap; [`NONE`] behind the first of a chain.
+    place: u32,
+    /// Its neighbours in the chain.
+    before: u32,
+    behind: u32,
+    sequence: u64,
+    action: Option<Action>,
+}
+
+const ARITY: usize = 4;
+const NONE: u32 = u32::MAX;
 
 impl Node {
     fn before(&self, other: &Self) -> bool {
@@ -50,29 +69,41 @@ impl Node {
     }
 }
 
-#[derive(Debug)]
-struct Entry {
-    generation: u32,
-    place: u32,
-    action: Option<Action>,
-}
-
-const ARITY: usize = 4;
-
 impl Timers {
     pub(crate) fn arm(&mut self, at: u64, action: Action) -> TimerKey {
         let sequence = self.sequence;
         self.sequence += 1;
+        let mut entry = Entry {
+            generation: 0,
+            place: NONE,
+            before: NONE,
+            behind: NONE,
+            sequence,
+            action: Some(action),
+        };
+        let chain = self.last.filter(|(same, _)| *same == at).map(|(_, slot)| slot);
+        entry.before = chain.unwrap_or(NONE);
         let slot = match self.free.pop() {
-            Some(slot) => slot,
+            Some(slot) => {
+                let old = &mut self.slots[slot as usize];
+                entry.generation = old.generation;
+                *old = entry;
+                slot
+            }
             None => {
-                self.slots.push(Entry { generation: 0, place: 0, action: None });
+                self.slots.push(entry);
                 (self.slots.len() - 1) as u32
             }
         };
-        self.slots[slot as usize].action = Some(action);
-        self.heap.push(Node { at, sequence, slot });
-        self.sift_up(self.heap.len() - 1);
+        match chain {
+            Some(before) => self.slots[before as usize].behind = slot,
+            None => {
+                let node = Node { at, sequence, slot };
+                self.heap.push(node);
+                self.sift_up(self.heap.len() - 1, node);
+            }
+        }
+        self.last = Some((at, slot));
         TimerKey { slot, generation: self.slots[slot as usize].generation }
     }
 
@@ -82,7 +113,7 @@ impl Timers {
         if entry.generation != key.generation || entry.action.is_none() {
             return None;
         }
-        Some(self.remove(entry.place as usize))
+        Some(self.remove(key.slot))
     }
 
     /// Whether a timer wakes `waker`, which is that of `task` if that is given; `None` if the timer is gone.
@@ -122,43 +153,90 @@ impl Timers {
 
     /// The next action, if it is due at `now` or before and was armed before `before` was read from [`Timers::armed`].
     pub(crate) fn pop_due_before(&mut self, now: u64, before: u64) -> Option<Action> {
-        let first = self.heap.first()?;
+        let first = *self.heap.first()?;
         if first.at > now || first.sequence >= before {
             return None;
         }
-        Some(self.remove(0))
+        Some(self.remove(first.slot))
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        self.slots.len() - self.free.len()
     }
 
     /// Everything, for the end of a run: returned so that wakers are dropped outside.
     pub(crate) fn drain(&mut self) -> Vec<Action> {
         self.heap.clear();
         self.free.clear();
+        self.last = None;
         std::mem::take(&mut self.slots).into_iter().filter_map(|entry| entry.action).collect()
     }
 
-    fn remove(&mut self, place: usize) -> Action {
-        let node = self.heap.swap_remove(place);
-        if place < self.heap.len() {
-            self.sift_down(place);
-            // Only in the middle can what took its place belong further up; there it has not moved.
-            if place > 0 {
-                self.sift_up(place);
+    fn remove(&mut self, slot: u32) -> Action {
+        let entry = &mut self.slots[slot as usize];
+        let Entry { place, before, behind, .. } = *entry;
+        entry.generation = entry.generation.wrapping_add(1);
+        let action = entry.action.take().expect("a timer that is armed has its action");
+        self.free.push(slot);
+        match (before, behind) {
+            (NONE, NONE) => self.remove_node(place as usize),
+            (NONE, next) => self.lead(place as usize, next),
+            (before, behind) => {
+                self.slots[before as usize].behind = behind;
+                if let Some(next) = self.slots.get_mut(behind as usize) {
+                    next.before = before;
+                }
             }
         }
-        let entry = &mut self.slots[node.slot as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        let action = entry.action.take().expect("a timer in the heap has its action");
-        self.free.push(node.slot);
+        if let Some((at, last)) = self.last
+            && last == slot
+        {
+            self.last = (before != NONE).then_some((at, before));
+        }
         action
     }
 
-    fn sift_up(&mut self, mut place: usize) {
-        let node = self.heap[place];
+    /// The next of a chain leads it. Its sequence is higher, but not than that of any other chain for the same moment: such
+    /// a one began when this one had all its timers.
+    fn lead(&mut self, place: usize, slot: u32) {
+        let entry = &mut self.slots[slot as usize];
+        entry.before = NONE;
+        entry.place = place as u32;
+        let node = &mut self.heap[place];
+        node.slot = slot;
+        node.sequence = entry.sequence;
+    }
+
+    /// The hole goes down to where nothing is below it, and what was last goes up from there: it mostly stays.
+    fn remove_node(&mut self, place: usize) {
+        let last = self.heap.pop().expect("it has a node");
+        if place == self.heap.len() {
+            return;
+        }
+        let mut hole = place;
+        loop {
+            let first = hole * ARITY + 1;
+            let below = self.heap.get(first..).unwrap_or_default();
+            let least = match below {
+                [a, b, c, d, ..] => {
+                    let (left, right) = (usize::from(b.before(a)), 2 + usize::from(d.before(c)));
+                    if below[right].before(&below[left]) { right } else { left }
+                }
+                [] => break,
+                few => {
+                    let least = few.iter().enumerate().min_by_key(|(_, node)| node.order());
+                    least.map_or(0, |(nth, _)| nth)
+                }
+            };
+            self.put(hole, below[least]);
+            hole = first + least;
+        }
+        self.sift_up(hole, last);
+    }
+
+    /// Puts a node there, or further up.
+    fn sift_up(&mut self, mut place: usize, node: Node) {
         while place > 0 {
             let parent = (place - 1) / ARITY;
             if !node.before(&self.heap[parent]) {
@@ -166,24 +244,6 @@ impl Timers {
             }
             self.put(place, self.heap[parent]);
             place = parent;
-        }
-        self.put(place, node);
-    }
-
-    fn sift_down(&mut self, mut place: usize) {
-        let node = self.heap[place];
-        loop {
-            let first = place * ARITY + 1;
-            let behind = self.heap.get(first..).unwrap_or_default();
-            let children = behind.iter().take(ARITY).enumerate();
-            let Some((nth, least)) = children.min_by_key(|(_, child)| child.order()) else {
-                break;
-            };
-            if !least.before(&node) {
-                break;
-            }
-            self.put(place, *least);
-            place = first + nth;
         }
         self.put(place, node);
     }
@@ -221,6 +281,7 @@ mod tests {
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
             3 => (0..50u64).prop_map(Op::Arm),
+            3 => (0..2u64).prop_map(Op::Arm),
             1 => (0..40usize).prop_map(Op::Cancel),
             2 => (0..60u64).prop_map(Op::Pop),
         ]
