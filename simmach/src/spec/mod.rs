@@ -129,6 +129,7 @@ impl Spec {
             dual_stack,
             disks,
             mistakes: _,
+            names: _,
         } = &self.topology;
         let mut text = String::new();
         let mut put = |part: fmt::Arguments<'_>| {

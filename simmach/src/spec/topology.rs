@@ -1,5 +1,6 @@
 //! The cluster of a test: machines, what runs on them, and the links between their zones.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
 
 use crate::machine::names::{self, expand};
@@ -33,6 +34,8 @@ pub struct Topology {
     pub(crate) dual_stack: bool,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
     pub(crate) mistakes: Vec<String>,
+    /// Every name in small letters, with the places of its services.
+    pub(crate) names: BTreeMap<String, Vec<usize>>,
 }
 
 /// A service on one machine.
@@ -79,8 +82,8 @@ impl Topology {
     /// A name is one, however it is written: so it is looked up.
     fn add(&mut self, declared: Declared) {
         let Declared { machine, name, .. } = &declared;
-        let same = |other: &&Declared| other.machine.eq_ignore_ascii_case(machine);
-        if let Some(other) = self.services.iter().find(same)
+        let same = self.names.entry(machine.to_ascii_lowercase()).or_default();
+        if let Some(other) = same.first().map(|at| &self.services[*at])
             && other.machine != *machine
         {
             self.mistakes.push(format!(
@@ -88,12 +91,12 @@ impl Topology {
                 other.machine
             ));
         }
-        let taken = self.services.iter().filter(same).any(|other| other.name == *name);
-        if taken {
+        if same.iter().any(|at| self.services[*at].name == *name) {
             let full = name.as_ref().map_or(machine.clone(), |name| format!("{machine}/{name}"));
             self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
             return;
         }
+        same.push(self.services.len());
         self.services.push(declared);
     }
 
@@ -110,6 +113,7 @@ impl Topology {
             dual_stack,
             disks,
             mistakes,
+            names: _,
         } = other;
         services.into_iter().for_each(|declared| self.add(declared));
         hosts.into_iter().for_each(|host| self.add_host(host));
@@ -129,10 +133,10 @@ impl Topology {
     }
 
     fn add_host(&mut self, host: String) {
-        let services = self.services.iter().map(|declared| &declared.machine);
-        if self.hosts.iter().chain(services).any(|other| other.eq_ignore_ascii_case(&host)) {
+        if self.names.contains_key(&host.to_ascii_lowercase()) {
             self.mistakes.push(format!("the host `{host}` is named twice"));
         }
+        self.names.entry(host.to_ascii_lowercase()).or_default();
         self.hosts.push(host);
     }
 
