@@ -42,6 +42,7 @@ pub(crate) fn current() -> Option<Rc<Engine>> {
 }
 
 /// Reaches this thread's run; `None` outside one, and after a thread's locals are gone.
+#[inline]
 pub(crate) fn try_with<R>(f: impl FnOnce(&Engine) -> R) -> Option<R> {
     ENGINE.try_with(|slot| slot.try_borrow().ok()?.as_deref().map(f)).ok().flatten()
 }
@@ -64,6 +65,7 @@ impl<T> Slot<T> {
     }
 
     /// `None` outside a run. Nothing of the user's may be called or dropped inside.
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.0.borrow_mut().as_mut().map(f)
     }

@@ -38,6 +38,7 @@ pub(crate) struct Waited {
 
 impl Waited {
     /// Tries, and lets the task of `cx` wait if that found nothing.
+    #[inline]
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,

@@ -407,9 +407,14 @@ impl Fabric {
         let mut segments = std::mem::take(&mut self.output.segments);
         let Socket { local, remote, flow, path, peer, serial, .. } = self.sockets[slot];
         let sender = key_of(slot, serial);
-        for segment in segments.drain(..) {
+        let mut send = |segment| {
             let body = Body::Tcp { sender, receiver: peer, segment };
             self.transmit(Packet { path, from: local, to: remote, flow, body });
+        };
+        // It is one most of the time.
+        match segments.len() {
+            1 => segments.pop().into_iter().for_each(&mut send),
+            _ => segments.drain(..).for_each(&mut send),
         }
         self.output.segments = segments;
         let told = (self.output.tally.retransmissions, self.output.tally.resets);
