@@ -46,7 +46,7 @@ fn inventory(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
     let runs: Vec<_> = (0..rounds).map(|_| programs.run(Of::Simmach, &["f"])).collect();
     let times: Vec<f64> = runs.iter().map(|run| run["simulated"] / run["seconds"]).collect();
     let seconds: Vec<f64> = runs.iter().map(|run| run["seconds"]).collect();
-    let what = "the inventory over 3G, one run in a new process";
+    let what = "the inventory over 3G, one run";
     push(lines, "f", what, median(&seconds) * 1e3, "ms", None);
     push(lines, "f", "the same", median(&times), "× real time", Some(AtLeast(20_000.0)));
     push(lines, "f", "the same", runs[0]["steps"], "steps", None);

@@ -26,6 +26,8 @@ const TEN_MILLIS: Duration = Duration::from_millis(10);
 
 fn main() {
     let (case, n) = measure::case();
+    // The first of a process is thrown away, as simmach's is.
+    simulate(Config::default(), async {});
     measured(|| match case.as_str() {
         "a" => simulate(without_latency(), run(1, ROUND_TRIPS)),
         "a-latency" => simulate(Config::default(), run(1, ROUND_TRIPS)),
