@@ -124,7 +124,7 @@ pub use {
     choice::{Step, Steps, WholeNumber},
     engine::dials::Clock,
     machine::{Ending, OnExit, Selector},
-    sim::{ControlError, GRACE, Sim},
+    sim::{ControlError, GRACE, Machine, Sim},
     simmach_macros::sim_test,
     spec::Topology,
 };

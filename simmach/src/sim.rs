@@ -1,6 +1,7 @@
 //! The control of the world: what a test and a plan hold, and no code under test sees.
 
 mod links;
+mod look;
 mod machines;
 mod world;
 
@@ -17,6 +18,7 @@ use crate::engine::{self, ProcessId, Scope, TraceKind, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;
 use links::Change;
+pub use look::Machine;
 use machines::set_clock;
 use world::with;
 pub(crate) use world::{acts, add_plan, install, may_act, remove};

@@ -160,7 +160,7 @@ impl Timers {
         Some(self.remove(first.slot))
     }
 
-    #[cfg(test)]
+    /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }

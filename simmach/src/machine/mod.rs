@@ -134,6 +134,16 @@ pub(crate) fn machines(selector: &Selector) -> Vec<MachineId> {
     .unwrap_or_default()
 }
 
+/// The machines whose zone a selector means.
+pub(crate) fn in_zone(selector: &Selector) -> Vec<MachineId> {
+    with(|machines| {
+        let numbered = (0u32..).zip(&machines.all);
+        let meant = numbered.filter(|(_, machine)| selector.matches(names::zone(&machine.name)));
+        meant.map(|(number, _)| MachineId(number)).collect()
+    })
+    .unwrap_or_default()
+}
+
 /// The machines that a selector means as a whole, and not by a service of theirs alone.
 pub(crate) fn whole_machines(selector: &Selector) -> Vec<MachineId> {
     with(|machines| {

@@ -1,8 +1,10 @@
 //! The packets of a run as a capture, for the tools that read pcapng.
 //!
 //! Every machine has an interface, which shows what the machine sends, when it sends it, in virtual time: each packet is
-//! there once, whether or not it arrives, and a comment says what became of one that does not. A burst that travelled as
-//! one is cut into the segments it stands for. Not in it: loopback, link layers, what a packet's copies do.
+//! there once, whether or not it arrives, and a comment says what became of one that does not. A copy that the link made
+//! stands behind its packet. A burst that travelled as one is cut into the segments it stands for. What a machine sends
+//! to itself is on its interface too: where two have a conversation at the same addresses of loopback, the interface
+//! tells them apart. Not in it: link layers, and when things arrive.
 
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -70,9 +72,6 @@ impl Capture {
     /// Takes in a packet that is sent now.
     pub(crate) fn add(&mut self, now: u64, packet: &Packet, mss: u16, fate: Fate) {
         let Packet { from, to, body, .. } = packet;
-        if from.host == to.host {
-            return;
-        }
         let (here, there) = (from.socket_addr(), to.socket_addr());
         match body {
             Body::Tcp { segment, .. } => self.add_segments(now, packet, segment, mss, fate),
@@ -136,12 +135,25 @@ impl Capture {
             Fate::NoRoute => Some("without a way back"),
             Fate::Chosen => Some("dropped by a rule of the test"),
         };
+        self.write(now, interface, &octets, comment);
+        if let Fate::Arrives { again: Some(_), .. } = fate {
+            self.write(now, interface, &octets, Some("a copy that the link made"));
+        }
+    }
+
+    fn write(
+        &mut self,
+        now: u64,
+        interface: HostIndex,
+        octets: &[u8],
+        comment: Option<&'static str>,
+    ) {
         let comment = comment.map(|text| EnhancedPacketOption::Comment(Cow::Borrowed(text)));
         let block = EnhancedPacketBlock {
             interface_id: interface,
             timestamp: Duration::from_nanos(now),
             original_len: octets.len() as u32,
-            data: Cow::Owned(octets),
+            data: Cow::Borrowed(octets),
             options: comment.into_iter().collect(),
         };
         self.writer.write_block(&block.into_block()).expect("memory takes what is written");

@@ -133,6 +133,16 @@ impl Ports {
         takers.min_by_key(|other| other.bound.reach()).map(|other| other.key)
     }
 
+    /// Those that any socket has.
+    pub(crate) fn used(&self) -> impl Iterator<Item = u16> {
+        self.used.keys().copied()
+    }
+
+    /// How many sockets have each port, and how many are bound.
+    pub(crate) fn books(&self) -> (&BTreeMap<u16, u32>, usize) {
+        (&self.used, self.bound.values().map(Vec::len).sum())
+    }
+
     #[cfg(test)]
     pub(crate) fn is_unused(&self) -> bool {
         self.used.is_empty() && self.bound.is_empty()

@@ -199,6 +199,18 @@ impl World {
                 program.read.iter().enumerate().all(|(at, byte)| *byte == content(other, at));
             assert!(right, "wrong bytes: {}", self.describe());
         }
+        self.assert_nothing_is_left();
+    }
+
+    /// When TIME-WAIT is over, neither the connection nor a timer of it is there any more.
+    fn assert_nothing_is_left(&mut self) {
+        let ours = self.ours.as_mut().expect("it was opened");
+        while let Some(at) = ours.deadline() {
+            self.now = self.now.max(at);
+            ours.on_timer(self.now, &mut self.output);
+        }
+        let (state, sent) = (ours.state(), self.output.segments.len());
+        assert_eq!((state, sent), (State::Closed, 0), "{}", self.describe());
     }
 
     /// Both have said and heard all, and nobody waits for the other any more.

@@ -59,6 +59,8 @@ pub(crate) struct Links {
     /// Inside a zone; and between zones without a link, if anything is there.
     lan: u32,
     default: Option<u32>,
+    /// For the links whose machines share their bandwidth: when all that was sent has passed.
+    passed: BTreeMap<u32, u64>,
     paths: Vec<Path>,
     index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
     /// By whose they are.
@@ -77,7 +79,7 @@ pub(crate) struct Path {
     clogged: bool,
     /// Packets that wait for the clog to go, by their slot, with their latency.
     held: Vec<(u32, u64)>,
-    /// When all that was sent has passed the link's narrowest place.
+    /// When all that was sent here has passed the link's narrowest place, if that is for these two alone.
     passed_at: u64,
     last_arrival: u64,
     /// The same, of those that nothing held back.
@@ -119,6 +121,7 @@ impl Links {
             profiles,
             lan: 0,
             default,
+            passed: BTreeMap::new(),
             paths: Vec::new(),
             index: BTreeMap::new(),
             cuts: BTreeMap::new(),
@@ -325,6 +328,11 @@ impl Links {
         self.paths[path as usize].held.push((slot, latency));
     }
 
+    /// How many packets wait for a clog to go.
+    pub(crate) fn held(&self) -> usize {
+        self.paths.iter().map(|path| path.held.len()).sum()
+    }
+
     fn apply_clogs(&mut self, now: u64) -> Vec<(u32, u64)> {
         let mut released = Vec::new();
         for path in &mut self.paths {
@@ -369,13 +377,14 @@ impl Links {
         draw: DrawAddress,
     ) -> Fate {
         let path = &mut self.paths[path as usize];
-        let profile = match path.way {
+        let link = match path.way {
             Way::Loopback => {
                 return Fate::Arrives { at: now + LOOPBACK, again: None, overtakes: false };
             }
             Way::Nowhere => return Fate::NoRoute,
-            Way::Link(link) => &self.profiles[link as usize],
+            Way::Link(link) => link,
         };
+        let profile = &self.profiles[link as usize];
         if path.cut {
             return Fate::Cut;
         }
@@ -387,10 +396,16 @@ impl Links {
         }
         let departs = match profile.bandwidth {
             None => now,
-            Some(bandwidth) => match path.pass(bandwidth, now, bytes) {
-                Some(at) => at,
-                None => return Fate::QueueFull,
-            },
+            Some(bandwidth) => {
+                let passed_at = match bandwidth.shared {
+                    true => self.passed.entry(link).or_default(),
+                    false => &mut path.passed_at,
+                };
+                match bandwidth.pass(passed_at, now, bytes) {
+                    Some(at) => at,
+                    None => return Fate::QueueFull,
+                }
+            }
         };
         let nth = path.departed;
         path.departed += 1;
@@ -424,18 +439,19 @@ impl Links {
 /// Set in the transmission of a second draw for the same packet.
 const COPY: u64 = 1 << 63;
 
-impl Path {
-    /// When a packet has passed the narrow place; `None` when the queue in front of it is full.
-    fn pass(&mut self, bandwidth: Bandwidth, now: u64, bytes: u64) -> Option<u64> {
+impl Bandwidth {
+    /// When a packet has passed the narrow place, which is free from `passed_at` on; `None` when the queue in front of it
+    /// is full.
+    fn pass(self, passed_at: &mut u64, now: u64, bytes: u64) -> Option<u64> {
         const SECOND: u128 = 1_000_000_000;
-        let rate = u128::from(bandwidth.bytes_per_second);
-        let waiting = u128::from(self.passed_at.saturating_sub(now)) * rate / SECOND;
-        if waiting > 0 && waiting + u128::from(bytes) > u128::from(bandwidth.queue) {
+        let rate = u128::from(self.bytes_per_second);
+        let waiting = u128::from(passed_at.saturating_sub(now)) * rate / SECOND;
+        if waiting > 0 && waiting + u128::from(bytes) > u128::from(self.queue) {
             return None;
         }
         let takes = (u128::from(bytes) * SECOND / rate) as u64;
-        self.passed_at = self.passed_at.max(now).saturating_add(takes);
-        Some(self.passed_at)
+        *passed_at = (*passed_at).max(now).saturating_add(takes);
+        Some(*passed_at)
     }
 }
 
@@ -545,6 +561,28 @@ mod tests {
         assert_eq!(send(0), Fate::QueueFull);
         assert_eq!(arrival(send(MS)), 4 * MS);
         assert_eq!(arrival(send(9 * MS)), 11 * MS);
+    }
+
+    /// From either machine of the zone to the other zone's, and not on the way back.
+    #[test]
+    fn a_shared_link_has_one_queue_for_all() {
+        let shared = |shared: bool| {
+            let profile = NetworkProfile::fixed(Duration::from_millis(1));
+            let profile = match shared {
+                true => profile.shared_bandwidth(1_000_000, 2_500),
+                false => profile.bandwidth(1_000_000, 2_500),
+            };
+            let mut links = Links::new(None);
+            let hosts = hosts(&mut links);
+            links.join(0, 1, profile.clone(), &hosts);
+            links.join(1, 0, profile, &hosts);
+            let ways = [(0, 2), (1, 2), (2, 0)].map(|(from, to)| links.path(from, to, &hosts));
+            let [one, two, back] = ways;
+            [one, two, one, back].map(|path| links.fate(path, 0, 1_000, DRAW))
+        };
+        let at = |ms: u64| Fate::Arrives { at: ms * MS, again: None, overtakes: false };
+        assert_eq!(shared(true), [at(2), at(3), Fate::QueueFull, at(2)]);
+        assert_eq!(shared(false), [at(2), at(2), at(3), at(2)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) use {
         control::{
             capture, captured, clear_filters, clog, close_process, cut, erase_machine,
             filter_packets, has_zones, is_original_pair_profile, is_original_profile, mend,
-            mend_all, no_filter, restore_links, set_pair_profile, set_profile, set_up, sockets,
+            mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up, sockets,
             unclog, unclog_all,
         },
         install, remove,

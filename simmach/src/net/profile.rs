@@ -1,8 +1,9 @@
 //! What a link does to packets: latency, loss, duplication, reordering, bandwidth; and which of them are logged.
 //!
-//! Modelled: each packet's fate by itself, and a bandwidth for each ordered pair of machines with a queue that drops
-//! what does not fit. Not modelled: bandwidth shared by several machines, losses in bursts, corruption, routes that
-//! change (by themselves); of fragments, all but that a datagram is lost with any of them.
+//! Modelled: each packet's fate by itself, and a bandwidth with a queue that drops what does not fit, for each ordered pair
+//! of machines or for all that pass one way over the link. Not modelled: what a machine sends over several links at once,
+//! losses in bursts, corruption, routes that change (by themselves); of fragments, all but that a datagram is lost with
+//! any of them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -37,6 +38,8 @@ pub struct NetworkProfile {
 pub(crate) struct Bandwidth {
     pub(crate) bytes_per_second: u64,
     pub(crate) queue: u64,
+    /// One for all machines on the link, not one for each pair.
+    pub(crate) shared: bool,
 }
 
 #[derive(Clone)]
@@ -234,10 +237,24 @@ impl NetworkProfile {
     }
 
     /// How much passes from one machine to another, and how many bytes may wait to pass; what does not fit is dropped.
-    /// Default: no limit.
+    /// All connections from the one to the other share it; any other two machines on the link have as much for
+    /// themselves, as with phones that each have a radio link. Default: no limit.
     #[must_use]
-    pub fn bandwidth(mut self, bytes_per_second: u64, queue: u64) -> Self {
-        self.bandwidth = Some(Bandwidth { bytes_per_second: bytes_per_second.max(1), queue });
+    pub fn bandwidth(self, bytes_per_second: u64, queue: u64) -> Self {
+        self.with_bandwidth(bytes_per_second, queue, false)
+    }
+
+    /// As [`bandwidth`](Self::bandwidth), for all that passes over the link in its direction, whatever machines it is
+    /// from and to: they share one queue, as in front of one cable between two sites. Where a profile is given to single
+    /// machines, each pair of them has its own link.
+    #[must_use]
+    pub fn shared_bandwidth(self, bytes_per_second: u64, queue: u64) -> Self {
+        self.with_bandwidth(bytes_per_second, queue, true)
+    }
+
+    fn with_bandwidth(mut self, bytes_per_second: u64, queue: u64, shared: bool) -> Self {
+        let bytes_per_second = bytes_per_second.max(1);
+        self.bandwidth = Some(Bandwidth { bytes_per_second, queue, shared });
         self
     }
 

@@ -12,7 +12,11 @@ use crate::{
         rig::{self, Ran, run_within},
         verdict::Verdict,
     },
-    net::{Host, Link, NetSpec, NetworkProfile, TcpConfig, fabric, stats::NetStats},
+    net::{
+        Host, Link, NetSpec, NetworkProfile, TcpConfig,
+        fabric::{self, Fabric},
+        stats::NetStats,
+    },
     task::{JoinHandle, spawn_as},
 };
 
@@ -98,15 +102,19 @@ impl Cluster {
             pairs: Vec::new(),
             dual_stack: self.dual_stack,
         };
-        let mut stats = NetStats::default();
+        let (mut stats, mut timers) = (NetStats::default(), 0);
         let ran = run_within(
             &LIMITS,
             self.seed,
             Overlay::default(),
             || fabric::install(spec),
             body,
-            || stats = fabric::remove(),
+            || {
+                timers = Fabric::count_timers();
+                stats = fabric::remove();
+            },
         );
+        assert_eq!(ran.timers_left, timers, "timers that are nobody's");
         Left { ran, stats }
     }
 }

@@ -5,5 +5,6 @@ mod binding;
 mod captures;
 mod datagrams;
 mod faults;
+mod listening;
 mod streams;
 mod traits;

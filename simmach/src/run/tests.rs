@@ -2,6 +2,7 @@
 
 mod control;
 mod going_on;
+mod network;
 mod plans;
 
 use std::cell::{Cell, RefCell};

@@ -1,6 +1,6 @@
 //! The control of the network: partitions, clogs, links, rules on packets, and what there is to see of it.
 
-use super::machines::machines;
+use super::machines::no_match;
 use super::world::may_act;
 use super::{ControlError, Sim};
 use crate::engine::log::{self, Level};
@@ -8,13 +8,14 @@ use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
 
+/// Machines are named one by one, by globs, or by their zone: `"api1.public"`, `"api*"`, `"public"`.
 impl Sim {
     /// Cuts two groups of machines from each other, both ways: what is sent between them is lost. What a plan of the
     /// library cuts too stays cut until both are healed.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// When no machine and no zone has such a name.
     pub fn partition(
         &self,
         a: impl Into<Selector>,
@@ -30,7 +31,7 @@ impl Sim {
         a: &Selector,
         b: &Selector,
     ) -> Result<(), ControlError> {
-        let (from, to) = (machines(a)?, machines(b)?);
+        let (from, to) = (ends(a)?, ends(b)?);
         if !may_act(&from, || format!("{a} and {b} are cut from each other")) {
             return Ok(());
         }
@@ -53,7 +54,7 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        let (cut, off) = (machines(&from)?, machines(&to)?);
+        let (cut, off) = (ends(&from)?, ends(&to)?);
         if !may_act(&cut, || format!("{from} is cut off from {to}")) {
             return Ok(());
         }
@@ -79,7 +80,7 @@ impl Sim {
         a: &Selector,
         b: &Selector,
     ) -> Result<(), ControlError> {
-        let (from, to) = (machines(a)?, machines(b)?);
+        let (from, to) = (ends(a)?, ends(b)?);
         net::mend(plan, &from, &to);
         net::mend(plan, &to, &from);
         link_changed(Change::Mended, &from, &to);
@@ -109,7 +110,7 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        let (sending, receiving) = (ends(&from)?, ends(&to)?);
         if !may_act(&sending, || format!("the way from {from} to {to} is clogged")) {
             return Ok(());
         }
@@ -130,7 +131,7 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        let (sending, receiving) = (ends(&from)?, ends(&to)?);
         net::unclog(&sending, &receiving);
         link_changed(Change::Unclogged, &sending, &receiving);
         log::say(Level::Fault, Scope::HARNESS.machine, || {
@@ -171,7 +172,7 @@ impl Sim {
         choose: impl FnMut(&PacketInfo<'_>) -> PacketFate + 'static,
     ) -> Result<PacketFilter, ControlError> {
         let (from, to) = (from.into(), to.into());
-        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let rule =
             match may_act(&sending, || format!("a rule is laid on packets from {from} to {to}")) {
                 true => net::filter_packets(&sending, &receiving, Box::new(choose)),
@@ -193,7 +194,7 @@ impl Sim {
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        let (sending, receiving) = (machines(&from)?, machines(&to)?);
+        let (sending, receiving) = (ends(&from)?, ends(&to)?);
         if !net::is_original_pair_profile(&sending, &receiving, &profile)
             && !may_act(&sending, || format!("the way from {from} to {to} has another profile"))
         {
@@ -231,13 +232,14 @@ impl Sim {
         Ok(())
     }
 
-    /// The sockets of a machine, as `ss` shows them. None for a machine that isn't there.
-    pub fn sockets(&self, machine: &str) -> Vec<SocketEntry> {
-        let machines = machine::machines(&Selector::from(machine));
+    /// The sockets of all machines that are meant, as `ss` shows them; [`machine`](Self::machine) is for one.
+    pub fn sockets(&self, selector: impl Into<Selector>) -> Vec<SocketEntry> {
+        let machines = machine::machines(&selector.into());
         machines.into_iter().flat_map(net::sockets).collect()
     }
 
-    /// Begins to capture the packets that machines send to each other from now on. It changes nothing of the run.
+    /// Begins to capture the packets that machines send from now on, to each other and to themselves; a second time it does
+    /// nothing. It changes nothing of the run. `SIMMACH_PCAP` captures a whole run without a word in the test.
     pub fn capture(&self) {
         net::capture();
     }
@@ -257,6 +259,22 @@ impl Sim {
     pub fn captured(&self) -> Option<Vec<u8>> {
         net::captured()
     }
+}
+
+/// The machines that are meant: by their names, or where none has such a name, by their zone's.
+fn ends(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
+    let mut found = Vec::new();
+    for one in selector.each() {
+        let named = machine::machines(&one);
+        let meant = if named.is_empty() { machine::in_zone(&one) } else { named };
+        if meant.is_empty() {
+            return Err(no_match(&one));
+        }
+        found.extend(meant);
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// What became of the way between two groups of machines, or two zones, for the trace.

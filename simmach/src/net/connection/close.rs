@@ -26,7 +26,12 @@ impl Connection {
         self.orphan = true;
         match self.state {
             State::SynSent => self.close_now(),
-            State::SynReceived => self.abort(out),
+            State::SynReceived if self.passive || reset => self.abort(out),
+            // Both ends opened at once: the FIN follows as soon as the peer has acknowledged the SYN.
+            State::SynReceived => {
+                self.sending.fin_queued = true;
+                self.bound_orphan(now);
+            }
             State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
                 if reset || self.receiving.buffer.len() > 0 {
                     self.abort(out);
@@ -62,7 +67,7 @@ impl Connection {
     }
 
     /// Without retransmission nothing else would end an orphan whose FIN was lost.
-    fn bound_orphan(&mut self, now: u64) {
+    pub(super) fn bound_orphan(&mut self, now: u64) {
         if !self.config.retransmit && self.state != State::Closed {
             self.deadlines.life =
                 self.deadlines.life.min(now.saturating_add(self.config.fin_timeout));

@@ -167,7 +167,13 @@ impl Connection {
         self.recovery = Recovery { round: self.recovery.round, ..Recovery::default() };
         self.deadlines.retransmit = NEVER;
         self.deadlines.life = NEVER;
-        self.state = State::Established;
+        self.state = if self.sending.fin_queued {
+            // It was closed before it opened.
+            self.bound_orphan(now);
+            State::FinWait1
+        } else {
+            State::Established
+        };
         self.events.add(Events::ESTABLISHED);
         self.events.add(Events::WRITABLE);
         self.heard(now);

@@ -18,6 +18,8 @@ mod harness;
 mod stream_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transitions_tests;
 
 use std::rc::Rc;
 

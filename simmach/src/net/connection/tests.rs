@@ -1,4 +1,4 @@
-//! One script a behaviour, then one a transition of RFC 9293's figure 5.
+//! One script a behaviour. The transitions of RFC 9293's figure 5 are in `transitions_tests`.
 
 mod closing;
 mod data;

@@ -134,9 +134,22 @@ pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
     reach(|fabric| fabric.table(machine)).unwrap_or_default()
 }
 
-/// Begins to capture what machines send to each other.
+/// The ports that any socket of a machine has, by protocol.
+pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
+    let used = reach(|fabric| {
+        let host = &fabric.hosts[fabric.host_of(machine)? as usize];
+        let tcp = host.tcp.used().map(|port| ("tcp", port));
+        Some(tcp.chain(host.udp.used().map(|port| ("udp", port))).collect())
+    });
+    used.flatten().unwrap_or_default()
+}
+
+/// Begins to capture what machines send, if that was not begun before.
 pub(crate) fn capture() {
     reach(|fabric| {
+        if fabric.capture.is_some() {
+            return;
+        }
         let names = fabric.hosts.iter().map(|host| host.name.as_str());
         fabric.capture = Some(Box::new(Capture::new(names)));
     });

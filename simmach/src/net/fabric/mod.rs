@@ -4,6 +4,7 @@
 //! timer that holds their slot; a socket knows its path and its peer's slot, so that nothing is looked up by name or
 //! address on the way of a packet.
 
+mod audit;
 pub(crate) mod control;
 mod datagrams;
 mod sockets;
@@ -71,8 +72,18 @@ pub(crate) fn install(spec: NetSpec) {
 }
 
 /// Ends it: everything is dropped quietly, and what took effect comes back.
+///
+/// # Panics
+///
+/// With debug assertions, when something was left behind: a mistake in here.
 pub(crate) fn remove() -> NetStats {
     let fabric = NET.with(Slot::remove);
+    if cfg!(debug_assertions)
+        && let Some(fabric) = &fabric
+    {
+        let mistakes = fabric.mistakes();
+        assert!(mistakes.is_empty(), "the network's books do not agree:\n{}", mistakes.join("\n"));
+    }
     fabric.map_or_else(NetStats::default, |fabric| fabric.counted())
 }
 
@@ -162,6 +173,12 @@ impl Fabric {
     /// Whether names have IPv6 addresses too.
     pub(crate) fn dual_stack(&self) -> bool {
         self.dual_stack
+    }
+
+    /// How many timers this network has, and nothing else: for tests.
+    #[cfg(test)]
+    pub(crate) fn count_timers() -> usize {
+        reach(|fabric| fabric.timers()).unwrap_or(0)
     }
 
     /// Links or rules have changed: bursts travel as one where nothing can tell.

@@ -37,6 +37,19 @@ fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8
     octets
 }
 
+/// What machines send while `body` runs.
+fn captured_in<F: Future<Output = ()> + 'static>(
+    body: impl FnOnce() -> F + Send + 'static,
+) -> Vec<u8> {
+    let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = std::sync::Arc::clone(&out);
+    Cluster::new().run(move || async move {
+        body().await;
+        *kept.lock().expect("not poisoned") = captured().expect("it was begun");
+    });
+    std::mem::take(&mut *out.lock().expect("not poisoned"))
+}
+
 /// Every packet, with the name of the interface that showed it, and its comments.
 fn packets(octets: &[u8]) -> Vec<(u32, Vec<u8>, Vec<String>)> {
     let mut reader = PcapNgReader::new(octets).expect("a section header");
@@ -141,14 +154,55 @@ fn datagrams_and_refusals_are_in_it() {
 }
 
 #[test]
-fn loopback_and_runs_without_one_are_not_captured() {
+fn nothing_is_captured_that_nobody_asked_for() {
     Cluster::new().run(|| async {
+        let near = UdpSocket::bind("0.0.0.0:1").await.expect("a free port");
+        near.send_to(b"before", "c.west:2").await.expect("a route");
         assert!(captured().is_none());
         capture();
-        on(A, 2, echo("127.0.0.1:80"));
-        sleep(0).await;
-        TcpStream::connect("127.0.0.1:80").await.expect("it listens");
-        assert!(packets(&captured().expect("it was begun")).is_empty());
+        near.send_to(b"after", "c.west:2").await.expect("a route");
+        // It is not begun anew.
+        capture();
+        assert_eq!(packets(&captured().expect("it was begun")).len(), 1);
+    });
+}
+
+#[test]
+fn what_a_machine_sends_to_itself_is_on_its_interface() {
+    for (address, listens) in
+        [("127.0.0.1:80", "0.0.0.0:80"), ("[::1]:80", "[::]:80"), ("a.east:80", "0.0.0.0:80")]
+    {
+        let octets = captured_in(move || async move {
+            capture();
+            on(A, 2, echo(listens));
+            sleep(0).await;
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            stream.write_all(&vec![7; 100_000]).await.expect("open");
+            stream.read_exact(&mut vec![0; 100_000]).await.expect("an answer");
+        });
+        let found = packets(&octets);
+        assert!(found.len() > 6, "{address}: {} packets", found.len());
+        assert!(found.iter().all(|(interface, ..)| *interface == A.0));
+        // More than a window at once: its reader makes room again, and says so.
+        let flags = "tcp.analysis.flags && !tcp.analysis.window_update";
+        let wrong = format!("{BROKEN} || ({flags})");
+        assert_eq!(tshark(&octets, &wrong).unwrap_or(0), 0, "{address}");
+    }
+}
+
+#[test]
+fn a_copy_stands_behind_its_packet() {
+    Cluster::new().link(NetworkProfile::ideal_fixed().duplication(1.0)).run(|| async {
+        capture();
+        let near = UdpSocket::bind("0.0.0.0:1").await.expect("a free port");
+        near.send_to(b"twice", "c.west:2").await.expect("a route");
+        let found = packets(&captured().expect("it was begun"));
+        let [(_, one, none), (_, two, said)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(one, two);
+        assert_eq!(
+            (&none[..], &said[..]),
+            (&[][..], &["a copy that the link made".to_owned()][..])
+        );
     });
 }
 

@@ -1,0 +1,88 @@
+//! LISTEN: the states that a listener's side of an opening connection goes through, as the socket table shows them.
+
+use crate::net::{
+    PacketFate, SocketState, TcpListener, TcpSocket, TcpStream, filter_packets,
+    rig::{A, C, Cluster, on, sleep},
+    sockets,
+};
+
+fn states() -> Vec<SocketState> {
+    sockets(C).into_iter().map(|socket| socket.state).collect()
+}
+
+async fn listen(millis: u64) {
+    let listener = TcpListener::bind("0.0.0.0:443").await.expect("a free port");
+    sleep(millis).await;
+    drop(listener);
+    sleep(1_000_000).await;
+}
+
+#[test]
+fn a_listener_is_there_from_its_open_to_its_close() {
+    Cluster::new().run(|| async {
+        assert!(states().is_empty());
+        on(C, 2, listen(1_000));
+        sleep(1).await;
+        assert_eq!(states(), [SocketState::Listen]);
+        sleep(2_000).await;
+        assert!(states().is_empty());
+    });
+}
+
+/// Whose acknowledgement does not arrive.
+#[test]
+fn a_syn_makes_a_half_open_connection_and_a_reset_leaves_the_listener() {
+    Cluster::new().run(|| async {
+        on(C, 2, listen(1_000_000));
+        sleep(1).await;
+        let mut sent = 0;
+        let rule = filter_packets(
+            &[A],
+            &[C],
+            Box::new(move |_| {
+                sent += 1;
+                if sent == 2 { PacketFate::Drop } else { PacketFate::Pass }
+            }),
+        );
+        let stream = TcpStream::connect("c.west:443").await.expect("it answers");
+        sleep(10).await;
+        assert_eq!(states(), [SocketState::Listen, SocketState::SynReceived]);
+        stream.set_zero_linger().expect("open");
+        drop(stream);
+        sleep(100).await;
+        assert_eq!(states(), [SocketState::Listen]);
+        drop(rule);
+    });
+}
+
+/// A connection that its peer has reset while it waited goes with its listener.
+#[test]
+fn what_was_reset_in_the_queue_leaves_nothing() {
+    Cluster::new().run(|| async {
+        on(C, 2, listen(1_000));
+        sleep(1).await;
+        for reset in [true, false] {
+            let stream = TcpStream::connect("c.west:443").await.expect("it answers");
+            if reset {
+                stream.set_zero_linger().expect("open");
+            }
+            drop(stream);
+        }
+        sleep(500).await;
+        assert_eq!(states()[1..], [SocketState::Closed, SocketState::CloseWait]);
+        sleep(1_000).await;
+        assert!(states().is_empty(), "{:?}", sockets(C));
+    });
+}
+
+/// What is bound and neither listens nor connects is in no state, and frees its port.
+#[test]
+fn a_bound_socket_is_in_no_state() {
+    Cluster::new().run(|| async {
+        let socket = TcpSocket::new_v4().expect("in a run");
+        socket.bind("0.0.0.0:443".parse().expect("an address")).expect("a free port");
+        assert_eq!((sockets(A), crate::net::ports(A)), (vec![], vec![("tcp", 443)]));
+        drop(socket);
+        assert!(crate::net::ports(A).is_empty());
+    });
+}

@@ -1,0 +1,128 @@
+//! What the control does to the network, and what it shows of it.
+
+use super::*;
+use crate::net::{SocketState, TcpListener, UdpSocket};
+use crate::sim::ControlError;
+use crate::time::timeout;
+
+/// Answers each datagram.
+async fn answers() -> Result {
+    let socket = UdpSocket::bind("0.0.0.0:9").await?;
+    let mut word = [0; 8];
+    loop {
+        let (length, from) = socket.recv_from(&mut word).await?;
+        socket.send_to(&word[..length], from).await?;
+    }
+}
+
+/// Which of the machines answer.
+async fn who_answers() -> Result<Vec<&'static str>> {
+    let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    let mut found = Vec::new();
+    for name in ["a1.east", "a2.east", "b.west"] {
+        socket.send_to(name.as_bytes(), (name, 9)).await?;
+        if timeout(1.secs(), socket.recv(&mut [0; 8])).await.is_ok() {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+fn cluster() -> SpecBuilder {
+    let machines = Topology::new().machine("a{1..=2}.east", answers).machine("b.west", answers);
+    SpecBuilder::new().topology(machines)
+}
+
+const ALL: [&str; 3] = ["a1.east", "a2.east", "b.west"];
+
+#[test]
+fn partitions_name_machines_globs_and_zones() {
+    pass(|| {
+        cluster().body(async |sim: Sim| {
+            assert_eq!(who_answers().await?, ALL);
+            for (cut, left) in [
+                ("a1.east", &["a2.east", "b.west"][..]),
+                ("a*", &["b.west"]),
+                ("*.east", &["b.west"]),
+                ("east", &["b.west"]),
+                ("*st", &[]),
+            ] {
+                sim.partition("client", cut)?;
+                assert_eq!(who_answers().await?, left, "{cut}");
+                sim.heal("client", cut)?;
+                assert_eq!(who_answers().await?, ALL, "{cut}");
+                for way in [("client", cut), (cut, "client")] {
+                    sim.partition_one_way(way.0, way.1)?;
+                    assert_eq!(who_answers().await?, left, "{way:?}");
+                    sim.heal_all();
+                }
+            }
+            let nobody = sim.partition("client", ["east", "north"]);
+            assert!(
+                matches!(nobody, Err(ControlError::NoMatch { selector, .. }) if selector == "north")
+            );
+            Ok::<_, BoxError>(())
+        })
+    });
+}
+
+#[test]
+fn a_clog_of_a_zone_holds_and_lets_go() {
+    pass(|| {
+        cluster().body(async |sim: Sim| {
+            sim.clog("client", "east")?;
+            let socket = UdpSocket::bind("0.0.0.0:0").await?;
+            for n in 0..3 {
+                socket.send_to(&[n], "a1.east:9").await?;
+            }
+            let mut byte = [0];
+            assert!(timeout(5.secs(), socket.recv(&mut byte)).await.is_err());
+            sim.unclog("client", "east")?;
+            for n in 0..3 {
+                socket.recv(&mut byte).await?;
+                assert_eq!(byte, [n]);
+            }
+            Ok::<_, BoxError>(())
+        })
+    });
+}
+
+#[test]
+fn one_machine_shows_its_sockets_and_ports() {
+    pass(|| {
+        cluster().body(async |sim: Sim| {
+            let own = sim.machine("client");
+            assert_eq!((own.name().as_str(), own.has_power()), ("client", true));
+            assert!(own.sockets().is_empty() && own.ports().is_empty());
+            let listener = TcpListener::bind("0.0.0.0:443").await?;
+            let [socket] = &own.sockets()[..] else { panic!("{:?}", own.sockets()) };
+            assert_eq!(socket.state, SocketState::Listen);
+            assert_eq!(socket.to_string(), "tcp LISTEN          0   1024 0.0.0.0:443 *");
+            assert_eq!(own.ports(), [("tcp", 443)]);
+            assert_eq!(sim.machine("b.west").ports(), [("udp", 9)]);
+            drop(listener);
+            assert!(own.sockets().is_empty() && own.ports().is_empty());
+            assert_eq!(sim.timers(), 0);
+            let waits = spawn(sleep(5.secs()));
+            sleep(1.secs()).await;
+            assert_eq!(sim.timers(), 1);
+            waits.abort();
+            sleep(1.secs()).await;
+            assert_eq!(sim.timers(), 0);
+            Ok::<_, BoxError>(())
+        })
+    });
+}
+
+#[test]
+fn a_look_at_no_machine_is_a_mistake() {
+    for (name, words) in [("a3.east", "there are: "), ("a*", "more than one machine")] {
+        let failure = fail(move || {
+            cluster().body(async move |sim: Sim| {
+                sim.machine(name);
+            })
+        });
+        assert_eq!(failure.kind, FailureKind::Panic);
+        assert!(failure.message.contains(words), "{}", failure.message);
+    }
+}
