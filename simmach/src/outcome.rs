@@ -18,6 +18,8 @@ pub struct Keep {
     pub events: bool,
     /// What was not calm.
     pub deviations: Record,
+    /// What machines sent.
+    pub packets: bool,
 }
 
 /// What a run came to.
@@ -65,6 +67,8 @@ pub struct Outcome {
     pub events: Option<Vec<TraceEvent>>,
     /// Where tasks were spawned, by their paths, where the trace was asked for.
     pub places: Vec<(u64, String)>,
+    /// What machines sent, as a pcapng file, where asked.
+    pub packets: Option<Vec<u8>>,
 }
 
 impl Outcome {
@@ -92,6 +96,7 @@ impl Outcome {
             log: Vec::new(),
             events: None,
             places: Vec::new(),
+            packets: None,
         }
     }
 

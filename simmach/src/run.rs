@@ -100,7 +100,7 @@ fn on_thread(
     fastrand::seed(engine.draws.word(Family::Entropy, [0; 3], 0).unwrap_or(0));
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
-            mistakes if mistakes.is_empty() => in_world(&engine, spec, seed),
+            mistakes if mistakes.is_empty() => in_world(&engine, spec, seed, keep.packets),
             mistakes => Outcome::without_a_run(seed, Verdict::Broken(mistakes.join("\n"))),
         },
         Err(panic) => {
@@ -119,7 +119,7 @@ fn on_thread(
     outcome
 }
 
-fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
+fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> Outcome {
     let machines: Vec<String> = spec.machines().into_iter().map(str::to_owned).collect();
     engine.names.borrow_mut().clone_from(&machines);
     engine.shared.set_names(machines.clone());
@@ -139,6 +139,9 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     let client = machines.iter().position(|name| *name == client).unwrap_or(0);
     let client = MachineId(client as u32);
     world::install(&spec, &machines, client, disks);
+    if keeps_packets {
+        net::capture();
+    }
     let sim = sim::install(seed, client);
     let body = world::begin(engine, spec, sim, client);
     let verdict = engine.drive(&limits);
@@ -152,6 +155,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
     // The end: nothing that a destructor does now can reach the run.
     engine.end_all();
     drop(body);
+    let packets = if keeps_packets { net::captured() } else { None };
     let sockets = net::remove().sockets;
     storage::remove();
     machine::remove();
@@ -194,6 +198,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64) -> Outcome {
         log: Vec::new(),
         events,
         places,
+        packets,
     }
 }
 

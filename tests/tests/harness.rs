@@ -11,6 +11,8 @@ mod zoo;
 mod child;
 #[path = "harness/interrupted.rs"]
 mod interrupted;
+#[path = "harness/packets.rs"]
+mod packets;
 #[path = "harness/shrinking.rs"]
 mod shrinking;
 

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) replay: Option<String>,
     /// What becomes of the files that keep tokens.
     pub(crate) regressions: Regressions,
+    /// The file that the packets of the one run are written to.
+    pub(crate) pcap: Option<PathBuf>,
     /// Where the runs' disks are; `None` looks for a memory disk.
     pub(crate) folder: Option<PathBuf>,
     /// The real time that one poll may take.
@@ -112,6 +114,9 @@ pub(crate) enum ConfigError {
     /// Two that exclude each other.
     #[error("{0} and {1} are both set and exclude each other: unset one of them")]
     Both(&'static str, &'static str),
+    /// One that is for one run only, where one is not what was asked for.
+    #[error("{0} is for one run: set {1} or {2} too")]
+    OneRun(&'static str, &'static str, &'static str),
     /// A name that is nearly one of ours.
     #[error("{0} is no variable of simmach: do you mean {1}?")]
     Misspelt(String, &'static str),
@@ -128,12 +133,26 @@ pub(crate) const CHECK: &str = "SIMMACH_CHECK";
 pub(crate) const SHRINK: &str = "SIMMACH_SHRINK";
 pub(crate) const REPLAY: &str = "SIMMACH_REPLAY";
 pub(crate) const REGRESSIONS: &str = "SIMMACH_REGRESSIONS";
+pub(crate) const PCAP: &str = "SIMMACH_PCAP";
 pub(crate) const DIR: &str = "SIMMACH_DIR";
 /// For the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
-const KNOWN: [&str; 12] =
-    [SEED, SEEDS, JOBS, SHARD, BUDGET, KEEP_GOING, CHECK, SHRINK, REPLAY, REGRESSIONS, DIR, HANG];
+const KNOWN: [&str; 13] = [
+    SEED,
+    SEEDS,
+    JOBS,
+    SHARD,
+    BUDGET,
+    KEEP_GOING,
+    CHECK,
+    SHRINK,
+    REPLAY,
+    REGRESSIONS,
+    PCAP,
+    DIR,
+    HANG,
+];
 
 /// More runs at once than any machine has use for.
 const MOST_JOBS: usize = 1024;
@@ -169,6 +188,10 @@ impl Config {
         config.read_one_level(flags)?;
         if let (Choice::One(_), Some(_)) = (config.choice, config.shard) {
             return Err(ConfigError::Both(SEED, SHARD));
+        }
+        let is_one_run = config.replay.is_some() || matches!(config.choice, Choice::One(_));
+        if config.pcap.is_some() && !is_one_run {
+            return Err(ConfigError::OneRun(PCAP, SEED, REPLAY));
         }
         Ok(config)
     }
@@ -206,8 +229,10 @@ impl Config {
         let takes = "`off`, `read` or `write`";
         self.regressions =
             value(vars, REGRESSIONS, takes, regressions)?.unwrap_or(self.regressions);
+        let takes = "a file for the packets of the one run";
+        self.pcap = value(vars, PCAP, takes, path)?.or(self.pcap.take());
         let takes = "a folder for the runs' disks";
-        self.folder = value(vars, DIR, takes, folder)?.or(self.folder.take());
+        self.folder = value(vars, DIR, takes, path)?.or(self.folder.take());
         let takes = "the real time that one poll may take, such as `10s`";
         self.hang = value(vars, HANG, takes, duration)?.unwrap_or(self.hang);
         Ok(())
@@ -227,6 +252,7 @@ impl Default for Config {
             shrink: Shrink::Runs(2_000),
             replay: None,
             regressions: Regressions::Read,
+            pcap: None,
             folder: None,
             hang: Duration::from_secs(10),
         }
@@ -373,7 +399,7 @@ fn regressions(text: &str) -> Option<Regressions> {
     }
 }
 
-fn folder(text: &str) -> Option<PathBuf> {
+fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
 }
 
@@ -419,6 +445,18 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
         Config::read(&vars(pairs), &Vars::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn packets_are_written_of_one_run_only() {
+        let file = read(&[(PCAP, "a.pcapng"), (SEED, "3")]).expect("one run").pcap;
+        assert_eq!(file, Some(PathBuf::from("a.pcapng")));
+        assert!(read(&[(PCAP, "a.pcapng"), (REPLAY, "sm1.x")]).is_ok());
+        for many in [&[][..], &[(SEEDS, "1..3")], &[(SEEDS, "random")]] {
+            let vars = [many, &[(PCAP, "a.pcapng")]].concat();
+            let error = read(&vars).expect_err("more than one run");
+            assert!(error.contains(PCAP) && error.contains(SEED), "{error}");
+        }
     }
 
     #[test]

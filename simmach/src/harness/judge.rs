@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::capture::Capture;
 use super::check::{Checks, Mismatch, Plan, Rule};
 use super::command;
 use super::config::{self, Choice, Config};
@@ -34,16 +35,27 @@ pub(crate) fn judge(
     test: &'static SimTest,
     style: Style,
 ) -> Judgement {
-    if let Some(token) = &config.replay {
-        return replay::replay(pool, test, token, style);
-    }
-    match Trial::new(pool, config, test, style) {
-        Ok(trial) => trial.run(),
-        Err(why) => Judgement::Red(unfit(test, &why, style)),
-    }
+    let judged = match &config.replay {
+        Some(token) => replay::replay(pool, config, test, token, style),
+        None => {
+            let trial = Trial::new(pool, config, test, style);
+            trial.and_then(|trial| trial.run_and_capture())
+        }
+    };
+    judged.unwrap_or_else(|why| Judgement::Red(unfit(test, &why, style)))
 }
 
 impl Trial<'_> {
+    /// Writes the packets of the one run too, where that is wanted.
+    fn run_and_capture(self) -> Result<Judgement, String> {
+        let (Some(path), Choice::One(seed)) = (&self.config.pcap, self.config.choice) else {
+            return Ok(self.run());
+        };
+        let capture = Capture::open(path, &self.path)?;
+        let (pool, job) = (self.pool, self.job(seed));
+        Ok(capture.add_to(self.run(), pool, job))
+    }
+
     fn run(self) -> Judgement {
         if self.seeds.clone().next().is_none() {
             let which = self.which.as_deref().unwrap_or("there are none");

@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use super::config::REPLAY;
+use super::capture::Capture;
+use super::config::{Config, REPLAY};
 use super::job::{Job, Ran};
-use super::judgement::{Judgement, unfit};
+use super::judgement::Judgement;
 use super::pool::Pool;
 use super::{command, registry, shrinking};
 use crate::engine::anchors::Walk;
@@ -34,32 +35,49 @@ enum Answer {
 }
 
 /// Replays the token that was asked for, if it is one of this test.
-pub(crate) fn replay(pool: &Pool, test: &'static SimTest, given: &str, style: Style) -> Judgement {
-    let red = |why: String| Judgement::Red(unfit(test, &why, style));
-    let token: Token = match read(given) {
-        Ok(token) => token,
-        Err(why) => return red(format!("{REPLAY}={}: {why}", shown(given))),
-    };
+///
+/// # Errors
+///
+/// Why it can't be, in words.
+pub(crate) fn replay(
+    pool: &Pool,
+    config: &Config,
+    test: &'static SimTest,
+    given: &str,
+    style: Style,
+) -> Result<Judgement, String> {
+    let token: Token = read(given).map_err(|why| format!("{REPLAY}={}: {why}", shown(given)))?;
     if token.test != test_number(&test.key()) {
         let owner = registry::all().iter().find(|other| test_number(&other.key()) == token.test);
-        return match owner {
-            Some(owner) => Judgement::Green(format!(
-                "{}: skipped, since {REPLAY} is a token of {}",
-                test.path(),
-                owner.path()
-            )),
-            None => red(format!(
+        let Some(owner) = owner else {
+            return Err(format!(
                 "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or it is in another \
                  package or target"
-            )),
+            ));
         };
+        return Ok(Judgement::Green(format!(
+            "{}: skipped, since {REPLAY} is a token of {}",
+            test.path(),
+            owner.path()
+        )));
     }
+    let capture = config.pcap.as_deref().map(|path| Capture::open(path, &test.path()));
+    let capture = capture.transpose()?;
     let ran = make(pool, test, &token);
-    let outcome = &ran.outcome;
-    if let Some(why) = misfit(&token, test, outcome) {
-        return red(format!("the token is stale: {why}"));
+    if let Some(why) = misfit(&token, test, &ran.outcome) {
+        return Err(format!("the token is stale: {why}"));
     }
-    let answer = answer(&token, outcome);
+    let judged = judge(test, given, &token, &ran, style);
+    Ok(match capture {
+        Some(capture) => capture.add_to(judged, pool, job(test, &token)),
+        None => judged,
+    })
+}
+
+/// What is said of a token's run.
+fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: Style) -> Judgement {
+    let outcome = &ran.outcome;
+    let answer = answer(token, outcome);
     let (note, again) = match &answer {
         Answer::Passes => {
             return Judgement::Green(format!(
@@ -100,8 +118,12 @@ pub(crate) fn replay(pool: &Pool, test: &'static SimTest, given: &str, style: St
 
 /// Makes the run of a token, with its log.
 pub(crate) fn make(pool: &Pool, test: &'static SimTest, token: &Token) -> Ran {
+    shrinking::one(pool, job(test, token))
+}
+
+fn job(test: &'static SimTest, token: &Token) -> Job {
     let keep = Keep { log: Some(Level::Trace), deviations: Record::All, ..Keep::default() };
-    shrinking::one(pool, Job { test, seed: token.seed, overlay: token.overlay.clone(), keep })
+    Job { test, seed: token.seed, overlay: token.overlay.clone(), keep }
 }
 
 /// Why a token is none of this test as it is now, of which this run was made; `None` if it may be.
