@@ -92,6 +92,8 @@ mod sim;
 #[cfg(feature = "sim")]
 mod spec;
 
+#[cfg(any(feature = "sim", feature = "real"))]
+pub mod compat;
 #[cfg(feature = "sim")]
 pub mod interpose;
 #[cfg(any(feature = "sim", feature = "real"))]
