@@ -4,6 +4,11 @@
 //! What a user calls is here: [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`], [`lookup_host`]. A run's handles hold
 //! numbers only, so they are `Send + Sync`; they work inside the run they belong to, and answer with an error anywhere else.
 //!
+//! Of tokio's functions these are not there: `from_std`, `into_std` and what takes descriptors (a run has none); `ttl`, the
+//! type of service and multicast (there are no routers); `quickack`, `device` and `SO_REUSEPORT`; `Interest` and `Ready` of
+//! errors and priority. Poll functions that receive take `&mut [u8]`, and tell how much, where tokio's take a `ReadBuf`.
+//! [`TcpStream::set_linger`] and [`TcpStream::set_zero_linger`] are as tokio's, and a drop never blocks.
+//!
 //! Below: a connection as a state machine (`connection`), its bytes (`buffers`), what links do to packets (`links`,
 //! `profile`, `latency`), and the hosts with their sockets (`fabric`). Modelled: what those modules say. Not modelled:
 //! SACK, congestion control, multicast, ICMP but for closed ports, and the time that looking up a name
@@ -86,8 +91,8 @@ pub(crate) use {
         control::{
             capture, captured, clear_filters, clog, close_process, cut, erase_machine,
             filter_packets, has_zones, is_original_pair_profile, is_original_profile, mend,
-            mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up, sockets,
-            unclog, unclog_all,
+            mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up,
+            sockets, unclog, unclog_all,
         },
         install, remove,
     },

@@ -193,6 +193,13 @@ impl Fabric {
         Some(Ok((len, from)))
     }
 
+    /// What an earlier datagram was answered with, if that was not yet told.
+    pub(crate) fn take_refusal(&mut self, key: Key) -> io::Result<Option<io::Error>> {
+        let socket = self.datagrams(key)?;
+        let was_refused = std::mem::take(&mut socket.refused);
+        Ok(socket.peer.filter(|_| was_refused).map(refused))
+    }
+
     /// Whether there is something to receive.
     pub(crate) fn can_receive(&mut self, key: Key) -> Option<io::Result<()>> {
         match self.datagrams(key) {

@@ -70,6 +70,19 @@ macro_rules! reads {
                 $stream.peek(buf).await
             }
 
+            /// See [`TcpStream::poll_peek`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_peek(
+                &mut $self,
+                cx: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                $stream.poll_peek(cx, buf)
+            }
+
             /// See [`TcpStream::readable`].
             ///
             /// # Errors

@@ -84,6 +84,17 @@ impl TcpSocket {
         either!(Kind of &self.0, socket => socket.local_addr())
     }
 
+    /// What it failed with: nothing does before it connects (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        either!(Kind of &self.0,
+            simulated socket => socket.local_addr().map(|_| None),
+            real socket => socket.take_error())
+    }
+
     /// Whether it shares its port with sockets that do too, unless one listens. Default: no; a
     /// [`TcpListener::bind`] does.
     ///

@@ -125,6 +125,47 @@ impl TcpStream {
         either!(Kind of &self.0, stream => stream.take_error())
     }
 
+    /// Does `f` if it is ready for `interest`, in one go with asking.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when it is not; else what `f` says.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        either!(Kind of &self.0,
+            simulated own => if own.is_ready(interest)? { f() } else { Err(io::ErrorKind::WouldBlock.into()) },
+            real own => own.try_io(interest.into(), f))
+    }
+
+    /// Does `f` once it is ready for `interest`, and again as long as `f` says `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// Any other that `f` says; outside its run.
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        either!(Kind of &self.0,
+            simulated own => {
+                let mut f = f;
+                loop {
+                    own.ready(interest).await?;
+                    match f() {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            crate::task::yield_now().await;
+                        }
+                        result => break result,
+                    }
+                }
+            },
+            real own => own.async_io(interest.into(), f).await)
+    }
+
     /// Reads what is there; zero is the end of the stream.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::BufMut;
+
 #[cfg(feature = "sim")]
 use crate::net::simulated;
 use crate::net::{Interest, Ready, ToSocketAddrs};
@@ -17,6 +19,9 @@ use crate::real::net as real;
 /// There, links lose, duplicate and reorder datagrams as their profile says; what comes while 208 KiB wait to be read is
 /// dropped, as on Linux; sending never waits.
 pub struct UdpSocket(Kind);
+
+/// No datagram has more bytes.
+const LONGEST: usize = 65_536;
 
 enum Kind {
     #[cfg(feature = "sim")]
@@ -215,6 +220,202 @@ impl UdpSocket {
     /// Outside its run.
     pub async fn writable(&self) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.writable().await)
+    }
+
+    /// Does `f` if it is ready for `interest`, in one go with asking.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when it is not; else what `f` says.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        either!(Kind of &self.0,
+            simulated own => if own.is_ready(interest)? { f() } else { Err(io::ErrorKind::WouldBlock.into()) },
+            real own => own.try_io(interest.into(), f))
+    }
+
+    /// Does `f` once it is ready for `interest`, and again as long as `f` says `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// Any other that `f` says; outside its run.
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        either!(Kind of &self.0,
+            simulated own => {
+                let mut f = f;
+                loop {
+                    own.ready(interest).await?;
+                    match f() {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            crate::task::yield_now().await;
+                        }
+                        result => break result,
+                    }
+                }
+            },
+            real own => own.async_io(interest.into(), f).await)
+    }
+
+    /// As [`readable`](Self::readable), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(Kind of &self.0, socket => socket.poll_recv_ready(cx))
+    }
+
+    /// As [`writable`](Self::writable), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(Kind of &self.0, socket => socket.poll_send_ready(cx))
+    }
+
+    /// As [`send`](Self::send), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        either!(Kind of &self.0, socket => socket.poll_send(cx, buf))
+    }
+
+    /// As [`send_to`](Self::send_to), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+        target: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        either!(Kind of &self.0, socket => socket.poll_send_to(cx, buf, target))
+    }
+
+    /// As [`recv`](Self::recv), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_recv_from(cx, buf).map_ok(|(length, _)| length)
+    }
+
+    /// As [`peek`](Self::peek), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_peek_from(cx, buf).map_ok(|(length, _)| length)
+    }
+
+    /// As [`peek_from`](Self::peek_from), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        either!(Kind of &self.0,
+        simulated socket => socket.poll_peek_from(cx, buf),
+        real socket => {
+            let mut buf = tokio::io::ReadBuf::new(buf);
+            socket.poll_peek_from(cx, &mut buf).map_ok(|from| (buf.filled().len(), from))
+        })
+    }
+
+    /// Where the next datagram comes from; it stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.peek_from(&mut []).await?.1)
+    }
+
+    /// As [`peek_sender`](Self::peek_sender), or `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.try_peek_from(&mut [])?.1)
+    }
+
+    /// As [`peek_sender`](Self::peek_sender), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
+        self.poll_peek_from(cx, &mut []).map_ok(|(_, from)| from)
+    }
+
+    /// As [`recv`](Self::recv), behind what the buffer holds.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.recv_buf_from(buf).await?.0)
+    }
+
+    /// As [`recv_from`](Self::recv_from), behind what the buffer holds.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
+        let mut bytes = vec![0; buf.remaining_mut().min(LONGEST)];
+        let (length, from) = self.recv_from(&mut bytes).await?;
+        buf.put_slice(&bytes[..length]);
+        Ok((length, from))
+    }
+
+    /// As [`recv_buf`](Self::recv_buf), or `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.try_recv_buf_from(buf)?.0)
+    }
+
+    /// As [`recv_buf_from`](Self::recv_buf_from), or `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
+        let mut bytes = vec![0; buf.remaining_mut().min(LONGEST)];
+        let (length, from) = self.try_recv_from(&mut bytes)?;
+        buf.put_slice(&bytes[..length]);
+        Ok((length, from))
+    }
+
+    /// What an earlier datagram was answered with, if that was not yet told; it is told with this (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// Outside its run.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        either!(Kind of &self.0, socket => socket.take_error())
     }
 
     /// Whether it may send to 255.255.255.255.

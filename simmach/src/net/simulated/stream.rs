@@ -95,6 +95,11 @@ impl TcpStream {
         enter(self.run, |fabric| fabric.readiness(key, interest))?
     }
 
+    pub(crate) fn is_ready(&self, interest: Interest) -> io::Result<bool> {
+        let ready = enter(self.run, |fabric| fabric.readiness(self.opened.key, interest))??;
+        Ok(!ready.is_empty())
+    }
+
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let waited = self.waited(Place::Read, "data from");
         waited.poll(cx, Seat::Poll, |fabric| fabric.can_read(self.opened.key))

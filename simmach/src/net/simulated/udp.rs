@@ -117,11 +117,53 @@ impl UdpSocket {
         if !interest.is_writable() {
             self.readable().await?;
         }
+        self.readiness(interest)
+    }
+
+    pub(crate) fn is_ready(&self, interest: Interest) -> io::Result<bool> {
+        Ok(!self.readiness(interest)?.is_empty())
+    }
+
+    fn readiness(&self, interest: Interest) -> io::Result<Ready> {
         enter(self.run, |fabric| {
             let readable = interest.is_readable() && fabric.can_receive(self.key).is_some();
             let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
             readable | if interest.is_writable() { Ready::WRITABLE } else { Ready::EMPTY }
         })
+    }
+
+    pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waited().poll(cx, Seat::Poll, |fabric| fabric.can_receive(self.key))
+    }
+
+    pub(crate) fn poll_send_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(enter(self.run, |_| ()))
+    }
+
+    pub(crate) fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let look = |fabric: &mut Fabric| fabric.receive_datagram(self.key, buf, true);
+        self.waited().poll(cx, Seat::Poll, look)
+    }
+
+    pub(crate) fn poll_send(&self, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.try_send(buf))
+    }
+
+    pub(crate) fn poll_send_to(
+        &self,
+        _: &mut Context<'_>,
+        buf: &[u8],
+        target: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.try_send_to(buf, target))
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        enter(self.run, |fabric| fabric.take_refusal(self.key))?
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
