@@ -61,6 +61,8 @@ pub struct Outcome {
     pub deviations: Vec<Deviation>,
     /// Real threads were started in it, by leave.
     pub threads: bool,
+    /// It failed, was the second of its process, and the first, which is thrown away, was of the same seed and passed.
+    pub passed_before: bool,
     /// The log, where asked.
     pub log: Vec<LogLine>,
     /// The trace, where asked.
@@ -93,6 +95,7 @@ impl Outcome {
             size: None,
             deviations: Vec::new(),
             threads: false,
+            passed_before: false,
             log: Vec::new(),
             events: None,
             places: Vec::new(),
@@ -104,6 +107,12 @@ impl Outcome {
     pub fn crashed(seed: u64, message: impl Into<String>) -> Self {
         let failure = Failure::new(FailureKind::Crashed, message);
         Self::without_a_run(seed, Verdict::Failed(failure))
+    }
+
+    /// Notes what became of the same seed just before, in the first run of the process.
+    pub(crate) fn after(mut self, thrown_away: &Self) -> Self {
+        self.passed_before = self.failure().is_some() && thrown_away.verdict == Verdict::Passed;
+        self
     }
 
     /// Whether both are one run: all that it did is equal, whatever was kept of it beside.

@@ -72,6 +72,7 @@ pub(crate) fn run_spec(
 ) -> Outcome {
     panics::install_hook();
     interpose::keep();
+    storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
     let run = thread.spawn(move || on_thread(spec, seed, overlay, keep, shared));
     let joined = match run {
@@ -194,6 +195,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> 
         walks,
         size,
         deviations,
+        passed_before: false,
         threads: engine.refusals.has_threads(),
         log: Vec::new(),
         events,

@@ -154,6 +154,14 @@ mod zoo {
         fails_the_tenth_time(&COUNTER);
     }
 
+    /// A process's first run, which is thrown away, passes; in each process the others fail.
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_failure_of_all_runs_but_the_first() {
+        static RAN: AtomicU64 = AtomicU64::new(0);
+        assert_eq!(RAN.fetch_add(1, Ordering::Relaxed), 0, "it ran before");
+    }
+
     #[sim_test(seeds = 40)]
     #[ignore = "for the tests below"]
     async fn a_failure_of_a_coin_from_outside() -> Result {
@@ -257,6 +265,21 @@ fn what_does_not_repeat_is_said_not_to_and_why() {
     });
     let text = told.expect("one of twenty does not fall so twice");
     assert!(text.contains("Don't take it for a bug") && text.contains(OUTSIDE), "{text}");
+}
+
+/// A fresh process repeats this one, but for the run that every process throws away.
+#[test]
+fn what_fails_in_all_runs_but_a_processes_first_is_state() {
+    for jobs in ["1", "2"] {
+        let ran =
+            Door::Libtest.run("a_failure_of_all_runs_but_the_first", &[("SIMMACH_JOBS", jobs)]);
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert!(
+            ran.text.contains(", NOT REPRODUCIBLE") && ran.text.contains(STATE),
+            "{}",
+            ran.text
+        );
+    }
 }
 
 /// Neither where all failures are asked for, nor where one is expected.

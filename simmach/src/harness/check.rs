@@ -42,6 +42,8 @@ pub(crate) struct Checks<'a> {
     /// For the others, where all are checked.
     others: Option<Alone<'a>>,
     open: Vec<Pair>,
+    /// How many seeds were compared, each as often as it was to be.
+    compared: u64,
     /// A seed that was run before.
     last: Option<u64>,
     found: Option<Mismatch>,
@@ -55,7 +57,7 @@ pub(crate) struct Plan {
     total: Option<u64>,
 }
 
-/// A seed that made two runs.
+/// A seed that made two runs, or whose second could not be made: then that is [`Verdict::Broken`].
 #[derive(Debug)]
 pub(crate) struct Mismatch {
     /// Its place in the sweep.
@@ -71,6 +73,8 @@ pub(crate) struct Mismatch {
 struct Pair {
     first: Ran,
     made: Made,
+    /// How many more runs there must be.
+    missing: u64,
     other: Option<u64>,
     runs: Runs,
 }
@@ -98,7 +102,18 @@ impl Plan {
 impl<'a> Checks<'a> {
     pub(crate) fn new(pool: &'a Pool, test: &'static SimTest, plan: Plan, jobs: usize) -> Self {
         let (fresh, others) = (None, None);
-        Self { pool, test, plan, jobs, fresh, others, open: Vec::new(), last: None, found: None }
+        Self {
+            pool,
+            test,
+            plan,
+            jobs,
+            fresh,
+            others,
+            open: Vec::new(),
+            compared: 0,
+            last: None,
+            found: None,
+        }
     }
 
     pub(crate) fn plan(&self) -> Plan {
@@ -129,12 +144,13 @@ impl<'a> Checks<'a> {
             first.outcome.events = None;
         }
         let again = job(first.outcome.seed, first.outcome.events.is_some());
-        let (made, runs) = match &self.fresh {
+        let (made, missing, runs) = match &self.fresh {
             None => {
                 let fresh = self.fresh.insert(self.pool.alone(1));
+                let missing = if other.is_some() { 2 } else { 1 };
                 let between = other.map(|seed| [job(seed, false), again.clone()]);
                 let jobs = std::iter::once(again).chain(between.into_iter().flatten());
-                (Made::Fresh, fresh.runs(jobs))
+                (Made::Fresh, missing, fresh.runs(jobs))
             }
             Some(fresh) => {
                 let made = match self.plan.rule {
@@ -144,10 +160,10 @@ impl<'a> Checks<'a> {
                     }
                     Rule::Some | Rule::Off => fresh.runs(std::iter::once(again)),
                 };
-                (Made::After, made)
+                (Made::After, 1, made)
             }
         };
-        self.open.push(Pair { first, made, other, runs });
+        self.open.push(Pair { first, made, missing, other, runs });
     }
 
     /// Compares what has come; from the place that is returned on nothing is of interest any more.
@@ -158,14 +174,15 @@ impl<'a> Checks<'a> {
     /// Nothing from this place on is of interest.
     pub(crate) fn cut(&mut self, from: u64) {
         self.open.retain(|pair| pair.first.index < from);
+        self.found.take_if(|found| found.index >= from);
     }
 
-    /// Waits for all that is under way. The lowest that differs, if one does.
-    pub(crate) fn end(mut self) -> Option<Mismatch> {
+    /// Waits for all that is under way. How many seeds were compared, and the lowest that differs, if one does.
+    pub(crate) fn end(mut self) -> (u64, Option<Mismatch>) {
         while !self.open.is_empty() {
             self.compare(Duration::from_millis(20));
         }
-        self.found
+        (self.compared, self.found)
     }
 
     fn compare(&mut self, patience: Duration) -> Option<u64> {
@@ -173,7 +190,7 @@ impl<'a> Checks<'a> {
         for mut pair in std::mem::take(&mut self.open) {
             match pair.next(patience) {
                 Came::Nothing => self.open.push(pair),
-                Came::Same => {}
+                Came::Same => self.compared += 1,
                 Came::Other(mismatch) => {
                     let index = mismatch.index;
                     if self.found.as_ref().is_none_or(|found| index < found.index) {
@@ -204,13 +221,18 @@ impl Pair {
             let ran = match self.runs.next(patience) {
                 Next::Ran(ran) => ran,
                 Next::Nothing => return Came::Nothing,
-                Next::End => return Came::Same,
+                Next::End if self.missing == 0 => return Came::Same,
+                Next::End => {
+                    let lost = Ran::lost(self.first.outcome.seed);
+                    return Came::Other(Box::new(self.mismatch(lost)));
+                }
             };
             for ran in ran {
                 // The run of another seed, between the two of this one.
                 if ran.outcome.seed != self.first.outcome.seed {
                     continue;
                 }
+                self.missing = self.missing.saturating_sub(1);
                 if !self.first.outcome.is_same_run(&ran.outcome) {
                     return Came::Other(Box::new(self.mismatch(ran)));
                 }

@@ -403,6 +403,9 @@ fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
 }
 
+/// A century: what is longer could not be added to a clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// `90s`, `5m`, `1h30m`, `500ms`, `1.5 s`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
@@ -421,7 +424,7 @@ fn duration(text: &str) -> Option<Duration> {
             _ => return None,
         };
         let seconds = number.parse::<f64>().ok()? * unit;
-        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?.min(LONGEST);
         rest = after.trim_start();
     }
     (total > Duration::ZERO).then_some(total)

@@ -58,7 +58,7 @@ pub(crate) fn diagnose(
         fresh.push(run);
     }
 
-    let threads = fresh.iter().any(|run| run.threads);
+    let threads = fresh.iter().chain(after.iter()).any(|run| run.threads);
     if let Some(odd) = odd_one(&fresh) {
         let cause = if threads {
             Cause::Thread
@@ -69,13 +69,24 @@ pub(crate) fn diagnose(
         let one = fresh.swap_remove(0);
         return Diagnosis { cause, versions: Some([(one, Made::Fresh), (two, Made::Fresh)]) };
     }
-    let versions = match (fresh.into_iter().next(), after) {
-        (Some(one), Some(two)) if is_run(&two) && !one.is_same_run(&two) => {
-            Some([(one, Made::Fresh), (two, Made::After)])
-        }
-        _ => None,
+    // A process's first run of the seed passed, and was thrown away: the second did not.
+    let by_the_second = fresh.iter().any(|run| run.passed_before && run.failure().is_some());
+    let one = fresh.into_iter().next();
+    let another =
+        |run: &Outcome| is_run(run) && one.as_ref().is_some_and(|one| !one.is_same_run(run));
+    // What the first run of a process leaves behind may be left alone by the others.
+    let behind = || {
+        let ran = pool.alone(1).runs([other, seed].map(job).into_iter()).all();
+        ran.into_iter().find(|ran| ran.index == 1).map(|ran| ran.outcome)
     };
-    Diagnosis { cause: Cause::State, versions }
+    let two = after.filter(another).or_else(|| behind().filter(another));
+    let versions = one.clone().zip(two).map(|(one, two)| [(one, Made::Fresh), (two, Made::After)]);
+    let cause = match (&versions, by_the_second, threads) {
+        (_, _, true) => Cause::Thread,
+        (Some(_), _, false) | (None, true, false) => Cause::State,
+        (None, false, false) => Cause::Rare,
+    };
+    Diagnosis { cause, versions }
 }
 
 /// What it is, given how runs come out that are loaded at the same addresses; `None` is one that was no run.

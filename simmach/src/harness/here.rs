@@ -3,8 +3,9 @@
 //! The outcomes are those of a worker. What it can't do is outlive a run that ends the process, or that hangs: then it
 //! says which run it was and ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -30,7 +31,9 @@ struct Seat {
     dog: Watchdog,
     /// One run at a time, however many tests there are: holds the tests that this process has made a run of.
     turn: Mutex<BTreeSet<u32>>,
-    current: Mutex<Option<Job>>,
+    /// What each batch is about to run, or runs, by the batches' numbers.
+    current: Mutex<BTreeMap<u64, Job>>,
+    batches: AtomicU64,
     /// Deleted with the last batch that uses it: nobody is called when a test binary ends.
     folder: Mutex<Weak<Folder>>,
 }
@@ -38,6 +41,7 @@ struct Seat {
 /// One batch.
 pub(crate) struct Here {
     local: Local,
+    number: u64,
     jobs: Box<dyn Iterator<Item = Job> + Send>,
     folder: Option<Result<Arc<Folder>, String>>,
     next: u64,
@@ -60,13 +64,14 @@ impl Local {
             dog: Watchdog::start(hang, bark),
             turn: Mutex::default(),
             current: Mutex::default(),
+            batches: AtomicU64::new(0),
             folder: Mutex::default(),
         }))
     }
 
     /// What is being run now.
-    pub(crate) fn running(&self) -> Option<Job> {
-        lock(&self.0.current).clone()
+    pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
+        lock(&self.0.current).values().map(|job| (job.test, job.seed)).collect()
     }
 
     /// Deletes the folder of a process that is about to be ended.
@@ -88,23 +93,19 @@ impl Local {
 
     fn make(&self, job: &Job) -> Outcome {
         let mut warmed = lock(&self.0.turn);
-        self.is_at(Some(job));
         if let Some(test) = registry::number(self.0.tests, job.test)
             && warmed.insert(test)
         {
             // What is made once a process is made in a run that does not count, as in a worker.
-            self.one(job, Keep::default());
+            let thrown_away = self.one(job, Keep::default());
+            return self.one(job, job.keep).after(&thrown_away);
         }
         self.one(job, job.keep)
     }
 
-    fn is_at(&self, job: Option<&Job>) {
-        *lock(&self.0.current) = job.cloned();
-    }
-
     fn one(&self, job: &Job, keep: Keep) -> Outcome {
         let shared = Arc::new(Shared::default());
-        self.0.dog.begin(job.seed, Arc::clone(&shared));
+        self.0.dog.begin(job.seed, Some(job.clone()), Arc::clone(&shared));
         let outcome = (self.0.run)(job.test, job.seed, &job.overlay, keep, shared);
         self.0.dog.end();
         outcome
@@ -113,7 +114,8 @@ impl Local {
 
 impl Here {
     pub(crate) fn new(local: Local, jobs: Box<dyn Iterator<Item = Job> + Send>) -> Self {
-        Self { local, jobs, folder: None, next: 0, from: u64::MAX }
+        let number = local.0.batches.fetch_add(1, Ordering::Relaxed);
+        Self { local, number, jobs, folder: None, next: 0, from: u64::MAX }
     }
 
     /// Makes the next run.
@@ -127,7 +129,7 @@ impl Here {
         let index = self.next;
         self.next += 1;
         // From here to the next one, or to the end of the batch: whoever interrupts is told of one.
-        self.local.is_at(Some(&job));
+        lock(&self.local.0.current).insert(self.number, job.clone());
         let folder = self.folder.get_or_insert_with(|| self.local.folder());
         let ran = match folder {
             Ok(_) => Ran { index, outcome: self.local.make(&job), output: Vec::new() },
@@ -143,7 +145,7 @@ impl Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        self.local.is_at(None);
+        lock(&self.local.0.current).remove(&self.number);
     }
 }
 

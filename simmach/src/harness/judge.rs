@@ -12,13 +12,13 @@ use super::judgement::{Judgement, unfit};
 use super::pool::Pool;
 use super::replay;
 use super::reporting::Before;
-use super::sweep::{Goal, Swept, sweep};
+use super::sweep::{Goal, Kind, Swept, sweep};
 use super::trial::Trial;
 use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::Keep;
-use crate::report::console::{Again, Group, brief, groups};
+use crate::report::console::{Again, Group, groups};
 use crate::report::difference::{TwoRuns, difference, likely};
 use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
@@ -75,7 +75,9 @@ impl Trial<'_> {
             return Judgement::Red(red);
         }
         let began = now();
-        let plan = Plan::new(self.rule, self.seeds.how_many());
+        // A budget may end before there are so many.
+        let total = self.seeds.how_many().filter(|_| self.config.budget.is_none());
+        let plan = Plan::new(self.rule, total);
         let checks = Checks::new(self.pool, self.test, plan, self.config.jobs);
         let (seeds, budget) = (self.seeds.clone(), self.config.budget);
         let mut swept = sweep(self.pool, self.test, seeds, budget, goal, checks);
@@ -102,7 +104,7 @@ impl Trial<'_> {
                 },
                 tally: &swept.tally,
                 wall,
-                twice: self.rule == Rule::Every,
+                twice: self.rule == Rule::Every && swept.compared == swept.tally.seeds,
                 which: self.which.clone(),
             };
             let lines = notes.into_iter().chain([green.text()]);
@@ -110,12 +112,10 @@ impl Trial<'_> {
         };
         let mut text = String::new();
         if self.config.keep_going {
-            let mut kinds: Vec<(String, Group)> = swept.groups.into_iter().collect();
-            kinds.sort_by_key(|(_, group)| group.seed);
-            for (kind, group) in kinds.iter_mut().take(KINDS) {
-                self.prove(kind, group);
-            }
-            let kinds: Vec<Group> = kinds.into_iter().map(|(_, group)| group).collect();
+            let mut kinds: Vec<Kind> = swept.groups.into_values().collect();
+            kinds.sort_by_key(|kind| kind.group.seed);
+            kinds.iter_mut().take(KINDS).for_each(|kind| self.prove(kind));
+            let kinds: Vec<Group> = kinds.into_iter().map(|kind| kind.group).collect();
             let failed: u64 = kinds.iter().map(|group| group.seeds).sum();
             text = groups(&self.path, swept.tally.seeds + failed, &kinds, self.style);
         }
@@ -124,19 +124,20 @@ impl Trial<'_> {
     }
 
     /// Makes a kind's lowest run again in a fresh process, and notes it if it does not repeat.
-    fn prove(&self, kind: &str, group: &mut Group) {
-        let outcome = self.pool.run_alone(self.job(group.seed)).outcome;
-        let repeats = match &outcome.verdict {
-            Verdict::Passed => false,
-            Verdict::Failed(failure) => failure.fingerprint() == kind,
-            Verdict::Broken(_) => return,
+    fn prove(&self, kind: &mut Kind) {
+        let second = self.pool.run_alone(self.job(kind.group.seed)).outcome;
+        let note = match Again::of(&kind.lowest, &second) {
+            Again::NotTried | Again::Broken(_) | Again::Same => return,
+            Again::OtherTrace => {
+                "In a fresh process it failed so by another way: the run is not a function of its seed.".to_owned()
+            }
+            Again::Passed => "NOT REPRODUCIBLE: in a fresh process it was: passed".to_owned(),
+            Again::Other(became) => {
+                format!("NOT REPRODUCIBLE: in a fresh process it was: {}", became.replace('\n', ", "))
+            }
         };
-        if !repeats {
-            let became = brief(&outcome.verdict).replace('\n', ", ");
-            group
-                .text
-                .push_str(&format!("\nNOT REPRODUCIBLE: in a fresh process it was: {became}"));
-        }
+        kind.group.text.push('\n');
+        kind.group.text.push_str(&note);
     }
 
     /// The run of a seed, with its log.
@@ -153,6 +154,10 @@ impl Trial<'_> {
     fn judge_mismatch(&self, mismatch: &Mismatch, find: Option<Ran>) -> Judgement {
         let Mismatch { one, two, other, .. } = mismatch;
         let seed = one.0.seed;
+        if let Verdict::Broken(why) = &two.0.verdict {
+            let why = format!("seed {seed} could not be run a second time, to be compared:\n{why}");
+            return Judgement::Red(unfit(self.test, &why, self.style));
+        }
         let two_runs = TwoRuns {
             test: &self.path,
             one: (&one.0, one.1),
@@ -182,7 +187,7 @@ impl Trial<'_> {
             };
             // What a fresh process does not repeat is no failure of the program, expected or not.
             let (ran, again) = self.again(find);
-            if !matches!(again, Again::Same | Again::OtherTrace) {
+            if !matches!(again, Again::Same) {
                 return Judgement::Red(self.report_again(index, &ran, again));
             }
             return Judgement::Green(format!(

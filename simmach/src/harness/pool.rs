@@ -99,18 +99,10 @@ impl Pool {
     pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
         let mut running = match &self.by {
             By::Workers(dispatcher) => dispatcher.running(),
-            By::Here(_) => self.running_here().iter().map(|job| (job.test, job.seed)).collect(),
+            By::Here(local) => local.running(),
         };
         running.extend(self.dispatchers().iter().flat_map(|dispatcher| dispatcher.running()));
         running
-    }
-
-    /// What this very process is running now.
-    pub(crate) fn running_here(&self) -> Option<Job> {
-        match &self.by {
-            By::Workers(_) => None,
-            By::Here(local) => local.running(),
-        }
     }
 
     /// Deletes what this process holds on disk: it is about to be ended. Workers see to theirs.

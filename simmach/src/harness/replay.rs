@@ -63,7 +63,7 @@ pub(crate) fn replay(
     }
     let capture = config.pcap.as_deref().map(|path| Capture::open(path, &test.path()));
     let capture = capture.transpose()?;
-    let ran = make(pool, test, &token);
+    let ran = shrinking::one(pool, job(test, &token));
     if let Some(why) = misfit(&token, test, &ran.outcome) {
         return Err(format!("the token is stale: {why}"));
     }
@@ -116,12 +116,8 @@ fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: S
     Judgement::Red(red.text(style))
 }
 
-/// Makes the run of a token, with its log.
-pub(crate) fn make(pool: &Pool, test: &'static SimTest, token: &Token) -> Ran {
-    shrinking::one(pool, job(test, token))
-}
-
-fn job(test: &'static SimTest, token: &Token) -> Job {
+/// The run of a token, with its log.
+pub(crate) fn job(test: &'static SimTest, token: &Token) -> Job {
     let keep = Keep { log: Some(Level::Trace), deviations: Record::All, ..Keep::default() };
     Job { test, seed: token.seed, overlay: token.overlay.clone(), keep }
 }
@@ -131,8 +127,8 @@ pub(crate) fn misfit(token: &Token, test: &SimTest, outcome: &Outcome) -> Option
     if token.test != test_number(&test.key()) {
         return Some("it is of another test");
     }
-    // A run that was none has no shape.
-    if outcome.shape != 0 && outcome.shape as u32 != token.shape {
+    // A run that was none has no shape, nor has a token of one that hung or took its process with it.
+    if outcome.shape != 0 && token.shape != 0 && outcome.shape as u32 != token.shape {
         return Some(
             "the test's machines, links, limits or plans are not what they were when it was made",
         );

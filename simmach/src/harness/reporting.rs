@@ -50,8 +50,8 @@ impl Trial<'_> {
             };
             match token.zip(ran).filter(fits) {
                 Some((_, ran)) if ran.outcome.verdict == Verdict::Passed => {}
-                Some((token, _)) => {
-                    before.red = Some(self.report_token(token));
+                Some((token, first)) => {
+                    before.red = Some(self.report_token(token, first));
                     return before;
                 }
                 None => {
@@ -112,7 +112,14 @@ impl Trial<'_> {
         let green = format!("{path}: failed with seed {seed} as it should");
         let minimal = shrinking::shrink(self.pool, self.config, self.test, &found.outcome);
         let Some(minimal) = minimal else {
-            return Judgement::Green(format!("{green}, not shrunk: {said}"));
+            if self.config.shrink == Shrink::Off || !expect.has_bounds() {
+                return Judgement::Green(format!("{green}, not shrunk: {said}"));
+            }
+            let head = format!(
+                "{green}, but its bounds were not looked at: made to be shrunk, the run did not fail"
+            );
+            let red = self.red(&found, passed, Again::Same, String::new(), None, seed);
+            return Judgement::Red(format!("{}\n\n{red}", self.style.paint(Ink::Alarm, head)));
         };
         let shrunk = &minimal.shrunk;
         let over = expect.exceeded(&shrunk.size);
@@ -150,15 +157,20 @@ impl Trial<'_> {
         red.text(self.style)
     }
 
-    /// A run that failed before and does again.
-    fn report_token(&self, token: &Token) -> String {
+    /// A run that failed before and does again; if a fresh process repeats it, as that made it.
+    fn report_token(&self, token: &Token, first: Ran) -> String {
         let file = regressions::file(self.test);
-        let ran = replay::make(self.pool, self.test, token);
+        let second = self.pool.run_alone(replay::job(self.test, token));
+        let again = Again::of(&first.outcome, &second.outcome);
+        let ran = match again {
+            Again::Same | Again::OtherTrace => second,
+            Again::NotTried | Again::Broken(_) | Again::Passed | Again::Other(_) => first,
+        };
         let red = Red {
             test: &self.path,
             outcome: &ran.outcome,
             passed: 0,
-            again: Again::NotTried,
+            again,
             doubt: story::list(&ran.outcome, self.style),
             output: &ran.output,
             which: Some(format!("it failed before, says {}", file.display())),

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::config::{Config, config};
 use super::disk::Folder;
 use super::here::Local;
+use super::job::Job;
 use super::launch::{self, Launch};
 use super::pool::Pool;
 use super::watchdog::Hang;
@@ -54,10 +55,11 @@ fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {
 /// A run of this very process hangs: nothing is left but to see whether it repeats, and to say so.
 fn bark(hang: Hang) {
     progress::clear();
+    let job = hang.job.clone();
     let outcome = hang.outcome();
-    let text = match SESSION.get() {
-        Some(Ok(Session { pool, .. })) => story(pool, &outcome),
-        Some(Err(_)) | None => None,
+    let text = match (SESSION.get(), job) {
+        (Some(Ok(Session { pool, .. })), Some(job)) => Some(story(pool, job, &outcome)),
+        _ => None,
     };
     let text = text.unwrap_or_else(|| format!("simmach: a run hangs: {:?}\n", outcome.verdict));
     // Nobody is left to tell when standard error is gone.
@@ -68,8 +70,7 @@ fn bark(hang: Hang) {
     signal_hook::low_level::exit(101);
 }
 
-fn story(pool: &Pool, outcome: &Outcome) -> Option<String> {
-    let job = pool.running_here()?;
+fn story(pool: &Pool, job: Job, outcome: &Outcome) -> String {
     let (test, seed) = (job.test, job.seed);
     let second = pool.run_alone(job);
     let report = Red {
@@ -84,7 +85,7 @@ fn story(pool: &Pool, outcome: &Outcome) -> Option<String> {
         command: command::again(test, seed),
     };
     let text = report.text(Style::PLAIN);
-    Some(format!(
+    format!(
         "\n{text}\nsimmach: a process can't outlive a run of its own that hangs: no other test is run.\n"
-    ))
+    )
 }

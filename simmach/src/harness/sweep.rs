@@ -41,8 +41,18 @@ pub(crate) struct Swept {
     pub(crate) miss: Option<Ran>,
     /// The lowest seed that made two runs, among those that were checked.
     pub(crate) mismatch: Option<Mismatch>,
+    /// How many seeds were run twice, and were the same run.
+    pub(crate) compared: u64,
     /// Finds by kind, where all were asked for.
-    pub(crate) groups: BTreeMap<String, Group>,
+    pub(crate) groups: BTreeMap<String, Kind>,
+}
+
+/// Failures of one kind.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) group: Group,
+    /// The lowest.
+    pub(crate) lowest: Outcome,
 }
 
 enum Reading {
@@ -74,7 +84,10 @@ pub(crate) fn sweep(
         match runs.next(GLANCE) {
             Next::Ran(some) => {
                 for mut ran in some {
-                    if !matches!(read(&ran.outcome, goal), Reading::Find) {
+                    // The run that ends a search is made again before it is reported.
+                    let ends = goal != Goal::AllFailures
+                        && matches!(read(&ran.outcome, goal), Reading::Find);
+                    if !ends {
                         checks.first(&mut ran);
                     }
                     if let Some(cut) = swept.take(ran, goal) {
@@ -91,7 +104,7 @@ pub(crate) fn sweep(
         }
         bar.show(swept.tally.seeds, swept.failed());
     }
-    swept.mismatch = checks.end();
+    (swept.compared, swept.mismatch) = checks.end();
     swept
 }
 
@@ -126,11 +139,14 @@ impl Swept {
             Verdict::Broken(why) => format!("broken: {why}"),
             Verdict::Passed => return,
         };
-        let fresh = || Group { seed: outcome.seed, seeds: 0, text: brief(&outcome.verdict) };
-        let group = self.groups.entry(kind).or_insert_with(fresh);
-        group.seeds += 1;
-        if outcome.seed < group.seed {
-            *group = Group { seeds: group.seeds, ..fresh() };
+        let of = |seeds| Kind {
+            group: Group { seed: outcome.seed, seeds, text: brief(&outcome.verdict) },
+            lowest: outcome.clone(),
+        };
+        let kind = self.groups.entry(kind).or_insert_with(|| of(0));
+        kind.group.seeds += 1;
+        if outcome.seed < kind.group.seed {
+            *kind = of(kind.group.seeds);
         }
     }
 
@@ -138,7 +154,7 @@ impl Swept {
     pub(crate) fn failed(&self) -> u64 {
         match self.groups.is_empty() {
             true => self.misses + u64::from(self.find.is_some()),
-            false => self.groups.values().map(|group| group.seeds).sum(),
+            false => self.groups.values().map(|kind| kind.group.seeds).sum(),
         }
     }
 }

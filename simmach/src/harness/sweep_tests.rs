@@ -85,7 +85,8 @@ fn all_failures_are_grouped_with_the_lowest_seed_of_each() {
         let verdict = failed(FailureKind::Panic, message);
         assert_eq!(swept.take(ran(index, verdict), Goal::AllFailures), None);
     }
-    let groups: Vec<_> = swept.groups.values().map(|group| (group.seed, group.seeds)).collect();
+    let groups: Vec<_> =
+        swept.groups.values().map(|kind| (kind.group.seed, kind.group.seeds)).collect();
     assert_eq!(groups, [(104, 2), (106, 1)]);
     assert_eq!((swept.failed(), swept.find.map(|ran| ran.index)), (3, Some(4)));
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk;
+use super::job::Job;
 use crate::engine::context::{Pulse, Shared};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
@@ -24,7 +25,7 @@ pub(crate) struct Watchdog {
 
 #[derive(Debug, Default)]
 struct Watched {
-    run: Option<(u64, Arc<Shared>)>,
+    run: Option<(u64, Option<Job>, Arc<Shared>)>,
     /// Counts the runs, so that two with the same pulse are told apart.
     nth: u64,
     closed: bool,
@@ -34,6 +35,8 @@ struct Watched {
 #[derive(Debug)]
 pub(crate) struct Hang {
     pub(crate) seed: u64,
+    /// The run, where it is one of this very process.
+    pub(crate) job: Option<Job>,
     pub(crate) limit: Duration,
     pub(crate) pulse: Pulse,
     pub(crate) machine: Option<String>,
@@ -50,10 +53,10 @@ impl Watchdog {
     }
 
     /// Watches this run from now on.
-    pub(crate) fn begin(&self, seed: u64, shared: Arc<Shared>) {
+    pub(crate) fn begin(&self, seed: u64, job: Option<Job>, shared: Arc<Shared>) {
         let mut watched = lock(&self.watched);
         watched.nth += 1;
-        watched.run = Some((seed, shared));
+        watched.run = Some((seed, job, shared));
     }
 
     /// Watches nothing.
@@ -97,7 +100,7 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
         if state.closed {
             return;
         }
-        let Some((seed, shared)) = &state.run else {
+        let Some((seed, job, shared)) = &state.run else {
             (last, still) = (None, 0);
             continue;
         };
@@ -113,6 +116,7 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
         if still >= most && !disk::is_traced() {
             let hang = Hang {
                 seed: *seed,
+                job: job.clone(),
                 limit,
                 pulse,
                 machine: shared.name(pulse.machine).map(str::to_owned),
@@ -154,7 +158,7 @@ mod tests {
         let (dog, barks) = watchdog();
         let shared = Arc::new(Shared::default());
         shared.begin_poll(MachineId(3), 77);
-        dog.begin(5, shared);
+        dog.begin(5, None, shared);
         let outcome = barks.recv_timeout(LIMIT * 50).expect("it barks");
         let failure = outcome.failure().expect("a hang is a failure");
         assert_eq!((outcome.seed, &failure.kind, failure.at), (5, &FailureKind::Hung, 77));
@@ -165,7 +169,7 @@ mod tests {
         let (dog, barks) = watchdog();
         for seed in 0..10 {
             let shared = Arc::new(Shared::default());
-            dog.begin(seed, Arc::clone(&shared));
+            dog.begin(seed, None, Arc::clone(&shared));
             for poll in 0..5 {
                 shared.begin_poll(MachineId(0), poll);
                 pause(LIMIT / 10);
@@ -179,7 +183,7 @@ mod tests {
     #[test]
     fn outside_of_a_poll_it_has_more_patience() {
         let (dog, barks) = watchdog();
-        dog.begin(1, Arc::default());
+        dog.begin(1, None, Arc::default());
         assert!(barks.recv_timeout(LIMIT * 3).is_err());
         let outcome = barks.recv_timeout(LIMIT * 50).expect("it barks in the end");
         assert!(outcome.failure().is_some());

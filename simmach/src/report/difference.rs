@@ -34,6 +34,8 @@ pub(crate) enum Cause {
     Outside,
     /// One of these two: the system can't tell them apart.
     AddressesOrOutside,
+    /// It did not show again.
+    Rare,
 }
 
 /// A seed that makes two runs.
@@ -47,7 +49,7 @@ pub(crate) struct TwoRuns<'a> {
 }
 
 const STATE: &str = "\
-State that outlives a run. In fresh processes this seed is always the same run; after other seeds, in the same process, it
+State that outlives a run. In fresh processes this seed is always the same run; after other runs, in the same process, it
 is another. Look for a `static` that counts, a `OnceLock` or `LazyLock` that a run fills, a `thread_local!` of another
 thread, here or in a crate. An unbiased `tokio::select!` and `futures::select!` draw from such a counter: simmach::select!
 does not.";
@@ -61,6 +63,10 @@ const OUTSIDE: &str = "\
 Something from outside, which is another each time, in a fresh process too. Look for a real clock that is read by an
 instruction of the processor (`rdtsc`, the crate `quanta`) or from a file (`/proc/uptime`), for other files such as
 `/dev/urandom` and `/proc/self`, for the process's number, and for system calls that do not go through the C library.";
+
+const RARE: &str = "\
+It did not show again, in several fresh processes and after another seed: so it shows seldom. State that only more runs
+bring about, or something from outside: a real clock, a file, the process's number.";
 
 impl Made {
     fn words(self) -> &'static str {
@@ -81,6 +87,7 @@ impl Cause {
             Self::Thread => THREAD.to_owned(),
             Self::Outside => OUTSIDE.to_owned(),
             Self::AddressesOrOutside => format!("{OUTSIDE}\nOr {ADDRESSES}"),
+            Self::Rare => RARE.to_owned(),
         }
     }
 }

@@ -278,7 +278,10 @@ pub(super) fn set_clock(machine: MachineId, clock: Clock) {
         changes.then(|| dials.set(machine, engine.clock.now(), clock))
     });
     let Some(changed) = changed.flatten() else { return };
-    engine::trace(TraceKind::Machine, u64::from(machine.0), 5, &changed.step.to_le_bytes());
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&changed.step.to_le_bytes());
+    bytes[8..].copy_from_slice(&clock.drift.to_le_bytes());
+    engine::trace(TraceKind::Machine, u64::from(machine.0), 5, &bytes);
     let name = name_of(machine).unwrap_or_default();
     if clock == Clock::exact() {
         return log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));

@@ -146,6 +146,11 @@ impl ExpectFailure {
         self
     }
 
+    /// Whether anything is said of what it shrinks to.
+    pub(crate) fn has_bounds(&self) -> bool {
+        [self.machines, self.faults, self.steps, self.reorderings].iter().any(Option::is_some)
+    }
+
     /// What there is more of than is said.
     pub(crate) fn exceeded(&self, size: &Size) -> Vec<String> {
         let bounds = [

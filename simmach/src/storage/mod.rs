@@ -91,6 +91,12 @@ pub fn set_folder(folder: impl AsRef<Path>) {
     }
 }
 
+/// Makes what heed makes once a process: made in the first run, it would take randomness that other runs have to spare.
+#[cfg(feature = "sim")]
+pub(crate) fn prepare() {
+    let _ = heed::env_closing_event("");
+}
+
 /// Opens the store of this name with the default [`Options`].
 ///
 /// # Errors
