@@ -31,6 +31,17 @@ pub(crate) enum Bound {
     One(Net),
 }
 
+impl Bound {
+    /// Whether its socket is one of IPv6.
+    pub(crate) fn is_v6(self) -> bool {
+        match self {
+            Self::Any4 => false,
+            Self::Any6 => true,
+            Self::One(net) => net.is_v6(),
+        }
+    }
+}
+
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Endpoint {

@@ -60,6 +60,16 @@ pub(crate) fn invalid() -> io::Error {
     rustix::io::Errno::INVAL.into()
 }
 
+/// What only the other family can tell.
+pub(crate) fn unsupported() -> io::Error {
+    rustix::io::Errno::OPNOTSUPP.into()
+}
+
+/// An option of the other family.
+pub(crate) fn no_option() -> io::Error {
+    rustix::io::Errno::NOPROTOOPT.into()
+}
+
 pub(crate) fn too_long() -> io::Error {
     rustix::io::Errno::MSGSIZE.into()
 }

@@ -4,9 +4,19 @@
 //! What a user calls is here: [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`], [`lookup_host`]. A run's handles hold
 //! numbers only, so they are `Send + Sync`; they work inside the run they belong to, and answer with an error anywhere else.
 //!
-//! Of tokio's functions these are not there: `from_std`, `into_std` and what takes descriptors (a run has none); `ttl`, the
-//! type of service and multicast (there are no routers); `quickack`, `device` and `SO_REUSEPORT`; `Interest` and `Ready` of
-//! errors and priority. Poll functions that receive take `&mut [u8]`, and tell how much, where tokio's take a `ReadBuf`.
+//! Of the methods of tokio's sockets and halves these are left out; all others are here, with its signatures:
+//!
+//! | left out | because |
+//! |---|---|
+//! | `from_std`, `from_std_stream`, `into_std`, and what gives or takes descriptors | a simulated socket has no descriptor |
+//! | `reuseport`, `set_reuseport` | there are no cores to share a port among; which socket gets a connection is the kernel's hash of it |
+//! | `device`, `bind_device` | a machine has one interface beside loopback |
+//! | `multicast_…`, `join_multicast_…`, `leave_multicast_…` | multicast is not modelled; broadcast within a zone is |
+//! | `tos`, `set_tos` | they are tokio's old names of `tos_v4` and `set_tos_v4` |
+//! | `Interest` and `Ready` of errors and priority | there are no urgent data, and an error makes a socket ready both ways |
+//!
+//! The poll functions that take a `ReadBuf` are there with the feature `tokio`. Time to live and traffic class are kept and
+//! told, and have no effect: there are no routers.
 //! [`TcpStream::set_linger`] and [`TcpStream::set_zero_linger`] are as tokio's, and a drop never blocks.
 //!
 //! Below: a connection as a state machine (`connection`), its bytes (`buffers`), what links do to packets (`links`,

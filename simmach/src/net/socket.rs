@@ -48,6 +48,10 @@ pub(crate) struct Socket {
     pub(crate) connection: Connection,
     pub(crate) timer: Option<(TimerKey, u64)>,
     pub(crate) linger: Option<Duration>,
+    pub(crate) ip: IpOptions,
+    /// It turned out not to be ready, and is taken for that until something happens.
+    pub(crate) not_readable: bool,
+    pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
     pub(crate) writing: Waiters,
 }
@@ -56,6 +60,30 @@ impl Socket {
     /// An address as this socket tells it.
     pub(crate) fn shown(&self, endpoint: Endpoint) -> SocketAddr {
         endpoint.shown(self.mapped)
+    }
+
+    /// Whether it turned out not to be ready, to be written or to be read, and nothing has happened since.
+    pub(crate) fn is_cleared(&self, to_write: bool) -> bool {
+        if to_write { self.not_writable } else { self.not_readable }
+    }
+}
+
+/// What is said of a socket's packets. Nothing in a run looks at it: there are no routers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IpOptions {
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    pub(crate) tclass: u8,
+}
+
+impl IpOptions {
+    /// Linux's.
+    pub(crate) const DEFAULT: IpOptions = IpOptions { ttl: 64, tos: 0, tclass: 0 };
+}
+
+impl Default for IpOptions {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 
@@ -68,6 +96,7 @@ pub(crate) struct Options {
     pub(crate) linger: Option<Duration>,
     pub(crate) send_buffer: Option<u32>,
     pub(crate) receive_buffer: Option<u32>,
+    pub(crate) ip: IpOptions,
 }
 
 impl Options {
@@ -79,12 +108,12 @@ impl Options {
         linger: None,
         send_buffer: None,
         receive_buffer: None,
+        ip: IpOptions::DEFAULT,
     };
 
     /// The machine's configuration, with what was told of it.
     pub(crate) fn apply(&self, config: &Rc<TcpConfig>) -> Rc<TcpConfig> {
-        let Options { reuse: _, nodelay, keep_alive, linger: _, send_buffer, receive_buffer } =
-            *self;
+        let Options { nodelay, keep_alive, send_buffer, receive_buffer, .. } = *self;
         if nodelay.is_none()
             && keep_alive.is_none()
             && send_buffer.is_none()
@@ -140,6 +169,10 @@ pub(crate) struct Datagrams {
     pub(crate) refused: bool,
     pub(crate) queue: VecDeque<(Endpoint, Bytes)>,
     pub(crate) queued: usize,
+    pub(crate) ip: IpOptions,
+    /// It turned out not to be ready, and is taken for that until something happens.
+    pub(crate) not_readable: bool,
+    pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
 }
 

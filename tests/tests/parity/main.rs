@@ -25,6 +25,8 @@ macro_rules! both_ways {
     };
 }
 
+#[cfg(target_os = "linux")]
+mod api;
 mod scenarios;
 
 /// Runs a scenario on the kernel.

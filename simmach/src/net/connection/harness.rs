@@ -133,6 +133,8 @@ impl Script {
             "close" => self.connection.close(now, false, out),
             "close-hard" => self.connection.close(now, true, out),
             "nodelay" => self.connection.set_nodelay(true, now, out),
+            "quickack" => self.connection.set_quick_ack(true, now, out),
+            "quickack-off" => self.connection.set_quick_ack(false, now, out),
             "state" => assert_eq!(self.connection.state(), state(rest), "{}", self.line),
             "writable" => assert!(
                 self.connection.take_events().has(super::Events::WRITABLE),

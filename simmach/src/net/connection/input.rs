@@ -355,7 +355,7 @@ impl Connection {
     /// At once for every second full segment, else soon, or riding on data.
     fn owe_ack(&mut self, now: u64) {
         let owed = self.receiving.nxt.since(self.receiving.acked);
-        if owed > self.sending.mss || self.config.delayed_ack == 0 {
+        if owed > self.sending.mss || self.config.delayed_ack == 0 || self.quick_ack {
             self.receiving.ack_now = true;
         } else if self.deadlines.delayed_ack == NEVER {
             self.deadlines.delayed_ack = now.saturating_add(self.config.delayed_ack);

@@ -129,6 +129,8 @@ pub(crate) struct Connection {
     /// No process holds it any more.
     orphan: bool,
     nodelay: bool,
+    /// Whatever comes is acknowledged at once (`TCP_QUICKACK`).
+    quick_ack: bool,
     /// The first numbers: its own, and the peer's.
     first: (Seq, Seq),
     failure: Option<Failure>,
@@ -273,6 +275,7 @@ impl Connection {
             passive: false,
             orphan: false,
             nodelay: config.nodelay,
+            quick_ack: false,
             first: (iss, Seq(0)),
             failure: None,
             events: Events::default(),
@@ -432,6 +435,19 @@ impl Connection {
     pub(crate) fn set_nodelay(&mut self, on: bool, now: u64, out: &mut Output) {
         self.nodelay = on;
         if on {
+            self.output(now, out);
+        }
+    }
+
+    pub(crate) fn quick_ack(&self) -> bool {
+        self.quick_ack
+    }
+
+    /// Sets `TCP_QUICKACK`; an acknowledgement that waits goes out.
+    pub(crate) fn set_quick_ack(&mut self, on: bool, now: u64, out: &mut Output) {
+        self.quick_ack = on;
+        if on && self.deadlines.delayed_ack != NEVER {
+            self.receiving.ack_now = true;
             self.output(now, out);
         }
     }

@@ -15,11 +15,12 @@ use bytes::Bytes;
 use crate::{
     engine::{self, Effect, ProcessId, mix},
     net::{
+        Interest, Ready,
         address::{Bound, Endpoint, HostIndex, Net},
         error,
         fabric::{Fabric, key_of, local_endpoint, wire},
         key::Key,
-        socket::{Body, Datagrams, Packet},
+        socket::{Body, Datagrams, IpOptions, Packet},
         wakers::Waiters,
     },
 };
@@ -67,6 +68,9 @@ impl Fabric {
             refused: false,
             queue: VecDeque::new(),
             queued: 0,
+            ip: IpOptions::DEFAULT,
+            not_readable: false,
+            not_writable: false,
             reading: Waiters::default(),
         });
         let key = key_of(slot, serial);
@@ -123,6 +127,7 @@ impl Fabric {
         let path = self.path_between(host, to.host);
         let from = Endpoint { host, port, net };
         self.transmit(Packet { path, from, to, flow, body: wire::udp(nth, payload, false) });
+        self.sent(key)?;
         Ok(data.len())
     }
 
@@ -152,7 +157,18 @@ impl Fabric {
                 body: wire::udp(nth, payload.clone(), true),
             });
         }
+        self.sent(key)?;
         Ok(data.len())
+    }
+
+    /// A socket has sent: there is room, whatever was found before.
+    fn sent(&mut self, key: Key) -> io::Result<()> {
+        let socket = self.datagrams(key)?;
+        if std::mem::take(&mut socket.not_writable) {
+            let mut waiting = std::mem::take(&mut socket.reading);
+            waiting.wake(&mut self.wakes);
+        }
+        Ok(())
     }
 
     /// Its own address: once it has a peer, the one that the peer sees.
@@ -178,6 +194,9 @@ impl Fabric {
             Ok(socket) => socket,
             Err(error) => return Some(Err(error)),
         };
+        if socket.not_readable {
+            return None;
+        }
         if let (true, Some(peer)) = (socket.refused, socket.peer) {
             socket.refused = false;
             return Some(Err(refused(peer)));
@@ -203,9 +222,46 @@ impl Fabric {
     /// Whether there is something to receive.
     pub(crate) fn can_receive(&mut self, key: Key) -> Option<io::Result<()>> {
         match self.datagrams(key) {
-            Ok(socket) => (socket.refused || !socket.queue.is_empty()).then_some(Ok(())),
+            Ok(socket) => {
+                let found = socket.refused || !socket.queue.is_empty();
+                (found && !socket.not_readable).then_some(Ok(()))
+            }
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// How long the first datagram that waits is; none outside its run.
+    pub(crate) fn first_datagram(&mut self, key: Key) -> usize {
+        let first = self.datagrams(key).ok().and_then(|socket| socket.queue.front());
+        first.map_or(0, |(_, payload)| payload.len())
+    }
+
+    /// What of `interest` a socket is ready for.
+    pub(crate) fn datagram_readiness(&mut self, key: Key, interest: Interest) -> io::Result<Ready> {
+        let readable = interest.is_readable() && self.can_receive(key).is_some();
+        let writable = interest.is_writable() && !self.datagrams(key)?.not_writable;
+        let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
+        Ok(readable | if writable { Ready::WRITABLE } else { Ready::EMPTY })
+    }
+
+    /// What of `interest` a socket is ready for, once it is for any.
+    pub(crate) fn can_do(&mut self, key: Key, interest: Interest) -> Option<io::Result<Ready>> {
+        match self.datagram_readiness(key, interest) {
+            Ok(ready) if ready.is_empty() => None,
+            result => Some(result),
+        }
+    }
+
+    /// A socket turned out not to be ready for `interest`: it is taken for that until something comes or is sent.
+    pub(crate) fn clear_datagram_readiness(
+        &mut self,
+        key: Key,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let socket = self.datagrams(key)?;
+        socket.not_readable |= interest.is_readable();
+        socket.not_writable |= interest.is_writable();
+        Ok(())
     }
 
     pub(crate) fn close_datagrams(&mut self, key: Key) {
@@ -247,6 +303,7 @@ impl Fabric {
         socket.queued += size;
         let bytes = payload.len() as u64;
         socket.queue.push_back((from, payload));
+        socket.not_readable = false;
         let mut reading = std::mem::take(&mut socket.reading);
         reading.wake(&mut self.wakes);
         self.stats.bytes += bytes;
@@ -258,6 +315,7 @@ impl Fabric {
         let Ok(socket) = self.datagrams(key) else { return };
         if socket.peer == Some(from) {
             socket.refused = true;
+            socket.not_readable = false;
             let mut reading = std::mem::take(&mut socket.reading);
             reading.wake(&mut self.wakes);
         }

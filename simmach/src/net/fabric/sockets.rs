@@ -117,12 +117,7 @@ impl Fabric {
     /// Connects a socket, which is gone with this: the connection has its port.
     pub(crate) fn connect_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<Opened> {
         let &mut Listener { host, process, bound, port, options, .. } = self.listener(key)?;
-        let v6 = match bound {
-            Bound::Any4 => false,
-            Bound::Any6 => true,
-            Bound::One(net) => net.is_v6(),
-        };
-        if v6 != address.is_ipv6() {
+        if bound.is_v6() != address.is_ipv6() {
             return Err(error::wrong_family());
         }
         let from = (port != 0).then_some((bound, port));
@@ -183,7 +178,7 @@ impl Fabric {
         let slot = self.insert(local, remote, flow, holder, connection);
         let socket = &mut self.sockets[slot];
         socket.mapped = address.is_ipv6() && !remote.net.is_v6();
-        (socket.reuse, socket.linger) = (options.reuse, options.linger);
+        (socket.reuse, socket.linger, socket.ip) = (options.reuse, options.linger, options.ip);
         self.stats.sockets += 1;
         self.settle(slot);
         Ok(opened(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))

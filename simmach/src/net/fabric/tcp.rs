@@ -16,7 +16,7 @@ use crate::{
         fabric::{Fabric, key_of, local_endpoint, reach},
         key::Key,
         segment::{Flags, Segment, Seq},
-        socket::{Body, Holder, Listener, Packet, Socket},
+        socket::{Body, Holder, IpOptions, Listener, Packet, Socket},
         wakers::Waiters,
     },
 };
@@ -157,11 +157,11 @@ impl Fabric {
 
     /// What of `interest` a socket is ready for.
     pub(crate) fn readiness(&mut self, key: Key, interest: Interest) -> io::Result<net::Ready> {
-        let connection = &self.socket(key)?.connection;
+        let &mut Socket { ref connection, not_readable, not_writable, .. } = self.socket(key)?;
         let (read_closed, write_closed) = connection.closed();
         let mut ready = net::Ready::EMPTY;
         if interest.is_readable() {
-            if connection.can_read() != Ready::Wait {
+            if connection.can_read() != Ready::Wait && !not_readable {
                 ready |= net::Ready::READABLE;
             }
             if read_closed {
@@ -169,7 +169,7 @@ impl Fabric {
             }
         }
         if interest.is_writable() {
-            if connection.can_write() != Ready::Wait {
+            if connection.can_write() != Ready::Wait && !not_writable {
                 ready |= net::Ready::WRITABLE;
             }
             if write_closed {
@@ -179,8 +179,26 @@ impl Fabric {
         Ok(ready)
     }
 
+    /// A socket turned out not to be ready for `interest`: it is taken for that until something happens. What is closed
+    /// stays ready, as in tokio.
+    pub(crate) fn clear_readiness(&mut self, key: Key, interest: Interest) -> io::Result<()> {
+        let socket = self.socket(key)?;
+        let (read_closed, write_closed) = socket.connection.closed();
+        if interest.is_readable() && !read_closed {
+            socket.not_readable = true;
+        }
+        if interest.is_writable() && !write_closed {
+            socket.not_writable = true;
+            socket.connection.want_write();
+        }
+        Ok(())
+    }
+
     pub(crate) fn can_read(&mut self, key: Key) -> Option<io::Result<()>> {
-        self.ready(key, |connection| connection.can_read())
+        self.ready(key, |socket| match socket.not_readable {
+            true => Ready::Wait,
+            false => socket.connection.can_read(),
+        })
     }
 
     /// How many bytes a read would find.
@@ -192,9 +210,9 @@ impl Fabric {
     }
 
     pub(crate) fn can_write(&mut self, key: Key) -> Option<io::Result<()>> {
-        self.ready(key, |connection| {
-            connection.want_write();
-            connection.can_write()
+        self.ready(key, |socket| {
+            socket.connection.want_write();
+            if socket.not_writable { Ready::Wait } else { socket.connection.can_write() }
         })
     }
 
@@ -224,6 +242,14 @@ impl Fabric {
         let slot = key.slot as usize;
         self.socket(key)?;
         self.sockets[slot].connection.set_nodelay(on, engine::now(), &mut self.output);
+        self.settle(slot);
+        Ok(())
+    }
+
+    pub(crate) fn set_quick_ack(&mut self, key: Key, on: bool) -> io::Result<()> {
+        let slot = key.slot as usize;
+        self.socket(key)?;
+        self.sockets[slot].connection.set_quick_ack(on, engine::now(), &mut self.output);
         self.settle(slot);
         Ok(())
     }
@@ -262,6 +288,7 @@ impl Fabric {
         let slot = key.slot as usize;
         match self.sockets.get_mut(slot).filter(|socket| socket.serial == key.serial) {
             None => Some(Err(error::outside())),
+            Some(socket) if socket.is_cleared(writes) => None,
             Some(socket) => {
                 let found = act(&mut socket.connection, &mut self.output);
                 match found {
@@ -284,11 +311,11 @@ impl Fabric {
     fn ready(
         &mut self,
         key: Key,
-        ask: impl FnOnce(&mut Connection) -> Ready,
+        ask: impl FnOnce(&mut Socket) -> Ready,
     ) -> Option<io::Result<()>> {
         match self.socket(key) {
             Err(error) => Some(Err(error)),
-            Ok(socket) => match ask(&mut socket.connection) {
+            Ok(socket) => match ask(socket) {
                 Ready::Wait => None,
                 // As on Linux: what is wrong is told by the read or write itself.
                 Ready::Bytes(_) | Ready::Failed(_) => Some(Ok(())),
@@ -370,6 +397,7 @@ impl Fabric {
         self.sockets[slot].peer = sender;
         let socket = &mut self.sockets[slot];
         (socket.mapped, socket.reuse, socket.linger) = (mapped, options.reuse, options.linger);
+        socket.ip = options.ip;
         self.settle(slot);
         true
     }
@@ -426,6 +454,13 @@ impl Fabric {
 
     fn on_events(&mut self, slot: usize, events: Events) {
         let socket = &mut self.sockets[slot];
+        // Whatever has happened, a kernel tells of all that a socket is ready for.
+        if std::mem::take(&mut socket.not_readable) {
+            socket.reading.wake(&mut self.wakes);
+        }
+        if std::mem::take(&mut socket.not_writable) {
+            socket.writing.wake(&mut self.wakes);
+        }
         if events.has(Events::READABLE) {
             socket.reading.wake(&mut self.wakes);
         }
@@ -498,6 +533,9 @@ impl Fabric {
             connection,
             timer: None,
             linger: None,
+            ip: IpOptions::DEFAULT,
+            not_readable: false,
+            not_writable: false,
             reading: Waiters::default(),
             writing: Waiters::default(),
         });

@@ -1,11 +1,13 @@
 //! What users hold: sockets that are simulated, or tokio's. Where one is made decides.
 
+#[macro_use]
+mod shared;
+
 mod split;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
-#[cfg(feature = "tokio")]
-mod tokio_io;
+mod traits;
 mod udp_socket;
 
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};

@@ -1,17 +1,16 @@
 //! A connection's two directions apart.
 
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll};
 use std::{
     error::Error,
     fmt,
     io::{self, IoSlice, IoSliceMut},
     net::SocketAddr,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
 use bytes::BufMut;
-use futures::io::{AsyncRead, AsyncWrite};
 
 use super::TcpStream;
 use crate::net::{Interest, Ready};
@@ -57,17 +56,51 @@ fn reunite(read: OwnedReadHalf, mut write: OwnedWriteHalf) -> Result<TcpStream, 
     Ok(Arc::into_inner(read.0).expect("the two halves were the only ones"))
 }
 
-/// What both kinds of a half that reads have.
-macro_rules! reads {
-    ($half:ty, $self:ident => $stream:expr) => {
+/// What every half has.
+macro_rules! halves {
+    ($($half:ty),*) => {$(
+        impl $half {
+            /// See [`TcpStream::ready`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+                self.as_ref().ready(interest).await
+            }
+
+            /// See [`TcpStream::local_addr`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn local_addr(&self) -> io::Result<SocketAddr> {
+                self.as_ref().local_addr()
+            }
+
+            /// See [`TcpStream::peer_addr`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+                self.as_ref().peer_addr()
+            }
+        }
+    )*};
+}
+
+/// What a half that reads has.
+macro_rules! reading_halves {
+    ($($half:ty),*) => {$(
         impl $half {
             /// See [`TcpStream::peek`].
             ///
             /// # Errors
             ///
             /// As there.
-            pub async fn peek(&mut $self, buf: &mut [u8]) -> io::Result<usize> {
-                $stream.peek(buf).await
+            pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.as_ref().peek(buf).await
             }
 
             /// See [`TcpStream::poll_peek`].
@@ -75,12 +108,13 @@ macro_rules! reads {
             /// # Errors
             ///
             /// As there.
+            #[cfg(feature = "tokio")]
             pub fn poll_peek(
-                &mut $self,
+                &mut self,
                 cx: &mut Context<'_>,
-                buf: &mut [u8],
+                buf: &mut tokio::io::ReadBuf<'_>,
             ) -> Poll<io::Result<usize>> {
-                $stream.poll_peek(cx, buf)
+                self.as_ref().poll_peek(cx, buf)
             }
 
             /// See [`TcpStream::readable`].
@@ -88,8 +122,8 @@ macro_rules! reads {
             /// # Errors
             ///
             /// As there.
-            pub async fn readable(&$self) -> io::Result<()> {
-                $stream.readable().await
+            pub async fn readable(&self) -> io::Result<()> {
+                self.as_ref().readable().await
             }
 
             /// See [`TcpStream::try_read`].
@@ -97,8 +131,8 @@ macro_rules! reads {
             /// # Errors
             ///
             /// As there.
-            pub fn try_read(&$self, buf: &mut [u8]) -> io::Result<usize> {
-                $stream.try_read(buf)
+            pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                self.as_ref().try_read(buf)
             }
 
             /// See [`TcpStream::try_read_vectored`].
@@ -106,8 +140,8 @@ macro_rules! reads {
             /// # Errors
             ///
             /// As there.
-            pub fn try_read_vectored(&$self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-                $stream.try_read_vectored(bufs)
+            pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+                self.as_ref().try_read_vectored(bufs)
             }
 
             /// See [`TcpStream::try_read_buf`].
@@ -115,66 +149,24 @@ macro_rules! reads {
             /// # Errors
             ///
             /// As there.
-            pub fn try_read_buf<B: BufMut>(&$self, buf: &mut B) -> io::Result<usize> {
-                $stream.try_read_buf(buf)
-            }
-
-            /// See [`TcpStream::ready`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub async fn ready(&$self, interest: Interest) -> io::Result<Ready> {
-                $stream.ready(interest).await
-            }
-
-            /// See [`TcpStream::local_addr`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub fn local_addr(&$self) -> io::Result<SocketAddr> {
-                $stream.local_addr()
-            }
-
-            /// See [`TcpStream::peer_addr`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub fn peer_addr(&$self) -> io::Result<SocketAddr> {
-                $stream.peer_addr()
-            }
-
-            #[cfg(feature = "tokio")]
-            pub(super) fn stream(&$self) -> &TcpStream {
-                &$stream
+            pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+                self.as_ref().try_read_buf(buf)
             }
         }
-
-        impl AsyncRead for $half {
-            fn poll_read(
-                $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                $stream.poll_read_at(cx, buf)
-            }
-        }
-    };
+    )*};
 }
 
-/// What both kinds of a half that writes have.
-macro_rules! writes {
-    ($half:ty, $self:ident => $stream:expr) => {
+/// What a half that writes has.
+macro_rules! writing_halves {
+    ($($half:ty),*) => {$(
         impl $half {
             /// See [`TcpStream::writable`].
             ///
             /// # Errors
             ///
             /// As there.
-            pub async fn writable(&$self) -> io::Result<()> {
-                $stream.writable().await
+            pub async fn writable(&self) -> io::Result<()> {
+                self.as_ref().writable().await
             }
 
             /// See [`TcpStream::try_write`].
@@ -182,8 +174,8 @@ macro_rules! writes {
             /// # Errors
             ///
             /// As there.
-            pub fn try_write(&$self, buf: &[u8]) -> io::Result<usize> {
-                $stream.try_write(buf)
+            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                self.as_ref().try_write(buf)
             }
 
             /// See [`TcpStream::try_write_vectored`].
@@ -191,75 +183,16 @@ macro_rules! writes {
             /// # Errors
             ///
             /// As there.
-            pub fn try_write_vectored(&$self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                $stream.try_write_vectored(bufs)
-            }
-
-            /// See [`TcpStream::ready`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub async fn ready(&$self, interest: Interest) -> io::Result<Ready> {
-                $stream.ready(interest).await
-            }
-
-            /// See [`TcpStream::local_addr`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub fn local_addr(&$self) -> io::Result<SocketAddr> {
-                $stream.local_addr()
-            }
-
-            /// See [`TcpStream::peer_addr`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub fn peer_addr(&$self) -> io::Result<SocketAddr> {
-                $stream.peer_addr()
-            }
-
-            #[cfg(feature = "tokio")]
-            pub(super) fn stream(&$self) -> &TcpStream {
-                &$stream
+            pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                self.as_ref().try_write_vectored(bufs)
             }
         }
-
-        impl AsyncWrite for $half {
-            fn poll_write(
-                $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                $stream.poll_write_at(cx, buf)
-            }
-
-            fn poll_write_vectored(
-                $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                $stream.poll_write_vectored_at(cx, bufs)
-            }
-
-            fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready($stream.shut_down())
-            }
-        }
-    };
+    )*};
 }
 
-reads!(ReadHalf<'_>, self => self.0);
-reads!(OwnedReadHalf, self => self.0);
-writes!(WriteHalf<'_>, self => self.0);
-writes!(OwnedWriteHalf, self => self.stream);
+halves!(ReadHalf<'_>, OwnedReadHalf, WriteHalf<'_>, OwnedWriteHalf);
+reading_halves!(ReadHalf<'_>, OwnedReadHalf);
+writing_halves!(WriteHalf<'_>, OwnedWriteHalf);
 
 impl AsRef<TcpStream> for ReadHalf<'_> {
     fn as_ref(&self) -> &TcpStream {

@@ -9,7 +9,7 @@ use std::{
 use super::TcpStream;
 use crate::net::ToSocketAddrs;
 #[cfg(feature = "sim")]
-use crate::net::simulated;
+use crate::net::simulated::{self, IpLevel as _};
 #[cfg(feature = "real")]
 use crate::real::net as real;
 
@@ -92,6 +92,8 @@ impl TcpListener {
         Self(Kind::Real(listener))
     }
 }
+
+time_to_live!(TcpListener);
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

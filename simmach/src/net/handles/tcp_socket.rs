@@ -4,11 +4,11 @@ use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use super::{TcpListener, TcpStream};
 #[cfg(feature = "sim")]
-use crate::net::simulated;
+use crate::net::simulated::{self, IpLevel as _};
 
 /// A TCP socket that neither connects nor listens yet, to be given options: `tokio::net::TcpSocket`, simulated in a run.
 ///
-/// Modelled: the options below. Not modelled: `SO_REUSEPORT`, devices, the type of service.
+/// Modelled: the options below. Not modelled: `SO_REUSEPORT` and devices.
 pub struct TcpSocket(Kind);
 
 enum Kind {
@@ -132,54 +132,6 @@ impl TcpSocket {
         either!(Kind of &self.0, socket => socket.keepalive())
     }
 
-    /// Lets small writes go out at once, or gathers them by Nagle's rule.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_nodelay(nodelay))
-    }
-
-    /// Whether small writes go out at once.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        either!(Kind of &self.0, socket => socket.nodelay())
-    }
-
-    /// How its connection closes: see [`TcpStream::set_linger`].
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
-        {
-            either!(Kind of &self.0, socket => socket.set_linger(dur))
-        }
-    }
-
-    /// Closes its connection by a reset.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn set_zero_linger(&self) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_zero_linger())
-    }
-
-    /// What was set by [`set_linger`](Self::set_linger).
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        either!(Kind of &self.0, socket => socket.linger())
-    }
-
     /// How many bytes may be written and not yet acknowledged. As on Linux, twice as much is told as was set: the other
     /// half is the kernel's own.
     ///
@@ -217,6 +169,9 @@ impl TcpSocket {
         either!(Kind of &self.0, socket => socket.recv_buffer_size())
     }
 }
+
+connection_options!(TcpSocket);
+traffic_class!(TcpSocket);
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,17 +4,15 @@ use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut},
     net::SocketAddr,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::BufMut;
-use futures::io::{AsyncRead, AsyncWrite};
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 #[cfg(feature = "sim")]
-use crate::net::simulated;
+use crate::net::simulated::{self, IpLevel as _, Readies as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 #[cfg(feature = "real")]
 use crate::real::net as real;
@@ -51,15 +49,6 @@ impl TcpStream {
         }
     }
 
-    /// Its own address.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, stream => stream.local_addr())
-    }
-
     /// The peer's address.
     ///
     /// # Errors
@@ -67,35 +56,6 @@ impl TcpStream {
     /// `NotConnected` once the connection is over, by a reset or by both ends' FINs; outside its run.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, stream => stream.peer_addr())
-    }
-
-    /// Waits for bytes, the end of the stream or an error.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub async fn readable(&self) -> io::Result<()> {
-        either!(Kind of &self.0, stream => stream.readable().await)
-    }
-
-    /// Waits for room to write, or an error.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub async fn writable(&self) -> io::Result<()> {
-        either!(Kind of &self.0, stream => stream.writable().await)
-    }
-
-    /// Waits until it is ready for one thing of `interest`, and tells for what of it.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        either!(Kind of &self.0,
-            simulated stream => stream.ready(interest).await,
-            real stream => Ok(stream.ready(interest.into()).await?.into()))
     }
 
     /// As [`readable`](Self::readable), for a poll function.
@@ -114,56 +74,6 @@ impl TcpStream {
     /// As there.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(Kind of &self.0, stream => stream.poll_write_ready(cx))
-    }
-
-    /// What the connection failed with, if that was not yet told; it is told with this (`SO_ERROR`).
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        either!(Kind of &self.0, stream => stream.take_error())
-    }
-
-    /// Does `f` if it is ready for `interest`, in one go with asking.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when it is not; else what `f` says.
-    pub fn try_io<R>(
-        &self,
-        interest: Interest,
-        f: impl FnOnce() -> io::Result<R>,
-    ) -> io::Result<R> {
-        either!(Kind of &self.0,
-            simulated own => if own.is_ready(interest)? { f() } else { Err(io::ErrorKind::WouldBlock.into()) },
-            real own => own.try_io(interest.into(), f))
-    }
-
-    /// Does `f` once it is ready for `interest`, and again as long as `f` says `WouldBlock`.
-    ///
-    /// # Errors
-    ///
-    /// Any other that `f` says; outside its run.
-    pub async fn async_io<R>(
-        &self,
-        interest: Interest,
-        f: impl FnMut() -> io::Result<R>,
-    ) -> io::Result<R> {
-        either!(Kind of &self.0,
-            simulated own => {
-                let mut f = f;
-                loop {
-                    own.ready(interest).await?;
-                    match f() {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            crate::task::yield_now().await;
-                        }
-                        result => break result,
-                    }
-                }
-            },
-            real own => own.async_io(interest.into(), f).await)
     }
 
     /// Reads what is there; zero is the end of the stream.
@@ -225,59 +135,34 @@ impl TcpStream {
     /// # Errors
     ///
     /// The connection's failure.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0,
-            simulated stream => stream.poll_peek(cx, buf),
-            real stream => stream.poll_peek(cx, &mut tokio::io::ReadBuf::new(buf)))
+    #[cfg(feature = "tokio")]
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        either!(Kind of &self.0, stream => stream.poll_peek(cx, buf))
     }
 
-    /// Whether small writes go out at once (`TCP_NODELAY`).
+    /// Whether whatever comes is acknowledged at once (`TCP_QUICKACK`). In a run that is so only when it was set, and for as
+    /// long; Linux begins so, and leaves it when it sees fit.
     ///
     /// # Errors
     ///
     /// Outside its run.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        either!(Kind of &self.0, stream => stream.nodelay())
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub fn quickack(&self) -> io::Result<bool> {
+        either!(Kind of &self.0, stream => stream.quickack())
     }
 
-    /// Lets small writes go out at once, or gathers them by Nagle's rule.
+    /// Lets whatever comes be acknowledged at once, or with what is sent.
     ///
     /// # Errors
     ///
     /// Outside its run.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        either!(Kind of &self.0, stream => stream.set_nodelay(nodelay))
-    }
-
-    /// What was set by [`set_linger`](Self::set_linger).
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        either!(Kind of &self.0, stream => stream.linger())
-    }
-
-    /// How it closes (`SO_LINGER`): with zero, by a reset that drops what was not yet acknowledged. Any other value closes
-    /// as usual, in the background; a drop never blocks.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
-        {
-            either!(Kind of &self.0, stream => stream.set_linger(dur))
-        }
-    }
-
-    /// Closes by a reset that drops what was not yet acknowledged, in place of the usual end.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn set_zero_linger(&self) -> io::Result<()> {
-        either!(Kind of &self.0, stream => stream.set_zero_linger())
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        either!(Kind of &self.0, stream => stream.set_quickack(quickack))
     }
 
     /// Its two directions, borrowed.
@@ -350,75 +235,13 @@ impl TcpStream {
     }
 }
 
-impl AsyncRead for &TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_read_at(cx, buf)
-    }
-}
+readiness!(TcpStream);
+time_to_live!(TcpStream);
+connection_options!(TcpStream);
 
-impl AsyncWrite for &TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_at(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored_at(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shut_down())
-    }
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_read_at(cx, buf)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_at(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored_at(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shut_down())
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use bytes::BufMut;
 
 #[cfg(feature = "sim")]
-use crate::net::simulated;
+use crate::net::simulated::{self, IpLevel as _, Readies as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 #[cfg(feature = "real")]
 use crate::real::net as real;
@@ -19,9 +19,6 @@ use crate::real::net as real;
 /// There, links lose, duplicate and reorder datagrams as their profile says; what comes while 208 KiB wait to be read is
 /// dropped, as on Linux; sending never waits.
 pub struct UdpSocket(Kind);
-
-/// No datagram has more bytes.
-const LONGEST: usize = 65_536;
 
 enum Kind {
     #[cfg(feature = "sim")]
@@ -121,24 +118,6 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.peek_from(buf).await)
     }
 
-    /// As [`recv_from`](Self::recv_from), for a poll function.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn poll_recv_from(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        either!(Kind of &self.0,
-        simulated socket => socket.poll_recv_from(cx, buf),
-        real socket => {
-            let mut buf = tokio::io::ReadBuf::new(buf);
-            socket.poll_recv_from(cx, &mut buf).map_ok(|from| (buf.filled().len(), from))
-        })
-    }
-
     /// As [`recv_from`](Self::recv_from), or `WouldBlock`.
     ///
     /// # Errors
@@ -193,76 +172,6 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.try_peek(buf))
     }
 
-    /// Waits for a datagram or an error.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub async fn readable(&self) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.readable().await)
-    }
-
-    /// Waits until it is ready for one thing of `interest`, and tells for what of it.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        either!(Kind of &self.0,
-            simulated socket => socket.ready(interest).await,
-            real socket => Ok(socket.ready(interest.into()).await?.into()))
-    }
-
-    /// Waits for room to send, which there always is.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub async fn writable(&self) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.writable().await)
-    }
-
-    /// Does `f` if it is ready for `interest`, in one go with asking.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when it is not; else what `f` says.
-    pub fn try_io<R>(
-        &self,
-        interest: Interest,
-        f: impl FnOnce() -> io::Result<R>,
-    ) -> io::Result<R> {
-        either!(Kind of &self.0,
-            simulated own => if own.is_ready(interest)? { f() } else { Err(io::ErrorKind::WouldBlock.into()) },
-            real own => own.try_io(interest.into(), f))
-    }
-
-    /// Does `f` once it is ready for `interest`, and again as long as `f` says `WouldBlock`.
-    ///
-    /// # Errors
-    ///
-    /// Any other that `f` says; outside its run.
-    pub async fn async_io<R>(
-        &self,
-        interest: Interest,
-        f: impl FnMut() -> io::Result<R>,
-    ) -> io::Result<R> {
-        either!(Kind of &self.0,
-            simulated own => {
-                let mut f = f;
-                loop {
-                    own.ready(interest).await?;
-                    match f() {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            crate::task::yield_now().await;
-                        }
-                        result => break result,
-                    }
-                }
-            },
-            real own => own.async_io(interest.into(), f).await)
-    }
-
     /// As [`readable`](Self::readable), for a poll function.
     ///
     /// # Errors
@@ -304,22 +213,32 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.poll_send_to(cx, buf, target))
     }
 
+    /// As [`recv_from`](Self::recv_from), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "tokio")]
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        either!(Kind of &self.0, socket => socket.poll_recv_from(cx, buf))
+    }
+
     /// As [`recv`](Self::recv), for a poll function.
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_recv_from(cx, buf).map_ok(|(length, _)| length)
-    }
-
-    /// As [`peek`](Self::peek), for a poll function.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_peek_from(cx, buf).map_ok(|(length, _)| length)
+    #[cfg(feature = "tokio")]
+    pub fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(Kind of &self.0, socket => socket.poll_recv(cx, buf))
     }
 
     /// As [`peek_from`](Self::peek_from), for a poll function.
@@ -327,17 +246,27 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As there.
+    #[cfg(feature = "tokio")]
     pub fn poll_peek_from(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        either!(Kind of &self.0,
-        simulated socket => socket.poll_peek_from(cx, buf),
-        real socket => {
-            let mut buf = tokio::io::ReadBuf::new(buf);
-            socket.poll_peek_from(cx, &mut buf).map_ok(|from| (buf.filled().len(), from))
-        })
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        either!(Kind of &self.0, socket => socket.poll_peek_from(cx, buf))
+    }
+
+    /// As [`peek`](Self::peek), for a poll function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "tokio")]
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(Kind of &self.0, socket => socket.poll_peek(cx, buf))
     }
 
     /// Where the next datagram comes from; it stays where it is.
@@ -346,7 +275,7 @@ impl UdpSocket {
     ///
     /// As [`recv_from`](Self::recv_from).
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        Ok(self.peek_from(&mut []).await?.1)
+        either!(Kind of &self.0, socket => socket.peek_sender().await)
     }
 
     /// As [`peek_sender`](Self::peek_sender), or `WouldBlock`.
@@ -355,7 +284,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
-        Ok(self.try_peek_from(&mut [])?.1)
+        either!(Kind of &self.0, socket => socket.try_peek_sender())
     }
 
     /// As [`peek_sender`](Self::peek_sender), for a poll function.
@@ -364,7 +293,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.poll_peek_from(cx, &mut []).map_ok(|(_, from)| from)
+        either!(Kind of &self.0, socket => socket.poll_peek_sender(cx))
     }
 
     /// As [`recv`](Self::recv), behind what the buffer holds.
@@ -373,7 +302,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        Ok(self.recv_buf_from(buf).await?.0)
+        either!(Kind of &self.0, socket => socket.recv_buf(buf).await)
     }
 
     /// As [`recv_from`](Self::recv_from), behind what the buffer holds.
@@ -382,10 +311,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        let mut bytes = vec![0; buf.remaining_mut().min(LONGEST)];
-        let (length, from) = self.recv_from(&mut bytes).await?;
-        buf.put_slice(&bytes[..length]);
-        Ok((length, from))
+        either!(Kind of &self.0, socket => socket.recv_buf_from(buf).await)
     }
 
     /// As [`recv_buf`](Self::recv_buf), or `WouldBlock`.
@@ -394,7 +320,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        Ok(self.try_recv_buf_from(buf)?.0)
+        either!(Kind of &self.0, socket => socket.try_recv_buf(buf))
     }
 
     /// As [`recv_buf_from`](Self::recv_buf_from), or `WouldBlock`.
@@ -403,19 +329,7 @@ impl UdpSocket {
     ///
     /// As there.
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        let mut bytes = vec![0; buf.remaining_mut().min(LONGEST)];
-        let (length, from) = self.try_recv_from(&mut bytes)?;
-        buf.put_slice(&bytes[..length]);
-        Ok((length, from))
-    }
-
-    /// What an earlier datagram was answered with, if that was not yet told; it is told with this (`SO_ERROR`).
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        either!(Kind of &self.0, socket => socket.take_error())
+        either!(Kind of &self.0, socket => socket.try_recv_buf_from(buf))
     }
 
     /// Whether it may send to 255.255.255.255.
@@ -437,15 +351,6 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.set_broadcast(on))
     }
 
-    /// The address it is bound to, with its port.
-    ///
-    /// # Errors
-    ///
-    /// Outside its run.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, socket => socket.local_addr())
-    }
-
     /// The peer's address.
     ///
     /// # Errors
@@ -455,6 +360,10 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.peer_addr())
     }
 }
+
+readiness!(UdpSocket);
+time_to_live!(UdpSocket);
+traffic_class!(UdpSocket);
 
 impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,13 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{TcpStream, find, lookup::first_of};
+use super::{
+    TcpStream, find,
+    ip_level::{IpLevel, Kind},
+    lookup::first_of,
+};
 use crate::{
     engine::{self, RunId},
     net::{
         ToSocketAddrs, error,
         fabric::{enter, enter_any},
         key::Key,
+        socket::IpOptions,
         wait::{Place, Waited},
         wakers::Seat,
     },
@@ -72,6 +77,12 @@ impl TcpListener {
             what: "a connection to",
             address: self.local,
         }
+    }
+}
+
+impl IpLevel for TcpListener {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |fabric| Ok(f(&mut fabric.listener(self.key)?.options.ip, Kind::Stream)))?
     }
 }
 

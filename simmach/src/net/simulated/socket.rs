@@ -2,14 +2,17 @@
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
-use super::{TcpListener, TcpStream};
+use super::{
+    TcpListener, TcpStream,
+    ip_level::{IpLevel, Kind},
+};
 use crate::{
     engine::{self, RunId},
     net::{
         error,
         fabric::{enter, enter_any},
         key::Key,
-        socket::Options,
+        socket::{IpOptions, Options},
     },
 };
 
@@ -127,6 +130,16 @@ const LEAST_BUFFER: u32 = 2304;
 
 fn doubled(bytes: usize) -> u32 {
     u32::try_from(bytes.saturating_mul(2)).unwrap_or(u32::MAX)
+}
+
+impl IpLevel for TcpSocket {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |fabric| {
+            let listener = fabric.listener(self.key)?;
+            let v6 = listener.bound.is_v6();
+            Ok(f(&mut listener.options.ip, if v6 { Kind::Stream6 } else { Kind::Stream }))
+        })?
+    }
 }
 
 impl Drop for TcpSocket {

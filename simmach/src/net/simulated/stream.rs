@@ -11,12 +11,18 @@ use std::{
 
 use bytes::BufMut;
 
-use super::{find, lookup::no_address};
+use super::{
+    find,
+    ip_level::{IpLevel, Kind},
+    lookup::no_address,
+    readies::Readies,
+};
 use crate::{
     engine::{self, RunId},
     net::{
         Interest, Ready, ToSocketAddrs, error,
         fabric::{enter, enter_any, tcp::Opened},
+        socket::IpOptions,
         wait::{Place, Waited},
         wakers::Seat,
     },
@@ -76,7 +82,7 @@ impl TcpStream {
         waited.until(|fabric| fabric.can_write(self.opened.key)).await
     }
 
-    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+    async fn wait_for(&self, interest: Interest) -> io::Result<()> {
         let key = self.opened.key;
         let reads = interest.is_readable().then(|| self.waited(Place::Read, "data from").seated());
         let writes =
@@ -91,13 +97,7 @@ impl TcpStream {
             }
             Poll::Pending
         })
-        .await?;
-        enter(self.run, |fabric| fabric.readiness(key, interest))?
-    }
-
-    pub(crate) fn is_ready(&self, interest: Interest) -> io::Result<bool> {
-        let ready = enter(self.run, |fabric| fabric.readiness(self.opened.key, interest))??;
-        Ok(!ready.is_empty())
+        .await
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,7 +128,8 @@ impl TcpStream {
     }
 
     pub(crate) fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        let mut bytes = vec![0; self.at_hand().max(1).min(buf.remaining_mut())];
+        // As tokio does: what the buffer has room for without growing, or a little.
+        let mut bytes = vec![0; self.at_hand().max(1).min(buf.chunk_mut().len())];
         let read = self.try_read(&mut bytes)?;
         buf.put_slice(&bytes[..read]);
         Ok(read)
@@ -149,13 +150,22 @@ impl TcpStream {
         waited.until(|fabric| fabric.read(self.opened.key, buf, true)).await
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn poll_peek(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut [u8],
+        buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.poll(cx, Seat::Poll, |fabric| fabric.read(self.opened.key, buf, true))
+        self.poll_read_or_peek(cx, buf, true)
+    }
+
+    pub(crate) fn quickack(&self) -> io::Result<bool> {
+        let key = self.opened.key;
+        enter(self.run, |fabric| Ok(fabric.socket(key)?.connection.quick_ack()))?
+    }
+
+    pub(crate) fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        enter(self.run, |fabric| fabric.set_quick_ack(self.opened.key, quickack))?
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
@@ -196,22 +206,32 @@ impl TcpStream {
         enter(self.run, |fabric| fabric.at_hand(self.opened.key)).unwrap_or(0)
     }
 
-    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out the
-    /// end or an error where nothing is at hand.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_read_buf(
         &self,
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.poll_read_or_peek(cx, buf, false).map_ok(drop)
+    }
+
+    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out the
+    /// end or an error where nothing is at hand.
+    #[cfg(feature = "tokio")]
+    fn poll_read_or_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+        peek: bool,
+    ) -> Poll<io::Result<usize>> {
         let key = self.opened.key;
         let waited = self.waited(Place::Read, "data from");
         let read = std::task::ready!(waited.poll(cx, Seat::Poll, |fabric| {
             let room = fabric.at_hand(key).max(1).min(buf.remaining());
-            fabric.read(key, buf.initialize_unfilled_to(room), false)
+            fabric.read(key, buf.initialize_unfilled_to(room), peek)
         }))?;
         buf.advance(read);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(read))
     }
 
     pub(crate) fn poll_write_at(
@@ -239,6 +259,27 @@ impl TcpStream {
 
     fn waited(&self, place: Place, what: &'static str) -> Waited {
         Waited { run: self.run, key: self.opened.key, place, what, address: self.opened.peer }
+    }
+}
+
+impl Readies for TcpStream {
+    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.wait_for(interest).await?;
+        self.readiness(interest)
+    }
+
+    fn readiness(&self, interest: Interest) -> io::Result<Ready> {
+        enter(self.run, |fabric| fabric.readiness(self.opened.key, interest))?
+    }
+
+    fn clear(&self, interest: Interest) -> io::Result<()> {
+        enter(self.run, |fabric| fabric.clear_readiness(self.opened.key, interest))?
+    }
+}
+
+impl IpLevel for TcpStream {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |fabric| Ok(f(&mut fabric.socket(self.opened.key)?.ip, Kind::Stream)))?
     }
 }
 

@@ -6,9 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::BufMut;
+
 use super::{
     find,
+    ip_level::{IpLevel, Kind},
     lookup::{first_of, no_address},
+    readies::Readies,
 };
 use crate::{
     engine::{self, RunId},
@@ -16,6 +20,7 @@ use crate::{
         Interest, Ready, ToSocketAddrs, error,
         fabric::{Fabric, enter, enter_any},
         key::Key,
+        socket::IpOptions,
         wait::{Place, Waited},
         wakers::Seat,
     },
@@ -74,15 +79,6 @@ impl UdpSocket {
         self.waited().until(|fabric| fabric.receive_datagram(self.key, buf, true)).await
     }
 
-    pub(crate) fn poll_recv_from(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let receive = |fabric: &mut Fabric| fabric.receive_datagram(self.key, buf, false);
-        self.waited().poll(cx, Seat::Poll, receive)
-    }
-
     pub(crate) fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let received = enter(self.run, |fabric| fabric.receive_datagram(self.key, buf, false))?;
         received.unwrap_or_else(|| Err(error::would_block()))
@@ -113,40 +109,112 @@ impl UdpSocket {
         self.waited().until(|fabric| fabric.can_receive(self.key)).await
     }
 
-    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        if !interest.is_writable() {
-            self.readable().await?;
-        }
-        self.readiness(interest)
-    }
-
-    pub(crate) fn is_ready(&self, interest: Interest) -> io::Result<bool> {
-        Ok(!self.readiness(interest)?.is_empty())
-    }
-
-    fn readiness(&self, interest: Interest) -> io::Result<Ready> {
-        enter(self.run, |fabric| {
-            let readable = interest.is_readable() && fabric.can_receive(self.key).is_some();
-            let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
-            readable | if interest.is_writable() { Ready::WRITABLE } else { Ready::EMPTY }
-        })
-    }
-
     pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.waited().poll(cx, Seat::Poll, |fabric| fabric.can_receive(self.key))
     }
 
-    pub(crate) fn poll_send_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(enter(self.run, |_| ()))
+    pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let can_send = |fabric: &mut Fabric| fabric.can_do(self.key, Interest::WRITABLE);
+        self.waited().poll(cx, Seat::Poll, can_send).map_ok(drop)
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_first(cx, buf, false)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_first(cx, buf, false).map_ok(drop)
+    }
+
+    #[cfg(feature = "tokio")]
     pub(crate) fn poll_peek_from(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let look = |fabric: &mut Fabric| fabric.receive_datagram(self.key, buf, true);
-        self.waited().poll(cx, Seat::Poll, look)
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_first(cx, buf, true)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_first(cx, buf, true).map_ok(drop)
+    }
+
+    /// No more is zeroed than will be filled.
+    #[cfg(feature = "tokio")]
+    fn poll_first(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+        peek: bool,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let (length, from) = std::task::ready!(self.waited().poll(cx, Seat::Poll, |fabric| {
+            let room = fabric.first_datagram(self.key).min(buf.remaining());
+            fabric.receive_datagram(self.key, buf.initialize_unfilled_to(room), peek)
+        }))?;
+        buf.advance(length);
+        Poll::Ready(Ok(from))
+    }
+
+    pub(crate) async fn peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.peek_from(&mut []).await?.1)
+    }
+
+    pub(crate) fn try_peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.try_peek_from(&mut [])?.1)
+    }
+
+    pub(crate) fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
+        let look = |fabric: &mut Fabric| fabric.receive_datagram(self.key, &mut [], true);
+        self.waited().poll(cx, Seat::Poll, look).map_ok(|(_, from)| from)
+    }
+
+    pub(crate) async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.recv_buf_from(buf).await?.0)
+    }
+
+    pub(crate) async fn recv_buf_from<B: BufMut>(
+        &self,
+        buf: &mut B,
+    ) -> io::Result<(usize, SocketAddr)> {
+        self.waited().until(|fabric| self.receive_into(fabric, buf)).await
+    }
+
+    pub(crate) fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.try_recv_buf_from(buf)?.0)
+    }
+
+    pub(crate) fn try_recv_buf_from<B: BufMut>(
+        &self,
+        buf: &mut B,
+    ) -> io::Result<(usize, SocketAddr)> {
+        let received = enter(self.run, |fabric| self.receive_into(fabric, buf))?;
+        received.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    /// As tokio does: what the buffer has room for without growing, or a little.
+    fn receive_into<B: BufMut>(
+        &self,
+        fabric: &mut Fabric,
+        buf: &mut B,
+    ) -> Option<io::Result<(usize, SocketAddr)>> {
+        let mut bytes = vec![0; fabric.first_datagram(self.key).min(buf.chunk_mut().len())];
+        let received = fabric.receive_datagram(self.key, &mut bytes, false)?;
+        Some(received.inspect(|(length, _)| buf.put_slice(&bytes[..*length])))
     }
 
     pub(crate) fn poll_send(&self, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
@@ -167,7 +235,7 @@ impl UdpSocket {
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        enter(self.run, |_| ())
+        self.ready(Interest::WRITABLE).await.map(drop)
     }
 
     pub(crate) fn broadcast(&self) -> io::Result<bool> {
@@ -197,6 +265,30 @@ impl UdpSocket {
             what: "a datagram at",
             address: self.local,
         }
+    }
+}
+
+impl Readies for UdpSocket {
+    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.waited().until(|fabric| fabric.can_do(self.key, interest)).await
+    }
+
+    fn readiness(&self, interest: Interest) -> io::Result<Ready> {
+        enter(self.run, |fabric| fabric.datagram_readiness(self.key, interest))?
+    }
+
+    fn clear(&self, interest: Interest) -> io::Result<()> {
+        enter(self.run, |fabric| fabric.clear_datagram_readiness(self.key, interest))?
+    }
+}
+
+impl IpLevel for UdpSocket {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |fabric| {
+            let socket = fabric.datagrams(self.key)?;
+            let v6 = socket.bound.is_v6();
+            Ok(f(&mut socket.ip, if v6 { Kind::Datagrams6 } else { Kind::Datagrams }))
+        })?
     }
 }
 

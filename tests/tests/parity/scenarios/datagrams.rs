@@ -1,6 +1,11 @@
 //! UDP.
 
+use std::{future::poll_fn, io};
+
+use tokio::io::ReadBuf;
+
 use super::{
+    Interest,
     helpers::{datagram_pair, kind, pause, waits},
     net::UdpSocket,
 };
@@ -24,6 +29,12 @@ both_ways! {
     a_try_to_receive_finds_nothing_or_a_datagram,
     a_queue_that_is_full_drops,
     broadcast_must_be_allowed,
+    a_sender_is_seen_before_its_datagram,
+    a_datagram_goes_behind_what_a_buffer_holds,
+    a_buffer_without_room_cuts_a_datagram_off,
+    datagrams_are_received_when_ready,
+    a_refusal_is_taken_once,
+    poll_functions_fill_buffers,
 }
 
 async fn a_datagram_tells_where_it_came_from() {
@@ -177,4 +188,86 @@ async fn a_queue_that_is_full_drops() {
 async fn broadcast_must_be_allowed() {
     let (one, _, _, _) = datagram_pair().await;
     assert_eq!(kind(one.send_to(b"x", "255.255.255.255:9").await), "PermissionDenied");
+}
+
+async fn a_sender_is_seen_before_its_datagram() {
+    let (one, here, two, there) = datagram_pair().await;
+    assert_eq!(kind(two.try_peek_sender()), "WouldBlock");
+    one.send_to(b"hello", there).await.expect("it is bound");
+    assert_eq!(two.peek_sender().await.expect("a datagram"), here);
+    assert_eq!(two.try_peek_sender().expect("it is still there"), here);
+    assert_eq!(poll_fn(|cx| two.poll_peek_sender(cx)).await.expect("it is still there"), here);
+    assert_eq!(two.recv(&mut [0; 8]).await.expect("it is still there"), 5);
+}
+
+async fn a_datagram_goes_behind_what_a_buffer_holds() {
+    let (one, here, two, there) = datagram_pair().await;
+    let mut buffer = Vec::with_capacity(100);
+    buffer.extend(b"say ");
+    assert_eq!(kind(two.try_recv_buf(&mut buffer)), "WouldBlock");
+    one.send_to(b"hello", there).await.expect("it is bound");
+    assert_eq!(two.recv_buf_from(&mut buffer).await.expect("a datagram"), (5, here));
+    assert_eq!(buffer, b"say hello");
+    one.send_to(b"!", there).await.expect("it is bound");
+    two.readable().await.expect("a datagram");
+    assert_eq!(two.try_recv_buf(&mut buffer).expect("it is there"), 1);
+    assert_eq!(buffer, b"say hello!");
+    one.send_to(b"?", there).await.expect("it is bound");
+    assert_eq!(two.recv_buf(&mut buffer).await.expect("a datagram"), 1);
+    assert_eq!(kind(two.try_recv_buf_from(&mut buffer)), "WouldBlock");
+}
+
+async fn a_buffer_without_room_cuts_a_datagram_off() {
+    let (one, _, two, there) = datagram_pair().await;
+    one.send_to(&[7; 100], there).await.expect("it is bound");
+    one.send_to(b"next", there).await.expect("it is bound");
+    let mut buffer = Vec::new();
+    assert_eq!(two.recv_buf(&mut buffer).await.expect("a datagram"), 64);
+    assert_eq!(two.recv(&mut [0; 8]).await.expect("a datagram"), 4);
+}
+
+async fn datagrams_are_received_when_ready() {
+    let (one, _, two, there) = datagram_pair().await;
+    assert_eq!(kind(two.try_io(Interest::READABLE, || Ok(()))), "WouldBlock");
+    two.writable().await.expect("there is room");
+    two.try_io(Interest::WRITABLE, || Ok(())).expect("there is room");
+    one.send_to(b"hello", there).await.expect("it is bound");
+    let mut buffer = [0; 8];
+    let received = two.async_io(Interest::READABLE, || two.try_recv(&mut buffer)).await;
+    assert_eq!(received.expect("a datagram"), 5);
+}
+
+async fn a_refusal_is_taken_once() {
+    let (one, _, two, there) = datagram_pair().await;
+    drop(two);
+    assert!(one.take_error().expect("open").is_none());
+    one.connect(there).await.expect("it is an address");
+    one.send(b"anybody").await.expect("it is sent");
+    pause().await;
+    let error = one.take_error().expect("open").expect("nobody has the port");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    assert!(one.take_error().expect("open").is_none());
+}
+
+async fn poll_functions_fill_buffers() {
+    let (one, here, two, there) = datagram_pair().await;
+    poll_fn(|cx| one.poll_send_ready(cx)).await.expect("there is room");
+    assert_eq!(poll_fn(|cx| one.poll_send_to(cx, b"abcde", there)).await.expect("sent"), 5);
+    poll_fn(|cx| two.poll_recv_ready(cx)).await.expect("a datagram");
+    let mut room = [0; 4];
+    let mut buf = ReadBuf::new(&mut room);
+    buf.put_slice(b"-");
+    assert_eq!(poll_fn(|cx| two.poll_peek_from(cx, &mut buf)).await.expect("a datagram"), here);
+    assert_eq!(buf.filled(), b"-abc");
+    buf.clear();
+    poll_fn(|cx| two.poll_peek(cx, &mut buf)).await.expect("a datagram");
+    assert_eq!(buf.filled(), b"abcd");
+    buf.clear();
+    assert_eq!(poll_fn(|cx| two.poll_recv_from(cx, &mut buf)).await.expect("a datagram"), here);
+    assert_eq!(buf.filled(), b"abcd");
+    one.connect(there).await.expect("it is an address");
+    assert_eq!(poll_fn(|cx| one.poll_send(cx, b"x")).await.expect("sent"), 1);
+    buf.clear();
+    poll_fn(|cx| two.poll_recv(cx, &mut buf)).await.expect("a datagram");
+    assert_eq!(buf.filled(), b"x");
 }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    helpers::{kind, listener, nobody, pair, pause, waits},
+    helpers::{datagram_pair, kind, listener, nobody, pair, pause, waits},
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
 };
 
@@ -25,6 +25,12 @@ both_ways! {
     beyond_the_backlog_a_connect_waits_for_room,
     a_connected_datagram_socket_knows_its_own_address,
     a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped,
+    a_time_to_live_is_kept_within_its_limits,
+    a_listener_s_time_to_live_goes_to_its_connections,
+    a_type_of_service_is_kept,
+    a_traffic_class_is_of_ipv6_only,
+    acknowledgements_may_be_wanted_at_once,
+    what_was_set_before_is_told_after,
 }
 
 fn any() -> std::net::SocketAddr {
@@ -203,4 +209,82 @@ async fn a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped() {
     assert_eq!(from.ip().to_string(), "::ffff:127.0.0.1");
     server.send_to(b"y", from).await.expect("a route");
     assert_eq!(client.recv(&mut [0; 4]).await.expect("a datagram"), 1);
+}
+
+async fn a_time_to_live_is_kept_within_its_limits() {
+    let (near, _far) = pair().await;
+    assert_eq!(near.ttl().expect("open"), 64);
+    near.set_ttl(255).expect("the most");
+    assert_eq!(near.ttl().expect("open"), 255);
+    for wrong in [0, 256, u32::MAX - 1] {
+        assert_eq!(kind(near.set_ttl(wrong)), "InvalidInput", "{wrong}");
+    }
+    assert_eq!(near.ttl().expect("open"), 255);
+    for any in ["127.0.0.1:0", "[::1]:0"] {
+        let socket = UdpSocket::bind(any).await.expect("a free port");
+        assert_eq!(socket.ttl().expect("bound"), 64);
+        socket.set_ttl(3).expect("within the limits");
+        assert_eq!(socket.ttl().expect("bound"), 3);
+    }
+}
+
+async fn a_listener_s_time_to_live_goes_to_its_connections() {
+    let (listener, address) = listener().await;
+    listener.set_ttl(9).expect("within the limits");
+    assert_eq!(listener.ttl().expect("listening"), 9);
+    let near = TcpStream::connect(address).await.expect("it listens");
+    let (far, _) = listener.accept().await.expect("a connection");
+    assert_eq!((near.ttl().expect("open"), far.ttl().expect("open")), (64, 9));
+}
+
+async fn a_type_of_service_is_kept() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert_eq!(socket.tos_v4().expect("a socket"), 0);
+    // The lowest two bits are TCP's own.
+    socket.set_tos_v4(0x13).expect("a socket");
+    assert_eq!(socket.tos_v4().expect("a socket"), 0x10);
+    let (one, _, _, _) = datagram_pair().await;
+    one.set_tos_v4(0x113).expect("bound");
+    assert_eq!(one.tos_v4().expect("bound"), 0x13);
+}
+
+async fn a_traffic_class_is_of_ipv6_only() {
+    let socket = TcpSocket::new_v6().expect("a socket");
+    assert_eq!(socket.tclass_v6().expect("a socket"), 0);
+    socket.set_tclass_v6(0x2b).expect("a socket");
+    assert_eq!(socket.tclass_v6().expect("a socket"), 0x28);
+    assert_eq!(kind(socket.set_tclass_v6(256)), "InvalidInput");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert_eq!(kind(socket.tclass_v6()), "Unsupported");
+    assert_eq!(kind(socket.set_tclass_v6(1)), "Uncategorized");
+    let socket = UdpSocket::bind("[::1]:0").await.expect("a free port");
+    socket.set_tclass_v6(0x2b).expect("bound");
+    assert_eq!(socket.tclass_v6().expect("bound"), 0x2b);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    assert_eq!(kind(socket.set_tclass_v6(1)), "Uncategorized");
+}
+
+async fn acknowledgements_may_be_wanted_at_once() {
+    let (near, mut far) = pair().await;
+    near.set_quickack(true).expect("open");
+    assert!(near.quickack().expect("open"));
+    far.write_all(b"x").await.expect("open");
+    near.readable().await.expect("a byte");
+    near.set_quickack(false).expect("open");
+    assert!(!near.quickack().expect("open"));
+}
+
+async fn what_was_set_before_is_told_after() {
+    let (_listener, address) = listener().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    assert!(socket.take_error().expect("a socket").is_none());
+    assert_eq!(socket.linger().expect("a socket"), None);
+    socket.set_zero_linger().expect("a socket");
+    socket.set_nodelay(true).expect("a socket");
+    let near = socket.connect(address).await.expect("it listens");
+    assert!(near.nodelay().expect("open"));
+    assert_eq!(near.linger().expect("open"), Some(std::time::Duration::ZERO));
+    assert!(near.take_error().expect("open").is_none());
+    let own: &TcpStream = near.as_ref();
+    assert_eq!(own.peer_addr().expect("open"), address);
 }

@@ -1,8 +1,11 @@
 //! What a socket is ready for, and reads and writes that do not wait.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice, IoSliceMut},
+};
 
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{
     Interest, Ready,
@@ -20,6 +23,14 @@ both_ways! {
     a_writer_may_write_several_pieces,
     halves_are_ready_for_their_direction,
     a_datagram_makes_its_socket_ready,
+    what_is_done_when_ready_is_done_once,
+    a_stream_that_never_gets_ready_is_not_done,
+    a_stream_said_not_to_be_ready_waits_for_something_new,
+    one_said_not_to_have_room_waits_for_something_new,
+    a_closed_stream_stays_ready_whatever_is_said,
+    datagrams_said_not_to_be_there_wait_for_another,
+    a_look_fills_a_buffer_behind_what_it_holds,
+    a_buffer_without_room_grows_a_little,
 }
 
 async fn a_fresh_stream_is_ready_to_write() {
@@ -115,4 +126,118 @@ async fn a_datagram_makes_its_socket_ready() {
     assert_eq!(two.try_recv(&mut buf).expect("a datagram"), 3);
     assert_eq!(kind(two.try_recv(&mut buf)), "WouldBlock");
     assert!(waits(two.recv(&mut buf)).await);
+}
+
+async fn what_is_done_when_ready_is_done_once() {
+    let (near, mut far) = pair().await;
+    assert_eq!(kind(near.try_io(Interest::READABLE, || Ok(()))), "WouldBlock");
+    near.writable().await.expect("there is room");
+    assert_eq!(near.try_io(Interest::WRITABLE, || Ok(7)).expect("there is room"), 7);
+    let failed: io::Result<()> = near.try_io(Interest::WRITABLE, || Err(io::Error::other("own")));
+    assert_eq!(kind(failed), "Other");
+    far.write_all(b"x").await.expect("open");
+    let mut byte = [0];
+    let read = near.async_io(Interest::READABLE, || near.try_read(&mut byte)).await;
+    assert_eq!((read.expect("a byte"), byte), (1, *b"x"));
+}
+
+async fn a_stream_that_never_gets_ready_is_not_done() {
+    let (near, _far) = pair().await;
+    let mut asked = 0;
+    let done = near.async_io(Interest::READABLE, || {
+        asked += 1;
+        Ok(())
+    });
+    assert!(waits(done).await);
+    assert_eq!(asked, 0);
+}
+
+async fn a_stream_said_not_to_be_ready_waits_for_something_new() {
+    let (mut near, mut far) = pair().await;
+    far.write_all(b"x").await.expect("open");
+    near.readable().await.expect("a byte");
+    let mut asked = 0;
+    let never = near.async_io(Interest::READABLE, || {
+        asked += 1;
+        Err::<(), _>(io::ErrorKind::WouldBlock.into())
+    });
+    assert!(waits(never).await);
+    assert_eq!(asked, 1);
+    // Also for all others, though the byte is there.
+    assert_eq!(kind(near.try_read(&mut [0])), "WouldBlock");
+    assert!(waits(near.readable()).await && waits(near.read_u8()).await);
+    far.write_all(b"y").await.expect("open");
+    let mut both = [0; 2];
+    near.read_exact(&mut both).await.expect("two bytes");
+    assert_eq!(&both, b"xy");
+}
+
+async fn one_said_not_to_have_room_waits_for_something_new() {
+    let (near, mut far) = pair().await;
+    near.writable().await.expect("there is room");
+    let said = near.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    assert_eq!(kind(said), "WouldBlock");
+    assert_eq!(kind(near.try_write(b"x")), "WouldBlock");
+    assert!(waits(near.writable()).await);
+    // A kernel tells of all that a socket is ready for, whatever has happened.
+    far.write_all(b"y").await.expect("open");
+    near.writable().await.expect("there is room");
+    assert_eq!(near.try_write(b"x").expect("there is room"), 1);
+}
+
+async fn a_closed_stream_stays_ready_whatever_is_said() {
+    let (near, far) = pair().await;
+    drop(far);
+    pause().await;
+    near.readable().await.expect("the end");
+    let said = near.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    assert_eq!(kind(said), "WouldBlock");
+    near.readable().await.expect("it is still the end");
+    assert_eq!(near.try_read(&mut [0]).expect("the end"), 0);
+}
+
+async fn datagrams_said_not_to_be_there_wait_for_another() {
+    let (one, _, two, there) = datagram_pair().await;
+    one.send_to(b"first", there).await.expect("a route");
+    two.readable().await.expect("a datagram");
+    let mut asked = 0;
+    let never = two.async_io(Interest::READABLE, || {
+        asked += 1;
+        Err::<(), _>(io::ErrorKind::WouldBlock.into())
+    });
+    assert!(waits(never).await);
+    assert_eq!(asked, 1);
+    let mut buf = [0; 8];
+    assert_eq!(kind(two.try_recv(&mut buf)), "WouldBlock");
+    assert!(waits(two.recv(&mut buf)).await);
+    one.send_to(b"other", there).await.expect("a route");
+    assert_eq!(two.recv(&mut buf).await.expect("a datagram"), 5);
+    assert_eq!(&buf[..5], b"first");
+}
+
+async fn a_look_fills_a_buffer_behind_what_it_holds() {
+    let (mut near, mut far) = pair().await;
+    near.write_all(b"abcdef").await.expect("open");
+    pause().await;
+    let mut room = [0; 5];
+    let mut buf = ReadBuf::new(&mut room);
+    buf.put_slice(b"-");
+    let seen = poll_fn(|cx| far.poll_peek(cx, &mut buf)).await.expect("bytes");
+    assert_eq!((seen, buf.filled()), (4, &b"-abcd"[..]));
+    let (mut reads, _writes) = far.split();
+    let mut buf = ReadBuf::new(&mut room);
+    assert_eq!(poll_fn(|cx| reads.poll_peek(cx, &mut buf)).await.expect("bytes"), 5);
+    assert_eq!(reads.peek(&mut [0; 9]).await.expect("bytes"), 6);
+}
+
+async fn a_buffer_without_room_grows_a_little() {
+    let (mut near, far) = pair().await;
+    near.write_all(&[7; 100]).await.expect("open");
+    pause().await;
+    far.readable().await.expect("bytes");
+    let mut buf = Vec::new();
+    let read = far.try_read_buf(&mut buf).expect("bytes");
+    assert_eq!(read, 64);
+    buf.reserve_exact(1000);
+    assert_eq!(far.try_read_buf(&mut buf).expect("bytes"), 36);
 }

@@ -364,3 +364,23 @@ fn an_acknowledgement_of_what_was_never_sent_is_put_right() {
          20  wait",
     );
 }
+
+#[test]
+fn acknowledgements_go_at_once_when_they_are_wanted_so() {
+    client(
+        &linux(),
+        "0   >  SYN 0
+         100 <  SYN+ACK 0 ack 1
+         100 >  ACK 1 ack 1
+         200 <  PSH+ACK 1 ack 1 'one'
+         200 nothing
+         210 quickack
+         210 >  ACK 1 ack 4
+         300 <  PSH+ACK 4 ack 1 'two'
+         300 >  ACK 1 ack 7
+         400 quickack-off
+         500 <  PSH+ACK 7 ack 1 'six'
+         539 nothing
+         540 >  ACK 1 ack 10",
+    );
+}

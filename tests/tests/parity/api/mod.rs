@@ -1,0 +1,120 @@
+//! The sockets have every method that tokio's have, or it is said why not.
+
+use std::{fs, path::PathBuf, process::Command};
+
+mod with_simmach;
+mod with_tokio;
+
+/// Tokio's files, and the types whose methods they have.
+const FILES: [(&str, &[&str]); 6] = [
+    ("tcp/listener.rs", &["TcpListener"]),
+    ("tcp/stream.rs", &["TcpStream"]),
+    ("tcp/socket.rs", &["TcpSocket"]),
+    ("tcp/split.rs", &["ReadHalf", "WriteHalf"]),
+    ("tcp/split_owned.rs", &["OwnedReadHalf", "OwnedWriteHalf"]),
+    ("udp.rs", &["UdpSocket"]),
+];
+
+/// What these sockets do not have. `simmach::net` says why.
+const LEFT_OUT: [&str; 19] = [
+    "from_std",
+    "from_std_stream",
+    "into_std",
+    "set_reuseport",
+    "reuseport",
+    "device",
+    "bind_device",
+    "tos",
+    "set_tos",
+    "multicast_loop_v4",
+    "set_multicast_loop_v4",
+    "multicast_ttl_v4",
+    "set_multicast_ttl_v4",
+    "multicast_loop_v6",
+    "set_multicast_loop_v6",
+    "join_multicast_v4",
+    "join_multicast_v6",
+    "leave_multicast_v4",
+    "leave_multicast_v6",
+];
+
+#[test]
+fn there_is_every_method_of_tokio_s_sockets_or_a_reason() {
+    let folder = tokio_s_folder();
+    let signatures = include_str!("signatures.rs");
+    let documentation = include_str!("../../../../simmach/src/net/mod.rs");
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for (file, types) in FILES {
+        let text = fs::read_to_string(folder.join("src/net").join(file)).expect("tokio's source");
+        for (of, name) in methods(&text, types) {
+            found += 1;
+            let has = contains_word(signatures, &format!("{of}::{name}"));
+            if has == LEFT_OUT.contains(&name) {
+                missing.push(format!("{of}::{name}"));
+            }
+        }
+    }
+    assert!(found > 150, "only {found} methods were found in {}", folder.display());
+    assert!(missing.is_empty(), "neither checked nor left out, or both: {missing:?}");
+    let unsaid: Vec<_> = LEFT_OUT.iter().filter(|name| !said(documentation, name)).collect();
+    assert!(
+        unsaid.is_empty(),
+        "the module's table does not say why these are left out: {unsaid:?}"
+    );
+}
+
+/// Whether the table of what is left out has a name, as it is or by its family: `multicast_…`.
+fn said(documentation: &str, name: &str) -> bool {
+    documentation.contains(&format!("`{name}`")) || name.contains("multicast")
+}
+
+/// The public methods in one of tokio's files, each with its type.
+fn methods<'a>(text: &'a str, types: &[&'static str]) -> Vec<(&'static str, &'a str)> {
+    let mut own = None;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("impl ") {
+            let starts = |of: &&&str| {
+                let after = rest.strip_prefix(**of);
+                after.is_some_and(|after| after.starts_with([' ', '<']))
+            };
+            own = types.iter().find(starts).copied();
+        }
+        let line = line.trim_start();
+        let name = line.strip_prefix("pub fn ").or_else(|| line.strip_prefix("pub async fn "));
+        if let (Some(of), Some(name)) = (own, name) {
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+            found.push((of, &name[..end]));
+        }
+    }
+    found
+}
+
+fn contains_word(text: &str, word: &str) -> bool {
+    let ends = |at: usize| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !is_part(before) && !is_part(after)
+    };
+    text.match_indices(word).any(|(at, _)| ends(at))
+}
+
+/// Where cargo has tokio's source, of the version that is used here.
+fn tokio_s_folder() -> PathBuf {
+    let told = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    let told = String::from_utf8(told.stdout).expect("it is JSON");
+    let manifests = told.split(r#""manifest_path":""#).skip(1);
+    let mut folders = manifests.filter_map(|rest| rest.split("/Cargo.toml\"").next());
+    let is_tokio = |folder: &&str| {
+        let name = folder.rsplit('/').next().unwrap_or_default();
+        name == "tokio"
+            || name.strip_prefix("tokio-").is_some_and(|v| v.starts_with(char::is_numeric))
+    };
+    PathBuf::from(folders.find(is_tokio).expect("tokio is a dependency"))
+}
