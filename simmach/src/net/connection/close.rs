@@ -27,9 +27,12 @@ impl Connection {
         match self.state {
             State::SynSent => self.close_now(),
             State::SynReceived if self.passive || reset => self.abort(out),
-            // Both ends opened at once: the FIN follows as soon as the peer has acknowledged the SYN.
+            // Both ends opened at once, and nothing can have been written: the FIN need not wait for an acknowledgement of
+            // the SYN (RFC 9293, 3.10.4).
             State::SynReceived => {
+                self.state = State::FinWait1;
                 self.sending.fin_queued = true;
+                self.output(now, out);
                 self.bound_orphan(now);
             }
             State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {

@@ -139,14 +139,15 @@ impl Connection {
     /// A SYN on a connection that has one: the peer did not hear the answer, or it is another life of the peer.
     fn on_stray_syn(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         let repeated = segment.seq + 1 == self.receiving.nxt;
-        if self.state == State::SynReceived && repeated && !segment.flags.has(Flags::ACK) {
+        let opening = repeated && !self.sending.syn_acked;
+        if opening && !segment.flags.has(Flags::ACK) {
             if self.config.retransmit {
                 self.send_head_again(now, out);
             }
-        } else if self.state == State::SynReceived && repeated {
+        } else if opening {
             // Both opened at once, and this is the SYN+ACK to the SYN sent here.
             if self.acknowledges_syn(segment) {
-                self.establish(now, segment.ack);
+                self.on_syn_ack(now, segment, out);
                 self.receiving.ack_now = true;
             }
         } else {
@@ -158,22 +159,34 @@ impl Connection {
         segment.ack.after(self.sending.una) && !segment.ack.after(self.sending.nxt)
     }
 
+    /// The SYN is acknowledged, and the FIN with it if that followed at once.
+    fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) {
+        self.establish(now, segment.ack);
+        if segment.ack.after(self.sending.una) {
+            self.on_new_ack(now, segment.ack, out);
+        }
+        self.take_window(segment);
+    }
+
     /// The handshake is over.
     fn establish(&mut self, now: u64, ack: Seq) {
-        self.sending.una = ack;
-        self.sending.small = ack;
+        self.sending.una = self.first.0 + 1;
+        self.sending.small = self.sending.una;
+        self.sending.syn_acked = true;
         self.measure(now, ack);
         self.trip.established(&self.config);
         self.recovery = Recovery { round: self.recovery.round, ..Recovery::default() };
         self.deadlines.retransmit = NEVER;
         self.deadlines.life = NEVER;
-        self.state = if self.sending.fin_queued {
+        if self.state == State::FinWait1 {
             // It was closed before it opened.
             self.bound_orphan(now);
-            State::FinWait1
+            if self.in_flight() > 0 && self.config.retransmit {
+                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+            }
         } else {
-            State::Established
-        };
+            self.state = State::Established;
+        }
         self.events.add(Events::ESTABLISHED);
         self.events.add(Events::WRITABLE);
         self.heard(now);
@@ -181,13 +194,12 @@ impl Connection {
 
     /// False when the segment must be dropped for what it acknowledges.
     fn on_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) -> bool {
-        if self.state == State::SynReceived {
+        if !self.sending.syn_acked {
             if !self.acknowledges_syn(segment) {
                 out.segments.extend(Segment::reset_for(segment));
                 return false;
             }
-            self.establish(now, segment.ack);
-            self.take_window(segment);
+            self.on_syn_ack(now, segment, out);
             return true;
         }
         if segment.ack.after(self.sending.nxt) {

@@ -159,6 +159,7 @@ struct Sending {
     largest: u32,
     /// The end of the last segment that was not full.
     small: Seq,
+    syn_acked: bool,
     fin_queued: bool,
     fin_sent: bool,
     /// A write found no room.
@@ -290,6 +291,7 @@ impl Connection {
                 mss,
                 largest: mss,
                 small: iss,
+                syn_acked: false,
                 fin_queued: false,
                 fin_sent: false,
                 blocked: false,

@@ -138,12 +138,14 @@ impl Connection {
         self.timing = None;
         out.tally.retransmissions += 1;
         let round = self.recovery.round;
+        if !self.sending.syn_acked {
+            self.send_syn(now, round, out);
+            return self.sending.una + 1;
+        }
         match self.state {
-            State::SynSent | State::SynReceived => {
-                self.send_syn(now, round, out);
-                self.sending.nxt
-            }
-            State::Established
+            State::SynSent
+            | State::SynReceived
+            | State::Established
             | State::FinWait1
             | State::FinWait2
             | State::CloseWait
@@ -178,7 +180,8 @@ impl Connection {
         if self.state != State::SynSent {
             self.receiving.edge = self.receiving.edge.max(self.receiving.nxt + syn.window);
         }
-        self.sending.nxt = self.sending.una + 1;
+        // A FIN may have followed it already.
+        self.sending.nxt = self.sending.nxt.max(self.sending.una + 1);
         if transmission == 0 {
             self.timing = Some((self.sending.nxt, now));
         }

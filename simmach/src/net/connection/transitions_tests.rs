@@ -41,17 +41,23 @@ const TRANSITIONS: &[Transition] = &[
     ("SynSent", "Closed", Here, &[SYN], "60 close"),
     ("SynReceived", "Established", ByPeer, &[SYN_ACK], "60 < ACK 1 ack 1"),
     ("SynReceived", "Established", Here, &[SYN, CROSSED], "60 < SYN+ACK 0 ack 1\n60 > ACK 1 ack 1"),
-    (
-        "SynReceived",
-        "FinWait1",
-        Here,
-        &[SYN, CROSSED],
-        "60 close\n60 nothing\n60 < ACK 1 ack 1\n60 > FIN+ACK 1 ack 1",
-    ),
+    // Nothing waits to be sent: the FIN does not wait for an acknowledgement of the SYN.
+    ("SynReceived", "FinWait1", Here, &[SYN, CROSSED], "60 close\n60 > FIN+ACK 1 ack 1"),
     ("Established", "FinWait1", Here, &[SYN, OPEN], "60 close\n60 > FIN+ACK 1 ack 1"),
     ("Established", "FinWait1", Here, &[SYN, OPEN], "60 shutdown\n60 > FIN+ACK 1 ack 1"),
     ("Established", "CloseWait", Here, &[SYN, OPEN], "60 < FIN+ACK 1 ack 1\n60 > ACK 1 ack 2"),
     ("FinWait1", "FinWait2", Here, &[SYN, OPEN, CLOSE], "60 < ACK 1 ack 2"),
+    // One acknowledgement for the SYN and the FIN behind it; and with it the peer's FIN, which may not have heard of this.
+    ("FinWait1", "FinWait2", Here, &[SYN, CROSSED, CLOSE], "60 < ACK 1 ack 2"),
+    ("FinWait1", "Closing", Here, &[SYN, CROSSED, CLOSE], "60 < FIN+ACK 1 ack 1\n60 > ACK 2 ack 2"),
+    (
+        "FinWait1",
+        "TimeWait",
+        Here,
+        &[SYN, CROSSED, CLOSE],
+        "60 < FIN+ACK 1 ack 2\n60 > ACK 2 ack 2",
+    ),
+    ("FinWait1", "Closed", Here, &[SYN, CROSSED, CLOSE], "60 < RST 1"),
     ("FinWait1", "Closing", Here, &[SYN, OPEN, CLOSE], "60 < FIN+ACK 1 ack 1\n60 > ACK 2 ack 2"),
     ("FinWait1", "TimeWait", Here, &[SYN, OPEN, CLOSE], "60 < FIN+ACK 1 ack 2\n60 > ACK 2 ack 2"),
     (

@@ -291,3 +291,65 @@ fn an_orphan_does_not_wait_for_a_reader_for_ever() {
          2100 quiet",
     );
 }
+
+#[test]
+fn what_is_closed_before_it_is_open_ends_by_a_fin_behind_the_syn() {
+    client(
+        &linux(),
+        "0    >  SYN 0
+         10   <  SYN 0
+         10   >  SYN+ACK 0 ack 1
+         60   close
+         60   >  FIN+ACK 1 ack 1
+         70   <  SYN+ACK 0 ack 1
+         70   >  ACK 2 ack 1
+         70   state FinWait1
+         80   <  ACK 1 ack 2
+         80   state FinWait2
+         90   <  FIN+ACK 1 ack 2
+         90   >  ACK 2 ack 2
+         90   state TimeWait",
+    );
+}
+
+#[test]
+fn a_syn_with_a_fin_behind_it_is_sent_again_and_then_the_fin() {
+    client(
+        &linux(),
+        "0    >  SYN 0
+         10   <  SYN 0
+         10   >  SYN+ACK 0 ack 1
+         60   close
+         60   >  FIN+ACK 1 ack 1
+         1000 >  SYN+ACK 0 ack 1
+         1100 <  SYN 0
+         1100 >  SYN+ACK 0 ack 1
+         1200 <  ACK 1 ack 1
+         1200 state FinWait1
+         4200 >  FIN+ACK 1 ack 1
+         4300 <  ACK 1 ack 2
+         4300 state FinWait2",
+    );
+}
+
+#[test]
+fn a_syn_with_a_fin_behind_it_is_given_up() {
+    client(
+        &linux(),
+        "0    >  SYN 0
+         10   <  SYN 0
+         10   >  SYN+ACK 0 ack 1
+         60   close
+         60   >  FIN+ACK 1 ack 1
+         70   <  ACK 1 ack 7
+         70   >  RST 7
+         70   state FinWait1
+         1000 >  SYN+ACK 0 ack 1
+         3000 >  SYN+ACK 0 ack 1
+         7000 >  SYN+ACK 0 ack 1
+         15000 >  SYN+ACK 0 ack 1
+         31000 >  SYN+ACK 0 ack 1
+         63000 >  SYN+ACK 0 ack 1
+         200000 state Closed",
+    );
+}
