@@ -6,7 +6,8 @@
 //!
 //! # A first test
 //!
-//! ```
+#![cfg_attr(feature = "sim", doc = "```")]
+#![cfg_attr(not(feature = "sim"), doc = "```text")]
 //! use simmach::net::{TcpListener, TcpStream};
 //! use simmach::prelude::*;
 //! use futures::{AsyncReadExt, AsyncWriteExt};
