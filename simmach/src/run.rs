@@ -121,9 +121,9 @@ fn on_thread(
 }
 
 fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> Outcome {
-    let machines: Vec<String> = spec.machines().into_iter().map(str::to_owned).collect();
-    engine.names.borrow_mut().clone_from(&machines);
-    engine.shared.set_names(machines.clone());
+    engine.names.replace(spec.machines().into_iter().map(str::to_owned).collect());
+    let machines = engine.names.borrow();
+    engine.shared.set_names(&machines);
     engine.clock.dials.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
     let shape = spec.shape();
@@ -140,6 +140,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> 
     let client = machines.iter().position(|name| *name == client).unwrap_or(0);
     let client = MachineId(client as u32);
     world::install(&spec, &machines, client, disks);
+    drop(machines);
     if keeps_packets {
         net::capture();
     }
@@ -190,7 +191,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> 
         effects,
         plans,
         faults,
-        machines,
+        machines: engine.names.take(),
         shape,
         walks,
         size,

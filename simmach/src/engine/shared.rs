@@ -13,7 +13,14 @@ pub struct Shared {
     machine: AtomicU32,
     at: AtomicU64,
     foreign_wakes: AtomicU64,
-    names: OnceLock<Vec<String>>,
+    names: OnceLock<Names>,
+}
+
+/// Names, one behind the other, and where each ends: there may be thousands, and a run may take no longer than these.
+#[derive(Debug)]
+struct Names {
+    text: String,
+    ends: Vec<usize>,
 }
 
 /// A moment of a run, as a watchdog sees it.
@@ -42,12 +49,20 @@ impl Shared {
 
     /// The name of a machine, once the run has its machines.
     pub fn name(&self, machine: MachineId) -> Option<&str> {
-        self.names.get()?.get(machine.0 as usize).map(String::as_str)
+        let Names { text, ends } = self.names.get()?;
+        let number = machine.0 as usize;
+        let begin =
+            number.checked_sub(1).map_or(0, |before| ends.get(before).copied().unwrap_or(0));
+        text.get(begin..*ends.get(number)?)
     }
 
     /// The machines' names, by number: said once.
-    pub(crate) fn set_names(&self, names: Vec<String>) {
-        let _ = self.names.set(names);
+    pub(crate) fn set_names(&self, names: &[String]) {
+        let ends = names.iter().scan(0, |end, name| {
+            *end += name.len();
+            Some(*end)
+        });
+        let _ = self.names.set(Names { text: names.concat(), ends: ends.collect() });
     }
 
     /// How many wakes came late or from another thread, and were dropped.
@@ -68,5 +83,19 @@ impl Shared {
 
     pub(crate) fn end_poll(&self) {
         self.polling.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_have_the_names_they_were_given() {
+        let shared = Shared::default();
+        assert_eq!(shared.name(MachineId(0)), None);
+        shared.set_names(&["a".to_owned(), "bc.d".to_owned(), "é".to_owned()]);
+        let names: Vec<_> = (0..4).map(|number| shared.name(MachineId(number))).collect();
+        assert_eq!(names, [Some("a"), Some("bc.d"), Some("é"), None]);
     }
 }

@@ -72,24 +72,48 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
             return Err(NameError::TooMany { name: pattern.to_owned(), range: range.to_owned() });
         }
         let literal = &rest[..open];
-        names = names
-            .iter()
-            .flat_map(|name| numbers.iter().map(move |n| format!("{name}{literal}{n}")))
-            .collect();
         rest = &rest[open + close + 1..];
+        let mut longer = Vec::with_capacity(names.len() * numbers.len());
+        for name in &names {
+            for number in &numbers {
+                let mut text = String::with_capacity(name.len() + literal.len() + 6 + rest.len());
+                text.push_str(name);
+                text.push_str(literal);
+                push_number(&mut text, *number);
+                longer.push(text);
+            }
+        }
+        names = longer;
     }
     names.iter_mut().for_each(|name| name.push_str(rest));
     Ok(names)
 }
 
+/// As by `{number}`, without what formatting takes.
+fn push_number(text: &mut String, number: u64) {
+    let mut digits = [0; 20];
+    let (mut left, mut at) = (number, digits.len());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    digits[at..].iter().for_each(|digit| text.push(char::from(*digit)));
+}
+
 /// A machine's zone.
 pub fn zone(machine: &str) -> &str {
-    machine.split_once('.').map_or(machine, |(_, zone)| zone)
+    let dot = machine.bytes().position(|byte| byte == b'.');
+    dot.map_or(machine, |dot| &machine[dot + 1..])
 }
 
 /// The machine and the service of `machine/service`.
 pub fn split(name: &str) -> (&str, Option<&str>) {
-    name.split_once('/').map_or((name, None), |(machine, service)| (machine, Some(service)))
+    let slash = name.bytes().position(|byte| byte == b'/');
+    slash.map_or((name, None), |slash| (&name[..slash], Some(&name[slash + 1..])))
 }
 
 fn numbers(pattern: &str, range: &str) -> Result<Vec<u64>, NameError> {
@@ -115,7 +139,10 @@ fn check(name: &str) -> Result<(), NameError> {
     if parts.into_iter().any(str::is_empty) {
         return Err(NameError::Empty(name.to_owned()));
     }
-    if machine.eq_ignore_ascii_case("localhost") || machine.parse::<IpAddr>().is_ok() {
+    let may_be_address = machine.starts_with(|c: char| c == ':' || c.is_ascii_hexdigit());
+    if machine.eq_ignore_ascii_case("localhost")
+        || may_be_address && machine.parse::<IpAddr>().is_ok()
+    {
         return Err(NameError::Reserved(machine.to_owned()));
     }
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');

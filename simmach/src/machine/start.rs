@@ -7,7 +7,7 @@ use futures::FutureExt;
 
 use super::end::{end, failed};
 use super::process::{Exit, Process};
-use super::{ServiceId, name_of, names, select, with};
+use super::{Machines, ServiceId, name_of, select, with};
 use crate::engine::tasks::TaskKey;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{
@@ -20,7 +20,7 @@ use crate::{net, storage};
 pub(crate) fn start_all() {
     let mut all = select(|_, installed| installed.running.is_none());
     all.sort_by_cached_key(|id| {
-        let name = mix_text(&name_of(*id));
+        let name = with(|machines| address(machines, *id)).unwrap_or(0);
         (engine::word(Family::Start, name, 0, 0).unwrap_or(0), *id)
     });
     all.into_iter().for_each(start);
@@ -46,8 +46,8 @@ pub(crate) fn power_on(machine: MachineId) {
 
 /// Starts a service that is down; gives its machine power if it has none.
 pub(crate) fn start(id: ServiceId) {
-    let name = name_of(id);
     let launched = with(|machines| {
+        let name = address(machines, id);
         let machine = &mut machines.all[id.machine.0 as usize];
         let installed = &mut machine.services[id.service];
         if installed.running.is_some() {
@@ -59,33 +59,32 @@ pub(crate) fn start(id: ServiceId) {
         let process = machines.processes.add(Process::new(id.machine, Some(id.service)));
         installed.running = Some(process);
         installed.incarnation += 1;
+        if let Some(service) = &installed.name {
+            storage::name_process(process, service);
+        }
         let launched = (process, installed.incarnation, installed.service.clone(), installed.at);
-        Some((launched, on, restart))
+        Some((name, launched, on, restart))
     });
-    let Some((launched, on, restart)) = launched.flatten() else { return };
+    let Some((name, launched, on, restart)) = launched.flatten() else { return };
     let (process, incarnation, service, at) = launched;
     drop(restart.and_then(engine::cancel));
     if on {
         net::set_up(id.machine, true);
     }
-    storage::name_process(process, names::split(&name).1.unwrap_or_default());
     if incarnation > 1 {
-        engine::fault(Effect::Restart, Some(id.machine), || format!("{name} starts again"));
+        engine::fault(Effect::Restart, Some(id.machine), || {
+            format!("{} starts again", name_of(id))
+        });
     }
     engine::trace(TraceKind::Machine, u64::from(id.machine.0), 1, &[]);
     engine::sign_of_life();
-    let scope = Scope {
-        machine: id.machine,
-        process,
-        task: mix(mix_text(&name), incarnation),
-        alive: true,
-    };
+    let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
     let run = async move {
         let ended = AssertUnwindSafe(service.run()).catch_unwind().await;
         match ended {
             Ok(Ok(())) => end(process, Exit::Returned),
             Ok(Err(words)) => {
-                let message = format!("the service {name} ended with an error: {words}");
+                let message = format!("the service {} ended with an error: {words}", name_of(id));
                 failed(process, Failure::new(FailureKind::Service, message));
             }
             Err(panic) => {
@@ -94,6 +93,15 @@ pub(crate) fn start(id: ServiceId) {
         }
     };
     drop(spawn_as(scope, at, run));
+}
+
+/// A service's name as a word, for draws and paths: `machine`, or `machine/service`.
+fn address(machines: &Machines, id: ServiceId) -> u64 {
+    let machine = &machines.all[id.machine.0 as usize];
+    match &machine.services[id.service].name {
+        Some(service) => mix_text(&format!("{}/{service}", machine.name)),
+        None => mix_text(&machine.name),
+    }
 }
 
 /// Runs the test's body as a process of its own on a machine. The run ends with it.

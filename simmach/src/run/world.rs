@@ -1,6 +1,5 @@
 //! The world of a run: the layers' state as the spec has it, and what runs in it first.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -80,11 +79,8 @@ pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks
             topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));
         machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
     }
-    let places: BTreeMap<&str, usize> = machines.iter().map(String::as_str).zip(0..).collect();
-    for declared in &topology.services {
-        if let Some(place) = places.get(declared.machine.as_str()) {
-            all[*place].install(declared.name.clone(), declared.service.clone(), declared.at);
-        }
+    for (declared, machine) in topology.services.iter().zip(topology.numbers()) {
+        all[machine].install(declared.name.clone(), declared.service.clone(), declared.at);
     }
     machine::install(all);
 }

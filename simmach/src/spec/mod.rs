@@ -1,11 +1,13 @@
 //! What the attribute says: the test before any run, and the cluster of a run.
 
+mod places;
 mod settings;
 mod topology;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
@@ -14,7 +16,7 @@ use futures::future::LocalBoxFuture;
 use crate::chaos::Plan;
 use crate::engine::{clock, mix_text};
 use crate::machine::{Ending, OnExit, names};
-use crate::net::NetworkProfile;
+use crate::net::{NetworkProfile, TcpConfig};
 use crate::sim::Sim;
 
 pub use settings::{ExpectFailure, Settings, ShouldPanic, SimTest};
@@ -43,7 +45,10 @@ impl Spec {
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let topology = &self.topology;
         let mut mistakes = topology.mistakes.clone();
-        let zones: BTreeSet<&str> = self.machines().into_iter().map(names::zone).collect();
+        let machines = self.machines();
+        // Where there are no links, all zones are joined: nobody asks which there are.
+        let named = if topology.links.is_empty() { &[][..] } else { &machines };
+        let zones: BTreeSet<&str> = named.iter().copied().map(names::zone).collect();
         let known = || zones.iter().map(|zone| format!("`{zone}`")).collect::<Vec<_>>().join(", ");
         for link in &topology.links {
             for zone in [&link.from, &link.to] {
@@ -57,19 +62,17 @@ impl Spec {
                 }
             }
         }
-        if let Some(client) = &self.client {
+        if let Some(client) = self.client.as_ref().filter(|_| !topology.links.is_empty()) {
             let zone = names::zone(client);
             let linked = topology.links.iter().any(|link| link.from == zone);
-            let alone =
-                self.machines().iter().all(|name| name == client || names::zone(name) != zone);
-            if !topology.links.is_empty() && alone && zones.len() > 1 && !linked {
+            let alone = machines.iter().all(|name| name == client || names::zone(name) != zone);
+            if alone && zones.len() > 1 && !linked {
                 mistakes.push(format!(
                     "the client `{client}` has no route: no link leads from its zone `{zone}`; there are the zones {}",
                     known()
                 ));
             }
         }
-        let machines = self.machines();
         for (selector, on_exit) in &topology.on_exit {
             mistakes.extend(selector.mistakes("on_exit", &machines));
             if *on_exit == OnExit::Restart(Duration::ZERO) {
@@ -108,12 +111,12 @@ impl Spec {
 
     /// All machines by name: those with services in the order in which they were given, then hosts, then the client.
     pub(crate) fn machines(&self) -> Vec<&str> {
-        let topology = &self.topology;
-        let mut seen = BTreeSet::new();
-        let services = topology.services.iter().map(|declared| declared.machine.as_str());
-        let hosts = topology.hosts.iter().map(String::as_str);
         let client = self.client.as_deref().unwrap_or(CLIENT);
-        services.chain(hosts).chain([client]).filter(|name| seen.insert(*name)).collect()
+        let mut machines: Vec<&str> = self.topology.machines().collect();
+        if !machines.contains(&client) {
+            machines.push(client);
+        }
+        machines
     }
 
     /// What tells this spec from another: the data of it, names, links, limits and plans, and none of its code.
@@ -129,9 +132,10 @@ impl Spec {
             dual_stack,
             disks,
             mistakes: _,
-            names: _,
+            served: _,
+            hosted: _,
         } = &self.topology;
-        let mut text = String::new();
+        let mut text = String::with_capacity(2048);
         let mut put = |part: fmt::Arguments<'_>| {
             // Writing to a string does not fail.
             let _ = write!(text, "{part};");
@@ -143,6 +147,8 @@ impl Spec {
         for link in links {
             put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
         }
+        let usual = TcpText::of(tcp);
+        let tcp: &dyn fmt::Debug = if let Some(usual) = &usual { usual } else { tcp };
         put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
         put(format_args!("{pairs:?}{dual_stack}"));
         put(format_args!("{:?}{:?}{}", self.time_limit, self.stall_limit, self.step_limit));
@@ -151,6 +157,27 @@ impl Spec {
             put(format_args!("{}{}", plan.name(), plan.settings()));
         }
         mix_text(&text)
+    }
+}
+
+/// What the usual figures of TCP come to in words: most specs have no others, and a text of twenty fields takes longer than
+/// many a run's set-up.
+struct TcpText(&'static str);
+
+impl TcpText {
+    fn of(tcp: &TcpConfig) -> Option<Self> {
+        static USUAL: LazyLock<(TcpConfig, String)> = LazyLock::new(|| {
+            let usual = TcpConfig::default();
+            let text = format!("{usual:?}");
+            (usual, text)
+        });
+        (*tcp == USUAL.0).then(|| Self(&USUAL.1))
+    }
+}
+
+impl fmt::Debug for TcpText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The cluster of a test: machines, what runs on them, and the links between their zones.
 
-use std::collections::BTreeMap;
 use std::panic::Location;
 
+use super::places::{self, Places};
 use crate::machine::names::{self, expand};
 use crate::machine::{Ending, OnExit, Selector, Service};
 use crate::net::{NetworkProfile, TcpConfig};
@@ -34,14 +34,17 @@ pub struct Topology {
     pub(crate) dual_stack: bool,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
     pub(crate) mistakes: Vec<String>,
-    /// Every name in small letters, with the places of its services.
-    pub(crate) names: BTreeMap<String, Vec<usize>>,
+    /// Where the names of the machines of services are, and of hosts.
+    pub(super) served: Places,
+    pub(super) hosted: Places,
 }
 
 /// A service on one machine.
 #[derive(Debug)]
 pub(crate) struct Declared {
     pub(crate) machine: String,
+    /// The machine's name stands here for the first time.
+    pub(crate) is_first: bool,
     pub(crate) name: Option<String>,
     pub(crate) service: Service,
     pub(crate) at: &'static Location<'static>,
@@ -71,19 +74,26 @@ impl Topology {
         R: Ending,
     {
         let (service, at) = (Service::new(service), Location::caller());
-        for full in self.expanded(name) {
-            let (machine, of) = names::split(&full);
-            let (machine, name) = (machine.to_owned(), of.map(str::to_owned));
-            self.add(Declared { machine, name, service: service.clone(), at });
+        let expanded = self.expanded(name);
+        self.services.reserve(expanded.len());
+        for mut machine in expanded {
+            let name = names::split(&machine).1.map(str::to_owned);
+            if let Some(name) = &name {
+                machine.truncate(machine.len() - name.len() - 1);
+            }
+            self.add(Declared { machine, is_first: true, name, service: service.clone(), at });
         }
         self
     }
 
     /// A name is one, however it is written: so it is looked up.
-    fn add(&mut self, declared: Declared) {
+    fn add(&mut self, mut declared: Declared) {
         let Declared { machine, name, .. } = &declared;
-        let same = self.names.entry(machine.to_ascii_lowercase()).or_default();
-        if let Some(other) = same.first().map(|at| &self.services[*at])
+        let hash = places::hash(machine);
+        let others = self.served.of(hash).map(|at| &self.services[at]);
+        let mut same =
+            others.filter(|other| other.machine.eq_ignore_ascii_case(machine)).peekable();
+        if let Some(other) = same.peek()
             && other.machine != *machine
         {
             self.mistakes.push(format!(
@@ -91,13 +101,50 @@ impl Topology {
                 other.machine
             ));
         }
-        if same.iter().any(|at| self.services[*at].name == *name) {
+        let (mut is_first, mut is_twice) = (true, false);
+        for other in same {
+            is_first &= other.machine != *machine;
+            is_twice |= other.name == *name;
+        }
+        if is_twice {
             let full = name.as_ref().map_or(machine.clone(), |name| format!("{machine}/{name}"));
             self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
             return;
         }
-        same.push(self.services.len());
+        declared.is_first = is_first;
+        self.served.add(hash);
         self.services.push(declared);
+    }
+
+    /// The machines of services, each once, in the order in which they were given; then hosts.
+    pub(crate) fn machines(&self) -> impl Iterator<Item = &str> {
+        let served = self.services.iter().filter(|declared| declared.is_first);
+        let others = self.hosts.iter().enumerate().filter(|(at, host)| {
+            let hash = places::hash(host);
+            let is_served =
+                self.served.of(hash).any(|place| self.services[place].machine == **host);
+            let first = self.hosted.of(hash).find(|place| self.hosts[*place] == **host);
+            !is_served && first == Some(*at)
+        });
+        served.map(|declared| &*declared.machine).chain(others.map(|(_, host)| &**host))
+    }
+
+    /// The number of each service's machine.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let mut numbers = Vec::with_capacity(self.services.len());
+        let mut next = 0;
+        for declared in &self.services {
+            let number = if declared.is_first {
+                next += 1;
+                next - 1
+            } else {
+                let mut others = self.served.of(places::hash(&declared.machine));
+                let first = others.find(|at| self.services[*at].machine == declared.machine);
+                first.and_then(|at| numbers.get(at).copied()).expect("one before it was the first")
+            };
+            numbers.push(number);
+        }
+        numbers
     }
 
     /// With all that another has.
@@ -113,7 +160,8 @@ impl Topology {
             dual_stack,
             disks,
             mistakes,
-            names: _,
+            served: _,
+            hosted: _,
         } = other;
         services.into_iter().for_each(|declared| self.add(declared));
         hosts.into_iter().for_each(|host| self.add_host(host));
@@ -133,10 +181,14 @@ impl Topology {
     }
 
     fn add_host(&mut self, host: String) {
-        if self.names.contains_key(&host.to_ascii_lowercase()) {
+        let hash = places::hash(&host);
+        let is_same = |other: &str| other.eq_ignore_ascii_case(&host);
+        if self.served.of(hash).any(|at| is_same(&self.services[at].machine))
+            || self.hosted.of(hash).any(|at| is_same(&self.hosts[at]))
+        {
             self.mistakes.push(format!("the host `{host}` is named twice"));
         }
-        self.names.entry(host.to_ascii_lowercase()).or_default();
+        self.hosted.add(hash);
         self.hosts.push(host);
     }
 

@@ -116,8 +116,11 @@ pub(crate) fn remove() {
     drop(DISKS.with(Slot::remove));
 }
 
-/// Says which service a process is an incarnation of: before it opens a store.
+/// Says which service a process is an incarnation of: before it opens a store. A machine's only service has no name.
 pub(crate) fn name_process(process: ProcessId, service: &str) {
+    if service.is_empty() {
+        return;
+    }
     state(|disks| disks.services.insert(process, service.to_owned()));
 }
 
@@ -351,10 +354,14 @@ impl Stored {
     }
 
     /// Gives the volume back.
-    pub(super) fn give_back(&mut self, volume: Volume) -> Result<()> {
+    pub(super) fn give_back(&mut self, volume: Volume) {
         match std::mem::replace(&mut self.place, Place::Here(volume)) {
-            Place::InUse { loss: Some(loss), .. } => self.befall(loss).map(drop),
-            Place::InUse { loss: None, .. } | Place::Here(_) => Ok(()),
+            Place::InUse { loss: Some(loss), .. } => {
+                if let (Err(error), Place::Here(volume)) = (self.befall(loss), &self.place) {
+                    faults::broken(volume.folder(), &error);
+                }
+            }
+            Place::InUse { loss: None, .. } | Place::Here(_) => {}
         }
     }
 

@@ -84,7 +84,6 @@ struct Taken {
     number: usize,
     durability: Durability,
     machine: MachineId,
-    name: String,
 }
 
 impl Taken {
@@ -95,7 +94,6 @@ impl Taken {
                 number: opened.stored,
                 durability: opened.options.commit(),
                 machine: stored.machine,
-                name: stored.name.clone(),
             })
         })
     }
@@ -106,7 +104,10 @@ impl Taken {
         let mut own = false;
         let result = f(volume, &mut own);
         match &result {
-            Err(Error::Full) => faults::disk_full(self.machine, &self.name),
+            Err(Error::Full) => {
+                let name = disks::reach_stored(self.number, |stored| stored.name.clone());
+                faults::disk_full(self.machine, &name.unwrap_or_default());
+            }
             Err(error @ Error::Io(_)) if !own || faults::is_real_disk_full(error) => {
                 faults::broken(volume.folder(), error);
             }
@@ -139,13 +140,8 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         let Some(volume) = self.volume.take() else { return };
-        let folder = volume.folder().to_owned();
         // Where there is no storage any more the volume closes here.
-        if let Some(Err(error)) =
-            disks::reach_stored(self.number, |stored| stored.give_back(volume))
-        {
-            faults::broken(&folder, &error);
-        }
+        disks::reach_stored(self.number, |stored| stored.give_back(volume));
     }
 }
 
