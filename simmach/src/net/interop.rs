@@ -169,29 +169,8 @@ impl World {
             if self.is_over() {
                 break;
             }
-            let deadline = self.ours.as_ref().and_then(Connection::deadline);
-            let packet = self.wire.keys().next().map(|(at, _)| *at);
-            let poll = self.interface.poll_at(self.instant(), &self.sockets);
-            let poll = poll.map(|at| (at.total_micros() as u64 * 1_000).max(self.now));
-            let next = [deadline, packet, poll].into_iter().flatten().min();
-            let Some(at) = next else { panic!("it hangs: {}", self.describe()) };
-            // smoltcp counts microseconds.
-            self.now = self.now.max(at.next_multiple_of(1_000));
-            while let Some(entry) = self.wire.first_entry()
-                && entry.key().0 <= self.now
-            {
-                let (to_other, octets) = entry.remove();
-                if to_other {
-                    self.device.arrived.push_back(octets);
-                } else {
-                    self.arrives(&octets);
-                }
-            }
-            if let Some(ours) = &mut self.ours
-                && ours.deadline().is_some_and(|at| at <= self.now)
-            {
-                ours.on_timer(self.now, &mut self.output);
-            }
+            let Some(at) = self.next_event() else { panic!("it hangs: {}", self.describe()) };
+            self.pass_until(at);
         }
         for (program, other) in [(&self.own, 1), (&self.other, 0)] {
             assert_eq!(program.read.len(), self.case.bytes[other], "{}", self.describe());
@@ -202,15 +181,52 @@ impl World {
         self.assert_nothing_is_left();
     }
 
-    /// When TIME-WAIT is over, neither the connection nor a timer of it is there any more.
-    fn assert_nothing_is_left(&mut self) {
-        let ours = self.ours.as_mut().expect("it was opened");
-        while let Some(at) = ours.deadline() {
-            self.now = self.now.max(at);
+    /// When something is due: a timer of either stack, or a packet.
+    fn next_event(&mut self) -> Option<u64> {
+        let deadline = self.ours.as_ref().and_then(Connection::deadline);
+        let packet = self.wire.keys().next().map(|(at, _)| *at);
+        let poll = self.interface.poll_at(self.instant(), &self.sockets);
+        let poll = poll.map(|at| (at.total_micros() as u64 * 1_000).max(self.now));
+        [deadline, packet, poll].into_iter().flatten().min()
+    }
+
+    fn pass_until(&mut self, at: u64) {
+        // smoltcp counts microseconds.
+        self.now = self.now.max(at.next_multiple_of(1_000));
+        while let Some(entry) = self.wire.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let (to_other, octets) = entry.remove();
+            if to_other {
+                self.device.arrived.push_back(octets);
+            } else {
+                self.arrives(&octets);
+            }
+        }
+        if let Some(ours) = &mut self.ours
+            && ours.deadline().is_some_and(|at| at <= self.now)
+        {
             ours.on_timer(self.now, &mut self.output);
         }
-        let (state, sent) = (ours.state(), self.output.segments.len());
-        assert_eq!((state, sent), (State::Closed, 0), "{}", self.describe());
+    }
+
+    /// When both have waited out their TIME-WAIT, no connection, no timer, no byte and no packet is there any more: of
+    /// neither stack.
+    fn assert_nothing_is_left(&mut self) {
+        let mut turns = 0;
+        while let Some(at) = self.next_event() {
+            self.pass_until(at);
+            self.ours_acts();
+            self.other_acts();
+            turns += 1;
+            assert!(turns < MOST_IDLE_TURNS, "something is left: {}", self.describe());
+        }
+        let ours = self.ours.as_ref().expect("it was opened");
+        assert_eq!((ours.state(), ours.queues()), (State::Closed, (0, 0)), "{}", self.describe());
+        let other = self.sockets.get::<tcp::Socket<'_>>(self.handle);
+        let queues = (other.recv_queue(), other.send_queue());
+        assert_eq!((other.state(), queues), (tcp::State::Closed, (0, 0)), "{}", self.describe());
+        assert!(self.device.arrived.is_empty() && self.wire.is_empty(), "{}", self.describe());
     }
 
     /// Both have said and heard all, and nobody waits for the other any more.

@@ -1,7 +1,7 @@
 //! The same code on the simulated network and on the kernel's own: every scenario is compiled once, against simmach, and must
 //! see the same in both.
 //!
-//! In the simulation a scenario runs for a hundred seeds on one machine's loopback; outside of it once, on tokio and the
+//! In the simulation a scenario runs for a hundred seeds on one machine's loopback, and leaves no socket, port or timer; outside of it once, on tokio and the
 //! kernel, through the feature `real`. What takes a kernel minutes (time-outs, TIME-WAIT) is not here but in the tests of
 //! the state machine.
 
@@ -10,8 +10,9 @@ macro_rules! both_ways {
     ($($scenario:ident),* $(,)?) => {
         mod simulated {
             $(#[simmach::sim_test]
-            async fn $scenario() {
+            async fn $scenario(sim: simmach::Sim) {
                 super::$scenario().await;
+                $crate::left::nothing_is_left(&sim).await;
             })*
         }
 
@@ -27,6 +28,7 @@ macro_rules! both_ways {
 
 #[cfg(target_os = "linux")]
 mod api;
+mod left;
 mod scenarios;
 
 /// Runs a scenario on the kernel.

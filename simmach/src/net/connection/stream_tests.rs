@@ -258,9 +258,24 @@ impl World {
         if self.ends.len() == 1 {
             assert_eq!(self.failures(), [Failure::TimedOut]);
         }
+        self.check_that_nothing_is_left();
         if self.case.link.loss == 0.0 && self.dies_at == u64::MAX {
             assert!(self.failures().is_empty(), "failed without loss: {}", self.describe());
             assert!(!self.was_given_up(), "gave up without loss: {}", self.describe());
+        }
+    }
+
+    /// No packet and no timer is, or this would not have ended; nor is a connection that its program has closed, or a byte of
+    /// it. A program whose peer has given up in silence holds its own for ever.
+    fn check_that_nothing_is_left(&self) {
+        assert!(self.events.is_empty(), "packets are left: {}", self.describe());
+        for End { connection, output, closed, .. } in &self.ends {
+            assert!(output.segments.is_empty(), "segments are left: {}", self.describe());
+            assert_eq!(connection.deadline(), None, "a timer is left: {}", self.describe());
+            assert!(*closed || self.was_given_up(), "it was never closed: {}", self.describe());
+            let left = (connection.state(), connection.queues());
+            let gone = left == (State::Closed, (0, 0));
+            assert!(gone || !closed, "a connection is left: {}", self.describe());
         }
     }
 

@@ -1,0 +1,56 @@
+//! What a scenario must have left of itself once its handles are gone: nothing.
+
+use std::{mem, net::SocketAddr};
+
+use simmach::{
+    Sim,
+    net::{TcpListener, TcpStream, UdpSocket},
+    prelude::*,
+    task,
+    time::sleep,
+};
+
+/// Waits until the kernel has finished what was left to it, and looks that nothing is there any more.
+pub async fn nothing_is_left(sim: &Sim) {
+    // Longer than TIME-WAIT, and than an orphan is kept.
+    sleep(20.mins()).await;
+    let machine = sim.machine("client");
+    let (sockets, ports) = (machine.sockets(), machine.ports());
+    assert!(sockets.is_empty(), "sockets are left: {sockets:#?}");
+    assert!(ports.is_empty(), "ports are left: {ports:?}");
+    assert_eq!(sim.timers(), 0, "timers are left");
+}
+
+fn any() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+#[simmach::sim_test(seeds = 3)]
+#[should_panic(expected = "sockets are left")]
+async fn a_listener_that_is_left_is_found(sim: Sim) {
+    mem::forget(TcpListener::bind(any()).await.expect("a free port"));
+    nothing_is_left(&sim).await;
+}
+
+#[simmach::sim_test(seeds = 3)]
+#[should_panic(expected = "sockets are left")]
+async fn a_stream_that_is_left_is_found(sim: Sim) {
+    let listener = TcpListener::bind(any()).await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    mem::forget(TcpStream::connect(address).await.expect("it listens"));
+    nothing_is_left(&sim).await;
+}
+
+#[simmach::sim_test(seeds = 3)]
+#[should_panic(expected = "sockets are left")]
+async fn a_datagram_socket_that_is_left_is_found(sim: Sim) {
+    mem::forget(UdpSocket::bind(any()).await.expect("a free port"));
+    nothing_is_left(&sim).await;
+}
+
+#[simmach::sim_test(seeds = 3)]
+#[should_panic(expected = "timers are left")]
+async fn a_timer_that_is_left_is_found(sim: Sim) {
+    task::spawn(sleep(2.hours()));
+    nothing_is_left(&sim).await;
+}
