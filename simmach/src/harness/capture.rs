@@ -1,9 +1,11 @@
 //! The packets of one run as a file: `SIMMACH_PCAP`.
 //!
+//! A file is one test's. In a folder each test has a file of its own, so that several tests may run, in several processes.
+//!
 //! The run is made once more for it, and the file is this process's to write: a worker hands the octets over.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -15,6 +17,7 @@ use super::shrinking;
 use crate::engine::verdict::Verdict;
 use crate::outcome::Keep;
 use crate::report::numbers::count;
+use crate::spec::SimTest;
 
 /// A file that can be written, and is this test's.
 #[derive(Debug)]
@@ -29,16 +32,21 @@ impl Capture {
     /// # Errors
     ///
     /// When it can't be written, or is another test's, in words.
-    pub(super) fn open(path: &Path, test: &str) -> Result<Self, String> {
+    pub(super) fn open(given: &Path, test: &SimTest) -> Result<Self, String> {
         static OWNER: OnceLock<String> = OnceLock::new();
-        let owner = OWNER.get_or_init(|| test.to_owned());
-        if owner != test {
-            return Err(format!(
-                "{PCAP} is for one run, and {owner} has it: choose one test, by its name and `--exact`"
-            ));
-        }
-        let path = path.to_owned();
-        match File::create(&path) {
+        let path = if is_folder(given) {
+            given.join(format!("{}.pcapng", test.key().replace("::", "__")))
+        } else {
+            let owner = OWNER.get_or_init(|| test.path());
+            if *owner != test.path() {
+                return Err(format!(
+                    "{PCAP} is a file for one run, and {owner} has it: choose one test, by its name and `--exact`, or name \
+                     a folder"
+                ));
+            }
+            given.to_owned()
+        };
+        match create(&path, is_folder(given)) {
             Ok(file) => Ok(Self { path, file }),
             Err(error) => Err(format!("{PCAP}={}: it can't be written: {error}", path.display())),
         }
@@ -80,4 +88,16 @@ impl Capture {
             .map_err(|error| format!("{PCAP}={path}: it can't be written: {error}"))?;
         Ok(format!("{path} has its packets, in {}", count(octets.len() as u64, "byte")))
     }
+}
+
+/// A folder is one that is there, or is written as one: with a slash at its end.
+fn is_folder(given: &Path) -> bool {
+    given.is_dir() || given.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+fn create(path: &Path, with_folders: bool) -> io::Result<File> {
+    if let (true, Some(folder)) = (with_folders, path.parent()) {
+        fs::create_dir_all(folder)?;
+    }
+    File::create(path)
 }

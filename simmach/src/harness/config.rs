@@ -229,7 +229,7 @@ impl Config {
         let takes = "`off`, `read` or `write`";
         self.regressions =
             value(vars, REGRESSIONS, takes, regressions)?.unwrap_or(self.regressions);
-        let takes = "a file for the packets of the one run";
+        let takes = "a file for the packets of the one run, or a folder";
         self.pcap = value(vars, PCAP, takes, path)?.or(self.pcap.take());
         let takes = "a folder for the runs' disks";
         self.folder = value(vars, DIR, takes, path)?.or(self.folder.take());

@@ -51,7 +51,7 @@ impl Trial<'_> {
         let (Some(path), Choice::One(seed)) = (&self.config.pcap, self.config.choice) else {
             return Ok(self.run());
         };
-        let capture = Capture::open(path, &self.path)?;
+        let capture = Capture::open(path, self.test)?;
         let (pool, job) = (self.pool, self.job(seed));
         Ok(capture.add_to(self.run(), pool, job))
     }

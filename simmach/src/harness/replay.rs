@@ -61,7 +61,7 @@ pub(crate) fn replay(
             owner.path()
         )));
     }
-    let capture = config.pcap.as_deref().map(|path| Capture::open(path, &test.path()));
+    let capture = config.pcap.as_deref().map(|path| Capture::open(path, test));
     let capture = capture.transpose()?;
     let ran = shrinking::one(pool, job(test, &token));
     if let Some(why) = misfit(&token, test, &ran.outcome) {

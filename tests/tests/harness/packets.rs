@@ -77,5 +77,37 @@ fn two_tests_do_not_share_a_file() {
     let arguments = ["--include-ignored", "zoo::talks"];
     let env = [("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", &*path)];
     let ran = Door::Main.with(&arguments, &env);
-    assert_has(&ran, &["1 passed; 1 failed", "SIMMACH_PCAP is for one run, and zoo::talks"]);
+    assert_has(&ran, &["1 passed; 1 failed", "SIMMACH_PCAP is a file for one run, and zoo::talks"]);
+}
+
+/// A folder is one that is there, or is said to be one; each test has a file in it, in whatever process.
+#[test]
+fn in_a_folder_each_test_has_a_file() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("packets");
+    let _ = fs::remove_dir_all(&folder);
+    let written = format!("{}/", folder.display());
+    let there = folder.to_str().expect("it is text");
+    let all = ["--include-ignored", "zoo::talks"];
+    let one = ["--include-ignored", "--exact", "zoo::talks"];
+    for (door, target) in [(Door::Main, "fixture"), (Door::Libtest, "harness")] {
+        let of = |test: &str| folder.join(format!("simmach-tests/{target}/zoo__{test}.pcapng"));
+        for (arguments, path, passed) in
+            [(&all[..], &*written, "2 passed"), (&one, there, "1 passed")]
+        {
+            let ran = door.with(arguments, &[("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", path)]);
+            assert_has(&ran, &[passed, &format!("{} has its packets", of("talks").display())]);
+            assert_packets(of("talks").to_str().expect("it is text"));
+            assert!(of("talks_to_nobody").exists(), "from the run of all");
+            fs::remove_file(of("talks")).expect("it was written");
+        }
+    }
+    // The token of one test skips the others, which have no file then.
+    let found = Door::Main.run("talks", &[]);
+    let (_, rest) = found.text.split_once("SIMMACH_REPLAY=").expect(&found.text);
+    let token = rest.split_whitespace().next().expect("a token");
+    fs::remove_dir_all(&folder).expect("it is there");
+    let ran = Door::Main.with(&all, &[("SIMMACH_REPLAY", token), ("SIMMACH_PCAP", &written)]);
+    assert_has(&ran, &["Reproduced exactly."]);
+    let files = fs::read_dir(folder.join("simmach-tests/fixture")).expect("it was made");
+    assert_eq!(files.count(), 1);
 }
