@@ -429,6 +429,11 @@ impl Connection {
         }
     }
 
+    /// The most bytes in one segment.
+    pub(crate) fn mss(&self) -> u16 {
+        self.sending.mss.clamp(1, u32::from(u16::MAX)) as u16
+    }
+
     pub(crate) fn nodelay(&self) -> bool {
         self.nodelay
     }

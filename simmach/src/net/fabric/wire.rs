@@ -49,7 +49,7 @@ impl Fabric {
             }
         };
         if let Some(mut capture) = self.capture.take() {
-            capture.add(now, &packet, self.mss(packet.from, packet.to), fate);
+            capture.add(now, &packet, self.segment_size(&packet), fate);
             self.capture = Some(capture);
         }
         self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Chosen));
@@ -173,12 +173,25 @@ impl Fabric {
     /// A burst that travels as one counts as its segments.
     fn packet_count(&self, packet: &Packet) -> u64 {
         let length = packet.payload().len();
-        let mss = usize::from(self.config_of(packet.from.host).mss);
         match &packet.body {
-            Body::Tcp { .. } if length > mss && !packet.from.net.is_loopback() => {
-                length.div_ceil(mss) as u64
+            Body::Tcp { .. } if length > 0 && !packet.from.net.is_loopback() => {
+                let size = usize::from(self.segment_size(packet));
+                if length > size { length.div_ceil(size) as u64 } else { 1 }
             }
             Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable { .. } => 1,
+        }
+    }
+
+    /// The most bytes in a segment of a packet's connection: what both ends and the links between them have room for.
+    fn segment_size(&self, packet: &Packet) -> u16 {
+        let sender = match &packet.body {
+            Body::Tcp { sender, .. } => *sender,
+            Body::Udp { .. } | Body::Unreachable { .. } => Key::NONE,
+        };
+        let own = self.sockets.get(sender.slot as usize);
+        match own.filter(|own| own.serial == sender.serial) {
+            Some(own) => own.connection.mss(),
+            None => self.mss(packet.from, packet.to),
         }
     }
 

@@ -323,6 +323,28 @@ fn segments_fit_the_link() {
     assert!(wide < 70 && narrow > 95, "{wide} and {narrow} packets");
 }
 
+/// A burst that travels as one counts as the segments that it would be: of the link's size, or the peer's.
+#[test]
+fn bursts_count_as_the_segments_that_fit() {
+    let packets = |mtu, peers| {
+        let mut cluster = Cluster::new().link(NetworkProfile::ideal_fixed().mtu(mtu));
+        cluster.tcp_of_c = Some(TcpConfig::new().mss(peers));
+        let left = cluster.run(|| async {
+            let (mut near, mut far) = pair().await;
+            near.write_all(&[1; 50_000]).await.expect("room");
+            far.read_exact(&mut [0; 50_000]).await.expect("all of it");
+            drop((near, far));
+            sleep(1_000).await;
+        });
+        assert_eq!(left.stats.sent, left.stats.delivered);
+        left.stats.sent
+    };
+    let (wide, narrow, asked) = (packets(1500, 1460), packets(576, 1460), packets(1500, 536));
+    // Whatever else there is, the data are 35 or 94 segments.
+    assert_eq!(narrow - wide, 94 - 35, "{wide} and {narrow} packets");
+    assert_eq!(asked, narrow);
+}
+
 /// A machine may have figures of its own.
 #[test]
 fn machines_may_differ() {
