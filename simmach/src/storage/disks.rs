@@ -336,6 +336,14 @@ impl Drop for Disks {
 }
 
 impl Stored {
+    /// A volume is out for a transaction only while its closure runs: who asks then is that closure.
+    pub(super) fn check_that_it_is_not_in_use(&self) -> Result<()> {
+        match self.place {
+            Place::Here(_) => Ok(()),
+            Place::InUse { .. } => Err(Error::Nested),
+        }
+    }
+
     /// Takes the volume out for a transaction, so that nothing is borrowed while the user's closure runs.
     pub(super) fn take(&mut self) -> Result<Volume> {
         let undurable = match &self.place {

@@ -157,7 +157,8 @@ impl Store {
     /// # Errors
     ///
     /// What `f` answers, as it is, and nothing is stored; [`Error::Full`] if the disk is; [`Error::Closed`] and
-    /// [`Error::Foreign`] for a handle that is not this process's; LMDB's own.
+    /// [`Error::Foreign`] for a handle that is not this process's; [`Error::Nested`] inside the closure of one of this
+    /// store's transactions; LMDB's own.
     pub async fn write<R, F>(&self, f: F) -> Result<R>
     where
         F: FnOnce(&mut WriteTxn<'_, '_>) -> Result<R> + Send + 'static,

@@ -15,9 +15,12 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Waits for the turn, behind all who wait already.
+    /// Waits for the turn, behind all who wait already. Inside the closure of a transaction it would wait for itself.
     pub(super) async fn wait(id: StoreId) -> Result<Self> {
-        let ticket = disks::reach(id, |stored, _, _| Ok(stored.writers.join(id.number)))?;
+        let ticket = disks::reach(id, |stored, _, _| {
+            stored.check_that_it_is_not_in_use()?;
+            Ok(stored.writers.join(id.number))
+        })?;
         let turn = Self { id, ticket };
         poll_fn(|cx| {
             let waker = cx.waker().clone();

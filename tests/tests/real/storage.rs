@@ -121,3 +121,40 @@ fn a_periodic_store_is_written_and_read_alike() {
         assert_eq!(found(&store, "k").await.expect("readable").as_deref(), Some("three"));
     });
 }
+
+/// Waits in a closure, on a thread that may block.
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Handle::current().block_on(future)
+}
+
+/// A closure that used its own store would wait for itself.
+#[test]
+fn a_closure_that_uses_its_own_store_is_told() {
+    folder();
+    really(async {
+        let store = storage::open("nested").await.expect("it opens");
+        let other = storage::open("beside").await.expect("it opens");
+        let own = store.clone();
+        let nested = store.write(move |_| {
+            assert!(matches!(block_on(put(&own, "k", "v")), Err(Error::Nested)));
+            assert!(matches!(block_on(found(&own, "k")), Err(Error::Nested)));
+            block_on(own.read(|_| Ok(())))
+        });
+        assert!(matches!(nested.await, Err(Error::Nested)));
+        let own = store.clone();
+        let nested = store.read(move |_| block_on(put(&own, "k", "v")));
+        assert!(matches!(nested.await, Err(Error::Nested)));
+        // Another store is none of its business; and what panics in it leaves nothing behind.
+        let beside = other.clone();
+        let written = store.write(move |_| block_on(put(&beside, "k", "v")));
+        written.await.expect("room in the other");
+        for _ in 0..20 {
+            let store = store.clone();
+            let panics =
+                async move { store.write(|_| -> storage::Result<()> { panic!("inside") }).await };
+            simmach::task::spawn(panics).await.expect_err("the caller's");
+        }
+        put(&store, "k", "v").await.expect("room");
+        assert_eq!(found(&store, "k").await.expect("readable").as_deref(), Some("v"));
+    });
+}
