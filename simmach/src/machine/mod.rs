@@ -87,6 +87,10 @@ impl Machine {
         service: Service,
         at: &'static Location<'static>,
     ) {
+        if self.services.is_empty() {
+            // Most machines have one.
+            self.services.reserve_exact(1);
+        }
         self.services.push(Installed {
             name,
             service,

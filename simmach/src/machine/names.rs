@@ -134,6 +134,9 @@ fn numbers(pattern: &str, range: &str) -> Result<Vec<u64>, NameError> {
 }
 
 fn check(name: &str) -> Result<(), NameError> {
+    if is_plain(name) {
+        return Ok(());
+    }
     let (machine, service) = split(name);
     let parts = machine.split('.').chain(service);
     if parts.into_iter().any(str::is_empty) {
@@ -151,6 +154,22 @@ fn check(name: &str) -> Result<(), NameError> {
         Some(character) => Err(NameError::Character { name: name.to_owned(), character }),
         None => Ok(()),
     }
+}
+
+/// True for a machine's name of the usual kind: a letter that no address, and no `localhost`, begins with, and parts of letters,
+/// digits, hyphens and underscores. Most are.
+fn is_plain(name: &str) -> bool {
+    let begins = name.bytes().next().is_some_and(|byte| matches!(byte, b'g'..=b'k' | b'm'..=b'z'));
+    let mut before = 0;
+    begins
+        && name.bytes().all(|byte| {
+            let fits = match std::mem::replace(&mut before, byte) {
+                b'.' => byte != b'.',
+                _ => true,
+            };
+            fits && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        })
+        && before != b'.'
 }
 
 /// Which machines, or services of machines, are meant: names with `*` and ranges.
@@ -365,6 +384,17 @@ mod tests {
                 prop_assert!(!names.is_empty() && names.iter().all(|name| !name.is_empty()));
             }
             let _ = Selector::from(text.as_str()).matches("a1.b");
+        }
+
+        /// What is let through at a glance is what the whole check lets through.
+        #[test]
+        fn plain_names_are_names(name in "[a-z0-9._/:-]{1,8}") {
+            if is_plain(&name) {
+                let (machine, service) = split(&name);
+                prop_assert!(machine.split('.').all(|part| !part.is_empty()) && service.is_none());
+                prop_assert!(machine != "localhost" && machine.parse::<IpAddr>().is_err());
+                prop_assert!(!name.contains([':', '/']));
+            }
         }
 
         #[test]

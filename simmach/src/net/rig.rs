@@ -90,7 +90,7 @@ impl Cluster {
         let hosts = names.into_iter().map(|(machine, name)| Host {
             machine,
             name: name.to_owned(),
-            zone: name.split_once('.').expect("a zone").1.to_owned(),
+            zone: name.split_once('.').expect("a zone").1.into(),
             routes_to_all: false,
             tcp: self.tcp_of_c.clone().filter(|_| machine == C),
         });

@@ -1,5 +1,7 @@
 //! The network that a run begins with.
 
+use std::sync::Arc;
+
 use crate::engine::MachineId;
 use crate::net::{NetworkProfile, TcpConfig};
 
@@ -22,7 +24,8 @@ pub(crate) struct NetSpec {
 pub(crate) struct Host {
     pub(crate) machine: MachineId,
     pub(crate) name: String,
-    pub(crate) zone: String,
+    /// Shared by those that are in it.
+    pub(crate) zone: Arc<str>,
     /// As a client's: it reaches every zone and is reached from it, by `lan()` where nothing else is said.
     pub(crate) routes_to_all: bool,
     /// Its own figures of TCP, where they are not the topology's.

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, Location};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures::FutureExt;
 
@@ -20,12 +21,20 @@ use crate::task::{JoinHandle, spawn_as};
 pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks: PathBuf) {
     let topology = &spec.topology;
     let numbered = || (0..).map(MachineId).zip(machines);
+    let mut zone: Arc<str> = "".into();
     net::install(NetSpec {
         hosts: numbered()
             .map(|(machine, name)| Host {
                 machine,
                 name: name.clone(),
-                zone: names::zone(name).to_owned(),
+                zone: {
+                    // Neighbours mostly are of one zone.
+                    let own = names::zone(name);
+                    if *zone != *own {
+                        zone = own.into();
+                    }
+                    Arc::clone(&zone)
+                },
                 routes_to_all: machine == client && spec.client.is_none(),
                 tcp: topology
                     .tcp_of

@@ -136,13 +136,18 @@ impl Spec {
             hosted: _,
         } = &self.topology;
         let mut text = String::with_capacity(2048);
+        // As by `"{}/{:?};"`, which takes a machine longer than most of its set-up.
+        for service in services {
+            text.push_str(&service.machine);
+            match &service.name {
+                Some(name) => text.push_str(&format!("/Some({name:?});")),
+                None => text.push_str("/None;"),
+            }
+        }
         let mut put = |part: fmt::Arguments<'_>| {
             // Writing to a string does not fail.
             let _ = write!(text, "{part};");
         };
-        for service in services {
-            put(format_args!("{}/{:?}", service.machine, service.name));
-        }
         put(format_args!("{hosts:?}"));
         for link in links {
             put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));

@@ -129,7 +129,7 @@ impl Topology {
         served.map(|declared| &*declared.machine).chain(others.map(|(_, host)| &**host))
     }
 
-    /// The number of each service's machine.
+    /// The number of each service's machine, in the order of [`machines`](Self::machines).
     pub(crate) fn numbers(&self) -> Vec<usize> {
         let mut numbers = Vec::with_capacity(self.services.len());
         let mut next = 0;

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
+
 use crate::engine::context::try_with;
 use crate::engine::tasks::TaskKey;
 use crate::engine::{self, Scope, Wait};
@@ -53,7 +55,7 @@ where
     F::Output: 'static,
 {
     let join = Arc::new(Join::new(scope));
-    let task = Task { future: Some(Box::pin(future)), join: Arc::clone(&join) };
+    let task = Task { future: Some(future), join: Arc::clone(&join) };
     let key = if scope.alive {
         try_with(|engine| engine.spawn(scope, place, Box::pin(task)))
     } else {
@@ -63,41 +65,46 @@ where
     (key, JoinHandle::simulated(join::JoinHandle::new(join, key)))
 }
 
-/// A user's future whose end, of whatever kind, its handle hears of.
-struct Task<F: Future> {
-    future: Option<Pin<Box<F>>>,
-    join: Arc<Join<F::Output>>,
+pin_project! {
+    /// A user's future whose end, of whatever kind, its handle hears of.
+    struct Task<F: Future> {
+        #[pin]
+        future: Option<F>,
+        join: Arc<Join<F::Output>>,
+    }
+
+    impl<F: Future> PinnedDrop for Task<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
+                match dropped {
+                    Err(payload) if engine::live_scope().is_some() => this.join.panicked(payload),
+                    Ok(()) | Err(_) => this.join.finish(Err(JoinError::cancelled())),
+                }
+            }
+        }
+    }
 }
 
 impl<F: Future> Future for Task<F> {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(future) = self.future.as_mut() else { return Poll::Ready(()) };
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(()) };
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
         let result = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => Err(payload),
         };
         // What the future held is dropped before anyone hears that it ended.
-        let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
+        let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
         match result.and_then(|output| dropped.map(|()| output)) {
-            Ok(output) => self.join.finish(Ok(output)),
-            Err(payload) => self.join.panicked(payload),
+            Ok(output) => this.join.finish(Ok(output)),
+            Err(payload) => this.join.panicked(payload),
         }
         Poll::Ready(())
-    }
-}
-
-impl<F: Future> Drop for Task<F> {
-    fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-            match dropped {
-                Err(payload) if engine::live_scope().is_some() => self.join.panicked(payload),
-                Ok(()) | Err(_) => self.join.finish(Err(JoinError::cancelled())),
-            }
-        }
     }
 }
