@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod deviations;
 pub(crate) mod dials;
+mod drawing;
 pub(crate) mod draws;
 pub(crate) mod drive;
 pub(crate) mod effects;
@@ -48,7 +49,7 @@ pub(crate) use waker::Waiter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use context::try_with;
-use deviations::{Deviation, Kind};
+use deviations::Deviation;
 use verdict::Verdict;
 
 /// What an operation answers that is used outside a run, or by the destructor of a dead process.
@@ -88,7 +89,7 @@ pub(crate) fn true_time(local: u64) -> u64 {
 
 /// Puts an action into the future; `None` outside a run. What is due already fires at once, after what is ready.
 pub(crate) fn try_arm(at: u64, action: Action) -> Option<TimerKey> {
-    try_with(|engine| engine.timers.borrow_mut().arm(at, action))
+    try_with(|engine| engine.arm(at, action))
 }
 
 /// As [`try_arm`], for the layers' own code, which runs inside a run only.
@@ -98,7 +99,7 @@ pub(crate) fn arm(at: u64, action: Action) -> TimerKey {
 
 /// Takes an action out of the future; a key whose timer is gone does nothing.
 pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
-    try_with(|engine| engine.timers.borrow_mut().cancel(key)).flatten()
+    try_with(|engine| engine.cancel(key)).flatten()
 }
 
 /// Makes a timer wake `waker`; false if it is gone.
@@ -184,28 +185,17 @@ pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
 
 /// True with probability `p`; calm is false.
 pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
-    p > 0.0
-        && drawn(family, [a, b, c], true, |word| {
-            let chance = draws::chance_of(word, p);
-            (chance, u64::from(chance), 1)
-        })
+    try_with(|engine| engine.chance(family, [a, b, c], p)).unwrap_or(false)
 }
 
 /// In `[0, 1)`; calm is one half, the median.
 pub(crate) fn unit(family: Family, a: u64, b: u64, c: u64) -> f64 {
-    // A copy's latency is not counted: it is there only where there is a copy.
-    let is_counted = family == Family::Latency && c >> 63 == 0;
-    drawn(family, [a, b, c], is_counted, |word| {
-        (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0)
-    })
+    try_with(|engine| engine.unit(family, [a, b, c])).unwrap_or(draws::unit_of(None))
 }
 
 /// In `0..n`; calm is 0.
 pub(crate) fn below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
-    drawn(family, [a, b, c], false, |word| {
-        let below = draws::below_of(word, n);
-        (below, below, n)
-    })
+    try_with(|engine| engine.below(family, [a, b, c], n)).unwrap_or(0)
 }
 
 /// Whether a strike, a step or an act takes place; calm is no.
@@ -238,62 +228,4 @@ pub(crate) fn deviates(deviation: impl FnOnce() -> Deviation) {
 /// Something happened to a machine.
 pub(crate) fn touches(machine: MachineId) {
     try_with(|engine| engine.record(|recorder| recorder.touches(machine)));
-}
-
-/// To which machine the faults of packets happened that were just drawn, and what they were in words.
-pub(crate) fn tell(machine: MachineId, text: impl FnOnce() -> String) {
-    try_with(|engine| {
-        engine.record(|recorder| {
-            recorder.touches(machine);
-            recorder.tell(machine, text);
-        });
-    });
-}
-
-/// From now on the draws of packets are counted apart by this: the way from one machine to another.
-pub(crate) fn set_lane(lane: u64) {
-    try_with(|engine| engine.set_lane(lane));
-}
-
-/// Makes a draw: what it comes to, with what is recorded of it, its value and of how many; 0 is calm.
-fn drawn<T>(
-    family: Family,
-    address: [u64; 3],
-    is_counted: bool,
-    come: impl Fn(Option<u64>) -> (T, u64, u64),
-) -> T {
-    let drawn = try_with(|engine| {
-        let place = if is_counted { engine.place(family) } else { None };
-        let (result, value, of) = come(engine.word_at(family, address, place));
-        if value > 0 {
-            engine.record(|recorder| {
-                let at = engine.clock.now();
-                let deviation = Deviation::new(family, address, kind_of(family, of), value, at);
-                recorder.add(Deviation { of, place, ..deviation });
-            });
-        }
-        result
-    });
-    drawn.unwrap_or_else(|| come(None).0)
-}
-
-fn kind_of(family: Family, of: u64) -> Kind {
-    match family {
-        Family::Loss | Family::Duplicate => Kind::Fault,
-        // Whether, and for how long.
-        Family::Reorder if of > 0 => Kind::Fault,
-        Family::Strike => Kind::Field,
-        Family::Choice => Kind::Choice,
-        Family::Wake | Family::Start | Family::Select => Kind::Order,
-        Family::Step => Kind::Step,
-        Family::Act => Kind::Strike,
-        Family::Reorder
-        | Family::Latency
-        | Family::Commit
-        | Family::Blocking
-        | Family::Isn
-        | Family::Port
-        | Family::Generator
-        | Family::Entropy => Kind::Delay,
-    }
 }

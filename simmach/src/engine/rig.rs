@@ -12,6 +12,11 @@ use super::overlay::Overlay;
 use super::verdict::Verdict;
 use super::{log, panics};
 
+/// The engine of a run that nothing overrules and nobody records.
+pub(crate) fn engine(seed: u64) -> Engine {
+    Engine::new(seed, &Overlay::default(), false, Record::Nothing, Arc::<Shared>::default())
+}
+
 /// What a run of the rig came to.
 #[derive(Debug)]
 pub(crate) struct Ran {

@@ -16,7 +16,7 @@ use super::refusals::Refusals;
 use super::scheduler::ReadyQueue;
 use super::shared::Shared;
 use super::tasks::{TaskKey, Tasks};
-use super::timers::Timers;
+use super::timers::{Action, TimerKey, Timers};
 use super::trace::{Trace, TraceKind};
 use super::verdict::{Failure, Verdict};
 
@@ -195,6 +195,24 @@ impl Engine {
     /// What was not calm, and how much that was.
     pub(crate) fn take_deviations(&self) -> (Option<Size>, Vec<Deviation>) {
         self.recorder.take().finish(self.clock.now())
+    }
+
+    /// Puts an action into the future. What is due already fires at once, after what is ready.
+    pub(crate) fn arm(&self, at: u64, action: Action) -> TimerKey {
+        self.timers.borrow_mut().arm(at, action)
+    }
+
+    /// Takes an action out of the future; a key whose timer is gone does nothing.
+    pub(crate) fn cancel(&self, key: TimerKey) -> Option<Action> {
+        self.timers.borrow_mut().cancel(key)
+    }
+
+    /// To which machine the faults of packets happened that were just drawn, and what they were in words.
+    pub(crate) fn tell(&self, machine: MachineId, text: impl FnOnce() -> String) {
+        self.record(|recorder| {
+            recorder.touches(machine);
+            recorder.tell(machine, text);
+        });
     }
 
     pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {

@@ -31,15 +31,6 @@ impl Waiter {
             Self::Other(own) => task.is_none() && own.will_wake(waker),
         }
     }
-
-    pub(crate) fn wake(self) {
-        match self {
-            Self::Task(task) => {
-                context::try_with(|engine| engine.wake(task));
-            }
-            Self::Other(waker) => waker.wake(),
-        }
-    }
 }
 
 /// A waker for a task of the run that `shared` is of.

@@ -6,53 +6,12 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
-
-/// Where written bytes are copied to: small writes share a block, so that most of them allocate nothing.
-#[derive(Default)]
-pub(crate) struct Arena {
-    block: BytesMut,
-}
-
-impl Arena {
-    const BLOCK: usize = 16 * 1024;
-    /// Longer pieces get memory of their own, so that one of them can't hold a block that others filled.
-    const SMALL: usize = 2 * 1024;
-
-    pub(crate) fn copy(&mut self, data: &[u8]) -> Bytes {
-        if data.is_empty() {
-            return Bytes::new();
-        }
-        if data.len() > Self::SMALL {
-            return Bytes::copy_from_slice(data);
-        }
-        self.reserve(data.len());
-        self.block.extend_from_slice(data);
-        self.block.split().freeze()
-    }
-
-    fn gather<'a>(&mut self, len: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Bytes {
-        if len > Self::SMALL {
-            let mut own = Vec::with_capacity(len);
-            pieces.for_each(|piece| own.extend_from_slice(piece));
-            return own.into();
-        }
-        self.reserve(len);
-        pieces.for_each(|piece| self.block.extend_from_slice(piece));
-        self.block.split().freeze()
-    }
-
-    fn reserve(&mut self, len: usize) {
-        if self.block.capacity() < len {
-            self.block.reserve(Self::BLOCK);
-        }
-    }
-}
+use super::payload::{Arena, Payload};
 
 /// What was written and is not yet acknowledged: first the bytes that were sent, then those that were not.
 #[derive(Default)]
 pub(crate) struct SendBuffer {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Payload>,
     len: usize,
     sent: usize,
     /// Where the unsent bytes begin: the chunk, and the place in it.
@@ -75,7 +34,7 @@ impl SendBuffer {
         self.len - self.sent
     }
 
-    pub(crate) fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Payload) {
         if !chunk.is_empty() {
             self.len += chunk.len();
             self.chunks.push_back(chunk);
@@ -83,7 +42,7 @@ impl SendBuffer {
     }
 
     /// The next `len` unsent bytes; they are sent with this.
-    pub(crate) fn send_next(&mut self, len: usize, arena: &mut Arena) -> Bytes {
+    pub(crate) fn send_next(&mut self, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(len <= self.unsent(), "more is sent than was written");
         let payload = self.slice(self.cursor, len, arena);
         self.sent += len;
@@ -100,7 +59,7 @@ impl SendBuffer {
     }
 
     /// `len` bytes that were sent, after the first `skip`, to be sent again.
-    pub(crate) fn sent_again(&self, skip: usize, len: usize, arena: &mut Arena) -> Bytes {
+    pub(crate) fn sent_again(&self, skip: usize, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(skip + len <= self.sent, "bytes are sent again that were not sent");
         let mut from = (0, skip);
         while let Some(piece) = self.chunks.get(from.0)
@@ -121,7 +80,7 @@ impl SendBuffer {
             let whole = piece.len();
             if rest < whole {
                 if rest > 0 {
-                    drop(piece.split_to(rest));
+                    piece.advance(rest);
                     if self.cursor.0 == 0 {
                         self.cursor.1 -= rest;
                     }
@@ -138,13 +97,13 @@ impl SendBuffer {
         *self = Self::default();
     }
 
-    fn slice(&self, from: (usize, usize), len: usize, arena: &mut Arena) -> Bytes {
+    fn slice(&self, from: (usize, usize), len: usize, arena: &mut Arena) -> Payload {
         let (chunk, at) = from;
         if len == 0 {
-            return Bytes::new();
+            return Payload::EMPTY;
         }
         match self.chunks.get(chunk) {
-            None => Bytes::new(),
+            None => Payload::EMPTY,
             Some(piece) if at == 0 && piece.len() == len => piece.clone(),
             Some(piece) if piece.len() - at >= len => piece.slice(at..at + len),
             Some(first) => {
@@ -165,11 +124,11 @@ impl SendBuffer {
 /// What came and was not yet read: the bytes in order, and those ahead of a gap.
 #[derive(Default)]
 pub(crate) struct ReceiveBuffer {
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Payload>,
     ready_len: usize,
     /// Bytes ahead of the gap, by their distance from the first byte of the stream; neither touching nor overlapping
     /// the ready ones, nor overlapping each other.
-    ahead: VecDeque<(u64, Bytes)>,
+    ahead: VecDeque<(u64, Payload)>,
     /// Bytes of the stream that were ready, ever.
     received: u64,
 }
@@ -197,14 +156,14 @@ impl ReceiveBuffer {
     }
 
     /// Takes in `payload`, which lies `offset` bytes behind the next byte expected (below zero: in front of it).
-    pub(crate) fn insert(&mut self, offset: i64, mut payload: Bytes) -> Inserted {
+    pub(crate) fn insert(&mut self, offset: i64, mut payload: Payload) -> Inserted {
         if offset <= 0 {
             let known = offset.unsigned_abs() as usize;
             if known >= payload.len() {
                 return Inserted::Duplicate;
             }
             if known > 0 {
-                drop(payload.split_to(known));
+                payload.advance(known);
             }
             let before = self.received;
             self.append(payload);
@@ -218,21 +177,21 @@ impl ReceiveBuffer {
     pub(crate) fn read(&mut self, into: &mut [u8], peek: bool) -> usize {
         let mut copied = 0;
         let mut whole = 0;
-        for piece in &mut self.ready {
+        while let Some(piece) = self.ready.get_mut(whole) {
             let part = piece.len().min(into.len() - copied);
             into[copied..copied + part].copy_from_slice(&piece[..part]);
             copied += part;
-            if part < piece.len() {
-                if !peek && part > 0 {
-                    drop(piece.split_to(part));
+            match (part < piece.len(), peek) {
+                (true, true) => break,
+                (true, false) => {
+                    piece.advance(part);
+                    break;
                 }
-                break;
+                (false, true) => whole += 1,
+                (false, false) => drop(self.ready.pop_front()),
             }
-            whole += 1;
         }
         if !peek {
-            // It is one most of the time.
-            (0..whole).for_each(|_| drop(self.ready.pop_front()));
             self.ready_len -= copied;
         }
         copied
@@ -242,7 +201,7 @@ impl ReceiveBuffer {
         *self = Self { received: self.received, ..Self::default() };
     }
 
-    fn append(&mut self, payload: Bytes) {
+    fn append(&mut self, payload: Payload) {
         self.received += payload.len() as u64;
         self.ready_len += payload.len();
         self.ready.push_back(payload);
@@ -260,14 +219,14 @@ impl ReceiveBuffer {
             filled += 1;
             let known = (self.received - at) as usize;
             if known < payload.len() {
-                drop(payload.split_to(known));
+                payload.advance(known);
                 self.append(payload);
             }
         }
         filled
     }
 
-    fn insert_ahead(&mut self, mut at: u64, mut payload: Bytes) -> Inserted {
+    fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> Inserted {
         let place = self.ahead.partition_point(|&(start, _)| start <= at);
         if let Some((start, piece)) = place.checked_sub(1).and_then(|i| self.ahead.get(i)) {
             let end = start + piece.len() as u64;
@@ -275,7 +234,7 @@ impl ReceiveBuffer {
                 return Inserted::Duplicate;
             }
             if end > at {
-                drop(payload.split_to((end - at) as usize));
+                payload.advance((end - at) as usize);
                 at = end;
             }
         }
@@ -327,14 +286,14 @@ mod tests {
     #[test]
     fn a_gap_holds_back_what_is_behind_it() {
         let mut buffer = ReceiveBuffer::default();
-        assert_eq!(buffer.insert(3, Bytes::from_static(b"def")), Inserted::Ahead);
-        assert_eq!(buffer.insert(3, Bytes::from_static(b"de")), Inserted::Duplicate);
+        assert_eq!(buffer.insert(3, Payload::from(&b"def"[..])), Inserted::Ahead);
+        assert_eq!(buffer.insert(3, Payload::from(&b"de"[..])), Inserted::Duplicate);
         assert_eq!(buffer.len(), 0);
         assert_eq!(
-            buffer.insert(0, Bytes::from_static(b"abcd")),
+            buffer.insert(0, Payload::from(&b"abcd"[..])),
             Inserted::InOrder { bytes: 6, filled: 1 }
         );
-        assert_eq!(buffer.insert(-6, Bytes::from_static(b"abcdef")), Inserted::Duplicate);
+        assert_eq!(buffer.insert(-6, Payload::from(&b"abcdef"[..])), Inserted::Duplicate);
         let mut into = [0; 4];
         assert_eq!((buffer.read(&mut into, true), &into), (4, b"abcd"));
         assert_eq!((buffer.read(&mut into, false), &into), (4, b"abcd"));
@@ -361,7 +320,7 @@ mod tests {
             let mut read = Vec::new();
             let mut next = 0_i64;
             for (from, to) in pieces {
-                let payload = Bytes::copy_from_slice(&stream[from..to]);
+                let payload = Payload::from(&stream[from..to]);
                 match buffer.insert(from as i64 - next, payload) {
                     Inserted::InOrder { bytes, .. } => next += bytes as i64,
                     Inserted::Ahead | Inserted::Duplicate => {}

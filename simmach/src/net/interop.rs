@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use fastrand::Rng;
 use smoltcp::{
     iface::{Config, Interface, SocketHandle, SocketSet},
@@ -22,6 +21,7 @@ use crate::net::{
     config::TcpConfig,
     connection::{Connection, Output, Ready, State},
     octets,
+    payload::Payload,
     segment::{Flags, Segment, Seq, SynOptions},
 };
 
@@ -425,7 +425,7 @@ fn parse(octets: &[u8], scale: u8) -> Segment {
         flags,
         options: packet.syn().then_some(said),
         transmission: 0,
-        payload: Bytes::copy_from_slice(packet.payload()),
+        payload: Payload::from(packet.payload()),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    engine::{self, Family},
+    engine::{Engine, Family},
     net::{
         address::{HostIndex, PathIndex},
         host::Host,
@@ -371,6 +371,7 @@ impl Links {
     /// Draws what becomes of a packet of so many bytes that leaves now.
     pub(crate) fn fate(
         &mut self,
+        engine: &Engine,
         path: PathIndex,
         now: u64,
         bytes: u64,
@@ -389,9 +390,9 @@ impl Links {
             return Fate::Cut;
         }
         let DrawAddress { flow, place, transmission } = draw;
-        engine::set_lane(u64::from(path.from) << 32 | u64::from(path.to));
+        engine.set_lane(u64::from(path.from) << 32 | u64::from(path.to));
         let loss = profile.loss_of(bytes);
-        if loss > 0.0 && engine::chance(Family::Loss, flow, place, transmission, loss) {
+        if loss > 0.0 && engine.chance(Family::Loss, [flow, place, transmission], loss) {
             return Fate::Lost;
         }
         let departs = match profile.bandwidth {
@@ -409,7 +410,7 @@ impl Links {
         };
         let nth = path.departed;
         path.departed += 1;
-        let unit = || engine::unit(Family::Latency, flow, place, transmission);
+        let unit = || engine.unit(Family::Latency, [flow, place, transmission]);
         let mut at = departs.saturating_add(profile.latency.sample(unit, nth));
         if path.clogged {
             return Fate::Held(at - now);
@@ -419,15 +420,15 @@ impl Links {
         }
         path.last_in_order = path.last_in_order.max(at);
         let (held_back, longest) = profile.reorder;
-        if held_back > 0.0 && engine::chance(Family::Reorder, flow, place, transmission, held_back)
+        if held_back > 0.0 && engine.chance(Family::Reorder, [flow, place, transmission], held_back)
         {
-            let unit = engine::unit(Family::Reorder, flow, place, transmission | COPY);
+            let unit = engine.unit(Family::Reorder, [flow, place, transmission | COPY]);
             at = at.saturating_add((unit * longest as f64) as u64);
         }
         let again = (profile.duplication > 0.0
-            && engine::chance(Family::Duplicate, flow, place, transmission, profile.duplication))
+            && engine.chance(Family::Duplicate, [flow, place, transmission], profile.duplication))
         .then(|| {
-            let unit = || engine::unit(Family::Latency, flow, place, transmission | COPY);
+            let unit = || engine.unit(Family::Latency, [flow, place, transmission | COPY]);
             departs.saturating_add(profile.latency.sample(unit, nth + 1))
         });
         let overtakes = at < path.last_arrival;
@@ -460,9 +461,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::engine::{Scope, rig};
 
     const DRAW: DrawAddress = DrawAddress { flow: 1, place: 2, transmission: 0 };
     const MS: u64 = 1_000_000;
+
+    impl Links {
+        /// What becomes of a packet where every draw is calm, as it is for the dead.
+        fn calm_fate(&mut self, path: PathIndex, now: u64, bytes: u64, draw: DrawAddress) -> Fate {
+            let engine = rig::engine(0);
+            engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
+            self.fate(&engine, path, now, bytes, draw)
+        }
+    }
 
     /// Two machines in one zone, one in another.
     fn hosts(links: &mut Links) -> Vec<Host> {
@@ -489,9 +500,9 @@ mod tests {
         assert!(links.has_route(0, 1, &hosts) && links.has_route(1, 1, &hosts));
         assert!(!links.has_route(0, 2, &hosts));
         let path = links.path(0, 2, &hosts);
-        assert_eq!(links.fate(path, 0, 100, DRAW), Fate::NoRoute);
+        assert_eq!(links.calm_fate(path, 0, 100, DRAW), Fate::NoRoute);
         links.join(0, 1, NetworkProfile::ideal_fixed(), &hosts);
-        assert_eq!(arrival(links.fate(path, 0, 100, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 100, DRAW)), 50 * MS);
         assert!(links.has_route(1, 2, &hosts) && !links.has_route(2, 0, &hosts));
         hosts[2].routes_to_all = true;
         assert!(links.has_route(2, 0, &hosts));
@@ -506,11 +517,11 @@ mod tests {
         links.cut(None, &[0, 2], &[2], true);
         let back = links.path(2, 0, &hosts);
         let own = links.path(2, 2, &hosts);
-        assert_eq!(links.fate(there, 0, 1, DRAW), Fate::Cut);
-        assert_eq!(arrival(links.fate(back, 0, 1, DRAW)), 50 * MS);
-        assert_eq!(arrival(links.fate(own, 0, 1, DRAW)), LOOPBACK);
+        assert_eq!(links.calm_fate(there, 0, 1, DRAW), Fate::Cut);
+        assert_eq!(arrival(links.calm_fate(back, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(own, 0, 1, DRAW)), LOOPBACK);
         links.mend_all();
-        assert_eq!(arrival(links.fate(there, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(there, 0, 1, DRAW)), 50 * MS);
     }
 
     #[test]
@@ -522,9 +533,9 @@ mod tests {
             links.cut(owner, &[0], &[2], true);
         }
         links.cut(Some(7), &[0], &[2], false);
-        assert_eq!(links.fate(path, 0, 1, DRAW), Fate::Cut);
+        assert_eq!(links.calm_fate(path, 0, 1, DRAW), Fate::Cut);
         links.cut(None, &[0], &[2], false);
-        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
     }
 
     #[test]
@@ -539,12 +550,12 @@ mod tests {
             links.rejoin(0, 1, profile.clone(), &hosts);
             links.rejoin(1, 0, profile, &hosts);
         }
-        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 2 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 2 * MS);
         links.remember();
         links.join_pair(0, 2, NetworkProfile::fixed(Duration::from_millis(3)), &hosts);
-        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 3 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 3 * MS);
         assert!(links.has_route(2, 0, &hosts) && links.restore(&hosts));
-        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
         assert!(!links.has_route(2, 0, &hosts));
     }
 
@@ -554,7 +565,7 @@ mod tests {
         let mut links = Links::new(Some(profile));
         let hosts = hosts(&mut links);
         let path = links.path(0, 2, &hosts);
-        let mut send = |now: u64| links.fate(path, now, 1_000, DRAW);
+        let mut send = |now: u64| links.calm_fate(path, now, 1_000, DRAW);
         // 1,000 bytes take 1 ms; 2,500 may wait.
         assert_eq!(arrival(send(0)), 2 * MS);
         assert_eq!(arrival(send(0)), 3 * MS);
@@ -578,7 +589,7 @@ mod tests {
             links.join(1, 0, profile, &hosts);
             let ways = [(0, 2), (1, 2), (2, 0)].map(|(from, to)| links.path(from, to, &hosts));
             let [one, two, back] = ways;
-            [one, two, one, back].map(|path| links.fate(path, 0, 1_000, DRAW))
+            [one, two, one, back].map(|path| links.calm_fate(path, 0, 1_000, DRAW))
         };
         let at = |ms: u64| Fate::Arrives { at: ms * MS, again: None, overtakes: false };
         assert_eq!(shared(true), [at(2), at(3), Fate::QueueFull, at(2)]);
@@ -590,13 +601,13 @@ mod tests {
         let mut links = Links::new(Some(NetworkProfile::reverse_latency()));
         let hosts = hosts(&mut links);
         let path = links.path(0, 2, &hosts);
-        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
         assert_eq!(
-            links.fate(path, 0, 1, DRAW),
+            links.calm_fate(path, 0, 1, DRAW),
             Fate::Arrives { at: 48 * MS, again: None, overtakes: true }
         );
         links.join(0, 1, NetworkProfile::reverse_latency().in_order(true), &hosts);
-        assert_eq!(arrival(links.fate(path, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
     }
 
     #[test]
@@ -606,7 +617,7 @@ mod tests {
         let path = links.path(0, 2, &hosts);
         assert!(links.clog(&[0], &[2], true, 0).is_empty());
         for slot in 0..3 {
-            match links.fate(path, 0, 1, DRAW) {
+            match links.calm_fate(path, 0, 1, DRAW) {
                 Fate::Held(latency) => links.hold(path, slot, latency),
                 other => panic!("{other:?}"),
             }
@@ -628,7 +639,7 @@ mod tests {
         links.join(0, 1, held, &hosts);
         // Outside a run a draw holds nothing back: so this one is made late by hand.
         links.paths[path as usize].last_arrival = 90 * MS;
-        let fate = links.fate(path, 0, 1, DRAW);
+        let fate = links.calm_fate(path, 0, 1, DRAW);
         assert_eq!(fate, Fate::Arrives { at: 50 * MS, again: None, overtakes: true });
     }
 
@@ -641,7 +652,7 @@ mod tests {
         let hosts = hosts(&mut links);
         let path = links.path(0, 2, &hosts);
         assert_eq!(
-            links.fate(path, 0, 1, DRAW),
+            links.calm_fate(path, 0, 1, DRAW),
             Fate::Arrives { at: 300 * MS, again: None, overtakes: false }
         );
     }

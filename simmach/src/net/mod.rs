@@ -55,6 +55,8 @@ mod octets;
 #[cfg(feature = "sim")]
 mod pairs;
 #[cfg(feature = "sim")]
+mod payload;
+#[cfg(feature = "sim")]
 mod profile;
 mod ready;
 #[cfg(feature = "sim")]

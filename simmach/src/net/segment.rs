@@ -6,7 +6,7 @@
 
 use std::{cmp::Ordering, fmt, ops::Add};
 
-use bytes::Bytes;
+use crate::net::payload::Payload;
 
 /// A sequence number: 32 bits that wrap, so "before" holds for two numbers less than 2 GiB apart.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -128,7 +128,7 @@ pub(crate) struct Segment {
     pub(crate) options: Option<SynOptions>,
     /// How often this was sent before: with the sequence number, the local address of what the link draws for it.
     pub(crate) transmission: u32,
-    pub(crate) payload: Bytes,
+    pub(crate) payload: Payload,
 }
 
 impl Segment {
@@ -149,7 +149,7 @@ impl Segment {
             flags,
             options: None,
             transmission: 0,
-            payload: Bytes::new(),
+            payload: Payload::EMPTY,
         })
     }
 
@@ -194,7 +194,7 @@ mod tests {
             flags: Flags::SYN,
             options: None,
             transmission: 0,
-            payload: Bytes::new(),
+            payload: Payload::EMPTY,
         };
         let reset = Segment::reset_for(&syn).expect("a SYN is answered");
         assert_eq!(

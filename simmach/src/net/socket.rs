@@ -2,8 +2,6 @@
 
 use std::{collections::VecDeque, net::SocketAddr, rc::Rc, time::Duration};
 
-use bytes::Bytes;
-
 use crate::{
     engine::{ProcessId, TimerKey},
     net::{
@@ -11,6 +9,8 @@ use crate::{
         config::TcpConfig,
         connection::Connection,
         key::Key,
+        links::DrawAddress,
+        payload::Payload,
         segment::Segment,
         wakers::Waiters,
     },
@@ -167,7 +167,7 @@ pub(crate) struct Datagrams {
     pub(crate) broadcast: bool,
     /// A peer's kernel said that nobody listens.
     pub(crate) refused: bool,
-    pub(crate) queue: VecDeque<(Endpoint, Bytes)>,
+    pub(crate) queue: VecDeque<(Endpoint, Payload)>,
     pub(crate) queued: usize,
     pub(crate) ip: IpOptions,
     /// It turned out not to be ready, and is taken for that until something happens.
@@ -182,7 +182,7 @@ pub(crate) struct Packet {
     pub(crate) path: PathIndex,
     pub(crate) from: Endpoint,
     pub(crate) to: Endpoint,
-    pub(crate) flow: u64,
+    pub(crate) draw: DrawAddress,
     pub(crate) body: Body,
 }
 
@@ -195,11 +195,10 @@ pub(crate) enum Body {
         segment: Segment,
     },
     Udp {
-        nth: u64,
-        payload: Bytes,
+        payload: Payload,
         /// It goes to all of a zone, and to no socket that is bound to one address.
         broadcast: bool,
     },
     /// Nobody has the port that a datagram was sent to (ICMP).
-    Unreachable { nth: u64 },
+    Unreachable,
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    engine::{self, RunId, Wait, Waiter},
+    engine::{RunId, Wait, Waiter},
     net::{
         fabric::{Fabric, enter},
         key::Key,
@@ -55,29 +55,26 @@ impl Waited {
             if let Some(result) = attempt(fabric) {
                 return Found::Result(result);
             }
+            fabric.engine().waits(Wait::Peer(self.what, self.address));
+            let task = fabric.engine().own_task(cx.waker());
             let Some(waiters) = self.waiters(fabric) else { return Found::Nothing };
-            let task = engine::own_task(cx.waker());
             match task {
                 _ if waiters.has(seat, task, cx.waker()) => Found::Waiting(None),
                 Some(task) => Found::Waiting(waiters.wait(seat, Waiter::Task(task))),
                 None => Found::Nothing,
             }
         });
-        let result = match first {
-            Err(error) => Some(Err(error)),
-            Ok(Found::Result(result)) => Some(result),
+        match first {
+            Ok(Found::Result(result)) => Poll::Ready(result),
             Ok(Found::Waiting(old)) => {
                 drop(old);
-                None
-            }
-            Ok(Found::Nothing) => self.wait(cx, seat).map(Err),
-        };
-        match result {
-            Some(result) => Poll::Ready(result),
-            None => {
-                engine::waits(Wait::Peer(self.what, self.address));
                 Poll::Pending
             }
+            Ok(Found::Nothing) => match self.wait(cx, seat) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 

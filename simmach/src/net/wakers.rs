@@ -1,11 +1,12 @@
 //! Who waits for a socket, and whom to wake once the fabric is no longer borrowed.
 //!
 //! A waker is foreign code: cloning, waking and dropping one may run anything. So none of the three happens while the
-//! fabric is borrowed: waiters are moved in, and moved out again to be woken or dropped outside.
+//! fabric is borrowed: waiters are moved in, and moved out again to be woken or dropped outside. A task that waits by its
+//! key is no such code: it is woken at once.
 
 use std::task::Waker;
 
-use crate::engine::{TaskKey, Waiter};
+use crate::engine::{Engine, TaskKey, Waiter};
 
 /// The tasks that wait for one thing. As in tokio, the `poll_` functions share one place, in which the last waits; each
 /// future of an async function has its own, and leaves it when it is dropped.
@@ -58,49 +59,55 @@ impl Waiters {
         }
     }
 
-    /// All of them are to be woken.
-    pub(crate) fn wake(&mut self, wakes: &mut Wakes) {
+    /// Wakes all of them, or notes that they are to be woken.
+    pub(crate) fn wake(&mut self, engine: &Engine, wakes: &mut Wakes) {
         if let Some(waiter) = self.polling.take() {
-            wakes.push(waiter);
+            wakes.wake(engine, waiter);
         }
-        for (_, waiter) in self.futures.drain(..) {
-            wakes.push(waiter);
+        if !self.futures.is_empty() {
+            for (_, waiter) in self.futures.drain(..) {
+                wakes.wake(engine, waiter);
+            }
         }
     }
 }
 
-/// Who is to be woken, and who is to be dropped, outside. One to wake is the rule, and costs no allocation.
+/// The wakers that are to be woken, and those to be dropped, outside.
 #[derive(Default)]
 pub(crate) struct Wakes {
-    first: Option<Waiter>,
-    more: Vec<Waiter>,
-    discarded: Vec<Waiter>,
+    woken: Vec<Waker>,
+    discarded: Vec<Waker>,
 }
 
 impl Wakes {
-    pub(crate) fn push(&mut self, waiter: Waiter) {
-        match &self.first {
-            None => self.first = Some(waiter),
-            Some(_) => self.more.push(waiter),
+    fn wake(&mut self, engine: &Engine, waiter: Waiter) {
+        match waiter {
+            Waiter::Task(task) => engine.wake(task),
+            Waiter::Other(waker) => self.woken.push(waker),
         }
     }
 
     /// Nobody needs these any more.
     pub(crate) fn discard(&mut self, waiters: &mut Waiters) {
-        self.discarded.extend(waiters.polling.take());
-        self.discarded.extend(waiters.futures.drain(..).map(|(_, waiter)| waiter));
+        let futures = waiters.futures.drain(..).map(|(_, waiter)| waiter);
+        self.discarded.extend(waiters.polling.take().into_iter().chain(futures).filter_map(
+            |waiter| match waiter {
+                Waiter::Task(_) => None,
+                Waiter::Other(waker) => Some(waker),
+            },
+        ));
     }
 
     /// What there is to do outside; most of the time nothing.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Self> {
-        let nothing = self.first.is_none() && self.discarded.is_empty();
+        let nothing = self.woken.is_empty() && self.discarded.is_empty();
         (!nothing).then(|| std::mem::take(self))
     }
 
-    pub(crate) fn wake(self) {
-        if let Some(waiter) = self.first {
-            waiter.wake();
-            self.more.into_iter().for_each(Waiter::wake);
-        }
+    /// Does it. What is discarded is dropped with it.
+    #[cold]
+    pub(crate) fn settle(self) {
+        self.woken.into_iter().for_each(Waker::wake);
     }
 }

@@ -14,11 +14,10 @@
 
 use std::{collections::VecDeque, fmt::Write as _, rc::Rc};
 
-use bytes::Bytes;
-
 use super::{Connection, Failure, Output, Ready, State};
 use crate::net::{
     config::TcpConfig,
+    payload::Payload,
     segment::{Flags, Segment, Seq, SynOptions},
 };
 
@@ -206,7 +205,7 @@ fn parse(text: &str, base: Seq, other: Seq) -> (Segment, Option<u32>) {
         word.expect("a number").parse().unwrap_or_else(|_| panic!("no number in {text}"))
     };
     let seq = Seq(base.0.wrapping_add(number(words.next()) as u32));
-    let (mut ack, mut window, mut payload) = (Seq(0), None, Bytes::new());
+    let (mut ack, mut window, mut payload) = (Seq(0), None, Payload::EMPTY);
     let mut options = Some(SynOptions { mss: 1000, window_scale: Some(0) });
     while let Some(word) = words.next() {
         match word {
@@ -214,7 +213,7 @@ fn parse(text: &str, base: Seq, other: Seq) -> (Segment, Option<u32>) {
             "win" => window = Some(number(words.next()) as u32),
             "len" => payload = filler(number(words.next()) as usize).into(),
             "bare" => options = None,
-            quoted => payload = Bytes::copy_from_slice(quoted.trim_matches('\'').as_bytes()),
+            quoted => payload = Payload::from(quoted.trim_matches('\'').as_bytes()),
         }
     }
     let segment = Segment {

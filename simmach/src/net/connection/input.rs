@@ -1,10 +1,9 @@
 //! What a connection does with a segment: RFC 9293, 3.10.7, in its order, with RFC 5961's checks.
 
-use bytes::Bytes;
-
 use super::{Connection, Events, Failure, NEVER, Output, Phase, Recovery, State};
 use crate::net::{
     buffers::Inserted,
+    payload::Payload,
     segment::{Flags, Segment, Seq},
 };
 
@@ -316,7 +315,7 @@ impl Connection {
     }
 
     /// Takes in payload. False when not all of it fitted into the window: what is behind it did not arrive either.
-    fn on_payload(&mut self, now: u64, seq: Seq, mut payload: Bytes, out: &mut Output) -> bool {
+    fn on_payload(&mut self, now: u64, seq: Seq, mut payload: Payload, out: &mut Output) -> bool {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}
             // The peer's FIN was here: nothing can follow it.

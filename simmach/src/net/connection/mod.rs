@@ -23,11 +23,10 @@ mod transitions_tests;
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use crate::net::{
-    buffers::{Arena, ReceiveBuffer, SendBuffer},
+    buffers::{ReceiveBuffer, SendBuffer},
     config::TcpConfig,
+    payload::{Arena, Payload},
     rtt::RoundTrip,
     segment::{Flags, Segment, Seq, SynOptions},
 };
@@ -531,7 +530,7 @@ impl Connection {
         self.events.add(Events(Events::READABLE.0 | Events::WRITABLE.0 | Events::CLOSED.0));
     }
 
-    fn segment(&self, seq: Seq, flags: Flags, payload: Bytes) -> Segment {
+    fn segment(&self, seq: Seq, flags: Flags, payload: Payload) -> Segment {
         Segment {
             seq,
             ack: self.receiving.nxt,

@@ -1,9 +1,10 @@
 //! What a connection sends: data and FIN as far as the window allows, acknowledgements, the same again after a loss.
 
-use bytes::Bytes;
-
 use super::{Connection, NEVER, Output, State};
-use crate::net::segment::{Flags, Seq, SynOptions};
+use crate::net::{
+    payload::Payload,
+    segment::{Flags, Seq, SynOptions},
+};
 
 /// Full segments that a peer may still send without being told of more room.
 const ENOUGH: u32 = 16;
@@ -124,7 +125,7 @@ impl Connection {
     /// One number before what is expected, and no data: the peer can only answer with where it stands.
     pub(super) fn send_probe(&mut self, nth: u32, out: &mut Output) {
         let before = Seq(self.sending.una.0.wrapping_sub(1));
-        self.push(before, Bytes::new(), false, nth, out);
+        self.push(before, Payload::EMPTY, false, nth, out);
     }
 
     /// A new recovery begins: the first segment that is not acknowledged is sent again.
@@ -170,7 +171,7 @@ impl Connection {
         if self.state != State::SynSent {
             flags = flags.with(Flags::ACK);
         }
-        let mut syn = self.segment(self.sending.una, flags, Bytes::new());
+        let mut syn = self.segment(self.sending.una, flags, Payload::EMPTY);
         syn.transmission = transmission;
         syn.window = (self.config.receive_buffer as u32).min(u32::from(u16::MAX));
         syn.options = Some(SynOptions {
@@ -193,16 +194,16 @@ impl Connection {
         let (last, times) = self.receiving.lone_ack;
         let again = if last == self.receiving.nxt { times.wrapping_add(1) } else { 0 };
         self.receiving.lone_ack = (self.receiving.nxt, again);
-        self.push(self.sending.nxt, Bytes::new(), false, again, out);
+        self.push(self.sending.nxt, Payload::EMPTY, false, again, out);
     }
 
     pub(super) fn send_reset(&mut self, out: &mut Output) {
-        let reset = self.segment(self.sending.nxt, Flags::RST.with(Flags::ACK), Bytes::new());
+        let reset = self.segment(self.sending.nxt, Flags::RST.with(Flags::ACK), Payload::EMPTY);
         out.segments.push(reset);
     }
 
     /// A segment of a synchronised connection. It acknowledges all that came, so nothing more is owed.
-    fn push(&mut self, seq: Seq, payload: Bytes, fin: bool, transmission: u32, out: &mut Output) {
+    fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Output) {
         let mut flags = Flags::ACK;
         if fin {
             flags = flags.with(Flags::FIN);

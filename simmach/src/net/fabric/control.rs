@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
-    engine::{self, MachineId, ProcessId, RunId},
+    engine::{MachineId, ProcessId, RunId},
     net::{
         capture::Capture,
         fabric::{Fabric, datagrams::datagrams_address, key_of, reach, tcp::listener_address},
@@ -62,7 +62,7 @@ pub(crate) fn unclog(from: &[MachineId], to: &[MachineId]) {
 
 pub(crate) fn unclog_all() {
     reach(|fabric| {
-        let held = fabric.links.unclog_all(engine::now());
+        let held = fabric.links.unclog_all(fabric.engine.clock.now());
         fabric.release(held);
     });
 }
@@ -184,13 +184,13 @@ pub(crate) fn filter_packets(
     reach(|fabric| {
         let id = fabric.filters.add(from, to, choose);
         fabric.renew_bursts();
-        PacketFilter::new(fabric.run, id, lift)
+        PacketFilter::new(fabric.run(), id, lift)
     })
 }
 
 /// In place of a rule that is not laid.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
-    reach(|fabric| PacketFilter::new(fabric.run, NO_RULE, lift))
+    reach(|fabric| PacketFilter::new(fabric.run(), NO_RULE, lift))
 }
 
 /// Rules are numbered from 1.
@@ -208,7 +208,7 @@ pub(crate) fn clear_filters() {
 
 fn lift(run: RunId, id: u64) {
     let lifted = reach(|fabric| {
-        let lifted = if fabric.run == run { fabric.filters.remove(id) } else { None };
+        let lifted = if fabric.run() == run { fabric.filters.remove(id) } else { None };
         fabric.renew_bursts();
         lifted
     });
@@ -218,7 +218,7 @@ fn lift(run: RunId, id: u64) {
 fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
     let (from, to) = (numbers(from), numbers(to));
     reach(|fabric| {
-        let held = fabric.links.clog(&from, &to, on, engine::now());
+        let held = fabric.links.clog(&from, &to, on, fabric.engine.clock.now());
         fabric.release(held);
     });
 }

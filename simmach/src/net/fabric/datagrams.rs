@@ -10,16 +10,16 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use bytes::Bytes;
-
 use crate::{
-    engine::{self, Effect, ProcessId, mix},
+    engine::{Effect, ProcessId, mix},
     net::{
         Interest, Ready,
         address::{Bound, Endpoint, HostIndex, Net},
         error,
-        fabric::{Fabric, key_of, local_endpoint, wire},
+        fabric::{Fabric, key_of, local_endpoint},
         key::Key,
+        links::DrawAddress,
+        payload::Payload,
         socket::{Body, Datagrams, IpOptions, Packet},
         wakers::Waiters,
     },
@@ -126,7 +126,9 @@ impl Fabric {
         let payload = self.output.arena.copy(data);
         let path = self.path_between(host, to.host);
         let from = Endpoint { host, port, net };
-        self.transmit(Packet { path, from, to, flow, body: wire::udp(nth, payload, false) });
+        let draw = DrawAddress::of_datagram(flow, nth);
+        let body = Body::Udp { payload, broadcast: false };
+        self.transmit(Packet { path, from, to, draw, body });
         self.sent(key)?;
         Ok(data.len())
     }
@@ -148,14 +150,9 @@ impl Fabric {
             let path = self.path_between(host, other);
             let from = Endpoint { host, port: own, net: Net::V4 };
             let to = Endpoint { host: other, port, net: Net::V4 };
-            let flow = mix(flow, u64::from(other));
-            self.transmit(Packet {
-                path,
-                from,
-                to,
-                flow,
-                body: wire::udp(nth, payload.clone(), true),
-            });
+            let draw = DrawAddress::of_datagram(mix(flow, u64::from(other)), nth);
+            let body = Body::Udp { payload: payload.clone(), broadcast: true };
+            self.transmit(Packet { path, from, to, draw, body });
         }
         self.sent(key)?;
         Ok(data.len())
@@ -166,7 +163,7 @@ impl Fabric {
         let socket = self.datagrams(key)?;
         if std::mem::take(&mut socket.not_writable) {
             let mut waiting = std::mem::take(&mut socket.reading);
-            waiting.wake(&mut self.wakes);
+            waiting.wake(&self.engine, &mut self.wakes);
         }
         Ok(())
     }
@@ -277,9 +274,8 @@ impl Fabric {
         &mut self,
         from: Endpoint,
         to: Endpoint,
-        flow: u64,
-        nth: u64,
-        payload: Bytes,
+        draw: DrawAddress,
+        payload: Payload,
         broadcast: bool,
     ) {
         let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else {
@@ -287,8 +283,9 @@ impl Fabric {
                 return;
             }
             let path = self.path_between(to.host, from.host);
-            let body = Body::Unreachable { nth };
-            return self.transmit(Packet { path, from: to, to: from, flow: flow ^ 1, body });
+            let draw = DrawAddress::of_refusal(draw.flow ^ 1, draw.place);
+            let body = Body::Unreachable;
+            return self.transmit(Packet { path, from: to, to: from, draw, body });
         };
         let Ok(socket) = self.datagrams(key) else { return };
         let not_meant = broadcast && matches!(socket.bound, Bound::One(_));
@@ -298,16 +295,16 @@ impl Fabric {
         let size = payload.len() + OVERHEAD;
         if socket.queued + size > QUEUE {
             self.stats.dropped += 1;
-            return engine::effect(Effect::PacketDropped, 1);
+            return self.engine.effect(Effect::PacketDropped, 1);
         }
         socket.queued += size;
         let bytes = payload.len() as u64;
         socket.queue.push_back((from, payload));
         socket.not_readable = false;
         let mut reading = std::mem::take(&mut socket.reading);
-        reading.wake(&mut self.wakes);
+        reading.wake(&self.engine, &mut self.wakes);
         self.stats.bytes += bytes;
-        engine::progress();
+        self.engine.progress();
     }
 
     pub(super) fn datagram_refused(&mut self, from: Endpoint, to: Endpoint) {
@@ -317,7 +314,7 @@ impl Fabric {
             socket.refused = true;
             socket.not_readable = false;
             let mut reading = std::mem::take(&mut socket.reading);
-            reading.wake(&mut self.wakes);
+            reading.wake(&self.engine, &mut self.wakes);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, io, rc::Rc};
 use slab::Slab;
 
 use crate::{
-    engine::{self, MachineId, RunId, Slot, mix_text},
+    engine::{self, Engine, MachineId, RunId, Slot, mix_text},
     net::{
         NetSpec,
         address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning},
@@ -39,7 +39,7 @@ thread_local! {
 }
 
 pub(crate) struct Fabric {
-    run: RunId,
+    engine: Rc<Engine>,
     config: Rc<TcpConfig>,
     hosts: Vec<Host>,
     names: BTreeMap<String, HostIndex>,
@@ -67,8 +67,8 @@ pub(crate) struct Fabric {
 ///
 /// Outside a run.
 pub(crate) fn install(spec: NetSpec) {
-    let run = engine::run_id().expect("a network is installed inside a run");
-    NET.with(|slot| slot.install(Fabric::new(run, spec)));
+    let engine = engine::context::current().expect("a network is installed inside a run");
+    NET.with(|slot| slot.install(Fabric::new(engine, spec)));
 }
 
 /// Ends it: everything is dropped quietly, and what took effect comes back.
@@ -93,10 +93,19 @@ pub(crate) fn remove() -> NetStats {
 ///
 /// Outside that run, or from a dead process's destructors.
 pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> io::Result<R> {
-    if engine::live_scope().is_none() {
-        return Err(error::outside());
+    let inside = |fabric: &mut Fabric| {
+        let own = fabric.engine.run == run && fabric.engine.scope().alive;
+        own.then(|| (f(fabric), fabric.wakes.take()))
+    };
+    match NET.try_with(|slot| slot.with(inside)) {
+        Ok(Some(Some((result, wakes)))) => {
+            if let Some(wakes) = wakes {
+                wakes.settle();
+            }
+            Ok(result)
+        }
+        Ok(Some(None) | None) | Err(_) => Err(error::outside()),
     }
-    reach(|fabric| (fabric.run == run).then(|| f(fabric))).flatten().ok_or_else(error::outside)
 }
 
 /// As [`enter`], for what has no handle yet.
@@ -116,13 +125,13 @@ pub(crate) fn reach<R>(f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
     let inside = |fabric: &mut Fabric| (f(fabric), fabric.wakes.take());
     let (result, wakes) = NET.try_with(|slot| slot.with(inside)).ok()??;
     if let Some(wakes) = wakes {
-        wakes.wake();
+        wakes.settle();
     }
     Some(result)
 }
 
 impl Fabric {
-    fn new(run: RunId, spec: NetSpec) -> Self {
+    fn new(engine: Rc<Engine>, spec: NetSpec) -> Self {
         let mut links = Links::new(spec.default_profile);
         let count = spec.hosts.iter().map(|host| host.machine.0 as usize + 1).max().unwrap_or(0);
         let mut hosts = Vec::new();
@@ -146,7 +155,7 @@ impl Fabric {
             links.join_pair(from.0, to.0, profile, &hosts);
         }
         Self {
-            run,
+            engine,
             config: Rc::new(spec.tcp),
             hosts,
             names,
@@ -167,7 +176,12 @@ impl Fabric {
     }
 
     pub(crate) fn run(&self) -> RunId {
-        self.run
+        self.engine.run
+    }
+
+    /// What runs it.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether names have IPv6 addresses too.

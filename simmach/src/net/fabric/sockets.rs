@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc};
 
 use crate::{
-    engine::{self, ProcessId, mix},
+    engine::{ProcessId, mix},
     net::{
         address::{Bound, Endpoint, HostIndex, Net},
         config::TcpConfig,
@@ -171,7 +171,7 @@ impl Fabric {
             options.apply(self.config_of(host)),
             self.mss(local, remote),
             iss,
-            engine::now(),
+            self.engine.clock.now(),
             &mut self.output,
         );
         let holder = Holder::Process(process);

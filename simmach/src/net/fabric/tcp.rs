@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    engine::{self, Action, Effect, Family, ProcessId},
+    engine::{Action, Effect, Family, ProcessId},
     net::{
         self, Interest,
         address::{Bound, Endpoint},
@@ -15,6 +15,7 @@ use crate::{
         error,
         fabric::{Fabric, key_of, local_endpoint, reach},
         key::Key,
+        links::DrawAddress,
         segment::{Flags, Segment, Seq},
         socket::{Body, Holder, IpOptions, Listener, Packet, Socket},
         wakers::Waiters,
@@ -111,11 +112,11 @@ impl Fabric {
         into: &mut [u8],
         peek: bool,
     ) -> Option<io::Result<usize>> {
-        self.transfer(key, false, |connection, out| connection.read(engine::now(), into, peek, out))
+        self.transfer(key, false, |connection, now, out| connection.read(now, into, peek, out))
     }
 
     pub(crate) fn write(&mut self, key: Key, data: &[u8]) -> Option<io::Result<usize>> {
-        self.transfer(key, true, |connection, out| connection.write(engine::now(), data, out))
+        self.transfer(key, true, |connection, now, out| connection.write(now, data, out))
     }
 
     /// Reads into one buffer after the other, as far as there are bytes.
@@ -219,7 +220,7 @@ impl Fabric {
     pub(crate) fn shutdown(&mut self, key: Key) -> io::Result<()> {
         let slot = key.slot as usize;
         self.socket(key)?;
-        self.sockets[slot].connection.shutdown(engine::now(), &mut self.output);
+        self.sockets[slot].connection.shutdown(self.engine.clock.now(), &mut self.output);
         self.settle(slot);
         Ok(())
     }
@@ -241,7 +242,7 @@ impl Fabric {
     pub(crate) fn set_nodelay(&mut self, key: Key, on: bool) -> io::Result<()> {
         let slot = key.slot as usize;
         self.socket(key)?;
-        self.sockets[slot].connection.set_nodelay(on, engine::now(), &mut self.output);
+        self.sockets[slot].connection.set_nodelay(on, self.engine.clock.now(), &mut self.output);
         self.settle(slot);
         Ok(())
     }
@@ -249,7 +250,7 @@ impl Fabric {
     pub(crate) fn set_quick_ack(&mut self, key: Key, on: bool) -> io::Result<()> {
         let slot = key.slot as usize;
         self.socket(key)?;
-        self.sockets[slot].connection.set_quick_ack(on, engine::now(), &mut self.output);
+        self.sockets[slot].connection.set_quick_ack(on, self.engine.clock.now(), &mut self.output);
         self.settle(slot);
         Ok(())
     }
@@ -270,7 +271,7 @@ impl Fabric {
     /// Closes a connection that has no holder any more.
     fn close_connection(&mut self, slot: usize, reset: bool) {
         let serial = self.sockets[slot].serial;
-        self.sockets[slot].connection.close(engine::now(), reset, &mut self.output);
+        self.sockets[slot].connection.close(self.engine.clock.now(), reset, &mut self.output);
         self.settle(slot);
         // It was CLOSED before: nothing was left to happen.
         let own = self.sockets.get(slot).filter(|socket| socket.serial == serial);
@@ -283,14 +284,15 @@ impl Fabric {
         &mut self,
         key: Key,
         writes: bool,
-        act: impl FnOnce(&mut Connection, &mut Output) -> Ready,
+        act: impl FnOnce(&mut Connection, u64, &mut Output) -> Ready,
     ) -> Option<io::Result<usize>> {
         let slot = key.slot as usize;
         match self.sockets.get_mut(slot).filter(|socket| socket.serial == key.serial) {
             None => Some(Err(error::outside())),
             Some(socket) if socket.is_cleared(writes) => None,
             Some(socket) => {
-                let found = act(&mut socket.connection, &mut self.output);
+                let now = self.engine.clock.now();
+                let found = act(&mut socket.connection, now, &mut self.output);
                 match found {
                     Ready::Wait => None,
                     Ready::Bytes(bytes) => {
@@ -345,10 +347,10 @@ impl Fabric {
             if !taken_over {
                 socket.peer = sender;
                 let delivered = self.output.tally.delivered;
-                connection.on_segment(engine::now(), segment, &mut self.output);
+                connection.on_segment(self.engine.clock.now(), segment, &mut self.output);
                 // What was here before is none: two ends that repeat themselves for ever stall.
                 if self.output.tally.delivered > delivered {
-                    engine::progress();
+                    self.engine.progress();
                 }
                 return self.settle(slot);
             }
@@ -382,7 +384,7 @@ impl Fabric {
         let Some(listener) = self.listeners.get_mut(key.slot as usize) else { return false };
         if listener.half_open as usize + listener.queue.len() > listener.backlog as usize {
             self.stats.dropped += 1;
-            engine::effect(Effect::PacketDropped, 1);
+            self.engine.effect(Effect::PacketDropped, 1);
             return true;
         }
         listener.half_open += 1;
@@ -391,8 +393,14 @@ impl Fabric {
         let iss = self.initial_sequence(to, from);
         let mss = self.mss(to, from);
         let config = options.apply(self.config_of(to.host));
-        let connection =
-            Connection::accept(config, mss, iss, segment, engine::now(), &mut self.output);
+        let connection = Connection::accept(
+            config,
+            mss,
+            iss,
+            segment,
+            self.engine.clock.now(),
+            &mut self.output,
+        );
         let slot = self.insert(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
         self.sockets[slot].peer = sender;
         let socket = &mut self.sockets[slot];
@@ -415,7 +423,7 @@ impl Fabric {
         match (socket.connection.deadline(), socket.timer) {
             (None, None) => {}
             (None, Some((timer, _))) => {
-                engine::cancel(timer);
+                self.engine.cancel(timer);
                 socket.timer = None;
             }
             // A deadline that moved away finds its timer early, and it is armed again then: cheaper than to move it with
@@ -423,21 +431,23 @@ impl Fabric {
             (Some(at), Some((_, armed))) if armed <= at => {}
             (Some(at), before) => {
                 if let Some((timer, _)) = before {
-                    engine::cancel(timer);
+                    self.engine.cancel(timer);
                 }
                 let call = Action::Call(timer_fired, slot as u64, u64::from(socket.serial));
-                socket.timer = Some((engine::arm(at, call), at));
+                socket.timer = Some((self.engine.arm(at, call), at));
             }
         }
     }
 
     fn send_segments(&mut self, slot: usize) {
         let mut segments = std::mem::take(&mut self.output.segments);
-        let Socket { local, remote, flow, path, peer, serial, .. } = self.sockets[slot];
-        let sender = key_of(slot, serial);
+        let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
+            self.sockets[slot];
+        let (sender, first) = (key_of(slot, serial), connection.first());
         let mut send = |segment| {
+            let draw = DrawAddress::of_segment(flow, first, &segment);
             let body = Body::Tcp { sender, receiver: peer, segment };
-            self.transmit(Packet { path, from: local, to: remote, flow, body });
+            self.transmit(Packet { path, from: local, to: remote, draw, body });
         };
         // It is one most of the time.
         match segments.len() {
@@ -447,7 +457,7 @@ impl Fabric {
         self.output.segments = segments;
         let told = (self.output.tally.retransmissions, self.output.tally.resets);
         if told.0 != self.told.0 {
-            engine::effect(Effect::Retransmission, told.0 - self.told.0);
+            self.engine.effect(Effect::Retransmission, told.0 - self.told.0);
             self.told.0 = told.0;
         }
     }
@@ -456,19 +466,19 @@ impl Fabric {
         let socket = &mut self.sockets[slot];
         // Whatever has happened, a kernel tells of all that a socket is ready for.
         if std::mem::take(&mut socket.not_readable) {
-            socket.reading.wake(&mut self.wakes);
+            socket.reading.wake(&self.engine, &mut self.wakes);
         }
         if std::mem::take(&mut socket.not_writable) {
-            socket.writing.wake(&mut self.wakes);
+            socket.writing.wake(&self.engine, &mut self.wakes);
         }
         if events.has(Events::READABLE) {
-            socket.reading.wake(&mut self.wakes);
+            socket.reading.wake(&self.engine, &mut self.wakes);
         }
         if events.has(Events::WRITABLE) {
-            socket.writing.wake(&mut self.wakes);
+            socket.writing.wake(&self.engine, &mut self.wakes);
         }
         if events.has(Events::ESTABLISHED) {
-            engine::progress();
+            self.engine.progress();
             let (from, to) = self.links.ends(socket.path);
             let whole =
                 self.links.cannot_tell_bursts(socket.path) && !self.filters.look_at(from, to);
@@ -480,14 +490,14 @@ impl Fabric {
                     listener.half_open -= 1;
                     listener.queue.push_back(key);
                     let mut accepting = std::mem::take(&mut listener.accepting);
-                    accepting.wake(&mut self.wakes);
+                    accepting.wake(&self.engine, &mut self.wakes);
                 }
             }
         }
         if events.has(Events::CLOSED) {
             let resets = self.output.tally.resets;
             if resets != self.told.1 {
-                engine::effect(Effect::Reset, resets - self.told.1);
+                self.engine.effect(Effect::Reset, resets - self.told.1);
                 self.told.1 = resets;
             }
             self.retire(slot);
@@ -559,7 +569,7 @@ impl Fabric {
         self.unhash(slot);
         let mut socket = self.sockets.remove(slot);
         if let Some((timer, _)) = socket.timer {
-            engine::cancel(timer);
+            self.engine.cancel(timer);
         }
         self.wakes.discard(&mut socket.reading);
         self.wakes.discard(&mut socket.writing);
@@ -589,13 +599,9 @@ impl Fabric {
     pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
         let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);
-        let drawn = engine::word(
-            Family::Isn,
-            ident(local),
-            ident(remote),
-            ports | (local.net as u64) << 32,
-        );
-        Seq((drawn.unwrap_or(0) as u32).wrapping_add((engine::now() / 64) as u32))
+        let place = ports | (local.net as u64) << 32;
+        let drawn = self.engine.word(Family::Isn, [ident(local), ident(remote), place]);
+        Seq((drawn.unwrap_or(0) as u32).wrapping_add((self.engine.clock.now() / 64) as u32))
     }
 
     fn on_timer(&mut self, slot: usize, serial: u32) {
@@ -604,7 +610,7 @@ impl Fabric {
             return;
         }
         socket.timer = None;
-        socket.connection.on_timer(engine::now(), &mut self.output);
+        socket.connection.on_timer(self.engine.clock.now(), &mut self.output);
         self.settle(slot);
     }
 }

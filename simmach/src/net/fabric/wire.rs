@@ -1,9 +1,7 @@
 //! Packets: how they leave, what becomes of them, how they arrive.
 
-use bytes::Bytes;
-
 use crate::{
-    engine::{self, Action, Effect, MachineId, TraceKind, log},
+    engine::{Action, Effect, MachineId, TraceKind, log},
     net::{
         address::{Endpoint, PathIndex},
         config::nanos,
@@ -12,7 +10,7 @@ use crate::{
         key::Key,
         links::{DrawAddress, Fate},
         profile::PacketInfo,
-        segment::{Flags, Segment},
+        segment::{Flags, Segment, Seq},
         socket::{Body, Packet},
     },
 };
@@ -20,6 +18,9 @@ use crate::{
 /// Bytes of headers, which take bandwidth too.
 const TCP_HEADERS: u64 = 40;
 const UDP_HEADERS: u64 = 28;
+
+/// In the place of a transmission's number: apart from data with the same numbers.
+const ALONE: u64 = 1 << 62;
 
 /// Why a packet did not arrive, for the trace.
 #[derive(Clone, Copy)]
@@ -35,16 +36,18 @@ enum Why {
 impl Fabric {
     /// Sends a packet on its way.
     pub(super) fn transmit(&mut self, packet: Packet) {
-        let now = engine::now();
-        let draw = self.draw_address(&packet);
+        let now = self.engine.clock.now();
+        let draw = packet.draw;
         let count = self.packet_count(&packet);
         self.stats.sent += count;
-        engine::trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
+        self.engine.trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
         let fate = match self.choose(&packet) {
             PacketFate::Drop => Fate::Chosen,
-            PacketFate::Pass => self.links.fate(packet.path, now, packet.size(), draw),
+            PacketFate::Pass => {
+                self.links.fate(&self.engine, packet.path, now, packet.size(), draw)
+            }
             PacketFate::Delay(by) => {
-                let fate = self.links.fate(packet.path, now, packet.size(), draw);
+                let fate = self.links.fate(&self.engine, packet.path, now, packet.size(), draw);
                 fate.delayed(nanos(by))
             }
         };
@@ -58,16 +61,16 @@ impl Fabric {
             Fate::Arrives { at, again, overtakes } => {
                 if overtakes {
                     self.stats.reordered += 1;
-                    engine::effect(Effect::PacketReordered, 1);
+                    self.engine.effect(Effect::PacketReordered, 1);
                 }
                 if let Some(at) = again {
                     self.stats.duplicated += 1;
-                    engine::effect(Effect::PacketDuplicated, 1);
+                    self.engine.effect(Effect::PacketDuplicated, 1);
                     let copy = self.packets.insert(packet.clone());
-                    engine::arm(at, Action::Call(arrive, copy as u64, 0));
+                    self.engine.arm(at, Action::Call(arrive, copy as u64, 0));
                 }
                 let slot = self.packets.insert(packet);
-                engine::arm(at, Action::Call(arrive, slot as u64, 0));
+                self.engine.arm(at, Action::Call(arrive, slot as u64, 0));
             }
             Fate::Held(latency) => {
                 let path = packet.path;
@@ -100,7 +103,7 @@ impl Fabric {
     /// Sends what was held by a clog.
     pub(super) fn release(&mut self, held: Vec<(u32, u64)>) {
         for (slot, at) in held {
-            engine::arm(at, Action::Call(arrive, u64::from(slot), 0));
+            self.engine.arm(at, Action::Call(arrive, u64::from(slot), 0));
         }
     }
 
@@ -126,23 +129,22 @@ impl Fabric {
     /// A packet has come to where it goes.
     fn deliver(&mut self, slot: usize) {
         let Some(packet) = self.packets.try_remove(slot) else { return };
-        let draw = self.draw_address(&packet);
-        let host = packet.to.host;
+        let Packet { from, to, draw, .. } = packet;
+        let host = to.host;
         if !self.hosts[host as usize].up {
             self.stats.dropped += 1;
             return self.dropped(Effect::PacketDropped, Why::MachineDown, draw);
         }
         self.stats.delivered += self.packet_count(&packet);
-        engine::trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
-        let Packet { from, to, flow, body, path: _ } = packet;
-        match body {
+        self.engine.trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
+        match packet.body {
             Body::Tcp { sender, receiver, segment } => {
-                self.segment_came(from, to, flow, sender, receiver, segment);
+                self.segment_came(from, to, draw.flow, sender, receiver, segment);
             }
-            Body::Udp { nth, payload, broadcast } => {
-                self.datagram_came(from, to, flow, nth, payload, broadcast);
+            Body::Udp { payload, broadcast } => {
+                self.datagram_came(from, to, draw, payload, broadcast);
             }
-            Body::Unreachable { nth: _ } => self.datagram_refused(from, to),
+            Body::Unreachable => self.datagram_refused(from, to),
         }
     }
 
@@ -155,8 +157,9 @@ impl Fabric {
         cause: &Segment,
     ) {
         if let Some(segment) = Segment::reset_for(cause) {
+            let draw = DrawAddress::of_segment(flow, Default::default(), &segment);
             let body = Body::Tcp { sender: Key::NONE, receiver: Key::NONE, segment };
-            self.transmit(Packet { path, from, to, flow, body });
+            self.transmit(Packet { path, from, to, draw, body });
         }
     }
 
@@ -166,8 +169,8 @@ impl Fabric {
     }
 
     fn dropped(&self, effect: Effect, why: Why, draw: DrawAddress) {
-        engine::effect(effect, 1);
-        engine::trace(TraceKind::Drop, draw.flow, draw.place, &[why as u8]);
+        self.engine.effect(effect, 1);
+        self.engine.trace(TraceKind::Drop, draw.flow, draw.place, &[why as u8]);
     }
 
     /// A burst that travels as one counts as its segments.
@@ -178,7 +181,7 @@ impl Fabric {
                 let size = usize::from(self.segment_size(packet));
                 if length > size { length.div_ceil(size) as u64 } else { 1 }
             }
-            Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable { .. } => 1,
+            Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable => 1,
         }
     }
 
@@ -186,39 +189,13 @@ impl Fabric {
     fn segment_size(&self, packet: &Packet) -> u16 {
         let sender = match &packet.body {
             Body::Tcp { sender, .. } => *sender,
-            Body::Udp { .. } | Body::Unreachable { .. } => Key::NONE,
+            Body::Udp { .. } | Body::Unreachable => Key::NONE,
         };
         let own = self.sockets.get(sender.slot as usize);
         match own.filter(|own| own.serial == sender.serial) {
             Some(own) => own.connection.mss(),
             None => self.mss(packet.from, packet.to),
         }
-    }
-
-    /// Numbers count from the connection's first: they are the same whenever it was opened.
-    fn draw_address(&self, packet: &Packet) -> DrawAddress {
-        /// Apart from data with the same numbers.
-        const ALONE: u64 = 1 << 62;
-        let (place, transmission) = match &packet.body {
-            Body::Tcp { sender, segment, .. } => {
-                let socket = self.sockets.get(sender.slot as usize);
-                let own = socket.filter(|socket| socket.serial == sender.serial);
-                let (first, peers) =
-                    own.map_or_else(Default::default, |own| own.connection.first());
-                let seq = u64::from(segment.seq.since(first));
-                let transmission = u64::from(segment.transmission);
-                if segment.len() > 0 {
-                    (seq, transmission)
-                } else {
-                    let reset = u64::from(segment.flags.has(Flags::RST)) << 61;
-                    let ack = u64::from(segment.ack.since(peers));
-                    (ack << 32 | seq, ALONE | reset | transmission)
-                }
-            }
-            Body::Udp { nth, .. } => (*nth, 0),
-            Body::Unreachable { nth } => (*nth, ALONE),
-        };
-        DrawAddress { flow: packet.flow, place, transmission }
     }
 
     /// What happened to a packet, where that is recorded.
@@ -233,7 +210,7 @@ impl Fabric {
             }
         };
         let (from, to) = self.links.ends(packet.path);
-        engine::tell(MachineId(from), || {
+        self.engine.tell(MachineId(from), || {
             let to = &self.hosts[to as usize].name;
             format!("a packet to {to} {what}: {} {}", packet.protocol(), packet.text())
         });
@@ -270,7 +247,7 @@ impl Packet {
         match &self.body {
             Body::Tcp { segment, .. } => &segment.payload,
             Body::Udp { payload, .. } => payload,
-            Body::Unreachable { .. } => &[],
+            Body::Unreachable => &[],
         }
     }
 
@@ -278,7 +255,7 @@ impl Packet {
     fn size(&self) -> u64 {
         let headers = match self.body {
             Body::Tcp { .. } => TCP_HEADERS,
-            Body::Udp { .. } | Body::Unreachable { .. } => UDP_HEADERS,
+            Body::Udp { .. } | Body::Unreachable => UDP_HEADERS,
         };
         headers + self.payload().len() as u64
     }
@@ -287,7 +264,7 @@ impl Packet {
         match self.body {
             Body::Tcp { .. } => "tcp",
             Body::Udp { .. } => "udp",
-            Body::Unreachable { .. } => "icmp",
+            Body::Unreachable => "icmp",
         }
     }
 
@@ -299,7 +276,7 @@ impl Packet {
                 format!("{from} > {to} {flags} seq {seq:?} ack {ack:?} len {}", payload.len())
             }
             Body::Udp { payload, .. } => format!("{from} > {to} len {}", payload.len()),
-            Body::Unreachable { .. } => format!("{from} is unreachable"),
+            Body::Unreachable => format!("{from} is unreachable"),
         }
     }
 }
@@ -309,7 +286,26 @@ fn arrive(slot: u64, _: u64) {
     reach(|fabric| fabric.deliver(slot as usize));
 }
 
-/// A datagram's body.
-pub(super) fn udp(nth: u64, payload: Bytes, broadcast: bool) -> Body {
-    Body::Udp { nth, payload, broadcast }
+impl DrawAddress {
+    /// Numbers count from the connection's first: they are the same whenever it was opened.
+    pub(super) fn of_segment(flow: u64, first: (Seq, Seq), segment: &Segment) -> Self {
+        let (own, peers) = first;
+        let seq = u64::from(segment.seq.since(own));
+        let transmission = u64::from(segment.transmission);
+        if segment.len() > 0 {
+            return Self { flow, place: seq, transmission };
+        }
+        let reset = u64::from(segment.flags.has(Flags::RST)) << 61;
+        let ack = u64::from(segment.ack.since(peers));
+        Self { flow, place: ack << 32 | seq, transmission: ALONE | reset | transmission }
+    }
+
+    pub(super) fn of_datagram(flow: u64, nth: u64) -> Self {
+        Self { flow, place: nth, transmission: 0 }
+    }
+
+    /// For the answer that nobody has a datagram's port.
+    pub(super) fn of_refusal(flow: u64, nth: u64) -> Self {
+        Self { flow, place: nth, transmission: ALONE }
+    }
 }

@@ -1,0 +1,177 @@
+//! Bytes under way: written once, shared by the sender's buffer, its segments and the receiver's buffer.
+//!
+//! All of a network runs on one thread, so they are counted without atomic operations. Small ones lie in blocks that are
+//! used again and again: in steady state a message allocates nothing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::rc::Rc;
+
+/// Some bytes of a block that others may have a part of too.
+#[derive(Clone, Default)]
+pub(crate) struct Payload {
+    /// `None`: no bytes.
+    block: Option<Rc<Vec<u8>>>,
+    start: u32,
+    end: u32,
+}
+
+impl Payload {
+    pub(crate) const EMPTY: Payload = Payload { block: None, start: 0, end: 0 };
+
+    pub(crate) fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The first `n` are gone.
+    pub(crate) fn advance(&mut self, n: usize) {
+        assert!(n <= self.len(), "more bytes are taken off than there are");
+        self.start += n as u32;
+    }
+
+    /// Nothing is left behind the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len as u32);
+    }
+
+    /// A part of it, shared.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
+        let mut part = self.clone();
+        part.truncate(range.end);
+        part.advance(range.start);
+        part
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.block {
+            Some(block) => &block[self.start as usize..self.end as usize],
+            None => &[],
+        }
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        let end = u32::try_from(bytes.len()).expect("no buffer holds 4 GiB");
+        Self { block: Some(Rc::new(bytes)), start: 0, end }
+    }
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Self {
+        bytes.to_vec().into()
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Payload {}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self[..], f)
+    }
+}
+
+/// Where bytes are copied to.
+#[derive(Default)]
+pub(crate) struct Arena {
+    /// Small blocks, in the order in which they were filled: the first is the likeliest that nobody has any more.
+    blocks: VecDeque<Rc<Vec<u8>>>,
+}
+
+impl Arena {
+    /// Longer pieces have memory of their own, and give it back.
+    const SMALL: usize = 2 * 1024;
+    /// So many small blocks are kept.
+    const KEPT: usize = 256;
+
+    pub(crate) fn copy(&mut self, data: &[u8]) -> Payload {
+        self.gather(data.len(), std::iter::once(data))
+    }
+
+    /// The pieces, `len` bytes together, as one.
+    pub(crate) fn gather<'a>(
+        &mut self,
+        len: usize,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> Payload {
+        if len == 0 {
+            return Payload::EMPTY;
+        }
+        if len > Self::SMALL {
+            let mut own = Vec::with_capacity(len);
+            pieces.for_each(|piece| own.extend_from_slice(piece));
+            return own.into();
+        }
+        let mut block = self.unused();
+        let bytes = Rc::make_mut(&mut block);
+        bytes.clear();
+        pieces.for_each(|piece| bytes.extend_from_slice(piece));
+        if self.blocks.len() < Self::KEPT {
+            self.blocks.push_back(Rc::clone(&block));
+        }
+        Payload { block: Some(block), start: 0, end: len as u32 }
+    }
+
+    /// The first block, if nobody has any of it, or the one behind it; else another. One that somebody has waits for its
+    /// turn again.
+    fn unused(&mut self) -> Rc<Vec<u8>> {
+        for _ in 0..2 {
+            match self.blocks.pop_front() {
+                Some(block) if Rc::strong_count(&block) == 1 => return block,
+                Some(block) => self.blocks.push_back(block),
+                None => break,
+            }
+        }
+        Rc::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_share_their_bytes() {
+        let whole = Payload::from(&b"abcdef"[..]);
+        let mut part = whole.slice(1..5);
+        part.advance(1);
+        part.truncate(2);
+        assert_eq!((&part[..], part.len(), &whole[..]), (&b"cd"[..], 2, &b"abcdef"[..]));
+        part.truncate(9);
+        assert_eq!(part, Payload::from(&b"cd"[..]));
+        assert!(Payload::EMPTY.is_empty() && Payload::EMPTY[..].is_empty());
+    }
+
+    /// A block that somebody has keeps its bytes; one that nobody has is filled again, and no other is made.
+    #[test]
+    fn blocks_are_used_again_and_never_while_somebody_has_them() {
+        let mut arena = Arena::default();
+        let held = arena.copy(b"held");
+        for n in 0..1_000_u32 {
+            assert_eq!(arena.copy(&n.to_le_bytes())[..], n.to_le_bytes());
+        }
+        assert_eq!(&held[..], b"held");
+        assert_eq!(arena.blocks.len(), 2);
+        let many: Vec<Payload> = (0..1_000_u32).map(|n| arena.copy(&n.to_le_bytes())).collect();
+        for (n, payload) in (0_u32..).zip(&many) {
+            assert_eq!(payload[..], n.to_le_bytes());
+        }
+        assert!(arena.blocks.len() <= Arena::KEPT);
+    }
+}
