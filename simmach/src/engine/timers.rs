@@ -2,7 +2,8 @@
 //!
 //! A 4-ary heap of small keys; the actions lie in a slab that knows each one's place in the heap, so that a cancelled
 //! timer leaves nothing behind. First in, first out among equals. What is armed for one moment in a row, as when many
-//! sleep for the same time, is a chain of which only the first is in the heap.
+//! sleep for the same time, is a chain of which only the first is in the heap. What was armed to be next, as a packet
+//! mostly is in front of all that may time out, lies in front of the heap and never enters it.
 
 use std::task::Waker;
 
@@ -27,6 +28,8 @@ pub(crate) struct TimerKey {
 
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
+    /// Before all in the heap, if there is one.
+    front: Option<Node>,
     heap: Vec<Node>,
     slots: Vec<Entry>,
     free: Vec<u32>,
@@ -46,7 +49,7 @@ struct Node {
 #[derive(Debug)]
 struct Entry {
     generation: u32,
-    /// Its place in the heap; [`NONE`] behind the first of a chain.
+    /// Its place in the heap, or [`FRONT`] of it; [`NONE`] behind the first of a chain.
     place: u32,
     /// Its neighbours in the chain.
     before: u32,
@@ -57,6 +60,7 @@ struct Entry {
 
 const ARITY: usize = 4;
 const NONE: u32 = u32::MAX;
+const FRONT: u32 = u32::MAX - 1;
 
 impl Node {
     fn before(&self, other: &Self) -> bool {
@@ -99,8 +103,12 @@ impl Timers {
             Some(before) => self.slots[before as usize].behind = slot,
             None => {
                 let node = Node { at, sequence, slot };
-                self.heap.push(node);
-                self.sift_up(self.heap.len() - 1, node);
+                let is_next = self.first().is_none_or(|first| node.before(&first));
+                let pushed = if is_next { self.lead_all(node) } else { Some(node) };
+                if let Some(node) = pushed {
+                    self.heap.push(node);
+                    self.sift_up(self.heap.len() - 1, node);
+                }
             }
         }
         self.last = Some((at, slot));
@@ -143,7 +151,7 @@ impl Timers {
 
     /// When the next timer fires.
     pub(crate) fn next_at(&self) -> Option<u64> {
-        self.heap.first().map(|node| node.at)
+        self.first().map(|node| node.at)
     }
 
     /// How many sequence numbers were given out: a timer armed from here on has a higher one.
@@ -153,7 +161,7 @@ impl Timers {
 
     /// The next action, if it is due at `now` or before and was armed before `before` was read from [`Timers::armed`].
     pub(crate) fn pop_due_before(&mut self, now: u64, before: u64) -> Option<Action> {
-        let first = *self.heap.first()?;
+        let first = self.first()?;
         if first.at > now || first.sequence >= before {
             return None;
         }
@@ -167,10 +175,21 @@ impl Timers {
 
     /// Everything, for the end of a run: returned so that wakers are dropped outside.
     pub(crate) fn drain(&mut self) -> Vec<Action> {
+        self.front = None;
         self.heap.clear();
         self.free.clear();
         self.last = None;
         std::mem::take(&mut self.slots).into_iter().filter_map(|entry| entry.action).collect()
+    }
+
+    fn first(&self) -> Option<Node> {
+        self.front.or_else(|| self.heap.first().copied())
+    }
+
+    /// From here on this one is in front; the one that was must go into the heap.
+    fn lead_all(&mut self, node: Node) -> Option<Node> {
+        self.slots[node.slot as usize].place = FRONT;
+        self.front.replace(node)
     }
 
     fn remove(&mut self, slot: u32) -> Action {
@@ -180,8 +199,9 @@ impl Timers {
         let action = entry.action.take().expect("a timer that is armed has its action");
         self.free.push(slot);
         match (before, behind) {
+            (NONE, NONE) if place == FRONT => self.front = None,
             (NONE, NONE) => self.remove_node(place as usize),
-            (NONE, next) => self.lead(place as usize, next),
+            (NONE, next) => self.lead(place, next),
             (before, behind) => {
                 self.slots[before as usize].behind = behind;
                 if let Some(next) = self.slots.get_mut(behind as usize) {
@@ -199,11 +219,15 @@ impl Timers {
 
     /// The next of a chain leads it. Its sequence is higher, but not than that of any other chain for the same moment: such
     /// a one began when this one had all its timers.
-    fn lead(&mut self, place: usize, slot: u32) {
+    fn lead(&mut self, place: u32, slot: u32) {
         let entry = &mut self.slots[slot as usize];
         entry.before = NONE;
-        entry.place = place as u32;
-        let node = &mut self.heap[place];
+        entry.place = place;
+        let node = if place == FRONT {
+            self.front.as_mut().expect("a chain's first that is in front is there")
+        } else {
+            &mut self.heap[place as usize]
+        };
         node.slot = slot;
         node.sequence = entry.sequence;
     }

@@ -81,7 +81,7 @@ impl Capture {
                 let octets = octets::udp(here, there, self.ident(from.host), payload);
                 self.put(now, from.host, octets, fate);
             }
-            Body::Unreachable { .. } => {
+            Body::Unreachable => {
                 let octets = octets::unreachable(here, there, self.ident(from.host));
                 self.put(now, from.host, octets, fate);
             }
