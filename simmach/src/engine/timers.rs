@@ -1,10 +1,13 @@
 //! What happens later: a queue of actions ordered by (time, sequence), from which any can be taken out again.
 //!
-//! A 4-ary heap of small keys; the actions lie in a slab that knows each one's place in the heap, so that a cancelled
-//! timer leaves nothing behind. First in, first out among equals. What is armed for one moment in a row, as when many
-//! sleep for the same time, is a chain of which only the first is in the heap. What was armed to be next, as a packet
-//! mostly is in front of all that may time out, lies in front of the heap and never enters it.
+//! A heap of small keys; the actions lie in a slab. First in, first out among equals. What is armed for one moment in a
+//! row, as when many sleep for the same time, is a chain of which only the first is in the heap. What was armed to be
+//! next, as a packet mostly is in front of all that may time out, lies in front of the heap and never enters it. A timer
+//! that is cancelled gives its action back at once; its place goes when it comes to the front, or when too many are like
+//! it.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::task::Waker;
 
 use super::tasks::TaskKey;
@@ -23,22 +26,26 @@ pub(crate) enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     slot: u32,
-    generation: u32,
+    sequence: u64,
 }
 
+/// The first of all is never one that was cancelled.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     /// Before all in the heap, if there is one.
     front: Option<Node>,
-    heap: Vec<Node>,
+    heap: BinaryHeap<Reverse<Node>>,
     slots: Vec<Entry>,
     free: Vec<u32>,
     sequence: u64,
     /// The timer that was armed last, and for when: one for the same moment joins its chain.
     last: Option<(u64, u32)>,
+    live: usize,
+    /// How many were cancelled and have their place still.
+    dead: usize,
 }
 
-/// The first of a chain of timers for one moment.
+/// The first of a chain of timers for one moment, armed in a row.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     at: u64,
@@ -48,50 +55,27 @@ struct Node {
 
 #[derive(Debug)]
 struct Entry {
-    generation: u32,
-    /// Its place in the heap, or [`FRONT`] of it; [`NONE`] behind the first of a chain.
-    place: u32,
-    /// Its neighbours in the chain.
-    before: u32,
-    behind: u32,
+    /// Of the timer that has this place: no other timer has or had the same.
     sequence: u64,
+    /// The next of the chain, or [`NONE`].
+    behind: u32,
+    /// `None` once it was cancelled.
     action: Option<Action>,
 }
 
-const ARITY: usize = 4;
 const NONE: u32 = u32::MAX;
-const FRONT: u32 = u32::MAX - 1;
-
-impl Node {
-    fn before(&self, other: &Self) -> bool {
-        self.order() < other.order()
-    }
-
-    /// Both as one number: compared without a branch.
-    fn order(&self) -> u128 {
-        u128::from(self.at) << 64 | u128::from(self.sequence)
-    }
-}
+/// So many places of cancelled timers are borne, or as many as there are timers.
+const DEAD: usize = 64;
 
 impl Timers {
     pub(crate) fn arm(&mut self, at: u64, action: Action) -> TimerKey {
         let sequence = self.sequence;
         self.sequence += 1;
-        let mut entry = Entry {
-            generation: 0,
-            place: NONE,
-            before: NONE,
-            behind: NONE,
-            sequence,
-            action: Some(action),
-        };
-        let chain = self.last.filter(|(same, _)| *same == at).map(|(_, slot)| slot);
-        entry.before = chain.unwrap_or(NONE);
+        self.live += 1;
+        let entry = Entry { sequence, behind: NONE, action: Some(action) };
         let slot = match self.free.pop() {
             Some(slot) => {
-                let old = &mut self.slots[slot as usize];
-                entry.generation = old.generation;
-                *old = entry;
+                self.slots[slot as usize] = entry;
                 slot
             }
             None => {
@@ -99,29 +83,35 @@ impl Timers {
                 (self.slots.len() - 1) as u32
             }
         };
-        match chain {
-            Some(before) => self.slots[before as usize].behind = slot,
-            None => {
+        match self.last {
+            Some((same, before)) if same == at => self.slots[before as usize].behind = slot,
+            Some(_) | None => {
                 let node = Node { at, sequence, slot };
-                let is_next = self.first().is_none_or(|first| node.before(&first));
-                let pushed = if is_next { self.lead_all(node) } else { Some(node) };
+                let is_next = self.first().is_none_or(|first| node < first);
+                let pushed = if is_next { self.front.replace(node) } else { Some(node) };
                 if let Some(node) = pushed {
-                    self.heap.push(node);
-                    self.sift_up(self.heap.len() - 1, node);
+                    self.heap.push(Reverse(node));
                 }
             }
         }
         self.last = Some((at, slot));
-        TimerKey { slot, generation: self.slots[slot as usize].generation }
+        TimerKey { slot, sequence }
     }
 
     /// Takes a timer out; `None` if it fired or was cancelled before.
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Action> {
-        let entry = self.slots.get(key.slot as usize)?;
-        if entry.generation != key.generation || entry.action.is_none() {
+        let entry = self.slots.get_mut(key.slot as usize)?;
+        if entry.sequence != key.sequence {
             return None;
         }
-        Some(self.remove(key.slot))
+        let action = entry.action.take()?;
+        self.live -= 1;
+        self.dead += 1;
+        self.pass_dead();
+        if self.dead > DEAD && self.dead > self.live {
+            self.sweep();
+        }
+        Some(action)
     }
 
     /// Whether a timer wakes `waker`, which is that of `task` if that is given; `None` if the timer is gone.
@@ -132,7 +122,7 @@ impl Timers {
         waker: &Waker,
     ) -> Option<bool> {
         let entry = self.slots.get(key.slot as usize)?;
-        match entry.action.as_ref().filter(|_| entry.generation == key.generation)? {
+        match entry.action.as_ref().filter(|_| entry.sequence == key.sequence)? {
             Action::Wake(own) => Some(own.is(task, waker)),
             Action::Call(..) => Some(false),
         }
@@ -142,7 +132,7 @@ impl Timers {
     /// do, if it is gone.
     pub(crate) fn rewake(&mut self, key: TimerKey, waiter: Waiter) -> Option<Action> {
         match self.slots.get_mut(key.slot as usize) {
-            Some(entry) if entry.generation == key.generation && entry.action.is_some() => {
+            Some(entry) if entry.sequence == key.sequence && entry.action.is_some() => {
                 entry.action.replace(Action::Wake(waiter))
             }
             Some(_) | None => Some(Action::Wake(waiter)),
@@ -165,116 +155,116 @@ impl Timers {
         if first.at > now || first.sequence >= before {
             return None;
         }
-        Some(self.remove(first.slot))
+        let action = self.slots[first.slot as usize].action.take();
+        self.live -= 1;
+        self.pass(first);
+        self.pass_dead();
+        action
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.live
     }
 
     /// Everything, for the end of a run: returned so that wakers are dropped outside.
     pub(crate) fn drain(&mut self) -> Vec<Action> {
-        self.front = None;
-        self.heap.clear();
-        self.free.clear();
-        self.last = None;
-        std::mem::take(&mut self.slots).into_iter().filter_map(|entry| entry.action).collect()
+        let Self { slots, sequence, .. } = std::mem::take(self);
+        self.sequence = sequence;
+        slots.into_iter().filter_map(|entry| entry.action).collect()
     }
 
     fn first(&self) -> Option<Node> {
-        self.front.or_else(|| self.heap.first().copied())
+        self.front.or_else(|| self.heap.peek().map(|Reverse(node)| *node))
     }
 
-    /// From here on this one is in front; the one that was must go into the heap.
-    fn lead_all(&mut self, node: Node) -> Option<Node> {
-        self.slots[node.slot as usize].place = FRONT;
-        self.front.replace(node)
-    }
-
-    fn remove(&mut self, slot: u32) -> Action {
-        let entry = &mut self.slots[slot as usize];
-        let Entry { place, before, behind, .. } = *entry;
-        entry.generation = entry.generation.wrapping_add(1);
-        let action = entry.action.take().expect("a timer that is armed has its action");
-        self.free.push(slot);
-        match (before, behind) {
-            (NONE, NONE) if place == FRONT => self.front = None,
-            (NONE, NONE) => self.remove_node(place as usize),
-            (NONE, next) => self.lead(place, next),
-            (before, behind) => {
-                self.slots[before as usize].behind = behind;
-                if let Some(next) = self.slots.get_mut(behind as usize) {
-                    next.before = before;
-                }
-            }
-        }
-        if let Some((at, last)) = self.last
-            && last == slot
+    /// Goes past those that were cancelled and are first.
+    fn pass_dead(&mut self) {
+        while self.dead > 0
+            && let Some(first) = self.first()
+            && self.slots[first.slot as usize].action.is_none()
         {
-            self.last = (before != NONE).then_some((at, before));
+            self.dead -= 1;
+            self.pass(first);
         }
-        action
     }
 
-    /// The next of a chain leads it. Its sequence is higher, but not than that of any other chain for the same moment: such
-    /// a one began when this one had all its timers.
-    fn lead(&mut self, place: u32, slot: u32) {
-        let entry = &mut self.slots[slot as usize];
-        entry.before = NONE;
-        entry.place = place;
-        let node = if place == FRONT {
-            self.front.as_mut().expect("a chain's first that is in front is there")
-        } else {
-            &mut self.heap[place as usize]
-        };
-        node.slot = slot;
-        node.sequence = entry.sequence;
-    }
-
-    /// The hole goes down to where nothing is below it, and what was last goes up from there: it mostly stays.
-    fn remove_node(&mut self, place: usize) {
-        let last = self.heap.pop().expect("it has a node");
-        if place == self.heap.len() {
-            return;
-        }
-        let mut hole = place;
-        loop {
-            let first = hole * ARITY + 1;
-            let below = self.heap.get(first..).unwrap_or_default();
-            let least = match below {
-                [a, b, c, d, ..] => {
-                    let (left, right) = (usize::from(b.before(a)), 2 + usize::from(d.before(c)));
-                    if below[right].before(&below[left]) { right } else { left }
-                }
-                [] => break,
-                few => {
-                    let least = few.iter().enumerate().min_by_key(|(_, node)| node.order());
-                    least.map_or(0, |(nth, _)| nth)
-                }
-            };
-            self.put(hole, below[least]);
-            hole = first + least;
-        }
-        self.sift_up(hole, last);
-    }
-
-    /// Puts a node there, or further up.
-    fn sift_up(&mut self, mut place: usize, node: Node) {
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if !node.before(&self.heap[parent]) {
-                break;
+    /// The first is over: the next of its chain has its place, which is as good: no other lies between the two.
+    fn pass(&mut self, first: Node) {
+        let behind = self.slots[first.slot as usize].behind;
+        self.release(first.slot);
+        let next = self.slots.get(behind as usize).map(|entry| Node {
+            at: first.at,
+            sequence: entry.sequence,
+            slot: behind,
+        });
+        if self.front.is_some() {
+            self.front = next;
+        } else if let Some(next) = next {
+            if let Some(mut place) = self.heap.peek_mut() {
+                *place = Reverse(next);
             }
-            self.put(place, self.heap[parent]);
-            place = parent;
+        } else {
+            self.heap.pop();
         }
-        self.put(place, node);
     }
 
-    fn put(&mut self, place: usize, node: Node) {
-        self.heap[place] = node;
-        self.slots[node.slot as usize].place = place as u32;
+    /// A slot is free: no timer joins its chain any more.
+    fn release(&mut self, slot: u32) {
+        self.free.push(slot);
+        if self.last.is_some_and(|(_, last)| last == slot) {
+            self.last = None;
+        }
+    }
+
+    /// Forgets all that were cancelled.
+    fn sweep(&mut self) {
+        let chains: Vec<Node> =
+            self.front.take().into_iter().chain(self.heap.drain().map(|Reverse(n)| n)).collect();
+        for Node { at, mut slot, .. } in chains {
+            let mut end = None;
+            while let Some(entry) = self.slots.get_mut(slot as usize) {
+                let behind = std::mem::replace(&mut entry.behind, NONE);
+                let sequence = entry.sequence;
+                if entry.action.is_none() {
+                    self.release(slot);
+                } else {
+                    match end.replace(slot) {
+                        Some(before) => self.slots[before as usize].behind = slot,
+                        None => self.heap.push(Reverse(Node { at, sequence, slot })),
+                    }
+                }
+                slot = behind;
+            }
+        }
+        self.dead = 0;
+    }
+}
+
+impl Node {
+    /// Both as one number: compared without a branch.
+    fn order(&self) -> u128 {
+        u128::from(self.at) << 64 | u128::from(self.sequence)
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Node {}
+
+impl PartialOrd for Node {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Node {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
     }
 }
 
@@ -342,6 +332,20 @@ mod tests {
                 prop_assert_eq!(timers.next_at(), model.keys().next().map(|(at, _)| *at));
             }
         }
+    }
+
+    /// Time-outs that are armed and cancelled again and again leave no heap of nodes behind.
+    #[test]
+    fn what_was_cancelled_is_forgotten() {
+        let mut timers = Timers::default();
+        let waits: Vec<_> = (0..100).map(|n| timers.arm(n, Action::Call(nothing, n, 0))).collect();
+        for at in 0..100_000 {
+            let key = timers.arm(1_000_000 + at * 7 % 1_000, Action::Call(nothing, 0, 0));
+            assert!(timers.cancel(key).is_some());
+        }
+        assert_eq!(timers.len(), waits.len());
+        assert!(timers.slots.len() <= 2 * waits.len() + DEAD, "{}", timers.slots.len());
+        assert!(timers.heap.len() <= timers.slots.len(), "{}", timers.heap.len());
     }
 
     /// A slot is used again at once; the old key must not cancel its new tenant.
