@@ -78,13 +78,7 @@ pub(crate) fn now() -> u64 {
 
 /// The monotonic clock of the machine that runs now, in nanoseconds; 0 outside a run. No reading of the user's.
 pub(crate) fn local_now() -> u64 {
-    try_with(|engine| engine.clock.dials.monotonic(engine.scope().machine, engine.clock.now()))
-        .unwrap_or(0)
-}
-
-/// The run's time at which the monotonic clock of the machine that runs now will show `local`.
-pub(crate) fn true_time(local: u64) -> u64 {
-    try_with(|engine| engine.clock.dials.true_time(engine.scope().machine, local)).unwrap_or(local)
+    try_with(Engine::local_now).unwrap_or(0)
 }
 
 /// Puts an action into the future; `None` outside a run. What is due already fires at once, after what is ready.
@@ -100,20 +94,6 @@ pub(crate) fn arm(at: u64, action: Action) -> TimerKey {
 /// Takes an action out of the future; a key whose timer is gone does nothing.
 pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
     try_with(|engine| engine.cancel(key)).flatten()
-}
-
-/// Makes a timer wake `waker`; false if it is gone.
-pub(crate) fn rewake(key: TimerKey, waker: &Waker) -> bool {
-    let own = own_task(waker);
-    match try_with(|engine| engine.timers.borrow().wakes(key, own, waker)).flatten() {
-        None => false,
-        Some(true) => true,
-        Some(false) => {
-            let waiter = Waiter::of(waker);
-            let old = try_with(|engine| engine.timers.borrow_mut().rewake(key, waiter));
-            old.is_some()
-        }
-    }
 }
 
 /// The running task, if this is its own waker and not one that something in it made round that.
@@ -139,11 +119,6 @@ pub(crate) fn sign_of_life() {
 /// Notes a process of the test's own.
 pub(crate) fn add_client(process: ProcessId) {
     try_with(|engine| engine.add_client(process));
-}
-
-/// The running task has slept so long.
-pub(crate) fn slept(nanos: u64) {
-    try_with(|engine| engine.slept(nanos));
 }
 
 /// Counts something that took effect.

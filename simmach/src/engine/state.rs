@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::anchors::Anchors;
 use super::clock::Clock;
@@ -19,6 +20,7 @@ use super::tasks::{TaskKey, Tasks};
 use super::timers::{Action, TimerKey, Timers};
 use super::trace::{Trace, TraceKind};
 use super::verdict::{Failure, Verdict};
+use super::waker::Waiter;
 
 /// The state of one run below all layers.
 pub(crate) struct Engine {
@@ -205,6 +207,24 @@ impl Engine {
     /// Takes an action out of the future; a key whose timer is gone does nothing.
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Action> {
         self.timers.borrow_mut().cancel(key)
+    }
+
+    /// Makes a timer wake `waker`; false if it is gone.
+    pub(crate) fn rewake(&self, key: TimerKey, waker: &Waker) -> bool {
+        let own = self.own_task(waker);
+        let wakes = self.timers.borrow().wakes(key, own, waker);
+        if wakes == Some(false) {
+            // Cloned and dropped while nothing is borrowed: either may run anything.
+            let waiter = Waiter::of(waker);
+            let old = self.timers.borrow_mut().rewake(key, waiter);
+            drop(old);
+        }
+        wakes.is_some()
+    }
+
+    /// The monotonic clock of the machine that runs now, in nanoseconds. No reading of the user's.
+    pub(crate) fn local_now(&self) -> u64 {
+        self.clock.dials.monotonic(self.scope().machine, self.clock.now())
     }
 
     /// To which machine the faults of packets happened that were just drawn, and what they were in words.

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::engine::{self, Action, RunId, TimerKey, Wait, Waiter};
+use crate::engine::context::try_with;
+use crate::engine::{self, Action, Engine, RunId, TimerKey, Wait, Waiter};
 
 /// Waits until `deadline`, in the run's nanoseconds.
 #[track_caller]
@@ -40,6 +41,27 @@ impl Sleep {
         self.deadline = deadline;
     }
 
+    fn poll_in(&mut self, engine: &Engine, cx: &mut Context<'_>) -> Poll<()> {
+        if engine.local_now() >= self.deadline {
+            if let Some((run, key)) = self.timer.take() {
+                engine.slept(self.deadline.saturating_sub(self.since));
+                let old = if run == engine.run { engine.cancel(key) } else { None };
+                drop(old);
+            }
+            return Poll::Ready(());
+        }
+        let armed = self
+            .timer
+            .is_some_and(|(own, key)| own == engine.run && engine.rewake(key, cx.waker()));
+        if !armed {
+            let at = engine.clock.dials.true_time(engine.scope().machine, self.deadline);
+            let key = engine.arm(at, Action::Wake(Waiter::of(cx.waker())));
+            self.timer = Some((engine.run, key));
+        }
+        engine.waits(Wait::Sleep { since: self.since, until: self.deadline });
+        Poll::Pending
+    }
+
     fn disarm(&mut self) {
         if let Some((run, key)) = self.timer.take()
             && engine::run_id() == Some(run)
@@ -53,23 +75,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(run) = engine::run_id() else { return Poll::Pending };
-        if engine::local_now() >= self.deadline {
-            if self.timer.is_some() {
-                engine::slept(self.deadline.saturating_sub(self.since));
-            }
-            self.disarm();
-            return Poll::Ready(());
-        }
-        let armed =
-            self.timer.is_some_and(|(own, key)| own == run && engine::rewake(key, cx.waker()));
-        if !armed {
-            let wake = Action::Wake(Waiter::of(cx.waker()));
-            self.timer =
-                engine::try_arm(engine::true_time(self.deadline), wake).map(|key| (run, key));
-        }
-        engine::waits(Wait::Sleep { since: self.since, until: self.deadline });
-        Poll::Pending
+        try_with(|engine| self.poll_in(engine, cx)).unwrap_or(Poll::Pending)
     }
 }
 
