@@ -82,8 +82,9 @@ impl Trial<'_> {
         let seed = found.outcome.seed;
         let Some(minimal) = minimal else {
             let token = shrinking::token(self.test, &Overlay::default(), &found.outcome);
-            self.keep(&token, None, &found.outcome);
-            return self.red(&found, passed, Again::Same, String::new(), None, seed);
+            let replay = self.keep(&token, None, &found.outcome);
+            let replay = shrinking::is_told(&found.outcome).then_some(replay);
+            return self.red(&found, passed, Again::Same, String::new(), replay, seed);
         };
         let (story, size) = (self.story(&minimal), story::size(&minimal.shrunk.size));
         let Minimal { ran, token, .. } = minimal;

@@ -112,6 +112,11 @@ pub(crate) struct Best {
     pub(crate) size: Size,
 }
 
+/// Whether a token can say what the run was: of one whose process hung or died nothing is known, its shape neither.
+pub(crate) fn is_told(outcome: &Outcome) -> bool {
+    outcome.failure().is_some_and(can_be_shrunk)
+}
+
 /// A process that hangs or dies costs too much to be tried often.
 fn can_be_shrunk(failure: &Failure) -> bool {
     !matches!(failure.kind, FailureKind::Hung | FailureKind::Crashed)

@@ -123,8 +123,11 @@ fn what_is_no_token_is_an_error() {
 fn how_much_is_tried_is_ones_choice() {
     let run = |shrink| Door::Main.run("shrinks", &[("SIMMACH_SHRINK", shrink)]);
     let off = run("off");
-    assert_has_not(&off, &["Shrunk", "SIMMACH_REPLAY"]);
-    assert_has(&off, &["Run it again:\n    SIMMACH_SEED="]);
+    assert_has_not(&off, &["Shrunk"]);
+    assert_has(&off, &["Run this again:\n    SIMMACH_REPLAY=sm1.", "\n    SIMMACH_SEED="]);
+    // Not made smaller, it is the seed's own run.
+    let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
+    assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
     let few = run("3");
     assert_has(&few, &["3 runs found nothing smaller; all of SIMMACH_SHRINK were used up"]);
     // Cut short, it is a run that fails all the same.
