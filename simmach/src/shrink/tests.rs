@@ -255,6 +255,52 @@ fn runs_are_few() {
     assert!(shrunk.runs < 120, "{}", shrunk.runs);
 }
 
+/// Where nothing is needed, everything is calm at once.
+#[test]
+fn everything_is_calm_at_once() {
+    let needs = Needs::default();
+    let shrunk = shrink(&mut |overlay: &Overlay| WORLD.verdict(overlay, &needs), 2_000);
+    let shrunk = shrunk.expect("it fails");
+    assert_eq!(shrunk.size, Size::default());
+    assert!(shrunk.runs < 10, "{}", shrunk.runs);
+}
+
+/// What programs draw for themselves is no deviation, and is calm all the same when it need not be.
+#[test]
+fn whole_families_are_calm() {
+    for key in [Family::Generator, Family::Entropy] {
+        let rules = |overlay: &Overlay, family| Index::from(overlay).ruling(family, [7, 0, 0], 0);
+        let needs = Needs { strikes: [9].into(), ..Needs::default() };
+        let mut oracle = |overlay: &Overlay| match rules(overlay, key) {
+            Ruling::Calm => Verdict::Passes,
+            _ => WORLD.verdict(overlay, &needs),
+        };
+        let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+        for family in [Family::Generator, Family::Entropy] {
+            let is_calm = rules(&shrunk.overlay, family) == Ruling::Calm;
+            assert_eq!(is_calm, family != key, "{family:?}");
+        }
+    }
+}
+
+/// What happens to one machine is needed all together or not at all: one by one none of it can be left out.
+#[test]
+fn all_of_a_machine_is_left_out_at_once() {
+    let own = [0, 5, 10];
+    let mut oracle = |overlay: &Overlay| {
+        let there = Needs::of(&WORLD.run(overlay)).strikes;
+        let of_it = own.iter().filter(|number| there.contains(number)).count();
+        let all_others =
+            (0..WORLD.strikes).all(|number| own.contains(&number) || there.contains(&number));
+        match all_others && (of_it == 0 || of_it == own.len()) {
+            true => WORLD.verdict(overlay, &Needs::default()),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 4_000).expect("it fails");
+    assert_eq!((shrunk.size.machines, shrunk.size.faults), (4, 9), "{shrunk:?}");
+}
+
 /// A failure that comes by another way when something is gone is found by drawing that again.
 #[test]
 fn what_no_longer_fails_is_drawn_again() {
