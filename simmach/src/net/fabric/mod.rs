@@ -11,7 +11,7 @@ mod sockets;
 pub(crate) mod tcp;
 mod wire;
 
-use std::{collections::BTreeMap, io, rc::Rc};
+use std::{cell::OnceCell, collections::BTreeMap, io, rc::Rc};
 
 use slab::Slab;
 
@@ -42,7 +42,8 @@ pub(crate) struct Fabric {
     engine: Rc<Engine>,
     config: Rc<TcpConfig>,
     hosts: Vec<Host>,
-    names: BTreeMap<String, HostIndex>,
+    /// By their names in lower case, from the first time on that one is looked for.
+    names: OnceCell<BTreeMap<String, HostIndex>>,
     links: Links,
     sockets: Slab<Socket>,
     listeners: Slab<Listener>,
@@ -136,9 +137,7 @@ impl Fabric {
         let count = spec.hosts.iter().map(|host| host.machine.0 as usize + 1).max().unwrap_or(0);
         let mut hosts = Vec::new();
         hosts.resize_with(count, Host::default);
-        let mut names = BTreeMap::new();
         for host in spec.hosts {
-            names.insert(host.name.to_ascii_lowercase(), host.machine.0);
             let own: &mut Host = &mut hosts[host.machine.0 as usize];
             own.ident = mix_text(&host.name);
             own.zone = links.zone(&host.zone);
@@ -158,7 +157,7 @@ impl Fabric {
             engine,
             config: Rc::new(spec.tcp),
             hosts,
-            names,
+            names: OnceCell::new(),
             links,
             sockets: Slab::new(),
             listeners: Slab::new(),
@@ -211,7 +210,11 @@ impl Fabric {
 
     /// The machine with that name.
     pub(crate) fn host_named(&self, name: &str) -> Option<HostIndex> {
-        self.names.get(&name.to_ascii_lowercase()).copied()
+        let names = self.names.get_or_init(|| {
+            let named = (0..).zip(&self.hosts).filter(|(_, host)| !host.name.is_empty());
+            named.map(|(index, host)| (host.name.to_ascii_lowercase(), index)).collect()
+        });
+        names.get(&name.to_ascii_lowercase()).copied()
     }
 
     /// A machine's figures of TCP.
