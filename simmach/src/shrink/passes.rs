@@ -34,9 +34,9 @@ const MOST_ITEMS: usize = 200;
 /// Rounds, were one always to change something.
 const ROUNDS: u32 = 12;
 /// How often a removal is tried again with other draws, at most and at least, and in so many runs all of them.
-const MOST_REDRAWS: u64 = 12;
+const MOST_REDRAWS: u64 = 64;
 const LEAST_REDRAWS: u64 = 4;
-const REDRAWN: u64 = 96;
+const REDRAWN: u64 = 512;
 /// With more than so many things left, nothing is drawn again.
 const FEW: usize = 32;
 
