@@ -79,7 +79,7 @@ mod machine;
 #[cfg(feature = "sim")]
 mod outcome;
 #[cfg(any(feature = "sim", feature = "real"))]
-mod payload;
+mod panic_message;
 #[cfg(feature = "real")]
 mod real;
 #[cfg(feature = "sim")]

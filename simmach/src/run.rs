@@ -22,9 +22,10 @@ use crate::engine::trace::Kept;
 use crate::engine::verdict::{Failure, Verdict};
 use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
+use crate::panic_message::panic_message;
 use crate::spec::{CLIENT, SimTest, Spec};
 use crate::time::nanos;
-use crate::{interpose, machine, net, payload, sim, storage};
+use crate::{interpose, machine, net, sim, storage};
 
 /// As large as a main thread's usual stack; only what is touched is ever real memory.
 const STACK: usize = 8 << 20;
@@ -83,7 +84,7 @@ pub(crate) fn run_spec(
         }
     };
     joined.unwrap_or_else(|panic| {
-        let message = payload::text(panic.as_ref());
+        let message = panic_message(panic.as_ref());
         Outcome::without_a_run(seed, Verdict::Broken(format!("simmach itself panicked: {message}")))
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Once;
 
 use super::context;
 use super::verdict::Note;
-use crate::payload::text;
+use crate::panic_message::panic_message;
 
 thread_local! {
     static LAST: RefCell<Option<Note>> = const { RefCell::new(None) };
@@ -25,7 +25,10 @@ pub(crate) fn install_hook() {
                 outside(info);
                 return;
             }
-            let note = Note { message: text(info.payload()), place: info.location().map(place_of) };
+            let note = Note {
+                message: panic_message(info.payload()),
+                place: info.location().map(place_of),
+            };
             let _ = LAST.try_with(|last| last.replace(Some(note)));
         }));
     });
@@ -35,7 +38,7 @@ pub(crate) fn install_hook() {
 pub(crate) fn note(payload: &(dyn Any + Send)) -> Note {
     let recorded = LAST.try_with(RefCell::take).ok().flatten();
     // `resume_unwind` calls no hook: then the payload is all there is.
-    let message = text(payload);
+    let message = panic_message(payload);
     match recorded {
         Some(note) if note.message == message => note,
         _ => Note { message, place: None },

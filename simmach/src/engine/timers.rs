@@ -292,19 +292,28 @@ mod tests {
         Pop(u64),
     }
 
-    fn op() -> impl Strategy<Value = Op> {
+    /// Of those that were armed, a cancel takes the one that is so many back.
+    fn op(cancels: u32, most_back: usize) -> impl Strategy<Value = Op> {
         prop_oneof![
-            3 => (0..50u64).prop_map(Op::Arm),
-            3 => (0..2u64).prop_map(Op::Arm),
-            1 => (0..40usize).prop_map(Op::Cancel),
-            2 => (0..60u64).prop_map(Op::Pop),
+            6 => (0..50u64).prop_map(Op::Arm),
+            6 => (0..2u64).prop_map(Op::Arm),
+            cancels => (0..most_back).prop_map(Op::Cancel),
+            4 => (0..60u64).prop_map(Op::Pop),
+        ]
+    }
+
+    /// With few cancels, which leave their places to be passed, and with so many that they are swept.
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        prop_oneof![
+            prop::collection::vec(op(2, 40), 0..200),
+            prop::collection::vec(op(20, 400), 400..1_000),
         ]
     }
 
     proptest! {
         /// The heap against the plainest model there is, a sorted map: the same order, whatever was cancelled.
         #[test]
-        fn behaves_as_a_sorted_map(ops in prop::collection::vec(op(), 0..200)) {
+        fn behaves_as_a_sorted_map(ops in ops()) {
             let mut timers = Timers::default();
             let mut model = BTreeMap::new();
             let mut keys = Vec::new();
@@ -315,7 +324,7 @@ mod tests {
                         keys.push((timers.arm(at, Action::Call(nothing, name, 0)), (at, name)));
                         model.insert((at, name), ());
                     }
-                    Op::Cancel(nth) => if let Some((key, place)) = keys.get(nth) {
+                    Op::Cancel(back) => if let Some((key, place)) = keys.iter().rev().nth(back) {
                         let was = model.remove(place).is_some();
                         prop_assert_eq!(timers.cancel(*key).is_some(), was);
                     },
@@ -346,6 +355,8 @@ mod tests {
         assert_eq!(timers.len(), waits.len());
         assert!(timers.slots.len() <= 2 * waits.len() + DEAD, "{}", timers.slots.len());
         assert!(timers.heap.len() <= timers.slots.len(), "{}", timers.heap.len());
+        let left = (0..100).map(|_| timers.pop_due_before(100, u64::MAX).map(word));
+        assert!(left.eq((0..100).map(Some)), "what was not cancelled fires, each at its time");
     }
 
     /// A slot is used again at once; the old key must not cancel its new tenant.

@@ -36,7 +36,9 @@ impl Payload {
 
     /// Nothing is left behind the first `len`.
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.end = self.end.min(self.start + len as u32);
+        if len < self.len() {
+            self.end = self.start + len as u32;
+        }
     }
 
     /// A part of it, shared.
@@ -153,8 +155,10 @@ mod tests {
         part.advance(1);
         part.truncate(2);
         assert_eq!((&part[..], part.len(), &whole[..]), (&b"cd"[..], 2, &b"abcdef"[..]));
-        part.truncate(9);
-        assert_eq!(part, Payload::from(&b"cd"[..]));
+        for longer in [2, 9, u32::MAX as usize + 2] {
+            part.truncate(longer);
+            assert_eq!(part, Payload::from(&b"cd"[..]), "{longer} bytes are not fewer");
+        }
         assert!(Payload::EMPTY.is_empty() && Payload::EMPTY[..].is_empty());
     }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use crate::payload;
+use crate::panic_message::panic_message;
 
 /// Why a task has no output.
 pub struct JoinError {
@@ -68,7 +68,7 @@ impl fmt::Display for JoinError {
             Cause::Cancelled => f.write_str("task was cancelled"),
             Cause::Panic(payload) => {
                 let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                write!(f, "task panicked: {}", payload::text(payload.as_ref()))
+                write!(f, "task panicked: {}", panic_message(payload.as_ref()))
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     engine::{MachineId, ProcessId, RunId},
     net::{
         capture::Capture,
-        fabric::{Fabric, datagrams::datagrams_address, key_of, reach, tcp::listener_address},
+        fabric::{Fabric, datagrams::datagrams_address, key_of, reach, streams::listener_address},
         filter::{Choose, PacketFilter},
         key::Key,
         profile::NetworkProfile,

@@ -8,7 +8,8 @@ mod audit;
 pub(crate) mod control;
 mod datagrams;
 mod sockets;
-pub(crate) mod tcp;
+pub(crate) mod streams;
+mod tcp;
 mod wire;
 
 use std::{cell::OnceCell, collections::BTreeMap, io, rc::Rc};
@@ -96,17 +97,9 @@ pub(crate) fn remove() -> NetStats {
 pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> io::Result<R> {
     let inside = |fabric: &mut Fabric| {
         let own = fabric.engine.run == run && fabric.engine.scope().alive;
-        own.then(|| (f(fabric), fabric.wakes.take()))
+        own.then(|| f(fabric))
     };
-    match NET.try_with(|slot| slot.with(inside)) {
-        Ok(Some(Some((result, wakes)))) => {
-            if let Some(wakes) = wakes {
-                wakes.settle();
-            }
-            Ok(result)
-        }
-        Ok(Some(None) | None) | Err(_) => Err(error::outside()),
-    }
+    reach(inside).flatten().ok_or_else(error::outside)
 }
 
 /// As [`enter`], for what has no handle yet.

@@ -15,7 +15,7 @@ use crate::{
         error,
         fabric::{
             Fabric, key_of, local_endpoint,
-            tcp::{Opened, opened},
+            streams::{Opened, opened},
         },
         key::Key,
         socket::{Holder, Listener, Options},

@@ -64,7 +64,7 @@ impl TcpListener {
     fn try_accept(
         &self,
         fabric: &mut crate::net::fabric::Fabric,
-    ) -> Option<io::Result<crate::net::fabric::tcp::Opened>> {
+    ) -> Option<io::Result<crate::net::fabric::streams::Opened>> {
         let process = engine::scope()?.process;
         fabric.accept(self.key, process).transpose()
     }

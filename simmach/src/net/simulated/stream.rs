@@ -21,7 +21,7 @@ use crate::{
     engine::{self, RunId},
     net::{
         Interest, Ready, ToSocketAddrs, error,
-        fabric::{enter, enter_any, tcp::Opened},
+        fabric::{enter, enter_any, streams::Opened},
         socket::IpOptions,
         wait::{Place, Waited},
         wakers::Seat,

@@ -394,39 +394,3 @@ fn dropping_an_open_volume_closes_it() {
     assert!(heed::env_closing_event(folder.0.join("db.mdb")).is_none());
     assert_eq!(value(&mut folder.volume(), "k").as_deref(), Some(&b"v"[..]));
 }
-
-/// What the harness pays for a store: run with `--release -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[allow(clippy::disallowed_methods, reason = "measures real time")]
-fn cost() {
-    const ROUNDS: u32 = 2_000;
-    let folder = Folder::new();
-    let measure = |name: &str, round: &mut dyn FnMut()| {
-        let begun = std::time::Instant::now();
-        (0..ROUNDS).for_each(|_| round());
-        println!("{name}: {:?}", begun.elapsed() / ROUNDS);
-    };
-    measure("open and wipe", &mut || {
-        let mut volume = folder.volume();
-        volume.open().expect("opened");
-        volume.wipe().expect("wiped");
-    });
-    measure("open, one commit, wipe", &mut || {
-        let mut volume = folder.volume();
-        put(&mut volume, Commit::Durable, "k", b"v").expect("put");
-        volume.wipe().expect("wiped");
-    });
-    let mut volume = Volume::new(&folder.0, "db", 1 << 30);
-    measure("durable commit", &mut || put(&mut volume, Commit::Durable, "k", b"v").expect("put"));
-    measure("cached commit", &mut || put(&mut volume, Commit::Cached, "k", b"v").expect("put"));
-    measure("pin, cached commit, durable point", &mut || {
-        put(&mut volume, Commit::Cached, "k", b"v").expect("put");
-        volume.make_durable();
-    });
-    measure("read", &mut || drop(value(&mut volume, "k")));
-    measure("cached commit, power off, open", &mut || {
-        put(&mut volume, Commit::Cached, "k", b"w").expect("put");
-        volume.power_off().expect("powered off");
-    });
-}

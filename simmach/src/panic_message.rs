@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
