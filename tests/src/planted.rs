@@ -4,6 +4,7 @@
 //! `cargo bench --bench shrink`.
 
 mod lease;
+mod no_timeout;
 mod order;
 mod race;
 mod retry;
@@ -20,8 +21,8 @@ use simmach::program::{Program, Spec};
 pub struct Planted {
     /// Its name.
     pub name: &'static str,
-    /// The key under which it fails.
-    pub bug: &'static str,
+    /// The key under which it fails, or the kinds of failure that are the same here.
+    pub bugs: &'static [&'static str],
     /// The smallest failing run.
     pub minimum: Minimum,
     /// The cluster, what breaks it and what is done with it.
@@ -51,11 +52,16 @@ pub const ALL: &[Planted] = &[
     three::PLANTED,
     two_parts::PLANTED,
     seven::PLANTED,
+    no_timeout::PLANTED,
 ];
 
 impl Planted {
     /// To be run.
     pub fn program(&self) -> Program {
         Program::new(self.spec)
+    }
+    /// Whether this is how it fails: the article has several bugs.
+    pub fn fails_by(&self, key: Option<&str>) -> bool {
+        key.is_some_and(|key| self.bugs.contains(&key))
     }
 }

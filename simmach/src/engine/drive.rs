@@ -4,7 +4,7 @@ use super::ids::Scope;
 use super::state::Engine;
 use super::timers::Action;
 use super::trace::TraceKind;
-use super::verdict::{Failure, FailureKind, Verdict};
+use super::verdict::{Endless, Failure, FailureKind, Verdict};
 use super::waker::Waiter;
 
 /// When a run is ended from outside.
@@ -37,13 +37,11 @@ impl Engine {
                     format!("the run took {} steps, its limit", limits.steps),
                 );
             } else if self.counters.at_moment.get() >= MOST_AT_ONE_MOMENT {
-                self.cannot_go_on(
-                    FailureKind::Stall,
-                    format!(
-                        "{MOST_AT_ONE_MOMENT} polls and events at one moment of virtual time, without progress: tasks \
-                         wake one another, or yield, and time moves only when none is ready"
-                    ),
+                let message = format!(
+                    "{MOST_AT_ONE_MOMENT} polls and events at one moment of virtual time, without progress: tasks wake \
+                     one another, or yield, and time moves only when none is ready"
                 );
+                self.ends_here(Failure::new(FailureKind::Stall, message));
             } else if self.turn() {
                 self.step();
             } else {
@@ -133,10 +131,22 @@ impl Engine {
     }
 
     fn cannot_go_on(&self, kind: FailureKind, message: String) {
-        let mut failure = Failure::new(kind, message);
+        self.ends_here(Failure { endless: self.endless(), ..Failure::new(kind, message) });
+    }
+
+    fn ends_here(&self, mut failure: Failure) {
         failure.at = self.clock.now();
         failure.waiting = self.who_waits();
         self.end(Verdict::Failed(failure));
+    }
+
+    /// What the body waits for. One that has a time-out would be seen to wait for something else at another time, and
+    /// one that is ready for nothing.
+    fn endless(&self) -> Option<Endless> {
+        let own = self.body()?;
+        let (_, body) = self.tasks.reports().into_iter().find(|(key, _)| *key == own)?;
+        let for_ever = !body.ready && body.sleeps == 0;
+        Some(if for_ever { Endless::For(body.waits.to_string()) } else { Endless::AWhile })
     }
 
     fn who_waits(&self) -> Vec<String> {

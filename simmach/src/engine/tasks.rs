@@ -27,6 +27,8 @@ pub(crate) struct TaskReport {
     pub(crate) machine: MachineId,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) waits: Wait,
+    /// The longest of the sleeps it waits for; 0 if for none.
+    pub(crate) sleeps: u64,
     pub(crate) ready: bool,
 }
 
@@ -208,6 +210,7 @@ impl Tasks {
                 machine: task.scope.machine,
                 spawned_at: task.spawned_at,
                 waits: task.waits,
+                sleeps: task.sleeps,
                 ready: task.scheduled,
             };
             Some((key, report))

@@ -32,6 +32,17 @@ pub struct Failure {
     pub at_start: bool,
     /// Who waits for what, where that is the question.
     pub waiting: Vec<String>,
+    /// What the test's body waits for, where the run has no end of its own.
+    pub endless: Option<Endless>,
+}
+
+/// What a body waits for that does not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Endless {
+    /// This, for ever.
+    For(String),
+    /// It waits for a while, and goes on: what it waits for depends on when one looks.
+    AWhile,
 }
 
 /// The kinds of failure.
@@ -98,6 +109,7 @@ impl Failure {
             at: 0,
             at_start: false,
             waiting: Vec::new(),
+            endless: None,
         }
     }
 
@@ -105,23 +117,32 @@ impl Failure {
         Self { place: note.place, ..Self::new(FailureKind::Panic, note.message) }
     }
 
-    /// What tells this failure from another: kind, place, and the message with its digits replaced.
+    /// What tells this failure from another: kind, place, and the message with its digits replaced; of a run without an
+    /// end, what the test's body waits for. By which limit it was ended depends on what else goes on meanwhile.
     pub fn fingerprint(&self) -> String {
         let kind = self.kind.word();
-        if matches!(self.kind, FailureKind::Named(_)) {
-            return kind.to_owned();
-        }
-        let place = self.place.as_deref().unwrap_or("");
-        let mut message = String::new();
-        for c in self.message.chars() {
-            match (c.is_ascii_digit(), message.ends_with('#')) {
-                (true, true) => {}
-                (true, false) => message.push('#'),
-                (false, _) => message.push(c),
+        match (&self.kind, &self.endless) {
+            (FailureKind::Named(_), _) => kind.to_owned(),
+            (_, Some(Endless::For(what))) => format!("no end: waits for {}", without_digits(what)),
+            (_, Some(Endless::AWhile)) => "no end".to_owned(),
+            (_, None) => {
+                let place = self.place.as_deref().unwrap_or("");
+                format!("{kind} at {place}: {}", without_digits(&self.message))
             }
         }
-        format!("{kind} at {place}: {message}")
     }
+}
+
+fn without_digits(text: &str) -> String {
+    let mut without = String::new();
+    for c in text.chars() {
+        match (c.is_ascii_digit(), without.ends_with('#')) {
+            (true, true) => {}
+            (true, false) => without.push('#'),
+            (false, _) => without.push(c),
+        }
+    }
+    without
 }
 
 #[cfg(test)]
@@ -134,5 +155,20 @@ mod tests {
         let failure = |message: &str| Failure::new(FailureKind::Panic, message).fingerprint();
         assert_eq!(failure("expected 1 but got 20"), failure("expected 13 but got 0"));
         assert_ne!(failure("expected 1 but got 0"), failure("expected 1 but got none"));
+    }
+
+    /// What else goes on says by which limit a run without an end is ended, and leaves it the same failure.
+    #[test]
+    fn a_run_without_an_end_is_told_by_what_its_body_waits_for() {
+        let of = |kind, endless| Failure { endless, ..Failure::new(kind, "text") }.fingerprint();
+        let data = |port: u16| Some(Endless::For(format!("data from 10.0.0.2:{port}")));
+        let limit = of(FailureKind::TimeLimit, data(4711));
+        for kind in [FailureKind::StepLimit, FailureKind::Stall, FailureKind::Deadlock] {
+            assert_eq!(of(kind.clone(), data(80)), limit);
+            let other = Some(Endless::For("another task's end".to_owned()));
+            assert_ne!(of(kind.clone(), other), limit);
+            assert_ne!(of(kind.clone(), Some(Endless::AWhile)), limit);
+            assert_ne!(of(kind, None), limit, "one that is not known to wait");
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "two holders of a lease without fencing",
-    bug: "two holders",
+    bugs: &["two holders"],
     minimum: Minimum { machines: 2, faults: 1, steps: 0, reorderings: 0 },
     spec,
 };

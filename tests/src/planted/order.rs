@@ -13,7 +13,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "a protocol over UDP that trusts order",
-    bug: "went back",
+    bugs: &["went back"],
     minimum: Minimum { machines: 1, faults: 1, steps: 2, reorderings: 0 },
     spec,
 };

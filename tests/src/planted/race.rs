@@ -15,7 +15,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "a race of two tasks",
-    bug: "not ready",
+    bugs: &["not ready"],
     minimum: Minimum { machines: 0, faults: 0, steps: 1, reorderings: 1 },
     spec,
 };

@@ -13,7 +13,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "a retry that repeats a request",
-    bug: "repeated request",
+    bugs: &["repeated request"],
     minimum: Minimum { machines: 1, faults: 1, steps: 1, reorderings: 0 },
     spec,
 };

@@ -15,7 +15,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "a bug of one machine among seven",
-    bug: "lost write",
+    bugs: &["lost write"],
     minimum: Minimum { machines: 1, faults: 1, steps: 1, reorderings: 0 },
     spec,
 };

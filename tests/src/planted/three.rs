@@ -12,7 +12,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "three particular steps among forty",
-    bug: "open door",
+    bugs: &["open door"],
     minimum: Minimum { machines: 0, faults: 0, steps: 3, reorderings: 0 },
     spec,
 };

@@ -14,7 +14,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "a crash in the middle of an update in two parts",
-    bug: "money gone",
+    bugs: &["money gone"],
     minimum: Minimum { machines: 1, faults: 1, steps: 1, reorderings: 0 },
     spec,
 };

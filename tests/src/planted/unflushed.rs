@@ -17,7 +17,7 @@ use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
     name: "a write that is acknowledged before it is durable",
-    bug: "lost write",
+    bugs: &["lost write"],
     minimum: Minimum { machines: 1, faults: 1, steps: 1, reorderings: 0 },
     spec,
 };

@@ -15,13 +15,13 @@ use simmach_tests::planted::{Minimum, Planted};
 pub const ARTICLE: [Planted; 2] = [
     Planted {
         name: "the article's lost item",
-        bug: "lost item",
+        bugs: &["lost item"],
         minimum: Minimum { machines: 2, faults: 2, steps: 0, reorderings: 0 },
         spec,
     },
     Planted {
         name: "the article's doubled item",
-        bug: "doubled item",
+        bugs: &["doubled item"],
         minimum: Minimum { machines: 2, faults: 1, steps: 0, reorderings: 0 },
         spec,
     },
