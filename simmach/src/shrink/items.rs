@@ -1,6 +1,7 @@
 //! What was not calm in a run, as things that can be left out of it one by one.
 
-use crate::engine::deviations::{Deviation, Kind, STEP, WALK};
+use crate::engine::deviations::{Deviation, Kind, STEP, WALK, WHEN};
+use crate::engine::draws::{below_of, mix};
 use crate::engine::family::Family;
 use crate::engine::ids::MachineId;
 use crate::engine::overlay::{Place, Rule, Ruling};
@@ -40,6 +41,8 @@ pub(super) fn of_family(deviations: &[Deviation], family: Family, drawn: Ruling)
     items
 }
 
+/// So many times a strike is tried earlier by half, before it is tried at any time.
+const EARLIER: u64 = 6;
 /// The same draw is made twice, if at all, at the same time.
 const LATELY: usize = 4;
 
@@ -105,13 +108,18 @@ impl Item {
 
     /// Bound to another step.
     pub(super) fn bound_to(mut self, step: u64) -> Self {
-        if let Some(place) = &mut self.place {
-            place.step = step;
-        }
-        for place in self.rules.iter_mut().filter_map(|rule| rule.place.as_mut()) {
-            place.step = step;
+        if let Some(place) = self.place {
+            self = self.placed_at(Place { step, ..place });
         }
         self.with_pin(STEP, step + 1)
+    }
+
+    fn placed_at(mut self, to: Place) -> Self {
+        self.place = Some(to);
+        for place in self.rules.iter_mut().filter_map(|rule| rule.place.as_mut()) {
+            *place = to;
+        }
+        self
     }
 
     /// Bound to no step any more: what was the time since it began is the time since the run did.
@@ -121,6 +129,45 @@ impl Item {
         };
         self.rules.retain(|rule| !is_anchor(rule));
         self
+    }
+
+    /// At another time, or of another packet; its parts drawn again where there is a salt for them.
+    pub(super) fn redrawn(mut self, round: u64, parts: Option<u64>) -> Self {
+        let below = |many| below_of(Some(mix(mix(self.at, self.address[1]), round)), many);
+        if let Some(when) = self.pin(WHEN) {
+            // Earlier by half and half again, or any time till twice as late.
+            let any = below(when.saturating_mul(2).saturating_add(1));
+            self = self.with_pin(WHEN, if round < EARLIER { when >> (round + 1) } else { any });
+        } else if let (Some(place), Kind::Fault) = (self.place, self.kind) {
+            let nth = below(place.nth.saturating_mul(2).saturating_add(3));
+            self = self.placed_at(Place { nth, ..place });
+        }
+        if let (Some(salt), Kind::Strike) = (parts, self.kind)
+            && let Some(whole) = self.rules.first_mut()
+        {
+            whole.ruling = match whole.ruling {
+                Ruling::Again(own) => Ruling::Again(mix(own, salt)),
+                Ruling::Seeded | Ruling::Calm | Ruling::Value(_) => Ruling::Again(salt),
+            };
+        }
+        self
+    }
+
+    /// Another strike of the same plan: its number, how it is drawn, and when, since the run began.
+    pub(super) fn anew(mut self, number: u64, salt: u64, when: u64) -> Self {
+        let [plan, _, field] = self.address;
+        self.address = [plan, number, field];
+        let whole = Rule {
+            family: Some(self.family),
+            address: [Some((plan, plan)), Some((number, number)), None],
+            time: None,
+            place: None,
+            ruling: Ruling::Again(salt),
+        };
+        self.rules = vec![whole];
+        self.machine = None;
+        (self.at, self.place) = (when, None);
+        self.with_pins(&[(WHEN, when)])
     }
 
     /// With these values for fields, and no others.
@@ -168,7 +215,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::draws::below_of;
 
     proptest! {
         #[test]

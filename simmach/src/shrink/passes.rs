@@ -34,9 +34,11 @@ const MOST_ITEMS: usize = 200;
 /// Rounds, were one always to change something.
 const ROUNDS: u32 = 12;
 /// How often a removal is tried again with other draws, at most and at least, and in so many runs all of them.
-const MOST_REDRAWS: u64 = 64;
+const MOST_REDRAWS: u64 = 96;
 const LEAST_REDRAWS: u64 = 4;
-const REDRAWN: u64 = 512;
+const REDRAWN: u64 = 576;
+/// With more than so many faults left, no two of them are replaced by one.
+const MOST_REPLACED: usize = 6;
 /// With more than so many things left, nothing is drawn again.
 const FEW: usize = 32;
 
@@ -55,11 +57,14 @@ pub(super) struct Shrinker<'a> {
     seen_of: Option<Plan>,
     /// What has been tried and is no better.
     tried: BTreeSet<u64>,
+    /// The last strike of the run as it was found.
+    model: Option<Item>,
 }
 
 impl<'a> Shrinker<'a> {
     pub(super) fn begin(oracle: &'a mut dyn Oracle, budget: u64) -> Option<Self> {
         let Verdict::Fails(seen) = oracle.look(&Overlay::default()) else { return None };
+        let strikes = items::of_family(&seen.deviations, Family::Strike, Ruling::Seeded);
         Some(Self {
             oracle,
             budget,
@@ -71,6 +76,7 @@ impl<'a> Shrinker<'a> {
             seen: seen.deviations,
             seen_of: Some(Plan::seeded()),
             tried: BTreeSet::new(),
+            model: strikes.into_iter().next_back(),
         })
     }
 
@@ -359,14 +365,58 @@ impl<'a> Shrinker<'a> {
                 });
             }
         }
-        for family in self.plan.modes.keys().filter(|family| NOISE.contains(family)) {
+        let varies = |family: &&Family| NOISE.contains(family) || **family == Family::Choice;
+        for family in self.plan.modes.keys().filter(varies) {
             fewer.push(self.plan.without(*family));
         }
-        let often = REDRAWN / (fewer.len() as u64).max(1);
+        let parts = self.parts_of_strikes();
+        self.first_redrawn(&fewer, |plan, salt| redrawn(plan, &parts, salt)) || self.replace()
+    }
+
+    /// Two faults replaced by one strike that no seed had. True if one was found.
+    fn replace(&mut self) -> bool {
+        let faults = self.plan.items(FAULTS);
+        let latest = self.look().iter().map(|deviation| deviation.at).max().unwrap_or(0);
+        let Some(model) = self.model.clone().filter(|_| faults.len() <= MOST_REPLACED) else {
+            return false;
+        };
+        let mut fewer = Vec::new();
+        for (nth, _) in faults.iter().enumerate() {
+            for other in nth + 1..faults.len() {
+                let mut left = faults.clone();
+                left.remove(other);
+                left.remove(nth);
+                fewer.push(self.plan.with_items(FAULTS, &left));
+            }
+        }
+        self.first_redrawn(&fewer, |plan, salt| {
+            let Mode::Only(mut strikes) =
+                plan.modes.get(&Family::Strike).cloned().unwrap_or_else(|| Mode::Only(Vec::new()))
+            else {
+                return plan.clone();
+            };
+            let number = strikes.iter().map(|strike| strike.address[1]).max();
+            let number = number.unwrap_or(0).max(model.address[1]) + 1;
+            let word = |nth| mix(mix(salt, nth), number);
+            let when = below_of(Some(word(0)), (latest >> below_of(Some(word(1)), 3)) + 1);
+            strikes.push(model.clone().anew(number, word(2), when));
+            plan.set(Family::Strike, Mode::Only(strikes))
+        })
+    }
+
+    /// The first of these plans that does, with draws by one salt after the other.
+    fn first_redrawn(&mut self, plans: &[Plan], redrawn: impl Fn(&Plan, u64) -> Plan) -> bool {
+        let often = REDRAWN / (plans.len() as u64).max(1);
         let often = often.clamp(LEAST_REDRAWS, MOST_REDRAWS);
-        let plans = (1..=often).flat_map(|salt| fewer.iter().map(move |plan| redrawn(plan, salt)));
-        let plans: Vec<_> = plans.collect();
+        let salts = (1..=often).flat_map(|salt| plans.iter().map(move |plan| (plan, salt)));
+        let plans: Vec<_> = salts.map(|(plan, salt)| redrawn(plan, salt)).collect();
         self.first(plans.into_iter()).is_some()
+    }
+
+    /// Rules by which the parts of the strikes that are left are calm.
+    fn parts_of_strikes(&mut self) -> Vec<Rule> {
+        let fields = self.look().iter().filter(|deviation| deviation.kind == Kind::Field);
+        fields.map(|field| Rule::one(field.family, field.address, Ruling::Calm)).collect()
     }
 
     /// Leaves out what can be left out of the lists of these families.
@@ -449,24 +499,27 @@ fn keys(item: &Item) -> [Option<(u64, u64)>; 2] {
     [machine, flow]
 }
 
-/// The same with other draws in what the seed decides, and strikes at other times.
-fn redrawn(plan: &Plan, salt: u64) -> Plan {
+/// The same with other draws in what the seed decides, strikes at other times and by turns with their `parts` as they are,
+/// calm, or drawn again, and faults of other packets.
+fn redrawn(plan: &Plan, parts: &[Rule], salt: u64) -> Plan {
+    const STRIKE: &[Family] = &[Family::Strike];
+    let (round, turn) = (salt / 3, salt % 3);
     let mut plan = plan.clone();
+    if turn == 2 {
+        plan.calm.retain(|rule| rule.family != Some(Family::Strike));
+    }
+    if turn == 1 {
+        let more: Vec<_> = parts.iter().filter(|part| !plan.calm.contains(part)).collect();
+        plan.calm.extend(more.into_iter().cloned());
+        // Of those that are left.
+        plan = plan.with_items(STRIKE, &plan.items(STRIKE));
+    }
     for mode in plan.modes.values_mut() {
         match mode {
             Mode::Seeded { salt: own, .. } => *own = Some(mix(own.unwrap_or(0), salt)),
             Mode::Only(items) => {
                 for item in items {
-                    if let Some(when) = item.pin(WHEN) {
-                        // Earlier by half and half again, or any time till twice as late.
-                        let when = if salt.is_multiple_of(2) {
-                            when >> (salt / 2)
-                        } else {
-                            let word = mix(mix(when, item.address[1]), salt);
-                            below_of(Some(word), when.saturating_mul(2).saturating_add(1))
-                        };
-                        *item = item.clone().with_pin(WHEN, when);
-                    }
+                    *item = item.clone().redrawn(round, (turn == 2).then_some(salt));
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::engine::deviations::{Kind, STEP, WALK, WHEN};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::family::Family;
 use crate::engine::ids::MachineId;
-use crate::engine::overlay::{Index, Ruling};
+use crate::engine::overlay::{Index, Place, Ruling};
 
 /// A run that is made up: so many of each that take place unless they are calm.
 #[derive(Clone, Debug)]
@@ -457,5 +457,159 @@ fn a_strike_goes_to_a_step_that_is_left() {
     ] {
         let strikes = plan.with_steps(left).items(&[Family::Strike]);
         assert_eq!((strikes[0].step(), strikes[0].pin(WHEN)), (bound, Some(5)));
+    }
+}
+
+/// Two faults that are both needed give way to one strike that no seed had.
+#[test]
+fn two_faults_are_replaced_by_one_strike() {
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let mut deviations = WORLD.run(overlay);
+        let there = Needs::of(&deviations);
+        let ruling = |field| index.ruling(Family::Strike, [7, WORLD.strikes, field], 0);
+        let when = match (ruling(0), ruling(WHEN)) {
+            (Ruling::Again(_), Ruling::Value(when)) => Some(when),
+            _ => None,
+        };
+        deviations.extend(when.map(|when| {
+            let strike =
+                Deviation::new(Family::Strike, [7, WORLD.strikes, 0], Kind::Strike, 1, when);
+            Deviation { pins: vec![(WHEN, when)], ..strike }
+        }));
+        let both = there.strikes.contains(&2) && there.losses.contains(&5);
+        match both || when.is_some_and(|when| when < 2_500) {
+            true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    assert_eq!((shrunk.size.machines, shrunk.size.faults), (0, 1), "{shrunk:?}");
+}
+
+/// What a part of a strike was needed for may be gone with a step: then both go together.
+#[test]
+fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let is_calm = |field| index.ruling(Family::Strike, [7, 9, field], 0) == Ruling::Calm;
+        let mut deviations = WORLD.run(overlay);
+        let there = Needs::of(&deviations);
+        if there.strikes.contains(&9) && !is_calm(3) {
+            deviations.push(Deviation::new(Family::Strike, [7, 9, 3], Kind::Field, 1, 9_000));
+        }
+        match there.strikes.contains(&9) && there.steps.contains(&4) != is_calm(3) {
+            true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    assert_eq!((shrunk.size.faults, shrunk.size.steps), (1, 0), "{shrunk:?}");
+}
+
+/// Which packet it must be may depend on what else there is.
+#[test]
+fn another_packet_is_lost_where_something_else_is_left_out() {
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let place = |nth| Place { walk: 7, step: 1, lane: 1, nth };
+        let is_lost = |nth| {
+            let ruling = index.ruling_at(Family::Loss, [3, nth, 0], 500, Some(place(nth)));
+            matches!((ruling, nth), (Ruling::Value(_), _) | (Ruling::Seeded, 1))
+        };
+        let is_slow = index.ruling(Family::Latency, [5, 0, 0], 400) != Ruling::Calm;
+        let losses = (0..4).filter(|nth| is_lost(*nth)).map(|nth| {
+            let loss = Deviation::new(Family::Loss, [3, nth, 0], Kind::Fault, 1, 500);
+            Deviation { place: Some(place(nth)), ..loss }
+        });
+        let slow = Deviation::new(Family::Latency, [5, 0, 0], Kind::Delay, 1, 400);
+        let deviations: Vec<_> = losses.chain(is_slow.then_some(slow)).collect();
+        match is_lost(u64::from(is_slow)) {
+            true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    assert_eq!((shrunk.size.faults, shrunk.size.delays), (1, 0), "{shrunk:?}");
+}
+
+/// What no longer takes place, since a strike comes earlier at last, is not in the overlay either.
+#[test]
+fn what_no_longer_takes_place_is_not_kept() {
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let strikes = index.ruling(Family::Strike, [7, 0, 0], 0) != Ruling::Calm;
+        let when = match index.ruling(Family::Strike, [7, 0, WHEN], 0) {
+            Ruling::Value(when) => when,
+            _ => 1_000,
+        };
+        // By halves it does not become so early, but for the last attempt.
+        let is_early = when < 3;
+        let loses = index.ruling(Family::Loss, [7, 5, 0], 0) != Ruling::Calm && !is_early;
+        let strike = Deviation {
+            pins: vec![(WHEN, when)],
+            ..Deviation::new(Family::Strike, [7, 0, 0], Kind::Strike, 1, when)
+        };
+        let loss = Deviation::new(Family::Loss, [7, 5, 0], Kind::Fault, 1, 2_000);
+        let there = [strikes.then_some(strike), loses.then_some(loss)];
+        let deviations: Vec<_> = there.into_iter().flatten().collect();
+        match strikes && (is_early || loses) {
+            true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    assert_eq!(shrunk.size.faults, 1, "{shrunk:?}");
+    let families: Vec<_> = shrunk.overlay.rules().iter().filter_map(|rule| rule.family).collect();
+    assert!(families.iter().all(|family| *family == Family::Strike), "{shrunk:?}");
+}
+
+/// A limit of real time ends it between two runs, with the best so far.
+#[test]
+fn nothing_is_tried_when_the_time_is_over() {
+    struct Impatient {
+        needs: Needs,
+        left: u64,
+    }
+
+    impl Impatient {
+        fn run(&mut self, overlay: &Overlay) -> Verdict {
+            self.left = self.left.checked_sub(1).expect("the time was not over");
+            WORLD.verdict(overlay, &self.needs)
+        }
+    }
+
+    impl Oracle for Impatient {
+        fn first(
+            &mut self,
+            candidates: Candidates<'_>,
+            fits: &dyn Fn(&Size) -> bool,
+        ) -> Option<(u64, Size)> {
+            let mut place = 0;
+            while !self.is_over() {
+                match self.run(&candidates.next()?) {
+                    Verdict::Fails(seen) if fits(&seen.size) => return Some((place, seen.size)),
+                    Verdict::Fails(_) | Verdict::Passes => place += 1,
+                }
+            }
+            None
+        }
+
+        fn look(&mut self, overlay: &Overlay) -> Verdict {
+            self.run(overlay)
+        }
+
+        fn is_over(&self) -> bool {
+            self.left == 0
+        }
+    }
+
+    let needs = || Needs { steps: [3, 17, 31].into(), ..Needs::default() };
+    let all = shrink(&mut Impatient { needs: needs(), left: 5_000 }, 5_000).expect("it fails");
+    assert_eq!((all.size.steps, all.end), (3, End::Minimal));
+    for left in 1..all.runs {
+        let shrunk = shrink(&mut Impatient { needs: needs(), left }, 5_000).expect("it fails");
+        assert_eq!(shrunk.end, End::Time, "{left}");
+        assert!(shrunk.size <= shrunk.before, "{left}");
     }
 }
