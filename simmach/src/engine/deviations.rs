@@ -216,10 +216,19 @@ mod tests {
         assert_eq!((all[2].text.as_str(), all[2].machine), ("", None));
     }
 
+    /// Machines before faults, those before steps, these before tasks out of order, choices, delays, and time at last.
     #[test]
-    fn machines_count_before_faults() {
-        let one = Size { machines: 1, faults: 9, ..Size::default() };
-        let two = Size { machines: 2, faults: 2, ..Size::default() };
-        assert!(one < two);
+    fn what_comes_first_counts_most() {
+        let with = |nth: usize, value: u64| {
+            let mut all = [0; 7];
+            all[nth] = value;
+            // What stands behind does not make up for it.
+            all[nth + 1..].fill(if value == 0 { 9 } else { 0 });
+            let [machines, faults, steps, reorderings, choices, delays, nanos] = all;
+            Size { machines, faults, steps, reorderings, choices, delays, nanos }
+        };
+        for nth in 0..7 {
+            assert!(with(nth, 0) < with(nth, 1), "{nth}");
+        }
     }
 }

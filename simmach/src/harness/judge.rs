@@ -265,3 +265,25 @@ impl Trial<'_> {
 fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::testing::{Scratch, local, named};
+
+    /// Neither a pass, nor a test that is no function of its seed.
+    #[test]
+    fn a_second_run_that_can_not_be_made_is_told_as_such() {
+        let scratch = Scratch::new("second");
+        let test = named("krate", "passes");
+        let pool = local(&scratch, test);
+        let judged = |config| judge(&pool, &config, test, Style::PLAIN);
+        let Judgement::Red(text) = judged(Config::default()) else {
+            panic!("it was not compared");
+        };
+        assert!(text.contains("seed 19 could not be run a second time"), "{text}");
+        assert!(text.contains("not in this test") && !text.contains("differ"), "{text}");
+        let unchecked = Config { check: Some(false), ..Config::default() };
+        assert!(matches!(judged(unchecked), Judgement::Green(_)));
+    }
+}

@@ -159,6 +159,33 @@ fn several_tests_at_once_take_turns() {
     });
 }
 
+/// Two tests with one job: one run after the other, and each named until its batch is over.
+#[test]
+fn two_tests_with_one_job_take_turns_and_are_named() {
+    let scratch = Arc::new(Scratch::new("one job"));
+    let tests = registry_of(&["is_alone_a", "is_alone_b"]);
+    let pool = local(tests, &scratch);
+    std::thread::scope(|scope| {
+        let sweeps = [0, 1].map(|test| {
+            let pool = &pool;
+            scope.spawn(move || sweep(pool.runs(jobs(tests[test], 60))).0)
+        });
+        for sweep in sweeps {
+            assert_eq!(sweep.join().expect("no panic"), None, "one was not alone");
+        }
+    });
+    let mut both = [0, 1].map(|test| Some(pool.runs(jobs(tests[test], 60))));
+    for runs in both.iter_mut().flatten() {
+        assert!(matches!(runs.next(SECOND), Next::Ran(_)));
+    }
+    let named = || pool.running().into_iter().map(|(test, _)| test.name).collect::<Vec<_>>();
+    assert_eq!(named(), ["is_alone_a", "is_alone_b"]);
+    both[1] = None;
+    assert_eq!(named(), ["is_alone_a"]);
+    both[0] = None;
+    assert!(named().is_empty());
+}
+
 #[test]
 fn a_sequence_without_runs_is_over_at_once() {
     let scratch = Arc::new(Scratch::new("empty"));

@@ -255,6 +255,30 @@ mod tests {
         assert_eq!(answer(&token, &broken), Answer::Other, "neither a pass nor the failure");
     }
 
+    /// A run that hung, or took its process with it, has no shape: it is another failure, and no token is stale by it; nor
+    /// is the token of such a run by one that has a shape.
+    #[test]
+    fn a_run_that_was_none_makes_no_token_stale() {
+        let test = crate::harness::testing::named("krate", "a");
+        let shaped = |shape| Outcome { shape, ..outcome("boom", &[1], 1) };
+        let died = |kind| Outcome::without_a_run(3, Verdict::Failed(Failure::new(kind, "it died")));
+        let token_of = |outcome: &Outcome| token(outcome);
+        let found = token_of(&shaped(9));
+        assert!(misfit(&found, test, &shaped(8)).is_some(), "another cluster");
+        for kind in [FailureKind::Hung, FailureKind::Crashed] {
+            let gone = died(kind);
+            assert_eq!(misfit(&found, test, &gone), None);
+            assert_eq!(answer(&found, &gone), Answer::Other);
+            let of_it = token_of(&gone);
+            assert_eq!(misfit(&of_it, test, &shaped(9)), None);
+            assert_eq!(answer(&of_it, &shaped(9)), Answer::Other);
+            assert_eq!(
+                (misfit(&of_it, test, &gone), answer(&of_it, &gone)),
+                (None, Answer::Exactly)
+            );
+        }
+    }
+
     /// Steps that are others make a token stale; steps that were not reached, or choose from what is there, do not.
     #[test]
     fn steps_are_part_of_the_shape() {

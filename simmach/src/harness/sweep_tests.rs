@@ -1,15 +1,10 @@
 //! What a sweep makes of the outcomes, in whatever order they come.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::engine::verdict::Failure;
 use crate::harness::check::{Plan, Rule};
 use crate::harness::config::Config;
-use crate::harness::disk::Folder;
-use crate::harness::here::Local;
-use crate::harness::launch::Launch;
-use crate::harness::testing::{STAND_IN, Scratch, named};
+use crate::harness::testing::{Scratch, local, named};
 use crate::spec::Settings;
 
 fn ran(index: u64, verdict: Verdict) -> Ran {
@@ -91,16 +86,6 @@ fn all_failures_are_grouped_with_the_lowest_seed_of_each() {
     assert_eq!((swept.failed(), swept.find.map(|ran| ran.index)), (3, Some(4)));
 }
 
-fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
-    let root = scratch.path().to_owned();
-    let settle =
-        Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
-    let tests: &'static [_] = Box::leak(Box::new([test]));
-    let local = Local::new(tests, STAND_IN, settle, GLANCE * 1000, |_| {});
-    let start = Arc::new(|_: bool| Err("not in this test".to_owned()));
-    Pool::here(local, tests, Launch { start, shows: false })
-}
-
 /// Time for one run at least; and no run more than there is time for.
 #[test]
 fn a_budget_ends_a_sweep_without_end() {
@@ -114,4 +99,26 @@ fn a_budget_ends_a_sweep_without_end() {
         let swept = sweep(&pool, test, seeds, Some(budget), Goal::Failure, checks);
         assert!(expected.contains(&swept.tally.seeds), "{} seeds", swept.tally.seeds);
     }
+}
+
+/// Its second run, which can't be made, is told of a seed only if no lower one failed, whichever comes first.
+#[test]
+fn a_mismatch_above_a_failing_seed_does_not_count() {
+    let scratch = Scratch::new("mismatch");
+    let test = named("krate", "passes");
+    let pool = local(&scratch, test);
+    let found = |before: Option<u64>, behind: Option<u64>| {
+        let mut checks = Checks::new(&pool, test, Plan::new(Rule::Some, Some(100)), 1);
+        checks.first(&mut ran(19, Verdict::Passed));
+        match before {
+            Some(from) => checks.cut(from),
+            None => while checks.look().is_none() {},
+        }
+        behind.into_iter().for_each(|from| checks.cut(from));
+        checks.end().1.map(|mismatch| mismatch.index)
+    };
+    assert_eq!(found(None, None), Some(19));
+    assert_eq!(found(None, Some(20)), Some(19), "what fails is above it");
+    assert_eq!(found(Some(10), None), None, "before its second run is over");
+    assert_eq!(found(None, Some(10)), None, "and behind");
 }

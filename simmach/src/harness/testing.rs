@@ -2,9 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::Runner;
+use super::disk::Folder;
+use super::here::Local;
+use super::launch::Launch;
+use super::pool::Pool;
 use crate::engine::context::Shared;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
@@ -52,6 +57,13 @@ fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<Shar
         "fails_from_400" if seed >= 400 => fails(format!("seed {seed} is too much")),
         "fails_at_sevens" if seed % 7 == 6 => fails("a seven".to_owned()),
         "breaks_at_5" if seed == 5 => Verdict::Broken("the disk is full".to_owned()),
+        name if name.starts_with("is_alone") => {
+            static AT_WORK: AtomicBool = AtomicBool::new(false);
+            let is_alone = !AT_WORK.swap(true, Ordering::SeqCst);
+            pause(2);
+            AT_WORK.store(false, Ordering::SeqCst);
+            if is_alone { Verdict::Passed } else { fails("not alone".to_owned()) }
+        }
         "takes_its_time" => {
             pause(20);
             Verdict::Passed
@@ -73,7 +85,18 @@ fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<Shar
 
 #[expect(clippy::disallowed_methods, reason = "it stands in for a run that takes real time")]
 fn pause(millis: u64) {
-    std::thread::sleep(std::time::Duration::from_millis(millis));
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// This process alone makes the runs: a fresh process is not to be had.
+pub(crate) fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
+    let root = scratch.path().to_owned();
+    let settle =
+        Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
+    let tests: &'static [_] = Box::leak(Box::new([test]));
+    let local = Local::new(tests, STAND_IN, settle, Duration::from_secs(100), |_| {});
+    let start = Arc::new(|_: bool| Err("not in this test".to_owned()));
+    Pool::here(local, tests, Launch { start, shows: false })
 }
 
 /// A folder of a test's own.

@@ -138,3 +138,25 @@ impl Oracle for Here<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Scenario;
+    use crate::sim::Sim;
+
+    /// The smallest run of all has another bug, which is not the one that was found.
+    #[test]
+    fn another_failure_is_not_taken_though_it_is_smaller() {
+        let program = Program::new(|| {
+            Scenario::new().body(async |sim: Sim| {
+                let taken = sim.steps(12).count();
+                let key = if taken < 3 { "few" } else { "many" };
+                sim.fail(key, format!("{taken} steps"));
+            })
+        });
+        let smaller = program.log(false).shrink(1, 500).expect("it fails");
+        assert_eq!(smaller.report().failure_key(), Some("many"));
+        assert_eq!((smaller.before().steps, smaller.after().steps), (12, 3));
+    }
+}

@@ -1,7 +1,8 @@
 //! A failure is shrunk, written down, and replayed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::child::{Door, Ran};
 use super::{assert_has, assert_has_not, through_both};
@@ -155,12 +156,61 @@ fn a_terminal_shows_how_far_it_is() {
     }
 }
 
+/// The smallest run of all fails otherwise: that is another failure, at any number of jobs.
+#[test]
+fn another_failure_is_not_taken_though_it_is_smaller() {
+    for jobs in ["1", "2"] {
+        through_both("another_bug_is_smaller", &[("SIMMACH_JOBS", jobs)], |ran| {
+            assert_eq!(ran.code, Some(101), "{}", ran.text);
+            assert_has(ran, &["  Shrunk to 3 steps from 12 steps, by ", "failure \"many\""]);
+            assert_has(ran, &["  It did the same in a process of its own.\n"]);
+        });
+    }
+}
+
+/// That the run as it was found repeats does not mean that the smallest does.
+#[test]
+fn what_repeats_only_as_a_whole_is_told() {
+    through_both("repeats_only_as_a_whole", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["  Shrunk to ", "  In a process of its own it did NOT do the same: "]);
+        assert_has_not(ran, &["NOT REPRODUCIBLE", "It did the same"]);
+    });
+}
+
+/// A folder that tests write to, one at a time.
+fn regressions() -> (MutexGuard<'static, ()>, PathBuf) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simmach-regressions");
+    let _ = fs::remove_dir_all(&folder);
+    (turn, folder)
+}
+
+/// A long token is shown by its file, also when it was not shrunk; without a file it is shown as it is.
+#[test]
+fn a_long_token_is_shown_by_its_file() {
+    let (_turn, folder) = regressions();
+    let run = |env: &[(&str, &str)]| Door::Main.run("long_token", env);
+    let off = ("SIMMACH_SHRINK", "off");
+    let found = run(&[off, ("SIMMACH_REGRESSIONS", "write")]);
+    assert_eq!(found.code, Some(101), "{}", found.text);
+    let shown = token(&found);
+    assert_eq!(shown, "@simmach-regressions/fixture/zoo__long_token.txt", "{}", found.text);
+    let replayed = run(&[("SIMMACH_REPLAY", &shown)]);
+    assert_eq!(replayed.code, Some(101), "{}", replayed.text);
+    assert_has(&replayed, &["Reproduced exactly.", "failure \"always\""]);
+    let whole = token(&run(&[off]));
+    assert!(whole.starts_with("sm1.") && whole.len() > 200, "{whole}");
+    assert_has(&run(&[("SIMMACH_REPLAY", &whole)]), &["Reproduced exactly."]);
+    let _ = fs::remove_dir_all(&folder);
+}
+
 /// What failed is tried first, until it does not fail; what no longer fits says so.
 #[test]
 fn what_failed_before_is_tried_first() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simmach-regressions");
+    let (_turn, folder) = regressions();
     let file = folder.join("fixture").join("zoo__shrinks.txt");
-    let _ = fs::remove_dir_all(&folder);
     let run = |how, zoo| Door::Main.run("shrinks", &[("SIMMACH_REGRESSIONS", how), ("ZOO", zoo)]);
     assert_has(&run("read", ""), &["Shrunk to"]);
     assert!(!file.exists(), "it was to be read only");
@@ -220,6 +270,11 @@ fn a_bug_that_is_expected_is_bounded() {
                 "SIMMACH_REPLAY=",
             ],
         );
+    });
+    // Its bounds can't be looked at: it does not fail once more.
+    through_both("expected_small_but_not_shrunk", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["as it should, but its bounds were not looked at"]);
     });
     through_both("expected_bug_but_passes", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
