@@ -42,6 +42,7 @@ impl Engine {
     }
 
     /// Makes a task ready. Once is enough until it is polled.
+    #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {
         let Some(ready) = self.tasks.make_ready(key) else { return };
         self.ready.borrow_mut().push(ready, |ready| self.priority(ready));

@@ -40,6 +40,7 @@ struct Ranked {
 
 impl ReadyQueue {
     /// `priority` is asked for the new one, and for one that was alone until now.
+    #[inline]
     pub(crate) fn push(&mut self, ready: Ready, priority: impl Fn(&Ready) -> u64) {
         let sequence = self.sequence;
         self.sequence += 1;
@@ -53,6 +54,7 @@ impl ReadyQueue {
         self.rank(sequence, ready, &priority);
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Ready> {
         match self.alone.take() {
             Some((sequence, ready)) => {

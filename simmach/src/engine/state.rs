@@ -235,6 +235,7 @@ impl Engine {
         });
     }
 
+    #[inline]
     pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
         self.trace.borrow_mut().event(self.clock.now(), &self.scope(), kind, [a, b], bytes);
     }

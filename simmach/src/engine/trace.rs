@@ -115,6 +115,7 @@ impl Trace {
         self.hash
     }
 
+    #[inline]
     pub(crate) fn event(
         &mut self,
         at: u64,
@@ -137,6 +138,13 @@ impl Trace {
         if self.count & self.stride.wrapping_sub(1) == 0 {
             self.mark(at);
         }
+        if self.kept.is_some() {
+            self.keep(at, scope, kind, words, bytes);
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, at: u64, scope: &Scope, kind: TraceKind, words: [u64; 2], bytes: &[u8]) {
         if let Some(Kept { events, .. }) = &mut self.kept
             && events.len() < MOST_KEPT
         {
@@ -166,6 +174,7 @@ impl Trace {
         self.kept.take()
     }
 
+    #[cold]
     fn mark(&mut self, at: u64) {
         self.marks.push(Mark { at, hash: self.hash });
         if self.marks.len() == MARKS {

@@ -34,6 +34,7 @@ impl SendBuffer {
         self.len - self.sent
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, chunk: Payload) {
         if !chunk.is_empty() {
             self.len += chunk.len();
@@ -71,6 +72,7 @@ impl SendBuffer {
     }
 
     /// The first `len` bytes have arrived.
+    #[inline]
     pub(crate) fn acknowledge(&mut self, len: usize) {
         debug_assert!(len <= self.sent, "bytes are acknowledged that were not sent");
         self.len -= len;
@@ -156,6 +158,7 @@ impl ReceiveBuffer {
     }
 
     /// Takes in `payload`, which lies `offset` bytes behind the next byte expected (below zero: in front of it).
+    #[inline]
     pub(crate) fn insert(&mut self, offset: i64, mut payload: Payload) -> Inserted {
         if offset <= 0 {
             let known = offset.unsigned_abs() as usize;
@@ -174,6 +177,7 @@ impl ReceiveBuffer {
     }
 
     /// Copies ready bytes into `into`, and takes them out unless `peek`.
+    #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8], peek: bool) -> usize {
         let mut copied = 0;
         let mut whole = 0;

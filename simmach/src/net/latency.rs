@@ -23,6 +23,7 @@ pub(crate) enum Latency {
 
 impl Latency {
     /// Nanoseconds for a draw, and for the how-manieth packet of its way it is.
+    #[inline]
     pub(crate) fn sample(&self, unit: impl FnOnce() -> f64, nth: u64) -> u64 {
         match self {
             Latency::Fixed(at) => *at,

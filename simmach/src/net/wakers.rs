@@ -25,6 +25,7 @@ pub(crate) enum Seat {
 
 impl Waiters {
     /// True if that waker, the running task's own if that is given, waits already.
+    #[inline]
     pub(crate) fn has(&self, seat: Seat, task: Option<TaskKey>, waker: &Waker) -> bool {
         match seat {
             Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(task, waker)),
@@ -35,6 +36,7 @@ impl Waiters {
     }
 
     /// Lets someone wait; the one whose place that is comes back.
+    #[inline]
     pub(crate) fn wait(&mut self, seat: Seat, waiter: Waiter) -> Option<Waiter> {
         match seat {
             Seat::Poll => self.polling.replace(waiter),
@@ -60,6 +62,7 @@ impl Waiters {
     }
 
     /// Wakes all of them, or notes that they are to be woken.
+    #[inline]
     pub(crate) fn wake(&mut self, engine: &Engine, wakes: &mut Wakes) {
         if let Some(waiter) = self.polling.take() {
             wakes.wake(engine, waiter);

@@ -12,6 +12,7 @@ const FAST_RETRANSMIT: u32 = 3;
 
 impl Connection {
     /// Takes in a segment that came for this connection.
+    #[inline]
     pub(crate) fn on_segment(&mut self, now: u64, segment: Segment, out: &mut Output) {
         self.heard(now);
         match self.state {

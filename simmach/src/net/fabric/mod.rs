@@ -94,6 +94,7 @@ pub(crate) fn remove() -> NetStats {
 /// # Errors
 ///
 /// Outside that run, or from a dead process's destructors.
+#[inline]
 pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> io::Result<R> {
     let inside = |fabric: &mut Fabric| {
         let own = fabric.engine.run == run && fabric.engine.scope().alive;
@@ -115,6 +116,7 @@ pub(crate) fn enter_any<R>(
 }
 
 /// Reaches the fabric of this thread's run.
+#[inline]
 pub(crate) fn reach<R>(f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
     let inside = |fabric: &mut Fabric| (f(fabric), fabric.wakes.take());
     let (result, wakes) = NET.try_with(|slot| slot.with(inside)).ok()??;

@@ -97,6 +97,7 @@ impl Fabric {
         }
     }
 
+    #[inline]
     pub(crate) fn read(
         &mut self,
         key: Key,
@@ -106,6 +107,7 @@ impl Fabric {
         self.transfer(key, false, |connection, now, out| connection.read(now, into, peek, out))
     }
 
+    #[inline]
     pub(crate) fn write(&mut self, key: Key, data: &[u8]) -> Option<io::Result<usize>> {
         self.transfer(key, true, |connection, now, out| connection.write(now, data, out))
     }
@@ -271,6 +273,7 @@ impl Fabric {
         }
     }
 
+    #[inline]
     fn transfer(
         &mut self,
         key: Key,

@@ -174,6 +174,7 @@ impl Fabric {
     }
 
     /// A burst that travels as one counts as its segments.
+    #[inline]
     fn packet_count(&self, packet: &Packet) -> u64 {
         let length = packet.payload().len();
         match &packet.body {
@@ -186,6 +187,7 @@ impl Fabric {
     }
 
     /// The most bytes in a segment of a packet's connection: what both ends and the links between them have room for.
+    #[inline]
     fn segment_size(&self, packet: &Packet) -> u16 {
         let sender = match &packet.body {
             Body::Tcp { sender, .. } => *sender,

@@ -207,6 +207,7 @@ impl TcpStream {
     }
 
     #[cfg(feature = "tokio")]
+    #[inline]
     pub(crate) fn poll_read_buf(
         &self,
         cx: &mut Context<'_>,
@@ -218,6 +219,7 @@ impl TcpStream {
     /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out the
     /// end or an error where nothing is at hand.
     #[cfg(feature = "tokio")]
+    #[inline]
     fn poll_read_or_peek(
         &self,
         cx: &mut Context<'_>,
@@ -234,6 +236,7 @@ impl TcpStream {
         Poll::Ready(Ok(read))
     }
 
+    #[inline]
     pub(crate) fn poll_write_at(
         &self,
         cx: &mut Context<'_>,
