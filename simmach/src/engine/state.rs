@@ -201,7 +201,12 @@ impl Engine {
 
     /// Puts an action into the future. What is due already fires at once, after what is ready.
     pub(crate) fn arm(&self, at: u64, action: Action) -> TimerKey {
-        self.timers.borrow_mut().arm(at, action)
+        self.timers.borrow_mut().arm(self.clock.now(), at, action)
+    }
+
+    /// As [`arm`](Self::arm), for the owner of a timer that was cancelled, who pays less where this one is for later.
+    pub(crate) fn arm_again(&self, key: TimerKey, at: u64, action: Action) -> TimerKey {
+        self.timers.borrow_mut().arm_again(key, self.clock.now(), at, action)
     }
 
     /// Takes an action out of the future; a key whose timer is gone does nothing.

@@ -1,15 +1,18 @@
 //! What happens later: a queue of actions ordered by (time, sequence), from which any can be taken out again.
 //!
-//! A heap of small keys; the actions lie in a slab. First in, first out among equals. What is armed for one moment in a
-//! row, as when many sleep for the same time, is a chain of which only the first is in the heap. What was armed to be
-//! next, as a packet mostly is in front of all that may time out, lies in front of the heap and never enters it. A timer
-//! that is cancelled gives its action back at once; its place goes when it comes to the front, or when too many are like
-//! it.
+//! Heaps of small keys; the actions lie in a slab. First in, first out among equals. Timers that wait equally long are due
+//! in the order in which they were armed: they are a chain, of which only the first is in a heap, as long as nothing of
+//! another wait came in between in the chain's [lane](Lane). What was armed to be next, as a packet mostly is in front of
+//! all that may time out, lies in front of the heaps and never enters one. What is far off, as time-outs are, which are
+//! mostly cancelled, has a heap of its own: it is no burden to what comes and goes. A timer that is cancelled gives its
+//! action back at once; its place goes when it comes to the front, or when too many are like it, and until then it serves
+//! the same owner again.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::task::Waker;
 
+use super::draws::K;
 use super::tasks::TaskKey;
 use super::waker::Waiter;
 
@@ -29,23 +32,32 @@ pub(crate) struct TimerKey {
     sequence: u64,
 }
 
-/// The first of all is never one that was cancelled.
+impl TimerKey {
+    /// Names none.
+    pub(crate) const NONE: Self = Self { slot: NONE, sequence: u64::MAX };
+}
+
+type Heap = BinaryHeap<Reverse<Node>>;
+
+/// The first of all is never one that was cancelled or moved.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    /// Before all in the heap, if there is one.
+    /// Before all in the heaps, if there is one.
     front: Option<Node>,
-    heap: BinaryHeap<Reverse<Node>>,
+    near: Heap,
+    far: Heap,
     slots: Vec<Entry>,
     free: Vec<u32>,
     sequence: u64,
-    /// The timer that was armed last, and for when: one for the same moment joins its chain.
-    last: Option<(u64, u32)>,
+    lanes: [Lane; LANES],
     live: usize,
     /// How many were cancelled and have their place still.
     dead: usize,
+    /// How many have an earlier place than they are due.
+    moved: usize,
 }
 
-/// The first of a chain of timers for one moment, armed in a row.
+/// The first of a chain of timers, each armed later than the one before it and not due earlier.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     at: u64,
@@ -55,24 +67,55 @@ struct Node {
 
 #[derive(Debug)]
 struct Entry {
-    /// Of the timer that has this place: no other timer has or had the same.
+    /// Of the timer that has this place: no other timer has or had the same. [`u64::MAX`]: none has it.
     sequence: u64,
+    at: u64,
     /// The next of the chain, or [`NONE`].
     behind: u32,
+    /// It is not the first of its chain.
+    follows: bool,
+    /// It was cancelled and armed again for later: its node is that of before.
+    moved: bool,
     /// `None` once it was cancelled.
     action: Option<Action>,
+}
+
+/// The timer that was armed last of those that wait so long.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    wait: u64,
+    last: TimerKey,
 }
 
 const NONE: u32 = u32::MAX;
 /// So many places of cancelled timers are borne, or as many as there are timers.
 const DEAD: usize = 64;
+const LANES: usize = 16;
+/// Waits that are shorter are a packet's, each another: they have no lane. In nanoseconds.
+const SHORT: u64 = 1_000_000;
+/// Waits that are as long are time-outs.
+const FAR: u64 = 100_000_000;
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self { wait: 0, last: TimerKey::NONE }
+    }
+}
 
 impl Timers {
-    pub(crate) fn arm(&mut self, at: u64, action: Action) -> TimerKey {
+    /// Arms a timer for `at`, as it is `now`.
+    pub(crate) fn arm(&mut self, now: u64, at: u64, action: Action) -> TimerKey {
         let sequence = self.sequence;
         self.sequence += 1;
         self.live += 1;
-        let entry = Entry { sequence, behind: NONE, action: Some(action) };
+        let entry = Entry {
+            sequence,
+            at,
+            behind: NONE,
+            follows: false,
+            moved: false,
+            action: Some(action),
+        };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = entry;
@@ -83,19 +126,36 @@ impl Timers {
                 (self.slots.len() - 1) as u32
             }
         };
-        match self.last {
-            Some((same, before)) if same == at => self.slots[before as usize].behind = slot,
-            Some(_) | None => {
-                let node = Node { at, sequence, slot };
-                let is_next = self.first().is_none_or(|first| node < first);
-                let pushed = if is_next { self.front.replace(node) } else { Some(node) };
-                if let Some(node) = pushed {
-                    self.heap.push(Reverse(node));
-                }
-            }
+        let key = TimerKey { slot, sequence };
+        let wait = at.saturating_sub(now);
+        if wait < SHORT || !self.joins(key, at, wait) {
+            self.enter(Node { at, sequence, slot }, wait);
         }
-        self.last = Some((at, slot));
-        TimerKey { slot, sequence }
+        key
+    }
+
+    /// As [`arm`](Self::arm), for the owner of a timer that was cancelled: its place serves again where that is earlier.
+    pub(crate) fn arm_again(
+        &mut self,
+        key: TimerKey,
+        now: u64,
+        at: u64,
+        action: Action,
+    ) -> TimerKey {
+        let old = self.slots.get_mut(key.slot as usize).filter(|entry| {
+            entry.sequence == key.sequence
+                && entry.action.is_none()
+                && !entry.follows
+                && entry.at <= at
+        });
+        let Some(entry) = old else { return self.arm(now, at, action) };
+        let sequence = self.sequence;
+        self.sequence += 1;
+        self.live += 1;
+        self.dead -= 1;
+        self.moved += usize::from(!entry.moved);
+        *entry = Entry { sequence, at, moved: true, action: Some(action), ..*entry };
+        TimerKey { slot: key.slot, sequence }
     }
 
     /// Takes a timer out; `None` if it fired or was cancelled before.
@@ -107,7 +167,7 @@ impl Timers {
         let action = entry.action.take()?;
         self.live -= 1;
         self.dead += 1;
-        self.pass_dead();
+        self.pass_misplaced();
         if self.dead > DEAD && self.dead > self.live {
             self.sweep();
         }
@@ -158,7 +218,7 @@ impl Timers {
         let action = self.slots[first.slot as usize].action.take();
         self.live -= 1;
         self.pass(first);
-        self.pass_dead();
+        self.pass_misplaced();
         action
     }
 
@@ -175,69 +235,123 @@ impl Timers {
     }
 
     fn first(&self) -> Option<Node> {
-        self.front.or_else(|| self.heap.peek().map(|Reverse(node)| *node))
+        self.front.or_else(|| match (self.near.peek(), self.far.peek()) {
+            (Some(Reverse(near)), Some(Reverse(far))) => Some(*near.min(far)),
+            (Some(Reverse(one)), None) | (None, Some(Reverse(one))) => Some(*one),
+            (None, None) => None,
+        })
     }
 
-    /// Goes past those that were cancelled and are first.
-    fn pass_dead(&mut self) {
-        while self.dead > 0
+    /// Whether a timer continues the chain of its lane. The next one may continue it in any case.
+    fn joins(&mut self, key: TimerKey, at: u64, wait: u64) -> bool {
+        let lane = &mut self.lanes[(wait.wrapping_mul(K[1]) >> (64 - LANES.ilog2())) as usize];
+        let Lane { wait: others, last } = std::mem::replace(lane, Lane { wait, last: key });
+        let before = self.slots.get_mut(last.slot as usize);
+        let before = before
+            .filter(|before| others == wait && before.sequence == last.sequence && before.at <= at);
+        let Some(before) = before else { return false };
+        before.behind = key.slot;
+        self.slots[key.slot as usize].follows = true;
+        true
+    }
+
+    /// Gives a chain its place.
+    fn enter(&mut self, node: Node, wait: u64) {
+        let is_next = self.first().is_none_or(|first| node < first);
+        let pushed = if is_next { self.front.replace(node) } else { Some(node) };
+        if let Some(node) = pushed {
+            let heap = if wait < FAR { &mut self.near } else { &mut self.far };
+            heap.push(Reverse(node));
+        }
+    }
+
+    /// Goes past those that are first and were cancelled or moved.
+    fn pass_misplaced(&mut self) {
+        while self.dead + self.moved > 0
             && let Some(first) = self.first()
-            && self.slots[first.slot as usize].action.is_none()
+            && let Entry { moved, ref action, .. } = self.slots[first.slot as usize]
+            && (moved || action.is_none())
         {
-            self.dead -= 1;
+            self.dead -= usize::from(action.is_none());
             self.pass(first);
         }
     }
 
-    /// The first is over: the next of its chain has its place, which is as good: no other lies between the two.
+    /// The first is over, or was moved: the next of its chain has its place.
     fn pass(&mut self, first: Node) {
-        let behind = self.slots[first.slot as usize].behind;
-        self.release(first.slot);
-        let next = self.slots.get(behind as usize).map(|entry| Node {
-            at: first.at,
-            sequence: entry.sequence,
-            slot: behind,
+        let entry = &mut self.slots[first.slot as usize];
+        if entry.behind == NONE && !entry.moved && self.front.is_some() {
+            // Most packets.
+            self.front = None;
+            return self.release(first.slot);
+        }
+        let behind = std::mem::replace(&mut entry.behind, NONE);
+        let moved = std::mem::replace(&mut entry.moved, false);
+        let again = Node { at: entry.at, sequence: entry.sequence, slot: first.slot };
+        let lives = entry.action.is_some();
+        self.moved -= usize::from(moved);
+        if !lives {
+            self.release(first.slot);
+        }
+        let next = self.slots.get_mut(behind as usize).map(|entry| {
+            entry.follows = false;
+            Node { at: entry.at, sequence: entry.sequence, slot: behind }
         });
-        if self.front.is_some() {
-            self.front = next;
-        } else if let Some(next) = next {
-            if let Some(mut place) = self.heap.peek_mut() {
-                *place = Reverse(next);
+        if self.front.take().is_some() {
+            if let Some(next) = next {
+                let is_first = self.first().is_none_or(|other| next < other);
+                if is_first { self.front = Some(next) } else { self.near.push(Reverse(next)) }
             }
         } else {
-            self.heap.pop();
+            let in_near = self.near.peek().is_some_and(|Reverse(near)| *near == first);
+            let heap = if in_near { &mut self.near } else { &mut self.far };
+            match next {
+                Some(next) => {
+                    if let Some(mut place) = heap.peek_mut() {
+                        *place = Reverse(next);
+                    }
+                }
+                None => drop(heap.pop()),
+            }
+        }
+        if lives {
+            self.enter(again, FAR);
         }
     }
 
-    /// A slot is free: no timer joins its chain any more.
+    /// A slot is free: no key names it, and no timer joins its chain any more.
     fn release(&mut self, slot: u32) {
+        self.slots[slot as usize].sequence = u64::MAX;
         self.free.push(slot);
-        if self.last.is_some_and(|(_, last)| last == slot) {
-            self.last = None;
-        }
     }
 
     /// Forgets all that were cancelled.
     fn sweep(&mut self) {
-        let chains: Vec<Node> =
-            self.front.take().into_iter().chain(self.heap.drain().map(|Reverse(n)| n)).collect();
-        for Node { at, mut slot, .. } in chains {
+        let near = self.front.take().into_iter().chain(self.near.drain().map(|Reverse(node)| node));
+        let near: Vec<(Node, u64)> = near.map(|node| (node, 0)).collect();
+        let far = self.far.drain().map(|Reverse(node)| (node, FAR));
+        let chains: Vec<(Node, u64)> = near.into_iter().chain(far).collect();
+        (self.dead, self.moved) = (0, 0);
+        for (Node { mut slot, .. }, wait) in chains {
             let mut end = None;
             while let Some(entry) = self.slots.get_mut(slot as usize) {
                 let behind = std::mem::replace(&mut entry.behind, NONE);
-                let sequence = entry.sequence;
+                let node = Node { at: entry.at, sequence: entry.sequence, slot };
+                let moved = std::mem::replace(&mut entry.moved, false);
                 if entry.action.is_none() {
                     self.release(slot);
+                } else if moved {
+                    self.enter(node, wait);
                 } else {
+                    entry.follows = end.is_some();
                     match end.replace(slot) {
                         Some(before) => self.slots[before as usize].behind = slot,
-                        None => self.heap.push(Reverse(Node { at, sequence, slot })),
+                        None => self.enter(node, wait),
                     }
                 }
                 slot = behind;
             }
         }
-        self.dead = 0;
     }
 }
 
@@ -288,51 +402,78 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Arm(u64),
+        Again(usize, u64),
         Cancel(usize),
         Pop(u64),
     }
 
-    /// Of those that were armed, a cancel takes the one that is so many back.
+    /// Of every kind: none, a packet's, a few that many have, time-outs.
+    fn wait() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            2 => Just(0),
+            2 => 0..SHORT,
+            4 => (1..4u64).prop_map(|n| n * SHORT),
+            2 => (1..150u64).prop_map(|n| n * SHORT),
+            1 => FAR..FAR + 50,
+        ]
+    }
+
+    /// Of those that were armed, a cancel takes the one that is so many back, and one that is armed again has its place.
     fn op(cancels: u32, pops: u32) -> impl Strategy<Value = Op> {
         prop_oneof![
-            6 => (0..50u64).prop_map(Op::Arm),
-            6 => (0..2u64).prop_map(Op::Arm),
+            10 => wait().prop_map(Op::Arm),
+            5 => ((0..40usize), wait()).prop_map(|(back, wait)| Op::Again(back, wait)),
             cancels => (0..40usize).prop_map(Op::Cancel),
-            pops => (0..60u64).prop_map(Op::Pop),
+            pops => wait().prop_map(Op::Pop),
         ]
     }
 
     /// With cancelled ones that are passed when they come to the front, and with so many that they are swept.
     fn ops() -> impl Strategy<Value = Vec<Op>> {
         prop_oneof![
-            prop::collection::vec(op(2, 4), 0..200),
-            prop::collection::vec(op(14, 1), 400..1_000),
+            prop::collection::vec(op(5, 8), 0..300),
+            prop::collection::vec(op(18, 1), 400..1_000),
         ]
     }
 
     proptest! {
-        /// The heap against the plainest model there is, a sorted map: the same order, whatever was cancelled.
+        /// The heaps against the plainest model there is, a sorted map: the same order, whatever was cancelled.
         #[test]
         fn behaves_as_a_sorted_map(ops in ops()) {
             let mut timers = Timers::default();
             let mut model = BTreeMap::new();
-            let mut keys = Vec::new();
+            let mut keys: Vec<(TimerKey, (u64, u64))> = Vec::new();
+            let mut now = 0;
             for op in ops {
                 match op {
-                    Op::Arm(at) => {
+                    Op::Arm(wait) | Op::Again(_, wait) => {
                         let name = keys.len() as u64;
-                        keys.push((timers.arm(at, Action::Call(nothing, name, 0)), (at, name)));
+                        let action = Action::Call(nothing, name, 0);
+                        let old = match op {
+                            Op::Again(back, _) => keys.iter().rev().nth(back).map(|(key, _)| *key),
+                            Op::Arm(_) | Op::Cancel(_) | Op::Pop(_) => None,
+                        };
+                        let at = now + wait;
+                        let key = match old {
+                            Some(old) => timers.arm_again(old, now, at, action),
+                            None => timers.arm(now, at, action),
+                        };
+                        keys.push((key, (at, name)));
                         model.insert((at, name), ());
                     }
                     Op::Cancel(back) => if let Some((key, place)) = keys.iter().rev().nth(back) {
                         let was = model.remove(place).is_some();
                         prop_assert_eq!(timers.cancel(*key).is_some(), was);
                     },
-                    Op::Pop(now) => {
-                        let expected = model.keys().next().copied().filter(|(at, _)| *at <= now);
-                        if let Some(first) = expected { model.remove(&first); }
+                    Op::Pop(wait) => {
+                        let until = now + wait;
+                        let expected = model.keys().next().copied().filter(|(at, _)| *at <= until);
+                        if let Some(first) = expected {
+                            model.remove(&first);
+                            now = first.0.max(now);
+                        }
                         let at = timers.next_at();
-                        let due = timers.pop_due_before(now, u64::MAX);
+                        let due = timers.pop_due_before(until, u64::MAX);
                         let got = due.map(|action| (at.expect("one was due"), word(action)));
                         prop_assert_eq!(got, expected);
                     }
@@ -340,6 +481,8 @@ mod tests {
                 prop_assert_eq!(timers.len(), model.len());
                 prop_assert_eq!(timers.next_at(), model.keys().next().map(|(at, _)| *at));
             }
+            let left: Vec<u64> = timers.drain().into_iter().map(word).collect();
+            prop_assert_eq!(left.len(), model.len());
         }
     }
 
@@ -347,26 +490,48 @@ mod tests {
     #[test]
     fn what_was_cancelled_is_forgotten() {
         let mut timers = Timers::default();
-        let waits: Vec<_> = (0..100).map(|n| timers.arm(n, Action::Call(nothing, n, 0))).collect();
+        let waits: Vec<_> =
+            (0..100).map(|n| timers.arm(0, n, Action::Call(nothing, n, 0))).collect();
         for at in 0..100_000 {
-            let key = timers.arm(1_000_000 + at * 7 % 1_000, Action::Call(nothing, 0, 0));
+            let key = timers.arm(0, 1_000_000 + at * 7 % 1_000, Action::Call(nothing, 0, 0));
             assert!(timers.cancel(key).is_some());
         }
         assert_eq!(timers.len(), waits.len());
         assert!(timers.slots.len() <= 2 * waits.len() + DEAD, "{}", timers.slots.len());
-        assert!(timers.heap.len() <= timers.slots.len(), "{}", timers.heap.len());
+        assert!(timers.near.len() + timers.far.len() <= timers.slots.len());
         let left = (0..100).map(|_| timers.pop_due_before(100, u64::MAX).map(word));
         assert!(left.eq((0..100).map(Some)), "what was not cancelled fires, each at its time");
+    }
+
+    /// What waits equally long is one node, whenever it was armed; and a time-out that its owner arms anew each time has
+    /// the place of the first.
+    #[test]
+    fn chains_and_time_outs_have_one_place() {
+        let mut timers = Timers::default();
+        let mut time_out = TimerKey::NONE;
+        for now in 0..1_000 {
+            timers.arm(now, now + 40 * SHORT, Action::Call(nothing, now, 0));
+            time_out =
+                timers.arm_again(time_out, now, now + 2 * FAR, Action::Call(nothing, now, 1));
+            assert!(timers.cancel(time_out).is_some());
+        }
+        let nodes = timers.near.len() + timers.far.len() + usize::from(timers.front.is_some());
+        assert_eq!((nodes, timers.slots.len(), timers.len()), (2, 1_001, 1_000));
+        let order = std::iter::from_fn(|| timers.pop_due_before(u64::MAX, u64::MAX)).map(word);
+        assert!(order.eq(0..1_000));
     }
 
     /// A slot is used again at once; the old key must not cancel its new tenant.
     #[test]
     fn a_stale_key_is_harmless() {
         let mut timers = Timers::default();
-        let old = timers.arm(1, Action::Call(nothing, 1, 0));
+        let old = timers.arm(0, 1, Action::Call(nothing, 1, 0));
         timers.cancel(old);
-        timers.arm(2, Action::Call(nothing, 2, 0));
+        timers.arm(0, 2, Action::Call(nothing, 2, 0));
         assert!(timers.cancel(old).is_none());
         assert_eq!(timers.len(), 1);
+        timers.arm_again(old, 0, 3, Action::Call(nothing, 3, 0));
+        let order = std::iter::from_fn(|| timers.pop_due_before(9, u64::MAX)).map(word);
+        assert!(order.eq([2, 3]));
     }
 }

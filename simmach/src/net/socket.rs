@@ -46,7 +46,7 @@ pub(crate) struct Socket {
     /// It is found by its addresses and has its port.
     pub(crate) hashed: bool,
     pub(crate) connection: Connection,
-    pub(crate) timer: Option<(TimerKey, u64)>,
+    pub(crate) timer: SocketTimer,
     pub(crate) linger: Option<Duration>,
     pub(crate) ip: IpOptions,
     /// It turned out not to be ready, and is taken for that until something happens.
@@ -54,6 +54,23 @@ pub(crate) struct Socket {
     pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
     pub(crate) writing: Waiters,
+}
+
+/// The timer for what is due next in a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketTimer {
+    /// Of the timer, or of the one before, whose place it may have.
+    pub(crate) key: TimerKey,
+    /// [`u64::MAX`]: it is not armed.
+    pub(crate) at: u64,
+}
+
+impl SocketTimer {
+    pub(crate) const NONE: Self = Self { key: TimerKey::NONE, at: u64::MAX };
+
+    pub(crate) fn is_armed(&self) -> bool {
+        self.at != u64::MAX
+    }
 }
 
 impl Socket {

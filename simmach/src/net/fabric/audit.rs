@@ -37,7 +37,7 @@ impl Fabric {
     /// How many timers the sockets and the packets have.
     #[cfg(test)]
     pub(super) fn timers(&self) -> usize {
-        let sockets = self.sockets.iter().filter(|(_, socket)| socket.timer.is_some());
+        let sockets = self.sockets.iter().filter(|(_, socket)| socket.timer.is_armed());
         sockets.count() + self.packets.len() - self.links.held()
     }
 
@@ -62,7 +62,7 @@ impl Fabric {
 
     fn look_at_socket(&self, key: Key, socket: &Socket, found: &mut Vec<String>) {
         let state = socket.connection.state();
-        let (due, timer) = (socket.connection.deadline().is_some(), socket.timer.is_some());
+        let (due, timer) = (socket.connection.deadline().is_some(), socket.timer.is_armed());
         let mut wrong = |what: &str| {
             let (from, to) = (socket.shown(socket.local), socket.shown(socket.remote));
             found.push(format!("{from} to {to}, {state:?}, {:?}: {what}", socket.holder));

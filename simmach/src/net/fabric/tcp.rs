@@ -9,7 +9,7 @@ use crate::{
         key::Key,
         links::DrawAddress,
         segment::{Flags, Segment, Seq},
-        socket::{Body, Holder, IpOptions, Packet, Socket},
+        socket::{Body, Holder, IpOptions, Packet, Socket, SocketTimer},
         wakers::Waiters,
     },
 };
@@ -112,22 +112,20 @@ impl Fabric {
             self.on_events(slot, events);
         }
         let Some(socket) = self.sockets.get_mut(slot) else { return };
-        match (socket.connection.deadline(), socket.timer) {
-            (None, None) => {}
-            (None, Some((timer, _))) => {
-                self.engine.cancel(timer);
-                socket.timer = None;
-            }
-            // A deadline that moved away finds its timer early, and it is armed again then: cheaper than to move it with
-            // every segment.
-            (Some(at), Some((_, armed))) if armed <= at => {}
-            (Some(at), before) => {
-                if let Some((timer, _)) = before {
-                    self.engine.cancel(timer);
-                }
-                let call = Action::Call(timer_fired, slot as u64, u64::from(socket.serial));
-                socket.timer = Some((self.engine.arm(at, call), at));
-            }
+        let (due, armed) = (socket.connection.deadline().unwrap_or(u64::MAX), socket.timer.at);
+        // A deadline that moved away finds its timer early, and it is armed again then: cheaper than to move it with every
+        // segment.
+        if armed <= due && due != u64::MAX || armed == due {
+            return;
+        }
+        if armed != u64::MAX {
+            self.engine.cancel(socket.timer.key);
+            socket.timer.at = u64::MAX;
+        }
+        if due != u64::MAX {
+            let call = Action::Call(timer_fired, slot as u64, u64::from(socket.serial));
+            let key = self.engine.arm_again(socket.timer.key, due, call);
+            socket.timer = SocketTimer { key, at: due };
         }
     }
 
@@ -233,7 +231,7 @@ impl Fabric {
             peer: Key::NONE,
             hashed: true,
             connection,
-            timer: None,
+            timer: SocketTimer::NONE,
             linger: None,
             ip: IpOptions::DEFAULT,
             not_readable: false,
@@ -260,8 +258,8 @@ impl Fabric {
     pub(super) fn free(&mut self, slot: usize) {
         self.unhash(slot);
         let mut socket = self.sockets.remove(slot);
-        if let Some((timer, _)) = socket.timer {
-            self.engine.cancel(timer);
+        if socket.timer.is_armed() {
+            self.engine.cancel(socket.timer.key);
         }
         self.wakes.discard(&mut socket.reading);
         self.wakes.discard(&mut socket.writing);
@@ -301,7 +299,7 @@ impl Fabric {
         if socket.serial != serial {
             return;
         }
-        socket.timer = None;
+        socket.timer = SocketTimer::NONE;
         socket.connection.on_timer(self.engine.clock.now(), &mut self.output);
         self.settle(slot);
     }
