@@ -121,13 +121,14 @@ fn on_thread(
     outcome
 }
 
-fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> Outcome {
-    engine.names.replace(spec.machines().into_iter().map(str::to_owned).collect());
+fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keeps_packets: bool) -> Outcome {
+    let shape = spec.shape();
+    let (names, numbers) = spec.take_names();
+    engine.names.replace(names);
     let machines = engine.names.borrow();
     engine.shared.set_names(&machines);
     engine.clock.dials.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
-    let shape = spec.shape();
     let limits = Limits {
         time: nanos(spec.time_limit),
         steps: spec.step_limit,
@@ -140,7 +141,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keeps_packets: bool) -> 
     let client = spec.client.clone().unwrap_or_else(|| CLIENT.to_owned());
     let client = machines.iter().position(|name| *name == client).unwrap_or(0);
     let client = MachineId(client as u32);
-    world::install(&spec, &machines, client, disks);
+    world::install(&spec, &machines, numbers, client, disks);
     drop(machines);
     if keeps_packets {
         net::capture();

@@ -62,7 +62,8 @@ pub(crate) fn cut_power(machine: MachineId) {
         end(process, Exit::PowerLost);
     }
     let lost = storage::power_off(machine);
-    let name = with(|machines| machines.all[machine.0 as usize].name.clone()).unwrap_or_default();
+    let name =
+        with(|machines| machines.all[machine.0 as usize].name.to_string()).unwrap_or_default();
     engine::fault(Effect::PowerOff, Some(machine), || match lost {
         0 => format!("{name} loses its power"),
         1 => format!("{name} loses its power, and 1 commit"),
@@ -74,7 +75,8 @@ pub(crate) fn cut_power(machine: MachineId) {
 /// Deletes what a machine's disk holds. Its processes must be down.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     storage::wipe(machine)?;
-    let name = with(|machines| machines.all[machine.0 as usize].name.clone()).unwrap_or_default();
+    let name =
+        with(|machines| machines.all[machine.0 as usize].name.to_string()).unwrap_or_default();
     engine::fault(Effect::Wipe, Some(machine), || format!("the disk of {name} is wiped"));
     engine::trace(TraceKind::Machine, u64::from(machine.0), 4, &[]);
     Ok(())

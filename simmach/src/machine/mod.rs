@@ -10,6 +10,7 @@ pub(crate) mod names;
 mod policy;
 mod process;
 mod service;
+mod services;
 pub(crate) mod signal;
 mod start;
 mod taken;
@@ -18,13 +19,15 @@ use std::panic::Location;
 
 use crate::engine::context::{self, Policy, Slot};
 use crate::engine::verdict::Verdict;
-use crate::engine::{MachineId, ProcessId, TimerKey};
+use crate::engine::{MachineId, Name, ProcessId, TimerKey, mix_text};
 
 use end::cut_power;
 pub(crate) use end::{end_stopping, kill, stop, wipe};
 pub use names::Selector;
 use process::{Processes, State};
+pub(crate) use service::Launch;
 pub use service::{Ending, OnExit, Service};
+use services::Services;
 pub(crate) use start::{power_on, run_body, run_client, start, start_all, start_rest};
 pub(crate) use taken::{cancel_restarts, give_back, take, take_power};
 
@@ -44,9 +47,11 @@ pub(crate) struct Machines {
 /// One machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    pub(crate) name: String,
+    pub(crate) name: Name,
+    /// The name as a word, for draws and paths.
+    word: u64,
     pub(crate) on_exit: OnExit,
-    pub(crate) services: Vec<Installed>,
+    pub(crate) services: Services,
     powered: bool,
     /// The plan that took its power.
     power_taken: Option<u64>,
@@ -77,8 +82,15 @@ pub(crate) struct ServiceId {
 }
 
 impl Machine {
-    pub(crate) fn new(name: String) -> Self {
-        Self { name, on_exit: OnExit::Fail, services: Vec::new(), powered: true, power_taken: None }
+    pub(crate) fn new(name: Name) -> Self {
+        Self {
+            word: mix_text(&name),
+            name,
+            on_exit: OnExit::Fail,
+            services: Services::None,
+            powered: true,
+            power_taken: None,
+        }
     }
 
     pub(crate) fn install(
@@ -87,10 +99,6 @@ impl Machine {
         service: Service,
         at: &'static Location<'static>,
     ) {
-        if self.services.is_empty() {
-            // Most machines have one.
-            self.services.reserve_exact(1);
-        }
         self.services.push(Installed {
             name,
             service,
@@ -166,7 +174,7 @@ pub(crate) fn with_services() -> Vec<String> {
         let serving = numbered.filter(|(number, machine)| {
             !machine.services.is_empty() && body != Some(MachineId(*number))
         });
-        serving.map(|(_, machine)| machine.name.clone()).collect()
+        serving.map(|(_, machine)| machine.name.to_string()).collect()
     })
     .unwrap_or_default()
 }
@@ -219,7 +227,7 @@ pub(crate) fn name_of(id: ServiceId) -> String {
         let machine = &machines.all[id.machine.0 as usize];
         match &machine.services[id.service].name {
             Some(service) => format!("{}/{service}", machine.name),
-            None => machine.name.clone(),
+            None => machine.name.to_string(),
         }
     })
     .unwrap_or_default()

@@ -2,10 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::LocalBoxFuture;
+use futures::FutureExt;
+
+use super::ServiceId;
+use super::start::over;
+use crate::engine::Scope;
+use crate::task;
 
 /// How an async function of the user's may end: `()`, `!`, or a `Result` whose error is one.
 #[diagnostic::on_unimplemented(
@@ -72,7 +78,15 @@ fn words(error: &(dyn Error + 'static)) -> String {
 /// A service, ready to be launched any number of times.
 #[derive(Clone)]
 pub struct Service {
-    launch: Rc<dyn Fn() -> LocalBoxFuture<'static, Result<(), String>>>,
+    launch: Rc<dyn Fn(Launch)>,
+}
+
+/// Which incarnation of a service is launched, and as whom it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch {
+    pub(super) id: ServiceId,
+    pub(super) scope: Scope,
+    pub(super) at: &'static Location<'static>,
 }
 
 impl Service {
@@ -83,15 +97,20 @@ impl Service {
         R: Ending,
     {
         let run = Rc::new(run);
-        let launch = move || -> LocalBoxFuture<'static, Result<(), String>> {
+        let launch = move |launch: Launch| {
             let run = Rc::clone(&run);
-            Box::pin(async move { run().await.into_words() })
+            // One future for all, and no handle: nobody waits for a service but by its process.
+            task::spawn_detached(launch.scope, launch.at, async move {
+                let ended = AssertUnwindSafe(async move { run().await.into_words() });
+                over(launch.id, launch.scope.process, ended.catch_unwind().await);
+            });
         };
         Self { launch: Rc::new(launch) }
     }
 
-    pub(crate) async fn run(&self) -> Result<(), String> {
-        (self.launch)().await
+    /// Starts it as a process.
+    pub(super) fn launch(&self, launch: Launch) {
+        (self.launch)(launch);
     }
 }
 

@@ -1,13 +1,12 @@
 //! Starting services, and clients beside them.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location};
-
-use futures::FutureExt;
+use std::panic::Location;
+use std::thread;
 
 use super::end::{end, failed};
 use super::process::{Exit, Process};
-use super::{Machines, ServiceId, name_of, select, with};
+use super::{Launch, Machines, ServiceId, name_of, select, with};
 use crate::engine::tasks::TaskKey;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{
@@ -79,20 +78,19 @@ pub(crate) fn start(id: ServiceId) {
     engine::trace(TraceKind::Machine, u64::from(id.machine.0), 1, &[]);
     engine::sign_of_life();
     let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
-    let run = async move {
-        let ended = AssertUnwindSafe(service.run()).catch_unwind().await;
-        match ended {
-            Ok(Ok(())) => end(process, Exit::Returned),
-            Ok(Err(words)) => {
-                let message = format!("the service {} ended with an error: {words}", name_of(id));
-                failed(process, Failure::new(FailureKind::Service, message));
-            }
-            Err(panic) => {
-                failed(process, Failure::of_panic(panics::note(panic.as_ref())));
-            }
+    service.launch(Launch { id, scope, at });
+}
+
+/// A service's main function is over.
+pub(super) fn over(id: ServiceId, process: ProcessId, ended: thread::Result<Result<(), String>>) {
+    match ended {
+        Ok(Ok(())) => end(process, Exit::Returned),
+        Ok(Err(words)) => {
+            let message = format!("the service {} ended with an error: {words}", name_of(id));
+            failed(process, Failure::new(FailureKind::Service, message));
         }
-    };
-    drop(spawn_as(scope, at, run));
+        Err(panic) => failed(process, Failure::of_panic(panics::note(panic.as_ref()))),
+    }
 }
 
 /// A service's name as a word, for draws and paths: `machine`, or `machine/service`.
@@ -100,7 +98,7 @@ fn address(machines: &Machines, id: ServiceId) -> u64 {
     let machine = &machines.all[id.machine.0 as usize];
     match &machine.services[id.service].name {
         Some(service) => mix_text(&format!("{}/{service}", machine.name)),
-        None => mix_text(&machine.name),
+        None => machine.word,
     }
 }
 
@@ -144,7 +142,7 @@ where
 fn client(machine: Option<MachineId>, nth: u64) -> Scope {
     let launched = machine.and_then(|machine| {
         with(|machines| {
-            let name = mix_text(&machines.all.get(machine.0 as usize)?.name);
+            let name = machines.all.get(machine.0 as usize)?.word;
             let process = machines.processes.add(Process::new(machine, None));
             engine::add_client(process);
             Some(Scope { machine, process, task: mix(mix(name, CLIENTS), nth), alive: true })

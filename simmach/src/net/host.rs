@@ -6,15 +6,18 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, rc::Rc};
 
-use crate::net::{
-    address::{Bound, Endpoint, Net},
-    config::TcpConfig,
-    key::Key,
+use crate::{
+    engine::Name,
+    net::{
+        address::{Bound, Endpoint, Net},
+        config::TcpConfig,
+        key::Key,
+    },
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Host {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     /// The name as a word, for draws: it stays when machines are added.
     pub(crate) ident: u64,
     pub(crate) zone: u32,

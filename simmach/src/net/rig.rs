@@ -5,7 +5,7 @@ use std::{cell::RefCell, future::Future, panic::Location, rc::Rc, time::Duration
 
 use crate::{
     engine::{
-        self, MachineId, ProcessId, Scope,
+        self, MachineId, Name, ProcessId, Scope,
         drive::Limits,
         mix,
         overlay::Overlay,
@@ -86,11 +86,11 @@ impl Cluster {
     where
         F: Future<Output = ()> + 'static,
     {
-        let names = [(A, "a.east"), (B, "b.east"), (C, "c.west")];
-        let hosts = names.into_iter().map(|(machine, name)| Host {
+        let names = ["a.east", "b.east", "c.west"].map(str::to_owned);
+        let hosts = [A, B, C].into_iter().zip(Name::all(&names)).map(|(machine, name)| Host {
             machine,
-            name: name.to_owned(),
             zone: name.split_once('.').expect("a zone").1.into(),
+            name,
             routes_to_all: false,
             tcp: self.tcp_of_c.clone().filter(|_| machine == C),
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::MachineId;
+use crate::engine::{MachineId, Name};
 use crate::net::{NetworkProfile, TcpConfig};
 
 /// The network that a run begins with.
@@ -23,7 +23,7 @@ pub(crate) struct NetSpec {
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) machine: MachineId,
-    pub(crate) name: String,
+    pub(crate) name: Name,
     /// Shared by those that are in it.
     pub(crate) zone: Arc<str>,
     /// As a client's: it reaches every zone and is reached from it, by `lan()` where nothing else is said.

@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use crate::engine::context::{self, Engine};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
-use crate::engine::{MachineId, ProcessId, Scope, mix, mix_text};
+use crate::engine::{MachineId, Name, ProcessId, Scope, mix, mix_text};
 use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, Sim};
@@ -18,15 +18,25 @@ use crate::storage::{self, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
 /// Fills the layers' state.
-pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks: PathBuf) {
+///
+/// `numbers` has the number of each service's machine.
+pub(super) fn install(
+    spec: &Spec,
+    machines: &[String],
+    numbers: Vec<usize>,
+    client: MachineId,
+    disks: PathBuf,
+) {
     let topology = &spec.topology;
+    let all: Vec<Name> = Name::all(machines).collect();
     let numbered = || (0..).map(MachineId).zip(machines);
     let mut zone: Arc<str> = "".into();
     net::install(NetSpec {
         hosts: numbered()
-            .map(|(machine, name)| Host {
+            .zip(&all)
+            .map(|((machine, name), own)| Host {
                 machine,
-                name: name.clone(),
+                name: own.clone(),
                 zone: {
                     // Neighbours mostly are of one zone.
                     let own = names::zone(name);
@@ -82,13 +92,13 @@ pub(super) fn install(spec: &Spec, machines: &[String], client: MachineId, disks
             .filter_map(|(machine, name)| Some((machine, last(name)?.1.clone())))
             .collect(),
     });
-    let mut all: Vec<Machine> = machines.iter().map(|name| Machine::new(name.clone())).collect();
+    let mut all: Vec<Machine> = all.into_iter().map(Machine::new).collect();
     for machine in &mut all {
         let rule =
             topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));
         machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
     }
-    for (declared, machine) in topology.services.iter().zip(topology.numbers()) {
+    for (declared, machine) in topology.services.iter().zip(numbers) {
         all[machine].install(declared.name.clone(), declared.service.clone(), declared.at);
     }
     machine::install(all);

@@ -119,6 +119,19 @@ impl Spec {
         machines
     }
 
+    /// Takes out the names of [`machines`](Self::machines), in their order, and tells the number of each service's machine. For
+    /// a spec without mistakes: no name is twice.
+    pub(crate) fn take_names(&mut self) -> (Vec<String>, Vec<usize>) {
+        let numbers = self.topology.numbers();
+        let client = self.client.clone().unwrap_or_else(|| CLIENT.to_owned());
+        let is_new = self.topology.machines().all(|name| name != client);
+        let Topology { services, hosts, .. } = &mut self.topology;
+        let served = services.iter_mut().filter(|declared| declared.is_first);
+        let served = served.map(|declared| std::mem::take(&mut declared.machine));
+        let names = served.chain(std::mem::take(hosts)).chain(is_new.then_some(client));
+        (names.collect(), numbers)
+    }
+
     /// What tells this spec from another: the data of it, names, links, limits and plans, and none of its code.
     pub(crate) fn shape(&self) -> u64 {
         let Topology {

@@ -3,7 +3,8 @@
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::context::try_with;
@@ -14,7 +15,8 @@ use crate::task::JoinError;
 /// What [`JoinHandle`](super::JoinHandle) is in a run.
 pub(crate) struct JoinHandle<T> {
     join: Arc<Join<T>>,
-    abort: AbortHandle,
+    run: Option<engine::RunId>,
+    key: Option<TaskKey>,
 }
 
 /// What [`AbortHandle`](super::AbortHandle) is in a run.
@@ -22,25 +24,24 @@ pub(crate) struct JoinHandle<T> {
 pub(crate) struct AbortHandle {
     run: Option<engine::RunId>,
     key: Option<TaskKey>,
-    over: Arc<std::sync::atomic::AtomicBool>,
+    over: Arc<AtomicBool>,
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(join: Arc<Join<T>>, key: Option<TaskKey>) -> Self {
-        let abort = AbortHandle { run: engine::run_id(), key, over: Arc::clone(&join.over) };
-        Self { join, abort }
+        Self { join, run: engine::run_id(), key }
     }
 
     pub(crate) fn abort(&self) {
-        self.abort.abort();
+        abort(self.run, self.key);
     }
 
     pub(crate) fn abort_handle(&self) -> AbortHandle {
-        self.abort.clone()
+        AbortHandle { run: self.run, key: self.key, over: self.join.told_when_over() }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.abort.is_finished()
+        self.join.is_over()
     }
 }
 
@@ -88,16 +89,20 @@ impl<T> Drop for JoinHandle<T> {
 
 impl AbortHandle {
     pub(crate) fn abort(&self) {
-        if engine::run_id() != self.run || engine::live_scope().is_none() {
-            return;
-        }
-        if let Some(key) = self.key {
-            try_with(|engine| engine.cancel_task(key));
-        }
+        abort(self.run, self.key);
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.over.load(std::sync::atomic::Ordering::Relaxed)
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+fn abort(run: Option<engine::RunId>, key: Option<TaskKey>) {
+    if engine::run_id() != run || engine::live_scope().is_none() {
+        return;
+    }
+    if let Some(key) = key {
+        try_with(|engine| engine.cancel_task(key));
     }
 }
 
@@ -106,8 +111,9 @@ impl AbortHandle {
 /// A mutex, for the sake of `Send` and `Sync` alone: it is never waited for.
 pub(crate) struct Join<T> {
     state: Mutex<State<T>>,
-    detached: std::sync::atomic::AtomicBool,
-    over: Arc<std::sync::atomic::AtomicBool>,
+    detached: AtomicBool,
+    /// For the handles that can only abort, once there is one.
+    over: OnceLock<Arc<AtomicBool>>,
     path: u64,
     process: ProcessId,
 }
@@ -121,8 +127,8 @@ impl<T> Join<T> {
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             state: Mutex::new(State::Running(None)),
-            detached: std::sync::atomic::AtomicBool::new(false),
-            over: Arc::default(),
+            detached: AtomicBool::new(false),
+            over: OnceLock::new(),
             path: scope.task,
             process: scope.process,
         }
@@ -130,14 +136,16 @@ impl<T> Join<T> {
 
     pub(crate) fn finish(&self, result: Result<T, JoinError>) {
         let old = std::mem::replace(&mut *self.lock(), State::Done(Some(result)));
-        self.over.store(true, std::sync::atomic::Ordering::Relaxed);
+        if let Some(over) = self.over.get() {
+            over.store(true, Ordering::Relaxed);
+        }
         if let State::Running(Some(waker)) = old {
             waker.wake();
         }
     }
 
     pub(crate) fn panicked(&self, payload: Box<dyn Any + Send + 'static>) {
-        if self.detached.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.detached.load(Ordering::Relaxed) {
             try_with(|engine| engine.user_panicked(payload));
             self.finish(Err(JoinError::cancelled()));
         } else {
@@ -147,7 +155,21 @@ impl<T> Join<T> {
     }
 
     fn detach(&self) {
-        self.detached.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.detached.store(true, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*self.lock(), State::Done(_))
+    }
+
+    /// What is true once the task is over.
+    fn told_when_over(&self) -> Arc<AtomicBool> {
+        let over = Arc::clone(self.over.get_or_init(Arc::default));
+        // It may have ended before anyone asked.
+        if self.is_over() {
+            over.store(true, Ordering::Relaxed);
+        }
+        over
     }
 
     /// Tells this task's panic from another's; a path is unique among the living.

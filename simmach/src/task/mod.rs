@@ -22,7 +22,7 @@ pub use join_set::JoinSet;
 pub use spawn::{spawn, spawn_local, yield_now};
 
 #[cfg(feature = "sim")]
-pub(crate) use simulated::spawn_as;
+pub(crate) use simulated::{spawn_as, spawn_detached};
 
 #[cfg(all(test, feature = "sim"))]
 mod tests;

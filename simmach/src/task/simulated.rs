@@ -1,5 +1,6 @@
 //! Making tasks of a run.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -56,24 +57,67 @@ where
 {
     let join = Arc::new(Join::new(scope));
     let task = Task { future: Some(future), join: Arc::clone(&join) };
-    let key = if scope.alive {
+    let key = begin(scope, place, task);
+    (key, JoinHandle::simulated(join::JoinHandle::new(join, key)))
+}
+
+/// As [`spawn_as`], where nobody will ever wait for the task.
+pub(crate) fn spawn_detached<F>(scope: Scope, place: &'static Location<'static>, future: F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    begin(scope, place, Task { future: Some(future), join: Detached });
+}
+
+fn begin<F, J>(scope: Scope, place: &'static Location<'static>, task: Task<F, J>) -> Option<TaskKey>
+where
+    F: Future + 'static,
+    J: Hears<F::Output> + 'static,
+{
+    if scope.alive {
         try_with(|engine| engine.spawn(scope, place, Box::pin(task)))
     } else {
         drop(task);
         None
-    };
-    (key, JoinHandle::simulated(join::JoinHandle::new(join, key)))
+    }
+}
+
+/// Who hears how a task ended.
+trait Hears<T> {
+    fn finish(&self, result: Result<T, JoinError>);
+    fn panicked(&self, payload: Box<dyn Any + Send + 'static>);
+}
+
+impl<T> Hears<T> for Arc<Join<T>> {
+    fn finish(&self, result: Result<T, JoinError>) {
+        Join::finish(self, result);
+    }
+
+    fn panicked(&self, payload: Box<dyn Any + Send + 'static>) {
+        Join::panicked(self, payload);
+    }
+}
+
+/// Nobody but the run itself, of a panic.
+struct Detached;
+
+impl Hears<()> for Detached {
+    fn finish(&self, _: Result<(), JoinError>) {}
+
+    fn panicked(&self, payload: Box<dyn Any + Send + 'static>) {
+        try_with(|engine| engine.user_panicked(payload));
+    }
 }
 
 pin_project! {
     /// A user's future whose end, of whatever kind, its handle hears of.
-    struct Task<F: Future> {
+    struct Task<F: Future, J: Hears<F::Output>> {
         #[pin]
         future: Option<F>,
-        join: Arc<Join<F::Output>>,
+        join: J,
     }
 
-    impl<F: Future> PinnedDrop for Task<F> {
+    impl<F: Future, J: Hears<F::Output>> PinnedDrop for Task<F, J> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
@@ -87,7 +131,7 @@ pin_project! {
     }
 }
 
-impl<F: Future> Future for Task<F> {
+impl<F: Future, J: Hears<F::Output>> Future for Task<F, J> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

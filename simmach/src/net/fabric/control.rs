@@ -150,7 +150,7 @@ pub(crate) fn capture() {
         if fabric.capture.is_some() {
             return;
         }
-        let names = fabric.hosts.iter().map(|host| host.name.as_str());
+        let names = fabric.hosts.iter().map(|host| &*host.name);
         fabric.capture = Some(Box::new(Capture::new(names)));
     });
 }
