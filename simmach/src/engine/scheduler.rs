@@ -20,9 +20,11 @@ pub(crate) struct Ready {
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
     alone: Option<(u64, Ready)>,
+    /// Those that came since the last was taken out.
+    fresh: Vec<Ranked>,
     ranked: BinaryHeap<Reverse<Ranked>>,
-    /// The least last: many that were ready at once are put in order at once, which costs less than a heap does.
-    sorted: Vec<Reverse<Ranked>>,
+    /// Many that were ready at once are put in order at once, which costs less than a heap does.
+    sorted: Sorted,
     sequence: u64,
     /// The sequence number of the last that was taken out.
     taken: u64,
@@ -31,7 +33,39 @@ pub(crate) struct ReadyQueue {
 /// So many are put in order at once.
 const MANY: usize = 8;
 
-#[derive(Debug)]
+/// Those that were ready at once, and their order: the least last, each as its priority and its place. Numbers are moved
+/// faster than all that is known of a task.
+#[derive(Debug, Default)]
+struct Sorted {
+    order: Vec<u128>,
+    all: Vec<Ranked>,
+}
+
+impl Sorted {
+    /// Puts those in order which came in the order of their numbers.
+    fn fill(&mut self, fresh: &mut Vec<Ranked>) {
+        self.all.clear();
+        self.all.append(fresh);
+        let numbered = (0u32..).zip(&self.all);
+        let keys = numbered.map(|(place, one)| u128::from(one.priority) << 64 | u128::from(place));
+        self.order.extend(keys);
+        self.order.sort_unstable_by(|one, other| other.cmp(one));
+    }
+
+    fn least(&self) -> Option<&Ranked> {
+        self.order.last().map(|key| self.at(*key))
+    }
+
+    fn left(&self) -> impl Iterator<Item = &Ranked> {
+        self.order.iter().map(|key| self.at(*key))
+    }
+
+    fn at(&self, key: u128) -> &Ranked {
+        &self.all[key as u32 as usize]
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Ranked {
     priority: u64,
     sequence: u64,
@@ -62,16 +96,21 @@ impl ReadyQueue {
                 Some(ready)
             }
             None => {
-                if self.sorted.is_empty() && self.ranked.len() >= MANY {
-                    self.sorted.extend(self.ranked.drain());
-                    self.sorted.sort_unstable();
+                if !self.fresh.is_empty() {
+                    self.place_fresh();
                 }
-                // Of two that are reversed the greater one is the less.
-                let Reverse(least) = match (self.sorted.last(), self.ranked.peek()) {
-                    (Some(sorted), Some(ranked)) if sorted < ranked => self.ranked.pop(),
-                    (Some(_), _) => self.sorted.pop(),
-                    (None, _) => self.ranked.pop(),
-                }?;
+                let sorted = self.sorted.least().copied();
+                let least = match (sorted, self.ranked.peek()) {
+                    (Some(sorted), Some(Reverse(ranked))) if *ranked < sorted => None,
+                    (sorted, _) => sorted,
+                };
+                let least = match least {
+                    Some(least) => {
+                        self.sorted.order.pop();
+                        least
+                    }
+                    None => self.ranked.pop()?.0,
+                };
                 self.taken = least.sequence;
                 Some(least.ready)
             }
@@ -80,22 +119,36 @@ impl ReadyQueue {
 
     /// Those that had been ready for longer than the last that was taken out, by number.
     pub(crate) fn overtaken(&self) -> impl Iterator<Item = u64> + '_ {
-        let left = self.ranked.iter().chain(&self.sorted).map(|Reverse(left)| left.sequence);
+        let ranked = self.ranked.iter().map(|Reverse(left)| left);
+        let left = ranked.chain(self.sorted.left()).chain(&self.fresh).map(|left| left.sequence);
         left.filter(|sequence| *sequence < self.taken)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.alone.is_none() && self.ranked.is_empty() && self.sorted.is_empty()
+        self.alone.is_none()
+            && self.fresh.is_empty()
+            && self.sorted.order.is_empty()
+            && self.ranked.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
         self.alone = None;
+        self.fresh.clear();
         self.ranked.clear();
-        self.sorted.clear();
+        self.sorted.order.clear();
     }
 
     fn rank(&mut self, sequence: u64, ready: Ready, priority: &impl Fn(&Ready) -> u64) {
-        self.ranked.push(Reverse(Ranked { priority: priority(&ready), sequence, ready }));
+        self.fresh.push(Ranked { priority: priority(&ready), sequence, ready });
+    }
+
+    /// Many are put in order, if no others are; a few find their places in the heap.
+    fn place_fresh(&mut self) {
+        if self.fresh.len() >= MANY && self.sorted.order.is_empty() {
+            self.sorted.fill(&mut self.fresh);
+        } else {
+            self.ranked.extend(self.fresh.drain(..).map(Reverse));
+        }
     }
 }
 
