@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 
 use super::payload::{Arena, Payload};
+use super::pieces::Pieces;
 
 /// What was written and is not yet acknowledged: first the bytes that were sent, then those that were not.
 #[derive(Default)]
 pub(crate) struct SendBuffer {
-    chunks: VecDeque<Payload>,
+    chunks: Pieces,
     len: usize,
     sent: usize,
     /// Where the unsent bytes begin: the chunk, and the place in it.
@@ -38,7 +39,7 @@ impl SendBuffer {
     pub(crate) fn push(&mut self, chunk: Payload) {
         if !chunk.is_empty() {
             self.len += chunk.len();
-            self.chunks.push_back(chunk);
+            self.chunks.push(chunk);
         }
     }
 
@@ -49,7 +50,7 @@ impl SendBuffer {
         self.sent += len;
         let (mut chunk, mut at) = self.cursor;
         at += len;
-        while let Some(piece) = self.chunks.get(chunk)
+        while let Some(piece) = self.chunks.nth(chunk)
             && at >= piece.len()
         {
             at -= piece.len();
@@ -63,7 +64,7 @@ impl SendBuffer {
     pub(crate) fn sent_again(&self, skip: usize, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(skip + len <= self.sent, "bytes are sent again that were not sent");
         let mut from = (0, skip);
-        while let Some(piece) = self.chunks.get(from.0)
+        while let Some(piece) = self.chunks.nth(from.0)
             && from.1 >= piece.len()
         {
             from = (from.0 + 1, from.1 - piece.len());
@@ -78,7 +79,7 @@ impl SendBuffer {
         self.len -= len;
         self.sent -= len;
         let mut rest = len;
-        while let Some(piece) = self.chunks.front_mut() {
+        while let Some(piece) = self.chunks.first_mut() {
             let whole = piece.len();
             if rest < whole {
                 if rest > 0 {
@@ -90,7 +91,7 @@ impl SendBuffer {
                 break;
             }
             rest -= whole;
-            self.chunks.pop_front();
+            self.chunks.remove_first();
             self.cursor.0 -= 1;
         }
     }
@@ -104,14 +105,14 @@ impl SendBuffer {
         if len == 0 {
             return Payload::EMPTY;
         }
-        match self.chunks.get(chunk) {
+        match self.chunks.nth(chunk) {
             None => Payload::EMPTY,
             Some(piece) if at == 0 && piece.len() == len => piece.clone(),
             Some(piece) if piece.len() - at >= len => piece.slice(at..at + len),
             Some(first) => {
                 let mut rest = len;
                 let pieces = std::iter::once(&first[at..])
-                    .chain(self.chunks.range(chunk + 1..).map(|piece| &piece[..]))
+                    .chain(self.chunks.behind(chunk).map(|piece| &piece[..]))
                     .map_while(|piece| {
                         let part = &piece[..piece.len().min(rest)];
                         rest -= part.len();
@@ -126,7 +127,7 @@ impl SendBuffer {
 /// What came and was not yet read: the bytes in order, and those ahead of a gap.
 #[derive(Default)]
 pub(crate) struct ReceiveBuffer {
-    ready: VecDeque<Payload>,
+    ready: Pieces,
     ready_len: usize,
     /// Bytes ahead of the gap, by their distance from the first byte of the stream; neither touching nor overlapping
     /// the ready ones, nor overlapping each other.
@@ -180,24 +181,28 @@ impl ReceiveBuffer {
     #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8], peek: bool) -> usize {
         let mut copied = 0;
-        let mut whole = 0;
-        while let Some(piece) = self.ready.get_mut(whole) {
-            let part = piece.len().min(into.len() - copied);
-            into[copied..copied + part].copy_from_slice(&piece[..part]);
+        if peek {
+            let mut nth = 0;
+            while copied < into.len()
+                && let Some(piece) = self.ready.nth(nth)
+            {
+                copied += copy(piece, &mut into[copied..]);
+                nth += 1;
+            }
+            return copied;
+        }
+        while copied < into.len()
+            && let Some(piece) = self.ready.first_mut()
+        {
+            let part = copy(piece, &mut into[copied..]);
             copied += part;
-            match (part < piece.len(), peek) {
-                (true, true) => break,
-                (true, false) => {
-                    piece.advance(part);
-                    break;
-                }
-                (false, true) => whole += 1,
-                (false, false) => drop(self.ready.pop_front()),
+            if part < piece.len() {
+                piece.advance(part);
+            } else {
+                self.ready.remove_first();
             }
         }
-        if !peek {
-            self.ready_len -= copied;
-        }
+        self.ready_len -= copied;
         copied
     }
 
@@ -208,10 +213,11 @@ impl ReceiveBuffer {
     fn append(&mut self, payload: Payload) {
         self.received += payload.len() as u64;
         self.ready_len += payload.len();
-        self.ready.push_back(payload);
+        self.ready.push(payload);
     }
 
     /// Moves to the ready bytes what no longer waits.
+    #[cold]
     fn fill(&mut self) -> usize {
         let mut filled = 0;
         while let Some(&(at, _)) = self.ahead.front()
@@ -230,6 +236,7 @@ impl ReceiveBuffer {
         filled
     }
 
+    #[cold]
     fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> Inserted {
         let place = self.ahead.partition_point(|&(start, _)| start <= at);
         if let Some((start, piece)) = place.checked_sub(1).and_then(|i| self.ahead.get(i)) {
@@ -261,6 +268,13 @@ impl ReceiveBuffer {
         self.ahead.insert(place, (at, payload));
         Inserted::Ahead
     }
+}
+
+/// Copies as much as there is room for.
+fn copy(from: &[u8], into: &mut [u8]) -> usize {
+    let part = from.len().min(into.len());
+    into[..part].copy_from_slice(&from[..part]);
+    part
 }
 
 #[cfg(test)]

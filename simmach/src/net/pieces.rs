@@ -1,0 +1,48 @@
+//! Pieces of a stream, one behind the other. Of most there is one or none: that one lies in here, and needs no memory of the
+//! queue's.
+
+use std::collections::VecDeque;
+
+use super::payload::Payload;
+
+/// No piece of it is empty.
+#[derive(Default)]
+pub(super) struct Pieces {
+    /// Empty: there is none.
+    first: Payload,
+    more: VecDeque<Payload>,
+}
+
+impl Pieces {
+    /// Adds one, which is not empty.
+    pub(super) fn push(&mut self, piece: Payload) {
+        debug_assert!(!piece.is_empty(), "an empty piece is none");
+        if self.first.is_empty() {
+            self.first = piece;
+        } else {
+            self.more.push_back(piece);
+        }
+    }
+
+    /// The first, which may be made shorter, but not empty.
+    pub(super) fn first_mut(&mut self) -> Option<&mut Payload> {
+        (!self.first.is_empty()).then_some(&mut self.first)
+    }
+
+    /// The first is gone.
+    pub(super) fn remove_first(&mut self) {
+        self.first = self.more.pop_front().unwrap_or_default();
+    }
+
+    pub(super) fn nth(&self, n: usize) -> Option<&Payload> {
+        match n.checked_sub(1) {
+            None => (!self.first.is_empty()).then_some(&self.first),
+            Some(n) => self.more.get(n),
+        }
+    }
+
+    /// Those behind the nth.
+    pub(super) fn behind(&self, n: usize) -> impl Iterator<Item = &Payload> {
+        self.more.range(n..)
+    }
+}
