@@ -10,7 +10,7 @@ use std::{
 use crate::{
     engine::{RunId, Wait, Waiter},
     net::{
-        fabric::{Fabric, enter},
+        fabric::{Fabric, enter, try_enter},
         key::Key,
         wakers::{Seat, Waiters},
     },
@@ -131,7 +131,7 @@ impl Seated {
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        let left = enter(self.waited.run, |fabric| {
+        let left = try_enter(self.waited.run, |fabric| {
             self.waited.waiters(fabric).and_then(|own| own.leave(self.seat))
         });
         drop(left);

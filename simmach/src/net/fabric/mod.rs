@@ -96,11 +96,16 @@ pub(crate) fn remove() -> NetStats {
 /// Outside that run, or from a dead process's destructors.
 #[inline]
 pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> io::Result<R> {
+    try_enter(run, f).ok_or_else(error::outside)
+}
+
+/// As [`enter`], for destructors, which have nobody to tell.
+pub(crate) fn try_enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
     let inside = |fabric: &mut Fabric| {
         let own = fabric.engine.run == run && fabric.engine.scope().alive;
         own.then(|| f(fabric))
     };
-    reach(inside).flatten().ok_or_else(error::outside)
+    reach(inside).flatten()
 }
 
 /// As [`enter`], for what has no handle yet.

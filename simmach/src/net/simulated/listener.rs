@@ -15,7 +15,7 @@ use crate::{
     engine::{self, RunId},
     net::{
         ToSocketAddrs, error,
-        fabric::{enter, enter_any},
+        fabric::{enter, enter_any, try_enter},
         key::Key,
         socket::IpOptions,
         wait::{Place, Waited},
@@ -89,7 +89,7 @@ impl IpLevel for TcpListener {
 impl Drop for TcpListener {
     fn drop(&mut self) {
         // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close_listener(self.key));
+        let _ = try_enter(self.run, |fabric| fabric.close_listener(self.key));
     }
 }
 

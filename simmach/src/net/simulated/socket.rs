@@ -10,7 +10,7 @@ use crate::{
     engine::{self, RunId},
     net::{
         error,
-        fabric::{enter, enter_any},
+        fabric::{enter, enter_any, try_enter},
         key::Key,
         socket::{IpOptions, Options},
     },
@@ -145,7 +145,7 @@ impl IpLevel for TcpSocket {
 impl Drop for TcpSocket {
     fn drop(&mut self) {
         // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close_listener(self.key));
+        let _ = try_enter(self.run, |fabric| fabric.close_listener(self.key));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     engine::{self, RunId},
     net::{
         Interest, Ready, ToSocketAddrs, error,
-        fabric::{enter, enter_any, streams::Opened},
+        fabric::{enter, enter_any, streams::Opened, try_enter},
         socket::IpOptions,
         wait::{Place, Waited},
         wakers::Seat,
@@ -289,7 +289,7 @@ impl IpLevel for TcpStream {
 impl Drop for TcpStream {
     fn drop(&mut self) {
         // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close(self.opened.key));
+        let _ = try_enter(self.run, |fabric| fabric.close(self.opened.key));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     engine::{self, RunId},
     net::{
         Interest, Ready, ToSocketAddrs, error,
-        fabric::{Fabric, enter, enter_any},
+        fabric::{Fabric, enter, enter_any, try_enter},
         key::Key,
         socket::IpOptions,
         wait::{Place, Waited},
@@ -295,7 +295,7 @@ impl IpLevel for UdpSocket {
 impl Drop for UdpSocket {
     fn drop(&mut self) {
         // Outside the run, or as a dead process's, there is nothing to close.
-        let _ = enter(self.run, |fabric| fabric.close_datagrams(self.key));
+        let _ = try_enter(self.run, |fabric| fabric.close_datagrams(self.key));
     }
 }
 
