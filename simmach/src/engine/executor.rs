@@ -41,6 +41,12 @@ impl Engine {
         key
     }
 
+    /// Makes room for so many more tasks, which are about to begin together.
+    pub(crate) fn expect_tasks(&self, more: usize) {
+        self.tasks.reserve(more);
+        self.ready.borrow_mut().reserve(more);
+    }
+
     /// Makes a task ready. Once is enough until it is polled.
     #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {

@@ -88,6 +88,11 @@ impl ReadyQueue {
         self.rank(sequence, ready, &priority);
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.fresh.reserve(more);
+    }
+
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Ready> {
         match self.alone.take() {

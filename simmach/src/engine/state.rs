@@ -95,7 +95,7 @@ impl Engine {
             run: RunId::next(),
             shared,
             clock: Clock::default(),
-            timers: RefCell::default(),
+            timers: RefCell::new(Timers::new()),
             tasks: Tasks::default(),
             ready: RefCell::default(),
             counters: Counters::default(),
@@ -190,8 +190,13 @@ impl Engine {
     /// Reaches the record of what was not calm, where there is one.
     pub(crate) fn record(&self, f: impl FnOnce(&mut Recorder)) {
         if self.is_recorded() {
-            f(&mut self.recorder.borrow_mut());
+            self.record_in(f);
         }
+    }
+
+    #[cold]
+    fn record_in(&self, f: impl FnOnce(&mut Recorder)) {
+        f(&mut self.recorder.borrow_mut());
     }
 
     /// What was not calm, and how much that was.

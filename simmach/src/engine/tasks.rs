@@ -42,6 +42,8 @@ pub(crate) struct Tasks {
     waker: Cell<Option<(*const (), *const RawWakerVTable)>>,
 }
 
+/// Whole lines of a cache.
+#[repr(align(64))]
 struct Slot {
     generation: u32,
     task: Option<Task>,
@@ -109,6 +111,11 @@ impl Tasks {
             sleeps: 0,
         });
         key
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&self, more: usize) {
+        self.slots.borrow_mut().reserve(more);
     }
 
     /// Takes a task out of the slab; its key is stale from here on.

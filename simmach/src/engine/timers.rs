@@ -65,7 +65,9 @@ struct Node {
     slot: u32,
 }
 
+/// One line of a cache.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry {
     /// Of the timer that has this place: no other timer has or had the same. [`u64::MAX`]: none has it.
     sequence: u64,
@@ -103,6 +105,12 @@ impl Default for Lane {
 }
 
 impl Timers {
+    /// None yet, and room for those of a small run.
+    pub(crate) fn new() -> Self {
+        let (slots, free) = (Vec::with_capacity(32), Vec::with_capacity(32));
+        Self { slots, free, near: Heap::with_capacity(8), ..Self::default() }
+    }
+
     /// Arms a timer for `at`, as it is `now`.
     pub(crate) fn arm(&mut self, now: u64, at: u64, action: Action) -> TimerKey {
         let sequence = self.sequence;

@@ -74,18 +74,23 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
         let literal = &rest[..open];
         rest = &rest[open + close + 1..];
         let mut longer = Vec::with_capacity(names.len() * numbers.len());
+        // What comes behind the last range is the same for all of its names.
+        let end = if rest.contains('{') { "" } else { std::mem::take(&mut rest) };
         for name in &names {
+            let begin = format!("{name}{literal}");
             for number in &numbers {
-                let mut text = String::with_capacity(name.len() + literal.len() + 6 + rest.len());
-                text.push_str(name);
-                text.push_str(literal);
+                let mut text = String::with_capacity(begin.len() + 6 + end.len() + rest.len());
+                text.push_str(&begin);
                 push_number(&mut text, *number);
+                text.push_str(end);
                 longer.push(text);
             }
         }
         names = longer;
     }
-    names.iter_mut().for_each(|name| name.push_str(rest));
+    if !rest.is_empty() {
+        names.iter_mut().for_each(|name| name.push_str(rest));
+    }
     Ok(names)
 }
 
@@ -101,7 +106,7 @@ fn push_number(text: &mut String, number: u64) {
             break;
         }
     }
-    digits[at..].iter().for_each(|digit| text.push(char::from(*digit)));
+    text.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
 /// A machine's zone.

@@ -71,6 +71,11 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.all.reserve(more);
+    }
+
     pub(crate) fn add(&mut self, process: Process) -> ProcessId {
         self.all.push(process);
         ProcessId(self.all.len() as u32)

@@ -7,6 +7,7 @@ use std::thread;
 use super::end::{end, failed};
 use super::process::{Exit, Process};
 use super::{Launch, Machines, ServiceId, name_of, select, with};
+use crate::engine::context;
 use crate::engine::tasks::TaskKey;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{
@@ -22,6 +23,8 @@ pub(crate) fn start_all() {
         let name = with(|machines| address(machines, *id)).unwrap_or(0);
         (engine::word(Family::Start, name, 0, 0).unwrap_or(0), *id)
     });
+    context::try_with(|engine| engine.expect_tasks(all.len() + 1));
+    with(|machines| machines.processes.reserve(all.len() + 1));
     all.into_iter().for_each(start);
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Holder {
     Kernel,
 }
 
+/// Whole lines of a cache: where thousands take turns, these are what an event costs.
+#[repr(align(64))]
 pub(crate) struct Socket {
     pub(crate) serial: u32,
     pub(crate) holder: Holder,

@@ -20,14 +20,24 @@ impl Places {
         taken.filter(move |place| self.hashes[*place] == hash)
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.hashes.reserve(more);
+        self.make_room(self.hashes.len() + more);
+    }
+
     /// Adds the next place: they are numbered from 0.
     pub(super) fn add(&mut self, hash: u64) {
+        self.make_room(self.hashes.len() + 1);
         self.hashes.push(hash);
-        if self.hashes.len() * 2 > self.slots.len() {
-            self.slots = vec![0; (self.hashes.len() * 4).next_power_of_two().max(16)];
+        self.fill(self.hashes.len() - 1);
+    }
+
+    /// So that half of the slots are free, with so many places.
+    fn make_room(&mut self, places: usize) {
+        if places * 2 > self.slots.len() {
+            self.slots = vec![0; (places * 4).next_power_of_two().max(16)];
             (0..self.hashes.len()).for_each(|place| self.fill(place));
-        } else {
-            self.fill(self.hashes.len() - 1);
         }
     }
 

@@ -76,6 +76,7 @@ impl Topology {
         let (service, at) = (Service::new(service), Location::caller());
         let expanded = self.expanded(name);
         self.services.reserve(expanded.len());
+        self.served.reserve(expanded.len());
         for mut machine in expanded {
             let name = names::split(&machine).1.map(str::to_owned);
             if let Some(name) = &name {
