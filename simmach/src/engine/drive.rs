@@ -130,6 +130,7 @@ impl Engine {
         }
     }
 
+    #[cold]
     fn cannot_go_on(&self, kind: FailureKind, message: String) {
         self.ends_here(Failure { endless: self.endless(), ..Failure::new(kind, message) });
     }

@@ -30,6 +30,7 @@ impl Connection {
         self.output(now, out);
     }
 
+    #[cold]
     fn in_syn_sent(&mut self, now: u64, segment: Segment, out: &mut Output) {
         let answers = segment.flags.has(Flags::ACK);
         if answers && segment.ack != self.sending.nxt {
@@ -94,6 +95,7 @@ impl Connection {
         !segment.end().before(receiving.acked) && !segment.seq.after(edge)
     }
 
+    #[cold]
     fn unacceptable(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         if segment.flags.has(Flags::RST) {
             return;
@@ -111,6 +113,7 @@ impl Connection {
     }
 
     /// Only a reset of exactly the expected number ends the connection; any other makes the peer prove itself.
+    #[cold]
     fn on_reset(&mut self, segment: &Segment, out: &mut Output) {
         if segment.seq != self.receiving.nxt {
             self.receiving.ack_now = self.state != State::SynReceived;
@@ -137,6 +140,7 @@ impl Connection {
     }
 
     /// A SYN on a connection that has one: the peer did not hear the answer, or it is another life of the peer.
+    #[cold]
     fn on_stray_syn(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         let repeated = segment.seq + 1 == self.receiving.nxt;
         let opening = repeated && !self.sending.syn_acked;
@@ -160,6 +164,7 @@ impl Connection {
     }
 
     /// The SYN is acknowledged, and the FIN with it if that followed at once.
+    #[cold]
     fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         self.establish(now, segment.ack);
         if segment.ack.after(self.sending.una) {
@@ -169,6 +174,7 @@ impl Connection {
     }
 
     /// The handshake is over.
+    #[cold]
     fn establish(&mut self, now: u64, ack: Seq) {
         self.sending.una = self.first.0 + 1;
         self.sending.small = self.sending.una;
@@ -286,6 +292,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn on_fin_acknowledged(&mut self, now: u64) {
         match self.state {
             State::FinWait1 => {
@@ -304,6 +311,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn on_duplicate_ack(&mut self, now: u64, out: &mut Output) {
         self.recovery.duplicate_acks += 1;
         if self.recovery.duplicate_acks == FAST_RETRANSMIT
@@ -375,6 +383,7 @@ impl Connection {
     }
 
     /// The peer's FIN is here, and all that came before it.
+    #[cold]
     fn end_stream(&mut self, now: u64) {
         self.receiving.nxt = self.receiving.nxt + 1;
         self.receiving.ended = true;

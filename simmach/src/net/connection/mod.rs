@@ -515,12 +515,14 @@ impl Connection {
         self.sending.nxt.since(self.sending.una)
     }
 
+    #[cold]
     fn fail(&mut self, failure: Failure) {
         self.failure = Some(failure);
         self.close_now();
     }
 
     /// The end: nothing more is sent, what came can still be read.
+    #[cold]
     fn close_now(&mut self) {
         self.state = State::Closed;
         self.sending.buffer.clear();

@@ -103,6 +103,7 @@ impl Connection {
     }
 
     /// The window allows little, and has for long: send what fits, or ask for news of it.
+    #[cold]
     pub(super) fn probe(&mut self, now: u64, out: &mut Output) {
         let sending = &mut self.sending;
         let edge = sending.una + sending.window;
@@ -123,18 +124,21 @@ impl Connection {
     }
 
     /// One number before what is expected, and no data: the peer can only answer with where it stands.
+    #[cold]
     pub(super) fn send_probe(&mut self, nth: u32, out: &mut Output) {
         let before = Seq(self.sending.una.0.wrapping_sub(1));
         self.push(before, Payload::EMPTY, false, nth, out);
     }
 
     /// A new recovery begins: the first segment that is not acknowledged is sent again.
+    #[cold]
     pub(super) fn send_head_again(&mut self, now: u64, out: &mut Output) -> Seq {
         self.recovery.round += 1;
         self.send_again(now, self.sending.una, out)
     }
 
     /// Sends the segment that begins at `from` again, and tells where it ends.
+    #[cold]
     pub(super) fn send_again(&mut self, now: u64, from: Seq, out: &mut Output) -> Seq {
         self.timing = None;
         out.tally.retransmissions += 1;
@@ -166,6 +170,7 @@ impl Connection {
     }
 
     /// SYN, or SYN+ACK when the peer's was seen.
+    #[cold]
     pub(super) fn send_syn(&mut self, now: u64, transmission: u32, out: &mut Output) {
         let mut flags = Flags::SYN;
         if self.state != State::SynSent {
@@ -197,6 +202,7 @@ impl Connection {
         self.push(self.sending.nxt, Payload::EMPTY, false, again, out);
     }
 
+    #[cold]
     pub(super) fn send_reset(&mut self, out: &mut Output) {
         let reset = self.segment(self.sending.nxt, Flags::RST.with(Flags::ACK), Payload::EMPTY);
         out.segments.push(reset);

@@ -63,6 +63,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     pub(super) fn start_time_wait(&mut self, now: u64) {
         self.state = State::TimeWait;
         self.deadlines =
@@ -76,6 +77,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn life_is_over(&mut self, out: &mut Output) {
         match self.state {
             State::SynSent => {
@@ -94,6 +96,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn retransmission_is_due(&mut self, now: u64, out: &mut Output) {
         if self.in_flight() == 0 {
             return;
@@ -128,6 +131,7 @@ impl Connection {
         self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
     }
 
+    #[cold]
     fn probe_is_due(&mut self, now: u64, out: &mut Output) {
         if self.probing_is_over() {
             out.tally.timed_out += 1;
@@ -154,6 +158,7 @@ impl Connection {
         self.recovery.probes >= most || slowest
     }
 
+    #[cold]
     fn keep_alive_is_due(&mut self, now: u64, out: &mut Output) {
         let Some(keep_alive) = self.config.keep_alive else {
             return;

@@ -56,6 +56,7 @@ impl Fabric {
     }
 
     /// Gives a SYN to the listener, if there is one. A full listener drops it: the peer will try again.
+    #[cold]
     fn answer_syn(
         &mut self,
         from: Endpoint,
@@ -195,6 +196,7 @@ impl Fabric {
     }
 
     /// A connection that is CLOSED: its port is free; the socket goes with its last holder.
+    #[cold]
     fn retire(&mut self, slot: usize) {
         self.unhash(slot);
         match self.sockets[slot].holder {
@@ -255,6 +257,7 @@ impl Fabric {
     }
 
     /// Removes a socket without a word to its peer.
+    #[cold]
     pub(super) fn free(&mut self, slot: usize) {
         self.unhash(slot);
         let mut socket = self.sockets.remove(slot);

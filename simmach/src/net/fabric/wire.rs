@@ -9,7 +9,7 @@ use crate::{
         filter::PacketFate,
         key::Key,
         links::{DrawAddress, Fate},
-        profile::PacketInfo,
+        profile::{NetworkProfile, PacketInfo},
         segment::{Flags, Segment, Seq},
         socket::{Body, Packet},
     },
@@ -113,6 +113,11 @@ impl Fabric {
         if from == to || !self.filters.look_at(from, to) {
             return PacketFate::Pass;
         }
+        self.choose_by_rules(packet, from, to)
+    }
+
+    #[cold]
+    fn choose_by_rules(&mut self, packet: &Packet, from: u32, to: u32) -> PacketFate {
         let mut info = PacketInfo {
             from: &self.hosts[from as usize].name,
             to: &self.hosts[to as usize].name,
@@ -168,6 +173,7 @@ impl Fabric {
         self.links.path(from, to, &self.hosts)
     }
 
+    #[cold]
     fn dropped(&self, effect: Effect, why: Why, draw: DrawAddress) {
         self.engine.effect(effect, 1);
         self.engine.trace(TraceKind::Drop, draw.flow, draw.place, &[why as u8]);
@@ -219,10 +225,14 @@ impl Fabric {
     }
 
     fn log(&self, packet: &Packet, lost: bool) {
-        let Some(profile) = self.links.profile(packet.path) else { return };
-        if profile.log.is_silent() {
-            return;
+        let profile = self.links.profile(packet.path);
+        if let Some(profile) = profile.filter(|profile| !profile.log.is_silent()) {
+            self.log_as(profile, packet, lost);
         }
+    }
+
+    #[cold]
+    fn log_as(&self, profile: &NetworkProfile, packet: &Packet, lost: bool) {
         let (from, to) = self.links.ends(packet.path);
         let info = PacketInfo {
             from: &self.hosts[from as usize].name,
