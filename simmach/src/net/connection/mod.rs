@@ -380,6 +380,7 @@ impl Connection {
     }
 
     /// Reads into `into`; with `peek`, the bytes stay.
+    #[cfg(test)]
     pub(crate) fn read(
         &mut self,
         now: u64,
@@ -387,17 +388,29 @@ impl Connection {
         peek: bool,
         out: &mut Output,
     ) -> Ready {
+        self.read_up_to(now, into.len(), |_| into, peek, out)
+    }
+
+    /// Reads into what `into` gives for so many bytes, at most `room`: asked for only where there are some. With `peek`, the
+    /// bytes stay.
+    pub(crate) fn read_up_to<'a>(
+        &mut self,
+        now: u64,
+        room: usize,
+        into: impl FnOnce(usize) -> &'a mut [u8],
+        peek: bool,
+        out: &mut Output,
+    ) -> Ready {
         match self.can_read() {
             Ready::Bytes(0) => Ready::Bytes(0),
-            Ready::Bytes(_) if into.is_empty() => Ready::Bytes(0),
-            Ready::Bytes(_) => {
-                let copied = self.receiving.buffer.read(into, peek);
+            Ready::Bytes(_) | Ready::Wait if room == 0 => Ready::Bytes(0),
+            Ready::Bytes(bytes) => {
+                let copied = self.receiving.buffer.read(into(bytes.min(room)), peek);
                 if !peek {
                     self.room_was_made(now, out);
                 }
                 Ready::Bytes(copied)
             }
-            Ready::Wait if into.is_empty() => Ready::Bytes(0),
             Ready::Wait => Ready::Wait,
             Ready::Failed(failure) => {
                 self.failure = None;

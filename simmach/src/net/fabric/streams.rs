@@ -104,7 +104,21 @@ impl Fabric {
         into: &mut [u8],
         peek: bool,
     ) -> Option<io::Result<usize>> {
-        self.transfer(key, false, |connection, now, out| connection.read(now, into, peek, out))
+        self.read_up_to(key, into.len(), |_| into, peek)
+    }
+
+    /// The same, into what `into` gives for so many bytes, at most `room`: asked for only where there are some.
+    #[inline]
+    pub(crate) fn read_up_to<'a>(
+        &mut self,
+        key: Key,
+        room: usize,
+        into: impl FnOnce(usize) -> &'a mut [u8],
+        peek: bool,
+    ) -> Option<io::Result<usize>> {
+        self.transfer(key, false, |connection, now, out| {
+            connection.read_up_to(now, room, into, peek, out)
+        })
     }
 
     #[inline]

@@ -67,10 +67,10 @@ impl Fabric {
                     self.stats.duplicated += 1;
                     self.engine.effect(Effect::PacketDuplicated, 1);
                     let copy = self.packets.insert(packet.clone());
-                    self.engine.arm(at, Action::Call(arrive, copy as u64, 0));
+                    self.engine.arm(at, Action::Call(arrive, copy as u64, count));
                 }
                 let slot = self.packets.insert(packet);
-                self.engine.arm(at, Action::Call(arrive, slot as u64, 0));
+                self.engine.arm(at, Action::Call(arrive, slot as u64, count));
             }
             Fate::Held(latency) => {
                 let path = packet.path;
@@ -103,7 +103,9 @@ impl Fabric {
     /// Sends what was held by a clog.
     pub(super) fn release(&mut self, held: Vec<(u32, u64)>) {
         for (slot, at) in held {
-            self.engine.arm(at, Action::Call(arrive, u64::from(slot), 0));
+            let count =
+                self.packets.get(slot as usize).map_or(0, |packet| self.packet_count(packet));
+            self.engine.arm(at, Action::Call(arrive, u64::from(slot), count));
         }
     }
 
@@ -131,16 +133,16 @@ impl Fabric {
         self.filters.choose(from, to, &mut info)
     }
 
-    /// A packet has come to where it goes.
-    fn deliver(&mut self, slot: usize) {
+    /// A packet, or a burst that counts as so many, has come to where it goes.
+    fn deliver(&mut self, slot: usize, count: u64) {
         let Some(packet) = self.packets.try_remove(slot) else { return };
         let Packet { from, to, draw, .. } = packet;
         let host = to.host;
         if !self.hosts[host as usize].up {
-            self.stats.dropped += 1;
+            self.stats.dropped += count;
             return self.dropped(Effect::PacketDropped, Why::MachineDown, draw);
         }
-        self.stats.delivered += self.packet_count(&packet);
+        self.stats.delivered += count;
         self.engine.trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
         match packet.body {
             Body::Tcp { sender, receiver, segment } => {
@@ -294,8 +296,8 @@ impl Packet {
 }
 
 /// The timer's call for a packet that arrives.
-fn arrive(slot: u64, _: u64) {
-    reach(|fabric| fabric.deliver(slot as usize));
+fn arrive(slot: u64, count: u64) {
+    reach(|fabric| fabric.deliver(slot as usize, count));
 }
 
 impl DrawAddress {

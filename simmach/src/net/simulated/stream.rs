@@ -216,8 +216,7 @@ impl TcpStream {
         self.poll_read_or_peek(cx, buf, false).map_ok(drop)
     }
 
-    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing. One byte finds out the
-    /// end or an error where nothing is at hand.
+    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing.
     #[cfg(feature = "tokio")]
     #[inline]
     fn poll_read_or_peek(
@@ -229,8 +228,8 @@ impl TcpStream {
         let key = self.opened.key;
         let waited = self.waited(Place::Read, "data from");
         let read = std::task::ready!(waited.poll(cx, Seat::Poll, |fabric| {
-            let room = fabric.at_hand(key).max(1).min(buf.remaining());
-            fabric.read(key, buf.initialize_unfilled_to(room), peek)
+            let room = buf.remaining();
+            fabric.read_up_to(key, room, |bytes| buf.initialize_unfilled_to(bytes), peek)
         }))?;
         buf.advance(read);
         Poll::Ready(Ok(read))
