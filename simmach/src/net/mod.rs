@@ -56,6 +56,7 @@ mod octets;
 mod pairs;
 #[cfg(feature = "sim")]
 mod payload;
+#[cfg(feature = "sim")]
 mod pieces;
 #[cfg(feature = "sim")]
 mod profile;

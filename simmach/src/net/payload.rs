@@ -144,10 +144,9 @@ impl Arena {
         }
         let mut block = self.block();
         let end = len as u32;
-        if let Some(Block { bytes, .. }) = Rc::get_mut(&mut block) {
-            bytes.clear();
-            pieces.for_each(|piece| bytes.extend_from_slice(piece));
-        }
+        let Block { bytes, .. } = Rc::get_mut(&mut block).expect("nobody else has it");
+        bytes.clear();
+        pieces.for_each(|piece| bytes.extend_from_slice(piece));
         Payload { block: Some(block), start: 0, end }
     }
 
