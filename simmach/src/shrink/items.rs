@@ -153,6 +153,13 @@ impl Item {
         self
     }
 
+    /// A packet that is lost.
+    pub(super) fn lost(place: Place) -> Self {
+        let lost = Deviation::new(Family::Loss, [place.lane, place.nth, 0], Kind::Fault, 1, 0);
+        let rules = vec![Rule::at(Family::Loss, place, Ruling::Value(0))];
+        Self { place: Some(place), rules, ..Self::of(&lost, Ruling::Seeded) }
+    }
+
     /// Another strike of the same plan: its number, how it is drawn, and when, since the run began.
     pub(super) fn anew(mut self, number: u64, salt: u64, when: u64) -> Self {
         let [plan, _, field] = self.address;

@@ -37,6 +37,9 @@ const ROUNDS: u32 = 12;
 const MOST_REDRAWS: u64 = 96;
 const LEAST_REDRAWS: u64 = 4;
 const REDRAWN: u64 = 576;
+/// So many packets of each way are lost one by one, where nothing else happens; of all ways together no more than so many.
+const PACKETS: u64 = 12;
+const MOST_PACKETS: usize = 120;
 /// With more than so many faults left, no two of them are replaced by one.
 const MOST_REPLACED: usize = 6;
 /// With more than so many things left, nothing is drawn again.
@@ -59,12 +62,17 @@ pub(super) struct Shrinker<'a> {
     tried: BTreeSet<u64>,
     /// The last strike of the run as it was found.
     model: Option<Item>,
+    /// The ways from one machine to another on which it sent packets, if it lost one.
+    lanes: BTreeSet<u64>,
 }
 
 impl<'a> Shrinker<'a> {
     pub(super) fn begin(oracle: &'a mut dyn Oracle, budget: u64) -> Option<Self> {
         let Verdict::Fails(seen) = oracle.look(&Overlay::default()) else { return None };
         let strikes = items::of_family(&seen.deviations, Family::Strike, Ruling::Seeded);
+        let is_lossy = seen.deviations.iter().any(|deviation| deviation.family == Family::Loss);
+        let places = seen.deviations.iter().filter_map(|deviation| deviation.place);
+        let lanes = places.map(|place| place.lane).filter(|_| is_lossy).collect();
         Some(Self {
             oracle,
             budget,
@@ -77,11 +85,13 @@ impl<'a> Shrinker<'a> {
             seen_of: Some(Plan::seeded()),
             tried: BTreeSet::new(),
             model: strikes.into_iter().next_back(),
+            lanes,
         })
     }
 
     pub(super) fn run(mut self) -> Shrunk {
         self.coarse();
+        self.one_packet();
         for _ in 0..ROUNDS {
             let (before, size) = (self.plan.clone(), self.size);
             self.list();
@@ -135,6 +145,22 @@ impl<'a> Shrinker<'a> {
             with(&[WORK, KEYS, strikes, packets, times, orders]),
         ];
         self.first(sets.into_iter());
+    }
+
+    /// One packet that is lost, and nothing else: no step either, so that its runs are short. That may be another way to
+    /// the same failure than that of the run as it was found, of which no part can be left out.
+    fn one_packet(&mut self) {
+        if (self.size.faults, self.size.steps) <= (1, 0) {
+            return;
+        }
+        let lanes = self.lanes.clone();
+        let places = (0..PACKETS).flat_map(|nth| {
+            lanes.iter().map(move |lane| Place { walk: 0, step: 0, lane: *lane, nth })
+        });
+        let plans = places
+            .take(MOST_PACKETS)
+            .map(|place| Plan::with(&[]).set(Family::Loss, Mode::Only(vec![Item::lost(place)])));
+        self.first(plans);
     }
 
     /// What breaks something and what the test does, listed one by one.

@@ -487,6 +487,37 @@ fn two_faults_are_replaced_by_one_strike() {
     assert_eq!((shrunk.size.machines, shrunk.size.faults), (0, 1), "{shrunk:?}");
 }
 
+/// What was found needs a strike, a step and a loss; one other packet that is lost would do alone.
+#[test]
+fn one_packet_alone_is_tried() {
+    let place = |lane, nth| Place { walk: 0, step: 0, lane, nth };
+    let mut oracle = |overlay: &Overlay| {
+        let index = Index::from(overlay);
+        let lost = |lane, nth| {
+            let place = Some(place(lane, nth));
+            index.ruling_at(Family::Loss, [lane, nth, 9], 0, place) == Ruling::Value(0)
+        };
+        let mut deviations = WORLD.run(overlay);
+        for deviation in &mut deviations {
+            deviation.place = Some(place(deviation.address[1] % 3, 100));
+        }
+        let there = Needs::of(&deviations);
+        let losses = (0..3).flat_map(|lane| (0..20).map(move |nth| (lane, nth)));
+        deviations.extend(losses.filter(|(lane, nth)| lost(*lane, *nth)).map(|(lane, nth)| {
+            let loss = Deviation::new(Family::Loss, [lane, nth, 9], Kind::Fault, 1, 0);
+            Deviation { place: Some(place(lane, nth)), ..loss }
+        }));
+        let as_found =
+            there.strikes.contains(&2) && there.steps.contains(&4) && there.losses.contains(&5);
+        match as_found || lost(2, 7) {
+            true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
+            false => Verdict::Passes,
+        }
+    };
+    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    assert_eq!((shrunk.size.faults, shrunk.size.steps), (1, 0), "{shrunk:?}");
+}
+
 /// What a part of a strike was needed for may be gone with a step: then both go together.
 #[test]
 fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
