@@ -55,6 +55,8 @@ pub(crate) struct Timers {
     dead: usize,
     /// How many have an earlier place than they are due.
     moved: usize,
+    /// The first of a heap may be one that was cancelled or moved.
+    unsure: bool,
 }
 
 /// The first of a chain of timers, each armed later than the one before it and not due earlier.
@@ -175,6 +177,7 @@ impl Timers {
         let action = entry.action.take()?;
         self.live -= 1;
         self.dead += 1;
+        self.unsure = true;
         self.pass_misplaced();
         if self.dead > DEAD && self.dead > self.live {
             self.sweep();
@@ -275,7 +278,8 @@ impl Timers {
 
     /// Goes past those that are first and were cancelled or moved.
     fn pass_misplaced(&mut self) {
-        while self.dead + self.moved > 0
+        while self.unsure
+            && self.dead + self.moved > 0
             && let Some(first) = self.first()
             && let Entry { moved, ref action, .. } = self.slots[first.slot as usize]
             && (moved || action.is_none())
@@ -283,6 +287,8 @@ impl Timers {
             self.dead -= usize::from(action.is_none());
             self.pass(first);
         }
+        // What lies behind one in front was not looked at.
+        self.unsure &= self.front.is_some();
     }
 
     /// The first is over, or was moved: the next of its chain has its place.
@@ -293,6 +299,7 @@ impl Timers {
             self.front = None;
             return self.release(first.slot);
         }
+        self.unsure = true;
         let behind = std::mem::replace(&mut entry.behind, NONE);
         let moved = std::mem::replace(&mut entry.moved, false);
         let again = Node { at: entry.at, sequence: entry.sequence, slot: first.slot };
