@@ -3,29 +3,19 @@
 //! All of a network runs on one thread, so they are counted without atomic operations. Small ones lie in blocks that are
 //! used again and again: in steady state a message allocates nothing.
 
-use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::{Deref, Range};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 /// Some bytes of a block that others may have a part of too.
 #[derive(Clone, Default)]
 pub(crate) struct Payload {
     /// `None`: no bytes.
-    block: Option<Rc<Block>>,
+    block: Option<Rc<Vec<u8>>>,
     start: u32,
     end: u32,
 }
-
-struct Block {
-    bytes: Vec<u8>,
-    /// Who fills it again when nobody has any of it.
-    home: Weak<Unused>,
-}
-
-/// Small blocks that nobody has, the last that somebody had on top: that one is the likeliest to be in a cache.
-#[derive(Default)]
-struct Unused(RefCell<Vec<Rc<Block>>>);
 
 impl Payload {
     pub(crate) const EMPTY: Payload = Payload { block: None, start: 0, end: 0 };
@@ -66,20 +56,8 @@ impl Deref for Payload {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.block {
-            Some(block) => &block.bytes[self.start as usize..self.end as usize],
+            Some(block) => &block[self.start as usize..self.end as usize],
             None => &[],
-        }
-    }
-}
-
-impl Drop for Payload {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(block) = self.block.take()
-            && Rc::strong_count(&block) == 1
-            && let Some(home) = block.home.upgrade()
-        {
-            home.keep(block);
         }
     }
 }
@@ -87,8 +65,7 @@ impl Drop for Payload {
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
         let end = u32::try_from(bytes.len()).expect("no buffer holds 4 GiB");
-        let block = Block { bytes, home: Weak::new() };
-        Self { block: Some(Rc::new(block)), start: 0, end }
+        Self { block: Some(Rc::new(bytes)), start: 0, end }
     }
 }
 
@@ -115,14 +92,15 @@ impl fmt::Debug for Payload {
 /// Where bytes are copied to.
 #[derive(Default)]
 pub(crate) struct Arena {
-    unused: Rc<Unused>,
+    /// Small blocks, in the order in which they were filled: the first is the likeliest that nobody has any more.
+    blocks: VecDeque<Rc<Vec<u8>>>,
 }
 
 impl Arena {
     /// Longer pieces have memory of their own, and give it back.
     const SMALL: usize = 2 * 1024;
-    /// So many small blocks are kept.
-    const KEPT: usize = 256;
+    /// So many small blocks are kept: as many as may be under way among hundreds of machines.
+    const KEPT: usize = 1024;
 
     pub(crate) fn copy(&mut self, data: &[u8]) -> Payload {
         self.gather(data.len(), std::iter::once(data))
@@ -142,29 +120,27 @@ impl Arena {
             pieces.for_each(|piece| own.extend_from_slice(piece));
             return own.into();
         }
-        let mut block = self.block();
-        let end = len as u32;
-        let Block { bytes, .. } = Rc::get_mut(&mut block).expect("nobody else has it");
+        let mut block = self.unused();
+        let bytes = Rc::make_mut(&mut block);
         bytes.clear();
         pieces.for_each(|piece| bytes.extend_from_slice(piece));
-        Payload { block: Some(block), start: 0, end }
-    }
-
-    /// A small block that nobody else has.
-    fn block(&self) -> Rc<Block> {
-        let unused = self.unused.0.borrow_mut().pop();
-        unused.unwrap_or_else(|| {
-            Rc::new(Block { bytes: Vec::new(), home: Rc::downgrade(&self.unused) })
-        })
-    }
-}
-
-impl Unused {
-    fn keep(&self, block: Rc<Block>) {
-        let mut blocks = self.0.borrow_mut();
-        if blocks.len() < Arena::KEPT {
-            blocks.push(block);
+        if self.blocks.len() < Self::KEPT {
+            self.blocks.push_back(Rc::clone(&block));
         }
+        Payload { block: Some(block), start: 0, end: len as u32 }
+    }
+
+    /// The first block, if nobody has any of it, or the one behind it; else another. One that somebody has waits for its
+    /// turn again.
+    fn unused(&mut self) -> Rc<Vec<u8>> {
+        for _ in 0..2 {
+            match self.blocks.pop_front() {
+                Some(block) if Rc::strong_count(&block) == 1 => return block,
+                Some(block) => self.blocks.push_back(block),
+                None => break,
+            }
+        }
+        Rc::default()
     }
 }
 
@@ -195,14 +171,11 @@ mod tests {
             assert_eq!(arena.copy(&n.to_le_bytes())[..], n.to_le_bytes());
         }
         assert_eq!(&held[..], b"held");
-        assert_eq!(arena.unused.0.borrow().len(), 1);
-        let many: Vec<Payload> = (0..1_000_u32).map(|n| arena.copy(&n.to_le_bytes())).collect();
+        assert_eq!(arena.blocks.len(), 2);
+        let many: Vec<Payload> = (0..2_000_u32).map(|n| arena.copy(&n.to_le_bytes())).collect();
         for (n, payload) in (0_u32..).zip(&many) {
             assert_eq!(payload[..], n.to_le_bytes());
         }
-        drop(many);
-        assert_eq!(arena.unused.0.borrow().len(), Arena::KEPT);
-        drop(arena);
-        assert_eq!(&held[..], b"held");
+        assert!(arena.blocks.len() <= Arena::KEPT);
     }
 }
