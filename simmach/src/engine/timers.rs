@@ -536,6 +536,24 @@ mod tests {
         assert!(order.eq(0..1_000));
     }
 
+    /// Places are swept while the first of a chain is due later than those behind it.
+    #[test]
+    fn one_that_was_moved_leaves_its_chain() {
+        let mut timers = Timers::default();
+        let call = |word| Action::Call(nothing, word, 0);
+        timers.arm(0, 0, call(0));
+        let first = timers.arm(0, 10 * SHORT, call(9));
+        timers.arm(1, 10 * SHORT + 1, call(1));
+        timers.arm(2, 10 * SHORT + 2, call(2));
+        timers.cancel(first);
+        timers.arm_again(first, 3, 20 * SHORT, call(3));
+        let others: Vec<_> = (0..=DEAD as u64).map(|n| timers.arm(3, 50 + n, call(9))).collect();
+        others.into_iter().for_each(|key| drop(timers.cancel(key)));
+        assert_eq!((timers.dead, timers.len()), (0, 4), "they were swept");
+        let order = std::iter::from_fn(|| timers.pop_due_before(u64::MAX, u64::MAX)).map(word);
+        assert!(order.eq(0..4));
+    }
+
     /// A slot is used again at once; the old key must not cancel its new tenant.
     #[test]
     fn a_stale_key_is_harmless() {

@@ -22,7 +22,6 @@ pub(crate) struct Host {
     pub(crate) ident: u64,
     pub(crate) zone: u32,
     pub(crate) routes_to_all: bool,
-    pub(crate) up: bool,
     /// Its own figures of TCP, where they are not the topology's.
     pub(crate) config: Option<Rc<TcpConfig>>,
     /// Counts the ends of processes here, so that connects can be numbered anew after each.

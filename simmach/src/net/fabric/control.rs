@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn set_up(machine: MachineId, up: bool) {
     reach(|fabric| {
         if let Some(host) = fabric.host_of(machine) {
-            fabric.hosts[host as usize].up = up;
+            fabric.up[host as usize] = up;
         }
     });
 }

@@ -43,6 +43,8 @@ pub(crate) struct Fabric {
     engine: Rc<Engine>,
     config: Rc<TcpConfig>,
     hosts: Vec<Host>,
+    /// Which of them have power: apart, as each packet that comes asks.
+    up: Vec<bool>,
     /// By their names in lower case, from the first time on that one is looked for.
     names: OnceCell<BTreeMap<String, HostIndex>>,
     links: Links,
@@ -137,6 +139,7 @@ impl Fabric {
         let count = spec.hosts.iter().map(|host| host.machine.0 as usize + 1).max().unwrap_or(0);
         let mut hosts = Vec::new();
         hosts.resize_with(count, Host::default);
+        let mut up = vec![false; count];
         for host in spec.hosts {
             let own: &mut Host = &mut hosts[host.machine.0 as usize];
             own.ident = mix_text(&host.name);
@@ -144,7 +147,7 @@ impl Fabric {
             own.name = host.name;
             own.routes_to_all = host.routes_to_all;
             own.config = host.tcp.map(Rc::new);
-            own.up = true;
+            up[host.machine.0 as usize] = true;
         }
         for link in spec.links {
             let (from, to) = (links.zone(&link.from_zone), links.zone(&link.to_zone));
@@ -157,6 +160,7 @@ impl Fabric {
             engine,
             config: Rc::new(spec.tcp),
             hosts,
+            up,
             names: OnceCell::new(),
             links,
             sockets: Slab::new(),

@@ -137,8 +137,7 @@ impl Fabric {
     fn deliver(&mut self, slot: usize, count: u64) {
         let Some(packet) = self.packets.try_remove(slot) else { return };
         let Packet { from, to, draw, .. } = packet;
-        let host = to.host;
-        if !self.hosts[host as usize].up {
+        if !self.up[to.host as usize] {
             self.stats.dropped += count;
             return self.dropped(Effect::PacketDropped, Why::MachineDown, draw);
         }
