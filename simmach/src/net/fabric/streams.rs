@@ -225,11 +225,9 @@ impl Fabric {
     }
 
     pub(crate) fn shutdown(&mut self, key: Key) -> io::Result<()> {
-        let slot = key.slot as usize;
-        self.socket(key)?;
-        self.sockets[slot].connection.shutdown(self.engine.clock.now(), &mut self.output);
-        self.settle(slot);
-        Ok(())
+        self.act(key, |connection, now, out| {
+            connection.shutdown(now, out);
+        })
     }
 
     /// The peer's address, as long as there is a peer. A socket in TIME-WAIT has none: only its kernel waits.
@@ -247,19 +245,11 @@ impl Fabric {
     }
 
     pub(crate) fn set_nodelay(&mut self, key: Key, on: bool) -> io::Result<()> {
-        let slot = key.slot as usize;
-        self.socket(key)?;
-        self.sockets[slot].connection.set_nodelay(on, self.engine.clock.now(), &mut self.output);
-        self.settle(slot);
-        Ok(())
+        self.act(key, |connection, now, out| connection.set_nodelay(on, now, out))
     }
 
     pub(crate) fn set_quick_ack(&mut self, key: Key, on: bool) -> io::Result<()> {
-        let slot = key.slot as usize;
-        self.socket(key)?;
-        self.sockets[slot].connection.set_quick_ack(on, self.engine.clock.now(), &mut self.output);
-        self.settle(slot);
-        Ok(())
+        self.act(key, |connection, now, out| connection.set_quick_ack(on, now, out))
     }
 
     /// The handle is gone.
@@ -285,6 +275,19 @@ impl Fabric {
         if own.is_some_and(|socket| socket.connection.state() == State::Closed) {
             self.free(slot);
         }
+    }
+
+    /// Does something to a connection, and what follows from it.
+    fn act(
+        &mut self,
+        key: Key,
+        act: impl FnOnce(&mut Connection, u64, &mut Output),
+    ) -> io::Result<()> {
+        let slot = key.slot as usize;
+        self.socket(key)?;
+        act(&mut self.sockets[slot].connection, self.engine.clock.now(), &mut self.output);
+        self.settle(slot);
+        Ok(())
     }
 
     #[inline]
