@@ -44,11 +44,20 @@ impl SendBuffer {
     }
 
     /// The next `len` unsent bytes; they are sent with this.
+    #[inline]
     pub(crate) fn send_next(&mut self, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(len <= self.unsent(), "more is sent than was written");
-        let payload = self.slice(self.cursor, len, arena);
-        self.sent += len;
         let (mut chunk, mut at) = self.cursor;
+        self.sent += len;
+        // Most writes fit into one segment.
+        if at == 0
+            && let Some(piece) = self.chunks.nth(chunk)
+            && piece.len() == len
+        {
+            self.cursor = (chunk + 1, 0);
+            return piece.clone();
+        }
+        let payload = self.slice((chunk, at), len, arena);
         at += len;
         while let Some(piece) = self.chunks.nth(chunk)
             && at >= piece.len()

@@ -70,11 +70,11 @@ impl Capture {
     }
 
     /// Takes in a packet that is sent now.
-    pub(crate) fn add(&mut self, now: u64, packet: &Packet, mss: u16, fate: Fate) {
+    pub(crate) fn add(&mut self, now: u64, packet: &Packet, fate: Fate) {
         let Packet { from, to, body, .. } = packet;
         let (here, there) = (from.socket_addr(), to.socket_addr());
         match body {
-            Body::Tcp { segment, .. } => self.add_segments(now, packet, segment, mss, fate),
+            Body::Tcp { segment, mss, .. } => self.add_segments(now, packet, segment, *mss, fate),
             Body::Udp { payload, broadcast, .. } => {
                 let to_all = SocketAddr::new(std::net::Ipv4Addr::BROADCAST.into(), there.port());
                 let there = if *broadcast { to_all } else { there };

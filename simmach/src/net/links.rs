@@ -56,6 +56,8 @@ pub(crate) struct Links {
     /// Ways between two machines that are not as their zones'.
     pairs: Routes,
     profiles: Vec<NetworkProfile>,
+    /// Some profile logs packets, or did.
+    logged: bool,
     /// Inside a zone; and between zones without a link, if anything is there.
     lan: u32,
     default: Option<u32>,
@@ -111,6 +113,7 @@ enum Way {
 impl Links {
     pub(crate) fn new(default: Option<NetworkProfile>) -> Self {
         let mut profiles = vec![NetworkProfile::lan()];
+        let logged = default.as_ref().is_some_and(|profile| !profile.log.is_silent());
         let default = default.map(|profile| {
             profiles.push(profile);
             1
@@ -120,6 +123,7 @@ impl Links {
             routes: BTreeMap::new(),
             pairs: BTreeMap::new(),
             profiles,
+            logged,
             lan: 0,
             default,
             passed: BTreeMap::new(),
@@ -148,6 +152,7 @@ impl Links {
 
     /// Joins two zones in one direction, or gives their link another profile.
     pub(crate) fn join(&mut self, from: u32, to: u32, profile: NetworkProfile, hosts: &[Host]) {
+        self.logged |= !profile.log.is_silent();
         match self.routes.get(&(from, to)) {
             Some(link) => self.profiles[*link as usize] = profile,
             None => {
@@ -224,6 +229,7 @@ impl Links {
         profile: NetworkProfile,
         hosts: &[Host],
     ) {
+        self.logged |= !profile.log.is_silent();
         self.pairs.insert((from, to), self.profiles.len() as u32);
         self.profiles.push(profile);
         if let Some(path) = self.index.get(&(from, to)) {
@@ -280,6 +286,11 @@ impl Links {
             Way::Link(link) => self.profiles[link as usize].cannot_tell_bursts(),
             Way::Nowhere => false,
         }
+    }
+
+    /// Whether any packets may be logged: most runs need not ask for each.
+    pub(crate) fn are_logged(&self) -> bool {
+        self.logged
     }
 
     /// The link's profile; loopback has none.
@@ -370,6 +381,7 @@ impl Links {
     }
 
     /// Draws what becomes of a packet of so many bytes that leaves now.
+    #[inline]
     pub(crate) fn fate(
         &mut self,
         engine: &Engine,

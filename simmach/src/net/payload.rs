@@ -102,6 +102,7 @@ impl Arena {
     /// So many small blocks are kept: as many as may be under way among hundreds of machines.
     const KEPT: usize = 1024;
 
+    #[inline]
     pub(crate) fn copy(&mut self, data: &[u8]) -> Payload {
         self.gather(data.len(), std::iter::once(data))
     }

@@ -211,6 +211,8 @@ pub(crate) enum Body {
         /// The sender's socket, and the receiver's if the sender knows it.
         sender: Key,
         receiver: Key,
+        /// The most bytes in a segment of the connection.
+        mss: u16,
         segment: Segment,
     },
     Udp {

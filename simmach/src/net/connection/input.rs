@@ -242,6 +242,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn on_new_ack(&mut self, now: u64, ack: Seq, out: &mut Output) {
         let sending = &mut self.sending;
         let advanced = ack.since(sending.una) as usize;

@@ -331,6 +331,7 @@ impl Connection {
     }
 
     /// Writes as much of `data` as there is room for.
+    #[inline]
     pub(crate) fn write(&mut self, now: u64, data: &[u8], out: &mut Output) -> Ready {
         match self.can_write() {
             Ready::Bytes(_) if data.is_empty() => Ready::Bytes(0),
@@ -393,6 +394,7 @@ impl Connection {
 
     /// Reads into what `into` gives for so many bytes, at most `room`: asked for only where there are some. With `peek`, the
     /// bytes stay.
+    #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,
         now: u64,

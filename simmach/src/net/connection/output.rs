@@ -11,13 +11,20 @@ const ENOUGH: u32 = 16;
 
 impl Connection {
     /// Sends whatever may be sent now, and an acknowledgement that is due.
+    #[inline]
     pub(super) fn output(&mut self, now: u64, out: &mut Output) {
         match self.state {
             State::Established
             | State::FinWait1
             | State::CloseWait
             | State::Closing
-            | State::LastAck => self.send_new(now, out),
+            | State::LastAck => {
+                if self.has_unsent() {
+                    self.send_new(now, out);
+                } else {
+                    self.disarm_persist();
+                }
+            }
             State::SynSent
             | State::SynReceived
             | State::FinWait2
@@ -29,6 +36,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn send_new(&mut self, now: u64, out: &mut Output) {
         while let Some((len, fin)) = self.next_segment() {
             let sending = &mut self.sending;
@@ -52,12 +60,12 @@ impl Connection {
 
     /// How many bytes the next segment takes, and whether it brings the FIN. `None`: nothing may go now.
     fn next_segment(&self) -> Option<(u32, bool)> {
+        if !self.has_unsent() {
+            return None;
+        }
         let sending = &self.sending;
         let unsent = sending.buffer.unsent() as u32;
         let wants_fin = sending.fin_queued && !sending.fin_sent;
-        if unsent == 0 && !wants_fin {
-            return None;
-        }
         let usable = self.usable_window();
         let mut len = unsent.min(usable).min(sending.largest);
         if unsent > 0 && len == 0 {
@@ -92,14 +100,22 @@ impl Connection {
 
     /// Nothing is on its way, something waits, and the window is too small for it: ask again later.
     fn arm_persist(&mut self, now: u64) {
-        let sending = &self.sending;
-        let waits = sending.buffer.unsent() > 0 || (sending.fin_queued && !sending.fin_sent);
-        if !waits || self.in_flight() > 0 {
-            self.deadlines.persist = NEVER;
-            self.recovery.probe_backoff = 0;
+        if !self.has_unsent() || self.in_flight() > 0 {
+            self.disarm_persist();
         } else if self.deadlines.persist == NEVER {
             self.deadlines.persist = now.saturating_add(self.trip.rto(&self.config));
         }
+    }
+
+    fn disarm_persist(&mut self) {
+        self.deadlines.persist = NEVER;
+        self.recovery.probe_backoff = 0;
+    }
+
+    /// Whether bytes or the FIN wait to be sent.
+    fn has_unsent(&self) -> bool {
+        let sending = &self.sending;
+        sending.buffer.unsent() > 0 || (sending.fin_queued && !sending.fin_sent)
     }
 
     /// The window allows little, and has for long: send what fits, or ask for news of it.
@@ -209,6 +225,7 @@ impl Connection {
     }
 
     /// A segment of a synchronised connection. It acknowledges all that came, so nothing more is owed.
+    #[inline]
     fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Output) {
         let mut flags = Flags::ACK;
         if fin {

@@ -131,26 +131,31 @@ impl Fabric {
     }
 
     fn send_segments(&mut self, slot: usize) {
-        let mut segments = std::mem::take(&mut self.output.segments);
+        // It is one most of the time.
+        if let Some(segment) = self.output.segments.pop() {
+            if self.output.segments.is_empty() {
+                self.send_segment(slot, segment);
+            } else {
+                self.output.segments.push(segment);
+                let mut segments = std::mem::take(&mut self.output.segments);
+                segments.drain(..).for_each(|segment| self.send_segment(slot, segment));
+                self.output.segments = segments;
+            }
+        }
+        let retransmissions = self.output.tally.retransmissions;
+        if retransmissions != self.told.0 {
+            self.engine.effect(Effect::Retransmission, retransmissions - self.told.0);
+            self.told.0 = retransmissions;
+        }
+    }
+
+    fn send_segment(&mut self, slot: usize, segment: Segment) {
         let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
             self.sockets[slot];
-        let (sender, first) = (key_of(slot, serial), connection.first());
-        let mut send = |segment| {
-            let draw = DrawAddress::of_segment(flow, first, &segment);
-            let body = Body::Tcp { sender, receiver: peer, segment };
-            self.transmit(Packet { path, from: local, to: remote, draw, body });
-        };
-        // It is one most of the time.
-        match segments.len() {
-            1 => segments.pop().into_iter().for_each(&mut send),
-            _ => segments.drain(..).for_each(&mut send),
-        }
-        self.output.segments = segments;
-        let told = (self.output.tally.retransmissions, self.output.tally.resets);
-        if told.0 != self.told.0 {
-            self.engine.effect(Effect::Retransmission, told.0 - self.told.0);
-            self.told.0 = told.0;
-        }
+        let draw = DrawAddress::of_segment(flow, connection.first(), &segment);
+        let (sender, mss) = (key_of(slot, serial), connection.mss());
+        let body = Body::Tcp { sender, receiver: peer, mss, segment };
+        self.transmit(Packet { path, from: local, to: remote, draw, body });
     }
 
     fn on_events(&mut self, slot: usize, events: Events) {

@@ -38,7 +38,7 @@ impl Fabric {
     pub(super) fn transmit(&mut self, packet: Packet) {
         let now = self.engine.clock.now();
         let draw = packet.draw;
-        let count = self.packet_count(&packet);
+        let count = packet.count();
         self.stats.sent += count;
         self.engine.trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
         let fate = match self.choose(&packet) {
@@ -51,12 +51,9 @@ impl Fabric {
                 fate.delayed(nanos(by))
             }
         };
-        if let Some(mut capture) = self.capture.take() {
-            capture.add(now, &packet, self.segment_size(&packet), fate);
-            self.capture = Some(capture);
+        if self.capture.is_some() || self.links.are_logged() || self.engine.is_recorded() {
+            self.note(&packet, now, fate);
         }
-        self.log(&packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Chosen));
-        self.tell(&packet, &fate);
         match fate {
             Fate::Arrives { at, again, overtakes } => {
                 if overtakes {
@@ -103,8 +100,7 @@ impl Fabric {
     /// Sends what was held by a clog.
     pub(super) fn release(&mut self, held: Vec<(u32, u64)>) {
         for (slot, at) in held {
-            let count =
-                self.packets.get(slot as usize).map_or(0, |packet| self.packet_count(packet));
+            let count = self.packets.get(slot as usize).map_or(0, Packet::count);
             self.engine.arm(at, Action::Call(arrive, u64::from(slot), count));
         }
     }
@@ -144,7 +140,7 @@ impl Fabric {
         self.stats.delivered += count;
         self.engine.trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
         match packet.body {
-            Body::Tcp { sender, receiver, segment } => {
+            Body::Tcp { sender, receiver, segment, .. } => {
                 self.segment_came(from, to, draw.flow, sender, receiver, segment);
             }
             Body::Udp { payload, broadcast } => {
@@ -164,7 +160,8 @@ impl Fabric {
     ) {
         if let Some(segment) = Segment::reset_for(cause) {
             let draw = DrawAddress::of_segment(flow, Default::default(), &segment);
-            let body = Body::Tcp { sender: Key::NONE, receiver: Key::NONE, segment };
+            let (sender, receiver) = (Key::NONE, Key::NONE);
+            let body = Body::Tcp { sender, receiver, mss: u16::MAX, segment };
             self.transmit(Packet { path, from, to, draw, body });
         }
     }
@@ -180,31 +177,14 @@ impl Fabric {
         self.engine.trace(TraceKind::Drop, draw.flow, draw.place, &[why as u8]);
     }
 
-    /// A burst that travels as one counts as its segments.
-    #[inline]
-    fn packet_count(&self, packet: &Packet) -> u64 {
-        let length = packet.payload().len();
-        match &packet.body {
-            Body::Tcp { .. } if length > 0 && !packet.from.net.is_loopback() => {
-                let size = usize::from(self.segment_size(packet));
-                if length > size { length.div_ceil(size) as u64 } else { 1 }
-            }
-            Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable => 1,
+    /// For whoever looks on: the capture, the log, and the record of what was not calm.
+    #[cold]
+    fn note(&mut self, packet: &Packet, now: u64, fate: Fate) {
+        if let Some(capture) = &mut self.capture {
+            capture.add(now, packet, fate);
         }
-    }
-
-    /// The most bytes in a segment of a packet's connection: what both ends and the links between them have room for.
-    #[inline]
-    fn segment_size(&self, packet: &Packet) -> u16 {
-        let sender = match &packet.body {
-            Body::Tcp { sender, .. } => *sender,
-            Body::Udp { .. } | Body::Unreachable => Key::NONE,
-        };
-        let own = self.sockets.get(sender.slot as usize);
-        match own.filter(|own| own.serial == sender.serial) {
-            Some(own) => own.connection.mss(),
-            None => self.mss(packet.from, packet.to),
-        }
+        self.log(packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Chosen));
+        self.tell(packet, &fate);
     }
 
     /// What happened to a packet, where that is recorded.
@@ -266,11 +246,23 @@ impl Packet {
 
     /// Bytes on the wire.
     fn size(&self) -> u64 {
-        let headers = match self.body {
-            Body::Tcp { .. } => TCP_HEADERS,
-            Body::Udp { .. } | Body::Unreachable => UDP_HEADERS,
-        };
-        headers + self.payload().len() as u64
+        match &self.body {
+            Body::Tcp { segment, .. } => TCP_HEADERS + segment.payload.len() as u64,
+            Body::Udp { payload, .. } => UDP_HEADERS + payload.len() as u64,
+            Body::Unreachable => UDP_HEADERS,
+        }
+    }
+
+    /// A burst that travels as one counts as its segments.
+    fn count(&self) -> u64 {
+        match &self.body {
+            Body::Tcp { segment, mss, .. }
+                if segment.payload.len() > usize::from(*mss) && !self.from.net.is_loopback() =>
+            {
+                segment.payload.len().div_ceil(usize::from(*mss)) as u64
+            }
+            Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable => 1,
+        }
     }
 
     fn protocol(&self) -> &'static str {
