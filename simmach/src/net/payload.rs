@@ -3,7 +3,6 @@
 //! All of a network runs on one thread, so they are counted without atomic operations. Small ones lie in blocks that are
 //! used again and again: in steady state a message allocates nothing.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
@@ -92,8 +91,10 @@ impl fmt::Debug for Payload {
 /// Where bytes are copied to.
 #[derive(Default)]
 pub(crate) struct Arena {
-    /// Small blocks, in the order in which they were filled: the first is the likeliest that nobody has any more.
-    blocks: VecDeque<Rc<Vec<u8>>>,
+    /// Small blocks, each filled in its turn: the next is the likeliest that nobody has any more.
+    blocks: Vec<Rc<Vec<u8>>>,
+    /// The one to be looked at next.
+    next: usize,
 }
 
 impl Arena {
@@ -104,7 +105,7 @@ impl Arena {
 
     #[inline]
     pub(crate) fn copy(&mut self, data: &[u8]) -> Payload {
-        self.gather(data.len(), std::iter::once(data))
+        self.fill(data.len(), |block| block.extend_from_slice(data))
     }
 
     /// The pieces, `len` bytes together, as one.
@@ -113,35 +114,50 @@ impl Arena {
         len: usize,
         pieces: impl Iterator<Item = &'a [u8]>,
     ) -> Payload {
+        self.fill(len, |block| pieces.for_each(|piece| block.extend_from_slice(piece)))
+    }
+
+    /// `len` bytes that `fill` puts into an empty block.
+    #[inline]
+    fn fill(&mut self, len: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Payload {
         if len == 0 {
             return Payload::EMPTY;
         }
         if len > Self::SMALL {
             let mut own = Vec::with_capacity(len);
-            pieces.for_each(|piece| own.extend_from_slice(piece));
+            fill(&mut own);
             return own.into();
         }
-        let mut block = self.unused();
-        let bytes = Rc::make_mut(&mut block);
+        let mut own;
+        let block = match self.unused() {
+            Some(block) => block,
+            None => {
+                own = Rc::default();
+                &mut own
+            }
+        };
+        let bytes = Rc::make_mut(block);
         bytes.clear();
-        pieces.for_each(|piece| bytes.extend_from_slice(piece));
-        if self.blocks.len() < Self::KEPT {
-            self.blocks.push_back(Rc::clone(&block));
-        }
-        Payload { block: Some(block), start: 0, end: len as u32 }
+        fill(bytes);
+        Payload { block: Some(Rc::clone(block)), start: 0, end: len as u32 }
     }
 
-    /// The first block, if nobody has any of it, or the one behind it; else another. One that somebody has waits for its
-    /// turn again.
-    fn unused(&mut self) -> Rc<Vec<u8>> {
-        for _ in 0..2 {
-            match self.blocks.pop_front() {
-                Some(block) if Rc::strong_count(&block) == 1 => return block,
-                Some(block) => self.blocks.push_back(block),
-                None => break,
+    /// The next block, if nobody has any of it, or the one behind it; else another. One that somebody has waits for its
+    /// turn again. `None`: all that are kept are in use.
+    #[inline]
+    fn unused(&mut self) -> Option<&mut Rc<Vec<u8>>> {
+        for _ in 0..2.min(self.blocks.len()) {
+            let at = self.next;
+            self.next = if at + 1 < self.blocks.len() { at + 1 } else { 0 };
+            if Rc::strong_count(&self.blocks[at]) == 1 {
+                return Some(&mut self.blocks[at]);
             }
         }
-        Rc::default()
+        if self.blocks.len() == Self::KEPT {
+            return None;
+        }
+        self.blocks.push(Rc::default());
+        self.blocks.last_mut()
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Adds one, which is not empty.
+    #[inline]
     pub(super) fn push(&mut self, piece: Payload) {
         debug_assert!(!piece.is_empty(), "an empty piece is none");
         if self.first.is_empty() {
@@ -30,6 +31,7 @@ impl Pieces {
     }
 
     /// The first is gone.
+    #[inline]
     pub(super) fn remove_first(&mut self) {
         self.first = self.more.pop_front().unwrap_or_default();
     }

@@ -27,16 +27,16 @@ pub(crate) enum Place {
 
 /// What a task waits for, and where.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waited {
+pub(crate) struct Waited<'a> {
     pub(crate) run: RunId,
     pub(crate) key: Key,
     pub(crate) place: Place,
     /// For the report of a run that can't go on.
     pub(crate) what: &'static str,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: &'a SocketAddr,
 }
 
-impl Waited {
+impl<'a> Waited<'a> {
     /// Tries, and lets the task of `cx` wait if that found nothing.
     #[inline]
     pub(crate) fn poll<T>(
@@ -55,7 +55,7 @@ impl Waited {
             if let Some(result) = attempt(fabric) {
                 return Found::Result(result);
             }
-            fabric.engine().waits(Wait::Peer(self.what, self.address));
+            fabric.engine().waits(Wait::Peer(self.what, *self.address));
             let task = fabric.engine().own_task(cx.waker());
             let Some(waiters) = self.waiters(fabric) else { return Found::Nothing };
             match task {
@@ -79,7 +79,7 @@ impl Waited {
     }
 
     /// A place of its own, which is left when that is dropped.
-    pub(crate) fn seated(self) -> Seated {
+    pub(crate) fn seated(self) -> Seated<'a> {
         Seated { waited: self, seat: new_seat() }
     }
 
@@ -102,7 +102,7 @@ impl Waited {
         old.err()
     }
 
-    fn waiters<'a>(&self, fabric: &'a mut Fabric) -> Option<&'a mut Waiters> {
+    fn waiters<'f>(&self, fabric: &'f mut Fabric) -> Option<&'f mut Waiters> {
         let key = self.key;
         match self.place {
             Place::Accept => fabric.listener(key).ok().map(|listener| &mut listener.accepting),
@@ -114,12 +114,12 @@ impl Waited {
 }
 
 /// A future's own place.
-pub(crate) struct Seated {
-    waited: Waited,
+pub(crate) struct Seated<'a> {
+    waited: Waited<'a>,
     seat: Seat,
 }
 
-impl Seated {
+impl Seated<'_> {
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
@@ -129,7 +129,7 @@ impl Seated {
     }
 }
 
-impl Drop for Seated {
+impl Drop for Seated<'_> {
     fn drop(&mut self) {
         let left = try_enter(self.waited.run, |fabric| {
             self.waited.waiters(fabric).and_then(|own| own.leave(self.seat))

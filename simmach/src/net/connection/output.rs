@@ -38,7 +38,9 @@ impl Connection {
 
     #[inline]
     fn send_new(&mut self, now: u64, out: &mut Output) {
-        while let Some((len, fin)) = self.next_segment() {
+        while self.has_unsent()
+            && let Some((len, fin)) = self.next_segment()
+        {
             let sending = &mut self.sending;
             let seq = sending.nxt;
             let payload = sending.buffer.send_next(len as usize, &mut out.arena);
@@ -58,11 +60,8 @@ impl Connection {
         self.arm_persist(now);
     }
 
-    /// How many bytes the next segment takes, and whether it brings the FIN. `None`: nothing may go now.
+    /// Of what is unsent, how many bytes the next segment takes, and whether it brings the FIN. `None`: nothing may go now.
     fn next_segment(&self) -> Option<(u32, bool)> {
-        if !self.has_unsent() {
-            return None;
-        }
         let sending = &self.sending;
         let unsent = sending.buffer.unsent() as u32;
         let wants_fin = sending.fin_queued && !sending.fin_sent;

@@ -132,15 +132,11 @@ impl Fabric {
 
     fn send_segments(&mut self, slot: usize) {
         // It is one most of the time.
-        if let Some(segment) = self.output.segments.pop() {
-            if self.output.segments.is_empty() {
-                self.send_segment(slot, segment);
-            } else {
-                self.output.segments.push(segment);
-                let mut segments = std::mem::take(&mut self.output.segments);
-                segments.drain(..).for_each(|segment| self.send_segment(slot, segment));
-                self.output.segments = segments;
-            }
+        if self.output.segments.len() > 1 {
+            self.output.segments.reverse();
+        }
+        while let Some(segment) = self.output.segments.pop() {
+            self.send_segment(slot, segment);
         }
         let retransmissions = self.output.tally.retransmissions;
         if retransmissions != self.told.0 {
@@ -149,6 +145,7 @@ impl Fabric {
         }
     }
 
+    #[inline]
     fn send_segment(&mut self, slot: usize, segment: Segment) {
         let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
             self.sockets[slot];

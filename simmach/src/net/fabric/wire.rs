@@ -43,12 +43,9 @@ impl Fabric {
         self.engine.trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
         let fate = match self.choose(&packet) {
             PacketFate::Drop => Fate::Chosen,
-            PacketFate::Pass => {
-                self.links.fate(&self.engine, packet.path, now, packet.size(), draw)
-            }
-            PacketFate::Delay(by) => {
+            chosen @ (PacketFate::Pass | PacketFate::Delay(_)) => {
                 let fate = self.links.fate(&self.engine, packet.path, now, packet.size(), draw);
-                fate.delayed(nanos(by))
+                if let PacketFate::Delay(by) = chosen { fate.delayed(nanos(by)) } else { fate }
             }
         };
         if self.capture.is_some() || self.links.are_logged() || self.engine.is_recorded() {

@@ -69,13 +69,13 @@ impl TcpListener {
         fabric.accept(self.key, process).transpose()
     }
 
-    fn waited(&self) -> Waited {
+    fn waited(&self) -> Waited<'_> {
         Waited {
             run: self.run,
             key: self.key,
             place: Place::Accept,
             what: "a connection to",
-            address: self.local,
+            address: &self.local,
         }
     }
 }

@@ -259,8 +259,8 @@ impl TcpStream {
         enter(self.run, |fabric| fabric.shutdown(self.opened.key))?
     }
 
-    fn waited(&self, place: Place, what: &'static str) -> Waited {
-        Waited { run: self.run, key: self.opened.key, place, what, address: self.opened.peer }
+    fn waited(&self, place: Place, what: &'static str) -> Waited<'_> {
+        Waited { run: self.run, key: self.opened.key, place, what, address: &self.opened.peer }
     }
 }
 

@@ -257,13 +257,13 @@ impl UdpSocket {
         enter(self.run, |fabric| fabric.datagrams_peer(self.key))?
     }
 
-    fn waited(&self) -> Waited {
+    fn waited(&self) -> Waited<'_> {
         Waited {
             run: self.run,
             key: self.key,
             place: Place::Datagram,
             what: "a datagram at",
-            address: self.local,
+            address: &self.local,
         }
     }
 }
