@@ -4,6 +4,7 @@ mod control;
 mod going_on;
 mod network;
 mod plans;
+mod shape;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -111,6 +112,19 @@ fn the_seed_orders_the_start() {
     let first = order(0);
     assert_eq!(first, order(0));
     assert!((1..10).any(|seed| order(seed) != first));
+}
+
+/// Where nothing is drawn, it is the order in which they were given.
+#[test]
+fn calm_services_start_in_their_order() {
+    let named = |name: &'static str| async move || note(name);
+    let spec = move || {
+        let spec = SpecBuilder::new().machine("a/one", named("one")).machine("b", named("b"));
+        let spec = spec.machine("a/two", named("two")).machine("a/three", named("three"));
+        spec.body(async |_| assert_eq!(*diary().borrow(), ["one", "two", "three", "b"]))
+    };
+    let ran = run_spec(spec, 3, Overlay::calm(), Keep::default(), Arc::default());
+    assert_eq!(ran.verdict, Verdict::Passed);
 }
 
 #[test]

@@ -27,6 +27,22 @@ fn time_jumps_to_the_next_event() {
     assert_eq!(ran.nanos, 45 * 60 * 1_000_000_000);
 }
 
+/// Whoever asks for a handle that can only abort may come when the task is long over, or when it runs.
+#[test]
+fn an_abort_handle_knows_the_end_whenever_it_is_made() {
+    rig::pass(0, async || {
+        let task = spawn(async { sleep(1.secs()).await });
+        let early = task.abort_handle();
+        assert!(!early.is_finished() && !task.is_finished());
+        sleep(2.secs()).await;
+        assert!(early.is_finished() && task.is_finished());
+        assert!(task.abort_handle().is_finished());
+        let late = spawn(async {});
+        sleep(1.secs()).await;
+        assert!(late.abort_handle().is_finished(), "the first that is asked for");
+    });
+}
+
 /// A race's order is the seed's: the same for the same seed, and not the same for all.
 #[test]
 fn the_seed_decides_who_runs_first() {
