@@ -51,7 +51,8 @@ pub struct Outcome {
     pub faults: Vec<Fault>,
     /// The machines' names, by number.
     pub machines: Vec<String>,
-    /// What tells its spec from another: names, links, limits and plans, but no code.
+    /// What tells its spec from another: names, links, limits and plans, but no code. 0 where nobody looks: of a run that
+    /// passed, and of which nothing is kept.
     pub shape: u64,
     /// The walks of steps that it began.
     pub walks: Vec<Walk>,

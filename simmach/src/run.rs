@@ -102,7 +102,7 @@ fn on_thread(
     fastrand::seed(engine.draws.word(Family::Entropy, [0; 3], 0).unwrap_or(0));
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
-            mistakes if mistakes.is_empty() => in_world(&engine, spec, seed, keep.packets),
+            mistakes if mistakes.is_empty() => in_world(&engine, spec, seed, keep),
             mistakes => Outcome::without_a_run(seed, Verdict::Broken(mistakes.join("\n"))),
         },
         Err(panic) => {
@@ -121,8 +121,7 @@ fn on_thread(
     outcome
 }
 
-fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keeps_packets: bool) -> Outcome {
-    let shape = spec.shape();
+fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (names, numbers) = spec.take_names();
     engine.names.replace(names);
     let machines = engine.names.borrow();
@@ -143,11 +142,12 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keeps_packets: bool)
     let client = MachineId(client as u32);
     world::install(&spec, &machines, numbers, client, disks);
     drop(machines);
-    if keeps_packets {
+    if keep.packets {
         net::capture();
     }
     let sim = sim::install(seed, client);
-    let body = world::begin(engine, spec, sim, client);
+    let (plans, body, shape) = spec.into_parts();
+    let body = world::begin(engine, plans, body, sim, client);
     let verdict = engine.drive(&limits);
     let trace_hash = engine.trace_state().hash();
     let (trace_events, marks) = engine.trace_state().take_marks();
@@ -159,7 +159,7 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keeps_packets: bool)
     // The end: nothing that a destructor does now can reach the run.
     engine.end_all();
     drop(body);
-    let packets = if keeps_packets { net::captured() } else { None };
+    let packets = if keep.packets { net::captured() } else { None };
     let sockets = net::remove().sockets;
     storage::remove();
     machine::remove();
@@ -175,6 +175,10 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keeps_packets: bool)
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,
     };
+    let machines = engine.names.take();
+    // A token is made of a run that did not pass; where something is kept of one, a token may be held against it.
+    let is_looked_at = verdict != Verdict::Passed || keep != Keep::default();
+    let shape = if is_looked_at { shape.word(&machines) } else { 0 };
     let (effects, faults) = engine.take_effects();
     let (events, places) = match engine.trace_state().take_kept() {
         Some(Kept { events, places }) => (Some(events), places.into_iter().collect()),
@@ -193,7 +197,7 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keeps_packets: bool)
         effects,
         plans,
         faults,
-        machines: engine.names.take(),
+        machines,
         shape,
         walks,
         size,

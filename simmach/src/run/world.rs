@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
+use crate::chaos::Plan;
 use crate::engine::context::{self, Engine};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, Name, ProcessId, Scope, mix, mix_text};
 use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, Sim};
-use crate::spec::Spec;
+use crate::spec::{Body, Spec};
 use crate::storage::{self, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
@@ -107,13 +108,14 @@ pub(super) fn install(
 /// Starts the machines, the plans and the body.
 pub(super) fn begin(
     engine: &Rc<Engine>,
-    spec: Spec,
+    plans: Vec<Box<dyn Plan>>,
+    body: Body,
     sim: Sim,
     client: MachineId,
 ) -> JoinHandle<()> {
     machine::start_all();
     engine.run_ready(FIRST_TURNS);
-    for (number, plan) in (0..).zip(spec.plans) {
+    for (number, plan) in (0..).zip(plans) {
         let scope = Scope {
             task: mix(mix_text("plan"), number),
             process: ProcessId::HARNESS,
@@ -129,7 +131,6 @@ pub(super) fn begin(
         drop(spawn_as(scope, Location::caller(), plan));
         sim::add_plan(scope.task, name);
     }
-    let body = spec.body;
     let (task, handle) = machine::run_body(client, Location::caller(), async move {
         let ended = AssertUnwindSafe(async move { body(sim).await }).catch_unwind().await;
         context::try_with(|engine| match ended {

@@ -2,27 +2,28 @@
 
 mod places;
 mod settings;
+mod shape;
 mod topology;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::future::Future;
-use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::Plan;
-use crate::engine::{clock, mix_text};
+use crate::engine::clock;
 use crate::machine::{Ending, OnExit, names};
-use crate::net::{NetworkProfile, TcpConfig};
+use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
 pub use settings::{ExpectFailure, Settings, ShouldPanic, SimTest};
+pub(crate) use shape::Shape;
 pub use topology::Topology;
 
-type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
+pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
 
 /// The cluster, its plans and the test's body, built afresh for each run on the run's own thread.
 pub struct Spec {
@@ -120,7 +121,7 @@ impl Spec {
     }
 
     /// Takes out the names of [`machines`](Self::machines), in their order, and tells the number of each service's machine. For
-    /// a spec without mistakes: no name is twice.
+    /// a spec without mistakes: no name is twice. [`Shape::word`] puts them back.
     pub(crate) fn take_names(&mut self) -> (Vec<String>, Vec<usize>) {
         let numbers = self.topology.numbers();
         let client = self.client.clone().unwrap_or_else(|| CLIENT.to_owned());
@@ -128,74 +129,22 @@ impl Spec {
         let Topology { services, hosts, .. } = &mut self.topology;
         let served = services.iter_mut().filter(|declared| declared.is_first);
         let served = served.map(|declared| std::mem::take(&mut declared.machine));
-        let names = served.chain(std::mem::take(hosts)).chain(is_new.then_some(client));
+        let hosts = hosts.iter_mut().map(std::mem::take);
+        let names = served.chain(hosts).chain(is_new.then_some(client));
         (names.collect(), numbers)
     }
 
-    /// What tells this spec from another: the data of it, names, links, limits and plans, and none of its code.
-    pub(crate) fn shape(&self) -> u64 {
-        let Topology {
-            services,
-            hosts,
-            links,
-            on_exit,
-            tcp,
-            tcp_of,
-            pairs,
-            dual_stack,
-            disks,
-            mistakes: _,
-            served: _,
-            hosted: _,
-        } = &self.topology;
-        let mut text = String::with_capacity(2048);
-        // As by `"{}/{:?};"`, which takes a machine longer than most of its set-up.
-        for service in services {
-            text.push_str(&service.machine);
-            match &service.name {
-                Some(name) => text.push_str(&format!("/Some({name:?});")),
-                None => text.push_str("/None;"),
-            }
-        }
-        let mut put = |part: fmt::Arguments<'_>| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{part};");
+    /// What runs, and what is left: what tells this spec from another.
+    pub(crate) fn into_parts(self) -> (Vec<Box<dyn Plan>>, Body, Shape) {
+        let plans = self.plans.iter().map(|plan| (plan.name(), plan.settings())).collect();
+        let shape = Shape {
+            topology: self.topology,
+            client: self.client,
+            limits: (self.time_limit, self.stall_limit, self.step_limit),
+            epoch: self.epoch,
+            plans,
         };
-        put(format_args!("{hosts:?}"));
-        for link in links {
-            put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
-        }
-        let usual = TcpText::of(tcp);
-        let tcp: &dyn fmt::Debug = if let Some(usual) = &usual { usual } else { tcp };
-        put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
-        put(format_args!("{pairs:?}{dual_stack}"));
-        put(format_args!("{:?}{:?}{}", self.time_limit, self.stall_limit, self.step_limit));
-        put(format_args!("{}", self.epoch));
-        for plan in &self.plans {
-            put(format_args!("{}{}", plan.name(), plan.settings()));
-        }
-        mix_text(&text)
-    }
-}
-
-/// What the usual figures of TCP come to in words: most specs have no others, and a text of twenty fields takes longer than
-/// many a run's set-up.
-struct TcpText(&'static str);
-
-impl TcpText {
-    fn of(tcp: &TcpConfig) -> Option<Self> {
-        static USUAL: LazyLock<(TcpConfig, String)> = LazyLock::new(|| {
-            let usual = TcpConfig::default();
-            let text = format!("{usual:?}");
-            (usual, text)
-        });
-        (*tcp == USUAL.0).then(|| Self(&USUAL.1))
-    }
-}
-
-impl fmt::Debug for TcpText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        (self.plans, self.body, shape)
     }
 }
 

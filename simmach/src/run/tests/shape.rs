@@ -1,0 +1,69 @@
+//! What tells a run's spec from another's.
+
+use super::*;
+use crate::engine::deviations::Record;
+use crate::net::{NetworkProfile, TcpConfig};
+
+/// A token that an earlier build wrote carries the word of its spec: where that changes, it is refused as stale, though
+/// nothing of the test did. So the words stay as they are, unless what a spec has to say becomes more.
+#[test]
+fn a_spec_has_the_shape_that_its_tokens_have() {
+    fn plain() -> SpecBuilder {
+        SpecBuilder::new().machine("a{1..=2}.x", obeys)
+    }
+    fn full() -> SpecBuilder {
+        let topology = Topology::new()
+            .machine("a.x/web", obeys)
+            .machine("b.y", ignores)
+            .machine("a.x/db", obeys)
+            .host("h{1..=2}.y")
+            .link("x", "y", NetworkProfile::fixed(3.millis()).loss(0.5))
+            .on_exit("b.y", OnExit::Restart(2.secs()))
+            .tcp(TcpConfig::new().syn_retries(2))
+            .tcp_of("a.x", TcpConfig::new().syn_retries(3))
+            .link_between("a.x", "b.y", NetworkProfile::lan())
+            .disk("b.y", crate::storage::DiskProfile::default())
+            .dual_stack();
+        let monkey = crate::chaos::PowerOffs::new().machines("b.y");
+        SpecBuilder::new().topology(topology).client("h2.y").plan(monkey).plan(async |_: Sim| {})
+    }
+    let words: Vec<_> = [
+        SpecBuilder::new,
+        plain,
+        || plain().time_limit(9.secs()).stall_limit(8.secs()).step_limit(7_000),
+        full,
+    ]
+    .into_iter()
+    .map(|spec: fn() -> SpecBuilder| {
+        let spec = move || spec().body(async |_| Err::<(), _>("no luck"));
+        outcome(0, spec).shape
+    })
+    .collect();
+    assert_eq!(
+        words,
+        [
+            7_676_059_063_739_985_246,
+            3_168_833_257_888_114_730,
+            1_814_985_862_614_419_630,
+            6_821_024_057_616_584_626,
+        ]
+    );
+}
+
+/// A sweep looks at the shape of none that passes; who replays a token does, as of every run of which something is kept.
+#[test]
+fn a_run_has_a_shape_where_someone_looks_at_it() {
+    let shape = |keep, fails: bool| {
+        let spec = move || {
+            SpecBuilder::new().machine("a", obeys).body(async move |_| match fails {
+                true => Err("no luck"),
+                false => Ok(()),
+            })
+        };
+        run_spec(spec, 0, Overlay::default(), keep, Arc::default()).shape
+    };
+    let replay = Keep { deviations: Record::All, ..Keep::default() };
+    assert_eq!(shape(Keep::default(), false), 0);
+    assert_ne!(shape(Keep::default(), true), 0);
+    assert_eq!(shape(replay, false), shape(Keep::default(), true));
+}

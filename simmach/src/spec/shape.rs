@@ -1,0 +1,70 @@
+//! What tells a spec from another: the data of it, names, links, limits and plans, and none of its code.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use super::Topology;
+use crate::engine::mix_text;
+
+/// All of a spec but what runs. It comes to one word where somebody looks at it: most runs are over in less time than their
+/// spec takes to be written out.
+pub(crate) struct Shape {
+    pub(super) topology: Topology,
+    pub(super) client: Option<String>,
+    /// Of time, of time without progress, and of steps.
+    pub(super) limits: (Duration, Duration, u64),
+    pub(super) epoch: u64,
+    /// Names and settings.
+    pub(super) plans: Vec<(&'static str, String)>,
+}
+
+impl Shape {
+    /// The word that is in a token, given the names that were [taken](super::Spec::take_names).
+    pub(crate) fn word(mut self, names: &[String]) -> u64 {
+        self.put_names(names);
+        let Topology {
+            services,
+            hosts,
+            links,
+            on_exit,
+            tcp,
+            tcp_of,
+            pairs,
+            dual_stack,
+            disks,
+            mistakes: _,
+            served: _,
+            hosted: _,
+        } = &self.topology;
+        let mut text = String::with_capacity(2048);
+        let mut put = |part: fmt::Arguments<'_>| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{part};");
+        };
+        for service in services {
+            put(format_args!("{}/{:?}", service.machine, service.name));
+        }
+        put(format_args!("{hosts:?}"));
+        for link in links {
+            put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
+        }
+        put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
+        put(format_args!("{pairs:?}{dual_stack}"));
+        let (time, stall, steps) = self.limits;
+        put(format_args!("{time:?}{stall:?}{steps}"));
+        put(format_args!("{}", self.epoch));
+        for (name, settings) in &self.plans {
+            put(format_args!("{name}{settings}"));
+        }
+        mix_text(&text)
+    }
+
+    fn put_names(&mut self, names: &[String]) {
+        let Topology { services, hosts, .. } = &mut self.topology;
+        let served = services.iter_mut().filter(|declared| declared.is_first);
+        let served = served.map(|declared| &mut declared.machine);
+        for (place, name) in served.chain(hosts).zip(names) {
+            place.clone_from(name);
+        }
+    }
+}
