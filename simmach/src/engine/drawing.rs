@@ -41,7 +41,7 @@ impl Engine {
         come: impl Fn(Option<u64>) -> (T, u64, u64),
     ) -> T {
         let place = if is_counted { self.place(family) } else { None };
-        let (result, value, of) = come(self.word_at(family, address, place));
+        let (result, value, of) = come(self.word_at(family, &address, place));
         if value > 0 {
             self.record(|recorder| {
                 let at = self.clock.now();

@@ -31,22 +31,22 @@ impl Draws {
 
     /// The raw word at an address, drawn at this virtual time; `None` is the calm value.
     pub(crate) fn word(&self, family: Family, address: [u64; 3], at: u64) -> Option<u64> {
-        self.word_at(family, address, at, None)
+        self.word_at(family, &address, at, None)
     }
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
     pub(crate) fn word_at(
         &self,
         family: Family,
-        address: [u64; 3],
+        address: &[u64; 3],
         at: u64,
         place: Option<Place>,
     ) -> Option<u64> {
-        let [a, b, c] = address;
+        let &[a, b, c] = address;
         if self.overlay.is_empty() {
             return Some(self.seeded(family, a, b, c, 0));
         }
-        match self.overlay.ruling_at(family, address, at, place) {
+        match self.overlay.ruling_at(family, *address, at, place) {
             Ruling::Seeded => Some(self.seeded(family, a, b, c, 0)),
             Ruling::Again(salt) => Some(self.seeded(family, a, b, c, salt)),
             Ruling::Value(word) => Some(word),

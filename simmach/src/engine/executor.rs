@@ -54,13 +54,13 @@ impl Engine {
         self.ready.borrow_mut().push(ready, |ready| self.priority(ready));
     }
 
-    fn priority(&self, ready: &Ready) -> u64 {
+    fn priority(&self, ready: Ready) -> u64 {
         let address = [ready.path, ready.wake, 0];
         let place = self.place(Family::Wake);
-        let drawn = self.draws.word_at(Family::Wake, address, self.clock.now(), place);
+        let drawn = self.draws.word_at(Family::Wake, &address, self.clock.now(), place);
         if let Some(word) = drawn {
             self.record(|recorder| {
-                let key = TaskKey::from(*ready);
+                let key = TaskKey::from(ready);
                 let at = self.clock.now();
                 recorder.add(Deviation {
                     place,
@@ -79,15 +79,8 @@ impl Engine {
             self.ready.borrow().overtaken().for_each(|sequence| recorder.overtaken(sequence));
         });
         let key = TaskKey::from(ready);
-        let taken = self.tasks.with(key, |task| {
-            task.scheduled = false;
-            task.waits = Wait::Nothing;
-            task.sleeps = 0;
-            let polled = task.polled.take()?;
-            Some((polled, task.scope, task.cancelled))
-        });
         // A task that ended while it was ready is no turn, but not the end of the turns either.
-        let Some((mut polled, scope, cancelled)) = taken.flatten() else { return true };
+        let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
         self.clock.rest();
         self.enter(scope, Some(key));
         self.trace(TraceKind::Poll, ready.wake, 0, &[]);
@@ -177,6 +170,7 @@ impl Engine {
     }
 
     /// What the running task waits for, told by the future that is about to return `Pending`.
+    #[inline]
     pub(crate) fn waits(&self, wait: Wait) {
         if let Some(key) = self.tasks.current() {
             self.tasks.with(key, |task| {

@@ -75,7 +75,7 @@ struct Ranked {
 impl ReadyQueue {
     /// `priority` is asked for the new one, and for one that was alone until now.
     #[inline]
-    pub(crate) fn push(&mut self, ready: Ready, priority: impl Fn(&Ready) -> u64) {
+    pub(crate) fn push(&mut self, ready: Ready, priority: impl Fn(Ready) -> u64) {
         let sequence = self.sequence;
         self.sequence += 1;
         if self.is_empty() {
@@ -143,8 +143,8 @@ impl ReadyQueue {
         self.sorted.order.clear();
     }
 
-    fn rank(&mut self, sequence: u64, ready: Ready, priority: &impl Fn(&Ready) -> u64) {
-        self.fresh.push(Ranked { priority: priority(&ready), sequence, ready });
+    fn rank(&mut self, sequence: u64, ready: Ready, priority: &impl Fn(Ready) -> u64) {
+        self.fresh.push(Ranked { priority: priority(ready), sequence, ready });
     }
 
     /// Many are put in order, if no others are; a few find their places in the heap.
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn many_and_few_come_by_priority() {
         let mut queue = ReadyQueue::default();
-        let priority = |ready: &Ready| ready.path * 7 % 1009;
+        let priority = |ready: Ready| ready.path * 7 % 1009;
         let (mut next, mut left) = (0, Vec::new());
         for round in 0..60 {
             for _ in 0..round % 13 {
@@ -230,7 +230,7 @@ mod tests {
             }
             for _ in 0..round % 11 {
                 let least = left.iter().min().copied();
-                assert_eq!(queue.pop().map(|ready| ready.path * 7 % 1009), least);
+                assert_eq!(queue.pop().map(priority), least);
                 left.retain(|priority| Some(*priority) != least);
             }
         }

@@ -154,14 +154,14 @@ impl Engine {
 
     /// The raw word of a draw; `None` is calm, as all is for a dead process.
     pub(crate) fn word(&self, family: Family, address: [u64; 3]) -> Option<u64> {
-        self.word_at(family, address, None)
+        self.word_at(family, &address, None)
     }
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
     pub(crate) fn word_at(
         &self,
         family: Family,
-        address: [u64; 3],
+        address: &[u64; 3],
         place: Option<Place>,
     ) -> Option<u64> {
         match self.scope().alive {
@@ -247,7 +247,7 @@ impl Engine {
 
     #[inline]
     pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
-        self.trace.borrow_mut().event(self.clock.now(), &self.scope(), kind, [a, b], bytes);
+        self.trace.borrow_mut().event(self.clock.now(), self.scope(), kind, [a, b], bytes);
     }
 
     pub(crate) fn trace_state(&self) -> RefMut<'_, Trace> {

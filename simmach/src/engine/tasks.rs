@@ -145,11 +145,28 @@ impl Tasks {
         self.with_if_free(key, |task| task.spawned_at)
     }
 
+    /// Takes a task's future out to be polled, with its scope and whether it was cancelled; it is no longer ready.
+    #[inline]
+    pub(super) fn take(&self, key: TaskKey) -> Option<(Polled, Scope, bool)> {
+        let mut slots = self.slots.borrow_mut();
+        let task = slots.get_mut(key.slot as usize)?.task_of(key)?;
+        task.scheduled = false;
+        task.waits = Wait::Nothing;
+        task.sleeps = 0;
+        Some((task.polled.take()?, task.scope, task.cancelled))
+    }
+
     /// Puts a future back after its poll; hands it over again if its task is gone.
+    #[inline]
     pub(super) fn put_back(&self, key: TaskKey, polled: Polled) -> Option<Polled> {
-        let mut polled = Some(polled);
-        self.with(key, |task| task.polled = polled.take());
-        polled
+        let mut slots = self.slots.borrow_mut();
+        match slots.get_mut(key.slot as usize).and_then(|slot| slot.task_of(key)) {
+            Some(task) => {
+                task.polled = Some(polled);
+                None
+            }
+            None => Some(polled),
+        }
     }
 
     /// Marks a task as ready: what the scheduler needs to know of it, unless it was ready before.

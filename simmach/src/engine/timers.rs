@@ -222,13 +222,14 @@ impl Timers {
 
     /// The next action, if it is due at `now` or before and was armed before `before` was read from [`Timers::armed`].
     pub(crate) fn pop_due_before(&mut self, now: u64, before: u64) -> Option<Action> {
-        let first = self.first()?;
-        if first.at > now || first.sequence >= before {
+        // Read one by one: who reads all of it at once, just after it was written, waits for that.
+        let &Node { at, sequence, slot } = self.first()?;
+        if at > now || sequence >= before {
             return None;
         }
-        let action = self.slots[first.slot as usize].action.take();
+        let action = self.slots[slot as usize].action.take();
         self.live -= 1;
-        self.pass(first);
+        self.pass(slot);
         self.pass_misplaced();
         action
     }
@@ -245,10 +246,10 @@ impl Timers {
         slots.into_iter().filter_map(|entry| entry.action).collect()
     }
 
-    fn first(&self) -> Option<Node> {
-        self.front.or_else(|| match (self.near.peek(), self.far.peek()) {
-            (Some(Reverse(near)), Some(Reverse(far))) => Some(*near.min(far)),
-            (Some(Reverse(one)), None) | (None, Some(Reverse(one))) => Some(*one),
+    fn first(&self) -> Option<&Node> {
+        self.front.as_ref().or_else(|| match (self.near.peek(), self.far.peek()) {
+            (Some(Reverse(near)), Some(Reverse(far))) => Some(near.min(far)),
+            (Some(Reverse(one)), None) | (None, Some(Reverse(one))) => Some(one),
             (None, None) => None,
         })
     }
@@ -268,7 +269,7 @@ impl Timers {
 
     /// Gives a chain its place.
     fn enter(&mut self, node: Node, wait: u64) {
-        let is_next = self.first().is_none_or(|first| node < first);
+        let is_next = self.first().is_none_or(|first| node < *first);
         let pushed = if is_next { self.front.replace(node) } else { Some(node) };
         if let Some(node) = pushed {
             let heap = if wait < FAR { &mut self.near } else { &mut self.far };
@@ -280,33 +281,33 @@ impl Timers {
     fn pass_misplaced(&mut self) {
         while self.unsure
             && self.dead + self.moved > 0
-            && let Some(first) = self.first()
-            && let Entry { moved, ref action, .. } = self.slots[first.slot as usize]
+            && let Some(&Node { slot, .. }) = self.first()
+            && let Entry { moved, ref action, .. } = self.slots[slot as usize]
             && (moved || action.is_none())
         {
             self.dead -= usize::from(action.is_none());
-            self.pass(first);
+            self.pass(slot);
         }
         // What lies behind one in front was not looked at.
         self.unsure &= self.front.is_some();
     }
 
     /// The first is over, or was moved: the next of its chain has its place.
-    fn pass(&mut self, first: Node) {
-        let entry = &mut self.slots[first.slot as usize];
+    fn pass(&mut self, slot: u32) {
+        let entry = &mut self.slots[slot as usize];
         if entry.behind == NONE && !entry.moved && self.front.is_some() {
             // Most packets.
             self.front = None;
-            return self.release(first.slot);
+            return self.release(slot);
         }
         self.unsure = true;
         let behind = std::mem::replace(&mut entry.behind, NONE);
         let moved = std::mem::replace(&mut entry.moved, false);
-        let again = Node { at: entry.at, sequence: entry.sequence, slot: first.slot };
+        let again = Node { at: entry.at, sequence: entry.sequence, slot };
         let lives = entry.action.is_some();
         self.moved -= usize::from(moved);
         if !lives {
-            self.release(first.slot);
+            self.release(slot);
         }
         let next = self.slots.get_mut(behind as usize).map(|entry| {
             entry.follows = false;
@@ -314,11 +315,11 @@ impl Timers {
         });
         if self.front.take().is_some() {
             if let Some(next) = next {
-                let is_first = self.first().is_none_or(|other| next < other);
+                let is_first = self.first().is_none_or(|other| next < *other);
                 if is_first { self.front = Some(next) } else { self.near.push(Reverse(next)) }
             }
         } else {
-            let in_near = self.near.peek().is_some_and(|Reverse(near)| *near == first);
+            let in_near = self.near.peek().is_some_and(|Reverse(near)| near.slot == slot);
             let heap = if in_near { &mut self.near } else { &mut self.far };
             match next {
                 Some(next) => {

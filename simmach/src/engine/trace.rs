@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::draws::{K, fold};
-use super::ids::Scope;
+use super::ids::{MachineId, Scope};
 
 /// So many events are kept; a run that makes more is known by its hash from there on.
 pub(crate) const MOST_KEPT: usize = 1 << 20;
@@ -119,14 +119,16 @@ impl Trace {
     pub(crate) fn event(
         &mut self,
         at: u64,
-        scope: &Scope,
+        scope: Scope,
         kind: TraceKind,
         words: [u64; 2],
         bytes: &[u8],
     ) {
-        let place = (u64::from(scope.machine.0) << 8) | kind as u64;
+        // What it is made of is read one by one: who reads all of it at once, just after it was written, waits for that.
+        let Scope { machine, task, .. } = scope;
+        let place = (u64::from(machine.0) << 8) | kind as u64;
         let mut hash = fold(self.hash ^ at, K[0] ^ place);
-        hash = fold(hash ^ scope.task, K[1] ^ words[0]);
+        hash = fold(hash ^ task, K[1] ^ words[0]);
         hash = fold(hash ^ words[1], K[2]);
         if !bytes.is_empty() {
             hash = hash_bytes(hash, bytes);
@@ -139,20 +141,27 @@ impl Trace {
             self.mark(at);
         }
         if self.kept.is_some() {
-            self.keep(at, scope, kind, words, bytes);
+            self.keep(at, (machine, task), kind, words, bytes);
         }
     }
 
     #[cold]
-    fn keep(&mut self, at: u64, scope: &Scope, kind: TraceKind, words: [u64; 2], bytes: &[u8]) {
+    fn keep(
+        &mut self,
+        at: u64,
+        (machine, task): (MachineId, u64),
+        kind: TraceKind,
+        words: [u64; 2],
+        bytes: &[u8],
+    ) {
         if let Some(Kept { events, .. }) = &mut self.kept
             && events.len() < MOST_KEPT
         {
             events.push(TraceEvent {
                 at,
                 kind,
-                machine: scope.machine.0,
-                task: scope.task,
+                machine: machine.0,
+                task,
                 words,
                 length: bytes.len(),
                 head: bytes[..bytes.len().min(HEAD)].to_vec(),
@@ -218,7 +227,7 @@ mod tests {
     fn hash_of(events: &[Told<'_>]) -> u64 {
         let mut trace = Trace::new(false);
         for (at, words, bytes) in events {
-            trace.event(*at, &Scope::HARNESS, TraceKind::Send, *words, bytes);
+            trace.event(*at, Scope::HARNESS, TraceKind::Send, *words, bytes);
         }
         trace.hash()
     }
@@ -259,7 +268,7 @@ mod tests {
             let mut trace = Trace::new(false);
             for at in 0..events {
                 let word = u64::from(at >= parts);
-                trace.event(at, &Scope::HARNESS, TraceKind::Send, [at, word], b"");
+                trace.event(at, Scope::HARNESS, TraceKind::Send, [at, word], b"");
             }
             trace.take_marks()
         };
@@ -279,7 +288,7 @@ mod tests {
     #[test]
     fn events_are_kept_only_where_asked() {
         let mut kept = Trace::new(true);
-        kept.event(9, &Scope::HARNESS, TraceKind::Commit, [1, 2], b"xy");
+        kept.event(9, Scope::HARNESS, TraceKind::Commit, [1, 2], b"xy");
         let events = kept.take_kept().expect("asked for").events;
         assert_eq!((events[0].at, events[0].length, events[0].hash), (9, 2, kept.hash()));
         assert!(Trace::new(false).take_kept().is_none());

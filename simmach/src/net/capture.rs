@@ -24,8 +24,8 @@ use crate::net::{
     address::{Endpoint, HostIndex, ipv4, ipv6},
     links::Fate,
     octets,
+    packet::{Body, Packet},
     segment::{Flags, Segment},
-    socket::{Body, Packet},
 };
 
 pub(crate) struct Capture {

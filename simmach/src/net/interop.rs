@@ -320,14 +320,14 @@ impl World {
 
     /// A packet of the other stack has come: the octets are read with that stack's own parser.
     fn arrives(&mut self, octets: &[u8]) {
-        let segment = parse(octets, self.scale.1);
+        let mut segment = parse(octets, self.scale.1);
         let reset = segment.flags.has(Flags::RST);
         assert!(!reset || self.all_was_said(), "it was reset: {}", self.describe());
         if let Some(SynOptions { window_scale: Some(theirs), .. }) = segment.options {
             self.scale = (config_of(&self.case).window_scale(), theirs);
         }
         match &mut self.ours {
-            Some(ours) => ours.on_segment(self.now, segment, &mut self.output),
+            Some(ours) => ours.on_segment(self.now, &mut segment, &mut self.output),
             None if segment.flags.has(Flags::SYN) => {
                 let config = Rc::new(config_of(&self.case));
                 let (iss, out) = (Seq(self.case.iss), &mut self.output);

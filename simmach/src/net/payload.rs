@@ -12,31 +12,34 @@ use std::rc::Rc;
 pub(crate) struct Payload {
     /// `None`: no bytes.
     block: Option<Rc<Vec<u8>>>,
-    start: u32,
-    end: u32,
+    span: Span,
 }
 
+/// Where some bytes begin and end, as one word: a payload is two, and is handed on without being written and read again.
+#[derive(Clone, Copy, Default)]
+struct Span(u64);
+
 impl Payload {
-    pub(crate) const EMPTY: Payload = Payload { block: None, start: 0, end: 0 };
+    pub(crate) const EMPTY: Payload = Payload { block: None, span: Span(0) };
 
     pub(crate) fn len(&self) -> usize {
-        (self.end - self.start) as usize
+        (self.span.end() - self.span.start()) as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.span.start() == self.span.end()
     }
 
     /// The first `n` are gone.
     pub(crate) fn advance(&mut self, n: usize) {
         assert!(n <= self.len(), "more bytes are taken off than there are");
-        self.start += n as u32;
+        self.span = Span::new(self.span.start() + n as u32, self.span.end());
     }
 
     /// Nothing is left behind the first `len`.
     pub(crate) fn truncate(&mut self, len: usize) {
         if len < self.len() {
-            self.end = self.start + len as u32;
+            self.span = Span::new(self.span.start(), self.span.start() + len as u32);
         }
     }
 
@@ -49,13 +52,27 @@ impl Payload {
     }
 }
 
+impl Span {
+    fn new(start: u32, end: u32) -> Self {
+        Self(u64::from(start) << 32 | u64::from(end))
+    }
+
+    fn start(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn end(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 impl Deref for Payload {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.block {
-            Some(block) => &block[self.start as usize..self.end as usize],
+            Some(block) => &block[self.span.start() as usize..self.span.end() as usize],
             None => &[],
         }
     }
@@ -64,7 +81,7 @@ impl Deref for Payload {
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
         let end = u32::try_from(bytes.len()).expect("no buffer holds 4 GiB");
-        Self { block: Some(Rc::new(bytes)), start: 0, end }
+        Self { block: Some(Rc::new(bytes)), span: Span::new(0, end) }
     }
 }
 
@@ -139,7 +156,7 @@ impl Arena {
         let bytes = Rc::make_mut(block);
         bytes.clear();
         fill(bytes);
-        Payload { block: Some(Rc::clone(block)), start: 0, end: len as u32 }
+        Payload { block: Some(Rc::clone(block)), span: Span::new(0, len as u32) }
     }
 
     /// The next block, if nobody has any of it, or the one behind it; else another. One that somebody has waits for its

@@ -268,10 +268,10 @@ impl NetworkProfile {
 
     /// How likely a packet of so many bytes is lost: one in fragments is lost with any of them.
     pub(crate) fn loss_of(&self, bytes: u64) -> f64 {
-        let fragments = bytes.div_ceil(u64::from(self.mtu));
-        if fragments <= 1 || self.loss == 0.0 {
+        if bytes <= u64::from(self.mtu) || self.loss == 0.0 {
             return self.loss;
         }
+        let fragments = bytes.div_ceil(u64::from(self.mtu));
         1.0 - libm::pow(1.0 - self.loss, fragments as f64)
     }
 

@@ -132,6 +132,17 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Says nothing.
+    pub(crate) const EMPTY: Segment = Segment {
+        seq: Seq(0),
+        ack: Seq(0),
+        window: 0,
+        flags: Flags(0),
+        options: None,
+        transmission: 0,
+        payload: Payload::EMPTY,
+    };
+
     /// A reset for what was sent to a socket that is not there (RFC 9293, 3.10.7.1). None answers a reset.
     pub(crate) fn reset_for(cause: &Segment) -> Option<Segment> {
         if cause.flags.has(Flags::RST) {

@@ -9,9 +9,7 @@ use crate::{
         config::TcpConfig,
         connection::Connection,
         key::Key,
-        links::DrawAddress,
         payload::Payload,
-        segment::Segment,
         wakers::Waiters,
     },
 };
@@ -193,33 +191,4 @@ pub(crate) struct Datagrams {
     pub(crate) not_readable: bool,
     pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
-}
-
-/// A packet on the wire.
-#[derive(Clone)]
-pub(crate) struct Packet {
-    pub(crate) path: PathIndex,
-    pub(crate) from: Endpoint,
-    pub(crate) to: Endpoint,
-    pub(crate) draw: DrawAddress,
-    pub(crate) body: Body,
-}
-
-#[derive(Clone)]
-pub(crate) enum Body {
-    Tcp {
-        /// The sender's socket, and the receiver's if the sender knows it.
-        sender: Key,
-        receiver: Key,
-        /// The most bytes in a segment of the connection.
-        mss: u16,
-        segment: Segment,
-    },
-    Udp {
-        payload: Payload,
-        /// It goes to all of a zone, and to no socket that is bound to one address.
-        broadcast: bool,
-    },
-    /// Nobody has the port that a datagram was sent to (ICMP).
-    Unreachable,
 }

@@ -84,8 +84,8 @@ impl Script {
         match verb {
             ">" => self.expect(rest.trim()),
             "<" => {
-                let (segment, _) = parse(rest.trim(), THEIRS, OURS);
-                self.connection.on_segment(now, segment, out);
+                let (mut segment, _) = parse(rest.trim(), THEIRS, OURS);
+                self.connection.on_segment(now, &mut segment, out);
             }
             "nothing" => {
                 assert!(self.sent.is_empty(), "{}: sent {}", self.line, self.pending());

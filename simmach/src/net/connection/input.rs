@@ -11,9 +11,9 @@ use crate::net::{
 const FAST_RETRANSMIT: u32 = 3;
 
 impl Connection {
-    /// Takes in a segment that came for this connection.
+    /// Takes in a segment that came for this connection, and its payload out of it.
     #[inline]
-    pub(crate) fn on_segment(&mut self, now: u64, segment: Segment, out: &mut Output) {
+    pub(crate) fn on_segment(&mut self, now: u64, segment: &mut Segment, out: &mut Output) {
         self.heard(now);
         match self.state {
             State::Closed => {}
@@ -31,10 +31,10 @@ impl Connection {
     }
 
     #[cold]
-    fn in_syn_sent(&mut self, now: u64, segment: Segment, out: &mut Output) {
+    fn in_syn_sent(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         let answers = segment.flags.has(Flags::ACK);
         if answers && segment.ack != self.sending.nxt {
-            out.segments.extend(Segment::reset_for(&segment));
+            out.segments.extend(Segment::reset_for(segment));
             return;
         }
         if segment.flags.has(Flags::RST) {
@@ -47,7 +47,7 @@ impl Connection {
         if !segment.flags.has(Flags::SYN) {
             return;
         }
-        self.synchronise(&segment);
+        self.synchronise(segment);
         if answers {
             self.receiving.ack_now = true;
             self.establish(now, segment.ack);
@@ -58,17 +58,17 @@ impl Connection {
         }
     }
 
-    fn in_synchronised(&mut self, now: u64, mut segment: Segment, out: &mut Output) {
-        if !self.is_acceptable(&segment) {
-            return self.unacceptable(now, &segment, out);
+    fn in_synchronised(&mut self, now: u64, segment: &mut Segment, out: &mut Output) {
+        if !self.is_acceptable(segment) {
+            return self.unacceptable(now, segment, out);
         }
         if segment.flags.has(Flags::RST) {
-            return self.on_reset(&segment, out);
+            return self.on_reset(segment, out);
         }
         if segment.flags.has(Flags::SYN) {
-            return self.on_stray_syn(now, &segment, out);
+            return self.on_stray_syn(now, segment, out);
         }
-        if !segment.flags.has(Flags::ACK) || !self.on_ack(now, &segment, out) {
+        if !segment.flags.has(Flags::ACK) || !self.on_ack(now, segment, out) {
             return;
         }
         let fin = segment.flags.has(Flags::FIN);

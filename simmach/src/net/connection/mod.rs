@@ -236,6 +236,13 @@ impl Default for Deadlines {
     }
 }
 
+impl Sending {
+    /// By how much `len` bytes are more than full segments. A division takes long, and most are less than one.
+    fn partial(&self, len: u32) -> u32 {
+        if len < self.mss { len } else { len % self.mss }
+    }
+}
+
 impl Connection {
     /// Opens: a SYN goes out.
     pub(crate) fn connect(

@@ -3,7 +3,7 @@
 use super::{Connection, NEVER, Output, State};
 use crate::net::{
     payload::Payload,
-    segment::{Flags, Seq, SynOptions},
+    segment::{Flags, Segment, Seq, SynOptions},
 };
 
 /// Full segments that a peer may still send without being told of more room.
@@ -46,7 +46,7 @@ impl Connection {
             let payload = sending.buffer.send_next(len as usize, &mut out.arena);
             sending.nxt = seq + len + u32::from(fin);
             sending.fin_sent |= fin;
-            if len % sending.mss != 0 {
+            if sending.partial(len) > 0 {
                 sending.small = sending.nxt;
             }
             if self.timing.is_none() {
@@ -70,7 +70,7 @@ impl Connection {
         if unsent > 0 && len == 0 {
             return None;
         }
-        let partial = len % sending.mss;
+        let partial = sending.partial(len);
         if len == unsent {
             if partial > 0 && self.nagle_holds() {
                 len -= partial;
@@ -233,13 +233,17 @@ impl Connection {
         if !payload.is_empty() && self.sending.buffer.unsent() == 0 {
             flags = flags.with(Flags::PSH);
         }
-        let mut segment = self.segment(seq, flags, payload);
-        segment.window = self.window_to_tell();
-        segment.transmission = transmission;
-        self.receiving.acked = self.receiving.nxt;
+        let window = self.window_to_tell();
+        let ack = self.receiving.nxt;
+        self.receiving.acked = ack;
         self.receiving.ack_now = false;
         self.deadlines.delayed_ack = NEVER;
-        out.segments.push(segment);
+        // It is made where it will lie: to copy it, just after it was written, takes as long as all of this.
+        out.segments.push(Segment::EMPTY);
+        let Some(segment) = out.segments.last_mut() else { return };
+        (segment.seq, segment.ack, segment.window) = (seq, ack, window);
+        (segment.flags, segment.transmission) = (flags, transmission);
+        segment.payload = payload;
     }
 
     /// The window: never smaller than told before, and not grown by slivers (RFC 9293, 3.8.6.2.2).

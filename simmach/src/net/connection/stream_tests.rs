@@ -292,7 +292,7 @@ impl World {
         self.ends.iter().map(|end| end.output.tally.retransmissions).sum()
     }
 
-    fn arrives(&mut self, to: usize, segment: Segment) {
+    fn arrives(&mut self, to: usize, mut segment: Segment) {
         if to == 1 && self.ends.len() == 1 {
             if !segment.flags.has(Flags::SYN) {
                 return;
@@ -308,7 +308,7 @@ impl World {
         if connection.state() == State::Closed {
             output.segments.extend(Segment::reset_for(&segment));
         } else {
-            connection.on_segment(self.now, segment, output);
+            connection.on_segment(self.now, &mut segment, output);
         }
         self.settle(to);
     }

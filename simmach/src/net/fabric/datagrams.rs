@@ -19,8 +19,9 @@ use crate::{
         fabric::{Fabric, key_of, local_endpoint},
         key::Key,
         links::DrawAddress,
+        packet::{Body, Packet},
         payload::Payload,
-        socket::{Body, Datagrams, IpOptions, Packet},
+        socket::{Datagrams, IpOptions},
         wakers::Waiters,
     },
 };

@@ -8,8 +8,10 @@ use crate::{
         fabric::{Fabric, key_of, reach},
         key::Key,
         links::DrawAddress,
+        packet::{Body, Packet},
+        payload::Payload,
         segment::{Flags, Segment, Seq},
-        socket::{Body, Holder, IpOptions, Packet, Socket, SocketTimer},
+        socket::{Holder, IpOptions, Socket, SocketTimer},
         wakers::Waiters,
     },
 };
@@ -20,6 +22,7 @@ const LOOPBACK_MSS: u16 = 65_495;
 const TCP_HEADERS: u16 = 40;
 
 impl Fabric {
+    /// A segment came, in the packet that lies in this place.
     pub(super) fn segment_came(
         &mut self,
         from: Endpoint,
@@ -27,9 +30,11 @@ impl Fabric {
         flow: u64,
         sender: Key,
         receiver: Key,
-        segment: Segment,
+        place: u32,
     ) {
-        if let Some(slot) = self.find(from, to, receiver) {
+        let found = self.find(from, to, receiver);
+        let Body::Tcp { segment, .. } = &mut self.packets.arrived(place).body else { return };
+        if let Some(slot) = found {
             let socket = &mut self.sockets[slot];
             let connection = &mut socket.connection;
             let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
@@ -40,12 +45,16 @@ impl Fabric {
                 socket.peer = sender;
                 let delivered = self.output.tally.delivered;
                 connection.on_segment(self.engine.clock.now(), segment, &mut self.output);
+                segment.payload = Payload::EMPTY;
                 // What was here before is none: two ends that repeat themselves for ever stall.
                 if self.output.tally.delivered > delivered {
                     self.engine.progress();
                 }
                 return self.settle(slot);
             }
+        }
+        let segment = std::mem::replace(segment, Segment::EMPTY);
+        if let Some(slot) = found {
             self.retire(slot);
         }
         if self.answer_syn(from, to, flow, sender, &segment) {
@@ -131,13 +140,10 @@ impl Fabric {
     }
 
     fn send_segments(&mut self, slot: usize) {
-        // It is one most of the time.
-        if self.output.segments.len() > 1 {
-            self.output.segments.reverse();
+        for nth in 0..self.output.segments.len() {
+            self.send_segment(slot, nth);
         }
-        while let Some(segment) = self.output.segments.pop() {
-            self.send_segment(slot, segment);
-        }
+        self.output.segments.clear();
         let retransmissions = self.output.tally.retransmissions;
         if retransmissions != self.told.0 {
             self.engine.effect(Effect::Retransmission, retransmissions - self.told.0);
@@ -146,11 +152,14 @@ impl Fabric {
     }
 
     #[inline]
-    fn send_segment(&mut self, slot: usize, segment: Segment) {
+    fn send_segment(&mut self, slot: usize, nth: usize) {
         let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
             self.sockets[slot];
-        let draw = DrawAddress::of_segment(flow, connection.first(), &segment);
-        let (sender, mss) = (key_of(slot, serial), connection.mss());
+        let (sender, mss, first) = (key_of(slot, serial), connection.mss(), connection.first());
+        let segment = &mut self.output.segments[nth];
+        let draw = DrawAddress::of_segment(flow, first, segment);
+        let payload = std::mem::take(&mut segment.payload);
+        let segment = Segment { payload, ..*segment };
         let body = Body::Tcp { sender, receiver: peer, mss, segment };
         self.transmit(Packet { path, from: local, to: remote, draw, body });
     }

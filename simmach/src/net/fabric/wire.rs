@@ -9,9 +9,9 @@ use crate::{
         filter::PacketFate,
         key::Key,
         links::{DrawAddress, Fate},
+        packet::{Body, Packet},
         profile::{NetworkProfile, PacketInfo},
         segment::{Flags, Segment, Seq},
-        socket::{Body, Packet},
     },
 };
 
@@ -61,15 +61,15 @@ impl Fabric {
                     self.stats.duplicated += 1;
                     self.engine.effect(Effect::PacketDuplicated, 1);
                     let copy = self.packets.insert(packet.clone());
-                    self.engine.arm(at, Action::Call(arrive, copy as u64, count));
+                    self.engine.arm(at, Action::Call(arrive, u64::from(copy), count));
                 }
-                let slot = self.packets.insert(packet);
-                self.engine.arm(at, Action::Call(arrive, slot as u64, count));
+                let place = self.packets.insert(packet);
+                self.engine.arm(at, Action::Call(arrive, u64::from(place), count));
             }
             Fate::Held(latency) => {
                 let path = packet.path;
-                let slot = self.packets.insert(packet);
-                self.links.hold(path, slot as u32, latency);
+                let place = self.packets.insert(packet);
+                self.links.hold(path, place, latency);
             }
             Fate::Lost => {
                 self.stats.lost += count;
@@ -96,9 +96,9 @@ impl Fabric {
 
     /// Sends what was held by a clog.
     pub(super) fn release(&mut self, held: Vec<(u32, u64)>) {
-        for (slot, at) in held {
-            let count = self.packets.get(slot as usize).map_or(0, Packet::count);
-            self.engine.arm(at, Action::Call(arrive, u64::from(slot), count));
+        for (place, at) in held {
+            let count = self.packets.get(place).count();
+            self.engine.arm(at, Action::Call(arrive, u64::from(place), count));
         }
     }
 
@@ -127,23 +127,27 @@ impl Fabric {
     }
 
     /// A packet, or a burst that counts as so many, has come to where it goes.
-    fn deliver(&mut self, slot: usize, count: u64) {
-        let Some(packet) = self.packets.try_remove(slot) else { return };
-        let Packet { from, to, draw, .. } = packet;
+    fn deliver(&mut self, place: u32, count: u64) {
+        let &Packet { from, to, draw, ref body, .. } = self.packets.get(place);
         if !self.up[to.host as usize] {
+            self.packets.arrived(place).take_payload();
             self.stats.dropped += count;
             return self.dropped(Effect::PacketDropped, Why::MachineDown, draw);
         }
         self.stats.delivered += count;
         self.engine.trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
-        match packet.body {
-            Body::Tcp { sender, receiver, segment, .. } => {
-                self.segment_came(from, to, draw.flow, sender, receiver, segment);
+        match *body {
+            Body::Tcp { sender, receiver, .. } => {
+                self.segment_came(from, to, draw.flow, sender, receiver, place);
             }
-            Body::Udp { payload, broadcast } => {
+            Body::Udp { broadcast, .. } => {
+                let payload = self.packets.arrived(place).take_payload();
                 self.datagram_came(from, to, draw, payload, broadcast);
             }
-            Body::Unreachable => self.datagram_refused(from, to),
+            Body::Unreachable => {
+                self.packets.arrived(place);
+                self.datagram_refused(from, to);
+            }
         }
     }
 
@@ -284,8 +288,8 @@ impl Packet {
 }
 
 /// The timer's call for a packet that arrives.
-fn arrive(slot: u64, count: u64) {
-    reach(|fabric| fabric.deliver(slot as usize, count));
+fn arrive(place: u64, count: u64) {
+    reach(|fabric| fabric.deliver(place as u32, count));
 }
 
 impl DrawAddress {
