@@ -23,7 +23,7 @@ use crate::engine::verdict::{Failure, Verdict};
 use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
-use crate::spec::{CLIENT, SimTest, Spec};
+use crate::spec::{SimTest, Spec};
 use crate::time::nanos;
 use crate::{interpose, machine, net, sim, storage};
 
@@ -122,7 +122,7 @@ fn on_thread(
 }
 
 fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outcome {
-    let (names, numbers) = spec.take_names();
+    let (names, client) = spec.take_names();
     engine.names.replace(names);
     let machines = engine.names.borrow();
     engine.shared.set_names(&machines);
@@ -137,10 +137,8 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
         Ok(folder) => folder,
         Err(message) => return Outcome::without_a_run(seed, Verdict::Broken(message)),
     };
-    let client = spec.client.clone().unwrap_or_else(|| CLIENT.to_owned());
-    let client = machines.iter().position(|name| *name == client).unwrap_or(0);
     let client = MachineId(client as u32);
-    world::install(&spec, &machines, numbers, client, disks);
+    world::install(&mut spec, &machines, client, disks);
     drop(machines);
     if keep.packets {
         net::capture();

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// Why a name can't be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,26 +63,32 @@ pub fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
 }
 
 fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
+    // Most names are one machine's.
+    if !pattern.bytes().any(|byte| byte == b'{') {
+        return Ok(vec![pattern.to_owned()]);
+    }
     let mut names = vec![String::new()];
     let mut rest = pattern;
     while let Some(open) = rest.find('{') {
         let close = rest[open..].find('}').ok_or_else(|| NameError::Range(pattern.to_owned()))?;
         let range = &rest[open + 1..open + close];
         let numbers = numbers(pattern, range)?;
-        if numbers.len() as u64 * names.len() as u64 > MOST {
+        let count = numbers.end - numbers.start;
+        if count * names.len() as u64 > MOST {
             return Err(NameError::TooMany { name: pattern.to_owned(), range: range.to_owned() });
         }
         let literal = &rest[..open];
         rest = &rest[open + close + 1..];
-        let mut longer = Vec::with_capacity(names.len() * numbers.len());
+        let mut longer = Vec::with_capacity(names.len() * count as usize);
         // What comes behind the last range is the same for all of its names.
         let end = if rest.contains('{') { "" } else { std::mem::take(&mut rest) };
         for name in &names {
-            let begin = format!("{name}{literal}");
-            for number in &numbers {
-                let mut text = String::with_capacity(begin.len() + 6 + end.len() + rest.len());
-                text.push_str(&begin);
-                push_number(&mut text, *number);
+            let most = name.len() + literal.len() + 6 + end.len() + rest.len();
+            for number in numbers.clone() {
+                let mut text = String::with_capacity(most);
+                text.push_str(name);
+                text.push_str(literal);
+                push_number(&mut text, number);
                 text.push_str(end);
                 longer.push(text);
             }
@@ -121,7 +128,7 @@ pub fn split(name: &str) -> (&str, Option<&str>) {
     slash.map_or((name, None), |slash| (&name[..slash], Some(&name[slash + 1..])))
 }
 
-fn numbers(pattern: &str, range: &str) -> Result<Vec<u64>, NameError> {
+fn numbers(pattern: &str, range: &str) -> Result<Range<u64>, NameError> {
     let wrong = || NameError::Range(pattern.to_owned());
     let (start, end) = range.split_once("..").ok_or_else(wrong)?;
     let (end, inclusive) = end.strip_prefix('=').map_or((end, false), |end| (end, true));
@@ -135,7 +142,7 @@ fn numbers(pattern: &str, range: &str) -> Result<Vec<u64>, NameError> {
     if past - start > MOST {
         return Err(NameError::TooMany { name: pattern.to_owned(), range: range.to_owned() });
     }
-    Ok((start..past).collect())
+    Ok(start..past)
 }
 
 fn check(name: &str) -> Result<(), NameError> {

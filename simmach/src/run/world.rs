@@ -18,17 +18,9 @@ use crate::spec::{Body, Spec};
 use crate::storage::{self, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
-/// Fills the layers' state.
-///
-/// `numbers` has the number of each service's machine.
-pub(super) fn install(
-    spec: &Spec,
-    machines: &[String],
-    numbers: Vec<usize>,
-    client: MachineId,
-    disks: PathBuf,
-) {
-    let topology = &spec.topology;
+/// Fills the layers' state: the services go to their machines.
+pub(super) fn install(spec: &mut Spec, machines: &[String], client: MachineId, disks: PathBuf) {
+    let topology = &mut spec.topology;
     let all: Vec<Name> = Name::all(machines).collect();
     let numbered = || (0..).map(MachineId).zip(machines);
     let mut zone: Arc<str> = "".into();
@@ -99,8 +91,10 @@ pub(super) fn install(
             topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));
         machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
     }
-    for (declared, machine) in topology.services.iter().zip(numbers) {
-        all[machine].install(declared.name.clone(), declared.service.clone(), declared.at);
+    for declared in &mut topology.services {
+        if let Some(service) = declared.service.take() {
+            all[declared.number].install(declared.name.clone(), service, declared.at);
+        }
     }
     machine::install(all);
 }

@@ -120,18 +120,20 @@ impl Spec {
         machines
     }
 
-    /// Takes out the names of [`machines`](Self::machines), in their order, and tells the number of each service's machine. For
-    /// a spec without mistakes: no name is twice. [`Shape::word`] puts them back.
-    pub(crate) fn take_names(&mut self) -> (Vec<String>, Vec<usize>) {
-        let numbers = self.topology.numbers();
-        let client = self.client.clone().unwrap_or_else(|| CLIENT.to_owned());
-        let is_new = self.topology.machines().all(|name| name != client);
+    /// Takes out the names of [`machines`](Self::machines), in their order, and tells the client's number. For a spec without
+    /// mistakes: no name is twice. [`Shape::word`] puts them back.
+    pub(crate) fn take_names(&mut self) -> (Vec<String>, usize) {
         let Topology { services, hosts, .. } = &mut self.topology;
+        let mut names = Vec::with_capacity(services.len() + hosts.len() + 1);
         let served = services.iter_mut().filter(|declared| declared.is_first);
-        let served = served.map(|declared| std::mem::take(&mut declared.machine));
-        let hosts = hosts.iter_mut().map(std::mem::take);
-        let names = served.chain(hosts).chain(is_new.then_some(client));
-        (names.collect(), numbers)
+        names.extend(served.map(|declared| std::mem::take(&mut declared.machine)));
+        names.extend(hosts.iter_mut().map(std::mem::take));
+        let client = self.client.as_deref().unwrap_or(CLIENT);
+        let number = names.iter().position(|name| name == client).unwrap_or_else(|| {
+            names.push(client.to_owned());
+            names.len() - 1
+        });
+        (names, number)
     }
 
     /// What runs, and what is left: what tells this spec from another.

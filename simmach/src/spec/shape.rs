@@ -33,6 +33,7 @@ impl Shape {
             dual_stack,
             disks,
             mistakes: _,
+            serving: _,
             served: _,
             hosted: _,
         } = &self.topology;

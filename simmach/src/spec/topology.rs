@@ -34,6 +34,8 @@ pub struct Topology {
     pub(crate) dual_stack: bool,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
     pub(crate) mistakes: Vec<String>,
+    /// How many machines have services.
+    pub(super) serving: usize,
     /// Where the names of the machines of services are, and of hosts.
     pub(super) served: Places,
     pub(super) hosted: Places,
@@ -43,10 +45,13 @@ pub struct Topology {
 #[derive(Debug)]
 pub(crate) struct Declared {
     pub(crate) machine: String,
+    /// The machine's number, in the order of [`machines`](Topology::machines).
+    pub(crate) number: usize,
     /// The machine's name stands here for the first time.
     pub(crate) is_first: bool,
     pub(crate) name: Option<String>,
-    pub(crate) service: Service,
+    /// `None` once the machine has it.
+    pub(crate) service: Option<Service>,
     pub(crate) at: &'static Location<'static>,
 }
 
@@ -82,12 +87,13 @@ impl Topology {
             if let Some(name) = &name {
                 machine.truncate(machine.len() - name.len() - 1);
             }
-            self.add(Declared { machine, is_first: true, name, service: service.clone(), at });
+            let service = Some(service.clone());
+            self.add(Declared { machine, number: 0, is_first: true, name, service, at });
         }
         self
     }
 
-    /// A name is one, however it is written: so it is looked up.
+    /// A name is one, however it is written: so it is looked up. Numbers the machine.
     fn add(&mut self, mut declared: Declared) {
         let Declared { machine, name, .. } = &declared;
         let hash = places::hash(machine);
@@ -102,9 +108,11 @@ impl Topology {
                 other.machine
             ));
         }
-        let (mut is_first, mut is_twice) = (true, false);
+        let (mut first, mut is_twice) = (None, false);
         for other in same {
-            is_first &= other.machine != *machine;
+            if other.machine == *machine {
+                first = first.or(Some(other.number));
+            }
             is_twice |= other.name == *name;
         }
         if is_twice {
@@ -112,7 +120,11 @@ impl Topology {
             self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
             return;
         }
-        declared.is_first = is_first;
+        declared.is_first = first.is_none();
+        declared.number = first.unwrap_or_else(|| {
+            self.serving += 1;
+            self.serving - 1
+        });
         self.served.add(hash);
         self.services.push(declared);
     }
@@ -130,24 +142,6 @@ impl Topology {
         served.map(|declared| &*declared.machine).chain(others.map(|(_, host)| &**host))
     }
 
-    /// The number of each service's machine, in the order of [`machines`](Self::machines).
-    pub(crate) fn numbers(&self) -> Vec<usize> {
-        let mut numbers = Vec::with_capacity(self.services.len());
-        let mut next = 0;
-        for declared in &self.services {
-            let number = if declared.is_first {
-                next += 1;
-                next - 1
-            } else {
-                let mut others = self.served.of(places::hash(&declared.machine));
-                let first = others.find(|at| self.services[*at].machine == declared.machine);
-                first.and_then(|at| numbers.get(at).copied()).expect("one before it was the first")
-            };
-            numbers.push(number);
-        }
-        numbers
-    }
-
     /// With all that another has.
     pub(super) fn with(mut self, other: Self) -> Self {
         let Self {
@@ -161,6 +155,7 @@ impl Topology {
             dual_stack,
             disks,
             mistakes,
+            serving: _,
             served: _,
             hosted: _,
         } = other;

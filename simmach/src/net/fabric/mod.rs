@@ -12,7 +12,7 @@ pub(crate) mod streams;
 mod tcp;
 mod wire;
 
-use std::{cell::OnceCell, collections::BTreeMap, io, rc::Rc};
+use std::{cell::OnceCell, cmp::Ordering, io, rc::Rc};
 
 use slab::Slab;
 
@@ -46,8 +46,8 @@ pub(crate) struct Fabric {
     hosts: Vec<Host>,
     /// Which of them have power: apart, as each packet that comes asks.
     up: Vec<bool>,
-    /// By their names in lower case, from the first time on that one is looked for.
-    names: OnceCell<BTreeMap<String, HostIndex>>,
+    /// In the order of their names, from the first time on that one is looked for.
+    by_name: OnceCell<Vec<HostIndex>>,
     links: Links,
     sockets: Slab<Socket>,
     listeners: Slab<Listener>,
@@ -162,7 +162,7 @@ impl Fabric {
             config: Rc::new(spec.tcp),
             hosts,
             up,
-            names: OnceCell::new(),
+            by_name: OnceCell::new(),
             links,
             sockets: Slab::new(),
             listeners: Slab::new(),
@@ -215,11 +215,16 @@ impl Fabric {
 
     /// The machine with that name.
     pub(crate) fn host_named(&self, name: &str) -> Option<HostIndex> {
-        let names = self.names.get_or_init(|| {
-            let named = (0..).zip(&self.hosts).filter(|(_, host)| !host.name.is_empty());
-            named.map(|(index, host)| (host.name.to_ascii_lowercase(), index)).collect()
+        let name_of = |index: HostIndex| &*self.hosts[index as usize].name;
+        let by_name = self.by_name.get_or_init(|| {
+            let mut named: Vec<_> = (0..self.hosts.len() as HostIndex)
+                .filter(|host| !name_of(*host).is_empty())
+                .collect();
+            named.sort_unstable_by(|a, b| compare_names(name_of(*a), name_of(*b)));
+            named
         });
-        names.get(&name.to_ascii_lowercase()).copied()
+        let place = by_name.binary_search_by(|host| compare_names(name_of(*host), name)).ok()?;
+        Some(by_name[place])
     }
 
     /// A machine's figures of TCP.
@@ -271,6 +276,14 @@ impl Fabric {
             ..self.stats
         }
     }
+}
+
+/// Whatever the case of their letters.
+fn compare_names(a: &str, b: &str) -> Ordering {
+    fn lower(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
+    lower(a).cmp(lower(b))
 }
 
 /// A listener's own address, as its socket tells it.
