@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::draws::mix_text;
+
 /// A machine's name.
 #[derive(Clone, Default)]
 pub(crate) struct Name {
@@ -11,6 +13,7 @@ pub(crate) struct Name {
     text: Arc<str>,
     start: u32,
     end: u32,
+    word: u64,
 }
 
 impl Name {
@@ -20,8 +23,13 @@ impl Name {
         names.iter().scan(0, move |end, name| {
             let start = *end;
             *end += u32::try_from(name.len()).expect("no cluster's names have 4 GiB");
-            Some(Self { text: Arc::clone(&text), start, end: *end })
+            Some(Self { text: Arc::clone(&text), start, end: *end, word: mix_text(name) })
         })
+    }
+
+    /// It as a word, for draws and paths: it stays when machines are added.
+    pub(crate) fn word(&self) -> u64 {
+        self.word
     }
 }
 

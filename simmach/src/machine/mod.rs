@@ -19,7 +19,7 @@ use std::panic::Location;
 
 use crate::engine::context::{self, Policy, Slot};
 use crate::engine::verdict::Verdict;
-use crate::engine::{MachineId, Name, ProcessId, TimerKey, mix_text};
+use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 
 use end::cut_power;
 pub(crate) use end::{end_stopping, kill, stop, wipe};
@@ -48,8 +48,6 @@ pub(crate) struct Machines {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) name: Name,
-    /// The name as a word, for draws and paths.
-    word: u64,
     pub(crate) on_exit: OnExit,
     pub(crate) services: Services,
     powered: bool,
@@ -84,7 +82,6 @@ pub(crate) struct ServiceId {
 impl Machine {
     pub(crate) fn new(name: Name) -> Self {
         Self {
-            word: mix_text(&name),
             name,
             on_exit: OnExit::Fail,
             services: Services::None,

@@ -58,7 +58,10 @@ pub const MOST: u64 = 100_000;
 /// When a range does not parse or is upside down, or a name is empty or has a character that none has.
 pub fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
     let names = write_out(pattern)?;
-    names.iter().try_for_each(|name| check(name))?;
+    // They differ in digits alone: where the first is plain all are.
+    if !names.first().is_some_and(|name| is_plain(name)) {
+        names.iter().try_for_each(|name| check(name))?;
+    }
     Ok(names)
 }
 
@@ -113,7 +116,7 @@ fn push_number(text: &mut String, number: u64) {
             break;
         }
     }
-    text.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
+    digits[at..].iter().for_each(|digit| text.push(char::from(*digit)));
 }
 
 /// A machine's zone.

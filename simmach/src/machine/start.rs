@@ -101,7 +101,7 @@ fn address(machines: &Machines, id: ServiceId) -> u64 {
     let machine = &machines.all[id.machine.0 as usize];
     match &machine.services[id.service].name {
         Some(service) => mix_text(&format!("{}/{service}", machine.name)),
-        None => machine.word,
+        None => machine.name.word(),
     }
 }
 
@@ -145,7 +145,7 @@ where
 fn client(machine: Option<MachineId>, nth: u64) -> Scope {
     let launched = machine.and_then(|machine| {
         with(|machines| {
-            let name = machines.all.get(machine.0 as usize)?.word;
+            let name = machines.all.get(machine.0 as usize)?.name.word();
             let process = machines.processes.add(Process::new(machine, None));
             engine::add_client(process);
             Some(Scope { machine, process, task: mix(mix(name, CLIENTS), nth), alive: true })

@@ -81,7 +81,7 @@ pub(super) struct StoreId {
 
 #[derive(Debug)]
 enum Place {
-    Here(Volume),
+    Here(Box<Volume>),
     /// A transaction has it. What befalls it meanwhile is done when the transaction is over, which is then aborted.
     InUse {
         undurable: u64,
@@ -253,7 +253,8 @@ impl Disks {
         let folder = self.make_folder(machine);
         let folder = folder.inspect_err(|error| faults::broken(&self.spec.root, error))?;
         let size = self.disk(machine).limit(options.size());
-        let place = Place::Here(Volume::new(&folder, &file_name(&service, name), size));
+        let volume = Volume::new(&folder, &file_name(&service, name), size);
+        let place = Place::Here(Box::new(volume));
         let address = mix(u64::from(machine.0), mix(mix_text(&service), mix_text(name)));
         let name = name.to_owned();
         let stored = Stored {
@@ -345,7 +346,7 @@ impl Stored {
     }
 
     /// Takes the volume out for a transaction, so that nothing is borrowed while the user's closure runs.
-    pub(super) fn take(&mut self) -> Result<Volume> {
+    pub(super) fn take(&mut self) -> Result<Box<Volume>> {
         let undurable = match &self.place {
             Place::Here(volume) => volume.undurable(),
             Place::InUse { .. } => return Err(Error::Nested),
@@ -362,7 +363,7 @@ impl Stored {
     }
 
     /// Gives the volume back.
-    pub(super) fn give_back(&mut self, volume: Volume) {
+    pub(super) fn give_back(&mut self, volume: Box<Volume>) {
         match std::mem::replace(&mut self.place, Place::Here(volume)) {
             Place::InUse { loss: Some(loss), .. } => {
                 if let (Err(error), Place::Here(volume)) = (self.befall(loss), &self.place) {

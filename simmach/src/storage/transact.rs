@@ -79,7 +79,7 @@ pub(super) fn read<R>(id: StoreId, f: impl FnOnce(&ReadTxn<'_, '_>) -> Result<R>
 
 /// A volume that was taken out for a transaction. It is given back however that ends.
 struct Taken {
-    volume: Option<Volume>,
+    volume: Option<Box<Volume>>,
     /// The store's number.
     number: usize,
     durability: Durability,
@@ -118,7 +118,7 @@ impl Taken {
 
     /// Accounts for a commit.
     fn committed(&self) {
-        let undurable = self.volume.as_ref().map_or(0, Volume::undurable);
+        let undurable = self.volume.as_ref().map_or(0, |volume| volume.undurable());
         disks::reach_stored(self.number, |stored| match self.durability {
             Durability::EveryCommit => {
                 drop(stored.flush.take().and_then(engine::cancel));

@@ -12,12 +12,12 @@ pub(crate) mod streams;
 mod tcp;
 mod wire;
 
-use std::{cell::OnceCell, cmp::Ordering, io, rc::Rc};
+use std::{cell::OnceCell, cmp::Ordering, io, rc::Rc, sync::Arc};
 
 use slab::Slab;
 
 use crate::{
-    engine::{self, Engine, MachineId, RunId, Slot, mix_text},
+    engine::{self, Engine, MachineId, RunId, Slot},
     net::{
         NetSpec,
         address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning},
@@ -141,10 +141,16 @@ impl Fabric {
         let mut hosts = Vec::new();
         hosts.resize_with(count, Host::default);
         let mut up = vec![false; count];
+        // Neighbours mostly share theirs.
+        let mut zone = None;
         for host in spec.hosts {
             let own: &mut Host = &mut hosts[host.machine.0 as usize];
-            own.ident = mix_text(&host.name);
-            own.zone = links.zone(&host.zone);
+            own.ident = host.name.word();
+            own.zone = match zone {
+                Some((ref name, number)) if Arc::ptr_eq(name, &host.zone) => number,
+                _ => links.zone(&host.zone),
+            };
+            zone = Some((host.zone, own.zone));
             own.name = host.name;
             own.routes_to_all = host.routes_to_all;
             own.config = host.tcp.map(Rc::new);
