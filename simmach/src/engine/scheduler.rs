@@ -33,12 +33,14 @@ pub(crate) struct ReadyQueue {
 /// So many are put in order at once.
 const MANY: usize = 8;
 
-/// Those that were ready at once, and their order: the least last, each as its priority and its place. Numbers are moved
-/// faster than all that is known of a task.
+/// Those that were ready at once, and their order: the least last, by their places. Numbers are moved faster than all that
+/// is known of a task.
 #[derive(Debug, Default)]
 struct Sorted {
-    order: Vec<u128>,
+    order: Vec<u64>,
     all: Vec<Ranked>,
+    /// The bits of a number in `order` that are a place.
+    places: u64,
 }
 
 impl Sorted {
@@ -46,10 +48,18 @@ impl Sorted {
     fn fill(&mut self, fresh: &mut Vec<Ranked>) {
         self.all.clear();
         self.all.append(fresh);
-        let numbered = (0u32..).zip(&self.all);
-        let keys = numbered.map(|(place, one)| u128::from(one.priority) << 64 | u128::from(place));
-        self.order.extend(keys);
+        self.places = (self.all.len() as u64).next_power_of_two() - 1;
+        // As much of a priority as a place leaves room for, which is nearly always enough; the rest is put right.
+        let numbered = (0..).zip(&self.all);
+        self.order.extend(numbered.map(|(place, one)| one.priority & !self.places | place));
         self.order.sort_unstable_by(|one, other| other.cmp(one));
+        for end in 1..self.order.len() {
+            let mut at = end;
+            while at > 0 && self.at(self.order[at - 1]) < self.at(self.order[at]) {
+                self.order.swap(at - 1, at);
+                at -= 1;
+            }
+        }
     }
 
     fn least(&self) -> Option<&Ranked> {
@@ -60,8 +70,8 @@ impl Sorted {
         self.order.iter().map(|key| self.at(*key))
     }
 
-    fn at(&self, key: u128) -> &Ranked {
-        &self.all[key as u32 as usize]
+    fn at(&self, key: u64) -> &Ranked {
+        &self.all[(key & self.places) as usize]
     }
 }
 
@@ -200,9 +210,22 @@ mod tests {
 
     #[test]
     fn calm_is_first_in_first_out() {
-        let mut queue = ReadyQueue::default();
-        (0..5).for_each(|slot| queue.push(ready(slot), |_| 0));
-        assert_eq!(order(&mut queue), [0, 1, 2, 3, 4]);
+        // Few have their places in the heap; many are put in order at once.
+        for many in [5, MANY as u32, 100] {
+            let mut queue = ReadyQueue::default();
+            (0..many).for_each(|slot| queue.push(ready(slot), |_| 0));
+            assert!(order(&mut queue).into_iter().eq(0..many), "{many}");
+        }
+    }
+
+    /// A number has no room for all of a priority beside its place.
+    #[test]
+    fn priorities_that_differ_little_differ() {
+        for shift in [0, 3, 7, 57] {
+            let mut queue = ReadyQueue::default();
+            (0..100).for_each(|slot| queue.push(ready(slot), |ready| (99 - ready.path) << shift));
+            assert!(order(&mut queue).into_iter().eq((0..100).rev()), "{shift}");
+        }
     }
 
     #[test]

@@ -215,6 +215,7 @@ impl Engine {
     }
 
     /// Takes an action out of the future; a key whose timer is gone does nothing.
+    #[inline]
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Action> {
         self.timers.borrow_mut().cancel(key)
     }
@@ -225,7 +226,7 @@ impl Engine {
         let wakes = self.timers.borrow().wakes(key, own, waker);
         if wakes == Some(false) {
             // Cloned and dropped while nothing is borrowed: either may run anything.
-            let waiter = Waiter::of(waker);
+            let waiter = Waiter::new(own, waker);
             let old = self.timers.borrow_mut().rewake(key, waiter);
             drop(old);
         }

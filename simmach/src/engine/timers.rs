@@ -169,12 +169,14 @@ impl Timers {
     }
 
     /// Takes a timer out; `None` if it fired or was cancelled before.
+    #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Action> {
         let entry = self.slots.get_mut(key.slot as usize)?;
-        if entry.sequence != key.sequence {
-            return None;
-        }
-        let action = entry.action.take()?;
+        if entry.sequence == key.sequence { self.take_out(key.slot) } else { None }
+    }
+
+    fn take_out(&mut self, slot: u32) -> Option<Action> {
+        let action = self.slots[slot as usize].action.take()?;
         self.live -= 1;
         self.dead += 1;
         self.unsure = true;
@@ -278,7 +280,14 @@ impl Timers {
     }
 
     /// Goes past those that are first and were cancelled or moved.
+    #[inline]
     fn pass_misplaced(&mut self) {
+        if self.unsure {
+            self.pass_unsure();
+        }
+    }
+
+    fn pass_unsure(&mut self) {
         while self.unsure
             && self.dead + self.moved > 0
             && let Some(&Node { slot, .. }) = self.first()

@@ -18,7 +18,12 @@ pub(crate) enum Waiter {
 impl Waiter {
     /// Who waits with this waker. Clones it only if it is not the running task's own.
     pub(crate) fn of(waker: &Waker) -> Self {
-        match super::own_task(waker) {
+        Self::new(super::own_task(waker), waker)
+    }
+
+    /// The same; `task` is the running task, if the waker is its own.
+    pub(crate) fn new(task: Option<TaskKey>, waker: &Waker) -> Self {
+        match task {
             Some(task) => Self::Task(task),
             None => Self::Other(waker.clone()),
         }

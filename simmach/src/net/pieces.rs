@@ -21,8 +21,13 @@ impl Pieces {
         if self.first.is_empty() {
             self.first = piece;
         } else {
-            self.more.push_back(piece);
+            self.push_behind(piece);
         }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, piece: Payload) {
+        self.more.push_back(piece);
     }
 
     /// The first, which may be made shorter, but not empty.

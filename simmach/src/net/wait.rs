@@ -59,8 +59,8 @@ impl<'a> Waited<'a> {
             let task = fabric.engine().own_task(cx.waker());
             let Some(waiters) = self.waiters(fabric) else { return Found::Nothing };
             match task {
-                _ if waiters.has(seat, task, cx.waker()) => Found::Waiting(None),
                 Some(task) => Found::Waiting(waiters.wait(seat, Waiter::Task(task))),
+                None if waiters.has(seat, cx.waker()) => Found::Waiting(None),
                 None => Found::Nothing,
             }
         });
@@ -93,7 +93,8 @@ impl<'a> Waited<'a> {
     }
 
     /// A waker is cloned and dropped outside only: either may run anything.
-    fn wait(&self, cx: &Context<'_>, seat: Seat) -> Option<io::Error> {
+    #[cold]
+    fn wait(self, cx: &Context<'_>, seat: Seat) -> Option<io::Error> {
         let waiter = Waiter::of(cx.waker());
         let old = enter(self.run, |fabric| match self.waiters(fabric) {
             Some(own) => own.wait(seat, waiter),
@@ -102,7 +103,8 @@ impl<'a> Waited<'a> {
         old.err()
     }
 
-    fn waiters<'f>(&self, fabric: &'f mut Fabric) -> Option<&'f mut Waiters> {
+    #[inline]
+    fn waiters(self, fabric: &mut Fabric) -> Option<&mut Waiters> {
         let key = self.key;
         match self.place {
             Place::Accept => fabric.listener(key).ok().map(|listener| &mut listener.accepting),

@@ -6,7 +6,7 @@
 
 use std::task::Waker;
 
-use crate::engine::{Engine, TaskKey, Waiter};
+use crate::engine::{Engine, Waiter};
 
 /// The tasks that wait for one thing. As in tokio, the `poll_` functions share one place, in which the last waits; each
 /// future of an async function has its own, and leaves it when it is dropped.
@@ -24,13 +24,12 @@ pub(crate) enum Seat {
 }
 
 impl Waiters {
-    /// True if that waker, the running task's own if that is given, waits already.
-    #[inline]
-    pub(crate) fn has(&self, seat: Seat, task: Option<TaskKey>, waker: &Waker) -> bool {
+    /// True if that waker, which is not the running task's own, waits already.
+    pub(crate) fn has(&self, seat: Seat, waker: &Waker) -> bool {
         match seat {
-            Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(task, waker)),
+            Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(None, waker)),
             Seat::Future(id) => {
-                self.futures.iter().any(|(other, old)| *other == id && old.is(task, waker))
+                self.futures.iter().any(|(other, old)| *other == id && old.is(None, waker))
             }
         }
     }

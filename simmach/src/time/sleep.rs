@@ -5,8 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-#[cfg(feature = "sim")]
-use crate::engine;
 use crate::time::Instant;
 #[cfg(feature = "sim")]
 use crate::time::{nanos, simulated};
@@ -22,10 +20,7 @@ use crate::time::{nanos, simulated};
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     here! {
-        simulated => {
-            let deadline = engine::local_now().saturating_add(nanos(duration));
-            Sleep(Kind::Simulated(simulated::sleep_until(deadline)))
-        },
+        simulated => Sleep(Kind::Simulated(simulated::sleep(nanos(duration)))),
         real => Sleep(Kind::Real(Box::pin(tokio::time::sleep(duration)))),
     }
 }

@@ -7,14 +7,25 @@ use std::task::{Context, Poll};
 use crate::engine::context::try_with;
 use crate::engine::{self, Action, Engine, RunId, TimerKey, Wait, Waiter};
 
+/// Waits for so many nanoseconds.
+#[track_caller]
+#[inline]
+pub(crate) fn sleep(nanos: u64) -> Sleep {
+    let since = now();
+    Sleep { since, deadline: since.saturating_add(nanos), timer: None }
+}
+
 /// Waits until `deadline`, in the run's nanoseconds.
 #[track_caller]
+#[inline]
 pub(crate) fn sleep_until(deadline: u64) -> Sleep {
-    assert!(
-        engine::run_id().is_some(),
-        "simmach::time: a sleep was begun outside a run: there virtual time does not pass"
-    );
-    Sleep { since: engine::local_now(), deadline, timer: None }
+    Sleep { since: now(), deadline, timer: None }
+}
+
+#[track_caller]
+fn now() -> u64 {
+    try_with(Engine::local_now)
+        .expect("simmach::time: a sleep was begun outside a run: there virtual time does not pass")
 }
 
 /// A future that is ready at a point in virtual time. Dropped, it leaves no timer behind.
@@ -55,19 +66,25 @@ impl Sleep {
             .is_some_and(|(own, key)| own == engine.run && engine.rewake(key, cx.waker()));
         if !armed {
             let at = engine.clock.dials.true_time(engine.scope().machine, self.deadline);
-            let key = engine.arm(at, Action::Wake(Waiter::of(cx.waker())));
+            let key =
+                engine.arm(at, Action::Wake(Waiter::new(engine.own_task(cx.waker()), cx.waker())));
             self.timer = Some((engine.run, key));
         }
         engine.waits(Wait::Sleep { since: self.since, until: self.deadline });
         Poll::Pending
     }
 
+    #[inline]
     fn disarm(&mut self) {
-        if let Some((run, key)) = self.timer.take()
-            && engine::run_id() == Some(run)
-        {
-            engine::cancel(key);
+        if let Some((run, key)) = self.timer.take() {
+            cancel(run, key);
         }
+    }
+}
+
+fn cancel(run: RunId, key: TimerKey) {
+    if engine::run_id() == Some(run) {
+        engine::cancel(key);
     }
 }
 
