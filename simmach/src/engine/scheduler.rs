@@ -228,6 +228,17 @@ mod tests {
         }
     }
 
+    /// Who comes while some of many are left waits in the heap, and is calm behind them.
+    #[test]
+    fn calm_ones_in_the_heap_come_behind_those_in_order() {
+        let mut queue = ReadyQueue::default();
+        let many = 3 * MANY as u32;
+        (0..many).for_each(|slot| queue.push(ready(slot), |_| 0));
+        let first = queue.pop().map(|ready| ready.slot);
+        (many..2 * many).for_each(|slot| queue.push(ready(slot), |_| 0));
+        assert_eq!((first, order(&mut queue)), (Some(0), (1..2 * many).collect()));
+    }
+
     #[test]
     fn the_least_priority_runs_first() {
         let mut queue = ReadyQueue::default();
