@@ -35,6 +35,7 @@ impl Draws {
     }
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
+    #[inline]
     pub(crate) fn word_at(
         &self,
         family: Family,
@@ -46,6 +47,19 @@ impl Draws {
         if self.overlay.is_empty() {
             return Some(self.seeded(family, a, b, c, 0));
         }
+        self.ruled(family, address, at, place)
+    }
+
+    /// As the overlay has it.
+    #[inline(never)]
+    fn ruled(
+        &self,
+        family: Family,
+        address: &[u64; 3],
+        at: u64,
+        place: Option<Place>,
+    ) -> Option<u64> {
+        let &[a, b, c] = address;
         match self.overlay.ruling_at(family, *address, at, place) {
             Ruling::Seeded => Some(self.seeded(family, a, b, c, 0)),
             Ruling::Again(salt) => Some(self.seeded(family, a, b, c, salt)),
@@ -54,6 +68,7 @@ impl Draws {
         }
     }
 
+    #[inline]
     fn seeded(&self, family: Family, a: u64, b: u64, c: u64, salt: u64) -> u64 {
         let mut h = fold(self.key[0] ^ (family as u64), self.key[1] ^ salt ^ K[0]);
         h = fold(h ^ a, K[1] ^ self.key[0]);

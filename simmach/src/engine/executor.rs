@@ -83,7 +83,8 @@ impl Engine {
         let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
         self.clock.rest();
         self.enter(scope, Some(key));
-        self.trace(TraceKind::Poll, ready.wake, 0, &[]);
+        let words = [ready.wake, 0];
+        self.trace_state().event(self.clock.now(), scope, TraceKind::Poll, words, &[]);
         let pending = !cancelled && {
             self.tasks.set_waker(&polled.1);
             self.shared.begin_poll(scope.machine, self.clock.now());

@@ -66,6 +66,11 @@ impl Sorted {
         self.order.last().map(|key| self.at(*key))
     }
 
+    fn pop(&mut self) -> Option<Ranked> {
+        let key = self.order.pop()?;
+        Some(*self.at(key))
+    }
+
     fn left(&self) -> impl Iterator<Item = &Ranked> {
         self.order.iter().map(|key| self.at(*key))
     }
@@ -114,18 +119,11 @@ impl ReadyQueue {
                 if !self.fresh.is_empty() {
                     self.place_fresh();
                 }
-                let sorted = self.sorted.least().copied();
-                let least = match (sorted, self.ranked.peek()) {
-                    (Some(sorted), Some(Reverse(ranked))) if *ranked < sorted => None,
-                    (sorted, _) => sorted,
+                let in_heap = match (self.sorted.least(), self.ranked.peek()) {
+                    (Some(sorted), Some(Reverse(ranked))) => ranked < sorted,
+                    (sorted, _) => sorted.is_none(),
                 };
-                let least = match least {
-                    Some(least) => {
-                        self.sorted.order.pop();
-                        least
-                    }
-                    None => self.ranked.pop()?.0,
-                };
+                let least = if in_heap { self.ranked.pop()?.0 } else { self.sorted.pop()? };
                 self.taken = least.sequence;
                 Some(least.ready)
             }

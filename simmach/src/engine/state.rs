@@ -171,8 +171,14 @@ impl Engine {
     }
 
     /// Where in the test the next draw of a family is made, where that is counted: counts it.
+    #[inline]
     pub(crate) fn place(&self, family: Family) -> Option<Place> {
-        self.counting.then(|| self.anchors.borrow_mut().place(family))
+        if self.counting { Some(self.count_place(family)) } else { None }
+    }
+
+    #[inline(never)]
+    fn count_place(&self, family: Family) -> Place {
+        self.anchors.borrow_mut().place(family)
     }
 
     /// From now on draws are counted apart by this.
@@ -188,6 +194,7 @@ impl Engine {
     }
 
     /// Reaches the record of what was not calm, where there is one.
+    #[inline]
     pub(crate) fn record(&self, f: impl FnOnce(&mut Recorder)) {
         if self.is_recorded() {
             self.record_in(f);
@@ -251,6 +258,7 @@ impl Engine {
         self.trace.borrow_mut().event(self.clock.now(), self.scope(), kind, [a, b], bytes);
     }
 
+    #[inline]
     pub(crate) fn trace_state(&self) -> RefMut<'_, Trace> {
         self.trace.borrow_mut()
     }

@@ -282,14 +282,15 @@ impl Timers {
     /// Goes past those that are first and were cancelled or moved.
     #[inline]
     fn pass_misplaced(&mut self) {
-        if self.unsure {
+        if self.dead + self.moved == 0 {
+            self.unsure = false;
+        } else if self.unsure {
             self.pass_unsure();
         }
     }
 
     fn pass_unsure(&mut self) {
-        while self.unsure
-            && self.dead + self.moved > 0
+        while self.dead + self.moved > 0
             && let Some(&Node { slot, .. }) = self.first()
             && let Entry { moved, ref action, .. } = self.slots[slot as usize]
             && (moved || action.is_none())
@@ -303,13 +304,11 @@ impl Timers {
 
     /// The first is over, or was moved: the next of its chain has its place.
     fn pass(&mut self, slot: u32) {
-        let entry = &mut self.slots[slot as usize];
-        if entry.behind == NONE && !entry.moved && self.front.is_some() {
-            // Most packets.
-            self.front = None;
-            return self.release(slot);
+        if self.front.take().is_some() {
+            return self.pass_front(slot);
         }
         self.unsure = true;
+        let entry = &mut self.slots[slot as usize];
         let behind = std::mem::replace(&mut entry.behind, NONE);
         let moved = std::mem::replace(&mut entry.moved, false);
         let again = Node { at: entry.at, sequence: entry.sequence, slot };
@@ -318,30 +317,41 @@ impl Timers {
         if !lives {
             self.release(slot);
         }
-        let next = self.slots.get_mut(behind as usize).map(|entry| {
-            entry.follows = false;
-            Node { at: entry.at, sequence: entry.sequence, slot: behind }
-        });
-        if self.front.take().is_some() {
-            if let Some(next) = next {
-                let is_first = self.first().is_none_or(|other| next < *other);
-                if is_first { self.front = Some(next) } else { self.near.push(Reverse(next)) }
-            }
-        } else {
-            let in_near = self.near.peek().is_some_and(|Reverse(near)| near.slot == slot);
-            let heap = if in_near { &mut self.near } else { &mut self.far };
-            match next {
-                Some(next) => {
-                    if let Some(mut place) = heap.peek_mut() {
-                        *place = Reverse(next);
-                    }
+        let next = self.lead(behind);
+        let in_near = self.near.peek().is_some_and(|Reverse(near)| near.slot == slot);
+        let heap = if in_near { &mut self.near } else { &mut self.far };
+        match next {
+            Some(next) => {
+                if let Some(mut place) = heap.peek_mut() {
+                    *place = Reverse(next);
                 }
-                None => drop(heap.pop()),
             }
+            None => drop(heap.pop()),
         }
         if lives {
             self.enter(again, FAR);
         }
+    }
+
+    /// The same for the one in front of the heaps, which is gone from there. It was not moved: what is moved lies in a heap.
+    #[inline]
+    fn pass_front(&mut self, slot: u32) {
+        let Entry { behind, moved, ref action, .. } = self.slots[slot as usize];
+        debug_assert!(!moved && action.is_none());
+        self.release(slot);
+        if let Some(next) = self.lead(behind) {
+            self.unsure = true;
+            let is_first = self.first().is_none_or(|other| next < *other);
+            if is_first { self.front = Some(next) } else { self.near.push(Reverse(next)) }
+        }
+    }
+
+    /// One of a chain is its first from here on, if there is one.
+    #[inline]
+    fn lead(&mut self, slot: u32) -> Option<Node> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        entry.follows = false;
+        Some(Node { at: entry.at, sequence: entry.sequence, slot })
     }
 
     /// A slot is free: no key names it, and no timer joins its chain any more.
@@ -526,6 +536,17 @@ mod tests {
         assert!(timers.near.len() + timers.far.len() <= timers.slots.len());
         let left = (0..100).map(|_| timers.pop_due_before(100, u64::MAX).map(word));
         assert!(left.eq((0..100).map(Some)), "what was not cancelled fires, each at its time");
+    }
+
+    /// One of a chain that is before all in the heaps need not be followed by the next of its chain.
+    #[test]
+    fn what_is_due_between_two_of_a_chain_comes_between() {
+        let mut timers = Timers::new();
+        for (now, at) in [(0, 20), (10, 30), (15, 25)] {
+            timers.arm(now * SHORT, at * SHORT, Action::Call(nothing, at, 0));
+        }
+        let due = std::iter::from_fn(|| timers.pop_due_before(30 * SHORT, u64::MAX));
+        assert_eq!(due.map(word).collect::<Vec<_>>(), [20, 25, 30]);
     }
 
     /// What waits equally long is one node, whenever it was armed; and a time-out that its owner arms anew each time has

@@ -115,7 +115,8 @@ impl Trace {
         self.hash
     }
 
-    #[inline]
+    /// Adds an event. Where it is known to have no bytes, that costs no look.
+    #[inline(always)]
     pub(crate) fn event(
         &mut self,
         at: u64,

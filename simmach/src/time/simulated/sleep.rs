@@ -23,6 +23,7 @@ pub(crate) fn sleep_until(deadline: u64) -> Sleep {
 }
 
 #[track_caller]
+#[inline]
 fn now() -> u64 {
     try_with(Engine::local_now)
         .expect("simmach::time: a sleep was begun outside a run: there virtual time does not pass")
@@ -97,6 +98,7 @@ impl Future for Sleep {
 }
 
 impl Drop for Sleep {
+    #[inline]
     fn drop(&mut self) {
         self.disarm();
     }
