@@ -8,7 +8,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,7 @@ use crate::engine::{Family, MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
 use crate::spec::{SimTest, Spec};
+use crate::storage::RunFolder;
 use crate::time::nanos;
 use crate::{interpose, machine, net, sim, storage};
 
@@ -75,7 +76,13 @@ pub(crate) fn run_spec(
     interpose::keep();
     storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
-    let run = thread.spawn(move || on_thread(spec, seed, overlay, keep, shared));
+    let run = thread.spawn(move || {
+        let ran = AssertUnwindSafe(|| on_thread(spec, seed, overlay, keep, shared));
+        catch_unwind(ran).unwrap_or_else(|panic| {
+            empty();
+            resume_unwind(panic)
+        })
+    });
     let joined = match run {
         Ok(handle) => handle.join(),
         Err(error) => {
@@ -87,6 +94,16 @@ pub(crate) fn run_spec(
         let message = panic_message(panic.as_ref());
         Outcome::without_a_run(seed, Verdict::Broken(format!("simmach itself panicked: {message}")))
     })
+}
+
+/// Takes out what a run that was not ended has left in its thread.
+fn empty() {
+    net::discard();
+    storage::remove();
+    machine::remove();
+    sim::remove();
+    context::remove();
+    drop(log::take());
 }
 
 fn on_thread(
@@ -209,8 +226,8 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
     }
 }
 
-/// The path of the folder for one run's disks: made when a machine first needs it.
-fn run_folder() -> Result<PathBuf, String> {
+/// The folder for one run's disks.
+fn run_folder() -> Result<RunFolder, String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    Ok(root()?.join(format!("run-{}", NEXT.fetch_add(1, Ordering::Relaxed))))
+    Ok(RunFolder { parent: root()?, number: NEXT.fetch_add(1, Ordering::Relaxed) })
 }

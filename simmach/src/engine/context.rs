@@ -1,24 +1,27 @@
 //! One run's state on its thread.
 //!
 //! The engine has its own slot here; the layers above keep theirs in a [`Slot`] each, so that none has to know the
-//! others. `run.rs` fills them first thing on the run's fresh thread and empties them before it ends.
+//! others. `run.rs` fills them first thing on the run's fresh thread and empties them before it ends, however it ends: they
+//! have no destructors, which a thread would have to be told of, and each access to ask for.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 pub(crate) use super::shared::{Pulse, Shared};
 pub(crate) use super::state::{Engine, Policy};
 
 thread_local! {
-    static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
-    /// True while there is one. It has no destructor: it can be read at any time in a thread's life, and costs a load.
+    static ENGINE: RefCell<ManuallyDrop<Option<Rc<Engine>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
+    /// True while there is one: it can be read at any time in a thread's life, and costs a load.
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes `engine` this thread's run.
 pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     let engine = Rc::new(engine);
-    ENGINE.with(|slot| *slot.borrow_mut() = Some(Rc::clone(&engine)));
+    ENGINE.with(|slot| **slot.borrow_mut() = Some(Rc::clone(&engine)));
     HERE.set(true);
     engine
 }
@@ -38,7 +41,7 @@ pub(crate) fn is_here() -> bool {
 
 /// This thread's run, held.
 pub(crate) fn current() -> Option<Rc<Engine>> {
-    ENGINE.try_with(|slot| slot.try_borrow().ok()?.clone()).ok().flatten()
+    ENGINE.try_with(|slot| (**slot.try_borrow().ok()?).clone()).ok().flatten()
 }
 
 /// Reaches this thread's run; `None` outside one, and after a thread's locals are gone.
@@ -49,15 +52,15 @@ pub(crate) fn try_with<R>(f: impl FnOnce(&Engine) -> R) -> Option<R> {
 
 /// A layer's state for this thread's run.
 #[derive(Debug)]
-pub(crate) struct Slot<T>(RefCell<Option<T>>);
+pub(crate) struct Slot<T>(RefCell<ManuallyDrop<Option<T>>>);
 
 impl<T> Slot<T> {
     pub(crate) const fn new() -> Self {
-        Self(RefCell::new(None))
+        Self(RefCell::new(ManuallyDrop::new(None)))
     }
 
     pub(crate) fn install(&self, state: T) {
-        *self.0.borrow_mut() = Some(state);
+        **self.0.borrow_mut() = Some(state);
     }
 
     pub(crate) fn remove(&self) -> Option<T> {

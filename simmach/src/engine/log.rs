@@ -2,7 +2,6 @@
 //!
 //! Spans are accepted and not shown. Without a recording nothing is formatted.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
@@ -12,7 +11,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
-use super::context;
+use super::context::{self, Slot};
 use super::ids::MachineId;
 
 /// How grave a line is.
@@ -46,40 +45,45 @@ pub struct LogLine {
 }
 
 thread_local! {
-    static LINES: RefCell<Option<Vec<LogLine>>> = const { RefCell::new(None) };
+    static LINES: Slot<Vec<LogLine>> = const { Slot::new() };
 }
 
 /// Begins the log of this thread's run: kept from `level` up, or silent. Ends with the guard.
 pub(crate) fn begin(level: Option<Level>) -> dispatcher::DefaultGuard {
     static QUIET: OnceLock<Dispatch> = OnceLock::new();
-    LINES.set(level.map(|_| Vec::new()));
+    drop(take());
     match level {
-        Some(least) => dispatcher::set_default(&Dispatch::new(RunLog { least })),
+        Some(least) => {
+            LINES.with(|lines| lines.install(Vec::new()));
+            dispatcher::set_default(&Dispatch::new(RunLog { least }))
+        }
         None => dispatcher::set_default(QUIET.get_or_init(|| Dispatch::new(NoSubscriber::new()))),
     }
 }
 
 /// A line of the harness's own.
 pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
-    if LINES.with_borrow(Option::is_none) {
+    if LINES.with(|lines| lines.with(|_| ())).is_none() {
         return;
     }
     // Before the lines are reached for: the text may be made by code that logs.
     let text = text();
     let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
-    LINES.with_borrow_mut(|lines| {
-        lines.get_or_insert_default().push(LogLine { at, machine, level, text })
-    });
+    push(LogLine { at, machine, level, text });
+}
+
+fn push(line: LogLine) {
+    LINES.with(|lines| lines.with(|lines| lines.push(line)));
 }
 
 /// How many lines there are so far.
 pub(crate) fn lines() -> u64 {
-    LINES.with_borrow(|lines| lines.as_ref().map_or(0, Vec::len)) as u64
+    LINES.with(|lines| lines.with(|lines| lines.len())).unwrap_or(0) as u64
 }
 
 /// All lines so far.
 pub(crate) fn take() -> Vec<LogLine> {
-    LINES.take().unwrap_or_default()
+    LINES.with(Slot::remove).unwrap_or_default()
 }
 
 struct RunLog {
@@ -108,7 +112,7 @@ impl Subscriber for RunLog {
         let mut text = Text(String::new());
         event.record(&mut text);
         let line = LogLine { at, machine, level: level_of(event.metadata()), text: text.0 };
-        LINES.with_borrow_mut(|lines| lines.get_or_insert_default().push(line));
+        push(line);
     }
 
     fn enter(&self, _: &Id) {}

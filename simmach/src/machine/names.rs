@@ -65,6 +65,19 @@ pub fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
     Ok(names)
 }
 
+/// Whether a pattern stands for one name alone.
+///
+/// # Errors
+///
+/// As [`expand`].
+pub(crate) fn is_one(pattern: &str) -> Result<bool, NameError> {
+    if pattern.contains('{') {
+        Ok(expand(pattern)?.len() == 1)
+    } else {
+        check(pattern).map(|()| true)
+    }
+}
+
 fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
     // Most names are one machine's.
     if !pattern.bytes().any(|byte| byte == b'{') {

@@ -110,7 +110,7 @@ pub(crate) use {
             mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up,
             sockets, unclog, unclog_all,
         },
-        install, remove,
+        discard, install, remove,
     },
     spec::{Host, Link, NetSpec},
 };

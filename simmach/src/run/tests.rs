@@ -469,3 +469,35 @@ fn the_end_of_a_run_survives_what_it_drops() {
             })
     });
 }
+
+/// Nor does a run leave anything in its thread that is not ended as others are.
+#[test]
+fn what_breaks_off_a_run_leaves_nothing() {
+    struct Breaks;
+    impl crate::chaos::Plan for Breaks {
+        fn run(
+            self: Box<Self>,
+            _: Sim,
+        ) -> futures::future::LocalBoxFuture<'static, Result<(), String>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn settings(&self) -> String {
+            panic!("no settings")
+        }
+    }
+    let held = Arc::new(());
+    let kept = Arc::clone(&held);
+    let ran = outcome(0, move || {
+        let service = move || {
+            let kept = Arc::clone(&kept);
+            async move { drop(kept) }
+        };
+        SpecBuilder::new().machine("a", service).plan(Breaks).body(async |_| {})
+    });
+    match ran.verdict {
+        Verdict::Broken(text) => assert!(text.ends_with("panicked: no settings"), "{text}"),
+        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+    }
+    assert_eq!(Arc::strong_count(&held), 1);
+}

@@ -1,7 +1,6 @@
 //! The world of a run: the layers' state as the spec has it, and what runs in it first.
 
 use std::panic::{AssertUnwindSafe, Location};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,11 +14,11 @@ use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, Sim};
 use crate::spec::{Body, Spec};
-use crate::storage::{self, StorageSpec};
+use crate::storage::{self, RunFolder, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
 /// Fills the layers' state: the services go to their machines.
-pub(super) fn install(spec: &mut Spec, machines: &[String], client: MachineId, disks: PathBuf) {
+pub(super) fn install(spec: &mut Spec, machines: &[String], client: MachineId, folder: RunFolder) {
     let topology = &mut spec.topology;
     let all: Vec<Name> = Name::all(machines).collect();
     let numbered = || (0..).map(MachineId).zip(machines);
@@ -79,7 +78,7 @@ pub(super) fn install(spec: &mut Spec, machines: &[String], client: MachineId, d
     let last =
         |name: &str| topology.disks.iter().rev().find(|(selector, _)| selector.matches(name));
     storage::install(StorageSpec {
-        root: disks,
+        folder,
         disk: storage::DiskProfile::default(),
         disks: numbered()
             .filter_map(|(machine, name)| Some((machine, last(name)?.1.clone())))

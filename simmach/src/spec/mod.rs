@@ -207,9 +207,9 @@ impl SpecBuilder {
     /// The machine that the body runs on.
     pub fn client(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
-        match names::expand(&name) {
-            Ok(names) if names.len() == 1 => {}
-            Ok(_) => {
+        match names::is_one(&name) {
+            Ok(true) => {}
+            Ok(false) => {
                 self.topology.mistakes.push(format!("the client `{name}` is several machines"))
             }
             Err(error) => self.topology.mistakes.push(error.to_string()),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::task::Waker;
 
 use super::error::{Error, Result};
@@ -26,12 +26,20 @@ thread_local! {
 /// What a run's storage is made of.
 #[derive(Debug)]
 pub(crate) struct StorageSpec {
-    /// A folder of this run's alone, made when it is first needed and deleted at the end; the one that it is in exists.
-    pub(crate) root: PathBuf,
+    pub(crate) folder: RunFolder,
     /// The disk of every machine that has none of its own.
     pub(crate) disk: DiskProfile,
     /// The machines' own disks.
     pub(crate) disks: BTreeMap<MachineId, DiskProfile>,
+}
+
+/// A folder of one run's alone, made when it is first needed and deleted at the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunFolder {
+    /// The one that it is in, which exists.
+    pub(crate) parent: &'static Path,
+    /// No other run of the process has it.
+    pub(crate) number: u64,
 }
 
 /// The storage of one run.
@@ -235,7 +243,7 @@ impl Disks {
         let size = self.disk(machine).limit(options.size());
         if let Place::Here(volume) = &mut self.stores[stored].place {
             let ready = volume.resize(size).and_then(|()| volume.open());
-            ready.inspect_err(|error| faults::broken(&self.spec.root, error))?;
+            ready.inspect_err(|error| faults::broken(&self.spec.folder.path(), error))?;
         }
         let number = self.next;
         self.next += 1;
@@ -251,7 +259,7 @@ impl Disks {
         options: Options,
     ) -> Result<usize> {
         let folder = self.make_folder(machine);
-        let folder = folder.inspect_err(|error| faults::broken(&self.spec.root, error))?;
+        let folder = folder.inspect_err(|error| faults::broken(&self.spec.folder.path(), error))?;
         let size = self.disk(machine).limit(options.size());
         let volume = Volume::new(&folder, &file_name(&service, name), size);
         let place = Place::Here(Box::new(volume));
@@ -275,7 +283,7 @@ impl Disks {
     fn make_folder(&mut self, machine: MachineId) -> Result<PathBuf> {
         // Not the folder that the run's is in: a worker that is on its way out has deleted that for good.
         if !self.has_root {
-            fs::create_dir(&self.spec.root)?;
+            fs::create_dir(self.spec.folder.path())?;
             self.has_root = true;
         }
         let folder = self.folder(machine);
@@ -291,7 +299,7 @@ impl Disks {
     }
 
     fn folder(&self, machine: MachineId) -> PathBuf {
-        self.spec.root.join(machine.0.to_string())
+        self.spec.folder.path().join(machine.0.to_string())
     }
 
     fn close(&mut self, which: impl Fn(&Opened, &Stored) -> bool) -> Closed {
@@ -312,7 +320,13 @@ impl Disks {
         let closed = self.close(|_, stored| stored.machine == machine);
         let stores = self.stores.iter_mut().filter(|stored| stored.machine == machine);
         let done: Result<u64> = stores.map(|stored| stored.befall(loss)).sum();
-        (done.inspect_err(|error| faults::broken(&self.spec.root, error)), closed)
+        (done.inspect_err(|error| faults::broken(&self.spec.folder.path(), error)), closed)
+    }
+}
+
+impl RunFolder {
+    pub(super) fn path(self) -> PathBuf {
+        self.parent.join(format!("run-{}", self.number))
     }
 }
 
@@ -328,10 +342,10 @@ impl Drop for Disks {
         for machine in &self.folders {
             clean &= fs::remove_dir(self.folder(*machine)).is_ok();
         }
-        clean &= fs::remove_dir(&self.spec.root).is_ok();
+        clean &= fs::remove_dir(self.spec.folder.path()).is_ok();
         if !clean {
             // Something of another's making is in there. It goes too: the folder is the run's.
-            let _ = fs::remove_dir_all(&self.spec.root);
+            let _ = fs::remove_dir_all(self.spec.folder.path());
         }
     }
 }

@@ -6,9 +6,8 @@ mod power;
 use std::future::Future;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -30,8 +29,9 @@ fn run<F: Future<Output = ()> + 'static>(
     disk: DiskProfile,
     body: impl FnOnce() -> F + Send + 'static,
 ) -> Ran {
-    let root = root();
-    let spec = StorageSpec { root: root.clone(), disk, disks: Default::default() };
+    let folder = folder();
+    let root = folder.path();
+    let spec = StorageSpec { folder, disk, disks: Default::default() };
     let ran = rig::run_with(seed, overlay, || install(spec), body, remove);
     assert!(!root.exists(), "the run's folder is gone");
     assert_eq!(held(&root), 0, "nothing of it is open or mapped");
@@ -67,11 +67,12 @@ fn pass<F: Future<Output = ()> + 'static>(
     }
 }
 
-fn root() -> PathBuf {
+fn folder() -> RunFolder {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let base = memory_disk::pick(None).expect("a folder for the test");
-    base.join(format!("simmach-storage-{}-{number}", std::process::id()))
+    static PARENT: LazyLock<PathBuf> =
+        LazyLock::new(|| memory_disk::pick(None).expect("a folder for the test"));
+    let number = u64::from(std::process::id()) << 32 | NEXT.fetch_add(1, Ordering::Relaxed);
+    RunFolder { parent: &PARENT, number }
 }
 
 /// Runs `future` as a process of a machine.

@@ -92,6 +92,11 @@ pub(crate) fn remove() -> NetStats {
     fabric.map_or_else(NetStats::default, |fabric| fabric.counted())
 }
 
+/// As [`remove`], after a mistake of the framework's own: nobody asks what there was.
+pub(crate) fn discard() {
+    drop(NET.with(Slot::remove));
+}
+
 /// Reaches the fabric of the handle's run, and wakes whom it has to wake afterwards.
 ///
 /// # Errors

@@ -18,12 +18,9 @@ fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
 
 #[test]
 fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
-    let missing = PathBuf::from("/nowhere/simmach");
-    let spec = StorageSpec {
-        root: missing.clone(),
-        disk: DiskProfile::ideal(),
-        disks: Default::default(),
-    };
+    let missing = RunFolder { parent: Path::new("/nowhere/simmach"), number: 0 };
+    let spec =
+        StorageSpec { folder: missing, disk: DiskProfile::ideal(), disks: Default::default() };
     let body = async || {
         assert!(matches!(open("db").await, Err(Error::Io(_))));
     };
