@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::payload::{Arena, Payload};
 use super::pieces::Pieces;
+use super::rare::Rare;
 
 /// What was written and is not yet acknowledged: first the bytes that were sent, then those that were not.
 #[derive(Default)]
@@ -140,7 +141,7 @@ pub(crate) struct ReceiveBuffer {
     ready_len: usize,
     /// Bytes ahead of the gap, by their distance from the first byte of the stream; neither touching nor overlapping
     /// the ready ones, nor overlapping each other.
-    ahead: VecDeque<(u64, Payload)>,
+    ahead: Rare<VecDeque<(u64, Payload)>>,
     /// Bytes of the stream that were ready, ever.
     received: u64,
 }
@@ -164,7 +165,7 @@ impl ReceiveBuffer {
 
     /// Whether bytes wait behind a gap.
     pub(crate) fn has_gap(&self) -> bool {
-        !self.ahead.is_empty()
+        self.ahead.get().is_some_and(|ahead| !ahead.is_empty())
     }
 
     /// Takes in `payload`, which lies `offset` bytes behind the next byte expected (below zero: in front of it).
@@ -180,7 +181,7 @@ impl ReceiveBuffer {
             }
             let before = self.received;
             self.append(payload);
-            let filled = if self.ahead.is_empty() { 0 } else { self.fill() };
+            let filled = if self.has_gap() { self.fill() } else { 0 };
             return Inserted::InOrder { bytes: (self.received - before) as usize, filled };
         }
         self.insert_ahead(self.received + offset.unsigned_abs(), payload)
@@ -229,12 +230,10 @@ impl ReceiveBuffer {
     #[cold]
     fn fill(&mut self) -> usize {
         let mut filled = 0;
-        while let Some(&(at, _)) = self.ahead.front()
-            && at <= self.received
+        while let Some(ahead) = self.ahead.get_mut()
+            && ahead.front().is_some_and(|(at, _)| *at <= self.received)
+            && let Some((at, mut payload)) = ahead.pop_front()
         {
-            let Some((at, mut payload)) = self.ahead.pop_front() else {
-                break;
-            };
             filled += 1;
             let known = (self.received - at) as usize;
             if known < payload.len() {
@@ -247,8 +246,9 @@ impl ReceiveBuffer {
 
     #[cold]
     fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> Inserted {
-        let place = self.ahead.partition_point(|&(start, _)| start <= at);
-        if let Some((start, piece)) = place.checked_sub(1).and_then(|i| self.ahead.get(i)) {
+        let ahead = self.ahead.wanted();
+        let place = ahead.partition_point(|&(start, _)| start <= at);
+        if let Some((start, piece)) = place.checked_sub(1).and_then(|i| ahead.get(i)) {
             let end = start + piece.len() as u64;
             if end >= at + payload.len() as u64 {
                 return Inserted::Duplicate;
@@ -259,13 +259,13 @@ impl ReceiveBuffer {
             }
         }
         // What it covers goes; what it touches from below cuts it short.
-        while let Some((start, piece)) = self.ahead.get(place) {
+        while let Some((start, piece)) = ahead.get(place) {
             let end = at + payload.len() as u64;
             if *start >= end {
                 break;
             }
             if start + piece.len() as u64 <= end {
-                self.ahead.remove(place);
+                ahead.remove(place);
                 continue;
             }
             payload.truncate((start - at) as usize);
@@ -274,7 +274,7 @@ impl ReceiveBuffer {
         if payload.is_empty() {
             return Inserted::Duplicate;
         }
-        self.ahead.insert(place, (at, payload));
+        ahead.insert(place, (at, payload));
         Inserted::Ahead
     }
 }

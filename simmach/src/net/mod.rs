@@ -62,6 +62,8 @@ mod payload;
 mod pieces;
 #[cfg(feature = "sim")]
 mod profile;
+#[cfg(feature = "sim")]
+mod rare;
 mod ready;
 #[cfg(feature = "sim")]
 mod rtt;

@@ -3,14 +3,14 @@
 
 use std::collections::VecDeque;
 
-use super::payload::Payload;
+use super::{payload::Payload, rare::Rare};
 
 /// No piece of it is empty.
 #[derive(Default)]
 pub(super) struct Pieces {
     /// Empty: there is none.
     first: Payload,
-    more: VecDeque<Payload>,
+    more: Rare<VecDeque<Payload>>,
 }
 
 impl Pieces {
@@ -27,7 +27,7 @@ impl Pieces {
 
     #[inline(never)]
     fn push_behind(&mut self, piece: Payload) {
-        self.more.push_back(piece);
+        self.more.wanted().push_back(piece);
     }
 
     /// The first, which may be made shorter, but not empty.
@@ -38,18 +38,18 @@ impl Pieces {
     /// The first is gone.
     #[inline]
     pub(super) fn remove_first(&mut self) {
-        self.first = self.more.pop_front().unwrap_or_default();
+        self.first = self.more.get_mut().and_then(VecDeque::pop_front).unwrap_or_default();
     }
 
     pub(super) fn nth(&self, n: usize) -> Option<&Payload> {
         match n.checked_sub(1) {
             None => (!self.first.is_empty()).then_some(&self.first),
-            Some(n) => self.more.get(n),
+            Some(n) => self.more.get()?.get(n),
         }
     }
 
     /// Those behind the nth.
     pub(super) fn behind(&self, n: usize) -> impl Iterator<Item = &Payload> {
-        self.more.range(n..)
+        self.more.get().into_iter().flat_map(move |more| more.range(n..))
     }
 }

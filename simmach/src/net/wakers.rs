@@ -6,6 +6,7 @@
 
 use std::task::Waker;
 
+use super::rare::Rare;
 use crate::engine::{Engine, Waiter};
 
 /// The tasks that wait for one thing. As in tokio, the `poll_` functions share one place, in which the last waits; each
@@ -13,7 +14,7 @@ use crate::engine::{Engine, Waiter};
 #[derive(Default)]
 pub(crate) struct Waiters {
     polling: Option<Waiter>,
-    futures: Vec<(u64, Waiter)>,
+    futures: Rare<Vec<(u64, Waiter)>>,
 }
 
 /// In whose name a waker waits.
@@ -29,7 +30,8 @@ impl Waiters {
         match seat {
             Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(None, waker)),
             Seat::Future(id) => {
-                self.futures.iter().any(|(other, old)| *other == id && old.is(None, waker))
+                let mut futures = self.futures.get().into_iter().flatten();
+                futures.any(|(other, old)| *other == id && old.is(None, waker))
             }
         }
     }
@@ -39,13 +41,14 @@ impl Waiters {
     pub(crate) fn wait(&mut self, seat: Seat, waiter: Waiter) -> Option<Waiter> {
         match seat {
             Seat::Poll => self.polling.replace(waiter),
-            Seat::Future(id) => match self.futures.iter_mut().find(|(other, _)| *other == id) {
-                Some((_, old)) => Some(std::mem::replace(old, waiter)),
-                None => {
-                    self.futures.push((id, waiter));
-                    None
+            Seat::Future(id) => {
+                let futures = self.futures.wanted();
+                if let Some((_, old)) = futures.iter_mut().find(|(other, _)| *other == id) {
+                    return Some(std::mem::replace(old, waiter));
                 }
-            },
+                futures.push((id, waiter));
+                None
+            }
         }
     }
 
@@ -54,8 +57,9 @@ impl Waiters {
         match seat {
             Seat::Poll => self.polling.take(),
             Seat::Future(id) => {
-                let at = self.futures.iter().position(|(other, _)| *other == id)?;
-                Some(self.futures.remove(at).1)
+                let futures = self.futures.get_mut()?;
+                let at = futures.iter().position(|(other, _)| *other == id)?;
+                Some(futures.remove(at).1)
             }
         }
     }
@@ -66,8 +70,8 @@ impl Waiters {
         if let Some(waiter) = self.polling.take() {
             wakes.wake(engine, waiter);
         }
-        if !self.futures.is_empty() {
-            for (_, waiter) in self.futures.drain(..) {
+        if let Some(futures) = self.futures.get_mut() {
+            for (_, waiter) in futures.drain(..) {
                 wakes.wake(engine, waiter);
             }
         }
@@ -91,7 +95,8 @@ impl Wakes {
 
     /// Nobody needs these any more.
     pub(crate) fn discard(&mut self, waiters: &mut Waiters) {
-        let futures = waiters.futures.drain(..).map(|(_, waiter)| waiter);
+        let futures = waiters.futures.get_mut().into_iter().flat_map(|futures| futures.drain(..));
+        let futures = futures.map(|(_, waiter)| waiter);
         self.discarded.extend(waiters.polling.take().into_iter().chain(futures).filter_map(
             |waiter| match waiter {
                 Waiter::Task(_) => None,

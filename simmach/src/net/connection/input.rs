@@ -253,7 +253,6 @@ impl Connection {
         self.measure(now, ack);
         self.trip.answered();
         self.recovery.retries = 0;
-        self.recovery.since = None;
         self.deadlines.retransmit = if self.in_flight() > 0 && self.config.retransmit {
             now.saturating_add(self.trip.rto(&self.config))
         } else {

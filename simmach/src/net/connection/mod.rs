@@ -191,9 +191,9 @@ struct Recovery {
     /// How many recoveries there were: no number is sent twice in one of them, so that with its sequence number it
     /// names a transmission.
     round: u32,
-    /// When the segment that is waited for was first sent again, and how often it was.
-    since: Option<u64>,
+    /// How often the segment that is waited for was sent again, and when it first was.
     retries: u32,
+    since: u64,
     /// Probes that were not answered, and how often the wait for the next one was doubled.
     probes: u32,
     probe_backoff: u32,

@@ -1,6 +1,6 @@
 //! What a connection does when time has passed.
 
-use super::{Connection, Deadlines, Failure, NEVER, Output, Phase, State};
+use super::{Connection, Deadlines, Failure, NEVER, Output, Phase, Recovery, State};
 use crate::net::config::nanos;
 
 impl Connection {
@@ -112,9 +112,8 @@ impl Connection {
             | State::LastAck => {
                 let retries =
                     if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
-                self.recovery
-                    .since
-                    .is_some_and(|since| now - since >= self.config.retry_span(retries))
+                let Recovery { retries: before, since, .. } = self.recovery;
+                before > 0 && now - since >= self.config.retry_span(retries)
             }
             State::TimeWait | State::Closed => return,
         };
@@ -122,7 +121,9 @@ impl Connection {
             out.tally.timed_out += 1;
             return self.fail(Failure::TimedOut);
         }
-        self.recovery.since.get_or_insert(now);
+        if self.recovery.retries == 0 {
+            self.recovery.since = now;
+        }
         self.recovery.retries += 1;
         self.recovery.duplicate_acks = 0;
         self.trip.back_off();
