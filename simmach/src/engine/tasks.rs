@@ -42,30 +42,31 @@ pub(crate) struct Tasks {
     waker: Cell<Option<(*const (), *const RawWakerVTable)>>,
 }
 
-/// Whole lines of a cache.
-#[repr(align(64))]
+/// Whole lines of a cache, in this order: what wakes and polls look at is in the first two.
+#[repr(C, align(64))]
 struct Slot {
     generation: u32,
     task: Option<Task>,
 }
 
 /// One task.
+#[repr(C)]
 pub(super) struct Task {
     /// Taken out while it is polled.
     pub(super) polled: Option<Polled>,
     pub(super) scope: Scope,
-    pub(super) spawned_at: &'static Location<'static>,
+    pub(super) wakes: u64,
     pub(super) scheduled: bool,
     pub(super) cancelled: bool,
-    pub(super) wakes: u64,
+    /// The longest of the sleeps it waits for, in nanoseconds: of several branches the last one polled is not the one
+    /// that counts.
+    pub(super) sleeps: u64,
+    pub(super) waits: Wait,
+    pub(super) spawned_at: &'static Location<'static>,
     pub(super) children: u64,
     pub(super) draws: u64,
     pub(super) selects: u64,
     pub(super) entropy: u64,
-    pub(super) waits: Wait,
-    /// The longest of the sleeps it waits for, in nanoseconds: of several branches the last one polled is not the one
-    /// that counts.
-    pub(super) sleeps: u64,
 }
 
 impl From<Ready> for TaskKey {
@@ -248,5 +249,18 @@ impl Tasks {
             f(TaskKey { slot, generation: place.generation }, place.task.as_ref()?)
         });
         found.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    /// Where thousands take turns, each line is waited for.
+    #[test]
+    fn wakes_and_polls_look_at_two_lines() {
+        assert!(offset_of!(Slot, task) + offset_of!(Task, spawned_at) <= 2 * 64);
     }
 }

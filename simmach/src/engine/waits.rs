@@ -1,7 +1,7 @@
 //! What a task waits for, kept in a few words so that a run which can't go on can say why.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What a task waits for.
@@ -14,7 +14,7 @@ pub(crate) enum Wait {
     /// Something with a name: `the stop signal`, `the writer's turn`.
     Named(&'static str),
     /// Something at an address: `a connection on 10.0.0.1:443`, `data from …`.
-    Peer(&'static str, SocketAddr),
+    Peer { what: &'static str, ip: IpAddr, port: u16 },
 }
 
 impl fmt::Display for Wait {
@@ -23,7 +23,9 @@ impl fmt::Display for Wait {
             Self::Nothing => f.write_str("something that nobody will wake it for"),
             Self::Sleep { until, .. } => write!(f, "the time {:?}", Duration::from_nanos(*until)),
             Self::Named(what) => f.write_str(what),
-            Self::Peer(what, address) => write!(f, "{what} {address}"),
+            Self::Peer { what, ip, port } => {
+                write!(f, "{what} {}", SocketAddr::new(*ip, *port))
+            }
         }
     }
 }

@@ -192,3 +192,14 @@ pub(crate) struct Datagrams {
     pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where thousands take turns, each line is waited for.
+    #[test]
+    fn a_socket_is_eight_lines_of_a_cache() {
+        assert!(size_of::<Socket>() <= 8 * 64);
+    }
+}

@@ -55,7 +55,8 @@ impl<'a> Waited<'a> {
             if let Some(result) = attempt(fabric) {
                 return Found::Result(result);
             }
-            fabric.engine().waits(Wait::Peer(self.what, *self.address));
+            let (ip, port) = (self.address.ip(), self.address.port());
+            fabric.engine().waits(Wait::Peer { what: self.what, ip, port });
             let task = fabric.engine().own_task(cx.waker());
             let Some(waiters) = self.waiters(fabric) else { return Found::Nothing };
             match task {
