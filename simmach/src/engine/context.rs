@@ -70,6 +70,19 @@ impl<T> Slot<T> {
     /// `None` outside a run. Nothing of the user's may be called or dropped inside.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.0.borrow_mut().as_mut().map(f)
+        self.with_if(|_| true, f)
+    }
+
+    /// As [`with`](Self::with), if `admit` says so.
+    #[inline]
+    pub(crate) fn with_if<R>(
+        &self,
+        admit: impl FnOnce(&T) -> bool,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> Option<R> {
+        match self.0.borrow_mut().as_mut() {
+            Some(state) if admit(state) => Some(f(state)),
+            _ => None,
+        }
     }
 }

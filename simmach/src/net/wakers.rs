@@ -105,15 +105,13 @@ impl Wakes {
         ));
     }
 
-    /// What there is to do outside; most of the time nothing.
+    /// True if there is something to do outside; most of the time there is not.
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<Self> {
-        let nothing = self.woken.is_empty() && self.discarded.is_empty();
-        (!nothing).then(|| std::mem::take(self))
+    pub(crate) fn is_owed(&self) -> bool {
+        !(self.woken.is_empty() && self.discarded.is_empty())
     }
 
     /// Does it. What is discarded is dropped with it.
-    #[cold]
     pub(crate) fn settle(self) {
         self.woken.into_iter().for_each(Waker::wake);
     }

@@ -109,11 +109,7 @@ pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> io::Resu
 
 /// As [`enter`], for destructors, which have nobody to tell.
 pub(crate) fn try_enter<R>(run: RunId, f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
-    let inside = |fabric: &mut Fabric| {
-        let own = fabric.engine.run == run && fabric.engine.scope().alive;
-        own.then(|| f(fabric))
-    };
-    reach(inside).flatten()
+    lend(|fabric| fabric.engine.run == run && fabric.engine.scope().alive, f)
 }
 
 /// As [`enter`], for what has no handle yet.
@@ -131,12 +127,27 @@ pub(crate) fn enter_any<R>(
 /// Reaches the fabric of this thread's run.
 #[inline]
 pub(crate) fn reach<R>(f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
-    let inside = |fabric: &mut Fabric| (f(fabric), fabric.wakes.take());
-    let (result, wakes) = NET.try_with(|slot| slot.with(inside)).ok()??;
+    lend(|_| true, f)
+}
+
+/// Reaches it if `admit` says so. What `f` gives is moved once at most: this is each message's way, several times.
+#[inline]
+fn lend<R>(admit: impl FnOnce(&Fabric) -> bool, f: impl FnOnce(&mut Fabric) -> R) -> Option<R> {
+    let inside = |fabric: &mut Fabric| (f(fabric), fabric.wakes.is_owed());
+    let (result, owed) = NET.try_with(|slot| slot.with_if(admit, inside)).ok()??;
+    if owed {
+        settle();
+    }
+    Some(result)
+}
+
+/// Wakes whom the fabric owes it, once it is no longer lent.
+#[cold]
+fn settle() {
+    let wakes = NET.with(|slot| slot.with(|fabric| std::mem::take(&mut fabric.wakes)));
     if let Some(wakes) = wakes {
         wakes.settle();
     }
-    Some(result)
 }
 
 impl Fabric {
