@@ -287,6 +287,10 @@ impl Timers {
         } else if self.unsure {
             self.pass_unsure();
         }
+        debug_assert!(self.first().is_none_or(|first| {
+            let Entry { moved, ref action, .. } = self.slots[first.slot as usize];
+            !moved && action.is_some()
+        }));
     }
 
     fn pass_unsure(&mut self) {
@@ -340,7 +344,6 @@ impl Timers {
         debug_assert!(!moved && action.is_none());
         self.release(slot);
         if let Some(next) = self.lead(behind) {
-            self.unsure = true;
             let is_first = self.first().is_none_or(|other| next < *other);
             if is_first { self.front = Some(next) } else { self.near.push(Reverse(next)) }
         }
@@ -583,6 +586,23 @@ mod tests {
         assert_eq!((timers.dead, timers.len()), (0, 4), "they were swept");
         let order = std::iter::from_fn(|| timers.pop_due_before(u64::MAX, u64::MAX)).map(word);
         assert!(order.eq(0..4));
+    }
+
+    /// One that has become the first of its chain has a node of its own, which can be armed again.
+    #[test]
+    fn what_leads_its_chain_keeps_its_place() {
+        let mut timers = Timers::default();
+        let call = |word| Action::Call(nothing, word, 0);
+        let at = 10 * SHORT;
+        timers.arm(0, at, call(0));
+        let second = timers.arm(1, at + 1, call(9));
+        assert_eq!(timers.pop_due_before(at, u64::MAX).map(word), Some(0));
+        timers.arm(at, at, call(1));
+        timers.cancel(second);
+        let again = timers.arm_again(second, at, 3 * at, call(2));
+        assert_eq!(again.slot, second.slot);
+        let order = std::iter::from_fn(|| timers.pop_due_before(u64::MAX, u64::MAX)).map(word);
+        assert!(order.eq([1, 2]));
     }
 
     /// A slot is used again at once; the old key must not cancel its new tenant.

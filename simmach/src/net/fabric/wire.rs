@@ -257,9 +257,7 @@ impl Packet {
     /// A burst that travels as one counts as its segments.
     fn count(&self) -> u64 {
         match &self.body {
-            Body::Tcp { segment, mss, .. }
-                if segment.payload.len() > usize::from(*mss) && !self.from.net.is_loopback() =>
-            {
+            Body::Tcp { segment, mss, .. } if segment.payload.len() > usize::from(*mss) => {
                 segment.payload.len().div_ceil(usize::from(*mss)) as u64
             }
             Body::Tcp { .. } | Body::Udp { .. } | Body::Unreachable => 1,

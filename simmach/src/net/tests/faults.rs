@@ -1,6 +1,10 @@
 //! Partitions, power, killed processes, missing routes: what a peer sees, and when.
 
 use std::io::{self, ErrorKind};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use futures::{
     FutureExt,
@@ -465,6 +469,29 @@ fn a_links_function_that_panics_fails_the_run() {
         let Verdict::Failed(failure) = left.ran.verdict else { panic!("{:?}", left.ran.verdict) };
         assert!(matches!(failure.kind, FailureKind::Panic), "{failure:?}");
         assert_eq!(failure.message, "the function is wrong");
+    }
+}
+
+/// Whoever asks for packets to be logged in the middle of a run is asked, for a link of zones and for two machines.
+#[test]
+fn what_a_new_profile_logs_is_asked() {
+    type Join = fn(NetworkProfile);
+    let zones: Join = |profile| set_profile("east", "west", profile).expect("both are there");
+    let pair: Join = |profile| set_pair_profile(&[A], &[C], &profile);
+    for join in [zones, pair] {
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&asked);
+        Cluster::new().run(move || async move {
+            on(C, 2, echo("0.0.0.0:80"));
+            sleep(0).await;
+            join(NetworkProfile::fixed(ms(50)).log_if(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                false
+            }));
+            TcpStream::connect("c.west:80").await.expect("it listens");
+        });
+        // A SYN at least, and what acknowledges the answer.
+        assert!(asked.load(Ordering::Relaxed) >= 2, "{asked:?}");
     }
 }
 
