@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::ROLE;
-use crate::programs::{Of, Programs};
-use crate::report::median;
+use crate::programs::{Of, Programs, Taken};
+use crate::report::{Spread, number, ratios};
 use crate::sizes::{BULK, PASSES, ROUND_TRIPS, RUNS};
 
 /// A line of the report.
@@ -14,7 +14,7 @@ use crate::sizes::{BULK, PASSES, ROUND_TRIPS, RUNS};
 pub struct Line {
     pub name: String,
     pub what: String,
-    pub value: f64,
+    pub value: Spread,
     pub unit: &'static str,
     /// In words, and whether it is met.
     pub goal: Option<(String, bool)>,
@@ -25,7 +25,12 @@ const MANY_MACHINES: u64 = 10_000;
 /// Sweeps take seconds.
 const MOST_SWEEPS: usize = 3;
 
-pub fn all(programs: &Programs, rounds: usize, is_asked: &dyn Fn(&str) -> bool) -> Vec<Line> {
+pub fn all(
+    programs: &Programs,
+    taken: &Taken,
+    rounds: usize,
+    is_asked: &dyn Fn(&str) -> bool,
+) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut section = |name: &str, measure: &dyn Fn(&mut Vec<Line>)| {
         if is_asked(name) {
@@ -33,58 +38,51 @@ pub fn all(programs: &Programs, rounds: usize, is_asked: &dyn Fn(&str) -> bool) 
             measure(&mut lines);
         }
     };
-    section("f", &|lines| inventory(programs, rounds, lines));
-    section("g", &|lines| bulk(programs, rounds, lines));
-    section("h", &|lines| machines(programs, rounds, lines));
+    section("f", &|lines| inventory(programs, taken, lines));
+    section("g", &|lines| bulk(taken, lines));
+    section("h", &|lines| machines(taken, lines));
     section("allocations", &|lines| allocations(programs, lines));
     section("memory", &|lines| memory(programs, lines));
     section("jobs", &|lines| jobs(programs, rounds.min(MOST_SWEEPS), lines));
     lines
 }
 
-fn inventory(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
-    let runs: Vec<_> = (0..rounds).map(|_| programs.run(Of::Simmach, &["f"])).collect();
-    let times: Vec<f64> = runs.iter().map(|run| run["simulated"] / run["seconds"]).collect();
-    let seconds: Vec<f64> = runs.iter().map(|run| run["seconds"]).collect();
-    let what = "the inventory over 3G, one run";
-    push(lines, "f", what, median(&seconds) * 1e3, "ms", None);
-    push(lines, "f", "the same", median(&times), "× real time", Some(AtLeast(20_000.0)));
-    push(lines, "f", "the same", runs[0]["steps"], "steps", None);
+fn inventory(programs: &Programs, taken: &Taken, lines: &mut Vec<Line>) {
+    // The same seed: the same steps and the same simulated time, whenever it is run.
+    let run = programs.run(Of::Simmach, &["f"]);
+    let seconds = taken.named("f", 0, Of::Simmach);
+    let millis: Vec<f64> = seconds.iter().map(|took| took * 1e3).collect();
+    let times: Vec<f64> = seconds.iter().map(|took| run["simulated"] / took).collect();
+    push(lines, "f", "the inventory over 3G, one run", &millis, "ms", None);
+    push(lines, "f", "the same", &times, "× real time", Some(AtLeast(20_000.0)));
+    push(lines, "f", "the same", &[run["steps"]], "steps", None);
 }
 
-fn bulk(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
-    let seconds = seconds(programs, Of::Simmach, &["g"], rounds);
+fn bulk(taken: &Taken, lines: &mut Vec<Line>) {
     let what = format!("{} MiB over one connection", BULK >> 20);
+    let seconds = taken.named("g", 0, Of::Simmach);
     push(lines, "g", &what, seconds, "s", Some(AtMost(0.25)));
 }
 
 /// Messages alone: what the ring takes less what it takes without any.
-fn machines(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
+fn machines(taken: &Taken, lines: &mut Vec<Line>) {
     for of in [Of::Simmach, Of::Madsim] {
-        let mut first = 0.0;
+        let passing = |machines| -> Vec<f64> {
+            let whole = taken.named("h", machines, of);
+            let empty = taken.named("h-empty", machines, of);
+            whole.iter().zip(empty).map(|(whole, empty)| (whole - empty) * 1e3).collect()
+        };
         for machines in [10, 100, 1_000, 10_000] {
-            let number = machines.to_string();
-            let (mut passing, mut setting_up) = (Vec::new(), Vec::new());
-            for _ in 0..rounds {
-                let whole = programs.run(of, &["h", &number])["seconds"];
-                let empty = programs.run(of, &["h-empty", &number])["seconds"];
-                passing.push(whole - empty);
-                setting_up.push(empty);
-            }
-            let (passing, setting_up) = (median(&passing), median(&setting_up));
-            if machines == 10 {
-                first = passing;
-            }
             let what = format!("{}: {PASSES} messages among {machines} machines", of.name());
-            push(lines, "h", &what, passing * 1e3, "ms", None);
+            push(lines, "h", &what, &passing(machines), "ms", None);
+            let empty = taken.named("h-empty", machines, of).iter();
+            let a_machine: Vec<f64> = empty.map(|took| took * 1e6 / machines as f64).collect();
             let what = format!("{}: set-up of {machines} machines in a ring", of.name());
-            push(lines, "h", &what, setting_up * 1e6 / machines as f64, "µs a machine", None);
-            if machines == 10_000 {
-                let goal = (of == Of::Simmach).then_some(AtMost(3.0));
-                let what = format!("{}: 10,000 machines, of the time of 10", of.name());
-                push(lines, "h", &what, passing / first, "×", goal);
-            }
+            push(lines, "h", &what, &a_machine, "µs a machine", None);
         }
+        let goal = (of == Of::Simmach).then_some(AtMost(3.0));
+        let what = format!("{}: 10,000 machines, of the time of 10", of.name());
+        push(lines, "h", &what, &ratios(&passing(10_000), &passing(10)), "×", goal);
     }
 }
 
@@ -92,25 +90,25 @@ fn allocations(programs: &Programs, lines: &mut Vec<Line>) {
     for of in Of::ALL {
         let count = |case| programs.run(of, &[case, "0", "--count"])["allocations"];
         let what = format!("{}: a round trip", of.name());
-        push(lines, "allocations", &what, count("a") / ROUND_TRIPS as f64, "", None);
+        push(lines, "allocations", &what, &[count("a") / ROUND_TRIPS as f64], "", None);
         let what = format!("{}: a run of d", of.name());
-        push(lines, "allocations", &what, count("d") / RUNS as f64, "", None);
+        push(lines, "allocations", &what, &[count("d") / RUNS as f64], "", None);
     }
 }
 
 fn memory(programs: &Programs, lines: &mut Vec<Line>) {
     let runs = programs.run(Of::Simmach, &["memory", &RUNS_IN_A_ROW.to_string()]);
     let (early, late) = (runs["early"] / 1024.0, runs["late"] / 1024.0);
-    push(lines, "memory", "the process after 1,000 runs", early, "KiB", None);
+    push(lines, "memory", "the process after 1,000 runs", &[early], "KiB", None);
     let flat = Some(AtMost(early * 1.05));
-    push(lines, "memory", "the process after 10,000 runs", late, "KiB", flat);
+    push(lines, "memory", "the process after 10,000 runs", &[late], "KiB", flat);
     let heap = |machines: u64| {
         let number = machines.to_string();
         programs.run(Of::Simmach, &["b", &number, "--count"])["heap"]
     };
     let a_machine = (heap(MANY_MACHINES) - heap(10)) / (MANY_MACHINES - 10) as f64 / 1024.0;
     let what = "the most heap at once, of 10,000 idle machines";
-    push(lines, "memory", what, a_machine, "KiB a machine", Some(AtMost(4.0)));
+    push(lines, "memory", what, &[a_machine], "KiB a machine", Some(AtMost(4.0)));
 }
 
 fn jobs(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
@@ -121,9 +119,9 @@ fn jobs(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
             twos.push(sweep(programs, test, 2));
         }
         let what = format!("1,000 seeds of {test}, one job");
-        push(lines, "jobs", &what, median(&ones), "s", None);
+        push(lines, "jobs", &what, &ones, "s", None);
         let what = format!("1,000 seeds of {test}: two jobs are so much faster");
-        push(lines, "jobs", &what, median(&ones) / median(&twos), "×", Some(AtLeast(1.8)));
+        push(lines, "jobs", &what, &ratios(&ones, &twos), "×", Some(AtLeast(1.8)));
     }
 }
 
@@ -142,11 +140,6 @@ fn sweep(programs: &Programs, test: &str, jobs: u32) -> f64 {
     took
 }
 
-fn seconds(programs: &Programs, of: Of, words: &[&str], rounds: usize) -> f64 {
-    let all: Vec<f64> = (0..rounds).map(|_| programs.run(of, words)["seconds"]).collect();
-    median(&all)
-}
-
 #[derive(Clone, Copy)]
 enum Goal {
     AtMost(f64),
@@ -158,13 +151,14 @@ fn push(
     lines: &mut Vec<Line>,
     name: &str,
     what: &str,
-    value: f64,
+    values: &[f64],
     unit: &'static str,
     goal: Option<Goal>,
 ) {
+    let value = Spread::of(values);
     let goal = goal.map(|goal| match goal {
-        AtMost(most) => (format!("≤ {most:.4}"), value <= most),
-        AtLeast(least) => (format!("≥ {least}"), value >= least),
+        AtMost(most) => (format!("≤ {}", number(most)), value.median <= most),
+        AtLeast(least) => (format!("≥ {}", number(least)), value.median >= least),
     });
     lines.push(Line { name: name.to_owned(), what: what.to_owned(), value, unit, goal });
 }

@@ -118,6 +118,11 @@ impl Taken {
 
     /// Empty where it was not run.
     pub fn of(&self, case: &Case, of: Of) -> &[f64] {
-        self.0.get(&(case.name, case.number, of)).map_or(&[], Vec::as_slice)
+        self.named(case.name, case.number, of)
+    }
+
+    /// The same, by what the case is called.
+    pub fn named(&self, name: &'static str, number: u64, of: Of) -> &[f64] {
+        self.0.get(&(name, number, of)).map_or(&[], Vec::as_slice)
     }
 }

@@ -13,16 +13,40 @@ pub struct Report {
     pub others: Vec<Line>,
 }
 
+/// What several measurements of one thing came to.
+#[derive(Debug)]
+pub struct Spread {
+    pub median: f64,
+    /// The quartiles, of five measurements at least.
+    pub half: Option<(f64, f64)>,
+}
+
+impl Spread {
+    pub fn of(numbers: &[f64]) -> Self {
+        let mut sorted = numbers.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (below, above) = (sorted.len() / 2, sorted.len().div_ceil(2));
+        let half =
+            (sorted.len() >= 5).then(|| (middle(&sorted[..below]), middle(&sorted[above..])));
+        Self { median: middle(&sorted), half }
+    }
+}
+
 /// The middle one, or the mean of both.
-pub fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
+fn middle(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => f64::NAN,
         length if length % 2 == 1 => sorted[middle],
         _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
     }
+}
+
+/// Round by round, so that what ran side by side is compared. What was measured less often counts as the last time.
+pub fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
+    let last = others.last().copied();
+    let others = others.iter().copied().map(Some).chain(std::iter::repeat(last));
+    ones.iter().zip(others).filter_map(|(one, other)| Some(one / other?)).collect()
 }
 
 impl Report {
@@ -34,7 +58,7 @@ impl Report {
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{}; medians of {} rounds\n",
+            "{}; medians of {} rounds, and what half of them lie between\n",
             versions.join(", ").trim_end(),
             self.rounds
         );
@@ -50,7 +74,7 @@ impl Report {
         for line in &self.others {
             let goal = line.goal.as_ref().map(|(goal, met)| format!("{goal}: {}", word(*met)));
             let (name, what, unit) = (&line.name, &line.what, line.unit);
-            let value = number(line.value);
+            let value = spread(&line.value);
             let _ = writeln!(
                 text,
                 "| {name} | {what} | {value} {unit} | {} |",
@@ -64,13 +88,13 @@ impl Report {
         let times: Vec<String> = Of::ALL.iter().map(|of| time(self.taken.of(case, *of))).collect();
         let ratios: Vec<String> = [Of::Madsim, Of::Turmoil, Of::Floor]
             .iter()
-            .map(|of| self.ratio(case, *of).map_or("–".to_owned(), number))
+            .map(|of| self.ratio(case, *of).map_or("–".to_owned(), |ratio| spread(&ratio)))
             .collect();
         let goals: Vec<String> = case
             .goals
             .iter()
             .filter_map(|(of, most)| {
-                let met = self.ratio(case, *of)? <= *most;
+                let met = self.ratio(case, *of)?.median <= *most;
                 Some(format!("≤ {most} of {}: {}", of.name(), word(met)))
             })
             .collect();
@@ -83,13 +107,9 @@ impl Report {
         )
     }
 
-    /// Of the rounds' ratios, the median: what ran at the same time is compared.
-    fn ratio(&self, case: &Case, of: Of) -> Option<f64> {
-        let (own, other) = (self.taken.of(case, Of::Simmach), self.taken.of(case, of));
-        let last = other.last()?;
-        let ratios: Vec<f64> =
-            own.iter().enumerate().map(|(n, own)| own / other.get(n).unwrap_or(last)).collect();
-        Some(median(&ratios))
+    fn ratio(&self, case: &Case, of: Of) -> Option<Spread> {
+        let ratios = ratios(self.taken.of(case, Of::Simmach), self.taken.of(case, of));
+        (!ratios.is_empty()).then(|| Spread::of(&ratios))
     }
 
     /// Every single measurement.
@@ -99,7 +119,7 @@ impl Report {
             let _ = write!(text, "\"{}\": \"{}\", ", of.name(), of.version());
         }
         close(&mut text, "},\n  \"cases\": [");
-        for case in cases::ALL {
+        for case in cases::ALL.iter().chain(cases::MORE) {
             let _ =
                 write!(text, "\n    {{\"case\": \"{}\", \"machines\": {}", case.name, case.number);
             for of in case.of {
@@ -113,7 +133,7 @@ impl Report {
             let _ = write!(
                 text,
                 "\n    {{\"case\": \"{}\", \"what\": \"{}\", \"value\": {}, \"unit\": \"{}\", \"met\": {met}}}, ",
-                line.name, line.what, line.value, line.unit
+                line.name, line.what, line.value.median, line.unit
             );
         }
         close(&mut text, "\n  ]\n}\n");
@@ -142,7 +162,7 @@ fn word(met: bool) -> &'static str {
 }
 
 fn time(seconds: &[f64]) -> String {
-    match median(seconds) {
+    match Spread::of(seconds).median {
         none if none.is_nan() => "–".to_owned(),
         one if one < 1e-3 => format!("{} µs", number(one * 1e6)),
         one if one < 1.0 => format!("{} ms", number(one * 1e3)),
@@ -150,8 +170,17 @@ fn time(seconds: &[f64]) -> String {
     }
 }
 
+/// A median, and what half of the measurements lie between.
+fn spread(spread: &Spread) -> String {
+    let median = number(spread.median);
+    match spread.half {
+        Some((low, high)) => format!("{median} ({}–{})", number(low), number(high)),
+        None => median,
+    }
+}
+
 /// Three digits that count.
-fn number(number: f64) -> String {
+pub fn number(number: f64) -> String {
     let digits = match number.abs() {
         n if n >= 100.0 => 0,
         n if n >= 10.0 => 1,
