@@ -43,9 +43,8 @@ impl Draws {
         at: u64,
         place: Option<Place>,
     ) -> Option<u64> {
-        let &[a, b, c] = address;
         if self.overlay.is_empty() {
-            return Some(self.seeded(family, a, b, c, 0));
+            return Some(self.seeded(family, address, 0));
         }
         self.ruled(family, address, at, place)
     }
@@ -59,17 +58,17 @@ impl Draws {
         at: u64,
         place: Option<Place>,
     ) -> Option<u64> {
-        let &[a, b, c] = address;
         match self.overlay.ruling_at(family, *address, at, place) {
-            Ruling::Seeded => Some(self.seeded(family, a, b, c, 0)),
-            Ruling::Again(salt) => Some(self.seeded(family, a, b, c, salt)),
+            Ruling::Seeded => Some(self.seeded(family, address, 0)),
+            Ruling::Again(salt) => Some(self.seeded(family, address, salt)),
             Ruling::Value(word) => Some(word),
             Ruling::Calm => None,
         }
     }
 
     #[inline]
-    fn seeded(&self, family: Family, a: u64, b: u64, c: u64, salt: u64) -> u64 {
+    fn seeded(&self, family: Family, address: &[u64; 3], salt: u64) -> u64 {
+        let &[a, b, c] = address;
         let mut h = fold(self.key[0] ^ (family as u64), self.key[1] ^ salt ^ K[0]);
         h = fold(h ^ a, K[1] ^ self.key[0]);
         h = fold(h ^ b, K[2] ^ self.key[1]);
