@@ -51,6 +51,7 @@
 //! | `sim`, the default | the simulation and its harness |
 //! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production takes this alone |
 //! | `tokio` | `tokio::io`'s traits on streams; `real` has them anyway |
+//! | `hyper` | `compat::hyper`: the executor and the timer that hyper 1 asks for; it implies `tokio` |
 //!
 //! # What is not modelled
 //!
@@ -158,3 +159,22 @@ macro_rules! main {
 #[doc(hidden)]
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod __private;
+
+#[cfg(test)]
+mod tests {
+    /// The crate's documentation has a row for every feature of the manifest.
+    #[test]
+    fn features_are_all_documented() {
+        let manifest = include_str!("../Cargo.toml");
+        let (_, features) = manifest.split_once("[features]\n").expect("there is a section");
+        let (features, _) = features.split_once("\n[").expect("it is not the last section");
+        let names = features.lines().filter(|line| !line.starts_with([' ', '#', ']']));
+        let names = names.filter_map(|line| Some(line.split_once(" = ")?.0));
+        let names: Vec<&str> = names.filter(|name| *name != "default").collect();
+        assert!(names.len() >= 4, "{names:?}");
+        for name in names {
+            let row = format!("\n//! | `{name}`");
+            assert!(include_str!("lib.rs").contains(&row), "the feature `{name}` has no row");
+        }
+    }
+}

@@ -5,8 +5,8 @@ use std::{fmt, io};
 
 use heed::MdbError;
 
-/// The answer of a store's operation.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+/// The result of a store's operation: `Result` alone is one without a value.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Why a store's operation did not happen.
 ///
@@ -155,6 +155,13 @@ mod tests {
     }
 
     impl StdError for OutOfStock {}
+
+    #[test]
+    fn result_defaults_to_unit_and_this_error() {
+        let plain: Result = Err(Error::Full);
+        let full: std::result::Result<(), Error> = plain;
+        assert!(matches!(full, Err(Error::Full)));
+    }
 
     #[test]
     fn a_user_s_error_comes_back_as_it_was() {
