@@ -128,6 +128,26 @@ mod zoo {
         shows(u64::from(COUNTER.fetch_add(1, Ordering::Relaxed) == 33)).await;
     }
 
+    async fn starts() {
+        Sim::current().state::<AtomicU64>().fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    }
+
+    /// Every seed breaks something within so long: none but a calm run comes by.
+    #[sim_test(
+        seeds = 40,
+        machines("machine" => starts),
+        chaos = PowerOffs::new().every(100.millis()..1.secs()),
+    )]
+    #[ignore = "for the tests below"]
+    async fn a_counter_that_shows_where_nothing_breaks(sim: Sim) {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        sleep(10.secs()).await;
+        if sim.state::<AtomicU64>().load(Ordering::Relaxed) == 1 {
+            shows(COUNTER.fetch_add(1, Ordering::Relaxed)).await;
+        }
+    }
+
     #[sim_test(seeds = 40, check = false)]
     #[ignore = "for the tests below"]
     async fn a_counter_that_nobody_looks_at() {
@@ -253,6 +273,32 @@ fn as_much_is_checked_as_was_asked_for() {
         let (code, text) = code(name, env);
         assert_eq!(code, Some(expected), "{name} with {env:?}:\n{text}");
     }
+}
+
+/// What shrinking comes to is mostly calm: that must be a function of the seed too. The command that is shown shows it.
+#[test]
+fn calm_runs_that_differ_are_caught() {
+    let name = "a_counter_that_shows_where_nothing_breaks";
+    for env in [
+        &[("SIMMACH_JOBS", "1")][..],
+        &[("SIMMACH_JOBS", "2")],
+        &[("SIMMACH_JOBS", "8")],
+        &[("SIMMACH_CHECK", "1"), ("SIMMACH_SEED", "19")],
+    ] {
+        let ran = Door::Libtest.run(name, env);
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        for part in [
+            "is not a function of its seed: seed 19 made two runs with orders, times and faults calm",
+            "    the first time:   ",
+            "    the second time:  ",
+            "SIMMACH_CHECK=1 SIMMACH_SEED=19 ",
+            STATE,
+        ] {
+            assert!(ran.text.contains(part), "{env:?}: no {part:?} in:\n{}", ran.text);
+        }
+    }
+    let unchecked = Door::Libtest.run(name, &[("SIMMACH_CHECK", "0")]);
+    assert_eq!(unchecked.code, Some(0), "{}", unchecked.text);
 }
 
 /// A failure that a fresh process does not repeat is none that was found.

@@ -50,8 +50,8 @@ impl Engine {
     /// Makes a task ready. Once is enough until it is polled.
     #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {
-        let Some(ready) = self.tasks.make_ready(key) else { return };
-        self.ready.borrow_mut().push(ready, |ready| self.priority(ready));
+        let Some((ready, spawned)) = self.tasks.make_ready(key) else { return };
+        self.ready.borrow_mut().push(ready, self.counters.steps.get(), spawned);
     }
 
     fn priority(&self, ready: Ready) -> u64 {
@@ -74,7 +74,8 @@ impl Engine {
 
     /// Polls one ready task; false when there is none.
     pub(crate) fn turn(&self) -> bool {
-        let Some(ready) = self.ready.borrow_mut().pop() else { return false };
+        let next = self.ready.borrow_mut().pop(|ready| self.priority(ready));
+        let Some(ready) = next else { return false };
         self.record(|recorder| {
             self.ready.borrow().overtaken().for_each(|sequence| recorder.overtaken(sequence));
         });

@@ -1,8 +1,10 @@
 //! Who runs next among the ready tasks.
 //!
-//! A wake has a priority, drawn at (task, nth wake) and asked for only when two are ready; the least runs first, and
-//! first in first out among equals. Calm is priority 0: first in, first out. Strategies that bound the number of
-//! reorderings are not modelled.
+//! A wake has a priority, drawn at (task, nth wake) and asked for only when two are ready; the least runs first. Calm is
+//! priority 0. Equals run first in, first out by the poll or event that woke them, and in the order they were spawned
+//! where one poll or event woke several. In which order it called their wakers makes no difference: crates keep waiters
+//! in orders of their own, which need not be the seed's (`tokio::sync::watch` spreads them by a counter of the process).
+//! Strategies that bound the number of reorderings are not modelled.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,15 +18,28 @@ pub(crate) struct Ready {
     pub(crate) wake: u64,
 }
 
+/// A task that was woken since the last one was taken out: not ranked yet.
+#[derive(Clone, Copy, Debug)]
+struct Woken {
+    /// The number of the poll or event that woke it.
+    by: u64,
+    /// Its number among all tasks of the run, in the order they were spawned.
+    spawned: u32,
+    ready: Ready,
+}
+
 /// One alone waits without a priority; only company asks for one.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
-    alone: Option<(u64, Ready)>,
-    /// Those that came since the last was taken out.
-    fresh: Vec<Ranked>,
+    alone: Option<Woken>,
+    /// Those that were woken since the last was taken out.
+    fresh: Vec<Woken>,
+    /// Some of these were not woken in the order in which equals run.
+    is_fresh_unordered: bool,
     ranked: BinaryHeap<Reverse<Ranked>>,
     /// Many that were ready at once are put in order at once, which costs less than a heap does.
     sorted: Sorted,
+    /// Numbers those that are ranked, or alone when they are taken out, in the order in which equals run.
     sequence: u64,
     /// The sequence number of the last that was taken out.
     taken: u64,
@@ -44,10 +59,10 @@ struct Sorted {
 }
 
 impl Sorted {
-    /// Puts those in order which came in the order of their numbers.
-    fn fill(&mut self, fresh: &mut Vec<Ranked>) {
+    /// Puts those in order which come in the order of their numbers.
+    fn fill(&mut self, ranked: impl Iterator<Item = Ranked>) {
         self.all.clear();
-        self.all.append(fresh);
+        self.all.extend(ranked);
         self.places = (self.all.len() as u64).next_power_of_two() - 1;
         // As much of a priority as a place leaves room for, which is nearly always enough; the rest is put right.
         let numbered = (0..).zip(&self.all);
@@ -88,19 +103,21 @@ struct Ranked {
 }
 
 impl ReadyQueue {
-    /// `priority` is asked for the new one, and for one that was alone until now.
+    /// Adds a task that the poll or event of number `by` woke, the `spawned`th task of the run.
     #[inline]
-    pub(crate) fn push(&mut self, ready: Ready, priority: impl Fn(Ready) -> u64) {
-        let sequence = self.sequence;
-        self.sequence += 1;
+    pub(crate) fn push(&mut self, ready: Ready, by: u64, spawned: u32) {
+        let woken = Woken { by, spawned, ready };
         if self.is_empty() {
-            self.alone = Some((sequence, ready));
+            self.alone = Some(woken);
             return;
         }
-        if let Some((earlier, first)) = self.alone.take() {
-            self.rank(earlier, first, &priority);
+        if let Some(first) = self.alone.take() {
+            self.fresh.push(first);
         }
-        self.rank(sequence, ready, &priority);
+        if let Some(last) = self.fresh.last() {
+            self.is_fresh_unordered |= last.by == by && last.spawned > spawned;
+        }
+        self.fresh.push(woken);
     }
 
     /// Makes room for so many more.
@@ -108,16 +125,18 @@ impl ReadyQueue {
         self.fresh.reserve(more);
     }
 
+    /// Takes out the next to run. `priority` is asked for each that was woken since the last was, unless one is alone.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Ready> {
+    pub(crate) fn pop(&mut self, priority: impl Fn(Ready) -> u64) -> Option<Ready> {
         match self.alone.take() {
-            Some((sequence, ready)) => {
-                self.taken = sequence;
-                Some(ready)
+            Some(woken) => {
+                self.taken = self.sequence;
+                self.sequence += 1;
+                Some(woken.ready)
             }
             None => {
                 if !self.fresh.is_empty() {
-                    self.place_fresh();
+                    self.rank_fresh(priority);
                 }
                 let in_heap = match (self.sorted.least(), self.ranked.peek()) {
                     (Some(sorted), Some(Reverse(ranked))) => ranked < sorted,
@@ -130,10 +149,10 @@ impl ReadyQueue {
         }
     }
 
-    /// Those that had been ready for longer than the last that was taken out, by number.
+    /// Those that would have run before the last that was taken out, were all equal, by number.
     pub(crate) fn overtaken(&self) -> impl Iterator<Item = u64> + '_ {
         let ranked = self.ranked.iter().map(|Reverse(left)| left);
-        let left = ranked.chain(self.sorted.left()).chain(&self.fresh).map(|left| left.sequence);
+        let left = ranked.chain(self.sorted.left()).map(|left| left.sequence);
         left.filter(|sequence| *sequence < self.taken)
     }
 
@@ -147,20 +166,29 @@ impl ReadyQueue {
     pub(crate) fn clear(&mut self) {
         self.alone = None;
         self.fresh.clear();
+        self.is_fresh_unordered = false;
         self.ranked.clear();
         self.sorted.order.clear();
     }
 
-    fn rank(&mut self, sequence: u64, ready: Ready, priority: &impl Fn(Ready) -> u64) {
-        self.fresh.push(Ranked { priority: priority(ready), sequence, ready });
-    }
-
-    /// Many are put in order, if no others are; a few find their places in the heap.
-    fn place_fresh(&mut self) {
-        if self.fresh.len() >= MANY && self.sorted.order.is_empty() {
-            self.sorted.fill(&mut self.fresh);
+    /// Numbers them in the order in which equals run, and draws their priorities in that order. Many are put in order at
+    /// once, if no others are; a few find their places in the heap.
+    fn rank_fresh(&mut self, priority: impl Fn(Ready) -> u64) {
+        if std::mem::take(&mut self.is_fresh_unordered) {
+            self.fresh.sort_unstable_by_key(|woken| (woken.by, woken.spawned));
+        }
+        let is_many = self.fresh.len() >= MANY && self.sorted.order.is_empty();
+        let first = self.sequence;
+        self.sequence += self.fresh.len() as u64;
+        let ranked = (first..).zip(self.fresh.drain(..)).map(|(sequence, woken)| Ranked {
+            priority: priority(woken.ready),
+            sequence,
+            ready: woken.ready,
+        });
+        if is_many {
+            self.sorted.fill(ranked);
         } else {
-            self.ranked.extend(self.fresh.drain(..).map(Reverse));
+            self.ranked.extend(ranked.map(Reverse));
         }
     }
 }
@@ -194,16 +222,24 @@ impl Ord for Ranked {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
+
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::mix;
 
     fn ready(slot: u32) -> Ready {
         Ready { slot, generation: 0, path: u64::from(slot), wake: 0 }
     }
 
-    fn order(queue: &mut ReadyQueue) -> Vec<u32> {
-        std::iter::from_fn(|| queue.pop()).map(|ready| ready.slot).collect()
+    /// Each woken by an event of its own, in the order they were spawned.
+    fn push(queue: &mut ReadyQueue, slot: u32) {
+        queue.push(ready(slot), u64::from(slot), slot);
+    }
+
+    fn order(queue: &mut ReadyQueue, priority: impl Fn(Ready) -> u64) -> Vec<u32> {
+        std::iter::from_fn(|| queue.pop(&priority)).map(|ready| ready.slot).collect()
     }
 
     #[test]
@@ -211,8 +247,8 @@ mod tests {
         // Few have their places in the heap; many are put in order at once.
         for many in [5, MANY as u32, 100] {
             let mut queue = ReadyQueue::default();
-            (0..many).for_each(|slot| queue.push(ready(slot), |_| 0));
-            assert!(order(&mut queue).into_iter().eq(0..many), "{many}");
+            (0..many).for_each(|slot| push(&mut queue, slot));
+            assert!(order(&mut queue, |_| 0).into_iter().eq(0..many), "{many}");
         }
     }
 
@@ -221,8 +257,9 @@ mod tests {
     fn priorities_that_differ_little_differ() {
         for shift in [0, 3, 7, 57] {
             let mut queue = ReadyQueue::default();
-            (0..100).for_each(|slot| queue.push(ready(slot), |ready| (99 - ready.path) << shift));
-            assert!(order(&mut queue).into_iter().eq((0..100).rev()), "{shift}");
+            (0..100).for_each(|slot| push(&mut queue, slot));
+            let order = order(&mut queue, |ready| (99 - ready.path) << shift);
+            assert!(order.into_iter().eq((0..100).rev()), "{shift}");
         }
     }
 
@@ -231,19 +268,20 @@ mod tests {
     fn calm_ones_in_the_heap_come_behind_those_in_order() {
         let mut queue = ReadyQueue::default();
         let many = 3 * MANY as u32;
-        (0..many).for_each(|slot| queue.push(ready(slot), |_| 0));
-        let first = queue.pop().map(|ready| ready.slot);
-        (many..2 * many).for_each(|slot| queue.push(ready(slot), |_| 0));
-        assert_eq!((first, order(&mut queue)), (Some(0), (1..2 * many).collect()));
+        (0..many).for_each(|slot| push(&mut queue, slot));
+        let first = queue.pop(|_| 0).map(|ready| ready.slot);
+        (many..2 * many).for_each(|slot| push(&mut queue, slot));
+        assert_eq!((first, order(&mut queue, |_| 0)), (Some(0), (1..2 * many).collect()));
     }
 
     #[test]
     fn the_least_priority_runs_first() {
         let mut queue = ReadyQueue::default();
-        (0..5).for_each(|slot| queue.push(ready(slot), |ready| 10 - ready.path));
-        assert_eq!(queue.pop().map(|ready| ready.slot), Some(4));
+        let priority = |ready: Ready| 10 - ready.path;
+        (0..5).for_each(|slot| push(&mut queue, slot));
+        assert_eq!(queue.pop(priority).map(|ready| ready.slot), Some(4));
         assert_eq!(queue.overtaken().count(), 4);
-        assert_eq!(order(&mut queue), [3, 2, 1, 0]);
+        assert_eq!(order(&mut queue, priority), [3, 2, 1, 0]);
         assert_eq!(queue.overtaken().count(), 0);
         assert!(queue.is_empty());
     }
@@ -256,13 +294,13 @@ mod tests {
         let (mut next, mut left) = (0, Vec::new());
         for round in 0..60 {
             for _ in 0..round % 13 {
-                queue.push(ready(next), priority);
+                push(&mut queue, next);
                 left.push(u64::from(next) * 7 % 1009);
                 next += 1;
             }
             for _ in 0..round % 11 {
                 let least = left.iter().min().copied();
-                assert_eq!(queue.pop().map(priority), least);
+                assert_eq!(queue.pop(priority).map(priority), least);
                 left.retain(|priority| Some(*priority) != least);
             }
         }
@@ -274,12 +312,90 @@ mod tests {
         let asked = Cell::new(0);
         let mut queue = ReadyQueue::default();
         for slot in 0..3 {
-            queue.push(ready(slot), |_| {
+            push(&mut queue, slot);
+            let popped = queue.pop(|_| {
                 asked.set(asked.get() + 1);
                 0
             });
-            assert!(queue.pop().is_some());
+            assert!(popped.is_some());
         }
         assert_eq!(asked.get(), 0);
+    }
+
+    /// `tokio::sync::watch` and others wake their waiters in an order of their own.
+    #[test]
+    fn calm_forgets_in_which_order_one_poll_woke_several() {
+        for many in [2, 5, MANY as u32, 100] {
+            let mut queue = ReadyQueue::default();
+            (0..many).rev().for_each(|slot| queue.push(ready(slot), 7, slot));
+            // A later event wakes a task that was spawned before all of them.
+            queue.push(ready(many), 8, 0);
+            assert!(order(&mut queue, |_| 0).into_iter().eq(0..=many), "{many}");
+        }
+    }
+
+    /// What is recorded of a draw names it by its place among the draws of a step.
+    #[test]
+    fn priorities_are_drawn_in_the_calm_order() {
+        let asked = RefCell::new(Vec::new());
+        let mut queue = ReadyQueue::default();
+        [3, 1, 2].into_iter().for_each(|slot| queue.push(ready(slot), 0, slot));
+        queue.pop(|ready| {
+            asked.borrow_mut().push(ready.slot);
+            0
+        });
+        assert_eq!(*asked.borrow(), [1, 2, 3]);
+    }
+
+    /// A task of the model: its priority, who woke it, and its number among the spawned.
+    type Modelled = (u64, u64, u32);
+
+    /// Some polls: how many tasks each of the events before it wakes, and in which order it calls their wakers.
+    fn polls() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
+        let woken = proptest::sample::subsequence((0..40u32).collect::<Vec<_>>(), 0..12);
+        let event = woken.prop_shuffle();
+        proptest::collection::vec(proptest::collection::vec(event, 0..4), 1..40)
+    }
+
+    proptest! {
+        /// Whatever is woken in whatever order, the least of (priority, waking event, number) runs next; and how many had
+        /// to wait for a later one is what the model says.
+        #[test]
+        fn runs_as_a_sorted_list_does(polls in polls(), priorities in 1..6u64) {
+            let priority = |slot: u32, wake: u64| mix(u64::from(slot), wake) % priorities;
+            let mut queue = ReadyQueue::default();
+            let mut model: Vec<Modelled> = Vec::new();
+            let mut event = 0;
+            let check = |queue: &mut ReadyQueue, model: &mut Vec<Modelled>| {
+                let popped = queue.pop(|ready| priority(ready.slot, ready.wake));
+                let least = model.iter().min().copied();
+                model.retain(|left| Some(*left) != least);
+                prop_assert_eq!(popped.map(|ready| ready.slot), least.map(|(.., spawned)| spawned));
+                if let Some((_, by, spawned)) = least {
+                    let older = model.iter().filter(|left| (left.1, left.2) < (by, spawned));
+                    prop_assert_eq!(queue.overtaken().count(), older.count());
+                }
+                prop_assert_eq!(queue.is_empty(), model.is_empty());
+                Ok(())
+            };
+            for events in polls {
+                for woken in events {
+                    for slot in woken {
+                        // One that is ready can't be woken.
+                        if model.iter().any(|(.., spawned)| *spawned == slot) {
+                            continue;
+                        }
+                        let one = Ready { wake: event, ..ready(slot) };
+                        queue.push(one, event, slot);
+                        model.push((priority(slot, event), event, slot));
+                    }
+                    event += 1;
+                }
+                check(&mut queue, &mut model)?;
+            }
+            while !model.is_empty() {
+                check(&mut queue, &mut model)?;
+            }
+        }
     }
 }

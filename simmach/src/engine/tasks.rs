@@ -37,6 +37,8 @@ pub(crate) struct TaskReport {
 pub(crate) struct Tasks {
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
+    /// How many there have been.
+    spawned: Cell<u32>,
     current: Cell<Option<TaskKey>>,
     /// What the waker of the task that is being polled is made of.
     waker: Cell<Option<(*const (), *const RawWakerVTable)>>,
@@ -58,6 +60,8 @@ pub(super) struct Task {
     pub(super) wakes: u64,
     pub(super) scheduled: bool,
     pub(super) cancelled: bool,
+    /// Its number among the run's tasks, in the order they were spawned.
+    pub(super) number: u32,
     /// The longest of the sleeps it waits for, in nanoseconds: of several branches the last one polled is not the one
     /// that counts.
     pub(super) sleeps: u64,
@@ -97,12 +101,15 @@ impl Tasks {
         });
         let place = &mut slots[slot as usize];
         let key = TaskKey { slot, generation: place.generation };
+        let number = self.spawned.get();
+        self.spawned.set(number.wrapping_add(1));
         place.task = Some(Task {
             polled: Some((future, waker(key))),
             scope,
             spawned_at,
             scheduled: false,
             cancelled: false,
+            number,
             wakes: 0,
             children: 0,
             draws: 0,
@@ -170,19 +177,20 @@ impl Tasks {
         }
     }
 
-    /// Marks a task as ready: what the scheduler needs to know of it, unless it was ready before.
-    pub(super) fn make_ready(&self, key: TaskKey) -> Option<Ready> {
+    /// Marks a task as ready: what the scheduler needs to know of it and its number, unless it was ready before.
+    pub(super) fn make_ready(&self, key: TaskKey) -> Option<(Ready, u32)> {
         self.with(key, |task| {
             if std::mem::replace(&mut task.scheduled, true) {
                 return None;
             }
             task.wakes += 1;
-            Some(Ready {
+            let ready = Ready {
                 slot: key.slot,
                 generation: key.generation,
                 path: task.scope.task,
                 wake: task.wakes,
-            })
+            };
+            Some((ready, task.number))
         })
         .flatten()
     }

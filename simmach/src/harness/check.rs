@@ -3,13 +3,17 @@
 //! The second time is in another process than the first, and after other seeds: so that state which outlives a run is
 //! found too. One seed of each test is made in a fresh process, and once more there after another seed; the others that
 //! are checked follow in the same process, or, where every seed is checked, in as many as there are jobs.
+//!
+//! One seed is also run twice with everything calm but what the test itself does: a shrunk run is mostly calm, and must
+//! be a function of its seed and overlay too.
 
 use std::time::Duration;
 
 use super::job::{Job, Next, Ran};
 use super::pool::{Alone, Pool, Runs};
-use crate::engine::overlay::Overlay;
-use crate::engine::verdict::Verdict;
+use crate::engine::family::Family;
+use crate::engine::overlay::{Overlay, Rule as Overruled, Ruling};
+use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::report::difference::Made;
 use crate::spec::SimTest;
@@ -62,6 +66,8 @@ pub(crate) struct Plan {
 pub(crate) struct Mismatch {
     /// Its place in the sweep.
     pub(crate) index: u64,
+    /// What overruled its draws: nothing, or all was calm.
+    pub(crate) overlay: Overlay,
     pub(crate) one: (Outcome, Made),
     pub(crate) two: (Outcome, Made),
     /// A seed that was run beside.
@@ -71,7 +77,12 @@ pub(crate) struct Mismatch {
 /// A first run, and its second that is being made.
 #[derive(Debug)]
 struct Pair {
-    first: Ran,
+    index: u64,
+    seed: u64,
+    overlay: Overlay,
+    /// `None` until it has been made: where all is calm, both are still to be.
+    first: Option<(Outcome, Made)>,
+    /// How the next one is made.
     made: Made,
     /// How many more runs there must be.
     missing: u64,
@@ -96,6 +107,11 @@ impl Plan {
                 index % ONE_IN == ONE_IN - 1 || (is_last && index < ONE_IN) || is_only
             }
         }
+    }
+
+    /// Whether it is the first place that is checked.
+    fn is_first(self, index: u64) -> bool {
+        self.has(index) && !(0..index.min(ONE_IN)).any(|before| self.has(before))
     }
 }
 
@@ -129,28 +145,25 @@ impl<'a> Checks<'a> {
             let (events, places) =
                 (ran.outcome.events.take(), std::mem::take(&mut ran.outcome.places));
             let outcome = Outcome { events, places, ..ran.outcome.clone() };
-            self.begin(Ran { index: ran.index, outcome, output: Vec::new() }, other);
+            self.begin(ran.index, outcome, other);
         }
     }
 
-    fn begin(&mut self, mut first: Ran, other: Option<u64>) {
-        let job = |seed, events| Job {
-            test: self.test,
-            seed,
-            overlay: Overlay::default(),
-            keep: Keep { events, ..Keep::default() },
-        };
+    fn begin(&mut self, index: u64, mut first: Outcome, other: Option<u64>) {
+        let seed = first.seed;
         if self.open.len() >= MOST_RECORDED {
-            first.outcome.events = None;
+            first.events = None;
         }
-        let again = job(first.outcome.seed, first.outcome.events.is_some());
+        let job = |seed, events| self.job(seed, Overlay::default(), events);
+        let again = job(seed, first.events.is_some());
         let (made, missing, runs) = match &self.fresh {
             None => {
-                let fresh = self.fresh.insert(self.pool.alone(1));
                 let missing = if other.is_some() { 2 } else { 1 };
                 let between = other.map(|seed| [job(seed, false), again.clone()]);
-                let jobs = std::iter::once(again).chain(between.into_iter().flatten());
-                (Made::Fresh, missing, fresh.runs(jobs))
+                let jobs: Vec<Job> =
+                    std::iter::once(again).chain(between.into_iter().flatten()).collect();
+                let fresh = self.fresh.insert(self.pool.alone(1));
+                (Made::Fresh, missing, fresh.runs(jobs.into_iter()))
             }
             Some(fresh) => {
                 let made = match self.plan.rule {
@@ -163,7 +176,22 @@ impl<'a> Checks<'a> {
                 (Made::After, 1, made)
             }
         };
-        self.open.push(Pair { first, made, missing, other, runs });
+        let (first, overlay) = (Some((first, Made::Sweep)), Overlay::default());
+        self.open.push(Pair { index, seed, overlay, first, made, missing, other, runs });
+    }
+
+    /// Has the first seed that is checked run twice with everything calm, in the process that was fresh.
+    fn begin_calm(&mut self, index: u64, seed: u64, other: Option<u64>) {
+        let Some(fresh) = self.fresh.as_ref().filter(|_| self.plan.is_first(index)) else { return };
+        let overlay = calm_but_for_the_test();
+        let job = self.job(seed, overlay.clone(), true);
+        let runs = fresh.runs([job.clone(), job].into_iter());
+        let (first, made, missing) = (None, Made::Once, 2);
+        self.open.push(Pair { index, seed, overlay, first, made, missing, other, runs });
+    }
+
+    fn job(&self, seed: u64, overlay: Overlay, events: bool) -> Job {
+        Job { test: self.test, seed, overlay, keep: Keep { events, ..Keep::default() } }
     }
 
     /// Compares what has come; from the place that is returned on nothing is of interest any more.
@@ -173,7 +201,7 @@ impl<'a> Checks<'a> {
 
     /// Nothing from this place on is of interest.
     pub(crate) fn cut(&mut self, from: u64) {
-        self.open.retain(|pair| pair.first.index < from);
+        self.open.retain(|pair| pair.index < from);
         self.found.take_if(|found| found.index >= from);
     }
 
@@ -190,7 +218,11 @@ impl<'a> Checks<'a> {
         for mut pair in std::mem::take(&mut self.open) {
             match pair.next(patience) {
                 Came::Nothing => self.open.push(pair),
-                Came::Same => self.compared += 1,
+                Came::Same if pair.is_calm() => {}
+                Came::Same => {
+                    self.compared += 1;
+                    self.begin_calm(pair.index, pair.seed, pair.other);
+                }
                 Came::Other(mismatch) => {
                     let index = mismatch.index;
                     if self.found.as_ref().is_none_or(|found| index < found.index) {
@@ -216,40 +248,67 @@ enum Came {
 }
 
 impl Pair {
+    fn is_calm(&self) -> bool {
+        self.overlay != Overlay::default()
+    }
+
     fn next(&mut self, patience: Duration) -> Came {
         loop {
             let ran = match self.runs.next(patience) {
                 Next::Ran(ran) => ran,
                 Next::Nothing => return Came::Nothing,
                 Next::End if self.missing == 0 => return Came::Same,
-                Next::End => {
-                    let lost = Ran::lost(self.first.outcome.seed);
-                    return Came::Other(Box::new(self.mismatch(lost)));
-                }
+                Next::End => return self.differs_from(Ran::lost(self.seed).outcome),
             };
-            for ran in ran {
+            for Ran { outcome, .. } in ran {
                 // The run of another seed, between the two of this one.
-                if ran.outcome.seed != self.first.outcome.seed {
+                if outcome.seed != self.seed {
                     continue;
                 }
                 self.missing = self.missing.saturating_sub(1);
-                if !self.first.outcome.is_same_run(&ran.outcome) {
-                    return Came::Other(Box::new(self.mismatch(ran)));
+                match &self.first {
+                    Some((first, _)) if first.is_same_run(&outcome) => self.made = Made::After,
+                    Some(_) => return self.differs_from(outcome),
+                    // No seed of the sweep made it: it may hang where none of them does.
+                    None if !is_told(&outcome) => return Came::Same,
+                    None => {
+                        self.first = Some((outcome, self.made));
+                        self.made = Made::OnceMore;
+                    }
                 }
-                self.made = Made::After;
             }
         }
     }
 
-    fn mismatch(&mut self, second: Ran) -> Mismatch {
-        let nothing = Outcome::without_a_run(self.first.outcome.seed, Verdict::Passed);
-        let first = std::mem::replace(&mut self.first.outcome, nothing);
-        Mismatch {
-            index: self.first.index,
-            one: (first, Made::Sweep),
-            two: (second.outcome, self.made),
+    fn differs_from(&mut self, second: Outcome) -> Came {
+        let Some(one) = self.first.take() else { return Came::Same };
+        Came::Other(Box::new(Mismatch {
+            index: self.index,
+            overlay: self.overlay.clone(),
+            one,
+            two: (second, self.made),
             other: self.other,
+        }))
+    }
+}
+
+/// Everything calm, but for the steps and choices of the test: without these it would do nothing.
+fn calm_but_for_the_test() -> Overlay {
+    let mut overlay = Overlay::calm();
+    for family in [Family::Step, Family::Choice] {
+        overlay.push(Overruled::all(Some(family), Ruling::Seeded));
+    }
+    overlay
+}
+
+/// Whether a run came to an end that says what it was.
+fn is_told(outcome: &Outcome) -> bool {
+    match &outcome.verdict {
+        Verdict::Passed => true,
+        Verdict::Failed(failure) => {
+            !matches!(failure.kind, FailureKind::Hung | FailureKind::Crashed)
         }
+        Verdict::Broken(_) => false,
     }
 }
 
@@ -271,5 +330,19 @@ mod tests {
         assert_eq!(checked(Rule::Some, None, 40), [0, 19, 39]);
         assert_eq!(checked(Rule::Every, None, 3), [0, 1, 2]);
         assert!(checked(Rule::Off, Some(100), 100).is_empty());
+    }
+
+    /// It is run with everything calm too, whichever is compared first.
+    #[test]
+    fn one_place_is_the_first() {
+        let first = |rule, total| {
+            let plan = Plan::new(rule, total);
+            (0..200).filter(|index| plan.is_first(*index)).collect::<Vec<_>>()
+        };
+        assert_eq!(first(Rule::Some, Some(100)), [19]);
+        assert_eq!(first(Rule::Some, Some(7)), [6]);
+        assert_eq!(first(Rule::Some, None), [0]);
+        assert_eq!(first(Rule::Every, Some(100)), [0]);
+        assert!(first(Rule::Off, Some(100)).is_empty());
     }
 }

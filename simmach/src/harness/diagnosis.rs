@@ -33,12 +33,13 @@ pub(crate) fn diagnose(
     pool: &Pool,
     test: &'static SimTest,
     seed: u64,
+    overlay: &Overlay,
     other: Option<u64>,
 ) -> Diagnosis {
     let job = |seed| Job {
         test,
         seed,
-        overlay: Overlay::default(),
+        overlay: overlay.clone(),
         keep: Keep { events: true, ..Keep::default() },
     };
     let once = |alone: Alone<'_>| alone.run(job(seed)).outcome;

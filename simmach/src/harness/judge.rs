@@ -152,7 +152,7 @@ impl Trial<'_> {
 
     /// A test that is no function of its seed; what was found besides may or may not be true.
     fn judge_mismatch(&self, mismatch: &Mismatch, find: Option<Ran>) -> Judgement {
-        let Mismatch { one, two, other, .. } = mismatch;
+        let Mismatch { overlay, one, two, other, .. } = mismatch;
         let seed = one.0.seed;
         if let Verdict::Broken(why) = &two.0.verdict {
             let why = format!("seed {seed} could not be run a second time, to be compared:\n{why}");
@@ -162,7 +162,8 @@ impl Trial<'_> {
             test: &self.path,
             one: (&one.0, one.1),
             two: (&two.0, two.1),
-            cause: diagnose(self.pool, self.test, seed, *other).cause,
+            is_calm: *overlay != Overlay::default(),
+            cause: diagnose(self.pool, self.test, seed, overlay, *other).cause,
             command: &format!("{}=1 {}", config::CHECK, command::again(self.test, seed)),
         };
         let mut text = two_runs.text(self.style);
@@ -251,7 +252,7 @@ impl Trial<'_> {
     /// Why a failure does not repeat as it was.
     fn doubt(&self, seed: u64) -> String {
         let other = self.seeds.clone().find(|other| *other != seed);
-        let found = diagnose(self.pool, self.test, seed, other);
+        let found = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
         let mut text = String::new();
         if let Some([one, two]) = &found.versions {
             text = difference((&one.0, one.1), (&two.0, two.1));

@@ -19,6 +19,10 @@ pub(crate) enum Made {
     Fresh,
     /// In another process than the sweep's, after other seeds.
     After,
+    /// With everything calm.
+    Once,
+    /// The same, in the same process.
+    OnceMore,
 }
 
 /// Why one seed makes two runs.
@@ -44,6 +48,8 @@ pub(crate) struct TwoRuns<'a> {
     pub(crate) test: &'a str,
     pub(crate) one: (&'a Outcome, Made),
     pub(crate) two: (&'a Outcome, Made),
+    /// Everything was calm but what the test itself does, as shrinking tries it first.
+    pub(crate) is_calm: bool,
     pub(crate) cause: Cause,
     pub(crate) command: &'a str,
 }
@@ -74,6 +80,8 @@ impl Made {
             Self::Sweep => "in the sweep",
             Self::Fresh => "in a fresh process",
             Self::After => "in another process, after other seeds",
+            Self::Once => "the first time",
+            Self::OnceMore => "the second time",
         }
     }
 }
@@ -96,14 +104,18 @@ impl TwoRuns<'_> {
     /// The report.
     pub(crate) fn text(&self, style: Style) -> String {
         let seed = self.one.0.seed;
+        let calm = if self.is_calm { " with orders, times and faults calm" } else { "" };
         let head =
-            format!("{} is not a function of its seed: seed {seed} made two runs", self.test);
+            format!("{} is not a function of its seed: seed {seed} made two runs{calm}", self.test);
         let mut text = format!("{}\n\n", style.paint(Ink::Alarm, head));
         text.push_str(&difference(self.one, self.two));
         text.push_str(&likely(self.cause, style));
-        text.push_str(
-            "  Until then no seed of this test can be relied on to fail, or to pass, again.\n\n",
-        );
+        text.push_str(match self.is_calm {
+            true => "  Until then no failure of this test can be relied on to shrink.\n\n",
+            false => {
+                "  Until then no seed of this test can be relied on to fail, or to pass, again.\n\n"
+            }
+        });
         let _ = writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, self.command));
         text
     }
