@@ -12,6 +12,7 @@ use crate::{
     net::{
         address::{HostIndex, PathIndex},
         host::Host,
+        order::FlowOrder,
         pairs::Pairs,
         profile::{Bandwidth, NetworkProfile},
     },
@@ -34,7 +35,9 @@ pub(crate) enum Fate {
         at: u64,
         /// When a copy of it arrives.
         again: Option<u64>,
-        /// It overtakes one that was sent earlier.
+        /// It was held back, beyond its latency.
+        held_back: bool,
+        /// It overtakes one of its flow that was sent earlier, and that none has overtaken before.
         overtakes: bool,
     },
     /// It would take so long, once the clog is gone.
@@ -85,8 +88,8 @@ pub(crate) struct Path {
     /// When all that was sent here has passed the link's narrowest place, if that is for these two alone.
     passed_at: u64,
     last_arrival: u64,
-    /// The same, of those that nothing held back.
-    last_in_order: u64,
+    /// When the last packet arrives that a clog had held: no later one overtakes it.
+    released_at: u64,
     departed: u64,
 }
 
@@ -94,8 +97,8 @@ impl Fate {
     /// The same, so much later.
     pub(crate) fn delayed(self, by: u64) -> Fate {
         match self {
-            Fate::Arrives { at, again, overtakes } => {
-                Fate::Arrives { at: at.saturating_add(by), again, overtakes }
+            Fate::Arrives { at, again, held_back, overtakes } => {
+                Fate::Arrives { at: at.saturating_add(by), again, held_back, overtakes }
             }
             Fate::Held(latency) => Fate::Held(latency.saturating_add(by)),
             Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::NoRoute | Fate::Chosen => self,
@@ -255,7 +258,7 @@ impl Links {
             clogged: from != to && self.clogs.has(from, to),
             passed_at: 0,
             last_arrival: 0,
-            last_in_order: 0,
+            released_at: 0,
             departed: 0,
         });
         self.index.insert((from, to), index);
@@ -265,6 +268,11 @@ impl Links {
     pub(crate) fn ends(&self, path: PathIndex) -> (HostIndex, HostIndex) {
         let path = &self.paths[path as usize];
         (path.from, path.to)
+    }
+
+    /// When the last of all packets arrives that were sent on a way.
+    pub(crate) fn last_arrival(&self, path: PathIndex) -> u64 {
+        self.paths[path as usize].last_arrival
     }
 
     pub(crate) fn has_route(&self, from: HostIndex, to: HostIndex, hosts: &[Host]) -> bool {
@@ -354,7 +362,7 @@ impl Links {
             }
             for (slot, latency) in self.held.remove(&index).unwrap_or_default() {
                 let at = now.saturating_add(latency).max(path.last_arrival);
-                (path.last_arrival, path.last_in_order) = (at, at);
+                (path.last_arrival, path.released_at) = (at, at);
                 released.push((slot, at));
             }
         }
@@ -380,7 +388,7 @@ impl Links {
         said.or(unsaid).map_or(Way::Nowhere, Way::Link)
     }
 
-    /// Draws what becomes of a packet of so many bytes that leaves now.
+    /// Draws what becomes of a packet of so many bytes that leaves now, and is the next of its flow.
     #[inline]
     pub(crate) fn fate(
         &mut self,
@@ -389,11 +397,17 @@ impl Links {
         now: u64,
         bytes: u64,
         draw: DrawAddress,
+        order: &mut FlowOrder,
     ) -> Fate {
         let path = &mut self.paths[path as usize];
         let link = match path.way {
             Way::Loopback => {
-                return Fate::Arrives { at: now + LOOPBACK, again: None, overtakes: false };
+                return Fate::Arrives {
+                    at: now + LOOPBACK,
+                    again: None,
+                    held_back: false,
+                    overtakes: false,
+                };
             }
             Way::Nowhere => return Fate::NoRoute,
             Way::Link(link) => link,
@@ -429,12 +443,13 @@ impl Links {
             return Fate::Held(at - now);
         }
         if profile.in_order {
-            at = at.max(path.last_in_order);
+            at = at.max(order.in_order).max(path.released_at);
         }
-        path.last_in_order = path.last_in_order.max(at);
-        let (held_back, longest) = profile.reorder;
-        if held_back > 0.0 && engine.chance(Family::Reorder, [flow, place, transmission], held_back)
-        {
+        order.in_order = order.in_order.max(at);
+        let (rate, longest) = profile.reorder;
+        let held_back =
+            rate > 0.0 && engine.chance(Family::Reorder, [flow, place, transmission], rate);
+        if held_back {
             let unit = engine.unit(Family::Reorder, [flow, place, transmission | COPY]);
             at = at.saturating_add((unit * longest as f64) as u64);
         }
@@ -442,11 +457,14 @@ impl Links {
             && engine.chance(Family::Duplicate, [flow, place, transmission], profile.duplication))
         .then(|| {
             let unit = || engine.unit(Family::Latency, [flow, place, transmission | COPY]);
-            departs.saturating_add(profile.latency.sample(unit, nth + 1))
+            let again = departs.saturating_add(profile.latency.sample(unit, nth + 1));
+            // A copy does not come before the packets that were sent before it.
+            if profile.in_order { again.max(order.in_order) } else { again }
         });
-        let overtakes = at < path.last_arrival;
+        let overtakes = at < order.not_overtaken;
+        order.not_overtaken = at;
         path.last_arrival = path.last_arrival.max(at);
-        Fate::Arrives { at, again, overtakes }
+        Fate::Arrives { at, again, held_back, overtakes }
     }
 }
 
@@ -484,7 +502,14 @@ mod tests {
         fn calm_fate(&mut self, path: PathIndex, now: u64, bytes: u64, draw: DrawAddress) -> Fate {
             let engine = rig::engine(0);
             engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
-            self.fate(&engine, path, now, bytes, draw)
+            self.fate(&engine, path, now, bytes, draw, &mut FlowOrder::default())
+        }
+
+        /// The calm fate of a packet of one flow, sent at 0.
+        fn next_fate(&mut self, path: PathIndex, order: &mut FlowOrder) -> Fate {
+            let engine = rig::engine(0);
+            engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
+            self.fate(&engine, path, 0, 1, DRAW, order)
         }
     }
 
@@ -604,7 +629,12 @@ mod tests {
             let [one, two, back] = ways;
             [one, two, one, back].map(|path| links.calm_fate(path, 0, 1_000, DRAW))
         };
-        let at = |ms: u64| Fate::Arrives { at: ms * MS, again: None, overtakes: false };
+        let at = |ms: u64| Fate::Arrives {
+            at: ms * MS,
+            again: None,
+            held_back: false,
+            overtakes: false,
+        };
         assert_eq!(shared(true), [at(2), at(3), Fate::QueueFull, at(2)]);
         assert_eq!(shared(false), [at(2), at(2), at(3), at(2)]);
     }
@@ -614,13 +644,95 @@ mod tests {
         let mut links = Links::new(Some(NetworkProfile::reverse_latency()));
         let hosts = hosts(&mut links);
         let path = links.path(0, 2, &hosts);
-        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
+        let mut order = FlowOrder::default();
+        assert_eq!(arrival(links.next_fate(path, &mut order)), 50 * MS);
         assert_eq!(
-            links.calm_fate(path, 0, 1, DRAW),
-            Fate::Arrives { at: 48 * MS, again: None, overtakes: true }
+            links.next_fate(path, &mut order),
+            Fate::Arrives { at: 48 * MS, again: None, held_back: false, overtakes: true }
+        );
+        assert_eq!(
+            links.next_fate(path, &mut FlowOrder::default()),
+            Fate::Arrives { at: 46 * MS, again: None, held_back: false, overtakes: false },
+            "another flow"
         );
         links.join(0, 1, NetworkProfile::reverse_latency().in_order(true), &hosts);
-        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
+        assert_eq!(arrival(links.next_fate(path, &mut order)), 50 * MS);
+        assert_eq!(arrival(links.next_fate(path, &mut FlowOrder::default())), 42 * MS);
+    }
+
+    /// Jitter of every distribution, seeded: the packets of one flow never overtake each other, those of two do.
+    #[test]
+    fn jitter_keeps_the_order_of_a_flow_only() {
+        let ms = Duration::from_millis;
+        let own = |unit: f64| Duration::from_millis(1).mul_f64(20.0 * unit);
+        for profile in [
+            NetworkProfile::lan(),
+            NetworkProfile::azure_intranet(),
+            NetworkProfile::cross_region(),
+            NetworkProfile::mobile_2g(),
+            NetworkProfile::mobile_4g(),
+            NetworkProfile::internet().reorder(0.0, Duration::ZERO),
+            NetworkProfile::mobile_3g().reorder(0.0, Duration::ZERO).duplication(0.5),
+            NetworkProfile::uniform(ms(1), ms(90)),
+            NetworkProfile::normal(ms(50), ms(20)),
+            NetworkProfile::log_normal(ms(50), 0.5),
+            NetworkProfile::latency_by(own),
+        ] {
+            let mut links = Links::new(Some(profile.clone()));
+            let hosts = hosts(&mut links);
+            let path = links.path(0, 2, &hosts);
+            let engine = rig::engine(3);
+            let mut orders = [FlowOrder::default(); 2];
+            let (mut last, mut overtakes_another_flow) = ([0, 0], false);
+            for nth in 0..2_000_u64 {
+                let flow = (nth % 2) as usize;
+                let draw = DrawAddress { flow: nth % 2, place: nth, transmission: 0 };
+                let now = nth * MS / 100;
+                let fate = links.fate(&engine, path, now, 100, draw, &mut orders[flow]);
+                let Fate::Arrives { at, again, overtakes, .. } = fate else { continue };
+                assert!(!overtakes && at >= last[flow], "{profile:?}");
+                assert!(again.is_none_or(|again| again >= last[flow]), "{profile:?}");
+                overtakes_another_flow |= at < last[1 - flow];
+                last[flow] = at;
+            }
+            assert!(overtakes_another_flow, "{profile:?}");
+        }
+    }
+
+    /// The rate of its own is what was asked for, and the packets that are not held back keep their order.
+    #[test]
+    fn held_back_packets_are_overtaken_at_their_rate() {
+        let held = Duration::from_millis(50);
+        let profile = NetworkProfile::fixed(Duration::from_millis(5)).reorder(0.01, held);
+        let mut links = Links::new(Some(profile));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        let engine = rig::engine(3);
+        let mut order = FlowOrder::default();
+        let mut late = 0;
+        for nth in 0..10_000_u64 {
+            let draw = DrawAddress { flow: 1, place: nth, transmission: 0 };
+            let now = nth * MS;
+            let at = arrival(links.fate(&engine, path, now, 100, draw, &mut order));
+            late += u32::from(at > now + 5 * MS);
+            assert!(at >= now + 5 * MS && at <= now + 55 * MS);
+        }
+        assert!((70..130).contains(&late), "{late} of 10,000 were held back");
+    }
+
+    #[test]
+    fn a_released_clog_is_not_overtaken_by_what_follows() {
+        let ms = Duration::from_millis;
+        let mut links = Links::new(Some(NetworkProfile::fixed(ms(50))));
+        let hosts = hosts(&mut links);
+        let path = links.path(0, 2, &hosts);
+        links.clog(&[0], &[2], true, 0);
+        let mut order = FlowOrder::default();
+        assert_eq!(links.next_fate(path, &mut order), Fate::Held(50 * MS));
+        links.hold(path, 0, 50 * MS);
+        assert_eq!(links.clog(&[0], &[2], false, 10 * MS), [(0, 60 * MS)]);
+        links.join(0, 1, NetworkProfile::fixed(ms(1)), &hosts);
+        assert_eq!(arrival(links.next_fate(path, &mut order)), 60 * MS);
     }
 
     #[test]
@@ -651,9 +763,12 @@ mod tests {
         let held = NetworkProfile::fixed(millis(50)).in_order(true).reorder(1.0, millis(40));
         links.join(0, 1, held, &hosts);
         // Outside a run a draw holds nothing back: so this one is made late by hand.
-        links.paths[path as usize].last_arrival = 90 * MS;
-        let fate = links.calm_fate(path, 0, 1, DRAW);
-        assert_eq!(fate, Fate::Arrives { at: 50 * MS, again: None, overtakes: true });
+        let mut order = FlowOrder { in_order: 0, not_overtaken: 90 * MS };
+        let fate = links.next_fate(path, &mut order);
+        assert_eq!(
+            fate,
+            Fate::Arrives { at: 50 * MS, again: None, held_back: false, overtakes: true }
+        );
     }
 
     /// Outside a run every draw is calm: nothing is lost, and latency is the median.
@@ -666,7 +781,7 @@ mod tests {
         let path = links.path(0, 2, &hosts);
         assert_eq!(
             links.calm_fate(path, 0, 1, DRAW),
-            Fate::Arrives { at: 300 * MS, again: None, overtakes: false }
+            Fate::Arrives { at: 300 * MS, again: None, held_back: false, overtakes: false }
         );
     }
 }

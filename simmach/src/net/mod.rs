@@ -53,6 +53,8 @@ pub(crate) mod lookup;
 #[cfg(feature = "sim")]
 mod octets;
 #[cfg(feature = "sim")]
+mod order;
+#[cfg(feature = "sim")]
 mod packet;
 #[cfg(feature = "sim")]
 mod pairs;

@@ -1,6 +1,6 @@
 //! What the fabric keeps of a socket.
 
-use std::{collections::VecDeque, net::SocketAddr, rc::Rc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, num::NonZeroU32, rc::Rc, time::Duration};
 
 use crate::{
     engine::{ProcessId, TimerKey},
@@ -9,6 +9,7 @@ use crate::{
         config::TcpConfig,
         connection::Connection,
         key::Key,
+        order::{FlowOrder, FlowOrders},
         payload::Payload,
         wakers::Waiters,
     },
@@ -47,7 +48,9 @@ pub(crate) struct Socket {
     pub(crate) hashed: bool,
     pub(crate) connection: Connection,
     pub(crate) timer: SocketTimer,
-    pub(crate) linger: Option<Duration>,
+    /// Of what it sends.
+    pub(crate) order: FlowOrder,
+    pub(crate) linger: Option<Linger>,
     pub(crate) ip: IpOptions,
     /// It turned out not to be ready, and is taken for that until something happens.
     pub(crate) not_readable: bool,
@@ -104,13 +107,34 @@ impl Default for IpOptions {
     }
 }
 
+/// `SO_LINGER`: whole seconds, as the kernel takes it. Kept as one more, so that an `Option` of it takes four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Linger(NonZeroU32);
+
+impl Linger {
+    pub(crate) const ZERO: Linger = Linger(NonZeroU32::MIN);
+}
+
+impl From<Duration> for Linger {
+    fn from(duration: Duration) -> Self {
+        let seconds = u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        Self(NonZeroU32::MIN.saturating_add(seconds))
+    }
+}
+
+impl From<Linger> for Duration {
+    fn from(linger: Linger) -> Self {
+        Duration::from_secs(u64::from(linger.0.get()) - 1)
+    }
+}
+
 /// What a `TcpSocket` was told, for the connections it makes or accepts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) reuse: bool,
     pub(crate) nodelay: Option<bool>,
     pub(crate) keep_alive: Option<bool>,
-    pub(crate) linger: Option<Duration>,
+    pub(crate) linger: Option<Linger>,
     pub(crate) send_buffer: Option<u32>,
     pub(crate) receive_buffer: Option<u32>,
     pub(crate) ip: IpOptions,
@@ -179,6 +203,7 @@ pub(crate) struct Datagrams {
     pub(crate) port: u16,
     pub(crate) flow: u64,
     pub(crate) sent: u64,
+    pub(crate) orders: FlowOrders,
     pub(crate) peer: Option<Endpoint>,
     /// It may send to all of its zone (`SO_BROADCAST`).
     pub(crate) broadcast: bool,

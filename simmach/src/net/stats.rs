@@ -20,7 +20,7 @@ pub(crate) struct NetStats {
     pub dropped: u64,
     /// Packets that arrived twice.
     pub duplicated: u64,
-    /// Packets that arrived before one sent earlier on the same way.
+    /// Packets that arrived after one sent later in the same flow (RFC 4737).
     pub reordered: u64,
     /// Segments sent again.
     pub retransmissions: u64,

@@ -19,6 +19,7 @@ use crate::{
         fabric::{Fabric, key_of, local_endpoint},
         key::Key,
         links::DrawAddress,
+        order::FlowOrders,
         packet::{Body, Packet},
         payload::Payload,
         socket::{Datagrams, IpOptions},
@@ -64,6 +65,7 @@ impl Fabric {
             port,
             flow,
             sent: 0,
+            orders: FlowOrders::default(),
             peer: None,
             broadcast: false,
             refused: false,
@@ -129,9 +131,17 @@ impl Fabric {
         let from = Endpoint { host, port, net };
         let draw = DrawAddress::of_datagram(flow, nth);
         let body = Body::Udp { payload, broadcast: false };
-        self.transmit(Packet { path, from, to, draw, body });
+        self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
         self.sent(key)?;
         Ok(data.len())
+    }
+
+    fn transmit_in_order(&mut self, key: Key, packet: Packet) -> io::Result<()> {
+        let (to, now) = (packet.to, self.engine.clock.now());
+        let mut order = *self.datagrams(key)?.orders.to(to, now);
+        self.transmit(packet, &mut order);
+        *self.datagrams(key)?.orders.to(to, now) = order;
+        Ok(())
     }
 
     /// Sends to every machine of the zone, the sender's own too, as a switch and the sender's kernel do.
@@ -153,7 +163,7 @@ impl Fabric {
             let to = Endpoint { host: other, port, net: Net::V4 };
             let draw = DrawAddress::of_datagram(mix(flow, u64::from(other)), nth);
             let body = Body::Udp { payload: payload.clone(), broadcast: true };
-            self.transmit(Packet { path, from, to, draw, body });
+            self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
         }
         self.sent(key)?;
         Ok(data.len())
@@ -286,7 +296,7 @@ impl Fabric {
             let path = self.path_between(to.host, from.host);
             let draw = DrawAddress::of_refusal(draw.flow ^ 1, draw.place);
             let body = Body::Unreachable;
-            return self.transmit(Packet { path, from: to, to: from, draw, body });
+            return self.transmit_alone(Packet { path, from: to, to: from, draw, body });
         };
         let Ok(socket) = self.datagrams(key) else { return };
         let not_meant = broadcast && matches!(socket.bound, Bound::One(_));

@@ -3,7 +3,6 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     net::SocketAddr,
-    time::Duration,
 };
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
         error,
         fabric::{Fabric, local_endpoint},
         key::Key,
-        socket::{Holder, Listener, Socket},
+        socket::{Holder, Linger, Listener, Socket},
     },
 };
 
@@ -256,7 +255,7 @@ impl Fabric {
     pub(crate) fn close(&mut self, key: Key) {
         let Ok(socket) = self.socket(key) else { return };
         socket.holder = Holder::Kernel;
-        let reset = socket.linger == Some(Duration::ZERO);
+        let reset = socket.linger == Some(Linger::ZERO);
         let (mut reading, mut writing) =
             (std::mem::take(&mut socket.reading), std::mem::take(&mut socket.writing));
         self.wakes.discard(&mut reading);

@@ -8,6 +8,7 @@ use crate::{
         fabric::{Fabric, key_of, reach},
         key::Key,
         links::DrawAddress,
+        order::FlowOrder,
         packet::{Body, Packet},
         payload::Payload,
         segment::{Flags, Segment, Seq},
@@ -161,7 +162,9 @@ impl Fabric {
         let payload = std::mem::take(&mut segment.payload);
         let segment = Segment { payload, ..*segment };
         let body = Body::Tcp { sender, receiver: peer, mss, segment };
-        self.transmit(Packet { path, from: local, to: remote, draw, body });
+        let mut order = self.sockets[slot].order;
+        self.transmit(Packet { path, from: local, to: remote, draw, body }, &mut order);
+        self.sockets[slot].order = order;
     }
 
     fn on_events(&mut self, slot: usize, events: Events) {
@@ -245,6 +248,7 @@ impl Fabric {
             hashed: true,
             connection,
             timer: SocketTimer::NONE,
+            order: FlowOrder::default(),
             linger: None,
             ip: IpOptions::DEFAULT,
             not_readable: false,

@@ -9,6 +9,7 @@ use crate::{
         filter::PacketFate,
         key::Key,
         links::{DrawAddress, Fate},
+        order::FlowOrder,
         packet::{Body, Packet},
         profile::{NetworkProfile, PacketInfo},
         segment::{Flags, Segment, Seq},
@@ -34,8 +35,8 @@ enum Why {
 }
 
 impl Fabric {
-    /// Sends a packet on its way.
-    pub(super) fn transmit(&mut self, packet: Packet) {
+    /// Sends a packet on its way, as the next of its flow.
+    pub(super) fn transmit(&mut self, packet: Packet, order: &mut FlowOrder) {
         let now = self.engine.clock.now();
         let draw = packet.draw;
         let count = packet.count();
@@ -44,7 +45,8 @@ impl Fabric {
         let fate = match self.choose(&packet) {
             PacketFate::Drop => Fate::Chosen,
             chosen @ (PacketFate::Pass | PacketFate::Delay(_)) => {
-                let fate = self.links.fate(&self.engine, packet.path, now, packet.size(), draw);
+                let fate =
+                    self.links.fate(&self.engine, packet.path, now, packet.size(), draw, order);
                 if let PacketFate::Delay(by) = chosen { fate.delayed(nanos(by)) } else { fate }
             }
         };
@@ -52,7 +54,7 @@ impl Fabric {
             self.note(&packet, now, fate);
         }
         match fate {
-            Fate::Arrives { at, again, overtakes } => {
+            Fate::Arrives { at, again, overtakes, .. } => {
                 if overtakes {
                     self.stats.reordered += 1;
                     self.engine.effect(Effect::PacketReordered, 1);
@@ -92,6 +94,13 @@ impl Fabric {
                 self.dropped(Effect::PacketDropped, Why::Chosen, draw);
             }
         }
+    }
+
+    /// Sends a kernel's answer, for which there is no socket. Its flow may have had one: so nothing that was sent before is
+    /// overtaken.
+    pub(super) fn transmit_alone(&mut self, packet: Packet) {
+        let in_order = self.links.last_arrival(packet.path);
+        self.transmit(packet, &mut FlowOrder { in_order, not_overtaken: 0 });
     }
 
     /// Sends what was held by a clog.
@@ -163,7 +172,7 @@ impl Fabric {
             let draw = DrawAddress::of_segment(flow, Default::default(), &segment);
             let (sender, receiver) = (Key::NONE, Key::NONE);
             let body = Body::Tcp { sender, receiver, mss: u16::MAX, segment };
-            self.transmit(Packet { path, from, to, draw, body });
+            self.transmit_alone(Packet { path, from, to, draw, body });
         }
     }
 
@@ -193,6 +202,7 @@ impl Fabric {
         let what = match fate {
             Fate::Lost => "is lost",
             Fate::Arrives { again: Some(_), .. } => "arrives twice",
+            Fate::Arrives { held_back: true, .. } => "is held back",
             Fate::Arrives { overtakes: true, .. } => "overtakes another",
             Fate::Chosen => "is dropped by a rule of the test",
             Fate::Arrives { .. } | Fate::Held(_) | Fate::Cut | Fate::QueueFull | Fate::NoRoute => {

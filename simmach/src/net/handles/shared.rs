@@ -183,7 +183,7 @@ macro_rules! connection_options {
                 either!(Kind of &self.0, socket => socket.set_nodelay(nodelay))
             }
 
-            /// What was set by [`set_linger`](Self::set_linger).
+            /// What was set by [`set_linger`](Self::set_linger), in whole seconds.
             ///
             /// # Errors
             ///
@@ -192,8 +192,8 @@ macro_rules! connection_options {
                 either!(Kind of &self.0, socket => socket.linger())
             }
 
-            /// How it closes (`SO_LINGER`): with zero, by a reset that drops what was not yet acknowledged. In a run any other
-            /// value closes as usual, in the background; for real a drop blocks, and so tokio advises against it.
+            /// How it closes (`SO_LINGER`): with less than a second, by a reset that drops what was not yet acknowledged, since the
+            /// kernel takes whole seconds. In a run any other value closes as usual, in the background; for real a drop blocks, and so tokio advises against it.
             ///
             /// # Errors
             ///

@@ -12,7 +12,7 @@ use crate::{
         error,
         fabric::{enter, enter_any, try_enter},
         key::Key,
-        socket::{IpOptions, Options},
+        socket::{IpOptions, Linger, Options},
     },
 };
 
@@ -86,7 +86,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        self.set(|options| options.linger = dur)
+        self.set(|options| options.linger = dur.map(Linger::from))
     }
 
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
@@ -94,7 +94,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.options()?.linger)
+        Ok(self.options()?.linger.map(Duration::from))
     }
 
     pub(crate) fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {

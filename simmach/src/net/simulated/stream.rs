@@ -22,7 +22,7 @@ use crate::{
     net::{
         Interest, Ready, ToSocketAddrs, error,
         fabric::{enter, enter_any, streams::Opened, try_enter},
-        socket::IpOptions,
+        socket::{IpOptions, Linger},
         wait::{Place, Waited},
         wakers::Seat,
     },
@@ -178,12 +178,12 @@ impl TcpStream {
     }
 
     pub(crate) fn linger(&self) -> io::Result<Option<Duration>> {
-        enter(self.run, |fabric| Ok(fabric.socket(self.opened.key)?.linger))?
+        enter(self.run, |fabric| Ok(fabric.socket(self.opened.key)?.linger.map(Duration::from)))?
     }
 
     pub(crate) fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
         enter(self.run, |fabric| {
-            fabric.socket(self.opened.key)?.linger = dur;
+            fabric.socket(self.opened.key)?.linger = dur.map(Linger::from);
             Ok(())
         })?
     }

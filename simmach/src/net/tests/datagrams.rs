@@ -81,7 +81,10 @@ fn ports_are_exclusive_and_go_with_their_process() {
 
 #[test]
 fn links_lose_double_and_shuffle_them() {
-    let bad = NetworkProfile::internet().loss(0.2).duplication(0.2);
+    let bad = NetworkProfile::internet()
+        .loss(0.2)
+        .duplication(0.2)
+        .reorder(0.2, std::time::Duration::from_millis(50));
     let left = Cluster::new().link(bad).run(|| async {
         let server = server().await;
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
@@ -103,6 +106,38 @@ fn links_lose_double_and_shuffle_them() {
     let stats = left.stats;
     assert_eq!(stats.delivered, 200 - stats.lost + stats.duplicated);
     assert!(stats.lost > 10 && stats.duplicated > 10 && stats.reordered > 10, "{stats:?}");
+}
+
+/// What one socket sends to one address comes in order; what two send does not, nor what one sends to two.
+#[test]
+fn jitter_keeps_the_order_of_datagrams_of_one_flow() {
+    let jitter = NetworkProfile::uniform(
+        std::time::Duration::from_millis(1),
+        std::time::Duration::from_millis(90),
+    );
+    let left = Cluster::new().link(jitter).run(|| async {
+        let server = server().await;
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(UdpSocket::bind("0.0.0.0:0").await.expect("a free port"));
+        }
+        for n in 0..240_u8 {
+            let client = &clients[usize::from(n % 3)];
+            client.send_to(&[n], "c.west:53").await.expect("a route");
+            client.send_to(&[n], "c.west:54").await.expect("a route");
+        }
+        sleep(1_000).await;
+        let (mut came, mut buf) = (Vec::new(), [0; 8]);
+        while server.try_recv_from(&mut buf).is_ok() {
+            came.push(buf[0]);
+        }
+        assert_eq!(came.len(), 240);
+        assert!(!came.is_sorted(), "{came:?}");
+        for client in 0..3 {
+            assert!(came.iter().filter(|n| **n % 3 == client).is_sorted(), "{came:?}");
+        }
+    });
+    assert_eq!(left.stats.reordered, 0);
 }
 
 #[test]

@@ -138,6 +138,67 @@ fn packets_out_of_order_are_put_right() {
     }
 }
 
+/// The share of a bulk transfer's segments that arrive late is the profile's own rate, whatever its jitter.
+#[test]
+fn jitter_does_not_reorder_a_bulk_transfer() {
+    let bulk = |link| {
+        let left = Cluster::new().link(link).run(|| async {
+            let (mut near, mut far) = pair().await;
+            crate::task::spawn(async move { near.write_all(&[7; 4_000_000]).await.expect("open") });
+            assert_eq!(all(&mut far).await.len(), 4_000_000);
+        });
+        1_000 * left.stats.reordered / left.stats.sent
+    };
+    assert_eq!(bulk(NetworkProfile::azure_intranet()), 0);
+    assert_eq!(bulk(NetworkProfile::uniform(ms(1), ms(90))), 0);
+    assert!((1..=5).contains(&bulk(NetworkProfile::internet())));
+    assert!((5..=20).contains(&bulk(NetworkProfile::mobile_3g())));
+    assert!(bulk(NetworkProfile::uniform(ms(1), ms(90)).in_order(false)) > 200);
+}
+
+/// Two connections between the same machines race: what is sent first need not arrive first.
+#[test]
+fn jitter_lets_one_connection_overtake_another() {
+    let link = NetworkProfile::uniform(ms(1), ms(90));
+    Cluster::new().link(link).run(|| async {
+        let arrivals = shared(Vec::new());
+        on(C, 2, {
+            let arrivals = std::rc::Rc::clone(&arrivals);
+            async move {
+                let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+                loop {
+                    let (mut stream, _) = listener.accept().await.expect("a connection");
+                    let arrivals = std::rc::Rc::clone(&arrivals);
+                    crate::task::spawn_local(async move {
+                        let mut number = [0];
+                        while stream.read_exact(&mut number).await.is_ok() {
+                            arrivals.borrow_mut().push(number[0]);
+                        }
+                    });
+                }
+            }
+        });
+        sleep(0).await;
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            let stream = TcpStream::connect("c.west:80").await.expect("it listens");
+            stream.set_nodelay(true).expect("open");
+            streams.push(stream);
+        }
+        for number in 0..100_u8 {
+            let stream = &mut streams[usize::from(number % 2)];
+            stream.write_all(&[number]).await.expect("open");
+        }
+        sleep(500).await;
+        let arrivals = arrivals.borrow().clone();
+        assert_eq!(arrivals.len(), 100);
+        assert!(!arrivals.is_sorted(), "{arrivals:?}");
+        for parity in 0..2 {
+            assert!(arrivals.iter().filter(|number| **number % 2 == parity).is_sorted());
+        }
+    });
+}
+
 /// Also on a link that keeps the order otherwise, as `lan` does: what is held back is overtaken.
 #[test]
 fn a_link_that_reorders_does() {
