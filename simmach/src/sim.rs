@@ -18,6 +18,7 @@ use crate::engine::{self, ProcessId, Scope, TraceKind, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;
 use links::Change;
+pub(crate) use links::partitioned;
 pub use look::Machine;
 use machines::set_clock;
 use world::with;
@@ -119,17 +120,24 @@ impl Sim {
     ///
     /// None today; it may have some when more can be broken.
     pub async fn settle(&self) -> Result<(), ControlError> {
-        context::try_with(|engine| engine.drop_others(ProcessId::HARNESS));
-        net::mend_all();
-        net::unclog_all();
-        net::clear_filters();
+        let ended = context::try_with(|engine| engine.drop_others(ProcessId::HARNESS));
+        let mut changed = ended == Some(true);
+        changed |= net::mend_all();
+        changed |= net::unclog_all();
+        changed |= net::clear_filters();
         if net::restore_links() {
             engine::trace(TraceKind::Link, Change::Profile as u64, 0, &[]);
+            changed = true;
         }
-        machine::machines(&Selector::all()).into_iter().for_each(|m| set_clock(m, Clock::exact()));
-        machine::end_stopping();
-        machine::start_rest();
-        log::say(Level::Fault, Scope::HARNESS.machine, || "all is healed and started".to_owned());
+        for machine in machine::machines(&Selector::all()) {
+            changed |= set_clock(machine, Clock::exact());
+        }
+        changed |= machine::end_stopping();
+        changed |= machine::start_rest();
+        if changed {
+            let text = || "all is healed and started".to_owned();
+            log::say(Level::Fault, Scope::HARNESS.machine, text);
+        }
         crate::time::sleep(Duration::from_secs(1)).await;
         Ok(())
     }

@@ -128,13 +128,13 @@ impl Strike {
     /// Tells a machine's services to stop; what is not over after `grace` is killed.
     pub(crate) async fn stop(self, machine: MachineId, grace: Duration) {
         let services = machine::services_of(machine);
-        sim::may_act(&[machine], String::new);
+        sim::may_act(true, &[machine], String::new);
         machine::stop(machine::take(&services, self.owner()), grace).await;
     }
 
     /// Takes a machine's power.
     pub(crate) fn take_power(self, machine: MachineId) {
-        sim::may_act(&[machine], String::new);
+        sim::may_act(true, &[machine], String::new);
         machine::take_power(machine, self.owner());
     }
 

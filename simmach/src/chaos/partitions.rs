@@ -9,7 +9,7 @@ use super::Plan;
 use super::pace::{DurationRange, Strikes};
 use crate::engine;
 use crate::machine::{self, Selector};
-use crate::sim::Sim;
+use crate::sim::{self, Sim};
 use crate::time::sleep;
 
 /// Cuts the machines into two halves for a while, and heals; for ever.
@@ -80,17 +80,10 @@ impl Plan for Partitions {
                 };
                 let (left, right) = (side(left), side(right));
                 if !left.is_empty() && !right.is_empty() {
-                    strike.strikes(None, || {
-                        format!(
-                            "{} and {} are cut from each other",
-                            left.join(", "),
-                            right.join(", ")
-                        )
-                    });
-                    let machines = machine::machines(&Selector::from(&right[..]));
-                    machines.into_iter().for_each(engine::touches);
-                    let say = |error: crate::ControlError| error.to_string();
                     let (left, right) = (Selector::from(left), Selector::from(right));
+                    strike.strikes(None, || sim::partitioned(&left, &right));
+                    machine::machines(&right).into_iter().for_each(engine::touches);
+                    let say = |error: crate::ControlError| error.to_string();
                     sim.cut(strike.owner(), &left, &right).map_err(say)?;
                     sleep(strike.duration(1, self.lasting)).await;
                     sim.mend(strike.owner(), &left, &right).map_err(say)?;

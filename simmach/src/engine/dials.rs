@@ -89,22 +89,22 @@ impl Dials {
         let _ = self.dials.set((0..machines).map(|_| Cell::default()).collect());
     }
 
-    /// Sets a machine's clocks at the run's time `now`.
-    pub(crate) fn set(&self, machine: MachineId, now: u64, clock: Clock) -> Changed {
-        let Some(cell) = self.cell(machine) else { return Changed { step: 0, drift: None } };
-        let old = cell.get();
-        let monotonic = old.monotonic_at(now);
-        let ahead = (i128::from(now) + i128::from(clock.offset) - i128::from(monotonic))
-            .clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        cell.set(Dial { since: now, monotonic, ahead, clock });
+    /// Sets a machine's clocks at the run's time `now`; `None` if they are set so already.
+    pub(crate) fn set(&self, machine: MachineId, now: u64, clock: Clock) -> Option<Changed> {
+        let changed = self.change(machine, now, clock)?;
+        let cell = self.cell(machine)?;
+        cell.set(cell.get().set(now, clock));
         self.any.set(true);
-        let drift = (old.clock.drift != clock.drift).then_some(clock.drift);
-        Changed { step: ahead.saturating_sub(old.ahead), drift }
+        Some(changed)
     }
 
-    /// True if a machine's clocks are not exact.
-    pub(crate) fn is_wrong(&self, machine: MachineId) -> bool {
-        self.dial(machine).is_some_and(|dial| dial.ahead != 0 || dial.clock != Clock::exact())
+    /// What setting a machine's clocks at the run's time `now` would change.
+    pub(crate) fn change(&self, machine: MachineId, now: u64, clock: Clock) -> Option<Changed> {
+        let old = self.cell(machine)?.get();
+        let new = old.set(now, clock);
+        let drift = (old.clock.drift != clock.drift).then_some(clock.drift);
+        let changed = Changed { step: new.ahead.saturating_sub(old.ahead), drift };
+        (changed != Changed { step: 0, drift: None }).then_some(changed)
     }
 
     /// A machine's monotonic clock at the run's time `now`.
@@ -134,6 +134,14 @@ impl Dials {
 }
 
 impl Dial {
+    /// These clocks from `now` on, set to `clock`.
+    fn set(self, now: u64, clock: Clock) -> Self {
+        let monotonic = self.monotonic_at(now);
+        let ahead = (i128::from(now) + i128::from(clock.offset) - i128::from(monotonic))
+            .clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        Self { since: now, monotonic, ahead, clock }
+    }
+
     fn monotonic_at(&self, now: u64) -> u64 {
         let true_nanos = i128::from(now.saturating_sub(self.since));
         let local = true_nanos * self.speed() / MILLION;
@@ -179,10 +187,10 @@ mod tests {
     fn a_step_is_the_wall_clocks_alone() {
         let dials = dials();
         let changed = dials.set(API, 1_000, Clock::exact().behind(Duration::from_nanos(300)));
-        assert_eq!(changed, Changed { step: -300, drift: None });
+        assert_eq!(changed, Some(Changed { step: -300, drift: None }));
         assert_eq!((dials.monotonic(API, 1_500), dials.wall(API, 1_500)), (1_500, 1_200));
-        assert_eq!(dials.set(API, 2_000, Clock::exact()), Changed { step: 300, drift: None });
-        assert!(!dials.is_wrong(API));
+        assert_eq!(dials.set(API, 2_000, Clock::exact()), Some(Changed { step: 300, drift: None }));
+        assert_eq!(dials.set(API, 3_000, Clock::exact()), None);
     }
 
     /// Drift moves both, and what it made is not lost when it ends: only the wall clock is set right.
@@ -191,8 +199,10 @@ mod tests {
         let dials = dials();
         dials.set(API, 1_000, Clock::exact().drift_ppm(500_000));
         assert_eq!((dials.monotonic(API, 2_000), dials.wall(API, 2_000)), (2_500, 2_500));
-        assert_eq!(dials.set(API, 2_000, Clock::exact()), Changed { step: -500, drift: Some(0) });
+        let changed = dials.set(API, 2_000, Clock::exact());
+        assert_eq!(changed, Some(Changed { step: -500, drift: Some(0) }));
         assert_eq!((dials.monotonic(API, 3_000), dials.wall(API, 3_000)), (3_500, 3_000));
+        assert_eq!(dials.set(API, 3_000, Clock::exact()), None, "what drift made stays");
     }
 
     proptest! {

@@ -109,21 +109,24 @@ impl Engine {
         self.wake(key);
     }
 
-    /// Ends every task of a process at once but the running one, each as its own code.
-    pub(crate) fn drop_others(&self, process: ProcessId) {
+    /// Ends every task of a process at once but the running one, each as its own code; false if there was none.
+    pub(crate) fn drop_others(&self, process: ProcessId) -> bool {
         let (scope, current) = (self.scope(), self.tasks.current());
+        let mut ended = false;
         loop {
             let mut others = self.tasks.select(|scope| scope.process == process);
             others.retain(|key| Some(*key) != current);
             if others.is_empty() {
                 break;
             }
+            ended = true;
             // A destructor may have spawned another.
             for task in others.into_iter().filter_map(|key| self.tasks.release(key)) {
                 self.drop_as(task.scope, task.polled);
             }
         }
         self.enter(scope, current);
+        ended
     }
 
     /// Ends every task of a process at once. What their destructors do touches nothing of the run.

@@ -43,11 +43,14 @@ pub(crate) fn kill(process: ProcessId) {
     end(process, Exit::Killed);
 }
 
-/// Ends what was told to stop and has not yet: whoever would have killed it may be gone.
-pub(crate) fn end_stopping() {
+/// Ends what was told to stop and has not yet: whoever would have killed it may be gone. False if there is none.
+pub(crate) fn end_stopping() -> bool {
     let stopping =
         with(|machines| machines.processes.alive(|process| process.state == State::Stopping));
-    stopping.into_iter().flatten().for_each(kill);
+    let stopping = stopping.unwrap_or_default();
+    let any = !stopping.is_empty();
+    stopping.into_iter().for_each(kill);
+    any
 }
 
 /// Takes a machine's power: its future is erased.
@@ -72,8 +75,11 @@ pub(crate) fn cut_power(machine: MachineId) {
     engine::trace(TraceKind::Machine, u64::from(machine.0), 3, &lost.to_le_bytes());
 }
 
-/// Deletes what a machine's disk holds. Its processes must be down.
+/// Deletes what a machine's disk holds, if it holds anything. Its processes must be down.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
+    if storage::is_empty(machine) {
+        return Ok(());
+    }
     storage::wipe(machine)?;
     let name =
         with(|machines| machines.all[machine.0 as usize].name.to_string()).unwrap_or_default();

@@ -29,7 +29,7 @@ pub(crate) use service::Launch;
 pub use service::{Ending, OnExit, Service};
 use services::Services;
 pub(crate) use start::{power_on, run_body, run_client, start, start_all, start_rest};
-pub(crate) use taken::{cancel_restarts, give_back, take, take_power};
+pub(crate) use taken::{awaits_restart, cancel_restarts, give_back, take, take_power};
 
 thread_local! {
     static MACHINES: Slot<Machines> = const { Slot::new() };

@@ -28,15 +28,21 @@ pub(crate) fn start_all() {
     all.into_iter().for_each(start);
 }
 
-/// Starts all that is down but for services that returned by themselves, and gives power to every machine.
-pub(crate) fn start_rest() {
-    select(|_, installed| !installed.returned).into_iter().for_each(start);
+/// Starts all that is down but for services that returned by themselves, and gives power to every machine. False if
+/// there is nothing to do.
+pub(crate) fn start_rest() -> bool {
+    let down = select(|_, installed| !installed.returned && installed.running.is_none());
+    let mut changed = !down.is_empty();
+    down.into_iter().for_each(start);
     let all = with(|machines| machines.all.len()).unwrap_or(0);
-    (0u32..).map(MachineId).take(all).for_each(power_on);
+    for machine in (0u32..).map(MachineId).take(all) {
+        changed |= power_on(machine);
+    }
+    changed
 }
 
-/// Gives a machine power, if it has none; starts none of its services.
-pub(crate) fn power_on(machine: MachineId) {
+/// Gives a machine power; starts none of its services. False if it has power already.
+pub(crate) fn power_on(machine: MachineId) -> bool {
     let had =
         with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
     if had == Some(false) {
@@ -44,6 +50,7 @@ pub(crate) fn power_on(machine: MachineId) {
         engine::trace(TraceKind::Machine, u64::from(machine.0), 6, &[]);
         engine::progress();
     }
+    had == Some(false)
 }
 
 /// Starts a service that is down; gives its machine power if it has none.

@@ -32,6 +32,15 @@ pub(crate) fn take(services: &[ServiceId], plan: Option<u64>) -> Vec<ProcessId> 
     running.unwrap_or_default()
 }
 
+/// Whether a service that crashed on a machine is to be started again.
+pub(crate) fn awaits_restart(machine: MachineId) -> bool {
+    with(|machines| {
+        let services = &machines.all[machine.0 as usize].services;
+        services.iter().any(|installed| installed.restart.is_some())
+    })
+    .unwrap_or(false)
+}
+
 /// What crashed on a machine stays down, unless a plan had taken it.
 pub(crate) fn cancel_restarts(machine: MachineId) {
     let restarts = with(|machines| {
@@ -62,5 +71,7 @@ pub(crate) fn give_back(plan: u64) {
             numbered.filter(|(_, machine)| !machine.powered && machine.power_taken == Some(plan));
         dark.map(|(number, _)| MachineId(number)).collect::<Vec<_>>()
     });
-    dark.unwrap_or_default().into_iter().for_each(power_on);
+    for machine in dark.unwrap_or_default() {
+        power_on(machine);
+    }
 }

@@ -180,12 +180,41 @@ impl Links {
         }
     }
 
-    /// Undoes every change since [`remember`](Self::remember); false if there was none.
+    /// Undoes every change since [`remember`](Self::remember); false if every way has the profile that it had then.
     pub(crate) fn restore(&mut self, hosts: &[Host]) -> bool {
-        let Some(before) = self.before.take() else { return false };
-        (self.routes, self.pairs, self.profiles) = before;
+        let Some((routes, pairs, profiles)) = self.before.take() else { return false };
+        let changed_routes = std::mem::replace(&mut self.routes, routes);
+        let changed_pairs = std::mem::replace(&mut self.pairs, pairs);
+        let changed_profiles = std::mem::replace(&mut self.profiles, profiles);
         self.find_ways(hosts);
-        true
+        let profile = |link: &u32| &changed_profiles[*link as usize];
+        let mut routes = changed_routes.iter();
+        let mut pairs = changed_pairs.iter();
+        routes.any(|((from, to), link)| !self.has_profile(*from, *to, profile(link)))
+            || pairs.any(|((from, to), link)| {
+                !self.has_profile_between(*from, *to, profile(link), hosts)
+            })
+    }
+
+    /// Whether the link from one zone to another has this profile now; false where no link is.
+    pub(crate) fn has_profile(&self, from: u32, to: u32, profile: &NetworkProfile) -> bool {
+        let unsaid = if from == to { Some(self.lan) } else { self.default };
+        let link = self.routes.get(&(from, to)).copied().or(unsaid);
+        link.is_some_and(|link| self.profiles[link as usize].is_like(profile))
+    }
+
+    /// As [`has_profile`](Self::has_profile), of the way from one machine to another.
+    pub(crate) fn has_profile_between(
+        &self,
+        from: HostIndex,
+        to: HostIndex,
+        profile: &NetworkProfile,
+        hosts: &[Host],
+    ) -> bool {
+        match self.pairs.get(&(from, to)) {
+            Some(link) => self.profiles[*link as usize].is_like(profile),
+            None => self.has_profile(hosts[from as usize].zone, hosts[to as usize].zone, profile),
+        }
     }
 
     /// Whether the link from one zone to another has this profile where nothing was changed; one that is not joined has `lan()`.
@@ -322,9 +351,35 @@ impl Links {
         }
     }
 
-    pub(crate) fn mend_all(&mut self) {
+    /// Whether [`cut`](Self::cut) would change any way, as far as this owner goes.
+    pub(crate) fn would_cut(
+        &self,
+        owner: Option<u64>,
+        from: &[HostIndex],
+        to: &[HostIndex],
+        on: bool,
+    ) -> bool {
+        match self.cuts.get(&owner) {
+            Some(cuts) => cuts.would_change(from, to, on),
+            None => Pairs::default().would_change(from, to, on),
+        }
+    }
+
+    /// Mends all that anyone has cut; false if nothing was cut.
+    pub(crate) fn mend_all(&mut self) -> bool {
+        let was_cut = self.cuts.values().any(Pairs::is_any);
         self.cuts.clear();
         self.paths.iter_mut().for_each(|path| path.cut = false);
+        was_cut
+    }
+
+    /// Whether [`clog`](Self::clog) would change any way.
+    pub(crate) fn would_clog(&self, from: &[HostIndex], to: &[HostIndex], on: bool) -> bool {
+        self.clogs.would_change(from, to, on)
+    }
+
+    pub(crate) fn is_any_clogged(&self) -> bool {
+        self.clogs.is_any()
     }
 
     /// Clogs or unclogs; what was held comes back, with the time at which each arrives.

@@ -110,9 +110,9 @@ pub(crate) use {
     fabric::{
         control::{
             capture, captured, clear_filters, clog, close_process, cut, erase_machine,
-            filter_packets, has_zones, is_original_pair_profile, is_original_profile, mend,
-            mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up,
-            sockets, unclog, unclog_all,
+            filter_packets, has_pair_profile, has_profile, has_zones, is_original_pair_profile,
+            is_original_profile, mend, mend_all, no_filter, ports, restore_links, set_pair_profile,
+            set_profile, set_up, sockets, unclog, unclog_all, would_clog, would_cut,
         },
         discard, install, remove,
     },

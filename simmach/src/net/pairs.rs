@@ -32,6 +32,16 @@ impl Pairs {
         self.rules.clear();
     }
 
+    /// Whether [`set`](Self::set) would change any pair of two machines.
+    pub(crate) fn would_change(&self, from: &[HostIndex], to: &[HostIndex], on: bool) -> bool {
+        from.iter().any(|a| to.iter().any(|b| a != b && self.has(*a, *b) != on))
+    }
+
+    /// Whether any pair of two machines is set.
+    pub(crate) fn is_any(&self) -> bool {
+        self.rules.iter().any(|rule| rule.on && self.would_change(&rule.from, &rule.to, false))
+    }
+
     pub(crate) fn has(&self, from: HostIndex, to: HostIndex) -> bool {
         self.rules.iter().rev().find(|rule| rule.names(from, to)).is_some_and(|rule| rule.on)
     }
@@ -84,6 +94,13 @@ mod tests {
         ) {
             let (mut pairs, mut model) = (Pairs::default(), BTreeSet::new());
             for (from, to, on) in steps {
+                let of_two: Vec<(u32, u32)> = from
+                    .iter()
+                    .flat_map(|a| to.iter().map(move |b| (*a, *b)))
+                    .filter(|(a, b)| a != b)
+                    .collect();
+                let changes = of_two.iter().any(|pair| model.contains(pair) != on);
+                prop_assert_eq!(pairs.would_change(&from, &to, on), changes);
                 pairs.set(&from, &to, on);
                 for pair in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
                     if on { model.insert(pair); } else { model.remove(&pair); }
@@ -91,6 +108,7 @@ mod tests {
                 for pair in (0..6).flat_map(|a| (0..6).map(move |b| (a, b))) {
                     prop_assert_eq!(pairs.has(pair.0, pair.1), model.contains(&pair));
                 }
+                prop_assert_eq!(pairs.is_any(), model.iter().any(|(a, b)| a != b));
             }
         }
     }

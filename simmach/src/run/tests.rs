@@ -4,6 +4,7 @@ mod control;
 mod going_on;
 mod network;
 mod plans;
+mod repeats;
 mod shape;
 
 use std::cell::{Cell, RefCell};
@@ -16,6 +17,7 @@ use crate::engine::verdict::{Failure, FailureKind};
 use crate::prelude::*;
 use crate::signal;
 use crate::spec::SpecBuilder;
+use crate::storage::types::Str;
 use crate::task::{spawn, spawn_local};
 use crate::time::{Instant, sleep};
 
@@ -77,6 +79,12 @@ async fn obeys() {
     note("up");
     signal::stopped().await;
     note("told");
+}
+
+/// Leaves something on its machine's disk.
+async fn stores() -> crate::storage::Result<()> {
+    let db = crate::storage::open("db").await?;
+    db.write(|txn| txn.table::<Str, Str>("table").map(drop)).await
 }
 
 async fn ignores() {
@@ -358,7 +366,8 @@ fn plans_run_side_by_side_until_settle() {
             sim.kill("b")?;
             Result::<()>::Ok(())
         };
-        let spec = SpecBuilder::new().machine("a{1..=3}", obeys).machine("b", ignores);
+        let spec = SpecBuilder::new().machine("a{1..=3}/x", obeys).machine("a{1..=3}/y", stores);
+        let spec = spec.machine("b", ignores);
         spec.plan(monkey).plan(plan).body(async |sim| {
             sleep(60.secs()).await;
             assert!(!sim.is_up("b"), "the plan killed it, and nobody starts it");

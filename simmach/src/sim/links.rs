@@ -1,5 +1,7 @@
 //! The control of the network: partitions, clogs, links, rules on packets, and what there is to see of it.
 
+use std::fmt::Display;
+
 use super::machines::no_match;
 use super::world::may_act;
 use super::{ControlError, Sim};
@@ -32,14 +34,16 @@ impl Sim {
         b: &Selector,
     ) -> Result<(), ControlError> {
         let (from, to) = (ends(a)?, ends(b)?);
-        if !may_act(&from, || format!("{a} and {b} are cut from each other")) {
+        let changes =
+            net::would_cut(plan, &from, &to, true) || net::would_cut(plan, &to, &from, true);
+        if !may_act(changes, &from, || partitioned(a, b)) || !changes {
             return Ok(());
         }
         net::cut(plan, &from, &to);
         net::cut(plan, &to, &from);
         link_changed(Change::Cut, &from, &to);
         link_changed(Change::Cut, &to, &from);
-        engine::fault(Effect::Partition, None, || format!("{a} and {b} are cut from each other"));
+        engine::fault(Effect::Partition, None, || partitioned(a, b));
         Ok(())
     }
 
@@ -54,13 +58,15 @@ impl Sim {
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
-        let (cut, off) = (ends(&from)?, ends(&to)?);
-        if !may_act(&cut, || format!("{from} is cut off from {to}")) {
+        let (sending, receiving) = (ends(&from)?, ends(&to)?);
+        let changes = net::would_cut(None, &sending, &receiving, true);
+        let text = || format!("partitioned: {}", one_way(&from, &to));
+        if !may_act(changes, &sending, text) || !changes {
             return Ok(());
         }
-        net::cut(None, &cut, &off);
-        link_changed(Change::Cut, &cut, &off);
-        engine::fault(Effect::Partition, None, || format!("{from} is cut off from {to}"));
+        net::cut(None, &sending, &receiving);
+        link_changed(Change::Cut, &sending, &receiving);
+        engine::fault(Effect::Partition, None, text);
         Ok(())
     }
 
@@ -81,21 +87,23 @@ impl Sim {
         b: &Selector,
     ) -> Result<(), ControlError> {
         let (from, to) = (ends(a)?, ends(b)?);
+        if !net::would_cut(plan, &from, &to, false) && !net::would_cut(plan, &to, &from, false) {
+            return Ok(());
+        }
         net::mend(plan, &from, &to);
         net::mend(plan, &to, &from);
         link_changed(Change::Mended, &from, &to);
         link_changed(Change::Mended, &to, &from);
-        log::say(Level::Fault, Scope::HARNESS.machine, || {
-            format!("the cut between {a} and {b} heals")
-        });
+        log::say(Level::Fault, Scope::HARNESS.machine, || format!("healed: {}", both_ways(a, b)));
         Ok(())
     }
 
     /// Joins all that was cut.
     pub fn heal_all(&self) {
-        net::mend_all();
-        link_changed(Change::AllMended, &[], &[]);
-        log::say(Level::Fault, Scope::HARNESS.machine, || "all partitions heal".to_owned());
+        if net::mend_all() {
+            link_changed(Change::AllMended, &[], &[]);
+            log::say(Level::Fault, Scope::HARNESS.machine, || "healed: all partitions".to_owned());
+        }
     }
 
     /// Clogs the way from one group of machines to another: what is sent is held, and goes on in order once it is
@@ -111,12 +119,14 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        if !may_act(&sending, || format!("the way from {from} to {to} is clogged")) {
+        let changes = net::would_clog(&sending, &receiving, true);
+        let text = || format!("clogged: {}", one_way(&from, &to));
+        if !may_act(changes, &sending, text) || !changes {
             return Ok(());
         }
         net::clog(&sending, &receiving);
         link_changed(Change::Clogged, &sending, &receiving);
-        engine::fault(Effect::Clog, None, || format!("the way from {from} to {to} is clogged"));
+        engine::fault(Effect::Clog, None, text);
         Ok(())
     }
 
@@ -132,10 +142,13 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
+        if !net::would_clog(&sending, &receiving, false) {
+            return Ok(());
+        }
         net::unclog(&sending, &receiving);
         link_changed(Change::Unclogged, &sending, &receiving);
         log::say(Level::Fault, Scope::HARNESS.machine, || {
-            format!("the way from {from} to {to} is free again")
+            format!("unclogged: {}", one_way(&from, &to))
         });
         Ok(())
     }
@@ -173,11 +186,11 @@ impl Sim {
     ) -> Result<PacketFilter, ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let rule =
-            match may_act(&sending, || format!("a rule is laid on packets from {from} to {to}")) {
-                true => net::filter_packets(&sending, &receiving, Box::new(choose)),
-                false => net::no_filter(),
-            };
+        let text = || format!("packet rule added: {}", one_way(&from, &to));
+        let rule = match may_act(true, &sending, text) {
+            true => net::filter_packets(&sending, &receiving, Box::new(choose)),
+            false => net::no_filter(),
+        };
         Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
     }
 
@@ -195,13 +208,16 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
+        let changes = !net::has_pair_profile(&sending, &receiving, &profile);
         if !net::is_original_pair_profile(&sending, &receiving, &profile)
-            && !may_act(&sending, || format!("the way from {from} to {to} has another profile"))
+            && !may_act(changes, &sending, || profile_changed(&from, &to))
         {
             return Ok(());
         }
         net::set_pair_profile(&sending, &receiving, &profile);
-        link_changed(Change::Profile, &sending, &receiving);
+        if changes {
+            link_changed(Change::Profile, &sending, &receiving);
+        }
         Ok(())
     }
 
@@ -217,18 +233,20 @@ impl Sim {
         to_zone: &str,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
-        let act = || format!("the link from {from_zone} to {to_zone} has another profile");
+        let changes = !net::has_profile(from_zone, to_zone, &profile);
         // What is no zone is an error, also where it would be left out.
         let is_left_out = net::has_zones(from_zone, to_zone)
             && !net::is_original_profile(from_zone, to_zone, &profile)
-            && !may_act(&[], act);
+            && !may_act(changes, &[], || profile_changed(from_zone, to_zone));
         if is_left_out {
             return Ok(());
         }
         net::set_profile(from_zone, to_zone, profile)
             .map_err(|error| ControlError::NoLink(error.to_string()))?;
-        let zones = mix(mix_text(from_zone), mix_text(to_zone));
-        engine::trace(TraceKind::Link, Change::Profile as u64, zones, &[]);
+        if changes {
+            let zones = mix(mix_text(from_zone), mix_text(to_zone));
+            engine::trace(TraceKind::Link, Change::Profile as u64, zones, &[]);
+        }
         Ok(())
     }
 
@@ -259,6 +277,25 @@ impl Sim {
     pub fn captured(&self) -> Option<Vec<u8>> {
         net::captured()
     }
+}
+
+/// The two sides of a partition: `[a.zone, c.zone] | [b.zone]`.
+fn both_ways(a: &Selector, b: &Selector) -> String {
+    format!("[{a}] | [{b}]")
+}
+
+/// What is one-way, from its senders to its receivers: `[a.zone, c.zone] -> [b.zone]`.
+fn one_way(from: impl Display, to: impl Display) -> String {
+    format!("[{from}] -> [{to}]")
+}
+
+/// A partition that cuts both ways, in words.
+pub(crate) fn partitioned(a: &Selector, b: &Selector) -> String {
+    format!("partitioned: {}", both_ways(a, b))
+}
+
+fn profile_changed(from: impl Display, to: impl Display) -> String {
+    format!("link profile changed: {}", one_way(from, to))
 }
 
 /// The machines that are meant: by their names, or where none has such a name, by their zone's.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::world::{may_act, spare, unspare, with};
 use super::{ControlError, Sim};
-use crate::engine::context;
+use crate::engine::context::{self, Engine};
 use crate::engine::dials::Clock;
 use crate::engine::log::{self, Level};
 use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind};
 use crate::machine::{self, Selector, ServiceId};
+use crate::storage;
 use crate::task::JoinHandle;
 
 impl Sim {
@@ -45,7 +46,9 @@ impl Sim {
             };
         }
         services.into_iter().for_each(machine::start);
-        machines.into_iter().for_each(machine::power_on);
+        for machine in machines {
+            machine::power_on(machine);
+        }
         Ok(())
     }
 
@@ -64,7 +67,7 @@ impl Sim {
         let selector = selector.into();
         let meant = meant(&selector)?.but_the_body()?;
         let machines = meant.hit();
-        if !meant.runs() || may_act(&machines, || format!("{selector} is told to stop")) {
+        if may_act(meant.runs(), &machines, || format!("{selector} is told to stop")) {
             machine::stop(meant.take(), grace).await;
         } else {
             spare(machines);
@@ -82,7 +85,7 @@ impl Sim {
         let selector = selector.into();
         let meant = meant(&selector)?.but_the_body()?;
         let machines = meant.hit();
-        if !meant.runs() || may_act(&machines, || format!("{selector} is killed")) {
+        if may_act(meant.runs(), &machines, || format!("{selector} is killed")) {
             meant.take().into_iter().for_each(machine::kill);
         } else {
             spare(machines);
@@ -102,8 +105,8 @@ impl Sim {
         }
         for machine in meant {
             let name = || name_of(machine).unwrap_or_default();
-            let act = || may_act(&[machine], || format!("{} loses its power", name()));
-            if !machine::has_power(machine) || act() {
+            let has_power = machine::has_power(machine);
+            if may_act(has_power, &[machine], || format!("{} loses its power", name())) {
                 machine::take_power(machine, None);
             } else {
                 spare(vec![machine]);
@@ -123,6 +126,7 @@ impl Sim {
         let name = |machine| name_of(machine).unwrap_or_default();
         let spared = |machine: &MachineId| with(|world| world.spared.contains(machine));
         if meant.iter().any(|machine| spared(machine) == Some(true)) {
+            may_act(false, &meant, String::new);
             return Ok(());
         }
         for machine in meant.iter().copied() {
@@ -135,7 +139,10 @@ impl Sim {
             }
         }
         let wiped = || meant.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
-        if !may_act(&meant, || format!("the disk of {} is wiped", wiped().join(", "))) {
+        let changes =
+            |machine: &MachineId| !storage::is_empty(*machine) || machine::awaits_restart(*machine);
+        let text = || format!("the disk of {} is wiped", wiped().join(", "));
+        if !may_act(meant.iter().any(changes), &meant, text) {
             return Ok(());
         }
         for wiped in meant {
@@ -185,11 +192,18 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let selector = selector.into();
         let machines = machines(&selector)?;
+        let changes = |machine: &MachineId| {
+            let change = |engine: &Engine| {
+                engine.clock.dials.change(*machine, engine.clock.now(), clock).is_some()
+            };
+            context::try_with(change) == Some(true)
+        };
+        let text = || format!("the clocks of {selector} are set wrong");
         // To set them right is the counterpart of what set them wrong.
-        if clock == Clock::exact()
-            || may_act(&machines, || format!("the clocks of {selector} are set wrong"))
-        {
-            machines.into_iter().for_each(|machine| set_clock(machine, clock));
+        if clock == Clock::exact() || may_act(machines.iter().any(changes), &machines, text) {
+            for machine in machines {
+                set_clock(machine, clock);
+            }
         }
         Ok(())
     }
@@ -270,21 +284,19 @@ pub(super) fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlErr
     }
 }
 
-/// Sets one machine's clocks; what it changed is a fault, unless it sets them right.
-pub(super) fn set_clock(machine: MachineId, clock: Clock) {
-    let changed = context::try_with(|engine| {
-        let dials = &engine.clock.dials;
-        let changes = clock != Clock::exact() || dials.is_wrong(machine);
-        changes.then(|| dials.set(machine, engine.clock.now(), clock))
-    });
-    let Some(changed) = changed.flatten() else { return };
+/// Sets one machine's clocks; what it changed is a fault, unless it sets them right. False if they are so already.
+pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
+    let changed =
+        context::try_with(|engine| engine.clock.dials.set(machine, engine.clock.now(), clock));
+    let Some(changed) = changed.flatten() else { return false };
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&changed.step.to_le_bytes());
     bytes[8..].copy_from_slice(&clock.drift.to_le_bytes());
     engine::trace(TraceKind::Machine, u64::from(machine.0), 5, &bytes);
     let name = name_of(machine).unwrap_or_default();
     if clock == Clock::exact() {
-        return log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));
+        log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));
+        return true;
     }
     let by = Duration::from_nanos(changed.step.unsigned_abs());
     if changed.step > 0 {
@@ -301,6 +313,7 @@ pub(super) fn set_clock(machine: MachineId, clock: Clock) {
             format!("the clocks of {name} drift by {ppm} millionths")
         });
     }
+    true
 }
 
 pub(super) fn name_of(machine: MachineId) -> Option<String> {

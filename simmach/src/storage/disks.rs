@@ -152,6 +152,18 @@ pub(crate) fn power_off(machine: MachineId) -> u64 {
     lost
 }
 
+/// Whether a machine's disk holds nothing: none of its stores was ever used, or all were wiped since.
+pub(crate) fn is_empty(machine: MachineId) -> bool {
+    let is_empty = state(|disks| {
+        let mut stores = disks.stores.iter().filter(|stored| stored.machine == machine);
+        stores.all(|stored| match &stored.place {
+            Place::Here(volume) => volume.is_empty(),
+            Place::InUse { .. } => false,
+        })
+    });
+    is_empty.unwrap_or(true)
+}
+
 /// The machine's stores are deleted; those opened again are new and empty.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     let (done, closed) =

@@ -66,7 +66,7 @@ pub use profile::DiskProfile;
 
 #[cfg(feature = "sim")]
 pub(crate) use disks::{
-    RunFolder, StorageSpec, close_process, install, name_process, power_off, remove, wipe,
+    RunFolder, StorageSpec, close_process, install, is_empty, name_process, power_off, remove, wipe,
 };
 
 use std::path::Path;

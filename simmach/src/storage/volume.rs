@@ -168,6 +168,11 @@ impl Volume {
         }
     }
 
+    /// True if it was not used yet, or not since it was wiped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_none() && !self.data.exists()
+    }
+
     /// Closes the environment and deletes its files; used again it is a new, empty one.
     pub(super) fn wipe(&mut self) -> Result<()> {
         self.close()?;

@@ -47,8 +47,26 @@ pub(crate) fn mend(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     reach(|fabric| fabric.links.cut(owner, &from, &to, false));
 }
 
-pub(crate) fn mend_all() {
-    reach(|fabric| fabric.links.mend_all());
+/// Whether [`cut`], or [`mend`], would change any way of this owner's.
+pub(crate) fn would_cut(
+    owner: Option<u64>,
+    from: &[MachineId],
+    to: &[MachineId],
+    cut: bool,
+) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| fabric.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
+}
+
+/// Mends all cuts, whoever made them; false if there was none.
+pub(crate) fn mend_all() -> bool {
+    reach(|fabric| fabric.links.mend_all()).unwrap_or(false)
+}
+
+/// Whether [`clog`], or [`unclog`], would change any way.
+pub(crate) fn would_clog(from: &[MachineId], to: &[MachineId], clog: bool) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|fabric| fabric.links.would_clog(&from, &to, clog)).unwrap_or(false)
 }
 
 /// Holds what is sent from any of `from` to any of `to`, until it is unclogged: then it goes on, in order.
@@ -60,11 +78,15 @@ pub(crate) fn unclog(from: &[MachineId], to: &[MachineId]) {
     set_clog(from, to, false);
 }
 
-pub(crate) fn unclog_all() {
-    reach(|fabric| {
+/// Unclogs every way; false if none was clogged.
+pub(crate) fn unclog_all() -> bool {
+    let unclogged = reach(|fabric| {
+        let was_clogged = fabric.links.is_any_clogged();
         let held = fabric.links.unclog_all(fabric.engine.clock.now());
         fabric.release(held);
+        was_clogged
     });
+    unclogged.unwrap_or(false)
 }
 
 /// Gives the link from one zone to another a profile, or makes that link.
@@ -92,6 +114,31 @@ pub(crate) fn is_original_profile(from: &str, to: &str, profile: &NetworkProfile
     is_original.unwrap_or(false)
 }
 
+/// Whether the link from one zone to another has this profile now.
+pub(crate) fn has_profile(from: &str, to: &str, profile: &NetworkProfile) -> bool {
+    let has = reach(|fabric| {
+        let zones = fabric.links.known_zone(from).zip(fabric.links.known_zone(to));
+        zones.is_some_and(|(from, to)| fabric.links.has_profile(from, to, profile))
+    });
+    has.unwrap_or(false)
+}
+
+/// Whether every way from any of `from` to any of `to` has this profile now.
+pub(crate) fn has_pair_profile(
+    from: &[MachineId],
+    to: &[MachineId],
+    profile: &NetworkProfile,
+) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    let has = reach(|fabric| {
+        let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+        ways.all(|(from, to)| {
+            from == to || fabric.links.has_profile_between(from, to, profile, &fabric.hosts)
+        })
+    });
+    has.unwrap_or(false)
+}
+
 /// Whether a profile is the one that every way from any of `from` to any of `to` began with.
 pub(crate) fn is_original_pair_profile(
     from: &[MachineId],
@@ -108,13 +155,11 @@ pub(crate) fn is_original_pair_profile(
     is_original.unwrap_or(false)
 }
 
-/// Gives every link the profile that it began with; false if each has it.
+/// Gives every link the profile that it began with; false if each had it.
 pub(crate) fn restore_links() -> bool {
     reach(|fabric| {
         let restored = fabric.links.restore(&fabric.hosts);
-        if restored {
-            fabric.renew_bursts();
-        }
+        fabric.renew_bursts();
         restored
     })
     .unwrap_or(false)
@@ -196,14 +241,14 @@ pub(crate) fn no_filter() -> Option<PacketFilter> {
 /// Rules are numbered from 1.
 const NO_RULE: u64 = 0;
 
-/// Lifts all rules.
-pub(crate) fn clear_filters() {
+/// Lifts all rules; false if there was none.
+pub(crate) fn clear_filters() -> bool {
     let lifted = reach(|fabric| {
         let lifted = fabric.filters.clear();
         fabric.renew_bursts();
         lifted
     });
-    drop(lifted);
+    lifted.is_some_and(|lifted| !lifted.is_empty())
 }
 
 fn lift(run: RunId, id: u64) {

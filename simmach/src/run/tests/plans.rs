@@ -16,7 +16,8 @@ fn the_bodys_machine_is_left_out() {
             let named = PowerOffs::new().machines("n*").every(1.secs()..3.secs());
             let monkey = GracefulMonkey::new().every(1.secs()..3.secs()).wipes(1.0);
             let cuts = Partitions::new().every(1.secs()..3.secs());
-            let spec = SpecBuilder::new().machine("n{1..=3}", obeys).client("n1");
+            let spec = SpecBuilder::new().machine("n{1..=3}/x", obeys);
+            let spec = spec.machine("n{1..=3}/y", stores).client("n1");
             let spec = spec.plan(power).plan(named).plan(monkey).plan(cuts);
             spec.body(async |sim: Sim| {
                 for _ in 0..60 {
@@ -214,9 +215,9 @@ fn settle_gives_links_their_profiles_again() {
 fn what_a_plan_of_ones_own_does_can_be_left_out() {
     const DONE: [&str; 6] = [
         "the clocks of a.x are set wrong",
-        "a rule is laid on packets from a.x to b.x",
-        "the link from x to x has another profile",
-        "the way from a.x to b.x has another profile",
+        "packet rule added: [a.x] -> [b.x]",
+        "link profile changed: [x] -> [x]",
+        "link profile changed: [a.x] -> [b.x]",
         "b.x is killed",
         "the disk of b.x is wiped",
     ];
@@ -242,9 +243,8 @@ fn what_a_plan_of_ones_own_does_can_be_left_out() {
         let overlay: Overlay = left_out.map(|_| calm).into_iter().collect();
         let keep = Keep { deviations: Record::All, ..Keep::default() };
         let spec = move || {
-            let spec =
-                SpecBuilder::new().machine("a.x", answers).machine("b.x", answers).plan(plan);
-            spec.body(async move |sim: Sim| {
+            let spec = SpecBuilder::new().machine("a.x", answers).machine("b.x/x", answers);
+            spec.machine("b.x/y", stores).plan(plan).body(async move |sim: Sim| {
                 sleep(1.secs()).await;
                 let connect = || timeout(1.secs(), TcpStream::connect("b.x:7"));
                 assert_eq!(sim.run_on("a.x", connect()).await?.is_ok(), opens);

@@ -1,0 +1,289 @@
+//! What changes nothing leaves no line, no effect and no event; and how partitions and links are described.
+
+use super::*;
+use crate::engine::Family;
+use crate::engine::deviations::Record;
+use crate::engine::log::Level;
+use crate::engine::overlay::{Rule, Ruling};
+use crate::net::PacketFate;
+
+const KEEP: Keep =
+    Keep { log: Some(Level::Info), deviations: Record::All, events: false, packets: false };
+
+fn cluster() -> SpecBuilder {
+    SpecBuilder::new()
+        .machine("a.zone", ignores)
+        .machine("b.zone", ignores)
+        .machine("c.zone", ignores)
+}
+
+/// The run of a body, with its log and what was not calm.
+fn kept(overlay: Overlay, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+    let outcome = run_spec(spec, 0, overlay, KEEP, Arc::default());
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    outcome
+}
+
+fn lines(outcome: &Outcome) -> Vec<&str> {
+    outcome.log.iter().map(|line| line.text.as_str()).collect()
+}
+
+fn acts(outcome: &Outcome) -> Vec<(u64, &str)> {
+    let acts = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Act);
+    acts.map(|act| (act.address[1], act.text.as_str())).collect()
+}
+
+/// Everything that the control can do without changing anything.
+async fn changes_nothing(sim: Sim) -> Result {
+    sim.heal("a.zone", "b.zone")?;
+    sim.heal_all();
+    sim.unclog("a.zone", ["b.zone", "c.zone"])?;
+    sim.partition("a.zone", "a.zone")?;
+    sim.clog("a.zone", "a.zone")?;
+    sim.set_clock("*", crate::Clock::exact())?;
+    sim.set_link("zone", "zone", NetworkProfile::lan())?;
+    sim.set_link_between("a.zone", "b.zone", NetworkProfile::lan())?;
+    sim.power_off("dark")?;
+    sim.kill("down")?;
+    sim.stop("down", GRACE).await?;
+    sim.wipe(["down", "empty"])?;
+    assert!(sim.start("a.zone").is_err());
+    Ok(())
+}
+
+#[test]
+fn control_that_changes_nothing_leaves_no_trace() {
+    let spec = |nothing: bool, in_a_plan: bool| {
+        let repeat = async move |sim: Sim| {
+            sim.kill("down")?;
+            sim.power_off("dark")?;
+            for _ in 0..2 {
+                if nothing {
+                    changes_nothing(sim).await?;
+                }
+            }
+            Result::<()>::Ok(())
+        };
+        let topology = Topology::new().machine("down", ignores).host("empty").host("dark");
+        let spec = cluster().topology(topology);
+        if in_a_plan {
+            spec.plan(repeat).body(async |_| sleep(2.secs()).await)
+        } else {
+            spec.body(async move |sim: Sim| {
+                repeat(sim).await?;
+                sleep(2.secs()).await;
+                Result::<()>::Ok(())
+            })
+        }
+    };
+    for in_a_plan in [false, true] {
+        let with = kept(Overlay::default(), move || spec(true, in_a_plan));
+        let without = kept(Overlay::default(), move || spec(false, in_a_plan));
+        assert_eq!(lines(&with), ["down is killed", "dark loses its power"]);
+        assert_eq!(with.log, without.log);
+        assert_eq!(with.effects, without.effects);
+        assert_eq!(with.deviations, without.deviations);
+        assert_eq!(with.trace_hash, without.trace_hash, "in a plan: {in_a_plan}");
+    }
+}
+
+#[test]
+fn control_twice_is_logged_once() {
+    let ran = kept(Overlay::default(), || {
+        let body = async |sim: Sim| {
+            let rule = sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?;
+            rule.keep();
+            for _ in 0..2 {
+                sim.partition(["a.zone", "c.zone"], "b.zone")?;
+                sim.partition("b.zone", ["c.zone", "a.zone"])?;
+                sim.partition_one_way("a.zone", "b.zone")?;
+            }
+            for _ in 0..2 {
+                sim.heal("a.zone", "b.zone")?;
+            }
+            (0..2).for_each(|_| sim.heal_all());
+            for _ in 0..2 {
+                sim.clog(["a.zone", "c.zone"], "b.zone")?;
+                sim.clog("c.zone", "b.zone")?;
+            }
+            (0..2).try_for_each(|_| sim.unclog("zone", "b.zone"))?;
+            for _ in 0..2 {
+                sim.set_clock("c.zone", crate::Clock::exact().ahead(5.secs()))?;
+            }
+            (0..2).try_for_each(|_| sim.wipe("disk"))?;
+            for _ in 0..2 {
+                sim.settle().await?;
+            }
+            Result::<()>::Ok(())
+        };
+        cluster().machine("disk", stores).body(async move |sim: Sim| {
+            sleep(1.secs()).await;
+            body(sim).await
+        })
+    });
+    assert_eq!(
+        lines(&ran),
+        [
+            "partitioned: [a.zone, c.zone] | [b.zone]",
+            "healed: [a.zone] | [b.zone]",
+            "healed: all partitions",
+            "clogged: [a.zone, c.zone] -> [b.zone]",
+            "unclogged: [zone] -> [b.zone]",
+            "the wall clock of c.zone jumps ahead by 5s",
+            "the disk of disk is wiped",
+            "the clocks of c.zone are set right",
+            "all is healed and started",
+        ]
+    );
+    let count = |effect| ran.effects.count(effect);
+    use Effect::{ClockStep, Clog, Partition, Wipe};
+    assert_eq!([Partition, Clog, ClockStep, Wipe].map(count), [1, 1, 1, 1]);
+}
+
+/// A clock that ran fast shows another monotonic time for ever, and is right all the same.
+#[test]
+fn clock_that_drifted_is_set_right_once() {
+    let ran = kept(Overlay::default(), || {
+        cluster().body(async |sim: Sim| {
+            for _ in 0..2 {
+                sim.set_clock("a.zone", crate::Clock::exact().drift_ppm(500_000))?;
+            }
+            sleep(10.secs()).await;
+            for _ in 0..2 {
+                sim.set_clock("a.zone", crate::Clock::exact())?;
+                sim.settle().await?;
+            }
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!(
+        lines(&ran),
+        ["the clocks of a.zone drift by 500000 millionths", "the clocks of a.zone are set right"]
+    );
+}
+
+/// Each of what can be broken makes `settle` say that it has mended something.
+#[test]
+fn settle_is_logged_when_it_changes_something() {
+    let breaks: [fn(Sim) -> Result; 7] = [
+        |sim| Ok(sim.partition("a.zone", "b.zone")?),
+        |sim| Ok(sim.clog("a.zone", "b.zone")?),
+        |sim| Ok(sim.set_link("zone", "zone", NetworkProfile::mobile_3g())?),
+        |sim| Ok(sim.set_link_between("a.zone", "b.zone", NetworkProfile::mobile_3g())?),
+        |sim| Ok(sim.kill("a.zone")?),
+        |sim| Ok(sim.power_off("b.zone")?),
+        |sim| Ok(sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?.keep()),
+    ];
+    for broken in breaks {
+        let ran = kept(Overlay::default(), move || {
+            cluster().body(async move |sim: Sim| {
+                broken(sim)?;
+                sim.settle().await?;
+                sim.settle().await?;
+                Result::<()>::Ok(())
+            })
+        });
+        let settled = lines(&ran).into_iter().filter(|line| *line == "all is healed and started");
+        assert_eq!(settled.count(), 1, "{:?}", lines(&ran));
+    }
+    // So does a plan that ends.
+    let ran = kept(Overlay::default(), || {
+        cluster().plan(PowerOffs::new()).body(async |sim: Sim| sim.settle().await)
+    });
+    assert_eq!(lines(&ran), ["all is healed and started"]);
+}
+
+/// An act is left out by its number, which what was left out before it does not change.
+#[test]
+fn acts_keep_their_numbers_when_one_is_left_out() {
+    let spec = || {
+        let plan = async |sim: Sim| {
+            sim.kill("c.zone")?;
+            sim.kill("c.zone")?;
+            sim.partition("a.zone", "b.zone")?;
+            sim.partition("a.zone", "b.zone")?;
+            sim.clog("a.zone", "b.zone")?;
+            Result::<()>::Ok(())
+        };
+        cluster().plan(plan).body(async |_| sleep(1.secs()).await)
+    };
+    let (killed, cut) = ("c.zone is killed", "partitioned: [a.zone] | [b.zone]");
+    let clogged = (5, "clogged: [a.zone] -> [b.zone]");
+    let all = kept(Overlay::default(), spec);
+    assert_eq!(acts(&all), [(1, killed), (3, cut), clogged]);
+    for (left_out, expected) in
+        [(1, [(2, killed), (3, cut), clogged]), (3, [(1, killed), (4, cut), clogged])]
+    {
+        let calm = Rule {
+            address: [None, Some((left_out, left_out)), None],
+            ..Rule::all(Some(Family::Act), Ruling::Calm)
+        };
+        assert_eq!(acts(&kept([calm].into_iter().collect(), spec)), expected);
+    }
+}
+
+/// The log, the list of faults and the story have the same words.
+#[test]
+fn partition_is_described_by_its_sides_everywhere() {
+    let of_ones_own = |way: fn(Sim) -> Result| {
+        let ran = kept(Overlay::default(), move || {
+            let plan = async move |sim: Sim| way(sim);
+            cluster().plan(plan).body(async |_| sleep(1.secs()).await)
+        });
+        let (_, act) = acts(&ran)[0];
+        let faults = ran.faults.iter().map(|fault| fault.text.as_str());
+        // A changed link is no fault yet, and has no line of its own.
+        assert!(faults.chain(lines(&ran)).all(|text| text == act), "{act}: {:?}", ran.log);
+        act.to_owned()
+    };
+    let ways: [(fn(Sim) -> Result, &str); 6] = [
+        (
+            |sim| Ok(sim.partition(["a.zone", "c.zone"], "b.zone")?),
+            "partitioned: [a.zone, c.zone] | [b.zone]",
+        ),
+        (
+            |sim| Ok(sim.partition_one_way(["a.zone", "c.zone"], "b.zone")?),
+            "partitioned: [a.zone, c.zone] -> [b.zone]",
+        ),
+        (|sim| Ok(sim.clog("a.zone", "c.zone")?), "clogged: [a.zone] -> [c.zone]"),
+        (
+            |sim| Ok(sim.set_link("zone", "zone", NetworkProfile::mobile_3g())?),
+            "link profile changed: [zone] -> [zone]",
+        ),
+        (
+            |sim| Ok(sim.set_link_between("a.zone", "zone", NetworkProfile::mobile_3g())?),
+            "link profile changed: [a.zone] -> [zone]",
+        ),
+        (
+            |sim| Ok(sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?.keep()),
+            "packet rule added: [a.zone] -> [b.zone]",
+        ),
+    ];
+    for (way, expected) in ways {
+        assert_eq!(of_ones_own(way), expected);
+    }
+}
+
+#[test]
+fn partitions_of_the_plan_are_described_by_their_sides() {
+    let mut sides = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let spec = || {
+            let plan = Partitions::new().every(1.secs()).lasting(1.secs());
+            cluster().plan(plan).body(async |_| sleep(10.secs()).await)
+        };
+        let ran = run_spec(spec, seed, Overlay::default(), KEEP, Arc::default());
+        let strikes = ran.deviations.iter().filter(|deviation| deviation.family == Family::Strike);
+        let strikes: Vec<_> = strikes.filter(|strike| !strike.text.is_empty()).collect();
+        let cuts: Vec<_> = ran.faults.iter().map(|fault| fault.text.as_str()).collect();
+        let healed: Vec<_> =
+            lines(&ran).into_iter().filter(|line| line.starts_with("healed")).collect();
+        assert_eq!(strikes.iter().map(|strike| strike.text.as_str()).collect::<Vec<_>>(), cuts);
+        for (cut, healed) in cuts.iter().zip(&healed) {
+            assert_eq!(cut.strip_prefix("partitioned: "), healed.strip_prefix("healed: "));
+        }
+        sides.extend(cuts.iter().map(|cut| (*cut).to_owned()));
+    }
+    assert!(sides.contains("partitioned: [a.zone, c.zone] | [b.zone]"), "{sides:?}");
+    assert!(sides.iter().all(|text| text.contains("] | [")), "{sides:?}");
+}
