@@ -5,6 +5,7 @@
 //! make of it is in [`dials`](super::dials).
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::dials::Dials;
 use super::ids::MachineId;
@@ -27,6 +28,8 @@ pub(crate) struct Clock {
     readings: Cell<u32>,
     at_moment: Cell<u32>,
     epoch: Cell<u64>,
+    /// What std's clock shows when the run begins.
+    origin: Cell<Instant>,
     pub(crate) dials: Dials,
 }
 
@@ -50,6 +53,35 @@ impl Clock {
     /// The user's reading of a machine's monotonic clock, in nanoseconds.
     pub(crate) fn read_monotonic(&self, machine: MachineId) -> u64 {
         self.dials.monotonic(machine, self.read())
+    }
+
+    /// The user's reading of a machine's monotonic clock, as std's clock has it.
+    pub(crate) fn read_instant(&self, machine: MachineId) -> Instant {
+        self.instant(self.read_monotonic(machine))
+    }
+
+    /// What std's clock shows when the run begins.
+    pub(crate) fn origin(&self) -> Instant {
+        self.origin.get()
+    }
+
+    /// What std's clock shows when a monotonic clock shows `local` nanoseconds.
+    pub(crate) fn instant(&self, local: u64) -> Instant {
+        self.origin.get() + Duration::from_nanos(local)
+    }
+
+    /// What a monotonic clock shows then, in nanoseconds: 0 for what is before the run began, the most for what is too late
+    /// to be told.
+    pub(crate) fn local(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.origin.get());
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Reads std's clock, in the run and when it begins. That is no reading of the user's.
+    pub(crate) fn set_origin(&self) {
+        self.origin.set(std_now());
+        self.readings.set(0);
+        self.at_moment.set(0);
     }
 
     /// The user's reading of a machine's wall clock, in nanoseconds since 1970.
@@ -84,6 +116,15 @@ impl Clock {
     }
 }
 
+/// In a run, the run's own; outside of it, as before a clock's run begins, the system's.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the answer of a run's interposed clock is what is asked for"
+)]
+fn std_now() -> Instant {
+    Instant::now()
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Self {
@@ -91,6 +132,7 @@ impl Default for Clock {
             readings: Cell::default(),
             at_moment: Cell::default(),
             epoch: Cell::new(EPOCH),
+            origin: Cell::new(std_now()),
             dials: Dials::default(),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     let engine = Rc::new(engine);
     ENGINE.with(|slot| **slot.borrow_mut() = Some(Rc::clone(&engine)));
     HERE.set(true);
+    engine.clock.set_origin();
     engine
 }
 

@@ -10,9 +10,10 @@ use crate::engine::context::try_with;
 use crate::engine::refusals::Refused;
 use crate::engine::{Family, mix};
 
-/// What the monotonic clock shows when a run begins: a second, since there is code that takes 0 for "never". It is less
-/// than any real machine's, so that a deadline by it, if it gets through to the kernel, has passed.
-const BOOTED: u64 = 1_000_000_000;
+/// What the monotonic clock shows when a run begins: the machines have been up for a year. There is code that takes 0 for
+/// "never", and code that subtracts from what it reads, in unsigned numbers: nothing looks back further than this. A
+/// deadline by this clock means nothing to the kernel: waits must not get through to it as they are.
+const BOOTED: u64 = 365 * 86_400 * 1_000_000_000;
 
 /// What the harness's own machine is called.
 const HARNESS: &[u8] = b"simmach";

@@ -2,6 +2,7 @@
 
 mod control;
 mod going_on;
+mod instants;
 mod network;
 mod plans;
 mod repeats;

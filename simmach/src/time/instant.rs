@@ -1,24 +1,25 @@
 //! A point in time.
 
+use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 #[cfg(feature = "sim")]
 use crate::engine::context;
-#[cfg(feature = "sim")]
-use crate::time::nanos;
 
 /// A point in time, `tokio::time::Instant`'s namesake: in a run, in virtual time, as the machine's own monotonic clock has it.
 ///
+/// It is std's `Instant`, and has its range: in a run, as on Linux, the clock has been going for long when the run begins,
+/// so that points before that can be computed, and compared.
+///
 /// Points in virtual and in real time have nothing to do with each other: the time between two such is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Kind {
-    /// Nanoseconds of the run.
     #[cfg(feature = "sim")]
-    Simulated(u64),
+    Simulated(StdInstant),
     #[cfg(feature = "real")]
     Real(tokio::time::Instant),
 }
@@ -32,14 +33,30 @@ impl Instant {
     /// # Panics
     ///
     /// Outside a run, without the feature `real`.
+    #[track_caller]
     pub fn now() -> Self {
         here! {
             simulated => {
-                let nanos = context::try_with(|engine| engine.clock.read_monotonic(engine.scope().machine));
-                Self::from_nanos(nanos.expect("simmach::time::Instant::now() was called outside a run"))
+                let now = context::try_with(|engine| engine.clock.read_instant(engine.scope().machine));
+                Self::simulated(now.expect("simmach::time::Instant::now() was called outside a run"))
             },
             real => Self::from_real(tokio::time::Instant::now()),
         }
+    }
+
+    /// A point that std's `Instant` has: of this run's virtual time in a run, and of real time outside.
+    pub fn from_std(std: StdInstant) -> Self {
+        here! {
+            simulated => Self::simulated(std),
+            real => Self::from_real(tokio::time::Instant::from_std(std)),
+        }
+    }
+
+    /// This point as std's `Instant`. In a run, the same as std's own clock shows there.
+    pub fn into_std(self) -> StdInstant {
+        either!(Kind of self.0,
+            simulated instant => instant,
+            real instant => instant.into_std())
     }
 
     /// How long ago it was; zero for what is yet to come.
@@ -61,8 +78,8 @@ impl Instant {
     pub fn checked_duration_since(&self, earlier: Self) -> Option<Duration> {
         match (self.0, earlier.0) {
             #[cfg(feature = "sim")]
-            (Kind::Simulated(nanos), Kind::Simulated(earlier)) => {
-                nanos.checked_sub(earlier).map(Duration::from_nanos)
+            (Kind::Simulated(instant), Kind::Simulated(earlier)) => {
+                instant.checked_duration_since(earlier)
             }
             #[cfg(feature = "real")]
             (Kind::Real(instant), Kind::Real(earlier)) => instant.checked_duration_since(earlier),
@@ -71,29 +88,24 @@ impl Instant {
         }
     }
 
-    /// This point and `duration` later; `None` past the end of time: 584 years, in a run.
+    /// This point and `duration` later; `None` if it is out of std's range.
     pub fn checked_add(&self, duration: Duration) -> Option<Self> {
         either!(Kind of self.0,
-            simulated nanos => {
-                let duration = u64::try_from(duration.as_nanos()).ok()?;
-                nanos.checked_add(duration).map(Self::from_nanos)
-            },
+            simulated instant => instant.checked_add(duration).map(Self::simulated),
             real instant => instant.checked_add(duration).map(Self::from_real))
     }
 
-    /// This point and `duration` earlier; `None` before the beginning of time: the run's, in a run.
+    /// This point and `duration` earlier; `None` if it is out of std's range.
     pub fn checked_sub(&self, duration: Duration) -> Option<Self> {
         either!(Kind of self.0,
-            simulated nanos => {
-                let duration = u64::try_from(duration.as_nanos()).ok()?;
-                nanos.checked_sub(duration).map(Self::from_nanos)
-            },
+            simulated instant => instant.checked_sub(duration).map(Self::simulated),
             real instant => instant.checked_sub(duration).map(Self::from_real))
     }
 
+    /// A point of virtual time.
     #[cfg(feature = "sim")]
-    pub(crate) fn from_nanos(nanos: u64) -> Self {
-        Self(Kind::Simulated(nanos))
+    pub(crate) fn simulated(instant: StdInstant) -> Self {
+        Self(Kind::Simulated(instant))
     }
 
     #[cfg(feature = "real")]
@@ -104,9 +116,9 @@ impl Instant {
     /// A point of virtual time.
     #[cfg(feature = "sim")]
     #[track_caller]
-    pub(crate) fn as_nanos(self) -> u64 {
+    pub(crate) fn in_run(self) -> StdInstant {
         either!(Kind of self.0,
-            simulated nanos => nanos,
+            simulated instant => instant,
             real _ => panic!("simmach::time: a point in real time has no place in a run"))
     }
 
@@ -120,18 +132,39 @@ impl Instant {
     }
 }
 
+impl fmt::Debug for Instant {
+    /// As std's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.into_std().fmt(f)
+    }
+}
+
+impl From<StdInstant> for Instant {
+    fn from(std: StdInstant) -> Self {
+        Self::from_std(std)
+    }
+}
+
+impl From<Instant> for StdInstant {
+    fn from(instant: Instant) -> Self {
+        instant.into_std()
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 
-    /// The end of virtual time is as far as it goes.
+    /// # Panics
+    ///
+    /// If the point is out of std's range, as tokio's does; see [`Instant::checked_add`].
+    #[track_caller]
     fn add(self, duration: Duration) -> Self {
-        either!(Kind of self.0,
-            simulated at => Self::from_nanos(at.saturating_add(nanos(duration))),
-            real at => Self::from_real(at + duration))
+        self.checked_add(duration).expect("overflow when adding duration to instant")
     }
 }
 
 impl AddAssign<Duration> for Instant {
+    #[track_caller]
     fn add_assign(&mut self, duration: Duration) {
         *self = *self + duration;
     }
@@ -140,15 +173,17 @@ impl AddAssign<Duration> for Instant {
 impl Sub<Duration> for Instant {
     type Output = Self;
 
-    /// The beginning of the run is as far as it goes.
+    /// # Panics
+    ///
+    /// If the point is out of std's range, as tokio's does; see [`Instant::checked_sub`].
+    #[track_caller]
     fn sub(self, duration: Duration) -> Self {
-        either!(Kind of self.0,
-            simulated at => Self::from_nanos(at.saturating_sub(nanos(duration))),
-            real at => Self::from_real(at - duration))
+        self.checked_sub(duration).expect("overflow when subtracting duration from instant")
     }
 }
 
 impl SubAssign<Duration> for Instant {
+    #[track_caller]
     fn sub_assign(&mut self, duration: Duration) {
         *self = *self - duration;
     }
@@ -157,6 +192,7 @@ impl SubAssign<Duration> for Instant {
 impl Sub for Instant {
     type Output = Duration;
 
+    /// Zero if `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         self.duration_since(earlier)
     }

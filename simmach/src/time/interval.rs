@@ -8,13 +8,14 @@ use crate::time::Instant;
 #[cfg(feature = "sim")]
 use crate::time::simulated;
 
-/// Ticks at once, then every `period`.
+/// Ticks at once, then every `period`; of a longer one than 30 years, every 30 years.
 ///
 /// # Panics
 ///
 /// If `period` is zero, as tokio's does; and as [`sleep`](super::sleep).
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
+    assert_period(period);
     interval_at(Instant::now(), period)
 }
 
@@ -25,10 +26,16 @@ pub fn interval(period: Duration) -> Interval {
 /// If `period` is zero, as tokio's does; and as [`sleep_until`](super::sleep_until).
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert_period(period);
     here! {
         simulated => Interval(Kind::Simulated(simulated::Interval::new(start, period))),
         real => Interval(Kind::Real(tokio::time::interval_at(start.real(), period))),
     }
+}
+
+#[track_caller]
+fn assert_period(period: Duration) {
+    assert!(!period.is_zero(), "`period` must be non-zero.");
 }
 
 /// What [`interval`] returns.
@@ -76,6 +83,23 @@ impl Interval {
     /// Ticks next at once.
     pub fn reset_immediately(&mut self) {
         either!(Kind of &mut self.0, interval => interval.reset_immediately());
+    }
+
+    /// Ticks next `after` from now, and then every period; as tokio's, after 30 years at most.
+    pub fn reset_after(&mut self, after: Duration) {
+        either!(Kind of &mut self.0, interval => interval.reset_after(after));
+    }
+
+    /// Ticks next at `deadline`, and then every period: at once if that is past.
+    ///
+    /// # Panics
+    ///
+    /// For a point in the other kind of time, as [`sleep_until`](super::sleep_until).
+    #[track_caller]
+    pub fn reset_at(&mut self, deadline: Instant) {
+        either!(Kind of &mut self.0,
+            simulated interval => interval.reset_at(deadline),
+            real interval => interval.reset_at(deadline.real()));
     }
 
     /// What becomes of missed ticks.

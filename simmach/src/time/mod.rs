@@ -31,6 +31,10 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, error, timeout, timeout_at};
 pub use units::DurationUnits;
 
+/// Longer waits are cut to this, 30 years, as tokio's are.
+#[cfg(feature = "sim")]
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// A duration in the engine's nanoseconds; what is longer than 584 years is cut to that.
 #[cfg(feature = "sim")]
 pub(crate) fn nanos(duration: Duration) -> u64 {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::time::Instant;
 #[cfg(feature = "sim")]
-use crate::time::{nanos, simulated};
+use crate::time::simulated;
 
-/// Waits for `duration`.
+/// Waits for `duration`, or for 30 years if that is less, as tokio's does.
 ///
 /// In a run that goes by the machine's own monotonic clock: on one that is fast it is over sooner. When the clock's speed is
 /// changed meanwhile, the wait goes on by the new speed, but is not over before the old one had it.
@@ -20,7 +20,7 @@ use crate::time::{nanos, simulated};
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     here! {
-        simulated => Sleep(Kind::Simulated(simulated::sleep(nanos(duration)))),
+        simulated => Sleep(Kind::Simulated(simulated::sleep(duration))),
         real => Sleep(Kind::Real(Box::pin(tokio::time::sleep(duration)))),
     }
 }
@@ -33,8 +33,20 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     here! {
-        simulated => Sleep(Kind::Simulated(simulated::sleep_until(deadline.as_nanos()))),
+        simulated => Sleep(Kind::Simulated(simulated::sleep_until(deadline.in_run()))),
         real => Sleep(Kind::Real(Box::pin(tokio::time::sleep_until(deadline.real())))),
+    }
+}
+
+/// What a timeout waits for: tokio does not cut it as [`sleep`] does. `None` where no [`Instant`] is as late as that.
+#[track_caller]
+pub(super) fn for_timeout(duration: Duration) -> Option<Sleep> {
+    here! {
+        simulated => simulated::sleep_uncut(duration).map(|sleep| Sleep(Kind::Simulated(sleep))),
+        real => {
+            let deadline = tokio::time::Instant::now().checked_add(duration)?;
+            Some(Sleep(Kind::Real(Box::pin(tokio::time::sleep_until(deadline)))))
+        },
     }
 }
 
@@ -56,7 +68,7 @@ impl Sleep {
     /// When it is ready.
     pub fn deadline(&self) -> Instant {
         either!(Kind of &self.0,
-            simulated sleep => Instant::from_nanos(sleep.deadline()),
+            simulated sleep => Instant::simulated(sleep.deadline()),
             real sleep => Instant::from_real(sleep.deadline()))
     }
 
@@ -72,7 +84,7 @@ impl Sleep {
     /// For a point in the other kind of time, as [`sleep_until`].
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         either!(Kind of &mut self.0,
-            simulated sleep => sleep.reset(deadline.as_nanos()),
+            simulated sleep => sleep.reset(deadline.in_run()),
             real sleep => sleep.as_mut().reset(deadline.real()));
     }
 

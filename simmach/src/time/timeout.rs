@@ -9,7 +9,8 @@ use pin_project_lite::pin_project;
 
 use crate::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Gives `future` so long; dropped then, with all it waited for.
+/// Gives `future` so long; dropped then, with all it waited for. It has no deadline where that would be later than any
+/// [`Instant`].
 ///
 /// # Errors
 ///
@@ -20,7 +21,7 @@ use crate::time::{Instant, Sleep, sleep, sleep_until};
 /// As [`sleep`].
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { future: future.into_future(), sleep: sleep(duration) }
+    Timeout { future: future.into_future(), sleep: sleep::for_timeout(duration) }
 }
 
 /// As [`timeout`], until a point in time.
@@ -34,7 +35,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// As [`sleep`].
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { future: future.into_future(), sleep: sleep_until(deadline) }
+    Timeout { future: future.into_future(), sleep: Some(sleep_until(deadline)) }
 }
 
 pin_project! {
@@ -44,7 +45,7 @@ pin_project! {
     pub struct Timeout<F> {
         #[pin]
         future: F,
-        sleep: Sleep,
+        sleep: Option<Sleep>,
     }
 }
 
@@ -64,7 +65,10 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        this.sleep.poll_unconstrained(cx).map(|()| Err(error::Elapsed::new()))
+        match this.sleep {
+            Some(sleep) => sleep.poll_unconstrained(cx).map(|()| Err(error::Elapsed::new())),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod both;
 mod child;
+mod instants;
 mod storage;
 mod tasks;
 

@@ -4,4 +4,4 @@ mod interval;
 mod sleep;
 
 pub(crate) use interval::Interval;
-pub(crate) use sleep::{Sleep, sleep, sleep_until};
+pub(crate) use sleep::{Sleep, sleep, sleep_uncut, sleep_until};

@@ -3,43 +3,75 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
+use crate::engine::clock::Clock;
 use crate::engine::context::try_with;
 use crate::engine::{self, Action, Engine, RunId, TimerKey, Wait, Waiter};
+use crate::time::{LONGEST_WAIT, nanos};
 
-/// Waits for so many nanoseconds.
+const OUTSIDE_A_RUN: &str =
+    "simmach::time: a sleep was begun outside a run: there virtual time does not pass";
+
+/// Waits for `duration`.
 #[track_caller]
 #[inline]
-pub(crate) fn sleep(nanos: u64) -> Sleep {
-    let since = now();
-    Sleep { since, deadline: since.saturating_add(nanos), timer: None }
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    begin(|now, clock| {
+        (now.saturating_add(nanos(duration.min(LONGEST_WAIT))), clock.origin(), false)
+    })
 }
 
-/// Waits until `deadline`, in the run's nanoseconds.
+/// As [`sleep`], however long it is. `None` where the deadline is out of std's range.
 #[track_caller]
 #[inline]
-pub(crate) fn sleep_until(deadline: u64) -> Sleep {
-    Sleep { since: now(), deadline, timer: None }
+pub(crate) fn sleep_uncut(duration: Duration) -> Option<Sleep> {
+    if duration <= LONGEST_WAIT { Some(sleep(duration)) } else { far_sleep(duration) }
+}
+
+#[cold]
+#[track_caller]
+fn far_sleep(duration: Duration) -> Option<Sleep> {
+    let now = try_with(|engine| engine.clock.instant(engine.local_now()));
+    now.expect(OUTSIDE_A_RUN).checked_add(duration).map(sleep_until)
+}
+
+/// Waits until `deadline`.
+#[track_caller]
+#[inline]
+pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
+    begin(|_, clock| (clock.local(deadline), deadline, true))
 }
 
 #[track_caller]
 #[inline]
-fn now() -> u64 {
-    try_with(Engine::local_now)
-        .expect("simmach::time: a sleep was begun outside a run: there virtual time does not pass")
+fn begin(when: impl FnOnce(u64, &Clock) -> (u64, Instant, bool)) -> Sleep {
+    let sleep = try_with(|engine| {
+        let since = engine.local_now();
+        let (deadline, base, is_given) = when(since, &engine.clock);
+        Sleep { since, deadline, base, is_given, timer: None }
+    });
+    sleep.expect(OUTSIDE_A_RUN)
 }
 
 /// A future that is ready at a point in virtual time. Dropped, it leaves no timer behind.
 #[derive(Debug)]
 pub(crate) struct Sleep {
     since: u64,
+    /// In nanoseconds of the machine's clock.
     deadline: u64,
+    /// The deadline as it was given, or else what std's clock shows when the machine's shows 0.
+    base: Instant,
+    is_given: bool,
     timer: Option<(RunId, TimerKey)>,
 }
 
 impl Sleep {
-    pub(crate) fn deadline(&self) -> u64 {
-        self.deadline
+    pub(crate) fn deadline(&self) -> Instant {
+        match self.is_given {
+            true => self.base,
+            false => self.base + Duration::from_nanos(self.deadline),
+        }
     }
 
     /// Not a reading of the user's: it costs nothing.
@@ -47,10 +79,14 @@ impl Sleep {
         engine::local_now() >= self.deadline
     }
 
-    pub(crate) fn reset(&mut self, deadline: u64) {
+    /// Outside a run it is never ready, whatever its deadline is.
+    pub(crate) fn reset(&mut self, deadline: Instant) {
         self.disarm();
-        self.since = engine::local_now();
-        self.deadline = deadline;
+        (self.base, self.is_given) = (deadline, true);
+        try_with(|engine| {
+            self.since = engine.local_now();
+            self.deadline = engine.clock.local(deadline);
+        });
     }
 
     fn poll_in(&mut self, engine: &Engine, cx: &mut Context<'_>) -> Poll<()> {
