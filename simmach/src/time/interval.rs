@@ -50,7 +50,7 @@ enum Kind {
     Real(tokio::time::Interval),
 }
 
-/// What becomes of ticks that nobody asked for in time.
+/// What becomes of ticks that nobody asked for in time. As in tokio, one that is asked for within 5 ms is in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
     /// They all come, one behind the other, until the schedule is caught up with.

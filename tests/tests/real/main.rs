@@ -5,6 +5,7 @@
 mod both;
 mod child;
 mod instants;
+mod intervals;
 mod storage;
 mod tasks;
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::{Sleep, sleep_until};
 use crate::time::{Instant, LONGEST_WAIT, MissedTickBehavior};
 
+/// A tick that is late by no more is not missed, as in tokio, whose timers are due at whole milliseconds.
+const TOLERANCE: Duration = Duration::from_millis(5);
+
 #[derive(Debug)]
 pub(crate) struct Interval {
     sleep: Sleep,
@@ -61,7 +64,7 @@ impl Interval {
 
 /// When the tick after that which was `due` is, if it is asked for `now`.
 fn next(missed: MissedTickBehavior, due: Instant, now: Instant, period: Duration) -> Instant {
-    if now <= due {
+    if now <= due + TOLERANCE {
         return due + period;
     }
     match missed {
