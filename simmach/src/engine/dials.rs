@@ -1,8 +1,13 @@
 //! The clocks of the machines: what each shows when the run's own time is so much.
 //!
 //! Models an oscillator a machine, which drives both its clocks: the monotonic one, which is never set and only runs fast
-//! or slow, and the wall clock, which can be wrong by any offset besides. Without a word from the test both are exact. Not
-//! modelled: a slew that corrects an offset little by little, leap seconds, and jitter.
+//! or slow, and the wall clock, which can be wrong by an offset besides. Without a word from the test both are exact. They
+//! are the machine's: what is started there again finds them as they were.
+//!
+//! All waits of the code that runs on a machine go by its monotonic clock: sleeps, time-outs, intervals, and what a disk or
+//! the processor takes. When the clock's speed changes, what waits already is moved. The network goes by true time, with the
+//! timers of TCP, and so do the flushes of a periodic store, restarts, and plans. Not modelled: a slew that corrects an
+//! offset little by little, leap seconds, and jitter.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -139,7 +144,12 @@ impl Dial {
         let monotonic = self.monotonic_at(now);
         let ahead = (i128::from(now) + i128::from(clock.offset) - i128::from(monotonic))
             .clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        Self { since: now, monotonic, ahead, clock }
+        // At the same speed the monotonic clock goes on as it was: what it was rounded by is not lost.
+        let (since, monotonic) = match self.clock.drift == clock.drift {
+            true => (self.since, self.monotonic),
+            false => (now, monotonic),
+        };
+        Self { since, monotonic, ahead, clock }
     }
 
     fn monotonic_at(&self, now: u64) -> u64 {

@@ -101,8 +101,8 @@ impl Engine {
         self.step();
         self.set_scope(Scope::HARNESS);
         match action {
-            Action::Wake(Waiter::Task(task)) => self.wake(task),
-            Action::Wake(Waiter::Other(waker)) => waker.wake(),
+            Action::Wake(Waiter::Task(task), _) => self.wake(task),
+            Action::Wake(Waiter::Other(waker), _) => waker.wake(),
             Action::Call(call, a, b) => call(a, b),
         }
     }

@@ -8,6 +8,7 @@ use std::task::Waker;
 use super::anchors::Anchors;
 use super::clock::Clock;
 use super::deviations::{Deviation, Record, Recorder, Size};
+use super::dials::{self, Changed};
 use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
 use super::family::Family;
@@ -17,7 +18,7 @@ use super::refusals::Refusals;
 use super::scheduler::ReadyQueue;
 use super::shared::Shared;
 use super::tasks::{TaskKey, Tasks};
-use super::timers::{Action, TimerKey, Timers};
+use super::timers::{Action, Local, TimerKey, Timers};
 use super::trace::{Trace, TraceKind};
 use super::verdict::{Failure, Verdict};
 use super::waker::Waiter;
@@ -216,6 +217,13 @@ impl Engine {
         self.timers.borrow_mut().arm(self.clock.now(), at, action)
     }
 
+    /// Wakes someone when the monotonic clock of the machine that runs now shows `shows` nanoseconds.
+    pub(crate) fn arm_local(&self, shows: u64, waiter: Waiter) -> TimerKey {
+        let local = Local { machine: self.scope().machine, shows };
+        let at = self.clock.dials.true_time(local.machine, shows);
+        self.arm(at, Action::Wake(waiter, local))
+    }
+
     /// As [`arm`](Self::arm), for the owner of a timer that was cancelled, who pays less where this one is for later.
     pub(crate) fn arm_again(&self, key: TimerKey, at: u64, action: Action) -> TimerKey {
         self.timers.borrow_mut().arm_again(key, self.clock.now(), at, action)
@@ -238,6 +246,17 @@ impl Engine {
             drop(old);
         }
         wakes.is_some()
+    }
+
+    /// Sets a machine's clocks from now on. What waits for its monotonic clock goes by the new speed at once.
+    pub(crate) fn set_clock(&self, machine: MachineId, clock: dials::Clock) -> Option<Changed> {
+        let (now, dials) = (self.clock.now(), &self.clock.dials);
+        let changed = dials.set(machine, now, clock)?;
+        if changed.drift.is_some() {
+            let at = |local| dials.true_time(machine, local);
+            self.timers.borrow_mut().retime(machine, now, at);
+        }
+        Some(changed)
     }
 
     /// The monotonic clock of the machine that runs now, in nanoseconds. No reading of the user's.

@@ -13,16 +13,25 @@ use std::collections::BinaryHeap;
 use std::task::Waker;
 
 use super::draws::K;
+use super::ids::MachineId;
 use super::tasks::TaskKey;
 use super::waker::Waiter;
 
 /// What a timer does.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Wakes a task.
-    Wake(Waiter),
+    /// Wakes a task, when a machine's clock shows what it waits for.
+    Wake(Waiter, Local),
     /// Calls a layer below the user's code, with two words of its own: no allocation, no import upwards.
     Call(fn(u64, u64), u64, u64),
+}
+
+/// A point in time by one machine's monotonic clock. When it comes depends on how that clock is set until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Local {
+    pub(crate) machine: MachineId,
+    /// What the clock shows then, in nanoseconds.
+    pub(crate) shows: u64,
 }
 
 /// Names a timer; harmless once that timer is gone.
@@ -196,19 +205,57 @@ impl Timers {
     ) -> Option<bool> {
         let entry = self.slots.get(key.slot as usize)?;
         match entry.action.as_ref().filter(|_| entry.sequence == key.sequence)? {
-            Action::Wake(own) => Some(own.is(task, waker)),
+            Action::Wake(own, _) => Some(own.is(task, waker)),
             Action::Call(..) => Some(false),
         }
     }
 
-    /// Makes a timer that is not gone wake another: what it did comes back, to be dropped outside; or what it should
-    /// do, if it is gone.
-    pub(crate) fn rewake(&mut self, key: TimerKey, waiter: Waiter) -> Option<Action> {
+    /// Makes a timer that is not gone wake another: who was to be woken comes back, to be dropped outside; or who should be,
+    /// if it is gone.
+    pub(crate) fn rewake(&mut self, key: TimerKey, waiter: Waiter) -> Waiter {
         match self.slots.get_mut(key.slot as usize) {
-            Some(entry) if entry.sequence == key.sequence && entry.action.is_some() => {
-                entry.action.replace(Action::Wake(waiter))
+            Some(Entry { sequence, action: Some(Action::Wake(own, _)), .. })
+                if *sequence == key.sequence =>
+            {
+                std::mem::replace(own, waiter)
             }
-            Some(_) | None => Some(Action::Wake(waiter)),
+            Some(_) | None => waiter,
+        }
+    }
+
+    /// Moves what waits for a machine's clock to where `at` has it, now that the clock was set. Their keys stay, and their
+    /// order among equals. Looks at every timer.
+    pub(crate) fn retime(&mut self, machine: MachineId, now: u64, at: impl Fn(u64) -> u64) {
+        let mut any = false;
+        for entry in &mut self.slots {
+            if let Some(Action::Wake(_, local)) = &entry.action
+                && local.machine == machine
+            {
+                let at = at(local.shows);
+                any |= std::mem::replace(&mut entry.at, at) != at;
+            }
+        }
+        if any {
+            self.rebuild(now);
+        }
+    }
+
+    /// Gives each timer a place of its own, and forgets all that were cancelled.
+    fn rebuild(&mut self, now: u64) {
+        self.front = None;
+        self.near.clear();
+        self.far.clear();
+        self.lanes = Default::default();
+        (self.dead, self.moved, self.unsure) = (0, 0, false);
+        for slot in 0..self.slots.len() as u32 {
+            let entry = &mut self.slots[slot as usize];
+            (entry.behind, entry.follows, entry.moved) = (NONE, false, false);
+            let node = Node { at: entry.at, sequence: entry.sequence, slot };
+            if entry.action.is_some() {
+                self.enter(node, node.at.saturating_sub(now));
+            } else if entry.sequence != u64::MAX {
+                self.release(slot);
+            }
         }
     }
 
@@ -433,8 +480,23 @@ mod tests {
     fn word(action: Action) -> u64 {
         match action {
             Action::Call(_, word, _) => word,
-            Action::Wake(_) => unreachable!("these tests arm calls only"),
+            Action::Wake(_, local) => local.shows,
         }
+    }
+
+    /// What a timer does in these tests: a call, or to wake at a time of one of two clocks.
+    fn action(name: u64) -> Action {
+        match machine_of(name) {
+            Some(machine) => {
+                let waiter = Waiter::Other(Waker::noop().clone());
+                Action::Wake(waiter, Local { machine, shows: name })
+            }
+            None => Action::Call(nothing, name, 0),
+        }
+    }
+
+    fn machine_of(name: u64) -> Option<MachineId> {
+        Some(MachineId(name as u32 % 3)).filter(|machine| machine.0 < 2)
     }
 
     #[derive(Clone, Debug)]
@@ -443,6 +505,8 @@ mod tests {
         Again(usize, u64),
         Cancel(usize),
         Pop(u64),
+        /// A machine's clock is set, from which follow other times for all that wait for it.
+        Retime(u32, u64),
     }
 
     /// Of every kind: none, a packet's, a few that many have, time-outs.
@@ -463,6 +527,7 @@ mod tests {
             5 => ((0..40usize), wait()).prop_map(|(back, wait)| Op::Again(back, wait)),
             cancels => (0..40usize).prop_map(Op::Cancel),
             pops => wait().prop_map(Op::Pop),
+            1 => (0..2u32, any::<u64>()).prop_map(|(machine, word)| Op::Retime(machine, word)),
         ]
     }
 
@@ -486,10 +551,10 @@ mod tests {
                 match op {
                     Op::Arm(wait) | Op::Again(_, wait) => {
                         let name = keys.len() as u64;
-                        let action = Action::Call(nothing, name, 0);
+                        let action = action(name);
                         let old = match op {
                             Op::Again(back, _) => keys.iter().rev().nth(back).map(|(key, _)| *key),
-                            Op::Arm(_) | Op::Cancel(_) | Op::Pop(_) => None,
+                            _ => None,
                         };
                         let at = now + wait;
                         let key = match old {
@@ -515,6 +580,19 @@ mod tests {
                         let got = due.map(|action| (at.expect("one was due"), word(action)));
                         prop_assert_eq!(got, expected);
                     }
+                    Op::Retime(machine, word) => {
+                        let machine = MachineId(machine);
+                        // Now and then equal, near and far.
+                        let at = |name: u64| now + (name.wrapping_mul(word) >> 61) * (word % (FAR / 3));
+                        timers.retime(machine, now, at);
+                        for (name, (_, place)) in keys.iter_mut().enumerate() {
+                            let waits = machine_of(name as u64) == Some(machine);
+                            if waits && model.remove(place).is_some() {
+                                place.0 = at(name as u64);
+                                model.insert(*place, ());
+                            }
+                        }
+                    }
                 }
                 prop_assert_eq!(timers.len(), model.len());
                 prop_assert_eq!(timers.next_at(), model.keys().next().map(|(at, _)| *at));
@@ -522,6 +600,12 @@ mod tests {
             let left: Vec<u64> = timers.drain().into_iter().map(word).collect();
             prop_assert_eq!(left.len(), model.len());
         }
+    }
+
+    /// Each is one line of a cache, as it says.
+    #[test]
+    fn a_place_is_one_line() {
+        assert_eq!(size_of::<Entry>(), 64);
     }
 
     /// Time-outs that are armed and cancelled again and again leave no heap of nodes behind.

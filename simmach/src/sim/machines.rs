@@ -182,6 +182,9 @@ impl Sim {
     /// Sets the clocks of machines, from now on: how far the wall clock is off, and how fast both run. What runs there sees
     /// it in [`time`](crate::time) and in std's `Instant` and `SystemTime`; [`settle`](Self::settle) sets all right again.
     ///
+    /// What waits there already (sleeps, timeouts, intervals, work, commits) goes on by the new speed. The network, TCP's
+    /// timers among it, goes by true time.
+    ///
     /// # Errors
     ///
     /// When no machine has such a name.
@@ -286,8 +289,7 @@ pub(super) fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlErr
 
 /// Sets one machine's clocks; what it changed is a fault, unless it sets them right. False if they are so already.
 pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
-    let changed =
-        context::try_with(|engine| engine.clock.dials.set(machine, engine.clock.now(), clock));
+    let changed = context::try_with(|engine| engine.set_clock(machine, clock));
     let Some(changed) = changed.flatten() else { return false };
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&changed.step.to_le_bytes());

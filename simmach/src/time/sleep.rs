@@ -12,7 +12,7 @@ use crate::time::simulated;
 /// Waits for `duration`, or for 30 years if that is less, as tokio's does.
 ///
 /// In a run that goes by the machine's own monotonic clock: on one that is fast it is over sooner. When the clock's speed is
-/// changed meanwhile, the wait goes on by the new speed, but is not over before the old one had it.
+/// changed meanwhile, the wait goes on by the new speed.
 ///
 /// # Panics
 ///

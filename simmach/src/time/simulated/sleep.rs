@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::clock::Clock;
 use crate::engine::context::try_with;
-use crate::engine::{self, Action, Engine, RunId, TimerKey, Wait, Waiter};
+use crate::engine::{self, Engine, RunId, TimerKey, Wait, Waiter};
 use crate::time::{LONGEST_WAIT, nanos};
 
 const OUTSIDE_A_RUN: &str =
@@ -102,9 +102,8 @@ impl Sleep {
             .timer
             .is_some_and(|(own, key)| own == engine.run && engine.rewake(key, cx.waker()));
         if !armed {
-            let at = engine.clock.dials.true_time(engine.scope().machine, self.deadline);
-            let key =
-                engine.arm(at, Action::Wake(Waiter::new(engine.own_task(cx.waker()), cx.waker())));
+            let waiter = Waiter::new(engine.own_task(cx.waker()), cx.waker());
+            let key = engine.arm_local(self.deadline, waiter);
             self.timer = Some((engine.run, key));
         }
         engine.waits(Wait::Sleep { since: self.since, until: self.deadline });

@@ -1,0 +1,359 @@
+//! What waits by a machine's clock when that is set: it ends when the clock shows its time, neither before nor after.
+#![allow(clippy::disallowed_methods, reason = "std's clock in a run is what is compared with")]
+
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::time::Instant as StdInstant;
+
+use futures::future::{FutureExt, LocalBoxFuture, join_all};
+
+use super::*;
+use crate::time::{interval, interval_at, sleep_until, timeout, timeout_at};
+use crate::{Clock, storage};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+type Waits = fn() -> LocalBoxFuture<'static, ()>;
+
+/// All that waits for [`WAIT`] by its machine's clock.
+const WAITS: [(&str, Waits); 15] = [
+    ("sleep", || sleep(WAIT).boxed_local()),
+    ("sleep_until", || sleep_until(Instant::now() + WAIT).boxed_local()),
+    ("std's instant", || sleep_until(Instant::from_std(StdInstant::now() + WAIT)).boxed_local()),
+    ("timeout", || {
+        timeout(WAIT, pending::<()>()).map(|ended| drop(ended.unwrap_err())).boxed_local()
+    }),
+    ("timeout_at", || {
+        timeout_at(Instant::now() + WAIT, pending::<()>())
+            .map(|ended| drop(ended.unwrap_err()))
+            .boxed_local()
+    }),
+    ("interval", || {
+        async {
+            let mut interval = interval(WAIT / 4);
+            for nth in 0..5 {
+                let begin = Instant::now();
+                let due = interval.tick().await;
+                assert!(due >= begin || nth == 0);
+            }
+        }
+        .boxed_local()
+    }),
+    ("interval_at", || {
+        async {
+            let _ = interval_at(Instant::now() + WAIT, WAIT).tick().await;
+        }
+        .boxed_local()
+    }),
+    ("reset", || {
+        async {
+            let mut sleep = pin!(sleep(WAIT / 2));
+            let deadline = Instant::now() + WAIT;
+            assert!(timeout(WAIT / 4, &mut sleep).await.is_err());
+            sleep.as_mut().reset(deadline);
+            sleep.await;
+        }
+        .boxed_local()
+    }),
+    ("a channel with a timeout", || {
+        async {
+            let (_sender, receiver) = futures::channel::oneshot::channel::<()>();
+            timeout(WAIT, receiver).await.unwrap_err();
+        }
+        .boxed_local()
+    }),
+    ("wakers of their own", || join_all((1..=10).map(|n| sleep(WAIT / n))).map(drop).boxed_local()),
+    ("select!", || {
+        async {
+            crate::select! {
+                () = sleep(WAIT) => {}
+                () = sleep(WAIT * 20) => panic!("the longer of two"),
+            }
+        }
+        .boxed_local()
+    }),
+    ("a task", || spawn(sleep(WAIT)).map(Result::unwrap).boxed_local()),
+    ("a task of a task", || {
+        spawn(async { spawn(sleep(WAIT)).await.unwrap() }).map(Result::unwrap).boxed_local()
+    }),
+    ("work", || crate::task::work(WAIT).boxed_local()),
+    ("a commit", || {
+        async {
+            let store = storage::open("store").await.unwrap();
+            store.write(|_| Ok(())).await.unwrap();
+        }
+        .boxed_local()
+    }),
+];
+
+/// When the clock is set, in true milliseconds since the wait began, and to which drift.
+type Settings = &'static [(u64, i32)];
+
+const TIMES: [Settings; 9] = [
+    &[(1_000, 9_000_000)],
+    &[(1_000, -900_000)],
+    &[(0, 9_000_000), (500, 0)],
+    &[(0, -500_000), (4_000, 0)],
+    &[(2_000, 9_000_000), (2_000, -500_000)],
+    &[(2_000, -500_000), (4_000, 9_000_000)],
+    &[(1_000, 9_000_000), (1_900, 0)],
+    &[(1_000, 1), (2_000, -1), (3_000, 333_333), (4_000, -333_333), (5_000, 0)],
+    &[(9_999, 9_000_000), (60_000, 0)],
+];
+
+/// How long a wait takes, by arithmetic.
+fn true_time(settings: Settings) -> Duration {
+    let (mut at, mut left, mut speed) = (0.0, WAIT.as_secs_f64(), 1.0);
+    for (millis, drift) in settings {
+        let set_at = *millis as f64 / 1_000.0;
+        let passes = (set_at - at) * speed;
+        if passes >= left {
+            break;
+        }
+        (at, left, speed) = (set_at, left - passes, 1.0 + f64::from(*drift) / 1_000_000.0);
+    }
+    Duration::from_secs_f64(at + left / speed)
+}
+
+fn spec(name: &'static str, waits: Waits, settings: Settings) -> Spec {
+    let disk = DiskProfile::ideal().commit_latency(WAIT, WAIT, WAIT);
+    let topology = Topology::new().host("api").disk("api", disk);
+    SpecBuilder::new().topology(topology).time_limit(1.hours()).stall_limit(1.hours()).body(
+        async move |sim| {
+            let timers = sim.timers();
+            let there = async move {
+                let (begin, own, std) = (sim.elapsed(), Instant::now(), StdInstant::now());
+                waits().await;
+                (sim.elapsed() - begin, own.elapsed(), std.elapsed())
+            };
+            let waiting = sim.run_on("api", there);
+            let begin = Instant::now();
+            for (millis, drift) in settings {
+                sleep_until(begin + millis.millis()).await;
+                sim.set_clock("api", Clock::exact().drift_ppm(*drift))?;
+            }
+            let (passed, own, std) = waiting.await?;
+            // At ten times the speed a clock shows every tenth nanosecond.
+            let exact = WAIT..WAIT + 10.nanos();
+            assert!(exact.contains(&own) && exact.contains(&std), "{name}: {own:?} {std:?}");
+            let expected = true_time(settings);
+            assert!(passed.abs_diff(expected) < 1.micros(), "{name}: {passed:?} {expected:?}");
+            assert_eq!(sim.timers(), timers);
+            Result::<()>::Ok(())
+        },
+    )
+}
+
+#[test]
+fn waits_follow_a_clock_that_is_set() {
+    for (name, waits) in WAITS {
+        for settings in TIMES {
+            pass(move || spec(name, waits, settings));
+        }
+    }
+}
+
+/// Only speed matters to what waits: Linux never steps the monotonic clock.
+#[test]
+fn waits_do_not_follow_the_wall_clock() {
+    pass(|| {
+        SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
+            let there = sim.run_on("api", async {
+                let own = Instant::now();
+                timeout(WAIT, pending::<()>()).await.unwrap_err();
+                own.elapsed()
+            });
+            for secs in [1, 2, 3] {
+                sleep(1.secs()).await;
+                sim.set_clock("api", Clock::exact().ahead((1_000 * secs).secs()))?;
+                sleep(1.secs()).await;
+                sim.set_clock("api", Clock::exact().behind((1_000 * secs).secs()))?;
+            }
+            assert_eq!(there.await?, WAIT);
+            assert_eq!(sim.elapsed(), WAIT);
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// A timer is moved; its task is not woken to do that.
+#[test]
+fn a_clock_that_is_set_wakes_nobody() {
+    pass(|| {
+        SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
+            let there = sim.run_on("api", async {
+                let mut sleep = pin!(sleep(WAIT));
+                let mut polls = 0;
+                poll_fn(|cx| {
+                    polls += 1;
+                    sleep.as_mut().poll(cx)
+                })
+                .await;
+                polls
+            });
+            for drift in [9_000_000, -900_000, 3, 0] {
+                sleep(100.millis()).await;
+                sim.set_clock("api", Clock::exact().drift_ppm(drift))?;
+            }
+            assert_eq!(there.await?, 2);
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// Thousands of timers of two machines, some of them dropped: each fires at its own time, by its own machine's clock.
+#[test]
+fn many_waits_keep_their_order() {
+    const MANY: u64 = 3_000;
+    pass(|| {
+        let topology = Topology::new().host("fast").host("exact");
+        SpecBuilder::new().topology(topology).body(async |sim| {
+            let wait_on = |machine| {
+                let all = (0..MANY).map(move |nth| async move {
+                    let millis = 2_000 + nth * 7_919 % 20_000;
+                    let due = Instant::now() + millis.millis();
+                    if nth % 3 == 0 {
+                        let patient = timeout(1.secs(), sleep_until(due)).await;
+                        patient.unwrap_err();
+                        return;
+                    }
+                    sleep_until(due).await;
+                    let late = due.elapsed();
+                    assert!(late < 10.nanos(), "{millis} ms: {late:?}");
+                });
+                sim.run_on(machine, async move {
+                    let begin = Instant::now();
+                    join_all(all.map(spawn_local))
+                        .await
+                        .into_iter()
+                        .for_each(|ended| ended.unwrap());
+                    begin.elapsed()
+                })
+            };
+            let (fast, exact) = (wait_on("fast"), wait_on("exact"));
+            for drift in [9_000_000, -900_000, 1_000_000, 2_000_000] {
+                sleep(500.millis()).await;
+                sim.set_clock("fast", Clock::exact().drift_ppm(drift))?;
+            }
+            let (fast, last) = (fast.await?, 2_000 + 19_999);
+            assert!(fast >= (last - 10).millis() && fast < (last + 1).millis(), "{fast:?}");
+            assert!(sim.elapsed() < 10.secs(), "{:?}", sim.elapsed());
+            assert_eq!(exact.await?.as_secs(), last / 1_000);
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// The ticks of an interval that is going on, and of one whose ticks are missed.
+#[test]
+fn an_interval_follows_a_clock_that_is_set() {
+    pass(|| {
+        SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
+            let there = sim.run_on("api", async move {
+                let begin = Instant::now();
+                let mut interval = interval(1.secs());
+                let mut ticks = Vec::new();
+                for nth in 0..20u64 {
+                    assert_eq!(interval.tick().await - begin, nth.secs());
+                    assert!(begin.elapsed() - nth.secs() < 10.nanos());
+                    ticks.push(sim.elapsed().as_millis());
+                }
+                ticks
+            });
+            sleep(2_500.millis()).await;
+            sim.set_clock("api", Clock::exact().drift_ppm(9_000_000))?;
+            sleep(500.millis()).await;
+            sim.set_clock("api", Clock::exact())?;
+            sleep(2.secs()).await;
+            sim.set_clock("api", Clock::exact().drift_ppm(-500_000))?;
+            let expected =
+                [0, 1_000, 2_000, 2_550, 2_650, 2_750, 2_850, 2_950, 3_500, 4_500, 6_000, 8_000];
+            assert_eq!(there.await?[..expected.len()], expected);
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// The clock is the machine's: whoever starts there finds it as it was set.
+#[test]
+fn a_restart_keeps_the_clock() {
+    async fn serves() {
+        let (sim, begin) = (Sim::current(), Instant::now());
+        let since = sim.elapsed();
+        sleep(WAIT).await;
+        assert_eq!(begin.elapsed(), WAIT);
+        note(&format!("{:?}", sim.elapsed() - since));
+        pending::<()>().await;
+    }
+    pass(|| {
+        SpecBuilder::new().machine("api", serves).body(async |sim| {
+            sim.set_clock("api", Clock::exact().drift_ppm(1_000_000))?;
+            sleep(6.secs()).await;
+            sim.kill("api")?;
+            sim.start("api")?;
+            sleep(6.secs()).await;
+            sim.power_off("api")?;
+            sim.start("api")?;
+            sleep(6.secs()).await;
+            assert_eq!(*diary().borrow(), ["5s", "5s", "5s"]);
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// The network is not the machine's: packets go by true time, and so do the timers of its kernel's connections.
+#[test]
+fn the_network_does_not_follow_a_machine_s_clock() {
+    /// How long a connect takes to fail where nobody answers, in true time and by the machine's own clock.
+    fn takes(drift: i32) -> (Duration, Duration) {
+        static TOOK: Mutex<Option<(Duration, Duration)>> = Mutex::new(None);
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap();
+        pass(move || {
+            let topology = Topology::new().host("db.far");
+            let spec = SpecBuilder::new().topology(topology).client("api.near");
+            spec.stall_limit(1.hours()).body(async move |sim| {
+                sim.set_clock("api.near", Clock::exact().drift_ppm(drift))?;
+                sim.partition("api.near", "db.far")?;
+                let (own, begin) = (Instant::now(), sim.elapsed());
+                crate::net::TcpStream::connect("db.far:80").await.unwrap_err();
+                *TOOK.lock().unwrap() = Some((sim.elapsed() - begin, own.elapsed()));
+                Result::<()>::Ok(())
+            })
+        });
+        TOOK.lock().unwrap().take().unwrap()
+    }
+    let (exact, own) = takes(0);
+    assert!(exact > 60.secs() && own == exact, "{exact:?} {own:?}");
+    assert_eq!(takes(9_000_000), (exact, exact * 10));
+}
+
+/// The same seed is the same run, with clocks that are set among much that waits.
+#[test]
+fn runs_with_clocks_that_are_set_repeat() {
+    let run = |seed| {
+        outcome(seed, || {
+            let topology = Topology::new().machine("api{1..=3}", || async {
+                let mut tasks: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+                for nth in 1..50u64 {
+                    tasks.push(sleep((nth % 7).secs()).boxed());
+                }
+                join_all(tasks.into_iter().map(spawn)).await;
+            });
+            SpecBuilder::new().topology(topology).body(async |sim| {
+                for drift in [9_000_000, -900_000, 0, 5, -500_000] {
+                    sleep(600.millis()).await;
+                    sim.set_clock("api2", Clock::exact().drift_ppm(drift))?;
+                    sim.set_clock("api*", Clock::exact().drift_ppm(drift / 2))?;
+                }
+                sleep(10.secs()).await;
+                Result::<()>::Ok(())
+            })
+        })
+    };
+    for seed in 0..5 {
+        let (one, two) = (run(seed), run(seed));
+        assert_eq!(one.verdict, Verdict::Passed);
+        assert_eq!((one.trace_hash, one.steps), (two.trace_hash, two.steps));
+    }
+}
