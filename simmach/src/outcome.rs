@@ -20,6 +20,8 @@ pub struct Keep {
     pub deviations: Record,
     /// What machines sent.
     pub packets: bool,
+    /// Marks that the trace of a shorter run can be held against.
+    pub early_marks: bool,
 }
 
 /// What a run came to.
@@ -35,6 +37,8 @@ pub struct Outcome {
     pub trace_events: u64,
     /// The running hash, at some of them.
     pub marks: Vec<Mark>,
+    /// The running hash after the first, second, fourth, eighth … event, where asked.
+    pub early_marks: Vec<Mark>,
     /// The virtual nanoseconds it took.
     pub virtual_nanos: u64,
     /// Polls and events.
@@ -83,6 +87,7 @@ impl Outcome {
             trace_hash: 0,
             trace_events: 0,
             marks: Vec::new(),
+            early_marks: Vec::new(),
             virtual_nanos: 0,
             steps: 0,
             jumps: 0,

@@ -166,6 +166,10 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
     let verdict = engine.drive(&limits);
     let trace_hash = engine.trace_state().hash();
     let (trace_events, marks) = engine.trace_state().take_marks();
+    let early_marks = match keep.early_marks {
+        true => engine.trace_state().take_early_marks(),
+        false => Vec::new(),
+    };
     let virtual_nanos = engine.clock.now();
     let (size, deviations) = engine.take_deviations();
     let walks = anchors::take_walks();
@@ -205,6 +209,7 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
         trace_hash,
         trace_events,
         marks,
+        early_marks,
         virtual_nanos,
         steps: engine.counters.steps.get(),
         jumps: engine.counters.jumps.get(),

@@ -81,6 +81,8 @@ pub(crate) struct Trace {
     /// How many events lie between two marks.
     stride: u64,
     marks: Vec<Mark>,
+    /// After the first, second, fourth, eighth … event.
+    early: Vec<Mark>,
 }
 
 /// How many events lie between two marks of a trace of so many.
@@ -108,6 +110,7 @@ impl Trace {
             count: 0,
             stride: 1,
             marks: Vec::new(),
+            early: Vec::new(),
         }
     }
 
@@ -186,7 +189,12 @@ impl Trace {
 
     #[cold]
     fn mark(&mut self, at: u64) {
-        self.marks.push(Mark { at, hash: self.hash });
+        let mark = Mark { at, hash: self.hash };
+        self.marks.push(mark);
+        // The stride is a power of two too, so that none is missed.
+        if self.count.is_power_of_two() {
+            self.early.push(mark);
+        }
         if self.marks.len() == MARKS {
             let mut nth = 0;
             self.marks.retain(|_| {
@@ -200,6 +208,12 @@ impl Trace {
     /// How many events there were, and marks at every so many of them.
     pub(crate) fn take_marks(&mut self) -> (u64, Vec<Mark>) {
         (self.count, std::mem::take(&mut self.marks))
+    }
+
+    /// The marks after the first, second, fourth, eighth … event: however long the trace is, it can be held against the
+    /// marks of a shorter one.
+    pub(crate) fn take_early_marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.early)
     }
 }
 
@@ -283,6 +297,23 @@ mod tests {
             for (nth, (one, other)) in (1..).zip(list.iter().zip(&others)) {
                 assert_eq!(one.hash == other.hash, nth * stride <= parts, "{events} {nth}");
             }
+        }
+    }
+
+    #[test]
+    fn early_marks_are_those_of_every_shorter_trace() {
+        let traced = |events: u64| {
+            let mut trace = Trace::new(false);
+            for at in 0..events {
+                trace.event(at, Scope::HARNESS, TraceKind::Send, [at, 0], b"");
+            }
+            trace
+        };
+        let early = traced(10_000).take_early_marks();
+        assert_eq!(early.len(), 14, "1, 2, 4 … 8,192");
+        for (power, mark) in early.iter().enumerate() {
+            let count = 1 << power;
+            assert_eq!((mark.at, mark.hash), (count - 1, traced(count).hash()), "{count}");
         }
     }
 

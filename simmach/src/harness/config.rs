@@ -4,6 +4,7 @@
 //! it takes; it fails the tests, since a sweep that silently is another one passes for the wrong reason.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -111,6 +112,14 @@ pub(crate) enum ConfigError {
         /// What it should be.
         takes: &'static str,
     },
+    /// A value that is no text.
+    #[error("{variable}={value:?} is not UTF-8: give it a value that is")]
+    NotUtf8 {
+        /// The variable.
+        variable: &'static str,
+        /// What it is.
+        value: OsString,
+    },
     /// Two that exclude each other.
     #[error("{0} and {1} are both set and exclude each other: unset one of them")]
     Both(&'static str, &'static str),
@@ -162,7 +171,7 @@ pub(crate) fn config() -> &'static Result<Config, ConfigError> {
     static CONFIG: OnceLock<Result<Config, ConfigError>> = OnceLock::new();
     CONFIG.get_or_init(|| {
         let flags = FLAGS.get().cloned().unwrap_or_default();
-        Config::read(&environment(), &flags)
+        Config::read(&environment(std::env::vars_os())?, &flags)
     })
 }
 
@@ -275,14 +284,25 @@ impl fmt::Display for Shard {
     }
 }
 
-/// The environment's own variables of ours. A value that is no text is shown as near as it can be, and refused.
-fn environment() -> Vars {
-    std::env::vars_os()
-        .filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            name.starts_with("SIMMACH_").then(|| (name, value.to_string_lossy().into_owned()))
-        })
-        .collect()
+/// The environment's own variables of ours. A value that is no text is refused: read as near as it can be, a path would be
+/// another one.
+fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Vars, ConfigError> {
+    let mut vars = Vars::new();
+    for (name, value) in all {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("SIMMACH_")) else {
+            continue;
+        };
+        let known = KNOWN.iter().find(|known| **known == name);
+        match (value.into_string(), known) {
+            (Ok(value), _) => drop(vars.insert(name.to_owned(), value)),
+            (Err(value), Some(variable)) => {
+                return Err(ConfigError::NotUtf8 { variable, value });
+            }
+            // The name alone is looked at.
+            (Err(_), None) => drop(vars.insert(name.to_owned(), String::new())),
+        }
+    }
+    Ok(vars)
 }
 
 /// Refuses what is nearly one of our names: its user would take the default for what was asked.
@@ -438,6 +458,8 @@ fn random() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -534,6 +556,19 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    /// Read as near as it can be, it would name another folder.
+    #[test]
+    fn value_that_is_not_utf8_is_refused() {
+        let bad = OsString::from_vec(b"/tmp/caf\xe9".to_vec());
+        for variable in [DIR, PCAP, REPLAY, SEED] {
+            let error = environment([(variable.into(), bad.clone())].into_iter());
+            let error = error.expect_err(variable).to_string();
+            assert!(error.contains(variable) && error.contains("is not UTF-8"), "{error}");
+        }
+        let others = [("PATH".into(), bad.clone()), ("SIMMACH_THING_OF_MINE".into(), bad)];
+        assert!(environment(others.into_iter()).is_ok());
     }
 
     #[test]

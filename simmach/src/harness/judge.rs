@@ -120,6 +120,7 @@ impl Trial<'_> {
             text = groups(&self.path, swept.tally.seeds + failed, &kinds, self.style);
         }
         text.push_str(&self.report(find));
+        text.extend(notes.iter().map(|note| format!("  {note}\n")));
         Judgement::Red(text)
     }
 

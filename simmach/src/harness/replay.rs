@@ -1,17 +1,18 @@
 //! One run made again from its token, and what that says: the same, nearly the same, no failure any more, or another.
 
 use std::fs;
+use std::path::Path;
 
 use super::capture::Capture;
 use super::config::{Config, REPLAY};
 use super::job::{Job, Ran};
 use super::judgement::Judgement;
 use super::pool::Pool;
-use super::{command, registry, shrinking};
+use super::{command, registry, regressions, shrinking};
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::Record;
 use crate::engine::log::Level;
-use crate::engine::trace::stride;
+use crate::engine::trace::{Mark, stride};
 use crate::engine::verdict::{Failure, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Red};
@@ -151,12 +152,53 @@ fn read(given: &str) -> Result<Token, String> {
     let Some(file) = given.strip_prefix('@') else {
         return given.parse().map_err(|error| format!("{error}"));
     };
-    let text = fs::read_to_string(file).map_err(|error| format!("it can't be read: {error}"))?;
+    let file = Path::new(file);
+    let bytes = fs::read(file).map_err(|error| format!("it can't be read: {error}"))?;
     // Of a file of regressions, the last.
-    let mut words =
-        text.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next());
-    let last = words.next_back().ok_or_else(|| "there is no token in it".to_owned())?;
-    last.parse().map_err(|error| format!("{error}"))
+    let (number, word) = regressions::last_word(file, &bytes)?
+        .ok_or_else(|| "there is no token in it".to_owned())?;
+    word.parse().map_err(|error| regressions::bad_line(file, number, &format!("{error}")))
+}
+
+/// When a run that passes parts from the one that its token was made of, so that it shows nothing about the failure.
+/// `None` if it did the same up to the failure, or as far as is known.
+///
+/// What led to the failure counts, not its end: there a run that fails also unwinds, and one that passes goes on.
+pub(crate) fn departure(token: &Token, outcome: &Outcome) -> Option<u64> {
+    let trace = &token.trace;
+    let stride = stride(trace.events);
+    let end = trace.events.saturating_mul(3) / 4;
+    let mut last = 0;
+    for (nth, hash) in (1..).zip(&trace.marks) {
+        let count = nth * stride;
+        if count > end {
+            break;
+        }
+        if count > outcome.trace_events {
+            return Some(outcome.virtual_nanos);
+        }
+        let Some(mark) = mark_after(outcome, count) else { continue };
+        if mark.hash as u8 != *hash {
+            return Some(last);
+        }
+        last = mark.at;
+    }
+    None
+}
+
+/// The mark after so many events, if there is one.
+fn mark_after(outcome: &Outcome, count: u64) -> Option<&Mark> {
+    let stride = stride(outcome.trace_events);
+    let even = (count % stride == 0).then(|| outcome.marks.get(to_index(count / stride)?));
+    let early = || {
+        let is_early = count.is_power_of_two();
+        is_early.then(|| outcome.early_marks.get(usize::try_from(count.ilog2()).ok()?))
+    };
+    even.flatten().or_else(|| early().flatten())
+}
+
+fn to_index(nth: u64) -> Option<usize> {
+    usize::try_from(nth).ok()?.checked_sub(1)
 }
 
 /// What an outcome is to its token.
@@ -214,7 +256,6 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::engine::overlay::Overlay;
-    use crate::engine::trace::Mark;
     use crate::engine::verdict::FailureKind;
 
     fn outcome(message: &str, marks: &[u64], events: u64) -> Outcome {
@@ -253,6 +294,44 @@ mod tests {
         assert_eq!(answer(&token, &outcome("bang", &[1, 2, 3, 4, 5], 5)), Answer::Other);
         let broken = Outcome::without_a_run(3, Verdict::Broken("no disk".to_owned()));
         assert_eq!(answer(&token, &broken), Answer::Other, "neither a pass nor the failure");
+    }
+
+    /// A run that passes did the same as far as the failure, or it exercises something else: at its start, on its way,
+    /// or because it ends sooner.
+    #[test]
+    fn departure_of_a_run_that_passes() {
+        let found = outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7);
+        let token = token(&found);
+        let passes = |marks: &[u64], events| {
+            let passed = Outcome { verdict: Verdict::Passed, ..outcome("", marks, events) };
+            departure(&token, &passed)
+        };
+        let secs = |secs: u64| Some(secs * 1_000_000_000);
+        assert_eq!(passes(&[1, 2, 3, 4, 5, 6, 7], 7), None);
+        assert_eq!(passes(&[1, 2, 3, 4, 5, 9, 9], 7), None, "it passes instead of failing");
+        assert_eq!(passes(&[9, 9, 9, 9, 9, 9, 9], 7), Some(0));
+        assert_eq!(passes(&[1, 2, 3, 9, 9, 9, 9], 7), secs(3));
+        // Twice as long: every other event has a mark.
+        assert_eq!(passes(&[2, 4, 6, 7], 14), None);
+        assert_eq!(passes(&[2, 9, 9, 9], 14), secs(1));
+        let short = Outcome { virtual_nanos: 5, ..Outcome::without_a_run(3, Verdict::Passed) };
+        assert_eq!(departure(&token, &short), Some(5));
+        let unknown = Token { trace: TraceMarks::default(), ..token.clone() };
+        assert_eq!(departure(&unknown, &short), None);
+    }
+
+    /// However long the run that passes is, and however short the one that failed.
+    #[test]
+    fn departure_of_a_long_run_is_seen_by_early_marks() {
+        let token = token(&outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7));
+        let long = |early: &[u64]| {
+            let mut long = Outcome { verdict: Verdict::Passed, ..outcome("", &[], 1 << 20) };
+            long.early_marks = outcome("", early, 0).marks;
+            departure(&token, &long)
+        };
+        assert_eq!(long(&[1, 2, 4, 9, 9]), None);
+        assert_eq!(long(&[1, 2, 9, 9, 9]), Some(2_000_000_000));
+        assert_eq!(long(&[9]), Some(0));
     }
 
     /// A run that hung, or took its process with it, has no shape: it is another failure, and no token is stale by it; nor

@@ -1,9 +1,9 @@
 //! What becomes of a seed that failed: it is made again, made smaller, written down and reported; and what failed before is
 //! tried first.
 
-use super::config::{Choice, Regressions, Shrink};
+use super::config::{Choice, REGRESSIONS, Regressions, Shrink};
 use super::job::{Job, Ran};
-use super::judgement::Judgement;
+use super::judgement::{Judgement, unfit};
 use super::shrinking::{self, Minimal};
 use super::sweep::Swept;
 use super::trial::Trial;
@@ -12,7 +12,7 @@ use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Red, brief};
-use crate::report::numbers::count;
+use crate::report::numbers::{count, moment};
 use crate::report::story::{self, Shrinking};
 use crate::report::style::Ink;
 use crate::shrink::End;
@@ -21,6 +21,8 @@ use crate::spec::ExpectFailure;
 
 /// A longer token is shown by the file that it is in.
 const LONGEST_SHOWN: usize = 200;
+/// Regressions that are no longer exercised are named up to this number.
+const IDLE_SHOWN: usize = 5;
 
 /// What trying the regressions came to.
 #[derive(Default)]
@@ -39,26 +41,38 @@ impl Trial<'_> {
         if asked || self.config.regressions == Regressions::Off {
             return before;
         }
-        let entries = regressions::read(self.test);
+        let entries = match regressions::read(self.test) {
+            Ok(entries) => entries,
+            Err(why) => {
+                before.red = Some(unfit(self.test, &why, self.style));
+                return before;
+            }
+        };
+        let file = regressions::file(self.test);
+        let mut idle = Vec::new();
         for entry in &entries {
-            let job =
-                |overlay| Job { test: self.test, seed: entry.seed, overlay, keep: Keep::default() };
+            let keep = Keep { early_marks: true, ..Keep::default() };
+            let job = |overlay| Job { test: self.test, seed: entry.seed, overlay, keep };
             let token = entry.token.as_ref();
             let ran = token.map(|token| shrinking::one(self.pool, job(token.overlay.clone())));
             let fits = |(token, ran): &(&Token, Ran)| {
                 replay::misfit(token, self.test, &ran.outcome).is_none()
             };
             match token.zip(ran).filter(fits) {
-                Some((_, ran)) if ran.outcome.verdict == Verdict::Passed => {}
+                Some((token, ran)) if ran.outcome.verdict == Verdict::Passed => {
+                    let departure = replay::departure(token, &ran.outcome);
+                    idle.extend(departure.map(|at| format!("seed {}, {}", token.seed, moment(at))));
+                }
                 Some((token, first)) => {
                     before.red = Some(self.report_token(token, first));
                     return before;
                 }
                 None => {
                     before.notes.push(format!(
-                        "{}: a token in {} is stale; its seed {} is run instead",
+                        "{}: a token in {} is stale; its seed {} is run instead: remove the line, or replace it by one \
+                         that is recorded anew",
                         self.path,
-                        regressions::file(self.test).display(),
+                        file.display(),
                         entry.seed
                     ));
                     let ran = shrinking::one(self.pool, job(Overlay::default()));
@@ -73,6 +87,19 @@ impl Trial<'_> {
             let count = count(entries.len() as u64, "regression");
             before.notes.push(format!("{}: {count} tried first", self.path));
         }
+        if !idle.is_empty() {
+            let more = idle.len().saturating_sub(IDLE_SHOWN);
+            let count = count(idle.len() as u64, "regression");
+            idle.truncate(IDLE_SHOWN);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            before.notes.push(format!(
+                "{}: {count} no longer exercised: the run passes, but parts from the recorded one ({}{more}). Remove the \
+                 line from {}, or, to keep the case, put the bug back and record it anew with {REGRESSIONS}=write",
+                self.path,
+                idle.join("; "),
+                file.display()
+            ));
+        }
         before
     }
 
@@ -82,14 +109,14 @@ impl Trial<'_> {
         let seed = found.outcome.seed;
         let Some(minimal) = minimal else {
             let token = shrinking::token(self.test, &Overlay::default(), &found.outcome);
-            let replay = self.keep(&token, None, &found.outcome);
+            let (replay, note) = self.keep(&token, None, &found.outcome);
             let replay = shrinking::is_told(&found.outcome).then_some(replay);
-            return self.red(&found, passed, Again::Same, String::new(), replay, seed);
+            return self.red(&found, passed, Again::Same, String::new(), replay, seed) + &note;
         };
         let (story, size) = (self.story(&minimal), story::size(&minimal.shrunk.size));
         let Minimal { ran, token, .. } = minimal;
-        let replay = self.keep(&token, Some(&size), &ran.outcome);
-        self.red(&ran, passed, Again::Same, story, Some(replay), seed)
+        let (replay, note) = self.keep(&token, Some(&size), &ran.outcome);
+        self.red(&ran, passed, Again::Same, story, Some(replay), seed) + &note
     }
 
     /// A test that is to fail: it passes when it does, and shrinks to no more than is said.
@@ -200,22 +227,30 @@ impl Trial<'_> {
         story::story(&minimal.ran.outcome, &shrinking, self.style)
     }
 
-    /// Writes a token down; the command that makes its run again.
-    fn keep(&self, token: &Token, size: Option<&str>, outcome: &Outcome) -> String {
+    /// Writes a token down; the command that makes its run again, and a note if it could not be written.
+    fn keep(&self, token: &Token, size: Option<&str>, outcome: &Outcome) -> (String, String) {
         let words = brief(&outcome.verdict);
         let words = words.lines().next().unwrap_or_default();
         let size = size.map(|size| format!("{size}: ")).unwrap_or_default();
-        let file = match self.config.regressions {
+        let added = match self.config.regressions {
             Regressions::Write => regressions::add(self.test, token, &format!("{size}{words}")),
-            Regressions::Off | Regressions::Read => None,
+            Regressions::Off | Regressions::Read => Ok(None),
+        };
+        let (file, note) = match added {
+            Ok(file) => (file, String::new()),
+            Err(why) => {
+                let why = why.replace('\n', "\n    ");
+                (None, format!("  The failure could not be recorded as a regression:\n    {why}\n"))
+            }
         };
         let text = token.to_string();
-        match file {
+        let command = match file {
             // A file's last token is its token.
             Some(file) if text.len() > LONGEST_SHOWN => {
                 command::replay(self.test, &format!("@{}", file.display()))
             }
             _ => command::replay(self.test, &text),
-        }
+        };
+        (command, note)
     }
 }

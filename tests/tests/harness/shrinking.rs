@@ -183,7 +183,8 @@ fn regressions() -> (MutexGuard<'static, ()>, PathBuf) {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simmach-regressions");
-    let _ = fs::remove_dir_all(&folder);
+    // A file where a test that failed put one.
+    let _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_file(&folder));
     (turn, folder)
 }
 
@@ -246,6 +247,147 @@ fn what_failed_before_is_tried_first() {
         &["a token in simmach-regressions/fixture/zoo__shrinks.txt is stale; its seed "],
     );
     let _ = fs::remove_dir_all(&folder);
+}
+
+/// Runs a test that fails, through this door, and answers the file that it is recorded in.
+fn record(door: Door, name: &str, folder: &Path) -> PathBuf {
+    let found = door.run(name, &[("SIMMACH_REGRESSIONS", "write")]);
+    assert_eq!(found.code, Some(101), "{}", found.text);
+    let target = match door {
+        Door::Main => "fixture",
+        Door::Libtest => "harness",
+    };
+    let file = folder.join(target).join(format!("zoo__{name}.txt"));
+    assert!(file.is_file(), "{}", found.text);
+    file
+}
+
+/// It passes, but not because the failure was fixed: another run is made.
+#[test]
+fn regression_that_is_no_longer_exercised_is_counted() {
+    let (_turn, folder) = regressions();
+    for door in [Door::Main, Door::Libtest] {
+        record(door, "shrinks", &folder);
+        for how in ["read", "write"] {
+            let run = |zoo| door.run("shrinks", &[("SIMMACH_REGRESSIONS", how), ("ZOO", zoo)]);
+            let other = run("slower+fixed");
+            assert_eq!(other.code, Some(0), "{}", other.text);
+            assert_has(
+                &other,
+                &["1 regression tried first\n", "1 regression no longer exercised: "],
+            );
+            assert_has(&other, &["zoo__shrinks.txt", "Remove the line", "record it anew"]);
+            let fixed = run("fixed");
+            assert_eq!(fixed.code, Some(0), "{}", fixed.text);
+            assert_has_not(&fixed, &["no longer exercised"]);
+            // Nor is it one of a cluster that is another by now.
+            let larger = run("larger+fixed");
+            assert_eq!(larger.code, Some(0), "{}", larger.text);
+            assert_has(&larger, &["zoo__shrinks.txt is stale; its seed "]);
+        }
+    }
+    let _ = fs::remove_dir_all(&folder);
+}
+
+/// Whatever keeps it from being read, the test does not pass, and the file stays as it is.
+#[test]
+fn regressions_that_can_not_be_read_fail_the_test() {
+    let (_turn, folder) = regressions();
+    for door in [Door::Main, Door::Libtest] {
+        let file = record(door, "shrinks", &folder);
+        let good = fs::read(&file).expect("it was written");
+        let expect_error = |why: &str| {
+            for how in ["read", "write"] {
+                for zoo in ["", "fixed"] {
+                    let ran = door.run("shrinks", &[("SIMMACH_REGRESSIONS", how), ("ZOO", zoo)]);
+                    assert_eq!(ran.code, Some(101), "{}", ran.text);
+                    assert_has(&ran, &["zoo::shrinks could not be run", "zoo__shrinks.txt", why]);
+                }
+            }
+            let off = door.run("shrinks", &[("SIMMACH_REGRESSIONS", "off"), ("ZOO", "fixed")]);
+            assert_eq!(off.code, Some(0), "{}", off.text);
+        };
+        for (bad, why) in [
+            (&b"# caf\xe9\n"[..], "line 4: it is not UTF-8"),
+            (b"nonsense\n", "line 4: \"nonsense\" is not a token"),
+            (b"sm1.0000\n", "line 4: "),
+        ] {
+            let bytes = [&good, bad].concat();
+            fs::write(&file, &bytes).expect("there is room");
+            expect_error(why);
+            assert_eq!(fs::read(&file).expect("it is there"), bytes);
+        }
+        fs::remove_file(&file).expect("it is there");
+        fs::create_dir(&file).expect("there is room");
+        expect_error("it is not a regular file");
+        fs::remove_dir(&file).expect("it is empty");
+        std::os::unix::fs::symlink("nowhere", &file).expect("there is room");
+        expect_error("is a link to something that does not exist");
+        fs::remove_file(&file).expect("it is a link");
+    }
+    let _ = fs::remove_dir_all(&folder);
+}
+
+/// As an editor of another system may leave it: with a byte-order mark and other line ends.
+#[test]
+fn regressions_of_any_text_format_are_tried_and_replayed() {
+    let (_turn, folder) = regressions();
+    let file = record(Door::Main, "shrinks", &folder);
+    let text = fs::read_to_string(&file).expect("it was written");
+    let line = text.lines().last().expect("a token");
+    let shown = format!("@{}", file.display());
+    for text in [
+        format!("\u{feff}{line}"),
+        format!("\u{feff}{}", text.replace('\n', "\r\n")),
+        line.to_owned(),
+    ] {
+        fs::write(&file, &text).expect("there is room");
+        for how in ["read", "write"] {
+            let ran = Door::Main.run("shrinks", &[("SIMMACH_REGRESSIONS", how)]);
+            assert_eq!(ran.code, Some(101), "{}", ran.text);
+            assert_has(&ran, &["it failed before, says simmach-regressions/"]);
+            assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
+        }
+        assert_has(
+            &Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &shown)]),
+            &["Reproduced exactly."],
+        );
+    }
+    fs::write(&file, [line.as_bytes(), b" caf\xe9\n"].concat()).expect("there is room");
+    let ran = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &shown)]);
+    assert_eq!(ran.code, Some(101), "{}", ran.text);
+    assert_has(&ran, &["could not be run", "line 1: it is not UTF-8"]);
+    let _ = fs::remove_dir_all(&folder);
+}
+
+/// Several processes find one failure, and each that the file is not there yet.
+#[test]
+fn regressions_are_written_by_several_processes() {
+    let (_turn, folder) = regressions();
+    let args = ["--include-ignored", "--exact", "zoo::shrinks"];
+    let env = [("SIMMACH_REGRESSIONS", "write"), ("SIMMACH_JOBS", "1")];
+    let running: Vec<_> = (0..3).map(|_| Door::Main.start(&args, &env)).collect();
+    for ran in running {
+        assert_eq!(ran.end().code, Some(101));
+    }
+    let text = fs::read_to_string(folder.join("fixture/zoo__shrinks.txt")).expect("it was written");
+    let tokens = text.lines().filter(|line| line.starts_with("sm1.")).count();
+    assert_eq!((text.lines().count(), tokens), (3, 1), "{text}");
+    let _ = fs::remove_dir_all(&folder);
+}
+
+/// The failure is reported all the same.
+#[test]
+fn regression_that_can_not_be_written_is_reported() {
+    let (_turn, folder) = regressions();
+    fs::write(&folder, "no folder").expect("there is room");
+    let env = [("SIMMACH_REGRESSIONS", "write"), ("SIMMACH_SEED", "0"), ("SIMMACH_SHRINK", "off")];
+    let ran = Door::Main.run("long_token", &env);
+    assert_eq!(ran.code, Some(101), "{}", ran.text);
+    assert_has(&ran, &["zoo::long_token failed with seed 0", "SIMMACH_REPLAY=sm1."]);
+    assert_has(&ran, &["could not be recorded as a regression:\n    simmach-regressions/fixture/"]);
+    assert_eq!(fs::read_to_string(&folder).expect("it is there"), "no folder");
+    fs::remove_file(&folder).expect("it is there");
 }
 
 #[test]
