@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::{Deviation, Record, Size};
 use crate::engine::effects::{Effects, Fault};
-use crate::engine::log::{Level, LogLine};
+use crate::engine::log::LogLine;
 use crate::engine::trace::{Mark, TraceEvent};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 
 /// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
-    /// Log lines from this level up.
-    pub log: Option<Level>,
+    /// The log: what `RUST_LOG` lets through.
+    pub log: bool,
     /// Every event of the trace.
     pub events: bool,
     /// What was not calm.

@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::engine::context::Shared;
-use crate::engine::log::Level;
+use crate::engine::log;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::Verdict;
 use crate::harness::disk::Folder;
@@ -49,20 +49,22 @@ pub struct Program {
 impl Program {
     /// A scenario, as `spec` builds it anew for each run, on the run's own thread.
     pub fn new(spec: impl Fn() -> Spec + Send + Sync + 'static) -> Self {
-        let keep = Keep { log: Some(Level::Info), ..Keep::default() };
+        let keep = Keep { log: true, ..Keep::default() };
         Self { spec: Arc::new(spec), keep, folder: Arc::default() }
     }
 
-    /// Whether the run's log is kept, for the report: what `tracing` hears from `INFO` up. It is unless this says no.
+    /// Whether the run's log is kept, for the report: what `tracing` and `log` record, from `INFO` up or as `RUST_LOG`
+    /// says. It is unless this says no.
     #[must_use]
     pub fn log(mut self, keep: bool) -> Self {
-        self.keep.log = keep.then_some(Level::Info);
+        self.keep.log = keep;
         self
     }
 
     /// Makes the run of a seed, here and now. The same seed makes the same run, each time.
     pub fn run(&self, seed: u64) -> Report {
-        if let Err(why) = self.hold_folder() {
+        let filter = log::filter::of_process().map(drop).map_err(ToString::to_string);
+        if let Err(why) = filter.and_then(|()| self.hold_folder()) {
             let outcome = Outcome::without_a_run(seed, Verdict::Broken(why));
             return Report { outcome, took: Duration::ZERO };
         }
@@ -232,7 +234,7 @@ mod tests {
         let text = but_for_real_time(&report);
         assert!(
             text.starts_with(
-                "+ 0000 ms  bot.zone  one\n+ 90000 ms  harness   two\n\npassed\nSimulated 1.5 minutes in "
+                "+ 0000 ms  bot.zone   INFO simmach::program::tests: one\n+ 90000 ms  harness   two\n\npassed\nSimulated 1.5 minutes in "
             ),
             "{text}"
         );

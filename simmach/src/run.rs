@@ -73,6 +73,7 @@ pub(crate) fn run_spec(
     shared: Arc<Shared>,
 ) -> Outcome {
     panics::install_hook();
+    log::install();
     interpose::keep();
     storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);

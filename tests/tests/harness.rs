@@ -13,6 +13,8 @@ mod child;
 mod interrupted;
 #[path = "harness/packets.rs"]
 mod packets;
+#[path = "harness/records.rs"]
+mod records;
 #[path = "harness/shrinking.rs"]
 mod shrinking;
 

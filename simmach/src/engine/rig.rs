@@ -56,7 +56,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     panics::install_hook();
     std::thread::scope(|threads| {
         let thread = threads.spawn(move || {
-            let _log = log::begin(None);
+            let _log = log::begin(false);
             let engine = context::install(Engine::new(
                 seed,
                 &overlay,

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::disk;
+use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) pcap: Option<PathBuf>,
     /// Where the runs' disks are; `None` looks for a memory disk.
     pub(crate) folder: Option<PathBuf>,
+    /// How many of the last lines of a run's log a report shows.
+    pub(crate) log_lines: usize,
     /// The real time that one poll may take.
     pub(crate) hang: Duration,
 }
@@ -126,6 +129,9 @@ pub(crate) enum ConfigError {
     /// One that is for one run only, where one is not what was asked for.
     #[error("{0} is for one run: set {1} or {2} too")]
     OneRun(&'static str, &'static str, &'static str),
+    /// A filter for the log that makes no sense.
+    #[error(transparent)]
+    Filter(#[from] BadDirective),
     /// A name that is nearly one of ours.
     #[error("{0} is no variable of simmach: do you mean {1}?")]
     Misspelt(String, &'static str),
@@ -144,10 +150,11 @@ pub(crate) const REPLAY: &str = "SIMMACH_REPLAY";
 pub(crate) const REGRESSIONS: &str = "SIMMACH_REGRESSIONS";
 pub(crate) const PCAP: &str = "SIMMACH_PCAP";
 pub(crate) const DIR: &str = "SIMMACH_DIR";
+pub(crate) const LOG_LINES: &str = "SIMMACH_LOG_LINES";
 /// For the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     SEED,
     SEEDS,
     JOBS,
@@ -160,8 +167,12 @@ const KNOWN: [&str; 13] = [
     REGRESSIONS,
     PCAP,
     DIR,
+    LOG_LINES,
     HANG,
 ];
+
+/// How many of the last lines of a run's log a report shows.
+const DEFAULT_LOG_LINES: usize = 40;
 
 /// More runs at once than any machine has use for.
 const MOST_JOBS: usize = 1024;
@@ -173,6 +184,11 @@ pub(crate) fn config() -> &'static Result<Config, ConfigError> {
         let flags = FLAGS.get().cloned().unwrap_or_default();
         Config::read(&environment(std::env::vars_os())?, &flags)
     })
+}
+
+/// How many of the last lines of a run's log this process's reports show.
+pub(crate) fn log_lines() -> usize {
+    config().as_ref().map_or(DEFAULT_LOG_LINES, |config| config.log_lines)
 }
 
 /// What the command line says, by the names of the variables: before anything is read.
@@ -242,6 +258,12 @@ impl Config {
         self.pcap = value(vars, PCAP, takes, path)?.or(self.pcap.take());
         let takes = "a folder for the runs' disks";
         self.folder = value(vars, DIR, takes, path)?.or(self.folder.take());
+        let takes = "how many of the last log lines a report shows, such as `40`, or `all`";
+        self.log_lines = value(vars, LOG_LINES, takes, lines)?.unwrap_or(self.log_lines);
+        // The engine reads it by itself; here it is an error if it makes no sense.
+        if let Some(filter) = vars.get(RUST_LOG) {
+            LogFilter::parse(filter)?;
+        }
         let takes = "the real time that one poll may take, such as `10s`";
         self.hang = value(vars, HANG, takes, duration)?.unwrap_or(self.hang);
         Ok(())
@@ -263,6 +285,7 @@ impl Default for Config {
             regressions: Regressions::Read,
             pcap: None,
             folder: None,
+            log_lines: DEFAULT_LOG_LINES,
             hang: Duration::from_secs(10),
         }
     }
@@ -284,15 +307,14 @@ impl fmt::Display for Shard {
     }
 }
 
-/// The environment's own variables of ours. A value that is no text is refused: read as near as it can be, a path would be
-/// another one.
+/// The variables of the environment that are read. A value that is not UTF-8 is refused: shown as near as it can be, a path
+/// would name another file.
 fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Vars, ConfigError> {
     let mut vars = Vars::new();
     for (name, value) in all {
-        let Some(name) = name.to_str().filter(|name| name.starts_with("SIMMACH_")) else {
-            continue;
-        };
-        let known = KNOWN.iter().find(|known| **known == name);
+        let is_read = |name: &&str| name.starts_with("SIMMACH_") || *name == RUST_LOG;
+        let Some(name) = name.to_str().filter(is_read) else { continue };
+        let known = KNOWN.iter().chain([&RUST_LOG]).find(|known| **known == name);
         match (value.into_string(), known) {
             (Ok(value), _) => drop(vars.insert(name.to_owned(), value)),
             (Err(value), Some(variable)) => {
@@ -400,6 +422,13 @@ fn switch(text: &str) -> Option<bool> {
         "1" | "true" | "yes" | "on" => Some(true),
         "0" | "false" | "no" | "off" => Some(false),
         _ => None,
+    }
+}
+
+fn lines(text: &str) -> Option<usize> {
+    match text {
+        "all" => Some(usize::MAX),
+        _ => usize::try_from(count(text)?).ok(),
     }
 }
 
@@ -549,6 +578,8 @@ mod tests {
             (SHRINK, "never"),
             (SHRINK, "0s"),
             (REGRESSIONS, "on"),
+            (LOG_LINES, "0"),
+            (LOG_LINES, "some"),
         ] {
             let error = read(&[(variable, bad)]).expect_err(bad);
             assert!(
@@ -562,13 +593,31 @@ mod tests {
     #[test]
     fn value_that_is_not_utf8_is_refused() {
         let bad = OsString::from_vec(b"/tmp/caf\xe9".to_vec());
-        for variable in [DIR, PCAP, REPLAY, SEED] {
+        for variable in [DIR, PCAP, REPLAY, SEED, RUST_LOG] {
             let error = environment([(variable.into(), bad.clone())].into_iter());
             let error = error.expect_err(variable).to_string();
             assert!(error.contains(variable) && error.contains("is not UTF-8"), "{error}");
         }
         let others = [("PATH".into(), bad.clone()), ("SIMMACH_THING_OF_MINE".into(), bad)];
         assert!(environment(others.into_iter()).is_ok());
+    }
+
+    #[test]
+    fn log_filter_is_checked_with_the_rest() {
+        for filter in ["", "warn,my_crate=debug,h2=off", "info,"] {
+            assert_eq!(read(&[(RUST_LOG, filter)]), read(&[]), "{filter:?}");
+        }
+        let error = read(&[(RUST_LOG, "warn,[span{field=x}]=debug")]).expect_err("no spans");
+        let named = "invalid directive `[span{field=x}]=debug` in RUST_LOG=";
+        assert!(error.contains(named) && error.contains("expected directives"), "{error}");
+    }
+
+    #[test]
+    fn log_lines_are_a_number_or_all() {
+        let lines = |text| read(&[(LOG_LINES, text)]).map(|config| config.log_lines);
+        assert_eq!(lines("1_000"), Ok(1_000));
+        assert_eq!(lines("all"), Ok(usize::MAX));
+        assert_eq!(lines(""), Ok(40));
     }
 
     #[test]
@@ -597,7 +646,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in prop_oneof![".*", "[0-9.,_/= hmsx-]{0,12}"]) {
-            for variable in KNOWN {
+            for variable in KNOWN.into_iter().chain([RUST_LOG]) {
                 if let Ok(config) = read(&[(variable, &text)]) {
                     prop_assert!(config.jobs >= 1);
                     prop_assert!(config.shard.is_none_or(|s| s.index >= 1 && s.index <= s.of));

@@ -221,8 +221,8 @@ impl Dispatcher {
             };
             let (batch, index) = (given.batch, given.index);
             let output = match given.job.keep.log {
-                Some(_) => output.of(Mark { batch, index }, LAST_WORDS),
-                None => Vec::new(),
+                true => output.of(Mark { batch, index }, LAST_WORDS),
+                false => Vec::new(),
             };
             ran.push(Ran { index, outcome, output });
         }

@@ -14,7 +14,6 @@ use super::replay;
 use super::reporting::Before;
 use super::sweep::{Goal, Kind, Swept, sweep};
 use super::trial::Trial;
-use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
 use crate::outcome::Keep;
@@ -147,7 +146,7 @@ impl Trial<'_> {
             test: self.test,
             seed,
             overlay: Overlay::default(),
-            keep: Keep { log: Some(Level::Debug), ..Keep::default() },
+            keep: Keep { log: true, ..Keep::default() },
         }
     }
 

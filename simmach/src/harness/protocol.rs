@@ -119,7 +119,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::log::Level;
 
     fn outcome(seed: u64, message: Option<String>) -> Outcome {
         match message {
@@ -136,7 +135,7 @@ mod tests {
                 test: *test,
                 seed: a ^ b,
                 overlay: if a % 2 == 0 { Overlay::calm() } else { Overlay::default() },
-                keep: Keep { log: text.as_ref().map(|_| Level::Debug), events: b % 2 == 0, ..Keep::default() },
+                keep: Keep { log: text.is_some(), events: b % 2 == 0, ..Keep::default() },
             });
             let replies = parts.iter().map(|(a, b, _, text)| Reply {
                 batch: *a,

@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use super::capture::Capture;
-use super::config::{Config, REPLAY};
+use super::config::{self, Config, REPLAY};
 use super::job::{Job, Ran};
 use super::judgement::Judgement;
 use super::pool::Pool;
 use super::{command, registry, regressions, shrinking};
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::Record;
-use crate::engine::log::Level;
 use crate::engine::trace::{Mark, stride};
 use crate::engine::verdict::{Failure, Verdict};
 use crate::outcome::{Keep, Outcome};
@@ -112,6 +111,7 @@ fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: S
         output: &ran.output,
         which: Some("from its token".to_owned()),
         replay: Some(command::replay(test, given)),
+        log_lines: config::log_lines(),
         command: command::again(test, token.seed),
     };
     Judgement::Red(red.text(style))
@@ -119,7 +119,7 @@ fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: S
 
 /// The run of a token, with its log.
 pub(crate) fn job(test: &'static SimTest, token: &Token) -> Job {
-    let keep = Keep { log: Some(Level::Trace), deviations: Record::All, ..Keep::default() };
+    let keep = Keep { log: true, deviations: Record::All, ..Keep::default() };
     Job { test, seed: token.seed, overlay: token.overlay.clone(), keep }
 }
 

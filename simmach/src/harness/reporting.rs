@@ -1,7 +1,7 @@
 //! What becomes of a seed that failed: it is made again, made smaller, written down and reported; and what failed before is
 //! tried first.
 
-use super::config::{Choice, REGRESSIONS, Regressions, Shrink};
+use super::config::{self, Choice, REGRESSIONS, Regressions, Shrink};
 use super::job::{Job, Ran};
 use super::judgement::{Judgement, unfit};
 use super::shrinking::{self, Minimal};
@@ -180,6 +180,7 @@ impl Trial<'_> {
             output: &ran.output,
             which: self.which.clone(),
             replay,
+            log_lines: config::log_lines(),
             command: command::again(self.test, seed),
         };
         red.text(self.style)
@@ -203,6 +204,7 @@ impl Trial<'_> {
             output: &ran.output,
             which: Some(format!("it failed before, says {}", file.display())),
             replay: Some(command::replay(self.test, &token.to_string())),
+            log_lines: config::log_lines(),
             command: command::again(self.test, token.seed),
         };
         red.text(self.style)

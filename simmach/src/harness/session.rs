@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use super::config::{Config, config};
+use super::config::{self, Config, config};
 use super::disk::Folder;
 use super::here::Local;
 use super::job::Job;
@@ -82,6 +82,7 @@ fn story(pool: &Pool, job: Job, outcome: &Outcome) -> String {
         replay: None,
         output: b"",
         which: None,
+        log_lines: config::log_lines(),
         command: command::again(test, seed),
     };
     let text = report.text(Style::PLAIN);

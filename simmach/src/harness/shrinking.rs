@@ -9,7 +9,6 @@ use super::pool::{Pool, Runs};
 use super::progress::Bar;
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::{Record, Size};
-use crate::engine::log::Level;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::outcome::{Keep, Outcome};
@@ -67,7 +66,7 @@ pub(crate) fn shrink(
     drop(bar);
     forget_best(test);
     let job = Job { overlay: shrunk.overlay.clone(), ..job };
-    let keep = Keep { log: Some(Level::Debug), deviations: Record::All, ..Keep::default() };
+    let keep = Keep { log: true, deviations: Record::All, ..Keep::default() };
     let ran = one(pool, Job { keep, ..job.clone() });
     let alone = pool.run_alone(Job { keep, ..job.clone() });
     let fails = |ran: &Ran| ran.outcome.failure().is_some_and(|f| f.fingerprint() == fingerprint);

@@ -177,7 +177,7 @@ impl Bench<'_> {
     }
 
     fn shown(&self, test: &'static SimTest, assignment: &Assignment, mark: Mark) -> Outcome {
-        if !self.shows && assignment.keep.log.is_none() {
+        if !self.shows && !assignment.keep.log {
             return self.one(test, assignment, assignment.keep);
         }
         write_sign(&Sign::Begin(mark));

@@ -10,8 +10,7 @@ use super::summary::effects;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
 
-/// How many log lines are shown, how many faults, how many bytes of output, and how many who wait.
-const LINES: usize = 40;
+/// How many faults are shown, how many bytes of output, and how many who wait.
 const FAULTS: usize = 20;
 const OUTPUT: usize = 8 << 10;
 const WAITING: usize = 30;
@@ -30,6 +29,8 @@ pub(crate) struct Red<'a> {
     pub(crate) output: &'a [u8],
     /// Which seeds, where that is not what the attribute says.
     pub(crate) which: Option<String>,
+    /// How many of the last lines of the log are shown.
+    pub(crate) log_lines: usize,
     /// The command that makes this very run again, where that is not the seed's.
     pub(crate) replay: Option<String>,
     /// The command that runs the seed.
@@ -109,6 +110,7 @@ impl Red<'_> {
                     let _ = writeln!(text, "  {}", scene(failure));
                 }
                 text.push('\n');
+                put_logger_advice(&mut text, style, &failure.message);
                 put_again(&mut text, style, &self.again);
                 text.push_str(&self.doubt);
                 self.put_run(&mut text);
@@ -187,7 +189,7 @@ impl Red<'_> {
 
     fn put_log(&self, text: &mut String, style: Style) {
         let log = &self.outcome.log;
-        let skipped = log.len().saturating_sub(LINES);
+        let skipped = log.len().saturating_sub(self.log_lines);
         let Some(first) = log.get(skipped) else {
             return;
         };
@@ -195,9 +197,12 @@ impl Red<'_> {
             0 => writeln!(text, "  The log:"),
             _ => writeln!(
                 text,
-                "  The last {LINES} of {} log lines, from {} on:",
+                "  The last {} of {} log lines, from {} on:\n    … {} before these: SIMMACH_LOG_LINES=all shows all, \
+                 RUST_LOG=warn,my_crate=debug keeps fewer",
+                thousands(self.log_lines as u64),
                 thousands(log.len() as u64),
                 moment(first.at),
+                count(skipped as u64, "line"),
             ),
         };
         let since = skipped.checked_sub(1).map_or(0, |before| log[before].at);
@@ -298,6 +303,27 @@ fn put_again(text: &mut String, style: Style, again: &Again) {
         ),
     };
     for line in note.lines() {
+        let _ = writeln!(text, "  {}", style.paint(Ink::Warning, line));
+    }
+    text.push('\n');
+}
+
+/// What to do about a service that installs a logger, or a subscriber, of its own.
+fn put_logger_advice(text: &mut String, style: Style, message: &str) {
+    const ERRORS: [&str; 4] = [
+        "SetLoggerError",
+        "attempted to set a logger after the logging system was already initialized",
+        "SetGlobalDefaultError",
+        "a global default trace dispatcher has already been set",
+    ];
+    if !ERRORS.iter().any(|error| message.contains(error)) {
+        return;
+    }
+    let advice = [
+        "A run's records of `log` and `tracing` go to simmach's own logger, which can't be replaced: use `try_init` and",
+        "ignore its error, or install yours in `main`, outside of what a machine runs. `RUST_LOG` filters both.",
+    ];
+    for line in advice {
         let _ = writeln!(text, "  {}", style.paint(Ink::Warning, line));
     }
     text.push('\n');

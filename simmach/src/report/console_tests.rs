@@ -30,6 +30,7 @@ fn outcome() -> Outcome {
             at: n * 35_000_000,
             machine: MachineId((n % 2) as u32),
             level: Level::Info,
+            target: (n > 0).then(|| "shop".into()),
             text: format!("line {n}"),
         })
         .collect();
@@ -46,6 +47,7 @@ fn red(outcome: &Outcome) -> Red<'_> {
         replay: None,
         output: b"hello\nworld\n",
         which: None,
+        log_lines: 40,
         command: "SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost"
             .to_owned(),
     }
@@ -73,8 +75,8 @@ nothing_is_lost failed with seed 417 (417 seeds passed before it)
 
   The log:
     + 0000 ms  cl.internal   line 0
-    + 0035 ms  mover.botnet  line 1
-    + 0035 ms  cl.internal   line 2
+    + 0035 ms  mover.botnet   INFO shop: line 1
+    + 0035 ms  cl.internal    INFO shop: line 2
 
   It wrote:
     hello
@@ -92,11 +94,22 @@ fn of_a_long_log_the_end_is_shown() {
     let text = red(&outcome).text(Style::PLAIN);
     assert!(
         text.contains(
-            "The last 40 of 42 log lines, from 0.070 s on:\n    + 0035 ms  cl.internal   line 2\n"
+            "  The last 40 of 42 log lines, from 0.070 s on:\n    \
+             … 2 lines before these: SIMMACH_LOG_LINES=all shows all, RUST_LOG=warn,my_crate=debug keeps fewer\n    \
+             + 0035 ms  cl.internal    INFO shop: line 2\n"
         ),
         "{text}"
     );
     assert!(text.contains("line 41\n") && !text.contains("line 1\n"));
+    for log_lines in [42, usize::MAX] {
+        let text = Red { log_lines, ..red(&outcome) }.text(Style::PLAIN);
+        assert!(text.contains("  The log:\n    + 0000 ms  cl.internal   line 0\n"), "{text}");
+    }
+    let text = Red { log_lines: 1, ..red(&outcome) }.text(Style::PLAIN);
+    assert!(
+        text.contains("The last 1 of 42 log lines, from 1.435 s on:\n    … 41 lines"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -136,4 +149,22 @@ fn failures_by_kind() {
         groups("t", 1000, &kinds, Style::PLAIN),
         "t: 13 of 1,000 seeds failed, in 2 ways\n\n  seed 3 (12 seeds)\n    boom\n    panic at a:1:1, at 1.000 s\n  seed 9 (1 seed)\n    stall\n\n"
     );
+}
+
+#[test]
+fn logger_of_ones_own_is_advised_against() {
+    let advises = |message: &str| {
+        let failure = Failure::new(FailureKind::Panic, message);
+        let outcome = Outcome::without_a_run(0, Verdict::Failed(failure));
+        red(&outcome).text(Style::PLAIN).contains("use `try_init`")
+    };
+    for message in [
+        "env_logger::init should not be called after logger initialized: SetLoggerError(())",
+        "Unable to install global subscriber: SetLoggerError(())",
+        "failed to set global default subscriber: SetGlobalDefaultError(\"a global default trace dispatcher has already been set\")",
+        "the service a ended with an error: attempted to set a logger after the logging system was already initialized",
+    ] {
+        assert!(advises(message), "{message}");
+    }
+    assert!(!advises("visit 1 comes after visit 1"));
 }

@@ -1,4 +1,4 @@
-//! A run's log: the time since the line before, the machine, the text.
+//! A run's log: the time since the line before, the machine, the level and the target, the text.
 
 use std::fmt::Write as _;
 
@@ -30,7 +30,8 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// One line, or more when its text has more: `+ 0035 ms  api2.public   text`.
+    /// One line, or more when its text has more: `+ 0035 ms  api2.public    INFO shop::cart: text`. The harness's own lines
+    /// have neither level nor target.
     pub(crate) fn line(&mut self, line: &LogLine) -> String {
         let since = line.at.saturating_sub(self.last) / 1_000_000;
         self.last = line.at;
@@ -38,15 +39,24 @@ impl<'a> Pen<'a> {
         let text = line.text.trim_end();
         let mut parts = text.split('\n');
         let first = parts.next().unwrap_or_default();
-        let mut written = format!("+ {since:04} ms  {name:<width$}  {first}", width = self.width);
+        let ink = self.ink(line);
+        let paint = |text: String| match ink {
+            Some(ink) if !text.is_empty() => self.style.paint(ink, text).to_string(),
+            Some(_) | None => text,
+        };
+        let head = format!("+ {since:04} ms  {name:<width$}  ", width = self.width);
+        let mut written = match &line.target {
+            Some(target) => {
+                let head = paint(format!("{head}{:>5} ", word(line.level)));
+                format!("{head}{}{}", dim(target, self.style), paint(first.to_owned()))
+            }
+            None => paint(format!("{head}{first}")),
+        };
         for more in parts {
             let indent = "+ 0000 ms  ".len() + self.width + 2;
-            let _ = write!(written, "\n{:indent$}{more}", "");
+            let _ = write!(written, "\n{}", paint(format!("{:indent$}{more}", "")));
         }
-        match self.ink(line) {
-            Some(ink) => self.style.paint(ink, written).to_string(),
-            None => written,
-        }
+        written
     }
 
     fn ink(&self, line: &LogLine) -> Option<Ink> {
@@ -57,6 +67,35 @@ impl<'a> Pen<'a> {
                 (line.machine == Scope::HARNESS.machine).then_some(Ink::Harness)
             }
         }
+    }
+}
+
+/// The first line of what was said, with its level and target: `INFO shop::cart: text`.
+pub(super) fn said(line: &LogLine, style: Style) -> String {
+    let mut lines = line.text.lines();
+    let first = lines.next().unwrap_or_default();
+    let more = if lines.next().is_some() { " …" } else { "" };
+    match &line.target {
+        Some(target) => format!("{} {}{first}{more}", word(line.level), dim(target, style)),
+        None => format!("{first}{more}"),
+    }
+}
+
+fn dim(target: &str, style: Style) -> String {
+    match target {
+        "" => String::new(),
+        target => format!("{} ", style.paint(Ink::Dim, format!("{target}:"))),
+    }
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "TRACE",
+        Level::Debug => "DEBUG",
+        Level::Info => "INFO",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+        Level::Fault => "FAULT",
     }
 }
 
@@ -72,7 +111,60 @@ mod tests {
     use super::*;
 
     fn line(at: u64, machine: u32, level: Level, text: &str) -> LogLine {
-        LogLine { at: at * 1_000_000, machine: MachineId(machine), level, text: text.to_owned() }
+        let (at, machine) = (at * 1_000_000, MachineId(machine));
+        LogLine { at, machine, level, target: None, text: text.to_owned() }
+    }
+
+    fn record(machine: u32, level: Level, target: &'static str, text: &str) -> LogLine {
+        LogLine { target: Some(target.into()), ..line(0, machine, level, text) }
+    }
+
+    #[test]
+    fn record_has_level_and_target() {
+        let machines = ["api".to_owned()];
+        let mut pen = Pen::new(&machines, Style::PLAIN, 0);
+        let records = [
+            record(0, Level::Info, "shop::cart", "one line"),
+            record(0, Level::Error, "h2", "two\nlines"),
+            record(0, Level::Debug, "", "no target"),
+            line(0, u32::MAX, Level::Fault, "healed"),
+        ];
+        let text: Vec<String> = records.iter().map(|line| pen.line(line)).collect();
+        assert_eq!(
+            text.join("\n"),
+            "+ 0000 ms  api       INFO shop::cart: one line\n\
+             + 0000 ms  api      ERROR h2: two\n                    lines\n\
+             + 0000 ms  api      DEBUG no target\n\
+             + 0000 ms  harness  healed"
+        );
+        let text: Vec<String> = records.iter().map(|line| said(line, Style::PLAIN)).collect();
+        let expected =
+            ["INFO shop::cart: one line", "ERROR h2: two …", "DEBUG no target", "healed"];
+        assert_eq!(text, expected);
+    }
+
+    /// The level has a colour, and what stands before and behind the target with it.
+    #[test]
+    fn record_is_coloured_by_its_level_and_its_target_is_dim() {
+        let machines = ["api".to_owned()];
+        let mut pen = Pen::new(&machines, Style::COLOURED, 0);
+        let mut painted = |level| pen.line(&record(0, level, "shop", "text"));
+        for (level, colour, reset) in [
+            (Level::Warn, "\x1b[33m", "\x1b[0m"),
+            (Level::Error, "\x1b[31m", "\x1b[0m"),
+            (Level::Info, "", ""),
+            (Level::Debug, "", ""),
+        ] {
+            let word = word(level);
+            assert_eq!(
+                painted(level),
+                format!(
+                    "{colour}+ 0000 ms  api      {word:>5} {reset}\x1b[2mshop:\x1b[0m {colour}text{reset}"
+                )
+            );
+        }
+        let said = said(&record(0, Level::Warn, "shop", "text"), Style::COLOURED);
+        assert_eq!(said, "WARN \x1b[2mshop:\x1b[0m text");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::log::name_of;
+use super::log::{name_of, said};
 use super::numbers::{count, moment, thousands};
 use super::style::{Ink, Style};
 use crate::engine::deviations::{Deviation, Kind, Size};
@@ -66,10 +66,15 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
         };
         let _ = writeln!(text, "  {}", style.paint(ink, line));
         let until = told.get(nth).map_or(u64::MAX, |next| next.line);
-        for line in about(&outcome.log, deviation, until) {
+        let lines: Vec<&LogLine> = about(&outcome.log, deviation, until).collect();
+        for line in lines.iter().take(LINES) {
             let name = name_of(&outcome.machines, line.machine);
-            let first = line.text.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "       {:>14}    {name}: {first}", moment(line.at));
+            let (at, said) = (moment(line.at), said(line, style));
+            let _ = writeln!(text, "       {at:>14}    {name}: {said}");
+        }
+        if let Some(more) = lines.len().checked_sub(LINES).filter(|more| *more > 0) {
+            let _ =
+                writeln!(text, "       {:>14}    … and {}", "", count(more as u64, "more line"));
         }
     }
     if let Some(more) = told.len().checked_sub(MOST).filter(|more| *more > 0) {
@@ -117,7 +122,7 @@ fn words(deviation: &Deviation) -> String {
     }
 }
 
-/// The first lines that the log has about it.
+/// The lines that the log has about it.
 fn about<'a>(
     log: &'a [LogLine],
     deviation: &Deviation,
@@ -125,16 +130,13 @@ fn about<'a>(
 ) -> impl Iterator<Item = &'a LogLine> {
     let (machine, kind, from) = (deviation.machine, deviation.kind, deviation.line);
     let within = [from, until.max(from)].map(|line| log.len().min(line as usize));
-    log[within[0]..within[1]]
-        .iter()
-        .filter(move |line| match kind {
-            Kind::Strike | Kind::Fault => {
-                machine.is_none_or(|machine| machine == line.machine) || line.level == Level::Fault
-            }
-            Kind::Step => line.level != Level::Fault && line.level > Level::Debug,
-            Kind::Field | Kind::Choice | Kind::Order | Kind::Delay => false,
-        })
-        .take(LINES)
+    log[within[0]..within[1]].iter().filter(move |line| match kind {
+        Kind::Strike | Kind::Fault => {
+            machine.is_none_or(|machine| machine == line.machine) || line.level == Level::Fault
+        }
+        Kind::Step => line.level != Level::Fault && line.level > Level::Debug,
+        Kind::Field | Kind::Choice | Kind::Order | Kind::Delay => false,
+    })
 }
 
 /// What is too much to be told one by one.
@@ -186,9 +188,13 @@ mod tests {
             at: at * 1_000_000_000,
             machine: MachineId(machine),
             level: Level::Info,
+            target: Some("shop".into()),
             text: text.to_owned(),
         };
-        outcome.log = vec![line(2, 1, "asked"), line(4, 0, "up"), line(4, 1, "not about it")];
+        let harness = LogLine { target: None, ..line(4, 0, "starts again") };
+        let up = ["up", "ready", "busy", "idle"].map(|text| line(4, 0, text));
+        outcome.log = vec![line(2, 1, "asked"), harness, line(4, 1, "not about it")];
+        outcome.log.extend(up);
         let before = Size { faults: 63, steps: 40, delays: 7, ..Size::default() };
         let after = Size { faults: 1, steps: 1, ..Size::default() };
         let shrinking =
@@ -200,7 +206,10 @@ mod tests {
              \x20   1.        1.000 s  step 4\n\
              \x20   2.        1.000 s  the test chooses 5 of 0..7\n\
              \x20   3.        3.000 s  cl: cl loses its power\n\
-             \x20             4.000 s    cl: up\n\
+             \x20             4.000 s    cl: starts again\n\
+             \x20             4.000 s    cl: INFO shop: up\n\
+             \x20             4.000 s    cl: INFO shop: ready\n\
+             \x20                        … and 2 more lines\n\
              \x20 Besides these, as the seed has it: 1 latency.\n\n"
         );
         assert_eq!(size(&Size::default()), "nothing but the test itself");

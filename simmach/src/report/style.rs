@@ -21,11 +21,17 @@ pub(crate) enum Ink {
     Harness,
     /// What is to be found at a glance.
     Bold,
+    /// What is to be found by those who look for it.
+    Dim,
 }
 
 impl Style {
     /// No colours.
     pub(crate) const PLAIN: Self = Self { colours: false };
+
+    /// Colours, whatever the environment says.
+    #[cfg(test)]
+    pub(super) const COLOURED: Self = Self { colours: true };
 
     /// As the environment asks: `NO_COLOR`, then `CARGO_TERM_COLOR`, then whether it goes to a terminal.
     pub(crate) fn for_output(is_terminal: bool) -> Self {
@@ -67,6 +73,7 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
             Some(Ink::Warning) => "33",
             Some(Ink::Harness) => "34",
             Some(Ink::Bold) => "1",
+            Some(Ink::Dim) => "2",
         };
         write!(f, "\x1b[{code}m")?;
         self.text.fmt(f)?;

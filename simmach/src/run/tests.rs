@@ -6,6 +6,7 @@ mod going_on;
 mod instants;
 mod network;
 mod plans;
+mod records;
 mod repeats;
 mod shape;
 
@@ -448,7 +449,7 @@ fn a_log_is_kept_where_asked() {
         sleep(35.millis()).await;
         tracing::warn!("careful");
     }
-    let keep = Keep { log: Some(crate::engine::log::Level::Info), events: true, ..Keep::default() };
+    let keep = Keep { log: true, events: true, ..Keep::default() };
     let spec = || SpecBuilder::new().machine("a", logs).body(async |_| sleep(1.secs()).await);
     let ran = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
     let lines: Vec<_> = ran.log.iter().map(|line| (line.at, line.text.as_str())).collect();

@@ -3,12 +3,11 @@
 use super::*;
 use crate::engine::Family;
 use crate::engine::deviations::Record;
-use crate::engine::log::Level;
 use crate::engine::overlay::{Rule, Ruling};
 use crate::net::PacketFate;
 
 const KEEP: Keep =
-    Keep { log: Some(Level::Info), deviations: Record::All, events: false, packets: false };
+    Keep { log: true, deviations: Record::All, events: false, packets: false, early_marks: false };
 
 fn cluster() -> SpecBuilder {
     SpecBuilder::new()

@@ -1,0 +1,187 @@
+//! Records of `tracing` and `log` in a run's log, under the filter that there is without `RUST_LOG`.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::subscriber::NoSubscriber;
+
+use super::*;
+use crate::engine::deviations::Record;
+use crate::engine::log::{Level, LogLine};
+
+const KEEP: Keep = Keep {
+    log: true,
+    deviations: Record::Nothing,
+    events: false,
+    packets: false,
+    early_marks: false,
+};
+
+fn kept(spec: impl FnOnce() -> Spec + Send + 'static) -> Vec<LogLine> {
+    let outcome = run_spec(spec, 0, Overlay::default(), KEEP, Arc::default());
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    outcome.log
+}
+
+fn shown(lines: &[LogLine]) -> Vec<(u64, u32, Level, &str, &str)> {
+    let shown = lines.iter().map(|line| {
+        let target = line.target.as_deref().unwrap_or("none");
+        (line.at / 1_000_000, line.machine.0, line.level, target, line.text.as_str())
+    });
+    shown.collect()
+}
+
+struct Says;
+
+impl Drop for Says {
+    fn drop(&mut self) {
+        ::log::error!(target: "end", "dropped");
+        tracing::error!(target: "end", "dropped");
+    }
+}
+
+/// From a service, a task that it spawns, a destructor, and a client.
+#[test]
+fn records_have_time_machine_level_and_target() {
+    async fn serve() {
+        let _says = Says;
+        tracing::info!(target: "shop", answer = 42, name = "x", "hello");
+        ::log::info!(target: "shop", answer = 42, name = "x"; "hello");
+        spawn(async {
+            sleep(5.millis()).await;
+            tracing::warn!(target: "shop::cart", "slow");
+            ::log::warn!(target: "shop::cart", "slow");
+        });
+        signal::stopped().await;
+    }
+    let lines = kept(|| {
+        SpecBuilder::new().machine("a", serve).machine("b", idles).body(async |sim: Sim| {
+            sleep(10.millis()).await;
+            sim.run_on("b", async { tracing::info!("own module") }).await?;
+            ::log::info!("own module");
+            sim.stop("a", GRACE).await?;
+            sim.log("by the test");
+            Result::<()>::Ok(())
+        })
+    });
+    async fn idles() {
+        std::future::pending().await
+    }
+    let own = module_path!();
+    assert_eq!(
+        shown(&lines),
+        [
+            (0, 0, Level::Info, "shop", "hello answer=42 name=\"x\""),
+            (0, 0, Level::Info, "shop", "hello answer=42 name=\"x\""),
+            (5, 0, Level::Warn, "shop::cart", "slow"),
+            (5, 0, Level::Warn, "shop::cart", "slow"),
+            (10, 1, Level::Info, own, "own module"),
+            (10, 2, Level::Info, own, "own module"),
+            (10, 0, Level::Error, "end", "dropped"),
+            (10, 0, Level::Error, "end", "dropped"),
+            (10, 0, Level::Fault, "none", "a stopped"),
+            (10, u32::MAX, Level::Info, "none", "by the test"),
+        ]
+    );
+}
+
+/// A value that counts how often it is formatted.
+struct Counted<'a>(&'a AtomicU64);
+
+impl fmt::Debug for Counted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        f.write_str("counted")
+    }
+}
+
+/// Neither formatted nor kept is what is below the filter, and what is said in a run without a log.
+#[test]
+fn records_that_are_not_kept_are_not_formatted() {
+    static FORMATTED: AtomicU64 = AtomicU64::new(0);
+    static INFO: AtomicU64 = AtomicU64::new(0);
+    let spec = || {
+        SpecBuilder::new().body(async |_| {
+            for _ in 0..3 {
+                tracing::debug!(value = ?Counted(&FORMATTED), "{:?}", Counted(&FORMATTED));
+                tracing::trace!(target: "h2", "{:?}", Counted(&FORMATTED));
+                ::log::debug!("{:?}", Counted(&FORMATTED));
+                let _span = tracing::info_span!("span", value = ?Counted(&FORMATTED)).entered();
+                tracing::info!("{:?}", Counted(&INFO));
+                ::log::info!("{:?}", Counted(&INFO));
+            }
+        })
+    };
+    let lines = kept(spec);
+    assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["counted"; 6]);
+    assert_eq!(INFO.load(Ordering::Relaxed), 6);
+    pass(spec);
+    assert_eq!(INFO.load(Ordering::Relaxed), 6, "no log, nothing formatted");
+    assert_eq!(FORMATTED.load(Ordering::Relaxed), 0);
+}
+
+/// A service may try, in any run of a process, and its records are kept all the same.
+#[test]
+fn loggers_of_ones_own_are_refused_in_every_run() {
+    struct Own;
+    impl ::log::Log for Own {
+        fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, _: &::log::Record<'_>) {}
+        fn flush(&self) {}
+    }
+    for _ in 0..2 {
+        let lines = kept(|| {
+            let tries = async || {
+                assert!(::log::set_logger(&Own).is_err());
+                assert!(tracing::subscriber::set_global_default(NoSubscriber::new()).is_err());
+                tracing::info!("tracing");
+                std::future::pending::<()>().await
+            };
+            SpecBuilder::new().machine("a{1..=3}", tries).body(async |_| ())
+        });
+        assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["tracing"; 3]);
+    }
+}
+
+/// A subscriber that is set for a part of the code gets what is said there.
+#[test]
+fn subscriber_of_a_scope_takes_its_own_records() {
+    let lines = kept(|| {
+        SpecBuilder::new().body(async |_| {
+            tracing::info!("before");
+            tracing::subscriber::with_default(NoSubscriber::new(), || tracing::info!("within"));
+            tracing::info!("after");
+        })
+    });
+    assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["before", "after"]);
+}
+
+/// What is logged and what is not must not change the run.
+#[test]
+fn records_do_not_change_a_run() {
+    let hash = |says: bool, keep: Keep| {
+        let spec = move || {
+            SpecBuilder::new().machine("a", obeys).body(async move |_| {
+                for _ in 0..10 {
+                    if says {
+                        tracing::info!("tracing");
+                        ::log::info!("log");
+                        ::log::trace!("log");
+                    }
+                    sleep(1.millis()).await;
+                    crate::rand::random();
+                }
+            })
+        };
+        run_spec(spec, 5, Overlay::default(), keep, Arc::default()).trace_hash
+    };
+    let quiet = hash(false, Keep::default());
+    for (says, keep) in [(true, KEEP), (true, Keep::default()), (false, KEEP)] {
+        assert_eq!(hash(says, keep), quiet);
+    }
+    // Outside of a run it goes nowhere.
+    ::log::error!("outside");
+    tracing::error!("outside");
+}
