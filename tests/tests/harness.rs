@@ -300,6 +300,78 @@ fn lists_filters_and_ignored_tests_as_in_libtest() {
     assert_has(&threads, &["test zoo::inner::passes ", "test zoo::passes ", "2 passed"]);
 }
 
+/// What both doors make of a command line: the same.
+fn results_of(arguments: &[&str], env: &[(&str, &str)]) -> [(Option<i32>, Vec<String>); 2] {
+    [Door::Main, Door::Libtest].map(|door| {
+        let ran = door.with(arguments, env);
+        let is_result = |line: &&str| line.starts_with("test zoo::") || line.starts_with("error: ");
+        // libtest-mimic aligns the results.
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut results: Vec<String> = ran.text.lines().filter(is_result).map(words).collect();
+        results.sort();
+        (ran.code, results)
+    })
+}
+
+#[test]
+fn arguments_select_the_same_tests_through_both_doors() {
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["inner", "no_such_test", "talks_to_nobody"], &["inner::passes", "talks_to_nobody"]),
+        (&["zoo::passes", "zoo::ignored", "--exact"], &["ignored", "passes"]),
+        (&["--exact", "zoo::passes", "passes", "zoo::none"], &["passes"]),
+        (&["passes", "--skip", "inner", "--skip=expected"], &["passes"]),
+        (&["zoo::passes", "talks_to", "--skip", "zoo::passes"], &["talks_to_nobody"]),
+        (&["--exact", "zoo::passes", "--skip", "zoo::passes"], &[]),
+    ];
+    for (arguments, expected) in cases {
+        let arguments = [arguments, &["--include-ignored", "--list"]].concat();
+        let lists = [Door::Main, Door::Libtest].map(|door| {
+            let text = door.with(&arguments, &[]).text;
+            let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
+            let names = names.filter_map(|name| name.strip_prefix("zoo::"));
+            names.map(str::to_owned).collect::<Vec<_>>()
+        });
+        let [main, libtest] = lists.map(|mut names| {
+            names.sort();
+            names
+        });
+        assert_eq!(main, expected, "{arguments:?}");
+        assert_eq!(main, libtest, "{arguments:?}");
+    }
+    let several = ["--include-ignored", "--exact", "zoo::passes", "zoo::inner::passes"];
+    let [main, libtest] = results_of(&several, &[]);
+    assert_eq!(main.0, Some(0));
+    assert_eq!(main.1, ["test zoo::inner::passes ... ok", "test zoo::passes ... ok"]);
+    assert_eq!(main, libtest);
+}
+
+#[test]
+fn arguments_in_error_end_both_doors_alike() {
+    let cases: [&[&str]; 8] = [
+        &["--test-threads=0"],
+        &["--test-threads", "many"],
+        &["--test-threads"],
+        &["--skip"],
+        &["--bogus"],
+        &["--color", "blue"],
+        &["--ignored", "--include-ignored"],
+        &["--exact", "--exact"],
+    ];
+    for arguments in cases {
+        let [main, libtest] = results_of(arguments, &[]);
+        assert_eq!(main.0, Some(101), "{arguments:?}");
+        assert_eq!(main.1.len(), 1, "{arguments:?}");
+        assert_eq!(main, libtest, "{arguments:?}");
+    }
+    // libtest panics at this one.
+    let ran = Door::Main.with(&[], &[("RUST_TEST_THREADS", "0")]);
+    assert_eq!(ran.code, Some(101));
+    assert_has(&ran, &["error: RUST_TEST_THREADS is `0`, should be a positive integer."]);
+    let help = Door::Main.with(&["--help"], &[]);
+    assert_eq!(help.code, Some(0));
+    assert_has(&help, &["Usage: [OPTIONS] [FILTERS...]", "--test-threads N", "SIMMACH_SEED"]);
+}
+
 /// A monkey that can hit no machine proves nothing, and a green line says so.
 #[test]
 fn a_plan_that_does_nothing_is_warned_of() {

@@ -4,6 +4,7 @@
 //! worker processes, so that one that kills its process costs one seed.
 
 mod addresses;
+mod arguments;
 mod capture;
 mod check;
 mod command;

@@ -1,0 +1,261 @@
+//! The command line of `simmach::main!()`: libtest's flags, and those that stand for a variable of the configuration.
+//!
+//! It is parsed by the crate that libtest uses, with libtest's rules and messages. libtest-mimic's own parser differs: it
+//! takes one FILTER, and a thread count of zero, with which no test is ever begun. What libtest accepts on nightly only and
+//! has no meaning here (`--shuffle`, `--report-time` and their kin) is an error.
+
+use getopts::{Matches, Options};
+use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
+
+use super::config::{self, Vars};
+
+/// A flag that stands for a variable: name, variable, name of its value, description.
+type Own = (&'static str, &'static str, &'static str, &'static str);
+
+/// The flags that take a value.
+const OPTIONS: [Own; 5] = [
+    ("seed", config::SEED, "N", "run this seed only"),
+    ("seeds", config::SEEDS, "N|A..B|random", "how many seeds, which, or random ones"),
+    ("jobs", config::JOBS, "N", "number of parallel runs; 1 runs them in this process"),
+    ("shard", config::SHARD, "I/N", "only the I-th of N shares of the seeds"),
+    ("budget", config::BUDGET, "TIME", "for each test, as many seeds as fit into this real time"),
+];
+
+/// The flags that take none, or one behind an equals sign.
+const SWITCHES: [Own; 2] = [
+    ("keep-going", config::KEEP_GOING, "0|1", "run all seeds even if some fail"),
+    ("check", config::CHECK, "0|1", "run each seed twice to check that it is deterministic"),
+];
+
+/// What libtest accepts on nightly only, and whether libtest calls it a flag or an option. None of it is supported.
+const UNSTABLE: [(&str, &str); 6] = [
+    ("force-run-in-process", "flag"),
+    ("exclude-should-panic", "flag"),
+    ("report-time", "flag"),
+    ("ensure-time", "flag"),
+    ("shuffle", "flag"),
+    ("shuffle-seed", "option"),
+];
+
+/// A command line that was understood.
+#[derive(Debug, Default)]
+pub(crate) struct CommandLine {
+    /// Print the options and do nothing else.
+    pub(crate) help: bool,
+    /// The variables that simmach's own flags stand for.
+    pub(crate) flags: Vars,
+    /// Show what runs write as they write it.
+    pub(crate) nocapture: bool,
+    exact: bool,
+    filters: Vec<String>,
+    skip: Vec<String>,
+    /// The rest of libtest's flags.
+    rest: Arguments,
+}
+
+impl CommandLine {
+    /// Parses the arguments behind the program's name. `env` reads a variable of the environment.
+    ///
+    /// # Errors
+    ///
+    /// libtest's message for what it does not accept.
+    pub(crate) fn parse(
+        arguments: impl IntoIterator<Item = String>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let matches = options().parse(arguments).map_err(|error| error.to_string())?;
+        if matches.opt_present("help") {
+            return Ok(Self { help: true, ..Self::default() });
+        }
+        check_unstable(&matches)?;
+        let has = |name: &str| matches.opt_present(name);
+        if has("include-ignored") && has("ignored") {
+            return Err("the options --include-ignored and --ignored are mutually exclusive".into());
+        }
+        let nocapture = has("nocapture")
+            || has("no-capture")
+            || env("RUST_TEST_NOCAPTURE").is_some_and(|value| value != "0");
+        let format = format(&matches)?;
+        let rest = Arguments {
+            include_ignored: has("include-ignored"),
+            ignored: has("ignored"),
+            test: has("test"),
+            bench: has("bench") && !has("test"),
+            list: has("list"),
+            nocapture,
+            show_output: has("show-output"),
+            quiet: has("quiet") && format.is_none(),
+            test_threads: threads(&matches, env)?,
+            logfile: matches.opt_str("logfile"),
+            color: color(&matches)?,
+            format,
+            ..Arguments::default()
+        };
+        Ok(Self {
+            help: false,
+            flags: variables(&matches),
+            nocapture,
+            exact: has("exact"),
+            skip: matches.opt_strs("skip"),
+            filters: matches.free,
+            rest,
+        })
+    }
+
+    /// The options and what they do.
+    pub(crate) fn usage() -> String {
+        let usage = options().usage("Usage: [OPTIONS] [FILTERS...]");
+        let own = OPTIONS.iter().chain(&SWITCHES);
+        let variables = own.map(|(flag, variable, ..)| format!("    --{flag:<12}{variable}\n"));
+        format!(
+            "{usage}\nA test is run if its name contains one of the FILTERS, or is one of them with --exact.\n\n\
+             Options that can also be given as an environment variable:\n{}",
+            variables.collect::<String>()
+        )
+    }
+
+    /// The number of tests that are run at once, if it is given.
+    pub(crate) fn test_threads(&self) -> Option<usize> {
+        self.rest.test_threads
+    }
+
+    /// What libtest-mimic is told, which is to run these tests.
+    ///
+    /// It takes no more than one filter: so it is given the exact names of all tests that are left out.
+    pub(crate) fn arguments(&self, names: impl Iterator<Item = String>) -> Arguments {
+        let mut arguments = self.rest.clone();
+        arguments.exact = true;
+        arguments.skip = names.filter(|name| !self.selects(name)).collect();
+        arguments
+    }
+
+    fn selects(&self, name: &str) -> bool {
+        let matches = |filter: &String| {
+            if self.exact { name == filter } else { name.contains(filter.as_str()) }
+        };
+        let is_named = self.filters.is_empty() || self.filters.iter().any(matches);
+        is_named && !self.skip.iter().any(matches)
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::new();
+    options
+        .optflag("", "include-ignored", "run ignored and not ignored tests")
+        .optflag("", "ignored", "run only ignored tests")
+        .optflag("", "test", "run tests and not benchmarks")
+        .optflag("", "bench", "run benchmarks instead of tests: there are none")
+        .optflag("", "list", "list all tests")
+        .optflag("h", "help", "display this message")
+        .optopt("", "logfile", "write the results to this file", "PATH")
+        .optflag("", "nocapture", "show what runs write as they write it")
+        .optflag("", "no-capture", "the same")
+        .optopt("", "test-threads", "number of tests that are run at once", "N")
+        .optmulti("", "skip", "skip tests whose names contain FILTER; may be repeated", "FILTER")
+        .optflag("q", "quiet", "display one character per test; the same as --format=terse")
+        .optflag("", "exact", "match filters exactly rather than by substring")
+        .optopt("", "color", "colors of the output", "auto|always|never")
+        .optopt("", "format", "format of the output", "pretty|terse|json")
+        .optflag("", "show-output", "accepted for compatibility with libtest")
+        .optmulti("Z", "", "accepted for compatibility with libtest", "unstable-options")
+        .optflagopt("", "report-time", "not supported", "plain|colored")
+        .optflag("", "ensure-time", "not supported")
+        .optflag("", "shuffle", "not supported")
+        .optopt("", "shuffle-seed", "not supported", "SEED")
+        .optflag("", "force-run-in-process", "not supported")
+        .optflag("", "exclude-should-panic", "not supported");
+    for (name, _, value, description) in OPTIONS {
+        options.optopt("", name, description, value);
+    }
+    for (name, _, value, description) in SWITCHES {
+        options.optflagopt("", name, description, value);
+    }
+    options
+}
+
+/// The variables that simmach's own flags stand for.
+fn variables(matches: &Matches) -> Vars {
+    let mut flags = Vars::new();
+    for (name, variable, ..) in OPTIONS {
+        if let Some(value) = matches.opt_str(name) {
+            // An empty variable counts as unset; a space is a value that none of them takes.
+            let value = if value.is_empty() { " ".to_owned() } else { value };
+            flags.insert(variable.to_owned(), value);
+        }
+    }
+    for (name, variable, ..) in SWITCHES {
+        if let Some(value) = matches.opt_default(name, "1") {
+            flags.insert(variable.to_owned(), value);
+        }
+    }
+    flags
+}
+
+fn check_unstable(matches: &Matches) -> Result<(), String> {
+    let mut allowed = false;
+    for option in matches.opt_strs("Z") {
+        if option != "unstable-options" {
+            return Err("Unrecognized option to `Z`".to_owned());
+        }
+        allowed = true;
+    }
+    match UNSTABLE.iter().find(|(name, _)| matches.opt_present(name)) {
+        Some((name, _)) if allowed => {
+            Err(format!("`--{name}` is not supported by `simmach::main!()`: remove it"))
+        }
+        Some((name, kind)) => Err(format!(
+            "The \"--{name}\" {kind} is only accepted on the nightly compiler with -Z unstable-options"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn threads(
+    matches: &Matches,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Option<usize>, String> {
+    if let Some(given) = matches.opt_str("test-threads") {
+        return match given.parse() {
+            Ok(0) => Err("argument for --test-threads must not be 0".to_owned()),
+            Ok(threads) => Ok(Some(threads)),
+            Err(error) => {
+                Err(format!("argument for --test-threads must be a number > 0 (error: {error})"))
+            }
+        };
+    }
+    let Some(given) = env("RUST_TEST_THREADS") else {
+        return Ok(None);
+    };
+    match given.parse() {
+        Ok(threads) if threads > 0 => Ok(Some(threads)),
+        _ => Err(format!("RUST_TEST_THREADS is `{given}`, should be a positive integer.")),
+    }
+}
+
+fn color(matches: &Matches) -> Result<Option<ColorSetting>, String> {
+    match matches.opt_str("color").as_deref() {
+        None => Ok(None),
+        Some("auto") => Ok(Some(ColorSetting::Auto)),
+        Some("always") => Ok(Some(ColorSetting::Always)),
+        Some("never") => Ok(Some(ColorSetting::Never)),
+        Some(other) => {
+            Err(format!("argument for --color must be auto, always, or never (was {other})"))
+        }
+    }
+}
+
+fn format(matches: &Matches) -> Result<Option<FormatSetting>, String> {
+    match matches.opt_str("format").as_deref() {
+        None => Ok(None),
+        Some("pretty") => Ok(Some(FormatSetting::Pretty)),
+        Some("terse") => Ok(Some(FormatSetting::Terse)),
+        Some("json") => Ok(Some(FormatSetting::Json)),
+        Some(other) => {
+            Err(format!("argument for --format must be pretty, terse or json (was {other})"))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "arguments_tests.rs"]
+mod tests;
