@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
+use serde_json::Value;
+
 mod with_simmach;
 mod with_tokio;
 
@@ -103,18 +105,32 @@ fn contains_word(text: &str, word: &str) -> bool {
 
 /// Where cargo has tokio's source, of the version that is used here.
 fn tokio_s_folder() -> PathBuf {
-    let told = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo");
-    let told = String::from_utf8(told.stdout).expect("it is JSON");
-    let manifests = told.split(r#""manifest_path":""#).skip(1);
-    let mut folders = manifests.filter_map(|rest| rest.split("/Cargo.toml\"").next());
-    let is_tokio = |folder: &&str| {
-        let name = folder.rsplit('/').next().unwrap_or_default();
-        name == "tokio"
-            || name.strip_prefix("tokio-").is_some_and(|v| v.starts_with(char::is_numeric))
-    };
-    PathBuf::from(folders.find(is_tokio).expect("tokio is a dependency"))
+    // Only crates of this platform: a build downloads no others. Not `--offline`: a build of this package alone downloads
+    // less than the workspace has, and cargo gets the rest if its settings allow it.
+    let arguments = ["metadata", "--format-version=1", "--locked", "--filter-platform"];
+    let metadata = cargo(&[&arguments[..], &[&host()]].concat());
+    let metadata: Value = serde_json::from_str(&metadata).expect("cargo prints JSON");
+    let packages = metadata["packages"].as_array().expect("a list of packages");
+    let tokio = packages.iter().find(|package| package["name"] == "tokio");
+    let manifest = tokio.expect("tokio is a dependency")["manifest_path"].as_str();
+    let mut folder = PathBuf::from(manifest.expect("a package has a manifest"));
+    folder.pop();
+    folder
+}
+
+/// The platform that cargo runs on.
+fn host() -> String {
+    let version = cargo(&["-vV"]);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap_or_else(|| panic!("`cargo -vV` names no host:\n{version}")).to_owned()
+}
+
+/// What cargo prints.
+fn cargo(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO"));
+    let command = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.output().expect("cargo can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} ended with {}:\n{stderr}", output.status);
+    String::from_utf8(output.stdout).expect("cargo prints UTF-8")
 }

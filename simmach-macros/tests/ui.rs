@@ -2,6 +2,9 @@
 //!
 //! The wrong programs are checked, not built. What is right is built and run by all the other tests. After a change of a
 //! message `TRYBUILD=overwrite cargo test --test ui` writes the output anew: read the difference.
+//!
+//! It is in this package because trybuild checks all dependencies of its package, twice, in a target folder of its own: this
+//! one has few.
 
 use std::process::Command;
 
