@@ -52,6 +52,38 @@ fn without_the_simulation_none_is() {
     assert!(String::from_utf8_lossy(&ran.stdout).contains("into a real folder"));
 }
 
+/// With a static glibc there is no second definition of what the feature `sim` defines: said by the compiler, not by a binary
+/// that dies before `main`. Checks simmach in a folder of its own.
+#[cfg(target_env = "gnu")]
+#[test]
+#[ignore = "it checks simmach twice more"]
+fn static_glibc_is_a_compile_error_of_the_simulation_alone() {
+    let (success, with_sim) = check_with_static_glibc(&[]);
+    assert!(!success, "it compiles");
+    let errors: Vec<&str> = with_sim.lines().filter(|line| line.starts_with("error")).collect();
+    assert_eq!(errors.len(), 2, "{with_sim}");
+    for part in ["statically linked glibc", "without `-C target-feature=+crt-static`"] {
+        assert!(errors[0].contains(part), "no {part:?} in:\n{with_sim}");
+    }
+    assert!(errors[1].starts_with("error: could not compile `simmach`"), "{with_sim}");
+    let (success, real) = check_with_static_glibc(&["--no-default-features", "--features", "real"]);
+    assert!(success, "{real}");
+}
+
+#[cfg(target_env = "gnu")]
+fn check_with_static_glibc(features: &[&str]) -> (bool, String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static-glibc");
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut check = Command::new(env!("CARGO"));
+    check.args(["check", "--locked", "-p", "simmach", "--lib", "--color=never"]).args(features);
+    // For a target that is named, procedural macros are built without the flags.
+    check.args(["--target", &host, "--target-dir"]).arg(&target);
+    check.env("RUSTFLAGS", "-C target-feature=+crt-static").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let ran = check.current_dir(root).output().expect("there is a cargo");
+    (ran.status.success(), String::from_utf8_lossy(&ran.stderr).into_owned())
+}
+
 fn without_the_simulation(features: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-sim");

@@ -17,7 +17,7 @@ use super::launch::{self, Ended, Launch, Launched, Process};
 use super::output::Output;
 use super::protocol::{self, FromWorker, Reply, ToWorker};
 use super::queue::{Batch, FEWEST_AHEAD, Given, Jobs, Queue, Worker};
-use super::registry;
+use super::{leave, registry};
 use crate::outcome::Outcome;
 use crate::spec::SimTest;
 
@@ -241,7 +241,7 @@ impl Dispatcher {
         if launch::is_closed() {
             launch::wait_for_the_end();
         }
-        let ended = process.end(FAREWELL);
+        let ended = process.end(leave::patience(FAREWELL));
         let words = output.last_words(LAST_WORDS);
         let mut queue = self.lock();
         let Some(mut worker) = queue.workers.remove(&id) else {

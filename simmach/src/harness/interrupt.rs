@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 use super::pool::Pool;
 use super::progress::Standing;
 use super::shrinking::{self, Best};
-use super::{command, launch, progress};
+use super::{command, launch, leave, progress};
 use crate::report::numbers::count;
 use crate::report::story;
 
@@ -37,7 +37,7 @@ fn end(pool: &Pool, signal: i32) {
     let _ = io::stderr().write_all(text.as_bytes());
     launch::end_all();
     pool.delete_folder();
-    signal_hook::low_level::exit(128 + signal);
+    leave::leave(128 + signal);
 }
 
 fn story(pool: &Pool, signal: i32) -> String {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::addresses;
 use super::disk;
+use super::leave;
 use super::output::Output;
 use super::worker::{SHOWS, WORKER};
 
@@ -111,7 +112,7 @@ pub(crate) fn end_all() {
         let _ = lock(living).wire.shutdown(Shutdown::Both);
     }
     for living in children.values() {
-        await_end(living, FAREWELL);
+        await_end(living, leave::patience(FAREWELL));
     }
 }
 

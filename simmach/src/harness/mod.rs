@@ -18,6 +18,7 @@ mod job;
 mod judge;
 mod judgement;
 mod launch;
+mod leave;
 mod output;
 pub(crate) mod plain;
 mod pool;

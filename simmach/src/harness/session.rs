@@ -10,7 +10,7 @@ use super::job::Job;
 use super::launch::{self, Launch};
 use super::pool::Pool;
 use super::watchdog::Hang;
-use super::{command, interrupt, progress, registry};
+use super::{command, interrupt, leave, progress, registry};
 use crate::outcome::Outcome;
 use crate::report::console::{Again, Red};
 use crate::report::style::Style;
@@ -39,9 +39,14 @@ pub(crate) fn close() {
     launch::end_all();
 }
 
+extern "C" fn end_all_at_exit() {
+    launch::end_all();
+}
+
 fn open(launcher: impl FnOnce() -> Launch) -> Result<Session, String> {
     let config = config().as_ref().map_err(ToString::to_string)?;
     let tests = registry::all();
+    leave::when_profiled_at_exit(end_all_at_exit);
     let pool = if config.here {
         let settle = || Folder::shared(config.folder.as_deref());
         let local = Local::new(tests, run::run, Box::new(settle), config.hang, bark);
@@ -67,7 +72,7 @@ fn bark(hang: Hang) {
     if let Some(Ok(Session { pool, .. })) = SESSION.get() {
         pool.delete_folder();
     }
-    signal_hook::low_level::exit(101);
+    leave::leave(101);
 }
 
 fn story(pool: &Pool, job: Job, outcome: &Outcome) -> String {

@@ -18,7 +18,7 @@ use super::disk::{Folder, Mark};
 use super::output::Sign;
 use super::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
 use super::watchdog::Watchdog;
-use super::{Runner, registry};
+use super::{Runner, leave, registry};
 use crate::engine::context::Shared;
 use crate::engine::verdict::Verdict;
 use crate::outcome::{Keep, Outcome};
@@ -99,8 +99,7 @@ fn seat(run: Runner) -> Result<Seat, String> {
         hang: config.hang,
         leave: |folder| {
             folder.delete();
-            // Not `exit`: a run may be going on, and must not see its process being taken down.
-            signal_hook::low_level::exit(0);
+            leave::leave(0);
         },
     })
 }

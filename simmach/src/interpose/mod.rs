@@ -18,7 +18,18 @@
 //! nobody could wake it, so that its time passes at once, in virtual time; after [`allow_threads`] has let a thread
 //! through it waits in real time. A wait with a time-out inside a C library may return at once.
 //!
+//! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error: there the C library's own functions
+//! could not be found behind these. AddressSanitizer is not supported: it does not see the threads that are started by
+//! the `pthread_create` of this module, and aborts the binary when the first of them is detached. Valgrind works.
+//!
 //! Not modelled: `sleep`, `usleep`, `poll` and their kin of the C library, which block in real time, and `uname`.
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
+compile_error!(
+    "simmach's feature `sim` cannot be used with a statically linked glibc: it defines functions of the C library and \
+     finds the library's own by `dlsym`. Build the tests without `-C target-feature=+crt-static`; a production build can \
+     keep it with `default-features = false, features = [\"real\"]`."
+);
 
 mod answers;
 mod real;
