@@ -20,7 +20,7 @@ use crate::engine::drive::Limits;
 use crate::engine::overlay::Overlay;
 use crate::engine::trace::Kept;
 use crate::engine::verdict::{Failure, Verdict};
-use crate::engine::{Family, MachineId, anchors, log, panics};
+use crate::engine::{MachineId, anchors, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
 use crate::spec::{SimTest, Spec};
@@ -117,7 +117,7 @@ fn on_thread(
     let _log = log::begin(keep.log);
     let engine =
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, shared));
-    fastrand::seed(engine.draws.word(Family::Entropy, [0; 3], 0).unwrap_or(0));
+    engine.seed_thread();
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
             mistakes if mistakes.is_empty() => in_world(&engine, spec, seed, keep),

@@ -1,7 +1,11 @@
 //! Programs that are no function of their seed: each must be caught, and what makes it so be named.
 //!
 //! The zoo is run in child processes: by this very test binary, in which its tests are ordinary ones, and ignored.
-#![allow(clippy::disallowed_methods, reason = "what must not be done is what is caught")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what must not be done is what is caught"
+)]
 
 #[allow(dead_code, reason = "the harness's tests use more of it")]
 #[path = "harness/child.rs"]
@@ -10,14 +14,17 @@ mod child;
 use child::{Door, Ran};
 
 mod zoo {
+    use std::collections::HashMap;
     use std::io::Read;
-    use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{LazyLock, OnceLock};
     use std::thread;
     use std::time::SystemTime;
 
+    use regex::Regex;
     use simmach::net::UdpSocket;
     use simmach::prelude::*;
+    use simmach::task::spawn;
     use simmach::time::sleep;
 
     /// What everything below comes to: so long a wait.
@@ -51,6 +58,33 @@ mod zoo {
     async fn a_static_counter() {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         shows(COUNTER.fetch_add(1, Ordering::Relaxed)).await;
+    }
+
+    fn order_of_a_map() -> u64 {
+        let map: HashMap<u64, ()> = (0..30).map(|key| (key, ())).collect();
+        map.keys().fold(0, |order, key| order.wrapping_mul(31).wrapping_add(*key))
+    }
+
+    #[sim_test(seeds = 40, check = true)]
+    #[ignore = "for the tests below"]
+    async fn a_map_behind_a_static_regex() {
+        static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w+\s").unwrap());
+        assert!(WORD.is_match("word "));
+        shows(order_of_a_map()).await;
+    }
+
+    #[sim_test(seeds = 40, check = true)]
+    #[ignore = "for the tests below"]
+    async fn a_map_behind_a_pool_of_maps() {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let takes_from_a_pool = || {
+            if CALLS.fetch_add(1, Ordering::Relaxed) % 5 == 0 {
+                order_of_a_map();
+            }
+            order_of_a_map()
+        };
+        let task = spawn(async move { takes_from_a_pool() });
+        shows(task.await.unwrap()).await;
     }
 
     #[sim_test(seeds = 40)]
@@ -228,6 +262,17 @@ fn state_that_outlives_a_run_is_named() {
     caught("a_static_counter", STATE);
     caught("a_cell_that_the_first_run_fills", STATE);
     caught("an_unbiased_select", STATE);
+}
+
+/// A map's order depends on how many were made before it in its poll.
+#[test]
+#[cfg(target_os = "linux")]
+fn maps_that_static_state_makes_are_named() {
+    for name in ["a_map_behind_a_static_regex", "a_map_behind_a_pool_of_maps"] {
+        for ran in caught(name, "State that outlives a run, and the order of std's `HashMap`s.") {
+            assert!(!ran.text.contains("shows seldom"), "{}", ran.text);
+        }
+    }
 }
 
 #[test]

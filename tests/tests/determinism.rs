@@ -111,6 +111,8 @@ fn printed_by(env: &[(&str, &str)]) -> String {
     let ran = Command::new(env::current_exe().unwrap())
         .args(["everything_promised", "--exact"])
         .envs([("SIMMACH_JOBS", "1"), ("SIMMACH_REGRESSIONS", "off"), ("SIMMACH_SHRINK", "20")])
+        // It would run a seed with everything calm too, which sees something else, by the same number.
+        .env("SIMMACH_CHECK", "0")
         .envs(env.iter().copied())
         .output()
         .unwrap();

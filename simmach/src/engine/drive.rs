@@ -100,10 +100,17 @@ impl Engine {
     fn fire(&self, action: Action) {
         self.step();
         self.set_scope(Scope::HARNESS);
+        let nth = self.counters.steps.get();
         match action {
             Action::Wake(Waiter::Task(task), _) => self.wake(task),
-            Action::Wake(Waiter::Other(waker), _) => waker.wake(),
-            Action::Call(call, a, b) => call(a, b),
+            Action::Wake(Waiter::Other(waker), _) => {
+                self.map_keys.begin(Scope::HARNESS.task, nth);
+                waker.wake();
+            }
+            Action::Call(call, a, b) => {
+                self.map_keys.begin(Scope::HARNESS.task, nth);
+                call(a, b);
+            }
         }
     }
 

@@ -19,6 +19,9 @@ use super::trace::TraceKind;
 use super::waits::Wait;
 use super::waker::waker;
 
+/// Stands for the number of a poll where a task is dropped.
+const DROPPED: u64 = u32::MAX as u64;
+
 impl Engine {
     /// The scope of a new child of the running task: the same process, a path of its own.
     pub(crate) fn child_scope(&self) -> Scope {
@@ -87,6 +90,7 @@ impl Engine {
         let words = [ready.wake, 0];
         self.trace_state().event(self.clock.now(), scope, TraceKind::Poll, words, &[]);
         let pending = !cancelled && {
+            self.map_keys.begin(scope.task, ready.wake);
             self.tasks.set_waker(&polled.1);
             self.shared.begin_poll(scope.machine, self.clock.now());
             let poll = polled.0.as_mut().poll(&mut Context::from_waker(&polled.1));
@@ -207,6 +211,7 @@ impl Engine {
     /// Drops what is the user's in its scope. A destructor of the dead that panics has nobody to tell.
     fn drop_as<T>(&self, scope: Scope, value: T) {
         self.enter(scope, None);
+        self.map_keys.begin(scope.task, DROPPED);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
         if let Err(panic) = dropped
             && scope.alive

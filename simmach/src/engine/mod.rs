@@ -18,6 +18,7 @@ mod failing;
 pub(crate) mod family;
 pub(crate) mod ids;
 pub(crate) mod log;
+mod map_keys;
 mod name;
 pub(crate) mod overlay;
 pub(crate) mod panics;

@@ -13,6 +13,7 @@ use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
 use super::family::Family;
 use super::ids::{MachineId, ProcessId, RunId, Scope};
+use super::map_keys::MapKeys;
 use super::overlay::{Overlay, Place};
 use super::refusals::Refusals;
 use super::scheduler::ReadyQueue;
@@ -34,6 +35,7 @@ pub(crate) struct Engine {
     pub(crate) draws: Draws,
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
+    pub(super) map_keys: MapKeys,
     /// The machines' names, by number; and where the same are found in a report.
     pub(crate) names: RefCell<Vec<String>>,
     trace: RefCell<Trace>,
@@ -101,6 +103,7 @@ impl Engine {
             ready: RefCell::default(),
             counters: Counters::default(),
             refusals: Refusals::default(),
+            map_keys: MapKeys::default(),
             names: RefCell::default(),
             trace: RefCell::new(Trace::new(events)),
             anchors: RefCell::default(),
@@ -116,6 +119,18 @@ impl Engine {
             body: Cell::new(None),
             clients: RefCell::default(),
         }
+    }
+
+    /// Draws what std and crates draw once a thread, first thing in a run: from the run, and not from the task that
+    /// happens to be the first to need it.
+    pub(crate) fn seed_thread(&self) {
+        fastrand::seed(self.draws.word(Family::Entropy, [0; 3], 0).unwrap_or(0));
+        self.map_keys.take(self.trace.borrow().is_kept());
+    }
+
+    /// How many `HashMap`s the run has made; 0 where events are not kept.
+    pub(super) fn maps_made(&self) -> u64 {
+        self.map_keys.made()
     }
 
     pub(crate) fn scope(&self) -> Scope {

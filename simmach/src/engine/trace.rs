@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::context;
 use super::draws::{K, fold};
 use super::ids::{MachineId, Scope};
+use super::state::Engine;
 
 /// So many events are kept; a run that makes more is known by its hash from there on.
 pub(crate) const MOST_KEPT: usize = 1 << 20;
@@ -59,6 +61,8 @@ pub struct TraceEvent {
     pub head: Vec<u8>,
     /// The running hash after it.
     pub hash: u64,
+    /// How many `HashMap`s the run had made: not in the hash, since it may depend on what the process holds.
+    pub maps: u64,
 }
 
 /// The running hash at some place of a trace.
@@ -112,6 +116,11 @@ impl Trace {
             marks: Vec::new(),
             early: Vec::new(),
         }
+    }
+
+    /// Whether events are kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_some()
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -170,6 +179,7 @@ impl Trace {
                 length: bytes.len(),
                 head: bytes[..bytes.len().min(HEAD)].to_vec(),
                 hash: self.hash,
+                maps: context::try_with(Engine::maps_made).unwrap_or(0),
             });
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct Checks<'a> {
     /// A seed that was run before.
     last: Option<u64>,
     found: Option<Mismatch>,
+    /// With everything calm: it is of interest only if no seed differs.
+    found_calm: Option<Mismatch>,
 }
 
 /// Which places of a sweep are checked.
@@ -129,6 +131,7 @@ impl<'a> Checks<'a> {
             compared: 0,
             last: None,
             found: None,
+            found_calm: None,
         }
     }
 
@@ -203,6 +206,7 @@ impl<'a> Checks<'a> {
     pub(crate) fn cut(&mut self, from: u64) {
         self.open.retain(|pair| pair.index < from);
         self.found.take_if(|found| found.index >= from);
+        self.found_calm.take_if(|found| found.index >= from);
     }
 
     /// Waits for all that is under way. How many seeds were compared, and the lowest that differs, if one does.
@@ -210,7 +214,7 @@ impl<'a> Checks<'a> {
         while !self.open.is_empty() {
             self.compare(Duration::from_millis(20));
         }
-        (self.compared, self.found)
+        (self.compared, self.found.or(self.found_calm))
     }
 
     fn compare(&mut self, patience: Duration) -> Option<u64> {
@@ -223,6 +227,7 @@ impl<'a> Checks<'a> {
                     self.compared += 1;
                     self.begin_calm(pair.index, pair.seed, pair.other);
                 }
+                Came::Other(mismatch) if pair.is_calm() => self.found_calm = Some(*mismatch),
                 Came::Other(mismatch) => {
                     let index = mismatch.index;
                     if self.found.as_ref().is_none_or(|found| index < found.index) {

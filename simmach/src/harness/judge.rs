@@ -158,12 +158,13 @@ impl Trial<'_> {
             let why = format!("seed {seed} could not be run a second time, to be compared:\n{why}");
             return Judgement::Red(unfit(self.test, &why, self.style));
         }
+        let found = diagnose(self.pool, self.test, seed, overlay, *other);
         let two_runs = TwoRuns {
             test: &self.path,
             one: (&one.0, one.1),
             two: (&two.0, two.1),
             is_calm: *overlay != Overlay::default(),
-            cause: diagnose(self.pool, self.test, seed, overlay, *other).cause,
+            cause: found.cause.given(&one.0, &two.0),
             command: &format!("{}=1 {}", config::CHECK, command::again(self.test, seed)),
         };
         let mut text = two_runs.text(self.style);
@@ -254,10 +255,12 @@ impl Trial<'_> {
         let other = self.seeds.clone().find(|other| *other != seed);
         let found = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
         let mut text = String::new();
+        let mut cause = found.cause;
         if let Some([one, two]) = &found.versions {
             text = difference((&one.0, one.1), (&two.0, two.1));
+            cause = cause.given(&one.0, &two.0);
         }
-        text.push_str(&likely(found.cause, self.style));
+        text.push_str(&likely(cause, self.style));
         text
     }
 }

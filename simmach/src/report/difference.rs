@@ -30,6 +30,8 @@ pub(crate) enum Made {
 pub(crate) enum Cause {
     /// Something outlives a run.
     State,
+    /// Something that outlives a run makes maps in one and not in the other.
+    Maps,
     /// Where the system has loaded the process.
     Addresses,
     /// A real thread that the run was allowed to start.
@@ -59,6 +61,11 @@ State that outlives a run. In fresh processes this seed is always the same run; 
 is another. Look for a `static` that counts, a `OnceLock` or `LazyLock` that a run fills, a `thread_local!` of another
 thread, here or in a crate. An unbiased `tokio::select!` and `futures::select!` draw from such a counter: simmach::select!
 does not.";
+const MAPS: &str = "\
+State that outlives a run, and the order of std's `HashMap`s. Before the runs differ, one has made more maps than the
+other: code that fills a `static` makes some, such as a static `Regex`, which keeps caches by thread. The maps made after
+that in the same poll have other keys, and so another order. Where an order shows, use a `BTreeMap`, sort, or give the map
+a hasher with keys of your own.";
 const ADDRESSES: &str = "\
 Addresses. In processes that are loaded at the same addresses this seed is always the same run, and in others it is not.
 Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and for maps with the default hasher of
@@ -91,6 +98,7 @@ impl Cause {
     pub(crate) fn words(self) -> String {
         match self {
             Self::State => STATE.to_owned(),
+            Self::Maps => MAPS.to_owned(),
             Self::Addresses => ADDRESSES.to_owned(),
             Self::Thread => THREAD.to_owned(),
             Self::Outside => OUTSIDE.to_owned(),
@@ -98,6 +106,27 @@ impl Cause {
             Self::Rare => RARE.to_owned(),
         }
     }
+}
+
+impl Cause {
+    /// What is seen in the events of two runs that differ goes before what more runs could only narrow down.
+    pub(crate) fn given(self, one: &Outcome, two: &Outcome) -> Self {
+        match self {
+            Self::State | Self::Rare if makes_other_maps(one, two) => Self::Maps,
+            other => other,
+        }
+    }
+}
+
+/// Whether the numbers of maps differ, at the first event that differs or before.
+fn makes_other_maps(one: &Outcome, two: &Outcome) -> bool {
+    let (Some(first), Some(second)) = (&one.events, &two.events) else { return false };
+    let mut before = true;
+    let mut until_they_differ = first
+        .iter()
+        .zip(second)
+        .take_while(|(one, two)| std::mem::replace(&mut before, one.hash == two.hash));
+    until_they_differ.any(|(one, two)| one.maps != two.maps)
 }
 
 impl TwoRuns<'_> {

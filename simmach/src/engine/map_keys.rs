@@ -1,0 +1,283 @@
+//! The keys of std's `HashMap`s: the same for the same task and poll, whatever was made before.
+//!
+//! std draws two keys once a thread, when its first map is made, and counts the first of them up with each map. So the
+//! order of a map would depend on how many maps were made before it in the run, and that on what a process keeps from one
+//! run to the next: a static `Regex` makes maps for its caches in some runs and not in others. Here the keys are drawn
+//! when a run begins, and what std counts up is set anew, from the task and the poll, whenever other code begins to run.
+//! What remains is that maps made in one poll are counted.
+//!
+//! std does not say where it counts. The place is found by what it does: a word in the thread's static storage that is
+//! what the next map's key will be, beside the other key. It is used only if it is the only such word, and if a map's
+//! key is what was written there. Otherwise the keys are still the run's, and counted for all of it.
+
+use std::cell::Cell;
+use std::hash::RandomState;
+
+/// The word that std counts up on this thread, and what is known of it.
+#[derive(Debug, Default)]
+pub(crate) struct MapKeys {
+    word: Cell<Option<Word>>,
+    /// Whether it is to be known how many maps were made.
+    is_counting: Cell<bool>,
+    /// What the word was set to last.
+    set: Cell<u64>,
+    /// How many maps were made before that.
+    made: Cell<u64>,
+}
+
+/// How far the key of a poll is from the next poll's: no poll makes as many maps.
+const APART: u32 = 32;
+
+impl MapKeys {
+    /// Has std draw this thread's keys, from the run that is on it, and finds where it counts.
+    ///
+    /// It makes the same number of keys, whether the place is found, known or not there.
+    pub(crate) fn take(&self, is_counting: bool) {
+        let [first, second] = [keys(), keys()];
+        let found = word::find(first, second);
+        if let Some(word) = found {
+            word.set(PROBE);
+        }
+        let third = keys();
+        let is_it = |word: &Word| {
+            third.is_some_and(|keys| keys.contains(&PROBE)) && word.get() == PROBE + 1
+        };
+        self.word.set(found.filter(is_it));
+        self.is_counting.set(is_counting);
+        self.begin(0, 0);
+        self.made.set(0);
+    }
+
+    /// Code of a task begins to run, for the nth time.
+    #[inline]
+    pub(crate) fn begin(&self, path: u64, nth: u64) {
+        let Some(word) = self.word.get() else { return };
+        if self.is_counting.get() {
+            self.made.set(self.made());
+        }
+        let key = path.wrapping_add(nth << APART);
+        self.set.set(key);
+        word.set(key);
+    }
+
+    /// How many maps the run has made, if that is counted.
+    pub(crate) fn made(&self) -> u64 {
+        match self.word.get() {
+            Some(word) if self.is_counting.get() => {
+                self.made.get() + word.get().wrapping_sub(self.set.get())
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// No key by chance.
+const PROBE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The keys of a new map; `None` if they are not two words, as they always were.
+fn keys() -> Option<[u64; 2]> {
+    let state = std::hint::black_box(RandomState::new());
+    if size_of::<RandomState>() != size_of::<[u64; 2]>() {
+        return None;
+    }
+    // SAFETY: it is as large as two words, and two numbers of 64 bits are all that the algorithm, which `RandomState` is
+    // documented to have the keys of, takes.
+    Some(unsafe { std::mem::transmute_copy(&state) })
+}
+
+/// A word of this thread's static storage.
+#[derive(Clone, Copy, Debug)]
+struct Word(*mut u64);
+
+impl Word {
+    #[inline]
+    fn get(self) -> u64 {
+        // SAFETY: it was found in this thread's static storage, which lives as long as the thread, aligned; it is in a cell
+        // of std's that no other thread can reach, and nobody holds a reference into it while other code runs.
+        unsafe { self.0.read_volatile() }
+    }
+
+    #[inline]
+    fn set(self, value: u64) {
+        // SAFETY: as above; every number is one that std may have counted to.
+        unsafe { self.0.write_volatile(value) }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod word {
+    use std::ffi::{c_int, c_void};
+    use std::sync::atomic::{AtomicIsize, Ordering};
+
+    use super::Word;
+
+    /// How far the word is from [`ANCHOR`], in every thread: both are in the storage of the same object.
+    static OFFSET: AtomicIsize = AtomicIsize::new(UNKNOWN);
+    const UNKNOWN: isize = isize::MAX;
+    const NOWHERE: isize = isize::MIN;
+
+    thread_local! {
+        static ANCHOR: u64 = const { 0 };
+    }
+
+    /// The word that will be the key of the next map, after these of two others.
+    pub(super) fn find(first: Option<[u64; 2]>, second: Option<[u64; 2]>) -> Option<Word> {
+        let next = next(first?, second?)?;
+        let anchor = ANCHOR.with(|anchor| std::ptr::from_ref(anchor).expose_provenance());
+        let known = match OFFSET.load(Ordering::Relaxed) {
+            NOWHERE => return None,
+            UNKNOWN => None,
+            offset => Some(anchor.wrapping_add_signed(offset)),
+        };
+        let found = known.or_else(|| {
+            let found = search(next, anchor);
+            let offset = found.map_or(NOWHERE, |found| found.wrapping_sub(anchor).cast_signed());
+            OFFSET.store(offset, Ordering::Relaxed);
+            found
+        })?;
+        let word = Word(std::ptr::with_exposed_provenance_mut(found));
+        (word.get() == next.counted).then_some(word)
+    }
+
+    /// The keys of the next map.
+    #[derive(Clone, Copy)]
+    struct Next {
+        /// That which is counted up.
+        counted: u64,
+        other: u64,
+    }
+
+    fn next(first: [u64; 2], second: [u64; 2]) -> Option<Next> {
+        let is_counted = |at: usize| second[at] == first[at].wrapping_add(1);
+        match (is_counted(0), is_counted(1)) {
+            (true, false) if first[1] == second[1] => {
+                Some(Next { counted: second[0].wrapping_add(1), other: second[1] })
+            }
+            (false, true) if first[0] == second[0] => {
+                Some(Next { counted: second[1].wrapping_add(1), other: second[0] })
+            }
+            _ => None,
+        }
+    }
+
+    struct Search {
+        next: Next,
+        anchor: usize,
+        found: Option<usize>,
+        count: usize,
+    }
+
+    /// Where both keys stand side by side, in the storage that the anchor is in; `None` unless that is one place.
+    fn search(next: Next, anchor: usize) -> Option<usize> {
+        let mut search = Search { next, anchor, found: None, count: 0 };
+        // SAFETY: the callback is called before this returns, with what it is given here.
+        unsafe { libc::dl_iterate_phdr(Some(look_into), (&raw mut search).cast()) };
+        search.found.filter(|_| search.count == 1)
+    }
+
+    unsafe extern "C" fn look_into(
+        object: *mut libc::dl_phdr_info,
+        _size: usize,
+        search: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the caller's object, and the search that `search` passed in.
+        let (object, search) = unsafe { (&*object, &mut *search.cast::<Search>()) };
+        let start = object.dlpi_tls_data as *const u64;
+        if start.is_null() || !start.is_aligned() {
+            return 0;
+        }
+        // SAFETY: an object has so many headers.
+        let headers =
+            unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+        let Some(tls) = headers.iter().find(|header| header.p_type == libc::PT_TLS) else {
+            return 0;
+        };
+        let length = tls.p_memsz as usize / size_of::<u64>();
+        let from = start.expose_provenance();
+        if !(from..from + length * size_of::<u64>()).contains(&search.anchor) {
+            return 0;
+        }
+        // SAFETY: this thread's storage of the object has so many words.
+        let word = |at: usize| unsafe { start.add(at).read_volatile() };
+        let Next { counted, other } = search.next;
+        for at in 0..length {
+            let beside = |other_at: Option<usize>| {
+                other_at.is_some_and(|at| at < length && word(at) == other)
+            };
+            if word(at) == counted && (beside(at.checked_sub(1)) || beside(Some(at + 1))) {
+                search.found = Some(from + at * size_of::<u64>());
+                search.count += 1;
+            }
+        }
+        0
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+mod word {
+    use super::Word;
+
+    pub(super) fn find(_first: Option<[u64; 2]>, _second: Option<[u64; 2]>) -> Option<Word> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// What the next map is keyed by.
+    fn next_key() -> [u64; 2] {
+        keys().expect("two words")
+    }
+
+    #[test]
+    fn keys_are_set_by_task_and_poll() {
+        for _ in 0..2 {
+            // Known from the second thread on.
+            let keyed = thread::spawn(|| {
+                let map_keys = MapKeys::default();
+                map_keys.take(true);
+                assert_eq!(map_keys.made(), 0);
+                let of = |path, nth, before: u32| {
+                    map_keys.begin(path, nth);
+                    (0..before).for_each(|_| _ = next_key());
+                    next_key()
+                };
+                let first = of(5, 1, 0);
+                assert_eq!(of(5, 1, 7)[0], first[0] + 7, "counted within a poll");
+                assert_eq!((of(5, 1, 0), of(5, 1, 0)), (first, first), "and not beyond");
+                assert_ne!(of(5, 2, 0), first);
+                assert_ne!(of(6, 1, 0), first);
+                assert_eq!(map_keys.made(), 1 + 8 + 2 + 1 + 1);
+            });
+            keyed.join().expect("no panic");
+        }
+    }
+
+    /// The spec's code runs first: its maps must not differ between the run that finds the place and others.
+    #[test]
+    fn taking_the_keys_makes_as_many_each_time() {
+        let before_and_after = || {
+            thread::spawn(|| {
+                let before = next_key();
+                MapKeys::default().take(false);
+                (before[1], next_key()[0])
+            })
+        };
+        let all: Vec<_> = (0..3).map(|_| before_and_after().join().expect("no panic")).collect();
+        assert!(all.iter().all(|(_, key)| *key == all[0].1), "{all:x?}");
+    }
+
+    /// Nothing is written where the keys do not stand.
+    #[test]
+    fn a_word_that_is_not_counted_is_not_taken() {
+        let [first, second] = [next_key(), next_key()];
+        assert!(word::find(Some(first), Some(first)).is_none());
+        assert!(word::find(Some(second), Some([second[0] + 2, second[1]])).is_none());
+        assert!(word::find(Some(first), Some([first[0] + 1, first[1] + 1])).is_none());
+        assert!(word::find(None, Some(first)).is_none());
+    }
+}

@@ -1,0 +1,120 @@
+//! What std and crates draw once a thread, and when depends on what a process keeps from one run to the next: it must
+//! shift nothing else. Each seed is run twice, in two processes and after other seeds.
+#![allow(clippy::disallowed_types, reason = "the order of std's maps is what is tested")]
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use regex::Regex;
+use simmach::prelude::*;
+use simmach::task::{spawn, yield_now};
+use simmach::time::sleep;
+
+/// What everything below comes to: so long a wait.
+async fn shows(number: u64) {
+    sleep((number % 1_000_000).nanos()).await;
+}
+
+/// Keeps caches by numbers of threads, of which each run has another: in some runs it makes maps, in others it does not.
+fn uses_a_static_regex() {
+    static WORDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w+\s+\d{2,3}\s").unwrap());
+    assert!(WORDS.is_match("seed 100 "));
+}
+
+/// The same by hand: in one of four calls, of which a run makes three.
+fn makes_a_map_now_and_then() {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    if CALLS.fetch_add(1, Ordering::Relaxed) % 4 == 0 {
+        order_of_a_map();
+    }
+}
+
+fn order_of_a_map() -> u64 {
+    let map: HashMap<u64, ()> = (0..30).map(|key| (key, ())).collect();
+    map.keys().fold(0, |order, key| order.wrapping_mul(31).wrapping_add(*key))
+}
+
+fn entropy() -> u64 {
+    rand::random::<u64>() ^ uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+/// Draws when it is dropped, and hands over what it drew.
+struct DrawsWhenDropped(fn(), fn() -> u64, Option<futures::channel::oneshot::Sender<u64>>);
+
+impl Drop for DrawsWhenDropped {
+    fn drop(&mut self) {
+        (self.0)();
+        if let Some(sender) = self.2.take() {
+            // Who waits may be gone.
+            let _ = sender.send((self.1)());
+        }
+    }
+}
+
+/// In the body, in a task of its own, and in the destructor of one that is aborted.
+async fn everywhere(before: fn(), draw: fn() -> u64) {
+    before();
+    shows(draw()).await;
+    let spawned = spawn(async move {
+        before();
+        draw()
+    });
+    shows(spawned.await.unwrap()).await;
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    let dropped = DrawsWhenDropped(before, draw, Some(sender));
+    let owner = spawn(async move {
+        let _dropped = dropped;
+        std::future::pending::<()>().await;
+    });
+    yield_now().await;
+    owner.abort();
+    shows(receiver.await.unwrap()).await;
+}
+
+#[sim_test(seeds = 40, check = true)]
+async fn a_regex_shifts_no_entropy() {
+    everywhere(uses_a_static_regex, entropy).await;
+}
+
+#[sim_test(seeds = 40, check = true)]
+async fn a_map_shifts_no_entropy() {
+    everywhere(makes_a_map_now_and_then, entropy).await;
+}
+
+/// Of maps that are made in another poll.
+#[cfg(target_os = "linux")]
+async fn orders_of_maps(before: fn()) {
+    before();
+    yield_now().await;
+    shows(order_of_a_map()).await;
+    let spawned = spawn(async move {
+        let order = order_of_a_map();
+        before();
+        yield_now().await;
+        order.wrapping_add(order_of_a_map())
+    });
+    shows(spawned.await.unwrap()).await;
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    let dropped = DrawsWhenDropped(|| {}, order_of_a_map, Some(sender));
+    let owner = spawn(async move {
+        let _dropped = dropped;
+        before();
+        std::future::pending::<()>().await;
+    });
+    yield_now().await;
+    owner.abort();
+    shows(receiver.await.unwrap()).await;
+}
+
+#[cfg(target_os = "linux")]
+#[sim_test(seeds = 40, check = true)]
+async fn a_regex_leaves_the_order_of_maps_in_other_polls() {
+    orders_of_maps(uses_a_static_regex).await;
+}
+
+#[cfg(target_os = "linux")]
+#[sim_test(seeds = 40, check = true)]
+async fn a_map_leaves_the_order_of_maps_in_other_polls() {
+    orders_of_maps(makes_a_map_now_and_then).await;
+}
