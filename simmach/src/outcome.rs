@@ -127,7 +127,7 @@ impl Outcome {
             (run.seed, run.trace_hash, run.virtual_nanos, run.steps, run.jumps, run.sockets)
         };
         figures(self) == figures(other)
-            && self.verdict == other.verdict
+            && self.verdict.is_same(&other.verdict)
             && self.effects == other.effects
             && self.plans == other.plans
             && self.faults == other.faults

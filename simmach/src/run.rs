@@ -17,6 +17,7 @@ use std::thread;
 
 use crate::engine::context::{self, Engine, Shared};
 use crate::engine::drive::Limits;
+use crate::engine::hook::Hooked;
 use crate::engine::overlay::Overlay;
 use crate::engine::trace::Kept;
 use crate::engine::verdict::{Failure, Verdict};
@@ -72,7 +73,7 @@ pub(crate) fn run_spec(
     keep: Keep,
     shared: Arc<Shared>,
 ) -> Outcome {
-    panics::install_hook();
+    let _hooked = Hooked::begin();
     log::install();
     interpose::keep();
     storage::prepare();

@@ -11,13 +11,13 @@ use super::deviations::{Deviation, Kind};
 use super::draws::mix;
 use super::family::Family;
 use super::ids::{ProcessId, Scope};
-use super::panics;
 use super::scheduler::Ready;
 use super::state::Engine;
 use super::tasks::{Boxed, Task, TaskKey};
 use super::trace::TraceKind;
 use super::waits::Wait;
 use super::waker::waker;
+use super::{hook, panics};
 
 /// Stands for the number of a poll where a task is dropped.
 const DROPPED: u64 = u32::MAX as u64;
@@ -95,6 +95,10 @@ impl Engine {
             self.shared.begin_poll(scope.machine, self.clock.now());
             let poll = polled.0.as_mut().poll(&mut Context::from_waker(&polled.1));
             self.shared.end_poll();
+            if ready.wake == 1 {
+                // Where services begin they set panic hooks.
+                hook::keep_in_front();
+            }
             poll.is_pending()
         };
         let over = if pending { self.tasks.put_back(key, polled) } else { Some(polled) };

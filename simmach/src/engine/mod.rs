@@ -16,6 +16,7 @@ pub(crate) mod effects;
 mod executor;
 mod failing;
 pub(crate) mod family;
+pub(crate) mod hook;
 pub(crate) mod ids;
 pub(crate) mod log;
 mod map_keys;

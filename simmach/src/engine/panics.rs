@@ -1,11 +1,10 @@
 //! Panics inside a run: recorded with their place, not printed.
 //!
-//! One hook a process, put in front of whatever hook there was. Outside a run the other one is called.
+//! Outside a run they are left to whatever hook there was.
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::panic::{self, Location};
-use std::sync::Once;
+use std::panic::{Location, PanicHookInfo};
 
 use super::context;
 use super::verdict::Note;
@@ -15,23 +14,15 @@ thread_local! {
     static LAST: RefCell<Option<Note>> = const { RefCell::new(None) };
 }
 
-/// Puts the hook in place, once a process.
-pub(crate) fn install_hook() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let outside = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if context::try_with(|_| ()).is_none() {
-                outside(info);
-                return;
-            }
-            let note = Note {
-                message: panic_message(info.payload()),
-                place: info.location().map(place_of),
-            };
-            let _ = LAST.try_with(|last| last.replace(Some(note)));
-        }));
-    });
+/// Records a panic of a run; false outside of any.
+pub(super) fn record(info: &PanicHookInfo<'_>) -> bool {
+    if context::try_with(|_| ()).is_none() {
+        return false;
+    }
+    let note =
+        Note { message: panic_message(info.payload()), place: info.location().map(place_of) };
+    let _ = LAST.try_with(|last| last.replace(Some(note)));
+    true
 }
 
 /// What the hook recorded of a panic that was caught.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::context::{self, Engine, Shared};
 use super::deviations::Record;
 use super::drive::Limits;
+use super::hook::Hooked;
 use super::ids::{MachineId, ProcessId, Scope};
+use super::log;
 use super::overlay::Overlay;
 use super::verdict::Verdict;
-use super::{log, panics};
 
 /// The engine of a run that nothing overrules and nobody records.
 pub(crate) fn engine(seed: u64) -> Engine {
@@ -53,7 +54,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     body: impl FnOnce() -> F + Send + 'static,
     tear_down: impl FnOnce() + Send,
 ) -> Ran {
-    panics::install_hook();
+    let _hooked = Hooked::begin();
     std::thread::scope(|threads| {
         let thread = threads.spawn(move || {
             let _log = log::begin(false);

@@ -13,6 +13,16 @@ pub enum Verdict {
     Broken(String),
 }
 
+impl Verdict {
+    /// Whether both are equal, but for a place that is not known in one of them.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Failed(one), Self::Failed(two)) => one.is_same(two),
+            _ => self == other,
+        }
+    }
+}
+
 /// What failed, where and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -117,6 +127,28 @@ impl Failure {
         Self { place: note.place, ..Self::new(FailureKind::Panic, note.message) }
     }
 
+    /// Whether both are the same kind of failure. A place that is not known, since another hook than simmach's was called,
+    /// is no other place.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Some(_), None) => self.without_place().fingerprint() == other.fingerprint(),
+            (None, Some(_)) => self.fingerprint() == other.without_place().fingerprint(),
+            _ => self.fingerprint() == other.fingerprint(),
+        }
+    }
+
+    /// Whether both are equal, but for a place that is not known in one of them.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match self.place.is_some() == other.place.is_some() {
+            true => self == other,
+            false => self.without_place() == other.without_place(),
+        }
+    }
+
+    pub(crate) fn without_place(&self) -> Self {
+        Self { place: None, ..self.clone() }
+    }
+
     /// What tells this failure from another: kind, place, and the message with its digits replaced; of a run without an
     /// end, what the test's body waits for. By which limit it was ended depends on what else goes on meanwhile.
     pub fn fingerprint(&self) -> String {
@@ -155,6 +187,28 @@ mod tests {
         let failure = |message: &str| Failure::new(FailureKind::Panic, message).fingerprint();
         assert_eq!(failure("expected 1 but got 20"), failure("expected 13 but got 0"));
         assert_ne!(failure("expected 1 but got 0"), failure("expected 1 but got none"));
+    }
+
+    /// Another hook than simmach's may have been called for one of two panics.
+    #[test]
+    fn an_unknown_place_is_no_other_place() {
+        let panic = |message: &str, place: Option<&str>| Failure {
+            place: place.map(str::to_owned),
+            ..Failure::new(FailureKind::Panic, message)
+        };
+        let known = panic("boom 1", Some("a.rs:1:1"));
+        for (other, is_like, is_same) in [
+            (panic("boom 1", None), true, true),
+            (panic("boom 2", None), true, false),
+            (panic("bang 1", None), false, false),
+            (panic("boom 1", Some("a.rs:1:1")), true, true),
+            (panic("boom 1", Some("b.rs:1:1")), false, false),
+        ] {
+            assert_eq!((known.is_like(&other), other.is_like(&known)), (is_like, is_like));
+            assert_eq!((known.is_same(&other), other.is_same(&known)), (is_same, is_same));
+        }
+        let error = Failure { kind: FailureKind::Error, ..panic("boom 1", None) };
+        assert!(!known.is_like(&error));
     }
 
     /// What else goes on says by which limit a run without an end is ended, and leaves it the same failure.

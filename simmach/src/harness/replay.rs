@@ -12,7 +12,7 @@ use super::{command, registry, regressions, shrinking};
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::Record;
 use crate::engine::trace::{Mark, stride};
-use crate::engine::verdict::{Failure, Verdict};
+use crate::engine::verdict::Verdict;
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Red};
 use crate::report::numbers::{moment, span};
@@ -206,7 +206,10 @@ fn answer(token: &Token, outcome: &Outcome) -> Answer {
     let same = match &outcome.verdict {
         Verdict::Passed => return Answer::Passes,
         Verdict::Broken(_) => false,
-        Verdict::Failed(failure) => short(&Failure::fingerprint(failure)) == token.failure,
+        // When the token was made its place may have been unknown.
+        Verdict::Failed(failure) => [failure.fingerprint(), failure.without_place().fingerprint()]
+            .iter()
+            .any(|fingerprint| short(fingerprint) == token.failure),
     };
     match same {
         false => Answer::Other,
@@ -256,7 +259,7 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::engine::overlay::Overlay;
-    use crate::engine::verdict::FailureKind;
+    use crate::engine::verdict::{Failure, FailureKind};
 
     fn outcome(message: &str, marks: &[u64], events: u64) -> Outcome {
         let failure = Failure::new(FailureKind::Panic, message);

@@ -56,20 +56,20 @@ pub(crate) fn shrink(
             overlay: Overlay::default(),
             keep: Keep { deviations: Record::Size, ..Keep::default() },
         },
-        fingerprint: failure.fingerprint(),
+        failure: failure.clone(),
         end,
         bar: Bar::shrinking(test, end.is_none().then_some(budget)),
         tried: 0,
     };
     let shrunk = shrink::shrink(&mut oracle, budget)?;
-    let PoolOracle { job, fingerprint, bar, .. } = oracle;
+    let PoolOracle { job, failure, bar, .. } = oracle;
     drop(bar);
     forget_best(test);
     let job = Job { overlay: shrunk.overlay.clone(), ..job };
     let keep = Keep { log: true, deviations: Record::All, ..Keep::default() };
     let ran = one(pool, Job { keep, ..job.clone() });
     let alone = pool.run_alone(Job { keep, ..job.clone() });
-    let fails = |ran: &Ran| ran.outcome.failure().is_some_and(|f| f.fingerprint() == fingerprint);
+    let fails = |ran: &Ran| ran.outcome.failure().is_some_and(|other| other.is_like(&failure));
     if !fails(&ran) {
         return None;
     }
@@ -143,7 +143,7 @@ struct PoolOracle<'a> {
     shape: u64,
     walks: Vec<Walk>,
     job: Job,
-    fingerprint: String,
+    failure: Failure,
     end: Option<Instant>,
     bar: Bar,
     tried: u64,
@@ -152,8 +152,7 @@ struct PoolOracle<'a> {
 impl PoolOracle<'_> {
     /// The size of a run that fails in the same way.
     fn size(&self, outcome: &Outcome) -> Option<Size> {
-        let failure = outcome.failure()?;
-        if failure.fingerprint() == self.fingerprint { outcome.size } else { None }
+        if outcome.failure()?.is_like(&self.failure) { outcome.size } else { None }
     }
 
     /// The first of some that fails and fits.
@@ -236,7 +235,7 @@ impl Oracle for PoolOracle<'_> {
             walks: self.walks.clone(),
             seed,
             overlay: overlay.clone(),
-            failure: short(&self.fingerprint),
+            failure: short(&self.failure.fingerprint()),
             trace: TraceMarks::default(),
         };
         forget_best(test);

@@ -40,8 +40,8 @@ impl Program {
         #[allow(clippy::disallowed_methods, reason = "how much real time it takes")]
         let began = Instant::now();
         let first = self.outcome(seed, Overlay::default(), Keep::default());
-        let fingerprint = first.failure()?.fingerprint();
-        let mut oracle = Here { program: self, seed, fingerprint };
+        let failure = first.failure()?.clone();
+        let mut oracle = Here { program: self, seed, failure };
         let shrunk = shrink::shrink(&mut oracle, runs)?;
         let took = began.elapsed();
         let keep = Keep { deviations: Record::All, ..self.keep };
@@ -104,14 +104,14 @@ impl Report {
 struct Here<'a> {
     program: &'a Program,
     seed: u64,
-    fingerprint: String,
+    failure: Failure,
 }
 
 impl Here<'_> {
     fn make(&self, overlay: &Overlay, deviations: Record) -> Option<(Size, Outcome)> {
         let keep = Keep { deviations, ..Keep::default() };
         let outcome = self.program.outcome(self.seed, overlay.clone(), keep);
-        let same = outcome.failure().map(Failure::fingerprint)? == self.fingerprint;
+        let same = outcome.failure()?.is_like(&self.failure);
         let size = outcome.size.filter(|_| same)?;
         Some((size, outcome))
     }

@@ -78,10 +78,10 @@ impl Again {
         if second.passed_before {
             return Self::Passed;
         }
-        if one.fingerprint() != two.fingerprint() {
+        if !one.is_like(two) {
             return Self::Other(brief(&second.verdict));
         }
-        if first.trace_hash == second.trace_hash && one == two {
+        if first.trace_hash == second.trace_hash && one.is_same(two) {
             Self::Same
         } else {
             Self::OtherTrace
