@@ -70,6 +70,14 @@ pub enum ControlError {
         "the test's body runs on `{0}`, and must keep its power and its disk: name other machines"
     )]
     Body(String),
+    /// No clock can be set like that.
+    #[error("the clocks of `{selector}` cannot be set: {why}")]
+    Clock {
+        /// Which machines were meant.
+        selector: String,
+        /// Why, and what is allowed.
+        why: String,
+    },
     /// No zones have such names, or no link is between them.
     #[error("{0}")]
     NoLink(String),

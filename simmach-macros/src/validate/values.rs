@@ -99,8 +99,13 @@ pub(super) fn epoch(value: Expr) -> Result<Limit> {
         |why: String| Error::new(text.span(), format!("{:?} is no date: {why}", text.value()));
     let date =
         humantime::parse_rfc3339_weak(&text.value()).map_err(|error| wrong(error.to_string()))?;
-    let since = date.duration_since(UNIX_EPOCH);
-    since.map(Limit::Text).map_err(|_| wrong("the epoch is not before 1970".to_owned()))
+    // A spec's clocks count nanoseconds since 1970, in 64 bits.
+    match date.duration_since(UNIX_EPOCH) {
+        Ok(since) if since.as_nanos() <= u64::MAX.into() => Ok(Limit::Text(since)),
+        Ok(_) | Err(_) => {
+            Err(wrong("use one from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned()))
+        }
+    }
 }
 
 pub(super) fn text(value: &Expr) -> Option<LitStr> {

@@ -17,6 +17,9 @@ const FREE_AT_ONE_MOMENT: u32 = 100_000;
 /// What each further reading costs, in nanoseconds.
 const READING_COST: u64 = 1_000;
 
+/// A second's nanoseconds.
+const SECOND: u128 = 1_000_000_000;
+
 /// What wall clocks show when a run begins, unless its test says otherwise: 2026-01-01T00:00:00Z, in nanoseconds since
 /// 1970.
 pub(crate) const EPOCH: u64 = 1_767_225_600 * 1_000_000_000;
@@ -84,15 +87,24 @@ impl Clock {
         self.at_moment.set(0);
     }
 
-    /// The user's reading of a machine's wall clock, in nanoseconds since 1970.
-    pub(crate) fn read_wall(&self, machine: MachineId) -> u64 {
+    /// The user's reading of a machine's wall clock: the time since 1970.
+    pub(crate) fn read_wall(&self, machine: MachineId) -> Duration {
         self.wall(machine, self.read())
     }
 
-    /// What a machine's wall clock shows when the run's time is `now`.
-    pub(crate) fn wall(&self, machine: MachineId, now: u64) -> u64 {
-        let nanos = i128::from(self.epoch.get()) + self.dials.wall(machine, now);
-        u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)
+    /// What a machine's wall clock shows when the run's time is `now`: the time since 1970.
+    pub(crate) fn wall(&self, machine: MachineId, now: u64) -> Duration {
+        let nanos = u128::try_from(self.dials.wall(machine, now) + i128::from(self.epoch.get()));
+        let nanos = nanos.unwrap_or(0);
+        match u64::try_from(nanos) {
+            Ok(nanos) => Duration::from_nanos(nanos),
+            Err(_) => Duration::new((nanos / SECOND) as u64, (nanos % SECOND) as u32),
+        }
+    }
+
+    /// Why a machine's clocks can't be set like this now, if they can't: what is wrong, and what is allowed.
+    pub(crate) fn objection(&self, setting: super::dials::Clock) -> Option<String> {
+        setting.objection(self.epoch.get().saturating_add(self.now()))
     }
 
     /// Sets what wall clocks showed when the run began.

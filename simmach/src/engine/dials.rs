@@ -16,8 +16,11 @@ use super::ids::MachineId;
 
 /// Parts in a million to parts in a thousand million million would be finer than any crystal: this is the unit inside.
 const MILLION: i128 = 1_000_000;
+/// A second's nanoseconds.
+const SECOND: i128 = 1_000_000_000;
 
-/// The slowest and the fastest that a clock can be made, in parts per million.
+/// The slowest and the fastest that a clock can be made, in parts per million. At a speed of zero or less no timer would be
+/// due.
 const DRIFT: std::ops::RangeInclusive<i32> = -900_000..=9_000_000;
 
 /// How wrong a machine's clocks are, for [`Sim::set_clock`](crate::Sim::set_clock).
@@ -32,7 +35,7 @@ const DRIFT: std::ops::RangeInclusive<i32> = -900_000..=9_000_000;
 #[must_use]
 pub struct Clock {
     /// Of the wall clock, in nanoseconds.
-    pub(crate) offset: i64,
+    pub(crate) offset: i128,
     /// Of both, in parts per million.
     pub(crate) drift: i32,
 }
@@ -43,21 +46,48 @@ impl Clock {
         Self::default()
     }
 
-    /// The wall clock is so much ahead of true time.
+    /// The wall clock is so much ahead of true time: by 292 years at most, and not past the year 2554.
     pub fn ahead(self, by: Duration) -> Self {
-        Self { offset: i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), ..self }
+        Self { offset: nanos(by), ..self }
     }
 
-    /// The wall clock is so much behind true time. It can't show a time before 1970.
+    /// The wall clock is so much behind true time: by 292 years at most, and not before 1970.
     pub fn behind(self, by: Duration) -> Self {
-        Self { offset: i64::try_from(by.as_nanos()).map_or(i64::MIN, |by| -by), ..self }
+        Self { offset: -nanos(by), ..self }
     }
 
-    /// Both clocks gain so many microseconds a second; negative, they lose them. Cut to -900,000 (a tenth of the speed)
-    /// and 9,000,000 (ten times). What crystals do is within 100.
+    /// Both clocks gain so many microseconds a second; negative, they lose them: from -900,000 (a tenth of the speed) to
+    /// 9,000,000 (ten times). What crystals do is within 100.
     pub fn drift_ppm(self, ppm: i32) -> Self {
-        Self { drift: ppm.clamp(*DRIFT.start(), *DRIFT.end()), ..self }
+        Self { drift: ppm, ..self }
     }
+
+    /// Why no machine's clocks can be set like this, when wall clocks that are right show `right`, in nanoseconds since 1970.
+    pub(super) fn objection(&self, right: u64) -> Option<String> {
+        let Self { offset, drift } = *self;
+        if !DRIFT.contains(&drift) {
+            let (least, most) = DRIFT.into_inner();
+            return Some(format!(
+                "a drift of {drift} ppm is out of range; use {least} (a tenth of the speed) to {most} (ten times)"
+            ));
+        }
+        let right = i128::from(right);
+        let least = i128::from(i64::MIN).max(-right);
+        let most = i128::from(i64::MAX).min(i128::from(u64::MAX) - right).max(0);
+        let (way, most) = if offset < 0 { ("behind", -least) } else { ("ahead", most) };
+        (offset.abs() > most).then(|| {
+            format!(
+                "{:?} {way} is out of range; a wall clock shows times from 1970 to 2554 and is wrong by 292 years at \
+                 most: use at most {} s {way}",
+                Duration::new((offset.abs() / SECOND) as u64, (offset.abs() % SECOND) as u32),
+                most / SECOND,
+            )
+        })
+    }
+}
+
+fn nanos(duration: Duration) -> i128 {
+    duration.as_nanos() as i128
 }
 
 /// All machines' clocks. Cells only: a signal handler may ask.
@@ -75,7 +105,7 @@ struct Dial {
     /// What the monotonic clock showed then.
     monotonic: u64,
     /// What is added to the monotonic clock to make the wall clock's time since the epoch.
-    ahead: i64,
+    ahead: i128,
     clock: Clock,
 }
 
@@ -83,7 +113,7 @@ struct Dial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Changed {
     /// By how much the wall clock was stepped, in nanoseconds.
-    pub(crate) step: i64,
+    pub(crate) step: i128,
     /// The new drift, if it is another.
     pub(crate) drift: Option<i32>,
 }
@@ -108,7 +138,7 @@ impl Dials {
         let old = self.cell(machine)?.get();
         let new = old.set(now, clock);
         let drift = (old.clock.drift != clock.drift).then_some(clock.drift);
-        let changed = Changed { step: new.ahead.saturating_sub(old.ahead), drift };
+        let changed = Changed { step: new.ahead - old.ahead, drift };
         (changed != Changed { step: 0, drift: None }).then_some(changed)
     }
 
@@ -119,9 +149,8 @@ impl Dials {
 
     /// A machine's wall clock, in nanoseconds since the run's epoch.
     pub(crate) fn wall(&self, machine: MachineId, now: u64) -> i128 {
-        self.dial(machine).map_or(i128::from(now), |dial| {
-            i128::from(dial.monotonic_at(now)) + i128::from(dial.ahead)
-        })
+        self.dial(machine)
+            .map_or(i128::from(now), |dial| i128::from(dial.monotonic_at(now)) + dial.ahead)
     }
 
     /// The run's time at which a machine's monotonic clock will first show `local`, if nobody sets it.
@@ -142,8 +171,7 @@ impl Dial {
     /// These clocks from `now` on, set to `clock`.
     fn set(self, now: u64, clock: Clock) -> Self {
         let monotonic = self.monotonic_at(now);
-        let ahead = (i128::from(now) + i128::from(clock.offset) - i128::from(monotonic))
-            .clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        let ahead = i128::from(now) + clock.offset - i128::from(monotonic);
         // At the same speed the monotonic clock goes on as it was: what it was rounded by is not lost.
         let (since, monotonic) = match self.clock.drift == clock.drift {
             true => (self.since, self.monotonic),
@@ -215,12 +243,55 @@ mod tests {
         assert_eq!(dials.set(API, 3_000, Clock::exact()), None, "what drift made stays");
     }
 
+    /// Just in range, and just out of it.
+    #[test]
+    fn settings_out_of_range_are_objected_to() {
+        let year = Duration::from_secs(365 * 86_400);
+        let nano = Duration::from_nanos(1);
+        let most = Duration::from_nanos(i64::MAX as u64);
+        let right = |clock: Clock, right: Duration| clock.objection(right.as_nanos() as u64);
+        let exact = Clock::exact();
+        let last = Duration::from_nanos(u64::MAX);
+        for (clock, at) in [
+            (exact, Duration::ZERO),
+            (exact, last),
+            (exact.ahead(most), Duration::ZERO),
+            (exact.ahead(most), last - most),
+            (exact.ahead(year), last - year),
+            (exact.behind(year), year),
+            (exact.behind(most), most),
+            (exact.drift_ppm(-900_000), year),
+            (exact.drift_ppm(9_000_000), year),
+        ] {
+            assert_eq!(right(clock, at), None, "{clock:?}");
+        }
+        for (clock, at) in [
+            (exact.ahead(most + nano), Duration::ZERO),
+            (exact.ahead(Duration::MAX), year),
+            (exact.ahead(year + nano), last - year),
+            (exact.ahead(nano), last),
+            (exact.behind(year + nano), year),
+            (exact.behind(nano), Duration::ZERO),
+            (exact.behind(most + nano * 2), last),
+            (exact.behind(Duration::MAX), last),
+            (exact.drift_ppm(-900_001), year),
+            (exact.drift_ppm(-1_000_000), year),
+            (exact.drift_ppm(i32::MIN), year),
+            (exact.drift_ppm(9_000_001), year),
+            (exact.drift_ppm(i32::MAX), year),
+            (exact.ahead(nano).drift_ppm(i32::MAX), year),
+        ] {
+            let objection = right(clock, at);
+            assert!(objection.is_some_and(|why| why.contains("use")), "{clock:?} at {at:?}");
+        }
+    }
+
     proptest! {
         /// The monotonic clock never goes back, however it is set; and a timer armed for a local time fires when the
         /// clock shows it, and not a nanosecond before.
         #[test]
         fn monotonic_is_monotonic(
-            settings in prop::collection::vec((0..5_000_000_000u64, -2_000_000..12_000_000i32, any::<i64>()), 1..8),
+            settings in prop::collection::vec((0..5_000_000_000u64, DRIFT, any::<i64>()), 1..8),
             ahead in 1..10_000_000_000u64,
         ) {
             let dials = dials();
@@ -229,7 +300,7 @@ mod tests {
                 now += passes;
                 prop_assert!(dials.monotonic(API, now) >= shown);
                 shown = dials.monotonic(API, now);
-                dials.set(API, now, Clock { offset, ..Clock::exact().drift_ppm(drift) });
+                dials.set(API, now, Clock { offset: offset.into(), drift });
                 prop_assert_eq!(dials.monotonic(API, now), shown);
                 let due = dials.true_time(API, shown + ahead);
                 prop_assert!(dials.monotonic(API, due) >= shown + ahead);

@@ -3,6 +3,7 @@
 //! A question may come from inside an allocator, from a signal handler, or from the destructors of a thread: nothing here
 //! allocates, locks, unwinds or waits. `None` means that there is no run here, or none that can be reached right now.
 
+use std::time::Duration;
 use std::{ptr, slice};
 
 pub(super) use crate::engine::context::is_here;
@@ -18,23 +19,23 @@ const BOOTED: u64 = 365 * 86_400 * 1_000_000_000;
 /// What the harness's own machine is called.
 const HARNESS: &[u8] = b"simmach";
 
-/// The clock of the machine that asks, in nanoseconds.
+/// The clock of the machine that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Monotonic,
     Wall,
 }
 
-/// Reads a clock, as the user does.
+/// Reads a clock, as the user does: the time since the machine was booted, or since 1970.
 #[inline]
-pub(super) fn now(kind: Kind) -> Option<u64> {
+pub(super) fn now(kind: Kind) -> Option<Duration> {
     if !is_here() {
         return None;
     }
     try_with(|engine| {
         let machine = engine.scope().machine;
         match kind {
-            Kind::Monotonic => engine.clock.read_monotonic(machine).saturating_add(BOOTED),
+            Kind::Monotonic => since_boot(engine.clock.read_monotonic(machine)),
             Kind::Wall => engine.clock.read_wall(machine),
         }
     })
@@ -152,19 +153,26 @@ pub(super) fn waiting() -> Option<Waiting> {
 }
 
 /// A clock as it is, without a reading of the user's.
-pub(super) fn glance(kind: Kind) -> u64 {
+pub(super) fn glance(kind: Kind) -> Duration {
     try_with(|engine| {
         let (machine, now) = (engine.scope().machine, engine.clock.now());
         match kind {
-            Kind::Monotonic => engine.clock.dials.monotonic(machine, now).saturating_add(BOOTED),
+            Kind::Monotonic => since_boot(engine.clock.dials.monotonic(machine, now)),
             Kind::Wall => engine.clock.wall(machine, now),
         }
     })
-    .unwrap_or(0)
+    .unwrap_or_default()
+}
+
+/// What the monotonic clock shows `nanos` after the run began, by itself.
+#[inline]
+fn since_boot(nanos: u64) -> Duration {
+    Duration::from_nanos(nanos.saturating_add(BOOTED))
 }
 
 /// So much time was waited for in vain, by the clock of the machine that asked.
-pub(super) fn pass(nanos: u64) {
+pub(super) fn pass(time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     try_with(|engine| {
         let (machine, dials) = (engine.scope().machine, &engine.clock.dials);
         let due = dials.monotonic(machine, engine.clock.now()).saturating_add(nanos);

@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
+use std::time::Duration;
 
 use libc::{clockid_t, cpu_set_t, pid_t, pthread_attr_t, pthread_t, size_t, ssize_t, time_t};
 use libc::{timespec, timeval, timezone};
@@ -14,9 +15,6 @@ use libc::{timespec, timeval, timezone};
 use super::answers::{self, Kind, Waiting};
 use super::real::Real;
 use crate::engine::refusals::Refused;
-
-/// A nanosecond's share of a second.
-const SECOND: u64 = 1_000_000_000;
 
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -107,13 +105,15 @@ fn kind_of(clock: clockid_t) -> Option<Kind> {
     }
 }
 
-fn to_timespec(nanos: u64) -> timespec {
-    timespec { tv_sec: (nanos / SECOND) as time_t, tv_nsec: (nanos % SECOND) as c_long }
+fn to_timespec(time: Duration) -> timespec {
+    let tv_sec = time_t::try_from(time.as_secs()).unwrap_or(time_t::MAX);
+    timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
 }
 
-fn to_nanos(time: timespec) -> u64 {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(SECOND).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+fn to_duration(time: timespec) -> Duration {
+    let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000);
+    u64::try_from(time.tv_sec)
+        .map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanos.unwrap_or(0)))
 }
 
 /// # Safety
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -
         };
     };
     if !time.is_null() {
-        let (tv_sec, tv_usec) = ((now / SECOND) as time_t, (now % SECOND / 1_000) as c_long);
+        let (tv_sec, tv_usec) = (now.as_secs() as time_t, now.subsec_micros().into());
         // SAFETY: the caller gives room for a `timeval`, and it is not null.
         unsafe { time.write(timeval { tv_sec, tv_usec }) };
     }
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
             None => fail(libc::ENOSYS).into(),
         };
     };
-    let now = (now / SECOND) as time_t;
+    let now = now.as_secs() as time_t;
     if !seconds.is_null() {
         // SAFETY: the caller gives room for a `time_t`, and it is not null.
         unsafe { seconds.write(now) };
@@ -321,9 +321,9 @@ unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
         _ => (libc::CLOCK_REALTIME, Kind::Wall),
     };
     // SAFETY: the caller's time-out, which is not null.
-    let given = to_nanos(unsafe { *(arguments[3] as *const timespec) });
-    let nanos = if is_absolute { given.saturating_sub(answers::glance(kind)) } else { given };
-    let mut real = to_timespec(0);
+    let given = to_duration(unsafe { *(arguments[3] as *const timespec) });
+    let time = if is_absolute { given.saturating_sub(answers::glance(kind)) } else { given };
+    let mut real = to_timespec(Duration::ZERO);
     match waiting {
         Waiting::Passes => {}
         Waiting::Real if is_absolute => {
@@ -331,16 +331,16 @@ unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
                 // SAFETY: a clock that there is, and room for its time.
                 unsafe { clock_gettime(clock, &raw mut real) };
             }
-            real = to_timespec(to_nanos(real).saturating_add(nanos).min(i64::MAX as u64));
+            real = to_timespec(to_duration(real).saturating_add(time));
         }
-        Waiting::Real => real = to_timespec(nanos),
+        Waiting::Real => real = to_timespec(time),
     }
     arguments[3] = (&raw const real) as c_long;
     // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
     let result = unsafe { pass_on(libc::SYS_futex, arguments) };
     // SAFETY: this thread's `errno`.
     if result == -1 && unsafe { *libc::__errno_location() } == libc::ETIMEDOUT {
-        answers::pass(nanos);
+        answers::pass(time);
     }
     result
 }

@@ -13,8 +13,6 @@ use super::answers::{self, Kind};
 use super::real::Real;
 use crate::engine::refusals::Refused;
 
-const SECOND: u64 = 1_000_000_000;
-
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
 static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int> =
@@ -81,7 +79,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
     };
     match (kind.and_then(answers::now), CLOCK_GETTIME.function()) {
         (Some(now), _) if !time.is_null() => {
-            let (tv_sec, tv_nsec) = ((now / SECOND) as time_t, (now % SECOND) as c_long);
+            let (tv_sec, tv_nsec) = (now.as_secs() as time_t, now.subsec_nanos().into());
             // SAFETY: the caller gives room for a `timespec`, and it is not null.
             unsafe { time.write(timespec { tv_sec, tv_nsec }) };
             0
@@ -99,7 +97,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> c_int {
     match (answers::now(Kind::Wall), GETTIMEOFDAY.function()) {
         (Some(now), _) if !time.is_null() => {
-            let (tv_sec, tv_usec) = ((now / SECOND) as time_t, (now % SECOND / 1_000) as i32);
+            let (tv_sec, tv_usec) = (now.as_secs() as time_t, now.subsec_micros() as i32);
             // SAFETY: the caller gives room for a `timeval`, and it is not null.
             unsafe { time.write(timeval { tv_sec, tv_usec }) };
             0
@@ -117,7 +115,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> 
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     match (answers::now(Kind::Wall), TIME.function()) {
         (Some(now), _) => {
-            let now = (now / SECOND) as time_t;
+            let now = now.as_secs() as time_t;
             if !seconds.is_null() {
                 // SAFETY: the caller gives room for a `time_t`, and it is not null.
                 unsafe { seconds.write(now) };

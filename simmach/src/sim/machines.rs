@@ -187,7 +187,8 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// When no machine has such a name, and when no clock can be set like this: a drift is from -900,000 to 9,000,000 millionths,
+    /// and a wall clock is off by 292 years at most and shows a time from 1970 to 2554. Then no clock is set.
     pub fn set_clock(
         &self,
         selector: impl Into<Selector>,
@@ -195,6 +196,9 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let selector = selector.into();
         let machines = machines(&selector)?;
+        if let Some(why) = context::try_with(|engine| engine.clock.objection(clock)).flatten() {
+            return Err(ControlError::Clock { selector: selector.to_string(), why });
+        }
         let changes = |machine: &MachineId| {
             let change = |engine: &Engine| {
                 engine.clock.dials.change(*machine, engine.clock.now(), clock).is_some()
@@ -292,7 +296,7 @@ pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
     let changed = context::try_with(|engine| engine.set_clock(machine, clock));
     let Some(changed) = changed.flatten() else { return false };
     let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&changed.step.to_le_bytes());
+    bytes[..8].copy_from_slice(&(changed.step as i64).to_le_bytes());
     bytes[8..].copy_from_slice(&clock.drift.to_le_bytes());
     engine::trace(TraceKind::Machine, u64::from(machine.0), 5, &bytes);
     let name = name_of(machine).unwrap_or_default();
@@ -300,7 +304,8 @@ pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
         log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));
         return true;
     }
-    let by = Duration::from_nanos(changed.step.unsigned_abs());
+    let by = changed.step.unsigned_abs();
+    let by = Duration::new((by / 1_000_000_000) as u64, (by % 1_000_000_000) as u32);
     if changed.step > 0 {
         engine::fault(Effect::ClockStep, Some(machine), || {
             format!("the wall clock of {name} jumps ahead by {by:?}")

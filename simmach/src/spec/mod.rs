@@ -242,12 +242,12 @@ impl SpecBuilder {
         self
     }
 
-    /// What wall clocks show when a run begins.
+    /// What wall clocks show when a run begins: a time from 1970 to 2554.
     pub fn epoch(mut self, epoch: SystemTime) -> Self {
         match nanos_since_1970(epoch) {
             Some(_) => self.epoch = Some(epoch),
             None => self.topology.mistakes.push(
-                "epoch is not between the years 1970 and 2554: no clock could show it".to_owned(),
+                "epoch is out of range: use a time from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned(),
             ),
         }
         self

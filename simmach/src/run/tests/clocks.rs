@@ -357,3 +357,100 @@ fn runs_with_clocks_that_are_set_repeat() {
         assert_eq!((one.trace_hash, one.steps), (two.trace_hash, two.steps));
     }
 }
+
+fn since_1970() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap()
+}
+
+/// A clock that can't be set like that is not cut to one that can.
+#[test]
+fn settings_out_of_range_are_errors() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    const OUT_OF_RANGE: [(fn(Clock) -> Clock, &str); 9] = [
+        (|clock| clock.ahead(YEAR * 293), "9223372036 s ahead"),
+        (|clock| clock.ahead(YEAR * 600), "9223372036 s ahead"),
+        (|clock| clock.ahead(Duration::MAX), "9223372036 s ahead"),
+        // The first second that has passed is allowed.
+        (|clock| clock.behind(YEAR * 57), "1767225601 s behind"),
+        (|clock| clock.behind(Duration::MAX), "1767225601 s behind"),
+        (|clock| clock.drift_ppm(-1_000_000), "-900000 (a tenth of the speed)"),
+        (|clock| clock.drift_ppm(i32::MIN), "-900000 (a tenth of the speed)"),
+        (|clock| clock.drift_ppm(9_000_001), "9000000 (ten times)"),
+        (|clock| clock.ahead(1.secs()).drift_ppm(i32::MAX), "9000000 (ten times)"),
+    ];
+    pass(|| {
+        let topology = Topology::new().host("api{1..=2}");
+        SpecBuilder::new().topology(topology).client("api3").body(async |sim| {
+            sleep(1.secs()).await;
+            let before = Clock::exact().ahead(YEAR * 200).drift_ppm(1_000_000);
+            sim.set_clock("api*", before)?;
+            let (wall, own) = (since_1970(), Instant::now());
+            for (set, words) in OUT_OF_RANGE {
+                let error = sim.set_clock("api*", set(Clock::exact())).unwrap_err();
+                let text = error.to_string();
+                assert!(matches!(error, crate::ControlError::Clock { .. }), "{error:?}");
+                assert!(text.starts_with("the clocks of `api*` cannot be set: "), "{text}");
+                assert!(text.contains(words), "{text}");
+            }
+            sleep(2.secs()).await;
+            assert_eq!((since_1970() - wall, own.elapsed()), (2.secs(), 2.secs()));
+            let (there, here) = (sim.run_on("api1", async { since_1970() }).await?, since_1970());
+            assert_eq!(there, here, "what was set before stays");
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// Each setting that is allowed shows what it says, up to both ends.
+#[test]
+fn settings_in_range_are_shown() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    pass(|| {
+        SpecBuilder::new().client("api").body(async |sim| {
+            let right = since_1970();
+            for by in [Duration::ZERO, 1.nanos(), 3.secs(), YEAR * 50, YEAR * 292] {
+                sim.set_clock("api", Clock::exact().ahead(by))?;
+                assert_eq!(since_1970(), right + by);
+                if by <= right {
+                    sim.set_clock("api", Clock::exact().behind(by))?;
+                    assert_eq!(since_1970(), right - by);
+                }
+            }
+            sim.set_clock("api", Clock::exact().behind(right))?;
+            assert_eq!(since_1970(), Duration::ZERO);
+            sleep(1.secs()).await;
+            assert_eq!(since_1970(), 1.secs());
+            Result::<()>::Ok(())
+        })
+    });
+}
+
+/// What is set is in range; time passes beyond it, and no clock stops.
+#[test]
+fn wall_clocks_go_on_past_2554() {
+    let last = Duration::from_nanos(u64::MAX);
+    let epoch = std::time::SystemTime::UNIX_EPOCH + last;
+    pass(move || {
+        SpecBuilder::new().epoch(epoch).client("api").body(async move |sim| {
+            assert_eq!(since_1970(), last);
+            sleep(10.secs()).await;
+            assert_eq!(since_1970(), last + 10.secs());
+            // SAFETY: null is allowed.
+            assert_eq!(unsafe { libc::time(std::ptr::null_mut()) }, 18_446_744_083);
+            sim.set_clock("api", Clock::exact().ahead(1.secs())).unwrap_err();
+            sim.set_clock("api", Clock::exact().behind(1.secs()).drift_ppm(1_000_000))?;
+            sleep(10.secs()).await;
+            assert_eq!(since_1970(), last + 19.secs());
+            sim.settle().await?;
+            assert_eq!(since_1970(), last + sim.elapsed());
+            Result::<()>::Ok(())
+        })
+    });
+    let past = outcome(0, move || SpecBuilder::new().epoch(epoch + 1.secs()).body(async |_| {}));
+    match past.verdict {
+        Verdict::Broken(words) => {
+            assert!(words.contains("1970") && words.contains("2554"), "{words}")
+        }
+        other => panic!("expected a broken run: {other:?}"),
+    }
+}
