@@ -404,3 +404,29 @@ fn nocapture_shows_what_the_runs_write() {
         assert_has_not(&captured, &["held back"]);
     }
 }
+
+/// It is no fault of the folder that the disks are in: the advice names the limit.
+#[cfg(target_os = "linux")]
+#[test]
+fn limits_of_the_process_are_named() {
+    for door in [Door::Main, Door::Libtest] {
+        for jobs in ["1", "2"] {
+            let run = |limit| door.limited(limit, "many_large_stores", &[("SIMMACH_JOBS", jobs)]);
+            let free = run("-n 1024");
+            assert_eq!(free.code, Some(0), "{}", free.text);
+            for (limit, said) in [
+                (
+                    "-v 25165824",
+                    &["a store, of 4 GiB", "`ulimit -v` allows this process 24 GiB", "map_size"][..],
+                ),
+                ("-n 48", &["too many open files", "which is 48, with `ulimit -n`"][..]),
+            ] {
+                let ran = run(limit);
+                assert_eq!(ran.code, Some(101), "{}", ran.text);
+                assert_has(&ran, said);
+                assert_has(&ran, &["could not be run"]);
+                assert_has_not(&ran, &["point SIMMACH_DIR"]);
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::task::Waker;
 
 use super::error::{Error, Result};
-use super::faults;
+use super::faults::{self, Maps};
 use super::name;
 use super::options::Options;
 use super::profile::DiskProfile;
@@ -221,6 +221,12 @@ pub(super) fn reach_stored<R>(number: usize, f: impl FnOnce(&mut Stored) -> R) -
     state(|disks| f(&mut disks.stores[number]))
 }
 
+/// The map of a store whose volume is taken out, of this size, and those of the others that are open.
+pub(super) fn maps_beside(number: usize, size: usize) -> Maps {
+    let maps = state(|disks| disks.maps(number)).unwrap_or_default();
+    Maps { size, ..maps }
+}
+
 fn state<R>(f: impl FnOnce(&mut Disks) -> R) -> Option<R> {
     DISKS.try_with(|slot| slot.with(f)).ok().flatten()
 }
@@ -255,7 +261,10 @@ impl Disks {
         let size = self.disk(machine).limit(options.size());
         if let Place::Here(volume) = &mut self.stores[stored].place {
             let ready = volume.resize(size).and_then(|()| volume.open());
-            ready.inspect_err(|error| faults::broken(&self.spec.folder.path(), error))?;
+            ready.inspect_err(|error| {
+                let maps = self.maps(stored);
+                faults::broken(&self.spec.folder.path(), error, maps);
+            })?;
         }
         let number = self.next;
         self.next += 1;
@@ -271,7 +280,10 @@ impl Disks {
         options: Options,
     ) -> Result<usize> {
         let folder = self.make_folder(machine);
-        let folder = folder.inspect_err(|error| faults::broken(&self.spec.folder.path(), error))?;
+        let folder = folder.inspect_err(|error| {
+            let maps = self.maps(self.stores.len());
+            faults::broken(&self.spec.folder.path(), error, maps);
+        })?;
         let size = self.disk(machine).limit(options.size());
         let volume = Volume::new(&folder, &file_name(&service, name), size);
         let place = Place::Here(Box::new(volume));
@@ -306,6 +318,22 @@ impl Disks {
         Ok(folder)
     }
 
+    /// The map of this store, and those of the others that are open.
+    fn maps(&self, number: usize) -> Maps {
+        let mut maps = Maps::default();
+        for (other, stored) in self.stores.iter().enumerate() {
+            match &stored.place {
+                Place::Here(volume) if other == number => maps.size = volume.map_size(),
+                Place::Here(volume) if volume.is_open() => {
+                    maps.others += 1;
+                    maps.total += volume.map_size() as u128;
+                }
+                Place::Here(_) | Place::InUse { .. } => {}
+            }
+        }
+        maps
+    }
+
     fn disk(&self, machine: MachineId) -> &DiskProfile {
         self.spec.disks.get(&machine).unwrap_or(&self.spec.disk)
     }
@@ -332,7 +360,10 @@ impl Disks {
         let closed = self.close(|_, stored| stored.machine == machine);
         let stores = self.stores.iter_mut().filter(|stored| stored.machine == machine);
         let done: Result<u64> = stores.map(|stored| stored.befall(loss)).sum();
-        (done.inspect_err(|error| faults::broken(&self.spec.folder.path(), error)), closed)
+        let broken = |error: &Error| {
+            faults::broken(&self.spec.folder.path(), error, Maps::default());
+        };
+        (done.inspect_err(broken), closed)
     }
 }
 
@@ -393,7 +424,7 @@ impl Stored {
         match std::mem::replace(&mut self.place, Place::Here(volume)) {
             Place::InUse { loss: Some(loss), .. } => {
                 if let (Err(error), Place::Here(volume)) = (self.befall(loss), &self.place) {
-                    faults::broken(volume.folder(), &error);
+                    faults::broken(volume.folder(), &error, Maps::default());
                 }
             }
             Place::InUse { loss: None, .. } | Place::Here(_) => {}

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::faults::{self, Maps};
+
 /// What must fit for a folder to be taken: a few runs at once of a usual size.
 const ROOM: usize = 4 << 20;
 
@@ -46,6 +48,9 @@ fn try_out(folder: &Path) -> io::Result<()> {
 }
 
 fn useless(folder: &Path, error: &io::Error, cure: &str) -> io::Error {
+    if let Some(text) = faults::process_limit(error, Maps::default()) {
+        return io::Error::new(error.kind(), text);
+    }
     let (folder, room) = (folder.display(), ROOM >> 20);
     let text = format!(
         "no place for the simulated disks in {folder}: {error}; {cure} a folder that can be written to and has {room} MiB \
@@ -67,6 +72,13 @@ mod tests {
         assert_eq!(pick(Some(&wanted)).expect("it is empty"), wanted);
         assert_eq!(fs::read_dir(&wanted).expect("the folder").count(), 0);
         fs::remove_dir(&wanted).expect("removed");
+    }
+
+    #[test]
+    fn too_many_open_files_are_no_fault_of_the_folder() {
+        let error = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        let text = useless(Path::new("/some/where"), &error, "let SIMMACH_DIR name").to_string();
+        assert!(text.contains("ulimit -n") && !text.contains("SIMMACH_DIR"), "{text}");
     }
 
     #[test]

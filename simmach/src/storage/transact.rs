@@ -109,7 +109,8 @@ impl Taken {
                 faults::disk_full(self.machine, &name.unwrap_or_default());
             }
             Err(error @ Error::Io(_)) if !own || faults::is_real_disk_full(error) => {
-                faults::broken(volume.folder(), error);
+                let maps = disks::maps_beside(self.number, volume.map_size());
+                faults::broken(volume.folder(), error, maps);
             }
             Ok(_) | Err(_) => {}
         }

@@ -87,6 +87,16 @@ impl Volume {
         Ok(())
     }
 
+    /// How much address space it takes while it is open.
+    pub(super) fn map_size(&self) -> usize {
+        self.map_size
+    }
+
+    /// Whether its map and its files are open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Opens the environment if it is not open.
     pub(super) fn open(&mut self) -> Result<()> {
         self.opened().map(drop)

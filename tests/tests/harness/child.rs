@@ -45,6 +45,25 @@ impl Door {
         self.with(&["--include-ignored", "--exact", &format!("zoo::{name}")], env)
     }
 
+    /// Runs one test under a limit, as `ulimit` of a shell takes it.
+    pub(crate) fn limited(self, limit: &str, name: &str, env: &[(&str, &str)]) -> Ran {
+        let disks = Disks::new();
+        let arguments = ["--include-ignored", "--exact", &format!("zoo::{name}")];
+        let inner = self.command(&disks, &arguments, env);
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit {limit} && exec \"$0\" \"$@\""));
+        command.arg(inner.get_program()).args(inner.get_args());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("there is a shell");
+        Running { child, disks }.end()
+    }
+
     /// Runs with these arguments.
     pub(crate) fn with(self, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
         self.start(arguments, env).end()

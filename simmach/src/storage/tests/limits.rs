@@ -54,6 +54,63 @@ fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
     }
 }
 
+/// Opens stores of this map size until one can't be; how the run is called then.
+fn open_many(machines: u32, map_size: usize) -> String {
+    let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
+        for machine in 0..machines {
+            let opened = on(machine, 2 + machine, async move {
+                Options::new().map_size(map_size).open("db").await.map(drop)
+            });
+            if opened.await.expect("it does not panic").is_err() {
+                return;
+            }
+        }
+        panic!("all could be opened");
+    });
+    match ran.verdict {
+        Verdict::Broken(text) => text,
+        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+    }
+}
+
+/// No other folder would help: there are no addresses left for the maps.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+fn maps_past_the_address_space_are_named_with_their_sizes() {
+    for (machines, map_size, size) in
+        [(50, 4 << 40, "4 TiB"), (1, 1 << 62, "4096 PiB"), (2, usize::MAX, "16383.9 PiB")]
+    {
+        let text = open_many(machines, map_size);
+        assert!(text.contains(&format!("the map of a store, of {size}: ")), "{text}");
+        assert!(text.contains("Options::map_size") && !text.contains("SIMMACH_DIR"), "{text}");
+    }
+    let text = open_many(50, 4 << 40);
+    let (_, others) = text.split_once("with those of ").expect(&text);
+    let others: u64 = others.split(' ').next().expect(&text).parse().expect(&text);
+    assert!((20..=32).contains(&others), "{text}");
+    assert!(text.contains("a process has addresses for 128 TiB"), "{text}");
+}
+
+/// What is asked for again once the process or the power is back, too.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+fn maps_past_the_address_space_are_named_after_a_resize() {
+    let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
+        let open = |process, size| {
+            on(1, process, async move { Options::new().map_size(size).open("db").await.map(drop) })
+        };
+        open(2, 1 << 20).await.expect("no panic").expect("there is room");
+        power_off_with(1, 2);
+        assert!(open(3, 1 << 62).await.expect("no panic").is_err());
+    });
+    match ran.verdict {
+        Verdict::Broken(text) => {
+            assert!(text.contains("4096 PiB") && text.contains("Options::map_size"), "{text}");
+        }
+        Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
+    }
+}
+
 #[test]
 fn two_hundred_runs_leave_nothing_behind() {
     for seed in 0..200 {
