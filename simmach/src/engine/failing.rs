@@ -103,7 +103,23 @@ impl Engine {
         }
     }
 
+    /// Notes what was asked in a call of the running code that is answered with an error of this code.
+    #[cold]
+    pub(crate) fn call_failed(&self, code: i32, text: String) {
+        self.failed_calls.add(self.scope().process, code, text);
+    }
+
+    /// What was asked in the call whose error a failure of the running code shows. The test's own processes hand their errors on
+    /// to its body and its plans.
+    fn cause_of(&self, message: &str) -> Option<String> {
+        let own = self.scope().process;
+        let is_test = |process| process == ProcessId::HARNESS || self.is_client(process);
+        let may_be = |process| process == own || is_test(own) && is_test(process);
+        self.failed_calls.behind(message, may_be)
+    }
+
     fn located(&self, mut failure: Failure) -> Failure {
+        failure.cause = self.cause_of(&failure.message);
         failure.at = self.clock.now();
         failure.at_start = self.body().is_none();
         failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));

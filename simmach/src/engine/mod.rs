@@ -14,6 +14,7 @@ pub(crate) mod draws;
 pub(crate) mod drive;
 pub(crate) mod effects;
 mod executor;
+mod failed_calls;
 mod failing;
 pub(crate) mod family;
 pub(crate) mod hook;

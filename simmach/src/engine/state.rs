@@ -11,6 +11,7 @@ use super::deviations::{Deviation, Record, Recorder, Size};
 use super::dials::{self, Changed};
 use super::draws::Draws;
 use super::effects::{Effect, Effects, Fault};
+use super::failed_calls::FailedCalls;
 use super::family::Family;
 use super::ids::{MachineId, ProcessId, RunId, Scope};
 use super::map_keys::MapKeys;
@@ -46,6 +47,7 @@ pub(crate) struct Engine {
     recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
+    pub(super) failed_calls: FailedCalls,
     /// Panics of tasks whose handle may yet be awaited.
     pub(super) unobserved: RefCell<BTreeMap<u64, Unobserved>>,
     pub(super) policy: Cell<Option<Policy>>,
@@ -113,6 +115,7 @@ impl Engine {
             recorder: RefCell::new(Recorder::new(recording)),
             effects: RefCell::default(),
             verdict: RefCell::default(),
+            failed_calls: FailedCalls::default(),
             unobserved: RefCell::default(),
             policy: Cell::new(None),
             scope: Cell::new(Scope::HARNESS),

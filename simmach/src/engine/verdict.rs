@@ -30,6 +30,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// In words.
     pub message: String,
+    /// What was asked in the call whose error the message shows, where that says more: the host of a refused connect.
+    pub cause: Option<String>,
     /// The machine, by name; `None` for the harness's own code, such as a plan.
     pub machine: Option<String>,
     /// The task: where it was spawned.
@@ -113,6 +115,7 @@ impl Failure {
         Self {
             kind,
             message: message.into(),
+            cause: None,
             machine: None,
             task: None,
             place: None,

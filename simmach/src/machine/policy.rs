@@ -20,7 +20,10 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     let Some((id, on_exit)) = found.flatten() else { return Some(failure) };
     let name = name_of(id);
     let crash = || {
-        log::say(Level::Error, id.machine, || format!("{name} crashed: {}", failure.message));
+        log::say(Level::Error, id.machine, || {
+            let cause = failure.cause.as_ref().map(|cause| format!(" (caused by: {cause})"));
+            format!("{name} crashed: {}{}", failure.message, cause.unwrap_or_default())
+        });
         end(process, Exit::Crashed);
     };
     match on_exit {

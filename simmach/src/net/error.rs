@@ -1,6 +1,9 @@
-//! Errors as a real socket gives them, with the peer's address in the text.
+//! Errors as a real socket gives them: Linux's code, and so its kind and its text. What was asked of whom does not fit into such
+//! an error; `fabric::failures` notes it for the run's report.
 
-use std::{io, net::SocketAddr};
+use std::io;
+
+use rustix::io::Errno;
 
 use crate::{engine, net::connection::Failure};
 
@@ -15,84 +18,77 @@ pub(crate) fn no_machine() -> io::Error {
     )
 }
 
-pub(crate) fn failed(failure: Failure, peer: SocketAddr) -> io::Error {
-    let (kind, text) = match failure {
-        Failure::Refused => (io::ErrorKind::ConnectionRefused, "Connection refused"),
-        Failure::Reset => (io::ErrorKind::ConnectionReset, "Connection reset by peer"),
-        Failure::BrokenPipe => (io::ErrorKind::BrokenPipe, "Broken pipe"),
-        Failure::TimedOut => (io::ErrorKind::TimedOut, "Connection timed out"),
-    };
-    with_peer(kind, text, peer)
+pub(crate) fn failed(failure: Failure) -> io::Error {
+    match failure {
+        Failure::Refused => Errno::CONNREFUSED,
+        Failure::Reset => Errno::CONNRESET,
+        Failure::BrokenPipe => Errno::PIPE,
+        Failure::TimedOut => Errno::TIMEDOUT,
+    }
+    .into()
 }
 
-pub(crate) fn host_unreachable(peer: SocketAddr) -> io::Error {
-    with_peer(io::ErrorKind::HostUnreachable, "No route to host", peer)
+pub(crate) fn host_unreachable() -> io::Error {
+    Errno::HOSTUNREACH.into()
 }
 
-pub(crate) fn network_unreachable(peer: SocketAddr) -> io::Error {
-    with_peer(io::ErrorKind::NetworkUnreachable, "Network is unreachable", peer)
+pub(crate) fn network_unreachable() -> io::Error {
+    Errno::NETUNREACH.into()
 }
 
-pub(crate) fn in_use(local: SocketAddr) -> io::Error {
-    let text = format!(
-        "Address already in use: {local}: another socket of this machine is bound to it; each service needs a port of its \
-         own, and port 0 takes a free one"
-    );
-    io::Error::new(io::ErrorKind::AddrInUse, text)
+pub(crate) fn in_use() -> io::Error {
+    Errno::ADDRINUSE.into()
 }
 
-pub(crate) fn not_available(what: impl std::fmt::Display) -> io::Error {
-    let text = format!("Cannot assign requested address: {what}");
-    io::Error::new(io::ErrorKind::AddrNotAvailable, text)
+pub(crate) fn not_available() -> io::Error {
+    Errno::ADDRNOTAVAIL.into()
 }
 
 /// No peer was named and none is known.
 pub(crate) fn no_destination() -> io::Error {
-    rustix::io::Errno::DESTADDRREQ.into()
+    Errno::DESTADDRREQ.into()
 }
 
 /// An address of the other family.
 pub(crate) fn wrong_family() -> io::Error {
-    rustix::io::Errno::AFNOSUPPORT.into()
+    Errno::AFNOSUPPORT.into()
 }
 
 pub(crate) fn invalid() -> io::Error {
-    rustix::io::Errno::INVAL.into()
+    Errno::INVAL.into()
 }
 
 /// What only the other family can tell.
 pub(crate) fn unsupported() -> io::Error {
-    rustix::io::Errno::OPNOTSUPP.into()
+    Errno::OPNOTSUPP.into()
 }
 
 /// An option of the other family.
 pub(crate) fn no_option() -> io::Error {
-    rustix::io::Errno::NOPROTOOPT.into()
+    Errno::NOPROTOOPT.into()
 }
 
 pub(crate) fn too_long() -> io::Error {
-    rustix::io::Errno::MSGSIZE.into()
+    Errno::MSGSIZE.into()
 }
 
 /// A broadcast without `SO_BROADCAST`.
 pub(crate) fn no_broadcast() -> io::Error {
-    rustix::io::Errno::ACCESS.into()
+    Errno::ACCESS.into()
 }
 
 pub(crate) fn not_connected() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "Transport endpoint is not connected")
+    Errno::NOTCONN.into()
 }
 
+/// A resolver's error has no code, and so room for the name. Its kind is std's own, which has no name.
 pub(crate) fn unknown_name(name: &str) -> io::Error {
-    io::Error::other(format!(
-        "failed to lookup address information: Name or service not known: {name}"
-    ))
+    let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
+    let text = format!("failed to lookup address information: Name or service not known: {name}");
+    io::Error::new(uncategorized, text)
 }
 
+/// tokio answers by the kind alone, without asking the kernel.
 pub(crate) fn would_block() -> io::Error {
     io::ErrorKind::WouldBlock.into()
-}
-
-fn with_peer(kind: io::ErrorKind, text: &str, peer: SocketAddr) -> io::Error {
-    io::Error::new(kind, format!("{text}: {peer}"))
 }

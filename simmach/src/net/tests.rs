@@ -3,6 +3,7 @@
 mod basics;
 mod binding;
 mod captures;
+mod codes;
 mod datagrams;
 mod faults;
 mod listening;

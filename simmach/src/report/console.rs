@@ -105,6 +105,9 @@ impl Red<'_> {
                 let _ = write!(text, "{}", style.paint(Ink::Alarm, head));
                 self.put_passed(&mut text);
                 put_indented(&mut text, "  ", &failure.message);
+                if let Some(cause) = &failure.cause {
+                    let _ = writeln!(text, "  caused by: {cause}");
+                }
                 // A process that died had no time to say where.
                 if failure.kind != FailureKind::Crashed {
                     let _ = writeln!(text, "  {}", scene(failure));

@@ -9,6 +9,7 @@ fn outcome() -> Outcome {
     let mut failure = Failure::new(FailureKind::Panic, "assertion failed\n  left: 0\n right: 1");
     failure.machine = Some("mover.botnet".to_owned());
     failure.task = Some("tests/chaos.rs:31:1".to_owned());
+    failure.cause = Some("connecting to cl.internal:443 (10.0.0.1:443)".to_owned());
     failure.place = Some("tests/chaos.rs:40:5".to_owned());
     failure.at = 104_200_000_000;
     failure.waiting = vec!["cl.internal: the task of src/cl.rs:9 waits for an accept".to_owned()];
@@ -63,6 +64,7 @@ nothing_is_lost failed with seed 417 (417 seeds passed before it)
   assertion failed
     left: 0
    right: 1
+  caused by: connecting to cl.internal:443 (10.0.0.1:443)
   panic at tests/chaos.rs:40:5, on mover.botnet, in the task of tests/chaos.rs:31:1, at 1 min 44.200 s
 
   Simulated 104.2 s in 26,285 steps: 5 jumps, 1,364 sockets.

@@ -1,9 +1,24 @@
 //! What a store's operation answers when it can't do what it was asked.
 
+use std::cell::Cell;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
 use heed::MdbError;
+
+#[cfg(unix)]
+const ENOSPC: i32 = 28;
+
+thread_local! {
+    static CONVERTED_FULL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether an [`Error::Full`] of this thread became an [`io::Error`] since this was last asked: by its code alone, that one cannot
+/// be told from a real disk's.
+#[cfg(feature = "sim")]
+pub(super) fn take_converted_full() -> bool {
+    CONVERTED_FULL.take()
+}
 
 /// The result of a store's operation: `Result` alone is one without a value.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -11,7 +26,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Why a store's operation did not happen.
 ///
 /// In a transaction's closure `?` takes what heed's tables answer, an [`io::Error`], and a boxed error of one's own;
-/// [`Error::user`] wraps any other. All convert into an [`io::Error`] of a fitting kind.
+/// [`Error::user`] wraps any other. All convert into an [`io::Error`] of a fitting kind; that of [`Full`](Self::Full) has the
+/// operating system's code, as a file on a full disk has.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -136,6 +152,11 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Io(error) => error,
+            #[cfg(unix)]
+            Error::Full => {
+                CONVERTED_FULL.set(true);
+                Self::from_raw_os_error(ENOSPC)
+            }
             error => Self::new(error.kind(), error),
         }
     }
@@ -175,7 +196,9 @@ mod tests {
     fn a_full_map_is_a_full_disk() {
         let error = Error::from(heed::Error::Mdb(MdbError::MapFull));
         assert!(matches!(error, Error::Full));
-        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::StorageFull);
+        let error = io::Error::from(error);
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(error.raw_os_error(), cfg!(unix).then_some(28));
     }
 
     #[test]

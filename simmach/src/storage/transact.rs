@@ -1,9 +1,10 @@
 //! One transaction, in one poll: the volume is taken out, the user's closure runs, and what came of it is accounted for.
 
+use std::io;
 use std::time::Duration;
 
 use super::disks::{self, StoreId};
-use super::error::{Error, Result};
+use super::error::{Error, Result, take_converted_full};
 use super::faults;
 use super::options::Durability;
 use super::traced;
@@ -102,7 +103,15 @@ impl Taken {
     fn run<R>(&mut self, f: impl FnOnce(&mut Volume, &mut bool) -> Result<R>) -> Result<R> {
         let volume = self.volume.as_mut().ok_or(Error::Closed)?;
         let mut own = false;
-        let result = f(volume, &mut own);
+        take_converted_full();
+        let mut result = f(volume, &mut own);
+        if let Err(Error::Io(error)) = &result
+            && error.kind() == io::ErrorKind::StorageFull
+            && take_converted_full()
+        {
+            // The closure made the operating system's error of a full store's.
+            result = Err(Error::Full);
+        }
         match &result {
             Err(Error::Full) => {
                 let name = disks::reach_stored(self.number, |stored| stored.name.clone());

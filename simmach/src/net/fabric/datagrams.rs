@@ -15,6 +15,7 @@ use crate::{
     net::{
         Interest, Ready,
         address::{Bound, Endpoint, HostIndex, Net},
+        connection::Failure,
         error,
         fabric::{Fabric, key_of, local_endpoint},
         key::Key,
@@ -45,11 +46,9 @@ impl Fabric {
         let range = self.config_of(host).ephemeral_ports.clone();
         let ports = &mut self.hosts[host as usize].udp;
         let port = match address.port() {
-            0 => ports
-                .ephemeral(&range)
-                .ok_or_else(|| error::not_available("all ephemeral ports are in use"))?,
+            0 => ports.ephemeral(&range).ok_or_else(|| self.no_free_port())?,
             port if ports.can_bind(port, bound) => port,
-            _ => return Err(error::in_use(address)),
+            _ => return Err(self.in_use(address)),
         };
         let serial = self.next_serial();
         let own = &mut self.hosts[host as usize];
@@ -122,7 +121,7 @@ impl Fabric {
         let socket = self.datagrams(key)?;
         let net = source(socket, to)?;
         if std::mem::take(&mut socket.refused) {
-            return Err(refused(to));
+            return Err(self.failed(Failure::Refused, "an earlier datagram to", to));
         }
         socket.sent += 1;
         let (flow, nth, port) = (mix(socket.flow, u64::from(to.host)), socket.sent, socket.port);
@@ -207,7 +206,7 @@ impl Fabric {
         }
         if let (true, Some(peer)) = (socket.refused, socket.peer) {
             socket.refused = false;
-            return Some(Err(refused(peer)));
+            return Some(Err(self.failed(Failure::Refused, "an earlier datagram to", peer)));
         }
         let (from, payload) = socket.queue.front()?;
         let len = payload.len().min(into.len());
@@ -224,7 +223,8 @@ impl Fabric {
     pub(crate) fn take_refusal(&mut self, key: Key) -> io::Result<Option<io::Error>> {
         let socket = self.datagrams(key)?;
         let was_refused = std::mem::take(&mut socket.refused);
-        Ok(socket.peer.filter(|_| was_refused).map(refused))
+        let refused = socket.peer.filter(|_| was_refused);
+        Ok(refused.map(|peer| self.failed(Failure::Refused, "an earlier datagram to", peer)))
     }
 
     /// Whether there is something to receive.
@@ -334,18 +334,12 @@ impl Fabric {
 fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
     match socket.bound {
         Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),
-        Bound::One(net) if net.is_v6() && !to.net.is_v6() => {
-            Err(error::network_unreachable(to.socket_addr()))
-        }
+        Bound::One(net) if net.is_v6() && !to.net.is_v6() => Err(error::network_unreachable()),
         Bound::One(net) if !net.is_v6() && to.net.is_v6() => Err(error::wrong_family()),
         Bound::Any4 if to.net.is_v6() => Err(error::wrong_family()),
         Bound::One(net) => Ok(net),
         Bound::Any4 | Bound::Any6 => Ok(to.net),
     }
-}
-
-fn refused(peer: Endpoint) -> io::Error {
-    error::failed(crate::net::connection::Failure::Refused, peer.socket_addr())
 }
 
 /// For a socket's table entry.

@@ -7,6 +7,7 @@
 mod audit;
 pub(crate) mod control;
 mod datagrams;
+mod failures;
 mod sockets;
 pub(crate) mod streams;
 mod tcp;
@@ -265,7 +266,7 @@ impl Fabric {
             Meaning::Any { v6: false } => Ok(Bound::Any4),
             Meaning::Any { v6: true } => Ok(Bound::Any6),
             Meaning::Of(owner, net) if owner == host => Ok(Bound::One(net)),
-            Meaning::Of(..) | Meaning::Unknown => Err(error::not_available(address)),
+            Meaning::Of(..) | Meaning::Unknown => Err(self.not_own(host, address)),
         }
     }
 
@@ -277,12 +278,13 @@ impl Fabric {
             // As on Linux: to nowhere in particular is to oneself.
             Meaning::Any { v6: false } => (host, Net::Loopback4),
             Meaning::Any { v6: true } => (host, Net::Loopback6),
-            Meaning::Unknown => return Err(error::network_unreachable(address)),
+            Meaning::Unknown => return Err(self.no_such_address(address)),
         };
+        let to = Endpoint { host: owner, port, net };
         if !self.links.has_route(host, owner, &self.hosts) {
-            return Err(error::host_unreachable(address));
+            return Err(self.no_route(host, to));
         }
-        Ok(Endpoint { host: owner, port, net })
+        Ok(to)
     }
 
     fn counted(self) -> NetStats {

@@ -73,7 +73,7 @@ impl Fabric {
         let port = match address.port() {
             0 => self.free_port(host)?,
             port if self.is_taken(host, port, bound, options.reuse) => {
-                return Err(error::in_use(address));
+                return Err(self.in_use(address));
             }
             port => port,
         };
@@ -93,7 +93,7 @@ impl Fabric {
         let others = self.hosts[host as usize].tcp.overlapping(port, bound);
         let listens = |key: Key| self.listeners[key.slot as usize].listening;
         if others.map(|other| other.key).any(listens) {
-            return Err(error::in_use(local_endpoint(host, bound, port)));
+            return Err(self.in_use(local_endpoint(host, bound, port)));
         }
         let listener = self.listener(key)?;
         (listener.port, listener.backlog, listener.listening) = (port, backlog, true);
@@ -158,7 +158,7 @@ impl Fabric {
         };
         let local = Endpoint { host, port, net };
         if self.hosts[host as usize].connections.contains_key(&(port, remote)) {
-            return Err(error::not_available(address));
+            return Err(self.connected_already(remote));
         }
         let own = &mut self.hosts[host as usize];
         let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
@@ -187,7 +187,7 @@ impl Fabric {
     fn free_port(&mut self, host: HostIndex) -> io::Result<u16> {
         let ports = self.config_of(host).ephemeral_ports.clone();
         let free = self.hosts[host as usize].tcp.ephemeral(&ports);
-        free.ok_or_else(|| error::not_available("all ephemeral ports are in use"))
+        free.ok_or_else(|| self.no_free_port())
     }
 
     /// Whether another socket has the port and does not share it with this one.

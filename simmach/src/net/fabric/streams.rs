@@ -74,12 +74,20 @@ impl Fabric {
         socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
     }
 
+    /// Why a connection ended, if that was not yet told.
+    pub(crate) fn take_failure(&mut self, key: Key) -> io::Result<Option<io::Error>> {
+        let socket = self.socket(key)?;
+        let (failure, remote) = (socket.connection.take_failure(), socket.remote);
+        Ok(failure.map(|failure| self.failed(failure, "the connection to", remote)))
+    }
+
     /// Whether a connect has come to its end.
     pub(crate) fn connected(&mut self, key: Key) -> Option<io::Result<()>> {
         let socket = match self.socket(key) {
             Ok(socket) => socket,
             Err(error) => return Some(Err(error)),
         };
+        let remote = socket.remote;
         match socket.connection.state() {
             State::SynSent | State::SynReceived => None,
             State::Established
@@ -90,7 +98,7 @@ impl Fabric {
             | State::LastAck
             | State::TimeWait => Some(Ok(())),
             State::Closed => Some(match socket.connection.take_failure() {
-                Some(failure) => Err(error::failed(failure, socket.remote.socket_addr())),
+                Some(failure) => Err(self.failed(failure, "connecting to", remote)),
                 None => Ok(()),
             }),
         }
@@ -313,7 +321,9 @@ impl Fabric {
                         Some(Ok(bytes))
                     }
                     Ready::Failed(failure) => {
-                        Some(Err(error::failed(failure, socket.remote.socket_addr())))
+                        let remote = socket.remote;
+                        let what = if writes { "writing to" } else { "reading from" };
+                        Some(Err(self.failed(failure, what, remote)))
                     }
                 }
             }

@@ -111,10 +111,7 @@ impl TcpStream {
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        enter(self.run, |fabric| {
-            let failure = fabric.socket(self.opened.key)?.connection.take_failure();
-            Ok(failure.map(|failure| error::failed(failure, self.opened.peer)))
-        })?
+        enter(self.run, |fabric| fabric.take_failure(self.opened.key))?
     }
 
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {

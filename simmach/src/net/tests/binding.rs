@@ -89,7 +89,7 @@ fn names_are_looked_up() {
         let found: Vec<_> = lookup_host("b.east:443").await.expect("known").collect();
         assert_eq!(found, ["10.0.0.2:443".parse().expect("an address")]);
         let error = TcpStream::connect("nobody.east:443").await.expect_err("unknown");
-        assert_eq!(error.kind(), ErrorKind::Other);
+        assert_eq!(format!("{:?}", error.kind()), "Uncategorized", "as std's resolver has it");
         assert!(error.to_string().contains("nobody.east"), "{error}");
         for wrong in ["b.east", "b.east:http", "b.east:70000"] {
             let error = TcpStream::connect(wrong).await.expect_err("no address");

@@ -10,9 +10,28 @@ fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
             db.write(move |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, "k", &vec![7; size])?))
         };
         let error = fill(2 << 20).await.expect_err("there is no room");
-        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::StorageFull);
+        let error = std::io::Error::from(error);
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(error.raw_os_error(), cfg!(unix).then_some(28));
         assert_eq!(count(Effect::DiskFull), 1);
         fill(1 << 18).await.expect("there is room for that");
+    });
+}
+
+/// A closure whose helpers speak of `io::Error`: the simulated disk is full, not the real one.
+#[test]
+fn a_full_disk_stays_one_when_a_closure_converts_its_error() {
+    pass(&DiskProfile::ssd().capacity(1 << 20), async || {
+        let db = open("db").await.expect("opened");
+        let fill = db.write(|txn| {
+            let mut fill = || -> std::io::Result<()> {
+                let table = txn.table::<Str, Bytes>("t").map_err(Error::from)?;
+                Ok(table.put(txn, "k", &vec![7; 2 << 20]).map_err(Error::from)?)
+            };
+            Ok(fill()?)
+        });
+        assert!(matches!(fill.await, Err(Error::Full)));
+        assert_eq!(count(Effect::DiskFull), 1);
     });
 }
 

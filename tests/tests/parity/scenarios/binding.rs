@@ -24,25 +24,25 @@ both_ways! {
 
 async fn an_address_has_one_listener() {
     let (_listener, address) = listener().await;
-    assert_eq!(kind(TcpListener::bind(address).await), "AddrInUse");
+    assert_eq!(kind(TcpListener::bind(address).await), "AddrInUse 98");
 }
 
 async fn all_addresses_are_taken_by_one() {
     let (_listener, address) = listener().await;
-    assert_eq!(kind(TcpListener::bind(("0.0.0.0", address.port())).await), "AddrInUse");
+    assert_eq!(kind(TcpListener::bind(("0.0.0.0", address.port())).await), "AddrInUse 98");
 }
 
 async fn one_address_is_taken_by_all() {
     let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    assert_eq!(kind(TcpListener::bind(("127.0.0.1", port)).await), "AddrInUse");
+    assert_eq!(kind(TcpListener::bind(("127.0.0.1", port)).await), "AddrInUse 98");
 }
 
 async fn ipv4_is_taken_by_all_ipv6() {
     let listener = TcpListener::bind("[::]:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    assert_eq!(kind(TcpListener::bind(("127.0.0.1", port)).await), "AddrInUse");
-    assert_eq!(kind(TcpListener::bind(("0.0.0.0", port)).await), "AddrInUse");
+    assert_eq!(kind(TcpListener::bind(("127.0.0.1", port)).await), "AddrInUse 98");
+    assert_eq!(kind(TcpListener::bind(("0.0.0.0", port)).await), "AddrInUse 98");
 }
 
 async fn the_families_have_ports_of_their_own() {
@@ -64,7 +64,7 @@ async fn a_listener_tells_what_it_is_bound_to() {
 }
 
 async fn another_machine_s_address_is_not_available() {
-    assert_eq!(kind(TcpListener::bind("192.0.2.1:0").await), "AddrNotAvailable");
+    assert_eq!(kind(TcpListener::bind("192.0.2.1:0").await), "AddrNotAvailable 99");
 }
 
 async fn a_port_is_free_when_its_listener_is_gone() {
@@ -101,5 +101,5 @@ async fn an_open_connection_does_not_keep_a_listener_away() {
 async fn a_connecting_socket_keeps_its_port_from_listeners() {
     let (near, _far) = pair().await;
     let own = near.local_addr().expect("open");
-    assert_eq!(kind(TcpListener::bind(own).await), "AddrInUse");
+    assert_eq!(kind(TcpListener::bind(own).await), "AddrInUse 98");
 }

@@ -59,7 +59,11 @@ pub async fn silent(stream: &TcpStream) -> bool {
     waits(stream.peek(&mut [0])).await
 }
 
-/// What kind of error it is: in words, since some kinds have no stable name.
+/// What kind of error it is, and its code if it has one. In words, since some kinds have no stable name.
 pub fn kind<T: Debug>(result: io::Result<T>) -> String {
-    format!("{:?}", result.expect_err("an error").kind())
+    let error = result.expect_err("an error");
+    match error.raw_os_error() {
+        Some(code) => format!("{:?} {code}", error.kind()),
+        None => format!("{:?}", error.kind()),
+    }
 }

@@ -1,0 +1,104 @@
+//! A failure says what was asked in the call whose error it shows: the error has Linux's code and no room for it.
+
+use super::*;
+use crate::net::{TcpListener, TcpStream, UdpSocket};
+
+const REFUSED: &str = "connecting to web.zone:80 (10.0.0.1:80)";
+
+async fn connect() -> std::io::Result<TcpStream> {
+    TcpStream::connect("web.zone:80").await
+}
+
+fn spec() -> SpecBuilder {
+    SpecBuilder::new().topology(Topology::new().host("web.zone"))
+}
+
+#[test]
+fn a_body_s_error_has_its_cause() {
+    let failure = fail(|| spec().body(async |_| connect().await.map(drop)));
+    assert_eq!(failure.message, "Connection refused (os error 111)");
+    assert_eq!(failure.cause.as_deref(), Some(REFUSED));
+}
+
+#[test]
+fn a_panic_has_its_cause() {
+    let unwraps = async |_| drop(connect().await.unwrap());
+    assert_eq!(fail(move || spec().body(unwraps)).cause.as_deref(), Some(REFUSED));
+    let in_a_task = async |_| {
+        spawn(async { drop(connect().await.unwrap()) }).await.ok();
+        sleep(1.secs()).await;
+        connect().await.expect("it listens");
+    };
+    assert_eq!(fail(move || spec().body(in_a_task)).cause.as_deref(), Some(REFUSED));
+}
+
+#[test]
+fn a_panic_in_a_destructor_has_its_cause() {
+    struct Flushes(UdpSocket);
+    impl Drop for Flushes {
+        fn drop(&mut self) {
+            let nowhere = "8.8.8.8:53".parse().expect("an address");
+            self.0.try_send_to(b"last words", nowhere).unwrap();
+        }
+    }
+    let failure = fail(|| {
+        spec().body(async |_| drop(Flushes(UdpSocket::bind("0.0.0.0:0").await.expect("a port"))))
+    });
+    let cause = "sending to 8.8.8.8:53: no machine has this address";
+    assert_eq!(failure.cause.as_deref(), Some(cause));
+}
+
+#[test]
+fn a_service_s_error_has_its_cause() {
+    async fn twice() -> std::io::Result<()> {
+        let _one = TcpListener::bind("0.0.0.0:80").await?;
+        TcpListener::bind("0.0.0.0:80").await.map(drop)
+    }
+    let failure = fail(|| {
+        SpecBuilder::new().machine("web.zone", twice).body(async |_| sleep(1.hours()).await)
+    });
+    let said = "the service web.zone ended with an error: Address already in use (os error 98)";
+    assert_eq!(failure.message, said);
+    let cause = failure.cause.expect("it was noted");
+    assert!(cause.contains("0.0.0.0:80") && cause.contains("port 0 takes a free one"), "{cause}");
+}
+
+/// What the test runs on other machines hands its error to the body.
+#[test]
+fn an_error_that_is_handed_on_has_its_cause() {
+    let failure = fail(|| {
+        let machines = Topology::new().host("web.zone").host("other.zone");
+        SpecBuilder::new().topology(machines).body(async |sim: Sim| {
+            sim.run_on("other.zone", async { connect().await.map(drop) }).await.expect("it ends")
+        })
+    });
+    assert_eq!(failure.cause.as_deref(), Some(REFUSED));
+}
+
+#[test]
+fn an_error_of_one_s_own_has_no_cause() {
+    let failure = fail(|| {
+        spec().body(async |_| {
+            connect().await.expect_err("nobody listens");
+            Err::<(), _>("wrong total")
+        })
+    });
+    assert_eq!(failure.cause, None);
+}
+
+/// Which host refused is no part of what tells a failure from another.
+#[test]
+fn a_cause_is_no_part_of_a_fingerprint() {
+    let refused = |name: &'static str| {
+        let spec = move || {
+            let machines = Topology::new().host("a.zone").host("b.zone");
+            SpecBuilder::new()
+                .topology(machines)
+                .body(async move |_| TcpStream::connect((name, 80)).await.map(drop))
+        };
+        fail(spec)
+    };
+    let (one, two) = (refused("a.zone"), refused("b.zone"));
+    assert_ne!(one.cause, two.cause);
+    assert_eq!(one.fingerprint(), two.fingerprint());
+}
