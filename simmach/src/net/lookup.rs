@@ -1,7 +1,7 @@
 //! Names: what `lookup_host` and every function that takes an address turn into one.
 //!
 //! In a run it models: a machine's name is known everywhere and means its IPv4 address, and where the topology says so its IPv6
-//! address behind that; `localhost` means one's own. Looking up takes no time and never fails for a machine that is
+//! address behind that; `localhost` means one's own; a dot may end any name. Looking up takes no time and never fails for a machine that is
 //! down. Not modelled: a name server, aliases. Outside a run names are the operating system's.
 
 use std::{

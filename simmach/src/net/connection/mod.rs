@@ -348,7 +348,8 @@ impl Connection {
                 self.output(now, out);
                 Ready::Bytes(len)
             }
-            Ready::Wait if data.is_empty() => Ready::Bytes(0),
+            // Whoever found no room waits for it, with nothing to write too.
+            Ready::Wait if data.is_empty() && !self.sending.blocked => Ready::Bytes(0),
             Ready::Wait => {
                 self.sending.blocked = true;
                 Ready::Wait
@@ -400,7 +401,7 @@ impl Connection {
     }
 
     /// Reads into what `into` gives for so many bytes, at most `room`: asked for only where there are some. With `peek`, the
-    /// bytes stay.
+    /// bytes stay. Without room it waits all the same, as `recv` does.
     #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,
@@ -412,7 +413,7 @@ impl Connection {
     ) -> Ready {
         match self.can_read() {
             Ready::Bytes(0) => Ready::Bytes(0),
-            Ready::Bytes(_) | Ready::Wait if room == 0 => Ready::Bytes(0),
+            Ready::Bytes(_) if room == 0 => Ready::Bytes(0),
             Ready::Bytes(bytes) => {
                 let copied = self.receiving.buffer.read(into(bytes.min(room)), peek);
                 if !peek {

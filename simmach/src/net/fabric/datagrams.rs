@@ -87,7 +87,10 @@ impl Fabric {
     }
 
     pub(crate) fn connect_datagrams(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
-        let host = self.datagrams(key)?.host;
+        let &mut Datagrams { host, broadcast, .. } = self.datagrams(key)?;
+        if address.ip() == Ipv4Addr::BROADCAST && !broadcast {
+            return Err(error::no_broadcast());
+        }
         let peer = self.destination(host, address)?;
         let socket = self.datagrams(key)?;
         source(socket, peer)?;
@@ -97,6 +100,7 @@ impl Fabric {
 
     pub(crate) fn datagrams_peer(&mut self, key: Key) -> io::Result<SocketAddr> {
         let peer = self.datagrams(key)?.peer;
+        let peer = peer.filter(|peer| peer.port != 0);
         peer.map(Endpoint::socket_addr).ok_or_else(error::not_connected)
     }
 
@@ -109,6 +113,9 @@ impl Fabric {
     ) -> io::Result<usize> {
         if data.len() > LARGEST {
             return Err(error::too_long());
+        }
+        if address.is_some_and(|address| address.port() == 0) {
+            return Err(error::invalid());
         }
         let host = self.datagrams(key)?.host;
         if let Some(address) = address.filter(|address| address.ip() == Ipv4Addr::BROADCAST) {

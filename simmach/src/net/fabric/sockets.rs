@@ -66,9 +66,7 @@ impl Fabric {
         if port != 0 {
             return Err(error::invalid());
         }
-        if (family == Bound::Any6) != address.is_ipv6() {
-            return Err(error::wrong_family());
-        }
+        check_family(family, address)?;
         let bound = self.bound(host, address)?;
         let port = match address.port() {
             0 => self.free_port(host)?,
@@ -117,9 +115,7 @@ impl Fabric {
     /// Connects a socket, which is gone with this: the connection has its port.
     pub(crate) fn connect_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<Opened> {
         let &mut Listener { host, process, bound, port, options, .. } = self.listener(key)?;
-        if bound.is_v6() != address.is_ipv6() {
-            return Err(error::wrong_family());
-        }
+        check_family(bound, address)?;
         let from = (port != 0).then_some((bound, port));
         let opened = self.connect_from(host, process, address, from, options)?;
         self.close_listener(key);
@@ -206,5 +202,14 @@ impl Fabric {
                 let socket = &self.sockets[key.slot as usize];
                 !(reuse && socket.reuse) && bound.takes(socket.local.net)
             })
+    }
+}
+
+/// A TCP socket of IPv6 takes an address of IPv4 for one that is too short.
+fn check_family(own: Bound, address: SocketAddr) -> io::Result<()> {
+    match (own.is_v6(), address.is_ipv6()) {
+        (true, false) => Err(error::invalid()),
+        (false, true) => Err(error::wrong_family()),
+        (true, true) | (false, false) => Ok(()),
     }
 }

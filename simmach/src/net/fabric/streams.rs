@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Of more slices std hands the kernel the first 1,024 (`IOV_MAX`), empty ones too.
+const MAX_SLICES: usize = 1024;
+
 /// A connection as its handle knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opened {
@@ -140,7 +143,13 @@ impl Fabric {
         into: &mut [IoSliceMut<'_>],
     ) -> Option<io::Result<usize>> {
         let mut read = 0;
-        for buf in into.iter_mut().filter(|buf| !buf.is_empty()) {
+        let into = into.iter_mut().take(MAX_SLICES);
+        let mut buffers = into.filter(|buf| !buf.is_empty()).peekable();
+        if buffers.peek().is_none() {
+            // The kernel looks at nothing, and tokio only at whether it is ready.
+            return self.can_read(key).map(|ready| ready.map(|()| 0));
+        }
+        for buf in buffers {
             // What comes behind the bytes is told by the next read.
             if read > 0 && self.at_hand(key) == 0 {
                 break;
@@ -159,9 +168,10 @@ impl Fabric {
         key: Key,
         data: &[IoSlice<'_>],
     ) -> Option<io::Result<usize>> {
+        let data = &data[..data.len().min(MAX_SLICES)];
         let mut pieces = data.iter().filter(|piece| !piece.is_empty());
         match (pieces.next(), pieces.next()) {
-            (None, _) => self.write(key, &[]),
+            (None, _) => self.can_write(key).map(|ready| ready.map(|()| 0)),
             (Some(one), None) => self.write(key, one),
             (Some(_), Some(_)) => {
                 let whole: Vec<u8> = data.iter().flat_map(|piece| piece.iter().copied()).collect();

@@ -101,6 +101,27 @@ fn names_are_looked_up() {
     });
 }
 
+/// The dot that makes a name absolute: of a machine in a zone, of one without, of localhost.
+#[test]
+fn a_name_may_end_with_a_dot() {
+    Cluster::new().run(|| async {
+        on(C, 2, echo("0.0.0.0:80"));
+        sleep(0).await;
+        for name in ["c.west.", "C.West."] {
+            let stream = TcpStream::connect((name, 80)).await.expect("c listens");
+            assert_eq!(stream.peer_addr().expect("open").to_string(), "10.0.0.3:80");
+        }
+        let mut found = lookup_host("c.west.:80").await.expect("known");
+        assert_eq!(found.next().expect("an address").to_string(), "10.0.0.3:80");
+        let mut found = lookup_host("localhost.:80").await.expect("known");
+        assert_eq!(found.next().expect("an address").to_string(), "127.0.0.1:80");
+        for name in ["c.west..", ".c.west", ".", "", "west.", "c..west"] {
+            let error = TcpStream::connect((name, 80)).await.expect_err("unknown");
+            assert!(error.to_string().ends_with(name), "{error}");
+        }
+    });
+}
+
 #[test]
 fn the_next_address_is_tried() {
     Cluster::new().run(|| async {

@@ -14,4 +14,5 @@ mod halves;
 mod helpers;
 mod options;
 mod readiness;
+mod seldom;
 mod streams;
