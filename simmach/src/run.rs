@@ -16,12 +16,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crate::engine::context::{self, Engine, Shared};
+use crate::engine::deviations::Record;
 use crate::engine::drive::Limits;
 use crate::engine::hook::Hooked;
 use crate::engine::overlay::Overlay;
 use crate::engine::trace::Kept;
 use crate::engine::verdict::{Failure, Verdict};
-use crate::engine::{MachineId, anchors, log, panics};
+use crate::engine::{MachineId, anchors, backtrace, last_words, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
 use crate::spec::{SimTest, Spec};
@@ -62,6 +63,12 @@ pub(crate) fn run(
     shared: Arc<Shared>,
 ) -> Outcome {
     let (spec, overlay) = (test.spec, overlay.clone());
+    let (module_path, name) = (test.module_path, test.name);
+    backtrace::set_sources(test.manifest_dir, test.file);
+    let spec = move || {
+        last_words::set_test(module_path, name);
+        spec()
+    };
     run_spec(spec, seed, overlay, keep, shared)
 }
 
@@ -116,6 +123,7 @@ fn on_thread(
     shared: Arc<Shared>,
 ) -> Outcome {
     let _log = log::begin(keep.log);
+    last_words::set_seed(seed);
     let engine =
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, shared));
     engine.seed_thread();
@@ -127,11 +135,16 @@ fn on_thread(
         Err(panic) => {
             let note = panics::note(panic.as_ref());
             // What was refused says more than the panic it led to.
-            let message = match engine.take_refusal() {
-                Some(refusal) => refusal.message,
-                None => note.message,
+            let mut failure = engine.take_refusal().unwrap_or_else(|| Failure::of_panic(note));
+            failure.origin.resolve(failure.place.as_deref());
+            let Failure { message, place, origin, .. } = failure;
+            let at = [place, origin.called_from].into_iter().flatten().collect::<Vec<_>>();
+            let at = if at.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", at.join(", called from "))
             };
-            let message = format!("the test's spec panicked: {message}");
+            let message = format!("the test's spec panicked: {message}{at}");
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }
     };
@@ -192,10 +205,16 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
     drop(timers);
 
     let late = engine.take_refusal().or_else(|| engine.take_unobserved()).or(dropped);
-    let verdict = match (verdict, late) {
+    let mut verdict = match (verdict, late) {
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,
     };
+    // A candidate of the shrinker is only held against the failure that is shrunk.
+    if let Verdict::Failed(failure) = &mut verdict
+        && keep.deviations != Record::Size
+    {
+        failure.origin.resolve(failure.place.as_deref());
+    }
     let machines = engine.names.take();
     // A token is made of a run that did not pass; where something is kept of one, a token may be held against it.
     let is_looked_at = verdict != Verdict::Passed || keep != Keep::default();

@@ -5,6 +5,7 @@
 //! they return.
 
 pub(crate) mod anchors;
+pub(crate) mod backtrace;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod deviations;
@@ -17,8 +18,10 @@ mod executor;
 mod failed_calls;
 mod failing;
 pub(crate) mod family;
+pub(crate) mod frames;
 pub(crate) mod hook;
 pub(crate) mod ids;
+pub(crate) mod last_words;
 pub(crate) mod log;
 mod map_keys;
 mod name;

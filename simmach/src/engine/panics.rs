@@ -6,33 +6,60 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{Location, PanicHookInfo};
 
-use super::context;
+use super::backtrace::{Captured, Origin};
 use super::verdict::Note;
+use super::{context, last_words};
 use crate::panic_message::panic_message;
 
+/// No more panics are remembered: those that unwind at once, one in the destructors of another, are few.
+const REMEMBERED: usize = 8;
+
 thread_local! {
-    static LAST: RefCell<Option<Note>> = const { RefCell::new(None) };
+    /// The latest panics that the engine has not caught, each with the poll that it was in.
+    static RECORDED: RefCell<Vec<(u64, Note)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Records a panic of a run; false outside of any.
 pub(super) fn record(info: &PanicHookInfo<'_>) -> bool {
-    if context::try_with(|_| ()).is_none() {
+    let Some(poll) = context::try_with(|engine| engine.shared.pulse().polls) else {
         return false;
+    };
+    let note = Note {
+        message: panic_message(info.payload()),
+        place: info.location().map(place_of),
+        origin: Origin::of(&Captured::here()),
+    };
+    remember(poll, note);
+    if last_words::is_last(info) {
+        context::try_with(|engine| last_words::write(engine, in_flight(poll)));
     }
-    let note =
-        Note { message: panic_message(info.payload()), place: info.location().map(place_of) };
-    let _ = LAST.try_with(|last| last.replace(Some(note)));
     true
+}
+
+fn remember(poll: u64, note: Note) {
+    let _ = RECORDED.try_with(|recorded| {
+        let Ok(mut recorded) = recorded.try_borrow_mut() else { return };
+        if recorded.len() == REMEMBERED {
+            recorded.remove(0);
+        }
+        recorded.push((poll, note));
+    });
+}
+
+/// The panics of a poll that nobody is known to have caught, the oldest first.
+fn in_flight(poll: u64) -> Vec<Note> {
+    let recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
+    recorded.into_iter().filter(|(of, _)| *of == poll).map(|(_, note)| note).collect()
 }
 
 /// What the hook recorded of a panic that was caught.
 pub(crate) fn note(payload: &(dyn Any + Send)) -> Note {
-    let recorded = LAST.try_with(RefCell::take).ok().flatten();
-    // `resume_unwind` calls no hook: then the payload is all there is.
+    let mut recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     let message = panic_message(payload);
-    match recorded {
-        Some(note) if note.message == message => note,
-        _ => Note { message, place: None },
+    // Later ones were panics of destructors, caught there. `resume_unwind` calls no hook: then the payload is all there is.
+    match recorded.iter().rposition(|(_, note)| note.message == message) {
+        Some(at) => recorded.swap_remove(at).1,
+        None => Note { message, ..Note::default() },
     }
 }
 

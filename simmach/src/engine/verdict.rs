@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backtrace::Origin;
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -46,6 +48,8 @@ pub struct Failure {
     pub waiting: Vec<String>,
     /// What the test's body waits for, where the run has no end of its own.
     pub endless: Option<Endless>,
+    /// Where it came from, for the report only.
+    pub origin: Origin,
 }
 
 /// What a body waits for that does not come to its end.
@@ -89,6 +93,7 @@ pub enum FailureKind {
 pub(crate) struct Note {
     pub(crate) message: String,
     pub(crate) place: Option<String>,
+    pub(crate) origin: Origin,
 }
 
 impl FailureKind {
@@ -123,11 +128,13 @@ impl Failure {
             at_start: false,
             waiting: Vec::new(),
             endless: None,
+            origin: Origin::default(),
         }
     }
 
     pub(crate) fn of_panic(note: Note) -> Self {
-        Self { place: note.place, ..Self::new(FailureKind::Panic, note.message) }
+        let Note { message, place, origin } = note;
+        Self { place, origin, ..Self::new(FailureKind::Panic, message) }
     }
 
     /// Whether both are the same kind of failure. A place that is not known, since another hook than simmach's was called,

@@ -7,6 +7,7 @@ use super::log::{Pen, name_of};
 use super::numbers::{count, moment, span, thousands};
 use super::style::{Ink, Style};
 use super::summary::effects;
+use crate::engine::frames::Frame;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
 
@@ -118,6 +119,7 @@ impl Red<'_> {
                 text.push_str(&self.doubt);
                 self.put_run(&mut text);
                 put_waiting(&mut text, &failure.waiting);
+                put_backtrace(&mut text, &failure.origin.frames);
             }
             Verdict::Broken(why) => {
                 let head = format!("{} could not be run", self.test);
@@ -273,8 +275,14 @@ fn scene(failure: &Failure) -> String {
         FailureKind::Named(key) => format!("failure {key:?}"),
         kind => kind.word().to_owned(),
     };
-    if let Some(place) = &failure.place {
-        let _ = write!(text, " at {place}");
+    match (&failure.place, &failure.origin.called_from) {
+        (Some(place), Some(caller)) => {
+            let _ = write!(text, " at {place}, called from {caller}");
+        }
+        (Some(place), None) | (None, Some(place)) => {
+            let _ = write!(text, " at {place}");
+        }
+        (None, None) => {}
     }
     if let Some(machine) = &failure.machine {
         let _ = write!(text, ", on {machine}");
@@ -342,6 +350,18 @@ fn put_waiting(text: &mut String, waiting: &[String]) {
     }
     if let Some(more) = waiting.len().checked_sub(WAITING).filter(|more| *more > 0) {
         let _ = writeln!(text, "    … and {more} more");
+    }
+    text.push('\n');
+}
+
+fn put_backtrace(text: &mut String, frames: &[Frame]) {
+    if frames.is_empty() {
+        return;
+    }
+    text.push_str("  Backtrace:\n");
+    for (nth, frame) in frames.iter().enumerate() {
+        let frame = frame.to_string().replace('\n', "\n     ");
+        put_lines(text, "    ", &format!("{nth:>3}: {frame}"));
     }
     text.push('\n');
 }

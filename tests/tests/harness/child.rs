@@ -122,15 +122,25 @@ impl Door {
 
 impl Running {
     /// Waits for its end, not for ever; nothing is left of it then, neither folder nor process.
-    pub(crate) fn end(mut self) -> Ran {
+    pub(crate) fn end(self) -> Ran {
+        let (ran, disks) = self.wait();
+        let left = disks.wait_until_empty();
+        assert!(left.is_empty(), "{left:?} is left behind by\n{}", ran.text);
+        ran
+    }
+
+    /// As [`Running::end`], for a process that dies of a run of its own: its folder is left for the next one to delete.
+    pub(crate) fn die(self) -> Ran {
+        self.wait().0
+    }
+
+    fn wait(mut self) -> (Ran, Disks) {
         let stdout = drain(self.child.stdout.take());
         let stderr = drain(self.child.stderr.take());
         let status = self.status();
         let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("no panic"));
         let ran = Ran { code: status.code(), text: format!("{stdout}{stderr}") };
-        let left = self.disks.wait_until_empty();
-        assert!(left.is_empty(), "{left:?} is left behind by\n{}", ran.text);
-        ran
+        (ran, self.disks)
     }
 
     /// The folders of its workers, once so many are there.

@@ -1,0 +1,49 @@
+//! What a report says of panics and hangs: where they came from, also where the process dies of them.
+//!
+//! The zoo is run in child processes: by this very test binary, in which its tests are ordinary ones, and ignored.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code, reason = "the harness's tests use more of it")]
+#[path = "harness/child.rs"]
+mod child;
+
+#[path = "failures"]
+mod failures {
+    mod aborts;
+    mod backtraces;
+}
+
+use child::{Door, Ran, Running};
+
+/// Runs a test of the zoo `module`, with this environment beside `RUST_BACKTRACE=0`.
+fn run(module: &str, name: &str, env: &[(&str, &str)]) -> Ran {
+    start(module, name, env).end()
+}
+
+fn start(module: &str, name: &str, env: &[(&str, &str)]) -> Running {
+    let arguments = ["--include-ignored", "--exact", &format!("failures::{module}::zoo::{name}")];
+    let env: Vec<_> = [("RUST_BACKTRACE", "0")].iter().chain(env).copied().collect();
+    Door::Libtest.start(&arguments, &env)
+}
+
+#[track_caller]
+fn assert_has(ran: &Ran, parts: &[&str]) {
+    assert_eq!(ran.code.filter(|code| *code == 0), None, "it passed:\n{}", ran.text);
+    for part in parts {
+        assert!(ran.text.contains(part), "no {part:?} in:\n{}", ran.text);
+    }
+}
+
+#[track_caller]
+fn assert_has_not(ran: &Ran, parts: &[&str]) {
+    for part in parts {
+        assert!(!ran.text.contains(part), "{part:?} in:\n{}", ran.text);
+    }
+}
+
+/// `file:line` of the first line of a file with this mark behind it.
+fn line_of(file: &str, source: &str, mark: &str) -> String {
+    let mark = format!("// {mark}");
+    let line = source.lines().position(|line| line.ends_with(&mark)).expect("the mark is there");
+    format!("{file}:{}", line + 1)
+}
