@@ -124,6 +124,7 @@ fn on_thread(
 ) -> Outcome {
     let _log = log::begin(keep.log);
     last_words::set_seed(seed);
+    shared.set_thread(thread_number());
     let engine =
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, shared));
     engine.seed_thread();
@@ -250,6 +251,15 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
         places,
         packets,
     }
+}
+
+/// This thread, by the system's number; 0 where there is none.
+fn thread_number() -> u32 {
+    #[cfg(target_os = "linux")]
+    let number = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+    #[cfg(not(target_os = "linux"))]
+    let number = 0;
+    number
 }
 
 /// The folder for one run's disks.

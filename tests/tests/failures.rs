@@ -11,6 +11,7 @@ mod child;
 mod failures {
     mod aborts;
     mod backtraces;
+    mod hangs;
 }
 
 use child::{Door, Ran, Running};

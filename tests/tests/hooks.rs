@@ -230,6 +230,12 @@ fn the_binarys_own_definitions_win() {
         (c"sysconf", libc::sysconf as *const c_void),
         (c"sched_getaffinity", libc::sched_getaffinity as *const c_void),
         (c"gethostname", libc::gethostname as *const c_void),
+        (c"fork", libc::fork as *const c_void),
+        (c"posix_spawn", libc::posix_spawn as *const c_void),
+        (c"posix_spawnp", libc::posix_spawnp as *const c_void),
+        (c"execvp", libc::execvp as *const c_void),
+        (c"system", libc::system as *const c_void),
+        (c"popen", libc::popen as *const c_void),
     ];
     for (name, address) in linked {
         assert_eq!(object_of(address), here, "{name:?} is not the binary's");

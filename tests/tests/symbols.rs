@@ -5,19 +5,37 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 30] = [
+    "_Fork",
     "clock_gettime",
     "clock_nanosleep",
+    "clone",
+    "daemon",
+    "execv",
+    "execve",
+    "execveat",
+    "execvp",
+    "execvpe",
+    "fexecve",
+    "fork",
+    "forkpty",
     "getentropy",
     "gethostname",
     "getrandom",
     "gettimeofday",
     "nanosleep",
+    "pidfd_spawn",
+    "pidfd_spawnp",
+    "popen",
+    "posix_spawn",
+    "posix_spawnp",
     "pthread_create",
     "sched_getaffinity",
     "syscall",
     "sysconf",
+    "system",
     "time",
+    "vfork",
 ];
 
 /// Those of the names that a binary defines itself, by `nm`.

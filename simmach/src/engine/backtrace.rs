@@ -83,6 +83,12 @@ impl Origin {
         self.resolve_as(Asked::by(std::env::var_os("RUST_BACKTRACE").as_deref()), place);
     }
 
+    /// Finds the symbols, and keeps the backtrace whether it is asked for or not.
+    pub(crate) fn resolve_all(&mut self) {
+        let asked = Asked::by(std::env::var_os("RUST_BACKTRACE").as_deref());
+        self.resolve_as(asked.max(Asked::Trimmed), None);
+    }
+
     fn resolve_as(&mut self, asked: Asked, place: Option<&str>) {
         let tells = place.is_some_and(|place| !is_foreign(place));
         let pointers = std::mem::take(&mut self.pointers);

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-pub(crate) use super::shared::{Pulse, Shared};
+pub(crate) use super::shared::{Pulse, Shared, Stuck};
 pub(crate) use super::state::{Engine, Policy};
 
 thread_local! {

@@ -2,9 +2,11 @@
 
 use std::any::Any;
 
+use super::backtrace::{Captured, Origin};
 use super::ids::ProcessId;
 use super::panics;
 use super::refusals::{Mark, Refused};
+use super::shared::Stuck;
 use super::state::{Engine, Unobserved};
 use super::verdict::{Failure, FailureKind, Verdict};
 
@@ -61,12 +63,24 @@ impl Engine {
 
     /// Marks the run, unless the code that runs may do this. True if it must be refused. Never allocates.
     pub(crate) fn refuse(&self, what: Refused) -> bool {
-        if self.refusals.are_off() {
+        if self.refusals.allows(what) {
             return false;
         }
         let spawned_at = self.current_task().and_then(|task| self.spawned_at(task));
         self.refusals.mark(Mark { what, scope: self.scope(), spawned_at, at: self.clock.now() });
         true
+    }
+
+    /// Tells the watchdog where the code that runs is: it is `blocked` for good, or the watchdog asks. Never allocates.
+    pub(crate) fn report_stuck(&self, blocked: bool) {
+        let task = self.current_task().filter(|task| self.body() != Some(*task));
+        self.shared.report_stuck(Stuck {
+            blocked,
+            captured: Captured::here(),
+            machine: self.scope().machine,
+            spawned_at: task.and_then(|task| self.spawned_at(task)),
+            at: self.clock.now(),
+        });
     }
 
     /// The run's end, if it has come. What was refused goes before what that led to, whose words say less; but not before
@@ -90,6 +104,7 @@ impl Engine {
         failure.machine = self.name(mark.scope.machine);
         failure.task = mark.spawned_at.map(panics::place_of);
         failure.at = mark.at;
+        failure.origin = Origin::of(&self.refusals.captured());
         Some(failure)
     }
 

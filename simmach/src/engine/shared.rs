@@ -1,8 +1,11 @@
 //! What other threads may see of a run: its pulse for a watchdog, and a count of wakes that came from them in vain.
 
+use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread::Thread;
 
+use super::backtrace::Captured;
 use super::ids::MachineId;
 
 /// What a watchdog on another thread may read of a run, and a late waker may count.
@@ -14,6 +17,24 @@ pub struct Shared {
     at: AtomicU64,
     foreign_wakes: AtomicU64,
     names: OnceLock<Names>,
+    /// The thread that watches the run.
+    watcher: OnceLock<Thread>,
+    /// The run's thread, by the system's number; 0 before it begins.
+    thread: AtomicU32,
+    stuck: OnceLock<Stuck>,
+}
+
+/// Where a run is that does not go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stuck {
+    /// It waits for what only its own thread could do.
+    pub(crate) blocked: bool,
+    pub(crate) captured: Captured,
+    pub(crate) machine: MachineId,
+    /// Where its task was spawned; `None` for the test's body.
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    /// Virtual nanoseconds.
+    pub(crate) at: u64,
 }
 
 /// Names, one behind the other, and where each ends: there may be thousands, and a run may take no longer than these.
@@ -63,6 +84,34 @@ impl Shared {
             Some(*end)
         });
         let _ = self.names.set(Names { text: names.concat(), ends: ends.collect() });
+    }
+
+    /// This thread is woken when the run is stuck.
+    pub(crate) fn watch_by(&self, watcher: Thread) {
+        let _ = self.watcher.set(watcher);
+    }
+
+    /// Tells which thread is the run's.
+    pub(crate) fn set_thread(&self, thread: u32) {
+        self.thread.store(thread, Ordering::Relaxed);
+    }
+
+    /// The run's thread, by the system's number.
+    pub(crate) fn thread(&self) -> Option<u32> {
+        Some(self.thread.load(Ordering::Relaxed)).filter(|thread| *thread != 0)
+    }
+
+    /// Tells where the run is stuck: the first time counts. Neither allocates nor blocks.
+    pub(crate) fn report_stuck(&self, stuck: Stuck) {
+        let _ = self.stuck.set(stuck);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.unpark();
+        }
+    }
+
+    /// Where the run is stuck, once it is known.
+    pub(crate) fn stuck(&self) -> Option<&Stuck> {
+        self.stuck.get()
     }
 
     /// How many wakes came late or from another thread, and were dropped.

@@ -29,6 +29,7 @@ mod registry;
 mod regressions;
 mod replay;
 mod reporting;
+mod sampling;
 mod seeds;
 mod session;
 mod shrinking;

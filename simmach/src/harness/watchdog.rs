@@ -2,13 +2,17 @@
 //!
 //! A thread reads the run's pulse. It counts its own ticks, not the clock: a process that was stopped or starved has
 //! not hung. Outside of a poll (while a cluster is built, or dropped) a run has longer, since nothing there is virtual.
+//! A run that waits for what only its own thread could do says so itself, and is not waited for.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
-use super::disk;
 use super::job::Job;
-use crate::engine::context::{Pulse, Shared};
+use super::{disk, sampling};
+use crate::engine::backtrace::Origin;
+use crate::engine::context::{Pulse, Shared, Stuck};
+use crate::engine::panics::place_of;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
 
@@ -29,6 +33,8 @@ struct Watched {
     /// Counts the runs, so that two with the same pulse are told apart.
     nth: u64,
     closed: bool,
+    /// The thread that watches.
+    thread: Option<Thread>,
 }
 
 /// A run that hangs.
@@ -40,7 +46,14 @@ pub(crate) struct Hang {
     pub(crate) limit: Duration,
     pub(crate) pulse: Pulse,
     pub(crate) machine: Option<String>,
+    /// Where it hangs, if its thread could tell.
+    pub(crate) stuck: Option<Stuck>,
 }
+
+const BLOCKED: &str = "\
+deadlock: the run's thread waits for a lock or a wake-up that no other thread can give, since a run has one thread. A task \
+must not block: instead of `block_on`, std's channels, condition variables, and locks that are held across an `.await` or \
+taken twice, use async ones";
 
 impl Watchdog {
     /// Starts the thread. `bark` is called once, and does not come back in a real process.
@@ -56,6 +69,9 @@ impl Watchdog {
     pub(crate) fn begin(&self, seed: u64, job: Option<Job>, shared: Arc<Shared>) {
         let mut watched = lock(&self.watched);
         watched.nth += 1;
+        if let Some(thread) = &watched.thread {
+            shared.watch_by(thread.clone());
+        }
         watched.run = Some((seed, job, shared));
     }
 
@@ -75,7 +91,10 @@ impl Hang {
     /// What the run came to.
     pub(crate) fn outcome(self) -> Outcome {
         let limit = self.limit;
-        let message = if self.pulse.polling {
+        let blocked = self.stuck.filter(|stuck| stuck.blocked);
+        let message = if blocked.is_some() {
+            BLOCKED.to_owned()
+        } else if self.pulse.polling {
             format!(
                 "a task did not yield for {limit:?} of real time: an endless loop, or a call that blocks"
             )
@@ -84,8 +103,14 @@ impl Hang {
             format!("the run stood still for {limit:?} of real time, outside of any task")
         };
         let mut failure = Failure::new(FailureKind::Hung, message);
-        failure.at = self.pulse.at;
-        failure.machine = self.machine.filter(|_| self.pulse.polling);
+        // By the clock as it was read, the time of an endless loop is another each time.
+        failure.at = blocked.map_or(self.pulse.at, |stuck| stuck.at);
+        if let Some(stuck) = self.stuck {
+            failure.task = stuck.spawned_at.map(place_of);
+            failure.origin = Origin::of(&stuck.captured);
+            failure.origin.resolve_all();
+        }
+        failure.machine = self.machine.filter(|_| self.pulse.polling || self.stuck.is_some());
         // What took effect until then only the run's own thread could tell.
         Outcome::without_a_run(self.seed, Verdict::Failed(failure))
     }
@@ -94,8 +119,10 @@ impl Hang {
 fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
     let mut last = None;
     let mut still = 0;
+    lock(watched).thread = Some(std::thread::current());
     loop {
-        pause(limit / TICKS);
+        // A run that is stuck wakes it.
+        std::thread::park_timeout(limit / TICKS);
         let state = lock(watched);
         if state.closed {
             return;
@@ -105,7 +132,8 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
             continue;
         };
         let now = (state.nth, shared.pulse());
-        if last != Some(now) {
+        let is_stuck = shared.stuck().is_some();
+        if last != Some(now) && !is_stuck {
             (last, still) = (Some(now), 0);
             continue;
         }
@@ -113,23 +141,15 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
         let pulse = now.1;
         let most = if pulse.polling { TICKS } else { TICKS * OUTSIDE };
         // A debugger holds a run for as long as its user thinks.
-        if still >= most && !disk::is_traced() {
-            let hang = Hang {
-                seed: *seed,
-                job: job.clone(),
-                limit,
-                pulse,
-                machine: shared.name(pulse.machine).map(str::to_owned),
-            };
+        if (is_stuck || still >= most) && !disk::is_traced() {
+            let (seed, job, shared) = (*seed, job.clone(), Arc::clone(shared));
             drop(state);
-            return bark(hang);
+            let stuck = sampling::where_it_is(&shared);
+            let machine = stuck.map_or(pulse.machine, |stuck| stuck.machine);
+            let machine = shared.name(machine).map(str::to_owned);
+            return bark(Hang { seed, job, limit, pulse, machine, stuck });
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "real time is what it measures")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
 }
 
 fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
@@ -172,7 +192,7 @@ mod tests {
             dog.begin(seed, None, Arc::clone(&shared));
             for poll in 0..5 {
                 shared.begin_poll(MachineId(0), poll);
-                pause(LIMIT / 10);
+                std::thread::park_timeout(LIMIT / 10);
                 shared.end_poll();
             }
             dog.end();

@@ -152,6 +152,18 @@ pub(super) fn waiting() -> Option<Waiting> {
     })
 }
 
+/// True if a wait without a time-out could be ended by the run's own thread only, which is the one that waits.
+#[inline]
+pub(super) fn waits_alone() -> bool {
+    is_here() && try_with(|engine| engine.refusals.is_alone()).unwrap_or(false)
+}
+
+/// The run's thread waits for what never comes.
+#[cold]
+pub(super) fn is_blocked() {
+    try_with(|engine| engine.report_stuck(true));
+}
+
 /// A clock as it is, without a reading of the user's.
 pub(super) fn glance(kind: Kind) -> Duration {
     try_with(|engine| {

@@ -13,8 +13,12 @@ use libc::{clockid_t, cpu_set_t, pid_t, pthread_attr_t, pthread_t, size_t, ssize
 use libc::{timespec, timeval, timezone};
 
 use super::answers::{self, Kind, Waiting};
+use super::processes;
 use super::real::Real;
 use crate::engine::refusals::Refused;
+
+/// A wait of a run's only thread that takes longer, in real time, never ends.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -60,13 +64,15 @@ static FIND_ALL: extern "C" fn() = {
         SYSCONF.find();
         SCHED_GETAFFINITY.find();
         GETHOSTNAME.find();
+        processes::find_all();
     }
     find_all
 };
 
 /// All that is defined here.
-pub(super) fn defined() -> [*const (); 13] {
+pub(super) fn defined() -> [*const (); 14] {
     [
+        processes::defined as *const (),
         clock_gettime as *const (),
         gettimeofday as *const (),
         time as *const (),
@@ -83,7 +89,7 @@ pub(super) fn defined() -> [*const (); 13] {
     ]
 }
 
-fn fail(errno: c_int) -> c_int {
+pub(super) fn fail(errno: c_int) -> c_int {
     // SAFETY: the C library gives every thread its `errno`, for as long as the thread runs.
     unsafe { *libc::__errno_location() = errno };
     -1
@@ -252,8 +258,8 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
     }
 }
 
-/// The system call by number: `getrandom` and `clock_gettime` as the functions above, waits on a futex with a time-out as
-/// [`wait`] has them, all others as they came.
+/// The system call by number: `getrandom` and `clock_gettime` as the functions above, waits on a futex as
+/// [`wait`] and [`wait_alone`] have them, processes as in [`processes`], all others as they came.
 ///
 /// In C it takes a variable number of arguments. On the targets this is built for a callee that takes seven integers finds
 /// them where the caller of such a function puts them; those that were not given hold whatever was there, and are only
@@ -281,12 +287,17 @@ pub unsafe extern "C" fn syscall(
         libc::SYS_clock_gettime => unsafe {
             clock_gettime(a as clockid_t, b as *mut timespec).into()
         },
-        libc::SYS_futex if d != 0 && is_timed_wait(b as c_int) => match answers::waiting() {
+        libc::SYS_futex if d != 0 && is_wait(b as c_int) => match answers::waiting() {
             // SAFETY: as above; the time-out is not null.
             Some(waiting) => unsafe { wait(waiting, [a, b, c, d, e, f]) },
             // SAFETY: the caller's arguments, as they came.
             None => unsafe { pass_on(number, [a, b, c, d, e, f]) },
         },
+        // SAFETY: as above.
+        libc::SYS_futex if is_wait(b as c_int) && answers::waits_alone() => unsafe {
+            wait_alone([a, b, c, d, e, f])
+        },
+        _ if processes::is_refused(number, a) => fail(libc::EPERM).into(),
         // SAFETY: the caller's arguments, as they came.
         _ => unsafe { pass_on(number, [a, b, c, d, e, f]) },
     }
@@ -304,7 +315,7 @@ unsafe fn pass_on(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     }
 }
 
-fn is_timed_wait(operation: c_int) -> bool {
+fn is_wait(operation: c_int) -> bool {
     matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET)
 }
 
@@ -315,34 +326,73 @@ fn is_timed_wait(operation: c_int) -> bool {
 /// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is not null.
 unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
     let operation = arguments[1] as c_int;
-    let is_absolute = operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET;
-    let (clock, kind) = match operation & libc::FUTEX_CLOCK_REALTIME {
-        0 => (libc::CLOCK_MONOTONIC, Kind::Monotonic),
-        _ => (libc::CLOCK_REALTIME, Kind::Wall),
+    let kind = match operation & libc::FUTEX_CLOCK_REALTIME {
+        0 => Kind::Monotonic,
+        _ => Kind::Wall,
     };
     // SAFETY: the caller's time-out, which is not null.
     let given = to_duration(unsafe { *(arguments[3] as *const timespec) });
-    let time = if is_absolute { given.saturating_sub(answers::glance(kind)) } else { given };
-    let mut real = to_timespec(Duration::ZERO);
-    match waiting {
-        Waiting::Passes => {}
-        Waiting::Real if is_absolute => {
-            if let Some(clock_gettime) = CLOCK_GETTIME.function() {
-                // SAFETY: a clock that there is, and room for its time.
-                unsafe { clock_gettime(clock, &raw mut real) };
-            }
-            real = to_timespec(to_duration(real).saturating_add(time));
-        }
-        Waiting::Real => real = to_timespec(time),
-    }
+    let time = match is_absolute(operation) {
+        true => given.saturating_sub(answers::glance(kind)),
+        false => given,
+    };
+    let real = match waiting {
+        Waiting::Passes => to_timespec(Duration::ZERO),
+        Waiting::Real => real_timeout(operation, time),
+    };
     arguments[3] = (&raw const real) as c_long;
     // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
     let result = unsafe { pass_on(libc::SYS_futex, arguments) };
-    // SAFETY: this thread's `errno`.
-    if result == -1 && unsafe { *libc::__errno_location() } == libc::ETIMEDOUT {
+    if has_timed_out(result) {
         answers::pass(time);
     }
     result
+}
+
+/// A wait on a futex without a time-out, by the only thread of a run: one of the harness's own may end it, if it holds a lock
+/// for a moment; nothing else can.
+///
+/// # Safety
+///
+/// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is null.
+#[cold]
+unsafe fn wait_alone(arguments: [c_long; 6]) -> c_long {
+    let real = real_timeout(arguments[1] as c_int, PATIENCE);
+    let mut timed = arguments;
+    timed[3] = (&raw const real) as c_long;
+    // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
+    let result = unsafe { pass_on(libc::SYS_futex, timed) };
+    if !has_timed_out(result) {
+        return result;
+    }
+    answers::is_blocked();
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { pass_on(libc::SYS_futex, arguments) }
+}
+
+fn is_absolute(operation: c_int) -> bool {
+    operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET
+}
+
+/// The time-out that ends a wait by this operation after so much real time.
+fn real_timeout(operation: c_int, time: Duration) -> timespec {
+    let mut now = to_timespec(Duration::ZERO);
+    if is_absolute(operation)
+        && let Some(clock_gettime) = CLOCK_GETTIME.function()
+    {
+        let clock = match operation & libc::FUTEX_CLOCK_REALTIME {
+            0 => libc::CLOCK_MONOTONIC,
+            _ => libc::CLOCK_REALTIME,
+        };
+        // SAFETY: a clock that there is, and room for its time.
+        unsafe { clock_gettime(clock, &raw mut now) };
+    }
+    to_timespec(to_duration(now).saturating_add(time))
+}
+
+fn has_timed_out(result: c_long) -> bool {
+    // SAFETY: this thread's `errno`.
+    result == -1 && unsafe { *libc::__errno_location() } == libc::ETIMEDOUT
 }
 
 /// # Safety

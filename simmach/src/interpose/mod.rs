@@ -14,9 +14,11 @@
 //! process keeps in a static from one run to the next is not the seed's either. CPU time is real, and `getpid` is.
 //!
 //! A thread can't be started in a run, nor can it sleep in real time: both are refused, and the run fails and says what
-//! to use. [`allow_threads`] is the way out. A wait with a time-out that goes through std or `parking_lot` does not block:
+//! to use. [`allow_threads`] is the way out. Nor can a process be started, by `std::process::Command` or another way: the
+//! call fails with `EPERM`, and [`allow_processes`] is the way out. A wait with a time-out that goes through std or `parking_lot` does not block:
 //! nobody could wake it, so that its time passes at once, in virtual time; after [`allow_threads`] has let a thread
-//! through it waits in real time. A wait with a time-out inside a C library may return at once.
+//! through it waits in real time. A wait with a time-out inside a C library may return at once. A wait without a time-out by
+//! std or `parking_lot` that no other thread could end (a mutex locked twice) fails the run after a quarter of a second.
 //!
 //! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error: there the C library's own functions
 //! could not be found behind these. AddressSanitizer is not supported: it does not see the threads that are started by
@@ -32,6 +34,8 @@ compile_error!(
 );
 
 mod answers;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod processes;
 mod real;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
@@ -41,6 +45,8 @@ mod platform;
 #[path = "macos.rs"]
 mod platform;
 
+#[cfg(all(test, target_os = "linux"))]
+mod process_tests;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 
@@ -59,7 +65,25 @@ use crate::engine::context;
 /// ```
 pub fn allow_threads<R>(f: impl FnOnce() -> R) -> R {
     match context::current() {
-        Some(engine) => engine.refusals.allow(f),
+        Some(engine) => engine.refusals.allow_threads(f),
+        None => f(),
+    }
+}
+
+/// Lets `f` start processes, in a run.
+///
+/// For a program whose result is the same each time and which nothing of the run depends on otherwise: it knows no virtual
+/// time, network or disk, and the run stands still while it is waited for.
+///
+/// ```
+/// use std::process::Command;
+///
+/// let status = simmach::interpose::allow_processes(|| Command::new("true").status());
+/// assert!(status.is_ok_and(|status| status.success()));
+/// ```
+pub fn allow_processes<R>(f: impl FnOnce() -> R) -> R {
+    match context::current() {
+        Some(engine) => engine.refusals.allow_processes(f),
         None => f(),
     }
 }

@@ -26,19 +26,19 @@ fn run_spec(spec: impl FnOnce() -> Spec + Send + 'static, seed: u64, overlay: Ov
     crate::run::run_spec(spec, seed, overlay, Keep::default(), Default::default())
 }
 
-fn outcome(seed: u64, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+pub(super) fn outcome(seed: u64, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     run_spec(spec, seed, Overlay::default())
 }
 
 #[track_caller]
-fn pass(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+pub(super) fn pass(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     let outcome = outcome(0, spec);
     assert_eq!(outcome.verdict, Verdict::Passed);
     outcome
 }
 
 #[track_caller]
-fn refused(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
+pub(super) fn refused(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
     match outcome(0, spec).verdict {
         Verdict::Failed(failure) if failure.kind == FailureKind::Refused => failure,
         other => panic!("expected a refusal: {other:?}"),

@@ -79,6 +79,14 @@ pub(super) mod zoo {
         adds(&[1, 2], std::hint::black_box(2)); // adds
     }
 
+    /// Refused, from inside std.
+    #[sim_test(seeds = 2)]
+    #[ignore = "for the tests below"]
+    #[allow(clippy::disallowed_methods, reason = "it is refused")]
+    async fn thread() {
+        let _ = std::thread::Builder::new().spawn(|| ()); // thread
+    }
+
     /// Several times in a run, and caught.
     #[sim_test(seeds = 2)]
     #[ignore = "for the tests below"]
@@ -134,6 +142,12 @@ fn latest_of_many_panics_names_its_caller() {
     let place = line_of(FILE, SOURCE, "range");
     assert_has(&ran, &[&place]);
     assert_has_not(&ran, &[&swap()]);
+}
+
+#[test]
+fn refusal_names_the_caller() {
+    let ran = run("backtraces", "thread", &[]);
+    assert_has(&ran, &[&format!("refused at {}", line_of(FILE, SOURCE, "thread"))]);
 }
 
 #[test]

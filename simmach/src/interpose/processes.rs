@@ -1,0 +1,458 @@
+//! The C library's ways to start a process, or another program in this one: refused in a run.
+//!
+//! What std's `Command` and the C library's own functions are made of. A call that is refused fails with `EPERM`, and the
+//! run is marked. Not covered: `execl` and its kin, which take a variable number of arguments.
+
+use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ptr;
+
+use libc::{FILE, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t, termios, winsize};
+
+use super::answers;
+use super::platform::fail;
+use super::real::Real;
+use crate::engine::refusals::Refused;
+
+type Strings = *const *const c_char;
+type Spawn<P> = unsafe extern "C" fn(
+    *mut P,
+    *const c_char,
+    *const posix_spawn_file_actions_t,
+    *const posix_spawnattr_t,
+    Strings,
+    Strings,
+) -> c_int;
+type Fork = unsafe extern "C" fn() -> pid_t;
+
+static FORK: Real<Fork> = Real::named(c"fork");
+static BARE_FORK: Real<Fork> = Real::named(c"_Fork");
+static FORKPTY: Real<
+    unsafe extern "C" fn(*mut c_int, *mut c_char, *const termios, *const winsize) -> pid_t,
+> = Real::named(c"forkpty");
+static DAEMON: Real<unsafe extern "C" fn(c_int, c_int) -> c_int> = Real::named(c"daemon");
+static CLONE: Real<unsafe extern "C" fn(Child, *mut c_void, c_int, ...) -> c_int> =
+    Real::named(c"clone");
+static POSIX_SPAWN: Real<Spawn<pid_t>> = Real::named(c"posix_spawn");
+static POSIX_SPAWNP: Real<Spawn<pid_t>> = Real::named(c"posix_spawnp");
+static PIDFD_SPAWN: Real<Spawn<c_int>> = Real::named(c"pidfd_spawn");
+static PIDFD_SPAWNP: Real<Spawn<c_int>> = Real::named(c"pidfd_spawnp");
+static SYSTEM: Real<unsafe extern "C" fn(*const c_char) -> c_int> = Real::named(c"system");
+static POPEN: Real<unsafe extern "C" fn(*const c_char, *const c_char) -> *mut FILE> =
+    Real::named(c"popen");
+static EXECVE: Real<unsafe extern "C" fn(*const c_char, Strings, Strings) -> c_int> =
+    Real::named(c"execve");
+static EXECV: Real<unsafe extern "C" fn(*const c_char, Strings) -> c_int> = Real::named(c"execv");
+static EXECVP: Real<unsafe extern "C" fn(*const c_char, Strings) -> c_int> = Real::named(c"execvp");
+static EXECVPE: Real<unsafe extern "C" fn(*const c_char, Strings, Strings) -> c_int> =
+    Real::named(c"execvpe");
+static FEXECVE: Real<unsafe extern "C" fn(c_int, Strings, Strings) -> c_int> =
+    Real::named(c"fexecve");
+static EXECVEAT: Real<
+    unsafe extern "C" fn(c_int, *const c_char, Strings, Strings, c_int) -> c_int,
+> = Real::named(c"execveat");
+
+type Child = extern "C" fn(*mut c_void) -> c_int;
+
+pub(super) fn find_all() {
+    FORK.find();
+    BARE_FORK.find();
+    FORKPTY.find();
+    DAEMON.find();
+    CLONE.find();
+    POSIX_SPAWN.find();
+    POSIX_SPAWNP.find();
+    PIDFD_SPAWN.find();
+    PIDFD_SPAWNP.find();
+    SYSTEM.find();
+    POPEN.find();
+    EXECVE.find();
+    EXECV.find();
+    EXECVP.find();
+    EXECVPE.find();
+    FEXECVE.find();
+    EXECVEAT.find();
+}
+
+/// All that is defined here.
+pub(super) fn defined() -> [*const (); 18] {
+    [
+        fork as *const (),
+        _Fork as *const (),
+        vfork as *const (),
+        forkpty as *const (),
+        daemon as *const (),
+        clone as *const (),
+        posix_spawn as *const (),
+        posix_spawnp as *const (),
+        pidfd_spawn as *const (),
+        pidfd_spawnp as *const (),
+        system as *const (),
+        popen as *const (),
+        execve as *const (),
+        execv as *const (),
+        execvp as *const (),
+        execvpe as *const (),
+        fexecve as *const (),
+        execveat as *const (),
+    ]
+}
+
+fn is_process_refused() -> bool {
+    answers::refuses(Refused::Process)
+}
+
+/// Whether a system call by number is refused: one that starts a process, a thread or a program.
+pub(super) fn is_refused(number: c_long, first: c_long) -> bool {
+    if !answers::is_here() {
+        return false;
+    }
+    match number {
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_fork | libc::SYS_vfork => is_process_refused(),
+        libc::SYS_execve | libc::SYS_execveat => is_process_refused(),
+        libc::SYS_clone => is_clone_refused(first as u64),
+        // SAFETY: the first field of the structure that it points to, if any, is the flags.
+        libc::SYS_clone3 if first != 0 => is_clone_refused(unsafe { *(first as *const u64) }),
+        _ => false,
+    }
+}
+
+fn is_clone_refused(flags: u64) -> bool {
+    let is_thread = flags & libc::CLONE_THREAD as u64 != 0;
+    answers::refuses(if is_thread { Refused::Thread } else { Refused::Process })
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fork() -> pid_t {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match FORK.function() {
+        // SAFETY: it takes nothing.
+        Some(real) => unsafe { real() },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case, reason = "the system's name")]
+pub unsafe extern "C" fn _Fork() -> pid_t {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match BARE_FORK.function() {
+        // SAFETY: it takes nothing.
+        Some(real) => unsafe { real() },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// As [`fork`]: a child that shares its parent's stack can't return from a function of that stack first, and POSIX lets the
+/// two be the same.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vfork() -> pid_t {
+    // SAFETY: as in C.
+    unsafe { fork() }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forkpty(
+    master: *mut c_int,
+    name: *mut c_char,
+    terminal: *const termios,
+    size: *const winsize,
+) -> pid_t {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match FORKPTY.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(master, name, terminal, size) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemon(keeps_folder: c_int, keeps_output: c_int) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match DAEMON.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(keeps_folder, keeps_output) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// In C the last three are given only where the flags ask for them: see [`syscall`](super::platform::syscall).
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clone(
+    child: Child,
+    stack: *mut c_void,
+    flags: c_int,
+    argument: *mut c_void,
+    parent_tid: *mut pid_t,
+    tls: *mut c_void,
+    child_tid: *mut pid_t,
+) -> c_int {
+    if answers::is_here() && is_clone_refused(flags as u64) {
+        return fail(libc::EPERM);
+    }
+    match CLONE.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(child, stack, flags, argument, parent_tid, tls, child_tid) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_spawn(
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { spawn(&POSIX_SPAWN, pid, path, actions, attributes, arguments, environment) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_spawnp(
+    pid: *mut pid_t,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { spawn(&POSIX_SPAWNP, pid, file, actions, attributes, arguments, environment) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pidfd_spawn(
+    pidfd: *mut c_int,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { spawn(&PIDFD_SPAWN, pidfd, path, actions, attributes, arguments, environment) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pidfd_spawnp(
+    pidfd: *mut c_int,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { spawn(&PIDFD_SPAWNP, pidfd, file, actions, attributes, arguments, environment) }
+}
+
+/// These return their error.
+///
+/// # Safety
+///
+/// As the function's in C.
+unsafe fn spawn<P>(
+    real: &Real<Spawn<P>>,
+    child: *mut P,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    if is_process_refused() {
+        return libc::EPERM;
+    }
+    match real.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(child, file, actions, attributes, arguments, environment) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// A null command asks whether there is a shell: in a run there is none.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
+    if command.is_null() && answers::is_here() {
+        return 0;
+    }
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match SYSTEM.function() {
+        // SAFETY: the caller's argument, as it came.
+        Some(real) => unsafe { real(command) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
+    if is_process_refused() {
+        fail(libc::EPERM);
+        return ptr::null_mut();
+    }
+    match POPEN.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(command, mode) },
+        None => ptr::null_mut(),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execve(
+    path: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match EXECVE.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(path, arguments, environment) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execv(path: *const c_char, arguments: Strings) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match EXECV.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(path, arguments) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execvp(file: *const c_char, arguments: Strings) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match EXECVP.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(file, arguments) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execvpe(
+    file: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match EXECVPE.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(file, arguments, environment) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fexecve(
+    descriptor: c_int,
+    arguments: Strings,
+    environment: Strings,
+) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match FEXECVE.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(descriptor, arguments, environment) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execveat(
+    folder: c_int,
+    path: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+    flags: c_int,
+) -> c_int {
+    if is_process_refused() {
+        return fail(libc::EPERM);
+    }
+    match EXECVEAT.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(folder, path, arguments, environment, flags) },
+        None => fail(libc::ENOSYS),
+    }
+}
