@@ -32,6 +32,7 @@ impl Engine {
     pub(crate) fn user_panicked(&self, payload: Box<dyn Any + Send>) {
         let failure = Failure::of_panic(panics::note(payload.as_ref()));
         self.fail(failure);
+        super::drop_payload(payload);
     }
 
     /// A panic of a task whose handle is alive: it fails the run unless the handle is awaited.

@@ -54,6 +54,7 @@ pub(crate) use trace::TraceKind;
 pub(crate) use waits::Wait;
 pub(crate) use waker::Waiter;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use context::try_with;
@@ -149,6 +150,33 @@ pub(crate) fn guarded<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
         try_with(|engine| engine.test_panicked(panic.as_ref()));
         otherwise
     })
+}
+
+/// Calls code of the user's whose panic goes no further, as in tokio: what is left of it is a line in the log. `what` says
+/// whose panic it is.
+pub(crate) fn contained(what: &str, call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        keep_panic(what, payload);
+    }
+}
+
+#[cold]
+fn keep_panic(what: &str, payload: Box<dyn Any + Send>) {
+    let note = panics::note(payload.as_ref());
+    if let Some(scope) = live_scope() {
+        log::say(log::Level::Error, scope.machine, || {
+            let place = note.place.map(|place| format!(" at {place}")).unwrap_or_default();
+            format!("{what} panicked{place}: {}", note.message)
+        });
+    }
+    drop_payload(payload);
+}
+
+/// Drops what was panicked with. That may panic, too; there it ends.
+fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
 }
 
 /// Adds an event to the trace.

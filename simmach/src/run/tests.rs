@@ -6,6 +6,7 @@ mod control;
 mod going_on;
 mod instants;
 mod network;
+mod outputs;
 mod plans;
 mod records;
 mod repeats;

@@ -77,8 +77,8 @@ impl<T> Drop for JoinHandle<T> {
             }
         };
         drop(waker);
-        drop(left);
         self.join.detach();
+        left.into_iter().for_each(drop_output);
         if engine::live_scope().is_some() {
             try_with(|engine| {
                 engine.unobservable(self.join.name(), self.join.process);
@@ -104,6 +104,11 @@ fn abort(run: Option<engine::RunId>, key: Option<TaskKey>) {
     if let Some(key) = key {
         try_with(|engine| engine.cancel_task(key));
     }
+}
+
+/// Drops what nobody asked for. Its panic is not the one's who drops the handle, nor the task's: tokio catches it too.
+pub(super) fn drop_output<T>(result: Result<T, JoinError>) {
+    engine::contained("the destructor of a task's output", || drop(result));
 }
 
 /// What a task and its handle share.
@@ -135,13 +140,19 @@ impl<T> Join<T> {
     }
 
     pub(crate) fn finish(&self, result: Result<T, JoinError>) {
-        let old = std::mem::replace(&mut *self.lock(), State::Done(Some(result)));
+        // Without a handle nobody will ask for the output.
+        let (kept, left) = match self.detached.load(Ordering::Relaxed) {
+            true => (None, Some(result)),
+            false => (Some(result), None),
+        };
+        let old = std::mem::replace(&mut *self.lock(), State::Done(kept));
         if let Some(over) = self.over.get() {
             over.store(true, Ordering::Relaxed);
         }
         if let State::Running(Some(waker)) = old {
-            waker.wake();
+            engine::contained("a waker that waited for a task", || waker.wake());
         }
+        left.into_iter().for_each(drop_output);
     }
 
     pub(crate) fn panicked(&self, payload: Box<dyn Any + Send + 'static>) {

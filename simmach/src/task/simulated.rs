@@ -143,11 +143,15 @@ impl<F: Future, J: Hears<F::Output>> Future for Task<F, J> {
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => Err(payload),
         };
-        // What the future held is dropped before anyone hears that it ended.
+        // What the future held is dropped before anyone hears that it ended. If that panics the task did, as in tokio.
         let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
-        match result.and_then(|output| dropped.map(|()| output)) {
-            Ok(output) => this.join.finish(Ok(output)),
-            Err(payload) => this.join.panicked(payload),
+        match (result, dropped) {
+            (Ok(output), Ok(())) => this.join.finish(Ok(output)),
+            (Ok(output), Err(payload)) => {
+                this.join.panicked(payload);
+                join::drop_output(Ok(output));
+            }
+            (Err(payload), _) => this.join.panicked(payload),
         }
         Poll::Ready(())
     }

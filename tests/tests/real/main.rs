@@ -6,6 +6,7 @@ mod both;
 mod child;
 mod instants;
 mod intervals;
+mod outputs;
 mod storage;
 mod tasks;
 
