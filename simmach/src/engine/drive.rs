@@ -80,7 +80,10 @@ impl Engine {
             let limit = std::time::Duration::from_nanos(limits.stall);
             return self.cannot_go_on(
                 FailureKind::Stall,
-                format!("no progress for {limit:?} of virtual time"),
+                format!(
+                    "no progress for {limit:?} of virtual time, the `stall_limit`; due next: {}",
+                    self.due_next()
+                ),
             );
         }
         if self.clock.advance(at) {
@@ -123,10 +126,12 @@ impl Engine {
         self.counters.at_moment.set(self.counters.at_moment.get() + 1);
     }
 
-    /// Sleeps of the test's own code that are longer than the limit are meant, and no stall.
+    /// Sleeps of the test's own code that are longer than the limit are meant, and no stall. Nor is a time in which a layer
+    /// above has something to report yet: a connect that will time out.
     fn is_stalled(&self, at: u64, limit: u64) -> bool {
         at.saturating_sub(self.counters.progress_at.get()) > limit
             && !self.tasks.any(|scope, sleeps| sleeps >= limit && self.is_client(scope.process))
+            && !self.will_report()
     }
 
     /// A sleep of the running task is over: for the test's own code that is progress, unless it is so short that it may

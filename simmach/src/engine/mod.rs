@@ -25,6 +25,7 @@ pub(crate) mod last_words;
 pub(crate) mod log;
 mod map_keys;
 mod name;
+pub(crate) mod outlook;
 pub(crate) mod overlay;
 pub(crate) mod panics;
 pub(crate) mod refusals;

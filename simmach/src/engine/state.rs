@@ -15,6 +15,7 @@ use super::failed_calls::FailedCalls;
 use super::family::Family;
 use super::ids::{MachineId, ProcessId, RunId, Scope};
 use super::map_keys::MapKeys;
+use super::outlook::Outlook;
 use super::overlay::{Overlay, Place};
 use super::refusals::Refusals;
 use super::scheduler::ReadyQueue;
@@ -51,6 +52,7 @@ pub(crate) struct Engine {
     /// Panics of tasks whose handle may yet be awaited.
     pub(super) unobserved: RefCell<BTreeMap<u64, Unobserved>>,
     pub(super) policy: Cell<Option<Policy>>,
+    pub(super) outlooks: RefCell<Vec<Outlook>>,
     scope: Cell<Scope>,
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body and what it runs on machines.
@@ -118,6 +120,7 @@ impl Engine {
             failed_calls: FailedCalls::default(),
             unobserved: RefCell::default(),
             policy: Cell::new(None),
+            outlooks: RefCell::default(),
             scope: Cell::new(Scope::HARNESS),
             body: Cell::new(None),
             clients: RefCell::default(),

@@ -148,6 +148,11 @@ impl Tasks {
         self.slots.try_borrow_mut().ok()?.get_mut(key.slot as usize)?.task_of(key).map(f)
     }
 
+    /// Whether a task is not over.
+    pub(super) fn has(&self, key: TaskKey) -> bool {
+        self.with(key, |_| ()).is_some()
+    }
+
     /// Where a task was spawned.
     pub(super) fn spawned_at(&self, key: TaskKey) -> Option<&'static Location<'static>> {
         self.with_if_free(key, |task| task.spawned_at)

@@ -264,6 +264,17 @@ impl Timers {
         self.first().map(|node| node.at)
     }
 
+    /// The next timer and when it is due; what it wakes, if it does, and the task if that is known.
+    pub(crate) fn next(&self) -> Option<(TimerKey, u64, Option<Option<TaskKey>>)> {
+        let &Node { at, sequence, slot } = self.first()?;
+        let wakes = match self.slots[slot as usize].action.as_ref()? {
+            Action::Wake(Waiter::Task(task), _) => Some(Some(*task)),
+            Action::Wake(Waiter::Other(_), _) => Some(None),
+            Action::Call(..) => None,
+        };
+        Some((TimerKey { slot, sequence }, at, wakes))
+    }
+
     /// How many sequence numbers were given out: a timer armed from here on has a higher one.
     pub(crate) fn armed(&self) -> u64 {
         self.sequence

@@ -115,7 +115,10 @@ pub(crate) fn install(machines: Vec<Machine>) {
         slot.install(Machines { all: machines, processes: Processes::default(), body: None });
     });
     let policy = Policy { on_failure: policy::on_failure, forgives: policy::forgives };
-    context::try_with(|engine| engine.set_policy(policy));
+    context::try_with(|engine| {
+        engine.set_policy(policy);
+        engine.add_outlook(policy::OUTLOOK);
+    });
 }
 
 /// Empties them.

@@ -3,10 +3,11 @@
 use super::end::end;
 use super::process::{Exit, State};
 use super::start::start;
-use super::{OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with};
+use super::{Machines, OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with};
 use crate::engine::log::{self, Level};
+use crate::engine::outlook::Outlook;
 use crate::engine::verdict::Failure;
-use crate::engine::{self, Action, MachineId, ProcessId};
+use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
 use crate::time::nanos;
 
 /// The engine's question: is this failure the run's? A crash of the process and no more gives nothing back.
@@ -57,9 +58,30 @@ pub(super) fn forgives(process: ProcessId) -> bool {
     }
 }
 
+/// A restart that is due ends the silence.
+pub(super) const OUTLOOK: Outlook = Outlook {
+    will_report: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
+    describe: |timer| {
+        let restarts = |machines: &mut Machines| machines.restart_by(|restart| restart == timer);
+        with(restarts).flatten().map(|id| format!("{} starts again", name_of(id)))
+    },
+};
+
+impl Machines {
+    /// A service whose restart is due, by a timer of which `which` is true.
+    fn restart_by(&self, which: impl Fn(TimerKey) -> bool) -> Option<ServiceId> {
+        (0..).zip(&self.all).find_map(|(number, machine)| {
+            let mut services = machine.services.iter();
+            let service = services.position(|installed| installed.restart.is_some_and(&which))?;
+            Some(ServiceId { machine: MachineId(number), service })
+        })
+    }
+}
+
 /// The time of a restart has come. Who takes the service down, or starts it, before then cancels it.
 fn restart(word: u64, incarnation: u64) {
     let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };
+    with(|machines| machines.all[id.machine.0 as usize].services[id.service].restart = None);
     if has_power(id.machine) && incarnation_of(id) == incarnation {
         start(id);
     }

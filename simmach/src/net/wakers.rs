@@ -52,6 +52,16 @@ impl Waiters {
         }
     }
 
+    /// Whether a task waits here that is not over. Of a waker of somebody else's that cannot be told: it counts as one.
+    pub(crate) fn are_some(&self, engine: &Engine) -> bool {
+        let lives = |waiter: &Waiter| match waiter {
+            Waiter::Task(task) => engine.has_task(*task),
+            Waiter::Other(_) => true,
+        };
+        let mut futures = self.futures.get().into_iter().flatten();
+        self.polling.as_ref().is_some_and(lives) || futures.any(|(_, waiter)| lives(waiter))
+    }
+
     /// A future no longer waits.
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waiter> {
         match seat {

@@ -11,6 +11,7 @@ mod plans;
 mod records;
 mod repeats;
 mod shape;
+mod stalls;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -230,7 +230,9 @@ impl SpecBuilder {
         self
     }
 
-    /// The most virtual time without progress.
+    /// The most virtual time without progress: no bytes arrive, no process starts or ends, the test's own code ends no sleep. A
+    /// connect or a connection that will time out, with a task that waits for it, is waited for, and so is a restart that is
+    /// due; keep-alive probes, and those of a closed window that are answered, are not.
     pub fn stall_limit(mut self, limit: Duration) -> Self {
         self.stall_limit = Some(limit);
         self

@@ -4,6 +4,39 @@ use super::{Connection, Deadlines, Failure, NEVER, Output, Phase, Recovery, Stat
 use crate::net::config::nanos;
 
 impl Connection {
+    /// Whether it times out by itself, unless something comes from the peer. Keep-alive does not count, nor do probes of a closed
+    /// window as long as they are answered: both may go on for ever.
+    pub(crate) fn will_time_out(&self) -> bool {
+        match self.state {
+            State::SynSent => true,
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                let resends = self.in_flight() > 0 && self.deadlines.retransmit != NEVER;
+                let probes = self.recovery.probes > 0 && self.deadlines.persist != NEVER;
+                resends || probes
+            }
+            State::TimeWait | State::Closed => false,
+        }
+    }
+
+    /// What is due next, in words.
+    pub(crate) fn due_next(&self) -> &'static str {
+        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
+        let all = [
+            (retransmit, "a retransmission"),
+            (delayed_ack, "a delayed acknowledgement"),
+            (persist, "a probe of the closed window"),
+            (life, if self.state == State::SynSent { "the time-out" } else { "the end" }),
+            (keep_alive, "a keep-alive probe"),
+        ];
+        all.into_iter().min_by_key(|(at, _)| *at).map_or("nothing", |(_, what)| what)
+    }
+
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, now: u64, out: &mut Output) {
         let due = |deadline: &mut u64| {

@@ -26,7 +26,7 @@ impl Fabric {
     }
 
     /// A name that the test's author knows, and the address behind it.
-    fn described(&self, peer: Endpoint) -> String {
+    pub(super) fn described(&self, peer: Endpoint) -> String {
         let address = peer.socket_addr();
         match self.hosts.get(peer.host as usize) {
             Some(host) if !peer.net.is_loopback() => {

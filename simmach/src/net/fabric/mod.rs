@@ -74,6 +74,7 @@ pub(crate) struct Fabric {
 /// Outside a run.
 pub(crate) fn install(spec: NetSpec) {
     let engine = engine::context::current().expect("a network is installed inside a run");
+    engine.add_outlook(tcp::OUTLOOK);
     NET.with(|slot| slot.install(Fabric::new(engine, spec)));
 }
 

@@ -1,7 +1,7 @@
 //! TCP's connections: what segments and time do to them. What handles ask for is in `streams`.
 
 use crate::{
-    engine::{Action, Effect, Family},
+    engine::{Action, Effect, Family, TimerKey, outlook::Outlook},
     net::{
         address::{Bound, Endpoint},
         connection::{Connection, Events, State},
@@ -318,10 +318,43 @@ impl Fabric {
             return;
         }
         socket.timer = SocketTimer::NONE;
+        let timed_out = self.output.tally.timed_out;
         socket.connection.on_timer(self.engine.clock.now(), &mut self.output);
+        if self.output.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
+            // Whoever hears of it goes on.
+            self.engine.sign_of_life();
+        }
         self.settle(slot);
     }
+
+    /// Whether a process has the socket, and a task waits for what becomes of it.
+    fn is_awaited(&self, socket: &Socket) -> bool {
+        matches!(socket.holder, Holder::Process(_))
+            && (socket.reading.are_some(&self.engine) || socket.writing.are_some(&self.engine))
+    }
+
+    /// Whether some connection will time out, and a task wait for it.
+    fn will_report(&self) -> bool {
+        let mut sockets = self.sockets.iter();
+        sockets.any(|(_, socket)| socket.connection.will_time_out() && self.is_awaited(socket))
+    }
+
+    /// What a connection's timer is for.
+    fn describe_timer(&self, key: TimerKey) -> Option<String> {
+        let own =
+            |(_, socket): &(usize, &Socket)| socket.timer.is_armed() && socket.timer.key == key;
+        let (_, socket) = self.sockets.iter().find(own)?;
+        let (what, host) = (socket.connection.due_next(), socket.local.host as usize);
+        let (from, to) = (&*self.hosts[host].name, self.described(socket.remote));
+        Some(format!("{what} of the connection from {from} to {to}"))
+    }
 }
+
+/// What the network knows of its timers, for a run that makes no progress.
+pub(super) const OUTLOOK: Outlook = Outlook {
+    will_report: || reach(|fabric| fabric.will_report()).unwrap_or(false),
+    describe: |key| reach(|fabric| fabric.describe_timer(key)).flatten(),
+};
 
 fn timer_fired(slot: u64, serial: u64) {
     reach(|fabric| fabric.on_timer(slot as usize, serial as u32));
