@@ -6,19 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::subscriber::NoSubscriber;
 
 use super::*;
-use crate::engine::deviations::Record;
 use crate::engine::log::{Level, LogLine};
 
-const KEEP: Keep = Keep {
-    log: true,
-    deviations: Record::Nothing,
-    events: false,
-    packets: false,
-    early_marks: false,
-};
+fn keep() -> Keep {
+    Keep { log: true, ..Keep::default() }
+}
 
 fn kept(spec: impl FnOnce() -> Spec + Send + 'static) -> Vec<LogLine> {
-    let outcome = run_spec(spec, 0, Overlay::default(), KEEP, Arc::default());
+    let outcome = run_spec(spec, 0, Overlay::default(), keep(), Arc::default());
     assert_eq!(outcome.verdict, Verdict::Passed);
     outcome.log
 }
@@ -178,7 +173,7 @@ fn records_do_not_change_a_run() {
         run_spec(spec, 5, Overlay::default(), keep, Arc::default()).trace_hash
     };
     let quiet = hash(false, Keep::default());
-    for (says, keep) in [(true, KEEP), (true, Keep::default()), (false, KEEP)] {
+    for (says, keep) in [(true, keep()), (true, Keep::default()), (false, keep())] {
         assert_eq!(hash(says, keep), quiet);
     }
     // Outside of a run it goes nowhere.

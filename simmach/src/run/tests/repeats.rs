@@ -6,8 +6,9 @@ use crate::engine::deviations::Record;
 use crate::engine::overlay::{Rule, Ruling};
 use crate::net::PacketFate;
 
-const KEEP: Keep =
-    Keep { log: true, deviations: Record::All, events: false, packets: false, early_marks: false };
+fn keep() -> Keep {
+    Keep { log: true, deviations: Record::All, ..Keep::default() }
+}
 
 fn cluster() -> SpecBuilder {
     SpecBuilder::new()
@@ -18,7 +19,7 @@ fn cluster() -> SpecBuilder {
 
 /// The run of a body, with its log and what was not calm.
 fn kept(overlay: Overlay, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
-    let outcome = run_spec(spec, 0, overlay, KEEP, Arc::default());
+    let outcome = run_spec(spec, 0, overlay, keep(), Arc::default());
     assert_eq!(outcome.verdict, Verdict::Passed);
     outcome
 }
@@ -271,7 +272,7 @@ fn partitions_of_the_plan_are_described_by_their_sides() {
             let plan = Partitions::new().every(1.secs()).lasting(1.secs());
             cluster().plan(plan).body(async |_| sleep(10.secs()).await)
         };
-        let ran = run_spec(spec, seed, Overlay::default(), KEEP, Arc::default());
+        let ran = run_spec(spec, seed, Overlay::default(), keep(), Arc::default());
         let strikes = ran.deviations.iter().filter(|deviation| deviation.family == Family::Strike);
         let strikes: Vec<_> = strikes.filter(|strike| !strike.text.is_empty()).collect();
         let cuts: Vec<_> = ran.faults.iter().map(|fault| fault.text.as_str()).collect();
