@@ -31,6 +31,14 @@ async fn hangs() {
 }
 "#;
 
+/// Keeps libtest's process a while longer than its workers have something to do.
+const WAITS: &str = r#"
+#[test]
+fn waits() {
+    std::thread::sleep(Duration::from_secs(3));
+}
+"#;
+
 /// Builds simmach in a folder of its own: `cargo test -p simmach-tests --test own_crate -- --ignored`.
 #[test]
 #[ignore = "it builds simmach once more"]
@@ -39,7 +47,7 @@ fn coverage_profiles_of_all_workers_are_written() {
     let manifest = fs::read_to_string(package.path("Cargo.toml")).expect("it was written");
     let main = "[[test]]\nname = \"ends_main\"\nharness = false\n";
     package.write("Cargo.toml", &format!("{manifest}\n{main}"));
-    package.write("tests/ends.rs", ENDS);
+    package.write("tests/ends.rs", &format!("{ENDS}{WAITS}"));
     package.write("tests/ends_main.rs", &format!("{ENDS}\nsimmach::main!();\n"));
     // Build scripts and procedural macros are instrumented too.
     let build = "RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE=\"$PWD/build-%p.profraw\" \
@@ -48,25 +56,26 @@ fn coverage_profiles_of_all_workers_are_written() {
     assert_eq!(code, Some(0), "{built}");
     let binaries: Vec<&str> = built.lines().filter_map(executable).collect();
     assert_eq!(binaries.len(), 2, "{built}");
+    exit_waits_for_a_slow_worker(&package, Path::new(binaries[0]));
     for binary in binaries {
         let at = |way: &str| Profiled::new(package.path(way), Path::new(binary));
 
         // All that is there when the process has ended: nobody waits for more.
-        let ended = at("passes").start("passes", &[]).end();
+        let ended = at("passes").start("passes", &[], &[]).end();
         assert_eq!(ended.code, Some(0), "{binary}");
         // This process, two workers, and one that checks that seeds repeat.
         assert!(ended.profiles.len() >= 4, "{binary}: {:?}", ended.profiles);
 
-        let ended = at("hangs").start("hangs", &[("SIMMACH_HANG", "500ms")]).end();
+        let ended = at("hangs").start("hangs", &[], &[("SIMMACH_HANG", "500ms")]).end();
         assert_eq!(ended.code, Some(101), "{binary}");
         assert!(ended.profiles.len() >= 3, "{binary}: {:?}", ended.profiles);
 
         let alone = [("SIMMACH_HANG", "500ms"), ("SIMMACH_JOBS", "1")];
-        let ended = at("hangs_here").start("hangs", &alone).end();
+        let ended = at("hangs_here").start("hangs", &[], &alone).end();
         assert_eq!(ended.code, Some(101), "{binary}");
         assert!(ended.has(ended.parent), "{binary}: {:?}", ended.profiles);
 
-        let running = at("interrupted").start("takes_long", &[]);
+        let running = at("interrupted").start("takes_long", &[], &[]);
         let workers = running.workers();
         running.signal("INT");
         let ended = running.end();
@@ -76,7 +85,7 @@ fn coverage_profiles_of_all_workers_are_written() {
         }
 
         // Its workers see that it has gone, and can't be waited for.
-        let running = at("killed").start("takes_long", &[]);
+        let running = at("killed").start("takes_long", &[], &[]);
         let workers = running.workers();
         let profiled = running.profiled.clone();
         running.signal("KILL");
@@ -86,6 +95,23 @@ fn coverage_profiles_of_all_workers_are_written() {
             assert!(written.is_some(), "{binary}: {pid} has none of {:?}", profiled.profiles());
         }
     }
+}
+
+/// libtest ends its process without a word to anyone: a profile that is written later would be missed.
+fn exit_waits_for_a_slow_worker(package: &Package, binary: &Path) {
+    let profiled = Profiled::new(package.path("slow"), binary);
+    let mut running = profiled.start("passes", &["waits", "--test-threads=1"], &[]);
+    let slow = running.workers()[0];
+    // The runs are soon over; both tests are after three seconds.
+    thread::sleep(Duration::from_secs(1));
+    signal(slow, "STOP");
+    thread::sleep(Duration::from_secs(4));
+    let ended = running.child.try_wait().expect("it is ours");
+    signal(slow, "CONT");
+    assert_eq!(ended, None, "it has not waited for {slow}");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.has(slow), "{slow} has none of {:?}", ended.profiles);
 }
 
 /// What cargo says it has built.
@@ -123,10 +149,11 @@ impl Profiled {
         Self { folder, binary }
     }
 
-    fn start(&self, test: &str, env: &[(&str, &str)]) -> Running {
+    fn start(&self, test: &str, more: &[&str], env: &[(&str, &str)]) -> Running {
         let mut command = Command::new(&self.binary);
         let command = command
             .args(["--exact", test])
+            .args(more)
             .env_remove("NEXTEST")
             .env("SIMMACH_JOBS", "2")
             .env("SIMMACH_REGRESSIONS", "off")
@@ -167,8 +194,7 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(kill.expect("there is a `kill`").success());
+        signal(self.child.id(), name);
     }
 
     fn end(mut self) -> Ended {
@@ -185,6 +211,11 @@ impl Ended {
     fn has(&self, pid: u32) -> bool {
         self.profiles.contains(&pid)
     }
+}
+
+fn signal(pid: u32, name: &str) {
+    let kill = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    assert!(kill.expect("there is a `kill`").success());
 }
 
 /// What `ask` answers, within a minute.
