@@ -148,6 +148,29 @@ mod zoo {
         Ok(())
     }
 
+    /// In the place of AWS-LC's: a generator in C, which asks no function of the C library's.
+    #[unsafe(no_mangle)]
+    extern "C" fn aws_lc_0_99_0_RAND_bytes(bytes: *mut u8, length: usize) -> i32 {
+        // SAFETY: the caller gives room for so many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, length) };
+        let file = std::fs::File::open("/dev/urandom");
+        i32::from(file.and_then(|mut file| file.read_exact(bytes)).is_ok())
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn a_generator_of_a_library() {
+        let mut bytes = [0; 8];
+        assert_eq!(aws_lc_0_99_0_RAND_bytes(bytes.as_mut_ptr(), bytes.len()), 1);
+        shows(u64::from_ne_bytes(bytes)).await;
+    }
+
+    #[sim_test(seeds = 40)]
+    #[ignore = "for the tests below"]
+    async fn the_number_of_the_process() {
+        shows(u64::from(std::process::id())).await;
+    }
+
     #[sim_test(seeds = 40)]
     #[ignore = "for the tests below"]
     async fn nothing_of_the_kind(sim: Sim) {
@@ -296,6 +319,30 @@ fn what_comes_from_outside_is_named() {
     #[cfg(target_arch = "x86_64")]
     caught("the_processors_clock", OUTSIDE);
     caught("a_file_of_the_systems", OUTSIDE);
+}
+
+/// A generator of its own is not the system's: that the binary has one is said, and that it may be that.
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+fn generators_of_libraries_are_named() {
+    for ran in caught("a_generator_of_a_library", OUTSIDE) {
+        for part in ["It may be a generator of random numbers", "- AWS-LC, ", "the `ring` provider"]
+        {
+            assert!(ran.text.contains(part), "no {part:?} in:\n{}", ran.text);
+        }
+        assert!(!ran.text.contains("- SQLite") && !ran.text.contains("- OpenSSL"), "{}", ran.text);
+    }
+    // It can't be one where maps or addresses are the cause.
+    for ran in caught("a_map_hashed_by_addresses", ADDRESSES) {
+        assert!(!ran.text.contains("AWS-LC, "), "{}", ran.text);
+    }
+}
+
+#[test]
+fn the_number_of_the_process_is_named() {
+    for ran in caught("the_number_of_the_process", OUTSIDE) {
+        assert!(ran.text.contains("`std::process::id`"), "{}", ran.text);
+    }
 }
 
 /// One in twenty by default, all with `check = true` or `SIMMACH_CHECK=1`, none with `check = false`.

@@ -9,6 +9,7 @@ use super::config::{self, Choice, Config};
 use super::diagnosis::diagnose;
 use super::job::{Job, Ran};
 use super::judgement::{Judgement, unfit};
+use super::linked;
 use super::pool::Pool;
 use super::replay;
 use super::reporting::Before;
@@ -165,6 +166,7 @@ impl Trial<'_> {
             two: (&two.0, two.1),
             is_calm: *overlay != Overlay::default(),
             cause: found.cause.given(&one.0, &two.0),
+            libraries: &linked::libraries(),
             command: &format!("{}=1 {}", config::CHECK, command::again(self.test, seed)),
         };
         let mut text = two_runs.text(self.style);
@@ -260,7 +262,7 @@ impl Trial<'_> {
             text = difference((&one.0, one.1), (&two.0, two.1));
             cause = cause.given(&one.0, &two.0);
         }
-        text.push_str(&likely(cause, self.style));
+        text.push_str(&likely(cause, &linked::libraries(), self.style));
         text
     }
 }

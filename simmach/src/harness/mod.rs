@@ -19,6 +19,7 @@ mod judge;
 mod judgement;
 mod launch;
 mod leave;
+mod linked;
 mod output;
 pub(crate) mod plain;
 mod pool;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::console::{brief, is_own, put_indented};
+use super::generators::{self, Library};
 use super::log::name_of;
 use super::numbers::{count, thousands};
 use super::style::{Ink, Style};
@@ -53,14 +54,16 @@ pub(crate) struct TwoRuns<'a> {
     /// Everything was calm but what the test itself does, as shrinking tries it first.
     pub(crate) is_calm: bool,
     pub(crate) cause: Cause,
+    /// What of those that may be the cause the binary is linked with.
+    pub(crate) libraries: &'a [Library],
     pub(crate) command: &'a str,
 }
 
 const STATE: &str = "\
 State that outlives a run. In fresh processes this seed is always the same run; after other runs, in the same process, it
 is another. Look for a `static` that counts, a `OnceLock` or `LazyLock` that a run fills, a `thread_local!` of another
-thread, here or in a crate. An unbiased `tokio::select!` and `futures::select!` draw from such a counter: simmach::select!
-does not.";
+thread, here or in a crate. An unbiased `tokio::select!`, `futures::select!` and `tokio_stream::StreamMap` draw from such
+a counter: simmach::select! does not.";
 const MAPS: &str = "\
 State that outlives a run, and the order of std's `HashMap`s. Before the runs differ, one has made more maps than the
 other: code that fills a `static` makes some, such as a static `Regex`, which keeps caches by thread. The maps made after
@@ -75,7 +78,8 @@ A real thread. The run started one, under `allow_threads`: what it does, and whe
 const OUTSIDE: &str = "\
 Something from outside, which is another each time, in a fresh process too. Look for a real clock that is read by an
 instruction of the processor (`rdtsc`, the crate `quanta`) or from a file (`/proc/uptime`), for other files such as
-`/dev/urandom` and `/proc/self`, for the process's number, and for system calls that do not go through the C library.";
+`/dev/urandom` and `/proc/self`, for the process's number (`std::process::id`), for system calls that do not go through
+the C library, and for libraries with random generators of their own (AWS-LC, OpenSSL, SQLite).";
 
 const RARE: &str = "\
 It did not show again, in several fresh processes and after another seed: so it shows seldom. State that only more runs
@@ -138,7 +142,7 @@ impl TwoRuns<'_> {
             format!("{} is not a function of its seed: seed {seed} made two runs{calm}", self.test);
         let mut text = format!("{}\n\n", style.paint(Ink::Alarm, head));
         text.push_str(&difference(self.one, self.two));
-        text.push_str(&likely(self.cause, style));
+        text.push_str(&likely(self.cause, self.libraries, style));
         text.push_str(match self.is_calm {
             true => "  Until then no failure of this test can be relied on to shrink.\n\n",
             false => {
@@ -151,9 +155,13 @@ impl TwoRuns<'_> {
 }
 
 /// What it likely comes of.
-pub(crate) fn likely(cause: Cause, style: Style) -> String {
+pub(crate) fn likely(cause: Cause, libraries: &[Library], style: Style) -> String {
     let mut text = format!("  {}\n", style.paint(Ink::Warning, "What is likely to cause it:"));
     put_indented(&mut text, "    ", &cause.words());
+    let generators = generators::paragraph(cause, libraries);
+    if !generators.is_empty() {
+        put_indented(&mut text, "    ", &generators);
+    }
     text
 }
 
