@@ -62,7 +62,7 @@ fn put_in_front_of(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, is_of_a_run: 
         return;
     }
     let found = panic::take_hook();
-    if address(&found) == ADDRESS.load(Ordering::Relaxed) {
+    if address(&*found) == ADDRESS.load(Ordering::Relaxed) {
         panic::set_hook(found);
         return;
     }
@@ -74,13 +74,14 @@ fn put_in_front_of(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, is_of_a_run: 
     let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
     let own = Own { number, outside: called };
     let hook: Box<Hook> = Box::new(move |info| own.call(info));
-    ADDRESS.store(address(&hook), Ordering::Relaxed);
+    ADDRESS.store(address(&*hook), Ordering::Relaxed);
     panic::set_hook(hook);
     drop(outside);
     // What is in it may be anything, such as the hook that stood here before.
     drop(dropped);
 }
 
+/// Of the hook itself: a box of it would be taken for another hook.
 fn address(hook: &Hook) -> usize {
     ptr::from_ref(hook).cast::<()>().addr()
 }
@@ -111,5 +112,23 @@ impl Drop for Own {
         if let (true, Ok(outside)) = (is_needed, OUTSIDE.try_lock()) {
             put_in_front_of(outside, is_of_a_run);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else each run would add one to those that are called for a panic outside of runs. Other tests of this process put
+    /// theirs in front where their runs take it out; none of them does.
+    #[test]
+    fn a_hook_that_is_in_front_stays() {
+        drop(Hooked::begin());
+        let number = NUMBER.load(Ordering::Relaxed);
+        for _ in 0..3 {
+            let _hooked = Hooked::begin();
+            keep_in_front();
+        }
+        assert_eq!(NUMBER.load(Ordering::Relaxed), number);
     }
 }
