@@ -66,7 +66,7 @@ pub async fn reimage(sim: Sim) -> Result {
 
 /// The plan over 3G: a chaos monkey stops the backends, wipes some of their disks, and starts them again.
 pub fn monkey() -> GracefulMonkey {
-    GracefulMonkey::new().machines("api*").every(5.secs()..10.secs())
+    GracefulMonkey::published().machines("api*").every(5.secs()..10.secs())
 }
 
 /// What the bot's user sees: the inventory, through both gateways.

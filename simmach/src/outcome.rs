@@ -8,6 +8,7 @@ use crate::engine::effects::{Effects, Fault};
 use crate::engine::log::LogLine;
 use crate::engine::trace::{Mark, TraceEvent};
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::sim::PlanActs;
 
 /// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ pub struct Outcome {
     /// What took effect.
     pub effects: Effects,
     /// The plans of the library, by name, and how often each did something to the cluster.
-    pub plans: Vec<(String, u64)>,
+    pub plans: Vec<PlanActs>,
     /// The rarer faults that took effect, with their times.
     pub faults: Vec<Fault>,
     /// The machines' names, by number.

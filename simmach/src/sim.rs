@@ -22,7 +22,7 @@ pub(crate) use links::partitioned;
 pub use look::Machine;
 use machines::set_clock;
 use world::with;
-pub(crate) use world::{acts, add_plan, install, may_act, remove};
+pub(crate) use world::{Idle, PlanActs, acts, add_plan, install, may_act, note_idle, remove};
 
 /// What a plan without a name is called.
 pub(crate) const A_PLAN: &str = "a plan";

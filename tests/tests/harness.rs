@@ -377,7 +377,31 @@ fn arguments_in_error_end_both_doors_alike() {
 fn a_plan_that_does_nothing_is_warned_of() {
     through_both("plan_without_effect", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
-        assert_has(ran, &["warning: the plan GracefulMonkey did nothing in any seed"]);
+        assert_has(
+            ran,
+            &["warning: the plan GracefulMonkey did nothing in any seed: 5 runs were over"],
+        );
+        assert_has(
+            ran,
+            &["the first strike, which was due after 60.0 s or later", "shorter `every`"],
+        );
+    });
+    // The second of these plans has both machines, and does something.
+    through_both("partitions_of_one", &[], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        assert_has(
+            ran,
+            &[
+                "warning: the plan Partitions did nothing in any seed: it needs at least two machines",
+                "may touch only a; the machine of the test's body, client, is left out unless it is named",
+            ],
+        );
+        assert_eq!(ran.text.matches("warning: the plan").count(), 1, "{}", ran.text);
+    });
+    through_both("plan_with_little_effect", &[], |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        let text = "warning: the plan PowerOffs did something in only ";
+        assert_has(ran, &[text, " of 200 seeds: ", "where the run took 10.0 s on average"]);
     });
 }
 

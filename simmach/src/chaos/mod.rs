@@ -12,8 +12,9 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::engine::MachineId;
+use crate::engine::context;
 use crate::machine::{self, Ending, Selector};
-use crate::sim::{A_PLAN, Sim};
+use crate::sim::{self, A_PLAN, Idle, Sim};
 
 pub use monkey::GracefulMonkey;
 pub use pace::DurationRange;
@@ -57,11 +58,11 @@ where
 
 /// What is wrong with the ranges of a plan of the library, and with the machines that it names.
 fn mistakes(
-    ranges: &[(&str, DurationRange)],
+    ranges: &[(&str, Option<DurationRange>)],
     named: Option<&Selector>,
     machines: &[&str],
 ) -> Vec<String> {
-    let upside_down = ranges.iter().filter_map(|(of, range)| range.mistake(of));
+    let upside_down = ranges.iter().filter_map(|(of, range)| (*range)?.mistake(of));
     let unknown = named.into_iter().flat_map(|named| named.mistakes("`machines`", machines));
     upside_down.chain(unknown).collect()
 }
@@ -72,6 +73,59 @@ fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
         Some(selector) => sim.machines(selector),
         None => machine::with_services(),
     }
+}
+
+/// What a plan needs to do anything at all.
+#[derive(Clone, Copy, Debug)]
+enum Needs {
+    /// A machine with services, which may be that of the test's body if it is named.
+    Victim { body: bool },
+    /// Two machines.
+    TwoSides,
+}
+
+/// Notes why the plan whose code runs can't do anything, if so.
+fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
+    let body = machine::body();
+    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
+    let mut there = candidates(sim, named);
+    let (least, what) = match needs {
+        Needs::Victim { body: may } => {
+            there.retain(|name| {
+                let machine = number(name);
+                let serves =
+                    machine.is_some_and(|machine| !machine::services_of(machine).is_empty());
+                serves && (may || machine != body)
+            });
+            (1, "it needs a machine with services that it may take down")
+        }
+        Needs::TwoSides => (2, "it needs at least two machines that it may cut from each other"),
+    };
+    if there.len() >= least {
+        return;
+    }
+    let there = match there.first() {
+        Some(only) => format!("it may touch only {only}"),
+        None => "there is none".to_owned(),
+    };
+    let name = |body| context::try_with(|engine| engine.name(body)).flatten();
+    let body = body.and_then(name).unwrap_or_default();
+    let cure = match (named, needs) {
+        (None, Needs::Victim { body: false }) => format!(
+            "the machine of the test's body, {body}, is never hit: add machines with services"
+        ),
+        (None, Needs::Victim { body: true } | Needs::TwoSides) => format!(
+            "the machine of the test's body, {body}, is left out unless it is named: name it with `machines`, or add \
+             machines"
+        ),
+        (Some(_), Needs::Victim { body: false }) => format!(
+            "the machine of the test's body, {body}, is never hit: name others with `machines`"
+        ),
+        (Some(_), Needs::Victim { body: true } | Needs::TwoSides) => {
+            "its `machines` name no more: name others too".to_owned()
+        }
+    };
+    sim::note_idle(Idle::TooFew(format!("{what}, and {there}; {cure}")));
 }
 
 /// One of the machines of which `may` is true and that run, of the strike's choice in `field`; none runs, none is hit.
@@ -85,6 +139,9 @@ fn victim_of(
     let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
     let mut up = candidates(sim, named);
     up.retain(|name| sim.is_up(name) && number(name).is_some_and(&may));
+    if up.is_empty() {
+        sim::note_idle(Idle::AllDown);
+    }
     let chosen = strike.below(field, up.len() as u64);
     let drawn = usize::try_from(chosen).ok().and_then(|chosen| up.get(chosen));
     match strike.said_victim() {

@@ -6,16 +6,27 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use super::pace::{DurationRange, Strike, Strikes};
-use super::{Plan, victim_of};
+use super::{Needs, Plan, victim_of};
 use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
+/// The published figures.
+const EVERY: DurationRange = DurationRange::new(Duration::from_secs(20), Duration::from_secs(90));
+const GRACE: DurationRange = DurationRange::new(Duration::ZERO, Duration::from_secs(5));
+const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Duration::from_secs(10));
+
 /// Stops a machine, at times wipes it, and starts it again; for ever.
 ///
-/// Every strike: waits 20 to 90 s; picks a machine that runs; gives its services 0 to 5 s to stop; one time in three
-/// wipes its disk too; waits 2 to 10 s; starts again what it has stopped. A disk that a client or the test's body uses is not
-/// wiped. The figures are those of the seed system's monkey.
+/// Every strike: waits; picks a machine that runs; gives its services a grace time to stop; one time in three wipes its
+/// disk too; waits; starts again what it has stopped. A disk that a client or the test's body uses is not wiped.
+///
+/// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
+/// to 41 s, that which a machine is down, 20 ms to 41 s and no longer than four times the first, and the longest grace time,
+/// 20 ms to 5 s; each doubling is as likely as another. A strike's own times are half to one and a half of these averages,
+/// and its grace time is from nothing to the longest. As a run goes on, strikes become fewer: the next is no sooner than
+/// after a fiftieth of the time so far. With `every` set, grace and time down are those of [`published`](Self::published)
+/// unless they are set too.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -24,24 +35,23 @@ use crate::time::sleep;
 #[derive(Clone, Debug)]
 pub struct GracefulMonkey {
     machines: Option<Selector>,
-    every: DurationRange,
-    grace: DurationRange,
-    downtime: DurationRange,
+    every: Option<DurationRange>,
+    grace: Option<DurationRange>,
+    downtime: Option<DurationRange>,
     wipes: f64,
 }
 
 impl GracefulMonkey {
-    /// The seed system's monkey; it may hit every machine that has services, but not that of the test's body.
+    /// Each run draws a tempo of its own. It may hit every machine that has services, but not that of the test's body.
     pub fn new() -> Self {
-        let secs =
-            |least, most| DurationRange::new(Duration::from_secs(least), Duration::from_secs(most));
-        Self {
-            machines: None,
-            every: secs(20, 90),
-            grace: secs(0, 5),
-            downtime: secs(2, 10),
-            wipes: 1.0 / 3.0,
-        }
+        Self { machines: None, every: None, grace: None, downtime: None, wipes: 1.0 / 3.0 }
+    }
+
+    /// With the figures that were published of the seed system's monkey: a strike every 20 to 90 s, 0 to 5 s of grace, 2 to
+    /// 10 s down.
+    pub fn published() -> Self {
+        let (every, grace, downtime) = (Some(EVERY), Some(GRACE), Some(DOWNTIME));
+        Self { every, grace, downtime, ..Self::new() }
     }
 
     /// Which machines it may hit.
@@ -51,24 +61,24 @@ impl GracefulMonkey {
         self
     }
 
-    /// The time between strikes.
+    /// The time between strikes. Unless it is set, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
-        self.every = every.into();
+        self.every = Some(every.into());
         self
     }
 
     /// How long a service has to obey.
     #[must_use]
     pub fn grace(mut self, grace: impl Into<DurationRange>) -> Self {
-        self.grace = grace.into();
+        self.grace = Some(grace.into());
         self
     }
 
     /// How long a machine stays down.
     #[must_use]
     pub fn downtime(mut self, downtime: impl Into<DurationRange>) -> Self {
-        self.downtime = downtime.into();
+        self.downtime = Some(downtime.into());
         self
     }
 
@@ -79,10 +89,15 @@ impl GracefulMonkey {
         self
     }
 
-    async fn strike(&self, sim: Sim, strike: Strike) -> Result<(), String> {
+    async fn strike(
+        &self,
+        sim: Sim,
+        strike: Strike,
+        [grace, downtime]: [DurationRange; 2],
+    ) -> Result<(), String> {
         let victim = victim_of(sim, self.machines.as_ref(), strike, 1, |_| true);
         let Some((machine, victim)) = victim else { return Ok(()) };
-        let grace = strike.duration(2, self.grace);
+        let grace = strike.duration(2, grace);
         let wipes = strike.chance(3, self.wipes);
         strike.strikes(Some(machine), || {
             let wiped = if wipes { ", wiped" } else { "" };
@@ -94,7 +109,7 @@ impl GracefulMonkey {
         if wipes && !in_use && !body {
             sim.wipe(&victim).map_err(|error| error.to_string())?;
         }
-        sleep(strike.duration(4, self.downtime)).await;
+        sleep(strike.duration(4, downtime)).await;
         strike.give_back();
         Ok(())
     }
@@ -109,9 +124,12 @@ impl Default for GracefulMonkey {
 impl Plan for GracefulMonkey {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let mut strikes = Strikes::of_this_plan();
-            while let Some(strike) = strikes.next(self.every).await {
-                self.strike(sim, strike).await?;
+            super::note_too_few(sim, self.machines.as_ref(), Needs::Victim { body: true });
+            let mut strikes = Strikes::of_this_plan(self.every);
+            let grace = strikes.grace(self.grace, GRACE);
+            let downtime = strikes.down(self.downtime, DOWNTIME);
+            while let Some(strike) = strikes.next().await {
+                self.strike(sim, strike, [grace, downtime]).await?;
             }
             Ok(())
         }

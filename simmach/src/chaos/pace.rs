@@ -1,5 +1,9 @@
 //! When a plan strikes: a range of durations, drawn from, and strikes that an overlay can leave out or bind to a step.
 //!
+//! A plan that is not told how often to strike has a tempo that each run draws, over orders of magnitude: no one tempo finds
+//! both the bug that takes two strikes within an election and the one that takes a machine that was away for long. It is a
+//! setting of the run, as its seed is: what is shrunk or replayed keeps it.
+//!
 //! Calm leaves a strike out, with its counterpart: a machine that is not taken down is not started again. A strike that is
 //! kept while others are left out is said when to take place, since what it waited for may be gone.
 
@@ -9,7 +13,7 @@ use std::time::Duration;
 use crate::engine::deviations::{Deviation, Kind, STEP, WALK, WHEN};
 use crate::engine::{self, Family, MachineId, anchors};
 use crate::machine;
-use crate::sim;
+use crate::sim::{self, Idle};
 use crate::time::{nanos, sleep};
 
 /// From a duration to another, both among them. One duration alone is a range too.
@@ -22,7 +26,7 @@ pub struct DurationRange {
 impl DurationRange {
     /// From `least` to `most`. The other way round no duration lies in it: a plan that is given such a range is a
     /// mistake that is reported before a run begins.
-    pub fn new(least: Duration, most: Duration) -> Self {
+    pub const fn new(least: Duration, most: Duration) -> Self {
         Self { least, most }
     }
 
@@ -58,6 +62,52 @@ impl From<RangeInclusive<Duration>> for DurationRange {
 pub(crate) struct Strikes {
     plan: u64,
     next: u64,
+    tempo: Tempo,
+    /// The first strike is waited for, or was.
+    has_begun: bool,
+}
+
+/// How often a plan strikes, and how long what it did lasts.
+#[derive(Clone, Copy, Debug)]
+enum Tempo {
+    /// As it was told.
+    Given(DurationRange),
+    /// As the run has drawn it.
+    Drawn { every: DurationRange, down: DurationRange, grace: DurationRange },
+}
+
+/// The shortest tempo that is drawn, on average from one strike to the next and for a time down.
+const SHORTEST: Duration = Duration::from_millis(20);
+/// From here on it doubles so many times, to 41 s: each doubling is as likely as another.
+const DOUBLINGS: u64 = 11;
+/// What is struck is down for no more than so many times as long as it is up, so that in any tempo something gets done.
+const MOST_DOWN: u32 = 4;
+/// The longest grace time that is drawn.
+const LONGEST_GRACE: Duration = Duration::from_millis(5_120);
+/// With a drawn tempo the time to the next strike is at least this part of the run so far. A test that takes long is then
+/// done at last, and a long run has hundreds of strikes and not a million.
+const THINNING: u32 = 50;
+
+impl Tempo {
+    /// The run's own, of this plan.
+    fn drawn(plan: u64) -> Self {
+        let doublings = |field, limit: Duration| {
+            let most =
+                (0..DOUBLINGS).take_while(|nth| SHORTEST * (2 << nth) <= limit).count() as u64;
+            let below = |field, n| engine::setting_below(Family::Strike, plan, u64::MAX, field, n);
+            let least = SHORTEST * (1 << below(field, most.max(1)));
+            least + Duration::from_nanos(below(field + 1, nanos(least)))
+        };
+        let around = |mean: Duration| DurationRange::new(mean / 2, mean * 3 / 2);
+        let every = doublings(field::EVERY, Duration::MAX);
+        let down = doublings(field::DOWN, every * MOST_DOWN);
+        let grace = doublings(field::GRACE, LONGEST_GRACE.min(every * MOST_DOWN));
+        Self::Drawn {
+            every: around(every),
+            down: around(down),
+            grace: DurationRange::new(Duration::ZERO, grace),
+        }
+    }
 }
 
 /// One strike of a plan: its fields are drawn at (plan, strike, field).
@@ -73,16 +123,42 @@ mod field {
     pub(super) const HAPPENS: u64 = 1 << 16;
     /// The machine that it hits, counted from 1; said by an overlay.
     pub(super) const VICTIM: u64 = HAPPENS + 4;
+    /// Of the tempo, two each: which doubling, and where in it.
+    pub(super) const EVERY: u64 = HAPPENS + 8;
+    pub(super) const DOWN: u64 = HAPPENS + 10;
+    pub(super) const GRACE: u64 = HAPPENS + 12;
 }
 
 impl Strikes {
-    /// Those of the plan whose code runs now.
-    pub(crate) fn of_this_plan() -> Self {
-        Self { plan: engine::scope().map_or(0, |scope| scope.task), next: 0 }
+    /// Those of the plan whose code runs now; how often is drawn unless it is given.
+    pub(crate) fn of_this_plan(every: Option<DurationRange>) -> Self {
+        let plan = engine::scope().map_or(0, |scope| scope.task);
+        let tempo = every.map_or_else(|| Tempo::drawn(plan), Tempo::Given);
+        Self { plan, next: 0, tempo, has_begun: false }
     }
 
-    /// Waits for the next: so long as `every` says, or until the time that the overlay says. `None` when there is no more.
-    pub(crate) async fn next(&mut self, every: DurationRange) -> Option<Strike> {
+    /// How long what was struck is down: as given; else drawn with the tempo; else, in a tempo that was given, `usual`.
+    pub(crate) fn down(&self, given: Option<DurationRange>, usual: DurationRange) -> DurationRange {
+        given.unwrap_or(match self.tempo {
+            Tempo::Given(_) => usual,
+            Tempo::Drawn { down, .. } => down,
+        })
+    }
+
+    /// As [`down`](Self::down), for the time that a service has to stop.
+    pub(crate) fn grace(
+        &self,
+        given: Option<DurationRange>,
+        usual: DurationRange,
+    ) -> DurationRange {
+        given.unwrap_or(match self.tempo {
+            Tempo::Given(_) => usual,
+            Tempo::Drawn { grace, .. } => grace,
+        })
+    }
+
+    /// Waits for the next: as long as the tempo says, or until the time that the overlay says. `None` when there is no more.
+    pub(crate) async fn next(&mut self) -> Option<Strike> {
         let number =
             engine::next_that_happens(Family::Strike, self.plan, self.next, field::HAPPENS)?;
         self.next = number.checked_add(1)?;
@@ -95,11 +171,28 @@ impl Strikes {
                     None => 0,
                 };
                 let at = from.saturating_add(when);
-                sleep(Duration::from_nanos(at.saturating_sub(engine::now()))).await;
+                self.wait(Duration::from_nanos(at.saturating_sub(engine::now()))).await;
             }
-            None => sleep(strike.duration(0, every)).await,
+            None => {
+                let wait = match self.tempo {
+                    Tempo::Given(every) => strike.duration(0, every),
+                    Tempo::Drawn { every, .. } => {
+                        let thin = Duration::from_nanos(engine::now()) / THINNING;
+                        strike.duration(0, every).max(thin)
+                    }
+                };
+                self.wait(wait).await;
+            }
         }
         Some(strike)
+    }
+
+    /// Until a strike is due. That of the first one is known from the outset: the run may be over before.
+    async fn wait(&mut self, wait: Duration) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            sim::note_idle(Idle::NotDue(engine::now().saturating_add(nanos(wait))));
+        }
+        sleep(wait).await;
     }
 }
 
@@ -177,8 +270,60 @@ impl Strike {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::overlay::{Overlay, Rule, Ruling};
     use crate::engine::rig;
+    use crate::engine::verdict::Verdict;
     use crate::time::DurationUnits;
+
+    /// The averages of a tempo: between strikes, down, and the longest grace time.
+    fn drawn(seed: u64, overlay: Overlay) -> [Duration; 3] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let body = async move || {
+            let Tempo::Drawn { every, down, grace } = Tempo::drawn(7) else { unreachable!() };
+            assert_eq!(grace.least, Duration::ZERO);
+            let mean = |range: DurationRange| (range.least + range.most) / 2;
+            sender.send([mean(every), mean(down), grace.most]).expect("the test waits");
+        };
+        let ran = rig::run_with(seed, overlay, || {}, body, || {});
+        assert_eq!(ran.verdict, Verdict::Passed);
+        receiver.recv().expect("it was sent")
+    }
+
+    #[test]
+    fn tempo_is_drawn_over_orders_of_magnitude() {
+        let tempos: Vec<_> = (0..1_000).map(|seed| drawn(seed, Overlay::default())).collect();
+        let within = |part: usize, least: Duration, most: Duration| {
+            tempos.iter().filter(|tempo| (least..most).contains(&tempo[part])).count()
+        };
+        let decades = [20.millis(), 100.millis(), 1.secs(), 10.secs(), 41.secs()];
+        for (pair, [every, down]) in
+            decades.windows(2).zip([[150, 300], [200, 250], [200, 150], [120, 20]])
+        {
+            let [least, most] = [pair[0], pair[1]];
+            assert!(within(0, least, most) > every, "{pair:?}: {}", within(0, least, most));
+            assert!(within(1, least, most) > down, "{pair:?}: {}", within(1, least, most));
+        }
+        assert_eq!(
+            [within(0, 20.millis(), 41.secs()), within(1, 20.millis(), 41.secs())],
+            [1_000; 2]
+        );
+        assert_eq!(within(2, 20.millis(), 5_121.millis()), 1_000);
+        assert!(within(2, 20.millis(), 200.millis()) > 200 && within(2, 1.secs(), 6.secs()) > 50);
+        assert!(
+            tempos.iter().all(|[every, down, grace]| *down <= *every * 4 && *grace <= *every * 4)
+        );
+    }
+
+    /// It is a setting: neither what is left out nor what is drawn again makes another of it.
+    #[test]
+    fn tempo_is_the_same_under_any_overlay() {
+        for seed in 0..20 {
+            let tempo = drawn(seed, Overlay::default());
+            assert_eq!(tempo, drawn(seed, Overlay::calm()));
+            let again = Rule::all(Some(Family::Strike), Ruling::Again(seed));
+            assert_eq!(tempo, drawn(seed, std::iter::once(again).collect()));
+        }
+    }
 
     #[test]
     fn a_strike_keeps_its_range() {

@@ -5,17 +5,26 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use super::Plan;
 use super::pace::{DurationRange, Strikes};
+use super::{Needs, Plan};
 use crate::engine;
 use crate::machine::{self, Selector};
-use crate::sim::{self, Sim};
+use crate::sim::{self, Idle, Sim};
 use crate::time::sleep;
+
+/// How long a partition lasts, where only `every` is set.
+const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(15));
 
 /// Cuts the machines into two halves for a while, and heals; for ever.
 ///
-/// Every strike: waits 10 to 30 s; sends each machine to one of two sides; cuts these from each other for 1 to 15 s. A
-/// strike that leaves one side empty does nothing. What the test has cut itself stays cut when a strike heals.
+/// Every strike: waits; sends each machine to one of two sides; cuts these from each other for a while. A strike that
+/// leaves one side empty does nothing. What the test has cut itself stays cut when a strike heals.
+///
+/// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
+/// to 41 s, and that of a partition, 20 ms to 41 s and no longer than four times the first; each doubling is as likely as
+/// another. A strike's own times are half to one and a half of these averages. As a run goes on, strikes become fewer: the
+/// next is no sooner than after a fiftieth of the time so far. With `every` set, a partition lasts 1 to 15 s unless
+/// [`lasting`](Self::lasting) is set too.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -24,18 +33,14 @@ use crate::time::sleep;
 #[derive(Clone, Debug)]
 pub struct Partitions {
     machines: Option<Selector>,
-    every: DurationRange,
-    lasting: DurationRange,
+    every: Option<DurationRange>,
+    lasting: Option<DurationRange>,
 }
 
 impl Partitions {
     /// May part any machines that have services, but not that of the test's body.
     pub fn new() -> Self {
-        Self {
-            machines: None,
-            every: DurationRange::new(Duration::from_secs(10), Duration::from_secs(30)),
-            lasting: DurationRange::new(Duration::from_secs(1), Duration::from_secs(15)),
-        }
+        Self { machines: None, every: None, lasting: None }
     }
 
     /// Which machines it parts; the others reach both sides.
@@ -45,17 +50,17 @@ impl Partitions {
         self
     }
 
-    /// The time between partitions.
+    /// The time between partitions. Unless it is set, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
-        self.every = every.into();
+        self.every = Some(every.into());
         self
     }
 
     /// How long a partition lasts.
     #[must_use]
     pub fn lasting(mut self, lasting: impl Into<DurationRange>) -> Self {
-        self.lasting = lasting.into();
+        self.lasting = Some(lasting.into());
         self
     }
 }
@@ -69,8 +74,10 @@ impl Default for Partitions {
 impl Plan for Partitions {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let mut strikes = Strikes::of_this_plan();
-            while let Some(strike) = strikes.next(self.every).await {
+            super::note_too_few(sim, self.machines.as_ref(), Needs::TwoSides);
+            let mut strikes = Strikes::of_this_plan(self.every);
+            let lasting = strikes.down(self.lasting, LASTING);
+            while let Some(strike) = strikes.next().await {
                 let machines = super::candidates(sim, self.machines.as_ref());
                 let numbered = (2..).zip(machines);
                 let (left, right): (Vec<_>, Vec<_>) =
@@ -79,13 +86,15 @@ impl Plan for Partitions {
                     half.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
                 };
                 let (left, right) = (side(left), side(right));
-                if !left.is_empty() && !right.is_empty() {
+                if left.is_empty() || right.is_empty() {
+                    sim::note_idle(Idle::OneSide);
+                } else {
                     let (left, right) = (Selector::from(left), Selector::from(right));
                     strike.strikes(None, || sim::partitioned(&left, &right));
                     machine::machines(&right).into_iter().for_each(engine::touches);
                     let say = |error: crate::ControlError| error.to_string();
                     sim.cut(strike.owner(), &left, &right).map_err(say)?;
-                    sleep(strike.duration(1, self.lasting)).await;
+                    sleep(strike.duration(1, lasting)).await;
                     sim.mend(strike.owner(), &left, &right).map_err(say)?;
                 }
             }

@@ -6,15 +6,24 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use super::pace::{DurationRange, Strikes};
-use super::{Plan, victim_of};
+use super::{Needs, Plan, victim_of};
 use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
+/// How long a machine is down, where only `every` is set.
+const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(10));
+
 /// Takes a machine's power, and gives it back a while later; for ever.
 ///
-/// Every strike: waits 5 to 30 s; picks a machine that runs; takes its power; gives it back after 1 to 10 s
-/// and starts what ran there. The machine of the test's body is never hit.
+/// Every strike: waits; picks a machine that runs; takes its power; gives it back a while later and starts what ran
+/// there. The machine of the test's body is never hit.
+///
+/// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
+/// to 41 s, and that without power, 20 ms to 41 s and no longer than four times the first; each doubling is as likely as
+/// another. A strike's own times are half to one and a half of these averages. As a run goes on, strikes become fewer: the
+/// next is no sooner than after a fiftieth of the time so far. With `every` set, a machine is without power for 1 to 10 s
+/// unless [`downtime`](Self::downtime) is set too.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -23,18 +32,14 @@ use crate::time::sleep;
 #[derive(Clone, Debug)]
 pub struct PowerOffs {
     machines: Option<Selector>,
-    every: DurationRange,
-    downtime: DurationRange,
+    every: Option<DurationRange>,
+    downtime: Option<DurationRange>,
 }
 
 impl PowerOffs {
     /// May hit every machine that has services, but not that of the test's body.
     pub fn new() -> Self {
-        Self {
-            machines: None,
-            every: DurationRange::new(Duration::from_secs(5), Duration::from_secs(30)),
-            downtime: DurationRange::new(Duration::from_secs(1), Duration::from_secs(10)),
-        }
+        Self { machines: None, every: None, downtime: None }
     }
 
     /// Which machines it may hit.
@@ -44,17 +49,17 @@ impl PowerOffs {
         self
     }
 
-    /// The time between strikes.
+    /// The time between strikes. Unless it is set, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
-        self.every = every.into();
+        self.every = Some(every.into());
         self
     }
 
     /// How long a machine stays without power.
     #[must_use]
     pub fn downtime(mut self, downtime: impl Into<DurationRange>) -> Self {
-        self.downtime = downtime.into();
+        self.downtime = Some(downtime.into());
         self
     }
 }
@@ -68,16 +73,18 @@ impl Default for PowerOffs {
 impl Plan for PowerOffs {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let mut strikes = Strikes::of_this_plan();
-            while let Some(strike) = strikes.next(self.every).await {
-                let may = |machine| machine::body() != Some(machine);
+            let may = |machine| machine::body() != Some(machine);
+            super::note_too_few(sim, self.machines.as_ref(), Needs::Victim { body: false });
+            let mut strikes = Strikes::of_this_plan(self.every);
+            let downtime = strikes.down(self.downtime, DOWNTIME);
+            while let Some(strike) = strikes.next().await {
                 let victim = victim_of(sim, self.machines.as_ref(), strike, 1, may);
                 if let Some((machine, victim)) = victim {
                     strike.strikes(Some(machine), || {
                         format!("{victim} loses its power, and has it again later")
                     });
                     strike.take_power(machine);
-                    sleep(strike.duration(2, self.downtime)).await;
+                    sleep(strike.duration(2, downtime)).await;
                     strike.give_back();
                 }
             }

@@ -49,6 +49,11 @@ impl Draws {
         self.ruled(family, address, at, place)
     }
 
+    /// The raw word at an address that no overlay touches: of a setting, which is the run's own like its seed.
+    pub(crate) fn setting(&self, family: Family, address: [u64; 3]) -> u64 {
+        self.seeded(family, &address, 0)
+    }
+
     /// As the overlay has it.
     #[inline(never)]
     fn ruled(

@@ -195,6 +195,12 @@ pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
     try_with(|engine| engine.word(family, [a, b, c])).flatten()
 }
 
+/// In `0..n`, for a setting of the run: drawn by the seed, and the same whatever an overlay says.
+pub(crate) fn setting_below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
+    let word = try_with(|engine| engine.draws.setting(family, [a, b, c]));
+    draws::below_of(word, n)
+}
+
 /// True with probability `p`; calm is false.
 pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
     try_with(|engine| engine.chance(family, [a, b, c], p)).unwrap_or(false)

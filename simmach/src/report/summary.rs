@@ -1,5 +1,6 @@
 //! What many runs come to, added up.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::numbers::{count, span, speed_up, thousands};
 use crate::engine::effects::{Effect, Effects};
 use crate::engine::mix;
 use crate::outcome::Outcome;
+use crate::sim::{Idle, PlanActs};
 
 /// The sum of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,9 +19,27 @@ pub(crate) struct Tally {
     pub(crate) effects: Effects,
     /// All their traces as one number, in whatever order they came.
     pub(crate) hash: u64,
-    /// The plans of the library, and how often each did something.
-    pub(crate) plans: Vec<(String, u64)>,
+    /// The plans of the library.
+    pub(crate) plans: Vec<PlanTally>,
 }
+
+/// What a plan of the library came to in many runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlanTally {
+    name: String,
+    /// In how many seeds it did something, and in how many it did not.
+    acted: u64,
+    idle: u64,
+    /// In how many it did nothing since no strike was due, the earliest that would have been, and how long they took.
+    not_due: u64,
+    earliest: u64,
+    nanos: u128,
+    /// Why else it did nothing.
+    why: BTreeMap<Idle, u64>,
+}
+
+/// A plan that does something in less than one of so many seeds is warned of.
+const SELDOM: u64 = 10;
 
 /// A test that passed.
 #[derive(Clone, Debug)]
@@ -45,22 +65,79 @@ impl Tally {
         self.effects.add_all(&outcome.effects);
         // The same in every run of a test, but for one that was none.
         self.plans.resize(self.plans.len().max(outcome.plans.len()), Default::default());
-        for (sum, (name, acts)) in self.plans.iter_mut().zip(&outcome.plans) {
-            sum.0.clone_from(name);
-            sum.1 += acts;
+        for (plan, acts) in self.plans.iter_mut().zip(&outcome.plans) {
+            plan.add(acts, outcome.virtual_nanos);
         }
     }
 
     /// What the reader of a green line should mind.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let idle = self.plans.iter().filter(|(_, acts)| *acts == 0);
-        let warning = |(name, _): &(String, u64)| {
-            format!(
-                "the plan {name} did nothing in any seed: are there machines of the names it is given, and is the test \
-                 long enough for it to begin?"
-            )
+        self.plans.iter().filter_map(PlanTally::warning).collect()
+    }
+}
+
+impl PlanTally {
+    fn add(&mut self, acts: &PlanActs, nanos: u64) {
+        self.name.clone_from(&acts.name);
+        if acts.acts > 0 {
+            self.acted += 1;
+            return;
+        }
+        self.idle += 1;
+        match &acts.idle {
+            Some(Idle::NotDue(first)) => {
+                self.earliest = if self.not_due == 0 { *first } else { self.earliest.min(*first) };
+                self.not_due += 1;
+                self.nanos += u128::from(nanos);
+            }
+            Some(why) => *self.why.entry(why.clone()).or_default() += 1,
+            None => {}
+        }
+    }
+
+    /// That it did nothing, or seldom something, and why and what to do.
+    fn warning(&self) -> Option<String> {
+        let (name, seeds) = (&self.name, self.acted + self.idle);
+        let how = match self.acted {
+            0 => "did nothing in any seed".to_owned(),
+            acted if acted * SELDOM < seeds => {
+                format!("did something in only {} of {}", thousands(acted), count(seeds, "seed"))
+            }
+            _ => return None,
         };
-        idle.map(warning).collect()
+        let why = self.why().map(|why| format!(": {why}")).unwrap_or_default();
+        Some(format!("the plan {name} {how}{why}"))
+    }
+
+    /// The reason that most of the idle runs have.
+    fn why(&self) -> Option<String> {
+        let other = self.why.iter().max_by_key(|(_, seeds)| **seeds);
+        let other = other.filter(|(_, seeds)| **seeds >= self.not_due);
+        match other.map(|(why, _)| why) {
+            Some(Idle::TooFew(words)) => Some(words.clone()),
+            Some(Idle::AllDown) => Some(
+                "whenever it was to strike, all machines that it may hit were down: give it machines that nothing else \
+                 takes down, or let these come back sooner"
+                    .to_owned(),
+            ),
+            Some(Idle::OneSide) => Some(
+                "by chance, all machines fell on one side: set a shorter `every`, so that it cuts more often, or let it \
+                 part more machines"
+                    .to_owned(),
+            ),
+            Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
+                format!(
+                    "{} over, or had settled, before the first strike, which was due after {} or later, where the run \
+                     took {} on average: set a shorter `every`, or let the test take longer",
+                    match self.not_due {
+                        1 => "one run was".to_owned(),
+                        n => format!("{} runs were", thousands(n)),
+                    },
+                    span(self.earliest.into()),
+                    span(self.nanos / u128::from(self.not_due)),
+                )
+            }),
+        }
     }
 }
 
@@ -123,7 +200,8 @@ mod tests {
         effects.add(Effect::PowerOff, 88);
         effects.add(Effect::CommitLost, 31);
         effects.add(Effect::PacketLost, 12_345);
-        let plans = vec![("Partitions".to_owned(), 512)];
+        let plans =
+            vec![PlanTally { name: "Partitions".to_owned(), acted: 512, ..PlanTally::default() }];
         let tally = Tally {
             seeds: 1000,
             virtual_nanos: 100_080_000_000_000,
@@ -152,7 +230,8 @@ mod tests {
             green.text()
         );
         green.twice = false;
-        let plans = vec![("GracefulMonkey".to_owned(), 0)];
+        let plans =
+            vec![PlanTally { name: "GracefulMonkey".to_owned(), idle: 1, ..PlanTally::default() }];
         let none = Tally { seeds: 1, plans, ..Tally::default() };
         green.tally = &none;
         green.only = Some(417);
@@ -165,5 +244,48 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    /// The tally of a plan that did something in `acted` runs, and was idle for these reasons in others of 2 s.
+    fn warning(acted: u64, idle: &[(u64, Option<Idle>)]) -> Option<String> {
+        let mut plan = PlanTally::default();
+        let mut add = |runs, acts, idle: &Option<Idle>| {
+            for _ in 0..runs {
+                let acts = PlanActs { name: "PowerOffs".to_owned(), acts, idle: idle.clone() };
+                plan.add(&acts, 2_000_000_000);
+            }
+        };
+        add(acted, 3, &None);
+        idle.iter().for_each(|(runs, idle)| add(*runs, 0, idle));
+        plan.warning()
+    }
+
+    #[test]
+    fn warning_of_a_plan_names_the_figures_and_the_reason() {
+        let late = |secs: u64| Some(Idle::NotDue(secs * 1_000_000_000));
+        let few = || Some(Idle::TooFew("there is only `x`".to_owned()));
+        assert_eq!(warning(1, &[]), None);
+        assert_eq!(warning(100, &[(900, late(30))]), None, "one in ten is often enough");
+        assert_eq!(
+            warning(3, &[(996, late(30)), (1, late(12))]).as_deref(),
+            Some(
+                "the plan PowerOffs did something in only 3 of 1,000 seeds: 997 runs were over, or had settled, before \
+                 the first strike, which was due after 12.0 s or later, where the run took 2.0 s on average: set a shorter \
+                 `every`, or let the test take longer"
+            )
+        );
+        for (idle, words) in [
+            (&[(5, late(30))][..], "did nothing in any seed: 5 runs were over"),
+            (&[(1, late(30))], "did nothing in any seed: one run was over"),
+            (&[(5, few())], "did nothing in any seed: there is only `x`"),
+            (&[(3, few()), (2, late(1))], "there is only `x`"),
+            (&[(3, Some(Idle::AllDown)), (2, late(1))], "all machines that it may hit were down"),
+            (&[(2, Some(Idle::AllDown)), (3, late(1))], "3 runs were over"),
+            (&[(4, Some(Idle::OneSide)), (3, late(1))], "all machines fell on one side"),
+            (&[(4, None)], "did nothing in any seed"),
+        ] {
+            let warning = warning(0, idle).expect(words);
+            assert!(warning.contains(words), "{warning}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod records;
 mod repeats;
 mod shape;
 mod stalls;
+mod tempo;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -4,6 +4,8 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{A_PLAN, Sim};
 use crate::engine::context::Slot;
 use crate::engine::deviations::{Deviation, Kind};
@@ -34,6 +36,31 @@ pub(super) struct Named {
     task: u64,
     name: &'static str,
     acts: u64,
+    idle: Option<Idle>,
+}
+
+/// A plan of the library in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanActs {
+    /// Its name.
+    pub name: String,
+    /// How often it did something to the cluster.
+    pub acts: u64,
+    /// Why it did nothing, where it did nothing and knows why.
+    pub idle: Option<Idle>,
+}
+
+/// Why a plan did nothing in a run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Idle {
+    /// There are too few machines that it may touch; in words.
+    TooFew(String),
+    /// The run was over, or had settled, before its first strike was due: at this virtual nanosecond.
+    NotDue(u64),
+    /// All machines that it may hit were down whenever it was to strike.
+    AllDown,
+    /// All machines fell on one side whenever it was to cut them in two.
+    OneSide,
 }
 
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
@@ -52,16 +79,32 @@ pub(crate) fn remove() {
 /// A plan that has a name is told apart by it.
 pub(crate) fn add_plan(task: u64, name: &'static str) {
     if name != A_PLAN {
-        with(|world| world.named.push(Named { task, name, acts: 0 }));
+        with(|world| world.named.push(Named { task, name, acts: 0, idle: None }));
     }
 }
 
 /// The plans that have names, and how often each did something to the cluster.
-pub(crate) fn acts() -> Vec<(String, u64)> {
+pub(crate) fn acts() -> Vec<PlanActs> {
     let acts = |world: &mut World| {
-        world.named.iter().map(|plan| (plan.name.to_owned(), plan.acts)).collect()
+        let acts = world.named.drain(..).map(|plan| PlanActs {
+            name: plan.name.to_owned(),
+            acts: plan.acts,
+            idle: plan.idle.filter(|_| plan.acts == 0),
+        });
+        acts.collect()
     };
     with(acts).unwrap_or_default()
+}
+
+/// The plan whose code runs says why it has done nothing so far. That it can't do anything stays true.
+pub(crate) fn note_idle(idle: Idle) {
+    let Some(scope) = engine::scope() else { return };
+    with(|world| {
+        let plan = world.named.iter_mut().find(|plan| plan.task == scope.task);
+        if let Some(plan) = plan.filter(|plan| !matches!(plan.idle, Some(Idle::TooFew(_)))) {
+            plan.idle = Some(idle);
+        }
+    });
 }
 
 /// Something is to be done to the cluster. If a plan does it, it is not idle; if it is a plan of the user's own, the overlay

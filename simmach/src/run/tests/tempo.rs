@@ -1,0 +1,233 @@
+//! How often the plans of the library strike, and what is said of those that do nothing.
+
+use super::*;
+use crate::engine::Family;
+use crate::engine::deviations::{Kind, Record};
+use crate::engine::overlay::{Rule, Ruling};
+use crate::sim::{Idle, PlanActs};
+
+/// A run of so many virtual seconds with one plan and three machines.
+fn three_machines(
+    seed: u64,
+    secs: u64,
+    plan: impl FnOnce() -> Box<dyn Plan> + Send + 'static,
+) -> Outcome {
+    let ran = outcome(seed, move || {
+        let spec = SpecBuilder::new().machine("n{1..=3}", obeys).plan(Boxed(plan()));
+        spec.body(async move |_| {
+            for _ in 0..secs {
+                sleep(1.secs()).await;
+            }
+        })
+    });
+    assert_eq!(ran.verdict, Verdict::Passed, "seed {seed}");
+    ran
+}
+
+/// A plan as it is.
+struct Boxed(Box<dyn Plan>);
+
+impl Plan for Boxed {
+    fn run(
+        self: Box<Self>,
+        sim: Sim,
+    ) -> futures::future::LocalBoxFuture<'static, std::result::Result<(), String>> {
+        self.0.run(sim)
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+}
+
+const DEFAULTS: [fn() -> Box<dyn Plan>; 3] = [
+    || Box::new(PowerOffs::new()),
+    || Box::new(Partitions::new()),
+    || Box::new(GracefulMonkey::new()),
+];
+
+#[test]
+fn a_short_test_is_struck_in_most_seeds() {
+    for plan in DEFAULTS {
+        let acts: Vec<u64> =
+            (0..100).map(|seed| three_machines(seed, 10, plan).plans[0].acts).collect();
+        let struck = acts.iter().filter(|acts| **acts > 0).count();
+        assert!(struck >= 75, "{struck} of 100");
+        // Often in some, once or twice in others.
+        assert!(acts.iter().filter(|acts| **acts >= 50).count() >= 15, "{acts:?}");
+        assert!(acts.iter().filter(|acts| (1..=8).contains(*acts)).count() >= 15, "{acts:?}");
+    }
+}
+
+/// Whatever the tempo, a long run is not struck without end: there are ever longer times in which it can get on.
+#[test]
+fn a_long_test_is_struck_ever_less_often() {
+    for seed in 0..20 {
+        let ran = three_machines(seed, 3_000, DEFAULTS[0]);
+        let offs = ran.effects.count(Effect::PowerOff);
+        assert!((40..700).contains(&offs), "seed {seed}: {offs}");
+    }
+}
+
+/// When the power went, and when it came back.
+fn times(ran: &Outcome) -> Vec<u64> {
+    ran.faults.iter().map(|fault| fault.at / 1_000_000).collect()
+}
+
+#[test]
+fn every_that_is_given_is_kept() {
+    for seed in 0..5 {
+        let exact =
+            || -> Box<dyn Plan> { Box::new(PowerOffs::new().every(3.secs()).downtime(1.secs())) };
+        let ran = three_machines(seed, 200, exact);
+        let expected: Vec<u64> = (1..=ran.effects.count(Effect::PowerOff))
+            .flat_map(|nth| [nth * 4_000 - 1_000, nth * 4_000])
+            .collect();
+        assert!(expected.len() >= 98, "{expected:?}");
+        assert_eq!(times(&ran)[..98], expected[..98]);
+        // With nothing else said, the times are those that they always were.
+        let every = || -> Box<dyn Plan> { Box::new(PowerOffs::new().every(3.secs())) };
+        let ran = three_machines(seed, 200, every);
+        for pair in times(&ran)[..20].chunks_exact(2) {
+            assert!((1_000..=10_000).contains(&(pair[1] - pair[0])), "{pair:?}");
+        }
+    }
+}
+
+#[test]
+fn published_figures_are_kept() {
+    let published = GracefulMonkey::published();
+    let secs = |least: u64, most: u64| least.secs()..most.secs();
+    let new = GracefulMonkey::new().every(secs(20, 90)).grace(secs(0, 5)).downtime(secs(2, 10));
+    assert_eq!(published.settings(), new.settings());
+    for seed in 0..10 {
+        let ran = three_machines(seed, 90, || Box::new(GracefulMonkey::published()));
+        let first = times(&ran)[0];
+        assert!((20_000..=90_000).contains(&first), "{first}");
+    }
+}
+
+/// A strike that is left alone, its time said by an overlay, is as long as it was.
+#[test]
+fn a_strike_keeps_its_tempo_when_others_are_left_out() {
+    let mut kept = 0;
+    for seed in 0..30 {
+        let made = move |overlay: Overlay| {
+            let keep = Keep { deviations: Record::All, ..Keep::default() };
+            let spec = || {
+                let spec = SpecBuilder::new().machine("n{1..=3}", obeys).plan(PowerOffs::new());
+                spec.body(async |_| sleep(20.secs()).await)
+            };
+            run_spec(spec, seed, overlay, keep, Arc::default())
+        };
+        let whole = made(Overlay::default());
+        let strikes = whole.deviations.iter().filter(|deviation| deviation.kind == Kind::Strike);
+        let Some(last) = strikes.last() else { continue };
+        let [plan, number, _] = last.address;
+        let mut overlay = Overlay::calm();
+        overlay.push(Rule {
+            address: [Some((plan, plan)), Some((number, number)), None],
+            ..Rule::all(Some(Family::Strike), Ruling::Seeded)
+        });
+        for (field, value) in &last.pins {
+            overlay.push(Rule::one(Family::Strike, [plan, number, *field], Ruling::Value(*value)));
+        }
+        let alone = made(overlay);
+        let down = |ran: &Outcome, at: u64| {
+            let texts = ran.faults.iter().filter(|fault| fault.at >= at);
+            texts.map(|fault| fault.at).take(2).collect::<Vec<_>>()
+        };
+        assert_eq!(alone.effects.count(Effect::PowerOff), 1);
+        assert_eq!(down(&alone, 0), down(&whole, last.at), "seed {seed}");
+        kept += 1;
+    }
+    assert!(kept > 20, "{kept}");
+}
+
+/// What a plan came to in a run of 10 s with these machines.
+fn acted(
+    machines: &'static str,
+    client: &'static str,
+    plan: impl FnOnce() -> Box<dyn Plan> + Send + 'static,
+) -> PlanActs {
+    let ran = outcome(1, move || {
+        let spec = SpecBuilder::new().machine(machines, obeys).client(client).plan(Boxed(plan()));
+        spec.body(async |_| sleep(10.secs()).await)
+    });
+    assert_eq!(ran.verdict, Verdict::Passed);
+    ran.plans[0].clone()
+}
+
+#[test]
+fn a_plan_with_too_few_machines_says_which() {
+    let words = |machines, client, plan: fn() -> Box<dyn Plan>| {
+        let acted = acted(machines, client, plan);
+        assert_eq!(acted.acts, 0, "{}", acted.name);
+        match acted.idle {
+            Some(Idle::TooFew(words)) => words,
+            other => panic!("{}: {other:?}", acted.name),
+        }
+    };
+    const LEFT_OUT: &str =
+        "the machine of the test's body, me, is left out unless it is named: name it";
+    for (machines, client, plan, said) in [
+        ("x", "me", DEFAULTS[1], ["at least two machines", "only x", LEFT_OUT]),
+        ("me", "me", DEFAULTS[1], ["at least two machines", "none", LEFT_OUT]),
+        ("m{1..=2}", "m1", DEFAULTS[1], ["two machines", "only m2", "body, m1, is left out"]),
+        (
+            "x{1..=3}",
+            "me",
+            || Box::new(Partitions::new().machines("x1").every(1.secs())),
+            ["at least two machines", "only x1", "`machines` name no more"],
+        ),
+        ("me", "me", DEFAULTS[2], ["a machine with services", "none", LEFT_OUT]),
+        ("me", "me", DEFAULTS[0], ["a machine with services", "none", "me, is never hit: add"]),
+        (
+            "me",
+            "me",
+            || Box::new(PowerOffs::new().machines("me")),
+            ["a machine with services", "none", "me, is never hit: name others"],
+        ),
+        (
+            "x",
+            "me",
+            || Box::new(GracefulMonkey::new().machines("me").every(1.secs())),
+            ["a machine with services", "none", "name others too"],
+        ),
+    ] {
+        let words = words(machines, client, plan);
+        assert!(said.iter().all(|said| words.contains(said)), "{machines}: {words}");
+    }
+}
+
+#[test]
+fn a_plan_that_does_nothing_says_why() {
+    let late = acted("x{1..=3}", "me", || Box::new(PowerOffs::new().every(30.secs())));
+    assert_eq!((late.acts, late.idle), (0, Some(Idle::NotDue(30_000_000_000))));
+    let late = acted("x{1..=3}", "me", || Box::new(Partitions::new().every(12.secs())));
+    assert_eq!((late.acts, late.idle), (0, Some(Idle::NotDue(12_000_000_000))));
+    let busy = acted("x{1..=3}", "me", || Box::new(Partitions::new().every(1.secs())));
+    assert!(busy.acts > 0 && busy.idle.is_none());
+
+    let down = outcome(1, || {
+        let spec = SpecBuilder::new().machine("x", obeys).plan(PowerOffs::new().every(2.secs()));
+        spec.body(async |sim: Sim| {
+            sim.kill("x")?;
+            sleep(10.secs()).await;
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!((down.plans[0].acts, &down.plans[0].idle), (0, &Some(Idle::AllDown)));
+
+    let sides: Vec<_> = (0..40)
+        .map(|seed| {
+            let plan = || Partitions::new().every(4.secs()).lasting(1.secs());
+            let ran = outcome(seed, move || {
+                let spec = SpecBuilder::new().machine("x{1..=2}", obeys).plan(plan());
+                spec.body(async |_| sleep(6.secs()).await)
+            });
+            ran.plans[0].idle.clone()
+        })
+        .collect();
+    assert!(sides.contains(&None) && sides.contains(&Some(Idle::OneSide)), "{sides:?}");
+}
