@@ -126,3 +126,35 @@ fn a_look_at_no_machine_is_a_mistake() {
         assert!(failure.message.contains(words), "{}", failure.message);
     }
 }
+
+/// Each fault of a packet says what happened to that packet, and none what happened to the next one.
+#[test]
+fn faults_of_packets_are_told_apart() {
+    use crate::engine::deviations::{Kind, Record};
+    use crate::engine::family::Family;
+    let spec = || {
+        let bad = NetworkProfile::fixed(5.millis()).reorder(0.2, 50.millis()).loss(0.2);
+        let machines = Topology::new().host("a.east").host("b.west").link("east", "west", bad);
+        SpecBuilder::new().topology(machines).client("a.east").body(async |_| {
+            let socket = UdpSocket::bind("0.0.0.0:0").await?;
+            for _ in 0..200 {
+                socket.send_to(b"x", "b.west:9").await?;
+                sleep(1.millis()).await;
+            }
+            Result::<()>::Ok(())
+        })
+    };
+    let keep = Keep { deviations: Record::All, ..Keep::default() };
+    let outcome = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
+    let mut told = [0, 0];
+    for deviation in outcome.deviations.iter().filter(|deviation| deviation.kind == Kind::Fault) {
+        let (nth, words) = match deviation.family {
+            Family::Reorder => (0, "is held back"),
+            Family::Loss => (1, "is lost"),
+            _ => continue,
+        };
+        assert!(deviation.text.contains(words), "{deviation:?}");
+        told[nth] += 1;
+    }
+    assert!(told.iter().all(|count| (20..80).contains(count)), "{told:?}");
+}

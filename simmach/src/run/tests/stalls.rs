@@ -171,7 +171,7 @@ fn a_restart_that_is_due_is_no_stall() {
 fn a_read_without_data_on_the_way_is_a_stall() {
     stall(|| {
         spec().machine("dozes.zone", dozes).body(async |sim| {
-            cut_off(sim).await.read(&mut [0; 8]).await.expect("it never comes");
+            cut_off(sim).await.read_exact(&mut [0]).await.expect("it never comes");
             std::io::Result::Ok(())
         })
     });
@@ -196,7 +196,7 @@ fn keep_alive_is_a_stall() {
     let failure = stall(move || {
         spec_with(config).body(async |_| {
             let mut stream = TcpStream::connect("server.zone:80").await.expect("it listens");
-            stream.read(&mut [0; 8]).await.expect("it never comes");
+            stream.read_exact(&mut [0]).await.expect("it never comes");
         })
     });
     assert!(failure.message.contains("a keep-alive probe"), "{}", failure.message);

@@ -25,7 +25,7 @@ fn a_full_disk_stays_one_when_a_closure_converts_its_error() {
         let db = open("db").await.expect("opened");
         let fill = db.write(|txn| {
             let mut fill = || -> std::io::Result<()> {
-                let table = txn.table::<Str, Bytes>("t").map_err(Error::from)?;
+                let table = txn.table::<Str, Bytes>("t")?;
                 Ok(table.put(txn, "k", &vec![7; 2 << 20]).map_err(Error::from)?)
             };
             Ok(fill()?)
