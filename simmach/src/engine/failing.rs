@@ -105,7 +105,7 @@ impl Engine {
         failure.machine = self.name(mark.scope.machine);
         failure.task = mark.spawned_at.map(panics::place_of);
         failure.at = mark.at;
-        failure.origin = Origin::of(&self.refusals.captured());
+        *failure.origin = Origin::of(&self.refusals.captured());
         Some(failure)
     }
 

@@ -49,7 +49,7 @@ pub struct Failure {
     /// What the test's body waits for, where the run has no end of its own.
     pub endless: Option<Endless>,
     /// Where it came from, for the report only.
-    pub origin: Origin,
+    pub origin: Box<Origin>,
 }
 
 /// What a body waits for that does not come to its end.
@@ -128,12 +128,13 @@ impl Failure {
             at_start: false,
             waiting: Vec::new(),
             endless: None,
-            origin: Origin::default(),
+            origin: Box::default(),
         }
     }
 
     pub(crate) fn of_panic(note: Note) -> Self {
         let Note { message, place, origin } = note;
+        let origin = Box::new(origin);
         Self { place, origin, ..Self::new(FailureKind::Panic, message) }
     }
 

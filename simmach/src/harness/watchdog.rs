@@ -107,7 +107,7 @@ impl Hang {
         failure.at = blocked.map_or(self.pulse.at, |stuck| stuck.at);
         if let Some(stuck) = self.stuck {
             failure.task = stuck.spawned_at.map(place_of);
-            failure.origin = Origin::of(&stuck.captured);
+            *failure.origin = Origin::of(&stuck.captured);
             failure.origin.resolve_all();
         }
         failure.machine = self.machine.filter(|_| self.pulse.polling || self.stuck.is_some());
