@@ -18,7 +18,7 @@ use crate::engine::{self, ProcessId, Scope, TraceKind, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;
 use links::Change;
-pub(crate) use links::partitioned;
+pub(crate) use links::{described as described_link, partitioned};
 pub use look::Machine;
 use machines::set_clock;
 use world::with;

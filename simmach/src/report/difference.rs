@@ -10,6 +10,7 @@ use super::style::{Ink, Style};
 use crate::engine::ids::MachineId;
 use crate::engine::trace::{MOST_KEPT, TraceEvent, TraceKind};
 use crate::outcome::Outcome;
+use crate::sim::described_link;
 
 /// How a run was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,7 +264,7 @@ fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
                 _ => format!("{machine} changes its state"),
             }
         }
-        TraceKind::Link => "cuts, mends or changes links".to_owned(),
+        TraceKind::Link => described_link(event, |machine| name_of(&outcome.machines, machine)),
         TraceKind::Choice => format!("makes choice {b} of the test or a plan"),
         TraceKind::End => format!("the run ends, after {}", count(a, "step")),
     };

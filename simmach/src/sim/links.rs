@@ -6,6 +6,7 @@ use super::machines::no_match;
 use super::world::may_act;
 use super::{ControlError, Sim};
 use crate::engine::log::{self, Level};
+use crate::engine::trace::TraceEvent;
 use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
@@ -329,4 +330,32 @@ pub(super) fn link_changed(change: Change, from: &[MachineId], to: &[MachineId])
     let ids = from.iter().chain(to).flat_map(|machine| machine.0.to_le_bytes());
     let ids: Vec<u8> = ids.collect();
     engine::trace(TraceKind::Link, change as u64, from.len() as u64, &ids);
+}
+
+/// An event of the trace about links, one way each, in the words of the log. Of many machines an event keeps the first.
+pub(crate) fn described<'a>(event: &TraceEvent, name: impl Fn(MachineId) -> &'a str) -> String {
+    const ALL: [(Change, &str); 6] = [
+        (Change::Cut, "partitioned"),
+        (Change::Mended, "healed"),
+        (Change::AllMended, "healed: all partitions"),
+        (Change::Clogged, "clogged"),
+        (Change::Unclogged, "unclogged"),
+        (Change::Profile, "link profile changed"),
+    ];
+    let [change, senders] = event.words;
+    let word = ALL.iter().find(|(known, _)| *known as u64 == change);
+    let word = word.map_or("links changed", |(_, word)| word);
+    // Of zones there are no machines, only a hash.
+    if event.length == 0 {
+        return word.to_owned();
+    }
+    let ids = event.head.chunks_exact(4).map(|id| [id[0], id[1], id[2], id[3]]);
+    let mut names: Vec<_> = ids.map(|id| name(MachineId(u32::from_le_bytes(id)))).collect();
+    if event.head.len() < event.length {
+        names.push("…");
+    }
+    let senders = usize::try_from(senders).unwrap_or(usize::MAX).min(names.len());
+    let (from, to) = names.split_at(senders);
+    let to = if to.is_empty() { "…".to_owned() } else { to.join(", ") };
+    format!("{word}: {}", one_way(from.join(", "), to))
 }

@@ -1,9 +1,9 @@
 //! What changes nothing leaves no line, no effect and no event; and how partitions and links are described.
 
 use super::*;
-use crate::engine::Family;
 use crate::engine::deviations::Record;
 use crate::engine::overlay::{Rule, Ruling};
+use crate::engine::{Family, TraceKind};
 use crate::net::PacketFate;
 
 fn keep() -> Keep {
@@ -286,4 +286,44 @@ fn partitions_of_the_plan_are_described_by_their_sides() {
     }
     assert!(sides.contains("partitioned: [a.zone, c.zone] | [b.zone]"), "{sides:?}");
     assert!(sides.iter().all(|text| text.contains("] | [")), "{sides:?}");
+}
+
+/// As the report on two runs of one seed shows them.
+#[test]
+fn events_of_links_are_described_by_their_sides() {
+    let spec = || {
+        cluster().machine("n{0..30}.east", ignores).body(async |sim: Sim| {
+            sim.partition(["a.zone", "c.zone"], "b.zone")?;
+            sim.partition_one_way("n*", "a.zone")?;
+            sim.heal("c.zone", "b.zone")?;
+            sim.heal_all();
+            sim.clog("a.zone", "b.zone")?;
+            sim.unclog("a.zone", "b.zone")?;
+            sim.set_link_between("a.zone", "b.zone", NetworkProfile::mobile_3g())?;
+            sim.set_link("zone", "east", NetworkProfile::mobile_3g())?;
+            Result::<()>::Ok(())
+        })
+    };
+    let keep = Keep { events: true, ..Keep::default() };
+    let ran = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
+    assert_eq!(ran.verdict, Verdict::Passed);
+    let events = ran.events.iter().flatten().filter(|event| event.kind == TraceKind::Link);
+    let name = |machine: MachineId| ran.machines[machine.0 as usize].as_str();
+    let described: Vec<_> = events.map(|event| crate::sim::described_link(event, name)).collect();
+    let first_24 = (0..24).map(|n| format!("n{n}.east")).collect::<Vec<_>>().join(", ");
+    assert_eq!(
+        described,
+        [
+            "partitioned: [a.zone, c.zone] -> [b.zone]",
+            "partitioned: [b.zone] -> [a.zone, c.zone]",
+            &format!("partitioned: [{first_24}, …] -> […]"),
+            "healed: [c.zone] -> [b.zone]",
+            "healed: [b.zone] -> [c.zone]",
+            "healed: all partitions",
+            "clogged: [a.zone] -> [b.zone]",
+            "unclogged: [a.zone] -> [b.zone]",
+            "link profile changed: [a.zone] -> [b.zone]",
+            "link profile changed",
+        ]
+    );
 }
