@@ -17,6 +17,14 @@ fn cluster() -> SpecBuilder {
         .machine("c.zone", ignores)
 }
 
+/// Something that is done to the cluster.
+type Act = fn(Sim) -> Result;
+
+fn lays_a_rule(sim: Sim) -> Result {
+    sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?.keep();
+    Ok(())
+}
+
 /// The run of a body, with its log and what was not calm.
 fn kept(overlay: Overlay, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     let outcome = run_spec(spec, 0, overlay, keep(), Arc::default());
@@ -165,14 +173,14 @@ fn clock_that_drifted_is_set_right_once() {
 /// Each of what can be broken makes `settle` say that it has mended something.
 #[test]
 fn settle_is_logged_when_it_changes_something() {
-    let breaks: [fn(Sim) -> Result; 7] = [
+    let breaks: [Act; 7] = [
         |sim| Ok(sim.partition("a.zone", "b.zone")?),
         |sim| Ok(sim.clog("a.zone", "b.zone")?),
         |sim| Ok(sim.set_link("zone", "zone", NetworkProfile::mobile_3g())?),
         |sim| Ok(sim.set_link_between("a.zone", "b.zone", NetworkProfile::mobile_3g())?),
         |sim| Ok(sim.kill("a.zone")?),
         |sim| Ok(sim.power_off("b.zone")?),
-        |sim| Ok(sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?.keep()),
+        lays_a_rule,
     ];
     for broken in breaks {
         let ran = kept(Overlay::default(), move || {
@@ -225,7 +233,7 @@ fn acts_keep_their_numbers_when_one_is_left_out() {
 /// The log, the list of faults and the story have the same words.
 #[test]
 fn partition_is_described_by_its_sides_everywhere() {
-    let of_ones_own = |way: fn(Sim) -> Result| {
+    let of_ones_own = |way: Act| {
         let ran = kept(Overlay::default(), move || {
             let plan = async move |sim: Sim| way(sim);
             cluster().plan(plan).body(async |_| sleep(1.secs()).await)
@@ -236,7 +244,7 @@ fn partition_is_described_by_its_sides_everywhere() {
         assert!(faults.chain(lines(&ran)).all(|text| text == act), "{act}: {:?}", ran.log);
         act.to_owned()
     };
-    let ways: [(fn(Sim) -> Result, &str); 6] = [
+    let ways: [(Act, &str); 6] = [
         (
             |sim| Ok(sim.partition(["a.zone", "c.zone"], "b.zone")?),
             "partitioned: [a.zone, c.zone] | [b.zone]",
@@ -254,10 +262,7 @@ fn partition_is_described_by_its_sides_everywhere() {
             |sim| Ok(sim.set_link_between("a.zone", "zone", NetworkProfile::mobile_3g())?),
             "link profile changed: [a.zone] -> [zone]",
         ),
-        (
-            |sim| Ok(sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?.keep()),
-            "packet rule added: [a.zone] -> [b.zone]",
-        ),
+        (lays_a_rule, "packet rule added: [a.zone] -> [b.zone]"),
     ];
     for (way, expected) in ways {
         assert_eq!(of_ones_own(way), expected);
