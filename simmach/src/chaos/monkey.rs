@@ -151,6 +151,25 @@ impl Plan for GracefulMonkey {
     }
 
     fn settings(&self) -> String {
-        format!("{self:?}")
+        /// As it reads in a token, where the tempo is given.
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "its text is read")]
+        struct GracefulMonkey<'a> {
+            machines: &'a Option<Selector>,
+            every: DurationRange,
+            grace: DurationRange,
+            downtime: DurationRange,
+            wipes: f64,
+        }
+        match self.every {
+            Some(every) => {
+                let (machines, wipes) = (&self.machines, self.wipes);
+                let grace = self.grace.unwrap_or(GRACE);
+                let downtime = self.downtime.unwrap_or(DOWNTIME);
+                let settings = GracefulMonkey { machines, every, grace, downtime, wipes };
+                format!("{settings:?}")
+            }
+            None => format!("{self:?}"),
+        }
     }
 }

@@ -113,6 +113,20 @@ impl Plan for Partitions {
     }
 
     fn settings(&self) -> String {
-        format!("{self:?}")
+        /// As it reads in a token, where the tempo is given.
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "its text is read")]
+        struct Partitions<'a> {
+            machines: &'a Option<Selector>,
+            every: DurationRange,
+            lasting: DurationRange,
+        }
+        match self.every {
+            Some(every) => {
+                let lasting = self.lasting.unwrap_or(LASTING);
+                format!("{:?}", Partitions { machines: &self.machines, every, lasting })
+            }
+            None => format!("{self:?}"),
+        }
     }
 }

@@ -103,6 +103,20 @@ impl Plan for PowerOffs {
     }
 
     fn settings(&self) -> String {
-        format!("{self:?}")
+        /// As it reads in a token, where the tempo is given.
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "its text is read")]
+        struct PowerOffs<'a> {
+            machines: &'a Option<Selector>,
+            every: DurationRange,
+            downtime: DurationRange,
+        }
+        match self.every {
+            Some(every) => {
+                let downtime = self.downtime.unwrap_or(DOWNTIME);
+                format!("{:?}", PowerOffs { machines: &self.machines, every, downtime })
+            }
+            None => format!("{self:?}"),
+        }
     }
 }

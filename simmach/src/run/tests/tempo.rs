@@ -94,6 +94,37 @@ fn every_that_is_given_is_kept() {
     }
 }
 
+/// What a token holds of a plan whose tempo is given is what it always held, so that none of them is stale.
+#[test]
+fn settings_with_every_given_read_as_they_did() {
+    const ONE: &str = "DurationRange { least: 1s, most: 1s }";
+    let range =
+        |least: u64, most: u64| format!("DurationRange {{ least: {least}s, most: {most}s }}");
+    let read = |plan: &dyn Plan| plan.settings();
+    assert_eq!(
+        read(&PowerOffs::new().every(1.secs())),
+        format!("PowerOffs {{ machines: None, every: {ONE}, downtime: {} }}", range(1, 10))
+    );
+    assert_eq!(
+        read(&Partitions::new().every(1.secs())),
+        format!("Partitions {{ machines: None, every: {ONE}, lasting: {} }}", range(1, 15))
+    );
+    assert_eq!(
+        read(&GracefulMonkey::new().every(1.secs()).wipes(0.5).downtime(1.secs())),
+        format!(
+            "GracefulMonkey {{ machines: None, every: {ONE}, grace: DurationRange {{ least: 0ns, most: 5s }}, downtime: \
+             {ONE}, wipes: 0.5 }}"
+        )
+    );
+    for [given, drawn] in [
+        [read(&PowerOffs::new().every(1.secs())), read(&PowerOffs::new())],
+        [read(&Partitions::new().every(1.secs())), read(&Partitions::new())],
+        [read(&GracefulMonkey::published()), read(&GracefulMonkey::new())],
+    ] {
+        assert_ne!(given, drawn);
+    }
+}
+
 #[test]
 fn published_figures_are_kept() {
     let published = GracefulMonkey::published();
