@@ -124,6 +124,9 @@ fn on_thread(
 ) -> Outcome {
     let _log = log::begin(keep.log);
     last_words::set_seed(seed);
+    if keep.log {
+        panics::capture_all();
+    }
     shared.set_thread(thread_number());
     let engine =
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, shared));

@@ -97,7 +97,7 @@ impl Origin {
         }
         let frames: Vec<Frame> = pointers.into_iter().flat_map(frames_at).collect();
         if !tells {
-            self.called_from = called_from(&frames);
+            self.called_from = called_from(&frames, place);
         }
         self.frames = match asked {
             Asked::Nothing => Vec::new(),

@@ -73,11 +73,12 @@ fn crate_of(function: &str) -> &str {
     &path[..end.unwrap_or(path.len())]
 }
 
-/// Where code outside the user's was called from: the first frame that is neither the runtime's nor simmach's, and the
-/// first of the user's own code if that is another.
-pub(super) fn called_from(frames: &[Frame]) -> Option<String> {
+/// Where code outside the user's, at `place` where that is known, was called from: the first frame elsewhere that is neither
+/// the runtime's nor simmach's, and the first of the user's own code if that is another.
+pub(super) fn called_from(frames: &[Frame], place: Option<&str>) -> Option<String> {
     let frames = &frames[machinery(frames)..];
-    let first = frames.iter().find(|frame| frame.is_of_interest())?;
+    let is_elsewhere = |frame: &&Frame| frame.is_of_interest() && frame.place.as_deref() != place;
+    let first = frames.iter().find(is_elsewhere)?;
     let own = frames.iter().find(|frame| frame.owner == Owner::User);
     let spot = |frame: &Frame| frame.place.clone().unwrap_or_else(|| frame.function.clone());
     Some(match own {
@@ -98,9 +99,12 @@ pub(super) fn trimmed(frames: Vec<Frame>) -> Vec<Frame> {
     kept[..=last.unwrap_or(first)].to_vec()
 }
 
-/// How many frames there are between the capture and what it was made for: of the panic, or of a C function's stand-in.
+/// How many frames there are between the capture and what it was made for: of the panic, of a C function's stand-in, of a
+/// signal handler.
 fn machinery(frames: &[Frame]) -> usize {
-    frames.iter().take_while(|frame| frame.is_machinery()).count()
+    let is_elsewhere = |frame: &Frame| frame.is_of_interest() && !frame.is_machinery();
+    let end = frames.iter().position(is_elsewhere).unwrap_or(frames.len());
+    frames[..end].iter().rposition(Frame::is_machinery).map_or(0, |last| last + 1)
 }
 
 /// Files of the standard library that a panic goes through before its hook is called.
@@ -125,17 +129,13 @@ impl Frame {
         let name = self.function.as_str();
         match (self.owner, self.place.as_deref()) {
             (Owner::Simmach, _) => true,
-            (Owner::Runtime, Some(place)) => {
-                !place.contains(".rs:") || PANIC_FILES.iter().any(|file| place.contains(file))
-            }
-            (Owner::Runtime, None) => {
-                !name.contains("::") || PANIC_NAMES.iter().any(|own| name.contains(own))
-            }
-            (Owner::Dependency, place) => place.is_some_and(|place| {
+            (Owner::Runtime, Some(place)) => PANIC_FILES.iter().any(|file| place.contains(file)),
+            (Owner::Runtime, None) => PANIC_NAMES.iter().any(|own| name.contains(own)),
+            (Owner::Dependency, Some(place)) => {
                 place.contains("/backtrace-0") || place.contains("/signal-hook-")
-            }),
-            (Owner::User, Some(_)) => false,
-            (Owner::User, None) => crate_of(name) == "backtrace",
+            }
+            (Owner::User, None) => ["backtrace", "signal_hook_registry"].contains(&crate_of(name)),
+            (Owner::User, Some(_)) | (Owner::Dependency, None) => false,
         }
     }
 
@@ -222,14 +222,19 @@ mod tests {
     fn called_from_names_the_dependency_and_its_caller() {
         let [swap, user] = [in_std("VecDeque::swap"), frame("shop::serve", "/app/src/lib.rs")];
         let dependency = frame("slab::get", CRATE);
-        let of = |frames: &[&Frame]| {
-            called_from(&frames.iter().map(|frame| (*frame).clone()).collect::<Vec<_>>())
+        let at = |place: &str, frames: &[&Frame]| {
+            let frames: Vec<_> = frames.iter().map(|frame| (*frame).clone()).collect();
+            called_from(&frames, Some(place))
         };
+        let of = |frames: &[&Frame]| at("/rustc/1/library/core/src/x.rs:2:2", frames);
         assert_eq!(of(&[&swap, &user]).as_deref(), Some("/app/src/lib.rs:1:1"));
         let both = format!("{CRATE}:1:1, by /app/src/lib.rs:1:1");
         assert_eq!(of(&[&swap, &dependency, &user]), Some(both));
         assert_eq!(of(&[&swap, &dependency]), Some(format!("{CRATE}:1:1")));
         assert_eq!(of(&[&swap]), None);
+        // The panic is the dependency's own.
+        let own = at(&format!("{CRATE}:1:1"), &[&dependency, &user]);
+        assert_eq!(own.as_deref(), Some("/app/src/lib.rs:1:1"));
         let bare = frame("shop::serve", "");
         assert_eq!(of(&[&swap, &bare]).as_deref(), Some("shop::serve"));
     }
@@ -255,6 +260,22 @@ mod tests {
             kept,
             ["core::option::unwrap_failed", "shop::serve", "core::future::poll", "shop::main"]
         );
+    }
+
+    #[test]
+    fn trimmed_begins_where_a_signal_came() {
+        let c = "./nptl/pthread_mutex_lock.c";
+        let frames = vec![
+            engine("report_stuck"),
+            in_std("core::option::map"),
+            frame("handler", &CRATE.replace("slab", "signal-hook-registry")),
+            frame("pthread_mutex_lock", c),
+            frame("shop::serve", "/app/src/lib.rs"),
+            engine("turn"),
+        ];
+        assert_eq!(called_from(&frames, None).as_deref(), Some("/app/src/lib.rs:1:1"));
+        let kept: Vec<_> = trimmed(frames).into_iter().map(|frame| frame.function).collect();
+        assert_eq!(kept, ["pthread_mutex_lock", "shop::serve"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Outside a run they are left to whatever hook there was.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{Location, PanicHookInfo};
 
 use super::backtrace::{Captured, Origin};
@@ -14,7 +14,13 @@ use crate::panic_message::panic_message;
 /// No more panics are remembered: those that unwind at once, one in the destructors of another, are few.
 const REMEMBERED: usize = 8;
 
+/// Of how many panics of a run the stack is captured, where its log is not kept. That takes as long as the panic itself, and
+/// a run whose code catches thousands is not slowed down by it.
+const CAPTURED: u32 = 16;
+
 thread_local! {
+    /// Of how many more panics the stack is captured.
+    static CAPTURES: Cell<u32> = const { Cell::new(CAPTURED) };
     /// The latest panics that the engine has not caught, each with the poll that it was in.
     static RECORDED: RefCell<Vec<(u64, Note)>> = const { RefCell::new(Vec::new()) };
 }
@@ -27,13 +33,27 @@ pub(super) fn record(info: &PanicHookInfo<'_>) -> bool {
     let note = Note {
         message: panic_message(info.payload()),
         place: info.location().map(place_of),
-        origin: Origin::of(&Captured::here()),
+        origin: origin(),
     };
     remember(poll, note);
     if last_words::is_last(info) {
         context::try_with(|engine| last_words::write(engine, in_flight(poll)));
     }
     true
+}
+
+/// The stacks of all panics on this thread are captured: its run is reported.
+pub(crate) fn capture_all() {
+    CAPTURES.set(u32::MAX);
+}
+
+fn origin() -> Origin {
+    let left = CAPTURES.get();
+    if left == 0 {
+        return Origin::default();
+    }
+    CAPTURES.set(left - 1);
+    Origin::of(&Captured::here())
 }
 
 fn remember(poll: u64, note: Note) {

@@ -82,7 +82,7 @@ pub enum FailureKind {
     Stall,
     /// A task did not yield for ten seconds of real time.
     Hung,
-    /// The code under test asked for what a run refuses: a thread, a sleep in real time.
+    /// The code under test asked for what a run refuses: a thread, a process, a sleep in real time.
     Refused,
     /// The worker process died: an abort, a stack overflow, a signal.
     Crashed,

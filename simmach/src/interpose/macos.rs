@@ -1,8 +1,8 @@
 //! The C library's functions on macOS. Not tested: it was written without a machine to try it on.
 //!
 //! The binary's own definitions go before the system's for the Rust code that is linked into it; libraries that it loads
-//! keep the system's. `mach_absolute_time` and `SecRandomCopyBytes` are not covered, nor are waits with a time-out, which
-//! go by the kernel's clock and return at once.
+//! keep the system's. `mach_absolute_time`, `SecRandomCopyBytes` and processes are not covered, nor are waits with a time-out,
+//! which go by the kernel's clock and return at once.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;

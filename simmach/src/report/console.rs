@@ -279,10 +279,10 @@ fn scene(failure: &Failure) -> String {
         (Some(place), Some(caller)) => {
             let _ = write!(text, " at {place}, called from {caller}");
         }
-        (Some(place), None) | (None, Some(place)) => {
+        (Some(place), None) => {
             let _ = write!(text, " at {place}");
         }
-        (None, None) => {}
+        (None, _) => {}
     }
     if let Some(machine) = &failure.machine {
         let _ = write!(text, ", on {machine}");
@@ -292,6 +292,9 @@ fn scene(failure: &Failure) -> String {
         let _ = write!(text, ", in the task of {task}");
     }
     let _ = write!(text, ", at {}", moment(failure.at));
+    if let (None, Some(caller)) = (&failure.place, &failure.origin.called_from) {
+        let _ = write!(text, ", in {caller}");
+    }
     text
 }
 

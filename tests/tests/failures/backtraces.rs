@@ -48,18 +48,6 @@ pub(super) mod zoo {
         sleep(1.secs()).await;
     }
 
-    /// The run's memory is dropped when it is over.
-    #[sim_test(seeds = 2)]
-    #[ignore = "for the tests below"]
-    async fn in_std_in_a_destructor_after_the_body() {
-        simmach::task::spawn(async {
-            let _swaps = Swaps;
-            sleep(1.secs()).await;
-        })
-        .await
-        .ok();
-    }
-
     #[sim_test(seeds = 2)]
     #[ignore = "for the tests below"]
     async fn in_a_dependency() {
@@ -105,12 +93,7 @@ fn swap() -> String {
 #[test]
 fn panic_in_std_names_the_caller() {
     let swap = swap();
-    for name in [
-        "in_std",
-        "in_std_in_a_spawned_task",
-        "in_std_in_a_destructor",
-        "in_std_in_a_destructor_after_the_body",
-    ] {
+    for name in ["in_std", "in_std_in_a_spawned_task", "in_std_in_a_destructor"] {
         for jobs in ["1", "2"] {
             let ran = run("backtraces", name, &[("SIMMACH_JOBS", jobs)]);
             assert_has(&ran, &[&swap, "/library/alloc/src/collections/vec_deque/mod.rs:"]);
@@ -123,10 +106,7 @@ fn panic_in_std_names_the_caller() {
 fn panic_in_a_dependency_names_the_caller() {
     let split = line_of(FILE, SOURCE, "split");
     let ran = run("backtraces", "in_a_dependency", &[]);
-    assert_has(
-        &ran,
-        &["called from ", "/bytes-1.", &format!(", by {split}:"), "split_to out of bounds"],
-    );
+    assert_has(&ran, &["/bytes-1.", &format!(", called from {split}:"), "split_to out of bounds"]);
 }
 
 #[test]
@@ -147,7 +127,7 @@ fn latest_of_many_panics_names_its_caller() {
 #[test]
 fn refusal_names_the_caller() {
     let ran = run("backtraces", "thread", &[]);
-    assert_has(&ran, &[&format!("refused at {}", line_of(FILE, SOURCE, "thread"))]);
+    assert_has(&ran, &[&format!(" s, in {}", line_of(FILE, SOURCE, "thread"))]);
 }
 
 #[test]

@@ -130,6 +130,7 @@ impl Running {
     }
 
     /// As [`Running::end`], for a process that dies of a run of its own: its folder is left for the next one to delete.
+    #[allow(dead_code, reason = "of those who share this file one uses it")]
     pub(crate) fn die(self) -> Ran {
         self.wait().0
     }
