@@ -78,7 +78,7 @@ mod zoo {
     async fn a_map_behind_a_pool_of_maps() {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         let takes_from_a_pool = || {
-            if CALLS.fetch_add(1, Ordering::Relaxed) % 5 == 0 {
+            if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(5) {
                 order_of_a_map();
             }
             order_of_a_map()

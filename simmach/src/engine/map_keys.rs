@@ -224,6 +224,8 @@ mod word {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "std's keys are a thread's own")]
+
     use std::thread;
 
     use super::*;

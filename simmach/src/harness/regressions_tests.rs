@@ -158,7 +158,7 @@ fn read_error_is_no_empty_file() {
     assert!(read(test).is_err() && add(test, &token(7), "").is_err());
 
     let (_package, test, path) = written("forbidden", b"");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("it is ours");
     // Root may read everything.
     if fs::read(&path).is_err() {
         expect_error(test, "Permission denied");

@@ -189,7 +189,7 @@ pub(crate) fn departure(token: &Token, outcome: &Outcome) -> Option<u64> {
 /// The mark after so many events, if there is one.
 fn mark_after(outcome: &Outcome, count: u64) -> Option<&Mark> {
     let stride = stride(outcome.trace_events);
-    let even = (count % stride == 0).then(|| outcome.marks.get(to_index(count / stride)?));
+    let even = count.is_multiple_of(stride).then(|| outcome.marks.get(to_index(count / stride)?));
     let early = || {
         let is_early = count.is_power_of_two();
         is_early.then(|| outcome.early_marks.get(usize::try_from(count.ilog2()).ok()?))

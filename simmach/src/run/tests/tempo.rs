@@ -152,8 +152,9 @@ fn a_strike_keeps_its_tempo_when_others_are_left_out() {
             run_spec(spec, seed, overlay, keep, Arc::default())
         };
         let whole = made(Overlay::default());
-        let strikes = whole.deviations.iter().filter(|deviation| deviation.kind == Kind::Strike);
-        let Some(last) = strikes.last() else { continue };
+        let mut strikes =
+            whole.deviations.iter().filter(|deviation| deviation.kind == Kind::Strike);
+        let Some(last) = strikes.next_back() else { continue };
         let [plan, number, _] = last.address;
         let mut overlay = Overlay::calm();
         overlay.push(Rule {
