@@ -2,7 +2,6 @@
 //!
 //! The zoo is run in child processes: by the binary `fixture`, whose `main` is `simmach::main!()`, and by this very test
 //! binary, in which its tests are ordinary ones, and ignored.
-#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 #[path = "../src/fixture/zoo.rs"]
 mod zoo;

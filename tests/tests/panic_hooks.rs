@@ -1,6 +1,5 @@
 //! Code under test sets panic hooks, as crates do that print reports of their own: no other test's failure may change by
 //! that, and no report may lose where a panic was.
-#![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
 #[allow(dead_code, reason = "the harness's tests use more of it")]
 #[path = "harness/child.rs"]
