@@ -1,0 +1,91 @@
+//! The trace hashes of about two hundred runs, held fixed.
+//!
+//! A change that gives any seed another run shows here, in a debug build and in a release build. If that is meant, write
+//! the file anew with `GOLDEN=overwrite cargo test -p simmach-tests --test golden`, and add a line to the changelog under
+//! *Changed*.
+
+mod clocks;
+mod faults;
+mod network;
+mod programs;
+mod storage;
+mod tasks;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use simmach::program::{Program, Spec};
+use simmach_tests::planted;
+
+/// One program, and how many seeds of it are held.
+struct Golden {
+    name: &'static str,
+    seeds: u64,
+    spec: fn() -> Spec,
+}
+
+const PROGRAMS: &[&[Golden]] =
+    &[programs::ALL, network::ALL, faults::ALL, clocks::ALL, storage::ALL, tasks::ALL];
+
+/// The seeds that are held of each planted program.
+const PLANTED_SEEDS: u64 = 5;
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn golden_traces_are_unchanged() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/traces.txt");
+    let mut traces = String::new();
+    for program in PROGRAMS.iter().copied().flatten() {
+        add_runs(&mut traces, program.name, &Program::new(program.spec), program.seeds);
+    }
+    for planted in planted::ALL {
+        add_runs(&mut traces, planted.name, &planted.program(), PLANTED_SEEDS);
+    }
+    if env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
+        fs::write(&path, &traces).expect("cannot write the golden file");
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    let changed: Vec<String> = different_lines(&golden, &traces);
+    assert!(
+        changed.is_empty(),
+        "{} lines differ from the golden file:\n{}\nIf that is meant: GOLDEN=overwrite, and a line in the changelog.",
+        changed.len(),
+        changed.join("\n"),
+    );
+}
+
+/// Adds a line for each run: its trace hash, its steps and how it ended.
+fn add_runs(traces: &mut String, name: &str, program: &Program, seeds: u64) {
+    let program = program.clone().log(false);
+    for seed in 0..seeds {
+        let report = program.run(seed);
+        let (hash, steps) = (report.trace_hash(), report.steps());
+        let end = if report.passed() { "passed" } else { "failed" };
+        writeln!(traces, "{name}, seed {seed}: {hash:016x}, {steps} steps, {end}")
+            .expect("writing to a string cannot fail");
+    }
+}
+
+/// The lines that one of the two texts has alone, with the sign that a diff gives them.
+fn different_lines(golden: &str, traces: &str) -> Vec<String> {
+    let only = |sign: char, these: &str, those: &str| -> Vec<String> {
+        let missing = these.lines().filter(|line| !those.lines().any(|other| other == *line));
+        missing.map(|line| format!("{sign} {line}")).collect()
+    };
+    [only('-', golden, traces), only('+', traces, golden)].concat()
+}
+
+/// A program that fails in a way that is not planned holds nothing: all but the planted ones pass.
+#[test]
+fn programs_pass() {
+    for program in PROGRAMS.iter().copied().flatten().filter(|program| !is_article(program.name)) {
+        let report = Program::new(program.spec).run(0);
+        assert!(report.passed(), "{}:\n{report}", program.name);
+    }
+}
+
+/// The inventory as first published loses items: its runs may fail.
+fn is_article(name: &str) -> bool {
+    name.ends_with("as published")
+}
