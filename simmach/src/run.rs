@@ -157,11 +157,10 @@ fn on_thread(
     outcome
 }
 
-fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outcome {
-    let (names, client) = spec.take_names();
-    engine.names.replace(names);
-    let machines = engine.names.borrow();
-    engine.shared.set_names(&machines);
+fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
+    let (machines, client) = spec.machines();
+    engine.names.replace(machines.clone());
+    engine.shared.set_names(machines.clone());
     engine.clock.dials.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
     let limits = Limits {
@@ -174,8 +173,7 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
         Err(message) => return Outcome::without_a_run(seed, Verdict::Broken(message)),
     };
     let client = MachineId(client as u32);
-    world::install(&mut spec, &machines, client, disks);
-    drop(machines);
+    world::install(&spec, &machines, client, disks);
     if keep.packets {
         net::capture();
     }
@@ -219,10 +217,13 @@ fn in_world(engine: &Rc<Engine>, mut spec: Spec, seed: u64, keep: Keep) -> Outco
     {
         failure.origin.resolve(failure.place.as_deref());
     }
-    let machines = engine.names.take();
     // A token is made of a run that did not pass; where something is kept of one, a token may be held against it.
     let is_looked_at = verdict != Verdict::Passed || keep != Keep::default();
-    let shape = if is_looked_at { shape.word(&machines) } else { 0 };
+    let (shape, machines) = if is_looked_at {
+        (shape.word(), machines.iter().map(|name| name.to_string()).collect())
+    } else {
+        (0, Vec::new())
+    };
     let (effects, faults) = engine.take_effects();
     let (events, places) = match engine.trace_state().take_kept() {
         Some(Kept { events, places }) => (Some(events), places.into_iter().collect()),

@@ -48,7 +48,7 @@ pub(crate) use draws::{mix, mix_text};
 pub(crate) use effects::Effect;
 pub(crate) use family::Family;
 pub(crate) use ids::{MachineId, ProcessId, RunId, Scope};
-pub(crate) use name::Name;
+pub(crate) use name::{Name, NameHasher};
 pub(crate) use tasks::TaskKey;
 pub(crate) use timers::{Action, TimerKey};
 pub(crate) use trace::TraceKind;

@@ -1,35 +1,75 @@
-//! The names of a run's machines, as all layers have them: parts of one text, none of them copied.
+//! The name of a machine, shared by all layers of a run.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::draws::mix_text;
+use super::draws::{mix, mix_text};
 
-/// A machine's name.
-#[derive(Clone, Default)]
+/// The name of a machine. Clones share one text. Letters' case makes no difference (RFC 4343).
+#[derive(Clone)]
 pub(crate) struct Name {
-    /// That and others' names.
     text: Arc<str>,
-    start: u32,
-    end: u32,
     word: u64,
 }
 
 impl Name {
-    /// All of these.
-    pub(crate) fn all(names: &[String]) -> impl Iterator<Item = Self> {
-        let text: Arc<str> = names.concat().into();
-        names.iter().scan(0, move |end, name| {
-            let start = *end;
-            *end += u32::try_from(name.len()).expect("no cluster's names have 4 GiB");
-            Some(Self { text: Arc::clone(&text), start, end: *end, word: mix_text(name) })
-        })
-    }
-
-    /// It as a word, for draws and paths: it stays when machines are added.
+    /// The name hashed to one word, for draws and task paths. It does not depend on other machines.
     pub(crate) fn word(&self) -> u64 {
         self.word
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.eq_ignore_ascii_case(&other.text)
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Eight bytes at a time: a cluster may have thousands of names, and each is hashed in every run.
+        for chunk in self.text.as_bytes().chunks(8) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            bytes.make_ascii_lowercase();
+            state.write_u64(u64::from_le_bytes(bytes));
+        }
+    }
+}
+
+/// The hash of a map from names: the same in every process, and fast on names.
+#[derive(Clone, Default)]
+pub(crate) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0, word);
+    }
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self::from("")
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self { text: text.into(), word: mix_text(text) }
     }
 }
 
@@ -37,7 +77,7 @@ impl Deref for Name {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.text[self.start as usize..self.end as usize]
+        &self.text
     }
 }
 
@@ -58,10 +98,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_what_it_was_given_as() {
-        let given = ["a".to_owned(), "bc.d".to_owned(), String::new(), "é".to_owned()];
-        let names: Vec<Name> = Name::all(&given).collect();
-        assert!(names.iter().map(|name| &**name).eq(given.iter()));
-        assert_eq!(format!("{:>5}|{:?}", names[1], names[3]), " bc.d|\"é\"");
+    fn name_is_formatted_as_a_str() {
+        assert_eq!(format!("{:>5}|{:?}", Name::from("bc.d"), Name::from("é")), " bc.d|\"é\"");
+    }
+
+    #[test]
+    fn names_are_equal_whatever_their_case() {
+        let hash = |name: &str| {
+            let mut hasher = NameHasher::default();
+            Name::from(name).hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(Name::from("Api10.public"), Name::from("aPI10.Public"));
+        assert_eq!(hash("Api10.public"), hash("aPI10.Public"));
+        assert_ne!(Name::from("api10.public"), Name::from("api11.public"));
+        assert_ne!(hash("api10.public"), hash("api11.public"));
+    }
+
+    #[test]
+    fn word_depends_on_the_text_alone() {
+        assert_eq!(Name::from("a.b").word(), Name::from("a.b").word());
+        assert_ne!(Name::from("a.b").word(), Name::from("a.c").word());
     }
 }

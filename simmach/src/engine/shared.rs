@@ -7,6 +7,7 @@ use std::thread::Thread;
 
 use super::backtrace::Captured;
 use super::ids::MachineId;
+use super::name::Name;
 
 /// What a watchdog on another thread may read of a run, and a late waker may count.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Shared {
     machine: AtomicU32,
     at: AtomicU64,
     foreign_wakes: AtomicU64,
-    names: OnceLock<Names>,
+    names: OnceLock<Vec<Name>>,
     /// The thread that watches the run.
     watcher: OnceLock<Thread>,
     /// The run's thread, by the system's number; 0 before it begins.
@@ -35,13 +36,6 @@ pub(crate) struct Stuck {
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     /// Virtual nanoseconds.
     pub(crate) at: u64,
-}
-
-/// Names, one behind the other, and where each ends: there may be thousands, and a run may take no longer than these.
-#[derive(Debug)]
-struct Names {
-    text: String,
-    ends: Vec<usize>,
 }
 
 /// A moment of a run, as a watchdog sees it.
@@ -70,20 +64,12 @@ impl Shared {
 
     /// The name of a machine, once the run has its machines.
     pub fn name(&self, machine: MachineId) -> Option<&str> {
-        let Names { text, ends } = self.names.get()?;
-        let number = machine.0 as usize;
-        let begin =
-            number.checked_sub(1).map_or(0, |before| ends.get(before).copied().unwrap_or(0));
-        text.get(begin..*ends.get(number)?)
+        self.names.get()?.get(machine.0 as usize).map(|name| &**name)
     }
 
-    /// The machines' names, by number: said once.
-    pub(crate) fn set_names(&self, names: &[String]) {
-        let ends = names.iter().scan(0, |end, name| {
-            *end += name.len();
-            Some(*end)
-        });
-        let _ = self.names.set(Names { text: names.concat(), ends: ends.collect() });
+    /// Sets the names of the machines, in the order of their numbers. Only the first call has an effect.
+    pub(crate) fn set_names(&self, names: Vec<Name>) {
+        let _ = self.names.set(names);
     }
 
     /// This thread is woken when the run is stuck.
@@ -143,7 +129,7 @@ mod tests {
     fn machines_have_the_names_they_were_given() {
         let shared = Shared::default();
         assert_eq!(shared.name(MachineId(0)), None);
-        shared.set_names(&["a".to_owned(), "bc.d".to_owned(), "é".to_owned()]);
+        shared.set_names(["a", "bc.d", "é"].map(Name::from).to_vec());
         let names: Vec<_> = (0..4).map(|number| shared.name(MachineId(number))).collect();
         assert_eq!(names, [Some("a"), Some("bc.d"), Some("é"), None]);
     }

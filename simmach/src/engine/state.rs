@@ -15,6 +15,7 @@ use super::failed_calls::FailedCalls;
 use super::family::Family;
 use super::ids::{MachineId, ProcessId, RunId, Scope};
 use super::map_keys::MapKeys;
+use super::name::Name;
 use super::outlook::Outlook;
 use super::overlay::{Overlay, Place};
 use super::refusals::Refusals;
@@ -38,8 +39,8 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
     pub(super) map_keys: MapKeys,
-    /// The machines' names, by number; and where the same are found in a report.
-    pub(crate) names: RefCell<Vec<String>>,
+    /// The machines' names, by number.
+    pub(crate) names: RefCell<Vec<Name>>,
     trace: RefCell<Trace>,
     pub(crate) anchors: RefCell<Anchors>,
     /// Whether it is counted where in the test draws are made.
@@ -328,7 +329,7 @@ impl Engine {
     }
 
     pub(crate) fn name(&self, machine: MachineId) -> Option<String> {
-        self.names.borrow().get(machine.0 as usize).cloned()
+        self.names.borrow().get(machine.0 as usize).map(|name| name.to_string())
     }
 
     /// Ends the run. The first verdict stands, unless a later one says that the run was not one.

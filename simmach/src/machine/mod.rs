@@ -10,12 +10,13 @@ pub(crate) mod names;
 mod policy;
 mod process;
 mod service;
-mod services;
 pub(crate) mod signal;
 mod start;
 mod taken;
 
 use std::panic::Location;
+
+use smallvec::SmallVec;
 
 use crate::engine::context::{self, Policy, Slot};
 use crate::engine::verdict::Verdict;
@@ -27,7 +28,6 @@ pub use names::Selector;
 use process::{Processes, State};
 pub(crate) use service::Launch;
 pub use service::{Ending, OnExit, Service};
-use services::Services;
 pub(crate) use start::{power_on, run_body, run_client, start, start_all, start_rest};
 pub(crate) use taken::{awaits_restart, cancel_restarts, give_back, take, take_power};
 
@@ -49,7 +49,7 @@ pub(crate) struct Machines {
 pub(crate) struct Machine {
     pub(crate) name: Name,
     pub(crate) on_exit: OnExit,
-    pub(crate) services: Services,
+    pub(crate) services: SmallVec<[Installed; 1]>,
     powered: bool,
     /// The plan that took its power.
     power_taken: Option<u64>,
@@ -84,7 +84,7 @@ impl Machine {
         Self {
             name,
             on_exit: OnExit::Fail,
-            services: Services::None,
+            services: SmallVec::new(),
             powered: true,
             power_taken: None,
         }

@@ -4,7 +4,7 @@
 //! what follows its first dot, or its own name. A selector is such a name in which `*` stands for any characters, dots
 //! among them; several of them match what any does.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -51,6 +51,9 @@ pub enum NameError {
 /// The most machines that one range makes.
 pub const MOST: u64 = 100_000;
 
+/// The digits of a `u64` at most.
+const MAX_DIGITS: usize = 20;
+
 /// All the names that `pattern` stands for, its ranges written out from left to right.
 ///
 /// # Errors
@@ -58,10 +61,9 @@ pub const MOST: u64 = 100_000;
 /// When a range does not parse or is upside down, or a name is empty or has a character that none has.
 pub fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
     let names = write_out(pattern)?;
-    // They differ in digits alone: where the first is plain all are.
-    if !names.first().is_some_and(|name| is_plain(name)) {
-        names.iter().try_for_each(|name| check(name))?;
-    }
+    // Names of one pattern differ in their numbers alone, and the first has the least of each: if any is an address, or wrong
+    // in another way, the first is.
+    names.first().map_or(Ok(()), |name| check(name))?;
     Ok(names)
 }
 
@@ -79,10 +81,6 @@ pub(crate) fn is_one(pattern: &str) -> Result<bool, NameError> {
 }
 
 fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
-    // Most names are one machine's.
-    if !pattern.bytes().any(|byte| byte == b'{') {
-        return Ok(vec![pattern.to_owned()]);
-    }
     let mut names = vec![String::new()];
     let mut rest = pattern;
     while let Some(open) = rest.find('{') {
@@ -96,16 +94,13 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
         let literal = &rest[..open];
         rest = &rest[open + close + 1..];
         let mut longer = Vec::with_capacity(names.len() * count as usize);
-        // What comes behind the last range is the same for all of its names.
-        let end = if rest.contains('{') { "" } else { std::mem::take(&mut rest) };
         for name in &names {
-            let most = name.len() + literal.len() + 6 + end.len() + rest.len();
             for number in numbers.clone() {
-                let mut text = String::with_capacity(most);
+                let mut text = String::with_capacity(pattern.len() + MAX_DIGITS);
                 text.push_str(name);
                 text.push_str(literal);
-                push_number(&mut text, number);
-                text.push_str(end);
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{number}");
                 longer.push(text);
             }
         }
@@ -115,21 +110,6 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
         names.iter_mut().for_each(|name| name.push_str(rest));
     }
     Ok(names)
-}
-
-/// As by `{number}`, without what formatting takes.
-fn push_number(text: &mut String, number: u64) {
-    let mut digits = [0; 20];
-    let (mut left, mut at) = (number, digits.len());
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    digits[at..].iter().for_each(|digit| text.push(char::from(*digit)));
 }
 
 /// A machine's zone.
@@ -162,9 +142,6 @@ fn numbers(pattern: &str, range: &str) -> Result<Range<u64>, NameError> {
 }
 
 fn check(name: &str) -> Result<(), NameError> {
-    if is_plain(name) {
-        return Ok(());
-    }
     let (machine, service) = split(name);
     let parts = machine.split('.').chain(service);
     if parts.into_iter().any(str::is_empty) {
@@ -182,22 +159,6 @@ fn check(name: &str) -> Result<(), NameError> {
         Some(character) => Err(NameError::Character { name: name.to_owned(), character }),
         None => Ok(()),
     }
-}
-
-/// True for a machine's name of the usual kind: a letter that no address, and no `localhost`, begins with, and parts of letters,
-/// digits, hyphens and underscores. Most are.
-fn is_plain(name: &str) -> bool {
-    let begins = name.bytes().next().is_some_and(|byte| matches!(byte, b'g'..=b'k' | b'm'..=b'z'));
-    let mut before = 0;
-    begins
-        && name.bytes().all(|byte| {
-            let fits = match std::mem::replace(&mut before, byte) {
-                b'.' => byte != b'.',
-                _ => true,
-            };
-            fits && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        })
-        && before != b'.'
 }
 
 /// Which machines, or services of machines, are meant: names with `*` and ranges.
@@ -405,6 +366,16 @@ mod tests {
     }
 
     proptest! {
+        /// Only the first name of a pattern is checked.
+        #[test]
+        fn names_of_a_pattern_are_right_if_the_first_is(text in "[a-c0-9.]{0,4}(\\{[0-9]{1,3}\\.\\.=?[0-9]{1,3}\\}[.0-9a]{0,3}){1,3}") {
+            if let Ok(names) = expand(&text) {
+                for name in names {
+                    prop_assert!(check(&name).is_ok(), "{name} of {text}");
+                }
+            }
+        }
+
         /// Whatever is written, it is a list of names or an error, never a panic, and never a name that is empty.
         #[test]
         fn any_text_is_names_or_an_error(text in "[a-c0-9{}.=/* ]{0,12}") {
@@ -412,17 +383,6 @@ mod tests {
                 prop_assert!(!names.is_empty() && names.iter().all(|name| !name.is_empty()));
             }
             let _ = Selector::from(text.as_str()).matches("a1.b");
-        }
-
-        /// What is let through at a glance is what the whole check lets through.
-        #[test]
-        fn plain_names_are_names(name in "[a-z0-9._/:-]{1,8}") {
-            if is_plain(&name) {
-                let (machine, service) = split(&name);
-                prop_assert!(machine.split('.').all(|part| !part.is_empty()) && service.is_none());
-                prop_assert!(machine != "localhost" && machine.parse::<IpAddr>().is_err());
-                prop_assert!(!name.contains([':', '/']));
-            }
         }
 
         #[test]

@@ -86,8 +86,8 @@ impl Cluster {
     where
         F: Future<Output = ()> + 'static,
     {
-        let names = ["a.east", "b.east", "c.west"].map(str::to_owned);
-        let hosts = [A, B, C].into_iter().zip(Name::all(&names)).map(|(machine, name)| Host {
+        let names = ["a.east", "b.east", "c.west"].map(Name::from);
+        let hosts = [A, B, C].into_iter().zip(names).map(|(machine, name)| Host {
             machine,
             zone: name.split_once('.').expect("a zone").1.into(),
             name,

@@ -13,22 +13,20 @@ use crate::engine::{MachineId, Name, ProcessId, Scope, mix, mix_text};
 use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, Sim};
-use crate::spec::{Body, Spec};
+use crate::spec::{Body, DeclaredService, Spec};
 use crate::storage::{self, RunFolder, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
 /// Fills the layers' state: the services go to their machines.
-pub(super) fn install(spec: &mut Spec, machines: &[String], client: MachineId, folder: RunFolder) {
-    let topology = &mut spec.topology;
-    let all: Vec<Name> = Name::all(machines).collect();
+pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder: RunFolder) {
+    let topology = &spec.topology;
     let numbered = || (0..).map(MachineId).zip(machines);
     let mut zone: Arc<str> = "".into();
     net::install(NetSpec {
         hosts: numbered()
-            .zip(&all)
-            .map(|((machine, name), own)| Host {
+            .map(|(machine, name)| Host {
                 machine,
-                name: own.clone(),
+                name: name.clone(),
                 zone: {
                     // Neighbours mostly are of one zone.
                     let own = names::zone(name);
@@ -84,15 +82,15 @@ pub(super) fn install(spec: &mut Spec, machines: &[String], client: MachineId, f
             .filter_map(|(machine, name)| Some((machine, last(name)?.1.clone())))
             .collect(),
     });
-    let mut all: Vec<Machine> = all.into_iter().map(Machine::new).collect();
+    let mut all: Vec<Machine> = machines.iter().cloned().map(Machine::new).collect();
     for machine in &mut all {
         let rule =
             topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));
         machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
     }
-    for declared in &mut topology.services {
-        if let Some(service) = declared.service.take() {
-            all[declared.number].install(declared.name.clone(), service, declared.at);
+    for (machine, services) in all.iter_mut().zip(topology.machines.values()) {
+        for DeclaredService { name, service, at } in services {
+            machine.install(name.clone(), service.clone(), at);
         }
     }
     machine::install(all);

@@ -1,6 +1,5 @@
 //! What the attribute says: the test before any run, and the cluster of a run.
 
-mod places;
 mod settings;
 mod shape;
 mod topology;
@@ -14,13 +13,14 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::Plan;
-use crate::engine::clock;
+use crate::engine::{Name, clock};
 use crate::machine::{Ending, OnExit, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
 pub use settings::{ExpectFailure, Settings, ShouldPanic, SimTest};
 pub(crate) use shape::Shape;
+pub(crate) use topology::DeclaredService;
 pub use topology::Topology;
 
 pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
@@ -46,7 +46,8 @@ impl Spec {
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let topology = &self.topology;
         let mut mistakes = topology.mistakes.clone();
-        let machines = self.machines();
+        let (machines, _) = self.machines();
+        let machines: Vec<&str> = machines.iter().map(|name| &**name).collect();
         // Where there are no links, all zones are joined: nobody asks which there are.
         let named = if topology.links.is_empty() { &[][..] } else { &machines };
         let zones: BTreeSet<&str> = named.iter().copied().map(names::zone).collect();
@@ -110,30 +111,16 @@ impl Spec {
         mistakes
     }
 
-    /// All machines by name: those with services in the order in which they were given, then hosts, then the client.
-    pub(crate) fn machines(&self) -> Vec<&str> {
+    /// The names of all machines, in the order of their numbers, and the number of the client: the machines of the
+    /// topology, then the client unless it is one of them.
+    pub(crate) fn machines(&self) -> (Vec<Name>, usize) {
         let client = self.client.as_deref().unwrap_or(CLIENT);
-        let mut machines: Vec<&str> = self.topology.machines().collect();
-        if !machines.contains(&client) {
-            machines.push(client);
-        }
-        machines
-    }
-
-    /// Takes out the names of [`machines`](Self::machines), in their order, and tells the client's number. For a spec without
-    /// mistakes: no name is twice. [`Shape::word`] puts them back.
-    pub(crate) fn take_names(&mut self) -> (Vec<String>, usize) {
-        let Topology { services, hosts, .. } = &mut self.topology;
-        let mut names = Vec::with_capacity(services.len() + hosts.len() + 1);
-        let served = services.iter_mut().filter(|declared| declared.is_first);
-        names.extend(served.map(|declared| std::mem::take(&mut declared.machine)));
-        names.extend(hosts.iter_mut().map(std::mem::take));
-        let client = self.client.as_deref().unwrap_or(CLIENT);
-        let number = names.iter().position(|name| name == client).unwrap_or_else(|| {
-            names.push(client.to_owned());
-            names.len() - 1
+        let mut machines: Vec<Name> = self.topology.names().cloned().collect();
+        let number = machines.iter().position(|name| **name == *client).unwrap_or_else(|| {
+            machines.push(client.into());
+            machines.len() - 1
         });
-        (names, number)
+        (machines, number)
     }
 
     /// What runs, and what is left: what tells this spec from another.

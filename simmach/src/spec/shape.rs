@@ -19,11 +19,10 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The word that is in a token, given the names that were [taken](super::Spec::take_names).
-    pub(crate) fn word(mut self, names: &[String]) -> u64 {
-        self.put_names(names);
+    /// The word that is in a token.
+    pub(crate) fn word(&self) -> u64 {
         let Topology {
-            services,
+            machines,
             hosts,
             links,
             on_exit,
@@ -33,19 +32,18 @@ impl Shape {
             dual_stack,
             disks,
             mistakes: _,
-            serving: _,
-            served: _,
-            hosted: _,
         } = &self.topology;
         let mut text = String::with_capacity(2048);
         let mut put = |part: fmt::Arguments<'_>| {
             // Writing to a string does not fail.
             let _ = write!(text, "{part};");
         };
-        for service in services {
-            put(format_args!("{}/{:?}", service.machine, service.name));
+        for (machine, services) in machines {
+            for service in services {
+                put(format_args!("{machine}/{:?}", service.name));
+            }
         }
-        put(format_args!("{hosts:?}"));
+        put(format_args!("{:?}", hosts.as_slice()));
         for link in links {
             put(format_args!("{}>{}={:?}", link.from, link.to, link.profile));
         }
@@ -58,14 +56,5 @@ impl Shape {
             put(format_args!("{name}{settings}"));
         }
         mix_text(&text)
-    }
-
-    fn put_names(&mut self, names: &[String]) {
-        let Topology { services, hosts, .. } = &mut self.topology;
-        let served = services.iter_mut().filter(|declared| declared.is_first);
-        let served = served.map(|declared| &mut declared.machine);
-        for (place, name) in served.chain(hosts).zip(names) {
-            place.clone_from(name);
-        }
     }
 }

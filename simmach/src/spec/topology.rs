@@ -1,8 +1,13 @@
 //! The cluster of a test: machines, what runs on them, and the links between their zones.
 
+use std::hash::BuildHasherDefault;
 use std::panic::Location;
 
-use super::places::{self, Places};
+use indexmap::map::Entry;
+use indexmap::{IndexMap, IndexSet};
+use smallvec::{SmallVec, smallvec};
+
+use crate::engine::{Name, NameHasher};
 use crate::machine::names::{self, expand};
 use crate::machine::{Ending, OnExit, Selector, Service};
 use crate::net::{NetworkProfile, TcpConfig};
@@ -24,8 +29,10 @@ use crate::storage::DiskProfile;
 /// ```
 #[derive(Debug, Default)]
 pub struct Topology {
-    pub(crate) services: Vec<Declared>,
-    pub(crate) hosts: Vec<String>,
+    /// The services of each machine that has any.
+    pub(crate) machines: IndexMap<Name, Services, FixedHasher>,
+    /// The machines without services.
+    pub(crate) hosts: IndexSet<Name, FixedHasher>,
     pub(crate) links: Vec<Link>,
     pub(crate) on_exit: Vec<(Selector, OnExit)>,
     pub(crate) tcp: TcpConfig,
@@ -34,24 +41,18 @@ pub struct Topology {
     pub(crate) dual_stack: bool,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
     pub(crate) mistakes: Vec<String>,
-    /// How many machines have services.
-    pub(super) serving: usize,
-    /// Where the names of the machines of services are, and of hosts.
-    pub(super) served: Places,
-    pub(super) hosted: Places,
 }
 
+type Services = SmallVec<[DeclaredService; 1]>;
+
+type FixedHasher = BuildHasherDefault<NameHasher>;
+
 /// A service on one machine.
-#[derive(Debug)]
-pub(crate) struct Declared {
-    pub(crate) machine: String,
-    /// The machine's number, in the order of [`machines`](Topology::machines).
-    pub(crate) number: usize,
-    /// The machine's name stands here for the first time.
-    pub(crate) is_first: bool,
+#[derive(Clone, Debug)]
+pub(crate) struct DeclaredService {
+    /// `None` for a service that was declared by the name of its machine alone.
     pub(crate) name: Option<String>,
-    /// `None` once the machine has it.
-    pub(crate) service: Option<Service>,
+    pub(crate) service: Service,
     pub(crate) at: &'static Location<'static>,
 }
 
@@ -79,73 +80,51 @@ impl Topology {
         R: Ending,
     {
         let (service, at) = (Service::new(service), Location::caller());
-        let expanded = self.expanded(name);
-        self.services.reserve(expanded.len());
-        self.served.reserve(expanded.len());
-        for mut machine in expanded {
-            let name = names::split(&machine).1.map(str::to_owned);
-            if let Some(name) = &name {
-                machine.truncate(machine.len() - name.len() - 1);
-            }
-            let service = Some(service.clone());
-            self.add(Declared { machine, number: 0, is_first: true, name, service, at });
+        let full_names = self.expanded(name);
+        self.machines.reserve(full_names.len());
+        for full_name in full_names {
+            let (machine, name) = names::split(&full_name);
+            let name = name.map(str::to_owned);
+            self.add(machine.into(), DeclaredService { name, service: service.clone(), at });
         }
         self
     }
 
-    /// A name is one, however it is written: so it is looked up. Numbers the machine.
-    fn add(&mut self, mut declared: Declared) {
-        let Declared { machine, name, .. } = &declared;
-        let hash = places::hash(machine);
-        let others = self.served.of(hash).map(|at| &self.services[at]);
-        let mut same =
-            others.filter(|other| other.machine.eq_ignore_ascii_case(machine)).peekable();
-        if let Some(other) = same.peek()
-            && other.machine != *machine
-        {
+    /// Adds a service to a machine, and the machine if it is new. Names that differ in case alone are the same name to a
+    /// resolver, and so a mistake.
+    fn add(&mut self, machine: Name, service: DeclaredService) {
+        let mut known = match self.machines.entry(machine.clone()) {
+            Entry::Occupied(known) => known,
+            Entry::Vacant(vacant) => {
+                vacant.insert(smallvec![service]);
+                return;
+            }
+        };
+        if **known.key() != *machine {
             self.mistakes.push(format!(
                 "`{}` and `{machine}` are one name: letters' case makes no difference where names are looked up",
-                other.machine
+                known.key()
             ));
+        } else if known.get().iter().any(|other| other.name == service.name) {
+            let full_name = match &service.name {
+                Some(name) => format!("{machine}/{name}"),
+                None => machine.to_string(),
+            };
+            self.mistakes.push(format!("`{full_name}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
+        } else {
+            known.get_mut().push(service);
         }
-        let (mut first, mut is_twice) = (None, false);
-        for other in same {
-            if other.machine == *machine {
-                first = first.or(Some(other.number));
-            }
-            is_twice |= other.name == *name;
-        }
-        if is_twice {
-            let full = name.as_ref().map_or(machine.clone(), |name| format!("{machine}/{name}"));
-            self.mistakes.push(format!("`{full}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
-            return;
-        }
-        declared.is_first = first.is_none();
-        declared.number = first.unwrap_or_else(|| {
-            self.serving += 1;
-            self.serving - 1
-        });
-        self.served.add(hash);
-        self.services.push(declared);
     }
 
-    /// The machines of services, each once, in the order in which they were given; then hosts.
-    pub(crate) fn machines(&self) -> impl Iterator<Item = &str> {
-        let served = self.services.iter().filter(|declared| declared.is_first);
-        let others = self.hosts.iter().enumerate().filter(|(at, host)| {
-            let hash = places::hash(host);
-            let is_served =
-                self.served.of(hash).any(|place| self.services[place].machine == **host);
-            let first = self.hosted.of(hash).find(|place| self.hosts[*place] == **host);
-            !is_served && first == Some(*at)
-        });
-        served.map(|declared| &*declared.machine).chain(others.map(|(_, host)| &**host))
+    /// The names of all machines: those with services first, then hosts, each in the order in which they were declared.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.machines.keys().chain(&self.hosts)
     }
 
     /// With all that another has.
     pub(super) fn with(mut self, other: Self) -> Self {
         let Self {
-            services,
+            machines,
             hosts,
             links,
             on_exit,
@@ -155,11 +134,10 @@ impl Topology {
             dual_stack,
             disks,
             mistakes,
-            serving: _,
-            served: _,
-            hosted: _,
         } = other;
-        services.into_iter().for_each(|declared| self.add(declared));
+        for (name, services) in machines {
+            services.into_iter().for_each(|service| self.add(name.clone(), service));
+        }
         hosts.into_iter().for_each(|host| self.add_host(host));
         for Link { from, to, profile } in links {
             self = self.link_one_way(&from, &to, profile);
@@ -176,23 +154,17 @@ impl Topology {
         self
     }
 
-    fn add_host(&mut self, host: String) {
-        let hash = places::hash(&host);
-        let is_same = |other: &str| other.eq_ignore_ascii_case(&host);
-        if self.served.of(hash).any(|at| is_same(&self.services[at].machine))
-            || self.hosted.of(hash).any(|at| is_same(&self.hosts[at]))
-        {
+    fn add_host(&mut self, host: Name) {
+        if self.machines.contains_key(&host) || !self.hosts.insert(host.clone()) {
             self.mistakes.push(format!("the host `{host}` is named twice"));
         }
-        self.hosted.add(hash);
-        self.hosts.push(host);
     }
 
     /// A machine without a service, for [`Sim::run_on`](crate::Sim::run_on) and the test's own client.
     #[must_use]
     pub fn host(mut self, name: &str) -> Self {
         for host in self.expanded(name) {
-            self.add_host(host);
+            self.add_host(host.as_str().into());
         }
         self
     }
