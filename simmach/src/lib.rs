@@ -81,8 +81,6 @@ mod machine;
 mod outcome;
 #[cfg(any(feature = "sim", feature = "real"))]
 mod panic_message;
-#[cfg(feature = "real")]
-mod real;
 #[cfg(feature = "sim")]
 mod report;
 #[cfg(feature = "sim")]

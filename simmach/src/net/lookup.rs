@@ -10,10 +10,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
 };
 
+#[cfg(feature = "real")]
+use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated;
-#[cfg(feature = "real")]
-use crate::real::net as real;
 
 /// Looks a name up, or parses an address: `api1.public:443`, `10.0.0.1:443`.
 ///

@@ -67,6 +67,8 @@ mod profile;
 #[cfg(feature = "sim")]
 mod rare;
 mod ready;
+#[cfg(feature = "real")]
+mod real;
 #[cfg(feature = "sim")]
 mod rtt;
 #[cfg(feature = "sim")]

@@ -6,6 +6,9 @@
 //! and differ all the same: names that programs draw for themselves must not collide. It implements `rand_core` 0.10's
 //! traits, so that everything in `rand` 0.10 works on it.
 
+#[cfg(feature = "real")]
+pub(crate) mod real;
+
 use std::convert::Infallible;
 
 use rand_chacha::ChaCha12Rng;
@@ -15,8 +18,6 @@ use rand_core::{Rng as _, TryRng};
 
 #[cfg(feature = "sim")]
 use crate::engine::{self, Family, context, mix};
-#[cfg(feature = "real")]
-use crate::real::chance;
 
 /// A new generator of the running task; outside a run, one that the operating system has seeded.
 ///
@@ -35,7 +36,7 @@ use crate::real::chance;
 pub fn rng() -> Generator {
     here! {
         simulated => of_the_seed(),
-        real => Generator { inner: chance::generator() },
+        real => Generator { inner: real::generator() },
     }
 }
 

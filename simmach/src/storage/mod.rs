@@ -38,16 +38,18 @@ mod error;
 mod faults;
 #[cfg(feature = "sim")]
 pub(crate) mod memory_disk;
-pub(crate) mod name;
-pub(crate) mod options;
+mod name;
+mod options;
 #[cfg(feature = "sim")]
 mod profile;
+#[cfg(feature = "real")]
+mod real;
 mod traced;
 #[cfg(feature = "sim")]
 mod transact;
 #[cfg(feature = "sim")]
 mod turn;
-pub(crate) mod txn;
+mod txn;
 #[cfg(feature = "sim")]
 mod volume;
 #[cfg(feature = "sim")]
@@ -71,8 +73,6 @@ pub(crate) use disks::{
 
 use std::path::Path;
 
-#[cfg(feature = "real")]
-use crate::real::storage as real;
 #[cfg(feature = "sim")]
 use crate::time::sleep;
 #[cfg(feature = "sim")]

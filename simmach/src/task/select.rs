@@ -69,7 +69,7 @@ impl Order {
     #[cfg(feature = "real")]
     fn by_chance(count: usize) -> Self {
         let mut order = Self::as_written(count);
-        order.branches[..count].rotate_left(crate::real::chance::below(count));
+        order.branches[..count].rotate_left(crate::rand::real::below(count));
         order
     }
 

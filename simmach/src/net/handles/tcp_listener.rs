@@ -8,10 +8,10 @@ use std::{
 
 use super::TcpStream;
 use crate::net::ToSocketAddrs;
+#[cfg(feature = "real")]
+use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated::{self, IpLevel as _};
-#[cfg(feature = "real")]
-use crate::real::net as real;
 
 /// A TCP socket that accepts connections: `tokio::net::TcpListener`, simulated in a run.
 ///

@@ -11,11 +11,11 @@ use std::{
 use bytes::BufMut;
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+#[cfg(feature = "real")]
+use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated::{self, IpLevel as _, Readies as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
-#[cfg(feature = "real")]
-use crate::real::net as real;
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
 ///

@@ -8,11 +8,11 @@ use std::{
 
 use bytes::BufMut;
 
+#[cfg(feature = "real")]
+use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated::{self, IpLevel as _, Readies as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
-#[cfg(feature = "real")]
-use crate::real::net as real;
 
 /// A UDP socket: `tokio::net::UdpSocket`, simulated in a run.
 ///

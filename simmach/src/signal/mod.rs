@@ -4,14 +4,15 @@
 //! sends are not modelled. Outside a run, with the feature `real`, it is the process's SIGTERM or Ctrl-C, by tokio: from the
 //! first [`token`] on neither of them ends the process by itself any more.
 
+#[cfg(feature = "real")]
+mod real;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 #[cfg(feature = "sim")]
 use crate::machine::signal as simulated;
-#[cfg(feature = "real")]
-use crate::real::signal as real;
 
 /// Waits until this process is told to stop.
 ///

@@ -1,4 +1,4 @@
-//! Chance from the operating system.
+//! Randomness from the operating system.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
