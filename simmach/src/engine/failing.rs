@@ -40,7 +40,9 @@ impl Engine {
         let failure = self.located(Failure::of_panic(panics::note(payload)));
         let process = self.scope().process;
         let forgiven = self.policy.get().is_some_and(|policy| (policy.forgives)(process));
-        self.unobserved.borrow_mut().insert(name, Unobserved { failure, forgiven });
+        let poll = self.counters.steps.get();
+        let unobserved = Unobserved { failure, process, poll, forgiven };
+        self.unobserved.borrow_mut().insert(name, unobserved);
     }
 
     /// The panic was heard of.
@@ -48,18 +50,26 @@ impl Engine {
         self.unobserved.borrow_mut().remove(&name);
     }
 
-    /// The handle went, and nobody had asked it: the panic is the run's.
+    /// The handle was dropped without being awaited: the panic is the run's. If other tasks of the process panicked before,
+    /// and were not awaited either, the first of these panics is reported: the others may follow from it.
     pub(crate) fn unobservable(&self, name: u64, process: ProcessId) {
-        let unobserved = self.unobserved.borrow_mut().remove(&name);
-        if let Some(unobserved) = unobserved {
-            self.fail_as(process, unobserved.failure);
-        }
+        let mut unobserved = self.unobserved.borrow_mut();
+        let Some(own) = unobserved.remove(&name) else { return };
+        let of_process = unobserved.iter().filter(|(_, panic)| panic.process == own.process);
+        let first =
+            of_process.min_by_key(|(_, panic)| panic.poll).map(|(name, panic)| (*name, panic.poll));
+        let reported = match first {
+            Some((first, poll)) if poll < own.poll => unobserved.remove(&first).unwrap_or(own),
+            Some(_) | None => own,
+        };
+        drop(unobserved);
+        self.fail_as(process, reported.failure);
     }
 
     /// The first panic that nobody heard of, when the run is over.
     pub(crate) fn take_unobserved(&self) -> Option<Failure> {
         let unobserved = self.unobserved.take().into_values().filter(|panic| !panic.forgiven);
-        unobserved.map(|panic| panic.failure).min_by_key(|failure| failure.at)
+        unobserved.min_by_key(|panic| panic.poll).map(|panic| panic.failure)
     }
 
     /// Marks the run, unless the code that runs may do this. True if it must be refused. Never allocates.

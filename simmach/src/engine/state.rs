@@ -72,6 +72,10 @@ pub(crate) struct Policy {
 /// A panic of a task whose handle may yet be awaited.
 pub(crate) struct Unobserved {
     pub(super) failure: Failure,
+    /// The process that panicked.
+    pub(super) process: ProcessId,
+    /// The number of the poll that it panicked in: of several panics the first is the cause of the others.
+    pub(super) poll: u64,
     /// On its machine it would be a crash of the process and no more.
     pub(super) forgiven: bool,
 }

@@ -130,6 +130,42 @@ fn a_panic_fails_the_run_unless_it_is_awaited() {
     assert_eq!(kind(&held_to_the_end.verdict), Some(FailureKind::Panic));
 }
 
+/// A task that panics under a lock makes others panic: they and the body, whose handles go in another order.
+#[test]
+fn first_of_several_panics_is_reported() {
+    let message = |verdict: &Verdict| match verdict {
+        Verdict::Failed(failure) => failure.message.clone(),
+        other => panic!("{other:?}"),
+    };
+    let panics = || {
+        let of = |millis: u64| {
+            spawn(async move {
+                sleep(millis.millis()).await;
+                panic!("after {millis} ms");
+            })
+        };
+        [3, 1, 2].map(of)
+    };
+    for drops_handles in [true, false] {
+        let ran = rig::run(0, async move || {
+            let handles = panics();
+            sleep(1.secs()).await;
+            match drops_handles {
+                true => drop(handles),
+                false => std::mem::forget(handles),
+            }
+        });
+        assert_eq!(message(&ran.verdict), "after 1 ms", "{drops_handles}");
+    }
+    let awaited = rig::run(0, async move || {
+        let [three, one, two] = panics();
+        sleep(1.secs()).await;
+        assert!(one.await.is_err());
+        drop((three, two));
+    });
+    assert_eq!(message(&awaited.verdict), "after 2 ms", "what was awaited is observed");
+}
+
 #[test]
 fn a_failure_says_where() {
     let ran = rig::run(0, async || {

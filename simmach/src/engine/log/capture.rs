@@ -93,7 +93,7 @@ impl Subscriber for Capture {
         let mut text = Text(String::new());
         event.record(&mut text);
         let metadata = event.metadata();
-        keep(level_of(*metadata.level()), Cow::Borrowed(metadata.target()), text.0);
+        keep(level_of(*metadata.level()), Cow::Borrowed(metadata.target()), text.finish());
     }
 
     fn enter(&self, _: &Id) {}
@@ -114,7 +114,7 @@ impl log::Log for Capture {
         // What `Text` makes of a value is never an error.
         let _ = record.key_values().visit(&mut text);
         let level = level_of(tracing_level(record.level()));
-        keep(level, Cow::Owned(record.target().to_owned()), text.0);
+        keep(level, Cow::Owned(record.target().to_owned()), text.finish());
     }
 
     fn flush(&self) {}
@@ -163,14 +163,36 @@ impl Text {
     }
 }
 
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() != "message" {
-            return self.put(field.name(), value);
-        }
+impl Text {
+    /// Puts the message in front of the fields.
+    fn put_message(&mut self, message: fmt::Arguments<'_>) {
         let rest = std::mem::take(&mut self.0);
-        if write!(self.0, "{value:?}{rest}").is_err() {
+        if write!(self.0, "{message}{rest}").is_err() {
             self.0.push_str("<a value that could not be formatted>");
+        }
+    }
+
+    /// A record without a message begins with its first field.
+    fn finish(self) -> String {
+        match self.0.strip_prefix(' ') {
+            Some(text) => text.to_owned(),
+            None => self.0,
+        }
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.put_message(format_args!("{value}")),
+            name => self.put(name, value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.put_message(format_args!("{value:?}")),
+            name => self.put(name, value),
         }
     }
 }

@@ -180,3 +180,18 @@ fn records_do_not_change_a_run() {
     ::log::error!("outside");
     tracing::error!("outside");
 }
+
+#[test]
+fn record_is_shown_as_its_message_and_its_fields() {
+    let lines = kept(|| {
+        SpecBuilder::new().body(async |_| {
+            tracing::info!(message = "a text");
+            tracing::info!(only = 3);
+            tracing::info!(before = 1, "formatted {}", 2);
+            tracing::info!(name = "x", message = "a text");
+            ::log::info!("");
+        })
+    });
+    let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["a text", "only=3", "formatted 2 before=1", "a text name=\"x\"", ""]);
+}
