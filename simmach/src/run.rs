@@ -16,7 +16,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crate::engine::context::{self, Engine, Shared};
-use crate::engine::deviations::Record;
 use crate::engine::drive::Limits;
 use crate::engine::hook::Hooked;
 use crate::engine::overlay::Overlay;
@@ -211,9 +210,9 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,
     };
-    // A candidate of the shrinker is only held against the failure that is shrunk.
+    // To find symbols takes a third of a second in a process that has not yet: only for a run that is reported.
     if let Verdict::Failed(failure) = &mut verdict
-        && keep.deviations != Record::Size
+        && keep.log
     {
         failure.origin.resolve(failure.place.as_deref());
     }
