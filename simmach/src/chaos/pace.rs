@@ -70,22 +70,22 @@ pub(crate) struct Strikes {
 /// How often a plan strikes, and how long what it did lasts.
 #[derive(Clone, Copy, Debug)]
 enum Tempo {
-    /// As it was told.
+    /// As configured by the plan.
     Given(DurationRange),
-    /// As the run has drawn it.
+    /// Drawn by the run.
     Drawn { every: DurationRange, down: DurationRange, grace: DurationRange },
 }
 
-/// The shortest tempo that is drawn, on average from one strike to the next and for a time down.
+/// The shortest mean time that is drawn, both between strikes and for a time down.
 const SHORTEST: Duration = Duration::from_millis(20);
-/// From here on it doubles so many times, to 41 s: each doubling is as likely as another.
+/// Number of doublings from [`SHORTEST`] to the longest mean, 41 s. Each doubling is equally likely.
 const DOUBLINGS: u64 = 11;
-/// What is struck is down for no more than so many times as long as it is up, so that in any tempo something gets done.
+/// Maximum ratio of the mean time down to the mean time between strikes, so that the test makes progress at any tempo.
 const MOST_DOWN: u32 = 4;
-/// The longest grace time that is drawn.
+/// Maximum grace time that is drawn.
 const LONGEST_GRACE: Duration = Duration::from_millis(5_120);
-/// With a drawn tempo the time to the next strike is at least this part of the run so far. A test that takes long is then
-/// done at last, and a long run has hundreds of strikes and not a million.
+/// With a drawn tempo, the time to the next strike is at least the run's elapsed time divided by this. Long tests still
+/// complete, and a long run has hundreds of strikes instead of a million.
 const THINNING: u32 = 50;
 
 impl Tempo {

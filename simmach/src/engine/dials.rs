@@ -56,8 +56,8 @@ impl Clock {
         Self { offset: -nanos(by), ..self }
     }
 
-    /// Both clocks gain so many microseconds a second; negative, they lose them: from -900,000 (a tenth of the speed) to
-    /// 9,000,000 (ten times). What crystals do is within 100.
+    /// Sets the drift of both clocks in parts per million; a positive drift makes them fast. The range is -900,000 (a tenth
+    /// of true speed) to 9,000,000 (ten times). Crystal oscillators stay within about 100 ppm.
     pub fn drift_ppm(self, ppm: i32) -> Self {
         Self { drift: ppm, ..self }
     }

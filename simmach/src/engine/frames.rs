@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     const STD: &str = "/rustc/59807616e/library/";
-    const CRATE: &str = "/home/me/.cargo/registry/src/index-1/slab-0.4.11/src/lib.rs";
+    const CRATE: &str = "/cargo/registry/src/index-1/slab-0.4.11/src/lib.rs";
 
     fn frame(function: &str, file: &str) -> Frame {
         let known = (!file.is_empty()).then_some(file);

@@ -54,7 +54,8 @@ fn silent() -> &'static Dispatch {
     SILENT.get_or_init(|| Dispatch::new(NoSubscriber::new()))
 }
 
-/// A filter that makes no sense is an error of the configuration, before a run is made.
+/// The process's log filter. An invalid `RUST_LOG` is a configuration error that is reported before the first run; until
+/// then the default stands in for it.
 fn filter() -> &'static LogFilter {
     static DEFAULT: OnceLock<LogFilter> = OnceLock::new();
     filter::of_process().unwrap_or_else(|_| DEFAULT.get_or_init(LogFilter::default))
