@@ -122,35 +122,42 @@ fn is_clone_refused(flags: u64) -> bool {
     answers::refuses(if is_thread { Refused::Thread } else { Refused::Process })
 }
 
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fork() -> pid_t {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match FORK.function() {
-        // SAFETY: it takes nothing.
-        Some(real) => unsafe { real() },
-        None => fail(libc::ENOSYS),
-    }
+/// Defines functions of C that start a process or replace this one: in a run they fail with `EPERM`, and the run is marked.
+macro_rules! refuse_in_runs {
+    ($(
+        $(#[$attribute:meta])*
+        fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty = $real:ident;
+    )*) => {$(
+        /// # Safety
+        ///
+        /// As in C.
+        #[unsafe(no_mangle)]
+        $(#[$attribute])*
+        pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            if is_process_refused() {
+                return fail(libc::EPERM);
+            }
+            match $real.function() {
+                // SAFETY: the caller's arguments, as they came.
+                Some(real) => unsafe { real($($argument),*) },
+                None => fail(libc::ENOSYS),
+            }
+        }
+    )*};
 }
 
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-#[allow(non_snake_case, reason = "the system's name")]
-pub unsafe extern "C" fn _Fork() -> pid_t {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match BARE_FORK.function() {
-        // SAFETY: it takes nothing.
-        Some(real) => unsafe { real() },
-        None => fail(libc::ENOSYS),
-    }
+refuse_in_runs! {
+    fn fork() -> pid_t = FORK;
+    #[allow(non_snake_case, reason = "the system's name")]
+    fn _Fork() -> pid_t = BARE_FORK;
+    fn forkpty(master: *mut c_int, name: *mut c_char, terminal: *const termios, size: *const winsize) -> pid_t = FORKPTY;
+    fn daemon(keeps_folder: c_int, keeps_output: c_int) -> c_int = DAEMON;
+    fn execve(path: *const c_char, arguments: Strings, environment: Strings) -> c_int = EXECVE;
+    fn execv(path: *const c_char, arguments: Strings) -> c_int = EXECV;
+    fn execvp(file: *const c_char, arguments: Strings) -> c_int = EXECVP;
+    fn execvpe(file: *const c_char, arguments: Strings, environment: Strings) -> c_int = EXECVPE;
+    fn fexecve(descriptor: c_int, arguments: Strings, environment: Strings) -> c_int = FEXECVE;
+    fn execveat(folder: c_int, path: *const c_char, arguments: Strings, environment: Strings, flags: c_int) -> c_int = EXECVEAT;
 }
 
 /// As [`fork`]: a child that shares its parent's stack can't return from a function of that stack first, and POSIX lets the
@@ -163,41 +170,6 @@ pub unsafe extern "C" fn _Fork() -> pid_t {
 pub unsafe extern "C" fn vfork() -> pid_t {
     // SAFETY: as in C.
     unsafe { fork() }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn forkpty(
-    master: *mut c_int,
-    name: *mut c_char,
-    terminal: *const termios,
-    size: *const winsize,
-) -> pid_t {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match FORKPTY.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(master, name, terminal, size) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn daemon(keeps_folder: c_int, keeps_output: c_int) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match DAEMON.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(keeps_folder, keeps_output) },
-        None => fail(libc::ENOSYS),
-    }
 }
 
 /// In C the last three are given only where the flags ask for them: see [`syscall`](super::platform::syscall).
@@ -346,113 +318,5 @@ pub unsafe extern "C" fn popen(command: *const c_char, mode: *const c_char) -> *
         // SAFETY: the caller's arguments, as they came.
         Some(real) => unsafe { real(command, mode) },
         None => ptr::null_mut(),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn execve(
-    path: *const c_char,
-    arguments: Strings,
-    environment: Strings,
-) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match EXECVE.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(path, arguments, environment) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn execv(path: *const c_char, arguments: Strings) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match EXECV.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(path, arguments) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn execvp(file: *const c_char, arguments: Strings) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match EXECVP.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(file, arguments) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn execvpe(
-    file: *const c_char,
-    arguments: Strings,
-    environment: Strings,
-) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match EXECVPE.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(file, arguments, environment) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fexecve(
-    descriptor: c_int,
-    arguments: Strings,
-    environment: Strings,
-) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match FEXECVE.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(descriptor, arguments, environment) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn execveat(
-    folder: c_int,
-    path: *const c_char,
-    arguments: Strings,
-    environment: Strings,
-    flags: c_int,
-) -> c_int {
-    if is_process_refused() {
-        return fail(libc::EPERM);
-    }
-    match EXECVEAT.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(folder, path, arguments, environment, flags) },
-        None => fail(libc::ENOSYS),
     }
 }
