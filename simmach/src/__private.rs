@@ -4,13 +4,11 @@ pub use simmach_macros::select_branches;
 
 pub use crate::task::select::Order;
 
+pub use crate::harness::plain::run as plain;
+pub use crate::harness::trials::main;
+pub use crate::spec::{ExpectFailure, Settings, ShouldPanic, SimTest, Spec, SpecBuilder};
 #[cfg(feature = "sim")]
-pub use {
-    crate::harness::plain::run as plain,
-    crate::harness::trials::main,
-    crate::spec::{ExpectFailure, Settings, ShouldPanic, SimTest, Spec, SpecBuilder},
-    inventory,
-};
+pub use inventory;
 
 #[cfg(feature = "sim")]
 inventory::collect!(SimTest);

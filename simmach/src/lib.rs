@@ -121,15 +121,13 @@ pub mod task;
 pub mod time;
 
 #[cfg(feature = "sim")]
-pub use {
-    chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs},
-    choice::{Step, Steps, WholeNumber},
-    engine::dials::Clock,
-    machine::{Ending, OnExit, Selector},
-    sim::{ControlError, GRACE, Machine, Sim},
-    simmach_macros::sim_test,
-    spec::Topology,
-};
+pub use crate::chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs};
+pub use crate::choice::{Step, Steps, WholeNumber};
+pub use crate::engine::dials::Clock;
+pub use crate::machine::{Ending, OnExit, Selector};
+pub use crate::sim::{ControlError, GRACE, Machine, Sim};
+pub use crate::spec::Topology;
+pub use simmach_macros::sim_test;
 
 #[cfg(any(feature = "sim", feature = "real"))]
 pub use futures::{join, try_join};

@@ -34,8 +34,8 @@ use crate::report::{console, numbers, summary};
 use crate::run;
 
 pub use crate::engine::deviations::Size;
+pub use crate::program::smaller::Smaller;
 pub use crate::spec::{Spec, SpecBuilder as Scenario};
-pub use smaller::Smaller;
 
 /// A scenario, to be run with any seed.
 #[derive(Clone)]

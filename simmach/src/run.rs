@@ -25,9 +25,9 @@ use crate::engine::{MachineId, anchors, backtrace, last_words, log, panics};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
 use crate::spec::{SimTest, Spec};
-use crate::storage::RunFolder;
+use crate::storage::{self, RunFolder};
 use crate::time::nanos;
-use crate::{interpose, machine, net, sim, storage};
+use crate::{interpose, machine, net, sim};
 
 /// As large as a main thread's usual stack; only what is touched is ever real memory.
 const STACK: usize = 8 << 20;

@@ -17,12 +17,14 @@ use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{self, ProcessId, Scope, TraceKind, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;
-use links::Change;
-pub(crate) use links::{described as described_link, partitioned};
-pub use look::Machine;
-use machines::set_clock;
-use world::with;
-pub(crate) use world::{Idle, PlanActs, acts, add_plan, install, may_act, note_idle, remove};
+use crate::sim::links::Change;
+pub(crate) use crate::sim::links::{described as described_link, partitioned};
+pub use crate::sim::look::Machine;
+use crate::sim::machines::set_clock;
+use crate::sim::world::with;
+pub(crate) use crate::sim::world::{
+    Idle, PlanActs, acts, add_plan, install, may_act, note_idle, remove,
+};
 
 /// What a plan without a name is called.
 pub(crate) const A_PLAN: &str = "a plan";

@@ -1,4 +1,4 @@
-//! Imports go down the list of layers in `CONTRIBUTING.md`, never up.
+//! Imports go down the list of layers in `CONTRIBUTING.md`, never up, and are written in one way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -174,6 +174,53 @@ fn imports_go_down() {
     assert!(wrong.is_empty(), "imports that do not go down:\n{}", wrong.join("\n"));
     let listed: BTreeSet<String> = layers.into_keys().collect();
     assert_eq!(listed, modules, "the list has modules that are gone, or lacks some");
+}
+
+/// The imports of a file that are not written as the others are: from `crate::`, and one module at a time.
+fn misspelled_imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("use ") {
+        let (before, from) = (rest[..start].lines().last().unwrap_or(""), &rest[start..]);
+        rest = &from[4..];
+        let is_statement =
+            before.is_empty() || (before.starts_with("pub") && before.ends_with(' '));
+        let Some((import, _)) = from[4..].split_once(';').filter(|_| is_statement) else {
+            continue;
+        };
+        let is_nested = import.matches('{').count() > 1 || import.starts_with('{');
+        let is_relative = import.starts_with("self::") || import.starts_with("super::");
+        let is_mixed = import.strip_prefix("crate::{").is_some_and(|group| group.contains("::"));
+        if is_nested || is_relative || is_mixed {
+            found.push(import.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_name_one_module_from_the_root() {
+    let root = repository().join("simmach/src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source file");
+        let name = file.strip_prefix(&root).expect("below the root").display().to_string();
+        wrong
+            .extend(misspelled_imports(&text).iter().map(|import| format!("{name}: use {import}")));
+    }
+    assert!(wrong.is_empty(), "write `use crate::module::{{Item, …}};`:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn misspelled_imports_are_found() {
+    let found = |text: &str| misspelled_imports(text).len();
+    assert_eq!(found("use std::io;\nuse crate::a::b::{C, D};\npub use crate::a::E;\n"), 0);
+    assert_eq!(found("use crate::{\n    a::B,\n    c::D,\n};\n"), 1);
+    assert_eq!(found("use crate::a::{b::{C, D}, e};\n"), 1);
+    assert_eq!(found("use super::a;\npub(crate) use self::b::C;\n"), 2);
+    assert_eq!(found("mod tests {\n    use super::*;\n}\n// we use {it}; and so on\n"), 0);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use super::pace::{DurationRange, Strike, Strikes};
-use super::{Needs, Plan, victim_of};
+use crate::chaos::pace::{DurationRange, Strike, Strikes};
+use crate::chaos::{Needs, Plan, victim_of};
 use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;

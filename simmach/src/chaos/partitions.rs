@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use super::pace::{DurationRange, Strikes};
-use super::{Needs, Plan};
+use crate::chaos::pace::{DurationRange, Strikes};
+use crate::chaos::{Needs, Plan};
 use crate::engine;
 use crate::machine::{self, Selector};
 use crate::sim::{self, Idle, Sim};

@@ -9,10 +9,10 @@ use std::task::{Poll, Waker};
 
 use serde::{Deserialize, Serialize};
 
-use super::context::try_with;
-use super::family::Family;
-use super::overlay::Place;
-use super::waits::Wait;
+use crate::engine::context::try_with;
+use crate::engine::family::Family;
+use crate::engine::overlay::Place;
+use crate::engine::waits::Wait;
 
 /// The steps that have begun.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::frames::{Frame, called_from, trimmed};
+use crate::engine::frames::{Frame, called_from, trimmed};
 
 /// Frames beyond these are not captured.
 const DEPTH: usize = 96;

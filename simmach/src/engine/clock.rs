@@ -7,8 +7,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::dials::Dials;
-use super::ids::MachineId;
+use crate::engine::dials::Dials;
+use crate::engine::ids::MachineId;
 
 /// Readings in one poll that cost nothing.
 const FREE_READINGS: u32 = 1_000;

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::family::Family;
-use super::ids::MachineId;
-use super::log;
-use super::overlay::Place;
+use crate::engine::family::Family;
+use crate::engine::ids::MachineId;
+use crate::engine::log;
+use crate::engine::overlay::Place;
 
 /// The field of a strike that says when it takes place, in nanoseconds since the run or its step began: drawn by no seed, but
 /// said by an overlay.

@@ -12,7 +12,7 @@
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
-use super::ids::MachineId;
+use crate::engine::ids::MachineId;
 
 /// Parts in a million to parts in a thousand million million would be finer than any crystal: this is the unit inside.
 const MILLION: i128 = 1_000_000;

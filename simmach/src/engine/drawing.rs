@@ -1,9 +1,9 @@
 //! Draws as what they come to, with what is recorded of those that are not calm.
 
-use super::deviations::{Deviation, Kind};
-use super::draws;
-use super::family::Family;
-use super::state::Engine;
+use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::draws;
+use crate::engine::family::Family;
+use crate::engine::state::Engine;
 
 impl Engine {
     /// True with probability `p`; calm is false.

@@ -8,8 +8,8 @@
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::family::Family;
-use super::overlay::{Index, Overlay, Place, Ruling};
+use crate::engine::family::Family;
+use crate::engine::overlay::{Index, Overlay, Place, Ruling};
 
 /// The run's key, and what overrules it.
 #[derive(Debug)]

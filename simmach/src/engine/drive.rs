@@ -1,11 +1,11 @@
 //! The loop of a run: poll what is ready, then let time jump to the next event, until there is a verdict.
 
-use super::ids::Scope;
-use super::state::Engine;
-use super::timers::Action;
-use super::trace::TraceKind;
-use super::verdict::{Endless, Failure, FailureKind, Verdict};
-use super::waker::Waiter;
+use crate::engine::ids::Scope;
+use crate::engine::state::Engine;
+use crate::engine::timers::Action;
+use crate::engine::trace::TraceKind;
+use crate::engine::verdict::{Endless, Failure, FailureKind, Verdict};
+use crate::engine::waker::Waiter;
 
 /// When a run is ended from outside.
 #[derive(Clone, Copy, Debug)]

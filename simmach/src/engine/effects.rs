@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::MachineId;
+use crate::engine::ids::MachineId;
 
 macro_rules! effects {
     ($($name:ident: $one:literal, $many:literal, $(#[doc = $doc:literal])*;)*) => {

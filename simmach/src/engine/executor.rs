@@ -7,17 +7,17 @@
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Waker};
 
-use super::deviations::{Deviation, Kind};
-use super::draws::mix;
-use super::family::Family;
-use super::ids::{ProcessId, Scope};
-use super::scheduler::Ready;
-use super::state::Engine;
-use super::tasks::{Boxed, Task, TaskKey};
-use super::trace::TraceKind;
-use super::waits::Wait;
-use super::waker::waker;
-use super::{hook, panics};
+use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::draws::mix;
+use crate::engine::family::Family;
+use crate::engine::ids::{ProcessId, Scope};
+use crate::engine::scheduler::Ready;
+use crate::engine::state::Engine;
+use crate::engine::tasks::{Boxed, Task, TaskKey};
+use crate::engine::trace::TraceKind;
+use crate::engine::waits::Wait;
+use crate::engine::waker::waker;
+use crate::engine::{hook, panics};
 
 /// Stands for the number of a poll where a task is dropped.
 const DROPPED: u64 = u32::MAX as u64;

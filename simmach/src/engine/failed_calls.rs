@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use super::ids::ProcessId;
+use crate::engine::ids::ProcessId;
 
 /// The most that are kept. An error that ends a run is mostly the last one of its process.
 const MOST: usize = 64;

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 
-use super::backtrace::{Captured, Origin};
-use super::ids::ProcessId;
-use super::panics;
-use super::refusals::{Mark, Refused};
-use super::shared::Stuck;
-use super::state::{Engine, Unobserved};
-use super::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::backtrace::{Captured, Origin};
+use crate::engine::ids::ProcessId;
+use crate::engine::panics;
+use crate::engine::refusals::{Mark, Refused};
+use crate::engine::shared::Stuck;
+use crate::engine::state::{Engine, Unobserved};
+use crate::engine::verdict::{Failure, FailureKind, Verdict};
 
 impl Engine {
     /// The code that runs now failed: ends the run, unless its machine's policy makes it a crash and no more.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{ptr, thread};
 
-use super::{context, panics};
+use crate::engine::{context, panics};
 
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 

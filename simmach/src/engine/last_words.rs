@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use super::panics;
-use super::state::Engine;
-use super::verdict::Note;
+use crate::engine::panics;
+use crate::engine::state::Engine;
+use crate::engine::verdict::Note;
 
 thread_local! {
     /// The module and name of this thread's test, where it has one.

@@ -10,10 +10,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use tracing::dispatcher::DefaultGuard;
 
-pub(crate) use capture::install;
+pub(crate) use crate::engine::log::capture::install;
 
-use super::context::{self, Slot};
-use super::ids::MachineId;
+use crate::engine::context::{self, Slot};
+use crate::engine::ids::MachineId;
 
 /// How grave a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

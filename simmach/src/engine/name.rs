@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::draws::{mix, mix_text};
+use crate::engine::draws::{mix, mix_text};
 
 /// The name of a machine. Clones share one text. Letters' case makes no difference (RFC 4343).
 #[derive(Clone)]

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::state::Engine;
-use super::tasks::TaskKey;
-use super::timers::TimerKey;
+use crate::engine::state::Engine;
+use crate::engine::tasks::TaskKey;
+use crate::engine::timers::TimerKey;
 
 /// What one layer knows of its timers.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{Location, PanicHookInfo};
 
-use super::backtrace::{Captured, Origin};
-use super::verdict::Note;
-use super::{context, last_words};
+use crate::engine::backtrace::{Captured, Origin};
+use crate::engine::verdict::Note;
+use crate::engine::{context, last_words};
 use crate::panic_message::panic_message;
 
 /// No more panics are remembered: those that unwind at once, one in the destructors of another, are few.

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::backtrace::Captured;
-use super::ids::Scope;
+use crate::engine::backtrace::Captured;
+use crate::engine::ids::Scope;
 
 /// What was asked for that a run has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

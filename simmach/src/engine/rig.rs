@@ -4,14 +4,14 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::context::{self, Engine, Shared};
-use super::deviations::Record;
-use super::drive::Limits;
-use super::hook::Hooked;
-use super::ids::{MachineId, ProcessId, Scope};
-use super::log;
-use super::overlay::Overlay;
-use super::verdict::Verdict;
+use crate::engine::context::{self, Engine, Shared};
+use crate::engine::deviations::Record;
+use crate::engine::drive::Limits;
+use crate::engine::hook::Hooked;
+use crate::engine::ids::{MachineId, ProcessId, Scope};
+use crate::engine::log;
+use crate::engine::overlay::Overlay;
+use crate::engine::verdict::Verdict;
 
 /// The engine of a run that nothing overrules and nobody records.
 pub(crate) fn engine(seed: u64) -> Engine {

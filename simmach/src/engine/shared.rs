@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::Thread;
 
-use super::backtrace::Captured;
-use super::ids::MachineId;
-use super::name::Name;
+use crate::engine::backtrace::Captured;
+use crate::engine::ids::MachineId;
+use crate::engine::name::Name;
 
 /// What a watchdog on another thread may read of a run, and a late waker may count.
 #[derive(Debug, Default)]

@@ -5,27 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::anchors::Anchors;
-use super::clock::Clock;
-use super::deviations::{Deviation, Record, Recorder, Size};
-use super::dials::{self, Changed};
-use super::draws::Draws;
-use super::effects::{Effect, Effects, Fault};
-use super::failed_calls::FailedCalls;
-use super::family::Family;
-use super::ids::{MachineId, ProcessId, RunId, Scope};
-use super::map_keys::MapKeys;
-use super::name::Name;
-use super::outlook::Outlook;
-use super::overlay::{Overlay, Place};
-use super::refusals::Refusals;
-use super::scheduler::ReadyQueue;
-use super::shared::Shared;
-use super::tasks::{TaskKey, Tasks};
-use super::timers::{Action, Local, TimerKey, Timers};
-use super::trace::{Trace, TraceKind};
-use super::verdict::{Failure, Verdict};
-use super::waker::Waiter;
+use crate::engine::anchors::Anchors;
+use crate::engine::clock::Clock;
+use crate::engine::deviations::{Deviation, Record, Recorder, Size};
+use crate::engine::dials::{self, Changed};
+use crate::engine::draws::Draws;
+use crate::engine::effects::{Effect, Effects, Fault};
+use crate::engine::failed_calls::FailedCalls;
+use crate::engine::family::Family;
+use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
+use crate::engine::map_keys::MapKeys;
+use crate::engine::name::Name;
+use crate::engine::outlook::Outlook;
+use crate::engine::overlay::{Overlay, Place};
+use crate::engine::refusals::Refusals;
+use crate::engine::scheduler::ReadyQueue;
+use crate::engine::shared::Shared;
+use crate::engine::tasks::{TaskKey, Tasks};
+use crate::engine::timers::{Action, Local, TimerKey, Timers};
+use crate::engine::trace::{Trace, TraceKind};
+use crate::engine::verdict::{Failure, Verdict};
+use crate::engine::waker::Waiter;
 
 /// The state of one run below all layers.
 pub(crate) struct Engine {

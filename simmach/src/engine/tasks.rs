@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{RawWakerVTable, Waker};
 
-use super::ids::{MachineId, Scope};
-use super::scheduler::Ready;
-use super::waits::Wait;
+use crate::engine::ids::{MachineId, Scope};
+use crate::engine::scheduler::Ready;
+use crate::engine::waits::Wait;
 
 pub(super) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 pub(super) type Polled = (Boxed, Waker);

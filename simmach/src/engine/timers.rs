@@ -12,10 +12,10 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::task::Waker;
 
-use super::draws::K;
-use super::ids::MachineId;
-use super::tasks::TaskKey;
-use super::waker::Waiter;
+use crate::engine::draws::K;
+use crate::engine::ids::MachineId;
+use crate::engine::tasks::TaskKey;
+use crate::engine::waker::Waiter;
 
 /// What a timer does.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::context;
-use super::draws::{K, fold};
-use super::ids::{MachineId, Scope};
-use super::state::Engine;
+use crate::engine::context;
+use crate::engine::draws::{K, fold};
+use crate::engine::ids::{MachineId, Scope};
+use crate::engine::state::Engine;
 
 /// So many events are kept; a run that makes more is known by its hash from there on.
 pub(crate) const MOST_KEPT: usize = 1 << 20;

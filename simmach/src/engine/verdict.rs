@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::backtrace::Origin;
+use crate::engine::backtrace::Origin;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::context;
-use super::shared::Shared;
-use super::tasks::TaskKey;
+use crate::engine::context;
+use crate::engine::shared::Shared;
+use crate::engine::tasks::TaskKey;
 
 /// Who is to be woken. A task of this run that waits with its own waker, as most do, is known by its key: to keep that
 /// clones nothing, to drop it runs nothing, and to wake it goes through no waker.

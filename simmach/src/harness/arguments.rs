@@ -7,7 +7,7 @@
 use getopts::{Matches, Options};
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
-use super::config::{self, Vars};
+use crate::harness::config::{self, Vars};
 
 /// A flag that stands for a variable: name, variable, name of its value, description.
 type Own = (&'static str, &'static str, &'static str, &'static str);
@@ -257,5 +257,4 @@ fn format(matches: &Matches) -> Result<Option<FormatSetting>, String> {
 }
 
 #[cfg(test)]
-#[path = "arguments_tests.rs"]
 mod tests;

@@ -9,12 +9,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::config::PCAP;
-use super::job::Job;
-use super::judgement::Judgement;
-use super::pool::Pool;
-use super::shrinking;
 use crate::engine::verdict::Verdict;
+use crate::harness::config::PCAP;
+use crate::harness::job::Job;
+use crate::harness::judgement::Judgement;
+use crate::harness::pool::Pool;
+use crate::harness::shrinking;
 use crate::outcome::Keep;
 use crate::report::numbers::count;
 use crate::spec::SimTest;

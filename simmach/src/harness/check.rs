@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
-use super::job::{Job, Next, Ran};
-use super::pool::{Alone, Pool, Runs};
 use crate::engine::family::Family;
 use crate::engine::overlay::{Overlay, Rule as Overruled, Ruling};
 use crate::engine::verdict::{FailureKind, Verdict};
+use crate::harness::job::{Job, Next, Ran};
+use crate::harness::pool::{Alone, Pool, Runs};
 use crate::outcome::{Keep, Outcome};
 use crate::report::difference::Made;
 use crate::spec::SimTest;

@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
+use std::{fmt, thread};
 
-use super::disk;
 use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
+use crate::harness::disk;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

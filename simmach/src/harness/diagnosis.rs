@@ -4,10 +4,10 @@
 //! another after other seeds, something outlives a run. If it does not, the addresses of the process are made the same
 //! each time: what then makes one run depends on them. What is left comes from outside.
 
-use super::job::Job;
-use super::pool::{Alone, Pool};
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::Verdict;
+use crate::harness::job::Job;
+use crate::harness::pool::{Alone, Pool};
 use crate::outcome::{Keep, Outcome};
 use crate::report::difference::{Cause, Made};
 use crate::spec::SimTest;

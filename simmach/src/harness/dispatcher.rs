@@ -11,13 +11,13 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::disk::{self, Mark};
-use super::job::Ran;
-use super::launch::{self, Ended, Launch, Launched, Process};
-use super::output::Output;
-use super::protocol::{self, FromWorker, Reply, ToWorker};
-use super::queue::{Batch, FEWEST_AHEAD, Given, Jobs, Queue, Worker};
-use super::{leave, registry};
+use crate::harness::disk::{self, Mark};
+use crate::harness::job::Ran;
+use crate::harness::launch::{self, Ended, Launch, Launched, Process};
+use crate::harness::output::Output;
+use crate::harness::protocol::{self, FromWorker, Reply, ToWorker};
+use crate::harness::queue::{Batch, FEWEST_AHEAD, Given, Jobs, Queue, Worker};
+use crate::harness::{leave, registry};
 use crate::outcome::Outcome;
 use crate::spec::SimTest;
 

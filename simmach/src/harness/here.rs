@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::disk::Folder;
-use super::job::{Job, Next, Ran};
-use super::watchdog::{Hang, Watchdog};
-use super::{Runner, registry};
 use crate::engine::context::Shared;
+use crate::harness::disk::Folder;
+use crate::harness::job::{Job, Next, Ran};
+use crate::harness::watchdog::{Hang, Watchdog};
+use crate::harness::{Runner, registry};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 

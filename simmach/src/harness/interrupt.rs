@@ -7,10 +7,10 @@ use std::sync::Once;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::pool::Pool;
-use super::progress::Standing;
-use super::shrinking::{self, Best};
-use super::{command, launch, leave, progress};
+use crate::harness::pool::Pool;
+use crate::harness::progress::{self, Standing};
+use crate::harness::shrinking::{self, Best};
+use crate::harness::{command, launch, leave};
 use crate::report::numbers::count;
 use crate::report::story;
 

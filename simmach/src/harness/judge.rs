@@ -2,21 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::capture::Capture;
-use super::check::{Checks, Mismatch, Plan, Rule};
-use super::command;
-use super::config::{self, Choice, Config};
-use super::diagnosis::diagnose;
-use super::job::{Job, Ran};
-use super::judgement::{Judgement, unfit};
-use super::linked;
-use super::pool::Pool;
-use super::replay;
-use super::reporting::Before;
-use super::sweep::{Goal, Kind, Swept, sweep};
-use super::trial::Trial;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
+use crate::harness::capture::Capture;
+use crate::harness::check::{Checks, Mismatch, Plan, Rule};
+use crate::harness::config::{self, Choice, Config};
+use crate::harness::diagnosis::diagnose;
+use crate::harness::job::{Job, Ran};
+use crate::harness::judgement::{Judgement, unfit};
+use crate::harness::pool::Pool;
+use crate::harness::reporting::Before;
+use crate::harness::sweep::{Goal, Kind, Swept, sweep};
+use crate::harness::trial::Trial;
+use crate::harness::{command, linked, replay};
 use crate::outcome::Keep;
 use crate::report::console::{Again, Group, groups};
 use crate::report::difference::{TwoRuns, difference, likely};

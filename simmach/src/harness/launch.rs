@@ -1,8 +1,6 @@
 //! Worker processes as the parent has them: started, awaited, killed, and what is said of their end.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,12 +10,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
-use super::addresses;
-use super::disk;
-use super::leave;
-use super::output::Output;
-use super::worker::{SHOWS, WORKER};
+use crate::harness::output::Output;
+use crate::harness::worker::{SHOWS, WORKER};
+use crate::harness::{addresses, disk, leave};
 
 /// A worker whose socket is there; it has not said hello.
 pub(crate) struct Launched {

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::disk::Mark;
+use crate::harness::disk::Mark;
 
 /// How much of it is kept.
 const KEPT: usize = 64 << 10;

@@ -3,11 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 
-use super::judge::judge;
-use super::judgement::{Judgement, unfit};
-use super::launch::launcher;
-use super::session::session;
-use super::{progress, registry, worker};
+use crate::harness::judge::judge;
+use crate::harness::judgement::{Judgement, unfit};
+use crate::harness::launch::launcher;
+use crate::harness::session::session;
+use crate::harness::{progress, registry, worker};
 use crate::report::style::Style;
 use crate::run;
 

@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::dispatcher::Dispatcher;
-use super::here::{Here, Local};
-use super::job::{Job, Next, Ran};
-use super::launch::Launch;
+use crate::harness::dispatcher::Dispatcher;
+use crate::harness::here::{Here, Local};
+use crate::harness::job::{Job, Next, Ran};
+use crate::harness::launch::Launch;
 use crate::spec::SimTest;
 
 /// The runs of one batch, as they come.
@@ -181,5 +181,4 @@ impl Drop for Runs {
 }
 
 #[cfg(test)]
-#[path = "pool_tests.rs"]
 mod tests;

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::disk;
-use super::job::{Job, Ran};
-use super::protocol::{self, Assignment, Reply, ToWorker};
+use crate::harness::disk;
+use crate::harness::job::{Job, Ran};
+use crate::harness::protocol::{self, Assignment, Reply, ToWorker};
 
 /// A worker is given so much work ahead that the socket's time does not matter, and no more.
 const AHEAD: Duration = Duration::from_millis(10);

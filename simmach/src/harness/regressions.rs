@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::config::REGRESSIONS;
+use crate::harness::config::REGRESSIONS;
 use crate::shrink::token::{Token, TokenError};
 use crate::spec::SimTest;
 
@@ -273,5 +273,4 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "regressions_tests.rs"]
 mod tests;

@@ -3,16 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use super::capture::Capture;
-use super::config::{self, Config, REPLAY};
-use super::job::{Job, Ran};
-use super::judgement::Judgement;
-use super::pool::Pool;
-use super::{command, registry, regressions, shrinking};
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::Record;
 use crate::engine::trace::{Mark, stride};
 use crate::engine::verdict::Verdict;
+use crate::harness::capture::Capture;
+use crate::harness::config::{self, Config, REPLAY};
+use crate::harness::job::{Job, Ran};
+use crate::harness::judgement::Judgement;
+use crate::harness::pool::Pool;
+use crate::harness::{command, registry, regressions, shrinking};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Red};
 use crate::report::numbers::{moment, span};

@@ -1,15 +1,15 @@
 //! What becomes of a seed that failed: it is made again, made smaller, written down and reported; and what failed before is
 //! tried first.
 
-use super::config::{self, Choice, REGRESSIONS, Regressions, Shrink};
-use super::job::{Job, Ran};
-use super::judgement::{Judgement, unfit};
-use super::shrinking::{self, Minimal};
-use super::sweep::Swept;
-use super::trial::Trial;
-use super::{command, regressions, replay};
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
+use crate::harness::config::{self, Choice, REGRESSIONS, Regressions, Shrink};
+use crate::harness::job::{Job, Ran};
+use crate::harness::judgement::{Judgement, unfit};
+use crate::harness::shrinking::{self, Minimal};
+use crate::harness::sweep::Swept;
+use crate::harness::trial::Trial;
+use crate::harness::{command, regressions, replay};
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Again, Red, brief};
 use crate::report::numbers::{count, moment};

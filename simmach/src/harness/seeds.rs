@@ -1,6 +1,6 @@
 //! Which seeds a test runs, as plain arithmetic.
 
-use super::config::{Choice, Config, Shard};
+use crate::harness::config::{Choice, Config, Shard};
 use crate::spec::Settings;
 
 /// The seeds of one sweep, ascending: an iterator that never leaves the numbers there are.

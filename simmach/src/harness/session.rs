@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use super::config::{self, Config, config};
-use super::disk::Folder;
-use super::here::Local;
-use super::job::Job;
-use super::launch::{self, Launch};
-use super::pool::Pool;
-use super::watchdog::Hang;
-use super::{command, interrupt, leave, progress, registry};
+use crate::harness::config::{self, Config, config};
+use crate::harness::disk::Folder;
+use crate::harness::here::Local;
+use crate::harness::job::Job;
+use crate::harness::launch::{self, Launch};
+use crate::harness::pool::Pool;
+use crate::harness::watchdog::Hang;
+use crate::harness::{command, interrupt, leave, progress, registry};
 use crate::outcome::Outcome;
 use crate::report::console::{Again, Red};
 use crate::report::style::Style;

@@ -3,14 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::config::{Config, Shrink};
-use super::job::{Job, Next, Ran};
-use super::pool::{Pool, Runs};
-use super::progress::Bar;
 use crate::engine::anchors::Walk;
 use crate::engine::deviations::{Record, Size};
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{Failure, FailureKind};
+use crate::harness::config::{Config, Shrink};
+use crate::harness::job::{Job, Next, Ran};
+use crate::harness::pool::{Pool, Runs};
+use crate::harness::progress::Bar;
 use crate::outcome::{Keep, Outcome};
 use crate::shrink::token::{Token, TraceMarks, short, test_number};
 use crate::shrink::{self, Candidates, Oracle, Seen, Shrunk, Verdict};

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::check::{Checks, Mismatch};
-use super::job::{Job, Next, Ran};
-use super::pool::Pool;
-use super::progress::Bar;
-use super::seeds::Seeds;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{FailureKind, Verdict};
+use crate::harness::check::{Checks, Mismatch};
+use crate::harness::job::{Job, Next, Ran};
+use crate::harness::pool::Pool;
+use crate::harness::progress::Bar;
+use crate::harness::seeds::Seeds;
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Group, brief};
 use crate::report::summary::Tally;
@@ -229,5 +229,4 @@ fn now() -> Instant {
 }
 
 #[cfg(test)]
-#[path = "sweep_tests.rs"]
 mod tests;

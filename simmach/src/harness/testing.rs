@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Runner;
-use super::disk::Folder;
-use super::here::Local;
-use super::launch::Launch;
-use super::pool::Pool;
 use crate::engine::context::Shared;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::harness::Runner;
+use crate::harness::disk::Folder;
+use crate::harness::here::Local;
+use crate::harness::launch::Launch;
+use crate::harness::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{Settings, SimTest, Spec};
 

@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::check::Rule;
-use super::config::{Choice, Config};
-use super::pool::Pool;
-use super::seeds::Seeds;
+use crate::harness::check::Rule;
+use crate::harness::config::{Choice, Config};
+use crate::harness::pool::Pool;
+use crate::harness::seeds::Seeds;
 use crate::report::numbers::span;
 use crate::report::style::Style;
 use crate::spec::{ExpectFailure, SimTest};

@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libtest_mimic::{Failed, Trial};
 
-use super::arguments::CommandLine;
-use super::config;
-use super::judge::judge;
-use super::judgement::{Judgement, unfit};
-use super::launch::launcher;
-use super::{plain, progress, registry, session, worker};
+use crate::harness::arguments::CommandLine;
+use crate::harness::judge::judge;
+use crate::harness::judgement::{Judgement, unfit};
+use crate::harness::launch::launcher;
+use crate::harness::{config, plain, progress, registry, session, worker};
 use crate::report::style::Style;
 use crate::run;
 use crate::spec::SimTest;

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-use super::job::Job;
-use super::{disk, sampling};
 use crate::engine::backtrace::Origin;
 use crate::engine::context::{Pulse, Shared, Stuck};
 use crate::engine::panics::place_of;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::harness::job::Job;
+use crate::harness::{disk, sampling};
 use crate::outcome::Outcome;
 
 /// How many ticks make the limit.

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, fstat};
 
-use super::config::config;
-use super::disk::{Folder, Mark};
-use super::output::Sign;
-use super::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
-use super::watchdog::Watchdog;
-use super::{Runner, leave, registry};
 use crate::engine::context::Shared;
 use crate::engine::verdict::Verdict;
+use crate::harness::config::config;
+use crate::harness::disk::{Folder, Mark};
+use crate::harness::output::Sign;
+use crate::harness::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
+use crate::harness::watchdog::Watchdog;
+use crate::harness::{Runner, leave, registry};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
@@ -401,5 +401,4 @@ fn now() -> Instant {
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

@@ -9,13 +9,15 @@ use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
 use std::time::Duration;
 
-use libc::{clockid_t, cpu_set_t, pid_t, pthread_attr_t, pthread_t, size_t, ssize_t, time_t};
-use libc::{timespec, timeval, timezone};
+use libc::{
+    clockid_t, cpu_set_t, pid_t, pthread_attr_t, pthread_t, size_t, ssize_t, time_t, timespec,
+    timeval, timezone,
+};
 
-use super::answers::{self, Kind, Waiting};
-use super::processes;
-use super::real::Real;
 use crate::engine::refusals::Refused;
+use crate::interpose::answers::{self, Kind, Waiting};
+use crate::interpose::processes;
+use crate::interpose::real::Real;
 
 /// A wait of a run's only thread that takes longer, in real time, never ends.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -9,9 +9,9 @@ use std::ptr;
 
 use libc::{clockid_t, pthread_attr_t, pthread_t, size_t, time_t, timespec, timeval};
 
-use super::answers::{self, Kind};
-use super::real::Real;
 use crate::engine::refusals::Refused;
+use crate::interpose::answers::{self, Kind};
+use crate::interpose::real::Real;
 
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 

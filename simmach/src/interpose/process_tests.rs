@@ -1,13 +1,12 @@
 //! Processes in a run: refused however they are started, unless they are allowed.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::ptr;
+use std::{io, ptr};
 
-use super::tests::{pass, refused};
 use crate::engine::verdict::Failure;
+use crate::interpose::tests::{pass, refused};
 use crate::prelude::*;
 use crate::spec::SpecBuilder;
 use crate::time::sleep;

@@ -8,10 +8,10 @@ use std::ptr;
 
 use libc::{FILE, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t, termios, winsize};
 
-use super::answers;
-use super::platform::fail;
-use super::real::Real;
 use crate::engine::refusals::Refused;
+use crate::interpose::answers;
+use crate::interpose::linux::fail;
+use crate::interpose::real::Real;
 
 type Strings = *const *const c_char;
 type Spawn<P> = unsafe extern "C" fn(
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn vfork() -> pid_t {
     unsafe { fork() }
 }
 
-/// In C the last three are given only where the flags ask for them: see [`syscall`](super::platform::syscall).
+/// In C the last three are given only where the flags ask for them: see [`syscall`](super::linux::syscall).
 ///
 /// # Safety
 ///

@@ -5,10 +5,10 @@ use std::io;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::process::{Exit, State};
-use super::{place_of, state_of, with};
 use crate::engine::verdict::Failure;
 use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind, Wait, context};
+use crate::machine::process::{Exit, State};
+use crate::machine::{place_of, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
 

@@ -1,13 +1,15 @@
 //! What a machine makes of a process that failed: `on_exit`.
 
-use super::end::end;
-use super::process::{Exit, State};
-use super::start::start;
-use super::{Machines, OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with};
 use crate::engine::log::{self, Level};
 use crate::engine::outlook::Outlook;
 use crate::engine::verdict::Failure;
 use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
+use crate::machine::end::end;
+use crate::machine::process::{Exit, State};
+use crate::machine::start::start;
+use crate::machine::{
+    Machines, OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with,
+};
 use crate::time::nanos;
 
 /// The engine's question: is this failure the run's? A crash of the process and no more gives nothing back.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::ServiceId;
-use super::start::over;
 use crate::engine::Scope;
+use crate::machine::ServiceId;
+use crate::machine::start::over;
 use crate::task;
 
 /// How an async function of the user's may end: `()`, `!`, or a `Result` whose error is one.

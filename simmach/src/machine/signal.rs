@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::process::State;
-use super::with;
 use crate::engine::{self, ProcessId, RunId, Wait};
+use crate::machine::process::State;
+use crate::machine::with;
 
 pub(crate) fn token() -> StopToken {
     StopToken { run: engine::run_id(), process: engine::scope().map(|scope| scope.process) }

@@ -4,15 +4,14 @@ use std::future::Future;
 use std::panic::Location;
 use std::thread;
 
-use super::end::{end, failed};
-use super::process::{Exit, Process};
-use super::{Launch, Machines, ServiceId, name_of, select, with};
-use crate::engine::context;
 use crate::engine::tasks::TaskKey;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::engine::{
-    self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, mix, mix_text, panics,
+    self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, context, mix, mix_text, panics,
 };
+use crate::machine::end::{end, failed};
+use crate::machine::process::{Exit, Process};
+use crate::machine::{Launch, Machines, ServiceId, name_of, select, with};
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 

@@ -4,10 +4,10 @@
 //! a plan (the test, a plan of the user's own) means it to stay down: the mark goes, and with it the restart that is due
 //! after a crash.
 
-use super::process::State;
-use super::start::{power_on, start};
-use super::{ServiceId, cut_power, has_power, select, services_of, with};
 use crate::engine::{self, MachineId, ProcessId};
+use crate::machine::process::State;
+use crate::machine::start::{power_on, start};
+use crate::machine::{ServiceId, cut_power, has_power, select, services_of, with};
 
 /// These services are to go down, by a plan of the library or by another. Answers their processes, yet to be ended.
 pub(crate) fn take(services: &[ServiceId], plan: Option<u64>) -> Vec<ProcessId> {

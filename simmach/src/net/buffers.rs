@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
-use super::payload::{Arena, Payload};
-use super::pieces::Pieces;
-use super::rare::Rare;
+use crate::net::payload::{Arena, Payload};
+use crate::net::pieces::Pieces;
+use crate::net::rare::Rare;
 
 /// What was written and is not yet acknowledged: first the bytes that were sent, then those that were not.
 #[derive(Default)]

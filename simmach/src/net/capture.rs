@@ -6,27 +6,26 @@
 //! to itself is on its interface too: where two have a conversation at the same addresses of loopback, the interface
 //! tells them apart. Not in it: link layers, and when things arrive.
 
-use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use pcap_file::{
-    DataLink,
-    pcapng::{
-        PcapNgBlock, PcapNgWriter,
-        blocks::{
-            enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption},
-            interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption},
-            name_resolution::{Ipv4Record, Ipv6Record, NameResolutionBlock, Record},
-        },
-    },
+use pcap_file::DataLink;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
+use pcap_file::pcapng::blocks::name_resolution::{
+    Ipv4Record, Ipv6Record, NameResolutionBlock, Record,
+};
+use pcap_file::pcapng::{PcapNgBlock, PcapNgWriter};
 
-use crate::net::{
-    address::{Endpoint, HostIndex, ipv4, ipv6},
-    links::Fate,
-    octets,
-    packet::{Body, Packet},
-    segment::{Flags, Segment},
-};
+use crate::net::address::{Endpoint, HostIndex, ipv4, ipv6};
+use crate::net::links::Fate;
+use crate::net::octets;
+use crate::net::packet::{Body, Packet};
+use crate::net::segment::{Flags, Segment};
 
 pub(crate) struct Capture {
     writer: PcapNgWriter<Vec<u8>>,

@@ -4,7 +4,8 @@
 //! keep-alive, the range of ephemeral ports, the length of a listener's queue. Not modelled, so without a figure
 //! here: SACK, time stamps, congestion control, auto-tuned buffers, SYN cookies.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// How TCP behaves on the machines of a run. The defaults are those of a Linux host.
 ///

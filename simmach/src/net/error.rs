@@ -5,7 +5,8 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::{engine, net::connection::Failure};
+use crate::engine;
+use crate::net::connection::Failure;
 
 pub(crate) fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, engine::OUTSIDE)

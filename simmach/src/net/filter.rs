@@ -3,12 +3,12 @@
 //! Modelled: a choice for each packet when it is sent, before its link has any say. A burst that could travel as one is
 //! cut into its segments where a rule could tell.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::{
-    engine::{self, RunId},
-    net::{address::HostIndex, profile::PacketInfo},
-};
+use crate::engine::{self, RunId};
+use crate::net::address::HostIndex;
+use crate::net::profile::PacketInfo;
 
 /// What becomes of a packet that a rule has looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

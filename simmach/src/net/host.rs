@@ -4,16 +4,14 @@
 //! their range. A listener may take a port that connections still use (`SO_REUSEADDR`, which tokio sets), not one that
 //! another listener has for the same address.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, rc::Rc};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
 
-use crate::{
-    engine::Name,
-    net::{
-        address::{Bound, Endpoint, Net},
-        config::TcpConfig,
-        key::Key,
-    },
-};
+use crate::engine::Name;
+use crate::net::address::{Bound, Endpoint, Net};
+use crate::net::config::TcpConfig;
+use crate::net::key::Key;
 
 #[derive(Debug, Default)]
 pub(crate) struct Host {

@@ -1,29 +1,25 @@
 //! One end is this stack, the other is smoltcp, and between them go IP packets as octets, over a link that loses,
 //! doubles and overtakes: every byte must come out right, both ways, and both ends must close in order.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-    rc::Rc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
 
 use fastrand::Rng;
-use smoltcp::{
-    iface::{Config, Interface, SocketHandle, SocketSet},
-    phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken},
-    socket::tcp,
-    time::Instant,
-    wire::{HardwareAddress, IpAddress, IpCidr, IpProtocol, Ipv4Packet, TcpOption, TcpPacket},
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::socket::tcp;
+use smoltcp::time::Instant;
+use smoltcp::wire::{
+    HardwareAddress, IpAddress, IpCidr, IpProtocol, Ipv4Packet, TcpOption, TcpPacket,
 };
 
-use crate::net::{
-    config::TcpConfig,
-    connection::{Connection, Output, Ready, State},
-    octets,
-    payload::Payload,
-    segment::{Flags, Segment, Seq, SynOptions},
-};
+use crate::net::config::TcpConfig;
+use crate::net::connection::{Connection, Output, Ready, State};
+use crate::net::octets;
+use crate::net::payload::Payload;
+use crate::net::segment::{Flags, Segment, Seq, SynOptions};
 
 const MS: u64 = 1_000_000;
 const MSS: u16 = 1460;

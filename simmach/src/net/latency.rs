@@ -3,9 +3,12 @@
 //! Every distribution is given by its quantiles, so that a packet takes one draw and the calm draw, one half, is the
 //! median. The mathematics is `libm`'s, the same on every platform.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{engine, net::config::nanos};
+use crate::engine;
+use crate::net::config::nanos;
 
 #[derive(Clone)]
 pub(crate) enum Latency {

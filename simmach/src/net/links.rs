@@ -7,16 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    engine::{Engine, Family},
-    net::{
-        address::{HostIndex, PathIndex},
-        host::Host,
-        order::FlowOrder,
-        pairs::Pairs,
-        profile::{Bandwidth, NetworkProfile},
-    },
-};
+use crate::engine::{Engine, Family};
+use crate::net::address::{HostIndex, PathIndex};
+use crate::net::host::Host;
+use crate::net::order::FlowOrder;
+use crate::net::pairs::Pairs;
+use crate::net::profile::{Bandwidth, NetworkProfile};
 
 const LOOPBACK: u64 = 10_000;
 

@@ -4,11 +4,9 @@
 //! address behind that; `localhost` means one's own; a dot may end any name. Looking up takes no time and never fails for a machine that is
 //! down. Not modelled: a name server, aliases. Outside a run names are the operating system's.
 
-use std::{
-    borrow::Cow,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
-};
+use std::borrow::Cow;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 #[cfg(feature = "real")]
 use crate::net::real;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::net::{address::Endpoint, rare::Rare};
+use crate::net::address::Endpoint;
+use crate::net::rare::Rare;
 
 /// When a flow's packets arrive, as far as the next one must know.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,12 +1,10 @@
 //! Packets, and where they lie while they are under way.
 
-use crate::net::{
-    address::{Endpoint, PathIndex},
-    key::Key,
-    links::DrawAddress,
-    payload::Payload,
-    segment::Segment,
-};
+use crate::net::address::{Endpoint, PathIndex};
+use crate::net::key::Key;
+use crate::net::links::DrawAddress;
+use crate::net::payload::Payload;
+use crate::net::segment::Segment;
 
 /// A packet on the wire.
 #[derive(Clone)]

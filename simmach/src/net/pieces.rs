@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::{payload::Payload, rare::Rare};
+use crate::net::payload::Payload;
+use crate::net::rare::Rare;
 
 /// No piece of it is empty.
 #[derive(Default)]

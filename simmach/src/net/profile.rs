@@ -5,12 +5,13 @@
 //! losses in bursts, corruption, routes that change (by themselves); of fragments, all but that a datagram is lost with
 //! any of them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{
-    engine,
-    net::{config::nanos, latency::Latency},
-};
+use crate::engine;
+use crate::net::config::nanos;
+use crate::net::latency::Latency;
 
 /// What a link between two zones does to packets, in one direction.
 ///

@@ -1,13 +1,12 @@
 //! tokio's sockets, asked as the handles ask: through a shared reference.
 
-use std::{
-    io::{self, IoSlice},
-    net::{Shutdown, SocketAddr},
-    task::{Context, Poll, ready},
-};
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::{io::ReadBuf, net::TcpStream};
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
 
 use crate::net::lookup::Target;
 

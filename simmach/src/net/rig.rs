@@ -1,24 +1,21 @@
 //! The smallest cluster there is, for this layer's tests: a few hosts in zones, code that runs on them, and what was
 //! left at the end.
 
-use std::{cell::RefCell, future::Future, panic::Location, rc::Rc, time::Duration};
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
 
-use crate::{
-    engine::{
-        self, MachineId, Name, ProcessId, Scope,
-        drive::Limits,
-        mix,
-        overlay::Overlay,
-        rig::{self, Ran, run_within},
-        verdict::Verdict,
-    },
-    net::{
-        Host, Link, NetSpec, NetworkProfile, TcpConfig,
-        fabric::{self, Fabric},
-        stats::NetStats,
-    },
-    task::{JoinHandle, spawn_as},
-};
+use crate::engine::drive::Limits;
+use crate::engine::overlay::Overlay;
+use crate::engine::rig::{self, Ran, run_within};
+use crate::engine::verdict::Verdict;
+use crate::engine::{self, MachineId, Name, ProcessId, Scope, mix};
+use crate::net::fabric::{self, Fabric};
+use crate::net::stats::NetStats;
+use crate::net::{Host, Link, NetSpec, NetworkProfile, TcpConfig};
+use crate::task::{JoinHandle, spawn_as};
 
 /// Hosts `a.east`, `b.east` and `c.west`, numbered from 0; zones joined by 50 ms, fixed.
 pub(super) struct Cluster {

@@ -4,7 +4,9 @@
 //! bytes, as it is after scaling. Not modelled: checksums, urgent data, ECN, SACK, time stamps; ports and addresses are
 //! the packet's, not the segment's.
 
-use std::{cmp::Ordering, fmt, ops::Add};
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Add;
 
 use crate::net::payload::Payload;
 

@@ -1,19 +1,19 @@
 //! What the fabric keeps of a socket.
 
-use std::{collections::VecDeque, net::SocketAddr, num::NonZeroU32, rc::Rc, time::Duration};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::time::Duration;
 
-use crate::{
-    engine::{ProcessId, TimerKey},
-    net::{
-        address::{Bound, Endpoint, HostIndex, PathIndex},
-        config::TcpConfig,
-        connection::Connection,
-        key::Key,
-        order::{FlowOrder, FlowOrders},
-        payload::Payload,
-        wakers::Waiters,
-    },
-};
+use crate::engine::{ProcessId, TimerKey};
+use crate::net::address::{Bound, Endpoint, HostIndex, PathIndex};
+use crate::net::config::TcpConfig;
+use crate::net::connection::Connection;
+use crate::net::key::Key;
+use crate::net::order::{FlowOrder, FlowOrders};
+use crate::net::payload::Payload;
+use crate::net::wakers::Waiters;
 
 /// Who has a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! A machine's sockets, as `ss` lists them.
 
-use std::{fmt, net::SocketAddr};
+use std::fmt;
+use std::net::SocketAddr;
 
-use crate::{engine::ProcessId, net::connection::State};
+use crate::engine::ProcessId;
+use crate::net::connection::State;
 
 /// One socket.
 #[derive(Clone, Debug, PartialEq, Eq)]

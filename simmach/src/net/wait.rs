@@ -1,20 +1,14 @@
 //! How a handle's futures wait: try, let the waker wait if there is nothing yet, be woken, try again.
 
-use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    task::{Context, Poll},
-};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
-use crate::{
-    engine::{RunId, Wait, Waiter},
-    net::{
-        fabric::{Fabric, enter, try_enter},
-        key::Key,
-        wakers::{Seat, Waiters},
-    },
-};
+use crate::engine::{RunId, Wait, Waiter};
+use crate::net::fabric::{Fabric, enter, try_enter};
+use crate::net::key::Key;
+use crate::net::wakers::{Seat, Waiters};
 
 /// Where a task waits.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@
 
 use std::task::Waker;
 
-use super::rare::Rare;
 use crate::engine::{Engine, Waiter};
+use crate::net::rare::Rare;
 
 /// The tasks that wait for one thing. As in tokio, the `poll_` functions share one place, in which the last waits; each
 /// future of an async function has its own, and leaves it when it is dropped.

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Program, Report, folder};
 use crate::engine::context::Shared;
 use crate::engine::deviations::{Record, Size};
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::{Failure, Verdict};
 use crate::outcome::{Keep, Outcome};
+use crate::program::{Program, Report, folder};
 use crate::run;
 use crate::shrink::{self, Candidates, Oracle, Seen};
 

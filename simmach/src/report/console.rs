@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::log::{Pen, name_of};
-use super::numbers::{count, moment, span, thousands};
-use super::style::{Ink, Style};
-use super::summary::effects;
 use crate::engine::frames::Frame;
 use crate::engine::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
+use crate::report::log::{Pen, name_of};
+use crate::report::numbers::{count, moment, span, thousands};
+use crate::report::style::{Ink, Style};
+use crate::report::summary::effects;
 
 /// How many faults are shown, how many bytes of output, and how many who wait.
 const FAULTS: usize = 20;
@@ -384,5 +384,4 @@ fn put_lines(text: &mut String, indent: &str, lines: &str) {
 }
 
 #[cfg(test)]
-#[path = "console_tests.rs"]
 mod tests;

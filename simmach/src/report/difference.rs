@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::console::{brief, is_own, put_indented};
-use super::generators::{self, Library};
-use super::log::name_of;
-use super::numbers::{count, thousands};
-use super::style::{Ink, Style};
 use crate::engine::ids::MachineId;
 use crate::engine::trace::{MOST_KEPT, TraceEvent, TraceKind};
 use crate::outcome::Outcome;
+use crate::report::console::{brief, is_own, put_indented};
+use crate::report::generators::{self, Library};
+use crate::report::log::name_of;
+use crate::report::numbers::{count, thousands};
+use crate::report::style::{Ink, Style};
 use crate::sim::described_link;
 
 /// How a run was made.

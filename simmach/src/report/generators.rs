@@ -1,6 +1,6 @@
 //! Libraries with a generator of random numbers of their own, which no seed reaches, as a report names them.
 
-use super::difference::Cause;
+use crate::report::difference::Cause;
 
 /// A library with a generator of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

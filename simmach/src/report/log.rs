@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::style::{Ink, Style};
 use crate::engine::ids::{MachineId, Scope};
 use crate::engine::log::{Level, LogLine};
+use crate::report::style::{Ink, Style};
 
 /// No machine's column is wider.
 const WIDEST: usize = 24;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::log::{name_of, said};
-use super::numbers::{count, moment, thousands};
-use super::style::{Ink, Style};
 use crate::engine::deviations::{Deviation, Kind, Size};
 use crate::engine::family::Family;
 use crate::engine::log::{Level, LogLine};
 use crate::outcome::Outcome;
+use crate::report::log::{name_of, said};
+use crate::report::numbers::{count, moment, thousands};
+use crate::report::style::{Ink, Style};
 
 /// So much is told; of the log, so many lines for each.
 const MOST: usize = 40;

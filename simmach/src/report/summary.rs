@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::numbers::{count, span, speed_up, thousands};
 use crate::engine::effects::{Effect, Effects};
 use crate::engine::mix;
 use crate::outcome::Outcome;
+use crate::report::numbers::{count, span, speed_up, thousands};
 use crate::sim::{Idle, PlanActs};
 
 /// The sum of many runs.

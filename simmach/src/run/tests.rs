@@ -18,10 +18,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use super::*;
 use crate::engine::effects::Effect;
 use crate::engine::verdict::{Failure, FailureKind};
 use crate::prelude::*;
+use crate::run::*;
 use crate::signal;
 use crate::spec::SpecBuilder;
 use crate::storage::types::Str;

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::ddmin::ddmin;
-use super::items::{self, Item};
-use super::plan::{Mode, Plan};
-use super::{End, Oracle, Shrunk, Verdict};
 use crate::engine::deviations::{Deviation, Kind, Size, WHEN};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::family::Family;
 use crate::engine::overlay::{Overlay, Place, Rule, Ruling};
+use crate::shrink::ddmin::ddmin;
+use crate::shrink::items::{self, Item};
+use crate::shrink::plan::{Mode, Plan};
+use crate::shrink::{End, Oracle, Shrunk, Verdict};
 
 /// What breaks something.
 const FAULTS: &[Family] =

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::items::Item;
 use crate::engine::deviations::Kind;
 use crate::engine::family::Family;
 use crate::engine::overlay::{Overlay, Rule, Ruling};
+use crate::shrink::items::Item;
 
 /// What becomes of each family; what is not named is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use crate::engine::anchors::Walk;
 use crate::engine::overlay::Overlay;
-use bytes::{Reader, Writer};
+use crate::shrink::token::bytes::{Reader, Writer};
 
 /// What a token begins with: its kind and version.
 const PREFIX: &str = "sm1.";
@@ -147,5 +147,4 @@ fn check(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "token_tests.rs"]
 mod tests;

@@ -2,12 +2,11 @@
 //!
 //! One task listens for the whole process. It ends with its runtime; whoever asks next, on another, has it started again.
 
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

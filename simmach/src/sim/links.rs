@@ -2,14 +2,14 @@
 
 use std::fmt::Display;
 
-use super::machines::no_match;
-use super::world::may_act;
-use super::{ControlError, Sim};
 use crate::engine::log::{self, Level};
 use crate::engine::trace::TraceEvent;
 use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
+use crate::sim::machines::no_match;
+use crate::sim::world::may_act;
+use crate::sim::{ControlError, Sim};
 
 /// Machines are named one by one, by globs, or by their zone: `"api1.public"`, `"api*"`, `"public"`.
 impl Sim {

@@ -1,10 +1,10 @@
 //! One machine to look at.
 
-use super::Sim;
-use super::machines::{name_of, no_match};
 use crate::engine::{MachineId, context};
 use crate::machine::{self, Selector};
 use crate::net::{self, SocketEntry};
+use crate::sim::Sim;
+use crate::sim::machines::{name_of, no_match};
 
 /// One machine to look at: [`Sim::machine`]. What is done to machines is done by [`Sim`] itself.
 #[derive(Clone, Copy, Debug)]

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::world::{may_act, spare, unspare, with};
-use super::{ControlError, Sim};
 use crate::engine::context::{self, Engine};
 use crate::engine::dials::Clock;
 use crate::engine::log::{self, Level};
 use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind};
 use crate::machine::{self, Selector, ServiceId};
+use crate::sim::world::{may_act, spare, unspare, with};
+use crate::sim::{ControlError, Sim};
 use crate::storage;
 use crate::task::JoinHandle;
 

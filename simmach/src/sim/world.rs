@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{A_PLAN, Sim};
 use crate::engine::context::Slot;
 use crate::engine::deviations::{Deviation, Kind};
 use crate::engine::{self, Family, MachineId, ProcessId};
+use crate::sim::{A_PLAN, Sim};
 
 thread_local! {
     static WORLD: Slot<World> = const { Slot::new() };

@@ -1,7 +1,7 @@
 //! What the attribute says of a test before any run of it: its name, its seeds, what it expects.
 
-use super::Spec;
 use crate::engine::deviations::Size;
+use crate::spec::Spec;
 
 /// One registered test. The macro writes these; everything in it is the same for all runs.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::Topology;
 use crate::engine::mix_text;
+use crate::spec::Topology;
 
 /// All of a spec but what runs. It comes to one word where somebody looks at it: most runs are over in less time than their
 /// spec takes to be written out.

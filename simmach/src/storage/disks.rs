@@ -5,19 +5,18 @@
 //! the end of the run close it. Each machine has a folder, made when it is first needed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::task::Waker;
+use std::{fs, io};
 
-use super::error::{Error, Result};
-use super::faults::{self, Maps};
-use super::name;
-use super::options::Options;
-use super::profile::DiskProfile;
-use super::volume::Volume;
-use super::writers::Writers;
 use crate::engine::{self, Effect, MachineId, ProcessId, RunId, Slot, TimerKey, mix, mix_text};
+use crate::storage::error::{Error, Result};
+use crate::storage::faults::{self, Maps};
+use crate::storage::name;
+use crate::storage::options::Options;
+use crate::storage::profile::DiskProfile;
+use crate::storage::volume::Volume;
+use crate::storage::writers::Writers;
 
 thread_local! {
     static DISKS: Slot<Disks> = const { Slot::new() };

@@ -6,8 +6,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::error::Error;
 use crate::engine::{self, Effect, MachineId};
+use crate::storage::error::Error;
 
 /// EIO. LMDB says so when a write came to an end early, which a disk does that fills up in the middle of one.
 const SHORT_WRITE: i32 = 5;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::faults::{self, Maps};
+use crate::storage::faults::{self, Maps};
 
 /// What must fit for a folder to be taken: a few runs at once of a usual size.
 const ROOM: usize = 4 << 20;

@@ -1,6 +1,6 @@
 //! Stores' names: those that can be files everywhere.
 
-use super::error::{Error, Result};
+use crate::storage::error::{Error, Result};
 
 pub(crate) fn check(name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

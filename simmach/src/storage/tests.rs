@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::types::{Bytes, Str};
-use super::*;
 use crate::engine::context::try_with;
 use crate::engine::overlay::Overlay;
 use crate::engine::rig::{self, Ran, SCOPE};
 use crate::engine::verdict::Verdict;
 use crate::engine::{self, Effect, MachineId, ProcessId, Scope};
+use crate::storage::types::{Bytes, Str};
+use crate::storage::*;
 use crate::task::{JoinHandle, spawn, spawn_as};
 use crate::time::{DurationUnits, Instant, timeout};
 

@@ -3,14 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use super::disks::{self, StoreId};
-use super::error::{Error, Result, take_converted_full};
-use super::faults;
-use super::options::Durability;
-use super::traced;
-use super::txn::{ReadTxn, WriteTxn};
-use super::volume::{Commit, Volume};
 use crate::engine::{self, Action, Family, MachineId, TraceKind};
+use crate::storage::disks::{self, StoreId};
+use crate::storage::error::{Error, Result, take_converted_full};
+use crate::storage::options::Durability;
+use crate::storage::txn::{ReadTxn, WriteTxn};
+use crate::storage::volume::{Commit, Volume};
+use crate::storage::{faults, traced};
 use crate::time::nanos;
 
 /// What a write waits for.

@@ -3,9 +3,9 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use super::disks::{self, StoreId};
-use super::error::Result;
 use crate::engine::{self, Wait};
+use crate::storage::disks::{self, StoreId};
+use crate::storage::error::Result;
 
 /// A place among the writers of a store, which is the turn when it is the first. Dropped, it is the next one's.
 #[derive(Debug)]

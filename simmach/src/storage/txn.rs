@@ -8,8 +8,8 @@ use std::ops::{Deref, DerefMut};
 
 use heed::{CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn, WithoutTls};
 
-use super::error::{Error, Result};
-use super::traced::{self, Traced};
+use crate::storage::error::{Error, Result};
+use crate::storage::traced::{self, Traced};
 
 /// A table of a store: heed's typed database, good for as long as the transaction it was opened in.
 pub type Table<'e, K, V> = Database<'e, Traced<K>, Traced<V>>;

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
 
-use super::error::{Error, Result};
-use super::options::{MAX_TABLES, whole_units};
-use super::txn::{ReadTxn, Returned, WriteTxn};
+use crate::storage::error::{Error, Result};
+use crate::storage::options::{MAX_TABLES, whole_units};
+use crate::storage::txn::{ReadTxn, Returned, WriteTxn};
 
 /// The pin, the transaction that is running, and one to spare.
 const MAX_READERS: u32 = 3;

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use crate::task::JoinHandle;
 #[cfg(feature = "sim")]
-use crate::{
-    engine::{self, Family, context},
-    task::simulated,
-    time::sleep,
-};
+use crate::engine::{self, Family, context};
+use crate::task::JoinHandle;
+use crate::task::simulated;
+use crate::time::sleep;
 
 /// What a blocking call costs beside its work: between these, drawn, half of the range when calm.
 #[cfg(feature = "sim")]

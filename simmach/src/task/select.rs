@@ -3,13 +3,10 @@
 //! tokio's and futures' own `select!` draw their order from counters of the process, so that the same seed gives another
 //! run. Here it is drawn at (task, nth poll of a `select!`, branch).
 
+use crate::engine::context::try_with;
+use crate::engine::deviations::{Deviation, Kind};
 #[cfg(feature = "sim")]
-use crate::engine::{
-    Family,
-    context::try_with,
-    deviations::{Deviation, Kind},
-    draws,
-};
+use crate::engine::{Family, draws};
 
 /// Waits for several futures at once, and goes on with the first that is ready: tokio's `select!`, in the seed's order.
 ///

@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::*;
 use crate::engine::overlay::Overlay;
 use crate::engine::rig;
 use crate::engine::verdict::{FailureKind, Verdict};
+use crate::task::*;
 use crate::time::{DurationUnits, Instant, interval, sleep, timeout};
 
 fn kind(verdict: &Verdict) -> Option<FailureKind> {

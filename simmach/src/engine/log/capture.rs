@@ -14,8 +14,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
-use super::filter::{self, LogFilter};
-use super::{Level, is_kept, keep};
+use crate::engine::log::filter::{self, LogFilter};
+use crate::engine::log::{Level, is_kept, keep};
 
 /// Makes this process's subscriber and logger simmach's, where it has none of its own yet.
 ///

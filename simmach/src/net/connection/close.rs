@@ -1,6 +1,6 @@
 //! How a connection ends: half of it, all of it, at once.
 
-use super::{Connection, NEVER, Output, State};
+use crate::net::connection::{Connection, NEVER, Output, State};
 
 impl Connection {
     /// No more will be written: a FIN follows what was. False when there is nothing to shut.

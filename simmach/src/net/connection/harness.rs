@@ -12,14 +12,14 @@
 //! 60   >  PSH+ACK 1 ack 1 'hello'
 //! ```
 
-use std::{collections::VecDeque, fmt::Write as _, rc::Rc};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::rc::Rc;
 
-use super::{Connection, Failure, Output, Ready, State};
-use crate::net::{
-    config::TcpConfig,
-    payload::Payload,
-    segment::{Flags, Segment, Seq, SynOptions},
-};
+use crate::net::config::TcpConfig;
+use crate::net::connection::{Connection, Failure, Output, Ready, State};
+use crate::net::payload::Payload;
+use crate::net::segment::{Flags, Segment, Seq, SynOptions};
 
 const OURS: Seq = Seq(u32::MAX - 2);
 const THEIRS: Seq = Seq(u32::MAX - 1);

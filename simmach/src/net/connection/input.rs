@@ -1,11 +1,9 @@
 //! What a connection does with a segment: RFC 9293, 3.10.7, in its order, with RFC 5961's checks.
 
-use super::{Connection, Events, Failure, NEVER, Output, Phase, Recovery, State};
-use crate::net::{
-    buffers::Inserted,
-    payload::Payload,
-    segment::{Flags, Segment, Seq},
-};
+use crate::net::buffers::Inserted;
+use crate::net::connection::{Connection, Events, Failure, NEVER, Output, Phase, Recovery, State};
+use crate::net::payload::Payload;
+use crate::net::segment::{Flags, Segment, Seq};
 
 /// Duplicate acknowledgements after which a segment counts as lost.
 const FAST_RETRANSMIT: u32 = 3;

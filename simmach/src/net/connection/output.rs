@@ -1,10 +1,8 @@
 //! What a connection sends: data and FIN as far as the window allows, acknowledgements, the same again after a loss.
 
-use super::{Connection, NEVER, Output, State};
-use crate::net::{
-    payload::Payload,
-    segment::{Flags, Segment, Seq, SynOptions},
-};
+use crate::net::connection::{Connection, NEVER, Output, State};
+use crate::net::payload::Payload;
+use crate::net::segment::{Flags, Segment, Seq, SynOptions};
 
 /// Full segments that a peer may still send without being told of more room.
 const ENOUGH: u32 = 16;

@@ -1,16 +1,16 @@
 //! Two ends joined by a bad link: whatever it does, a stream delivers exactly what was written, in order, or fails.
 //! Never wrong bytes, never a silent hang.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
 
 use fastrand::Rng;
 use proptest::prelude::*;
 
-use super::{Connection, Failure, Output, Ready, State};
-use crate::net::{
-    config::TcpConfig,
-    segment::{Flags, Segment, Seq},
-};
+use crate::net::config::TcpConfig;
+use crate::net::connection::{Connection, Failure, Output, Ready, State};
+use crate::net::segment::{Flags, Segment, Seq};
 
 const MS: u64 = 1_000_000;
 /// No wait of TCP's own is longer.

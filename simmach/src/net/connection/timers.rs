@@ -1,7 +1,9 @@
 //! What a connection does when time has passed.
 
-use super::{Connection, Deadlines, Failure, NEVER, Output, Phase, Recovery, State};
 use crate::net::config::nanos;
+use crate::net::connection::{
+    Connection, Deadlines, Failure, NEVER, Output, Phase, Recovery, State,
+};
 
 impl Connection {
     /// Whether it times out by itself, unless something comes from the peer. Keep-alive does not count, nor do probes of a closed

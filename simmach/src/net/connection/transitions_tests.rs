@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::harness::{client, server};
 use crate::net::config::TcpConfig;
+use crate::net::connection::harness::{client, server};
 
 /// How the connection came to be.
 #[derive(Clone, Copy)]

@@ -5,14 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::net::{
-    address::HostIndex,
-    connection::State,
-    fabric::{Fabric, key_of},
-    host::{Host, Ports},
-    key::Key,
-    socket::{Holder, Listener, Socket},
-};
+use crate::net::address::HostIndex;
+use crate::net::connection::State;
+use crate::net::fabric::{Fabric, key_of};
+use crate::net::host::{Host, Ports};
+use crate::net::key::Key;
+use crate::net::socket::{Holder, Listener, Socket};
 
 impl Fabric {
     /// What does not agree, in words.

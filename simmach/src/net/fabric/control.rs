@@ -2,18 +2,16 @@
 
 use std::net::SocketAddr;
 
-use crate::{
-    engine::{MachineId, ProcessId, RunId},
-    net::{
-        capture::Capture,
-        fabric::{Fabric, datagrams::datagrams_address, key_of, reach, streams::listener_address},
-        filter::{Choose, PacketFilter},
-        key::Key,
-        profile::NetworkProfile,
-        socket::Holder,
-        table::{SocketEntry, SocketState},
-    },
-};
+use crate::engine::{MachineId, ProcessId, RunId};
+use crate::net::capture::Capture;
+use crate::net::fabric::datagrams::datagrams_address;
+use crate::net::fabric::streams::listener_address;
+use crate::net::fabric::{Fabric, key_of, reach};
+use crate::net::filter::{Choose, PacketFilter};
+use crate::net::key::Key;
+use crate::net::profile::NetworkProfile;
+use crate::net::socket::Holder;
+use crate::net::table::{SocketEntry, SocketState};
 
 /// Whether a machine has power: without it nothing that comes is answered.
 pub(crate) fn set_up(machine: MachineId, up: bool) {

@@ -4,29 +4,22 @@
 //! socket is told of when nobody has the port, broadcast to all of a zone (255.255.255.255). Not modelled: multicast, and
 //! connecting a socket to a broadcast address.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::{
-    engine::{Effect, ProcessId, mix},
-    net::{
-        Interest, Ready,
-        address::{Bound, Endpoint, HostIndex, Net},
-        connection::Failure,
-        error,
-        fabric::{Fabric, key_of, local_endpoint},
-        key::Key,
-        links::DrawAddress,
-        order::FlowOrders,
-        packet::{Body, Packet},
-        payload::Payload,
-        socket::{Datagrams, IpOptions},
-        wakers::Waiters,
-    },
-};
+use crate::engine::{Effect, ProcessId, mix};
+use crate::net::address::{Bound, Endpoint, HostIndex, Net};
+use crate::net::connection::Failure;
+use crate::net::fabric::{Fabric, key_of, local_endpoint};
+use crate::net::key::Key;
+use crate::net::links::DrawAddress;
+use crate::net::order::FlowOrders;
+use crate::net::packet::{Body, Packet};
+use crate::net::payload::Payload;
+use crate::net::socket::{Datagrams, IpOptions};
+use crate::net::wakers::Waiters;
+use crate::net::{Interest, Ready, error};
 
 /// Linux's default for what waits to be read (`net.core.rmem_default`).
 const QUEUE: usize = 212_992;

@@ -1,13 +1,12 @@
 //! Errors with what was asked of whom, noted for the report of a run that they end.
 
-use std::{io, net::SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 
-use crate::net::{
-    address::{Endpoint, HostIndex, Meaning, meaning},
-    connection::Failure,
-    error,
-    fabric::Fabric,
-};
+use crate::net::address::{Endpoint, HostIndex, Meaning, meaning};
+use crate::net::connection::Failure;
+use crate::net::error;
+use crate::net::fabric::Fabric;
 
 impl Fabric {
     /// Notes what was asked in a call, and gives its error back.

@@ -4,24 +4,21 @@
 //! listens. tokio says so for what [`TcpListener::bind`](crate::net::TcpListener::bind) makes, and accepted connections
 //! inherit it; a connection that was opened without it keeps its port for itself.
 
-use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
 
-use crate::{
-    engine::{ProcessId, mix},
-    net::{
-        address::{Bound, Endpoint, HostIndex, Net},
-        config::TcpConfig,
-        connection::Connection,
-        error,
-        fabric::{
-            Fabric, key_of, local_endpoint,
-            streams::{Opened, opened},
-        },
-        key::Key,
-        socket::{Holder, Listener, Options},
-        wakers::Waiters,
-    },
-};
+use crate::engine::{ProcessId, mix};
+use crate::net::address::{Bound, Endpoint, HostIndex, Net};
+use crate::net::config::TcpConfig;
+use crate::net::connection::Connection;
+use crate::net::error;
+use crate::net::fabric::streams::{Opened, opened};
+use crate::net::fabric::{Fabric, key_of, local_endpoint};
+use crate::net::key::Key;
+use crate::net::socket::{Holder, Listener, Options};
+use crate::net::wakers::Waiters;
 
 impl Fabric {
     /// A socket that is neither bound nor connected.

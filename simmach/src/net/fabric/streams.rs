@@ -1,22 +1,15 @@
 //! TCP for its handles: accept, read and write, readiness, close. What segments and time do is in `tcp`.
 
-use std::{
-    io::{self, IoSlice, IoSliceMut},
-    net::SocketAddr,
-};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 
-use crate::{
-    engine::ProcessId,
-    net::{
-        self, Interest,
-        address::Bound,
-        connection::{Connection, Output, Ready, State},
-        error,
-        fabric::{Fabric, local_endpoint},
-        key::Key,
-        socket::{Holder, Linger, Listener, Socket},
-    },
-};
+use crate::engine::ProcessId;
+use crate::net::address::Bound;
+use crate::net::connection::{Connection, Output, Ready, State};
+use crate::net::fabric::{Fabric, local_endpoint};
+use crate::net::key::Key;
+use crate::net::socket::{Holder, Linger, Listener, Socket};
+use crate::net::{self, Interest, error};
 
 /// Of more slices std hands the kernel the first 1,024 (`IOV_MAX`), empty ones too.
 const MAX_SLICES: usize = 1024;

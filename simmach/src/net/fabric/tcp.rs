@@ -1,21 +1,18 @@
 //! TCP's connections: what segments and time do to them. What handles ask for is in `streams`.
 
-use crate::{
-    engine::{Action, Effect, Family, TimerKey, outlook::Outlook},
-    net::{
-        address::{Bound, Endpoint},
-        connection::{Connection, Events, State},
-        fabric::{Fabric, key_of, reach},
-        key::Key,
-        links::DrawAddress,
-        order::FlowOrder,
-        packet::{Body, Packet},
-        payload::Payload,
-        segment::{Flags, Segment, Seq},
-        socket::{Holder, IpOptions, Socket, SocketTimer},
-        wakers::Waiters,
-    },
-};
+use crate::engine::outlook::Outlook;
+use crate::engine::{Action, Effect, Family, TimerKey};
+use crate::net::address::{Bound, Endpoint};
+use crate::net::connection::{Connection, Events, State};
+use crate::net::fabric::{Fabric, key_of, reach};
+use crate::net::key::Key;
+use crate::net::links::DrawAddress;
+use crate::net::order::FlowOrder;
+use crate::net::packet::{Body, Packet};
+use crate::net::payload::Payload;
+use crate::net::segment::{Flags, Segment, Seq};
+use crate::net::socket::{Holder, IpOptions, Socket, SocketTimer};
+use crate::net::wakers::Waiters;
 
 /// What the loopback device carries in one segment.
 const LOOPBACK_MSS: u16 = 65_495;

@@ -1,20 +1,16 @@
 //! Packets: how they leave, what becomes of them, how they arrive.
 
-use crate::{
-    engine::{Action, Effect, MachineId, TraceKind, log},
-    net::{
-        address::{Endpoint, PathIndex},
-        config::nanos,
-        fabric::{Fabric, reach},
-        filter::PacketFate,
-        key::Key,
-        links::{DrawAddress, Fate},
-        order::FlowOrder,
-        packet::{Body, Packet},
-        profile::{NetworkProfile, PacketInfo},
-        segment::{Flags, Segment, Seq},
-    },
-};
+use crate::engine::{Action, Effect, MachineId, TraceKind, log};
+use crate::net::address::{Endpoint, PathIndex};
+use crate::net::config::nanos;
+use crate::net::fabric::{Fabric, reach};
+use crate::net::filter::PacketFate;
+use crate::net::key::Key;
+use crate::net::links::{DrawAddress, Fate};
+use crate::net::order::FlowOrder;
+use crate::net::packet::{Body, Packet};
+use crate::net::profile::{NetworkProfile, PacketInfo};
+use crate::net::segment::{Flags, Segment, Seq};
 
 /// Bytes of headers, which take bandwidth too.
 const TCP_HEADERS: u64 = 40;

@@ -1,18 +1,16 @@
 //! A connection's two directions apart.
 
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::sync::Arc;
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll};
-use std::{
-    error::Error,
-    fmt,
-    io::{self, IoSlice, IoSliceMut},
-    net::SocketAddr,
-    sync::Arc,
-};
 
 use bytes::BufMut;
 
-use super::TcpStream;
+use crate::net::handles::TcpStream;
 use crate::net::{Interest, Ready};
 
 /// The direction that is read, borrowed: [`TcpStream::split`].

@@ -1,13 +1,11 @@
 //! A socket that waits for connections.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    task::{Context, Poll},
-};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::{fmt, io};
 
-use super::TcpStream;
 use crate::net::ToSocketAddrs;
+use crate::net::handles::TcpStream;
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]

@@ -1,8 +1,10 @@
 //! A socket before it connects or listens.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::{fmt, io};
 
-use super::{TcpListener, TcpStream};
+use crate::net::handles::{TcpListener, TcpStream};
 #[cfg(feature = "sim")]
 use crate::net::simulated::{self, IpLevel as _};
 

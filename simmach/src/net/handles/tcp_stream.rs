@@ -1,16 +1,14 @@
 //! A connection.
 
-use std::{
-    fmt,
-    io::{self, IoSlice, IoSliceMut},
-    net::SocketAddr,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BufMut;
 
-use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::net::handles::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]

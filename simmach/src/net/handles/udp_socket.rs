@@ -1,10 +1,8 @@
 //! Datagrams.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    task::{Context, Poll},
-};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use bytes::BufMut;
 

@@ -3,7 +3,8 @@
 
 use std::io;
 
-use crate::net::{error, socket::IpOptions};
+use crate::net::error;
+use crate::net::socket::IpOptions;
 
 /// What a socket is, as far as IP's options depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

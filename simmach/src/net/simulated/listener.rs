@@ -1,27 +1,19 @@
 //! A socket that waits for connections.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    task::{Context, Poll},
-};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::{fmt, io};
 
-use super::{
-    TcpStream, find,
-    ip_level::{IpLevel, Kind},
-    lookup::first_of,
-};
-use crate::{
-    engine::{self, RunId},
-    net::{
-        ToSocketAddrs, error,
-        fabric::{enter, enter_any, try_enter},
-        key::Key,
-        socket::IpOptions,
-        wait::{Place, Waited},
-        wakers::Seat,
-    },
-};
+use crate::engine::{self, RunId};
+use crate::net::fabric::{enter, enter_any, try_enter};
+use crate::net::key::Key;
+use crate::net::simulated::ip_level::{IpLevel, Kind};
+use crate::net::simulated::lookup::first_of;
+use crate::net::simulated::{TcpStream, find};
+use crate::net::socket::IpOptions;
+use crate::net::wait::{Place, Waited};
+use crate::net::wakers::Seat;
+use crate::net::{ToSocketAddrs, error};
 
 pub(crate) struct TcpListener {
     run: RunId,

@@ -1,16 +1,12 @@
 //! Names in a run: the machines'.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::net::{
-    address::{ipv4, ipv6},
-    error,
-    fabric::enter_any,
-    lookup::Target,
-};
+use crate::net::address::{ipv4, ipv6};
+use crate::net::error;
+use crate::net::fabric::enter_any;
+use crate::net::lookup::Target;
 
 /// The addresses that are meant.
 pub(crate) fn find(target: Target<'_>) -> io::Result<Vec<SocketAddr>> {

@@ -2,10 +2,8 @@
 
 use std::io;
 
-use crate::{
-    net::{Interest, Ready, error},
-    task,
-};
+use crate::net::{Interest, Ready, error};
+use crate::task;
 
 /// A socket that tells what it is ready for.
 pub(crate) trait Readies {

@@ -1,20 +1,16 @@
 //! A socket before it connects or listens.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::{fmt, io};
 
-use super::{
-    TcpListener, TcpStream,
-    ip_level::{IpLevel, Kind},
-};
-use crate::{
-    engine::{self, RunId},
-    net::{
-        error,
-        fabric::{enter, enter_any, try_enter},
-        key::Key,
-        socket::{IpOptions, Linger, Options},
-    },
-};
+use crate::engine::{self, RunId};
+use crate::net::error;
+use crate::net::fabric::{enter, enter_any, try_enter};
+use crate::net::key::Key;
+use crate::net::simulated::ip_level::{IpLevel, Kind};
+use crate::net::simulated::{TcpListener, TcpStream};
+use crate::net::socket::{IpOptions, Linger, Options};
 
 pub(crate) struct TcpSocket {
     run: RunId,

@@ -1,32 +1,25 @@
 //! A connection.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    io::{self, IoSlice, IoSliceMut},
-    net::SocketAddr,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BufMut;
 
-use super::{
-    find,
-    ip_level::{IpLevel, Kind},
-    lookup::no_address,
-    readies::Readies,
-};
-use crate::{
-    engine::{self, RunId},
-    net::{
-        Interest, Ready, ToSocketAddrs, error,
-        fabric::{enter, enter_any, streams::Opened, try_enter},
-        socket::{IpOptions, Linger},
-        wait::{Place, Waited},
-        wakers::Seat,
-    },
-};
+use crate::engine::{self, RunId};
+use crate::net::fabric::streams::Opened;
+use crate::net::fabric::{enter, enter_any, try_enter};
+use crate::net::simulated::find;
+use crate::net::simulated::ip_level::{IpLevel, Kind};
+use crate::net::simulated::lookup::no_address;
+use crate::net::simulated::readies::Readies;
+use crate::net::socket::{IpOptions, Linger};
+use crate::net::wait::{Place, Waited};
+use crate::net::wakers::Seat;
+use crate::net::{Interest, Ready, ToSocketAddrs, error};
 
 pub(crate) struct TcpStream {
     run: RunId,

@@ -1,30 +1,22 @@
 //! Datagrams.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    task::{Context, Poll},
-};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use bytes::BufMut;
 
-use super::{
-    find,
-    ip_level::{IpLevel, Kind},
-    lookup::{first_of, no_address},
-    readies::Readies,
-};
-use crate::{
-    engine::{self, RunId},
-    net::{
-        Interest, Ready, ToSocketAddrs, error,
-        fabric::{Fabric, enter, enter_any, try_enter},
-        key::Key,
-        socket::IpOptions,
-        wait::{Place, Waited},
-        wakers::Seat,
-    },
-};
+use crate::engine::{self, RunId};
+use crate::net::fabric::{Fabric, enter, enter_any, try_enter};
+use crate::net::key::Key;
+use crate::net::simulated::find;
+use crate::net::simulated::ip_level::{IpLevel, Kind};
+use crate::net::simulated::lookup::{first_of, no_address};
+use crate::net::simulated::readies::Readies;
+use crate::net::socket::IpOptions;
+use crate::net::wait::{Place, Waited};
+use crate::net::wakers::Seat;
+use crate::net::{Interest, Ready, ToSocketAddrs, error};
 
 pub(crate) struct UdpSocket {
     run: RunId,

@@ -4,10 +4,8 @@ use std::io::ErrorKind;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::net::{
-    TcpListener, TcpStream,
-    rig::{B, C, Cluster, ms, now, on, sleep},
-};
+use crate::net::rig::{B, C, Cluster, ms, now, on, sleep};
+use crate::net::{TcpListener, TcpStream};
 
 /// Answers every message with itself, until the peer closes.
 pub(super) async fn echo(address: &str) {

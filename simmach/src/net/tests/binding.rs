@@ -4,12 +4,9 @@ use std::io::ErrorKind;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::basics::echo;
-use crate::net::{
-    TcpConfig, TcpListener, TcpSocket, TcpStream, lookup_host,
-    rig::{A, C, Cluster, ms, now, on, sleep},
-    sockets,
-};
+use crate::net::rig::{A, C, Cluster, ms, now, on, sleep};
+use crate::net::tests::basics::echo;
+use crate::net::{TcpConfig, TcpListener, TcpSocket, TcpStream, lookup_host, sockets};
 
 #[test]
 fn a_port_is_taken_until_its_listener_goes() {

@@ -3,17 +3,15 @@
 use std::process::{Command, Stdio};
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
-use pcap_file::pcapng::{
-    Block, PcapNgReader,
-    blocks::{enhanced_packet::EnhancedPacketOption, name_resolution::Record},
-};
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
+use pcap_file::pcapng::blocks::name_resolution::Record;
+use pcap_file::pcapng::{Block, PcapNgReader};
 use smoltcp::wire::{Icmpv4Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
 
-use super::{basics::echo, streams::pair};
-use crate::net::{
-    NetworkProfile, TcpStream, UdpSocket, capture, captured,
-    rig::{A, C, Cluster, on, sleep},
-};
+use crate::net::rig::{A, C, Cluster, on, sleep};
+use crate::net::tests::basics::echo;
+use crate::net::tests::streams::pair;
+use crate::net::{NetworkProfile, TcpStream, UdpSocket, capture, captured};
 
 /// What a run's machines send, while a is a client of c's.
 fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8> {

@@ -4,11 +4,10 @@ use std::io;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{basics::echo, streams::pair};
-use crate::net::{
-    NetworkProfile, TcpConfig, TcpListener, TcpSocket, TcpStream, UdpSocket,
-    rig::{C, Cluster, ms, on, power_off, sleep},
-};
+use crate::net::rig::{C, Cluster, ms, on, power_off, sleep};
+use crate::net::tests::basics::echo;
+use crate::net::tests::streams::pair;
+use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 /// An error's code; its kind and its text are then std's.
 fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {

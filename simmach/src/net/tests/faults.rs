@@ -1,27 +1,20 @@
 //! Partitions, power, killed processes, missing routes: what a peer sees, and when.
 
 use std::io::{self, ErrorKind};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::{
-    FutureExt,
-    io::{AsyncReadExt, AsyncWriteExt},
-};
+use futures::FutureExt;
+use futures::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{basics::echo, streams::pair};
-use crate::{
-    engine,
-    net::{
-        NetworkProfile, PacketFate, PacketInfo, TcpConfig, TcpListener, TcpStream, clear_filters,
-        cut,
-        fabric::control::{clog, has_route, set_up, unclog},
-        filter_packets, mend, mend_all,
-        rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep},
-        set_pair_profile, set_profile, sockets,
-    },
+use crate::engine;
+use crate::net::fabric::control::{clog, has_route, set_up, unclog};
+use crate::net::rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep};
+use crate::net::tests::basics::echo;
+use crate::net::tests::streams::pair;
+use crate::net::{
+    NetworkProfile, PacketFate, PacketInfo, TcpConfig, TcpListener, TcpStream, clear_filters, cut,
+    filter_packets, mend, mend_all, set_pair_profile, set_profile, sockets,
 };
 
 fn partition() {

@@ -1,9 +1,8 @@
 //! LISTEN: the states that a listener's side of an opening connection goes through, as the socket table shows them.
 
+use crate::net::rig::{A, C, Cluster, on, sleep};
 use crate::net::{
-    PacketFate, SocketState, TcpListener, TcpSocket, TcpStream, filter_packets,
-    rig::{A, C, Cluster, on, sleep},
-    sockets,
+    PacketFate, SocketState, TcpListener, TcpSocket, TcpStream, filter_packets, sockets,
 };
 
 fn states() -> Vec<SocketState> {

@@ -2,17 +2,12 @@
 
 use std::io::ErrorKind;
 
-use futures::{
-    future::join_all,
-    io::{AsyncReadExt, AsyncWriteExt},
-};
+use futures::future::join_all;
+use futures::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::basics::echo;
-use crate::net::{
-    NetworkProfile, TcpConfig, TcpListener, TcpStream,
-    rig::{A, C, Cluster, ms, now, on, shared, sleep},
-    sockets,
-};
+use crate::net::rig::{A, C, Cluster, ms, now, on, shared, sleep};
+use crate::net::tests::basics::echo;
+use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpStream, sockets};
 
 /// A connection from a to c, both ends in hand.
 pub(super) async fn pair() -> (TcpStream, TcpStream) {

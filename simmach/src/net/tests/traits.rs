@@ -1,9 +1,7 @@
 //! What the handles are, beside what they do.
 
-use crate::net::{
-    TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host,
-    tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
-};
+use crate::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host};
 
 fn is_free<T: Send + Sync + Unpin + std::fmt::Debug>() {}
 
@@ -49,12 +47,13 @@ fn they_have_the_traits_of_futures() {
 #[cfg(feature = "tokio")]
 #[test]
 fn they_have_the_traits_of_tokio() {
-    use std::{future::poll_fn, pin::Pin};
+    use std::future::poll_fn;
+    use std::pin::Pin;
 
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-    use super::streams::pair;
     use crate::net::rig::Cluster;
+    use crate::net::tests::streams::pair;
 
     fn reads<T: AsyncRead>() {}
     fn writes<T: AsyncWrite>() {}

@@ -1,7 +1,7 @@
 //! A failure says what was asked in the call whose error it shows: the error has Linux's code and no room for it.
 
-use super::*;
 use crate::net::{TcpListener, TcpStream, UdpSocket};
+use crate::run::tests::*;
 
 const REFUSED: &str = "connecting to web.zone:80 (10.0.0.1:80)";
 

@@ -7,7 +7,7 @@ use std::time::Instant as StdInstant;
 
 use futures::future::{FutureExt, LocalBoxFuture, join_all};
 
-use super::*;
+use crate::run::tests::*;
 use crate::time::{interval, interval_at, sleep_until, timeout, timeout_at};
 use crate::{Clock, storage};
 

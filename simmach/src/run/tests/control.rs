@@ -1,6 +1,6 @@
 //! What the control does to machines and clients, and what it says of that.
 
-use super::*;
+use crate::run::tests::*;
 
 /// Takes three seconds to obey.
 async fn obeys_late() {

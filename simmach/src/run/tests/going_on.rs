@@ -1,7 +1,7 @@
 //! A run that can't go on says so, and one that can is let: loops at one moment, long sleeps of the test's own, and
 //! failures that belong to nobody's process but the run's.
 
-use super::*;
+use crate::run::tests::*;
 use crate::task::yield_now;
 use crate::time::timeout;
 

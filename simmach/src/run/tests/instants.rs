@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::run::tests::*;
 use crate::time::{MissedTickBehavior, interval, interval_at, sleep_until, timeout, timeout_at};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);

@@ -1,7 +1,7 @@
 //! What the control does to the network, and what it shows of it.
 
-use super::*;
 use crate::net::{SocketState, TcpListener, UdpSocket};
+use crate::run::tests::*;
 use crate::sim::ControlError;
 use crate::time::timeout;
 

@@ -1,7 +1,7 @@
 //! Outputs of tasks that panic when they are dropped, and what is left of that: a line in the log.
 
-use super::*;
 use crate::engine::log::Level;
+use crate::run::tests::*;
 use crate::task::{JoinSet, spawn_blocking};
 
 struct Bomb(&'static str);

@@ -1,10 +1,10 @@
 //! Plans of the library touch what they may, and undo what they did and no more; `settle` ends them all.
 
-use super::*;
 use crate::engine::Family;
 use crate::engine::deviations::Record;
 use crate::engine::overlay::{Rule, Ruling};
 use crate::net::{TcpListener, TcpStream};
+use crate::run::tests::*;
 use crate::time::timeout;
 
 /// The plans hit all machines often, but not the one that the body runs on.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::subscriber::NoSubscriber;
 
-use super::*;
 use crate::engine::log::{Level, LogLine};
+use crate::run::tests::*;
 
 fn keep() -> Keep {
     Keep { log: true, ..Keep::default() }

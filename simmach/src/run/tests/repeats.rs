@@ -1,10 +1,10 @@
 //! What changes nothing leaves no line, no effect and no event; and how partitions and links are described.
 
-use super::*;
 use crate::engine::deviations::Record;
 use crate::engine::overlay::{Rule, Ruling};
 use crate::engine::{Family, TraceKind};
 use crate::net::PacketFate;
+use crate::run::tests::*;
 
 fn keep() -> Keep {
     Keep { log: true, deviations: Record::All, ..Keep::default() }

@@ -1,8 +1,8 @@
 //! What tells a run's spec from another's.
 
-use super::*;
 use crate::engine::deviations::Record;
 use crate::net::{NetworkProfile, TcpConfig};
+use crate::run::tests::*;
 
 /// A token that an earlier build wrote carries the word of its spec: where that changes, it is refused as stale, though
 /// nothing of the test did. So the words stay as they are, unless what a spec has to say becomes more.

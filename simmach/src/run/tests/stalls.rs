@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::*;
 use crate::net::{KeepAlive, TcpConfig, TcpListener, TcpStream};
+use crate::run::tests::*;
 use crate::time::timeout;
 
 /// Takes one connection after the other, keeps them all, and never reads.

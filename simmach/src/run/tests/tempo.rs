@@ -1,9 +1,9 @@
 //! How often the plans of the library strike, and what is said of those that do nothing.
 
-use super::*;
 use crate::engine::Family;
 use crate::engine::deviations::{Kind, Record};
 use crate::engine::overlay::{Rule, Ruling};
+use crate::run::tests::*;
 use crate::sim::{Idle, PlanActs};
 
 /// A run of so many virtual seconds with one plan and three machines.

@@ -1,6 +1,6 @@
 //! What is not only left out but drawn again, put elsewhere or replaced.
 
-use super::*;
+use crate::shrink::tests::*;
 
 /// A failure that comes by another way when something is gone is found by drawing that again.
 #[test]

@@ -1,7 +1,7 @@
 //! Crockford's base 32: no letter that is taken for a digit, none that spells a word. Read in either case, and with the
 //! letters that are taken for digits taken so; written in one way.
 
-use super::TokenError;
+use crate::shrink::token::TokenError;
 
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 

@@ -1,12 +1,10 @@
 //! When a store is flushed, and when it is closed.
 
-use std::env;
-use std::process;
 use std::sync::atomic::AtomicU64;
-use std::thread;
 use std::time::Duration;
+use std::{env, process, thread};
 
-use super::*;
+use crate::storage::real::*;
 use crate::storage::types::{Bytes, Str};
 
 const PERIOD: Duration = Duration::from_millis(100);

@@ -1,6 +1,6 @@
 //! Disks that are full or fail, and what a run leaves behind.
 
-use super::*;
+use crate::storage::tests::*;
 
 #[test]
 fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {

@@ -1,6 +1,6 @@
 //! What is left on a disk after kills, losses of power and wipes.
 
-use super::*;
+use crate::storage::tests::*;
 
 #[test]
 fn a_kill_in_the_middle_of_a_write_commits_nothing_and_frees_the_turn() {

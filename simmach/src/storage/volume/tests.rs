@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fastrand::Rng;
 use heed::types::{Bytes, Str};
 
-use super::*;
+use crate::storage::volume::*;
 
 /// What a store holds: by table and key.
 type Contents = BTreeMap<(String, String), Vec<u8>>;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::{Sleep, sleep_until};
+use crate::time::simulated::{Sleep, sleep_until};
 use crate::time::{Instant, LONGEST_WAIT, MissedTickBehavior};
 
 /// A tick that is late by no more is not missed, as in tokio, whose timers are due at whole milliseconds.

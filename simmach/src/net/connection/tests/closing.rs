@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::linux;
 use crate::net::config::KeepAlive;
 use crate::net::connection::harness::{client, server};
+use crate::net::connection::tests::linux;
 
 #[test]
 fn half_of_a_connection_can_be_shut() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::linux;
 use crate::net::connection::harness::{client, server};
+use crate::net::connection::tests::linux;
 
 #[test]
 fn lost_data_is_sent_again_with_back_off() {

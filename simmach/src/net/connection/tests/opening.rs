@@ -1,7 +1,7 @@
 //! How a connection comes about: handshakes, refusals, and SYNs that are lost, repeated or simultaneous.
 
-use super::linux;
 use crate::net::connection::harness::{client, server};
+use crate::net::connection::tests::linux;
 
 #[test]
 fn a_connection_opens_talks_and_closes() {

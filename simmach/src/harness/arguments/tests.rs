@@ -1,4 +1,4 @@
-use super::*;
+use crate::harness::arguments::*;
 
 const NAMES: [&str; 4] = ["zoo::lion", "zoo::lion_cub", "zoo::zebra", "farm::cow"];
 

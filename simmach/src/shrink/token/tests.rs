@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::*;
 use crate::engine::family::Family;
 use crate::engine::overlay::{Place, Rule, Ruling};
+use crate::shrink::token::*;
 
 fn words() -> impl Strategy<Value = u64> {
     prop_oneof![0..100u64, any::<u64>(), any::<u64>().prop_map(|word| word >> 20), Just(1 << 63)]

@@ -95,36 +95,30 @@ mod rig;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 
-pub use handles::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-pub use lookup::{ToSocketAddrs, lookup_host};
-pub use ready::{Interest, Ready};
+pub use crate::net::handles::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+pub use crate::net::lookup::{ToSocketAddrs, lookup_host};
+pub use crate::net::ready::{Interest, Ready};
 
 #[cfg(feature = "sim")]
-pub use {
-    config::{KeepAlive, TcpConfig},
-    filter::{PacketFate, PacketFilter},
-    profile::{NetworkProfile, PacketInfo},
-    table::{SocketEntry, SocketState},
-};
+pub use crate::net::config::{KeepAlive, TcpConfig};
+pub use crate::net::filter::{PacketFate, PacketFilter};
+pub use crate::net::profile::{NetworkProfile, PacketInfo};
+pub use crate::net::table::{SocketEntry, SocketState};
 
-#[cfg(feature = "sim")]
-pub(crate) use {
-    fabric::{
-        control::{
-            capture, captured, clear_filters, clog, close_process, cut, erase_machine,
-            filter_packets, has_pair_profile, has_profile, has_zones, is_original_pair_profile,
-            is_original_profile, mend, mend_all, no_filter, ports, restore_links, set_pair_profile,
-            set_profile, set_up, sockets, unclog, unclog_all, would_clog, would_cut,
-        },
-        discard, install, remove,
-    },
-    spec::{Host, Link, NetSpec},
+pub(crate) use crate::net::fabric::control::{
+    capture, captured, clear_filters, clog, close_process, cut, erase_machine, filter_packets,
+    has_pair_profile, has_profile, has_zones, is_original_pair_profile, is_original_profile, mend,
+    mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up, sockets,
+    unclog, unclog_all, would_clog, would_cut,
 };
+#[cfg(feature = "sim")]
+pub(crate) use crate::net::fabric::{discard, install, remove};
+pub(crate) use crate::net::spec::{Host, Link, NetSpec};
 
 pub mod tcp {
     //! TCP's handles: a listener, a stream, a stream's halves.
 
-    pub use super::handles::{
+    pub use crate::net::handles::{
         OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,
         WriteHalf,
     };

@@ -18,10 +18,10 @@ use crate::machine::{Ending, OnExit, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
-pub use settings::{ExpectFailure, Settings, ShouldPanic, SimTest};
-pub(crate) use shape::Shape;
-pub(crate) use topology::DeclaredService;
-pub use topology::Topology;
+pub use crate::spec::settings::{ExpectFailure, Settings, ShouldPanic, SimTest};
+pub(crate) use crate::spec::shape::Shape;
+pub(crate) use crate::spec::topology::DeclaredService;
+pub use crate::spec::topology::Topology;
 
 pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
 

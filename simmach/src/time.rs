@@ -25,11 +25,11 @@ mod units;
 
 pub use std::time::Duration;
 
-pub use instant::Instant;
-pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
-pub use sleep::{Sleep, sleep, sleep_until};
-pub use timeout::{Timeout, error, timeout, timeout_at};
-pub use units::DurationUnits;
+pub use crate::time::instant::Instant;
+pub use crate::time::interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use crate::time::sleep::{Sleep, sleep, sleep_until};
+pub use crate::time::timeout::{Timeout, error, timeout, timeout_at};
+pub use crate::time::units::DurationUnits;
 
 /// Longer waits are cut to this, 30 years, as tokio's are.
 #[cfg(feature = "sim")]

@@ -11,16 +11,15 @@ mod power_offs;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use crate::engine::MachineId;
-use crate::engine::context;
+use crate::engine::{MachineId, context};
 use crate::machine::{self, Ending, Selector};
 use crate::sim::{self, A_PLAN, Idle, Sim};
 
-pub use monkey::GracefulMonkey;
-pub use pace::DurationRange;
-use pace::Strike;
-pub use partitions::Partitions;
-pub use power_offs::PowerOffs;
+pub use crate::chaos::monkey::GracefulMonkey;
+pub use crate::chaos::pace::DurationRange;
+use crate::chaos::pace::Strike;
+pub use crate::chaos::partitions::Partitions;
+pub use crate::chaos::power_offs::PowerOffs;
 
 /// Breaks things, and may mend them.
 ///

@@ -43,24 +43,24 @@ mod waker;
 
 use std::task::Waker;
 
-pub(crate) use context::{Engine, Slot};
-pub(crate) use draws::{mix, mix_text};
-pub(crate) use effects::Effect;
-pub(crate) use family::Family;
-pub(crate) use ids::{MachineId, ProcessId, RunId, Scope};
-pub(crate) use name::{Name, NameHasher};
-pub(crate) use tasks::TaskKey;
-pub(crate) use timers::{Action, TimerKey};
-pub(crate) use trace::TraceKind;
-pub(crate) use waits::Wait;
-pub(crate) use waker::Waiter;
+pub(crate) use crate::engine::context::{Engine, Slot};
+pub(crate) use crate::engine::draws::{mix, mix_text};
+pub(crate) use crate::engine::effects::Effect;
+pub(crate) use crate::engine::family::Family;
+pub(crate) use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
+pub(crate) use crate::engine::name::{Name, NameHasher};
+pub(crate) use crate::engine::tasks::TaskKey;
+pub(crate) use crate::engine::timers::{Action, TimerKey};
+pub(crate) use crate::engine::trace::TraceKind;
+pub(crate) use crate::engine::waits::Wait;
+pub(crate) use crate::engine::waker::Waiter;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use context::try_with;
-use deviations::Deviation;
-use verdict::Verdict;
+use crate::engine::context::try_with;
+use crate::engine::deviations::Deviation;
+use crate::engine::verdict::Verdict;
 
 /// What an operation answers that is used outside a run, or by the destructor of a dead process.
 pub(crate) const OUTSIDE: &str =

@@ -7,12 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::*;
 use crate::engine::overlay::Overlay;
 use crate::engine::verdict::Verdict;
 use crate::harness::disk::Folder;
 use crate::harness::launch::{Ended, Launched, Process};
 use crate::harness::output::Output;
+use crate::harness::pool::*;
 use crate::harness::protocol::{self, FromWorker};
 use crate::harness::registry;
 use crate::harness::testing::{STAND_IN, Scratch, named};

@@ -15,14 +15,14 @@ pub(crate) mod select;
 mod simulated;
 mod spawn;
 
-pub use blocking::{spawn_blocking, work};
-pub use error::JoinError;
-pub use handle::{AbortHandle, JoinHandle};
-pub use join_set::JoinSet;
-pub use spawn::{spawn, spawn_local, yield_now};
+pub use crate::task::blocking::{spawn_blocking, work};
+pub use crate::task::error::JoinError;
+pub use crate::task::handle::{AbortHandle, JoinHandle};
+pub use crate::task::join_set::JoinSet;
+pub use crate::task::spawn::{spawn, spawn_local, yield_now};
 
 #[cfg(feature = "sim")]
-pub(crate) use simulated::{spawn_as, spawn_detached};
+pub(crate) use crate::task::simulated::{spawn_as, spawn_detached};
 
 #[cfg(all(test, feature = "sim"))]
 mod tests;

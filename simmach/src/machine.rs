@@ -22,14 +22,18 @@ use crate::engine::context::{self, Policy, Slot};
 use crate::engine::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 
-use end::cut_power;
-pub(crate) use end::{end_stopping, kill, stop, wipe};
-pub use names::Selector;
-use process::{Processes, State};
-pub(crate) use service::Launch;
-pub use service::{Ending, OnExit, Service};
-pub(crate) use start::{power_on, run_body, run_client, start, start_all, start_rest};
-pub(crate) use taken::{awaits_restart, cancel_restarts, give_back, take, take_power};
+use crate::machine::end::cut_power;
+pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
+pub use crate::machine::names::Selector;
+use crate::machine::process::{Processes, State};
+pub(crate) use crate::machine::service::Launch;
+pub use crate::machine::service::{Ending, OnExit, Service};
+pub(crate) use crate::machine::start::{
+    power_on, run_body, run_client, start, start_all, start_rest,
+};
+pub(crate) use crate::machine::taken::{
+    awaits_restart, cancel_restarts, give_back, take, take_power,
+};
 
 thread_local! {
     static MACHINES: Slot<Machines> = const { Slot::new() };

@@ -1,7 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::*;
 use crate::engine::overlay::Overlay;
+use crate::harness::regressions::*;
 use crate::harness::testing::{Scratch, with};
 use crate::shrink::token::TraceMarks;
 

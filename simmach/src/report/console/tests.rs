@@ -1,9 +1,9 @@
 //! The whole text of a report, as a user reads it.
 
-use super::*;
 use crate::engine::effects::{Effect, Fault};
 use crate::engine::ids::MachineId;
 use crate::engine::log::{Level, LogLine};
+use crate::report::console::*;
 
 fn outcome() -> Outcome {
     let mut failure = Failure::new(FailureKind::Panic, "assertion failed\n  left: 0\n right: 1");

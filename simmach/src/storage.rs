@@ -55,28 +55,30 @@ mod volume;
 #[cfg(feature = "sim")]
 mod writers;
 
-pub use heed::{BoxedError, BytesDecode, BytesEncode, PutFlags, RoTxn, RwTxn, WithoutTls};
-pub use heed::{byteorder, types};
+pub use heed::{
+    BoxedError, BytesDecode, BytesEncode, PutFlags, RoTxn, RwTxn, WithoutTls, byteorder, types,
+};
 
-pub use error::{Error, Result};
-pub use options::{Durability, Options};
-pub use traced::Traced;
-pub use txn::{ReadTxn, Table, WriteTxn};
-
-#[cfg(feature = "sim")]
-pub use profile::DiskProfile;
+pub use crate::storage::error::{Error, Result};
+pub use crate::storage::options::{Durability, Options};
+pub use crate::storage::traced::Traced;
+pub use crate::storage::txn::{ReadTxn, Table, WriteTxn};
 
 #[cfg(feature = "sim")]
-pub(crate) use disks::{
+pub use crate::storage::profile::DiskProfile;
+
+#[cfg(feature = "sim")]
+pub(crate) use crate::storage::disks::{
     RunFolder, StorageSpec, close_process, install, is_empty, name_process, power_off, remove, wipe,
 };
 
 use std::path::Path;
 
 #[cfg(feature = "sim")]
-use crate::time::sleep;
+use crate::storage::disks::StoreId;
+use crate::storage::turn::Turn;
 #[cfg(feature = "sim")]
-use {disks::StoreId, turn::Turn};
+use crate::time::sleep;
 
 /// Names the folder that this process's stores are in, outside a run; it is made when a store is opened. It holds for the
 /// stores that are opened from then on, and goes before the environment variable `SIMMACH_DATA_DIR`.

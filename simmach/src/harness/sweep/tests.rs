@@ -1,9 +1,9 @@
 //! What a sweep makes of the outcomes, in whatever order they come.
 
-use super::*;
 use crate::engine::verdict::Failure;
 use crate::harness::check::{Plan, Rule};
 use crate::harness::config::Config;
+use crate::harness::sweep::*;
 use crate::harness::testing::{Scratch, local, named};
 use crate::spec::Settings;
 

@@ -13,29 +13,28 @@ pub(crate) mod streams;
 mod tcp;
 mod wire;
 
-use std::{cell::OnceCell, cmp::Ordering, io, rc::Rc, sync::Arc};
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::{
-    engine::{self, Engine, MachineId, RunId, Slot},
-    net::{
-        NetSpec,
-        address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning},
-        capture::Capture,
-        config::TcpConfig,
-        connection::Output,
-        error,
-        filter::Filters,
-        host::Host,
-        key::Key,
-        links::Links,
-        packet::UnderWay,
-        socket::{Datagrams, Listener, Socket},
-        stats::NetStats,
-        wakers::Wakes,
-    },
-};
+use crate::engine::{self, Engine, MachineId, RunId, Slot};
+use crate::net::address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning};
+use crate::net::capture::Capture;
+use crate::net::config::TcpConfig;
+use crate::net::connection::Output;
+use crate::net::filter::Filters;
+use crate::net::host::Host;
+use crate::net::key::Key;
+use crate::net::links::Links;
+use crate::net::packet::UnderWay;
+use crate::net::socket::{Datagrams, Listener, Socket};
+use crate::net::stats::NetStats;
+use crate::net::wakers::Wakes;
+use crate::net::{NetSpec, error};
 
 thread_local! {
     static NET: Slot<Fabric> = const { Slot::new() };

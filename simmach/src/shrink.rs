@@ -21,7 +21,7 @@ mod tests;
 
 use crate::engine::deviations::{Deviation, Size};
 use crate::engine::overlay::Overlay;
-use passes::Shrinker;
+use crate::shrink::passes::Shrinker;
 
 /// What a run came to.
 #[derive(Clone, Debug)]

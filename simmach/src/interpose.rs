@@ -39,11 +39,9 @@ mod processes;
 mod real;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-#[path = "linux.rs"]
-mod platform;
+mod linux;
 #[cfg(target_os = "macos")]
-#[path = "macos.rs"]
-mod platform;
+mod macos;
 
 #[cfg(all(test, target_os = "linux"))]
 mod process_tests;
@@ -90,9 +88,8 @@ pub fn allow_processes<R>(f: impl FnOnce() -> R) -> R {
 
 /// Keeps the definitions in the binary: a linker takes from an archive only what something refers to.
 pub(crate) fn keep() {
-    #[cfg(any(
-        all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"),
-        target_os = "macos"
-    ))]
-    std::hint::black_box(platform::defined());
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+    std::hint::black_box(linux::defined());
+    #[cfg(target_os = "macos")]
+    std::hint::black_box(macos::defined());
 }

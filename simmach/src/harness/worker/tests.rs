@@ -1,8 +1,8 @@
 //! A worker on a thread, spoken to in its own protocol.
 
-use super::*;
 use crate::harness::protocol::read;
 use crate::harness::testing::{STAND_IN, Scratch, named};
+use crate::harness::worker::*;
 
 fn start(name: &'static str, hang: Duration) -> (UnixStream, Scratch) {
     let (ours, theirs) = UnixStream::pair().expect("there are sockets");

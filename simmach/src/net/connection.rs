@@ -23,13 +23,11 @@ mod transitions_tests;
 
 use std::rc::Rc;
 
-use crate::net::{
-    buffers::{ReceiveBuffer, SendBuffer},
-    config::TcpConfig,
-    payload::{Arena, Payload},
-    rtt::RoundTrip,
-    segment::{Flags, Segment, Seq, SynOptions},
-};
+use crate::net::buffers::{ReceiveBuffer, SendBuffer};
+use crate::net::config::TcpConfig;
+use crate::net::payload::{Arena, Payload};
+use crate::net::rtt::RoundTrip;
+use crate::net::segment::{Flags, Segment, Seq, SynOptions};
 
 /// The states of RFC 9293. LISTEN is a listener's, not a connection's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

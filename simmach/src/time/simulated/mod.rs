@@ -1,7 +1,0 @@
-//! Virtual time's own: what [`Sleep`](super::Sleep) and [`Interval`](super::Interval) are in a run.
-
-mod interval;
-mod sleep;
-
-pub(crate) use interval::Interval;
-pub(crate) use sleep::{Sleep, sleep, sleep_uncut, sleep_until};
