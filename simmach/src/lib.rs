@@ -122,11 +122,17 @@ pub mod time;
 
 #[cfg(feature = "sim")]
 pub use crate::chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs};
+#[cfg(feature = "sim")]
 pub use crate::choice::{Step, Steps, WholeNumber};
+#[cfg(feature = "sim")]
 pub use crate::engine::dials::Clock;
+#[cfg(feature = "sim")]
 pub use crate::machine::{Ending, OnExit, Selector};
+#[cfg(feature = "sim")]
 pub use crate::sim::{ControlError, GRACE, Machine, Sim};
+#[cfg(feature = "sim")]
 pub use crate::spec::Topology;
+#[cfg(feature = "sim")]
 pub use simmach_macros::sim_test;
 
 #[cfg(any(feature = "sim", feature = "real"))]

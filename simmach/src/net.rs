@@ -19,77 +19,17 @@
 //! told, and have no effect: there are no routers.
 //! [`TcpStream::set_linger`] and [`TcpStream::set_zero_linger`] are as tokio's, and a drop never blocks.
 //!
-//! Below: a connection as a state machine (`connection`), its bytes (`buffers`), what links do to packets (`links`,
-//! `profile`, `latency`), and the hosts with their sockets (`fabric`). Modelled: what those modules say. Not modelled:
-//! SACK, congestion control, multicast, ICMP but for closed ports, and the time that looking up a name
-//! takes.
+//! The simulated network is in `simulated`; the heads of its modules say what they model. Not modelled: SACK, congestion
+//! control, multicast, ICMP except for closed ports, and the time that looking up a name takes.
 
-#[cfg(feature = "sim")]
-mod address;
-#[cfg(feature = "sim")]
-mod buffers;
-#[cfg(feature = "sim")]
-mod capture;
-#[cfg(feature = "sim")]
-mod config;
-#[cfg(feature = "sim")]
-mod connection;
-#[cfg(feature = "sim")]
-mod error;
-#[cfg(feature = "sim")]
-mod fabric;
-#[cfg(feature = "sim")]
-mod filter;
 mod handles;
-#[cfg(feature = "sim")]
-mod host;
-#[cfg(feature = "sim")]
-mod key;
-#[cfg(feature = "sim")]
-mod latency;
-#[cfg(feature = "sim")]
-mod links;
 pub(crate) mod lookup;
-#[cfg(feature = "sim")]
-mod octets;
-#[cfg(feature = "sim")]
-mod order;
-#[cfg(feature = "sim")]
-mod packet;
-#[cfg(feature = "sim")]
-mod pairs;
-#[cfg(feature = "sim")]
-mod payload;
-#[cfg(feature = "sim")]
-mod pieces;
-#[cfg(feature = "sim")]
-mod profile;
-#[cfg(feature = "sim")]
-mod rare;
 mod ready;
 #[cfg(feature = "real")]
 mod real;
 #[cfg(feature = "sim")]
-mod rtt;
-#[cfg(feature = "sim")]
-mod segment;
-#[cfg(feature = "sim")]
 mod simulated;
-#[cfg(feature = "sim")]
-mod socket;
-#[cfg(feature = "sim")]
-mod spec;
-#[cfg(feature = "sim")]
-mod stats;
-#[cfg(feature = "sim")]
-mod table;
-#[cfg(feature = "sim")]
-mod wait;
-#[cfg(feature = "sim")]
-mod wakers;
 
-#[cfg(all(test, feature = "sim"))]
-mod interop;
 #[cfg(all(test, feature = "sim"))]
 mod rig;
 #[cfg(all(test, feature = "sim"))]
@@ -100,20 +40,12 @@ pub use crate::net::lookup::{ToSocketAddrs, lookup_host};
 pub use crate::net::ready::{Interest, Ready};
 
 #[cfg(feature = "sim")]
-pub use crate::net::config::{KeepAlive, TcpConfig};
-pub use crate::net::filter::{PacketFate, PacketFilter};
-pub use crate::net::profile::{NetworkProfile, PacketInfo};
-pub use crate::net::table::{SocketEntry, SocketState};
-
-pub(crate) use crate::net::fabric::control::{
-    capture, captured, clear_filters, clog, close_process, cut, erase_machine, filter_packets,
-    has_pair_profile, has_profile, has_zones, is_original_pair_profile, is_original_profile, mend,
-    mend_all, no_filter, ports, restore_links, set_pair_profile, set_profile, set_up, sockets,
-    unclog, unclog_all, would_clog, would_cut,
-};
+pub(crate) use crate::net::simulated::{Host, Link, NetSpec, control, discard, install, remove};
 #[cfg(feature = "sim")]
-pub(crate) use crate::net::fabric::{discard, install, remove};
-pub(crate) use crate::net::spec::{Host, Link, NetSpec};
+pub use crate::net::simulated::{
+    KeepAlive, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry, SocketState,
+    TcpConfig,
+};
 
 pub mod tcp {
     //! TCP's handles: a listener, a stream, a stream's halves.

@@ -174,7 +174,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let client = MachineId(client as u32);
     world::install(&spec, &machines, client, disks);
     if keep.packets {
-        net::capture();
+        net::control::capture();
     }
     let sim = sim::install(seed, client);
     let (plans, body, shape) = spec.into_parts();
@@ -194,7 +194,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     // The end: nothing that a destructor does now can reach the run.
     engine.end_all();
     drop(body);
-    let packets = if keep.packets { net::captured() } else { None };
+    let packets = if keep.packets { net::control::captured() } else { None };
     let sockets = net::remove().sockets;
     storage::remove();
     machine::remove();

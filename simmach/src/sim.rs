@@ -132,10 +132,10 @@ impl Sim {
     pub async fn settle(&self) -> Result<(), ControlError> {
         let ended = context::try_with(|engine| engine.drop_others(ProcessId::HARNESS));
         let mut changed = ended == Some(true);
-        changed |= net::mend_all();
-        changed |= net::unclog_all();
-        changed |= net::clear_filters();
-        if net::restore_links() {
+        changed |= net::control::mend_all();
+        changed |= net::control::unclog_all();
+        changed |= net::control::clear_filters();
+        if net::control::restore_links() {
             engine::trace(TraceKind::Link, Change::Profile as u64, 0, &[]);
             changed = true;
         }

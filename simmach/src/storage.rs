@@ -76,6 +76,7 @@ use std::path::Path;
 
 #[cfg(feature = "sim")]
 use crate::storage::disks::StoreId;
+#[cfg(feature = "sim")]
 use crate::storage::turn::Turn;
 #[cfg(feature = "sim")]
 use crate::time::sleep;

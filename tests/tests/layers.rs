@@ -11,10 +11,10 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder")
 }
 
-/// The list under `## Layers`: each item begins with the names of its modules in backticks.
-fn layers(contributing: &str) -> Layers {
-    let section = contributing.split_once("\n## Layers\n").expect("a section on layers").1;
-    let section = section.split("\n## ").next().expect("its text");
+/// The list under a heading: each item begins with the names of its modules in backticks.
+fn layers(contributing: &str, heading: &str) -> Layers {
+    let section = contributing.split_once(&format!("\n{heading}\n")).expect("its section").1;
+    let section = section.split("\n#").next().expect("its text");
     let mut layers = Layers::new();
     for (line, item) in section.lines().filter_map(|line| line.strip_prefix("- ")).enumerate() {
         let names = item.split(':').next().expect("its names");
@@ -83,10 +83,10 @@ fn code(text: &str) -> String {
     [&code[..start], &code[start + length..]].concat()
 }
 
-/// The top-level modules that code names by `crate::`; what follows `$crate` is the user's path.
-fn imports(code: &str) -> BTreeSet<String> {
+/// The modules that code names after `base`, such as `crate::`; what follows `$crate` is the user's path.
+fn imports(code: &str, base: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for (at, path) in code.match_indices("crate::") {
+    for (at, path) in code.match_indices(base) {
         let before = code[..at].chars().next_back();
         if before.is_some_and(|c| c == '$' || c == '_' || c.is_alphanumeric()) {
             continue;
@@ -127,12 +127,12 @@ fn names_of_group(group: &str) -> Vec<String> {
     names
 }
 
-/// What is wrong with the imports of one module.
-fn mistakes(module: &str, code: &str, layers: &Layers) -> Vec<String> {
+/// What is wrong with the imports of one module below `base`.
+fn mistakes(module: &str, code: &str, base: &str, layers: &Layers) -> Vec<String> {
     let Some(own) = layers.get(module) else {
         return vec![format!("`{module}` is not in the list of layers")];
     };
-    let other = imports(code).into_iter().filter(|name| name != module);
+    let other = imports(code, base).into_iter().filter(|name| name != module);
     other
         .filter_map(|name| match layers.get(&name) {
             Some(line) if line > own => None,
@@ -143,14 +143,14 @@ fn mistakes(module: &str, code: &str, layers: &Layers) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn imports_go_down() {
+/// Checks the modules in a folder of the library against the list under a heading of `CONTRIBUTING.md`.
+fn check_layers(folder: &str, heading: &str, base: &str, at_least: usize) {
     let contributing = fs::read_to_string(repository().join("CONTRIBUTING.md")).expect("the map");
-    let layers = layers(&contributing);
-    let root = repository().join("simmach/src");
+    let layers = layers(&contributing, heading);
+    let root = repository().join("simmach/src").join(folder);
     let mut files = Vec::new();
     sources(&root, &mut files);
-    assert!(files.len() > 100, "{} files", files.len());
+    assert!(files.len() > at_least, "{} files", files.len());
     let texts: BTreeMap<PathBuf, String> = files
         .into_iter()
         .map(|file| {
@@ -160,20 +160,30 @@ fn imports_go_down() {
         .collect();
     let tests: Vec<PathBuf> =
         texts.iter().flat_map(|(file, text)| test_modules(file, text)).collect();
+    assert!(tests.iter().any(|test| test.ends_with("rig.rs")), "{tests:?}");
     let (mut wrong, mut modules) = (Vec::new(), BTreeSet::new());
     for (file, text) in &texts {
         if tests.iter().any(|test| file.starts_with(test)) {
             continue;
         }
         let module = module_of(file);
-        let mistakes = mistakes(&module, &code(text), &layers);
+        let mistakes = mistakes(&module, &code(text), base, &layers);
         wrong.extend(mistakes.iter().map(|mistake| format!("{}: {mistake}", file.display())));
         modules.insert(module);
     }
-    assert!(tests.iter().any(|test| test.ends_with("rig.rs")), "{tests:?}");
     assert!(wrong.is_empty(), "imports that do not go down:\n{}", wrong.join("\n"));
     let listed: BTreeSet<String> = layers.into_keys().collect();
     assert_eq!(listed, modules, "the list has modules that are gone, or lacks some");
+}
+
+#[test]
+fn imports_go_down() {
+    check_layers("", "## Layers", "crate::", 100);
+}
+
+#[test]
+fn imports_of_the_network_go_down() {
+    check_layers("net/simulated", "### Layers of `net/simulated`", "crate::net::simulated::", 30);
 }
 
 /// The imports of a file that are not written as the others are: from `crate::`, and one module at a time.
@@ -227,9 +237,10 @@ fn misspelled_imports_are_found() {
 fn upward_and_sideways_imports_are_found() {
     let layers = layers(
         "# x\n## Layers\n\n- `top`: a\n- `left`, `right`: b\n- `base`: c\n\n## y\n- `z`: d\n",
+        "## Layers",
     );
     assert_eq!(layers.len(), 4);
-    let check = |module: &str, text: &str| mistakes(module, &code(text), &layers);
+    let check = |module: &str, text: &str| mistakes(module, &code(text), "crate::", &layers);
     assert!(check("top", "use crate::base::{A, b};\nuse crate::{left::C, right};").is_empty());
     assert_eq!(check("base", "use crate::left::A;"), ["`left` is a higher layer"]);
     assert_eq!(

@@ -59,8 +59,8 @@ pub(crate) fn cut_power(machine: MachineId) {
         machines.all[machine.0 as usize].powered = false;
         machines.processes.alive(|process| process.machine == machine)
     });
-    net::erase_machine(machine);
-    net::set_up(machine, false);
+    net::control::erase_machine(machine);
+    net::control::set_up(machine, false);
     for process in running.into_iter().flatten() {
         end(process, Exit::PowerLost);
     }
@@ -137,7 +137,7 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
     match exit {
         // The sockets went with the machine.
         Exit::PowerLost => {}
-        Exit::Returned | Exit::Crashed | Exit::Killed => net::close_process(process),
+        Exit::Returned | Exit::Crashed | Exit::Killed => net::control::close_process(process),
     }
     storage::close_process(process);
     engine::trace(TraceKind::Machine, u64::from(process.0), 2, &[exit as u8]);

@@ -45,7 +45,7 @@ pub(crate) fn power_on(machine: MachineId) -> bool {
     let had =
         with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
     if had == Some(false) {
-        net::set_up(machine, true);
+        net::control::set_up(machine, true);
         engine::trace(TraceKind::Machine, u64::from(machine.0), 6, &[]);
         engine::progress();
     }
@@ -77,7 +77,7 @@ pub(crate) fn start(id: ServiceId) {
     let (process, incarnation, service, at) = launched;
     drop(restart.and_then(engine::cancel));
     if on {
-        net::set_up(id.machine, true);
+        net::control::set_up(id.machine, true);
     }
     if incarnation > 1 {
         engine::fault(Effect::Restart, Some(id.machine), || {

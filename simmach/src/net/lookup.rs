@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]
-use crate::net::simulated;
+use crate::net::simulated::sockets;
 
 /// Looks a name up, or parses an address: `api1.public:443`, `10.0.0.1:443`.
 ///
@@ -22,7 +22,7 @@ pub async fn lookup_host<T: ToSocketAddrs>(
     host: T,
 ) -> io::Result<impl Iterator<Item = SocketAddr>> {
     let addresses = here! {
-        simulated => simulated::find(host.target()?)?,
+        simulated => sockets::find(host.target()?)?,
         real => real::addresses(host.target()?.into_owned()).await?,
     };
     Ok(addresses.into_iter())

@@ -12,8 +12,8 @@ use crate::engine::overlay::Overlay;
 use crate::engine::rig::{self, Ran, run_within};
 use crate::engine::verdict::Verdict;
 use crate::engine::{self, MachineId, Name, ProcessId, Scope, mix};
-use crate::net::fabric::{self, Fabric};
-use crate::net::stats::NetStats;
+use crate::net::simulated::kernel::{self, Kernel};
+use crate::net::simulated::stats::NetStats;
 use crate::net::{Host, Link, NetSpec, NetworkProfile, TcpConfig};
 use crate::task::{JoinHandle, spawn_as};
 
@@ -104,11 +104,11 @@ impl Cluster {
             &LIMITS,
             self.seed,
             Overlay::default(),
-            || fabric::install(spec),
+            || kernel::install(spec),
             body,
             || {
-                timers = Fabric::count_timers();
-                stats = fabric::remove();
+                timers = Kernel::count_timers();
+                stats = kernel::remove();
             },
         );
         assert_eq!(ran.timers_left, timers, "timers that are nobody's");
@@ -131,13 +131,13 @@ where
 /// Kills a process, as the layer above does it.
 pub(super) fn kill(process: u32) {
     engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
-    fabric::control::close_process(ProcessId(process));
+    kernel::control::close_process(ProcessId(process));
 }
 
 /// Takes a machine's power, with the one process it has.
 pub(super) fn power_off(machine: MachineId, process: u32) {
-    fabric::control::erase_machine(machine);
-    fabric::control::set_up(machine, false);
+    kernel::control::erase_machine(machine);
+    kernel::control::set_up(machine, false);
     engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
 }
 

@@ -1,18 +1,19 @@
-//! The handles of a run: numbers that find their socket in the fabric. What each method means is said where users see it, in
-//! `handles`.
+//! The network of a run, in layers: what a process holds (`sockets`), the kernels of all machines (`kernel`), what happens to
+//! packets between them (`link`), and one TCP connection as a state machine (`tcp`). Imports go down that list only.
 
-mod ip_level;
-mod listener;
-mod lookup;
-mod readies;
-mod socket;
-mod stream;
-mod udp;
+pub(crate) mod address;
+pub(crate) mod kernel;
+pub(crate) mod key;
+pub(crate) mod link;
+mod rare;
+pub(crate) mod sockets;
+pub(crate) mod stats;
+pub(crate) mod tcp;
 
-pub(crate) use crate::net::simulated::ip_level::IpLevel;
-pub(crate) use crate::net::simulated::listener::TcpListener;
-pub(crate) use crate::net::simulated::lookup::find;
-pub(crate) use crate::net::simulated::readies::Readies;
-pub(crate) use crate::net::simulated::socket::TcpSocket;
-pub(crate) use crate::net::simulated::stream::TcpStream;
-pub(crate) use crate::net::simulated::udp::UdpSocket;
+pub use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
+pub use crate::net::simulated::link::filter::{PacketFate, PacketFilter};
+pub use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo};
+pub use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
+
+pub(crate) use crate::net::simulated::kernel::spec::{Host, Link, NetSpec};
+pub(crate) use crate::net::simulated::kernel::{control, discard, install, remove};

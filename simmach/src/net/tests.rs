@@ -1,4 +1,4 @@
-//! Behaviour of the sockets that users hold, through the whole fabric.
+//! Behaviour of the sockets that users hold, through the whole simulated network.
 
 mod basics;
 mod binding;

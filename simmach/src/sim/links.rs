@@ -35,13 +35,13 @@ impl Sim {
         b: &Selector,
     ) -> Result<(), ControlError> {
         let (from, to) = (ends(a)?, ends(b)?);
-        let changes =
-            net::would_cut(plan, &from, &to, true) || net::would_cut(plan, &to, &from, true);
+        let changes = net::control::would_cut(plan, &from, &to, true)
+            || net::control::would_cut(plan, &to, &from, true);
         if !may_act(changes, &from, || partitioned(a, b)) || !changes {
             return Ok(());
         }
-        net::cut(plan, &from, &to);
-        net::cut(plan, &to, &from);
+        net::control::cut(plan, &from, &to);
+        net::control::cut(plan, &to, &from);
         link_changed(Change::Cut, &from, &to);
         link_changed(Change::Cut, &to, &from);
         engine::fault(Effect::Partition, None, || partitioned(a, b));
@@ -60,12 +60,12 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let changes = net::would_cut(None, &sending, &receiving, true);
+        let changes = net::control::would_cut(None, &sending, &receiving, true);
         let text = || format!("partitioned: {}", one_way(&from, &to));
         if !may_act(changes, &sending, text) || !changes {
             return Ok(());
         }
-        net::cut(None, &sending, &receiving);
+        net::control::cut(None, &sending, &receiving);
         link_changed(Change::Cut, &sending, &receiving);
         engine::fault(Effect::Partition, None, text);
         Ok(())
@@ -88,11 +88,13 @@ impl Sim {
         b: &Selector,
     ) -> Result<(), ControlError> {
         let (from, to) = (ends(a)?, ends(b)?);
-        if !net::would_cut(plan, &from, &to, false) && !net::would_cut(plan, &to, &from, false) {
+        if !net::control::would_cut(plan, &from, &to, false)
+            && !net::control::would_cut(plan, &to, &from, false)
+        {
             return Ok(());
         }
-        net::mend(plan, &from, &to);
-        net::mend(plan, &to, &from);
+        net::control::mend(plan, &from, &to);
+        net::control::mend(plan, &to, &from);
         link_changed(Change::Mended, &from, &to);
         link_changed(Change::Mended, &to, &from);
         log::say(Level::Fault, Scope::HARNESS.machine, || format!("healed: {}", both_ways(a, b)));
@@ -101,7 +103,7 @@ impl Sim {
 
     /// Joins all that was cut.
     pub fn heal_all(&self) {
-        if net::mend_all() {
+        if net::control::mend_all() {
             link_changed(Change::AllMended, &[], &[]);
             log::say(Level::Fault, Scope::HARNESS.machine, || "healed: all partitions".to_owned());
         }
@@ -120,12 +122,12 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let changes = net::would_clog(&sending, &receiving, true);
+        let changes = net::control::would_clog(&sending, &receiving, true);
         let text = || format!("clogged: {}", one_way(&from, &to));
         if !may_act(changes, &sending, text) || !changes {
             return Ok(());
         }
-        net::clog(&sending, &receiving);
+        net::control::clog(&sending, &receiving);
         link_changed(Change::Clogged, &sending, &receiving);
         engine::fault(Effect::Clog, None, text);
         Ok(())
@@ -143,10 +145,10 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        if !net::would_clog(&sending, &receiving, false) {
+        if !net::control::would_clog(&sending, &receiving, false) {
             return Ok(());
         }
-        net::unclog(&sending, &receiving);
+        net::control::unclog(&sending, &receiving);
         link_changed(Change::Unclogged, &sending, &receiving);
         log::say(Level::Fault, Scope::HARNESS.machine, || {
             format!("unclogged: {}", one_way(&from, &to))
@@ -189,8 +191,8 @@ impl Sim {
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let text = || format!("packet rule added: {}", one_way(&from, &to));
         let rule = match may_act(true, &sending, text) {
-            true => net::filter_packets(&sending, &receiving, Box::new(choose)),
-            false => net::no_filter(),
+            true => net::control::filter_packets(&sending, &receiving, Box::new(choose)),
+            false => net::control::no_filter(),
         };
         Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
     }
@@ -209,13 +211,13 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let changes = !net::has_pair_profile(&sending, &receiving, &profile);
-        if !net::is_original_pair_profile(&sending, &receiving, &profile)
+        let changes = !net::control::has_pair_profile(&sending, &receiving, &profile);
+        if !net::control::is_original_pair_profile(&sending, &receiving, &profile)
             && !may_act(changes, &sending, || profile_changed(&from, &to))
         {
             return Ok(());
         }
-        net::set_pair_profile(&sending, &receiving, &profile);
+        net::control::set_pair_profile(&sending, &receiving, &profile);
         if changes {
             link_changed(Change::Profile, &sending, &receiving);
         }
@@ -234,15 +236,15 @@ impl Sim {
         to_zone: &str,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
-        let changes = !net::has_profile(from_zone, to_zone, &profile);
+        let changes = !net::control::has_profile(from_zone, to_zone, &profile);
         // What is no zone is an error, also where it would be left out.
-        let is_left_out = net::has_zones(from_zone, to_zone)
-            && !net::is_original_profile(from_zone, to_zone, &profile)
+        let is_left_out = net::control::has_zones(from_zone, to_zone)
+            && !net::control::is_original_profile(from_zone, to_zone, &profile)
             && !may_act(changes, &[], || profile_changed(from_zone, to_zone));
         if is_left_out {
             return Ok(());
         }
-        net::set_profile(from_zone, to_zone, profile)
+        net::control::set_profile(from_zone, to_zone, profile)
             .map_err(|error| ControlError::NoLink(error.to_string()))?;
         if changes {
             let zones = mix(mix_text(from_zone), mix_text(to_zone));
@@ -254,13 +256,13 @@ impl Sim {
     /// The sockets of all machines that are meant, as `ss` shows them; [`machine`](Self::machine) is for one.
     pub fn sockets(&self, selector: impl Into<Selector>) -> Vec<SocketEntry> {
         let machines = machine::machines(&selector.into());
-        machines.into_iter().flat_map(net::sockets).collect()
+        machines.into_iter().flat_map(net::control::sockets).collect()
     }
 
     /// Begins to capture the packets that machines send from now on, to each other and to themselves; a second time it does
     /// nothing. It changes nothing of the run. `SIMMACH_PCAP` captures a whole run without a word in the test.
     pub fn capture(&self) {
-        net::capture();
+        net::control::capture();
     }
 
     /// What was captured until now, as the octets of a pcapng file: one interface for each machine, which shows what it
@@ -276,7 +278,7 @@ impl Sim {
     /// # }
     /// ```
     pub fn captured(&self) -> Option<Vec<u8>> {
-        net::captured()
+        net::control::captured()
     }
 }
 

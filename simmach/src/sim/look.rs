@@ -59,12 +59,12 @@ impl Machine {
 
     /// Its sockets, as `ss` shows them: listeners, connections in whatever state, UDP.
     pub fn sockets(&self) -> Vec<SocketEntry> {
-        net::sockets(self.id)
+        net::control::sockets(self.id)
     }
 
     /// The ports that any of its sockets has, those that wait in TIME-WAIT and those that are bound only among them:
     /// `("tcp", 443)`.
     pub fn ports(&self) -> Vec<(&'static str, u16)> {
-        net::ports(self.id)
+        net::control::ports(self.id)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::task::JoinHandle;
+
 #[cfg(feature = "sim")]
 use crate::engine::{self, Family, context};
-use crate::task::JoinHandle;
+#[cfg(feature = "sim")]
 use crate::task::simulated;
+#[cfg(feature = "sim")]
 use crate::time::sleep;
 
 /// What a blocking call costs beside its work: between these, drawn, half of the range when calm.

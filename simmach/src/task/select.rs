@@ -3,7 +3,9 @@
 //! tokio's and futures' own `select!` draw their order from counters of the process, so that the same seed gives another
 //! run. Here it is drawn at (task, nth poll of a `select!`, branch).
 
+#[cfg(feature = "sim")]
 use crate::engine::context::try_with;
+#[cfg(feature = "sim")]
 use crate::engine::deviations::{Deviation, Kind};
 #[cfg(feature = "sim")]
 use crate::engine::{Family, draws};

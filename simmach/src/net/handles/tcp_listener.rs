@@ -9,7 +9,7 @@ use crate::net::handles::TcpStream;
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]
-use crate::net::simulated::{self, IpLevel as _};
+use crate::net::simulated::sockets::{self, IpLevel as _};
 
 /// A TCP socket that accepts connections: `tokio::net::TcpListener`, simulated in a run.
 ///
@@ -18,7 +18,7 @@ pub struct TcpListener(Kind);
 
 enum Kind {
     #[cfg(feature = "sim")]
-    Simulated(simulated::TcpListener),
+    Simulated(sockets::TcpListener),
     #[cfg(feature = "real")]
     Real(tokio::net::TcpListener),
 }
@@ -34,7 +34,7 @@ impl TcpListener {
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         here! {
             simulated => {
-                simulated::TcpListener::bind(addr).await.map(|listener| Self(Kind::Simulated(listener)))
+                sockets::TcpListener::bind(addr).await.map(|listener| Self(Kind::Simulated(listener)))
             },
             real => {
                 let addresses = real::addresses(addr.target()?.into_owned()).await?;
@@ -81,7 +81,7 @@ impl TcpListener {
     }
 
     #[cfg(feature = "sim")]
-    pub(super) fn simulated(listener: simulated::TcpListener) -> Self {
+    pub(super) fn simulated(listener: sockets::TcpListener) -> Self {
         Self(Kind::Simulated(listener))
     }
 

@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use crate::net::handles::{TcpListener, TcpStream};
 #[cfg(feature = "sim")]
-use crate::net::simulated::{self, IpLevel as _};
+use crate::net::simulated::sockets::{self, IpLevel as _};
 
 /// A TCP socket that neither connects nor listens yet, to be given options: `tokio::net::TcpSocket`, simulated in a run.
 ///
@@ -15,7 +15,7 @@ pub struct TcpSocket(Kind);
 
 enum Kind {
     #[cfg(feature = "sim")]
-    Simulated(simulated::TcpSocket),
+    Simulated(sockets::TcpSocket),
     #[cfg(feature = "real")]
     Real(tokio::net::TcpSocket),
 }
@@ -28,7 +28,7 @@ impl TcpSocket {
     /// Outside a run.
     pub fn new_v4() -> io::Result<TcpSocket> {
         here! {
-            simulated => simulated::TcpSocket::new_v4().map(|socket| Self(Kind::Simulated(socket))),
+            simulated => sockets::TcpSocket::new_v4().map(|socket| Self(Kind::Simulated(socket))),
             real => tokio::net::TcpSocket::new_v4().map(|socket| Self(Kind::Real(socket))),
         }
     }
@@ -40,7 +40,7 @@ impl TcpSocket {
     /// Outside a run.
     pub fn new_v6() -> io::Result<TcpSocket> {
         here! {
-            simulated => simulated::TcpSocket::new_v6().map(|socket| Self(Kind::Simulated(socket))),
+            simulated => sockets::TcpSocket::new_v6().map(|socket| Self(Kind::Simulated(socket))),
             real => tokio::net::TcpSocket::new_v6().map(|socket| Self(Kind::Real(socket))),
         }
     }

@@ -12,7 +12,7 @@ use crate::net::handles::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, 
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]
-use crate::net::simulated::{self, IpLevel as _, Readies as _};
+use crate::net::simulated::sockets::{self, IpLevel as _, Readies as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
@@ -23,7 +23,7 @@ pub struct TcpStream(Kind);
 
 enum Kind {
     #[cfg(feature = "sim")]
-    Simulated(simulated::TcpStream),
+    Simulated(sockets::TcpStream),
     #[cfg(feature = "real")]
     Real(tokio::net::TcpStream),
 }
@@ -39,7 +39,7 @@ impl TcpStream {
     /// the lookup's own.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         here! {
-            simulated => simulated::TcpStream::connect(addr).await.map(Self::simulated),
+            simulated => sockets::TcpStream::connect(addr).await.map(Self::simulated),
             real => {
                 let addresses = real::addresses(addr.target()?.into_owned()).await?;
                 tokio::net::TcpStream::connect(&addresses[..]).await.map(Self::real)
@@ -211,7 +211,7 @@ impl TcpStream {
     }
 
     #[cfg(feature = "sim")]
-    pub(super) fn simulated(stream: simulated::TcpStream) -> Self {
+    pub(super) fn simulated(stream: sockets::TcpStream) -> Self {
         Self(Kind::Simulated(stream))
     }
 

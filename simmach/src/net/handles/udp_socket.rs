@@ -9,7 +9,7 @@ use bytes::BufMut;
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]
-use crate::net::simulated::{self, IpLevel as _, Readies as _};
+use crate::net::simulated::sockets::{self, IpLevel as _, Readies as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A UDP socket: `tokio::net::UdpSocket`, simulated in a run.
@@ -20,7 +20,7 @@ pub struct UdpSocket(Kind);
 
 enum Kind {
     #[cfg(feature = "sim")]
-    Simulated(simulated::UdpSocket),
+    Simulated(sockets::UdpSocket),
     #[cfg(feature = "real")]
     Real(tokio::net::UdpSocket),
 }
@@ -34,7 +34,7 @@ impl UdpSocket {
     /// port is free, and the lookup's own.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         here! {
-            simulated => simulated::UdpSocket::bind(addr).await.map(|socket| Self(Kind::Simulated(socket))),
+            simulated => sockets::UdpSocket::bind(addr).await.map(|socket| Self(Kind::Simulated(socket))),
             real => {
                 let addresses = real::addresses(addr.target()?.into_owned()).await?;
                 tokio::net::UdpSocket::bind(&addresses[..]).await.map(|socket| Self(Kind::Real(socket)))

@@ -4,9 +4,10 @@ use std::io::ErrorKind;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::net::control::sockets;
 use crate::net::rig::{A, C, Cluster, ms, now, on, sleep};
 use crate::net::tests::basics::echo;
-use crate::net::{TcpConfig, TcpListener, TcpSocket, TcpStream, lookup_host, sockets};
+use crate::net::{TcpConfig, TcpListener, TcpSocket, TcpStream, lookup_host};
 
 #[test]
 fn a_port_is_taken_until_its_listener_goes() {

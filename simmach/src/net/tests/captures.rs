@@ -8,10 +8,11 @@ use pcap_file::pcapng::blocks::name_resolution::Record;
 use pcap_file::pcapng::{Block, PcapNgReader};
 use smoltcp::wire::{Icmpv4Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
 
+use crate::net::control::{capture, captured};
 use crate::net::rig::{A, C, Cluster, on, sleep};
 use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
-use crate::net::{NetworkProfile, TcpStream, UdpSocket, capture, captured};
+use crate::net::{NetworkProfile, TcpStream, UdpSocket};
 
 /// What a run's machines send, while a is a client of c's.
 fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8> {

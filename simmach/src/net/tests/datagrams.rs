@@ -2,8 +2,9 @@
 
 use std::io::ErrorKind;
 
+use crate::net::control::sockets;
 use crate::net::rig::{A, B, C, Cluster, kill, ms, now, on, sleep};
-use crate::net::{NetworkProfile, UdpSocket, sockets};
+use crate::net::{NetworkProfile, UdpSocket};
 
 async fn server() -> UdpSocket {
     let server = on(C, 2, async { UdpSocket::bind("0.0.0.0:53").await.expect("a free port") });

@@ -8,14 +8,14 @@ use futures::FutureExt;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::engine;
-use crate::net::fabric::control::{clog, has_route, set_up, unclog};
+use crate::net::control::{
+    clear_filters, cut, filter_packets, mend, mend_all, set_pair_profile, set_profile, sockets,
+};
 use crate::net::rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep};
+use crate::net::simulated::kernel::control::{clog, has_route, set_up, unclog};
 use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
-use crate::net::{
-    NetworkProfile, PacketFate, PacketInfo, TcpConfig, TcpListener, TcpStream, clear_filters, cut,
-    filter_packets, mend, mend_all, set_pair_profile, set_profile, sockets,
-};
+use crate::net::{NetworkProfile, PacketFate, PacketInfo, TcpConfig, TcpListener, TcpStream};
 
 fn partition() {
     cut(None, &[A, B], &[C]);

@@ -1,9 +1,8 @@
 //! LISTEN: the states that a listener's side of an opening connection goes through, as the socket table shows them.
 
+use crate::net::control::{filter_packets, sockets};
 use crate::net::rig::{A, C, Cluster, on, sleep};
-use crate::net::{
-    PacketFate, SocketState, TcpListener, TcpSocket, TcpStream, filter_packets, sockets,
-};
+use crate::net::{PacketFate, SocketState, TcpListener, TcpSocket, TcpStream};
 
 fn states() -> Vec<SocketState> {
     sockets(C).into_iter().map(|socket| socket.state).collect()
@@ -80,8 +79,8 @@ fn a_bound_socket_is_in_no_state() {
     Cluster::new().run(|| async {
         let socket = TcpSocket::new_v4().expect("in a run");
         socket.bind("0.0.0.0:443".parse().expect("an address")).expect("a free port");
-        assert_eq!((sockets(A), crate::net::ports(A)), (vec![], vec![("tcp", 443)]));
+        assert_eq!((sockets(A), crate::net::control::ports(A)), (vec![], vec![("tcp", 443)]));
         drop(socket);
-        assert!(crate::net::ports(A).is_empty());
+        assert!(crate::net::control::ports(A).is_empty());
     });
 }

@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use futures::future::join_all;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::net::control::sockets;
 use crate::net::rig::{A, C, Cluster, ms, now, on, shared, sleep};
 use crate::net::tests::basics::echo;
-use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpStream, sockets};
+use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpStream};
 
 /// A connection from a to c, both ends in hand.
 pub(super) async fn pair() -> (TcpStream, TcpStream) {

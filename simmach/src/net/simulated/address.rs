@@ -1,0 +1,198 @@
+//! Addresses: every machine has one of IPv4 and one of IPv6, and loopback.
+//!
+//! Machine n has `10.a.b.c`, numbered without the last bytes 0 and 255, and `fd00::n`. Inside, an address is the
+//! machine's number and the kind of address, so that no packet is routed by looking anything up. IPv4 that comes to a
+//! socket of all IPv6 is shown as mapped (`::ffff:10.0.0.1`). Not modelled: several addresses for one machine and kind,
+//! scopes, the rest of 127.0.0.0/8.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A machine by its index.
+pub(crate) type HostIndex = u32;
+
+/// The way from one machine to another, by its place among the ways.
+pub(crate) type PathIndex = u32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Net {
+    V4,
+    V6,
+    Loopback4,
+    Loopback6,
+}
+
+/// Which of a machine's addresses a socket is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// `0.0.0.0`
+    Any4,
+    /// `::`, which takes IPv4 as well.
+    Any6,
+    One(Net),
+}
+
+impl Bound {
+    /// Whether its socket is one of IPv6.
+    pub(crate) fn is_v6(self) -> bool {
+        match self {
+            Self::Any4 => false,
+            Self::Any6 => true,
+            Self::One(net) => net.is_v6(),
+        }
+    }
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Endpoint {
+    pub(crate) host: HostIndex,
+    pub(crate) port: u16,
+    pub(crate) net: Net,
+}
+
+/// What an address means on one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// `0.0.0.0` or `::`.
+    Any { v6: bool },
+    /// A machine's.
+    Of(HostIndex, Net),
+    /// Nobody's.
+    Unknown,
+}
+
+impl Net {
+    pub(crate) fn is_loopback(self) -> bool {
+        matches!(self, Net::Loopback4 | Net::Loopback6)
+    }
+
+    pub(crate) fn is_v6(self) -> bool {
+        matches!(self, Net::V6 | Net::Loopback6)
+    }
+}
+
+impl Bound {
+    pub(crate) fn takes(self, net: Net) -> bool {
+        match self {
+            Bound::Any4 => !net.is_v6(),
+            Bound::Any6 => true,
+            Bound::One(own) => own == net,
+        }
+    }
+
+    pub(crate) fn overlaps(self, other: Bound) -> bool {
+        match (self, other) {
+            (Bound::One(one), other) | (other, Bound::One(one)) => other.takes(one),
+            (Bound::Any4 | Bound::Any6, Bound::Any4 | Bound::Any6) => true,
+        }
+    }
+
+    /// How much it takes: what is bound to less is asked first.
+    pub(crate) fn reach(self) -> u8 {
+        match self {
+            Bound::One(_) => 0,
+            Bound::Any4 => 1,
+            Bound::Any6 => 2,
+        }
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn ip(self) -> IpAddr {
+        match self.net {
+            Net::V4 => IpAddr::V4(ipv4(self.host)),
+            Net::V6 => IpAddr::V6(ipv6(self.host)),
+            Net::Loopback4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Net::Loopback6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        }
+    }
+
+    pub(crate) fn socket_addr(self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.port)
+    }
+
+    /// As a socket tells it: IPv4 as an IPv6 address when the socket is one of IPv6.
+    pub(crate) fn shown(self, mapped: bool) -> SocketAddr {
+        match self.ip() {
+            IpAddr::V4(ip) if mapped => SocketAddr::new(ip.to_ipv6_mapped().into(), self.port),
+            ip => SocketAddr::new(ip, self.port),
+        }
+    }
+}
+
+/// What `ip` means to `host`, among `hosts` machines.
+pub(crate) fn meaning(ip: IpAddr, host: HostIndex, hosts: usize) -> Meaning {
+    if let IpAddr::V6(v6) = ip
+        && let Some(mapped) = v6.to_ipv4_mapped()
+    {
+        return meaning(mapped.into(), host, hosts);
+    }
+    let found = match ip {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => return Meaning::Any { v6: false },
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return Meaning::Any { v6: true },
+        IpAddr::V4(ip) if ip.is_loopback() => return Meaning::Of(host, Net::Loopback4),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => return Meaning::Of(host, Net::Loopback6),
+        IpAddr::V4(ip) => index4(ip).map(|index| (index, Net::V4)),
+        IpAddr::V6(ip) => index6(ip).map(|index| (index, Net::V6)),
+    };
+    match found {
+        Some((index, net)) if (index as usize) < hosts => Meaning::Of(index, net),
+        Some(_) | None => Meaning::Unknown,
+    }
+}
+
+pub(crate) fn ipv4(host: HostIndex) -> Ipv4Addr {
+    let (high, low) = (host / 254, host % 254);
+    Ipv4Addr::new(10, (high >> 8) as u8, high as u8, low as u8 + 1)
+}
+
+pub(crate) fn ipv6(host: HostIndex) -> Ipv6Addr {
+    let n = host + 1;
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, (n >> 16) as u16, n as u16)
+}
+
+fn index4(ip: Ipv4Addr) -> Option<HostIndex> {
+    match ip.octets() {
+        [10, a, b, c @ 1..=254] => {
+            Some((u32::from(a) * 256 + u32::from(b)) * 254 + u32::from(c) - 1)
+        }
+        _ => None,
+    }
+}
+
+fn index6(ip: Ipv6Addr) -> Option<HostIndex> {
+    match ip.segments() {
+        [0xfd00, 0, 0, 0, 0, 0, high, low] => {
+            (u32::from(high) << 16 | u32::from(low)).checked_sub(1)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_machine_is_found_by_its_addresses() {
+        for host in [0, 1, 253, 254, 255, 9_999, 64_999, 70_000] {
+            assert_eq!(meaning(ipv4(host).into(), 3, 100_000), Meaning::Of(host, Net::V4));
+            assert_eq!(meaning(ipv6(host).into(), 3, 100_000), Meaning::Of(host, Net::V6));
+            assert_eq!(meaning(ipv4(host).into(), 3, host as usize), Meaning::Unknown);
+        }
+        assert_eq!(ipv4(0).to_string(), "10.0.0.1");
+        assert_eq!(ipv4(254).to_string(), "10.0.1.1");
+        assert_eq!(ipv6(0).to_string(), "fd00::1");
+    }
+
+    #[test]
+    fn loopback_is_one_s_own() {
+        let local = |text: &str| meaning(text.parse().expect("an address"), 3, 5);
+        assert_eq!(local("127.0.0.1"), Meaning::Of(3, Net::Loopback4));
+        assert_eq!(local("::1"), Meaning::Of(3, Net::Loopback6));
+        assert_eq!(local("0.0.0.0"), Meaning::Any { v6: false });
+        assert_eq!(local("::"), Meaning::Any { v6: true });
+        assert_eq!(local("8.8.8.8"), Meaning::Unknown);
+        assert_eq!(local("10.0.0.0"), Meaning::Unknown);
+    }
+}

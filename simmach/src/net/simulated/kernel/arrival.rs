@@ -1,0 +1,51 @@
+//! Packets that have arrived, and what a kernel answers by itself.
+
+use crate::net::simulated::address::{Endpoint, PathIndex};
+use crate::net::simulated::kernel::{Kernel, reach};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::packet::{Body, Packet};
+use crate::net::simulated::tcp::segment::Segment;
+
+/// The timer's call for a packet that arrives.
+pub(super) fn arrive(slot: u64, count: u64) {
+    reach(|kernel| kernel.on_arrival(slot as u32, count));
+}
+
+impl Kernel {
+    /// A packet, or a burst that counts as `count` of them, has come to where it goes.
+    fn on_arrival(&mut self, slot: u32, count: u64) {
+        let Some(&Packet { from, to, draw, ref body, .. }) = self.wire.deliver(slot, count) else {
+            return;
+        };
+        match *body {
+            Body::Tcp { sender, receiver, .. } => {
+                self.segment_came(from, to, draw.flow, sender, receiver, slot);
+            }
+            Body::Udp { broadcast, .. } => {
+                let payload = self.wire.packets.arrived(slot).take_payload();
+                self.datagram_came(from, to, draw, payload, broadcast);
+            }
+            Body::Unreachable => {
+                self.wire.packets.arrived(slot);
+                self.datagram_refused(from, to);
+            }
+        }
+    }
+
+    /// Sends a reset for a segment that nobody takes.
+    pub(super) fn refuse(
+        &mut self,
+        path: PathIndex,
+        (from, to): (Endpoint, Endpoint),
+        flow: u64,
+        cause: &Segment,
+    ) {
+        if let Some(segment) = Segment::reset_for(cause) {
+            let draw = DrawAddress::of_segment(flow, Default::default(), &segment);
+            let (sender, receiver) = (Key::NONE, Key::NONE);
+            let body = Body::Tcp { sender, receiver, mss: u16::MAX, segment };
+            self.wire.transmit_alone(Packet { path, from, to, draw, body });
+        }
+    }
+}

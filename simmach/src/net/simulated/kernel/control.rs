@@ -1,0 +1,388 @@
+//! What the layers above do to the network: power, the ends of processes, partitions, profiles.
+
+use std::net::SocketAddr;
+
+use crate::engine::{MachineId, ProcessId, RunId};
+use crate::net::simulated::kernel::datagrams::datagrams_address;
+use crate::net::simulated::kernel::socket::Holder;
+use crate::net::simulated::kernel::streams::listener_address;
+use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
+use crate::net::simulated::kernel::{Kernel, key_of, reach};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::link::filter::{Choose, PacketFilter};
+use crate::net::simulated::link::profile::NetworkProfile;
+
+/// Whether a machine has power: without it nothing that comes is answered.
+pub(crate) fn set_up(machine: MachineId, up: bool) {
+    reach(|kernel| {
+        if let Some(host) = kernel.host_of(machine) {
+            kernel.wire.is_up[host as usize] = up;
+        }
+    });
+}
+
+/// A process has ended: its kernel closes its sockets, with FIN, or RST where bytes were not read.
+pub(crate) fn close_process(process: ProcessId) {
+    reach(|kernel| kernel.close_process(process));
+}
+
+/// A machine lost its power: its sockets vanish without a word. What is on the wire still arrives.
+pub(crate) fn erase_machine(machine: MachineId) {
+    reach(|kernel| kernel.erase_machine(machine));
+}
+
+/// Cuts the ways from any of `from` to any of `to`: what is sent from now on does not arrive.
+///
+/// Each `owner` has cuts of its own: a way that two have cut is open when both have mended it.
+pub(crate) fn cut(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| kernel.wire.links.cut(owner, &from, &to, true));
+}
+
+pub(crate) fn mend(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| kernel.wire.links.cut(owner, &from, &to, false));
+}
+
+/// Whether [`cut`], or [`mend`], would change any way of this owner's.
+pub(crate) fn would_cut(
+    owner: Option<u64>,
+    from: &[MachineId],
+    to: &[MachineId],
+    cut: bool,
+) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| kernel.wire.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
+}
+
+/// Mends all cuts, whoever made them; false if there was none.
+pub(crate) fn mend_all() -> bool {
+    reach(|kernel| kernel.wire.links.mend_all()).unwrap_or(false)
+}
+
+/// Whether [`clog`], or [`unclog`], would change any way.
+pub(crate) fn would_clog(from: &[MachineId], to: &[MachineId], clog: bool) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| kernel.wire.links.would_clog(&from, &to, clog)).unwrap_or(false)
+}
+
+/// Holds what is sent from any of `from` to any of `to`, until it is unclogged: then it goes on, in order.
+pub(crate) fn clog(from: &[MachineId], to: &[MachineId]) {
+    set_clog(from, to, true);
+}
+
+pub(crate) fn unclog(from: &[MachineId], to: &[MachineId]) {
+    set_clog(from, to, false);
+}
+
+/// Unclogs every way; false if none was clogged.
+pub(crate) fn unclog_all() -> bool {
+    let unclogged = reach(|kernel| {
+        let was_clogged = kernel.wire.links.is_any_clogged();
+        let held = kernel.wire.links.unclog_all(kernel.engine.clock.now());
+        kernel.wire.release(held);
+        was_clogged
+    });
+    unclogged.unwrap_or(false)
+}
+
+/// Gives the link from one zone to another a profile, or makes that link.
+///
+/// # Errors
+///
+/// The name of a zone that no machine is in.
+pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
+    reach(|kernel| kernel.set_profile(from, to, profile)).unwrap_or(Ok(()))
+}
+
+/// Whether there are machines in both zones.
+pub(crate) fn has_zones(from: &str, to: &str) -> bool {
+    let has = |kernel: &mut Kernel| {
+        [from, to].iter().all(|zone| kernel.wire.links.known_zone(zone).is_some())
+    };
+    reach(has).unwrap_or(false)
+}
+
+/// Whether a profile is the one that the link from one zone to another began with.
+pub(crate) fn is_original_profile(from: &str, to: &str, profile: &NetworkProfile) -> bool {
+    let is_original = reach(|kernel| {
+        let zones = kernel.wire.links.known_zone(from).zip(kernel.wire.links.known_zone(to));
+        zones.is_some_and(|(from, to)| kernel.wire.links.is_original(from, to, profile))
+    });
+    is_original.unwrap_or(false)
+}
+
+/// Whether the link from one zone to another has this profile now.
+pub(crate) fn has_profile(from: &str, to: &str, profile: &NetworkProfile) -> bool {
+    let has = reach(|kernel| {
+        let zones = kernel.wire.links.known_zone(from).zip(kernel.wire.links.known_zone(to));
+        zones.is_some_and(|(from, to)| kernel.wire.links.has_profile(from, to, profile))
+    });
+    has.unwrap_or(false)
+}
+
+/// Whether every way from any of `from` to any of `to` has this profile now.
+pub(crate) fn has_pair_profile(
+    from: &[MachineId],
+    to: &[MachineId],
+    profile: &NetworkProfile,
+) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    let has = reach(|kernel| {
+        let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+        ways.all(|(from, to)| {
+            from == to || kernel.wire.links.has_profile_between(from, to, profile)
+        })
+    });
+    has.unwrap_or(false)
+}
+
+/// Whether a profile is the one that every way from any of `from` to any of `to` began with.
+pub(crate) fn is_original_pair_profile(
+    from: &[MachineId],
+    to: &[MachineId],
+    profile: &NetworkProfile,
+) -> bool {
+    let (from, to) = (numbers(from), numbers(to));
+    let is_original = reach(|kernel| {
+        let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+        ways.all(|(from, to)| {
+            from == to || kernel.wire.links.is_original_between(from, to, profile)
+        })
+    });
+    is_original.unwrap_or(false)
+}
+
+/// Gives every link the profile that it began with; false if each had it.
+pub(crate) fn restore_links() -> bool {
+    reach(|kernel| {
+        let restored = kernel.wire.links.restore();
+        kernel.renew_bursts();
+        restored
+    })
+    .unwrap_or(false)
+}
+
+#[cfg(test)]
+pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
+    let asked = reach(|kernel| {
+        let (from, to) = (kernel.host_of(from)?, kernel.host_of(to)?);
+        Some(kernel.wire.links.has_route(from, to))
+    });
+    asked.flatten().unwrap_or(false)
+}
+
+/// All sockets of a machine: listeners, connections, UDP.
+pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
+    reach(|kernel| kernel.table(machine)).unwrap_or_default()
+}
+
+/// The ports that any socket of a machine has, by protocol.
+pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
+    let used = reach(|kernel| {
+        let host = &kernel.hosts[kernel.host_of(machine)? as usize];
+        let tcp = host.tcp.used().map(|port| ("tcp", port));
+        Some(tcp.chain(host.udp.used().map(|port| ("udp", port))).collect())
+    });
+    used.flatten().unwrap_or_default()
+}
+
+/// Begins to capture what machines send, if that was not begun before.
+pub(crate) fn capture() {
+    reach(|kernel| kernel.wire.start_capture());
+}
+
+/// What was captured until now, as the octets of a pcapng file; `None` where nothing is captured.
+pub(crate) fn captured() -> Option<Vec<u8>> {
+    reach(|kernel| kernel.wire.capture.as_ref().map(|capture| capture.octets())).flatten()
+}
+
+/// Gives the ways from any of `from` to any of `to` a profile of their own.
+pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &NetworkProfile) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| {
+        kernel.wire.links.remember();
+        for from in &from {
+            for to in to.iter().filter(|to| *to != from) {
+                kernel.wire.links.join_pair(*from, *to, profile.clone());
+            }
+        }
+        kernel.renew_bursts();
+    });
+}
+
+/// Lays a rule on what any of `from` sends to any of `to`; `None` outside a run.
+pub(crate) fn filter_packets(
+    from: &[MachineId],
+    to: &[MachineId],
+    choose: Choose,
+) -> Option<PacketFilter> {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| {
+        let id = kernel.wire.filters.add(from, to, choose);
+        kernel.renew_bursts();
+        PacketFilter::new(kernel.run(), id, lift)
+    })
+}
+
+/// In place of a rule that is not laid.
+pub(crate) fn no_filter() -> Option<PacketFilter> {
+    reach(|kernel| PacketFilter::new(kernel.run(), NO_RULE, lift))
+}
+
+/// Rules are numbered from 1.
+const NO_RULE: u64 = 0;
+
+/// Lifts all rules; false if there was none.
+pub(crate) fn clear_filters() -> bool {
+    let lifted = reach(|kernel| {
+        let lifted = kernel.wire.filters.clear();
+        kernel.renew_bursts();
+        lifted
+    });
+    lifted.is_some_and(|lifted| !lifted.is_empty())
+}
+
+fn lift(run: RunId, id: u64) {
+    let lifted = reach(|kernel| {
+        let lifted = if kernel.run() == run { kernel.wire.filters.remove(id) } else { None };
+        kernel.renew_bursts();
+        lifted
+    });
+    drop(lifted);
+}
+
+fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
+    let (from, to) = (numbers(from), numbers(to));
+    reach(|kernel| {
+        let held = kernel.wire.links.clog(&from, &to, on, kernel.engine.clock.now());
+        kernel.wire.release(held);
+    });
+}
+
+fn numbers(machines: &[MachineId]) -> Vec<u32> {
+    machines.iter().map(|machine| machine.0).collect()
+}
+
+impl Kernel {
+    fn close_process(&mut self, process: ProcessId) {
+        let listeners: Vec<Key> = (self.listeners.iter())
+            .filter(|(_, listener)| listener.process == process)
+            .map(|(slot, listener)| key_of(slot, listener.serial))
+            .collect();
+        let datagrams: Vec<Key> = (self.datagrams.iter())
+            .filter(|(_, socket)| socket.process == process)
+            .map(|(slot, socket)| key_of(slot, socket.serial))
+            .collect();
+        let connections: Vec<Key> = (self.sockets.iter())
+            .filter(|(_, socket)| socket.holder == Holder::Process(process))
+            .map(|(slot, socket)| key_of(slot, socket.serial))
+            .collect();
+        let mut hosts = Vec::new();
+        for key in listeners {
+            hosts.extend(self.listener(key).map(|listener| listener.host));
+            self.close_listener(key);
+        }
+        for key in datagrams {
+            hosts.extend(self.datagrams(key).map(|socket| socket.host));
+            self.close_datagrams(key);
+        }
+        for key in connections {
+            hosts.extend(self.socket(key).map(|socket| socket.local.host));
+            self.close(key);
+        }
+        hosts.sort_unstable();
+        hosts.dedup();
+        for host in hosts {
+            self.hosts[host as usize].next_epoch();
+        }
+    }
+
+    fn erase_machine(&mut self, machine: MachineId) {
+        let Some(host) = self.host_of(machine) else { return };
+        let connections: Vec<usize> = (self.sockets.iter())
+            .filter(|(_, socket)| socket.local.host == host)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in connections {
+            self.free(slot);
+        }
+        let listeners: Vec<usize> = (self.listeners.iter())
+            .filter(|(_, listener)| listener.host == host)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in listeners {
+            let mut listener = self.listeners.remove(slot);
+            let key = key_of(slot, listener.serial);
+            if listener.port != 0 {
+                self.hosts[host as usize].tcp.unbind(listener.port, key);
+            }
+            self.wakes.discard(&mut listener.accepting);
+        }
+        let datagrams: Vec<Key> = (self.datagrams.iter())
+            .filter(|(_, socket)| socket.host == host)
+            .map(|(slot, socket)| key_of(slot, socket.serial))
+            .collect();
+        for key in datagrams {
+            self.close_datagrams(key);
+        }
+        self.hosts[host as usize].next_epoch();
+    }
+
+    fn set_profile(&mut self, from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
+        let zone = |name: &str| {
+            self.wire
+                .links
+                .known_zone(name)
+                .ok_or_else(|| format!("no machine is in a zone {name:?}"))
+        };
+        let (from, to) = (zone(from)?, zone(to)?);
+        self.wire.links.rejoin(from, to, profile);
+        self.renew_bursts();
+        Ok(())
+    }
+
+    fn table(&self, machine: MachineId) -> Vec<SocketEntry> {
+        let Some(host) = self.host_of(machine) else { return Vec::new() };
+        let listeners = self
+            .listeners
+            .iter()
+            .filter(|(_, listener)| listener.host == host && listener.listening);
+        let listeners = listeners.map(|(_, listener)| SocketEntry {
+            protocol: "tcp",
+            state: SocketState::Listen,
+            receive_queue: listener.queue.len(),
+            send_queue: listener.backlog as usize,
+            local: listener_address(listener),
+            peer: None,
+            process: Some(listener.process),
+        });
+        let connections = self.sockets.iter().filter(|(_, socket)| socket.local.host == host);
+        let connections = connections.map(|(_, socket)| {
+            let (receive_queue, send_queue) = socket.connection.queues();
+            SocketEntry {
+                protocol: "tcp",
+                state: socket.connection.state().into(),
+                receive_queue,
+                send_queue,
+                local: socket.shown(socket.local),
+                peer: Some(socket.shown(socket.remote)),
+                process: match socket.holder {
+                    Holder::Process(process) => Some(process),
+                    Holder::HalfOpen(_) | Holder::Queued(_) | Holder::Kernel => None,
+                },
+            }
+        });
+        let datagrams = self.datagrams.iter().filter(|(_, socket)| socket.host == host);
+        let datagrams = datagrams.map(|(_, socket)| SocketEntry {
+            protocol: "udp",
+            state: SocketState::Unconnected,
+            receive_queue: socket.queued,
+            send_queue: 0,
+            local: datagrams_address(socket),
+            peer: socket.peer.map(|peer| SocketAddr::new(peer.ip(), peer.port)),
+            process: Some(socket.process),
+        });
+        listeners.chain(connections).chain(datagrams).collect()
+    }
+}

@@ -1,0 +1,349 @@
+//! UDP's sockets.
+//!
+//! Modelled: binding, connecting, a bounded queue that drops what comes when it is full, the refusal that a connected
+//! socket is told of when nobody has the port, broadcast to all of a zone (255.255.255.255). Not modelled: multicast, and
+//! connecting a socket to a broadcast address.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::engine::{Effect, ProcessId, mix};
+use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
+use crate::net::simulated::kernel::socket::{Datagrams, IpOptions};
+use crate::net::simulated::kernel::wakers::Waiters;
+use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::order::FlowOrders;
+use crate::net::simulated::link::packet::{Body, Packet};
+use crate::net::simulated::tcp::Failure;
+use crate::net::simulated::tcp::payload::Payload;
+use crate::net::{Interest, Ready};
+
+/// Linux's default for what waits to be read (`net.core.rmem_default`).
+const QUEUE: usize = 212_992;
+/// What the kernel keeps beside each datagram, about.
+const OVERHEAD: usize = 256;
+/// The most an IPv4 datagram carries.
+const LARGEST: usize = 65_507;
+
+impl Kernel {
+    pub(crate) fn bind_datagrams(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+    ) -> io::Result<(Key, SocketAddr)> {
+        let bound = self.bound(host, address)?;
+        let range = self.config_of(host).ephemeral_ports.clone();
+        let ports = &mut self.hosts[host as usize].udp;
+        let port = match address.port() {
+            0 => ports.ephemeral(&range).ok_or_else(|| self.no_free_port())?,
+            port if ports.can_bind(port, bound) => port,
+            _ => return Err(self.in_use(address)),
+        };
+        let serial = self.next_serial();
+        let own = &mut self.hosts[host as usize];
+        // A socket is numbered as a connect to its own port would be.
+        let number = own.number_connect(Endpoint { host, port, net: Net::Loopback4 });
+        let nth = u64::from(own.epoch) << 32 | u64::from(number);
+        let flow = mix(mix(own.ident, u64::from(port) | 1 << 32), nth);
+        let slot = self.datagrams.insert(Datagrams {
+            serial,
+            host,
+            process,
+            bound,
+            port,
+            flow,
+            sent: 0,
+            orders: FlowOrders::default(),
+            peer: None,
+            broadcast: false,
+            refused: false,
+            queue: VecDeque::new(),
+            queued: 0,
+            ip: IpOptions::DEFAULT,
+            not_readable: false,
+            not_writable: false,
+            reading: Waiters::default(),
+        });
+        let key = key_of(slot, serial);
+        self.hosts[host as usize].udp.bind(port, bound, key, true);
+        self.wire.stats.sockets += 1;
+        Ok((key, local_endpoint(host, bound, port)))
+    }
+
+    pub(crate) fn datagrams(&mut self, key: Key) -> io::Result<&mut Datagrams> {
+        let socket = self.datagrams.get_mut(key.slot as usize);
+        socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
+    }
+
+    pub(crate) fn connect_datagrams(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
+        let &mut Datagrams { host, broadcast, .. } = self.datagrams(key)?;
+        if address.ip() == Ipv4Addr::BROADCAST && !broadcast {
+            return Err(error::no_broadcast());
+        }
+        let peer = self.destination(host, address)?;
+        let socket = self.datagrams(key)?;
+        source(socket, peer)?;
+        socket.peer = Some(peer);
+        Ok(())
+    }
+
+    pub(crate) fn datagrams_peer(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let peer = self.datagrams(key)?.peer;
+        let peer = peer.filter(|peer| peer.port != 0);
+        peer.map(Endpoint::socket_addr).ok_or_else(error::not_connected)
+    }
+
+    /// Sends a datagram, to `address` or to the peer.
+    pub(crate) fn send_datagram(
+        &mut self,
+        key: Key,
+        data: &[u8],
+        address: Option<SocketAddr>,
+    ) -> io::Result<usize> {
+        if data.len() > LARGEST {
+            return Err(error::too_long());
+        }
+        if address.is_some_and(|address| address.port() == 0) {
+            return Err(error::invalid());
+        }
+        let host = self.datagrams(key)?.host;
+        if let Some(address) = address.filter(|address| address.ip() == Ipv4Addr::BROADCAST) {
+            return self.send_to_zone(key, data, address.port());
+        }
+        let to = match address {
+            Some(address) => self.destination(host, address)?,
+            None => self.datagrams(key)?.peer.ok_or_else(error::no_destination)?,
+        };
+        let socket = self.datagrams(key)?;
+        let net = source(socket, to)?;
+        if std::mem::take(&mut socket.refused) {
+            return Err(self.failed(Failure::Refused, "an earlier datagram to", to));
+        }
+        socket.sent += 1;
+        let (flow, nth, port) = (mix(socket.flow, u64::from(to.host)), socket.sent, socket.port);
+        let payload = self.output.arena.copy(data);
+        let path = self.wire.links.path(host, to.host);
+        let from = Endpoint { host, port, net };
+        let draw = DrawAddress::of_datagram(flow, nth);
+        let body = Body::Udp { payload, broadcast: false };
+        self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
+        self.sent(key)?;
+        Ok(data.len())
+    }
+
+    fn transmit_in_order(&mut self, key: Key, packet: Packet) -> io::Result<()> {
+        let (to, now) = (packet.to, self.engine.clock.now());
+        let mut order = *self.datagrams(key)?.orders.to(to, now);
+        self.wire.transmit(packet, &mut order);
+        *self.datagrams(key)?.orders.to(to, now) = order;
+        Ok(())
+    }
+
+    /// Sends to every machine of the zone, the sender's own too, as a switch and the sender's kernel do.
+    fn send_to_zone(&mut self, key: Key, data: &[u8], port: u16) -> io::Result<usize> {
+        let socket = self.datagrams(key)?;
+        if !socket.broadcast {
+            return Err(error::no_broadcast());
+        }
+        socket.sent += 1;
+        let (host, flow, nth, own) = (socket.host, socket.flow, socket.sent, socket.port);
+        let payload = self.output.arena.copy(data);
+        let zone = self.wire.links.zone_of(host);
+        for other in 0..self.hosts.len() as HostIndex {
+            if self.wire.links.zone_of(other) != zone {
+                continue;
+            }
+            let path = self.wire.links.path(host, other);
+            let from = Endpoint { host, port: own, net: Net::V4 };
+            let to = Endpoint { host: other, port, net: Net::V4 };
+            let draw = DrawAddress::of_datagram(mix(flow, u64::from(other)), nth);
+            let body = Body::Udp { payload: payload.clone(), broadcast: true };
+            self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
+        }
+        self.sent(key)?;
+        Ok(data.len())
+    }
+
+    /// A socket has sent: there is room, whatever was found before.
+    fn sent(&mut self, key: Key) -> io::Result<()> {
+        let socket = self.datagrams(key)?;
+        if std::mem::take(&mut socket.not_writable) {
+            let mut waiting = std::mem::take(&mut socket.reading);
+            waiting.wake(&self.engine, &mut self.wakes);
+        }
+        Ok(())
+    }
+
+    /// Its own address: once it has a peer, the one that the peer sees.
+    pub(crate) fn datagrams_local(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let socket = self.datagrams(key)?;
+        Ok(match (socket.bound, socket.peer) {
+            (Bound::Any4 | Bound::Any6, Some(Endpoint { net, .. })) => {
+                let mapped = socket.bound == Bound::Any6 && !net.is_v6();
+                Endpoint { host: socket.host, port: socket.port, net }.shown(mapped)
+            }
+            (Bound::Any4 | Bound::Any6 | Bound::One(_), _) => datagrams_address(socket),
+        })
+    }
+
+    /// Takes the first datagram that waits: how much of it fitted, and where it came from.
+    pub(crate) fn receive_datagram(
+        &mut self,
+        key: Key,
+        into: &mut [u8],
+        peek: bool,
+    ) -> Option<io::Result<(usize, SocketAddr)>> {
+        let socket = match self.datagrams(key) {
+            Ok(socket) => socket,
+            Err(error) => return Some(Err(error)),
+        };
+        if socket.not_readable {
+            return None;
+        }
+        if let (true, Some(peer)) = (socket.refused, socket.peer) {
+            socket.refused = false;
+            return Some(Err(self.failed(Failure::Refused, "an earlier datagram to", peer)));
+        }
+        let (from, payload) = socket.queue.front()?;
+        let len = payload.len().min(into.len());
+        into[..len].copy_from_slice(&payload[..len]);
+        let from = from.shown(socket.bound == Bound::Any6);
+        if !peek {
+            socket.queued -= payload.len() + OVERHEAD;
+            socket.queue.pop_front();
+        }
+        Some(Ok((len, from)))
+    }
+
+    /// What an earlier datagram was answered with, if that was not yet told.
+    pub(crate) fn take_refusal(&mut self, key: Key) -> io::Result<Option<io::Error>> {
+        let socket = self.datagrams(key)?;
+        let was_refused = std::mem::take(&mut socket.refused);
+        let refused = socket.peer.filter(|_| was_refused);
+        Ok(refused.map(|peer| self.failed(Failure::Refused, "an earlier datagram to", peer)))
+    }
+
+    /// Whether there is something to receive.
+    pub(crate) fn can_receive(&mut self, key: Key) -> Option<io::Result<()>> {
+        match self.datagrams(key) {
+            Ok(socket) => {
+                let found = socket.refused || !socket.queue.is_empty();
+                (found && !socket.not_readable).then_some(Ok(()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// How long the first datagram that waits is; none outside its run.
+    pub(crate) fn first_datagram(&mut self, key: Key) -> usize {
+        let first = self.datagrams(key).ok().and_then(|socket| socket.queue.front());
+        first.map_or(0, |(_, payload)| payload.len())
+    }
+
+    /// What of `interest` a socket is ready for.
+    pub(crate) fn datagram_readiness(&mut self, key: Key, interest: Interest) -> io::Result<Ready> {
+        let readable = interest.is_readable() && self.can_receive(key).is_some();
+        let writable = interest.is_writable() && !self.datagrams(key)?.not_writable;
+        let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
+        Ok(readable | if writable { Ready::WRITABLE } else { Ready::EMPTY })
+    }
+
+    /// What of `interest` a socket is ready for, once it is for any.
+    pub(crate) fn can_do(&mut self, key: Key, interest: Interest) -> Option<io::Result<Ready>> {
+        match self.datagram_readiness(key, interest) {
+            Ok(ready) if ready.is_empty() => None,
+            result => Some(result),
+        }
+    }
+
+    /// A socket turned out not to be ready for `interest`: it is taken for that until something comes or is sent.
+    pub(crate) fn clear_datagram_readiness(
+        &mut self,
+        key: Key,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let socket = self.datagrams(key)?;
+        socket.not_readable |= interest.is_readable();
+        socket.not_writable |= interest.is_writable();
+        Ok(())
+    }
+
+    pub(crate) fn close_datagrams(&mut self, key: Key) {
+        if self.datagrams(key).is_err() {
+            return;
+        }
+        let mut socket = self.datagrams.remove(key.slot as usize);
+        self.hosts[socket.host as usize].udp.unbind(socket.port, key);
+        self.wakes.discard(&mut socket.reading);
+    }
+
+    pub(super) fn datagram_came(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        draw: DrawAddress,
+        payload: Payload,
+        broadcast: bool,
+    ) {
+        let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else {
+            if broadcast {
+                return;
+            }
+            let path = self.wire.links.path(to.host, from.host);
+            let draw = DrawAddress::of_refusal(draw.flow ^ 1, draw.place);
+            let body = Body::Unreachable;
+            return self.wire.transmit_alone(Packet { path, from: to, to: from, draw, body });
+        };
+        let Ok(socket) = self.datagrams(key) else { return };
+        let not_meant = broadcast && matches!(socket.bound, Bound::One(_));
+        if not_meant || socket.peer.is_some_and(|peer| peer != from) {
+            return;
+        }
+        let size = payload.len() + OVERHEAD;
+        if socket.queued + size > QUEUE {
+            self.wire.stats.dropped += 1;
+            return self.engine.effect(Effect::PacketDropped, 1);
+        }
+        socket.queued += size;
+        let bytes = payload.len() as u64;
+        socket.queue.push_back((from, payload));
+        socket.not_readable = false;
+        let mut reading = std::mem::take(&mut socket.reading);
+        reading.wake(&self.engine, &mut self.wakes);
+        self.wire.stats.bytes += bytes;
+        self.engine.progress();
+    }
+
+    pub(super) fn datagram_refused(&mut self, from: Endpoint, to: Endpoint) {
+        let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else { return };
+        let Ok(socket) = self.datagrams(key) else { return };
+        if socket.peer == Some(from) {
+            socket.refused = true;
+            socket.not_readable = false;
+            let mut reading = std::mem::take(&mut socket.reading);
+            reading.wake(&self.engine, &mut self.wakes);
+        }
+    }
+}
+
+/// The address that a socket sends from.
+fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
+    match socket.bound {
+        Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),
+        Bound::One(net) if net.is_v6() && !to.net.is_v6() => Err(error::network_unreachable()),
+        Bound::One(net) if !net.is_v6() && to.net.is_v6() => Err(error::wrong_family()),
+        Bound::Any4 if to.net.is_v6() => Err(error::wrong_family()),
+        Bound::One(net) => Ok(net),
+        Bound::Any4 | Bound::Any6 => Ok(to.net),
+    }
+}
+
+/// For a socket's table entry.
+pub(super) fn datagrams_address(socket: &Datagrams) -> SocketAddr {
+    let bound: Bound = socket.bound;
+    local_endpoint(socket.host, bound, socket.port)
+}

@@ -1,0 +1,95 @@
+//! Errors as a real socket gives them: Linux's code, and so its kind and its text. What was asked of whom does not fit into such
+//! an error; `kernel::failures` notes it for the run's report.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::engine;
+use crate::net::simulated::tcp::Failure;
+
+pub(crate) fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, engine::OUTSIDE)
+}
+
+pub(crate) fn no_machine() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotConnected,
+        "simmach: a plan runs on no machine and has no network: use `sim.run_on(machine, …)`",
+    )
+}
+
+pub(crate) fn failed(failure: Failure) -> io::Error {
+    match failure {
+        Failure::Refused => Errno::CONNREFUSED,
+        Failure::Reset => Errno::CONNRESET,
+        Failure::BrokenPipe => Errno::PIPE,
+        Failure::TimedOut => Errno::TIMEDOUT,
+    }
+    .into()
+}
+
+pub(crate) fn host_unreachable() -> io::Error {
+    Errno::HOSTUNREACH.into()
+}
+
+pub(crate) fn network_unreachable() -> io::Error {
+    Errno::NETUNREACH.into()
+}
+
+pub(crate) fn in_use() -> io::Error {
+    Errno::ADDRINUSE.into()
+}
+
+pub(crate) fn not_available() -> io::Error {
+    Errno::ADDRNOTAVAIL.into()
+}
+
+/// No peer was named and none is known.
+pub(crate) fn no_destination() -> io::Error {
+    Errno::DESTADDRREQ.into()
+}
+
+/// An address of the other family.
+pub(crate) fn wrong_family() -> io::Error {
+    Errno::AFNOSUPPORT.into()
+}
+
+pub(crate) fn invalid() -> io::Error {
+    Errno::INVAL.into()
+}
+
+/// What only the other family can tell.
+pub(crate) fn unsupported() -> io::Error {
+    Errno::OPNOTSUPP.into()
+}
+
+/// An option of the other family.
+pub(crate) fn no_option() -> io::Error {
+    Errno::NOPROTOOPT.into()
+}
+
+pub(crate) fn too_long() -> io::Error {
+    Errno::MSGSIZE.into()
+}
+
+/// A broadcast without `SO_BROADCAST`.
+pub(crate) fn no_broadcast() -> io::Error {
+    Errno::ACCESS.into()
+}
+
+pub(crate) fn not_connected() -> io::Error {
+    Errno::NOTCONN.into()
+}
+
+/// A resolver's error has no code, and so room for the name. Its kind is std's own, which has no name.
+pub(crate) fn unknown_name(name: &str) -> io::Error {
+    let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
+    let text = format!("failed to lookup address information: Name or service not known: {name}");
+    io::Error::new(uncategorized, text)
+}
+
+/// tokio answers by the kind alone, without asking the kernel.
+pub(crate) fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}

@@ -1,0 +1,211 @@
+//! TCP's sockets before they are connections: made, bound, listening, connecting.
+//!
+//! Modelled, as Linux has it: a port is shared by sockets that all said so (`SO_REUSEADDR`), as long as none of them
+//! listens. tokio says so for what [`TcpListener::bind`](crate::net::TcpListener::bind) makes, and accepted connections
+//! inherit it; a connection that was opened without it keeps its port for itself.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::engine::{ProcessId, mix};
+use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
+use crate::net::simulated::kernel::socket::{Holder, Listener, Options};
+use crate::net::simulated::kernel::streams::{Opened, opened};
+use crate::net::simulated::kernel::wakers::Waiters;
+use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::tcp::Connection;
+use crate::net::simulated::tcp::config::TcpConfig;
+
+impl Kernel {
+    /// A socket that is neither bound nor connected.
+    pub(crate) fn new_socket(&mut self, host: HostIndex, process: ProcessId, v6: bool) -> Key {
+        let serial = self.next_serial();
+        let slot = self.listeners.insert(Listener {
+            serial,
+            host,
+            process,
+            bound: if v6 { Bound::Any6 } else { Bound::Any4 },
+            port: 0,
+            listening: false,
+            options: Options::default(),
+            backlog: 0,
+            half_open: 0,
+            queue: VecDeque::new(),
+            accepting: Waiters::default(),
+        });
+        key_of(slot, serial)
+    }
+
+    /// A listener, as tokio makes it.
+    pub(crate) fn listen(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+    ) -> io::Result<(Key, SocketAddr)> {
+        let key = self.new_socket(host, process, address.is_ipv6());
+        self.listener(key)?.options = Options::SHARED;
+        let backlog = self.config_of(host).backlog;
+        let listens =
+            self.bind_socket(key, address).and_then(|()| self.listen_socket(key, backlog));
+        if listens.is_err() {
+            self.close_listener(key);
+        }
+        listens.map(|local| (key, local))
+    }
+
+    pub(crate) fn bind_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
+        let &mut Listener { host, port, options, bound: family, .. } = self.listener(key)?;
+        if port != 0 {
+            return Err(error::invalid());
+        }
+        check_family(family, address)?;
+        let bound = self.bound(host, address)?;
+        let port = match address.port() {
+            0 => self.free_port(host)?,
+            port if self.is_taken(host, port, bound, options.reuse) => {
+                return Err(self.in_use(address));
+            }
+            port => port,
+        };
+        let listener = self.listener(key)?;
+        (listener.bound, listener.port) = (bound, port);
+        self.hosts[host as usize].tcp.bind(port, bound, key, false);
+        Ok(())
+    }
+
+    /// Lets a socket listen; one that is not bound gets a port.
+    pub(crate) fn listen_socket(&mut self, key: Key, backlog: u32) -> io::Result<SocketAddr> {
+        let &mut Listener { host, mut port, bound, .. } = self.listener(key)?;
+        if port == 0 {
+            port = self.free_port(host)?;
+            self.hosts[host as usize].tcp.bind(port, bound, key, false);
+        }
+        let others = self.hosts[host as usize].tcp.overlapping(port, bound);
+        let listens = |key: Key| self.listeners[key.slot as usize].listening;
+        if others.map(|other| other.key).any(listens) {
+            return Err(self.in_use(local_endpoint(host, bound, port)));
+        }
+        let listener = self.listener(key)?;
+        (listener.port, listener.backlog, listener.listening) = (port, backlog, true);
+        self.hosts[host as usize].tcp.open(port, key);
+        self.wire.stats.sockets += 1;
+        Ok(local_endpoint(host, bound, port))
+    }
+
+    /// Where a socket is bound; port 0 when it is not.
+    pub(crate) fn socket_local(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let &mut Listener { host, bound, port, .. } = self.listener(key)?;
+        Ok(local_endpoint(host, bound, port))
+    }
+
+    /// The figures that a socket's connection would have.
+    pub(crate) fn socket_config(&mut self, key: Key) -> io::Result<Rc<TcpConfig>> {
+        let &mut Listener { host, options, .. } = self.listener(key)?;
+        Ok(options.apply(self.config_of(host)))
+    }
+
+    /// Connects a socket, which is gone with this: the connection has its port.
+    pub(crate) fn connect_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<Opened> {
+        let &mut Listener { host, process, bound, port, options, .. } = self.listener(key)?;
+        check_family(bound, address)?;
+        let from = (port != 0).then_some((bound, port));
+        let opened = self.connect_from(host, process, address, from, options)?;
+        self.close_listener(key);
+        Ok(opened)
+    }
+
+    /// Begins to connect.
+    pub(crate) fn connect(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+    ) -> io::Result<Opened> {
+        self.connect_from(host, process, address, None, Options::default())
+    }
+
+    fn connect_from(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        address: SocketAddr,
+        from: Option<(Bound, u16)>,
+        options: Options,
+    ) -> io::Result<Opened> {
+        let remote = self.destination(host, address)?;
+        let port = match from {
+            Some((_, port)) => port,
+            None => self.free_port(host)?,
+        };
+        let net = match from {
+            Some((Bound::One(net), _)) if net.is_loopback() && remote.host != host => {
+                return Err(error::invalid());
+            }
+            Some((Bound::One(net), _)) => net,
+            Some((Bound::Any4 | Bound::Any6, _)) | None => remote.net,
+        };
+        let local = Endpoint { host, port, net };
+        if self.hosts[host as usize].connections.contains_key(&(port, remote)) {
+            return Err(self.connected_already(remote));
+        }
+        let own = &mut self.hosts[host as usize];
+        let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
+        let (ident, peer) = (own.ident, self.hosts[remote.host as usize].ident);
+        let target = u64::from(remote.port) | (remote.net as u64) << 16;
+        // Even: from the one that connects; odd: to it.
+        let flow = mix(mix(mix(ident, peer), target), nth) & !1;
+        let iss = self.initial_sequence(local, remote);
+        let connection = Connection::connect(
+            options.apply(self.config_of(host)),
+            self.mss(local, remote),
+            iss,
+            self.engine.clock.now(),
+            &mut self.output,
+        );
+        let holder = Holder::Process(process);
+        let slot = self.insert(local, remote, flow, holder, connection);
+        let socket = &mut self.sockets[slot];
+        socket.mapped = address.is_ipv6() && !remote.net.is_v6();
+        (socket.reuse, socket.linger, socket.ip) = (options.reuse, options.linger, options.ip);
+        self.wire.stats.sockets += 1;
+        self.settle(slot);
+        Ok(opened(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))
+    }
+
+    fn free_port(&mut self, host: HostIndex) -> io::Result<u16> {
+        let ports = self.config_of(host).ephemeral_ports.clone();
+        let free = self.hosts[host as usize].tcp.ephemeral(&ports);
+        free.ok_or_else(|| self.no_free_port())
+    }
+
+    /// Whether another socket has the port and does not share it with this one.
+    fn is_taken(&self, host: HostIndex, port: u16, bound: Bound, reuse: bool) -> bool {
+        let own = &self.hosts[host as usize];
+        let mut bindings = own.tcp.overlapping(port, bound);
+        let taken = bindings.any(|other| {
+            let other = &self.listeners[other.key.slot as usize];
+            !(reuse && other.options.reuse) || other.listening
+        });
+        let least = Endpoint { host: 0, port: 0, net: Net::V4 };
+        let connections = own.connections.range((port, least)..);
+        let mut connections = connections.take_while(|((own, _), _)| *own == port);
+        taken
+            || connections.any(|(_, key)| {
+                let socket = &self.sockets[key.slot as usize];
+                !(reuse && socket.reuse) && bound.takes(socket.local.net)
+            })
+    }
+}
+
+/// A TCP socket of IPv6 takes an address of IPv4 for one that is too short.
+fn check_family(own: Bound, address: SocketAddr) -> io::Result<()> {
+    match (own.is_v6(), address.is_ipv6()) {
+        (true, false) => Err(error::invalid()),
+        (false, true) => Err(error::wrong_family()),
+        (true, true) | (false, false) => Ok(()),
+    }
+}

@@ -1,0 +1,356 @@
+//! TCP's connections: what segments and time do to them. What handles ask for is in `streams`.
+
+use crate::engine::outlook::Outlook;
+use crate::engine::{Action, Effect, Family, TimerKey};
+use crate::net::simulated::address::{Bound, Endpoint};
+use crate::net::simulated::kernel::socket::{Holder, IpOptions, Socket, SocketTimer};
+use crate::net::simulated::kernel::wakers::Waiters;
+use crate::net::simulated::kernel::{Kernel, key_of, reach};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::order::FlowOrder;
+use crate::net::simulated::link::packet::{Body, Packet};
+use crate::net::simulated::tcp::payload::Payload;
+use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
+use crate::net::simulated::tcp::{Connection, Events, State};
+
+/// What the loopback device carries in one segment.
+const LOOPBACK_MSS: u16 = 65_495;
+/// Headers of IPv4 and TCP, without options.
+const TCP_HEADERS: u16 = 40;
+
+impl Kernel {
+    /// A segment came, in the packet that lies in this place.
+    pub(super) fn segment_came(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        flow: u64,
+        sender: Key,
+        receiver: Key,
+        place: u32,
+    ) {
+        let found = self.find(from, to, receiver);
+        let Body::Tcp { segment, .. } = &mut self.wire.packets.arrived(place).body else { return };
+        if let Some(slot) = found {
+            let socket = &mut self.sockets[slot];
+            let connection = &mut socket.connection;
+            let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
+            let taken_over = connection.state() == State::TimeWait
+                && opens
+                && segment.seq.after(connection.receive_next());
+            if !taken_over {
+                socket.peer = sender;
+                let delivered = self.output.tally.delivered;
+                connection.on_segment(self.engine.clock.now(), segment, &mut self.output);
+                segment.payload = Payload::EMPTY;
+                // What was here before is none: two ends that repeat themselves for ever stall.
+                if self.output.tally.delivered > delivered {
+                    self.engine.progress();
+                }
+                return self.settle(slot);
+            }
+        }
+        let segment = std::mem::replace(segment, Segment::EMPTY);
+        if let Some(slot) = found {
+            self.retire(slot);
+        }
+        if self.answer_syn(from, to, flow, sender, &segment) {
+            return;
+        }
+        let path = self.wire.links.path(to.host, from.host);
+        self.refuse(path, (to, from), flow ^ 1, &segment);
+    }
+
+    /// Gives a SYN to the listener, if there is one. A full listener drops it: the peer will try again.
+    #[cold]
+    fn answer_syn(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        flow: u64,
+        sender: Key,
+        segment: &Segment,
+    ) -> bool {
+        let opens = segment.flags.has(Flags::SYN)
+            && !segment.flags.has(Flags::ACK)
+            && !segment.flags.has(Flags::RST);
+        if !opens {
+            return false;
+        }
+        let Some(key) = self.hosts[to.host as usize].tcp.bound_to(to.port, to.net) else {
+            return false;
+        };
+        let Some(listener) = self.listeners.get_mut(key.slot as usize) else { return false };
+        if listener.half_open as usize + listener.queue.len() > listener.backlog as usize {
+            self.wire.stats.dropped += 1;
+            self.engine.effect(Effect::PacketDropped, 1);
+            return true;
+        }
+        listener.half_open += 1;
+        let mapped = listener.bound == Bound::Any6 && !to.net.is_v6();
+        let options = listener.options;
+        let iss = self.initial_sequence(to, from);
+        let mss = self.mss(to, from);
+        let config = options.apply(self.config_of(to.host));
+        let connection = Connection::accept(
+            config,
+            mss,
+            iss,
+            segment,
+            self.engine.clock.now(),
+            &mut self.output,
+        );
+        let slot = self.insert(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
+        self.sockets[slot].peer = sender;
+        let socket = &mut self.sockets[slot];
+        (socket.mapped, socket.reuse, socket.linger) = (mapped, options.reuse, options.linger);
+        socket.ip = options.ip;
+        self.settle(slot);
+        true
+    }
+
+    /// After anything happened to a socket: segments go out, tasks wake, the timer follows, the dead are removed.
+    pub(super) fn settle(&mut self, slot: usize) {
+        if !self.output.segments.is_empty() {
+            self.send_segments(slot);
+        }
+        let events = self.sockets[slot].connection.take_events();
+        if !events.is_empty() {
+            self.on_events(slot, events);
+        }
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        let (due, armed) = (socket.connection.deadline().unwrap_or(u64::MAX), socket.timer.at);
+        // A deadline that moved away finds its timer early, and it is armed again then: cheaper than to move it with every
+        // segment.
+        if armed <= due && due != u64::MAX || armed == due {
+            return;
+        }
+        if armed != u64::MAX {
+            self.engine.cancel(socket.timer.key);
+            socket.timer.at = u64::MAX;
+        }
+        if due != u64::MAX {
+            let call = Action::Call(timer_fired, slot as u64, u64::from(socket.serial));
+            let key = self.engine.arm_again(socket.timer.key, due, call);
+            socket.timer = SocketTimer { key, at: due };
+        }
+    }
+
+    fn send_segments(&mut self, slot: usize) {
+        for nth in 0..self.output.segments.len() {
+            self.send_segment(slot, nth);
+        }
+        self.output.segments.clear();
+        let retransmissions = self.output.tally.retransmissions;
+        if retransmissions != self.told.0 {
+            self.engine.effect(Effect::Retransmission, retransmissions - self.told.0);
+            self.told.0 = retransmissions;
+        }
+    }
+
+    #[inline]
+    fn send_segment(&mut self, slot: usize, nth: usize) {
+        let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
+            self.sockets[slot];
+        let (sender, mss, first) = (key_of(slot, serial), connection.mss(), connection.first());
+        let segment = &mut self.output.segments[nth];
+        let draw = DrawAddress::of_segment(flow, first, segment);
+        let payload = std::mem::take(&mut segment.payload);
+        let segment = Segment { payload, ..*segment };
+        let body = Body::Tcp { sender, receiver: peer, mss, segment };
+        let mut order = self.sockets[slot].order;
+        self.wire.transmit(Packet { path, from: local, to: remote, draw, body }, &mut order);
+        self.sockets[slot].order = order;
+    }
+
+    fn on_events(&mut self, slot: usize, events: Events) {
+        let socket = &mut self.sockets[slot];
+        // Whatever has happened, a kernel tells of all that a socket is ready for.
+        if std::mem::take(&mut socket.not_readable) {
+            socket.reading.wake(&self.engine, &mut self.wakes);
+        }
+        if std::mem::take(&mut socket.not_writable) {
+            socket.writing.wake(&self.engine, &mut self.wakes);
+        }
+        if events.has(Events::READABLE) {
+            socket.reading.wake(&self.engine, &mut self.wakes);
+        }
+        if events.has(Events::WRITABLE) {
+            socket.writing.wake(&self.engine, &mut self.wakes);
+        }
+        if events.has(Events::ESTABLISHED) {
+            self.engine.progress();
+            let whole = self.wire.carries_bursts(socket.path);
+            socket.connection.set_offload(whole);
+            if let Holder::HalfOpen(listener) = socket.holder {
+                socket.holder = Holder::Queued(listener);
+                let key = key_of(slot, socket.serial);
+                if let Ok(listener) = self.listener(listener) {
+                    listener.half_open -= 1;
+                    listener.queue.push_back(key);
+                    let mut accepting = std::mem::take(&mut listener.accepting);
+                    accepting.wake(&self.engine, &mut self.wakes);
+                }
+            }
+        }
+        if events.has(Events::CLOSED) {
+            let resets = self.output.tally.resets;
+            if resets != self.told.1 {
+                self.engine.effect(Effect::Reset, resets - self.told.1);
+                self.told.1 = resets;
+            }
+            self.retire(slot);
+        }
+    }
+
+    /// A connection that is CLOSED: its port is free; the socket goes with its last holder.
+    #[cold]
+    fn retire(&mut self, slot: usize) {
+        self.unhash(slot);
+        match self.sockets[slot].holder {
+            Holder::Kernel => self.free(slot),
+            Holder::HalfOpen(listener) => {
+                if let Ok(listener) = self.listener(listener) {
+                    listener.half_open -= 1;
+                }
+                self.free(slot);
+            }
+            Holder::Process(_) | Holder::Queued(_) => {}
+        }
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        local: Endpoint,
+        remote: Endpoint,
+        flow: u64,
+        holder: Holder,
+        connection: Connection,
+    ) -> usize {
+        let serial = self.next_serial();
+        let path = self.wire.links.path(local.host, remote.host);
+        let slot = self.sockets.insert(Socket {
+            serial,
+            holder,
+            local,
+            remote,
+            flow,
+            path,
+            mapped: false,
+            reuse: false,
+            peer: Key::NONE,
+            hashed: true,
+            connection,
+            timer: SocketTimer::NONE,
+            order: FlowOrder::default(),
+            linger: None,
+            ip: IpOptions::DEFAULT,
+            not_readable: false,
+            not_writable: false,
+            reading: Waiters::default(),
+            writing: Waiters::default(),
+        });
+        let host = &mut self.hosts[local.host as usize];
+        host.tcp.take(local.port);
+        host.connections.insert((local.port, remote), key_of(slot, serial));
+        slot
+    }
+
+    fn unhash(&mut self, slot: usize) {
+        let socket = &mut self.sockets[slot];
+        if std::mem::replace(&mut socket.hashed, false) {
+            let host = &mut self.hosts[socket.local.host as usize];
+            host.connections.remove(&(socket.local.port, socket.remote));
+            host.tcp.release(socket.local.port);
+        }
+    }
+
+    /// Removes a socket without a word to its peer.
+    #[cold]
+    pub(super) fn free(&mut self, slot: usize) {
+        self.unhash(slot);
+        let mut socket = self.sockets.remove(slot);
+        if socket.timer.is_armed() {
+            self.engine.cancel(socket.timer.key);
+        }
+        self.wakes.discard(&mut socket.reading);
+        self.wakes.discard(&mut socket.writing);
+    }
+
+    fn find(&self, from: Endpoint, to: Endpoint, hint: Key) -> Option<usize> {
+        let known = self.sockets.get(hint.slot as usize);
+        if known.is_some_and(|socket| socket.serial == hint.serial && socket.hashed) {
+            return Some(hint.slot as usize);
+        }
+        let host = &self.hosts[to.host as usize];
+        host.connections.get(&(to.port, from)).map(|key| key.slot as usize)
+    }
+
+    /// The most bytes one segment carries between the two: what the machine says, and the link's MTU has room for.
+    pub(super) fn mss(&self, local: Endpoint, remote: Endpoint) -> u16 {
+        if remote.net.is_loopback() {
+            return LOOPBACK_MSS - if remote.net.is_v6() { 20 } else { 0 };
+        }
+        let room = self.wire.links.mtu(local.host, remote.host).saturating_sub(TCP_HEADERS);
+        let mss = self.config_of(local.host).mss.min(room);
+        if remote.net.is_v6() { mss.saturating_sub(20).max(64) } else { mss }
+    }
+
+    /// As Linux makes them (RFC 6528): drawn for the pair of addresses, then counted up by a clock of 64 ns, so that a new
+    /// connection between the same ports is above the old one.
+    pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
+        let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
+        let ports = u64::from(local.port) << 16 | u64::from(remote.port);
+        let place = ports | (local.net as u64) << 32;
+        let drawn = self.engine.word(Family::Isn, [ident(local), ident(remote), place]);
+        Seq((drawn.unwrap_or(0) as u32).wrapping_add((self.engine.clock.now() / 64) as u32))
+    }
+
+    fn on_timer(&mut self, slot: usize, serial: u32) {
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        if socket.serial != serial {
+            return;
+        }
+        socket.timer = SocketTimer::NONE;
+        let timed_out = self.output.tally.timed_out;
+        socket.connection.on_timer(self.engine.clock.now(), &mut self.output);
+        if self.output.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
+            // Whoever hears of it goes on.
+            self.engine.sign_of_life();
+        }
+        self.settle(slot);
+    }
+
+    /// Whether a process has the socket, and a task waits for what becomes of it.
+    fn is_awaited(&self, socket: &Socket) -> bool {
+        matches!(socket.holder, Holder::Process(_))
+            && (socket.reading.are_some(&self.engine) || socket.writing.are_some(&self.engine))
+    }
+
+    /// Whether some connection will time out, and a task wait for it.
+    fn will_report(&self) -> bool {
+        let mut sockets = self.sockets.iter();
+        sockets.any(|(_, socket)| socket.connection.will_time_out() && self.is_awaited(socket))
+    }
+
+    /// What a connection's timer is for.
+    fn describe_timer(&self, key: TimerKey) -> Option<String> {
+        let own =
+            |(_, socket): &(usize, &Socket)| socket.timer.is_armed() && socket.timer.key == key;
+        let (_, socket) = self.sockets.iter().find(own)?;
+        let (what, host) = (socket.connection.due_next(), socket.local.host);
+        let (from, to) = (self.wire.name(host), self.described(socket.remote));
+        Some(format!("{what} of the connection from {from} to {to}"))
+    }
+}
+
+/// What the network knows of its timers, for a run that makes no progress.
+pub(super) const OUTLOOK: Outlook = Outlook {
+    will_report: || reach(|kernel| kernel.will_report()).unwrap_or(false),
+    describe: |key| reach(|kernel| kernel.describe_timer(key)).flatten(),
+};
+
+fn timer_fired(slot: u64, serial: u64) {
+    reach(|kernel| kernel.on_timer(slot as usize, serial as u32));
+}

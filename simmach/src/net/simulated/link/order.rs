@@ -1,0 +1,102 @@
+//! The order of one flow's packets: one direction of a connection, or the datagrams from one socket to one address.
+
+use std::collections::BTreeMap;
+
+use crate::net::simulated::address::Endpoint;
+use crate::net::simulated::rare::Rare;
+
+/// When a flow's packets arrive, as far as the next one must know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FlowOrder {
+    /// The last arrival of those that were not held back: on a link that keeps the order, the next is not earlier.
+    pub(crate) in_order: u64,
+    /// When the packet arrives that was sent last: one that arrives earlier overtakes it.
+    pub(crate) not_overtaken: u64,
+}
+
+impl FlowOrder {
+    /// Whether a packet that is sent now could overtake another.
+    fn in_flight(&self, now: u64) -> bool {
+        self.in_order.max(self.not_overtaken) > now
+    }
+}
+
+/// The flows of a UDP socket. Most sockets have one at a time.
+#[derive(Default)]
+pub(crate) struct FlowOrders {
+    recent: Option<(Endpoint, FlowOrder)>,
+    others: Rare<Others>,
+}
+
+#[derive(Default)]
+struct Others {
+    flows: BTreeMap<Endpoint, FlowOrder>,
+    /// How many flows there may be before those whose packets have all arrived are removed.
+    limit: usize,
+}
+
+/// Fewer flows than this are never searched for finished ones.
+const MIN_LIMIT: usize = 64;
+
+impl FlowOrders {
+    /// The order of the flow to one address.
+    pub(crate) fn to(&mut self, to: Endpoint, now: u64) -> &mut FlowOrder {
+        if self.recent.is_none_or(|(recent, _)| recent != to) {
+            self.switch(to, now);
+        }
+        &mut self.recent.get_or_insert((to, FlowOrder::default())).1
+    }
+
+    fn switch(&mut self, to: Endpoint, now: u64) {
+        let known = self.others.get_mut().and_then(|others| others.flows.remove(&to));
+        let before = self.recent.replace((to, known.unwrap_or_default()));
+        if let Some((to, order)) = before.filter(|(_, order)| order.in_flight(now)) {
+            self.others.wanted().insert(to, order, now);
+        }
+    }
+}
+
+impl Others {
+    fn insert(&mut self, to: Endpoint, order: FlowOrder, now: u64) {
+        if self.flows.len() >= self.limit.max(MIN_LIMIT) {
+            self.flows.retain(|_, order| order.in_flight(now));
+            self.limit = 2 * self.flows.len();
+        }
+        self.flows.insert(to, order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::simulated::address::Net;
+
+    fn to(port: u16) -> Endpoint {
+        Endpoint { host: 1, port, net: Net::V4 }
+    }
+
+    fn arrives(orders: &mut FlowOrders, port: u16, now: u64, at: u64) {
+        *orders.to(to(port), now) = FlowOrder { in_order: at, not_overtaken: at };
+    }
+
+    #[test]
+    fn flows_of_a_socket_are_remembered_while_packets_are_in_flight() {
+        let mut orders = FlowOrders::default();
+        for port in 0..3 {
+            arrives(&mut orders, port, 0, 10 + u64::from(port));
+        }
+        let known = [0, 1, 2].map(|port| orders.to(to(port), 1).in_order);
+        assert_eq!(known, [10, 11, 12]);
+        assert_eq!(orders.to(to(7), 1).in_order, 0, "a new flow");
+    }
+
+    #[test]
+    fn finished_flows_of_a_socket_are_forgotten() {
+        let mut orders = FlowOrders::default();
+        for nth in 0..10_000 {
+            arrives(&mut orders, nth as u16, nth, nth + 5);
+        }
+        let kept = orders.others.get().map_or(0, |others| others.flows.len());
+        assert!(kept <= MIN_LIMIT, "{kept} flows are kept");
+    }
+}

@@ -1,0 +1,129 @@
+//! Packets, and where they lie while they are under way.
+
+use crate::net::simulated::address::{Endpoint, PathIndex};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::tcp::payload::Payload;
+use crate::net::simulated::tcp::segment::Segment;
+
+/// A packet on the wire.
+#[derive(Clone)]
+pub(crate) struct Packet {
+    pub(crate) path: PathIndex,
+    pub(crate) from: Endpoint,
+    pub(crate) to: Endpoint,
+    pub(crate) draw: DrawAddress,
+    pub(crate) body: Body,
+}
+
+#[derive(Clone)]
+pub(crate) enum Body {
+    Tcp {
+        /// The sender's socket, and the receiver's if the sender knows it.
+        sender: Key,
+        receiver: Key,
+        /// The most bytes in a segment of the connection.
+        mss: u16,
+        segment: Segment,
+    },
+    Udp {
+        payload: Payload,
+        /// It goes to all of a zone, and to no socket that is bound to one address.
+        broadcast: bool,
+    },
+    /// Nobody has the port that a datagram was sent to (ICMP).
+    Unreachable,
+}
+
+impl Packet {
+    /// The bytes that it brings, taken out of it.
+    pub(crate) fn take_payload(&mut self) -> Payload {
+        match &mut self.body {
+            Body::Tcp { segment, .. } => std::mem::take(&mut segment.payload),
+            Body::Udp { payload, .. } => std::mem::take(payload),
+            Body::Unreachable => Payload::EMPTY,
+        }
+    }
+}
+
+/// Those that were sent and have not arrived. A place that is free keeps what was last in it: who takes a packet out takes
+/// what is of use, and leaves the rest, which would be long to copy.
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    places: Vec<Packet>,
+    free: Vec<u32>,
+}
+
+impl UnderWay {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Takes one in, and tells its place.
+    #[inline]
+    pub(crate) fn insert(&mut self, packet: Packet) -> u32 {
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place as usize] = packet;
+                place
+            }
+            None => {
+                self.places.push(packet);
+                (self.places.len() - 1) as u32
+            }
+        }
+    }
+
+    /// The one that lies there.
+    pub(crate) fn get(&self, place: u32) -> &Packet {
+        &self.places[place as usize]
+    }
+
+    /// The one that lies there, which has arrived: its place is free, and what is not taken out of it now is lost.
+    #[inline]
+    pub(crate) fn arrived(&mut self, place: u32) -> &mut Packet {
+        self.free.push(place);
+        &mut self.places[place as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::simulated::address::Net;
+
+    fn packet(bytes: &[u8]) -> Packet {
+        let end = Endpoint { host: 0, port: 1, net: Net::V4 };
+        let body = Body::Udp { payload: bytes.into(), broadcast: false };
+        Packet {
+            path: 0,
+            from: end,
+            to: end,
+            draw: DrawAddress { flow: 0, place: 0, transmission: 0 },
+            body,
+        }
+    }
+
+    fn bytes(packet: &Packet) -> &[u8] {
+        match &packet.body {
+            Body::Udp { payload, .. } => payload,
+            Body::Tcp { .. } | Body::Unreachable => &[],
+        }
+    }
+
+    #[test]
+    fn a_place_is_used_again_once_its_packet_has_arrived() {
+        let mut under_way = UnderWay::default();
+        let (one, two) = (under_way.insert(packet(b"one")), under_way.insert(packet(b"two")));
+        assert_eq!(
+            (bytes(under_way.get(one)), bytes(under_way.get(two))),
+            (&b"one"[..], &b"two"[..])
+        );
+        assert_eq!(bytes(under_way.arrived(one)), b"one");
+        assert_eq!(under_way.len(), 1);
+        assert_eq!(under_way.insert(packet(b"three")), one);
+        assert_ne!(under_way.insert(packet(b"four")), two, "that one is still under way");
+        assert_eq!((bytes(under_way.get(two)), under_way.len()), (&b"two"[..], 3));
+    }
+}

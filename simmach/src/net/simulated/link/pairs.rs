@@ -1,0 +1,115 @@
+//! Which ordered pairs of machines are cut from each other, or clogged.
+//!
+//! A list of rules in the order they were made; the last that names a pair decides. So a partition of a large cluster
+//! is two short lists, not a table of its pairs.
+
+use crate::net::simulated::address::HostIndex;
+
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    from: Box<[HostIndex]>,
+    to: Box<[HostIndex]>,
+    on: bool,
+}
+
+impl Pairs {
+    /// Sets all pairs of one of `from` and one of `to`.
+    pub(crate) fn set(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
+        let rule = Rule { from: sorted(from), to: sorted(to), on };
+        // What is covered can't decide anything any more; an "off" in front of no "on" decides nothing either.
+        self.rules.retain(|old| !rule.covers(old));
+        self.rules.push(rule);
+        let first = self.rules.iter().position(|rule| rule.on).unwrap_or(self.rules.len());
+        self.rules.drain(..first);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Whether [`set`](Self::set) would change any pair of two machines.
+    pub(crate) fn would_change(&self, from: &[HostIndex], to: &[HostIndex], on: bool) -> bool {
+        from.iter().any(|a| to.iter().any(|b| a != b && self.has(*a, *b) != on))
+    }
+
+    /// Whether any pair of two machines is set.
+    pub(crate) fn is_any(&self) -> bool {
+        self.rules.iter().any(|rule| rule.on && self.would_change(&rule.from, &rule.to, false))
+    }
+
+    pub(crate) fn has(&self, from: HostIndex, to: HostIndex) -> bool {
+        self.rules.iter().rev().find(|rule| rule.names(from, to)).is_some_and(|rule| rule.on)
+    }
+}
+
+impl Rule {
+    fn names(&self, from: HostIndex, to: HostIndex) -> bool {
+        self.from.binary_search(&from).is_ok() && self.to.binary_search(&to).is_ok()
+    }
+
+    fn covers(&self, other: &Rule) -> bool {
+        other.from.iter().all(|host| self.from.binary_search(host).is_ok())
+            && other.to.iter().all(|host| self.to.binary_search(host).is_ok())
+    }
+}
+
+fn sorted(hosts: &[HostIndex]) -> Box<[HostIndex]> {
+    let mut hosts = hosts.to_vec();
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_last_word_counts() {
+        let mut pairs = Pairs::default();
+        pairs.set(&[1, 2], &[3], true);
+        pairs.set(&[2], &[3], false);
+        assert!(pairs.has(1, 3) && !pairs.has(2, 3) && !pairs.has(3, 1));
+        pairs.set(&[1, 2], &[3, 4], false);
+        assert!(!pairs.has(1, 3));
+        assert!(pairs.rules.is_empty(), "what decides nothing is not kept");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_set_of_pairs(
+            steps in proptest::collection::vec(
+                (proptest::collection::vec(0_u32..6, 1..5), proptest::collection::vec(0_u32..6, 1..5), any::<bool>()),
+                1..30,
+            ),
+        ) {
+            let (mut pairs, mut model) = (Pairs::default(), BTreeSet::new());
+            for (from, to, on) in steps {
+                let of_two: Vec<(u32, u32)> = from
+                    .iter()
+                    .flat_map(|a| to.iter().map(move |b| (*a, *b)))
+                    .filter(|(a, b)| a != b)
+                    .collect();
+                let changes = of_two.iter().any(|pair| model.contains(pair) != on);
+                prop_assert_eq!(pairs.would_change(&from, &to, on), changes);
+                pairs.set(&from, &to, on);
+                for pair in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
+                    if on { model.insert(pair); } else { model.remove(&pair); }
+                }
+                for pair in (0..6).flat_map(|a| (0..6).map(move |b| (a, b))) {
+                    prop_assert_eq!(pairs.has(pair.0, pair.1), model.contains(&pair));
+                }
+                prop_assert_eq!(pairs.is_any(), model.iter().any(|(a, b)| a != b));
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The handles of a run: numbers that find their socket in the kernel. What each method means is said where users see it, in
+//! `handles`.
+
+mod ip_level;
+mod listener;
+mod lookup;
+mod readies;
+mod socket;
+mod stream;
+mod udp;
+mod wait;
+
+pub(crate) use crate::net::simulated::sockets::ip_level::IpLevel;
+pub(crate) use crate::net::simulated::sockets::listener::TcpListener;
+pub(crate) use crate::net::simulated::sockets::lookup::find;
+pub(crate) use crate::net::simulated::sockets::readies::Readies;
+pub(crate) use crate::net::simulated::sockets::socket::TcpSocket;
+pub(crate) use crate::net::simulated::sockets::stream::TcpStream;
+pub(crate) use crate::net::simulated::sockets::udp::UdpSocket;

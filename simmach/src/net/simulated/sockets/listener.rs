@@ -1,0 +1,92 @@
+//! A socket that waits for connections.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::{fmt, io};
+
+use crate::engine::{self, RunId};
+use crate::net::ToSocketAddrs;
+use crate::net::simulated::kernel::socket::IpOptions;
+use crate::net::simulated::kernel::wakers::Seat;
+use crate::net::simulated::kernel::{enter, enter_any, error, try_enter};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::sockets::ip_level::{IpLevel, Kind};
+use crate::net::simulated::sockets::lookup::first_of;
+use crate::net::simulated::sockets::wait::{Place, Waited};
+use crate::net::simulated::sockets::{TcpStream, find};
+
+pub(crate) struct TcpListener {
+    run: RunId,
+    key: Key,
+    local: SocketAddr,
+}
+
+impl TcpListener {
+    pub(crate) fn new(run: RunId, key: Key, local: SocketAddr) -> Self {
+        Self { run, key, local }
+    }
+
+    pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        let process = engine::live_scope().ok_or_else(error::outside)?.process;
+        let addresses = find(addr.target()?)?;
+        enter_any(|kernel, host| {
+            let (key, local) =
+                first_of(&addresses, |address| kernel.listen(host, process, address))?;
+            Ok(TcpListener { run: kernel.run(), key, local })
+        })
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let opened = self.waited().until(|kernel| self.try_accept(kernel)).await?;
+        Ok((TcpStream::new(self.run, opened), opened.peer))
+    }
+
+    pub(crate) fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let polled = self.waited().poll(cx, Seat::Poll, |kernel| self.try_accept(kernel));
+        polled.map_ok(|opened| (TcpStream::new(self.run, opened), opened.peer))
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |_| self.local)
+    }
+
+    fn try_accept(
+        &self,
+        kernel: &mut crate::net::simulated::kernel::Kernel,
+    ) -> Option<io::Result<crate::net::simulated::kernel::streams::Opened>> {
+        let process = engine::scope()?.process;
+        kernel.accept(self.key, process).transpose()
+    }
+
+    fn waited(&self) -> Waited<'_> {
+        Waited {
+            run: self.run,
+            key: self.key,
+            place: Place::Accept,
+            what: "a connection to",
+            address: &self.local,
+        }
+    }
+}
+
+impl IpLevel for TcpListener {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |kernel| Ok(f(&mut kernel.listener(self.key)?.options.ip, Kind::Stream)))?
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        // Outside the run, or as a dead process's, there is nothing to close.
+        let _ = try_enter(self.run, |kernel| kernel.close_listener(self.key));
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpListener").field("addr", &self.local).finish()
+    }
+}

@@ -1,0 +1,290 @@
+//! A connection.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BufMut;
+
+use crate::engine::{self, RunId};
+use crate::net::simulated::kernel::socket::{IpOptions, Linger};
+use crate::net::simulated::kernel::streams::Opened;
+use crate::net::simulated::kernel::wakers::Seat;
+use crate::net::simulated::kernel::{enter, enter_any, error, try_enter};
+use crate::net::simulated::sockets::find;
+use crate::net::simulated::sockets::ip_level::{IpLevel, Kind};
+use crate::net::simulated::sockets::lookup::no_address;
+use crate::net::simulated::sockets::readies::Readies;
+use crate::net::simulated::sockets::wait::{Place, Waited};
+use crate::net::{Interest, Ready, ToSocketAddrs};
+
+pub(crate) struct TcpStream {
+    run: RunId,
+    opened: Opened,
+}
+
+impl TcpStream {
+    pub(crate) fn new(run: RunId, opened: Opened) -> Self {
+        Self { run, opened }
+    }
+
+    pub(crate) async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        let process = engine::live_scope().ok_or_else(error::outside)?.process;
+        let mut last = no_address();
+        for address in find(addr.target()?)? {
+            let begun = enter_any(|kernel, host| {
+                let opened = kernel.connect(host, process, address)?;
+                Ok(TcpStream { run: kernel.run(), opened })
+            });
+            let connected = match begun {
+                // Given up while it waits, it is dropped and so closed.
+                Ok(stream) => stream.established().await.map(|()| stream),
+                Err(error) => Err(error),
+            };
+            match connected {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    pub(crate) async fn established(&self) -> io::Result<()> {
+        let waited = self.waited(Place::Write, "an answer from");
+        waited.until(|kernel| kernel.connected(self.opened.key)).await
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |_| self.opened.local)
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |kernel| kernel.peer(&self.opened))?
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.until(|kernel| kernel.can_read(self.opened.key)).await
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.until(|kernel| kernel.can_write(self.opened.key)).await
+    }
+
+    async fn wait_for(&self, interest: Interest) -> io::Result<()> {
+        let key = self.opened.key;
+        let reads = interest.is_readable().then(|| self.waited(Place::Read, "data from").seated());
+        let writes =
+            interest.is_writable().then(|| self.waited(Place::Write, "room to write to").seated());
+        poll_fn(|cx| {
+            let read = reads.as_ref().map(|seat| seat.poll(cx, |kernel| kernel.can_read(key)));
+            let written = writes.as_ref().map(|seat| seat.poll(cx, |kernel| kernel.can_write(key)));
+            for done in [read, written].into_iter().flatten() {
+                if let Poll::Ready(result) = done {
+                    return Poll::Ready(result);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.poll(cx, Seat::Poll, |kernel| kernel.can_read(self.opened.key))
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |kernel| kernel.can_write(self.opened.key))
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        enter(self.run, |kernel| kernel.take_failure(self.opened.key))?
+    }
+
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = enter(self.run, |kernel| kernel.read(self.opened.key, buf, false))?;
+        read.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let read = enter(self.run, |kernel| kernel.read_vectored(self.opened.key, bufs))?;
+        read.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        // As tokio does: what the buffer has room for without growing, or a little.
+        let mut bytes = vec![0; self.at_hand().max(1).min(buf.chunk_mut().len())];
+        let read = self.try_read(&mut bytes)?;
+        buf.put_slice(&bytes[..read]);
+        Ok(read)
+    }
+
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let written = enter(self.run, |kernel| kernel.write(self.opened.key, buf))?;
+        written.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = enter(self.run, |kernel| kernel.write_vectored(self.opened.key, bufs))?;
+        written.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.until(|kernel| kernel.read(self.opened.key, buf, true)).await
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_or_peek(cx, buf, true)
+    }
+
+    pub(crate) fn quickack(&self) -> io::Result<bool> {
+        let key = self.opened.key;
+        enter(self.run, |kernel| Ok(kernel.socket(key)?.connection.quick_ack()))?
+    }
+
+    pub(crate) fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        enter(self.run, |kernel| kernel.set_quick_ack(self.opened.key, quickack))?
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        let key = self.opened.key;
+        enter(self.run, |kernel| Ok(kernel.socket(key)?.connection.nodelay()))?
+    }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        enter(self.run, |kernel| kernel.set_nodelay(self.opened.key, nodelay))?
+    }
+
+    pub(crate) fn linger(&self) -> io::Result<Option<Duration>> {
+        enter(self.run, |kernel| Ok(kernel.socket(self.opened.key)?.linger.map(Duration::from)))?
+    }
+
+    pub(crate) fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
+        enter(self.run, |kernel| {
+            kernel.socket(self.opened.key)?.linger = dur.map(Linger::from);
+            Ok(())
+        })?
+    }
+
+    pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    pub(crate) fn poll_read_at(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Read, "data from");
+        waited.poll(cx, Seat::Poll, |kernel| kernel.read(self.opened.key, buf, false))
+    }
+
+    /// How many bytes a read would find; none outside its run.
+    fn at_hand(&self) -> usize {
+        enter(self.run, |kernel| kernel.at_hand(self.opened.key)).unwrap_or(0)
+    }
+
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn poll_read_buf(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_read_or_peek(cx, buf, false).map_ok(drop)
+    }
+
+    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    fn poll_read_or_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+        peek: bool,
+    ) -> Poll<io::Result<usize>> {
+        let key = self.opened.key;
+        let waited = self.waited(Place::Read, "data from");
+        let read = std::task::ready!(waited.poll(cx, Seat::Poll, |kernel| {
+            let room = buf.remaining();
+            kernel.read_up_to(key, room, |bytes| buf.initialize_unfilled_to(bytes), peek)
+        }))?;
+        buf.advance(read);
+        Poll::Ready(Ok(read))
+    }
+
+    #[inline]
+    pub(crate) fn poll_write_at(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |kernel| kernel.write(self.opened.key, buf))
+    }
+
+    pub(crate) fn poll_write_vectored_at(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.waited(Place::Write, "room to write to");
+        waited.poll(cx, Seat::Poll, |kernel| kernel.write_vectored(self.opened.key, bufs))
+    }
+
+    /// No more is written: a FIN follows what was. As with tokio, it is no error that nothing is left to shut.
+    pub(crate) fn shut_down(&self) -> io::Result<()> {
+        enter(self.run, |kernel| kernel.shutdown(self.opened.key))?
+    }
+
+    fn waited(&self, place: Place, what: &'static str) -> Waited<'_> {
+        Waited { run: self.run, key: self.opened.key, place, what, address: &self.opened.peer }
+    }
+}
+
+impl Readies for TcpStream {
+    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.wait_for(interest).await?;
+        self.readiness(interest)
+    }
+
+    fn readiness(&self, interest: Interest) -> io::Result<Ready> {
+        enter(self.run, |kernel| kernel.readiness(self.opened.key, interest))?
+    }
+
+    fn clear(&self, interest: Interest) -> io::Result<()> {
+        enter(self.run, |kernel| kernel.clear_readiness(self.opened.key, interest))?
+    }
+}
+
+impl IpLevel for TcpStream {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |kernel| Ok(f(&mut kernel.socket(self.opened.key)?.ip, Kind::Stream)))?
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        // Outside the run, or as a dead process's, there is nothing to close.
+        let _ = try_enter(self.run, |kernel| kernel.close(self.opened.key));
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Opened { local, peer, .. } = &self.opened;
+        f.debug_struct("TcpStream").field("addr", local).field("peer", peer).finish()
+    }
+}

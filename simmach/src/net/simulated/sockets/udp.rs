@@ -1,0 +1,298 @@
+//! Datagrams.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::{fmt, io};
+
+use bytes::BufMut;
+
+use crate::engine::{self, RunId};
+use crate::net::simulated::kernel::socket::IpOptions;
+use crate::net::simulated::kernel::wakers::Seat;
+use crate::net::simulated::kernel::{Kernel, enter, enter_any, error, try_enter};
+use crate::net::simulated::key::Key;
+use crate::net::simulated::sockets::find;
+use crate::net::simulated::sockets::ip_level::{IpLevel, Kind};
+use crate::net::simulated::sockets::lookup::{first_of, no_address};
+use crate::net::simulated::sockets::readies::Readies;
+use crate::net::simulated::sockets::wait::{Place, Waited};
+use crate::net::{Interest, Ready, ToSocketAddrs};
+
+pub(crate) struct UdpSocket {
+    run: RunId,
+    key: Key,
+    local: SocketAddr,
+}
+
+impl UdpSocket {
+    pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
+        let process = engine::live_scope().ok_or_else(error::outside)?.process;
+        let addresses = find(addr.target()?)?;
+        enter_any(|kernel, host| {
+            let (key, local) =
+                first_of(&addresses, |address| kernel.bind_datagrams(host, process, address))?;
+            Ok(UdpSocket { run: kernel.run(), key, local })
+        })
+    }
+
+    pub(crate) async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
+        let addresses = find(addr.target()?)?;
+        enter(self.run, |kernel| {
+            first_of(&addresses, |address| kernel.connect_datagrams(self.key, address))
+        })?
+    }
+
+    pub(crate) async fn send_to<A: ToSocketAddrs>(
+        &self,
+        buf: &[u8],
+        target: A,
+    ) -> io::Result<usize> {
+        let target = find(target.target()?)?.first().copied().ok_or_else(no_address)?;
+        self.try_send_to(buf, target)
+    }
+
+    pub(crate) fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
+        enter(self.run, |kernel| kernel.send_datagram(self.key, buf, Some(target)))?
+    }
+
+    pub(crate) async fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.try_send(buf)
+    }
+
+    pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        enter(self.run, |kernel| kernel.send_datagram(self.key, buf, None))?
+    }
+
+    pub(crate) async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.waited().until(|kernel| kernel.receive_datagram(self.key, buf, false)).await
+    }
+
+    pub(crate) async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.waited().until(|kernel| kernel.receive_datagram(self.key, buf, true)).await
+    }
+
+    pub(crate) fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let received = enter(self.run, |kernel| kernel.receive_datagram(self.key, buf, false))?;
+        received.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_from(buf).await?.0)
+    }
+
+    pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_recv_from(buf)?.0)
+    }
+
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buf).await?.0)
+    }
+
+    pub(crate) fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let looked = enter(self.run, |kernel| kernel.receive_datagram(self.key, buf, true))?;
+        looked.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_peek_from(buf)?.0)
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.waited().until(|kernel| kernel.can_receive(self.key)).await
+    }
+
+    pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waited().poll(cx, Seat::Poll, |kernel| kernel.can_receive(self.key))
+    }
+
+    pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let can_send = |kernel: &mut Kernel| kernel.can_do(self.key, Interest::WRITABLE);
+        self.waited().poll(cx, Seat::Poll, can_send).map_ok(drop)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_first(cx, buf, false)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_first(cx, buf, false).map_ok(drop)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_first(cx, buf, true)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_first(cx, buf, true).map_ok(drop)
+    }
+
+    /// No more is zeroed than will be filled.
+    #[cfg(feature = "tokio")]
+    fn poll_first(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+        peek: bool,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let (length, from) = std::task::ready!(self.waited().poll(cx, Seat::Poll, |kernel| {
+            let room = kernel.first_datagram(self.key).min(buf.remaining());
+            kernel.receive_datagram(self.key, buf.initialize_unfilled_to(room), peek)
+        }))?;
+        buf.advance(length);
+        Poll::Ready(Ok(from))
+    }
+
+    pub(crate) async fn peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.peek_from(&mut []).await?.1)
+    }
+
+    pub(crate) fn try_peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.try_peek_from(&mut [])?.1)
+    }
+
+    pub(crate) fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
+        let look = |kernel: &mut Kernel| kernel.receive_datagram(self.key, &mut [], true);
+        self.waited().poll(cx, Seat::Poll, look).map_ok(|(_, from)| from)
+    }
+
+    pub(crate) async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.recv_buf_from(buf).await?.0)
+    }
+
+    pub(crate) async fn recv_buf_from<B: BufMut>(
+        &self,
+        buf: &mut B,
+    ) -> io::Result<(usize, SocketAddr)> {
+        self.waited().until(|kernel| self.receive_into(kernel, buf)).await
+    }
+
+    pub(crate) fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.try_recv_buf_from(buf)?.0)
+    }
+
+    pub(crate) fn try_recv_buf_from<B: BufMut>(
+        &self,
+        buf: &mut B,
+    ) -> io::Result<(usize, SocketAddr)> {
+        let received = enter(self.run, |kernel| self.receive_into(kernel, buf))?;
+        received.unwrap_or_else(|| Err(error::would_block()))
+    }
+
+    /// As tokio does: what the buffer has room for without growing, or a little.
+    fn receive_into<B: BufMut>(
+        &self,
+        kernel: &mut Kernel,
+        buf: &mut B,
+    ) -> Option<io::Result<(usize, SocketAddr)>> {
+        let mut bytes = vec![0; kernel.first_datagram(self.key).min(buf.chunk_mut().len())];
+        let received = kernel.receive_datagram(self.key, &mut bytes, false)?;
+        Some(received.inspect(|(length, _)| buf.put_slice(&bytes[..*length])))
+    }
+
+    pub(crate) fn poll_send(&self, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.try_send(buf))
+    }
+
+    pub(crate) fn poll_send_to(
+        &self,
+        _: &mut Context<'_>,
+        buf: &[u8],
+        target: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.try_send_to(buf, target))
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        enter(self.run, |kernel| kernel.take_refusal(self.key))?
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    pub(crate) fn broadcast(&self) -> io::Result<bool> {
+        enter(self.run, |kernel| Ok(kernel.datagrams(self.key)?.broadcast))?
+    }
+
+    pub(crate) fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        enter(self.run, |kernel| {
+            kernel.datagrams(self.key)?.broadcast = on;
+            Ok(())
+        })?
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |kernel| kernel.datagrams_local(self.key))?
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        enter(self.run, |kernel| kernel.datagrams_peer(self.key))?
+    }
+
+    fn waited(&self) -> Waited<'_> {
+        Waited {
+            run: self.run,
+            key: self.key,
+            place: Place::Datagram,
+            what: "a datagram at",
+            address: &self.local,
+        }
+    }
+}
+
+impl Readies for UdpSocket {
+    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.waited().until(|kernel| kernel.can_do(self.key, interest)).await
+    }
+
+    fn readiness(&self, interest: Interest) -> io::Result<Ready> {
+        enter(self.run, |kernel| kernel.datagram_readiness(self.key, interest))?
+    }
+
+    fn clear(&self, interest: Interest) -> io::Result<()> {
+        enter(self.run, |kernel| kernel.clear_datagram_readiness(self.key, interest))?
+    }
+}
+
+impl IpLevel for UdpSocket {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
+        enter(self.run, |kernel| {
+            let socket = kernel.datagrams(self.key)?;
+            let v6 = socket.bound.is_v6();
+            Ok(f(&mut socket.ip, if v6 { Kind::Datagrams6 } else { Kind::Datagrams }))
+        })?
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        // Outside the run, or as a dead process's, there is nothing to close.
+        let _ = try_enter(self.run, |kernel| kernel.close_datagrams(self.key));
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpSocket").field("addr", &self.local).finish()
+    }
+}

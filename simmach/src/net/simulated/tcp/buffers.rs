@@ -1,0 +1,393 @@
+//! The bytes of a stream on both ends: what was written and is not yet acknowledged, what came and is not yet read.
+//!
+//! Bytes are copied twice, out of the writer's slice and into the reader's; between the two, segments share them.
+//! Modelled: a bounded send buffer, a reorder buffer that drops what it has already. Not modelled: the kernel's
+//! overhead for each buffer, which on Linux counts against the sizes.
+
+use std::collections::VecDeque;
+
+use crate::net::simulated::rare::Rare;
+use crate::net::simulated::tcp::payload::{Arena, Payload};
+use crate::net::simulated::tcp::pieces::Pieces;
+
+/// What was written and is not yet acknowledged: first the bytes that were sent, then those that were not.
+#[derive(Default)]
+pub(crate) struct SendBuffer {
+    chunks: Pieces,
+    len: usize,
+    sent: usize,
+    /// Where the unsent bytes begin: the chunk, and the place in it.
+    cursor: (usize, usize),
+}
+
+impl SendBuffer {
+    /// Bytes held.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes sent and not acknowledged.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Bytes not sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.len - self.sent
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, chunk: Payload) {
+        if !chunk.is_empty() {
+            self.len += chunk.len();
+            self.chunks.push(chunk);
+        }
+    }
+
+    /// The next `len` unsent bytes; they are sent with this.
+    #[inline]
+    pub(crate) fn send_next(&mut self, len: usize, arena: &mut Arena) -> Payload {
+        debug_assert!(len <= self.unsent(), "more is sent than was written");
+        let (mut chunk, mut at) = self.cursor;
+        self.sent += len;
+        // Most writes fit into one segment.
+        if at == 0
+            && let Some(piece) = self.chunks.nth(chunk)
+            && piece.len() == len
+        {
+            self.cursor = (chunk + 1, 0);
+            return piece.clone();
+        }
+        let payload = self.slice((chunk, at), len, arena);
+        at += len;
+        while let Some(piece) = self.chunks.nth(chunk)
+            && at >= piece.len()
+        {
+            at -= piece.len();
+            chunk += 1;
+        }
+        self.cursor = (chunk, at);
+        payload
+    }
+
+    /// `len` bytes that were sent, after the first `skip`, to be sent again.
+    pub(crate) fn sent_again(&self, skip: usize, len: usize, arena: &mut Arena) -> Payload {
+        debug_assert!(skip + len <= self.sent, "bytes are sent again that were not sent");
+        let mut from = (0, skip);
+        while let Some(piece) = self.chunks.nth(from.0)
+            && from.1 >= piece.len()
+        {
+            from = (from.0 + 1, from.1 - piece.len());
+        }
+        self.slice(from, len, arena)
+    }
+
+    /// The first `len` bytes have arrived.
+    #[inline]
+    pub(crate) fn acknowledge(&mut self, len: usize) {
+        debug_assert!(len <= self.sent, "bytes are acknowledged that were not sent");
+        self.len -= len;
+        self.sent -= len;
+        let mut rest = len;
+        while let Some(piece) = self.chunks.first_mut() {
+            let whole = piece.len();
+            if rest < whole {
+                if rest > 0 {
+                    piece.advance(rest);
+                    if self.cursor.0 == 0 {
+                        self.cursor.1 -= rest;
+                    }
+                }
+                break;
+            }
+            rest -= whole;
+            self.chunks.remove_first();
+            self.cursor.0 -= 1;
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn slice(&self, from: (usize, usize), len: usize, arena: &mut Arena) -> Payload {
+        let (chunk, at) = from;
+        if len == 0 {
+            return Payload::EMPTY;
+        }
+        match self.chunks.nth(chunk) {
+            None => Payload::EMPTY,
+            Some(piece) if at == 0 && piece.len() == len => piece.clone(),
+            Some(piece) if piece.len() - at >= len => piece.slice(at..at + len),
+            Some(first) => {
+                let mut rest = len;
+                let pieces = std::iter::once(&first[at..])
+                    .chain(self.chunks.behind(chunk).map(|piece| &piece[..]))
+                    .map_while(|piece| {
+                        let part = &piece[..piece.len().min(rest)];
+                        rest -= part.len();
+                        (!part.is_empty()).then_some(part)
+                    });
+                arena.gather(len, pieces)
+            }
+        }
+    }
+}
+
+/// What came and was not yet read: the bytes in order, and those ahead of a gap.
+#[derive(Default)]
+pub(crate) struct ReceiveBuffer {
+    ready: Pieces,
+    ready_len: usize,
+    /// Bytes ahead of the gap, by their distance from the first byte of the stream; neither touching nor overlapping
+    /// the ready ones, nor overlapping each other.
+    ahead: Rare<VecDeque<(u64, Payload)>>,
+    /// Bytes of the stream that were ready, ever.
+    received: u64,
+}
+
+/// What became of a segment's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    /// It continues the stream, with so many bytes now ready, and so many pieces that had waited for it.
+    InOrder { bytes: usize, filled: usize },
+    /// It waits behind a gap.
+    Ahead,
+    /// All of it was here before.
+    Duplicate,
+}
+
+impl ReceiveBuffer {
+    /// Bytes ready to be read.
+    pub(crate) fn len(&self) -> usize {
+        self.ready_len
+    }
+
+    /// Whether bytes wait behind a gap.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.ahead.get().is_some_and(|ahead| !ahead.is_empty())
+    }
+
+    /// Takes in `payload`, which lies `offset` bytes behind the next byte expected (below zero: in front of it).
+    #[inline]
+    pub(crate) fn insert(&mut self, offset: i64, mut payload: Payload) -> Inserted {
+        if offset <= 0 {
+            let known = offset.unsigned_abs() as usize;
+            if known >= payload.len() {
+                return Inserted::Duplicate;
+            }
+            if known > 0 {
+                payload.advance(known);
+            }
+            let before = self.received;
+            self.append(payload);
+            let filled = if self.has_gap() { self.fill() } else { 0 };
+            return Inserted::InOrder { bytes: (self.received - before) as usize, filled };
+        }
+        self.insert_ahead(self.received + offset.unsigned_abs(), payload)
+    }
+
+    /// Copies ready bytes into `into`, and takes them out unless `peek`.
+    #[inline]
+    pub(crate) fn read(&mut self, into: &mut [u8], peek: bool) -> usize {
+        let mut copied = 0;
+        if peek {
+            let mut nth = 0;
+            while copied < into.len()
+                && let Some(piece) = self.ready.nth(nth)
+            {
+                copied += copy(piece, &mut into[copied..]);
+                nth += 1;
+            }
+            return copied;
+        }
+        while copied < into.len()
+            && let Some(piece) = self.ready.first_mut()
+        {
+            let part = copy(piece, &mut into[copied..]);
+            copied += part;
+            if part < piece.len() {
+                piece.advance(part);
+            } else {
+                self.ready.remove_first();
+            }
+        }
+        self.ready_len -= copied;
+        copied
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self { received: self.received, ..Self::default() };
+    }
+
+    fn append(&mut self, payload: Payload) {
+        self.received += payload.len() as u64;
+        self.ready_len += payload.len();
+        self.ready.push(payload);
+    }
+
+    /// Moves to the ready bytes what no longer waits.
+    #[cold]
+    fn fill(&mut self) -> usize {
+        let mut filled = 0;
+        while let Some(ahead) = self.ahead.get_mut()
+            && ahead.front().is_some_and(|(at, _)| *at <= self.received)
+            && let Some((at, mut payload)) = ahead.pop_front()
+        {
+            filled += 1;
+            let known = (self.received - at) as usize;
+            if known < payload.len() {
+                payload.advance(known);
+                self.append(payload);
+            }
+        }
+        filled
+    }
+
+    #[cold]
+    fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> Inserted {
+        let ahead = self.ahead.wanted();
+        let place = ahead.partition_point(|&(start, _)| start <= at);
+        if let Some((start, piece)) = place.checked_sub(1).and_then(|i| ahead.get(i)) {
+            let end = start + piece.len() as u64;
+            if end >= at + payload.len() as u64 {
+                return Inserted::Duplicate;
+            }
+            if end > at {
+                payload.advance((end - at) as usize);
+                at = end;
+            }
+        }
+        // What it covers goes; what it touches from below cuts it short.
+        while let Some((start, piece)) = ahead.get(place) {
+            let end = at + payload.len() as u64;
+            if *start >= end {
+                break;
+            }
+            if start + piece.len() as u64 <= end {
+                ahead.remove(place);
+                continue;
+            }
+            payload.truncate((start - at) as usize);
+            break;
+        }
+        if payload.is_empty() {
+            return Inserted::Duplicate;
+        }
+        ahead.insert(place, (at, payload));
+        Inserted::Ahead
+    }
+}
+
+/// Copies as much as there is room for.
+fn copy(from: &[u8], into: &mut [u8]) -> usize {
+    let part = from.len().min(into.len());
+    into[..part].copy_from_slice(&from[..part]);
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sent_bytes_stay_until_they_are_acknowledged() {
+        let (mut buffer, mut arena) = (SendBuffer::default(), Arena::default());
+        buffer.push(arena.copy(b"abc"));
+        buffer.push(arena.copy(b"defgh"));
+        assert_eq!(&buffer.send_next(2, &mut arena)[..], b"ab");
+        assert_eq!(&buffer.send_next(4, &mut arena)[..], b"cdef");
+        assert_eq!((buffer.len(), buffer.sent(), buffer.unsent()), (8, 6, 2));
+        assert_eq!(&buffer.sent_again(0, 5, &mut arena)[..], b"abcde");
+        buffer.acknowledge(4);
+        assert_eq!(&buffer.sent_again(0, 2, &mut arena)[..], b"ef");
+        assert_eq!(&buffer.send_next(2, &mut arena)[..], b"gh");
+        buffer.acknowledge(4);
+        assert_eq!(buffer.len(), 0);
+        buffer.push(arena.copy(b"xyz"));
+        assert_eq!(&buffer.send_next(3, &mut arena)[..], b"xyz");
+    }
+
+    #[test]
+    fn a_gap_holds_back_what_is_behind_it() {
+        let mut buffer = ReceiveBuffer::default();
+        assert_eq!(buffer.insert(3, Payload::from(&b"def"[..])), Inserted::Ahead);
+        assert_eq!(buffer.insert(3, Payload::from(&b"de"[..])), Inserted::Duplicate);
+        assert_eq!(buffer.len(), 0);
+        assert_eq!(
+            buffer.insert(0, Payload::from(&b"abcd"[..])),
+            Inserted::InOrder { bytes: 6, filled: 1 }
+        );
+        assert_eq!(buffer.insert(-6, Payload::from(&b"abcdef"[..])), Inserted::Duplicate);
+        let mut into = [0; 4];
+        assert_eq!((buffer.read(&mut into, true), &into), (4, b"abcd"));
+        assert_eq!((buffer.read(&mut into, false), &into), (4, b"abcd"));
+        assert_eq!((buffer.read(&mut into, false), &into[..2]), (2, &b"ef"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_pieces_in_any_order_make_the_stream(
+            cuts in proptest::collection::vec((0_usize..300, 1_usize..60), 1..60),
+            order in any::<u64>(),
+        ) {
+            let stream: Vec<u8> = (0..300).map(|i| (i * 7 % 251) as u8).collect();
+            let mut pieces: Vec<(usize, usize)> =
+                cuts.iter().map(|&(at, len)| (at, (at + len).min(300))).collect();
+            // Whatever the pieces leave out comes last, byte by byte.
+            let mut word = order;
+            for i in (1..pieces.len()).rev() {
+                word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                pieces.swap(i, (word >> 33) as usize % (i + 1));
+            }
+            pieces.extend((0..300).map(|at| (at, at + 1)));
+            let mut buffer = ReceiveBuffer::default();
+            let mut read = Vec::new();
+            let mut next = 0_i64;
+            for (from, to) in pieces {
+                let payload = Payload::from(&stream[from..to]);
+                match buffer.insert(from as i64 - next, payload) {
+                    Inserted::InOrder { bytes, .. } => next += bytes as i64,
+                    Inserted::Ahead | Inserted::Duplicate => {}
+                }
+                let mut into = [0; 7];
+                let n = buffer.read(&mut into, false);
+                read.extend_from_slice(&into[..n]);
+            }
+            let mut into = [0; 300];
+            let n = buffer.read(&mut into, false);
+            read.extend_from_slice(&into[..n]);
+            prop_assert_eq!(read, stream);
+            prop_assert!(!buffer.has_gap());
+        }
+
+        #[test]
+        fn sending_and_acknowledging_in_any_rhythm_keeps_the_bytes(
+            steps in proptest::collection::vec((0_usize..50, 0_usize..50, 0_usize..50), 1..80),
+        ) {
+            let (mut buffer, mut arena) = (SendBuffer::default(), Arena::default());
+            let (mut written, mut sent, mut acknowledged) = (0_usize, 0, 0);
+            let byte = |i: usize| (i * 31 % 253) as u8;
+            for (write, send, acknowledge) in steps {
+                let data: Vec<u8> = (written..written + write).map(byte).collect();
+                buffer.push(arena.copy(&data));
+                written += write;
+                let send = send.min(buffer.unsent());
+                let expected: Vec<u8> = (sent..sent + send).map(byte).collect();
+                prop_assert_eq!(&buffer.send_next(send, &mut arena)[..], &expected[..]);
+                sent += send;
+                let again = (sent - acknowledged).min(33);
+                let skip = sent - acknowledged - again;
+                let from = acknowledged + skip;
+                let expected: Vec<u8> = (from..from + again).map(byte).collect();
+                prop_assert_eq!(&buffer.sent_again(skip, again, &mut arena)[..], &expected[..]);
+                let acknowledge = acknowledge.min(buffer.sent());
+                buffer.acknowledge(acknowledge);
+                acknowledged += acknowledge;
+                prop_assert_eq!(buffer.len(), written - acknowledged);
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What a connection sends: data and FIN as far as the window allows, acknowledgements, the same again after a loss.
+
+use crate::net::simulated::tcp::payload::Payload;
+use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
+use crate::net::simulated::tcp::{Connection, NEVER, Output, State};
+
+/// Full segments that a peer may still send without being told of more room.
+const ENOUGH: u32 = 16;
+
+impl Connection {
+    /// Sends whatever may be sent now, and an acknowledgement that is due.
+    #[inline]
+    pub(super) fn output(&mut self, now: u64, out: &mut Output) {
+        match self.state {
+            State::Established
+            | State::FinWait1
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                if self.has_unsent() {
+                    self.send_new(now, out);
+                } else {
+                    self.disarm_persist();
+                }
+            }
+            State::SynSent
+            | State::SynReceived
+            | State::FinWait2
+            | State::TimeWait
+            | State::Closed => {}
+        }
+        if self.receiving.ack_now {
+            self.send_ack(out);
+        }
+    }
+
+    #[inline]
+    fn send_new(&mut self, now: u64, out: &mut Output) {
+        while self.has_unsent()
+            && let Some((len, fin)) = self.next_segment()
+        {
+            let sending = &mut self.sending;
+            let seq = sending.nxt;
+            let payload = sending.buffer.send_next(len as usize, &mut out.arena);
+            sending.nxt = seq + len + u32::from(fin);
+            sending.fin_sent |= fin;
+            if sending.partial(len) > 0 {
+                sending.small = sending.nxt;
+            }
+            if self.timing.is_none() {
+                self.timing = Some((self.sending.nxt, now));
+            }
+            self.push(seq, payload, fin, 0, out);
+            if self.config.retransmit && self.deadlines.retransmit == NEVER {
+                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+            }
+        }
+        self.arm_persist(now);
+    }
+
+    /// Of what is unsent, how many bytes the next segment takes, and whether it brings the FIN. `None`: nothing may go now.
+    fn next_segment(&self) -> Option<(u32, bool)> {
+        let sending = &self.sending;
+        let unsent = sending.buffer.unsent() as u32;
+        let wants_fin = sending.fin_queued && !sending.fin_sent;
+        let usable = self.usable_window();
+        let mut len = unsent.min(usable).min(sending.largest);
+        if unsent > 0 && len == 0 {
+            return None;
+        }
+        let partial = sending.partial(len);
+        if len == unsent {
+            if partial > 0 && self.nagle_holds() {
+                len -= partial;
+                return (len > 0).then_some((len, false));
+            }
+            let fin = wants_fin && usable > len;
+            return (len > 0 || fin).then_some((len, fin));
+        }
+        // Cut short by the window: full segments only, or half the largest window (RFC 9293, 3.8.6.2.1).
+        if partial > 0 && len < sending.max_window / 2 {
+            len -= partial;
+        }
+        (len > 0).then_some((len, false))
+    }
+
+    /// Nagle's rule with Minshall's change: a small segment waits while another small one is on its way.
+    fn nagle_holds(&self) -> bool {
+        let sending = &self.sending;
+        !self.nodelay && !sending.fin_queued && sending.small.after(sending.una)
+    }
+
+    fn usable_window(&self) -> u32 {
+        let edge = self.sending.una + self.sending.window;
+        if edge.after(self.sending.nxt) { edge.since(self.sending.nxt) } else { 0 }
+    }
+
+    /// Nothing is on its way, something waits, and the window is too small for it: ask again later.
+    fn arm_persist(&mut self, now: u64) {
+        if !self.has_unsent() || self.in_flight() > 0 {
+            self.disarm_persist();
+        } else if self.deadlines.persist == NEVER {
+            self.deadlines.persist = now.saturating_add(self.trip.rto(&self.config));
+        }
+    }
+
+    fn disarm_persist(&mut self) {
+        self.deadlines.persist = NEVER;
+        self.recovery.probe_backoff = 0;
+    }
+
+    /// Whether bytes or the FIN wait to be sent.
+    fn has_unsent(&self) -> bool {
+        let sending = &self.sending;
+        sending.buffer.unsent() > 0 || (sending.fin_queued && !sending.fin_sent)
+    }
+
+    /// The window allows little, and has for long: send what fits, or ask for news of it.
+    #[cold]
+    pub(super) fn probe(&mut self, now: u64, out: &mut Output) {
+        let sending = &mut self.sending;
+        let edge = sending.una + sending.window;
+        let usable = if edge.after(sending.nxt) { edge.since(sending.nxt) } else { 0 };
+        let len = (sending.buffer.unsent() as u32).min(usable).min(sending.mss);
+        if len > 0 {
+            let seq = sending.nxt;
+            let payload = sending.buffer.send_next(len as usize, &mut out.arena);
+            sending.nxt = seq + len;
+            sending.small = sending.nxt;
+            self.push(seq, payload, false, 0, out);
+            if self.config.retransmit {
+                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+            }
+        } else {
+            self.send_probe(self.recovery.probes, out);
+        }
+    }
+
+    /// One number before what is expected, and no data: the peer can only answer with where it stands.
+    #[cold]
+    pub(super) fn send_probe(&mut self, nth: u32, out: &mut Output) {
+        let before = Seq(self.sending.una.0.wrapping_sub(1));
+        self.push(before, Payload::EMPTY, false, nth, out);
+    }
+
+    /// A new recovery begins: the first segment that is not acknowledged is sent again.
+    #[cold]
+    pub(super) fn send_head_again(&mut self, now: u64, out: &mut Output) -> Seq {
+        self.recovery.round += 1;
+        self.send_again(now, self.sending.una, out)
+    }
+
+    /// Sends the segment that begins at `from` again, and tells where it ends.
+    #[cold]
+    pub(super) fn send_again(&mut self, now: u64, from: Seq, out: &mut Output) -> Seq {
+        self.timing = None;
+        out.tally.retransmissions += 1;
+        let round = self.recovery.round;
+        if !self.sending.syn_acked {
+            self.send_syn(now, round, out);
+            return self.sending.una + 1;
+        }
+        match self.state {
+            State::SynSent
+            | State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait
+            | State::Closed => {
+                let sending = &self.sending;
+                let skip = (from.since(sending.una) as usize).min(sending.buffer.sent());
+                let len = (sending.buffer.sent() - skip).min(sending.largest as usize);
+                let fin = sending.fin_sent && skip + len == sending.buffer.sent();
+                let payload = sending.buffer.sent_again(skip, len, &mut out.arena);
+                self.push(from, payload, fin, round, out);
+                from + len as u32 + u32::from(fin)
+            }
+        }
+    }
+
+    /// SYN, or SYN+ACK when the peer's was seen.
+    #[cold]
+    pub(super) fn send_syn(&mut self, now: u64, transmission: u32, out: &mut Output) {
+        let mut flags = Flags::SYN;
+        if self.state != State::SynSent {
+            flags = flags.with(Flags::ACK);
+        }
+        let mut syn = self.segment(self.sending.una, flags, Payload::EMPTY);
+        syn.transmission = transmission;
+        syn.window = (self.config.receive_buffer as u32).min(u32::from(u16::MAX));
+        syn.options = Some(SynOptions {
+            mss: self.sending.mss.min(u32::from(u16::MAX)) as u16,
+            window_scale: self.receiving.scale,
+        });
+        if self.state != State::SynSent {
+            self.receiving.edge = self.receiving.edge.max(self.receiving.nxt + syn.window);
+        }
+        // A FIN may have followed it already.
+        self.sending.nxt = self.sending.nxt.max(self.sending.una + 1);
+        if transmission == 0 {
+            self.timing = Some((self.sending.nxt, now));
+        }
+        out.segments.push(syn);
+    }
+
+    /// An acknowledgement with nothing to ride on.
+    pub(super) fn send_ack(&mut self, out: &mut Output) {
+        let (last, times) = self.receiving.lone_ack;
+        let again = if last == self.receiving.nxt { times.wrapping_add(1) } else { 0 };
+        self.receiving.lone_ack = (self.receiving.nxt, again);
+        self.push(self.sending.nxt, Payload::EMPTY, false, again, out);
+    }
+
+    #[cold]
+    pub(super) fn send_reset(&mut self, out: &mut Output) {
+        let reset = self.segment(self.sending.nxt, Flags::RST.with(Flags::ACK), Payload::EMPTY);
+        out.segments.push(reset);
+    }
+
+    /// A segment of a synchronised connection. It acknowledges all that came, so nothing more is owed.
+    #[inline]
+    fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Output) {
+        let mut flags = Flags::ACK;
+        if fin {
+            flags = flags.with(Flags::FIN);
+        }
+        if !payload.is_empty() && self.sending.buffer.unsent() == 0 {
+            flags = flags.with(Flags::PSH);
+        }
+        let window = self.window_to_tell();
+        let ack = self.receiving.nxt;
+        self.receiving.acked = ack;
+        self.receiving.ack_now = false;
+        self.deadlines.delayed_ack = NEVER;
+        // It is made where it will lie: to copy it, just after it was written, takes as long as all of this.
+        out.segments.push(Segment::EMPTY);
+        let Some(segment) = out.segments.last_mut() else { return };
+        (segment.seq, segment.ack, segment.window) = (seq, ack, window);
+        (segment.flags, segment.transmission) = (flags, transmission);
+        segment.payload = payload;
+    }
+
+    /// The window: never smaller than told before, and not grown by slivers (RFC 9293, 3.8.6.2.2).
+    fn window_to_tell(&mut self) -> u32 {
+        let edge = self.receiving.nxt + self.free_space();
+        let receiving = &mut self.receiving;
+        if edge.after(receiving.edge) {
+            let sliver = (self.config.receive_buffer as u32 / 2).min(self.sending.mss);
+            if edge.since(receiving.edge) >= sliver || receiving.buffer.len() == 0 {
+                receiving.edge = edge;
+            }
+        }
+        let window = receiving.edge.since(receiving.nxt);
+        let scale = receiving.scale.unwrap_or(0);
+        (window >> scale).min(u32::from(u16::MAX)) << scale
+    }
+
+    fn free_space(&self) -> u32 {
+        self.config.receive_buffer.saturating_sub(self.receiving.buffer.len()) as u32
+    }
+
+    /// The reader took bytes. When the window has opened far beyond what the peer knows, the peer is told.
+    pub(super) fn room_was_made(&mut self, now: u64, out: &mut Output) {
+        match self.state {
+            State::Established | State::FinWait1 | State::FinWait2 => {}
+            State::SynSent
+            | State::SynReceived
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait
+            | State::Closed => return,
+        }
+        let receiving = &self.receiving;
+        let known = if receiving.edge.after(receiving.nxt) {
+            receiving.edge.since(receiving.nxt)
+        } else {
+            0
+        };
+        if known >= ENOUGH * self.sending.mss {
+            return;
+        }
+        let free = self.free_space();
+        let sliver = (self.config.receive_buffer as u32 / 2).min(self.sending.mss);
+        if free >= 2 * known && free - known >= sliver {
+            self.receiving.ack_now = true;
+            self.output(now, out);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The retransmission time-out (RFC 6298): smoothed round-trip time, its variation, back-off.
+//!
+//! Modelled: one measurement at a time, none of a segment that was sent again (Karn's rule), back-off kept until
+//! something new is acknowledged, 3 s where the handshake gave no measurement. Not modelled: time stamps, F-RTO.
+
+use crate::net::simulated::tcp::config::TcpConfig;
+
+/// Where RFC 6298 (5.7) starts when the handshake had to be repeated.
+const FALLBACK: u64 = 3_000_000_000;
+
+/// What is known of the round trip, in nanoseconds.
+#[derive(Debug)]
+pub(crate) struct RoundTrip {
+    smoothed: Option<u64>,
+    variation: u64,
+    rto: u64,
+    backoff: u32,
+}
+
+impl RoundTrip {
+    pub(crate) fn new(config: &TcpConfig) -> Self {
+        Self { smoothed: None, variation: 0, rto: config.rto_initial, backoff: 0 }
+    }
+
+    /// The time-out as it stands, backed off.
+    pub(crate) fn rto(&self, config: &TcpConfig) -> u64 {
+        self.rto.saturating_mul(1 << self.backoff.min(20)).min(config.rto_max)
+    }
+
+    pub(crate) fn measured(&mut self, sample: u64, config: &TcpConfig) {
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(sample);
+                self.variation = sample / 2;
+            }
+            Some(smoothed) => {
+                self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+        }
+        // Linux bounds the variation from below, not the sum: a quiet path keeps 200 ms above its round trip.
+        let margin = (4 * self.variation).max(config.rto_min);
+        self.rto = self
+            .smoothed
+            .unwrap_or(sample)
+            .saturating_add(margin)
+            .clamp(config.rto_min, config.rto_max);
+        self.backoff = 0;
+    }
+
+    pub(crate) fn back_off(&mut self) {
+        self.backoff += 1;
+    }
+
+    /// Something new was acknowledged.
+    pub(crate) fn answered(&mut self) {
+        self.backoff = 0;
+    }
+
+    /// The handshake is over. If it gave no measurement, the first time-out is a long one.
+    pub(crate) fn established(&mut self, config: &TcpConfig) {
+        self.backoff = 0;
+        if self.smoothed.is_none() {
+            self.rto = FALLBACK.clamp(config.rto_min, config.rto_max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn the_time_out_follows_the_measurements() {
+        let config = TcpConfig::new();
+        let mut trip = RoundTrip::new(&config);
+        assert_eq!(trip.rto(&config), 1000 * MS);
+        trip.measured(100 * MS, &config);
+        assert_eq!(trip.rto(&config), 300 * MS);
+        trip.measured(500 * MS, &config);
+        // Variation (50 * 3 + 400) / 4, mean (100 * 7 + 500) / 8.
+        assert_eq!(trip.rto(&config), 150 * MS + 4 * 137_500_000);
+        trip.back_off();
+        assert_eq!(trip.rto(&config), 2 * (150 * MS + 550 * MS));
+        trip.answered();
+        assert_eq!(trip.rto(&config), 700 * MS);
+        for _ in 0..40 {
+            trip.back_off();
+        }
+        assert_eq!(trip.rto(&config), config.rto_max);
+    }
+
+    #[test]
+    fn a_handshake_without_measurement_starts_slowly() {
+        let config = TcpConfig::new();
+        let mut trip = RoundTrip::new(&config);
+        trip.back_off();
+        trip.established(&config);
+        assert_eq!(trip.rto(&config), 3000 * MS);
+        trip.measured(10 * MS, &config);
+        assert_eq!(trip.rto(&config), 210 * MS);
+    }
+}

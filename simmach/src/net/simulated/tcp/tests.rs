@@ -1,0 +1,14 @@
+//! One script a behaviour. The transitions of RFC 9293's figure 5 are in `transitions_tests`.
+
+mod closing;
+mod data;
+mod interop;
+mod opening;
+mod streams;
+mod transitions;
+
+use crate::net::simulated::tcp::config::TcpConfig;
+
+fn linux() -> TcpConfig {
+    TcpConfig::new()
+}

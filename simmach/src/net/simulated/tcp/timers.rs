@@ -1,0 +1,214 @@
+//! What a connection does when time has passed.
+
+use crate::net::simulated::tcp::config::nanos;
+use crate::net::simulated::tcp::{
+    Connection, Deadlines, Failure, NEVER, Output, Phase, Recovery, State,
+};
+
+impl Connection {
+    /// Whether it times out by itself, unless something comes from the peer. Keep-alive does not count, nor do probes of a closed
+    /// window as long as they are answered: both may go on for ever.
+    pub(crate) fn will_time_out(&self) -> bool {
+        match self.state {
+            State::SynSent => true,
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                let resends = self.in_flight() > 0 && self.deadlines.retransmit != NEVER;
+                let probes = self.recovery.probes > 0 && self.deadlines.persist != NEVER;
+                resends || probes
+            }
+            State::TimeWait | State::Closed => false,
+        }
+    }
+
+    /// What is due next, in words.
+    pub(crate) fn due_next(&self) -> &'static str {
+        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
+        let all = [
+            (retransmit, "a retransmission"),
+            (delayed_ack, "a delayed acknowledgement"),
+            (persist, "a probe of the closed window"),
+            (life, if self.state == State::SynSent { "the time-out" } else { "the end" }),
+            (keep_alive, "a keep-alive probe"),
+        ];
+        all.into_iter().min_by_key(|(at, _)| *at).map_or("nothing", |(_, what)| what)
+    }
+
+    /// Does what is due.
+    pub(crate) fn on_timer(&mut self, now: u64, out: &mut Output) {
+        let due = |deadline: &mut u64| {
+            let due = *deadline <= now;
+            if due {
+                *deadline = NEVER;
+            }
+            due
+        };
+        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = &mut self.deadlines;
+        let (retransmit, delayed_ack, persist, life, keep_alive) =
+            (due(retransmit), due(delayed_ack), due(persist), due(life), due(keep_alive));
+        if life {
+            self.life_is_over(out);
+        }
+        if retransmit {
+            self.retransmission_is_due(now, out);
+        }
+        if persist {
+            self.probe_is_due(now, out);
+        }
+        if keep_alive {
+            self.keep_alive_is_due(now, out);
+        }
+        if delayed_ack {
+            self.receiving.ack_now = self.state != State::Closed;
+        }
+        self.output(now, out);
+    }
+
+    /// The handshake's clock: retransmission, or without it the time at which all is given up.
+    pub(super) fn arm_handshake(&mut self, now: u64) {
+        if self.config.retransmit {
+            self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+        } else {
+            self.deadlines.life = now.saturating_add(self.config.connect_timeout);
+        }
+    }
+
+    /// Something came from the peer: it is alive.
+    pub(super) fn heard(&mut self, now: u64) {
+        let Some(keep_alive) = self.config.keep_alive else {
+            return;
+        };
+        match self.state {
+            State::Established | State::FinWait2 | State::CloseWait => {
+                self.recovery.probes = 0;
+                self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
+            }
+            State::SynSent
+            | State::SynReceived
+            | State::FinWait1
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait
+            | State::Closed => self.deadlines.keep_alive = NEVER,
+        }
+    }
+
+    #[cold]
+    pub(super) fn start_time_wait(&mut self, now: u64) {
+        self.state = State::TimeWait;
+        self.deadlines =
+            Deadlines { life: now.saturating_add(self.config.time_wait), ..Deadlines::default() };
+    }
+
+    /// A closed socket does not wait for the peer's FIN for ever.
+    pub(super) fn arm_fin_wait(&mut self, now: u64) {
+        if self.orphan && self.state == State::FinWait2 {
+            self.deadlines.life = now.saturating_add(self.config.fin_timeout);
+        }
+    }
+
+    #[cold]
+    fn life_is_over(&mut self, out: &mut Output) {
+        match self.state {
+            State::SynSent => {
+                out.tally.timed_out += 1;
+                self.fail(Failure::TimedOut);
+            }
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => self.close_now(),
+            State::Closed => {}
+        }
+    }
+
+    #[cold]
+    fn retransmission_is_due(&mut self, now: u64, out: &mut Output) {
+        if self.in_flight() == 0 {
+            return;
+        }
+        let given_up = match self.state {
+            State::SynSent => self.recovery.retries >= self.config.syn_retries,
+            State::SynReceived => self.recovery.retries >= self.config.syn_ack_retries,
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                let retries =
+                    if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
+                let Recovery { retries: before, since, .. } = self.recovery;
+                before > 0 && now - since >= self.config.retry_span(retries)
+            }
+            State::TimeWait | State::Closed => return,
+        };
+        if given_up {
+            out.tally.timed_out += 1;
+            return self.fail(Failure::TimedOut);
+        }
+        if self.recovery.retries == 0 {
+            self.recovery.since = now;
+        }
+        self.recovery.retries += 1;
+        self.recovery.duplicate_acks = 0;
+        self.trip.back_off();
+        let next = self.send_head_again(now, out);
+        self.recovery.phase = Phase::Timeout { until: self.sending.nxt, next };
+        self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+    }
+
+    #[cold]
+    fn probe_is_due(&mut self, now: u64, out: &mut Output) {
+        if self.probing_is_over() {
+            out.tally.timed_out += 1;
+            return self.fail(Failure::TimedOut);
+        }
+        self.probe(now, out);
+        if self.in_flight() == 0 {
+            self.recovery.probes += 1;
+            self.recovery.probe_backoff += 1;
+            self.deadlines.persist = now.saturating_add(self.probe_wait());
+        }
+    }
+
+    fn probe_wait(&self) -> u64 {
+        let wait = self.trip.rto(&self.config) << self.recovery.probe_backoff.min(10);
+        wait.min(self.config.rto_max)
+    }
+
+    /// An orphan's probes end though they are answered, once they are as far apart as they come to be (Linux's
+    /// `tcp_probe_timer`): a peer that lives and never reads would keep it for ever.
+    fn probing_is_over(&self) -> bool {
+        let most = if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
+        let slowest = self.orphan && self.probe_wait() == self.config.rto_max;
+        self.recovery.probes >= most || slowest
+    }
+
+    #[cold]
+    fn keep_alive_is_due(&mut self, now: u64, out: &mut Output) {
+        let Some(keep_alive) = self.config.keep_alive else {
+            return;
+        };
+        if self.in_flight() > 0 || self.deadlines.persist != NEVER {
+            // Other probes are under way already.
+            self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
+        } else if self.recovery.probes >= keep_alive.probes {
+            out.tally.timed_out += 1;
+            self.fail(Failure::TimedOut);
+        } else {
+            self.send_probe(self.recovery.probes, out);
+            self.recovery.probes += 1;
+            self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.interval));
+        }
+    }
+}
