@@ -5,9 +5,9 @@ pub use simmach_macros::select_branches;
 pub use crate::task::select::Order;
 
 #[cfg(feature = "sim")]
-pub use crate::harness::plain::run as plain;
+pub use crate::harness::doors::plain::run as plain;
 #[cfg(feature = "sim")]
-pub use crate::harness::trials::main;
+pub use crate::harness::doors::trials::main;
 #[cfg(feature = "sim")]
 pub use crate::spec::{ExpectFailure, Settings, ShouldPanic, SimTest, Spec, SpecBuilder};
 #[cfg(feature = "sim")]

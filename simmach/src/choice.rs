@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::fmt::Display;
 
-use crate::engine::anchors::{self, Walk};
-use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::draws::anchors::{self, Walk};
+use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::{self, Family, TraceKind, context};
 
 /// Numbered steps. What [`Sim::steps`](crate::Sim::steps) returns.
@@ -173,9 +173,9 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::engine::overlay::{Overlay, Rule, Ruling};
+    use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
+    use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;
-    use crate::engine::verdict::Verdict;
 
     #[test]
     fn choices_hold_their_range_and_calm_ones_are_the_smallest() {

@@ -4,63 +4,43 @@
 //! need of the run on this thread they reach by the functions here; outside a run these do nothing, and say so by what
 //! they return.
 
-pub(crate) mod anchors;
-pub(crate) mod backtrace;
-pub(crate) mod clock;
 pub(crate) mod context;
-pub(crate) mod deviations;
-pub(crate) mod dials;
-mod drawing;
 pub(crate) mod draws;
-pub(crate) mod drive;
-pub(crate) mod effects;
-mod executor;
-mod failed_calls;
-mod failing;
-pub(crate) mod family;
-pub(crate) mod frames;
-pub(crate) mod hook;
+pub(crate) mod executor;
+pub(crate) mod failure;
 pub(crate) mod ids;
-pub(crate) mod last_words;
-pub(crate) mod log;
 mod map_keys;
 mod name;
-pub(crate) mod outlook;
-pub(crate) mod overlay;
-pub(crate) mod panics;
-pub(crate) mod refusals;
+pub(crate) mod record;
 #[cfg(test)]
 pub(crate) mod rig;
-pub(crate) mod scheduler;
 mod shared;
 mod state;
-pub(crate) mod tasks;
-pub(crate) mod timers;
-pub(crate) mod trace;
-pub(crate) mod verdict;
-pub(crate) mod waits;
-mod waker;
+pub(crate) mod time;
 
 use std::task::Waker;
 
 pub(crate) use crate::engine::context::{Engine, Slot};
+pub(crate) use crate::engine::draws::family::Family;
 pub(crate) use crate::engine::draws::{mix, mix_text};
-pub(crate) use crate::engine::effects::Effect;
-pub(crate) use crate::engine::family::Family;
+pub(crate) use crate::engine::executor::tasks::TaskKey;
+pub(crate) use crate::engine::executor::waits::Wait;
+pub(crate) use crate::engine::executor::waker::Waiter;
 pub(crate) use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 pub(crate) use crate::engine::name::{Name, NameHasher};
-pub(crate) use crate::engine::tasks::TaskKey;
-pub(crate) use crate::engine::timers::{Action, TimerKey};
-pub(crate) use crate::engine::trace::TraceKind;
-pub(crate) use crate::engine::waits::Wait;
-pub(crate) use crate::engine::waker::Waiter;
+pub(crate) use crate::engine::record::effects::Effect;
+pub(crate) use crate::engine::record::trace::TraceKind;
+pub(crate) use crate::engine::time::timers::{Action, TimerKey};
 
+use crate::engine::draws::overlay;
+use crate::engine::failure::panics;
+use crate::engine::record::log;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::engine::context::try_with;
-use crate::engine::deviations::Deviation;
-use crate::engine::verdict::Verdict;
+use crate::engine::failure::verdict::Verdict;
+use crate::engine::record::deviations::Deviation;
 
 /// What an operation answers that is used outside a run, or by the destructor of a dead process.
 pub(crate) const OUTSIDE: &str =

@@ -3,50 +3,23 @@
 //! The two doors (`trials` under `harness = false`, `plain` under libtest) come down to one sweep. Runs are made by
 //! worker processes, so that one that kills its process costs one seed.
 
-mod addresses;
-mod arguments;
-mod capture;
-mod check;
 mod command;
 mod config;
-mod diagnosis;
-pub(crate) mod disk;
-mod dispatcher;
-mod here;
-mod interrupt;
-mod job;
-mod judge;
-mod judgement;
-mod launch;
-mod leave;
-mod linked;
-mod output;
-pub(crate) mod plain;
-mod pool;
+mod debugger;
+pub(crate) mod doors;
 mod progress;
-mod protocol;
-mod queue;
 mod registry;
-mod regressions;
-mod replay;
-mod reporting;
-mod sampling;
 mod seeds;
-mod session;
-mod shrinking;
-mod sweep;
 #[cfg(test)]
 mod testing;
-mod trial;
-pub(crate) mod trials;
-mod watchdog;
-mod worker;
+mod verdict;
+pub(crate) mod workers;
 
 use std::io;
 use std::sync::Arc;
 
 use crate::engine::context::Shared;
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::overlay::Overlay;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 

@@ -19,7 +19,7 @@ use std::panic::Location;
 use smallvec::SmallVec;
 
 use crate::engine::context::{self, Policy, Slot};
-use crate::engine::verdict::Verdict;
+use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 
 use crate::machine::end::cut_power;

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::anchors::Walk;
-use crate::engine::deviations::{Deviation, Record, Size};
-use crate::engine::effects::{Effects, Fault};
-use crate::engine::log::LogLine;
-use crate::engine::trace::{Mark, TraceEvent};
-use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::draws::anchors::Walk;
+use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::record::deviations::{Deviation, Record, Size};
+use crate::engine::record::effects::{Effects, Fault};
+use crate::engine::record::log::LogLine;
+use crate::engine::record::trace::{Mark, TraceEvent};
 use crate::sim::PlanActs;
 
 /// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.

@@ -23,17 +23,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::engine::context::Shared;
-use crate::engine::log;
-use crate::engine::overlay::Overlay;
-use crate::engine::verdict::Verdict;
-use crate::harness::disk::Folder;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::Verdict;
+use crate::engine::record::log;
+use crate::harness::workers::disk::Folder;
 use crate::outcome::{Keep, Outcome};
 use crate::report::log::Pen;
 use crate::report::style::{Ink, Style};
 use crate::report::{console, numbers, summary};
 use crate::run;
 
-pub use crate::engine::deviations::Size;
+pub use crate::engine::record::deviations::Size;
 pub use crate::program::smaller::Smaller;
 pub use crate::spec::{Spec, SpecBuilder as Scenario};
 

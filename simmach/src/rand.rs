@@ -85,9 +85,9 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::engine::overlay::Overlay;
+    use crate::engine::draws::overlay::Overlay;
+    use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;
-    use crate::engine::verdict::Verdict;
     use crate::task::spawn;
 
     /// What two tasks draw.

@@ -19,8 +19,8 @@ pub(crate) mod token;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::deviations::{Deviation, Size};
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::record::deviations::{Deviation, Size};
 use crate::shrink::passes::Shrinker;
 
 /// What a run came to.

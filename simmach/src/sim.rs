@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::choice::{Chooser, Steps, WholeNumber};
-use crate::engine::dials::Clock;
-use crate::engine::log::{self, Level};
-use crate::engine::verdict::{Failure, FailureKind};
+use crate::engine::failure::verdict::{Failure, FailureKind};
+use crate::engine::record::log::{self, Level};
+use crate::engine::time::dials::Clock;
 use crate::engine::{self, ProcessId, Scope, TraceKind, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;

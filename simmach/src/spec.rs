@@ -13,7 +13,8 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::Plan;
-use crate::engine::{Name, clock};
+use crate::engine::Name;
+use crate::engine::time::clock;
 use crate::machine::{Ending, OnExit, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;

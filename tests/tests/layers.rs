@@ -158,9 +158,12 @@ fn check_layers(folder: &str, heading: &str, base: &str, at_least: usize) {
             (file.strip_prefix(&root).expect("below the root").to_owned(), text)
         })
         .collect();
-    let tests: Vec<PathBuf> =
+    let mut tests: Vec<PathBuf> =
         texts.iter().flat_map(|(file, text)| test_modules(file, text)).collect();
-    assert!(tests.iter().any(|test| test.ends_with("rig.rs")), "{tests:?}");
+    if let Ok(head) = fs::read_to_string(root.with_extension("rs")) {
+        tests.extend(test_modules(Path::new("mod.rs"), &head));
+    }
+    assert!(!tests.is_empty(), "there are unit tests in files of their own");
     let (mut wrong, mut modules) = (Vec::new(), BTreeSet::new());
     for (file, text) in &texts {
         if tests.iter().any(|test| file.starts_with(test)) {
@@ -179,6 +182,11 @@ fn check_layers(folder: &str, heading: &str, base: &str, at_least: usize) {
 #[test]
 fn imports_go_down() {
     check_layers("", "## Layers", "crate::", 100);
+}
+
+#[test]
+fn imports_of_the_harness_go_down() {
+    check_layers("harness", "### Layers of `harness`", "crate::harness::", 30);
 }
 
 #[test]

@@ -10,8 +10,9 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use crate::engine::deviations::{Deviation, Kind, STEP, WALK, WHEN};
-use crate::engine::{self, Family, MachineId, anchors};
+use crate::engine::draws::anchors;
+use crate::engine::record::deviations::{Deviation, Kind, STEP, WALK, WHEN};
+use crate::engine::{self, Family, MachineId};
 use crate::machine;
 use crate::sim::{self, Idle};
 use crate::time::{nanos, sleep};
@@ -270,9 +271,9 @@ impl Strike {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::overlay::{Overlay, Rule, Ruling};
+    use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
+    use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;
-    use crate::engine::verdict::Verdict;
     use crate::time::DurationUnits;
 
     /// The averages of a tempo: between strikes, down, and the longest grace time.

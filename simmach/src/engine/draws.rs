@@ -5,11 +5,16 @@
 //! generators that users hold; the mix itself is a folded multiplication, which is fast and good enough for a simulation
 //! and no more: nothing here is meant to be unpredictable to an adversary.
 
+pub(crate) mod anchors;
+mod drawing;
+pub(crate) mod family;
+pub(crate) mod overlay;
+
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::engine::family::Family;
-use crate::engine::overlay::{Index, Overlay, Place, Ruling};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Index, Overlay, Place, Ruling};
 
 /// The run's key, and what overrules it.
 #[derive(Debug)]

@@ -4,20 +4,26 @@
 //! run, finds no such run where it is and is dropped and counted; a future never leaves its thread. Who runs next is the
 //! scheduler's choice; what a task is part of (machine, process) is its scope.
 
+pub(crate) mod drive;
+pub(crate) mod scheduler;
+pub(crate) mod tasks;
+pub(crate) mod waits;
+pub(crate) mod waker;
+
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Waker};
 
-use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::draws::family::Family;
 use crate::engine::draws::mix;
-use crate::engine::family::Family;
+use crate::engine::executor::scheduler::Ready;
+use crate::engine::executor::tasks::{Boxed, Task, TaskKey};
+use crate::engine::executor::waits::Wait;
+use crate::engine::executor::waker::waker;
+use crate::engine::failure::{hook, panics};
 use crate::engine::ids::{ProcessId, Scope};
-use crate::engine::scheduler::Ready;
+use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::trace::TraceKind;
 use crate::engine::state::Engine;
-use crate::engine::tasks::{Boxed, Task, TaskKey};
-use crate::engine::trace::TraceKind;
-use crate::engine::waits::Wait;
-use crate::engine::waker::waker;
-use crate::engine::{hook, panics};
 
 /// Stands for the number of a poll where a task is dropped.
 const DROPPED: u64 = u32::MAX as u64;

@@ -121,7 +121,7 @@ mod word {
     }
 
     /// The word that will be the key of the next map, after these of two others.
-    pub(super) fn find(first: Option<[u64; 2]>, second: Option<[u64; 2]>) -> Option<Word> {
+    pub(crate) fn find(first: Option<[u64; 2]>, second: Option<[u64; 2]>) -> Option<Word> {
         let next = next(first?, second?)?;
         let anchor = ANCHOR.with(|anchor| std::ptr::from_ref(anchor).expose_provenance());
         let known = match OFFSET.load(Ordering::Relaxed) {
@@ -217,7 +217,7 @@ mod word {
 mod word {
     use super::Word;
 
-    pub(super) fn find(_first: Option<[u64; 2]>, _second: Option<[u64; 2]>) -> Option<Word> {
+    pub(crate) fn find(_first: Option<[u64; 2]>, _second: Option<[u64; 2]>) -> Option<Word> {
         None
     }
 }

@@ -5,13 +5,13 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::engine::context::{self, Engine, Shared};
-use crate::engine::deviations::Record;
-use crate::engine::drive::Limits;
-use crate::engine::hook::Hooked;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::executor::drive::Limits;
+use crate::engine::failure::hook::Hooked;
+use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{MachineId, ProcessId, Scope};
-use crate::engine::log;
-use crate::engine::overlay::Overlay;
-use crate::engine::verdict::Verdict;
+use crate::engine::record::deviations::Record;
+use crate::engine::record::log;
 
 /// The engine of a run that nothing overrules and nobody records.
 pub(crate) fn engine(seed: u64) -> Engine {

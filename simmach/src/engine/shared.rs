@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::Thread;
 
-use crate::engine::backtrace::Captured;
+use crate::engine::failure::backtrace::Captured;
 use crate::engine::ids::MachineId;
 use crate::engine::name::Name;
 

@@ -5,27 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::engine::anchors::Anchors;
-use crate::engine::clock::Clock;
-use crate::engine::deviations::{Deviation, Record, Recorder, Size};
-use crate::engine::dials::{self, Changed};
 use crate::engine::draws::Draws;
-use crate::engine::effects::{Effect, Effects, Fault};
-use crate::engine::failed_calls::FailedCalls;
-use crate::engine::family::Family;
+use crate::engine::draws::anchors::Anchors;
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Overlay, Place};
+use crate::engine::executor::scheduler::ReadyQueue;
+use crate::engine::executor::tasks::{TaskKey, Tasks};
+use crate::engine::executor::waker::Waiter;
+use crate::engine::failure::refusals::Refusals;
+use crate::engine::failure::verdict::{Failure, Verdict};
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
-use crate::engine::outlook::Outlook;
-use crate::engine::overlay::{Overlay, Place};
-use crate::engine::refusals::Refusals;
-use crate::engine::scheduler::ReadyQueue;
+use crate::engine::record::deviations::{Deviation, Record, Recorder, Size};
+use crate::engine::record::effects::{Effect, Effects, Fault};
+use crate::engine::record::failed_calls::FailedCalls;
+use crate::engine::record::trace::{Trace, TraceKind};
 use crate::engine::shared::Shared;
-use crate::engine::tasks::{TaskKey, Tasks};
-use crate::engine::timers::{Action, Local, TimerKey, Timers};
-use crate::engine::trace::{Trace, TraceKind};
-use crate::engine::verdict::{Failure, Verdict};
-use crate::engine::waker::Waiter;
+use crate::engine::time::clock::Clock;
+use crate::engine::time::dials::{self, Changed};
+use crate::engine::time::outlook::Outlook;
+use crate::engine::time::timers::{Action, Local, TimerKey, Timers};
 
 /// The state of one run below all layers.
 pub(crate) struct Engine {
@@ -34,11 +34,11 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) tasks: Tasks,
-    pub(super) ready: RefCell<ReadyQueue>,
+    pub(crate) ready: RefCell<ReadyQueue>,
     pub(crate) draws: Draws,
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
-    pub(super) map_keys: MapKeys,
+    pub(crate) map_keys: MapKeys,
     /// The machines' names, by number.
     pub(crate) names: RefCell<Vec<Name>>,
     trace: RefCell<Trace>,
@@ -49,11 +49,11 @@ pub(crate) struct Engine {
     recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
-    pub(super) failed_calls: FailedCalls,
+    pub(crate) failed_calls: FailedCalls,
     /// Panics of tasks whose handle may yet be awaited.
-    pub(super) unobserved: RefCell<BTreeMap<u64, Unobserved>>,
-    pub(super) policy: Cell<Option<Policy>>,
-    pub(super) outlooks: RefCell<Vec<Outlook>>,
+    pub(crate) unobserved: RefCell<BTreeMap<u64, Unobserved>>,
+    pub(crate) policy: Cell<Option<Policy>>,
+    pub(crate) outlooks: RefCell<Vec<Outlook>>,
     scope: Cell<Scope>,
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body and what it runs on machines.
@@ -71,13 +71,13 @@ pub(crate) struct Policy {
 
 /// A panic of a task whose handle may yet be awaited.
 pub(crate) struct Unobserved {
-    pub(super) failure: Failure,
+    pub(crate) failure: Failure,
     /// The process that panicked.
-    pub(super) process: ProcessId,
+    pub(crate) process: ProcessId,
     /// The number of the poll that it panicked in: of several panics the first is the cause of the others.
-    pub(super) poll: u64,
+    pub(crate) poll: u64,
     /// On its machine it would be a crash of the process and no more.
-    pub(super) forgiven: bool,
+    pub(crate) forgiven: bool,
 }
 
 /// What a run counts for its report.
@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// How many `HashMap`s the run has made; 0 where events are not kept.
-    pub(super) fn maps_made(&self) -> u64 {
+    pub(crate) fn maps_made(&self) -> u64 {
         self.map_keys.made()
     }
 

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fmt, thread};
 
-use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
-use crate::harness::disk;
+use crate::engine::record::log::filter::{BadDirective, LogFilter, RUST_LOG};
+use crate::harness::debugger;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,7 +274,7 @@ impl Default for Config {
         Self {
             choice: Choice::Attribute,
             jobs: thread::available_parallelism().map_or(1, usize::from),
-            here: disk::is_traced(),
+            here: debugger::is_attached(),
             shard: None,
             budget: None,
             keep_going: false,

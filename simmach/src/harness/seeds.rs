@@ -1,5 +1,12 @@
 //! Which seeds a test runs, as plain arithmetic.
 
+pub(crate) mod check;
+pub(crate) mod diagnosis;
+pub(crate) mod linked;
+pub(crate) mod regressions;
+pub(crate) mod shrinking;
+pub(crate) mod sweep;
+
 use crate::harness::config::{Choice, Config, Shard};
 use crate::spec::Settings;
 

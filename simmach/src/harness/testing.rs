@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engine::context::Shared;
-use crate::engine::overlay::Overlay;
-use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::harness::Runner;
-use crate::harness::disk::Folder;
-use crate::harness::here::Local;
-use crate::harness::launch::Launch;
-use crate::harness::pool::Pool;
+use crate::harness::workers::disk::Folder;
+use crate::harness::workers::here::Local;
+use crate::harness::workers::launch::Launch;
+use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{Settings, SimTest, Spec};
 

@@ -8,7 +8,7 @@ use std::{ptr, slice};
 
 pub(super) use crate::engine::context::is_here;
 use crate::engine::context::try_with;
-use crate::engine::refusals::Refused;
+use crate::engine::failure::refusals::Refused;
 use crate::engine::{Family, mix};
 
 /// What the monotonic clock shows when a run begins: the machines have been up for a year. There is code that takes 0 for

@@ -14,7 +14,7 @@ use libc::{
     timeval, timezone,
 };
 
-use crate::engine::refusals::Refused;
+use crate::engine::failure::refusals::Refused;
 use crate::interpose::answers::{self, Kind, Waiting};
 use crate::interpose::processes;
 use crate::interpose::real::Real;

@@ -9,7 +9,7 @@ use std::ptr;
 
 use libc::{clockid_t, pthread_attr_t, pthread_t, size_t, time_t, timespec, timeval};
 
-use crate::engine::refusals::Refused;
+use crate::engine::failure::refusals::Refused;
 use crate::interpose::answers::{self, Kind};
 use crate::interpose::real::Real;
 

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{io, ptr};
 
-use crate::engine::verdict::Failure;
+use crate::engine::failure::verdict::Failure;
 use crate::interpose::tests::{pass, refused};
 use crate::prelude::*;
 use crate::spec::SpecBuilder;
@@ -222,7 +222,7 @@ fn command_in_the_spec_is_refused() {
         SpecBuilder::new().body(async |_| {})
     });
     match ran.verdict {
-        crate::engine::verdict::Verdict::Broken(words) => {
+        crate::engine::failure::verdict::Verdict::Broken(words) => {
             assert!(words.contains("allow_processes"), "{words}");
         }
         other => panic!("expected a broken run: {other:?}"),

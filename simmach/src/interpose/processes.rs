@@ -8,7 +8,7 @@ use std::ptr;
 
 use libc::{FILE, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t, termios, winsize};
 
-use crate::engine::refusals::Refused;
+use crate::engine::failure::refusals::Refused;
 use crate::interpose::answers;
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;

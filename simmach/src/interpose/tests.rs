@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::Clock;
-use crate::engine::overlay::Overlay;
-use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
 use crate::prelude::*;
 use crate::spec::{Spec, SpecBuilder};

@@ -5,7 +5,7 @@ use std::io;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::engine::verdict::Failure;
+use crate::engine::failure::verdict::Failure;
 use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind, Wait, context};
 use crate::machine::process::{Exit, State};
 use crate::machine::{place_of, state_of, with};

@@ -1,8 +1,8 @@
 //! What a machine makes of a process that failed: `on_exit`.
 
-use crate::engine::log::{self, Level};
-use crate::engine::outlook::Outlook;
-use crate::engine::verdict::Failure;
+use crate::engine::failure::verdict::Failure;
+use crate::engine::record::log::{self, Level};
+use crate::engine::time::outlook::Outlook;
 use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
 use crate::machine::end::end;
 use crate::machine::process::{Exit, State};

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::panic::Location;
 use std::thread;
 
-use crate::engine::tasks::TaskKey;
-use crate::engine::verdict::{Failure, FailureKind};
+use crate::engine::executor::tasks::TaskKey;
+use crate::engine::failure::panics;
+use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::{
-    self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, context, mix, mix_text, panics,
+    self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, context, mix, mix_text,
 };
 use crate::machine::end::{end, failed};
 use crate::machine::process::{Exit, Process};

@@ -7,10 +7,10 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::engine::drive::Limits;
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::executor::drive::Limits;
+use crate::engine::failure::verdict::Verdict;
 use crate::engine::rig::{self, Ran, run_within};
-use crate::engine::verdict::Verdict;
 use crate::engine::{self, MachineId, Name, ProcessId, Scope, mix};
 use crate::net::simulated::kernel::{self, Kernel};
 use crate::net::simulated::stats::NetStats;

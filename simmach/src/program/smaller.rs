@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::context::Shared;
-use crate::engine::deviations::{Record, Size};
-use crate::engine::overlay::Overlay;
-use crate::engine::verdict::{Failure, Verdict};
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::{Failure, Verdict};
+use crate::engine::record::deviations::{Record, Size};
 use crate::outcome::{Keep, Outcome};
 use crate::program::{Program, Report, folder};
 use crate::run;

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::frames::Frame;
-use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::failure::frames::Frame;
+use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
 use crate::report::log::{Pen, name_of};
 use crate::report::numbers::{count, moment, span, thousands};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::ids::MachineId;
-use crate::engine::trace::{MOST_KEPT, TraceEvent, TraceKind};
+use crate::engine::record::trace::{MOST_KEPT, TraceEvent, TraceKind};
 use crate::outcome::Outcome;
 use crate::report::console::{brief, is_own, put_indented};
 use crate::report::generators::{self, Library};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::ids::{MachineId, Scope};
-use crate::engine::log::{Level, LogLine};
+use crate::engine::record::log::{Level, LogLine};
 use crate::report::style::{Ink, Style};
 
 /// No machine's column is wider.

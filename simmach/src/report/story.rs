@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::engine::deviations::{Deviation, Kind, Size};
-use crate::engine::family::Family;
-use crate::engine::log::{Level, LogLine};
+use crate::engine::draws::family::Family;
+use crate::engine::record::deviations::{Deviation, Kind, Size};
+use crate::engine::record::log::{Level, LogLine};
 use crate::outcome::Outcome;
 use crate::report::log::{name_of, said};
 use crate::report::numbers::{count, moment, thousands};
@@ -162,8 +162,8 @@ fn rest(deviations: &[Deviation]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::failure::verdict::Verdict;
     use crate::engine::ids::MachineId;
-    use crate::engine::verdict::Verdict;
 
     #[test]
     fn a_story_has_what_is_left_in_order() {

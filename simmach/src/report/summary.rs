@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::engine::effects::{Effect, Effects};
 use crate::engine::mix;
+use crate::engine::record::effects::{Effect, Effects};
 use crate::outcome::Outcome;
 use crate::report::numbers::{count, span, speed_up, thousands};
 use crate::sim::{Idle, PlanActs};

@@ -18,8 +18,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use crate::engine::effects::Effect;
-use crate::engine::verdict::{Failure, FailureKind};
+use crate::engine::failure::verdict::{Failure, FailureKind};
+use crate::engine::record::effects::Effect;
 use crate::prelude::*;
 use crate::run::*;
 use crate::signal;

@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use crate::chaos::Plan;
 use crate::engine::context::{self, Engine};
-use crate::engine::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, Name, ProcessId, Scope, mix, mix_text};
 use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};

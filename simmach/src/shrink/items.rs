@@ -1,10 +1,10 @@
 //! What was not calm in a run, as things that can be left out of it one by one.
 
-use crate::engine::deviations::{Deviation, Kind, STEP, WALK, WHEN};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Place, Rule, Ruling};
 use crate::engine::draws::{below_of, mix};
-use crate::engine::family::Family;
 use crate::engine::ids::MachineId;
-use crate::engine::overlay::{Place, Rule, Ruling};
+use crate::engine::record::deviations::{Deviation, Kind, STEP, WALK, WHEN};
 
 /// One thing that can be left out: the rules that let it take place where all else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]

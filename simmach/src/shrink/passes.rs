@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::engine::deviations::{Deviation, Kind, Size, WHEN};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Overlay, Place, Rule, Ruling};
 use crate::engine::draws::{below_of, mix};
-use crate::engine::family::Family;
-use crate::engine::overlay::{Overlay, Place, Rule, Ruling};
+use crate::engine::record::deviations::{Deviation, Kind, Size, WHEN};
 use crate::shrink::ddmin::ddmin;
 use crate::shrink::items::{self, Item};
 use crate::shrink::plan::{Mode, Plan};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::deviations::Kind;
-use crate::engine::family::Family;
-use crate::engine::overlay::{Overlay, Rule, Ruling};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
+use crate::engine::record::deviations::Kind;
 use crate::shrink::items::Item;
 
 /// What becomes of each family; what is not named is calm.

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::engine::deviations::{Kind, STEP, WALK, WHEN};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Index, Place, Ruling};
 use crate::engine::draws::{below_of, mix};
-use crate::engine::family::Family;
 use crate::engine::ids::MachineId;
-use crate::engine::overlay::{Index, Place, Ruling};
+use crate::engine::record::deviations::{Kind, STEP, WALK, WHEN};
 use crate::shrink::*;
 
 /// A run that is made up: so many of each that take place unless they are calm.

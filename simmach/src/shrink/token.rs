@@ -14,8 +14,8 @@ mod bytes;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::engine::anchors::Walk;
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::anchors::Walk;
+use crate::engine::draws::overlay::Overlay;
 use crate::shrink::token::bytes::{Reader, Writer};
 
 /// What a token begins with: its kind and version.

@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use crate::engine::log::{self, Level};
-use crate::engine::trace::TraceEvent;
+use crate::engine::record::log::{self, Level};
+use crate::engine::record::trace::TraceEvent;
 use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};

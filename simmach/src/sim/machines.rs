@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::engine::context::{self, Engine};
-use crate::engine::dials::Clock;
-use crate::engine::log::{self, Level};
+use crate::engine::record::log::{self, Level};
+use crate::engine::time::dials::Clock;
 use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind};
 use crate::machine::{self, Selector, ServiceId};
 use crate::sim::world::{may_act, spare, unspare, with};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::context::Slot;
-use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::{self, Family, MachineId, ProcessId};
 use crate::sim::{A_PLAN, Sim};
 

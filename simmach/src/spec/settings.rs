@@ -1,6 +1,6 @@
 //! What the attribute says of a test before any run of it: its name, its seeds, what it expects.
 
-use crate::engine::deviations::Size;
+use crate::engine::record::deviations::Size;
 use crate::spec::Spec;
 
 /// One registered test. The macro writes these; everything in it is the same for all runs.

@@ -13,9 +13,9 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use crate::engine::context::try_with;
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::Verdict;
 use crate::engine::rig::{self, Ran, SCOPE};
-use crate::engine::verdict::Verdict;
 use crate::engine::{self, Effect, MachineId, ProcessId, Scope};
 use crate::storage::types::{Bytes, Str};
 use crate::storage::*;

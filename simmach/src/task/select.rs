@@ -6,7 +6,7 @@
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;
 #[cfg(feature = "sim")]
-use crate::engine::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, Kind};
 #[cfg(feature = "sim")]
 use crate::engine::{Family, draws};
 

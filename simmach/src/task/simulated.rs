@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::engine::context::try_with;
-use crate::engine::tasks::TaskKey;
+use crate::engine::executor::tasks::TaskKey;
 use crate::engine::{self, Scope, Wait};
 use crate::task::join::{self, Join};
 use crate::task::{JoinError, JoinHandle};

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::{FailureKind, Verdict};
 use crate::engine::rig;
-use crate::engine::verdict::{FailureKind, Verdict};
 use crate::task::*;
 use crate::time::{DurationUnits, Instant, interval, sleep, timeout};
 

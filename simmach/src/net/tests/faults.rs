@@ -451,7 +451,7 @@ fn a_rule_that_panics_fails_the_run() {
 /// A profile's functions are called when a timer sends too, where no task would be blamed.
 #[test]
 fn a_links_function_that_panics_fails_the_run() {
-    use crate::engine::verdict::{FailureKind, Verdict};
+    use crate::engine::failure::verdict::{FailureKind, Verdict};
     let latency = NetworkProfile::latency_by(|_| panic!("the function is wrong"));
     let log = NetworkProfile::ideal_fixed().log_if(|_| panic!("the function is wrong"));
     for link in [latency, log] {

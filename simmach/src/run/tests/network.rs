@@ -130,8 +130,8 @@ fn a_look_at_no_machine_is_a_mistake() {
 /// Each fault of a packet says what happened to that packet, and none what happened to the next one.
 #[test]
 fn faults_of_packets_are_told_apart() {
-    use crate::engine::deviations::{Kind, Record};
-    use crate::engine::family::Family;
+    use crate::engine::draws::family::Family;
+    use crate::engine::record::deviations::{Kind, Record};
     let spec = || {
         let bad = NetworkProfile::fixed(5.millis()).reorder(0.2, 50.millis()).loss(0.2);
         let machines = Topology::new().host("a.east").host("b.west").link("east", "west", bad);

@@ -1,6 +1,6 @@
 //! Outputs of tasks that panic when they are dropped, and what is left of that: a line in the log.
 
-use crate::engine::log::Level;
+use crate::engine::record::log::Level;
 use crate::run::tests::*;
 use crate::task::{JoinSet, spawn_blocking};
 

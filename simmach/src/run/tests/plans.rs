@@ -1,8 +1,8 @@
 //! Plans of the library touch what they may, and undo what they did and no more; `settle` ends them all.
 
 use crate::engine::Family;
-use crate::engine::deviations::Record;
-use crate::engine::overlay::{Rule, Ruling};
+use crate::engine::draws::overlay::{Rule, Ruling};
+use crate::engine::record::deviations::Record;
 use crate::net::{TcpListener, TcpStream};
 use crate::run::tests::*;
 use crate::time::timeout;

@@ -1,7 +1,7 @@
 //! What changes nothing leaves no line, no effect and no event; and how partitions and links are described.
 
-use crate::engine::deviations::Record;
-use crate::engine::overlay::{Rule, Ruling};
+use crate::engine::draws::overlay::{Rule, Ruling};
+use crate::engine::record::deviations::Record;
 use crate::engine::{Family, TraceKind};
 use crate::net::PacketFate;
 use crate::run::tests::*;

@@ -1,6 +1,6 @@
 //! What tells a run's spec from another's.
 
-use crate::engine::deviations::Record;
+use crate::engine::record::deviations::Record;
 use crate::net::{NetworkProfile, TcpConfig};
 use crate::run::tests::*;
 

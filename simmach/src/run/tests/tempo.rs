@@ -1,8 +1,8 @@
 //! How often the plans of the library strike, and what is said of those that do nothing.
 
 use crate::engine::Family;
-use crate::engine::deviations::{Kind, Record};
-use crate::engine::overlay::{Rule, Ruling};
+use crate::engine::draws::overlay::{Rule, Ruling};
+use crate::engine::record::deviations::{Kind, Record};
 use crate::run::tests::*;
 use crate::sim::{Idle, PlanActs};
 

@@ -1,8 +1,8 @@
 //! Numbers and overlays as bytes: small numbers are short, and an address that occurs again is its place in a list.
 
-use crate::engine::anchors::Walk;
-use crate::engine::family::Family;
-use crate::engine::overlay::{Overlay, Place, Rule, Ruling};
+use crate::engine::draws::anchors::Walk;
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Overlay, Place, Rule, Ruling};
 
 /// Numbers from here on are hashes most of the time, and stand in the list.
 const LARGE: u64 = 1 << 28;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use crate::engine::family::Family;
-use crate::engine::overlay::{Place, Rule, Ruling};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Place, Rule, Ruling};
 use crate::shrink::token::*;
 
 fn words() -> impl Strategy<Value = u64> {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 
-use crate::engine::overlay::Overlay;
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::Verdict;
 use crate::engine::rig;
-use crate::engine::verdict::Verdict;
 use crate::task::yield_now;
 use crate::time::{DurationUnits, Instant, sleep};
 

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::engine::clock::Clock;
 use crate::engine::context::try_with;
+use crate::engine::time::clock::Clock;
 use crate::engine::{self, Engine, RunId, TimerKey, Wait, Waiter};
 use crate::time::{LONGEST_WAIT, nanos};
 

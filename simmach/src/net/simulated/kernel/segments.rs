@@ -1,6 +1,6 @@
 //! TCP's connections: what segments and time do to them. What handles ask for is in `streams`.
 
-use crate::engine::outlook::Outlook;
+use crate::engine::time::outlook::Outlook;
 use crate::engine::{Action, Effect, Family, TimerKey};
 use crate::net::simulated::address::{Bound, Endpoint};
 use crate::net::simulated::kernel::socket::{Holder, IpOptions, Socket, SocketTimer};

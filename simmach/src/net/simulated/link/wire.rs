@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::engine::{Action, Effect, Engine, MachineId, Name, TraceKind, log};
+use crate::engine::record::log;
+use crate::engine::{Action, Effect, Engine, MachineId, Name, TraceKind};
 use crate::net::simulated::address::{HostIndex, PathIndex};
 use crate::net::simulated::link::capture::Capture;
 use crate::net::simulated::link::filter::{Filters, PacketFate};

@@ -1,0 +1,75 @@
+//! Draws as what they come to, with what is recorded of those that are not calm.
+
+use crate::engine::draws;
+use crate::engine::draws::family::Family;
+use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::state::Engine;
+
+impl Engine {
+    /// True with probability `p`; calm is false.
+    pub(crate) fn chance(&self, family: Family, address: [u64; 3], p: f64) -> bool {
+        p > 0.0
+            && self.drawn(family, address, true, |word| {
+                let chance = draws::chance_of(word, p);
+                (chance, u64::from(chance), 1)
+            })
+    }
+
+    /// In `[0, 1)`; calm is one half, the median.
+    pub(crate) fn unit(&self, family: Family, address: [u64; 3]) -> f64 {
+        // A copy's latency is not counted: it is there only where there is a copy.
+        let is_counted = family == Family::Latency && address[2] >> 63 == 0;
+        self.drawn(family, address, is_counted, |word| {
+            (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0)
+        })
+    }
+
+    /// In `0..n`; calm is 0.
+    pub(crate) fn below(&self, family: Family, address: [u64; 3], n: u64) -> u64 {
+        self.drawn(family, address, false, |word| {
+            let below = draws::below_of(word, n);
+            (below, below, n)
+        })
+    }
+
+    /// Makes a draw: what it comes to, with what is recorded of it, its value and of how many; 0 is calm.
+    fn drawn<T>(
+        &self,
+        family: Family,
+        address: [u64; 3],
+        is_counted: bool,
+        come: impl Fn(Option<u64>) -> (T, u64, u64),
+    ) -> T {
+        let place = if is_counted { self.place(family) } else { None };
+        let (result, value, of) = come(self.word_at(family, &address, place));
+        if value > 0 {
+            self.record(|recorder| {
+                let at = self.clock.now();
+                let deviation = Deviation::new(family, address, kind_of(family, of), value, at);
+                recorder.add(Deviation { of, place, ..deviation });
+            });
+        }
+        result
+    }
+}
+
+fn kind_of(family: Family, of: u64) -> Kind {
+    match family {
+        Family::Loss | Family::Duplicate => Kind::Fault,
+        // Whether, and for how long.
+        Family::Reorder if of > 0 => Kind::Fault,
+        Family::Strike => Kind::Field,
+        Family::Choice => Kind::Choice,
+        Family::Wake | Family::Start | Family::Select => Kind::Order,
+        Family::Step => Kind::Step,
+        Family::Act => Kind::Strike,
+        Family::Reorder
+        | Family::Latency
+        | Family::Commit
+        | Family::Blocking
+        | Family::Isn
+        | Family::Port
+        | Family::Generator
+        | Family::Entropy => Kind::Delay,
+    }
+}

@@ -1,0 +1,294 @@
+//! What overrules a run's draws: an ordered list of rules, of which the last that fits wins.
+//!
+//! Plain data, so that a run can be told from outside what to leave out. The shrinker writes overlays, a token carries
+//! one; a run with an empty one is just its seed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::draws::family::Family;
+
+/// An ordered list of rules; the last that fits an address wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Overlay {
+    rules: Vec<Rule>,
+}
+
+/// For the draws of a family, or of all, within ranges of the address: how they are made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rule {
+    /// `None` means every family.
+    pub family: Option<Family>,
+    /// The inclusive range of each word of the address; `None` means any.
+    pub address: [Option<(u64, u64)>; 3],
+    /// The inclusive range of virtual time in which they are made; `None` means always.
+    pub time: Option<(u64, u64)>,
+    /// Where in the test it is made, in place of address and time: one draw, whatever its address is.
+    pub place: Option<Place>,
+    /// What becomes of them.
+    pub ruling: Ruling,
+}
+
+/// A draw by where in the test it is made: the nth of its family in a lane since a step began. It stays where it is when
+/// steps before it are left out, which may change addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The walk of the step; 0 before any.
+    pub walk: u64,
+    /// The step.
+    pub step: u64,
+    /// What is counted apart: the way from one machine to another.
+    pub lane: u64,
+    /// From 0.
+    pub nth: u64,
+}
+
+/// How a draw is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ruling {
+    /// By the seed.
+    Seeded,
+    /// Its calm value: no fault, first in first out, the median, the smallest choice.
+    Calm,
+    /// This word.
+    Value(u64),
+    /// By the seed, with this salt: another value of the same kind.
+    Again(u64),
+}
+
+impl Overlay {
+    /// Nothing happens that does not have to.
+    pub fn calm() -> Self {
+        Self { rules: vec![Rule::all(None, Ruling::Calm)] }
+    }
+
+    /// Adds a rule that wins over all before it.
+    pub fn push(&mut self, rule: Rule) {
+        self.rules.push(rule);
+    }
+
+    /// In their order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+impl FromIterator<Rule> for Overlay {
+    fn from_iter<I: IntoIterator<Item = Rule>>(rules: I) -> Self {
+        Self { rules: rules.into_iter().collect() }
+    }
+}
+
+impl Rule {
+    /// For all draws of a family, or of all.
+    pub fn all(family: Option<Family>, ruling: Ruling) -> Self {
+        Self { family, address: [None; 3], time: None, place: None, ruling }
+    }
+
+    /// For one draw.
+    pub fn one(family: Family, address: [u64; 3], ruling: Ruling) -> Self {
+        let address = address.map(|word| Some((word, word)));
+        Self { family: Some(family), address, time: None, place: None, ruling }
+    }
+
+    /// For one draw, by where in the test it is made.
+    pub fn at(family: Family, place: Place, ruling: Ruling) -> Self {
+        Self { place: Some(place), ..Self::all(Some(family), ruling) }
+    }
+
+    fn exact(&self) -> Option<(Family, [u64; 3])> {
+        let word = |at: usize| self.address[at].filter(|(low, high)| low == high);
+        match (self.family, self.time) {
+            (Some(family), None) => Some((family, [word(0)?.0, word(1)?.0, word(2)?.0])),
+            _ => None,
+        }
+    }
+
+    fn fits(&self, family: Family, address: [u64; 3], at: u64) -> bool {
+        let within = |range: Option<(u64, u64)>, word| {
+            range.is_none_or(|(low, high)| low <= word && word <= high)
+        };
+        self.family.is_none_or(|own| own == family)
+            && within(self.time, at)
+            && self.address.iter().zip(address).all(|(range, word)| within(*range, word))
+    }
+}
+
+/// An overlay as a run asks it: what names one draw is found at once, however many such rules there are.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    exact: BTreeMap<(Family, [u64; 3]), (usize, Ruling)>,
+    placed: BTreeMap<(Family, Place), (usize, Ruling)>,
+    rest: Vec<(usize, Rule)>,
+}
+
+impl Index {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.placed.is_empty() && self.rest.is_empty()
+    }
+
+    /// Whether it matters where in the test a draw is made.
+    pub(crate) fn has_places(&self) -> bool {
+        !self.placed.is_empty()
+    }
+
+    /// As [`ruling`](Self::ruling), for a draw of which it is known where in the test it is made.
+    pub(crate) fn ruling_at(
+        &self,
+        family: Family,
+        address: [u64; 3],
+        at: u64,
+        place: Option<Place>,
+    ) -> Ruling {
+        match place.and_then(|place| self.placed.get(&(family, place))) {
+            Some((nth, ruling)) => {
+                let wider = self.standing(family, address, at);
+                wider.filter(|(other, _)| other > nth).map_or(*ruling, |(_, ruling)| ruling)
+            }
+            None => self.ruling(family, address, at),
+        }
+    }
+
+    /// What becomes of a draw that is made at this virtual time.
+    pub(crate) fn ruling(&self, family: Family, address: [u64; 3], at: u64) -> Ruling {
+        self.standing(family, address, at).map_or(Ruling::Seeded, |(_, ruling)| ruling)
+    }
+
+    /// The last rule that fits, and its number.
+    fn standing(&self, family: Family, address: [u64; 3], at: u64) -> Option<(usize, Ruling)> {
+        let exact = self.exact.get(&(family, address)).copied();
+        let rest = self.rest.iter().rev().find(|(_, rule)| rule.fits(family, address, at));
+        let rest = rest.map(|(nth, rule)| (*nth, rule.ruling));
+        exact.into_iter().chain(rest).max_by_key(|(nth, _)| *nth)
+    }
+
+    /// The first number from `from` on for which the draw at (`a`, number, `c`) is not calm; `None` when there is none.
+    pub(crate) fn next_not_calm(&self, family: Family, a: u64, from: u64, c: u64) -> Option<u64> {
+        let is_on = |number: u64| !matches!(self.ruling(family, [a, number, c], 0), Ruling::Calm);
+        if is_on(from) {
+            return Some(from);
+        }
+        // What holds for a number changes only where a rule begins, or behind its end.
+        let rest = self.rest.iter().filter_map(|(_, rule)| rule.address[1]);
+        let exact =
+            self.exact.keys().filter(|(own, _)| *own == family).map(|(_, [_, b, _])| (*b, *b));
+        let mut turns: Vec<u64> = rest
+            .chain(exact)
+            .flat_map(|(low, high)| [Some(low), high.checked_add(1)])
+            .flatten()
+            .filter(|turn| *turn > from)
+            .collect();
+        turns.sort_unstable();
+        turns.into_iter().find(|turn| is_on(*turn))
+    }
+}
+
+impl From<&Overlay> for Index {
+    fn from(overlay: &Overlay) -> Self {
+        let mut index = Self::default();
+        for (nth, rule) in overlay.rules.iter().enumerate() {
+            match (rule.family.zip(rule.place), rule.exact()) {
+                (Some(place), _) => {
+                    index.placed.insert(place, (nth, rule.ruling));
+                }
+                (None, Some(address)) => {
+                    index.exact.insert(address, (nth, rule.ruling));
+                }
+                (None, None) => index.rest.push((nth, rule.clone())),
+            }
+        }
+        index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overlay() -> Overlay {
+        let mut overlay = Overlay::calm();
+        overlay.push(Rule {
+            family: Some(Family::Loss),
+            address: [Some((5, 6)), None, None],
+            time: None,
+            place: None,
+            ruling: Ruling::Seeded,
+        });
+        overlay.push(Rule {
+            family: Some(Family::Loss),
+            address: [Some((6, 6)), None, Some((1, 1))],
+            time: Some((10, 20)),
+            place: None,
+            ruling: Ruling::Value(9),
+        });
+        overlay
+    }
+
+    #[test]
+    fn the_last_rule_that_fits_wins() {
+        let index = Index::from(&overlay());
+        let ruling = |family, address| index.ruling(family, address, 10);
+        assert_eq!(ruling(Family::Loss, [4, 0, 0]), Ruling::Calm);
+        assert_eq!(ruling(Family::Latency, [5, 0, 0]), Ruling::Calm);
+        assert_eq!(ruling(Family::Loss, [5, 0, 1]), Ruling::Seeded);
+        assert_eq!(ruling(Family::Loss, [6, 0, 0]), Ruling::Seeded);
+        assert_eq!(ruling(Family::Loss, [6, 0, 1]), Ruling::Value(9));
+        assert_eq!(index.ruling(Family::Loss, [6, 0, 1], 21), Ruling::Seeded, "its time is over");
+        assert_eq!(Index::default().ruling(Family::Loss, [6, 0, 1], 10), Ruling::Seeded);
+    }
+
+    /// A rule that names one draw is found by another way, and has the place it was given all the same.
+    #[test]
+    fn one_draw_before_and_behind_a_wider_rule() {
+        let one = |ruling| Rule::one(Family::Loss, [5, 7, 1], ruling);
+        let mut before: Overlay = [one(Ruling::Value(3))].into_iter().collect();
+        before.push(Rule::all(Some(Family::Loss), Ruling::Calm));
+        assert_eq!(Index::from(&before).ruling(Family::Loss, [5, 7, 1], 0), Ruling::Calm);
+        let mut behind = before.clone();
+        behind.push(one(Ruling::Value(4)));
+        assert_eq!(Index::from(&behind).ruling(Family::Loss, [5, 7, 1], 0), Ruling::Value(4));
+        assert_eq!(Index::from(&behind).ruling(Family::Loss, [5, 7, 2], 0), Ruling::Calm);
+    }
+
+    #[test]
+    fn a_place_stands_for_an_address() {
+        let place = Place { walk: 1, step: 2, lane: 3, nth: 4 };
+        let mut overlay = Overlay::calm();
+        overlay.push(Rule::at(Family::Loss, place, Ruling::Value(0)));
+        let at = |overlay: &Overlay, place| {
+            Index::from(overlay).ruling_at(Family::Loss, [5, 6, 7], 8, place)
+        };
+        assert_eq!(at(&overlay, Some(place)), Ruling::Value(0));
+        assert_eq!(at(&overlay, Some(Place { nth: 5, ..place })), Ruling::Calm);
+        assert_eq!(at(&overlay, None), Ruling::Calm);
+        overlay.push(Rule::all(Some(Family::Loss), Ruling::Seeded));
+        assert_eq!(at(&overlay, Some(place)), Ruling::Seeded, "the last wins");
+    }
+
+    #[test]
+    fn the_next_that_is_not_calm() {
+        let mut overlay = Overlay::calm();
+        let next =
+            |overlay: &Overlay, from| Index::from(overlay).next_not_calm(Family::Step, 1, from, 0);
+        assert_eq!(next(&overlay, 0), None);
+        let mut keep = |low, high, ruling| {
+            overlay.push(Rule {
+                family: Some(Family::Step),
+                address: [Some((1, 1)), Some((low, high)), None],
+                time: None,
+                place: None,
+                ruling,
+            });
+        };
+        keep(3, 9, Ruling::Seeded);
+        keep(4, 7, Ruling::Calm);
+        keep(6, 6, Ruling::Seeded);
+        overlay.push(Rule::one(Family::Step, [1, 20, 0], Ruling::Seeded));
+        let found: Vec<_> = [0, 3, 4, 6, 7, 9, 10, 20, 21].map(|from| next(&overlay, from)).into();
+        let expected = [3, 3, 6, 6, 8, 9, 20, 20];
+        assert_eq!(found[..8], expected.map(Some));
+        assert_eq!(found[8], None);
+        assert_eq!(next(&Overlay::default(), 17), Some(17));
+    }
+}

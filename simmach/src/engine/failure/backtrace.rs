@@ -1,0 +1,205 @@
+//! Backtraces: instruction pointers when something happens, symbols only when it is reported.
+//!
+//! To capture neither allocates nor locks, so that a signal handler and a hook of the C library may. To find the symbols
+//! reads the binary's debug information, which takes up to a second the first time.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::failure::frames::{Frame, called_from, trimmed};
+
+/// Frames beyond these are not captured.
+const DEPTH: usize = 96;
+
+/// Instruction pointers, from the innermost frame on.
+#[derive(Clone, Copy)]
+pub(crate) struct Captured {
+    pointers: [usize; DEPTH],
+    length: usize,
+}
+
+/// Where a failure came from, for whoever reads its report. It has no part in what a failure is: any two are equal.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// The first frame of the user's code, where the failure's place does not tell it.
+    pub called_from: Option<String>,
+    /// The backtrace, where `RUST_BACKTRACE` asks for it.
+    pub frames: Vec<Frame>,
+    /// What the above is made of.
+    #[serde(skip)]
+    pointers: Vec<usize>,
+}
+
+/// What `RUST_BACKTRACE` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    Nothing,
+    Trimmed,
+    Everything,
+}
+
+impl Default for Captured {
+    fn default() -> Self {
+        Self { pointers: [0; DEPTH], length: 0 }
+    }
+}
+
+impl fmt::Debug for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Captured").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl Captured {
+    /// The frames of this thread, this function's caller the first. Neither allocates nor locks.
+    #[inline(never)]
+    pub(crate) fn here() -> Self {
+        let mut captured = Self::default();
+        // SAFETY: unsynchronized means that Windows' debugging library is not locked; nothing else is shared.
+        unsafe {
+            backtrace::trace_unsynchronized(|frame| {
+                captured.pointers[captured.length] = frame.ip() as usize;
+                captured.length += 1;
+                captured.length < DEPTH
+            });
+        }
+        captured
+    }
+}
+
+impl Origin {
+    /// Of what was captured when it failed.
+    pub(crate) fn of(captured: &Captured) -> Self {
+        let pointers = captured.pointers[..captured.length].to_vec();
+        Self { pointers, ..Self::default() }
+    }
+
+    /// Finds the symbols, as far as they are of use: of a failure in the user's code only where they are asked for.
+    pub(crate) fn resolve(&mut self, place: Option<&str>) {
+        self.resolve_as(Asked::by(std::env::var_os("RUST_BACKTRACE").as_deref()), place);
+    }
+
+    /// Finds the symbols, and keeps the backtrace whether it is asked for or not.
+    pub(crate) fn resolve_all(&mut self) {
+        let asked = Asked::by(std::env::var_os("RUST_BACKTRACE").as_deref());
+        self.resolve_as(asked.max(Asked::Trimmed), None);
+    }
+
+    fn resolve_as(&mut self, asked: Asked, place: Option<&str>) {
+        let tells = place.is_some_and(|place| !is_foreign(place));
+        let pointers = std::mem::take(&mut self.pointers);
+        if pointers.is_empty() || (tells && asked == Asked::Nothing) {
+            return;
+        }
+        let frames: Vec<Frame> = pointers.into_iter().flat_map(frames_at).collect();
+        if !tells {
+            self.called_from = called_from(&frames, place);
+        }
+        self.frames = match asked {
+            Asked::Nothing => Vec::new(),
+            Asked::Trimmed => trimmed(frames),
+            Asked::Everything => frames,
+        };
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
+
+impl Asked {
+    /// As std reads it.
+    fn by(variable: Option<&OsStr>) -> Self {
+        match variable {
+            None => Self::Nothing,
+            Some(value) if value == "0" => Self::Nothing,
+            Some(value) if value == "full" => Self::Everything,
+            Some(_) => Self::Trimmed,
+        }
+    }
+}
+
+/// Whether a place is in the standard library or in a dependency.
+fn is_foreign(place: &str) -> bool {
+    let parts = ["/rustlib/src/rust/library/", "/registry/src/", "/git/checkouts/"];
+    place.starts_with("/rustc/") || parts.iter().any(|part| place.contains(part))
+}
+
+static SOURCES: OnceLock<(&str, &str)> = OnceLock::new();
+
+/// Tells where the sources of the code under test are: the folder of its manifest, and a file as the compiler names it.
+/// Places are named from the same folder on.
+pub(crate) fn set_sources(manifest_dir: &'static str, file: &'static str) {
+    let _ = SOURCES.set((manifest_dir, file));
+}
+
+/// The folder that the compiler names files from.
+fn root() -> Option<&'static str> {
+    static ROOT: OnceLock<Option<&str>> = OnceLock::new();
+    *ROOT.get_or_init(|| {
+        let (manifest_dir, file) = SOURCES.get()?;
+        let mut folders = Path::new(*manifest_dir).ancestors();
+        folders.find(|folder| folder.join(file).is_file())?.to_str()
+    })
+}
+
+/// The frames at an instruction pointer: several where functions were inlined.
+fn frames_at(pointer: usize) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    backtrace::resolve(pointer as *mut std::ffi::c_void, |symbol| {
+        let Some(name) = symbol.name() else { return };
+        // Without the hash at the end.
+        let function = format!("{name:#}");
+        let file = symbol.filename().and_then(Path::to_str);
+        let owner = super::frames::Owner::of(&function, file, root());
+        let place = file.map(|file| {
+            let file =
+                root().and_then(|root| file.strip_prefix(root)?.strip_prefix('/')).unwrap_or(file);
+            let numbers = [symbol.lineno(), symbol.colno()].into_iter().flatten();
+            numbers.fold(file.to_owned(), |place, number| format!("{place}:{number}"))
+        });
+        frames.push(Frame { function, place, owner });
+    });
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asked_for_as_std_reads_the_variable() {
+        let by = |value: &str| Asked::by(Some(OsStr::new(value)));
+        assert_eq!(Asked::by(None), Asked::Nothing);
+        assert_eq!(
+            [by("0"), by("1"), by("full")],
+            [Asked::Nothing, Asked::Trimmed, Asked::Everything]
+        );
+        assert_eq!(by(""), Asked::Trimmed);
+    }
+
+    #[test]
+    fn captured_frames_have_their_symbols() {
+        let mut origin = Origin::of(&Captured::here());
+        origin.resolve(Some("/rustc/1/library/core/src/option.rs:1:1"));
+        let frames: Vec<Frame> =
+            Captured::here().pointers.into_iter().flat_map(frames_at).collect();
+        let own = frames.iter().find(|f| f.function.contains("captured_frames_have_their_symbols"));
+        let place = own.and_then(|frame| frame.place.as_deref()).unwrap_or_default();
+        assert!(place.contains("engine/backtrace.rs:"), "{frames:#?}");
+    }
+
+    #[test]
+    fn any_two_are_equal() {
+        let origin = Origin { called_from: Some("a.rs:1:1".to_owned()), ..Origin::default() };
+        assert_eq!(origin, Origin::default());
+    }
+}

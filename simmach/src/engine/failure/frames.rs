@@ -1,0 +1,286 @@
+//! Stack frames with their symbols: whose code each is in, and which of them a report shows.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One stack frame, with what debug information says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The function, with its path.
+    pub function: String,
+    /// `file:line:column`.
+    pub place: Option<String>,
+    /// Whose code it is.
+    pub owner: Owner,
+}
+
+/// Whose code a frame is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Owner {
+    /// The code under test, or its test.
+    User,
+    /// A crate from a registry or a Git repository.
+    Dependency,
+    /// simmach.
+    Simmach,
+    /// The standard library, the C library, the start of a thread.
+    Runtime,
+}
+
+/// simmach's own sources, as debug information names them.
+const OWN_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+
+impl Owner {
+    /// Tells it by the function's name and its file. `root` is the folder of the workspace under test, where it is known.
+    pub(crate) fn of(function: &str, file: Option<&str>, root: Option<&str>) -> Self {
+        let is_rust = function.contains("::");
+        let Some(file) = file else {
+            return match crate_of(function) {
+                "simmach" => Self::Simmach,
+                "std" | "core" | "alloc" => Self::Runtime,
+                _ if is_rust => Self::User,
+                _ => Self::Runtime,
+            };
+        };
+        if file.starts_with(OWN_SOURCES) {
+            Self::Simmach
+        } else if file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/") {
+            Self::Runtime
+        } else if file.contains("/registry/src/") || file.contains("/git/checkouts/") {
+            match crate_of(function) {
+                "simmach" => Self::Simmach,
+                _ => Self::Dependency,
+            }
+        } else if is_rust
+            || file.ends_with(".rs")
+            || root.is_some_and(|root| file.starts_with(root))
+        {
+            Self::User
+        } else {
+            Self::Runtime
+        }
+    }
+}
+
+/// The crate of a demangled path: `core` in `<core::pin::Pin<P> as core::future::Future>::poll`.
+fn crate_of(function: &str) -> &str {
+    let path = function.trim_start_matches(['<', '&', '*', '(', '[']);
+    let path = ["mut ", "dyn ", "const "]
+        .iter()
+        .fold(path, |path, word| path.strip_prefix(word).unwrap_or(path));
+    let end = path.find(|c: char| !c.is_alphanumeric() && c != '_');
+    &path[..end.unwrap_or(path.len())]
+}
+
+/// Where code outside the user's, at `place` where that is known, was called from: the first frame elsewhere that is neither
+/// the runtime's nor simmach's, and the first of the user's own code if that is another.
+pub(crate) fn called_from(frames: &[Frame], place: Option<&str>) -> Option<String> {
+    let frames = &frames[machinery(frames)..];
+    let is_elsewhere = |frame: &&Frame| frame.is_of_interest() && frame.place.as_deref() != place;
+    let first = frames.iter().find(is_elsewhere)?;
+    let own = frames.iter().find(|frame| frame.owner == Owner::User);
+    let spot = |frame: &Frame| frame.place.clone().unwrap_or_else(|| frame.function.clone());
+    Some(match own {
+        Some(own) if own != first => format!("{}, by {}", spot(first), spot(own)),
+        _ => spot(first),
+    })
+}
+
+/// Without the frames of the panic's own machinery, of the executor, and of what started the thread.
+pub(crate) fn trimmed(frames: Vec<Frame>) -> Vec<Frame> {
+    let rest = &frames[machinery(&frames)..];
+    let Some(first) = rest.iter().position(Frame::is_of_interest) else {
+        return frames;
+    };
+    let executor = rest[first..].iter().position(Frame::is_executor).map(|at| first + at);
+    let kept = &rest[..executor.unwrap_or(rest.len())];
+    let last = kept.iter().rposition(|frame| frame.is_of_interest() && !frame.is_adapter());
+    kept[..=last.unwrap_or(first)].to_vec()
+}
+
+/// How many frames there are between the capture and what it was made for: of the panic, of a C function's stand-in, of a
+/// signal handler.
+fn machinery(frames: &[Frame]) -> usize {
+    let is_elsewhere = |frame: &Frame| frame.is_of_interest() && !frame.is_machinery();
+    let end = frames.iter().position(is_elsewhere).unwrap_or(frames.len());
+    frames[..end].iter().rposition(Frame::is_machinery).map_or(0, |last| last + 1)
+}
+
+/// Files of the standard library that a panic goes through before its hook is called.
+const PANIC_FILES: [&str; 6] = [
+    "/std/src/panicking.rs",
+    "/core/src/panicking.rs",
+    "/std/src/sys/backtrace.rs",
+    "/std/src/panic.rs",
+    "/alloc/src/boxed.rs",
+    "/core/src/ops/function.rs",
+];
+/// The same by name, for a binary without debug information.
+const PANIC_NAMES: [&str; 5] =
+    ["std::panicking::", "core::panicking::", "std::sys::backtrace::", "rust_begin_unwind", "Fn<"];
+
+impl Frame {
+    fn is_of_interest(&self) -> bool {
+        matches!(self.owner, Owner::User | Owner::Dependency)
+    }
+
+    fn is_machinery(&self) -> bool {
+        let name = self.function.as_str();
+        match (self.owner, self.place.as_deref()) {
+            (Owner::Simmach, _) => true,
+            (Owner::Runtime, Some(place)) => PANIC_FILES.iter().any(|file| place.contains(file)),
+            (Owner::Runtime, None) => PANIC_NAMES.iter().any(|own| name.contains(own)),
+            (Owner::Dependency, Some(place)) => {
+                place.contains("/backtrace-0") || place.contains("/signal-hook-")
+            }
+            (Owner::User, None) => ["backtrace", "signal_hook_registry"].contains(&crate_of(name)),
+            (Owner::User, Some(_)) | (Owner::Dependency, None) => false,
+        }
+    }
+
+    /// Where the code of a run is called from, or that of a thread.
+    fn is_executor(&self) -> bool {
+        const NAMES: [&str; 2] = ["simmach::engine::", "simmach::run::"];
+        const FILES: [&str; 4] =
+            ["/src/engine/", "/src/run.rs", "/src/run/", "/src/task/simulated.rs"];
+        if self.function.contains("__rust_begin_short_backtrace") {
+            return true;
+        }
+        let place = self.place.as_deref().unwrap_or_default();
+        self.owner == Owner::Simmach
+            && (NAMES.iter().any(|name| self.function.contains(name))
+                || FILES.iter().any(|file| place.contains(file)))
+    }
+
+    /// What simmach puts round a service or a body before it spawns it.
+    fn is_adapter(&self) -> bool {
+        self.place.as_deref().is_some_and(|place| place.contains("/futures-util-"))
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.function)?;
+        match &self.place {
+            Some(place) => write!(f, "\n    at {place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STD: &str = "/rustc/59807616e/library/";
+    const CRATE: &str = "/cargo/registry/src/index-1/slab-0.4.11/src/lib.rs";
+
+    fn frame(function: &str, file: &str) -> Frame {
+        let known = (!file.is_empty()).then_some(file);
+        let owner = Owner::of(function, known, Some("/app/"));
+        let place = known.map(|file| format!("{file}:1:1"));
+        Frame { function: function.to_owned(), place, owner }
+    }
+
+    fn engine(function: &str) -> Frame {
+        frame(function, &format!("{OWN_SOURCES}engine/executor.rs"))
+    }
+
+    fn in_std(function: &str) -> Frame {
+        frame(function, &format!("{STD}core/src/x.rs"))
+    }
+
+    #[test]
+    fn owner_by_file() {
+        let owner = |function, file: &str| Owner::of(function, Some(file), Some("/app/"));
+        assert_eq!(owner("shop::serve", "/app/src/lib.rs"), Owner::User);
+        assert_eq!(owner("callback", "/app/src/glue.c"), Owner::User);
+        assert_eq!(owner("exported", "/elsewhere/lib.rs"), Owner::User);
+        assert_eq!(owner("start_thread", "./nptl/pthread_create.c"), Owner::Runtime);
+        assert_eq!(owner("slab::Slab<T>::get", CRATE), Owner::Dependency);
+        assert_eq!(owner("core::slice::sort", &format!("{STD}core/src/slice.rs")), Owner::Runtime);
+        let local = "/toolchains/stable/lib/rustlib/src/rust/library/alloc/src/vec.rs";
+        assert_eq!(owner("alloc::vec::Vec<T>::remove", local), Owner::Runtime);
+        // simmach from a registry.
+        let published = CRATE.replace("slab", "simmach");
+        assert_eq!(owner("simmach::net::bind", &published), Owner::Simmach);
+    }
+
+    #[test]
+    fn owner_by_name_without_debug_information() {
+        let owner = |function| Owner::of(function, None, None);
+        assert_eq!(owner("shop::serve::{{closure}}"), Owner::User);
+        assert_eq!(owner("<core::pin::Pin<P> as core::future::Future>::poll"), Owner::Runtime);
+        assert_eq!(owner("<&mut alloc::vec::Vec<T>>::get"), Owner::Runtime);
+        assert_eq!(owner("simmach::task::spawn"), Owner::Simmach);
+        assert_eq!(owner("simmach_tests::run"), Owner::User);
+        assert_eq!(owner("__libc_start_main"), Owner::Runtime);
+    }
+
+    #[test]
+    fn called_from_names_the_dependency_and_its_caller() {
+        let [swap, user] = [in_std("VecDeque::swap"), frame("shop::serve", "/app/src/lib.rs")];
+        let dependency = frame("slab::get", CRATE);
+        let at = |place: &str, frames: &[&Frame]| {
+            let frames: Vec<_> = frames.iter().map(|frame| (*frame).clone()).collect();
+            called_from(&frames, Some(place))
+        };
+        let of = |frames: &[&Frame]| at("/rustc/1/library/core/src/x.rs:2:2", frames);
+        assert_eq!(of(&[&swap, &user]).as_deref(), Some("/app/src/lib.rs:1:1"));
+        let both = format!("{CRATE}:1:1, by /app/src/lib.rs:1:1");
+        assert_eq!(of(&[&swap, &dependency, &user]), Some(both));
+        assert_eq!(of(&[&swap, &dependency]), Some(format!("{CRATE}:1:1")));
+        assert_eq!(of(&[&swap]), None);
+        // The panic is the dependency's own.
+        let own = at(&format!("{CRATE}:1:1"), &[&dependency, &user]);
+        assert_eq!(own.as_deref(), Some("/app/src/lib.rs:1:1"));
+        let bare = frame("shop::serve", "");
+        assert_eq!(of(&[&swap, &bare]).as_deref(), Some("shop::serve"));
+    }
+
+    #[test]
+    fn trimmed_keeps_what_lies_between_the_panic_and_the_executor() {
+        let frames = vec![
+            frame("trace", &CRATE.replace("slab-0.4.11", "backtrace-0.3.77")),
+            engine("{{closure}}"),
+            frame("rust_panic_with_hook", &format!("{STD}std/src/panicking.rs")),
+            frame("panic_fmt", &format!("{STD}core/src/panicking.rs")),
+            in_std("core::option::unwrap_failed"),
+            frame("shop::serve", "/app/src/lib.rs"),
+            in_std("core::future::poll"),
+            frame("shop::main", "/app/src/lib.rs"),
+            frame("poll<Map>", &CRATE.replace("slab", "futures-util")),
+            in_std("<core::pin::Pin<P> as core::future::Future>::poll"),
+            engine("turn"),
+            frame("shop::outer", "/app/src/lib.rs"),
+        ];
+        let kept: Vec<_> = trimmed(frames).into_iter().map(|frame| frame.function).collect();
+        assert_eq!(
+            kept,
+            ["core::option::unwrap_failed", "shop::serve", "core::future::poll", "shop::main"]
+        );
+    }
+
+    #[test]
+    fn trimmed_begins_where_a_signal_came() {
+        let c = "./nptl/pthread_mutex_lock.c";
+        let frames = vec![
+            engine("report_stuck"),
+            in_std("core::option::map"),
+            frame("handler", &CRATE.replace("slab", "signal-hook-registry")),
+            frame("pthread_mutex_lock", c),
+            frame("shop::serve", "/app/src/lib.rs"),
+            engine("turn"),
+        ];
+        assert_eq!(called_from(&frames, None).as_deref(), Some("/app/src/lib.rs:1:1"));
+        let kept: Vec<_> = trimmed(frames).into_iter().map(|frame| frame.function).collect();
+        assert_eq!(kept, ["pthread_mutex_lock", "shop::serve"]);
+    }
+
+    #[test]
+    fn trimmed_keeps_all_where_no_frame_is_the_users() {
+        let frames = vec![in_std("core::option::unwrap_failed"), engine("drive")];
+        assert_eq!(trimmed(frames.clone()), frames);
+    }
+}

@@ -1,0 +1,102 @@
+//! What is written to standard error when a panic is about to abort the process.
+//!
+//! Such a panic is never caught: one in a destructor while another panic unwinds, one in an `extern "C"` function, a violated
+//! precondition of unsafe code, any with `panic = "abort"`. The run can't report it, and who reports the dead process knows
+//! only what it wrote.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::panic::PanicHookInfo;
+use std::time::Duration;
+
+use crate::engine::failure::panics;
+use crate::engine::failure::verdict::Note;
+use crate::engine::state::Engine;
+
+thread_local! {
+    /// The module and name of this thread's test, where it has one.
+    static TEST: Cell<Option<(&'static str, &'static str)>> = const { Cell::new(None) };
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Tells which seed this thread runs.
+pub(crate) fn set_seed(seed: u64) {
+    SEED.set(seed);
+}
+
+/// Tells which test this thread runs.
+pub(crate) fn set_test(module_path: &'static str, name: &'static str) {
+    TEST.set(Some((module_path, name)));
+}
+
+/// Whether the process aborts once the hook returns.
+pub(crate) fn is_last(info: &PanicHookInfo<'_>) -> bool {
+    // There is no stable accessor, but the value is shown.
+    cfg!(panic = "abort") || format!("{info:?}").contains("can_unwind: false")
+}
+
+/// Writes down the panics of the poll that is going on, the oldest first.
+pub(crate) fn write(engine: &Engine, panics: Vec<Note>) {
+    let mut text = String::from("\nsimmach: a panic can't unwind here, so the process aborts\n");
+    let _ = writeln!(text, "  {}", scene(engine));
+    for mut note in panics {
+        note.origin.resolve(note.place.as_deref());
+        text.push_str(&paragraph(&note));
+    }
+    to_stderr(text.as_bytes());
+}
+
+/// Where in the run.
+fn scene(engine: &Engine) -> String {
+    let mut text = match TEST.get() {
+        Some((module_path, name)) => {
+            let module = module_path.split_once("::").map(|(_, modules)| format!("{modules}::"));
+            format!("in {}{name} with seed {}", module.unwrap_or_default(), SEED.get())
+        }
+        None => format!("with seed {}", SEED.get()),
+    };
+    let machine = engine.scope().machine.0 as usize;
+    if let Ok(names) = engine.names.try_borrow()
+        && let Some(name) = names.get(machine)
+    {
+        let _ = write!(text, ", on {name}");
+    }
+    let task = engine.current_task().filter(|task| engine.body() != Some(*task));
+    if let Some(spawned_at) = task.and_then(|task| engine.spawned_at(task)) {
+        let _ = write!(text, ", in the task of {}", panics::place_of(spawned_at));
+    }
+    let _ = write!(text, ", at {:?}", Duration::from_nanos(engine.clock.now()));
+    text
+}
+
+fn paragraph(note: &Note) -> String {
+    let mut text = String::from("  panic");
+    if let Some(place) = &note.place {
+        let _ = write!(text, " at {place}");
+    }
+    if let Some(caller) = &note.origin.called_from {
+        let _ = write!(text, ", called from {caller}");
+    }
+    text.push_str(":\n");
+    for line in note.message.lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+    for (nth, frame) in note.origin.frames.iter().enumerate() {
+        let frame = frame.to_string().replace('\n', "\n      ");
+        let _ = writeln!(text, "    {nth:>3}: {frame}");
+    }
+    text
+}
+
+/// Goes round std's handle: its lock may be held by the code that panics, and libtest may capture what is printed.
+fn to_stderr(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match rustix::io::write(rustix::stdio::stderr(), bytes) {
+            Ok(0) => return,
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) if error == rustix::io::Errno::INTR => {}
+            // Nobody is left to tell.
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Panics inside a run: recorded with their place, not printed.
+//!
+//! Outside a run they are left to whatever hook there was.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{Location, PanicHookInfo};
+
+use crate::engine::context;
+use crate::engine::failure::backtrace::{Captured, Origin};
+use crate::engine::failure::last_words;
+use crate::engine::failure::verdict::Note;
+use crate::panic_message::panic_message;
+
+/// No more panics are remembered: those that unwind at once, one in the destructors of another, are few.
+const REMEMBERED: usize = 8;
+
+/// Of how many panics of a run the stack is captured, where its log is not kept. That takes as long as the panic itself, and
+/// a run whose code catches thousands is not slowed down by it.
+const CAPTURED: u32 = 16;
+
+thread_local! {
+    /// Of how many more panics the stack is captured.
+    static CAPTURES: Cell<u32> = const { Cell::new(CAPTURED) };
+    /// The latest panics that the engine has not caught, each with the poll that it was in.
+    static RECORDED: RefCell<Vec<(u64, Note)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Records a panic of a run; false outside of any.
+pub(crate) fn record(info: &PanicHookInfo<'_>) -> bool {
+    let Some(poll) = context::try_with(|engine| engine.shared.pulse().polls) else {
+        return false;
+    };
+    let note = Note {
+        message: panic_message(info.payload()),
+        place: info.location().map(place_of),
+        origin: origin(),
+    };
+    remember(poll, note);
+    if last_words::is_last(info) {
+        context::try_with(|engine| last_words::write(engine, in_flight(poll)));
+    }
+    true
+}
+
+/// The stacks of all panics on this thread are captured: its run is reported.
+pub(crate) fn capture_all() {
+    CAPTURES.set(u32::MAX);
+}
+
+fn origin() -> Origin {
+    let left = CAPTURES.get();
+    if left == 0 {
+        return Origin::default();
+    }
+    CAPTURES.set(left - 1);
+    Origin::of(&Captured::here())
+}
+
+fn remember(poll: u64, note: Note) {
+    let _ = RECORDED.try_with(|recorded| {
+        let Ok(mut recorded) = recorded.try_borrow_mut() else { return };
+        if recorded.len() == REMEMBERED {
+            recorded.remove(0);
+        }
+        recorded.push((poll, note));
+    });
+}
+
+/// The panics of a poll that nobody is known to have caught, the oldest first.
+fn in_flight(poll: u64) -> Vec<Note> {
+    let recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
+    recorded.into_iter().filter(|(of, _)| *of == poll).map(|(_, note)| note).collect()
+}
+
+/// What the hook recorded of a panic that was caught.
+pub(crate) fn note(payload: &(dyn Any + Send)) -> Note {
+    let mut recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
+    let message = panic_message(payload);
+    // Later ones were panics of destructors, caught there. `resume_unwind` calls no hook: then the payload is all there is.
+    match recorded.iter().rposition(|(_, note)| note.message == message) {
+        Some(at) => recorded.swap_remove(at).1,
+        None => Note { message, ..Note::default() },
+    }
+}
+
+/// `file:line:column`, the file relative to its crate where that can be told.
+pub(crate) fn place_of(location: &Location<'_>) -> String {
+    format!("{}:{}:{}", location.file(), location.line(), location.column())
+}

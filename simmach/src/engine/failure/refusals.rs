@@ -1,0 +1,142 @@
+//! What a run refuses to the code in it: marked where it happened, and made a failure after the poll.
+//!
+//! Where a refusal is noticed nothing may allocate, lock or unwind, and a signal handler may be what runs; so the mark is
+//! a plain cell, and its words are found later.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::failure::backtrace::Captured;
+use crate::engine::ids::Scope;
+
+/// What was asked for that a run has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Another thread.
+    Thread,
+    /// To sleep in real time.
+    Sleep,
+    /// Another process, or another program in this one.
+    Process,
+}
+
+/// True once any run of this process has let a thread through: it may live longer than its run.
+static LET_THROUGH: AtomicBool = AtomicBool::new(false);
+
+/// The marks of one run, and what it allows after all.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    first: Cell<Option<Mark>>,
+    /// Where the first was asked for.
+    captured: Cell<Captured>,
+    allowed: Cell<u32>,
+    processes_allowed: Cell<u32>,
+    threads: Cell<bool>,
+}
+
+/// Something refused: who asked for it, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) what: Refused,
+    pub(crate) scope: Scope,
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) at: u64,
+}
+
+impl Refused {
+    /// What to do instead, in words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Thread => {
+                "a thread was started inside the run, and refused: a run has one thread, and what another does is not \
+                 the seed's. Use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; \
+                 simmach::interpose::allow_threads lets through what can't be seen by the run"
+            }
+            Self::Sleep => {
+                "std::thread::sleep was called inside the run, and refused: it would stop the whole cluster, in real \
+                 time. Use simmach::time::sleep(..).await"
+            }
+            Self::Process => {
+                "a process was started inside the run (std::process::Command, fork, exec), and refused: a real process is \
+                 outside the simulation, and what it does is not the seed's. Start it before the run, or replace it by a \
+                 task or a machine of its own; simmach::interpose::allow_processes lets through what can't be seen by the \
+                 run"
+            }
+        }
+    }
+}
+
+impl Refusals {
+    /// Runs `f` with threads and sleeping allowed.
+    pub(crate) fn allow_threads<R>(&self, f: impl FnOnce() -> R) -> R {
+        allow(&self.allowed, f)
+    }
+
+    /// Runs `f` with processes allowed.
+    pub(crate) fn allow_processes<R>(&self, f: impl FnOnce() -> R) -> R {
+        allow(&self.processes_allowed, f)
+    }
+
+    /// Only the first is kept.
+    pub(crate) fn mark(&self, mark: Mark) {
+        if self.first.get().is_none() {
+            self.first.set(Some(mark));
+            self.captured.set(Captured::here());
+        }
+    }
+
+    /// Where the first mark was made.
+    pub(crate) fn captured(&self) -> Captured {
+        self.captured.get()
+    }
+
+    pub(crate) fn is_marked(&self) -> bool {
+        self.first.get().is_some()
+    }
+
+    pub(crate) fn take(&self) -> Option<Mark> {
+        self.first.take()
+    }
+
+    /// Whether the code that runs may start threads and sleep.
+    pub(crate) fn are_off(&self) -> bool {
+        self.allowed.get() > 0
+    }
+
+    /// Whether the code that runs may do this.
+    pub(crate) fn allows(&self, what: Refused) -> bool {
+        match what {
+            Refused::Thread | Refused::Sleep => self.are_off(),
+            Refused::Process => self.processes_allowed.get() > 0,
+        }
+    }
+
+    /// A thread was let through: from here on something outside the run may wake it.
+    pub(crate) fn let_thread_through(&self) {
+        self.threads.set(true);
+        LET_THROUGH.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing but the run's own thread, or the harness, could end a wait of that thread.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.are_off() && !LET_THROUGH.load(Ordering::Relaxed)
+    }
+
+    /// True if something outside the run may wake it.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.threads.get()
+    }
+}
+
+fn allow<R>(allowed: &Cell<u32>, f: impl FnOnce() -> R) -> R {
+    struct Allowed<'a>(&'a Cell<u32>);
+    impl Drop for Allowed<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() - 1);
+        }
+    }
+    allowed.set(allowed.get() + 1);
+    let _allowed = Allowed(allowed);
+    f()
+}

@@ -1,0 +1,7 @@
+//! What is kept of a run: the trace and its hash, effects, deviations from calm, the log, failed calls.
+
+pub(crate) mod deviations;
+pub(crate) mod effects;
+pub(crate) mod failed_calls;
+pub(crate) mod log;
+pub(crate) mod trace;

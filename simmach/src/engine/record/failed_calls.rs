@@ -1,0 +1,88 @@
+//! The last calls that were answered with an error code of the operating system. An error that carries the code has no room for
+//! a text of its own, so what was asked of whom is kept here, for the report of a run that ends with such an error.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use crate::engine::ids::ProcessId;
+
+/// The most that are kept. An error that ends a run is mostly the last one of its process.
+const MOST: usize = 64;
+
+#[derive(Debug, Default)]
+pub(crate) struct FailedCalls(RefCell<VecDeque<FailedCall>>);
+
+#[derive(Debug)]
+struct FailedCall {
+    process: ProcessId,
+    code: i32,
+    text: String,
+}
+
+impl FailedCalls {
+    pub(crate) fn add(&self, process: ProcessId, code: i32, text: String) {
+        let mut calls = self.0.borrow_mut();
+        if calls.len() == MOST {
+            calls.pop_front();
+        }
+        calls.push_back(FailedCall { process, code, text });
+    }
+
+    /// The last call of such a process whose code `message` shows.
+    pub(crate) fn behind(
+        &self,
+        message: &str,
+        process: impl Fn(ProcessId) -> bool,
+    ) -> Option<String> {
+        let calls = self.0.borrow();
+        let found = calls.iter().rev().find(|call| process(call.process) && call.is_in(message))?;
+        Some(found.text.clone())
+    }
+}
+
+impl FailedCall {
+    /// Whether a message has the code, as `io::Error`'s `Display` or `Debug` writes it.
+    fn is_in(&self, message: &str) -> bool {
+        let code = self.code;
+        message.contains(&format!("(os error {code})"))
+            || message.contains(&format!("Os {{ code: {code},"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    const OWN: ProcessId = ProcessId(1);
+
+    fn calls() -> FailedCalls {
+        let calls = FailedCalls::default();
+        calls.add(OWN, 111, "the first".to_owned());
+        calls.add(ProcessId(2), 111, "another's".to_owned());
+        calls.add(OWN, 110, "the last".to_owned());
+        calls
+    }
+
+    #[test]
+    fn a_failed_call_is_found_by_its_process_and_code() {
+        let refused = io::Error::from_raw_os_error(111);
+        for message in [refused.to_string(), format!("called `unwrap()`: {refused:?}")] {
+            let found = calls().behind(&message, |process| process == OWN);
+            assert_eq!(found.as_deref(), Some("the first"));
+        }
+        assert_eq!(calls().behind("(os error 11)", |_| true), None);
+        assert_eq!(calls().behind("no code at all", |_| true), None);
+    }
+
+    #[test]
+    fn failed_calls_are_bounded() {
+        let calls = calls();
+        for _ in 0..1_000 {
+            calls.add(OWN, 104, "reset".to_owned());
+        }
+        assert_eq!(calls.0.borrow().len(), MOST);
+        assert_eq!(calls.behind("(os error 111)", |_| true), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The log of a run: records of `tracing` and `log` with virtual time and machine, kept in memory where asked.
+//!
+//! Where no log is kept, and below what `RUST_LOG` asks for, nothing is formatted.
+
+mod capture;
+pub(crate) mod filter;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tracing::dispatcher::DefaultGuard;
+
+pub(crate) use crate::engine::record::log::capture::install;
+
+use crate::engine::context::{self, Slot};
+use crate::engine::ids::MachineId;
+
+/// How grave a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Level {
+    /// `tracing`'s `TRACE`.
+    Trace,
+    /// `tracing`'s `DEBUG`.
+    Debug,
+    /// `tracing`'s `INFO`.
+    Info,
+    /// `tracing`'s `WARN`.
+    Warn,
+    /// `tracing`'s `ERROR`.
+    Error,
+    /// The harness's own line about a machine that went down or came up.
+    Fault,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Virtual nanoseconds since the run began.
+    pub at: u64,
+    /// The machine; `u32::MAX` is the harness.
+    pub machine: MachineId,
+    /// How grave.
+    pub level: Level,
+    /// What a record was for, mostly the module that it is in; the harness's own lines have none.
+    pub target: Option<Cow<'static, str>>,
+    /// What was said.
+    pub text: String,
+}
+
+thread_local! {
+    static LINES: Slot<Vec<LogLine>> = const { Slot::new() };
+}
+
+/// Begins the log of this thread's run, kept or silent. Ends with the guard.
+pub(crate) fn begin(kept: bool) -> DefaultGuard {
+    drop(take());
+    if kept {
+        LINES.with(|lines| lines.install(Vec::new()));
+    }
+    capture::enter(kept)
+}
+
+/// A line of the harness's own.
+pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
+    if !is_kept() {
+        return;
+    }
+    // Before the lines are reached for: the text may be made by code that logs.
+    let text = text();
+    let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
+    push(LogLine { at, machine, level, target: None, text });
+}
+
+/// A record of the code that runs now. Outside of a run nothing is kept.
+fn keep(level: Level, target: Cow<'static, str>, text: String) {
+    let now = context::try_with(|engine| (engine.clock.now(), engine.scope().machine));
+    if let Some((at, machine)) = now {
+        push(LogLine { at, machine, level, target: Some(target), text });
+    }
+}
+
+/// Whether this thread has a run whose log is kept.
+fn is_kept() -> bool {
+    LINES.try_with(|lines| lines.with(|_| ())).ok().flatten().is_some()
+}
+
+fn push(line: LogLine) {
+    LINES.with(|lines| lines.with(|lines| lines.push(line)));
+}
+
+/// How many lines there are so far.
+pub(crate) fn lines() -> u64 {
+    LINES.with(|lines| lines.with(|lines| lines.len())).unwrap_or(0) as u64
+}
+
+/// All lines so far.
+pub(crate) fn take() -> Vec<LogLine> {
+    LINES.with(Slot::remove).unwrap_or_default()
+}

@@ -1,0 +1,206 @@
+//! Where the records of `tracing` and `log` come in: a subscriber and a logger that keep them in their run's log.
+//!
+//! Both are the process's from its first run on, so that a program's own can't be installed in one run and not in the next.
+//! Spans are accepted and not shown.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::sync::OnceLock;
+
+use log::kv::{self, VisitSource};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, NoSubscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
+
+use crate::engine::record::log::filter::{self, LogFilter};
+use crate::engine::record::log::{Level, is_kept, keep};
+
+/// Makes this process's subscriber and logger simmach's, where it has none of its own yet.
+///
+/// A logger that was installed before goes on to get what `log` says. A subscriber that was gets what is said outside
+/// of runs.
+pub(crate) fn install() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        if log::set_logger(&Capture).is_ok() {
+            OWN.get_or_init(|| log_level(filter().most_verbose()));
+        }
+        // Fails only where there is one already.
+        let _ = dispatcher::set_global_default(silent().clone());
+    });
+}
+
+/// The most verbose level of `log`, if the logger is ours.
+static OWN: OnceLock<log::LevelFilter> = OnceLock::new();
+
+/// Sends what this thread says to the log of its run, or nowhere, as long as the guard lives.
+pub(crate) fn enter(kept: bool) -> dispatcher::DefaultGuard {
+    // Whatever a program has set it to in an earlier run.
+    if let Some(level) = OWN.get() {
+        log::set_max_level(*level);
+    }
+    static KEEPING: OnceLock<Dispatch> = OnceLock::new();
+    match kept {
+        true => dispatcher::set_default(KEEPING.get_or_init(|| Dispatch::new(Capture))),
+        false => dispatcher::set_default(silent()),
+    }
+}
+
+/// Apart from the one that keeps: as long as no run of a process was kept, all that is said costs one comparison.
+fn silent() -> &'static Dispatch {
+    static SILENT: OnceLock<Dispatch> = OnceLock::new();
+    SILENT.get_or_init(|| Dispatch::new(NoSubscriber::new()))
+}
+
+/// The process's log filter. An invalid `RUST_LOG` is a configuration error that is reported before the first run; until
+/// then the default stands in for it.
+fn filter() -> &'static LogFilter {
+    static DEFAULT: OnceLock<LogFilter> = OnceLock::new();
+    filter::of_process().unwrap_or_else(|_| DEFAULT.get_or_init(LogFilter::default))
+}
+
+struct Capture;
+
+impl Subscriber for Capture {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match self.enabled(metadata) {
+            true => Interest::always(),
+            false => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && filter().enables(metadata.target(), *metadata.level())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(filter().most_verbose())
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        if !is_kept() {
+            return;
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let metadata = event.metadata();
+        keep(level_of(*metadata.level()), Cow::Borrowed(metadata.target()), text.finish());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+impl log::Log for Capture {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        is_kept() && filter().enables(metadata.target(), tracing_level(metadata.level()))
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !log::Log::enabled(self, record.metadata()) {
+            return;
+        }
+        let mut text = Text(record.args().to_string());
+        // What `Text` makes of a value is never an error.
+        let _ = record.key_values().visit(&mut text);
+        let level = level_of(tracing_level(record.level()));
+        keep(level, Cow::Owned(record.target().to_owned()), text.finish());
+    }
+
+    fn flush(&self) {}
+}
+
+fn level_of(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::TRACE => Level::Trace,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::ERROR => Level::Error,
+    }
+}
+
+fn tracing_level(level: log::Level) -> tracing::Level {
+    match level {
+        log::Level::Trace => tracing::Level::TRACE,
+        log::Level::Debug => tracing::Level::DEBUG,
+        log::Level::Info => tracing::Level::INFO,
+        log::Level::Warn => tracing::Level::WARN,
+        log::Level::Error => tracing::Level::ERROR,
+    }
+}
+
+fn log_level(level: LevelFilter) -> log::LevelFilter {
+    match level.into_level() {
+        None => log::LevelFilter::Off,
+        Some(tracing::Level::ERROR) => log::LevelFilter::Error,
+        Some(tracing::Level::WARN) => log::LevelFilter::Warn,
+        Some(tracing::Level::INFO) => log::LevelFilter::Info,
+        Some(tracing::Level::DEBUG) => log::LevelFilter::Debug,
+        Some(tracing::Level::TRACE) => log::LevelFilter::Trace,
+    }
+}
+
+/// The message as it stands, other fields as `name=value` behind it.
+struct Text(String);
+
+impl Text {
+    fn put(&mut self, name: impl fmt::Display, value: impl fmt::Debug) {
+        // Writing to a string fails only if the value's own `Debug` does.
+        if write!(self.0, " {name}={value:?}").is_err() {
+            self.0.push_str("<a value that could not be formatted>");
+        }
+    }
+}
+
+impl Text {
+    /// Puts the message in front of the fields.
+    fn put_message(&mut self, message: fmt::Arguments<'_>) {
+        let rest = std::mem::take(&mut self.0);
+        if write!(self.0, "{message}{rest}").is_err() {
+            self.0.push_str("<a value that could not be formatted>");
+        }
+    }
+
+    /// A record without a message begins with its first field.
+    fn finish(self) -> String {
+        match self.0.strip_prefix(' ') {
+            Some(text) => text.to_owned(),
+            None => self.0,
+        }
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.put_message(format_args!("{value}")),
+            name => self.put(name, value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.put_message(format_args!("{value:?}")),
+            name => self.put(name, value),
+        }
+    }
+}
+
+impl<'a> VisitSource<'a> for Text {
+    fn visit_pair(&mut self, key: kv::Key<'a>, value: kv::Value<'a>) -> Result<(), kv::Error> {
+        self.put(key, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! What the layers above know of their timers, which to the engine are all alike: whether a run that makes no progress has
+//! something to wait for, and what is due next.
+
+use std::time::Duration;
+
+use crate::engine::executor::tasks::TaskKey;
+use crate::engine::state::Engine;
+use crate::engine::time::timers::TimerKey;
+
+/// What one layer knows of its timers.
+#[derive(Clone, Copy)]
+pub(crate) struct Outlook {
+    /// Whether a timer of the layer is certain to tell a waiting task something, or to start a process. It must not be one that
+    /// is armed anew for ever: a run with such a timer never stalls.
+    pub(crate) will_report: fn() -> bool,
+    /// What a timer of the layer is for, if it is one.
+    pub(crate) describe: fn(TimerKey) -> Option<String>,
+}
+
+impl Engine {
+    /// Adds what a layer knows, for the rest of the run.
+    pub(crate) fn add_outlook(&self, outlook: Outlook) {
+        self.outlooks.borrow_mut().push(outlook);
+    }
+
+    /// Whether a task is not over.
+    pub(crate) fn has_task(&self, key: TaskKey) -> bool {
+        self.tasks.has(key)
+    }
+
+    /// Whether some layer has a timer that a run without progress must wait for.
+    pub(crate) fn will_report(&self) -> bool {
+        let outlooks = self.outlooks.borrow().clone();
+        outlooks.iter().any(|outlook| (outlook.will_report)())
+    }
+
+    /// The next event, for a report.
+    pub(crate) fn due_next(&self) -> String {
+        let Some((key, at, wakes)) = self.timers.borrow().next() else {
+            return "nothing".to_owned();
+        };
+        let outlooks = self.outlooks.borrow().clone();
+        let what = match wakes {
+            Some(Some(task)) => self.describe_task(task),
+            Some(None) => None,
+            None => outlooks.iter().find_map(|outlook| (outlook.describe)(key)),
+        };
+        let what = what.unwrap_or_else(|| match wakes {
+            Some(_) => "a sleep ends".to_owned(),
+            None => "a packet arrives, or a disk has written".to_owned(),
+        });
+        format!("at {:?}, {what}", Duration::from_nanos(at))
+    }
+
+    fn describe_task(&self, key: TaskKey) -> Option<String> {
+        let (_, task) = self.tasks.reports().into_iter().find(|(other, _)| *other == key)?;
+        let machine = self.name(task.machine).unwrap_or_else(|| "the harness".to_owned());
+        let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
+        Some(match self.body() == Some(key) {
+            true => format!("the test's body on {machine} wakes"),
+            false => format!("the task of {file}:{line} on {machine} wakes"),
+        })
+    }
+}

@@ -1,0 +1,244 @@
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::engine::draws::overlay::Overlay;
+use crate::harness::seeds::regressions::*;
+use crate::harness::testing::{Scratch, with};
+use crate::shrink::token::TraceMarks;
+
+fn token(seed: u64) -> Token {
+    let trace = TraceMarks::default();
+    let (overlay, walks) = (Overlay::calm(), Vec::new());
+    Token { test: 1, shape: 2, walks, seed, overlay, failure: 3, trace }
+}
+
+fn entries(seeds: &[u64]) -> Vec<Entry> {
+    seeds.iter().map(|seed| Entry { token: Some(token(*seed)), seed: *seed }).collect()
+}
+
+/// A package with a test, and the path of the test's file.
+fn package(name: &str) -> (Scratch, &'static SimTest, PathBuf) {
+    let package = Scratch::new(name);
+    fs::write(package.path().join("Cargo.toml"), "").expect("there is room");
+    let folder: &'static str = Box::leak(package.path().display().to_string().into_boxed_str());
+    let test = with("krate::zoo::inner", "a", |test| test.manifest_dir = folder);
+    let path = package.path().join(file(test));
+    (package, test, path)
+}
+
+/// A package whose file has these bytes.
+fn written(name: &str, bytes: &[u8]) -> (Scratch, &'static SimTest, PathBuf) {
+    let (package, test, path) = package(name);
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("there is room");
+    fs::write(&path, bytes).expect("there is room");
+    (package, test, path)
+}
+
+fn headers(text: &str) -> usize {
+    text.matches(HEAD[0]).count()
+}
+
+#[test]
+fn add_then_read_once() {
+    let (package, test, _) = package("regressions");
+    fs::remove_file(package.path().join("Cargo.toml")).expect("it was just made");
+    assert_eq!(add(test, &token(7), "x"), Ok(None), "there is no package");
+    fs::write(package.path().join("Cargo.toml"), "").expect("there is room");
+    assert_eq!(read(test), Ok(Vec::new()));
+    let added = |seed, comment| add(test, &token(seed), comment).expect("it can be written");
+    let file = added(7, "1 fault: boom\nbang").expect("there is a package");
+    assert_eq!(file, Path::new("simmach-regressions/some_target/zoo__inner__a.txt"));
+    added(8, "");
+    added(7, "again");
+    assert_eq!(read(test), Ok(entries(&[7, 8])));
+    let text = fs::read_to_string(package.path().join(&file)).expect("it is there");
+    assert!(text.starts_with("# What failed") && text.contains(" 7 # 1 fault: boom bang\n"));
+    let folder = package.path().join(file.parent().expect("it is in a folder"));
+    assert_eq!(fs::read_dir(folder).expect("it is there").count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn read_unreadable_token_keeps_its_seed() {
+    let no_token = |seed| Ok(Some(Entry { token: None, seed }));
+    assert_eq!(entry("sm1.00000 417 # what it was"), no_token(417));
+    assert_eq!(entry("sm9.00000 417"), no_token(417));
+    assert_eq!(entry("# 417"), Ok(None));
+    assert_eq!(entry(" \t"), Ok(None));
+}
+
+/// Whatever an editor or another system makes of line ends, byte-order marks and the end of the file.
+#[test]
+fn read_any_text_format() {
+    let [a, b] = [7, 8].map(|seed| token(seed).to_string());
+    for text in [
+        format!("{a}\n{b}\n"),
+        format!("{a} 7\n{b} 8"),
+        format!("{a} 7 # x\r\n{b} 8\r\n"),
+        format!("{a} 7\r{b} 8\r"),
+        format!("\u{feff}{a} 7\n\n  {b}\t8\n"),
+        format!("\u{feff}# comment é\r\n{a} 7\r\n\u{feff}{b} 8"),
+    ] {
+        let (_package, test, _) = written("format", text.as_bytes());
+        assert_eq!(read(test), Ok(entries(&[7, 8])), "{text:?}");
+    }
+}
+
+/// Each is an error with the file and the line, wherever the line stands.
+#[test]
+fn read_bad_line_is_named() {
+    let good = token(7).to_string();
+    let utf16: Vec<u8> =
+        format!("\u{feff}{good} 7\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let line = |before: &[u8], bad: &[u8], after: &[u8]| [before, bad, after].concat();
+    let good_line = format!("{good} 7 # boom\n").into_bytes();
+    for (bytes, number, why) in [
+        (line(&good_line, b"# caf\xe9\n", &good_line), 2, "it is not UTF-8"),
+        (line(b"", b"\xff", b""), 1, "it is not UTF-8"),
+        (utf16, 1, "it is not UTF-8"),
+        (line(b"# a\r\n\r\n", b"nonsense", b"\r\n"), 3, "\"nonsense\" is not a token"),
+        (line(&good_line, b"<<<<<<< HEAD\n", b""), 2, "\"<<<<<<<\" is not a token"),
+        (line(&good_line, b"417\n", b""), 2, "\"417\" is not a token"),
+        (line(&good_line, b"sm1.0000 # cut off", b""), 2, "no seed follows"),
+        (line(&good_line, good.as_bytes(), b" 4x7\n"), 2, "\"4x7\" is not a seed"),
+    ] {
+        let (_package, test, path) = written("bad", &bytes);
+        let error = read(test).expect_err(why);
+        let place = format!("some_target/zoo__inner__a.txt, line {number}: ");
+        assert!(error.contains(&place) && error.contains(why), "{error}");
+        assert!(error.contains("from version control, or remove"), "{error}");
+        // Nor is it made worse.
+        assert!(add(test, &token(9), "").is_err());
+        assert_eq!(fs::read(path).expect("it is there"), bytes);
+    }
+}
+
+#[test]
+fn read_many_bad_lines_are_counted() {
+    let (_package, test, _) = written("many", "bad\n".repeat(SHOWN + 3).as_bytes());
+    let error = read(test).expect_err("none is a token");
+    assert!(error.contains("line 5: ") && !error.contains("line 6: "), "{error}");
+    assert!(error.contains("and 3 more"), "{error}");
+}
+
+/// Anything but a file that is not there.
+#[test]
+fn read_error_is_no_empty_file() {
+    let expect_error = |test: &SimTest, why: &str| {
+        let error = read(test).expect_err(why);
+        for part in ["zoo__inner__a.txt can't be read: ", why, "SIMMACH_REGRESSIONS=off"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(add(test, &token(7), "").is_err(), "{why}");
+    };
+    let (_package, test, path) = written("folder", b"");
+    fs::remove_file(&path).expect("it was just made");
+    fs::create_dir(&path).expect("there is room");
+    expect_error(test, "it is not a regular file");
+
+    for ancestor in 0..3 {
+        let (package, test, path) = package("link");
+        let link = path.ancestors().nth(ancestor).expect("there are three");
+        fs::create_dir_all(link.parent().expect("the package")).expect("there is room");
+        symlink("nothing-is-here", link).expect("there is room");
+        let name = link.strip_prefix(package.path()).expect("it is in it").display().to_string();
+        let error = read(test).expect_err("the link is broken");
+        assert!(error.contains(&format!("{name} is a link to something")), "{error}");
+        assert!(add(test, &token(7), "").is_err());
+        assert!(link.is_symlink());
+    }
+
+    let (_package, test, path) = written("not-a-folder", b"");
+    let folder = path.parent().expect("it is in a folder");
+    fs::remove_dir_all(folder).expect("it was just made");
+    fs::write(folder, "a file").expect("there is room");
+    expect_error(test, "Not a directory");
+
+    let (_package, test, path) = written("loop", b"");
+    fs::remove_file(&path).expect("it was just made");
+    symlink(&path, &path).expect("there is room");
+    assert!(read(test).is_err() && add(test, &token(7), "").is_err());
+
+    let (_package, test, path) = written("forbidden", b"");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("it is ours");
+    // Root may read everything.
+    if fs::read(&path).is_err() {
+        expect_error(test, "Permission denied");
+    }
+}
+
+#[test]
+fn read_name_that_no_file_can_have() {
+    let (_package, _, _) = package("long");
+    let name: &'static str = Box::leak("a".repeat(300).into_boxed_str());
+    let folder: &'static str =
+        Box::leak(std::env::temp_dir().display().to_string().into_boxed_str());
+    let test = with("krate", name, |test| test.manifest_dir = folder);
+    assert_eq!(read(test), Ok(Vec::new()));
+}
+
+/// What is there stays, byte for byte, and there is one header.
+#[test]
+fn add_keeps_what_is_there() {
+    let first = format!("{} 7 # mine", token(7));
+    for (before, end) in [
+        (first.clone(), "\n"),
+        (format!("{first}\n"), "\n"),
+        (format!("\u{feff}# mine\r\n{first}\r\n"), "\r\n"),
+        (format!("\u{feff}# mine\r\n{first}"), "\r\n"),
+    ] {
+        let (_package, test, path) = written("keeps", before.as_bytes());
+        add(test, &token(8), "new").expect("it can be written");
+        let text = fs::read_to_string(&path).expect("it is there");
+        let newline = if before.ends_with('\n') { "" } else { end };
+        assert_eq!(text, format!("{before}{newline}{} 8 # new{end}", token(8)));
+        assert_eq!(read(test), Ok(entries(&[7, 8])));
+    }
+    for empty in ["", "\u{feff}", "\n"] {
+        let (_package, test, path) = written("empty", empty.as_bytes());
+        add(test, &token(8), "new").expect("it can be written");
+        add(test, &token(9), "new").expect("it can be written");
+        let text = fs::read_to_string(&path).expect("it is there");
+        assert!(text.starts_with(empty), "{text:?}");
+        assert_eq!((headers(&text), read(test)), (1, Ok(entries(&[8, 9]))), "{text:?}");
+    }
+}
+
+#[test]
+fn add_through_a_link_and_permissions() {
+    let (package, test, path) = written("through", format!("{} 7\n", token(7)).as_bytes());
+    let target = package.path().join("elsewhere.txt");
+    fs::rename(&path, &target).expect("one folder");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).expect("it is ours");
+    symlink(&target, &path).expect("there is room");
+    add(test, &token(8), "").expect("it can be written");
+    assert!(path.is_symlink());
+    assert_eq!(fs::metadata(&target).expect("it is there").permissions().mode() & 0o777, 0o640);
+    assert_eq!(read(test), Ok(entries(&[7, 8])));
+
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o440)).expect("it is ours");
+    let error = add(test, &token(9), "").expect_err("it is read-only");
+    assert!(error.contains("zoo__inner__a.txt: it is read-only"), "{error}");
+    assert_eq!(read(test), Ok(entries(&[7, 8])));
+}
+
+/// Each handle of the folder has its own lock, as each process would: no line is lost, and there is one header.
+#[test]
+fn add_at_the_same_time_loses_nothing() {
+    let (_package, test, path) = package("turns");
+    thread::scope(|scope| {
+        for writer in 0..8 {
+            scope.spawn(move || {
+                for nth in 0..10 {
+                    add(test, &token(100 * writer + nth), "x").expect("it can be written");
+                }
+            });
+        }
+    });
+    let text = fs::read_to_string(&path).expect("it is there");
+    assert_eq!(headers(&text), 1, "{text}");
+    let mut seeds: Vec<u64> =
+        read(test).expect("all are good").iter().map(|entry| entry.seed).collect();
+    seeds.sort_unstable();
+    let all: Vec<u64> =
+        (0..8).flat_map(|writer| (0..10).map(move |nth| 100 * writer + nth)).collect();
+    assert_eq!(seeds, all);
+}
