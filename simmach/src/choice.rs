@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use crate::engine::draws::anchors::{self, Walk};
 use crate::engine::record::deviations::{Deviation, Kind};
-use crate::engine::{self, Family, TraceKind, context};
+use crate::engine::{self, Event, Family, context};
 
 /// Numbered steps. What [`Sim::steps`](crate::Sim::steps) returns.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Iterator for Steps {
             ..Deviation::new(Family::Step, [self.walk, number, 0], Kind::Step, 1, engine::now())
         });
         anchors::begin(self.walk, number);
-        engine::trace(TraceKind::Choice, self.walk, number, &[]);
+        engine::trace(Event::StepBegun { sequence: self.walk, number });
         Some(Step { number, chooser: Chooser { walk: self.walk, step: number, nth: Cell::new(0) } })
     }
 

@@ -29,7 +29,7 @@ pub(crate) use crate::engine::executor::waker::Waiter;
 pub(crate) use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 pub(crate) use crate::engine::name::{Name, NameHasher};
 pub(crate) use crate::engine::record::effects::Effect;
-pub(crate) use crate::engine::record::trace::TraceKind;
+pub(crate) use crate::engine::record::event::Event;
 pub(crate) use crate::engine::time::timers::{Action, TimerKey};
 
 use crate::engine::draws::overlay;
@@ -161,8 +161,8 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
 }
 
 /// Adds an event to the trace.
-pub(crate) fn trace(kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
-    try_with(|engine| engine.trace(kind, a, b, bytes));
+pub(crate) fn trace(event: Event<'_>) {
+    try_with(|engine| engine.trace(event));
 }
 
 /// Ends the run as broken: the machine it runs on, not the program, is at fault.

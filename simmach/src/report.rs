@@ -2,6 +2,7 @@
 
 pub(crate) mod console;
 pub(crate) mod difference;
+pub(crate) mod event;
 pub(crate) mod generators;
 pub(crate) mod log;
 pub(crate) mod numbers;

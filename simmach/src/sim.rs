@@ -14,11 +14,10 @@ use crate::choice::{Chooser, Steps, WholeNumber};
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::record::log::{self, Level};
 use crate::engine::time::dials::Clock;
-use crate::engine::{self, ProcessId, Scope, TraceKind, context, mix, mix_text};
+use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;
-use crate::sim::links::Change;
-pub(crate) use crate::sim::links::{described as described_link, partitioned};
+pub(crate) use crate::sim::links::partitioned;
 pub use crate::sim::look::Machine;
 use crate::sim::machines::set_clock;
 use crate::sim::world::with;
@@ -136,7 +135,7 @@ impl Sim {
         changed |= net::control::unclog_all();
         changed |= net::control::clear_filters();
         if net::control::restore_links() {
-            engine::trace(TraceKind::Link, Change::Profile as u64, 0, &[]);
+            engine::trace(Event::LinksRestored);
             changed = true;
         }
         for machine in machine::machines(&Selector::all()) {

@@ -22,7 +22,7 @@ use crate::engine::executor::waker::waker;
 use crate::engine::failure::{hook, panics};
 use crate::engine::ids::{ProcessId, Scope};
 use crate::engine::record::deviations::{Deviation, Kind};
-use crate::engine::record::trace::TraceKind;
+use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 
 /// Stands for the number of a poll where a task is dropped.
@@ -44,7 +44,7 @@ impl Engine {
         future: Boxed,
     ) -> TaskKey {
         let key = self.tasks.insert(scope, spawned_at, future, |key| waker(&self.shared, key));
-        self.trace(TraceKind::Spawn, scope.task, u64::from(scope.process.0), &[]);
+        self.trace(Event::TaskSpawned { task: scope.task, process: scope.process });
         self.trace_state().place(scope.task, || panics::place_of(spawned_at));
         self.wake(key);
         key
@@ -93,8 +93,8 @@ impl Engine {
         let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
         self.clock.rest();
         self.enter(scope, Some(key));
-        let words = [ready.wake, 0];
-        self.trace_state().event(self.clock.now(), scope, TraceKind::Poll, words, &[]);
+        let event = Event::TaskPolled { wake: ready.wake };
+        self.trace_state().add(self.clock.now(), scope, event);
         let pending = !cancelled && {
             self.map_keys.begin(scope.task, ready.wake);
             self.tasks.set_waker(&polled.1);

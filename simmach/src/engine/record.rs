@@ -2,6 +2,7 @@
 
 pub(crate) mod deviations;
 pub(crate) mod effects;
+pub(crate) mod event;
 pub(crate) mod failed_calls;
 pub(crate) mod log;
 pub(crate) mod trace;

@@ -19,8 +19,9 @@ use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
 use crate::engine::record::deviations::{Deviation, Record, Recorder, Size};
 use crate::engine::record::effects::{Effect, Effects, Fault};
+use crate::engine::record::event::Event;
 use crate::engine::record::failed_calls::FailedCalls;
-use crate::engine::record::trace::{Trace, TraceKind};
+use crate::engine::record::trace::Trace;
 use crate::engine::shared::Shared;
 use crate::engine::time::clock::Clock;
 use crate::engine::time::dials::{self, Changed};
@@ -299,8 +300,8 @@ impl Engine {
     }
 
     #[inline]
-    pub(crate) fn trace(&self, kind: TraceKind, a: u64, b: u64, bytes: &[u8]) {
-        self.trace.borrow_mut().event(self.clock.now(), self.scope(), kind, [a, b], bytes);
+    pub(crate) fn trace(&self, event: Event<'_>) {
+        self.trace.borrow_mut().add(self.clock.now(), self.scope(), event);
     }
 
     #[inline]

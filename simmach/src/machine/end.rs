@@ -6,8 +6,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::engine::failure::verdict::Failure;
-use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind, Wait, context};
-use crate::machine::process::{Exit, State};
+use crate::engine::record::event::ProcessExit;
+use crate::engine::{self, Effect, Event, MachineId, ProcessId, Wait, context};
+use crate::machine::process::State;
 use crate::machine::{place_of, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
@@ -40,7 +41,7 @@ pub(crate) fn kill(process: ProcessId) {
     }
     let (machine, name) = place_of(process);
     engine::fault(Effect::Kill, machine, || format!("{name} is killed"));
-    end(process, Exit::Killed);
+    end(process, ProcessExit::Killed);
 }
 
 /// Ends what was told to stop and has not yet: whoever would have killed it may be gone. False if there is none.
@@ -62,7 +63,7 @@ pub(crate) fn cut_power(machine: MachineId) {
     net::control::erase_machine(machine);
     net::control::set_up(machine, false);
     for process in running.into_iter().flatten() {
-        end(process, Exit::PowerLost);
+        end(process, ProcessExit::PowerLost);
     }
     let lost = storage::power_off(machine);
     let name =
@@ -72,7 +73,7 @@ pub(crate) fn cut_power(machine: MachineId) {
         1 => format!("{name} loses its power, and 1 commit"),
         lost => format!("{name} loses its power, and {lost} commits"),
     });
-    engine::trace(TraceKind::Machine, u64::from(machine.0), 3, &lost.to_le_bytes());
+    engine::trace(Event::PowerLost { machine, commits: lost });
 }
 
 /// Deletes what a machine's disk holds, if it holds anything. Its processes must be down.
@@ -84,7 +85,7 @@ pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     let name =
         with(|machines| machines.all[machine.0 as usize].name.to_string()).unwrap_or_default();
     engine::fault(Effect::Wipe, Some(machine), || format!("the disk of {name} is wiped"));
-    engine::trace(TraceKind::Machine, u64::from(machine.0), 4, &[]);
+    engine::trace(Event::DiskWiped { machine });
     Ok(())
 }
 
@@ -114,7 +115,7 @@ async fn ended(process: ProcessId) {
 }
 
 /// The end of a process, however it comes. A stop is one that ended as it was told to.
-pub(super) fn end(process: ProcessId, exit: Exit) {
+pub(super) fn end(process: ProcessId, exit: ProcessExit) {
     let (place, name) = place_of(process);
     let ended = with(|machines| {
         let over = machines.processes.find(process)?;
@@ -128,7 +129,7 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
         if let Some(service) = service {
             let installed = &mut machines.all[machine.0 as usize].services[service];
             installed.running.take_if(|running| *running == process);
-            installed.returned = (before, exit) == (State::Running, Exit::Returned);
+            installed.returned = (before, exit) == (State::Running, ProcessExit::Returned);
         }
         Some((before, on_end))
     });
@@ -136,13 +137,15 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
     context::try_with(|engine| engine.end_process(process));
     match exit {
         // The sockets went with the machine.
-        Exit::PowerLost => {}
-        Exit::Returned | Exit::Crashed | Exit::Killed => net::control::close_process(process),
+        ProcessExit::PowerLost => {}
+        ProcessExit::Returned | ProcessExit::Crashed | ProcessExit::Killed => {
+            net::control::close_process(process)
+        }
     }
     storage::close_process(process);
-    engine::trace(TraceKind::Machine, u64::from(process.0), 2, &[exit as u8]);
+    engine::trace(Event::ProcessEnded { process, exit });
     engine::sign_of_life();
-    if (before, exit) == (State::Stopping, Exit::Returned) {
+    if (before, exit) == (State::Stopping, ProcessExit::Returned) {
         engine::fault(Effect::Stop, place, || format!("{name} stopped"));
     }
     waiting.into_iter().for_each(Waker::wake);
@@ -151,5 +154,5 @@ pub(super) fn end(process: ProcessId, exit: Exit) {
 /// A process's main function failed.
 pub(super) fn failed(process: ProcessId, failure: Failure) {
     context::try_with(|engine| engine.fail(failure));
-    end(process, Exit::Crashed);
+    end(process, ProcessExit::Crashed);
 }

@@ -1,11 +1,12 @@
 //! What a machine makes of a process that failed: `on_exit`.
 
 use crate::engine::failure::verdict::Failure;
+use crate::engine::record::event::ProcessExit;
 use crate::engine::record::log::{self, Level};
 use crate::engine::time::outlook::Outlook;
 use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
 use crate::machine::end::end;
-use crate::machine::process::{Exit, State};
+use crate::machine::process::State;
 use crate::machine::start::start;
 use crate::machine::{
     Machines, OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with,
@@ -27,7 +28,7 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
             let cause = failure.cause.as_ref().map(|cause| format!(" (caused by: {cause})"));
             format!("{name} crashed: {}{}", failure.message, cause.unwrap_or_default())
         });
-        end(process, Exit::Crashed);
+        end(process, ProcessExit::Crashed);
     };
     match on_exit {
         OnExit::Fail => return Some(failure),

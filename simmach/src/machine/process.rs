@@ -19,19 +19,6 @@ pub(crate) enum State {
     Over,
 }
 
-/// How a process came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// It returned by itself, or obeyed the signal.
-    Returned,
-    /// It returned an error or panicked, on a machine where that is a crash.
-    Crashed,
-    /// It was killed.
-    Killed,
-    /// Its machine lost its power.
-    PowerLost,
-}
-
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) machine: MachineId,

@@ -7,11 +7,12 @@ use std::thread;
 use crate::engine::executor::tasks::TaskKey;
 use crate::engine::failure::panics;
 use crate::engine::failure::verdict::{Failure, FailureKind};
+use crate::engine::record::event::ProcessExit;
 use crate::engine::{
-    self, Effect, Family, MachineId, ProcessId, Scope, TraceKind, context, mix, mix_text,
+    self, Effect, Event, Family, MachineId, ProcessId, Scope, context, mix, mix_text,
 };
 use crate::machine::end::{end, failed};
-use crate::machine::process::{Exit, Process};
+use crate::machine::process::Process;
 use crate::machine::{Launch, Machines, ServiceId, name_of, select, with};
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
@@ -47,7 +48,7 @@ pub(crate) fn power_on(machine: MachineId) -> bool {
         with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
     if had == Some(false) {
         net::control::set_up(machine, true);
-        engine::trace(TraceKind::Machine, u64::from(machine.0), 6, &[]);
+        engine::trace(Event::PowerRestored { machine });
         engine::progress();
     }
     had == Some(false)
@@ -85,7 +86,7 @@ pub(crate) fn start(id: ServiceId) {
             format!("{} starts again", name_of(id))
         });
     }
-    engine::trace(TraceKind::Machine, u64::from(id.machine.0), 1, &[]);
+    engine::trace(Event::ServiceStarted { machine: id.machine });
     engine::sign_of_life();
     let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
     service.launch(Launch { id, scope, at });
@@ -94,7 +95,7 @@ pub(crate) fn start(id: ServiceId) {
 /// A service's main function is over.
 pub(super) fn over(id: ServiceId, process: ProcessId, ended: thread::Result<Result<(), String>>) {
     match ended {
-        Ok(Ok(())) => end(process, Exit::Returned),
+        Ok(Ok(())) => end(process, ProcessExit::Returned),
         Ok(Err(words)) => {
             let message = format!("the service {} ended with an error: {words}", name_of(id));
             failed(process, Failure::new(FailureKind::Service, message));
@@ -139,11 +140,11 @@ where
     F::Output: 'static,
 {
     let scope = client(machine, nth);
-    let main = Main { process: scope.process, exit: Exit::Killed };
+    let main = Main { process: scope.process, exit: ProcessExit::Killed };
     let run = async move {
         let mut main = main;
         let output = future.await;
-        main.exit = Exit::Returned;
+        main.exit = ProcessExit::Returned;
         output
     };
     spawn_as(scope, at, run).1
@@ -165,7 +166,7 @@ fn client(machine: Option<MachineId>, nth: u64) -> Scope {
 /// A client's main function: its process ends with it, whether it returned, panicked or was aborted.
 struct Main {
     process: ProcessId,
-    exit: Exit,
+    exit: ProcessExit,
 }
 
 impl Drop for Main {

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 
 use crate::engine::ids::MachineId;
-use crate::engine::record::trace::{MOST_KEPT, TraceEvent, TraceKind};
+use crate::engine::record::event::Event;
+use crate::engine::record::trace::{MOST_KEPT, TraceEvent};
 use crate::outcome::Outcome;
 use crate::report::console::{brief, is_own, put_indented};
+use crate::report::event::{Names, describe};
 use crate::report::generators::{self, Library};
 use crate::report::log::name_of;
 use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
-use crate::sim::described_link;
 
 /// How a run was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +201,7 @@ pub(crate) fn difference(one: (&Outcome, Made), two: (&Outcome, Made)) -> String
             let mut lines = [described(one.0, before), described(two.0, after)];
             if let (true, Some(before), Some(after)) = (lines[0] == lines[1], before, after) {
                 for (line, event) in lines.iter_mut().zip([before, after]) {
-                    let [a, b] = event.words;
+                    let (_, [a, b]) = event.event.words();
                     let _ = write!(
                         line,
                         " ({a:x}, {b:x}; task {:x}; hash {:x})",
@@ -228,48 +229,33 @@ fn at(nanos: u64) -> String {
     format!("{}.{:09} s", thousands(nanos / 1_000_000_000), nanos % 1_000_000_000)
 }
 
+/// Where a task was spawned, if that is known and is the user's code.
+fn spawned_at(outcome: &Outcome, task: u64) -> Option<&str> {
+    let known = outcome.places.binary_search_by_key(&task, |(task, _)| *task);
+    known.ok().map(|at| outcome.places[at].1.as_str()).filter(|place| !is_own(place))
+}
+
+impl Names for Outcome {
+    fn machine(&self, machine: MachineId) -> String {
+        name_of(&self.machines, machine).to_owned()
+    }
+
+    fn task(&self, path: u64) -> String {
+        match spawned_at(self, path) {
+            Some(place) => format!("the task of {place}"),
+            None => "a task of simmach's, or the test's body".to_owned(),
+        }
+    }
+}
+
 fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
     let Some(event) = event else {
         return format!("none: the run is over, {}", ended(outcome));
     };
-    let place = |task: u64| {
-        let known = outcome.places.binary_search_by_key(&task, |(task, _)| *task);
-        known.ok().map(|at| outcome.places[at].1.as_str()).filter(|place| !is_own(place))
-    };
-    let task = |path: u64| match place(path) {
-        Some(place) => format!("the task of {place}"),
-        None => "a task of simmach's, or the test's body".to_owned(),
-    };
-    let [a, b] = event.words;
-    let bytes = || count(event.length as u64, "byte");
-    let what = match event.kind {
-        TraceKind::Poll => format!("polls {}, for its {} time", task(event.task), ordinal(a)),
-        TraceKind::Spawn => format!("spawns {}", task(a)),
-        TraceKind::Send if event.length > 0 => {
-            format!("sends {}: \"{}\"", bytes(), event.head.escape_ascii())
-        }
-        TraceKind::Send => "sends a packet without a payload".to_owned(),
-        TraceKind::Drop => "a packet is lost".to_owned(),
-        TraceKind::Deliver => "a packet arrives".to_owned(),
-        TraceKind::Commit => format!("writes transaction {b}"),
-        TraceKind::Machine => {
-            let machine =
-                name_of(&outcome.machines, MachineId(u32::try_from(a).unwrap_or(u32::MAX)));
-            match b {
-                1 => format!("starts {machine}"),
-                2 => format!("process {a} ends"),
-                3 => format!("{machine} loses its power"),
-                4 => format!("the disk of {machine} is wiped"),
-                5 => format!("the clock of {machine} is set"),
-                _ => format!("{machine} changes its state"),
-            }
-        }
-        TraceKind::Link => described_link(event, |machine| name_of(&outcome.machines, machine)),
-        TraceKind::Choice => format!("makes choice {b} of the test or a plan"),
-        TraceKind::End => format!("the run ends, after {}", count(a, "step")),
-    };
-    let by = match (event.kind, place(event.task)) {
-        (TraceKind::Poll, _) | (_, None) => String::new(),
+    let place = |task: u64| spawned_at(outcome, task);
+    let what = describe(&event.event, event.task, outcome);
+    let by = match (&event.event, place(event.task)) {
+        (Event::TaskPolled { .. }, _) | (_, None) => String::new(),
         (_, Some(place)) => format!(", in the task of {place}"),
     };
     format!(
@@ -277,15 +263,4 @@ fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
         at(event.at),
         name_of(&outcome.machines, MachineId(event.machine))
     )
-}
-
-fn ordinal(n: u64) -> String {
-    let suffix = match (n % 10, n % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{}{suffix}", thousands(n))
 }

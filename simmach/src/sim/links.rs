@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
+use crate::engine::record::event::LinkChange;
 use crate::engine::record::log::{self, Level};
-use crate::engine::record::trace::TraceEvent;
-use crate::engine::{self, Effect, MachineId, Scope, TraceKind, mix, mix_text};
+use crate::engine::{self, Effect, Event, MachineId, Scope, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
 use crate::sim::machines::no_match;
@@ -42,8 +42,8 @@ impl Sim {
         }
         net::control::cut(plan, &from, &to);
         net::control::cut(plan, &to, &from);
-        link_changed(Change::Cut, &from, &to);
-        link_changed(Change::Cut, &to, &from);
+        link_changed(LinkChange::Cut, &from, &to);
+        link_changed(LinkChange::Cut, &to, &from);
         engine::fault(Effect::Partition, None, || partitioned(a, b));
         Ok(())
     }
@@ -66,7 +66,7 @@ impl Sim {
             return Ok(());
         }
         net::control::cut(None, &sending, &receiving);
-        link_changed(Change::Cut, &sending, &receiving);
+        link_changed(LinkChange::Cut, &sending, &receiving);
         engine::fault(Effect::Partition, None, text);
         Ok(())
     }
@@ -95,8 +95,8 @@ impl Sim {
         }
         net::control::mend(plan, &from, &to);
         net::control::mend(plan, &to, &from);
-        link_changed(Change::Mended, &from, &to);
-        link_changed(Change::Mended, &to, &from);
+        link_changed(LinkChange::Healed, &from, &to);
+        link_changed(LinkChange::Healed, &to, &from);
         log::say(Level::Fault, Scope::HARNESS.machine, || format!("healed: {}", both_ways(a, b)));
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Sim {
     /// Joins all that was cut.
     pub fn heal_all(&self) {
         if net::control::mend_all() {
-            link_changed(Change::AllMended, &[], &[]);
+            link_changed(LinkChange::AllHealed, &[], &[]);
             log::say(Level::Fault, Scope::HARNESS.machine, || "healed: all partitions".to_owned());
         }
     }
@@ -128,7 +128,7 @@ impl Sim {
             return Ok(());
         }
         net::control::clog(&sending, &receiving);
-        link_changed(Change::Clogged, &sending, &receiving);
+        link_changed(LinkChange::Clogged, &sending, &receiving);
         engine::fault(Effect::Clog, None, text);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Sim {
             return Ok(());
         }
         net::control::unclog(&sending, &receiving);
-        link_changed(Change::Unclogged, &sending, &receiving);
+        link_changed(LinkChange::Unclogged, &sending, &receiving);
         log::say(Level::Fault, Scope::HARNESS.machine, || {
             format!("unclogged: {}", one_way(&from, &to))
         });
@@ -219,7 +219,7 @@ impl Sim {
         }
         net::control::set_pair_profile(&sending, &receiving, &profile);
         if changes {
-            link_changed(Change::Profile, &sending, &receiving);
+            link_changed(LinkChange::Profile, &sending, &receiving);
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Sim {
             .map_err(|error| ControlError::NoLink(error.to_string()))?;
         if changes {
             let zones = mix(mix_text(from_zone), mix_text(to_zone));
-            engine::trace(TraceKind::Link, Change::Profile as u64, zones, &[]);
+            engine::trace(Event::ZoneLinkChanged { zones });
         }
         Ok(())
     }
@@ -317,47 +317,6 @@ fn ends(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
     Ok(found)
 }
 
-/// What became of the way between two groups of machines, or two zones, for the trace.
-#[derive(Clone, Copy)]
-pub(super) enum Change {
-    Cut,
-    Mended,
-    AllMended,
-    Clogged,
-    Unclogged,
-    Profile,
-}
-
-pub(super) fn link_changed(change: Change, from: &[MachineId], to: &[MachineId]) {
-    let ids = from.iter().chain(to).flat_map(|machine| machine.0.to_le_bytes());
-    let ids: Vec<u8> = ids.collect();
-    engine::trace(TraceKind::Link, change as u64, from.len() as u64, &ids);
-}
-
-/// An event of the trace about links, one way each, in the words of the log. Of many machines an event keeps the first.
-pub(crate) fn described<'a>(event: &TraceEvent, name: impl Fn(MachineId) -> &'a str) -> String {
-    const ALL: [(Change, &str); 6] = [
-        (Change::Cut, "partitioned"),
-        (Change::Mended, "healed"),
-        (Change::AllMended, "healed: all partitions"),
-        (Change::Clogged, "clogged"),
-        (Change::Unclogged, "unclogged"),
-        (Change::Profile, "link profile changed"),
-    ];
-    let [change, senders] = event.words;
-    let word = ALL.iter().find(|(known, _)| *known as u64 == change);
-    let word = word.map_or("links changed", |(_, word)| word);
-    // Of zones there are no machines, only a hash.
-    if event.length == 0 {
-        return word.to_owned();
-    }
-    let ids = event.head.chunks_exact(4).map(|id| [id[0], id[1], id[2], id[3]]);
-    let mut names: Vec<_> = ids.map(|id| name(MachineId(u32::from_le_bytes(id)))).collect();
-    if event.head.len() < event.length {
-        names.push("…");
-    }
-    let senders = usize::try_from(senders).unwrap_or(usize::MAX).min(names.len());
-    let (from, to) = names.split_at(senders);
-    let to = if to.is_empty() { "…".to_owned() } else { to.join(", ") };
-    format!("{word}: {}", one_way(from.join(", "), to))
+fn link_changed(change: LinkChange, from: &[MachineId], to: &[MachineId]) {
+    engine::trace(Event::LinksChanged { change, from: from.to_vec(), to: to.to_vec() });
 }

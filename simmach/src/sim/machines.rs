@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::engine::context::{self, Engine};
 use crate::engine::record::log::{self, Level};
 use crate::engine::time::dials::Clock;
-use crate::engine::{self, Effect, MachineId, ProcessId, TraceKind};
+use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};
 use crate::sim::world::{may_act, spare, unspare, with};
 use crate::sim::{ControlError, Sim};
@@ -295,10 +295,8 @@ pub(super) fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlErr
 pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
     let changed = context::try_with(|engine| engine.set_clock(machine, clock));
     let Some(changed) = changed.flatten() else { return false };
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&(changed.step as i64).to_le_bytes());
-    bytes[8..].copy_from_slice(&clock.drift.to_le_bytes());
-    engine::trace(TraceKind::Machine, u64::from(machine.0), 5, &bytes);
+    let (step, drift) = (changed.step as i64, clock.drift);
+    engine::trace(Event::ClockSet { machine, step, drift });
     let name = name_of(machine).unwrap_or_default();
     if clock == Clock::exact() {
         log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));

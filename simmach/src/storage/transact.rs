@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::engine::{self, Action, Family, MachineId, TraceKind};
+use crate::engine::record::event::CommitDurability;
+use crate::engine::{self, Action, Event, Family, MachineId};
 use crate::storage::disks::{self, StoreId};
 use crate::storage::error::{Error, Result, take_converted_full};
 use crate::storage::options::Durability;
@@ -19,14 +20,6 @@ pub(super) struct Latencies {
     pub(super) disk: Duration,
     /// After.
     pub(super) acknowledge: Duration,
-}
-
-/// What a commit left in the trace.
-#[derive(Clone, Copy, Debug)]
-enum Mark {
-    Durable,
-    Cached,
-    Flush,
 }
 
 /// Draws what the next write of a store waits for.
@@ -131,7 +124,7 @@ impl Taken {
         disks::reach_stored(self.number, |stored| match self.durability {
             Durability::EveryCommit => {
                 drop(stored.flush.take().and_then(engine::cancel));
-                trace_commit(stored.address, stored.writes, Mark::Durable);
+                trace_commit(stored.address, stored.writes, CommitDurability::Durable);
             }
             Durability::Periodic(period) => {
                 if stored.flush.is_none() && undurable > 0 {
@@ -139,7 +132,7 @@ impl Taken {
                     stored.flush =
                         Some(engine::arm(at, Action::Call(flush, self.number as u64, 0)));
                 }
-                trace_commit(stored.address, stored.writes, Mark::Cached);
+                trace_commit(stored.address, stored.writes, CommitDurability::Cached);
             }
         });
         engine::progress();
@@ -159,8 +152,7 @@ fn flush(number: u64, _: u64) {
     let flushed = disks::reach_stored(number as usize, |stored| {
         let durable = stored.make_durable();
         if durable {
-            let mark = [Mark::Flush as u8];
-            engine::trace(TraceKind::Commit, stored.address, stored.writes, &mark);
+            engine::trace(Event::Flushed { store: stored.address, nth: stored.writes });
         }
         durable
     });
@@ -169,8 +161,6 @@ fn flush(number: u64, _: u64) {
     }
 }
 
-fn trace_commit(address: u64, nth: u64, mark: Mark) {
-    let mut bytes = [mark as u8; 9];
-    bytes[1..].copy_from_slice(&traced::written().to_le_bytes());
-    engine::trace(TraceKind::Commit, address, nth, &bytes);
+fn trace_commit(store: u64, nth: u64, durability: CommitDurability) {
+    engine::trace(Event::Committed { store, nth, durability, written: traced::written() });
 }

@@ -3,7 +3,7 @@
 use crate::engine::executor::waker::Waiter;
 use crate::engine::failure::verdict::{Endless, Failure, FailureKind, Verdict};
 use crate::engine::ids::Scope;
-use crate::engine::record::trace::TraceKind;
+use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 use crate::engine::time::timers::Action;
 
@@ -28,7 +28,7 @@ impl Engine {
     pub(crate) fn drive(&self, limits: &Limits) -> Verdict {
         loop {
             if let Some(verdict) = self.conclude() {
-                self.trace(TraceKind::End, self.counters.steps.get(), 0, &[]);
+                self.trace(Event::RunEnded { steps: self.counters.steps.get() });
                 return verdict;
             }
             if self.counters.steps.get() >= limits.steps {

@@ -194,7 +194,7 @@ mod tests {
             Captured::here().pointers.into_iter().flat_map(frames_at).collect();
         let own = frames.iter().find(|f| f.function.contains("captured_frames_have_their_symbols"));
         let place = own.and_then(|frame| frame.place.as_deref()).unwrap_or_default();
-        assert!(place.contains("engine/backtrace.rs:"), "{frames:#?}");
+        assert!(place.contains("engine/failure/backtrace.rs:"), "{frames:#?}");
     }
 
     #[test]

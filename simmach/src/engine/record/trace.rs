@@ -10,55 +10,22 @@ use serde::{Deserialize, Serialize};
 use crate::engine::context;
 use crate::engine::draws::{K, fold};
 use crate::engine::ids::{MachineId, Scope};
+use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 
 /// So many events are kept; a run that makes more is known by its hash from there on.
 pub(crate) const MOST_KEPT: usize = 1 << 20;
-/// So many bytes of an event are kept.
-const HEAD: usize = 96;
-
-/// What kind of event it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TraceKind {
-    /// A task was polled.
-    Poll,
-    /// A task was spawned.
-    Spawn,
-    /// A packet left: (connection, sequence number), payload.
-    Send,
-    /// A packet was lost, cut or refused a place.
-    Drop,
-    /// A packet arrived: (connection, sequence number).
-    Deliver,
-    /// A transaction was committed: (store, nth), how durable it is and a hash of what it wrote. Or a store was flushed.
-    Commit,
-    /// A machine or a process changed its state.
-    Machine,
-    /// A link changed its state.
-    Link,
-    /// A choice of the test or of a plan.
-    Choice,
-    /// The run's end.
-    End,
-}
-
 /// One event, kept where asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceEvent {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
-    /// The kind.
-    pub kind: TraceKind,
     /// The machine, by number; `u32::MAX` is the harness.
     pub machine: u32,
     /// The task's path.
     pub task: u64,
-    /// The kind's own two words.
-    pub words: [u64; 2],
-    /// How many bytes were hashed with it.
-    pub length: usize,
-    /// The first of these.
-    pub head: Vec<u8>,
+    /// What happened.
+    pub event: Event<'static>,
     /// The running hash after it.
     pub hash: u64,
     /// How many `HashMap`s the run had made: not in the hash, since it may depend on what the process holds.
@@ -127,25 +94,17 @@ impl Trace {
         self.hash
     }
 
-    /// Adds an event. Where it is known to have no bytes, that costs no look.
+    /// Adds an event.
     #[inline(always)]
-    pub(crate) fn event(
-        &mut self,
-        at: u64,
-        scope: Scope,
-        kind: TraceKind,
-        words: [u64; 2],
-        bytes: &[u8],
-    ) {
+    pub(crate) fn add(&mut self, at: u64, scope: Scope, event: Event<'_>) {
         // What it is made of is read one by one: who reads all of it at once, just after it was written, waits for that.
         let Scope { machine, task, .. } = scope;
-        let place = (u64::from(machine.0) << 8) | kind as u64;
+        let (kind, words) = event.words();
+        let place = (u64::from(machine.0) << 8) | u64::from(kind);
         let mut hash = fold(self.hash ^ at, K[0] ^ place);
         hash = fold(hash ^ task, K[1] ^ words[0]);
         hash = fold(hash ^ words[1], K[2]);
-        if !bytes.is_empty() {
-            hash = hash_bytes(hash, bytes);
-        }
+        hash = event.add_bytes(hash);
         // A product that folded to nothing would forget all before it.
         self.hash = hash.wrapping_add(self.hash.rotate_left(23));
         self.count += 1;
@@ -154,30 +113,20 @@ impl Trace {
             self.mark(at);
         }
         if self.kept.is_some() {
-            self.keep(at, (machine, task), kind, words, bytes);
+            self.keep(at, (machine, task), event);
         }
     }
 
     #[cold]
-    fn keep(
-        &mut self,
-        at: u64,
-        (machine, task): (MachineId, u64),
-        kind: TraceKind,
-        words: [u64; 2],
-        bytes: &[u8],
-    ) {
+    fn keep(&mut self, at: u64, (machine, task): (MachineId, u64), event: Event<'_>) {
         if let Some(Kept { events, .. }) = &mut self.kept
             && events.len() < MOST_KEPT
         {
             events.push(TraceEvent {
                 at,
-                kind,
                 machine: machine.0,
                 task,
-                words,
-                length: bytes.len(),
-                head: bytes[..bytes.len().min(HEAD)].to_vec(),
+                event: event.into_kept(),
                 hash: self.hash,
                 maps: context::try_with(Engine::maps_made).unwrap_or(0),
             });
@@ -249,10 +198,14 @@ mod tests {
 
     type Told<'a> = (u64, [u64; 2], &'a [u8]);
 
+    fn sent(words: [u64; 2], bytes: &[u8]) -> Event<'_> {
+        Event::PacketSent { flow: words[0], number: words[1], payload: bytes.into() }
+    }
+
     fn hash_of(events: &[Told<'_>]) -> u64 {
         let mut trace = Trace::new(false);
         for (at, words, bytes) in events {
-            trace.event(*at, Scope::HARNESS, TraceKind::Send, *words, bytes);
+            trace.add(*at, Scope::HARNESS, sent(*words, bytes));
         }
         trace.hash()
     }
@@ -293,7 +246,7 @@ mod tests {
             let mut trace = Trace::new(false);
             for at in 0..events {
                 let word = u64::from(at >= parts);
-                trace.event(at, Scope::HARNESS, TraceKind::Send, [at, word], b"");
+                trace.add(at, Scope::HARNESS, sent([at, word], b""));
             }
             trace.take_marks()
         };
@@ -315,7 +268,7 @@ mod tests {
         let traced = |events: u64| {
             let mut trace = Trace::new(false);
             for at in 0..events {
-                trace.event(at, Scope::HARNESS, TraceKind::Send, [at, 0], b"");
+                trace.add(at, Scope::HARNESS, sent([at, 0], b""));
             }
             trace
         };
@@ -330,9 +283,13 @@ mod tests {
     #[test]
     fn events_are_kept_only_where_asked() {
         let mut kept = Trace::new(true);
-        kept.event(9, Scope::HARNESS, TraceKind::Commit, [1, 2], b"xy");
+        kept.add(9, Scope::HARNESS, sent([1, 2], &[7; 200]));
         let events = kept.take_kept().expect("asked for").events;
-        assert_eq!((events[0].at, events[0].length, events[0].hash), (9, 2, kept.hash()));
+        assert_eq!((events.len(), events[0].at, events[0].hash), (1, 9, kept.hash()));
+        let Event::PacketSent { flow: 1, number: 2, payload } = &events[0].event else {
+            panic!("{:?}", events[0].event)
+        };
+        assert_eq!((payload.first(), payload.len()), (&[7; 96][..], 200));
         assert!(Trace::new(false).take_kept().is_none());
     }
 }

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use crate::engine::record::event::DropReason;
 use crate::engine::record::log;
-use crate::engine::{Action, Effect, Engine, MachineId, Name, TraceKind};
+use crate::engine::{Action, Effect, Engine, Event, MachineId, Name};
 use crate::net::simulated::address::{HostIndex, PathIndex};
 use crate::net::simulated::link::capture::Capture;
 use crate::net::simulated::link::filter::{Filters, PacketFate};
@@ -21,17 +22,6 @@ const UDP_HEADERS: u64 = 28;
 
 /// In the place of a transmission's number: apart from data with the same numbers.
 const ALONE: u64 = 1 << 62;
-
-/// Why a packet did not arrive, for the trace.
-#[derive(Clone, Copy)]
-enum Why {
-    Lost,
-    Cut,
-    QueueFull,
-    NoRoute,
-    MachineDown,
-    Chosen,
-}
 
 /// What lies between the machines of a run: links, packets under way, the test's rules and the capture.
 pub(crate) struct Wire {
@@ -103,11 +93,11 @@ impl Wire {
         if !self.is_up[to.host as usize] {
             self.packets.arrived(slot).take_payload();
             self.stats.dropped += count;
-            self.dropped(Effect::PacketDropped, Why::MachineDown, draw);
+            self.dropped(Effect::PacketDropped, DropReason::MachineDown, draw);
             return None;
         }
         self.stats.delivered += count;
-        self.engine.trace(TraceKind::Deliver, draw.flow, draw.place, &[]);
+        self.engine.trace(Event::PacketDelivered { flow: draw.flow, number: draw.place });
         Some(self.packets.get(slot))
     }
 
@@ -117,7 +107,8 @@ impl Wire {
         let draw = packet.draw;
         let count = packet.count();
         self.stats.sent += count;
-        self.engine.trace(TraceKind::Send, draw.flow, draw.place, packet.payload());
+        let payload = packet.payload().into();
+        self.engine.trace(Event::PacketSent { flow: draw.flow, number: draw.place, payload });
         let fate = match self.choose(&packet) {
             PacketFate::Drop => Fate::Chosen,
             chosen @ (PacketFate::Pass | PacketFate::Delay(_)) => {
@@ -151,23 +142,23 @@ impl Wire {
             }
             Fate::Lost => {
                 self.stats.lost += count;
-                self.dropped(Effect::PacketLost, Why::Lost, draw);
+                self.dropped(Effect::PacketLost, DropReason::Lost, draw);
             }
             Fate::Cut => {
                 self.stats.cut += count;
-                self.dropped(Effect::PacketCut, Why::Cut, draw);
+                self.dropped(Effect::PacketCut, DropReason::Cut, draw);
             }
             Fate::QueueFull => {
                 self.stats.dropped += count;
-                self.dropped(Effect::PacketDropped, Why::QueueFull, draw);
+                self.dropped(Effect::PacketDropped, DropReason::QueueFull, draw);
             }
             Fate::NoRoute => {
                 self.stats.cut += count;
-                self.dropped(Effect::PacketDropped, Why::NoRoute, draw);
+                self.dropped(Effect::PacketDropped, DropReason::NoRoute, draw);
             }
             Fate::Chosen => {
                 self.stats.dropped += count;
-                self.dropped(Effect::PacketDropped, Why::Chosen, draw);
+                self.dropped(Effect::PacketDropped, DropReason::Filtered, draw);
             }
         }
     }
@@ -212,9 +203,9 @@ impl Wire {
     }
 
     #[cold]
-    fn dropped(&self, effect: Effect, why: Why, draw: DrawAddress) {
+    fn dropped(&self, effect: Effect, reason: DropReason, draw: DrawAddress) {
         self.engine.effect(effect, 1);
-        self.engine.trace(TraceKind::Drop, draw.flow, draw.place, &[why as u8]);
+        self.engine.trace(Event::PacketDropped { flow: draw.flow, number: draw.place, reason });
     }
 
     /// For whoever looks on: the capture, the log, and the record of what was not calm.

@@ -1,0 +1,253 @@
+//! What a run does, as its trace has it: one type of event, one description of each, and the words that its hash is made of.
+//!
+//! The numbers of kinds and of their details are part of every trace hash: a kind that is deleted leaves a gap.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ids::{MachineId, ProcessId};
+use crate::engine::record::trace::hash_bytes;
+
+/// Something that a run did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Event<'a> {
+    /// A task was polled, for the `wake`th time that it was woken.
+    TaskPolled { wake: u64 },
+    /// A task was spawned.
+    TaskSpawned { task: u64, process: ProcessId },
+    /// A machine sent a packet. `number` tells it from the others of its flow: a sequence number, or a datagram's number.
+    PacketSent { flow: u64, number: u64, payload: Bytes<'a> },
+    /// A packet did not arrive.
+    PacketDropped { flow: u64, number: u64, reason: DropReason },
+    /// A packet arrived.
+    PacketDelivered { flow: u64, number: u64 },
+    /// The `nth` transaction of a store was committed, with a hash of what it wrote.
+    Committed { store: u64, nth: u64, durability: CommitDurability, written: u64 },
+    /// A store's commits up to the `nth` were made durable.
+    Flushed { store: u64, nth: u64 },
+    /// A service was started.
+    ServiceStarted { machine: MachineId },
+    /// A process ended.
+    ProcessEnded { process: ProcessId, exit: ProcessExit },
+    /// A machine lost its power, and this many commits that were not durable.
+    PowerLost { machine: MachineId, commits: u64 },
+    /// A machine's disk was emptied.
+    DiskWiped { machine: MachineId },
+    /// A machine's clocks were set: a step in nanoseconds, and a drift in parts per million.
+    ClockSet { machine: MachineId, step: i64, drift: i32 },
+    /// A machine has power again.
+    PowerRestored { machine: MachineId },
+    /// The links from some machines to others changed.
+    LinksChanged { change: LinkChange, from: Vec<MachineId>, to: Vec<MachineId> },
+    /// The link between two zones was given another profile; `zones` is a hash of their names.
+    ZoneLinkChanged { zones: u64 },
+    /// Every link was given the profile that it began with.
+    LinksRestored,
+    /// A step of the test began: which sequence of steps, and its number there.
+    StepBegun { sequence: u64, number: u64 },
+    /// The run ended after this many polls and events.
+    RunEnded { steps: u64 },
+}
+
+/// Why a packet did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DropReason {
+    /// The link lost it.
+    Lost = 0,
+    /// It met a partition.
+    Cut = 1,
+    /// The link's queue was full.
+    QueueFull = 2,
+    /// No link leads there.
+    NoRoute = 3,
+    /// The machine it was sent to had no power.
+    MachineDown = 4,
+    /// A filter of the test dropped it.
+    Filtered = 5,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ProcessExit {
+    /// It returned by itself, or obeyed the stop signal.
+    Returned = 0,
+    /// It returned an error or panicked, on a machine where that is a crash.
+    Crashed = 1,
+    /// It was killed.
+    Killed = 2,
+    /// Its machine lost its power.
+    PowerLost = 3,
+}
+
+/// How durable a commit was when it was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CommitDurability {
+    /// It survives a loss of power.
+    Durable = 0,
+    /// It survives a loss of power after the next flush only.
+    Cached = 1,
+}
+
+/// In the place of a durability, for a flush.
+const FLUSH: u8 = 2;
+
+/// What became of links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LinkChange {
+    /// They were cut by a partition.
+    Cut = 0,
+    /// A partition was healed.
+    Healed = 1,
+    /// Every partition was healed.
+    AllHealed = 2,
+    /// They hold what is sent on them.
+    Clogged = 3,
+    /// They let go what they held.
+    Unclogged = 4,
+    /// They have another profile.
+    Profile = 5,
+}
+
+impl LinkChange {
+    /// The word that logs and reports have for it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Cut => "partitioned",
+            Self::Healed => "healed",
+            Self::AllHealed => "healed: all partitions",
+            Self::Clogged => "clogged",
+            Self::Unclogged => "unclogged",
+            Self::Profile => "link profile changed",
+        }
+    }
+}
+
+/// Bytes that enter the hash: all of them, or where an event is kept the first and their number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bytes<'a> {
+    first: Cow<'a, [u8]>,
+    length: usize,
+}
+
+impl<'a> From<&'a [u8]> for Bytes<'a> {
+    #[inline]
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { first: Cow::Borrowed(bytes), length: bytes.len() }
+    }
+}
+
+impl Bytes<'_> {
+    /// The first of them.
+    pub(crate) fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// How many there were.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+}
+
+/// The number of bytes that are kept of an event's payload.
+const KEPT_BYTES: usize = 96;
+
+impl Event<'_> {
+    /// What its hash is made of, its bytes apart: the kind's number and two words.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> (u8, [u64; 2]) {
+        let machine = |machine: &MachineId, what| (6, [u64::from(machine.0), what]);
+        match self {
+            Self::TaskPolled { wake } => (0, [*wake, 0]),
+            Self::TaskSpawned { task, process } => (1, [*task, u64::from(process.0)]),
+            Self::PacketSent { flow, number, .. } => (2, [*flow, *number]),
+            Self::PacketDropped { flow, number, .. } => (3, [*flow, *number]),
+            Self::PacketDelivered { flow, number } => (4, [*flow, *number]),
+            Self::Committed { store, nth, .. } | Self::Flushed { store, nth } => {
+                (5, [*store, *nth])
+            }
+            Self::ServiceStarted { machine: id } => machine(id, 1),
+            Self::ProcessEnded { process, .. } => (6, [u64::from(process.0), 2]),
+            Self::PowerLost { machine: id, .. } => machine(id, 3),
+            Self::DiskWiped { machine: id } => machine(id, 4),
+            Self::ClockSet { machine: id, .. } => machine(id, 5),
+            Self::PowerRestored { machine: id } => machine(id, 6),
+            Self::LinksChanged { change, from, .. } => (7, [*change as u64, from.len() as u64]),
+            Self::ZoneLinkChanged { zones } => (7, [LinkChange::Profile as u64, *zones]),
+            Self::LinksRestored => (7, [LinkChange::Profile as u64, 0]),
+            Self::StepBegun { sequence, number } => (8, [*sequence, *number]),
+            Self::RunEnded { steps } => (9, [*steps, 0]),
+        }
+    }
+
+    /// Adds its bytes to a hash, if it has any.
+    #[inline(always)]
+    pub(crate) fn add_bytes(&self, hash: u64) -> u64 {
+        match self {
+            Self::PacketSent { payload, .. } if payload.first.is_empty() => hash,
+            Self::PacketSent { payload, .. } => hash_bytes(hash, &payload.first),
+            Self::PacketDropped { reason, .. } => hash_bytes(hash, &[*reason as u8]),
+            Self::Committed { durability, written, .. } => {
+                let mut bytes = [*durability as u8; 9];
+                bytes[1..].copy_from_slice(&written.to_le_bytes());
+                hash_bytes(hash, &bytes)
+            }
+            Self::Flushed { .. } => hash_bytes(hash, &[FLUSH]),
+            Self::ProcessEnded { exit, .. } => hash_bytes(hash, &[*exit as u8]),
+            Self::PowerLost { commits, .. } => hash_bytes(hash, &commits.to_le_bytes()),
+            Self::ClockSet { step, drift, .. } => {
+                let mut bytes = [0; 12];
+                bytes[..8].copy_from_slice(&step.to_le_bytes());
+                bytes[8..].copy_from_slice(&drift.to_le_bytes());
+                hash_bytes(hash, &bytes)
+            }
+            Self::LinksChanged { from, to, .. } if from.is_empty() && to.is_empty() => hash,
+            Self::LinksChanged { from, to, .. } => {
+                let machines = from.iter().chain(to);
+                let bytes: Vec<u8> = machines.flat_map(|machine| machine.0.to_le_bytes()).collect();
+                hash_bytes(hash, &bytes)
+            }
+            Self::TaskPolled { .. }
+            | Self::TaskSpawned { .. }
+            | Self::PacketDelivered { .. }
+            | Self::ServiceStarted { .. }
+            | Self::DiskWiped { .. }
+            | Self::PowerRestored { .. }
+            | Self::ZoneLinkChanged { .. }
+            | Self::LinksRestored
+            | Self::StepBegun { .. }
+            | Self::RunEnded { .. } => hash,
+        }
+    }
+
+    /// As it is kept: with the first bytes of its payload only.
+    pub(crate) fn into_kept(self) -> Event<'static> {
+        match self {
+            Self::PacketSent { flow, number, payload: Bytes { first, length } } => {
+                let first = Cow::Owned(first[..first.len().min(KEPT_BYTES)].to_vec());
+                Event::PacketSent { flow, number, payload: Bytes { first, length } }
+            }
+            Self::TaskPolled { wake } => Event::TaskPolled { wake },
+            Self::TaskSpawned { task, process } => Event::TaskSpawned { task, process },
+            Self::PacketDropped { flow, number, reason } => {
+                Event::PacketDropped { flow, number, reason }
+            }
+            Self::PacketDelivered { flow, number } => Event::PacketDelivered { flow, number },
+            Self::Committed { store, nth, durability, written } => {
+                Event::Committed { store, nth, durability, written }
+            }
+            Self::Flushed { store, nth } => Event::Flushed { store, nth },
+            Self::ServiceStarted { machine } => Event::ServiceStarted { machine },
+            Self::ProcessEnded { process, exit } => Event::ProcessEnded { process, exit },
+            Self::PowerLost { machine, commits } => Event::PowerLost { machine, commits },
+            Self::DiskWiped { machine } => Event::DiskWiped { machine },
+            Self::ClockSet { machine, step, drift } => Event::ClockSet { machine, step, drift },
+            Self::PowerRestored { machine } => Event::PowerRestored { machine },
+            Self::LinksChanged { change, from, to } => Event::LinksChanged { change, from, to },
+            Self::ZoneLinkChanged { zones } => Event::ZoneLinkChanged { zones },
+            Self::LinksRestored => Event::LinksRestored,
+            Self::StepBegun { sequence, number } => Event::StepBegun { sequence, number },
+            Self::RunEnded { steps } => Event::RunEnded { steps },
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! An event of a run in words: the one description that every report has.
+
+use crate::engine::ids::MachineId;
+use crate::engine::record::event::{DropReason, Event, LinkChange, ProcessExit};
+use crate::report::numbers::{count, thousands};
+
+/// The names that a description needs.
+pub(crate) trait Names {
+    /// A machine's name.
+    fn machine(&self, machine: MachineId) -> String;
+    /// A task, by where it was spawned.
+    fn task(&self, path: u64) -> String;
+}
+
+/// What happened, in words; `task` is the path of the task that was running.
+pub(crate) fn describe(event: &Event<'_>, task: u64, names: &impl Names) -> String {
+    let list = |machines: &[MachineId]| {
+        let names: Vec<String> = machines.iter().map(|id| names.machine(*id)).collect();
+        names.join(", ")
+    };
+    match event {
+        Event::TaskPolled { wake } => {
+            format!("polls {}, for its {} time", names.task(task), ordinal(*wake))
+        }
+        Event::TaskSpawned { task, .. } => format!("spawns {}", names.task(*task)),
+        Event::PacketSent { payload, .. } if payload.len() == 0 => {
+            "sends a packet without a payload".to_owned()
+        }
+        Event::PacketSent { payload, .. } => {
+            let bytes = count(payload.len() as u64, "byte");
+            format!("sends {bytes}: \"{}\"", payload.first().escape_ascii())
+        }
+        Event::PacketDropped { reason, .. } => match reason {
+            DropReason::Lost => "a packet is lost",
+            DropReason::Cut => "a packet is dropped by a partition",
+            DropReason::QueueFull => "a packet is dropped by a full queue",
+            DropReason::NoRoute => "a packet is dropped: there is no route",
+            DropReason::MachineDown => "a packet is dropped: its receiver has no power",
+            DropReason::Filtered => "a packet is dropped by a filter",
+        }
+        .to_owned(),
+        Event::PacketDelivered { .. } => "a packet arrives".to_owned(),
+        Event::Committed { nth, .. } => format!("commits transaction {nth}"),
+        Event::Flushed { nth, .. } => format!("flushes transactions up to {nth}"),
+        Event::ServiceStarted { machine } => {
+            format!("starts a service on {}", names.machine(*machine))
+        }
+        Event::ProcessEnded { process, exit } => {
+            let how = match exit {
+                ProcessExit::Returned => "returns",
+                ProcessExit::Crashed => "crashes",
+                ProcessExit::Killed => "is killed",
+                ProcessExit::PowerLost => "ends as its machine loses power",
+            };
+            format!("process {} {how}", process.0)
+        }
+        Event::PowerLost { machine, .. } => format!("{} loses power", names.machine(*machine)),
+        Event::DiskWiped { machine } => {
+            format!("the disk of {} is wiped", names.machine(*machine))
+        }
+        Event::ClockSet { machine, .. } => {
+            format!("the clocks of {} are set", names.machine(*machine))
+        }
+        Event::PowerRestored { machine } => {
+            format!("{} has power again", names.machine(*machine))
+        }
+        Event::LinksChanged { change, from, to } if from.is_empty() && to.is_empty() => {
+            change.words().to_owned()
+        }
+        Event::LinksChanged { change, from, to } => {
+            format!("{}: [{}] -> [{}]", change.words(), list(from), list(to))
+        }
+        Event::ZoneLinkChanged { .. } => LinkChange::Profile.words().to_owned(),
+        Event::LinksRestored => "link profiles restored".to_owned(),
+        Event::StepBegun { number, .. } => format!("begins step {number} of the test"),
+        Event::RunEnded { steps } => {
+            format!("the run ends, after {}", count(*steps, "step"))
+        }
+    }
+}
+
+/// `1st`, `2nd`, `3rd`, `1,000th`.
+fn ordinal(n: u64) -> String {
+    let suffix = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{}{suffix}", thousands(n))
+}
