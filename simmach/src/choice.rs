@@ -6,9 +6,10 @@
 use std::cell::Cell;
 use std::fmt::Display;
 
+use crate::engine::draws::address::Address;
 use crate::engine::draws::anchors::{self, Walk};
 use crate::engine::record::deviations::{Deviation, Kind};
-use crate::engine::{self, Event, Family, context};
+use crate::engine::{self, Event, context};
 
 /// Numbered steps. What [`Sim::steps`](crate::Sim::steps) returns.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Iterator for Steps {
 
     fn next(&mut self) -> Option<Step> {
         let number = match self.next < self.count {
-            true => engine::next_that_happens(Family::Step, self.walk, self.next, 0),
+            true => engine::next_that_happens(Address::step(self.walk, self.next)),
             false => None,
         };
         let Some(number) = number.filter(|number| *number < self.count) else {
@@ -41,7 +42,7 @@ impl Iterator for Steps {
         engine::progress();
         engine::deviates(|| Deviation {
             text: format!("step {number}"),
-            ..Deviation::new(Family::Step, [self.walk, number, 0], Kind::Step, 1, engine::now())
+            ..Deviation::new(Address::step(self.walk, number), Kind::Step, 1, engine::now())
         });
         anchors::begin(self.walk, number);
         engine::trace(Event::StepBegun { sequence: self.walk, number });
@@ -114,7 +115,7 @@ impl Chooser {
             ));
         }
         anchors::chooses(self.walk, nth, below);
-        range.start.plus(engine::below(Family::Choice, self.walk, self.step, nth, below))
+        range.start.plus(engine::below(Address::choice(self.walk, self.step, nth), below))
     }
 
     pub(crate) fn pick<'a, T>(&self, among: &'a [T]) -> &'a T {
@@ -132,7 +133,7 @@ impl Chooser {
         }
         let nth = self.advance();
         anchors::chooses(self.walk, nth, Walk::FLAG);
-        engine::chance(Family::Choice, self.walk, self.step, nth, p)
+        engine::chance(Address::choice(self.walk, self.step, nth), p)
     }
 
     fn advance(&self) -> u64 {
@@ -173,6 +174,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::engine::Family;
     use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
     use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;

@@ -32,6 +32,7 @@ pub(crate) use crate::engine::record::effects::Effect;
 pub(crate) use crate::engine::record::event::Event;
 pub(crate) use crate::engine::time::timers::{Action, TimerKey};
 
+use crate::engine::draws::address::Address;
 use crate::engine::draws::overlay;
 use crate::engine::failure::panics;
 use crate::engine::record::log;
@@ -171,44 +172,46 @@ pub(crate) fn infrastructure(message: String) {
 }
 
 /// The raw word of a draw; `None` is calm, as all is for a dead process and outside a run.
-pub(crate) fn word(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
-    try_with(|engine| engine.word(family, [a, b, c])).flatten()
+pub(crate) fn word(address: Address) -> Option<u64> {
+    try_with(|engine| engine.word(address)).flatten()
 }
 
 /// In `0..n`, for a setting of the run: drawn by the seed, and the same whatever an overlay says.
-pub(crate) fn setting_below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
-    let word = try_with(|engine| engine.draws.setting(family, [a, b, c]));
+pub(crate) fn setting_below(address: Address, n: u64) -> u64 {
+    let word = try_with(|engine| engine.draws.setting(address));
     draws::below_of(word, n)
 }
 
 /// True with probability `p`; calm is false.
-pub(crate) fn chance(family: Family, a: u64, b: u64, c: u64, p: f64) -> bool {
-    try_with(|engine| engine.chance(family, [a, b, c], p)).unwrap_or(false)
+pub(crate) fn chance(address: Address, p: f64) -> bool {
+    try_with(|engine| engine.chance(address, p)).unwrap_or(false)
 }
 
 /// In `[0, 1)`; calm is one half, the median.
-pub(crate) fn unit(family: Family, a: u64, b: u64, c: u64) -> f64 {
-    try_with(|engine| engine.unit(family, [a, b, c])).unwrap_or(draws::unit_of(None))
+pub(crate) fn unit(address: Address) -> f64 {
+    try_with(|engine| engine.unit(address)).unwrap_or(draws::unit_of(None))
 }
 
 /// In `0..n`; calm is 0.
-pub(crate) fn below(family: Family, a: u64, b: u64, c: u64, n: u64) -> u64 {
-    try_with(|engine| engine.below(family, [a, b, c], n)).unwrap_or(0)
+pub(crate) fn below(address: Address, n: u64) -> u64 {
+    try_with(|engine| engine.below(address, n)).unwrap_or(0)
 }
 
 /// Whether a strike, a step or an act takes place; calm is no.
-pub(crate) fn happens(family: Family, a: u64, b: u64, c: u64) -> bool {
-    word(family, a, b, c).is_some()
+pub(crate) fn happens(address: Address) -> bool {
+    word(address).is_some()
 }
 
-/// The first number from `from` on for which (`a`, number, `c`) takes place.
-pub(crate) fn next_that_happens(family: Family, a: u64, from: u64, c: u64) -> Option<u64> {
+/// The first number, from that of `address` on, whose strike or step takes place.
+pub(crate) fn next_that_happens(address: Address) -> Option<u64> {
+    let Address { family, words: [a, from, c] } = address;
     try_with(|engine| engine.draws.overlay().next_not_calm(family, a, from, c)).flatten()
 }
 
 /// The word that the overlay gives to a draw, if it gives one.
-pub(crate) fn pinned(family: Family, a: u64, b: u64, c: u64) -> Option<u64> {
-    try_with(|engine| match engine.draws.overlay().ruling(family, [a, b, c], engine.clock.now()) {
+pub(crate) fn pinned(address: Address) -> Option<u64> {
+    let Address { family, words } = address;
+    try_with(|engine| match engine.draws.overlay().ruling(family, words, engine.clock.now()) {
         overlay::Ruling::Value(word) => Some(word),
         overlay::Ruling::Seeded | overlay::Ruling::Calm | overlay::Ruling::Again(_) => None,
     })

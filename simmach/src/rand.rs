@@ -17,7 +17,9 @@ use rand_core::SeedableRng;
 use rand_core::{Rng as _, TryRng};
 
 #[cfg(feature = "sim")]
-use crate::engine::{self, Family, context, mix};
+use crate::engine::draws::address::Address;
+#[cfg(feature = "sim")]
+use crate::engine::{self, context, mix};
 
 /// A new generator of the running task; outside a run, one that the operating system has seeded.
 ///
@@ -44,7 +46,7 @@ pub fn rng() -> Generator {
 fn of_the_seed() -> Generator {
     let scope = engine::scope().expect("simmach::rand::rng() was called outside a run");
     let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
-    let key = engine::word(Family::Generator, scope.task, nth, 0);
+    let key = engine::word(Address::generator(scope.task, nth));
     let key = key.unwrap_or_else(|| mix(scope.task, nth));
     Generator { inner: ChaCha12Rng::seed_from_u64(key) }
 }

@@ -10,9 +10,11 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+use crate::engine::draws::address::Address;
+use crate::engine::draws::address::strike;
 use crate::engine::draws::anchors;
-use crate::engine::record::deviations::{Deviation, Kind, STEP, WALK, WHEN};
-use crate::engine::{self, Family, MachineId};
+use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::{self, MachineId};
 use crate::machine;
 use crate::sim::{self, Idle};
 use crate::time::{nanos, sleep};
@@ -95,14 +97,14 @@ impl Tempo {
         let doublings = |field, limit: Duration| {
             let most =
                 (0..DOUBLINGS).take_while(|nth| SHORTEST * (2 << nth) <= limit).count() as u64;
-            let below = |field, n| engine::setting_below(Family::Strike, plan, u64::MAX, field, n);
+            let below = |field, n| engine::setting_below(Address::plan_setting(plan, field), n);
             let least = SHORTEST * (1 << below(field, most.max(1)));
             least + Duration::from_nanos(below(field + 1, nanos(least)))
         };
         let around = |mean: Duration| DurationRange::new(mean / 2, mean * 3 / 2);
-        let every = doublings(field::EVERY, Duration::MAX);
-        let down = doublings(field::DOWN, every * MOST_DOWN);
-        let grace = doublings(field::GRACE, LONGEST_GRACE.min(every * MOST_DOWN));
+        let every = doublings(strike::EVERY, Duration::MAX);
+        let down = doublings(strike::DOWN, every * MOST_DOWN);
+        let grace = doublings(strike::GRACE, LONGEST_GRACE.min(every * MOST_DOWN));
         Self::Drawn {
             every: around(every),
             down: around(down),
@@ -116,18 +118,6 @@ impl Tempo {
 pub(crate) struct Strike {
     plan: u64,
     number: u64,
-}
-
-/// Fields of every strike, beside the plans' own.
-mod field {
-    /// Whether it takes place.
-    pub(super) const HAPPENS: u64 = 1 << 16;
-    /// The machine that it hits, counted from 1; said by an overlay.
-    pub(super) const VICTIM: u64 = HAPPENS + 4;
-    /// Of the tempo, two each: which doubling, and where in it.
-    pub(super) const EVERY: u64 = HAPPENS + 8;
-    pub(super) const DOWN: u64 = HAPPENS + 10;
-    pub(super) const GRACE: u64 = HAPPENS + 12;
 }
 
 impl Strikes {
@@ -161,12 +151,12 @@ impl Strikes {
     /// Waits for the next: as long as the tempo says, or until the time that the overlay says. `None` when there is no more.
     pub(crate) async fn next(&mut self) -> Option<Strike> {
         let number =
-            engine::next_that_happens(Family::Strike, self.plan, self.next, field::HAPPENS)?;
+            engine::next_that_happens(Address::strike(self.plan, self.next, strike::HAPPENS))?;
         self.next = number.checked_add(1)?;
-        let strike = Strike { plan: self.plan, number };
-        match strike.pinned(WHEN) {
+        let next = Strike { plan: self.plan, number };
+        match next.pinned(strike::WHEN) {
             Some(when) => {
-                let anchor = strike.pinned(WALK).zip(strike.pinned(STEP));
+                let anchor = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
                 let from = match anchor {
                     Some((walk, step)) => anchors::begun(walk, step.saturating_sub(1)).await,
                     None => 0,
@@ -176,16 +166,16 @@ impl Strikes {
             }
             None => {
                 let wait = match self.tempo {
-                    Tempo::Given(every) => strike.duration(0, every),
+                    Tempo::Given(every) => next.duration(0, every),
                     Tempo::Drawn { every, .. } => {
                         let thin = Duration::from_nanos(engine::now()) / THINNING;
-                        strike.duration(0, every).max(thin)
+                        next.duration(0, every).max(thin)
                     }
                 };
                 self.wait(wait).await;
             }
         }
-        Some(strike)
+        Some(next)
     }
 
     /// Until a strike is due. That of the first one is known from the outset: the run may be over before.
@@ -204,17 +194,21 @@ impl Strike {
             let at = engine::now();
             let mut pins = match anchors::last() {
                 Some(anchor) => {
-                    vec![(WHEN, at - anchor.at), (WALK, anchor.walk), (STEP, anchor.step + 1)]
+                    vec![
+                        (strike::WHEN, at - anchor.at),
+                        (strike::SEQUENCE, anchor.walk),
+                        (strike::STEP, anchor.step + 1),
+                    ]
                 }
-                None => vec![(WHEN, at)],
+                None => vec![(strike::WHEN, at)],
             };
-            pins.extend(machine.map(|machine| (field::VICTIM, u64::from(machine.0) + 1)));
-            let address = [self.plan, self.number, field::HAPPENS];
+            pins.extend(machine.map(|machine| (strike::VICTIM, u64::from(machine.0) + 1)));
+            let address = Address::strike(self.plan, self.number, strike::HAPPENS);
             Deviation {
                 machine,
                 text: text(),
                 pins,
-                ..Deviation::new(Family::Strike, address, Kind::Strike, 1, at)
+                ..Deviation::new(address, Kind::Strike, 1, at)
             }
         });
     }
@@ -244,12 +238,12 @@ impl Strike {
 
     /// The machine that the overlay says it hits.
     pub(crate) fn said_victim(self) -> Option<MachineId> {
-        let number = self.pinned(field::VICTIM)?.checked_sub(1)?;
+        let number = self.pinned(strike::VICTIM)?.checked_sub(1)?;
         u32::try_from(number).ok().map(MachineId)
     }
 
     fn pinned(self, field: u64) -> Option<u64> {
-        engine::pinned(Family::Strike, self.plan, self.number, field)
+        engine::pinned(Address::strike(self.plan, self.number, field))
     }
 
     /// Calm is the shortest.
@@ -260,17 +254,18 @@ impl Strike {
     }
 
     pub(crate) fn below(self, field: u64, n: u64) -> u64 {
-        engine::below(Family::Strike, self.plan, self.number, field, n)
+        engine::below(Address::strike(self.plan, self.number, field), n)
     }
 
     pub(crate) fn chance(self, field: u64, p: f64) -> bool {
-        engine::chance(Family::Strike, self.plan, self.number, field, p)
+        engine::chance(Address::strike(self.plan, self.number, field), p)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Family;
     use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
     use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;

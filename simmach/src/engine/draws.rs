@@ -5,6 +5,7 @@
 //! generators that users hold; the mix itself is a folded multiplication, which is fast and good enough for a simulation
 //! and no more: nothing here is meant to be unpredictable to an adversary.
 
+pub(crate) mod address;
 pub(crate) mod anchors;
 mod drawing;
 pub(crate) mod family;
@@ -13,6 +14,8 @@ pub(crate) mod overlay;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::engine::draws::address::Address;
+#[cfg(test)]
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Index, Overlay, Place, Ruling};
 
@@ -35,50 +38,38 @@ impl Draws {
     }
 
     /// The raw word at an address, drawn at this virtual time; `None` is the calm value.
-    pub(crate) fn word(&self, family: Family, address: [u64; 3], at: u64) -> Option<u64> {
-        self.word_at(family, &address, at, None)
+    pub(crate) fn word(&self, address: Address, at: u64) -> Option<u64> {
+        self.word_at(address, at, None)
     }
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
     #[inline]
-    pub(crate) fn word_at(
-        &self,
-        family: Family,
-        address: &[u64; 3],
-        at: u64,
-        place: Option<Place>,
-    ) -> Option<u64> {
+    pub(crate) fn word_at(&self, address: Address, at: u64, place: Option<Place>) -> Option<u64> {
         if self.overlay.is_empty() {
-            return Some(self.seeded(family, address, 0));
+            return Some(self.seeded(address, 0));
         }
-        self.ruled(family, address, at, place)
+        self.ruled(address, at, place)
     }
 
     /// The raw word at an address that no overlay touches: of a setting, which is the run's own like its seed.
-    pub(crate) fn setting(&self, family: Family, address: [u64; 3]) -> u64 {
-        self.seeded(family, &address, 0)
+    pub(crate) fn setting(&self, address: Address) -> u64 {
+        self.seeded(address, 0)
     }
 
     /// As the overlay has it.
     #[inline(never)]
-    fn ruled(
-        &self,
-        family: Family,
-        address: &[u64; 3],
-        at: u64,
-        place: Option<Place>,
-    ) -> Option<u64> {
-        match self.overlay.ruling_at(family, *address, at, place) {
-            Ruling::Seeded => Some(self.seeded(family, address, 0)),
-            Ruling::Again(salt) => Some(self.seeded(family, address, salt)),
+    fn ruled(&self, address: Address, at: u64, place: Option<Place>) -> Option<u64> {
+        match self.overlay.ruling_at(address.family, address.words, at, place) {
+            Ruling::Seeded => Some(self.seeded(address, 0)),
+            Ruling::Again(salt) => Some(self.seeded(address, salt)),
             Ruling::Value(word) => Some(word),
             Ruling::Calm => None,
         }
     }
 
     #[inline]
-    fn seeded(&self, family: Family, address: &[u64; 3], salt: u64) -> u64 {
-        let &[a, b, c] = address;
+    fn seeded(&self, address: Address, salt: u64) -> u64 {
+        let Address { family, words: [a, b, c] } = address;
         let mut h = fold(self.key[0] ^ (family as u64), self.key[1] ^ salt ^ K[0]);
         h = fold(h ^ a, K[1] ^ self.key[0]);
         h = fold(h ^ b, K[2] ^ self.key[1]);
@@ -135,8 +126,9 @@ mod tests {
     #[test]
     fn values_are_fixed_for_ever() {
         let draws = draws(7);
-        let found: Vec<_> =
-            (0..3).map(|n| draws.word(Family::Latency, [1, n, 0], 0).expect("seeded")).collect();
+        let found: Vec<_> = (0..3)
+            .map(|n| draws.word(Address::new(Family::Latency, [1, n, 0]), 0).expect("seeded"))
+            .collect();
         assert_eq!(found, GOLDEN);
     }
     const GOLDEN: [u64; 3] =
@@ -149,7 +141,8 @@ mod tests {
             for bit in 0..64 {
                 let ones = (0..4_000u64)
                     .filter(|n| {
-                        let word = draws(n / 1_000).word(family, [n % 10, n / 10, 0], 0);
+                        let word =
+                            draws(n / 1_000).word(Address::new(family, [n % 10, n / 10, 0]), 0);
                         word.expect("seeded") >> bit & 1 == 1
                     })
                     .count();
@@ -161,18 +154,18 @@ mod tests {
     #[test]
     fn every_part_of_an_address_counts() {
         let draws = draws(1);
-        let base = draws.word(Family::Loss, [1, 2, 3], 0);
-        assert_ne!(base, draws.word(Family::Latency, [1, 2, 3], 0));
-        assert_ne!(base, draws.word(Family::Loss, [2, 2, 3], 0));
-        assert_ne!(base, draws.word(Family::Loss, [1, 3, 3], 0));
-        assert_ne!(base, draws.word(Family::Loss, [1, 2, 4], 0));
-        assert_ne!(base, self::draws(2).word(Family::Loss, [1, 2, 3], 0));
+        let base = draws.word(Address::new(Family::Loss, [1, 2, 3]), 0);
+        assert_ne!(base, draws.word(Address::new(Family::Latency, [1, 2, 3]), 0));
+        assert_ne!(base, draws.word(Address::new(Family::Loss, [2, 2, 3]), 0));
+        assert_ne!(base, draws.word(Address::new(Family::Loss, [1, 3, 3]), 0));
+        assert_ne!(base, draws.word(Address::new(Family::Loss, [1, 2, 4]), 0));
+        assert_ne!(base, self::draws(2).word(Address::new(Family::Loss, [1, 2, 3]), 0));
     }
 
     #[test]
     fn ranges_hold() {
         for n in 0..1_000 {
-            let word = draws(3).word(Family::Choice, [n, 0, 0], 0);
+            let word = draws(3).word(Address::new(Family::Choice, [n, 0, 0]), 0);
             assert!(below_of(word, 7) < 7);
             assert!((0.0..1.0).contains(&unit_of(word)));
         }

@@ -13,6 +13,7 @@ pub(crate) mod waker;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Waker};
 
+use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::mix;
 use crate::engine::executor::scheduler::Ready;
@@ -64,9 +65,9 @@ impl Engine {
     }
 
     fn priority(&self, ready: Ready) -> u64 {
-        let address = [ready.path, ready.wake, 0];
+        let address = Address::wake(ready.path, ready.wake);
         let place = self.place(Family::Wake);
-        let drawn = self.draws.word_at(Family::Wake, &address, self.clock.now(), place);
+        let drawn = self.draws.word_at(address, self.clock.now(), place);
         if let Some(word) = drawn {
             self.record(|recorder| {
                 let key = TaskKey::from(ready);
@@ -74,7 +75,7 @@ impl Engine {
                 recorder.add(Deviation {
                     place,
                     text: self.spawned_at(key).map(panics::place_of).unwrap_or_default(),
-                    ..Deviation::new(Family::Wake, address, Kind::Order, word, at)
+                    ..Deviation::new(address, Kind::Order, word, at)
                 });
             });
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::engine::draws::Draws;
+use crate::engine::draws::address::Address;
 use crate::engine::draws::anchors::Anchors;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Place};
@@ -136,7 +137,7 @@ impl Engine {
     /// Draws what std and crates draw once a thread, first thing in a run: from the run, and not from the task that
     /// happens to be the first to need it.
     pub(crate) fn seed_thread(&self) {
-        fastrand::seed(self.draws.word(Family::Entropy, [0; 3], 0).unwrap_or(0));
+        fastrand::seed(self.draws.word(Address::run_entropy(), 0).unwrap_or(0));
         self.map_keys.take(self.trace.borrow().is_kept());
     }
 
@@ -181,19 +182,14 @@ impl Engine {
     }
 
     /// The raw word of a draw; `None` is calm, as all is for a dead process.
-    pub(crate) fn word(&self, family: Family, address: [u64; 3]) -> Option<u64> {
-        self.word_at(family, &address, None)
+    pub(crate) fn word(&self, address: Address) -> Option<u64> {
+        self.word_at(address, None)
     }
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
-    pub(crate) fn word_at(
-        &self,
-        family: Family,
-        address: &[u64; 3],
-        place: Option<Place>,
-    ) -> Option<u64> {
+    pub(crate) fn word_at(&self, address: Address, place: Option<Place>) -> Option<u64> {
         match self.scope().alive {
-            true => self.draws.word_at(family, address, self.clock.now(), place),
+            true => self.draws.word_at(address, self.clock.now(), place),
             false => None,
         }
     }

@@ -8,8 +8,9 @@ use std::{ptr, slice};
 
 pub(super) use crate::engine::context::is_here;
 use crate::engine::context::try_with;
+use crate::engine::draws::address::Address;
 use crate::engine::failure::refusals::Refused;
-use crate::engine::{Family, mix};
+use crate::engine::mix;
 
 /// What the monotonic clock shows when a run begins: the machines have been up for a year. There is code that takes 0 for
 /// "never", and code that subtracts from what it reads, in unsigned numbers: nothing looks back further than this. A
@@ -56,7 +57,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
         let nth = engine.next_entropy();
         for (word, chunk) in (0..).zip(bytes.chunks_mut(8)) {
             let drawn = if scope.alive {
-                engine.draws.word(Family::Entropy, [scope.task, nth, word], engine.clock.now())
+                engine.draws.word(Address::entropy(scope.task, nth, word), engine.clock.now())
             } else {
                 None
             };

@@ -4,13 +4,12 @@ use std::future::Future;
 use std::panic::Location;
 use std::thread;
 
+use crate::engine::draws::address::Address;
 use crate::engine::executor::tasks::TaskKey;
 use crate::engine::failure::panics;
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::record::event::ProcessExit;
-use crate::engine::{
-    self, Effect, Event, Family, MachineId, ProcessId, Scope, context, mix, mix_text,
-};
+use crate::engine::{self, Effect, Event, MachineId, ProcessId, Scope, context, mix, mix_text};
 use crate::machine::end::{end, failed};
 use crate::machine::process::Process;
 use crate::machine::{Launch, Machines, ServiceId, name_of, select, with};
@@ -22,7 +21,7 @@ pub(crate) fn start_all() {
     let mut all = select(|_, installed| installed.running.is_none());
     all.sort_by_cached_key(|id| {
         let name = with(|machines| address(machines, *id)).unwrap_or(0);
-        (engine::word(Family::Start, name, 0, 0).unwrap_or(0), *id)
+        (engine::word(Address::start(name)).unwrap_or(0), *id)
     });
     context::try_with(|engine| engine.expect_tasks(all.len() + 1));
     with(|machines| machines.processes.reserve(all.len() + 1));

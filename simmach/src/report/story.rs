@@ -162,6 +162,7 @@ fn rest(deviations: &[Deviation]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::draws::address::Address;
     use crate::engine::failure::verdict::Verdict;
     use crate::engine::ids::MachineId;
 
@@ -172,7 +173,7 @@ mod tests {
         let at = |at: u64, family, kind, text: &str| Deviation {
             text: text.to_owned(),
             of: 7,
-            ..Deviation::new(family, [0; 3], kind, 5, at * 1_000_000_000)
+            ..Deviation::new(Address::new(family, [0; 3]), kind, 5, at * 1_000_000_000)
         };
         outcome.deviations = vec![
             at(9, Family::Latency, Kind::Delay, ""),

@@ -1,10 +1,12 @@
 //! What was not calm in a run, as things that can be left out of it one by one.
 
+use crate::engine::draws::address::Address;
+use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Place, Rule, Ruling};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
-use crate::engine::record::deviations::{Deviation, Kind, STEP, WALK, WHEN};
+use crate::engine::record::deviations::{Deviation, Kind};
 
 /// One thing that can be left out: the rules that let it take place where all else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +104,9 @@ impl Item {
 
     /// The step that it is bound to.
     pub(super) fn step(&self) -> Option<(u64, u64)> {
-        let pinned = self.pin(WALK).zip(self.pin(STEP).and_then(|step| step.checked_sub(1)));
+        let pinned = self
+            .pin(strike::SEQUENCE)
+            .zip(self.pin(strike::STEP).and_then(|step| step.checked_sub(1)));
         pinned.or(self.place.map(|place| (place.walk, place.step)))
     }
 
@@ -111,7 +115,7 @@ impl Item {
         if let Some(place) = self.place {
             self = self.placed_at(Place { step, ..place });
         }
-        self.with_pin(STEP, step + 1)
+        self.with_pin(strike::STEP, step + 1)
     }
 
     fn placed_at(mut self, to: Place) -> Self {
@@ -125,7 +129,9 @@ impl Item {
     /// Bound to no step any more: what was the time since it began is the time since the run did.
     pub(super) fn unbound(mut self) -> Self {
         let is_anchor = |rule: &Rule| {
-            [WALK, STEP].iter().any(|field| rule.address[2] == Some((*field, *field)))
+            [strike::SEQUENCE, strike::STEP]
+                .iter()
+                .any(|field| rule.address[2] == Some((*field, *field)))
         };
         self.rules.retain(|rule| !is_anchor(rule));
         self
@@ -134,10 +140,11 @@ impl Item {
     /// At another time, or of another packet; its parts drawn again where there is a salt for them.
     pub(super) fn redrawn(mut self, round: u64, parts: Option<u64>) -> Self {
         let below = |many| below_of(Some(mix(mix(self.at, self.address[1]), round)), many);
-        if let Some(when) = self.pin(WHEN) {
+        if let Some(when) = self.pin(strike::WHEN) {
             // Earlier by half and half again, or any time till twice as late.
             let any = below(when.saturating_mul(2).saturating_add(1));
-            self = self.with_pin(WHEN, if round < EARLIER { when >> (round + 1) } else { any });
+            self = self
+                .with_pin(strike::WHEN, if round < EARLIER { when >> (round + 1) } else { any });
         } else if let (Some(place), Kind::Fault) = (self.place, self.kind) {
             let nth = below(place.nth.saturating_mul(2).saturating_add(3));
             self = self.placed_at(Place { nth, ..place });
@@ -155,7 +162,12 @@ impl Item {
 
     /// A packet that is lost.
     pub(super) fn lost(place: Place) -> Self {
-        let lost = Deviation::new(Family::Loss, [place.lane, place.nth, 0], Kind::Fault, 1, 0);
+        let lost = Deviation::new(
+            Address::new(Family::Loss, [place.lane, place.nth, 0]),
+            Kind::Fault,
+            1,
+            0,
+        );
         let rules = vec![Rule::at(Family::Loss, place, Ruling::Value(0))];
         Self { place: Some(place), rules, ..Self::of(&lost, Ruling::Seeded) }
     }
@@ -174,7 +186,7 @@ impl Item {
         self.rules = vec![whole];
         self.machine = None;
         (self.at, self.place) = (when, None);
-        self.with_pins(&[(WHEN, when)])
+        self.with_pins(&[(strike::WHEN, when)])
     }
 
     /// With these values for fields, and no others.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Place, Rule, Ruling};
 use crate::engine::draws::{below_of, mix};
-use crate::engine::record::deviations::{Deviation, Kind, Size, WHEN};
+use crate::engine::record::deviations::{Deviation, Kind, Size};
 use crate::shrink::ddmin::ddmin;
 use crate::shrink::items::{self, Item};
 use crate::shrink::plan::{Mode, Plan};
@@ -215,10 +216,11 @@ impl<'a> Shrinker<'a> {
         const STRIKE: &[Family] = &[Family::Strike];
         for at in 0..self.plan.items(STRIKE).len().min(FEW) {
             let Some(item) = self.plan.items(STRIKE).get(at).cloned() else { return };
-            let Some(when) = item.pin(WHEN).filter(|when| *when > 0) else { continue };
+            let Some(when) = item.pin(strike::WHEN).filter(|when| *when > 0) else { continue };
             let plans = [64, 12, 6, 3, 1].into_iter().map(|half| {
                 let mut items = self.plan.items(STRIKE);
-                items[at] = item.clone().with_pin(WHEN, when.checked_shr(half).unwrap_or(0));
+                items[at] =
+                    item.clone().with_pin(strike::WHEN, when.checked_shr(half).unwrap_or(0));
                 self.plan.with_items(STRIKE, &items)
             });
             let plans: Vec<_> = plans.collect();
@@ -285,7 +287,7 @@ impl<'a> Shrinker<'a> {
 
     /// Whole families calm.
     fn families(&mut self) {
-        let families = [NOISE, &[Family::Isn, Family::Port], KEYS, FAULTS, WORK].concat();
+        let families = [NOISE, &[Family::Isn], KEYS, FAULTS, WORK].concat();
         let there = families.into_iter().filter(|family| self.plan.modes.contains_key(family));
         let there: Vec<_> = there.collect();
         self.one_by_one(there, |plan, family| plan.without(*family));

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use crate::engine::draws::address::Address;
+use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Index, Place, Ruling};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
-use crate::engine::record::deviations::{Kind, STEP, WALK, WHEN};
+use crate::engine::record::deviations::Kind;
 use crate::shrink::*;
 
 /// A run that is made up: so many of each that take place unless they are calm.
@@ -63,8 +65,8 @@ impl World {
                 return;
             }
             let machine = machine.map(|machine| MachineId(machine as u32));
-            let pins = if kind == Kind::Strike { vec![(WHEN, at)] } else { Vec::new() };
-            let deviation = Deviation::new(family, address, kind, value, at);
+            let pins = if kind == Kind::Strike { vec![(strike::WHEN, at)] } else { Vec::new() };
+            let deviation = Deviation::new(Address::new(family, address), kind, value, at);
             all.push(Deviation { of, machine, pins, ..deviation });
         };
         (0..self.strikes).for_each(|n| put(Family::Strike, n, Kind::Strike, Some(n % 5)));

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::context::Slot;
+use crate::engine::draws::address::Address;
 use crate::engine::record::deviations::{Deviation, Kind};
-use crate::engine::{self, Family, MachineId, ProcessId};
+use crate::engine::{self, MachineId, ProcessId};
 use crate::sim::{A_PLAN, Sim};
 
 thread_local! {
@@ -127,13 +128,13 @@ pub(crate) fn may_act(changes: bool, machines: &[MachineId], text: impl Fn() -> 
         })
     });
     let Some(nth) = of_a_plan.flatten().filter(|_| changes) else { return true };
-    if !engine::happens(Family::Act, scope.task, nth, 0) {
+    if !engine::happens(Address::act(scope.task, nth)) {
         return false;
     }
     engine::deviates(|| Deviation {
         machine: machines.first().copied(),
         text: text(),
-        ..Deviation::new(Family::Act, [scope.task, nth, 0], Kind::Strike, 1, engine::now())
+        ..Deviation::new(Address::act(scope.task, nth), Kind::Strike, 1, engine::now())
     });
     machines.iter().copied().for_each(engine::touches);
     true

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use crate::engine::draws::address::Address;
 use crate::engine::record::event::CommitDurability;
-use crate::engine::{self, Action, Event, Family, MachineId};
+use crate::engine::{self, Action, Event, MachineId};
 use crate::storage::disks::{self, StoreId};
 use crate::storage::error::{Error, Result, take_converted_full};
 use crate::storage::options::Durability;
@@ -30,7 +31,7 @@ pub(super) fn draw_latencies(id: StoreId) -> Result<Latencies> {
             Durability::EveryCommit => disk.commit(),
             Durability::Periodic(_) => disk.cached(),
         };
-        let unit = |part| engine::unit(Family::Commit, stored.address, stored.writes, part);
+        let unit = |part| engine::unit(Address::commit(stored.address, stored.writes, part));
         Ok(Latencies {
             disk: Duration::from_nanos(of_disk.at(unit(0))),
             acknowledge: Duration::from_nanos(disk.acknowledge().at(unit(1))),

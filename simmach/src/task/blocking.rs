@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "sim")]
+use crate::engine::draws::address::Address;
 use crate::task::JoinHandle;
 
 #[cfg(feature = "sim")]
-use crate::engine::{self, Family, context};
+use crate::engine::{self, context};
 #[cfg(feature = "sim")]
 use crate::task::simulated;
 #[cfg(feature = "sim")]
@@ -34,7 +36,7 @@ where
             let scope = engine::scope().map_or(0, |scope| scope.task);
             let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
             let (least, most) = BLOCKING_NANOS;
-            let part = engine::unit(Family::Blocking, scope, nth, 0);
+            let part = engine::unit(Address::blocking(scope, nth));
             sleep(Duration::from_nanos(least + ((most - least) as f64 * part) as u64)).await;
             f()
         }),

@@ -6,9 +6,11 @@
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;
 #[cfg(feature = "sim")]
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::draws;
 #[cfg(feature = "sim")]
-use crate::engine::{Family, draws};
+use crate::engine::draws::address::Address;
+#[cfg(feature = "sim")]
+use crate::engine::record::deviations::{Deviation, Kind};
 
 /// Waits for several futures at once, and goes on with the first that is ready: tokio's `select!`, in the seed's order.
 ///
@@ -82,15 +84,14 @@ impl Order {
             }
             let nth = engine.next_select();
             for branch in 1..count {
-                let address = [scope.task, nth, branch as u64];
+                let address = Address::select(scope.task, nth, branch as u64);
                 // Calm draws 0: it stays where it is.
-                let from_end =
-                    draws::below_of(engine.word(Family::Select, address), branch as u64 + 1);
+                let from_end = draws::below_of(engine.word(address), branch as u64 + 1);
                 if from_end > 0 {
                     let at = engine.clock.now();
                     engine.record(|recorder| {
                         let kind = Kind::Order;
-                        recorder.add(Deviation::new(Family::Select, address, kind, from_end, at));
+                        recorder.add(Deviation::new(address, kind, from_end, at));
                     });
                 }
                 let from_end = from_end as usize;

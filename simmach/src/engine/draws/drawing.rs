@@ -1,32 +1,33 @@
 //! Draws as what they come to, with what is recorded of those that are not calm.
 
 use crate::engine::draws;
+use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::state::Engine;
 
 impl Engine {
     /// True with probability `p`; calm is false.
-    pub(crate) fn chance(&self, family: Family, address: [u64; 3], p: f64) -> bool {
+    pub(crate) fn chance(&self, address: Address, p: f64) -> bool {
         p > 0.0
-            && self.drawn(family, address, true, |word| {
+            && self.drawn(address, true, |word| {
                 let chance = draws::chance_of(word, p);
                 (chance, u64::from(chance), 1)
             })
     }
 
     /// In `[0, 1)`; calm is one half, the median.
-    pub(crate) fn unit(&self, family: Family, address: [u64; 3]) -> f64 {
+    pub(crate) fn unit(&self, address: Address) -> f64 {
         // A copy's latency is not counted: it is there only where there is a copy.
-        let is_counted = family == Family::Latency && address[2] >> 63 == 0;
-        self.drawn(family, address, is_counted, |word| {
+        let is_counted = address.family == Family::Latency && !address.is_second();
+        self.drawn(address, is_counted, |word| {
             (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0)
         })
     }
 
     /// In `0..n`; calm is 0.
-    pub(crate) fn below(&self, family: Family, address: [u64; 3], n: u64) -> u64 {
-        self.drawn(family, address, false, |word| {
+    pub(crate) fn below(&self, address: Address, n: u64) -> u64 {
+        self.drawn(address, false, |word| {
             let below = draws::below_of(word, n);
             (below, below, n)
         })
@@ -35,17 +36,16 @@ impl Engine {
     /// Makes a draw: what it comes to, with what is recorded of it, its value and of how many; 0 is calm.
     fn drawn<T>(
         &self,
-        family: Family,
-        address: [u64; 3],
+        address: Address,
         is_counted: bool,
         come: impl Fn(Option<u64>) -> (T, u64, u64),
     ) -> T {
-        let place = if is_counted { self.place(family) } else { None };
-        let (result, value, of) = come(self.word_at(family, &address, place));
+        let place = if is_counted { self.place(address.family) } else { None };
+        let (result, value, of) = come(self.word_at(address, place));
         if value > 0 {
             self.record(|recorder| {
                 let at = self.clock.now();
-                let deviation = Deviation::new(family, address, kind_of(family, of), value, at);
+                let deviation = Deviation::new(address, kind_of(address.family, of), value, at);
                 recorder.add(Deviation { of, place, ..deviation });
             });
         }
@@ -68,7 +68,6 @@ fn kind_of(family: Family, of: u64) -> Kind {
         | Family::Commit
         | Family::Blocking
         | Family::Isn
-        | Family::Port
         | Family::Generator
         | Family::Entropy => Kind::Delay,
     }

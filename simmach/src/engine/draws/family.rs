@@ -2,43 +2,44 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a draw is about. With three words of the family's own it is the draw's address.
+/// What a draw is about. With three words of the family's own it is the draw's [`Address`](super::address::Address).
+///
+/// The numbers are part of every draw and of every token: a family that is deleted leaves a gap, so that no other draw changes.
+/// 8 was that of ephemeral ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// Which of the ready tasks runs: (task, nth wake).
-    Wake,
+    Wake = 0,
     /// The order in which machines start: (machine, service).
-    Start,
+    Start = 1,
     /// The order of `select!`'s branches: (task, nth).
-    Select,
+    Select = 2,
     /// A packet's latency: (connection and direction, sequence number, transmission).
-    Latency,
+    Latency = 3,
     /// Whether a packet is lost.
-    Loss,
+    Loss = 4,
     /// Whether a packet is held back so that others overtake it.
-    Reorder,
+    Reorder = 5,
     /// Whether a packet arrives twice.
-    Duplicate,
+    Duplicate = 6,
     /// A connection's initial sequence number.
-    Isn,
-    /// An ephemeral port.
-    Port,
+    Isn = 7,
     /// A disk's latency: (machine and store, nth commit, part).
-    Commit,
+    Commit = 9,
     /// What a blocking call costs: (task, nth).
-    Blocking,
+    Blocking = 10,
     /// A plan's strike: (plan, strike, field).
-    Strike,
+    Strike = 11,
     /// A step's choice: (step, nth).
-    Choice,
+    Choice = 12,
     /// The key of a generator that a user holds: (task, nth).
-    Generator,
+    Generator = 13,
     /// What the system's source of randomness answers: (task, nth, word).
-    Entropy,
+    Entropy = 14,
     /// Whether a step of the test takes place: (walk, step). Calm leaves it out.
-    Step,
+    Step = 15,
     /// Whether something that a plan of the user's own does to the cluster is done: (plan, nth). Calm leaves it out.
-    Act,
+    Act = 16,
 }
 
 impl Family {
@@ -52,7 +53,6 @@ impl Family {
         Self::Reorder,
         Self::Duplicate,
         Self::Isn,
-        Self::Port,
         Self::Commit,
         Self::Blocking,
         Self::Strike,
@@ -62,18 +62,25 @@ impl Family {
         Self::Step,
         Self::Act,
     ];
+
+    /// The family with a number.
+    pub(crate) fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|family| *family as u8 == number)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A family's number is part of every draw and of every token.
     #[test]
-    fn each_is_at_its_number() {
-        for (number, family) in Family::ALL.iter().enumerate() {
-            assert_eq!(*family as usize, number);
+    fn each_is_found_by_its_number() {
+        let mut numbers: Vec<u8> = Family::ALL.iter().map(|family| *family as u8).collect();
+        for number in &numbers {
+            assert_eq!(Family::of_number(*number).map(|family| family as u8), Some(*number));
         }
-        assert_eq!((Family::Act as usize, Family::Act), (Family::ALL.len() - 1, Family::Act));
+        numbers.dedup();
+        assert_eq!((numbers.len(), numbers.is_sorted()), (Family::ALL.len(), true));
+        assert_eq!((Family::of_number(8), Family::of_number(17)), (None, None));
     }
 }

@@ -6,17 +6,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Place;
 use crate::engine::ids::MachineId;
 use crate::engine::record::log;
-
-/// The field of a strike that says when it takes place, in nanoseconds since the run or its step began: drawn by no seed, but
-/// said by an overlay.
-pub(crate) const WHEN: u64 = (1 << 16) + 1;
-/// The fields of a strike that say which step it belongs to: its walk, and its number, counted from 1.
-pub(crate) const WALK: u64 = (1 << 16) + 2;
-pub(crate) const STEP: u64 = (1 << 16) + 3;
 
 /// How much is recorded of what was not calm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,10 +105,10 @@ pub(crate) struct Recorder {
 }
 
 impl Deviation {
-    pub(crate) fn new(family: Family, address: [u64; 3], kind: Kind, value: u64, at: u64) -> Self {
+    pub(crate) fn new(address: Address, kind: Kind, value: u64, at: u64) -> Self {
         Self {
-            family,
-            address,
+            family: address.family,
+            address: address.words,
             kind,
             value,
             of: 0,
@@ -194,10 +188,10 @@ mod tests {
     fn a_size_counts_each_kind_once() {
         let mut recorder = Recorder::new(Record::All);
         for kind in [Kind::Fault, Kind::Fault, Kind::Step, Kind::Delay, Kind::Order] {
-            recorder.add(Deviation::new(Family::Loss, [1, 2, 3], kind, 5, 7));
+            recorder.add(Deviation::new(Address::new(Family::Loss, [1, 2, 3]), kind, 5, 7));
         }
         recorder.tell(MachineId(4), || "two packets".to_owned());
-        recorder.add(Deviation::new(Family::Choice, [1, 2, 3], Kind::Choice, 5, 7));
+        recorder.add(Deviation::new(Address::new(Family::Choice, [1, 2, 3]), Kind::Choice, 5, 7));
         recorder.touches(MachineId(4));
         recorder.overtaken(3);
         recorder.overtaken(3);

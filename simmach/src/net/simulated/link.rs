@@ -1,5 +1,6 @@
 //! What happens to packets between machines: links with their profiles, partitions, the test's own rules, and the capture.
 
+pub(crate) mod address;
 pub(crate) mod capture;
 pub(crate) mod filter;
 pub(crate) mod latency;

@@ -1,5 +1,7 @@
 //! What is not only left out but drawn again, put elsewhere or replaced.
 
+use crate::engine::draws::address::Address;
+use crate::engine::draws::address::strike;
 use crate::shrink::tests::*;
 
 /// A failure that comes by another way when something is gone is found by drawing that again.
@@ -13,7 +15,7 @@ fn what_no_longer_fails_is_drawn_again() {
             deviations.iter().find(|other| other.kind == Kind::Strike && other.address[1] == 9);
         let latency = deviations.iter().any(|other| other.kind == Kind::Delay);
         let when = strike.map(|strike| {
-            match index.ruling(Family::Strike, [7, strike.address[1], WHEN], 0) {
+            match index.ruling(Family::Strike, [7, strike.address[1], strike::WHEN], 0) {
                 Ruling::Value(when) => when,
                 _ => strike.at,
             }
@@ -35,16 +37,17 @@ fn what_held_a_strike_up_can_be_left_out() {
         let ruling = |number, field| index.ruling(Family::Strike, [7, number, field], 0);
         let is_there = |number| ruling(number, 0) != Ruling::Calm;
         let first = if is_there(0) && !is_there(2) { 6_000 } else { 1_000 };
-        let second = match ruling(1, WHEN) {
+        let second = match ruling(1, strike::WHEN) {
             Ruling::Value(when) => first.max(when),
             Ruling::Seeded | Ruling::Calm | Ruling::Again(_) => first,
         };
         let at = [500, second, 9_000];
         let deviation = |number: u64| {
             let at = at[number as usize];
-            let strike = Deviation::new(Family::Strike, [7, number, 0], Kind::Strike, 1, at);
+            let strike =
+                Deviation::new(Address::new(Family::Strike, [7, number, 0]), Kind::Strike, 1, at);
             let machine = Some(MachineId(number as u32));
-            Deviation { machine, pins: vec![(WHEN, at)], ..strike }
+            Deviation { machine, pins: vec![(strike::WHEN, at)], ..strike }
         };
         let deviations: Vec<_> = (0..3).filter(|number| is_there(*number)).map(deviation).collect();
         verdict((is_there(1) && second == 6_000) || deviations.len() == 3, deviations)
@@ -68,9 +71,9 @@ fn a_strike_falls_earlier_in_a_shorter_run() {
         };
         let when = match ruling(Family::Strike, [9, 0, 0]) {
             Ruling::Calm => None,
-            _ => Some(pin(WHEN).unwrap_or(7_900)),
+            _ => Some(pin(strike::WHEN).unwrap_or(7_900)),
         };
-        let begun = pin(STEP).map_or(Some(0), |own| {
+        let begun = pin(strike::STEP).map_or(Some(0), |own| {
             steps.iter().position(|step| step + 1 >= own).map(|at| 1_000 * at as u64)
         });
         let at = when.zip(begun).map(|(when, begun)| when + begun);
@@ -78,13 +81,20 @@ fn a_strike_falls_earlier_in_a_shorter_run() {
         let mut deviations: Vec<_> = (0..)
             .zip(&steps)
             .map(|(at, step)| {
-                Deviation::new(Family::Step, [7, *step, 0], Kind::Step, 1, 1_000 * at)
+                Deviation::new(Address::new(Family::Step, [7, *step, 0]), Kind::Step, 1, 1_000 * at)
             })
             .collect();
         deviations.extend(at.filter(|at| *at < end).map(|at| {
             let nth = (at / 1_000) as usize;
-            let pins = vec![(WHEN, at % 1_000), (WALK, 7), (STEP, steps[nth] + 1)];
-            Deviation { pins, ..Deviation::new(Family::Strike, [9, 0, 0], Kind::Strike, 1, at) }
+            let pins = vec![
+                (strike::WHEN, at % 1_000),
+                (strike::SEQUENCE, 7),
+                (strike::STEP, steps[nth] + 1),
+            ];
+            Deviation {
+                pins,
+                ..Deviation::new(Address::new(Family::Strike, [9, 0, 0]), Kind::Strike, 1, at)
+            }
         }));
         // It is seen by nobody in the last tenth of a step, but for that of the last of all.
         let fails = at.is_some_and(|at| {
@@ -102,7 +112,8 @@ fn parts_of_strikes_are_calm() {
     let mut oracle = |overlay: &Overlay| {
         let index = Index::from(overlay);
         let is_there = |field| index.ruling(Family::Strike, [7, 0, field], 0) != Ruling::Calm;
-        let part = |field, kind| Deviation::new(Family::Strike, [7, 0, field], kind, 1, 100);
+        let part =
+            |field, kind| Deviation::new(Address::new(Family::Strike, [7, 0, field]), kind, 1, 100);
         let mut deviations = vec![part(1 << 16, Kind::Strike)];
         deviations
             .extend([2, 3].iter().filter(|at| is_there(**at)).map(|at| part(*at, Kind::Field)));
@@ -119,11 +130,12 @@ fn parts_of_strikes_are_calm() {
 /// What fell into a step that is left out falls into the one before it, or else the first behind; at last into none.
 #[test]
 fn a_strike_goes_to_a_step_that_is_left() {
-    let step = |number| Deviation::new(Family::Step, [7, number, 0], Kind::Step, 1, number);
+    let step =
+        |number| Deviation::new(Address::new(Family::Step, [7, number, 0]), Kind::Step, 1, number);
     let steps = items::of_family(&[step(2), step(4), step(6)], Family::Step, Ruling::Seeded);
     let strike = Deviation {
-        pins: vec![(WHEN, 5), (WALK, 7), (STEP, 4 + 1)],
-        ..Deviation::new(Family::Strike, [9, 0, 1 << 16], Kind::Strike, 1, 9)
+        pins: vec![(strike::WHEN, 5), (strike::SEQUENCE, 7), (strike::STEP, 4 + 1)],
+        ..Deviation::new(Address::new(Family::Strike, [9, 0, 1 << 16]), Kind::Strike, 1, 9)
     };
     let strikes = items::of_family(&[strike], Family::Strike, Ruling::Seeded);
     let plan = plan::Plan::with(&[]);
@@ -136,7 +148,7 @@ fn a_strike_goes_to_a_step_that_is_left() {
         (&[], None),
     ] {
         let strikes = plan.with_steps(left).items(&[Family::Strike]);
-        assert_eq!((strikes[0].step(), strikes[0].pin(WHEN)), (bound, Some(5)));
+        assert_eq!((strikes[0].step(), strikes[0].pin(strike::WHEN)), (bound, Some(5)));
     }
 }
 
@@ -148,14 +160,18 @@ fn two_faults_are_replaced_by_one_strike() {
         let mut deviations = WORLD.run(overlay);
         let there = Needs::of(&deviations);
         let ruling = |field| index.ruling(Family::Strike, [7, WORLD.strikes, field], 0);
-        let when = match (ruling(0), ruling(WHEN)) {
+        let when = match (ruling(0), ruling(strike::WHEN)) {
             (Ruling::Again(_), Ruling::Value(when)) => Some(when),
             _ => None,
         };
         deviations.extend(when.map(|when| {
-            let strike =
-                Deviation::new(Family::Strike, [7, WORLD.strikes, 0], Kind::Strike, 1, when);
-            Deviation { pins: vec![(WHEN, when)], ..strike }
+            let strike = Deviation::new(
+                Address::new(Family::Strike, [7, WORLD.strikes, 0]),
+                Kind::Strike,
+                1,
+                when,
+            );
+            Deviation { pins: vec![(strike::WHEN, when)], ..strike }
         }));
         let both = there.strikes.contains(&2) && there.losses.contains(&5);
         verdict(both || when.is_some_and(|when| when < 2_500), deviations)
@@ -181,7 +197,8 @@ fn one_packet_alone_is_tried() {
         let there = Needs::of(&deviations);
         let losses = (0..3).flat_map(|lane| (0..20).map(move |nth| (lane, nth)));
         deviations.extend(losses.filter(|(lane, nth)| lost(*lane, *nth)).map(|(lane, nth)| {
-            let loss = Deviation::new(Family::Loss, [lane, nth, 9], Kind::Fault, 1, 0);
+            let loss =
+                Deviation::new(Address::new(Family::Loss, [lane, nth, 9]), Kind::Fault, 1, 0);
             Deviation { place: Some(place(lane, nth)), ..loss }
         }));
         let as_found =
@@ -201,7 +218,12 @@ fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
         let mut deviations = WORLD.run(overlay);
         let there = Needs::of(&deviations);
         if there.strikes.contains(&9) && !is_calm(3) {
-            deviations.push(Deviation::new(Family::Strike, [7, 9, 3], Kind::Field, 1, 9_000));
+            deviations.push(Deviation::new(
+                Address::new(Family::Strike, [7, 9, 3]),
+                Kind::Field,
+                1,
+                9_000,
+            ));
         }
         verdict(there.strikes.contains(&9) && there.steps.contains(&4) != is_calm(3), deviations)
     };
@@ -221,10 +243,10 @@ fn another_packet_is_lost_where_something_else_is_left_out() {
         };
         let is_slow = index.ruling(Family::Latency, [5, 0, 0], 400) != Ruling::Calm;
         let losses = (0..4).filter(|nth| is_lost(*nth)).map(|nth| {
-            let loss = Deviation::new(Family::Loss, [3, nth, 0], Kind::Fault, 1, 500);
+            let loss = Deviation::new(Address::new(Family::Loss, [3, nth, 0]), Kind::Fault, 1, 500);
             Deviation { place: Some(place(nth)), ..loss }
         });
-        let slow = Deviation::new(Family::Latency, [5, 0, 0], Kind::Delay, 1, 400);
+        let slow = Deviation::new(Address::new(Family::Latency, [5, 0, 0]), Kind::Delay, 1, 400);
         let deviations: Vec<_> = losses.chain(is_slow.then_some(slow)).collect();
         verdict(is_lost(u64::from(is_slow)), deviations)
     };
@@ -238,7 +260,7 @@ fn what_no_longer_takes_place_is_not_kept() {
     let mut oracle = |overlay: &Overlay| {
         let index = Index::from(overlay);
         let strikes = index.ruling(Family::Strike, [7, 0, 0], 0) != Ruling::Calm;
-        let when = match index.ruling(Family::Strike, [7, 0, WHEN], 0) {
+        let when = match index.ruling(Family::Strike, [7, 0, strike::WHEN], 0) {
             Ruling::Value(when) => when,
             _ => 1_000,
         };
@@ -246,10 +268,10 @@ fn what_no_longer_takes_place_is_not_kept() {
         let is_early = when < 3;
         let loses = index.ruling(Family::Loss, [7, 5, 0], 0) != Ruling::Calm && !is_early;
         let strike = Deviation {
-            pins: vec![(WHEN, when)],
-            ..Deviation::new(Family::Strike, [7, 0, 0], Kind::Strike, 1, when)
+            pins: vec![(strike::WHEN, when)],
+            ..Deviation::new(Address::new(Family::Strike, [7, 0, 0]), Kind::Strike, 1, when)
         };
-        let loss = Deviation::new(Family::Loss, [7, 5, 0], Kind::Fault, 1, 2_000);
+        let loss = Deviation::new(Address::new(Family::Loss, [7, 5, 0]), Kind::Fault, 1, 2_000);
         let there = [strikes.then_some(strike), loses.then_some(loss)];
         let deviations: Vec<_> = there.into_iter().flatten().collect();
         verdict(strikes && (is_early || loses), deviations)

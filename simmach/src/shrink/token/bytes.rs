@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
         let [head, forms] = self.array()?;
         let family = match (head >> 3).checked_sub(1) {
             None => None,
-            Some(number) => Some(*Family::ALL.get(usize::from(number))?),
+            Some(number) => Some(Family::of_number(number)?),
         };
         let mut ranges = [None; 4];
         for (at, range) in ranges.iter_mut().enumerate() {

@@ -3,7 +3,7 @@
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::kernel::{Kernel, reach};
 use crate::net::simulated::key::Key;
-use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::tcp::segment::Segment;
 
@@ -42,7 +42,7 @@ impl Kernel {
         cause: &Segment,
     ) {
         if let Some(segment) = Segment::reset_for(cause) {
-            let draw = DrawAddress::of_segment(flow, Default::default(), &segment);
+            let draw = PacketAddress::of_segment(flow, Default::default(), &segment);
             let (sender, receiver) = (Key::NONE, Key::NONE);
             let body = Body::Tcp { sender, receiver, mss: u16::MAX, segment };
             self.wire.transmit_alone(Packet { path, from, to, draw, body });

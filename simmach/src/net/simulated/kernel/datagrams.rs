@@ -14,7 +14,7 @@ use crate::net::simulated::kernel::socket::{Datagrams, IpOptions};
 use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
 use crate::net::simulated::key::Key;
-use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrders;
 use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::tcp::Failure;
@@ -128,7 +128,7 @@ impl Kernel {
         let payload = self.output.arena.copy(data);
         let path = self.wire.links.path(host, to.host);
         let from = Endpoint { host, port, net };
-        let draw = DrawAddress::of_datagram(flow, nth);
+        let draw = PacketAddress::of_datagram(flow, nth);
         let body = Body::Udp { payload, broadcast: false };
         self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
         self.sent(key)?;
@@ -160,7 +160,7 @@ impl Kernel {
             let path = self.wire.links.path(host, other);
             let from = Endpoint { host, port: own, net: Net::V4 };
             let to = Endpoint { host: other, port, net: Net::V4 };
-            let draw = DrawAddress::of_datagram(mix(flow, u64::from(other)), nth);
+            let draw = PacketAddress::of_datagram(mix(flow, u64::from(other)), nth);
             let body = Body::Udp { payload: payload.clone(), broadcast: true };
             self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
         }
@@ -285,7 +285,7 @@ impl Kernel {
         &mut self,
         from: Endpoint,
         to: Endpoint,
-        draw: DrawAddress,
+        draw: PacketAddress,
         payload: Payload,
         broadcast: bool,
     ) {
@@ -294,7 +294,7 @@ impl Kernel {
                 return;
             }
             let path = self.wire.links.path(to.host, from.host);
-            let draw = DrawAddress::of_refusal(draw.flow ^ 1, draw.place);
+            let draw = PacketAddress::of_unreachable(draw);
             let body = Body::Unreachable;
             return self.wire.transmit_alone(Packet { path, from: to, to: from, draw, body });
         };

@@ -1,13 +1,14 @@
 //! TCP's connections: what segments and time do to them. What handles ask for is in `streams`.
 
+use crate::engine::draws::address::Address;
 use crate::engine::time::outlook::Outlook;
-use crate::engine::{Action, Effect, Family, TimerKey};
+use crate::engine::{Action, Effect, TimerKey};
 use crate::net::simulated::address::{Bound, Endpoint};
 use crate::net::simulated::kernel::socket::{Holder, IpOptions, Socket, SocketTimer};
 use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::kernel::{Kernel, key_of, reach};
 use crate::net::simulated::key::Key;
-use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::tcp::payload::Payload;
@@ -155,7 +156,7 @@ impl Kernel {
             self.sockets[slot];
         let (sender, mss, first) = (key_of(slot, serial), connection.mss(), connection.first());
         let segment = &mut self.output.segments[nth];
-        let draw = DrawAddress::of_segment(flow, first, segment);
+        let draw = PacketAddress::of_segment(flow, first, segment);
         let payload = std::mem::take(&mut segment.payload);
         let segment = Segment { payload, ..*segment };
         let body = Body::Tcp { sender, receiver: peer, mss, segment };
@@ -303,7 +304,7 @@ impl Kernel {
         let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);
         let place = ports | (local.net as u64) << 32;
-        let drawn = self.engine.word(Family::Isn, [ident(local), ident(remote), place]);
+        let drawn = self.engine.word(Address::initial_sequence(ident(local), ident(remote), place));
         Seq((drawn.unwrap_or(0) as u32).wrapping_add((self.engine.clock.now() / 64) as u32))
     }
 

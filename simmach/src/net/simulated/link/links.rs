@@ -7,21 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Engine, Family};
+use crate::engine::Engine;
 use crate::net::simulated::address::{HostIndex, PathIndex};
+use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::pairs::Pairs;
 use crate::net::simulated::link::profile::{Bandwidth, NetworkProfile};
 
 const LOOPBACK: u64 = 10_000;
-
-/// The local address of all that is drawn for one packet: (connection and direction, sequence number, transmission).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DrawAddress {
-    pub(crate) flow: u64,
-    pub(crate) place: u64,
-    pub(crate) transmission: u64,
-}
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -460,7 +453,7 @@ impl Links {
         path: PathIndex,
         now: u64,
         bytes: u64,
-        draw: DrawAddress,
+        draw: PacketAddress,
         order: &mut FlowOrder,
     ) -> Fate {
         let path = &mut self.paths[path as usize];
@@ -480,10 +473,9 @@ impl Links {
         if path.cut {
             return Fate::Cut;
         }
-        let DrawAddress { flow, place, transmission } = draw;
         engine.set_lane(u64::from(path.from) << 32 | u64::from(path.to));
         let loss = profile.loss_of(bytes);
-        if loss > 0.0 && engine.chance(Family::Loss, [flow, place, transmission], loss) {
+        if loss > 0.0 && engine.chance(draw.loss(), loss) {
             return Fate::Lost;
         }
         let departs = match profile.bandwidth {
@@ -501,7 +493,7 @@ impl Links {
         };
         let nth = path.departed;
         path.departed += 1;
-        let unit = || engine.unit(Family::Latency, [flow, place, transmission]);
+        let unit = || engine.unit(draw.latency());
         let mut at = departs.saturating_add(profile.latency.sample(unit, nth));
         if path.clogged {
             return Fate::Held(at - now);
@@ -511,16 +503,15 @@ impl Links {
         }
         order.in_order = order.in_order.max(at);
         let (rate, longest) = profile.reorder;
-        let held_back =
-            rate > 0.0 && engine.chance(Family::Reorder, [flow, place, transmission], rate);
+        let held_back = rate > 0.0 && engine.chance(draw.reorder(), rate);
         if held_back {
-            let unit = engine.unit(Family::Reorder, [flow, place, transmission | COPY]);
+            let unit = engine.unit(draw.hold());
             at = at.saturating_add((unit * longest as f64) as u64);
         }
         let again = (profile.duplication > 0.0
-            && engine.chance(Family::Duplicate, [flow, place, transmission], profile.duplication))
+            && engine.chance(draw.duplicate(), profile.duplication))
         .then(|| {
-            let unit = || engine.unit(Family::Latency, [flow, place, transmission | COPY]);
+            let unit = || engine.unit(draw.copy_latency());
             let again = departs.saturating_add(profile.latency.sample(unit, nth + 1));
             // A copy does not come before the packets that were sent before it.
             if profile.in_order { again.max(order.in_order) } else { again }
@@ -531,9 +522,6 @@ impl Links {
         Fate::Arrives { at, again, held_back, overtakes }
     }
 }
-
-/// Set in the transmission of a second draw for the same packet.
-const COPY: u64 = 1 << 63;
 
 impl Bandwidth {
     /// When a packet has passed the narrow place, which is free from `passed_at` on; `None` when the queue in front of it
@@ -558,12 +546,18 @@ mod tests {
     use super::*;
     use crate::engine::{Scope, rig};
 
-    const DRAW: DrawAddress = DrawAddress { flow: 1, place: 2, transmission: 0 };
+    const DRAW: PacketAddress = PacketAddress { flow: 1, number: 2, transmission: 0 };
     const MS: u64 = 1_000_000;
 
     impl Links {
         /// What becomes of a packet where every draw is calm, as it is for the dead.
-        fn calm_fate(&mut self, path: PathIndex, now: u64, bytes: u64, draw: DrawAddress) -> Fate {
+        fn calm_fate(
+            &mut self,
+            path: PathIndex,
+            now: u64,
+            bytes: u64,
+            draw: PacketAddress,
+        ) -> Fate {
             let engine = rig::engine(0);
             engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
             self.fate(&engine, path, now, bytes, draw, &mut FlowOrder::default())
@@ -740,7 +734,7 @@ mod tests {
             let (mut last, mut overtakes_another_flow) = ([0, 0], false);
             for nth in 0..2_000_u64 {
                 let flow = (nth % 2) as usize;
-                let draw = DrawAddress { flow: nth % 2, place: nth, transmission: 0 };
+                let draw = PacketAddress { flow: nth % 2, number: nth, transmission: 0 };
                 let now = nth * MS / 100;
                 let fate = links.fate(&engine, path, now, 100, draw, &mut orders[flow]);
                 let Fate::Arrives { at, again, overtakes, .. } = fate else { continue };
@@ -764,7 +758,7 @@ mod tests {
         let mut order = FlowOrder::default();
         let mut late = 0;
         for nth in 0..10_000_u64 {
-            let draw = DrawAddress { flow: 1, place: nth, transmission: 0 };
+            let draw = PacketAddress { flow: 1, number: nth, transmission: 0 };
             let now = nth * MS;
             let at = arrival(links.fate(&engine, path, now, 100, draw, &mut order));
             late += u32::from(at > now + 5 * MS);

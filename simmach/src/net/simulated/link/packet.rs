@@ -2,7 +2,7 @@
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::key::Key;
-use crate::net::simulated::link::links::DrawAddress;
+use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::Segment;
 
@@ -12,7 +12,7 @@ pub(crate) struct Packet {
     pub(crate) path: PathIndex,
     pub(crate) from: Endpoint,
     pub(crate) to: Endpoint,
-    pub(crate) draw: DrawAddress,
+    pub(crate) draw: PacketAddress,
     pub(crate) body: Body,
 }
 
@@ -100,7 +100,7 @@ mod tests {
             path: 0,
             from: end,
             to: end,
-            draw: DrawAddress { flow: 0, place: 0, transmission: 0 },
+            draw: PacketAddress { flow: 0, number: 0, transmission: 0 },
             body,
         }
     }

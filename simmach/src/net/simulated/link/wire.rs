@@ -6,22 +6,20 @@ use crate::engine::record::event::DropReason;
 use crate::engine::record::log;
 use crate::engine::{Action, Effect, Engine, Event, MachineId, Name};
 use crate::net::simulated::address::{HostIndex, PathIndex};
+use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::capture::Capture;
 use crate::net::simulated::link::filter::{Filters, PacketFate};
-use crate::net::simulated::link::links::{DrawAddress, Fate, Links};
+use crate::net::simulated::link::links::{Fate, Links};
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, Packet, UnderWay};
 use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo};
 use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
-use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
+use crate::net::simulated::tcp::segment::Segment;
 
 /// Bytes of headers, which take bandwidth too.
 const TCP_HEADERS: u64 = 40;
 const UDP_HEADERS: u64 = 28;
-
-/// In the place of a transmission's number: apart from data with the same numbers.
-const ALONE: u64 = 1 << 62;
 
 /// What lies between the machines of a run: links, packets under way, the test's rules and the capture.
 pub(crate) struct Wire {
@@ -97,7 +95,7 @@ impl Wire {
             return None;
         }
         self.stats.delivered += count;
-        self.engine.trace(Event::PacketDelivered { flow: draw.flow, number: draw.place });
+        self.engine.trace(Event::PacketDelivered { flow: draw.flow, number: draw.number });
         Some(self.packets.get(slot))
     }
 
@@ -108,7 +106,7 @@ impl Wire {
         let count = packet.count();
         self.stats.sent += count;
         let payload = packet.payload().into();
-        self.engine.trace(Event::PacketSent { flow: draw.flow, number: draw.place, payload });
+        self.engine.trace(Event::PacketSent { flow: draw.flow, number: draw.number, payload });
         let fate = match self.choose(&packet) {
             PacketFate::Drop => Fate::Chosen,
             chosen @ (PacketFate::Pass | PacketFate::Delay(_)) => {
@@ -203,9 +201,9 @@ impl Wire {
     }
 
     #[cold]
-    fn dropped(&self, effect: Effect, reason: DropReason, draw: DrawAddress) {
+    fn dropped(&self, effect: Effect, reason: DropReason, draw: PacketAddress) {
         self.engine.effect(effect, 1);
-        self.engine.trace(Event::PacketDropped { flow: draw.flow, number: draw.place, reason });
+        self.engine.trace(Event::PacketDropped { flow: draw.flow, number: draw.number, reason });
     }
 
     /// For whoever looks on: the capture, the log, and the record of what was not calm.
@@ -313,29 +311,5 @@ impl Packet {
             Body::Udp { payload, .. } => format!("{from} > {to} len {}", payload.len()),
             Body::Unreachable => format!("{from} is unreachable"),
         }
-    }
-}
-
-impl DrawAddress {
-    /// Numbers count from the connection's first: they are the same whenever it was opened.
-    pub(crate) fn of_segment(flow: u64, first: (Seq, Seq), segment: &Segment) -> Self {
-        let (own, peers) = first;
-        let seq = u64::from(segment.seq.since(own));
-        let transmission = u64::from(segment.transmission);
-        if segment.len() > 0 {
-            return Self { flow, place: seq, transmission };
-        }
-        let reset = u64::from(segment.flags.has(Flags::RST)) << 61;
-        let ack = u64::from(segment.ack.since(peers));
-        Self { flow, place: ack << 32 | seq, transmission: ALONE | reset | transmission }
-    }
-
-    pub(crate) fn of_datagram(flow: u64, nth: u64) -> Self {
-        Self { flow, place: nth, transmission: 0 }
-    }
-
-    /// For the answer that nobody has a datagram's port.
-    pub(crate) fn of_refusal(flow: u64, nth: u64) -> Self {
-        Self { flow, place: nth, transmission: ALONE }
     }
 }
