@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::engine::MachineId;
 use crate::engine::context::{self, Engine, Shared};
 use crate::engine::draws::anchors;
 use crate::engine::draws::overlay::Overlay;
@@ -25,10 +24,13 @@ use crate::engine::failure::verdict::{Failure, Verdict};
 use crate::engine::failure::{backtrace, last_words, panics};
 use crate::engine::record::log;
 use crate::engine::record::trace::Kept;
+use crate::engine::{MachineId, Name};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
+use crate::sim::PlanActs;
 use crate::spec::{SimTest, Spec};
 use crate::storage::{self, RunFolder};
+use crate::task::JoinHandle;
 use crate::time::nanos;
 use crate::{interpose, machine, net, sim};
 
@@ -159,23 +161,20 @@ fn on_thread(
     outcome
 }
 
+/// Makes the world of a run, drives it to a verdict, and takes it down again.
 fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (machines, client) = spec.machines();
-    engine.names.replace(machines.clone());
-    engine.shared.set_names(machines.clone());
-    engine.clock.dials.install(machines.len());
-    engine.clock.set_epoch(spec.epoch);
+    let disks = match run_folder() {
+        Ok(folder) => folder,
+        Err(message) => return Outcome::without_a_run(seed, Verdict::Broken(message)),
+    };
     let limits = Limits {
         time: nanos(spec.time_limit),
         steps: spec.step_limit,
         stall: nanos(spec.stall_limit),
     };
-    let disks = match run_folder() {
-        Ok(folder) => folder,
-        Err(message) => return Outcome::without_a_run(seed, Verdict::Broken(message)),
-    };
     let client = MachineId(client as u32);
-    world::install(&spec, &machines, client, disks);
+    set_up(engine, &spec, &machines, client, disks);
     if keep.packets {
         net::control::capture();
     }
@@ -183,42 +182,9 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (plans, body, shape) = spec.into_parts();
     let body = world::begin(engine, plans, body, sim, client);
     let verdict = engine.drive(&limits);
-    let trace_hash = engine.trace_state().hash();
-    let (trace_events, marks) = engine.trace_state().take_marks();
-    let early_marks = match keep.early_marks {
-        true => engine.trace_state().take_early_marks(),
-        false => Vec::new(),
-    };
-    let virtual_nanos = engine.clock.now();
-    let (size, deviations) = engine.take_deviations();
-    let walks = anchors::take_walks();
-    anchors::end();
-
-    // The end: nothing that a destructor does now can reach the run.
-    engine.end_all();
-    drop(body);
-    let packets = if keep.packets { net::control::captured() } else { None };
-    let sockets = net::remove().sockets;
-    storage::remove();
-    machine::remove();
-    let plans = sim::acts();
-    // Memory of the run that the test's code made: its destructors are the test's too.
-    let dropped = catch_unwind(AssertUnwindSafe(sim::remove));
-    let dropped = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));
-    let timers = engine.timers.borrow_mut().drain();
-    drop(timers);
-
-    let late = engine.take_refusal().or_else(|| engine.take_unobserved()).or(dropped);
-    let mut verdict = match (verdict, late) {
-        (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
-        (verdict, _) => verdict,
-    };
-    // To find symbols takes a third of a second in a process that has not yet: only for a run that is reported.
-    if let Verdict::Failed(failure) = &mut verdict
-        && keep.log
-    {
-        failure.origin.resolve(failure.place.as_deref());
-    }
+    let reached = take_reached(engine, seed, keep);
+    let left = tear_down(engine, body, keep);
+    let verdict = judge(engine, verdict, left.panic, keep);
     // A token is made of a run that did not pass; where something is kept of one, a token may be held against it.
     let is_looked_at = verdict != Verdict::Passed || keep != Keep::default();
     let (shape, machines) = if is_looked_at {
@@ -232,31 +198,98 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
         None => (None, Vec::new()),
     };
     Outcome {
-        seed,
         verdict,
+        steps: engine.counters.steps.get(),
+        jumps: engine.counters.jumps.get(),
+        sockets: left.sockets,
+        effects,
+        plans: left.plans,
+        faults,
+        machines,
+        shape,
+        threads: engine.refusals.has_threads(),
+        events,
+        places,
+        packets: left.packets,
+        ..reached
+    }
+}
+
+/// Fills every layer's state as the spec has it.
+fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, disks: RunFolder) {
+    engine.names.replace(machines.to_vec());
+    engine.shared.set_names(machines.to_vec());
+    engine.clock.dials.install(machines.len());
+    engine.clock.set_epoch(spec.epoch);
+    world::install(spec, machines, client, disks);
+}
+
+/// What a run came to before it is torn down: the trace as it is at the verdict, and what was not calm.
+fn take_reached(engine: &Engine, seed: u64, keep: Keep) -> Outcome {
+    let trace_hash = engine.trace_state().hash();
+    let (trace_events, marks) = engine.trace_state().take_marks();
+    let early_marks = match keep.early_marks {
+        true => engine.trace_state().take_early_marks(),
+        false => Vec::new(),
+    };
+    let virtual_nanos = engine.clock.now();
+    let (size, deviations) = engine.take_deviations();
+    let walks = anchors::take_walks();
+    anchors::end();
+    Outcome {
         trace_hash,
         trace_events,
         marks,
         early_marks,
         virtual_nanos,
-        steps: engine.counters.steps.get(),
-        jumps: engine.counters.jumps.get(),
-        sockets,
-        effects,
-        plans,
-        faults,
-        machines,
-        shape,
         walks,
         size,
         deviations,
-        passed_before: false,
-        threads: engine.refusals.has_threads(),
-        log: Vec::new(),
-        events,
-        places,
-        packets,
+        ..Outcome::without_a_run(seed, Verdict::Passed)
     }
+}
+
+/// What is taken out of the layers as they are emptied.
+struct Left {
+    sockets: u64,
+    plans: Vec<PlanActs>,
+    packets: Option<Vec<u8>>,
+    /// A panic of a destructor of what the test's code kept in the run.
+    panic: Option<Failure>,
+}
+
+/// Ends every process and empties the layers. From here on nothing that a destructor does can reach the run.
+fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Left {
+    engine.end_all();
+    drop(body);
+    let packets = if keep.packets { net::control::captured() } else { None };
+    let sockets = net::remove().sockets;
+    storage::remove();
+    machine::remove();
+    let plans = sim::acts();
+    // Memory of the run that the test's code made: its destructors are the test's too.
+    let dropped = catch_unwind(AssertUnwindSafe(sim::remove));
+    let panic = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));
+    let timers = engine.timers.borrow_mut().drain();
+    drop(timers);
+    Left { sockets, plans, packets, panic }
+}
+
+/// The verdict, with what came to light as the run was torn down: a run that passed fails by what was refused in it, by a
+/// task's panic that nobody observed, or by a panic as it was torn down.
+fn judge(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep: Keep) -> Verdict {
+    let late = engine.take_refusal().or_else(|| engine.take_unobserved()).or(panic);
+    let mut verdict = match (verdict, late) {
+        (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
+        (verdict, _) => verdict,
+    };
+    // To find symbols takes a third of a second in a process that has not yet: only for a run that is reported.
+    if let Verdict::Failed(failure) = &mut verdict
+        && keep.log
+    {
+        failure.origin.resolve(failure.place.as_deref());
+    }
+    verdict
 }
 
 /// This thread, by the system's number; 0 where there is none.
