@@ -28,7 +28,7 @@ mod real {
     use simmach::{rand, select, signal, task};
 
     /// A word goes over a connection, into a store, and is read again.
-    pub async fn there_and_back() -> simmach::Result<Vec<u8>> {
+    pub(crate) async fn there_and_back() -> simmach::Result<Vec<u8>> {
         let began = Instant::now();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -35,12 +35,15 @@ compile_error!(
 
 mod answers;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod processes;
 mod real;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod linux;
 #[cfg(target_os = "macos")]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod macos;
 
 #[cfg(all(test, target_os = "linux"))]

@@ -26,8 +26,8 @@ use crate::machine::end::cut_power;
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
 pub use crate::machine::names::Selector;
 use crate::machine::process::{Processes, State};
-pub(crate) use crate::machine::service::Launch;
-pub use crate::machine::service::{Ending, OnExit, Service};
+pub use crate::machine::service::{Ending, OnExit};
+pub(crate) use crate::machine::service::{Launch, Service};
 pub(crate) use crate::machine::start::{
     power_on, run_body, run_client, start, start_all, start_rest,
 };

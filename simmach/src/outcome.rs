@@ -12,7 +12,7 @@ use crate::sim::PlanActs;
 
 /// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// The log: what `RUST_LOG` lets through.
     pub log: bool,
     /// Every event of the trace.
@@ -27,7 +27,7 @@ pub struct Keep {
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Its seed.
     pub seed: u64,
     /// How it ended.
@@ -81,7 +81,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// A run that never was: the spec makes no sense, or its worker died.
-    pub fn without_a_run(seed: u64, verdict: Verdict) -> Self {
+    pub(crate) fn without_a_run(seed: u64, verdict: Verdict) -> Self {
         Self {
             seed,
             verdict,
@@ -111,7 +111,7 @@ impl Outcome {
     }
 
     /// A run whose process died under it.
-    pub fn crashed(seed: u64, message: impl Into<String>) -> Self {
+    pub(crate) fn crashed(seed: u64, message: impl Into<String>) -> Self {
         let failure = Failure::new(FailureKind::Crashed, message);
         Self::without_a_run(seed, Verdict::Failed(failure))
     }
@@ -136,7 +136,7 @@ impl Outcome {
     }
 
     /// The failure, if it is one.
-    pub fn failure(&self) -> Option<&Failure> {
+    pub(crate) fn failure(&self) -> Option<&Failure> {
         match &self.verdict {
             Verdict::Failed(failure) => Some(failure),
             Verdict::Passed | Verdict::Broken(_) => None,

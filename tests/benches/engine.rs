@@ -12,7 +12,7 @@ mod sweep {
 
     simmach::main!();
 
-    pub fn run() -> ExitCode {
+    pub(crate) fn run() -> ExitCode {
         main()
     }
 

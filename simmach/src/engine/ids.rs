@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// It never enters a draw or the trace: it counts the runs of the process, which differ from batch to batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunId(u64);
+pub(crate) struct RunId(u64);
 
 impl RunId {
     pub(crate) fn next() -> Self {
@@ -19,11 +19,11 @@ impl RunId {
 
 /// A machine, by its place in the topology after ranges are expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct MachineId(pub u32);
+pub(crate) struct MachineId(pub u32);
 
 /// One incarnation of a service on a machine: the unit that is stopped and killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ProcessId(pub u32);
+pub(crate) struct ProcessId(pub u32);
 
 impl ProcessId {
     /// The harness itself, which runs the plans.
@@ -32,7 +32,7 @@ impl ProcessId {
 
 /// Where the running code belongs: its machine, its process, its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scope {
+pub(crate) struct Scope {
     pub(crate) machine: MachineId,
     pub(crate) process: ProcessId,
     /// The task's path: a mix of its parent's path and its number among the parent's children.

@@ -11,7 +11,7 @@ use crate::engine::name::Name;
 
 /// What a watchdog on another thread may read of a run, and a late waker may count.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub(crate) struct Shared {
     polls: AtomicU64,
     polling: AtomicBool,
     machine: AtomicU32,
@@ -40,7 +40,7 @@ pub(crate) struct Stuck {
 
 /// A moment of a run, as a watchdog sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     /// How many polls began.
     pub polls: u64,
     /// True inside a poll: only then can a run be hung.
@@ -53,7 +53,7 @@ pub struct Pulse {
 
 impl Shared {
     /// What a watchdog sees now.
-    pub fn pulse(&self) -> Pulse {
+    pub(crate) fn pulse(&self) -> Pulse {
         Pulse {
             polls: self.polls.load(Ordering::Relaxed),
             polling: self.polling.load(Ordering::Relaxed),
@@ -63,7 +63,7 @@ impl Shared {
     }
 
     /// The name of a machine, once the run has its machines.
-    pub fn name(&self, machine: MachineId) -> Option<&str> {
+    pub(crate) fn name(&self, machine: MachineId) -> Option<&str> {
         self.names.get()?.get(machine.0 as usize).map(|name| &**name)
     }
 
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     /// How many wakes came late or from another thread, and were dropped.
-    pub fn foreign_wakes(&self) -> u64 {
+    pub(crate) fn foreign_wakes(&self) -> u64 {
         self.foreign_wakes.load(Ordering::Relaxed)
     }
 

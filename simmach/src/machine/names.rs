@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Why a name can't be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
+pub(crate) enum NameError {
     /// Nothing there.
     #[error("a machine's name is empty in `{0}`")]
     Empty(String),
@@ -49,7 +49,7 @@ pub enum NameError {
 }
 
 /// The most machines that one range makes.
-pub const MOST: u64 = 100_000;
+pub(crate) const MOST: u64 = 100_000;
 
 /// The digits of a `u64` at most.
 const MAX_DIGITS: usize = 20;
@@ -59,7 +59,7 @@ const MAX_DIGITS: usize = 20;
 /// # Errors
 ///
 /// When a range does not parse or is upside down, or a name is empty or has a character that none has.
-pub fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
+pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
     let names = write_out(pattern)?;
     // Names of one pattern differ in their numbers alone, and the first has the least of each: if any is an address, or wrong
     // in another way, the first is.
@@ -113,13 +113,13 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
 }
 
 /// A machine's zone.
-pub fn zone(machine: &str) -> &str {
+pub(crate) fn zone(machine: &str) -> &str {
     let dot = machine.bytes().position(|byte| byte == b'.');
     dot.map_or(machine, |dot| &machine[dot + 1..])
 }
 
 /// The machine and the service of `machine/service`.
-pub fn split(name: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(name: &str) -> (&str, Option<&str>) {
     let slash = name.bytes().position(|byte| byte == b'/');
     slash.map_or((name, None), |slash| (&name[..slash], Some(&name[slash + 1..])))
 }

@@ -77,7 +77,7 @@ fn words(error: &(dyn Error + 'static)) -> String {
 
 /// A service, ready to be launched any number of times.
 #[derive(Clone)]
-pub struct Service {
+pub(crate) struct Service {
     launch: Rc<dyn Fn(Launch)>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Launch {
 
 impl Service {
     /// From an async function, or a closure that calls one.
-    pub fn new<F, R>(run: F) -> Self
+    pub(crate) fn new<F, R>(run: F) -> Self
     where
         F: AsyncFn() -> R + 'static,
         R: Ending,

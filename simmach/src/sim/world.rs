@@ -42,7 +42,7 @@ pub(super) struct Named {
 
 /// A plan of the library in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanActs {
+pub(crate) struct PlanActs {
     /// Its name.
     pub name: String,
     /// How often it did something to the cluster.
@@ -53,7 +53,7 @@ pub struct PlanActs {
 
 /// Why a plan did nothing in a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Idle {
+pub(crate) enum Idle {
     /// There are too few machines that it may touch; in words.
     TooFew(String),
     /// The run was over, or had settled, before its first strike was due: at this virtual nanosecond.

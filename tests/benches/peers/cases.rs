@@ -4,7 +4,7 @@ use crate::programs::Of::{self, Floor, Madsim, Simmach, Turmoil};
 
 /// One case of the comparison.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     pub name: &'static str,
     /// Of machines, where the case has any number of them.
     pub number: u64,
@@ -20,7 +20,7 @@ const BUT_TURMOIL: &[Of] = &[Simmach, Madsim, Floor];
 const BOTH: &[Of] = &[Simmach, Madsim];
 
 /// What the first table has. turmoil is left out where it would take minutes: 200 idle machines take it nine.
-pub const ALL: &[Case] = &[
+pub(crate) const ALL: &[Case] = &[
     Case {
         name: "a",
         number: 0,
@@ -83,7 +83,7 @@ pub const ALL: &[Case] = &[
 ];
 
 /// What is no race, and has lines of its own; in every round too, so that no burst of other work has all of one.
-pub const MORE: &[Case] = &[
+pub(crate) const MORE: &[Case] = &[
     Case { name: "f", number: 0, what: "", of: &[Simmach], goals: &[] },
     ring("h", 10),
     ring("h-empty", 10),

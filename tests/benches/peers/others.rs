@@ -11,7 +11,7 @@ use crate::sizes::{BULK, PASSES, ROUND_TRIPS, RUNS};
 
 /// A line of the report.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     pub name: String,
     pub what: String,
     pub value: Spread,
@@ -25,7 +25,7 @@ const MANY_MACHINES: u64 = 10_000;
 /// Sweeps take seconds.
 const MOST_SWEEPS: usize = 3;
 
-pub fn all(
+pub(crate) fn all(
     programs: &Programs,
     taken: &Taken,
     rounds: usize,

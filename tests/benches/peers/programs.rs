@@ -10,7 +10,7 @@ use crate::cases::Case;
 
 /// Whose program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Of {
+pub(crate) enum Of {
     Simmach,
     Madsim,
     Turmoil,
@@ -21,9 +21,9 @@ pub enum Of {
 const LONG: Duration = Duration::from_secs(5);
 
 impl Of {
-    pub const ALL: [Self; 4] = [Self::Simmach, Self::Madsim, Self::Turmoil, Self::Floor];
+    pub(crate) const ALL: [Self; 4] = [Self::Simmach, Self::Madsim, Self::Turmoil, Self::Floor];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Simmach => "simmach",
             Self::Madsim => "madsim",
@@ -32,7 +32,7 @@ impl Of {
         }
     }
 
-    pub fn version(self) -> &'static str {
+    pub(crate) fn version(self) -> &'static str {
         match self {
             Self::Simmach => env!("CARGO_PKG_VERSION"),
             Self::Madsim => "0.2.34",
@@ -43,7 +43,7 @@ impl Of {
 }
 
 /// Where they are.
-pub struct Programs {
+pub(crate) struct Programs {
     files: BTreeMap<Of, PathBuf>,
     /// The folder for all that this makes.
     pub target: PathBuf,
@@ -51,7 +51,7 @@ pub struct Programs {
 
 impl Programs {
     /// Builds the peers; simmach's part is this program.
-    pub fn build() -> Self {
+    pub(crate) fn build() -> Self {
         let own = std::env::current_exe().expect("a program has a file");
         // target/release/deps/peers-…
         let target = own.ancestors().nth(3).expect("it is in a target folder").join("peers");
@@ -64,7 +64,7 @@ impl Programs {
     }
 
     /// Runs a case on one of them. What it prints are lines of a name and a number.
-    pub fn run(&self, of: Of, words: &[&str]) -> BTreeMap<String, f64> {
+    pub(crate) fn run(&self, of: Of, words: &[&str]) -> BTreeMap<String, f64> {
         let mut command = Command::new(&self.files[&of]);
         command.args(words);
         if of == Of::Simmach {
@@ -82,7 +82,7 @@ impl Programs {
     }
 
     /// This program's own file.
-    pub fn own(&self) -> &Path {
+    pub(crate) fn own(&self) -> &Path {
         &self.files[&Of::Simmach]
     }
 }
@@ -104,10 +104,10 @@ fn build(of: Of, target: &Path) -> PathBuf {
 
 /// Seconds, by case and program, one for each round.
 #[derive(Default)]
-pub struct Taken(BTreeMap<(&'static str, u64, Of), Vec<f64>>);
+pub(crate) struct Taken(BTreeMap<(&'static str, u64, Of), Vec<f64>>);
 
 impl Taken {
-    pub fn add(&mut self, case: &Case, of: Of, programs: &Programs) {
+    pub(crate) fn add(&mut self, case: &Case, of: Of, programs: &Programs) {
         let seconds = self.0.entry((case.name, case.number, of)).or_default();
         if seconds.first().is_some_and(|first| *first > LONG.as_secs_f64()) {
             return;
@@ -117,12 +117,12 @@ impl Taken {
     }
 
     /// Empty where it was not run.
-    pub fn of(&self, case: &Case, of: Of) -> &[f64] {
+    pub(crate) fn of(&self, case: &Case, of: Of) -> &[f64] {
         self.named(case.name, case.number, of)
     }
 
     /// The same, by what the case is called.
-    pub fn named(&self, name: &'static str, number: u64, of: Of) -> &[f64] {
+    pub(crate) fn named(&self, name: &'static str, number: u64, of: Of) -> &[f64] {
         self.0.get(&(name, number, of)).map_or(&[], Vec::as_slice)
     }
 }

@@ -7,7 +7,7 @@ use crate::cases::{self, Case};
 use crate::others::Line;
 use crate::programs::{Of, Taken};
 
-pub struct Report {
+pub(crate) struct Report {
     pub rounds: usize,
     pub taken: Taken,
     pub others: Vec<Line>,
@@ -15,14 +15,14 @@ pub struct Report {
 
 /// What several measurements of one thing came to.
 #[derive(Debug)]
-pub struct Spread {
+pub(crate) struct Spread {
     pub median: f64,
     /// The quartiles, of five measurements at least.
     pub half: Option<(f64, f64)>,
 }
 
 impl Spread {
-    pub fn of(numbers: &[f64]) -> Self {
+    pub(crate) fn of(numbers: &[f64]) -> Self {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (below, above) = (sorted.len() / 2, sorted.len().div_ceil(2));
@@ -43,7 +43,7 @@ fn middle(sorted: &[f64]) -> f64 {
 }
 
 /// Round by round, so that what ran side by side is compared. What was measured less often counts as the last time.
-pub fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
+pub(crate) fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
     let last = others.last().copied();
     let others = others.iter().copied().map(Some).chain(std::iter::repeat(last));
     ones.iter().zip(others).filter_map(|(one, other)| Some(one / other?)).collect()
@@ -51,7 +51,7 @@ pub fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
 
 impl Report {
     /// Both tables, as they are in the documentation.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         let versions: Vec<String> =
             Of::ALL.iter().map(|of| format!("{} {}", of.name(), of.version())).collect();
@@ -113,7 +113,7 @@ impl Report {
     }
 
     /// Every single measurement.
-    pub fn write(&self, file: &Path) {
+    pub(crate) fn write(&self, file: &Path) {
         let mut text = format!("{{\n  \"rounds\": {},\n  \"versions\": {{", self.rounds);
         for of in Of::ALL {
             let _ = write!(text, "\"{}\": \"{}\", ", of.name(), of.version());
@@ -180,7 +180,7 @@ fn spread(spread: &Spread) -> String {
 }
 
 /// Three digits that count.
-pub fn number(number: f64) -> String {
+pub(crate) fn number(number: f64) -> String {
     let digits = match number.abs() {
         n if n >= 100.0 => 0,
         n if n >= 10.0 => 1,

@@ -19,7 +19,7 @@ const TEN_MILLIS: Duration = Duration::from_millis(10);
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(100_000);
 
-pub fn main() {
+pub(crate) fn main() {
     let (case, n) = measure::case();
     match case.as_str() {
         "a" => once(|| round_trips_to(1, ROUND_TRIPS, without_latency())),
@@ -121,14 +121,14 @@ fn requests() -> Spec {
     Scenario::new().topology(servers_and_clients()).client("all.zone").body(ask_all)
 }
 
-pub fn servers_and_clients() -> Topology {
+pub(crate) fn servers_and_clients() -> Topology {
     Topology::new()
         .machine(&format!("server{{1..={SERVERS}}}.zone"), server)
         .host(&format!("client{{1..={CLIENTS}}}.zone"))
 }
 
 /// Each client asks one of the servers, with a pause between.
-pub async fn ask_all(sim: Sim) -> Result {
+pub(crate) async fn ask_all(sim: Sim) -> Result {
     let clients: Vec<_> = (1..=CLIENTS)
         .map(|n| {
             let server = format!("server{}.zone:7", 1 + n % SERVERS);

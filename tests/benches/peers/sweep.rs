@@ -10,7 +10,7 @@ use crate::simmach::{ask_all, servers_and_clients};
 
 simmach::main!();
 
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     main()
 }
 

@@ -11,7 +11,7 @@ use simmach::{
 };
 
 /// Waits until the kernel has finished what was left to it, and looks that nothing is there any more.
-pub async fn nothing_is_left(sim: &Sim) {
+pub(crate) async fn nothing_is_left(sim: &Sim) {
     // Longer than TIME-WAIT, and than an orphan is kept.
     sleep(20.mins()).await;
     let machine = sim.machine("client");

@@ -12,7 +12,7 @@ use simmach_tests::planted::{Minimum, Planted};
 ///
 /// Minimum of the doubled item: one packet with an answer is lost. The bot asks again, of the other gateway, which takes
 /// it for another request: putting the item in is enough for that, no move is needed.
-pub const ARTICLE: [Planted; 2] = [
+pub(crate) const ARTICLE: [Planted; 2] = [
     Planted {
         name: "the article's lost item",
         bugs: &["lost item"],

@@ -4,7 +4,7 @@ use simmach::prelude::*;
 use simmach::time::sleep;
 
 /// A phone on Mobile 3G, where more than the usual is lost.
-pub fn mobile() -> Topology {
+pub(crate) fn mobile() -> Topology {
     Topology::new().host("phone.mobile").link(
         "mobile",
         "public",
@@ -13,7 +13,7 @@ pub fn mobile() -> Topology {
 }
 
 /// So many bytes, of which no two parts are alike.
-pub fn content(length: usize, salt: u64) -> Vec<u8> {
+pub(crate) fn content(length: usize, salt: u64) -> Vec<u8> {
     let mut state = salt | 1;
     let byte = |_| {
         state =
@@ -24,7 +24,7 @@ pub fn content(length: usize, salt: u64) -> Vec<u8> {
 }
 
 /// Ends the services, waits until the kernels have finished what they left, and looks that nothing is there any more.
-pub async fn nothing_is_left(sim: Sim) -> Result {
+pub(crate) async fn nothing_is_left(sim: Sim) -> Result {
     sim.stop("server.public", GRACE).await?;
     sleep(10.mins()).await;
     for name in sim.machines("*") {

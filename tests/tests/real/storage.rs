@@ -8,7 +8,11 @@ use simmach::task::JoinSet;
 
 use crate::{folder, really};
 
-pub async fn put(store: &Store, key: &'static str, value: &'static str) -> storage::Result<()> {
+pub(crate) async fn put(
+    store: &Store,
+    key: &'static str,
+    value: &'static str,
+) -> storage::Result<()> {
     store
         .write(move |txn| {
             let table = txn.table::<Str, Bytes>("t")?;
@@ -17,7 +21,7 @@ pub async fn put(store: &Store, key: &'static str, value: &'static str) -> stora
         .await
 }
 
-pub async fn found(store: &Store, key: &'static str) -> storage::Result<Option<String>> {
+pub(crate) async fn found(store: &Store, key: &'static str) -> storage::Result<Option<String>> {
     store
         .read(move |txn| {
             let Some(table) = txn.table::<Str, Bytes>("t")? else { return Ok(None) };

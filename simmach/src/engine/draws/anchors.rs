@@ -49,7 +49,7 @@ impl Anchors {
 
 /// A walk of steps, as the test has it: how many there are to be, and among how many numbers each of a step's choices is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Walk {
+pub(crate) struct Walk {
     /// A part of its number.
     pub id: u16,
     /// How many steps it has if none is left out.
@@ -60,9 +60,9 @@ pub struct Walk {
 
 impl Walk {
     /// Steps choose among different numbers there.
-    pub const VARIES: u64 = 0;
+    pub(crate) const VARIES: u64 = 0;
     /// Whether something is to be.
-    pub const FLAG: u64 = 1;
+    pub(crate) const FLAG: u64 = 1;
     /// So many choices of a step are looked at.
     const CHOICES: u64 = 16;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The numbers are part of every draw and of every token: a family that is deleted leaves a gap, so that no other draw changes.
 /// 8 was that of ephemeral ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Family {
+pub(crate) enum Family {
     /// Which of the ready tasks runs: (task, nth wake).
     Wake = 0,
     /// The order in which machines start: (machine, service).
@@ -44,7 +44,7 @@ pub enum Family {
 
 impl Family {
     /// All of them, in the order of their numbers.
-    pub const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::Wake,
         Self::Start,
         Self::Select,

@@ -11,13 +11,13 @@ use crate::engine::draws::family::Family;
 
 /// An ordered list of rules; the last that fits an address wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Overlay {
+pub(crate) struct Overlay {
     rules: Vec<Rule>,
 }
 
 /// For the draws of a family, or of all, within ranges of the address: how they are made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// `None` means every family.
     pub family: Option<Family>,
     /// The inclusive range of each word of the address; `None` means any.
@@ -33,7 +33,7 @@ pub struct Rule {
 /// A draw by where in the test it is made: the nth of its family in a lane since a step began. It stays where it is when
 /// steps before it are left out, which may change addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub(crate) struct Place {
     /// The walk of the step; 0 before any.
     pub walk: u64,
     /// The step.
@@ -46,7 +46,7 @@ pub struct Place {
 
 /// How a draw is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Ruling {
+pub(crate) enum Ruling {
     /// By the seed.
     Seeded,
     /// Its calm value: no fault, first in first out, the median, the smallest choice.
@@ -59,17 +59,17 @@ pub enum Ruling {
 
 impl Overlay {
     /// Nothing happens that does not have to.
-    pub fn calm() -> Self {
+    pub(crate) fn calm() -> Self {
         Self { rules: vec![Rule::all(None, Ruling::Calm)] }
     }
 
     /// Adds a rule that wins over all before it.
-    pub fn push(&mut self, rule: Rule) {
+    pub(crate) fn push(&mut self, rule: Rule) {
         self.rules.push(rule);
     }
 
     /// In their order.
-    pub fn rules(&self) -> &[Rule] {
+    pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
 }
@@ -82,18 +82,18 @@ impl FromIterator<Rule> for Overlay {
 
 impl Rule {
     /// For all draws of a family, or of all.
-    pub fn all(family: Option<Family>, ruling: Ruling) -> Self {
+    pub(crate) fn all(family: Option<Family>, ruling: Ruling) -> Self {
         Self { family, address: [None; 3], time: None, place: None, ruling }
     }
 
     /// For one draw.
-    pub fn one(family: Family, address: [u64; 3], ruling: Ruling) -> Self {
+    pub(crate) fn one(family: Family, address: [u64; 3], ruling: Ruling) -> Self {
         let address = address.map(|word| Some((word, word)));
         Self { family: Some(family), address, time: None, place: None, ruling }
     }
 
     /// For one draw, by where in the test it is made.
-    pub fn at(family: Family, place: Place, ruling: Ruling) -> Self {
+    pub(crate) fn at(family: Family, place: Place, ruling: Ruling) -> Self {
         Self { place: Some(place), ..Self::all(Some(family), ruling) }
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Captured {
 
 /// Where a failure came from, for whoever reads its report. It has no part in what a failure is: any two are equal.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The first frame of the user's code, where the failure's place does not tell it.
     pub called_from: Option<String>,
     /// The backtrace, where `RUST_BACKTRACE` asks for it.

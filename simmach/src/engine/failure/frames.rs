@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One stack frame, with what debug information says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The function, with its path.
     pub function: String,
     /// `file:line:column`.
@@ -17,7 +17,7 @@ pub struct Frame {
 
 /// Whose code a frame is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// The code under test, or its test.
     User,
     /// A crate from a registry or a Git repository.

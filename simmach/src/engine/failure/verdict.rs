@@ -6,7 +6,7 @@ use crate::engine::failure::backtrace::Origin;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The body ended well.
     Passed,
     /// The program under test, or its test, failed.
@@ -27,7 +27,7 @@ impl Verdict {
 
 /// What failed, where and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What kind.
     pub kind: FailureKind,
     /// In words.
@@ -54,7 +54,7 @@ pub struct Failure {
 
 /// What a body waits for that does not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Endless {
+pub(crate) enum Endless {
     /// This, for ever.
     For(String),
     /// It waits for a while, and goes on: what it waits for depends on when one looks.
@@ -63,7 +63,7 @@ pub enum Endless {
 
 /// The kinds of failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FailureKind {
+pub(crate) enum FailureKind {
     /// The body returned an error.
     Error,
     /// A panic, in the body or anywhere else.
@@ -98,7 +98,7 @@ pub(crate) struct Note {
 
 impl FailureKind {
     /// One word for a report and for the fingerprint.
-    pub fn word(&self) -> &str {
+    pub(crate) fn word(&self) -> &str {
         match self {
             Self::Error => "error",
             Self::Panic => "panic",
@@ -162,7 +162,7 @@ impl Failure {
 
     /// What tells this failure from another: kind, place, and the message with its digits replaced; of a run without an
     /// end, what the test's body waits for. By which limit it was ended depends on what else goes on meanwhile.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let kind = self.kind.word();
         match (&self.kind, &self.endless) {
             (FailureKind::Named(_), _) => kind.to_owned(),

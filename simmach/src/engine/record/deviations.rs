@@ -14,7 +14,7 @@ use crate::engine::record::log;
 
 /// How much is recorded of what was not calm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Record {
+pub(crate) enum Record {
     /// Nothing.
     #[default]
     Nothing,
@@ -26,7 +26,7 @@ pub enum Record {
 
 /// Something that was not calm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deviation {
+pub(crate) struct Deviation {
     /// What the draw was about.
     pub family: Family,
     /// Its address.
@@ -53,7 +53,7 @@ pub struct Deviation {
 
 /// What a deviation does to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A plan did something to the cluster.
     Strike,
     /// A part of a strike: a duration, a side.

@@ -10,14 +10,14 @@ macro_rules! effects {
     ($($name:ident: $one:literal, $many:literal, $(#[doc = $doc:literal])*;)*) => {
         /// Something that took effect in a run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Effect { $($(#[doc = $doc])* $name,)* }
+        pub(crate) enum Effect { $($(#[doc = $doc])* $name,)* }
 
         impl Effect {
             /// All of them, in the order of a report.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Its name in a report: `1 kill`, `2 kills`.
-            pub fn label(self, count: u64) -> &'static str {
+            pub(crate) fn label(self, count: u64) -> &'static str {
                 match self { $(Self::$name => if count == 1 { $one } else { $many },)* }
             }
         }
@@ -65,23 +65,23 @@ effects! {
 
 /// How often each effect took place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Effects {
+pub(crate) struct Effects {
     counts: [u64; Effect::ALL.len()],
 }
 
 impl Effects {
     /// How often it took place.
-    pub fn count(&self, effect: Effect) -> u64 {
+    pub(crate) fn count(&self, effect: Effect) -> u64 {
         self.counts[effect as usize]
     }
 
     /// Those that did, in the order of a report.
-    pub fn iter(&self) -> impl Iterator<Item = (Effect, u64)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Effect, u64)> + '_ {
         Effect::ALL.iter().map(|effect| (*effect, self.count(*effect))).filter(|(_, n)| *n > 0)
     }
 
     /// Adds another run's.
-    pub fn add_all(&mut self, other: &Self) {
+    pub(crate) fn add_all(&mut self, other: &Self) {
         for (own, theirs) in self.counts.iter_mut().zip(other.counts) {
             *own += theirs;
         }
@@ -94,7 +94,7 @@ impl Effects {
 
 /// One fault that took effect, for the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
     /// What.

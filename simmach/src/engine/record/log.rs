@@ -17,7 +17,7 @@ use crate::engine::ids::MachineId;
 
 /// How grave a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Level {
+pub(crate) enum Level {
     /// `tracing`'s `TRACE`.
     Trace,
     /// `tracing`'s `DEBUG`.
@@ -34,7 +34,7 @@ pub enum Level {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
     /// The machine; `u32::MAX` is the harness.

@@ -17,7 +17,7 @@ use crate::engine::state::Engine;
 pub(crate) const MOST_KEPT: usize = 1 << 20;
 /// One event, kept where asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TraceEvent {
+pub(crate) struct TraceEvent {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
     /// The machine, by number; `u32::MAX` is the harness.
@@ -34,7 +34,7 @@ pub struct TraceEvent {
 
 /// The running hash at some place of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
     /// The running hash.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Counts, where it is asked to; else it costs a load.
-pub struct Counting;
+pub(crate) struct Counting;
 
 static ON: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -58,7 +58,7 @@ fn shrink(size: usize) {
 }
 
 /// Runs `work`, and prints what it took: seconds; or, with `--count`, allocations and the most bytes of heap at once.
-pub fn measured<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> T {
     let counts = std::env::args().any(|word| word == "--count");
     ON.store(counts, Relaxed);
     #[allow(clippy::disallowed_methods, reason = "real time is what is measured")]
@@ -77,7 +77,7 @@ pub fn measured<T>(work: impl FnOnce() -> T) -> T {
 
 /// What the process holds of memory, in bytes.
 #[allow(dead_code, reason = "not every program asks")]
-pub fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -85,7 +85,7 @@ pub fn resident() -> u64 {
 }
 
 /// What the program was called with: the case, and a number that belongs to it.
-pub fn case() -> (String, u64) {
+pub(crate) fn case() -> (String, u64) {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
     let case = words.next().expect("the name of a case");
     (case, words.next().and_then(|word| word.parse().ok()).unwrap_or(0))

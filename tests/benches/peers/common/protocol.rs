@@ -2,11 +2,11 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-pub const MESSAGE: usize = 64;
-pub const CHUNK: usize = 64 * 1024;
+pub(crate) const MESSAGE: usize = 64;
+pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// Sends back what comes, until nothing comes any more.
-pub async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+pub(crate) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut message = [0; MESSAGE];
     while stream.read_exact(&mut message).await.is_ok() {
         if say(&mut stream, &message).await.is_err() {
@@ -16,7 +16,7 @@ pub async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 /// So many round trips.
-pub async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), count: u64) {
+pub(crate) async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), count: u64) {
     let mut message = [0; MESSAGE];
     for n in 0..count {
         message[..8].copy_from_slice(&n.to_le_bytes());
@@ -27,7 +27,7 @@ pub async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), cou
 }
 
 /// Passes on what comes, one less each time, until it is 0 or nothing comes: then true if it was 0 here.
-pub async fn pass_on(
+pub(crate) async fn pass_on(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     first: Option<u64>,
@@ -51,7 +51,7 @@ pub async fn pass_on(
 }
 
 /// Writes so many bytes.
-pub async fn pour(mut stream: impl AsyncWrite + Unpin, bytes: u64) {
+pub(crate) async fn pour(mut stream: impl AsyncWrite + Unpin, bytes: u64) {
     let chunk = vec![7; CHUNK];
     for _ in 0..bytes / CHUNK as u64 {
         say(&mut stream, &chunk).await.expect("it is connected");
@@ -59,7 +59,7 @@ pub async fn pour(mut stream: impl AsyncWrite + Unpin, bytes: u64) {
 }
 
 /// Reads so many bytes.
-pub async fn drink(mut stream: impl AsyncRead + Unpin, bytes: u64) {
+pub(crate) async fn drink(mut stream: impl AsyncRead + Unpin, bytes: u64) {
     let mut chunk = vec![0; CHUNK];
     let mut left = bytes;
     while left > 0 {

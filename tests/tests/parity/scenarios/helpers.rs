@@ -8,14 +8,14 @@ use super::{
 };
 
 /// A listener on loopback, and where it listens.
-pub async fn listener() -> (TcpListener, SocketAddr) {
+pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
 
 /// Both ends of a connection: the one that connected, the one that was accepted.
-pub async fn pair() -> (TcpStream, TcpStream) {
+pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
     let (far, _) = listener.accept().await.expect("a connection");
@@ -23,7 +23,7 @@ pub async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// A connection that its peer has reset.
-pub async fn reset() -> TcpStream {
+pub(crate) async fn reset() -> TcpStream {
     let (near, far) = pair().await;
     far.set_zero_linger().expect("it is open");
     drop(far);
@@ -32,7 +32,7 @@ pub async fn reset() -> TcpStream {
 }
 
 /// Two sockets on loopback, and their addresses.
-pub async fn datagram_pair() -> (UdpSocket, SocketAddr, UdpSocket, SocketAddr) {
+pub(crate) async fn datagram_pair() -> (UdpSocket, SocketAddr, UdpSocket, SocketAddr) {
     let one = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     let two = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     let (here, there) = (one.local_addr().expect("bound"), two.local_addr().expect("bound"));
@@ -40,27 +40,27 @@ pub async fn datagram_pair() -> (UdpSocket, SocketAddr, UdpSocket, SocketAddr) {
 }
 
 /// An address of loopback at which nothing is bound.
-pub async fn nobody() -> SocketAddr {
+pub(crate) async fn nobody() -> SocketAddr {
     listener().await.1
 }
 
 /// Long enough for everything on the way to arrive.
-pub async fn pause() {
+pub(crate) async fn pause() {
     sleep(Duration::from_millis(100)).await;
 }
 
 /// Whether a future is still not done after a while.
-pub async fn waits<F: Future>(future: F) -> bool {
+pub(crate) async fn waits<F: Future>(future: F) -> bool {
     timeout(Duration::from_millis(200), future).await.is_err()
 }
 
 /// Whether nothing comes to a stream, for a while. Being readable does not count: a kernel may say so in vain.
-pub async fn silent(stream: &TcpStream) -> bool {
+pub(crate) async fn silent(stream: &TcpStream) -> bool {
     waits(stream.peek(&mut [0])).await
 }
 
 /// What kind of error it is, and its code if it has one. In words, since some kinds have no stable name.
-pub fn kind<T: Debug>(result: io::Result<T>) -> String {
+pub(crate) fn kind<T: Debug>(result: io::Result<T>) -> String {
     let error = result.expect_err("an error");
     match error.raw_os_error() {
         Some(code) => format!("{:?} {code}", error.kind()),
