@@ -4,15 +4,12 @@
 //! entry of a list, so that one mistake does not hide another. The body of the function is not read at all: it is
 //! handed on as it stands.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser, Result};
 use syn::token::Paren;
-use syn::{
-    Attribute, Error, Expr, LitStr, Path, Signature, Token, Visibility, custom_punctuation,
-    parenthesized,
-};
+use syn::{Attribute, Error, Expr, LitStr, Path, Signature, Token, Visibility, parenthesized};
 
 pub(crate) use argument::{Argument, near};
 pub(crate) use list::Errors;
@@ -22,8 +19,6 @@ use list::{list, skip};
 
 pub(crate) mod argument;
 mod list;
-
-custom_punctuation!(BothWays, <->);
 
 /// An argument as it was given.
 pub(crate) struct Given {
@@ -103,8 +98,22 @@ impl Parse for Function {
             attrs: input.call(Attribute::parse_outer)?,
             vis: input.parse()?,
             sig: input.parse()?,
-            body: input.parse()?,
+            body: input.call(block)?,
         })
+    }
+}
+
+/// A block, without the group around it that a macro's `$body:block` comes in.
+fn block(input: ParseStream<'_>) -> Result<Group> {
+    let span = input.span();
+    match input.parse()? {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            block.parse2(group.stream())
+        }
+        TokenTree::Group(group) => Ok(group),
+        TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {
+            Err(Error::new(span, "expected a block"))
+        }
     }
 }
 
@@ -294,13 +303,20 @@ fn link(input: ParseStream<'_>) -> Result<Link> {
     if input.is_empty() {
         return Err(Error::new(from.span(), FORM));
     }
-    let (direction, way) = if input.peek(BothWays) {
-        (Direction::BothWays, input.parse::<BothWays>()?.to_token_stream())
-    } else if input.peek(Token![->]) {
-        (Direction::OneWay, input.parse::<Token![->]>()?.to_token_stream())
-    } else {
-        return Err(input.error(FORM));
-    };
+    let (direction, way) =
+        if input.peek(Token![<]) && input.peek2(Token![-]) && input.peek3(Token![>]) {
+            // Not as one token: a `macro_rules!` hands it on as `<-` and `>`.
+            let way = [
+                input.parse::<Token![<]>()?.to_token_stream(),
+                input.parse::<Token![-]>()?.to_token_stream(),
+                input.parse::<Token![>]>()?.to_token_stream(),
+            ];
+            (Direction::BothWays, way.into_iter().collect())
+        } else if input.peek(Token![->]) {
+            (Direction::OneWay, input.parse::<Token![->]>()?.to_token_stream())
+        } else {
+            return Err(input.error(FORM));
+        };
     if !input.peek(LitStr) {
         let message = format!("the link from {} leads to no zone", shown(&from));
         return Err(if input.is_empty() || input.peek(Token![,]) || input.peek(Token![=>]) {

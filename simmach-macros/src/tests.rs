@@ -51,6 +51,128 @@ fn every_argument_reaches_its_setter() {
     }
 }
 
+/// What a `macro_rules!` of the user's has as `expr`, `literal`, `path` or `ty` comes in a group without delimiters. `g { .. }`
+/// stands for one.
+#[test]
+fn fragments_of_a_macro_are_what_is_in_them() {
+    for (grouped, plain) in [
+        ("seeds = g{3}, base_seed = g{n + 1}", "seeds = 3, base_seed = n + 1"),
+        ("seeds = g{g{3}}", "seeds = 3"),
+        ("topology = g{cluster()}", "topology = cluster()"),
+        ("topology = g{cluster}()", "topology = cluster()"),
+        ("topology = g{a::Cluster}::new(g{2})", "topology = a::Cluster::new(2)"),
+        ("machines(g{\"a\"} => g{service})", "machines(\"a\" => service)"),
+        (
+            "machines(g{\"a\"} => || g{service}(g{1}), \"b\" => g{s})",
+            "machines(\"a\" => || service(1), \"b\" => s)",
+        ),
+        (
+            "machines(\"a\" => s), links(\"a\" <-> \"client\" => g{p})",
+            "machines(\"a\" => s), links(\"a\" <-> \"client\" => p)",
+        ),
+        (
+            "machines(\"a\" => s), links(\"a\" <-> \"client\" => g{p}.loss(0.1))",
+            "machines(\"a\" => s), links(\"a\" <-> \"client\" => p.loss(0.1))",
+        ),
+        (
+            "machines(\"a\" => s), links(g{\"a\"} -> g{\"client\"} => g{P::lan()}, g{\"client\"} -> \"a\" => p)",
+            "machines(\"a\" => s), links(\"a\" -> \"client\" => P::lan(), \"client\" -> \"a\" => p)",
+        ),
+        (
+            "machines(\"a\" => s), links(g{\"a\"} <-> g{\"client\"} => g{P::lan()},)",
+            "machines(\"a\" => s), links(\"a\" <-> \"client\" => P::lan())",
+        ),
+        ("client = g{\"a.b\"}", "client = \"a.b\""),
+        ("chaos = g{plan}", "chaos = plan"),
+        ("chaos = [g{one}, g{Two::new()}.every(g{x})]", "chaos = [one, Two::new().every(x)]"),
+        ("chaos = g{[one, two]}", "chaos = [one, two]"),
+        ("chaos = g{g{[one, g{two}]}}", "chaos = [one, two]"),
+        ("time_limit = g{\"5s\"}, stall_limit = g{x}", "time_limit = \"5s\", stall_limit = x"),
+        (
+            "time_limit = g{\"5s\"}, stall_limit = g{5}.secs()",
+            "time_limit = \"5s\", stall_limit = 5.secs()",
+        ),
+        (
+            "step_limit = g{7}, epoch = g{\"2030-01-01T00:00:00Z\"}, check = g{true}",
+            "step_limit = 7, epoch = \"2030-01-01T00:00:00Z\", check = true",
+        ),
+        (
+            "expect_failure(faults <= g{2}, steps <= g{n})",
+            "expect_failure(faults <= 2, steps <= n)",
+        ),
+        ("crate = g{a::b}", "crate = a::b"),
+        ("crate = g{::a::b}", "crate = ::a::b"),
+        ("crate = g{\"a::b\"}", "crate = \"a::b\""),
+        ("crate = g{crate}", "crate = crate"),
+        ("crate = g{a}::b", "crate = a::b"),
+        (
+            "g{seeds} = 3, g{expect_failure}(g{faults} <= 2)",
+            "seeds = 3, expect_failure(faults <= 2)",
+        ),
+        ("seeds = g{3}, g{base_seed} = 3", "seeds = 3, base_seed = 3"),
+    ] {
+        let tokens =
+            sim_test(with_groups(grouped.parse().expect("tokens")), PLAIN.parse().expect("tokens"));
+        assert_eq!(text(&without_groups(tokens)), text(&self::tokens(plain, PLAIN)), "{grouped}");
+        assert_eq!(errors(plain, PLAIN).len(), 0, "{plain}");
+    }
+}
+
+/// Of the function too.
+#[test]
+fn fragments_of_a_function_are_what_is_in_them() {
+    for (grouped, plain) in [
+        ("g{pub} async fn t() g{{ f(); }}", "pub async fn t() { f(); }"),
+        (
+            "g{} async fn g{t}(g{sim}: g{Sim}) -> g{Result<()>} { Ok(()) }",
+            "async fn t(sim: Sim) -> Result<()> { Ok(()) }",
+        ),
+        (
+            "#[ignore = g{\"why\"}] #[should_panic(expected = g{\"so\"})] async fn t() {}",
+            "#[ignore = \"why\"] #[should_panic(expected = \"so\")] async fn t() {}",
+        ),
+        (
+            "#[g{ignore}] #[g{should_panic(expected = \"so\")}] async fn t() {}",
+            "#[ignore] #[should_panic(expected = \"so\")] async fn t() {}",
+        ),
+        (
+            "#[ignore = g{g{\"why\"}}] #[g{inline}] async fn t() {}",
+            "#[ignore = \"why\"] #[inline] async fn t() {}",
+        ),
+    ] {
+        let tokens = sim_test(TokenStream::new(), with_groups(grouped.parse().expect("tokens")));
+        assert_eq!(text(&without_groups(tokens)), text(&self::tokens("", plain)), "{grouped}");
+        assert_eq!(errors("", plain).len(), 0, "{plain}");
+    }
+}
+
+/// What is wrong in one is said as it is elsewhere.
+#[test]
+fn errors_in_fragments_are_found() {
+    for (grouped, expected) in [
+        ("seeds = g{0}", "with `seeds = 0` nothing would run"),
+        ("seeds = g{0..5}", "`seeds` is how many"),
+        ("time_limit = g{\"5 parsecs\"}", "\"5 parsecs\" is no time"),
+        ("step_limit = g{-1}", "`step_limit` can't be negative"),
+        ("machines(g{name} => s)", "a machine is written"),
+        ("machines(g{\"a b\"} => s)", "machine \"a b\" has ' ' in its name"),
+        (
+            "machines(\"a\" => s), links(g{\"b\"} <-> g{\"client\"} => g{p})",
+            "no machine is in zone \"b\"",
+        ),
+        ("machines(\"a\" => s), links(g{\"a\"} => g{p})", "a link is written"),
+        ("check = g{1}", "`check` is `true`"),
+        ("crate = g{1}", "`crate` is written"),
+        ("crate = g{a + b}", "expected `,`"),
+    ] {
+        let tokens =
+            sim_test(with_groups(grouped.parse().expect("tokens")), PLAIN.parse().expect("tokens"));
+        let errors = errors_in(tokens);
+        assert_eq!(errors.len(), 1, "{grouped}: {errors:?}");
+        assert!(errors[0].starts_with(expected), "{grouped}: {errors:?}");
+    }
+}
+
 #[test]
 fn what_is_libtests_is_taken_off_the_function() {
     let item =
@@ -189,11 +311,52 @@ fn squeezed(text: &str) -> String {
 
 /// The texts of all `compile_error!`s.
 fn errors(arguments: &str, item: &str) -> Vec<String> {
-    let macros = expanded(arguments, item).into_iter().filter_map(|item| match item {
+    errors_in(tokens(arguments, item))
+}
+
+fn errors_in(tokens: TokenStream) -> Vec<String> {
+    let items = syn::parse2::<syn::File>(tokens).expect("items").items;
+    let macros = items.into_iter().filter_map(|item| match item {
         Item::Macro(item) => Some(item.mac),
         _ => None,
     });
     macros.map(|mac| mac.parse_body::<syn::LitStr>().expect("a message").value()).collect()
+}
+
+/// With a group without delimiters for each `g { .. }`.
+fn with_groups(tokens: TokenStream) -> TokenStream {
+    let mut tokens = tokens.into_iter().peekable();
+    let mut grouped = Vec::new();
+    while let Some(token) = tokens.next() {
+        let is_marked = matches!(&token, TokenTree::Ident(ident) if ident == "g");
+        let marked = tokens.next_if(|next| {
+            is_marked
+                && matches!(next, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+        });
+        grouped.push(match marked.unwrap_or(token) {
+            TokenTree::Group(group) => {
+                let delimiter = if is_marked { Delimiter::None } else { group.delimiter() };
+                Group::new(delimiter, with_groups(group.stream())).into()
+            }
+            token => token,
+        });
+    }
+    grouped.into_iter().collect()
+}
+
+/// As the compiler reads them, but for the order of operators.
+fn without_groups(tokens: TokenStream) -> TokenStream {
+    let flat = tokens.into_iter().flat_map(|token| match token {
+        TokenTree::Group(group) => {
+            let inner = without_groups(group.stream());
+            match group.delimiter() {
+                Delimiter::None => inner,
+                delimiter => TokenStream::from(TokenTree::from(Group::new(delimiter, inner))),
+            }
+        }
+        token => token.into(),
+    });
+    flat.collect()
 }
 
 /// Tokens without order, but of the kind that stands in this attribute.

@@ -211,6 +211,16 @@ impl Test {
 fn plans(value: Expr) -> Vec<Expr> {
     match value {
         Expr::Array(array) if array.attrs.is_empty() => array.elems.into_iter().collect(),
+        // As a list comes that a macro has as `$plans:expr`.
+        Expr::Group(group) if is_list(&group.expr) => plans(*group.expr),
         plan => vec![plan],
+    }
+}
+
+fn is_list(value: &Expr) -> bool {
+    match value {
+        Expr::Array(array) => array.attrs.is_empty(),
+        Expr::Group(group) => is_list(&group.expr),
+        _ => false,
     }
 }

@@ -1,5 +1,7 @@
 //! Every form that `#[sim_test]` takes, run through both doors, and none of it warns.
 
+mod fragments;
+
 use simmach::prelude::*;
 
 async fn service() -> Result<()> {
