@@ -10,18 +10,18 @@ macro_rules! with_expr {
         $plan:expr, $limit:expr, $steps:expr, $epoch:expr, $check:expr
     ) => {
         #[sim_test(
-                            seeds = $seeds,
-                            base_seed = $seeds,
-                            machines($machine => $service),
-                            links($from <-> $to => $profile),
-                            client = $client,
-                            chaos = $plan,
-                            time_limit = $limit,
-                            stall_limit = $limit,
-                            step_limit = $steps,
-                            epoch = $epoch,
-                            check = $check,
-                        )]
+                                                            seeds = $seeds,
+                                                            base_seed = $seeds,
+                                                            machines($machine => $service),
+                                                            links($from <-> $to => $profile),
+                                                            client = $client,
+                                                            chaos = $plan,
+                                                            time_limit = $limit,
+                                                            stall_limit = $limit,
+                                                            step_limit = $steps,
+                                                            epoch = $epoch,
+                                                            check = $check,
+                                                        )]
         async fn $name(sim: Sim) {
             assert!(sim.seed() > 0, "the base seed is {}", $seeds);
             simmach::time::sleep(1.secs()).await;
@@ -63,11 +63,11 @@ with_expr!(
 macro_rules! with_profile {
     ($name:ident, $p:expr) => {
         #[sim_test(
-                            seeds = 2,
-                            machines("a.z" => service, "other" => service),
-                            links("z" <-> "y" => $p, "other" <-> "y" => $p),
-                            client = "b.y"
-                        )]
+                                                    seeds = 2,
+                                                    machines("a.z" => service, "other" => service),
+                                                    links("z" <-> "y" => $p, "other" <-> "y" => $p),
+                                                    client = "b.y"
+                                                )]
         async fn $name() {
             simmach::task::yield_now().await;
         }

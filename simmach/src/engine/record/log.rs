@@ -1,6 +1,7 @@
 //! The log of a run: records of `tracing` and `log` with virtual time and machine, kept in memory where asked.
 //!
-//! Where no log is kept, and below what `RUST_LOG` asks for, nothing is formatted.
+//! What `RUST_LOG` lets through is formatted in every run, also where no log is kept: an argument that panics or draws a random
+//! number does so in the sweep too, and not only in the run that is reported. What is below is formatted in none.
 
 mod capture;
 pub(crate) mod filter;
@@ -48,16 +49,15 @@ pub(crate) struct LogLine {
 }
 
 thread_local! {
-    static LINES: Slot<Vec<LogLine>> = const { Slot::new() };
+    /// The log of the run on this thread; `None` inside where its lines are not kept.
+    static LINES: Slot<Option<Vec<LogLine>>> = const { Slot::new() };
 }
 
 /// Begins the log of this thread's run, kept or silent. Ends with the guard.
 pub(crate) fn begin(kept: bool) -> DefaultGuard {
     drop(take());
-    if kept {
-        LINES.with(|lines| lines.install(Vec::new()));
-    }
-    capture::enter(kept)
+    LINES.with(|lines| lines.install(kept.then(Vec::new)));
+    capture::enter()
 }
 
 /// A line of the harness's own.
@@ -81,19 +81,25 @@ fn keep(level: Level, target: Cow<'static, str>, text: String) {
 
 /// Whether this thread has a run whose log is kept.
 fn is_kept() -> bool {
-    LINES.try_with(|lines| lines.with(|_| ())).ok().flatten().is_some()
+    in_run() == Some(true)
+}
+
+/// Whether the log of this thread's run is kept; `None` if there is no run.
+fn in_run() -> Option<bool> {
+    LINES.try_with(|lines| lines.with(|lines| lines.is_some())).ok().flatten()
 }
 
 fn push(line: LogLine) {
-    LINES.with(|lines| lines.with(|lines| lines.push(line)));
+    LINES.with(|lines| lines.with(|lines| lines.as_mut().map(|lines| lines.push(line))));
 }
 
 /// How many lines there are so far.
 pub(crate) fn lines() -> u64 {
-    LINES.with(|lines| lines.with(|lines| lines.len())).unwrap_or(0) as u64
+    let count = LINES.with(|lines| lines.with(|lines| lines.as_ref().map_or(0, Vec::len)));
+    count.unwrap_or(0) as u64
 }
 
 /// All lines so far.
 pub(crate) fn take() -> Vec<LogLine> {
-    LINES.with(Slot::remove).unwrap_or_default()
+    LINES.with(Slot::remove).flatten().unwrap_or_default()
 }

@@ -90,9 +90,9 @@ impl fmt::Debug for Counted<'_> {
     }
 }
 
-/// Neither formatted nor kept is what is below the filter, and what is said in a run without a log.
+/// What is below the filter is formatted in no run; what is not, in each.
 #[test]
-fn records_that_are_not_kept_are_not_formatted() {
+fn records_are_formatted_by_the_filter_alone() {
     static FORMATTED: AtomicU64 = AtomicU64::new(0);
     static INFO: AtomicU64 = AtomicU64::new(0);
     let spec = || {
@@ -111,8 +111,152 @@ fn records_that_are_not_kept_are_not_formatted() {
     assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["counted"; 6]);
     assert_eq!(INFO.load(Ordering::Relaxed), 6);
     pass(spec);
-    assert_eq!(INFO.load(Ordering::Relaxed), 6, "no log, nothing formatted");
+    assert_eq!(INFO.load(Ordering::Relaxed), 12, "as often where no log is kept");
     assert_eq!(FORMATTED.load(Ordering::Relaxed), 0);
+}
+
+/// A value that does something when it is formatted.
+struct Does(fn());
+
+impl fmt::Debug for Does {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)();
+        f.write_str("done")
+    }
+}
+
+impl fmt::Display for Does {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Does {}
+
+/// Does something by way of a record.
+type Way = fn(fn());
+
+/// Every way in which an argument of a record comes to do something.
+const WAYS: [Way; 13] = [
+    |act| tracing::info!("{:?}", Does(act)),
+    |act| tracing::warn!(value = ?Does(act), "a text"),
+    |act| tracing::error!(value = %Does(act)),
+    |act| tracing::info!(value = &Does(act) as &dyn std::error::Error),
+    |act| {
+        tracing::info!(
+            value = {
+                act();
+                7
+            }
+        )
+    },
+    |act| {
+        tracing::info!(
+            value = {
+                act();
+                "seven"
+            },
+            "{}",
+            7
+        )
+    },
+    |act| {
+        if tracing::enabled!(tracing::Level::INFO) {
+            act()
+        }
+    },
+    |act| ::log::info!("{}", Does(act)),
+    |act| ::log::warn!("{:>9?}", Does(act)),
+    |act| ::log::error!(target: "own", value:? = Does(act); "a text"),
+    |act| ::log::error!(value:% = Does(act), other = 7; "a text"),
+    |act| ::log::info!(value = { act(); 7 }; "a text"),
+    |act| {
+        if ::log::log_enabled!(::log::Level::Info) {
+            act()
+        }
+    },
+];
+
+/// Logs when it is dropped.
+struct Logs(Way, fn());
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        (self.0)(self.1);
+    }
+}
+
+/// What it comes to when `act` is done by a record's argument, in one of several places.
+fn ran(way: Way, act: fn(), place: usize, keep: Keep) -> Outcome {
+    let spec = move || {
+        let shows = async || sleep((crate::rand::random() % 1_000_000).nanos()).await;
+        SpecBuilder::new().body(async move |_| {
+            let logs = move || async move { way(act) };
+            match place {
+                0 => logs().await,
+                1 => drop(spawn(async move {
+                    logs().await;
+                    shows().await
+                })),
+                _ => drop(Logs(way, act)),
+            }
+            shows().await;
+            sleep(1.secs()).await;
+        })
+    };
+    run_spec(spec, 5, Overlay::default(), keep, Arc::default())
+}
+
+#[test]
+fn arguments_of_records_draw_whether_kept_or_not() {
+    for (nth, way) in WAYS.into_iter().enumerate() {
+        for place in 0..3 {
+            let hash = |act: fn(), keep| ran(way, act, place, keep).trace_hash;
+            let (rests, draws): (fn(), fn()) = (|| {}, || _ = crate::rand::random());
+            let quiet = hash(rests, Keep::default());
+            let [silent, kept] = [Keep::default(), keep()].map(|keep| hash(draws, keep));
+            assert_eq!(silent, kept, "way {nth}, place {place}");
+            assert_ne!(silent, quiet, "way {nth}, place {place}: nothing was drawn");
+        }
+    }
+}
+
+#[test]
+fn arguments_of_records_panic_whether_kept_or_not() {
+    for (nth, way) in WAYS.into_iter().enumerate() {
+        for place in 0..3 {
+            let message = |keep| match ran(way, || panic!("by an argument"), place, keep).verdict {
+                Verdict::Failed(failure) => failure.message,
+                other => panic!("way {nth}, place {place}: {other:?}"),
+            };
+            assert_eq!(message(Keep::default()), message(keep()), "way {nth}, place {place}");
+            assert!(message(keep()).contains("by an argument"), "{}", message(keep()));
+        }
+    }
+}
+
+/// A value whose formatting fails is no panic in one run and none in the other.
+#[test]
+fn arguments_of_records_that_fail_are_shown_as_such() {
+    struct Fails;
+    impl fmt::Display for Fails {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Err(fmt::Error)
+        }
+    }
+    let spec = || {
+        SpecBuilder::new().body(async |_| {
+            tracing::info!("{}", Fails);
+            tracing::info!(value = %Fails, "a text");
+            ::log::info!("{}", Fails);
+            ::log::info!(value:% = Fails; "a text");
+        })
+    };
+    pass(spec);
+    let lines = kept(spec);
+    assert_eq!(lines.len(), 4);
+    let failed = "<a value that could not be formatted>";
+    assert!(lines.iter().all(|line| line.text.ends_with(failed)), "{lines:?}");
 }
 
 /// A service may try, in any run of a process, and its records are kept all the same.

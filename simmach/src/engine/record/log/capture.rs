@@ -11,11 +11,11 @@ use log::kv::{self, VisitSource};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::{Interest, NoSubscriber};
+use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
 use crate::engine::record::log::filter::{self, LogFilter};
-use crate::engine::record::log::{Level, is_kept, keep};
+use crate::engine::record::log::{Level, in_run, is_kept, keep};
 
 /// Makes this process's subscriber and logger simmach's, where it has none of its own yet.
 ///
@@ -28,30 +28,26 @@ pub(crate) fn install() {
             OWN.get_or_init(|| log_level(filter().most_verbose()));
         }
         // Fails only where there is one already.
-        let _ = dispatcher::set_global_default(silent().clone());
+        let _ = dispatcher::set_global_default(capture().clone());
     });
 }
 
 /// The most verbose level of `log`, if the logger is ours.
 static OWN: OnceLock<log::LevelFilter> = OnceLock::new();
 
-/// Sends what this thread says to the log of its run, or nowhere, as long as the guard lives.
-pub(crate) fn enter(kept: bool) -> dispatcher::DefaultGuard {
+/// Sends what this thread says to its run, as long as the guard lives.
+pub(crate) fn enter() -> dispatcher::DefaultGuard {
     // Whatever a program has set it to in an earlier run.
     if let Some(level) = OWN.get() {
         log::set_max_level(*level);
     }
-    static KEEPING: OnceLock<Dispatch> = OnceLock::new();
-    match kept {
-        true => dispatcher::set_default(KEEPING.get_or_init(|| Dispatch::new(Capture))),
-        false => dispatcher::set_default(silent()),
-    }
+    dispatcher::set_default(capture())
 }
 
-/// Apart from the one that keeps: as long as no run of a process was kept, all that is said costs one comparison.
-fn silent() -> &'static Dispatch {
-    static SILENT: OnceLock<Dispatch> = OnceLock::new();
-    SILENT.get_or_init(|| Dispatch::new(NoSubscriber::new()))
+/// The only one of the process: `tracing` then knows once and for all of each place whether it is let through.
+fn capture() -> &'static Dispatch {
+    static CAPTURE: OnceLock<Dispatch> = OnceLock::new();
+    CAPTURE.get_or_init(|| Dispatch::new(Capture))
 }
 
 /// The process's log filter. An invalid `RUST_LOG` is a configuration error that is reported before the first run; until
@@ -72,7 +68,8 @@ impl Subscriber for Capture {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && filter().enables(metadata.target(), *metadata.level())
+        // `tracing::enabled!` asks with neither an event nor a span.
+        !metadata.is_span() && filter().enables(metadata.target(), *metadata.level())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -88,7 +85,9 @@ impl Subscriber for Capture {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        if !is_kept() {
+        let Some(is_kept) = in_run() else { return };
+        if !is_kept {
+            event.record(&mut Sink);
             return;
         }
         let mut text = Text(String::new());
@@ -104,15 +103,21 @@ impl Subscriber for Capture {
 
 impl log::Log for Capture {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        is_kept() && filter().enables(metadata.target(), tracing_level(metadata.level()))
+        in_run().is_some() && filter().enables(metadata.target(), tracing_level(metadata.level()))
     }
 
     fn log(&self, record: &log::Record<'_>) {
         if !log::Log::enabled(self, record.metadata()) {
             return;
         }
-        let mut text = Text(record.args().to_string());
-        // What `Text` makes of a value is never an error.
+        // What is made of a value is never an error.
+        if !is_kept() {
+            Sink.format(record.args());
+            let _ = record.key_values().visit(&mut Sink);
+            return;
+        }
+        let mut text = Text(String::new());
+        text.put_message(*record.args());
         let _ = record.key_values().visit(&mut text);
         let level = level_of(tracing_level(record.level()));
         keep(level, Cow::Owned(record.target().to_owned()), text.finish());
@@ -201,6 +206,44 @@ impl Visit for Text {
 impl<'a> VisitSource<'a> for Text {
     fn visit_pair(&mut self, key: kv::Key<'a>, value: kv::Value<'a>) -> Result<(), kv::Error> {
         self.put(key, value);
+        Ok(())
+    }
+}
+
+/// Takes what is not kept: its arguments are formatted, since they may do anything, and the text goes nowhere.
+struct Sink;
+
+impl Sink {
+    fn format(&mut self, value: impl fmt::Debug) {
+        // Nothing is written that the error of a value's own could be told in.
+        let _ = write!(self, "{value:?}");
+    }
+}
+
+impl fmt::Write for Sink {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        Ok(())
+    }
+}
+
+impl Visit for Sink {
+    fn record_debug(&mut self, _: &Field, value: &dyn fmt::Debug) {
+        self.format(value);
+    }
+
+    // Formatting these does nothing that could be told.
+    fn record_f64(&mut self, _: &Field, _: f64) {}
+    fn record_i64(&mut self, _: &Field, _: i64) {}
+    fn record_u64(&mut self, _: &Field, _: u64) {}
+    fn record_i128(&mut self, _: &Field, _: i128) {}
+    fn record_u128(&mut self, _: &Field, _: u128) {}
+    fn record_bool(&mut self, _: &Field, _: bool) {}
+    fn record_str(&mut self, _: &Field, _: &str) {}
+}
+
+impl<'a> VisitSource<'a> for Sink {
+    fn visit_pair(&mut self, _: kv::Key<'a>, value: kv::Value<'a>) -> Result<(), kv::Error> {
+        self.format(value);
         Ok(())
     }
 }
