@@ -40,7 +40,9 @@ pub use crate::net::lookup::{ToSocketAddrs, lookup_host};
 pub use crate::net::ready::{Interest, Ready};
 
 #[cfg(feature = "sim")]
-pub(crate) use crate::net::simulated::{Host, Link, NetSpec, control, discard, install, remove};
+pub(crate) use crate::net::simulated::{
+    Host, Link, LinkState, NetSpec, StaysCut, control, discard, install, remove,
+};
 #[cfg(feature = "sim")]
 pub use crate::net::simulated::{
     KeepAlive, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry, SocketState,

@@ -114,7 +114,7 @@ impl Sim {
 
     /// Writes a line into the run's log, in the harness's name.
     pub fn log(&self, text: impl fmt::Display) {
-        log::say(Level::Info, Scope::HARNESS.machine, || text.to_string());
+        log::say_value(Level::Info, Scope::HARNESS.machine, &text);
     }
 
     /// Ends all that breaks, whoever broke it: plans end with every task they have spawned, partitions and clogs heal,

@@ -6,9 +6,12 @@ use crate::engine::record::event::LinkChange;
 use crate::engine::record::log::{self, Level};
 use crate::engine::{self, Effect, Event, MachineId, Scope, mix, mix_text};
 use crate::machine::{self, Selector};
-use crate::net::{self, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry};
+use crate::net::control::Ways;
+use crate::net::{
+    self, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry, StaysCut,
+};
 use crate::sim::machines::no_match;
-use crate::sim::world::may_act;
+use crate::sim::world::{may_act, plan_name};
 use crate::sim::{ControlError, Sim};
 
 /// Machines are named one by one, by globs, or by their zone: `"api1.public"`, `"api*"`, `"public"`.
@@ -93,11 +96,12 @@ impl Sim {
         {
             return Ok(());
         }
+        let stays = net::control::stays_cut(plan, &from, &to);
         net::control::mend(plan, &from, &to);
         net::control::mend(plan, &to, &from);
         link_changed(LinkChange::Healed, &from, &to);
         link_changed(LinkChange::Healed, &to, &from);
-        log::say(Level::Fault, Scope::HARNESS.machine, || format!("healed: {}", both_ways(a, b)));
+        log::say(Level::Fault, Scope::HARNESS.machine, || healed(a, b, &stays));
         Ok(())
     }
 
@@ -211,15 +215,16 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let changes = !net::control::has_pair_profile(&sending, &receiving, &profile);
-        if !net::control::is_original_pair_profile(&sending, &receiving, &profile)
-            && !may_act(changes, &sending, || profile_changed(&from, &to))
-        {
+        let ways = Ways::Machines(&sending, &receiving);
+        let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
+        let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
+        if !is_original && !may_act(changes, &sending, || profile_changed(&from, &to)) {
             return Ok(());
         }
         net::control::set_pair_profile(&sending, &receiving, &profile);
         if changes {
             link_changed(LinkChange::Profile, &sending, &receiving);
+            log_profile(&from, &to);
         }
         Ok(())
     }
@@ -236,10 +241,12 @@ impl Sim {
         to_zone: &str,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
-        let changes = !net::control::has_profile(from_zone, to_zone, &profile);
+        let ways = Ways::Zones(from_zone, to_zone);
+        let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
+        let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
         // What is no zone is an error, also where it would be left out.
         let is_left_out = net::control::has_zones(from_zone, to_zone)
-            && !net::control::is_original_profile(from_zone, to_zone, &profile)
+            && !is_original
             && !may_act(changes, &[], || profile_changed(from_zone, to_zone));
         if is_left_out {
             return Ok(());
@@ -249,6 +256,7 @@ impl Sim {
         if changes {
             let zones = mix(mix_text(from_zone), mix_text(to_zone));
             engine::trace(Event::ZoneLinkChanged { zones });
+            log_profile(from_zone, to_zone);
         }
         Ok(())
     }
@@ -295,6 +303,22 @@ fn one_way(from: impl Display, to: impl Display) -> String {
 /// A partition that cuts both ways, in words.
 pub(crate) fn partitioned(a: &Selector, b: &Selector) -> String {
     format!("partitioned: {}", both_ways(a, b))
+}
+
+/// The end of a partition, in words, which may not be the end for the ways that others have cut too.
+fn healed(a: &Selector, b: &Selector, stays: &StaysCut) -> String {
+    let ways = both_ways(a, b);
+    let by = stays.by.iter().map(|owner| owner.map_or("the test", plan_name));
+    let by = by.collect::<Vec<_>>().join(" and ");
+    match (by.is_empty(), stays.any_opens) {
+        (true, _) => format!("healed: {ways}"),
+        (false, true) => format!("healed in part: {ways}, the rest is still cut by {by}"),
+        (false, false) => format!("still partitioned: {ways}, by {by}"),
+    }
+}
+
+fn log_profile(from: impl Display, to: impl Display) {
+    log::say(Level::Fault, Scope::HARNESS.machine, || profile_changed(from, to));
 }
 
 fn profile_changed(from: impl Display, to: impl Display) -> String {

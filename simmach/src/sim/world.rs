@@ -84,6 +84,13 @@ pub(crate) fn add_plan(task: u64, name: &'static str) {
     }
 }
 
+/// The name of the plan that this task is.
+pub(super) fn plan_name(task: u64) -> &'static str {
+    let name =
+        |world: &mut World| world.named.iter().find(|plan| plan.task == task).map(|plan| plan.name);
+    with(name).flatten().unwrap_or(A_PLAN)
+}
+
 /// The plans that have names, and how often each did something to the cluster.
 pub(crate) fn acts() -> Vec<PlanActs> {
     let acts = |world: &mut World| {

@@ -7,6 +7,7 @@ mod capture;
 pub(crate) mod filter;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tracing::dispatcher::DefaultGuard;
@@ -69,6 +70,14 @@ pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> Strin
     let text = text();
     let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
     push(LogLine { at, machine, level, target: None, text });
+}
+
+/// As [`say`], of a value of the user's: it is formatted in every run, as records are.
+pub(crate) fn say_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
+    match in_run() {
+        Some(false) => capture::format_for_nobody(value),
+        Some(true) | None => say(level, machine, || value.to_string()),
+    }
 }
 
 /// A record of the code that runs now. Outside of a run nothing is kept.

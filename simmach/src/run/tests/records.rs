@@ -137,7 +137,7 @@ impl std::error::Error for Does {}
 type Way = fn(fn());
 
 /// Every way in which an argument of a record comes to do something.
-const WAYS: [Way; 13] = [
+const WAYS: [Way; 15] = [
     |act| tracing::info!("{:?}", Does(act)),
     |act| tracing::warn!(value = ?Does(act), "a text"),
     |act| tracing::error!(value = %Does(act)),
@@ -175,6 +175,8 @@ const WAYS: [Way; 13] = [
             act()
         }
     },
+    |act| Sim::current().log(Does(act)),
+    |act| Sim::current().log(format_args!("{:?}", Does(act))),
 ];
 
 /// Logs when it is dropped.

@@ -149,6 +149,120 @@ fn control_twice_is_logged_once() {
     assert_eq!([Partition, Clog, ClockStep, Wipe].map(count), [1, 1, 1, 1]);
 }
 
+/// To give the topology's profile back is said too.
+#[test]
+fn changed_links_are_logged_once() {
+    let ran = kept(Overlay::default(), || {
+        let slow = || NetworkProfile::mobile_3g();
+        cluster().machine("d.east", ignores).body(async move |sim: Sim| {
+            for _ in 0..2 {
+                sim.set_link("zone", "zone", slow())?;
+                sim.set_link("zone", "east", slow())?;
+                sim.set_link_between(["a.zone", "b.zone"], "d.east", NetworkProfile::lan())?;
+            }
+            for _ in 0..2 {
+                sim.set_link("zone", "zone", NetworkProfile::lan())?;
+                sim.set_link("zone", "east", NetworkProfile::lan())?;
+            }
+            sim.set_link("nowhere", "east", slow()).expect_err("no such zone");
+            sim.settle().await?;
+            sim.set_link_between("a.zone", "d.east", NetworkProfile::lan())?;
+            Result::<()>::Ok(())
+        })
+    });
+    assert_eq!(
+        lines(&ran),
+        [
+            "link profile changed: [zone] -> [zone]",
+            "link profile changed: [zone] -> [east]",
+            "link profile changed: [a.zone, b.zone] -> [d.east]",
+            "link profile changed: [zone] -> [zone]",
+            "link profile changed: [zone] -> [east]",
+        ]
+    );
+}
+
+/// What two have cut flows again when both have healed it, and only then is it said so.
+#[test]
+fn heal_is_logged_when_packets_flow_again() {
+    const CUT: &str = "partitioned: [a.zone] | [b.zone]";
+    let logged = |body: fn(Sim) -> Result<()>, until: u64| {
+        // Of two machines every other strike cuts nothing.
+        let first = (0..100).find_map(|seed| {
+            let spec = move || {
+                let plan = Partitions::new().machines(["a.zone", "b.zone"]);
+                let plan = plan.every(1.secs()).lasting(5.secs());
+                cluster().plan(plan).body(async move |sim: Sim| {
+                    sleep(2.secs()).await;
+                    body(sim)?;
+                    sleep(until.secs()).await;
+                    Result::<()>::Ok(())
+                })
+            };
+            let ran = run_spec(spec, seed, Overlay::default(), keep(), Arc::default());
+            let has_cut = ran.faults.first().is_some_and(|fault| fault.at == 1_000_000_000);
+            (has_cut && lines(&ran)[0] == CUT)
+                .then(|| lines(&ran).into_iter().map(str::to_owned).collect::<Vec<_>>())
+        });
+        first.expect("some strike cuts a.zone from b.zone")
+    };
+    // The test's own ends first, then the plan's.
+    assert_eq!(
+        logged(
+            |sim| {
+                sim.partition("a.zone", "b.zone")?;
+                sim.heal("b.zone", "a.zone")?;
+                Ok(())
+            },
+            4
+        )[..4],
+        [
+            CUT,
+            CUT,
+            "still partitioned: [b.zone] | [a.zone], by Partitions",
+            "healed: [a.zone] | [b.zone]",
+        ]
+    );
+    // The plan's ends first.
+    assert_eq!(
+        logged(|sim| Ok(sim.partition("a.zone", ["b.zone", "c.zone"])?), 4)[..3],
+        [
+            CUT,
+            "partitioned: [a.zone] | [b.zone, c.zone]",
+            "still partitioned: [a.zone] | [b.zone], by the test",
+        ]
+    );
+    // Only a part of what the test has cut is the plan's as well.
+    assert_eq!(
+        logged(
+            |sim| {
+                sim.partition("a.zone", ["b.zone", "c.zone"])?;
+                sim.heal("a.zone", ["b.zone", "c.zone"])?;
+                sim.heal("a.zone", "c.zone")?;
+                Ok(())
+            },
+            1
+        )[..3],
+        [
+            CUT,
+            "partitioned: [a.zone] | [b.zone, c.zone]",
+            "healed in part: [a.zone] | [b.zone, c.zone], the rest is still cut by Partitions",
+        ]
+    );
+    // One way of two.
+    assert_eq!(
+        logged(
+            |sim| {
+                sim.partition_one_way("b.zone", "c.zone")?;
+                sim.heal("b.zone", "c.zone")?;
+                Ok(())
+            },
+            1
+        )[1..3],
+        ["partitioned: [b.zone] -> [c.zone]", "healed: [b.zone] | [c.zone]"]
+    );
+}
+
 /// A clock that ran fast shows another monotonic time for ever, and is right all the same.
 #[test]
 fn clock_that_drifted_is_set_right_once() {
@@ -241,7 +355,7 @@ fn partition_is_described_by_its_sides_everywhere() {
         });
         let (_, act) = acts(&ran)[0];
         let faults = ran.faults.iter().map(|fault| fault.text.as_str());
-        // A changed link is no fault yet, and has no line of its own.
+        // A changed link is no fault yet.
         assert!(faults.chain(lines(&ran)).all(|text| text == act), "{act}: {:?}", ran.log);
         act.to_owned()
     };

@@ -210,6 +210,11 @@ impl<'a> VisitSource<'a> for Text {
     }
 }
 
+/// Formats a value where its text is not kept.
+pub(super) fn format_for_nobody(value: &dyn fmt::Display) {
+    Sink.format(format_args!("{value}"));
+}
+
 /// Takes what is not kept: its arguments are formatted, since they may do anything, and the text goes nowhere.
 struct Sink;
 

@@ -10,6 +10,7 @@ use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
 use crate::net::simulated::kernel::{Kernel, key_of, reach};
 use crate::net::simulated::key::Key;
 use crate::net::simulated::link::filter::{Choose, PacketFilter};
+use crate::net::simulated::link::links::{LinkState, StaysCut};
 use crate::net::simulated::link::profile::NetworkProfile;
 
 /// Whether a machine has power: without it nothing that comes is answered.
@@ -53,6 +54,20 @@ pub(crate) fn would_cut(
 ) -> bool {
     let (from, to) = (numbers(from), numbers(to));
     reach(|kernel| kernel.wire.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
+}
+
+/// What stays cut when [`mend`] joins two groups of machines again, both ways.
+pub(crate) fn stays_cut(owner: Option<u64>, a: &[MachineId], b: &[MachineId]) -> StaysCut {
+    let (a, b) = (numbers(a), numbers(b));
+    let stays = reach(|kernel| {
+        let links = &kernel.wire.links;
+        let mut stays = links.stays_cut(owner, &a, &b);
+        let back = links.stays_cut(owner, &b, &a);
+        stays.by.extend(back.by);
+        stays.any_opens |= back.any_opens;
+        stays
+    });
+    stays.unwrap_or_default()
 }
 
 /// Mends all cuts, whoever made them; false if there was none.
@@ -103,54 +118,34 @@ pub(crate) fn has_zones(from: &str, to: &str) -> bool {
     reach(has).unwrap_or(false)
 }
 
-/// Whether a profile is the one that the link from one zone to another began with.
-pub(crate) fn is_original_profile(from: &str, to: &str, profile: &NetworkProfile) -> bool {
-    let is_original = reach(|kernel| {
-        let zones = kernel.wire.links.known_zone(from).zip(kernel.wire.links.known_zone(to));
-        zones.is_some_and(|(from, to)| kernel.wire.links.is_original(from, to, profile))
-    });
-    is_original.unwrap_or(false)
+/// What has a profile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ways<'a> {
+    /// The link from one zone to another.
+    Zones(&'a str, &'a str),
+    /// Every way from any of some machines to any of others.
+    Machines(&'a [MachineId], &'a [MachineId]),
 }
 
-/// Whether the link from one zone to another has this profile now.
-pub(crate) fn has_profile(from: &str, to: &str, profile: &NetworkProfile) -> bool {
+/// Whether these ways have this profile, now or originally.
+pub(crate) fn has_profile(ways: Ways<'_>, state: LinkState, profile: &NetworkProfile) -> bool {
     let has = reach(|kernel| {
-        let zones = kernel.wire.links.known_zone(from).zip(kernel.wire.links.known_zone(to));
-        zones.is_some_and(|(from, to)| kernel.wire.links.has_profile(from, to, profile))
+        let links = &kernel.wire.links;
+        match ways {
+            Ways::Zones(from, to) => {
+                let zones = links.known_zone(from).zip(links.known_zone(to));
+                zones.is_some_and(|(from, to)| links.has_profile(state, from, to, profile))
+            }
+            Ways::Machines(from, to) => {
+                let (from, to) = (numbers(from), numbers(to));
+                let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+                ways.all(|(from, to)| {
+                    from == to || links.has_profile_between(state, from, to, profile)
+                })
+            }
+        }
     });
     has.unwrap_or(false)
-}
-
-/// Whether every way from any of `from` to any of `to` has this profile now.
-pub(crate) fn has_pair_profile(
-    from: &[MachineId],
-    to: &[MachineId],
-    profile: &NetworkProfile,
-) -> bool {
-    let (from, to) = (numbers(from), numbers(to));
-    let has = reach(|kernel| {
-        let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
-        ways.all(|(from, to)| {
-            from == to || kernel.wire.links.has_profile_between(from, to, profile)
-        })
-    });
-    has.unwrap_or(false)
-}
-
-/// Whether a profile is the one that every way from any of `from` to any of `to` began with.
-pub(crate) fn is_original_pair_profile(
-    from: &[MachineId],
-    to: &[MachineId],
-    profile: &NetworkProfile,
-) -> bool {
-    let (from, to) = (numbers(from), numbers(to));
-    let is_original = reach(|kernel| {
-        let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
-        ways.all(|(from, to)| {
-            from == to || kernel.wire.links.is_original_between(from, to, profile)
-        })
-    });
-    is_original.unwrap_or(false)
 }
 
 /// Gives every link the profile that it began with; false if each had it.

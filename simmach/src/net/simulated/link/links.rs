@@ -5,7 +5,7 @@
 //! hold what is sent and let it go in order. Loopback takes 10 µs and nothing ever happens on it. Not modelled: hops,
 //! and what they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Engine;
 use crate::net::simulated::address::{HostIndex, PathIndex};
@@ -72,6 +72,38 @@ struct Location {
     zone: u32,
     /// It reaches zones that no link joins to its own, and is reached from there.
     routes_to_all: bool,
+}
+
+/// When links had a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    Now,
+    /// Before the first change. Zones that are not joined count as joined by `lan()`: to join them so breaks nothing.
+    Original,
+}
+
+/// What is known of the links in one state.
+struct Known<'a> {
+    routes: &'a Routes,
+    pairs: &'a Routes,
+    profiles: &'a [NetworkProfile],
+    /// Between zones of which nothing was said.
+    unsaid: Option<u32>,
+}
+
+/// What stays cut when one owner mends its cuts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct StaysCut {
+    /// The other owners that cut the same ways.
+    pub(crate) by: BTreeSet<Option<u64>>,
+    /// Some way is cut by none of them.
+    pub(crate) any_opens: bool,
+}
+
+/// Whether the link of that number has this profile.
+fn has(profiles: &[NetworkProfile], link: Option<u32>, profile: &NetworkProfile) -> bool {
+    let own = link.and_then(|link| profiles.get(link as usize));
+    own.is_some_and(|own| own.is_like(profile))
 }
 
 /// The way from one machine to another. One line of a cache: each packet looks at it.
@@ -202,55 +234,53 @@ impl Links {
         let profile = |link: &u32| &changed_profiles[*link as usize];
         let mut routes = changed_routes.iter();
         let mut pairs = changed_pairs.iter();
-        routes.any(|((from, to), link)| !self.has_profile(*from, *to, profile(link)))
-            || pairs.any(|((from, to), link)| !self.has_profile_between(*from, *to, profile(link)))
+        let now = LinkState::Now;
+        routes.any(|((from, to), link)| !self.has_profile(now, *from, *to, profile(link)))
+            || pairs
+                .any(|((from, to), link)| !self.has_profile_between(now, *from, *to, profile(link)))
     }
 
-    /// Whether the link from one zone to another has this profile now; false where no link is.
-    pub(crate) fn has_profile(&self, from: u32, to: u32, profile: &NetworkProfile) -> bool {
-        let unsaid = if from == to { Some(self.lan) } else { self.default };
-        let link = self.routes.get(&(from, to)).copied().or(unsaid);
-        link.is_some_and(|link| self.profiles[link as usize].is_like(profile))
+    /// Whether the link from one zone to another has this profile in that state; false where no link is.
+    pub(crate) fn has_profile(
+        &self,
+        state: LinkState,
+        from: u32,
+        to: u32,
+        profile: &NetworkProfile,
+    ) -> bool {
+        let Known { routes, profiles, unsaid, .. } = self.known(state);
+        let unsaid = if from == to { Some(self.lan) } else { unsaid };
+        has(profiles, routes.get(&(from, to)).copied().or(unsaid), profile)
     }
 
     /// As [`has_profile`](Self::has_profile), of the way from one machine to another.
     pub(crate) fn has_profile_between(
         &self,
+        state: LinkState,
         from: HostIndex,
         to: HostIndex,
         profile: &NetworkProfile,
     ) -> bool {
-        match self.pairs.get(&(from, to)) {
-            Some(link) => self.profiles[*link as usize].is_like(profile),
-            None => self.has_profile(self.zone_of(from), self.zone_of(to), profile),
+        let Known { pairs, profiles, .. } = self.known(state);
+        match pairs.get(&(from, to)) {
+            Some(link) => has(profiles, Some(*link), profile),
+            None => self.has_profile(state, self.zone_of(from), self.zone_of(to), profile),
         }
     }
 
-    /// Whether the link from one zone to another has this profile where nothing was changed; one that is not joined has `lan()`.
-    pub(crate) fn is_original(&self, from: u32, to: u32, profile: &NetworkProfile) -> bool {
-        let (routes, profiles) = match &self.before {
-            Some((routes, _, profiles)) => (routes, profiles),
-            None => (&self.routes, &self.profiles),
+    fn known(&self, state: LinkState) -> Known<'_> {
+        let now = Known {
+            routes: &self.routes,
+            pairs: &self.pairs,
+            profiles: &self.profiles,
+            unsaid: self.default,
         };
-        let unsaid = || if from == to { self.lan } else { self.default.unwrap_or(self.lan) };
-        let link = routes.get(&(from, to)).copied().unwrap_or_else(unsaid);
-        profiles.get(link as usize).is_some_and(|own| own.is_like(profile))
-    }
-
-    /// As [`is_original`](Self::is_original), of the way from one machine to another.
-    pub(crate) fn is_original_between(
-        &self,
-        from: HostIndex,
-        to: HostIndex,
-        profile: &NetworkProfile,
-    ) -> bool {
-        let (pairs, profiles) = match &self.before {
-            Some((_, pairs, profiles)) => (pairs, profiles),
-            None => (&self.pairs, &self.profiles),
-        };
-        match pairs.get(&(from, to)) {
-            Some(link) => profiles.get(*link as usize).is_some_and(|own| own.is_like(profile)),
-            None => self.is_original(self.zone_of(from), self.zone_of(to), profile),
+        match (state, &self.before) {
+            (LinkState::Now, _) => now,
+            (LinkState::Original, None) => Known { unsaid: self.default.or(Some(self.lan)), ..now },
+            (LinkState::Original, Some((routes, pairs, profiles))) => {
+                Known { routes, pairs, profiles, unsaid: self.default.or(Some(self.lan)) }
+            }
         }
     }
 
@@ -365,6 +395,27 @@ impl Links {
             Some(cuts) => cuts.would_change(from, to, on),
             None => Pairs::default().would_change(from, to, on),
         }
+    }
+
+    /// What of the ways from any of `from` to any of `to` that this owner cuts stays cut when it mends them.
+    pub(crate) fn stays_cut(
+        &self,
+        owner: Option<u64>,
+        from: &[HostIndex],
+        to: &[HostIndex],
+    ) -> StaysCut {
+        let ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+        let is_own = |(from, to): &(HostIndex, HostIndex)| {
+            from != to && self.cuts.get(&owner).is_some_and(|own| own.has(*from, *to))
+        };
+        let mut stays = StaysCut::default();
+        for (from, to) in ways.filter(is_own) {
+            let others = self.cuts.iter().filter(|(other, _)| **other != owner);
+            let holders: Vec<_> = others.filter(|(_, cuts)| cuts.has(from, to)).collect();
+            stays.any_opens |= holders.is_empty();
+            stays.by.extend(holders.into_iter().map(|(holder, _)| *holder));
+        }
+        stays
     }
 
     /// Mends all that anyone has cut; false if nothing was cut.
