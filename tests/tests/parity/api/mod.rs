@@ -103,19 +103,46 @@ fn contains_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| ends(at))
 }
 
+/// A build downloads the crates of its platform alone: to ask for others fails where there is no network.
+#[cfg(not(windows))]
+#[test]
+fn metadata_names_no_crates_of_other_platforms() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("a list of packages");
+    let names: Vec<_> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    assert!(names.contains(&"tokio") && names.len() > 20, "{names:?}");
+    let is_of_windows = |name: &&&str| name.starts_with("windows") || name.starts_with("winapi");
+    let of_windows = names.iter().filter(is_of_windows);
+    assert_eq!(of_windows.collect::<Vec<_>>(), Vec::<&&str>::new());
+    // They are in the lock file all the same.
+    let lock = include_str!("../../../../Cargo.lock");
+    assert!(lock.contains("name = \"windows-sys\""));
+}
+
+#[test]
+#[should_panic(expected = "does not exist")]
+fn failure_of_cargo_is_shown() {
+    cargo(&["metadata", "--format-version=1", "--no-deps", "--manifest-path=nowhere/Cargo.toml"]);
+}
+
 /// Where cargo has tokio's source, of the version that is used here.
 fn tokio_s_folder() -> PathBuf {
-    // Only crates of this platform: a build downloads no others. Not `--offline`: a build of this package alone downloads
-    // less than the workspace has, and cargo gets the rest if its settings allow it.
-    let arguments = ["metadata", "--format-version=1", "--locked", "--filter-platform"];
-    let metadata = cargo(&[&arguments[..], &[&host()]].concat());
-    let metadata: Value = serde_json::from_str(&metadata).expect("cargo prints JSON");
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("a list of packages");
     let tokio = packages.iter().find(|package| package["name"] == "tokio");
     let manifest = tokio.expect("tokio is a dependency")["manifest_path"].as_str();
     let mut folder = PathBuf::from(manifest.expect("a package has a manifest"));
     folder.pop();
     folder
+}
+
+/// What cargo knows of this package and its dependencies.
+fn metadata() -> Value {
+    // Only crates of this platform: a build downloads no others. Not `--offline`: a build of this package alone downloads
+    // less than the workspace has, and cargo gets the rest if its settings allow it.
+    let arguments = ["metadata", "--format-version=1", "--locked", "--filter-platform"];
+    let metadata = cargo(&[&arguments[..], &[&host()]].concat());
+    serde_json::from_str(&metadata).expect("cargo prints JSON")
 }
 
 /// The platform that cargo runs on.
