@@ -51,7 +51,7 @@ fn every_byte_arrives_at_and_from_another_stack() {
 }
 
 #[test]
-#[ignore = "takes 20 s: all ten thousand"]
+#[ignore = "takes 10 s: all ten thousand"]
 fn ten_thousand_transfers() {
     (0..10_000).for_each(transfer);
 }

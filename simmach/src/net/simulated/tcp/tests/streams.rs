@@ -83,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100_000, max_shrink_time: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "takes 20 s: the same for a hundred thousand"]
+    #[ignore = "takes 10 s: the same for a hundred thousand"]
     fn a_hundred_thousand_streams_are_right_or_fail(case in cases()) {
         let mut world = World::new(case);
         world.run();
