@@ -25,7 +25,7 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Durat
 /// to 41 s, that which a machine is down, 20 ms to 41 s and no longer than four times the first, and the longest grace time,
 /// 20 ms to 5 s; each doubling is as likely as another. A strike's own times are half to one and a half of these averages,
 /// and its grace time is from nothing to the longest. As a run goes on, strikes become fewer: the next is no sooner than
-/// after a fiftieth of the time so far. With `every` set, grace and time down are those of [`published`](Self::published)
+/// after a two-hundredth of the time so far. With `every` set, grace and time down are those of [`published`](Self::published)
 /// unless they are set too.
 ///
 /// ```

@@ -88,8 +88,12 @@ const MOST_DOWN: u32 = 4;
 /// Maximum grace time that is drawn.
 const LONGEST_GRACE: Duration = Duration::from_millis(5_120);
 /// With a drawn tempo, the time to the next strike is at least the run's elapsed time divided by this. Long tests still
-/// complete, and a long run has hundreds of strikes instead of a million.
-const THINNING: u32 = 50;
+/// complete, and a long run has a thousand strikes instead of a million.
+///
+/// Measured: without thinning, 74 of 300 runs of a correct cluster of two servers fail since both are down most of the time;
+/// with 1,000, 7 do, and with 200 none. With 50, a planted bug that fails 560 of 1,000 runs without thinning fails 399; with 200
+/// it fails 511.
+const THINNING: u32 = 200;
 
 impl Tempo {
     /// The run's own, of this plan.

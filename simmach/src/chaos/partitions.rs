@@ -23,7 +23,7 @@ const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Durati
 /// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
 /// to 41 s, and that of a partition, 20 ms to 41 s and no longer than four times the first; each doubling is as likely as
 /// another. A strike's own times are half to one and a half of these averages. As a run goes on, strikes become fewer: the
-/// next is no sooner than after a fiftieth of the time so far. With `every` set, a partition lasts 1 to 15 s unless
+/// next is no sooner than after a two-hundredth of the time so far. With `every` set, a partition lasts 1 to 15 s unless
 /// [`lasting`](Self::lasting) is set too.
 ///
 /// ```

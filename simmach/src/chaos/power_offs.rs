@@ -22,7 +22,7 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Durat
 /// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
 /// to 41 s, and that without power, 20 ms to 41 s and no longer than four times the first; each doubling is as likely as
 /// another. A strike's own times are half to one and a half of these averages. As a run goes on, strikes become fewer: the
-/// next is no sooner than after a fiftieth of the time so far. With `every` set, a machine is without power for 1 to 10 s
+/// next is no sooner than after a two-hundredth of the time so far. With `every` set, a machine is without power for 1 to 10 s
 /// unless [`downtime`](Self::downtime) is set too.
 ///
 /// ```
