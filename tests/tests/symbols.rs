@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 36] = [
     "_Fork",
     "clock_gettime",
     "clock_nanosleep",
@@ -29,8 +29,14 @@ const NAMES: [&str; 30] = [
     "popen",
     "posix_spawn",
     "posix_spawnp",
+    "pthread_cond_wait",
     "pthread_create",
+    "pthread_join",
+    "pthread_mutex_lock",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
     "sched_getaffinity",
+    "sem_wait",
     "syscall",
     "sysconf",
     "system",

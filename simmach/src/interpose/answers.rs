@@ -10,6 +10,9 @@ pub(super) use crate::engine::context::is_here;
 use crate::engine::context::try_with;
 use crate::engine::draws::address::Address;
 use crate::engine::failure::refusals::Refused;
+pub(super) use crate::engine::failure::refusals::thread_begins;
+#[cfg(target_os = "linux")]
+pub(super) use crate::engine::failure::refusals::thread_ended;
 use crate::engine::mix;
 
 /// What the monotonic clock shows when a run begins: the machines have been up for a year. There is code that takes 0 for
@@ -75,12 +78,10 @@ pub(super) fn refuses(what: Refused) -> bool {
     is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
 }
 
-/// A thread is about to be started with the run's leave, or outside of any.
+/// A thread is about to be started. True if the run let it through; false outside of any run.
 #[inline]
-pub(super) fn lets_thread_through() {
-    if is_here() {
-        try_with(|engine| engine.refusals.let_thread_through());
-    }
+pub(super) fn lets_thread_through() -> bool {
+    is_here() && try_with(|engine| engine.refusals.let_thread_through()).is_some()
 }
 
 /// As [`fill`], for `length` bytes from `buffer` on.
@@ -147,10 +148,7 @@ pub(super) fn waiting() -> Option<Waiting> {
     if !is_here() {
         return None;
     }
-    try_with(|engine| {
-        let threads = engine.refusals.has_threads() || engine.refusals.are_off();
-        if threads { Waiting::Real } else { Waiting::Passes }
-    })
+    try_with(|engine| if engine.refusals.may_be_woken() { Waiting::Real } else { Waiting::Passes })
 }
 
 /// True if a wait without a time-out could be ended by the run's own thread only, which is the one that waits.

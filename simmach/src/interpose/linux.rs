@@ -9,20 +9,15 @@ use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
 use std::time::Duration;
 
-use libc::{
-    clockid_t, cpu_set_t, pid_t, pthread_attr_t, pthread_t, size_t, ssize_t, time_t, timespec,
-    timeval, timezone,
-};
+use libc::{clockid_t, cpu_set_t, pid_t, size_t, ssize_t, time_t, timespec, timeval, timezone};
 
 use crate::engine::failure::refusals::Refused;
 use crate::interpose::answers::{self, Kind, Waiting};
-use crate::interpose::processes;
 use crate::interpose::real::Real;
+use crate::interpose::{locks, patience, processes, threads};
 
-/// A wait of a run's only thread that takes longer, in real time, never ends.
-const PATIENCE: Duration = Duration::from_millis(250);
-
-type Start = extern "C" fn(*mut c_void) -> *mut c_void;
+/// A wait in real time is looked at again after so long: the thread that could have ended it may be gone.
+const TURN: Duration = Duration::from_millis(100);
 
 static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int> =
     Real::named(c"clock_gettime");
@@ -39,9 +34,6 @@ static GETRANDOM: Real<unsafe extern "C" fn(*mut c_void, size_t, c_uint) -> ssiz
 static GETENTROPY: Real<unsafe extern "C" fn(*mut c_void, size_t) -> c_int> =
     Real::named(c"getentropy");
 static SYSCALL: Real<unsafe extern "C" fn(c_long, ...) -> c_long> = Real::named(c"syscall");
-static PTHREAD_CREATE: Real<
-    unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int,
-> = Real::named(c"pthread_create");
 static SYSCONF: Real<unsafe extern "C" fn(c_int) -> c_long> = Real::named(c"sysconf");
 static SCHED_GETAFFINITY: Real<unsafe extern "C" fn(pid_t, size_t, *mut cpu_set_t) -> c_int> =
     Real::named(c"sched_getaffinity");
@@ -62,18 +54,20 @@ static FIND_ALL: extern "C" fn() = {
         GETRANDOM.find();
         GETENTROPY.find();
         SYSCALL.find();
-        PTHREAD_CREATE.find();
         SYSCONF.find();
         SCHED_GETAFFINITY.find();
         GETHOSTNAME.find();
+        locks::find_all();
         processes::find_all();
+        threads::find_all();
     }
     find_all
 };
 
 /// All that is defined here.
-pub(super) fn defined() -> [*const (); 14] {
+pub(super) fn defined() -> [*const (); 15] {
     [
+        locks::defined as *const (),
         processes::defined as *const (),
         clock_gettime as *const (),
         gettimeofday as *const (),
@@ -83,12 +77,17 @@ pub(super) fn defined() -> [*const (); 14] {
         getrandom as *const (),
         getentropy as *const (),
         syscall as *const (),
-        pthread_create as *const (),
+        threads::pthread_create as *const (),
         sysconf as *const (),
         sched_getaffinity as *const (),
         gethostname as *const (),
         ptr::from_ref(&FIND_ALL).cast(),
     ]
+}
+
+pub(super) fn errno() -> c_int {
+    // SAFETY: the C library gives every thread its `errno`, for as long as the thread runs.
+    unsafe { *libc::__errno_location() }
 }
 
 pub(super) fn fail(errno: c_int) -> c_int {
@@ -261,7 +260,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
 }
 
 /// The system call by number: `getrandom` and `clock_gettime` as the functions above, waits on a futex as
-/// [`wait`] and [`wait_alone`] have them, processes as in [`processes`], all others as they came.
+/// [`wait`] and [`wait_without_timeout`] have them, processes as in [`processes`], all others as they came.
 ///
 /// In C it takes a variable number of arguments. On the targets this is built for a callee that takes seven integers finds
 /// them where the caller of such a function puts them; those that were not given hold whatever was there, and are only
@@ -296,8 +295,8 @@ pub unsafe extern "C" fn syscall(
             None => unsafe { pass_on(number, [a, b, c, d, e, f]) },
         },
         // SAFETY: as above.
-        libc::SYS_futex if is_wait(b as c_int) && answers::waits_alone() => unsafe {
-            wait_alone([a, b, c, d, e, f])
+        libc::SYS_futex if is_wait(b as c_int) && answers::is_here() => unsafe {
+            wait_without_timeout([a, b, c, d, e, f])
         },
         _ if processes::is_refused(number, a) => fail(libc::EPERM).into(),
         // SAFETY: the caller's arguments, as they came.
@@ -338,38 +337,45 @@ unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
         true => given.saturating_sub(answers::glance(kind)),
         false => given,
     };
-    let real = match waiting {
-        Waiting::Passes => to_timespec(Duration::ZERO),
-        Waiting::Real => real_timeout(operation, time),
-    };
-    arguments[3] = (&raw const real) as c_long;
-    // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
-    let result = unsafe { pass_on(libc::SYS_futex, arguments) };
-    if has_timed_out(result) {
-        answers::pass(time);
+    let (mut waiting, mut rest) = (waiting, time);
+    loop {
+        let turn = match waiting {
+            Waiting::Passes => Duration::ZERO,
+            Waiting::Real => rest.min(TURN),
+        };
+        let real = real_timeout(operation, turn);
+        arguments[3] = (&raw const real) as c_long;
+        // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
+        let result = unsafe { pass_on(libc::SYS_futex, arguments) };
+        if !has_timed_out(result) {
+            return result;
+        }
+        rest -= turn;
+        if waiting == Waiting::Passes || rest.is_zero() {
+            answers::pass(time);
+            return result;
+        }
+        waiting = answers::waiting().unwrap_or(waiting);
     }
-    result
 }
 
-/// A wait on a futex without a time-out, by the only thread of a run: one of the harness's own may end it, if it holds a lock
-/// for a moment; nothing else can.
+/// A wait on a futex without a time-out, on a run's thread.
 ///
 /// # Safety
 ///
 /// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is null.
 #[cold]
-unsafe fn wait_alone(arguments: [c_long; 6]) -> c_long {
-    let real = real_timeout(arguments[1] as c_int, PATIENCE);
-    let mut timed = arguments;
-    timed[3] = (&raw const real) as c_long;
-    // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
-    let result = unsafe { pass_on(libc::SYS_futex, timed) };
-    if !has_timed_out(result) {
-        return result;
-    }
-    answers::is_blocked();
+unsafe fn wait_without_timeout(arguments: [c_long; 6]) -> c_long {
+    let ended = patience::wait(|time| {
+        let real = real_timeout(arguments[1] as c_int, time);
+        let mut timed = arguments;
+        timed[3] = (&raw const real) as c_long;
+        // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
+        let result = unsafe { pass_on(libc::SYS_futex, timed) };
+        (!has_timed_out(result)).then_some(result)
+    });
     // SAFETY: the caller's arguments, as they came.
-    unsafe { pass_on(libc::SYS_futex, arguments) }
+    ended.unwrap_or_else(|| unsafe { pass_on(libc::SYS_futex, arguments) })
 }
 
 fn is_absolute(operation: c_int) -> bool {
@@ -378,14 +384,20 @@ fn is_absolute(operation: c_int) -> bool {
 
 /// The time-out that ends a wait by this operation after so much real time.
 fn real_timeout(operation: c_int, time: Duration) -> timespec {
+    if !is_absolute(operation) {
+        return to_timespec(time);
+    }
+    let clock = match operation & libc::FUTEX_CLOCK_REALTIME {
+        0 => libc::CLOCK_MONOTONIC,
+        _ => libc::CLOCK_REALTIME,
+    };
+    real_deadline(clock, time)
+}
+
+/// The moment that comes after so much real time, by a real clock.
+pub(super) fn real_deadline(clock: clockid_t, time: Duration) -> timespec {
     let mut now = to_timespec(Duration::ZERO);
-    if is_absolute(operation)
-        && let Some(clock_gettime) = CLOCK_GETTIME.function()
-    {
-        let clock = match operation & libc::FUTEX_CLOCK_REALTIME {
-            0 => libc::CLOCK_MONOTONIC,
-            _ => libc::CLOCK_REALTIME,
-        };
+    if let Some(clock_gettime) = CLOCK_GETTIME.function() {
         // SAFETY: a clock that there is, and room for its time.
         unsafe { clock_gettime(clock, &raw mut now) };
     }
@@ -393,29 +405,7 @@ fn real_timeout(operation: c_int, time: Duration) -> timespec {
 }
 
 fn has_timed_out(result: c_long) -> bool {
-    // SAFETY: this thread's `errno`.
-    result == -1 && unsafe { *libc::__errno_location() } == libc::ETIMEDOUT
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pthread_create(
-    thread: *mut pthread_t,
-    attributes: *const pthread_attr_t,
-    start: Start,
-    argument: *mut c_void,
-) -> c_int {
-    if answers::refuses(Refused::Thread) {
-        return libc::EAGAIN;
-    }
-    answers::lets_thread_through();
-    match PTHREAD_CREATE.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(thread, attributes, start, argument) },
-        None => libc::EAGAIN,
-    }
+    result == -1 && errno() == libc::ETIMEDOUT
 }
 
 /// One processor: a run has one thread. Any other number would be cut to the control group's, where std is asked.

@@ -193,7 +193,10 @@ pub unsafe extern "C" fn pthread_create(
     if answers::refuses(Refused::Thread) {
         return libc::EAGAIN;
     }
-    answers::lets_thread_through();
+    if answers::lets_thread_through() {
+        // Its end is not seen here: from now on waits may be ended by it.
+        answers::thread_begins();
+    }
     match PTHREAD_CREATE.function() {
         // SAFETY: the caller's arguments, as they came.
         Some(real) => unsafe { real(thread, attributes, start, argument) },

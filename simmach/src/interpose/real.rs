@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// The system's own function of a name; `F` is its type in C.
 pub(super) struct Real<F> {
     name: &'static CStr,
+    version: Option<&'static CStr>,
     address: AtomicPtr<c_void>,
     function: PhantomData<F>,
 }
@@ -15,7 +16,18 @@ pub(super) struct Real<F> {
 impl<F: Copy> Real<F> {
     pub(super) const fn named(name: &'static CStr) -> Self {
         const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-        Self { name, address: AtomicPtr::new(ptr::null_mut()), function: PhantomData }
+        Self {
+            name,
+            version: None,
+            address: AtomicPtr::new(ptr::null_mut()),
+            function: PhantomData,
+        }
+    }
+
+    /// For a name of which a library has several versions: before 2.36 glibc's `dlsym` finds the oldest behind the binary's own.
+    #[cfg(target_os = "linux")]
+    pub(super) const fn versioned(name: &'static CStr, version: &'static CStr) -> Self {
+        Self { version: Some(version), ..Self::named(name) }
     }
 
     /// `None` if the system has none of this name.
@@ -35,9 +47,25 @@ impl<F: Copy> Real<F> {
 
     #[cold]
     pub(super) fn find(&self) -> *mut c_void {
-        // SAFETY: the name is a C string; `RTLD_NEXT` asks for the definition behind the binary's own.
-        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        let address = self.find_version().unwrap_or_else(|| {
+            // SAFETY: the name is a C string; `RTLD_NEXT` asks for the definition behind the binary's own.
+            unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) }
+        });
         self.address.store(address, Ordering::Relaxed);
         address
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn find_version(&self) -> Option<*mut c_void> {
+        let version = self.version?;
+        // SAFETY: as in `find`; the version is a C string, too.
+        let address =
+            unsafe { libc::dlvsym(libc::RTLD_NEXT, self.name.as_ptr(), version.as_ptr()) };
+        (!address.is_null()).then_some(address)
+    }
+
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    fn find_version(&self) -> Option<*mut c_void> {
+        None
     }
 }

@@ -9,6 +9,7 @@ const FILE: &str = "tests/tests/failures/hangs.rs";
 const SOURCE: &str = include_str!("hangs.rs");
 
 pub(super) mod zoo {
+    use std::io::Read as _;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Arc, Barrier, Condvar, Mutex, Once, PoisonError, RwLock, mpsc};
     use std::thread;
@@ -154,26 +155,73 @@ pub(super) mod zoo {
         assert_eq!(receiver.recv(), Ok(7));
     }
 
+    /// Of one thread that has been let through: it ends before the run's thread waits, or while it does.
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    async fn mutex_after_a_thread() {
+        let joined = simmach::interpose::allow_threads(|| thread::spawn(|| ()).join());
+        assert!(joined.is_ok());
+        let mutex = Mutex::new(());
+        let _first = mutex.lock();
+        drop(mutex.lock()); // after a thread
+    }
+
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    #[allow(clippy::disallowed_methods, reason = "it takes real time on purpose")]
+    async fn channel_of_a_thread_that_ends() {
+        let (sender, receiver) = mpsc::channel::<()>();
+        simmach::interpose::allow_threads(|| {
+            drop(thread::spawn(|| thread::sleep(Duration::from_millis(300))));
+        });
+        let _ = receiver.recv(); // of a thread
+        drop(sender);
+    }
+
+    /// What ends the wait is a thread that the thread started.
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    #[allow(clippy::disallowed_methods, reason = "it takes real time on purpose")]
+    async fn thread_of_an_allowed_thread() {
+        let (sender, receiver) = mpsc::channel();
+        simmach::interpose::allow_threads(|| {
+            thread::spawn(move || {
+                thread::spawn(move || {
+                    super::wait_for_a_child("0.7");
+                    sender.send(7)
+                });
+            });
+        });
+        assert_eq!(receiver.recv(), Ok(7));
+    }
+
     static HELD: Mutex<()> = Mutex::new(());
     static TURN: AtomicU32 = AtomicU32::new(0);
 
-    /// Holds a lock for a moment each time it is asked to, from before `main` on.
+    /// Holds a lock for a while each time it is asked to, from before `main` on.
     #[used]
     #[unsafe(link_section = ".init_array")]
     static CONSTRUCTOR: extern "C" fn() = {
         #[allow(clippy::disallowed_methods, reason = "it takes real time on purpose")]
         extern "C" fn constructor() {
-            if std::env::var_os("FAILURES_HOLDER").is_none() {
-                return;
-            }
-            thread::spawn(|| {
+            let Some(how) = std::env::var_os("FAILURES_HOLDER") else { return };
+            thread::spawn(move || {
                 loop {
                     while TURN.load(Ordering::SeqCst) != 1 {
                         thread::sleep(Duration::from_millis(1));
                     }
                     let _held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
                     TURN.store(2, Ordering::SeqCst);
-                    thread::sleep(Duration::from_millis(20));
+                    match how.as_encoded_bytes() {
+                        b"moment" => thread::sleep(Duration::from_millis(20)),
+                        b"child" => super::wait_for_a_child("0.1"),
+                        b"sleep" => thread::sleep(Duration::from_millis(700)),
+                        b"work" => {
+                            let began = super::now();
+                            while began.elapsed() < Duration::from_millis(700) {}
+                        }
+                        other => panic!("{other:?}"),
+                    }
                     TURN.store(0, Ordering::SeqCst);
                 }
             });
@@ -181,15 +229,25 @@ pub(super) mod zoo {
         constructor
     };
 
-    /// Many, since what the watchdog makes of one takes a while.
-    #[sim_test(seeds = 60)]
-    #[ignore = "for the tests below"]
-    async fn lock_that_another_thread_holds_for_a_moment() {
+    fn locks_what_another_thread_holds() {
         TURN.store(1, Ordering::SeqCst);
         while TURN.load(Ordering::SeqCst) == 1 {
             std::hint::spin_loop();
         }
         drop(HELD.lock());
+    }
+
+    /// Many, since what the watchdog makes of one takes a while.
+    #[sim_test(seeds = 60)]
+    #[ignore = "for the tests below"]
+    async fn lock_that_another_thread_holds_for_a_moment() {
+        locks_what_another_thread_holds();
+    }
+
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    async fn lock_that_another_thread_holds() {
+        locks_what_another_thread_holds();
     }
 
     fn spins() {
@@ -221,15 +279,110 @@ pub(super) mod zoo {
         }
     }
 
-    /// The C library waits by itself: that is not seen before it takes too long.
     #[sim_test(seeds = 3, client = "client.zone")]
     #[ignore = "for the tests below"]
-    async fn lock_of_the_c_library() {
+    async fn read_of_a_pipe() {
+        let (mut reader, _writer) = std::io::pipe().expect("there are descriptors");
+        let _ = reader.read(&mut [0]); // pipe
+    }
+
+    #[sim_test(seeds = 3, client = "client.zone")]
+    #[ignore = "for the tests below"]
+    async fn pthread_mutex() {
         let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
         // SAFETY: a mutex that nothing else has.
         unsafe {
             libc::pthread_mutex_lock(&raw mut mutex);
-            libc::pthread_mutex_lock(&raw mut mutex); // pthread
+            libc::pthread_mutex_lock(&raw mut mutex); // pthread_mutex
+        }
+    }
+
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    async fn pthread_rwlock_of_a_reader() {
+        let mut lock = libc::PTHREAD_RWLOCK_INITIALIZER;
+        // SAFETY: a lock that nothing else has.
+        unsafe {
+            libc::pthread_rwlock_rdlock(&raw mut lock);
+            libc::pthread_rwlock_wrlock(&raw mut lock); // pthread_rwlock
+        }
+    }
+
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    async fn pthread_cond() {
+        let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
+        let mut cond = libc::PTHREAD_COND_INITIALIZER;
+        // SAFETY: they are nobody else's; the mutex is locked.
+        unsafe {
+            libc::pthread_mutex_lock(&raw mut mutex);
+            loop {
+                libc::pthread_cond_wait(&raw mut cond, &raw mut mutex); // pthread_cond
+            }
+        }
+    }
+
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    async fn semaphore() {
+        // SAFETY: room for a semaphore, which is initialised before it is used.
+        unsafe {
+            let mut semaphore = std::mem::zeroed();
+            libc::sem_init(&raw mut semaphore, 0, 1);
+            libc::sem_wait(&raw mut semaphore);
+            libc::sem_wait(&raw mut semaphore); // semaphore
+        }
+    }
+
+    struct LocksOfC;
+
+    impl Drop for LocksOfC {
+        fn drop(&mut self) {
+            let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
+            // SAFETY: a mutex that nothing else has.
+            unsafe {
+                libc::pthread_mutex_lock(&raw mut mutex);
+                libc::pthread_mutex_lock(&raw mut mutex); // in a destructor
+            }
+        }
+    }
+
+    async fn holds_locks_of_c() {
+        let _locks = LocksOfC;
+        std::future::pending::<()>().await;
+    }
+
+    #[sim_test(seeds = 3, machines("server.zone" => holds_locks_of_c))]
+    #[ignore = "for the tests below"]
+    async fn pthread_mutex_in_a_destructor(sim: Sim) -> Result {
+        sleep(1.secs()).await;
+        sim.kill("server.zone")?;
+        Ok(())
+    }
+
+    extern "C" fn works(lock: *mut libc::c_void) -> *mut libc::c_void {
+        super::wait_for_a_child("0.7");
+        // SAFETY: whoever started the thread gave it a mutex that lives for ever, and which it locked.
+        unsafe { libc::pthread_mutex_unlock(lock.cast()) };
+        std::ptr::null_mut()
+    }
+
+    /// A thread of C ends a wait of C; the run's thread waits for its end, too.
+    #[sim_test(seeds = 3)]
+    #[ignore = "for the tests below"]
+    async fn pthread_mutex_of_an_allowed_thread() {
+        let mutex = Box::leak(Box::new(libc::PTHREAD_MUTEX_INITIALIZER));
+        // SAFETY: a mutex that lives for ever, and a function that takes it.
+        unsafe {
+            libc::pthread_mutex_lock(mutex);
+            let mut thread = 0;
+            let error = simmach::interpose::allow_threads(|| {
+                let mutex = (&raw mut *mutex).cast();
+                libc::pthread_create(&raw mut thread, std::ptr::null(), works, mutex)
+            });
+            assert_eq!(error, 0);
+            assert_eq!(libc::pthread_mutex_lock(mutex), 0);
+            assert_eq!(libc::pthread_join(thread, std::ptr::null_mut()), 0);
         }
     }
 
@@ -307,16 +460,58 @@ fn deadlocks_at_least(name: &str) -> [Ran; 2] {
 }
 
 #[test]
+fn wait_after_allowed_threads_are_gone_is_a_deadlock() {
+    deadlocks_at("mutex_after_a_thread", "after a thread");
+    deadlocks_at("channel_of_a_thread_that_ends", "of a thread");
+}
+
+#[test]
+fn waits_of_the_c_library_are_deadlocks() {
+    for ran in deadlocks_at("pthread_mutex", "pthread_mutex") {
+        assert_has(&ran, &["on client.zone"]);
+    }
+    deadlocks_at("pthread_rwlock_of_a_reader", "pthread_rwlock");
+    deadlocks_at("pthread_cond", "pthread_cond");
+    deadlocks_at("semaphore", "semaphore");
+    for ran in deadlocks_at("pthread_mutex_in_a_destructor", "in a destructor") {
+        assert_has(&ran, &["on server.zone", ", at 1.000 s"]);
+    }
+}
+
+#[test]
 fn wait_that_another_thread_ends_is_none() {
     for jobs in ["1", "2"] {
-        for name in ["allowed_thread", "thread_of_an_earlier_run"] {
-            let ran = run("hangs", name, &[("SIMMACH_JOBS", jobs)]);
-            assert_eq!(ran.code, Some(0), "{}", ran.text);
-        }
-        let env = [("SIMMACH_JOBS", jobs), ("FAILURES_HOLDER", "1")];
-        let ran = run("hangs", "lock_that_another_thread_holds_for_a_moment", &env);
-        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        let passes = |name: &str, env: &[(&str, &str)]| {
+            let env = [&[("SIMMACH_JOBS", jobs)], env].concat();
+            let ran = run("hangs", name, &env);
+            assert_eq!(ran.code, Some(0), "{name} with {env:?}:\n{}", ran.text);
+        };
+        passes("allowed_thread", &[]);
+        passes("thread_of_an_earlier_run", &[]);
+        passes("thread_of_an_allowed_thread", &[]);
+        passes("pthread_mutex_of_an_allowed_thread", &[]);
+        let moment = [("FAILURES_HOLDER", "moment")];
+        passes("lock_that_another_thread_holds_for_a_moment", &moment);
     }
+}
+
+/// Of threads that no run started. One that waits for something outside is given the quarter of a second; one that is
+/// certain to go on by itself longer.
+#[test]
+fn wait_for_a_lock_that_another_thread_holds_is_none() {
+    for jobs in ["1", "2"] {
+        for how in ["child", "sleep", "work"] {
+            let env = [("SIMMACH_JOBS", jobs), ("FAILURES_HOLDER", how)];
+            let ran = run("hangs", "lock_that_another_thread_holds", &env);
+            assert_eq!(ran.code, Some(0), "{how}:\n{}", ran.text);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it takes real time on purpose")]
+fn wait_for_a_child(seconds: &str) {
+    let output = std::process::Command::new("sleep").arg(seconds).output();
+    assert!(output.is_ok_and(|output| output.status.success()));
 }
 
 #[test]
@@ -334,8 +529,8 @@ fn hang_that_the_watchdog_finds_has_a_backtrace() {
         let task = "on server.zone, in the task of tests/tests/failures/hangs.rs:";
         assert_has(&ran, &[task]);
         hangs("endless_loop_that_allocates", &format!("at {FILE}:"));
-        let place = format!(" s, in {}:", line_of(FILE, SOURCE, "pthread"));
-        assert_has(&hangs("lock_of_the_c_library", &at("pthread")), &[&place, "on client.zone"]);
+        let place = format!(" s, in {}:", line_of(FILE, SOURCE, "pipe"));
+        assert_has(&hangs("read_of_a_pipe", &at("pipe")), &[&place, "on client.zone"]);
         hangs("join_of_an_allowed_thread_without_end", &at("join"));
     }
 }

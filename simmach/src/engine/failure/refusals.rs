@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::failure::backtrace::Captured;
 use crate::engine::ids::Scope;
@@ -21,8 +21,8 @@ pub(crate) enum Refused {
     Process,
 }
 
-/// True once any run of this process has let a thread through: it may live longer than its run.
-static LET_THROUGH: AtomicBool = AtomicBool::new(false);
+/// How many threads are alive that runs of this process let through, or that such threads started. They may outlive their run.
+static LIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The marks of one run, and what it allows after all.
 #[derive(Debug, Default)]
@@ -112,21 +112,39 @@ impl Refusals {
         }
     }
 
-    /// A thread was let through: from here on something outside the run may wake it.
+    /// A thread was let through: until it ends, something outside the run may wake it.
     pub(crate) fn let_thread_through(&self) {
         self.threads.set(true);
-        LET_THROUGH.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nothing but the run's own thread, or the harness, could end a wait of that thread.
+    /// Whether only the run's own thread, or the harness, could end a wait of that thread.
     pub(crate) fn is_alone(&self) -> bool {
-        !self.are_off() && !LET_THROUGH.load(Ordering::Relaxed)
+        !self.are_off() && !has_live_threads()
     }
 
-    /// True if something outside the run may wake it.
+    /// Whether the run let a thread through.
     pub(crate) fn has_threads(&self) -> bool {
         self.threads.get()
     }
+
+    /// Whether a thread that the run let through may be alive.
+    pub(crate) fn may_be_woken(&self) -> bool {
+        self.are_off() || self.has_threads() && has_live_threads()
+    }
+}
+
+/// A thread that a run let through, or one that such a thread starts, begins.
+pub(crate) fn thread_begins() {
+    LIVE_THREADS.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A thread that began has ended.
+pub(crate) fn thread_ended() {
+    LIVE_THREADS.fetch_sub(1, Ordering::SeqCst);
+}
+
+fn has_live_threads() -> bool {
+    LIVE_THREADS.load(Ordering::SeqCst) > 0
 }
 
 fn allow<R>(allowed: &Cell<u32>, f: impl FnOnce() -> R) -> R {

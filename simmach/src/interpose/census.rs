@@ -1,0 +1,122 @@
+//! Whether another thread of this process might act without anybody's help: it runs, is ready to run, waits for a disk, or
+//! sleeps for a time.
+//!
+//! From `/proc`, by a thread that waits: nothing here allocates or locks.
+
+use std::ffi::{CStr, c_long};
+use std::io::Write as _;
+use std::mem::MaybeUninit;
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+use rustix::io::read;
+
+/// What the system says of one thread.
+struct Thread<'a> {
+    number: &'a str,
+    name: &'a str,
+    state: char,
+}
+
+/// Where it can't be told, nobody can.
+pub(super) fn can_another_act() -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = openat(CWD, c"/proc/self/task", flags, Mode::empty()) else { return false };
+    let mut buffer = [MaybeUninit::uninit(); 4 << 10];
+    let mut entries = RawDir::new(folder.as_fd(), &mut buffer);
+    while let Some(Ok(entry)) = entries.next() {
+        if entry.file_name().to_bytes()[0] != b'.'
+            && let Ok(number) = entry.file_name().to_str()
+            && can_act(folder.as_fd(), number)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// A thread that has ended meanwhile can't.
+fn can_act(folder: BorrowedFd<'_>, number: &str) -> bool {
+    let own = rustix::thread::gettid().as_raw_nonzero().get();
+    if number.parse() == Ok(own) {
+        return false;
+    }
+    let mut text = [0; 512];
+    let Some(thread) = contents(folder, number, "stat", &mut text).and_then(Thread::of) else {
+        return false;
+    };
+    match thread.state {
+        'R' | 'D' => true,
+        // What these wait for, with time-outs, is the run.
+        'S' if thread.name.starts_with("simmach-") || thread.is_main() => false,
+        'S' => {
+            let mut text = [0; 512];
+            contents(folder, number, "syscall", &mut text).is_some_and(wakes_by_itself)
+        }
+        _ => false,
+    }
+}
+
+impl<'a> Thread<'a> {
+    /// From its `stat`. The name is in brackets, and may have any in it.
+    fn of(stat: &'a str) -> Option<Self> {
+        let (number, rest) = stat.split_once(" (")?;
+        let (name, rest) = rest.rsplit_once(") ")?;
+        Some(Self { number, name, state: rest.chars().next()? })
+    }
+
+    fn is_main(&self) -> bool {
+        self.number.parse() == Ok(std::process::id())
+    }
+}
+
+/// Whether a system call comes back after a time, or when it has written what it was given; from a thread's `syscall`.
+fn wakes_by_itself(call: &str) -> bool {
+    let mut words = call.split_ascii_whitespace();
+    let Some(Ok(number)) = words.next().map(str::parse::<c_long>) else { return false };
+    let argument = |nth| {
+        let word = words.clone().nth(nth)?.strip_prefix("0x")?;
+        u64::from_str_radix(word, 16).ok()
+    };
+    let is_timed = |nth| argument(nth) != Some(0);
+    let has_limit = |nth| argument(nth).is_none_or(|limit| limit as i32 >= 0);
+    match number {
+        libc::SYS_futex => is_timed(3),
+        libc::SYS_ppoll | libc::SYS_rt_sigtimedwait => is_timed(2),
+        libc::SYS_pselect6 => is_timed(4),
+        libc::SYS_epoll_pwait => has_limit(3),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_epoll_wait => has_limit(3),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_poll => has_limit(2),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_select => is_timed(4),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_pause => false,
+        libc::SYS_read
+        | libc::SYS_readv
+        | libc::SYS_recvfrom
+        | libc::SYS_recvmsg
+        | libc::SYS_accept
+        | libc::SYS_accept4
+        | libc::SYS_wait4
+        | libc::SYS_waitid
+        | libc::SYS_rt_sigsuspend => false,
+        _ => true,
+    }
+}
+
+/// What is in a file of a thread, as much as there is room for.
+fn contents<'a>(
+    folder: BorrowedFd<'_>,
+    thread: &str,
+    file: &str,
+    text: &'a mut [u8; 512],
+) -> Option<&'a str> {
+    let mut path = [0; 64];
+    write!(&mut path[..], "{thread}/{file}\0").ok()?;
+    let path = CStr::from_bytes_until_nul(&path).ok()?;
+    let file = openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let length = read(&file, &mut text[..]).ok()?;
+    str::from_utf8(&text[..length]).ok()
+}

@@ -1,0 +1,100 @@
+//! Threads: refused in a run. Those that a run lets through are counted while they live, with all that they start: as
+//! long as there is one, it may end a wait of the run's thread.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::OnceLock;
+
+use libc::{pthread_attr_t, pthread_key_t, pthread_t};
+
+use crate::engine::failure::refusals::Refused;
+use crate::interpose::answers;
+use crate::interpose::real::Real;
+
+type Start = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+
+static PTHREAD_CREATE: Real<
+    unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int,
+> = Real::named(c"pthread_create");
+
+/// A value of each counted thread. Its destructor runs when the thread ends, however it does.
+static COUNTED: OnceLock<Option<pthread_key_t>> = OnceLock::new();
+
+thread_local! {
+    /// Whether a run let this thread through.
+    static LET_THROUGH: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a counted thread is to do.
+struct Work {
+    start: Start,
+    argument: *mut c_void,
+}
+
+pub(super) fn find_all() {
+    PTHREAD_CREATE.find();
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_create(
+    thread: *mut pthread_t,
+    attributes: *const pthread_attr_t,
+    start: Start,
+    argument: *mut c_void,
+) -> c_int {
+    if answers::refuses(Refused::Thread) {
+        return libc::EAGAIN;
+    }
+    let Some(real) = PTHREAD_CREATE.function() else { return libc::EAGAIN };
+    if !answers::lets_thread_through() && !LET_THROUGH.get() {
+        // SAFETY: the caller's arguments, as they came.
+        return unsafe { real(thread, attributes, start, argument) };
+    }
+    // SAFETY: it takes a number.
+    let work = unsafe { libc::malloc(size_of::<Work>()) }.cast::<Work>();
+    if work.is_null() {
+        return libc::EAGAIN;
+    }
+    // SAFETY: memory for one, aligned for anything, not null.
+    unsafe { work.write(Work { start, argument }) };
+    answers::thread_begins();
+    // SAFETY: the caller's arguments, but for what the thread does first: to take the work, and do it.
+    let error = unsafe { real(thread, attributes, begin, work.cast()) };
+    if error != 0 {
+        answers::thread_ended();
+        // SAFETY: there is no thread that would take it.
+        unsafe { libc::free(work.cast()) };
+    }
+    error
+}
+
+/// The first function of a counted thread. It has nothing to drop: a thread may end by `pthread_exit`.
+extern "C-unwind" fn begin(work: *mut c_void) -> *mut c_void {
+    // SAFETY: what `pthread_create` wrote, for this thread alone.
+    let Work { start, argument } = unsafe { work.cast::<Work>().read() };
+    // SAFETY: it is from `malloc`, and nobody else's.
+    unsafe { libc::free(work) };
+    LET_THROUGH.set(true);
+    if let Some(key) = counted() {
+        // SAFETY: a key that there is; the value is only looked at for not being null. Without memory for it the thread
+        // counts for ever.
+        unsafe { libc::pthread_setspecific(key, ptr::dangling()) };
+    }
+    start(argument)
+}
+
+fn counted() -> Option<pthread_key_t> {
+    *COUNTED.get_or_init(|| {
+        extern "C" fn ended(_: *mut c_void) {
+            answers::thread_ended();
+        }
+        let mut key = 0;
+        // SAFETY: room for a key, and a function that may be called with any value.
+        let error = unsafe { libc::pthread_key_create(&raw mut key, Some(ended)) };
+        (error == 0).then_some(key)
+    })
+}
