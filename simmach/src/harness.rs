@@ -17,6 +17,7 @@ pub(crate) mod workers;
 
 use std::io;
 use std::sync::Arc;
+use std::thread::Thread;
 
 use crate::engine::context::Shared;
 use crate::engine::draws::overlay::Overlay;
@@ -28,15 +29,15 @@ pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<Shared>) -> Outco
 
 /// A thread of the harness's own. It has begun, and has the allocator's memory for it, when this returns: so that what a run
 /// is given has the same addresses each time in a process that is loaded at fixed ones.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let thread = std::thread::Builder::new().name(format!("simmach-{name}"));
     let (begun, has_begun) = std::sync::mpsc::channel();
-    thread.spawn(move || {
+    let spawned = thread.spawn(move || {
         let memory = std::hint::black_box(Box::new([0_u8; 64]));
         // Nobody can have gone.
         let _ = begun.send(memory);
         work();
     })?;
     let _ = has_begun.recv();
-    Ok(())
+    Ok(spawned.thread().clone())
 }

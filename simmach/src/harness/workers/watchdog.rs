@@ -62,7 +62,8 @@ impl Watchdog {
         let watched = Arc::new(Mutex::new(Watched::default()));
         let own = Arc::clone(&watched);
         // Without a thread there is no watchdog: a run that hangs is then for the user to stop.
-        let _ = crate::harness::spawn("watchdog", move || watch(&own, limit, bark));
+        let thread = crate::harness::spawn("watchdog", move || watch(&own, limit, bark));
+        lock(&watched).thread = thread.ok();
         Self { watched }
     }
 
@@ -120,7 +121,6 @@ impl Hang {
 fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
     let mut last = None;
     let mut still = 0;
-    lock(watched).thread = Some(std::thread::current());
     loop {
         // A run that is stuck wakes it.
         std::thread::park_timeout(limit / TICKS);
@@ -162,6 +162,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::engine::failure::backtrace::Captured;
     use crate::engine::ids::MachineId;
 
     const LIMIT: Duration = Duration::from_millis(100);
@@ -183,6 +184,31 @@ mod tests {
         let outcome = barks.recv_timeout(LIMIT * 50).expect("it barks");
         let failure = outcome.failure().expect("a hang is a failure");
         assert_eq!((outcome.seed, &failure.kind, failure.at), (5, &FailureKind::Hung, 77));
+    }
+
+    /// Also the first run, however soon it begins: the watchdog's next look may be seconds away.
+    #[test]
+    fn run_that_reports_itself_is_seen_at_once() {
+        for _ in 0..20 {
+            let (bark, barks) = mpsc::channel();
+            let limit = Duration::from_secs(2_000);
+            let dog = Watchdog::start(limit, move |hang| {
+                bark.send(hang.outcome()).expect("the test listens");
+            });
+            let shared = Arc::new(Shared::default());
+            dog.begin(5, None, Arc::clone(&shared));
+            shared.report_stuck(Stuck {
+                blocked: true,
+                captured: Captured::here(),
+                machine: MachineId(3),
+                spawned_at: None,
+                at: 77,
+            });
+            let outcome = barks.recv_timeout(Duration::from_secs(50)).expect("it barks");
+            let failure = outcome.failure().expect("a hang is a failure");
+            assert_eq!((&failure.kind, failure.at), (&FailureKind::Hung, 77));
+            assert!(failure.message.contains("deadlock"), "{}", failure.message);
+        }
     }
 
     #[test]
