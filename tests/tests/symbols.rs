@@ -5,12 +5,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 39] = [
     "_Fork",
     "clock_gettime",
     "clock_nanosleep",
     "clone",
     "daemon",
+    "execl",
+    "execle",
+    "execlp",
     "execv",
     "execve",
     "execveat",

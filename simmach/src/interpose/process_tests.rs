@@ -89,6 +89,7 @@ fn forks_of_the_c_library_are_refused() {
         refused_with_eperm(|| answered(libc::fork().into()));
         #[allow(deprecated, reason = "it is refused too")]
         refused_with_eperm(|| answered(libc::vfork().into()));
+        refused_with_eperm(|| answered(super::processes::_Fork().into()));
         refused_with_eperm(|| answered(libc::daemon(1, 1).into()));
         refused_with_eperm(|| {
             let mut master = 0;
@@ -161,6 +162,92 @@ fn other_programs_in_this_process_are_refused() {
             let argv = arguments.as_ptr().cast();
             answered(libc::fexecve(0, argv, argv).into())
         });
+        refused_with_eperm(|| {
+            let (path, arguments) = true_and_its_arguments();
+            let argv = arguments.as_ptr().cast();
+            let execveat = super::processes::execveat;
+            answered(execveat(libc::AT_FDCWD, path.as_ptr(), argv, argv, 0).into())
+        });
+        refused_with_eperm(|| {
+            let (path, arguments) = true_and_its_arguments();
+            let argv = arguments.as_ptr().cast();
+            answered(libc::execvpe(path.as_ptr(), argv, argv).into())
+        });
+    }
+}
+
+#[test]
+fn execl_and_its_kin_are_refused() {
+    // SAFETY: C strings, a null behind the last, and for `execle` a list of them behind that.
+    unsafe {
+        refused_with_eperm(|| {
+            let path = c"/bin/true".as_ptr();
+            answered(libc::execl(path, path, ptr::null::<c_char>()).into())
+        });
+        refused_with_eperm(|| {
+            let path = c"true".as_ptr();
+            answered(libc::execlp(path, path, ptr::null::<c_char>()).into())
+        });
+        refused_with_eperm(|| {
+            let (path, environment) = (c"/bin/true".as_ptr(), [ptr::null::<c_char>()]);
+            let end = ptr::null::<c_char>();
+            answered(libc::execle(path, path, end, environment.as_ptr()).into())
+        });
+        // With more arguments than there are registers for.
+        refused_with_eperm(|| {
+            let (path, a) = (c"/bin/true".as_ptr(), c"a".as_ptr());
+            let end = ptr::null::<c_char>();
+            answered(libc::execl(path, path, a, a, a, a, a, a, a, a, a, a, end).into())
+        });
+    }
+}
+
+/// Outside of a run the arguments reach the program, those in registers and those on the stack.
+#[test]
+fn execl_and_its_kin_hand_their_arguments_on() {
+    let end = ptr::null::<c_char>();
+    let (shell, dash_c) = (c"/bin/sh".as_ptr(), c"-c".as_ptr());
+    let counts =
+        c"test \"$0$1$2$3$4$5$6$7$8\" = 012345678 && test -z \"$GIVEN\" && exit $#".as_ptr();
+    let given = c"test \"$GIVEN\" = yes && test \"$5\" = 5 && exit $#".as_ptr();
+    let digits = [c"0", c"1", c"2", c"3", c"4", c"5", c"6", c"7", c"8"].map(|digit| digit.as_ptr());
+    let [a, b, c, d, e, f, g, h, i] = digits;
+    let environment = [c"GIVEN=yes".as_ptr(), end];
+    // SAFETY: as above; the child does nothing else.
+    unsafe {
+        let status = status_of_child(|| {
+            libc::execl(shell, shell, dash_c, counts, a, b, c, d, e, f, g, h, i, end);
+        });
+        assert_eq!(status, 8, "execl");
+        let status = status_of_child(|| {
+            libc::execlp(c"sh".as_ptr(), shell, dash_c, counts, a, b, c, d, e, f, g, h, i, end);
+        });
+        assert_eq!(status, 8, "execlp");
+        let status = status_of_child(|| {
+            let environment = environment.as_ptr();
+            libc::execle(shell, shell, dash_c, given, a, b, c, d, e, f, end, environment);
+        });
+        assert_eq!(status, 5, "execle");
+    }
+}
+
+/// With what a child ends that calls `f` first.
+///
+/// # Safety
+///
+/// `f` does no more than a child of a process with threads may.
+unsafe fn status_of_child(f: impl FnOnce()) -> c_int {
+    // SAFETY: the caller's; and `_exit` is what a child may call.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            f();
+            libc::_exit(100);
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+        assert!(libc::WIFEXITED(status), "{status}");
+        libc::WEXITSTATUS(status)
     }
 }
 
@@ -183,6 +270,13 @@ fn system_calls_by_number_are_refused() {
             let argv = arguments.as_ptr();
             answered(libc::syscall(libc::SYS_execve, path.as_ptr(), argv, argv))
         });
+        refused_with_eperm(|| {
+            let (path, arguments) = true_and_its_arguments();
+            let (argv, folder) = (arguments.as_ptr(), libc::AT_FDCWD);
+            answered(libc::syscall(libc::SYS_execveat, folder, path.as_ptr(), argv, argv, 0))
+        });
+        #[cfg(target_arch = "x86_64")]
+        refused_with_eperm(|| answered(libc::syscall(libc::SYS_vfork)));
     }
 }
 

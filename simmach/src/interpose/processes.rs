@@ -1,7 +1,7 @@
 //! The C library's ways to start a process, or another program in this one: refused in a run.
 //!
 //! What std's `Command` and the C library's own functions are made of. A call that is refused fails with `EPERM`, and the
-//! run is marked. Not covered: `execl` and its kin, which take a variable number of arguments.
+//! run is marked. `execl` and its kin take a variable number of arguments: see the module `variadic`.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
@@ -12,6 +12,8 @@ use crate::engine::failure::refusals::Refused;
 use crate::interpose::answers;
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::interpose::variadic;
 
 type Strings = *const *const c_char;
 type Spawn<P> = unsafe extern "C" fn(
@@ -71,11 +73,14 @@ pub(super) fn find_all() {
     EXECVPE.find();
     FEXECVE.find();
     EXECVEAT.find();
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    variadic::find_all();
 }
 
 /// All that is defined here.
-pub(super) fn defined() -> [*const (); 18] {
+pub(super) fn defined() -> [*const (); 19] {
     [
+        variadic_defined(),
         fork as *const (),
         _Fork as *const (),
         vfork as *const (),
@@ -97,7 +102,14 @@ pub(super) fn defined() -> [*const (); 18] {
     ]
 }
 
-fn is_process_refused() -> bool {
+fn variadic_defined() -> *const () {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return variadic::defined as *const ();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    std::ptr::null()
+}
+
+pub(super) fn is_process_refused() -> bool {
     answers::refuses(Refused::Process)
 }
 

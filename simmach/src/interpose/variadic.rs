@@ -1,0 +1,158 @@
+//! `execl`, `execlp` and `execle`, which take a variable number of arguments: refused in a run, as [`processes`] has it.
+//!
+//! In stable Rust no function can be defined that takes a variable number of arguments, nor one that hands on arguments
+//! which it does not know. So each is a few instructions: keep the registers that arguments are in, ask where to go on, put them
+//! back, and jump there, where the arguments then are as the caller gave them. All are pointers: floating-point
+//! registers hold none of them.
+//!
+//! [`processes`]: super::processes
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use crate::interpose::linux::fail;
+use crate::interpose::processes::is_process_refused;
+use crate::interpose::real::Real;
+
+static EXECL: Real<unsafe extern "C" fn()> = Real::named(c"execl");
+static EXECLP: Real<unsafe extern "C" fn()> = Real::named(c"execlp");
+static EXECLE: Real<unsafe extern "C" fn()> = Real::named(c"execle");
+
+pub(super) fn find_all() {
+    EXECL.find();
+    EXECLP.find();
+    EXECLE.find();
+}
+
+/// All that is defined here.
+pub(super) fn defined() -> [*const (); 3] {
+    [libc::execl as *const (), libc::execlp as *const (), libc::execle as *const ()]
+}
+
+/// The function to go on with; null if the call fails, with `errno` set.
+extern "C" fn ask(which: c_int) -> *const c_void {
+    if is_process_refused() {
+        fail(libc::EPERM);
+        return ptr::null();
+    }
+    let real = match which {
+        0 => &EXECL,
+        1 => &EXECLP,
+        _ => &EXECLE,
+    };
+    match real.function() {
+        Some(real) => real as *const c_void,
+        None => {
+            fail(libc::ENOSYS);
+            ptr::null()
+        }
+    }
+}
+
+/// Defines one of them; `$which` is its number for [`ask`].
+#[cfg(target_arch = "x86_64")]
+macro_rules! define {
+    ($name:literal, $which:literal) => {
+        std::arch::global_asm!(
+            concat!(".pushsection .text.", $name, ",\"ax\",@progbits"),
+            concat!(".globl ", $name),
+            concat!(".type ", $name, ",@function"),
+            ".p2align 4",
+            concat!($name, ":"),
+            ".cfi_startproc",
+            "endbr64",
+            // Seven registers, which aligns the stack: six of arguments, and how many vector registers hold some.
+            "push rdi",
+            ".cfi_adjust_cfa_offset 8",
+            "push rsi",
+            ".cfi_adjust_cfa_offset 8",
+            "push rdx",
+            ".cfi_adjust_cfa_offset 8",
+            "push rcx",
+            ".cfi_adjust_cfa_offset 8",
+            "push r8",
+            ".cfi_adjust_cfa_offset 8",
+            "push r9",
+            ".cfi_adjust_cfa_offset 8",
+            "push rax",
+            ".cfi_adjust_cfa_offset 8",
+            concat!("mov edi, ", $which),
+            "call {ask}",
+            "mov r11, rax",
+            "pop rax",
+            ".cfi_adjust_cfa_offset -8",
+            "pop r9",
+            ".cfi_adjust_cfa_offset -8",
+            "pop r8",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rcx",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rdx",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rsi",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rdi",
+            ".cfi_adjust_cfa_offset -8",
+            "test r11, r11",
+            "jz 2f",
+            "jmp r11",
+            "2:",
+            "mov eax, -1",
+            "ret",
+            ".cfi_endproc",
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+            ask = sym ask,
+        );
+    };
+}
+
+/// Defines one of them; `$which` is its number for [`ask`].
+#[cfg(target_arch = "aarch64")]
+macro_rules! define {
+    ($name:literal, $which:literal) => {
+        std::arch::global_asm!(
+            concat!(".pushsection .text.", $name, ",\"ax\",@progbits"),
+            concat!(".globl ", $name),
+            concat!(".type ", $name, ",@function"),
+            ".p2align 4",
+            concat!($name, ":"),
+            ".cfi_startproc",
+            // A landing pad for indirect calls, `bti c`.
+            "hint #34",
+            "stp x29, x30, [sp, #-80]!",
+            ".cfi_def_cfa_offset 80",
+            ".cfi_offset x29, -80",
+            ".cfi_offset x30, -72",
+            "mov x29, sp",
+            "stp x0, x1, [sp, #16]",
+            "stp x2, x3, [sp, #32]",
+            "stp x4, x5, [sp, #48]",
+            "stp x6, x7, [sp, #64]",
+            concat!("mov w0, #", $which),
+            "bl {ask}",
+            "mov x16, x0",
+            "ldp x0, x1, [sp, #16]",
+            "ldp x2, x3, [sp, #32]",
+            "ldp x4, x5, [sp, #48]",
+            "ldp x6, x7, [sp, #64]",
+            "ldp x29, x30, [sp], #80",
+            ".cfi_def_cfa_offset 0",
+            ".cfi_restore x29",
+            ".cfi_restore x30",
+            "cbz x16, 2f",
+            "br x16",
+            "2:",
+            "mov w0, #-1",
+            "ret",
+            ".cfi_endproc",
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+            ask = sym ask,
+        );
+    };
+}
+
+define!("execl", "0");
+define!("execlp", "1");
+define!("execle", "2");
