@@ -16,9 +16,10 @@
 //! A thread can't be started in a run, nor can it sleep in real time: both are refused, and the run fails and says what
 //! to use. [`allow_threads`] is the way out. Nor can a process be started, by `std::process::Command` or another way: the
 //! call fails with `EPERM`, and [`allow_processes`] is the way out. A wait with a time-out that goes through std or `parking_lot` does not block:
-//! nobody could wake it, so that its time passes at once, in virtual time; after [`allow_threads`] has let a thread
-//! through it waits in real time. A wait with a time-out inside a C library may return at once. A wait without a time-out by
-//! std or `parking_lot` that no other thread could end (a mutex locked twice) fails the run after a quarter of a second.
+//! nobody could wake it, so that its time passes at once, in virtual time; while a thread that [`allow_threads`] has let
+//! through is alive it waits in real time. A wait with a time-out inside a C library may return at once. A wait without a
+//! time-out, by std, `parking_lot` or C's `pthread_mutex_lock` and its kin, that no other thread could end (a mutex locked
+//! twice) fails the run after a quarter of a second, or later as long as another thread of the process is busy or sleeps.
 //!
 //! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error: there the C library's own functions
 //! could not be found behind these. AddressSanitizer is not supported: it does not see the threads that are started by

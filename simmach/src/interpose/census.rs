@@ -120,3 +120,38 @@ fn contents<'a>(
     let length = read(&file, &mut text[..]).ok()?;
     str::from_utf8(&text[..length]).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_of_a_thread_may_have_anything_in_it() {
+        let thread = Thread::of("12 (a) R (b) S 1 2 3").expect("it is one");
+        assert_eq!((thread.number, thread.name, thread.state), ("12", "a) R (b", 'S'));
+        assert!(Thread::of("").is_none());
+        assert!(Thread::of("12 (a").is_none());
+    }
+
+    #[test]
+    fn call_with_a_timeout_wakes_by_itself() {
+        let call = |number: c_long, arguments: [i32; 5]| {
+            let [a, b, c, d, e] = arguments.map(i64::from);
+            wakes_by_itself(&format!("{number} {a:#x} {b:#x} {c:#x} {d:#x} {e:#x} 0x0 0x7f 0x7f\n"))
+        };
+        assert!(call(libc::SYS_futex, [1, 0, 2, 3, 0]));
+        assert!(!call(libc::SYS_futex, [1, 0, 2, 0, 0]));
+        assert!(call(libc::SYS_clock_nanosleep, [1; 5]));
+        assert!(call(libc::SYS_ppoll, [1, 2, 3, 0, 0]));
+        assert!(!call(libc::SYS_ppoll, [1, 2, 0, 0, 0]));
+        assert!(call(libc::SYS_epoll_pwait, [1, 2, 3, 100, 0]));
+        assert!(call(libc::SYS_epoll_pwait, [1, 2, 3, 0, 0]));
+        assert!(!call(libc::SYS_epoll_pwait, [1, 2, 3, -1, 0]));
+        assert!(!call(libc::SYS_read, [1; 5]));
+        // It may be that its reader is slow.
+        assert!(call(libc::SYS_write, [1; 5]));
+        // Not in a call: it is waiting for a page.
+        assert!(wakes_by_itself("-1 0x7f 0x7f"));
+        assert!(!wakes_by_itself("running"));
+    }
+}

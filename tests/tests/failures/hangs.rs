@@ -508,6 +508,16 @@ fn wait_for_a_lock_that_another_thread_holds_is_none() {
     }
 }
 
+/// That thread sleeps and looks around for ever, and might hold a lock: it is waited for longer, but not for ever.
+#[test]
+fn mutex_locked_twice_beside_a_busy_thread_is_a_deadlock() {
+    let began = now();
+    let env = [("SIMMACH_JOBS", "1"), ("SIMMACH_HANG", "50s"), ("FAILURES_HOLDER", "moment")];
+    let ran = run("hangs", "mutex", &env);
+    assert_has(&ran, &["deadlock: the run's thread waits", "on client.zone, at 2.000 s"]);
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+}
+
 #[expect(clippy::disallowed_methods, reason = "it takes real time on purpose")]
 fn wait_for_a_child(seconds: &str) {
     let output = std::process::Command::new("sleep").arg(seconds).output();
