@@ -23,6 +23,7 @@ use std::task::Waker;
 pub(crate) use crate::engine::context::{Engine, Slot};
 pub(crate) use crate::engine::draws::family::Family;
 pub(crate) use crate::engine::draws::{mix, mix_text};
+pub(crate) use crate::engine::executor::identity::Role;
 pub(crate) use crate::engine::executor::tasks::TaskKey;
 pub(crate) use crate::engine::executor::waits::Wait;
 pub(crate) use crate::engine::executor::waker::Waiter;

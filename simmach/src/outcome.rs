@@ -73,7 +73,7 @@ pub(crate) struct Outcome {
     pub log: Vec<LogLine>,
     /// The trace, where asked.
     pub events: Option<Vec<TraceEvent>>,
-    /// Where tasks were spawned, by their paths, where the trace was asked for.
+    /// What tasks are called, by their paths, where the trace was asked for.
     pub places: Vec<(u64, String)>,
     /// What machines sent, as a pcapng file, where asked.
     pub packets: Option<Vec<u8>>,

@@ -194,7 +194,10 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     };
     let (effects, faults) = engine.take_effects();
     let (events, places) = match engine.trace_state().take_kept() {
-        Some(Kept { events, places }) => (Some(events), places.into_iter().collect()),
+        Some(Kept { events, tasks }) => {
+            let named = tasks.into_iter().map(|(path, task)| (path, task.name(&engine.shared)));
+            (Some(events), named.collect())
+        }
         None => (None, Vec::new()),
     };
     Outcome {

@@ -22,7 +22,7 @@ pub use crate::task::join_set::JoinSet;
 pub use crate::task::spawn::{spawn, spawn_local, yield_now};
 
 #[cfg(feature = "sim")]
-pub(crate) use crate::task::simulated::{spawn_as, spawn_detached};
+pub(crate) use crate::task::simulated::{spawn_as, spawn_main};
 
 #[cfg(all(test, feature = "sim"))]
 mod tests;

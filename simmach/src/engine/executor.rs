@@ -5,6 +5,7 @@
 //! scheduler's choice; what a task is part of (machine, process) is its scope.
 
 pub(crate) mod drive;
+pub(crate) mod identity;
 pub(crate) mod scheduler;
 pub(crate) mod tasks;
 pub(crate) mod waits;
@@ -16,11 +17,12 @@ use std::task::{Context, Waker};
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::mix;
+use crate::engine::executor::identity::{Identity, Role};
 use crate::engine::executor::scheduler::Ready;
 use crate::engine::executor::tasks::{Boxed, Task, TaskKey};
 use crate::engine::executor::waits::Wait;
 use crate::engine::executor::waker::waker;
-use crate::engine::failure::{hook, panics};
+use crate::engine::failure::hook;
 use crate::engine::ids::{ProcessId, Scope};
 use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::record::event::Event;
@@ -40,13 +42,15 @@ impl Engine {
     /// Makes a task that runs as `scope`.
     pub(crate) fn spawn(
         &self,
+        role: Role,
         scope: Scope,
         spawned_at: &'static Location<'static>,
         future: Boxed,
     ) -> TaskKey {
-        let key = self.tasks.insert(scope, spawned_at, future, |key| waker(&self.shared, key));
+        let key =
+            self.tasks.insert(role, scope, spawned_at, future, |key| waker(&self.shared, key));
         self.trace(Event::TaskSpawned { task: scope.task, process: scope.process });
-        self.trace_state().place(scope.task, || panics::place_of(spawned_at));
+        self.trace_state().note_task(Identity::new(role, scope, spawned_at));
         self.wake(key);
         key
     }
@@ -74,7 +78,10 @@ impl Engine {
                 let at = self.clock.now();
                 recorder.add(Deviation {
                     place,
-                    text: self.spawned_at(key).map(panics::place_of).unwrap_or_default(),
+                    text: self
+                        .identity(key)
+                        .map(|task| task.name(&self.shared))
+                        .unwrap_or_default(),
                     ..Deviation::new(address, Kind::Order, word, at)
                 });
             });
@@ -202,8 +209,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn spawned_at(&self, key: TaskKey) -> Option<&'static Location<'static>> {
-        self.tasks.spawned_at(key)
+    /// Who a task is, unless it is gone. Never allocates.
+    pub(crate) fn identity(&self, key: TaskKey) -> Option<Identity> {
+        self.tasks.identity(key)
     }
 
     fn end_tasks(&self, which: impl Fn(&Scope) -> bool) -> bool {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::context::{self, Engine, Shared};
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::executor::drive::Limits;
+use crate::engine::executor::identity::Role;
 use crate::engine::failure::hook::Hooked;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{MachineId, ProcessId, Scope};
@@ -67,10 +68,11 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
             ));
             set_up();
             let scope = engine.as_scope(SCOPE, || engine.child_scope());
-            let (task, handle) = crate::task::spawn_as(scope, Location::caller(), async move {
-                body().await;
-                context::try_with(|engine| engine.end(Verdict::Passed));
-            });
+            let (task, handle) =
+                crate::task::spawn_as(Role::Spawned, scope, Location::caller(), async move {
+                    body().await;
+                    context::try_with(|engine| engine.end(Verdict::Passed));
+                });
             engine.add_client(SCOPE.process);
             engine.set_body(task.expect("the body's scope is alive"));
             let verdict = engine.drive(limits);

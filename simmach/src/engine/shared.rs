@@ -1,10 +1,11 @@
 //! What other threads may see of a run: its pulse for a watchdog, and a count of wakes that came from them in vain.
 
-use std::panic::Location;
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
+use crate::engine::executor::identity::Identity;
 use crate::engine::failure::backtrace::Captured;
 use crate::engine::ids::MachineId;
 use crate::engine::name::Name;
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     at: AtomicU64,
     foreign_wakes: AtomicU64,
     names: OnceLock<Vec<Name>>,
+    /// What some tasks are called, by their paths.
+    titles: Mutex<BTreeMap<u64, String>>,
     /// The thread that watches the run.
     watcher: OnceLock<Thread>,
     /// The run's thread, by the system's number; 0 before it begins.
@@ -32,8 +35,8 @@ pub(crate) struct Stuck {
     pub(crate) blocked: bool,
     pub(crate) captured: Captured,
     pub(crate) machine: MachineId,
-    /// Where its task was spawned; `None` for the test's body.
-    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    /// Its task, if one was running.
+    pub(crate) task: Option<Identity>,
     /// Virtual nanoseconds.
     pub(crate) at: u64,
 }
@@ -70,6 +73,19 @@ impl Shared {
     /// Sets the names of the machines, in the order of their numbers. Only the first call has an effect.
     pub(crate) fn set_names(&self, names: Vec<Name>) {
         let _ = self.names.set(names);
+    }
+
+    /// Names a task: a plan, or a service where a machine has several.
+    pub(crate) fn set_title(&self, path: u64, title: String) {
+        self.titles().insert(path, title);
+    }
+
+    pub(super) fn title(&self, path: u64) -> Option<String> {
+        self.titles().get(&path).cloned()
+    }
+
+    fn titles(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
+        self.titles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This thread is woken when the run is stuck.

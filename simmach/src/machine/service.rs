@@ -100,7 +100,7 @@ impl Service {
         let launch = move |launch: Launch| {
             let run = Rc::clone(&run);
             // One future for all, and no handle: nobody waits for a service but by its process.
-            task::spawn_detached(launch.scope, launch.at, async move {
+            task::spawn_main(launch.scope, launch.at, async move {
                 let ended = AssertUnwindSafe(async move { run().await.into_words() });
                 over(launch.id, launch.scope.process, ended.catch_unwind().await);
             });

@@ -9,7 +9,9 @@ use crate::engine::executor::tasks::TaskKey;
 use crate::engine::failure::panics;
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::record::event::ProcessExit;
-use crate::engine::{self, Effect, Event, MachineId, ProcessId, Scope, context, mix, mix_text};
+use crate::engine::{
+    self, Effect, Event, MachineId, ProcessId, Role, Scope, context, mix, mix_text,
+};
 use crate::machine::end::{end, failed};
 use crate::machine::process::Process;
 use crate::machine::{Launch, Machines, ServiceId, name_of, select, with};
@@ -72,9 +74,9 @@ pub(crate) fn start(id: ServiceId) {
             storage::name_process(process, service);
         }
         let launched = (process, installed.incarnation, installed.service.clone(), installed.at);
-        Some((name, launched, on, restart))
+        Some((name, launched, installed.name.is_some(), on, restart))
     });
-    let Some((name, launched, on, restart)) = launched.flatten() else { return };
+    let Some((name, launched, is_named, on, restart)) = launched.flatten() else { return };
     let (process, incarnation, service, at) = launched;
     drop(restart.and_then(engine::cancel));
     if on {
@@ -88,6 +90,9 @@ pub(crate) fn start(id: ServiceId) {
     engine::trace(Event::ServiceStarted { machine: id.machine });
     engine::sign_of_life();
     let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
+    if is_named {
+        context::try_with(|engine| engine.shared.set_title(scope.task, name_of(id)));
+    }
     service.launch(Launch { id, scope, at });
 }
 
@@ -124,7 +129,7 @@ where
 {
     let scope = client(Some(machine), 0);
     with(|machines| machines.body = Some(scope.process));
-    spawn_as(scope, at, body)
+    spawn_as(Role::Body, scope, at, body)
 }
 
 /// Runs `future` as a process of its own on a machine, beside its services; on none it is dropped, as cancelled.
@@ -146,7 +151,7 @@ where
         main.exit = ProcessExit::Returned;
         output
     };
-    spawn_as(scope, at, run).1
+    spawn_as(Role::Spawned, scope, at, run).1
 }
 
 fn client(machine: Option<MachineId>, nth: u64) -> Scope {

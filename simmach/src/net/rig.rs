@@ -11,7 +11,7 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::executor::drive::Limits;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::rig::{self, Ran, run_within};
-use crate::engine::{self, MachineId, Name, ProcessId, Scope, mix};
+use crate::engine::{self, MachineId, Name, ProcessId, Role, Scope, mix};
 use crate::net::simulated::kernel::{self, Kernel};
 use crate::net::simulated::stats::NetStats;
 use crate::net::{Host, Link, NetSpec, NetworkProfile, TcpConfig};
@@ -125,7 +125,7 @@ where
 {
     let task = mix(u64::from(machine.0), u64::from(process));
     let scope = Scope { machine, process: ProcessId(process), task, alive: true };
-    spawn_as(scope, Location::caller(), future).1
+    spawn_as(Role::Spawned, scope, Location::caller(), future).1
 }
 
 /// Kills a process, as the layer above does it.

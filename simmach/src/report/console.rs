@@ -287,20 +287,14 @@ fn scene(failure: &Failure) -> String {
     if let Some(machine) = &failure.machine {
         let _ = write!(text, ", on {machine}");
     }
-    // The body and the plans are spawned by simmach: that place tells nobody anything.
-    if let Some(task) = failure.task.as_ref().filter(|task| !is_own(task)) {
-        let _ = write!(text, ", in the task of {task}");
+    if let Some(task) = &failure.task {
+        let _ = write!(text, ", in {task}");
     }
     let _ = write!(text, ", at {}", moment(failure.at));
     if let (None, Some(caller)) = (&failure.place, &failure.origin.called_from) {
         let _ = write!(text, ", in {caller}");
     }
     text
-}
-
-/// Whether a place is in simmach itself.
-pub(super) fn is_own(place: &str) -> bool {
-    file!().strip_suffix("report/console.rs").is_some_and(|folder| place.starts_with(folder))
 }
 
 fn put_again(text: &mut String, style: Style, again: &Again) {

@@ -6,7 +6,7 @@ use crate::engine::ids::MachineId;
 use crate::engine::record::event::Event;
 use crate::engine::record::trace::{MOST_KEPT, TraceEvent};
 use crate::outcome::Outcome;
-use crate::report::console::{brief, is_own, put_indented};
+use crate::report::console::{brief, put_indented};
 use crate::report::event::{Names, describe};
 use crate::report::generators::{self, Library};
 use crate::report::log::name_of;
@@ -229,10 +229,10 @@ fn at(nanos: u64) -> String {
     format!("{}.{:09} s", thousands(nanos / 1_000_000_000), nanos % 1_000_000_000)
 }
 
-/// Where a task was spawned, if that is known and is the user's code.
-fn spawned_at(outcome: &Outcome, task: u64) -> Option<&str> {
+/// What a task is called, if that is known.
+fn name_of_task(outcome: &Outcome, task: u64) -> Option<&str> {
     let known = outcome.places.binary_search_by_key(&task, |(task, _)| *task);
-    known.ok().map(|at| outcome.places[at].1.as_str()).filter(|place| !is_own(place))
+    known.ok().map(|at| outcome.places[at].1.as_str())
 }
 
 impl Names for Outcome {
@@ -241,10 +241,7 @@ impl Names for Outcome {
     }
 
     fn task(&self, path: u64) -> String {
-        match spawned_at(self, path) {
-            Some(place) => format!("the task of {place}"),
-            None => "a task of simmach's, or the test's body".to_owned(),
-        }
+        name_of_task(self, path).unwrap_or("a task").to_owned()
     }
 }
 
@@ -252,11 +249,10 @@ fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
     let Some(event) = event else {
         return format!("none: the run is over, {}", ended(outcome));
     };
-    let place = |task: u64| spawned_at(outcome, task);
     let what = describe(&event.event, event.task, outcome);
-    let by = match (&event.event, place(event.task)) {
+    let by = match (&event.event, name_of_task(outcome, event.task)) {
         (Event::TaskPolled { .. }, _) | (_, None) => String::new(),
-        (_, Some(place)) => format!(", in the task of {place}"),
+        (_, Some(task)) => format!(", in {task}"),
     };
     format!(
         "{}  {}  {what}{by}",

@@ -8,7 +8,7 @@ use crate::report::numbers::{count, thousands};
 pub(crate) trait Names {
     /// A machine's name.
     fn machine(&self, machine: MachineId) -> String;
-    /// A task, by where it was spawned.
+    /// What a task is called.
     fn task(&self, path: u64) -> String;
 }
 

@@ -117,7 +117,7 @@ fn words(deviation: &Deviation) -> String {
     match kind {
         Kind::Choice if *of > 1 => format!("the test chooses {value} of 0..{of}"),
         Kind::Choice => "the test draws true".to_owned(),
-        Kind::Order => format!("the task of {text} may wait for others"),
+        Kind::Order => format!("{text} may wait for others"),
         Kind::Strike | Kind::Fault | Kind::Step | Kind::Field | Kind::Delay => text.clone(),
     }
 }

@@ -12,6 +12,7 @@ mod records;
 mod repeats;
 mod shape;
 mod stalls;
+mod task_names;
 mod tempo;
 
 use std::cell::{Cell, RefCell};

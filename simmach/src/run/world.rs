@@ -9,10 +9,10 @@ use futures::FutureExt;
 use crate::chaos::Plan;
 use crate::engine::context::{self, Engine};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
-use crate::engine::{MachineId, Name, ProcessId, Scope, mix, mix_text};
+use crate::engine::{MachineId, Name, ProcessId, Role, Scope, mix, mix_text};
 use crate::machine::{self, Machine, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
-use crate::sim::{self, Sim};
+use crate::sim::{self, A_PLAN, Sim};
 use crate::spec::{Body, DeclaredService, Spec};
 use crate::storage::{self, RunFolder, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
@@ -119,7 +119,8 @@ pub(super) fn begin(
                 context::try_with(|engine| engine.fail(Failure::new(FailureKind::Error, message)));
             }
         };
-        drop(spawn_as(scope, Location::caller(), plan));
+        engine.shared.set_title(scope.task, title_of_plan(name));
+        drop(spawn_as(Role::Plan, scope, Location::caller(), plan));
         sim::add_plan(scope.task, name);
     }
     let (task, handle) = machine::run_body(client, Location::caller(), async move {
@@ -134,6 +135,10 @@ pub(super) fn begin(
         engine.set_body(task);
     }
     handle
+}
+
+fn title_of_plan(name: &str) -> String {
+    if name == A_PLAN { name.to_owned() } else { format!("the plan {name}") }
 }
 
 /// How many turns the machines have before the body's first poll: all they can use, but for one that never yields time.

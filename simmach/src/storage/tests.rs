@@ -16,7 +16,7 @@ use crate::engine::context::try_with;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::rig::{self, Ran, SCOPE};
-use crate::engine::{self, Effect, MachineId, ProcessId, Scope};
+use crate::engine::{self, Effect, MachineId, ProcessId, Role, Scope};
 use crate::storage::types::{Bytes, Str};
 use crate::storage::*;
 use crate::task::{JoinHandle, spawn, spawn_as};
@@ -85,7 +85,7 @@ where
     let (machine, process) = (MachineId(machine), ProcessId(process));
     let task = engine::mix(u64::from(machine.0), u64::from(process.0));
     let scope = Scope { machine, process, task, alive: true };
-    spawn_as(scope, Location::caller(), future).1
+    spawn_as(Role::Spawned, scope, Location::caller(), future).1
 }
 
 /// What the layer above does to a process that ends, on whatever way.

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::engine::context::try_with;
 use crate::engine::executor::tasks::TaskKey;
-use crate::engine::{self, Scope, Wait};
+use crate::engine::{self, Role, Scope, Wait};
 use crate::task::join::{self, Join};
 use crate::task::{JoinError, JoinHandle};
 
@@ -28,7 +28,7 @@ where
     let scope = scope.expect(
         "simmach::task::spawn was called outside a run: call it from a service, a plan or the test's body",
     );
-    spawn_as(scope, place, future).1
+    spawn_as(Role::Spawned, scope, place, future).1
 }
 
 /// Lets every other ready task go first, or not, as the seed has it.
@@ -47,6 +47,7 @@ pub(super) async fn yield_now() {
 
 /// Runs `future` as a task of any scope. For a dead one it is dropped, and its handle says cancelled.
 pub(crate) fn spawn_as<F>(
+    role: Role,
     scope: Scope,
     place: &'static Location<'static>,
     future: F,
@@ -57,25 +58,30 @@ where
 {
     let join = Arc::new(Join::new(scope));
     let task = Task { future: Some(future), join: Arc::clone(&join) };
-    let key = begin(scope, place, task);
+    let key = begin(role, scope, place, task);
     (key, JoinHandle::simulated(join::JoinHandle::new(join, key)))
 }
 
-/// As [`spawn_as`], where nobody will ever wait for the task.
-pub(crate) fn spawn_detached<F>(scope: Scope, place: &'static Location<'static>, future: F)
+/// Runs `future` as the main task of a service. Nobody will ever wait for it.
+pub(crate) fn spawn_main<F>(scope: Scope, place: &'static Location<'static>, future: F)
 where
     F: Future<Output = ()> + 'static,
 {
-    begin(scope, place, Task { future: Some(future), join: Detached });
+    begin(Role::Main, scope, place, Task { future: Some(future), join: Detached });
 }
 
-fn begin<F, J>(scope: Scope, place: &'static Location<'static>, task: Task<F, J>) -> Option<TaskKey>
+fn begin<F, J>(
+    role: Role,
+    scope: Scope,
+    place: &'static Location<'static>,
+    task: Task<F, J>,
+) -> Option<TaskKey>
 where
     F: Future + 'static,
     J: Hears<F::Output> + 'static,
 {
     if scope.alive {
-        try_with(|engine| engine.spawn(scope, place, Box::pin(task)))
+        try_with(|engine| engine.spawn(role, scope, place, Box::pin(task)))
     } else {
         drop(task);
         None

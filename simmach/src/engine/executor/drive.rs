@@ -167,18 +167,16 @@ impl Engine {
             .tasks
             .reports()
             .into_iter()
-            .map(|(key, task)| {
-                let machine = self.name(task.machine).unwrap_or_else(|| "the harness".to_owned());
-                let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
+            .map(|(_, task)| {
+                let machine =
+                    self.name(task.identity.machine).unwrap_or_else(|| "the harness".to_owned());
                 let waits = if task.ready {
                     "is ready to run".to_owned()
                 } else {
                     format!("waits for {}", task.waits)
                 };
-                if self.body() == Some(key) {
-                    return format!("{machine}: the test's body {waits}");
-                }
-                format!("{machine}: the task of {file}:{line} {waits}")
+                let name = task.identity.name_in_list(&self.shared);
+                format!("{machine}: {name} {waits}")
             })
             .collect();
         waiting.sort();

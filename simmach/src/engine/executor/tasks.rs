@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{RawWakerVTable, Waker};
 
+use crate::engine::executor::identity::{Identity, Role};
 use crate::engine::executor::scheduler::Ready;
 use crate::engine::executor::waits::Wait;
-use crate::engine::ids::{MachineId, Scope};
+use crate::engine::ids::Scope;
 
 pub(crate) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type Polled = (Boxed, Waker);
@@ -24,8 +25,7 @@ pub(crate) struct TaskKey {
 /// A task, for a report: who it is and what it waits for.
 #[derive(Debug)]
 pub(crate) struct TaskReport {
-    pub(crate) machine: MachineId,
-    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) identity: Identity,
     pub(crate) waits: Wait,
     /// The longest of the sleeps it waits for; 0 if for none.
     pub(crate) sleeps: u64,
@@ -60,6 +60,7 @@ pub(crate) struct Task {
     pub(crate) wakes: u64,
     pub(crate) scheduled: bool,
     pub(crate) cancelled: bool,
+    pub(crate) role: Role,
     /// Its number among the run's tasks, in the order they were spawned.
     pub(crate) number: u32,
     /// The longest of the sleeps it waits for, in nanoseconds: of several branches the last one polled is not the one
@@ -71,6 +72,12 @@ pub(crate) struct Task {
     pub(crate) draws: u64,
     pub(crate) selects: u64,
     pub(crate) entropy: u64,
+}
+
+impl Task {
+    fn identity(&self) -> Identity {
+        Identity::new(self.role, self.scope, self.spawned_at)
+    }
 }
 
 impl From<Ready> for TaskKey {
@@ -89,6 +96,7 @@ impl Tasks {
     /// A new task, with the waker that is made for its key.
     pub(crate) fn insert(
         &self,
+        role: Role,
         scope: Scope,
         spawned_at: &'static Location<'static>,
         future: Boxed,
@@ -109,6 +117,7 @@ impl Tasks {
             spawned_at,
             scheduled: false,
             cancelled: false,
+            role,
             number,
             wakes: 0,
             children: 0,
@@ -153,9 +162,9 @@ impl Tasks {
         self.with(key, |_| ()).is_some()
     }
 
-    /// Where a task was spawned.
-    pub(crate) fn spawned_at(&self, key: TaskKey) -> Option<&'static Location<'static>> {
-        self.with_if_free(key, |task| task.spawned_at)
+    /// Who a task is. Never allocates, and `None` in the middle of a change.
+    pub(crate) fn identity(&self, key: TaskKey) -> Option<Identity> {
+        self.with_if_free(key, |task| task.identity())
     }
 
     /// Takes a task's future out to be polled, with its scope and whether it was cancelled; it is no longer ready.
@@ -245,8 +254,7 @@ impl Tasks {
     pub(crate) fn reports(&self) -> Vec<(TaskKey, TaskReport)> {
         self.occupied(|key, task| {
             let report = TaskReport {
-                machine: task.scope.machine,
-                spawned_at: task.spawned_at,
+                identity: task.identity(),
                 waits: task.waits,
                 sleeps: task.sleeps,
                 ready: task.scheduled,

@@ -77,19 +77,18 @@ impl Engine {
         if self.refusals.allows(what) {
             return false;
         }
-        let spawned_at = self.current_task().and_then(|task| self.spawned_at(task));
-        self.refusals.mark(Mark { what, scope: self.scope(), spawned_at, at: self.clock.now() });
+        let task = self.current_task().and_then(|task| self.identity(task));
+        self.refusals.mark(Mark { what, scope: self.scope(), task, at: self.clock.now() });
         true
     }
 
     /// Tells the watchdog where the code that runs is: it is `blocked` for good, or the watchdog asks. Never allocates.
     pub(crate) fn report_stuck(&self, blocked: bool) {
-        let task = self.current_task().filter(|task| self.body() != Some(*task));
         self.shared.report_stuck(Stuck {
             blocked,
             captured: Captured::here(),
             machine: self.scope().machine,
-            spawned_at: task.and_then(|task| self.spawned_at(task)),
+            task: self.current_task().and_then(|task| self.identity(task)),
             at: self.clock.now(),
         });
     }
@@ -113,7 +112,7 @@ impl Engine {
         let mark = self.refusals.take()?;
         let mut failure = Failure::new(FailureKind::Refused, mark.what.words());
         failure.machine = self.name(mark.scope.machine);
-        failure.task = mark.spawned_at.map(panics::place_of);
+        failure.task = mark.task.and_then(|task| task.name_on_its_machine(&self.shared));
         failure.at = mark.at;
         *failure.origin = Origin::of(&self.refusals.captured());
         Some(failure)
@@ -149,11 +148,9 @@ impl Engine {
         failure.at = self.clock.now();
         failure.at_start = self.body().is_none();
         failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));
-        failure.task = failure.task.or_else(|| {
-            // The body was spawned by the harness, at a place that tells nobody anything.
-            let task = self.current_task().filter(|task| self.body() != Some(*task))?;
-            self.spawned_at(task).map(panics::place_of)
-        });
+        failure.task = failure
+            .task
+            .or_else(|| self.identity(self.current_task()?)?.name_on_its_machine(&self.shared));
         failure
     }
 }

@@ -9,7 +9,6 @@ use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use crate::engine::failure::panics;
 use crate::engine::failure::verdict::Note;
 use crate::engine::state::Engine;
 
@@ -61,9 +60,9 @@ fn scene(engine: &Engine) -> String {
     {
         let _ = write!(text, ", on {name}");
     }
-    let task = engine.current_task().filter(|task| engine.body() != Some(*task));
-    if let Some(spawned_at) = task.and_then(|task| engine.spawned_at(task)) {
-        let _ = write!(text, ", in the task of {}", panics::place_of(spawned_at));
+    let task = engine.current_task().and_then(|task| engine.identity(task));
+    if let Some(task) = task.and_then(|task| task.name_on_its_machine(&engine.shared)) {
+        let _ = write!(text, ", in {task}");
     }
     let _ = write!(text, ", at {:?}", Duration::from_nanos(engine.clock.now()));
     text

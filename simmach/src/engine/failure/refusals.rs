@@ -4,9 +4,9 @@
 //! a plain cell, and its words are found later.
 
 use std::cell::Cell;
-use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::engine::executor::identity::Identity;
 use crate::engine::failure::backtrace::Captured;
 use crate::engine::ids::Scope;
 
@@ -40,7 +40,7 @@ pub(crate) struct Refusals {
 pub(crate) struct Mark {
     pub(crate) what: Refused,
     pub(crate) scope: Scope,
-    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) task: Option<Identity>,
     pub(crate) at: u64,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Failure {
     pub cause: Option<String>,
     /// The machine, by name; `None` for the harness's own code, such as a plan.
     pub machine: Option<String>,
-    /// The task: where it was spawned.
+    /// The task, as a report names it; `None` for the test's body.
     pub task: Option<String>,
     /// Where in the source, `file:line:column`.
     pub place: Option<String>,

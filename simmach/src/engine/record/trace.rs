@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::context;
 use crate::engine::draws::{K, fold};
+use crate::engine::executor::identity::Identity;
 use crate::engine::ids::{MachineId, Scope};
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
@@ -69,8 +70,8 @@ pub(crate) fn stride(events: u64) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     pub(crate) events: Vec<TraceEvent>,
-    /// Where tasks were spawned, by their paths.
-    pub(crate) places: BTreeMap<u64, String>,
+    /// Who its tasks are, by their paths.
+    pub(crate) tasks: BTreeMap<u64, Identity>,
 }
 
 impl Trace {
@@ -133,12 +134,12 @@ impl Trace {
         }
     }
 
-    /// Notes where a task was spawned, if events are kept: it enters no hash.
-    pub(crate) fn place(&mut self, task: u64, place: impl FnOnce() -> String) {
-        if let Some(Kept { events, places }) = &mut self.kept
+    /// Notes who a task is, if events are kept: it enters no hash.
+    pub(crate) fn note_task(&mut self, task: Identity) {
+        if let Some(Kept { events, tasks }) = &mut self.kept
             && events.len() < MOST_KEPT
         {
-            places.entry(task).or_insert_with(place);
+            tasks.entry(task.path).or_insert(task);
         }
     }
 

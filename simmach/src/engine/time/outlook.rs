@@ -54,11 +54,10 @@ impl Engine {
 
     fn describe_task(&self, key: TaskKey) -> Option<String> {
         let (_, task) = self.tasks.reports().into_iter().find(|(other, _)| *other == key)?;
-        let machine = self.name(task.machine).unwrap_or_else(|| "the harness".to_owned());
-        let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
-        Some(match self.body() == Some(key) {
-            true => format!("the test's body on {machine} wakes"),
-            false => format!("the task of {file}:{line} on {machine} wakes"),
+        let name = task.identity.name_in_list(&self.shared);
+        Some(match self.name(task.identity.machine) {
+            Some(machine) => format!("{name} on {machine} wakes"),
+            None => format!("{name} wakes"),
         })
     }
 }

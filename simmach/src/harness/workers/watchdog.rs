@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::engine::context::{Pulse, Shared, Stuck};
 use crate::engine::failure::backtrace::Origin;
-use crate::engine::failure::panics::place_of;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::harness::debugger;
 use crate::harness::workers::job::Job;
@@ -47,6 +46,8 @@ pub(crate) struct Hang {
     pub(crate) limit: Duration,
     pub(crate) pulse: Pulse,
     pub(crate) machine: Option<String>,
+    /// The task, as a report names it.
+    pub(crate) task: Option<String>,
     /// Where it hangs, if its thread could tell.
     pub(crate) stuck: Option<Stuck>,
 }
@@ -108,7 +109,7 @@ impl Hang {
         // By the clock as it was read, the time of an endless loop is another each time.
         failure.at = blocked.map_or(self.pulse.at, |stuck| stuck.at);
         if let Some(stuck) = self.stuck {
-            failure.task = stuck.spawned_at.map(place_of);
+            failure.task = self.task;
             *failure.origin = Origin::of(&stuck.captured);
             failure.origin.resolve_all();
         }
@@ -148,7 +149,8 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
             let stuck = sampling::where_it_is(&shared);
             let machine = stuck.map_or(pulse.machine, |stuck| stuck.machine);
             let machine = shared.name(machine).map(str::to_owned);
-            return bark(Hang { seed, job, limit, pulse, machine, stuck });
+            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&shared));
+            return bark(Hang { seed, job, limit, pulse, machine, task, stuck });
         }
     }
 }
@@ -201,7 +203,7 @@ mod tests {
                 blocked: true,
                 captured: Captured::here(),
                 machine: MachineId(3),
-                spawned_at: None,
+                task: None,
                 at: 77,
             });
             let outcome = barks.recv_timeout(Duration::from_secs(50)).expect("it barks");

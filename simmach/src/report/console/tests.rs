@@ -8,7 +8,7 @@ use crate::report::console::*;
 fn outcome() -> Outcome {
     let mut failure = Failure::new(FailureKind::Panic, "assertion failed\n  left: 0\n right: 1");
     failure.machine = Some("mover.botnet".to_owned());
-    failure.task = Some("tests/chaos.rs:31:1".to_owned());
+    failure.task = Some("the task of tests/chaos.rs:31:1".to_owned());
     failure.cause = Some("connecting to cl.internal:443 (10.0.0.1:443)".to_owned());
     failure.place = Some("tests/chaos.rs:40:5".to_owned());
     failure.at = 104_200_000_000;

@@ -1,0 +1,137 @@
+//! What tasks are called in what is said of a run: none by a place in simmach itself.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::engine::Family;
+use crate::engine::record::deviations::Record;
+use crate::task::JoinSet;
+
+/// A run in which many tasks are ready at once, with all that can be kept of it.
+fn kept(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
+    let keep = Keep { events: true, deviations: Record::All, ..Keep::default() };
+    run_spec(spec, 1, Overlay::default(), keep, Arc::default())
+}
+
+async fn naps() {
+    for _ in 0..10 {
+        sleep(1.millis()).await;
+    }
+}
+
+fn many() -> Spec {
+    let topology = Topology::new()
+        .machine("single.zone", naps)
+        .machine("double.zone/web", naps)
+        .machine("double.zone/db", naps);
+    SpecBuilder::new()
+        .topology(topology)
+        .plan(Partitions::new())
+        .plan(async |_: Sim| naps().await)
+        .body(async |sim| {
+            let task = spawn(naps());
+            let client = sim.run_on("single.zone", naps());
+            let mut set = JoinSet::new();
+            set.spawn(naps());
+            naps().await;
+            task.await.expect("no panic");
+            client.await.expect("no panic");
+            while set.join_next().await.is_some() {}
+        })
+}
+
+const HERE: &str = "the task of simmach/src/run/tests/task_names.rs:";
+
+fn is_known(name: &str) -> bool {
+    let others = [
+        "the test's body",
+        "the main task of single.zone",
+        "the main task of double.zone/web",
+        "the main task of double.zone/db",
+        "the plan Partitions",
+        "a plan",
+    ];
+    name.starts_with(HERE) || others.contains(&name)
+}
+
+#[test]
+fn order_of_tasks_is_told_by_their_names() {
+    let outcome = kept(many);
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    let orders = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Wake);
+    let names: BTreeSet<_> = orders.map(|deviation| deviation.text.as_str()).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !is_known(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    // Of all kinds.
+    for name in ["the test's body", "the main task of single.zone", "a plan"] {
+        assert!(names.contains(name), "{names:?}");
+    }
+    assert!(names.iter().any(|name| name.starts_with(HERE)), "{names:?}");
+}
+
+#[test]
+fn events_are_told_by_the_names_of_their_tasks() {
+    let outcome = kept(many);
+    let names: BTreeSet<_> = outcome.places.iter().map(|(_, name)| name.as_str()).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !is_known(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_eq!(names.iter().filter(|name| !name.starts_with(HERE)).count(), 6, "{names:?}");
+}
+
+#[test]
+fn failure_tells_its_task() {
+    let task_of = |spec: fn() -> Spec| fail(spec).task;
+    assert_eq!(task_of(|| SpecBuilder::new().body(async |_| panic!("on purpose"))), None);
+    let main = task_of(|| {
+        let service = async || -> () { panic!("on purpose") };
+        SpecBuilder::new().machine("a", service).body(async |_| naps().await)
+    });
+    assert_eq!(main.as_deref(), Some("its main task"));
+    let one_of_two = task_of(|| {
+        let service = async || -> () { panic!("on purpose") };
+        let topology = Topology::new().machine("a/web", service).machine("a/db", naps);
+        SpecBuilder::new().topology(topology).body(async |_| naps().await)
+    });
+    assert_eq!(one_of_two.as_deref(), Some("the main task of a/web"));
+    let spawned = task_of(|| {
+        SpecBuilder::new().body(async |_| {
+            drop(spawn(async { panic!("on purpose") }));
+            naps().await;
+        })
+    });
+    assert!(spawned.is_some_and(|task| task.starts_with(HERE)));
+}
+
+/// A refusal is marked where nothing can be told, and named later.
+#[test]
+fn refusal_tells_its_task() {
+    let starts = || drop(thread::Builder::new().spawn(|| ()));
+    let failure = fail(move || SpecBuilder::new().body(async move |_| starts()));
+    assert_eq!(failure.task, None);
+    let failure = fail(move || {
+        let service = move || async move { starts() };
+        SpecBuilder::new().machine("a", service).body(async |_| naps().await)
+    });
+    assert_eq!(failure.task.as_deref(), Some("its main task"));
+    let failure = fail(move || {
+        let plan = async move |_: Sim| starts();
+        SpecBuilder::new().plan(plan).body(async |_| naps().await)
+    });
+    assert_eq!(failure.task.as_deref(), Some("a plan"));
+}
+
+#[test]
+fn waiting_tasks_are_told_by_their_names() {
+    let failure = fail(|| {
+        let waits = || std::future::pending::<()>();
+        let topology = Topology::new().machine("a/web", waits).machine("a/db", waits);
+        let plan = async move |_: Sim| waits().await;
+        SpecBuilder::new().topology(topology).plan(plan).body(async move |_| waits().await)
+    });
+    let begins = |text: &str| failure.waiting.iter().any(|line| line.starts_with(text));
+    let lines = ["a: the main task of a/web waits", "a: the main task of a/db waits"];
+    for line in [&lines[..], &["the harness: a plan waits"]].concat() {
+        assert!(begins(line), "{line}: {:?}", failure.waiting);
+    }
+    assert!(failure.waiting.iter().any(|line| line.contains(": the test's body waits")));
+}
