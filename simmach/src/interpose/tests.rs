@@ -392,3 +392,62 @@ fn destructors_of_a_threads_locals_may_ask() {
     thread::spawn(|| LOCAL.with(|_| ())).join().unwrap();
     assert_eq!(ASKED.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
+
+/// What the C library's locks answer where they need not wait, or find that they would wait for ever.
+fn answers_of_locks() -> [libc::c_int; 10] {
+    // SAFETY: each object is initialised before it is used, is nobody else's, and is forgotten afterwards.
+    unsafe {
+        let mut answers = [0; 10];
+        let kinds = [
+            libc::PTHREAD_MUTEX_NORMAL,
+            libc::PTHREAD_MUTEX_ERRORCHECK,
+            libc::PTHREAD_MUTEX_RECURSIVE,
+        ];
+        for (nth, kind) in kinds.into_iter().enumerate() {
+            let (mut attributes, mut mutex) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::pthread_mutexattr_init(&raw mut attributes);
+            libc::pthread_mutexattr_settype(&raw mut attributes, kind);
+            libc::pthread_mutex_init(&raw mut mutex, &raw const attributes);
+            answers[2 * nth] = libc::pthread_mutex_lock(&raw mut mutex);
+            if kind == libc::PTHREAD_MUTEX_NORMAL {
+                libc::pthread_mutex_unlock(&raw mut mutex);
+            }
+            answers[2 * nth + 1] = libc::pthread_mutex_lock(&raw mut mutex);
+        }
+        let mut lock = libc::PTHREAD_RWLOCK_INITIALIZER;
+        libc::pthread_rwlock_rdlock(&raw mut lock);
+        answers[6] = libc::pthread_rwlock_rdlock(&raw mut lock);
+        let mut lock = libc::PTHREAD_RWLOCK_INITIALIZER;
+        libc::pthread_rwlock_wrlock(&raw mut lock);
+        answers[7] = libc::pthread_rwlock_rdlock(&raw mut lock);
+        let mut semaphore = std::mem::zeroed();
+        libc::sem_init(&raw mut semaphore, 0, 1);
+        answers[8] = libc::sem_wait(&raw mut semaphore);
+        answers[9] = libc::pthread_join(libc::pthread_self(), std::ptr::null_mut());
+        answers
+    }
+}
+
+#[test]
+fn locks_of_the_c_library_answer_as_outside_of_a_run() {
+    let outside = answers_of_locks();
+    assert_eq!(outside, [0, 0, 0, libc::EDEADLK, 0, 0, 0, libc::EDEADLK, 0, libc::EDEADLK]);
+    pass(move || SpecBuilder::new().body(async move |_| assert_eq!(answers_of_locks(), outside)));
+}
+
+/// A wait in real time that began while the thread was alive passes in virtual time once it has ended.
+#[test]
+fn a_wait_passes_when_the_last_thread_has_ended() {
+    let start = Instant::now();
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            let thread = super::allow_threads(|| thread::spawn(|| thread::sleep(50.millis())));
+            let (_sender, receiver) = mpsc::channel::<()>();
+            let start = Instant::now();
+            assert!(receiver.recv_timeout(5.mins()).is_err());
+            assert!(start.elapsed() >= 5.mins());
+            thread.join().unwrap();
+        })
+    });
+    assert!(start.elapsed() < 1.mins());
+}

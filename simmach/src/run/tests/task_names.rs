@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
 use crate::engine::Family;
 use crate::engine::record::deviations::Record;
+use crate::run::tests::*;
 use crate::task::JoinSet;
 
 /// A run in which many tasks are ready at once, with all that can be kept of it.
