@@ -158,6 +158,7 @@ pub(super) mod zoo {
     /// Of one thread that has been let through: it ends before the run's thread waits, or while it does.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
+    #[allow(clippy::disallowed_methods, reason = "it starts a thread on purpose")]
     async fn mutex_after_a_thread() {
         let joined = simmach::interpose::allow_threads(|| thread::spawn(|| ()).join());
         assert!(joined.is_ok());
@@ -518,7 +519,6 @@ fn mutex_locked_twice_beside_a_busy_thread_is_a_deadlock() {
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
 }
 
-#[expect(clippy::disallowed_methods, reason = "it takes real time on purpose")]
 fn wait_for_a_child(seconds: &str) {
     let output = std::process::Command::new("sleep").arg(seconds).output();
     assert!(output.is_ok_and(|output| output.status.success()));
