@@ -84,7 +84,7 @@ fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<Shar
 }
 
 #[expect(clippy::disallowed_methods, reason = "it stands in for a run that takes real time")]
-fn pause(millis: u64) {
+pub(crate) fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Checks<'a> {
     /// For the others, where all are checked.
     others: Option<Alone<'a>>,
     open: Vec<Pair>,
+    /// From this place on nothing is of interest.
+    from: u64,
     /// How many seeds were compared, each as often as it was to be.
     compared: u64,
     /// A seed that was run before.
@@ -128,6 +130,7 @@ impl<'a> Checks<'a> {
             fresh,
             others,
             open: Vec::new(),
+            from: u64::MAX,
             compared: 0,
             last: None,
             found: None,
@@ -144,6 +147,10 @@ impl<'a> Checks<'a> {
         let seed = ran.outcome.seed;
         let asked = (self.plan.rule == Rule::Every).then(|| seed.wrapping_add(1));
         let other = self.last.replace(seed).or(asked);
+        // Outcomes from beyond a cut still come: of runs that were begun before it.
+        if ran.index >= self.from {
+            return;
+        }
         if self.plan.has(ran.index) && !matches!(ran.outcome.verdict, Verdict::Broken(_)) {
             let (events, places) =
                 (ran.outcome.events.take(), std::mem::take(&mut ran.outcome.places));
@@ -204,6 +211,7 @@ impl<'a> Checks<'a> {
 
     /// Nothing from this place on is of interest.
     pub(crate) fn cut(&mut self, from: u64) {
+        self.from = self.from.min(from);
         self.open.retain(|pair| pair.index < from);
         self.found.take_if(|found| found.index >= from);
         self.found_calm.take_if(|found| found.index >= from);

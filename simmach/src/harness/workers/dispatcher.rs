@@ -65,6 +65,7 @@ impl Dispatcher {
             dry: first.is_none(),
             again: first.into_iter().map(|job| (0, job)).collect(),
             out: 0,
+            unacknowledged: 0,
             sink,
         });
         if queue.broken.is_some() {
@@ -89,6 +90,15 @@ impl Dispatcher {
         }
         for worker in queue.workers.values() {
             worker.dismiss();
+        }
+    }
+
+    /// That many messages of a batch have been looked at: more of its runs may be given to workers.
+    pub(crate) fn acknowledge(&self, id: u64, messages: usize) {
+        let mut queue = self.lock();
+        if let Some(batch) = queue.batches.iter_mut().find(|batch| batch.id == id) {
+            batch.unacknowledged = batch.unacknowledged.saturating_sub(messages);
+            self.fill_all(&mut queue);
         }
     }
 

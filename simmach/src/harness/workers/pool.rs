@@ -3,7 +3,8 @@
 //! What is asked for is a *batch*: a sequence of runs, drawn as they are needed. Outcomes come back in any order with
 //! their place in the sequence, and the batch can be cut: from that place on none is begun any more. A sweep cuts behind
 //! the lowest failing seed, a shrinker behind the first candidate that still fails; neither depends on how many jobs
-//! there are. Several tests ask at once and take turns.
+//! there are. Workers get no more runs of a batch until the outcomes that came have been looked at: a cut is never late
+//! because this process was slow. Several tests ask at once and take turns.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +22,17 @@ pub(crate) struct Runs(Source);
 
 #[derive(Debug)]
 enum Source {
-    Workers { dispatcher: Arc<Dispatcher>, batch: u64, results: Receiver<Vec<Ran>> },
+    Workers(FromWorkers),
     Here(Here),
+}
+
+#[derive(Debug)]
+struct FromWorkers {
+    dispatcher: Arc<Dispatcher>,
+    batch: u64,
+    results: Receiver<Vec<Ran>>,
+    /// Messages that were handed out and not acknowledged: the caller is still looking at them.
+    unacknowledged: usize,
 }
 
 /// The jobs of this process.
@@ -87,10 +97,7 @@ impl Pool {
     /// Makes many.
     pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
         match &self.by {
-            By::Workers(dispatcher) => {
-                let (batch, results) = dispatcher.open(Box::new(jobs));
-                Runs(Source::Workers { dispatcher: Arc::clone(dispatcher), batch, results })
-            }
+            By::Workers(dispatcher) => Runs::by(dispatcher, jobs),
             By::Here(local) => Runs(Source::Here(Here::new(local.clone(), Box::new(jobs)))),
         }
     }
@@ -120,8 +127,7 @@ impl Pool {
 impl Alone<'_> {
     /// Makes many; one process makes them in order.
     pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
-        let (batch, results) = self.dispatcher.open(Box::new(jobs));
-        Runs(Source::Workers { dispatcher: Arc::clone(&self.dispatcher), batch, results })
+        Runs::by(&self.dispatcher, jobs)
     }
 
     /// Makes one.
@@ -139,14 +145,16 @@ impl Drop for Alone<'_> {
 }
 
 impl Runs {
-    /// Waits for more, so long.
+    fn by(dispatcher: &Arc<Dispatcher>, jobs: impl Iterator<Item = Job> + Send + 'static) -> Self {
+        let (batch, results) = dispatcher.open(Box::new(jobs));
+        let dispatcher = Arc::clone(dispatcher);
+        Self(Source::Workers(FromWorkers { dispatcher, batch, results, unacknowledged: 0 }))
+    }
+
+    /// Waits for more outcomes, up to `patience`. Those that it returned before count as looked at: workers get more runs.
     pub(crate) fn next(&mut self, patience: Duration) -> Next {
         match &mut self.0 {
-            Source::Workers { results, .. } => match results.recv_timeout(patience) {
-                Ok(ran) => Next::Ran(ran),
-                Err(RecvTimeoutError::Timeout) => Next::Nothing,
-                Err(RecvTimeoutError::Disconnected) => Next::End,
-            },
+            Source::Workers(workers) => workers.next(patience),
             Source::Here(here) => here.next(),
         }
     }
@@ -168,8 +176,30 @@ impl Runs {
     /// From this place on none is begun any more. Outcomes of such that were begun before still come.
     pub(crate) fn cut(&mut self, from: u64) {
         match &mut self.0 {
-            Source::Workers { dispatcher, batch, .. } => dispatcher.cut(*batch, from),
+            Source::Workers(workers) => workers.dispatcher.cut(workers.batch, from),
             Source::Here(here) => here.cut(from),
+        }
+    }
+}
+
+impl FromWorkers {
+    fn next(&mut self, patience: Duration) -> Next {
+        let unacknowledged = std::mem::take(&mut self.unacknowledged);
+        if unacknowledged > 0 {
+            self.dispatcher.acknowledge(self.batch, unacknowledged);
+        }
+        match self.results.recv_timeout(patience) {
+            Ok(mut ran) => {
+                // All that has come is looked at together: one acknowledgement for many workers.
+                self.unacknowledged = 1;
+                for more in self.results.try_iter() {
+                    ran.extend(more);
+                    self.unacknowledged += 1;
+                }
+                Next::Ran(ran)
+            }
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::End,
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Batch {
     pub(crate) again: BTreeMap<u64, Job>,
     /// How many are with the workers.
     pub(crate) out: usize,
+    /// Messages that were sent and that nobody has looked at yet: until then no more are given to workers.
+    pub(crate) unacknowledged: usize,
     pub(crate) dry: bool,
     pub(crate) sink: Sender<Vec<Ran>>,
 }
@@ -75,11 +77,13 @@ impl Queue {
         self.next
     }
 
-    /// The next run to make: the batches take turns.
+    /// The next run to make: the batches take turns. One whose outcomes have not been looked at is passed over, since what
+    /// they are may cut it.
     pub(crate) fn draw(&mut self) -> Option<Given> {
         for _ in 0..self.batches.len() {
             self.batches.rotate_left(1);
             if let Some(batch) = self.batches.back_mut()
+                && batch.unacknowledged == 0
                 && let Some((index, job)) = batch.draw()
             {
                 batch.out += 1;
@@ -115,9 +119,15 @@ impl Queue {
     pub(crate) fn deliver(&mut self, id: u64, count: usize, ran: Vec<Ran>) {
         if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == id) {
             batch.out = batch.out.saturating_sub(count);
-            if !ran.is_empty() && batch.sink.send(ran).is_err() {
-                batch.from = 0;
-                batch.again.clear();
+            if ran.is_empty() {
+                return;
+            }
+            match batch.sink.send(ran) {
+                Ok(()) => batch.unacknowledged += 1,
+                Err(_) => {
+                    batch.from = 0;
+                    batch.again.clear();
+                }
             }
         }
     }

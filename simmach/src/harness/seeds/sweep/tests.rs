@@ -26,6 +26,30 @@ fn the_lowest_failing_seed_is_found_in_whatever_order_they_come() {
     assert_eq!(swept.find.map(|ran| ran.index), Some(3));
 }
 
+/// A failure was found below them: they were under way, and whether they came was a matter of real time.
+#[test]
+fn seeds_beyond_a_cut_are_not_compared() {
+    let scratch = Scratch::new("beyond");
+    let test = named("krate", "passes");
+    // It has no fresh process for a second run: one that was begun would be a mismatch.
+    let pool = local(&scratch, test);
+    let checks = |cut: Option<u64>, index| {
+        let mut checks = Checks::new(&pool, test, Plan::new(Rule::Some, Some(100)), 1);
+        cut.into_iter().for_each(|cut| checks.cut(cut));
+        checks.first(&mut ran(index, Verdict::Passed));
+        let (compared, mismatch) = checks.end();
+        assert_eq!(compared, 0);
+        mismatch.map(|mismatch| mismatch.index)
+    };
+    assert_eq!(checks(None, 19), Some(19));
+    assert_eq!(checks(Some(40), 19), Some(19));
+    for cut in [0, 1, 18, 19] {
+        assert_eq!(checks(Some(cut), 19), None);
+        assert_eq!(checks(Some(cut), 39), None);
+    }
+    assert_eq!(checks(Some(20), 39), None);
+}
+
 #[test]
 fn only_what_was_expected_counts_as_such() {
     let goal = Goal::Expected(Some("boom"));

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::registry;
-use crate::harness::testing::{STAND_IN, Scratch, named};
+use crate::harness::testing::{STAND_IN, Scratch, named, pause};
 use crate::harness::workers::disk::Folder;
 use crate::harness::workers::launch::{Ended, Launched, Process};
 use crate::harness::workers::output::Output;
@@ -141,6 +141,35 @@ fn nothing_is_begun_beyond_the_cut() {
         }
     }
     assert!(seen <= 5, "{seen} runs");
+}
+
+/// However long the outcomes wait to be looked at: a process that is starved begins no more runs than another.
+#[test]
+fn nothing_is_begun_while_outcomes_wait() {
+    let scratch = Arc::new(Scratch::new("starved"));
+    let tests = registry_of(&["takes_its_time"]);
+    let pool = workers(2, tests, &scratch);
+    let mut runs = pool.runs(jobs(tests[0], 1_000_000));
+    for _ in 0..3 {
+        assert!(matches!(runs.next(SECOND * 10), Next::Ran(_)));
+    }
+    // Time for twenty more.
+    pause(200);
+    runs.cut(0);
+    let waiting = runs.all().len();
+    assert!(waiting <= 4, "{waiting} runs");
+}
+
+/// Held back is only the batch itself: one that is not looked at does not stop the others.
+#[test]
+fn batch_that_waits_to_be_looked_at_holds_up_no_other() {
+    let scratch = Arc::new(Scratch::new("held up"));
+    let tests = registry_of(&["takes_its_time", "passes"]);
+    let pool = workers(2, tests, &scratch);
+    let mut waiting = pool.runs(jobs(tests[0], 20));
+    let Next::Ran(first) = waiting.next(SECOND * 10) else { panic!("it takes no 10 s") };
+    assert_eq!(pool.runs(jobs(tests[1], 1000)).all().len(), 1000);
+    assert_eq!(first.len() + waiting.all().len(), 20);
 }
 
 #[test]
