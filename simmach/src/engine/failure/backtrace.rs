@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::failure::frames::{Frame, called_from, trimmed};
+use crate::engine::failure::frames::{Frame, called_from, is_enough, trimmed};
 
 /// Frames beyond these are not captured.
 const DEPTH: usize = 96;
@@ -95,7 +95,14 @@ impl Origin {
         if pointers.is_empty() || (tells && asked == Asked::Nothing) {
             return;
         }
-        let frames: Vec<Frame> = pointers.into_iter().flat_map(frames_at).collect();
+        let mut frames = Vec::new();
+        for pointer in pointers {
+            frames.extend(frames_at(pointer));
+            // What follows is cut off anyway, and to look up the C library's symbols may take longer than all others.
+            if asked != Asked::Everything && is_enough(&frames) {
+                break;
+            }
+        }
         if !tells {
             self.called_from = called_from(&frames, place);
         }

@@ -93,10 +93,22 @@ pub(crate) fn trimmed(frames: Vec<Frame>) -> Vec<Frame> {
     let Some(first) = rest.iter().position(Frame::is_of_interest) else {
         return frames;
     };
-    let executor = rest[first..].iter().position(Frame::is_executor).map(|at| first + at);
-    let kept = &rest[..executor.unwrap_or(rest.len())];
+    let kept = &rest[..executor(rest, first).unwrap_or(rest.len())];
     let last = kept.iter().rposition(|frame| frame.is_of_interest() && !frame.is_adapter());
     kept[..=last.unwrap_or(first)].to_vec()
+}
+
+/// Whether the frames so far, from the innermost on, are all that [`called_from`] and [`trimmed`] look at: they reach the
+/// executor.
+pub(super) fn is_enough(frames: &[Frame]) -> bool {
+    let rest = &frames[machinery(frames)..];
+    let first = rest.iter().position(|frame| frame.is_of_interest() && !frame.is_machinery());
+    first.is_some_and(|first| executor(rest, first).is_some())
+}
+
+/// Where the executor called the code whose first frame of interest this is.
+fn executor(frames: &[Frame], first: usize) -> Option<usize> {
+    frames[first..].iter().position(Frame::is_executor).map(|at| first + at)
 }
 
 /// How many frames there are between the capture and what it was made for: of the panic, of a C function's stand-in, of a
@@ -260,6 +272,38 @@ mod tests {
             kept,
             ["core::option::unwrap_failed", "shop::serve", "core::future::poll", "shop::main"]
         );
+    }
+
+    /// Of the frames beyond, none is looked at: they need no symbols.
+    #[test]
+    fn enough_frames_end_at_the_executor() {
+        let captured = frame("trace", &CRATE.replace("slab-0.4.11", "backtrace-0.3.77"));
+        let panic = frame("rust_panic_with_hook", &format!("{STD}std/src/panicking.rs"));
+        let hook = engine("{{closure}}");
+        let user = frame("shop::serve", "/app/src/lib.rs");
+        let dependency = frame("slab::get", CRATE);
+        let std = in_std("core::option::unwrap_failed");
+        let outside = [frame("std::sys::thread_start", &format!("{STD}std/src/sys/thread.rs"))];
+        let stacks = [
+            vec![&captured, &hook, &panic, &std, &user, &std],
+            vec![&captured, &hook, &panic, &dependency],
+            vec![&captured, &hook, &panic, &std, &dependency, &user],
+            vec![&hook, &panic, &user, &dependency, &user],
+            vec![&user],
+        ];
+        for stack in stacks {
+            let mut frames: Vec<Frame> = stack.into_iter().cloned().collect();
+            assert!((0..=frames.len()).all(|count| !is_enough(&frames[..count])), "{frames:?}");
+            frames.push(engine("turn"));
+            assert!(is_enough(&frames), "{frames:?}");
+            let all = [&frames[..], &outside].concat();
+            assert_eq!(trimmed(frames.clone()), trimmed(all.clone()));
+            for place in [None, Some("/rustc/1/library/core/src/x.rs:2:2")] {
+                assert_eq!(called_from(&frames, place), called_from(&all, place));
+            }
+        }
+        // None is the user's: a report shows all.
+        assert!(!is_enough(&[captured, hook, panic, std, engine("turn")]));
     }
 
     #[test]
