@@ -38,6 +38,7 @@ mod answers;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod census;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod locks;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod patience;
@@ -46,6 +47,7 @@ mod patience;
 mod processes;
 mod real;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod threads;
 #[cfg(all(
     target_os = "linux",

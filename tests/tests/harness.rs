@@ -17,7 +17,7 @@ mod records;
 #[path = "harness/shrinking.rs"]
 mod shrinking;
 
-use child::{Door, Ran};
+use child::{Door, Ran, Running};
 
 #[track_caller]
 fn assert_has(ran: &Ran, parts: &[&str]) {
@@ -33,10 +33,11 @@ fn assert_has_not(ran: &Ran, parts: &[&str]) {
     }
 }
 
-/// Each through both doors.
+/// Each through both doors, side by side.
 fn through_both(name: &str, env: &[(&str, &str)], check: impl Fn(&Ran)) {
-    for door in [Door::Main, Door::Libtest] {
-        check(&door.run(name, env));
+    let running = [Door::Main, Door::Libtest].map(|door| door.start_one(name, env));
+    for ran in running.map(Running::end) {
+        check(&ran);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{assert_has, assert_has_not, line_of, run};
-use crate::child::Ran;
+use super::super::{assert_has, assert_has_not, line_of, start};
+use crate::child::{Ran, Running};
 
 const FILE: &str = "tests/tests/failures/hangs.rs";
 const SOURCE: &str = include_str!("hangs.rs");
@@ -404,10 +404,9 @@ pub(super) mod zoo {
 
 /// The watchdog alone would take two minutes.
 fn deadlocks_at(name: &str, mark: &str) -> Vec<Ran> {
-    ["1", "2"]
-        .map(|jobs| {
-            let began = now();
-            let ran = run("hangs", name, &[("SIMMACH_JOBS", jobs), ("SIMMACH_HANG", "50s")]);
+    let began = now();
+    with_one_job_and_two(name, &[("SIMMACH_HANG", "50s")])
+        .map(|ran| {
             let place = format!(" s, in {}:", line_of(FILE, SOURCE, mark));
             let frame = format!("at {}:", line_of(FILE, SOURCE, mark));
             let message = "deadlock: the run's thread waits for a lock or a wake-up";
@@ -417,6 +416,15 @@ fn deadlocks_at(name: &str, mark: &str) -> Vec<Ran> {
             ran
         })
         .into()
+}
+
+/// Side by side: what hangs leaves the machine to others.
+fn with_one_job_and_two(name: &str, env: &[(&str, &str)]) -> [Ran; 2] {
+    let running = ["1", "2"].map(|jobs| {
+        let env: Vec<_> = [("SIMMACH_JOBS", jobs)].iter().chain(env).copied().collect();
+        start("hangs", name, &env)
+    });
+    running.map(Running::end)
 }
 
 #[expect(clippy::disallowed_methods, reason = "real processes take real time")]
@@ -453,8 +461,7 @@ fn runtime_that_blocks_the_thread_is_a_deadlock() {
 }
 
 fn deadlocks_at_least(name: &str) -> [Ran; 2] {
-    ["1", "2"].map(|jobs| {
-        let ran = run("hangs", name, &[("SIMMACH_JOBS", jobs), ("SIMMACH_HANG", "50s")]);
+    with_one_job_and_two(name, &[("SIMMACH_HANG", "50s")]).map(|ran| {
         assert_has(&ran, &["deadlock: the run's thread waits", "hung, on ", "Backtrace:\n"]);
         ran
     })
@@ -481,19 +488,23 @@ fn waits_of_the_c_library_are_deadlocks() {
 
 #[test]
 fn wait_that_another_thread_ends_is_none() {
-    for jobs in ["1", "2"] {
-        let passes = |name: &str, env: &[(&str, &str)]| {
-            let env = [&[("SIMMACH_JOBS", jobs)], env].concat();
-            let ran = run("hangs", name, &env);
-            assert_eq!(ran.code, Some(0), "{name} with {env:?}:\n{}", ran.text);
-        };
-        passes("allowed_thread", &[]);
-        passes("thread_of_an_earlier_run", &[]);
-        passes("thread_of_an_allowed_thread", &[]);
-        passes("pthread_mutex_of_an_allowed_thread", &[]);
-        let moment = [("FAILURES_HOLDER", "moment")];
-        passes("lock_that_another_thread_holds_for_a_moment", &moment);
-    }
+    let moment: &[(&str, &str)] = &[("FAILURES_HOLDER", "moment")];
+    let cases: [(&str, &[(&str, &str)]); 5] = [
+        ("allowed_thread", &[]),
+        ("thread_of_an_earlier_run", &[]),
+        ("thread_of_an_allowed_thread", &[]),
+        ("pthread_mutex_of_an_allowed_thread", &[]),
+        ("lock_that_another_thread_holds_for_a_moment", moment),
+    ];
+    std::thread::scope(|scope| {
+        for (name, env) in cases {
+            scope.spawn(move || {
+                for ran in with_one_job_and_two(name, env) {
+                    assert_eq!(ran.code, Some(0), "{name}:\n{}", ran.text);
+                }
+            });
+        }
+    });
 }
 
 /// Of threads that no run started. One that waits for something outside is given the quarter of a second; one that is
@@ -526,21 +537,19 @@ fn wait_for_a_child(seconds: &str) {
 
 #[test]
 fn hang_that_the_watchdog_finds_has_a_backtrace() {
-    for jobs in ["1", "2"] {
-        let hangs = |name: &str, frame: &str| {
-            let ran = run("hangs", name, &[("SIMMACH_JOBS", jobs), ("SIMMACH_HANG", "500ms")]);
+    let hangs = |name: &str, frame: &str, more: &[&str]| {
+        for ran in with_one_job_and_two(name, &[("SIMMACH_HANG", "500ms")]) {
             let message = "a task did not yield for 500ms of real time";
             assert_has(&ran, &["failed with seed 0", message, "hung, on ", "Backtrace:\n", frame]);
+            assert_has(&ran, more);
             assert_has_not(&ran, &["NOT REPRODUCIBLE", "not a function of its seed"]);
-            ran
-        };
-        let at = |mark| format!("at {}:", line_of(FILE, SOURCE, mark));
-        let ran = hangs("endless_loop", &at("spin"));
-        let task = "on server.zone, in the task of tests/tests/failures/hangs.rs:";
-        assert_has(&ran, &[task]);
-        hangs("endless_loop_that_allocates", &format!("at {FILE}:"));
-        let place = format!(" s, in {}:", line_of(FILE, SOURCE, "pipe"));
-        assert_has(&hangs("read_of_a_pipe", &at("pipe")), &[&place, "on client.zone"]);
-        hangs("join_of_an_allowed_thread_without_end", &at("join"));
-    }
+        }
+    };
+    let at = |mark| format!("at {}:", line_of(FILE, SOURCE, mark));
+    let task = "on server.zone, in the task of tests/tests/failures/hangs.rs:";
+    hangs("endless_loop", &at("spin"), &[task]);
+    hangs("endless_loop_that_allocates", &format!("at {FILE}:"), &[]);
+    let place = format!(" s, in {}:", line_of(FILE, SOURCE, "pipe"));
+    hangs("read_of_a_pipe", &at("pipe"), &[&place, "on client.zone"]);
+    hangs("join_of_an_allowed_thread_without_end", &at("join"), &[]);
 }

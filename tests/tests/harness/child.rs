@@ -43,7 +43,12 @@ pub(crate) struct Disks(PathBuf);
 impl Door {
     /// Runs one test.
     pub(crate) fn run(self, name: &str, env: &[(&str, &str)]) -> Ran {
-        self.with(&["--include-ignored", "--exact", &format!("zoo::{name}")], env)
+        self.start_one(name, env).end()
+    }
+
+    /// Starts one test.
+    pub(crate) fn start_one(self, name: &str, env: &[(&str, &str)]) -> Running {
+        self.start(&["--include-ignored", "--exact", &format!("zoo::{name}")], env)
     }
 
     /// Runs one test under a limit, as `ulimit` of a shell takes it.
