@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{assert_has, assert_has_not, line_of, start};
+use super::super::{assert_has, assert_has_not, line_of, run, start};
 use crate::child::{Ran, Running};
 
 const FILE: &str = "tests/tests/failures/hangs.rs";
