@@ -30,7 +30,7 @@ pub(crate) use crate::engine::executor::waker::Waiter;
 pub(crate) use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 pub(crate) use crate::engine::name::{Name, NameHasher};
 pub(crate) use crate::engine::record::effects::Effect;
-pub(crate) use crate::engine::record::event::Event;
+pub(crate) use crate::engine::record::event::{Event, NewEvent};
 pub(crate) use crate::engine::time::timers::{Action, TimerKey};
 
 use crate::engine::draws::address::Address;
@@ -163,7 +163,7 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
 }
 
 /// Adds an event to the trace.
-pub(crate) fn trace(event: Event<'_>) {
+pub(crate) fn trace(event: NewEvent<'_>) {
     try_with(|engine| engine.trace(event));
 }
 

@@ -20,7 +20,7 @@ use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
 use crate::engine::record::deviations::{Deviation, Record, Recorder, Size};
 use crate::engine::record::effects::{Effect, Effects, Fault};
-use crate::engine::record::event::Event;
+use crate::engine::record::event::NewEvent;
 use crate::engine::record::failed_calls::FailedCalls;
 use crate::engine::record::trace::Trace;
 use crate::engine::shared::Shared;
@@ -296,7 +296,7 @@ impl Engine {
     }
 
     #[inline]
-    pub(crate) fn trace(&self, event: Event<'_>) {
+    pub(crate) fn trace(&self, event: NewEvent<'_>) {
         self.trace.borrow_mut().add(self.clock.now(), self.scope(), event);
     }
 

@@ -13,7 +13,7 @@ pub(crate) trait Names {
 }
 
 /// What happened, in words; `task` is the path of the task that was running.
-pub(crate) fn describe(event: &Event<'_>, task: u64, names: &impl Names) -> String {
+pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
     let list = |machines: &[MachineId]| {
         let names: Vec<String> = machines.iter().map(|id| names.machine(*id)).collect();
         names.join(", ")
@@ -23,12 +23,12 @@ pub(crate) fn describe(event: &Event<'_>, task: u64, names: &impl Names) -> Stri
             format!("polls {}, for its {} time", names.task(task), ordinal(*wake))
         }
         Event::TaskSpawned { task, .. } => format!("spawns {}", names.task(*task)),
-        Event::PacketSent { payload, .. } if payload.len() == 0 => {
+        Event::PacketSent { payload, .. } if payload.length == 0 => {
             "sends a packet without a payload".to_owned()
         }
         Event::PacketSent { payload, .. } => {
-            let bytes = count(payload.len() as u64, "byte");
-            format!("sends {bytes}: \"{}\"", payload.first().escape_ascii())
+            let bytes = count(payload.length as u64, "byte");
+            format!("sends {bytes}: \"{}\"", payload.first.escape_ascii())
         }
         Event::PacketDropped { reason, .. } => match reason {
             DropReason::Lost => "a packet is lost",

@@ -342,5 +342,5 @@ fn ends(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
 }
 
 fn link_changed(change: LinkChange, from: &[MachineId], to: &[MachineId]) {
-    engine::trace(Event::LinksChanged { change, from: from.to_vec(), to: to.to_vec() });
+    engine::trace(Event::LinksChanged { change, from, to });
 }

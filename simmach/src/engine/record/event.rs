@@ -2,22 +2,22 @@
 //!
 //! The numbers of kinds and of their details are part of every trace hash: a kind that is deleted leaves a gap.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::{MachineId, ProcessId};
 use crate::engine::record::trace::hash_bytes;
 
 /// Something that a run did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Event<'a> {
+///
+/// As it happens an event borrows its bytes and machines (`B`, `M`): see [`NewEvent`]. As it is kept it owns them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     /// A task was polled, for the `wake`th time that it was woken.
     TaskPolled { wake: u64 },
     /// A task was spawned.
     TaskSpawned { task: u64, process: ProcessId },
     /// A machine sent a packet. `number` tells it from the others of its flow: a sequence number, or a datagram's number.
-    PacketSent { flow: u64, number: u64, payload: Bytes<'a> },
+    PacketSent { flow: u64, number: u64, payload: B },
     /// A packet did not arrive.
     PacketDropped { flow: u64, number: u64, reason: DropReason },
     /// A packet arrived.
@@ -39,7 +39,7 @@ pub(crate) enum Event<'a> {
     /// A machine has power again.
     PowerRestored { machine: MachineId },
     /// The links from some machines to others changed.
-    LinksChanged { change: LinkChange, from: Vec<MachineId>, to: Vec<MachineId> },
+    LinksChanged { change: LinkChange, from: M, to: M },
     /// The link between two zones was given another profile; `zones` is a hash of their names.
     ZoneLinkChanged { zones: u64 },
     /// Every link was given the profile that it began with.
@@ -123,36 +123,22 @@ impl LinkChange {
     }
 }
 
-/// Bytes that enter the hash: all of them, or where an event is kept the first and their number.
+/// An event as it happens. It is `Copy`, so that building one on the way of a packet costs nothing where it is not kept.
+pub(crate) type NewEvent<'a> = Event<&'a [u8], &'a [MachineId]>;
+
+/// The first bytes of a payload, and the length of all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Bytes<'a> {
-    first: Cow<'a, [u8]>,
-    length: usize,
-}
-
-impl<'a> From<&'a [u8]> for Bytes<'a> {
-    #[inline]
-    fn from(bytes: &'a [u8]) -> Self {
-        Self { first: Cow::Borrowed(bytes), length: bytes.len() }
-    }
-}
-
-impl Bytes<'_> {
-    /// The first of them.
-    pub(crate) fn first(&self) -> &[u8] {
-        &self.first
-    }
-
-    /// How many there were.
-    pub(crate) fn len(&self) -> usize {
-        self.length
-    }
+pub(crate) struct Bytes {
+    /// The first bytes.
+    pub(crate) first: Vec<u8>,
+    /// The number of bytes that there were.
+    pub(crate) length: usize,
 }
 
 /// The number of bytes that are kept of an event's payload.
 const KEPT_BYTES: usize = 96;
 
-impl Event<'_> {
+impl<B, M: AsRef<[MachineId]>> Event<B, M> {
     /// What its hash is made of, its bytes apart: the kind's number and two words.
     #[inline(always)]
     pub(crate) fn words(&self) -> (u8, [u64; 2]) {
@@ -172,20 +158,24 @@ impl Event<'_> {
             Self::DiskWiped { machine: id } => machine(id, 4),
             Self::ClockSet { machine: id, .. } => machine(id, 5),
             Self::PowerRestored { machine: id } => machine(id, 6),
-            Self::LinksChanged { change, from, .. } => (7, [*change as u64, from.len() as u64]),
+            Self::LinksChanged { change, from, .. } => {
+                (7, [*change as u64, from.as_ref().len() as u64])
+            }
             Self::ZoneLinkChanged { zones } => (7, [LinkChange::Profile as u64, *zones]),
             Self::LinksRestored => (7, [LinkChange::Profile as u64, 0]),
             Self::StepBegun { sequence, number } => (8, [*sequence, *number]),
             Self::RunEnded { steps } => (9, [*steps, 0]),
         }
     }
+}
 
+impl NewEvent<'_> {
     /// Adds its bytes to a hash, if it has any.
     #[inline(always)]
     pub(crate) fn add_bytes(&self, hash: u64) -> u64 {
         match self {
-            Self::PacketSent { payload, .. } if payload.first.is_empty() => hash,
-            Self::PacketSent { payload, .. } => hash_bytes(hash, &payload.first),
+            Self::PacketSent { payload: [], .. } => hash,
+            Self::PacketSent { payload, .. } => hash_bytes(hash, payload),
             Self::PacketDropped { reason, .. } => hash_bytes(hash, &[*reason as u8]),
             Self::Committed { durability, written, .. } => {
                 let mut bytes = [*durability as u8; 9];
@@ -201,9 +191,9 @@ impl Event<'_> {
                 bytes[8..].copy_from_slice(&drift.to_le_bytes());
                 hash_bytes(hash, &bytes)
             }
-            Self::LinksChanged { from, to, .. } if from.is_empty() && to.is_empty() => hash,
+            Self::LinksChanged { from: [], to: [], .. } => hash,
             Self::LinksChanged { from, to, .. } => {
-                let machines = from.iter().chain(to);
+                let machines = from.iter().chain(*to);
                 let bytes: Vec<u8> = machines.flat_map(|machine| machine.0.to_le_bytes()).collect();
                 hash_bytes(hash, &bytes)
             }
@@ -221,11 +211,11 @@ impl Event<'_> {
     }
 
     /// As it is kept: with the first bytes of its payload only.
-    pub(crate) fn into_kept(self) -> Event<'static> {
+    pub(crate) fn to_kept(self) -> Event {
         match self {
-            Self::PacketSent { flow, number, payload: Bytes { first, length } } => {
-                let first = Cow::Owned(first[..first.len().min(KEPT_BYTES)].to_vec());
-                Event::PacketSent { flow, number, payload: Bytes { first, length } }
+            Self::PacketSent { flow, number, payload } => {
+                let first = payload[..payload.len().min(KEPT_BYTES)].to_vec();
+                Event::PacketSent { flow, number, payload: Bytes { first, length: payload.len() } }
             }
             Self::TaskPolled { wake } => Event::TaskPolled { wake },
             Self::TaskSpawned { task, process } => Event::TaskSpawned { task, process },
@@ -243,7 +233,9 @@ impl Event<'_> {
             Self::DiskWiped { machine } => Event::DiskWiped { machine },
             Self::ClockSet { machine, step, drift } => Event::ClockSet { machine, step, drift },
             Self::PowerRestored { machine } => Event::PowerRestored { machine },
-            Self::LinksChanged { change, from, to } => Event::LinksChanged { change, from, to },
+            Self::LinksChanged { change, from, to } => {
+                Event::LinksChanged { change, from: from.to_vec(), to: to.to_vec() }
+            }
             Self::ZoneLinkChanged { zones } => Event::ZoneLinkChanged { zones },
             Self::LinksRestored => Event::LinksRestored,
             Self::StepBegun { sequence, number } => Event::StepBegun { sequence, number },

@@ -11,7 +11,7 @@ use crate::engine::context;
 use crate::engine::draws::{K, fold};
 use crate::engine::executor::identity::Identity;
 use crate::engine::ids::{MachineId, Scope};
-use crate::engine::record::event::Event;
+use crate::engine::record::event::{Event, NewEvent};
 use crate::engine::state::Engine;
 
 /// So many events are kept; a run that makes more is known by its hash from there on.
@@ -26,7 +26,7 @@ pub(crate) struct TraceEvent {
     /// The task's path.
     pub task: u64,
     /// What happened.
-    pub event: Event<'static>,
+    pub event: Event,
     /// The running hash after it.
     pub hash: u64,
     /// How many `HashMap`s the run had made: not in the hash, since it may depend on what the process holds.
@@ -97,7 +97,7 @@ impl Trace {
 
     /// Adds an event.
     #[inline(always)]
-    pub(crate) fn add(&mut self, at: u64, scope: Scope, event: Event<'_>) {
+    pub(crate) fn add(&mut self, at: u64, scope: Scope, event: NewEvent<'_>) {
         // What it is made of is read one by one: who reads all of it at once, just after it was written, waits for that.
         let Scope { machine, task, .. } = scope;
         let (kind, words) = event.words();
@@ -119,7 +119,7 @@ impl Trace {
     }
 
     #[cold]
-    fn keep(&mut self, at: u64, (machine, task): (MachineId, u64), event: Event<'_>) {
+    fn keep(&mut self, at: u64, (machine, task): (MachineId, u64), event: NewEvent<'_>) {
         if let Some(Kept { events, .. }) = &mut self.kept
             && events.len() < MOST_KEPT
         {
@@ -127,7 +127,7 @@ impl Trace {
                 at,
                 machine: machine.0,
                 task,
-                event: event.into_kept(),
+                event: event.to_kept(),
                 hash: self.hash,
                 maps: context::try_with(Engine::maps_made).unwrap_or(0),
             });
@@ -199,8 +199,8 @@ mod tests {
 
     type Told<'a> = (u64, [u64; 2], &'a [u8]);
 
-    fn sent(words: [u64; 2], bytes: &[u8]) -> Event<'_> {
-        Event::PacketSent { flow: words[0], number: words[1], payload: bytes.into() }
+    fn sent(words: [u64; 2], payload: &[u8]) -> NewEvent<'_> {
+        Event::PacketSent { flow: words[0], number: words[1], payload }
     }
 
     fn hash_of(events: &[Told<'_>]) -> u64 {
@@ -290,7 +290,7 @@ mod tests {
         let Event::PacketSent { flow: 1, number: 2, payload } = &events[0].event else {
             panic!("{:?}", events[0].event)
         };
-        assert_eq!((payload.first(), payload.len()), (&[7; 96][..], 200));
+        assert_eq!((&payload.first[..], payload.length), (&[7; 96][..], 200));
         assert!(Trace::new(false).take_kept().is_none());
     }
 }

@@ -427,9 +427,8 @@ fn events_of_links_are_described_by_their_sides() {
     let keep = Keep { events: true, ..Keep::default() };
     let ran = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
     assert_eq!(ran.verdict, Verdict::Passed);
-    let is_of_links = |event: &Event<'_>| {
-        matches!(event, Event::LinksChanged { .. } | Event::ZoneLinkChanged { .. })
-    };
+    let is_of_links =
+        |event: &Event| matches!(event, Event::LinksChanged { .. } | Event::ZoneLinkChanged { .. });
     let events = ran.events.iter().flatten().map(|event| &event.event);
     let described: Vec<_> =
         events.filter(|event| is_of_links(event)).map(|event| describe(event, 0, &ran)).collect();

@@ -105,7 +105,7 @@ impl Wire {
         let draw = packet.draw;
         let count = packet.count();
         self.stats.sent += count;
-        let payload = packet.payload().into();
+        let payload = packet.payload();
         self.engine.trace(Event::PacketSent { flow: draw.flow, number: draw.number, payload });
         let fate = match self.choose(&packet) {
             PacketFate::Drop => Fate::Chosen,
