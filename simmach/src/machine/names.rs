@@ -4,7 +4,7 @@
 //! what follows its first dot, or its own name. A selector is such a name in which `*` stands for any characters, dots
 //! among them; several of them match what any does.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -99,8 +99,7 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
                 let mut text = String::with_capacity(pattern.len() + MAX_DIGITS);
                 text.push_str(name);
                 text.push_str(literal);
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{number}");
+                text.push_str(&number.to_string());
                 longer.push(text);
             }
         }

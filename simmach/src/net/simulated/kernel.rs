@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::engine::{self, Engine, MachineId, RunId, Slot};
+use crate::engine::{self, Engine, MachineId, Name, RunId, Slot};
 use crate::net::NetSpec;
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning};
 use crate::net::simulated::kernel::host::Host;
@@ -156,7 +156,7 @@ impl Kernel {
         hosts.resize_with(count, Host::default);
         // Neighbours mostly share theirs.
         let mut zone = None;
-        let mut names = Vec::with_capacity(count);
+        let mut names = vec![Name::default(); count];
         for host in spec.hosts {
             let own: &mut Host = &mut hosts[host.machine.0 as usize];
             own.ident = host.name.word();
@@ -167,7 +167,7 @@ impl Kernel {
             };
             zone = Some((host.zone, number));
             links.place(host.machine.0, number, host.routes_to_all);
-            names.push((host.machine.0, host.name));
+            names[host.machine.0 as usize] = host.name;
         }
         for link in spec.links {
             let (from, to) = (links.zone(&link.from_zone), links.zone(&link.to_zone));
@@ -176,10 +176,7 @@ impl Kernel {
         for (from, to, profile) in spec.pairs {
             links.join_pair(from.0, to.0, profile);
         }
-        let mut wire = Wire::new(engine.clone(), links, count, arrival::arrive);
-        for (machine, name) in names {
-            wire.add_machine(machine, name);
-        }
+        let wire = Wire::new(engine.clone(), links, names, arrival::arrive);
         Self {
             engine,
             config: Rc::new(spec.tcp),

@@ -38,18 +38,18 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// A wire between `machines` machines, none of which has power. `arrive` is called with the slot of each packet that
-    /// arrives, and the number of segments it stands for.
+    /// A wire between machines, by their numbers. One without a name has no power. `arrive` is called with the slot of each
+    /// packet that arrives, and the number of segments it stands for.
     pub(crate) fn new(
         engine: Rc<Engine>,
         links: Links,
-        machines: usize,
+        names: Vec<Name>,
         arrive: fn(u64, u64),
     ) -> Self {
         Self {
             engine,
-            names: vec![Name::default(); machines],
-            is_up: vec![false; machines],
+            is_up: names.iter().map(|name| !name.is_empty()).collect(),
+            names,
             links,
             packets: UnderWay::default(),
             filters: Filters::default(),
@@ -57,12 +57,6 @@ impl Wire {
             stats: NetStats::default(),
             arrive,
         }
-    }
-
-    /// Gives a machine its name, and power.
-    pub(crate) fn add_machine(&mut self, machine: HostIndex, name: Name) {
-        self.names[machine as usize] = name;
-        self.is_up[machine as usize] = true;
     }
 
     /// A machine's name.
