@@ -1,26 +1,28 @@
-//! The network: TCP, UDP and names, with the names and signatures of tokio's; in a run it is simulated, outside one, with
-//! the feature `real`, it is tokio's own, with the operating system's errors.
+//! TCP and UDP sockets and name lookup, with the names and signatures of `tokio::net`.
 //!
-//! What a user calls is here: [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`], [`lookup_host`]. A run's handles hold
-//! numbers only, so they are `Send + Sync`; they work inside the run they belong to, and answer with an error anywhere else.
+//! Inside a run the network is simulated. Outside a run, with the feature `real`, the types wrap tokio's own sockets and return
+//! the operating system's errors.
 //!
-//! Of the methods of tokio's sockets and halves these are left out; all others are here, with its signatures:
+//! Users call [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`] and [`lookup_host`]. A simulated handle holds only
+//! numbers, so it is `Send + Sync`. It works only inside the run that it belongs to; elsewhere its methods return an error.
 //!
-//! | left out | because |
+//! All methods of tokio's sockets and halves exist with tokio's signatures, except these:
+//!
+//! | missing | reason |
 //! |---|---|
-//! | `from_std`, `from_std_stream`, `into_std`, and what gives or takes descriptors | a simulated socket has no descriptor |
-//! | `reuseport`, `set_reuseport` | there are no cores to share a port among; which socket gets a connection is the kernel's hash of it |
-//! | `device`, `bind_device` | a machine has one interface beside loopback |
+//! | `from_std`, `from_std_stream`, `into_std`, methods that take or return descriptors | a simulated socket has no descriptor |
+//! | `reuseport`, `set_reuseport` | the kernel's hash over listeners that share a port is not modelled |
+//! | `device`, `bind_device` | a machine has one interface besides loopback |
 //! | `multicast_…`, `join_multicast_…`, `leave_multicast_…` | multicast is not modelled; broadcast within a zone is |
-//! | `tos`, `set_tos` | they are tokio's old names of `tos_v4` and `set_tos_v4` |
-//! | `Interest` and `Ready` of errors and priority | there are no urgent data, and an error makes a socket ready both ways |
+//! | `tos`, `set_tos` | deprecated in tokio: use `tos_v4` and `set_tos_v4` |
+//! | `Interest` and `Ready` for errors and priority | there is no urgent data, and an error makes a socket readable and writable |
 //!
-//! The poll functions that take a `ReadBuf` are there with the feature `tokio`. Time to live and traffic class are kept and
-//! told, and have no effect: there are no routers.
-//! [`TcpStream::set_linger`] and [`TcpStream::set_zero_linger`] are as tokio's, and a drop never blocks.
+//! The poll functions that take a `ReadBuf` need the feature `tokio`. Time to live and traffic class are stored but have no
+//! effect in a run, which has no routers. Dropping a simulated stream never blocks, whatever
+//! [`TcpStream::set_linger`] says.
 //!
-//! The simulated network is in `simulated`; the heads of its modules say what they model. Not modelled: SACK, congestion
-//! control, multicast, ICMP except for closed ports, and the time that looking up a name takes.
+//! The simulated network is in `simulated`; the heads of its modules say what they model. Not modelled: selective
+//! acknowledgements (SACK), congestion control, multicast, ICMP except for closed ports, and the duration of name lookups.
 
 mod handles;
 pub(crate) mod lookup;
@@ -51,7 +53,7 @@ pub use crate::net::simulated::{
 
 pub mod tcp {
     //! TCP's handles: a listener, a stream, a stream's halves.
-
+    //! TCP handles: listener, socket, stream and the halves of a stream.
     pub use crate::net::handles::{
         OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,
         WriteHalf,

@@ -1,4 +1,4 @@
-//! What users hold: sockets that are simulated, or tokio's. Where one is made decides.
+//! Public socket types. Each is an enum of a simulated socket and tokio's; where it is created decides which.
 
 #[macro_use]
 mod shared;

@@ -1,8 +1,9 @@
-//! Names: what `lookup_host` and every function that takes an address turn into one.
+//! Name lookup: `lookup_host`, and every function that takes an address.
 //!
-//! In a run it models: a machine's name is known everywhere and means its IPv4 address, and where the topology says so its IPv6
-//! address behind that; `localhost` means one's own; a dot may end any name. Looking up takes no time and never fails for a machine that is
-//! down. Not modelled: a name server, aliases. Outside a run names are the operating system's.
+//! In a run, the name of every machine is known on all machines. It resolves to the machine's IPv4 address, followed by its
+//! IPv6 address if the topology is dual-stack. `localhost` is the machine itself. A name may end with a dot. A lookup takes no
+//! time, and succeeds for machines that are down. Not modelled: name servers, aliases. Outside a run the operating system
+//! resolves names.
 
 use std::borrow::Cow;
 use std::io;
@@ -13,11 +14,12 @@ use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated::sockets;
 
-/// Looks a name up, or parses an address: `api1.public:443`, `10.0.0.1:443`.
+/// Resolves a name or parses an address: `api1.public:443`, `10.0.0.1:443`.
 ///
 /// # Errors
 ///
-/// When no machine has that name, or outside a run; with the feature `real` outside a run, the operating system's.
+/// If no machine has the name, or if called outside a run. With the feature `real`, outside a run, the operating
+/// system's errors.
 pub async fn lookup_host<T: ToSocketAddrs>(
     host: T,
 ) -> io::Result<impl Iterator<Item = SocketAddr>> {
@@ -28,7 +30,7 @@ pub async fn lookup_host<T: ToSocketAddrs>(
     Ok(addresses.into_iter())
 }
 
-/// What can be turned into addresses. As tokio's, it is implemented here only.
+/// Types that convert to socket addresses. As in tokio, the trait is sealed.
 pub trait ToSocketAddrs: sealed::Resolve {}
 
 impl<T: sealed::Resolve + ?Sized> ToSocketAddrs for T {}
@@ -120,7 +122,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// What something that can be turned into addresses says.
+/// What is to be resolved: addresses, or a name and a port.
 #[derive(Debug)]
 pub enum Target<'a> {
     Addresses(Vec<SocketAddr>),

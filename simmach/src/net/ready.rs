@@ -1,73 +1,73 @@
-//! What a socket can be asked to be ready for, and what it is: tokio's `Interest` and `Ready`.
+//! Readiness of sockets: counterparts of tokio's `Interest` and `Ready`.
 
 use std::{fmt, ops};
 
-/// What a task waits for: `tokio::io::Interest`.
+/// Readiness that a task waits for: `tokio::io::Interest`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest(u8);
 
-/// What a socket is ready for: `tokio::io::Ready`.
+/// Readiness of a socket: `tokio::io::Ready`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ready(u8);
 
 impl Interest {
-    /// That there is something to read, the end or an error too.
+    /// Interest in reading: bytes, the end of the stream, or an error.
     pub const READABLE: Interest = Interest(1);
-    /// That there is room to write, or an error.
+    /// Interest in writing: room in the send buffer, or an error.
     pub const WRITABLE: Interest = Interest(2);
 
-    /// Both.
+    /// Returns the union of two interests.
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }
 
-    /// Whether it is for reading.
+    /// Returns whether the interest includes reading.
     pub const fn is_readable(self) -> bool {
         self.0 & Self::READABLE.0 != 0
     }
 
-    /// Whether it is for writing.
+    /// Returns whether the interest includes writing.
     pub const fn is_writable(self) -> bool {
         self.0 & Self::WRITABLE.0 != 0
     }
 }
 
 impl Ready {
-    /// For nothing.
+    /// Not ready.
     pub const EMPTY: Ready = Ready(0);
-    /// There is something to read, or the end, or an error.
+    /// Readable: there are bytes, the stream has ended, or there is an error.
     pub const READABLE: Ready = Ready(1);
-    /// There is room to write, or an error.
+    /// Writable: there is room in the send buffer, or there is an error.
     pub const WRITABLE: Ready = Ready(2);
-    /// Nothing more will come.
+    /// The read direction is closed: no more bytes will arrive.
     pub const READ_CLOSED: Ready = Ready(4);
-    /// Nothing more can be written.
+    /// The write direction is closed: no more bytes can be written.
     pub const WRITE_CLOSED: Ready = Ready(8);
-    /// Everything.
+    /// All readiness flags.
     pub const ALL: Ready = Ready(15);
 
-    /// For nothing.
+    /// Returns whether no flag is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// There is something to read, or nothing will ever be.
+    /// Returns whether the socket is readable or its read direction is closed.
     pub const fn is_readable(self) -> bool {
         self.0 & (Self::READABLE.0 | Self::READ_CLOSED.0) != 0
     }
 
-    /// There is room to write, or there never will be.
+    /// Returns whether the socket is writable or its write direction is closed.
     pub const fn is_writable(self) -> bool {
         self.0 & (Self::WRITABLE.0 | Self::WRITE_CLOSED.0) != 0
     }
 
-    /// Nothing more will come.
+    /// Returns whether the read direction is closed.
     pub const fn is_read_closed(self) -> bool {
         self.0 & Self::READ_CLOSED.0 != 0
     }
 
-    /// Nothing more can be written.
+    /// Returns whether the write direction is closed.
     pub const fn is_write_closed(self) -> bool {
         self.0 & Self::WRITE_CLOSED.0 != 0
     }

@@ -1,4 +1,4 @@
-//! tokio's sockets, asked as the handles ask: through a shared reference.
+//! tokio's sockets behind the handles: operations through a shared reference, which tokio's traits do not have.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::net::lookup::Target;
 
-/// The addresses that are meant, by the operating system.
+/// Resolves `target` by the operating system.
 pub(crate) async fn addresses(target: Target<'static>) -> io::Result<Vec<SocketAddr>> {
     match target {
         Target::Addresses(addresses) => Ok(addresses),
@@ -50,7 +50,7 @@ pub(crate) fn poll_write_vectored(
     poll(|| stream.poll_write_ready(cx), || stream.try_write_vectored(bufs))
 }
 
-/// As tokio does: it is no error that nothing is left to shut.
+/// Shuts down the write direction. As in tokio, this succeeds if the connection is already closed.
 pub(crate) fn shut_down(stream: &TcpStream) -> io::Result<()> {
     match SockRef::from(stream).shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -58,7 +58,7 @@ pub(crate) fn shut_down(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Tries whenever it may work.
+/// Waits for readiness and tries, until the attempt does not block.
 fn poll<T>(
     mut is_ready: impl FnMut() -> Poll<io::Result<()>>,
     mut attempt: impl FnMut() -> io::Result<T>,

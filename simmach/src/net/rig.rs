@@ -1,5 +1,4 @@
-//! The smallest cluster there is, for this layer's tests: a few hosts in zones, code that runs on them, and what was
-//! left at the end.
+//! Test rig of this layer: three hosts in two zones, code that runs on them, and what the run returned.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -17,7 +16,7 @@ use crate::net::simulated::stats::NetStats;
 use crate::net::{Host, Link, NetSpec, NetworkProfile, TcpConfig};
 use crate::task::{JoinHandle, spawn_as};
 
-/// Hosts `a.east`, `b.east` and `c.west`, numbered from 0; zones joined by 50 ms, fixed.
+/// Hosts `a.east`, `b.east` and `c.west`, numbered from 0. The zones are joined by links with a fixed latency of 50 ms.
 pub(super) struct Cluster {
     pub(super) seed: u64,
     pub(super) tcp: TcpConfig,
@@ -27,14 +26,13 @@ pub(super) struct Cluster {
     pub(super) links: Vec<Link>,
 }
 
-/// What a run left behind.
+/// What a run returned.
 pub(super) struct Left {
     pub(super) ran: Ran,
     pub(super) stats: NetStats,
 }
 
-/// Far more steps than any test takes, so that one whose packets never come to rest ends soon, and before
-/// they fill the memory.
+/// More steps than any test needs. A test whose packets never stop ends here, before it fills the memory.
 const LIMITS: Limits = Limits { steps: 200_000, ..rig::LIMITS };
 
 pub(super) const A: MachineId = MachineId(0);
@@ -69,7 +67,7 @@ impl Cluster {
         self
     }
 
-    /// Runs `body` on machine a; it must end well.
+    /// Runs `body` on machine a; panics unless the run passes.
     pub(super) fn run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> Left
     where
         F: Future<Output = ()> + 'static,
@@ -116,7 +114,7 @@ impl Cluster {
     }
 }
 
-/// Runs a future on a machine, as a process of its own with this number.
+/// Runs a future on a machine as the only task of process number `process`.
 #[track_caller]
 pub(super) fn on<F>(machine: MachineId, process: u32, future: F) -> JoinHandle<F::Output>
 where
@@ -128,13 +126,13 @@ where
     spawn_as(Role::Spawned, scope, Location::caller(), future).1
 }
 
-/// Kills a process, as the layer above does it.
+/// Kills a process, as `machine` does it.
 pub(super) fn kill(process: u32) {
     engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
     kernel::control::close_process(ProcessId(process));
 }
 
-/// Takes a machine's power, with the one process it has.
+/// Powers a machine off, as `machine` does it, together with its only process.
 pub(super) fn power_off(machine: MachineId, process: u32) {
     kernel::control::erase_machine(machine);
     kernel::control::set_up(machine, false);
@@ -154,7 +152,7 @@ pub(super) async fn sleep(n: u64) {
     crate::time::sleep(ms(n)).await;
 }
 
-/// A cell that tasks of a test share.
+/// A cell that the tasks of a test share.
 pub(super) fn shared<T>(value: T) -> Rc<RefCell<T>> {
     Rc::new(RefCell::new(value))
 }

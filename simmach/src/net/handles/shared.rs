@@ -1,53 +1,54 @@
-//! What several sockets have, said once.
+//! Methods that several socket types share.
 
-/// What a stream and a socket of datagrams tell of being ready.
+/// Methods of streams and UDP sockets: local address, readiness, pending error.
 macro_rules! readiness {
     ($socket:ty) => {
         impl $socket {
-            /// Its own address, with its port.
+            /// Returns the local address and port.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
                 either!(Kind of &self.0, socket => socket.local_addr())
             }
 
-            /// Waits until there is something to read: bytes or a datagram, the end of the stream, an error.
+            /// Waits until the socket is readable: there are bytes or a datagram, the stream has ended, or there is an error.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub async fn readable(&self) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.readable().await)
             }
 
-            /// Waits for room to write, or an error. A socket of datagrams always has room.
+            /// Waits until the socket is writable: there is room in the send buffer, or there is an error. A UDP socket is
+            /// always writable.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub async fn writable(&self) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.writable().await)
             }
 
-            /// Waits until it is ready for one thing of `interest`, and tells for what of it.
+            /// Waits until the socket is ready for at least one part of `interest`, and returns which.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
                 either!(Kind of &self.0,
                     simulated socket => socket.ready(interest).await,
                     real socket => Ok(socket.ready(interest.into()).await?.into()))
             }
 
-            /// Does `f` if it is ready for `interest`. If `f` says `WouldBlock`, the socket counts as not ready until
-            /// something happens to it.
+            /// Calls `f` if the socket is ready for `interest`. If `f` returns `WouldBlock`, the socket counts as not ready until the
+            /// next event on it.
             ///
             /// # Errors
             ///
-            /// `WouldBlock` when it is not ready; else what `f` says.
+            /// `WouldBlock` if the socket is not ready; otherwise the error of `f`.
             pub fn try_io<R>(
                 &self,
                 interest: Interest,
@@ -58,12 +59,11 @@ macro_rules! readiness {
                     real socket => socket.try_io(interest.into(), f))
             }
 
-            /// Does `f` once it is ready for `interest`, and again as long as `f` says `WouldBlock`, whenever something
-            /// has happened to the socket.
+            /// Waits until the socket is ready for `interest`, then calls `f`. Repeats this as long as `f` returns `WouldBlock`.
             ///
             /// # Errors
             ///
-            /// Any other that `f` says; outside its run.
+            /// Any other error of `f`, or if called outside the socket's run.
             pub async fn async_io<R>(
                 &self,
                 interest: Interest,
@@ -74,11 +74,11 @@ macro_rules! readiness {
                     real socket => socket.async_io(interest.into(), f).await)
             }
 
-            /// What it failed with, if that was not yet told; it is told with this (`SO_ERROR`).
+            /// Returns and clears the socket's pending error (`SO_ERROR`).
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn take_error(&self) -> io::Result<Option<io::Error>> {
                 either!(Kind of &self.0, socket => socket.take_error())
             }
@@ -86,24 +86,24 @@ macro_rules! readiness {
     };
 }
 
-/// The hops that a socket's packets may take.
+/// `IP_TTL`.
 macro_rules! time_to_live {
     ($socket:ty) => {
         impl $socket {
-            /// How many routers its packets may pass (`IP_TTL`): 64, or what was set.
+            /// Returns the time to live of sent packets (`IP_TTL`). Default: 64.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn ttl(&self) -> io::Result<u32> {
                 either!(Kind of &self.0, socket => socket.ttl())
             }
 
-            /// Sets how many routers its packets may pass. In a run there are none: it is kept, and has no effect.
+            /// Sets the time to live of sent packets, 1 to 255. It has no effect in a run, which has no routers.
             ///
             /// # Errors
             ///
-            /// `InvalidInput` but for 1 to 255; outside its run.
+            /// `InvalidInput` if `ttl` is 0 or above 255; if called outside the socket's run.
             pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.set_ttl(ttl))
             }
@@ -111,7 +111,7 @@ macro_rules! time_to_live {
     };
 }
 
-/// How urgent a socket's packets are.
+/// `IP_TOS` and `IPV6_TCLASS`.
 macro_rules! traffic_class {
     ($socket:ty) => {
         #[cfg(any(
@@ -121,39 +121,38 @@ macro_rules! traffic_class {
             target_os = "macos"
         ))]
         impl $socket {
-            /// The type of service of its IPv4 packets (`IP_TOS`): 0, or what was set.
+            /// Returns the type of service of sent IPv4 packets (`IP_TOS`). Default: 0.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn tos_v4(&self) -> io::Result<u32> {
                 either!(Kind of &self.0, socket => socket.tos_v4())
             }
 
-            /// Sets the type of service of its IPv4 packets. In a run there are no routers: it is kept, and has no
-            /// effect.
+            /// Sets the type of service of sent IPv4 packets. It has no effect in a run, which has no routers.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.set_tos_v4(tos))
             }
 
-            /// The traffic class of its IPv6 packets (`IPV6_TCLASS`): 0, or what was set.
+            /// Returns the traffic class of sent IPv6 packets (`IPV6_TCLASS`). Default: 0.
             ///
             /// # Errors
             ///
-            /// For a socket of IPv4; outside its run.
+            /// If the socket is an IPv4 socket, or if called outside its run.
             pub fn tclass_v6(&self) -> io::Result<u32> {
                 either!(Kind of &self.0, socket => socket.tclass_v6())
             }
 
-            /// Sets the traffic class of its IPv6 packets; as [`set_tos_v4`](Self::set_tos_v4).
+            /// Sets the traffic class of sent IPv6 packets, 0 to 255. It has no effect in a run, which has no routers.
             ///
             /// # Errors
             ///
-            /// As [`tclass_v6`](Self::tclass_v6); `InvalidInput` beyond 255.
+            /// `InvalidInput` if `tclass` is above 255; if the socket is an IPv4 socket, or if called outside its run.
             pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.set_tclass_v6(tclass))
             }
@@ -161,43 +160,44 @@ macro_rules! traffic_class {
     };
 }
 
-/// What a connection is told of how to send and how to end, before there is one too.
+/// `TCP_NODELAY` and `SO_LINGER`, for connections and for sockets that will become one.
 macro_rules! connection_options {
     ($socket:ty) => {
         impl $socket {
-            /// Whether small writes go out at once (`TCP_NODELAY`).
+            /// Returns whether Nagle's algorithm is off (`TCP_NODELAY`).
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn nodelay(&self) -> io::Result<bool> {
                 either!(Kind of &self.0, socket => socket.nodelay())
             }
 
-            /// Lets small writes go out at once, or gathers them by Nagle's rule.
+            /// Sets `TCP_NODELAY`: if true, small writes are sent at once; if false, Nagle's algorithm gathers them.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.set_nodelay(nodelay))
             }
 
-            /// What was set by [`set_linger`](Self::set_linger), in whole seconds.
+            /// Returns the duration set by [`set_linger`](Self::set_linger), rounded down to whole seconds.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn linger(&self) -> io::Result<Option<Duration>> {
                 either!(Kind of &self.0, socket => socket.linger())
             }
 
-            /// How it closes (`SO_LINGER`): with less than a second, by a reset that drops what was not yet acknowledged, since the
-            /// kernel takes whole seconds. In a run any other value closes as usual, in the background; for real a drop blocks, and so tokio advises against it.
+            /// Sets how a drop closes the connection (`SO_LINGER`). The kernel takes whole seconds, so less than one second is zero:
+            /// the connection is reset, and unacknowledged data is discarded. With any other value a simulated stream closes
+            /// in the background, as without the option; a real one blocks in its drop, which is why tokio advises against it.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
                 #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
                 {
@@ -205,11 +205,11 @@ macro_rules! connection_options {
                 }
             }
 
-            /// Closes by a reset that drops what was not yet acknowledged, in place of the usual end.
+            /// Makes a drop reset the connection and discard unacknowledged data, instead of closing it with a FIN.
             ///
             /// # Errors
             ///
-            /// Outside its run.
+            /// If called outside the socket's run.
             pub fn set_zero_linger(&self) -> io::Result<()> {
                 either!(Kind of &self.0, socket => socket.set_zero_linger())
             }

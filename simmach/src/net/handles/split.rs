@@ -1,4 +1,4 @@
-//! A connection's two directions apart.
+//! The read and write halves of a [`TcpStream`].
 
 use std::error::Error;
 use std::fmt;
@@ -13,26 +13,26 @@ use bytes::BufMut;
 use crate::net::handles::TcpStream;
 use crate::net::{Interest, Ready};
 
-/// The direction that is read, borrowed: [`TcpStream::split`].
+/// Borrowed read half of a [`TcpStream`], created by [`TcpStream::split`].
 #[derive(Debug)]
 pub struct ReadHalf<'a>(&'a TcpStream);
 
-/// The direction that is written, borrowed: [`TcpStream::split`].
+/// Borrowed write half of a [`TcpStream`], created by [`TcpStream::split`].
 #[derive(Debug)]
 pub struct WriteHalf<'a>(&'a TcpStream);
 
-/// The direction that is read, owned: [`TcpStream::into_split`].
+/// Owned read half of a [`TcpStream`], created by [`TcpStream::into_split`].
 #[derive(Debug)]
 pub struct OwnedReadHalf(Arc<TcpStream>);
 
-/// The direction that is written, owned: [`TcpStream::into_split`]. Dropped, it shuts the direction down.
+/// Owned write half of a [`TcpStream`], created by [`TcpStream::into_split`]. Dropping it shuts down the write direction.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     stream: Arc<TcpStream>,
     shut_on_drop: bool,
 }
 
-/// Two halves that are not of one stream: [`OwnedReadHalf::reunite`].
+/// Error of [`OwnedReadHalf::reunite`]: the halves are not from the same stream. Contains both halves.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -54,7 +54,7 @@ fn reunite(read: OwnedReadHalf, mut write: OwnedWriteHalf) -> Result<TcpStream, 
     Ok(Arc::into_inner(read.0).expect("the two halves were the only ones"))
 }
 
-/// What every half has.
+/// Methods of all halves.
 macro_rules! halves {
     ($($half:ty),*) => {$(
         impl $half {
@@ -62,7 +62,7 @@ macro_rules! halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::ready`].
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
                 self.as_ref().ready(interest).await
             }
@@ -71,7 +71,7 @@ macro_rules! halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::local_addr`].
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
                 self.as_ref().local_addr()
             }
@@ -80,7 +80,7 @@ macro_rules! halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::peer_addr`].
             pub fn peer_addr(&self) -> io::Result<SocketAddr> {
                 self.as_ref().peer_addr()
             }
@@ -88,7 +88,7 @@ macro_rules! halves {
     )*};
 }
 
-/// What a half that reads has.
+/// Methods of read halves.
 macro_rules! reading_halves {
     ($($half:ty),*) => {$(
         impl $half {
@@ -96,7 +96,7 @@ macro_rules! reading_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::peek`].
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 self.as_ref().peek(buf).await
             }
@@ -105,7 +105,7 @@ macro_rules! reading_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::poll_peek`].
             #[cfg(feature = "tokio")]
             pub fn poll_peek(
                 &mut self,
@@ -119,7 +119,7 @@ macro_rules! reading_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::readable`].
             pub async fn readable(&self) -> io::Result<()> {
                 self.as_ref().readable().await
             }
@@ -128,7 +128,7 @@ macro_rules! reading_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::try_read`].
             pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 self.as_ref().try_read(buf)
             }
@@ -137,7 +137,7 @@ macro_rules! reading_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::try_read_vectored`].
             pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
                 self.as_ref().try_read_vectored(bufs)
             }
@@ -146,7 +146,7 @@ macro_rules! reading_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::try_read_buf`].
             pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
                 self.as_ref().try_read_buf(buf)
             }
@@ -154,7 +154,7 @@ macro_rules! reading_halves {
     )*};
 }
 
-/// What a half that writes has.
+/// Methods of write halves.
 macro_rules! writing_halves {
     ($($half:ty),*) => {$(
         impl $half {
@@ -162,7 +162,7 @@ macro_rules! writing_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::writable`].
             pub async fn writable(&self) -> io::Result<()> {
                 self.as_ref().writable().await
             }
@@ -171,7 +171,7 @@ macro_rules! writing_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::try_write`].
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                 self.as_ref().try_write(buf)
             }
@@ -180,7 +180,7 @@ macro_rules! writing_halves {
             ///
             /// # Errors
             ///
-            /// As there.
+            /// The same as [`TcpStream::try_write_vectored`].
             pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
                 self.as_ref().try_write_vectored(bufs)
             }
@@ -217,27 +217,27 @@ impl AsRef<TcpStream> for OwnedWriteHalf {
 }
 
 impl OwnedReadHalf {
-    /// Makes the stream whole again.
+    /// Puts the two halves of a stream together again.
     ///
     /// # Errors
     ///
-    /// When `other` is of another stream; both come back.
+    /// If `other` is from another stream. The error contains both halves.
     pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         reunite(self, other)
     }
 }
 
 impl OwnedWriteHalf {
-    /// Makes the stream whole again.
+    /// Puts the two halves of a stream together again.
     ///
     /// # Errors
     ///
-    /// When `other` is of another stream; both come back.
+    /// If `other` is from another stream. The error contains both halves.
     pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
         reunite(other, self)
     }
 
-    /// Drops it without shutting its direction down.
+    /// Drops the half without shutting down the write direction.
     pub fn forget(mut self) {
         self.shut_on_drop = false;
     }
@@ -246,7 +246,7 @@ impl OwnedWriteHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.shut_on_drop {
-            // A connection that is gone has nothing to shut.
+            // Fails only if the connection is gone: then there is nothing to shut down.
             let _ = self.stream.shut_down();
         }
     }

@@ -1,4 +1,4 @@
-//! A socket that waits for connections.
+//! TCP listeners.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -11,9 +11,9 @@ use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated::sockets::{self, IpLevel as _};
 
-/// A TCP socket that accepts connections: `tokio::net::TcpListener`, simulated in a run.
+/// A listening TCP socket: `tokio::net::TcpListener`, simulated in a run.
 ///
-/// Dropped, it frees its port, and connections that were not accepted are reset.
+/// Dropping it frees its port and resets connections that have not been accepted.
 pub struct TcpListener(Kind);
 
 enum Kind {
@@ -24,13 +24,13 @@ enum Kind {
 }
 
 impl TcpListener {
-    /// Listens on an address of the machine this runs on: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 is
-    /// any that is free.
+    /// Binds to an address of this machine and listens: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 selects a
+    /// free port.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` when something listens there, `AddrNotAvailable` for an address of another machine or when no port
-    /// is free, and the lookup's own.
+    /// `AddrInUse` if another socket listens there; `AddrNotAvailable` if the address belongs to another machine or no port
+    /// is free; errors of the name lookup.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         here! {
             simulated => {
@@ -43,11 +43,11 @@ impl TcpListener {
         }
     }
 
-    /// The next connection, and where it comes from.
+    /// Accepts a connection; returns it with the peer's address.
     ///
     /// # Errors
     ///
-    /// Outside its run, or when its machine lost its power.
+    /// If called outside the listener's run, or if its machine has lost power.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         either!(Kind of &self.0,
             simulated listener => {
@@ -56,11 +56,11 @@ impl TcpListener {
             real listener => listener.accept().await.map(|(stream, from)| (TcpStream::real(stream), from)))
     }
 
-    /// As [`accept`](Self::accept), for a poll function. Of several tasks, the last one that asked is woken.
+    /// Polls for a connection to [`accept`](Self::accept). If several tasks poll, only the last one is woken.
     ///
     /// # Errors
     ///
-    /// As [`accept`](Self::accept).
+    /// The same as [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         either!(Kind of &self.0,
         simulated listener => {
@@ -71,11 +71,11 @@ impl TcpListener {
         })
     }
 
-    /// The address it listens on, with its port.
+    /// Returns the address and port that the socket listens on.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the listener's run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, listener => listener.local_addr())
     }

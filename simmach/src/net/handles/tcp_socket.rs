@@ -1,4 +1,4 @@
-//! A socket before it connects or listens.
+//! TCP sockets that are not connected or listening yet.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use crate::net::handles::{TcpListener, TcpStream};
 #[cfg(feature = "sim")]
 use crate::net::simulated::sockets::{self, IpLevel as _};
 
-/// A TCP socket that neither connects nor listens yet, to be given options: `tokio::net::TcpSocket`, simulated in a run.
+/// A TCP socket before it connects or listens, for setting options: `tokio::net::TcpSocket`, simulated in a run.
 ///
-/// Modelled: the options below. Not modelled: `SO_REUSEPORT` and devices.
+/// Not modelled: `SO_REUSEPORT` and binding to a device.
 pub struct TcpSocket(Kind);
 
 enum Kind {
@@ -21,11 +21,11 @@ enum Kind {
 }
 
 impl TcpSocket {
-    /// A socket for IPv4.
+    /// Creates an IPv4 socket.
     ///
     /// # Errors
     ///
-    /// Outside a run.
+    /// If called outside a run.
     pub fn new_v4() -> io::Result<TcpSocket> {
         here! {
             simulated => sockets::TcpSocket::new_v4().map(|socket| Self(Kind::Simulated(socket))),
@@ -33,11 +33,11 @@ impl TcpSocket {
         }
     }
 
-    /// A socket for IPv6, and for IPv4 too when it listens on `::`.
+    /// Creates an IPv6 socket. If it listens on `::`, it accepts IPv4 connections too.
     ///
     /// # Errors
     ///
-    /// Outside a run.
+    /// If called outside a run.
     pub fn new_v6() -> io::Result<TcpSocket> {
         here! {
             simulated => sockets::TcpSocket::new_v6().map(|socket| Self(Kind::Simulated(socket))),
@@ -45,128 +45,129 @@ impl TcpSocket {
         }
     }
 
-    /// Binds it to an address of its machine.
+    /// Binds the socket to an address of its machine.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` when a listener has the address, or any socket that does not [share](Self::set_reuseaddr) it;
-    /// `AddrNotAvailable` for an address of another machine; `InvalidInput` when it is bound already.
+    /// `AddrInUse` if a listener has the address, or a socket that does not [share](Self::set_reuseaddr) it;
+    /// `AddrNotAvailable` if the address belongs to another machine; `InvalidInput` if the socket is already bound.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.bind(addr))
     }
 
-    /// Connects it.
+    /// Connects to `addr`.
     ///
     /// # Errors
     ///
-    /// As [`TcpStream::connect`]; and `AddrNotAvailable` when there is such a connection already.
+    /// The same as [`TcpStream::connect`], and `AddrNotAvailable` if a connection with the same addresses and ports exists.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         either!(Kind of self.0,
             simulated socket => socket.connect(addr).await.map(TcpStream::simulated),
             real socket => socket.connect(addr).await.map(TcpStream::real))
     }
 
-    /// Lets it listen, with so many connections that may wait to be accepted.
+    /// Starts to listen. At most `backlog` connections wait to be accepted.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` when another listener has the address.
+    /// `AddrInUse` if another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         either!(Kind of self.0,
             simulated socket => socket.listen(backlog).map(TcpListener::simulated),
             real socket => socket.listen(backlog).map(TcpListener::real))
     }
 
-    /// What it is bound to; port 0 when it is not.
+    /// Returns the address that the socket is bound to. The port is 0 if it is not bound.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, socket => socket.local_addr())
     }
 
-    /// What it failed with: nothing does before it connects (`SO_ERROR`).
+    /// Returns and clears the socket's pending error (`SO_ERROR`). In a run it is always `None`.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         either!(Kind of &self.0,
             simulated socket => socket.local_addr().map(|_| None),
             real socket => socket.take_error())
     }
 
-    /// Whether it shares its port with sockets that do too, unless one listens. Default: no; a
-    /// [`TcpListener::bind`] does.
+    /// Sets whether the socket shares its port with other sockets that allow it, as long as none of them listens
+    /// (`SO_REUSEADDR`). Default: false; [`TcpListener::bind`] sets it.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.set_reuseaddr(reuseaddr))
     }
 
-    /// Whether it shares its port.
+    /// Returns whether the socket shares its port (`SO_REUSEADDR`).
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn reuseaddr(&self) -> io::Result<bool> {
         either!(Kind of &self.0, socket => socket.reuseaddr())
     }
 
-    /// Probes its connection when that is silent for two hours (`SO_KEEPALIVE`).
+    /// Sets whether an idle connection is probed (`SO_KEEPALIVE`). The first probe is sent after two hours.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.set_keepalive(keepalive))
     }
 
-    /// Whether its connection is probed.
+    /// Returns whether an idle connection is probed (`SO_KEEPALIVE`).
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn keepalive(&self) -> io::Result<bool> {
         either!(Kind of &self.0, socket => socket.keepalive())
     }
 
-    /// How many bytes may be written and not yet acknowledged. As on Linux, twice as much is told as was set: the other
-    /// half is the kernel's own.
+    /// Sets the size of the send buffer in bytes (`SO_SNDBUF`): data that is written but not acknowledged. As on Linux,
+    /// [`send_buffer_size`](Self::send_buffer_size) returns twice this value, since the kernel counts its overhead.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.set_send_buffer_size(size))
     }
 
-    /// Twice what may be written and not yet acknowledged.
+    /// Returns twice the size of the send buffer in bytes, as Linux does (`SO_SNDBUF`).
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
         either!(Kind of &self.0, socket => socket.send_buffer_size())
     }
 
-    /// How many bytes may be received and not yet read; as [`set_send_buffer_size`](Self::set_send_buffer_size).
+    /// Sets the size of the receive buffer in bytes (`SO_RCVBUF`): data that is received but not read. As on Linux,
+    /// [`recv_buffer_size`](Self::recv_buffer_size) returns twice this value.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.set_recv_buffer_size(size))
     }
 
-    /// Twice what may be received and not yet read.
+    /// Returns twice the size of the receive buffer in bytes, as Linux does (`SO_RCVBUF`).
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
         either!(Kind of &self.0, socket => socket.recv_buffer_size())
     }

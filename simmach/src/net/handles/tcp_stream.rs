@@ -1,4 +1,4 @@
-//! A connection.
+//! TCP connections.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -17,8 +17,9 @@ use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
 ///
-/// It reads and writes by the traits of `futures::io`, and by tokio's with the feature `tokio`. Dropped, it closes:
-/// what was written still goes out and a FIN follows, unless bytes were left unread, which makes it a reset.
+/// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio`. Dropping it
+/// closes the connection: data that was written is still sent, followed by a FIN. If received data was not read, the
+/// connection is reset instead.
 pub struct TcpStream(Kind);
 
 enum Kind {
@@ -29,14 +30,18 @@ enum Kind {
 }
 
 impl TcpStream {
-    /// Connects, to the first of the addresses that answers.
+    /// Connects to the first address that accepts.
     ///
     /// # Errors
     ///
-    /// As on Linux: `ConnectionRefused` after a round trip when nothing listens there; `TimedOut` after 127 s when nothing
-    /// answers (a machine without power, a partition); `HostUnreachable` at once when no link leads there and
-    /// `NetworkUnreachable` when the address is nobody's; `AddrNotAvailable` when all ephemeral ports are in use; and
-    /// the lookup's own.
+    /// As on Linux:
+    ///
+    /// - `ConnectionRefused`, after one round trip, if no socket listens there;
+    /// - `TimedOut`, by default after 127 s, if nothing answers: the machine has no power, or there is a partition;
+    /// - `HostUnreachable`, at once, if no link joins the two zones;
+    /// - `NetworkUnreachable`, at once, if no machine has the address;
+    /// - `AddrNotAvailable` if all ephemeral ports are in use;
+    /// - errors of the name lookup.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         here! {
             simulated => sockets::TcpStream::connect(addr).await.map(Self::simulated),
@@ -47,92 +52,92 @@ impl TcpStream {
         }
     }
 
-    /// The peer's address.
+    /// Returns the peer's address.
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over, by a reset or by both ends' FINs; outside its run.
+    /// `NotConnected` once the connection was reset or both ends have closed it; if called outside the stream's run.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, stream => stream.peer_addr())
     }
 
-    /// As [`readable`](Self::readable), for a poll function.
+    /// Polls for [`readable`](Self::readable).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`readable`](Self::readable).
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(Kind of &self.0, stream => stream.poll_read_ready(cx))
     }
 
-    /// As [`writable`](Self::writable), for a poll function.
+    /// Polls for [`writable`](Self::writable).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`writable`](Self::writable).
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(Kind of &self.0, stream => stream.poll_write_ready(cx))
     }
 
-    /// Reads what is there; zero is the end of the stream.
+    /// Reads available bytes into `buf` and returns their number. 0 is the end of the stream.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is there; the connection's failure.
+    /// `WouldBlock` if no bytes are available; the connection's error.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Kind of &self.0, stream => stream.try_read(buf))
     }
 
-    /// As [`try_read`](Self::try_read), into one buffer after the other.
+    /// Reads available bytes into several buffers, filling one after the other.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         either!(Kind of &self.0, stream => stream.try_read_vectored(bufs))
     }
 
-    /// As [`try_read`](Self::try_read), behind what the buffer holds.
+    /// Reads available bytes and appends them to `buf`.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         either!(Kind of &self.0, stream => stream.try_read_buf(buf))
     }
 
-    /// Writes what there is room for.
+    /// Writes as much of `buf` as the send buffer has room for, and returns the number of bytes.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is none; the connection's failure.
+    /// `WouldBlock` if there is no room; the connection's error.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         either!(Kind of &self.0, stream => stream.try_write(buf))
     }
 
-    /// As [`try_write`](Self::try_write), of several pieces in their order.
+    /// Writes several buffers in order, as far as the send buffer has room.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         either!(Kind of &self.0, stream => stream.try_write_vectored(bufs))
     }
 
-    /// Reads, and leaves what was read where it is.
+    /// Reads bytes without removing them from the receive buffer.
     ///
     /// # Errors
     ///
-    /// The connection's failure.
+    /// The connection's error.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Kind of &self.0, stream => stream.peek(buf).await)
     }
 
-    /// As [`peek`](Self::peek), for a poll function.
+    /// Polls for [`peek`](Self::peek).
     ///
     /// # Errors
     ///
-    /// The connection's failure.
+    /// The connection's error.
     #[cfg(feature = "tokio")]
     pub fn poll_peek(
         &self,
@@ -142,33 +147,34 @@ impl TcpStream {
         either!(Kind of &self.0, stream => stream.poll_peek(cx, buf))
     }
 
-    /// Whether whatever comes is acknowledged at once (`TCP_QUICKACK`). In a run that is so only when it was set, and for as
-    /// long; Linux begins so, and leaves it when it sees fit.
+    /// Returns whether received data is acknowledged at once (`TCP_QUICKACK`). In a run the option is off by default and
+    /// keeps its value; Linux starts with it on and may turn it off by itself.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the stream's run.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     pub fn quickack(&self) -> io::Result<bool> {
         either!(Kind of &self.0, stream => stream.quickack())
     }
 
-    /// Lets whatever comes be acknowledged at once, or with what is sent.
+    /// Sets whether received data is acknowledged at once (`TCP_QUICKACK`) instead of after
+    /// [the delay](crate::net::TcpConfig::delayed_ack).
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the stream's run.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         either!(Kind of &self.0, stream => stream.set_quickack(quickack))
     }
 
-    /// Its two directions, borrowed.
+    /// Splits the stream into borrowed read and write halves.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         split::borrowed(self)
     }
 
-    /// Its two directions, each for a task of its own. A write half that is dropped shuts its direction down.
+    /// Splits the stream into owned halves, which can move to different tasks. Dropping the write half shuts down its direction.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         split::owned(self)
     }
@@ -203,7 +209,7 @@ impl TcpStream {
             real stream => real::poll_write_vectored(stream, cx, bufs))
     }
 
-    /// No more is written: a FIN follows what was. As with tokio, it is no error that nothing is left to shut.
+    /// Shuts down the write direction: a FIN follows the data. As in tokio, this succeeds if the connection is already closed.
     pub(super) fn shut_down(&self) -> io::Result<()> {
         either!(Kind of &self.0,
             simulated stream => stream.shut_down(),
@@ -220,7 +226,7 @@ impl TcpStream {
         Self(Kind::Real(stream))
     }
 
-    /// Reads into what need not be initialised.
+    /// Reads into a buffer that need not be initialised.
     #[cfg(feature = "tokio")]
     pub(super) fn poll_read_buf(
         &self,

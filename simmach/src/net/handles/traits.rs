@@ -1,4 +1,4 @@
-//! What streams and halves do as readers and writers: the traits of `futures::io`, and tokio's with its feature.
+//! `AsyncRead` and `AsyncWrite` for streams and halves: the traits of `futures::io`, and tokio's with the feature `tokio`.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -33,7 +33,7 @@ macro_rules! reads {
     )*};
 }
 
-/// What writing is in both worlds; they differ in what they call its end.
+/// The methods that both `AsyncWrite` traits have. `$end` is the name of the one that shuts down.
 macro_rules! write_methods {
     ($end:ident) => {
         fn poll_write(
@@ -82,7 +82,7 @@ macro_rules! writes {
 reads!(TcpStream, &TcpStream, ReadHalf<'_>, OwnedReadHalf);
 writes!(TcpStream, &TcpStream, WriteHalf<'_>, OwnedWriteHalf);
 
-/// The stream that is read or written.
+/// The stream behind a half.
 fn stream(own: &impl AsRef<TcpStream>) -> &TcpStream {
     own.as_ref()
 }

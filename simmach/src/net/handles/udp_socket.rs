@@ -1,4 +1,4 @@
-//! Datagrams.
+//! UDP sockets.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -14,8 +14,8 @@ use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A UDP socket: `tokio::net::UdpSocket`, simulated in a run.
 ///
-/// There, links lose, duplicate and reorder datagrams as their profile says; what comes while 208 KiB wait to be read is
-/// dropped, as on Linux; sending never waits.
+/// In a run, links lose, duplicate and reorder datagrams as their profiles say. The receive queue holds 208 KiB, as on
+/// Linux; datagrams that do not fit are dropped. Sending never waits.
 pub struct UdpSocket(Kind);
 
 enum Kind {
@@ -26,12 +26,12 @@ enum Kind {
 }
 
 impl UdpSocket {
-    /// Binds to an address of the machine this runs on. Port 0 is any that is free.
+    /// Binds to an address of this machine. Port 0 selects a free port.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` when another socket is bound there, `AddrNotAvailable` for an address of another machine or when no
-    /// port is free, and the lookup's own.
+    /// `AddrInUse` if another socket is bound there; `AddrNotAvailable` if the address belongs to another machine or no port
+    /// is free; errors of the name lookup.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         here! {
             simulated => sockets::UdpSocket::bind(addr).await.map(|socket| Self(Kind::Simulated(socket))),
@@ -42,11 +42,12 @@ impl UdpSocket {
         }
     }
 
-    /// Names the peer: [`send`](Self::send) goes there, and only what comes from there is received.
+    /// Sets the peer: [`send`](Self::send) sends to it, and only its datagrams are received.
     ///
     /// # Errors
     ///
-    /// `HostUnreachable` and `NetworkUnreachable` where no link leads there, and the lookup's own.
+    /// `HostUnreachable` if no link joins the two zones, `NetworkUnreachable` if no machine has the address; errors of the name
+    /// lookup.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         either!(Kind of &self.0,
         simulated socket => socket.connect(addr).await,
@@ -56,12 +57,13 @@ impl UdpSocket {
         })
     }
 
-    /// Sends to an address.
+    /// Sends a datagram to an address.
     ///
     /// # Errors
     ///
-    /// Where no link leads there; for more than 65,507 bytes (`EMSGSIZE`); `PermissionDenied` for a broadcast that is not
-    /// [allowed](Self::set_broadcast); the refusal of an earlier datagram.
+    /// `HostUnreachable` or `NetworkUnreachable` if there is no route; `EMSGSIZE` for more than 65,507 bytes;
+    /// `PermissionDenied` for a broadcast without [`set_broadcast`](Self::set_broadcast); `ConnectionRefused` if an earlier
+    /// datagram was refused.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
         either!(Kind of &self.0,
         simulated socket => socket.send_to(buf, target).await,
@@ -71,137 +73,137 @@ impl UdpSocket {
         })
     }
 
-    /// As [`send_to`](Self::send_to), at once.
+    /// Sends a datagram to an address without waiting.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.try_send_to(buf, target))
     }
 
-    /// Sends to the peer.
+    /// Sends a datagram to the peer.
     ///
     /// # Errors
     ///
-    /// Without a peer (`EDESTADDRREQ`); else as [`send_to`](Self::send_to).
+    /// `EDESTADDRREQ` if no peer is set; otherwise the same as [`send_to`](Self::send_to).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.send(buf).await)
     }
 
-    /// As [`send`](Self::send), at once.
+    /// Sends a datagram to the peer without waiting.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.try_send(buf))
     }
 
-    /// Receives a datagram, and where it came from. What does not fit into `buf` is lost.
+    /// Receives a datagram; returns its length and its sender. Bytes that do not fit into `buf` are discarded.
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused` when the peer's kernel said that nobody has the port.
+    /// `ConnectionRefused` if an earlier datagram to the peer reached a closed port.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         either!(Kind of &self.0, socket => socket.recv_from(buf).await)
     }
 
-    /// As [`recv_from`](Self::recv_from), and leaves the datagram where it is.
+    /// Receives a datagram without removing it from the queue.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         either!(Kind of &self.0, socket => socket.peek_from(buf).await)
     }
 
-    /// As [`recv_from`](Self::recv_from), or `WouldBlock`.
+    /// Receives a datagram if one is available.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         either!(Kind of &self.0, socket => socket.try_recv_from(buf))
     }
 
-    /// Receives a datagram: from the peer, if there is one.
+    /// Receives a datagram and returns its length. If a peer is set, only its datagrams are received.
     ///
     /// # Errors
     ///
-    /// As [`recv_from`](Self::recv_from).
+    /// The same as [`recv_from`](Self::recv_from).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.recv(buf).await)
     }
 
-    /// As [`recv`](Self::recv), or `WouldBlock`.
+    /// Receives a datagram if one is available, as [`recv`](Self::recv) does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.try_recv(buf))
     }
 
-    /// As [`recv`](Self::recv), and leaves the datagram where it is.
+    /// Receives a datagram without removing it from the queue, and returns its length.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.peek(buf).await)
     }
 
-    /// As [`peek_from`](Self::peek_from), or `WouldBlock`.
+    /// Receives a datagram, if one is available, without removing it from the queue.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         either!(Kind of &self.0, socket => socket.try_peek_from(buf))
     }
 
-    /// As [`peek`](Self::peek), or `WouldBlock`.
+    /// Receives a datagram, if one is available, without removing it from the queue, and returns its length.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.try_peek(buf))
     }
 
-    /// As [`readable`](Self::readable), for a poll function.
+    /// Polls for [`readable`](Self::readable).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`readable`](Self::readable).
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(Kind of &self.0, socket => socket.poll_recv_ready(cx))
     }
 
-    /// As [`writable`](Self::writable), for a poll function.
+    /// Polls for [`writable`](Self::writable).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`writable`](Self::writable).
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(Kind of &self.0, socket => socket.poll_send_ready(cx))
     }
 
-    /// As [`send`](Self::send), for a poll function.
+    /// Polls for [`send`](Self::send).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`send`](Self::send).
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         either!(Kind of &self.0, socket => socket.poll_send(cx, buf))
     }
 
-    /// As [`send_to`](Self::send_to), for a poll function.
+    /// Polls for [`send_to`](Self::send_to).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`send_to`](Self::send_to).
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
@@ -211,11 +213,11 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.poll_send_to(cx, buf, target))
     }
 
-    /// As [`recv_from`](Self::recv_from), for a poll function.
+    /// Polls for [`recv_from`](Self::recv_from).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     #[cfg(feature = "tokio")]
     pub fn poll_recv_from(
         &self,
@@ -225,11 +227,11 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.poll_recv_from(cx, buf))
     }
 
-    /// As [`recv`](Self::recv), for a poll function.
+    /// Polls for [`recv`](Self::recv).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     #[cfg(feature = "tokio")]
     pub fn poll_recv(
         &self,
@@ -239,11 +241,11 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.poll_recv(cx, buf))
     }
 
-    /// As [`peek_from`](Self::peek_from), for a poll function.
+    /// Polls for [`peek_from`](Self::peek_from).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     #[cfg(feature = "tokio")]
     pub fn poll_peek_from(
         &self,
@@ -253,11 +255,11 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.poll_peek_from(cx, buf))
     }
 
-    /// As [`peek`](Self::peek), for a poll function.
+    /// Polls for [`peek`](Self::peek).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     #[cfg(feature = "tokio")]
     pub fn poll_peek(
         &self,
@@ -267,93 +269,93 @@ impl UdpSocket {
         either!(Kind of &self.0, socket => socket.poll_peek(cx, buf))
     }
 
-    /// Where the next datagram comes from; it stays where it is.
+    /// Returns the sender of the next datagram without removing it from the queue.
     ///
     /// # Errors
     ///
-    /// As [`recv_from`](Self::recv_from).
+    /// The same as [`recv_from`](Self::recv_from).
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, socket => socket.peek_sender().await)
     }
 
-    /// As [`peek_sender`](Self::peek_sender), or `WouldBlock`.
+    /// Returns the sender of the next datagram, if one is available.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, socket => socket.try_peek_sender())
     }
 
-    /// As [`peek_sender`](Self::peek_sender), for a poll function.
+    /// Polls for [`peek_sender`](Self::peek_sender).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
         either!(Kind of &self.0, socket => socket.poll_peek_sender(cx))
     }
 
-    /// As [`recv`](Self::recv), behind what the buffer holds.
+    /// Receives a datagram and appends it to `buf`; returns its length.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.recv_buf(buf).await)
     }
 
-    /// As [`recv_from`](Self::recv_from), behind what the buffer holds.
+    /// Receives a datagram and appends it to `buf`; returns its length and its sender.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same as [`recv_from`](Self::recv_from).
     pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         either!(Kind of &self.0, socket => socket.recv_buf_from(buf).await)
     }
 
-    /// As [`recv_buf`](Self::recv_buf), or `WouldBlock`.
+    /// Receives a datagram if one is available, and appends it to `buf`.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         either!(Kind of &self.0, socket => socket.try_recv_buf(buf))
     }
 
-    /// As [`recv_buf_from`](Self::recv_buf_from), or `WouldBlock`.
+    /// Receives a datagram if one is available, and appends it to `buf`; returns its length and its sender.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         either!(Kind of &self.0, socket => socket.try_recv_buf_from(buf))
     }
 
-    /// Whether it may send to 255.255.255.255.
+    /// Returns whether the socket may send to 255.255.255.255 (`SO_BROADCAST`).
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn broadcast(&self) -> io::Result<bool> {
         either!(Kind of &self.0, socket => socket.broadcast())
     }
 
-    /// Allows it to send to 255.255.255.255: to all machines of its own zone, its own too, where a socket that is bound to
-    /// `0.0.0.0` or `::` has the port.
+    /// Sets whether the socket may send to 255.255.255.255 (`SO_BROADCAST`). Such a datagram goes to every machine of the
+    /// sender's zone, its own included. Sockets bound to `0.0.0.0` or `::` receive it.
     ///
     /// # Errors
     ///
-    /// Outside its run.
+    /// If called outside the socket's run.
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
         either!(Kind of &self.0, socket => socket.set_broadcast(on))
     }
 
-    /// The peer's address.
+    /// Returns the peer's address.
     ///
     /// # Errors
     ///
-    /// `NotConnected` without one.
+    /// `NotConnected` if no peer is set.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         either!(Kind of &self.0, socket => socket.peer_addr())
     }

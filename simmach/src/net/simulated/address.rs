@@ -1,16 +1,16 @@
-//! Addresses: every machine has one of IPv4 and one of IPv6, and loopback.
+//! IP addresses of machines.
 //!
-//! Machine n has `10.a.b.c`, numbered without the last bytes 0 and 255, and `fd00::n`. Inside, an address is the
-//! machine's number and the kind of address, so that no packet is routed by looking anything up. IPv4 that comes to a
-//! socket of all IPv6 is shown as mapped (`::ffff:10.0.0.1`). Not modelled: several addresses for one machine and kind,
-//! scopes, the rest of 127.0.0.0/8.
+//! Machine n has the IPv4 address `10.a.b.c`, whose last byte is never 0 or 255, the IPv6 address `fd00::n`, and loopback. The
+//! simulation stores an address as the machine's index and a [`Net`], so routing needs no lookup. An IPv6 socket that
+//! accepts IPv4 shows mapped addresses (`::ffff:10.0.0.1`). Not modelled: several addresses of one kind, scopes, the rest of
+//! 127.0.0.0/8.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A machine by its index.
+/// Index of a machine.
 pub(crate) type HostIndex = u32;
 
-/// The way from one machine to another, by its place among the ways.
+/// Index of a path from one machine to another.
 pub(crate) type PathIndex = u32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,18 +21,18 @@ pub(crate) enum Net {
     Loopback6,
 }
 
-/// Which of a machine's addresses a socket is bound to.
+/// The local addresses that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     /// `0.0.0.0`
     Any4,
-    /// `::`, which takes IPv4 as well.
+    /// `::`, which accepts IPv4 as well.
     Any6,
     One(Net),
 }
 
 impl Bound {
-    /// Whether its socket is one of IPv6.
+    /// Whether the socket is an IPv6 socket.
     pub(crate) fn is_v6(self) -> bool {
         match self {
             Self::Any4 => false,
@@ -42,7 +42,7 @@ impl Bound {
     }
 }
 
-/// An address and a port.
+/// A machine's address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Endpoint {
     pub(crate) host: HostIndex,
@@ -50,14 +50,14 @@ pub(crate) struct Endpoint {
     pub(crate) net: Net,
 }
 
-/// What an address means on one machine.
+/// The owner of an IP address, as seen from one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// `0.0.0.0` or `::`.
     Any { v6: bool },
-    /// A machine's.
+    /// An address of a machine.
     Of(HostIndex, Net),
-    /// Nobody's.
+    /// No machine has the address.
     Unknown,
 }
 
@@ -87,7 +87,7 @@ impl Bound {
         }
     }
 
-    /// How much it takes: what is bound to less is asked first.
+    /// Number of kinds of addresses that it covers. Sockets with a lower one have precedence.
     pub(crate) fn reach(self) -> u8 {
         match self {
             Bound::One(_) => 0,
@@ -111,7 +111,7 @@ impl Endpoint {
         SocketAddr::new(self.ip(), self.port)
     }
 
-    /// As a socket tells it: IPv4 as an IPv6 address when the socket is one of IPv6.
+    /// The address as the socket API returns it: IPv4 as a mapped IPv6 address if `mapped`.
     pub(crate) fn shown(self, mapped: bool) -> SocketAddr {
         match self.ip() {
             IpAddr::V4(ip) if mapped => SocketAddr::new(ip.to_ipv6_mapped().into(), self.port),
@@ -120,7 +120,7 @@ impl Endpoint {
     }
 }
 
-/// What `ip` means to `host`, among `hosts` machines.
+/// The owner of `ip` as seen from `host`, in a run with `hosts` machines.
 pub(crate) fn meaning(ip: IpAddr, host: HostIndex, hosts: usize) -> Meaning {
     if let IpAddr::V6(v6) = ip
         && let Some(mapped) = v6.to_ipv4_mapped()

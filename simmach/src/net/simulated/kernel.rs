@@ -1,8 +1,8 @@
 //! The kernels of all machines of a run: sockets, ports and listeners.
 //!
-//! There is one [`Kernel`] per run, on the run's thread, for all machines. Handles reach it by [`enter`]. It sends by the
-//! wire that it holds, and the wire's timers call it when a packet arrives. A socket knows its path and its peer's slot, so
-//! that a packet needs no look-up by name or address.
+//! Each run has one [`Kernel`] on its thread, which holds the state of all machines. Handles reach it by [`with_own_kernel`]. It
+//! sends packets by its [`Wire`], whose timers call it when packets arrive. A socket stores its path and its peer's slot,
+//! so that segments need no lookup by name or address.
 
 mod arrival;
 mod audit;
@@ -48,22 +48,22 @@ pub(crate) struct Kernel {
     engine: Rc<Engine>,
     config: Rc<TcpConfig>,
     hosts: Vec<Host>,
-    /// In the order of their names, from the first time on that one is looked for.
+    /// Machines sorted by name. Filled by the first lookup.
     by_name: OnceCell<Vec<HostIndex>>,
     sockets: Slab<Socket>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagrams>,
     serial: u32,
     output: Output,
-    /// How many effects of `output` were told to the engine.
+    /// Retransmissions and resets in `outbox.tally` that the engine has already been told of.
     told: (u64, u64),
     wakes: Wakes,
-    /// Names have IPv6 addresses too.
+    /// Whether names resolve to IPv6 addresses too.
     dual_stack: bool,
     wire: Wire,
 }
 
-/// Makes the network of this thread's run.
+/// Creates the network of this thread's run.
 ///
 /// # Panics
 ///
@@ -74,11 +74,11 @@ pub(crate) fn install(spec: NetSpec) {
     NET.with(|slot| slot.install(Kernel::new(engine, spec)));
 }
 
-/// Ends it: everything is dropped quietly, and what took effect comes back.
+/// Removes the network without waking anything, and returns its statistics.
 ///
 /// # Panics
 ///
-/// With debug assertions, when something was left behind: a mistake in here.
+/// With debug assertions, if the state is inconsistent: a bug of simmach.
 pub(crate) fn remove() -> NetStats {
     let kernel = NET.with(Slot::remove);
     if cfg!(debug_assertions)
@@ -90,27 +90,27 @@ pub(crate) fn remove() -> NetStats {
     kernel.map_or_else(NetStats::default, |kernel| kernel.counted())
 }
 
-/// As [`remove`], after a mistake of the framework's own: nobody asks what there was.
+/// Removes the network after an internal error, without consistency checks.
 pub(crate) fn discard() {
     drop(NET.with(Slot::remove));
 }
 
-/// Reaches the kernel of the handle's run, and wakes whom it has to wake afterwards.
+/// Calls `f` with the kernel if this thread's run is `run`; wakes tasks afterwards.
 ///
 /// # Errors
 ///
-/// Outside that run, or from a dead process's destructors.
+/// Outside the run, or in the destructors of a dead process.
 #[inline]
 pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Kernel) -> R) -> io::Result<R> {
     try_enter(run, f).ok_or_else(error::outside)
 }
 
-/// As [`enter`], for destructors, which have nobody to tell.
+/// Like [`with_own_kernel`], for destructors, which cannot return an error.
 pub(crate) fn try_enter<R>(run: RunId, f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
     lend(|kernel| kernel.engine.run == run && kernel.engine.scope().alive, f)
 }
 
-/// As [`enter`], for what has no handle yet.
+/// Calls `f` with the kernel and the calling process's machine. For calls without a handle.
 pub(crate) fn enter_any<R>(
     f: impl FnOnce(&mut Kernel, HostIndex) -> io::Result<R>,
 ) -> io::Result<R> {
@@ -122,13 +122,14 @@ pub(crate) fn enter_any<R>(
     .unwrap_or_else(|| Err(error::outside()))
 }
 
-/// Reaches the kernel of this thread's run.
+/// Calls `f` with the kernel of this thread's run; wakes tasks afterwards.
 #[inline]
 pub(crate) fn reach<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
     lend(|_| true, f)
 }
 
-/// Reaches it if `admit` says so. What `f` gives is moved once at most: this is each message's way, several times.
+/// Calls `f` with the kernel if `admit` returns true; wakes tasks afterwards. Several calls per message pass here, so the result
+/// of `f` is moved at most once.
 #[inline]
 fn lend<R>(admit: impl FnOnce(&Kernel) -> bool, f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
     let inside = |kernel: &mut Kernel| (f(kernel), kernel.wakes.is_owed());
@@ -139,7 +140,7 @@ fn lend<R>(admit: impl FnOnce(&Kernel) -> bool, f: impl FnOnce(&mut Kernel) -> R
     Some(result)
 }
 
-/// Wakes whom the kernel owes it, once it is no longer lent.
+/// Calls pending foreign wakers, while the kernel is not borrowed.
 #[cold]
 fn settle() {
     let wakes = NET.with(|slot| slot.with(|kernel| std::mem::take(&mut kernel.wakes)));
@@ -154,7 +155,7 @@ impl Kernel {
         let count = spec.hosts.iter().map(|host| host.machine.0 as usize + 1).max().unwrap_or(0);
         let mut hosts = Vec::new();
         hosts.resize_with(count, Host::default);
-        // Neighbours mostly share theirs.
+        // Consecutive hosts mostly share their zone.
         let mut zone = None;
         let mut names = vec![Name::default(); count];
         for host in spec.hosts {
@@ -198,23 +199,23 @@ impl Kernel {
         self.engine.run
     }
 
-    /// What runs it.
+    /// The run's engine.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Whether names have IPv6 addresses too.
+    /// Whether names resolve to IPv6 addresses too.
     pub(crate) fn dual_stack(&self) -> bool {
         self.dual_stack
     }
 
-    /// How many timers this network has, and nothing else: for tests.
+    /// Number of armed timers of the network.
     #[cfg(test)]
     pub(crate) fn count_timers() -> usize {
         reach(|kernel| kernel.timers()).unwrap_or(0)
     }
 
-    /// Links or rules have changed: bursts travel as one where nothing can tell.
+    /// Updates segmentation offload of all connections, after links or filters have changed.
     fn renew_bursts(&mut self) {
         for (_, socket) in &mut self.sockets {
             let whole = self.wire.carries_bursts(socket.path);
@@ -226,7 +227,7 @@ impl Kernel {
         ((machine.0 as usize) < self.hosts.len()).then_some(machine.0)
     }
 
-    /// The machine with that name.
+    /// The machine with this name.
     pub(crate) fn host_named(&self, name: &str) -> Option<HostIndex> {
         let name_of = |index: HostIndex| self.wire.name(index);
         let by_name = self.by_name.get_or_init(|| {
@@ -240,7 +241,7 @@ impl Kernel {
         Some(by_name[place])
     }
 
-    /// A machine's figures of TCP.
+    /// TCP parameters of a machine.
     fn config_of(&self, host: HostIndex) -> &Rc<TcpConfig> {
         self.hosts[host as usize].config.as_ref().unwrap_or(&self.config)
     }
@@ -250,7 +251,7 @@ impl Kernel {
         self.serial
     }
 
-    /// What `address` means to a socket of `host` that is bound there.
+    /// Resolves a local address to bind to.
     fn bound(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Bound> {
         match meaning(address.ip(), host, self.hosts.len()) {
             Meaning::Any { v6: false } => Ok(Bound::Any4),
@@ -260,12 +261,12 @@ impl Kernel {
         }
     }
 
-    /// Where a packet to `address` goes from `host`.
+    /// Resolves a remote address, and checks that there is a route to it.
     fn destination(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Endpoint> {
         let port = address.port();
         let (owner, net) = match meaning(address.ip(), host, self.hosts.len()) {
             Meaning::Of(owner, net) => (owner, net),
-            // As on Linux: to nowhere in particular is to oneself.
+            // As on Linux, the unspecified address is the machine itself.
             Meaning::Any { v6: false } => (host, Net::Loopback4),
             Meaning::Any { v6: true } => (host, Net::Loopback6),
             Meaning::Unknown => return Err(self.no_such_address(address)),
@@ -292,7 +293,7 @@ impl Kernel {
     }
 }
 
-/// Whatever the case of their letters.
+/// Compares names without regard to the case of letters.
 fn compare_names(a: &str, b: &str) -> Ordering {
     fn lower(name: &str) -> impl Iterator<Item = u8> {
         name.bytes().map(|byte| byte.to_ascii_lowercase())
@@ -300,7 +301,7 @@ fn compare_names(a: &str, b: &str) -> Ordering {
     lower(a).cmp(lower(b))
 }
 
-/// A listener's own address, as its socket tells it.
+/// Local address of a listener, as the socket API returns it.
 fn local_endpoint(host: HostIndex, bound: Bound, port: u16) -> std::net::SocketAddr {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     let ip = match bound {

@@ -1,6 +1,6 @@
-//! What handles, hosts and packets name a socket by.
+//! Keys of sockets in the kernel.
 
-/// Names a socket; harmless once that is gone, as no two of a run share a serial number.
+/// Names a socket in the kernel. A stale key is harmless: the serial number is unique in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) slot: u32,

@@ -1,4 +1,4 @@
-//! What happens to packets between machines: links with their profiles, partitions, the test's own rules, and the capture.
+//! What happens to packets between machines: links and their profiles, partitions, packet filters, captures.
 
 pub(crate) mod address;
 pub(crate) mod capture;

@@ -1,6 +1,8 @@
-//! What most sockets never have. Thousands of them take turns in a cache: what each is not likely to need is a word of it.
+//! A box that is allocated when it is first used.
+//!
+//! For parts that most sockets do not need: an empty one takes 8 bytes, so that a socket covers fewer cache lines.
 
-/// Nothing, until it is first wanted.
+/// A value that is created by `Default` when it is first needed.
 #[derive(Default)]
 pub(crate) struct Rare<T>(Option<Box<T>>);
 
@@ -15,7 +17,7 @@ impl<T: Default> Rare<T> {
         self.0.as_deref_mut()
     }
 
-    /// Makes it, if there is none.
+    /// Returns the value; creates it if there is none.
     pub(crate) fn wanted(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }

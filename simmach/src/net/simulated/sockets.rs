@@ -1,5 +1,4 @@
-//! The handles of a run: numbers that find their socket in the kernel. What each method means is said where users see it, in
-//! `handles`.
+//! The handles of a run: numbers that name a socket in the kernel. The methods are documented in `handles`, where users see them.
 
 mod ip_level;
 mod listener;

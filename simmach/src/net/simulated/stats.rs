@@ -1,38 +1,38 @@
-//! What took effect in the network of one run.
+//! Counters of the network of one run.
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of one run.
+/// Counters of the network of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub(crate) struct NetStats {
     /// Sockets that were opened: listeners, connects, accepted connections, UDP sockets.
     pub sockets: u64,
-    /// Packets that left a machine; a burst that travels as one counts as its segments.
+    /// Packets that were sent. Segments that travel as one packet are counted one by one.
     pub sent: u64,
     /// Packets that arrived.
     pub delivered: u64,
-    /// Packets that a link lost.
+    /// Packets lost by a link.
     pub lost: u64,
-    /// Packets that met a partition, or had no way back.
+    /// Packets dropped by a partition or without a route.
     pub cut: u64,
-    /// Packets dropped by a full queue, or for a machine that is down.
+    /// Packets dropped by a full queue or a filter, or because the receiving machine was down.
     pub dropped: u64,
-    /// Packets that arrived twice.
+    /// Packets that were duplicated.
     pub duplicated: u64,
-    /// Packets that arrived after one sent later in the same flow (RFC 4737).
+    /// Packets that arrived after one that was sent later in the same flow (RFC 4737).
     pub reordered: u64,
-    /// Segments sent again.
+    /// Retransmitted segments.
     pub retransmissions: u64,
-    /// Segments that brought nothing new.
+    /// Received segments without new data.
     pub duplicates: u64,
-    /// Segments that had to wait for one before them.
+    /// Received segments ahead of a gap.
     pub out_of_order: u64,
-    /// Connections reset by their peer.
+    /// Connections reset by the peer.
     pub resets: u64,
     /// Connects that were refused.
     pub refused: u64,
-    /// Connections and connects given up.
+    /// Connects and connections that timed out.
     pub timed_out: u64,
     /// Bytes of payload delivered to sockets.
     pub bytes: u64,

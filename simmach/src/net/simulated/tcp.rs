@@ -1,11 +1,14 @@
-//! One end of a TCP connection as a state machine: segments, times and calls go in; segments, wake-ups and the next
-//! deadline come out. It knows nothing of the engine, of hosts or of links.
+//! One end of a TCP connection as a state machine. Calls, segments and times go in; segments, events and the next deadline come
+//! out. It does not know the engine, machines or links.
 //!
-//! Modelled: RFC 9293's states and every transition of them; RFC 6298 time-outs; delayed and piggybacked
-//! acknowledgements; Nagle's rule as Linux has it (Minshall); windows with scaling, back-pressure and zero-window
-//! probes; fast retransmit with NewReno's partial acknowledgements; RFC 5961's checks of RST and SYN; orphans,
-//! TIME-WAIT, keep-alive; `SO_LINGER` 0. Not modelled: congestion control (a sender fills the window), SACK, time
-//! stamps, urgent data, fast open, path MTU discovery.
+//! Modelled: the states and transitions of RFC 9293; retransmission timeouts (RFC 6298); delayed and piggybacked
+//! acknowledgements; Nagle's algorithm with Minshall's modification, as on Linux; window scaling, back-pressure and zero-window
+//! probes; fast retransmit with NewReno's partial acknowledgements (RFC 6582); the checks of RST and SYN of RFC 5961; orphans,
+//! TIME-WAIT, keep-alive; `SO_LINGER` 0. Not modelled: congestion control (a sender fills the window), SACK,
+//! timestamps, urgent data, fast open, path MTU discovery.
+//!
+//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`, `rttvar`, `rto`. `rcv_wup` and
+//! `snd_sml` are Linux's, `rcv_adv` is BSD's.
 
 pub(crate) mod buffers;
 mod close;
@@ -31,7 +34,7 @@ use crate::net::simulated::tcp::payload::{Arena, Payload};
 use crate::net::simulated::tcp::rtt::RoundTrip;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 
-/// The states of RFC 9293. LISTEN is a listener's, not a connection's.
+/// States of RFC 9293. LISTEN is not among them: it belongs to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     SynSent,
@@ -46,7 +49,7 @@ pub(crate) enum State {
     Closed,
 }
 
-/// Why a connection ended other than by FINs. It is told once; after that a read ends and a write breaks.
+/// Error that ended a connection. A call returns it once; after that, reads return the end and writes `BrokenPipe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Refused,
@@ -55,28 +58,28 @@ pub(crate) enum Failure {
     TimedOut,
 }
 
-/// What a call found.
+/// Result of a read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// So many bytes were moved; zero from a read is the end of the stream.
+    /// Number of bytes. 0 from a read is the end of the stream.
     Bytes(usize),
-    /// Nothing yet.
+    /// Nothing can be read or written yet.
     Wait,
     Failed(Failure),
 }
 
-/// What has happened since it was last asked.
+/// Events since the last call of [`Connection::take_events`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Events(u8);
 
 impl Events {
-    /// There is something to read: bytes, the end, or an error.
+    /// There are bytes, the end of the stream, or an error to read.
     pub(crate) const READABLE: Events = Events(1);
     /// There is room to write, or an error.
     pub(crate) const WRITABLE: Events = Events(2);
-    /// The handshake is over.
+    /// The handshake is complete.
     pub(crate) const ESTABLISHED: Events = Events(4);
-    /// The state is now CLOSED.
+    /// The connection is in CLOSED.
     pub(crate) const CLOSED: Events = Events(8);
 
     pub(crate) const fn has(self, other: Events) -> bool {
@@ -92,7 +95,7 @@ impl Events {
     }
 }
 
-/// What a connection gives out: segments to send, and what is worth counting.
+/// Segments to send, and counters of connections.
 #[derive(Default)]
 pub(crate) struct Output {
     pub(crate) segments: Vec<Segment>,
@@ -100,22 +103,22 @@ pub(crate) struct Output {
     pub(crate) tally: Tally,
 }
 
-/// What took effect in connections.
+/// Counters of connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Segments sent again.
+    /// Segments that were retransmitted.
     pub(crate) retransmissions: u64,
-    /// Segments that brought nothing new.
+    /// Segments without new data.
     pub(crate) duplicates: u64,
-    /// Segments that came ahead of a gap.
+    /// Segments ahead of a gap.
     pub(crate) out_of_order: u64,
     /// Connections reset by their peer.
     pub(crate) resets: u64,
     /// Connects that were refused.
     pub(crate) refused: u64,
-    /// Connections given up.
+    /// Connections that timed out.
     pub(crate) timed_out: u64,
-    /// Bytes that became ready to be read.
+    /// Bytes that became readable.
     pub(crate) delivered: u64,
 }
 
@@ -123,21 +126,21 @@ pub(crate) struct Tally {
 pub(crate) struct Connection {
     config: Rc<TcpConfig>,
     state: State,
-    /// Accepted by a listener, not opened by a connect.
+    /// Whether it was accepted by a listener.
     passive: bool,
-    /// No process holds it any more.
+    /// Whether no process holds it any more.
     orphan: bool,
     nodelay: bool,
-    /// Whatever comes is acknowledged at once (`TCP_QUICKACK`).
+    /// Whether data is acknowledged at once (`TCP_QUICKACK`).
     quick_ack: bool,
-    /// The first numbers: its own, and the peer's.
+    /// Initial sequence numbers: its own (ISS), and the peer's (IRS).
     first: (Seq, Seq),
     failure: Option<Failure>,
     events: Events,
     sending: Sending,
     receiving: Receiving,
     trip: RoundTrip,
-    /// What is being measured: acknowledged beyond this, sent then.
+    /// Round-trip measurement in progress: the sequence number to be acknowledged, and the time it was sent.
     timing: Option<(Seq, u64)>,
     recovery: Recovery,
     deadlines: Deadlines,
@@ -145,78 +148,78 @@ pub(crate) struct Connection {
 
 struct Sending {
     buffer: SendBuffer,
-    /// The oldest number not acknowledged, and the next to be sent.
+    /// Oldest unacknowledged number, and next number to send.
     una: Seq,
     nxt: Seq,
-    /// The peer's window, as told with the segment (`wl1`, `wl2`); and the largest it ever told.
+    /// Send window and the segment it came with (SND.WL1, SND.WL2), and its maximum so far.
     window: u32,
     max_window: u32,
     wl1: Seq,
     wl2: Seq,
     mss: u32,
-    /// The most bytes in one segment: more than the MSS where no fault can tell.
+    /// Maximum payload of one segment. Above the MSS with segmentation offload.
     largest: u32,
-    /// The end of the last segment that was not full.
+    /// End of the last segment that was smaller than the MSS (Minshall).
     small: Seq,
     syn_acked: bool,
     fin_queued: bool,
     fin_sent: bool,
-    /// A write found no room.
+    /// Whether a writer waits for room.
     blocked: bool,
 }
 
 struct Receiving {
     buffer: ReceiveBuffer,
     nxt: Seq,
-    /// What was last acknowledged, and the end of the largest window ever told.
+    /// Value of `rcv_nxt` in the last acknowledgement, and right edge of the largest advertised window.
     acked: Seq,
     edge: Seq,
-    /// What windows are scaled by; `None` when the peer does not scale.
+    /// Window scale of this end. `None` if the peer does not support scaling.
     scale: Option<u8>,
-    /// Where the peer's FIN lies, once it came.
+    /// Sequence number of the peer's FIN, once received.
     fin: Option<Seq>,
-    /// The FIN was reached: the stream has ended.
+    /// Whether `rcv_nxt` has passed the peer's FIN: the stream has ended.
     ended: bool,
-    /// An acknowledgement must go out now.
+    /// Whether an acknowledgement must be sent at once.
     ack_now: bool,
-    /// The number of the last acknowledgement that went alone, and how often it went before.
+    /// Number acknowledged by the last segment without data, and how often that was repeated.
     lone_ack: (Seq, u32),
 }
 
-/// What is known of losses.
+/// State of loss recovery.
 #[derive(Default)]
 struct Recovery {
     duplicate_acks: u32,
     phase: Phase,
-    /// How many recoveries there were: no number is sent twice in one of them, so that with its sequence number it
-    /// names a transmission.
+    /// Number of recoveries. No number is retransmitted twice in one of them, so it identifies a transmission together with
+    /// the sequence number.
     round: u32,
-    /// How often the segment that is waited for was sent again, and when it first was.
+    /// Number of retransmissions of the first unacknowledged segment, and the time of the first.
     retries: u32,
     since: u64,
-    /// Probes that were not answered, and how often the wait for the next one was doubled.
+    /// Number of unanswered probes, and number of doublings of the persist timeout.
     probes: u32,
     probe_backoff: u32,
 }
 
-/// Whether segments are being sent again, and until which number is acknowledged.
+/// Phase of loss recovery. It ends when `until` is acknowledged.
 #[derive(Clone, Copy, Default)]
 enum Phase {
     #[default]
     Open,
-    /// After three duplicate acknowledgements: what an acknowledgement stops at was lost (RFC 6582).
+    /// Fast recovery, after three duplicate acknowledgements. A partial acknowledgement shows the next loss (RFC 6582).
     Fast { until: Seq },
-    /// After a time-out: all that was on its way counts as lost, and goes again from `next` on, two segments for each
+    /// After a timeout: everything in flight counts as lost. It is retransmitted from `next` on, two segments for each
     /// acknowledgement.
     Timeout { until: Seq, next: Seq },
 }
 
-/// What is due when.
+/// Deadlines in nanoseconds; [`NEVER`] if not armed.
 struct Deadlines {
     retransmit: u64,
     delayed_ack: u64,
     persist: u64,
-    /// The end of TIME-WAIT, of an orphan's FIN-WAIT-2, of a handshake without retransmission.
+    /// End of TIME-WAIT, of an orphan's FIN-WAIT-2, or of a handshake without retransmission.
     life: u64,
     keep_alive: u64,
 }
@@ -237,14 +240,14 @@ impl Default for Deadlines {
 }
 
 impl Sending {
-    /// By how much `len` bytes are more than full segments. A division takes long, and most are less than one.
+    /// The length beyond full segments. Most payloads are shorter than one; the branch saves their division.
     fn partial(&self, len: u32) -> u32 {
         if len < self.mss { len } else { len % self.mss }
     }
 }
 
 impl Connection {
-    /// Opens: a SYN goes out.
+    /// Opens a connection: sends a SYN.
     pub(crate) fn connect(
         config: Rc<TcpConfig>,
         mss: u16,
@@ -258,7 +261,7 @@ impl Connection {
         connection
     }
 
-    /// Answers a SYN that came to a listener: a SYN+ACK goes out.
+    /// Accepts a SYN that a listener received: sends a SYN+ACK.
     pub(crate) fn accept(
         config: Rc<TcpConfig>,
         mss: u16,
@@ -325,12 +328,12 @@ impl Connection {
         self.state
     }
 
-    /// What has happened since the last call.
+    /// Returns the events since the last call.
     pub(crate) fn take_events(&mut self) -> Events {
         std::mem::take(&mut self.events)
     }
 
-    /// When [`on_timer`](Self::on_timer) is wanted next.
+    /// Time of the next call of [`on_timer`](Self::on_timer). `None` if no deadline is armed.
     pub(crate) fn deadline(&self) -> Option<u64> {
         let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
         let next = retransmit.min(delayed_ack).min(persist).min(life).min(keep_alive);
@@ -348,7 +351,7 @@ impl Connection {
                 self.output(now, out);
                 Ready::Bytes(len)
             }
-            // Whoever found no room waits for it, with nothing to write too.
+            // As on Linux, an empty write waits too if a write before it found no room.
             Ready::Wait if data.is_empty() && !self.sending.blocked => Ready::Bytes(0),
             Ready::Wait => {
                 self.sending.blocked = true;
@@ -361,7 +364,7 @@ impl Connection {
         }
     }
 
-    /// Whether a write would find room: how many bytes, or why not.
+    /// Number of bytes a write has room for, or why it has none.
     pub(crate) fn can_write(&self) -> Ready {
         if let Some(failure) = self.failure {
             return Ready::Failed(failure);
@@ -383,12 +386,12 @@ impl Connection {
         }
     }
 
-    /// Notes that a writer waits for room.
+    /// Marks that a writer waits for room.
     pub(crate) fn want_write(&mut self) {
         self.sending.blocked = true;
     }
 
-    /// Reads into `into`; with `peek`, the bytes stay.
+    /// Reads into `into`. With `peek`, the bytes stay in the buffer.
     #[cfg(test)]
     pub(crate) fn read(
         &mut self,
@@ -400,8 +403,8 @@ impl Connection {
         self.read_up_to(now, into.len(), |_| into, peek, out)
     }
 
-    /// Reads into what `into` gives for so many bytes, at most `room`: asked for only where there are some. With `peek`, the
-    /// bytes stay. Without room it waits all the same, as `recv` does.
+    /// Reads up to `room` bytes into the buffer that `into` returns. It is called with the number of bytes, only if there are any.
+    /// With `peek`, the bytes stay in the buffer. As with `recv`, a read of 0 bytes waits for data.
     #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,
@@ -429,10 +432,10 @@ impl Connection {
         }
     }
 
-    /// Whether a read would find something: how many bytes, zero for the end.
+    /// Number of bytes that a read finds; 0 is the end of the stream.
     pub(crate) fn can_read(&self) -> Ready {
         match (self.receiving.buffer.len(), self.failure) {
-            // As on Linux: nothing that comes behind the end is a reader's concern.
+            // As on Linux, an error after the end of the stream is not reported to readers.
             (0, _) if self.receiving.ended => Ready::Bytes(0),
             (0, Some(failure)) => Ready::Failed(failure),
             (0, None) => match self.state {
@@ -451,7 +454,7 @@ impl Connection {
         }
     }
 
-    /// The most bytes in one segment.
+    /// Maximum segment size.
     pub(crate) fn mss(&self) -> u16 {
         self.sending.mss.clamp(1, u32::from(u16::MAX)) as u16
     }
@@ -460,7 +463,7 @@ impl Connection {
         self.nodelay
     }
 
-    /// Sets `TCP_NODELAY`; what Nagle's rule held back goes out.
+    /// Sets `TCP_NODELAY`. If on, sends what Nagle's algorithm held back.
     pub(crate) fn set_nodelay(&mut self, on: bool, now: u64, out: &mut Output) {
         self.nodelay = on;
         if on {
@@ -472,7 +475,7 @@ impl Connection {
         self.quick_ack
     }
 
-    /// Sets `TCP_QUICKACK`; an acknowledgement that waits goes out.
+    /// Sets `TCP_QUICKACK`. If on, sends a delayed acknowledgement.
     pub(crate) fn set_quick_ack(&mut self, on: bool, now: u64, out: &mut Output) {
         self.quick_ack = on;
         if on && self.deadlines.delayed_ack != NEVER {
@@ -481,40 +484,40 @@ impl Connection {
         }
     }
 
-    /// Whether a large write may travel as one segment of up to 64 KiB, as with segmentation offload.
+    /// Sets segmentation offload: whether payload of up to 64 KiB may travel as one segment.
     pub(crate) fn set_offload(&mut self, on: bool) {
         let mss = self.sending.mss;
         self.sending.largest = if on { mss * (64 * 1024 / mss).max(1) } else { mss };
     }
 
-    /// Whether all that the peer will ever say is here, and whether nothing more can be said to it.
+    /// Whether the read direction, and the write direction, is closed.
     pub(crate) fn closed(&self) -> (bool, bool) {
         let over = self.state == State::Closed;
         let shut = matches!(self.can_write(), Ready::Failed(_));
         (over || self.receiving.ended, over || shut)
     }
 
-    /// Why it ended, if that was not yet told; it is told with this.
+    /// Returns and clears the connection's error.
     pub(crate) fn take_failure(&mut self) -> Option<Failure> {
         self.failure.take()
     }
 
-    /// Bytes to be read, and bytes not yet acknowledged: the queues that `ss` shows.
+    /// Bytes to be read, and bytes not acknowledged: the queues that `ss` shows.
     pub(crate) fn queues(&self) -> (usize, usize) {
         (self.receiving.buffer.len(), self.sending.buffer.len())
     }
 
-    /// The number the peer is waiting for next, for a SYN that would take over a TIME-WAIT.
+    /// Next number expected from the peer. A SYN above it may replace a connection in TIME-WAIT.
     pub(crate) fn receive_next(&self) -> Seq {
         self.receiving.nxt
     }
 
-    /// The first numbers: its own, and the peer's.
+    /// Initial sequence numbers: its own (ISS), and the peer's (IRS).
     pub(crate) fn first(&self) -> (Seq, Seq) {
         self.first
     }
 
-    /// Takes the peer's first number and options from its SYN.
+    /// Takes the peer's initial sequence number and options from its SYN.
     fn synchronise(&mut self, syn: &Segment) {
         self.first.1 = syn.seq;
         let receiving = &mut self.receiving;
@@ -544,7 +547,7 @@ impl Connection {
         self.close_now();
     }
 
-    /// The end: nothing more is sent, what came can still be read.
+    /// Enters CLOSED. Nothing more is sent; received bytes can still be read.
     #[cold]
     fn close_now(&mut self) {
         self.state = State::Closed;

@@ -1,4 +1,4 @@
-//! Packets that have arrived, and what a kernel answers by itself.
+//! Arriving packets, and resets for segments without a connection.
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::kernel::{Kernel, reach};
@@ -7,13 +7,13 @@ use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::tcp::segment::Segment;
 
-/// The timer's call for a packet that arrives.
+/// Called by the timer of a packet's arrival.
 pub(super) fn arrive(slot: u64, count: u64) {
     reach(|kernel| kernel.on_arrival(slot as u32, count));
 }
 
 impl Kernel {
-    /// A packet, or a burst that counts as `count` of them, has come to where it goes.
+    /// Delivers a packet, or a burst that stands for `count` segments.
     fn on_arrival(&mut self, slot: u32, count: u64) {
         let Some(&Packet { from, to, draw, ref body, .. }) = self.wire.deliver(slot, count) else {
             return;
@@ -33,7 +33,7 @@ impl Kernel {
         }
     }
 
-    /// Sends a reset for a segment that nobody takes.
+    /// Sends a reset in answer to a segment that no socket receives.
     pub(super) fn refuse(
         &mut self,
         path: PathIndex,

@@ -1,7 +1,7 @@
-//! Whether the books agree: that ports, tables and timers are those of the sockets and packets there are, and that whatever
-//! nobody holds comes to an end by itself.
+//! Consistency checks: ports, tables and timers match the sockets and packets that exist, and every connection without
+//! a process ends by itself.
 //!
-//! Looked at when a network ends, in builds with debug assertions: so every test looks for what is left behind.
+//! They run when a network ends, in builds with debug assertions, so every test detects leaks.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::net::simulated::key::Key;
 use crate::net::simulated::tcp::State;
 
 impl Kernel {
-    /// What does not agree, in words.
+    /// Returns a description of each inconsistency.
     pub(super) fn mistakes(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (number, host) in (0..).zip(&self.hosts) {
@@ -32,7 +32,7 @@ impl Kernel {
         found
     }
 
-    /// How many timers the sockets and the packets have.
+    /// Number of armed timers of sockets and packets.
     #[cfg(test)]
     pub(super) fn timers(&self) -> usize {
         let sockets = self.sockets.iter().filter(|(_, socket)| socket.timer.is_armed());

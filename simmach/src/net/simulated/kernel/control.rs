@@ -1,4 +1,4 @@
-//! What the layers above do to the network: power, the ends of processes, partitions, profiles.
+//! Operations of the layers above on the network: power, ends of processes, partitions, profiles, filters, captures.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::net::simulated::link::filter::{Choose, PacketFilter};
 use crate::net::simulated::link::links::{LinkState, StaysCut};
 use crate::net::simulated::link::profile::NetworkProfile;
 
-/// Whether a machine has power: without it nothing that comes is answered.
+/// Switches a machine's power. A machine without power receives nothing.
 pub(crate) fn set_up(machine: MachineId, up: bool) {
     reach(|kernel| {
         if let Some(host) = kernel.host_of(machine) {
@@ -22,19 +22,19 @@ pub(crate) fn set_up(machine: MachineId, up: bool) {
     });
 }
 
-/// A process has ended: its kernel closes its sockets, with FIN, or RST where bytes were not read.
+/// Closes the sockets of a process that has ended, with a FIN, or an RST if there are unread bytes.
 pub(crate) fn close_process(process: ProcessId) {
     reach(|kernel| kernel.close_process(process));
 }
 
-/// A machine lost its power: its sockets vanish without a word. What is on the wire still arrives.
+/// Removes the sockets of a machine that loses power, without sending anything. Packets in flight still arrive.
 pub(crate) fn erase_machine(machine: MachineId) {
     reach(|kernel| kernel.erase_machine(machine));
 }
 
-/// Cuts the ways from any of `from` to any of `to`: what is sent from now on does not arrive.
+/// Cuts the paths from `from` to `to`: packets sent from now on are dropped.
 ///
-/// Each `owner` has cuts of its own: a way that two have cut is open when both have mended it.
+/// Each `owner` has its own cuts. A path that two owners have cut is open again when both have mended it.
 pub(crate) fn cut(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
     reach(|kernel| kernel.wire.links.cut(owner, &from, &to, true));
@@ -45,7 +45,7 @@ pub(crate) fn mend(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     reach(|kernel| kernel.wire.links.cut(owner, &from, &to, false));
 }
 
-/// Whether [`cut`], or [`mend`], would change any way of this owner's.
+/// Whether [`cut`], or [`mend`], would change any path for this owner.
 pub(crate) fn would_cut(
     owner: Option<u64>,
     from: &[MachineId],
@@ -56,7 +56,7 @@ pub(crate) fn would_cut(
     reach(|kernel| kernel.wire.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
 }
 
-/// What stays cut when [`mend`] joins two groups of machines again, both ways.
+/// The cuts between two groups of machines that remain when this owner mends its own.
 pub(crate) fn stays_cut(owner: Option<u64>, a: &[MachineId], b: &[MachineId]) -> StaysCut {
     let (a, b) = (numbers(a), numbers(b));
     let stays = reach(|kernel| {
@@ -70,18 +70,18 @@ pub(crate) fn stays_cut(owner: Option<u64>, a: &[MachineId], b: &[MachineId]) ->
     stays.unwrap_or_default()
 }
 
-/// Mends all cuts, whoever made them; false if there was none.
+/// Mends the cuts of all owners. Returns whether there were any.
 pub(crate) fn mend_all() -> bool {
     reach(|kernel| kernel.wire.links.mend_all()).unwrap_or(false)
 }
 
-/// Whether [`clog`], or [`unclog`], would change any way.
+/// Whether [`clog`], or [`unclog`], would change any path.
 pub(crate) fn would_clog(from: &[MachineId], to: &[MachineId], clog: bool) -> bool {
     let (from, to) = (numbers(from), numbers(to));
     reach(|kernel| kernel.wire.links.would_clog(&from, &to, clog)).unwrap_or(false)
 }
 
-/// Holds what is sent from any of `from` to any of `to`, until it is unclogged: then it goes on, in order.
+/// Holds packets from `from` to `to` until the paths are unclogged. Then they go on in order.
 pub(crate) fn clog(from: &[MachineId], to: &[MachineId]) {
     set_clog(from, to, true);
 }
@@ -90,7 +90,7 @@ pub(crate) fn unclog(from: &[MachineId], to: &[MachineId]) {
     set_clog(from, to, false);
 }
 
-/// Unclogs every way; false if none was clogged.
+/// Unclogs all paths. Returns whether any was clogged.
 pub(crate) fn unclog_all() -> bool {
     let unclogged = reach(|kernel| {
         let was_clogged = kernel.wire.links.is_any_clogged();
@@ -101,16 +101,16 @@ pub(crate) fn unclog_all() -> bool {
     unclogged.unwrap_or(false)
 }
 
-/// Gives the link from one zone to another a profile, or makes that link.
+/// Sets the profile of the link from one zone to another; creates the link if there is none.
 ///
 /// # Errors
 ///
-/// The name of a zone that no machine is in.
+/// A message that names a zone without machines.
 pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
     reach(|kernel| kernel.set_profile(from, to, profile)).unwrap_or(Ok(()))
 }
 
-/// Whether there are machines in both zones.
+/// Whether both zones have machines.
 pub(crate) fn has_zones(from: &str, to: &str) -> bool {
     let has = |kernel: &mut Kernel| {
         [from, to].iter().all(|zone| kernel.wire.links.known_zone(zone).is_some())
@@ -118,16 +118,16 @@ pub(crate) fn has_zones(from: &str, to: &str) -> bool {
     reach(has).unwrap_or(false)
 }
 
-/// What has a profile.
+/// What a profile is set on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ways<'a> {
     /// The link from one zone to another.
     Zones(&'a str, &'a str),
-    /// Every way from any of some machines to any of others.
+    /// Every path from one group of machines to another.
     Machines(&'a [MachineId], &'a [MachineId]),
 }
 
-/// Whether these ways have this profile, now or originally.
+/// Whether all these paths have this profile, now or originally.
 pub(crate) fn has_profile(ways: Ways<'_>, state: LinkState, profile: &NetworkProfile) -> bool {
     let has = reach(|kernel| {
         let links = &kernel.wire.links;
@@ -148,7 +148,7 @@ pub(crate) fn has_profile(ways: Ways<'_>, state: LinkState, profile: &NetworkPro
     has.unwrap_or(false)
 }
 
-/// Gives every link the profile that it began with; false if each had it.
+/// Restores the original profile of every link. Returns whether any had changed.
 pub(crate) fn restore_links() -> bool {
     reach(|kernel| {
         let restored = kernel.wire.links.restore();
@@ -167,12 +167,12 @@ pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
     asked.flatten().unwrap_or(false)
 }
 
-/// All sockets of a machine: listeners, connections, UDP.
+/// The sockets of a machine: listeners, connections, UDP sockets.
 pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
     reach(|kernel| kernel.table(machine)).unwrap_or_default()
 }
 
-/// The ports that any socket of a machine has, by protocol.
+/// The ports in use on a machine, with their protocols.
 pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
     let used = reach(|kernel| {
         let host = &kernel.hosts[kernel.host_of(machine)? as usize];
@@ -182,17 +182,17 @@ pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
     used.flatten().unwrap_or_default()
 }
 
-/// Begins to capture what machines send, if that was not begun before.
+/// Starts the capture, unless it is already running.
 pub(crate) fn capture() {
     reach(|kernel| kernel.wire.start_capture());
 }
 
-/// What was captured until now, as the octets of a pcapng file; `None` where nothing is captured.
+/// The capture up to now in pcapng format. `None` if none was started.
 pub(crate) fn captured() -> Option<Vec<u8>> {
     reach(|kernel| kernel.wire.capture.as_ref().map(|capture| capture.octets())).flatten()
 }
 
-/// Gives the ways from any of `from` to any of `to` a profile of their own.
+/// Sets the profile of every path from `from` to `to`.
 pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &NetworkProfile) {
     let (from, to) = (numbers(from), numbers(to));
     reach(|kernel| {
@@ -206,7 +206,7 @@ pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &N
     });
 }
 
-/// Lays a rule on what any of `from` sends to any of `to`; `None` outside a run.
+/// Adds a filter for packets from `from` to `to`. `None` outside a run.
 pub(crate) fn filter_packets(
     from: &[MachineId],
     to: &[MachineId],
@@ -220,15 +220,15 @@ pub(crate) fn filter_packets(
     })
 }
 
-/// In place of a rule that is not laid.
+/// A guard without a filter.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
     reach(|kernel| PacketFilter::new(kernel.run(), NO_RULE, lift))
 }
 
-/// Rules are numbered from 1.
+/// Ids of filters start from 1.
 const NO_RULE: u64 = 0;
 
-/// Lifts all rules; false if there was none.
+/// Removes all filters. Returns whether there were any.
 pub(crate) fn clear_filters() -> bool {
     let lifted = reach(|kernel| {
         let lifted = kernel.wire.filters.clear();

@@ -1,8 +1,7 @@
-//! UDP's sockets.
+//! UDP sockets.
 //!
-//! Modelled: binding, connecting, a bounded queue that drops what comes when it is full, the refusal that a connected
-//! socket is told of when nobody has the port, broadcast to all of a zone (255.255.255.255). Not modelled: multicast, and
-//! connecting a socket to a broadcast address.
+//! Modelled: bind, connect, a bounded receive queue that drops what does not fit, ICMP port unreachable on connected
+//! sockets, broadcast to a zone (255.255.255.255). Not modelled: multicast, connecting to a broadcast address.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,11 +20,11 @@ use crate::net::simulated::tcp::Failure;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::{Interest, Ready};
 
-/// Linux's default for what waits to be read (`net.core.rmem_default`).
+/// Capacity of the receive queue in bytes: Linux's default (`net.core.rmem_default`).
 const QUEUE: usize = 212_992;
-/// What the kernel keeps beside each datagram, about.
+/// Approximate overhead that Linux counts for each queued datagram.
 const OVERHEAD: usize = 256;
-/// The most an IPv4 datagram carries.
+/// Maximum payload of an IPv4 datagram.
 const LARGEST: usize = 65_507;
 
 impl Kernel {
@@ -45,7 +44,7 @@ impl Kernel {
         };
         let serial = self.next_serial();
         let own = &mut self.hosts[host as usize];
-        // A socket is numbered as a connect to its own port would be.
+        // The flow's number comes from the same counter as connects to the own port.
         let number = own.number_connect(Endpoint { host, port, net: Net::Loopback4 });
         let nth = u64::from(own.epoch) << 32 | u64::from(number);
         let flow = mix(mix(own.ident, u64::from(port) | 1 << 32), nth);
@@ -97,7 +96,7 @@ impl Kernel {
         peer.map(Endpoint::socket_addr).ok_or_else(error::not_connected)
     }
 
-    /// Sends a datagram, to `address` or to the peer.
+    /// Sends a datagram to `address`, or to the peer.
     pub(crate) fn send_datagram(
         &mut self,
         key: Key,
@@ -143,7 +142,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Sends to every machine of the zone, the sender's own too, as a switch and the sender's kernel do.
+    /// Sends a broadcast to every machine of the zone, including the sender's own, as on an Ethernet.
     fn send_to_zone(&mut self, key: Key, data: &[u8], port: u16) -> io::Result<usize> {
         let socket = self.datagrams(key)?;
         if !socket.broadcast {
@@ -168,7 +167,7 @@ impl Kernel {
         Ok(data.len())
     }
 
-    /// A socket has sent: there is room, whatever was found before.
+    /// A sent datagram makes the socket writable again, if it was marked as not ready.
     fn sent(&mut self, key: Key) -> io::Result<()> {
         let socket = self.datagrams(key)?;
         if std::mem::take(&mut socket.not_writable) {
@@ -178,7 +177,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Its own address: once it has a peer, the one that the peer sees.
+    /// The local address. Once there is a peer, it is the one that the peer sees.
     pub(crate) fn datagrams_local(&mut self, key: Key) -> io::Result<SocketAddr> {
         let socket = self.datagrams(key)?;
         Ok(match (socket.bound, socket.peer) {
@@ -190,7 +189,7 @@ impl Kernel {
         })
     }
 
-    /// Takes the first datagram that waits: how much of it fitted, and where it came from.
+    /// Takes the first datagram of the queue. Returns its length, cut to `into`, and its sender.
     pub(crate) fn receive_datagram(
         &mut self,
         key: Key,
@@ -219,7 +218,7 @@ impl Kernel {
         Some(Ok((len, from)))
     }
 
-    /// What an earlier datagram was answered with, if that was not yet told.
+    /// Returns and clears the error of an earlier datagram.
     pub(crate) fn take_refusal(&mut self, key: Key) -> io::Result<Option<io::Error>> {
         let socket = self.datagrams(key)?;
         let was_refused = std::mem::take(&mut socket.refused);
@@ -227,7 +226,7 @@ impl Kernel {
         Ok(refused.map(|peer| self.failed(Failure::Refused, "an earlier datagram to", peer)))
     }
 
-    /// Whether there is something to receive.
+    /// Ready if there is a datagram or an error to receive.
     pub(crate) fn can_receive(&mut self, key: Key) -> Option<io::Result<()>> {
         match self.datagrams(key) {
             Ok(socket) => {
@@ -238,13 +237,13 @@ impl Kernel {
         }
     }
 
-    /// How long the first datagram that waits is; none outside its run.
+    /// Length of the first queued datagram. 0 if there is none, or outside the run.
     pub(crate) fn first_datagram(&mut self, key: Key) -> usize {
         let first = self.datagrams(key).ok().and_then(|socket| socket.queue.front());
         first.map_or(0, |(_, payload)| payload.len())
     }
 
-    /// What of `interest` a socket is ready for.
+    /// The part of `interest` that a socket is ready for.
     pub(crate) fn datagram_readiness(&mut self, key: Key, interest: Interest) -> io::Result<Ready> {
         let readable = interest.is_readable() && self.can_receive(key).is_some();
         let writable = interest.is_writable() && !self.datagrams(key)?.not_writable;
@@ -252,7 +251,7 @@ impl Kernel {
         Ok(readable | if writable { Ready::WRITABLE } else { Ready::EMPTY })
     }
 
-    /// What of `interest` a socket is ready for, once it is for any.
+    /// The part of `interest` that a socket is ready for, once it is not empty.
     pub(crate) fn can_do(&mut self, key: Key, interest: Interest) -> Option<io::Result<Ready>> {
         match self.datagram_readiness(key, interest) {
             Ok(ready) if ready.is_empty() => None,
@@ -260,7 +259,7 @@ impl Kernel {
         }
     }
 
-    /// A socket turned out not to be ready for `interest`: it is taken for that until something comes or is sent.
+    /// Marks a socket as not ready for `interest`, until it receives or sends.
     pub(crate) fn clear_datagram_readiness(
         &mut self,
         key: Key,
@@ -330,7 +329,7 @@ impl Kernel {
     }
 }
 
-/// The address that a socket sends from.
+/// The kind of address that a socket sends to `to` from.
 fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
     match socket.bound {
         Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),
@@ -342,7 +341,7 @@ fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
     }
 }
 
-/// For a socket's table entry.
+/// The local address, for the socket table.
 pub(super) fn datagrams_address(socket: &Datagrams) -> SocketAddr {
     let bound: Bound = socket.bound;
     local_endpoint(socket.host, bound, socket.port)

@@ -1,5 +1,5 @@
-//! Errors as a real socket gives them: Linux's code, and so its kind and its text. What was asked of whom does not fit into such
-//! an error; `kernel::failures` notes it for the run's report.
+//! Errors as Linux returns them: its codes, and so their kinds and texts. Such an error has no room for the call and its
+//! peer; `kernel::failures` records these for the report.
 
 use std::io;
 
@@ -45,12 +45,12 @@ pub(crate) fn not_available() -> io::Error {
     Errno::ADDRNOTAVAIL.into()
 }
 
-/// No peer was named and none is known.
+/// No peer is set and no address is given.
 pub(crate) fn no_destination() -> io::Error {
     Errno::DESTADDRREQ.into()
 }
 
-/// An address of the other family.
+/// The address is of the wrong family.
 pub(crate) fn wrong_family() -> io::Error {
     Errno::AFNOSUPPORT.into()
 }
@@ -59,12 +59,12 @@ pub(crate) fn invalid() -> io::Error {
     Errno::INVAL.into()
 }
 
-/// What only the other family can tell.
+/// Reading an option of the other address family.
 pub(crate) fn unsupported() -> io::Error {
     Errno::OPNOTSUPP.into()
 }
 
-/// An option of the other family.
+/// Setting an option of the other address family.
 pub(crate) fn no_option() -> io::Error {
     Errno::NOPROTOOPT.into()
 }
@@ -82,14 +82,14 @@ pub(crate) fn not_connected() -> io::Error {
     Errno::NOTCONN.into()
 }
 
-/// A resolver's error has no code, and so room for the name. Its kind is std's own, which has no name.
+/// Name lookup failed. Resolver errors have no code; std maps them to a kind that cannot be named.
 pub(crate) fn unknown_name(name: &str) -> io::Error {
     let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
     let text = format!("failed to lookup address information: Name or service not known: {name}");
     io::Error::new(uncategorized, text)
 }
 
-/// tokio answers by the kind alone, without asking the kernel.
+/// As in tokio, a bare kind without a code.
 pub(crate) fn would_block() -> io::Error {
     io::ErrorKind::WouldBlock.into()
 }

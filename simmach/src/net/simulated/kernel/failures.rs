@@ -1,4 +1,4 @@
-//! Errors with what was asked of whom, noted for the report of a run that they end.
+//! Errors of calls, recorded with the call and its peer for the report of a run that they end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use crate::net::simulated::kernel::{Kernel, error};
 use crate::net::simulated::tcp::Failure;
 
 impl Kernel {
-    /// Notes what was asked in a call, and gives its error back.
+    /// Records the failed call, and returns its error.
     #[cold]
     pub(super) fn noted(&self, error: io::Error, asked: &str) -> io::Error {
         if let Some(code) = error.raw_os_error() {
@@ -17,13 +17,13 @@ impl Kernel {
         error
     }
 
-    /// A connection's failure: `what` was done to `peer`.
+    /// The error of a connection. `what` is the call, and `peer` its remote end.
     #[cold]
     pub(crate) fn failed(&self, failure: Failure, what: &str, peer: Endpoint) -> io::Error {
         self.noted(error::failed(failure), &format!("{what} {}", self.described(peer)))
     }
 
-    /// A name that the test's author knows, and the address behind it.
+    /// The peer's name, port and address.
     pub(super) fn described(&self, peer: Endpoint) -> String {
         let address = peer.socket_addr();
         if (peer.host as usize) < self.hosts.len() && !peer.net.is_loopback() {
@@ -33,14 +33,14 @@ impl Kernel {
         }
     }
 
-    /// No machine has that address.
+    /// No machine has the address.
     #[cold]
     pub(super) fn no_such_address(&self, address: SocketAddr) -> io::Error {
         let asked = format!("sending to {address}: no machine has this address");
         self.noted(error::network_unreachable(), &asked)
     }
 
-    /// No link joins the two machines.
+    /// No link joins the zones of the two machines.
     #[cold]
     pub(super) fn no_route(&self, from: HostIndex, to: Endpoint) -> io::Error {
         let (own, to) = (self.wire.name(from), self.described(to));
@@ -58,7 +58,7 @@ impl Kernel {
         self.noted(error::in_use(), &asked)
     }
 
-    /// The address is another machine's, or nobody's.
+    /// The address is another machine's, or no machine's.
     #[cold]
     pub(super) fn not_own(&self, host: HostIndex, address: SocketAddr) -> io::Error {
         let owner = match meaning(address.ip(), host, self.hosts.len()) {

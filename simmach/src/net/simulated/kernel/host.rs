@@ -1,8 +1,8 @@
-//! One machine's side of the network: its ports, and who listens on them.
+//! Ports and connections of one machine.
 //!
-//! Modelled: a port is in use as long as any socket has it, TIME-WAIT included; ephemeral ports are counted up through
-//! their range. A listener may take a port that connections still use (`SO_REUSEADDR`, which tokio sets), not one that
-//! another listener has for the same address.
+//! Modelled: a port is in use as long as any socket has it, TIME-WAIT included; ephemeral ports are assigned in order. A
+//! listener can bind a port that connections still use (`SO_REUSEADDR`, which tokio sets), but not one that another listener
+//! has for the same address.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,14 +14,14 @@ use crate::net::simulated::tcp::config::TcpConfig;
 
 #[derive(Debug, Default)]
 pub(crate) struct Host {
-    /// The name as a word, for draws: it stays when machines are added.
+    /// Hash of the machine's name, for draws. It does not change when other machines are added.
     pub(crate) ident: u64,
-    /// Its own figures of TCP, where they are not the topology's.
+    /// The machine's own TCP parameters, if it has any.
     pub(crate) config: Option<Rc<TcpConfig>>,
-    /// Counts the ends of processes here, so that connects can be numbered anew after each.
+    /// Number of processes that have ended here. Connects are counted anew in each epoch.
     pub(crate) epoch: u32,
     connects: BTreeMap<Endpoint, u32>,
-    /// Connections by their own port and their peer.
+    /// Connections by their local port and their peer.
     pub(crate) connections: BTreeMap<(u16, Endpoint), Key>,
     pub(crate) tcp: Ports,
     pub(crate) udp: Ports,
@@ -30,24 +30,24 @@ pub(crate) struct Host {
 /// The ports of one protocol.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
-    /// How many sockets have a port.
+    /// Number of sockets that use each port.
     used: BTreeMap<u16, u32>,
-    /// Listeners, or bound UDP sockets.
+    /// Listeners, or bound UDP sockets, of each port.
     bound: BTreeMap<u16, Vec<Binding>>,
     next: u16,
 }
 
-/// A socket's hold on a port.
+/// A socket that is bound to a port.
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) bound: Bound,
     pub(crate) key: Key,
-    /// It takes what comes: a TCP socket does so once it listens.
+    /// Whether it receives. A TCP socket does so once it listens.
     takes: bool,
 }
 
 impl Host {
-    /// How often this machine connected to `remote` since a process last ended here.
+    /// Counts a connect to `remote` and returns its number in this epoch, starting from 1.
     pub(crate) fn number_connect(&mut self, remote: Endpoint) -> u32 {
         let count = self.connects.entry(remote).or_insert(0);
         *count += 1;
@@ -74,7 +74,7 @@ impl Ports {
         }
     }
 
-    /// The next port of the range that nobody uses.
+    /// The next unused port of the range.
     pub(crate) fn ephemeral(&mut self, range: &RangeInclusive<u16>) -> Option<u16> {
         let (first, last) = (*range.start(), *range.end());
         let mut port = self.next;
@@ -91,7 +91,7 @@ impl Ports {
         None
     }
 
-    /// Whose addresses overlap with that.
+    /// Bindings of a port whose addresses overlap with `bound`.
     pub(crate) fn overlapping(&self, port: u16, bound: Bound) -> impl Iterator<Item = &Binding> {
         let others = self.bound.get(&port).into_iter().flatten();
         others.filter(move |other| other.bound.overlaps(bound))
@@ -106,7 +106,7 @@ impl Ports {
         self.bound.entry(port).or_default().push(Binding { bound, key, takes });
     }
 
-    /// From now on it takes what comes.
+    /// Lets a bound socket receive.
     pub(crate) fn open(&mut self, port: u16, key: Key) {
         let bindings = self.bound.get_mut(&port).into_iter().flatten();
         bindings.filter(|own| own.key == key).for_each(|own| own.takes = true);
@@ -122,19 +122,19 @@ impl Ports {
         self.release(port);
     }
 
-    /// Who gets what comes for `net` and `port`: the one bound to the address itself before one bound to all.
+    /// The socket that receives what comes for `net` and `port`. The most specific binding has precedence.
     pub(crate) fn bound_to(&self, port: u16, net: Net) -> Option<Key> {
         let bindings = self.bound.get(&port)?.iter();
         let takers = bindings.filter(|other| other.takes && other.bound.takes(net));
         takers.min_by_key(|other| other.bound.reach()).map(|other| other.key)
     }
 
-    /// Those that any socket has.
+    /// The ports in use.
     pub(crate) fn used(&self) -> impl Iterator<Item = u16> {
         self.used.keys().copied()
     }
 
-    /// How many sockets have each port, and how many are bound.
+    /// Number of sockets of each port, and number of bindings.
     pub(crate) fn books(&self) -> (&BTreeMap<u16, u32>, usize) {
         (&self.used, self.bound.values().map(Vec::len).sum())
     }

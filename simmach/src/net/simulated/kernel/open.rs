@@ -1,8 +1,8 @@
-//! TCP's sockets before they are connections: made, bound, listening, connecting.
+//! TCP sockets up to their connection: creating, binding, listening, connecting.
 //!
-//! Modelled, as Linux has it: a port is shared by sockets that all said so (`SO_REUSEADDR`), as long as none of them
-//! listens. tokio says so for what [`TcpListener::bind`](crate::net::TcpListener::bind) makes, and accepted connections
-//! inherit it; a connection that was opened without it keeps its port for itself.
+//! Modelled, as on Linux: a port is shared by sockets that all set `SO_REUSEADDR`, as long as none of them listens. tokio
+//! sets it in [`TcpListener::bind`](crate::net::TcpListener::bind), and accepted connections inherit it. A connection that was
+//! opened without it does not share its port.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +20,7 @@ use crate::net::simulated::tcp::Connection;
 use crate::net::simulated::tcp::config::TcpConfig;
 
 impl Kernel {
-    /// A socket that is neither bound nor connected.
+    /// Creates a socket that is neither bound nor connected.
     pub(crate) fn new_socket(&mut self, host: HostIndex, process: ProcessId, v6: bool) -> Key {
         let serial = self.next_serial();
         let slot = self.listeners.insert(Listener {
@@ -39,7 +39,7 @@ impl Kernel {
         key_of(slot, serial)
     }
 
-    /// A listener, as tokio makes it.
+    /// Creates a listener with the options that tokio sets.
     pub(crate) fn listen(
         &mut self,
         host: HostIndex,
@@ -77,7 +77,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Lets a socket listen; one that is not bound gets a port.
+    /// Makes a socket listen. It gets an ephemeral port if it is not bound.
     pub(crate) fn listen_socket(&mut self, key: Key, backlog: u32) -> io::Result<SocketAddr> {
         let &mut Listener { host, mut port, bound, .. } = self.listener(key)?;
         if port == 0 {
@@ -96,19 +96,19 @@ impl Kernel {
         Ok(local_endpoint(host, bound, port))
     }
 
-    /// Where a socket is bound; port 0 when it is not.
+    /// The address that a socket is bound to. The port is 0 if it is not bound.
     pub(crate) fn socket_local(&mut self, key: Key) -> io::Result<SocketAddr> {
         let &mut Listener { host, bound, port, .. } = self.listener(key)?;
         Ok(local_endpoint(host, bound, port))
     }
 
-    /// The figures that a socket's connection would have.
+    /// The TCP parameters that the socket's connection would have.
     pub(crate) fn socket_config(&mut self, key: Key) -> io::Result<Rc<TcpConfig>> {
         let &mut Listener { host, options, .. } = self.listener(key)?;
         Ok(options.apply(self.config_of(host)))
     }
 
-    /// Connects a socket, which is gone with this: the connection has its port.
+    /// Connects a socket. On success the connection takes over its port, and the key is gone.
     pub(crate) fn connect_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<Opened> {
         let &mut Listener { host, process, bound, port, options, .. } = self.listener(key)?;
         check_family(bound, address)?;
@@ -118,7 +118,7 @@ impl Kernel {
         Ok(opened)
     }
 
-    /// Begins to connect.
+    /// Starts to connect.
     pub(crate) fn connect(
         &mut self,
         host: HostIndex,
@@ -156,7 +156,7 @@ impl Kernel {
         let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
         let (ident, peer) = (own.ident, self.hosts[remote.host as usize].ident);
         let target = u64::from(remote.port) | (remote.net as u64) << 16;
-        // Even: from the one that connects; odd: to it.
+        // Even: from the connecting end; odd: to it.
         let flow = mix(mix(mix(ident, peer), target), nth) & !1;
         let iss = self.initial_sequence(local, remote);
         let connection = Connection::connect(
@@ -182,7 +182,7 @@ impl Kernel {
         free.ok_or_else(|| self.no_free_port())
     }
 
-    /// Whether another socket has the port and does not share it with this one.
+    /// Whether another socket has the port and does not share it.
     fn is_taken(&self, host: HostIndex, port: u16, bound: Bound, reuse: bool) -> bool {
         let own = &self.hosts[host as usize];
         let mut bindings = own.tcp.overlapping(port, bound);
@@ -201,7 +201,7 @@ impl Kernel {
     }
 }
 
-/// A TCP socket of IPv6 takes an address of IPv4 for one that is too short.
+/// Checks the family of an address. As on Linux, an IPv4 address is too short for an IPv6 socket, which is another error.
 fn check_family(own: Bound, address: SocketAddr) -> io::Result<()> {
     match (own.is_v6(), address.is_ipv6()) {
         (true, false) => Err(error::invalid()),

@@ -1,4 +1,4 @@
-//! TCP's connections: what segments and time do to them. What handles ask for is in `streams`.
+//! TCP connections: arriving segments and timers. Calls of handles are in `streams`.
 
 use crate::engine::draws::address::Address;
 use crate::engine::time::outlook::Outlook;
@@ -15,13 +15,13 @@ use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{Connection, Events, State};
 
-/// What the loopback device carries in one segment.
+/// Maximum segment size on loopback.
 const LOOPBACK_MSS: u16 = 65_495;
-/// Headers of IPv4 and TCP, without options.
+/// Length of IPv4 and TCP headers without options.
 const TCP_HEADERS: u16 = 40;
 
 impl Kernel {
-    /// A segment came, in the packet that lies in this place.
+    /// Handles an arriving segment: the packet in `slot`.
     pub(super) fn segment_came(
         &mut self,
         from: Endpoint,
@@ -45,7 +45,7 @@ impl Kernel {
                 let delivered = self.output.tally.delivered;
                 connection.on_segment(self.engine.clock.now(), segment, &mut self.output);
                 segment.payload = Payload::EMPTY;
-                // What was here before is none: two ends that repeat themselves for ever stall.
+                // Only new data counts as progress: two ends that repeat old segments for ever are stalled.
                 if self.output.tally.delivered > delivered {
                     self.engine.progress();
                 }
@@ -63,7 +63,7 @@ impl Kernel {
         self.refuse(path, (to, from), flow ^ 1, &segment);
     }
 
-    /// Gives a SYN to the listener, if there is one. A full listener drops it: the peer will try again.
+    /// Passes a SYN to the listener, if there is one. A full listener drops it, and the peer retransmits.
     #[cold]
     fn answer_syn(
         &mut self,
@@ -111,7 +111,7 @@ impl Kernel {
         true
     }
 
-    /// After anything happened to a socket: segments go out, tasks wake, the timer follows, the dead are removed.
+    /// Completes an operation on a connection: sends its segments, wakes tasks, arms its timer, removes it if it is closed.
     pub(super) fn settle(&mut self, slot: usize) {
         if !self.output.segments.is_empty() {
             self.send_segments(slot);
@@ -122,8 +122,8 @@ impl Kernel {
         }
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         let (due, armed) = (socket.connection.deadline().unwrap_or(u64::MAX), socket.timer.at);
-        // A deadline that moved away finds its timer early, and it is armed again then: cheaper than to move it with every
-        // segment.
+        // A deadline that moves later keeps its timer, which fires early and is armed again then. Moving the timer with every
+        // segment would cost more.
         if armed <= due && due != u64::MAX || armed == due {
             return;
         }
@@ -167,7 +167,7 @@ impl Kernel {
 
     fn on_events(&mut self, slot: usize, events: Events) {
         let socket = &mut self.sockets[slot];
-        // Whatever has happened, a kernel tells of all that a socket is ready for.
+        // As in a kernel, an event clears a socket's "not ready" mark in both directions.
         if std::mem::take(&mut socket.not_readable) {
             socket.reading.wake(&self.engine, &mut self.wakes);
         }
@@ -205,7 +205,7 @@ impl Kernel {
         }
     }
 
-    /// A connection that is CLOSED: its port is free; the socket goes with its last holder.
+    /// Handles a connection in CLOSED: frees its port, and its socket if no process or listener holds it.
     #[cold]
     fn retire(&mut self, slot: usize) {
         self.unhash(slot);
@@ -267,7 +267,7 @@ impl Kernel {
         }
     }
 
-    /// Removes a socket without a word to its peer.
+    /// Removes a socket without sending anything.
     #[cold]
     pub(super) fn free(&mut self, slot: usize) {
         self.unhash(slot);
@@ -288,7 +288,7 @@ impl Kernel {
         host.connections.get(&(to.port, from)).map(|key| key.slot as usize)
     }
 
-    /// The most bytes one segment carries between the two: what the machine says, and the link's MTU has room for.
+    /// Maximum segment size between two endpoints: the machine's configuration, limited by the path's MTU.
     pub(super) fn mss(&self, local: Endpoint, remote: Endpoint) -> u16 {
         if remote.net.is_loopback() {
             return LOOPBACK_MSS - if remote.net.is_v6() { 20 } else { 0 };
@@ -298,8 +298,8 @@ impl Kernel {
         if remote.net.is_v6() { mss.saturating_sub(20).max(64) } else { mss }
     }
 
-    /// As Linux makes them (RFC 6528): drawn for the pair of addresses, then counted up by a clock of 64 ns, so that a new
-    /// connection between the same ports is above the old one.
+    /// Initial sequence number as in RFC 6528 and Linux: drawn for the addresses and ports, plus a clock with ticks of 64 ns,
+    /// so that a new connection between the same ports starts above the old one.
     pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
         let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);
@@ -317,25 +317,25 @@ impl Kernel {
         let timed_out = self.output.tally.timed_out;
         socket.connection.on_timer(self.engine.clock.now(), &mut self.output);
         if self.output.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
-            // Whoever hears of it goes on.
+            // The process learns of the timeout and goes on.
             self.engine.sign_of_life();
         }
         self.settle(slot);
     }
 
-    /// Whether a process has the socket, and a task waits for what becomes of it.
+    /// Whether a process holds the socket and a task waits on it.
     fn is_awaited(&self, socket: &Socket) -> bool {
         matches!(socket.holder, Holder::Process(_))
             && (socket.reading.are_some(&self.engine) || socket.writing.are_some(&self.engine))
     }
 
-    /// Whether some connection will time out, and a task wait for it.
+    /// Whether some connection will time out while a task waits on it.
     fn will_report(&self) -> bool {
         let mut sockets = self.sockets.iter();
         sockets.any(|(_, socket)| socket.connection.will_time_out() && self.is_awaited(socket))
     }
 
-    /// What a connection's timer is for.
+    /// Describes the timer of a connection.
     fn describe_timer(&self, key: TimerKey) -> Option<String> {
         let own =
             |(_, socket): &(usize, &Socket)| socket.timer.is_armed() && socket.timer.key == key;
@@ -346,7 +346,7 @@ impl Kernel {
     }
 }
 
-/// What the network knows of its timers, for a run that makes no progress.
+/// Describes the network's timers to the engine, for a run that makes no progress.
 pub(super) const OUTLOOK: Outlook = Outlook {
     will_report: || reach(|kernel| kernel.will_report()).unwrap_or(false),
     describe: |key| reach(|kernel| kernel.describe_timer(key)).flatten(),

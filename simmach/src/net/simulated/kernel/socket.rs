@@ -1,4 +1,4 @@
-//! What the kernel keeps of a socket.
+//! Kernel state of sockets.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,56 +15,55 @@ use crate::net::simulated::tcp::Connection;
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::payload::Payload;
 
-/// Who has a connection.
+/// Owner of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A handle of a process.
+    /// A handle in a process.
     Process(ProcessId),
-    /// A listener, while the handshake lasts.
+    /// A listener, during the handshake.
     HalfOpen(Key),
-    /// A listener, until it is accepted.
+    /// A listener, in its accept queue.
     Queued(Key),
-    /// Nobody: the kernel finishes what the process left.
+    /// No handle: the kernel finishes closing.
     Kernel,
 }
-
-/// Whole lines of a cache: where thousands take turns, these are what an event costs.
+/// A TCP connection. Aligned to a cache line: with thousands of sockets, its cache misses are the main cost of an event.
 #[repr(align(64))]
 pub(crate) struct Socket {
     pub(crate) serial: u32,
     pub(crate) holder: Holder,
     pub(crate) local: Endpoint,
     pub(crate) remote: Endpoint,
-    /// Names connection and direction in draws and in the trace.
+    /// Identifies connection and direction in draws and in the trace.
     pub(crate) flow: u64,
     pub(crate) path: PathIndex,
-    /// An IPv6 socket whose connection is IPv4's: it shows its addresses as mapped ones.
+    /// Whether it is an IPv6 socket with an IPv4 connection: it shows mapped addresses.
     pub(crate) mapped: bool,
-    /// It shares its port with others that do (`SO_REUSEADDR`).
+    /// Whether it shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
-    /// The peer's socket, once something came from it: so that its packets need no looking up.
+    /// The peer's socket, known after its first segment. Saves a lookup by addresses.
     pub(crate) peer: Key,
-    /// It is found by its addresses and has its port.
+    /// Whether it is registered under its addresses and uses its port.
     pub(crate) hashed: bool,
     pub(crate) connection: Connection,
     pub(crate) timer: SocketTimer,
-    /// Of what it sends.
+    /// Order of the packets it sends.
     pub(crate) order: FlowOrder,
     pub(crate) linger: Option<Linger>,
     pub(crate) ip: IpOptions,
-    /// It turned out not to be ready, and is taken for that until something happens.
+    /// Marked as not ready by `try_io`, until the next event.
     pub(crate) not_readable: bool,
     pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
     pub(crate) writing: Waiters,
 }
 
-/// The timer for what is due next in a connection.
+/// The timer of a connection's next deadline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketTimer {
-    /// Of the timer, or of the one before, whose place it may have.
+    /// Key of the timer. When it is not armed, the key of the last one, whose slot may be reused.
     pub(crate) key: TimerKey,
-    /// [`u64::MAX`]: it is not armed.
+    /// [`u64::MAX`] if it is not armed.
     pub(crate) at: u64,
 }
 
@@ -77,18 +76,18 @@ impl SocketTimer {
 }
 
 impl Socket {
-    /// An address as this socket tells it.
+    /// An address as the socket API returns it.
     pub(crate) fn shown(&self, endpoint: Endpoint) -> SocketAddr {
         endpoint.shown(self.mapped)
     }
 
-    /// Whether it turned out not to be ready, to be written or to be read, and nothing has happened since.
+    /// Whether the socket is marked as not ready for writing or reading.
     pub(crate) fn is_cleared(&self, to_write: bool) -> bool {
         if to_write { self.not_writable } else { self.not_readable }
     }
 }
 
-/// What is said of a socket's packets. Nothing in a run looks at it: there are no routers.
+/// IP options of a socket. They have no effect, since a run has no routers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IpOptions {
     pub(crate) ttl: u8,
@@ -97,7 +96,7 @@ pub(crate) struct IpOptions {
 }
 
 impl IpOptions {
-    /// Linux's.
+    /// Linux's defaults.
     pub(crate) const DEFAULT: IpOptions = IpOptions { ttl: 64, tos: 0, tclass: 0 };
 }
 
@@ -107,7 +106,7 @@ impl Default for IpOptions {
     }
 }
 
-/// `SO_LINGER`: whole seconds, as the kernel takes it. Kept as one more, so that an `Option` of it takes four bytes.
+/// `SO_LINGER` in whole seconds, as the kernel stores it. Stored plus one, so that `Option<Linger>` takes four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Linger(NonZeroU32);
 
@@ -128,7 +127,7 @@ impl From<Linger> for Duration {
     }
 }
 
-/// What a `TcpSocket` was told, for the connections it makes or accepts.
+/// Options set on a `TcpSocket`, for the connection it opens or those it accepts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) reuse: bool,
@@ -141,7 +140,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// As a listener that tokio makes.
+    /// The options of tokio's listeners.
     pub(crate) const SHARED: Options = Options {
         reuse: true,
         nodelay: None,
@@ -152,7 +151,7 @@ impl Options {
         ip: IpOptions::DEFAULT,
     };
 
-    /// The machine's configuration, with what was told of it.
+    /// The machine's TCP parameters with these options applied.
     pub(crate) fn apply(&self, config: &Rc<TcpConfig>) -> Rc<TcpConfig> {
         let Options { nodelay, keep_alive, send_buffer, receive_buffer, .. } = *self;
         if nodelay.is_none()
@@ -179,13 +178,13 @@ impl Options {
     }
 }
 
-/// A socket that listens, or one that may come to listen or connect.
+/// A TCP socket that listens, or is not connected yet.
 pub(crate) struct Listener {
     pub(crate) serial: u32,
     pub(crate) host: HostIndex,
     pub(crate) process: ProcessId,
     pub(crate) bound: Bound,
-    /// 0: not bound yet.
+    /// 0 if it is not bound.
     pub(crate) port: u16,
     pub(crate) listening: bool,
     pub(crate) options: Options,
@@ -205,14 +204,14 @@ pub(crate) struct Datagrams {
     pub(crate) sent: u64,
     pub(crate) orders: FlowOrders,
     pub(crate) peer: Option<Endpoint>,
-    /// It may send to all of its zone (`SO_BROADCAST`).
+    /// Whether it may send broadcasts (`SO_BROADCAST`).
     pub(crate) broadcast: bool,
-    /// A peer's kernel said that nobody listens.
+    /// Whether an ICMP port unreachable was received from the peer.
     pub(crate) refused: bool,
     pub(crate) queue: VecDeque<(Endpoint, Payload)>,
     pub(crate) queued: usize,
     pub(crate) ip: IpOptions,
-    /// It turned out not to be ready, and is taken for that until something happens.
+    /// Marked as not ready by `try_io`, until the next event.
     pub(crate) not_readable: bool,
     pub(crate) not_writable: bool,
     pub(crate) reading: Waiters,
@@ -222,7 +221,7 @@ pub(crate) struct Datagrams {
 mod tests {
     use super::*;
 
-    /// Where thousands take turns, each line is waited for.
+    /// Each further cache line is a miss when thousands of sockets take turns.
     #[test]
     fn a_socket_is_eight_lines_of_a_cache() {
         assert!(size_of::<Socket>() <= 8 * 64);

@@ -1,38 +1,38 @@
-//! The network that a run begins with.
+//! Description of a run's network.
 
 use std::sync::Arc;
 
 use crate::engine::{MachineId, Name};
 use crate::net::{NetworkProfile, TcpConfig};
 
-/// The network that a run begins with.
+/// Description of a run's network.
 #[derive(Debug, Default)]
 pub(crate) struct NetSpec {
     pub(crate) hosts: Vec<Host>,
     pub(crate) links: Vec<Link>,
     pub(crate) tcp: TcpConfig,
-    /// Joins any two zones without a link; without it these can't reach each other.
+    /// Profile between zones without a link. If `None`, they cannot reach each other.
     pub(crate) default_profile: Option<NetworkProfile>,
-    /// Ways between machines that are not as their zones' link.
+    /// Profiles of paths between single machines, which override those of their zones.
     pub(crate) pairs: Vec<(MachineId, MachineId, NetworkProfile)>,
-    /// Names have IPv6 addresses too.
+    /// Whether names resolve to IPv6 addresses too.
     pub(crate) dual_stack: bool,
 }
 
-/// A machine. It has power until [`set_up`](crate::net::set_up) says otherwise.
+/// A machine. It has power until [`set_up`](crate::net::set_up) switches it off.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) machine: MachineId,
     pub(crate) name: Name,
-    /// Shared by those that are in it.
+    /// Name of the zone, shared by its machines.
     pub(crate) zone: Arc<str>,
-    /// As a client's: it reaches every zone and is reached from it, by `lan()` where nothing else is said.
+    /// Whether it reaches every zone and is reached from it, by `lan()` where there is no link. True for clients.
     pub(crate) routes_to_all: bool,
-    /// Its own figures of TCP, where they are not the topology's.
+    /// The machine's own TCP parameters, if it has any.
     pub(crate) tcp: Option<TcpConfig>,
 }
 
-/// What packets from one zone to another meet.
+/// A link from one zone to another.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) from_zone: String,

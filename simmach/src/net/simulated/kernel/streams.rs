@@ -1,4 +1,4 @@
-//! TCP for its handles: accept, read and write, readiness, close. What segments and time do is in `tcp`.
+//! TCP calls of handles: accept, read and write, readiness, close. Segments and timers are in `segments`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use crate::net::simulated::key::Key;
 use crate::net::simulated::tcp::{Connection, Output, Ready, State};
 use crate::net::{self, Interest};
 
-/// Of more slices std hands the kernel the first 1,024 (`IOV_MAX`), empty ones too.
+/// Maximum number of slices in a vectored call (`IOV_MAX`), empty ones included.
 const MAX_SLICES: usize = 1024;
 
-/// A connection as its handle knows it.
+/// Key and addresses of a connection, as its handle stores them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opened {
     pub(crate) key: Key,
@@ -28,7 +28,7 @@ impl Kernel {
         listener.filter(|listener| listener.serial == key.serial).ok_or_else(error::outside)
     }
 
-    /// The next connection that waits to be accepted.
+    /// Takes the next connection from the accept queue.
     pub(crate) fn accept(&mut self, key: Key, process: ProcessId) -> io::Result<Option<Opened>> {
         let Some(accepted) = self.listener(key)?.queue.pop_front() else { return Ok(None) };
         let socket = self.socket(accepted)?;
@@ -38,7 +38,7 @@ impl Kernel {
         Ok(Some(opened))
     }
 
-    /// Closes a listener: connections that nobody accepted are reset.
+    /// Closes a listener. Connections that were not accepted are reset.
     pub(crate) fn close_listener(&mut self, key: Key) {
         if self.listener(key).is_err() {
             return;
@@ -70,14 +70,14 @@ impl Kernel {
         socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
     }
 
-    /// Why a connection ended, if that was not yet told.
+    /// Returns and clears the error of a connection.
     pub(crate) fn take_failure(&mut self, key: Key) -> io::Result<Option<io::Error>> {
         let socket = self.socket(key)?;
         let (failure, remote) = (socket.connection.take_failure(), socket.remote);
         Ok(failure.map(|failure| self.failed(failure, "the connection to", remote)))
     }
 
-    /// Whether a connect has come to its end.
+    /// Result of a connect, once the handshake is over.
     pub(crate) fn connected(&mut self, key: Key) -> Option<io::Result<()>> {
         let socket = match self.socket(key) {
             Ok(socket) => socket,
@@ -110,7 +110,8 @@ impl Kernel {
         self.read_up_to(key, into.len(), |_| into, peek)
     }
 
-    /// The same, into what `into` gives for so many bytes, at most `room`: asked for only where there are some.
+    /// Reads up to `room` bytes into the buffer that `into` returns. It is called with the number of available bytes, only if
+    /// there are any.
     #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,
@@ -129,7 +130,7 @@ impl Kernel {
         self.transfer(key, true, |connection, now, out| connection.write(now, data, out))
     }
 
-    /// Reads into one buffer after the other, as far as there are bytes.
+    /// Reads available bytes into several buffers, one after the other.
     pub(crate) fn read_vectored(
         &mut self,
         key: Key,
@@ -139,11 +140,11 @@ impl Kernel {
         let into = into.iter_mut().take(MAX_SLICES);
         let mut buffers = into.filter(|buf| !buf.is_empty()).peekable();
         if buffers.peek().is_none() {
-            // The kernel looks at nothing, and tokio only at whether it is ready.
+            // The kernel would return at once; tokio checks readiness only.
             return self.can_read(key).map(|ready| ready.map(|()| 0));
         }
         for buf in buffers {
-            // What comes behind the bytes is told by the next read.
+            // The end of the stream, or an error, is left to the next read.
             if read > 0 && self.at_hand(key) == 0 {
                 break;
             }
@@ -155,7 +156,7 @@ impl Kernel {
         Some(Ok(read))
     }
 
-    /// Writes several pieces as one.
+    /// Writes several slices as one.
     pub(crate) fn write_vectored(
         &mut self,
         key: Key,
@@ -173,7 +174,7 @@ impl Kernel {
         }
     }
 
-    /// What of `interest` a socket is ready for.
+    /// The part of `interest` that a socket is ready for.
     pub(crate) fn readiness(&mut self, key: Key, interest: Interest) -> io::Result<net::Ready> {
         let &mut Socket { ref connection, not_readable, not_writable, .. } = self.socket(key)?;
         let (read_closed, write_closed) = connection.closed();
@@ -197,8 +198,7 @@ impl Kernel {
         Ok(ready)
     }
 
-    /// A socket turned out not to be ready for `interest`: it is taken for that until something happens. What is closed
-    /// stays ready, as in tokio.
+    /// Marks a socket as not ready for `interest`, until the next event. As in tokio, a closed direction stays ready.
     pub(crate) fn clear_readiness(&mut self, key: Key, interest: Interest) -> io::Result<()> {
         let socket = self.socket(key)?;
         let (read_closed, write_closed) = socket.connection.closed();
@@ -219,7 +219,7 @@ impl Kernel {
         })
     }
 
-    /// How many bytes a read would find.
+    /// Number of bytes available to read.
     pub(crate) fn at_hand(&mut self, key: Key) -> usize {
         match self.socket(key).map(|socket| socket.connection.can_read()) {
             Ok(Ready::Bytes(bytes)) => bytes,
@@ -240,7 +240,7 @@ impl Kernel {
         })
     }
 
-    /// The peer's address, as long as there is a peer. A socket in TIME-WAIT has none: only its kernel waits.
+    /// The peer's address. As on Linux, a socket in TIME-WAIT has none.
     pub(crate) fn peer(&mut self, opened: &Opened) -> io::Result<SocketAddr> {
         match self.socket(opened.key)?.connection.state() {
             State::SynSent | State::TimeWait | State::Closed => Err(error::not_connected()),
@@ -262,7 +262,7 @@ impl Kernel {
         self.act(key, |connection, now, out| connection.set_quick_ack(on, now, out))
     }
 
-    /// The handle is gone.
+    /// Closes a connection whose handle was dropped.
     pub(crate) fn close(&mut self, key: Key) {
         let Ok(socket) = self.socket(key) else { return };
         socket.holder = Holder::Kernel;
@@ -275,19 +275,19 @@ impl Kernel {
         self.close_connection(slot, reset);
     }
 
-    /// Closes a connection that has no holder any more.
+    /// Closes a connection that no handle or listener holds any more.
     fn close_connection(&mut self, slot: usize, reset: bool) {
         let serial = self.sockets[slot].serial;
         self.sockets[slot].connection.close(self.engine.clock.now(), reset, &mut self.output);
         self.settle(slot);
-        // It was CLOSED before: nothing was left to happen.
+        // It was already closed, so no event removes it.
         let own = self.sockets.get(slot).filter(|socket| socket.serial == serial);
         if own.is_some_and(|socket| socket.connection.state() == State::Closed) {
             self.free(slot);
         }
     }
 
-    /// Does something to a connection, and what follows from it.
+    /// Calls a method of a connection, and completes the operation.
     fn act(
         &mut self,
         key: Key,
@@ -317,7 +317,7 @@ impl Kernel {
                 match found {
                     Ready::Wait => None,
                     Ready::Bytes(bytes) => {
-                        // A read that tells the peer nothing changes nothing else either.
+                        // A read that sends no segment does not change deadlines or events.
                         if writes || !self.output.segments.is_empty() {
                             self.settle(slot);
                         }
@@ -342,7 +342,7 @@ impl Kernel {
             Err(error) => Some(Err(error)),
             Ok(socket) => match ask(socket) {
                 Ready::Wait => None,
-                // As on Linux: what is wrong is told by the read or write itself.
+                // As on Linux, an error makes the socket ready; the read or write returns it.
                 Ready::Bytes(_) | Ready::Failed(_) => Some(Ok(())),
             },
         }
@@ -353,7 +353,7 @@ pub(super) fn opened(key: Key, socket: &Socket) -> Opened {
     Opened { key, local: socket.shown(socket.local), peer: socket.shown(socket.remote) }
 }
 
-/// For a listener's table entry.
+/// The local address, for the socket table.
 pub(super) fn listener_address(listener: &Listener) -> SocketAddr {
     let Listener { host, bound, port, .. } = listener;
     let bound: Bound = *bound;

@@ -6,27 +6,27 @@ use std::net::SocketAddr;
 use crate::engine::ProcessId;
 use crate::net::simulated::tcp::State;
 
-/// One socket.
+/// An entry of a machine's socket table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketEntry {
-    /// `tcp` or `udp`.
+    /// Protocol: `tcp` or `udp`.
     pub protocol: &'static str,
-    /// Its state.
+    /// State of the socket.
     pub state: SocketState,
-    /// Bytes received and not read; for a listener, connections that wait to be accepted.
+    /// Number of bytes received and not read. For a listener: number of connections that wait to be accepted.
     pub receive_queue: usize,
-    /// Bytes written and not acknowledged; for a listener, how many connections may wait.
+    /// Number of bytes written and not acknowledged. For a listener: its backlog.
     pub send_queue: usize,
-    /// Its own address.
+    /// Local address.
     pub local: SocketAddr,
-    /// The peer's, if there is one.
+    /// Peer's address, if there is a peer.
     pub peer: Option<SocketAddr>,
-    /// The process that holds it; `None` when none does any more.
+    /// Process that holds the socket. `None` if its process has closed it, or before it is accepted.
     pub(crate) process: Option<ProcessId>,
 }
 
-/// A socket's state, in the words of `ss`.
+/// State of a socket. `Display` prints the names that `ss` uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of RFC 9293 and of ss")]
 pub enum SocketState {

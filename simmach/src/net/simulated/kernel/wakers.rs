@@ -1,23 +1,23 @@
-//! Who waits for a socket, and whom to wake once the kernel is no longer borrowed.
+//! Waiter lists of sockets, and the wakers to call once the kernel is not borrowed.
 //!
-//! A waker is foreign code: cloning, waking and dropping one may run anything. So none of the three happens while the
-//! fabric is borrowed: waiters are moved in, and moved out again to be woken or dropped outside. A task that waits by its
-//! key is no such code: it is woken at once.
+//! A waker is foreign code: cloning, waking or dropping it may run anything, so none of these happens while the kernel is
+//! borrowed. Wakers are moved into the lists, and moved out to be called or dropped afterwards. Tasks of the run wait by key
+//! instead; they are woken at once.
 
 use std::task::Waker;
 
 use crate::engine::{Engine, Waiter};
 use crate::net::simulated::rare::Rare;
 
-/// The tasks that wait for one thing. As in tokio, the `poll_` functions share one place, in which the last waits; each
-/// future of an async function has its own, and leaves it when it is dropped.
+/// The tasks that wait for one event. As in tokio, all `poll_` functions share one slot, which holds the last waiter. Each future
+/// of an async function has its own slot, and frees it when it is dropped.
 #[derive(Default)]
 pub(crate) struct Waiters {
     polling: Option<Waiter>,
     futures: Rare<Vec<(u64, Waiter)>>,
 }
 
-/// In whose name a waker waits.
+/// Identifies a waiter in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
     Poll,
@@ -25,7 +25,7 @@ pub(crate) enum Seat {
 }
 
 impl Waiters {
-    /// True if that waker, which is not the running task's own, waits already.
+    /// Whether this waker, which is not that of a task of the run, is in the slot already.
     pub(crate) fn has(&self, seat: Seat, waker: &Waker) -> bool {
         match seat {
             Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(None, waker)),
@@ -36,7 +36,7 @@ impl Waiters {
         }
     }
 
-    /// Lets someone wait; the one whose place that is comes back.
+    /// Puts a waiter into a slot. Returns the previous one, to be dropped outside.
     #[inline]
     pub(crate) fn wait(&mut self, seat: Seat, waiter: Waiter) -> Option<Waiter> {
         match seat {
@@ -52,7 +52,7 @@ impl Waiters {
         }
     }
 
-    /// Whether a task waits here that is not over. Of a waker of somebody else's that cannot be told: it counts as one.
+    /// Whether a task waits that has not ended. A foreign waker counts as one.
     pub(crate) fn are_some(&self, engine: &Engine) -> bool {
         let lives = |waiter: &Waiter| match waiter {
             Waiter::Task(task) => engine.has_task(*task),
@@ -62,7 +62,7 @@ impl Waiters {
         self.polling.as_ref().is_some_and(lives) || futures.any(|(_, waiter)| lives(waiter))
     }
 
-    /// A future no longer waits.
+    /// Frees a slot.
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waiter> {
         match seat {
             Seat::Poll => self.polling.take(),
@@ -74,7 +74,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes all of them, or notes that they are to be woken.
+    /// Wakes all tasks; foreign wakers are called later.
     #[inline]
     pub(crate) fn wake(&mut self, engine: &Engine, wakes: &mut Wakes) {
         if let Some(waiter) = self.polling.take() {
@@ -88,7 +88,7 @@ impl Waiters {
     }
 }
 
-/// The wakers that are to be woken, and those to be dropped, outside.
+/// Foreign wakers to be called, and to be dropped, while the kernel is not borrowed.
 #[derive(Default)]
 pub(crate) struct Wakes {
     woken: Vec<Waker>,
@@ -103,7 +103,7 @@ impl Wakes {
         }
     }
 
-    /// Nobody needs these any more.
+    /// Empties a list without waking its tasks.
     pub(crate) fn discard(&mut self, waiters: &mut Waiters) {
         let futures = waiters.futures.get_mut().into_iter().flat_map(|futures| futures.drain(..));
         let futures = futures.map(|(_, waiter)| waiter);
@@ -115,13 +115,13 @@ impl Wakes {
         ));
     }
 
-    /// True if there is something to do outside; most of the time there is not.
+    /// Whether there is any waker to call or drop.
     #[inline]
     pub(crate) fn is_owed(&self) -> bool {
         !(self.woken.is_empty() && self.discarded.is_empty())
     }
 
-    /// Does it. What is discarded is dropped with it.
+    /// Calls and drops the wakers.
     pub(crate) fn settle(self) {
         self.woken.into_iter().for_each(Waker::wake);
     }

@@ -1,10 +1,9 @@
-//! The packets of a run as a capture, for the tools that read pcapng.
+//! The packets of a run as a pcapng capture.
 //!
-//! Every machine has an interface, which shows what the machine sends, when it sends it, in virtual time: each packet is
-//! there once, whether or not it arrives, and a comment says what became of one that does not. A copy that the link made
-//! stands behind its packet. A burst that travelled as one is cut into the segments it stands for. What a machine sends
-//! to itself is on its interface too: where two have a conversation at the same addresses of loopback, the interface
-//! tells them apart. Not in it: link layers, and when things arrive.
+//! Each machine is an interface and shows the packets that the machine sends, at the virtual time of sending. Packets that do
+//! not arrive are included, with a comment that says why. A duplicate made by the link follows its packet. A burst that
+//! travelled as one packet is written as its segments. Packets on loopback are on the machine's interface too, which tells
+//! apart conversations of different machines at the same addresses. Not included: link layers, times of arrival.
 
 pub(crate) mod octets;
 
@@ -30,14 +29,14 @@ use crate::net::simulated::tcp::segment::{Flags, Segment};
 
 pub(crate) struct Capture {
     writer: PcapNgWriter<Vec<u8>>,
-    /// What each sender's windows are scaled by, from the SYN on.
+    /// Window scale of each sender, from its SYN.
     scales: BTreeMap<(Endpoint, Endpoint), u8>,
-    /// How many packets each machine has sent: they are numbered in their IP headers.
+    /// Number of packets that each machine has sent: the identification field of their IP headers.
     sent: Vec<u16>,
 }
 
 impl Capture {
-    /// An empty one, with an interface for each of the machines.
+    /// Creates a capture with one interface for each machine.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.collect();
         let mut writer = PcapNgWriter::new(Vec::new()).expect("memory takes what is written");
@@ -46,7 +45,7 @@ impl Capture {
             let interface = InterfaceDescriptionBlock {
                 linktype: DataLink::RAW,
                 snaplen: 0,
-                // Ten to the minus ninth of a second.
+                // Timestamps are in units of 10^-9 s.
                 options: vec![
                     InterfaceDescriptionOption::IfName(Cow::Borrowed(*name)),
                     InterfaceDescriptionOption::IfTsResol(9),
@@ -69,7 +68,7 @@ impl Capture {
         Self { writer, scales: BTreeMap::new(), sent: vec![0; names.len()] }
     }
 
-    /// Takes in a packet that is sent now.
+    /// Adds a packet that is sent at `now`.
     pub(crate) fn add(&mut self, now: u64, packet: &Packet, fate: Fate) {
         let Packet { from, to, body, .. } = packet;
         let (here, there) = (from.socket_addr(), to.socket_addr());
@@ -88,7 +87,7 @@ impl Capture {
         }
     }
 
-    /// All of it up to now.
+    /// The capture up to now.
     pub(crate) fn octets(&self) -> Vec<u8> {
         self.writer.get_ref().clone()
     }

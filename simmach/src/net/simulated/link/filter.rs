@@ -1,7 +1,7 @@
-//! Rules that a test lays on chosen packets: drop this one, delay that one.
+//! Packet filters of a test: drop or delay chosen packets.
 //!
-//! Modelled: a choice for each packet when it is sent, before its link has any say. A burst that could travel as one is
-//! cut into its segments where a rule could tell.
+//! Filters see each packet when it is sent, before its link decides. Where a filter applies, segmentation offload is off: it
+//! sees every segment of a burst.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,18 +10,19 @@ use crate::engine::{self, RunId};
 use crate::net::simulated::address::HostIndex;
 use crate::net::simulated::link::profile::PacketInfo;
 
-/// What becomes of a packet that a rule has looked at.
+/// Decision of a packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketFate {
-    /// Its link decides.
+    /// The link decides.
     Pass,
-    /// It is dropped.
+    /// Drops the packet.
     Drop,
-    /// It takes so much longer than its link lets it take. Others overtake it.
+    /// Delays the packet beyond its link's latency. Later packets can overtake it.
     Delay(Duration),
 }
 
-/// A rule that is laid on packets by [`Sim::filter_packets`](crate::Sim::filter_packets). Dropped, it is lifted.
+/// Guard of a packet filter, returned by [`Sim::filter_packets`](crate::Sim::filter_packets). Dropping it removes the
+/// filter.
 #[derive(Debug)]
 #[must_use = "a rule is lifted when this is dropped: call `keep` to leave it in place"]
 pub struct PacketFilter {
@@ -35,7 +36,7 @@ impl PacketFilter {
         Self { run, id, lift }
     }
 
-    /// Leaves the rule in place until [`settle`](crate::Sim::settle) or the end of the run.
+    /// Leaves the filter in place until [`settle`](crate::Sim::settle) or the end of the run.
     pub fn keep(self) {
         std::mem::forget(self);
     }
@@ -49,7 +50,7 @@ impl Drop for PacketFilter {
 
 pub(crate) type Choose = Box<dyn FnMut(&PacketInfo<'_>) -> PacketFate>;
 
-/// All rules of a run, in the order in which they were laid.
+/// The filters of a run, in the order they were added.
 #[derive(Default)]
 pub(crate) struct Filters {
     rules: Vec<Rule>,
@@ -60,7 +61,7 @@ struct Rule {
     id: u64,
     from: Vec<HostIndex>,
     to: Vec<HostIndex>,
-    /// How many packets it has seen on each way.
+    /// Number of packets seen, for each pair of machines.
     seen: BTreeMap<(HostIndex, HostIndex), u64>,
     choose: Choose,
 }
@@ -72,7 +73,7 @@ impl Filters {
         self.last
     }
 
-    /// What it held comes back, to be dropped where nothing is borrowed: it is the user's.
+    /// Returns the removed closure. The caller drops it while no state is borrowed, since its drop is user code.
     pub(crate) fn remove(&mut self, id: u64) -> Option<Choose> {
         let at = self.rules.iter().position(|rule| rule.id == id)?;
         Some(self.rules.remove(at).choose)
@@ -82,12 +83,12 @@ impl Filters {
         self.rules.drain(..).map(|rule| rule.choose).collect()
     }
 
-    /// Whether any rule looks at what `from` sends to `to`.
+    /// Whether any filter applies to packets from `from` to `to`.
     pub(crate) fn look_at(&self, from: HostIndex, to: HostIndex) -> bool {
         self.rules.iter().any(|rule| rule.names(from, to))
     }
 
-    /// The first rule that does not let it pass decides. All count it.
+    /// Asks the filters in order. The first that does not pass the packet decides; the others still count it.
     pub(crate) fn choose(
         &mut self,
         from: HostIndex,

@@ -1,7 +1,7 @@
-//! How long a packet is on its way, as a function of one draw in `[0, 1)`.
+//! Latency of a packet, as a function of one draw in `[0, 1)`.
 //!
-//! Every distribution is given by its quantiles, so that a packet takes one draw and the calm draw, one half, is the
-//! median. The mathematics is `libm`'s, the same on every platform.
+//! Each distribution is given by its quantile function, so that a packet takes one draw and the calm draw, 0.5, is the
+//! median. The mathematics is `libm`'s, which is the same on every platform.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,26 +13,26 @@ use crate::net::simulated::tcp::config::nanos;
 #[derive(Clone)]
 pub(crate) enum Latency {
     Fixed(u64),
-    /// From, and how much more at most.
+    /// Minimum, and width of the range.
     Uniform(u64, u64),
-    /// Mean and standard deviation; never below zero.
+    /// Mean and standard deviation. Negative values become zero.
     Normal(u64, u64),
-    /// Median and the standard deviation of the logarithm.
+    /// Median, and standard deviation of the logarithm.
     LogNormal(u64, f64),
-    /// From, to, step: each packet is faster than the one before, until it begins again.
+    /// Start, end, step: each packet is faster than the one before, then it starts again.
     Falling(u64, u64, u64),
     Function(Arc<dyn Fn(f64) -> Duration + Send + Sync>),
 }
 
 impl Latency {
-    /// Nanoseconds for a draw, and for the how-manieth packet of its way it is.
+    /// Nanoseconds for the draw `unit` and the `nth` packet of a path.
     #[inline]
     pub(crate) fn sample(&self, unit: impl FnOnce() -> f64, nth: u64) -> u64 {
         match self {
             Latency::Fixed(at) => *at,
             Latency::Uniform(from, more) => from + (unit() * *more as f64) as u64,
             Latency::Normal(mean, deviation) => {
-                // A negative sum becomes zero.
+                // Negative values saturate to zero.
                 (*mean as f64 + normal(unit()) * *deviation as f64) as u64
             }
             Latency::LogNormal(median, sigma) => {
@@ -49,7 +49,7 @@ impl Latency {
         }
     }
 
-    /// Whether packets of one way can have different latencies.
+    /// Whether packets of one path can have different latencies.
     pub(crate) fn varies(&self) -> bool {
         match self {
             Latency::Fixed(_) => false,
@@ -115,7 +115,7 @@ fn normal(unit: f64) -> f64 {
         3.754_408_661_907_416,
     ];
     const TAIL: f64 = 0.024_25;
-    // A draw of exactly zero would be infinitely early.
+    // A draw of exactly 0 would give minus infinity.
     let unit = unit.clamp(1e-12, 1.0 - 1e-12);
     let horner = |factors: &[f64], x: f64| factors.iter().fold(0.0, |sum, factor| sum * x + factor);
     if unit < TAIL {

@@ -1,9 +1,9 @@
-//! Zones and the links between them; the way from one machine to another, and what becomes of a packet on it.
+//! Zones, the links between them, the paths between machines, and the fate of each packet.
 //!
-//! Modelled: a fate for each packet, drawn at (connection and direction, sequence number, transmission); partitions,
-//! which take what is sent while they last (what is on the wire, or in a link's queue, still arrives); clogs, which
-//! hold what is sent and let it go in order. Loopback takes 10 µs and nothing ever happens on it. Not modelled: hops,
-//! and what they share.
+//! Modelled: a fate for each packet, drawn at (flow, sequence number, transmission); partitions, which drop packets that are
+//! sent while they last, while packets already sent still arrive; clogs, which hold packets and release them in order.
+//! Loopback has a fixed latency of 10 µs and no faults. Not modelled: hops, and links that several paths share beyond
+//! `shared_bandwidth`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,99 +14,100 @@ use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::pairs::Pairs;
 use crate::net::simulated::link::profile::{Bandwidth, NetworkProfile};
 
+/// Latency of loopback in nanoseconds.
 const LOOPBACK: u64 = 10_000;
 
-/// What becomes of a packet.
+/// Fate of a packet when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Arrives {
         at: u64,
-        /// When a copy of it arrives.
+        /// Arrival of its duplicate, if the link makes one.
         again: Option<u64>,
-        /// It was held back, beyond its latency.
+        /// It is held back beyond its latency.
         held_back: bool,
-        /// It overtakes one of its flow that was sent earlier, and that none has overtaken before.
+        /// It overtakes a packet of its flow that was sent earlier, and that no other has overtaken.
         overtakes: bool,
     },
-    /// It would take so long, once the clog is gone.
+    /// Held by a clog. The value is its latency once the clog is removed.
     Held(u64),
     Lost,
     Cut,
     QueueFull,
     NoRoute,
-    /// A rule of the test's chose it.
+    /// Dropped by a packet filter.
     Chosen,
 }
 
-/// From zone to zone, or from machine to machine, the number of the profile.
+/// Index of the profile from one zone, or machine, to another.
 type Routes = BTreeMap<(u32, u32), u32>;
 
 pub(crate) struct Links {
     zones: BTreeMap<String, u32>,
     machines: Vec<Location>,
     routes: Routes,
-    /// Ways between two machines that are not as their zones'.
+    /// Profiles of single pairs of machines, which override those of their zones.
     pairs: Routes,
     profiles: Vec<NetworkProfile>,
-    /// Some profile logs packets, or did.
+    /// Whether any profile logs packets, or did.
     logged: bool,
-    /// Inside a zone; and between zones without a link, if anything is there.
+    /// Index of the profile inside a zone, and of the default between zones without a link.
     lan: u32,
     default: Option<u32>,
-    /// For the links whose machines share their bandwidth: when all that was sent has passed.
+    /// For shared bandwidth: when the link is free again, by its index.
     passed: BTreeMap<u32, u64>,
     paths: Vec<Path>,
     index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
-    /// Packets that wait for a clog to go, by their slot, with their latency.
+    /// Packets held by clogs: slot and latency.
     held: BTreeMap<PathIndex, Vec<(u32, u64)>>,
-    /// By whose they are.
+    /// Cuts by their owner.
     cuts: BTreeMap<Option<u64>, Pairs>,
     clogs: Pairs,
-    /// The routes, the pairs and the profiles of before the first change.
+    /// Links, pairs and profiles before the first change.
     before: Option<(Routes, Routes, Vec<NetworkProfile>)>,
 }
 
-/// Where a machine is among the zones.
+/// A machine's zone.
 #[derive(Clone, Copy, Debug, Default)]
 struct Location {
     zone: u32,
-    /// It reaches zones that no link joins to its own, and is reached from there.
+    /// Whether it reaches zones without a link to its own, and is reached from them. For clients.
     routes_to_all: bool,
 }
 
-/// When links had a profile.
+/// Which state of the links a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkState {
     Now,
-    /// Before the first change. Zones that are not joined count as joined by `lan()`: to join them so breaks nothing.
+    /// Before the first change. Zones without a link count as joined by `lan()`, since joining them so is no fault.
     Original,
 }
 
-/// What is known of the links in one state.
+/// The links in one state.
 struct Known<'a> {
     routes: &'a Routes,
     pairs: &'a Routes,
     profiles: &'a [NetworkProfile],
-    /// Between zones of which nothing was said.
+    /// Profile between zones without a link.
     unsaid: Option<u32>,
 }
 
-/// What stays cut when one owner mends its cuts.
+/// The cuts that remain when one owner mends its own.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct StaysCut {
-    /// The other owners that cut the same ways.
+    /// Other owners that cut the same paths.
     pub(crate) by: BTreeSet<Option<u64>>,
-    /// Some way is cut by none of them.
+    /// Whether some path is cut by no other owner.
     pub(crate) any_opens: bool,
 }
 
-/// Whether the link of that number has this profile.
+/// Whether the link with this index has this profile.
 fn has(profiles: &[NetworkProfile], link: Option<u32>, profile: &NetworkProfile) -> bool {
     let own = link.and_then(|link| profiles.get(link as usize));
     own.is_some_and(|own| own.is_like(profile))
 }
 
-/// The way from one machine to another. One line of a cache: each packet looks at it.
+/// A path from one machine to another. Aligned to a cache line, since every packet reads it.
 #[repr(align(64))]
 pub(crate) struct Path {
     pub(crate) from: HostIndex,
@@ -114,16 +115,16 @@ pub(crate) struct Path {
     way: Way,
     cut: bool,
     clogged: bool,
-    /// When all that was sent here has passed the link's narrowest place, if that is for these two alone.
+    /// When the bottleneck is free again, if its bandwidth is not shared.
     passed_at: u64,
     last_arrival: u64,
-    /// When the last packet arrives that a clog had held: no later one overtakes it.
+    /// Arrival of the last packet that a clog had held. No later packet overtakes it.
     released_at: u64,
     departed: u64,
 }
 
 impl Fate {
-    /// The same, so much later.
+    /// The same fate with a longer latency.
     pub(crate) fn delayed(self, by: u64) -> Fate {
         match self {
             Fate::Arrives { at, again, held_back, overtakes } => {
@@ -169,7 +170,7 @@ impl Links {
         }
     }
 
-    /// The zone of that name, which is there from now on.
+    /// Index of the zone `name`. Adds it if it is new.
     pub(crate) fn zone(&mut self, name: &str) -> u32 {
         if let Some(zone) = self.zones.get(name) {
             return *zone;
@@ -179,7 +180,7 @@ impl Links {
         zone
     }
 
-    /// Puts a machine into a zone.
+    /// Adds a machine to a zone.
     pub(crate) fn place(&mut self, machine: HostIndex, zone: u32, routes_to_all: bool) {
         let index = machine as usize;
         if self.machines.len() <= index {
@@ -188,7 +189,7 @@ impl Links {
         self.machines[index] = Location { zone, routes_to_all };
     }
 
-    /// The zone that a machine is in.
+    /// The zone of a machine.
     pub(crate) fn zone_of(&self, machine: HostIndex) -> u32 {
         self.machines[machine as usize].zone
     }
@@ -197,7 +198,7 @@ impl Links {
         self.zones.get(name).copied()
     }
 
-    /// Joins two zones in one direction, or gives their link another profile.
+    /// Sets the profile of the link from one zone to another; creates the link if there is none.
     pub(crate) fn join(&mut self, from: u32, to: u32, profile: NetworkProfile) {
         self.logged |= !profile.log.is_silent();
         match self.routes.get(&(from, to)) {
@@ -210,13 +211,13 @@ impl Links {
         self.find_ways();
     }
 
-    /// As [`join`](Self::join), until it is [restored](Self::restore).
+    /// Like [`join`](Self::join), until [`restore`](Self::restore).
     pub(crate) fn rejoin(&mut self, from: u32, to: u32, profile: NetworkProfile) {
         self.remember();
         self.join(from, to, profile);
     }
 
-    /// What is changed from here on is [restored](Self::restore).
+    /// Saves the current links, for [`restore`](Self::restore), unless that was done before.
     pub(crate) fn remember(&mut self) {
         if self.before.is_none() {
             let (routes, pairs) = (self.routes.clone(), self.pairs.clone());
@@ -224,7 +225,7 @@ impl Links {
         }
     }
 
-    /// Undoes every change since [`remember`](Self::remember); false if every way has the profile that it had then.
+    /// Undoes all changes since [`save_original`](Self::save_original). Returns whether any profile differs from before.
     pub(crate) fn restore(&mut self) -> bool {
         let Some((routes, pairs, profiles)) = self.before.take() else { return false };
         let changed_routes = std::mem::replace(&mut self.routes, routes);
@@ -240,7 +241,7 @@ impl Links {
                 .any(|((from, to), link)| !self.has_profile_between(now, *from, *to, profile(link)))
     }
 
-    /// Whether the link from one zone to another has this profile in that state; false where no link is.
+    /// Whether the link from one zone to another has this profile. False if there is no link.
     pub(crate) fn has_profile(
         &self,
         state: LinkState,
@@ -253,7 +254,7 @@ impl Links {
         has(profiles, routes.get(&(from, to)).copied().or(unsaid), profile)
     }
 
-    /// As [`has_profile`](Self::has_profile), of the way from one machine to another.
+    /// Like [`has_profile`](Self::has_profile), for a path from one machine to another.
     pub(crate) fn has_profile_between(
         &self,
         state: LinkState,
@@ -291,7 +292,7 @@ impl Links {
         }
     }
 
-    /// Gives the way from one machine to another a profile of its own.
+    /// Sets the profile of the path from one machine to another.
     pub(crate) fn join_pair(&mut self, from: HostIndex, to: HostIndex, profile: NetworkProfile) {
         self.logged |= !profile.log.is_silent();
         self.pairs.insert((from, to), self.profiles.len() as u32);
@@ -305,7 +306,7 @@ impl Links {
         from != to && self.cuts.values().any(|cuts| cuts.has(from, to))
     }
 
-    /// The way from one machine to another; it is there from the first packet on.
+    /// The path from one machine to another. Adds it if it is new.
     pub(crate) fn path(&mut self, from: HostIndex, to: HostIndex) -> PathIndex {
         if let Some(path) = self.index.get(&(from, to)) {
             return *path;
@@ -331,7 +332,7 @@ impl Links {
         (path.from, path.to)
     }
 
-    /// When the last of all packets arrives that were sent on a way.
+    /// Arrival of the last packet on a path.
     pub(crate) fn last_arrival(&self, path: PathIndex) -> u64 {
         self.paths[path as usize].last_arrival
     }
@@ -340,7 +341,7 @@ impl Links {
         self.way(from, to) != Way::Nowhere
     }
 
-    /// The most bytes that one packet has between the two, its IP header included.
+    /// Maximum size of a packet from `from` to `to` in bytes, IP header included.
     pub(crate) fn mtu(&self, from: HostIndex, to: HostIndex) -> u16 {
         match self.way(from, to) {
             Way::Link(link) => self.profiles[link as usize].mtu,
@@ -348,7 +349,7 @@ impl Links {
         }
     }
 
-    /// Whether bursts may travel as one there.
+    /// Whether the segments of a burst may travel as one packet on a path.
     pub(crate) fn cannot_tell_bursts(&self, path: PathIndex) -> bool {
         match self.paths[path as usize].way {
             Way::Loopback => true,
@@ -357,12 +358,12 @@ impl Links {
         }
     }
 
-    /// Whether any packets may be logged: most runs need not ask for each.
+    /// Whether any profile logs packets. Checked once for all, since most runs log none.
     pub(crate) fn are_logged(&self) -> bool {
         self.logged
     }
 
-    /// The link's profile; loopback has none.
+    /// Profile of a path. `None` for loopback.
     pub(crate) fn profile(&self, path: PathIndex) -> Option<&NetworkProfile> {
         match self.paths[path as usize].way {
             Way::Link(link) => Some(&self.profiles[link as usize]),
@@ -383,7 +384,7 @@ impl Links {
         }
     }
 
-    /// Whether [`cut`](Self::cut) would change any way, as far as this owner goes.
+    /// Whether [`cut`](Self::cut) would change any path for this owner.
     pub(crate) fn would_cut(
         &self,
         owner: Option<u64>,
@@ -397,7 +398,7 @@ impl Links {
         }
     }
 
-    /// What of the ways from any of `from` to any of `to` that this owner cuts stays cut when it mends them.
+    /// The cuts from `from` to `to` that remain when this owner mends its own.
     pub(crate) fn stays_cut(
         &self,
         owner: Option<u64>,
@@ -418,7 +419,7 @@ impl Links {
         stays
     }
 
-    /// Mends all that anyone has cut; false if nothing was cut.
+    /// Mends all cuts of all owners. Returns whether there were any.
     pub(crate) fn mend_all(&mut self) -> bool {
         let was_cut = self.cuts.values().any(Pairs::is_any);
         self.cuts.clear();
@@ -426,7 +427,7 @@ impl Links {
         was_cut
     }
 
-    /// Whether [`clog`](Self::clog) would change any way.
+    /// Whether [`clog`](Self::clog) would change any path.
     pub(crate) fn would_clog(&self, from: &[HostIndex], to: &[HostIndex], on: bool) -> bool {
         self.clogs.would_change(from, to, on)
     }
@@ -435,7 +436,7 @@ impl Links {
         self.clogs.is_any()
     }
 
-    /// Clogs or unclogs; what was held comes back, with the time at which each arrives.
+    /// Clogs or unclogs paths. Returns the released packets' slots and arrivals.
     pub(crate) fn clog(
         &mut self,
         from: &[HostIndex],
@@ -456,7 +457,7 @@ impl Links {
         self.held.entry(path).or_default().push((slot, latency));
     }
 
-    /// How many packets wait for a clog to go.
+    /// Number of packets held by clogs.
     pub(crate) fn held(&self) -> usize {
         self.held.values().map(Vec::len).sum()
     }
@@ -496,7 +497,7 @@ impl Links {
         said.or(unsaid).map_or(Way::Nowhere, Way::Link)
     }
 
-    /// Draws what becomes of a packet of so many bytes that leaves now, and is the next of its flow.
+    /// Draws the fate of a packet of `bytes` bytes, the next of its flow, sent at `now`.
     #[inline]
     pub(crate) fn fate(
         &mut self,
@@ -564,7 +565,7 @@ impl Links {
         .then(|| {
             let unit = || engine.unit(draw.copy_latency());
             let again = departs.saturating_add(profile.latency.sample(unit, nth + 1));
-            // A copy does not come before the packets that were sent before it.
+            // The copy does not overtake packets that were sent before it.
             if profile.in_order { again.max(order.in_order) } else { again }
         });
         let overtakes = at < order.not_overtaken;
@@ -575,8 +576,7 @@ impl Links {
 }
 
 impl Bandwidth {
-    /// When a packet has passed the narrow place, which is free from `passed_at` on; `None` when the queue in front of it
-    /// is full.
+    /// When a packet has passed the bottleneck, which is free at `passed_at`. `None` if its queue is full.
     fn pass(self, passed_at: &mut u64, now: u64, bytes: u64) -> Option<u64> {
         const SECOND: u128 = 1_000_000_000;
         let rate = u128::from(self.bytes_per_second);
@@ -601,7 +601,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     impl Links {
-        /// What becomes of a packet where every draw is calm, as it is for the dead.
+        /// The fate of a packet if every draw is calm, as draws of a dead process are.
         fn calm_fate(
             &mut self,
             path: PathIndex,
@@ -614,7 +614,7 @@ mod tests {
             self.fate(&engine, path, now, bytes, draw, &mut FlowOrder::default())
         }
 
-        /// The calm fate of a packet of one flow, sent at 0.
+        /// The calm fate of the next packet of a flow, sent at 0.
         fn next_fate(&mut self, path: PathIndex, order: &mut FlowOrder) -> Fate {
             let engine = rig::engine(0);
             engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
@@ -622,7 +622,7 @@ mod tests {
         }
     }
 
-    /// Two machines in one zone, one in another.
+    /// Adds two machines in zone a, one in zone b.
     fn with_machines(mut links: Links) -> Links {
         let (a, b) = (links.zone("a"), links.zone("b"));
         for (machine, zone) in (0..).zip([a, a, b]) {
@@ -714,7 +714,7 @@ mod tests {
         assert_eq!(arrival(send(9 * MS)), 11 * MS);
     }
 
-    /// From either machine of the zone to the other zone's, and not on the way back.
+    /// Both machines of zone a share the queue; the other direction has its own.
     #[test]
     fn a_shared_link_has_one_queue_for_all() {
         let shared = |shared: bool| {
@@ -760,7 +760,7 @@ mod tests {
         assert_eq!(arrival(links.next_fate(path, &mut FlowOrder::default())), 42 * MS);
     }
 
-    /// Jitter of every distribution, seeded: the packets of one flow never overtake each other, those of two do.
+    /// With jitter of every distribution, packets of one flow keep their order, and overtake packets of other flows.
     #[test]
     fn jitter_keeps_the_order_of_a_flow_only() {
         let ms = Duration::from_millis;
@@ -798,7 +798,7 @@ mod tests {
         }
     }
 
-    /// The rate of its own is what was asked for, and the packets that are not held back keep their order.
+    /// Packets are held back at the given rate; the others keep their order.
     #[test]
     fn held_back_packets_are_overtaken_at_their_rate() {
         let held = Duration::from_millis(50);
@@ -849,7 +849,7 @@ mod tests {
         );
     }
 
-    /// A link that keeps the order lets the others pass what it holds back, and keeps the order of these.
+    /// A link that keeps the order lets packets overtake those it holds back.
     #[test]
     fn what_is_held_back_is_overtaken_where_all_else_is_in_order() {
         let mut links =
@@ -858,7 +858,7 @@ mod tests {
         let millis = Duration::from_millis;
         let held = NetworkProfile::fixed(millis(50)).in_order(true).reorder(1.0, millis(40));
         links.join(0, 1, held);
-        // Outside a run a draw holds nothing back: so this one is made late by hand.
+        // Calm draws hold nothing back, so the order is set by hand.
         let mut order = FlowOrder { in_order: 0, not_overtaken: 90 * MS };
         let fate = links.next_fate(path, &mut order);
         assert_eq!(
@@ -867,7 +867,7 @@ mod tests {
         );
     }
 
-    /// Outside a run every draw is calm: nothing is lost, and latency is the median.
+    /// With calm draws nothing is lost and the latency is the median.
     #[test]
     fn calm_draws_do_nothing() {
         let profile =

@@ -1,27 +1,27 @@
-//! The order of one flow's packets: one direction of a connection, or the datagrams from one socket to one address.
+//! Order of packets within a flow: one direction of a connection, or the datagrams from one socket to one address.
 
 use std::collections::BTreeMap;
 
 use crate::net::simulated::address::Endpoint;
 use crate::net::simulated::rare::Rare;
 
-/// When a flow's packets arrive, as far as the next one must know.
+/// Arrival times that the next packet of a flow depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FlowOrder {
-    /// The last arrival of those that were not held back: on a link that keeps the order, the next is not earlier.
+    /// Latest arrival of packets that were not held back. On a link that keeps the order, the next does not arrive earlier.
     pub(crate) in_order: u64,
-    /// When the packet arrives that was sent last: one that arrives earlier overtakes it.
+    /// Arrival of the packet that was sent last. A packet that arrives earlier overtakes it.
     pub(crate) not_overtaken: u64,
 }
 
 impl FlowOrder {
-    /// Whether a packet that is sent now could overtake another.
+    /// Whether a packet that is sent at `now` could overtake another.
     fn in_flight(&self, now: u64) -> bool {
         self.in_order.max(self.not_overtaken) > now
     }
 }
 
-/// The flows of a UDP socket. Most sockets have one at a time.
+/// The flows of a UDP socket. The most recent one is stored inline, since most sockets have one at a time.
 #[derive(Default)]
 pub(crate) struct FlowOrders {
     recent: Option<(Endpoint, FlowOrder)>,
@@ -31,15 +31,15 @@ pub(crate) struct FlowOrders {
 #[derive(Default)]
 struct Others {
     flows: BTreeMap<Endpoint, FlowOrder>,
-    /// How many flows there may be before those whose packets have all arrived are removed.
+    /// Number of flows above which finished ones are removed.
     limit: usize,
 }
 
-/// Fewer flows than this are never searched for finished ones.
+/// Minimum of `limit`.
 const MIN_LIMIT: usize = 64;
 
 impl FlowOrders {
-    /// The order of the flow to one address.
+    /// The order of the flow to `to`.
     pub(crate) fn to(&mut self, to: Endpoint, now: u64) -> &mut FlowOrder {
         if self.recent.is_none_or(|(recent, _)| recent != to) {
             self.switch(to, now);

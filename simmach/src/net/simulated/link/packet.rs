@@ -1,4 +1,4 @@
-//! Packets, and where they lie while they are under way.
+//! Packets, and the slab that holds those in flight.
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::key::Key;
@@ -19,24 +19,24 @@ pub(crate) struct Packet {
 #[derive(Clone)]
 pub(crate) enum Body {
     Tcp {
-        /// The sender's socket, and the receiver's if the sender knows it.
+        /// Key of the sender's socket, and of the receiver's if the sender knows it.
         sender: Key,
         receiver: Key,
-        /// The most bytes in a segment of the connection.
+        /// Maximum segment size of the connection.
         mss: u16,
         segment: Segment,
     },
     Udp {
         payload: Payload,
-        /// It goes to all of a zone, and to no socket that is bound to one address.
+        /// Sent to all machines of a zone. Sockets bound to a single address do not receive it.
         broadcast: bool,
     },
-    /// Nobody has the port that a datagram was sent to (ICMP).
+    /// ICMP port unreachable: no socket has the datagram's port.
     Unreachable,
 }
 
 impl Packet {
-    /// The bytes that it brings, taken out of it.
+    /// Takes the payload out of the packet.
     pub(crate) fn take_payload(&mut self) -> Payload {
         match &mut self.body {
             Body::Tcp { segment, .. } => std::mem::take(&mut segment.payload),
@@ -46,8 +46,8 @@ impl Packet {
     }
 }
 
-/// Those that were sent and have not arrived. A place that is free keeps what was last in it: who takes a packet out takes
-/// what is of use, and leaves the rest, which would be long to copy.
+/// Packets in flight. A freed slot keeps its old packet until it is reused: the receiver takes the payload out in place,
+/// since moving the whole packet would copy more than it needs.
 #[derive(Default)]
 pub(crate) struct UnderWay {
     places: Vec<Packet>,
@@ -55,12 +55,12 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// How many there are.
+    /// Number of packets.
     pub(crate) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
-    /// Takes one in, and tells its place.
+    /// Adds a packet and returns its slot.
     #[inline]
     pub(crate) fn insert(&mut self, packet: Packet) -> u32 {
         match self.free.pop() {
@@ -75,12 +75,12 @@ impl UnderWay {
         }
     }
 
-    /// The one that lies there.
+    /// The packet in a slot.
     pub(crate) fn get(&self, place: u32) -> &Packet {
         &self.places[place as usize]
     }
 
-    /// The one that lies there, which has arrived: its place is free, and what is not taken out of it now is lost.
+    /// Frees the slot of a packet that has arrived. The packet is valid until the next insert.
     #[inline]
     pub(crate) fn arrived(&mut self, place: u32) -> &mut Packet {
         self.free.push(place);

@@ -1,7 +1,7 @@
-//! Which ordered pairs of machines are cut from each other, or clogged.
+//! Set of ordered pairs of machines, for cuts and clogs.
 //!
-//! A list of rules in the order they were made; the last that names a pair decides. So a partition of a large cluster
-//! is two short lists, not a table of its pairs.
+//! It is a list of rules; the last one that contains a pair decides. So a partition of a large cluster takes two short lists
+//! instead of a table of pairs.
 
 use crate::net::simulated::address::HostIndex;
 
@@ -18,10 +18,10 @@ struct Rule {
 }
 
 impl Pairs {
-    /// Sets all pairs of one of `from` and one of `to`.
+    /// Adds or removes all pairs of a machine of `from` and one of `to`.
     pub(crate) fn set(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
         let rule = Rule { from: sorted(from), to: sorted(to), on };
-        // What is covered can't decide anything any more; an "off" in front of no "on" decides nothing either.
+        // A covered rule has no effect any more. Neither has an "off" rule with no "on" rule before it.
         self.rules.retain(|old| !rule.covers(old));
         self.rules.push(rule);
         let first = self.rules.iter().position(|rule| rule.on).unwrap_or(self.rules.len());
@@ -32,12 +32,12 @@ impl Pairs {
         self.rules.clear();
     }
 
-    /// Whether [`set`](Self::set) would change any pair of two machines.
+    /// Whether [`set`](Self::set) would change any pair of two different machines.
     pub(crate) fn would_change(&self, from: &[HostIndex], to: &[HostIndex], on: bool) -> bool {
         from.iter().any(|a| to.iter().any(|b| a != b && self.has(*a, *b) != on))
     }
 
-    /// Whether any pair of two machines is set.
+    /// Whether any pair of two different machines is in the set.
     pub(crate) fn is_any(&self) -> bool {
         self.rules.iter().any(|rule| rule.on && self.would_change(&rule.from, &rule.to, false))
     }

@@ -1,9 +1,8 @@
-//! What a link does to packets: latency, loss, duplication, reordering, bandwidth; and which of them are logged.
+//! Properties of a link: latency, loss, duplication, reordering, bandwidth, and which packets are logged.
 //!
-//! Modelled: each packet's fate by itself, and a bandwidth with a queue that drops what does not fit, for each ordered pair
-//! of machines or for all that pass one way over the link. Not modelled: what a machine sends over several links at once,
-//! losses in bursts, corruption, routes that change (by themselves); of fragments, all but that a datagram is lost with
-//! any of them.
+//! Modelled: an independent fate for each packet; a bandwidth with a drop-tail queue, either for each ordered pair of machines
+//! or for all packets in one direction of the link. Of fragmentation only this is modelled: a datagram is lost if any of its
+//! fragments is. Not modelled: one machine's bandwidth over several links, bursts of losses, corruption, route changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::engine;
 use crate::net::simulated::link::latency::Latency;
 use crate::net::simulated::tcp::config::nanos;
 
-/// What a link between two zones does to packets, in one direction.
+/// Properties of a link between two zones, in one direction.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -27,7 +26,7 @@ pub struct NetworkProfile {
     pub(crate) latency: Latency,
     pub(crate) loss: f64,
     pub(crate) duplication: f64,
-    /// How likely a packet is held back, and for how long at most.
+    /// Probability that a packet is held back, and the maximum delay.
     pub(crate) reorder: (f64, u64),
     pub(crate) in_order: bool,
     pub(crate) bandwidth: Option<Bandwidth>,
@@ -39,7 +38,7 @@ pub struct NetworkProfile {
 pub(crate) struct Bandwidth {
     pub(crate) bytes_per_second: u64,
     pub(crate) queue: u64,
-    /// One for all machines on the link, not one for each pair.
+    /// All machines on the link share the bandwidth. Otherwise each ordered pair has its own.
     pub(crate) shared: bool,
 }
 
@@ -51,62 +50,66 @@ pub(crate) enum Log {
     Predicate(Arc<dyn Fn(&PacketInfo<'_>) -> bool + Send + Sync>),
 }
 
-/// A packet, as a profile's predicate sees it.
+/// A packet, as filters and logging predicates see it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PacketInfo<'a> {
-    /// The machine it comes from.
+    /// Name of the sending machine.
     pub from: &'a str,
-    /// The machine it goes to.
+    /// Name of the receiving machine.
     pub to: &'a str,
-    /// `tcp`, `udp` or `icmp`.
+    /// Protocol: `tcp`, `udp` or `icmp`.
     pub protocol: &'static str,
-    /// Bytes of payload.
+    /// Length of the payload in bytes.
     pub length: usize,
-    /// The ports it comes from and goes to.
+    /// Source port and destination port.
     pub ports: (u16, u16),
-    /// The how-manieth on its way that a rule looks at, from 1; 0 where none does.
+    /// Index of this packet among those that the filter has seen from `from` to `to`, starting from 1. 0 in logging predicates.
     pub nth: u64,
-    /// The link loses it.
+    /// Whether the packet is dropped: lost by the link, or dropped by a partition, a full queue or a filter. Always false in
+    /// filters, which run before the link.
     pub lost: bool,
-    /// The packet in words: `38422 > 443 SYN`.
+    /// Description of the packet: `38422 > 443 SYN seq 1 ack 0 len 0`.
     pub text: String,
 }
 
-/// Latencies.
+/// Profiles by their latency.
 impl NetworkProfile {
-    /// The same latency for every packet.
+    /// Fixed latency.
     #[must_use]
     pub fn fixed(latency: Duration) -> Self {
         Self::with(Latency::Fixed(nanos(latency)))
     }
 
-    /// Any latency between `from` and `to`, each as likely.
+    /// Uniformly distributed latency between `from` and `to`.
     ///
     /// # Panics
     ///
-    /// When `to` is less than `from`.
+    /// If `from` is greater than `to`.
     #[must_use]
     pub fn uniform(from: Duration, to: Duration) -> Self {
-        assert!(from <= to, "a latency from {from:?} to {to:?} is upside down");
+        assert!(
+            from <= to,
+            "invalid latency range {from:?}..{to:?}: the start is greater than the end"
+        );
         Self::with(Latency::Uniform(nanos(from), nanos(to) - nanos(from)))
     }
 
-    /// Normally distributed latency, never below zero.
+    /// Normally distributed latency. Negative values become zero.
     #[must_use]
     pub fn normal(mean: Duration, deviation: Duration) -> Self {
         Self::with(Latency::Normal(nanos(mean), nanos(deviation)))
     }
 
-    /// Log-normally distributed latency: a long tail above `median`. `sigma` is the standard deviation of the
-    /// logarithm; with 0.5, one packet in twenty takes more than 2.3 times the median.
+    /// Log-normally distributed latency, with a long tail above `median`. `sigma` is the standard deviation of the
+    /// logarithm. With 0.5, one packet in twenty takes more than 2.3 times the median.
     #[must_use]
     pub fn log_normal(median: Duration, sigma: f64) -> Self {
         Self::with(Latency::LogNormal(nanos(median), sigma))
     }
 
-    /// Latency as a function of a draw that is uniform in `[0, 1)`: the distribution's quantile function. It must
-    /// depend on nothing else, and must not use the network.
+    /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The result must
+    /// depend on nothing else. The function must not use the network.
     #[must_use]
     pub fn latency_by(quantile: impl Fn(f64) -> Duration + Send + Sync + 'static) -> Self {
         Self::with(Latency::Function(Arc::new(quantile)))
@@ -126,67 +129,67 @@ impl NetworkProfile {
     }
 }
 
-/// Named profiles. Where a source is given, the figures are one-way latencies rounded from it; none limits bandwidth
-/// or reorders packets unless it says so.
+/// Named profiles. Latencies are one-way. A profile loses and reorders packets or limits bandwidth only where its
+/// description says so.
 impl NetworkProfile {
-    /// One room of a data centre: 50 to 150 µs, as a switched network delivers. The round trip within one
-    /// Ethernet of some 0.2 ms that `ping` shows. The default inside a zone.
+    /// A local network: uniform latency of 50 to 150 µs. It matches round trips of about 0.2 ms, as `ping` shows within one
+    /// switched Ethernet. This is the default inside a zone.
     #[must_use]
     pub fn lan() -> Self {
         Self::uniform(Duration::from_micros(50), Duration::from_micros(150))
     }
 
-    /// The article's `AzureIntranet`: 2 to 10 ms, one packet in 10,000 lost.
+    /// A data centre with several rooms or availability zones: uniform latency of 2 to 10 ms, a loss of 1 in 10,000.
     #[must_use]
     pub fn azure_intranet() -> Self {
         Self::uniform(millis(2), millis(10)).loss(1.0 / 10_000.0)
     }
 
-    /// The article's `Internet`: 20 to 100 ms. Three packets in 1,000 are held back by up to 20 ms, so that others overtake
-    /// them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3 % of data packets out of order in the later
-    /// of two studies, and 2 % in the earlier; the 20 ms are this crate's choice.
+    /// The public internet: uniform latency of 20 to 100 ms. 3 packets in 1,000 are held back by up to 20 ms, so that others
+    /// overtake them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3 % of data packets out of order in
+    /// one of two studies, and 2 % in the other; the 20 ms have no source.
     #[must_use]
     pub fn internet() -> Self {
         Self::uniform(millis(20), millis(100)).reorder(0.003, millis(20))
     }
 
-    /// Between cloud regions of two continents: about 40 ms one way with a short tail, one packet in 100,000 lost. The providers' published tables have 75 to 90 ms for the round trip from the eastern United
-    /// States to western Europe.
+    /// Between cloud regions on two continents: a median of 40 ms with a short tail, a loss of 1 in 100,000. Cloud providers
+    /// publish round trips of 75 to 90 ms between the eastern United States and western Europe.
     #[must_use]
     pub fn cross_region() -> Self {
         Self::log_normal(millis(40), 0.05).loss(1.0 / 100_000.0)
     }
 
-    /// GPRS and EDGE: a median of 300 ms one way, 2 in 100 lost, 15 kB/s with 32 KiB queued. I. Grigorik, *High
-    /// Performance Browser Networking* (2013), table 7-1 and 7-2: 300 to 1,000 ms round trip, 100 to 400 kbit/s.
+    /// GPRS and EDGE: a median of 300 ms, a loss of 2 in 100, 15 kB/s with a queue of 32 KiB. I. Grigorik, *High
+    /// Performance Browser Networking* (2013), tables 7-1 and 7-2: round trips of 300 to 1,000 ms, 100 to 400 kbit/s.
     #[must_use]
     pub fn mobile_2g() -> Self {
         Self::log_normal(millis(300), 0.3).loss(0.02).bandwidth(15_000, 32 * 1024)
     }
 
-    /// The article's `Mobile3G`: 100 to 500 ms, one packet in 100 lost. One packet in 100 is held back by up to 200 ms, so
-    /// that others overtake it; both figures of that are this crate's choice, for a path that is worse than
+    /// UMTS: uniform latency of 100 to 500 ms, a loss of 1 in 100. 1 packet in 100 is held back by up to 200 ms, so that
+    /// others overtake it. The figures for reordering have no source; they are worse than those of
     /// [`internet`](Self::internet).
     #[must_use]
     pub fn mobile_3g() -> Self {
         Self::uniform(millis(100), millis(500)).loss(0.01).reorder(0.01, millis(200))
     }
 
-    /// LTE: a median of 30 ms one way, one packet in 1,000 lost, 1.5 MB/s with 256 KiB queued. I. Grigorik, *High
-    /// Performance Browser Networking* (2013), table 7-2 and 7-3: less than 100 ms round trip, 1 to 50 Mbit/s.
+    /// LTE: a median of 30 ms, a loss of 1 in 1,000, 1.5 MB/s with a queue of 256 KiB. I. Grigorik, *High Performance
+    /// Browser Networking* (2013), tables 7-2 and 7-3: round trips below 100 ms, 1 to 50 Mbit/s.
     #[must_use]
     pub fn mobile_4g() -> Self {
         Self::log_normal(millis(30), 0.3).loss(0.001).bandwidth(1_500_000, 256 * 1024)
     }
 
-    /// The article's `IdealFixed`: 50 ms, always.
+    /// Fixed latency of 50 ms.
     #[must_use]
     pub fn ideal_fixed() -> Self {
         Self::fixed(millis(50))
     }
 
-    /// The article's `ReverseLatency`: 50 ms for the first packet, 2 ms less for each that follows, down to 10 ms, then from
-    /// the start. Packets sent together arrive backwards.
+    /// Falling latency: 50 ms for the first packet, 2 ms less for each one after it down to 10 ms, then again from 50 ms.
+    /// Packets that are sent together arrive in reverse order.
     #[must_use]
     pub fn reverse_latency() -> Self {
         let falling = Latency::Falling(nanos(millis(50)), nanos(millis(10)), nanos(millis(2)));
@@ -194,64 +197,63 @@ impl NetworkProfile {
     }
 }
 
-/// What else a link does.
+/// Other properties of a link.
 impl NetworkProfile {
-    /// How likely a packet is lost.
+    /// Sets the probability that a packet is lost. Default: 0.
     ///
     /// # Panics
     ///
-    /// When `probability` is not within 0 and 1.
+    /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn loss(mut self, probability: f64) -> Self {
         self.loss = checked("loss", probability);
         self
     }
 
-    /// How likely a packet arrives twice. The copy has a latency of its own, and may come behind packets that were sent
-    /// later.
+    /// Sets the probability that a packet is duplicated. The copy has its own latency and may arrive after packets that were
+    /// sent later. Default: 0.
     ///
     /// # Panics
     ///
-    /// When `probability` is not within 0 and 1.
+    /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn duplication(mut self, probability: f64) -> Self {
         self.duplication = checked("duplication", probability);
         self
     }
 
-    /// How likely a packet is held back, by up to `delay` beyond its latency, so that later packets of its flow may
-    /// overtake it. Default: never.
+    /// Sets the probability that a packet is held back, by up to `delay` beyond its latency, so that later packets of its flow
+    /// can overtake it. Default: 0.
     ///
     /// # Panics
     ///
-    /// When `probability` is not within 0 and 1.
+    /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn reorder(mut self, probability: f64, delay: Duration) -> Self {
         self.reorder = (checked("reorder", probability), nanos(delay));
         self
     }
 
-    /// Whether packets of one flow arrive in the order they were sent in, whatever their latencies. A flow is one direction of a
-    /// connection, or the datagrams from one socket to one address; two flows between the same machines still overtake each
-    /// other. Packets held back by [`reorder`](Self::reorder) are overtaken in any case. Default: yes, as most paths do;
-    /// only [`reverse_latency`](Self::reverse_latency) does not.
+    /// Sets whether packets of one flow arrive in the order they were sent, whatever their latencies. A flow is one direction
+    /// of a connection, or the datagrams from one socket to one address. Packets of different flows can overtake each other
+    /// in any case, and packets that are held back by [`reorder`](Self::reorder) are always overtaken. Default: true, except
+    /// in [`reverse_latency`](Self::reverse_latency).
     #[must_use]
     pub fn in_order(mut self, yes: bool) -> Self {
         self.in_order = yes;
         self
     }
 
-    /// How much passes from one machine to another, and how many bytes may wait to pass; what does not fit is dropped.
-    /// All connections from the one to the other share it; any other two machines on the link have as much for
-    /// themselves, as with phones that each have a radio link. Default: no limit.
+    /// Limits the bandwidth from one machine to another, with a queue of `queue` bytes in front. Packets that do not fit into
+    /// the queue are dropped. All traffic from the one machine to the other shares the limit; every other pair of machines on
+    /// the link has its own, like phones with a radio link each. Default: no limit.
     #[must_use]
     pub fn bandwidth(self, bytes_per_second: u64, queue: u64) -> Self {
         self.with_bandwidth(bytes_per_second, queue, false)
     }
 
-    /// As [`bandwidth`](Self::bandwidth), for all that passes over the link in its direction, whatever machines it is
-    /// from and to: they share one queue, as in front of one cable between two sites. Where a profile is given to single
-    /// machines, each pair of them has its own link.
+    /// Limits the bandwidth of the link in its direction, with one queue for all machines, like a cable between two sites. If
+    /// the profile is given to pairs of machines, each pair has its own link. See [`bandwidth`](Self::bandwidth).
     #[must_use]
     pub fn shared_bandwidth(self, bytes_per_second: u64, queue: u64) -> Self {
         self.with_bandwidth(bytes_per_second, queue, true)
@@ -263,15 +265,15 @@ impl NetworkProfile {
         self
     }
 
-    /// The most bytes of one packet, its IP header included: TCP's segments are made to fit when a connection opens, and a
-    /// datagram that does not fit travels in fragments, all of which must arrive. Default: 1500, Ethernet's.
+    /// Sets the maximum size of a packet in bytes, IP header included; at least 576. TCP adapts its segment size when a
+    /// connection opens. A larger datagram travels in fragments and is lost if any of them is. Default: 1500, Ethernet's.
     #[must_use]
     pub fn mtu(mut self, bytes: u16) -> Self {
         self.mtu = bytes.max(LEAST_MTU);
         self
     }
 
-    /// How likely a packet of so many bytes is lost: one in fragments is lost with any of them.
+    /// Probability that a packet of `bytes` bytes is lost. A fragmented packet is lost with any of its fragments.
     pub(crate) fn loss_of(&self, bytes: u64) -> f64 {
         if bytes <= u64::from(self.mtu) || self.loss == 0.0 {
             return self.loss;
@@ -280,21 +282,21 @@ impl NetworkProfile {
         1.0 - libm::pow(1.0 - self.loss, fragments as f64)
     }
 
-    /// Logs every packet; a burst that segmentation offload would hand over at once is one. Logging changes no run.
+    /// Logs every packet. Segments that travel as one, as with segmentation offload, are logged as one. Logging does not change a run.
     #[must_use]
     pub fn log_all(mut self) -> Self {
         self.log = Log::All;
         self
     }
 
-    /// Logs the packets to and from the machine with this name.
+    /// Logs the packets from and to the machine `name`.
     #[must_use]
     pub fn log_machine(mut self, name: impl Into<String>) -> Self {
         self.log = Log::Machine(name.into());
         self
     }
 
-    /// Logs the packets that `which` chooses. It must not use the network.
+    /// Logs the packets for which `which` returns true. The function must not use the network.
     #[must_use]
     pub fn log_if(
         mut self,
@@ -304,7 +306,7 @@ impl NetworkProfile {
         self
     }
 
-    /// Whether each packet of a burst meets the same fate: then the burst may travel as one.
+    /// Whether all segments of a burst have the same fate, so that they may travel as one packet (segmentation offload).
     pub(crate) fn cannot_tell_bursts(&self) -> bool {
         let ordered = self.in_order || !self.latency.varies();
         self.loss == 0.0
@@ -331,7 +333,7 @@ impl Log {
 }
 
 impl NetworkProfile {
-    /// Whether another says the same; predicates are taken for the same.
+    /// Whether two profiles have the same settings. Functions and predicates always compare equal.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         format!("{self:?}") == format!("{other:?}")
     }
@@ -348,12 +350,16 @@ impl fmt::Debug for Log {
     }
 }
 
+/// MTU of Ethernet.
 const ETHERNET: u16 = 1500;
-/// What IPv4 asks of every link.
+/// Smallest MTU, which IPv4 requires of every host.
 const LEAST_MTU: u16 = 576;
 
 fn checked(what: &str, probability: f64) -> f64 {
-    assert!((0.0..=1.0).contains(&probability), "a {what} of {probability} is no probability");
+    assert!(
+        (0.0..=1.0).contains(&probability),
+        "`{what}` must be a probability in 0..=1, got {probability}"
+    );
     probability
 }
 
@@ -366,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_where_no_fault_can_tell_may_a_burst_travel_as_one() {
+    fn segmentation_offload_needs_a_link_without_faults() {
         assert!(NetworkProfile::lan().cannot_tell_bursts());
         assert!(NetworkProfile::ideal_fixed().cannot_tell_bursts());
         assert!(!NetworkProfile::mobile_3g().cannot_tell_bursts());
@@ -379,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_in_fragments_is_lost_with_any_of_them() {
+    fn fragmented_datagram_is_lost_with_any_fragment() {
         let lossy = NetworkProfile::lan().loss(0.1).mtu(1000);
         assert_eq!((lossy.loss_of(40), lossy.loss_of(1000)), (0.1, 0.1));
         assert!((lossy.loss_of(2_001) - 0.271).abs() < 1e-9);
@@ -387,14 +393,14 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "upside down")]
-    fn a_range_upside_down_is_refused() {
+    #[should_panic(expected = "the start is greater than the end")]
+    fn latency_range_with_swapped_ends_panics() {
         let _ = NetworkProfile::uniform(millis(2), millis(1));
     }
 
     #[test]
-    #[should_panic(expected = "no probability")]
-    fn a_loss_above_one_is_refused() {
+    #[should_panic(expected = "must be a probability in 0..=1, got 1.5")]
+    fn loss_above_one_panics() {
         let _ = NetworkProfile::lan().loss(1.5);
     }
 }

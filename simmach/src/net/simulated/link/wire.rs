@@ -1,4 +1,4 @@
-//! The wire: what becomes of a packet that a machine sends, and what lies under way until it arrives.
+//! Sending packets: filters, the fate drawn by the link, statistics, logging, and the packets in flight.
 
 use std::rc::Rc;
 
@@ -17,29 +17,30 @@ use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::segment::Segment;
 
-/// Bytes of headers, which take bandwidth too.
+/// Bytes of IP and TCP headers, which count against bandwidth.
 const TCP_HEADERS: u64 = 40;
+/// Bytes of IP and UDP headers.
 const UDP_HEADERS: u64 = 28;
 
-/// What lies between the machines of a run: links, packets under way, the test's rules and the capture.
+/// What is between the machines of a run: links, packets in flight, filters and the capture.
 pub(crate) struct Wire {
     engine: Rc<Engine>,
     names: Vec<Name>,
-    /// Which machines have power: the others take no packet.
+    /// Whether each machine has power. Machines without power receive nothing.
     pub(crate) is_up: Vec<bool>,
     pub(crate) links: Links,
     pub(crate) packets: UnderWay,
     pub(crate) filters: Filters,
-    /// What is sent, where someone wants to see it.
+    /// The capture, if one was started.
     pub(crate) capture: Option<Box<Capture>>,
     pub(crate) stats: NetStats,
-    /// The timer's call for a packet that arrives: its slot, and how many segments it counts as.
+    /// Called by the timer of a packet's arrival, with its slot and its number of segments.
     arrive: fn(u64, u64),
 }
 
 impl Wire {
-    /// A wire between machines, by their numbers. One without a name has no power. `arrive` is called with the slot of each
-    /// packet that arrives, and the number of segments it stands for.
+    /// Creates a wire between the machines with these names. A machine without a name has no power. `arrive` is called
+    /// with the slot of each packet that arrives, and its number of segments.
     pub(crate) fn new(
         engine: Rc<Engine>,
         links: Links,
@@ -59,12 +60,12 @@ impl Wire {
         }
     }
 
-    /// A machine's name.
+    /// Name of a machine.
     pub(crate) fn name(&self, machine: HostIndex) -> &str {
         &self.names[machine as usize]
     }
 
-    /// Begins to capture what is sent, if that was not begun before.
+    /// Starts the capture, unless it is already running.
     pub(crate) fn start_capture(&mut self) {
         if self.capture.is_none() {
             let names = self.names.iter().map(|name| &**name);
@@ -72,13 +73,13 @@ impl Wire {
         }
     }
 
-    /// Whether bursts travel as one on a path: no link and no rule can tell them from their segments.
+    /// Whether bursts travel as one packet on a path: neither its link nor a filter may treat their segments differently.
     pub(crate) fn carries_bursts(&self, path: PathIndex) -> bool {
         let (from, to) = self.links.ends(path);
         self.links.cannot_tell_bursts(path) && !self.filters.look_at(from, to)
     }
 
-    /// The packet in `slot`, which has arrived, stays in its slot; `None` where its machine has no power.
+    /// Takes delivery of the packet in `slot`, which stays there. `None` if its machine has no power.
     #[inline]
     pub(crate) fn deliver(&mut self, slot: u32, count: u64) -> Option<&Packet> {
         let &Packet { to, draw, .. } = self.packets.get(slot);
@@ -93,7 +94,7 @@ impl Wire {
         Some(self.packets.get(slot))
     }
 
-    /// Sends a packet on its way, as the next of its flow.
+    /// Sends a packet as the next of its flow.
     pub(crate) fn transmit(&mut self, packet: Packet, order: &mut FlowOrder) {
         let now = self.engine.clock.now();
         let draw = packet.draw;
@@ -155,14 +156,14 @@ impl Wire {
         }
     }
 
-    /// Sends a kernel's answer, for which there is no socket. Its flow may have had one: so nothing that was sent before is
-    /// overtaken.
+    /// Sends a packet that no socket sends: a reset or an ICMP message. Its flow may have had a socket before, so the packet
+    /// does not overtake any other on its path.
     pub(crate) fn transmit_alone(&mut self, packet: Packet) {
         let in_order = self.links.last_arrival(packet.path);
         self.transmit(packet, &mut FlowOrder { in_order, not_overtaken: 0 });
     }
 
-    /// Sends what was held by a clog.
+    /// Schedules the arrival of packets that a clog had held.
     pub(crate) fn release(&mut self, held: Vec<(u32, u64)>) {
         for (place, at) in held {
             let count = self.packets.get(place).count();
@@ -170,7 +171,7 @@ impl Wire {
         }
     }
 
-    /// What the test's rules want of a packet.
+    /// Asks the filters about a packet. Loopback is not filtered.
     fn choose(&mut self, packet: &Packet) -> PacketFate {
         let (from, to) = (packet.from.host, packet.to.host);
         if from == to || !self.filters.look_at(from, to) {
@@ -200,7 +201,7 @@ impl Wire {
         self.engine.trace(Event::PacketDropped { flow: draw.flow, number: draw.number, reason });
     }
 
-    /// For whoever looks on: the capture, the log, and the record of what was not calm.
+    /// Adds a packet to the capture, the log and the record of deviations.
     #[cold]
     fn note(&mut self, packet: &Packet, now: u64, fate: Fate) {
         if let Some(capture) = &mut self.capture {
@@ -210,7 +211,7 @@ impl Wire {
         self.tell(packet, &fate);
     }
 
-    /// What happened to a packet, where that is recorded.
+    /// Records a fate that is a deviation or a filter's.
     fn tell(&self, packet: &Packet, fate: &Fate) {
         let what = match fate {
             Fate::Lost => "is lost",
@@ -268,7 +269,7 @@ impl Packet {
         }
     }
 
-    /// Bytes on the wire.
+    /// Size in bytes, with headers.
     fn size(&self) -> u64 {
         match &self.body {
             Body::Tcp { segment, .. } => TCP_HEADERS + segment.payload.len() as u64,
@@ -277,7 +278,7 @@ impl Packet {
         }
     }
 
-    /// A burst that travels as one counts as its segments.
+    /// Number of segments that the packet stands for.
     fn count(&self) -> u64 {
         match &self.body {
             Body::Tcp { segment, mss, .. } if segment.payload.len() > usize::from(*mss) => {

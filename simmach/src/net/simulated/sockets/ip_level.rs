@@ -1,12 +1,11 @@
-//! The options of IP that a socket keeps: told as they were set, with Linux's limits, and without effect, since there are no
-//! routers in a run.
+//! IP options of sockets. They are stored within Linux's limits and have no effect, since a run has no routers.
 
 use std::io;
 
 use crate::net::simulated::kernel::error;
 use crate::net::simulated::kernel::socket::IpOptions;
 
-/// What a socket is, as far as IP's options depend on it.
+/// Kind of a socket, on which IP options depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Stream,
@@ -15,7 +14,7 @@ pub(crate) enum Kind {
     Datagrams6,
 }
 
-/// A socket with options of IP.
+/// A socket with IP options.
 pub(crate) trait IpLevel {
     fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R>;
 
@@ -56,7 +55,7 @@ pub(crate) trait IpLevel {
     }
 }
 
-/// The bits of congestion notification, which are TCP's own.
+/// The ECN bits, which TCP controls itself.
 const ECN: u8 = 0b11;
 
 impl Kind {

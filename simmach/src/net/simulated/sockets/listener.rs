@@ -1,4 +1,4 @@
-//! A socket that waits for connections.
+//! Simulated TCP listeners.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -80,7 +80,7 @@ impl IpLevel for TcpListener {
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
+        // Fails outside the run or in a dead process: then there is nothing to close.
         let _ = try_enter(self.run, |kernel| kernel.close_listener(self.key));
     }
 }

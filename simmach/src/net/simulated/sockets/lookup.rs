@@ -1,4 +1,4 @@
-//! Names in a run: the machines'.
+//! Name lookup in a run.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use crate::net::lookup::Target;
 use crate::net::simulated::address::{ipv4, ipv6};
 use crate::net::simulated::kernel::{enter_any, error};
 
-/// The addresses that are meant.
+/// Resolves a target to its addresses.
 pub(crate) fn find(target: Target<'_>) -> io::Result<Vec<SocketAddr>> {
     match target {
         Target::Addresses(addresses) => Ok(addresses),
@@ -23,7 +23,7 @@ fn named(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Some(address) = numeric(name) {
         return Ok(vec![SocketAddr::new(address.into(), port)]);
     }
-    // The dot at the end of an absolute name; every name is one.
+    // A trailing dot marks an absolute name; all names are absolute here.
     let absolute = name.strip_suffix('.').unwrap_or(name);
     enter_any(|kernel, _| {
         let (v4, v6) = if absolute.eq_ignore_ascii_case("localhost") {
@@ -40,8 +40,8 @@ fn named(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     })
 }
 
-/// An address of IPv4 as `inet_aton` reads it: one to four numbers, decimal, octal or hexadecimal, the last of which fills the
-/// bytes that are left: `127.1`, `0x7f000001`.
+/// Parses an IPv4 address as `inet_aton` does: one to four decimal, octal or hexadecimal numbers. The last number fills the
+/// remaining bytes: `127.1`, `0x7f000001`.
 fn numeric(name: &str) -> Option<Ipv4Addr> {
     let mut numbers = Vec::new();
     for part in name.split('.') {
@@ -57,7 +57,7 @@ fn numeric(name: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(bytes.fold(*last, |bits, (shift, byte)| bits | byte << shift)))
 }
 
-/// A number in C's notation.
+/// Parses a number in C notation.
 fn number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (&text[2..], 16),
@@ -68,12 +68,12 @@ fn number(text: &str) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok().filter(|_| all_digits)
 }
 
-/// The error when there was no address to try.
+/// The error of a call without any address to try.
 pub(crate) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any address")
 }
 
-/// Tries every address in turn, as tokio does: the first that works, or the last one's error.
+/// Tries the addresses in order, as tokio does. Returns the first success, or the last error.
 pub(crate) fn first_of<T>(
     addresses: &[SocketAddr],
     attempt: impl FnMut(SocketAddr) -> io::Result<T>,

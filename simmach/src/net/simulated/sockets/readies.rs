@@ -1,4 +1,4 @@
-//! Asking what a socket is ready for, and doing it in one go with that.
+//! Readiness of sockets, and operations that depend on it.
 
 use std::io;
 
@@ -6,15 +6,15 @@ use crate::net::simulated::kernel::error;
 use crate::net::{Interest, Ready};
 use crate::task;
 
-/// A socket that tells what it is ready for.
+/// A socket with readiness.
 pub(crate) trait Readies {
-    /// Waits until it is ready for one thing of `interest`.
+    /// Waits until the socket is ready for some part of `interest`.
     async fn ready(&self, interest: Interest) -> io::Result<Ready>;
 
-    /// What of `interest` it is ready for now.
+    /// The part of `interest` that the socket is ready for now.
     fn readiness(&self, interest: Interest) -> io::Result<Ready>;
 
-    /// It turned out not to be ready for `interest`: it is taken for that until something happens.
+    /// Marks the socket as not ready for `interest`, until the next event.
     fn clear(&self, interest: Interest) -> io::Result<()>;
 
     fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
@@ -39,7 +39,7 @@ pub(crate) trait Readies {
             if !is_would_block(&result) {
                 return result;
             }
-            // A closed socket stays ready: others have their turn.
+            // A closed socket stays ready, so without this the loop would never yield.
             if !self.readiness(interest)?.is_empty() {
                 task::yield_now().await;
             }

@@ -1,4 +1,4 @@
-//! A socket before it connects or listens.
+//! Simulated TCP sockets that are not connected or listening yet.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl TcpSocket {
     pub(crate) fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let local = enter(self.run, |kernel| kernel.listen_socket(self.key, backlog))??;
         let listener = TcpListener::new(self.run, self.key, local);
-        // It is the listener's now.
+        // The listener owns the key now.
         std::mem::forget(self);
         Ok(listener)
     }
@@ -120,7 +120,7 @@ impl TcpSocket {
     }
 }
 
-/// Linux's least, or nearly.
+/// About Linux's minimum.
 const LEAST_BUFFER: u32 = 2304;
 
 fn doubled(bytes: usize) -> u32 {
@@ -139,7 +139,7 @@ impl IpLevel for TcpSocket {
 
 impl Drop for TcpSocket {
     fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
+        // Fails outside the run or in a dead process: then there is nothing to close.
         let _ = try_enter(self.run, |kernel| kernel.close_listener(self.key));
     }
 }

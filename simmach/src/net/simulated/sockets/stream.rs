@@ -1,4 +1,4 @@
-//! A connection.
+//! Simulated TCP connections.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -40,7 +40,7 @@ impl TcpStream {
                 Ok(TcpStream { run: kernel.run(), opened })
             });
             let connected = match begun {
-                // Given up while it waits, it is dropped and so closed.
+                // Dropping the future drops the stream, which closes it.
                 Ok(stream) => stream.established().await.map(|()| stream),
                 Err(error) => Err(error),
             };
@@ -118,7 +118,7 @@ impl TcpStream {
     }
 
     pub(crate) fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        // As tokio does: what the buffer has room for without growing, or a little.
+        // As in tokio: as much as the buffer has room for without growing.
         let mut bytes = vec![0; self.at_hand().max(1).min(buf.chunk_mut().len())];
         let read = self.try_read(&mut bytes)?;
         buf.put_slice(&bytes[..read]);
@@ -191,7 +191,7 @@ impl TcpStream {
         waited.poll(cx, Seat::Poll, |kernel| kernel.read(self.opened.key, buf, false))
     }
 
-    /// How many bytes a read would find; none outside its run.
+    /// Number of bytes available to read. 0 outside the run.
     fn at_hand(&self) -> usize {
         enter(self.run, |kernel| kernel.at_hand(self.opened.key)).unwrap_or(0)
     }
@@ -206,7 +206,7 @@ impl TcpStream {
         self.poll_read_or_peek(cx, buf, false).map_ok(drop)
     }
 
-    /// No more is zeroed than will be filled: a reader's buffer is large, and most polls find nothing.
+    /// Initialises only the bytes that will be filled: a reader's buffer is large, and most polls find nothing.
     #[cfg(feature = "tokio")]
     #[inline]
     fn poll_read_or_peek(
@@ -244,7 +244,7 @@ impl TcpStream {
         waited.poll(cx, Seat::Poll, |kernel| kernel.write_vectored(self.opened.key, bufs))
     }
 
-    /// No more is written: a FIN follows what was. As with tokio, it is no error that nothing is left to shut.
+    /// Shuts down the write direction. As in tokio, this succeeds if the connection is already closed.
     pub(crate) fn shut_down(&self) -> io::Result<()> {
         enter(self.run, |kernel| kernel.shutdown(self.opened.key))?
     }
@@ -277,7 +277,7 @@ impl IpLevel for TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
+        // Fails outside the run or in a dead process: then there is nothing to close.
         let _ = try_enter(self.run, |kernel| kernel.close(self.opened.key));
     }
 }

@@ -1,4 +1,4 @@
-//! Datagrams.
+//! Simulated UDP sockets.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -146,7 +146,7 @@ impl UdpSocket {
         self.poll_first(cx, buf, true).map_ok(drop)
     }
 
-    /// No more is zeroed than will be filled.
+    /// Initialises only the bytes that will be filled.
     #[cfg(feature = "tokio")]
     fn poll_first(
         &self,
@@ -198,7 +198,7 @@ impl UdpSocket {
         received.unwrap_or_else(|| Err(error::would_block()))
     }
 
-    /// As tokio does: what the buffer has room for without growing, or a little.
+    /// As in tokio: reads as much as the buffer has room for without growing.
     fn receive_into<B: BufMut>(
         &self,
         kernel: &mut Kernel,
@@ -286,7 +286,7 @@ impl IpLevel for UdpSocket {
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        // Outside the run, or as a dead process's, there is nothing to close.
+        // Fails outside the run or in a dead process: then there is nothing to close.
         let _ = try_enter(self.run, |kernel| kernel.close_datagrams(self.key));
     }
 }

@@ -1,4 +1,4 @@
-//! How a handle's futures wait: try, let the waker wait if there is nothing yet, be woken, try again.
+//! How the futures of handles wait: try, put the waker into a waiter list if there is nothing, try again when woken.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,7 +10,7 @@ use crate::net::simulated::kernel::wakers::{Seat, Waiters};
 use crate::net::simulated::kernel::{Kernel, enter, try_enter};
 use crate::net::simulated::key::Key;
 
-/// Where a task waits.
+/// A waiter list of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     Accept,
@@ -19,19 +19,19 @@ pub(crate) enum Place {
     Datagram,
 }
 
-/// What a task waits for, and where.
+/// What a task waits for, and in which list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited<'a> {
     pub(crate) run: RunId,
     pub(crate) key: Key,
     pub(crate) place: Place,
-    /// For the report of a run that can't go on.
+    /// For the report of a deadlocked run.
     pub(crate) what: &'static str,
     pub(crate) address: &'a SocketAddr,
 }
 
 impl<'a> Waited<'a> {
-    /// Tries, and lets the task of `cx` wait if that found nothing.
+    /// Tries `attempt`. If it finds nothing, puts the task of `cx` into the waiter list.
     #[inline]
     pub(crate) fn poll<T>(
         &self,
@@ -41,7 +41,7 @@ impl<'a> Waited<'a> {
     ) -> Poll<io::Result<T>> {
         enum Found<T> {
             Result(io::Result<T>),
-            /// In the place of another, to be dropped outside.
+            /// The previous waiter of the slot, to be dropped outside.
             Waiting(Option<Waiter>),
             Nothing,
         }
@@ -73,12 +73,12 @@ impl<'a> Waited<'a> {
         }
     }
 
-    /// A place of its own, which is left when that is dropped.
+    /// A wait with its own slot, which is freed when it is dropped.
     pub(crate) fn seated(self) -> Seated<'a> {
         Seated { waited: self, seat: new_seat() }
     }
 
-    /// As [`poll`](Self::poll), in a place of its own that is left when the future is dropped.
+    /// Waits until `attempt` finds something, in a slot of its own that is freed when the future is dropped.
     pub(crate) async fn until<T>(
         self,
         mut attempt: impl FnMut(&mut Kernel) -> Option<io::Result<T>>,
@@ -87,7 +87,7 @@ impl<'a> Waited<'a> {
         poll_fn(|cx| seated.poll(cx, &mut attempt)).await
     }
 
-    /// A waker is cloned and dropped outside only: either may run anything.
+    /// Puts a foreign waker into the list. It is cloned and dropped outside the kernel, since either may run anything.
     #[cold]
     fn wait(self, cx: &Context<'_>, seat: Seat) -> Option<io::Error> {
         let waiter = Waiter::of(cx.waker());
@@ -110,7 +110,7 @@ impl<'a> Waited<'a> {
     }
 }
 
-/// A future's own place.
+/// A wait in the slot of one future.
 pub(crate) struct Seated<'a> {
     waited: Waited<'a>,
     seat: Seat,
@@ -135,7 +135,7 @@ impl Drop for Seated<'_> {
     }
 }
 
-/// A place that no other future of this thread has. It is compared, and never counted, drawn or traced.
+/// A slot that no other future of this thread has. Its number is only compared: it is never drawn or traced.
 fn new_seat() -> Seat {
     use std::cell::Cell;
     thread_local! {

@@ -1,8 +1,8 @@
-//! The bytes of a stream on both ends: what was written and is not yet acknowledged, what came and is not yet read.
+//! Send and receive buffers of a stream.
 //!
-//! Bytes are copied twice, out of the writer's slice and into the reader's; between the two, segments share them.
-//! Modelled: a bounded send buffer, a reorder buffer that drops what it has already. Not modelled: the kernel's
-//! overhead for each buffer, which on Linux counts against the sizes.
+//! Bytes are copied twice, from the writer's slice and into the reader's; in between, buffers and segments share them.
+//! Modelled: a bounded send buffer, reassembly of out-of-order segments. Not modelled: the kernel's overhead for each
+//! segment, which on Linux counts against the buffer sizes.
 
 use std::collections::VecDeque;
 
@@ -10,28 +10,28 @@ use crate::net::simulated::rare::Rare;
 use crate::net::simulated::tcp::payload::{Arena, Payload};
 use crate::net::simulated::tcp::pieces::Pieces;
 
-/// What was written and is not yet acknowledged: first the bytes that were sent, then those that were not.
+/// Bytes that are written and not acknowledged: first those that were sent, then the unsent ones.
 #[derive(Default)]
 pub(crate) struct SendBuffer {
     chunks: Pieces,
     len: usize,
     sent: usize,
-    /// Where the unsent bytes begin: the chunk, and the place in it.
+    /// Start of the unsent bytes: index of the chunk, and offset in it.
     cursor: (usize, usize),
 }
 
 impl SendBuffer {
-    /// Bytes held.
+    /// Number of bytes in the buffer.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Bytes sent and not acknowledged.
+    /// Number of bytes sent and not acknowledged.
     pub(crate) fn sent(&self) -> usize {
         self.sent
     }
 
-    /// Bytes not sent.
+    /// Number of unsent bytes.
     pub(crate) fn unsent(&self) -> usize {
         self.len - self.sent
     }
@@ -44,13 +44,13 @@ impl SendBuffer {
         }
     }
 
-    /// The next `len` unsent bytes; they are sent with this.
+    /// Returns the next `len` unsent bytes, which count as sent from now on.
     #[inline]
     pub(crate) fn send_next(&mut self, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(len <= self.unsent(), "more is sent than was written");
         let (mut chunk, mut at) = self.cursor;
         self.sent += len;
-        // Most writes fit into one segment.
+        // Most writes are sent as one segment, so their chunk is shared as it is.
         if at == 0
             && let Some(piece) = self.chunks.nth(chunk)
             && piece.len() == len
@@ -70,7 +70,7 @@ impl SendBuffer {
         payload
     }
 
-    /// `len` bytes that were sent, after the first `skip`, to be sent again.
+    /// Returns `len` bytes that were sent before, after the first `skip`.
     pub(crate) fn sent_again(&self, skip: usize, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(skip + len <= self.sent, "bytes are sent again that were not sent");
         let mut from = (0, skip);
@@ -82,7 +82,7 @@ impl SendBuffer {
         self.slice(from, len, arena)
     }
 
-    /// The first `len` bytes have arrived.
+    /// Removes the first `len` bytes.
     #[inline]
     pub(crate) fn acknowledge(&mut self, len: usize) {
         debug_assert!(len <= self.sent, "bytes are acknowledged that were not sent");
@@ -134,41 +134,41 @@ impl SendBuffer {
     }
 }
 
-/// What came and was not yet read: the bytes in order, and those ahead of a gap.
+/// Bytes that are received and not read: those in order, and those ahead of a gap.
 #[derive(Default)]
 pub(crate) struct ReceiveBuffer {
     ready: Pieces,
     ready_len: usize,
-    /// Bytes ahead of the gap, by their distance from the first byte of the stream; neither touching nor overlapping
-    /// the ready ones, nor overlapping each other.
+    /// Segments ahead of a gap, by their offset from the start of the stream. They neither overlap nor touch the bytes in order,
+    /// and do not overlap each other.
     ahead: Rare<VecDeque<(u64, Payload)>>,
-    /// Bytes of the stream that were ready, ever.
+    /// Number of bytes ever received in order.
     received: u64,
 }
 
-/// What became of a segment's payload.
+/// Result of inserting a segment's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inserted {
-    /// It continues the stream, with so many bytes now ready, and so many pieces that had waited for it.
+    /// It continues the stream: `bytes` became readable, `filled` segments ahead of the gap among them.
     InOrder { bytes: usize, filled: usize },
-    /// It waits behind a gap.
+    /// It is ahead of a gap.
     Ahead,
-    /// All of it was here before.
+    /// All of it was received before.
     Duplicate,
 }
 
 impl ReceiveBuffer {
-    /// Bytes ready to be read.
+    /// Number of bytes to be read.
     pub(crate) fn len(&self) -> usize {
         self.ready_len
     }
 
-    /// Whether bytes wait behind a gap.
+    /// Whether there are bytes ahead of a gap.
     pub(crate) fn has_gap(&self) -> bool {
         self.ahead.get().is_some_and(|ahead| !ahead.is_empty())
     }
 
-    /// Takes in `payload`, which lies `offset` bytes behind the next byte expected (below zero: in front of it).
+    /// Inserts `payload`, which starts `offset` bytes after the next expected byte, or before it if negative.
     #[inline]
     pub(crate) fn insert(&mut self, offset: i64, mut payload: Payload) -> Inserted {
         if offset <= 0 {
@@ -187,7 +187,7 @@ impl ReceiveBuffer {
         self.insert_ahead(self.received + offset.unsigned_abs(), payload)
     }
 
-    /// Copies ready bytes into `into`, and takes them out unless `peek`.
+    /// Copies bytes into `into`, and removes them unless `peek`.
     #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8], peek: bool) -> usize {
         let mut copied = 0;
@@ -226,7 +226,7 @@ impl ReceiveBuffer {
         self.ready.push(payload);
     }
 
-    /// Moves to the ready bytes what no longer waits.
+    /// Moves segments that are in order now to the readable bytes.
     #[cold]
     fn fill(&mut self) -> usize {
         let mut filled = 0;
@@ -258,7 +258,7 @@ impl ReceiveBuffer {
                 at = end;
             }
         }
-        // What it covers goes; what it touches from below cuts it short.
+        // Covered segments are removed; the payload is cut where it meets one that reaches further.
         while let Some((start, piece)) = ahead.get(place) {
             let end = at + payload.len() as u64;
             if *start >= end {
@@ -279,7 +279,7 @@ impl ReceiveBuffer {
     }
 }
 
-/// Copies as much as there is room for.
+/// Copies as many bytes as fit.
 fn copy(from: &[u8], into: &mut [u8]) -> usize {
     let part = from.len().min(into.len());
     into[..part].copy_from_slice(&from[..part]);
@@ -336,7 +336,7 @@ mod tests {
             let stream: Vec<u8> = (0..300).map(|i| (i * 7 % 251) as u8).collect();
             let mut pieces: Vec<(usize, usize)> =
                 cuts.iter().map(|&(at, len)| (at, (at + len).min(300))).collect();
-            // Whatever the pieces leave out comes last, byte by byte.
+            // Bytes that the pieces leave out are inserted last, one by one.
             let mut word = order;
             for i in (1..pieces.len()).rev() {
                 word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,9 +1,9 @@
-//! How a connection ends: half of it, all of it, at once.
+//! Ends of a connection: shutdown, close, abort.
 
 use crate::net::simulated::tcp::{Connection, NEVER, Output, State};
 
 impl Connection {
-    /// No more will be written: a FIN follows what was. False when there is nothing to shut.
+    /// Shuts down the write direction: a FIN follows the data. Returns false if the connection is not open.
     pub(crate) fn shutdown(&mut self, now: u64, out: &mut Output) -> bool {
         self.state = match self.state {
             State::Established => State::FinWait1,
@@ -20,15 +20,15 @@ impl Connection {
         true
     }
 
-    /// The socket is dropped. What was written still goes out and a FIN follows; unread bytes, or `reset`
-    /// (`SO_LINGER` 0), make it a reset.
+    /// Closes a connection whose socket was dropped: a FIN follows the data. With unread bytes, or `reset` (`SO_LINGER` 0),
+    /// it is reset instead.
     pub(crate) fn close(&mut self, now: u64, reset: bool, out: &mut Output) {
         self.orphan = true;
         match self.state {
             State::SynSent => self.close_now(),
             State::SynReceived if self.passive || reset => self.abort(out),
-            // Both ends opened at once, and nothing can have been written: the FIN need not wait for an acknowledgement of
-            // the SYN (RFC 9293, 3.10.4).
+            // Simultaneous open: nothing can have been written, and the FIN need not wait for an acknowledgement of the SYN
+            // (RFC 9293, 3.10.4).
             State::SynReceived => {
                 self.state = State::FinWait1;
                 self.sending.fin_queued = true;
@@ -54,7 +54,7 @@ impl Connection {
         self.deadlines.keep_alive = NEVER;
     }
 
-    /// Ends it with a reset.
+    /// Ends the connection with a reset.
     pub(crate) fn abort(&mut self, out: &mut Output) {
         match self.state {
             State::SynReceived
@@ -69,7 +69,7 @@ impl Connection {
         self.close_now();
     }
 
-    /// Without retransmission nothing else would end an orphan whose FIN was lost.
+    /// Without retransmission, an orphan whose FIN was lost would never end.
     pub(super) fn bound_orphan(&mut self, now: u64) {
         if !self.config.retransmit && self.state != State::Closed {
             self.deadlines.life =

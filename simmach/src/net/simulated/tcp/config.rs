@@ -1,20 +1,20 @@
-//! The figures of a TCP stack, with Linux's defaults.
+//! TCP parameters, with Linux's defaults.
 //!
-//! Modelled: buffers, the maximum segment size, time-outs and retries, delayed acknowledgements, TIME-WAIT,
-//! keep-alive, the range of ephemeral ports, the length of a listener's queue. Not modelled, so without a figure
-//! here: SACK, time stamps, congestion control, auto-tuned buffers, SYN cookies.
+//! Modelled: buffer sizes, maximum segment size, timeouts and retries, delayed acknowledgements, TIME-WAIT, keep-alive, the
+//! range of ephemeral ports, the accept queue. Not modelled, so without a parameter: SACK, timestamps, congestion control,
+//! auto-tuned buffers, SYN cookies.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How TCP behaves on the machines of a run. The defaults are those of a Linux host.
+/// TCP parameters of the machines of a run. The defaults are Linux's.
 ///
 /// ```
 /// # use std::time::Duration;
 /// # use simmach::net::TcpConfig;
-/// // As the machines of the article: a lost segment is never sent again.
+/// // Lost segments are never retransmitted.
 /// let lossy = TcpConfig::new().retransmit(false);
-/// // A smaller window, and a peer that is given up sooner.
+/// // A smaller window, and earlier timeouts.
 /// let hasty = TcpConfig::new().receive_buffer(16 * 1024).data_retries(5);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,26 +40,26 @@ pub struct TcpConfig {
     pub(crate) ephemeral_ports: RangeInclusive<u16>,
 }
 
-/// When a silent connection is probed, and when it is given up: `SO_KEEPALIVE` and its three figures.
+/// Keep-alive parameters of a connection: `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Silence before the first probe (Linux: 2 h).
+    /// Idle time before the first probe. Linux: 2 h.
     pub idle: Duration,
-    /// Time between two probes (Linux: 75 s).
+    /// Time between two probes. Linux: 75 s.
     pub interval: Duration,
-    /// Probes without an answer after which the connection has timed out (Linux: 9).
+    /// Number of unanswered probes after which the connection times out. Linux: 9.
     pub probes: u32,
 }
 
 impl Default for KeepAlive {
-    /// Linux's figures.
+    /// Linux's defaults.
     fn default() -> Self {
         Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
     }
 }
 
 impl TcpConfig {
-    /// Linux's figures.
+    /// Creates parameters with Linux's defaults.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -85,41 +85,42 @@ impl TcpConfig {
         }
     }
 
-    /// Whether a segment that was lost is ever sent again. Default: true.
+    /// Sets whether lost segments are retransmitted. Default: true.
     ///
-    /// Off, the network is that of the article: a reader of lost bytes waits until its own time-out, and a connect
-    /// whose handshake was lost fails after [`connect_timeout`](Self::connect_timeout).
+    /// If false, a reader of lost bytes waits until its own timeout, and a connect whose handshake was lost fails after
+    /// [`connect_timeout`](Self::connect_timeout).
     #[must_use]
     pub fn retransmit(mut self, on: bool) -> Self {
         self.retransmit = on;
         self
     }
 
-    /// The most bytes one segment carries. Default: 1460, an Ethernet frame's; IPv6 carries 20 fewer, loopback 65,495.
+    /// Sets the maximum segment size in bytes, at least 64. Default: 1460, for Ethernet. IPv6 segments carry 20 bytes less;
+    /// loopback segments carry 65,495 bytes whatever is set here.
     ///
-    /// On a link where no fault could tell the segments of a burst apart, the burst travels as one event, and is logged as
-    /// one: as with segmentation offload on Linux.
+    /// On links without loss, duplication, reordering and bandwidth limits, several segments travel as one packet and are
+    /// logged as one, as with segmentation offload on Linux.
     #[must_use]
     pub fn mss(mut self, bytes: u16) -> Self {
         self.mss = bytes.max(64);
         self
     }
 
-    /// Bytes written and not yet acknowledged that a socket holds before a writer must wait. Default: 128 KiB.
+    /// Sets the size of the send buffer in bytes: data that is written but not acknowledged. Default: 128 KiB.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
         self
     }
 
-    /// Bytes received and not yet read that a socket holds, and so its largest window. Default: 128 KiB.
+    /// Sets the size of the receive buffer in bytes, which is also the largest window. Maximum: 1 GiB. Default: 128 KiB.
     #[must_use]
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = bytes.clamp(1, 1 << 30);
         self
     }
 
-    /// The retransmission time-out: before there is a measurement, at least, at most. Defaults: 1 s, 200 ms, 120 s.
+    /// Sets the retransmission timeout: before the first measurement, minimum, maximum. Defaults: 1 s, 200 ms, 120 s.
     #[must_use]
     pub fn rto(mut self, initial: Duration, min: Duration, max: Duration) -> Self {
         self.rto_min = nanos(min).max(1);
@@ -128,92 +129,92 @@ impl TcpConfig {
         self
     }
 
-    /// How often a SYN is sent again before the connect has timed out. Default: 6, which makes 127 s.
+    /// Sets the maximum number of retransmissions of a SYN before the connect times out. Default: 6, which takes 127 s.
     #[must_use]
     pub fn syn_retries(mut self, times: u32) -> Self {
         self.syn_retries = times;
         self
     }
 
-    /// How often a SYN+ACK is sent again before the half-open connection is forgotten. Default: 5.
+    /// Sets the maximum number of retransmissions of a SYN+ACK before the half-open connection is dropped. Default: 5.
     #[must_use]
     pub fn syn_ack_retries(mut self, times: u32) -> Self {
         self.syn_ack_retries = times;
         self
     }
 
-    /// How long data is sent again, as Linux counts it: for as long as so many retries take, starting from the least
-    /// time-out. Default: 15, which makes 924.6 s.
+    /// Sets how long data is retransmitted before the connection times out. As with Linux's `tcp_retries2`, the value is a number
+    /// of retries, converted to a duration with the minimum timeout and exponential back-off. Default: 15, which is 924.6 s.
     #[must_use]
     pub fn data_retries(mut self, times: u32) -> Self {
         self.data_retries = times;
         self
     }
 
-    /// The same for a connection that no process holds any more. Default: 8, which makes 102.2 s.
+    /// Sets the same limit as [`data_retries`](Self::data_retries) for a connection that its process has closed. Default: 8, which is 102.2 s.
     #[must_use]
     pub fn orphan_retries(mut self, times: u32) -> Self {
         self.orphan_retries = times;
         self
     }
 
-    /// When a connect gives up while retransmission is off. Default: 5 s.
+    /// Sets the timeout of a connect while retransmission is off. Default: 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, after: Duration) -> Self {
         self.connect_timeout = nanos(after);
         self
     }
 
-    /// How long an acknowledgement waits for data to ride on. Default: 40 ms; zero acknowledges at once.
+    /// Sets how long an acknowledgement is delayed to be sent with data. Zero sends it at once. Default: 40 ms.
     #[must_use]
     pub fn delayed_ack(mut self, wait: Duration) -> Self {
         self.delayed_ack = nanos(wait);
         self
     }
 
-    /// How long the side that closed first stays in TIME-WAIT. Default: 60 s.
+    /// Sets how long the end that closed first stays in TIME-WAIT. Default: 60 s.
     #[must_use]
     pub fn time_wait(mut self, wait: Duration) -> Self {
         self.time_wait = nanos(wait);
         self
     }
 
-    /// How long a closed socket waits for the peer's FIN. Default: 60 s.
+    /// Sets how long a closed socket waits for the peer's FIN (FIN-WAIT-2). Default: 60 s.
     #[must_use]
     pub fn fin_timeout(mut self, wait: Duration) -> Self {
         self.fin_timeout = nanos(wait);
         self
     }
 
-    /// Probes connections that are silent. Default: none, as a socket without `SO_KEEPALIVE`.
+    /// Sets whether and how idle connections are probed. Default: `None`, as without `SO_KEEPALIVE`.
     #[must_use]
     pub fn keep_alive(mut self, probes: Option<KeepAlive>) -> Self {
         self.keep_alive = probes;
         self
     }
 
-    /// Connections that may wait in a listener to be accepted. Default: 1024, as tokio asks for.
+    /// Sets the maximum number of connections that wait to be accepted. Default: 1024, as in tokio.
     #[must_use]
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Whether sockets start with `TCP_NODELAY`. Default: false: small writes are gathered by Nagle's rule.
+    /// Sets whether sockets start with `TCP_NODELAY`. Default: false: Nagle's algorithm gathers small writes.
     #[must_use]
     pub fn nodelay(mut self, on: bool) -> Self {
         self.nodelay = on;
         self
     }
 
-    /// Ports for sockets that ask for none. Default: 32768 to 60999, Linux's range.
+    /// Sets the range of ephemeral ports, for sockets that are not bound to a port. Default: 32768 to 60999, Linux's range.
     #[must_use]
     pub fn ephemeral_ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ephemeral_ports = ports;
         self
     }
 
-    /// The least window scale with which the whole receive buffer can be told, or the greatest that RFC 7323 has.
+    /// The smallest window scale that can express the whole receive buffer, at most 14 (RFC 7323).
     pub(crate) fn window_scale(&self) -> u8 {
         let mut scale = 0;
         while self.receive_buffer >> scale > usize::from(u16::MAX) && scale < 14 {
@@ -222,7 +223,7 @@ impl TcpConfig {
         scale
     }
 
-    /// How long retries go on: `retries` doublings from the least time-out, none longer than the greatest.
+    /// The duration of `retries` retries: starts with the minimum timeout and doubles up to the maximum.
     pub(crate) fn retry_span(&self, retries: u32) -> u64 {
         let (mut span, mut rto) = (0_u64, self.rto_min);
         for _ in 0..=retries {
@@ -247,7 +248,7 @@ const fn secs(n: u64) -> u64 {
     n * 1_000_000_000
 }
 
-/// A duration as the network counts it: whole nanoseconds, five centuries at most.
+/// A duration in nanoseconds; `u64::MAX` (584 years) if it is longer.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

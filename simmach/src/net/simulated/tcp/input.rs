@@ -1,4 +1,4 @@
-//! What a connection does with a segment: RFC 9293, 3.10.7, in its order, with RFC 5961's checks.
+//! Arriving segments: RFC 9293, 3.10.7, in its order, with the checks of RFC 5961.
 
 use crate::net::simulated::tcp::buffers::Inserted;
 use crate::net::simulated::tcp::payload::Payload;
@@ -7,11 +7,11 @@ use crate::net::simulated::tcp::{
     Connection, Events, Failure, NEVER, Output, Phase, Recovery, State,
 };
 
-/// Duplicate acknowledgements after which a segment counts as lost.
+/// Number of duplicate acknowledgements after which a segment counts as lost.
 const FAST_RETRANSMIT: u32 = 3;
 
 impl Connection {
-    /// Takes in a segment that came for this connection, and its payload out of it.
+    /// Processes an arriving segment. Takes its payload out of it.
     #[inline]
     pub(crate) fn on_segment(&mut self, now: u64, segment: &mut Segment, out: &mut Output) {
         self.heard(now);
@@ -52,7 +52,7 @@ impl Connection {
             self.receiving.ack_now = true;
             self.establish(now, segment.ack);
         } else {
-            // Both ends opened at once.
+            // Simultaneous open.
             self.state = State::SynReceived;
             self.send_syn(now, 0, out);
         }
@@ -87,8 +87,8 @@ impl Connection {
         }
     }
 
-    /// Whether any of it may be new. As on Linux, from the last number acknowledged on: an acknowledgement that was
-    /// overtaken is still worth reading.
+    /// Whether the segment is acceptable. As on Linux, from `rcv_wup` instead of `rcv_nxt` on, so that an acknowledgement that was
+    /// overtaken is still processed.
     fn is_acceptable(&self, segment: &Segment) -> bool {
         let receiving = &self.receiving;
         let edge = receiving.edge.max(receiving.nxt);
@@ -112,7 +112,7 @@ impl Connection {
         self.receiving.ack_now = true;
     }
 
-    /// Only a reset of exactly the expected number ends the connection; any other makes the peer prove itself.
+    /// A reset is accepted only with exactly the expected number; for any other, a challenge ACK is sent (RFC 5961).
     #[cold]
     fn on_reset(&mut self, segment: &Segment, out: &mut Output) {
         if segment.seq != self.receiving.nxt {
@@ -133,13 +133,13 @@ impl Connection {
                 out.tally.resets += 1;
                 self.fail(Failure::Reset);
             }
-            // Both ends have said all they had to say.
+            // Both ends have sent all their data.
             State::Closing | State::LastAck | State::TimeWait => self.close_now(),
             State::SynSent | State::Closed => {}
         }
     }
 
-    /// A SYN on a connection that has one: the peer did not hear the answer, or it is another life of the peer.
+    /// A SYN on a synchronised connection: the peer missed the answer, or it has restarted.
     #[cold]
     fn on_stray_syn(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         let repeated = segment.seq + 1 == self.receiving.nxt;
@@ -149,7 +149,7 @@ impl Connection {
                 self.send_head_again(now, out);
             }
         } else if opening {
-            // Both opened at once, and this is the SYN+ACK to the SYN sent here.
+            // Simultaneous open, and this is the SYN+ACK to the own SYN.
             if self.acknowledges_syn(segment) {
                 self.on_syn_ack(now, segment, out);
                 self.receiving.ack_now = true;
@@ -163,7 +163,7 @@ impl Connection {
         segment.ack.after(self.sending.una) && !segment.ack.after(self.sending.nxt)
     }
 
-    /// The SYN is acknowledged, and the FIN with it if that followed at once.
+    /// The SYN is acknowledged, and the FIN too if it followed at once.
     #[cold]
     fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) {
         self.establish(now, segment.ack);
@@ -173,7 +173,7 @@ impl Connection {
         self.take_window(segment);
     }
 
-    /// The handshake is over.
+    /// Completes the handshake.
     #[cold]
     fn establish(&mut self, now: u64, ack: Seq) {
         self.sending.una = self.first.0 + 1;
@@ -185,7 +185,7 @@ impl Connection {
         self.deadlines.retransmit = NEVER;
         self.deadlines.life = NEVER;
         if self.state == State::FinWait1 {
-            // It was closed before it opened.
+            // It was closed during the handshake.
             self.bound_orphan(now);
             if self.in_flight() > 0 && self.config.retransmit {
                 self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
@@ -198,7 +198,7 @@ impl Connection {
         self.heard(now);
     }
 
-    /// False when the segment must be dropped for what it acknowledges.
+    /// Processes the acknowledgement. Returns false if the segment must be dropped.
     fn on_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) -> bool {
         if !self.sending.syn_acked {
             if !self.acknowledges_syn(segment) {
@@ -282,7 +282,7 @@ impl Connection {
         }
     }
 
-    /// A writer that found no room is woken when there is enough to be worth it: a third of the buffer, as on Linux.
+    /// Wakes a waiting writer once a third of the send buffer is free, as on Linux.
     fn wake_writer(&mut self) {
         let held = self.sending.buffer.len();
         let room = self.config.send_buffer.saturating_sub(held);
@@ -323,11 +323,11 @@ impl Connection {
         }
     }
 
-    /// Takes in payload. False when not all of it fitted into the window: what is behind it did not arrive either.
+    /// Processes payload. Returns false if it did not fit into the window: then a FIN behind it is ignored.
     fn on_payload(&mut self, now: u64, seq: Seq, mut payload: Payload, out: &mut Output) -> bool {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}
-            // The peer's FIN was here: nothing can follow it.
+            // After the peer's FIN there can be no new data.
             State::CloseWait | State::Closing | State::LastAck | State::TimeWait => {
                 out.tally.duplicates += 1;
                 self.receiving.ack_now = true;
@@ -337,7 +337,7 @@ impl Connection {
         }
         let end = seq + payload.len() as u32;
         if self.orphan && end.after(self.receiving.nxt) {
-            // Nobody will ever read it.
+            // No process can read it.
             self.abort(out);
             return true;
         }
@@ -372,7 +372,7 @@ impl Connection {
         whole
     }
 
-    /// At once for every second full segment, else soon, or riding on data.
+    /// Acknowledges every second full segment at once, others after a delay or with data.
     fn owe_ack(&mut self, now: u64) {
         let owed = self.receiving.nxt.since(self.receiving.acked);
         if owed > self.sending.mss || self.config.delayed_ack == 0 || self.quick_ack {
@@ -382,7 +382,7 @@ impl Connection {
         }
     }
 
-    /// The peer's FIN is here, and all that came before it.
+    /// Processes the peer's FIN, once all data before it is received.
     #[cold]
     fn end_stream(&mut self, now: u64) {
         self.receiving.nxt = self.receiving.nxt + 1;
@@ -403,7 +403,7 @@ impl Connection {
         }
     }
 
-    /// Takes the round trip, if what was measured has arrived.
+    /// Completes a round-trip measurement if its segment is acknowledged.
     fn measure(&mut self, now: u64, ack: Seq) {
         if let Some((end, sent)) = self.timing
             && !ack.before(end)

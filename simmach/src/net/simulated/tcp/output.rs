@@ -1,14 +1,14 @@
-//! What a connection sends: data and FIN as far as the window allows, acknowledgements, the same again after a loss.
+//! Sent segments: data and FIN within the window, acknowledgements, probes, retransmissions.
 
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 use crate::net::simulated::tcp::{Connection, NEVER, Output, State};
 
-/// Full segments that a peer may still send without being told of more room.
+/// A window of this many full segments needs no update.
 const ENOUGH: u32 = 16;
 
 impl Connection {
-    /// Sends whatever may be sent now, and an acknowledgement that is due.
+    /// Sends what may be sent now, and an acknowledgement that is due.
     #[inline]
     pub(super) fn output(&mut self, now: u64, out: &mut Output) {
         match self.state {
@@ -58,7 +58,7 @@ impl Connection {
         self.arm_persist(now);
     }
 
-    /// Of what is unsent, how many bytes the next segment takes, and whether it brings the FIN. `None`: nothing may go now.
+    /// Length of the next new segment, and whether it carries the FIN. `None` if nothing may be sent now.
     fn next_segment(&self) -> Option<(u32, bool)> {
         let sending = &self.sending;
         let unsent = sending.buffer.unsent() as u32;
@@ -77,14 +77,14 @@ impl Connection {
             let fin = wants_fin && usable > len;
             return (len > 0 || fin).then_some((len, fin));
         }
-        // Cut short by the window: full segments only, or half the largest window (RFC 9293, 3.8.6.2.1).
+        // Limited by the window: send full segments, or at least half the largest window (RFC 9293, 3.8.6.2.1).
         if partial > 0 && len < sending.max_window / 2 {
             len -= partial;
         }
         (len > 0).then_some((len, false))
     }
 
-    /// Nagle's rule with Minshall's change: a small segment waits while another small one is on its way.
+    /// Nagle's algorithm with Minshall's modification: a small segment waits while another one is in flight.
     fn nagle_holds(&self) -> bool {
         let sending = &self.sending;
         !self.nodelay && !sending.fin_queued && sending.small.after(sending.una)
@@ -95,7 +95,7 @@ impl Connection {
         if edge.after(self.sending.nxt) { edge.since(self.sending.nxt) } else { 0 }
     }
 
-    /// Nothing is on its way, something waits, and the window is too small for it: ask again later.
+    /// Arms the persist timer if there is unsent data, nothing in flight and too small a window.
     fn arm_persist(&mut self, now: u64) {
         if !self.has_unsent() || self.in_flight() > 0 {
             self.disarm_persist();
@@ -109,13 +109,13 @@ impl Connection {
         self.recovery.probe_backoff = 0;
     }
 
-    /// Whether bytes or the FIN wait to be sent.
+    /// Whether there are unsent bytes, or an unsent FIN.
     fn has_unsent(&self) -> bool {
         let sending = &self.sending;
         sending.buffer.unsent() > 0 || (sending.fin_queued && !sending.fin_sent)
     }
 
-    /// The window allows little, and has for long: send what fits, or ask for news of it.
+    /// Sends what fits into the window, or a window probe if nothing does.
     #[cold]
     pub(super) fn probe(&mut self, now: u64, out: &mut Output) {
         let sending = &mut self.sending;
@@ -136,21 +136,21 @@ impl Connection {
         }
     }
 
-    /// One number before what is expected, and no data: the peer can only answer with where it stands.
+    /// Sends a probe: an empty segment with a number that is already acknowledged, which the peer answers with an ACK.
     #[cold]
     pub(super) fn send_probe(&mut self, nth: u32, out: &mut Output) {
         let before = Seq(self.sending.una.0.wrapping_sub(1));
         self.push(before, Payload::EMPTY, false, nth, out);
     }
 
-    /// A new recovery begins: the first segment that is not acknowledged is sent again.
+    /// Starts a recovery: retransmits the first unacknowledged segment.
     #[cold]
     pub(super) fn send_head_again(&mut self, now: u64, out: &mut Output) -> Seq {
         self.recovery.round += 1;
         self.send_again(now, self.sending.una, out)
     }
 
-    /// Sends the segment that begins at `from` again, and tells where it ends.
+    /// Retransmits the segment that starts at `from`, and returns its end.
     #[cold]
     pub(super) fn send_again(&mut self, now: u64, from: Seq, out: &mut Output) -> Seq {
         self.timing = None;
@@ -182,7 +182,7 @@ impl Connection {
         }
     }
 
-    /// SYN, or SYN+ACK when the peer's was seen.
+    /// Sends a SYN, or a SYN+ACK if the peer's SYN was received.
     #[cold]
     pub(super) fn send_syn(&mut self, now: u64, transmission: u32, out: &mut Output) {
         let mut flags = Flags::SYN;
@@ -199,7 +199,7 @@ impl Connection {
         if self.state != State::SynSent {
             self.receiving.edge = self.receiving.edge.max(self.receiving.nxt + syn.window);
         }
-        // A FIN may have followed it already.
+        // A FIN may have been sent already.
         self.sending.nxt = self.sending.nxt.max(self.sending.una + 1);
         if transmission == 0 {
             self.timing = Some((self.sending.nxt, now));
@@ -207,7 +207,7 @@ impl Connection {
         out.segments.push(syn);
     }
 
-    /// An acknowledgement with nothing to ride on.
+    /// Sends an acknowledgement without data.
     pub(super) fn send_ack(&mut self, out: &mut Output) {
         let (last, times) = self.receiving.lone_ack;
         let again = if last == self.receiving.nxt { times.wrapping_add(1) } else { 0 };
@@ -221,7 +221,7 @@ impl Connection {
         out.segments.push(reset);
     }
 
-    /// A segment of a synchronised connection. It acknowledges all that came, so nothing more is owed.
+    /// Sends a segment of a synchronised connection. It acknowledges everything received.
     #[inline]
     fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Output) {
         let mut flags = Flags::ACK;
@@ -236,7 +236,7 @@ impl Connection {
         self.receiving.acked = ack;
         self.receiving.ack_now = false;
         self.deadlines.delayed_ack = NEVER;
-        // It is made where it will lie: to copy it, just after it was written, takes as long as all of this.
+        // Built in place: copying a segment that was just written stalls on store forwarding.
         out.segments.push(Segment::EMPTY);
         let Some(segment) = out.segments.last_mut() else { return };
         (segment.seq, segment.ack, segment.window) = (seq, ack, window);
@@ -244,7 +244,7 @@ impl Connection {
         segment.payload = payload;
     }
 
-    /// The window: never smaller than told before, and not grown by slivers (RFC 9293, 3.8.6.2.2).
+    /// The window to advertise. Its right edge never moves back, and does not move forward by small steps (RFC 9293, 3.8.6.2.2).
     fn window_to_tell(&mut self) -> u32 {
         let edge = self.receiving.nxt + self.free_space();
         let receiving = &mut self.receiving;
@@ -263,7 +263,7 @@ impl Connection {
         self.config.receive_buffer.saturating_sub(self.receiving.buffer.len()) as u32
     }
 
-    /// The reader took bytes. When the window has opened far beyond what the peer knows, the peer is told.
+    /// Sends a window update if a read has opened the window far beyond what the peer knows.
     pub(super) fn room_was_made(&mut self, now: u64, out: &mut Output) {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}

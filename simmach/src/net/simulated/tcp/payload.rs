@@ -1,21 +1,21 @@
-//! Bytes under way: written once, shared by the sender's buffer, its segments and the receiver's buffer.
+//! Payload bytes: written once, shared by the send buffer, segments and the receive buffer.
 //!
-//! All of a network runs on one thread, so they are counted without atomic operations. Small ones lie in blocks that are
-//! used again and again: in steady state a message allocates nothing.
+//! A network runs on one thread, so reference counts are not atomic. Small payloads are in blocks that are reused: in
+//! steady state a message allocates nothing.
 
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
-/// Some bytes of a block that others may have a part of too.
+/// A range of a shared block.
 #[derive(Clone, Default)]
 pub(crate) struct Payload {
-    /// `None`: no bytes.
+    /// `None` if it is empty.
     block: Option<Rc<Vec<u8>>>,
     span: Span,
 }
 
-/// Where some bytes begin and end, as one word: a payload is two, and is handed on without being written and read again.
+/// Start and end as one word: a payload is two words, and is passed in registers.
 #[derive(Clone, Copy, Default)]
 struct Span(u64);
 
@@ -30,20 +30,20 @@ impl Payload {
         self.span.start() == self.span.end()
     }
 
-    /// The first `n` are gone.
+    /// Removes the first `n` bytes.
     pub(crate) fn advance(&mut self, n: usize) {
         assert!(n <= self.len(), "more bytes are taken off than there are");
         self.span = Span::new(self.span.start() + n as u32, self.span.end());
     }
 
-    /// Nothing is left behind the first `len`.
+    /// Keeps the first `len` bytes.
     pub(crate) fn truncate(&mut self, len: usize) {
         if len < self.len() {
             self.span = Span::new(self.span.start(), self.span.start() + len as u32);
         }
     }
 
-    /// A part of it, shared.
+    /// A part of the payload, which shares its bytes.
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         let mut part = self.clone();
         part.truncate(range.end);
@@ -105,19 +105,19 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Where bytes are copied to.
+/// Allocator of payloads.
 #[derive(Default)]
 pub(crate) struct Arena {
-    /// Small blocks, each filled in its turn: the next is the likeliest that nobody has any more.
+    /// Blocks for small payloads, used in turn, since the oldest is the most likely to be free.
     blocks: Vec<Rc<Vec<u8>>>,
-    /// The one to be looked at next.
+    /// Index of the block to try next.
     next: usize,
 }
 
 impl Arena {
-    /// Longer pieces have memory of their own, and give it back.
+    /// Maximum length of a small payload. Longer ones have their own allocation.
     const SMALL: usize = 2 * 1024;
-    /// So many small blocks are kept: as many as may be under way among hundreds of machines.
+    /// Maximum number of blocks that are kept: enough for the packets in flight among hundreds of machines.
     const KEPT: usize = 1024;
 
     #[inline]
@@ -125,7 +125,7 @@ impl Arena {
         self.fill(data.len(), |block| block.extend_from_slice(data))
     }
 
-    /// The pieces, `len` bytes together, as one.
+    /// A payload of `len` bytes, concatenated from pieces.
     pub(crate) fn gather<'a>(
         &mut self,
         len: usize,
@@ -134,7 +134,7 @@ impl Arena {
         self.fill(len, |block| pieces.for_each(|piece| block.extend_from_slice(piece)))
     }
 
-    /// `len` bytes that `fill` puts into an empty block.
+    /// A payload of `len` bytes that `fill` writes into an empty block.
     #[inline]
     fn fill(&mut self, len: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Payload {
         if len == 0 {
@@ -159,8 +159,8 @@ impl Arena {
         Payload { block: Some(Rc::clone(block)), span: Span::new(0, len as u32) }
     }
 
-    /// The next block, if nobody has any of it, or the one behind it; else another. One that somebody has waits for its
-    /// turn again. `None`: all that are kept are in use.
+    /// A free block: the next, or the one after it, else a new one. Blocks in use are skipped until their next turn. `None` if
+    /// there are as many as are kept.
     #[inline]
     fn unused(&mut self) -> Option<&mut Rc<Vec<u8>>> {
         for _ in 0..2.min(self.blocks.len()) {
@@ -196,7 +196,7 @@ mod tests {
         assert!(Payload::EMPTY.is_empty() && Payload::EMPTY[..].is_empty());
     }
 
-    /// A block that somebody has keeps its bytes; one that nobody has is filled again, and no other is made.
+    /// A block in use keeps its bytes; a free one is reused before another is allocated.
     #[test]
     fn blocks_are_used_again_and_never_while_somebody_has_them() {
         let mut arena = Arena::default();

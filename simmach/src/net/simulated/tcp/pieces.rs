@@ -1,21 +1,20 @@
-//! Pieces of a stream, one behind the other. Of most there is one or none: that one lies in here, and needs no memory of the
-//! queue's.
+//! Queue of payloads. The first is stored inline, since most streams have at most one.
 
 use std::collections::VecDeque;
 
 use crate::net::simulated::rare::Rare;
 use crate::net::simulated::tcp::payload::Payload;
 
-/// No piece of it is empty.
+/// A queue of payloads that are not empty.
 #[derive(Default)]
 pub(super) struct Pieces {
-    /// Empty: there is none.
+    /// Empty if the queue is.
     first: Payload,
     more: Rare<VecDeque<Payload>>,
 }
 
 impl Pieces {
-    /// Adds one, which is not empty.
+    /// Appends a payload, which must not be empty.
     #[inline]
     pub(super) fn push(&mut self, piece: Payload) {
         debug_assert!(!piece.is_empty(), "an empty piece is none");
@@ -31,12 +30,12 @@ impl Pieces {
         self.more.wanted().push_back(piece);
     }
 
-    /// The first, which may be made shorter, but not empty.
+    /// The first payload. The caller may shorten it, but not empty it.
     pub(super) fn first_mut(&mut self) -> Option<&mut Payload> {
         (!self.first.is_empty()).then_some(&mut self.first)
     }
 
-    /// The first is gone.
+    /// Removes the first payload.
     #[inline]
     pub(super) fn remove_first(&mut self) {
         self.first = self.more.get_mut().and_then(VecDeque::pop_front).unwrap_or_default();
@@ -49,7 +48,7 @@ impl Pieces {
         }
     }
 
-    /// Those behind the nth.
+    /// The payloads after the nth.
     pub(super) fn behind(&self, n: usize) -> impl Iterator<Item = &Payload> {
         self.more.get().into_iter().flat_map(move |more| more.range(n..))
     }

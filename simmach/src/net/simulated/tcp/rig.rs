@@ -1,8 +1,8 @@
-//! Timed scripts against one end of a connection, as packetdrill has them.
+//! Test rig: timed scripts against one end of a connection, like packetdrill's.
 //!
-//! One line, one step: the time in milliseconds, then what happens. `>` is a segment that must be sent at exactly that
-//! time, `<` one that comes; the rest are calls and what they must find. Sequence numbers are relative; both ends start
-//! just below the wrap, so that every script crosses it.
+//! Each line is one step: a time in milliseconds, then what happens. `>` is a segment that must be sent at exactly that
+//! time, `<` a segment that arrives; other steps are calls and their expected results. Sequence numbers are relative. Both
+//! ends start just below the wrap, so that every script crosses it.
 //!
 //! ```text
 //! 0    >  SYN 0
@@ -25,14 +25,14 @@ const OURS: Seq = Seq(u32::MAX - 2);
 const THEIRS: Seq = Seq(u32::MAX - 1);
 const MS: u64 = 1_000_000;
 
-/// Runs a script against a connection that is opened here.
+/// Runs a script against a connection that is opened at time 0.
 pub(super) fn client(config: &TcpConfig, script: &str) {
     let mut output = Output::default();
     let connection = Connection::connect(Rc::new(config.clone()), config.mss, OURS, 0, &mut output);
     Script::new(connection, output).run(script);
 }
 
-/// Runs a script against a connection that was opened by the peer; `SYN 0` has come already.
+/// Runs a script against a connection that is accepted at time 0, from the peer's `SYN 0`.
 pub(super) fn server(config: &TcpConfig, script: &str) {
     let mut output = Output::default();
     let syn = parse("SYN 0", THEIRS, OURS).0;
@@ -188,7 +188,7 @@ fn show(segment: &Segment) -> String {
     )
 }
 
-/// `FLAGS seq [ack n] [win n] ['payload' | len n] [bare]`: numbers relative to `base`, acknowledgements to `other`.
+/// Parses `FLAGS seq [ack n] [win n] ['payload' | len n] [bare]`. Numbers are relative to `base`, acknowledgements to `other`.
 fn parse(text: &str, base: Seq, other: Seq) -> (Segment, Option<u32>) {
     let mut words = text.split_whitespace();
     let flags = words.next().expect("flags").split('+').fold(Flags::default(), |flags, name| {
@@ -228,7 +228,7 @@ fn parse(text: &str, base: Seq, other: Seq) -> (Segment, Option<u32>) {
     (segment, window)
 }
 
-/// `hello`, or `*1000` for so many bytes.
+/// Parses `hello`, or `*1000` for 1,000 bytes.
 fn contents(text: &str) -> Vec<u8> {
     match text.trim().strip_prefix('*') {
         Some(len) => filler(len.parse().expect("a number of bytes")),

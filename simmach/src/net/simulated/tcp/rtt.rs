@@ -1,14 +1,14 @@
-//! The retransmission time-out (RFC 6298): smoothed round-trip time, its variation, back-off.
+//! Round-trip estimation and retransmission timeout (RFC 6298).
 //!
-//! Modelled: one measurement at a time, none of a segment that was sent again (Karn's rule), back-off kept until
-//! something new is acknowledged, 3 s where the handshake gave no measurement. Not modelled: time stamps, F-RTO.
+//! Modelled: one measurement at a time, none of retransmitted segments (Karn's algorithm), back-off until new data is
+//! acknowledged, 3 s if the handshake gave no measurement. Not modelled: timestamps, F-RTO.
 
 use crate::net::simulated::tcp::config::TcpConfig;
 
-/// Where RFC 6298 (5.7) starts when the handshake had to be repeated.
+/// Timeout after a handshake with retransmissions (RFC 6298, 5.7).
 const FALLBACK: u64 = 3_000_000_000;
 
-/// What is known of the round trip, in nanoseconds.
+/// Round-trip estimator. Times are in nanoseconds.
 #[derive(Debug)]
 pub(crate) struct RoundTrip {
     smoothed: Option<u64>,
@@ -22,7 +22,7 @@ impl RoundTrip {
         Self { smoothed: None, variation: 0, rto: config.rto_initial, backoff: 0 }
     }
 
-    /// The time-out as it stands, backed off.
+    /// The timeout, with back-off.
     pub(crate) fn rto(&self, config: &TcpConfig) -> u64 {
         self.rto.saturating_mul(1 << self.backoff.min(20)).min(config.rto_max)
     }
@@ -38,7 +38,7 @@ impl RoundTrip {
                 self.smoothed = Some((smoothed * 7 + sample) / 8);
             }
         }
-        // Linux bounds the variation from below, not the sum: a quiet path keeps 200 ms above its round trip.
+        // As on Linux, the minimum applies to the variation, not to the sum: the timeout is at least SRTT + 200 ms.
         let margin = (4 * self.variation).max(config.rto_min);
         self.rto = self
             .smoothed
@@ -52,12 +52,12 @@ impl RoundTrip {
         self.backoff += 1;
     }
 
-    /// Something new was acknowledged.
+    /// New data was acknowledged.
     pub(crate) fn answered(&mut self) {
         self.backoff = 0;
     }
 
-    /// The handshake is over. If it gave no measurement, the first time-out is a long one.
+    /// The handshake is complete. Without a measurement, the timeout starts at 3 s.
     pub(crate) fn established(&mut self, config: &TcpConfig) {
         self.backoff = 0;
         if self.smoothed.is_none() {
@@ -80,7 +80,7 @@ mod tests {
         trip.measured(100 * MS, &config);
         assert_eq!(trip.rto(&config), 300 * MS);
         trip.measured(500 * MS, &config);
-        // Variation (50 * 3 + 400) / 4, mean (100 * 7 + 500) / 8.
+        // RTTVAR (50 * 3 + 400) / 4, SRTT (100 * 7 + 500) / 8.
         assert_eq!(trip.rto(&config), 150 * MS + 4 * 137_500_000);
         trip.back_off();
         assert_eq!(trip.rto(&config), 2 * (150 * MS + 550 * MS));

@@ -1,8 +1,7 @@
-//! A TCP segment, and sequence numbers that wrap.
+//! TCP segments and sequence numbers.
 //!
-//! Modelled: the fields that TCP decides by, with the options MSS and window scale on a SYN. The window is kept in
-//! bytes, as it is after scaling. Not modelled: checksums, urgent data, ECN, SACK, time stamps; ports and addresses are
-//! the packet's, not the segment's.
+//! Modelled: the header fields that TCP acts on, and the options MSS and window scale on a SYN. The window is in bytes, after
+//! scaling. Not modelled: checksums, urgent data, ECN, SACK, timestamps. Ports and addresses are part of the packet.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,12 +9,12 @@ use std::ops::Add;
 
 use crate::net::simulated::tcp::payload::Payload;
 
-/// A sequence number: 32 bits that wrap, so "before" holds for two numbers less than 2 GiB apart.
+/// A sequence number. It wraps, so order is defined for numbers less than 2 GiB apart.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Seq(pub(crate) u32);
 
 impl Seq {
-    /// How far `self` lies behind `earlier`.
+    /// Distance from `earlier` to `self`.
     pub(crate) fn since(self, earlier: Seq) -> u32 {
         self.0.wrapping_sub(earlier.0)
     }
@@ -54,7 +53,7 @@ impl fmt::Debug for Seq {
     }
 }
 
-/// The control bits.
+/// Control bits.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Flags(u8);
 
@@ -73,7 +72,7 @@ impl Flags {
         Flags(self.0 & !other.0)
     }
 
-    /// As they stand in a header.
+    /// The bits of the header.
     pub(crate) const fn bits(self) -> u8 {
         self.0
     }
@@ -111,30 +110,30 @@ impl fmt::Display for Flags {
     }
 }
 
-/// What a SYN says about its sender.
+/// Options of a SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SynOptions {
     pub(crate) mss: u16,
     pub(crate) window_scale: Option<u8>,
 }
 
-/// One segment.
+/// A segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) seq: Seq,
     pub(crate) ack: Seq,
-    /// In bytes.
+    /// Window in bytes.
     pub(crate) window: u32,
     pub(crate) flags: Flags,
-    /// Only with a SYN.
+    /// Only on a SYN.
     pub(crate) options: Option<SynOptions>,
-    /// How often this was sent before: with the sequence number, the local address of what the link draws for it.
+    /// Number of earlier transmissions. Together with the sequence number, part of the address of the link's draws.
     pub(crate) transmission: u32,
     pub(crate) payload: Payload,
 }
 
 impl Segment {
-    /// Says nothing.
+    /// A segment without flags or data.
     pub(crate) const EMPTY: Segment = Segment {
         seq: Seq(0),
         ack: Seq(0),
@@ -145,7 +144,7 @@ impl Segment {
         payload: Payload::EMPTY,
     };
 
-    /// A reset for what was sent to a socket that is not there (RFC 9293, 3.10.7.1). None answers a reset.
+    /// The reset that answers a segment to a closed port (RFC 9293, 3.10.7.1). `None` if the segment is a reset.
     pub(crate) fn reset_for(cause: &Segment) -> Option<Segment> {
         if cause.flags.has(Flags::RST) {
             return None;
@@ -166,19 +165,19 @@ impl Segment {
         })
     }
 
-    /// The sequence space it takes: payload, and one each for SYN and FIN.
+    /// Length in sequence space: payload, and one each for SYN and FIN.
     pub(crate) fn len(&self) -> u32 {
         self.payload.len() as u32
             + u32::from(self.flags.has(Flags::SYN))
             + u32::from(self.flags.has(Flags::FIN))
     }
 
-    /// The sequence number behind it.
+    /// The sequence number after the segment.
     pub(crate) fn end(&self) -> Seq {
         self.seq + self.len()
     }
 
-    /// Nothing but an acknowledgement.
+    /// Whether it is only an acknowledgement.
     pub(crate) fn is_pure_ack(&self) -> bool {
         self.len() == 0 && !self.flags.has(Flags::RST)
     }

@@ -1,4 +1,4 @@
-//! What a connection does when time has passed.
+//! Timers of a connection: retransmission, zero-window probes, keep-alive, delayed acknowledgements, lifetimes.
 
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::{
@@ -6,8 +6,8 @@ use crate::net::simulated::tcp::{
 };
 
 impl Connection {
-    /// Whether it times out by itself, unless something comes from the peer. Keep-alive does not count, nor do probes of a closed
-    /// window as long as they are answered: both may go on for ever.
+    /// Whether the connection times out if nothing arrives from the peer. Keep-alive and answered zero-window probes do not
+    /// count, since they can go on for ever.
     pub(crate) fn will_time_out(&self) -> bool {
         match self.state {
             State::SynSent => true,
@@ -26,7 +26,7 @@ impl Connection {
         }
     }
 
-    /// What is due next, in words.
+    /// Describes the next deadline.
     pub(crate) fn due_next(&self) -> &'static str {
         let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
         let all = [
@@ -39,7 +39,7 @@ impl Connection {
         all.into_iter().min_by_key(|(at, _)| *at).map_or("nothing", |(_, what)| what)
     }
 
-    /// Does what is due.
+    /// Handles all deadlines up to `now`.
     pub(crate) fn on_timer(&mut self, now: u64, out: &mut Output) {
         let due = |deadline: &mut u64| {
             let due = *deadline <= now;
@@ -69,7 +69,7 @@ impl Connection {
         self.output(now, out);
     }
 
-    /// The handshake's clock: retransmission, or without it the time at which all is given up.
+    /// Arms the timer of the handshake: retransmission, or without it the connect timeout.
     pub(super) fn arm_handshake(&mut self, now: u64) {
         if self.config.retransmit {
             self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
@@ -78,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// Something came from the peer: it is alive.
+    /// Restarts the keep-alive timer after a segment from the peer.
     pub(super) fn heard(&mut self, now: u64) {
         let Some(keep_alive) = self.config.keep_alive else {
             return;
@@ -105,7 +105,7 @@ impl Connection {
             Deadlines { life: now.saturating_add(self.config.time_wait), ..Deadlines::default() };
     }
 
-    /// A closed socket does not wait for the peer's FIN for ever.
+    /// Limits how long an orphan waits for the peer's FIN in FIN-WAIT-2.
     pub(super) fn arm_fin_wait(&mut self, now: u64) {
         if self.orphan && self.state == State::FinWait2 {
             self.deadlines.life = now.saturating_add(self.config.fin_timeout);
@@ -186,8 +186,8 @@ impl Connection {
         wait.min(self.config.rto_max)
     }
 
-    /// An orphan's probes end though they are answered, once they are as far apart as they come to be (Linux's
-    /// `tcp_probe_timer`): a peer that lives and never reads would keep it for ever.
+    /// Whether the connection is given up. As in Linux's `tcp_probe_timer`, an orphan is given up even if its probes are answered, once
+    /// their interval has reached the maximum: a peer that never reads would keep it for ever.
     fn probing_is_over(&self) -> bool {
         let most = if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
         let slowest = self.orphan && self.probe_wait() == self.config.rto_max;
@@ -200,7 +200,7 @@ impl Connection {
             return;
         };
         if self.in_flight() > 0 || self.deadlines.persist != NEVER {
-            // Other probes are under way already.
+            // Retransmissions or zero-window probes are already in progress.
             self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
         } else if self.recovery.probes >= keep_alive.probes {
             out.tally.timed_out += 1;

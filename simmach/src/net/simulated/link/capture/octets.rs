@@ -1,8 +1,7 @@
-//! Packets as the octets that would be on a real wire: IPv4 and IPv6, TCP, UDP, and ICMP for a closed port, with their
-//! checksums.
+//! Packets in wire format: IPv4 and IPv6, TCP, UDP and ICMP port unreachable, with checksums.
 //!
-//! The simulation never needs them: they are for captures, and to talk to stacks that others wrote. Modelled: the
-//! headers without options, but for MSS and window scale on a SYN. Not modelled: link layers, fragments.
+//! Used for captures and in tests against another TCP implementation; the simulation itself does not need them. Modelled:
+//! headers without options, except MSS and window scale on a SYN. Not modelled: link layers, fragments.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +13,7 @@ const ICMP: u8 = 1;
 const ICMP_V6: u8 = 58;
 const TTL: u8 = 64;
 
-/// A packet with a TCP segment. `scale` is the sender's, and 0 while it is not agreed on.
+/// An IP packet with a TCP segment. `scale` is the sender's window scale, 0 before it is negotiated.
 pub(crate) fn tcp(
     from: SocketAddr,
     to: SocketAddr,
@@ -40,14 +39,14 @@ pub(crate) fn tcp(
     packet(from.ip(), to.ip(), TCP, ident, &octets)
 }
 
-/// A packet with a datagram.
+/// An IP packet with a UDP datagram.
 pub(crate) fn udp(from: SocketAddr, to: SocketAddr, ident: u16, payload: &[u8]) -> Vec<u8> {
     packet(from.ip(), to.ip(), UDP, ident, &datagram(from, to, payload))
 }
 
-/// A packet that says that nobody has the port `from` is of, to who sent a datagram there.
+/// An ICMP port unreachable message from `from`, in answer to a datagram that `to` sent there.
 pub(crate) fn unreachable(from: SocketAddr, to: SocketAddr, ident: u16) -> Vec<u8> {
-    // What it is about: as much of it as matters.
+    // The datagram that is answered: its headers are enough.
     let about = packet(to.ip(), from.ip(), UDP, ident, &datagram(to, from, &[]));
     let v6 = from.is_ipv6();
     let mut octets = if v6 { vec![1, 4] } else { vec![3, 3] };
@@ -70,19 +69,19 @@ fn datagram(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
     octets.extend([0; 2]);
     octets.extend(payload);
     fill_checksum(from.ip(), to.ip(), UDP, &mut octets, 6);
-    // Zero would mean that there is none.
+    // Zero means that there is no checksum.
     if octets[6..8] == [0, 0] {
         octets[6..8].copy_from_slice(&[0xff, 0xff]);
     }
     octets
 }
 
-/// MSS and window scale, padded to whole words.
+/// MSS and window scale, padded to a multiple of four bytes.
 fn options(segment: &Segment) -> Vec<u8> {
-    let Some(said) = segment.options else { return Vec::new() };
+    let Some(syn) = segment.options else { return Vec::new() };
     let mut options = vec![2, 4];
-    options.extend(said.mss.to_be_bytes());
-    if let Some(scale) = said.window_scale {
+    options.extend(syn.mss.to_be_bytes());
+    if let Some(scale) = syn.window_scale {
         options.extend([1, 3, 3, scale]);
     }
     options
@@ -95,7 +94,7 @@ fn packet(from: IpAddr, to: IpAddr, protocol: u8, ident: u16, payload: &[u8]) ->
             octets.extend([0x45, 0]);
             octets.extend((20 + payload.len() as u16).to_be_bytes());
             octets.extend(ident.to_be_bytes());
-            // Not to be cut into fragments.
+            // Don't fragment.
             octets.extend([0x40, 0, TTL, protocol, 0, 0]);
             octets.extend(from.octets());
             octets.extend(to.octets());
@@ -114,7 +113,7 @@ fn packet(from: IpAddr, to: IpAddr, protocol: u8, ident: u16, payload: &[u8]) ->
     octets
 }
 
-/// The checksum of TCP, UDP and ICMPv6, which takes in the addresses (RFC 9293, 3.1).
+/// Fills in the checksum of TCP, UDP or ICMPv6, which covers a pseudo-header (RFC 9293, 3.1).
 fn fill_checksum(from: IpAddr, to: IpAddr, protocol: u8, octets: &mut [u8], at: usize) {
     let addresses = match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => words(&from.octets()) + words(&to.octets()),
