@@ -264,7 +264,7 @@ fn bad_input_is_an_error_that_names_the_cure() {
     });
     through_both("latency_upside_down", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["could not be run", "2s to 1s is upside down"]);
+        assert_has(ran, &["could not be run", "2s..1s: the start is greater than the end"]);
     });
 }
 

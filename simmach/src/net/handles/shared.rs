@@ -10,7 +10,7 @@ macro_rules! readiness {
             ///
             /// If called outside the socket's run.
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
-                either!(Kind of &self.0, socket => socket.local_addr())
+                either!(Inner of &self.0, socket => socket.local_addr())
             }
 
             /// Waits until the socket is readable: there are bytes or a datagram, the stream has ended, or there is an error.
@@ -19,7 +19,7 @@ macro_rules! readiness {
             ///
             /// If called outside the socket's run.
             pub async fn readable(&self) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.readable().await)
+                either!(Inner of &self.0, socket => socket.readable().await)
             }
 
             /// Waits until the socket is writable: there is room in the send buffer, or there is an error. A UDP socket is
@@ -29,7 +29,7 @@ macro_rules! readiness {
             ///
             /// If called outside the socket's run.
             pub async fn writable(&self) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.writable().await)
+                either!(Inner of &self.0, socket => socket.writable().await)
             }
 
             /// Waits until the socket is ready for at least one part of `interest`, and returns which.
@@ -38,7 +38,7 @@ macro_rules! readiness {
             ///
             /// If called outside the socket's run.
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                either!(Kind of &self.0,
+                either!(Inner of &self.0,
                     simulated socket => socket.ready(interest).await,
                     real socket => Ok(socket.ready(interest.into()).await?.into()))
             }
@@ -54,7 +54,7 @@ macro_rules! readiness {
                 interest: Interest,
                 f: impl FnOnce() -> io::Result<R>,
             ) -> io::Result<R> {
-                either!(Kind of &self.0,
+                either!(Inner of &self.0,
                     simulated socket => socket.try_io(interest, f),
                     real socket => socket.try_io(interest.into(), f))
             }
@@ -69,7 +69,7 @@ macro_rules! readiness {
                 interest: Interest,
                 f: impl FnMut() -> io::Result<R>,
             ) -> io::Result<R> {
-                either!(Kind of &self.0,
+                either!(Inner of &self.0,
                     simulated socket => socket.async_io(interest, f).await,
                     real socket => socket.async_io(interest.into(), f).await)
             }
@@ -80,7 +80,7 @@ macro_rules! readiness {
             ///
             /// If called outside the socket's run.
             pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-                either!(Kind of &self.0, socket => socket.take_error())
+                either!(Inner of &self.0, socket => socket.take_error())
             }
         }
     };
@@ -96,7 +96,7 @@ macro_rules! time_to_live {
             ///
             /// If called outside the socket's run.
             pub fn ttl(&self) -> io::Result<u32> {
-                either!(Kind of &self.0, socket => socket.ttl())
+                either!(Inner of &self.0, socket => socket.ttl())
             }
 
             /// Sets the time to live of sent packets, 1 to 255. It has no effect in a run, which has no routers.
@@ -105,7 +105,7 @@ macro_rules! time_to_live {
             ///
             /// `InvalidInput` if `ttl` is 0 or above 255; if called outside the socket's run.
             pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.set_ttl(ttl))
+                either!(Inner of &self.0, socket => socket.set_ttl(ttl))
             }
         }
     };
@@ -127,7 +127,7 @@ macro_rules! traffic_class {
             ///
             /// If called outside the socket's run.
             pub fn tos_v4(&self) -> io::Result<u32> {
-                either!(Kind of &self.0, socket => socket.tos_v4())
+                either!(Inner of &self.0, socket => socket.tos_v4())
             }
 
             /// Sets the type of service of sent IPv4 packets. It has no effect in a run, which has no routers.
@@ -136,7 +136,7 @@ macro_rules! traffic_class {
             ///
             /// If called outside the socket's run.
             pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.set_tos_v4(tos))
+                either!(Inner of &self.0, socket => socket.set_tos_v4(tos))
             }
 
             /// Returns the traffic class of sent IPv6 packets (`IPV6_TCLASS`). Default: 0.
@@ -145,7 +145,7 @@ macro_rules! traffic_class {
             ///
             /// If the socket is an IPv4 socket, or if called outside its run.
             pub fn tclass_v6(&self) -> io::Result<u32> {
-                either!(Kind of &self.0, socket => socket.tclass_v6())
+                either!(Inner of &self.0, socket => socket.tclass_v6())
             }
 
             /// Sets the traffic class of sent IPv6 packets, 0 to 255. It has no effect in a run, which has no routers.
@@ -154,7 +154,7 @@ macro_rules! traffic_class {
             ///
             /// `InvalidInput` if `tclass` is above 255; if the socket is an IPv4 socket, or if called outside its run.
             pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.set_tclass_v6(tclass))
+                either!(Inner of &self.0, socket => socket.set_tclass_v6(tclass))
             }
         }
     };
@@ -170,7 +170,7 @@ macro_rules! connection_options {
             ///
             /// If called outside the socket's run.
             pub fn nodelay(&self) -> io::Result<bool> {
-                either!(Kind of &self.0, socket => socket.nodelay())
+                either!(Inner of &self.0, socket => socket.nodelay())
             }
 
             /// Sets `TCP_NODELAY`: if true, small writes are sent at once; if false, Nagle's algorithm gathers them.
@@ -179,7 +179,7 @@ macro_rules! connection_options {
             ///
             /// If called outside the socket's run.
             pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.set_nodelay(nodelay))
+                either!(Inner of &self.0, socket => socket.set_nodelay(nodelay))
             }
 
             /// Returns the duration set by [`set_linger`](Self::set_linger), rounded down to whole seconds.
@@ -188,7 +188,7 @@ macro_rules! connection_options {
             ///
             /// If called outside the socket's run.
             pub fn linger(&self) -> io::Result<Option<Duration>> {
-                either!(Kind of &self.0, socket => socket.linger())
+                either!(Inner of &self.0, socket => socket.linger())
             }
 
             /// Sets how a drop closes the connection (`SO_LINGER`). The kernel takes whole seconds, so less than one second is zero:
@@ -201,7 +201,7 @@ macro_rules! connection_options {
             pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
                 #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
                 {
-                    either!(Kind of &self.0, socket => socket.set_linger(dur))
+                    either!(Inner of &self.0, socket => socket.set_linger(dur))
                 }
             }
 
@@ -211,7 +211,7 @@ macro_rules! connection_options {
             ///
             /// If called outside the socket's run.
             pub fn set_zero_linger(&self) -> io::Result<()> {
-                either!(Kind of &self.0, socket => socket.set_zero_linger())
+                either!(Inner of &self.0, socket => socket.set_zero_linger())
             }
         }
     };

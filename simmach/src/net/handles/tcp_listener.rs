@@ -14,9 +14,9 @@ use crate::net::simulated::sockets::{self, IpLevel as _};
 /// A listening TCP socket: `tokio::net::TcpListener`, simulated in a run.
 ///
 /// Dropping it frees its port and resets connections that have not been accepted.
-pub struct TcpListener(Kind);
+pub struct TcpListener(Inner);
 
-enum Kind {
+enum Inner {
     #[cfg(feature = "sim")]
     Simulated(sockets::TcpListener),
     #[cfg(feature = "real")]
@@ -34,11 +34,11 @@ impl TcpListener {
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         here! {
             simulated => {
-                sockets::TcpListener::bind(addr).await.map(|listener| Self(Kind::Simulated(listener)))
+                sockets::TcpListener::bind(addr).await.map(|listener| Self(Inner::Simulated(listener)))
             },
             real => {
                 let addresses = real::addresses(addr.target()?.into_owned()).await?;
-                tokio::net::TcpListener::bind(&addresses[..]).await.map(|listener| Self(Kind::Real(listener)))
+                tokio::net::TcpListener::bind(&addresses[..]).await.map(|listener| Self(Inner::Real(listener)))
             },
         }
     }
@@ -49,7 +49,7 @@ impl TcpListener {
     ///
     /// If called outside the listener's run, or if its machine has lost power.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated listener => {
                 listener.accept().await.map(|(stream, from)| (TcpStream::simulated(stream), from))
             },
@@ -62,7 +62,7 @@ impl TcpListener {
     ///
     /// The same as [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
         simulated listener => {
             listener.poll_accept(cx).map_ok(|(stream, from)| (TcpStream::simulated(stream), from))
         },
@@ -77,17 +77,17 @@ impl TcpListener {
     ///
     /// If called outside the listener's run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, listener => listener.local_addr())
+        either!(Inner of &self.0, listener => listener.local_addr())
     }
 
     #[cfg(feature = "sim")]
     pub(super) fn simulated(listener: sockets::TcpListener) -> Self {
-        Self(Kind::Simulated(listener))
+        Self(Inner::Simulated(listener))
     }
 
     #[cfg(feature = "real")]
     pub(super) fn real(listener: tokio::net::TcpListener) -> Self {
-        Self(Kind::Real(listener))
+        Self(Inner::Real(listener))
     }
 }
 
@@ -95,6 +95,6 @@ time_to_live!(TcpListener);
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        either!(Kind of &self.0, inner => inner.fmt(f))
+        either!(Inner of &self.0, inner => inner.fmt(f))
     }
 }

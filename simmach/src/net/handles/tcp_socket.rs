@@ -11,9 +11,9 @@ use crate::net::simulated::sockets::{self, IpLevel as _};
 /// A TCP socket before it connects or listens, for setting options: `tokio::net::TcpSocket`, simulated in a run.
 ///
 /// Not modelled: `SO_REUSEPORT` and binding to a device.
-pub struct TcpSocket(Kind);
+pub struct TcpSocket(Inner);
 
-enum Kind {
+enum Inner {
     #[cfg(feature = "sim")]
     Simulated(sockets::TcpSocket),
     #[cfg(feature = "real")]
@@ -28,8 +28,8 @@ impl TcpSocket {
     /// If called outside a run.
     pub fn new_v4() -> io::Result<TcpSocket> {
         here! {
-            simulated => sockets::TcpSocket::new_v4().map(|socket| Self(Kind::Simulated(socket))),
-            real => tokio::net::TcpSocket::new_v4().map(|socket| Self(Kind::Real(socket))),
+            simulated => sockets::TcpSocket::new_v4().map(|socket| Self(Inner::Simulated(socket))),
+            real => tokio::net::TcpSocket::new_v4().map(|socket| Self(Inner::Real(socket))),
         }
     }
 
@@ -40,8 +40,8 @@ impl TcpSocket {
     /// If called outside a run.
     pub fn new_v6() -> io::Result<TcpSocket> {
         here! {
-            simulated => sockets::TcpSocket::new_v6().map(|socket| Self(Kind::Simulated(socket))),
-            real => tokio::net::TcpSocket::new_v6().map(|socket| Self(Kind::Real(socket))),
+            simulated => sockets::TcpSocket::new_v6().map(|socket| Self(Inner::Simulated(socket))),
+            real => tokio::net::TcpSocket::new_v6().map(|socket| Self(Inner::Real(socket))),
         }
     }
 
@@ -52,7 +52,7 @@ impl TcpSocket {
     /// `AddrInUse` if a listener has the address, or a socket that does not [share](Self::set_reuseaddr) it;
     /// `AddrNotAvailable` if the address belongs to another machine; `InvalidInput` if the socket is already bound.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.bind(addr))
+        either!(Inner of &self.0, socket => socket.bind(addr))
     }
 
     /// Connects to `addr`.
@@ -61,7 +61,7 @@ impl TcpSocket {
     ///
     /// The same as [`TcpStream::connect`], and `AddrNotAvailable` if a connection with the same addresses and ports exists.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        either!(Kind of self.0,
+        either!(Inner of self.0,
             simulated socket => socket.connect(addr).await.map(TcpStream::simulated),
             real socket => socket.connect(addr).await.map(TcpStream::real))
     }
@@ -72,7 +72,7 @@ impl TcpSocket {
     ///
     /// `AddrInUse` if another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        either!(Kind of self.0,
+        either!(Inner of self.0,
             simulated socket => socket.listen(backlog).map(TcpListener::simulated),
             real socket => socket.listen(backlog).map(TcpListener::real))
     }
@@ -83,7 +83,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, socket => socket.local_addr())
+        either!(Inner of &self.0, socket => socket.local_addr())
     }
 
     /// Returns and clears the socket's pending error (`SO_ERROR`). In a run it is always `None`.
@@ -92,7 +92,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated socket => socket.local_addr().map(|_| None),
             real socket => socket.take_error())
     }
@@ -104,7 +104,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_reuseaddr(reuseaddr))
+        either!(Inner of &self.0, socket => socket.set_reuseaddr(reuseaddr))
     }
 
     /// Returns whether the socket shares its port (`SO_REUSEADDR`).
@@ -113,7 +113,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        either!(Kind of &self.0, socket => socket.reuseaddr())
+        either!(Inner of &self.0, socket => socket.reuseaddr())
     }
 
     /// Sets whether an idle connection is probed (`SO_KEEPALIVE`). The first probe is sent after two hours.
@@ -122,7 +122,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_keepalive(keepalive))
+        either!(Inner of &self.0, socket => socket.set_keepalive(keepalive))
     }
 
     /// Returns whether an idle connection is probed (`SO_KEEPALIVE`).
@@ -131,7 +131,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn keepalive(&self) -> io::Result<bool> {
-        either!(Kind of &self.0, socket => socket.keepalive())
+        either!(Inner of &self.0, socket => socket.keepalive())
     }
 
     /// Sets the size of the send buffer in bytes (`SO_SNDBUF`): data that is written but not acknowledged. As on Linux,
@@ -141,7 +141,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_send_buffer_size(size))
+        either!(Inner of &self.0, socket => socket.set_send_buffer_size(size))
     }
 
     /// Returns twice the size of the send buffer in bytes, as Linux does (`SO_SNDBUF`).
@@ -150,7 +150,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        either!(Kind of &self.0, socket => socket.send_buffer_size())
+        either!(Inner of &self.0, socket => socket.send_buffer_size())
     }
 
     /// Sets the size of the receive buffer in bytes (`SO_RCVBUF`): data that is received but not read. As on Linux,
@@ -160,7 +160,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_recv_buffer_size(size))
+        either!(Inner of &self.0, socket => socket.set_recv_buffer_size(size))
     }
 
     /// Returns twice the size of the receive buffer in bytes, as Linux does (`SO_RCVBUF`).
@@ -169,7 +169,7 @@ impl TcpSocket {
     ///
     /// If called outside the socket's run.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        either!(Kind of &self.0, socket => socket.recv_buffer_size())
+        either!(Inner of &self.0, socket => socket.recv_buffer_size())
     }
 }
 
@@ -178,6 +178,6 @@ traffic_class!(TcpSocket);
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        either!(Kind of &self.0, inner => inner.fmt(f))
+        either!(Inner of &self.0, inner => inner.fmt(f))
     }
 }

@@ -12,7 +12,7 @@ use crate::net::handles::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, 
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]
-use crate::net::simulated::sockets::{self, IpLevel as _, Readies as _};
+use crate::net::simulated::sockets::{self, IpLevel as _, Readiness as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
@@ -20,9 +20,9 @@ use crate::net::{Interest, Ready, ToSocketAddrs};
 /// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio`. Dropping it
 /// closes the connection: data that was written is still sent, followed by a FIN. If received data was not read, the
 /// connection is reset instead.
-pub struct TcpStream(Kind);
+pub struct TcpStream(Inner);
 
-enum Kind {
+enum Inner {
     #[cfg(feature = "sim")]
     Simulated(sockets::TcpStream),
     #[cfg(feature = "real")]
@@ -58,7 +58,7 @@ impl TcpStream {
     ///
     /// `NotConnected` once the connection was reset or both ends have closed it; if called outside the stream's run.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, stream => stream.peer_addr())
+        either!(Inner of &self.0, stream => stream.peer_addr())
     }
 
     /// Polls for [`readable`](Self::readable).
@@ -67,7 +67,7 @@ impl TcpStream {
     ///
     /// The same as [`readable`](Self::readable).
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0, stream => stream.poll_read_ready(cx))
+        either!(Inner of &self.0, stream => stream.poll_read_ready(cx))
     }
 
     /// Polls for [`writable`](Self::writable).
@@ -76,7 +76,7 @@ impl TcpStream {
     ///
     /// The same as [`writable`](Self::writable).
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0, stream => stream.poll_write_ready(cx))
+        either!(Inner of &self.0, stream => stream.poll_write_ready(cx))
     }
 
     /// Reads available bytes into `buf` and returns their number. 0 is the end of the stream.
@@ -85,7 +85,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` if no bytes are available; the connection's error.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, stream => stream.try_read(buf))
+        either!(Inner of &self.0, stream => stream.try_read(buf))
     }
 
     /// Reads available bytes into several buffers, filling one after the other.
@@ -94,7 +94,7 @@ impl TcpStream {
     ///
     /// The same as [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        either!(Kind of &self.0, stream => stream.try_read_vectored(bufs))
+        either!(Inner of &self.0, stream => stream.try_read_vectored(bufs))
     }
 
     /// Reads available bytes and appends them to `buf`.
@@ -103,7 +103,7 @@ impl TcpStream {
     ///
     /// The same as [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        either!(Kind of &self.0, stream => stream.try_read_buf(buf))
+        either!(Inner of &self.0, stream => stream.try_read_buf(buf))
     }
 
     /// Writes as much of `buf` as the send buffer has room for, and returns the number of bytes.
@@ -112,7 +112,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` if there is no room; the connection's error.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, stream => stream.try_write(buf))
+        either!(Inner of &self.0, stream => stream.try_write(buf))
     }
 
     /// Writes several buffers in order, as far as the send buffer has room.
@@ -121,7 +121,7 @@ impl TcpStream {
     ///
     /// The same as [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(Kind of &self.0, stream => stream.try_write_vectored(bufs))
+        either!(Inner of &self.0, stream => stream.try_write_vectored(bufs))
     }
 
     /// Reads bytes without removing them from the receive buffer.
@@ -130,7 +130,7 @@ impl TcpStream {
     ///
     /// The connection's error.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, stream => stream.peek(buf).await)
+        either!(Inner of &self.0, stream => stream.peek(buf).await)
     }
 
     /// Polls for [`peek`](Self::peek).
@@ -144,7 +144,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0, stream => stream.poll_peek(cx, buf))
+        either!(Inner of &self.0, stream => stream.poll_peek(cx, buf))
     }
 
     /// Returns whether received data is acknowledged at once (`TCP_QUICKACK`). In a run the option is off by default and
@@ -155,7 +155,7 @@ impl TcpStream {
     /// If called outside the stream's run.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     pub fn quickack(&self) -> io::Result<bool> {
-        either!(Kind of &self.0, stream => stream.quickack())
+        either!(Inner of &self.0, stream => stream.quickack())
     }
 
     /// Sets whether received data is acknowledged at once (`TCP_QUICKACK`) instead of after
@@ -166,7 +166,7 @@ impl TcpStream {
     /// If called outside the stream's run.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        either!(Kind of &self.0, stream => stream.set_quickack(quickack))
+        either!(Inner of &self.0, stream => stream.set_quickack(quickack))
     }
 
     /// Splits the stream into borrowed read and write halves.
@@ -184,7 +184,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated stream => stream.poll_read_at(cx, buf),
             real stream => real::poll_read(stream, cx, buf))
     }
@@ -194,7 +194,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated stream => stream.poll_write_at(cx, buf),
             real stream => real::poll_write(stream, cx, buf))
     }
@@ -204,26 +204,26 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated stream => stream.poll_write_vectored_at(cx, bufs),
             real stream => real::poll_write_vectored(stream, cx, bufs))
     }
 
     /// Shuts down the write direction: a FIN follows the data. As in tokio, this succeeds if the connection is already closed.
     pub(super) fn shut_down(&self) -> io::Result<()> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated stream => stream.shut_down(),
             real stream => real::shut_down(stream))
     }
 
     #[cfg(feature = "sim")]
     pub(super) fn simulated(stream: sockets::TcpStream) -> Self {
-        Self(Kind::Simulated(stream))
+        Self(Inner::Simulated(stream))
     }
 
     #[cfg(feature = "real")]
     pub(super) fn real(stream: tokio::net::TcpStream) -> Self {
-        Self(Kind::Real(stream))
+        Self(Inner::Real(stream))
     }
 
     /// Reads into a buffer that need not be initialised.
@@ -233,7 +233,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
             simulated stream => stream.poll_read_buf(cx, buf),
             real stream => real::poll_read_buf(stream, cx, buf))
     }
@@ -251,6 +251,6 @@ impl AsRef<Self> for TcpStream {
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        either!(Kind of &self.0, inner => inner.fmt(f))
+        either!(Inner of &self.0, inner => inner.fmt(f))
     }
 }

@@ -9,16 +9,16 @@ use bytes::BufMut;
 #[cfg(feature = "real")]
 use crate::net::real;
 #[cfg(feature = "sim")]
-use crate::net::simulated::sockets::{self, IpLevel as _, Readies as _};
+use crate::net::simulated::sockets::{self, IpLevel as _, Readiness as _};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A UDP socket: `tokio::net::UdpSocket`, simulated in a run.
 ///
 /// In a run, links lose, duplicate and reorder datagrams as their profiles say. The receive queue holds 208 KiB, as on
 /// Linux; datagrams that do not fit are dropped. Sending never waits.
-pub struct UdpSocket(Kind);
+pub struct UdpSocket(Inner);
 
-enum Kind {
+enum Inner {
     #[cfg(feature = "sim")]
     Simulated(sockets::UdpSocket),
     #[cfg(feature = "real")]
@@ -34,10 +34,10 @@ impl UdpSocket {
     /// is free; errors of the name lookup.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         here! {
-            simulated => sockets::UdpSocket::bind(addr).await.map(|socket| Self(Kind::Simulated(socket))),
+            simulated => sockets::UdpSocket::bind(addr).await.map(|socket| Self(Inner::Simulated(socket))),
             real => {
                 let addresses = real::addresses(addr.target()?.into_owned()).await?;
-                tokio::net::UdpSocket::bind(&addresses[..]).await.map(|socket| Self(Kind::Real(socket)))
+                tokio::net::UdpSocket::bind(&addresses[..]).await.map(|socket| Self(Inner::Real(socket)))
             },
         }
     }
@@ -49,7 +49,7 @@ impl UdpSocket {
     /// `HostUnreachable` if no link joins the two zones, `NetworkUnreachable` if no machine has the address; errors of the name
     /// lookup.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
         simulated socket => socket.connect(addr).await,
         real socket => {
             let addresses = real::addresses(addr.target()?.into_owned()).await?;
@@ -65,7 +65,7 @@ impl UdpSocket {
     /// `PermissionDenied` for a broadcast without [`set_broadcast`](Self::set_broadcast); `ConnectionRefused` if an earlier
     /// datagram was refused.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
-        either!(Kind of &self.0,
+        either!(Inner of &self.0,
         simulated socket => socket.send_to(buf, target).await,
         real socket => {
             let addresses = real::addresses(target.target()?.into_owned()).await?;
@@ -79,7 +79,7 @@ impl UdpSocket {
     ///
     /// The same as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.try_send_to(buf, target))
+        either!(Inner of &self.0, socket => socket.try_send_to(buf, target))
     }
 
     /// Sends a datagram to the peer.
@@ -88,7 +88,7 @@ impl UdpSocket {
     ///
     /// `EDESTADDRREQ` if no peer is set; otherwise the same as [`send_to`](Self::send_to).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.send(buf).await)
+        either!(Inner of &self.0, socket => socket.send(buf).await)
     }
 
     /// Sends a datagram to the peer without waiting.
@@ -97,7 +97,7 @@ impl UdpSocket {
     ///
     /// The same as [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.try_send(buf))
+        either!(Inner of &self.0, socket => socket.try_send(buf))
     }
 
     /// Receives a datagram; returns its length and its sender. Bytes that do not fit into `buf` are discarded.
@@ -106,7 +106,7 @@ impl UdpSocket {
     ///
     /// `ConnectionRefused` if an earlier datagram to the peer reached a closed port.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        either!(Kind of &self.0, socket => socket.recv_from(buf).await)
+        either!(Inner of &self.0, socket => socket.recv_from(buf).await)
     }
 
     /// Receives a datagram without removing it from the queue.
@@ -115,7 +115,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        either!(Kind of &self.0, socket => socket.peek_from(buf).await)
+        either!(Inner of &self.0, socket => socket.peek_from(buf).await)
     }
 
     /// Receives a datagram if one is available.
@@ -124,7 +124,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        either!(Kind of &self.0, socket => socket.try_recv_from(buf))
+        either!(Inner of &self.0, socket => socket.try_recv_from(buf))
     }
 
     /// Receives a datagram and returns its length. If a peer is set, only its datagrams are received.
@@ -133,7 +133,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.recv(buf).await)
+        either!(Inner of &self.0, socket => socket.recv(buf).await)
     }
 
     /// Receives a datagram if one is available, as [`recv`](Self::recv) does.
@@ -142,7 +142,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.try_recv(buf))
+        either!(Inner of &self.0, socket => socket.try_recv(buf))
     }
 
     /// Receives a datagram without removing it from the queue, and returns its length.
@@ -151,7 +151,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.peek(buf).await)
+        either!(Inner of &self.0, socket => socket.peek(buf).await)
     }
 
     /// Receives a datagram, if one is available, without removing it from the queue.
@@ -160,7 +160,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        either!(Kind of &self.0, socket => socket.try_peek_from(buf))
+        either!(Inner of &self.0, socket => socket.try_peek_from(buf))
     }
 
     /// Receives a datagram, if one is available, without removing it from the queue, and returns its length.
@@ -169,7 +169,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.try_peek(buf))
+        either!(Inner of &self.0, socket => socket.try_peek(buf))
     }
 
     /// Polls for [`readable`](Self::readable).
@@ -178,7 +178,7 @@ impl UdpSocket {
     ///
     /// The same as [`readable`](Self::readable).
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0, socket => socket.poll_recv_ready(cx))
+        either!(Inner of &self.0, socket => socket.poll_recv_ready(cx))
     }
 
     /// Polls for [`writable`](Self::writable).
@@ -187,7 +187,7 @@ impl UdpSocket {
     ///
     /// The same as [`writable`](Self::writable).
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0, socket => socket.poll_send_ready(cx))
+        either!(Inner of &self.0, socket => socket.poll_send_ready(cx))
     }
 
     /// Polls for [`send`](Self::send).
@@ -196,7 +196,7 @@ impl UdpSocket {
     ///
     /// The same as [`send`](Self::send).
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0, socket => socket.poll_send(cx, buf))
+        either!(Inner of &self.0, socket => socket.poll_send(cx, buf))
     }
 
     /// Polls for [`send_to`](Self::send_to).
@@ -210,7 +210,7 @@ impl UdpSocket {
         buf: &[u8],
         target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        either!(Kind of &self.0, socket => socket.poll_send_to(cx, buf, target))
+        either!(Inner of &self.0, socket => socket.poll_send_to(cx, buf, target))
     }
 
     /// Polls for [`recv_from`](Self::recv_from).
@@ -224,7 +224,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        either!(Kind of &self.0, socket => socket.poll_recv_from(cx, buf))
+        either!(Inner of &self.0, socket => socket.poll_recv_from(cx, buf))
     }
 
     /// Polls for [`recv`](Self::recv).
@@ -238,7 +238,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0, socket => socket.poll_recv(cx, buf))
+        either!(Inner of &self.0, socket => socket.poll_recv(cx, buf))
     }
 
     /// Polls for [`peek_from`](Self::peek_from).
@@ -252,7 +252,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        either!(Kind of &self.0, socket => socket.poll_peek_from(cx, buf))
+        either!(Inner of &self.0, socket => socket.poll_peek_from(cx, buf))
     }
 
     /// Polls for [`peek`](Self::peek).
@@ -266,7 +266,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(Kind of &self.0, socket => socket.poll_peek(cx, buf))
+        either!(Inner of &self.0, socket => socket.poll_peek(cx, buf))
     }
 
     /// Returns the sender of the next datagram without removing it from the queue.
@@ -275,7 +275,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, socket => socket.peek_sender().await)
+        either!(Inner of &self.0, socket => socket.peek_sender().await)
     }
 
     /// Returns the sender of the next datagram, if one is available.
@@ -284,7 +284,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, socket => socket.try_peek_sender())
+        either!(Inner of &self.0, socket => socket.try_peek_sender())
     }
 
     /// Polls for [`peek_sender`](Self::peek_sender).
@@ -293,7 +293,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
-        either!(Kind of &self.0, socket => socket.poll_peek_sender(cx))
+        either!(Inner of &self.0, socket => socket.poll_peek_sender(cx))
     }
 
     /// Receives a datagram and appends it to `buf`; returns its length.
@@ -302,7 +302,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.recv_buf(buf).await)
+        either!(Inner of &self.0, socket => socket.recv_buf(buf).await)
     }
 
     /// Receives a datagram and appends it to `buf`; returns its length and its sender.
@@ -311,7 +311,7 @@ impl UdpSocket {
     ///
     /// The same as [`recv_from`](Self::recv_from).
     pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        either!(Kind of &self.0, socket => socket.recv_buf_from(buf).await)
+        either!(Inner of &self.0, socket => socket.recv_buf_from(buf).await)
     }
 
     /// Receives a datagram if one is available, and appends it to `buf`.
@@ -320,7 +320,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        either!(Kind of &self.0, socket => socket.try_recv_buf(buf))
+        either!(Inner of &self.0, socket => socket.try_recv_buf(buf))
     }
 
     /// Receives a datagram if one is available, and appends it to `buf`; returns its length and its sender.
@@ -329,7 +329,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; otherwise the same as [`recv_from`](Self::recv_from).
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        either!(Kind of &self.0, socket => socket.try_recv_buf_from(buf))
+        either!(Inner of &self.0, socket => socket.try_recv_buf_from(buf))
     }
 
     /// Returns whether the socket may send to 255.255.255.255 (`SO_BROADCAST`).
@@ -338,7 +338,7 @@ impl UdpSocket {
     ///
     /// If called outside the socket's run.
     pub fn broadcast(&self) -> io::Result<bool> {
-        either!(Kind of &self.0, socket => socket.broadcast())
+        either!(Inner of &self.0, socket => socket.broadcast())
     }
 
     /// Sets whether the socket may send to 255.255.255.255 (`SO_BROADCAST`). Such a datagram goes to every machine of the
@@ -348,7 +348,7 @@ impl UdpSocket {
     ///
     /// If called outside the socket's run.
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        either!(Kind of &self.0, socket => socket.set_broadcast(on))
+        either!(Inner of &self.0, socket => socket.set_broadcast(on))
     }
 
     /// Returns the peer's address.
@@ -357,7 +357,7 @@ impl UdpSocket {
     ///
     /// `NotConnected` if no peer is set.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        either!(Kind of &self.0, socket => socket.peer_addr())
+        either!(Inner of &self.0, socket => socket.peer_addr())
     }
 }
 
@@ -367,6 +367,6 @@ traffic_class!(UdpSocket);
 
 impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        either!(Kind of &self.0, inner => inner.fmt(f))
+        either!(Inner of &self.0, inner => inner.fmt(f))
     }
 }

@@ -52,11 +52,11 @@ pub(crate) struct Endpoint {
 
 /// The owner of an IP address, as seen from one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(crate) enum AddressOwner {
     /// `0.0.0.0` or `::`.
-    Any { v6: bool },
+    Unspecified { v6: bool },
     /// An address of a machine.
-    Of(HostIndex, Net),
+    Machine(HostIndex, Net),
     /// No machine has the address.
     Unknown,
 }
@@ -72,7 +72,7 @@ impl Net {
 }
 
 impl Bound {
-    pub(crate) fn takes(self, net: Net) -> bool {
+    pub(crate) fn accepts(self, net: Net) -> bool {
         match self {
             Bound::Any4 => !net.is_v6(),
             Bound::Any6 => true,
@@ -82,13 +82,13 @@ impl Bound {
 
     pub(crate) fn overlaps(self, other: Bound) -> bool {
         match (self, other) {
-            (Bound::One(one), other) | (other, Bound::One(one)) => other.takes(one),
+            (Bound::One(one), other) | (other, Bound::One(one)) => other.accepts(one),
             (Bound::Any4 | Bound::Any6, Bound::Any4 | Bound::Any6) => true,
         }
     }
 
     /// Number of kinds of addresses that it covers. Sockets with a lower one have precedence.
-    pub(crate) fn reach(self) -> u8 {
+    pub(crate) fn breadth(self) -> u8 {
         match self {
             Bound::One(_) => 0,
             Bound::Any4 => 1,
@@ -112,7 +112,7 @@ impl Endpoint {
     }
 
     /// The address as the socket API returns it: IPv4 as a mapped IPv6 address if `mapped`.
-    pub(crate) fn shown(self, mapped: bool) -> SocketAddr {
+    pub(crate) fn display_addr(self, mapped: bool) -> SocketAddr {
         match self.ip() {
             IpAddr::V4(ip) if mapped => SocketAddr::new(ip.to_ipv6_mapped().into(), self.port),
             ip => SocketAddr::new(ip, self.port),
@@ -121,23 +121,23 @@ impl Endpoint {
 }
 
 /// The owner of `ip` as seen from `host`, in a run with `hosts` machines.
-pub(crate) fn meaning(ip: IpAddr, host: HostIndex, hosts: usize) -> Meaning {
+pub(crate) fn owner_of(ip: IpAddr, host: HostIndex, hosts: usize) -> AddressOwner {
     if let IpAddr::V6(v6) = ip
         && let Some(mapped) = v6.to_ipv4_mapped()
     {
-        return meaning(mapped.into(), host, hosts);
+        return owner_of(mapped.into(), host, hosts);
     }
     let found = match ip {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => return Meaning::Any { v6: false },
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return Meaning::Any { v6: true },
-        IpAddr::V4(ip) if ip.is_loopback() => return Meaning::Of(host, Net::Loopback4),
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => return Meaning::Of(host, Net::Loopback6),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => return AddressOwner::Unspecified { v6: false },
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return AddressOwner::Unspecified { v6: true },
+        IpAddr::V4(ip) if ip.is_loopback() => return AddressOwner::Machine(host, Net::Loopback4),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => return AddressOwner::Machine(host, Net::Loopback6),
         IpAddr::V4(ip) => index4(ip).map(|index| (index, Net::V4)),
         IpAddr::V6(ip) => index6(ip).map(|index| (index, Net::V6)),
     };
     match found {
-        Some((index, net)) if (index as usize) < hosts => Meaning::Of(index, net),
-        Some(_) | None => Meaning::Unknown,
+        Some((index, net)) if (index as usize) < hosts => AddressOwner::Machine(index, net),
+        Some(_) | None => AddressOwner::Unknown,
     }
 }
 
@@ -176,9 +176,15 @@ mod tests {
     #[test]
     fn every_machine_is_found_by_its_addresses() {
         for host in [0, 1, 253, 254, 255, 9_999, 64_999, 70_000] {
-            assert_eq!(meaning(ipv4(host).into(), 3, 100_000), Meaning::Of(host, Net::V4));
-            assert_eq!(meaning(ipv6(host).into(), 3, 100_000), Meaning::Of(host, Net::V6));
-            assert_eq!(meaning(ipv4(host).into(), 3, host as usize), Meaning::Unknown);
+            assert_eq!(
+                owner_of(ipv4(host).into(), 3, 100_000),
+                AddressOwner::Machine(host, Net::V4)
+            );
+            assert_eq!(
+                owner_of(ipv6(host).into(), 3, 100_000),
+                AddressOwner::Machine(host, Net::V6)
+            );
+            assert_eq!(owner_of(ipv4(host).into(), 3, host as usize), AddressOwner::Unknown);
         }
         assert_eq!(ipv4(0).to_string(), "10.0.0.1");
         assert_eq!(ipv4(254).to_string(), "10.0.1.1");
@@ -187,12 +193,12 @@ mod tests {
 
     #[test]
     fn loopback_is_one_s_own() {
-        let local = |text: &str| meaning(text.parse().expect("an address"), 3, 5);
-        assert_eq!(local("127.0.0.1"), Meaning::Of(3, Net::Loopback4));
-        assert_eq!(local("::1"), Meaning::Of(3, Net::Loopback6));
-        assert_eq!(local("0.0.0.0"), Meaning::Any { v6: false });
-        assert_eq!(local("::"), Meaning::Any { v6: true });
-        assert_eq!(local("8.8.8.8"), Meaning::Unknown);
-        assert_eq!(local("10.0.0.0"), Meaning::Unknown);
+        let local = |text: &str| owner_of(text.parse().expect("an address"), 3, 5);
+        assert_eq!(local("127.0.0.1"), AddressOwner::Machine(3, Net::Loopback4));
+        assert_eq!(local("::1"), AddressOwner::Machine(3, Net::Loopback6));
+        assert_eq!(local("0.0.0.0"), AddressOwner::Unspecified { v6: false });
+        assert_eq!(local("::"), AddressOwner::Unspecified { v6: true });
+        assert_eq!(local("8.8.8.8"), AddressOwner::Unknown);
+        assert_eq!(local("10.0.0.0"), AddressOwner::Unknown);
     }
 }

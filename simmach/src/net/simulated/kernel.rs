@@ -29,15 +29,15 @@ use slab::Slab;
 
 use crate::engine::{self, Engine, MachineId, Name, RunId, Slot};
 use crate::net::NetSpec;
-use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Meaning, Net, meaning};
+use crate::net::simulated::address::{AddressOwner, Bound, Endpoint, HostIndex, Net, owner_of};
 use crate::net::simulated::kernel::host::Host;
-use crate::net::simulated::kernel::socket::{Datagrams, Listener, Socket};
+use crate::net::simulated::kernel::socket::{DatagramSocket, Listener, Socket};
 use crate::net::simulated::kernel::wakers::Wakes;
-use crate::net::simulated::key::Key;
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::links::Links;
 use crate::net::simulated::link::wire::Wire;
 use crate::net::simulated::stats::NetStats;
-use crate::net::simulated::tcp::Output;
+use crate::net::simulated::tcp::Outbox;
 use crate::net::simulated::tcp::config::TcpConfig;
 
 thread_local! {
@@ -52,11 +52,11 @@ pub(crate) struct Kernel {
     by_name: OnceCell<Vec<HostIndex>>,
     sockets: Slab<Socket>,
     listeners: Slab<Listener>,
-    datagrams: Slab<Datagrams>,
+    datagrams: Slab<DatagramSocket>,
     serial: u32,
-    output: Output,
+    outbox: Outbox,
     /// Retransmissions and resets in `outbox.tally` that the engine has already been told of.
-    told: (u64, u64),
+    reported: (u64, u64),
     wakes: Wakes,
     /// Whether names resolve to IPv6 addresses too.
     dual_stack: bool,
@@ -84,10 +84,14 @@ pub(crate) fn remove() -> NetStats {
     if cfg!(debug_assertions)
         && let Some(kernel) = &kernel
     {
-        let mistakes = kernel.mistakes();
-        assert!(mistakes.is_empty(), "the network's books do not agree:\n{}", mistakes.join("\n"));
+        let inconsistencies = kernel.inconsistencies();
+        assert!(
+            inconsistencies.is_empty(),
+            "the network's state is inconsistent at the end of the run:\n{}",
+            inconsistencies.join("\n")
+        );
     }
-    kernel.map_or_else(NetStats::default, |kernel| kernel.counted())
+    kernel.map_or_else(NetStats::default, |kernel| kernel.into_stats())
 }
 
 /// Removes the network after an internal error, without consistency checks.
@@ -101,21 +105,21 @@ pub(crate) fn discard() {
 ///
 /// Outside the run, or in the destructors of a dead process.
 #[inline]
-pub(crate) fn enter<R>(run: RunId, f: impl FnOnce(&mut Kernel) -> R) -> io::Result<R> {
-    try_enter(run, f).ok_or_else(error::outside)
+pub(crate) fn with_own_kernel<R>(run: RunId, f: impl FnOnce(&mut Kernel) -> R) -> io::Result<R> {
+    try_with_own_kernel(run, f).ok_or_else(error::outside)
 }
 
 /// Like [`with_own_kernel`], for destructors, which cannot return an error.
-pub(crate) fn try_enter<R>(run: RunId, f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
-    lend(|kernel| kernel.engine.run == run && kernel.engine.scope().alive, f)
+pub(crate) fn try_with_own_kernel<R>(run: RunId, f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
+    with_kernel_if(|kernel| kernel.engine.run == run && kernel.engine.scope().alive, f)
 }
 
 /// Calls `f` with the kernel and the calling process's machine. For calls without a handle.
-pub(crate) fn enter_any<R>(
+pub(crate) fn with_host<R>(
     f: impl FnOnce(&mut Kernel, HostIndex) -> io::Result<R>,
 ) -> io::Result<R> {
     let scope = engine::live_scope().ok_or_else(error::outside)?;
-    reach(|kernel| {
+    with_kernel(|kernel| {
         let host = kernel.host_of(scope.machine).ok_or_else(error::no_machine)?;
         f(kernel, host)
     })
@@ -124,28 +128,31 @@ pub(crate) fn enter_any<R>(
 
 /// Calls `f` with the kernel of this thread's run; wakes tasks afterwards.
 #[inline]
-pub(crate) fn reach<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
-    lend(|_| true, f)
+pub(crate) fn with_kernel<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
+    with_kernel_if(|_| true, f)
 }
 
 /// Calls `f` with the kernel if `admit` returns true; wakes tasks afterwards. Several calls per message pass here, so the result
 /// of `f` is moved at most once.
 #[inline]
-fn lend<R>(admit: impl FnOnce(&Kernel) -> bool, f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
-    let inside = |kernel: &mut Kernel| (f(kernel), kernel.wakes.is_owed());
-    let (result, owed) = NET.try_with(|slot| slot.with_if(admit, inside)).ok()??;
-    if owed {
-        settle();
+fn with_kernel_if<R>(
+    admit: impl FnOnce(&Kernel) -> bool,
+    f: impl FnOnce(&mut Kernel) -> R,
+) -> Option<R> {
+    let inside = |kernel: &mut Kernel| (f(kernel), kernel.wakes.has_pending());
+    let (result, pending) = NET.try_with(|slot| slot.with_if(admit, inside)).ok()??;
+    if pending {
+        flush_wakes();
     }
     Some(result)
 }
 
 /// Calls pending foreign wakers, while the kernel is not borrowed.
 #[cold]
-fn settle() {
+fn flush_wakes() {
     let wakes = NET.with(|slot| slot.with(|kernel| std::mem::take(&mut kernel.wakes)));
     if let Some(wakes) = wakes {
-        wakes.settle();
+        wakes.flush();
     }
 }
 
@@ -187,8 +194,8 @@ impl Kernel {
             listeners: Slab::new(),
             datagrams: Slab::new(),
             serial: 0,
-            output: Output::default(),
-            told: (0, 0),
+            outbox: Outbox::default(),
+            reported: (0, 0),
             wakes: Wakes::default(),
             dual_stack: spec.dual_stack,
             wire,
@@ -212,11 +219,11 @@ impl Kernel {
     /// Number of armed timers of the network.
     #[cfg(test)]
     pub(crate) fn count_timers() -> usize {
-        reach(|kernel| kernel.timers()).unwrap_or(0)
+        with_kernel(|kernel| kernel.count_armed_timers()).unwrap_or(0)
     }
 
     /// Updates segmentation offload of all connections, after links or filters have changed.
-    fn renew_bursts(&mut self) {
+    fn update_offload(&mut self) {
         for (_, socket) in &mut self.sockets {
             let whole = self.wire.carries_bursts(socket.path);
             socket.connection.set_offload(whole);
@@ -237,8 +244,8 @@ impl Kernel {
             named.sort_unstable_by(|a, b| compare_names(name_of(*a), name_of(*b)));
             named
         });
-        let place = by_name.binary_search_by(|host| compare_names(name_of(*host), name)).ok()?;
-        Some(by_name[place])
+        let at = by_name.binary_search_by(|host| compare_names(name_of(*host), name)).ok()?;
+        Some(by_name[at])
     }
 
     /// TCP parameters of a machine.
@@ -252,24 +259,28 @@ impl Kernel {
     }
 
     /// Resolves a local address to bind to.
-    fn bound(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Bound> {
-        match meaning(address.ip(), host, self.hosts.len()) {
-            Meaning::Any { v6: false } => Ok(Bound::Any4),
-            Meaning::Any { v6: true } => Ok(Bound::Any6),
-            Meaning::Of(owner, net) if owner == host => Ok(Bound::One(net)),
-            Meaning::Of(..) | Meaning::Unknown => Err(self.not_own(host, address)),
+    fn resolve_local(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Bound> {
+        match owner_of(address.ip(), host, self.hosts.len()) {
+            AddressOwner::Unspecified { v6: false } => Ok(Bound::Any4),
+            AddressOwner::Unspecified { v6: true } => Ok(Bound::Any6),
+            AddressOwner::Machine(owner, net) if owner == host => Ok(Bound::One(net)),
+            AddressOwner::Machine(..) | AddressOwner::Unknown => Err(self.not_local(host, address)),
         }
     }
 
     /// Resolves a remote address, and checks that there is a route to it.
-    fn destination(&self, host: HostIndex, address: std::net::SocketAddr) -> io::Result<Endpoint> {
+    fn resolve_remote(
+        &self,
+        host: HostIndex,
+        address: std::net::SocketAddr,
+    ) -> io::Result<Endpoint> {
         let port = address.port();
-        let (owner, net) = match meaning(address.ip(), host, self.hosts.len()) {
-            Meaning::Of(owner, net) => (owner, net),
+        let (owner, net) = match owner_of(address.ip(), host, self.hosts.len()) {
+            AddressOwner::Machine(owner, net) => (owner, net),
             // As on Linux, the unspecified address is the machine itself.
-            Meaning::Any { v6: false } => (host, Net::Loopback4),
-            Meaning::Any { v6: true } => (host, Net::Loopback6),
-            Meaning::Unknown => return Err(self.no_such_address(address)),
+            AddressOwner::Unspecified { v6: false } => (host, Net::Loopback4),
+            AddressOwner::Unspecified { v6: true } => (host, Net::Loopback6),
+            AddressOwner::Unknown => return Err(self.no_such_address(address)),
         };
         let to = Endpoint { host: owner, port, net };
         if !self.wire.links.has_route(host, owner) {
@@ -278,8 +289,8 @@ impl Kernel {
         Ok(to)
     }
 
-    fn counted(self) -> NetStats {
-        let tally = self.output.tally;
+    fn into_stats(self) -> NetStats {
+        let tally = self.outbox.tally;
         NetStats {
             retransmissions: tally.retransmissions,
             duplicates: tally.duplicates,
@@ -302,9 +313,9 @@ fn compare_names(a: &str, b: &str) -> Ordering {
 }
 
 /// Local address of a listener, as the socket API returns it.
-fn local_endpoint(host: HostIndex, bound: Bound, port: u16) -> std::net::SocketAddr {
+fn local_endpoint(host: HostIndex, resolve_local: Bound, port: u16) -> std::net::SocketAddr {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    let ip = match bound {
+    let ip = match resolve_local {
         Bound::Any4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Bound::Any6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         Bound::One(net) => Endpoint { host, port, net }.ip(),
@@ -312,6 +323,6 @@ fn local_endpoint(host: HostIndex, bound: Bound, port: u16) -> std::net::SocketA
     std::net::SocketAddr::new(ip, port)
 }
 
-fn key_of(slot: usize, serial: u32) -> Key {
-    Key { slot: slot as u32, serial }
+fn key_of(slot: usize, serial: u32) -> SocketKey {
+    SocketKey { slot: slot as u32, serial }
 }

@@ -2,11 +2,11 @@
 
 /// Names a socket in the kernel. A stale key is harmless: the serial number is unique in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+pub(crate) struct SocketKey {
     pub(crate) slot: u32,
     pub(crate) serial: u32,
 }
 
-impl Key {
-    pub(crate) const NONE: Key = Key { slot: u32::MAX, serial: u32::MAX };
+impl SocketKey {
+    pub(crate) const NONE: SocketKey = SocketKey { slot: u32::MAX, serial: u32::MAX };
 }

@@ -3,7 +3,7 @@
 mod ip_level;
 mod listener;
 mod lookup;
-mod readies;
+mod readiness;
 mod socket;
 mod stream;
 mod udp;
@@ -12,7 +12,7 @@ mod wait;
 pub(crate) use crate::net::simulated::sockets::ip_level::IpLevel;
 pub(crate) use crate::net::simulated::sockets::listener::TcpListener;
 pub(crate) use crate::net::simulated::sockets::lookup::find;
-pub(crate) use crate::net::simulated::sockets::readies::Readies;
+pub(crate) use crate::net::simulated::sockets::readiness::Readiness;
 pub(crate) use crate::net::simulated::sockets::socket::TcpSocket;
 pub(crate) use crate::net::simulated::sockets::stream::TcpStream;
 pub(crate) use crate::net::simulated::sockets::udp::UdpSocket;

@@ -51,7 +51,7 @@ pub(crate) enum State {
 
 /// Error that ended a connection. A call returns it once; after that, reads return the end and writes `BrokenPipe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum ConnectionError {
     Refused,
     Reset,
     BrokenPipe,
@@ -60,12 +60,12 @@ pub(crate) enum Failure {
 
 /// Result of a read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ready {
+pub(crate) enum CallResult {
     /// Number of bytes. 0 from a read is the end of the stream.
     Bytes(usize),
     /// Nothing can be read or written yet.
     Wait,
-    Failed(Failure),
+    Failed(ConnectionError),
 }
 
 /// Events since the last call of [`Connection::take_events`].
@@ -97,7 +97,7 @@ impl Events {
 
 /// Segments to send, and counters of connections.
 #[derive(Default)]
-pub(crate) struct Output {
+pub(crate) struct Outbox {
     pub(crate) segments: Vec<Segment>,
     pub(crate) arena: Arena,
     pub(crate) tally: Tally,
@@ -135,7 +135,7 @@ pub(crate) struct Connection {
     quick_ack: bool,
     /// Initial sequence numbers: its own (ISS), and the peer's (IRS).
     first: (Seq, Seq),
-    failure: Option<Failure>,
+    failure: Option<ConnectionError>,
     events: Events,
     sending: Sending,
     receiving: Receiving,
@@ -253,7 +253,7 @@ impl Connection {
         mss: u16,
         iss: Seq,
         now: u64,
-        out: &mut Output,
+        out: &mut Outbox,
     ) -> Self {
         let mut connection = Self::new(config, mss, iss, State::SynSent);
         connection.send_syn(now, 0, out);
@@ -268,7 +268,7 @@ impl Connection {
         iss: Seq,
         syn: &Segment,
         now: u64,
-        out: &mut Output,
+        out: &mut Outbox,
     ) -> Self {
         let mut connection = Self::new(config, mss, iss, State::SynReceived);
         connection.passive = true;
@@ -342,39 +342,39 @@ impl Connection {
 
     /// Writes as much of `data` as there is room for.
     #[inline]
-    pub(crate) fn write(&mut self, now: u64, data: &[u8], out: &mut Output) -> Ready {
+    pub(crate) fn write(&mut self, now: u64, data: &[u8], out: &mut Outbox) -> CallResult {
         match self.can_write() {
-            Ready::Bytes(_) if data.is_empty() => Ready::Bytes(0),
-            Ready::Bytes(room) => {
+            CallResult::Bytes(_) if data.is_empty() => CallResult::Bytes(0),
+            CallResult::Bytes(room) => {
                 let len = room.min(data.len());
                 self.sending.buffer.push(out.arena.copy(&data[..len]));
-                self.output(now, out);
-                Ready::Bytes(len)
+                self.send_pending(now, out);
+                CallResult::Bytes(len)
             }
             // As on Linux, an empty write waits too if a write before it found no room.
-            Ready::Wait if data.is_empty() && !self.sending.blocked => Ready::Bytes(0),
-            Ready::Wait => {
+            CallResult::Wait if data.is_empty() && !self.sending.blocked => CallResult::Bytes(0),
+            CallResult::Wait => {
                 self.sending.blocked = true;
-                Ready::Wait
+                CallResult::Wait
             }
-            Ready::Failed(failure) => {
+            CallResult::Failed(failure) => {
                 self.failure = None;
-                Ready::Failed(failure)
+                CallResult::Failed(failure)
             }
         }
     }
 
     /// Number of bytes a write has room for, or why it has none.
-    pub(crate) fn can_write(&self) -> Ready {
+    pub(crate) fn can_write(&self) -> CallResult {
         if let Some(failure) = self.failure {
-            return Ready::Failed(failure);
+            return CallResult::Failed(failure);
         }
         match self.state {
-            State::SynSent | State::SynReceived => Ready::Wait,
+            State::SynSent | State::SynReceived => CallResult::Wait,
             State::Established | State::CloseWait => {
                 match self.config.send_buffer.saturating_sub(self.sending.buffer.len()) {
-                    0 => Ready::Wait,
-                    room => Ready::Bytes(room),
+                    0 => CallResult::Wait,
+                    room => CallResult::Bytes(room),
                 }
             }
             State::FinWait1
@@ -382,7 +382,7 @@ impl Connection {
             | State::Closing
             | State::LastAck
             | State::TimeWait
-            | State::Closed => Ready::Failed(Failure::BrokenPipe),
+            | State::Closed => CallResult::Failed(ConnectionError::BrokenPipe),
         }
     }
 
@@ -398,8 +398,8 @@ impl Connection {
         now: u64,
         into: &mut [u8],
         peek: bool,
-        out: &mut Output,
-    ) -> Ready {
+        out: &mut Outbox,
+    ) -> CallResult {
         self.read_up_to(now, into.len(), |_| into, peek, out)
     }
 
@@ -412,34 +412,34 @@ impl Connection {
         room: usize,
         into: impl FnOnce(usize) -> &'a mut [u8],
         peek: bool,
-        out: &mut Output,
-    ) -> Ready {
+        out: &mut Outbox,
+    ) -> CallResult {
         match self.can_read() {
-            Ready::Bytes(0) => Ready::Bytes(0),
-            Ready::Bytes(_) if room == 0 => Ready::Bytes(0),
-            Ready::Bytes(bytes) => {
+            CallResult::Bytes(0) => CallResult::Bytes(0),
+            CallResult::Bytes(_) if room == 0 => CallResult::Bytes(0),
+            CallResult::Bytes(bytes) => {
                 let copied = self.receiving.buffer.read(into(bytes.min(room)), peek);
                 if !peek {
                     self.room_was_made(now, out);
                 }
-                Ready::Bytes(copied)
+                CallResult::Bytes(copied)
             }
-            Ready::Wait => Ready::Wait,
-            Ready::Failed(failure) => {
+            CallResult::Wait => CallResult::Wait,
+            CallResult::Failed(failure) => {
                 self.failure = None;
-                Ready::Failed(failure)
+                CallResult::Failed(failure)
             }
         }
     }
 
     /// Number of bytes that a read finds; 0 is the end of the stream.
-    pub(crate) fn can_read(&self) -> Ready {
+    pub(crate) fn can_read(&self) -> CallResult {
         match (self.receiving.buffer.len(), self.failure) {
             // As on Linux, an error after the end of the stream is not reported to readers.
-            (0, _) if self.receiving.ended => Ready::Bytes(0),
-            (0, Some(failure)) => Ready::Failed(failure),
+            (0, _) if self.receiving.ended => CallResult::Bytes(0),
+            (0, Some(failure)) => CallResult::Failed(failure),
             (0, None) => match self.state {
-                State::Closed => Ready::Bytes(0),
+                State::Closed => CallResult::Bytes(0),
                 State::SynSent
                 | State::SynReceived
                 | State::Established
@@ -448,9 +448,9 @@ impl Connection {
                 | State::CloseWait
                 | State::Closing
                 | State::LastAck
-                | State::TimeWait => Ready::Wait,
+                | State::TimeWait => CallResult::Wait,
             },
-            (bytes, _) => Ready::Bytes(bytes),
+            (bytes, _) => CallResult::Bytes(bytes),
         }
     }
 
@@ -464,10 +464,10 @@ impl Connection {
     }
 
     /// Sets `TCP_NODELAY`. If on, sends what Nagle's algorithm held back.
-    pub(crate) fn set_nodelay(&mut self, on: bool, now: u64, out: &mut Output) {
+    pub(crate) fn set_nodelay(&mut self, on: bool, now: u64, out: &mut Outbox) {
         self.nodelay = on;
         if on {
-            self.output(now, out);
+            self.send_pending(now, out);
         }
     }
 
@@ -476,11 +476,11 @@ impl Connection {
     }
 
     /// Sets `TCP_QUICKACK`. If on, sends a delayed acknowledgement.
-    pub(crate) fn set_quick_ack(&mut self, on: bool, now: u64, out: &mut Output) {
+    pub(crate) fn set_quick_ack(&mut self, on: bool, now: u64, out: &mut Outbox) {
         self.quick_ack = on;
         if on && self.deadlines.delayed_ack != NEVER {
             self.receiving.ack_now = true;
-            self.output(now, out);
+            self.send_pending(now, out);
         }
     }
 
@@ -493,12 +493,12 @@ impl Connection {
     /// Whether the read direction, and the write direction, is closed.
     pub(crate) fn closed(&self) -> (bool, bool) {
         let over = self.state == State::Closed;
-        let shut = matches!(self.can_write(), Ready::Failed(_));
+        let shut = matches!(self.can_write(), CallResult::Failed(_));
         (over || self.receiving.ended, over || shut)
     }
 
     /// Returns and clears the connection's error.
-    pub(crate) fn take_failure(&mut self) -> Option<Failure> {
+    pub(crate) fn take_error(&mut self) -> Option<ConnectionError> {
         self.failure.take()
     }
 
@@ -542,7 +542,7 @@ impl Connection {
     }
 
     #[cold]
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: ConnectionError) {
         self.failure = Some(failure);
         self.close_now();
     }

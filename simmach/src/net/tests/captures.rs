@@ -200,7 +200,7 @@ fn a_copy_stands_behind_its_packet() {
         assert_eq!(one, two);
         assert_eq!(
             (&none[..], &said[..]),
-            (&[][..], &["a copy that the link made".to_owned()][..])
+            (&[][..], &["duplicate made by the link".to_owned()][..])
         );
     });
 }

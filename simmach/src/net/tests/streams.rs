@@ -342,12 +342,12 @@ fn small_writes_wait_for_each_other_unless_told_not_to() {
             let (mut near, mut far) = pair().await;
             near.set_nodelay(nodelay).expect("open");
             assert_eq!(near.nodelay().expect("open"), nodelay);
-            let opened = now();
+            let start = now();
             near.write_all(b"head").await.expect("open");
             near.write_all(b"body").await.expect("open");
             far.read_exact(&mut [0; 8]).await.expect("both");
             // 50 ms there; Nagle: 40 ms of delayed acknowledgement, 50 ms back, 50 ms there.
-            let took = (now() - opened).as_millis() as u64;
+            let took = (now() - start).as_millis() as u64;
             assert_eq!(took, expected);
         });
     }

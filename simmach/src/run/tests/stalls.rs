@@ -185,7 +185,7 @@ fn probes_that_are_answered_are_a_stall() {
             stream.write_all(&[7; 1 << 20]).await.expect("nobody reads");
         })
     });
-    let due = "a probe of the closed window of the connection from client to server.zone:80";
+    let due = "a zero-window probe of the connection from client to server.zone:80";
     assert!(failure.message.contains(due), "{}", failure.message);
 }
 

@@ -1,15 +1,15 @@
 //! Arriving packets, and resets for segments without a connection.
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
-use crate::net::simulated::kernel::{Kernel, reach};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::kernel::{Kernel, with_kernel};
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::tcp::segment::Segment;
 
 /// Called by the timer of a packet's arrival.
 pub(super) fn arrive(slot: u64, count: u64) {
-    reach(|kernel| kernel.on_arrival(slot as u32, count));
+    with_kernel(|kernel| kernel.on_arrival(slot as u32, count));
 }
 
 impl Kernel {
@@ -20,21 +20,21 @@ impl Kernel {
         };
         match *body {
             Body::Tcp { sender, receiver, .. } => {
-                self.segment_came(from, to, draw.flow, sender, receiver, slot);
+                self.on_segment(from, to, draw.flow, sender, receiver, slot);
             }
             Body::Udp { broadcast, .. } => {
                 let payload = self.wire.packets.arrived(slot).take_payload();
-                self.datagram_came(from, to, draw, payload, broadcast);
+                self.on_datagram(from, to, draw, payload, broadcast);
             }
             Body::Unreachable => {
                 self.wire.packets.arrived(slot);
-                self.datagram_refused(from, to);
+                self.on_unreachable(from, to);
             }
         }
     }
 
     /// Sends a reset in answer to a segment that no socket receives.
-    pub(super) fn refuse(
+    pub(super) fn send_reset_for(
         &mut self,
         path: PathIndex,
         (from, to): (Endpoint, Endpoint),
@@ -43,7 +43,7 @@ impl Kernel {
     ) {
         if let Some(segment) = Segment::reset_for(cause) {
             let draw = PacketAddress::of_segment(flow, Default::default(), &segment);
-            let (sender, receiver) = (Key::NONE, Key::NONE);
+            let (sender, receiver) = (SocketKey::NONE, SocketKey::NONE);
             let body = Body::Tcp { sender, receiver, mss: u16::MAX, segment };
             self.wire.transmit_alone(Packet { path, from, to, draw, body });
         }

@@ -7,15 +7,15 @@ use crate::net::simulated::kernel::datagrams::datagrams_address;
 use crate::net::simulated::kernel::socket::Holder;
 use crate::net::simulated::kernel::streams::listener_address;
 use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
-use crate::net::simulated::kernel::{Kernel, key_of, reach};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::filter::{Choose, PacketFilter};
 use crate::net::simulated::link::links::{LinkState, StaysCut};
 use crate::net::simulated::link::profile::NetworkProfile;
 
 /// Switches a machine's power. A machine without power receives nothing.
 pub(crate) fn set_up(machine: MachineId, up: bool) {
-    reach(|kernel| {
+    with_kernel(|kernel| {
         if let Some(host) = kernel.host_of(machine) {
             kernel.wire.is_up[host as usize] = up;
         }
@@ -24,12 +24,12 @@ pub(crate) fn set_up(machine: MachineId, up: bool) {
 
 /// Closes the sockets of a process that has ended, with a FIN, or an RST if there are unread bytes.
 pub(crate) fn close_process(process: ProcessId) {
-    reach(|kernel| kernel.close_process(process));
+    with_kernel(|kernel| kernel.close_process(process));
 }
 
 /// Removes the sockets of a machine that loses power, without sending anything. Packets in flight still arrive.
 pub(crate) fn erase_machine(machine: MachineId) {
-    reach(|kernel| kernel.erase_machine(machine));
+    with_kernel(|kernel| kernel.erase_machine(machine));
 }
 
 /// Cuts the paths from `from` to `to`: packets sent from now on are dropped.
@@ -37,12 +37,12 @@ pub(crate) fn erase_machine(machine: MachineId) {
 /// Each `owner` has its own cuts. A path that two owners have cut is open again when both have mended it.
 pub(crate) fn cut(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| kernel.wire.links.cut(owner, &from, &to, true));
+    with_kernel(|kernel| kernel.wire.links.cut(owner, &from, &to, true));
 }
 
 pub(crate) fn mend(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| kernel.wire.links.cut(owner, &from, &to, false));
+    with_kernel(|kernel| kernel.wire.links.cut(owner, &from, &to, false));
 }
 
 /// Whether [`cut`], or [`mend`], would change any path for this owner.
@@ -53,13 +53,13 @@ pub(crate) fn would_cut(
     cut: bool,
 ) -> bool {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| kernel.wire.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
+    with_kernel(|kernel| kernel.wire.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
 }
 
 /// The cuts between two groups of machines that remain when this owner mends its own.
 pub(crate) fn stays_cut(owner: Option<u64>, a: &[MachineId], b: &[MachineId]) -> StaysCut {
     let (a, b) = (numbers(a), numbers(b));
-    let stays = reach(|kernel| {
+    let stays = with_kernel(|kernel| {
         let links = &kernel.wire.links;
         let mut stays = links.stays_cut(owner, &a, &b);
         let back = links.stays_cut(owner, &b, &a);
@@ -72,13 +72,13 @@ pub(crate) fn stays_cut(owner: Option<u64>, a: &[MachineId], b: &[MachineId]) ->
 
 /// Mends the cuts of all owners. Returns whether there were any.
 pub(crate) fn mend_all() -> bool {
-    reach(|kernel| kernel.wire.links.mend_all()).unwrap_or(false)
+    with_kernel(|kernel| kernel.wire.links.mend_all()).unwrap_or(false)
 }
 
 /// Whether [`clog`], or [`unclog`], would change any path.
 pub(crate) fn would_clog(from: &[MachineId], to: &[MachineId], clog: bool) -> bool {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| kernel.wire.links.would_clog(&from, &to, clog)).unwrap_or(false)
+    with_kernel(|kernel| kernel.wire.links.would_clog(&from, &to, clog)).unwrap_or(false)
 }
 
 /// Holds packets from `from` to `to` until the paths are unclogged. Then they go on in order.
@@ -92,7 +92,7 @@ pub(crate) fn unclog(from: &[MachineId], to: &[MachineId]) {
 
 /// Unclogs all paths. Returns whether any was clogged.
 pub(crate) fn unclog_all() -> bool {
-    let unclogged = reach(|kernel| {
+    let unclogged = with_kernel(|kernel| {
         let was_clogged = kernel.wire.links.is_any_clogged();
         let held = kernel.wire.links.unclog_all(kernel.engine.clock.now());
         kernel.wire.release(held);
@@ -107,7 +107,7 @@ pub(crate) fn unclog_all() -> bool {
 ///
 /// A message that names a zone without machines.
 pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
-    reach(|kernel| kernel.set_profile(from, to, profile)).unwrap_or(Ok(()))
+    with_kernel(|kernel| kernel.set_profile(from, to, profile)).unwrap_or(Ok(()))
 }
 
 /// Whether both zones have machines.
@@ -115,7 +115,7 @@ pub(crate) fn has_zones(from: &str, to: &str) -> bool {
     let has = |kernel: &mut Kernel| {
         [from, to].iter().all(|zone| kernel.wire.links.known_zone(zone).is_some())
     };
-    reach(has).unwrap_or(false)
+    with_kernel(has).unwrap_or(false)
 }
 
 /// What a profile is set on.
@@ -129,7 +129,7 @@ pub(crate) enum Ways<'a> {
 
 /// Whether all these paths have this profile, now or originally.
 pub(crate) fn has_profile(ways: Ways<'_>, state: LinkState, profile: &NetworkProfile) -> bool {
-    let has = reach(|kernel| {
+    let has = with_kernel(|kernel| {
         let links = &kernel.wire.links;
         match ways {
             Ways::Zones(from, to) => {
@@ -150,9 +150,9 @@ pub(crate) fn has_profile(ways: Ways<'_>, state: LinkState, profile: &NetworkPro
 
 /// Restores the original profile of every link. Returns whether any had changed.
 pub(crate) fn restore_links() -> bool {
-    reach(|kernel| {
+    with_kernel(|kernel| {
         let restored = kernel.wire.links.restore();
-        kernel.renew_bursts();
+        kernel.update_offload();
         restored
     })
     .unwrap_or(false)
@@ -160,7 +160,7 @@ pub(crate) fn restore_links() -> bool {
 
 #[cfg(test)]
 pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
-    let asked = reach(|kernel| {
+    let asked = with_kernel(|kernel| {
         let (from, to) = (kernel.host_of(from)?, kernel.host_of(to)?);
         Some(kernel.wire.links.has_route(from, to))
     });
@@ -169,12 +169,12 @@ pub(crate) fn has_route(from: MachineId, to: MachineId) -> bool {
 
 /// The sockets of a machine: listeners, connections, UDP sockets.
 pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
-    reach(|kernel| kernel.table(machine)).unwrap_or_default()
+    with_kernel(|kernel| kernel.table(machine)).unwrap_or_default()
 }
 
 /// The ports in use on a machine, with their protocols.
 pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
-    let used = reach(|kernel| {
+    let used = with_kernel(|kernel| {
         let host = &kernel.hosts[kernel.host_of(machine)? as usize];
         let tcp = host.tcp.used().map(|port| ("tcp", port));
         Some(tcp.chain(host.udp.used().map(|port| ("udp", port))).collect())
@@ -184,25 +184,25 @@ pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
 
 /// Starts the capture, unless it is already running.
 pub(crate) fn capture() {
-    reach(|kernel| kernel.wire.start_capture());
+    with_kernel(|kernel| kernel.wire.start_capture());
 }
 
 /// The capture up to now in pcapng format. `None` if none was started.
 pub(crate) fn captured() -> Option<Vec<u8>> {
-    reach(|kernel| kernel.wire.capture.as_ref().map(|capture| capture.octets())).flatten()
+    with_kernel(|kernel| kernel.wire.capture.as_ref().map(|capture| capture.octets())).flatten()
 }
 
 /// Sets the profile of every path from `from` to `to`.
 pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &NetworkProfile) {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| {
+    with_kernel(|kernel| {
         kernel.wire.links.remember();
         for from in &from {
             for to in to.iter().filter(|to| *to != from) {
                 kernel.wire.links.join_pair(*from, *to, profile.clone());
             }
         }
-        kernel.renew_bursts();
+        kernel.update_offload();
     });
 }
 
@@ -213,16 +213,16 @@ pub(crate) fn filter_packets(
     choose: Choose,
 ) -> Option<PacketFilter> {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| {
+    with_kernel(|kernel| {
         let id = kernel.wire.filters.add(from, to, choose);
-        kernel.renew_bursts();
+        kernel.update_offload();
         PacketFilter::new(kernel.run(), id, lift)
     })
 }
 
 /// A guard without a filter.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
-    reach(|kernel| PacketFilter::new(kernel.run(), NO_RULE, lift))
+    with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_RULE, lift))
 }
 
 /// Ids of filters start from 1.
@@ -230,18 +230,18 @@ const NO_RULE: u64 = 0;
 
 /// Removes all filters. Returns whether there were any.
 pub(crate) fn clear_filters() -> bool {
-    let lifted = reach(|kernel| {
+    let lifted = with_kernel(|kernel| {
         let lifted = kernel.wire.filters.clear();
-        kernel.renew_bursts();
+        kernel.update_offload();
         lifted
     });
     lifted.is_some_and(|lifted| !lifted.is_empty())
 }
 
 fn lift(run: RunId, id: u64) {
-    let lifted = reach(|kernel| {
+    let lifted = with_kernel(|kernel| {
         let lifted = if kernel.run() == run { kernel.wire.filters.remove(id) } else { None };
-        kernel.renew_bursts();
+        kernel.update_offload();
         lifted
     });
     drop(lifted);
@@ -249,7 +249,7 @@ fn lift(run: RunId, id: u64) {
 
 fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
     let (from, to) = (numbers(from), numbers(to));
-    reach(|kernel| {
+    with_kernel(|kernel| {
         let held = kernel.wire.links.clog(&from, &to, on, kernel.engine.clock.now());
         kernel.wire.release(held);
     });
@@ -261,15 +261,15 @@ fn numbers(machines: &[MachineId]) -> Vec<u32> {
 
 impl Kernel {
     fn close_process(&mut self, process: ProcessId) {
-        let listeners: Vec<Key> = (self.listeners.iter())
+        let listeners: Vec<SocketKey> = (self.listeners.iter())
             .filter(|(_, listener)| listener.process == process)
             .map(|(slot, listener)| key_of(slot, listener.serial))
             .collect();
-        let datagrams: Vec<Key> = (self.datagrams.iter())
+        let datagrams: Vec<SocketKey> = (self.datagrams.iter())
             .filter(|(_, socket)| socket.process == process)
             .map(|(slot, socket)| key_of(slot, socket.serial))
             .collect();
-        let connections: Vec<Key> = (self.sockets.iter())
+        let connections: Vec<SocketKey> = (self.sockets.iter())
             .filter(|(_, socket)| socket.holder == Holder::Process(process))
             .map(|(slot, socket)| key_of(slot, socket.serial))
             .collect();
@@ -289,7 +289,7 @@ impl Kernel {
         hosts.sort_unstable();
         hosts.dedup();
         for host in hosts {
-            self.hosts[host as usize].next_epoch();
+            self.hosts[host as usize].start_epoch();
         }
     }
 
@@ -300,7 +300,7 @@ impl Kernel {
             .map(|(slot, _)| slot)
             .collect();
         for slot in connections {
-            self.free(slot);
+            self.remove_socket(slot);
         }
         let listeners: Vec<usize> = (self.listeners.iter())
             .filter(|(_, listener)| listener.host == host)
@@ -314,14 +314,14 @@ impl Kernel {
             }
             self.wakes.discard(&mut listener.accepting);
         }
-        let datagrams: Vec<Key> = (self.datagrams.iter())
+        let datagrams: Vec<SocketKey> = (self.datagrams.iter())
             .filter(|(_, socket)| socket.host == host)
             .map(|(slot, socket)| key_of(slot, socket.serial))
             .collect();
         for key in datagrams {
             self.close_datagrams(key);
         }
-        self.hosts[host as usize].next_epoch();
+        self.hosts[host as usize].start_epoch();
     }
 
     fn set_profile(&mut self, from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
@@ -329,11 +329,11 @@ impl Kernel {
             self.wire
                 .links
                 .known_zone(name)
-                .ok_or_else(|| format!("no machine is in a zone {name:?}"))
+                .ok_or_else(|| format!("no machine is in zone {name:?}"))
         };
         let (from, to) = (zone(from)?, zone(to)?);
         self.wire.links.rejoin(from, to, profile);
-        self.renew_bursts();
+        self.update_offload();
         Ok(())
     }
 
@@ -360,8 +360,8 @@ impl Kernel {
                 state: socket.connection.state().into(),
                 receive_queue,
                 send_queue,
-                local: socket.shown(socket.local),
-                peer: Some(socket.shown(socket.remote)),
+                local: socket.display_addr(socket.local),
+                peer: Some(socket.display_addr(socket.remote)),
                 process: match socket.holder {
                     Holder::Process(process) => Some(process),
                     Holder::HalfOpen(_) | Holder::Queued(_) | Holder::Kernel => None,

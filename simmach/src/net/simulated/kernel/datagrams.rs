@@ -9,14 +9,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::engine::{Effect, ProcessId, mix};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
-use crate::net::simulated::kernel::socket::{Datagrams, IpOptions};
+use crate::net::simulated::kernel::socket::{DatagramSocket, IpOptions};
 use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrders;
 use crate::net::simulated::link::packet::{Body, Packet};
-use crate::net::simulated::tcp::Failure;
+use crate::net::simulated::tcp::ConnectionError;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::{Interest, Ready};
 
@@ -33,8 +33,8 @@ impl Kernel {
         host: HostIndex,
         process: ProcessId,
         address: SocketAddr,
-    ) -> io::Result<(Key, SocketAddr)> {
-        let bound = self.bound(host, address)?;
+    ) -> io::Result<(SocketKey, SocketAddr)> {
+        let bound = self.resolve_local(host, address)?;
         let range = self.config_of(host).ephemeral_ports.clone();
         let ports = &mut self.hosts[host as usize].udp;
         let port = match address.port() {
@@ -48,7 +48,7 @@ impl Kernel {
         let number = own.number_connect(Endpoint { host, port, net: Net::Loopback4 });
         let nth = u64::from(own.epoch) << 32 | u64::from(number);
         let flow = mix(mix(own.ident, u64::from(port) | 1 << 32), nth);
-        let slot = self.datagrams.insert(Datagrams {
+        let slot = self.datagrams.insert(DatagramSocket {
             serial,
             host,
             process,
@@ -73,24 +73,28 @@ impl Kernel {
         Ok((key, local_endpoint(host, bound, port)))
     }
 
-    pub(crate) fn datagrams(&mut self, key: Key) -> io::Result<&mut Datagrams> {
+    pub(crate) fn datagrams(&mut self, key: SocketKey) -> io::Result<&mut DatagramSocket> {
         let socket = self.datagrams.get_mut(key.slot as usize);
         socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
     }
 
-    pub(crate) fn connect_datagrams(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
-        let &mut Datagrams { host, broadcast, .. } = self.datagrams(key)?;
+    pub(crate) fn connect_datagrams(
+        &mut self,
+        key: SocketKey,
+        address: SocketAddr,
+    ) -> io::Result<()> {
+        let &mut DatagramSocket { host, broadcast, .. } = self.datagrams(key)?;
         if address.ip() == Ipv4Addr::BROADCAST && !broadcast {
             return Err(error::no_broadcast());
         }
-        let peer = self.destination(host, address)?;
+        let peer = self.resolve_remote(host, address)?;
         let socket = self.datagrams(key)?;
         source(socket, peer)?;
         socket.peer = Some(peer);
         Ok(())
     }
 
-    pub(crate) fn datagrams_peer(&mut self, key: Key) -> io::Result<SocketAddr> {
+    pub(crate) fn datagrams_peer_addr(&mut self, key: SocketKey) -> io::Result<SocketAddr> {
         let peer = self.datagrams(key)?.peer;
         let peer = peer.filter(|peer| peer.port != 0);
         peer.map(Endpoint::socket_addr).ok_or_else(error::not_connected)
@@ -99,7 +103,7 @@ impl Kernel {
     /// Sends a datagram to `address`, or to the peer.
     pub(crate) fn send_datagram(
         &mut self,
-        key: Key,
+        key: SocketKey,
         data: &[u8],
         address: Option<SocketAddr>,
     ) -> io::Result<usize> {
@@ -114,17 +118,21 @@ impl Kernel {
             return self.send_to_zone(key, data, address.port());
         }
         let to = match address {
-            Some(address) => self.destination(host, address)?,
+            Some(address) => self.resolve_remote(host, address)?,
             None => self.datagrams(key)?.peer.ok_or_else(error::no_destination)?,
         };
         let socket = self.datagrams(key)?;
         let net = source(socket, to)?;
         if std::mem::take(&mut socket.refused) {
-            return Err(self.failed(Failure::Refused, "an earlier datagram to", to));
+            return Err(self.connection_error(
+                ConnectionError::Refused,
+                "an earlier datagram to",
+                to,
+            ));
         }
         socket.sent += 1;
         let (flow, nth, port) = (mix(socket.flow, u64::from(to.host)), socket.sent, socket.port);
-        let payload = self.output.arena.copy(data);
+        let payload = self.outbox.arena.copy(data);
         let path = self.wire.links.path(host, to.host);
         let from = Endpoint { host, port, net };
         let draw = PacketAddress::of_datagram(flow, nth);
@@ -134,7 +142,7 @@ impl Kernel {
         Ok(data.len())
     }
 
-    fn transmit_in_order(&mut self, key: Key, packet: Packet) -> io::Result<()> {
+    fn transmit_in_order(&mut self, key: SocketKey, packet: Packet) -> io::Result<()> {
         let (to, now) = (packet.to, self.engine.clock.now());
         let mut order = *self.datagrams(key)?.orders.to(to, now);
         self.wire.transmit(packet, &mut order);
@@ -143,14 +151,14 @@ impl Kernel {
     }
 
     /// Sends a broadcast to every machine of the zone, including the sender's own, as on an Ethernet.
-    fn send_to_zone(&mut self, key: Key, data: &[u8], port: u16) -> io::Result<usize> {
+    fn send_to_zone(&mut self, key: SocketKey, data: &[u8], port: u16) -> io::Result<usize> {
         let socket = self.datagrams(key)?;
         if !socket.broadcast {
             return Err(error::no_broadcast());
         }
         socket.sent += 1;
         let (host, flow, nth, own) = (socket.host, socket.flow, socket.sent, socket.port);
-        let payload = self.output.arena.copy(data);
+        let payload = self.outbox.arena.copy(data);
         let zone = self.wire.links.zone_of(host);
         for other in 0..self.hosts.len() as HostIndex {
             if self.wire.links.zone_of(other) != zone {
@@ -168,7 +176,7 @@ impl Kernel {
     }
 
     /// A sent datagram makes the socket writable again, if it was marked as not ready.
-    fn sent(&mut self, key: Key) -> io::Result<()> {
+    fn sent(&mut self, key: SocketKey) -> io::Result<()> {
         let socket = self.datagrams(key)?;
         if std::mem::take(&mut socket.not_writable) {
             let mut waiting = std::mem::take(&mut socket.reading);
@@ -178,12 +186,12 @@ impl Kernel {
     }
 
     /// The local address. Once there is a peer, it is the one that the peer sees.
-    pub(crate) fn datagrams_local(&mut self, key: Key) -> io::Result<SocketAddr> {
+    pub(crate) fn datagrams_local_addr(&mut self, key: SocketKey) -> io::Result<SocketAddr> {
         let socket = self.datagrams(key)?;
         Ok(match (socket.bound, socket.peer) {
             (Bound::Any4 | Bound::Any6, Some(Endpoint { net, .. })) => {
                 let mapped = socket.bound == Bound::Any6 && !net.is_v6();
-                Endpoint { host: socket.host, port: socket.port, net }.shown(mapped)
+                Endpoint { host: socket.host, port: socket.port, net }.display_addr(mapped)
             }
             (Bound::Any4 | Bound::Any6 | Bound::One(_), _) => datagrams_address(socket),
         })
@@ -192,7 +200,7 @@ impl Kernel {
     /// Takes the first datagram of the queue. Returns its length, cut to `into`, and its sender.
     pub(crate) fn receive_datagram(
         &mut self,
-        key: Key,
+        key: SocketKey,
         into: &mut [u8],
         peek: bool,
     ) -> Option<io::Result<(usize, SocketAddr)>> {
@@ -205,12 +213,16 @@ impl Kernel {
         }
         if let (true, Some(peer)) = (socket.refused, socket.peer) {
             socket.refused = false;
-            return Some(Err(self.failed(Failure::Refused, "an earlier datagram to", peer)));
+            return Some(Err(self.connection_error(
+                ConnectionError::Refused,
+                "an earlier datagram to",
+                peer,
+            )));
         }
         let (from, payload) = socket.queue.front()?;
         let len = payload.len().min(into.len());
         into[..len].copy_from_slice(&payload[..len]);
-        let from = from.shown(socket.bound == Bound::Any6);
+        let from = from.display_addr(socket.bound == Bound::Any6);
         if !peek {
             socket.queued -= payload.len() + OVERHEAD;
             socket.queue.pop_front();
@@ -219,15 +231,17 @@ impl Kernel {
     }
 
     /// Returns and clears the error of an earlier datagram.
-    pub(crate) fn take_refusal(&mut self, key: Key) -> io::Result<Option<io::Error>> {
+    pub(crate) fn take_refusal(&mut self, key: SocketKey) -> io::Result<Option<io::Error>> {
         let socket = self.datagrams(key)?;
         let was_refused = std::mem::take(&mut socket.refused);
         let refused = socket.peer.filter(|_| was_refused);
-        Ok(refused.map(|peer| self.failed(Failure::Refused, "an earlier datagram to", peer)))
+        Ok(refused.map(|peer| {
+            self.connection_error(ConnectionError::Refused, "an earlier datagram to", peer)
+        }))
     }
 
     /// Ready if there is a datagram or an error to receive.
-    pub(crate) fn can_receive(&mut self, key: Key) -> Option<io::Result<()>> {
+    pub(crate) fn can_receive(&mut self, key: SocketKey) -> Option<io::Result<()>> {
         match self.datagrams(key) {
             Ok(socket) => {
                 let found = socket.refused || !socket.queue.is_empty();
@@ -238,13 +252,17 @@ impl Kernel {
     }
 
     /// Length of the first queued datagram. 0 if there is none, or outside the run.
-    pub(crate) fn first_datagram(&mut self, key: Key) -> usize {
+    pub(crate) fn first_datagram(&mut self, key: SocketKey) -> usize {
         let first = self.datagrams(key).ok().and_then(|socket| socket.queue.front());
         first.map_or(0, |(_, payload)| payload.len())
     }
 
     /// The part of `interest` that a socket is ready for.
-    pub(crate) fn datagram_readiness(&mut self, key: Key, interest: Interest) -> io::Result<Ready> {
+    pub(crate) fn datagram_readiness(
+        &mut self,
+        key: SocketKey,
+        interest: Interest,
+    ) -> io::Result<Ready> {
         let readable = interest.is_readable() && self.can_receive(key).is_some();
         let writable = interest.is_writable() && !self.datagrams(key)?.not_writable;
         let readable = if readable { Ready::READABLE } else { Ready::EMPTY };
@@ -252,7 +270,11 @@ impl Kernel {
     }
 
     /// The part of `interest` that a socket is ready for, once it is not empty.
-    pub(crate) fn can_do(&mut self, key: Key, interest: Interest) -> Option<io::Result<Ready>> {
+    pub(crate) fn can_do(
+        &mut self,
+        key: SocketKey,
+        interest: Interest,
+    ) -> Option<io::Result<Ready>> {
         match self.datagram_readiness(key, interest) {
             Ok(ready) if ready.is_empty() => None,
             result => Some(result),
@@ -262,7 +284,7 @@ impl Kernel {
     /// Marks a socket as not ready for `interest`, until it receives or sends.
     pub(crate) fn clear_datagram_readiness(
         &mut self,
-        key: Key,
+        key: SocketKey,
         interest: Interest,
     ) -> io::Result<()> {
         let socket = self.datagrams(key)?;
@@ -271,7 +293,7 @@ impl Kernel {
         Ok(())
     }
 
-    pub(crate) fn close_datagrams(&mut self, key: Key) {
+    pub(crate) fn close_datagrams(&mut self, key: SocketKey) {
         if self.datagrams(key).is_err() {
             return;
         }
@@ -280,7 +302,7 @@ impl Kernel {
         self.wakes.discard(&mut socket.reading);
     }
 
-    pub(super) fn datagram_came(
+    pub(super) fn on_datagram(
         &mut self,
         from: Endpoint,
         to: Endpoint,
@@ -298,8 +320,8 @@ impl Kernel {
             return self.wire.transmit_alone(Packet { path, from: to, to: from, draw, body });
         };
         let Ok(socket) = self.datagrams(key) else { return };
-        let not_meant = broadcast && matches!(socket.bound, Bound::One(_));
-        if not_meant || socket.peer.is_some_and(|peer| peer != from) {
+        let not_for_it = broadcast && matches!(socket.bound, Bound::One(_));
+        if not_for_it || socket.peer.is_some_and(|peer| peer != from) {
             return;
         }
         let size = payload.len() + OVERHEAD;
@@ -317,7 +339,7 @@ impl Kernel {
         self.engine.progress();
     }
 
-    pub(super) fn datagram_refused(&mut self, from: Endpoint, to: Endpoint) {
+    pub(super) fn on_unreachable(&mut self, from: Endpoint, to: Endpoint) {
         let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else { return };
         let Ok(socket) = self.datagrams(key) else { return };
         if socket.peer == Some(from) {
@@ -330,7 +352,7 @@ impl Kernel {
 }
 
 /// The kind of address that a socket sends to `to` from.
-fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
+fn source(socket: &DatagramSocket, to: Endpoint) -> io::Result<Net> {
     match socket.bound {
         Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),
         Bound::One(net) if net.is_v6() && !to.net.is_v6() => Err(error::network_unreachable()),
@@ -342,7 +364,7 @@ fn source(socket: &Datagrams, to: Endpoint) -> io::Result<Net> {
 }
 
 /// The local address, for the socket table.
-pub(super) fn datagrams_address(socket: &Datagrams) -> SocketAddr {
+pub(super) fn datagrams_address(socket: &DatagramSocket) -> SocketAddr {
     let bound: Bound = socket.bound;
     local_endpoint(socket.host, bound, socket.port)
 }

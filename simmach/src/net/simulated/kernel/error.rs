@@ -6,7 +6,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::engine;
-use crate::net::simulated::tcp::Failure;
+use crate::net::simulated::tcp::ConnectionError;
 
 pub(crate) fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, engine::OUTSIDE)
@@ -15,16 +15,16 @@ pub(crate) fn outside() -> io::Error {
 pub(crate) fn no_machine() -> io::Error {
     io::Error::new(
         io::ErrorKind::NotConnected,
-        "simmach: a plan runs on no machine and has no network: use `sim.run_on(machine, …)`",
+        "simmach: a plan does not run on a machine and has no network; use `sim.run_on(machine, …)`",
     )
 }
 
-pub(crate) fn failed(failure: Failure) -> io::Error {
+pub(crate) fn failed(failure: ConnectionError) -> io::Error {
     match failure {
-        Failure::Refused => Errno::CONNREFUSED,
-        Failure::Reset => Errno::CONNRESET,
-        Failure::BrokenPipe => Errno::PIPE,
-        Failure::TimedOut => Errno::TIMEDOUT,
+        ConnectionError::Refused => Errno::CONNREFUSED,
+        ConnectionError::Reset => Errno::CONNRESET,
+        ConnectionError::BrokenPipe => Errno::PIPE,
+        ConnectionError::TimedOut => Errno::TIMEDOUT,
     }
     .into()
 }

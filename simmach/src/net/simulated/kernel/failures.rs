@@ -3,14 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::net::simulated::address::{Endpoint, HostIndex, Meaning, meaning};
+use crate::net::simulated::address::{AddressOwner, Endpoint, HostIndex, owner_of};
 use crate::net::simulated::kernel::{Kernel, error};
-use crate::net::simulated::tcp::Failure;
+use crate::net::simulated::tcp::ConnectionError;
 
 impl Kernel {
     /// Records the failed call, and returns its error.
     #[cold]
-    pub(super) fn noted(&self, error: io::Error, asked: &str) -> io::Error {
+    pub(super) fn record_failed_call(&self, error: io::Error, asked: &str) -> io::Error {
         if let Some(code) = error.raw_os_error() {
             self.engine.call_failed(code, asked.to_owned());
         }
@@ -19,12 +19,20 @@ impl Kernel {
 
     /// The error of a connection. `what` is the call, and `peer` its remote end.
     #[cold]
-    pub(crate) fn failed(&self, failure: Failure, what: &str, peer: Endpoint) -> io::Error {
-        self.noted(error::failed(failure), &format!("{what} {}", self.described(peer)))
+    pub(crate) fn connection_error(
+        &self,
+        failure: ConnectionError,
+        what: &str,
+        peer: Endpoint,
+    ) -> io::Error {
+        self.record_failed_call(
+            error::failed(failure),
+            &format!("{what} {}", self.describe_endpoint(peer)),
+        )
     }
 
     /// The peer's name, port and address.
-    pub(super) fn described(&self, peer: Endpoint) -> String {
+    pub(super) fn describe_endpoint(&self, peer: Endpoint) -> String {
         let address = peer.socket_addr();
         if (peer.host as usize) < self.hosts.len() && !peer.net.is_loopback() {
             format!("{}:{} ({address})", self.wire.name(peer.host), peer.port)
@@ -37,50 +45,55 @@ impl Kernel {
     #[cold]
     pub(super) fn no_such_address(&self, address: SocketAddr) -> io::Error {
         let asked = format!("sending to {address}: no machine has this address");
-        self.noted(error::network_unreachable(), &asked)
+        self.record_failed_call(error::network_unreachable(), &asked)
     }
 
     /// No link joins the zones of the two machines.
     #[cold]
     pub(super) fn no_route(&self, from: HostIndex, to: Endpoint) -> io::Error {
-        let (own, to) = (self.wire.name(from), self.described(to));
+        let (own, to) = (self.wire.name(from), self.describe_endpoint(to));
         let asked = format!("sending from {own} to {to}: no link joins their zones");
-        self.noted(error::host_unreachable(), &asked)
+        self.record_failed_call(error::host_unreachable(), &asked)
     }
 
     /// Another socket has the port.
     #[cold]
     pub(super) fn in_use(&self, address: SocketAddr) -> io::Error {
         let asked = format!(
-            "binding to {address}: another socket of this machine is bound to it; each service needs a port of its own, and \
-             port 0 takes a free one"
+            "binding to {address}: another socket of this machine uses the address; give each service its own port, or use \
+             port 0 for a free one"
         );
-        self.noted(error::in_use(), &asked)
+        self.record_failed_call(error::in_use(), &asked)
     }
 
     /// The address is another machine's, or no machine's.
     #[cold]
-    pub(super) fn not_own(&self, host: HostIndex, address: SocketAddr) -> io::Error {
-        let owner = match meaning(address.ip(), host, self.hosts.len()) {
-            Meaning::Of(owner, _) => {
-                format!("the address of {}", self.wire.name(owner))
+    pub(super) fn not_local(&self, host: HostIndex, address: SocketAddr) -> io::Error {
+        let owner = match owner_of(address.ip(), host, self.hosts.len()) {
+            AddressOwner::Machine(owner, _) => {
+                format!("it is the address of {}", self.wire.name(owner))
             }
-            Meaning::Any { .. } | Meaning::Unknown => "no machine's address".to_owned(),
+            AddressOwner::Unspecified { .. } | AddressOwner::Unknown => {
+                "no machine has this address".to_owned()
+            }
         };
-        self.noted(error::not_available(), &format!("binding to {address}: it is {owner}"))
+        self.record_failed_call(error::not_available(), &format!("binding to {address}: {owner}"))
     }
 
     #[cold]
     pub(super) fn no_free_port(&self) -> io::Error {
-        self.noted(error::not_available(), "choosing a port: all ephemeral ports are in use")
+        self.record_failed_call(
+            error::not_available(),
+            "choosing a port: all ephemeral ports are in use",
+        )
     }
 
     #[cold]
-    pub(super) fn connected_already(&self, remote: Endpoint) -> io::Error {
+    pub(super) fn already_connected(&self, remote: Endpoint) -> io::Error {
         let asked = format!(
-            "connecting to {}: there is a connection from the same port already",
-            self.described(remote)
+            "connecting to {}: a connection from the same local port already exists",
+            self.describe_endpoint(remote)
         );
-        self.noted(error::not_available(), &asked)
+        self.record_failed_call(error::not_available(), &asked)
     }
 }

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use crate::net::simulated::address::{Bound, Endpoint, Net};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::tcp::config::TcpConfig;
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Host {
     pub(crate) epoch: u32,
     connects: BTreeMap<Endpoint, u32>,
     /// Connections by their local port and their peer.
-    pub(crate) connections: BTreeMap<(u16, Endpoint), Key>,
+    pub(crate) connections: BTreeMap<(u16, Endpoint), SocketKey>,
     pub(crate) tcp: Ports,
     pub(crate) udp: Ports,
 }
@@ -41,9 +41,9 @@ pub(crate) struct Ports {
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) bound: Bound,
-    pub(crate) key: Key,
+    pub(crate) key: SocketKey,
     /// Whether it receives. A TCP socket does so once it listens.
-    takes: bool,
+    receives: bool,
 }
 
 impl Host {
@@ -54,7 +54,7 @@ impl Host {
         *count
     }
 
-    pub(crate) fn next_epoch(&mut self) {
+    pub(crate) fn start_epoch(&mut self) {
         self.epoch += 1;
         self.connects.clear();
     }
@@ -101,18 +101,18 @@ impl Ports {
         self.overlapping(port, bound).next().is_none()
     }
 
-    pub(crate) fn bind(&mut self, port: u16, bound: Bound, key: Key, takes: bool) {
+    pub(crate) fn bind(&mut self, port: u16, bound: Bound, key: SocketKey, receives: bool) {
         self.take(port);
-        self.bound.entry(port).or_default().push(Binding { bound, key, takes });
+        self.bound.entry(port).or_default().push(Binding { bound, key, receives });
     }
 
     /// Lets a bound socket receive.
-    pub(crate) fn open(&mut self, port: u16, key: Key) {
+    pub(crate) fn open(&mut self, port: u16, key: SocketKey) {
         let bindings = self.bound.get_mut(&port).into_iter().flatten();
-        bindings.filter(|own| own.key == key).for_each(|own| own.takes = true);
+        bindings.filter(|own| own.key == key).for_each(|own| own.receives = true);
     }
 
-    pub(crate) fn unbind(&mut self, port: u16, key: Key) {
+    pub(crate) fn unbind(&mut self, port: u16, key: SocketKey) {
         if let Some(sockets) = self.bound.get_mut(&port) {
             sockets.retain(|other| other.key != key);
             if sockets.is_empty() {
@@ -123,10 +123,10 @@ impl Ports {
     }
 
     /// The socket that receives what comes for `net` and `port`. The most specific binding has precedence.
-    pub(crate) fn bound_to(&self, port: u16, net: Net) -> Option<Key> {
+    pub(crate) fn bound_to(&self, port: u16, net: Net) -> Option<SocketKey> {
         let bindings = self.bound.get(&port)?.iter();
-        let takers = bindings.filter(|other| other.takes && other.bound.takes(net));
-        takers.min_by_key(|other| other.bound.reach()).map(|other| other.key)
+        let receivers = bindings.filter(|other| other.receives && other.bound.accepts(net));
+        receivers.min_by_key(|other| other.bound.breadth()).map(|other| other.key)
     }
 
     /// The ports in use.
@@ -135,7 +135,7 @@ impl Ports {
     }
 
     /// Number of sockets of each port, and number of bindings.
-    pub(crate) fn books(&self) -> (&BTreeMap<u16, u32>, usize) {
+    pub(crate) fn counts(&self) -> (&BTreeMap<u16, u32>, usize) {
         (&self.used, self.bound.values().map(Vec::len).sum())
     }
 
@@ -149,7 +149,7 @@ impl Ports {
 mod tests {
     use super::*;
 
-    const KEY: Key = Key::NONE;
+    const KEY: SocketKey = SocketKey::NONE;
 
     #[test]
     fn ephemeral_ports_go_round_and_run_out() {

@@ -11,17 +11,22 @@ use std::rc::Rc;
 
 use crate::engine::{ProcessId, mix};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
-use crate::net::simulated::kernel::socket::{Holder, Listener, Options};
-use crate::net::simulated::kernel::streams::{Opened, opened};
+use crate::net::simulated::kernel::socket::{Holder, Listener, SocketOptions};
+use crate::net::simulated::kernel::streams::{ConnectionInfo, connection_info};
 use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::tcp::Connection;
 use crate::net::simulated::tcp::config::TcpConfig;
 
 impl Kernel {
     /// Creates a socket that is neither bound nor connected.
-    pub(crate) fn new_socket(&mut self, host: HostIndex, process: ProcessId, v6: bool) -> Key {
+    pub(crate) fn new_socket(
+        &mut self,
+        host: HostIndex,
+        process: ProcessId,
+        v6: bool,
+    ) -> SocketKey {
         let serial = self.next_serial();
         let slot = self.listeners.insert(Listener {
             serial,
@@ -30,7 +35,7 @@ impl Kernel {
             bound: if v6 { Bound::Any6 } else { Bound::Any4 },
             port: 0,
             listening: false,
-            options: Options::default(),
+            options: SocketOptions::default(),
             backlog: 0,
             half_open: 0,
             queue: VecDeque::new(),
@@ -45,9 +50,9 @@ impl Kernel {
         host: HostIndex,
         process: ProcessId,
         address: SocketAddr,
-    ) -> io::Result<(Key, SocketAddr)> {
+    ) -> io::Result<(SocketKey, SocketAddr)> {
         let key = self.new_socket(host, process, address.is_ipv6());
-        self.listener(key)?.options = Options::SHARED;
+        self.listener(key)?.options = SocketOptions::SHARED;
         let backlog = self.config_of(host).backlog;
         let listens =
             self.bind_socket(key, address).and_then(|()| self.listen_socket(key, backlog));
@@ -57,13 +62,13 @@ impl Kernel {
         listens.map(|local| (key, local))
     }
 
-    pub(crate) fn bind_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<()> {
+    pub(crate) fn bind_socket(&mut self, key: SocketKey, address: SocketAddr) -> io::Result<()> {
         let &mut Listener { host, port, options, bound: family, .. } = self.listener(key)?;
         if port != 0 {
             return Err(error::invalid());
         }
         check_family(family, address)?;
-        let bound = self.bound(host, address)?;
+        let bound = self.resolve_local(host, address)?;
         let port = match address.port() {
             0 => self.free_port(host)?,
             port if self.is_taken(host, port, bound, options.reuse) => {
@@ -78,14 +83,14 @@ impl Kernel {
     }
 
     /// Makes a socket listen. It gets an ephemeral port if it is not bound.
-    pub(crate) fn listen_socket(&mut self, key: Key, backlog: u32) -> io::Result<SocketAddr> {
+    pub(crate) fn listen_socket(&mut self, key: SocketKey, backlog: u32) -> io::Result<SocketAddr> {
         let &mut Listener { host, mut port, bound, .. } = self.listener(key)?;
         if port == 0 {
             port = self.free_port(host)?;
             self.hosts[host as usize].tcp.bind(port, bound, key, false);
         }
         let others = self.hosts[host as usize].tcp.overlapping(port, bound);
-        let listens = |key: Key| self.listeners[key.slot as usize].listening;
+        let listens = |key: SocketKey| self.listeners[key.slot as usize].listening;
         if others.map(|other| other.key).any(listens) {
             return Err(self.in_use(local_endpoint(host, bound, port)));
         }
@@ -97,25 +102,29 @@ impl Kernel {
     }
 
     /// The address that a socket is bound to. The port is 0 if it is not bound.
-    pub(crate) fn socket_local(&mut self, key: Key) -> io::Result<SocketAddr> {
+    pub(crate) fn socket_local(&mut self, key: SocketKey) -> io::Result<SocketAddr> {
         let &mut Listener { host, bound, port, .. } = self.listener(key)?;
         Ok(local_endpoint(host, bound, port))
     }
 
     /// The TCP parameters that the socket's connection would have.
-    pub(crate) fn socket_config(&mut self, key: Key) -> io::Result<Rc<TcpConfig>> {
+    pub(crate) fn socket_config(&mut self, key: SocketKey) -> io::Result<Rc<TcpConfig>> {
         let &mut Listener { host, options, .. } = self.listener(key)?;
         Ok(options.apply(self.config_of(host)))
     }
 
     /// Connects a socket. On success the connection takes over its port, and the key is gone.
-    pub(crate) fn connect_socket(&mut self, key: Key, address: SocketAddr) -> io::Result<Opened> {
+    pub(crate) fn connect_socket(
+        &mut self,
+        key: SocketKey,
+        address: SocketAddr,
+    ) -> io::Result<ConnectionInfo> {
         let &mut Listener { host, process, bound, port, options, .. } = self.listener(key)?;
         check_family(bound, address)?;
         let from = (port != 0).then_some((bound, port));
-        let opened = self.connect_from(host, process, address, from, options)?;
+        let info = self.connect_from(host, process, address, from, options)?;
         self.close_listener(key);
-        Ok(opened)
+        Ok(info)
     }
 
     /// Starts to connect.
@@ -124,8 +133,8 @@ impl Kernel {
         host: HostIndex,
         process: ProcessId,
         address: SocketAddr,
-    ) -> io::Result<Opened> {
-        self.connect_from(host, process, address, None, Options::default())
+    ) -> io::Result<ConnectionInfo> {
+        self.connect_from(host, process, address, None, SocketOptions::default())
     }
 
     fn connect_from(
@@ -134,9 +143,9 @@ impl Kernel {
         process: ProcessId,
         address: SocketAddr,
         from: Option<(Bound, u16)>,
-        options: Options,
-    ) -> io::Result<Opened> {
-        let remote = self.destination(host, address)?;
+        options: SocketOptions,
+    ) -> io::Result<ConnectionInfo> {
+        let remote = self.resolve_remote(host, address)?;
         let port = match from {
             Some((_, port)) => port,
             None => self.free_port(host)?,
@@ -150,7 +159,7 @@ impl Kernel {
         };
         let local = Endpoint { host, port, net };
         if self.hosts[host as usize].connections.contains_key(&(port, remote)) {
-            return Err(self.connected_already(remote));
+            return Err(self.already_connected(remote));
         }
         let own = &mut self.hosts[host as usize];
         let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
@@ -164,16 +173,16 @@ impl Kernel {
             self.mss(local, remote),
             iss,
             self.engine.clock.now(),
-            &mut self.output,
+            &mut self.outbox,
         );
         let holder = Holder::Process(process);
-        let slot = self.insert(local, remote, flow, holder, connection);
+        let slot = self.insert_socket(local, remote, flow, holder, connection);
         let socket = &mut self.sockets[slot];
         socket.mapped = address.is_ipv6() && !remote.net.is_v6();
         (socket.reuse, socket.linger, socket.ip) = (options.reuse, options.linger, options.ip);
         self.wire.stats.sockets += 1;
-        self.settle(slot);
-        Ok(opened(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))
+        self.flush_connection(slot);
+        Ok(connection_info(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))
     }
 
     fn free_port(&mut self, host: HostIndex) -> io::Result<u16> {
@@ -196,7 +205,7 @@ impl Kernel {
         taken
             || connections.any(|(_, key)| {
                 let socket = &self.sockets[key.slot as usize];
-                !(reuse && socket.reuse) && bound.takes(socket.local.net)
+                !(reuse && socket.reuse) && bound.accepts(socket.local.net)
             })
     }
 }

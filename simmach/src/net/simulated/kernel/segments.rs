@@ -6,8 +6,8 @@ use crate::engine::{Action, Effect, TimerKey};
 use crate::net::simulated::address::{Bound, Endpoint};
 use crate::net::simulated::kernel::socket::{Holder, IpOptions, Socket, SocketTimer};
 use crate::net::simulated::kernel::wakers::Waiters;
-use crate::net::simulated::kernel::{Kernel, key_of, reach};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, Packet};
@@ -22,16 +22,16 @@ const TCP_HEADERS: u16 = 40;
 
 impl Kernel {
     /// Handles an arriving segment: the packet in `slot`.
-    pub(super) fn segment_came(
+    pub(super) fn on_segment(
         &mut self,
         from: Endpoint,
         to: Endpoint,
         flow: u64,
-        sender: Key,
-        receiver: Key,
+        sender: SocketKey,
+        receiver: SocketKey,
         place: u32,
     ) {
-        let found = self.find(from, to, receiver);
+        let found = self.find_socket(from, to, receiver);
         let Body::Tcp { segment, .. } = &mut self.wire.packets.arrived(place).body else { return };
         if let Some(slot) = found {
             let socket = &mut self.sockets[slot];
@@ -42,35 +42,35 @@ impl Kernel {
                 && segment.seq.after(connection.receive_next());
             if !taken_over {
                 socket.peer = sender;
-                let delivered = self.output.tally.delivered;
-                connection.on_segment(self.engine.clock.now(), segment, &mut self.output);
+                let delivered = self.outbox.tally.delivered;
+                connection.on_segment(self.engine.clock.now(), segment, &mut self.outbox);
                 segment.payload = Payload::EMPTY;
                 // Only new data counts as progress: two ends that repeat old segments for ever are stalled.
-                if self.output.tally.delivered > delivered {
+                if self.outbox.tally.delivered > delivered {
                     self.engine.progress();
                 }
-                return self.settle(slot);
+                return self.flush_connection(slot);
             }
         }
         let segment = std::mem::replace(segment, Segment::EMPTY);
         if let Some(slot) = found {
-            self.retire(slot);
+            self.on_closed(slot);
         }
-        if self.answer_syn(from, to, flow, sender, &segment) {
+        if self.accept_syn(from, to, flow, sender, &segment) {
             return;
         }
         let path = self.wire.links.path(to.host, from.host);
-        self.refuse(path, (to, from), flow ^ 1, &segment);
+        self.send_reset_for(path, (to, from), flow ^ 1, &segment);
     }
 
     /// Passes a SYN to the listener, if there is one. A full listener drops it, and the peer retransmits.
     #[cold]
-    fn answer_syn(
+    fn accept_syn(
         &mut self,
         from: Endpoint,
         to: Endpoint,
         flow: u64,
-        sender: Key,
+        sender: SocketKey,
         segment: &Segment,
     ) -> bool {
         let opens = segment.flags.has(Flags::SYN)
@@ -100,20 +100,20 @@ impl Kernel {
             iss,
             segment,
             self.engine.clock.now(),
-            &mut self.output,
+            &mut self.outbox,
         );
-        let slot = self.insert(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
+        let slot = self.insert_socket(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
         self.sockets[slot].peer = sender;
         let socket = &mut self.sockets[slot];
         (socket.mapped, socket.reuse, socket.linger) = (mapped, options.reuse, options.linger);
         socket.ip = options.ip;
-        self.settle(slot);
+        self.flush_connection(slot);
         true
     }
 
     /// Completes an operation on a connection: sends its segments, wakes tasks, arms its timer, removes it if it is closed.
-    pub(super) fn settle(&mut self, slot: usize) {
-        if !self.output.segments.is_empty() {
+    pub(super) fn flush_connection(&mut self, slot: usize) {
+        if !self.outbox.segments.is_empty() {
             self.send_segments(slot);
         }
         let events = self.sockets[slot].connection.take_events();
@@ -139,14 +139,14 @@ impl Kernel {
     }
 
     fn send_segments(&mut self, slot: usize) {
-        for nth in 0..self.output.segments.len() {
+        for nth in 0..self.outbox.segments.len() {
             self.send_segment(slot, nth);
         }
-        self.output.segments.clear();
-        let retransmissions = self.output.tally.retransmissions;
-        if retransmissions != self.told.0 {
-            self.engine.effect(Effect::Retransmission, retransmissions - self.told.0);
-            self.told.0 = retransmissions;
+        self.outbox.segments.clear();
+        let retransmissions = self.outbox.tally.retransmissions;
+        if retransmissions != self.reported.0 {
+            self.engine.effect(Effect::Retransmission, retransmissions - self.reported.0);
+            self.reported.0 = retransmissions;
         }
     }
 
@@ -155,7 +155,7 @@ impl Kernel {
         let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
             self.sockets[slot];
         let (sender, mss, first) = (key_of(slot, serial), connection.mss(), connection.first());
-        let segment = &mut self.output.segments[nth];
+        let segment = &mut self.outbox.segments[nth];
         let draw = PacketAddress::of_segment(flow, first, segment);
         let payload = std::mem::take(&mut segment.payload);
         let segment = Segment { payload, ..*segment };
@@ -196,32 +196,32 @@ impl Kernel {
             }
         }
         if events.has(Events::CLOSED) {
-            let resets = self.output.tally.resets;
-            if resets != self.told.1 {
-                self.engine.effect(Effect::Reset, resets - self.told.1);
-                self.told.1 = resets;
+            let resets = self.outbox.tally.resets;
+            if resets != self.reported.1 {
+                self.engine.effect(Effect::Reset, resets - self.reported.1);
+                self.reported.1 = resets;
             }
-            self.retire(slot);
+            self.on_closed(slot);
         }
     }
 
     /// Handles a connection in CLOSED: frees its port, and its socket if no process or listener holds it.
     #[cold]
-    fn retire(&mut self, slot: usize) {
-        self.unhash(slot);
+    fn on_closed(&mut self, slot: usize) {
+        self.unregister(slot);
         match self.sockets[slot].holder {
-            Holder::Kernel => self.free(slot),
+            Holder::Kernel => self.remove_socket(slot),
             Holder::HalfOpen(listener) => {
                 if let Ok(listener) = self.listener(listener) {
                     listener.half_open -= 1;
                 }
-                self.free(slot);
+                self.remove_socket(slot);
             }
             Holder::Process(_) | Holder::Queued(_) => {}
         }
     }
 
-    pub(super) fn insert(
+    pub(super) fn insert_socket(
         &mut self,
         local: Endpoint,
         remote: Endpoint,
@@ -240,8 +240,8 @@ impl Kernel {
             path,
             mapped: false,
             reuse: false,
-            peer: Key::NONE,
-            hashed: true,
+            peer: SocketKey::NONE,
+            registered: true,
             connection,
             timer: SocketTimer::NONE,
             order: FlowOrder::default(),
@@ -258,9 +258,9 @@ impl Kernel {
         slot
     }
 
-    fn unhash(&mut self, slot: usize) {
+    fn unregister(&mut self, slot: usize) {
         let socket = &mut self.sockets[slot];
-        if std::mem::replace(&mut socket.hashed, false) {
+        if std::mem::replace(&mut socket.registered, false) {
             let host = &mut self.hosts[socket.local.host as usize];
             host.connections.remove(&(socket.local.port, socket.remote));
             host.tcp.release(socket.local.port);
@@ -269,8 +269,8 @@ impl Kernel {
 
     /// Removes a socket without sending anything.
     #[cold]
-    pub(super) fn free(&mut self, slot: usize) {
-        self.unhash(slot);
+    pub(super) fn remove_socket(&mut self, slot: usize) {
+        self.unregister(slot);
         let mut socket = self.sockets.remove(slot);
         if socket.timer.is_armed() {
             self.engine.cancel(socket.timer.key);
@@ -279,9 +279,9 @@ impl Kernel {
         self.wakes.discard(&mut socket.writing);
     }
 
-    fn find(&self, from: Endpoint, to: Endpoint, hint: Key) -> Option<usize> {
+    fn find_socket(&self, from: Endpoint, to: Endpoint, hint: SocketKey) -> Option<usize> {
         let known = self.sockets.get(hint.slot as usize);
-        if known.is_some_and(|socket| socket.serial == hint.serial && socket.hashed) {
+        if known.is_some_and(|socket| socket.serial == hint.serial && socket.registered) {
             return Some(hint.slot as usize);
         }
         let host = &self.hosts[to.host as usize];
@@ -314,19 +314,20 @@ impl Kernel {
             return;
         }
         socket.timer = SocketTimer::NONE;
-        let timed_out = self.output.tally.timed_out;
-        socket.connection.on_timer(self.engine.clock.now(), &mut self.output);
-        if self.output.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
+        let timed_out = self.outbox.tally.timed_out;
+        socket.connection.on_timer(self.engine.clock.now(), &mut self.outbox);
+        if self.outbox.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
             // The process learns of the timeout and goes on.
             self.engine.sign_of_life();
         }
-        self.settle(slot);
+        self.flush_connection(slot);
     }
 
     /// Whether a process holds the socket and a task waits on it.
     fn is_awaited(&self, socket: &Socket) -> bool {
         matches!(socket.holder, Holder::Process(_))
-            && (socket.reading.are_some(&self.engine) || socket.writing.are_some(&self.engine))
+            && (socket.reading.has_live_task(&self.engine)
+                || socket.writing.has_live_task(&self.engine))
     }
 
     /// Whether some connection will time out while a task waits on it.
@@ -341,17 +342,17 @@ impl Kernel {
             |(_, socket): &(usize, &Socket)| socket.timer.is_armed() && socket.timer.key == key;
         let (_, socket) = self.sockets.iter().find(own)?;
         let (what, host) = (socket.connection.due_next(), socket.local.host);
-        let (from, to) = (self.wire.name(host), self.described(socket.remote));
+        let (from, to) = (self.wire.name(host), self.describe_endpoint(socket.remote));
         Some(format!("{what} of the connection from {from} to {to}"))
     }
 }
 
 /// Describes the network's timers to the engine, for a run that makes no progress.
 pub(super) const OUTLOOK: Outlook = Outlook {
-    will_report: || reach(|kernel| kernel.will_report()).unwrap_or(false),
-    describe: |key| reach(|kernel| kernel.describe_timer(key)).flatten(),
+    will_report: || with_kernel(|kernel| kernel.will_report()).unwrap_or(false),
+    describe: |key| with_kernel(|kernel| kernel.describe_timer(key)).flatten(),
 };
 
 fn timer_fired(slot: u64, serial: u64) {
-    reach(|kernel| kernel.on_timer(slot as usize, serial as u32));
+    with_kernel(|kernel| kernel.on_timer(slot as usize, serial as u32));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::engine::{ProcessId, TimerKey};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, PathIndex};
 use crate::net::simulated::kernel::wakers::Waiters;
-use crate::net::simulated::key::Key;
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::order::{FlowOrder, FlowOrders};
 use crate::net::simulated::tcp::Connection;
 use crate::net::simulated::tcp::config::TcpConfig;
@@ -21,9 +21,9 @@ pub(crate) enum Holder {
     /// A handle in a process.
     Process(ProcessId),
     /// A listener, during the handshake.
-    HalfOpen(Key),
+    HalfOpen(SocketKey),
     /// A listener, in its accept queue.
-    Queued(Key),
+    Queued(SocketKey),
     /// No handle: the kernel finishes closing.
     Kernel,
 }
@@ -42,9 +42,9 @@ pub(crate) struct Socket {
     /// Whether it shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
     /// The peer's socket, known after its first segment. Saves a lookup by addresses.
-    pub(crate) peer: Key,
+    pub(crate) peer: SocketKey,
     /// Whether it is registered under its addresses and uses its port.
-    pub(crate) hashed: bool,
+    pub(crate) registered: bool,
     pub(crate) connection: Connection,
     pub(crate) timer: SocketTimer,
     /// Order of the packets it sends.
@@ -77,8 +77,8 @@ impl SocketTimer {
 
 impl Socket {
     /// An address as the socket API returns it.
-    pub(crate) fn shown(&self, endpoint: Endpoint) -> SocketAddr {
-        endpoint.shown(self.mapped)
+    pub(crate) fn display_addr(&self, endpoint: Endpoint) -> SocketAddr {
+        endpoint.display_addr(self.mapped)
     }
 
     /// Whether the socket is marked as not ready for writing or reading.
@@ -129,7 +129,7 @@ impl From<Linger> for Duration {
 
 /// Options set on a `TcpSocket`, for the connection it opens or those it accepts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct SocketOptions {
     pub(crate) reuse: bool,
     pub(crate) nodelay: Option<bool>,
     pub(crate) keep_alive: Option<bool>,
@@ -139,9 +139,9 @@ pub(crate) struct Options {
     pub(crate) ip: IpOptions,
 }
 
-impl Options {
+impl SocketOptions {
     /// The options of tokio's listeners.
-    pub(crate) const SHARED: Options = Options {
+    pub(crate) const SHARED: SocketOptions = SocketOptions {
         reuse: true,
         nodelay: None,
         keep_alive: None,
@@ -153,7 +153,7 @@ impl Options {
 
     /// The machine's TCP parameters with these options applied.
     pub(crate) fn apply(&self, config: &Rc<TcpConfig>) -> Rc<TcpConfig> {
-        let Options { nodelay, keep_alive, send_buffer, receive_buffer, .. } = *self;
+        let SocketOptions { nodelay, keep_alive, send_buffer, receive_buffer, .. } = *self;
         if nodelay.is_none()
             && keep_alive.is_none()
             && send_buffer.is_none()
@@ -187,14 +187,14 @@ pub(crate) struct Listener {
     /// 0 if it is not bound.
     pub(crate) port: u16,
     pub(crate) listening: bool,
-    pub(crate) options: Options,
+    pub(crate) options: SocketOptions,
     pub(crate) backlog: u32,
     pub(crate) half_open: u32,
-    pub(crate) queue: VecDeque<Key>,
+    pub(crate) queue: VecDeque<SocketKey>,
     pub(crate) accepting: Waiters,
 }
 
-pub(crate) struct Datagrams {
+pub(crate) struct DatagramSocket {
     pub(crate) serial: u32,
     pub(crate) host: HostIndex,
     pub(crate) process: ProcessId,

@@ -7,8 +7,8 @@ use crate::engine::ProcessId;
 use crate::net::simulated::address::Bound;
 use crate::net::simulated::kernel::socket::{Holder, Linger, Listener, Socket};
 use crate::net::simulated::kernel::{Kernel, error, local_endpoint};
-use crate::net::simulated::key::Key;
-use crate::net::simulated::tcp::{Connection, Output, Ready, State};
+use crate::net::simulated::key::SocketKey;
+use crate::net::simulated::tcp::{CallResult, Connection, Outbox, State};
 use crate::net::{self, Interest};
 
 /// Maximum number of slices in a vectored call (`IOV_MAX`), empty ones included.
@@ -16,30 +16,34 @@ const MAX_SLICES: usize = 1024;
 
 /// Key and addresses of a connection, as its handle stores them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Opened {
-    pub(crate) key: Key,
+pub(crate) struct ConnectionInfo {
+    pub(crate) key: SocketKey,
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
 }
 
 impl Kernel {
-    pub(crate) fn listener(&mut self, key: Key) -> io::Result<&mut Listener> {
+    pub(crate) fn listener(&mut self, key: SocketKey) -> io::Result<&mut Listener> {
         let listener = self.listeners.get_mut(key.slot as usize);
         listener.filter(|listener| listener.serial == key.serial).ok_or_else(error::outside)
     }
 
     /// Takes the next connection from the accept queue.
-    pub(crate) fn accept(&mut self, key: Key, process: ProcessId) -> io::Result<Option<Opened>> {
+    pub(crate) fn accept(
+        &mut self,
+        key: SocketKey,
+        process: ProcessId,
+    ) -> io::Result<Option<ConnectionInfo>> {
         let Some(accepted) = self.listener(key)?.queue.pop_front() else { return Ok(None) };
         let socket = self.socket(accepted)?;
         socket.holder = Holder::Process(process);
-        let opened = opened(accepted, socket);
+        let info = connection_info(accepted, socket);
         self.wire.stats.sockets += 1;
-        Ok(Some(opened))
+        Ok(Some(info))
     }
 
     /// Closes a listener. Connections that were not accepted are reset.
-    pub(crate) fn close_listener(&mut self, key: Key) {
+    pub(crate) fn close_listener(&mut self, key: SocketKey) {
         if self.listener(key).is_err() {
             return;
         }
@@ -60,25 +64,27 @@ impl Kernel {
             self.sockets[slot].holder = Holder::Kernel;
             match holder {
                 Holder::Queued(_) => self.close_connection(slot, true),
-                Holder::HalfOpen(_) | Holder::Process(_) | Holder::Kernel => self.free(slot),
+                Holder::HalfOpen(_) | Holder::Process(_) | Holder::Kernel => {
+                    self.remove_socket(slot)
+                }
             }
         }
     }
 
-    pub(crate) fn socket(&mut self, key: Key) -> io::Result<&mut Socket> {
+    pub(crate) fn socket(&mut self, key: SocketKey) -> io::Result<&mut Socket> {
         let socket = self.sockets.get_mut(key.slot as usize);
         socket.filter(|socket| socket.serial == key.serial).ok_or_else(error::outside)
     }
 
     /// Returns and clears the error of a connection.
-    pub(crate) fn take_failure(&mut self, key: Key) -> io::Result<Option<io::Error>> {
+    pub(crate) fn take_error(&mut self, key: SocketKey) -> io::Result<Option<io::Error>> {
         let socket = self.socket(key)?;
-        let (failure, remote) = (socket.connection.take_failure(), socket.remote);
-        Ok(failure.map(|failure| self.failed(failure, "the connection to", remote)))
+        let (failure, remote) = (socket.connection.take_error(), socket.remote);
+        Ok(failure.map(|failure| self.connection_error(failure, "the connection to", remote)))
     }
 
     /// Result of a connect, once the handshake is over.
-    pub(crate) fn connected(&mut self, key: Key) -> Option<io::Result<()>> {
+    pub(crate) fn connected(&mut self, key: SocketKey) -> Option<io::Result<()>> {
         let socket = match self.socket(key) {
             Ok(socket) => socket,
             Err(error) => return Some(Err(error)),
@@ -93,8 +99,8 @@ impl Kernel {
             | State::Closing
             | State::LastAck
             | State::TimeWait => Some(Ok(())),
-            State::Closed => Some(match socket.connection.take_failure() {
-                Some(failure) => Err(self.failed(failure, "connecting to", remote)),
+            State::Closed => Some(match socket.connection.take_error() {
+                Some(failure) => Err(self.connection_error(failure, "connecting to", remote)),
                 None => Ok(()),
             }),
         }
@@ -103,7 +109,7 @@ impl Kernel {
     #[inline]
     pub(crate) fn read(
         &mut self,
-        key: Key,
+        key: SocketKey,
         into: &mut [u8],
         peek: bool,
     ) -> Option<io::Result<usize>> {
@@ -115,7 +121,7 @@ impl Kernel {
     #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,
-        key: Key,
+        key: SocketKey,
         room: usize,
         into: impl FnOnce(usize) -> &'a mut [u8],
         peek: bool,
@@ -126,14 +132,14 @@ impl Kernel {
     }
 
     #[inline]
-    pub(crate) fn write(&mut self, key: Key, data: &[u8]) -> Option<io::Result<usize>> {
+    pub(crate) fn write(&mut self, key: SocketKey, data: &[u8]) -> Option<io::Result<usize>> {
         self.transfer(key, true, |connection, now, out| connection.write(now, data, out))
     }
 
     /// Reads available bytes into several buffers, one after the other.
     pub(crate) fn read_vectored(
         &mut self,
-        key: Key,
+        key: SocketKey,
         into: &mut [IoSliceMut<'_>],
     ) -> Option<io::Result<usize>> {
         let mut read = 0;
@@ -145,7 +151,7 @@ impl Kernel {
         }
         for buf in buffers {
             // The end of the stream, or an error, is left to the next read.
-            if read > 0 && self.at_hand(key) == 0 {
+            if read > 0 && self.available(key) == 0 {
                 break;
             }
             match self.read(key, buf, false) {
@@ -159,7 +165,7 @@ impl Kernel {
     /// Writes several slices as one.
     pub(crate) fn write_vectored(
         &mut self,
-        key: Key,
+        key: SocketKey,
         data: &[IoSlice<'_>],
     ) -> Option<io::Result<usize>> {
         let data = &data[..data.len().min(MAX_SLICES)];
@@ -175,12 +181,16 @@ impl Kernel {
     }
 
     /// The part of `interest` that a socket is ready for.
-    pub(crate) fn readiness(&mut self, key: Key, interest: Interest) -> io::Result<net::Ready> {
+    pub(crate) fn readiness(
+        &mut self,
+        key: SocketKey,
+        interest: Interest,
+    ) -> io::Result<net::Ready> {
         let &mut Socket { ref connection, not_readable, not_writable, .. } = self.socket(key)?;
         let (read_closed, write_closed) = connection.closed();
         let mut ready = net::Ready::EMPTY;
         if interest.is_readable() {
-            if connection.can_read() != Ready::Wait && !not_readable {
+            if connection.can_read() != CallResult::Wait && !not_readable {
                 ready |= net::Ready::READABLE;
             }
             if read_closed {
@@ -188,7 +198,7 @@ impl Kernel {
             }
         }
         if interest.is_writable() {
-            if connection.can_write() != Ready::Wait && !not_writable {
+            if connection.can_write() != CallResult::Wait && !not_writable {
                 ready |= net::Ready::WRITABLE;
             }
             if write_closed {
@@ -199,7 +209,7 @@ impl Kernel {
     }
 
     /// Marks a socket as not ready for `interest`, until the next event. As in tokio, a closed direction stays ready.
-    pub(crate) fn clear_readiness(&mut self, key: Key, interest: Interest) -> io::Result<()> {
+    pub(crate) fn clear_readiness(&mut self, key: SocketKey, interest: Interest) -> io::Result<()> {
         let socket = self.socket(key)?;
         let (read_closed, write_closed) = socket.connection.closed();
         if interest.is_readable() && !read_closed {
@@ -212,37 +222,37 @@ impl Kernel {
         Ok(())
     }
 
-    pub(crate) fn can_read(&mut self, key: Key) -> Option<io::Result<()>> {
+    pub(crate) fn can_read(&mut self, key: SocketKey) -> Option<io::Result<()>> {
         self.ready(key, |socket| match socket.not_readable {
-            true => Ready::Wait,
+            true => CallResult::Wait,
             false => socket.connection.can_read(),
         })
     }
 
     /// Number of bytes available to read.
-    pub(crate) fn at_hand(&mut self, key: Key) -> usize {
+    pub(crate) fn available(&mut self, key: SocketKey) -> usize {
         match self.socket(key).map(|socket| socket.connection.can_read()) {
-            Ok(Ready::Bytes(bytes)) => bytes,
-            Ok(Ready::Wait | Ready::Failed(_)) | Err(_) => 0,
+            Ok(CallResult::Bytes(bytes)) => bytes,
+            Ok(CallResult::Wait | CallResult::Failed(_)) | Err(_) => 0,
         }
     }
 
-    pub(crate) fn can_write(&mut self, key: Key) -> Option<io::Result<()>> {
+    pub(crate) fn can_write(&mut self, key: SocketKey) -> Option<io::Result<()>> {
         self.ready(key, |socket| {
             socket.connection.want_write();
-            if socket.not_writable { Ready::Wait } else { socket.connection.can_write() }
+            if socket.not_writable { CallResult::Wait } else { socket.connection.can_write() }
         })
     }
 
-    pub(crate) fn shutdown(&mut self, key: Key) -> io::Result<()> {
-        self.act(key, |connection, now, out| {
+    pub(crate) fn shutdown(&mut self, key: SocketKey) -> io::Result<()> {
+        self.update(key, |connection, now, out| {
             connection.shutdown(now, out);
         })
     }
 
     /// The peer's address. As on Linux, a socket in TIME-WAIT has none.
-    pub(crate) fn peer(&mut self, opened: &Opened) -> io::Result<SocketAddr> {
-        match self.socket(opened.key)?.connection.state() {
+    pub(crate) fn peer(&mut self, info: &ConnectionInfo) -> io::Result<SocketAddr> {
+        match self.socket(info.key)?.connection.state() {
             State::SynSent | State::TimeWait | State::Closed => Err(error::not_connected()),
             State::SynReceived
             | State::Established
@@ -250,20 +260,20 @@ impl Kernel {
             | State::FinWait2
             | State::CloseWait
             | State::Closing
-            | State::LastAck => Ok(opened.peer),
+            | State::LastAck => Ok(info.peer),
         }
     }
 
-    pub(crate) fn set_nodelay(&mut self, key: Key, on: bool) -> io::Result<()> {
-        self.act(key, |connection, now, out| connection.set_nodelay(on, now, out))
+    pub(crate) fn set_nodelay(&mut self, key: SocketKey, on: bool) -> io::Result<()> {
+        self.update(key, |connection, now, out| connection.set_nodelay(on, now, out))
     }
 
-    pub(crate) fn set_quick_ack(&mut self, key: Key, on: bool) -> io::Result<()> {
-        self.act(key, |connection, now, out| connection.set_quick_ack(on, now, out))
+    pub(crate) fn set_quick_ack(&mut self, key: SocketKey, on: bool) -> io::Result<()> {
+        self.update(key, |connection, now, out| connection.set_quick_ack(on, now, out))
     }
 
     /// Closes a connection whose handle was dropped.
-    pub(crate) fn close(&mut self, key: Key) {
+    pub(crate) fn close(&mut self, key: SocketKey) {
         let Ok(socket) = self.socket(key) else { return };
         socket.holder = Holder::Kernel;
         let reset = socket.linger == Some(Linger::ZERO);
@@ -278,34 +288,34 @@ impl Kernel {
     /// Closes a connection that no handle or listener holds any more.
     fn close_connection(&mut self, slot: usize, reset: bool) {
         let serial = self.sockets[slot].serial;
-        self.sockets[slot].connection.close(self.engine.clock.now(), reset, &mut self.output);
-        self.settle(slot);
+        self.sockets[slot].connection.close(self.engine.clock.now(), reset, &mut self.outbox);
+        self.flush_connection(slot);
         // It was already closed, so no event removes it.
         let own = self.sockets.get(slot).filter(|socket| socket.serial == serial);
         if own.is_some_and(|socket| socket.connection.state() == State::Closed) {
-            self.free(slot);
+            self.remove_socket(slot);
         }
     }
 
     /// Calls a method of a connection, and completes the operation.
-    fn act(
+    fn update(
         &mut self,
-        key: Key,
-        act: impl FnOnce(&mut Connection, u64, &mut Output),
+        key: SocketKey,
+        act: impl FnOnce(&mut Connection, u64, &mut Outbox),
     ) -> io::Result<()> {
         let slot = key.slot as usize;
         self.socket(key)?;
-        act(&mut self.sockets[slot].connection, self.engine.clock.now(), &mut self.output);
-        self.settle(slot);
+        act(&mut self.sockets[slot].connection, self.engine.clock.now(), &mut self.outbox);
+        self.flush_connection(slot);
         Ok(())
     }
 
     #[inline]
     fn transfer(
         &mut self,
-        key: Key,
+        key: SocketKey,
         writes: bool,
-        act: impl FnOnce(&mut Connection, u64, &mut Output) -> Ready,
+        act: impl FnOnce(&mut Connection, u64, &mut Outbox) -> CallResult,
     ) -> Option<io::Result<usize>> {
         let slot = key.slot as usize;
         match self.sockets.get_mut(slot).filter(|socket| socket.serial == key.serial) {
@@ -313,20 +323,20 @@ impl Kernel {
             Some(socket) if socket.is_cleared(writes) => None,
             Some(socket) => {
                 let now = self.engine.clock.now();
-                let found = act(&mut socket.connection, now, &mut self.output);
+                let found = act(&mut socket.connection, now, &mut self.outbox);
                 match found {
-                    Ready::Wait => None,
-                    Ready::Bytes(bytes) => {
+                    CallResult::Wait => None,
+                    CallResult::Bytes(bytes) => {
                         // A read that sends no segment does not change deadlines or events.
-                        if writes || !self.output.segments.is_empty() {
-                            self.settle(slot);
+                        if writes || !self.outbox.segments.is_empty() {
+                            self.flush_connection(slot);
                         }
                         Some(Ok(bytes))
                     }
-                    Ready::Failed(failure) => {
+                    CallResult::Failed(failure) => {
                         let remote = socket.remote;
                         let what = if writes { "writing to" } else { "reading from" };
-                        Some(Err(self.failed(failure, what, remote)))
+                        Some(Err(self.connection_error(failure, what, remote)))
                     }
                 }
             }
@@ -335,22 +345,26 @@ impl Kernel {
 
     fn ready(
         &mut self,
-        key: Key,
-        ask: impl FnOnce(&mut Socket) -> Ready,
+        key: SocketKey,
+        ask: impl FnOnce(&mut Socket) -> CallResult,
     ) -> Option<io::Result<()>> {
         match self.socket(key) {
             Err(error) => Some(Err(error)),
             Ok(socket) => match ask(socket) {
-                Ready::Wait => None,
+                CallResult::Wait => None,
                 // As on Linux, an error makes the socket ready; the read or write returns it.
-                Ready::Bytes(_) | Ready::Failed(_) => Some(Ok(())),
+                CallResult::Bytes(_) | CallResult::Failed(_) => Some(Ok(())),
             },
         }
     }
 }
 
-pub(super) fn opened(key: Key, socket: &Socket) -> Opened {
-    Opened { key, local: socket.shown(socket.local), peer: socket.shown(socket.remote) }
+pub(super) fn connection_info(key: SocketKey, socket: &Socket) -> ConnectionInfo {
+    ConnectionInfo {
+        key,
+        local: socket.display_addr(socket.local),
+        peer: socket.display_addr(socket.remote),
+    }
 }
 
 /// The local address, for the socket table.

@@ -19,17 +19,17 @@ pub(crate) struct Waiters {
 
 /// Identifies a waiter in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seat {
+pub(crate) enum WaitSlot {
     Poll,
     Future(u64),
 }
 
 impl Waiters {
     /// Whether this waker, which is not that of a task of the run, is in the slot already.
-    pub(crate) fn has(&self, seat: Seat, waker: &Waker) -> bool {
-        match seat {
-            Seat::Poll => self.polling.as_ref().is_some_and(|old| old.is(None, waker)),
-            Seat::Future(id) => {
+    pub(crate) fn contains(&self, slot: WaitSlot, waker: &Waker) -> bool {
+        match slot {
+            WaitSlot::Poll => self.polling.as_ref().is_some_and(|old| old.is(None, waker)),
+            WaitSlot::Future(id) => {
                 let mut futures = self.futures.get().into_iter().flatten();
                 futures.any(|(other, old)| *other == id && old.is(None, waker))
             }
@@ -38,10 +38,10 @@ impl Waiters {
 
     /// Puts a waiter into a slot. Returns the previous one, to be dropped outside.
     #[inline]
-    pub(crate) fn wait(&mut self, seat: Seat, waiter: Waiter) -> Option<Waiter> {
-        match seat {
-            Seat::Poll => self.polling.replace(waiter),
-            Seat::Future(id) => {
+    pub(crate) fn add(&mut self, slot: WaitSlot, waiter: Waiter) -> Option<Waiter> {
+        match slot {
+            WaitSlot::Poll => self.polling.replace(waiter),
+            WaitSlot::Future(id) => {
                 let futures = self.futures.wanted();
                 if let Some((_, old)) = futures.iter_mut().find(|(other, _)| *other == id) {
                     return Some(std::mem::replace(old, waiter));
@@ -53,7 +53,7 @@ impl Waiters {
     }
 
     /// Whether a task waits that has not ended. A foreign waker counts as one.
-    pub(crate) fn are_some(&self, engine: &Engine) -> bool {
+    pub(crate) fn has_live_task(&self, engine: &Engine) -> bool {
         let lives = |waiter: &Waiter| match waiter {
             Waiter::Task(task) => engine.has_task(*task),
             Waiter::Other(_) => true,
@@ -63,10 +63,10 @@ impl Waiters {
     }
 
     /// Frees a slot.
-    pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waiter> {
-        match seat {
-            Seat::Poll => self.polling.take(),
-            Seat::Future(id) => {
+    pub(crate) fn remove(&mut self, slot: WaitSlot) -> Option<Waiter> {
+        match slot {
+            WaitSlot::Poll => self.polling.take(),
+            WaitSlot::Future(id) => {
                 let futures = self.futures.get_mut()?;
                 let at = futures.iter().position(|(other, _)| *other == id)?;
                 Some(futures.remove(at).1)
@@ -117,12 +117,12 @@ impl Wakes {
 
     /// Whether there is any waker to call or drop.
     #[inline]
-    pub(crate) fn is_owed(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !(self.woken.is_empty() && self.discarded.is_empty())
     }
 
     /// Calls and drops the wakers.
-    pub(crate) fn settle(self) {
+    pub(crate) fn flush(self) {
         self.woken.into_iter().for_each(Waker::wake);
     }
 }

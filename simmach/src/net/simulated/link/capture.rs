@@ -39,7 +39,7 @@ impl Capture {
     /// Creates a capture with one interface for each machine.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.collect();
-        let mut writer = PcapNgWriter::new(Vec::new()).expect("memory takes what is written");
+        let mut writer = PcapNgWriter::new(Vec::new()).expect("writing to memory cannot fail");
         let mut records = Vec::new();
         for (host, name) in (0..).zip(&names) {
             let interface = InterfaceDescriptionBlock {
@@ -51,7 +51,7 @@ impl Capture {
                     InterfaceDescriptionOption::IfTsResol(9),
                 ],
             };
-            writer.write_pcapng_block(interface).expect("memory takes what is written");
+            writer.write_pcapng_block(interface).expect("writing to memory cannot fail");
             let names = vec![Cow::Borrowed(*name)];
             let (v4, v6): (HostIndex, HostIndex) = (host, host);
             records.push(Record::Ipv4(Ipv4Record {
@@ -64,7 +64,7 @@ impl Capture {
             }));
         }
         let resolution = NameResolutionBlock { records, options: Vec::new() };
-        writer.write_pcapng_block(resolution).expect("memory takes what is written");
+        writer.write_pcapng_block(resolution).expect("writing to memory cannot fail");
         Self { writer, scales: BTreeMap::new(), sent: vec![0; names.len()] }
     }
 
@@ -95,13 +95,13 @@ impl Capture {
     fn add_segments(&mut self, now: u64, packet: &Packet, segment: &Segment, mss: u16, fate: Fate) {
         let Packet { from, to, .. } = packet;
         let (here, there) = (from.socket_addr(), to.socket_addr());
-        let way = (*from, *to);
+        let direction = (*from, *to);
         let scale = if segment.flags.has(Flags::SYN) {
-            let said = segment.options.and_then(|options| options.window_scale);
-            self.scales.insert(way, said.unwrap_or(0));
+            let scale = segment.options.and_then(|options| options.window_scale);
+            self.scales.insert(direction, scale.unwrap_or(0));
             0
         } else {
-            self.scales.get(&way).copied().unwrap_or(0)
+            self.scales.get(&direction).copied().unwrap_or(0)
         };
         let length = segment.payload.len();
         let mss = usize::from(mss).max(1);
@@ -129,14 +129,14 @@ impl Capture {
             Fate::Arrives { .. } => None,
             Fate::Held(_) => Some("held by a clog"),
             Fate::Lost => Some("lost by the link"),
-            Fate::Cut => Some("cut by a partition"),
+            Fate::Cut => Some("dropped by a partition"),
             Fate::QueueFull => Some("dropped by a full queue"),
-            Fate::NoRoute => Some("without a way back"),
-            Fate::Chosen => Some("dropped by a rule of the test"),
+            Fate::NoRoute => Some("dropped: no route"),
+            Fate::Chosen => Some("dropped by a packet filter"),
         };
         self.write(now, interface, &octets, comment);
         if let Fate::Arrives { again: Some(_), .. } = fate {
-            self.write(now, interface, &octets, Some("a copy that the link made"));
+            self.write(now, interface, &octets, Some("duplicate made by the link"));
         }
     }
 
@@ -155,7 +155,7 @@ impl Capture {
             data: Cow::Borrowed(octets),
             options: comment.into_iter().collect(),
         };
-        self.writer.write_block(&block.into_block()).expect("memory takes what is written");
+        self.writer.write_block(&block.into_block()).expect("writing to memory cannot fail");
     }
 
     fn ident(&mut self, host: HostIndex) -> u16 {

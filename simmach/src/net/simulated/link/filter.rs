@@ -24,7 +24,7 @@ pub enum PacketFate {
 /// Guard of a packet filter, returned by [`Sim::filter_packets`](crate::Sim::filter_packets). Dropping it removes the
 /// filter.
 #[derive(Debug)]
-#[must_use = "a rule is lifted when this is dropped: call `keep` to leave it in place"]
+#[must_use = "dropping the guard removes the filter; call `keep` to leave it in place"]
 pub struct PacketFilter {
     run: RunId,
     id: u64,

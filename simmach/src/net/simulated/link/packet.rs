@@ -1,7 +1,7 @@
 //! Packets, and the slab that holds those in flight.
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::Segment;
@@ -20,8 +20,8 @@ pub(crate) struct Packet {
 pub(crate) enum Body {
     Tcp {
         /// Key of the sender's socket, and of the receiver's if the sender knows it.
-        sender: Key,
-        receiver: Key,
+        sender: SocketKey,
+        receiver: SocketKey,
         /// Maximum segment size of the connection.
         mss: u16,
         segment: Segment,

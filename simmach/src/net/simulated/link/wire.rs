@@ -218,7 +218,7 @@ impl Wire {
             Fate::Arrives { again: Some(_), .. } => "arrives twice",
             Fate::Arrives { held_back: true, .. } => "is held back",
             Fate::Arrives { overtakes: true, .. } => "overtakes another",
-            Fate::Chosen => "is dropped by a rule of the test",
+            Fate::Chosen => "is dropped by a packet filter",
             Fate::Arrives { .. } | Fate::Held(_) | Fate::Cut | Fate::QueueFull | Fate::NoRoute => {
                 return;
             }

@@ -7,7 +7,7 @@ use crate::net::simulated::kernel::socket::IpOptions;
 
 /// Kind of a socket, on which IP options depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SocketKind {
     Stream,
     Stream6,
     Datagrams,
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 
 /// A socket with IP options.
 pub(crate) trait IpLevel {
-    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R>;
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, SocketKind) -> R) -> io::Result<R>;
 
     fn ttl(&self) -> io::Result<u32> {
         self.ip(|ip, _| u32::from(ip.ttl))
@@ -58,7 +58,7 @@ pub(crate) trait IpLevel {
 /// The ECN bits, which TCP controls itself.
 const ECN: u8 = 0b11;
 
-impl Kind {
+impl SocketKind {
     fn is_v6(self) -> bool {
         matches!(self, Self::Stream6 | Self::Datagrams6)
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::net::lookup::Target;
 use crate::net::simulated::address::{ipv4, ipv6};
-use crate::net::simulated::kernel::{enter_any, error};
+use crate::net::simulated::kernel::{error, with_host};
 
 /// Resolves a target to its addresses.
 pub(crate) fn find(target: Target<'_>) -> io::Result<Vec<SocketAddr>> {
@@ -25,7 +25,7 @@ fn named(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
     // A trailing dot marks an absolute name; all names are absolute here.
     let absolute = name.strip_suffix('.').unwrap_or(name);
-    enter_any(|kernel, _| {
+    with_host(|kernel, _| {
         let (v4, v6) = if absolute.eq_ignore_ascii_case("localhost") {
             (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
         } else {

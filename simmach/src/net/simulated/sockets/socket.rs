@@ -5,15 +5,15 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use crate::engine::{self, RunId};
-use crate::net::simulated::kernel::socket::{IpOptions, Linger, Options};
-use crate::net::simulated::kernel::{enter, enter_any, error, try_enter};
-use crate::net::simulated::key::Key;
-use crate::net::simulated::sockets::ip_level::{IpLevel, Kind};
+use crate::net::simulated::kernel::socket::{IpOptions, Linger, SocketOptions};
+use crate::net::simulated::kernel::{error, try_with_own_kernel, with_host, with_own_kernel};
+use crate::net::simulated::key::SocketKey;
+use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
 use crate::net::simulated::sockets::{TcpListener, TcpStream};
 
 pub(crate) struct TcpSocket {
     run: RunId,
-    key: Key,
+    key: SocketKey,
 }
 
 impl TcpSocket {
@@ -27,25 +27,25 @@ impl TcpSocket {
 
     fn new(v6: bool) -> io::Result<TcpSocket> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        enter_any(|kernel, host| {
+        with_host(|kernel, host| {
             let key = kernel.new_socket(host, process, v6);
             Ok(TcpSocket { run: kernel.run(), key })
         })
     }
 
     pub(crate) fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        enter(self.run, |kernel| kernel.bind_socket(self.key, addr))?
+        with_own_kernel(self.run, |kernel| kernel.bind_socket(self.key, addr))?
     }
 
     pub(crate) async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let opened = enter(self.run, |kernel| kernel.connect_socket(self.key, addr))??;
-        let stream = TcpStream::new(self.run, opened);
+        let info = with_own_kernel(self.run, |kernel| kernel.connect_socket(self.key, addr))??;
+        let stream = TcpStream::new(self.run, info);
         stream.established().await?;
         Ok(stream)
     }
 
     pub(crate) fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let local = enter(self.run, |kernel| kernel.listen_socket(self.key, backlog))??;
+        let local = with_own_kernel(self.run, |kernel| kernel.listen_socket(self.key, backlog))??;
         let listener = TcpListener::new(self.run, self.key, local);
         // The listener owns the key now.
         std::mem::forget(self);
@@ -53,7 +53,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |kernel| kernel.socket_local(self.key))?
+        with_own_kernel(self.run, |kernel| kernel.socket_local(self.key))?
     }
 
     pub(crate) fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
@@ -69,7 +69,9 @@ impl TcpSocket {
     }
 
     pub(crate) fn keepalive(&self) -> io::Result<bool> {
-        enter(self.run, |kernel| Ok(kernel.socket_config(self.key)?.keep_alive.is_some()))?
+        with_own_kernel(self.run, |kernel| {
+            Ok(kernel.socket_config(self.key)?.keep_alive.is_some())
+        })?
     }
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
@@ -77,7 +79,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
-        enter(self.run, |kernel| Ok(kernel.socket_config(self.key)?.nodelay))?
+        with_own_kernel(self.run, |kernel| Ok(kernel.socket_config(self.key)?.nodelay))?
     }
 
     pub(crate) fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
@@ -97,7 +99,9 @@ impl TcpSocket {
     }
 
     pub(crate) fn send_buffer_size(&self) -> io::Result<u32> {
-        enter(self.run, |kernel| Ok(doubled(kernel.socket_config(self.key)?.send_buffer)))?
+        with_own_kernel(self.run, |kernel| {
+            Ok(doubled(kernel.socket_config(self.key)?.send_buffer))
+        })?
     }
 
     pub(crate) fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
@@ -105,18 +109,20 @@ impl TcpSocket {
     }
 
     pub(crate) fn recv_buffer_size(&self) -> io::Result<u32> {
-        enter(self.run, |kernel| Ok(doubled(kernel.socket_config(self.key)?.receive_buffer)))?
+        with_own_kernel(self.run, |kernel| {
+            Ok(doubled(kernel.socket_config(self.key)?.receive_buffer))
+        })?
     }
 
-    fn set(&self, change: impl FnOnce(&mut Options)) -> io::Result<()> {
-        enter(self.run, |kernel| {
+    fn set(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
+        with_own_kernel(self.run, |kernel| {
             change(&mut kernel.listener(self.key)?.options);
             Ok(())
         })?
     }
 
-    fn options(&self) -> io::Result<Options> {
-        enter(self.run, |kernel| Ok(kernel.listener(self.key)?.options))?
+    fn options(&self) -> io::Result<SocketOptions> {
+        with_own_kernel(self.run, |kernel| Ok(kernel.listener(self.key)?.options))?
     }
 }
 
@@ -128,11 +134,14 @@ fn doubled(bytes: usize) -> u32 {
 }
 
 impl IpLevel for TcpSocket {
-    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
-        enter(self.run, |kernel| {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, SocketKind) -> R) -> io::Result<R> {
+        with_own_kernel(self.run, |kernel| {
             let listener = kernel.listener(self.key)?;
             let v6 = listener.bound.is_v6();
-            Ok(f(&mut listener.options.ip, if v6 { Kind::Stream6 } else { Kind::Stream }))
+            Ok(f(
+                &mut listener.options.ip,
+                if v6 { SocketKind::Stream6 } else { SocketKind::Stream },
+            ))
         })?
     }
 }
@@ -140,7 +149,7 @@ impl IpLevel for TcpSocket {
 impl Drop for TcpSocket {
     fn drop(&mut self) {
         // Fails outside the run or in a dead process: then there is nothing to close.
-        let _ = try_enter(self.run, |kernel| kernel.close_listener(self.key));
+        let _ = try_with_own_kernel(self.run, |kernel| kernel.close_listener(self.key));
     }
 }
 

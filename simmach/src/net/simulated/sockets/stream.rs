@@ -11,33 +11,33 @@ use bytes::BufMut;
 
 use crate::engine::{self, RunId};
 use crate::net::simulated::kernel::socket::{IpOptions, Linger};
-use crate::net::simulated::kernel::streams::Opened;
-use crate::net::simulated::kernel::wakers::Seat;
-use crate::net::simulated::kernel::{enter, enter_any, error, try_enter};
+use crate::net::simulated::kernel::streams::ConnectionInfo;
+use crate::net::simulated::kernel::wakers::WaitSlot;
+use crate::net::simulated::kernel::{error, try_with_own_kernel, with_host, with_own_kernel};
 use crate::net::simulated::sockets::find;
-use crate::net::simulated::sockets::ip_level::{IpLevel, Kind};
+use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
 use crate::net::simulated::sockets::lookup::no_address;
-use crate::net::simulated::sockets::readies::Readies;
-use crate::net::simulated::sockets::wait::{Place, Waited};
+use crate::net::simulated::sockets::readiness::Readiness;
+use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
 pub(crate) struct TcpStream {
     run: RunId,
-    opened: Opened,
+    info: ConnectionInfo,
 }
 
 impl TcpStream {
-    pub(crate) fn new(run: RunId, opened: Opened) -> Self {
-        Self { run, opened }
+    pub(crate) fn new(run: RunId, info: ConnectionInfo) -> Self {
+        Self { run, info }
     }
 
     pub(crate) async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
         let mut last = no_address();
         for address in find(addr.target()?)? {
-            let begun = enter_any(|kernel, host| {
-                let opened = kernel.connect(host, process, address)?;
-                Ok(TcpStream { run: kernel.run(), opened })
+            let begun = with_host(|kernel, host| {
+                let info = kernel.connect(host, process, address)?;
+                Ok(TcpStream { run: kernel.run(), info })
             });
             let connected = match begun {
                 // Dropping the future drops the stream, which closes it.
@@ -53,36 +53,38 @@ impl TcpStream {
     }
 
     pub(crate) async fn established(&self) -> io::Result<()> {
-        let waited = self.waited(Place::Write, "an answer from");
-        waited.until(|kernel| kernel.connected(self.opened.key)).await
+        let wait = self.wait_on(WaitList::Write, "an answer from");
+        wait.until(|kernel| kernel.connected(self.info.key)).await
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |_| self.opened.local)
+        with_own_kernel(self.run, |_| self.info.local)
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |kernel| kernel.peer(&self.opened))?
+        with_own_kernel(self.run, |kernel| kernel.peer(&self.info))?
     }
 
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.until(|kernel| kernel.can_read(self.opened.key)).await
+        let wait = self.wait_on(WaitList::Read, "data from");
+        wait.until(|kernel| kernel.can_read(self.info.key)).await
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.until(|kernel| kernel.can_write(self.opened.key)).await
+        let wait = self.wait_on(WaitList::Write, "room to write to");
+        wait.until(|kernel| kernel.can_write(self.info.key)).await
     }
 
     async fn wait_for(&self, interest: Interest) -> io::Result<()> {
-        let key = self.opened.key;
-        let reads = interest.is_readable().then(|| self.waited(Place::Read, "data from").seated());
-        let writes =
-            interest.is_writable().then(|| self.waited(Place::Write, "room to write to").seated());
+        let key = self.info.key;
+        let reads =
+            interest.is_readable().then(|| self.wait_on(WaitList::Read, "data from").in_own_slot());
+        let writes = interest
+            .is_writable()
+            .then(|| self.wait_on(WaitList::Write, "room to write to").in_own_slot());
         poll_fn(|cx| {
-            let read = reads.as_ref().map(|seat| seat.poll(cx, |kernel| kernel.can_read(key)));
-            let written = writes.as_ref().map(|seat| seat.poll(cx, |kernel| kernel.can_write(key)));
+            let read = reads.as_ref().map(|slot| slot.poll(cx, |kernel| kernel.can_read(key)));
+            let written = writes.as_ref().map(|slot| slot.poll(cx, |kernel| kernel.can_write(key)));
             for done in [read, written].into_iter().flatten() {
                 if let Poll::Ready(result) = done {
                     return Poll::Ready(result);
@@ -94,50 +96,51 @@ impl TcpStream {
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.poll(cx, Seat::Poll, |kernel| kernel.can_read(self.opened.key))
+        let wait = self.wait_on(WaitList::Read, "data from");
+        wait.poll(cx, WaitSlot::Poll, |kernel| kernel.can_read(self.info.key))
     }
 
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.poll(cx, Seat::Poll, |kernel| kernel.can_write(self.opened.key))
+        let wait = self.wait_on(WaitList::Write, "room to write to");
+        wait.poll(cx, WaitSlot::Poll, |kernel| kernel.can_write(self.info.key))
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        enter(self.run, |kernel| kernel.take_failure(self.opened.key))?
+        with_own_kernel(self.run, |kernel| kernel.take_error(self.info.key))?
     }
 
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = enter(self.run, |kernel| kernel.read(self.opened.key, buf, false))?;
+        let read = with_own_kernel(self.run, |kernel| kernel.read(self.info.key, buf, false))?;
         read.unwrap_or_else(|| Err(error::would_block()))
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let read = enter(self.run, |kernel| kernel.read_vectored(self.opened.key, bufs))?;
+        let read = with_own_kernel(self.run, |kernel| kernel.read_vectored(self.info.key, bufs))?;
         read.unwrap_or_else(|| Err(error::would_block()))
     }
 
     pub(crate) fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         // As in tokio: as much as the buffer has room for without growing.
-        let mut bytes = vec![0; self.at_hand().max(1).min(buf.chunk_mut().len())];
+        let mut bytes = vec![0; self.available().max(1).min(buf.chunk_mut().len())];
         let read = self.try_read(&mut bytes)?;
         buf.put_slice(&bytes[..read]);
         Ok(read)
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = enter(self.run, |kernel| kernel.write(self.opened.key, buf))?;
+        let written = with_own_kernel(self.run, |kernel| kernel.write(self.info.key, buf))?;
         written.unwrap_or_else(|| Err(error::would_block()))
     }
 
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = enter(self.run, |kernel| kernel.write_vectored(self.opened.key, bufs))?;
+        let written =
+            with_own_kernel(self.run, |kernel| kernel.write_vectored(self.info.key, bufs))?;
         written.unwrap_or_else(|| Err(error::would_block()))
     }
 
     pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.until(|kernel| kernel.read(self.opened.key, buf, true)).await
+        let wait = self.wait_on(WaitList::Read, "data from");
+        wait.until(|kernel| kernel.read(self.info.key, buf, true)).await
     }
 
     #[cfg(feature = "tokio")]
@@ -150,30 +153,32 @@ impl TcpStream {
     }
 
     pub(crate) fn quickack(&self) -> io::Result<bool> {
-        let key = self.opened.key;
-        enter(self.run, |kernel| Ok(kernel.socket(key)?.connection.quick_ack()))?
+        let key = self.info.key;
+        with_own_kernel(self.run, |kernel| Ok(kernel.socket(key)?.connection.quick_ack()))?
     }
 
     pub(crate) fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        enter(self.run, |kernel| kernel.set_quick_ack(self.opened.key, quickack))?
+        with_own_kernel(self.run, |kernel| kernel.set_quick_ack(self.info.key, quickack))?
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
-        let key = self.opened.key;
-        enter(self.run, |kernel| Ok(kernel.socket(key)?.connection.nodelay()))?
+        let key = self.info.key;
+        with_own_kernel(self.run, |kernel| Ok(kernel.socket(key)?.connection.nodelay()))?
     }
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        enter(self.run, |kernel| kernel.set_nodelay(self.opened.key, nodelay))?
+        with_own_kernel(self.run, |kernel| kernel.set_nodelay(self.info.key, nodelay))?
     }
 
     pub(crate) fn linger(&self) -> io::Result<Option<Duration>> {
-        enter(self.run, |kernel| Ok(kernel.socket(self.opened.key)?.linger.map(Duration::from)))?
+        with_own_kernel(self.run, |kernel| {
+            Ok(kernel.socket(self.info.key)?.linger.map(Duration::from))
+        })?
     }
 
     pub(crate) fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        enter(self.run, |kernel| {
-            kernel.socket(self.opened.key)?.linger = dur.map(Linger::from);
+        with_own_kernel(self.run, |kernel| {
+            kernel.socket(self.info.key)?.linger = dur.map(Linger::from);
             Ok(())
         })?
     }
@@ -187,13 +192,13 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Read, "data from");
-        waited.poll(cx, Seat::Poll, |kernel| kernel.read(self.opened.key, buf, false))
+        let wait = self.wait_on(WaitList::Read, "data from");
+        wait.poll(cx, WaitSlot::Poll, |kernel| kernel.read(self.info.key, buf, false))
     }
 
     /// Number of bytes available to read. 0 outside the run.
-    fn at_hand(&self) -> usize {
-        enter(self.run, |kernel| kernel.at_hand(self.opened.key)).unwrap_or(0)
+    fn available(&self) -> usize {
+        with_own_kernel(self.run, |kernel| kernel.available(self.info.key)).unwrap_or(0)
     }
 
     #[cfg(feature = "tokio")]
@@ -215,9 +220,9 @@ impl TcpStream {
         buf: &mut tokio::io::ReadBuf<'_>,
         peek: bool,
     ) -> Poll<io::Result<usize>> {
-        let key = self.opened.key;
-        let waited = self.waited(Place::Read, "data from");
-        let read = std::task::ready!(waited.poll(cx, Seat::Poll, |kernel| {
+        let key = self.info.key;
+        let wait = self.wait_on(WaitList::Read, "data from");
+        let read = std::task::ready!(wait.poll(cx, WaitSlot::Poll, |kernel| {
             let room = buf.remaining();
             kernel.read_up_to(key, room, |bytes| buf.initialize_unfilled_to(bytes), peek)
         }))?;
@@ -231,8 +236,8 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.poll(cx, Seat::Poll, |kernel| kernel.write(self.opened.key, buf))
+        let wait = self.wait_on(WaitList::Write, "room to write to");
+        wait.poll(cx, WaitSlot::Poll, |kernel| kernel.write(self.info.key, buf))
     }
 
     pub(crate) fn poll_write_vectored_at(
@@ -240,51 +245,53 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let waited = self.waited(Place::Write, "room to write to");
-        waited.poll(cx, Seat::Poll, |kernel| kernel.write_vectored(self.opened.key, bufs))
+        let wait = self.wait_on(WaitList::Write, "room to write to");
+        wait.poll(cx, WaitSlot::Poll, |kernel| kernel.write_vectored(self.info.key, bufs))
     }
 
     /// Shuts down the write direction. As in tokio, this succeeds if the connection is already closed.
     pub(crate) fn shut_down(&self) -> io::Result<()> {
-        enter(self.run, |kernel| kernel.shutdown(self.opened.key))?
+        with_own_kernel(self.run, |kernel| kernel.shutdown(self.info.key))?
     }
 
-    fn waited(&self, place: Place, what: &'static str) -> Waited<'_> {
-        Waited { run: self.run, key: self.opened.key, place, what, address: &self.opened.peer }
+    fn wait_on(&self, list: WaitList, what: &'static str) -> SocketWait<'_> {
+        SocketWait { run: self.run, key: self.info.key, list, what, address: &self.info.peer }
     }
 }
 
-impl Readies for TcpStream {
+impl Readiness for TcpStream {
     async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         self.wait_for(interest).await?;
         self.readiness(interest)
     }
 
     fn readiness(&self, interest: Interest) -> io::Result<Ready> {
-        enter(self.run, |kernel| kernel.readiness(self.opened.key, interest))?
+        with_own_kernel(self.run, |kernel| kernel.readiness(self.info.key, interest))?
     }
 
     fn clear(&self, interest: Interest) -> io::Result<()> {
-        enter(self.run, |kernel| kernel.clear_readiness(self.opened.key, interest))?
+        with_own_kernel(self.run, |kernel| kernel.clear_readiness(self.info.key, interest))?
     }
 }
 
 impl IpLevel for TcpStream {
-    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
-        enter(self.run, |kernel| Ok(f(&mut kernel.socket(self.opened.key)?.ip, Kind::Stream)))?
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, SocketKind) -> R) -> io::Result<R> {
+        with_own_kernel(self.run, |kernel| {
+            Ok(f(&mut kernel.socket(self.info.key)?.ip, SocketKind::Stream))
+        })?
     }
 }
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
         // Fails outside the run or in a dead process: then there is nothing to close.
-        let _ = try_enter(self.run, |kernel| kernel.close(self.opened.key));
+        let _ = try_with_own_kernel(self.run, |kernel| kernel.close(self.info.key));
     }
 }
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Opened { local, peer, .. } = &self.opened;
+        let ConnectionInfo { local, peer, .. } = &self.info;
         f.debug_struct("TcpStream").field("addr", local).field("peer", peer).finish()
     }
 }

@@ -8,19 +8,21 @@ use bytes::BufMut;
 
 use crate::engine::{self, RunId};
 use crate::net::simulated::kernel::socket::IpOptions;
-use crate::net::simulated::kernel::wakers::Seat;
-use crate::net::simulated::kernel::{Kernel, enter, enter_any, error, try_enter};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::kernel::wakers::WaitSlot;
+use crate::net::simulated::kernel::{
+    Kernel, error, try_with_own_kernel, with_host, with_own_kernel,
+};
+use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::sockets::find;
-use crate::net::simulated::sockets::ip_level::{IpLevel, Kind};
+use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
 use crate::net::simulated::sockets::lookup::{first_of, no_address};
-use crate::net::simulated::sockets::readies::Readies;
-use crate::net::simulated::sockets::wait::{Place, Waited};
+use crate::net::simulated::sockets::readiness::Readiness;
+use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
 pub(crate) struct UdpSocket {
     run: RunId,
-    key: Key,
+    key: SocketKey,
     local: SocketAddr,
 }
 
@@ -28,7 +30,7 @@ impl UdpSocket {
     pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
         let addresses = find(addr.target()?)?;
-        enter_any(|kernel, host| {
+        with_host(|kernel, host| {
             let (key, local) =
                 first_of(&addresses, |address| kernel.bind_datagrams(host, process, address))?;
             Ok(UdpSocket { run: kernel.run(), key, local })
@@ -37,7 +39,7 @@ impl UdpSocket {
 
     pub(crate) async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         let addresses = find(addr.target()?)?;
-        enter(self.run, |kernel| {
+        with_own_kernel(self.run, |kernel| {
             first_of(&addresses, |address| kernel.connect_datagrams(self.key, address))
         })?
     }
@@ -52,7 +54,7 @@ impl UdpSocket {
     }
 
     pub(crate) fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        enter(self.run, |kernel| kernel.send_datagram(self.key, buf, Some(target)))?
+        with_own_kernel(self.run, |kernel| kernel.send_datagram(self.key, buf, Some(target)))?
     }
 
     pub(crate) async fn send(&self, buf: &[u8]) -> io::Result<usize> {
@@ -60,19 +62,20 @@ impl UdpSocket {
     }
 
     pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        enter(self.run, |kernel| kernel.send_datagram(self.key, buf, None))?
+        with_own_kernel(self.run, |kernel| kernel.send_datagram(self.key, buf, None))?
     }
 
     pub(crate) async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.waited().until(|kernel| kernel.receive_datagram(self.key, buf, false)).await
+        self.wait_on().until(|kernel| kernel.receive_datagram(self.key, buf, false)).await
     }
 
     pub(crate) async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.waited().until(|kernel| kernel.receive_datagram(self.key, buf, true)).await
+        self.wait_on().until(|kernel| kernel.receive_datagram(self.key, buf, true)).await
     }
 
     pub(crate) fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let received = enter(self.run, |kernel| kernel.receive_datagram(self.key, buf, false))?;
+        let received =
+            with_own_kernel(self.run, |kernel| kernel.receive_datagram(self.key, buf, false))?;
         received.unwrap_or_else(|| Err(error::would_block()))
     }
 
@@ -89,7 +92,8 @@ impl UdpSocket {
     }
 
     pub(crate) fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let looked = enter(self.run, |kernel| kernel.receive_datagram(self.key, buf, true))?;
+        let looked =
+            with_own_kernel(self.run, |kernel| kernel.receive_datagram(self.key, buf, true))?;
         looked.unwrap_or_else(|| Err(error::would_block()))
     }
 
@@ -98,16 +102,16 @@ impl UdpSocket {
     }
 
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.waited().until(|kernel| kernel.can_receive(self.key)).await
+        self.wait_on().until(|kernel| kernel.can_receive(self.key)).await
     }
 
     pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waited().poll(cx, Seat::Poll, |kernel| kernel.can_receive(self.key))
+        self.wait_on().poll(cx, WaitSlot::Poll, |kernel| kernel.can_receive(self.key))
     }
 
     pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let can_send = |kernel: &mut Kernel| kernel.can_do(self.key, Interest::WRITABLE);
-        self.waited().poll(cx, Seat::Poll, can_send).map_ok(drop)
+        self.wait_on().poll(cx, WaitSlot::Poll, can_send).map_ok(drop)
     }
 
     #[cfg(feature = "tokio")]
@@ -154,10 +158,11 @@ impl UdpSocket {
         buf: &mut tokio::io::ReadBuf<'_>,
         peek: bool,
     ) -> Poll<io::Result<SocketAddr>> {
-        let (length, from) = std::task::ready!(self.waited().poll(cx, Seat::Poll, |kernel| {
-            let room = kernel.first_datagram(self.key).min(buf.remaining());
-            kernel.receive_datagram(self.key, buf.initialize_unfilled_to(room), peek)
-        }))?;
+        let (length, from) =
+            std::task::ready!(self.wait_on().poll(cx, WaitSlot::Poll, |kernel| {
+                let room = kernel.first_datagram(self.key).min(buf.remaining());
+                kernel.receive_datagram(self.key, buf.initialize_unfilled_to(room), peek)
+            }))?;
         buf.advance(length);
         Poll::Ready(Ok(from))
     }
@@ -172,7 +177,7 @@ impl UdpSocket {
 
     pub(crate) fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
         let look = |kernel: &mut Kernel| kernel.receive_datagram(self.key, &mut [], true);
-        self.waited().poll(cx, Seat::Poll, look).map_ok(|(_, from)| from)
+        self.wait_on().poll(cx, WaitSlot::Poll, look).map_ok(|(_, from)| from)
     }
 
     pub(crate) async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
@@ -183,7 +188,7 @@ impl UdpSocket {
         &self,
         buf: &mut B,
     ) -> io::Result<(usize, SocketAddr)> {
-        self.waited().until(|kernel| self.receive_into(kernel, buf)).await
+        self.wait_on().until(|kernel| self.receive_into(kernel, buf)).await
     }
 
     pub(crate) fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
@@ -194,7 +199,7 @@ impl UdpSocket {
         &self,
         buf: &mut B,
     ) -> io::Result<(usize, SocketAddr)> {
-        let received = enter(self.run, |kernel| self.receive_into(kernel, buf))?;
+        let received = with_own_kernel(self.run, |kernel| self.receive_into(kernel, buf))?;
         received.unwrap_or_else(|| Err(error::would_block()))
     }
 
@@ -223,7 +228,7 @@ impl UdpSocket {
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        enter(self.run, |kernel| kernel.take_refusal(self.key))?
+        with_own_kernel(self.run, |kernel| kernel.take_refusal(self.key))?
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
@@ -231,55 +236,55 @@ impl UdpSocket {
     }
 
     pub(crate) fn broadcast(&self) -> io::Result<bool> {
-        enter(self.run, |kernel| Ok(kernel.datagrams(self.key)?.broadcast))?
+        with_own_kernel(self.run, |kernel| Ok(kernel.datagrams(self.key)?.broadcast))?
     }
 
     pub(crate) fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        enter(self.run, |kernel| {
+        with_own_kernel(self.run, |kernel| {
             kernel.datagrams(self.key)?.broadcast = on;
             Ok(())
         })?
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |kernel| kernel.datagrams_local(self.key))?
+        with_own_kernel(self.run, |kernel| kernel.datagrams_local_addr(self.key))?
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        enter(self.run, |kernel| kernel.datagrams_peer(self.key))?
+        with_own_kernel(self.run, |kernel| kernel.datagrams_peer_addr(self.key))?
     }
 
-    fn waited(&self) -> Waited<'_> {
-        Waited {
+    fn wait_on(&self) -> SocketWait<'_> {
+        SocketWait {
             run: self.run,
             key: self.key,
-            place: Place::Datagram,
+            list: WaitList::Datagram,
             what: "a datagram at",
             address: &self.local,
         }
     }
 }
 
-impl Readies for UdpSocket {
+impl Readiness for UdpSocket {
     async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.waited().until(|kernel| kernel.can_do(self.key, interest)).await
+        self.wait_on().until(|kernel| kernel.can_do(self.key, interest)).await
     }
 
     fn readiness(&self, interest: Interest) -> io::Result<Ready> {
-        enter(self.run, |kernel| kernel.datagram_readiness(self.key, interest))?
+        with_own_kernel(self.run, |kernel| kernel.datagram_readiness(self.key, interest))?
     }
 
     fn clear(&self, interest: Interest) -> io::Result<()> {
-        enter(self.run, |kernel| kernel.clear_datagram_readiness(self.key, interest))?
+        with_own_kernel(self.run, |kernel| kernel.clear_datagram_readiness(self.key, interest))?
     }
 }
 
 impl IpLevel for UdpSocket {
-    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, Kind) -> R) -> io::Result<R> {
-        enter(self.run, |kernel| {
+    fn ip<R>(&self, f: impl FnOnce(&mut IpOptions, SocketKind) -> R) -> io::Result<R> {
+        with_own_kernel(self.run, |kernel| {
             let socket = kernel.datagrams(self.key)?;
             let v6 = socket.bound.is_v6();
-            Ok(f(&mut socket.ip, if v6 { Kind::Datagrams6 } else { Kind::Datagrams }))
+            Ok(f(&mut socket.ip, if v6 { SocketKind::Datagrams6 } else { SocketKind::Datagrams }))
         })?
     }
 }
@@ -287,7 +292,7 @@ impl IpLevel for UdpSocket {
 impl Drop for UdpSocket {
     fn drop(&mut self) {
         // Fails outside the run or in a dead process: then there is nothing to close.
-        let _ = try_enter(self.run, |kernel| kernel.close_datagrams(self.key));
+        let _ = try_with_own_kernel(self.run, |kernel| kernel.close_datagrams(self.key));
     }
 }
 

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use crate::engine::{RunId, Wait, Waiter};
-use crate::net::simulated::kernel::wakers::{Seat, Waiters};
-use crate::net::simulated::kernel::{Kernel, enter, try_enter};
-use crate::net::simulated::key::Key;
+use crate::net::simulated::kernel::wakers::{WaitSlot, Waiters};
+use crate::net::simulated::kernel::{Kernel, try_with_own_kernel, with_own_kernel};
+use crate::net::simulated::key::SocketKey;
 
 /// A waiter list of a socket.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
+pub(crate) enum WaitList {
     Accept,
     Read,
     Write,
@@ -21,22 +21,22 @@ pub(crate) enum Place {
 
 /// What a task waits for, and in which list.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waited<'a> {
+pub(crate) struct SocketWait<'a> {
     pub(crate) run: RunId,
-    pub(crate) key: Key,
-    pub(crate) place: Place,
+    pub(crate) key: SocketKey,
+    pub(crate) list: WaitList,
     /// For the report of a deadlocked run.
     pub(crate) what: &'static str,
     pub(crate) address: &'a SocketAddr,
 }
 
-impl<'a> Waited<'a> {
+impl<'a> SocketWait<'a> {
     /// Tries `attempt`. If it finds nothing, puts the task of `cx` into the waiter list.
     #[inline]
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
-        seat: Seat,
+        slot: WaitSlot,
         mut attempt: impl FnMut(&mut Kernel) -> Option<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         enum Found<T> {
@@ -45,7 +45,7 @@ impl<'a> Waited<'a> {
             Waiting(Option<Waiter>),
             Nothing,
         }
-        let first = enter(self.run, |kernel| {
+        let first = with_own_kernel(self.run, |kernel| {
             if let Some(result) = attempt(kernel) {
                 return Found::Result(result);
             }
@@ -54,8 +54,8 @@ impl<'a> Waited<'a> {
             let task = kernel.engine().own_task(cx.waker());
             let Some(waiters) = self.waiters(kernel) else { return Found::Nothing };
             match task {
-                Some(task) => Found::Waiting(waiters.wait(seat, Waiter::Task(task))),
-                None if waiters.has(seat, cx.waker()) => Found::Waiting(None),
+                Some(task) => Found::Waiting(waiters.add(slot, Waiter::Task(task))),
+                None if waiters.contains(slot, cx.waker()) => Found::Waiting(None),
                 None => Found::Nothing,
             }
         });
@@ -65,7 +65,7 @@ impl<'a> Waited<'a> {
                 drop(old);
                 Poll::Pending
             }
-            Ok(Found::Nothing) => match self.wait(cx, seat) {
+            Ok(Found::Nothing) => match self.wait(cx, slot) {
                 Some(error) => Poll::Ready(Err(error)),
                 None => Poll::Pending,
             },
@@ -74,8 +74,8 @@ impl<'a> Waited<'a> {
     }
 
     /// A wait with its own slot, which is freed when it is dropped.
-    pub(crate) fn seated(self) -> Seated<'a> {
-        Seated { waited: self, seat: new_seat() }
+    pub(crate) fn in_own_slot(self) -> SlotWait<'a> {
+        SlotWait { wait: self, slot: new_slot() }
     }
 
     /// Waits until `attempt` finds something, in a slot of its own that is freed when the future is dropped.
@@ -83,16 +83,16 @@ impl<'a> Waited<'a> {
         self,
         mut attempt: impl FnMut(&mut Kernel) -> Option<io::Result<T>>,
     ) -> io::Result<T> {
-        let seated = self.seated();
-        poll_fn(|cx| seated.poll(cx, &mut attempt)).await
+        let slot_wait = self.in_own_slot();
+        poll_fn(|cx| slot_wait.poll(cx, &mut attempt)).await
     }
 
     /// Puts a foreign waker into the list. It is cloned and dropped outside the kernel, since either may run anything.
     #[cold]
-    fn wait(self, cx: &Context<'_>, seat: Seat) -> Option<io::Error> {
+    fn wait(self, cx: &Context<'_>, slot: WaitSlot) -> Option<io::Error> {
         let waiter = Waiter::of(cx.waker());
-        let old = enter(self.run, |kernel| match self.waiters(kernel) {
-            Some(own) => own.wait(seat, waiter),
+        let old = with_own_kernel(self.run, |kernel| match self.waiters(kernel) {
+            Some(own) => own.add(slot, waiter),
             None => Some(waiter),
         });
         old.err()
@@ -101,48 +101,48 @@ impl<'a> Waited<'a> {
     #[inline]
     fn waiters(self, kernel: &mut Kernel) -> Option<&mut Waiters> {
         let key = self.key;
-        match self.place {
-            Place::Accept => kernel.listener(key).ok().map(|listener| &mut listener.accepting),
-            Place::Read => kernel.socket(key).ok().map(|socket| &mut socket.reading),
-            Place::Write => kernel.socket(key).ok().map(|socket| &mut socket.writing),
-            Place::Datagram => kernel.datagrams(key).ok().map(|socket| &mut socket.reading),
+        match self.list {
+            WaitList::Accept => kernel.listener(key).ok().map(|listener| &mut listener.accepting),
+            WaitList::Read => kernel.socket(key).ok().map(|socket| &mut socket.reading),
+            WaitList::Write => kernel.socket(key).ok().map(|socket| &mut socket.writing),
+            WaitList::Datagram => kernel.datagrams(key).ok().map(|socket| &mut socket.reading),
         }
     }
 }
 
 /// A wait in the slot of one future.
-pub(crate) struct Seated<'a> {
-    waited: Waited<'a>,
-    seat: Seat,
+pub(crate) struct SlotWait<'a> {
+    wait: SocketWait<'a>,
+    slot: WaitSlot,
 }
 
-impl Seated<'_> {
+impl SlotWait<'_> {
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         attempt: impl FnMut(&mut Kernel) -> Option<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.waited.poll(cx, self.seat, attempt)
+        self.wait.poll(cx, self.slot, attempt)
     }
 }
 
-impl Drop for Seated<'_> {
+impl Drop for SlotWait<'_> {
     fn drop(&mut self) {
-        let left = try_enter(self.waited.run, |kernel| {
-            self.waited.waiters(kernel).and_then(|own| own.leave(self.seat))
+        let left = try_with_own_kernel(self.wait.run, |kernel| {
+            self.wait.waiters(kernel).and_then(|own| own.remove(self.slot))
         });
         drop(left);
     }
 }
 
 /// A slot that no other future of this thread has. Its number is only compared: it is never drawn or traced.
-fn new_seat() -> Seat {
+fn new_slot() -> WaitSlot {
     use std::cell::Cell;
     thread_local! {
         static NEXT: Cell<u64> = const { Cell::new(0) };
     }
     NEXT.with(|next| {
         next.set(next.get() + 1);
-        Seat::Future(next.get())
+        WaitSlot::Future(next.get())
     })
 }

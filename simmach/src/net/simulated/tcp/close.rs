@@ -1,10 +1,10 @@
 //! Ends of a connection: shutdown, close, abort.
 
-use crate::net::simulated::tcp::{Connection, NEVER, Output, State};
+use crate::net::simulated::tcp::{Connection, NEVER, Outbox, State};
 
 impl Connection {
     /// Shuts down the write direction: a FIN follows the data. Returns false if the connection is not open.
-    pub(crate) fn shutdown(&mut self, now: u64, out: &mut Output) -> bool {
+    pub(crate) fn shutdown(&mut self, now: u64, out: &mut Outbox) -> bool {
         self.state = match self.state {
             State::Established => State::FinWait1,
             State::CloseWait => State::LastAck,
@@ -16,13 +16,13 @@ impl Connection {
             State::SynSent | State::SynReceived | State::Closed => return false,
         };
         self.sending.fin_queued = true;
-        self.output(now, out);
+        self.send_pending(now, out);
         true
     }
 
     /// Closes a connection whose socket was dropped: a FIN follows the data. With unread bytes, or `reset` (`SO_LINGER` 0),
     /// it is reset instead.
-    pub(crate) fn close(&mut self, now: u64, reset: bool, out: &mut Output) {
+    pub(crate) fn close(&mut self, now: u64, reset: bool, out: &mut Outbox) {
         self.orphan = true;
         match self.state {
             State::SynSent => self.close_now(),
@@ -32,7 +32,7 @@ impl Connection {
             State::SynReceived => {
                 self.state = State::FinWait1;
                 self.sending.fin_queued = true;
-                self.output(now, out);
+                self.send_pending(now, out);
                 self.bound_orphan(now);
             }
             State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
@@ -55,7 +55,7 @@ impl Connection {
     }
 
     /// Ends the connection with a reset.
-    pub(crate) fn abort(&mut self, out: &mut Output) {
+    pub(crate) fn abort(&mut self, out: &mut Outbox) {
         match self.state {
             State::SynReceived
             | State::Established

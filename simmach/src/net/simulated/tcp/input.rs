@@ -4,7 +4,7 @@ use crate::net::simulated::tcp::buffers::Inserted;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{
-    Connection, Events, Failure, NEVER, Output, Phase, Recovery, State,
+    Connection, ConnectionError, Events, NEVER, Outbox, Phase, Recovery, State,
 };
 
 /// Number of duplicate acknowledgements after which a segment counts as lost.
@@ -13,7 +13,7 @@ const FAST_RETRANSMIT: u32 = 3;
 impl Connection {
     /// Processes an arriving segment. Takes its payload out of it.
     #[inline]
-    pub(crate) fn on_segment(&mut self, now: u64, segment: &mut Segment, out: &mut Output) {
+    pub(crate) fn on_segment(&mut self, now: u64, segment: &mut Segment, out: &mut Outbox) {
         self.heard(now);
         match self.state {
             State::Closed => {}
@@ -27,11 +27,11 @@ impl Connection {
             | State::LastAck
             | State::TimeWait => self.in_synchronised(now, segment, out),
         }
-        self.output(now, out);
+        self.send_pending(now, out);
     }
 
     #[cold]
-    fn in_syn_sent(&mut self, now: u64, segment: &Segment, out: &mut Output) {
+    fn in_syn_sent(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         let answers = segment.flags.has(Flags::ACK);
         if answers && segment.ack != self.sending.nxt {
             out.segments.extend(Segment::reset_for(segment));
@@ -40,7 +40,7 @@ impl Connection {
         if segment.flags.has(Flags::RST) {
             if answers {
                 out.tally.refused += 1;
-                self.fail(Failure::Refused);
+                self.fail(ConnectionError::Refused);
             }
             return;
         }
@@ -58,7 +58,7 @@ impl Connection {
         }
     }
 
-    fn in_synchronised(&mut self, now: u64, segment: &mut Segment, out: &mut Output) {
+    fn in_synchronised(&mut self, now: u64, segment: &mut Segment, out: &mut Outbox) {
         if !self.is_acceptable(segment) {
             return self.unacceptable(now, segment, out);
         }
@@ -96,7 +96,7 @@ impl Connection {
     }
 
     #[cold]
-    fn unacceptable(&mut self, now: u64, segment: &Segment, out: &mut Output) {
+    fn unacceptable(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         if segment.flags.has(Flags::RST) {
             return;
         }
@@ -114,7 +114,7 @@ impl Connection {
 
     /// A reset is accepted only with exactly the expected number; for any other, a challenge ACK is sent (RFC 5961).
     #[cold]
-    fn on_reset(&mut self, segment: &Segment, out: &mut Output) {
+    fn on_reset(&mut self, segment: &Segment, out: &mut Outbox) {
         if segment.seq != self.receiving.nxt {
             self.receiving.ack_now = self.state != State::SynReceived;
             return;
@@ -123,15 +123,15 @@ impl Connection {
             State::SynReceived if self.passive => self.close_now(),
             State::SynReceived => {
                 out.tally.refused += 1;
-                self.fail(Failure::Refused);
+                self.fail(ConnectionError::Refused);
             }
             State::CloseWait => {
                 out.tally.resets += 1;
-                self.fail(Failure::BrokenPipe);
+                self.fail(ConnectionError::BrokenPipe);
             }
             State::Established | State::FinWait1 | State::FinWait2 => {
                 out.tally.resets += 1;
-                self.fail(Failure::Reset);
+                self.fail(ConnectionError::Reset);
             }
             // Both ends have sent all their data.
             State::Closing | State::LastAck | State::TimeWait => self.close_now(),
@@ -141,7 +141,7 @@ impl Connection {
 
     /// A SYN on a synchronised connection: the peer missed the answer, or it has restarted.
     #[cold]
-    fn on_stray_syn(&mut self, now: u64, segment: &Segment, out: &mut Output) {
+    fn on_stray_syn(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         let repeated = segment.seq + 1 == self.receiving.nxt;
         let opening = repeated && !self.sending.syn_acked;
         if opening && !segment.flags.has(Flags::ACK) {
@@ -165,7 +165,7 @@ impl Connection {
 
     /// The SYN is acknowledged, and the FIN too if it followed at once.
     #[cold]
-    fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) {
+    fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         self.establish(now, segment.ack);
         if segment.ack.after(self.sending.una) {
             self.on_new_ack(now, segment.ack, out);
@@ -199,7 +199,7 @@ impl Connection {
     }
 
     /// Processes the acknowledgement. Returns false if the segment must be dropped.
-    fn on_ack(&mut self, now: u64, segment: &Segment, out: &mut Output) -> bool {
+    fn on_ack(&mut self, now: u64, segment: &Segment, out: &mut Outbox) -> bool {
         if !self.sending.syn_acked {
             if !self.acknowledges_syn(segment) {
                 out.segments.extend(Segment::reset_for(segment));
@@ -243,7 +243,7 @@ impl Connection {
     }
 
     #[inline]
-    fn on_new_ack(&mut self, now: u64, ack: Seq, out: &mut Output) {
+    fn on_new_ack(&mut self, now: u64, ack: Seq, out: &mut Outbox) {
         let sending = &mut self.sending;
         let advanced = ack.since(sending.una) as usize;
         let bytes = advanced.min(sending.buffer.sent());
@@ -312,7 +312,7 @@ impl Connection {
     }
 
     #[cold]
-    fn on_duplicate_ack(&mut self, now: u64, out: &mut Output) {
+    fn on_duplicate_ack(&mut self, now: u64, out: &mut Outbox) {
         self.recovery.duplicate_acks += 1;
         if self.recovery.duplicate_acks == FAST_RETRANSMIT
             && matches!(self.recovery.phase, Phase::Open)
@@ -324,7 +324,7 @@ impl Connection {
     }
 
     /// Processes payload. Returns false if it did not fit into the window: then a FIN behind it is ignored.
-    fn on_payload(&mut self, now: u64, seq: Seq, mut payload: Payload, out: &mut Output) -> bool {
+    fn on_payload(&mut self, now: u64, seq: Seq, mut payload: Payload, out: &mut Outbox) -> bool {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}
             // After the peer's FIN there can be no new data.

@@ -2,7 +2,7 @@
 
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
-use crate::net::simulated::tcp::{Connection, NEVER, Output, State};
+use crate::net::simulated::tcp::{Connection, NEVER, Outbox, State};
 
 /// A window of this many full segments needs no update.
 const ENOUGH: u32 = 16;
@@ -10,7 +10,7 @@ const ENOUGH: u32 = 16;
 impl Connection {
     /// Sends what may be sent now, and an acknowledgement that is due.
     #[inline]
-    pub(super) fn output(&mut self, now: u64, out: &mut Output) {
+    pub(super) fn send_pending(&mut self, now: u64, out: &mut Outbox) {
         match self.state {
             State::Established
             | State::FinWait1
@@ -35,7 +35,7 @@ impl Connection {
     }
 
     #[inline]
-    fn send_new(&mut self, now: u64, out: &mut Output) {
+    fn send_new(&mut self, now: u64, out: &mut Outbox) {
         while self.has_unsent()
             && let Some((len, fin)) = self.next_segment()
         {
@@ -117,7 +117,7 @@ impl Connection {
 
     /// Sends what fits into the window, or a window probe if nothing does.
     #[cold]
-    pub(super) fn probe(&mut self, now: u64, out: &mut Output) {
+    pub(super) fn probe(&mut self, now: u64, out: &mut Outbox) {
         let sending = &mut self.sending;
         let edge = sending.una + sending.window;
         let usable = if edge.after(sending.nxt) { edge.since(sending.nxt) } else { 0 };
@@ -138,21 +138,21 @@ impl Connection {
 
     /// Sends a probe: an empty segment with a number that is already acknowledged, which the peer answers with an ACK.
     #[cold]
-    pub(super) fn send_probe(&mut self, nth: u32, out: &mut Output) {
+    pub(super) fn send_probe(&mut self, nth: u32, out: &mut Outbox) {
         let before = Seq(self.sending.una.0.wrapping_sub(1));
         self.push(before, Payload::EMPTY, false, nth, out);
     }
 
     /// Starts a recovery: retransmits the first unacknowledged segment.
     #[cold]
-    pub(super) fn send_head_again(&mut self, now: u64, out: &mut Output) -> Seq {
+    pub(super) fn send_head_again(&mut self, now: u64, out: &mut Outbox) -> Seq {
         self.recovery.round += 1;
         self.send_again(now, self.sending.una, out)
     }
 
     /// Retransmits the segment that starts at `from`, and returns its end.
     #[cold]
-    pub(super) fn send_again(&mut self, now: u64, from: Seq, out: &mut Output) -> Seq {
+    pub(super) fn send_again(&mut self, now: u64, from: Seq, out: &mut Outbox) -> Seq {
         self.timing = None;
         out.tally.retransmissions += 1;
         let round = self.recovery.round;
@@ -184,7 +184,7 @@ impl Connection {
 
     /// Sends a SYN, or a SYN+ACK if the peer's SYN was received.
     #[cold]
-    pub(super) fn send_syn(&mut self, now: u64, transmission: u32, out: &mut Output) {
+    pub(super) fn send_syn(&mut self, now: u64, transmission: u32, out: &mut Outbox) {
         let mut flags = Flags::SYN;
         if self.state != State::SynSent {
             flags = flags.with(Flags::ACK);
@@ -208,7 +208,7 @@ impl Connection {
     }
 
     /// Sends an acknowledgement without data.
-    pub(super) fn send_ack(&mut self, out: &mut Output) {
+    pub(super) fn send_ack(&mut self, out: &mut Outbox) {
         let (last, times) = self.receiving.lone_ack;
         let again = if last == self.receiving.nxt { times.wrapping_add(1) } else { 0 };
         self.receiving.lone_ack = (self.receiving.nxt, again);
@@ -216,14 +216,14 @@ impl Connection {
     }
 
     #[cold]
-    pub(super) fn send_reset(&mut self, out: &mut Output) {
+    pub(super) fn send_reset(&mut self, out: &mut Outbox) {
         let reset = self.segment(self.sending.nxt, Flags::RST.with(Flags::ACK), Payload::EMPTY);
         out.segments.push(reset);
     }
 
     /// Sends a segment of a synchronised connection. It acknowledges everything received.
     #[inline]
-    fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Output) {
+    fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Outbox) {
         let mut flags = Flags::ACK;
         if fin {
             flags = flags.with(Flags::FIN);
@@ -264,7 +264,7 @@ impl Connection {
     }
 
     /// Sends a window update if a read has opened the window far beyond what the peer knows.
-    pub(super) fn room_was_made(&mut self, now: u64, out: &mut Output) {
+    pub(super) fn room_was_made(&mut self, now: u64, out: &mut Outbox) {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}
             State::SynSent
@@ -288,7 +288,7 @@ impl Connection {
         let sliver = (self.config.receive_buffer as u32 / 2).min(self.sending.mss);
         if free >= 2 * known && free - known >= sliver {
             self.receiving.ack_now = true;
-            self.output(now, out);
+            self.send_pending(now, out);
         }
     }
 }

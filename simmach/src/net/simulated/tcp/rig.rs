@@ -19,7 +19,7 @@ use std::rc::Rc;
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
-use crate::net::simulated::tcp::{Connection, Failure, Output, Ready, State};
+use crate::net::simulated::tcp::{CallResult, Connection, ConnectionError, Outbox, State};
 
 const OURS: Seq = Seq(u32::MAX - 2);
 const THEIRS: Seq = Seq(u32::MAX - 1);
@@ -27,32 +27,32 @@ const MS: u64 = 1_000_000;
 
 /// Runs a script against a connection that is opened at time 0.
 pub(super) fn client(config: &TcpConfig, script: &str) {
-    let mut output = Output::default();
-    let connection = Connection::connect(Rc::new(config.clone()), config.mss, OURS, 0, &mut output);
-    Script::new(connection, output).run(script);
+    let mut outbox = Outbox::default();
+    let connection = Connection::connect(Rc::new(config.clone()), config.mss, OURS, 0, &mut outbox);
+    Script::new(connection, outbox).run(script);
 }
 
 /// Runs a script against a connection that is accepted at time 0, from the peer's `SYN 0`.
 pub(super) fn server(config: &TcpConfig, script: &str) {
-    let mut output = Output::default();
+    let mut outbox = Outbox::default();
     let syn = parse("SYN 0", THEIRS, OURS).0;
     let config = Rc::new(config.clone());
     let mss = config.mss;
-    let connection = Connection::accept(config, mss, OURS, &syn, 0, &mut output);
-    Script::new(connection, output).run(script);
+    let connection = Connection::accept(config, mss, OURS, &syn, 0, &mut outbox);
+    Script::new(connection, outbox).run(script);
 }
 
 struct Script {
     connection: Connection,
-    output: Output,
+    outbox: Outbox,
     now: u64,
     sent: VecDeque<(u64, Segment)>,
     line: String,
 }
 
 impl Script {
-    fn new(connection: Connection, output: Output) -> Self {
-        Self { connection, output, now: 0, sent: VecDeque::new(), line: String::new() }
+    fn new(connection: Connection, outbox: Outbox) -> Self {
+        Self { connection, outbox, now: 0, sent: VecDeque::new(), line: String::new() }
     }
 
     fn run(mut self, script: &str) {
@@ -72,7 +72,7 @@ impl Script {
     fn pass_until(&mut self, at: u64) {
         while let Some(deadline) = self.connection.deadline().filter(|deadline| *deadline <= at) {
             self.now = self.now.max(deadline);
-            self.connection.on_timer(self.now, &mut self.output);
+            self.connection.on_timer(self.now, &mut self.outbox);
             self.collect();
         }
         self.now = at;
@@ -80,7 +80,7 @@ impl Script {
 
     fn step(&mut self, step: &str) {
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
-        let (now, out) = (self.now, &mut self.output);
+        let (now, out) = (self.now, &mut self.outbox);
         match verb {
             ">" => self.expect(rest.trim()),
             "<" => {
@@ -93,32 +93,37 @@ impl Script {
             "write" => {
                 let data = contents(rest);
                 let ready = self.connection.write(now, &data, out);
-                assert_eq!(ready, Ready::Bytes(data.len()), "{}", self.line);
+                assert_eq!(ready, CallResult::Bytes(data.len()), "{}", self.line);
             }
             "full" => {
-                assert_eq!(self.connection.write(now, b"x", out), Ready::Wait, "{}", self.line);
+                assert_eq!(
+                    self.connection.write(now, b"x", out),
+                    CallResult::Wait,
+                    "{}",
+                    self.line
+                );
             }
             "read" => {
                 let expected = contents(rest);
                 let mut into = vec![0; expected.len()];
                 let ready = self.connection.read(now, &mut into, false, out);
-                assert_eq!(ready, Ready::Bytes(expected.len()), "{}", self.line);
+                assert_eq!(ready, CallResult::Bytes(expected.len()), "{}", self.line);
                 assert_eq!(into, expected, "{}", self.line);
             }
             "wait" => {
                 let ready = self.connection.read(now, &mut [0; 8], false, out);
-                assert_eq!(ready, Ready::Wait, "{}", self.line);
+                assert_eq!(ready, CallResult::Wait, "{}", self.line);
             }
             "eof" => {
                 let ready = self.connection.read(now, &mut [0; 8], false, out);
-                assert_eq!(ready, Ready::Bytes(0), "{}", self.line);
+                assert_eq!(ready, CallResult::Bytes(0), "{}", self.line);
             }
             "read-fails" | "write-fails" => {
                 let expected = match rest {
-                    "Refused" => Failure::Refused,
-                    "Reset" => Failure::Reset,
-                    "BrokenPipe" => Failure::BrokenPipe,
-                    "TimedOut" => Failure::TimedOut,
+                    "Refused" => ConnectionError::Refused,
+                    "Reset" => ConnectionError::Reset,
+                    "BrokenPipe" => ConnectionError::BrokenPipe,
+                    "TimedOut" => ConnectionError::TimedOut,
                     other => panic!("no failure {other}"),
                 };
                 let ready = if verb == "read-fails" {
@@ -126,7 +131,7 @@ impl Script {
                 } else {
                     self.connection.write(now, b"x", out)
                 };
-                assert_eq!(ready, Ready::Failed(expected), "{}", self.line);
+                assert_eq!(ready, CallResult::Failed(expected), "{}", self.line);
             }
             "shutdown" => assert!(self.connection.shutdown(now, out), "{}", self.line),
             "close" => self.connection.close(now, false, out),
@@ -166,7 +171,7 @@ impl Script {
 
     fn collect(&mut self) {
         let now = self.now;
-        self.sent.extend(self.output.segments.drain(..).map(|segment| (now, segment)));
+        self.sent.extend(self.outbox.segments.drain(..).map(|segment| (now, segment)));
     }
 
     fn pending(&self) -> String {

@@ -2,7 +2,7 @@
 
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::{
-    Connection, Deadlines, Failure, NEVER, Output, Phase, Recovery, State,
+    Connection, ConnectionError, Deadlines, NEVER, Outbox, Phase, Recovery, State,
 };
 
 impl Connection {
@@ -32,15 +32,15 @@ impl Connection {
         let all = [
             (retransmit, "a retransmission"),
             (delayed_ack, "a delayed acknowledgement"),
-            (persist, "a probe of the closed window"),
-            (life, if self.state == State::SynSent { "the time-out" } else { "the end" }),
+            (persist, "a zero-window probe"),
+            (life, if self.state == State::SynSent { "the timeout" } else { "the end" }),
             (keep_alive, "a keep-alive probe"),
         ];
         all.into_iter().min_by_key(|(at, _)| *at).map_or("nothing", |(_, what)| what)
     }
 
     /// Handles all deadlines up to `now`.
-    pub(crate) fn on_timer(&mut self, now: u64, out: &mut Output) {
+    pub(crate) fn on_timer(&mut self, now: u64, out: &mut Outbox) {
         let due = |deadline: &mut u64| {
             let due = *deadline <= now;
             if due {
@@ -66,7 +66,7 @@ impl Connection {
         if delayed_ack {
             self.receiving.ack_now = self.state != State::Closed;
         }
-        self.output(now, out);
+        self.send_pending(now, out);
     }
 
     /// Arms the timer of the handshake: retransmission, or without it the connect timeout.
@@ -113,11 +113,11 @@ impl Connection {
     }
 
     #[cold]
-    fn life_is_over(&mut self, out: &mut Output) {
+    fn life_is_over(&mut self, out: &mut Outbox) {
         match self.state {
             State::SynSent => {
                 out.tally.timed_out += 1;
-                self.fail(Failure::TimedOut);
+                self.fail(ConnectionError::TimedOut);
             }
             State::SynReceived
             | State::Established
@@ -132,7 +132,7 @@ impl Connection {
     }
 
     #[cold]
-    fn retransmission_is_due(&mut self, now: u64, out: &mut Output) {
+    fn retransmission_is_due(&mut self, now: u64, out: &mut Outbox) {
         if self.in_flight() == 0 {
             return;
         }
@@ -154,7 +154,7 @@ impl Connection {
         };
         if given_up {
             out.tally.timed_out += 1;
-            return self.fail(Failure::TimedOut);
+            return self.fail(ConnectionError::TimedOut);
         }
         if self.recovery.retries == 0 {
             self.recovery.since = now;
@@ -168,10 +168,10 @@ impl Connection {
     }
 
     #[cold]
-    fn probe_is_due(&mut self, now: u64, out: &mut Output) {
+    fn probe_is_due(&mut self, now: u64, out: &mut Outbox) {
         if self.probing_is_over() {
             out.tally.timed_out += 1;
-            return self.fail(Failure::TimedOut);
+            return self.fail(ConnectionError::TimedOut);
         }
         self.probe(now, out);
         if self.in_flight() == 0 {
@@ -195,7 +195,7 @@ impl Connection {
     }
 
     #[cold]
-    fn keep_alive_is_due(&mut self, now: u64, out: &mut Output) {
+    fn keep_alive_is_due(&mut self, now: u64, out: &mut Outbox) {
         let Some(keep_alive) = self.config.keep_alive else {
             return;
         };
@@ -204,7 +204,7 @@ impl Connection {
             self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
         } else if self.recovery.probes >= keep_alive.probes {
             out.tally.timed_out += 1;
-            self.fail(Failure::TimedOut);
+            self.fail(ConnectionError::TimedOut);
         } else {
             self.send_probe(self.recovery.probes, out);
             self.recovery.probes += 1;

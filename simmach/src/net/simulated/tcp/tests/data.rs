@@ -230,7 +230,7 @@ fn an_acknowledgement_rides_on_data() {
 
 #[test]
 fn small_writes_gather_behind_one_on_its_way() {
-    let opened = "0   >  SYN 0
+    let handshake = "0   >  SYN 0
          100 <  SYN+ACK 0 ack 1
          100 >  ACK 1 ack 1
          110 write a
@@ -240,7 +240,7 @@ fn small_writes_gather_behind_one_on_its_way() {
     client(
         &linux(),
         &format!(
-            "{opened}
+            "{handshake}
              130 nothing
              210 <  ACK 1 ack 2
              210 >  PSH+ACK 2 ack 1 'bc'"
@@ -249,7 +249,7 @@ fn small_writes_gather_behind_one_on_its_way() {
     client(
         &linux(),
         &format!(
-            "{opened}
+            "{handshake}
              140 nodelay
              140 >  PSH+ACK 2 ack 1 'bc'
              150 write d
@@ -259,7 +259,7 @@ fn small_writes_gather_behind_one_on_its_way() {
     client(
         &linux(),
         &format!(
-            "{opened}
+            "{handshake}
              140 shutdown
              140 >  FIN+ACK 2 ack 1 'bc'"
         ),

@@ -19,7 +19,7 @@ use crate::net::simulated::link::capture::octets;
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
-use crate::net::simulated::tcp::{Connection, Output, Ready, State};
+use crate::net::simulated::tcp::{CallResult, Connection, Outbox, State};
 
 const MS: u64 = 1_000_000;
 const MSS: u16 = 1460;
@@ -103,7 +103,7 @@ struct World {
     /// Packets on their way: whether to the other stack, and their octets.
     wire: BTreeMap<(u64, u64), (bool, Vec<u8>)>,
     ours: Option<Connection>,
-    output: Output,
+    outbox: Outbox,
     scale: (u8, u8),
     own: Program,
     interface: Interface,
@@ -124,11 +124,11 @@ impl World {
         });
         let buffer = |len| tcp::SocketBuffer::new(vec![0; len]);
         let mut socket = tcp::Socket::new(buffer(case.buffers[0]), buffer(case.buffers[1]));
-        let (mut ours, mut output) = (None, Output::default());
+        let (mut ours, mut outbox) = (None, Outbox::default());
         if case.connects {
             socket.listen(PORT).expect("it is closed");
             let config = Rc::new(config_of(&case));
-            ours = Some(Connection::connect(config, MSS, Seq(case.iss), 0, &mut output));
+            ours = Some(Connection::connect(config, MSS, Seq(case.iss), 0, &mut outbox));
         } else {
             let remote = (IpAddress::v4(10, 0, 0, 1), PORT);
             socket.connect(interface.context(), remote, FROM).expect("it is closed");
@@ -142,7 +142,7 @@ impl World {
             nth: 0,
             wire: BTreeMap::new(),
             ours,
-            output,
+            outbox,
             scale: (0, 0),
             own: Program::default(),
             interface,
@@ -202,7 +202,7 @@ impl World {
         if let Some(ours) = &mut self.ours
             && ours.deadline().is_some_and(|at| at <= self.now)
         {
-            ours.on_timer(self.now, &mut self.output);
+            ours.on_timer(self.now, &mut self.outbox);
         }
     }
 
@@ -236,23 +236,23 @@ impl World {
     fn ours_acts(&mut self) {
         let (now, bytes) = (self.now, self.case.bytes[0]);
         if let Some(ours) = &mut self.ours {
-            let (own, out) = (&mut self.own, &mut self.output);
+            let (own, out) = (&mut self.own, &mut self.outbox);
             while !own.ended {
                 let mut into = [0; 777];
                 match ours.read(now, &mut into, false, out) {
-                    Ready::Bytes(0) => own.ended = true,
-                    Ready::Bytes(n) => own.read.extend_from_slice(&into[..n]),
-                    Ready::Wait => break,
-                    Ready::Failed(why) => panic!("it failed ({why:?}): {}", self.describe()),
+                    CallResult::Bytes(0) => own.ended = true,
+                    CallResult::Bytes(n) => own.read.extend_from_slice(&into[..n]),
+                    CallResult::Wait => break,
+                    CallResult::Failed(why) => panic!("it failed ({why:?}): {}", self.describe()),
                 }
             }
             while own.written < bytes {
                 let more = own.written..bytes.min(own.written + 1_000);
                 let chunk: Vec<u8> = more.map(|at| content(0, at)).collect();
                 match ours.write(now, &chunk, out) {
-                    Ready::Bytes(n) => own.written += n,
-                    Ready::Wait => break,
-                    Ready::Failed(why) => panic!("it failed ({why:?}): {}", self.describe()),
+                    CallResult::Bytes(n) => own.written += n,
+                    CallResult::Wait => break,
+                    CallResult::Failed(why) => panic!("it failed ({why:?}): {}", self.describe()),
                 }
             }
             let may_shut = own.ended || !self.case.waits[0];
@@ -267,7 +267,7 @@ impl World {
                 ours.close(now, false, out);
             }
         }
-        for segment in std::mem::take(&mut self.output.segments) {
+        for segment in std::mem::take(&mut self.outbox.segments) {
             assert!(!segment.flags.has(Flags::RST) || self.all_was_said(), "{}", self.describe());
             let scale = if segment.flags.has(Flags::SYN) { 0 } else { self.scale.0 };
             let octets = octets::tcp(self.here(), self.there(), 0, &segment, scale);
@@ -323,10 +323,10 @@ impl World {
             self.scale = (config_of(&self.case).window_scale(), theirs);
         }
         match &mut self.ours {
-            Some(ours) => ours.on_segment(self.now, &mut segment, &mut self.output),
+            Some(ours) => ours.on_segment(self.now, &mut segment, &mut self.outbox),
             None if segment.flags.has(Flags::SYN) => {
                 let config = Rc::new(config_of(&self.case));
-                let (iss, out) = (Seq(self.case.iss), &mut self.output);
+                let (iss, out) = (Seq(self.case.iss), &mut self.outbox);
                 self.ours = Some(Connection::accept(config, MSS, iss, &segment, self.now, out));
             }
             None => {}

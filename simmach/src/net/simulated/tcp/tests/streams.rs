@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
-use crate::net::simulated::tcp::{Connection, Failure, Output, Ready, State};
+use crate::net::simulated::tcp::{CallResult, Connection, ConnectionError, Outbox, State};
 
 const MS: u64 = 1_000_000;
 /// No wait of TCP's own is longer.
@@ -151,7 +151,11 @@ fn a_link_that_dies_is_noticed() {
         });
         world.dies_at = 300 * MS;
         world.run();
-        assert_eq!(world.failures(), [Failure::TimedOut, Failure::TimedOut], "{seed}");
+        assert_eq!(
+            world.failures(),
+            [ConnectionError::TimedOut, ConnectionError::TimedOut],
+            "{seed}"
+        );
     }
 }
 
@@ -163,12 +167,12 @@ enum Event {
 
 struct End {
     connection: Connection,
-    output: Output,
+    outbox: Outbox,
     written: usize,
     read: Vec<u8>,
     ended: bool,
     closed: bool,
-    failure: Option<Failure>,
+    failure: Option<ConnectionError>,
     may_read_at: u64,
 }
 
@@ -188,10 +192,10 @@ struct World {
 
 impl World {
     fn new(case: Case) -> Self {
-        let mut output = Output::default();
+        let mut outbox = Outbox::default();
         let config = Rc::new(case.config.clone());
         let client =
-            Connection::connect(Rc::clone(&config), config.mss, Seq(case.iss[0]), 0, &mut output);
+            Connection::connect(Rc::clone(&config), config.mss, Seq(case.iss[0]), 0, &mut outbox);
         let dice = Rng::with_seed(case.seed);
         let mut world = Self {
             case,
@@ -202,7 +206,7 @@ impl World {
             moved_at: 0,
             idle_turns: 0,
             events: BTreeMap::new(),
-            ends: vec![End::new(client, output)],
+            ends: vec![End::new(client, outbox)],
         };
         world.flush(0);
         world
@@ -221,8 +225,8 @@ impl World {
                 (None, None) => break,
                 (event, Some((at, end))) if event.is_none_or(|(first, _)| at <= first) => {
                     self.now = self.now.max(at);
-                    let End { connection, output, .. } = &mut self.ends[end];
-                    connection.on_timer(self.now, output);
+                    let End { connection, outbox, .. } = &mut self.ends[end];
+                    connection.on_timer(self.now, outbox);
                     self.settle(end);
                 }
                 (Some(key), _) => {
@@ -258,7 +262,7 @@ impl World {
             );
         }
         if self.ends.len() == 1 {
-            assert_eq!(self.failures(), [Failure::TimedOut]);
+            assert_eq!(self.failures(), [ConnectionError::TimedOut]);
         }
         self.check_that_nothing_is_left();
         if self.case.link.loss == 0.0 && self.dies_at == u64::MAX {
@@ -271,8 +275,8 @@ impl World {
     /// it. A program whose peer has given up in silence holds its own for ever.
     fn check_that_nothing_is_left(&self) {
         assert!(self.events.is_empty(), "packets are left: {}", self.describe());
-        for End { connection, output, closed, .. } in &self.ends {
-            assert!(output.segments.is_empty(), "segments are left: {}", self.describe());
+        for End { connection, outbox, closed, .. } in &self.ends {
+            assert!(outbox.segments.is_empty(), "segments are left: {}", self.describe());
             assert_eq!(connection.deadline(), None, "a timer is left: {}", self.describe());
             assert!(*closed || self.was_given_up(), "it was never closed: {}", self.describe());
             let left = (connection.state(), connection.queues());
@@ -283,15 +287,15 @@ impl World {
 
     /// A kernel gave up what its program had left it: as on Linux, nobody is left to be told.
     fn was_given_up(&self) -> bool {
-        self.ends.iter().any(|end| end.output.tally.timed_out > 0)
+        self.ends.iter().any(|end| end.outbox.tally.timed_out > 0)
     }
 
-    fn failures(&self) -> Vec<Failure> {
+    fn failures(&self) -> Vec<ConnectionError> {
         self.ends.iter().filter_map(|end| end.failure).collect()
     }
 
     fn retransmissions(&self) -> u64 {
-        self.ends.iter().map(|end| end.output.tally.retransmissions).sum()
+        self.ends.iter().map(|end| end.outbox.tally.retransmissions).sum()
     }
 
     fn arrives(&mut self, to: usize, mut segment: Segment) {
@@ -301,16 +305,16 @@ impl World {
             }
             let config = Rc::new(self.case.config.clone());
             let (mss, iss) = (config.mss, Seq(self.case.iss[1]));
-            let mut output = Output::default();
-            let server = Connection::accept(config, mss, iss, &segment, self.now, &mut output);
-            self.ends.push(End::new(server, output));
+            let mut outbox = Outbox::default();
+            let server = Connection::accept(config, mss, iss, &segment, self.now, &mut outbox);
+            self.ends.push(End::new(server, outbox));
             return self.settle(1);
         }
-        let End { connection, output, .. } = &mut self.ends[to];
+        let End { connection, outbox, .. } = &mut self.ends[to];
         if connection.state() == State::Closed {
-            output.segments.extend(Segment::reset_for(&segment));
+            outbox.segments.extend(Segment::reset_for(&segment));
         } else {
-            connection.on_segment(self.now, &mut segment, output);
+            connection.on_segment(self.now, &mut segment, outbox);
         }
         self.settle(to);
     }
@@ -325,9 +329,9 @@ impl World {
         }
         while !side.closed && side.failure.is_none() && !side.ended && side.may_read_at <= now {
             let mut into = [0; 777];
-            match side.connection.read(now, &mut into, false, &mut side.output) {
-                Ready::Bytes(0) => side.ended = true,
-                Ready::Bytes(n) => {
+            match side.connection.read(now, &mut into, false, &mut side.outbox) {
+                CallResult::Bytes(0) => side.ended = true,
+                CallResult::Bytes(n) => {
                     side.read.extend_from_slice(&into[..n]);
                     (self.moved_at, self.idle_turns) = (now, 0);
                     side.may_read_at = now + pause;
@@ -336,33 +340,33 @@ impl World {
                         self.events.insert((now + pause, self.nth), Event::Reads(end));
                     }
                 }
-                Ready::Failed(failure) => side.failure = Some(failure),
-                Ready::Wait => break,
+                CallResult::Failed(failure) => side.failure = Some(failure),
+                CallResult::Wait => break,
             }
         }
         while !side.closed && side.failure.is_none() && side.written < bytes {
             let chunk: Vec<u8> =
                 (side.written..bytes.min(side.written + 333)).map(|at| content(end, at)).collect();
-            match side.connection.write(now, &chunk, &mut side.output) {
-                Ready::Bytes(n) => side.written += n,
-                Ready::Failed(failure) => side.failure = Some(failure),
-                Ready::Wait => break,
+            match side.connection.write(now, &chunk, &mut side.outbox) {
+                CallResult::Bytes(n) => side.written += n,
+                CallResult::Failed(failure) => side.failure = Some(failure),
+                CallResult::Wait => break,
             }
         }
         let done = side.written == bytes && side.connection.state() == State::Established;
         if done || (side.written == bytes && side.connection.state() == State::CloseWait) {
-            side.connection.shutdown(now, &mut side.output);
+            side.connection.shutdown(now, &mut side.outbox);
         }
         if !side.closed && (side.failure.is_some() || (side.ended && side.written == bytes)) {
             side.closed = true;
-            side.connection.close(now, false, &mut side.output);
+            side.connection.close(now, false, &mut side.outbox);
         }
         self.flush(end);
     }
 
     fn flush(&mut self, from: usize) {
         let to = 1 - from;
-        for segment in std::mem::take(&mut self.ends[from].output.segments) {
+        for segment in std::mem::take(&mut self.ends[from].outbox.segments) {
             let Link { loss, duplication, least, spread } = self.case.link.clone();
             let copies = 1 + usize::from(self.dice.f64() < duplication);
             for _ in 0..copies {
@@ -395,10 +399,10 @@ impl World {
 }
 
 impl End {
-    fn new(connection: Connection, output: Output) -> Self {
+    fn new(connection: Connection, outbox: Outbox) -> Self {
         Self {
             connection,
-            output,
+            outbox,
             written: 0,
             read: Vec::new(),
             ended: false,

@@ -7,7 +7,7 @@ use crate::net::{Interest, Ready};
 use crate::task;
 
 /// A socket with readiness.
-pub(crate) trait Readies {
+pub(crate) trait Readiness {
     /// Waits until the socket is ready for some part of `interest`.
     async fn ready(&self, interest: Interest) -> io::Result<Ready>;
 
