@@ -43,7 +43,7 @@ pub use crate::net::ready::{Interest, Ready};
 
 #[cfg(feature = "sim")]
 pub(crate) use crate::net::simulated::{
-    Host, Link, LinkState, NetSpec, StaysCut, control, discard, install, remove,
+    Host, Link, LinkState, NetSpec, RemainingCuts, control, discard, install, remove,
 };
 #[cfg(feature = "sim")]
 pub use crate::net::simulated::{

@@ -27,7 +27,7 @@ pub(super) struct Cluster {
 }
 
 /// What a run returned.
-pub(super) struct Left {
+pub(super) struct RunResult {
     pub(super) ran: Ran,
     pub(super) stats: NetStats,
 }
@@ -68,16 +68,16 @@ impl Cluster {
     }
 
     /// Runs `body` on machine a; panics unless the run passes.
-    pub(super) fn run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> Left
+    pub(super) fn run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> RunResult
     where
         F: Future<Output = ()> + 'static,
     {
-        let left = self.try_run(body);
-        assert_eq!(left.ran.verdict, Verdict::Passed);
-        left
+        let result = self.try_run(body);
+        assert_eq!(result.ran.verdict, Verdict::Passed);
+        result
     }
 
-    pub(super) fn try_run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> Left
+    pub(super) fn try_run<F>(self, body: impl FnOnce() -> F + Send + 'static) -> RunResult
     where
         F: Future<Output = ()> + 'static,
     {
@@ -110,7 +110,7 @@ impl Cluster {
             },
         );
         assert_eq!(ran.timers_left, timers, "timers that are nobody's");
-        Left { ran, stats }
+        RunResult { ran, stats }
     }
 }
 

@@ -4,8 +4,8 @@
 pub(crate) mod address;
 pub(crate) mod kernel;
 pub(crate) mod key;
+mod lazy_box;
 pub(crate) mod link;
-mod rare;
 pub(crate) mod sockets;
 pub(crate) mod stats;
 pub(crate) mod tcp;
@@ -17,4 +17,4 @@ pub use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
 
 pub(crate) use crate::net::simulated::kernel::spec::{Host, Link, NetSpec};
 pub(crate) use crate::net::simulated::kernel::{control, discard, install, remove};
-pub(crate) use crate::net::simulated::link::links::{LinkState, StaysCut};
+pub(crate) use crate::net::simulated::link::links::{LinkState, RemainingCuts};

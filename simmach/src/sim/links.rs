@@ -6,9 +6,10 @@ use crate::engine::record::event::LinkChange;
 use crate::engine::record::log::{self, Level};
 use crate::engine::{self, Effect, Event, MachineId, Scope, mix, mix_text};
 use crate::machine::{self, Selector};
-use crate::net::control::Ways;
+use crate::net::control::Paths;
 use crate::net::{
-    self, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry, StaysCut,
+    self, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo, RemainingCuts,
+    SocketEntry,
 };
 use crate::sim::machines::no_match;
 use crate::sim::world::{may_act, plan_name};
@@ -96,7 +97,7 @@ impl Sim {
         {
             return Ok(());
         }
-        let stays = net::control::stays_cut(plan, &from, &to);
+        let stays = net::control::remaining_cuts(plan, &from, &to);
         net::control::mend(plan, &from, &to);
         net::control::mend(plan, &to, &from);
         link_changed(LinkChange::Healed, &from, &to);
@@ -215,7 +216,7 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let ways = Ways::Machines(&sending, &receiving);
+        let ways = Paths::Machines(&sending, &receiving);
         let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
         let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
         if !is_original && !may_act(changes, &sending, || profile_changed(&from, &to)) {
@@ -241,7 +242,7 @@ impl Sim {
         to_zone: &str,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
-        let ways = Ways::Zones(from_zone, to_zone);
+        let ways = Paths::Zones(from_zone, to_zone);
         let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
         let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
         // What is no zone is an error, also where it would be left out.
@@ -306,11 +307,11 @@ pub(crate) fn partitioned(a: &Selector, b: &Selector) -> String {
 }
 
 /// The end of a partition, in words, which may not be the end for the ways that others have cut too.
-fn healed(a: &Selector, b: &Selector, stays: &StaysCut) -> String {
+fn healed(a: &Selector, b: &Selector, stays: &RemainingCuts) -> String {
     let ways = both_ways(a, b);
     let by = stays.by.iter().map(|owner| owner.map_or("the test", plan_name));
     let by = by.collect::<Vec<_>>().join(" and ");
-    match (by.is_empty(), stays.any_opens) {
+    match (by.is_empty(), stays.any_path_opens) {
         (true, _) => format!("healed: {ways}"),
         (false, true) => format!("healed in part: {ways}, the rest is still cut by {by}"),
         (false, false) => format!("still partitioned: {ways}, by {by}"),

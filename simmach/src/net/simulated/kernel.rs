@@ -174,7 +174,7 @@ impl Kernel {
                 _ => links.zone(&host.zone),
             };
             zone = Some((host.zone, number));
-            links.place(host.machine.0, number, host.routes_to_all);
+            links.add_machine(host.machine.0, number, host.routes_to_all);
             names[host.machine.0 as usize] = host.name;
         }
         for link in spec.links {
@@ -225,7 +225,7 @@ impl Kernel {
     /// Updates segmentation offload of all connections, after links or filters have changed.
     fn update_offload(&mut self) {
         for (_, socket) in &mut self.sockets {
-            let whole = self.wire.carries_bursts(socket.path);
+            let whole = self.wire.allows_offload(socket.path);
             socket.connection.set_offload(whole);
         }
     }

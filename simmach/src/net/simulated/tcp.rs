@@ -16,7 +16,7 @@ pub(crate) mod config;
 mod input;
 mod output;
 pub(crate) mod payload;
-mod pieces;
+mod payload_queue;
 mod rtt;
 pub(crate) mod segment;
 mod timers;
@@ -31,7 +31,7 @@ use std::rc::Rc;
 use crate::net::simulated::tcp::buffers::{ReceiveBuffer, SendBuffer};
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::payload::{Arena, Payload};
-use crate::net::simulated::tcp::rtt::RoundTrip;
+use crate::net::simulated::tcp::rtt::RttEstimator;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 
 /// States of RFC 9293. LISTEN is not among them: it belongs to a listener.
@@ -134,14 +134,14 @@ pub(crate) struct Connection {
     /// Whether data is acknowledged at once (`TCP_QUICKACK`).
     quick_ack: bool,
     /// Initial sequence numbers: its own (ISS), and the peer's (IRS).
-    first: (Seq, Seq),
+    iss_irs: (Seq, Seq),
     failure: Option<ConnectionError>,
     events: Events,
     sending: Sending,
     receiving: Receiving,
-    trip: RoundTrip,
+    rtt: RttEstimator,
     /// Round-trip measurement in progress: the sequence number to be acknowledged, and the time it was sent.
-    timing: Option<(Seq, u64)>,
+    rtt_probe: Option<(Seq, u64)>,
     recovery: Recovery,
     deadlines: Deadlines,
 }
@@ -149,54 +149,54 @@ pub(crate) struct Connection {
 struct Sending {
     buffer: SendBuffer,
     /// Oldest unacknowledged number, and next number to send.
-    una: Seq,
-    nxt: Seq,
+    snd_una: Seq,
+    snd_nxt: Seq,
     /// Send window and the segment it came with (SND.WL1, SND.WL2), and its maximum so far.
-    window: u32,
-    max_window: u32,
-    wl1: Seq,
-    wl2: Seq,
+    snd_wnd: u32,
+    max_snd_wnd: u32,
+    snd_wl1: Seq,
+    snd_wl2: Seq,
     mss: u32,
     /// Maximum payload of one segment. Above the MSS with segmentation offload.
-    largest: u32,
+    max_segment: u32,
     /// End of the last segment that was smaller than the MSS (Minshall).
-    small: Seq,
+    snd_sml: Seq,
     syn_acked: bool,
     fin_queued: bool,
     fin_sent: bool,
     /// Whether a writer waits for room.
-    blocked: bool,
+    writer_waiting: bool,
 }
 
 struct Receiving {
     buffer: ReceiveBuffer,
-    nxt: Seq,
+    rcv_nxt: Seq,
     /// Value of `rcv_nxt` in the last acknowledgement, and right edge of the largest advertised window.
-    acked: Seq,
-    edge: Seq,
+    rcv_wup: Seq,
+    rcv_adv: Seq,
     /// Window scale of this end. `None` if the peer does not support scaling.
-    scale: Option<u8>,
+    rcv_wscale: Option<u8>,
     /// Sequence number of the peer's FIN, once received.
-    fin: Option<Seq>,
+    peer_fin: Option<Seq>,
     /// Whether `rcv_nxt` has passed the peer's FIN: the stream has ended.
     ended: bool,
     /// Whether an acknowledgement must be sent at once.
     ack_now: bool,
     /// Number acknowledged by the last segment without data, and how often that was repeated.
-    lone_ack: (Seq, u32),
+    last_pure_ack: (Seq, u32),
 }
 
 /// State of loss recovery.
 #[derive(Default)]
 struct Recovery {
     duplicate_acks: u32,
-    phase: Phase,
+    phase: RecoveryPhase,
     /// Number of recoveries. No number is retransmitted twice in one of them, so it identifies a transmission together with
     /// the sequence number.
     round: u32,
     /// Number of retransmissions of the first unacknowledged segment, and the time of the first.
     retries: u32,
-    since: u64,
+    first_retry_at: u64,
     /// Number of unanswered probes, and number of doublings of the persist timeout.
     probes: u32,
     probe_backoff: u32,
@@ -204,7 +204,7 @@ struct Recovery {
 
 /// Phase of loss recovery. It ends when `until` is acknowledged.
 #[derive(Clone, Copy, Default)]
-enum Phase {
+enum RecoveryPhase {
     #[default]
     Open,
     /// Fast recovery, after three duplicate acknowledgements. A partial acknowledgement shows the next loss (RFC 6582).
@@ -220,7 +220,7 @@ struct Deadlines {
     delayed_ack: u64,
     persist: u64,
     /// End of TIME-WAIT, of an orphan's FIN-WAIT-2, or of a handshake without retransmission.
-    life: u64,
+    lifetime: u64,
     keep_alive: u64,
 }
 
@@ -233,7 +233,7 @@ impl Default for Deadlines {
             retransmit: NEVER,
             delayed_ack: NEVER,
             persist: NEVER,
-            life: NEVER,
+            lifetime: NEVER,
             keep_alive: NEVER,
         }
     }
@@ -241,7 +241,7 @@ impl Default for Deadlines {
 
 impl Sending {
     /// The length beyond full segments. Most payloads are shorter than one; the branch saves their division.
-    fn partial(&self, len: u32) -> u32 {
+    fn partial_len(&self, len: u32) -> u32 {
         if len < self.mss { len } else { len % self.mss }
     }
 }
@@ -272,7 +272,7 @@ impl Connection {
     ) -> Self {
         let mut connection = Self::new(config, mss, iss, State::SynReceived);
         connection.passive = true;
-        connection.synchronise(syn);
+        connection.take_peer_syn(syn);
         connection.send_syn(now, 0, out);
         connection.arm_handshake(now);
         connection
@@ -286,38 +286,38 @@ impl Connection {
             orphan: false,
             nodelay: config.nodelay,
             quick_ack: false,
-            first: (iss, Seq(0)),
+            iss_irs: (iss, Seq(0)),
             failure: None,
             events: Events::default(),
             sending: Sending {
                 buffer: SendBuffer::default(),
-                una: iss,
-                nxt: iss,
-                window: 0,
-                max_window: 0,
-                wl1: Seq(0),
-                wl2: Seq(0),
+                snd_una: iss,
+                snd_nxt: iss,
+                snd_wnd: 0,
+                max_snd_wnd: 0,
+                snd_wl1: Seq(0),
+                snd_wl2: Seq(0),
                 mss,
-                largest: mss,
-                small: iss,
+                max_segment: mss,
+                snd_sml: iss,
                 syn_acked: false,
                 fin_queued: false,
                 fin_sent: false,
-                blocked: false,
+                writer_waiting: false,
             },
             receiving: Receiving {
                 buffer: ReceiveBuffer::default(),
-                nxt: Seq(0),
-                acked: Seq(0),
-                edge: Seq(0),
-                scale: Some(config.window_scale()),
-                fin: None,
+                rcv_nxt: Seq(0),
+                rcv_wup: Seq(0),
+                rcv_adv: Seq(0),
+                rcv_wscale: Some(config.window_scale()),
+                peer_fin: None,
                 ended: false,
                 ack_now: false,
-                lone_ack: (Seq(0), 0),
+                last_pure_ack: (Seq(0), 0),
             },
-            trip: RoundTrip::new(&config),
-            timing: None,
+            rtt: RttEstimator::new(&config),
+            rtt_probe: None,
             recovery: Recovery::default(),
             deadlines: Deadlines::default(),
             config,
@@ -335,8 +335,8 @@ impl Connection {
 
     /// Time of the next call of [`on_timer`](Self::on_timer). `None` if no deadline is armed.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
-        let next = retransmit.min(delayed_ack).min(persist).min(life).min(keep_alive);
+        let Deadlines { retransmit, delayed_ack, persist, lifetime, keep_alive } = self.deadlines;
+        let next = retransmit.min(delayed_ack).min(persist).min(lifetime).min(keep_alive);
         (next != NEVER).then_some(next)
     }
 
@@ -352,9 +352,11 @@ impl Connection {
                 CallResult::Bytes(len)
             }
             // As on Linux, an empty write waits too if a write before it found no room.
-            CallResult::Wait if data.is_empty() && !self.sending.blocked => CallResult::Bytes(0),
+            CallResult::Wait if data.is_empty() && !self.sending.writer_waiting => {
+                CallResult::Bytes(0)
+            }
             CallResult::Wait => {
-                self.sending.blocked = true;
+                self.sending.writer_waiting = true;
                 CallResult::Wait
             }
             CallResult::Failed(failure) => {
@@ -387,8 +389,8 @@ impl Connection {
     }
 
     /// Marks that a writer waits for room.
-    pub(crate) fn want_write(&mut self) {
-        self.sending.blocked = true;
+    pub(crate) fn mark_writer_waiting(&mut self) {
+        self.sending.writer_waiting = true;
     }
 
     /// Reads into `into`. With `peek`, the bytes stay in the buffer.
@@ -420,7 +422,7 @@ impl Connection {
             CallResult::Bytes(bytes) => {
                 let copied = self.receiving.buffer.read(into(bytes.min(room)), peek);
                 if !peek {
-                    self.room_was_made(now, out);
+                    self.on_window_opened(now, out);
                 }
                 CallResult::Bytes(copied)
             }
@@ -487,7 +489,7 @@ impl Connection {
     /// Sets segmentation offload: whether payload of up to 64 KiB may travel as one segment.
     pub(crate) fn set_offload(&mut self, on: bool) {
         let mss = self.sending.mss;
-        self.sending.largest = if on { mss * (64 * 1024 / mss).max(1) } else { mss };
+        self.sending.max_segment = if on { mss * (64 * 1024 / mss).max(1) } else { mss };
     }
 
     /// Whether the read direction, and the write direction, is closed.
@@ -508,37 +510,37 @@ impl Connection {
     }
 
     /// Next number expected from the peer. A SYN above it may replace a connection in TIME-WAIT.
-    pub(crate) fn receive_next(&self) -> Seq {
-        self.receiving.nxt
+    pub(crate) fn rcv_nxt(&self) -> Seq {
+        self.receiving.rcv_nxt
     }
 
     /// Initial sequence numbers: its own (ISS), and the peer's (IRS).
-    pub(crate) fn first(&self) -> (Seq, Seq) {
-        self.first
+    pub(crate) fn iss_irs(&self) -> (Seq, Seq) {
+        self.iss_irs
     }
 
     /// Takes the peer's initial sequence number and options from its SYN.
-    fn synchronise(&mut self, syn: &Segment) {
-        self.first.1 = syn.seq;
+    fn take_peer_syn(&mut self, syn: &Segment) {
+        self.iss_irs.1 = syn.seq;
         let receiving = &mut self.receiving;
-        receiving.nxt = syn.seq + 1;
-        receiving.acked = receiving.nxt;
-        receiving.edge = receiving.nxt;
+        receiving.rcv_nxt = syn.seq + 1;
+        receiving.rcv_wup = receiving.rcv_nxt;
+        receiving.rcv_adv = receiving.rcv_nxt;
         let options = syn.options.unwrap_or(SynOptions { mss: 536, window_scale: None });
         if options.window_scale.is_none() {
-            receiving.scale = None;
+            receiving.rcv_wscale = None;
         }
         let sending = &mut self.sending;
         sending.mss = sending.mss.min(u32::from(options.mss)).max(1);
-        sending.largest = sending.mss;
-        sending.window = syn.window;
-        sending.max_window = syn.window;
-        sending.wl1 = syn.seq;
-        sending.wl2 = syn.ack;
+        sending.max_segment = sending.mss;
+        sending.snd_wnd = syn.window;
+        sending.max_snd_wnd = syn.window;
+        sending.snd_wl1 = syn.seq;
+        sending.snd_wl2 = syn.ack;
     }
 
     fn in_flight(&self) -> u32 {
-        self.sending.nxt.since(self.sending.una)
+        self.sending.snd_nxt.since(self.sending.snd_una)
     }
 
     #[cold]
@@ -552,7 +554,7 @@ impl Connection {
     fn close_now(&mut self) {
         self.state = State::Closed;
         self.sending.buffer.clear();
-        self.sending.una = self.sending.nxt;
+        self.sending.snd_una = self.sending.snd_nxt;
         self.deadlines = Deadlines::default();
         self.receiving.ack_now = false;
         self.events.add(Events(Events::READABLE.0 | Events::WRITABLE.0 | Events::CLOSED.0));
@@ -561,7 +563,7 @@ impl Connection {
     fn segment(&self, seq: Seq, flags: Flags, payload: Payload) -> Segment {
         Segment {
             seq,
-            ack: self.receiving.nxt,
+            ack: self.receiving.rcv_nxt,
             window: 0,
             flags,
             options: None,

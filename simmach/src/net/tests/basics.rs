@@ -26,7 +26,7 @@ pub(super) async fn echo(address: &str) {
 
 #[test]
 fn request_and_reply_take_two_round_trips() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:443"));
         sleep(0).await;
         let mut stream = TcpStream::connect("c.west:443").await.expect("it listens");
@@ -38,18 +38,18 @@ fn request_and_reply_take_two_round_trips() {
         assert_eq!(stream.peer_addr().expect("open").to_string(), "10.0.0.3:443");
         assert_eq!(stream.local_addr().expect("open").to_string(), "10.0.0.1:32768");
     });
-    assert_eq!(left.stats.sockets, 3);
-    assert_eq!(left.stats.lost + left.stats.retransmissions + left.stats.duplicates, 0);
+    assert_eq!(result.stats.sockets, 3);
+    assert_eq!(result.stats.lost + result.stats.retransmissions + result.stats.duplicates, 0);
 }
 
 #[test]
 fn a_port_without_listener_refuses_after_one_round_trip() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         let error = TcpStream::connect("c.west:443").await.expect_err("nobody listens");
         assert_eq!((error.kind(), now()), (ErrorKind::ConnectionRefused, ms(100)));
         on(B, 2, echo("0.0.0.0:443"));
         let error = TcpStream::connect("127.0.0.1:443").await.expect_err("b is not a");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     });
-    assert_eq!(left.stats.refused, 2);
+    assert_eq!(result.stats.refused, 2);
 }

@@ -209,7 +209,7 @@ fn a_copy_stands_behind_its_packet() {
 #[test]
 fn a_captured_run_is_the_same_run() {
     let run = |captures: bool| {
-        let left = Cluster::new().link(NetworkProfile::mobile_3g()).run(move || async move {
+        let result = Cluster::new().link(NetworkProfile::mobile_3g()).run(move || async move {
             if captures {
                 capture();
             }
@@ -217,7 +217,7 @@ fn a_captured_run_is_the_same_run() {
             near.write_all(&[1; 30_000]).await.expect("room");
             far.read_exact(&mut [0; 30_000]).await.expect("all of it");
         });
-        (left.ran.hash, left.ran.nanos)
+        (result.ran.hash, result.ran.nanos)
     };
     assert_eq!(run(true), run(false));
 }

@@ -83,7 +83,7 @@ fn links_lose_double_and_shuffle_them() {
         .loss(0.2)
         .duplication(0.2)
         .reorder(0.2, std::time::Duration::from_millis(50));
-    let left = Cluster::new().link(bad).run(|| async {
+    let result = Cluster::new().link(bad).run(|| async {
         let server = server().await;
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
         for n in 0..200_u8 {
@@ -101,7 +101,7 @@ fn links_lose_double_and_shuffle_them() {
         kinds.dedup();
         assert!((120..190).contains(&kinds.len()) && kinds.len() < came.len());
     });
-    let stats = left.stats;
+    let stats = result.stats;
     assert_eq!(stats.delivered, 200 - stats.lost + stats.duplicated);
     assert!(stats.lost > 10 && stats.duplicated > 10 && stats.reordered > 10, "{stats:?}");
 }
@@ -113,7 +113,7 @@ fn jitter_keeps_the_order_of_datagrams_of_one_flow() {
         std::time::Duration::from_millis(1),
         std::time::Duration::from_millis(90),
     );
-    let left = Cluster::new().link(jitter).run(|| async {
+    let result = Cluster::new().link(jitter).run(|| async {
         let server = server().await;
         let mut clients = Vec::new();
         for _ in 0..3 {
@@ -135,12 +135,12 @@ fn jitter_keeps_the_order_of_datagrams_of_one_flow() {
             assert!(came.iter().filter(|n| **n % 3 == client).is_sorted(), "{came:?}");
         }
     });
-    assert_eq!(left.stats.reordered, 0);
+    assert_eq!(result.stats.reordered, 0);
 }
 
 #[test]
 fn a_queue_that_is_full_drops() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         let server = server().await;
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
         for _ in 0..300 {
@@ -155,7 +155,7 @@ fn a_queue_that_is_full_drops() {
         }
         assert_eq!(count, 212_992 / 1256);
     });
-    assert_eq!(left.stats.dropped, 300 - 212_992 / 1256);
+    assert_eq!(result.stats.dropped, 300 - 212_992 / 1256);
 }
 
 #[test]

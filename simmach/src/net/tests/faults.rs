@@ -52,12 +52,12 @@ fn connecting_where_nobody_answers_times_out_as_on_linux() {
 
 #[test]
 fn without_retransmission_a_connect_times_out_after_five_seconds() {
-    let left = Cluster::new().tcp(TcpConfig::new().retransmit(false)).run(|| async {
+    let result = Cluster::new().tcp(TcpConfig::new().retransmit(false)).run(|| async {
         set_up(C, false);
         let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
         assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(5_000)));
     });
-    assert_eq!((left.stats.sent, left.stats.dropped), (1, 1));
+    assert_eq!((result.stats.sent, result.stats.dropped), (1, 1));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_way_back_that_is_cut_times_out_too() {
 
 #[test]
 fn what_is_sent_into_a_partition_arrives_after_it() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         partition();
         near.write_all(b"patience").await.expect("room");
@@ -86,7 +86,7 @@ fn what_is_sent_into_a_partition_arrives_after_it() {
         assert_eq!(&buf, b"patience");
         assert!(now() < ms(15_000));
     });
-    assert!(left.stats.cut > 0 && left.stats.retransmissions > 0);
+    assert!(result.stats.cut > 0 && result.stats.retransmissions > 0);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_machine_without_power_says_nothing() {
 
 #[test]
 fn a_clog_holds_and_lets_go_in_order() {
-    let left = Cluster::new().link(NetworkProfile::mobile_3g().loss(0.0)).run(|| async {
+    let result = Cluster::new().link(NetworkProfile::mobile_3g().loss(0.0)).run(|| async {
         let (mut near, mut far) = pair().await;
         clog(&[A], &[C]);
         near.write_all(&[1; 20_000]).await.expect("room");
@@ -216,7 +216,7 @@ fn a_clog_holds_and_lets_go_in_order() {
         far.read_exact(&mut [0; 20_000]).await.expect("all of it");
         assert!(now() - begun <= ms(500));
     });
-    assert_eq!((left.stats.lost, left.stats.cut), (0, 0));
+    assert_eq!((result.stats.lost, result.stats.cut), (0, 0));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn bad_links_deliver_all_for_every_seed() {
     for seed in 0..40 {
         let bad = NetworkProfile::mobile_3g().loss(0.05).duplication(0.05);
         let bad = bad.reorder(0.1, ms(500)).in_order(false);
-        let left = Cluster::new().seed(seed).link(bad).run(|| async {
+        let result = Cluster::new().seed(seed).link(bad).run(|| async {
             on(C, 2, echo("0.0.0.0:80"));
             sleep(0).await;
             let stream = TcpStream::connect("c.west:80").await.expect("six SYNs are enough");
@@ -314,21 +314,21 @@ fn bad_links_deliver_all_for_every_seed() {
             assert_eq!(reads.read(&mut [0; 8]).await.expect("the end"), 0);
             *done.borrow_mut() = true;
         });
-        assert!(left.stats.lost > 0 && left.stats.duplicated > 0 && left.stats.reordered > 0);
+        assert!(result.stats.lost > 0 && result.stats.duplicated > 0 && result.stats.reordered > 0);
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     let run = |seed| {
-        let left = Cluster::new().seed(seed).link(NetworkProfile::mobile_3g()).run(|| async {
+        let result = Cluster::new().seed(seed).link(NetworkProfile::mobile_3g()).run(|| async {
             on(C, 2, echo("0.0.0.0:80"));
             sleep(0).await;
             let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
             stream.write_all(&[7; 5_000]).await.expect("open");
             stream.read_exact(&mut [0; 5_000]).await.expect("an answer");
         });
-        (left.ran.hash, left.ran.nanos)
+        (result.ran.hash, result.ran.nanos)
     };
     for seed in 0..10 {
         assert_eq!(run(seed), run(seed), "{seed}");
@@ -368,7 +368,7 @@ fn draws_are_local() {
 /// The third segment with data is dropped, once: it is sent again, and only it.
 #[test]
 fn a_chosen_packet_is_dropped() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let mut data = 0;
         let rule = filter_packets(
@@ -384,7 +384,7 @@ fn a_chosen_packet_is_dropped() {
         far.read_exact(&mut [0; 20_000]).await.expect("all of it");
         drop(rule);
     });
-    assert_eq!((left.stats.dropped, left.stats.retransmissions), (1, 1));
+    assert_eq!((result.stats.dropped, result.stats.retransmissions), (1, 1));
 }
 
 #[test]
@@ -438,14 +438,14 @@ fn a_rule_sees_segments_and_not_bursts() {
 
 #[test]
 fn a_rule_that_panics_fails_the_run() {
-    let left = Cluster::new().try_run(|| async {
+    let result = Cluster::new().try_run(|| async {
         let (mut near, _far) = pair().await;
         let rule = filter_packets(&[A], &[C], Box::new(|_| panic!("the rule is wrong")));
         near.write_all(b"x").await.expect("room");
         sleep(1_000).await;
         drop(rule);
     });
-    assert!(format!("{:?}", left.ran.verdict).contains("the rule is wrong"));
+    assert!(format!("{:?}", result.ran.verdict).contains("the rule is wrong"));
 }
 
 /// A profile's functions are called when a timer sends too, where no task would be blamed.
@@ -455,12 +455,14 @@ fn a_links_function_that_panics_fails_the_run() {
     let latency = NetworkProfile::latency_by(|_| panic!("the function is wrong"));
     let log = NetworkProfile::ideal_fixed().log_if(|_| panic!("the function is wrong"));
     for link in [latency, log] {
-        let left = Cluster::new().link(link).try_run(|| async {
+        let result = Cluster::new().link(link).try_run(|| async {
             on(C, 2, echo("0.0.0.0:80"));
             let _ = TcpStream::connect("c.west:80").await;
             sleep(1_000).await;
         });
-        let Verdict::Failed(failure) = left.ran.verdict else { panic!("{:?}", left.ran.verdict) };
+        let Verdict::Failed(failure) = result.ran.verdict else {
+            panic!("{:?}", result.ran.verdict)
+        };
         assert!(matches!(failure.kind, FailureKind::Panic), "{failure:?}");
         assert_eq!(failure.message, "the function is wrong");
     }

@@ -61,7 +61,7 @@ fn half_of_a_stream_can_be_closed() {
 
 #[test]
 fn unread_bytes_make_a_drop_a_reset() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         let (mut near, far) = pair().await;
         near.write_all(b"never read").await.expect("open");
         sleep(100).await;
@@ -75,7 +75,7 @@ fn unread_bytes_make_a_drop_a_reset() {
         drop(near);
         assert!(sockets(A).is_empty() && sockets(C).is_empty());
     });
-    assert_eq!(left.stats.resets, 1);
+    assert_eq!(result.stats.resets, 1);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn packets_out_of_order_are_put_right() {
         NetworkProfile::lan().reorder(0.2, ms(5)).duplication(0.2).loss(0.05),
     ] {
         let expected = bytes.clone();
-        let left = Cluster::new().link(link).run(|| async move {
+        let result = Cluster::new().link(link).run(|| async move {
             let (mut near, mut far) = pair().await;
             let sent = expected.clone();
             crate::task::spawn(async move {
@@ -130,7 +130,7 @@ fn packets_out_of_order_are_put_right() {
             });
             assert_eq!(all(&mut far).await, expected);
         });
-        assert!(left.stats.out_of_order > 0 || left.stats.lost == 0, "{:?}", left.stats);
+        assert!(result.stats.out_of_order > 0 || result.stats.lost == 0, "{:?}", result.stats);
     }
 }
 
@@ -138,12 +138,12 @@ fn packets_out_of_order_are_put_right() {
 #[test]
 fn jitter_does_not_reorder_a_bulk_transfer() {
     let bulk = |link| {
-        let left = Cluster::new().link(link).run(|| async {
+        let result = Cluster::new().link(link).run(|| async {
             let (mut near, mut far) = pair().await;
             crate::task::spawn(async move { near.write_all(&[7; 4_000_000]).await.expect("open") });
             assert_eq!(all(&mut far).await.len(), 4_000_000);
         });
-        1_000 * left.stats.reordered / left.stats.sent
+        1_000 * result.stats.reordered / result.stats.sent
     };
     assert_eq!(bulk(NetworkProfile::azure_intranet()), 0);
     assert_eq!(bulk(NetworkProfile::uniform(ms(1), ms(90))), 0);
@@ -199,7 +199,7 @@ fn jitter_lets_one_connection_overtake_another() {
 #[test]
 fn a_link_that_reorders_does() {
     let link = NetworkProfile::lan().reorder(0.2, ms(5));
-    let left = Cluster::new().link(link).run(|| async {
+    let result = Cluster::new().link(link).run(|| async {
         let (mut near, mut far) = pair().await;
         near.set_nodelay(true).expect("open");
         for _ in 0..50 {
@@ -208,24 +208,25 @@ fn a_link_that_reorders_does() {
         }
         far.read_exact(&mut [0; 5_000]).await.expect("all of it");
     });
-    assert!(left.stats.reordered > 0, "{:?}", left.stats);
+    assert!(result.stats.reordered > 0, "{:?}", result.stats);
 }
 
 #[test]
 fn a_lost_segment_is_lost_for_ever_where_nothing_is_sent_again() {
     let lossy = NetworkProfile::ideal_fixed().loss(0.3);
-    let left = Cluster::new().tcp(TcpConfig::new().retransmit(false)).seed(3).link(lossy).try_run(
-        || async {
-            let (mut near, mut far) = pair().await;
-            near.write_all(&[7; 100_000]).await.expect("room");
-            drop(near);
-            let mut bytes = Vec::new();
-            let read = crate::time::timeout(ms(600_000), far.read_to_end(&mut bytes)).await;
-            assert!(read.is_err(), "a reader waits for what was lost");
-        },
-    );
-    assert_eq!(left.stats.retransmissions, 0);
-    assert!(left.stats.lost > 0);
+    let result =
+        Cluster::new().tcp(TcpConfig::new().retransmit(false)).seed(3).link(lossy).try_run(
+            || async {
+                let (mut near, mut far) = pair().await;
+                near.write_all(&[7; 100_000]).await.expect("room");
+                drop(near);
+                let mut bytes = Vec::new();
+                let read = crate::time::timeout(ms(600_000), far.read_to_end(&mut bytes)).await;
+                assert!(read.is_err(), "a reader waits for what was lost");
+            },
+        );
+    assert_eq!(result.stats.retransmissions, 0);
+    assert!(result.stats.lost > 0);
 }
 
 #[test]
@@ -355,27 +356,27 @@ fn small_writes_wait_for_each_other_unless_told_not_to() {
 
 #[test]
 fn a_large_write_arrives_whole_and_counts_its_segments() {
-    let left = Cluster::new().run(|| async {
+    let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let reader = crate::task::spawn(async move { all(&mut far).await.len() });
         near.write_all(&vec![5; 1_000_000]).await.expect("open");
         drop(near);
         assert_eq!(reader.await.expect("it ends well"), 1_000_000);
     });
-    assert!(left.stats.sent > 1_000_000 / 1460, "{:?}", left.stats);
-    assert_eq!(left.stats.bytes, 1_000_000);
+    assert!(result.stats.sent > 1_000_000 / 1460, "{:?}", result.stats);
+    assert_eq!(result.stats.bytes, 1_000_000);
 }
 
 #[test]
 fn segments_fit_the_link() {
     let packets = |mtu| {
         let narrow = NetworkProfile::ideal_fixed().duplication(1e-9).mtu(mtu);
-        let left = Cluster::new().link(narrow).run(|| async {
+        let result = Cluster::new().link(narrow).run(|| async {
             let (mut near, mut far) = pair().await;
             near.write_all(&[1; 50_000]).await.expect("room");
             far.read_exact(&mut [0; 50_000]).await.expect("all of it");
         });
-        left.stats.sent
+        result.stats.sent
     };
     let (wide, narrow) = (packets(1500), packets(576));
     assert!(wide < 70 && narrow > 95, "{wide} and {narrow} packets");
@@ -387,15 +388,15 @@ fn bursts_count_as_the_segments_that_fit() {
     let packets = |mtu, peers| {
         let mut cluster = Cluster::new().link(NetworkProfile::ideal_fixed().mtu(mtu));
         cluster.tcp_of_c = Some(TcpConfig::new().mss(peers));
-        let left = cluster.run(|| async {
+        let result = cluster.run(|| async {
             let (mut near, mut far) = pair().await;
             near.write_all(&[1; 50_000]).await.expect("room");
             far.read_exact(&mut [0; 50_000]).await.expect("all of it");
             drop((near, far));
             sleep(1_000).await;
         });
-        assert_eq!(left.stats.sent, left.stats.delivered);
-        left.stats.sent
+        assert_eq!(result.stats.sent, result.stats.delivered);
+        result.stats.sent
     };
     let (wide, narrow, asked) = (packets(1500, 1460), packets(576, 1460), packets(1500, 536));
     // Whatever else there is, the data are 35 or 94 segments.

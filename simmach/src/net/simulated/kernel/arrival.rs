@@ -23,11 +23,11 @@ impl Kernel {
                 self.on_segment(from, to, draw.flow, sender, receiver, slot);
             }
             Body::Udp { broadcast, .. } => {
-                let payload = self.wire.packets.arrived(slot).take_payload();
+                let payload = self.wire.packets.remove(slot).take_payload();
                 self.on_datagram(from, to, draw, payload, broadcast);
             }
             Body::Unreachable => {
-                self.wire.packets.arrived(slot);
+                self.wire.packets.remove(slot);
                 self.on_unreachable(from, to);
             }
         }
@@ -45,7 +45,7 @@ impl Kernel {
             let draw = PacketAddress::of_segment(flow, Default::default(), &segment);
             let (sender, receiver) = (SocketKey::NONE, SocketKey::NONE);
             let body = Body::Tcp { sender, receiver, mss: u16::MAX, segment };
-            self.wire.transmit_alone(Packet { path, from, to, draw, body });
+            self.wire.transmit_without_socket(Packet { path, from, to, draw, body });
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::net::simulated::kernel::streams::listener_address;
 use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
 use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::link::filter::{Choose, PacketFilter};
-use crate::net::simulated::link::links::{LinkState, StaysCut};
+use crate::net::simulated::link::filter::{FilterFn, PacketFilter};
+use crate::net::simulated::link::links::{LinkState, RemainingCuts};
 use crate::net::simulated::link::profile::NetworkProfile;
 
 /// Switches a machine's power. A machine without power receives nothing.
@@ -57,17 +57,21 @@ pub(crate) fn would_cut(
 }
 
 /// The cuts between two groups of machines that remain when this owner mends its own.
-pub(crate) fn stays_cut(owner: Option<u64>, a: &[MachineId], b: &[MachineId]) -> StaysCut {
+pub(crate) fn remaining_cuts(
+    owner: Option<u64>,
+    a: &[MachineId],
+    b: &[MachineId],
+) -> RemainingCuts {
     let (a, b) = (numbers(a), numbers(b));
-    let stays = with_kernel(|kernel| {
+    let remaining = with_kernel(|kernel| {
         let links = &kernel.wire.links;
-        let mut stays = links.stays_cut(owner, &a, &b);
-        let back = links.stays_cut(owner, &b, &a);
-        stays.by.extend(back.by);
-        stays.any_opens |= back.any_opens;
-        stays
+        let mut remaining = links.remaining_cuts(owner, &a, &b);
+        let back = links.remaining_cuts(owner, &b, &a);
+        remaining.by.extend(back.by);
+        remaining.any_path_opens |= back.any_path_opens;
+        remaining
     });
-    stays.unwrap_or_default()
+    remaining.unwrap_or_default()
 }
 
 /// Mends the cuts of all owners. Returns whether there were any.
@@ -95,7 +99,7 @@ pub(crate) fn unclog_all() -> bool {
     let unclogged = with_kernel(|kernel| {
         let was_clogged = kernel.wire.links.is_any_clogged();
         let held = kernel.wire.links.unclog_all(kernel.engine.clock.now());
-        kernel.wire.release(held);
+        kernel.wire.send_released(held);
         was_clogged
     });
     unclogged.unwrap_or(false)
@@ -120,7 +124,7 @@ pub(crate) fn has_zones(from: &str, to: &str) -> bool {
 
 /// What a profile is set on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ways<'a> {
+pub(crate) enum Paths<'a> {
     /// The link from one zone to another.
     Zones(&'a str, &'a str),
     /// Every path from one group of machines to another.
@@ -128,18 +132,18 @@ pub(crate) enum Ways<'a> {
 }
 
 /// Whether all these paths have this profile, now or originally.
-pub(crate) fn has_profile(ways: Ways<'_>, state: LinkState, profile: &NetworkProfile) -> bool {
+pub(crate) fn has_profile(paths: Paths<'_>, state: LinkState, profile: &NetworkProfile) -> bool {
     let has = with_kernel(|kernel| {
         let links = &kernel.wire.links;
-        match ways {
-            Ways::Zones(from, to) => {
+        match paths {
+            Paths::Zones(from, to) => {
                 let zones = links.known_zone(from).zip(links.known_zone(to));
                 zones.is_some_and(|(from, to)| links.has_profile(state, from, to, profile))
             }
-            Ways::Machines(from, to) => {
+            Paths::Machines(from, to) => {
                 let (from, to) = (numbers(from), numbers(to));
-                let mut ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
-                ways.all(|(from, to)| {
+                let mut paths = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+                paths.all(|(from, to)| {
                     from == to || links.has_profile_between(state, from, to, profile)
                 })
             }
@@ -196,7 +200,7 @@ pub(crate) fn captured() -> Option<Vec<u8>> {
 pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &NetworkProfile) {
     let (from, to) = (numbers(from), numbers(to));
     with_kernel(|kernel| {
-        kernel.wire.links.remember();
+        kernel.wire.links.save_original();
         for from in &from {
             for to in to.iter().filter(|to| *to != from) {
                 kernel.wire.links.join_pair(*from, *to, profile.clone());
@@ -210,48 +214,48 @@ pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &N
 pub(crate) fn filter_packets(
     from: &[MachineId],
     to: &[MachineId],
-    choose: Choose,
+    choose: FilterFn,
 ) -> Option<PacketFilter> {
     let (from, to) = (numbers(from), numbers(to));
     with_kernel(|kernel| {
         let id = kernel.wire.filters.add(from, to, choose);
         kernel.update_offload();
-        PacketFilter::new(kernel.run(), id, lift)
+        PacketFilter::new(kernel.run(), id, remove_filter)
     })
 }
 
 /// A guard without a filter.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
-    with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_RULE, lift))
+    with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_FILTER, remove_filter))
 }
 
 /// Ids of filters start from 1.
-const NO_RULE: u64 = 0;
+const NO_FILTER: u64 = 0;
 
 /// Removes all filters. Returns whether there were any.
 pub(crate) fn clear_filters() -> bool {
-    let lifted = with_kernel(|kernel| {
-        let lifted = kernel.wire.filters.clear();
+    let removed = with_kernel(|kernel| {
+        let removed = kernel.wire.filters.clear();
         kernel.update_offload();
-        lifted
+        removed
     });
-    lifted.is_some_and(|lifted| !lifted.is_empty())
+    removed.is_some_and(|removed| !removed.is_empty())
 }
 
-fn lift(run: RunId, id: u64) {
-    let lifted = with_kernel(|kernel| {
-        let lifted = if kernel.run() == run { kernel.wire.filters.remove(id) } else { None };
+fn remove_filter(run: RunId, id: u64) {
+    let removed = with_kernel(|kernel| {
+        let removed = if kernel.run() == run { kernel.wire.filters.remove(id) } else { None };
         kernel.update_offload();
-        lifted
+        removed
     });
-    drop(lifted);
+    drop(removed);
 }
 
 fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
     let (from, to) = (numbers(from), numbers(to));
     with_kernel(|kernel| {
         let held = kernel.wire.links.clog(&from, &to, on, kernel.engine.clock.now());
-        kernel.wire.release(held);
+        kernel.wire.send_released(held);
     });
 }
 

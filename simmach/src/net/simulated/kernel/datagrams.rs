@@ -317,7 +317,13 @@ impl Kernel {
             let path = self.wire.links.path(to.host, from.host);
             let draw = PacketAddress::of_unreachable(draw);
             let body = Body::Unreachable;
-            return self.wire.transmit_alone(Packet { path, from: to, to: from, draw, body });
+            return self.wire.transmit_without_socket(Packet {
+                path,
+                from: to,
+                to: from,
+                draw,
+                body,
+            });
         };
         let Ok(socket) = self.datagrams(key) else { return };
         let not_for_it = broadcast && matches!(socket.bound, Bound::One(_));

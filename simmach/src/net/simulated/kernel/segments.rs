@@ -29,17 +29,17 @@ impl Kernel {
         flow: u64,
         sender: SocketKey,
         receiver: SocketKey,
-        place: u32,
+        packet: u32,
     ) {
         let found = self.find_socket(from, to, receiver);
-        let Body::Tcp { segment, .. } = &mut self.wire.packets.arrived(place).body else { return };
+        let Body::Tcp { segment, .. } = &mut self.wire.packets.remove(packet).body else { return };
         if let Some(slot) = found {
             let socket = &mut self.sockets[slot];
             let connection = &mut socket.connection;
             let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
             let taken_over = connection.state() == State::TimeWait
                 && opens
-                && segment.seq.after(connection.receive_next());
+                && segment.seq.after(connection.rcv_nxt());
             if !taken_over {
                 socket.peer = sender;
                 let delivered = self.outbox.tally.delivered;
@@ -154,7 +154,7 @@ impl Kernel {
     fn send_segment(&mut self, slot: usize, nth: usize) {
         let Socket { local, remote, flow, path, peer, serial, ref connection, .. } =
             self.sockets[slot];
-        let (sender, mss, first) = (key_of(slot, serial), connection.mss(), connection.first());
+        let (sender, mss, first) = (key_of(slot, serial), connection.mss(), connection.iss_irs());
         let segment = &mut self.outbox.segments[nth];
         let draw = PacketAddress::of_segment(flow, first, segment);
         let payload = std::mem::take(&mut segment.payload);
@@ -182,7 +182,7 @@ impl Kernel {
         }
         if events.has(Events::ESTABLISHED) {
             self.engine.progress();
-            let whole = self.wire.carries_bursts(socket.path);
+            let whole = self.wire.allows_offload(socket.path);
             socket.connection.set_offload(whole);
             if let Holder::HalfOpen(listener) = socket.holder {
                 socket.holder = Holder::Queued(listener);
@@ -303,8 +303,9 @@ impl Kernel {
     pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
         let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);
-        let place = ports | (local.net as u64) << 32;
-        let drawn = self.engine.word(Address::initial_sequence(ident(local), ident(remote), place));
+        let endpoints = ports | (local.net as u64) << 32;
+        let drawn =
+            self.engine.word(Address::initial_sequence(ident(local), ident(remote), endpoints));
         Seq((drawn.unwrap_or(0) as u32).wrapping_add((self.engine.clock.now() / 64) as u32))
     }
 
@@ -341,7 +342,7 @@ impl Kernel {
         let own =
             |(_, socket): &(usize, &Socket)| socket.timer.is_armed() && socket.timer.key == key;
         let (_, socket) = self.sockets.iter().find(own)?;
-        let (what, host) = (socket.connection.due_next(), socket.local.host);
+        let (what, host) = (socket.connection.describe_next_deadline(), socket.local.host);
         let (from, to) = (self.wire.name(host), self.describe_endpoint(socket.remote));
         Some(format!("{what} of the connection from {from} to {to}"))
     }

@@ -217,7 +217,7 @@ impl Kernel {
         }
         if interest.is_writable() && !write_closed {
             socket.not_writable = true;
-            socket.connection.want_write();
+            socket.connection.mark_writer_waiting();
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ impl Kernel {
 
     pub(crate) fn can_write(&mut self, key: SocketKey) -> Option<io::Result<()>> {
         self.ready(key, |socket| {
-            socket.connection.want_write();
+            socket.connection.mark_writer_waiting();
             if socket.not_writable { CallResult::Wait } else { socket.connection.can_write() }
         })
     }

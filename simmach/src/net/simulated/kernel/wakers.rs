@@ -7,14 +7,14 @@
 use std::task::Waker;
 
 use crate::engine::{Engine, Waiter};
-use crate::net::simulated::rare::Rare;
+use crate::net::simulated::lazy_box::LazyBox;
 
 /// The tasks that wait for one event. As in tokio, all `poll_` functions share one slot, which holds the last waiter. Each future
 /// of an async function has its own slot, and frees it when it is dropped.
 #[derive(Default)]
 pub(crate) struct Waiters {
     polling: Option<Waiter>,
-    futures: Rare<Vec<(u64, Waiter)>>,
+    futures: LazyBox<Vec<(u64, Waiter)>>,
 }
 
 /// Identifies a waiter in a list.
@@ -42,7 +42,7 @@ impl Waiters {
         match slot {
             WaitSlot::Poll => self.polling.replace(waiter),
             WaitSlot::Future(id) => {
-                let futures = self.futures.wanted();
+                let futures = self.futures.get_or_init();
                 if let Some((_, old)) = futures.iter_mut().find(|(other, _)| *other == id) {
                     return Some(std::mem::replace(old, waiter));
                 }

@@ -132,10 +132,10 @@ impl Capture {
             Fate::Cut => Some("dropped by a partition"),
             Fate::QueueFull => Some("dropped by a full queue"),
             Fate::NoRoute => Some("dropped: no route"),
-            Fate::Chosen => Some("dropped by a packet filter"),
+            Fate::Filtered => Some("dropped by a packet filter"),
         };
         self.write(now, interface, &octets, comment);
-        if let Fate::Arrives { again: Some(_), .. } = fate {
+        if let Fate::Arrives { copy_at: Some(_), .. } = fate {
             self.write(now, interface, &octets, Some("duplicate made by the link"));
         }
     }

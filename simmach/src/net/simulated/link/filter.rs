@@ -28,12 +28,12 @@ pub enum PacketFate {
 pub struct PacketFilter {
     run: RunId,
     id: u64,
-    lift: fn(RunId, u64),
+    remove: fn(RunId, u64),
 }
 
 impl PacketFilter {
-    pub(crate) fn new(run: RunId, id: u64, lift: fn(RunId, u64)) -> Self {
-        Self { run, id, lift }
+    pub(crate) fn new(run: RunId, id: u64, remove: fn(RunId, u64)) -> Self {
+        Self { run, id, remove }
     }
 
     /// Leaves the filter in place until [`settle`](crate::Sim::settle) or the end of the run.
@@ -44,72 +44,77 @@ impl PacketFilter {
 
 impl Drop for PacketFilter {
     fn drop(&mut self) {
-        (self.lift)(self.run, self.id);
+        (self.remove)(self.run, self.id);
     }
 }
 
-pub(crate) type Choose = Box<dyn FnMut(&PacketInfo<'_>) -> PacketFate>;
+pub(crate) type FilterFn = Box<dyn FnMut(&PacketInfo<'_>) -> PacketFate>;
 
 /// The filters of a run, in the order they were added.
 #[derive(Default)]
 pub(crate) struct Filters {
-    rules: Vec<Rule>,
-    last: u64,
+    filters: Vec<Filter>,
+    last_id: u64,
 }
 
-struct Rule {
+struct Filter {
     id: u64,
     from: Vec<HostIndex>,
     to: Vec<HostIndex>,
     /// Number of packets seen, for each pair of machines.
     seen: BTreeMap<(HostIndex, HostIndex), u64>,
-    choose: Choose,
+    choose: FilterFn,
 }
 
 impl Filters {
-    pub(crate) fn add(&mut self, from: Vec<HostIndex>, to: Vec<HostIndex>, choose: Choose) -> u64 {
-        self.last += 1;
-        self.rules.push(Rule { id: self.last, from, to, seen: BTreeMap::new(), choose });
-        self.last
+    pub(crate) fn add(
+        &mut self,
+        from: Vec<HostIndex>,
+        to: Vec<HostIndex>,
+        choose: FilterFn,
+    ) -> u64 {
+        self.last_id += 1;
+        self.filters.push(Filter { id: self.last_id, from, to, seen: BTreeMap::new(), choose });
+        self.last_id
     }
 
     /// Returns the removed closure. The caller drops it while no state is borrowed, since its drop is user code.
-    pub(crate) fn remove(&mut self, id: u64) -> Option<Choose> {
-        let at = self.rules.iter().position(|rule| rule.id == id)?;
-        Some(self.rules.remove(at).choose)
+    pub(crate) fn remove(&mut self, id: u64) -> Option<FilterFn> {
+        let at = self.filters.iter().position(|filter| filter.id == id)?;
+        Some(self.filters.remove(at).choose)
     }
 
-    pub(crate) fn clear(&mut self) -> Vec<Choose> {
-        self.rules.drain(..).map(|rule| rule.choose).collect()
+    pub(crate) fn clear(&mut self) -> Vec<FilterFn> {
+        self.filters.drain(..).map(|filter| filter.choose).collect()
     }
 
     /// Whether any filter applies to packets from `from` to `to`.
-    pub(crate) fn look_at(&self, from: HostIndex, to: HostIndex) -> bool {
-        self.rules.iter().any(|rule| rule.names(from, to))
+    pub(crate) fn has_any_for(&self, from: HostIndex, to: HostIndex) -> bool {
+        self.filters.iter().any(|filter| filter.matches(from, to))
     }
 
     /// Asks the filters in order. The first that does not pass the packet decides; the others still count it.
-    pub(crate) fn choose(
+    pub(crate) fn decide(
         &mut self,
         from: HostIndex,
         to: HostIndex,
         info: &mut PacketInfo<'_>,
     ) -> PacketFate {
         let mut fate = PacketFate::Pass;
-        for rule in self.rules.iter_mut().filter(|rule| rule.names(from, to)) {
-            let seen = rule.seen.entry((from, to)).or_insert(0);
+        for filter in self.filters.iter_mut().filter(|filter| filter.matches(from, to)) {
+            let seen = filter.seen.entry((from, to)).or_insert(0);
             *seen += 1;
             info.nth = *seen;
             if fate == PacketFate::Pass {
-                fate = engine::guarded(PacketFate::Pass, || (rule.choose)(info));
+                fate = engine::guarded(PacketFate::Pass, || (filter.choose)(info));
             }
         }
         fate
     }
 }
 
-impl Rule {
-    fn names(&self, from: HostIndex, to: HostIndex) -> bool {
+impl Filter {
+    fn matches(&self, from: HostIndex, to: HostIndex) -> bool {
         self.from.contains(&from) && self.to.contains(&to)
     }
 }

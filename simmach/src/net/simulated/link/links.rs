@@ -15,7 +15,7 @@ use crate::net::simulated::link::pairs::Pairs;
 use crate::net::simulated::link::profile::{Bandwidth, NetworkProfile};
 
 /// Latency of loopback in nanoseconds.
-const LOOPBACK: u64 = 10_000;
+const LOOPBACK_LATENCY: u64 = 10_000;
 
 /// Fate of a packet when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub(crate) enum Fate {
     Arrives {
         at: u64,
         /// Arrival of its duplicate, if the link makes one.
-        again: Option<u64>,
+        copy_at: Option<u64>,
         /// It is held back beyond its latency.
-        held_back: bool,
+        deferred: bool,
         /// It overtakes a packet of its flow that was sent earlier, and that no other has overtaken.
         overtakes: bool,
     },
@@ -36,18 +36,18 @@ pub(crate) enum Fate {
     QueueFull,
     NoRoute,
     /// Dropped by a packet filter.
-    Chosen,
+    Filtered,
 }
 
 /// Index of the profile from one zone, or machine, to another.
-type Routes = BTreeMap<(u32, u32), u32>;
+type LinkTable = BTreeMap<(u32, u32), u32>;
 
 pub(crate) struct Links {
     zones: BTreeMap<String, u32>,
     machines: Vec<Location>,
-    routes: Routes,
+    routes: LinkTable,
     /// Profiles of single pairs of machines, which override those of their zones.
-    pairs: Routes,
+    pairs: LinkTable,
     profiles: Vec<NetworkProfile>,
     /// Whether any profile logs packets, or did.
     logged: bool,
@@ -55,7 +55,7 @@ pub(crate) struct Links {
     lan: u32,
     default: Option<u32>,
     /// For shared bandwidth: when the link is free again, by its index.
-    passed: BTreeMap<u32, u64>,
+    shared_free_at: BTreeMap<u32, u64>,
     paths: Vec<Path>,
     index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
     /// Packets held by clogs: slot and latency.
@@ -64,7 +64,7 @@ pub(crate) struct Links {
     cuts: BTreeMap<Option<u64>, Pairs>,
     clogs: Pairs,
     /// Links, pairs and profiles before the first change.
-    before: Option<(Routes, Routes, Vec<NetworkProfile>)>,
+    original: Option<(LinkTable, LinkTable, Vec<NetworkProfile>)>,
 }
 
 /// A machine's zone.
@@ -84,27 +84,31 @@ pub(crate) enum LinkState {
 }
 
 /// The links in one state.
-struct Known<'a> {
-    routes: &'a Routes,
-    pairs: &'a Routes,
+struct LinkView<'a> {
+    routes: &'a LinkTable,
+    pairs: &'a LinkTable,
     profiles: &'a [NetworkProfile],
     /// Profile between zones without a link.
-    unsaid: Option<u32>,
+    default_link: Option<u32>,
 }
 
 /// The cuts that remain when one owner mends its own.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct StaysCut {
+pub(crate) struct RemainingCuts {
     /// Other owners that cut the same paths.
     pub(crate) by: BTreeSet<Option<u64>>,
     /// Whether some path is cut by no other owner.
-    pub(crate) any_opens: bool,
+    pub(crate) any_path_opens: bool,
 }
 
 /// Whether the link with this index has this profile.
-fn has(profiles: &[NetworkProfile], link: Option<u32>, profile: &NetworkProfile) -> bool {
+fn link_has_profile(
+    profiles: &[NetworkProfile],
+    link: Option<u32>,
+    profile: &NetworkProfile,
+) -> bool {
     let own = link.and_then(|link| profiles.get(link as usize));
-    own.is_some_and(|own| own.is_like(profile))
+    own.is_some_and(|own| own.has_same_settings(profile))
 }
 
 /// A path from one machine to another. Aligned to a cache line, since every packet reads it.
@@ -112,35 +116,35 @@ fn has(profiles: &[NetworkProfile], link: Option<u32>, profile: &NetworkProfile)
 pub(crate) struct Path {
     pub(crate) from: HostIndex,
     pub(crate) to: HostIndex,
-    way: Way,
+    route: Route,
     cut: bool,
     clogged: bool,
     /// When the bottleneck is free again, if its bandwidth is not shared.
-    passed_at: u64,
+    free_at: u64,
     last_arrival: u64,
     /// Arrival of the last packet that a clog had held. No later packet overtakes it.
     released_at: u64,
-    departed: u64,
+    sent: u64,
 }
 
 impl Fate {
     /// The same fate with a longer latency.
-    pub(crate) fn delayed(self, by: u64) -> Fate {
+    pub(crate) fn delay_by(self, by: u64) -> Fate {
         match self {
-            Fate::Arrives { at, again, held_back, overtakes } => {
-                Fate::Arrives { at: at.saturating_add(by), again, held_back, overtakes }
+            Fate::Arrives { at, copy_at, deferred, overtakes } => {
+                Fate::Arrives { at: at.saturating_add(by), copy_at, deferred, overtakes }
             }
             Fate::Held(latency) => Fate::Held(latency.saturating_add(by)),
-            Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::NoRoute | Fate::Chosen => self,
+            Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::NoRoute | Fate::Filtered => self,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Route {
     Loopback,
     Link(u32),
-    Nowhere,
+    None,
 }
 
 impl Links {
@@ -160,13 +164,13 @@ impl Links {
             logged,
             lan: 0,
             default,
-            passed: BTreeMap::new(),
+            shared_free_at: BTreeMap::new(),
             paths: Vec::new(),
             index: BTreeMap::new(),
             held: BTreeMap::new(),
             cuts: BTreeMap::new(),
             clogs: Pairs::default(),
-            before: None,
+            original: None,
         }
     }
 
@@ -181,7 +185,7 @@ impl Links {
     }
 
     /// Adds a machine to a zone.
-    pub(crate) fn place(&mut self, machine: HostIndex, zone: u32, routes_to_all: bool) {
+    pub(crate) fn add_machine(&mut self, machine: HostIndex, zone: u32, routes_to_all: bool) {
         let index = machine as usize;
         if self.machines.len() <= index {
             self.machines.resize(index + 1, Location::default());
@@ -208,30 +212,30 @@ impl Links {
                 self.profiles.push(profile);
             }
         }
-        self.find_ways();
+        self.update_routes();
     }
 
     /// Like [`join`](Self::join), until [`restore`](Self::restore).
     pub(crate) fn rejoin(&mut self, from: u32, to: u32, profile: NetworkProfile) {
-        self.remember();
+        self.save_original();
         self.join(from, to, profile);
     }
 
     /// Saves the current links, for [`restore`](Self::restore), unless that was done before.
-    pub(crate) fn remember(&mut self) {
-        if self.before.is_none() {
+    pub(crate) fn save_original(&mut self) {
+        if self.original.is_none() {
             let (routes, pairs) = (self.routes.clone(), self.pairs.clone());
-            self.before = Some((routes, pairs, self.profiles.clone()));
+            self.original = Some((routes, pairs, self.profiles.clone()));
         }
     }
 
     /// Undoes all changes since [`save_original`](Self::save_original). Returns whether any profile differs from before.
     pub(crate) fn restore(&mut self) -> bool {
-        let Some((routes, pairs, profiles)) = self.before.take() else { return false };
+        let Some((routes, pairs, profiles)) = self.original.take() else { return false };
         let changed_routes = std::mem::replace(&mut self.routes, routes);
         let changed_pairs = std::mem::replace(&mut self.pairs, pairs);
         let changed_profiles = std::mem::replace(&mut self.profiles, profiles);
-        self.find_ways();
+        self.update_routes();
         let profile = |link: &u32| &changed_profiles[*link as usize];
         let mut routes = changed_routes.iter();
         let mut pairs = changed_pairs.iter();
@@ -249,9 +253,9 @@ impl Links {
         to: u32,
         profile: &NetworkProfile,
     ) -> bool {
-        let Known { routes, profiles, unsaid, .. } = self.known(state);
-        let unsaid = if from == to { Some(self.lan) } else { unsaid };
-        has(profiles, routes.get(&(from, to)).copied().or(unsaid), profile)
+        let LinkView { routes, profiles, default_link, .. } = self.view(state);
+        let default_link = if from == to { Some(self.lan) } else { default_link };
+        link_has_profile(profiles, routes.get(&(from, to)).copied().or(default_link), profile)
     }
 
     /// Like [`has_profile`](Self::has_profile), for a path from one machine to another.
@@ -262,33 +266,35 @@ impl Links {
         to: HostIndex,
         profile: &NetworkProfile,
     ) -> bool {
-        let Known { pairs, profiles, .. } = self.known(state);
+        let LinkView { pairs, profiles, .. } = self.view(state);
         match pairs.get(&(from, to)) {
-            Some(link) => has(profiles, Some(*link), profile),
+            Some(link) => link_has_profile(profiles, Some(*link), profile),
             None => self.has_profile(state, self.zone_of(from), self.zone_of(to), profile),
         }
     }
 
-    fn known(&self, state: LinkState) -> Known<'_> {
-        let now = Known {
+    fn view(&self, state: LinkState) -> LinkView<'_> {
+        let now = LinkView {
             routes: &self.routes,
             pairs: &self.pairs,
             profiles: &self.profiles,
-            unsaid: self.default,
+            default_link: self.default,
         };
-        match (state, &self.before) {
+        match (state, &self.original) {
             (LinkState::Now, _) => now,
-            (LinkState::Original, None) => Known { unsaid: self.default.or(Some(self.lan)), ..now },
+            (LinkState::Original, None) => {
+                LinkView { default_link: self.default.or(Some(self.lan)), ..now }
+            }
             (LinkState::Original, Some((routes, pairs, profiles))) => {
-                Known { routes, pairs, profiles, unsaid: self.default.or(Some(self.lan)) }
+                LinkView { routes, pairs, profiles, default_link: self.default.or(Some(self.lan)) }
             }
         }
     }
 
-    fn find_ways(&mut self) {
+    fn update_routes(&mut self) {
         for at in 0..self.paths.len() {
             let (from, to) = (self.paths[at].from, self.paths[at].to);
-            self.paths[at].way = self.way(from, to);
+            self.paths[at].route = self.route(from, to);
         }
     }
 
@@ -298,12 +304,12 @@ impl Links {
         self.pairs.insert((from, to), self.profiles.len() as u32);
         self.profiles.push(profile);
         if let Some(path) = self.index.get(&(from, to)) {
-            self.paths[*path as usize].way = self.way(from, to);
+            self.paths[*path as usize].route = self.route(from, to);
         }
     }
 
     fn is_cut(&self, from: HostIndex, to: HostIndex) -> bool {
-        from != to && self.cuts.values().any(|cuts| cuts.has(from, to))
+        from != to && self.cuts.values().any(|cuts| cuts.contains(from, to))
     }
 
     /// The path from one machine to another. Adds it if it is new.
@@ -315,13 +321,13 @@ impl Links {
         self.paths.push(Path {
             from,
             to,
-            way: self.way(from, to),
+            route: self.route(from, to),
             cut: self.is_cut(from, to),
-            clogged: from != to && self.clogs.has(from, to),
-            passed_at: 0,
+            clogged: from != to && self.clogs.contains(from, to),
+            free_at: 0,
             last_arrival: 0,
             released_at: 0,
-            departed: 0,
+            sent: 0,
         });
         self.index.insert((from, to), index);
         index
@@ -338,23 +344,23 @@ impl Links {
     }
 
     pub(crate) fn has_route(&self, from: HostIndex, to: HostIndex) -> bool {
-        self.way(from, to) != Way::Nowhere
+        self.route(from, to) != Route::None
     }
 
     /// Maximum size of a packet from `from` to `to` in bytes, IP header included.
     pub(crate) fn mtu(&self, from: HostIndex, to: HostIndex) -> u16 {
-        match self.way(from, to) {
-            Way::Link(link) => self.profiles[link as usize].mtu,
-            Way::Loopback | Way::Nowhere => u16::MAX,
+        match self.route(from, to) {
+            Route::Link(link) => self.profiles[link as usize].mtu,
+            Route::Loopback | Route::None => u16::MAX,
         }
     }
 
     /// Whether the segments of a burst may travel as one packet on a path.
-    pub(crate) fn cannot_tell_bursts(&self, path: PathIndex) -> bool {
-        match self.paths[path as usize].way {
-            Way::Loopback => true,
-            Way::Link(link) => self.profiles[link as usize].cannot_tell_bursts(),
-            Way::Nowhere => false,
+    pub(crate) fn allows_segmentation_offload(&self, path: PathIndex) -> bool {
+        match self.paths[path as usize].route {
+            Route::Loopback => true,
+            Route::Link(link) => self.profiles[link as usize].allows_segmentation_offload(),
+            Route::None => false,
         }
     }
 
@@ -365,9 +371,9 @@ impl Links {
 
     /// Profile of a path. `None` for loopback.
     pub(crate) fn profile(&self, path: PathIndex) -> Option<&NetworkProfile> {
-        match self.paths[path as usize].way {
-            Way::Link(link) => Some(&self.profiles[link as usize]),
-            Way::Loopback | Way::Nowhere => None,
+        match self.paths[path as usize].route {
+            Route::Link(link) => Some(&self.profiles[link as usize]),
+            Route::Loopback | Route::None => None,
         }
     }
 
@@ -399,29 +405,29 @@ impl Links {
     }
 
     /// The cuts from `from` to `to` that remain when this owner mends its own.
-    pub(crate) fn stays_cut(
+    pub(crate) fn remaining_cuts(
         &self,
         owner: Option<u64>,
         from: &[HostIndex],
         to: &[HostIndex],
-    ) -> StaysCut {
-        let ways = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
+    ) -> RemainingCuts {
+        let paths = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
         let is_own = |(from, to): &(HostIndex, HostIndex)| {
-            from != to && self.cuts.get(&owner).is_some_and(|own| own.has(*from, *to))
+            from != to && self.cuts.get(&owner).is_some_and(|own| own.contains(*from, *to))
         };
-        let mut stays = StaysCut::default();
-        for (from, to) in ways.filter(is_own) {
+        let mut remaining = RemainingCuts::default();
+        for (from, to) in paths.filter(is_own) {
             let others = self.cuts.iter().filter(|(other, _)| **other != owner);
-            let holders: Vec<_> = others.filter(|(_, cuts)| cuts.has(from, to)).collect();
-            stays.any_opens |= holders.is_empty();
-            stays.by.extend(holders.into_iter().map(|(holder, _)| *holder));
+            let holders: Vec<_> = others.filter(|(_, cuts)| cuts.contains(from, to)).collect();
+            remaining.any_path_opens |= holders.is_empty();
+            remaining.by.extend(holders.into_iter().map(|(holder, _)| *holder));
         }
-        stays
+        remaining
     }
 
     /// Mends all cuts of all owners. Returns whether there were any.
     pub(crate) fn mend_all(&mut self) -> bool {
-        let was_cut = self.cuts.values().any(Pairs::is_any);
+        let was_cut = self.cuts.values().any(Pairs::has_any);
         self.cuts.clear();
         self.paths.iter_mut().for_each(|path| path.cut = false);
         was_cut
@@ -433,7 +439,7 @@ impl Links {
     }
 
     pub(crate) fn is_any_clogged(&self) -> bool {
-        self.clogs.is_any()
+        self.clogs.has_any()
     }
 
     /// Clogs or unclogs paths. Returns the released packets' slots and arrivals.
@@ -465,7 +471,7 @@ impl Links {
     fn apply_clogs(&mut self, now: u64) -> Vec<(u32, u64)> {
         let mut released = Vec::new();
         for (index, path) in (0..).zip(&mut self.paths) {
-            path.clogged = path.from != path.to && self.clogs.has(path.from, path.to);
+            path.clogged = path.from != path.to && self.clogs.contains(path.from, path.to);
             if path.clogged {
                 continue;
             }
@@ -478,23 +484,23 @@ impl Links {
         released
     }
 
-    fn way(&self, from: HostIndex, to: HostIndex) -> Way {
+    fn route(&self, from: HostIndex, to: HostIndex) -> Route {
         if from == to {
-            return Way::Loopback;
+            return Route::Loopback;
         }
         if let Some(link) = self.pairs.get(&(from, to)) {
-            return Way::Link(*link);
+            return Route::Link(*link);
         }
         let (from, to) = (&self.machines[from as usize], &self.machines[to as usize]);
-        let said = self.routes.get(&(from.zone, to.zone)).copied();
-        let unsaid = if from.zone == to.zone {
+        let link = self.routes.get(&(from.zone, to.zone)).copied();
+        let default_link = if from.zone == to.zone {
             Some(self.lan)
         } else if from.routes_to_all || to.routes_to_all {
             Some(self.default.unwrap_or(self.lan))
         } else {
             self.default
         };
-        said.or(unsaid).map_or(Way::Nowhere, Way::Link)
+        link.or(default_link).map_or(Route::None, Route::Link)
     }
 
     /// Draws the fate of a packet of `bytes` bytes, the next of its flow, sent at `now`.
@@ -509,17 +515,17 @@ impl Links {
         order: &mut FlowOrder,
     ) -> Fate {
         let path = &mut self.paths[path as usize];
-        let link = match path.way {
-            Way::Loopback => {
+        let link = match path.route {
+            Route::Loopback => {
                 return Fate::Arrives {
-                    at: now + LOOPBACK,
-                    again: None,
-                    held_back: false,
+                    at: now + LOOPBACK_LATENCY,
+                    copy_at: None,
+                    deferred: false,
                     overtakes: false,
                 };
             }
-            Way::Nowhere => return Fate::NoRoute,
-            Way::Link(link) => link,
+            Route::None => return Fate::NoRoute,
+            Route::Link(link) => link,
         };
         let profile = &self.profiles[link as usize];
         if path.cut {
@@ -533,18 +539,18 @@ impl Links {
         let departs = match profile.bandwidth {
             None => now,
             Some(bandwidth) => {
-                let passed_at = match bandwidth.shared {
-                    true => self.passed.entry(link).or_default(),
-                    false => &mut path.passed_at,
+                let free_at = match bandwidth.shared {
+                    true => self.shared_free_at.entry(link).or_default(),
+                    false => &mut path.free_at,
                 };
-                match bandwidth.pass(passed_at, now, bytes) {
+                match bandwidth.pass(free_at, now, bytes) {
                     Some(at) => at,
                     None => return Fate::QueueFull,
                 }
             }
         };
-        let nth = path.departed;
-        path.departed += 1;
+        let nth = path.sent;
+        path.sent += 1;
         let unit = || engine.unit(draw.latency());
         let mut at = departs.saturating_add(profile.latency.sample(unit, nth));
         if path.clogged {
@@ -555,38 +561,38 @@ impl Links {
         }
         order.in_order = order.in_order.max(at);
         let (rate, longest) = profile.reorder;
-        let held_back = rate > 0.0 && engine.chance(draw.reorder(), rate);
-        if held_back {
+        let deferred = rate > 0.0 && engine.chance(draw.reorder(), rate);
+        if deferred {
             let unit = engine.unit(draw.hold());
             at = at.saturating_add((unit * longest as f64) as u64);
         }
-        let again = (profile.duplication > 0.0
+        let copy_at = (profile.duplication > 0.0
             && engine.chance(draw.duplicate(), profile.duplication))
         .then(|| {
             let unit = || engine.unit(draw.copy_latency());
-            let again = departs.saturating_add(profile.latency.sample(unit, nth + 1));
+            let copy_at = departs.saturating_add(profile.latency.sample(unit, nth + 1));
             // The copy does not overtake packets that were sent before it.
-            if profile.in_order { again.max(order.in_order) } else { again }
+            if profile.in_order { copy_at.max(order.in_order) } else { copy_at }
         });
         let overtakes = at < order.not_overtaken;
         order.not_overtaken = at;
         path.last_arrival = path.last_arrival.max(at);
-        Fate::Arrives { at, again, held_back, overtakes }
+        Fate::Arrives { at, copy_at, deferred, overtakes }
     }
 }
 
 impl Bandwidth {
     /// When a packet has passed the bottleneck, which is free at `passed_at`. `None` if its queue is full.
-    fn pass(self, passed_at: &mut u64, now: u64, bytes: u64) -> Option<u64> {
+    fn pass(self, free_at: &mut u64, now: u64, bytes: u64) -> Option<u64> {
         const SECOND: u128 = 1_000_000_000;
         let rate = u128::from(self.bytes_per_second);
-        let waiting = u128::from(passed_at.saturating_sub(now)) * rate / SECOND;
+        let waiting = u128::from(free_at.saturating_sub(now)) * rate / SECOND;
         if waiting > 0 && waiting + u128::from(bytes) > u128::from(self.queue) {
             return None;
         }
         let takes = (u128::from(bytes) * SECOND / rate) as u64;
-        *passed_at = (*passed_at).max(now).saturating_add(takes);
-        Some(*passed_at)
+        *free_at = (*free_at).max(now).saturating_add(takes);
+        Some(*free_at)
     }
 }
 
@@ -626,7 +632,7 @@ mod tests {
     fn with_machines(mut links: Links) -> Links {
         let (a, b) = (links.zone("a"), links.zone("b"));
         for (machine, zone) in (0..).zip([a, a, b]) {
-            links.place(machine, zone, false);
+            links.add_machine(machine, zone, false);
         }
         links
     }
@@ -648,7 +654,7 @@ mod tests {
         links.join(0, 1, NetworkProfile::ideal_fixed());
         assert_eq!(arrival(links.calm_fate(path, 0, 100, DRAW)), 50 * MS);
         assert!(links.has_route(1, 2) && !links.has_route(2, 0));
-        links.place(2, links.zone_of(2), true);
+        links.add_machine(2, links.zone_of(2), true);
         assert!(links.has_route(2, 0));
         assert!(with_machines(Links::new(Some(NetworkProfile::lan()))).has_route(0, 2));
     }
@@ -662,7 +668,7 @@ mod tests {
         let own = links.path(2, 2);
         assert_eq!(links.calm_fate(there, 0, 1, DRAW), Fate::Cut);
         assert_eq!(arrival(links.calm_fate(back, 0, 1, DRAW)), 50 * MS);
-        assert_eq!(arrival(links.calm_fate(own, 0, 1, DRAW)), LOOPBACK);
+        assert_eq!(arrival(links.calm_fate(own, 0, 1, DRAW)), LOOPBACK_LATENCY);
         links.mend_all();
         assert_eq!(arrival(links.calm_fate(there, 0, 1, DRAW)), 50 * MS);
     }
@@ -692,7 +698,7 @@ mod tests {
             links.rejoin(1, 0, profile);
         }
         assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 2 * MS);
-        links.remember();
+        links.save_original();
         links.join_pair(0, 2, NetworkProfile::fixed(Duration::from_millis(3)));
         assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 3 * MS);
         assert!(links.has_route(2, 0) && links.restore());
@@ -726,14 +732,14 @@ mod tests {
             let mut links = with_machines(Links::new(None));
             links.join(0, 1, profile.clone());
             links.join(1, 0, profile);
-            let ways = [(0, 2), (1, 2), (2, 0)].map(|(from, to)| links.path(from, to));
-            let [one, two, back] = ways;
+            let paths = [(0, 2), (1, 2), (2, 0)].map(|(from, to)| links.path(from, to));
+            let [one, two, back] = paths;
             [one, two, one, back].map(|path| links.calm_fate(path, 0, 1_000, DRAW))
         };
         let at = |ms: u64| Fate::Arrives {
             at: ms * MS,
-            again: None,
-            held_back: false,
+            copy_at: None,
+            deferred: false,
             overtakes: false,
         };
         assert_eq!(shared(true), [at(2), at(3), Fate::QueueFull, at(2)]);
@@ -748,11 +754,11 @@ mod tests {
         assert_eq!(arrival(links.next_fate(path, &mut order)), 50 * MS);
         assert_eq!(
             links.next_fate(path, &mut order),
-            Fate::Arrives { at: 48 * MS, again: None, held_back: false, overtakes: true }
+            Fate::Arrives { at: 48 * MS, copy_at: None, deferred: false, overtakes: true }
         );
         assert_eq!(
             links.next_fate(path, &mut FlowOrder::default()),
-            Fate::Arrives { at: 46 * MS, again: None, held_back: false, overtakes: false },
+            Fate::Arrives { at: 46 * MS, copy_at: None, deferred: false, overtakes: false },
             "another flow"
         );
         links.join(0, 1, NetworkProfile::reverse_latency().in_order(true));
@@ -788,9 +794,9 @@ mod tests {
                 let draw = PacketAddress { flow: nth % 2, number: nth, transmission: 0 };
                 let now = nth * MS / 100;
                 let fate = links.fate(&engine, path, now, 100, draw, &mut orders[flow]);
-                let Fate::Arrives { at, again, overtakes, .. } = fate else { continue };
+                let Fate::Arrives { at, copy_at, overtakes, .. } = fate else { continue };
                 assert!(!overtakes && at >= last[flow], "{profile:?}");
-                assert!(again.is_none_or(|again| again >= last[flow]), "{profile:?}");
+                assert!(copy_at.is_none_or(|copy_at| copy_at >= last[flow]), "{profile:?}");
                 overtakes_another_flow |= at < last[1 - flow];
                 last[flow] = at;
             }
@@ -863,7 +869,7 @@ mod tests {
         let fate = links.next_fate(path, &mut order);
         assert_eq!(
             fate,
-            Fate::Arrives { at: 50 * MS, again: None, held_back: false, overtakes: true }
+            Fate::Arrives { at: 50 * MS, copy_at: None, deferred: false, overtakes: true }
         );
     }
 
@@ -876,7 +882,7 @@ mod tests {
         let path = links.path(0, 2);
         assert_eq!(
             links.calm_fate(path, 0, 1, DRAW),
-            Fate::Arrives { at: 300 * MS, again: None, held_back: false, overtakes: false }
+            Fate::Arrives { at: 300 * MS, copy_at: None, deferred: false, overtakes: false }
         );
     }
 }

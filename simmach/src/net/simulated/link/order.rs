@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::net::simulated::address::Endpoint;
-use crate::net::simulated::rare::Rare;
+use crate::net::simulated::lazy_box::LazyBox;
 
 /// Arrival times that the next packet of a flow depends on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,11 +25,11 @@ impl FlowOrder {
 #[derive(Default)]
 pub(crate) struct FlowOrders {
     recent: Option<(Endpoint, FlowOrder)>,
-    others: Rare<Others>,
+    others: LazyBox<OtherFlows>,
 }
 
 #[derive(Default)]
-struct Others {
+struct OtherFlows {
     flows: BTreeMap<Endpoint, FlowOrder>,
     /// Number of flows above which finished ones are removed.
     limit: usize,
@@ -51,12 +51,12 @@ impl FlowOrders {
         let known = self.others.get_mut().and_then(|others| others.flows.remove(&to));
         let before = self.recent.replace((to, known.unwrap_or_default()));
         if let Some((to, order)) = before.filter(|(_, order)| order.in_flight(now)) {
-            self.others.wanted().insert(to, order, now);
+            self.others.get_or_init().insert(to, order, now);
         }
     }
 }
 
-impl Others {
+impl OtherFlows {
     fn insert(&mut self, to: Endpoint, order: FlowOrder, now: u64) {
         if self.flows.len() >= self.limit.max(MIN_LIMIT) {
             self.flows.retain(|_, order| order.in_flight(now));

@@ -49,42 +49,42 @@ impl Packet {
 /// Packets in flight. A freed slot keeps its old packet until it is reused: the receiver takes the payload out in place,
 /// since moving the whole packet would copy more than it needs.
 #[derive(Default)]
-pub(crate) struct UnderWay {
-    places: Vec<Packet>,
+pub(crate) struct InFlight {
+    slots: Vec<Packet>,
     free: Vec<u32>,
 }
 
-impl UnderWay {
+impl InFlight {
     /// Number of packets.
     pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.slots.len() - self.free.len()
     }
 
     /// Adds a packet and returns its slot.
     #[inline]
     pub(crate) fn insert(&mut self, packet: Packet) -> u32 {
         match self.free.pop() {
-            Some(place) => {
-                self.places[place as usize] = packet;
-                place
+            Some(slot) => {
+                self.slots[slot as usize] = packet;
+                slot
             }
             None => {
-                self.places.push(packet);
-                (self.places.len() - 1) as u32
+                self.slots.push(packet);
+                (self.slots.len() - 1) as u32
             }
         }
     }
 
     /// The packet in a slot.
-    pub(crate) fn get(&self, place: u32) -> &Packet {
-        &self.places[place as usize]
+    pub(crate) fn get(&self, slot: u32) -> &Packet {
+        &self.slots[slot as usize]
     }
 
     /// Frees the slot of a packet that has arrived. The packet is valid until the next insert.
     #[inline]
-    pub(crate) fn arrived(&mut self, place: u32) -> &mut Packet {
-        self.free.push(place);
-        &mut self.places[place as usize]
+    pub(crate) fn remove(&mut self, slot: u32) -> &mut Packet {
+        self.free.push(slot);
+        &mut self.slots[slot as usize]
     }
 }
 
@@ -114,16 +114,16 @@ mod tests {
 
     #[test]
     fn a_place_is_used_again_once_its_packet_has_arrived() {
-        let mut under_way = UnderWay::default();
-        let (one, two) = (under_way.insert(packet(b"one")), under_way.insert(packet(b"two")));
+        let mut in_flight = InFlight::default();
+        let (one, two) = (in_flight.insert(packet(b"one")), in_flight.insert(packet(b"two")));
         assert_eq!(
-            (bytes(under_way.get(one)), bytes(under_way.get(two))),
+            (bytes(in_flight.get(one)), bytes(in_flight.get(two))),
             (&b"one"[..], &b"two"[..])
         );
-        assert_eq!(bytes(under_way.arrived(one)), b"one");
-        assert_eq!(under_way.len(), 1);
-        assert_eq!(under_way.insert(packet(b"three")), one);
-        assert_ne!(under_way.insert(packet(b"four")), two, "that one is still under way");
-        assert_eq!((bytes(under_way.get(two)), under_way.len()), (&b"two"[..], 3));
+        assert_eq!(bytes(in_flight.remove(one)), b"one");
+        assert_eq!(in_flight.len(), 1);
+        assert_eq!(in_flight.insert(packet(b"three")), one);
+        assert_ne!(in_flight.insert(packet(b"four")), two, "that one is still under way");
+        assert_eq!((bytes(in_flight.get(two)), in_flight.len()), (&b"two"[..], 3));
     }
 }

@@ -34,21 +34,21 @@ impl Pairs {
 
     /// Whether [`set`](Self::set) would change any pair of two different machines.
     pub(crate) fn would_change(&self, from: &[HostIndex], to: &[HostIndex], on: bool) -> bool {
-        from.iter().any(|a| to.iter().any(|b| a != b && self.has(*a, *b) != on))
+        from.iter().any(|a| to.iter().any(|b| a != b && self.contains(*a, *b) != on))
     }
 
     /// Whether any pair of two different machines is in the set.
-    pub(crate) fn is_any(&self) -> bool {
+    pub(crate) fn has_any(&self) -> bool {
         self.rules.iter().any(|rule| rule.on && self.would_change(&rule.from, &rule.to, false))
     }
 
-    pub(crate) fn has(&self, from: HostIndex, to: HostIndex) -> bool {
-        self.rules.iter().rev().find(|rule| rule.names(from, to)).is_some_and(|rule| rule.on)
+    pub(crate) fn contains(&self, from: HostIndex, to: HostIndex) -> bool {
+        self.rules.iter().rev().find(|rule| rule.contains(from, to)).is_some_and(|rule| rule.on)
     }
 }
 
 impl Rule {
-    fn names(&self, from: HostIndex, to: HostIndex) -> bool {
+    fn contains(&self, from: HostIndex, to: HostIndex) -> bool {
         self.from.binary_search(&from).is_ok() && self.to.binary_search(&to).is_ok()
     }
 
@@ -78,9 +78,9 @@ mod tests {
         let mut pairs = Pairs::default();
         pairs.set(&[1, 2], &[3], true);
         pairs.set(&[2], &[3], false);
-        assert!(pairs.has(1, 3) && !pairs.has(2, 3) && !pairs.has(3, 1));
+        assert!(pairs.contains(1, 3) && !pairs.contains(2, 3) && !pairs.contains(3, 1));
         pairs.set(&[1, 2], &[3, 4], false);
-        assert!(!pairs.has(1, 3));
+        assert!(!pairs.contains(1, 3));
         assert!(pairs.rules.is_empty(), "what decides nothing is not kept");
     }
 
@@ -106,9 +106,9 @@ mod tests {
                     if on { model.insert(pair); } else { model.remove(&pair); }
                 }
                 for pair in (0..6).flat_map(|a| (0..6).map(move |b| (a, b))) {
-                    prop_assert_eq!(pairs.has(pair.0, pair.1), model.contains(&pair));
+                    prop_assert_eq!(pairs.contains(pair.0, pair.1), model.contains(&pair));
                 }
-                prop_assert_eq!(pairs.is_any(), model.iter().any(|(a, b)| a != b));
+                prop_assert_eq!(pairs.has_any(), model.iter().any(|(a, b)| a != b));
             }
         }
     }

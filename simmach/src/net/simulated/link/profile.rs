@@ -123,7 +123,7 @@ impl NetworkProfile {
             reorder: (0.0, 0),
             in_order: true,
             bandwidth: None,
-            mtu: ETHERNET,
+            mtu: ETHERNET_MTU,
             log: Log::Nothing,
         }
     }
@@ -206,7 +206,7 @@ impl NetworkProfile {
     /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn loss(mut self, probability: f64) -> Self {
-        self.loss = checked("loss", probability);
+        self.loss = check_probability("loss", probability);
         self
     }
 
@@ -218,7 +218,7 @@ impl NetworkProfile {
     /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn duplication(mut self, probability: f64) -> Self {
-        self.duplication = checked("duplication", probability);
+        self.duplication = check_probability("duplication", probability);
         self
     }
 
@@ -230,7 +230,7 @@ impl NetworkProfile {
     /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn reorder(mut self, probability: f64, delay: Duration) -> Self {
-        self.reorder = (checked("reorder", probability), nanos(delay));
+        self.reorder = (check_probability("reorder", probability), nanos(delay));
         self
     }
 
@@ -269,7 +269,7 @@ impl NetworkProfile {
     /// connection opens. A larger datagram travels in fragments and is lost if any of them is. Default: 1500, Ethernet's.
     #[must_use]
     pub fn mtu(mut self, bytes: u16) -> Self {
-        self.mtu = bytes.max(LEAST_MTU);
+        self.mtu = bytes.max(MIN_MTU);
         self
     }
 
@@ -307,7 +307,7 @@ impl NetworkProfile {
     }
 
     /// Whether all segments of a burst have the same fate, so that they may travel as one packet (segmentation offload).
-    pub(crate) fn cannot_tell_bursts(&self) -> bool {
+    pub(crate) fn allows_segmentation_offload(&self) -> bool {
         let ordered = self.in_order || !self.latency.varies();
         self.loss == 0.0
             && self.duplication == 0.0
@@ -322,7 +322,7 @@ impl Log {
         matches!(self, Log::Nothing)
     }
 
-    pub(crate) fn wants(&self, info: &PacketInfo<'_>) -> bool {
+    pub(crate) fn matches(&self, info: &PacketInfo<'_>) -> bool {
         match self {
             Log::Nothing => false,
             Log::All => true,
@@ -334,7 +334,7 @@ impl Log {
 
 impl NetworkProfile {
     /// Whether two profiles have the same settings. Functions and predicates always compare equal.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_settings(&self, other: &Self) -> bool {
         format!("{self:?}") == format!("{other:?}")
     }
 }
@@ -351,11 +351,11 @@ impl fmt::Debug for Log {
 }
 
 /// MTU of Ethernet.
-const ETHERNET: u16 = 1500;
+const ETHERNET_MTU: u16 = 1500;
 /// Smallest MTU, which IPv4 requires of every host.
-const LEAST_MTU: u16 = 576;
+const MIN_MTU: u16 = 576;
 
-fn checked(what: &str, probability: f64) -> f64 {
+fn check_probability(what: &str, probability: f64) -> f64 {
     assert!(
         (0.0..=1.0).contains(&probability),
         "`{what}` must be a probability in 0..=1, got {probability}"
@@ -373,15 +373,15 @@ mod tests {
 
     #[test]
     fn segmentation_offload_needs_a_link_without_faults() {
-        assert!(NetworkProfile::lan().cannot_tell_bursts());
-        assert!(NetworkProfile::ideal_fixed().cannot_tell_bursts());
-        assert!(!NetworkProfile::mobile_3g().cannot_tell_bursts());
-        assert!(!NetworkProfile::internet().cannot_tell_bursts());
-        assert!(!NetworkProfile::reverse_latency().cannot_tell_bursts());
-        assert!(!NetworkProfile::lan().in_order(false).cannot_tell_bursts());
-        assert!(!NetworkProfile::lan().reorder(0.1, millis(1)).cannot_tell_bursts());
-        assert!(!NetworkProfile::lan().duplication(0.1).cannot_tell_bursts());
-        assert!(!NetworkProfile::lan().bandwidth(1000, 1000).cannot_tell_bursts());
+        assert!(NetworkProfile::lan().allows_segmentation_offload());
+        assert!(NetworkProfile::ideal_fixed().allows_segmentation_offload());
+        assert!(!NetworkProfile::mobile_3g().allows_segmentation_offload());
+        assert!(!NetworkProfile::internet().allows_segmentation_offload());
+        assert!(!NetworkProfile::reverse_latency().allows_segmentation_offload());
+        assert!(!NetworkProfile::lan().in_order(false).allows_segmentation_offload());
+        assert!(!NetworkProfile::lan().reorder(0.1, millis(1)).allows_segmentation_offload());
+        assert!(!NetworkProfile::lan().duplication(0.1).allows_segmentation_offload());
+        assert!(!NetworkProfile::lan().bandwidth(1000, 1000).allows_segmentation_offload());
     }
 
     #[test]

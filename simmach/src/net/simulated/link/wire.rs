@@ -11,7 +11,7 @@ use crate::net::simulated::link::capture::Capture;
 use crate::net::simulated::link::filter::{Filters, PacketFate};
 use crate::net::simulated::link::links::{Fate, Links};
 use crate::net::simulated::link::order::FlowOrder;
-use crate::net::simulated::link::packet::{Body, Packet, UnderWay};
+use crate::net::simulated::link::packet::{Body, InFlight, Packet};
 use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo};
 use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
@@ -29,7 +29,7 @@ pub(crate) struct Wire {
     /// Whether each machine has power. Machines without power receive nothing.
     pub(crate) is_up: Vec<bool>,
     pub(crate) links: Links,
-    pub(crate) packets: UnderWay,
+    pub(crate) packets: InFlight,
     pub(crate) filters: Filters,
     /// The capture, if one was started.
     pub(crate) capture: Option<Box<Capture>>,
@@ -52,7 +52,7 @@ impl Wire {
             is_up: names.iter().map(|name| !name.is_empty()).collect(),
             names,
             links,
-            packets: UnderWay::default(),
+            packets: InFlight::default(),
             filters: Filters::default(),
             capture: None,
             stats: NetStats::default(),
@@ -74,9 +74,9 @@ impl Wire {
     }
 
     /// Whether bursts travel as one packet on a path: neither its link nor a filter may treat their segments differently.
-    pub(crate) fn carries_bursts(&self, path: PathIndex) -> bool {
+    pub(crate) fn allows_offload(&self, path: PathIndex) -> bool {
         let (from, to) = self.links.ends(path);
-        self.links.cannot_tell_bursts(path) && !self.filters.look_at(from, to)
+        self.links.allows_segmentation_offload(path) && !self.filters.has_any_for(from, to)
     }
 
     /// Takes delivery of the packet in `slot`, which stays there. `None` if its machine has no power.
@@ -84,9 +84,9 @@ impl Wire {
     pub(crate) fn deliver(&mut self, slot: u32, count: u64) -> Option<&Packet> {
         let &Packet { to, draw, .. } = self.packets.get(slot);
         if !self.is_up[to.host as usize] {
-            self.packets.arrived(slot).take_payload();
+            self.packets.remove(slot).take_payload();
             self.stats.dropped += count;
-            self.dropped(Effect::PacketDropped, DropReason::MachineDown, draw);
+            self.record_drop(Effect::PacketDropped, DropReason::MachineDown, draw);
             return None;
         }
         self.stats.delivered += count;
@@ -102,86 +102,86 @@ impl Wire {
         self.stats.sent += count;
         let payload = packet.payload();
         self.engine.trace(Event::PacketSent { flow: draw.flow, number: draw.number, payload });
-        let fate = match self.choose(&packet) {
-            PacketFate::Drop => Fate::Chosen,
-            chosen @ (PacketFate::Pass | PacketFate::Delay(_)) => {
+        let fate = match self.filter(&packet) {
+            PacketFate::Drop => Fate::Filtered,
+            decision @ (PacketFate::Pass | PacketFate::Delay(_)) => {
                 let fate =
                     self.links.fate(&self.engine, packet.path, now, packet.size(), draw, order);
-                if let PacketFate::Delay(by) = chosen { fate.delayed(nanos(by)) } else { fate }
+                if let PacketFate::Delay(by) = decision { fate.delay_by(nanos(by)) } else { fate }
             }
         };
         if self.capture.is_some() || self.links.are_logged() || self.engine.is_recorded() {
-            self.note(&packet, now, fate);
+            self.record(&packet, now, fate);
         }
         match fate {
-            Fate::Arrives { at, again, overtakes, .. } => {
+            Fate::Arrives { at, copy_at, overtakes, .. } => {
                 if overtakes {
                     self.stats.reordered += 1;
                     self.engine.effect(Effect::PacketReordered, 1);
                 }
-                if let Some(at) = again {
+                if let Some(at) = copy_at {
                     self.stats.duplicated += 1;
                     self.engine.effect(Effect::PacketDuplicated, 1);
                     let copy = self.packets.insert(packet.clone());
                     self.engine.arm(at, Action::Call(self.arrive, u64::from(copy), count));
                 }
-                let place = self.packets.insert(packet);
-                self.engine.arm(at, Action::Call(self.arrive, u64::from(place), count));
+                let slot = self.packets.insert(packet);
+                self.engine.arm(at, Action::Call(self.arrive, u64::from(slot), count));
             }
             Fate::Held(latency) => {
                 let path = packet.path;
-                let place = self.packets.insert(packet);
-                self.links.hold(path, place, latency);
+                let slot = self.packets.insert(packet);
+                self.links.hold(path, slot, latency);
             }
             Fate::Lost => {
                 self.stats.lost += count;
-                self.dropped(Effect::PacketLost, DropReason::Lost, draw);
+                self.record_drop(Effect::PacketLost, DropReason::Lost, draw);
             }
             Fate::Cut => {
                 self.stats.cut += count;
-                self.dropped(Effect::PacketCut, DropReason::Cut, draw);
+                self.record_drop(Effect::PacketCut, DropReason::Cut, draw);
             }
             Fate::QueueFull => {
                 self.stats.dropped += count;
-                self.dropped(Effect::PacketDropped, DropReason::QueueFull, draw);
+                self.record_drop(Effect::PacketDropped, DropReason::QueueFull, draw);
             }
             Fate::NoRoute => {
                 self.stats.cut += count;
-                self.dropped(Effect::PacketDropped, DropReason::NoRoute, draw);
+                self.record_drop(Effect::PacketDropped, DropReason::NoRoute, draw);
             }
-            Fate::Chosen => {
+            Fate::Filtered => {
                 self.stats.dropped += count;
-                self.dropped(Effect::PacketDropped, DropReason::Filtered, draw);
+                self.record_drop(Effect::PacketDropped, DropReason::Filtered, draw);
             }
         }
     }
 
     /// Sends a packet that no socket sends: a reset or an ICMP message. Its flow may have had a socket before, so the packet
     /// does not overtake any other on its path.
-    pub(crate) fn transmit_alone(&mut self, packet: Packet) {
+    pub(crate) fn transmit_without_socket(&mut self, packet: Packet) {
         let in_order = self.links.last_arrival(packet.path);
         self.transmit(packet, &mut FlowOrder { in_order, not_overtaken: 0 });
     }
 
     /// Schedules the arrival of packets that a clog had held.
-    pub(crate) fn release(&mut self, held: Vec<(u32, u64)>) {
-        for (place, at) in held {
-            let count = self.packets.get(place).count();
-            self.engine.arm(at, Action::Call(self.arrive, u64::from(place), count));
+    pub(crate) fn send_released(&mut self, held: Vec<(u32, u64)>) {
+        for (slot, at) in held {
+            let count = self.packets.get(slot).count();
+            self.engine.arm(at, Action::Call(self.arrive, u64::from(slot), count));
         }
     }
 
     /// Asks the filters about a packet. Loopback is not filtered.
-    fn choose(&mut self, packet: &Packet) -> PacketFate {
+    fn filter(&mut self, packet: &Packet) -> PacketFate {
         let (from, to) = (packet.from.host, packet.to.host);
-        if from == to || !self.filters.look_at(from, to) {
+        if from == to || !self.filters.has_any_for(from, to) {
             return PacketFate::Pass;
         }
-        self.choose_by_rules(packet, from, to)
+        self.apply_filters(packet, from, to)
     }
 
     #[cold]
-    fn choose_by_rules(&mut self, packet: &Packet, from: u32, to: u32) -> PacketFate {
+    fn apply_filters(&mut self, packet: &Packet, from: u32, to: u32) -> PacketFate {
         let mut info = PacketInfo {
             from: &self.names[from as usize],
             to: &self.names[to as usize],
@@ -192,33 +192,33 @@ impl Wire {
             lost: false,
             text: packet.text(),
         };
-        self.filters.choose(from, to, &mut info)
+        self.filters.decide(from, to, &mut info)
     }
 
     #[cold]
-    fn dropped(&self, effect: Effect, reason: DropReason, draw: PacketAddress) {
+    fn record_drop(&self, effect: Effect, reason: DropReason, draw: PacketAddress) {
         self.engine.effect(effect, 1);
         self.engine.trace(Event::PacketDropped { flow: draw.flow, number: draw.number, reason });
     }
 
     /// Adds a packet to the capture, the log and the record of deviations.
     #[cold]
-    fn note(&mut self, packet: &Packet, now: u64, fate: Fate) {
+    fn record(&mut self, packet: &Packet, now: u64, fate: Fate) {
         if let Some(capture) = &mut self.capture {
             capture.add(now, packet, fate);
         }
-        self.log(packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Chosen));
-        self.tell(packet, &fate);
+        self.log(packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Filtered));
+        self.record_fate(packet, &fate);
     }
 
     /// Records a fate that is a deviation or a filter's.
-    fn tell(&self, packet: &Packet, fate: &Fate) {
+    fn record_fate(&self, packet: &Packet, fate: &Fate) {
         let what = match fate {
             Fate::Lost => "is lost",
-            Fate::Arrives { again: Some(_), .. } => "arrives twice",
-            Fate::Arrives { held_back: true, .. } => "is held back",
+            Fate::Arrives { copy_at: Some(_), .. } => "arrives twice",
+            Fate::Arrives { deferred: true, .. } => "is held back",
             Fate::Arrives { overtakes: true, .. } => "overtakes another",
-            Fate::Chosen => "is dropped by a packet filter",
+            Fate::Filtered => "is dropped by a packet filter",
             Fate::Arrives { .. } | Fate::Held(_) | Fate::Cut | Fate::QueueFull | Fate::NoRoute => {
                 return;
             }
@@ -250,7 +250,7 @@ impl Wire {
             lost,
             text: packet.text(),
         };
-        if profile.log.wants(&info) {
+        if profile.log.matches(&info) {
             let (level, fate) =
                 if lost { (log::Level::Warn, " LOST") } else { (log::Level::Debug, "") };
             log::say(level, MachineId(from), || {

@@ -6,14 +6,14 @@
 
 use std::collections::VecDeque;
 
-use crate::net::simulated::rare::Rare;
+use crate::net::simulated::lazy_box::LazyBox;
 use crate::net::simulated::tcp::payload::{Arena, Payload};
-use crate::net::simulated::tcp::pieces::Pieces;
+use crate::net::simulated::tcp::payload_queue::PayloadQueue;
 
 /// Bytes that are written and not acknowledged: first those that were sent, then the unsent ones.
 #[derive(Default)]
 pub(crate) struct SendBuffer {
-    chunks: Pieces,
+    chunks: PayloadQueue,
     len: usize,
     sent: usize,
     /// Start of the unsent bytes: index of the chunk, and offset in it.
@@ -71,7 +71,7 @@ impl SendBuffer {
     }
 
     /// Returns `len` bytes that were sent before, after the first `skip`.
-    pub(crate) fn sent_again(&self, skip: usize, len: usize, arena: &mut Arena) -> Payload {
+    pub(crate) fn retransmit_slice(&self, skip: usize, len: usize, arena: &mut Arena) -> Payload {
         debug_assert!(skip + len <= self.sent, "bytes are sent again that were not sent");
         let mut from = (0, skip);
         while let Some(piece) = self.chunks.nth(from.0)
@@ -122,7 +122,7 @@ impl SendBuffer {
             Some(first) => {
                 let mut rest = len;
                 let pieces = std::iter::once(&first[at..])
-                    .chain(self.chunks.behind(chunk).map(|piece| &piece[..]))
+                    .chain(self.chunks.after(chunk).map(|piece| &piece[..]))
                     .map_while(|piece| {
                         let part = &piece[..piece.len().min(rest)];
                         rest -= part.len();
@@ -137,18 +137,18 @@ impl SendBuffer {
 /// Bytes that are received and not read: those in order, and those ahead of a gap.
 #[derive(Default)]
 pub(crate) struct ReceiveBuffer {
-    ready: Pieces,
+    ready: PayloadQueue,
     ready_len: usize,
     /// Segments ahead of a gap, by their offset from the start of the stream. They neither overlap nor touch the bytes in order,
     /// and do not overlap each other.
-    ahead: Rare<VecDeque<(u64, Payload)>>,
+    ahead: LazyBox<VecDeque<(u64, Payload)>>,
     /// Number of bytes ever received in order.
     received: u64,
 }
 
 /// Result of inserting a segment's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inserted {
+pub(crate) enum InsertResult {
     /// It continues the stream: `bytes` became readable, `filled` segments ahead of the gap among them.
     InOrder { bytes: usize, filled: usize },
     /// It is ahead of a gap.
@@ -170,11 +170,11 @@ impl ReceiveBuffer {
 
     /// Inserts `payload`, which starts `offset` bytes after the next expected byte, or before it if negative.
     #[inline]
-    pub(crate) fn insert(&mut self, offset: i64, mut payload: Payload) -> Inserted {
+    pub(crate) fn insert(&mut self, offset: i64, mut payload: Payload) -> InsertResult {
         if offset <= 0 {
             let known = offset.unsigned_abs() as usize;
             if known >= payload.len() {
-                return Inserted::Duplicate;
+                return InsertResult::Duplicate;
             }
             if known > 0 {
                 payload.advance(known);
@@ -182,7 +182,7 @@ impl ReceiveBuffer {
             let before = self.received;
             self.append(payload);
             let filled = if self.has_gap() { self.fill() } else { 0 };
-            return Inserted::InOrder { bytes: (self.received - before) as usize, filled };
+            return InsertResult::InOrder { bytes: (self.received - before) as usize, filled };
         }
         self.insert_ahead(self.received + offset.unsigned_abs(), payload)
     }
@@ -245,13 +245,13 @@ impl ReceiveBuffer {
     }
 
     #[cold]
-    fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> Inserted {
-        let ahead = self.ahead.wanted();
+    fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> InsertResult {
+        let ahead = self.ahead.get_or_init();
         let place = ahead.partition_point(|&(start, _)| start <= at);
         if let Some((start, piece)) = place.checked_sub(1).and_then(|i| ahead.get(i)) {
             let end = start + piece.len() as u64;
             if end >= at + payload.len() as u64 {
-                return Inserted::Duplicate;
+                return InsertResult::Duplicate;
             }
             if end > at {
                 payload.advance((end - at) as usize);
@@ -272,10 +272,10 @@ impl ReceiveBuffer {
             break;
         }
         if payload.is_empty() {
-            return Inserted::Duplicate;
+            return InsertResult::Duplicate;
         }
         ahead.insert(place, (at, payload));
-        Inserted::Ahead
+        InsertResult::Ahead
     }
 }
 
@@ -300,9 +300,9 @@ mod tests {
         assert_eq!(&buffer.send_next(2, &mut arena)[..], b"ab");
         assert_eq!(&buffer.send_next(4, &mut arena)[..], b"cdef");
         assert_eq!((buffer.len(), buffer.sent(), buffer.unsent()), (8, 6, 2));
-        assert_eq!(&buffer.sent_again(0, 5, &mut arena)[..], b"abcde");
+        assert_eq!(&buffer.retransmit_slice(0, 5, &mut arena)[..], b"abcde");
         buffer.acknowledge(4);
-        assert_eq!(&buffer.sent_again(0, 2, &mut arena)[..], b"ef");
+        assert_eq!(&buffer.retransmit_slice(0, 2, &mut arena)[..], b"ef");
         assert_eq!(&buffer.send_next(2, &mut arena)[..], b"gh");
         buffer.acknowledge(4);
         assert_eq!(buffer.len(), 0);
@@ -313,14 +313,14 @@ mod tests {
     #[test]
     fn a_gap_holds_back_what_is_behind_it() {
         let mut buffer = ReceiveBuffer::default();
-        assert_eq!(buffer.insert(3, Payload::from(&b"def"[..])), Inserted::Ahead);
-        assert_eq!(buffer.insert(3, Payload::from(&b"de"[..])), Inserted::Duplicate);
+        assert_eq!(buffer.insert(3, Payload::from(&b"def"[..])), InsertResult::Ahead);
+        assert_eq!(buffer.insert(3, Payload::from(&b"de"[..])), InsertResult::Duplicate);
         assert_eq!(buffer.len(), 0);
         assert_eq!(
             buffer.insert(0, Payload::from(&b"abcd"[..])),
-            Inserted::InOrder { bytes: 6, filled: 1 }
+            InsertResult::InOrder { bytes: 6, filled: 1 }
         );
-        assert_eq!(buffer.insert(-6, Payload::from(&b"abcdef"[..])), Inserted::Duplicate);
+        assert_eq!(buffer.insert(-6, Payload::from(&b"abcdef"[..])), InsertResult::Duplicate);
         let mut into = [0; 4];
         assert_eq!((buffer.read(&mut into, true), &into), (4, b"abcd"));
         assert_eq!((buffer.read(&mut into, false), &into), (4, b"abcd"));
@@ -349,8 +349,8 @@ mod tests {
             for (from, to) in pieces {
                 let payload = Payload::from(&stream[from..to]);
                 match buffer.insert(from as i64 - next, payload) {
-                    Inserted::InOrder { bytes, .. } => next += bytes as i64,
-                    Inserted::Ahead | Inserted::Duplicate => {}
+                    InsertResult::InOrder { bytes, .. } => next += bytes as i64,
+                    InsertResult::Ahead | InsertResult::Duplicate => {}
                 }
                 let mut into = [0; 7];
                 let n = buffer.read(&mut into, false);
@@ -382,7 +382,7 @@ mod tests {
                 let skip = sent - acknowledged - again;
                 let from = acknowledged + skip;
                 let expected: Vec<u8> = (from..from + again).map(byte).collect();
-                prop_assert_eq!(&buffer.sent_again(skip, again, &mut arena)[..], &expected[..]);
+                prop_assert_eq!(&buffer.retransmit_slice(skip, again, &mut arena)[..], &expected[..]);
                 let acknowledge = acknowledge.min(buffer.sent());
                 buffer.acknowledge(acknowledge);
                 acknowledged += acknowledge;

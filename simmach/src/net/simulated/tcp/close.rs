@@ -33,7 +33,7 @@ impl Connection {
                 self.state = State::FinWait1;
                 self.sending.fin_queued = true;
                 self.send_pending(now, out);
-                self.bound_orphan(now);
+                self.limit_orphan(now);
             }
             State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
                 if reset || self.receiving.buffer.len() > 0 {
@@ -41,13 +41,13 @@ impl Connection {
                 } else {
                     self.shutdown(now, out);
                     self.arm_fin_wait(now);
-                    self.bound_orphan(now);
+                    self.limit_orphan(now);
                 }
             }
             State::Closing | State::LastAck if reset || self.receiving.buffer.len() > 0 => {
                 self.abort(out);
             }
-            State::Closing | State::LastAck => self.bound_orphan(now),
+            State::Closing | State::LastAck => self.limit_orphan(now),
             State::TimeWait | State::Closed => {}
         }
         self.receiving.buffer.clear();
@@ -70,10 +70,10 @@ impl Connection {
     }
 
     /// Without retransmission, an orphan whose FIN was lost would never end.
-    pub(super) fn bound_orphan(&mut self, now: u64) {
+    pub(super) fn limit_orphan(&mut self, now: u64) {
         if !self.config.retransmit && self.state != State::Closed {
-            self.deadlines.life =
-                self.deadlines.life.min(now.saturating_add(self.config.fin_timeout));
+            self.deadlines.lifetime =
+                self.deadlines.lifetime.min(now.saturating_add(self.config.fin_timeout));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Arriving segments: RFC 9293, 3.10.7, in its order, with the checks of RFC 5961.
 
-use crate::net::simulated::tcp::buffers::Inserted;
+use crate::net::simulated::tcp::buffers::InsertResult;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{
-    Connection, ConnectionError, Events, NEVER, Outbox, Phase, Recovery, State,
+    Connection, ConnectionError, Events, NEVER, Outbox, Recovery, RecoveryPhase, State,
 };
 
 /// Number of duplicate acknowledgements after which a segment counts as lost.
@@ -14,10 +14,10 @@ impl Connection {
     /// Processes an arriving segment. Takes its payload out of it.
     #[inline]
     pub(crate) fn on_segment(&mut self, now: u64, segment: &mut Segment, out: &mut Outbox) {
-        self.heard(now);
+        self.restart_keep_alive(now);
         match self.state {
             State::Closed => {}
-            State::SynSent => self.in_syn_sent(now, segment, out),
+            State::SynSent => self.on_segment_in_syn_sent(now, segment, out),
             State::SynReceived
             | State::Established
             | State::FinWait1
@@ -25,15 +25,15 @@ impl Connection {
             | State::CloseWait
             | State::Closing
             | State::LastAck
-            | State::TimeWait => self.in_synchronised(now, segment, out),
+            | State::TimeWait => self.on_segment_synchronized(now, segment, out),
         }
         self.send_pending(now, out);
     }
 
     #[cold]
-    fn in_syn_sent(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
+    fn on_segment_in_syn_sent(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         let answers = segment.flags.has(Flags::ACK);
-        if answers && segment.ack != self.sending.nxt {
+        if answers && segment.ack != self.sending.snd_nxt {
             out.segments.extend(Segment::reset_for(segment));
             return;
         }
@@ -47,7 +47,7 @@ impl Connection {
         if !segment.flags.has(Flags::SYN) {
             return;
         }
-        self.synchronise(segment);
+        self.take_peer_syn(segment);
         if answers {
             self.receiving.ack_now = true;
             self.establish(now, segment.ack);
@@ -58,31 +58,31 @@ impl Connection {
         }
     }
 
-    fn in_synchronised(&mut self, now: u64, segment: &mut Segment, out: &mut Outbox) {
+    fn on_segment_synchronized(&mut self, now: u64, segment: &mut Segment, out: &mut Outbox) {
         if !self.is_acceptable(segment) {
-            return self.unacceptable(now, segment, out);
+            return self.on_unacceptable(now, segment, out);
         }
         if segment.flags.has(Flags::RST) {
             return self.on_reset(segment, out);
         }
         if segment.flags.has(Flags::SYN) {
-            return self.on_stray_syn(now, segment, out);
+            return self.on_unexpected_syn(now, segment, out);
         }
         if !segment.flags.has(Flags::ACK) || !self.on_ack(now, segment, out) {
             return;
         }
         let fin = segment.flags.has(Flags::FIN);
         let end = segment.seq + segment.payload.len() as u32;
-        let whole = segment.payload.is_empty()
+        let fits = segment.payload.is_empty()
             || self.on_payload(now, segment.seq, std::mem::take(&mut segment.payload), out);
-        if fin && whole && self.state != State::Closed {
-            self.receiving.fin = Some(end);
+        if fin && fits && self.state != State::Closed {
+            self.receiving.peer_fin = Some(end);
             self.receiving.ack_now = true;
             if self.state == State::TimeWait {
                 self.start_time_wait(now);
             }
         }
-        if self.receiving.fin == Some(self.receiving.nxt) && !self.receiving.ended {
+        if self.receiving.peer_fin == Some(self.receiving.rcv_nxt) && !self.receiving.ended {
             self.end_stream(now);
         }
     }
@@ -91,17 +91,17 @@ impl Connection {
     /// overtaken is still processed.
     fn is_acceptable(&self, segment: &Segment) -> bool {
         let receiving = &self.receiving;
-        let edge = receiving.edge.max(receiving.nxt);
-        !segment.end().before(receiving.acked) && !segment.seq.after(edge)
+        let window_end = receiving.rcv_adv.max(receiving.rcv_nxt);
+        !segment.end().before(receiving.rcv_wup) && !segment.seq.after(window_end)
     }
 
     #[cold]
-    fn unacceptable(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
+    fn on_unacceptable(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         if segment.flags.has(Flags::RST) {
             return;
         }
         if segment.flags.has(Flags::SYN) {
-            return self.on_stray_syn(now, segment, out);
+            return self.on_unexpected_syn(now, segment, out);
         }
         if segment.len() > 0 {
             out.tally.duplicates += 1;
@@ -115,7 +115,7 @@ impl Connection {
     /// A reset is accepted only with exactly the expected number; for any other, a challenge ACK is sent (RFC 5961).
     #[cold]
     fn on_reset(&mut self, segment: &Segment, out: &mut Outbox) {
-        if segment.seq != self.receiving.nxt {
+        if segment.seq != self.receiving.rcv_nxt {
             self.receiving.ack_now = self.state != State::SynReceived;
             return;
         }
@@ -141,12 +141,12 @@ impl Connection {
 
     /// A SYN on a synchronised connection: the peer missed the answer, or it has restarted.
     #[cold]
-    fn on_stray_syn(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
-        let repeated = segment.seq + 1 == self.receiving.nxt;
+    fn on_unexpected_syn(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
+        let repeated = segment.seq + 1 == self.receiving.rcv_nxt;
         let opening = repeated && !self.sending.syn_acked;
         if opening && !segment.flags.has(Flags::ACK) {
             if self.config.retransmit {
-                self.send_head_again(now, out);
+                self.retransmit_first(now, out);
             }
         } else if opening {
             // Simultaneous open, and this is the SYN+ACK to the own SYN.
@@ -160,42 +160,42 @@ impl Connection {
     }
 
     fn acknowledges_syn(&self, segment: &Segment) -> bool {
-        segment.ack.after(self.sending.una) && !segment.ack.after(self.sending.nxt)
+        segment.ack.after(self.sending.snd_una) && !segment.ack.after(self.sending.snd_nxt)
     }
 
     /// The SYN is acknowledged, and the FIN too if it followed at once.
     #[cold]
     fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         self.establish(now, segment.ack);
-        if segment.ack.after(self.sending.una) {
+        if segment.ack.after(self.sending.snd_una) {
             self.on_new_ack(now, segment.ack, out);
         }
-        self.take_window(segment);
+        self.update_window(segment);
     }
 
     /// Completes the handshake.
     #[cold]
     fn establish(&mut self, now: u64, ack: Seq) {
-        self.sending.una = self.first.0 + 1;
-        self.sending.small = self.sending.una;
+        self.sending.snd_una = self.iss_irs.0 + 1;
+        self.sending.snd_sml = self.sending.snd_una;
         self.sending.syn_acked = true;
-        self.measure(now, ack);
-        self.trip.established(&self.config);
+        self.finish_rtt_probe(now, ack);
+        self.rtt.on_established(&self.config);
         self.recovery = Recovery { round: self.recovery.round, ..Recovery::default() };
         self.deadlines.retransmit = NEVER;
-        self.deadlines.life = NEVER;
+        self.deadlines.lifetime = NEVER;
         if self.state == State::FinWait1 {
             // It was closed during the handshake.
-            self.bound_orphan(now);
+            self.limit_orphan(now);
             if self.in_flight() > 0 && self.config.retransmit {
-                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+                self.deadlines.retransmit = now.saturating_add(self.rtt.rto(&self.config));
             }
         } else {
             self.state = State::Established;
         }
         self.events.add(Events::ESTABLISHED);
         self.events.add(Events::WRITABLE);
-        self.heard(now);
+        self.restart_keep_alive(now);
     }
 
     /// Processes the acknowledgement. Returns false if the segment must be dropped.
@@ -208,18 +208,18 @@ impl Connection {
             self.on_syn_ack(now, segment, out);
             return true;
         }
-        if segment.ack.after(self.sending.nxt) {
+        if segment.ack.after(self.sending.snd_nxt) {
             self.receiving.ack_now = true;
             return false;
         }
         self.recovery.probes = 0;
-        if segment.ack.after(self.sending.una) {
+        if segment.ack.after(self.sending.snd_una) {
             self.on_new_ack(now, segment.ack, out);
-            self.take_window(segment);
+            self.update_window(segment);
         } else {
-            let same_window = segment.window == self.sending.window;
-            self.take_window(segment);
-            if segment.ack == self.sending.una
+            let same_window = segment.window == self.sending.snd_wnd;
+            self.update_window(segment);
+            if segment.ack == self.sending.snd_una
                 && segment.is_pure_ack()
                 && same_window
                 && self.in_flight() > 0
@@ -230,50 +230,50 @@ impl Connection {
         true
     }
 
-    fn take_window(&mut self, segment: &Segment) {
+    fn update_window(&mut self, segment: &Segment) {
         let sending = &mut self.sending;
-        let newer = sending.wl1.before(segment.seq)
-            || (sending.wl1 == segment.seq && !segment.ack.before(sending.wl2));
+        let newer = sending.snd_wl1.before(segment.seq)
+            || (sending.snd_wl1 == segment.seq && !segment.ack.before(sending.snd_wl2));
         if newer {
-            sending.window = segment.window;
-            sending.max_window = sending.max_window.max(segment.window);
-            sending.wl1 = segment.seq;
-            sending.wl2 = segment.ack;
+            sending.snd_wnd = segment.window;
+            sending.max_snd_wnd = sending.max_snd_wnd.max(segment.window);
+            sending.snd_wl1 = segment.seq;
+            sending.snd_wl2 = segment.ack;
         }
     }
 
     #[inline]
     fn on_new_ack(&mut self, now: u64, ack: Seq, out: &mut Outbox) {
         let sending = &mut self.sending;
-        let advanced = ack.since(sending.una) as usize;
+        let advanced = ack.since(sending.snd_una) as usize;
         let bytes = advanced.min(sending.buffer.sent());
         let fin_arrived = advanced > bytes;
         sending.buffer.acknowledge(bytes);
-        sending.una = ack;
-        self.measure(now, ack);
-        self.trip.answered();
+        sending.snd_una = ack;
+        self.finish_rtt_probe(now, ack);
+        self.rtt.reset_backoff();
         self.recovery.retries = 0;
         self.deadlines.retransmit = if self.in_flight() > 0 && self.config.retransmit {
-            now.saturating_add(self.trip.rto(&self.config))
+            now.saturating_add(self.rtt.rto(&self.config))
         } else {
             NEVER
         };
         self.recovery.duplicate_acks = 0;
         match self.recovery.phase {
-            Phase::Fast { until } if ack.before(until) => {
-                self.send_again(now, ack, out);
+            RecoveryPhase::Fast { until } if ack.before(until) => {
+                self.retransmit(now, ack, out);
             }
-            Phase::Timeout { until, next } if ack.before(until) => {
+            RecoveryPhase::Timeout { until, next } if ack.before(until) => {
                 let mut next = next.max(ack);
                 for _ in 0..2 {
                     if next.before(until) {
-                        next = self.send_again(now, next, out);
+                        next = self.retransmit(now, next, out);
                     }
                 }
-                self.recovery.phase = Phase::Timeout { until, next };
+                self.recovery.phase = RecoveryPhase::Timeout { until, next };
             }
-            Phase::Open | Phase::Fast { .. } | Phase::Timeout { .. } => {
-                self.recovery.phase = Phase::Open;
+            RecoveryPhase::Open | RecoveryPhase::Fast { .. } | RecoveryPhase::Timeout { .. } => {
+                self.recovery.phase = RecoveryPhase::Open;
             }
         }
         self.wake_writer();
@@ -286,8 +286,8 @@ impl Connection {
     fn wake_writer(&mut self) {
         let held = self.sending.buffer.len();
         let room = self.config.send_buffer.saturating_sub(held);
-        if self.sending.blocked && room > 0 && room >= held / 2 {
-            self.sending.blocked = false;
+        if self.sending.writer_waiting && room > 0 && room >= held / 2 {
+            self.sending.writer_waiting = false;
             self.events.add(Events::WRITABLE);
         }
     }
@@ -315,11 +315,11 @@ impl Connection {
     fn on_duplicate_ack(&mut self, now: u64, out: &mut Outbox) {
         self.recovery.duplicate_acks += 1;
         if self.recovery.duplicate_acks == FAST_RETRANSMIT
-            && matches!(self.recovery.phase, Phase::Open)
+            && matches!(self.recovery.phase, RecoveryPhase::Open)
             && self.config.retransmit
         {
-            self.recovery.phase = Phase::Fast { until: self.sending.nxt };
-            self.send_head_again(now, out);
+            self.recovery.phase = RecoveryPhase::Fast { until: self.sending.snd_nxt };
+            self.retransmit_first(now, out);
         }
     }
 
@@ -336,45 +336,45 @@ impl Connection {
             State::SynSent | State::SynReceived | State::Closed => return true,
         }
         let end = seq + payload.len() as u32;
-        if self.orphan && end.after(self.receiving.nxt) {
+        if self.orphan && end.after(self.receiving.rcv_nxt) {
             // No process can read it.
             self.abort(out);
             return true;
         }
         let receiving = &mut self.receiving;
-        let edge = receiving.edge.max(receiving.nxt);
-        let whole = !end.after(edge);
-        if !whole {
-            payload.truncate(edge.since(seq) as usize);
+        let window_end = receiving.rcv_adv.max(receiving.rcv_nxt);
+        let fits = !end.after(window_end);
+        if !fits {
+            payload.truncate(window_end.since(seq) as usize);
             receiving.ack_now = true;
         }
-        let offset = i64::from(seq.0.wrapping_sub(receiving.nxt.0).cast_signed());
+        let offset = i64::from(seq.0.wrapping_sub(receiving.rcv_nxt.0).cast_signed());
         match receiving.buffer.insert(offset, payload) {
-            Inserted::InOrder { bytes, filled } => {
-                receiving.nxt = receiving.nxt + bytes as u32;
+            InsertResult::InOrder { bytes, filled } => {
+                receiving.rcv_nxt = receiving.rcv_nxt + bytes as u32;
                 out.tally.delivered += bytes as u64;
                 self.events.add(Events::READABLE);
                 if filled > 0 || self.receiving.buffer.has_gap() {
                     self.receiving.ack_now = true;
                 } else {
-                    self.owe_ack(now);
+                    self.schedule_ack(now);
                 }
             }
-            Inserted::Ahead => {
+            InsertResult::Ahead => {
                 out.tally.out_of_order += 1;
                 receiving.ack_now = true;
             }
-            Inserted::Duplicate => {
+            InsertResult::Duplicate => {
                 out.tally.duplicates += 1;
                 receiving.ack_now = true;
             }
         }
-        whole
+        fits
     }
 
     /// Acknowledges every second full segment at once, others after a delay or with data.
-    fn owe_ack(&mut self, now: u64) {
-        let owed = self.receiving.nxt.since(self.receiving.acked);
+    fn schedule_ack(&mut self, now: u64) {
+        let owed = self.receiving.rcv_nxt.since(self.receiving.rcv_wup);
         if owed > self.sending.mss || self.config.delayed_ack == 0 || self.quick_ack {
             self.receiving.ack_now = true;
         } else if self.deadlines.delayed_ack == NEVER {
@@ -385,7 +385,7 @@ impl Connection {
     /// Processes the peer's FIN, once all data before it is received.
     #[cold]
     fn end_stream(&mut self, now: u64) {
-        self.receiving.nxt = self.receiving.nxt + 1;
+        self.receiving.rcv_nxt = self.receiving.rcv_nxt + 1;
         self.receiving.ended = true;
         self.receiving.ack_now = true;
         self.events.add(Events::READABLE);
@@ -404,12 +404,12 @@ impl Connection {
     }
 
     /// Completes a round-trip measurement if its segment is acknowledged.
-    fn measure(&mut self, now: u64, ack: Seq) {
-        if let Some((end, sent)) = self.timing
+    fn finish_rtt_probe(&mut self, now: u64, ack: Seq) {
+        if let Some((end, sent)) = self.rtt_probe
             && !ack.before(end)
         {
-            self.timing = None;
-            self.trip.measured(now - sent, &self.config);
+            self.rtt_probe = None;
+            self.rtt.add_sample(now - sent, &self.config);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 use crate::net::simulated::tcp::{Connection, NEVER, Outbox, State};
 
 /// A window of this many full segments needs no update.
-const ENOUGH: u32 = 16;
+const WINDOW_UPDATE_SEGMENTS: u32 = 16;
 
 impl Connection {
     /// Sends what may be sent now, and an acknowledgement that is due.
@@ -18,7 +18,7 @@ impl Connection {
             | State::Closing
             | State::LastAck => {
                 if self.has_unsent() {
-                    self.send_new(now, out);
+                    self.send_new_segments(now, out);
                 } else {
                     self.disarm_persist();
                 }
@@ -35,24 +35,24 @@ impl Connection {
     }
 
     #[inline]
-    fn send_new(&mut self, now: u64, out: &mut Outbox) {
+    fn send_new_segments(&mut self, now: u64, out: &mut Outbox) {
         while self.has_unsent()
             && let Some((len, fin)) = self.next_segment()
         {
             let sending = &mut self.sending;
-            let seq = sending.nxt;
+            let seq = sending.snd_nxt;
             let payload = sending.buffer.send_next(len as usize, &mut out.arena);
-            sending.nxt = seq + len + u32::from(fin);
+            sending.snd_nxt = seq + len + u32::from(fin);
             sending.fin_sent |= fin;
-            if sending.partial(len) > 0 {
-                sending.small = sending.nxt;
+            if sending.partial_len(len) > 0 {
+                sending.snd_sml = sending.snd_nxt;
             }
-            if self.timing.is_none() {
-                self.timing = Some((self.sending.nxt, now));
+            if self.rtt_probe.is_none() {
+                self.rtt_probe = Some((self.sending.snd_nxt, now));
             }
-            self.push(seq, payload, fin, 0, out);
+            self.push_segment(seq, payload, fin, 0, out);
             if self.config.retransmit && self.deadlines.retransmit == NEVER {
-                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+                self.deadlines.retransmit = now.saturating_add(self.rtt.rto(&self.config));
             }
         }
         self.arm_persist(now);
@@ -64,13 +64,13 @@ impl Connection {
         let unsent = sending.buffer.unsent() as u32;
         let wants_fin = sending.fin_queued && !sending.fin_sent;
         let usable = self.usable_window();
-        let mut len = unsent.min(usable).min(sending.largest);
+        let mut len = unsent.min(usable).min(sending.max_segment);
         if unsent > 0 && len == 0 {
             return None;
         }
-        let partial = sending.partial(len);
+        let partial = sending.partial_len(len);
         if len == unsent {
-            if partial > 0 && self.nagle_holds() {
+            if partial > 0 && self.is_held_by_nagle() {
                 len -= partial;
                 return (len > 0).then_some((len, false));
             }
@@ -78,21 +78,25 @@ impl Connection {
             return (len > 0 || fin).then_some((len, fin));
         }
         // Limited by the window: send full segments, or at least half the largest window (RFC 9293, 3.8.6.2.1).
-        if partial > 0 && len < sending.max_window / 2 {
+        if partial > 0 && len < sending.max_snd_wnd / 2 {
             len -= partial;
         }
         (len > 0).then_some((len, false))
     }
 
     /// Nagle's algorithm with Minshall's modification: a small segment waits while another one is in flight.
-    fn nagle_holds(&self) -> bool {
+    fn is_held_by_nagle(&self) -> bool {
         let sending = &self.sending;
-        !self.nodelay && !sending.fin_queued && sending.small.after(sending.una)
+        !self.nodelay && !sending.fin_queued && sending.snd_sml.after(sending.snd_una)
     }
 
     fn usable_window(&self) -> u32 {
-        let edge = self.sending.una + self.sending.window;
-        if edge.after(self.sending.nxt) { edge.since(self.sending.nxt) } else { 0 }
+        let window_end = self.sending.snd_una + self.sending.snd_wnd;
+        if window_end.after(self.sending.snd_nxt) {
+            window_end.since(self.sending.snd_nxt)
+        } else {
+            0
+        }
     }
 
     /// Arms the persist timer if there is unsent data, nothing in flight and too small a window.
@@ -100,7 +104,7 @@ impl Connection {
         if !self.has_unsent() || self.in_flight() > 0 {
             self.disarm_persist();
         } else if self.deadlines.persist == NEVER {
-            self.deadlines.persist = now.saturating_add(self.trip.rto(&self.config));
+            self.deadlines.persist = now.saturating_add(self.rtt.rto(&self.config));
         }
     }
 
@@ -119,17 +123,18 @@ impl Connection {
     #[cold]
     pub(super) fn probe(&mut self, now: u64, out: &mut Outbox) {
         let sending = &mut self.sending;
-        let edge = sending.una + sending.window;
-        let usable = if edge.after(sending.nxt) { edge.since(sending.nxt) } else { 0 };
+        let window_end = sending.snd_una + sending.snd_wnd;
+        let usable =
+            if window_end.after(sending.snd_nxt) { window_end.since(sending.snd_nxt) } else { 0 };
         let len = (sending.buffer.unsent() as u32).min(usable).min(sending.mss);
         if len > 0 {
-            let seq = sending.nxt;
+            let seq = sending.snd_nxt;
             let payload = sending.buffer.send_next(len as usize, &mut out.arena);
-            sending.nxt = seq + len;
-            sending.small = sending.nxt;
-            self.push(seq, payload, false, 0, out);
+            sending.snd_nxt = seq + len;
+            sending.snd_sml = sending.snd_nxt;
+            self.push_segment(seq, payload, false, 0, out);
             if self.config.retransmit {
-                self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+                self.deadlines.retransmit = now.saturating_add(self.rtt.rto(&self.config));
             }
         } else {
             self.send_probe(self.recovery.probes, out);
@@ -139,26 +144,26 @@ impl Connection {
     /// Sends a probe: an empty segment with a number that is already acknowledged, which the peer answers with an ACK.
     #[cold]
     pub(super) fn send_probe(&mut self, nth: u32, out: &mut Outbox) {
-        let before = Seq(self.sending.una.0.wrapping_sub(1));
-        self.push(before, Payload::EMPTY, false, nth, out);
+        let before = Seq(self.sending.snd_una.0.wrapping_sub(1));
+        self.push_segment(before, Payload::EMPTY, false, nth, out);
     }
 
     /// Starts a recovery: retransmits the first unacknowledged segment.
     #[cold]
-    pub(super) fn send_head_again(&mut self, now: u64, out: &mut Outbox) -> Seq {
+    pub(super) fn retransmit_first(&mut self, now: u64, out: &mut Outbox) -> Seq {
         self.recovery.round += 1;
-        self.send_again(now, self.sending.una, out)
+        self.retransmit(now, self.sending.snd_una, out)
     }
 
     /// Retransmits the segment that starts at `from`, and returns its end.
     #[cold]
-    pub(super) fn send_again(&mut self, now: u64, from: Seq, out: &mut Outbox) -> Seq {
-        self.timing = None;
+    pub(super) fn retransmit(&mut self, now: u64, from: Seq, out: &mut Outbox) -> Seq {
+        self.rtt_probe = None;
         out.tally.retransmissions += 1;
         let round = self.recovery.round;
         if !self.sending.syn_acked {
             self.send_syn(now, round, out);
-            return self.sending.una + 1;
+            return self.sending.snd_una + 1;
         }
         match self.state {
             State::SynSent
@@ -172,11 +177,11 @@ impl Connection {
             | State::TimeWait
             | State::Closed => {
                 let sending = &self.sending;
-                let skip = (from.since(sending.una) as usize).min(sending.buffer.sent());
-                let len = (sending.buffer.sent() - skip).min(sending.largest as usize);
+                let skip = (from.since(sending.snd_una) as usize).min(sending.buffer.sent());
+                let len = (sending.buffer.sent() - skip).min(sending.max_segment as usize);
                 let fin = sending.fin_sent && skip + len == sending.buffer.sent();
-                let payload = sending.buffer.sent_again(skip, len, &mut out.arena);
-                self.push(from, payload, fin, round, out);
+                let payload = sending.buffer.retransmit_slice(skip, len, &mut out.arena);
+                self.push_segment(from, payload, fin, round, out);
                 from + len as u32 + u32::from(fin)
             }
         }
@@ -189,41 +194,49 @@ impl Connection {
         if self.state != State::SynSent {
             flags = flags.with(Flags::ACK);
         }
-        let mut syn = self.segment(self.sending.una, flags, Payload::EMPTY);
+        let mut syn = self.segment(self.sending.snd_una, flags, Payload::EMPTY);
         syn.transmission = transmission;
         syn.window = (self.config.receive_buffer as u32).min(u32::from(u16::MAX));
         syn.options = Some(SynOptions {
             mss: self.sending.mss.min(u32::from(u16::MAX)) as u16,
-            window_scale: self.receiving.scale,
+            window_scale: self.receiving.rcv_wscale,
         });
         if self.state != State::SynSent {
-            self.receiving.edge = self.receiving.edge.max(self.receiving.nxt + syn.window);
+            self.receiving.rcv_adv =
+                self.receiving.rcv_adv.max(self.receiving.rcv_nxt + syn.window);
         }
         // A FIN may have been sent already.
-        self.sending.nxt = self.sending.nxt.max(self.sending.una + 1);
+        self.sending.snd_nxt = self.sending.snd_nxt.max(self.sending.snd_una + 1);
         if transmission == 0 {
-            self.timing = Some((self.sending.nxt, now));
+            self.rtt_probe = Some((self.sending.snd_nxt, now));
         }
         out.segments.push(syn);
     }
 
     /// Sends an acknowledgement without data.
     pub(super) fn send_ack(&mut self, out: &mut Outbox) {
-        let (last, times) = self.receiving.lone_ack;
-        let again = if last == self.receiving.nxt { times.wrapping_add(1) } else { 0 };
-        self.receiving.lone_ack = (self.receiving.nxt, again);
-        self.push(self.sending.nxt, Payload::EMPTY, false, again, out);
+        let (last, times) = self.receiving.last_pure_ack;
+        let again = if last == self.receiving.rcv_nxt { times.wrapping_add(1) } else { 0 };
+        self.receiving.last_pure_ack = (self.receiving.rcv_nxt, again);
+        self.push_segment(self.sending.snd_nxt, Payload::EMPTY, false, again, out);
     }
 
     #[cold]
     pub(super) fn send_reset(&mut self, out: &mut Outbox) {
-        let reset = self.segment(self.sending.nxt, Flags::RST.with(Flags::ACK), Payload::EMPTY);
+        let reset = self.segment(self.sending.snd_nxt, Flags::RST.with(Flags::ACK), Payload::EMPTY);
         out.segments.push(reset);
     }
 
     /// Sends a segment of a synchronised connection. It acknowledges everything received.
     #[inline]
-    fn push(&mut self, seq: Seq, payload: Payload, fin: bool, transmission: u32, out: &mut Outbox) {
+    fn push_segment(
+        &mut self,
+        seq: Seq,
+        payload: Payload,
+        fin: bool,
+        transmission: u32,
+        out: &mut Outbox,
+    ) {
         let mut flags = Flags::ACK;
         if fin {
             flags = flags.with(Flags::FIN);
@@ -231,9 +244,9 @@ impl Connection {
         if !payload.is_empty() && self.sending.buffer.unsent() == 0 {
             flags = flags.with(Flags::PSH);
         }
-        let window = self.window_to_tell();
-        let ack = self.receiving.nxt;
-        self.receiving.acked = ack;
+        let window = self.advertised_window();
+        let ack = self.receiving.rcv_nxt;
+        self.receiving.rcv_wup = ack;
         self.receiving.ack_now = false;
         self.deadlines.delayed_ack = NEVER;
         // Built in place: copying a segment that was just written stalls on store forwarding.
@@ -245,17 +258,17 @@ impl Connection {
     }
 
     /// The window to advertise. Its right edge never moves back, and does not move forward by small steps (RFC 9293, 3.8.6.2.2).
-    fn window_to_tell(&mut self) -> u32 {
-        let edge = self.receiving.nxt + self.free_space();
+    fn advertised_window(&mut self) -> u32 {
+        let window_end = self.receiving.rcv_nxt + self.free_space();
         let receiving = &mut self.receiving;
-        if edge.after(receiving.edge) {
+        if window_end.after(receiving.rcv_adv) {
             let sliver = (self.config.receive_buffer as u32 / 2).min(self.sending.mss);
-            if edge.since(receiving.edge) >= sliver || receiving.buffer.len() == 0 {
-                receiving.edge = edge;
+            if window_end.since(receiving.rcv_adv) >= sliver || receiving.buffer.len() == 0 {
+                receiving.rcv_adv = window_end;
             }
         }
-        let window = receiving.edge.since(receiving.nxt);
-        let scale = receiving.scale.unwrap_or(0);
+        let window = receiving.rcv_adv.since(receiving.rcv_nxt);
+        let scale = receiving.rcv_wscale.unwrap_or(0);
         (window >> scale).min(u32::from(u16::MAX)) << scale
     }
 
@@ -264,7 +277,7 @@ impl Connection {
     }
 
     /// Sends a window update if a read has opened the window far beyond what the peer knows.
-    pub(super) fn room_was_made(&mut self, now: u64, out: &mut Outbox) {
+    pub(super) fn on_window_opened(&mut self, now: u64, out: &mut Outbox) {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}
             State::SynSent
@@ -276,12 +289,12 @@ impl Connection {
             | State::Closed => return,
         }
         let receiving = &self.receiving;
-        let known = if receiving.edge.after(receiving.nxt) {
-            receiving.edge.since(receiving.nxt)
+        let known = if receiving.rcv_adv.after(receiving.rcv_nxt) {
+            receiving.rcv_adv.since(receiving.rcv_nxt)
         } else {
             0
         };
-        if known >= ENOUGH * self.sending.mss {
+        if known >= WINDOW_UPDATE_SEGMENTS * self.sending.mss {
             return;
         }
         let free = self.free_space();

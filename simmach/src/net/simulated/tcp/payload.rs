@@ -116,9 +116,9 @@ pub(crate) struct Arena {
 
 impl Arena {
     /// Maximum length of a small payload. Longer ones have their own allocation.
-    const SMALL: usize = 2 * 1024;
+    const MAX_SMALL: usize = 2 * 1024;
     /// Maximum number of blocks that are kept: enough for the packets in flight among hundreds of machines.
-    const KEPT: usize = 1024;
+    const MAX_BLOCKS: usize = 1024;
 
     #[inline]
     pub(crate) fn copy(&mut self, data: &[u8]) -> Payload {
@@ -140,13 +140,13 @@ impl Arena {
         if len == 0 {
             return Payload::EMPTY;
         }
-        if len > Self::SMALL {
+        if len > Self::MAX_SMALL {
             let mut own = Vec::with_capacity(len);
             fill(&mut own);
             return own.into();
         }
         let mut own;
-        let block = match self.unused() {
+        let block = match self.free_block() {
             Some(block) => block,
             None => {
                 own = Rc::default();
@@ -162,7 +162,7 @@ impl Arena {
     /// A free block: the next, or the one after it, else a new one. Blocks in use are skipped until their next turn. `None` if
     /// there are as many as are kept.
     #[inline]
-    fn unused(&mut self) -> Option<&mut Rc<Vec<u8>>> {
+    fn free_block(&mut self) -> Option<&mut Rc<Vec<u8>>> {
         for _ in 0..2.min(self.blocks.len()) {
             let at = self.next;
             self.next = if at + 1 < self.blocks.len() { at + 1 } else { 0 };
@@ -170,7 +170,7 @@ impl Arena {
                 return Some(&mut self.blocks[at]);
             }
         }
-        if self.blocks.len() == Self::KEPT {
+        if self.blocks.len() == Self::MAX_BLOCKS {
             return None;
         }
         self.blocks.push(Rc::default());
@@ -210,6 +210,6 @@ mod tests {
         for (n, payload) in (0_u32..).zip(&many) {
             assert_eq!(payload[..], n.to_le_bytes());
         }
-        assert!(arena.blocks.len() <= Arena::KEPT);
+        assert!(arena.blocks.len() <= Arena::MAX_BLOCKS);
     }
 }

@@ -156,17 +156,17 @@ impl Script {
             panic!("{}: nothing was sent", self.line);
         };
         assert_eq!(at, self.now, "{}: sent {} at {} ms", self.line, show(&sent), at as f64 / 1e6);
-        let mut told = sent.clone();
-        told.transmission = expected.transmission;
-        told.options = expected.options;
+        let mut seen = sent.clone();
+        seen.transmission = expected.transmission;
+        seen.options = expected.options;
         if window.is_none() {
-            told.window = expected.window;
+            seen.window = expected.window;
         }
-        if !expected.flags.has(Flags::PSH) && told.flags.has(Flags::PSH) {
-            told.flags =
-                if told.flags.has(Flags::FIN) { Flags::FIN.with(Flags::ACK) } else { Flags::ACK };
+        if !expected.flags.has(Flags::PSH) && seen.flags.has(Flags::PSH) {
+            seen.flags =
+                if seen.flags.has(Flags::FIN) { Flags::FIN.with(Flags::ACK) } else { Flags::ACK };
         }
-        assert_eq!(show(&told), show(&expected), "{}: sent {}", self.line, show(&sent));
+        assert_eq!(show(&seen), show(&expected), "{}: sent {}", self.line, show(&sent));
     }
 
     fn collect(&mut self) {

@@ -10,16 +10,16 @@ const FALLBACK: u64 = 3_000_000_000;
 
 /// Round-trip estimator. Times are in nanoseconds.
 #[derive(Debug)]
-pub(crate) struct RoundTrip {
-    smoothed: Option<u64>,
-    variation: u64,
+pub(crate) struct RttEstimator {
+    srtt: Option<u64>,
+    rttvar: u64,
     rto: u64,
     backoff: u32,
 }
 
-impl RoundTrip {
+impl RttEstimator {
     pub(crate) fn new(config: &TcpConfig) -> Self {
-        Self { smoothed: None, variation: 0, rto: config.rto_initial, backoff: 0 }
+        Self { srtt: None, rttvar: 0, rto: config.rto_initial, backoff: 0 }
     }
 
     /// The timeout, with back-off.
@@ -27,21 +27,21 @@ impl RoundTrip {
         self.rto.saturating_mul(1 << self.backoff.min(20)).min(config.rto_max)
     }
 
-    pub(crate) fn measured(&mut self, sample: u64, config: &TcpConfig) {
-        match self.smoothed {
+    pub(crate) fn add_sample(&mut self, sample: u64, config: &TcpConfig) {
+        match self.srtt {
             None => {
-                self.smoothed = Some(sample);
-                self.variation = sample / 2;
+                self.srtt = Some(sample);
+                self.rttvar = sample / 2;
             }
-            Some(smoothed) => {
-                self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
-                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            Some(srtt) => {
+                self.rttvar = (self.rttvar * 3 + srtt.abs_diff(sample)) / 4;
+                self.srtt = Some((srtt * 7 + sample) / 8);
             }
         }
         // As on Linux, the minimum applies to the variation, not to the sum: the timeout is at least SRTT + 200 ms.
-        let margin = (4 * self.variation).max(config.rto_min);
+        let margin = (4 * self.rttvar).max(config.rto_min);
         self.rto = self
-            .smoothed
+            .srtt
             .unwrap_or(sample)
             .saturating_add(margin)
             .clamp(config.rto_min, config.rto_max);
@@ -53,14 +53,14 @@ impl RoundTrip {
     }
 
     /// New data was acknowledged.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn reset_backoff(&mut self) {
         self.backoff = 0;
     }
 
     /// The handshake is complete. Without a measurement, the timeout starts at 3 s.
-    pub(crate) fn established(&mut self, config: &TcpConfig) {
+    pub(crate) fn on_established(&mut self, config: &TcpConfig) {
         self.backoff = 0;
-        if self.smoothed.is_none() {
+        if self.srtt.is_none() {
             self.rto = FALLBACK.clamp(config.rto_min, config.rto_max);
         }
     }
@@ -75,31 +75,31 @@ mod tests {
     #[test]
     fn the_time_out_follows_the_measurements() {
         let config = TcpConfig::new();
-        let mut trip = RoundTrip::new(&config);
-        assert_eq!(trip.rto(&config), 1000 * MS);
-        trip.measured(100 * MS, &config);
-        assert_eq!(trip.rto(&config), 300 * MS);
-        trip.measured(500 * MS, &config);
+        let mut rtt = RttEstimator::new(&config);
+        assert_eq!(rtt.rto(&config), 1000 * MS);
+        rtt.add_sample(100 * MS, &config);
+        assert_eq!(rtt.rto(&config), 300 * MS);
+        rtt.add_sample(500 * MS, &config);
         // RTTVAR (50 * 3 + 400) / 4, SRTT (100 * 7 + 500) / 8.
-        assert_eq!(trip.rto(&config), 150 * MS + 4 * 137_500_000);
-        trip.back_off();
-        assert_eq!(trip.rto(&config), 2 * (150 * MS + 550 * MS));
-        trip.answered();
-        assert_eq!(trip.rto(&config), 700 * MS);
+        assert_eq!(rtt.rto(&config), 150 * MS + 4 * 137_500_000);
+        rtt.back_off();
+        assert_eq!(rtt.rto(&config), 2 * (150 * MS + 550 * MS));
+        rtt.reset_backoff();
+        assert_eq!(rtt.rto(&config), 700 * MS);
         for _ in 0..40 {
-            trip.back_off();
+            rtt.back_off();
         }
-        assert_eq!(trip.rto(&config), config.rto_max);
+        assert_eq!(rtt.rto(&config), config.rto_max);
     }
 
     #[test]
     fn a_handshake_without_measurement_starts_slowly() {
         let config = TcpConfig::new();
-        let mut trip = RoundTrip::new(&config);
-        trip.back_off();
-        trip.established(&config);
-        assert_eq!(trip.rto(&config), 3000 * MS);
-        trip.measured(10 * MS, &config);
-        assert_eq!(trip.rto(&config), 210 * MS);
+        let mut rtt = RttEstimator::new(&config);
+        rtt.back_off();
+        rtt.on_established(&config);
+        assert_eq!(rtt.rto(&config), 3000 * MS);
+        rtt.add_sample(10 * MS, &config);
+        assert_eq!(rtt.rto(&config), 210 * MS);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::{
-    Connection, ConnectionError, Deadlines, NEVER, Outbox, Phase, Recovery, State,
+    Connection, ConnectionError, Deadlines, NEVER, Outbox, Recovery, RecoveryPhase, State,
 };
 
 impl Connection {
@@ -27,13 +27,13 @@ impl Connection {
     }
 
     /// Describes the next deadline.
-    pub(crate) fn due_next(&self) -> &'static str {
-        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = self.deadlines;
+    pub(crate) fn describe_next_deadline(&self) -> &'static str {
+        let Deadlines { retransmit, delayed_ack, persist, lifetime, keep_alive } = self.deadlines;
         let all = [
             (retransmit, "a retransmission"),
             (delayed_ack, "a delayed acknowledgement"),
             (persist, "a zero-window probe"),
-            (life, if self.state == State::SynSent { "the timeout" } else { "the end" }),
+            (lifetime, if self.state == State::SynSent { "the timeout" } else { "the end" }),
             (keep_alive, "a keep-alive probe"),
         ];
         all.into_iter().min_by_key(|(at, _)| *at).map_or("nothing", |(_, what)| what)
@@ -48,20 +48,21 @@ impl Connection {
             }
             due
         };
-        let Deadlines { retransmit, delayed_ack, persist, life, keep_alive } = &mut self.deadlines;
-        let (retransmit, delayed_ack, persist, life, keep_alive) =
-            (due(retransmit), due(delayed_ack), due(persist), due(life), due(keep_alive));
-        if life {
-            self.life_is_over(out);
+        let Deadlines { retransmit, delayed_ack, persist, lifetime, keep_alive } =
+            &mut self.deadlines;
+        let (retransmit, delayed_ack, persist, lifetime, keep_alive) =
+            (due(retransmit), due(delayed_ack), due(persist), due(lifetime), due(keep_alive));
+        if lifetime {
+            self.on_lifetime_end(out);
         }
         if retransmit {
-            self.retransmission_is_due(now, out);
+            self.on_retransmit_timer(now, out);
         }
         if persist {
-            self.probe_is_due(now, out);
+            self.on_persist_timer(now, out);
         }
         if keep_alive {
-            self.keep_alive_is_due(now, out);
+            self.on_keep_alive_timer(now, out);
         }
         if delayed_ack {
             self.receiving.ack_now = self.state != State::Closed;
@@ -72,14 +73,14 @@ impl Connection {
     /// Arms the timer of the handshake: retransmission, or without it the connect timeout.
     pub(super) fn arm_handshake(&mut self, now: u64) {
         if self.config.retransmit {
-            self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+            self.deadlines.retransmit = now.saturating_add(self.rtt.rto(&self.config));
         } else {
-            self.deadlines.life = now.saturating_add(self.config.connect_timeout);
+            self.deadlines.lifetime = now.saturating_add(self.config.connect_timeout);
         }
     }
 
     /// Restarts the keep-alive timer after a segment from the peer.
-    pub(super) fn heard(&mut self, now: u64) {
+    pub(super) fn restart_keep_alive(&mut self, now: u64) {
         let Some(keep_alive) = self.config.keep_alive else {
             return;
         };
@@ -101,19 +102,21 @@ impl Connection {
     #[cold]
     pub(super) fn start_time_wait(&mut self, now: u64) {
         self.state = State::TimeWait;
-        self.deadlines =
-            Deadlines { life: now.saturating_add(self.config.time_wait), ..Deadlines::default() };
+        self.deadlines = Deadlines {
+            lifetime: now.saturating_add(self.config.time_wait),
+            ..Deadlines::default()
+        };
     }
 
     /// Limits how long an orphan waits for the peer's FIN in FIN-WAIT-2.
     pub(super) fn arm_fin_wait(&mut self, now: u64) {
         if self.orphan && self.state == State::FinWait2 {
-            self.deadlines.life = now.saturating_add(self.config.fin_timeout);
+            self.deadlines.lifetime = now.saturating_add(self.config.fin_timeout);
         }
     }
 
     #[cold]
-    fn life_is_over(&mut self, out: &mut Outbox) {
+    fn on_lifetime_end(&mut self, out: &mut Outbox) {
         match self.state {
             State::SynSent => {
                 out.tally.timed_out += 1;
@@ -132,7 +135,7 @@ impl Connection {
     }
 
     #[cold]
-    fn retransmission_is_due(&mut self, now: u64, out: &mut Outbox) {
+    fn on_retransmit_timer(&mut self, now: u64, out: &mut Outbox) {
         if self.in_flight() == 0 {
             return;
         }
@@ -147,8 +150,8 @@ impl Connection {
             | State::LastAck => {
                 let retries =
                     if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
-                let Recovery { retries: before, since, .. } = self.recovery;
-                before > 0 && now - since >= self.config.retry_span(retries)
+                let Recovery { retries: before, first_retry_at, .. } = self.recovery;
+                before > 0 && now - first_retry_at >= self.config.retry_span(retries)
             }
             State::TimeWait | State::Closed => return,
         };
@@ -157,19 +160,19 @@ impl Connection {
             return self.fail(ConnectionError::TimedOut);
         }
         if self.recovery.retries == 0 {
-            self.recovery.since = now;
+            self.recovery.first_retry_at = now;
         }
         self.recovery.retries += 1;
         self.recovery.duplicate_acks = 0;
-        self.trip.back_off();
-        let next = self.send_head_again(now, out);
-        self.recovery.phase = Phase::Timeout { until: self.sending.nxt, next };
-        self.deadlines.retransmit = now.saturating_add(self.trip.rto(&self.config));
+        self.rtt.back_off();
+        let next = self.retransmit_first(now, out);
+        self.recovery.phase = RecoveryPhase::Timeout { until: self.sending.snd_nxt, next };
+        self.deadlines.retransmit = now.saturating_add(self.rtt.rto(&self.config));
     }
 
     #[cold]
-    fn probe_is_due(&mut self, now: u64, out: &mut Outbox) {
-        if self.probing_is_over() {
+    fn on_persist_timer(&mut self, now: u64, out: &mut Outbox) {
+        if self.has_exhausted_probes() {
             out.tally.timed_out += 1;
             return self.fail(ConnectionError::TimedOut);
         }
@@ -177,25 +180,25 @@ impl Connection {
         if self.in_flight() == 0 {
             self.recovery.probes += 1;
             self.recovery.probe_backoff += 1;
-            self.deadlines.persist = now.saturating_add(self.probe_wait());
+            self.deadlines.persist = now.saturating_add(self.probe_interval());
         }
     }
 
-    fn probe_wait(&self) -> u64 {
-        let wait = self.trip.rto(&self.config) << self.recovery.probe_backoff.min(10);
+    fn probe_interval(&self) -> u64 {
+        let wait = self.rtt.rto(&self.config) << self.recovery.probe_backoff.min(10);
         wait.min(self.config.rto_max)
     }
 
     /// Whether the connection is given up. As in Linux's `tcp_probe_timer`, an orphan is given up even if its probes are answered, once
     /// their interval has reached the maximum: a peer that never reads would keep it for ever.
-    fn probing_is_over(&self) -> bool {
+    fn has_exhausted_probes(&self) -> bool {
         let most = if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
-        let slowest = self.orphan && self.probe_wait() == self.config.rto_max;
+        let slowest = self.orphan && self.probe_interval() == self.config.rto_max;
         self.recovery.probes >= most || slowest
     }
 
     #[cold]
-    fn keep_alive_is_due(&mut self, now: u64, out: &mut Outbox) {
+    fn on_keep_alive_timer(&mut self, now: u64, out: &mut Outbox) {
         let Some(keep_alive) = self.config.keep_alive else {
             return;
         };

@@ -4,9 +4,9 @@
 
 /// A value that is created by `Default` when it is first needed.
 #[derive(Default)]
-pub(crate) struct Rare<T>(Option<Box<T>>);
+pub(crate) struct LazyBox<T>(Option<Box<T>>);
 
-impl<T: Default> Rare<T> {
+impl<T: Default> LazyBox<T> {
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         self.0.as_deref()
@@ -18,7 +18,7 @@ impl<T: Default> Rare<T> {
     }
 
     /// Returns the value; creates it if there is none.
-    pub(crate) fn wanted(&mut self) -> &mut T {
+    pub(crate) fn get_or_init(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }
 }

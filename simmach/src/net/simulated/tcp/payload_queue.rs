@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 
-use crate::net::simulated::rare::Rare;
+use crate::net::simulated::lazy_box::LazyBox;
 use crate::net::simulated::tcp::payload::Payload;
 
 /// A queue of payloads that are not empty.
 #[derive(Default)]
-pub(super) struct Pieces {
+pub(super) struct PayloadQueue {
     /// Empty if the queue is.
     first: Payload,
-    more: Rare<VecDeque<Payload>>,
+    more: LazyBox<VecDeque<Payload>>,
 }
 
-impl Pieces {
+impl PayloadQueue {
     /// Appends a payload, which must not be empty.
     #[inline]
     pub(super) fn push(&mut self, piece: Payload) {
@@ -27,7 +27,7 @@ impl Pieces {
 
     #[inline(never)]
     fn push_behind(&mut self, piece: Payload) {
-        self.more.wanted().push_back(piece);
+        self.more.get_or_init().push_back(piece);
     }
 
     /// The first payload. The caller may shorten it, but not empty it.
@@ -49,7 +49,7 @@ impl Pieces {
     }
 
     /// The payloads after the nth.
-    pub(super) fn behind(&self, n: usize) -> impl Iterator<Item = &Payload> {
+    pub(super) fn after(&self, n: usize) -> impl Iterator<Item = &Payload> {
         self.more.get().into_iter().flat_map(move |more| more.range(n..))
     }
 }
