@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_machine_is_found_by_its_addresses() {
+    fn addresses_identify_their_machine() {
         for host in [0, 1, 253, 254, 255, 9_999, 64_999, 70_000] {
             assert_eq!(
                 owner_of(ipv4(host).into(), 3, 100_000),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_one_s_own() {
+    fn loopback_belongs_to_the_own_machine() {
         let local = |text: &str| owner_of(text.parse().expect("an address"), 3, 5);
         assert_eq!(local("127.0.0.1"), AddressOwner::Machine(3, Net::Loopback4));
         assert_eq!(local("::1"), AddressOwner::Machine(3, Net::Loopback6));

@@ -313,9 +313,9 @@ fn compare_names(a: &str, b: &str) -> Ordering {
 }
 
 /// Local address of a listener, as the socket API returns it.
-fn local_endpoint(host: HostIndex, resolve_local: Bound, port: u16) -> std::net::SocketAddr {
+fn local_endpoint(host: HostIndex, bound: Bound, port: u16) -> std::net::SocketAddr {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    let ip = match resolve_local {
+    let ip = match bound {
         Bound::Any4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Bound::Any6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         Bound::One(net) => Endpoint { host, port, net }.ip(),

@@ -43,7 +43,7 @@ fn request_and_reply_take_two_round_trips() {
 }
 
 #[test]
-fn a_port_without_listener_refuses_after_one_round_trip() {
+fn connect_to_a_closed_port_is_refused_after_one_round_trip() {
     let result = Cluster::new().run(|| async {
         let error = TcpStream::connect("c.west:443").await.expect_err("nobody listens");
         assert_eq!((error.kind(), now()), (ErrorKind::ConnectionRefused, ms(100)));

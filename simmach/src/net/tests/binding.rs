@@ -10,7 +10,7 @@ use crate::net::tests::basics::echo;
 use crate::net::{TcpConfig, TcpListener, TcpSocket, TcpStream, lookup_host};
 
 #[test]
-fn a_port_is_taken_until_its_listener_goes() {
+fn port_is_in_use_until_its_listener_is_dropped() {
     Cluster::new().run(|| async {
         let first = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
         for taken in ["0.0.0.0:80", "127.0.0.1:80", "a.east:80", "[::]:80"] {
@@ -23,7 +23,7 @@ fn a_port_is_taken_until_its_listener_goes() {
 }
 
 #[test]
-fn a_listener_may_take_a_port_that_connections_still_have() {
+fn listener_can_bind_a_port_that_connections_use() {
     Cluster::new().run(|| async {
         let listener = TcpListener::bind("127.0.0.1:80").await.expect("a free port");
         let near = TcpStream::connect("127.0.0.1:80").await.expect("it listens");
@@ -38,7 +38,7 @@ fn a_listener_may_take_a_port_that_connections_still_have() {
 }
 
 #[test]
-fn one_binds_to_one_s_own_addresses_only() {
+fn bind_to_another_machines_address_fails() {
     Cluster::new().run(|| async {
         for other in ["c.west:80", "10.0.0.2:80", "8.8.8.8:80"] {
             let error = TcpListener::bind(other).await.expect_err("not a's");
@@ -54,7 +54,7 @@ fn one_binds_to_one_s_own_addresses_only() {
 }
 
 #[test]
-fn loopback_is_near_and_every_address_works() {
+fn loopback_is_fast_and_every_own_address_works() {
     Cluster::new().run(|| async {
         on(A, 2, echo("[::]:80"));
         on(C, 3, echo("[::]:80"));
@@ -82,7 +82,7 @@ fn loopback_is_near_and_every_address_works() {
 }
 
 #[test]
-fn names_are_looked_up() {
+fn lookup_resolves_names() {
     Cluster::new().run(|| async {
         let found: Vec<_> = lookup_host("b.east:443").await.expect("known").collect();
         assert_eq!(found, ["10.0.0.2:443".parse().expect("an address")]);
@@ -101,7 +101,7 @@ fn names_are_looked_up() {
 
 /// The dot that makes a name absolute: of a machine in a zone, of one without, of localhost.
 #[test]
-fn a_name_may_end_with_a_dot() {
+fn lookup_accepts_a_trailing_dot() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         sleep(0).await;
@@ -121,7 +121,7 @@ fn a_name_may_end_with_a_dot() {
 }
 
 #[test]
-fn the_next_address_is_tried() {
+fn connect_tries_the_next_address() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         sleep(0).await;
@@ -133,7 +133,7 @@ fn the_next_address_is_tried() {
 }
 
 #[test]
-fn ports_run_out_and_come_back() {
+fn ephemeral_ports_run_out_and_are_freed() {
     let few = TcpConfig::new().ephemeral_ports(100..=104);
     Cluster::new().tcp(few).run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
@@ -156,7 +156,7 @@ fn ports_run_out_and_come_back() {
 
 /// The same ports again after TIME-WAIT: nothing of the old connection gets into the new one.
 #[test]
-fn a_port_used_again_is_another_connection() {
+fn reused_port_gets_nothing_of_the_old_connection() {
     let one = TcpConfig::new().ephemeral_ports(100..=100).time_wait(ms(500));
     Cluster::new().tcp(one).run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
@@ -174,7 +174,7 @@ fn a_port_used_again_is_another_connection() {
 }
 
 #[test]
-fn a_full_listener_drops_what_comes_until_there_is_room() {
+fn full_accept_queue_drops_syns() {
     let short = TcpConfig::new().backlog(1);
     Cluster::new().tcp(short).run(|| async {
         let accepting = on(C, 2, async {
@@ -200,7 +200,7 @@ fn a_full_listener_drops_what_comes_until_there_is_room() {
 }
 
 #[test]
-fn what_was_not_accepted_is_reset_with_its_listener() {
+fn dropped_listener_resets_unaccepted_connections() {
     Cluster::new().run(|| async {
         on(C, 2, async {
             let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
@@ -217,7 +217,7 @@ fn what_was_not_accepted_is_reset_with_its_listener() {
 }
 
 #[test]
-fn every_task_that_accepts_gets_one() {
+fn accept_in_several_tasks_gives_each_a_connection() {
     Cluster::new().run(|| async {
         let served = on(C, 2, async {
             let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
@@ -235,7 +235,7 @@ fn every_task_that_accepts_gets_one() {
 }
 
 #[test]
-fn a_server_that_accepts_nothing_never_answers() {
+fn unaccepted_connection_gets_no_answer() {
     Cluster::new().run(|| async {
         let _listener = on(C, 2, async {
             let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
@@ -251,7 +251,7 @@ fn a_server_that_accepts_nothing_never_answers() {
 }
 
 #[test]
-fn an_abandoned_connect_leaves_nothing() {
+fn abandoned_connect_leaves_no_socket() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         sleep(0).await;
@@ -265,7 +265,7 @@ fn an_abandoned_connect_leaves_nothing() {
 }
 
 #[test]
-fn names_have_ipv6_where_the_topology_says_so() {
+fn lookup_returns_ipv6_in_dual_stack_topologies() {
     let mut cluster = Cluster::new();
     cluster.dual_stack = true;
     cluster.run(|| async {
@@ -285,7 +285,7 @@ fn names_have_ipv6_where_the_topology_says_so() {
 
 /// A SYN above what the old connection had takes over its TIME-WAIT, which the server has who closed first.
 #[test]
-fn a_syn_takes_over_a_time_wait() {
+fn syn_takes_over_a_connection_in_time_wait() {
     Cluster::new().run(|| async {
         on(C, 2, async {
             let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
@@ -318,7 +318,7 @@ fn a_syn_takes_over_a_time_wait() {
 
 /// A connection that its peer reset while it waited for `accept` goes with the listener.
 #[test]
-fn what_was_reset_before_it_was_accepted_leaves_nothing() {
+fn connection_reset_before_accept_leaves_no_socket() {
     Cluster::new().run(|| async {
         let listening = on(C, 2, async { TcpListener::bind("0.0.0.0:80").await.expect("free") });
         let listener = listening.await.expect("it ends well");
@@ -334,7 +334,7 @@ fn what_was_reset_before_it_was_accepted_leaves_nothing() {
 
 /// More than RFC 7323 can tell of, and than sequence numbers reach, is cut.
 #[test]
-fn a_receive_buffer_past_all_measure_is_cut() {
+fn receive_buffer_is_capped() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         let socket = TcpSocket::new_v4().expect("a socket");

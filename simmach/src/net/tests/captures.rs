@@ -96,7 +96,7 @@ fn check(octets: &[u8]) {
 }
 
 #[test]
-fn every_packet_is_whole() {
+fn captured_packets_are_complete() {
     for address in ["c.west:443", "[fd00::3]:443"] {
         let octets = captured_of(NetworkProfile::ideal_fixed(), 1, address);
         let packets = packets(&octets);
@@ -109,7 +109,7 @@ fn every_packet_is_whole() {
 }
 
 #[test]
-fn machines_have_interfaces_and_names() {
+fn capture_has_an_interface_and_a_name_for_each_machine() {
     let octets = captured_of(NetworkProfile::ideal_fixed(), 1, "c.west:443");
     let mut reader = PcapNgReader::new(&octets[..]).expect("a section header");
     let (mut interfaces, mut names) = (0, Vec::new());
@@ -131,7 +131,7 @@ fn machines_have_interfaces_and_names() {
 }
 
 #[test]
-fn what_was_lost_says_so() {
+fn captured_lost_packets_have_a_comment() {
     let octets = captured_of(NetworkProfile::ideal_fixed().loss(0.1), 1, "c.west:443");
     let lost =
         packets(&octets).into_iter().filter(|(.., comments)| *comments == ["lost by the link"]);
@@ -139,7 +139,7 @@ fn what_was_lost_says_so() {
 }
 
 #[test]
-fn datagrams_and_refusals_are_in_it() {
+fn capture_contains_datagrams_and_icmp() {
     Cluster::new().run(|| async {
         capture();
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
@@ -153,7 +153,7 @@ fn datagrams_and_refusals_are_in_it() {
 }
 
 #[test]
-fn nothing_is_captured_that_nobody_asked_for() {
+fn capture_starts_on_request_only() {
     Cluster::new().run(|| async {
         let near = UdpSocket::bind("0.0.0.0:1").await.expect("a free port");
         near.send_to(b"before", "c.west:2").await.expect("a route");
@@ -167,7 +167,7 @@ fn nothing_is_captured_that_nobody_asked_for() {
 }
 
 #[test]
-fn what_a_machine_sends_to_itself_is_on_its_interface() {
+fn captured_loopback_packets_are_on_their_machines_interface() {
     for (address, listens) in
         [("127.0.0.1:80", "0.0.0.0:80"), ("[::1]:80", "[::]:80"), ("a.east:80", "0.0.0.0:80")]
     {
@@ -190,7 +190,7 @@ fn what_a_machine_sends_to_itself_is_on_its_interface() {
 }
 
 #[test]
-fn a_copy_stands_behind_its_packet() {
+fn captured_duplicate_follows_its_packet() {
     Cluster::new().link(NetworkProfile::ideal_fixed().duplication(1.0)).run(|| async {
         capture();
         let near = UdpSocket::bind("0.0.0.0:1").await.expect("a free port");
@@ -207,7 +207,7 @@ fn a_copy_stands_behind_its_packet() {
 
 /// A capture changes nothing of its run.
 #[test]
-fn a_captured_run_is_the_same_run() {
+fn capture_does_not_change_the_trace() {
     let run = |captures: bool| {
         let result = Cluster::new().link(NetworkProfile::mobile_3g()).run(move || async move {
             if captures {
@@ -250,7 +250,7 @@ fn tshark(octets: &[u8], filter: &str) -> Option<usize> {
 }
 
 #[test]
-fn tshark_finds_nothing_wrong_with_a_clean_run() {
+fn tshark_accepts_the_capture_of_a_clean_run() {
     for address in ["c.west:443", "[fd00::3]:443"] {
         let octets = captured_of(NetworkProfile::ideal_fixed(), 1, address);
         let wrong = format!("{BROKEN} || tcp.analysis.flags");
@@ -261,7 +261,7 @@ fn tshark_finds_nothing_wrong_with_a_clean_run() {
 }
 
 #[test]
-fn tshark_names_the_retransmissions_of_a_lossy_run() {
+fn tshark_finds_the_retransmissions_of_a_lossy_run() {
     let octets = captured_of(NetworkProfile::ideal_fixed().loss(0.1), 1, "c.west:443");
     let filter = "tcp.analysis.retransmission || tcp.analysis.fast_retransmission";
     let Some(count) = tshark(&octets, filter) else { return };

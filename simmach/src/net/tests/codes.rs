@@ -117,7 +117,7 @@ fn datagram_errors_have_codes() {
 
 /// As of tokio: these come from no system call.
 #[test]
-fn errors_of_no_call_have_no_code() {
+fn would_block_has_no_code() {
     Cluster::new().run(|| async {
         let (near, _far) = pair().await;
         let none = [

@@ -12,7 +12,7 @@ async fn server() -> UdpSocket {
 }
 
 #[test]
-fn datagrams_keep_their_borders() {
+fn datagram_boundaries_are_kept() {
     Cluster::new().run(|| async {
         let server = server().await;
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
@@ -35,7 +35,7 @@ fn datagrams_keep_their_borders() {
 }
 
 #[test]
-fn a_connected_socket_hears_its_peer_only() {
+fn connected_udp_socket_receives_from_its_peer_only() {
     Cluster::new().run(|| async {
         let server = server().await;
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
@@ -55,7 +55,7 @@ fn a_connected_socket_hears_its_peer_only() {
 }
 
 #[test]
-fn a_port_that_nobody_has_refuses() {
+fn datagram_to_a_closed_port_is_refused() {
     Cluster::new().run(|| async {
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
         client.connect("c.west:53").await.expect("a route");
@@ -66,7 +66,7 @@ fn a_port_that_nobody_has_refuses() {
 }
 
 #[test]
-fn ports_are_exclusive_and_go_with_their_process() {
+fn udp_ports_are_exclusive_and_freed_with_their_process() {
     Cluster::new().run(|| async {
         let _server = server().await;
         let again = on(C, 3, UdpSocket::bind("0.0.0.0:53")).await.expect("it ends well");
@@ -78,7 +78,7 @@ fn ports_are_exclusive_and_go_with_their_process() {
 }
 
 #[test]
-fn links_lose_double_and_shuffle_them() {
+fn datagrams_are_lost_duplicated_and_reordered() {
     let bad = NetworkProfile::internet()
         .loss(0.2)
         .duplication(0.2)
@@ -108,7 +108,7 @@ fn links_lose_double_and_shuffle_them() {
 
 /// What one socket sends to one address comes in order; what two send does not, nor what one sends to two.
 #[test]
-fn jitter_keeps_the_order_of_datagrams_of_one_flow() {
+fn datagrams_of_one_flow_keep_their_order_under_jitter() {
     let jitter = NetworkProfile::uniform(
         std::time::Duration::from_millis(1),
         std::time::Duration::from_millis(90),
@@ -139,7 +139,7 @@ fn jitter_keeps_the_order_of_datagrams_of_one_flow() {
 }
 
 #[test]
-fn a_queue_that_is_full_drops() {
+fn full_receive_queue_drops_datagrams() {
     let result = Cluster::new().run(|| async {
         let server = server().await;
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
@@ -159,7 +159,7 @@ fn a_queue_that_is_full_drops() {
 }
 
 #[test]
-fn a_broadcast_reaches_the_zone_and_nobody_else() {
+fn broadcast_reaches_its_zone_only() {
     Cluster::new().run(|| async {
         let bind = |machine, process, address: &'static str| {
             on(
@@ -191,7 +191,7 @@ fn a_broadcast_reaches_the_zone_and_nobody_else() {
 }
 
 #[test]
-fn fragments_make_large_datagrams_rare() {
+fn fragmented_datagrams_are_lost_more_often() {
     let lossy = NetworkProfile::ideal_fixed().loss(0.1).mtu(1500);
     Cluster::new().link(lossy).run(|| async {
         let server = server().await;
@@ -216,7 +216,7 @@ fn fragments_make_large_datagrams_rare() {
 
 /// As Linux has it: a socket of the loopback sends nowhere else, and one of IPv4 nowhere in IPv6.
 #[test]
-fn a_socket_sends_from_the_address_it_is_bound_to() {
+fn udp_socket_sends_from_its_bound_address() {
     let mut cluster = Cluster::new();
     cluster.dual_stack = true;
     cluster.run(|| async {

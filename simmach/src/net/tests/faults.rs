@@ -23,7 +23,7 @@ fn partition() {
 }
 
 #[test]
-fn without_a_route_connecting_fails_at_once() {
+fn connect_without_a_route_fails_at_once() {
     let mut cluster = Cluster::new();
     cluster.link = None;
     cluster.run(|| async {
@@ -38,7 +38,7 @@ fn without_a_route_connecting_fails_at_once() {
 }
 
 #[test]
-fn connecting_where_nobody_answers_times_out_as_on_linux() {
+fn connect_without_an_answer_times_out_as_on_linux() {
     Cluster::new().run(|| async {
         set_up(C, false);
         let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
@@ -51,7 +51,7 @@ fn connecting_where_nobody_answers_times_out_as_on_linux() {
 }
 
 #[test]
-fn without_retransmission_a_connect_times_out_after_five_seconds() {
+fn connect_without_retransmission_times_out_after_five_seconds() {
     let result = Cluster::new().tcp(TcpConfig::new().retransmit(false)).run(|| async {
         set_up(C, false);
         let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
@@ -61,7 +61,7 @@ fn without_retransmission_a_connect_times_out_after_five_seconds() {
 }
 
 #[test]
-fn a_way_back_that_is_cut_times_out_too() {
+fn connect_times_out_if_only_the_return_path_is_cut() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         cut(None, &[C], &[A]);
@@ -73,7 +73,7 @@ fn a_way_back_that_is_cut_times_out_too() {
 }
 
 #[test]
-fn what_is_sent_into_a_partition_arrives_after_it() {
+fn data_sent_into_a_partition_arrives_after_it() {
     let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         partition();
@@ -90,7 +90,7 @@ fn what_is_sent_into_a_partition_arrives_after_it() {
 }
 
 #[test]
-fn what_was_on_the_wire_passes_a_partition() {
+fn packets_in_flight_pass_a_partition() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         near.write_all(b"just in time").await.expect("room");
@@ -101,7 +101,7 @@ fn what_was_on_the_wire_passes_a_partition() {
 }
 
 #[test]
-fn a_partition_cuts_the_end_too() {
+fn partition_cuts_fins_too() {
     Cluster::new().run(|| async {
         let (near, mut far) = pair().await;
         partition();
@@ -115,7 +115,7 @@ fn a_partition_cuts_the_end_too() {
 }
 
 #[test]
-fn a_partition_that_stays_times_out_the_writer() {
+fn lasting_partition_times_out_the_writer() {
     // Linux's 15 retries take longer than the stall limit; 5 take 12.6 s after the first time-out.
     Cluster::new().tcp(TcpConfig::new().data_retries(5)).run(|| async {
         let (mut near, _far) = pair().await;
@@ -129,7 +129,7 @@ fn a_partition_that_stays_times_out_the_writer() {
 }
 
 #[test]
-fn one_way_of_a_partition_is_enough_to_lose_the_answer() {
+fn one_way_partition_loses_the_answer() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         cut(None, &[C], &[A]);
@@ -144,7 +144,7 @@ fn one_way_of_a_partition_is_enough_to_lose_the_answer() {
 }
 
 #[test]
-fn a_killed_process_says_goodbye_by_its_kernel() {
+fn killed_process_is_closed_by_its_kernel() {
     Cluster::new().run(|| async {
         on(C, 2, async {
             let listener = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
@@ -179,7 +179,7 @@ fn a_killed_process_says_goodbye_by_its_kernel() {
 }
 
 #[test]
-fn a_machine_without_power_says_nothing() {
+fn machine_without_power_sends_nothing() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         sleep(0).await;
@@ -204,7 +204,7 @@ fn a_machine_without_power_says_nothing() {
 }
 
 #[test]
-fn a_clog_holds_and_lets_go_in_order() {
+fn clog_holds_and_releases_streams_in_order() {
     let result = Cluster::new().link(NetworkProfile::mobile_3g().loss(0.0)).run(|| async {
         let (mut near, mut far) = pair().await;
         clog(&[A], &[C]);
@@ -220,7 +220,7 @@ fn a_clog_holds_and_lets_go_in_order() {
 }
 
 #[test]
-fn a_link_can_change_while_it_runs() {
+fn link_profile_can_change_during_a_run() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         sleep(0).await;
@@ -234,7 +234,7 @@ fn a_link_can_change_while_it_runs() {
 
 /// A process's handles must not act while its futures are dropped: its kernel does that.
 #[test]
-fn a_dying_process_touches_nothing() {
+fn handles_of_a_dying_process_do_nothing() {
     Cluster::new().run(|| async {
         struct Last(Option<TcpStream>);
         impl Drop for Last {
@@ -262,7 +262,7 @@ fn a_dying_process_touches_nothing() {
 }
 
 #[test]
-fn a_handle_that_outlives_its_run_is_dead() {
+fn handle_outside_its_run_fails() {
     let escaped = std::sync::Arc::new(std::sync::Mutex::new(None));
     let keep = std::sync::Arc::clone(&escaped);
     Cluster::new().run(move || async move {
@@ -291,7 +291,7 @@ fn a_handle_that_outlives_its_run_is_dead() {
 
 /// 3G with everything else that goes wrong, for many seeds: right bytes both ways, and an orderly end.
 #[test]
-fn bad_links_deliver_all_for_every_seed() {
+fn streams_survive_bad_links_for_every_seed() {
     for seed in 0..40 {
         let bad = NetworkProfile::mobile_3g().loss(0.05).duplication(0.05);
         let bad = bad.reorder(0.1, ms(500)).in_order(false);
@@ -319,7 +319,7 @@ fn bad_links_deliver_all_for_every_seed() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trace() {
+fn same_seed_gives_the_same_trace() {
     let run = |seed| {
         let result = Cluster::new().seed(seed).link(NetworkProfile::mobile_3g()).run(|| async {
             on(C, 2, echo("0.0.0.0:80"));
@@ -367,7 +367,7 @@ fn draws_are_local() {
 
 /// The third segment with data is dropped, once: it is sent again, and only it.
 #[test]
-fn a_chosen_packet_is_dropped() {
+fn filter_drops_a_packet() {
     let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let mut data = 0;
@@ -388,7 +388,7 @@ fn a_chosen_packet_is_dropped() {
 }
 
 #[test]
-fn a_chosen_packet_is_late_and_a_rule_is_lifted() {
+fn filter_delays_a_packet_until_it_is_removed() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let rule = filter_packets(
@@ -418,7 +418,7 @@ fn a_chosen_packet_is_late_and_a_rule_is_lifted() {
 
 /// Where a burst could travel as one, a rule sees its segments all the same, of connections that open after it too.
 #[test]
-fn a_rule_sees_segments_and_not_bursts() {
+fn filter_sees_segments_instead_of_bursts() {
     Cluster::new().run(|| async {
         let largest = shared(0);
         let seen = largest.clone();
@@ -437,7 +437,7 @@ fn a_rule_sees_segments_and_not_bursts() {
 }
 
 #[test]
-fn a_rule_that_panics_fails_the_run() {
+fn filter_that_panics_fails_the_run() {
     let result = Cluster::new().try_run(|| async {
         let (mut near, _far) = pair().await;
         let rule = filter_packets(&[A], &[C], Box::new(|_| panic!("the rule is wrong")));
@@ -450,7 +450,7 @@ fn a_rule_that_panics_fails_the_run() {
 
 /// A profile's functions are called when a timer sends too, where no task would be blamed.
 #[test]
-fn a_links_function_that_panics_fails_the_run() {
+fn profile_function_that_panics_fails_the_run() {
     use crate::engine::failure::verdict::{FailureKind, Verdict};
     let latency = NetworkProfile::latency_by(|_| panic!("the function is wrong"));
     let log = NetworkProfile::ideal_fixed().log_if(|_| panic!("the function is wrong"));
@@ -470,7 +470,7 @@ fn a_links_function_that_panics_fails_the_run() {
 
 /// Whoever asks for packets to be logged in the middle of a run is asked, for a link of zones and for two machines.
 #[test]
-fn what_a_new_profile_logs_is_asked() {
+fn logging_predicate_of_a_new_profile_is_called() {
     type Join = fn(NetworkProfile);
     let zones: Join = |profile| set_profile("east", "west", profile).expect("both are there");
     let pair: Join = |profile| set_pair_profile(&[A], &[C], &profile);
@@ -492,7 +492,7 @@ fn what_a_new_profile_logs_is_asked() {
 }
 
 #[test]
-fn two_machines_may_have_a_link_of_their_own() {
+fn pair_of_machines_can_have_its_own_profile() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
         sleep(0).await;

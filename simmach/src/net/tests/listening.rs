@@ -16,7 +16,7 @@ async fn listen(millis: u64) {
 }
 
 #[test]
-fn a_listener_is_there_from_its_open_to_its_close() {
+fn listen_state_lasts_from_bind_to_drop() {
     Cluster::new().run(|| async {
         assert!(states().is_empty());
         on(C, 2, listen(1_000));
@@ -29,7 +29,7 @@ fn a_listener_is_there_from_its_open_to_its_close() {
 
 /// Whose acknowledgement does not arrive.
 #[test]
-fn a_syn_makes_a_half_open_connection_and_a_reset_leaves_the_listener() {
+fn half_open_connection_ends_by_a_reset() {
     Cluster::new().run(|| async {
         on(C, 2, listen(1_000_000));
         sleep(1).await;
@@ -55,7 +55,7 @@ fn a_syn_makes_a_half_open_connection_and_a_reset_leaves_the_listener() {
 
 /// A connection that its peer has reset while it waited goes with its listener.
 #[test]
-fn what_was_reset_in_the_queue_leaves_nothing() {
+fn queued_connection_that_is_reset_leaves_no_socket() {
     Cluster::new().run(|| async {
         on(C, 2, listen(1_000));
         sleep(1).await;
@@ -75,7 +75,7 @@ fn what_was_reset_in_the_queue_leaves_nothing() {
 
 /// What is bound and neither listens nor connects is in no state, and frees its port.
 #[test]
-fn a_bound_socket_is_in_no_state() {
+fn bound_socket_is_not_in_the_table() {
     Cluster::new().run(|| async {
         let socket = TcpSocket::new_v4().expect("in a run");
         socket.bind("0.0.0.0:443".parse().expect("an address")).expect("a free port");

@@ -28,7 +28,7 @@ async fn all(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_written_before_a_drop_arrives_before_the_end() {
+fn written_data_arrives_before_the_end_after_a_drop() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         near.write_all(b"last words").await.expect("open");
@@ -45,7 +45,7 @@ fn what_was_written_before_a_drop_arrives_before_the_end() {
 }
 
 #[test]
-fn half_of_a_stream_can_be_closed() {
+fn shutdown_closes_one_direction() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         near.write_all(b"question").await.expect("open");
@@ -60,7 +60,7 @@ fn half_of_a_stream_can_be_closed() {
 }
 
 #[test]
-fn unread_bytes_make_a_drop_a_reset() {
+fn drop_with_unread_bytes_resets() {
     let result = Cluster::new().run(|| async {
         let (mut near, far) = pair().await;
         near.write_all(b"never read").await.expect("open");
@@ -91,7 +91,7 @@ fn linger_zero_resets() {
 }
 
 #[test]
-fn ten_connections_use_ten_ports() {
+fn connections_have_different_ephemeral_ports() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:443"));
         sleep(0).await;
@@ -113,7 +113,7 @@ fn ten_connections_use_ten_ports() {
 }
 
 #[test]
-fn packets_out_of_order_are_put_right() {
+fn out_of_order_packets_are_reassembled() {
     let bytes: Vec<u8> = (0..30_000_u32).map(|n| (n % 251) as u8).collect();
     for link in [
         NetworkProfile::reverse_latency(),
@@ -136,7 +136,7 @@ fn packets_out_of_order_are_put_right() {
 
 /// The share of a bulk transfer's segments that arrive late is the profile's own rate, whatever its jitter.
 #[test]
-fn jitter_does_not_reorder_a_bulk_transfer() {
+fn bulk_transfer_is_not_reordered_by_jitter() {
     let bulk = |link| {
         let result = Cluster::new().link(link).run(|| async {
             let (mut near, mut far) = pair().await;
@@ -154,7 +154,7 @@ fn jitter_does_not_reorder_a_bulk_transfer() {
 
 /// Two connections between the same machines race: what is sent first need not arrive first.
 #[test]
-fn jitter_lets_one_connection_overtake_another() {
+fn connections_overtake_each_other_under_jitter() {
     let link = NetworkProfile::uniform(ms(1), ms(90));
     Cluster::new().link(link).run(|| async {
         let arrivals = shared(Vec::new());
@@ -197,7 +197,7 @@ fn jitter_lets_one_connection_overtake_another() {
 
 /// Also on a link that keeps the order otherwise, as `lan` does: what is held back is overtaken.
 #[test]
-fn a_link_that_reorders_does() {
+fn reordering_link_reorders() {
     let link = NetworkProfile::lan().reorder(0.2, ms(5));
     let result = Cluster::new().link(link).run(|| async {
         let (mut near, mut far) = pair().await;
@@ -212,7 +212,7 @@ fn a_link_that_reorders_does() {
 }
 
 #[test]
-fn a_lost_segment_is_lost_for_ever_where_nothing_is_sent_again() {
+fn lost_segment_is_not_recovered_without_retransmission() {
     let lossy = NetworkProfile::ideal_fixed().loss(0.3);
     let result =
         Cluster::new().tcp(TcpConfig::new().retransmit(false)).seed(3).link(lossy).try_run(
@@ -230,7 +230,7 @@ fn a_lost_segment_is_lost_for_ever_where_nothing_is_sent_again() {
 }
 
 #[test]
-fn a_slow_reader_holds_the_writer_back() {
+fn slow_reader_blocks_the_writer() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let written = shared(0);
@@ -255,7 +255,7 @@ fn a_slow_reader_holds_the_writer_back() {
 }
 
 #[test]
-fn a_stream_can_be_looked_into_and_tried() {
+fn peek_and_try_read_work() {
     Cluster::new().run(|| async {
         let (near, mut far) = pair().await;
         let mut buf = [0; 4];
@@ -284,7 +284,7 @@ fn a_stream_can_be_looked_into_and_tried() {
 }
 
 #[test]
-fn halves_are_for_two_tasks() {
+fn owned_halves_work_in_two_tasks() {
     Cluster::new().run(|| async {
         let (near, far) = pair().await;
         let (mut reads, mut writes) = near.into_split();
@@ -308,7 +308,7 @@ fn halves_are_for_two_tasks() {
 }
 
 #[test]
-fn halves_of_two_streams_do_not_fit() {
+fn reunite_of_different_streams_fails() {
     Cluster::new().run(|| async {
         let (near, far) = pair().await;
         let (reads, writes) = near.into_split();
@@ -337,7 +337,7 @@ fn borrowed_halves_work_together() {
 }
 
 #[test]
-fn small_writes_wait_for_each_other_unless_told_not_to() {
+fn small_writes_are_gathered_without_nodelay() {
     for (nodelay, expected) in [(false, 190), (true, 50)] {
         Cluster::new().run(move || async move {
             let (mut near, mut far) = pair().await;
@@ -355,7 +355,7 @@ fn small_writes_wait_for_each_other_unless_told_not_to() {
 }
 
 #[test]
-fn a_large_write_arrives_whole_and_counts_its_segments() {
+fn large_write_counts_its_segments() {
     let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let reader = crate::task::spawn(async move { all(&mut far).await.len() });
@@ -368,7 +368,7 @@ fn a_large_write_arrives_whole_and_counts_its_segments() {
 }
 
 #[test]
-fn segments_fit_the_link() {
+fn segments_fit_the_links_mtu() {
     let packets = |mtu| {
         let narrow = NetworkProfile::ideal_fixed().duplication(1e-9).mtu(mtu);
         let result = Cluster::new().link(narrow).run(|| async {
@@ -384,7 +384,7 @@ fn segments_fit_the_link() {
 
 /// A burst that travels as one counts as the segments that it would be: of the link's size, or the peer's.
 #[test]
-fn bursts_count_as_the_segments_that_fit() {
+fn bursts_count_as_their_segments() {
     let packets = |mtu, peers| {
         let mut cluster = Cluster::new().link(NetworkProfile::ideal_fixed().mtu(mtu));
         cluster.tcp_of_c = Some(TcpConfig::new().mss(peers));
@@ -406,7 +406,7 @@ fn bursts_count_as_the_segments_that_fit() {
 
 /// A machine may have figures of its own.
 #[test]
-fn machines_may_differ() {
+fn machines_can_have_their_own_tcp_config() {
     let mut cluster = Cluster::new();
     cluster.tcp_of_c = Some(TcpConfig::new().receive_buffer(1_000));
     cluster.run(|| async {

@@ -8,7 +8,7 @@ fn is_free<T: Send + Sync + Unpin + std::fmt::Debug>() {}
 fn is_send<T: Send>(_: &T) {}
 
 #[test]
-fn handles_and_their_futures_may_go_to_other_tasks() {
+fn handles_and_futures_are_send() {
     is_free::<TcpListener>();
     is_free::<TcpStream>();
     is_free::<OwnedReadHalf>();
@@ -31,7 +31,7 @@ fn handles_and_their_futures_may_go_to_other_tasks() {
 }
 
 #[test]
-fn they_have_the_traits_of_futures() {
+fn handles_have_the_traits_of_futures() {
     fn reads<T: futures::AsyncRead>() {}
     fn writes<T: futures::AsyncWrite>() {}
     reads::<TcpStream>();
@@ -46,7 +46,7 @@ fn they_have_the_traits_of_futures() {
 
 #[cfg(feature = "tokio")]
 #[test]
-fn they_have_the_traits_of_tokio() {
+fn handles_have_the_traits_of_tokio() {
     use std::future::poll_fn;
     use std::pin::Pin;
 

@@ -152,7 +152,7 @@ mod tests {
     const KEY: SocketKey = SocketKey::NONE;
 
     #[test]
-    fn ephemeral_ports_go_round_and_run_out() {
+    fn ephemeral_ports_wrap_and_run_out() {
         let (mut ports, range) = (Ports::default(), 10..=12);
         ports.take(11);
         let mut next = || {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_shared_only_by_different_addresses() {
+    fn port_is_shared_only_by_different_addresses() {
         let mut ports = Ports::default();
         ports.bind(80, Bound::One(Net::Loopback4), KEY, true);
         assert!(ports.can_bind(80, Bound::One(Net::V4)));

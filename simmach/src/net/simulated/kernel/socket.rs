@@ -223,7 +223,7 @@ mod tests {
 
     /// Each further cache line is a miss when thousands of sockets take turns.
     #[test]
-    fn a_socket_is_eight_lines_of_a_cache() {
+    fn socket_fits_into_eight_cache_lines() {
         assert!(size_of::<Socket>() <= 8 * 64);
     }
 }

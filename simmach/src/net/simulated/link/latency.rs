@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_normal_distribution() {
+    fn normal_quantiles_are_correct() {
         for (unit, expected) in [
             (0.5, 0.0),
             (0.841_344_746, 1.0),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calm_draw_is_the_median() {
+    fn calm_latency_is_the_median() {
         let calm = |latency: Latency| latency.sample(|| 0.5, 0);
         assert_eq!(calm(Latency::Fixed(7)), 7);
         assert_eq!(calm(Latency::Uniform(100, 50)), 125);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn no_packet_arrives_before_it_left() {
+    fn latency_is_never_negative() {
         assert_eq!(Latency::Normal(10, 1000).sample(|| 0.0, 0), 0);
     }
 }

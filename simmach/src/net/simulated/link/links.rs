@@ -582,7 +582,7 @@ impl Links {
 }
 
 impl Bandwidth {
-    /// When a packet has passed the bottleneck, which is free at `passed_at`. `None` if its queue is full.
+    /// When a packet has passed the bottleneck, which is free from `free_at` on. `None` if its queue is full.
     fn pass(self, free_at: &mut u64, now: u64, bytes: u64) -> Option<u64> {
         const SECOND: u128 = 1_000_000_000;
         let rate = u128::from(self.bytes_per_second);
@@ -645,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_not_there() {
+    fn zones_without_a_link_have_no_route() {
         let mut links = with_machines(Links::new(None));
         assert!(links.has_route(0, 1) && links.has_route(1, 1));
         assert!(!links.has_route(0, 2));
@@ -660,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_have_a_direction_and_end() {
+    fn cut_has_a_direction_and_ends() {
         let mut links = with_machines(Links::new(Some(NetworkProfile::ideal_fixed())));
         let there = links.path(0, 2);
         links.cut(None, &[0, 2], &[2], true);
@@ -674,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_have_cut_both_must_mend() {
+    fn cut_by_two_owners_must_be_mended_by_both() {
         let mut links = with_machines(Links::new(Some(NetworkProfile::ideal_fixed())));
         let path = links.path(0, 2);
         for owner in [None, Some(7)] {
@@ -707,7 +707,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_link_queues_and_then_drops() {
+    fn bandwidth_queues_and_then_drops() {
         let profile = NetworkProfile::fixed(Duration::from_millis(1)).bandwidth(1_000_000, 2_500);
         let mut links = with_machines(Links::new(Some(profile)));
         let path = links.path(0, 2);
@@ -722,7 +722,7 @@ mod tests {
 
     /// Both machines of zone a share the queue; the other direction has its own.
     #[test]
-    fn a_shared_link_has_one_queue_for_all() {
+    fn shared_bandwidth_has_one_queue() {
         let shared = |shared: bool| {
             let profile = NetworkProfile::fixed(Duration::from_millis(1));
             let profile = match shared {
@@ -747,7 +747,7 @@ mod tests {
     }
 
     #[test]
-    fn falling_latency_overtakes_and_order_can_be_kept() {
+    fn falling_latency_reorders_unless_in_order() {
         let mut links = with_machines(Links::new(Some(NetworkProfile::reverse_latency())));
         let path = links.path(0, 2);
         let mut order = FlowOrder::default();
@@ -825,7 +825,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_clog_is_not_overtaken_by_what_follows() {
+    fn released_packets_are_not_overtaken() {
         let ms = Duration::from_millis;
         let mut links = with_machines(Links::new(Some(NetworkProfile::fixed(ms(50)))));
         let path = links.path(0, 2);
@@ -839,7 +839,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clog_holds_and_releases_in_order() {
+    fn clog_holds_and_releases_in_order() {
         let mut links = with_machines(Links::new(Some(NetworkProfile::reverse_latency())));
         let path = links.path(0, 2);
         assert!(links.clog(&[0], &[2], true, 0).is_empty());
@@ -857,7 +857,7 @@ mod tests {
 
     /// A link that keeps the order lets packets overtake those it holds back.
     #[test]
-    fn what_is_held_back_is_overtaken_where_all_else_is_in_order() {
+    fn held_back_packets_are_overtaken_on_an_in_order_link() {
         let mut links =
             with_machines(Links::new(Some(NetworkProfile::fixed(Duration::from_millis(50)))));
         let path = links.path(0, 2);

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_of_a_socket_are_remembered_while_packets_are_in_flight() {
+    fn flow_orders_are_kept_while_packets_are_in_flight() {
         let mut orders = FlowOrders::default();
         for port in 0..3 {
             arrives(&mut orders, port, 0, 10 + u64::from(port));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_flows_of_a_socket_are_forgotten() {
+    fn flow_orders_of_finished_flows_are_removed() {
         let mut orders = FlowOrders::default();
         for nth in 0..10_000 {
             arrives(&mut orders, nth as u16, nth, nth + 5);

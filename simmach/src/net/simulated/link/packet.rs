@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_used_again_once_its_packet_has_arrived() {
+    fn slot_is_reused_after_its_packet_has_arrived() {
         let mut in_flight = InFlight::default();
         let (one, two) = (in_flight.insert(packet(b"one")), in_flight.insert(packet(b"two")));
         assert_eq!(

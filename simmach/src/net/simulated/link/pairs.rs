@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_counts() {
+    fn last_rule_decides() {
         let mut pairs = Pairs::default();
         pairs.set(&[1, 2], &[3], true);
         pairs.set(&[2], &[3], false);
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set_of_pairs(
+        fn pairs_behave_like_a_set(
             steps in proptest::collection::vec(
                 (proptest::collection::vec(0_u32..6, 1..5), proptest::collection::vec(0_u32..6, 1..5), any::<bool>()),
                 1..30,

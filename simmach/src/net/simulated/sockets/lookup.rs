@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_addresses_as_in_c() {
+    fn numeric_names_are_parsed_as_in_c() {
         let address = |text: &str| numeric(text).map(|address| address.to_string());
         for (text, expected) in [
             ("127.1", "127.0.0.1"),

@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sent_bytes_stay_until_they_are_acknowledged() {
+    fn send_buffer_keeps_bytes_until_they_are_acknowledged() {
         let (mut buffer, mut arena) = (SendBuffer::default(), Arena::default());
         buffer.push(arena.copy(b"abc"));
         buffer.push(arena.copy(b"defgh"));
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_holds_back_what_is_behind_it() {
+    fn receive_buffer_holds_bytes_ahead_of_a_gap() {
         let mut buffer = ReceiveBuffer::default();
         assert_eq!(buffer.insert(3, Payload::from(&b"def"[..])), InsertResult::Ahead);
         assert_eq!(buffer.insert(3, Payload::from(&b"de"[..])), InsertResult::Duplicate);
@@ -329,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_pieces_in_any_order_make_the_stream(
+        fn receive_buffer_reassembles_pieces_in_any_order(
             cuts in proptest::collection::vec((0_usize..300, 1_usize..60), 1..60),
             order in any::<u64>(),
         ) {
@@ -364,7 +364,7 @@ mod tests {
         }
 
         #[test]
-        fn sending_and_acknowledging_in_any_rhythm_keeps_the_bytes(
+        fn send_buffer_keeps_the_bytes_in_any_order_of_operations(
             steps in proptest::collection::vec((0_usize..50, 0_usize..50, 0_usize..50), 1..80),
         ) {
             let (mut buffer, mut arena) = (SendBuffer::default(), Arena::default());

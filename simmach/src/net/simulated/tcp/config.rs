@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn time_outs_stay_in_order() {
+    fn rto_bounds_stay_in_order() {
         let config = TcpConfig::new().rto(
             Duration::from_millis(1),
             Duration::from_millis(50),

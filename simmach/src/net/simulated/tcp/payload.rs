@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_share_their_bytes() {
+    fn payload_slices_share_their_bytes() {
         let whole = Payload::from(&b"abcdef"[..]);
         let mut part = whole.slice(1..5);
         part.advance(1);
@@ -198,7 +198,7 @@ mod tests {
 
     /// A block in use keeps its bytes; a free one is reused before another is allocated.
     #[test]
-    fn blocks_are_used_again_and_never_while_somebody_has_them() {
+    fn arena_reuses_blocks_that_are_free() {
         let mut arena = Arena::default();
         let held = arena.copy(b"held");
         for n in 0..1_000_u32 {

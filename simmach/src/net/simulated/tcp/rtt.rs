@@ -73,7 +73,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
-    fn the_time_out_follows_the_measurements() {
+    fn rto_follows_the_measurements() {
         let config = TcpConfig::new();
         let mut rtt = RttEstimator::new(&config);
         assert_eq!(rtt.rto(&config), 1000 * MS);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_without_measurement_starts_slowly() {
+    fn rto_after_a_handshake_without_measurement_is_three_seconds() {
         let config = TcpConfig::new();
         let mut rtt = RttEstimator::new(&config);
         rtt.back_off();

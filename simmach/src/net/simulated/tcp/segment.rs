@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_fits_its_cause() {
+    fn reset_matches_its_cause() {
         let syn = Segment {
             seq: Seq(7),
             ack: Seq(0),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_read_as_in_a_capture() {
+    fn flags_are_displayed_as_in_a_capture() {
         assert_eq!(Flags::SYN.with(Flags::ACK).to_string(), "SYN+ACK");
         assert_eq!(Flags::ACK.with(Flags::FIN).to_string(), "FIN+ACK");
     }

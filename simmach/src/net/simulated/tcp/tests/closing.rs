@@ -7,7 +7,7 @@ use crate::net::simulated::tcp::rig::{client, server};
 use crate::net::simulated::tcp::tests::linux;
 
 #[test]
-fn half_of_a_connection_can_be_shut() {
+fn shutdown_half_closes() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -31,7 +31,7 @@ fn half_of_a_connection_can_be_shut() {
 }
 
 #[test]
-fn unread_bytes_make_a_close_a_reset() {
+fn close_with_unread_bytes_resets() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -45,7 +45,7 @@ fn unread_bytes_make_a_close_a_reset() {
 }
 
 #[test]
-fn bytes_for_a_closed_socket_are_answered_with_a_reset() {
+fn data_for_a_closed_socket_is_answered_with_a_reset() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -60,7 +60,7 @@ fn bytes_for_a_closed_socket_are_answered_with_a_reset() {
 }
 
 #[test]
-fn linger_zero_is_a_reset() {
+fn linger_zero_resets_on_close() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -75,7 +75,7 @@ fn linger_zero_is_a_reset() {
 }
 
 #[test]
-fn a_reset_is_told_once_after_what_came_before_it() {
+fn reset_is_reported_once_after_the_data_before_it() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -92,7 +92,7 @@ fn a_reset_is_told_once_after_what_came_before_it() {
 }
 
 #[test]
-fn a_reset_out_of_place_must_prove_itself() {
+fn reset_with_an_unexpected_number_is_challenged() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -111,7 +111,7 @@ fn a_reset_out_of_place_must_prove_itself() {
 }
 
 #[test]
-fn a_reset_of_a_half_closed_connection_breaks_the_pipe() {
+fn reset_in_close_wait_is_a_broken_pipe() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -126,7 +126,7 @@ fn a_reset_of_a_half_closed_connection_breaks_the_pipe() {
 }
 
 #[test]
-fn silence_is_probed_where_asked() {
+fn keep_alive_probes_an_idle_connection() {
     let config = linux().keep_alive(Some(KeepAlive {
         idle: Duration::from_secs(10),
         interval: Duration::from_secs(1),
@@ -147,7 +147,7 @@ fn silence_is_probed_where_asked() {
 }
 
 #[test]
-fn an_orphan_does_not_wait_for_ever() {
+fn orphan_in_fin_wait_2_is_dropped() {
     client(
         &linux(),
         "0     >  SYN 0
@@ -163,7 +163,7 @@ fn an_orphan_does_not_wait_for_ever() {
 }
 
 #[test]
-fn a_lost_fin_is_sent_again() {
+fn fin_lost_is_retransmitted() {
     client(
         &linux(),
         "0     >  SYN 0
@@ -184,7 +184,7 @@ fn a_lost_fin_is_sent_again() {
 }
 
 #[test]
-fn both_ends_may_close_at_once() {
+fn simultaneous_close() {
     client(
         &linux(),
         "0     >  SYN 0
@@ -201,7 +201,7 @@ fn both_ends_may_close_at_once() {
 }
 
 #[test]
-fn a_reset_ends_every_state() {
+fn reset_ends_every_state() {
     let closed = "0 > SYN 0
          100 < SYN+ACK 0 ack 1
          100 > ACK 1 ack 1
@@ -251,7 +251,7 @@ fn a_reset_ends_every_state() {
 
 /// Also where the program has shut its own half before.
 #[test]
-fn unread_bytes_make_a_close_a_reset_in_last_ack_too() {
+fn close_with_unread_bytes_in_last_ack_resets() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -270,7 +270,7 @@ fn unread_bytes_make_a_close_a_reset_in_last_ack_too() {
 
 /// Though its probes are answered: nobody is left who could wait.
 #[test]
-fn an_orphan_does_not_wait_for_a_reader_for_ever() {
+fn orphan_with_a_closed_window_is_dropped() {
     client(
         &linux().rto(Duration::from_secs(1), Duration::from_millis(200), Duration::from_secs(1)),
         "0    >  SYN 0
@@ -293,7 +293,7 @@ fn an_orphan_does_not_wait_for_a_reader_for_ever() {
 }
 
 #[test]
-fn what_is_closed_before_it_is_open_ends_by_a_fin_behind_the_syn() {
+fn close_during_simultaneous_open_sends_a_fin_after_the_syn() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -313,7 +313,7 @@ fn what_is_closed_before_it_is_open_ends_by_a_fin_behind_the_syn() {
 }
 
 #[test]
-fn a_syn_with_a_fin_behind_it_is_sent_again_and_then_the_fin() {
+fn syn_followed_by_a_fin_is_retransmitted_before_the_fin() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -333,7 +333,7 @@ fn a_syn_with_a_fin_behind_it_is_sent_again_and_then_the_fin() {
 }
 
 #[test]
-fn a_syn_with_a_fin_behind_it_is_given_up() {
+fn syn_followed_by_a_fin_is_given_up() {
     client(
         &linux(),
         "0    >  SYN 0

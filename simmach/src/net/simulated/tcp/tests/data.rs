@@ -6,7 +6,7 @@ use crate::net::simulated::tcp::rig::{client, server};
 use crate::net::simulated::tcp::tests::linux;
 
 #[test]
-fn lost_data_is_sent_again_with_back_off() {
+fn lost_data_is_retransmitted_with_back_off() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -25,7 +25,7 @@ fn lost_data_is_sent_again_with_back_off() {
 /// Karn's rule: the answer to a segment that was sent twice says nothing about the round trip. The time-out stays that of
 /// the handshake's 100 ms, not of the 1.3 s that this answer seems to take.
 #[test]
-fn what_was_sent_again_is_not_measured() {
+fn retransmitted_segments_are_not_measured() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -43,7 +43,7 @@ fn what_was_sent_again_is_not_measured() {
 }
 
 #[test]
-fn after_a_repeated_handshake_the_first_time_out_is_long() {
+fn rto_after_a_repeated_handshake_is_long() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -57,7 +57,7 @@ fn after_a_repeated_handshake_the_first_time_out_is_long() {
 }
 
 #[test]
-fn three_duplicate_acks_send_a_segment_again_at_once() {
+fn duplicate_acks_cause_a_fast_retransmit() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -85,7 +85,7 @@ fn three_duplicate_acks_send_a_segment_again_at_once() {
 }
 
 #[test]
-fn after_a_time_out_all_that_was_on_its_way_goes_again() {
+fn timeout_retransmits_everything_in_flight() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -108,7 +108,7 @@ fn after_a_time_out_all_that_was_on_its_way_goes_again() {
 }
 
 #[test]
-fn data_without_an_answer_times_out_after_linux_fifteen_minutes() {
+fn unacknowledged_data_times_out_after_15_minutes_as_on_linux() {
     let config = linux().data_retries(3).rto(
         Duration::from_secs(1),
         Duration::from_millis(200),
@@ -133,7 +133,7 @@ fn data_without_an_answer_times_out_after_linux_fifteen_minutes() {
 }
 
 #[test]
-fn without_retransmission_nothing_is_sent_twice() {
+fn retransmission_off_sends_nothing_twice() {
     let config = linux().retransmit(false);
     client(
         &config,
@@ -158,7 +158,7 @@ fn without_retransmission_nothing_is_sent_twice() {
 }
 
 #[test]
-fn segments_out_of_order_are_put_right_and_duplicates_dropped() {
+fn out_of_order_segments_are_reassembled_and_duplicates_dropped() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -181,7 +181,7 @@ fn segments_out_of_order_are_put_right_and_duplicates_dropped() {
 }
 
 #[test]
-fn a_fin_that_overtakes_data_waits_for_it() {
+fn fin_ahead_of_a_gap_waits_for_the_data() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -198,7 +198,7 @@ fn a_fin_that_overtakes_data_waits_for_it() {
 }
 
 #[test]
-fn every_second_full_segment_is_acknowledged_at_once() {
+fn delayed_ack_is_sent_for_every_second_full_segment() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -215,7 +215,7 @@ fn every_second_full_segment_is_acknowledged_at_once() {
 }
 
 #[test]
-fn an_acknowledgement_rides_on_data() {
+fn delayed_ack_is_sent_with_data() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -229,7 +229,7 @@ fn an_acknowledgement_rides_on_data() {
 }
 
 #[test]
-fn small_writes_gather_behind_one_on_its_way() {
+fn nagle_gathers_small_writes_behind_one_in_flight() {
     let handshake = "0   >  SYN 0
          100 <  SYN+ACK 0 ack 1
          100 >  ACK 1 ack 1
@@ -267,7 +267,7 @@ fn small_writes_gather_behind_one_on_its_way() {
 }
 
 #[test]
-fn a_slow_reader_closes_the_window_and_opens_it_again() {
+fn window_closes_and_opens_with_a_slow_reader() {
     server(
         &linux().receive_buffer(4000),
         "0   >  SYN+ACK 0 ack 1 win 4000
@@ -290,7 +290,7 @@ fn a_slow_reader_closes_the_window_and_opens_it_again() {
 }
 
 #[test]
-fn a_closed_window_is_probed() {
+fn zero_window_is_probed() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -313,7 +313,7 @@ fn a_closed_window_is_probed() {
 }
 
 #[test]
-fn a_window_too_small_for_a_segment_is_used_after_a_wait() {
+fn small_window_is_used_after_a_wait() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -331,7 +331,7 @@ fn a_window_too_small_for_a_segment_is_used_after_a_wait() {
 }
 
 #[test]
-fn a_full_send_buffer_holds_the_writer_back() {
+fn full_send_buffer_blocks_the_writer() {
     client(
         &linux().send_buffer(1500),
         "0    >  SYN 0
@@ -352,7 +352,7 @@ fn a_full_send_buffer_holds_the_writer_back() {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_sent_is_put_right() {
+fn ack_of_unsent_data_is_answered() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -366,7 +366,7 @@ fn an_acknowledgement_of_what_was_never_sent_is_put_right() {
 }
 
 #[test]
-fn acknowledgements_go_at_once_when_they_are_wanted_so() {
+fn quick_ack_acknowledges_at_once() {
     client(
         &linux(),
         "0   >  SYN 0

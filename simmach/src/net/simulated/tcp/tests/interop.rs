@@ -46,13 +46,13 @@ struct Case {
 
 /// Some in each run of the tests.
 #[test]
-fn every_byte_arrives_at_and_from_another_stack() {
+fn transfers_with_smoltcp_are_complete() {
     (0..400).for_each(transfer);
 }
 
 #[test]
 #[ignore = "takes 10 s: all ten thousand"]
-fn ten_thousand_transfers() {
+fn transfers_with_smoltcp_are_complete_ten_thousand_times() {
     (0..10_000).for_each(transfer);
 }
 

@@ -4,7 +4,7 @@ use crate::net::simulated::tcp::rig::{client, server};
 use crate::net::simulated::tcp::tests::linux;
 
 #[test]
-fn a_connection_opens_talks_and_closes() {
+fn connection_opens_transfers_and_closes() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -32,7 +32,7 @@ fn a_connection_opens_talks_and_closes() {
 }
 
 #[test]
-fn a_listener_answers() {
+fn syn_is_answered_by_a_listener() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -59,7 +59,7 @@ fn a_listener_answers() {
 }
 
 #[test]
-fn a_port_without_a_listener_refuses() {
+fn syn_to_a_closed_port_is_refused() {
     client(
         &linux(),
         "0   >  SYN 0
@@ -73,7 +73,7 @@ fn a_port_without_a_listener_refuses() {
 }
 
 #[test]
-fn a_reset_that_answers_nothing_sent_is_not_believed() {
+fn reset_with_a_wrong_ack_is_ignored_in_syn_sent() {
     client(
         &linux(),
         "0   >  SYN 0
@@ -86,7 +86,7 @@ fn a_reset_that_answers_nothing_sent_is_not_believed() {
 }
 
 #[test]
-fn syns_are_sent_again_as_linux_does_and_then_time_out() {
+fn syn_is_retransmitted_as_on_linux_and_times_out() {
     client(
         &linux(),
         "0      >  SYN 0
@@ -103,7 +103,7 @@ fn syns_are_sent_again_as_linux_does_and_then_time_out() {
 }
 
 #[test]
-fn a_syn_ack_is_sent_again_and_then_forgotten() {
+fn syn_ack_is_retransmitted_and_given_up() {
     server(
         &linux(),
         "0      >  SYN+ACK 0 ack 1
@@ -119,7 +119,7 @@ fn a_syn_ack_is_sent_again_and_then_forgotten() {
 }
 
 #[test]
-fn a_repeated_syn_gets_the_same_answer() {
+fn duplicate_syn_gets_the_same_answer() {
     server(
         &linux(),
         "0      >  SYN+ACK 0 ack 1
@@ -131,7 +131,7 @@ fn a_repeated_syn_gets_the_same_answer() {
 }
 
 #[test]
-fn a_repeated_syn_ack_is_acknowledged_again() {
+fn duplicate_syn_ack_is_acknowledged_again() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -144,7 +144,7 @@ fn a_repeated_syn_ack_is_acknowledged_again() {
 }
 
 #[test]
-fn data_completes_a_handshake_whose_ack_was_lost() {
+fn handshake_with_a_lost_ack_is_completed_by_data() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -156,7 +156,7 @@ fn data_completes_a_handshake_whose_ack_was_lost() {
 }
 
 #[test]
-fn both_ends_may_open_at_once() {
+fn simultaneous_open() {
     client(
         &linux(),
         "0   >  SYN 0
@@ -170,7 +170,7 @@ fn both_ends_may_open_at_once() {
 }
 
 #[test]
-fn a_peer_without_options_gets_the_least() {
+fn peer_without_options_gets_the_default_mss() {
     client(
         &linux(),
         "0    >  SYN 0
@@ -183,7 +183,7 @@ fn a_peer_without_options_gets_the_least() {
 }
 
 #[test]
-fn a_refused_half_open_connection_is_forgotten() {
+fn half_open_connection_that_is_reset_is_dropped() {
     server(
         &linux(),
         "0   >  SYN+ACK 0 ack 1
@@ -194,7 +194,7 @@ fn a_refused_half_open_connection_is_forgotten() {
 }
 
 #[test]
-fn an_abandoned_connect_ends_without_a_word() {
+fn abandoned_connect_sends_nothing() {
     client(
         &linux(),
         "0   >  SYN 0

@@ -72,7 +72,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_time: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_stream_is_right_or_fails(case in cases()) {
+    fn streams_are_correct_or_fail(case in cases()) {
         let mut world = World::new(case);
         world.run();
         world.check();
@@ -84,7 +84,7 @@ proptest! {
 
     #[test]
     #[ignore = "takes 10 s: the same for a hundred thousand"]
-    fn a_hundred_thousand_streams_are_right_or_fail(case in cases()) {
+    fn streams_are_correct_or_fail_a_hundred_thousand_times(case in cases()) {
         let mut world = World::new(case);
         world.run();
         world.check();
@@ -93,7 +93,7 @@ proptest! {
 
 /// Sequence numbers wrap in the middle of the stream, at each offset around the first segments.
 #[test]
-fn streams_cross_the_wrap_anywhere() {
+fn streams_cross_the_sequence_wrap_at_any_offset() {
     for before in 0..300_u32 {
         let mut world = World::new(Case {
             seed: u64::from(before),
@@ -112,7 +112,7 @@ fn streams_cross_the_wrap_anywhere() {
 
 /// Without retransmission a lossless link still delivers all, however it reorders and duplicates.
 #[test]
-fn without_retransmission_a_lossless_link_is_enough() {
+fn lossless_link_needs_no_retransmission() {
     for seed in 0..200 {
         let mut world = World::new(Case {
             seed,
@@ -132,7 +132,7 @@ fn without_retransmission_a_lossless_link_is_enough() {
 
 /// A link that lets nothing through ends in an error at both ends, not in a wait.
 #[test]
-fn a_link_that_dies_is_noticed() {
+fn dead_link_ends_in_an_error() {
     for seed in 0..20 {
         let mut world = World::new(Case {
             seed,

@@ -151,7 +151,7 @@ const FIGURE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_transition_of_the_diagram_is_made() {
+fn transitions_of_the_diagram_are_made() {
     let config = TcpConfig::new().syn_ack_retries(1);
     for (from, to, opened, before, event) in TRANSITIONS {
         let first = match opened {
@@ -175,7 +175,7 @@ fn every_transition_of_the_diagram_is_made() {
 }
 
 #[test]
-fn no_transition_of_the_diagram_is_left_out() {
+fn transitions_of_the_diagram_are_complete() {
     let made: BTreeSet<_> = TRANSITIONS.iter().map(|(from, to, ..)| (*from, *to)).collect();
     let figure: BTreeSet<_> = FIGURE.iter().copied().collect();
     assert_eq!(made, figure);
