@@ -109,7 +109,7 @@ impl Cluster {
                 stats = kernel::remove();
             },
         );
-        assert_eq!(ran.timers_left, timers, "timers that are nobody's");
+        assert_eq!(ran.timers_left, timers, "timers of no socket or packet");
         RunResult { ran, stats }
     }
 }

@@ -1,4 +1,4 @@
-//! Behaviour of the sockets that users hold, through the whole simulated network.
+//! Tests of the public sockets on the simulated network.
 
 mod basics;
 mod binding;

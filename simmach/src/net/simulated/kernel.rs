@@ -55,7 +55,7 @@ pub(crate) struct Kernel {
     datagrams: Slab<DatagramSocket>,
     serial: u32,
     outbox: Outbox,
-    /// Retransmissions and resets in `outbox.tally` that the engine has already been told of.
+    /// Retransmissions and resets in `outbox.tally` that were already reported to the engine.
     reported: (u64, u64),
     wakes: Wakes,
     /// Whether names resolve to IPv6 addresses too.

@@ -1,4 +1,4 @@
-//! Connections that open, talk and close.
+//! Opening, transferring, closing.
 
 use std::io::ErrorKind;
 
@@ -7,7 +7,7 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 use crate::net::rig::{B, C, Cluster, ms, now, on, sleep};
 use crate::net::{TcpListener, TcpStream};
 
-/// Answers every message with itself, until the peer closes.
+/// Echoes every message until the peer closes.
 pub(super) async fn echo(address: &str) {
     let listener = TcpListener::bind(address).await.expect("a free port");
     loop {
@@ -45,7 +45,7 @@ fn request_and_reply_take_two_round_trips() {
 #[test]
 fn connect_to_a_closed_port_is_refused_after_one_round_trip() {
     let result = Cluster::new().run(|| async {
-        let error = TcpStream::connect("c.west:443").await.expect_err("nobody listens");
+        let error = TcpStream::connect("c.west:443").await.expect_err("port is closed");
         assert_eq!((error.kind(), now()), (ErrorKind::ConnectionRefused, ms(100)));
         on(B, 2, echo("0.0.0.0:443"));
         let error = TcpStream::connect("127.0.0.1:443").await.expect_err("b is not a");

@@ -99,7 +99,7 @@ fn lookup_resolves_names() {
     });
 }
 
-/// The dot that makes a name absolute: of a machine in a zone, of one without, of localhost.
+/// The trailing dot of an absolute name: with and without a zone, and on localhost.
 #[test]
 fn lookup_accepts_a_trailing_dot() {
     Cluster::new().run(|| async {
@@ -154,7 +154,7 @@ fn ephemeral_ports_run_out_and_are_freed() {
     });
 }
 
-/// The same ports again after TIME-WAIT: nothing of the old connection gets into the new one.
+/// The same ports after TIME-WAIT: old segments do not reach the new connection.
 #[test]
 fn reused_port_gets_nothing_of_the_old_connection() {
     let one = TcpConfig::new().ephemeral_ports(100..=100).time_wait(ms(500));
@@ -192,7 +192,7 @@ fn full_accept_queue_drops_syns() {
         sleep(100).await;
         let listener = sockets(C)[0].to_string();
         assert_eq!(listener, "tcp LISTEN          2      1 0.0.0.0:80 *");
-        // SYNs at 0.3, 1.3, 3.3 and 7.3 s are dropped; the one at 15.3 s finds room.
+        // SYNs at 0.3, 1.3, 3.3 and 7.3 s are dropped; the one at 15.3 s is accepted.
         streams.push(TcpStream::connect("c.west:80").await.expect("there is room again"));
         assert_eq!(now(), ms(15_400));
         accepting.await.expect("it ends well");
@@ -260,7 +260,7 @@ fn abandoned_connect_leaves_no_socket() {
         assert!(sockets(A).is_empty());
         sleep(100).await;
         let left: Vec<_> = sockets(C).iter().map(|socket| socket.state.to_string()).collect();
-        assert_eq!(left, ["LISTEN"], "a's kernel refused what nobody waits for");
+        assert_eq!(left, ["LISTEN"], "a's kernel reset the abandoned connection");
     });
 }
 
@@ -283,7 +283,7 @@ fn lookup_returns_ipv6_in_dual_stack_topologies() {
     });
 }
 
-/// A SYN above what the old connection had takes over its TIME-WAIT, which the server has who closed first.
+/// A SYN with a number above those of the old connection takes over its TIME-WAIT. The server is in it, since it closed first.
 #[test]
 fn syn_takes_over_a_connection_in_time_wait() {
     Cluster::new().run(|| async {
@@ -316,7 +316,7 @@ fn syn_takes_over_a_connection_in_time_wait() {
     });
 }
 
-/// A connection that its peer reset while it waited for `accept` goes with the listener.
+/// A connection that is reset in the accept queue is removed with the listener.
 #[test]
 fn connection_reset_before_accept_leaves_no_socket() {
     Cluster::new().run(|| async {
@@ -332,7 +332,7 @@ fn connection_reset_before_accept_leaves_no_socket() {
     });
 }
 
-/// More than RFC 7323 can tell of, and than sequence numbers reach, is cut.
+/// Larger sizes exceed the window of RFC 7323 and the range of sequence numbers.
 #[test]
 fn receive_buffer_is_capped() {
     Cluster::new().run(|| async {

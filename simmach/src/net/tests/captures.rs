@@ -1,4 +1,4 @@
-//! Captures: they read back, with the right checksums, and say what happened.
+//! Captures can be read back, have correct checksums and contain every packet.
 
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,7 @@ use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
 use crate::net::{NetworkProfile, TcpStream, UdpSocket};
 
-/// What a run's machines send, while a is a client of c's.
+/// The capture of a run in which a is a client of c.
 fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8> {
     let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let kept = std::sync::Arc::clone(&out);
@@ -36,7 +36,7 @@ fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8
     octets
 }
 
-/// What machines send while `body` runs.
+/// The capture of a run of `body`.
 fn captured_in<F: Future<Output = ()> + 'static>(
     body: impl FnOnce() -> F + Send + 'static,
 ) -> Vec<u8> {
@@ -49,7 +49,7 @@ fn captured_in<F: Future<Output = ()> + 'static>(
     std::mem::take(&mut *out.lock().expect("not poisoned"))
 }
 
-/// Every packet, with the name of the interface that showed it, and its comments.
+/// Every packet with the name of its interface and its comments.
 fn packets(octets: &[u8]) -> Vec<(u32, Vec<u8>, Vec<String>)> {
     let mut reader = PcapNgReader::new(octets).expect("a section header");
     let mut found = Vec::new();
@@ -145,7 +145,7 @@ fn capture_contains_datagrams_and_icmp() {
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
         client.connect("c.west:53").await.expect("a route");
         client.send(b"odd").await.expect("a route");
-        client.recv(&mut [0; 8]).await.expect_err("nobody has the port");
+        client.recv(&mut [0; 8]).await.expect_err("port is closed");
         let found = packets(&captured().expect("it was begun"));
         assert_eq!(found.len(), 2);
         found.iter().for_each(|(_, octets, _)| check(octets));
@@ -160,7 +160,7 @@ fn capture_starts_on_request_only() {
         assert!(captured().is_none());
         capture();
         near.send_to(b"after", "c.west:2").await.expect("a route");
-        // It is not begun anew.
+        // A second call does not start it anew.
         capture();
         assert_eq!(packets(&captured().expect("it was begun")).len(), 1);
     });
@@ -182,7 +182,7 @@ fn captured_loopback_packets_are_on_their_machines_interface() {
         let found = packets(&octets);
         assert!(found.len() > 6, "{address}: {} packets", found.len());
         assert!(found.iter().all(|(interface, ..)| *interface == A.0));
-        // More than a window at once: its reader makes room again, and says so.
+        // More than one window: the reader sends window updates.
         let flags = "tcp.analysis.flags && !tcp.analysis.window_update";
         let wrong = format!("{BROKEN} || ({flags})");
         assert_eq!(tshark(&octets, &wrong).unwrap_or(0), 0, "{address}");
@@ -205,7 +205,7 @@ fn captured_duplicate_follows_its_packet() {
     });
 }
 
-/// A capture changes nothing of its run.
+/// A capture does not change the trace.
 #[test]
 fn capture_does_not_change_the_trace() {
     let run = |captures: bool| {
@@ -222,11 +222,11 @@ fn capture_does_not_change_the_trace() {
     assert_eq!(run(true), run(false));
 }
 
-/// What no packet may be: malformed, or with a checksum that is wrong (0).
+/// A filter for malformed packets and wrong checksums (0).
 const BROKEN: &str = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 \
                       || udp.checksum.status == 0 || icmp.checksum.status == 0";
 
-/// How many packets tshark finds with a filter; `None` where it is not installed.
+/// Number of packets that match a filter of tshark. `None` if tshark is not installed.
 fn tshark(octets: &[u8], filter: &str) -> Option<usize> {
     use std::io::Write as _;
     let command = Command::new("tshark")

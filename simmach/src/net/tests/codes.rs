@@ -1,4 +1,4 @@
-//! Errors carry Linux's codes.
+//! Errors have Linux's codes.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
 use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-/// An error's code; its kind and its text are then std's.
+/// The code of an error. Its kind and text are std's for this code.
 fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
     let error = result.expect_err("an error");
     let code = error.raw_os_error().unwrap_or_else(|| panic!("{error:?} has no code"));
@@ -115,7 +115,7 @@ fn datagram_errors_have_codes() {
     });
 }
 
-/// As of tokio: these come from no system call.
+/// As in tokio, these errors come from no system call.
 #[test]
 fn would_block_has_no_code() {
     Cluster::new().run(|| async {

@@ -60,7 +60,7 @@ fn datagram_to_a_closed_port_is_refused() {
         let client = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
         client.connect("c.west:53").await.expect("a route");
         client.send(b"ping").await.expect("a route");
-        let error = client.recv(&mut [0; 8]).await.expect_err("nobody has it");
+        let error = client.recv(&mut [0; 8]).await.expect_err("port is closed");
         assert_eq!((error.kind(), now()), (ErrorKind::ConnectionRefused, ms(100)));
     });
 }
@@ -106,7 +106,7 @@ fn datagrams_are_lost_duplicated_and_reordered() {
     assert!(stats.lost > 10 && stats.duplicated > 10 && stats.reordered > 10, "{stats:?}");
 }
 
-/// What one socket sends to one address comes in order; what two send does not, nor what one sends to two.
+/// Datagrams of one flow arrive in order. Those of different sockets, or to different addresses, overtake each other.
 #[test]
 fn datagrams_of_one_flow_keep_their_order_under_jitter() {
     let jitter = NetworkProfile::uniform(
@@ -184,7 +184,7 @@ fn broadcast_reaches_its_zone_only() {
         assert_eq!((&buf[..n], from.to_string()), (&b"all"[..], "[::ffff:10.0.0.1]:9".into()));
         assert_eq!(own.try_recv_from(&mut buf).expect("its own kernel gives it back").0, 3);
         for silent in [&far, &one, &own] {
-            let error = silent.try_recv_from(&mut buf).expect_err("not meant");
+            let error = silent.try_recv_from(&mut buf).expect_err("not received");
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
         }
     });
@@ -208,13 +208,13 @@ fn fragmented_datagrams_are_lost_more_often() {
                 }
             }
         }
-        // Of 200: nine tenths; 0.9 to the seventh power.
+        // Of 200, with 1 and 7 fragments: 0.9 and 0.9^7 arrive.
         assert!((165..=195).contains(&received[0]), "{received:?}");
         assert!((70..=120).contains(&received[1]), "{received:?}");
     });
 }
 
-/// As Linux has it: a socket of the loopback sends nowhere else, and one of IPv4 nowhere in IPv6.
+/// As on Linux, a socket bound to loopback sends only there, and an IPv4 socket does not send to IPv6.
 #[test]
 fn udp_socket_sends_from_its_bound_address() {
     let mut cluster = Cluster::new();

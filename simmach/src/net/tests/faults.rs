@@ -1,4 +1,4 @@
-//! Partitions, power, killed processes, missing routes: what a peer sees, and when.
+//! Partitions, power loss, killed processes, missing routes: what a peer observes, and when.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -116,7 +116,7 @@ fn partition_cuts_fins_too() {
 
 #[test]
 fn lasting_partition_times_out_the_writer() {
-    // Linux's 15 retries take longer than the stall limit; 5 take 12.6 s after the first time-out.
+    // Linux's 15 retries take longer than the stall limit; 5 take 12.6 s after the first timeout.
     Cluster::new().tcp(TcpConfig::new().data_retries(5)).run(|| async {
         let (mut near, _far) = pair().await;
         partition();
@@ -167,7 +167,7 @@ fn killed_process_is_closed_by_its_kernel() {
         assert_eq!(now(), killed + ms(50));
         let error = TcpStream::connect("c.west:80").await.expect_err("its port is closed");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        // What comes for a dead process is answered with a reset.
+        // Data for a dead process is answered with a reset.
         one.write_all(b"still there?").await.expect("room");
         sleep(200).await;
         let error = one.write(b"?").await.expect_err("reset");
@@ -186,7 +186,7 @@ fn machine_without_power_sends_nothing() {
         let mut stream = TcpStream::connect("c.west:80").await.expect("it listens");
         stream.write_all(b"ping").await.expect("open");
         sleep(60).await;
-        // The answer is under way.
+        // The answer is in flight.
         power_off(C, 2);
         assert!(sockets(C).is_empty());
         stream.read_exact(&mut [0; 4]).await.expect("it was on the wire");
@@ -232,7 +232,7 @@ fn link_profile_can_change_during_a_run() {
     });
 }
 
-/// A process's handles must not act while its futures are dropped: its kernel does that.
+/// Handles do nothing while the futures of their dying process are dropped: its kernel closes them.
 #[test]
 fn handles_of_a_dying_process_do_nothing() {
     Cluster::new().run(|| async {
@@ -282,14 +282,14 @@ fn handle_outside_its_run_fails() {
         sleep(100).await;
         assert_eq!(other.try_read(&mut [0; 8]).expect_err("open").kind(), ErrorKind::WouldBlock);
     });
-    // With it, there is another network.
+    // The drops happen inside another network.
     if cfg!(not(feature = "real")) {
         let bound = TcpListener::bind("0.0.0.0:80").now_or_never().expect("it does not wait");
         assert_eq!(bound.expect_err("no run").kind(), ErrorKind::NotConnected);
     }
 }
 
-/// 3G with everything else that goes wrong, for many seeds: right bytes both ways, and an orderly end.
+/// 3G with duplication and reordering, for many seeds: correct bytes in both directions, and an orderly end.
 #[test]
 fn streams_survive_bad_links_for_every_seed() {
     for seed in 0..40 {
@@ -336,7 +336,7 @@ fn same_seed_gives_the_same_trace() {
     assert_ne!(run(1), run(2));
 }
 
-/// What one machine does shifts nothing for another: b's draws are the same, whether a talks or not.
+/// Traffic of one machine does not change the draws of others: b's are the same whether a sends or not.
 #[test]
 fn draws_are_local() {
     let run = |busy: bool| {
@@ -365,7 +365,7 @@ fn draws_are_local() {
     assert_eq!(run(false), run(true));
 }
 
-/// The third segment with data is dropped, once: it is sent again, and only it.
+/// The third segment with data is dropped once, and only it is retransmitted.
 #[test]
 fn filter_drops_a_packet() {
     let result = Cluster::new().run(|| async {
@@ -416,7 +416,7 @@ fn filter_delays_a_packet_until_it_is_removed() {
     });
 }
 
-/// Where a burst could travel as one, a rule sees its segments all the same, of connections that open after it too.
+/// A filter sees the segments of a burst that could travel as one packet, on connections opened later too.
 #[test]
 fn filter_sees_segments_instead_of_bursts() {
     Cluster::new().run(|| async {
@@ -448,7 +448,7 @@ fn filter_that_panics_fails_the_run() {
     assert!(format!("{:?}", result.ran.verdict).contains("the rule is wrong"));
 }
 
-/// A profile's functions are called when a timer sends too, where no task would be blamed.
+/// A profile's functions are also called when a timer sends, while no task runs.
 #[test]
 fn profile_function_that_panics_fails_the_run() {
     use crate::engine::failure::verdict::{FailureKind, Verdict};
@@ -468,7 +468,7 @@ fn profile_function_that_panics_fails_the_run() {
     }
 }
 
-/// Whoever asks for packets to be logged in the middle of a run is asked, for a link of zones and for two machines.
+/// A logging predicate that is set during a run is called, for a link of zones and for a pair of machines.
 #[test]
 fn logging_predicate_of_a_new_profile_is_called() {
     type Join = fn(NetworkProfile);
@@ -486,7 +486,7 @@ fn logging_predicate_of_a_new_profile_is_called() {
             }));
             TcpStream::connect("c.west:80").await.expect("it listens");
         });
-        // A SYN at least, and what acknowledges the answer.
+        // At least a SYN, and the ACK of the answer.
         assert!(asked.load(Ordering::Relaxed) >= 2, "{asked:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! LISTEN: the states that a listener's side of an opening connection goes through, as the socket table shows them.
+//! States on the listener's side of an opening connection, as the socket table shows them.
 
 use crate::net::control::{filter_packets, sockets};
 use crate::net::rig::{A, C, Cluster, on, sleep};
@@ -27,7 +27,7 @@ fn listen_state_lasts_from_bind_to_drop() {
     });
 }
 
-/// Whose acknowledgement does not arrive.
+/// The final acknowledgement of the handshake does not arrive.
 #[test]
 fn half_open_connection_ends_by_a_reset() {
     Cluster::new().run(|| async {
@@ -53,7 +53,7 @@ fn half_open_connection_ends_by_a_reset() {
     });
 }
 
-/// A connection that its peer has reset while it waited goes with its listener.
+/// A connection that is reset in the accept queue is removed with its listener.
 #[test]
 fn queued_connection_that_is_reset_leaves_no_socket() {
     Cluster::new().run(|| async {
@@ -73,7 +73,7 @@ fn queued_connection_that_is_reset_leaves_no_socket() {
     });
 }
 
-/// What is bound and neither listens nor connects is in no state, and frees its port.
+/// A socket that is bound, but neither listens nor connects, has no entry in the table, and frees its port.
 #[test]
 fn bound_socket_is_not_in_the_table() {
     Cluster::new().run(|| async {

@@ -1,4 +1,4 @@
-//! What a stream does once it is open: order, halves, ends, back-pressure.
+//! Open streams: order, halves, ends, back-pressure.
 
 use std::io::ErrorKind;
 
@@ -10,7 +10,7 @@ use crate::net::rig::{A, C, Cluster, ms, now, on, shared, sleep};
 use crate::net::tests::basics::echo;
 use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpStream};
 
-/// A connection from a to c, both ends in hand.
+/// Both ends of a connection from a to c.
 pub(super) async fn pair() -> (TcpStream, TcpStream) {
     let accepted = on(C, 2, async {
         let listener = TcpListener::bind("0.0.0.0:443").await.expect("a free port");
@@ -69,7 +69,7 @@ fn drop_with_unread_bytes_resets() {
         let mut buf = [0; 8];
         let error = near.read(&mut buf).await.expect_err("reset");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        assert_eq!(near.read(&mut buf).await.expect("told once"), 0);
+        assert_eq!(near.read(&mut buf).await.expect("error is reported once"), 0);
         let error = near.write(b"x").await.expect_err("gone");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         drop(near);
@@ -134,7 +134,7 @@ fn out_of_order_packets_are_reassembled() {
     }
 }
 
-/// The share of a bulk transfer's segments that arrive late is the profile's own rate, whatever its jitter.
+/// The share of late segments in a bulk transfer is the profile's reordering rate, whatever its jitter.
 #[test]
 fn bulk_transfer_is_not_reordered_by_jitter() {
     let bulk = |link| {
@@ -152,7 +152,7 @@ fn bulk_transfer_is_not_reordered_by_jitter() {
     assert!(bulk(NetworkProfile::uniform(ms(1), ms(90)).in_order(false)) > 200);
 }
 
-/// Two connections between the same machines race: what is sent first need not arrive first.
+/// Packets of two connections between the same machines can overtake each other.
 #[test]
 fn connections_overtake_each_other_under_jitter() {
     let link = NetworkProfile::uniform(ms(1), ms(90));
@@ -195,7 +195,7 @@ fn connections_overtake_each_other_under_jitter() {
     });
 }
 
-/// Also on a link that keeps the order otherwise, as `lan` does: what is held back is overtaken.
+/// Held-back packets are overtaken also on links that otherwise keep the order, such as `lan`.
 #[test]
 fn reordering_link_reorders() {
     let link = NetworkProfile::lan().reorder(0.2, ms(5));
@@ -263,7 +263,7 @@ fn peek_and_try_read_work() {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         let error = near.try_read(&mut []).expect_err("nothing came");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        assert_eq!(near.try_write(&[]).expect("nothing was said"), 0);
+        assert_eq!(near.try_write(&[]).expect("no write was blocked before"), 0);
         far.write_all(b"abcdef").await.expect("open");
         near.readable().await.expect("open");
         assert_eq!((near.peek(&mut buf).await.expect("open"), &buf), (4, b"abcd"));
@@ -382,7 +382,7 @@ fn segments_fit_the_links_mtu() {
     assert!(wide < 70 && narrow > 95, "{wide} and {narrow} packets");
 }
 
-/// A burst that travels as one counts as the segments that it would be: of the link's size, or the peer's.
+/// A burst counts as its segments, whose size is limited by the link or the peer.
 #[test]
 fn bursts_count_as_their_segments() {
     let packets = |mtu, peers| {
@@ -399,12 +399,12 @@ fn bursts_count_as_their_segments() {
         result.stats.sent
     };
     let (wide, narrow, asked) = (packets(1500, 1460), packets(576, 1460), packets(1500, 536));
-    // Whatever else there is, the data are 35 or 94 segments.
+    // The data take 35 or 94 segments.
     assert_eq!(narrow - wide, 94 - 35, "{wide} and {narrow} packets");
     assert_eq!(asked, narrow);
 }
 
-/// A machine may have figures of its own.
+/// A machine can have its own TCP parameters.
 #[test]
 fn machines_can_have_their_own_tcp_config() {
     let mut cluster = Cluster::new();

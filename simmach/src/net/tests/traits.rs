@@ -1,4 +1,4 @@
-//! What the handles are, beside what they do.
+//! Traits of the handles.
 
 use crate::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host};

@@ -1,4 +1,4 @@
-//! One script a behaviour. The transitions of RFC 9293's figure 5 are in `transitions_tests`.
+//! Tests with one script for each behaviour. The transitions of RFC 9293's figure 5 are in `transitions`.
 
 mod closing;
 mod data;

@@ -1,4 +1,4 @@
-//! How a connection ends: half-close, resets, keep-alive, orphans, and FINs that are lost or simultaneous.
+//! Closing a connection: half-close, resets, keep-alive, orphans, and FINs that are lost or simultaneous.
 
 use std::time::Duration;
 
@@ -249,7 +249,7 @@ fn reset_ends_every_state() {
     );
 }
 
-/// Also where the program has shut its own half before.
+/// Also after the own write direction was shut down.
 #[test]
 fn close_with_unread_bytes_in_last_ack_resets() {
     server(
@@ -268,7 +268,7 @@ fn close_with_unread_bytes_in_last_ack_resets() {
     );
 }
 
-/// Though its probes are answered: nobody is left who could wait.
+/// Answered probes do not keep an orphan: no process will read.
 #[test]
 fn orphan_with_a_closed_window_is_dropped() {
     client(

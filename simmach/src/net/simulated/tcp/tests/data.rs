@@ -1,4 +1,4 @@
-//! Data on its way: retransmission, order, acknowledgements, windows and buffers.
+//! Data transfer: retransmission, order, acknowledgements, windows, buffers.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn lost_data_is_retransmitted_with_back_off() {
     );
 }
 
-/// Karn's rule: the answer to a segment that was sent twice says nothing about the round trip. The time-out stays that of
-/// the handshake's 100 ms, not of the 1.3 s that this answer seems to take.
+/// Karn's algorithm: the answer to a retransmitted segment is ambiguous. The timeout stays that of the handshake's 100 ms,
+/// and does not take in the 1.3 s of this answer.
 #[test]
 fn retransmitted_segments_are_not_measured() {
     client(
@@ -114,7 +114,7 @@ fn unacknowledged_data_times_out_after_15_minutes_as_on_linux() {
         Duration::from_millis(200),
         Duration::from_secs(120),
     );
-    // 0.2 + 0.4 + 0.8 + 1.6 s after the first time-out, at the next one that is later.
+    // 0.2 + 0.4 + 0.8 + 1.6 s after the first timeout, at the next one after that.
     client(
         &config,
         "0    >  SYN 0

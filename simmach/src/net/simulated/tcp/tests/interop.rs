@@ -1,5 +1,5 @@
-//! One end is this stack, the other is smoltcp, and between them go IP packets as octets, over a link that loses,
-//! doubles and overtakes: every byte must come out right, both ways, and both ends must close in order.
+//! This TCP against smoltcp's, with real IP packets over a link that loses, duplicates and reorders. Every byte must
+//! arrive in both directions, and both ends must close in order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const MS: u64 = 1_000_000;
 const MSS: u16 = 1460;
 const PORT: u16 = 443;
 const FROM: u16 = 50_000;
-/// The most turns without a byte read, far more than any case takes.
+/// Maximum number of turns without a byte read, far more than any case needs.
 const MOST_IDLE_TURNS: u32 = 200_000;
 
 #[derive(Clone, Debug)]
@@ -35,23 +35,23 @@ struct Case {
     duplication: f64,
     least: u64,
     spread: u64,
-    /// This stack connects, or is connected to.
+    /// Whether this TCP connects; otherwise it accepts.
     connects: bool,
-    /// Who shuts its direction only when it has read all that the other end says.
+    /// Which end shuts down only after it has read everything.
     waits: [bool; 2],
     bytes: [usize; 2],
     buffers: [usize; 2],
     iss: u32,
 }
 
-/// Some in each run of the tests.
+/// A few cases, in every run of the tests.
 #[test]
 fn transfers_with_smoltcp_are_complete() {
     (0..400).for_each(transfer);
 }
 
 #[test]
-#[ignore = "takes 10 s: all ten thousand"]
+#[ignore = "takes 10 s"]
 fn transfers_with_smoltcp_are_complete_ten_thousand_times() {
     (0..10_000).for_each(transfer);
 }
@@ -64,11 +64,11 @@ fn transfer(seed: u64) {
         loss: if lossy { dice.f64() * 0.3 } else { 0.0 },
         duplication: if seed.is_multiple_of(3) { dice.f64() * 0.2 } else { 0.0 },
         least: dice.u64(..100) * MS,
-        // Each packet has a latency of its own: what is sent later may come first.
+        // Each packet has its own latency, so packets overtake each other.
         spread: if seed.is_multiple_of(5) { 0 } else { dice.u64(..100) * MS },
         connects: seed.is_multiple_of(2),
-        // Once it has seen a FIN, smoltcp 0.12 forgets its retransmission timer with any acknowledgement. So where something
-        // may be lost it must be the first to shut; elsewhere either is, or both are at once.
+        // smoltcp 0.12 disarms its retransmission timer with any acknowledgement once it has received a FIN. So with losses it must
+        // shut down first; without losses either may, or both at once.
         waits: if lossy {
             [true, false]
         } else {
@@ -86,7 +86,7 @@ fn transfer(seed: u64) {
     world.run();
 }
 
-/// What one end's program has done.
+/// State of one end's program.
 #[derive(Debug, Default)]
 struct Program {
     written: usize,
@@ -100,7 +100,7 @@ struct World {
     dice: Rng,
     now: u64,
     nth: u64,
-    /// Packets on their way: whether to the other stack, and their octets.
+    /// Packets in flight: whether to smoltcp, and their bytes.
     wire: BTreeMap<(u64, u64), (bool, Vec<u8>)>,
     ours: Option<Connection>,
     outbox: Outbox,
@@ -177,7 +177,7 @@ impl World {
         self.assert_nothing_is_left();
     }
 
-    /// When something is due: a timer of either stack, or a packet.
+    /// The time of the next event: a timer of either TCP, or a packet.
     fn next_event(&mut self) -> Option<u64> {
         let deadline = self.ours.as_ref().and_then(Connection::deadline);
         let packet = self.wire.keys().next().map(|(at, _)| *at);
@@ -187,7 +187,7 @@ impl World {
     }
 
     fn pass_until(&mut self, at: u64) {
-        // smoltcp counts microseconds.
+        // smoltcp counts in microseconds.
         self.now = self.now.max(at.next_multiple_of(1_000));
         while let Some(entry) = self.wire.first_entry()
             && entry.key().0 <= self.now
@@ -206,8 +206,7 @@ impl World {
         }
     }
 
-    /// When both have waited out their TIME-WAIT, no connection, no timer, no byte and no packet is there any more: of
-    /// neither stack.
+    /// After TIME-WAIT, neither TCP has any connection, timer, byte or packet.
     fn assert_nothing_is_left(&mut self) {
         let mut turns = 0;
         while let Some(at) = self.next_event() {
@@ -215,7 +214,7 @@ impl World {
             self.ours_acts();
             self.other_acts();
             turns += 1;
-            assert!(turns < MOST_IDLE_TURNS, "something is left: {}", self.describe());
+            assert!(turns < MOST_IDLE_TURNS, "not idle: {}", self.describe());
         }
         let ours = self.ours.as_ref().expect("it was opened");
         assert_eq!((ours.state(), ours.queues()), (State::Closed, (0, 0)), "{}", self.describe());
@@ -225,7 +224,7 @@ impl World {
         assert!(self.device.arrived.is_empty() && self.wire.is_empty(), "{}", self.describe());
     }
 
-    /// Both have said and heard all, and nobody waits for the other any more.
+    /// Whether both ends have written and read everything.
     fn is_over(&mut self) -> bool {
         let ours = self.ours.as_ref().map(Connection::state);
         let other = self.sockets.get::<tcp::Socket<'_>>(self.handle).state();
@@ -314,7 +313,7 @@ impl World {
         }
     }
 
-    /// A packet of the other stack has come: the octets are read with that stack's own parser.
+    /// Delivers a packet of smoltcp, parsed with smoltcp's own parser.
     fn arrives(&mut self, octets: &[u8]) {
         let mut segment = parse(octets, self.scale.1);
         let reset = segment.flags.has(Flags::RST);
@@ -367,10 +366,10 @@ impl World {
     }
 }
 
-/// Patient enough for a link that loses half of all round trips.
+/// Parameters for a link that loses half of all packets.
 fn config_of(case: &Case) -> TcpConfig {
     TcpConfig::new()
-        // All at once fits: smoltcp 0.12 does not ask again when a window that was shut is told open and that is lost.
+        // The window holds all data: smoltcp 0.12 does not probe a zero window whose update was lost.
         .receive_buffer(case.bytes[1].max(case.buffers[1]))
         .send_buffer(case.buffers[0])
         .syn_retries(40)
@@ -425,7 +424,7 @@ fn parse(octets: &[u8], scale: u8) -> Segment {
     }
 }
 
-/// The other stack's device: what has arrived, and what it sends.
+/// smoltcp's device: received and sent packets.
 #[derive(Default)]
 struct Queue {
     arrived: VecDeque<Vec<u8>>,

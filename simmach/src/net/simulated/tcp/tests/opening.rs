@@ -1,4 +1,4 @@
-//! How a connection comes about: handshakes, refusals, and SYNs that are lost, repeated or simultaneous.
+//! Opening a connection: handshakes, refusals, and SYNs that are lost, repeated or simultaneous.
 
 use crate::net::simulated::tcp::rig::{client, server};
 use crate::net::simulated::tcp::tests::linux;

@@ -1,5 +1,5 @@
-//! Two ends joined by a bad link: whatever it does, a stream delivers exactly what was written, in order, or fails.
-//! Never wrong bytes, never a silent hang.
+//! Two ends joined by a bad link. A stream delivers exactly what was written, in order, or fails: never wrong bytes, never a
+//! silent hang.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,10 +13,11 @@ use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{CallResult, Connection, ConnectionError, Outbox, State};
 
 const MS: u64 = 1_000_000;
-/// No wait of TCP's own is longer.
+/// Longer than any timeout of TCP.
 const HANG: u64 = 5_000_000 * MS;
-/// The most turns without a byte read. Two ends that answer each other for ever would take years to reach `HANG`, more of
-/// them with each answer that the link doubles. Turns in all have no bound that fits: a byte a round trip is slow and right.
+/// Maximum number of turns without a byte read. Two ends that answer each other for ever would take years to reach `HANG`,
+/// with more packets each time the link duplicates one. The total number of turns has no useful bound: one byte per round trip
+/// is slow, but correct.
 const MOST_IDLE_TURNS: u64 = 100_000;
 
 #[derive(Clone, Debug)]
@@ -34,9 +35,9 @@ struct Case {
     config: TcpConfig,
     iss: [u32; 2],
     offload: bool,
-    /// Bytes that each end writes.
+    /// Number of bytes that each end writes.
     bytes: [usize; 2],
-    /// How long each end waits before each read.
+    /// Pause of each end before a read.
     pause: [u64; 2],
 }
 
@@ -83,7 +84,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100_000, max_shrink_time: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "takes 10 s: the same for a hundred thousand"]
+    #[ignore = "takes 10 s"]
     fn streams_are_correct_or_fail_a_hundred_thousand_times(case in cases()) {
         let mut world = World::new(case);
         world.run();
@@ -110,7 +111,7 @@ fn streams_cross_the_sequence_wrap_at_any_offset() {
     }
 }
 
-/// Without retransmission a lossless link still delivers all, however it reorders and duplicates.
+/// Without retransmission a lossless link still delivers everything, however it reorders and duplicates.
 #[test]
 fn lossless_link_needs_no_retransmission() {
     for seed in 0..200 {
@@ -130,7 +131,7 @@ fn lossless_link_needs_no_retransmission() {
     }
 }
 
-/// A link that lets nothing through ends in an error at both ends, not in a wait.
+/// A link that delivers nothing ends in an error at both ends.
 #[test]
 fn dead_link_ends_in_an_error() {
     for seed in 0..20 {
@@ -182,9 +183,9 @@ struct World {
     dice: Rng,
     nth: u64,
     dies_at: u64,
-    /// When bytes were read last.
+    /// Time of the last read of a byte.
     moved_at: u64,
-    /// How many turns there were since then.
+    /// Number of turns since then.
     idle_turns: u64,
     events: BTreeMap<(u64, u64), Event>,
     ends: Vec<End>,
@@ -243,7 +244,7 @@ impl World {
         }
     }
 
-    /// Both read all that the other wrote, or one of them was told of a failure.
+    /// Whether each end has read everything, or one of them got an error.
     fn check(&self) {
         for (end, other) in [(0, 1), (1, 0)] {
             let Some(reader) = self.ends.get(end) else {
@@ -257,7 +258,7 @@ impl World {
             let complete = reader.ended && reader.read.len() == self.case.bytes[other];
             assert!(
                 complete || !self.failures().is_empty() || self.was_given_up(),
-                "a stream ended early and nobody was told: {}",
+                "a stream ended early without an error: {}",
                 self.describe()
             );
         }
@@ -271,21 +272,21 @@ impl World {
         }
     }
 
-    /// No packet and no timer is, or this would not have ended; nor is a connection that its program has closed, or a byte of
-    /// it. A program whose peer has given up in silence holds its own for ever.
+    /// Checks that no packet or timer remains, nor a connection that its program has closed. If a peer gave up silently, the
+    /// program still holds its own end.
     fn check_that_nothing_is_left(&self) {
-        assert!(self.events.is_empty(), "packets are left: {}", self.describe());
+        assert!(self.events.is_empty(), "packets remain: {}", self.describe());
         for End { connection, outbox, closed, .. } in &self.ends {
-            assert!(outbox.segments.is_empty(), "segments are left: {}", self.describe());
-            assert_eq!(connection.deadline(), None, "a timer is left: {}", self.describe());
+            assert!(outbox.segments.is_empty(), "segments remain: {}", self.describe());
+            assert_eq!(connection.deadline(), None, "a timer remains: {}", self.describe());
             assert!(*closed || self.was_given_up(), "it was never closed: {}", self.describe());
             let left = (connection.state(), connection.queues());
             let gone = left == (State::Closed, (0, 0));
-            assert!(gone || !closed, "a connection is left: {}", self.describe());
+            assert!(gone || !closed, "a connection remains: {}", self.describe());
         }
     }
 
-    /// A kernel gave up what its program had left it: as on Linux, nobody is left to be told.
+    /// Whether a kernel gave up a connection that its program had closed: as on Linux, no one gets the error.
     fn was_given_up(&self) -> bool {
         self.ends.iter().any(|end| end.outbox.tally.timed_out > 0)
     }
@@ -319,7 +320,7 @@ impl World {
         self.settle(to);
     }
 
-    /// What the program at `end` does: reads when its pause is over, writes as much as fits, and closes.
+    /// Runs the program at `end`: it reads when its pause is over, writes as much as fits, and closes.
     fn settle(&mut self, end: usize) {
         let (now, pause, bytes) = (self.now, self.case.pause[end], self.case.bytes[end]);
         let offload = self.case.offload;

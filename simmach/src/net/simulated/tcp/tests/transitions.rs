@@ -1,15 +1,14 @@
-//! Every transition of RFC 9293's state diagram (figure 5), and those that its notes add: resets, aborts, time-outs.
+//! Every transition of RFC 9293's state diagram (figure 5) and of its notes: resets, aborts, timeouts.
 //!
-//! LISTEN is a listener's state, and has no connection: what leads into it and out of it is in `net/tests/listening.rs`, but
-//! for the SYN that makes a connection of it. A socket that listens can't be told to connect, so the diagram's LISTEN to
-//! SYN-SENT is not there.
+//! LISTEN is a state of listeners, not of connections: its transitions are tested in `net/tests/listening.rs`, except the SYN that
+//! creates a connection. The transition from LISTEN to SYN-SENT does not exist, since a listening socket cannot connect.
 
 use std::collections::BTreeSet;
 
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::rig::{client, server};
 
-/// How the connection came to be.
+/// How the connection is opened.
 #[derive(Clone, Copy)]
 enum Opened {
     Here,
@@ -17,8 +16,8 @@ enum Opened {
 }
 use Opened::{ByPeer, Here};
 
-/// A transition: from, to; how it is opened, and the script up to the state `from`; then what happens, at 60 ms, and what
-/// must be sent.
+/// A transition: states before and after; how the connection is opened, and the script up to the first state; the step at
+/// 60 ms, and the segments it must send.
 type Transition = (&'static str, &'static str, Opened, &'static [&'static str], &'static str);
 
 const SYN: &str = "0 > SYN 0";
@@ -33,7 +32,7 @@ const FIN_CAME_LAST: &str = "40 < FIN+ACK 1 ack 2\n40 > ACK 2 ack 2";
 const CLOSE_LAST: &str = "30 close\n30 > FIN+ACK 1 ack 2";
 
 const TRANSITIONS: &[Transition] = &[
-    // The diagram, from its top.
+    // The diagram, from the top.
     ("Listen", "SynReceived", ByPeer, &[], "60 nothing"),
     ("Closed", "SynSent", Here, &[], "60 nothing"),
     ("SynSent", "SynReceived", Here, &[SYN], "60 < SYN 0\n60 > SYN+ACK 0 ack 1"),
@@ -41,13 +40,13 @@ const TRANSITIONS: &[Transition] = &[
     ("SynSent", "Closed", Here, &[SYN], "60 close"),
     ("SynReceived", "Established", ByPeer, &[SYN_ACK], "60 < ACK 1 ack 1"),
     ("SynReceived", "Established", Here, &[SYN, CROSSED], "60 < SYN+ACK 0 ack 1\n60 > ACK 1 ack 1"),
-    // Nothing waits to be sent: the FIN does not wait for an acknowledgement of the SYN.
+    // No data is queued, so the FIN does not wait for an acknowledgement of the SYN.
     ("SynReceived", "FinWait1", Here, &[SYN, CROSSED], "60 close\n60 > FIN+ACK 1 ack 1"),
     ("Established", "FinWait1", Here, &[SYN, OPEN], "60 close\n60 > FIN+ACK 1 ack 1"),
     ("Established", "FinWait1", Here, &[SYN, OPEN], "60 shutdown\n60 > FIN+ACK 1 ack 1"),
     ("Established", "CloseWait", Here, &[SYN, OPEN], "60 < FIN+ACK 1 ack 1\n60 > ACK 1 ack 2"),
     ("FinWait1", "FinWait2", Here, &[SYN, OPEN, CLOSE], "60 < ACK 1 ack 2"),
-    // One acknowledgement for the SYN and the FIN behind it; and with it the peer's FIN, which may not have heard of this.
+    // One acknowledgement for the SYN and the FIN after it, and with it the peer's FIN.
     ("FinWait1", "FinWait2", Here, &[SYN, CROSSED, CLOSE], "60 < ACK 1 ack 2"),
     ("FinWait1", "Closing", Here, &[SYN, CROSSED, CLOSE], "60 < FIN+ACK 1 ack 1\n60 > ACK 2 ack 2"),
     (
@@ -76,10 +75,10 @@ const TRANSITIONS: &[Transition] = &[
         "Closed",
         Here,
         &[SYN, OPEN, CLOSE, FIN_ACKED, FIN_CAME_LAST],
-        // Two maximum segment lives after the last FIN: Linux takes a minute for them.
+        // Two maximum segment lifetimes after the last FIN: Linux waits one minute.
         "60039.999 state TimeWait\n60040 nothing",
     ),
-    // Resets. That of a passive open goes back to LISTEN: the connection is forgotten, and the listener is still there.
+    // Resets. A passive open returns to LISTEN: the connection is removed, and the listener remains.
     ("SynSent", "Closed", Here, &[SYN], "60 < RST+ACK 0 ack 1"),
     ("SynReceived", "Closed", ByPeer, &[SYN_ACK], "60 < RST 1"),
     ("SynReceived", "Closed", Here, &[SYN, CROSSED], "60 < RST 1"),
@@ -109,7 +108,7 @@ const TRANSITIONS: &[Transition] = &[
         "60 close-hard\n60 > RST+ACK 2 ack 1",
     ),
     ("CloseWait", "Closed", Here, &[SYN, OPEN, FIN_CAME], "60 close-hard\n60 > RST+ACK 1 ack 2"),
-    // The user's time-out: nothing that was sent again was answered.
+    // User timeout: no retransmission was answered.
     ("SynReceived", "Closed", ByPeer, &[SYN_ACK], TIMES_OUT),
     (
         "FinWait2",
@@ -120,10 +119,10 @@ const TRANSITIONS: &[Transition] = &[
     ),
 ];
 
-/// The time-out of a handshake, with one try.
+/// Handshake timeout, with one retry.
 const TIMES_OUT: &str = "1000 > SYN+ACK 0 ack 1\n2999.999 state SynReceived\n3000 nothing";
 
-/// The arrows of the figure, and a reset for every state that has a peer.
+/// The arrows of the figure, and a reset for every state with a peer.
 const FIGURE: &[(&str, &str)] = &[
     ("Closed", "SynSent"),
     ("Listen", "SynReceived"),
@@ -159,7 +158,7 @@ fn transitions_of_the_diagram_are_made() {
             ByPeer => SYN_ACK,
         };
         let (before, seen) = match before {
-            // The very first segment is what leads out of the state.
+            // The first segment is itself the transition.
             [] => (vec![first], String::new()),
             before => (before.to_vec(), format!("59 state {from}")),
         };
