@@ -24,7 +24,7 @@ pub async fn lookup_host<T: ToSocketAddrs>(
     host: T,
 ) -> io::Result<impl Iterator<Item = SocketAddr>> {
     let addresses = here! {
-        simulated => sockets::find(host.target()?)?,
+        simulated => sockets::resolve(host.target()?)?,
         real => real::addresses(host.target()?.into_owned()).await?,
     };
     Ok(addresses.into_iter())

@@ -36,11 +36,11 @@ pub struct OwnedWriteHalf {
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-pub(super) fn borrowed(stream: &mut TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
+pub(super) fn borrow_halves(stream: &mut TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
     (ReadHalf(stream), WriteHalf(stream))
 }
 
-pub(super) fn owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub(super) fn own_halves(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
     let stream = Arc::new(stream);
     (OwnedReadHalf(Arc::clone(&stream)), OwnedWriteHalf { stream, shut_on_drop: true })
 }
@@ -55,7 +55,7 @@ fn reunite(read: OwnedReadHalf, mut write: OwnedWriteHalf) -> Result<TcpStream, 
 }
 
 /// Methods of all halves.
-macro_rules! halves {
+macro_rules! impl_half {
     ($($half:ty),*) => {$(
         impl $half {
             /// See [`TcpStream::ready`].
@@ -89,7 +89,7 @@ macro_rules! halves {
 }
 
 /// Methods of read halves.
-macro_rules! reading_halves {
+macro_rules! impl_read_half {
     ($($half:ty),*) => {$(
         impl $half {
             /// See [`TcpStream::peek`].
@@ -155,7 +155,7 @@ macro_rules! reading_halves {
 }
 
 /// Methods of write halves.
-macro_rules! writing_halves {
+macro_rules! impl_write_half {
     ($($half:ty),*) => {$(
         impl $half {
             /// See [`TcpStream::writable`].
@@ -188,9 +188,9 @@ macro_rules! writing_halves {
     )*};
 }
 
-halves!(ReadHalf<'_>, OwnedReadHalf, WriteHalf<'_>, OwnedWriteHalf);
-reading_halves!(ReadHalf<'_>, OwnedReadHalf);
-writing_halves!(WriteHalf<'_>, OwnedWriteHalf);
+impl_half!(ReadHalf<'_>, OwnedReadHalf, WriteHalf<'_>, OwnedWriteHalf);
+impl_read_half!(ReadHalf<'_>, OwnedReadHalf);
+impl_write_half!(WriteHalf<'_>, OwnedWriteHalf);
 
 impl AsRef<TcpStream> for ReadHalf<'_> {
     fn as_ref(&self) -> &TcpStream {

@@ -171,12 +171,12 @@ impl TcpStream {
 
     /// Splits the stream into borrowed read and write halves.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        split::borrowed(self)
+        split::borrow_halves(self)
     }
 
     /// Splits the stream into owned halves, which can move to different tasks. Dropping the write half shuts down its direction.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split::owned(self)
+        split::own_halves(self)
     }
 
     pub(super) fn poll_read_at(

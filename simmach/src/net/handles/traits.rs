@@ -8,7 +8,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 
 use crate::net::handles::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 
-macro_rules! reads {
+macro_rules! impl_read {
     ($($reader:ty),*) => {$(
         impl AsyncRead for $reader {
             fn poll_read(
@@ -62,7 +62,7 @@ macro_rules! write_methods {
     };
 }
 
-macro_rules! writes {
+macro_rules! impl_write {
     ($($writer:ty),*) => {$(
         impl AsyncWrite for $writer {
             write_methods!(poll_close);
@@ -79,8 +79,8 @@ macro_rules! writes {
     )*};
 }
 
-reads!(TcpStream, &TcpStream, ReadHalf<'_>, OwnedReadHalf);
-writes!(TcpStream, &TcpStream, WriteHalf<'_>, OwnedWriteHalf);
+impl_read!(TcpStream, &TcpStream, ReadHalf<'_>, OwnedReadHalf);
+impl_write!(TcpStream, &TcpStream, WriteHalf<'_>, OwnedWriteHalf);
 
 /// The stream behind a half.
 fn stream(own: &impl AsRef<TcpStream>) -> &TcpStream {

@@ -32,7 +32,7 @@ use crate::net::NetSpec;
 use crate::net::simulated::address::{AddressOwner, Bound, Endpoint, HostIndex, Net, owner_of};
 use crate::net::simulated::kernel::host::Host;
 use crate::net::simulated::kernel::socket::{DatagramSocket, Listener, Socket};
-use crate::net::simulated::kernel::wakers::Wakes;
+use crate::net::simulated::kernel::wakers::PendingWakes;
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::links::Links;
 use crate::net::simulated::link::wire::Wire;
@@ -57,7 +57,7 @@ pub(crate) struct Kernel {
     outbox: Outbox,
     /// Retransmissions and resets in `outbox.tally` that were already reported to the engine.
     reported: (u64, u64),
-    wakes: Wakes,
+    wakes: PendingWakes,
     /// Whether names resolve to IPv6 addresses too.
     dual_stack: bool,
     wire: Wire,
@@ -167,7 +167,7 @@ impl Kernel {
         let mut names = vec![Name::default(); count];
         for host in spec.hosts {
             let own: &mut Host = &mut hosts[host.machine.0 as usize];
-            own.ident = host.name.word();
+            own.name_hash = host.name.word();
             own.config = host.tcp.map(Rc::new);
             let number = match zone {
                 Some((ref name, number)) if Arc::ptr_eq(name, &host.zone) => number,
@@ -196,7 +196,7 @@ impl Kernel {
             serial: 0,
             outbox: Outbox::default(),
             reported: (0, 0),
-            wakes: Wakes::default(),
+            wakes: PendingWakes::default(),
             dual_stack: spec.dual_stack,
             wire,
         }

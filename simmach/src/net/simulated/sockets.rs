@@ -11,7 +11,7 @@ mod wait;
 
 pub(crate) use crate::net::simulated::sockets::ip_level::IpLevel;
 pub(crate) use crate::net::simulated::sockets::listener::TcpListener;
-pub(crate) use crate::net::simulated::sockets::lookup::find;
+pub(crate) use crate::net::simulated::sockets::lookup::resolve;
 pub(crate) use crate::net::simulated::sockets::readiness::Readiness;
 pub(crate) use crate::net::simulated::sockets::socket::TcpSocket;
 pub(crate) use crate::net::simulated::sockets::stream::TcpStream;

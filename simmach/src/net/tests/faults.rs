@@ -82,7 +82,7 @@ fn data_sent_into_a_partition_arrives_after_it() {
         mend(None, &[A, B], &[C]);
         mend(None, &[C], &[A, B]);
         let mut buf = [0; 8];
-        far.read_exact(&mut buf).await.expect("it is sent again");
+        far.read_exact(&mut buf).await.expect("it is retransmitted");
         assert_eq!(&buf, b"patience");
         assert!(now() < ms(15_000));
     });
@@ -139,7 +139,7 @@ fn one_way_partition_loses_the_answer() {
         let read = crate::time::timeout(ms(3_000), near.read_exact(&mut [0; 6])).await;
         assert!(read.is_err());
         mend_all();
-        near.read_exact(&mut [0; 6]).await.expect("it is sent again");
+        near.read_exact(&mut [0; 6]).await.expect("it is retransmitted");
     });
 }
 
@@ -371,7 +371,7 @@ fn filter_drops_a_packet() {
     let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
         let mut data = 0;
-        let rule = filter_packets(
+        let filter = filter_packets(
             &[A],
             &[C],
             Box::new(move |packet| {
@@ -382,7 +382,7 @@ fn filter_drops_a_packet() {
         );
         near.write_all(&[1; 20_000]).await.expect("room");
         far.read_exact(&mut [0; 20_000]).await.expect("all of it");
-        drop(rule);
+        drop(filter);
     });
     assert_eq!((result.stats.dropped, result.stats.retransmissions), (1, 1));
 }
@@ -391,7 +391,7 @@ fn filter_drops_a_packet() {
 fn filter_delays_a_packet_until_it_is_removed() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
-        let rule = filter_packets(
+        let filter = filter_packets(
             &[A],
             &[C],
             Box::new(|packet| match packet.nth {
@@ -403,16 +403,16 @@ fn filter_delays_a_packet_until_it_is_removed() {
         near.write_all(b"x").await.expect("room");
         far.read_exact(&mut [0; 1]).await.expect("it is late");
         assert_eq!(now() - begun, ms(150));
-        drop(rule);
-        let rule = filter_packets(&[A], &[C], Box::new(|_| PacketFate::Drop));
+        drop(filter);
+        let filter = filter_packets(&[A], &[C], Box::new(|_| PacketFate::Drop));
         near.write_all(b"x").await.expect("room");
         sleep(100).await;
-        drop(rule);
-        far.read_exact(&mut [0; 1]).await.expect("it is sent again");
+        drop(filter);
+        far.read_exact(&mut [0; 1]).await.expect("it is retransmitted");
         filter_packets(&[A], &[C], Box::new(|_| PacketFate::Drop)).expect("a run").keep();
         clear_filters();
         near.write_all(b"x").await.expect("room");
-        far.read_exact(&mut [0; 1]).await.expect("all rules are lifted");
+        far.read_exact(&mut [0; 1]).await.expect("all filters are removed");
     });
 }
 
@@ -427,11 +427,11 @@ fn filter_sees_segments_instead_of_bursts() {
             *largest = packet.length.max(*largest);
             PacketFate::Pass
         });
-        let rule = filter_packets(&[A], &[C], choose);
+        let filter = filter_packets(&[A], &[C], choose);
         let (mut near, mut far) = pair().await;
         near.write_all(&[1; 20_000]).await.expect("room");
         far.read_exact(&mut [0; 20_000]).await.expect("all of it");
-        drop(rule);
+        drop(filter);
         assert_eq!(*largest.borrow(), 1460);
     });
 }
@@ -440,10 +440,10 @@ fn filter_sees_segments_instead_of_bursts() {
 fn filter_that_panics_fails_the_run() {
     let result = Cluster::new().try_run(|| async {
         let (mut near, _far) = pair().await;
-        let rule = filter_packets(&[A], &[C], Box::new(|_| panic!("the rule is wrong")));
+        let filter = filter_packets(&[A], &[C], Box::new(|_| panic!("the rule is wrong")));
         near.write_all(b"x").await.expect("room");
         sleep(1_000).await;
-        drop(rule);
+        drop(filter);
     });
     assert!(format!("{:?}", result.ran.verdict).contains("the rule is wrong"));
 }

@@ -38,16 +38,16 @@ impl Kernel {
         let range = self.config_of(host).ephemeral_ports.clone();
         let ports = &mut self.hosts[host as usize].udp;
         let port = match address.port() {
-            0 => ports.ephemeral(&range).ok_or_else(|| self.no_free_port())?,
+            0 => ports.next_ephemeral(&range).ok_or_else(|| self.no_free_port())?,
             port if ports.can_bind(port, bound) => port,
             _ => return Err(self.in_use(address)),
         };
         let serial = self.next_serial();
         let own = &mut self.hosts[host as usize];
         // The flow's number comes from the same counter as connects to the own port.
-        let number = own.number_connect(Endpoint { host, port, net: Net::Loopback4 });
+        let number = own.count_connect(Endpoint { host, port, net: Net::Loopback4 });
         let nth = u64::from(own.epoch) << 32 | u64::from(number);
-        let flow = mix(mix(own.ident, u64::from(port) | 1 << 32), nth);
+        let flow = mix(mix(own.name_hash, u64::from(port) | 1 << 32), nth);
         let slot = self.datagrams.insert(DatagramSocket {
             serial,
             host,
@@ -89,7 +89,7 @@ impl Kernel {
         }
         let peer = self.resolve_remote(host, address)?;
         let socket = self.datagrams(key)?;
-        source(socket, peer)?;
+        source_net(socket, peer)?;
         socket.peer = Some(peer);
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Kernel {
             None => self.datagrams(key)?.peer.ok_or_else(error::no_destination)?,
         };
         let socket = self.datagrams(key)?;
-        let net = source(socket, to)?;
+        let net = source_net(socket, to)?;
         if std::mem::take(&mut socket.refused) {
             return Err(self.connection_error(
                 ConnectionError::Refused,
@@ -138,7 +138,7 @@ impl Kernel {
         let draw = PacketAddress::of_datagram(flow, nth);
         let body = Body::Udp { payload, broadcast: false };
         self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
-        self.sent(key)?;
+        self.on_datagram_sent(key)?;
         Ok(data.len())
     }
 
@@ -171,12 +171,12 @@ impl Kernel {
             let body = Body::Udp { payload: payload.clone(), broadcast: true };
             self.transmit_in_order(key, Packet { path, from, to, draw, body })?;
         }
-        self.sent(key)?;
+        self.on_datagram_sent(key)?;
         Ok(data.len())
     }
 
     /// A sent datagram makes the socket writable again, if it was marked as not ready.
-    fn sent(&mut self, key: SocketKey) -> io::Result<()> {
+    fn on_datagram_sent(&mut self, key: SocketKey) -> io::Result<()> {
         let socket = self.datagrams(key)?;
         if std::mem::take(&mut socket.not_writable) {
             let mut waiting = std::mem::take(&mut socket.reading);
@@ -190,8 +190,8 @@ impl Kernel {
         let socket = self.datagrams(key)?;
         Ok(match (socket.bound, socket.peer) {
             (Bound::Any4 | Bound::Any6, Some(Endpoint { net, .. })) => {
-                let mapped = socket.bound == Bound::Any6 && !net.is_v6();
-                Endpoint { host: socket.host, port: socket.port, net }.display_addr(mapped)
+                let v4_mapped = socket.bound == Bound::Any6 && !net.is_v6();
+                Endpoint { host: socket.host, port: socket.port, net }.display_addr(v4_mapped)
             }
             (Bound::Any4 | Bound::Any6 | Bound::One(_), _) => datagrams_address(socket),
         })
@@ -231,7 +231,7 @@ impl Kernel {
     }
 
     /// Returns and clears the error of an earlier datagram.
-    pub(crate) fn take_refusal(&mut self, key: SocketKey) -> io::Result<Option<io::Error>> {
+    pub(crate) fn take_datagram_error(&mut self, key: SocketKey) -> io::Result<Option<io::Error>> {
         let socket = self.datagrams(key)?;
         let was_refused = std::mem::take(&mut socket.refused);
         let refused = socket.peer.filter(|_| was_refused);
@@ -252,7 +252,7 @@ impl Kernel {
     }
 
     /// Length of the first queued datagram. 0 if there is none, or outside the run.
-    pub(crate) fn first_datagram(&mut self, key: SocketKey) -> usize {
+    pub(crate) fn first_datagram_len(&mut self, key: SocketKey) -> usize {
         let first = self.datagrams(key).ok().and_then(|socket| socket.queue.front());
         first.map_or(0, |(_, payload)| payload.len())
     }
@@ -270,7 +270,7 @@ impl Kernel {
     }
 
     /// The part of `interest` that a socket is ready for, once it is not empty.
-    pub(crate) fn can_do(
+    pub(crate) fn datagram_readiness_if_any(
         &mut self,
         key: SocketKey,
         interest: Interest,
@@ -310,7 +310,7 @@ impl Kernel {
         payload: Payload,
         broadcast: bool,
     ) {
-        let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else {
+        let Some(key) = self.hosts[to.host as usize].udp.receiver_of(to.port, to.net) else {
             if broadcast {
                 return;
             }
@@ -346,7 +346,9 @@ impl Kernel {
     }
 
     pub(super) fn on_unreachable(&mut self, from: Endpoint, to: Endpoint) {
-        let Some(key) = self.hosts[to.host as usize].udp.bound_to(to.port, to.net) else { return };
+        let Some(key) = self.hosts[to.host as usize].udp.receiver_of(to.port, to.net) else {
+            return;
+        };
         let Ok(socket) = self.datagrams(key) else { return };
         if socket.peer == Some(from) {
             socket.refused = true;
@@ -358,7 +360,7 @@ impl Kernel {
 }
 
 /// The kind of address that a socket sends to `to` from.
-fn source(socket: &DatagramSocket, to: Endpoint) -> io::Result<Net> {
+fn source_net(socket: &DatagramSocket, to: Endpoint) -> io::Result<Net> {
     match socket.bound {
         Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),
         Bound::One(net) if net.is_v6() && !to.net.is_v6() => Err(error::network_unreachable()),

@@ -15,7 +15,7 @@ use crate::net::simulated::tcp::config::TcpConfig;
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     /// Hash of the machine's name, for draws. It does not change when other machines are added.
-    pub(crate) ident: u64,
+    pub(crate) name_hash: u64,
     /// The machine's own TCP parameters, if it has any.
     pub(crate) config: Option<Rc<TcpConfig>>,
     /// Number of processes that have ended here. Connects are counted anew in each epoch.
@@ -48,7 +48,7 @@ pub(crate) struct Binding {
 
 impl Host {
     /// Counts a connect to `remote` and returns its number in this epoch, starting from 1.
-    pub(crate) fn number_connect(&mut self, remote: Endpoint) -> u32 {
+    pub(crate) fn count_connect(&mut self, remote: Endpoint) -> u32 {
         let count = self.connects.entry(remote).or_insert(0);
         *count += 1;
         *count
@@ -75,7 +75,7 @@ impl Ports {
     }
 
     /// The next unused port of the range.
-    pub(crate) fn ephemeral(&mut self, range: &RangeInclusive<u16>) -> Option<u16> {
+    pub(crate) fn next_ephemeral(&mut self, range: &RangeInclusive<u16>) -> Option<u16> {
         let (first, last) = (*range.start(), *range.end());
         let mut port = self.next;
         for _ in range.clone() {
@@ -107,7 +107,7 @@ impl Ports {
     }
 
     /// Lets a bound socket receive.
-    pub(crate) fn open(&mut self, port: u16, key: SocketKey) {
+    pub(crate) fn start_receiving(&mut self, port: u16, key: SocketKey) {
         let bindings = self.bound.get_mut(&port).into_iter().flatten();
         bindings.filter(|own| own.key == key).for_each(|own| own.receives = true);
     }
@@ -123,7 +123,7 @@ impl Ports {
     }
 
     /// The socket that receives what comes for `net` and `port`. The most specific binding has precedence.
-    pub(crate) fn bound_to(&self, port: u16, net: Net) -> Option<SocketKey> {
+    pub(crate) fn receiver_of(&self, port: u16, net: Net) -> Option<SocketKey> {
         let bindings = self.bound.get(&port)?.iter();
         let receivers = bindings.filter(|other| other.receives && other.bound.accepts(net));
         receivers.min_by_key(|other| other.bound.breadth()).map(|other| other.key)
@@ -156,13 +156,13 @@ mod tests {
         let (mut ports, range) = (Ports::default(), 10..=12);
         ports.take(11);
         let mut next = || {
-            let port = ports.ephemeral(&range);
+            let port = ports.next_ephemeral(&range);
             port.inspect(|port| ports.take(*port))
         };
         assert_eq!((next(), next(), next()), (Some(10), Some(12), None));
         ports.release(11);
-        assert_eq!(ports.ephemeral(&range), Some(11));
-        assert_eq!(Ports::default().ephemeral(&(65_535..=65_535)), Some(65_535));
+        assert_eq!(ports.next_ephemeral(&range), Some(11));
+        assert_eq!(Ports::default().next_ephemeral(&(65_535..=65_535)), Some(65_535));
     }
 
     #[test]
@@ -176,9 +176,9 @@ mod tests {
         assert!(ports.is_unused());
         ports.bind(80, Bound::Any6, KEY, true);
         assert!(!ports.can_bind(80, Bound::One(Net::V4)));
-        assert_eq!(ports.bound_to(80, Net::V4), Some(KEY));
+        assert_eq!(ports.receiver_of(80, Net::V4), Some(KEY));
         ports.unbind(80, KEY);
         ports.bind(80, Bound::Any4, KEY, true);
-        assert_eq!(ports.bound_to(80, Net::V6), None);
+        assert_eq!(ports.receiver_of(80, Net::V6), None);
     }
 }

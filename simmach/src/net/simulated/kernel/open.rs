@@ -96,7 +96,7 @@ impl Kernel {
         }
         let listener = self.listener(key)?;
         (listener.port, listener.backlog, listener.listening) = (port, backlog, true);
-        self.hosts[host as usize].tcp.open(port, key);
+        self.hosts[host as usize].tcp.start_receiving(port, key);
         self.wire.stats.sockets += 1;
         Ok(local_endpoint(host, bound, port))
     }
@@ -162,11 +162,11 @@ impl Kernel {
             return Err(self.already_connected(remote));
         }
         let own = &mut self.hosts[host as usize];
-        let nth = u64::from(own.epoch) << 32 | u64::from(own.number_connect(remote));
-        let (ident, peer) = (own.ident, self.hosts[remote.host as usize].ident);
+        let nth = u64::from(own.epoch) << 32 | u64::from(own.count_connect(remote));
+        let (name_hash, peer) = (own.name_hash, self.hosts[remote.host as usize].name_hash);
         let target = u64::from(remote.port) | (remote.net as u64) << 16;
         // Even: from the connecting end; odd: to it.
-        let flow = mix(mix(mix(ident, peer), target), nth) & !1;
+        let flow = mix(mix(mix(name_hash, peer), target), nth) & !1;
         let iss = self.initial_sequence(local, remote);
         let connection = Connection::connect(
             options.apply(self.config_of(host)),
@@ -178,7 +178,7 @@ impl Kernel {
         let holder = Holder::Process(process);
         let slot = self.insert_socket(local, remote, flow, holder, connection);
         let socket = &mut self.sockets[slot];
-        socket.mapped = address.is_ipv6() && !remote.net.is_v6();
+        socket.v4_mapped = address.is_ipv6() && !remote.net.is_v6();
         (socket.reuse, socket.linger, socket.ip) = (options.reuse, options.linger, options.ip);
         self.wire.stats.sockets += 1;
         self.flush_connection(slot);
@@ -187,7 +187,7 @@ impl Kernel {
 
     fn free_port(&mut self, host: HostIndex) -> io::Result<u16> {
         let ports = self.config_of(host).ephemeral_ports.clone();
-        let free = self.hosts[host as usize].tcp.ephemeral(&ports);
+        let free = self.hosts[host as usize].tcp.next_ephemeral(&ports);
         free.ok_or_else(|| self.no_free_port())
     }
 

@@ -79,7 +79,7 @@ impl Kernel {
         if !opens {
             return false;
         }
-        let Some(key) = self.hosts[to.host as usize].tcp.bound_to(to.port, to.net) else {
+        let Some(key) = self.hosts[to.host as usize].tcp.receiver_of(to.port, to.net) else {
             return false;
         };
         let Some(listener) = self.listeners.get_mut(key.slot as usize) else { return false };
@@ -89,7 +89,7 @@ impl Kernel {
             return true;
         }
         listener.half_open += 1;
-        let mapped = listener.bound == Bound::Any6 && !to.net.is_v6();
+        let v4_mapped = listener.bound == Bound::Any6 && !to.net.is_v6();
         let options = listener.options;
         let iss = self.initial_sequence(to, from);
         let mss = self.mss(to, from);
@@ -105,7 +105,8 @@ impl Kernel {
         let slot = self.insert_socket(to, from, flow ^ 1, Holder::HalfOpen(key), connection);
         self.sockets[slot].peer = sender;
         let socket = &mut self.sockets[slot];
-        (socket.mapped, socket.reuse, socket.linger) = (mapped, options.reuse, options.linger);
+        (socket.v4_mapped, socket.reuse, socket.linger) =
+            (v4_mapped, options.reuse, options.linger);
         socket.ip = options.ip;
         self.flush_connection(slot);
         true
@@ -238,7 +239,7 @@ impl Kernel {
             remote,
             flow,
             path,
-            mapped: false,
+            v4_mapped: false,
             reuse: false,
             peer: SocketKey::NONE,
             registered: true,
@@ -301,11 +302,14 @@ impl Kernel {
     /// Initial sequence number as in RFC 6528 and Linux: drawn for the addresses and ports, plus a clock with ticks of 64 ns,
     /// so that a new connection between the same ports starts above the old one.
     pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
-        let ident = |endpoint: Endpoint| self.hosts[endpoint.host as usize].ident;
+        let name_hash = |endpoint: Endpoint| self.hosts[endpoint.host as usize].name_hash;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);
         let endpoints = ports | (local.net as u64) << 32;
-        let drawn =
-            self.engine.word(Address::initial_sequence(ident(local), ident(remote), endpoints));
+        let drawn = self.engine.word(Address::initial_sequence(
+            name_hash(local),
+            name_hash(remote),
+            endpoints,
+        ));
         Seq((drawn.unwrap_or(0) as u32).wrapping_add((self.engine.clock.now() / 64) as u32))
     }
 

@@ -38,7 +38,7 @@ pub(crate) struct Socket {
     pub(crate) flow: u64,
     pub(crate) path: PathIndex,
     /// Whether it is an IPv6 socket with an IPv4 connection: it shows mapped addresses.
-    pub(crate) mapped: bool,
+    pub(crate) v4_mapped: bool,
     /// Whether it shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
     /// The peer's socket, known after its first segment. Saves a lookup by addresses.
@@ -78,7 +78,7 @@ impl SocketTimer {
 impl Socket {
     /// An address as the socket API returns it.
     pub(crate) fn display_addr(&self, endpoint: Endpoint) -> SocketAddr {
-        endpoint.display_addr(self.mapped)
+        endpoint.display_addr(self.v4_mapped)
     }
 
     /// Whether the socket is marked as not ready for writing or reading.

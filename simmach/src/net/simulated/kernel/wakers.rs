@@ -76,7 +76,7 @@ impl Waiters {
 
     /// Wakes all tasks; foreign wakers are called later.
     #[inline]
-    pub(crate) fn wake(&mut self, engine: &Engine, wakes: &mut Wakes) {
+    pub(crate) fn wake(&mut self, engine: &Engine, wakes: &mut PendingWakes) {
         if let Some(waiter) = self.polling.take() {
             wakes.wake(engine, waiter);
         }
@@ -90,16 +90,16 @@ impl Waiters {
 
 /// Foreign wakers to be called, and to be dropped, while the kernel is not borrowed.
 #[derive(Default)]
-pub(crate) struct Wakes {
-    woken: Vec<Waker>,
-    discarded: Vec<Waker>,
+pub(crate) struct PendingWakes {
+    to_wake: Vec<Waker>,
+    to_drop: Vec<Waker>,
 }
 
-impl Wakes {
+impl PendingWakes {
     fn wake(&mut self, engine: &Engine, waiter: Waiter) {
         match waiter {
             Waiter::Task(task) => engine.wake(task),
-            Waiter::Other(waker) => self.woken.push(waker),
+            Waiter::Other(waker) => self.to_wake.push(waker),
         }
     }
 
@@ -107,7 +107,7 @@ impl Wakes {
     pub(crate) fn discard(&mut self, waiters: &mut Waiters) {
         let futures = waiters.futures.get_mut().into_iter().flat_map(|futures| futures.drain(..));
         let futures = futures.map(|(_, waiter)| waiter);
-        self.discarded.extend(waiters.polling.take().into_iter().chain(futures).filter_map(
+        self.to_drop.extend(waiters.polling.take().into_iter().chain(futures).filter_map(
             |waiter| match waiter {
                 Waiter::Task(_) => None,
                 Waiter::Other(waker) => Some(waker),
@@ -118,11 +118,11 @@ impl Wakes {
     /// Whether there is any waker to call or drop.
     #[inline]
     pub(crate) fn has_pending(&self) -> bool {
-        !(self.woken.is_empty() && self.discarded.is_empty())
+        !(self.to_wake.is_empty() && self.to_drop.is_empty())
     }
 
     /// Calls and drops the wakers.
     pub(crate) fn flush(self) {
-        self.woken.into_iter().for_each(Waker::wake);
+        self.to_wake.into_iter().for_each(Waker::wake);
     }
 }

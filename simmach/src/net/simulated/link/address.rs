@@ -78,7 +78,7 @@ impl PacketAddress {
 
     /// How long the packet is held back.
     #[inline]
-    pub(crate) fn hold(self) -> Address {
+    pub(crate) fn reorder_delay(self) -> Address {
         self.reorder().second()
     }
 

@@ -557,13 +557,13 @@ impl Links {
             return Fate::Held(at - now);
         }
         if profile.in_order {
-            at = at.max(order.in_order).max(path.released_at);
+            at = at.max(order.latest_in_order).max(path.released_at);
         }
-        order.in_order = order.in_order.max(at);
+        order.latest_in_order = order.latest_in_order.max(at);
         let (rate, longest) = profile.reorder;
         let deferred = rate > 0.0 && engine.chance(draw.reorder(), rate);
         if deferred {
-            let unit = engine.unit(draw.hold());
+            let unit = engine.unit(draw.reorder_delay());
             at = at.saturating_add((unit * longest as f64) as u64);
         }
         let copy_at = (profile.duplication > 0.0
@@ -572,10 +572,10 @@ impl Links {
             let unit = || engine.unit(draw.copy_latency());
             let copy_at = departs.saturating_add(profile.latency.sample(unit, nth + 1));
             // The copy does not overtake packets that were sent before it.
-            if profile.in_order { copy_at.max(order.in_order) } else { copy_at }
+            if profile.in_order { copy_at.max(order.latest_in_order) } else { copy_at }
         });
-        let overtakes = at < order.not_overtaken;
-        order.not_overtaken = at;
+        let overtakes = at < order.last_sent_arrival;
+        order.last_sent_arrival = at;
         path.last_arrival = path.last_arrival.max(at);
         Fate::Arrives { at, copy_at, deferred, overtakes }
     }
@@ -865,7 +865,7 @@ mod tests {
         let held = NetworkProfile::fixed(millis(50)).in_order(true).reorder(1.0, millis(40));
         links.join(0, 1, held);
         // Calm draws hold nothing back, so the order is set by hand.
-        let mut order = FlowOrder { in_order: 0, not_overtaken: 90 * MS };
+        let mut order = FlowOrder { latest_in_order: 0, last_sent_arrival: 90 * MS };
         let fate = links.next_fate(path, &mut order);
         assert_eq!(
             fate,

@@ -9,15 +9,15 @@ use crate::net::simulated::lazy_box::LazyBox;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FlowOrder {
     /// Latest arrival of packets that were not held back. On a link that keeps the order, the next does not arrive earlier.
-    pub(crate) in_order: u64,
+    pub(crate) latest_in_order: u64,
     /// Arrival of the packet that was sent last. A packet that arrives earlier overtakes it.
-    pub(crate) not_overtaken: u64,
+    pub(crate) last_sent_arrival: u64,
 }
 
 impl FlowOrder {
     /// Whether a packet that is sent at `now` could overtake another.
     fn in_flight(&self, now: u64) -> bool {
-        self.in_order.max(self.not_overtaken) > now
+        self.latest_in_order.max(self.last_sent_arrival) > now
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn arrives(orders: &mut FlowOrders, port: u16, now: u64, at: u64) {
-        *orders.to(to(port), now) = FlowOrder { in_order: at, not_overtaken: at };
+        *orders.to(to(port), now) = FlowOrder { latest_in_order: at, last_sent_arrival: at };
     }
 
     #[test]
@@ -85,9 +85,9 @@ mod tests {
         for port in 0..3 {
             arrives(&mut orders, port, 0, 10 + u64::from(port));
         }
-        let known = [0, 1, 2].map(|port| orders.to(to(port), 1).in_order);
+        let known = [0, 1, 2].map(|port| orders.to(to(port), 1).latest_in_order);
         assert_eq!(known, [10, 11, 12]);
-        assert_eq!(orders.to(to(7), 1).in_order, 0, "a new flow");
+        assert_eq!(orders.to(to(7), 1).latest_in_order, 0, "a new flow");
     }
 
     #[test]

@@ -159,8 +159,8 @@ impl Wire {
     /// Sends a packet that no socket sends: a reset or an ICMP message. Its flow may have had a socket before, so the packet
     /// does not overtake any other on its path.
     pub(crate) fn transmit_without_socket(&mut self, packet: Packet) {
-        let in_order = self.links.last_arrival(packet.path);
-        self.transmit(packet, &mut FlowOrder { in_order, not_overtaken: 0 });
+        let latest_in_order = self.links.last_arrival(packet.path);
+        self.transmit(packet, &mut FlowOrder { latest_in_order, last_sent_arrival: 0 });
     }
 
     /// Schedules the arrival of packets that a clog had held.

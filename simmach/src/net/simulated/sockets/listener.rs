@@ -11,9 +11,9 @@ use crate::net::simulated::kernel::wakers::WaitSlot;
 use crate::net::simulated::kernel::{error, try_with_own_kernel, with_host, with_own_kernel};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
-use crate::net::simulated::sockets::lookup::first_of;
+use crate::net::simulated::sockets::lookup::first_success;
 use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
-use crate::net::simulated::sockets::{TcpStream, find};
+use crate::net::simulated::sockets::{TcpStream, resolve};
 
 pub(crate) struct TcpListener {
     run: RunId,
@@ -28,10 +28,10 @@ impl TcpListener {
 
     pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        let addresses = find(addr.target()?)?;
+        let addresses = resolve(addr.target()?)?;
         with_host(|kernel, host| {
             let (key, local) =
-                first_of(&addresses, |address| kernel.listen(host, process, address))?;
+                first_success(&addresses, |address| kernel.listen(host, process, address))?;
             Ok(TcpListener { run: kernel.run(), key, local })
         })
     }

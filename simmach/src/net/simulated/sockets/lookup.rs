@@ -8,19 +8,19 @@ use crate::net::simulated::address::{ipv4, ipv6};
 use crate::net::simulated::kernel::{error, with_host};
 
 /// Resolves a target to its addresses.
-pub(crate) fn find(target: Target<'_>) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(target: Target<'_>) -> io::Result<Vec<SocketAddr>> {
     match target {
         Target::Addresses(addresses) => Ok(addresses),
-        Target::Name(name, port) => named(&name, port),
+        Target::Name(name, port) => resolve_name(&name, port),
     }
 }
 
-fn named(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+fn resolve_name(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if name.contains('\0') {
         let text = "file name contained an unexpected NUL byte";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    if let Some(address) = numeric(name) {
+    if let Some(address) = parse_numeric(name) {
         return Ok(vec![SocketAddr::new(address.into(), port)]);
     }
     // A trailing dot marks an absolute name; all names are absolute here.
@@ -42,10 +42,10 @@ fn named(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 /// Parses an IPv4 address as `inet_aton` does: one to four decimal, octal or hexadecimal numbers. The last number fills the
 /// remaining bytes: `127.1`, `0x7f000001`.
-fn numeric(name: &str) -> Option<Ipv4Addr> {
+fn parse_numeric(name: &str) -> Option<Ipv4Addr> {
     let mut numbers = Vec::new();
     for part in name.split('.') {
-        numbers.push(number(part)?);
+        numbers.push(parse_number(part)?);
     }
     let (last, leading) = numbers.split_last()?;
     let bits_left = 32_u32.checked_sub(8 * u32::try_from(leading.len()).ok()?)?;
@@ -58,7 +58,7 @@ fn numeric(name: &str) -> Option<Ipv4Addr> {
 }
 
 /// Parses a number in C notation.
-fn number(text: &str) -> Option<u32> {
+fn parse_number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (&text[2..], 16),
         [b'0', _, ..] => (&text[1..], 8),
@@ -74,7 +74,7 @@ pub(crate) fn no_address() -> io::Error {
 }
 
 /// Tries the addresses in order, as tokio does. Returns the first success, or the last error.
-pub(crate) fn first_of<T>(
+pub(crate) fn first_success<T>(
     addresses: &[SocketAddr],
     attempt: impl FnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn numeric_names_are_parsed_as_in_c() {
-        let address = |text: &str| numeric(text).map(|address| address.to_string());
+        let address = |text: &str| parse_numeric(text).map(|address| address.to_string());
         for (text, expected) in [
             ("127.1", "127.0.0.1"),
             ("10.1.258", "10.1.1.2"),

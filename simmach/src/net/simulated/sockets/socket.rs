@@ -40,7 +40,7 @@ impl TcpSocket {
     pub(crate) async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         let info = with_own_kernel(self.run, |kernel| kernel.connect_socket(self.key, addr))??;
         let stream = TcpStream::new(self.run, info);
-        stream.established().await?;
+        stream.wait_established().await?;
         Ok(stream)
     }
 

@@ -14,10 +14,10 @@ use crate::net::simulated::kernel::socket::{IpOptions, Linger};
 use crate::net::simulated::kernel::streams::ConnectionInfo;
 use crate::net::simulated::kernel::wakers::WaitSlot;
 use crate::net::simulated::kernel::{error, try_with_own_kernel, with_host, with_own_kernel};
-use crate::net::simulated::sockets::find;
 use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
 use crate::net::simulated::sockets::lookup::no_address;
 use crate::net::simulated::sockets::readiness::Readiness;
+use crate::net::simulated::sockets::resolve;
 use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
@@ -34,14 +34,14 @@ impl TcpStream {
     pub(crate) async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
         let mut last = no_address();
-        for address in find(addr.target()?)? {
+        for address in resolve(addr.target()?)? {
             let begun = with_host(|kernel, host| {
                 let info = kernel.connect(host, process, address)?;
                 Ok(TcpStream { run: kernel.run(), info })
             });
             let connected = match begun {
                 // Dropping the future drops the stream, which closes it.
-                Ok(stream) => stream.established().await.map(|()| stream),
+                Ok(stream) => stream.wait_established().await.map(|()| stream),
                 Err(error) => Err(error),
             };
             match connected {
@@ -52,7 +52,7 @@ impl TcpStream {
         Err(last)
     }
 
-    pub(crate) async fn established(&self) -> io::Result<()> {
+    pub(crate) async fn wait_established(&self) -> io::Result<()> {
         let wait = self.wait_on(WaitList::Write, "an answer from");
         wait.until(|kernel| kernel.connected(self.info.key)).await
     }

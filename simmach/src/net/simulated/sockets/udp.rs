@@ -13,10 +13,10 @@ use crate::net::simulated::kernel::{
     Kernel, error, try_with_own_kernel, with_host, with_own_kernel,
 };
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::sockets::find;
 use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
-use crate::net::simulated::sockets::lookup::{first_of, no_address};
+use crate::net::simulated::sockets::lookup::{first_success, no_address};
 use crate::net::simulated::sockets::readiness::Readiness;
+use crate::net::simulated::sockets::resolve;
 use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
@@ -29,18 +29,18 @@ pub(crate) struct UdpSocket {
 impl UdpSocket {
     pub(crate) async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
-        let addresses = find(addr.target()?)?;
+        let addresses = resolve(addr.target()?)?;
         with_host(|kernel, host| {
             let (key, local) =
-                first_of(&addresses, |address| kernel.bind_datagrams(host, process, address))?;
+                first_success(&addresses, |address| kernel.bind_datagrams(host, process, address))?;
             Ok(UdpSocket { run: kernel.run(), key, local })
         })
     }
 
     pub(crate) async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let addresses = find(addr.target()?)?;
+        let addresses = resolve(addr.target()?)?;
         with_own_kernel(self.run, |kernel| {
-            first_of(&addresses, |address| kernel.connect_datagrams(self.key, address))
+            first_success(&addresses, |address| kernel.connect_datagrams(self.key, address))
         })?
     }
 
@@ -49,7 +49,7 @@ impl UdpSocket {
         buf: &[u8],
         target: A,
     ) -> io::Result<usize> {
-        let target = find(target.target()?)?.first().copied().ok_or_else(no_address)?;
+        let target = resolve(target.target()?)?.first().copied().ok_or_else(no_address)?;
         self.try_send_to(buf, target)
     }
 
@@ -110,7 +110,8 @@ impl UdpSocket {
     }
 
     pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let can_send = |kernel: &mut Kernel| kernel.can_do(self.key, Interest::WRITABLE);
+        let can_send =
+            |kernel: &mut Kernel| kernel.datagram_readiness_if_any(self.key, Interest::WRITABLE);
         self.wait_on().poll(cx, WaitSlot::Poll, can_send).map_ok(drop)
     }
 
@@ -160,7 +161,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<SocketAddr>> {
         let (length, from) =
             std::task::ready!(self.wait_on().poll(cx, WaitSlot::Poll, |kernel| {
-                let room = kernel.first_datagram(self.key).min(buf.remaining());
+                let room = kernel.first_datagram_len(self.key).min(buf.remaining());
                 kernel.receive_datagram(self.key, buf.initialize_unfilled_to(room), peek)
             }))?;
         buf.advance(length);
@@ -209,7 +210,7 @@ impl UdpSocket {
         kernel: &mut Kernel,
         buf: &mut B,
     ) -> Option<io::Result<(usize, SocketAddr)>> {
-        let mut bytes = vec![0; kernel.first_datagram(self.key).min(buf.chunk_mut().len())];
+        let mut bytes = vec![0; kernel.first_datagram_len(self.key).min(buf.chunk_mut().len())];
         let received = kernel.receive_datagram(self.key, &mut bytes, false)?;
         Some(received.inspect(|(length, _)| buf.put_slice(&bytes[..*length])))
     }
@@ -228,7 +229,7 @@ impl UdpSocket {
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        with_own_kernel(self.run, |kernel| kernel.take_refusal(self.key))?
+        with_own_kernel(self.run, |kernel| kernel.take_datagram_error(self.key))?
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
@@ -267,7 +268,7 @@ impl UdpSocket {
 
 impl Readiness for UdpSocket {
     async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.wait_on().until(|kernel| kernel.can_do(self.key, interest)).await
+        self.wait_on().until(|kernel| kernel.datagram_readiness_if_any(self.key, interest)).await
     }
 
     fn readiness(&self, interest: Interest) -> io::Result<Ready> {
