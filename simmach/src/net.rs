@@ -1,10 +1,11 @@
 //! TCP and UDP sockets and name lookup, with the names and signatures of `tokio::net`.
 //!
-//! Inside a run the network is simulated. Outside a run, with the feature `real`, the types wrap tokio's own sockets and return
-//! the operating system's errors.
+//! Inside a run the network is simulated. Outside a run, with the feature `real`, the types wrap tokio's own sockets
+//! and return the operating system's errors.
 //!
-//! Users call [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`] and [`lookup_host`]. A simulated handle holds only
-//! numbers, so it is `Send + Sync`. It works only inside the run that it belongs to; elsewhere its methods return an error.
+//! Users call [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`] and [`lookup_host`]. A simulated handle
+//! holds only numbers, so it is `Send + Sync`. It works only inside the run that it belongs to; elsewhere its methods
+//! return an error.
 //!
 //! All methods of tokio's sockets and halves exist with tokio's signatures, except these:
 //!
@@ -17,12 +18,13 @@
 //! | `tos`, `set_tos` | deprecated in tokio: use `tos_v4` and `set_tos_v4` |
 //! | `Interest` and `Ready` for errors and priority | there is no urgent data, and an error makes a socket readable and writable |
 //!
-//! The poll functions that take a `ReadBuf` need the feature `tokio`. Time to live and traffic class are stored but have no
-//! effect in a run, which has no routers. Dropping a simulated stream never blocks, whatever
+//! The poll functions that take a `ReadBuf` need the feature `tokio`. Time to live and traffic class are stored but
+//! have no effect in a run, which has no routers. Dropping a simulated stream never blocks, whatever
 //! [`TcpStream::set_linger`] says.
 //!
 //! The simulated network is in `simulated`; the heads of its modules say what they model. Not modelled: selective
-//! acknowledgements (SACK), congestion control, multicast, ICMP except for closed ports, and the duration of name lookups.
+//! acknowledgements (SACK), congestion control, multicast, ICMP except for closed ports, and the duration of name
+//! lookups.
 
 mod handles;
 pub(crate) mod lookup;

@@ -1,9 +1,9 @@
 //! Name lookup: `lookup_host`, and every function that takes an address.
 //!
-//! In a run, the name of every machine is known on all machines. It resolves to the machine's IPv4 address, followed by its
-//! IPv6 address if the topology is dual-stack. `localhost` is the machine itself. A name may end with a dot. A lookup takes no
-//! time, and succeeds for machines that are down. Not modelled: name servers, aliases. Outside a run the operating system
-//! resolves names.
+//! In a run, the name of every machine is known on all machines. It resolves to the machine's IPv4 address, followed by
+//! its IPv6 address if the topology is dual-stack. `localhost` is the machine itself. A name may end with a dot. A
+//! lookup takes no time, and succeeds for machines that are down. Not modelled: name servers, aliases. Outside a run
+//! the operating system resolves names.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,5 +1,5 @@
-//! The simulated network, in layers: the handles of processes (`sockets`), the kernels of all machines (`kernel`), the links
-//! between machines (`link`), and one TCP connection as a state machine (`tcp`). Imports go down this list only.
+//! The simulated network, in layers: the handles of processes (`sockets`), the kernels of all machines (`kernel`), the
+//! links between machines (`link`), and one TCP connection as a state machine (`tcp`). Imports go down this list only.
 
 pub(crate) mod address;
 pub(crate) mod kernel;

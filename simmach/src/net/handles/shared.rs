@@ -13,7 +13,8 @@ macro_rules! readiness {
                 either!(Inner of &self.0, socket => socket.local_addr())
             }
 
-            /// Waits until the socket is readable: there are bytes or a datagram, the stream has ended, or there is an error.
+            /// Waits until the socket is readable: there are bytes or a datagram, the stream has ended, or there is an
+            /// error.
             ///
             /// # Errors
             ///
@@ -22,8 +23,8 @@ macro_rules! readiness {
                 either!(Inner of &self.0, socket => socket.readable().await)
             }
 
-            /// Waits until the socket is writable: there is room in the send buffer, or there is an error. A UDP socket is
-            /// always writable.
+            /// Waits until the socket is writable: there is room in the send buffer, or there is an error. A UDP socket
+            /// is always writable.
             ///
             /// # Errors
             ///
@@ -43,8 +44,8 @@ macro_rules! readiness {
                     real socket => Ok(socket.ready(interest.into()).await?.into()))
             }
 
-            /// Calls `f` if the socket is ready for `interest`. If `f` returns `WouldBlock`, the socket counts as not ready until the
-            /// next event on it.
+            /// Calls `f` if the socket is ready for `interest`. If `f` returns `WouldBlock`, the socket counts as not
+            /// ready until the next event on it.
             ///
             /// # Errors
             ///
@@ -59,7 +60,8 @@ macro_rules! readiness {
                     real socket => socket.try_io(interest.into(), f))
             }
 
-            /// Waits until the socket is ready for `interest`, then calls `f`. Repeats this as long as `f` returns `WouldBlock`.
+            /// Waits until the socket is ready for `interest`, then calls `f`. Repeats this as long as `f` returns
+            /// `WouldBlock`.
             ///
             /// # Errors
             ///
@@ -191,9 +193,10 @@ macro_rules! connection_options {
                 either!(Inner of &self.0, socket => socket.linger())
             }
 
-            /// Sets how a drop closes the connection (`SO_LINGER`). The kernel takes whole seconds, so less than one second is zero:
-            /// the connection is reset, and unacknowledged data is discarded. With any other value a simulated stream closes
-            /// in the background, as without the option; a real one blocks in its drop, which is why tokio advises against it.
+            /// Sets how a drop closes the connection (`SO_LINGER`). The kernel takes whole seconds, so less than one
+            /// second is zero: the connection is reset, and unacknowledged data is discarded. With any other value a
+            /// simulated stream closes in the background, as without the option; a real one blocks in its drop, which
+            /// is why tokio advises against it.
             ///
             /// # Errors
             ///

@@ -24,8 +24,8 @@ enum Inner {
 }
 
 impl TcpListener {
-    /// Binds to an address of this machine and listens: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 selects a
-    /// free port.
+    /// Binds to an address of this machine and listens: `0.0.0.0:443`, `cl.internal:443`, `127.0.0.1:0`. Port 0 selects
+    /// a free port.
     ///
     /// # Errors
     ///

@@ -59,7 +59,8 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// The same as [`TcpStream::connect`], and `AddrNotAvailable` if a connection with the same addresses and ports exists.
+    /// The same as [`TcpStream::connect`], and `AddrNotAvailable` if a connection with the same addresses and ports
+    /// exists.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         either!(Inner of self.0,
             simulated socket => socket.connect(addr).await.map(TcpStream::simulated),
@@ -116,7 +117,8 @@ impl TcpSocket {
         either!(Inner of &self.0, socket => socket.reuseaddr())
     }
 
-    /// Sets whether an idle connection is probed (`SO_KEEPALIVE`). The first probe is sent after two hours.
+    /// Sets whether an idle connection is probed (`SO_KEEPALIVE`). By default the first probe is sent after two
+    /// hours.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
 ///
-/// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio`. Dropping it
-/// closes the connection: data that was written is still sent, followed by a FIN. If received data was not read, the
+/// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio`. Dropping
+/// it closes the connection: data that was written is still sent, followed by a FIN. If received data was not read, the
 /// connection is reset instead.
 pub struct TcpStream(Inner);
 
@@ -147,8 +147,8 @@ impl TcpStream {
         either!(Inner of &self.0, stream => stream.poll_peek(cx, buf))
     }
 
-    /// Returns whether received data is acknowledged at once (`TCP_QUICKACK`). In a run the option is off by default and
-    /// keeps its value; Linux starts with it on and may turn it off by itself.
+    /// Returns whether received data is acknowledged at once (`TCP_QUICKACK`). In a run the option is off by default
+    /// and keeps its value; Linux starts with it on and may turn it off by itself.
     ///
     /// # Errors
     ///
@@ -174,7 +174,8 @@ impl TcpStream {
         split::borrow_halves(self)
     }
 
-    /// Splits the stream into owned halves, which can move to different tasks. Dropping the write half shuts down its direction.
+    /// Splits the stream into owned halves, which can move to different tasks. Dropping the write half shuts down its
+    /// direction.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         split::own_halves(self)
     }
@@ -209,7 +210,8 @@ impl TcpStream {
             real stream => real::poll_write_vectored(stream, cx, bufs))
     }
 
-    /// Shuts down the write direction: a FIN follows the data. As in tokio, this succeeds if the connection is already closed.
+    /// Shuts down the write direction: a FIN follows the data. As in tokio, this succeeds if the connection is already
+    /// closed.
     pub(super) fn shut_down(&self) -> io::Result<()> {
         either!(Inner of &self.0,
             simulated stream => stream.shut_down(),

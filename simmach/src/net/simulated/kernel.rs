@@ -1,8 +1,8 @@
 //! The kernels of all machines of a run: sockets, ports and listeners.
 //!
-//! Each run has one [`Kernel`] on its thread, which holds the state of all machines. Handles reach it by [`with_own_kernel`]. It
-//! sends packets by its [`Wire`], whose timers call it when packets arrive. A socket stores its path and its peer's slot,
-//! so that segments need no lookup by name or address.
+//! Each run has one [`Kernel`] on its thread, which holds the state of all machines. Handles reach it by
+//! [`with_own_kernel`]. It sends packets by its [`Wire`], whose timers call it when packets arrive. A socket stores its
+//! path and its peer's slot, so that segments need no lookup by name or address.
 
 mod arrival;
 mod audit;
@@ -132,8 +132,8 @@ pub(crate) fn with_kernel<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
     with_kernel_if(|_| true, f)
 }
 
-/// Calls `f` with the kernel if `admit` returns true; wakes tasks afterwards. Several calls per message pass here, so the result
-/// of `f` is moved at most once.
+/// Calls `f` with the kernel if `admit` returns true; wakes tasks afterwards. Several calls per message pass here, so
+/// the result of `f` is moved at most once.
 #[inline]
 fn with_kernel_if<R>(
     admit: impl FnOnce(&Kernel) -> bool,

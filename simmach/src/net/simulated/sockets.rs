@@ -1,4 +1,5 @@
-//! The handles of a run: numbers that name a socket in the kernel. The methods are documented in `handles`, where users see them.
+//! The handles of a run: numbers that name a socket in the kernel. The methods are documented in `handles`, where users
+//! see them.
 
 mod ip_level;
 mod listener;

@@ -1,13 +1,14 @@
-//! One end of a TCP connection as a state machine. Calls, segments and times go in; segments, events and the next deadline come
-//! out. It does not know the engine, machines or links.
+//! One end of a TCP connection as a state machine. Calls, segments and times go in; segments, events and the next
+//! deadline come out. It does not know the engine, machines or links.
 //!
 //! Modelled: the states and transitions of RFC 9293; retransmission timeouts (RFC 6298); delayed and piggybacked
-//! acknowledgements; Nagle's algorithm with Minshall's modification, as on Linux; window scaling, back-pressure and zero-window
-//! probes; fast retransmit with NewReno's partial acknowledgements (RFC 6582); the checks of RST and SYN of RFC 5961; orphans,
-//! TIME-WAIT, keep-alive; `SO_LINGER` 0. Not modelled: congestion control (a sender fills the window), SACK,
-//! timestamps, urgent data, fast open, path MTU discovery.
+//! acknowledgements; Nagle's algorithm with Minshall's modification, as on Linux; window scaling, back-pressure and
+//! zero-window probes; fast retransmit with NewReno's partial acknowledgements (RFC 6582); the checks of RST and SYN of
+//! RFC 5961; orphans, TIME-WAIT, keep-alive; `SO_LINGER` 0. Not modelled: congestion control (a sender fills the
+//! window), SACK, timestamps, urgent data, fast open, path MTU discovery.
 //!
-//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`, `rttvar`, `rto`. `rcv_wup` and
+//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`, `rttvar`, `rto`.
+//! `rcv_wup` and
 //! `snd_sml` are Linux's, `rcv_adv` is BSD's.
 
 pub(crate) mod buffers;
@@ -191,8 +192,8 @@ struct Receiving {
 struct Recovery {
     duplicate_acks: u32,
     phase: RecoveryPhase,
-    /// Number of recoveries. No number is retransmitted twice in one of them, so it identifies a transmission together with
-    /// the sequence number.
+    /// Number of recoveries. No number is retransmitted twice in one of them, so it identifies a transmission together
+    /// with the sequence number.
     round: u32,
     /// Number of retransmissions of the first unacknowledged segment, and the time of the first.
     retries: u32,
@@ -405,8 +406,8 @@ impl Connection {
         self.read_up_to(now, into.len(), |_| into, peek, out)
     }
 
-    /// Reads up to `room` bytes into the buffer that `into` returns. It is called with the number of bytes, only if there are any.
-    /// With `peek`, the bytes stay in the buffer. As with `recv`, a read of 0 bytes waits for data.
+    /// Reads up to `room` bytes into the buffer that `into` returns. It is called with the number of bytes, only if
+    /// there are any. With `peek`, the bytes stay in the buffer. As with `recv`, a read of 0 bytes waits for data.
     #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,

@@ -283,7 +283,8 @@ fn lookup_returns_ipv6_in_dual_stack_topologies() {
     });
 }
 
-/// A SYN with a number above those of the old connection takes over its TIME-WAIT. The server is in it, since it closed first.
+/// A SYN with a number above those of the old connection takes over its TIME-WAIT. The server is in it, since it closed
+/// first.
 #[test]
 fn syn_takes_over_a_connection_in_time_wait() {
     Cluster::new().run(|| async {

@@ -1,8 +1,8 @@
 //! Ports and connections of one machine.
 //!
-//! Modelled: a port is in use as long as any socket has it, TIME-WAIT included; ephemeral ports are assigned in order. A
-//! listener can bind a port that connections still use (`SO_REUSEADDR`, which tokio sets), but not one that another listener
-//! has for the same address.
+//! Modelled: a port is in use as long as any socket has it, TIME-WAIT included; ephemeral ports are assigned in order.
+//! A listener can bind a port that connections still use (`SO_REUSEADDR`, which tokio sets), but not one that another
+//! listener has for the same address.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -1,8 +1,8 @@
 //! TCP sockets up to their connection: creating, binding, listening, connecting.
 //!
-//! Modelled, as on Linux: a port is shared by sockets that all set `SO_REUSEADDR`, as long as none of them listens. tokio
-//! sets it in [`TcpListener::bind`](crate::net::TcpListener::bind), and accepted connections inherit it. A connection that was
-//! opened without it does not share its port.
+//! Modelled, as on Linux: a port is shared by sockets that all set `SO_REUSEADDR`, as long as none of them listens.
+//! tokio sets it in [`TcpListener::bind`](crate::net::TcpListener::bind), and accepted connections inherit it. A
+//! connection that was opened without it does not share its port.
 
 use std::collections::VecDeque;
 use std::io;
@@ -210,7 +210,8 @@ impl Kernel {
     }
 }
 
-/// Checks the family of an address. As on Linux, an IPv4 address is too short for an IPv6 socket, which is another error.
+/// Checks the family of an address. As on Linux, an IPv4 address is too short for an IPv6 socket, which is another
+/// error.
 fn check_family(own: Bound, address: SocketAddr) -> io::Result<()> {
     match (own.is_v6(), address.is_ipv6()) {
         (true, false) => Err(error::invalid()),

@@ -112,7 +112,8 @@ impl Kernel {
         true
     }
 
-    /// Completes an operation on a connection: sends its segments, wakes tasks, arms its timer, removes it if it is closed.
+    /// Completes an operation on a connection: sends its segments, wakes tasks, arms its timer, removes it if it is
+    /// closed.
     pub(super) fn flush_connection(&mut self, slot: usize) {
         if !self.outbox.segments.is_empty() {
             self.send_segments(slot);
@@ -123,8 +124,8 @@ impl Kernel {
         }
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         let (due, armed) = (socket.connection.deadline().unwrap_or(u64::MAX), socket.timer.at);
-        // A deadline that moves later keeps its timer, which fires early and is armed again then. Moving the timer with every
-        // segment would cost more.
+        // A deadline that moves later keeps its timer, which fires early and is armed again then. Moving the timer with
+        // every segment would cost more.
         if armed <= due && due != u64::MAX || armed == due {
             return;
         }
@@ -299,8 +300,8 @@ impl Kernel {
         if remote.net.is_v6() { mss.saturating_sub(20).max(64) } else { mss }
     }
 
-    /// Initial sequence number as in RFC 6528 and Linux: drawn for the addresses and ports, plus a clock with ticks of 64 ns,
-    /// so that a new connection between the same ports starts above the old one.
+    /// Initial sequence number as in RFC 6528 and Linux: drawn for the addresses and ports, plus a clock with ticks of
+    /// 64 ns, so that a new connection between the same ports starts above the old one.
     pub(super) fn initial_sequence(&self, local: Endpoint, remote: Endpoint) -> Seq {
         let name_hash = |endpoint: Endpoint| self.hosts[endpoint.host as usize].name_hash;
         let ports = u64::from(local.port) << 16 | u64::from(remote.port);

@@ -27,7 +27,8 @@ pub(crate) enum Holder {
     /// No handle: the kernel finishes closing.
     Kernel,
 }
-/// A TCP connection. Aligned to a cache line: with thousands of sockets, its cache misses are the main cost of an event.
+/// A TCP connection. Aligned to a cache line: with thousands of sockets, its cache misses are the main cost of an
+/// event.
 #[repr(align(64))]
 pub(crate) struct Socket {
     pub(crate) serial: u32,

@@ -116,8 +116,8 @@ impl Kernel {
         self.read_up_to(key, into.len(), |_| into, peek)
     }
 
-    /// Reads up to `room` bytes into the buffer that `into` returns. It is called with the number of available bytes, only if
-    /// there are any.
+    /// Reads up to `room` bytes into the buffer that `into` returns. It is called with the number of available bytes,
+    /// only if there are any.
     #[inline]
     pub(crate) fn read_up_to<'a>(
         &mut self,

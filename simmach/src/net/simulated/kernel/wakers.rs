@@ -1,16 +1,16 @@
 //! Waiter lists of sockets, and the wakers to call once the kernel is not borrowed.
 //!
-//! A waker is foreign code: cloning, waking or dropping it may run anything, so none of these happens while the kernel is
-//! borrowed. Wakers are moved into the lists, and moved out to be called or dropped afterwards. Tasks of the run wait by key
-//! instead; they are woken at once.
+//! A waker is foreign code: cloning, waking or dropping it may run anything, so none of these happens while the kernel
+//! is borrowed. Wakers are moved into the lists, and moved out to be called or dropped afterwards. Tasks of the run
+//! wait by key instead; they are woken at once.
 
 use std::task::Waker;
 
 use crate::engine::{Engine, Waiter};
 use crate::net::simulated::lazy_box::LazyBox;
 
-/// The tasks that wait for one event. As in tokio, all `poll_` functions share one slot, which holds the last waiter. Each future
-/// of an async function has its own slot, and frees it when it is dropped.
+/// The tasks that wait for one event. As in tokio, all `poll_` functions share one slot, which holds the last waiter.
+/// Each future of an async function has its own slot, and frees it when it is dropped.
 #[derive(Default)]
 pub(crate) struct Waiters {
     polling: Option<Waiter>,

@@ -1,7 +1,7 @@
 //! Addresses of the draws for a packet.
 //!
-//! A packet is identified by its flow, its position in the flow and its transmission number. So its fate does not depend on
-//! other traffic.
+//! A packet is identified by its flow, its position in the flow and its transmission number. So its fate does not
+//! depend on other traffic.
 
 use crate::engine::Family;
 use crate::engine::draws::address::Address;
@@ -29,8 +29,8 @@ pub(crate) fn reverse(flow: u64) -> u64 {
 }
 
 impl PacketAddress {
-    /// Address of a segment. `first` holds the initial sequence numbers of sender and receiver: positions are relative to them,
-    /// so that they do not depend on when the connection was opened.
+    /// Address of a segment. `first` holds the initial sequence numbers of sender and receiver: positions are relative
+    /// to them, so that they do not depend on when the connection was opened.
     pub(crate) fn of_segment(flow: u64, first: (Seq, Seq), segment: &Segment) -> Self {
         let (own, peers) = first;
         let seq = u64::from(segment.seq.since(own));

@@ -1,8 +1,9 @@
 //! Zones, the links between them, the paths between machines, and the fate of each packet.
 //!
-//! Modelled: a fate for each packet, drawn at (flow, sequence number, transmission); partitions, which drop packets that are
-//! sent while they last, while packets already sent still arrive; clogs, which hold packets and release them in order.
-//! Loopback has a fixed latency of 10 µs and no faults. Not modelled: hops, and links that several paths share beyond
+//! Modelled: a fate for each packet, drawn at (flow, sequence number, transmission); partitions, which drop packets
+//! that are sent while they last, while packets already sent still arrive; clogs, which hold packets and release them
+//! in order. Loopback has a fixed latency of 10 µs and no faults. Not modelled: hops, and links that several paths
+//! share beyond
 //! `shared_bandwidth`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,7 +230,8 @@ impl Links {
         }
     }
 
-    /// Undoes all changes since [`save_original`](Self::save_original). Returns whether any profile differs from before.
+    /// Undoes all changes since [`save_original`](Self::save_original). Returns whether any profile differs from
+    /// before.
     pub(crate) fn restore(&mut self) -> bool {
         let Some((routes, pairs, profiles)) = self.original.take() else { return false };
         let changed_routes = std::mem::replace(&mut self.routes, routes);

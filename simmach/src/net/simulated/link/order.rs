@@ -8,7 +8,8 @@ use crate::net::simulated::lazy_box::LazyBox;
 /// Arrival times that the next packet of a flow depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FlowOrder {
-    /// Latest arrival of packets that were not held back. On a link that keeps the order, the next does not arrive earlier.
+    /// Latest arrival of packets that were not held back. On a link that keeps the order, the next does not arrive
+    /// earlier.
     pub(crate) latest_in_order: u64,
     /// Arrival of the packet that was sent last. A packet that arrives earlier overtakes it.
     pub(crate) last_sent_arrival: u64,

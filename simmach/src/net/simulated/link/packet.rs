@@ -46,8 +46,8 @@ impl Packet {
     }
 }
 
-/// Packets in flight. A freed slot keeps its old packet until it is reused: the receiver takes the payload out in place,
-/// since moving the whole packet would copy more than it needs.
+/// Packets in flight. A freed slot keeps its old packet until it is reused: the receiver takes the payload out in
+/// place, since moving the whole packet would copy more than it needs.
 #[derive(Default)]
 pub(crate) struct InFlight {
     slots: Vec<Packet>,

@@ -1,7 +1,7 @@
 //! Set of ordered pairs of machines, for cuts and clogs.
 //!
-//! It is a list of rules; the last one that contains a pair decides. So a partition of a large cluster takes two short lists
-//! instead of a table of pairs.
+//! It is a list of rules; the last one that contains a pair decides. So a partition of a large cluster takes two short
+//! lists instead of a table of pairs.
 
 use crate::net::simulated::address::HostIndex;
 

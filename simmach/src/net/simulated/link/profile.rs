@@ -1,8 +1,9 @@
 //! Properties of a link: latency, loss, duplication, reordering, bandwidth, and which packets are logged.
 //!
-//! Modelled: an independent fate for each packet; a bandwidth with a drop-tail queue, either for each ordered pair of machines
-//! or for all packets in one direction of the link. Of fragmentation only this is modelled: a datagram is lost if any of its
-//! fragments is. Not modelled: one machine's bandwidth over several links, bursts of losses, corruption, route changes.
+//! Modelled: an independent fate for each packet; a bandwidth with a drop-tail queue, either for each ordered pair of
+//! machines or for all packets in one direction of the link. Of fragmentation only this is modelled: a datagram is lost
+//! if any of its fragments is. Not modelled: one machine's bandwidth over several links, bursts of losses, corruption,
+//! route changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -130,7 +131,7 @@ impl NetworkProfile {
 }
 
 /// Named profiles. Latencies are one-way. A profile loses and reorders packets or limits bandwidth only where its
-/// description says so.
+/// description says so. Figures without a source are estimates.
 impl NetworkProfile {
     /// A local network: uniform latency of 50 to 150 µs. It matches round trips of about 0.2 ms, as `ping` shows within one
     /// switched Ethernet. This is the default inside a zone.
@@ -139,7 +140,7 @@ impl NetworkProfile {
         Self::uniform(Duration::from_micros(50), Duration::from_micros(150))
     }
 
-    /// A data centre with several rooms or availability zones: uniform latency of 2 to 10 ms, a loss of 1 in 10,000.
+    /// A company network in a cloud: uniform latency of 2 to 10 ms, a loss of 1 in 10,000.
     #[must_use]
     pub fn azure_intranet() -> Self {
         Self::uniform(millis(2), millis(10)).loss(1.0 / 10_000.0)
@@ -147,7 +148,8 @@ impl NetworkProfile {
 
     /// The public internet: uniform latency of 20 to 100 ms. 3 packets in 1,000 are held back by up to 20 ms, so that others
     /// overtake them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3 % of data packets out of order in
-    /// one of two studies, and 2 % in the other; the 20 ms have no source.
+    /// one of two studies, and 2 % in the other; the 20 ms are an
+    /// estimate.
     #[must_use]
     pub fn internet() -> Self {
         Self::uniform(millis(20), millis(100)).reorder(0.003, millis(20))
@@ -168,7 +170,7 @@ impl NetworkProfile {
     }
 
     /// UMTS: uniform latency of 100 to 500 ms, a loss of 1 in 100. 1 packet in 100 is held back by up to 200 ms, so that
-    /// others overtake it. The figures for reordering have no source; they are worse than those of
+    /// others overtake it. The figures for reordering are estimates, worse than those of
     /// [`internet`](Self::internet).
     #[must_use]
     pub fn mobile_3g() -> Self {

@@ -73,7 +73,8 @@ impl Wire {
         }
     }
 
-    /// Whether bursts travel as one packet on a path: neither its link nor a filter may treat their segments differently.
+    /// Whether bursts travel as one packet on a path: neither its link nor a filter may treat their segments
+    /// differently.
     pub(crate) fn allows_offload(&self, path: PathIndex) -> bool {
         let (from, to) = self.links.ends(path);
         self.links.allows_segmentation_offload(path) && !self.filters.has_any_for(from, to)
@@ -156,8 +157,8 @@ impl Wire {
         }
     }
 
-    /// Sends a packet that no socket sends: a reset or an ICMP message. Its flow may have had a socket before, so the packet
-    /// does not overtake any other on its path.
+    /// Sends a packet that no socket sends: a reset or an ICMP message. Its flow may have had a socket before, so the
+    /// packet does not overtake any other on its path.
     pub(crate) fn transmit_without_socket(&mut self, packet: Packet) {
         let latest_in_order = self.links.last_arrival(packet.path);
         self.transmit(packet, &mut FlowOrder { latest_in_order, last_sent_arrival: 0 });

@@ -40,8 +40,8 @@ fn resolve_name(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     })
 }
 
-/// Parses an IPv4 address as `inet_aton` does: one to four decimal, octal or hexadecimal numbers. The last number fills the
-/// remaining bytes: `127.1`, `0x7f000001`.
+/// Parses an IPv4 address as `inet_aton` does: one to four decimal, octal or hexadecimal numbers. The last number fills
+/// the remaining bytes: `127.1`, `0x7f000001`.
 fn parse_numeric(name: &str) -> Option<Ipv4Addr> {
     let mut numbers = Vec::new();
     for part in name.split('.') {

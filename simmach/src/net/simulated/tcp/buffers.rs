@@ -139,8 +139,8 @@ impl SendBuffer {
 pub(crate) struct ReceiveBuffer {
     ready: PayloadQueue,
     ready_len: usize,
-    /// Segments ahead of a gap, by their offset from the start of the stream. They neither overlap nor touch the bytes in order,
-    /// and do not overlap each other.
+    /// Segments ahead of a gap, by their offset from the start of the stream. They neither overlap nor touch the bytes
+    /// in order, and do not overlap each other.
     ahead: LazyBox<VecDeque<(u64, Payload)>>,
     /// Number of bytes ever received in order.
     received: u64,

@@ -20,15 +20,15 @@ impl Connection {
         true
     }
 
-    /// Closes a connection whose socket was dropped: a FIN follows the data. With unread bytes, or `reset` (`SO_LINGER` 0),
-    /// it is reset instead.
+    /// Closes a connection whose socket was dropped: a FIN follows the data. With unread bytes, or `reset` (`SO_LINGER`
+    /// 0), it is reset instead.
     pub(crate) fn close(&mut self, now: u64, reset: bool, out: &mut Outbox) {
         self.orphan = true;
         match self.state {
             State::SynSent => self.close_now(),
             State::SynReceived if self.passive || reset => self.abort(out),
-            // Simultaneous open: nothing can have been written, and the FIN need not wait for an acknowledgement of the SYN
-            // (RFC 9293, 3.10.4).
+            // Simultaneous open: nothing can have been written, and the FIN need not wait for an acknowledgement of the
+            // SYN (RFC 9293, 3.10.4).
             State::SynReceived => {
                 self.state = State::FinWait1;
                 self.sending.fin_queued = true;

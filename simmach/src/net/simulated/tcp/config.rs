@@ -1,8 +1,8 @@
 //! TCP parameters, with Linux's defaults.
 //!
-//! Modelled: buffer sizes, maximum segment size, timeouts and retries, delayed acknowledgements, TIME-WAIT, keep-alive, the
-//! range of ephemeral ports, the accept queue. Not modelled, so without a parameter: SACK, timestamps, congestion control,
-//! auto-tuned buffers, SYN cookies.
+//! Modelled: buffer sizes, maximum segment size, timeouts and retries, delayed acknowledgements, TIME-WAIT, keep-alive,
+//! the range of ephemeral ports, the accept queue. Not modelled, so without a parameter: SACK, timestamps, congestion
+//! control, auto-tuned buffers, SYN cookies.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -87,8 +87,8 @@ impl Connection {
         }
     }
 
-    /// Whether the segment is acceptable. As on Linux, from `rcv_wup` instead of `rcv_nxt` on, so that an acknowledgement that was
-    /// overtaken is still processed.
+    /// Whether the segment is acceptable. As on Linux, from `rcv_wup` instead of `rcv_nxt` on, so that an
+    /// acknowledgement that was overtaken is still processed.
     fn is_acceptable(&self, segment: &Segment) -> bool {
         let receiving = &self.receiving;
         let window_end = receiving.rcv_adv.max(receiving.rcv_nxt);

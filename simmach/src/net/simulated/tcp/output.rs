@@ -257,7 +257,8 @@ impl Connection {
         segment.payload = payload;
     }
 
-    /// The window to advertise. Its right edge never moves back, and does not move forward by small steps (RFC 9293, 3.8.6.2.2).
+    /// The window to advertise. Its right edge never moves back, and does not move forward by small steps (RFC 9293,
+    /// 3.8.6.2.2).
     fn advertised_window(&mut self) -> u32 {
         let window_end = self.receiving.rcv_nxt + self.free_space();
         let receiving = &mut self.receiving;

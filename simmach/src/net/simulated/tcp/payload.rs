@@ -159,8 +159,8 @@ impl Arena {
         Payload { block: Some(Rc::clone(block)), span: Span::new(0, len as u32) }
     }
 
-    /// A free block: the next, or the one after it, else a new one. Blocks in use are skipped until their next turn. `None` if
-    /// there are as many as are kept.
+    /// A free block: the next, or the one after it, else a new one. Blocks in use are skipped until their next turn.
+    /// `None` if there are as many as are kept.
     #[inline]
     fn free_block(&mut self) -> Option<&mut Rc<Vec<u8>>> {
         for _ in 0..2.min(self.blocks.len()) {

@@ -1,8 +1,8 @@
 //! Test rig: timed scripts against one end of a connection, like packetdrill's.
 //!
 //! Each line is one step: a time in milliseconds, then what happens. `>` is a segment that must be sent at exactly that
-//! time, `<` a segment that arrives; other steps are calls and their expected results. Sequence numbers are relative. Both
-//! ends start just below the wrap, so that every script crosses it.
+//! time, `<` a segment that arrives; other steps are calls and their expected results. Sequence numbers are relative.
+//! Both ends start just below the wrap, so that every script crosses it.
 //!
 //! ```text
 //! 0    >  SYN 0

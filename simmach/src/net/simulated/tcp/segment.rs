@@ -1,7 +1,8 @@
 //! TCP segments and sequence numbers.
 //!
-//! Modelled: the header fields that TCP acts on, and the options MSS and window scale on a SYN. The window is in bytes, after
-//! scaling. Not modelled: checksums, urgent data, ECN, SACK, timestamps. Ports and addresses are part of the packet.
+//! Modelled: the header fields that TCP acts on, and the options MSS and window scale on a SYN. The window is in bytes,
+//! after scaling. Not modelled: checksums, urgent data, ECN, SACK, timestamps. Ports and addresses are part of the
+//! packet.
 
 use std::cmp::Ordering;
 use std::fmt;

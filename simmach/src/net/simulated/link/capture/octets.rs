@@ -1,7 +1,7 @@
 //! Packets in wire format: IPv4 and IPv6, TCP, UDP and ICMP port unreachable, with checksums.
 //!
-//! Used for captures and in tests against another TCP implementation; the simulation itself does not need them. Modelled:
-//! headers without options, except MSS and window scale on a SYN. Not modelled: link layers, fragments.
+//! Used for captures and in tests against another TCP implementation; the simulation itself does not need them.
+//! Modelled: headers without options, except MSS and window scale on a SYN. Not modelled: link layers, fragments.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -22,8 +22,8 @@ fn lost_data_is_retransmitted_with_back_off() {
     );
 }
 
-/// Karn's algorithm: the answer to a retransmitted segment is ambiguous. The timeout stays that of the handshake's 100 ms,
-/// and does not take in the 1.3 s of this answer.
+/// Karn's algorithm: the answer to a retransmitted segment is ambiguous. The timeout stays that of the handshake's 100
+/// ms, and does not take in the 1.3 s of this answer.
 #[test]
 fn retransmitted_segments_are_not_measured() {
     client(

@@ -67,8 +67,8 @@ fn transfer(seed: u64) {
         // Each packet has its own latency, so packets overtake each other.
         spread: if seed.is_multiple_of(5) { 0 } else { dice.u64(..100) * MS },
         connects: seed.is_multiple_of(2),
-        // smoltcp 0.12 disarms its retransmission timer with any acknowledgement once it has received a FIN. So with losses it must
-        // shut down first; without losses either may, or both at once.
+        // smoltcp 0.12 disarms its retransmission timer with any acknowledgement once it has received a FIN. So with
+        // losses it must shut down first; without losses either may, or both at once.
         waits: if lossy {
             [true, false]
         } else {

@@ -1,5 +1,5 @@
-//! Two ends joined by a bad link. A stream delivers exactly what was written, in order, or fails: never wrong bytes, never a
-//! silent hang.
+//! Two ends joined by a bad link. A stream delivers exactly what was written, in order, or fails: never wrong bytes,
+//! never a silent hang.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,9 +15,9 @@ use crate::net::simulated::tcp::{CallResult, Connection, ConnectionError, Outbox
 const MS: u64 = 1_000_000;
 /// Longer than any timeout of TCP.
 const HANG: u64 = 5_000_000 * MS;
-/// Maximum number of turns without a byte read. Two ends that answer each other for ever would take years to reach `HANG`,
-/// with more packets each time the link duplicates one. The total number of turns has no useful bound: one byte per round trip
-/// is slow, but correct.
+/// Maximum number of turns without a byte read. Two ends that answer each other for ever would take years to reach
+/// `HANG`, with more packets each time the link duplicates one. The total number of turns has no useful bound: one byte
+/// per round trip is slow, but correct.
 const MOST_IDLE_TURNS: u64 = 100_000;
 
 #[derive(Clone, Debug)]
@@ -272,8 +272,8 @@ impl World {
         }
     }
 
-    /// Checks that no packet or timer remains, nor a connection that its program has closed. If a peer gave up silently, the
-    /// program still holds its own end.
+    /// Checks that no packet or timer remains, nor a connection that its program has closed. If a peer gave up
+    /// silently, the program still holds its own end.
     fn check_that_nothing_is_left(&self) {
         assert!(self.events.is_empty(), "packets remain: {}", self.describe());
         for End { connection, outbox, closed, .. } in &self.ends {

@@ -1,7 +1,8 @@
 //! Every transition of RFC 9293's state diagram (figure 5) and of its notes: resets, aborts, timeouts.
 //!
-//! LISTEN is a state of listeners, not of connections: its transitions are tested in `net/tests/listening.rs`, except the SYN that
-//! creates a connection. The transition from LISTEN to SYN-SENT does not exist, since a listening socket cannot connect.
+//! LISTEN is a state of listeners, not of connections: its transitions are tested in `net/tests/listening.rs`, except
+//! the SYN that creates a connection. The transition from LISTEN to SYN-SENT does not exist, since a listening socket
+//! cannot connect.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +17,8 @@ enum Opened {
 }
 use Opened::{ByPeer, Here};
 
-/// A transition: states before and after; how the connection is opened, and the script up to the first state; the step at
-/// 60 ms, and the segments it must send.
+/// A transition: states before and after; how the connection is opened, and the script up to the first state; the step
+/// at 60 ms, and the segments it must send.
 type Transition = (&'static str, &'static str, Opened, &'static [&'static str], &'static str);
 
 const SYN: &str = "0 > SYN 0";
