@@ -65,10 +65,11 @@ pub struct PacketInfo<'a> {
     pub length: usize,
     /// Source port and destination port.
     pub ports: (u16, u16),
-    /// Index of this packet among those that the filter has seen from `from` to `to`, starting from 1. 0 in logging predicates.
+    /// Index of this packet among those that the filter has seen from `from` to `to`, starting from 1. 0 in logging
+    /// predicates.
     pub nth: u64,
-    /// Whether the packet is dropped: lost by the link, or dropped by a partition, a full queue or a filter. Always false in
-    /// filters, which run before the link.
+    /// Whether the packet is dropped: lost by the link, or dropped by a partition, a full queue or a filter. Always
+    /// false in filters, which run before the link.
     pub lost: bool,
     /// Description of the packet: `38422 > 443 SYN seq 1 ack 0 len 0`.
     pub text: String,
@@ -109,8 +110,8 @@ impl NetworkProfile {
         Self::with(Latency::LogNormal(nanos(median), sigma))
     }
 
-    /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The result must
-    /// depend on nothing else. The function must not use the network.
+    /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The
+    /// result must depend on nothing else. The function must not use the network.
     #[must_use]
     pub fn latency_by(quantile: impl Fn(f64) -> Duration + Send + Sync + 'static) -> Self {
         Self::with(Latency::Function(Arc::new(quantile)))
@@ -133,8 +134,8 @@ impl NetworkProfile {
 /// Named profiles. Latencies are one-way. A profile loses and reorders packets or limits bandwidth only where its
 /// description says so. Figures without a source are estimates.
 impl NetworkProfile {
-    /// A local network: uniform latency of 50 to 150 µs. It matches round trips of about 0.2 ms, as `ping` shows within one
-    /// switched Ethernet. This is the default inside a zone.
+    /// A local network: uniform latency of 50 to 150 µs. It matches round trips of about 0.2 ms, as `ping` shows within
+    /// one switched Ethernet. This is the default inside a zone.
     #[must_use]
     pub fn lan() -> Self {
         Self::uniform(Duration::from_micros(50), Duration::from_micros(150))
@@ -146,17 +147,16 @@ impl NetworkProfile {
         Self::uniform(millis(2), millis(10)).loss(1.0 / 10_000.0)
     }
 
-    /// The public internet: uniform latency of 20 to 100 ms. 3 packets in 1,000 are held back by up to 20 ms, so that others
-    /// overtake them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3 % of data packets out of order in
-    /// one of two studies, and 2 % in the other; the 20 ms are an
-    /// estimate.
+    /// The public internet: uniform latency of 20 to 100 ms. 3 packets in 1,000 are held back by up to 20 ms, so that
+    /// others overtake them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3 % of data packets out
+    /// of order in one of two studies, and 2 % in the other; the 20 ms are an estimate.
     #[must_use]
     pub fn internet() -> Self {
         Self::uniform(millis(20), millis(100)).reorder(0.003, millis(20))
     }
 
-    /// Between cloud regions on two continents: a median of 40 ms with a short tail, a loss of 1 in 100,000. Cloud providers
-    /// publish round trips of 75 to 90 ms between the eastern United States and western Europe.
+    /// Between cloud regions on two continents: a median of 40 ms with a short tail, a loss of 1 in 100,000. Cloud
+    /// providers publish round trips of 75 to 90 ms between the eastern United States and western Europe.
     #[must_use]
     pub fn cross_region() -> Self {
         Self::log_normal(millis(40), 0.05).loss(1.0 / 100_000.0)
@@ -169,8 +169,8 @@ impl NetworkProfile {
         Self::log_normal(millis(300), 0.3).loss(0.02).bandwidth(15_000, 32 * 1024)
     }
 
-    /// UMTS: uniform latency of 100 to 500 ms, a loss of 1 in 100. 1 packet in 100 is held back by up to 200 ms, so that
-    /// others overtake it. The figures for reordering are estimates, worse than those of
+    /// UMTS: uniform latency of 100 to 500 ms, a loss of 1 in 100. 1 packet in 100 is held back by up to 200 ms, so
+    /// that others overtake it. The figures for reordering are estimates, worse than those of
     /// [`internet`](Self::internet).
     #[must_use]
     pub fn mobile_3g() -> Self {
@@ -190,8 +190,8 @@ impl NetworkProfile {
         Self::fixed(millis(50))
     }
 
-    /// Falling latency: 50 ms for the first packet, 2 ms less for each one after it down to 10 ms, then again from 50 ms.
-    /// Packets that are sent together arrive in reverse order.
+    /// Falling latency: 50 ms for the first packet, 2 ms less for each one after it down to 10 ms, then again from 50
+    /// ms. Packets that are sent together arrive in reverse order.
     #[must_use]
     pub fn reverse_latency() -> Self {
         let falling = Latency::Falling(nanos(millis(50)), nanos(millis(10)), nanos(millis(2)));
@@ -212,8 +212,8 @@ impl NetworkProfile {
         self
     }
 
-    /// Sets the probability that a packet is duplicated. The copy has its own latency and may arrive after packets that were
-    /// sent later. Default: 0.
+    /// Sets the probability that a packet is duplicated. The copy has its own latency and may arrive after packets that
+    /// were sent later. Default: 0.
     ///
     /// # Panics
     ///
@@ -224,8 +224,8 @@ impl NetworkProfile {
         self
     }
 
-    /// Sets the probability that a packet is held back, by up to `delay` beyond its latency, so that later packets of its flow
-    /// can overtake it. Default: 0.
+    /// Sets the probability that a packet is held back, by up to `delay` beyond its latency, so that later packets of
+    /// its flow can overtake it. Default: 0.
     ///
     /// # Panics
     ///
@@ -236,26 +236,27 @@ impl NetworkProfile {
         self
     }
 
-    /// Sets whether packets of one flow arrive in the order they were sent, whatever their latencies. A flow is one direction
-    /// of a connection, or the datagrams from one socket to one address. Packets of different flows can overtake each other
-    /// in any case, and packets that are held back by [`reorder`](Self::reorder) are always overtaken. Default: true, except
-    /// in [`reverse_latency`](Self::reverse_latency).
+    /// Sets whether packets of one flow arrive in the order they were sent, whatever their latencies. A flow is one
+    /// direction of a connection, or the datagrams from one socket to one address. Packets of different flows can
+    /// overtake each other in any case, and packets that are held back by [`reorder`](Self::reorder) can always be
+    /// overtaken. Default: true, except in [`reverse_latency`](Self::reverse_latency).
     #[must_use]
     pub fn in_order(mut self, yes: bool) -> Self {
         self.in_order = yes;
         self
     }
 
-    /// Limits the bandwidth from one machine to another, with a queue of `queue` bytes in front. Packets that do not fit into
-    /// the queue are dropped. All traffic from the one machine to the other shares the limit; every other pair of machines on
-    /// the link has its own, like phones with a radio link each. Default: no limit.
+    /// Limits the bandwidth from one machine to another, with a queue of `queue` bytes in front. Packets that do not
+    /// fit into the queue are dropped. All traffic from the one machine to the other shares the limit; every other pair
+    /// of machines on the link has its own, like phones with a radio link each. Default: no limit.
     #[must_use]
     pub fn bandwidth(self, bytes_per_second: u64, queue: u64) -> Self {
         self.with_bandwidth(bytes_per_second, queue, false)
     }
 
-    /// Limits the bandwidth of the link in its direction, with one queue for all machines, like a cable between two sites. If
-    /// the profile is given to pairs of machines, each pair has its own link. See [`bandwidth`](Self::bandwidth).
+    /// Limits the bandwidth of the link in its direction, with one queue for all machines, like a cable between two
+    /// sites. If the profile is given to pairs of machines, each pair has its own link. See
+    /// [`bandwidth`](Self::bandwidth).
     #[must_use]
     pub fn shared_bandwidth(self, bytes_per_second: u64, queue: u64) -> Self {
         self.with_bandwidth(bytes_per_second, queue, true)
@@ -268,7 +269,8 @@ impl NetworkProfile {
     }
 
     /// Sets the maximum size of a packet in bytes, IP header included; at least 576. TCP adapts its segment size when a
-    /// connection opens. A larger datagram travels in fragments and is lost if any of them is. Default: 1500, Ethernet's.
+    /// connection opens. A larger datagram travels in fragments and is lost if any of them is. Default: 1500,
+    /// Ethernet's.
     #[must_use]
     pub fn mtu(mut self, bytes: u16) -> Self {
         self.mtu = bytes.max(MIN_MTU);
@@ -284,7 +286,8 @@ impl NetworkProfile {
         1.0 - libm::pow(1.0 - self.loss, fragments as f64)
     }
 
-    /// Logs every packet. Segments that travel as one, as with segmentation offload, are logged as one. Logging does not change a run.
+    /// Logs every packet. Segments that travel as one, as with segmentation offload, are logged as one. Logging does
+    /// not change a run.
     #[must_use]
     pub fn log_all(mut self) -> Self {
         self.log = Log::All;
@@ -308,7 +311,8 @@ impl NetworkProfile {
         self
     }
 
-    /// Whether all segments of a burst have the same fate, so that they may travel as one packet (segmentation offload).
+    /// Whether all segments of a burst have the same fate, so that they may travel as one packet (segmentation
+    /// offload).
     pub(crate) fn allows_segmentation_offload(&self) -> bool {
         let ordered = self.in_order || !self.latency.varies();
         self.loss == 0.0

@@ -95,11 +95,11 @@ impl TcpConfig {
         self
     }
 
-    /// Sets the maximum segment size in bytes, at least 64. Default: 1460, for Ethernet. IPv6 segments carry 20 bytes less;
-    /// loopback segments carry 65,495 bytes whatever is set here.
+    /// Sets the maximum segment size in bytes, at least 64. Default: 1460, for Ethernet. IPv6 segments carry 20 bytes
+    /// less; loopback segments carry 65,495 bytes whatever is set here.
     ///
-    /// On links without loss, duplication, reordering and bandwidth limits, several segments travel as one packet and are
-    /// logged as one, as with segmentation offload on Linux.
+    /// On links without loss, duplication, reordering and bandwidth limits, several segments travel as one packet and
+    /// are logged as one, as with segmentation offload on Linux.
     #[must_use]
     pub fn mss(mut self, bytes: u16) -> Self {
         self.mss = bytes.max(64);
@@ -113,7 +113,8 @@ impl TcpConfig {
         self
     }
 
-    /// Sets the size of the receive buffer in bytes, which is also the largest window. Maximum: 1 GiB. Default: 128 KiB.
+    /// Sets the size of the receive buffer in bytes, which is also the largest window. Maximum: 1 GiB. Default: 128
+    /// KiB.
     #[must_use]
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = bytes.clamp(1, 1 << 30);
@@ -143,15 +144,17 @@ impl TcpConfig {
         self
     }
 
-    /// Sets how long data is retransmitted before the connection times out. As with Linux's `tcp_retries2`, the value is a number
-    /// of retries, converted to a duration with the minimum timeout and exponential back-off. Default: 15, which is 924.6 s.
+    /// Sets how long data is retransmitted before the connection times out. As with Linux's `tcp_retries2`, the value
+    /// is a number of retries, converted to a duration with the minimum timeout and exponential back-off. Default: 15,
+    /// which is 924.6 s.
     #[must_use]
     pub fn data_retries(mut self, times: u32) -> Self {
         self.data_retries = times;
         self
     }
 
-    /// Sets the same limit as [`data_retries`](Self::data_retries) for a connection that its process has closed. Default: 8, which is 102.2 s.
+    /// Sets the same limit as [`data_retries`](Self::data_retries) for a connection that its process has closed.
+    /// Default: 8, which is 102.2 s.
     #[must_use]
     pub fn orphan_retries(mut self, times: u32) -> Self {
         self.orphan_retries = times;
@@ -207,7 +210,8 @@ impl TcpConfig {
         self
     }
 
-    /// Sets the range of ephemeral ports, for sockets that are not bound to a port. Default: 32768 to 60999, Linux's range.
+    /// Sets the range of ephemeral ports, for sockets that are not bound to a port. Default: 32768 to 60999, Linux's
+    /// range.
     #[must_use]
     pub fn ephemeral_ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ephemeral_ports = ports;

@@ -193,7 +193,8 @@ fn show(segment: &Segment) -> String {
     )
 }
 
-/// Parses `FLAGS seq [ack n] [win n] ['payload' | len n] [bare]`. Numbers are relative to `base`, acknowledgements to `other`.
+/// Parses `FLAGS seq [ack n] [win n] ['payload' | len n] [bare]`. Numbers are relative to `base`, acknowledgements to
+/// `other`.
 fn parse(text: &str, base: Seq, other: Seq) -> (Segment, Option<u32>) {
     let mut words = text.split_whitespace();
     let flags = words.next().expect("flags").split('+').fold(Flags::default(), |flags, name| {
