@@ -29,8 +29,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if another socket listens there; `AddrNotAvailable` if the address belongs to another machine or no port
-    /// is free; errors of the name lookup.
+    /// `AddrInUse` if another socket listens there; `AddrNotAvailable` if the address belongs to another machine or no
+    /// port is free; errors of the name lookup.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         here! {
             simulated => {

@@ -1,4 +1,5 @@
-//! `AsyncRead` and `AsyncWrite` for streams and halves: the traits of `futures::io`, and tokio's with the feature `tokio`.
+//! `AsyncRead` and `AsyncWrite` for streams and halves: the traits of `futures::io`, and tokio's with the feature
+//! `tokio`.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -30,8 +30,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if another socket is bound there; `AddrNotAvailable` if the address belongs to another machine or no port
-    /// is free; errors of the name lookup.
+    /// `AddrInUse` if another socket is bound there; `AddrNotAvailable` if the address belongs to another machine or no
+    /// port is free; errors of the name lookup.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         here! {
             simulated => sockets::UdpSocket::bind(addr).await.map(|socket| Self(Inner::Simulated(socket))),
@@ -46,8 +46,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `HostUnreachable` if no link joins the two zones, `NetworkUnreachable` if no machine has the address; errors of the name
-    /// lookup.
+    /// `HostUnreachable` if no link joins the two zones, `NetworkUnreachable` if no machine has the address; errors of
+    /// the name lookup.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         either!(Inner of &self.0,
         simulated socket => socket.connect(addr).await,
@@ -62,8 +62,8 @@ impl UdpSocket {
     /// # Errors
     ///
     /// `HostUnreachable` or `NetworkUnreachable` if there is no route; `EMSGSIZE` for more than 65,507 bytes;
-    /// `PermissionDenied` for a broadcast without [`set_broadcast`](Self::set_broadcast); `ConnectionRefused` if an earlier
-    /// datagram was refused.
+    /// `PermissionDenied` for a broadcast without [`set_broadcast`](Self::set_broadcast); `ConnectionRefused` if an
+    /// earlier datagram was refused.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
         either!(Inner of &self.0,
         simulated socket => socket.send_to(buf, target).await,
