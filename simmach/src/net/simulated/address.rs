@@ -87,7 +87,7 @@ impl Bound {
         }
     }
 
-    /// Number of kinds of addresses that it covers. Sockets with a lower one have precedence.
+    /// Rank by how many addresses it covers. The socket with the lowest rank receives a packet.
     pub(crate) fn breadth(self) -> u8 {
         match self {
             Bound::One(_) => 0,

@@ -149,13 +149,17 @@ pub(crate) struct Connection {
 
 struct Sending {
     buffer: SendBuffer,
-    /// Oldest unacknowledged number, and next number to send.
+    /// Oldest unacknowledged number.
     snd_una: Seq,
+    /// Next number to send.
     snd_nxt: Seq,
-    /// Send window and the segment it came with (SND.WL1, SND.WL2), and its maximum so far.
+    /// Send window.
     snd_wnd: u32,
+    /// Largest send window so far.
     max_snd_wnd: u32,
+    /// Number of the segment that last updated the window.
     snd_wl1: Seq,
+    /// Acknowledgement of the segment that last updated the window.
     snd_wl2: Seq,
     mss: u32,
     /// Maximum payload of one segment. Above the MSS with segmentation offload.
@@ -171,9 +175,11 @@ struct Sending {
 
 struct Receiving {
     buffer: ReceiveBuffer,
+    /// Next number expected.
     rcv_nxt: Seq,
-    /// Value of `rcv_nxt` in the last acknowledgement, and right edge of the largest advertised window.
+    /// Value of `rcv_nxt` in the last acknowledgement that was sent.
     rcv_wup: Seq,
+    /// Right edge of the advertised window, which never moves back.
     rcv_adv: Seq,
     /// Window scale of this end. `None` if the peer does not support scaling.
     rcv_wscale: Option<u8>,
@@ -195,11 +201,13 @@ struct Recovery {
     /// Number of recoveries. No number is retransmitted twice in one of them, so it identifies a transmission together
     /// with the sequence number.
     round: u32,
-    /// Number of retransmissions of the first unacknowledged segment, and the time of the first.
+    /// Number of retransmissions of the first unacknowledged segment.
     retries: u32,
+    /// Time of the first of them.
     first_retry_at: u64,
-    /// Number of unanswered probes, and number of doublings of the persist timeout.
+    /// Number of unanswered probes.
     probes: u32,
+    /// Number of doublings of the persist timeout.
     probe_backoff: u32,
 }
 

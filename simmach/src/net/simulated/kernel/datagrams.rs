@@ -21,11 +21,11 @@ use crate::net::simulated::tcp::payload::Payload;
 use crate::net::{Interest, Ready};
 
 /// Capacity of the receive queue in bytes: Linux's default (`net.core.rmem_default`).
-const QUEUE: usize = 212_992;
+const RECEIVE_QUEUE: usize = 212_992;
 /// Approximate overhead that Linux counts for each queued datagram.
-const OVERHEAD: usize = 256;
+const DATAGRAM_OVERHEAD: usize = 256;
 /// Maximum payload of an IPv4 datagram.
-const LARGEST: usize = 65_507;
+const MAX_DATAGRAM: usize = 65_507;
 
 impl Kernel {
     pub(crate) fn bind_datagrams(
@@ -107,7 +107,7 @@ impl Kernel {
         data: &[u8],
         address: Option<SocketAddr>,
     ) -> io::Result<usize> {
-        if data.len() > LARGEST {
+        if data.len() > MAX_DATAGRAM {
             return Err(error::too_long());
         }
         if address.is_some_and(|address| address.port() == 0) {
@@ -224,7 +224,7 @@ impl Kernel {
         into[..len].copy_from_slice(&payload[..len]);
         let from = from.display_addr(socket.bound == Bound::Any6);
         if !peek {
-            socket.queued -= payload.len() + OVERHEAD;
+            socket.queued -= payload.len() + DATAGRAM_OVERHEAD;
             socket.queue.pop_front();
         }
         Some(Ok((len, from)))
@@ -330,8 +330,8 @@ impl Kernel {
         if not_for_it || socket.peer.is_some_and(|peer| peer != from) {
             return;
         }
-        let size = payload.len() + OVERHEAD;
-        if socket.queued + size > QUEUE {
+        let size = payload.len() + DATAGRAM_OVERHEAD;
+        if socket.queued + size > RECEIVE_QUEUE {
             self.wire.stats.dropped += 1;
             return self.engine.effect(Effect::PacketDropped, 1);
         }
