@@ -60,7 +60,7 @@ fn a_service_s_error_has_its_cause() {
     let said = "the service web.zone ended with an error: Address already in use (os error 98)";
     assert_eq!(failure.message, said);
     let cause = failure.cause.expect("it was noted");
-    assert!(cause.contains("0.0.0.0:80") && cause.contains("port 0 takes a free one"), "{cause}");
+    assert!(cause.contains("0.0.0.0:80") && cause.contains("use port 0 for a free one"), "{cause}");
 }
 
 /// What the test runs on other machines hands its error to the body.
