@@ -96,7 +96,7 @@ fn packets_in_flight_pass_a_partition() {
         near.write_all(b"just in time").await.expect("room");
         sleep(10).await;
         partition();
-        far.read_exact(&mut [0; 12]).await.expect("it was under way");
+        far.read_exact(&mut [0; 12]).await.expect("it was in flight");
     });
 }
 
@@ -134,7 +134,7 @@ fn one_way_partition_loses_the_answer() {
         let (mut near, mut far) = pair().await;
         cut(None, &[C], &[A]);
         near.write_all(b"question").await.expect("room");
-        far.read_exact(&mut [0; 8]).await.expect("this way is open");
+        far.read_exact(&mut [0; 8]).await.expect("this direction is open");
         far.write_all(b"answer").await.expect("room");
         let read = crate::time::timeout(ms(3_000), near.read_exact(&mut [0; 6])).await;
         assert!(read.is_err());

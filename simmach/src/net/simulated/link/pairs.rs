@@ -1,17 +1,17 @@
 //! Set of ordered pairs of machines, for cuts and clogs.
 //!
-//! It is a list of rules; the last one that contains a pair decides. So a partition of a large cluster takes two short
+//! It is a list of entries; the last one that contains a pair decides. So a partition of a large cluster takes two short
 //! lists instead of a table of pairs.
 
 use crate::net::simulated::address::HostIndex;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
-    rules: Vec<Rule>,
+    entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct Entry {
     from: Box<[HostIndex]>,
     to: Box<[HostIndex]>,
     on: bool,
@@ -20,16 +20,16 @@ struct Rule {
 impl Pairs {
     /// Adds or removes all pairs of a machine of `from` and one of `to`.
     pub(crate) fn set(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
-        let rule = Rule { from: sorted(from), to: sorted(to), on };
-        // A covered rule has no effect any more. Neither has an "off" rule with no "on" rule before it.
-        self.rules.retain(|old| !rule.covers(old));
-        self.rules.push(rule);
-        let first = self.rules.iter().position(|rule| rule.on).unwrap_or(self.rules.len());
-        self.rules.drain(..first);
+        let entry = Entry { from: sorted(from), to: sorted(to), on };
+        // A covered entry has no effect any more. Neither has an "off" entry with no "on" entry before it.
+        self.entries.retain(|old| !entry.covers(old));
+        self.entries.push(entry);
+        let first = self.entries.iter().position(|entry| entry.on).unwrap_or(self.entries.len());
+        self.entries.drain(..first);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.rules.clear();
+        self.entries.clear();
     }
 
     /// Whether [`set`](Self::set) would change any pair of two different machines.
@@ -39,20 +39,26 @@ impl Pairs {
 
     /// Whether any pair of two different machines is in the set.
     pub(crate) fn has_any(&self) -> bool {
-        self.rules.iter().any(|rule| rule.on && self.would_change(&rule.from, &rule.to, false))
+        self.entries
+            .iter()
+            .any(|entry| entry.on && self.would_change(&entry.from, &entry.to, false))
     }
 
     pub(crate) fn contains(&self, from: HostIndex, to: HostIndex) -> bool {
-        self.rules.iter().rev().find(|rule| rule.contains(from, to)).is_some_and(|rule| rule.on)
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.contains(from, to))
+            .is_some_and(|entry| entry.on)
     }
 }
 
-impl Rule {
+impl Entry {
     fn contains(&self, from: HostIndex, to: HostIndex) -> bool {
         self.from.binary_search(&from).is_ok() && self.to.binary_search(&to).is_ok()
     }
 
-    fn covers(&self, other: &Rule) -> bool {
+    fn covers(&self, other: &Entry) -> bool {
         other.from.iter().all(|host| self.from.binary_search(host).is_ok())
             && other.to.iter().all(|host| self.to.binary_search(host).is_ok())
     }
@@ -74,14 +80,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_rule_decides() {
+    fn last_entry_decides() {
         let mut pairs = Pairs::default();
         pairs.set(&[1, 2], &[3], true);
         pairs.set(&[2], &[3], false);
         assert!(pairs.contains(1, 3) && !pairs.contains(2, 3) && !pairs.contains(3, 1));
         pairs.set(&[1, 2], &[3, 4], false);
         assert!(!pairs.contains(1, 3));
-        assert!(pairs.rules.is_empty(), "what decides nothing is not kept");
+        assert!(pairs.entries.is_empty(), "what decides nothing is not kept");
     }
 
     proptest! {

@@ -228,13 +228,13 @@ impl World {
                     self.now = self.now.max(at);
                     let End { connection, outbox, .. } = &mut self.ends[end];
                     connection.on_timer(self.now, outbox);
-                    self.settle(end);
+                    self.run_program(end);
                 }
                 (Some(key), _) => {
                     self.now = key.0;
                     match self.events.remove(&key) {
                         Some(Event::Arrives(end, segment)) => self.arrives(end, segment),
-                        Some(Event::Reads(end)) => self.settle(end),
+                        Some(Event::Reads(end)) => self.run_program(end),
                         None => {}
                     }
                 }
@@ -309,7 +309,7 @@ impl World {
             let mut outbox = Outbox::default();
             let server = Connection::accept(config, mss, iss, &segment, self.now, &mut outbox);
             self.ends.push(End::new(server, outbox));
-            return self.settle(1);
+            return self.run_program(1);
         }
         let End { connection, outbox, .. } = &mut self.ends[to];
         if connection.state() == State::Closed {
@@ -317,11 +317,11 @@ impl World {
         } else {
             connection.on_segment(self.now, &mut segment, outbox);
         }
-        self.settle(to);
+        self.run_program(to);
     }
 
     /// Runs the program at `end`: it reads when its pause is over, writes as much as fits, and closes.
-    fn settle(&mut self, end: usize) {
+    fn run_program(&mut self, end: usize) {
         let (now, pause, bytes) = (self.now, self.case.pause[end], self.case.bytes[end]);
         let offload = self.case.offload;
         let side = &mut self.ends[end];

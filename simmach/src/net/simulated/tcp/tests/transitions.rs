@@ -11,15 +11,15 @@ use crate::net::simulated::tcp::rig::{client, server};
 
 /// How the connection is opened.
 #[derive(Clone, Copy)]
-enum Opened {
+enum Opener {
     Here,
     ByPeer,
 }
-use Opened::{ByPeer, Here};
+use Opener::{ByPeer, Here};
 
 /// A transition: states before and after; how the connection is opened, and the script up to the first state; the step
 /// at 60 ms, and the segments it must send.
-type Transition = (&'static str, &'static str, Opened, &'static [&'static str], &'static str);
+type Transition = (&'static str, &'static str, Opener, &'static [&'static str], &'static str);
 
 const SYN: &str = "0 > SYN 0";
 const SYN_ACK: &str = "0 > SYN+ACK 0 ack 1";
