@@ -28,7 +28,7 @@ use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::log;
 use crate::harness::workers::disk::Folder;
 use crate::outcome::{Keep, Outcome};
-use crate::report::log::Pen;
+use crate::report::log::LineFormatter;
 use crate::report::style::{Ink, Style};
 use crate::report::{console, numbers, summary};
 use crate::run;
@@ -155,7 +155,7 @@ impl fmt::Display for Styled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { outcome, took } = self.report;
         let style = self.style;
-        let mut pen = Pen::new(&outcome.machines, style, 0);
+        let mut pen = LineFormatter::new(&outcome.machines, style, 0);
         for line in &outcome.log {
             writeln!(f, "{}", pen.line(line))?;
         }
@@ -163,7 +163,7 @@ impl fmt::Display for Styled<'_> {
             writeln!(f)?;
         }
         let ink = if self.report.passed() { Ink::Bold } else { Ink::Alarm };
-        for line in console::brief(&outcome.verdict).lines() {
+        for line in console::summarize(&outcome.verdict).lines() {
             writeln!(f, "{}", style.paint(ink, line))?;
         }
         if outcome.steps == 0 {

@@ -1,4 +1,6 @@
-//! What is said of runs: sinks that take data only, and know nothing of who made the runs.
+//! Outcomes as text: failure reports, summaries, logs and stories.
+//!
+//! Everything here takes plain data and knows nothing of who ran the test.
 
 pub(crate) mod console;
 pub(crate) mod difference;

@@ -64,7 +64,7 @@ fn red_says_which_seed_why_and_how_to_run_it_again() {
                 "on client.zone, at 1.500 s",
                 "Simulated 1.5 s in ",
                 "+ 1500 ms  harness      about to look",
-                "It wrote:\n    a line that is held back, seed 30\n",
+                "Output:\n    a line that is held back, seed 30\n",
                 "SIMMACH_SEED=30 cargo test",
                 "-- --exact zoo::fails_from_30",
             ],
@@ -86,7 +86,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
                 let env = [("SIMMACH_JOBS", jobs), ("SIMMACH_KEEP_GOING", keep_going)];
                 let text = Door::Main.run(name, &env).text;
                 let lines = text.lines().filter(|line| {
-                    let output = line.contains("held back") || line.contains("It wrote:");
+                    let output = line.contains("held back") || line.contains("Output:");
                     !output && !line.is_empty()
                 });
                 // The real time is not the same twice.
@@ -153,7 +153,7 @@ fn a_run_that_kills_its_process_is_named() {
     through_both("aborts_at_5", &[], |ran| {
         let parts = ["failed with seed 5 (5 seeds passed", "aborted its process (SIGABRT)"];
         assert_has(ran, &parts);
-        assert_has(ran, &["It wrote:\n    the last words of seed 5"]);
+        assert_has(ran, &["Output:\n    the last words of seed 5"]);
     });
     through_both("overflows_at_4", &[], |ran| {
         assert_has(ran, &["failed with seed 4 (4 seeds passed", "overflowed its stack (SIGABRT)"]);
@@ -192,7 +192,7 @@ fn a_run_without_end_is_ended_and_named() {
     // It too is made again in a fresh process first.
     through_both("loops_in_a_later_run", &env, |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["failed with seed 2", "NOT REPRODUCIBLE", "it passed"]);
+        assert_has(ran, &["failed with seed 2", "NOT REPRODUCIBLE", "the same seed passed"]);
     });
 }
 
@@ -271,7 +271,7 @@ fn bad_input_is_an_error_that_names_the_cure() {
 #[test]
 fn what_does_not_repeat_is_not_passed_off_as_a_bug() {
     through_both("leaks_state", &[], |ran| {
-        assert_has(ran, &["NOT REPRODUCIBLE: run again with the same seed it passed"]);
+        assert_has(ran, &["NOT REPRODUCIBLE: in a fresh process, the same seed passed"]);
     });
 }
 
@@ -377,14 +377,8 @@ fn arguments_in_error_end_both_doors_alike() {
 fn a_plan_that_does_nothing_is_warned_of() {
     through_both("plan_without_effect", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
-        assert_has(
-            ran,
-            &["warning: the plan GracefulMonkey did nothing in any seed: 5 runs were over"],
-        );
-        assert_has(
-            ran,
-            &["the first strike, which was due after 60.0 s or later", "shorter `every`"],
-        );
+        assert_has(ran, &["warning: plan GracefulMonkey had no effect in any seed: 5 runs ended"]);
+        assert_has(ran, &["before the first strike (due at 60.0 s or later", "shorter `every`"]);
     });
     // The second of these plans has both machines, and does something.
     through_both("partitions_of_one", &[], |ran| {
@@ -392,16 +386,16 @@ fn a_plan_that_does_nothing_is_warned_of() {
         assert_has(
             ran,
             &[
-                "warning: the plan Partitions did nothing in any seed: it needs at least two machines",
+                "warning: plan Partitions had no effect in any seed: it needs at least two machines",
                 "may touch only a; the machine of the test's body, client, is left out unless it is named",
             ],
         );
-        assert_eq!(ran.text.matches("warning: the plan").count(), 1, "{}", ran.text);
+        assert_eq!(ran.text.matches("warning: plan").count(), 1, "{}", ran.text);
     });
     through_both("plan_with_little_effect", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
-        let text = "warning: the plan PowerOffs did something in only ";
-        assert_has(ran, &[text, " of 200 seeds: ", "where the run took 10.0 s on average"]);
+        let text = "warning: plan PowerOffs had an effect in only ";
+        assert_has(ran, &[text, " of 200 seeds: ", "the average run took 10.0 s"]);
     });
 }
 

@@ -143,7 +143,7 @@ fn the_readme_is_what_its_reader_sees() {
     assert_shown(package.block("```console\n$ cargo test\n"), &failed);
 
     let file = "simmach-regressions/visits/no_visit_is_forgotten.txt";
-    let (_, command) = failed.split_once("Run this again:\n").expect(&failed);
+    let (_, command) = failed.split_once("Run it again:\n").expect(&failed);
     let command = command.lines().next().expect("a command").trim();
     assert_has(command, &[" cargo test -p shop --test visits -- --exact no_visit_is_forgotten"]);
     let token = command.split(['=', ' ']).nth(1).expect("a token");

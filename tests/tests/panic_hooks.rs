@@ -127,7 +127,7 @@ fn assert_told(text: &str, test: &str) {
         "\n  boom\n",
         "panic at tests/tests/panic_hooks.rs:",
         "on server.zone",
-        "It did the same in a process of its own.",
+        "Reproduced in a fresh process.",
     ] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }

@@ -207,7 +207,7 @@ fn shrinks_to_one_run(name: &str) {
         for part in [
             "\n  order [0, 1, 2, 3, 4, 5]\n",
             "Shrunk to nothing but the test itself ",
-            "It did the same in a process of its own.",
+            "Reproduced in a fresh process.",
         ] {
             assert!(ran.text.contains(part), "{jobs} jobs: no {part:?} in:\n{}", ran.text);
         }

@@ -1,86 +1,88 @@
-//! A failure as a text: what failed, where and when, what had happened to the cluster, the last lines of the log, and
-//! the command that makes the run again.
+//! The report of a failed run: what failed, where and when, the effects on the cluster, the end of the log, and the
+//! command that repeats the run.
 
 use std::fmt::Write as _;
 
 use crate::engine::failure::frames::Frame;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::Outcome;
-use crate::report::log::{Pen, name_of};
+use crate::report::log::{LineFormatter, name_of};
 use crate::report::numbers::{count, moment, span, thousands};
 use crate::report::style::{Ink, Style};
 use crate::report::summary::effects;
 
-/// How many faults are shown, how many bytes of output, and how many who wait.
-const FAULTS: usize = 20;
-const OUTPUT: usize = 8 << 10;
-const WAITING: usize = 30;
+/// Maximum number of faults that are listed; earlier ones are only counted.
+const MAX_FAULTS: usize = 20;
+/// Maximum number of bytes of output that are shown.
+const MAX_OUTPUT: usize = 8 << 10;
+/// Maximum number of blocked tasks that are listed.
+const MAX_BLOCKED: usize = 30;
 
-/// A run that failed.
+/// The report of one run, usually a failed one.
 #[derive(Clone, Debug)]
-pub(crate) struct Red<'a> {
+pub(crate) struct RunReport<'a> {
     pub(crate) test: &'a str,
     pub(crate) outcome: &'a Outcome,
-    /// How many seeds below it passed.
+    /// Number of seeds that passed before this one.
     pub(crate) passed: u64,
-    pub(crate) again: Again,
-    /// What is said of that: what is left of it after it was shrunk, or what differed, and why that may be.
-    pub(crate) doubt: String,
-    /// What the run wrote to standard output and error.
+    pub(crate) rerun: Rerun,
+    /// The story of the shrunk run, or how two runs of the seed differ and the likely cause.
+    pub(crate) notes: String,
+    /// Standard output and standard error of the run.
     pub(crate) output: &'a [u8],
-    /// Which seeds, where that is not what the attribute says.
+    /// The selection of seeds, if it is not the attribute's.
     pub(crate) which: Option<String>,
-    /// How many of the last lines of the log are shown.
+    /// Maximum number of log lines that are shown, counted from the end.
     pub(crate) log_lines: usize,
-    /// The command that makes this very run again, where that is not the seed's.
+    /// The command that repeats this run, if running the seed does not.
     pub(crate) replay: Option<String>,
     /// The command that runs the seed.
     pub(crate) command: String,
 }
 
-/// What became of the same run when it was made again.
+/// How a second run of a failed seed ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Again {
-    /// It was not.
+pub(crate) enum Rerun {
+    /// There was no second run.
     NotTried,
-    /// It could not be, and why.
+    /// The second run was broken, for this reason.
     Broken(String),
-    /// The same.
+    /// The same failure with the same trace.
     Same,
-    /// The same failure, by another way.
+    /// The same failure with another trace.
     OtherTrace,
-    /// It passed.
+    /// The second run passed.
     Passed,
-    /// Something else, in words.
+    /// Another failure, as [`summarize`] prints it.
     Other(String),
 }
 
-/// Failures of one kind, among all seeds.
+/// Failures of one kind in a sweep.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    /// The lowest seed.
+    /// The lowest seed that failed this way.
     pub(crate) seed: u64,
-    /// How many seeds.
+    /// Number of seeds that failed this way.
     pub(crate) seeds: u64,
-    /// What it was.
+    /// The failure, as [`summarize`] prints it.
     pub(crate) text: String,
 }
 
-impl Again {
-    /// What the second run of a seed says of the first, which failed.
-    pub(crate) fn of(first: &Outcome, second: &Outcome) -> Self {
+impl Rerun {
+    /// Compares the second run of a seed with the first, which failed.
+    pub(crate) fn compare(first: &Outcome, second: &Outcome) -> Self {
         let (Some(one), Some(two)) = (first.failure(), second.failure()) else {
             return match &second.verdict {
                 Verdict::Passed => Self::Passed,
                 Verdict::Broken(why) => Self::Broken(why.clone()),
-                other @ Verdict::Failed(_) => Self::Other(brief(other)),
+                other @ Verdict::Failed(_) => Self::Other(summarize(other)),
             };
         };
         if second.passed_before {
             return Self::Passed;
         }
         if !one.is_like(two) {
-            return Self::Other(brief(&second.verdict));
+            return Self::Other(summarize(&second.verdict));
         }
         if first.trace_hash == second.trace_hash && one.is_same(two) {
             Self::Same
@@ -90,55 +92,55 @@ impl Again {
     }
 }
 
-impl Red<'_> {
-    /// The report.
+impl RunReport<'_> {
+    /// Formats the report.
     pub(crate) fn text(&self, style: Style) -> String {
         let outcome = self.outcome;
         let seed = outcome.seed;
         let mut text = String::new();
         match &outcome.verdict {
             Verdict::Failed(failure) => {
-                let not = match self.again {
-                    Again::Passed | Again::Other(_) => ", NOT REPRODUCIBLE",
-                    Again::NotTried | Again::Broken(_) | Again::Same | Again::OtherTrace => "",
+                let not = match self.rerun {
+                    Rerun::Passed | Rerun::Other(_) => ", NOT REPRODUCIBLE",
+                    Rerun::NotTried | Rerun::Broken(_) | Rerun::Same | Rerun::OtherTrace => "",
                 };
                 let head = format!("{} failed with seed {seed}{not}", self.test);
                 let _ = write!(text, "{}", style.paint(Ink::Alarm, head));
-                self.put_passed(&mut text);
-                put_indented(&mut text, "  ", &failure.message);
+                self.write_passed(&mut text);
+                write_paragraph(&mut text, "  ", &failure.message);
                 if let Some(cause) = &failure.cause {
                     let _ = writeln!(text, "  caused by: {cause}");
                 }
-                // A process that died had no time to say where.
+                // A process that crashed left no location.
                 if failure.kind != FailureKind::Crashed {
                     let _ = writeln!(text, "  {}", scene(failure));
                 }
                 text.push('\n');
-                put_logger_advice(&mut text, style, &failure.message);
-                put_again(&mut text, style, &self.again);
-                text.push_str(&self.doubt);
-                self.put_run(&mut text);
-                put_waiting(&mut text, &failure.waiting);
-                put_backtrace(&mut text, &failure.origin.frames);
+                write_logger_advice(&mut text, style, &failure.message);
+                write_rerun(&mut text, style, &self.rerun);
+                text.push_str(&self.notes);
+                self.write_run(&mut text);
+                write_blocked(&mut text, &failure.waiting);
+                write_backtrace(&mut text, &failure.origin.frames);
             }
             Verdict::Broken(why) => {
                 let head = format!("{} could not be run", self.test);
                 let _ = writeln!(text, "{} (seed {seed})\n", style.paint(Ink::Alarm, head));
-                put_indented(&mut text, "  ", why);
+                write_paragraph(&mut text, "  ", why);
                 text.push_str(
-                    "  This is no failure of the program under test, and no pass either.\n\n",
+                    "  This is neither a pass nor a failure of the program under test.\n\n",
                 );
             }
             Verdict::Passed => {
                 let _ = writeln!(text, "{} passed with seed {seed}\n", self.test);
             }
         }
-        self.put_faults(&mut text, style);
-        self.put_log(&mut text, style);
-        self.put_output(&mut text);
+        self.write_faults(&mut text, style);
+        self.write_log(&mut text, style);
+        self.write_output(&mut text);
         if let Some(replay) = &self.replay {
-            let _ = writeln!(text, "  Run this again:\n    {}", style.paint(Ink::Bold, replay));
-            let _ = writeln!(text, "  Run all of the seed again:\n    {}", self.command);
+            let _ = writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, replay));
+            let _ = writeln!(text, "  Run the unshrunk seed:\n    {}", self.command);
         } else {
             let _ =
                 writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, &self.command));
@@ -146,7 +148,7 @@ impl Red<'_> {
         text
     }
 
-    fn put_passed(&self, text: &mut String) {
+    fn write_passed(&self, text: &mut String) {
         let which = self.which.as_ref().map(|which| format!("; {which}"));
         let which = which.unwrap_or_default();
         let _ = match self.passed {
@@ -155,8 +157,8 @@ impl Red<'_> {
         };
     }
 
-    /// A run whose process died has nothing to tell.
-    fn put_run(&self, text: &mut String) {
+    /// Writes the run's size. A run whose process died has none.
+    fn write_run(&self, text: &mut String) {
         let outcome = self.outcome;
         if outcome.steps > 0 {
             let _ = writeln!(
@@ -170,7 +172,7 @@ impl Red<'_> {
         }
     }
 
-    fn put_faults(&self, text: &mut String, style: Style) {
+    fn write_faults(&self, text: &mut String, style: Style) {
         let outcome = self.outcome;
         let Some(sum) = effects(&outcome.effects) else {
             if outcome.steps > 0 {
@@ -178,10 +180,10 @@ impl Red<'_> {
             }
             return;
         };
-        let _ = writeln!(text, "  What took effect: {sum}");
-        let skipped = outcome.faults.len().saturating_sub(FAULTS);
+        let _ = writeln!(text, "  Effects: {sum}");
+        let skipped = outcome.faults.len().saturating_sub(MAX_FAULTS);
         if skipped > 0 {
-            let _ = writeln!(text, "    … {} before these", count(skipped as u64, "fault"));
+            let _ = writeln!(text, "    … {}", count(skipped as u64, "earlier fault"));
         }
         for fault in &outcome.faults[skipped..] {
             let machine = fault.machine.map(|id| name_of(&outcome.machines, id));
@@ -192,51 +194,51 @@ impl Red<'_> {
         text.push('\n');
     }
 
-    fn put_log(&self, text: &mut String, style: Style) {
+    fn write_log(&self, text: &mut String, style: Style) {
         let log = &self.outcome.log;
         let skipped = log.len().saturating_sub(self.log_lines);
         let Some(first) = log.get(skipped) else {
             return;
         };
         let _ = match skipped {
-            0 => writeln!(text, "  The log:"),
+            0 => writeln!(text, "  Log:"),
             _ => writeln!(
                 text,
-                "  The last {} of {} log lines, from {} on:\n    … {} before these: SIMMACH_LOG_LINES=all shows all, \
-                 RUST_LOG=warn,my_crate=debug keeps fewer",
+                "  Log, last {} of {} lines, from {}:\n    … {} (SIMMACH_LOG_LINES=all shows all lines; \
+                 RUST_LOG=warn,my_crate=debug records fewer)",
                 thousands(self.log_lines as u64),
                 thousands(log.len() as u64),
                 moment(first.at),
-                count(skipped as u64, "line"),
+                count(skipped as u64, "earlier line"),
             ),
         };
         let since = skipped.checked_sub(1).map_or(0, |before| log[before].at);
-        let mut pen = Pen::new(&self.outcome.machines, style, since);
+        let mut pen = LineFormatter::new(&self.outcome.machines, style, since);
         for line in &log[skipped..] {
-            put_lines(text, "    ", &pen.line(line));
+            write_lines(text, "    ", &pen.line(line));
         }
         text.push('\n');
     }
 
-    fn put_output(&self, text: &mut String) {
+    fn write_output(&self, text: &mut String) {
         let output = String::from_utf8_lossy(self.output);
         let output = output.trim_end();
         if output.is_empty() {
             return;
         }
-        let mut from = output.len().saturating_sub(OUTPUT);
+        let mut from = output.len().saturating_sub(MAX_OUTPUT);
         while !output.is_char_boundary(from) {
             from += 1;
         }
         text.push_str(match from {
-            0 => "  It wrote:\n",
-            _ => "  The last that it wrote:\n",
+            0 => "  Output:\n",
+            _ => "  Output, last 8 KiB:\n",
         });
-        put_indented(text, "    ", &output[from..]);
+        write_paragraph(text, "    ", &output[from..]);
     }
 }
 
-/// All kinds of failure of a test whose seeds were all run.
+/// Formats the kinds of failure of a sweep that did not stop at the first.
 pub(crate) fn groups(test: &str, seeds: u64, groups: &[Group], style: Style) -> String {
     let failed: u64 = groups.iter().map(|group| group.seeds).sum();
     let head = format!("{test}: {} of {} failed", thousands(failed), count(seeds, "seed"));
@@ -248,14 +250,14 @@ pub(crate) fn groups(test: &str, seeds: u64, groups: &[Group], style: Style) -> 
     for group in groups {
         let head = format!("  seed {} ({})", group.seed, count(group.seeds, "seed"));
         let _ = writeln!(text, "{}", style.paint(Ink::Bold, head));
-        put_lines(&mut text, "    ", &group.text);
+        write_lines(&mut text, "    ", &group.text);
     }
     text.push('\n');
     text
 }
 
-/// A failure in one or two lines, for a list.
-pub(crate) fn brief(verdict: &Verdict) -> String {
+/// Formats a verdict in one or two lines.
+pub(crate) fn summarize(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Passed => "passed".to_owned(),
         Verdict::Broken(why) => format!("could not be run: {why}"),
@@ -269,7 +271,7 @@ pub(crate) fn brief(verdict: &Verdict) -> String {
     }
 }
 
-/// What kind, where and when.
+/// Formats the kind, place and time of a failure.
 fn scene(failure: &Failure) -> String {
     let mut text = match &failure.kind {
         FailureKind::Named(key) => format!("failure {key:?}"),
@@ -297,17 +299,17 @@ fn scene(failure: &Failure) -> String {
     text
 }
 
-fn put_again(text: &mut String, style: Style, again: &Again) {
-    let note = match again {
-        Again::NotTried | Again::Same => return,
-        Again::Broken(why) => format!("It could not be run again, so that nothing is known of whether it repeats:\n{why}"),
-        Again::OtherTrace => "It failed so again in a fresh process, but by another way: the run is not a function of its seed.".to_owned(),
-        Again::Passed => "NOT REPRODUCIBLE: run again with the same seed it passed, in a fresh process. Don't take it for a bug that \
-             was found: the run is not a function of its seed."
+fn write_rerun(text: &mut String, style: Style, rerun: &Rerun) {
+    let note = match rerun {
+        Rerun::NotTried | Rerun::Same => return,
+        Rerun::Broken(why) => format!("It could not be run again, so it is not known whether it repeats:\n{why}"),
+        Rerun::OtherTrace => "It failed the same way in a fresh process, but the trace differs: the test is not deterministic.".to_owned(),
+        Rerun::Passed => "NOT REPRODUCIBLE: in a fresh process, the same seed passed. This is not evidence of a bug in your program: \
+             the test is not deterministic."
             .to_owned(),
-        Again::Other(what) => format!(
-            "NOT REPRODUCIBLE: run again with the same seed, in a fresh process, it ended otherwise:\n{what}\nDon't take it for a \
-             bug that was found: the run is not a function of its seed."
+        Rerun::Other(what) => format!(
+            "NOT REPRODUCIBLE: in a fresh process, the same seed ended differently:\n{what}\nThis is not evidence of a bug in \
+             your program: the test is not deterministic."
         ),
     };
     for line in note.lines() {
@@ -316,8 +318,8 @@ fn put_again(text: &mut String, style: Style, again: &Again) {
     text.push('\n');
 }
 
-/// What to do about a service that installs a logger, or a subscriber, of its own.
-fn put_logger_advice(text: &mut String, style: Style, message: &str) {
+/// Writes advice for a failure that comes from a service installing its own logger or subscriber.
+fn write_logger_advice(text: &mut String, style: Style, message: &str) {
     const ERRORS: [&str; 4] = [
         "SetLoggerError",
         "attempted to set a logger after the logging system was already initialized",
@@ -328,8 +330,8 @@ fn put_logger_advice(text: &mut String, style: Style, message: &str) {
         return;
     }
     let advice = [
-        "A run's records of `log` and `tracing` go to simmach's own logger, which can't be replaced: use `try_init` and",
-        "ignore its error, or install yours in `main`, outside of what a machine runs. `RUST_LOG` filters both.",
+        "Records of `log` and `tracing` go to simmach's logger, which cannot be replaced during a run. Use `try_init` and",
+        "ignore its error, or install your logger in `main`, outside the services. `RUST_LOG` filters both.",
     ];
     for line in advice {
         let _ = writeln!(text, "  {}", style.paint(Ink::Warning, line));
@@ -337,41 +339,41 @@ fn put_logger_advice(text: &mut String, style: Style, message: &str) {
     text.push('\n');
 }
 
-fn put_waiting(text: &mut String, waiting: &[String]) {
+fn write_blocked(text: &mut String, waiting: &[String]) {
     if waiting.is_empty() {
         return;
     }
-    text.push_str("  Who waits for what:\n");
-    for line in waiting.iter().take(WAITING) {
+    text.push_str("  Blocked tasks:\n");
+    for line in waiting.iter().take(MAX_BLOCKED) {
         let _ = writeln!(text, "    {line}");
     }
-    if let Some(more) = waiting.len().checked_sub(WAITING).filter(|more| *more > 0) {
+    if let Some(more) = waiting.len().checked_sub(MAX_BLOCKED).filter(|more| *more > 0) {
         let _ = writeln!(text, "    … and {more} more");
     }
     text.push('\n');
 }
 
-fn put_backtrace(text: &mut String, frames: &[Frame]) {
+fn write_backtrace(text: &mut String, frames: &[Frame]) {
     if frames.is_empty() {
         return;
     }
     text.push_str("  Backtrace:\n");
     for (nth, frame) in frames.iter().enumerate() {
         let frame = frame.to_string().replace('\n', "\n     ");
-        put_lines(text, "    ", &format!("{nth:>3}: {frame}"));
+        write_lines(text, "    ", &format!("{nth:>3}: {frame}"));
     }
     text.push('\n');
 }
 
-/// A paragraph.
-pub(super) fn put_indented(text: &mut String, indent: &str, paragraph: &str) {
-    put_lines(text, indent, paragraph);
+/// Writes a paragraph, with an empty line after it if it is indented by more than two spaces.
+pub(super) fn write_paragraph(text: &mut String, indent: &str, paragraph: &str) {
+    write_lines(text, indent, paragraph);
     if indent.len() > 2 {
         text.push('\n');
     }
 }
 
-fn put_lines(text: &mut String, indent: &str, lines: &str) {
+fn write_lines(text: &mut String, indent: &str, lines: &str) {
     for line in lines.lines() {
         let _ = writeln!(text, "{}", format!("{indent}{line}").trim_end());
     }

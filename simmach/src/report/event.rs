@@ -1,4 +1,4 @@
-//! An event of a run in words: the one description that every report has.
+//! The description of an event, shared by all reports.
 
 use crate::engine::ids::MachineId;
 use crate::engine::record::event::{DropReason, Event, LinkChange, ProcessExit};
@@ -8,11 +8,11 @@ use crate::report::numbers::{count, thousands};
 pub(crate) trait Names {
     /// A machine's name.
     fn machine(&self, machine: MachineId) -> String;
-    /// What a task is called.
+    /// A name for a task.
     fn task(&self, path: u64) -> String;
 }
 
-/// What happened, in words; `task` is the path of the task that was running.
+/// Describes an event; `task` is the path of the task that was running.
 pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
     let list = |machines: &[MachineId]| {
         let names: Vec<String> = machines.iter().map(|id| names.machine(*id)).collect();
@@ -20,11 +20,11 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
     };
     match event {
         Event::TaskPolled { wake } => {
-            format!("polls {}, for its {} time", names.task(task), ordinal(*wake))
+            format!("polls {} for the {} time", names.task(task), ordinal(*wake))
         }
         Event::TaskSpawned { task, .. } => format!("spawns {}", names.task(*task)),
         Event::PacketSent { payload, .. } if payload.length == 0 => {
-            "sends a packet without a payload".to_owned()
+            "sends a packet without payload".to_owned()
         }
         Event::PacketSent { payload, .. } => {
             let bytes = count(payload.length as u64, "byte");
@@ -35,7 +35,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
             DropReason::Cut => "a packet is dropped by a partition",
             DropReason::QueueFull => "a packet is dropped by a full queue",
             DropReason::NoRoute => "a packet is dropped: there is no route",
-            DropReason::MachineDown => "a packet is dropped: its receiver has no power",
+            DropReason::MachineDown => "a packet is dropped: the receiver has no power",
             DropReason::Filtered => "a packet is dropped by a filter",
         }
         .to_owned(),
@@ -50,7 +50,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
                 ProcessExit::Returned => "returns",
                 ProcessExit::Crashed => "crashes",
                 ProcessExit::Killed => "is killed",
-                ProcessExit::PowerLost => "ends as its machine loses power",
+                ProcessExit::PowerLost => "ends: its machine loses power",
             };
             format!("process {} {how}", process.0)
         }
@@ -62,7 +62,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
             format!("the clocks of {} are set", names.machine(*machine))
         }
         Event::PowerRestored { machine } => {
-            format!("{} has power again", names.machine(*machine))
+            format!("power of {} is restored", names.machine(*machine))
         }
         Event::LinksChanged { change, from, to } if from.is_empty() && to.is_empty() => {
             change.words().to_owned()
@@ -74,12 +74,12 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::LinksRestored => "link profiles restored".to_owned(),
         Event::StepBegun { number, .. } => format!("begins step {number} of the test"),
         Event::RunEnded { steps } => {
-            format!("the run ends, after {}", count(*steps, "step"))
+            format!("the run ends after {}", count(*steps, "step"))
         }
     }
 }
 
-/// `1st`, `2nd`, `3rd`, `1,000th`.
+/// Formats an ordinal: `1st`, `2nd`, `3rd`, `1,000th`.
 fn ordinal(n: u64) -> String {
     let suffix = match (n % 10, n % 100) {
         (_, 11..=13) => "th",

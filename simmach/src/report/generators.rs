@@ -1,19 +1,19 @@
-//! Libraries with a generator of random numbers of their own, which no seed reaches, as a report names them.
+//! Linked libraries that have their own random number generator, which the seed does not control.
 
-use crate::report::difference::Cause;
+use crate::report::difference::LikelyCause;
 
-/// A library with a generator of its own.
+/// A library with its own random number generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Library {
-    /// The default provider of rustls.
+    /// AWS-LC, the default provider of rustls.
     AwsLc,
-    /// Or BoringSSL, whose functions have the same names.
+    /// OpenSSL, or BoringSSL, whose functions have the same names.
     OpenSsl,
     Sqlite,
 }
 
 impl Library {
-    /// The library that a name in the tables of a binary tells of: a symbol's, or a shared library's.
+    /// The library that a binary's symbol or shared library belongs to, by its name.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
         let is_shared = |library: &[u8]| name.starts_with(library);
         if name.starts_with(b"aws_lc_") && name.ends_with(b"_RAND_bytes") {
@@ -27,7 +27,7 @@ impl Library {
         }
     }
 
-    fn words(self) -> &'static str {
+    fn advice(self) -> &'static str {
         match self {
             Self::AwsLc => {
                 "AWS-LC, the default provider of rustls (crate `aws-lc-rs`): use the `ring` provider"
@@ -42,21 +42,24 @@ impl Library {
     }
 }
 
-/// What is said of the libraries that a binary has, where one of them may be the cause; empty if none is.
-pub(crate) fn paragraph(cause: Cause, libraries: &[Library]) -> String {
+/// Formats the linked libraries that may be the cause; empty if there are none.
+pub(crate) fn paragraph(cause: LikelyCause, libraries: &[Library]) -> String {
     let may_be = match cause {
-        Cause::State | Cause::Outside | Cause::AddressesOrOutside | Cause::Rare => true,
-        Cause::Maps | Cause::Addresses | Cause::Thread => false,
+        LikelyCause::State
+        | LikelyCause::Outside
+        | LikelyCause::AddressesOrOutside
+        | LikelyCause::Rare => true,
+        LikelyCause::Maps | LikelyCause::Addresses | LikelyCause::Thread => false,
     };
     if libraries.is_empty() || !may_be {
         return String::new();
     }
     let mut text = "\
-It may be a generator of random numbers that the seed does not reach. This binary is linked with:"
+The cause may be a random number generator that the seed does not control. This binary is linked with:"
         .to_owned();
     for library in libraries {
         text.push_str("\n- ");
-        text.push_str(library.words());
+        text.push_str(library.advice());
     }
     text
 }
@@ -66,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_of_libraries() {
+    fn library_is_found_by_name() {
         for (name, library) in [
             ("aws_lc_0_32_3_RAND_bytes", Some(Library::AwsLc)),
             ("aws_lc_fips_0_13_7_RAND_bytes", Some(Library::AwsLc)),
@@ -75,7 +78,7 @@ mod tests {
             ("libssl.so.1.1", Some(Library::OpenSsl)),
             ("sqlite3_randomness", Some(Library::Sqlite)),
             ("libsqlite3.so.0", Some(Library::Sqlite)),
-            // ring has no generator of its own: it asks the system.
+            // ring asks the system for random numbers.
             ("ring_core_0_17_14__aes_hw_encrypt", None),
             ("aws_lc_0_32_3_SHA256", None),
             ("my_RAND_bytes", None),
@@ -87,15 +90,23 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_named_where_they_may_be_the_cause() {
+    fn paragraph_lists_libraries_that_may_be_the_cause() {
         let both = [Library::AwsLc, Library::Sqlite];
-        for cause in [Cause::State, Cause::Outside, Cause::AddressesOrOutside, Cause::Rare] {
+        for cause in [
+            LikelyCause::State,
+            LikelyCause::Outside,
+            LikelyCause::AddressesOrOutside,
+            LikelyCause::Rare,
+        ] {
             let text = paragraph(cause, &both);
-            assert!(text.contains("It may be") && text.contains("`ring` provider"), "{text}");
+            assert!(
+                text.contains("The cause may be") && text.contains("`ring` provider"),
+                "{text}"
+            );
             assert!(text.contains("SQLite") && !text.contains("OpenSSL"), "{text}");
             assert_eq!(paragraph(cause, &[]), "");
         }
-        for cause in [Cause::Maps, Cause::Addresses, Cause::Thread] {
+        for cause in [LikelyCause::Maps, LikelyCause::Addresses, LikelyCause::Thread] {
             assert_eq!(paragraph(cause, &both), "");
         }
     }

@@ -1,4 +1,6 @@
-//! A run's log: the time since the line before, the machine, the level and the target, the text.
+//! The log of a run as text.
+//!
+//! A line has the time since the line before, the machine, the level, the target and the text.
 
 use std::fmt::Write as _;
 
@@ -6,32 +8,32 @@ use crate::engine::ids::{MachineId, Scope};
 use crate::engine::record::log::{Level, LogLine};
 use crate::report::style::{Ink, Style};
 
-/// No machine's column is wider.
-const WIDEST: usize = 24;
+/// Maximum width of the column of machines.
+const MAX_WIDTH: usize = 24;
 
-/// How lines of one run are written.
+/// Formats the log lines of one run, in order.
 #[derive(Debug)]
-pub(crate) struct Pen<'a> {
+pub(crate) struct LineFormatter<'a> {
     machines: &'a [String],
     width: usize,
     style: Style,
     last: u64,
 }
 
-impl<'a> Pen<'a> {
-    /// For the lines from the one after the moment `since` on.
+impl<'a> LineFormatter<'a> {
+    /// A formatter whose first line shows the time since `since`, in virtual nanoseconds.
     pub(crate) fn new(machines: &'a [String], style: Style, since: u64) -> Self {
         let widest = machines.iter().map(|name| name.chars().count()).max();
         Self {
             machines,
-            width: widest.unwrap_or(0).clamp(HARNESS.len(), WIDEST),
+            width: widest.unwrap_or(0).clamp(HARNESS.len(), MAX_WIDTH),
             style,
             last: since,
         }
     }
 
-    /// One line, or more when its text has more: `+ 0035 ms  api2.public    INFO shop::cart: text`. The harness's own lines
-    /// have neither level nor target.
+    /// Formats one line of the log: `+ 0035 ms  api2.public    INFO shop::cart: text`. Further lines of its text are indented.
+    /// Lines of the harness have neither level nor target.
     pub(crate) fn line(&mut self, line: &LogLine) -> String {
         let since = line.at.saturating_sub(self.last) / 1_000_000;
         self.last = line.at;
@@ -47,7 +49,7 @@ impl<'a> Pen<'a> {
         let head = format!("+ {since:04} ms  {name:<width$}  ", width = self.width);
         let mut written = match &line.target {
             Some(target) => {
-                let head = paint(format!("{head}{:>5} ", word(line.level)));
+                let head = paint(format!("{head}{:>5} ", level_name(line.level)));
                 format!("{head}{}{}", dim(target, self.style), paint(first.to_owned()))
             }
             None => paint(format!("{head}{first}")),
@@ -70,13 +72,13 @@ impl<'a> Pen<'a> {
     }
 }
 
-/// The first line of what was said, with its level and target: `INFO shop::cart: text`.
-pub(super) fn said(line: &LogLine, style: Style) -> String {
+/// Formats the first line of the text, with its level and target: `INFO shop::cart: text`.
+pub(super) fn first_line(line: &LogLine, style: Style) -> String {
     let mut lines = line.text.lines();
     let first = lines.next().unwrap_or_default();
     let more = if lines.next().is_some() { " …" } else { "" };
     match &line.target {
-        Some(target) => format!("{} {}{first}{more}", word(line.level), dim(target, style)),
+        Some(target) => format!("{} {}{first}{more}", level_name(line.level), dim(target, style)),
         None => format!("{first}{more}"),
     }
 }
@@ -88,7 +90,7 @@ fn dim(target: &str, style: Style) -> String {
     }
 }
 
-fn word(level: Level) -> &'static str {
+fn level_name(level: Level) -> &'static str {
     match level {
         Level::Trace => "TRACE",
         Level::Debug => "DEBUG",
@@ -101,7 +103,7 @@ fn word(level: Level) -> &'static str {
 
 const HARNESS: &str = "harness";
 
-/// A machine's name.
+/// Returns a machine's name, or `harness` for none.
 pub(crate) fn name_of(machines: &[String], machine: MachineId) -> &str {
     machines.get(machine.0 as usize).map_or(HARNESS, String::as_str)
 }
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn record_has_level_and_target() {
         let machines = ["api".to_owned()];
-        let mut pen = Pen::new(&machines, Style::PLAIN, 0);
+        let mut pen = LineFormatter::new(&machines, Style::PLAIN, 0);
         let records = [
             record(0, Level::Info, "shop::cart", "one line"),
             record(0, Level::Error, "h2", "two\nlines"),
@@ -137,17 +139,16 @@ mod tests {
              + 0000 ms  api      DEBUG no target\n\
              + 0000 ms  harness  healed"
         );
-        let text: Vec<String> = records.iter().map(|line| said(line, Style::PLAIN)).collect();
+        let text: Vec<String> = records.iter().map(|line| first_line(line, Style::PLAIN)).collect();
         let expected =
             ["INFO shop::cart: one line", "ERROR h2: two …", "DEBUG no target", "healed"];
         assert_eq!(text, expected);
     }
 
-    /// The level has a colour, and what stands before and behind the target with it.
     #[test]
     fn record_is_coloured_by_its_level_and_its_target_is_dim() {
         let machines = ["api".to_owned()];
-        let mut pen = Pen::new(&machines, Style::COLOURED, 0);
+        let mut pen = LineFormatter::new(&machines, Style::COLOURED, 0);
         let mut painted = |level| pen.line(&record(0, level, "shop", "text"));
         for (level, colour, reset) in [
             (Level::Warn, "\x1b[33m", "\x1b[0m"),
@@ -155,33 +156,33 @@ mod tests {
             (Level::Info, "", ""),
             (Level::Debug, "", ""),
         ] {
-            let word = word(level);
+            let name = level_name(level);
             assert_eq!(
                 painted(level),
                 format!(
-                    "{colour}+ 0000 ms  api      {word:>5} {reset}\x1b[2mshop:\x1b[0m {colour}text{reset}"
+                    "{colour}+ 0000 ms  api      {name:>5} {reset}\x1b[2mshop:\x1b[0m {colour}text{reset}"
                 )
             );
         }
-        let said = said(&record(0, Level::Warn, "shop", "text"), Style::COLOURED);
-        assert_eq!(said, "WARN \x1b[2mshop:\x1b[0m text");
+        let first = first_line(&record(0, Level::Warn, "shop", "text"), Style::COLOURED);
+        assert_eq!(first, "WARN \x1b[2mshop:\x1b[0m text");
     }
 
     #[test]
-    fn the_form_of_a_line() {
+    fn line_has_time_machine_and_text() {
         let machines = ["api2.public".to_owned(), "cl".to_owned()];
-        let mut pen = Pen::new(&machines, Style::PLAIN, 0);
+        let mut pen = LineFormatter::new(&machines, Style::PLAIN, 0);
         let lines = [
             line(35, 0, Level::Info, "Commit 'Added 1' to cl"),
             line(35, 1, Level::Warn, "two\nlines\n"),
-            line(12_040, u32::MAX, Level::Fault, "power off"),
+            line(12_040, u32::MAX, Level::Fault, "cluster settled"),
         ];
         let text: Vec<String> = lines.iter().map(|line| pen.line(line)).collect();
         assert_eq!(
             text.join("\n"),
             "+ 0035 ms  api2.public  Commit 'Added 1' to cl\n\
              + 0000 ms  cl           two\n                        lines\n\
-             + 12005 ms  harness      power off"
+             + 12005 ms  harness      cluster settled"
         );
     }
 }

@@ -1,10 +1,10 @@
-//! Numbers as a human reads them.
+//! Numbers and times formatted for people.
 
 use std::time::Duration;
 
 const SECOND: f64 = 1e9;
 
-/// `1,234,567`.
+/// Formats with commas: `1,234,567`.
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -17,13 +17,13 @@ pub(crate) fn thousands(n: u64) -> String {
     text
 }
 
-/// `1 seed`, `2,000 seeds`.
+/// Formats a number with its noun: `1 seed`, `2,000 seeds`.
 pub(crate) fn count(n: u64, one: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {one}{plural}", thousands(n))
 }
 
-/// A span of time in its own unit: `35.0 ms`, `3.2 s`, `27.8 h`.
+/// Formats a span of time in the unit that fits it: `35.0 ms`, `3.2 s`, `27.8 h`.
 pub(crate) fn span(nanos: u128) -> String {
     if nanos == 0 {
         return "0 s".to_owned();
@@ -40,7 +40,7 @@ pub(crate) fn span(nanos: u128) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// A moment in a run: `0.250 s`, `1 min 44.200 s`, `2 h 03 min 04.000 s`.
+/// Formats a virtual time of a run: `0.250 s`, `1 min 44.200 s`, `2 h 03 min 04.000 s`.
 pub(crate) fn moment(nanos: u64) -> String {
     let millis = nanos / 1_000_000;
     let (minutes, millis) = (millis / 60_000, millis % 60_000);
@@ -52,7 +52,7 @@ pub(crate) fn moment(nanos: u64) -> String {
     }
 }
 
-/// How much faster than real time: `x31,000`, in two or three figures.
+/// Formats the ratio of virtual to real time, in two or three significant figures: `x31,000`.
 pub(crate) fn speed_up(virtual_nanos: u128, wall: Duration) -> String {
     let times = virtual_nanos as f64 / (wall.as_nanos() as f64).max(1.0);
     if times < 10.0 {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_a_human_reads_them() {
+    fn numbers_and_times_are_formatted() {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1000), "1,000");

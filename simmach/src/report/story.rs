@@ -1,4 +1,4 @@
-//! A shrunk run as a story: what is left of it, in order, with what the log says of it.
+//! A shrunk run as a story: its deviations in order, each with the log lines that belong to it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,82 +7,84 @@ use crate::engine::draws::family::Family;
 use crate::engine::record::deviations::{Deviation, Kind, Size};
 use crate::engine::record::log::{Level, LogLine};
 use crate::outcome::Outcome;
-use crate::report::log::{name_of, said};
+use crate::report::log::{first_line, name_of};
 use crate::report::numbers::{count, moment, thousands};
 use crate::report::style::{Ink, Style};
 
-/// So much is told; of the log, so many lines for each.
-const MOST: usize = 40;
-const LINES: usize = 3;
+/// Maximum number of deviations that are listed.
+const MAX_DEVIATIONS: usize = 40;
+/// Maximum number of log lines for each deviation.
+const MAX_LINES: usize = 3;
 
-/// How a run was shrunk.
+/// The result of shrinking a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shrinking<'a> {
     pub(crate) before: &'a Size,
     pub(crate) after: &'a Size,
     pub(crate) runs: u64,
-    /// Why it was not gone on with, unless nothing smaller was found.
+    /// Why shrinking stopped early; None if no smaller run was found.
     pub(crate) cut_short: Option<&'a str>,
-    /// It did the same in a process of its own.
+    /// Whether the run repeated in a fresh process.
     pub(crate) repeats: bool,
 }
 
-/// From how much to how little, and what that is.
+/// Formats the sizes before and after, and the list of deviations.
 pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) -> String {
     let Shrinking { before, after, runs, cut_short, repeats } = *shrinking;
     let (runs, why) = (count(runs, "run"), cut_short.map(|why| format!("; {why}")));
-    let (left, was) = (size(after), size(before));
-    let head = match left == was {
-        true => format!("It takes {left}"),
-        false => format!("Shrunk to {left}"),
+    let (small, large) = (size(after), size(before));
+    let head = match small == large {
+        true => format!("Not shrunk: {small}"),
+        false => format!("Shrunk to {small}"),
     };
     let mut text = format!("  {}", style.paint(Ink::Bold, head));
-    let _ = match left == was {
-        true => write!(text, ": {runs} found nothing smaller"),
-        false => write!(text, " from {was}, by {runs}"),
+    let _ = match small == large {
+        true => write!(text, "; {runs} found nothing smaller"),
+        false => write!(text, " from {large} in {runs}"),
     };
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     text.push_str(match repeats {
-        true => "  It did the same in a process of its own.\n\n",
-        false => "  In a process of its own it did NOT do the same: it depends on something besides its token.\n\n",
+        true => "  Reproduced in a fresh process.\n\n",
+        false => "  It did NOT reproduce in a fresh process: it depends on something outside the token.\n\n",
     });
     text.push_str(&list(outcome, style));
     text
 }
 
-/// What was not calm in a run, in order.
+/// Lists the deviations of a run in order.
 pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
-    let mut told: Vec<&Deviation> =
-        outcome.deviations.iter().filter(|deviation| is_told(deviation)).collect();
-    told.sort_by_key(|deviation| deviation.at);
+    let mut listed: Vec<&Deviation> =
+        outcome.deviations.iter().filter(|deviation| is_listed(deviation)).collect();
+    listed.sort_by_key(|deviation| deviation.at);
     let mut text = String::new();
-    for (nth, deviation) in (1..).zip(told.iter().take(MOST)) {
+    for (nth, deviation) in (1..).zip(listed.iter().take(MAX_DEVIATIONS)) {
         let machine = deviation.machine.map(|machine| name_of(&outcome.machines, machine));
         let machine = machine.map(|name| format!("{name}: ")).unwrap_or_default();
-        let line = format!("{nth:>3}. {:>14}  {machine}{}", moment(deviation.at), words(deviation));
+        let line =
+            format!("{nth:>3}. {:>14}  {machine}{}", moment(deviation.at), describe(deviation));
         let ink = match deviation.kind {
             Kind::Strike | Kind::Fault => Ink::Fault,
             Kind::Field | Kind::Step | Kind::Choice | Kind::Order | Kind::Delay => Ink::Bold,
         };
         let _ = writeln!(text, "  {}", style.paint(ink, line));
-        let until = told.get(nth).map_or(u64::MAX, |next| next.line);
+        let until = listed.get(nth).map_or(u64::MAX, |next| next.line);
         let lines: Vec<&LogLine> = about(&outcome.log, deviation, until).collect();
-        for line in lines.iter().take(LINES) {
+        for line in lines.iter().take(MAX_LINES) {
             let name = name_of(&outcome.machines, line.machine);
-            let (at, said) = (moment(line.at), said(line, style));
-            let _ = writeln!(text, "       {at:>14}    {name}: {said}");
+            let (at, text_of_line) = (moment(line.at), first_line(line, style));
+            let _ = writeln!(text, "       {at:>14}    {name}: {text_of_line}");
         }
-        if let Some(more) = lines.len().checked_sub(LINES).filter(|more| *more > 0) {
+        if let Some(more) = lines.len().checked_sub(MAX_LINES).filter(|more| *more > 0) {
             let _ =
                 writeln!(text, "       {:>14}    … and {}", "", count(more as u64, "more line"));
         }
     }
-    if let Some(more) = told.len().checked_sub(MOST).filter(|more| *more > 0) {
+    if let Some(more) = listed.len().checked_sub(MAX_DEVIATIONS).filter(|more| *more > 0) {
         let _ = writeln!(text, "    … and {} more", thousands(more as u64));
     }
     let rest = rest(&outcome.deviations);
     if !rest.is_empty() {
-        let _ = writeln!(text, "  Besides these, as the seed has it: {}.", rest.join(", "));
+        let _ = writeln!(text, "  Also varied by the seed: {}.", rest.join(", "));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -90,7 +92,7 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
     text
 }
 
-/// `2 faults and 3 steps`; nothing at all is said so.
+/// Formats a size: `2 faults and 3 steps`.
 pub(crate) fn size(size: &Size) -> String {
     let Size { machines: _, faults, steps, reorderings, choices: _, delays, nanos: _ } = *size;
     let parts =
@@ -104,7 +106,7 @@ pub(crate) fn size(size: &Size) -> String {
     }
 }
 
-fn is_told(deviation: &Deviation) -> bool {
+fn is_listed(deviation: &Deviation) -> bool {
     match deviation.kind {
         Kind::Strike | Kind::Fault | Kind::Step | Kind::Choice => true,
         Kind::Order => deviation.family == Family::Wake && !deviation.text.is_empty(),
@@ -112,17 +114,17 @@ fn is_told(deviation: &Deviation) -> bool {
     }
 }
 
-fn words(deviation: &Deviation) -> String {
+fn describe(deviation: &Deviation) -> String {
     let Deviation { kind, value, of, text, .. } = deviation;
     match kind {
-        Kind::Choice if *of > 1 => format!("the test chooses {value} of 0..{of}"),
-        Kind::Choice => "the test draws true".to_owned(),
-        Kind::Order => format!("{text} may wait for others"),
+        Kind::Choice if *of > 1 => format!("the test chooses {value} from 0..{of}"),
+        Kind::Choice => "the test chooses true".to_owned(),
+        Kind::Order => format!("{text} is polled after other ready tasks"),
         Kind::Strike | Kind::Fault | Kind::Step | Kind::Field | Kind::Delay => text.clone(),
     }
 }
 
-/// The lines that the log has about it.
+/// The log lines that belong to a deviation, before line `until`.
 fn about<'a>(
     log: &'a [LogLine],
     deviation: &Deviation,
@@ -139,15 +141,15 @@ fn about<'a>(
     })
 }
 
-/// What is too much to be told one by one.
+/// Counts the deviations that are not listed one by one.
 fn rest(deviations: &[Deviation]) -> Vec<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for deviation in deviations.iter().filter(|deviation| deviation.kind == Kind::Delay) {
         let what = match deviation.family {
             Family::Latency => "latency",
-            Family::Commit => "commit's time",
-            Family::Blocking => "blocking call's time",
-            Family::Reorder => "packet's delay",
+            Family::Commit => "commit time",
+            Family::Blocking => "blocking call time",
+            Family::Reorder => "packet delay",
             _ => "time",
         };
         *counts.entry(what).or_default() += 1;
@@ -167,7 +169,7 @@ mod tests {
     use crate::engine::ids::MachineId;
 
     #[test]
-    fn a_story_has_what_is_left_in_order() {
+    fn story_lists_deviations_in_order() {
         let mut outcome = Outcome::without_a_run(1, Verdict::Passed);
         outcome.machines = vec!["cl".to_owned(), "api".to_owned()];
         let at = |at: u64, family, kind, text: &str| Deviation {
@@ -180,7 +182,7 @@ mod tests {
             Deviation {
                 machine: Some(MachineId(0)),
                 line: 1,
-                ..at(3, Family::Strike, Kind::Strike, "cl loses its power")
+                ..at(3, Family::Strike, Kind::Strike, "loses power")
             },
             at(1, Family::Step, Kind::Step, "step 4"),
             at(1, Family::Choice, Kind::Choice, ""),
@@ -192,7 +194,7 @@ mod tests {
             target: Some("shop".into()),
             text: text.to_owned(),
         };
-        let harness = LogLine { target: None, ..line(4, 0, "starts again") };
+        let harness = LogLine { target: None, ..line(4, 0, "service restarted") };
         let up = ["up", "ready", "busy", "idle"].map(|text| line(4, 0, text));
         outcome.log = vec![line(2, 1, "asked"), harness, line(4, 1, "not about it")];
         outcome.log.extend(up);
@@ -202,16 +204,16 @@ mod tests {
             Shrinking { before: &before, after: &after, runs: 412, cut_short: None, repeats: true };
         assert_eq!(
             story(&outcome, &shrinking, Style::PLAIN),
-            "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays, by 412 runs.\n\
+            "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays in 412 runs.\n\
              \x20 It did the same in a process of its own.\n\n\
              \x20   1.        1.000 s  step 4\n\
-             \x20   2.        1.000 s  the test chooses 5 of 0..7\n\
-             \x20   3.        3.000 s  cl: cl loses its power\n\
-             \x20             4.000 s    cl: starts again\n\
+             \x20   2.        1.000 s  the test chooses 5 from 0..7\n\
+             \x20   3.        3.000 s  cl: loses power\n\
+             \x20             4.000 s    cl: service restarted\n\
              \x20             4.000 s    cl: INFO shop: up\n\
              \x20             4.000 s    cl: INFO shop: ready\n\
              \x20                        … and 2 more lines\n\
-             \x20 Besides these, as the seed has it: 1 latency.\n\n"
+             \x20 Also varied by the seed: 1 latency.\n\n"
         );
         assert_eq!(size(&Size::default()), "nothing but the test itself");
     }

@@ -1,4 +1,4 @@
-//! Colours, where they are wanted.
+//! Colours for terminals.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ pub(crate) struct Style {
     colours: bool,
 }
 
-/// What is coloured.
+/// What a colour stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
-    /// A headline of a failure.
+    /// The headline of a failure.
     Alarm,
     /// A fault that took effect, an error.
     Fault,
     /// A warning.
     Warning,
-    /// The harness itself.
+    /// A line of the harness itself.
     Harness,
-    /// What is to be found at a glance.
+    /// Text that should stand out.
     Bold,
-    /// What is to be found by those who look for it.
+    /// Text that should stay in the background.
     Dim,
 }
 
@@ -29,11 +29,11 @@ impl Style {
     /// No colours.
     pub(crate) const PLAIN: Self = Self { colours: false };
 
-    /// Colours, whatever the environment says.
+    /// Colours regardless of the environment.
     #[cfg(test)]
     pub(super) const COLOURED: Self = Self { colours: true };
 
-    /// As the environment asks: `NO_COLOR`, then `CARGO_TERM_COLOR`, then whether it goes to a terminal.
+    /// Decides by `NO_COLOR`, then `CARGO_TERM_COLOR`, then whether the output is a terminal.
     pub(crate) fn for_output(is_terminal: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let cargo = std::env::var("CARGO_TERM_COLOR").ok();
@@ -50,7 +50,7 @@ impl Style {
         Self { colours }
     }
 
-    /// The text in this colour.
+    /// Returns the text in a colour.
     pub(crate) fn paint<T: fmt::Display>(self, ink: Ink, text: T) -> Painted<T> {
         let ink = self.colours.then_some(ink);
         Painted { ink, text }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_decides() {
+    fn colours_follow_environment_then_terminal() {
         let colours = |terminal, no_color, cargo| Style::decide(terminal, no_color, cargo).colours;
         assert!(colours(true, false, None));
         assert!(!colours(false, false, None));

@@ -1,4 +1,4 @@
-//! What many runs come to, added up.
+//! The sum of many runs, and the line that a passed test prints.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,41 +17,44 @@ pub(crate) struct Tally {
     pub(crate) virtual_nanos: u128,
     pub(crate) steps: u128,
     pub(crate) effects: Effects,
-    /// All their traces as one number, in whatever order they came.
+    /// Combined trace hash of all runs, independent of their order.
     pub(crate) hash: u64,
-    /// The plans of the library.
+    /// The plans from the library.
     pub(crate) plans: Vec<PlanTally>,
 }
 
-/// What a plan of the library came to in many runs.
+/// How often a plan from the library had an effect, over many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PlanTally {
     name: String,
-    /// In how many seeds it did something, and in how many it did not.
+    /// Number of runs in which it had an effect.
     acted: u64,
+    /// Number of runs in which it had none.
     idle: u64,
-    /// In how many it did nothing since no strike was due, the earliest that would have been, and how long they took.
+    /// Number of idle runs that ended before the first strike was due.
     not_due: u64,
+    /// The earliest time at which a strike was due in those runs, in virtual nanoseconds.
     earliest: u64,
+    /// Total virtual time of those runs.
     nanos: u128,
-    /// Why else it did nothing.
+    /// Other reasons for idle runs, and how often each occurred.
     why: BTreeMap<Idle, u64>,
 }
 
-/// A plan that does something in less than one of so many seeds is warned of.
-const SELDOM: u64 = 10;
+/// A plan that has an effect in fewer than one of this many seeds causes a warning.
+const RARE: u64 = 10;
 
-/// A test that passed.
+/// The line of a passed test.
 #[derive(Clone, Debug)]
-pub(crate) struct Green<'a> {
+pub(crate) struct PassReport<'a> {
     pub(crate) test: &'a str,
-    /// The only seed, if there was but one asked for by number.
+    /// The seed, if a single one was asked for.
     pub(crate) only: Option<u64>,
     pub(crate) tally: &'a Tally,
     pub(crate) wall: Duration,
-    /// Every seed was run twice.
+    /// Whether every seed was run twice.
     pub(crate) twice: bool,
-    /// Which seeds, where that is not what the attribute says.
+    /// The selection of seeds, if it is not the attribute's.
     pub(crate) which: Option<String>,
 }
 
@@ -63,14 +66,14 @@ impl Tally {
         self.steps += u128::from(outcome.steps);
         self.hash = self.hash.wrapping_add(mix(outcome.seed, outcome.trace_hash));
         self.effects.add_all(&outcome.effects);
-        // The same in every run of a test, but for one that was none.
+        // Every run of a test has the same plans; a broken run has none.
         self.plans.resize(self.plans.len().max(outcome.plans.len()), Default::default());
         for (plan, acts) in self.plans.iter_mut().zip(&outcome.plans) {
             plan.add(acts, outcome.virtual_nanos);
         }
     }
 
-    /// What the reader of a green line should mind.
+    /// Warnings about plans that had little or no effect.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.plans.iter().filter_map(PlanTally::warning).collect()
     }
@@ -95,44 +98,41 @@ impl PlanTally {
         }
     }
 
-    /// That it did nothing, or seldom something, and why and what to do.
+    /// A warning if the plan rarely or never had an effect: how often, why, and what to do.
     fn warning(&self) -> Option<String> {
         let (name, seeds) = (&self.name, self.acted + self.idle);
         let how = match self.acted {
-            0 => "did nothing in any seed".to_owned(),
-            acted if acted * SELDOM < seeds => {
-                format!("did something in only {} of {}", thousands(acted), count(seeds, "seed"))
+            0 => "had no effect in any seed".to_owned(),
+            acted if acted * RARE < seeds => {
+                format!("had an effect in only {} of {}", thousands(acted), count(seeds, "seed"))
             }
             _ => return None,
         };
         let why = self.why().map(|why| format!(": {why}")).unwrap_or_default();
-        Some(format!("the plan {name} {how}{why}"))
+        Some(format!("plan {name} {how}{why}"))
     }
 
-    /// The reason that most of the idle runs have.
+    /// The most frequent reason of the idle runs.
     fn why(&self) -> Option<String> {
         let other = self.why.iter().max_by_key(|(_, seeds)| **seeds);
         let other = other.filter(|(_, seeds)| **seeds >= self.not_due);
         match other.map(|(why, _)| why) {
             Some(Idle::TooFew(words)) => Some(words.clone()),
             Some(Idle::AllDown) => Some(
-                "whenever it was to strike, all machines that it may hit were down: give it machines that nothing else \
-                 takes down, or let these come back sooner"
+                "all machines that it may hit were down at every strike; give it machines that nothing else takes down, or \
+                 restore them sooner"
                     .to_owned(),
             ),
             Some(Idle::OneSide) => Some(
-                "by chance, all machines fell on one side: set a shorter `every`, so that it cuts more often, or let it \
-                 part more machines"
+                "by chance, all machines fell on one side at every strike; set a shorter `every` for more partitions, or let \
+                 it part more machines"
                     .to_owned(),
             ),
             Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
                 format!(
-                    "{} over, or had settled, before the first strike, which was due after {} or later, where the run \
-                     took {} on average: set a shorter `every`, or let the test take longer",
-                    match self.not_due {
-                        1 => "one run was".to_owned(),
-                        n => format!("{} runs were", thousands(n)),
-                    },
+                    "{} ended or settled before the first strike (due at {} or later; the average run took {}); set \
+                     a shorter `every`, or make the test longer",
+                    count(self.not_due, "run"),
                     span(self.earliest.into()),
                     span(self.nanos / u128::from(self.not_due)),
                 )
@@ -141,8 +141,8 @@ impl PlanTally {
     }
 }
 
-impl Green<'_> {
-    /// One line, and one for each warning.
+impl PassReport<'_> {
+    /// Formats the line, and one more for each warning.
     pub(crate) fn text(&self) -> String {
         let tally = self.tally;
         let seeds = match self.only {
@@ -171,7 +171,7 @@ impl Green<'_> {
     }
 }
 
-/// `512 partitions, 88 power-offs (31 commits lost)`; `None` when nothing took effect.
+/// Formats effects: `512 partitions, 88 power-offs (31 commits lost)`. None if there are none.
 pub(crate) fn effects(effects: &Effects) -> Option<String> {
     let item = |effect: Effect, n: u64| format!("{} {}", thousands(n), effect.label(n));
     let lost = effects.count(Effect::CommitLost);
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn green_is_not_hollow() {
+    fn passed_line_counts_effects() {
         let mut effects = Effects::default();
         effects.add(Effect::Partition, 512);
         effects.add(Effect::PowerOff, 88);
@@ -210,7 +210,7 @@ mod tests {
             effects,
             plans,
         };
-        let mut green = Green {
+        let mut green = PassReport {
             test: "nothing_is_lost",
             only: None,
             tally: &tally,
@@ -240,7 +240,7 @@ mod tests {
         assert!(text.starts_with("nothing_is_lost: seed 417 passed (shard 1/2), 0 s"), "{text}");
         assert!(
             text.contains(
-                ": no faults\nnothing_is_lost: warning: the plan GracefulMonkey did nothing"
+                ": no faults\nnothing_is_lost: warning: plan GracefulMonkey had no effect"
             ),
             "{text}"
         );
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn warning_of_a_plan_names_the_figures_and_the_reason() {
+    fn warning_of_a_plan_has_figures_and_reason() {
         let late = |secs: u64| Some(Idle::NotDue(secs * 1_000_000_000));
         let few = || Some(Idle::TooFew("there is only `x`".to_owned()));
         assert_eq!(warning(1, &[]), None);
@@ -269,20 +269,19 @@ mod tests {
         assert_eq!(
             warning(3, &[(996, late(30)), (1, late(12))]).as_deref(),
             Some(
-                "the plan PowerOffs did something in only 3 of 1,000 seeds: 997 runs were over, or had settled, before \
-                 the first strike, which was due after 12.0 s or later, where the run took 2.0 s on average: set a shorter \
-                 `every`, or let the test take longer"
+                "plan PowerOffs had an effect in only 3 of 1,000 seeds: 997 runs ended or settled before the first \
+                 strike (due at 12.0 s or later; the average run took 2.0 s); set a shorter `every`, or make the test longer"
             )
         );
         for (idle, words) in [
-            (&[(5, late(30))][..], "did nothing in any seed: 5 runs were over"),
-            (&[(1, late(30))], "did nothing in any seed: one run was over"),
-            (&[(5, few())], "did nothing in any seed: there is only `x`"),
+            (&[(5, late(30))][..], "had no effect in any seed: 5 runs ended"),
+            (&[(1, late(30))], "had no effect in any seed: 1 run ended"),
+            (&[(5, few())], "had no effect in any seed: there is only `x`"),
             (&[(3, few()), (2, late(1))], "there is only `x`"),
             (&[(3, Some(Idle::AllDown)), (2, late(1))], "all machines that it may hit were down"),
-            (&[(2, Some(Idle::AllDown)), (3, late(1))], "3 runs were over"),
+            (&[(2, Some(Idle::AllDown)), (3, late(1))], "3 runs ended or settled"),
             (&[(4, Some(Idle::OneSide)), (3, late(1))], "all machines fell on one side"),
-            (&[(4, None)], "did nothing in any seed"),
+            (&[(4, None)], "had no effect in any seed"),
         ] {
             let warning = warning(0, idle).expect(words);
             assert!(warning.contains(words), "{warning}");

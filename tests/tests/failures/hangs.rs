@@ -411,7 +411,7 @@ fn deadlocks_at(name: &str, mark: &str) -> Vec<Ran> {
             let frame = format!("at {}:", line_of(FILE, SOURCE, mark));
             let message = "deadlock: the run's thread waits for a lock or a wake-up";
             assert_has(&ran, &["failed with seed 0", message, &place, "Backtrace:\n", &frame]);
-            assert_has_not(&ran, &["NOT REPRODUCIBLE", "not a function of its seed"]);
+            assert_has_not(&ran, &["NOT REPRODUCIBLE", "not deterministic"]);
             assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
             ran
         })
@@ -542,7 +542,7 @@ fn hang_that_the_watchdog_finds_has_a_backtrace() {
             let message = "a task did not yield for 500ms of real time";
             assert_has(&ran, &["failed with seed 0", message, "hung, on ", "Backtrace:\n", frame]);
             assert_has(&ran, more);
-            assert_has_not(&ran, &["NOT REPRODUCIBLE", "not a function of its seed"]);
+            assert_has_not(&ran, &["NOT REPRODUCIBLE", "not deterministic"]);
         }
     };
     let at = |mark| format!("at {}:", line_of(FILE, SOURCE, mark));

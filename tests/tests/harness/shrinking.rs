@@ -23,14 +23,14 @@ fn a_failure_is_told_as_a_story() {
             &[
                 "zoo::shrinks failed with seed ",
                 "  Shrunk to 1 fault and 1 step from ",
-                "  It did the same in a process of its own.\n",
+                "  Reproduced in a fresh process.\n",
                 "    1. ",
                 "  step ",
                 "b.zone: b.zone loses its power, and has it again later",
-                "the test chooses 3 of 0..4",
+                "the test chooses 3 from 0..4",
                 "failure \"b is down\"",
-                "  Run this again:\n    SIMMACH_REPLAY=sm1.",
-                "  Run all of the seed again:\n    SIMMACH_SEED=",
+                "  Run it again:\n    SIMMACH_REPLAY=sm1.",
+                "  Run the unshrunk seed:\n    SIMMACH_SEED=",
                 "-- --exact zoo::shrinks",
             ],
         );
@@ -125,7 +125,7 @@ fn how_much_is_tried_is_ones_choice() {
     let run = |shrink| Door::Main.run("shrinks", &[("SIMMACH_SHRINK", shrink)]);
     let off = run("off");
     assert_has_not(&off, &["Shrunk"]);
-    assert_has(&off, &["Run this again:\n    SIMMACH_REPLAY=sm1.", "\n    SIMMACH_SEED="]);
+    assert_has(&off, &["Run it again:\n    SIMMACH_REPLAY=sm1.", "\n    SIMMACH_SEED="]);
     // Not made smaller, it is the seed's own run.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
@@ -166,7 +166,7 @@ fn another_failure_is_not_taken_though_it_is_smaller() {
         through_both("another_bug_is_smaller", &[("SIMMACH_JOBS", jobs)], |ran| {
             assert_eq!(ran.code, Some(101), "{}", ran.text);
             assert_has(ran, &["  Shrunk to 3 steps from 12 steps, by ", "failure \"many\""]);
-            assert_has(ran, &["  It did the same in a process of its own.\n"]);
+            assert_has(ran, &["  Reproduced in a fresh process.\n"]);
         });
     }
 }
@@ -176,8 +176,8 @@ fn another_failure_is_not_taken_though_it_is_smaller() {
 fn what_repeats_only_as_a_whole_is_told() {
     through_both("repeats_only_as_a_whole", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["  Shrunk to ", "  In a process of its own it did NOT do the same: "]);
-        assert_has_not(ran, &["NOT REPRODUCIBLE", "It did the same"]);
+        assert_has(ran, &["  Shrunk to ", "  It did NOT reproduce in a fresh process: "]);
+        assert_has_not(ran, &["NOT REPRODUCIBLE", "Reproduced in a fresh process"]);
     });
 }
 

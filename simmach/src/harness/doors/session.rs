@@ -14,7 +14,7 @@ use crate::harness::workers::pool::Pool;
 use crate::harness::workers::watchdog::Hang;
 use crate::harness::{command, progress, registry};
 use crate::outcome::Outcome;
-use crate::report::console::{Again, Red};
+use crate::report::console::{Rerun, RunReport};
 use crate::report::style::Style;
 use crate::run;
 
@@ -80,12 +80,12 @@ fn bark(hang: Hang) {
 fn story(pool: &Pool, job: Job, outcome: &Outcome) -> String {
     let (test, seed) = (job.test, job.seed);
     let second = pool.run_alone(job);
-    let report = Red {
+    let report = RunReport {
         test: &test.path(),
         outcome,
         passed: 0,
-        again: Again::of(outcome, &second.outcome),
-        doubt: String::new(),
+        rerun: Rerun::compare(outcome, &second.outcome),
+        notes: String::new(),
         replay: None,
         output: b"",
         which: None,

@@ -15,7 +15,7 @@ use crate::engine::failure::verdict::{FailureKind, Verdict};
 use crate::harness::workers::job::{Job, Next, Ran};
 use crate::harness::workers::pool::{Alone, Pool, Runs};
 use crate::outcome::{Keep, Outcome};
-use crate::report::difference::Made;
+use crate::report::difference::RunContext;
 use crate::spec::SimTest;
 
 /// One seed in so many, where nothing else is said.
@@ -72,8 +72,8 @@ pub(crate) struct Mismatch {
     pub(crate) index: u64,
     /// What overruled its draws: nothing, or all was calm.
     pub(crate) overlay: Overlay,
-    pub(crate) one: (Outcome, Made),
-    pub(crate) two: (Outcome, Made),
+    pub(crate) one: (Outcome, RunContext),
+    pub(crate) two: (Outcome, RunContext),
     /// A seed that was run beside.
     pub(crate) other: Option<u64>,
 }
@@ -85,9 +85,9 @@ struct Pair {
     seed: u64,
     overlay: Overlay,
     /// `None` until it has been made: where all is calm, both are still to be.
-    first: Option<(Outcome, Made)>,
+    first: Option<(Outcome, RunContext)>,
     /// How the next one is made.
-    made: Made,
+    made: RunContext,
     /// How many more runs there must be.
     missing: u64,
     other: Option<u64>,
@@ -173,7 +173,7 @@ impl<'a> Checks<'a> {
                 let jobs: Vec<Job> =
                     std::iter::once(again).chain(between.into_iter().flatten()).collect();
                 let fresh = self.fresh.insert(self.pool.alone(1));
-                (Made::Fresh, missing, fresh.runs(jobs.into_iter()))
+                (RunContext::Fresh, missing, fresh.runs(jobs.into_iter()))
             }
             Some(fresh) => {
                 let made = match self.plan.rule {
@@ -183,10 +183,10 @@ impl<'a> Checks<'a> {
                     }
                     Rule::Some | Rule::Off => fresh.runs(std::iter::once(again)),
                 };
-                (Made::After, 1, made)
+                (RunContext::AfterOthers, 1, made)
             }
         };
-        let (first, overlay) = (Some((first, Made::Sweep)), Overlay::default());
+        let (first, overlay) = (Some((first, RunContext::Sweep)), Overlay::default());
         self.open.push(Pair { index, seed, overlay, first, made, missing, other, runs });
     }
 
@@ -196,7 +196,7 @@ impl<'a> Checks<'a> {
         let overlay = calm_but_for_the_test();
         let job = self.job(seed, overlay.clone(), true);
         let runs = fresh.runs([job.clone(), job].into_iter());
-        let (first, made, missing) = (None, Made::Once, 2);
+        let (first, made, missing) = (None, RunContext::First, 2);
         self.open.push(Pair { index, seed, overlay, first, made, missing, other, runs });
     }
 
@@ -280,13 +280,15 @@ impl Pair {
                 }
                 self.missing = self.missing.saturating_sub(1);
                 match &self.first {
-                    Some((first, _)) if first.is_same_run(&outcome) => self.made = Made::After,
+                    Some((first, _)) if first.is_same_run(&outcome) => {
+                        self.made = RunContext::AfterOthers
+                    }
                     Some(_) => return self.differs_from(outcome),
                     // No seed of the sweep made it: it may hang where none of them does.
                     None if !is_told(&outcome) => return Came::Same,
                     None => {
                         self.first = Some((outcome, self.made));
-                        self.made = Made::OnceMore;
+                        self.made = RunContext::Second;
                     }
                 }
             }

@@ -9,7 +9,7 @@ use crate::engine::failure::verdict::Verdict;
 use crate::harness::workers::job::Job;
 use crate::harness::workers::pool::{Alone, Pool};
 use crate::outcome::{Keep, Outcome};
-use crate::report::difference::{Cause, Made};
+use crate::report::difference::{LikelyCause, RunContext};
 use crate::spec::SimTest;
 
 /// So many fresh processes must agree.
@@ -23,9 +23,9 @@ const TRIES: usize = 8;
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    pub(crate) cause: Cause,
+    pub(crate) cause: LikelyCause,
     /// Two runs that differ, with their events, if any did.
-    pub(crate) versions: Option<[(Outcome, Made); 2]>,
+    pub(crate) versions: Option<[(Outcome, RunContext); 2]>,
 }
 
 /// Looks for the cause; `other` is a seed to be run between.
@@ -62,13 +62,16 @@ pub(crate) fn diagnose(
     let threads = fresh.iter().chain(after.iter()).any(|run| run.threads);
     if let Some(odd) = odd_one(&fresh) {
         let cause = if threads {
-            Cause::Thread
+            LikelyCause::Thread
         } else {
             at_fixed_addresses(|| Some(once(pool.alone_at_fixed_addresses())).filter(is_run))
         };
         let two = fresh.swap_remove(odd);
         let one = fresh.swap_remove(0);
-        return Diagnosis { cause, versions: Some([(one, Made::Fresh), (two, Made::Fresh)]) };
+        return Diagnosis {
+            cause,
+            versions: Some([(one, RunContext::Fresh), (two, RunContext::Fresh)]),
+        };
     }
     // A process's first run of the seed passed, and was thrown away: the second did not.
     let by_the_second = fresh.iter().any(|run| run.passed_before && run.failure().is_some());
@@ -81,26 +84,29 @@ pub(crate) fn diagnose(
         ran.into_iter().find(|ran| ran.index == 1).map(|ran| ran.outcome)
     };
     let two = after.filter(another).or_else(|| behind().filter(another));
-    let versions = one.clone().zip(two).map(|(one, two)| [(one, Made::Fresh), (two, Made::After)]);
+    let versions = one
+        .clone()
+        .zip(two)
+        .map(|(one, two)| [(one, RunContext::Fresh), (two, RunContext::AfterOthers)]);
     let cause = match (&versions, by_the_second, threads) {
-        (_, _, true) => Cause::Thread,
-        (Some(_), _, false) | (None, true, false) => Cause::State,
-        (None, false, false) => Cause::Rare,
+        (_, _, true) => LikelyCause::Thread,
+        (Some(_), _, false) | (None, true, false) => LikelyCause::State,
+        (None, false, false) => LikelyCause::Rare,
     };
     Diagnosis { cause, versions }
 }
 
 /// What it is, given how runs come out that are loaded at the same addresses; `None` is one that was no run.
-fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> Cause {
+fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> LikelyCause {
     let mut runs: Vec<Outcome> = Vec::new();
     for _ in 0..TRIES {
-        let Some(run) = once() else { return Cause::AddressesOrOutside };
+        let Some(run) = once() else { return LikelyCause::AddressesOrOutside };
         if runs.iter().filter(|other| other.is_same_run(&run)).count() + 1 >= FIXED {
-            return Cause::Addresses;
+            return LikelyCause::Addresses;
         }
         runs.push(run);
     }
-    Cause::Outside
+    LikelyCause::Outside
 }
 
 /// The place of one that is not as the first.
@@ -113,7 +119,7 @@ fn odd_one(runs: &[Outcome]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn cause(hashes: &[u64]) -> Cause {
+    fn cause(hashes: &[u64]) -> LikelyCause {
         let mut hashes = hashes.iter();
         at_fixed_addresses(|| {
             let mut run = Outcome::without_a_run(0, Verdict::Passed);
@@ -125,10 +131,10 @@ mod tests {
     /// One run of several that is another is a busy machine's doing; most that are is the program's.
     #[test]
     fn most_runs_at_fixed_addresses_decide() {
-        assert_eq!(cause(&[1; 5]), Cause::Addresses);
-        assert_eq!(cause(&[2, 1, 1, 3, 1, 1, 4, 1]), Cause::Addresses);
-        assert_eq!(cause(&[1, 2, 3, 4, 5, 6, 7, 8]), Cause::Outside);
-        assert_eq!(cause(&[1, 1, 1, 1, 2, 3, 4, 5]), Cause::Outside);
-        assert_eq!(cause(&[1, 1, 2]), Cause::AddressesOrOutside);
+        assert_eq!(cause(&[1; 5]), LikelyCause::Addresses);
+        assert_eq!(cause(&[2, 1, 1, 3, 1, 1, 4, 1]), LikelyCause::Addresses);
+        assert_eq!(cause(&[1, 2, 3, 4, 5, 6, 7, 8]), LikelyCause::Outside);
+        assert_eq!(cause(&[1, 1, 1, 1, 2, 3, 4, 5]), LikelyCause::Outside);
+        assert_eq!(cause(&[1, 1, 2]), LikelyCause::AddressesOrOutside);
     }
 }

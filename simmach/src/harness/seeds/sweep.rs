@@ -11,7 +11,7 @@ use crate::harness::seeds::check::{Checks, Mismatch};
 use crate::harness::workers::job::{Job, Next, Ran};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
-use crate::report::console::{Group, brief};
+use crate::report::console::{Group, summarize};
 use crate::report::summary::Tally;
 use crate::spec::SimTest;
 
@@ -140,7 +140,7 @@ impl Swept {
             Verdict::Passed => return,
         };
         let of = |seeds| Kind {
-            group: Group { seed: outcome.seed, seeds, text: brief(&outcome.verdict) },
+            group: Group { seed: outcome.seed, seeds, text: summarize(&outcome.verdict) },
             lowest: outcome.clone(),
         };
         let kind = self.groups.entry(kind).or_insert_with(|| of(0));

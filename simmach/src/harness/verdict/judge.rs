@@ -18,11 +18,11 @@ use crate::harness::verdict::trial::Trial;
 use crate::harness::workers::job::{Job, Ran};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::Keep;
-use crate::report::console::{Again, Group, groups};
-use crate::report::difference::{TwoRuns, difference, likely};
+use crate::report::console::{Group, Rerun, groups};
+use crate::report::difference::{DifferingRuns, difference, likely_cause};
 use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
-use crate::report::summary::Green;
+use crate::report::summary::PassReport;
 use crate::spec::SimTest;
 
 /// So many kinds of failure are run again, where all are asked for.
@@ -96,7 +96,7 @@ impl Trial<'_> {
 
     fn judge(&self, mut swept: Swept, wall: Duration, notes: Vec<String>) -> Judgement {
         let Some(find) = swept.find.take() else {
-            let green = Green {
+            let green = PassReport {
                 test: &self.path,
                 only: match self.config.choice {
                     Choice::One(seed) => Some(seed),
@@ -127,13 +127,13 @@ impl Trial<'_> {
     /// Makes a kind's lowest run again in a fresh process, and notes it if it does not repeat.
     fn prove(&self, kind: &mut Kind) {
         let second = self.pool.run_alone(self.job(kind.group.seed)).outcome;
-        let note = match Again::of(&kind.lowest, &second) {
-            Again::NotTried | Again::Broken(_) | Again::Same => return,
-            Again::OtherTrace => {
+        let note = match Rerun::compare(&kind.lowest, &second) {
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => return,
+            Rerun::OtherTrace => {
                 "In a fresh process it failed so by another way: the run is not a function of its seed.".to_owned()
             }
-            Again::Passed => "NOT REPRODUCIBLE: in a fresh process it was: passed".to_owned(),
-            Again::Other(became) => {
+            Rerun::Passed => "NOT REPRODUCIBLE: in a fresh process it was: passed".to_owned(),
+            Rerun::Other(became) => {
                 format!("NOT REPRODUCIBLE: in a fresh process it was: {}", became.replace('\n', ", "))
             }
         };
@@ -160,12 +160,12 @@ impl Trial<'_> {
             return Judgement::Red(unfit(self.test, &why, self.style));
         }
         let found = diagnose(self.pool, self.test, seed, overlay, *other);
-        let two_runs = TwoRuns {
+        let two_runs = DifferingRuns {
             test: &self.path,
             one: (&one.0, one.1),
             two: (&two.0, two.1),
             is_calm: *overlay != Overlay::default(),
-            cause: found.cause.given(&one.0, &two.0),
+            cause: found.cause.refine(&one.0, &two.0),
             libraries: &linked::libraries(),
             command: &format!("{}=1 {}", config::CHECK, command::again(self.test, seed)),
         };
@@ -191,7 +191,7 @@ impl Trial<'_> {
             };
             // What a fresh process does not repeat is no failure of the program, expected or not.
             let (ran, again) = self.again(find);
-            if !matches!(again, Again::Same) {
+            if !matches!(again, Rerun::Same) {
                 return Judgement::Red(self.report_again(index, &ran, again));
             }
             return Judgement::Green(format!(
@@ -226,28 +226,28 @@ impl Trial<'_> {
         let index = find.index;
         let (ran, again) = self.again(find);
         match again {
-            Again::Same => self.report_smaller(index, ran),
+            Rerun::Same => self.report_smaller(index, ran),
             again => self.report_again(index, &ran, again),
         }
     }
 
-    pub(crate) fn report_again(&self, passed: u64, ran: &Ran, again: Again) -> String {
+    pub(crate) fn report_again(&self, passed: u64, ran: &Ran, again: Rerun) -> String {
         let doubt = match again {
-            Again::OtherTrace | Again::Passed | Again::Other(_) => self.doubt(ran.outcome.seed),
-            Again::NotTried | Again::Broken(_) | Again::Same => String::new(),
+            Rerun::OtherTrace | Rerun::Passed | Rerun::Other(_) => self.doubt(ran.outcome.seed),
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => String::new(),
         };
         self.red(ran, passed, again, doubt, None, ran.outcome.seed)
     }
 
     /// The run as it is reported, and what became of it in a fresh process.
-    pub(crate) fn again(&self, find: Ran) -> (Ran, Again) {
+    pub(crate) fn again(&self, find: Ran) -> (Ran, Rerun) {
         // One that was none has nothing to show.
         if matches!(find.outcome.verdict, Verdict::Broken(_)) {
-            return (find, Again::NotTried);
+            return (find, Rerun::NotTried);
         }
         let second = self.pool.run_alone(self.job(find.outcome.seed));
-        match Again::of(&find.outcome, &second.outcome) {
-            again @ (Again::Same | Again::OtherTrace) => (second, again),
+        match Rerun::compare(&find.outcome, &second.outcome) {
+            again @ (Rerun::Same | Rerun::OtherTrace) => (second, again),
             again => (find, again),
         }
     }
@@ -260,9 +260,9 @@ impl Trial<'_> {
         let mut cause = found.cause;
         if let Some([one, two]) = &found.versions {
             text = difference((&one.0, one.1), (&two.0, two.1));
-            cause = cause.given(&one.0, &two.0);
+            cause = cause.refine(&one.0, &two.0);
         }
-        text.push_str(&likely(cause, &linked::libraries(), self.style));
+        text.push_str(&likely_cause(cause, &linked::libraries(), self.style));
         text
     }
 }

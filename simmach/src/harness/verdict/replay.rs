@@ -15,7 +15,7 @@ use crate::harness::workers::job::{Job, Ran};
 use crate::harness::workers::pool::Pool;
 use crate::harness::{command, registry};
 use crate::outcome::{Keep, Outcome};
-use crate::report::console::{Again, Red};
+use crate::report::console::{Rerun, RunReport};
 use crate::report::numbers::{moment, span};
 use crate::report::story;
 use crate::report::style::Style;
@@ -88,27 +88,27 @@ fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: S
                 span(outcome.virtual_nanos.into())
             ));
         }
-        Answer::Exactly => ("Reproduced exactly.".to_owned(), Again::Same),
+        Answer::Exactly => ("Reproduced exactly.".to_owned(), Rerun::Same),
         Answer::Differs(place) => (
             format!(
                 "Reproduced, but the trace differs {place}: program or simmach are not what they were."
             ),
-            Again::Same,
+            Rerun::Same,
         ),
         Answer::Other => (
             "Another failure than the token's: program or simmach are not what they were."
                 .to_owned(),
-            Again::Same,
+            Rerun::Same,
         ),
     };
     let mut text = format!("  {note}\n\n");
     text.push_str(&story::list(outcome, style));
-    let red = Red {
+    let red = RunReport {
         test: &test.path(),
         outcome,
         passed: 0,
-        again,
-        doubt: text,
+        rerun: again,
+        notes: text,
         output: &ran.output,
         which: Some("from its token".to_owned()),
         replay: Some(command::replay(test, given)),

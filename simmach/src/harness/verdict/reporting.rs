@@ -13,7 +13,7 @@ use crate::harness::verdict::replay;
 use crate::harness::verdict::trial::Trial;
 use crate::harness::workers::job::{Job, Ran};
 use crate::outcome::{Keep, Outcome};
-use crate::report::console::{Again, Red, brief};
+use crate::report::console::{Rerun, RunReport, summarize};
 use crate::report::numbers::{count, moment};
 use crate::report::story::{self, Shrinking};
 use crate::report::style::Ink;
@@ -113,12 +113,12 @@ impl Trial<'_> {
             let token = shrinking::token(self.test, &Overlay::default(), &found.outcome);
             let (replay, note) = self.keep(&token, None, &found.outcome);
             let replay = shrinking::is_told(&found.outcome).then_some(replay);
-            return self.red(&found, passed, Again::Same, String::new(), replay, seed) + &note;
+            return self.red(&found, passed, Rerun::Same, String::new(), replay, seed) + &note;
         };
         let (story, size) = (self.story(&minimal), story::size(&minimal.shrunk.size));
         let Minimal { ran, token, .. } = minimal;
         let (replay, note) = self.keep(&token, Some(&size), &ran.outcome);
-        self.red(&ran, passed, Again::Same, story, Some(replay), seed) + &note
+        self.red(&ran, passed, Rerun::Same, story, Some(replay), seed) + &note
     }
 
     /// A test that is to fail: it passes when it does, and shrinks to no more than is said.
@@ -135,7 +135,7 @@ impl Trial<'_> {
         let (passed, seed) = (find.index, find.outcome.seed);
         let (found, again) = self.again(find);
         let died = matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung);
-        if died || !matches!(again, Again::Same) {
+        if died || !matches!(again, Rerun::Same) {
             return Judgement::Red(self.report_again(passed, &found, again));
         }
         let said = failure.message.lines().next().unwrap_or_default();
@@ -148,7 +148,7 @@ impl Trial<'_> {
             let head = format!(
                 "{green}, but its bounds were not looked at: made to be shrunk, the run did not fail"
             );
-            let red = self.red(&found, passed, Again::Same, String::new(), None, seed);
+            let red = self.red(&found, passed, Rerun::Same, String::new(), None, seed);
             return Judgement::Red(format!("{}\n\n{red}", self.style.paint(Ink::Alarm, head)));
         };
         let shrunk = &minimal.shrunk;
@@ -160,7 +160,7 @@ impl Trial<'_> {
         let head = format!("{path}: expect_failure({})", over.join("; "));
         let story = self.story(&minimal);
         let replay = command::replay(self.test, &minimal.token.to_string());
-        let red = self.red(&minimal.ran, passed, Again::Same, story, Some(replay), seed);
+        let red = self.red(&minimal.ran, passed, Rerun::Same, story, Some(replay), seed);
         Judgement::Red(format!("{}\n\n{red}", self.style.paint(Ink::Alarm, head)))
     }
 
@@ -168,17 +168,17 @@ impl Trial<'_> {
         &self,
         ran: &Ran,
         passed: u64,
-        again: Again,
+        again: Rerun,
         doubt: String,
         replay: Option<String>,
         seed: u64,
     ) -> String {
-        let red = Red {
+        let red = RunReport {
             test: &self.path,
             outcome: &ran.outcome,
             passed,
-            again,
-            doubt,
+            rerun: again,
+            notes: doubt,
             output: &ran.output,
             which: self.which.clone(),
             replay,
@@ -192,17 +192,17 @@ impl Trial<'_> {
     fn report_token(&self, token: &Token, first: Ran) -> String {
         let file = regressions::file(self.test);
         let second = self.pool.run_alone(replay::job(self.test, token));
-        let again = Again::of(&first.outcome, &second.outcome);
+        let again = Rerun::compare(&first.outcome, &second.outcome);
         let ran = match again {
-            Again::Same | Again::OtherTrace => second,
-            Again::NotTried | Again::Broken(_) | Again::Passed | Again::Other(_) => first,
+            Rerun::Same | Rerun::OtherTrace => second,
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Passed | Rerun::Other(_) => first,
         };
-        let red = Red {
+        let red = RunReport {
             test: &self.path,
             outcome: &ran.outcome,
             passed: 0,
-            again,
-            doubt: story::list(&ran.outcome, self.style),
+            rerun: again,
+            notes: story::list(&ran.outcome, self.style),
             output: &ran.output,
             which: Some(format!("it failed before, says {}", file.display())),
             replay: Some(command::replay(self.test, &token.to_string())),
@@ -233,7 +233,7 @@ impl Trial<'_> {
 
     /// Writes a token down; the command that makes its run again, and a note if it could not be written.
     fn keep(&self, token: &Token, size: Option<&str>, outcome: &Outcome) -> (String, String) {
-        let words = brief(&outcome.verdict);
+        let words = summarize(&outcome.verdict);
         let words = words.lines().next().unwrap_or_default();
         let size = size.map(|size| format!("{size}: ")).unwrap_or_default();
         let added = match self.config.regressions {

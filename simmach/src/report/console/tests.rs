@@ -1,4 +1,4 @@
-//! The whole text of a report, as a user reads it.
+//! The text of reports.
 
 use crate::engine::ids::MachineId;
 use crate::engine::record::effects::{Effect, Fault};
@@ -24,7 +24,7 @@ fn outcome() -> Outcome {
         at: 62_350_000_000,
         effect: Effect::PowerOff,
         machine: Some(MachineId(0)),
-        text: "power off".to_owned(),
+        text: "loses power".to_owned(),
     }];
     outcome.log = (0..42)
         .map(|n| LogLine {
@@ -38,13 +38,13 @@ fn outcome() -> Outcome {
     outcome
 }
 
-fn red(outcome: &Outcome) -> Red<'_> {
-    Red {
+fn report(outcome: &Outcome) -> RunReport<'_> {
+    RunReport {
         test: "nothing_is_lost",
         outcome,
         passed: 417,
-        again: Again::Same,
-        doubt: String::new(),
+        rerun: Rerun::Same,
+        notes: String::new(),
         replay: None,
         output: b"hello\nworld\n",
         which: None,
@@ -55,7 +55,7 @@ fn red(outcome: &Outcome) -> Red<'_> {
 }
 
 #[test]
-fn the_whole_report() {
+fn report_has_all_parts() {
     let mut outcome = outcome();
     outcome.log.truncate(3);
     let expected = "\
@@ -69,55 +69,56 @@ nothing_is_lost failed with seed 417 (417 seeds passed before it)
 
   Simulated 104.2 s in 26,285 steps: 5 jumps, 1,364 sockets.
 
-  Who waits for what:
+  Blocked tasks:
     cl.internal: the task of src/cl.rs:9 waits for an accept
 
-  What took effect: 1 power-off
-      1 min 02.350 s  cl.internal: power off
+  Effects: 1 power-off
+      1 min 02.350 s  cl.internal: loses power
 
-  The log:
+  Log:
     + 0000 ms  cl.internal   line 0
     + 0035 ms  mover.botnet   INFO shop: line 1
     + 0035 ms  cl.internal    INFO shop: line 2
 
-  It wrote:
+  Output:
     hello
     world
 
   Run it again:
     SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost
 ";
-    assert_eq!(red(&outcome).text(Style::PLAIN), expected);
+    assert_eq!(report(&outcome).text(Style::PLAIN), expected);
 }
 
 #[test]
-fn of_a_long_log_the_end_is_shown() {
+fn log_too_long_is_cut_at_the_start() {
     let outcome = outcome();
-    let text = red(&outcome).text(Style::PLAIN);
+    let text = report(&outcome).text(Style::PLAIN);
     assert!(
         text.contains(
-            "  The last 40 of 42 log lines, from 0.070 s on:\n    \
-             … 2 lines before these: SIMMACH_LOG_LINES=all shows all, RUST_LOG=warn,my_crate=debug keeps fewer\n    \
+            "  Log, last 40 of 42 lines, from 0.070 s:\n    \
+             … 2 earlier lines (SIMMACH_LOG_LINES=all shows all lines; RUST_LOG=warn,my_crate=debug records fewer)\n    \
              + 0035 ms  cl.internal    INFO shop: line 2\n"
         ),
         "{text}"
     );
     assert!(text.contains("line 41\n") && !text.contains("line 1\n"));
     for log_lines in [42, usize::MAX] {
-        let text = Red { log_lines, ..red(&outcome) }.text(Style::PLAIN);
-        assert!(text.contains("  The log:\n    + 0000 ms  cl.internal   line 0\n"), "{text}");
+        let text = RunReport { log_lines, ..report(&outcome) }.text(Style::PLAIN);
+        assert!(text.contains("  Log:\n    + 0000 ms  cl.internal   line 0\n"), "{text}");
     }
-    let text = Red { log_lines: 1, ..red(&outcome) }.text(Style::PLAIN);
+    let text = RunReport { log_lines: 1, ..report(&outcome) }.text(Style::PLAIN);
     assert!(
-        text.contains("The last 1 of 42 log lines, from 1.435 s on:\n    … 41 lines"),
+        text.contains("Log, last 1 of 42 lines, from 1.435 s:\n    … 41 earlier lines"),
         "{text}"
     );
 }
 
 #[test]
-fn a_run_that_was_none_is_no_found_bug() {
+fn broken_run_is_not_called_a_failure() {
     let outcome = Outcome::without_a_run(0, Verdict::Broken("no room on /dev/shm".to_owned()));
-    let text = Red { again: Again::NotTried, output: b"", ..red(&outcome) }.text(Style::PLAIN);
+    let text =
+        RunReport { rerun: Rerun::NotTried, output: b"", ..report(&outcome) }.text(Style::PLAIN);
     assert!(
         text.starts_with("nothing_is_lost could not be run (seed 0)\n\n  no room on /dev/shm\n"),
         "{text}"
@@ -125,24 +126,24 @@ fn a_run_that_was_none_is_no_found_bug() {
 }
 
 #[test]
-fn what_does_not_repeat_is_not_passed_off() {
+fn rerun_that_differs_is_not_reproducible() {
     let outcome = outcome();
-    for again in [Again::Passed, Again::Other("a deadlock".to_owned())] {
-        let text = Red { again, ..red(&outcome) }.text(Style::PLAIN);
+    for rerun in [Rerun::Passed, Rerun::Other("a deadlock".to_owned())] {
+        let text = RunReport { rerun, ..report(&outcome) }.text(Style::PLAIN);
         assert!(text.contains("NOT REPRODUCIBLE"), "{text}");
     }
 }
 
 #[test]
-fn output_that_is_no_text_and_too_long_is_cut_where_it_can_be() {
+fn output_is_cut_at_a_character_boundary() {
     let outcome = outcome();
-    let output = "é".repeat(OUTPUT).into_bytes();
-    let text = Red { output: &output[1..], ..red(&outcome) }.text(Style::PLAIN);
-    assert!(text.contains("The last that it wrote:"));
+    let output = "é".repeat(MAX_OUTPUT).into_bytes();
+    let text = RunReport { output: &output[1..], ..report(&outcome) }.text(Style::PLAIN);
+    assert!(text.contains("Output, last 8 KiB:"));
 }
 
 #[test]
-fn failures_by_kind() {
+fn groups_list_failures_by_kind() {
     let kinds = [
         Group { seed: 3, seeds: 12, text: "boom\npanic at a:1:1, at 1.000 s".to_owned() },
         Group { seed: 9, seeds: 1, text: "stall".to_owned() },
@@ -154,11 +155,11 @@ fn failures_by_kind() {
 }
 
 #[test]
-fn logger_of_ones_own_is_advised_against() {
+fn logger_error_has_advice() {
     let advises = |message: &str| {
         let failure = Failure::new(FailureKind::Panic, message);
         let outcome = Outcome::without_a_run(0, Verdict::Failed(failure));
-        red(&outcome).text(Style::PLAIN).contains("use `try_init`")
+        report(&outcome).text(Style::PLAIN).contains("use `try_init`")
     };
     for message in [
         "env_logger::init should not be called after logger initialized: SetLoggerError(())",
