@@ -98,33 +98,33 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
             });
             (1, "it needs a machine with services that it may take down")
         }
-        Needs::TwoSides => (2, "it needs at least two machines that it may cut from each other"),
+        Needs::TwoSides => (2, "it needs at least two machines that it may separate"),
     };
     if there.len() >= least {
         return;
     }
     let there = match there.first() {
-        Some(only) => format!("it may touch only {only}"),
-        None => "there is none".to_owned(),
+        Some(only) => format!("only {only} qualifies"),
+        None => "none qualifies".to_owned(),
     };
     let name = |body| context::try_with(|engine| engine.name(body)).flatten();
     let body = body.and_then(name).unwrap_or_default();
     let cure = match (named, needs) {
         (None, Needs::Victim { body: false }) => format!(
-            "the machine of the test's body, {body}, is never hit: add machines with services"
+            "the machine of the test's body, {body}, is never hit; add machines with services"
         ),
         (None, Needs::Victim { body: true } | Needs::TwoSides) => format!(
-            "the machine of the test's body, {body}, is left out unless it is named: name it with `machines`, or add \
+            "the machine of the test's body, {body}, is excluded unless it is named; name it with `machines`, or add \
              machines"
         ),
         (Some(_), Needs::Victim { body: false }) => format!(
-            "the machine of the test's body, {body}, is never hit: name others with `machines`"
+            "the machine of the test's body, {body}, is never hit; name others with `machines`"
         ),
         (Some(_), Needs::Victim { body: true } | Needs::TwoSides) => {
-            "its `machines` name no more: name others too".to_owned()
+            "name more machines with `machines`".to_owned()
         }
     };
-    sim::note_idle(Idle::TooFew(format!("{what}, and {there}; {cure}")));
+    sim::note_idle(Idle::TooFew(format!("{what}, but {there}; {cure}")));
 }
 
 /// One of the machines of which `may` is true and that run, of the strike's choice in `field`; none runs, none is hit.

@@ -237,6 +237,17 @@ pub(crate) fn name_of(id: ServiceId) -> String {
     .unwrap_or_default()
 }
 
+/// `service`, or `service NAME`: for log lines, which have the machine in front.
+fn label_of(id: ServiceId) -> String {
+    let name = with(|machines| {
+        machines.all[id.machine.0 as usize].services[id.service]
+            .name
+            .as_ref()
+            .map(ToString::to_string)
+    });
+    name.flatten().map_or_else(|| "service".to_owned(), |name| format!("service {name}"))
+}
+
 fn incarnation_of(id: ServiceId) -> u64 {
     with(|machines| machines.all[id.machine.0 as usize].services[id.service].incarnation)
         .unwrap_or(0)
@@ -254,8 +265,8 @@ fn place_of(process: ProcessId) -> (Option<MachineId>, String) {
         Some((process.machine, process.service))
     });
     match place.flatten() {
-        Some((machine, Some(service))) => (Some(machine), name_of(ServiceId { machine, service })),
-        Some((machine, None)) => (Some(machine), "a client".to_owned()),
+        Some((machine, Some(service))) => (Some(machine), label_of(ServiceId { machine, service })),
+        Some((machine, None)) => (Some(machine), "client".to_owned()),
         None => (None, String::new()),
     }
 }

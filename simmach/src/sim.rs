@@ -50,7 +50,7 @@ pub struct Sim {
 #[non_exhaustive]
 pub enum ControlError {
     /// No machine has such a name.
-    #[error("no machine or service is named `{selector}`; there are: {known}")]
+    #[error("no machine or service matches `{selector}`; known machines: {known}")]
     NoMatch {
         /// What was asked for.
         selector: String,
@@ -58,17 +58,17 @@ pub enum ControlError {
         known: String,
     },
     /// All that were meant are up already.
-    #[error("`{0}` is running already")]
+    #[error("`{0}` is already running")]
     AlreadyRunning(String),
     /// Its disk is in use.
-    #[error("`{0}` is running: stop it before its disk is wiped")]
+    #[error("cannot wipe the disk of `{0}`: a service is running there; stop it first")]
     InUse(String),
     /// Its disk is in use by a client that [`Sim::run_on`] made.
-    #[error("a client of `run_on` is running on `{0}`: stop it before the disk is wiped")]
+    #[error("cannot wipe the disk of `{0}`: a client of `run_on` is running there; stop it first")]
     ClientRuns(String),
     /// The test itself would end, or lose its disk.
     #[error(
-        "the test's body runs on `{0}`, and must keep its power and its disk: name other machines"
+        "the test's body runs on `{0}`, which cannot be stopped, powered off or wiped; name other machines"
     )]
     Body(String),
     /// No clock can be set like that.
@@ -144,7 +144,7 @@ impl Sim {
         changed |= machine::end_stopping();
         changed |= machine::start_rest();
         if changed {
-            let text = || "all is healed and started".to_owned();
+            let text = || "cluster settled: all faults healed, all services started".to_owned();
             log::say(Level::Fault, Scope::HARNESS.machine, text);
         }
         crate::time::sleep(Duration::from_secs(1)).await;

@@ -259,7 +259,7 @@ fn bad_input_is_an_error_that_names_the_cure() {
     }
     through_both("plan_upside_down", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        let said = ["GracefulMonkey: `every` is upside down: 10s to 5s", "`wipes` is 7:"];
+        let said = ["GracefulMonkey: `every`: the range 10s to 5s is empty", "in 0..=1, got 7"];
         assert_has(ran, &["could not be run", said[0], said[1]]);
     });
     through_both("latency_upside_down", &[], |ran| {
@@ -387,7 +387,7 @@ fn a_plan_that_does_nothing_is_warned_of() {
             ran,
             &[
                 "warning: plan Partitions had no effect in any seed: it needs at least two machines",
-                "may touch only a; the machine of the test's body, client, is left out unless it is named",
+                "only a qualifies; the machine of the test's body, client, is excluded unless it is named",
             ],
         );
         assert_eq!(ran.text.matches("warning: plan").count(), 1, "{}", ran.text);

@@ -100,8 +100,8 @@ impl GracefulMonkey {
         let grace = strike.duration(2, grace);
         let wipes = strike.chance(3, self.wipes);
         strike.strikes(Some(machine), || {
-            let wiped = if wipes { ", wiped" } else { "" };
-            format!("{victim} is stopped{wiped} and started again")
+            let wiped = if wipes { " and wiped" } else { "" };
+            format!("stopped{wiped}; restarted later")
         });
         strike.stop(machine, grace).await;
         let body = machine::body() == Some(machine);
@@ -141,7 +141,7 @@ impl Plan for GracefulMonkey {
         let mut mistakes = super::mistakes(&ranges, self.machines.as_ref(), machines);
         if !(0.0..=1.0).contains(&self.wipes) {
             let wipes = self.wipes;
-            mistakes.push(format!("`wipes` is {wipes}: it is a part of all strikes, from 0 to 1"));
+            mistakes.push(format!("`wipes` must be a probability in 0..=1, got {wipes}"));
         }
         mistakes
     }

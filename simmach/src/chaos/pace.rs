@@ -37,7 +37,7 @@ impl DurationRange {
     pub(super) fn mistake(self, of: &str) -> Option<String> {
         let Self { least, most } = self;
         (least > most).then(|| {
-            format!("`{of}` is upside down: {least:?} to {most:?}; say the shorter one first")
+            format!("`{of}`: the range {least:?} to {most:?} is empty: its start is greater than its end")
         })
     }
 }

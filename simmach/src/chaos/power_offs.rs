@@ -79,10 +79,8 @@ impl Plan for PowerOffs {
             let downtime = strikes.down(self.downtime, DOWNTIME);
             while let Some(strike) = strikes.next().await {
                 let victim = victim_of(sim, self.machines.as_ref(), strike, 1, may);
-                if let Some((machine, victim)) = victim {
-                    strike.strikes(Some(machine), || {
-                        format!("{victim} loses its power, and has it again later")
-                    });
+                if let Some((machine, _)) = victim {
+                    strike.strikes(Some(machine), || "loses power; restored later".to_owned());
                     strike.take_power(machine);
                     sleep(strike.duration(2, downtime)).await;
                     strike.give_back();

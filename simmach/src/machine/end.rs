@@ -40,7 +40,7 @@ pub(crate) fn kill(process: ProcessId) {
         return;
     }
     let (machine, name) = place_of(process);
-    engine::fault(Effect::Kill, machine, || format!("{name} is killed"));
+    engine::fault(Effect::Kill, machine, || format!("{name} killed"));
     end(process, ProcessExit::Killed);
 }
 
@@ -66,12 +66,10 @@ pub(crate) fn cut_power(machine: MachineId) {
         end(process, ProcessExit::PowerLost);
     }
     let lost = storage::power_off(machine);
-    let name =
-        with(|machines| machines.all[machine.0 as usize].name.to_string()).unwrap_or_default();
     engine::fault(Effect::PowerOff, Some(machine), || match lost {
-        0 => format!("{name} loses its power"),
-        1 => format!("{name} loses its power, and 1 commit"),
-        lost => format!("{name} loses its power, and {lost} commits"),
+        0 => "loses power".to_owned(),
+        1 => "loses power and 1 commit".to_owned(),
+        lost => format!("loses power and {lost} commits"),
     });
     engine::trace(Event::PowerLost { machine, commits: lost });
 }
@@ -82,9 +80,7 @@ pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
         return Ok(());
     }
     storage::wipe(machine)?;
-    let name =
-        with(|machines| machines.all[machine.0 as usize].name.to_string()).unwrap_or_default();
-    engine::fault(Effect::Wipe, Some(machine), || format!("the disk of {name} is wiped"));
+    engine::fault(Effect::Wipe, Some(machine), || "disk wiped".to_owned());
     engine::trace(Event::DiskWiped { machine });
     Ok(())
 }

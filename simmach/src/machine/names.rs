@@ -12,15 +12,13 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
     /// Nothing there.
-    #[error("a machine's name is empty in `{0}`")]
+    #[error("`{0}`: a machine or service name has an empty part")]
     Empty(String),
     /// A name that means something else to every kernel.
-    #[error(
-        "`{0}` can't be a machine's name: it means this machine itself, or is an address, wherever it is looked up"
-    )]
+    #[error("`{0}` cannot be a machine name: it is an address, or resolves to the local machine")]
     Reserved(String),
     /// A character that no name has.
-    #[error("`{name}`: `{character}` can't be part of a machine's name")]
+    #[error("`{name}`: `{character}` is not allowed in a machine name")]
     Character {
         /// The name.
         name: String,
@@ -28,10 +26,10 @@ pub(crate) enum NameError {
         character: char,
     },
     /// A range that does not parse.
-    #[error("`{0}`: a range is written {{1..=5}} or {{0..5}}")]
+    #[error("`{0}`: invalid range; expected {{1..=5}} or {{0..5}}")]
     Range(String),
     /// A range that is upside down.
-    #[error("`{name}`: the range {{{range}}} is empty, its end lies before its start")]
+    #[error("`{name}`: the range {{{range}}} is empty")]
     UpsideDown {
         /// The name.
         name: String,
@@ -39,7 +37,7 @@ pub(crate) enum NameError {
         range: String,
     },
     /// More machines than anyone means.
-    #[error("`{name}`: the range {{{range}}} makes more than {MOST} machines")]
+    #[error("`{name}`: the range {{{range}}} expands to more than {MOST} machines")]
     TooMany {
         /// The name.
         name: String,
@@ -207,7 +205,7 @@ impl Selector {
             return self.mistakes.iter().map(|mistake| format!("{of}: {mistake}")).collect();
         }
         let unmatched = self.each().filter(|one| !machines.iter().any(|name| one.matches(name)));
-        unmatched.map(|one| format!("{of} names `{one}`, and no machine is called so")).collect()
+        unmatched.map(|one| format!("{of}: no machine matches `{one}`")).collect()
     }
 
     /// True if a pattern matches the machine as a whole, and not by one of its services alone.
@@ -317,31 +315,26 @@ mod tests {
     #[test]
     fn wrong_names_are_named() {
         for (name, said) in [
-            (
-                "api{5..=1}",
-                "`api{5..=1}`: the range {5..=1} is empty, its end lies before its start",
-            ),
-            ("api{1..1}", "`api{1..1}`: the range {1..1} is empty, its end lies before its start"),
-            ("api{1-2}", "`api{1-2}`: a range is written {1..=5} or {0..5}"),
-            ("api{1..=2", "`api{1..=2`: a range is written {1..=5} or {0..5}"),
+            ("api{5..=1}", "`api{5..=1}`: the range {5..=1} is empty"),
+            ("api{1..1}", "`api{1..1}`: the range {1..1} is empty"),
+            ("api{1-2}", "`api{1-2}`: invalid range; expected {1..=5} or {0..5}"),
+            ("api{1..=2", "`api{1..=2`: invalid range; expected {1..=5} or {0..5}"),
             (
                 "Localhost",
-                "`Localhost` can't be a machine's name: it means this machine itself, or is an address, wherever it is \
-                 looked up",
+                "`Localhost` cannot be a machine name: it is an address, or resolves to the local machine",
             ),
             (
                 "10.0.0.1",
-                "`10.0.0.1` can't be a machine's name: it means this machine itself, or is an address, wherever it is \
-                 looked up",
+                "`10.0.0.1` cannot be a machine name: it is an address, or resolves to the local machine",
             ),
-            ("", "a machine's name is empty in ``"),
-            (".public", "a machine's name is empty in `.public`"),
-            ("a/", "a machine's name is empty in `a/`"),
-            ("a b", "`a b`: ` ` can't be part of a machine's name"),
-            ("a/b/c", "`a/b/c`: `/` can't be part of a machine's name"),
+            ("", "``: a machine or service name has an empty part"),
+            (".public", "`.public`: a machine or service name has an empty part"),
+            ("a/", "`a/`: a machine or service name has an empty part"),
+            ("a b", "`a b`: ` ` is not allowed in a machine name"),
+            ("a/b/c", "`a/b/c`: `/` is not allowed in a machine name"),
             (
                 "n{0..=99999999}",
-                "`n{0..=99999999}`: the range {0..=99999999} makes more than 100000 machines",
+                "`n{0..=99999999}`: the range {0..=99999999} expands to more than 100000 machines",
             ),
         ] {
             assert_eq!(expand(name).unwrap_err().to_string(), said);

@@ -9,7 +9,7 @@ use crate::machine::end::end;
 use crate::machine::process::State;
 use crate::machine::start::start;
 use crate::machine::{
-    Machines, OnExit, ServiceId, has_power, incarnation_of, name_of, state_of, with,
+    Machines, OnExit, ServiceId, has_power, incarnation_of, label_of, name_of, state_of, with,
 };
 use crate::time::nanos;
 
@@ -22,11 +22,11 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
         Some((ServiceId { machine: process.machine, service }, machine.on_exit))
     });
     let Some((id, on_exit)) = found.flatten() else { return Some(failure) };
-    let name = name_of(id);
+    let label = label_of(id);
     let crash = || {
         log::say(Level::Error, id.machine, || {
             let cause = failure.cause.as_ref().map(|cause| format!(" (caused by: {cause})"));
-            format!("{name} crashed: {}{}", failure.message, cause.unwrap_or_default())
+            format!("{label} crashed: {}{}", failure.message, cause.unwrap_or_default())
         });
         end(process, ProcessExit::Crashed);
     };
@@ -66,7 +66,7 @@ pub(super) const OUTLOOK: Outlook = Outlook {
     will_report: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
     describe: |timer| {
         let restarts = |machines: &mut Machines| machines.restart_by(|restart| restart == timer);
-        with(restarts).flatten().map(|id| format!("{} starts again", name_of(id)))
+        with(restarts).flatten().map(|id| format!("{} is restarted", name_of(id)))
     },
 };
 

@@ -15,7 +15,7 @@ use crate::task;
 
 /// How an async function of the user's may end: `()`, `!`, or a `Result` whose error is one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not how a service, a plan or a test may end",
+    message = "`{Self}` is not a valid return type for a service, plan or test",
     label = "returns `{Self}`",
     note = "return `()`, `!`, or `Result<(), E>` where `E` converts into `Box<dyn Error + Send + Sync>`"
 )]

@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::machine::end::{end, failed};
 use crate::machine::process::Process;
-use crate::machine::{Launch, Machines, ServiceId, name_of, select, with};
+use crate::machine::{Launch, Machines, ServiceId, label_of, name_of, select, with};
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 
@@ -83,9 +83,7 @@ pub(crate) fn start(id: ServiceId) {
         net::control::set_up(id.machine, true);
     }
     if incarnation > 1 {
-        engine::fault(Effect::Restart, Some(id.machine), || {
-            format!("{} starts again", name_of(id))
-        });
+        engine::fault(Effect::Restart, Some(id.machine), || format!("{} restarted", label_of(id)));
     }
     engine::trace(Event::ServiceStarted { machine: id.machine });
     engine::sign_of_life();

@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(
             story(&outcome, &shrinking, Style::PLAIN),
             "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays in 412 runs.\n\
-             \x20 It did the same in a process of its own.\n\n\
+             \x20 Reproduced in a fresh process.\n\n\
              \x20   1.        1.000 s  step 4\n\
              \x20   2.        1.000 s  the test chooses 5 from 0..7\n\
              \x20   3.        3.000 s  cl: loses power\n\

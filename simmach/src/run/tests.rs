@@ -275,7 +275,7 @@ fn control_says_what_it_cannot_do() {
             let error = sim.kill("d*").unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "no machine or service is named `d*`; there are: a, b, client"
+                "no machine or service matches `d*`; known machines: a, b, client"
             );
             assert_eq!(sim.start("a"), Err(ControlError::AlreadyRunning("a".to_owned())));
             assert_eq!(sim.wipe("b"), Err(ControlError::InUse("b".to_owned())));
@@ -399,7 +399,7 @@ fn a_plan_that_fails_fails_the_run() {
         let plan = async |sim: Sim| sim.kill("nobody");
         SpecBuilder::new().plan(plan).body(async |_| sleep(1.secs()).await)
     });
-    assert!(failure.message.contains("no machine or service is named `nobody`"));
+    assert!(failure.message.contains("no machine or service matches `nobody`"));
 }
 
 #[test]

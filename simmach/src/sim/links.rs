@@ -194,7 +194,7 @@ impl Sim {
     ) -> Result<PacketFilter, ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let text = || format!("packet rule added: {}", one_way(&from, &to));
+        let text = || format!("packet filter added: {}", one_way(&from, &to));
         let rule = match may_act(true, &sending, text) {
             true => net::control::filter_packets(&sending, &receiving, Box::new(choose)),
             false => net::control::no_filter(),
@@ -313,7 +313,7 @@ fn healed(a: &Selector, b: &Selector, stays: &RemainingCuts) -> String {
     let by = by.collect::<Vec<_>>().join(" and ");
     match (by.is_empty(), stays.any_path_opens) {
         (true, _) => format!("healed: {ways}"),
-        (false, true) => format!("healed in part: {ways}, the rest is still cut by {by}"),
+        (false, true) => format!("partly healed: {ways}, still cut by {by}"),
         (false, false) => format!("still partitioned: {ways}, by {by}"),
     }
 }

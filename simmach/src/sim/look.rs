@@ -35,7 +35,7 @@ impl Sim {
         match machine::machines(&selector)[..] {
             [id] => Machine { id },
             [] => panic!("{}", no_match(&selector)),
-            [_, ..] => panic!("`{name}` is more than one machine"),
+            [_, ..] => panic!("`{name}` matches more than one machine"),
         }
     }
 

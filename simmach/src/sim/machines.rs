@@ -67,7 +67,9 @@ impl Sim {
         let selector = selector.into();
         let meant = meant(&selector)?.but_the_body()?;
         let machines = meant.hit();
-        if may_act(meant.runs(), &machines, || format!("{selector} is told to stop")) {
+        if may_act(meant.runs(), &machines, || {
+            format!("{}told to stop", subject(&selector, &machines))
+        }) {
             machine::stop(meant.take(), grace).await;
         } else {
             spare(machines);
@@ -85,7 +87,7 @@ impl Sim {
         let selector = selector.into();
         let meant = meant(&selector)?.but_the_body()?;
         let machines = meant.hit();
-        if may_act(meant.runs(), &machines, || format!("{selector} is killed")) {
+        if may_act(meant.runs(), &machines, || format!("{}killed", subject(&selector, &machines))) {
             meant.take().into_iter().for_each(machine::kill);
         } else {
             spare(machines);
@@ -104,9 +106,8 @@ impl Sim {
             return Err(ControlError::Body(name_of(body).unwrap_or_default()));
         }
         for machine in meant {
-            let name = || name_of(machine).unwrap_or_default();
             let has_power = machine::has_power(machine);
-            if may_act(has_power, &[machine], || format!("{} loses its power", name())) {
+            if may_act(has_power, &[machine], || "loses power".to_owned()) {
                 machine::take_power(machine, None);
             } else {
                 spare(vec![machine]);
@@ -141,7 +142,10 @@ impl Sim {
         let wiped = || meant.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
         let changes =
             |machine: &MachineId| !storage::is_empty(*machine) || machine::awaits_restart(*machine);
-        let text = || format!("the disk of {} is wiped", wiped().join(", "));
+        let text = || match meant[..] {
+            [_] => "disk wiped".to_owned(),
+            _ => format!("disks of {} wiped", wiped().join(", ")),
+        };
         if !may_act(meant.iter().any(changes), &meant, text) {
             return Ok(());
         }
@@ -205,7 +209,7 @@ impl Sim {
             };
             context::try_with(change) == Some(true)
         };
-        let text = || format!("the clocks of {selector} are set wrong");
+        let text = || format!("{}clocks set wrong", subject(&selector, &machines));
         // To set them right is the counterpart of what set them wrong.
         if clock == Clock::exact() || may_act(machines.iter().any(changes), &machines, text) {
             for machine in machines {
@@ -297,28 +301,34 @@ pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
     let Some(changed) = changed.flatten() else { return false };
     let (step, drift) = (changed.step as i64, clock.drift);
     engine::trace(Event::ClockSet { machine, step, drift });
-    let name = name_of(machine).unwrap_or_default();
     if clock == Clock::exact() {
-        log::say(Level::Fault, machine, || format!("the clocks of {name} are set right"));
+        log::say(Level::Fault, machine, || "clocks reset".to_owned());
         return true;
     }
     let by = changed.step.unsigned_abs();
     let by = Duration::new((by / 1_000_000_000) as u64, (by % 1_000_000_000) as u32);
     if changed.step > 0 {
         engine::fault(Effect::ClockStep, Some(machine), || {
-            format!("the wall clock of {name} jumps ahead by {by:?}")
+            format!("wall clock jumps ahead by {by:?}")
         });
     } else if changed.step < 0 {
         engine::fault(Effect::ClockStep, Some(machine), || {
-            format!("the wall clock of {name} jumps back by {by:?}")
+            format!("wall clock jumps back by {by:?}")
         });
     }
     if let Some(ppm) = changed.drift {
-        engine::fault(Effect::ClockDrift, Some(machine), || {
-            format!("the clocks of {name} drift by {ppm} millionths")
-        });
+        engine::fault(Effect::ClockDrift, Some(machine), || format!("clocks drift by {ppm} ppm"));
     }
     true
+}
+
+/// The selector and a space, or nothing if it names the one machine that stands in front of the line.
+fn subject(selector: &Selector, machines: &[MachineId]) -> String {
+    let selector = selector.to_string();
+    match machines {
+        [one] if name_of(*one).as_ref() == Some(&selector) => String::new(),
+        _ => format!("{selector} "),
+    }
 }
 
 pub(super) fn name_of(machine: MachineId) -> Option<String> {

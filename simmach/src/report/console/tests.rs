@@ -159,7 +159,7 @@ fn logger_error_has_advice() {
     let advises = |message: &str| {
         let failure = Failure::new(FailureKind::Panic, message);
         let outcome = Outcome::without_a_run(0, Verdict::Failed(failure));
-        report(&outcome).text(Style::PLAIN).contains("use `try_init`")
+        report(&outcome).text(Style::PLAIN).contains("Use `try_init`")
     };
     for message in [
         "env_logger::init should not be called after logger initialized: SetLoggerError(())",

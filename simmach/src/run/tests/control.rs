@@ -157,7 +157,10 @@ fn a_disk_in_use_is_not_wiped_whoever_uses_it() {
         SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
             let client = sim.run_on("host1", sleep(5.secs()));
             let refused = sim.wipe("host1").unwrap_err().to_string();
-            assert!(refused.contains("a client of `run_on` is running on `host1`"), "{refused}");
+            assert!(
+                refused.contains("the disk of `host1`: a client of `run_on` is running"),
+                "{refused}"
+            );
             client.await?;
             sim.wipe("host1")?;
             let client = sim.run_on("host1", std::future::pending::<()>());

@@ -151,7 +151,7 @@ fn names_that_match_nothing_are_mistakes() {
         let plan = Partitions::new().machines(["a", "tpyo"]);
         SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
     });
-    assert!(said.contains("Partitions: `machines` names `tpyo`"), "{said}");
+    assert!(said.contains("Partitions: `machines`: no machine matches `tpyo`"), "{said}");
     let said = broken(|| {
         let topology = Topology::new().machine("API.x", obeys).machine("api.x", obeys);
         SpecBuilder::new()
@@ -159,7 +159,7 @@ fn names_that_match_nothing_are_mistakes() {
             .body(async |_| {})
     });
     for part in
-        ["`API.x` and `api.x` are one name", "the host `h` is named twice", "`localhost` can't be"]
+        ["`API.x` and `api.x` are one name", "the host `h` is named twice", "`localhost` cannot be"]
     {
         assert!(said.contains(part), "{part} in {said}");
     }

@@ -116,7 +116,7 @@ fn one_machine_shows_its_sockets_and_ports() {
 
 #[test]
 fn a_look_at_no_machine_is_a_mistake() {
-    for (name, words) in [("a3.east", "there are: "), ("a*", "more than one machine")] {
+    for (name, words) in [("a3.east", "known machines: "), ("a*", "more than one machine")] {
         let failure = fail(move || {
             cluster().body(async move |sim: Sim| {
                 sim.machine(name);

@@ -201,30 +201,30 @@ fn a_plan_with_too_few_machines_says_which() {
         }
     };
     const LEFT_OUT: &str =
-        "the machine of the test's body, me, is left out unless it is named: name it";
+        "the machine of the test's body, me, is excluded unless it is named; name it";
     for (machines, client, plan, said) in [
         ("x", "me", DEFAULTS[1], ["at least two machines", "only x", LEFT_OUT]),
         ("me", "me", DEFAULTS[1], ["at least two machines", "none", LEFT_OUT]),
-        ("m{1..=2}", "m1", DEFAULTS[1], ["two machines", "only m2", "body, m1, is left out"]),
+        ("m{1..=2}", "m1", DEFAULTS[1], ["two machines", "only m2", "body, m1, is excluded"]),
         (
             "x{1..=3}",
             "me",
             || Box::new(Partitions::new().machines("x1").every(1.secs())),
-            ["at least two machines", "only x1", "`machines` name no more"],
+            ["at least two machines", "only x1", "name more machines with `machines`"],
         ),
         ("me", "me", DEFAULTS[2], ["a machine with services", "none", LEFT_OUT]),
-        ("me", "me", DEFAULTS[0], ["a machine with services", "none", "me, is never hit: add"]),
+        ("me", "me", DEFAULTS[0], ["a machine with services", "none", "me, is never hit; add"]),
         (
             "me",
             "me",
             || Box::new(PowerOffs::new().machines("me")),
-            ["a machine with services", "none", "me, is never hit: name others"],
+            ["a machine with services", "none", "me, is never hit; name others"],
         ),
         (
             "x",
             "me",
             || Box::new(GracefulMonkey::new().machines("me").every(1.secs())),
-            ["a machine with services", "none", "name others too"],
+            ["a machine with services", "none", "name more machines"],
         ),
     ] {
         let words = words(machines, client, plan);
