@@ -1,7 +1,7 @@
-//! Plans that break the cluster while the test works on it.
+//! Plans that break the cluster while a test runs.
 //!
-//! A plan is an async function that holds the control. Those of the library take a machine that is down already, or up,
-//! as nothing to do, restore only what they took down, and never touch client machines unless these are named.
+//! A plan is an async function that takes [`Sim`]. The plans in this module choose among the machines that are running,
+//! restore only what they took down themselves, and hit the machine of the test's body only if it is named.
 
 mod monkey;
 mod pace;
@@ -21,25 +21,25 @@ use crate::chaos::pace::Strike;
 pub use crate::chaos::partitions::Partitions;
 pub use crate::chaos::power_offs::PowerOffs;
 
-/// Breaks things, and may mend them.
+/// Something that breaks the cluster and may restore it.
 ///
-/// Any `async |sim: Sim| …` is one.
+/// Every closure `async |sim: Sim| …` is a plan.
 pub trait Plan: 'static {
-    /// Goes on until it is done, or the run is over, or `settle` ends it.
+    /// Runs until it returns, the run ends, or [`Sim::settle`] ends it. An error fails the run.
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>>;
 
-    /// What is wrong with its settings, in words, given the names of all machines. With a mistake no run begins.
+    /// Errors in the plan's settings, given the names of all machines. The test is not run if there are any.
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let _ = machines;
         Vec::new()
     }
 
-    /// Its name in reports.
+    /// The plan's name in reports.
     fn name(&self) -> &'static str {
         A_PLAN
     }
 
-    /// What tells it from one of the same name with other settings: a token of a run with others is stale.
+    /// The plan's settings as text. A replay token is rejected if they have changed since it was written.
     fn settings(&self) -> String {
         String::new()
     }

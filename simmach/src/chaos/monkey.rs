@@ -1,4 +1,4 @@
-//! The graceful chaos monkey of the seed system.
+//! A plan that stops machines gracefully, sometimes wipes their disks, and starts them again.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
-/// The published figures.
+/// The times of [`GracefulMonkey::published`].
 const EVERY: DurationRange = DurationRange::new(Duration::from_secs(20), Duration::from_secs(90));
 const GRACE: DurationRange = DurationRange::new(Duration::ZERO, Duration::from_secs(5));
 const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Duration::from_secs(10));
 
-/// Stops a machine, at times wipes it, and starts it again; for ever.
+/// Repeatedly stops a machine, sometimes wipes its disk, and starts it again.
 ///
-/// Every strike: waits; picks a machine that runs; gives its services a grace time to stop; one time in three wipes its
-/// disk too; waits; starts again what it has stopped. A disk that a client or the test's body uses is not wiped.
+/// Each strike waits, chooses a running machine, and stops its services; a service that does not stop within the grace
+/// time is killed. One strike in three also wipes the disk, unless a client or the test's body uses it. After the
+/// downtime it starts the services that it stopped.
 ///
-/// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
-/// to 41 s, that which a machine is down, 20 ms to 41 s and no longer than four times the first, and the longest grace time,
-/// 20 ms to 5 s; each doubling is as likely as another. A strike's own times are half to one and a half of these averages,
-/// and its grace time is from nothing to the longest. As a run goes on, strikes become fewer: the next is no sooner than
-/// after a two-hundredth of the time so far. With `every` set, grace and time down are those of [`published`](Self::published)
-/// unless they are set too.
+/// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, a mean downtime from 20 ms to
+/// 41 s, at most four times the former, and a maximum grace time from 20 ms to 5 s. All are drawn from a logarithmic scale.
+/// The times of each strike vary from 0.5 to 1.5 times the mean, and its grace time from zero to the maximum. The time to
+/// the next strike is at least 1/200 of the elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is
+/// set, grace time and downtime are those of [`published`](Self::published) by default.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -42,47 +42,47 @@ pub struct GracefulMonkey {
 }
 
 impl GracefulMonkey {
-    /// Each run draws a tempo of its own. It may hit every machine that has services, but not that of the test's body.
+    /// A plan that hits all machines with services, except the machine of the test's body.
     pub fn new() -> Self {
         Self { machines: None, every: None, grace: None, downtime: None, wipes: 1.0 / 3.0 }
     }
 
-    /// With the figures that were published of the seed system's monkey: a strike every 20 to 90 s, 0 to 5 s of grace, 2 to
-    /// 10 s down.
+    /// A plan with fixed ranges instead of a drawn tempo: a strike every 20 to 90 s, 0 to 5 s of grace, and 2 to 10 s of
+    /// downtime.
     pub fn published() -> Self {
         let (every, grace, downtime) = (Some(EVERY), Some(GRACE), Some(DOWNTIME));
         Self { every, grace, downtime, ..Self::new() }
     }
 
-    /// Which machines it may hit.
+    /// Sets the machines that it may hit.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = Some(machines.into());
         self
     }
 
-    /// The time between strikes. Unless it is set, each run draws its own.
+    /// Sets the time between strikes. By default, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
         self.every = Some(every.into());
         self
     }
 
-    /// How long a service has to obey.
+    /// Sets how long a service may take to stop before it is killed.
     #[must_use]
     pub fn grace(mut self, grace: impl Into<DurationRange>) -> Self {
         self.grace = Some(grace.into());
         self
     }
 
-    /// How long a machine stays down.
+    /// Sets how long a machine stays down.
     #[must_use]
     pub fn downtime(mut self, downtime: impl Into<DurationRange>) -> Self {
         self.downtime = Some(downtime.into());
         self
     }
 
-    /// The part of the strikes, from 0 to 1, that wipe the disk too.
+    /// Sets the probability that a strike also wipes the disk, from 0.0 to 1.0.
     #[must_use]
     pub fn wipes(mut self, ratio: f64) -> Self {
         self.wipes = ratio;

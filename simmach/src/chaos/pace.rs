@@ -1,11 +1,11 @@
-//! When a plan strikes: a range of durations, drawn from, and strikes that an overlay can leave out or bind to a step.
+//! The times at which a plan strikes, and strikes that an overlay can leave out or bind to a step.
 //!
-//! A plan that is not told how often to strike has a tempo that each run draws, over orders of magnitude: no one tempo finds
-//! both the bug that takes two strikes within an election and the one that takes a machine that was away for long. It is a
-//! setting of the run, as its seed is: what is shrunk or replayed keeps it.
+//! By default each run draws a plan's tempo over several orders of magnitude: no single tempo finds both a bug that needs
+//! two strikes within one election and a bug that needs a machine that was down for long. The tempo is a setting of the
+//! run, like its seed: shrinking and replay keep it.
 //!
-//! Calm leaves a strike out, with its counterpart: a machine that is not taken down is not started again. A strike that is
-//! kept while others are left out is said when to take place, since what it waited for may be gone.
+//! Calm leaves out a strike together with its counterpart: a machine that is not taken down is not started again. If others
+//! are left out, the overlay pins the time of a strike that is kept, since what it followed may be gone.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::machine;
 use crate::sim::{self, Idle};
 use crate::time::{nanos, sleep};
 
-/// From a duration to another, both among them. One duration alone is a range too.
+/// A range of durations, including both ends. A single duration converts into a range of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationRange {
     least: Duration,
@@ -27,8 +27,8 @@ pub struct DurationRange {
 }
 
 impl DurationRange {
-    /// From `least` to `most`. The other way round no duration lies in it: a plan that is given such a range is a
-    /// mistake that is reported before a run begins.
+    /// The range from `least` to `most`. If `least` is greater than `most`, the range is empty, and a plan with it is
+    /// reported as an error before the first run.
     pub const fn new(least: Duration, most: Duration) -> Self {
         Self { least, most }
     }

@@ -1,4 +1,4 @@
-//! Partitions: the machines in two halves for a while.
+//! A plan that partitions the network.
 
 use std::time::Duration;
 
@@ -12,19 +12,18 @@ use crate::machine::{self, Selector};
 use crate::sim::{self, Idle, Sim};
 use crate::time::sleep;
 
-/// How long a partition lasts, where only `every` is set.
+/// The duration of a partition if only `every` is set.
 const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(15));
 
-/// Cuts the machines into two halves for a while, and heals; for ever.
+/// Repeatedly partitions the machines into two sides and heals the partition.
 ///
-/// Every strike: waits; sends each machine to one of two sides; cuts these from each other for a while. A strike that
-/// leaves one side empty does nothing. What the test has cut itself stays cut when a strike heals.
+/// Each strike waits, assigns every machine to one of two sides at random, and separates the sides for a while. A strike
+/// with an empty side does nothing. Healing does not restore what the test has partitioned itself.
 ///
-/// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
-/// to 41 s, and that of a partition, 20 ms to 41 s and no longer than four times the first; each doubling is as likely as
-/// another. A strike's own times are half to one and a half of these averages. As a run goes on, strikes become fewer: the
-/// next is no sooner than after a two-hundredth of the time so far. With `every` set, a partition lasts 1 to 15 s unless
-/// [`lasting`](Self::lasting) is set too.
+/// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean duration of
+/// partitions from 20 ms to 41 s, at most four times the former. Both are drawn from a logarithmic scale. The times of each
+/// strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at least 1/200 of the elapsed time, so long
+/// runs have fewer strikes. If [`every`](Self::every) is set, partitions last 1 to 15 s by default.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -38,26 +37,26 @@ pub struct Partitions {
 }
 
 impl Partitions {
-    /// May part any machines that have services, but not that of the test's body.
+    /// A plan that separates all machines with services, except the machine of the test's body.
     pub fn new() -> Self {
         Self { machines: None, every: None, lasting: None }
     }
 
-    /// Which machines it parts; the others reach both sides.
+    /// Sets the machines that it separates. All others can reach both sides.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = Some(machines.into());
         self
     }
 
-    /// The time between partitions. Unless it is set, each run draws its own.
+    /// Sets the time between partitions. By default, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
         self.every = Some(every.into());
         self
     }
 
-    /// How long a partition lasts.
+    /// Sets how long a partition lasts.
     #[must_use]
     pub fn lasting(mut self, lasting: impl Into<DurationRange>) -> Self {
         self.lasting = Some(lasting.into());

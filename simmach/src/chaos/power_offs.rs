@@ -1,4 +1,4 @@
-//! Machines that lose their power.
+//! A plan that powers machines off.
 
 use std::time::Duration;
 
@@ -11,19 +11,18 @@ use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
-/// How long a machine is down, where only `every` is set.
+/// The time without power if only `every` is set.
 const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(10));
 
-/// Takes a machine's power, and gives it back a while later; for ever.
+/// Repeatedly cuts the power of a machine and restores it.
 ///
-/// Every strike: waits; picks a machine that runs; takes its power; gives it back a while later and starts what ran
-/// there. The machine of the test's body is never hit.
+/// Each strike waits, chooses a running machine, and cuts its power: commits that are not durable are lost. After the
+/// downtime it restores power and starts the services that ran there. The machine of the test's body is never hit.
 ///
-/// Unless [`every`](Self::every) is set, each run draws a tempo of its own: the average time from a strike to the next, 20 ms
-/// to 41 s, and that without power, 20 ms to 41 s and no longer than four times the first; each doubling is as likely as
-/// another. A strike's own times are half to one and a half of these averages. As a run goes on, strikes become fewer: the
-/// next is no sooner than after a two-hundredth of the time so far. With `every` set, a machine is without power for 1 to 10 s
-/// unless [`downtime`](Self::downtime) is set too.
+/// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean downtime from 20 ms
+/// to 41 s, at most four times the former. Both are drawn from a logarithmic scale. The times of each strike vary from 0.5
+/// to 1.5 times the mean. The time to the next strike is at least 1/200 of the elapsed time, so long runs have fewer
+/// strikes. If [`every`](Self::every) is set, the downtime is 1 to 10 s by default.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -37,26 +36,26 @@ pub struct PowerOffs {
 }
 
 impl PowerOffs {
-    /// May hit every machine that has services, but not that of the test's body.
+    /// A plan that hits all machines with services, except the machine of the test's body.
     pub fn new() -> Self {
         Self { machines: None, every: None, downtime: None }
     }
 
-    /// Which machines it may hit.
+    /// Sets the machines that it may hit.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = Some(machines.into());
         self
     }
 
-    /// The time between strikes. Unless it is set, each run draws its own.
+    /// Sets the time between strikes. By default, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
         self.every = Some(every.into());
         self
     }
 
-    /// How long a machine stays without power.
+    /// Sets how long a machine stays without power.
     #[must_use]
     pub fn downtime(mut self, downtime: impl Into<DurationRange>) -> Self {
         self.downtime = Some(downtime.into());

@@ -100,7 +100,7 @@ pub(crate) fn size(size: &Size) -> String {
     let parts: Vec<String> =
         parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)).collect();
     match parts.split_last() {
-        None => "nothing but the test itself".to_owned(),
+        None => "the test alone".to_owned(),
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
@@ -215,6 +215,6 @@ mod tests {
              \x20                        … and 2 more lines\n\
              \x20 Also varied by the seed: 1 latency.\n\n"
         );
-        assert_eq!(size(&Size::default()), "nothing but the test itself");
+        assert_eq!(size(&Size::default()), "the test alone");
     }
 }

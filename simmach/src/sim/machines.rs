@@ -209,7 +209,7 @@ impl Sim {
             };
             context::try_with(change) == Some(true)
         };
-        let text = || format!("{}clocks set wrong", subject(&selector, &machines));
+        let text = || format!("{}clocks changed", subject(&selector, &machines));
         // To set them right is the counterpart of what set them wrong.
         if clock == Clock::exact() || may_act(machines.iter().any(changes), &machines, text) {
             for machine in machines {

@@ -219,7 +219,7 @@ fn settle_gives_links_their_profiles_again() {
 #[test]
 fn what_a_plan_of_ones_own_does_can_be_left_out() {
     const DONE: [&str; 6] = [
-        "clocks set wrong",
+        "clocks changed",
         "packet filter added: [a.x] -> [b.x]",
         "link profile changed: [x] -> [x]",
         "link profile changed: [a.x] -> [b.x]",
