@@ -1,8 +1,8 @@
-//! Writes the test: the function as the user wrote it, what describes it to the harness, and a door for libtest.
+//! Expands the test into the user's function, its entry in the registry, and a function for libtest.
 //!
-//! Everything but the door stands in a `const _`, where it is in nobody's way. The user's tokens keep their spans. What
-//! is written around them is told to stand where they do, so that the compiler points at the user's expression and not
-//! at the attribute when a type does not fit.
+//! All but the last are inside a `const _`, so that their names cannot collide. The user's tokens keep their spans, and
+//! generated tokens around them take the same spans: on a type error the compiler points at the user's expression, not at
+//! the attribute.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -15,16 +15,16 @@ use crate::validate::{Ignore, Limit, Test, output, sim_type};
 
 pub(crate) fn sim_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let given = parse::arguments(arguments, &mut errors);
+    let parsed = parse::arguments(arguments, &mut errors);
     let function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(_) => {
-            errors.push(fallback::no_function(&item));
+            errors.push(fallback::not_a_function(&item));
             return fallback::item(&errors, item);
         }
     };
-    let test = Test::new(given, &function, &mut errors);
-    if !test.sound {
+    let test = Test::new(parsed, &function, &mut errors);
+    if !test.can_expand {
         return fallback::function(&errors, &test, &function);
     }
     let mut tokens = errors.to_compile_errors();
@@ -39,7 +39,7 @@ fn expand(test: &Test, function: &Function) -> TokenStream {
     let spec = spec(test, function);
     let settings = settings(test);
     let entry = entry(test, name);
-    let door = door(test, function, &path);
+    let libtest_function = libtest_function(test, function, &path);
     quote! {
         const _: () = {
             use #path::__private as __simmach;
@@ -48,11 +48,11 @@ fn expand(test: &Test, function: &Function) -> TokenStream {
             #settings
             __simmach::inventory::submit! { #entry }
         };
-        #door
+        #libtest_function
     }
 }
 
-/// The function, with what was not meant for it taken off.
+/// The function, without the attributes that this macro handles.
 fn body(test: &Test, function: &Function) -> TokenStream {
     let Function { sig, body, .. } = function;
     let attrs = &test.attrs;
@@ -85,18 +85,18 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
     calls.extend(limit("stall_limit", test.stall_limit.as_ref()));
     calls.extend(value("step_limit", test.step_limit.as_ref()));
     calls.extend(test.epoch.as_ref().map(epoch));
-    let start = start(function);
+    let body = body_call(function);
     quote! {
         #(#allows)*
         fn __simmach_spec() -> __simmach::Spec {
-            __simmach::SpecBuilder::new() #calls #start
+            __simmach::SpecBuilder::new() #calls #body
         }
     }
 }
 
-/// The call that hands over the body. It stands where the return type does, so that a type no test can return is what the
-/// compiler points at; the argument stands where its type does.
-fn start(function: &Function) -> TokenStream {
+/// The call that passes the body. It has the span of the return type, so that the compiler points there if the type is not
+/// a valid one; the argument has the span of its type.
+fn body_call(function: &Function) -> TokenStream {
     let sig = &function.sig;
     let span = at(output(sig).map_or_else(|| sig.ident.span(), Spanned::span));
     let mut name = sig.ident.clone();
@@ -114,8 +114,9 @@ fn settings(test: &Test) -> TokenStream {
     let base_seed = value("base_seed", test.base_seed.as_ref());
     let check = value("check", test.check.as_ref());
     let expect_failure = test.expect_failure.as_ref().map(|bounds| {
-        let bounds =
-            bounds.iter().map(|Bound { what, most }| call(&what.to_string(), most.span(), &[most]));
+        let bounds = bounds
+            .iter()
+            .map(|Bound { quantity, max }| call(&quantity.to_string(), max.span(), &[max]));
         quote!(.expect_failure(__simmach::ExpectFailure::new() #(#bounds)*))
     });
     quote! {
@@ -153,8 +154,8 @@ fn entry(test: &Test, name: &Ident) -> TokenStream {
     }
 }
 
-/// The test that libtest sees. Under `harness = false` the compiler drops it.
-fn door(test: &Test, function: &Function, path: &TokenStream) -> TokenStream {
+/// The function that libtest runs. Under `harness = false` the compiler drops it.
+fn libtest_function(test: &Test, function: &Function, path: &TokenStream) -> TokenStream {
     let Function { vis, sig, .. } = function;
     let name = &sig.ident;
     let text = name.to_string();
@@ -210,12 +211,12 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// What the user allows in the function is allowed in its arguments.
+/// The function's `allow` attributes, which apply to the arguments as well.
 fn allows(test: &Test) -> impl Iterator<Item = &Attribute> {
     test.attrs.iter().filter(|attr| attr.path().is_ident("allow"))
 }
 
-/// The place of the user's token, with the hygiene of generated code: lints leave it alone.
+/// The location of the user's token with the hygiene of generated code, so that lints ignore it.
 fn at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }

@@ -1,4 +1,4 @@
-//! What is left after an error: the errors, and the function, so that the editor still knows what is in it.
+//! The expansion after an error: the errors, and the function unchanged, so that editors can still analyze it.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -7,7 +7,7 @@ use syn::Error;
 use crate::parse::{Errors, Function};
 use crate::validate::Test;
 
-/// The function as it stands, without what makes a test of it.
+/// The errors and the function, not as a test.
 pub(crate) fn function(errors: &Errors, test: &Test, function: &Function) -> TokenStream {
     let errors = errors.to_compile_errors();
     let Function { vis, sig, body, .. } = function;
@@ -20,19 +20,19 @@ pub(crate) fn function(errors: &Errors, test: &Test, function: &Function) -> Tok
     }
 }
 
-/// Something that is no function, as it stands.
+/// The errors and an item that is not a function.
 pub(crate) fn item(errors: &Errors, item: TokenStream) -> TokenStream {
     let mut tokens = errors.to_compile_errors();
     tokens.extend(item);
     tokens
 }
 
-/// Points past the attributes and documentation, at what the item is.
-pub(crate) fn no_function(item: &TokenStream) -> Error {
+/// The error for an item that is not a function. It points at the first token after the attributes.
+pub(crate) fn not_a_function(item: &TokenStream) -> Error {
     let mut rest = item.clone().into_iter().peekable();
     while rest.next_if(|token| token.to_string() == "#").is_some() {
         rest.next();
     }
-    let message = "`#[sim_test]` goes on an `async fn` with a body";
+    let message = "`#[sim_test]` can only be applied to an `async fn` with a body";
     Error::new_spanned(rest.next().to_token_stream(), message)
 }

@@ -1,8 +1,8 @@
-//! The `#[sim_test]` attribute of simmach, and what its `select!` is made of.
+//! The macros of simmach: the attribute `#[sim_test]`, and the implementation of `select!`.
 //!
-//! `select` stands alone. The attribute is four steps, a file each: `parse` reads the attribute and the function,
-//! `validate` checks what can be checked before anything runs, `expand` writes the test, and `fallback` writes what is
-//! left of it after an error. All errors are collected and reported at once, each on the token that is wrong.
+//! The attribute has four steps: `parse` parses the attribute and the function, `validate` checks literals and names,
+//! `expand` generates the test, and `fallback` generates code after an error. All errors are collected and reported at
+//! once, each at the token that is wrong. `select` is independent of the attribute.
 
 use proc_macro::TokenStream;
 
@@ -14,7 +14,7 @@ mod select;
 mod tests;
 mod validate;
 
-/// Turns one async function into many seeded runs of a whole cluster, in virtual time.
+/// Defines a simulated test: one async function, run once per seed with a whole cluster in virtual time.
 ///
 /// ```text
 /// #[sim_test(
@@ -30,52 +30,52 @@ mod validate;
 /// }
 /// ```
 ///
-/// The function is the body of the test. It runs on the client's machine, once for each seed. It is `async`, takes
-/// `sim: Sim` or nothing, and returns `()`, `!`, or a `Result<(), E>` whose error converts to a boxed one.
+/// The function is the body of the test and runs on the client's machine. It must be `async`, takes `sim: Sim` or no
+/// argument, and returns `()`, `!`, or `Result<(), E>` where `E` converts into `Box<dyn Error + Send + Sync>`.
 ///
 /// # Arguments
 ///
-/// All may be left out, and stand in any order. What can be seen to be wrong is an error at compile time, on the token that
-/// is wrong; all errors are reported at once.
+/// All arguments are optional, in any order. Errors in literals and names are reported at compile time, all at once and
+/// each at its token. Other errors are reported before the first run.
 ///
-/// | argument | what | default | unit | environment |
+/// | argument | meaning | default | unit | environment |
 /// |---|---|---|---|---|
-/// | `seeds = n` | how many runs, each with a seed of its own | 100 | runs | `SIMMACH_SEEDS` (how many, `a..b`, `random`), `SIMMACH_SEED` (that one), `SIMMACH_BUDGET` (as many as fit in a time) |
-/// | `base_seed = n` | the first seed: `base_seed..base_seed + seeds` are run | 0 | – | `SIMMACH_SEEDS=a..b` |
-/// | `topology = expr` | a `Topology`: machines and links, to be shared by several tests | no machines | – | – |
-/// | `machines("name" => service, ..)` | machines, after those of `topology`. A service is `async fn() -> R`, or a closure that returns such a future. `{1..=5}` in a name makes five machines. The zone is what follows the first dot, or the name; `machine/service` names one of several services on a machine | none | – | – |
-/// | `links("a" <-> "b" => profile, "a" -> "b" => profile)` | what joins two zones, in both directions or in one | without a link: `NetworkProfile::lan()` between all. With links: `lan()` inside a zone, nothing between two zones but what is said | – | – |
-/// | `client = "name"` | the machine that the body runs on | `client`, with a route to all | – | – |
-/// | `chaos = plan`, `chaos = [plan, ..]` | what breaks the cluster, side by side: a plan of the library, or an `async \|sim: Sim\| ..` | nothing | – | – |
-/// | `time_limit = time` | a run that goes on for longer fails | `"1h"` | virtual time | – |
-/// | `stall_limit = time` | a run in which nothing is achieved for longer fails | `"60s"` | virtual time | – |
-/// | `step_limit = n` | a run that takes more steps fails | none | steps | – |
-/// | `epoch = date` | what wall clocks show when a run begins: text, or an expression of type `SystemTime` | `"2026-01-01T00:00:00Z"` | – | – |
-/// | `check = true` | each seed is run twice, and the test fails if it is not the same run; with `false` none is | one seed in twenty | – | `SIMMACH_CHECK` |
-/// | `expect_failure`, `expect_failure(faults <= 2, steps <= 3)` | some seed fails, and what it shrinks to has no more of these: `machines`, `faults`, `steps`, `reorderings` | – | – | – |
-/// | `crate = path` | where simmach is, when not at `::simmach`; also in quotes | `::simmach` | – | – |
+/// | `seeds = n` | number of runs, each with its own seed | 100 | runs | `SIMMACH_SEEDS` (a number, a range `a..b`, or `random`), `SIMMACH_SEED` (one seed), `SIMMACH_BUDGET` (as many seeds as fit in a real time) |
+/// | `base_seed = n` | the first seed; the seeds `base_seed..base_seed + seeds` are run | 0 | – | `SIMMACH_SEEDS=a..b` |
+/// | `topology = expr` | a `Topology`: machines and links that several tests can share | no machines | – | – |
+/// | `machines("name" => service, ..)` | machines and their services, in addition to those of `topology`. A service is an `async fn() -> R`, or a closure that returns its future. `{1..=5}` in a name stands for five machines. A machine's zone is the part of its name after the first dot, or the whole name. `machine/service` names one of several services on a machine | none | – | – |
+/// | `links("a" <-> "b" => profile, "a" -> "b" => profile)` | links between zones, in both directions or in one | without links, `NetworkProfile::lan()` between all machines; with links, `lan()` inside each zone and only the given links between zones | – | – |
+/// | `client = "name"` | the machine that the body runs on | `client`, with a route to every machine | – | – |
+/// | `chaos = plan`, `chaos = [plan, ..]` | plans that break the cluster, run concurrently: a plan from the library, or a closure `async \|sim: Sim\| ..` | none | – | – |
+/// | `time_limit = time` | maximum virtual time of a run; a longer run fails | `"1h"` | virtual time | – |
+/// | `stall_limit = time` | maximum virtual time without progress; a run that stalls for longer fails | `"60s"` | virtual time | – |
+/// | `step_limit = n` | maximum number of steps (polls and events) of a run; a longer run fails | none | steps | – |
+/// | `epoch = date` | the wall-clock time at the start of a run: text, or an expression of type `SystemTime` | `"2026-01-01T00:00:00Z"` | – | – |
+/// | `check = true` | run every seed twice, and fail the test if the two runs differ; `false` checks no seed | one seed in twenty is checked | – | `SIMMACH_CHECK` |
+/// | `expect_failure`, `expect_failure(faults <= 2, steps <= 3)` | expect that a seed fails, and that the shrunk failure stays within these bounds on `machines`, `faults`, `steps` and `reorderings` | – | – | – |
+/// | `crate = path` | the path of simmach, with or without quotes, if it is not `::simmach` | `::simmach` | – | – |
 ///
 /// A time is text with a unit (`"10m"`, `"1m 30s"`, `"250ms"`), or an expression of type `Duration` (`10.secs()`). The
-/// expressions of the cluster and its plans are evaluated again for each run, so that no run sees what another left
-/// there; `seeds` and `base_seed` are evaluated once, before any run.
+/// expressions for the cluster and its plans are evaluated for each run, so that runs share no state through them. `seeds`
+/// and `base_seed` are evaluated once, before the first run.
 ///
 /// # Attributes
 ///
 /// `#[ignore]` and `#[ignore = "reason"]` work as on any test. `#[should_panic]` and `#[should_panic(expected = "text")]`
-/// say that some seed fails, and with that text. All may stand in a `cfg_attr`. Everything else above the function stays
-/// on it. `#[test]` is not needed, and an error.
+/// expect that a seed fails, with that text in its message. All of them may be in a `cfg_attr`. Other attributes stay on
+/// the function. `#[test]` must not be added.
 ///
-/// # What is written
+/// # Expansion
 ///
-/// A `#[test]` function of this name, and an entry in simmach's registry. With `harness = false` and
-/// `simmach::main!()` the compiler drops the function, and the registry is what runs; in any other test file the function
-/// runs the entry. The test means the same through both doors.
+/// The attribute expands to a `#[test]` function of the same name and an entry in simmach's registry of tests. In an
+/// ordinary test file, libtest calls the function, which runs the entry. With `harness = false` and `simmach::main!()`,
+/// the compiler drops the function, and `main!` runs the entries. The result is the same.
 #[proc_macro_attribute]
 pub fn sim_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::sim_test(arguments.into(), item.into()).into()
 }
 
-/// What `simmach::select!` comes to. Not for use by hand: it begins with the crate's path.
+/// The implementation of `simmach::select!`. Not public API: its input begins with the crate's path.
 #[doc(hidden)]
 #[proc_macro]
 pub fn select_branches(input: TokenStream) -> TokenStream {

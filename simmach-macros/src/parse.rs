@@ -1,8 +1,7 @@
 //! Reads the tokens of `#[sim_test(...)]` and of the function below it.
 //!
-//! Nothing is judged here but the grammar. A mistake is noted and reading goes on at the next argument, or at the next
-//! entry of a list, so that one mistake does not hide another. The body of the function is not read at all: it is
-//! handed on as it stands.
+//! Only the grammar is checked here. After an error, parsing goes on at the next argument or the next entry of a list, so
+//! that one error does not hide another. The body of the function is not parsed: its tokens are passed on.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -11,7 +10,7 @@ use syn::parse::{Parse, ParseStream, Parser, Result};
 use syn::token::Paren;
 use syn::{Attribute, Error, Expr, LitStr, Path, Signature, Token, Visibility, parenthesized};
 
-pub(crate) use argument::{Argument, near};
+pub(crate) use argument::{Argument, closest};
 pub(crate) use list::Errors;
 
 use argument::{Form, unknown};
@@ -20,8 +19,8 @@ use list::{list, skip};
 pub(crate) mod argument;
 mod list;
 
-/// An argument as it was given.
-pub(crate) struct Given {
+/// An argument as it was parsed.
+pub(crate) struct ParsedArgument {
     pub(crate) argument: Argument,
     pub(crate) name: Ident,
     pub(crate) value: Value,
@@ -33,8 +32,8 @@ pub(crate) enum Value {
     Machines(Vec<Machine>),
     Links(Vec<Link>),
     Bounds(Vec<Bound>),
-    /// Given, but wrong: the error is noted, and the name counts as used.
-    Wrong,
+    /// A value that did not parse: the error is recorded, and the argument counts as given.
+    Invalid,
 }
 
 /// `"api{1..=2}.public" => service`
@@ -53,12 +52,12 @@ pub(crate) struct Link {
 
 /// `faults <= 2`
 pub(crate) struct Bound {
-    pub(crate) what: Ident,
-    pub(crate) most: Expr,
+    pub(crate) quantity: Ident,
+    pub(crate) max: Expr,
 }
 
-/// What a shrunk failure can be bounded by.
-const BOUNDED: [&str; 4] = ["machines", "faults", "steps", "reorderings"];
+/// The quantities that `expect_failure` can bound.
+const QUANTITIES: [&str; 4] = ["machines", "faults", "steps", "reorderings"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -66,7 +65,7 @@ pub(crate) enum Direction {
     OneWay,
 }
 
-/// The function below the attribute; its body is not looked into.
+/// The function below the attribute; its body is not parsed.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -74,13 +73,13 @@ pub(crate) struct Function {
     pub(crate) body: Group,
 }
 
-/// Reads what stands in the attribute's brackets.
-pub(crate) fn arguments(tokens: TokenStream, errors: &mut Errors) -> Vec<Given> {
-    let mut given = Vec::new();
+/// Parses the arguments of the attribute.
+pub(crate) fn arguments(tokens: TokenStream, errors: &mut Errors) -> Vec<ParsedArgument> {
+    let mut parsed = Vec::new();
     let read = |input: ParseStream<'_>| {
         list(input, errors, begins_argument, |input, errors| {
             if let Some(argument) = argument(input, errors)? {
-                given.push(argument);
+                parsed.push(argument);
             }
             Ok(())
         });
@@ -89,7 +88,7 @@ pub(crate) fn arguments(tokens: TokenStream, errors: &mut Errors) -> Vec<Given> 
     if let Err(error) = read.parse2(tokens) {
         errors.push(error);
     }
-    given
+    parsed
 }
 
 impl Parse for Function {
@@ -103,7 +102,7 @@ impl Parse for Function {
     }
 }
 
-/// A block, without the group around it that a macro's `$body:block` comes in.
+/// Parses a block. A macro's `$body:block` comes in an invisible group, which is removed.
 fn block(input: ParseStream<'_>) -> Result<Group> {
     let span = input.span();
     match input.parse()? {
@@ -134,10 +133,10 @@ fn begins_bound(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any)
 }
 
-/// `None` for an argument that there is not: it is noted, and its value read over.
-fn argument(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<Given>> {
+/// Parses an argument. None if its name is unknown: the error is recorded and its value skipped.
+fn argument(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<ParsedArgument>> {
     if !input.peek(Ident::peek_any) {
-        return Err(input.error("expected an argument, such as `seeds = 1000`"));
+        return Err(input.error("expected an argument such as `seeds = 1000`"));
     }
     let name = input.call(Ident::parse_any)?;
     let Some(argument) = Argument::named(&name.to_string()) else {
@@ -148,9 +147,9 @@ fn argument(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<Given>
     let value = value(input, argument, &name, errors).unwrap_or_else(|error| {
         errors.push(error);
         skip(input, begins_argument);
-        Value::Wrong
+        Value::Invalid
     });
-    Ok(Some(Given { argument, name, value }))
+    Ok(Some(ParsedArgument { argument, name, value }))
 }
 
 fn value(
@@ -164,9 +163,12 @@ fn value(
         return Ok(Value::Bounds(Vec::new()));
     }
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(Error::new(name.span(), format!("`{argument}` needs a value: `{example}`")));
+        return Err(Error::new(
+            name.span(),
+            format!("`{argument}` needs a value, for example `{example}`"),
+        ));
     }
-    let message = || format!("`{argument}` is written `{example}`");
+    let message = || format!("invalid `{argument}`: expected the form `{example}`");
     Ok(match argument.form() {
         Form::Value => {
             let equals = equals(input, message)?;
@@ -210,7 +212,7 @@ fn equals(input: ParseStream<'_>, message: impl Fn() -> String) -> Result<Token!
     input.parse()
 }
 
-/// The expression behind the token `before`.
+/// Parses the expression after the token `before`.
 fn expression(
     input: ParseStream<'_>,
     before: impl ToTokens,
@@ -221,7 +223,7 @@ fn expression(
     }
     let ahead = input.fork();
     input.parse().map_err(|error: Error| match last_span(&ahead) {
-        // An expression that breaks off has no token to point at but the one before.
+        // An expression that ends too early has no token of its own to point at.
         Some(last) if input.is_empty() => Error::new(last, error),
         Some(_) | None => error,
     })
@@ -235,7 +237,7 @@ fn last_span(input: ParseStream<'_>) -> Option<Span> {
     last
 }
 
-/// A path, also in quotes.
+/// Parses a path, with or without quotes.
 fn path(
     input: ParseStream<'_>,
     before: impl ToTokens,
@@ -254,7 +256,7 @@ fn path(
     input.call(Path::parse_mod_style).map_err(|_| Error::new(span, message()))
 }
 
-/// The list in brackets behind an argument.
+/// Parses the parenthesized list of an argument.
 fn entries(
     input: ParseStream<'_>,
     errors: &mut Errors,
@@ -272,32 +274,32 @@ fn entries(
 }
 
 fn bound(input: ParseStream<'_>) -> Result<Bound> {
-    let what = input.call(Ident::parse_any)?;
-    if !BOUNDED.iter().any(|known| what == known) {
+    let quantity = input.call(Ident::parse_any)?;
+    if !QUANTITIES.iter().any(|known| quantity == known) {
         let message = format!(
-            "`{what}` can't be bounded, only `machines`, `faults`, `steps` and `reorderings`"
+            "cannot bound `{quantity}`: expected `machines`, `faults`, `steps` or `reorderings`"
         );
-        return Err(Error::new(what.span(), message));
+        return Err(Error::new(quantity.span(), message));
     }
-    let message = format!("a bound is written `{what} <= 2`");
+    let message = format!("invalid bound: expected the form `{quantity} <= 2`");
     if !input.peek(Token![<=]) {
-        return Err(Error::new(what.span(), message));
+        return Err(Error::new(quantity.span(), message));
     }
     let less: Token![<=] = input.parse()?;
-    let most = input.parse().map_err(|_| Error::new_spanned(less, message))?;
-    Ok(Bound { what, most })
+    let max = input.parse().map_err(|_| Error::new_spanned(less, message))?;
+    Ok(Bound { quantity, max })
 }
 
 fn machine(input: ParseStream<'_>) -> Result<Machine> {
-    let name = quoted(input, "a machine is written `\"name\" => service`, its name in quotes")?;
+    let name = quoted(input, "invalid machine: expected the form `\"name\" => service`")?;
     let arrow = arrow(input, &name, "machine", "service")?;
-    let service = expression(input, arrow, || format!("machine {} has no service", shown(&name)))?;
+    let service =
+        expression(input, arrow, || format!("machine {} has no service", quoted_name(&name)))?;
     Ok(Machine { name, service })
 }
 
 fn link(input: ParseStream<'_>) -> Result<Link> {
-    const FORM: &str =
-        "a link is written `\"zone\" <-> \"zone\" => profile`, or with `->` for one way";
+    const FORM: &str = "invalid link: expected the form `\"zone\" <-> \"zone\" => profile`, or `->` for one direction";
 
     let from = quoted(input, FORM)?;
     if input.is_empty() {
@@ -305,7 +307,7 @@ fn link(input: ParseStream<'_>) -> Result<Link> {
     }
     let (direction, way) =
         if input.peek(Token![<]) && input.peek2(Token![-]) && input.peek3(Token![>]) {
-            // Not as one token: a `macro_rules!` hands it on as `<-` and `>`.
+            // Not parsed as one token: `macro_rules!` passes it on as `<-` and `>`.
             let way = [
                 input.parse::<Token![<]>()?.to_token_stream(),
                 input.parse::<Token![-]>()?.to_token_stream(),
@@ -318,7 +320,7 @@ fn link(input: ParseStream<'_>) -> Result<Link> {
             return Err(input.error(FORM));
         };
     if !input.peek(LitStr) {
-        let message = format!("the link from {} leads to no zone", shown(&from));
+        let message = format!("the link from {} has no target zone", quoted_name(&from));
         return Err(if input.is_empty() || input.peek(Token![,]) || input.peek(Token![=>]) {
             Error::new_spanned(way, message)
         } else {
@@ -328,26 +330,26 @@ fn link(input: ParseStream<'_>) -> Result<Link> {
     let to: LitStr = input.parse()?;
     let arrow = arrow(input, &to, "the link to", "profile")?;
     let profile = expression(input, arrow, || {
-        format!("the link from {} to {} has no profile", shown(&from), shown(&to))
+        format!("the link from {} to {} has no profile", quoted_name(&from), quoted_name(&to))
     })?;
     Ok(Link { from, to, direction, profile })
 }
 
-/// A string, or the message at what stands there instead.
+/// Parses a string literal; the error points at the token found instead.
 fn quoted(input: ParseStream<'_>, message: &str) -> Result<LitStr> {
     input.parse().map_err(|_| input.error(message))
 }
 
-/// The `=>` behind a name.
+/// Parses the `=>` after a name.
 fn arrow(input: ParseStream<'_>, name: &LitStr, what: &str, missing: &str) -> Result<Token![=>]> {
     if !input.peek(Token![=>]) {
-        let message = format!("{what} {} has no {missing}: expected `=>`", shown(name));
+        let message = format!("{what} {} has no {missing}: expected `=>`", quoted_name(name));
         let here = input.is_empty() || input.peek(Token![,]);
         return Err(Error::new(if here { name.span() } else { input.span() }, message));
     }
     input.parse()
 }
 
-fn shown(name: &LitStr) -> String {
+fn quoted_name(name: &LitStr) -> String {
     format!("{:?}", name.value())
 }

@@ -1,15 +1,15 @@
-//! The branches of `select!`: read as tokio reads them, and written out as one future.
+//! `select!`: parses tokio's grammar and expands to one future.
 //!
-//! What comes in begins with the crate's own path, which `simmach::select!` puts there. What goes out has no `unsafe`: each
-//! branch's future is pinned where it stands, in a block of its own, so that all are gone before a handler begins.
+//! The input begins with the crate's path, which `simmach::select!` adds. The output contains no `unsafe`: futures are pinned
+//! on the stack in a block of their own, so that all are dropped before a handler runs.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Block, Error, Expr, Pat, Token, token};
 
-/// As many as tokio takes.
-const MOST: usize = 64;
+/// Maximum number of branches, as in tokio.
+const MAX_BRANCHES: usize = 64;
 
 mod words {
     syn::custom_keyword!(biased);
@@ -52,21 +52,21 @@ impl Parse for Select {
                 input.parse::<Token![=>]>()?;
                 otherwise = Some(handler(input)?);
                 if !input.is_empty() {
-                    return Err(input.error("nothing can follow `else`: put this branch before it"));
+                    return Err(input.error("`else` must be the last branch"));
                 }
             } else {
                 branches.push(input.parse()?);
             }
         }
         if branches.is_empty() && otherwise.is_none() {
-            return Err(
-                input.error("`select!` needs at least one branch: `pattern = future => handler`")
-            );
+            return Err(input.error(
+                "`select!` needs at least one branch of the form `pattern = future => handler`",
+            ));
         }
-        if branches.len() > MOST {
+        if branches.len() > MAX_BRANCHES {
             return Err(Error::new_spanned(
-                &branches[MOST].pattern,
-                format!("`select!` takes {MOST} branches at most"),
+                &branches[MAX_BRANCHES].pattern,
+                format!("`select!` takes at most {MAX_BRANCHES} branches"),
             ));
         }
         Ok(Self { biased, branches, otherwise })
@@ -91,7 +91,7 @@ impl Parse for Branch {
     }
 }
 
-/// A block, after which a comma may stand; or any expression, after which one must unless it is the last.
+/// Parses a handler: a block with an optional comma, or an expression with a comma unless it is the last.
 fn handler(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     if input.peek(token::Brace) {
         let block: Block = input.parse()?;
@@ -170,12 +170,12 @@ fn expand(krate: &TokenTree, select: &Select) -> TokenStream {
         match #out {
             #(#arms)*
             __SimmachSelected::Disabled => #otherwise,
-            _ => ::core::unreachable!("what does not match has been passed over"),
+            _ => ::core::unreachable!("outputs that do not match are skipped"),
         }
     }}
 }
 
-/// Passes an output over that its pattern does not match. It is only looked at: the handler's match takes it.
+/// Skips an output that does not match its pattern. The output is only borrowed here: the handler's match moves it.
 fn check(pattern: &Pat, out: &Ident) -> Option<TokenStream> {
     if matches_all(pattern) {
         return None;
@@ -191,7 +191,7 @@ fn check(pattern: &Pat, out: &Ident) -> Option<TokenStream> {
     })
 }
 
-/// True where that can be told without knowing types: a lone name in capitals may be a constant.
+/// Whether a pattern certainly matches everything. A single name in capitals may be a constant.
 fn matches_all(pattern: &Pat) -> bool {
     match pattern {
         Pat::Wild(_) => true,
@@ -210,7 +210,7 @@ fn matches_all(pattern: &Pat) -> bool {
     }
 }
 
-/// Takes `ref` and `mut` off the names: what is matched is behind a reference.
+/// Removes `ref` and `mut` from names, since the matched value is behind a reference.
 fn borrow_only(pattern: &mut Pat) {
     match pattern {
         Pat::Ident(name) => {

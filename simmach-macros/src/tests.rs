@@ -1,4 +1,4 @@
-//! The macro from tokens to tokens: what is written, which errors there are, and that nothing makes it panic.
+//! Tests of the macro on tokens: its expansion, its errors, and that no input makes it panic.
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use proptest::prelude::*;
@@ -11,10 +11,10 @@ use crate::validate::names::expand_name;
 const PLAIN: &str = "async fn t() {}";
 
 #[test]
-fn a_bare_test_has_an_entry_and_a_door() {
+fn test_without_arguments_has_an_entry_and_a_libtest_function() {
     let items =
         expanded("", "/// Text.\n#[allow(x)] pub async fn t(sim: Sim) -> Result<()> { Ok(()) }");
-    let [Item::Const(entry), Item::Fn(door)] = &items[..] else { panic!("two items") };
+    let [Item::Const(entry), Item::Fn(function)] = &items[..] else { panic!("two items") };
     let entry = text(entry);
     assert!(entry.contains(&squeezed("use :: simmach :: __private as __simmach")), "{entry}");
     assert!(entry.contains(&squeezed("SpecBuilder :: new () . body (| sim | t (sim))")), "{entry}");
@@ -23,11 +23,11 @@ fn a_bare_test_has_an_entry_and_a_door() {
     assert!(entry.contains(&squeezed("async fn t (sim : Sim) -> Result < () >")), "{entry}");
     let expected = "#[doc = \" Text.\"] #[::core::prelude::v1::test] pub fn t()
         { ::simmach::__private::plain(::core::module_path!(), \"t\") }";
-    assert_eq!(text(door), squeezed(expected));
+    assert_eq!(text(function), squeezed(expected));
 }
 
 #[test]
-fn every_argument_reaches_its_setter() {
+fn arguments_reach_their_setters() {
     let entry = entry(
         r#"seeds = n, base_seed = 7, topology = cluster(),
            machines("cl" => log, "api{1..=2}.public" => || api("cl")),
@@ -51,10 +51,9 @@ fn every_argument_reaches_its_setter() {
     }
 }
 
-/// What a `macro_rules!` of the user's has as `expr`, `literal`, `path` or `ty` comes in a group without delimiters. `g { .. }`
-/// stands for one.
+/// A fragment of a `macro_rules!`, such as `expr` or `path`, comes in a group without delimiters. `g { .. }` stands for one.
 #[test]
-fn fragments_of_a_macro_are_what_is_in_them() {
+fn fragments_in_arguments_are_transparent() {
     for (grouped, plain) in [
         ("seeds = g{3}, base_seed = g{n + 1}", "seeds = 3, base_seed = n + 1"),
         ("seeds = g{g{3}}", "seeds = 3"),
@@ -118,9 +117,8 @@ fn fragments_of_a_macro_are_what_is_in_them() {
     }
 }
 
-/// Of the function too.
 #[test]
-fn fragments_of_a_function_are_what_is_in_them() {
+fn fragments_in_the_function_are_transparent() {
     for (grouped, plain) in [
         ("g{pub} async fn t() g{{ f(); }}", "pub async fn t() { f(); }"),
         (
@@ -146,23 +144,22 @@ fn fragments_of_a_function_are_what_is_in_them() {
     }
 }
 
-/// What is wrong in one is said as it is elsewhere.
 #[test]
-fn errors_in_fragments_are_found() {
+fn fragments_with_errors_are_reported() {
     for (grouped, expected) in [
-        ("seeds = g{0}", "with `seeds = 0` nothing would run"),
-        ("seeds = g{0..5}", "`seeds` is how many"),
-        ("time_limit = g{\"5 parsecs\"}", "\"5 parsecs\" is no time"),
-        ("step_limit = g{-1}", "`step_limit` can't be negative"),
-        ("machines(g{name} => s)", "a machine is written"),
+        ("seeds = g{0}", "`seeds` must be at least 1"),
+        ("seeds = g{0..5}", "`seeds` is the number of seeds"),
+        ("time_limit = g{\"5 parsecs\"}", "invalid time \"5 parsecs\""),
+        ("step_limit = g{-1}", "`step_limit` must not be negative"),
+        ("machines(g{name} => s)", "invalid machine: expected the form"),
         ("machines(g{\"a b\"} => s)", "machine \"a b\" has ' ' in its name"),
         (
             "machines(\"a\" => s), links(g{\"b\"} <-> g{\"client\"} => g{p})",
             "no machine is in zone \"b\"",
         ),
-        ("machines(\"a\" => s), links(g{\"a\"} => g{p})", "a link is written"),
-        ("check = g{1}", "`check` is `true`"),
-        ("crate = g{1}", "`crate` is written"),
+        ("machines(\"a\" => s), links(g{\"a\"} => g{p})", "invalid link: expected the form"),
+        ("check = g{1}", "`check` must be `true`"),
+        ("crate = g{1}", "invalid `crate`: expected the form"),
         ("crate = g{a + b}", "expected `,`"),
     ] {
         let tokens =
@@ -174,7 +171,7 @@ fn errors_in_fragments_are_found() {
 }
 
 #[test]
-fn what_is_libtests_is_taken_off_the_function() {
+fn libtest_attributes_are_moved_off_the_function() {
     let item =
         "#[ignore = \"slow\"] #[should_panic(expected = \"boom\")] #[inline] async fn t() {}";
     let items = expanded("", item);
@@ -188,30 +185,30 @@ fn what_is_libtests_is_taken_off_the_function() {
     assert!(entry.contains(&squeezed(
         "ShouldPanic { expected : :: core :: option :: Option :: Some (\"boom\") }"
     )));
-    let door = text(&items[1]);
+    let function = text(&items[1]);
     assert!(
-        door.contains(&squeezed("# [ignore = \"slow\"]"))
-            && !door.contains(&squeezed("should_panic")),
-        "{door}"
+        function.contains(&squeezed("# [ignore = \"slow\"]"))
+            && !function.contains(&squeezed("should_panic")),
+        "{function}"
     );
 }
 
 #[test]
-fn no_error_hides_another() {
+fn errors_are_all_reported() {
     let arguments = r#"seed = 1, seeds = 0, time_limit = "5 parsecs", stall_limit, machines = a,
         chaos(x), client = "a b", links("a" -> => x, "b" <-> "c"), step_limit = 1 +"#;
     let expected = [
-        "there is no argument `seed`: did you mean `seeds`?",
+        "unknown argument `seed`; did you mean `seeds`?",
         "`stall_limit` needs a value",
-        "`machines` is written",
-        "`chaos` is written",
-        "the link from \"a\" leads to no zone",
+        "invalid `machines`: expected the form",
+        "invalid `chaos`: expected the form",
+        "the link from \"a\" has no target zone",
         "the link to \"c\" has no profile",
         "unexpected end of input",
-        "with `seeds = 0` nothing would run",
-        "\"5 parsecs\" is no time: unknown time unit",
+        "`seeds` must be at least 1",
+        "invalid time \"5 parsecs\": unknown time unit",
         "client \"a b\" has ' ' in its name",
-        "a simulated test is an `async fn`",
+        "a simulated test must be an `async fn`",
     ];
     let errors = errors(arguments, "fn t() {}");
     assert_eq!(errors.len(), expected.len(), "{errors:#?}");
@@ -221,13 +218,13 @@ fn no_error_hides_another() {
 }
 
 #[test]
-fn a_wrong_argument_leaves_the_rest_of_the_test() {
+fn invalid_argument_leaves_the_rest_of_the_test() {
     let entry = entry("seeds = 0, base_seed = 3", PLAIN);
     assert!(entry.contains(&squeezed("Settings :: new () . base_seed (3)")), "{entry}");
 }
 
 #[test]
-fn names_with_ranges() {
+fn ranges_in_names_are_expanded() {
     let names = |name| expand_name(name).expect("a good name");
     assert_eq!(names("api"), ["api"]);
     assert_eq!(names("api{1..=3}.public"), ["api1.public", "api2.public", "api3.public"]);
@@ -256,7 +253,7 @@ fn names_with_ranges() {
 }
 
 #[test]
-fn zones_are_checked_when_they_are_all_known() {
+fn zones_are_checked_if_all_are_known() {
     let unknown = |arguments: &str| errors(arguments, PLAIN);
     let cluster = r#"machines("a.public" => s), links("botnet" <-> "public" => p)"#;
     assert_eq!(unknown(&format!("{cluster}, client = \"mover.botnet\"")).len(), 0);
@@ -271,7 +268,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn token_soup_is_an_error_and_no_panic(arguments in soup(), item in soup(), whole in any::<bool>()) {
+    fn random_tokens_are_an_error_and_no_panic(arguments in soup(), item in soup(), whole in any::<bool>()) {
         let item = if whole { PLAIN.parse().expect("tokens") } else { item };
         let tokens = sim_test(arguments, item);
         if whole {
@@ -280,7 +277,7 @@ proptest! {
     }
 
     #[test]
-    fn no_machine_name_makes_it_panic(name in "[ab0-9{}.=/*ä ]{0,12}") {
+    fn random_machine_names_do_not_panic(name in "[ab0-9{}.=/*ä ]{0,12}") {
         let name = Literal::string(&name);
         let arguments = quote::quote!(machines(#name => s, #name => s), links(#name -> #name => p), client = #name);
         prop_assert!(syn::parse2::<syn::File>(sim_test(arguments, PLAIN.parse().expect("tokens"))).is_ok());
@@ -304,12 +301,12 @@ fn text(item: &impl quote::ToTokens) -> String {
     squeezed(&item.to_token_stream().to_string())
 }
 
-/// Without spaces: where they stand is proc-macro2's to decide.
+/// Removes white space, which depends on proc-macro2.
 fn squeezed(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// The texts of all `compile_error!`s.
+/// The messages of all `compile_error!`s.
 fn errors(arguments: &str, item: &str) -> Vec<String> {
     errors_in(tokens(arguments, item))
 }
@@ -323,7 +320,7 @@ fn errors_in(tokens: TokenStream) -> Vec<String> {
     macros.map(|mac| mac.parse_body::<syn::LitStr>().expect("a message").value()).collect()
 }
 
-/// With a group without delimiters for each `g { .. }`.
+/// Replaces each `g { .. }` with a group without delimiters.
 fn with_groups(tokens: TokenStream) -> TokenStream {
     let mut tokens = tokens.into_iter().peekable();
     let mut grouped = Vec::new();
@@ -344,7 +341,7 @@ fn with_groups(tokens: TokenStream) -> TokenStream {
     grouped.into_iter().collect()
 }
 
-/// As the compiler reads them, but for the order of operators.
+/// Removes groups without delimiters.
 fn without_groups(tokens: TokenStream) -> TokenStream {
     let flat = tokens.into_iter().flat_map(|token| match token {
         TokenTree::Group(group) => {
@@ -359,7 +356,7 @@ fn without_groups(tokens: TokenStream) -> TokenStream {
     flat.collect()
 }
 
-/// Tokens without order, but of the kind that stands in this attribute.
+/// Random tokens of the kinds that occur in this attribute.
 fn soup() -> impl Strategy<Value = TokenStream> {
     let word = prop_oneof![
         (0..ARGUMENTS.len()).prop_map(|nth| ARGUMENTS[nth].1),

@@ -1,20 +1,20 @@
-//! Checks what can be checked before anything runs, and turns what was read into a [`Test`].
+//! Checks the parsed arguments and turns them into a [`Test`].
 //!
-//! A value is checked where it is a literal; what an expression yields is checked by the compiler and at the start of
-//! a run. Zones are checked when the whole cluster stands in the attribute.
+//! Literals are checked here. Other expressions are checked by the compiler and at the start of a run. Zones are checked
+//! if the attribute contains the whole cluster.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use syn::{Attribute, Error, Expr, LitStr, Path};
 
-use crate::parse::{Argument, Bound, Errors, Function, Given, Link, Machine, Value};
+use crate::parse::{Argument, Bound, Errors, Function, Link, Machine, ParsedArgument, Value};
 
 pub(crate) use function::{output, sim_type};
 
-use function::{ignore, should_panic, signature};
-use names::{client, link_pairs, machine_names};
-use values::{epoch, limit, number, seeds, steps, switch, text};
+use function::{check_signature, ignore, should_panic};
+use names::{check_client, check_links, check_machines};
+use values::{check_seeds, check_steps, check_switch, epoch, limit, number, text};
 
 mod function;
 pub(crate) mod names;
@@ -37,30 +37,34 @@ pub(crate) struct Test {
     pub(crate) check: Option<Expr>,
     pub(crate) expect_failure: Option<Vec<Bound>>,
     pub(crate) ignore: Option<Ignore>,
-    /// `Some(None)`: with any text.
+    /// `Some(None)` accepts any message.
     pub(crate) should_panic: Option<Option<LitStr>>,
-    /// What else stood above the function.
+    /// The function's other attributes.
     pub(crate) attrs: Vec<Attribute>,
-    /// Whether the test can be written in spite of the errors.
-    pub(crate) sound: bool,
-    /// Whether all the zones that there are could be read.
+    /// Whether the test can be expanded despite errors.
+    pub(crate) can_expand: bool,
+    /// Whether all zones of the cluster are known.
     zones_known: bool,
 }
 
-/// A span of time; of an epoch, since 1970.
+/// A duration. For `epoch`, the time since 1970.
 pub(crate) enum Limit {
     Text(Duration),
     Expr(Expr),
 }
 
-/// `#[ignore]`, as it was written.
+/// The `#[ignore]` attribute.
 pub(crate) struct Ignore {
     pub(crate) attr: Attribute,
     pub(crate) reason: Option<LitStr>,
 }
 
 impl Test {
-    pub(crate) fn new(given: Vec<Given>, function: &Function, errors: &mut Errors) -> Self {
+    pub(crate) fn new(
+        parsed: Vec<ParsedArgument>,
+        function: &Function,
+        errors: &mut Errors,
+    ) -> Self {
         let mut test = Self {
             krate: None,
             seeds: None,
@@ -79,26 +83,26 @@ impl Test {
             ignore: None,
             should_panic: None,
             attrs: Vec::new(),
-            sound: true,
+            can_expand: true,
             zones_known: errors.is_empty(),
         };
-        test.arguments(given, errors);
-        test.zones(errors);
+        test.arguments(parsed, errors);
+        test.check_zones(errors);
         test.attributes(&function.attrs, errors);
-        test.sound &= signature(&function.sig, errors);
+        test.can_expand &= check_signature(&function.sig, errors);
         test
     }
 
-    fn arguments(&mut self, given: Vec<Given>, errors: &mut Errors) {
+    fn arguments(&mut self, parsed: Vec<ParsedArgument>, errors: &mut Errors) {
         let mut seen = BTreeSet::new();
-        for Given { argument, name, value } in given {
+        for ParsedArgument { argument, name, value } in parsed {
             if !seen.insert(argument) {
-                errors.at(name.span(), format!("`{argument}` is given twice"));
+                errors.at(name.span(), format!("duplicate argument `{argument}`"));
                 continue;
             }
             let checked = match (argument, value) {
                 (Argument::Seeds, Value::Expr(value)) => {
-                    seeds(&value).map(|()| self.seeds = Some(*value))
+                    check_seeds(&value).map(|()| self.seeds = Some(*value))
                 }
                 (Argument::BaseSeed, Value::Expr(value)) => {
                     number(&value, "`base_seed`").map(|_| self.base_seed = Some(*value))
@@ -109,18 +113,18 @@ impl Test {
                     Ok(())
                 }
                 (Argument::Machines, Value::Machines(machines)) => {
-                    self.zones_known &= machine_names(&machines, errors);
+                    self.zones_known &= check_machines(&machines, errors);
                     self.machines = machines;
                     Ok(())
                 }
                 (Argument::Links, Value::Links(links)) => {
-                    link_pairs(&links, errors);
+                    check_links(&links, errors);
                     self.links = links;
                     Ok(())
                 }
                 (Argument::Client, Value::Expr(value)) => {
                     self.zones_known &= text(&value).is_some();
-                    client(&value).map(|()| self.client = Some(*value))
+                    check_client(&value).map(|()| self.client = Some(*value))
                 }
                 (Argument::Chaos, Value::Expr(value)) => {
                     self.plans = plans(*value);
@@ -133,21 +137,21 @@ impl Test {
                     limit(*value, argument).map(|limit| self.stall_limit = Some(limit))
                 }
                 (Argument::StepLimit, Value::Expr(value)) => {
-                    steps(&value).map(|()| self.step_limit = Some(*value))
+                    check_steps(&value).map(|()| self.step_limit = Some(*value))
                 }
                 (Argument::Epoch, Value::Expr(value)) => {
                     epoch(*value).map(|epoch| self.epoch = Some(epoch))
                 }
                 (Argument::Check, Value::Expr(value)) => {
-                    switch(&value, argument).map(|()| self.check = Some(*value))
+                    check_switch(&value, argument).map(|()| self.check = Some(*value))
                 }
                 (Argument::ExpectFailure, Value::Bounds(bounds)) => {
-                    let wrong = bounds.iter().filter_map(|one| number(&one.most, "a bound").err());
+                    let wrong = bounds.iter().filter_map(|one| number(&one.max, "a bound").err());
                     let wrong = wrong.reduce(|mut all, one| {
                         all.combine(one);
                         all
                     });
-                    // One that is no number would be said to be so once more.
+                    // An invalid bound would be a second error in the expansion.
                     self.expect_failure = Some(if wrong.is_none() { bounds } else { Vec::new() });
                     wrong.map_or(Ok(()), Err)
                 }
@@ -156,10 +160,10 @@ impl Test {
                     Ok(())
                 }
                 (Argument::Crate, _) => {
-                    self.sound = false;
+                    self.can_expand = false;
                     Ok(())
                 }
-                (_, Value::Wrong) => Ok(()),
+                (_, Value::Invalid) => Ok(()),
                 (
                     _,
                     Value::Expr(_)
@@ -168,7 +172,7 @@ impl Test {
                     | Value::Links(_)
                     | Value::Bounds(_),
                 ) => {
-                    unreachable!("the parser gives every argument a value of its form")
+                    unreachable!("the parser returns a value of the argument's form")
                 }
             };
             if let Err(error) = checked {
@@ -185,17 +189,16 @@ impl Test {
                     self.ignore = Some(Ignore { attr: attr.clone(), reason });
                 })
             } else if path.is_ident("should_panic") && self.expect_failure.is_some() {
-                let message =
-                    "`expect_failure` says already that the test fails: drop this attribute";
+                let message = "`expect_failure` already expects a failure; remove this attribute";
                 Err(Error::new_spanned(path, message))
             } else if path.is_ident("should_panic") {
                 should_panic(attr).map(|expected| self.should_panic = Some(expected))
             } else if path.segments.last().is_some_and(|last| last.ident == "sim_test") {
-                Err(Error::new_spanned(path, "`#[sim_test]` is given twice"))
+                Err(Error::new_spanned(path, "duplicate attribute `#[sim_test]`"))
             } else if path.segments.last().is_some_and(|last| last.ident == "test") {
                 Err(Error::new_spanned(
                     path,
-                    "`#[sim_test]` makes a test already: drop this attribute",
+                    "`#[sim_test]` already defines a test; remove this attribute",
                 ))
             } else {
                 self.attrs.push(attr.clone());
@@ -211,7 +214,7 @@ impl Test {
 fn plans(value: Expr) -> Vec<Expr> {
     match value {
         Expr::Array(array) if array.attrs.is_empty() => array.elems.into_iter().collect(),
-        // As a list comes that a macro has as `$plans:expr`.
+        // A macro's `$plans:expr` comes in an invisible group.
         Expr::Group(group) if is_list(&group.expr) => plans(*group.expr),
         plan => vec![plan],
     }

@@ -1,30 +1,30 @@
-//! What `#[sim_test]` says to a mistake: each error has a file in `ui`, with the compiler's output beside it.
+//! The error messages of `#[sim_test]`: each has a program in `ui`, with the compiler's output beside it.
 //!
-//! The wrong programs are checked, not built. What is right is built and run by all the other tests. After a change of a
-//! message `TRYBUILD=overwrite cargo test --test ui` writes the output anew: read the difference.
+//! The programs are checked, not built. After a change of a message, `TRYBUILD=overwrite cargo test --test ui` writes the new
+//! outputs; review the difference.
 //!
-//! It is in this package because trybuild checks all dependencies of its package in a target folder of its own: this one has
-//! few.
+//! The test is in this package because trybuild checks all dependencies of its package in its own target folder, and this
+//! package has few.
 
 use std::env;
 use std::process::Command;
 
 #[test]
-fn every_mistake_is_told_on_its_token() {
-    check("every_mistake_is_told_on_its_token", "tests/ui/*.rs");
+fn errors_point_at_their_tokens() {
+    check("errors_point_at_their_tokens", "tests/ui/*.rs");
 }
 
 /// Set in the process that runs trybuild.
 const INNER: &str = "SIMMACH_MACROS_UI";
 
-/// trybuild adds the last of these only when the dependencies have been checked without it: another flag is another build,
-/// and cargo checks all of them once more. Where this variable is set, cargo takes the flags from it both times.
+/// trybuild adds the last of these flags only after it has checked the dependencies without it, and other flags mean another
+/// build of all of them. With this variable set, cargo uses the same flags both times.
 const FLAGS: (&str, &str) = (
     "CARGO_ENCODED_RUSTFLAGS",
     "--cfg\x1ftrybuild\x1f--verbose\x1f-A\x1fdead_code\x1f--diagnostic-width=140",
 );
 
-/// Runs trybuild in a process of its own, for the sake of its environment.
+/// Runs trybuild in a child process with its own environment.
 fn check(test: &str, files: &str) {
     if env::var_os(INNER).is_some() {
         return trybuild::TestCases::new().compile_fail(files);
@@ -32,7 +32,7 @@ fn check(test: &str, files: &str) {
     let mut command = Command::new(env::current_exe().expect("this test runs"));
     command.args(["--exact", test, "--nocapture"]).env(INNER, "1");
     command.args(env::args().filter(|argument| argument.starts_with("trybuild=")));
-    // Flags from outside, as for coverage, are trybuild's business.
+    // trybuild handles flags from outside, such as those for coverage.
     if env::var_os("RUSTFLAGS").is_none() {
         command.env(FLAGS.0, FLAGS.1);
     }
@@ -42,18 +42,18 @@ fn check(test: &str, files: &str) {
     assert!(stdout.contains("1 passed"), "{stdout}\n{stderr}");
 }
 
-/// The release whose words are in `ui/compiler`: another may say the same otherwise.
+/// The release whose messages are in `ui/compiler`; others may word them differently.
 const WRITTEN_WITH: &str = "rustc 1.95.";
 
-/// Errors of types are the compiler's own, and stand on the user's tokens; its words change from release to release.
+/// Type errors are the compiler's own; their wording changes between releases.
 #[test]
-fn what_the_compiler_says_is_said_of_the_users_tokens() {
+fn type_errors_point_at_the_users_tokens() {
     let compiler = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let version = Command::new(compiler).arg("--version").output().expect("there is a compiler");
     let version = String::from_utf8_lossy(&version.stdout);
     if version.starts_with(WRITTEN_WITH) {
-        check("what_the_compiler_says_is_said_of_the_users_tokens", "tests/ui/compiler/*.rs");
+        check("type_errors_point_at_the_users_tokens", "tests/ui/compiler/*.rs");
     } else {
-        eprintln!("not compared: these words are of {WRITTEN_WITH}x, and this is {version}");
+        eprintln!("skipped: the expected output is from {WRITTEN_WITH}x, and this is {version}");
     }
 }

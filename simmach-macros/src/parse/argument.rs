@@ -1,5 +1,5 @@
-//! The arguments that there are. A new one is a line in [`ARGUMENTS`], a variant of [`Argument`], and what follows from it
-//! in `validate` and `expand`.
+//! The arguments of the attribute. To add one, add a line to [`ARGUMENTS`] and a variant to [`Argument`], and handle it in
+//! `validate` and `expand`.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(crate) enum Argument {
     Crate,
 }
 
-/// Name, form, and an example that is right.
+/// Name, form, and a valid example of every argument.
 pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
     (Argument::Seeds, "seeds", Form::Value, "seeds = 1000"),
     (Argument::BaseSeed, "base_seed", Form::Value, "base_seed = 7"),
@@ -44,18 +44,18 @@ pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
     (Argument::Crate, "crate", Form::Path, "crate = my_crate::simmach"),
 ];
 
-/// How an argument is written.
+/// The syntax of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `name = expression`
     Value,
-    /// `name = path`, also in quotes
+    /// `name = path`, with or without quotes
     Path,
     /// `name("machine" => service, ..)`
     Machines,
     /// `name("zone" <-> "zone" => profile, ..)`
     Links,
-    /// `name`, or `name(what <= most, ..)`
+    /// `name`, or `name(quantity <= max, ..)`
     Bounds,
 }
 
@@ -65,10 +65,7 @@ impl Argument {
     }
 
     fn row(self) -> &'static (Argument, &'static str, Form, &'static str) {
-        ARGUMENTS
-            .iter()
-            .find(|(argument, ..)| *argument == self)
-            .expect("every argument has its row")
+        ARGUMENTS.iter().find(|(argument, ..)| *argument == self).expect("every argument has a row")
     }
 
     pub(crate) fn form(self) -> Form {
@@ -86,28 +83,31 @@ impl fmt::Display for Argument {
     }
 }
 
-/// The message for an argument that there is not.
+/// The error message for an unknown argument.
 pub(crate) fn unknown(name: &str) -> String {
     let known = || ARGUMENTS.iter().map(|(_, known, ..)| *known);
-    match near(name, known()) {
-        Some(near) => format!("there is no argument `{name}`: did you mean `{near}`?"),
+    match closest(name, known()) {
+        Some(near) => format!("unknown argument `{name}`; did you mean `{near}`?"),
         None => {
             let all: Vec<_> = known().map(|known| format!("`{known}`")).collect();
-            format!("there is no argument `{name}`, only {}", all.join(", "))
+            format!("unknown argument `{name}`; expected one of {}", all.join(", "))
         }
     }
 }
 
-/// The candidate that a slip of the keyboard turns into `name`, or that it is the beginning of.
-pub(crate) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (name.chars().count() / 3).max(1);
+/// The candidate that `name` is probably a misspelling or an abbreviation of.
+pub(crate) fn closest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let max_distance = (name.chars().count() / 3).max(1);
     candidates
         .map(|candidate| match strsim::osa_distance(name, candidate) {
-            distance if distance <= slips => (distance, candidate),
-            _ if name.len() > 2 && candidate.starts_with(name) => (slips, candidate),
+            distance if distance <= max_distance => (distance, candidate),
+            _ if name.len() > 2 && candidate.starts_with(name) => (max_distance, candidate),
             _ => (usize::MAX, candidate),
         })
-        .filter(|(distance, _)| *distance <= slips)
+        .filter(|(distance, _)| *distance <= max_distance)
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -1,4 +1,4 @@
-//! Entries with commas between them, read so that a mistake in one does not hide another.
+//! Comma-separated lists, parsed so that an error in one entry does not hide another.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Result};
 use syn::{Error, Token};
 
-/// All that was found wrong, in the order in which it was found.
+/// All errors, in the order in which they were found.
 #[derive(Default)]
 pub(crate) struct Errors(Vec<Error>);
 
@@ -28,7 +28,7 @@ impl Errors {
     }
 }
 
-/// Reads entries with commas between them. After a mistake it goes on at the next comma that an entry follows.
+/// Parses a comma-separated list. After an error, it continues after the next comma that is followed by an entry.
 pub(crate) fn list(
     input: ParseStream<'_>,
     errors: &mut Errors,
@@ -45,12 +45,12 @@ pub(crate) fn list(
                 skip(input, begins);
             }
         }
-        // Nothing, or the comma that was just seen.
+        // At the end there is none.
         let _ = input.parse::<Option<Token![,]>>();
     }
 }
 
-/// Leaves out everything up to a comma with the beginning of an entry, or nothing, behind it.
+/// Skips to the next comma that is followed by an entry or by nothing.
 pub(crate) fn skip(input: ParseStream<'_>, begins: fn(ParseStream<'_>) -> bool) {
     if input.peek(Token![,]) {
         return;

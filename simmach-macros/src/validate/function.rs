@@ -1,4 +1,4 @@
-//! The function below the attribute, and the attributes that are libtest's.
+//! The function below the attribute, and libtest's attributes on it.
 
 use syn::{Attribute, Error, FnArg, LitStr, Meta, Result, ReturnType, Safety, Signature, Type};
 
@@ -10,14 +10,14 @@ pub(super) fn ignore(attr: &Attribute) -> Result<Option<LitStr>> {
         Meta::Path(_) => Ok(None),
         Meta::NameValue(pair) if text(&pair.value).is_some() => Ok(text(&pair.value)),
         Meta::NameValue(_) | Meta::List(_) => {
-            Err(Error::new_spanned(&attr.meta, "write `#[ignore]` or `#[ignore = \"reason\"]`"))
+            Err(Error::new_spanned(&attr.meta, "expected `#[ignore]` or `#[ignore = \"reason\"]`"))
         }
     }
 }
 
 pub(super) fn should_panic(attr: &Attribute) -> Result<Option<LitStr>> {
     let wrong = || {
-        let message = "write `#[should_panic]` or `#[should_panic(expected = \"text\")]`";
+        let message = "expected `#[should_panic]` or `#[should_panic(expected = \"text\")]`";
         Error::new_spanned(&attr.meta, message)
     };
     match &attr.meta {
@@ -31,58 +31,64 @@ pub(super) fn should_panic(attr: &Attribute) -> Result<Option<LitStr>> {
     }
 }
 
-/// Whether the function can be called as a test's body.
-pub(super) fn signature(sig: &Signature, errors: &mut Errors) -> bool {
-    let mut wrong = Vec::new();
+/// Checks the signature. Returns whether the function can be called as a test's body.
+pub(super) fn check_signature(sig: &Signature, errors: &mut Errors) -> bool {
+    let mut found = Vec::new();
     if sig.asyncness.is_none() {
-        wrong.push(Error::new(sig.fn_token.span, "a simulated test is an `async fn`"));
+        found.push(Error::new(sig.fn_token.span, "a simulated test must be an `async fn`"));
     }
     if let Some(constness) = &sig.constness {
-        wrong.push(Error::new(constness.span, "a simulated test can't be `const`"));
+        found.push(Error::new(constness.span, "a simulated test cannot be `const`"));
     }
     match &sig.safety {
         Safety::Unsafe(token) => {
-            wrong.push(Error::new(token.span, "a simulated test can't be `unsafe`"));
+            found.push(Error::new(token.span, "a simulated test cannot be `unsafe`"));
         }
         Safety::Safe(token) => {
-            wrong.push(Error::new(token.span, "a simulated test can't be `safe`"));
+            found.push(Error::new(token.span, "a simulated test cannot be `safe`"));
         }
         Safety::Default => (),
     }
     if let Some(abi) = &sig.abi {
-        wrong.push(Error::new_spanned(abi, "a simulated test can't be `extern`"));
+        found.push(Error::new_spanned(abi, "a simulated test cannot be `extern`"));
     }
     if !sig.generics.params.is_empty() {
-        wrong.push(Error::new_spanned(&sig.generics, "a simulated test can't be generic"));
+        found.push(Error::new_spanned(&sig.generics, "a simulated test cannot be generic"));
     }
     if let Some(bounds) = &sig.generics.where_clause {
-        wrong.push(Error::new_spanned(bounds, "a simulated test can't have bounds"));
+        found.push(Error::new_spanned(bounds, "a simulated test cannot have a `where` clause"));
     }
     if let Some(variadic) = &sig.variadic {
-        wrong.push(Error::new_spanned(variadic, "a simulated test takes `sim: Sim`, or nothing"));
+        found
+            .push(Error::new_spanned(variadic, "a simulated test takes `sim: Sim` or no argument"));
     }
     for (nth, input) in sig.inputs.iter().enumerate() {
         match input {
-            FnArg::Receiver(receiver) => wrong.push(Error::new_spanned(
+            FnArg::Receiver(receiver) => found.push(Error::new_spanned(
                 receiver,
-                "a simulated test is a function of its own: it has no `self`",
+                "a simulated test must be a free function, without `self`",
             )),
-            FnArg::Typed(extra) if nth > 0 => wrong
-                .push(Error::new_spanned(extra, "a simulated test takes `sim: Sim`, or nothing")),
+            FnArg::Typed(extra) if nth > 0 => found.push(Error::new_spanned(
+                extra,
+                "a simulated test takes `sim: Sim` or no argument",
+            )),
             FnArg::Typed(sim) => match &*sim.ty {
                 Type::Reference(_) | Type::ImplTrait(_) => {
-                    wrong.push(Error::new_spanned(&sim.ty, "write `sim: Sim`: it is `Copy`"));
+                    found.push(Error::new_spanned(
+                        &sim.ty,
+                        "take `sim: Sim` by value; it is `Copy`",
+                    ));
                 }
                 _ => (),
             },
         }
     }
-    let sound = wrong.is_empty();
-    wrong.into_iter().for_each(|error| errors.push(error));
-    sound
+    let is_valid = found.is_empty();
+    found.into_iter().for_each(|error| errors.push(error));
+    is_valid
 }
 
-/// The type of the one argument, when there is one.
+/// The type of the function's argument, if it has one.
 pub(crate) fn sim_type(sig: &Signature) -> Option<&Type> {
     match sig.inputs.first() {
         Some(FnArg::Typed(typed)) => Some(&typed.ty),
@@ -90,7 +96,7 @@ pub(crate) fn sim_type(sig: &Signature) -> Option<&Type> {
     }
 }
 
-/// The type that the function returns, when it says one.
+/// The function's return type, if it is written.
 pub(crate) fn output(sig: &Signature) -> Option<&Type> {
     match &sig.output {
         ReturnType::Type(_, ty) => Some(ty),

@@ -1,4 +1,4 @@
-//! Names of machines, and the zones that follow from them.
+//! Names of machines, and the zones they imply.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,15 @@ use syn::{Error, Expr, Lit, Result};
 
 use super::Test;
 use super::values::{literal, text};
-use crate::parse::{Direction, Errors, Link, Machine, near};
+use crate::parse::{Direction, Errors, Link, Machine, closest};
 
-/// No test has more machines than this: a slip in a range should not fill the memory.
-const MOST_MACHINES: u64 = 100_000;
+/// Maximum number of machines of one name, so that a typo in a range does not exhaust the memory.
+const MAX_MACHINES: u64 = 100_000;
 
 impl Test {
-    /// Every zone of a link must be one that a machine or the client is in. With a `topology`, or with a client that is
-    /// not a literal, only a run can tell.
-    pub(super) fn zones(&self, errors: &mut Errors) {
+    /// Checks that every zone of a link contains a machine or the client. Not possible with a `topology`, or with a client
+    /// that is not a literal.
+    pub(super) fn check_zones(&self, errors: &mut Errors) {
         if !self.zones_known {
             return;
         }
@@ -34,9 +34,9 @@ impl Test {
             let known = homes.iter().map(String::as_str).chain([client_zone.as_str()]);
             errors.at(
                 end.span(),
-                match near(&name, known) {
-                    Some(near) => format!("no machine is in zone {name:?}: did you mean {near:?}?"),
-                    None => format!("no machine is in zone {name:?}: a machine's zone is what follows its first dot, or its own name"),
+                match closest(&name, known) {
+                    Some(near) => format!("no machine is in zone {name:?}; did you mean {near:?}?"),
+                    None => format!("no machine is in zone {name:?}; a machine's zone is the part of its name after the first dot, or the whole name"),
                 },
             );
         }
@@ -49,29 +49,26 @@ impl Test {
         if alone && !homes.contains(&client_zone) {
             errors.at(
                 client.span(),
-                format!("no link leads from the client's zone {client_zone:?}: it could reach no machine"),
+                format!("no link starts in the client's zone {client_zone:?}, so it cannot reach any machine"),
             );
         }
     }
 }
 
-/// All the names that a name with ranges stands for: `api{1..=2}.public` is `api1.public` and `api2.public`.
-///
-/// # Errors
-///
-/// What is wrong with the name.
+/// Expands the ranges in a name: `api{1..=2}.public` is `api1.public` and `api2.public`. The error completes a sentence that
+/// begins with the name.
 pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String> {
     let mut names = vec![String::new()];
     let mut rest = name;
     while let Some(open) = rest.find(['{', '}']) {
         let close = rest[open..].find('}').map(|close| open + close);
         let (true, Some(close)) = (rest[open..].starts_with('{'), close) else {
-            return Err("has a curly bracket without its other half".to_owned());
+            return Err("has an unmatched curly brace".to_owned());
         };
         let range = &rest[open + 1..close];
         let (first, past) = bounds(range)?;
-        if (past - first).saturating_mul(names.len() as u64) > MOST_MACHINES {
-            return Err(format!("is more than {MOST_MACHINES} machines"));
+        if (past - first).saturating_mul(names.len() as u64) > MAX_MACHINES {
+            return Err(format!("expands to more than {MAX_MACHINES} machines"));
         }
         let before = &rest[..open];
         names = names
@@ -86,30 +83,29 @@ pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String
     Ok(names)
 }
 
-/// The first number and the one past the last.
+/// Parses a range into its first number and the one after its last.
 fn bounds(range: &str) -> std::result::Result<(u64, u64), String> {
-    let malformed =
-        || format!("has {{{range}}}, which is no range: five machines are written {{1..=5}}");
+    let malformed = || format!("has the invalid range {{{range}}}; expected the form {{1..=5}}");
     let (first, last) = range.split_once("..").ok_or_else(malformed)?;
     let (last, inclusive) = last.strip_prefix('=').map_or((last, 0), |last| (last, 1));
     let number = |text: &str| text.trim().parse::<u64>().map_err(|_| malformed());
     let (first, last) = (number(first)?, number(last)?);
     let past = last.checked_add(inclusive).ok_or_else(malformed)?;
     if first >= past {
-        return Err(format!("has the range {{{range}}}, which is upside down"));
+        return Err(format!("has the empty range {{{range}}}"));
     }
     Ok((first, past))
 }
 
-/// What follows the first dot, or the name itself; a service's name is no part of it.
+/// The part of the name after the first dot, or the whole name; without the service.
 fn zone(name: &str) -> &str {
     let machine = name.split_once('/').map_or(name, |(machine, _)| machine);
     machine.split_once('.').map_or(machine, |(_, zone)| zone)
 }
 
-/// Whether every name could be read.
-pub(super) fn machine_names(machines: &[Machine], errors: &mut Errors) -> bool {
-    let mut readable = true;
+/// Checks all names. Returns whether each could be parsed.
+pub(super) fn check_machines(machines: &[Machine], errors: &mut Errors) -> bool {
+    let mut all_valid = true;
     let mut seen = BTreeSet::new();
     for Machine { name, .. } in machines {
         let text = name.value();
@@ -118,26 +114,26 @@ pub(super) fn machine_names(machines: &[Machine], errors: &mut Errors) -> bool {
             Ok(names) => names,
             Err(wrong) => {
                 errors.at(name.span(), format!("machine {text:?} {wrong}"));
-                readable = false;
+                all_valid = false;
                 continue;
             }
         };
-        // A name is one, however its letters are written.
+        // Names are compared without regard to case.
         let twice: Vec<_> =
             names.into_iter().filter(|name| !seen.insert(name.to_ascii_lowercase())).collect();
         if let Some(twice) = twice.first() {
-            errors.at(name.span(), format!("machine {twice:?} is named twice"));
+            errors.at(name.span(), format!("duplicate machine {twice:?}"));
         }
     }
-    readable
+    all_valid
 }
 
-/// `name`, `name.zone`, `name.zone/service`, each part of letters, digits, `-` and `_`.
+/// Checks the form `name`, `name.zone` or `name.zone/service`, with parts of letters, digits, `-` and `_`.
 fn name_parts(name: &str) -> std::result::Result<(), String> {
     if name.trim().is_empty() {
-        return Err("is an empty name".to_owned());
+        return Err("has an empty name".to_owned());
     }
-    // A range has dots of its own.
+    // The dots of ranges do not count.
     let mut plain = String::new();
     let mut depth = 0_usize;
     for letter in name.chars() {
@@ -153,29 +149,29 @@ fn name_parts(name: &str) -> std::result::Result<(), String> {
     }
     if let Some(odd) = plain.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_./".contains(*c)) {
         return Err(format!(
-            "has {odd:?} in its name: letters, digits, '-', '_', a dot before the zone and a slash before the service"
+            "has {odd:?} in its name; allowed are letters, digits, '-', '_', '.' before the zone and '/' before the service"
         ));
     }
     let (machine, service) = plain.split_once('/').map_or((&*plain, None), |(m, s)| (m, Some(s)));
     if machine.split('.').any(str::is_empty) {
-        return Err("has a dot with nothing beside it in its name".to_owned());
+        return Err("has an empty part before or after a dot".to_owned());
     }
     if machine.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok() {
-        return Err("has a name that means something else wherever it is looked up".to_owned());
+        return Err("has a name that is an address or resolves to the local machine".to_owned());
     }
     if service.is_some_and(|service| service.is_empty() || service.contains('/')) {
-        return Err("has a slash in its name that no service follows".to_owned());
+        return Err("has an invalid service name after the slash".to_owned());
     }
     Ok(())
 }
 
-pub(super) fn link_pairs(links: &[Link], errors: &mut Errors) {
+pub(super) fn check_links(links: &[Link], errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for link in links {
         let (from, to) = (link.from.value(), link.to.value());
         for (end, name) in [(&link.from, &from), (&link.to, &to)] {
             if name.trim().is_empty() {
-                errors.at(end.span(), "a zone has no name");
+                errors.at(end.span(), "the name of a zone is empty");
             }
         }
         let there = seen.insert((from.clone(), to.clone()));
@@ -184,26 +180,26 @@ pub(super) fn link_pairs(links: &[Link], errors: &mut Errors) {
             Direction::BothWays | Direction::OneWay => true,
         };
         if !(there && back) {
-            errors.at(link.from.span(), format!("the link from {from:?} to {to:?} is given twice"));
+            errors.at(link.from.span(), format!("duplicate link from {from:?} to {to:?}"));
         }
     }
 }
 
-pub(super) fn client(value: &Expr) -> Result<()> {
+pub(super) fn check_client(value: &Expr) -> Result<()> {
     let Some(literal) = literal(value) else {
         return Ok(());
     };
     let Lit::Str(name) = literal else {
         return Err(Error::new(
             literal.span(),
-            "`client` is a machine's name in quotes: \"mover.botnet\"",
+            "`client` takes a machine's name in quotes, such as \"mover.botnet\"",
         ));
     };
     let text = name.value();
     let wrong = if text.contains(['{', '}', '*']) {
-        Err("is not the name of one machine".to_owned())
+        Err("is not the name of a single machine".to_owned())
     } else if text.contains('/') {
-        Err("names a service: a client is a machine".to_owned())
+        Err("names a service; name a machine".to_owned())
     } else {
         name_parts(&text)
     };

@@ -1,4 +1,4 @@
-//! Numbers, times and text: checked where they are literals.
+//! Checks of numbers, times and text that are written as literals.
 
 use std::time::UNIX_EPOCH;
 
@@ -9,47 +9,44 @@ use syn::{Error, Expr, ExprLit, Lit, LitInt, LitStr, Result, UnOp};
 use super::Limit;
 use crate::parse::Argument;
 
-pub(super) fn seeds(value: &Expr) -> Result<()> {
-    if let Expr::Range(range) = peel(value) {
+pub(super) fn check_seeds(value: &Expr) -> Result<()> {
+    if let Expr::Range(range) = unwrap_groups(value) {
         return Err(Error::new_spanned(
             range,
-            "`seeds` is how many: `seeds = 100, base_seed = 5` runs the seeds 5 to 104",
+            "`seeds` is the number of seeds; `seeds = 100, base_seed = 5` runs the seeds 5 to 104",
         ));
     }
     match number(value, "`seeds`")? {
-        Some(0) => Err(Error::new(
-            value.span(),
-            "with `seeds = 0` nothing would run: one seed is the least",
-        )),
+        Some(0) => Err(Error::new(value.span(), "`seeds` must be at least 1")),
         Some(_) | None => Ok(()),
     }
 }
 
-pub(super) fn steps(value: &Expr) -> Result<()> {
+pub(super) fn check_steps(value: &Expr) -> Result<()> {
     match number(value, "`step_limit`")? {
-        Some(0) => Err(Error::new(value.span(), "with `step_limit = 0` no run could begin")),
+        Some(0) => Err(Error::new(value.span(), "`step_limit` must be at least 1")),
         Some(_) | None => Ok(()),
     }
 }
 
-pub(super) fn switch(value: &Expr, argument: Argument) -> Result<()> {
+pub(super) fn check_switch(value: &Expr, argument: Argument) -> Result<()> {
     match literal(value) {
         None | Some(Lit::Bool(_)) => Ok(()),
         Some(other) => Err(Error::new(
             other.span(),
-            format!("`{argument}` is `true`, which runs each seed twice, or `false`"),
+            format!("`{argument}` must be `true` (run each seed twice) or `false`"),
         )),
     }
 }
 
-/// The value of a literal; `None` for an expression.
+/// The value of a literal. None for other expressions.
 pub(super) fn number(value: &Expr, what: &str) -> Result<Option<u64>> {
-    let wrong = |span: Span| Error::new(span, format!("{what} is a whole number, such as 1000"));
-    if let Expr::Unary(unary) = peel(value)
+    let wrong = |span: Span| Error::new(span, format!("{what} must be an integer, such as 1000"));
+    if let Expr::Unary(unary) = unwrap_groups(value)
         && matches!(unary.op, UnOp::Neg(_))
         && literal(&unary.expr).is_some()
     {
-        return Err(Error::new_spanned(unary, format!("{what} can't be negative")));
+        return Err(Error::new_spanned(unary, format!("{what} must not be negative")));
     }
     match literal(value) {
         None => Ok(None),
@@ -61,7 +58,7 @@ pub(super) fn number(value: &Expr, what: &str) -> Result<Option<u64>> {
 fn parsed(number: &LitInt, what: &str) -> Result<u64> {
     number
         .base10_parse()
-        .map_err(|_| Error::new(number.span(), format!("{what} is at most {}", u64::MAX)))
+        .map_err(|_| Error::new(number.span(), format!("{what} must be at most {}", u64::MAX)))
 }
 
 pub(super) fn limit(value: Expr, argument: Argument) -> Result<Limit> {
@@ -70,18 +67,15 @@ pub(super) fn limit(value: Expr, argument: Argument) -> Result<Limit> {
     };
     let Lit::Str(text) = literal else {
         let message = format!(
-            "`{argument}` is a time with its unit: \"10m\", \"90s\", or an expression such as 90.secs()"
+            "`{argument}` takes text with a unit, such as \"10m\" or \"90s\", or an expression such as 90.secs()"
         );
         return Err(Error::new(literal.span(), message));
     };
     let duration = humantime::parse_duration(&text.value()).map_err(|error| {
-        Error::new(text.span(), format!("{:?} is no time: {error}", text.value()))
+        Error::new(text.span(), format!("invalid time {:?}: {error}", text.value()))
     })?;
     if duration.is_zero() {
-        return Err(Error::new(
-            text.span(),
-            format!("with a `{argument}` of zero no run could begin"),
-        ));
+        return Err(Error::new(text.span(), format!("`{argument}` must be greater than zero")));
     }
     Ok(Limit::Text(duration))
 }
@@ -91,19 +85,18 @@ pub(super) fn epoch(value: Expr) -> Result<Limit> {
         return Ok(Limit::Expr(value));
     };
     let Lit::Str(text) = literal else {
-        let message =
-            "`epoch` is a date, \"2030-01-01T00:00:00Z\", or an expression of type SystemTime";
+        let message = "`epoch` takes a date, such as \"2030-01-01T00:00:00Z\", or an expression of type SystemTime";
         return Err(Error::new(literal.span(), message));
     };
     let wrong =
-        |why: String| Error::new(text.span(), format!("{:?} is no date: {why}", text.value()));
+        |why: String| Error::new(text.span(), format!("invalid date {:?}: {why}", text.value()));
     let date =
         humantime::parse_rfc3339_weak(&text.value()).map_err(|error| wrong(error.to_string()))?;
-    // A spec's clocks count nanoseconds since 1970, in 64 bits.
+    // Clocks count nanoseconds since 1970 in 64 bits.
     match date.duration_since(UNIX_EPOCH) {
         Ok(since) if since.as_nanos() <= u64::MAX.into() => Ok(Limit::Text(since)),
         Ok(_) | Err(_) => {
-            Err(wrong("use one from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned()))
+            Err(wrong("expected 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned()))
         }
     }
 }
@@ -116,17 +109,17 @@ pub(super) fn text(value: &Expr) -> Option<LitStr> {
 }
 
 pub(super) fn literal(value: &Expr) -> Option<&Lit> {
-    match peel(value) {
+    match unwrap_groups(value) {
         Expr::Lit(ExprLit { lit, .. }) => Some(lit),
         _ => None,
     }
 }
 
-/// Without the brackets around it, also those that a macro puts there unseen.
-fn peel(value: &Expr) -> &Expr {
+/// Removes parentheses, and the invisible groups of macro fragments.
+fn unwrap_groups(value: &Expr) -> &Expr {
     match value {
-        Expr::Group(group) => peel(&group.expr),
-        Expr::Paren(paren) => peel(&paren.expr),
+        Expr::Group(group) => unwrap_groups(&group.expr),
+        Expr::Paren(paren) => unwrap_groups(&paren.expr),
         other => other,
     }
 }
