@@ -108,31 +108,29 @@ impl LikelyCause {
             Self::Addresses => ADDRESSES.to_owned(),
             Self::Thread => THREAD.to_owned(),
             Self::Outside => OUTSIDE.to_owned(),
-            Self::AddressesOrOutside => format!("{OUTSIDE}\nOr {ADDRESSES}"),
+            Self::AddressesOrOutside => format!("{OUTSIDE}\nOr: {ADDRESSES}"),
             Self::Rare => RARE.to_owned(),
         }
     }
-}
 
-impl LikelyCause {
     /// Refines the cause by the events of the two runs, which tell more than further runs did.
     pub(crate) fn refine(self, one: &Outcome, two: &Outcome) -> Self {
         match self {
-            Self::State | Self::Rare if makes_other_maps(one, two) => Self::Maps,
+            Self::State | Self::Rare if map_counts_differ(one, two) => Self::Maps,
             other => other,
         }
     }
 }
 
 /// Whether the runs created different numbers of maps up to the first event that differs.
-fn makes_other_maps(one: &Outcome, two: &Outcome) -> bool {
+fn map_counts_differ(one: &Outcome, two: &Outcome) -> bool {
     let (Some(first), Some(second)) = (&one.events, &two.events) else { return false };
     let mut before = true;
-    let mut until_they_differ = first
+    let mut compared = first
         .iter()
         .zip(second)
         .take_while(|(one, two)| std::mem::replace(&mut before, one.hash == two.hash));
-    until_they_differ.any(|(one, two)| one.maps != two.maps)
+    compared.any(|(one, two)| one.maps != two.maps)
 }
 
 impl DifferingRuns<'_> {
@@ -182,7 +180,7 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
     let (Some(first), Some(second)) = (&one.0.events, &two.0.events) else {
         versions(
             "No events were recorded. How the runs ended:".to_owned(),
-            [ended(one.0), ended(two.0)],
+            [describe_end(one.0), describe_end(two.0)],
         );
         return text;
     };
@@ -192,16 +190,16 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
         (None, None) if same == MOST_KEPT => {
             let head =
                 format!("The first {} are equal, a later one is not:", count(same as u64, "event"));
-            versions(head, [ended(one.0), ended(two.0)]);
+            versions(head, [describe_end(one.0), describe_end(two.0)]);
         }
         (None, None) => {
             versions(
                 "All events are equal, but the runs ended differently:".to_owned(),
-                [ended(one.0), ended(two.0)],
+                [describe_end(one.0), describe_end(two.0)],
             );
         }
         (before, after) => {
-            let mut lines = [described(one.0, before), described(two.0, after)];
+            let mut lines = [describe_event(one.0, before), describe_event(two.0, after)];
             if let (true, Some(before), Some(after)) = (lines[0] == lines[1], before, after) {
                 for (line, event) in lines.iter_mut().zip([before, after]) {
                     let (_, [a, b]) = event.event.words();
@@ -218,17 +216,17 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
     text
 }
 
-fn ended(outcome: &Outcome) -> String {
+fn describe_end(outcome: &Outcome) -> String {
     let verdict = summarize(&outcome.verdict).replace('\n', ", ");
     let steps = count(outcome.steps, "step");
     format!(
         "{verdict} after {} in {steps}, hash {:016x}",
-        at(outcome.virtual_nanos),
+        exact_time(outcome.virtual_nanos),
         outcome.trace_hash
     )
 }
 
-fn at(nanos: u64) -> String {
+fn exact_time(nanos: u64) -> String {
     format!("{}.{:09} s", thousands(nanos / 1_000_000_000), nanos % 1_000_000_000)
 }
 
@@ -248,9 +246,9 @@ impl Names for Outcome {
     }
 }
 
-fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
+fn describe_event(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
     let Some(event) = event else {
-        return format!("none: the run ended here, {}", ended(outcome));
+        return format!("none: the run ended here, {}", describe_end(outcome));
     };
     let what = describe(&event.event, event.task, outcome);
     let by = match (&event.event, name_of_task(outcome, event.task)) {
@@ -259,7 +257,7 @@ fn described(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
     };
     format!(
         "{}  {}  {what}{by}",
-        at(event.at),
+        exact_time(event.at),
         name_of(&outcome.machines, MachineId(event.machine))
     )
 }
