@@ -55,17 +55,17 @@ fn log_is_filtered_by_rust_log() {
         });
     }
     let ran = Door::Main.run("logs", &[("RUST_LOG", "off")]);
-    assert_has_not(&ran, &["The log", "the service is"]);
+    assert_has_not(&ran, &["  Log", "the service is"]);
 }
 
 #[test]
 fn log_that_is_cut_says_how_to_see_the_rest() {
     let ran = Door::Main.run("logs", &[("RUST_LOG", "debug")]);
-    let cut = "  The last 40 of 204 log lines, from 0.000 s on:\n    … 164 lines before these: SIMMACH_LOG_LINES=all";
+    let cut = "  Log, last 40 of 204 lines, from 0.000 s:\n    … 164 earlier lines (SIMMACH_LOG_LINES=all";
     assert_has(&ran, &[cut]);
     assert_eq!(count(&ran, "frame ") + count(&ran, "record "), 36, "{}", ran.text);
     let ran = Door::Main.run("logs", &[("RUST_LOG", "debug"), ("SIMMACH_LOG_LINES", "10")]);
-    assert_has(&ran, &["  The last 10 of 204 log lines, ", "    … 194 lines before these: "]);
+    assert_has(&ran, &["  Log, last 10 of 204 lines, ", "    … 194 earlier lines "]);
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn installing_a_logger_fails_every_seed_with_advice() {
             through_both(name, &[("SIMMACH_JOBS", jobs)], |ran| {
                 assert_eq!(ran.code, Some(101), "{}", ran.text);
                 let head = format!("zoo::{name} failed with seed 0\n");
-                assert_has(ran, &[&head, error, "use `try_init` and", "on server.zone"]);
-                assert_has_not(ran, &["NOT REPRODUCIBLE", "by another way"]);
+                assert_has(ran, &[&head, error, "Use `try_init` and", "on server.zone"]);
+                assert_has_not(ran, &["NOT REPRODUCIBLE", "the trace differs"]);
             });
         }
     }

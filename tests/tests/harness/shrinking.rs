@@ -162,7 +162,7 @@ fn another_failure_is_not_taken_though_it_is_smaller() {
     for jobs in ["1", "2"] {
         through_both("another_bug_is_smaller", &[("SIMMACH_JOBS", jobs)], |ran| {
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_has(ran, &["  Shrunk to 3 steps from 12 steps, by ", "failure \"many\""]);
+            assert_has(ran, &["  Shrunk to 3 steps from 12 steps in ", "failure \"many\""]);
             assert_has(ran, &["  Reproduced in a fresh process.\n"]);
         });
     }
