@@ -193,10 +193,12 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
             versions(head, [describe_end(one.0), describe_end(two.0)]);
         }
         (None, None) => {
-            versions(
-                "All events are equal, but the runs ended differently:".to_owned(),
-                [describe_end(one.0), describe_end(two.0)],
-            );
+            let ends = [describe_end(one.0), describe_end(two.0)];
+            let head = match ends[0] == ends[1] {
+                true => "No recorded event differs:",
+                false => "All events are equal, but the runs ended differently:",
+            };
+            versions(head.to_owned(), ends);
         }
         (before, after) => {
             let mut lines = [describe_event(one.0, before), describe_event(two.0, after)];
