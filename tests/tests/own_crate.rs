@@ -139,7 +139,7 @@ fn the_readme_is_what_its_reader_sees() {
     let package = Package::new("own-crate");
     let (code, failed) = package.shell("cargo test --no-fail-fast");
     assert_eq!(code, Some(101), "{failed}");
-    assert_has(&failed, &["test what_is_said_comes_back ... ok"]);
+    assert_has(&failed, &["test echo_returns_what_was_sent ... ok"]);
     assert_shown(package.block("```console\n$ cargo test\n"), &failed);
 
     let file = "simmach-regressions/visits/no_visit_is_forgotten.txt";
