@@ -1,4 +1,4 @@
-//! Both scenarios of the article end without an issue of the bot's, in the fixed version. `chaos.rs` has more seeds.
+//! The fixed version of the example's inventory passes both scenarios. `chaos.rs` runs more seeds.
 
 use inventory_cluster::Version::Fixed;
 use inventory_cluster::scenario::{self, OVER_3G, STABLE};
@@ -10,7 +10,7 @@ use simmach::prelude::*;
     chaos = scenario::reimage,
     client = "mover.botnet",
 )]
-async fn the_stable_scenario(sim: Sim) {
+async fn stable_scenario_passes(sim: Sim) {
     scenario::walk(sim, Fixed, STABLE).await;
 }
 
@@ -20,6 +20,6 @@ async fn the_stable_scenario(sim: Sim) {
     chaos = scenario::monkey(),
     client = "mover.botnet",
 )]
-async fn the_scenario_over_3g(sim: Sim) {
+async fn scenario_over_3g_passes(sim: Sim) {
     scenario::walk(sim, Fixed, OVER_3G).await;
 }

@@ -10,7 +10,7 @@ use simmach::task::{JoinSet, spawn};
 use simmach::time::{Instant, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Answers every number with the next.
+/// Answers every number with its successor.
 async fn successor() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -25,13 +25,13 @@ async fn successor() -> io::Result<()> {
     }
 }
 
-/// Listens, and never accepts.
+/// Listens, but never accepts.
 async fn deaf() -> io::Result<()> {
     let _listener = TcpListener::bind("0.0.0.0:80").await?;
     pending().await
 }
 
-/// Hands each question on to the server behind it, and the answer back.
+/// Forwards each question to the server behind it, and the answer back.
 async fn proxy() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -53,44 +53,44 @@ fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
     result.err().map(|error| error.kind())
 }
 
-/// A cluster is partly reachable in reality too: that must be an error at once, not a hang.
+/// A machine without a route is an error at once, not a hang.
 #[sim_test(
     seeds = 5,
     machines("server.island" => successor, "server.public" => successor),
     links("bot" <-> "public" => NetworkProfile::lan()),
     client = "bot",
 )]
-async fn there_is_no_route_to_the_host(sim: Sim) {
+async fn connect_without_a_route_fails_at_once(sim: Sim) {
     let answer = ask("server.island:80", 1).await;
     assert_eq!(kind(answer), Some(io::ErrorKind::HostUnreachable));
     assert_eq!(sim.elapsed(), Duration::ZERO);
 }
 
-/// A machine that is up says that nobody listens: its client need not wait for a time-out.
+/// A machine that is up answers with a reset: the client does not wait for a time-out.
 #[sim_test(seeds = 5, machines("server" => successor))]
-async fn a_connection_is_refused_where_nobody_listens() {
+async fn connect_to_a_closed_port_is_refused() {
     let began = Instant::now();
     assert_eq!(kind(ask("server:81", 1).await), Some(io::ErrorKind::ConnectionRefused));
     assert!(began.elapsed() < 1.millis());
 }
 
-/// A server that hangs must cost its client a time-out and no more.
+/// A server that hangs costs its client the time-out and no more.
 #[sim_test(seeds = 5, machines("server" => deaf))]
-async fn a_server_that_accepts_nothing_times_out() {
+async fn request_to_a_hanging_server_times_out() {
     let began = Instant::now();
     assert!(timeout(5.secs(), ask("server:80", 1)).await.is_err());
     assert_eq!(began.elapsed(), 5.secs());
 }
 
 #[sim_test(seeds = 20, machines("server" => successor))]
-async fn a_request_has_its_reply() -> Result {
+async fn request_is_answered() -> Result {
     assert_eq!(ask("server:80", 1).await?, 2);
     Ok(())
 }
 
-/// A reboot leaves nothing behind that would keep the port, or the client, from a new connection.
+/// After a reboot the port is free, and a client can connect anew.
 #[sim_test(seeds = 20, machines("server" => successor))]
-async fn a_request_has_its_reply_after_a_reboot(sim: Sim) -> Result {
+async fn request_is_answered_after_a_reboot(sim: Sim) -> Result {
     let mut old = TcpStream::connect("server:80").await?;
     sim.stop("server", 1.secs()).await?;
     assert_eq!(kind(ask("server:80", 1).await), Some(io::ErrorKind::ConnectionRefused));
@@ -112,20 +112,20 @@ async fn a_request_has_its_reply_after_a_reboot(sim: Sim) -> Result {
     ),
     client = "bot",
 )]
-async fn a_request_has_its_reply_through_a_proxy() -> Result {
-    assert!(ask("server.internal:80", 1).await.is_err(), "there is no other way");
+async fn request_is_answered_through_a_proxy() -> Result {
+    assert!(ask("server.internal:80", 1).await.is_err(), "the proxy is the only way");
     assert_eq!(ask("proxy.public:80", 1).await?, 2);
     Ok(())
 }
 
-/// What arrives backwards is read as it was written.
+/// Packets that arrive in reverse order are read in the order they were written.
 #[sim_test(
     seeds = 20,
     machines("server.far" => successor),
     links("bot" <-> "far" => NetworkProfile::reverse_latency()),
     client = "bot",
 )]
-async fn packets_out_of_order_are_put_right() -> Result {
+async fn packets_out_of_order_are_reordered() -> Result {
     let mut stream = TcpStream::connect("server.far:80").await?;
     stream.set_nodelay(true)?;
     for number in 0..50 {
@@ -143,7 +143,7 @@ async fn packets_out_of_order_are_put_right() -> Result {
     links("bot" <-> "far" => NetworkProfile::internet()),
     client = "bot",
 )]
-async fn connections_to_one_machine_go_on_side_by_side() -> Result {
+async fn connections_to_one_machine_run_in_parallel() -> Result {
     let began = Instant::now();
     let mut asking = JoinSet::new();
     for number in 0..20 {
@@ -151,13 +151,13 @@ async fn connections_to_one_machine_go_on_side_by_side() -> Result {
     }
     let answers: io::Result<BTreeSet<u32>> = asking.join_all().await.into_iter().collect();
     assert_eq!(answers?, (1..=20).collect());
-    assert!(began.elapsed() <= 400.millis(), "two round trips for all, not for each");
+    assert!(began.elapsed() <= 400.millis(), "two round trips in all, not for each connection");
     Ok(())
 }
 
-/// Two connections to the same server differ in the client's port alone.
+/// Connections to the same server differ only in the client's port.
 #[sim_test(seeds = 20, machines("server" => successor))]
-async fn ten_outgoing_connections_use_ten_ports(sim: Sim) -> Result {
+async fn connections_have_a_port_each(sim: Sim) -> Result {
     let mut streams = Vec::new();
     for _ in 0..10 {
         streams.push(TcpStream::connect("server:80").await?);
@@ -171,14 +171,14 @@ async fn ten_outgoing_connections_use_ten_ports(sim: Sim) -> Result {
     Ok(())
 }
 
-/// The other direction: a server that has more to say than it is asked.
+/// A server that sends several messages for one request.
 #[sim_test(
     seeds = 20,
     machines("server.far" => publisher),
     links("bot" <-> "far" => NetworkProfile::mobile_3g()),
     client = "bot",
 )]
-async fn a_subscription_is_five_events_and_an_end_mark() -> Result {
+async fn subscription_delivers_all_events() -> Result {
     let mut stream = TcpStream::connect("server.far:80").await?;
     stream.write_all(b"subscribe\n").await?;
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! Services as they are started and stopped.
+//! Services start, stop and restart.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -12,39 +12,38 @@ use simmach::task::spawn_local;
 use simmach::time::{Instant, sleep};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What services did, in the run's own memory: no crash takes it away.
+/// What services did. It is state of the run, so it survives the services.
 #[derive(Default)]
-struct Seen {
+struct Counters {
     launches: Cell<u32>,
-    clean_ups: Cell<u32>,
+    cleanups: Cell<u32>,
     effects: Cell<u32>,
 }
 
-fn count(which: impl Fn(&Seen) -> &Cell<u32>) {
-    let seen = Sim::current().state::<Seen>();
-    let cell = which(&seen);
+fn count(which: impl Fn(&Counters) -> &Cell<u32>) {
+    let counters = Sim::current().state::<Counters>();
+    let cell = which(&counters);
     cell.set(cell.get() + 1);
 }
 
 async fn launched() {
-    count(|seen| &seen.launches);
+    count(|counters| &counters.launches);
     signal::stopped().await;
 }
 
-/// A reboot runs the service's function anew, from its beginning.
+/// A reboot runs the service's function again from its beginning.
 #[sim_test(seeds = 5, machines("server" => launched))]
-async fn a_reboot_launches_twice(sim: Sim) -> Result {
+async fn reboot_launches_the_service_again(sim: Sim) -> Result {
     sim.stop("server", 1.secs()).await?;
     sim.start("server")?;
     sleep(1.secs()).await;
-    assert_eq!(sim.state::<Seen>().launches.get(), 2);
+    assert_eq!(sim.state::<Counters>().launches.get(), 2);
     Ok(())
 }
 
-/// Past its grace nothing of a service runs again: not what stands behind its loop, and what its destructors do has no
-/// effect on anything.
+/// After its grace time no code of a service runs but its destructors, and these have no effect.
 #[sim_test(seeds = 20, machines("server" => stubborn))]
-async fn a_service_that_ignores_its_token_is_killed(sim: Sim) -> Result {
+async fn service_that_ignores_the_stop_signal_is_killed(sim: Sim) -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     let (mut stream, _) = listener.accept().await?;
     let began = Instant::now();
@@ -54,8 +53,8 @@ async fn a_service_that_ignores_its_token_is_killed(sim: Sim) -> Result {
     stream.read_to_end(&mut heard).await?;
     assert_eq!(heard, b"begun", "nothing was sent by a destructor");
     sleep(10.secs()).await;
-    assert_eq!(sim.state::<Seen>().clean_ups.get(), 0, "nothing behind the loop has run");
-    assert_eq!(sim.state::<Seen>().effects.get(), 0, "no task of a destructor has run");
+    assert_eq!(sim.state::<Counters>().cleanups.get(), 0, "no code after the stop signal has run");
+    assert_eq!(sim.state::<Counters>().effects.get(), 0, "no task of a destructor has run");
     sim.start("server")?;
     sleep(1.secs()).await;
     Ok(())
@@ -69,13 +68,13 @@ async fn stubborn() -> Result {
     stream.write_all(b"begun").await?;
     let _guard = Guard { stream, db };
     signal::stopped().await;
-    // It was told, and does not care.
+    // It ignores the signal.
     pending::<()>().await;
-    count(|seen| &seen.clean_ups);
+    count(|counters| &counters.cleanups);
     Ok(())
 }
 
-/// Its destructor tries all that a process could do.
+/// Its destructor tries to send, to spawn and to store.
 struct Guard {
     stream: TcpStream,
     db: Store,
@@ -86,15 +85,15 @@ impl Drop for Guard {
         let _ = self.stream.try_write(b", and ended");
         let db = self.db.clone();
         drop(spawn_local(async move {
-            count(|seen| &seen.effects);
+            count(|counters| &counters.effects);
             db.write(|txn| txn.table::<Str, Str>("left").map(|_| ())).await
         }));
     }
 }
 
-/// A service that obeys costs none of its grace.
+/// A service that obeys the stop signal uses none of its grace time.
 #[sim_test(seeds = 5, machines("server" => launched))]
-async fn one_that_obeys_stops_at_once(sim: Sim) -> Result {
+async fn service_that_obeys_stops_at_once(sim: Sim) -> Result {
     let began = Instant::now();
     sim.stop("server", 10.secs()).await?;
     assert_eq!(began.elapsed(), Duration::ZERO);

@@ -1,4 +1,4 @@
-//! What waits for something to come: a task's result, a deadline.
+//! Waiting for tasks and deadlines.
 
 use std::io;
 
@@ -8,27 +8,27 @@ use simmach::task::spawn;
 use simmach::time::{Instant, sleep, timeout};
 
 #[sim_test(seeds = 5)]
-async fn a_promise_has_a_result() -> Result {
-    let promise = spawn(async {
+async fn task_returns_a_result() -> Result {
+    let task = spawn(async {
         sleep(1.secs()).await;
         5
     });
-    assert_eq!(promise.await?, 5);
+    assert_eq!(task.await?, 5);
     Ok(())
 }
 
 #[sim_test(seeds = 5)]
-async fn a_promise_has_an_error() {
+async fn task_returns_an_error_or_panics() {
     let failed = spawn(async { Err::<(), _>(io::ErrorKind::NotFound) });
-    assert_eq!(failed.await.expect("it has not panicked"), Err(io::ErrorKind::NotFound));
+    assert_eq!(failed.await.expect("the task should not panic"), Err(io::ErrorKind::NotFound));
     let panicked = spawn(async { assert!(Instant::now().elapsed() > 1.secs(), "out of luck") });
-    let error = panicked.await.expect_err("it has panicked");
+    let error = panicked.await.expect_err("the task should panic");
     assert!(error.is_panic() && error.to_string().contains("out of luck"), "{error}");
 }
 
-/// At the deadline, neither earlier nor later.
+/// A time-out ends at its deadline, neither earlier nor later.
 #[sim_test(seeds = 5)]
-async fn a_promise_times_out() -> Result {
+async fn task_times_out() -> Result {
     let began = Instant::now();
     let never = spawn(std::future::pending::<()>());
     assert!(timeout(3.secs(), never).await.is_err());
@@ -38,12 +38,12 @@ async fn a_promise_times_out() -> Result {
     Ok(())
 }
 
-/// Who waits for it hears of it now, not when it would have been kept.
+/// Whoever waits for an aborted task is woken at once.
 #[sim_test(seeds = 5)]
-async fn a_promise_is_cancelled() {
+async fn task_is_aborted() {
     let began = Instant::now();
-    let promise = spawn(sleep(100.secs()));
-    promise.abort();
-    assert!(promise.await.expect_err("it is cancelled").is_cancelled());
+    let task = spawn(sleep(100.secs()));
+    task.abort();
+    assert!(task.await.expect_err("the task should be cancelled").is_cancelled());
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
