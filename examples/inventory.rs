@@ -1,4 +1,4 @@
-//! The article's inventory, run once in a simulation or in the real world:
+//! The inventory cluster, run once in a simulation or in the real world:
 //! `cargo run --release --example inventory -- --help`.
 
 use std::env;
@@ -25,16 +25,16 @@ Options:
       --scenario NAME  3g: the bot is on the mobile network, and a chaos monkey
                        stops backends and wipes their disks (the default);
                        stable: good links, and one backend gets a new disk
-      --seed N         Which run: everything that happens by chance in it
-                       (0 unless said)
-      --real           No simulation: a process for each machine, on loopback,
-                       with a folder for its disk, in real time; one backend is
+      --seed N         Seed of the run, which decides everything random in it
+                       (default 0)
+      --real           No simulation: one process per machine, on loopback, with
+                       a folder for its disk, in real time; one backend is
                        stopped and gets a new disk, the other is killed
-      --fixed          The inventory without the article's bugs
-      --quiet          No log
-  -h, --help           This text
+      --fixed          Run the version without the known bugs
+      --quiet          Print no log
+  -h, --help           Print this text
 
-Exit status: 0 if all went well, 1 if the run failed, 2 for a wrong option.
+Exit status: 0 if the run passed, 1 if it failed, 2 for a wrong option.
 ";
 
 struct Options {
@@ -49,7 +49,7 @@ enum World {
         seed: u64,
     },
     Real,
-    /// One of the real world's machines, which is this process.
+    /// This process is one of the machines of `--real`.
     Machine {
         role: Role,
         listen: String,
@@ -71,27 +71,29 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let _ = writeln!(io::stderr(), "inventory: {error}; --help tells all options");
+            let _ = writeln!(io::stderr(), "inventory: {error}; see --help for all options");
             ExitCode::from(2)
         }
     }
 }
 
 impl Options {
-    /// What the command line says; `None` if it asks for help.
+    /// Parses the command line; `None` if it asks for help.
     fn parse() -> Result<Option<Self>, lexopt::Error> {
         let (mut given_network, mut given_seed, mut real) = (None, None, false);
-        let (mut version, mut quiet) = (Version::Article, false);
+        let (mut version, mut quiet) = (Version::Buggy, false);
         let (mut machine, mut log) = (None, None);
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
-                Long("scenario") => given_network = Some(arguments.value()?.parse_with(network)?),
-                Long("seed") => given_seed = Some(arguments.value()?.parse_with(seed)?),
+                Long("scenario") => {
+                    given_network = Some(arguments.value()?.parse_with(parse_network)?)
+                }
+                Long("seed") => given_seed = Some(arguments.value()?.parse_with(parse_seed)?),
                 Long("real") => real = true,
                 Long("fixed") => version = Version::Fixed,
                 Long("quiet") => quiet = true,
-                // For the processes of `--real`: no user's.
+                // Undocumented: how `--real` starts its processes.
                 Long("machine") => {
                     machine = Some((arguments.value()?.string()?, arguments.value()?.into()));
                 }
@@ -105,7 +107,7 @@ impl Options {
                 World::Machine { role: log.map_or(Role::Log, Role::Backend), listen, folder }
             }
             (None, true) if given_network.is_some() || given_seed.is_some() => {
-                return Err("the real world has neither scenarios nor seeds".into());
+                return Err("--real has neither scenarios nor seeds".into());
             }
             (None, true) => World::Real,
             (None, false) => World::Simulated {
@@ -123,7 +125,7 @@ impl Options {
                 print(report.styled(io::stdout().is_terminal()));
                 report.passed()
             }
-            World::Real => self.run_really(),
+            World::Real => self.run_for_real(),
             World::Machine { role, listen, folder } => {
                 let machine = Machine { role, version: self.version, listen, folder };
                 match real::serve(&machine) {
@@ -138,7 +140,7 @@ impl Options {
         if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    fn run_really(&self) -> bool {
+    fn run_for_real(&self) -> bool {
         let began = Instant::now();
         let log = |text: &str| {
             if !self.quiet {
@@ -165,7 +167,7 @@ impl Options {
     }
 }
 
-/// This program as one of the machines.
+/// The command that runs this program as one of the machines.
 fn command(machine: &Machine) -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("--machine").arg(&machine.listen).arg(&machine.folder);
@@ -176,7 +178,7 @@ fn command(machine: &Machine) -> io::Result<Command> {
         }
     }
     match machine.version {
-        Version::Article => {}
+        Version::Buggy => {}
         Version::Fixed => {
             command.arg("--fixed");
         }
@@ -199,21 +201,21 @@ fn program(network: Network, version: Version) -> Program {
     })
 }
 
-/// Whoever reads may have seen enough.
+/// Prints to standard output. Errors are ignored: the reader may have closed the pipe.
 fn print(text: impl std::fmt::Display) {
     let mut out = BufWriter::new(io::stdout().lock());
     let _ = write!(out, "{text}");
     let _ = out.flush();
 }
 
-fn network(name: &str) -> Result<Network, String> {
+fn parse_network(name: &str) -> Result<Network, String> {
     match name {
         "3g" => Ok(Network::Mobile),
         "stable" => Ok(Network::Stable),
-        _ => Err("there are the scenarios `3g` and `stable`".to_owned()),
+        _ => Err("expected `3g` or `stable`".to_owned()),
     }
 }
 
-fn seed(number: &str) -> Result<u64, String> {
-    number.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+fn parse_seed(number: &str) -> Result<u64, String> {
+    number.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }

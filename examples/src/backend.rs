@@ -1,12 +1,11 @@
-//! A backend: it answers clients from its own store, and commits what they do to the log.
+//! A backend: answers clients from its own store, and commits their changes to the log.
 //!
-//! *As in the article*: a command is decided by what the own store holds; its events are applied to that, then committed.
+//! *Buggy*: a command is decided from the own store; its events are applied there first, then committed.
 //!
-//! *Fixed*: a command is decided by what the own store holds, and committed; the log says whether that was up to date. The
-//! own store follows the log and nothing else, so it may be lost or fall behind and no harm is done. A count first brings
-//! in all that the log holds by then.
+//! *Fixed*: a command is decided from the own store and committed; the log rejects it if the store was out of date. The store
+//! is written from the log only, so it may be lost or fall behind without harm. A count first catches up with the log.
 
-mod article;
+mod buggy;
 mod fixed;
 
 use std::pin::pin;
@@ -27,59 +26,59 @@ use crate::server::{Handler, serve};
 use crate::store::{Stock, View};
 use crate::wire::RequestId;
 
-/// What a request takes.
+/// Processor time of a request.
 const WORK: Duration = Duration::from_millis(35);
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// What it calls this request.
+    /// The client's name for this request.
     pub id: RequestId,
-    /// What it wants.
+    /// What the client wants.
     pub command: Command,
 }
 
-/// What a client wants.
+/// A command of a client.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Command {
-    /// Items come from nowhere.
+    /// Adds new items at a location.
     AddItem {
-        /// Where to.
+        /// The destination.
         location: Location,
-        /// How many.
+        /// Number of items.
         quantity: Quantity,
     },
-    /// Items go from a location to another; refused where they are not there.
+    /// Moves items from one location to another; refused if there are too few.
     MoveItem {
-        /// Where from.
+        /// The source.
         from: Location,
-        /// Where to.
+        /// The destination.
         to: Location,
-        /// How many.
+        /// Number of items.
         quantity: Quantity,
     },
-    /// How many items are there in all?
+    /// Counts all items.
     Count,
 }
 
-/// What a backend answers.
+/// A backend's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// It is done.
+    /// The command was carried out.
     Done,
-    /// It can't be done.
+    /// The command cannot be carried out.
     Refused(Refusal),
-    /// So many items.
+    /// The number of items.
     Count(Quantity),
-    /// The backend does not know what comes of it; why.
+    /// The outcome is unknown, and why.
     Unavailable(String),
 }
 
-/// A backend that listens at an address and commits to the log at another: a service.
+/// The service: a backend that listens at `address` and commits to the log at `log`.
 ///
 /// # Errors
 ///
-/// When its port is taken or its disk can't be read.
+/// If the port is taken or the disk cannot be read.
 pub async fn backend(version: Version, address: &str, log: &str) -> Result<(), BoxError> {
     let backend = Arc::new(Backend {
         version,
@@ -107,7 +106,7 @@ impl Handler for Backend {
     async fn handle(&self, request: Request) -> Answer {
         work(WORK).await;
         let answer = match self.version {
-            Version::Article => article::carry_out(self, request).await,
+            Version::Buggy => buggy::carry_out(self, request).await,
             Version::Fixed => fixed::carry_out(self, request).await,
         };
         answer.unwrap_or_else(|error| {
@@ -118,8 +117,8 @@ impl Handler for Backend {
 }
 
 impl Command {
-    /// The locations whose quantities decide it.
-    fn concerns(&self) -> Vec<Location> {
+    /// The locations whose quantities decide the command.
+    fn locations(&self) -> Vec<Location> {
         match *self {
             Self::AddItem { location, .. } => vec![location],
             Self::MoveItem { from, to, .. } => vec![from, to],
@@ -127,7 +126,7 @@ impl Command {
         }
     }
 
-    /// What comes of it, by what is at [the locations that it concerns](Self::concerns).
+    /// Decides the command by what is at its [locations](Self::locations).
     fn decide(&self, view: &View) -> Decision {
         let there = |nth: usize| view.quantities.get(nth).copied().unwrap_or(0);
         match *self {

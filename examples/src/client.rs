@@ -1,10 +1,10 @@
-//! What a client of the inventory holds: it knows the gateways, and finds one that answers.
+//! A client of the inventory: knows the gateways, and finds one that answers.
 //!
-//! *As in the article*: each gateway is tried twice, then it is taken for down, for 15 s; when all are, the request has
-//! failed. Each try is a request of its own, as far as the cluster can tell.
+//! *Buggy*: each gateway is tried twice and then taken for down for 15 s; when all are down, the request fails. To the cluster
+//! each try is a separate request.
 //!
-//! *Fixed*: one gateway after the other is asked, for as long as it takes, up to a limit; and the request has a name by
-//! which it is known whichever gateway it comes through.
+//! *Fixed*: gateways are asked in turn until one answers, up to a time limit. A request has an identifier, by which the
+//! cluster recognises it through any gateway.
 
 use std::io;
 use std::time::Duration;
@@ -18,53 +18,53 @@ use crate::decision::Refusal;
 use crate::event::{Location, Quantity};
 use crate::wire::{Connection, RequestId};
 
-/// How long a gateway has to take a connection, and then to answer.
-const TO_CONNECT: Duration = Duration::from_secs(5);
-const TO_ANSWER: Duration = Duration::from_secs(8);
+/// Time limits for a connection to a gateway, and for its answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The article's: how often a gateway is tried, and how long it is left alone then.
+/// Buggy version: how often a gateway is tried, and for how long it is then taken for down.
 const TRIES: u32 = 2;
 const DOWN: Duration = Duration::from_secs(15);
 
-/// The fixed: how long it waits before the next try, at first and at most; and when it gives up.
+/// Fixed version: the first and the longest pause between tries, and the time after which a request fails.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// An inventory, reached through gateways.
+/// A client's handle of the inventory, which is reached through gateways.
 #[derive(Debug)]
 pub struct Inventory {
     version: Version,
     client: u64,
-    /// How many requests there have been.
+    /// Number of requests so far.
     requests: u64,
     gateways: Vec<Gateway>,
-    /// The fixed one's: the gateway that is asked next.
+    /// Fixed version: index of the gateway that is asked next.
     next: usize,
 }
 
 #[derive(Debug)]
 struct Gateway {
     address: String,
-    /// The article's: taken for down until then.
+    /// Buggy version: until when the gateway is taken for down.
     down_until: Option<Instant>,
 }
 
-/// Why a request has no good end.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It can't be done.
+    /// The command cannot be carried out.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// All gateways are taken for down. What has come of the request is not known.
+    /// All gateways are taken for down. The outcome of the request is unknown.
     #[error("No gateways active")]
     NoGateways,
-    /// No gateway has answered. What has come of the request is not known.
+    /// No gateway has answered in time. The outcome of the request is unknown.
     #[error("no gateway has answered for {LIMIT:?}")]
     NoAnswer,
 }
 
 impl Inventory {
-    /// Knows these gateways; nothing is sent yet.
+    /// A client of these gateways. It sends nothing yet.
     pub fn connect(
         version: Version,
         gateways: impl IntoIterator<Item = impl Into<String>>,
@@ -74,20 +74,20 @@ impl Inventory {
         Self { version, client: rand::random(), requests: 0, gateways, next: 0 }
     }
 
-    /// Puts in items from nowhere.
+    /// Adds new items at a location.
     ///
     /// # Errors
     ///
-    /// When no gateway answers, and when there is no room for so many.
+    /// If no gateway answers, or if the quantity would overflow.
     pub async fn add(&mut self, location: Location, quantity: Quantity) -> Result<(), Error> {
         self.ask(Command::AddItem { location, quantity }).await.map(|_| ())
     }
 
-    /// Moves items from a location to another.
+    /// Moves items from one location to another.
     ///
     /// # Errors
     ///
-    /// When they are not there, and when no gateway answers.
+    /// If there are too few, or if no gateway answers.
     pub async fn move_items(
         &mut self,
         from: Location,
@@ -97,11 +97,11 @@ impl Inventory {
         self.ask(Command::MoveItem { from, to, quantity }).await.map(|_| ())
     }
 
-    /// How many items there are in all.
+    /// Counts all items.
     ///
     /// # Errors
     ///
-    /// When no gateway answers.
+    /// If no gateway answers.
     pub async fn count(&mut self) -> Result<Quantity, Error> {
         self.ask(Command::Count).await
     }
@@ -111,18 +111,18 @@ impl Inventory {
         let id = RequestId { client: self.client, number: self.requests };
         let request = Request { id, command };
         let answer = match self.version {
-            Version::Article => self.ask_active(&request).await?,
+            Version::Buggy => self.ask_active(&request).await?,
             Version::Fixed => self.ask_any(&request).await?,
         };
         match answer {
-            Good::Done => Ok(0),
-            Good::Count(count) => Ok(count),
-            Good::Refused(refusal) => Err(Error::Refused(refusal)),
+            Settled::Done => Ok(0),
+            Settled::Count(count) => Ok(count),
+            Settled::Refused(refusal) => Err(Error::Refused(refusal)),
         }
     }
 
-    /// As in the article.
-    async fn ask_active(&mut self, request: &Request) -> Result<Good, Error> {
+    /// Buggy version: asks each gateway that is not taken for down, twice.
+    async fn ask_active(&mut self, request: &Request) -> Result<Settled, Error> {
         for gateway in &mut self.gateways {
             if gateway.down_until.is_some_and(|until| Instant::now() < until) {
                 continue;
@@ -139,7 +139,8 @@ impl Inventory {
         Err(Error::NoGateways)
     }
 
-    async fn ask_any(&mut self, request: &Request) -> Result<Good, Error> {
+    /// Fixed version: asks the gateways in turn until one answers.
+    async fn ask_any(&mut self, request: &Request) -> Result<Settled, Error> {
         let began = Instant::now();
         let (mut pause, longest) = PAUSE;
         while began.elapsed() < LIMIT && !self.gateways.is_empty() {
@@ -156,19 +157,19 @@ impl Inventory {
     }
 }
 
-/// An answer by which the client knows what has come of its request.
-enum Good {
+/// An answer that settles the request.
+enum Settled {
     Done,
     Refused(Refusal),
     Count(Quantity),
 }
 
-async fn ask_gateway(address: &str, request: &Request) -> io::Result<Good> {
-    let mut connection = timeout(TO_CONNECT, Connection::open(address)).await??;
-    match timeout(TO_ANSWER, connection.ask(request)).await?? {
-        Answer::Done => Ok(Good::Done),
-        Answer::Refused(refusal) => Ok(Good::Refused(refusal)),
-        Answer::Count(count) => Ok(Good::Count(count)),
+async fn ask_gateway(address: &str, request: &Request) -> io::Result<Settled> {
+    let mut connection = timeout(CONNECT_TIMEOUT, Connection::open(address)).await??;
+    match timeout(ANSWER_TIMEOUT, connection.ask(request)).await?? {
+        Answer::Done => Ok(Settled::Done),
+        Answer::Refused(refusal) => Ok(Settled::Refused(refusal)),
+        Answer::Count(count) => Ok(Settled::Count(count)),
         Answer::Unavailable(why) => Err(io::Error::other(why)),
     }
 }

@@ -1,13 +1,13 @@
-//! The commit log: all events, in order. The truth that the backends' projections are made of.
+//! The commit log: all events, in order. Backends build their projections from it.
 //!
-//! *As in the article*: what is committed goes to a buffer and is answered "OK"; at the next half second the buffer is
-//! stored. No commit is ever doubted.
+//! *Buggy*: a commit goes to a buffer in memory and is acknowledged; the buffer is stored every half second. Every commit is
+//! accepted.
 //!
-//! *Fixed*: everything is decided here, in one transaction that is durable before it is answered. A commit says at which
-//! position of the log it was decided; if the log has gone on since, it must be decided again. So no two backends can
-//! give away the same item, nor refuse what another has made possible. And it says which client's request it answers: one
-//! that has been answered is answered the same again. Refusals go into the log's memory of requests too: a request that
-//! was refused through one gateway can't be done by the other later on.
+//! *Fixed*: a commit is one transaction, which is durable before it is acknowledged. A commit names the log position that it
+//! was decided at; if the log has grown since, it is rejected and must be decided again. So two backends cannot give away the
+//! same item, and none refuses what another has made possible. A commit also names the client's request: a repeated
+//! request gets the same answer again. Refusals are remembered too, so that a request that was refused through one gateway
+//! cannot be carried out through another later.
 
 mod buffered;
 mod durable;
@@ -30,59 +30,59 @@ use crate::wire::RequestId;
 use buffered::Buffered;
 use durable::Durable;
 
-/// What a commit takes.
+/// Processor time of a commit.
 const WORK: Duration = Duration::from_millis(5);
 
-/// The most events that a download answers: what follows is asked for next.
+/// Maximum number of events in one answer to a download.
 const BATCH: usize = 1_000;
 
-/// What the log is asked.
+/// A request to the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LogRequest {
-    /// To go on by what was decided.
+    /// Commits a decision.
     Commit {
-        /// Which request it answers.
+        /// The client's request that it answers.
         request: RequestId,
-        /// How many events whoever decided it had seen.
+        /// Number of events that the backend had seen when it decided.
         decided_at: u64,
-        /// What.
+        /// The decision.
         decision: Decision,
     },
-    /// For the events behind so many.
+    /// Asks for events.
     Download {
-        /// How many it has.
+        /// Number of events to skip: those that the backend has.
         from: u64,
     },
 }
 
-/// What the log answers.
+/// The log's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LogAnswer {
-    /// This is what has come of the request, now or earlier.
+    /// The outcome of the request, decided now or earlier.
     Committed(Decision),
-    /// The log has gone on since this was decided.
+    /// The log has grown since this was decided.
     Behind,
-    /// The client has made another request since.
+    /// The client has made a later request.
     Superseded,
-    /// Events, and how many there are in all.
+    /// Events of the log.
     Events {
-        /// Those asked for, no more than a batch.
+        /// The events asked for, at most one batch.
         events: Vec<Event>,
-        /// How many there are in all.
+        /// Number of all events in the log.
         head: u64,
     },
-    /// It can't be done; why.
+    /// The request failed, and why.
     Failed(String),
 }
 
-/// The commit log, listening at an address: a service.
+/// The service: a commit log that listens at `address`.
 ///
 /// # Errors
 ///
-/// When its port is taken, or its disk fails.
+/// If the port is taken or the disk fails.
 pub async fn commit_log(version: Version, address: &str) -> Result<(), BoxError> {
     match version {
-        Version::Article => {
+        Version::Buggy => {
             let log = Arc::new(Buffered::open().await?);
             let (serving, storing) = (pin!(serve(Arc::clone(&log), address)), pin!(log.store()));
             match select(serving, storing).await {

@@ -1,4 +1,4 @@
-//! What comes of a command, given what is in stock: events, or a refusal. No input, no output, no time.
+//! Decides commands by what is in stock: into events or a refusal. Pure functions.
 
 use std::fmt;
 
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Location, Quantity};
 
-/// What comes of a command.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
-    /// It is done by these events; by none, if there is nothing to do.
+    /// The command is carried out by these events, which may be none.
     Accepted(Vec<Event>),
-    /// It can't be done.
+    /// The command cannot be carried out.
     Refused(Refusal),
 }
 
-/// Why a command can't be done.
+/// Why a command cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// The amount is not there.
+    /// The location has too few items.
     #[error("{location} has {there}, not {wanted}")]
     NotThere {
-        /// Where.
+        /// The location.
         location: Location,
-        /// How many should go from there.
+        /// Number of items to move.
         wanted: Quantity,
-        /// How many are there.
+        /// Number of items at the location.
         there: Quantity,
     },
-    /// More than can be counted.
+    /// The quantity would overflow.
     #[error("{0} has no room for so many")]
     TooMany(Location),
 }
 
 impl Decision {
-    /// Items come from nowhere.
+    /// Decides to add `quantity` items at a location that has `there`.
     pub fn to_add(location: Location, quantity: Quantity, there: Quantity) -> Self {
         if quantity == 0 {
             return Self::Accepted(Vec::new());
@@ -45,7 +45,7 @@ impl Decision {
         }
     }
 
-    /// Items go from a location to another; of each is given how many are there.
+    /// Decides to move `quantity` items. Each location comes with its current quantity.
     pub fn to_move(
         (from, there): (Location, Quantity),
         (to, already): (Location, Quantity),
@@ -92,13 +92,13 @@ mod tests {
     const B: Location = Location(1);
 
     #[test]
-    fn a_move_takes_and_gives_the_same() {
+    fn move_takes_and_gives_the_same() {
         let decision = Decision::to_move((A, 5), (B, 2), 3);
         assert_eq!(decision.to_string(), "Added 3 to L1 (5), Removed 3 from L0 (2)");
     }
 
     #[test]
-    fn what_is_not_there_is_not_moved() {
+    fn move_of_missing_items_is_refused() {
         let decision = Decision::to_move((A, 2), (B, 0), 3);
         assert_eq!(decision.to_string(), "refused: L0 has 2, not 3");
         let onto_itself = Decision::to_move((A, 2), (A, 2), 3);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_that_changes_nothing_is_no_event() {
+    fn move_that_changes_nothing_has_no_event() {
         let nothing = Decision::Accepted(Vec::new());
         assert_eq!(Decision::to_move((A, 2), (A, 2), 2), nothing);
         assert_eq!(Decision::to_move((A, 2), (B, 2), 0), nothing);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_is_too_large_is_refused() {
+    fn total_that_overflows_is_refused() {
         let refused = Decision::Refused(Refusal::TooMany(B));
         assert_eq!(Decision::to_add(B, 1, u64::MAX), refused);
         assert_eq!(Decision::to_move((A, 1), (B, u64::MAX), 1), refused);

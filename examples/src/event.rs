@@ -1,41 +1,41 @@
-//! What happens in an inventory.
+//! Events of the inventory.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A place where items are.
+/// A place for items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location(pub u64);
 
-/// How many items, in whole pieces: none of the scenarios divides one.
+/// A number of items.
 pub type Quantity = u64;
 
-/// Something that happened, once and for all.
+/// Something that happened to the inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// Items came to a location.
+    /// Items were added at a location.
     Added {
-        /// Where.
+        /// The location.
         location: Location,
-        /// How many came.
+        /// Number of items added.
         quantity: Quantity,
-        /// How many are there since.
+        /// Number of items there afterwards.
         total: Quantity,
     },
-    /// Items went from a location.
+    /// Items were removed from a location.
     Removed {
-        /// Where.
+        /// The location.
         location: Location,
-        /// How many went.
+        /// Number of items removed.
         quantity: Quantity,
-        /// How many are there since.
+        /// Number of items there afterwards.
         total: Quantity,
     },
 }
 
 impl Event {
-    /// The location, and how many are there since.
+    /// The location, and the number of items there afterwards.
     pub fn total(&self) -> (Location, Quantity) {
         match *self {
             Self::Added { location, total, .. } | Self::Removed { location, total, .. } => {

@@ -1,15 +1,15 @@
 //! An event-sourced inventory in a cluster: the example of simmach.
 //!
-//! A commit log holds all events, in order. Backends keep a projection of them in a store of their own, answer clients
-//! from it and commit what clients do to the log. A bot moves one item round a ring of locations, and counts at the end: there
-//! must be one.
+//! A commit log holds all events, in order. Backends keep a projection of them in their own store, answer clients from it,
+//! and commit the clients' changes to the log. A bot moves one item round a ring of locations and counts the items at the
+//! end: there must be one.
 //!
-//! It is there in two [`Version`]s that share all but the parts that differ. *As in the article* that simmach starts from:
-//! the log keeps in memory what it has said "OK" to, a request that got no answer is sent once more as if it were another,
-//! and a backend answers from what it happens to know. *Fixed*: see [`commit_log`], where everything is decided.
+//! There are two [`Version`]s. The *buggy* one has three bugs: the log acknowledges commits that are only in memory, a client
+//! repeats an unanswered request as a new one, and a backend decides by its own, possibly stale, store. In the *fixed* one
+//! the log decides everything; see [`commit_log`].
 //!
-//! Nothing here but [`scenario`] knows of the simulation, and nothing but [`real`] of the real world. The services use the
-//! modules of simmach that mirror tokio's.
+//! Only [`scenario`] knows the simulation, and only [`real`] knows real processes. The services use the modules of simmach
+//! that mirror tokio's.
 
 mod backend;
 mod client;
@@ -34,11 +34,11 @@ pub use event::{Event, Location, Quantity};
 pub use mover::{Issue, Mover, Walk, walk};
 pub use wire::RequestId;
 
-/// Which of the two.
+/// Which version of the inventory runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// As in the article, with its bugs.
-    Article,
-    /// Without them.
+    /// The version with bugs, for a harness to find.
+    Buggy,
+    /// The version without them.
     Fixed,
 }

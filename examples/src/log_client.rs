@@ -1,7 +1,7 @@
-//! How a backend reaches the commit log.
+//! A backend's client of the commit log.
 //!
-//! A connection is kept for the next question; one that has grown old may be dead, so what fails on it is asked again on a
-//! new one. That is safe for all that the fixed log is asked. The article's backend opens one each time.
+//! The fixed version keeps a connection for the next request. An old connection may be dead, so a request that fails on it is
+//! sent again on a new one; every request to the fixed log may be repeated. The buggy version opens a connection each time.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +13,8 @@ use crate::Version;
 use crate::commit_log::{LogAnswer, LogRequest};
 use crate::wire::Connection;
 
-/// How long the log has to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for the log's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogClient {
     address: String,
@@ -31,16 +31,16 @@ impl LogClient {
         &self.address
     }
 
-    /// Asks the log, and waits for what it answers.
+    /// Sends a request to the log and waits for its answer.
     pub(crate) async fn ask(&self, request: &LogRequest) -> io::Result<LogAnswer> {
-        match timeout(PATIENCE, self.ask_patiently(request)).await {
+        match timeout(ANSWER_TIMEOUT, self.ask_without_timeout(request)).await {
             Ok(Ok(LogAnswer::Failed(why))) => Err(io::Error::other(why)),
             Ok(answer) => answer,
             Err(elapsed) => Err(elapsed.into()),
         }
     }
 
-    async fn ask_patiently(&self, request: &LogRequest) -> io::Result<LogAnswer> {
+    async fn ask_without_timeout(&self, request: &LogRequest) -> io::Result<LogAnswer> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(connection) = kept
             && let Ok(answer) = self.ask_on(connection, request).await
@@ -57,7 +57,7 @@ impl LogClient {
     ) -> io::Result<LogAnswer> {
         let answer = connection.ask(request).await?;
         match self.version {
-            Version::Article => {}
+            Version::Buggy => {}
             Version::Fixed => {
                 *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
             }

@@ -1,4 +1,4 @@
-//! The mover bot: it puts in one item, moves it round a ring of locations, and counts it at the end.
+//! The mover bot: adds one item, moves it round a ring of locations, and counts the items at the end.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use crate::Version;
 use crate::client::{Error, Inventory};
 use crate::event::{Location, Quantity};
 
-/// What the bot does: moves its item so often round so many locations, with a pause between.
+/// How far and how fast the bot moves its item.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
-    /// How many locations.
+    /// Number of locations in the ring.
     pub ring: u64,
-    /// How many moves.
+    /// Number of moves.
     pub moves: u64,
-    /// The pause behind each.
+    /// Pause after each move.
     pub pause: Duration,
 }
 
-/// The bot at work, with a move for each of the steps.
+/// Runs the bot, with one move for each of the steps.
 ///
 /// # Errors
 ///
-/// What is not as it should be.
+/// The first issue that the bot finds.
 pub async fn walk(
     inventory: Inventory,
     version: Version,
@@ -31,12 +31,12 @@ pub async fn walk(
     steps: impl IntoIterator,
 ) -> Result<(), Issue> {
     let mut mover = Mover::new(inventory, walk.ring);
-    mover.put_in().await?;
+    mover.add_item().await?;
     for _ in steps {
         match (mover.move_on().await, version) {
             (Ok(()), _) => {}
-            // This bot has said so in its log, and goes on.
-            (Err(_), Version::Article) => {}
+            // The error is logged already, and this bot carries on.
+            (Err(_), Version::Buggy) => {}
             (Err(error), Version::Fixed) => return Err(error.into()),
         }
         sleep(walk.pause).await;
@@ -53,32 +53,32 @@ pub struct Mover {
     at: u64,
 }
 
-/// What the bot puts in.
+/// Number of items that the bot adds.
 const ITEMS: Quantity = 1;
 
 impl Mover {
-    /// A bot whose ring has so many locations.
+    /// A bot whose ring has `ring` locations.
     pub fn new(inventory: Inventory, ring: u64) -> Self {
         Self { inventory, ring: ring.max(1), at: 0 }
     }
 
-    /// Puts the item in.
+    /// Adds the item.
     ///
     /// # Errors
     ///
-    /// When the inventory does not take it: there is nothing to move then.
-    pub async fn put_in(&mut self) -> Result<(), Error> {
+    /// If the inventory does not accept it.
+    pub async fn add_item(&mut self) -> Result<(), Error> {
         self.inventory.add(Location(self.at), ITEMS).await
     }
 
     /// Moves the item to the next location.
     ///
-    /// A bot that gets no answer moves it from the same location next time. A bot that is refused takes it that an earlier
-    /// try has moved the item.
+    /// Without an answer, the bot moves it from the same location next time. If the move is refused, the bot assumes that an
+    /// earlier try has moved the item.
     ///
     /// # Errors
     ///
-    /// What the inventory says, for those who will have no refusals.
+    /// The inventory's error, refusals included.
     pub async fn move_on(&mut self) -> Result<(), Error> {
         let next = (self.at + 1) % self.ring;
         let moved = self.inventory.move_items(Location(self.at), Location(next), ITEMS).await;
@@ -92,13 +92,13 @@ impl Mover {
         moved
     }
 
-    /// Counts the items: the total must be what was put in.
+    /// Counts the items: the total must be what was added.
     ///
-    /// The article's bot takes a count that nobody answers for none.
+    /// The buggy version's bot takes an unanswered count for a count of 0.
     ///
     /// # Errors
     ///
-    /// What is not as it should be.
+    /// The issue, if the total is wrong or no gateway answers.
     pub async fn check(&mut self) -> Result<(), Issue> {
         let actual = match self.inventory.count().await {
             Ok(count) => count,
@@ -116,32 +116,32 @@ impl Mover {
     }
 }
 
-/// Something that is not as it should be.
+/// Something that is wrong with the inventory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Issue {
-    /// An item is gone, for all that the bot can find.
+    /// The bot counts too few items.
     #[error("expected finalCount to be {expected} but got {actual}")]
     Lost {
-        /// How many should be there.
+        /// The right number of items.
         expected: Quantity,
-        /// How many are.
+        /// The counted number of items.
         actual: Quantity,
     },
-    /// An item is there twice.
+    /// The bot counts too many items.
     #[error("expected finalCount to be {expected} but got {actual}")]
     Doubled {
-        /// How many should be there.
+        /// The right number of items.
         expected: Quantity,
-        /// How many are.
+        /// The counted number of items.
         actual: Quantity,
     },
-    /// The inventory did not do what it must.
+    /// A request failed.
     #[error("{0}")]
     Unserved(#[from] Error),
 }
 
 impl Issue {
-    /// One name for all issues that have the same cause.
+    /// A name for all issues of the same kind.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Lost { .. } => "lost item",

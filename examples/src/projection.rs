@@ -1,4 +1,4 @@
-//! The projection: what happened, as the log has it, is brought into the backend's own store.
+//! The projection: copies the log's events into the backend's own store.
 
 use std::io;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::commit_log::{LogAnswer, LogRequest};
 use crate::log_client::LogClient;
 use crate::store::Stock;
 
-/// Between two looks at the log.
+/// Pause between two downloads.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Follows the log, for ever.
+/// Follows the log; never returns.
 pub(crate) async fn follow(version: Version, stock: &Stock, log: &LogClient) -> ! {
     loop {
         let followed = match version {
-            Version::Article => fetch_once(stock, log).await,
+            Version::Buggy => fetch_once(stock, log).await,
             Version::Fixed => catch_up(stock, log).await,
         };
         if let Err(error) = followed {
@@ -27,11 +27,11 @@ pub(crate) async fn follow(version: Version, stock: &Stock, log: &LogClient) -> 
     }
 }
 
-/// As in the article: the events first, and then how many there have been.
+/// Buggy version: stores the events in one transaction and their count in another.
 async fn fetch_once(stock: &Stock, log: &LogClient) -> io::Result<()> {
     let from = stock.counter().await?;
     let LogAnswer::Events { events, .. } = log.ask(&LogRequest::Download { from }).await? else {
-        return Err(nonsense());
+        return Err(unexpected_answer());
     };
     if !events.is_empty() {
         let count = from + events.len() as u64;
@@ -41,13 +41,13 @@ async fn fetch_once(stock: &Stock, log: &LogClient) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings in all that the log held when this was called, and maybe more.
+/// Stores all events that the log had when this was called, and maybe later ones.
 pub(crate) async fn catch_up(stock: &Stock, log: &LogClient) -> io::Result<()> {
     loop {
         let from = stock.counter().await?;
         let LogAnswer::Events { events, head } = log.ask(&LogRequest::Download { from }).await?
         else {
-            return Err(nonsense());
+            return Err(unexpected_answer());
         };
         if from > head {
             return Err(io::Error::other(format!(
@@ -56,7 +56,7 @@ pub(crate) async fn catch_up(stock: &Stock, log: &LogClient) -> io::Result<()> {
         }
         let count = from + events.len() as u64;
         if !events.is_empty() {
-            stock.go_on(from, events).await?;
+            stock.apply_once(from, events).await?;
         }
         if count >= head {
             return Ok(());
@@ -64,6 +64,6 @@ pub(crate) async fn catch_up(stock: &Stock, log: &LogClient) -> io::Result<()> {
     }
 }
 
-fn nonsense() -> io::Error {
+fn unexpected_answer() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the log did not answer what it was asked")
 }

@@ -1,7 +1,7 @@
-//! The same cluster in the real world: a process for each machine, on loopback, with a folder for its disk.
+//! The same cluster outside the simulation: one process per machine, on loopback, with a folder as its disk.
 //!
-//! What a machine runs is what the simulation runs. Meanwhile one backend is stopped by SIGTERM and given a new disk, and the
-//! other is killed and started again.
+//! The services are those of the simulation. While the bot works, one backend is stopped by SIGTERM and gets a new disk, and
+//! the other is killed and started again.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -18,17 +18,17 @@ use simmach::{BoxError, storage};
 
 use crate::{Inventory, Issue, Version, Walk, backend, commit_log, walk};
 
-/// What the bot does meanwhile.
+/// The bot's workload.
 pub const WALK: Walk = Walk { ring: 5, moves: 16, pause: Duration::from_millis(400) };
 
-/// How long a process has to start, and to stop.
-const TO_START: Duration = Duration::from_secs(20);
+/// Time limits for a process to start, and to stop.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks at a process.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval at which a process is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What one of the processes runs.
+/// The service of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The commit log.
@@ -37,23 +37,23 @@ pub enum Role {
     Backend(String),
 }
 
-/// What one of the processes is told.
+/// The settings of a process.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// What it runs.
+    /// Its service.
     pub role: Role,
-    /// In which version.
+    /// The version of the service.
     pub version: Version,
-    /// Where it listens.
+    /// The address it listens at.
     pub listen: String,
-    /// Its disk.
+    /// The folder that is its disk.
     pub folder: PathBuf,
 }
 
-/// What is not as it should be in the real world.
+/// Why a real cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What the bot found: the verdict.
+    /// The bot found an issue.
     #[error(transparent)]
     Issue(#[from] Issue),
     /// The cluster could not be run.
@@ -61,13 +61,13 @@ pub enum Failure {
     Cluster(#[from] io::Error),
 }
 
-/// Runs what a machine runs, in this process, until it is told to stop or its cluster is gone.
+/// Runs a machine's service in this process, until the stop signal or until the parent process ends.
 ///
 /// # Errors
 ///
-/// The service's own.
+/// The service's error.
 pub fn serve(machine: &Machine) -> Result<(), BoxError> {
-    end_with_the_cluster();
+    exit_with_parent();
     storage::set_folder(&machine.folder);
     on_a_runtime(async {
         match &machine.role {
@@ -77,11 +77,11 @@ pub fn serve(machine: &Machine) -> Result<(), BoxError> {
     })?
 }
 
-/// Runs the cluster, by processes of this program: `command` tells one what its machine is. What happens is told to `log`.
+/// Runs the cluster and the bot. `command` makes the command that starts a machine's process; `log` gets a line for each event.
 ///
 /// # Errors
 ///
-/// What is not as it should be.
+/// If the bot finds an issue, or if a process cannot be run.
 pub fn run(
     version: Version,
     command: impl Fn(&Machine) -> io::Result<Command>,
@@ -102,11 +102,11 @@ pub fn run(
         try_join!(cl.start(), api1.start(), api2.start())?;
         log("three processes listen");
         let inventory = Inventory::connect(version, [at_one, at_two].map(|at| at.to_string()));
-        let walks = async {
+        let bot = async {
             walk(inventory, version, WALK, 0..WALK.moves).await?;
             Ok::<_, Failure>(())
         };
-        let breaks = async {
+        let faults = async {
             sleep(Duration::from_millis(1500)).await;
             api1.stop().await?;
             fs::remove_dir_all(&api1.machine.folder)?;
@@ -122,13 +122,13 @@ pub fn run(
             log("api2 is there again");
             Ok::<_, Failure>(())
         };
-        try_join!(walks, breaks)?;
+        try_join!(bot, faults)?;
         try_join!(cl.stop(), api1.stop(), api2.stop())?;
         Ok(())
     })?
 }
 
-/// A machine's process, on and off.
+/// A machine's process, running or not.
 struct Process {
     name: &'static str,
     machine: Machine,
@@ -137,24 +137,24 @@ struct Process {
 }
 
 impl Process {
-    /// Starts it, and waits until it listens.
+    /// Starts the process, and waits until it listens.
     async fn start(&mut self) -> io::Result<()> {
-        // It ends when what it reads does: when this process ends, in whatever way.
+        // The child ends at the end of its standard input, and so when this process ends, in whatever way.
         self.child = Some(self.command.stdin(Stdio::piped()).spawn()?);
         let began = Instant::now();
         while TcpStream::connect(self.machine.listen.as_str()).await.is_err() {
             if let Some(status) = self.ended()? {
                 return Err(self.error(&format!("ended at its start: {status}")));
             }
-            if began.elapsed() > TO_START {
+            if began.elapsed() > START_TIMEOUT {
                 return Err(self.error("does not listen"));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
-    /// Tells it to stop, and waits until it has.
+    /// Sends SIGTERM, and waits for the process's end.
     async fn stop(&mut self) -> io::Result<()> {
         let Some(child) = &self.child else { return Ok(()) };
         kill_process(Pid::from_child(child), Signal::TERM)?;
@@ -162,7 +162,7 @@ impl Process {
             loop {
                 match self.ended()? {
                     Some(status) => return Ok::<_, io::Error>(status),
-                    None => sleep(LOOK).await,
+                    None => sleep(POLL_INTERVAL).await,
                 }
             }
         });
@@ -174,7 +174,7 @@ impl Process {
         }
     }
 
-    /// Ends it now.
+    /// Kills the process.
     fn kill(&mut self) -> io::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         child.kill()?;
@@ -192,12 +192,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.kill();
     }
 }
 
-/// A folder for the machines' disks, gone at the end.
+/// A folder for the machines' disks, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -217,10 +217,10 @@ impl Drop for Folder {
     }
 }
 
-/// Addresses of loopback that nothing listens at.
+/// Free addresses on loopback.
 fn free_addresses() -> io::Result<[SocketAddr; 3]> {
     let listener = || StdListener::bind((Ipv4Addr::LOCALHOST, 0));
-    // All are held until all are found.
+    // All three stay bound until all are found, so that they differ.
     let listeners = [listener()?, listener()?, listener()?];
     let [one, two, three] = &listeners;
     Ok([one.local_addr()?, two.local_addr()?, three.local_addr()?])
@@ -231,8 +231,8 @@ fn on_a_runtime<R>(future: impl Future<Output = R>) -> io::Result<R> {
     Ok(runtime.block_on(future))
 }
 
-/// Ends this process when nobody holds the other end of what it reads.
-fn end_with_the_cluster() {
+/// Exits this process at the end of its standard input, whose other end the parent holds.
+fn exit_with_parent() {
     #[allow(clippy::disallowed_methods, reason = "it blocks, in the real world")]
     thread::spawn(|| {
         let _ = io::stdin().read_to_end(&mut Vec::new());

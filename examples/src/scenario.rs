@@ -1,6 +1,6 @@
-//! The article's scenarios: the cluster, what breaks it, and what the bot does meanwhile.
+//! The simulated scenarios: the cluster, the plan that breaks it, and the bot's workload.
 //!
-//! The bot walks by [`Sim::steps`], so that a run can be made with some of its moves left out.
+//! The bot's moves are [`Sim::steps`], so that the shrinker can leave some out.
 
 use simmach::prelude::*;
 use simmach::time::sleep;
@@ -20,7 +20,7 @@ pub const STABLE: Walk = Walk { ring: 5, moves: 10, pause: Duration::from_secs(5
 /// The walk of the scenario over 3G.
 pub const OVER_3G: Walk = Walk { ring: 7, moves: 30, pause: Duration::from_secs(4) };
 
-/// The cluster on good links: 50 ms, always.
+/// The cluster on good links, with a fixed latency of 50 ms.
 pub fn cluster(version: Version) -> Topology {
     machines(version).link("botnet", "public", NetworkProfile::ideal_fixed()).link(
         "public",
@@ -38,10 +38,10 @@ pub fn cluster_over_3g(version: Version) -> Topology {
     )
 }
 
-/// The article's network sends nothing twice: what is lost is lost.
+/// The machines. In the buggy version TCP does not retransmit lost segments.
 fn machines(version: Version) -> Topology {
     let retransmit = match version {
-        Version::Article => false,
+        Version::Buggy => false,
         Version::Fixed => true,
     };
     Topology::new()
@@ -50,11 +50,11 @@ fn machines(version: Version) -> Topology {
         .tcp(TcpConfig::new().retransmit(retransmit))
 }
 
-/// The stable scenario's plan: one of the backends is given a new disk.
+/// The plan of the stable scenario: one backend gets a new disk.
 ///
 /// # Errors
 ///
-/// When the cluster has no such machine.
+/// If the cluster has no such machine.
 pub async fn reimage(sim: Sim) -> Result {
     sleep(6.secs()).await;
     sim.stop("api1.public", GRACE).await?;
@@ -64,17 +64,17 @@ pub async fn reimage(sim: Sim) -> Result {
     Ok(())
 }
 
-/// The plan over 3G: a chaos monkey stops the backends, wipes some of their disks, and starts them again.
+/// The plan of the scenario over 3G: it stops backends, wipes some of their disks, and starts them again.
 pub fn monkey() -> GracefulMonkey {
     GracefulMonkey::published().machines("api*").every(5.secs()..10.secs())
 }
 
-/// What the bot's user sees: the inventory, through both gateways.
+/// A client of the inventory that knows both gateways.
 pub fn inventory(version: Version) -> Inventory {
     Inventory::connect(version, ["api1.public:443", "api2.public:443"])
 }
 
-/// The bot at work. What is not as it should be fails the run, under its own name.
+/// Runs the bot. An issue that it finds fails the run, with the issue's kind as the key.
 pub async fn walk(sim: Sim, version: Version, walk: Walk) {
     let steps = sim.steps(walk.moves);
     if let Err(issue) = mover::walk(inventory(version), version, walk, steps).await {

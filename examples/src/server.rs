@@ -1,4 +1,4 @@
-//! What every service does: it answers requests on a port until it is told to stop.
+//! A server of request and answer, which every service is: it runs until the stop signal.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,7 +18,7 @@ use simmach::time::{sleep, timeout};
 
 use crate::wire::Connection;
 
-/// Answers requests of one kind.
+/// Answers requests of one type.
 pub(crate) trait Handler: Send + Sync + 'static {
     type Request: DeserializeOwned + Send + 'static;
     type Answer: Serialize + Send + Sync + 'static;
@@ -26,10 +26,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Self::Request) -> impl Future<Output = Self::Answer> + Send;
 }
 
-/// A connection on which nothing was asked for so long is closed: its client may have lost its power.
-const IDLE: Duration = Duration::from_secs(30);
+/// A connection without a request for this long is closed: its client may have lost power.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves connections at an address until the process is told to stop. Then it takes no more, and finishes the requests in hand.
+/// Serves connections at an address until the stop signal. Then it accepts no more, and finishes the current requests.
 pub(crate) async fn serve<H: Handler>(handler: Arc<H>, address: &str) -> io::Result<()> {
     let stop = signal::token();
     let listener = TcpListener::bind(address).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn serve<H: Handler>(handler: Arc<H>, address: &str) -> io::Res
         match unless_stopped(stop, accept(&listener, &mut connections)).await {
             None => break,
             Some(Ok(stream)) => {
-                connections.spawn(converse(stream, Arc::clone(&handler), stop));
+                connections.spawn(serve_connection(stream, Arc::clone(&handler), stop));
             }
             Some(Err(error)) => {
                 tracing::warn!("Cannot accept: {error}");
@@ -48,12 +48,12 @@ pub(crate) async fn serve<H: Handler>(handler: Arc<H>, address: &str) -> io::Res
     }
     drop(listener);
     while let Some(ended) = connections.join_next().await {
-        pass_on_panic(ended);
+        propagate_panic(ended);
     }
     Ok(())
 }
 
-/// `None` if the process is told to stop first, or has been.
+/// The future's output, or `None` if the stop signal comes first.
 pub(crate) async fn unless_stopped<F: Future>(stop: StopToken, future: F) -> Option<F::Output> {
     match select(pin!(stop.stopped()), pin!(future)).await {
         Either::Left(((), _)) => None,
@@ -61,12 +61,12 @@ pub(crate) async fn unless_stopped<F: Future>(stop: StopToken, future: F) -> Opt
     }
 }
 
-/// The next connection; forgets those that have ended.
+/// The next connection. Removes ended ones from `connections` meanwhile.
 async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>) -> io::Result<TcpStream> {
     let mut accepted = pin!(listener.accept());
     poll_fn(|cx| {
         while let Poll::Ready(Some(ended)) = connections.poll_join_next(cx) {
-            pass_on_panic(ended);
+            propagate_panic(ended);
         }
         accepted.as_mut().poll(cx)
     })
@@ -74,11 +74,11 @@ async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>) -> io::Re
     .map(|(stream, _)| stream)
 }
 
-/// Answers what is asked on a connection, one request after the other.
-async fn converse<H: Handler>(stream: TcpStream, handler: Arc<H>, stop: StopToken) {
+/// Answers the requests of one connection, one after the other.
+async fn serve_connection<H: Handler>(stream: TcpStream, handler: Arc<H>, stop: StopToken) {
     let mut connection = Connection::new(stream);
     loop {
-        let next = timeout(IDLE, connection.receive::<H::Request>());
+        let next = timeout(IDLE_TIMEOUT, connection.receive::<H::Request>());
         let request = match unless_stopped(stop, next).await {
             Some(Ok(Ok(Some(request)))) => request,
             Some(Ok(Err(error))) => {
@@ -95,7 +95,7 @@ async fn converse<H: Handler>(stream: TcpStream, handler: Arc<H>, stop: StopToke
     }
 }
 
-fn pass_on_panic(ended: Result<(), JoinError>) {
+fn propagate_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

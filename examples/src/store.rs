@@ -1,4 +1,4 @@
-//! A backend's own store: how many items are where, after so many events of the log.
+//! A backend's own store: the quantity at each location, and the number of log events in it.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -11,24 +11,24 @@ use simmach::storage::{self, BoxedError, BytesDecode, BytesEncode, ReadTxn, Stor
 
 use crate::event::{Event, Location, Quantity};
 
-/// By location; none is no entry.
+/// Table of quantities by location; 0 has no entry.
 const QUANTITY: &str = "quantity";
 
-/// Under [`EVENTS`]: how many events are in the quantities.
+/// Table with one entry, [`EVENTS`]: the number of events in the quantities.
 const COUNTER: &str = "counter";
 const EVENTS: &str = "events";
 
-/// How many items are where.
+/// The quantities of all locations.
 pub(crate) struct Stock {
     store: Store,
 }
 
-/// What a store said at one moment.
+/// The store's state at one moment.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// After how many events.
+    /// Number of events in it.
     pub(crate) counter: u64,
-    /// How many items, at each location that was asked for.
+    /// The quantity at each requested location.
     pub(crate) quantities: Vec<Quantity>,
 }
 
@@ -37,7 +37,7 @@ impl Stock {
         Ok(Self { store: storage::open("db").await? })
     }
 
-    /// How many items are at these locations.
+    /// The quantities at these locations.
     pub(crate) async fn view(&self, locations: Vec<Location>) -> storage::Result<View> {
         self.store
             .read(move |txn| {
@@ -53,7 +53,7 @@ impl Stock {
             .await
     }
 
-    /// How many items there are.
+    /// Number of all items.
     pub(crate) async fn total(&self) -> storage::Result<Quantity> {
         self.store
             .read(|txn| {
@@ -68,27 +68,27 @@ impl Stock {
             .await
     }
 
-    /// How many events are in it.
+    /// Number of events in the store.
     pub(crate) async fn counter(&self) -> storage::Result<u64> {
         self.store.read(counter).await
     }
 
-    /// Brings in events, and says nothing of how many there have been: the article's way.
+    /// Buggy version: applies events without counting them.
     pub(crate) async fn apply(&self, events: Vec<Event>) -> storage::Result<()> {
         self.store.write(move |txn| apply(txn, &events)).await
     }
 
-    /// Says how many events there have been: the other half of the article's way.
+    /// Buggy version: sets the number of events, in a transaction of its own.
     pub(crate) async fn set_counter(&self, count: u64) -> storage::Result<()> {
         self.store.write(move |txn| set_counter(txn, count)).await
     }
 
-    /// Brings in the events behind the first `from`, with their count, unless they are in it already: exactly once,
-    /// whoever else does the same at the same time. True if it did.
-    pub(crate) async fn go_on(&self, from: u64, events: Vec<Event>) -> storage::Result<bool> {
+    /// Applies and counts the events from position `from` on, unless the store has them already. Returns whether it did. Each
+    /// event is applied exactly once, also by concurrent callers.
+    pub(crate) async fn apply_once(&self, from: u64, events: Vec<Event>) -> storage::Result<bool> {
         self.store
             .write(move |txn| {
-                if counter_in(txn)? != from {
+                if counter_in_write(txn)? != from {
                     return Ok(false);
                 }
                 apply(txn, &events)?;
@@ -117,7 +117,7 @@ fn counter(txn: &ReadTxn<'_, '_>) -> storage::Result<u64> {
     Ok(table.get(txn, EVENTS)?.unwrap_or(0))
 }
 
-fn counter_in(txn: &WriteTxn<'_, '_>) -> storage::Result<u64> {
+fn counter_in_write(txn: &WriteTxn<'_, '_>) -> storage::Result<u64> {
     let Some(table) = txn.find_table::<Str, U64<BE>>(COUNTER)? else { return Ok(0) };
     Ok(table.get(txn, EVENTS)?.unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! Messages on a connection: frames with their length in front, and in each one value in postcard's format.
+//! Messages on a connection: frames with a length prefix, each with one value in postcard's format.
 
 use std::io;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use simmach::net::TcpStream;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-/// What a client calls one of its requests, however often it sends it.
+/// Identifies a client's request, however often it is sent.
 ///
-/// A client has one request at a time, so its latest number makes the earlier ones history.
+/// A client has one request at a time, so a higher number supersedes the lower ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {
-    /// Who asks: drawn by each client for itself.
+    /// The client, by a random number that it draws itself.
     pub client: u64,
-    /// Its requests, counted.
+    /// The client's requests, counted from 1.
     pub number: u64,
 }
 
@@ -31,12 +31,12 @@ impl Connection {
     }
 
     pub(crate) fn new(stream: TcpStream) -> Self {
-        // A message is written at once and answered before the next: there is nothing to gather.
+        // Each message is written in one go and answered before the next, so Nagle's algorithm would only delay it.
         let _ = stream.set_nodelay(true);
         Self { frames: Framed::new(stream, LengthDelimitedCodec::new()) }
     }
 
-    /// Sends a question and waits for its answer.
+    /// Sends a request and waits for its answer.
     pub(crate) async fn ask<Q: Serialize, A: DeserializeOwned>(
         &mut self,
         question: &Q,
@@ -50,7 +50,7 @@ impl Connection {
         self.frames.send(Bytes::from(frame)).await
     }
 
-    /// The next message; `None` when the other side has no more.
+    /// The next message; `None` at the end of the stream.
     pub(crate) async fn receive<M: DeserializeOwned>(&mut self) -> io::Result<Option<M>> {
         let Some(frame) = self.frames.next().await else { return Ok(None) };
         postcard::from_bytes(&frame?).map(Some).map_err(invalid)

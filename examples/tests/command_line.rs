@@ -1,10 +1,10 @@
-//! The example as its user has it: its options, what it prints, and its exit status.
+//! The example as a user runs it: its options, its output, and its exit status.
 
 use std::fs;
 use std::path::Path;
 use std::process::{self, Command, Output};
 
-/// Cargo builds examples beside the tests, and names the path of neither.
+/// Cargo builds examples in a folder beside the tests', but has no variable with its path.
 fn command(arguments: &[&str]) -> Command {
     let this = std::env::current_exe().expect("a test has a path");
     let profile = this.parent().and_then(|deps| deps.parent()).expect("target/profile/deps/test");
@@ -21,24 +21,24 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it prints text")
 }
 
-/// All but the line with real time.
+/// The lines of the output, without the one that shows real time.
 fn lines(output: &Output) -> Vec<String> {
     let text = text(&output.stdout);
     text.lines().filter(|line| !line.starts_with("Took ")).map(str::to_owned).collect()
 }
 
 #[test]
-fn the_same_seed_prints_the_same() {
+fn same_seed_prints_the_same() {
     let [one, two] = [(); 2].map(|()| inventory(&["--seed", "28"]));
     assert_eq!(lines(&one), lines(&two));
     assert_ne!(lines(&one), lines(&inventory(&["--seed", "29"])));
 }
 
 #[test]
-fn the_status_says_how_it_went() {
+fn exit_status_tells_passed_from_failed() {
     let failed =
         |seed: &u32| inventory(&["--quiet", "--seed", &seed.to_string()]).status.code() != Some(0);
-    let seed = (0..200).find(failed).expect("the article's version fails").to_string();
+    let seed = (0..200).find(failed).expect("some seed of the buggy version fails").to_string();
     let wrong = inventory(&["--seed", &seed, "--quiet"]);
     assert_eq!(wrong.status.code(), Some(1));
     let said = text(&wrong.stdout);
@@ -54,10 +54,10 @@ fn the_status_says_how_it_went() {
 }
 
 #[test]
-fn what_it_does_not_know_it_names() {
+fn wrong_options_are_named() {
     for (arguments, named) in [
-        (&["--scenario", "5g"][..], "`3g` and `stable`"),
-        (&["--seed", "x"], "a seed is a whole number"),
+        (&["--scenario", "5g"][..], "`3g` or `stable`"),
+        (&["--seed", "x"], "expected a whole number"),
         (&["--seed"], "--seed"),
         (&["--bogus"], "--bogus"),
         (&["word"], "word"),
@@ -72,9 +72,9 @@ fn what_it_does_not_know_it_names() {
     assert!(text(&help.stdout).contains("--scenario NAME"));
 }
 
-/// The same services as processes, one of which loses its disk and one its life; nothing of it is left.
+/// Runs the same services as processes, of which one loses its disk and one is killed. They leave no files behind.
 #[test]
-fn the_real_world_comes_to_the_same_verdict() {
+fn real_cluster_passes() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("real-{}", process::id()));
     fs::create_dir(&folder).expect("it is new");
     let mut real = command(&["--real", "--fixed"]);
@@ -88,9 +88,9 @@ fn the_real_world_comes_to_the_same_verdict() {
     fs::remove_dir(&folder).expect("it is empty again");
 }
 
-/// A change that gives the seed another run shows another log: the README must not keep the old one.
+/// A change that alters the run alters its log: the README must be updated then.
 #[test]
-fn the_readme_shows_what_it_prints() {
+fn readme_shows_the_output() {
     const COMMAND: &str = "$ cargo run --release --example inventory -- ";
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
     let readme = readme.expect("there is a README");

@@ -1,18 +1,20 @@
-//! What shrinking comes to for the programs with a planted bug: a table, as it is in the documentation.
+//! How well the programs with a planted bug are shrunk: prints the table in this folder's README.
 //!
-//! `cargo bench --bench shrink -- 30` takes so many base seeds, `2,7,19` those; a word after it is a part of a program's
-//! name.
+//! `cargo bench --bench shrink -- 30` takes 30 base seeds, `-- 2,7,19` these three. A word after that selects programs by a
+//! part of their name, and shows the runs that are not minimal.
 
-#[path = "../tests/planted/article.rs"]
-mod article;
+#[path = "../tests/planted/inventory.rs"]
+mod inventory;
 
 use simmach::prelude::*;
 use simmach_tests::planted::{self, Planted};
 
-use article::ARTICLE;
+use inventory::{DOUBLED_ITEM, LOST_ITEM};
 
-/// The seeds of one base are far from those of the next.
-const APART: u64 = 100_000;
+/// Number of seeds from one base to the next.
+const SEEDS_PER_BASE: u64 = 100_000;
+
+/// Maximum number of runs of the shrinker.
 const RUNS: u64 = 2_000;
 
 struct Row {
@@ -35,7 +37,7 @@ fn main() {
     let part = words.iter().find(|word| numbers(word).is_none());
     println!("| program | minimal | seeds to find | faults | steps | runs | time | slowest |");
     println!("|---|---|---|---|---|---|---|---|");
-    for planted in planted::ALL.iter().chain(&ARTICLE) {
+    for planted in planted::ALL.iter().chain(&[LOST_ITEM, DOUBLED_ITEM]) {
         if part.is_some_and(|part| !planted.name.contains(part.as_str())) {
             continue;
         }
@@ -45,25 +47,25 @@ fn main() {
     }
 }
 
-fn row(planted: &Planted, base: u64, is_told: bool) -> Option<Row> {
+fn row(planted: &Planted, base: u64, show_larger: bool) -> Option<Row> {
     let program = planted.program().log(false);
-    let first = base * APART;
+    let first = base * SEEDS_PER_BASE;
     let mut from = first;
     let seed = loop {
-        let seed = program.find(from..first + APART)?;
-        if planted.fails_by(program.run(seed).failure_key()) {
+        let seed = program.find(from..first + SEEDS_PER_BASE)?;
+        if planted.is_bug(program.run(seed).failure_key()) {
             break seed;
         }
         from = seed + 1;
     };
     let smaller = program.shrink(seed, RUNS)?;
     let (before, after, minimum) = (smaller.before(), smaller.after(), planted.minimum);
-    let is_minimal = planted.fails_by(smaller.report().failure_key())
+    let is_minimal = planted.is_bug(smaller.report().failure_key())
         && after.machines <= minimum.machines
         && after.faults <= minimum.faults
         && after.steps <= minimum.steps
         && after.reorderings <= minimum.reorderings;
-    if is_told && !is_minimal {
+    if show_larger && !is_minimal {
         println!("base {base}, seed {seed}: {before:?}\n -> {after:?}\n{}", smaller.story());
     }
     Some(Row {

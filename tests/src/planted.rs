@@ -1,7 +1,7 @@
 //! Small distributed programs with one planted bug each, whose smallest failing run is known.
 //!
-//! Each says what its minimum is and why nothing smaller can fail. They are run by `tests/planted.rs`, and measured by
-//! `cargo bench --bench shrink`.
+//! Each module's head says what the minimum is, and why nothing smaller can fail. `tests/planted.rs` runs the programs, and
+//! `cargo bench --bench shrink` measures them.
 
 mod lease;
 mod no_timeout;
@@ -19,49 +19,60 @@ use simmach::program::{Program, Spec};
 /// A program with a planted bug.
 #[derive(Clone, Copy, Debug)]
 pub struct Planted {
-    /// Its name.
+    /// Name in tables and golden traces.
     pub name: &'static str,
-    /// The key under which it fails, or the kinds of failure that are the same here.
+    /// The key of the bug's failure, or several keys that are the same bug.
     pub bugs: &'static [&'static str],
-    /// The smallest failing run.
+    /// The size of the smallest failing run.
     pub minimum: Minimum,
-    /// The cluster, what breaks it and what is done with it.
+    /// The cluster, its plans and the test's body.
     pub spec: fn() -> Spec,
 }
 
-/// What the smallest failing run has, at most.
+/// The size of the smallest failing run: an upper bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Minimum {
-    /// Machines that something happens to.
+    /// Number of machines that are affected.
     pub machines: u64,
-    /// Strikes and faults of packets.
+    /// Number of strikes and packet faults.
     pub faults: u64,
-    /// Steps.
+    /// Number of steps.
     pub steps: u64,
-    /// Tasks that have to wait for others that are ready later.
+    /// Number of tasks that must run after others that became ready later.
     pub reorderings: u64,
 }
 
-/// All of them.
-pub const ALL: &[Planted] = &[
-    unflushed::PLANTED,
-    retry::PLANTED,
-    lease::PLANTED,
-    order::PLANTED,
-    race::PLANTED,
-    three::PLANTED,
-    two_parts::PLANTED,
-    seven::PLANTED,
-    no_timeout::PLANTED,
-];
+/// A write is acknowledged before it is durable.
+pub const UNFLUSHED: Planted = unflushed::PLANTED;
+/// A retry repeats a request.
+pub const RETRY: Planted = retry::PLANTED;
+/// Two workers hold a lease at once.
+pub const LEASE: Planted = lease::PLANTED;
+/// A protocol over UDP trusts the order of datagrams.
+pub const ORDER: Planted = order::PLANTED;
+/// Two tasks race.
+pub const RACE: Planted = race::PLANTED;
+/// Three particular steps among forty fail.
+pub const THREE: Planted = three::PLANTED;
+/// A crash falls between the two parts of an update.
+pub const TWO_PARTS: Planted = two_parts::PLANTED;
+/// One machine among seven has a bug.
+pub const SEVEN: Planted = seven::PLANTED;
+/// A client waits without a time-out.
+pub const NO_TIMEOUT: Planted = no_timeout::PLANTED;
+
+/// All planted programs, in the order of the golden traces.
+pub const ALL: &[Planted] =
+    &[UNFLUSHED, RETRY, LEASE, ORDER, RACE, THREE, TWO_PARTS, SEVEN, NO_TIMEOUT];
 
 impl Planted {
-    /// To be run.
+    /// The program to run.
     pub fn program(&self) -> Program {
         Program::new(self.spec)
     }
-    /// Whether this is how it fails: the article has several bugs.
-    pub fn fails_by(&self, key: Option<&str>) -> bool {
+
+    /// Whether a failure with this key is the planted bug. The inventory has several bugs.
+    pub fn is_bug(&self, key: Option<&str>) -> bool {
         key.is_some_and(|key| self.bugs.contains(&key))
     }
 }

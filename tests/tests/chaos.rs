@@ -1,12 +1,12 @@
-//! The inventory cluster of `examples`, under all that breaks it.
+//! The inventory cluster of `examples` under the library's plans.
 //!
-//! The fixed version keeps every item through a thousand runs of each plan. The article's version, under the article's
-//! plan, does not: that is shown too, so that a harness that finds nothing is found out.
+//! The fixed version keeps every item through a thousand runs of each plan. The buggy version must fail under the same plans: a
+//! harness that finds nothing would pass the first tests too.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use inventory_cluster::Version::{Article, Fixed};
+use inventory_cluster::Version::{Buggy, Fixed};
 use inventory_cluster::scenario::{
     self, OVER_3G, STABLE, cluster, cluster_over_3g, inventory, monkey, reimage,
 };
@@ -16,7 +16,7 @@ use simmach::time::sleep;
 
 simmach::main!();
 
-/// The article's plan, on the article's network.
+/// Stops, wipes and restarts backends, while the clients are on the mobile network.
 #[sim_test(
     seeds = 1000,
     topology = cluster_over_3g(Fixed),
@@ -24,11 +24,11 @@ simmach::main!();
     client = "mover.botnet",
     time_limit = "20m",
 )]
-async fn nothing_is_lost_under_the_monkey(sim: Sim) {
+async fn fixed_loses_nothing_under_the_monkey(sim: Sim) {
     scenario::walk(sim, Fixed, OVER_3G).await;
 }
 
-/// Every machine loses its power now and then, the log's too.
+/// Every machine loses power now and then, the log's too.
 #[sim_test(
     seeds = 1000,
     topology = cluster_over_3g(Fixed),
@@ -36,12 +36,12 @@ async fn nothing_is_lost_under_the_monkey(sim: Sim) {
     client = "mover.botnet",
     time_limit = "20m",
 )]
-async fn nothing_is_lost_when_the_power_goes(sim: Sim) {
+async fn fixed_loses_nothing_under_power_offs(sim: Sim) {
     scenario::walk(sim, Fixed, OVER_3G).await;
 }
 
-/// Two clients make moves of all kinds, many of them impossible, while all that can break does. What each is answered
-/// must be what happens: a move that is accepted is made once, one that is refused is not made.
+/// Two clients make moves of all kinds, many of them impossible, under both plans. Answers must be true: an accepted move is
+/// made once, a refused one is not made.
 #[sim_test(
     seeds = 200,
     topology = cluster_over_3g(Fixed).host("other.botnet"),
@@ -49,7 +49,7 @@ async fn nothing_is_lost_when_the_power_goes(sim: Sim) {
     client = "mover.botnet",
     time_limit = "30m",
 )]
-async fn what_is_answered_is_what_happens(sim: Sim) -> Result {
+async fn fixed_answers_are_true(sim: Sim) -> Result {
     let other = sim.run_on("other.botnet", shuffle(sim, 4..8));
     shuffle(sim, 0..4).await?;
     other.await??;
@@ -57,27 +57,27 @@ async fn what_is_answered_is_what_happens(sim: Sim) -> Result {
     Ok(())
 }
 
-/// What each client puts in.
+/// Number of items that each client adds.
 const ITEMS: u64 = 2;
 
-/// Moves items among locations that no other client uses, and keeps its own books.
+/// Moves items among locations that no other client uses, and checks each answer against a model.
 async fn shuffle(sim: Sim, locations: Range<u64>) -> Result {
     let mut items = inventory(Fixed);
-    let mut books: BTreeMap<u64, u64> = locations.clone().map(|location| (location, 0)).collect();
+    let mut model: BTreeMap<u64, u64> = locations.clone().map(|location| (location, 0)).collect();
     items.add(Location(locations.start), ITEMS).await?;
-    *books.entry(locations.start).or_default() += ITEMS;
+    *model.entry(locations.start).or_default() += ITEMS;
     for step in sim.steps(20) {
         let (from, to) = (step.choose(locations.clone()), step.choose(locations.clone()));
         let quantity = step.choose(1..ITEMS + 1);
-        let there = books[&from] >= quantity;
+        let there = model[&from] >= quantity;
         match items.move_items(Location(from), Location(to), quantity).await {
             Ok(()) if there => {
-                *books.entry(from).or_default() -= quantity;
-                *books.entry(to).or_default() += quantity;
+                *model.entry(from).or_default() -= quantity;
+                *model.entry(to).or_default() += quantity;
             }
             Err(Error::Refused(_)) if !there => {}
             answer => {
-                let question = format!("{quantity} from L{from} to L{to}, of {books:?}");
+                let question = format!("{quantity} from L{from} to L{to}, of {model:?}");
                 return Err(format!("moving {question}: {answer:?}").into());
             }
         }
@@ -86,44 +86,43 @@ async fn shuffle(sim: Sim, locations: Range<u64>) -> Result {
     Ok(())
 }
 
-/// As in the article's picture: no gateway is active when the bot counts, and the article's bot takes that for a count
-/// of 0. What the log itself loses is below, in `the_article_forgets_what_it_said_ok_to`.
+/// Both gateways are down when the bot counts, and the bot takes that for a count of 0.
 #[sim_test(
     seeds = 1000,
-    topology = cluster_over_3g(Article),
+    topology = cluster_over_3g(Buggy),
     chaos = monkey(),
     client = "mover.botnet",
     time_limit = "20m",
 )]
 #[should_panic(expected = "expected finalCount to be 1 but got 0")]
-async fn the_article_loses_its_item(sim: Sim) {
-    scenario::walk(sim, Article, OVER_3G).await;
+async fn buggy_client_counts_no_item(sim: Sim) {
+    scenario::walk(sim, Buggy, OVER_3G).await;
 }
 
-/// The article's client repeats what got no answer, and its cluster takes it for another request.
+/// The client repeats a request without an answer, and the cluster takes it for a new one.
 #[sim_test(
     seeds = 1000,
-    topology = cluster_over_3g(Article),
+    topology = cluster_over_3g(Buggy),
     chaos = monkey(),
     client = "mover.botnet",
     time_limit = "20m",
 )]
 #[should_panic(expected = "expected finalCount to be 1 but got 2")]
-async fn the_article_doubles_its_item(sim: Sim) {
-    scenario::walk(sim, Article, OVER_3G).await;
+async fn buggy_client_doubles_its_item(sim: Sim) {
+    scenario::walk(sim, Buggy, OVER_3G).await;
 }
 
-/// The article's log says "OK" to what it then forgets with its power: a move is then in one backend's store only.
+/// The log loses acknowledged commits with its power: a move is then in one backend's store only.
 #[sim_test(
     seeds = 100,
-    topology = cluster_over_3g(Article),
+    topology = cluster_over_3g(Buggy),
     chaos = PowerOffs::new().machines("cl*"),
     client = "mover.botnet",
     time_limit = "20m",
 )]
 #[should_panic(expected = "expected finalCount to be 1 but got 2")]
-async fn the_article_forgets_what_it_said_ok_to(sim: Sim) {
-    scenario::walk(sim, Article, OVER_3G).await;
+async fn buggy_log_loses_acknowledged_commits(sim: Sim) {
+    scenario::walk(sim, Buggy, OVER_3G).await;
 }
 
 #[sim_test(
@@ -132,17 +131,17 @@ async fn the_article_forgets_what_it_said_ok_to(sim: Sim) {
     chaos = reimage,
     client = "mover.botnet",
 )]
-async fn a_new_disk_costs_nothing(sim: Sim) {
+async fn fixed_survives_a_new_disk(sim: Sim) {
     scenario::walk(sim, Fixed, STABLE).await;
 }
 
-/// On links that lose nothing the article's version does well.
+/// On links that lose no packets the buggy version passes.
 #[sim_test(
     seeds = 100,
-    topology = cluster(Article),
+    topology = cluster(Buggy),
     chaos = reimage,
     client = "mover.botnet",
 )]
-async fn a_new_disk_costs_the_article_nothing(sim: Sim) {
-    scenario::walk(sim, Article, STABLE).await;
+async fn buggy_survives_a_new_disk_on_good_links(sim: Sim) {
+    scenario::walk(sim, Buggy, STABLE).await;
 }

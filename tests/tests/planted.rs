@@ -1,142 +1,130 @@
-//! Programs with a planted bug, over many base seeds each: the bug is found and shrunk to its known minimum, and to no other.
+//! Programs with a planted bug, each over many base seeds: the bug is found, and its run shrinks to the known minimum.
 
-#[path = "planted/article.rs"]
-mod article;
+#[path = "planted/inventory.rs"]
+mod inventory;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use simmach_tests::planted::{self, Planted};
 
-use article::ARTICLE;
+use inventory::{DOUBLED_ITEM, LOST_ITEM};
 
+/// Number of base seeds of each program.
 const BASES: u64 = 30;
-/// Of these, so many must be minimal.
+
+/// Minimum number of bases whose shrunk run must be minimal.
 const MINIMAL: usize = 27;
-const APART: u64 = 100_000;
+
+/// Number of seeds from one base to the next.
+const SEEDS_PER_BASE: u64 = 100_000;
+
+/// Maximum number of runs of the shrinker.
 const RUNS: u64 = 2_000;
 
 #[track_caller]
-fn shrinks_to_its_minimum(nth: usize) {
-    let planted = &planted::ALL[nth];
-    let found = is_shrunk(planted, BASES, BASES as usize - MINIMAL);
+fn shrinks_to_its_minimum(planted: &Planted) {
+    let found = shrink_all(planted, BASES, BASES as usize - MINIMAL);
     let slowest = found.iter().map(|found| found.took).max().unwrap_or_default();
     assert!(slowest < Duration::from_secs(10), "{}: {slowest:?}", planted.name);
 }
 
-/// Over so many base seeds, of which so many need not be minimal.
+/// Finds and shrinks the bug from each base seed. At most `exceptions` of the shrunk runs may be larger than the minimum.
 #[track_caller]
-fn is_shrunk(planted: &Planted, bases: u64, but: usize) -> Vec<Found> {
+fn shrink_all(planted: &Planted, bases: u64, exceptions: usize) -> Vec<Found> {
     let found: Vec<Found> = (0..bases).map(|base| find(planted, base)).collect();
     let large: Vec<&String> = found.iter().filter_map(|found| found.too_large.as_ref()).collect();
-    assert!(large.len() <= but, "{}: {large:#?}", planted.name);
+    assert!(large.len() <= exceptions, "{}: {large:#?}", planted.name);
     found
 }
 
 struct Found {
-    /// What is left, where that is more than need be.
+    /// The shrunk run, if it is larger than the minimum.
     too_large: Option<String>,
     took: Duration,
 }
 
 fn find(planted: &Planted, base: u64) -> Found {
     let program = planted.program().log(false);
-    let first = base * APART;
-    let mut seeds = first..first + APART;
+    let first = base * SEEDS_PER_BASE;
+    let mut seeds = first..first + SEEDS_PER_BASE;
     let seed = loop {
-        let seed = program.find(seeds.clone()).expect("the bug is found");
-        if planted.fails_by(program.run(seed).failure_key()) {
+        let seed = program.find(seeds.clone()).expect("no seed fails");
+        if planted.is_bug(program.run(seed).failure_key()) {
             break seed;
         }
         seeds.start = seed + 1;
     };
-    let smaller = program.shrink(seed, RUNS).expect("the same seed fails again");
+    let smaller = program.shrink(seed, RUNS).expect("the seed does not fail again");
     let report = smaller.report();
     let key = report.failure_key();
-    assert!(planted.fails_by(key), "{}, seed {seed}: {key:?}", planted.name);
+    assert!(planted.is_bug(key), "{}, seed {seed}: {key:?}", planted.name);
     assert!(smaller.runs() <= RUNS && smaller.after() <= smaller.before());
     let (after, minimum) = (smaller.after(), planted.minimum);
     let is_minimal = after.machines <= minimum.machines
         && after.faults <= minimum.faults
         && after.steps <= minimum.steps
         && after.reorderings <= minimum.reorderings;
-    // Less than what is known to be needed would be a mistake in what is known, or in what is counted.
+    // A run smaller than the minimum means that the minimum, or the count, is wrong.
     let is_enough = (after.faults, after.steps) >= (minimum.faults, minimum.steps);
     assert!(is_enough, "{}, seed {seed}: {after:?}", planted.name);
     let too_large = || format!("seed {seed}: {after:?}\n{}", smaller.story());
     Found { too_large: (!is_minimal).then(too_large), took: smaller.took() }
 }
 
-#[test]
-fn a_write_that_is_acknowledged_before_it_is_durable() {
-    shrinks_to_its_minimum(0);
+/// Makes a test of each planted program, and a list of the programs that have one.
+macro_rules! planted_tests {
+    ($($test:ident: $program:ident,)*) => {
+        $(#[test]
+        fn $test() {
+            shrinks_to_its_minimum(&planted::$program);
+        })*
+
+        const TESTED: &[Planted] = &[$(planted::$program),*];
+    };
+}
+
+planted_tests! {
+    lease_with_two_holders: LEASE,
+    order_of_datagrams_is_trusted: ORDER,
+    power_off_inside_an_update: TWO_PARTS,
+    race_of_two_tasks: RACE,
+    retry_repeats_a_request: RETRY,
+    seven_machines_with_one_bug: SEVEN,
+    steps_three_among_forty: THREE,
+    wait_without_a_time_out: NO_TIMEOUT,
+    write_acknowledged_before_it_is_durable: UNFLUSHED,
 }
 
 #[test]
-fn a_retry_that_repeats_a_request() {
-    shrinks_to_its_minimum(1);
+fn every_planted_program_is_tested() {
+    let names = |programs: &[Planted]| -> BTreeSet<&str> {
+        programs.iter().map(|planted| planted.name).collect()
+    };
+    assert_eq!(names(TESTED), names(planted::ALL));
+}
+
+/// Number of base seeds of the inventory. Its runs are longer than the others': one base in a debug build.
+const INVENTORY_BASES: u64 = if cfg!(debug_assertions) { 1 } else { BASES };
+
+#[test]
+fn inventory_lost_item() {
+    shrink_all(&LOST_ITEM, INVENTORY_BASES, INVENTORY_BASES as usize / 10);
 }
 
 #[test]
-fn two_holders_of_a_lease() {
-    shrinks_to_its_minimum(2);
+fn inventory_doubled_item() {
+    shrink_all(&DOUBLED_ITEM, INVENTORY_BASES, INVENTORY_BASES as usize / 10);
 }
 
+/// The same seed shrinks to the same run each time.
 #[test]
-fn a_protocol_that_trusts_order() {
-    shrinks_to_its_minimum(3);
-}
-
-#[test]
-fn a_race_of_two_tasks() {
-    shrinks_to_its_minimum(4);
-}
-
-#[test]
-fn three_steps_among_forty() {
-    shrinks_to_its_minimum(5);
-}
-
-#[test]
-fn a_crash_in_the_middle_of_an_update() {
-    shrinks_to_its_minimum(6);
-}
-
-#[test]
-fn one_machine_among_seven() {
-    shrinks_to_its_minimum(7);
-}
-
-#[test]
-fn a_wait_without_a_time_out() {
-    shrinks_to_its_minimum(8);
-}
-
-/// Its runs are longer than the others': one base where nothing is optimised.
-const ARTICLES: u64 = if cfg!(debug_assertions) { 1 } else { BASES };
-
-#[test]
-fn the_articles_lost_item() {
-    is_shrunk(&ARTICLE[0], ARTICLES, ARTICLES as usize / 10);
-}
-
-#[test]
-fn the_articles_doubled_item() {
-    is_shrunk(&ARTICLE[1], ARTICLES, ARTICLES as usize / 10);
-}
-
-/// Each is there once, and none is forgotten above.
-#[test]
-fn all_are_tried() {
-    assert_eq!(planted::ALL.len(), 9);
-}
-
-/// The same seed is shrunk to the same run, each time.
-#[test]
-fn twice_is_the_same() {
+fn shrinking_is_deterministic() {
     for planted in planted::ALL {
         let program = planted.program().log(false);
-        let seed = program.find(0..APART).expect("the bug is found");
-        let [one, two] = [1, 2].map(|_| program.shrink(seed, RUNS).expect("it fails"));
+        let seed = program.find(0..SEEDS_PER_BASE).expect("no seed fails");
+        let [one, two] =
+            [1, 2].map(|_| program.shrink(seed, RUNS).expect("the seed does not fail again"));
         assert_eq!(one.report().trace_hash(), two.report().trace_hash(), "{}", planted.name);
         assert_eq!((one.after(), one.runs()), (two.after(), two.runs()), "{}", planted.name);
     }

@@ -1,4 +1,4 @@
-//! A command as it should be: the log has the last word.
+//! Commands in the fixed version: committed to the log, which has the last word.
 
 use std::io;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use super::{Answer, Backend, Command, Request};
 use crate::commit_log::{LogAnswer, LogRequest};
 use crate::projection::catch_up;
 
-/// How long a command may take: others may commit again and again before it does.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// Time limit for a command, which has to be decided again whenever others commit first.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub(super) async fn carry_out(backend: &Backend, request: Request) -> io::Result<Answer> {
     match request.command {
@@ -19,15 +19,15 @@ pub(super) async fn carry_out(backend: &Backend, request: Request) -> io::Result
             Ok(Answer::Count(backend.stock.total().await?))
         }
         Command::AddItem { .. } | Command::MoveItem { .. } => {
-            timeout(PATIENCE, commit(backend, &request)).await?
+            timeout(COMMIT_TIMEOUT, commit(backend, &request)).await?
         }
     }
 }
 
-/// Decides the command, and decides it again as long as the log has gone on in the meantime.
+/// Decides and commits the command, again each time that the log has new events.
 async fn commit(backend: &Backend, request: &Request) -> io::Result<Answer> {
     loop {
-        let view = backend.stock.view(request.command.concerns()).await?;
+        let view = backend.stock.view(request.command.locations()).await?;
         let decision = request.command.decide(&view);
         tracing::info!("Commit '{decision}' to {}", backend.log.address());
         let commit = LogRequest::Commit { request: request.id, decided_at: view.counter, decision };

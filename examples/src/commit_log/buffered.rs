@@ -1,4 +1,4 @@
-//! The article's log: what it says "OK" to is in memory until the next half second.
+//! The log of the buggy version: acknowledged commits are in memory until they are stored, every half second.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::journal::{self, Journal};
 use crate::decision::Decision;
 use crate::event::Event;
 
-const HALF_A_SECOND: Duration = Duration::from_millis(500);
+const STORE_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) struct Buffered {
     journal: Journal,
@@ -34,14 +34,14 @@ impl Buffered {
         self.journal.download(from).await
     }
 
-    /// Stores what is in the buffer, every half second, for ever.
+    /// Stores the buffer every half second; never returns `Ok`.
     pub(super) async fn store(&self) -> storage::Result<()> {
-        let mut ticks = interval(HALF_A_SECOND);
+        let mut ticks = interval(STORE_INTERVAL);
         loop {
             ticks.tick().await;
             let count = self.buffer().len();
             if count > 0 {
-                work(time_to_store(count)).await;
+                work(store_time(count)).await;
                 let events = std::mem::take(&mut *self.buffer());
                 tracing::debug!("Store {} events", events.len());
                 self.journal.write(move |txn| journal::append(txn, &events)).await?;
@@ -54,7 +54,7 @@ impl Buffered {
     }
 }
 
-fn time_to_store(events: usize) -> Duration {
+fn store_time(events: usize) -> Duration {
     let events = u32::try_from(events).unwrap_or(u32::MAX);
     Duration::from_millis(10) + Duration::from_millis(5) * events
 }

@@ -1,5 +1,5 @@
-//! The fixed log: it decides, and remembers what came of each client's latest request, in the transaction that stores the
-//! events.
+//! The log of the fixed version: one transaction checks a commit, stores its events, and remembers the outcome of each
+//! client's latest request.
 
 use serde::{Deserialize, Serialize};
 use simmach::storage::byteorder::BE;
@@ -12,7 +12,7 @@ use crate::decision::Decision;
 use crate::store::Postcard;
 use crate::wire::RequestId;
 
-/// By client: what came of its latest request.
+/// By client: the outcome of its latest request.
 type Clients<'e> = Table<'e, U64<BE>, Postcard<Latest>>;
 
 const CLIENTS: &str = "clients";

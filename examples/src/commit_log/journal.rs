@@ -1,4 +1,4 @@
-//! The events on the log's disk, by position: what both versions share.
+//! The events on the log's disk, by position. Both versions use it.
 
 use std::ops::Bound;
 
@@ -10,7 +10,7 @@ use super::{BATCH, LogAnswer};
 use crate::event::Event;
 use crate::store::Postcard;
 
-/// By position: the first is 0.
+/// By position, from 0.
 type Events<'e> = Table<'e, U64<BE>, Postcard<Event>>;
 
 const EVENTS: &str = "events";
@@ -25,7 +25,7 @@ impl Journal {
         Ok(Self { store: storage::open("log").await? })
     }
 
-    /// Runs `f` in a transaction: durable, if it answers `Ok`.
+    /// Runs `f` in a transaction, which is durable when this returns `Ok`.
     pub(super) async fn write<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut WriteTxn<'_, '_>) -> storage::Result<R> + Send + 'static,
@@ -51,7 +51,7 @@ impl Journal {
     }
 }
 
-/// How many events there are.
+/// Number of events.
 pub(super) fn head(txn: &WriteTxn<'_, '_>) -> storage::Result<u64> {
     match txn.find_table(EVENTS)? {
         None => Ok(0),
@@ -59,7 +59,7 @@ pub(super) fn head(txn: &WriteTxn<'_, '_>) -> storage::Result<u64> {
     }
 }
 
-/// Adds events behind those that are there.
+/// Appends events.
 pub(super) fn append(txn: &mut WriteTxn<'_, '_>, events: &[Event]) -> storage::Result<()> {
     let table: Events<'_> = txn.table(EVENTS)?;
     for (position, event) in (table.len(txn)?..).zip(events) {

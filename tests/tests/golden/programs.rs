@@ -1,6 +1,6 @@
 //! The inventory example, in all its versions.
 
-use inventory_cluster::Version::{Article, Fixed};
+use inventory_cluster::Version::{Buggy, Fixed};
 use inventory_cluster::scenario::{self, BOT, OVER_3G, STABLE};
 use simmach::prelude::*;
 use simmach::program::{Scenario, Spec};
@@ -24,10 +24,10 @@ fn over_3g() -> Spec {
 
 fn over_3g_as_published() -> Spec {
     Scenario::new()
-        .topology(scenario::cluster_over_3g(Article))
+        .topology(scenario::cluster_over_3g(Buggy))
         .client(BOT)
         .plan(scenario::monkey())
-        .body(|sim| scenario::walk(sim, Article, OVER_3G))
+        .body(|sim| scenario::walk(sim, Buggy, OVER_3G))
 }
 
 fn under_power_offs() -> Spec {

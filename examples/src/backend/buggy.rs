@@ -1,4 +1,4 @@
-//! A command as in the article: the own store first, then the log.
+//! Commands in the buggy version: applied to the own store first, then committed to the log.
 
 use std::io;
 
@@ -11,7 +11,7 @@ pub(super) async fn carry_out(backend: &Backend, request: Request) -> io::Result
     match command {
         Command::Count => Ok(Answer::Count(backend.stock.total().await?)),
         Command::AddItem { .. } | Command::MoveItem { .. } => {
-            let view = backend.stock.view(command.concerns()).await?;
+            let view = backend.stock.view(command.locations()).await?;
             let decision = command.decide(&view);
             if let Decision::Accepted(events) = &decision {
                 backend.stock.apply(events.clone()).await?;
