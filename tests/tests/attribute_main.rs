@@ -1,4 +1,4 @@
-//! The attribute through simmach's own door.
+//! The attribute's tests, run by `simmach::main!()`.
 #![deny(missing_docs, unused, unreachable_pub, unused_qualifications)]
 #![forbid(unsafe_code)]
 

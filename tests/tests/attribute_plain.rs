@@ -1,4 +1,4 @@
-//! The attribute through libtest's door.
+//! The attribute's tests, run by libtest.
 #![deny(missing_docs, unused, unreachable_pub, unused_qualifications)]
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! What a report says of panics and hangs: where they came from, also where the process dies of them.
+//! Reports of panics, aborts and hangs, and the source locations that they show.
 //!
-//! The zoo is run in child processes: by this very test binary, in which its tests are ordinary ones, and ignored.
+//! Each module has a *zoo* of failing tests. Child processes of this test binary run them; here they are ignored.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code, reason = "the harness's tests use more of it")]
+#[allow(dead_code, reason = "the harness's tests use all of it")]
 #[path = "harness/child.rs"]
 mod child;
 
@@ -16,7 +16,7 @@ mod failures {
 
 use child::{Door, Ran, Running};
 
-/// Runs a test of the zoo `module`, with this environment beside `RUST_BACKTRACE=0`.
+/// Runs a test of the module's zoo, with `RUST_BACKTRACE=0` and this environment.
 fn run(module: &str, name: &str, env: &[(&str, &str)]) -> Ran {
     start(module, name, env).end()
 }
@@ -42,7 +42,7 @@ fn assert_has_not(ran: &Ran, parts: &[&str]) {
     }
 }
 
-/// `file:line` of the first line of a file with this mark behind it.
+/// `file:line` of the first line of a file that ends with this mark.
 fn line_of(file: &str, source: &str, mark: &str) -> String {
     let mark = format!("// {mark}");
     let line = source.lines().position(|line| line.ends_with(&mark)).expect("the mark is there");

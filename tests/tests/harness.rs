@@ -1,7 +1,8 @@
-//! The harness from outside: both doors, what is printed, what is left behind.
+//! The harness from outside: what it prints, its exit status, and that it leaves nothing behind.
 //!
-//! The zoo is run in child processes: by the binary `fixture`, whose `main` is `simmach::main!()`, and by this very test
-//! binary, in which its tests are ordinary ones, and ignored.
+//! Child processes run the tests of the *zoo* (`src/fixture/zoo.rs`), which pass, fail, hang and so on. There are two ways to
+//! run a test, called *doors*: the binary `fixture`, whose `main` is `simmach::main!()`; and this test binary, in which
+//! the zoo's tests are ordinary `#[test]`s, and ignored.
 
 #[path = "../src/fixture/zoo.rs"]
 mod zoo;
@@ -33,7 +34,7 @@ fn assert_has_not(ran: &Ran, parts: &[&str]) {
     }
 }
 
-/// Each through both doors, side by side.
+/// Runs a test through both doors, side by side.
 fn through_both(name: &str, env: &[(&str, &str)], check: impl Fn(&Ran)) {
     let running = [Door::Main, Door::Libtest].map(|door| door.start_one(name, env));
     for ran in running.map(Running::end) {
@@ -42,7 +43,7 @@ fn through_both(name: &str, env: &[(&str, &str)], check: impl Fn(&Ran)) {
 }
 
 #[test]
-fn green_says_how_much_was_run() {
+fn passing_test_prints_a_summary() {
     through_both("passes", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         assert_has(ran, &["test zoo::passes ... ok", "1 passed"]);
@@ -51,7 +52,7 @@ fn green_says_how_much_was_run() {
 }
 
 #[test]
-fn red_says_which_seed_why_and_how_to_run_it_again() {
+fn failing_test_prints_seed_reason_and_command() {
     through_both("fails_from_30", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(
@@ -69,7 +70,7 @@ fn red_says_which_seed_why_and_how_to_run_it_again() {
                 "-- --exact zoo::fails_from_30",
             ],
         );
-        // Not what the others wrote, no panic message of Rust's, no backtrace, no colours.
+        // No output of other runs, no panic message of Rust's, no backtrace, no colours.
         assert_has_not(ran, &["held back, seed 29", "thread '", "stack backtrace", "\x1b"]);
     });
     let [main, libtest] = [Door::Main, Door::Libtest].map(|door| door.run("fails_from_30", &[]));
@@ -77,9 +78,9 @@ fn red_says_which_seed_why_and_how_to_run_it_again() {
     assert_has(&libtest, &["-p simmach-tests --test harness -- ", "--include-ignored"]);
 }
 
-/// All that is said of a failure, at any number of jobs; one job holds no output back.
+/// The whole report is the same at any number of jobs. One job does not hold output back.
 #[test]
-fn results_do_not_depend_on_the_number_of_jobs() {
+fn jobs_do_not_change_results() {
     for name in ["fails_from_30", "errs_at_odd", "passes", "expected_boom"] {
         for keep_going in ["0", "1"] {
             let report = |jobs| {
@@ -89,7 +90,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
                     let output = line.contains("held back") || line.contains("Output:");
                     !output && !line.is_empty()
                 });
-                // The real time is not the same twice.
+                // Real time differs each time.
                 let lines = lines.map(|line| {
                     let line = line.split("; finished in ").next().unwrap_or(line);
                     line.split(" of virtual time in ").next().unwrap_or(line)
@@ -104,7 +105,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
 }
 
 #[test]
-fn a_seed_of_ones_choice() {
+fn seed_can_be_chosen() {
     through_both("fails_from_30", &[("SIMMACH_SEED", "29")], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         assert_has(ran, &["seed 29 passed"]);
@@ -117,15 +118,16 @@ fn a_seed_of_ones_choice() {
 }
 
 #[test]
-fn ranges_shares_and_chance() {
+fn seeds_by_range_shard_and_random() {
     let run = |variable, value| Door::Main.run("fails_from_30", &[(variable, value)]);
     assert_has(&run("SIMMACH_SEEDS", "25"), &[": 25 seeds passed"]);
     assert_has(&run("SIMMACH_SEEDS", "10..20"), &[": 10 seeds passed (10..=19)"]);
     assert_has(&run("SIMMACH_SEEDS", "28..40"), &["failed with seed 30 (2 seeds passed before it"]);
     assert_has(&run("SIMMACH_SHARD", "2/4"), &["failed with seed 33 (8 seeds passed before it"]);
-    // What it took can be run again: it says so in the form that it takes.
+    // The report prints the random range in the form that SIMMACH_SEEDS takes, so that it can be run again.
     let random = Door::Main.run("passes", &[("SIMMACH_SEEDS", "random")]);
-    let (_, range) = random.text.split_once("(SIMMACH_SEEDS=").expect("it says what it took");
+    let (_, range) =
+        random.text.split_once("(SIMMACH_SEEDS=").expect("no SIMMACH_SEEDS in the output");
     let (range, _) = range.split_once(')').expect("it ends");
     assert_has(&Door::Main.run("passes", &[("SIMMACH_SEEDS", range)]), &[": 50 seeds passed"]);
     let budget = Door::Main.run("passes", &[("SIMMACH_BUDGET", "200ms")]);
@@ -133,7 +135,7 @@ fn ranges_shares_and_chance() {
 }
 
 #[test]
-fn all_failures_by_kind() {
+fn keep_going_groups_failures() {
     through_both("errs_at_odd", &[("SIMMACH_KEEP_GOING", "1")], |ran| {
         assert_has(
             ran,
@@ -147,9 +149,9 @@ fn all_failures_by_kind() {
     });
 }
 
-/// A run that ends its process costs its seed: it is named, and the others stand.
+/// A run that ends its process fails its seed; the results of other seeds stand.
 #[test]
-fn a_run_that_kills_its_process_is_named() {
+fn aborting_run_is_named() {
     through_both("aborts_at_5", &[], |ran| {
         let parts = ["failed with seed 5 (5 seeds passed", "aborted its process (SIGABRT)"];
         assert_has(ran, &parts);
@@ -167,7 +169,7 @@ fn a_run_that_kills_its_process_is_named() {
 }
 
 #[test]
-fn a_run_without_end_is_ended_and_named() {
+fn hanging_run_is_ended_and_named() {
     through_both("loops_at_2", &[("SIMMACH_HANG", "500ms")], |ran| {
         assert_has(
             ran,
@@ -178,18 +180,18 @@ fn a_run_without_end_is_ended_and_named() {
             ],
         );
     });
-    // What took effect before is not known, and not made up.
+    // The effects before the hang are unknown, so none are shown.
     through_both("loops_at_2", &[("SIMMACH_HANG", "500ms")], |ran| {
         assert_has_not(ran, &["No faults"]);
     });
-    // Without workers it takes its process with it, and says so.
+    // Without workers it ends its own process, and says so.
     let env = [("SIMMACH_HANG", "500ms"), ("SIMMACH_JOBS", "1")];
     through_both("loops_at_2", &env, |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["failed with seed 2", "no other test is run"]);
         assert_has_not(ran, &["NOT REPRODUCIBLE"]);
     });
-    // It too is made again in a fresh process first.
+    // It is run again in a fresh process first, too.
     through_both("loops_in_a_later_run", &env, |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["failed with seed 2", "NOT REPRODUCIBLE", "the same seed passed"]);
@@ -197,7 +199,7 @@ fn a_run_without_end_is_ended_and_named() {
 }
 
 #[test]
-fn a_failure_that_was_expected() {
+fn expected_failure_passes() {
     through_both("expected_boom", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         assert_has(ran, &["zoo::expected_boom: failed with seed 7 as it should: a boom"]);
@@ -205,7 +207,7 @@ fn a_failure_that_was_expected() {
     for (name, says) in [
         ("expected_but_passes", "#[should_panic], but none of 20 seeds failed"),
         ("expected_but_other", "none of 20 seeds failed with \"boom\""),
-        // Neither a spec that makes no sense nor a process that dies is a panic.
+        // Neither an invalid spec nor a dead process counts as a panic.
         ("expected_but_broken", "could not be run"),
         ("expected_but_aborts", "aborted its process"),
     ] {
@@ -217,7 +219,7 @@ fn a_failure_that_was_expected() {
 }
 
 #[test]
-fn bad_input_is_an_error_that_names_the_cure() {
+fn bad_input_is_reported_with_a_remedy() {
     for (variable, value) in [
         ("SIMMACH_SEED", "abc"),
         ("SIMMACH_SEEDS", "0"),
@@ -228,7 +230,7 @@ fn bad_input_is_an_error_that_names_the_cure() {
         ("SIMMACH_DIR", "/nowhere/at/all"),
         ("SIMMACH_SEEED", "1"),
     ] {
-        // Nor is it a pass where a failure is expected.
+        // Nor does it pass a test that expects a failure.
         for name in ["passes", "expected_boom"] {
             through_both(name, &[(variable, value)], |ran| {
                 assert_eq!(ran.code, Some(101), "{}", ran.text);
@@ -269,14 +271,14 @@ fn bad_input_is_an_error_that_names_the_cure() {
 }
 
 #[test]
-fn what_does_not_repeat_is_not_passed_off_as_a_bug() {
+fn failure_that_does_not_repeat_is_not_reproducible() {
     through_both("leaks_state", &[], |ran| {
         assert_has(ran, &["NOT REPRODUCIBLE: in a fresh process, the same seed passed"]);
     });
 }
 
 #[test]
-fn lists_filters_and_ignored_tests_as_in_libtest() {
+fn libtest_flags_list_filter_and_ignore() {
     let list = Door::Main.with(&["--list", "--format", "terse"], &[]);
     let names: Vec<&str> = list.text.lines().filter(|line| line.starts_with("zoo::")).collect();
     assert!(names.is_sorted() && names.contains(&"zoo::inner::passes: test"), "{names:?}");
@@ -300,12 +302,12 @@ fn lists_filters_and_ignored_tests_as_in_libtest() {
     assert_has(&threads, &["test zoo::inner::passes ", "test zoo::passes ", "2 passed"]);
 }
 
-/// What both doors make of a command line: the same.
+/// The exit status and results of a command line through both doors.
 fn results_of(arguments: &[&str], env: &[(&str, &str)]) -> [(Option<i32>, Vec<String>); 2] {
     [Door::Main, Door::Libtest].map(|door| {
         let ran = door.with(arguments, env);
         let is_result = |line: &&str| line.starts_with("test zoo::") || line.starts_with("error: ");
-        // libtest-mimic aligns the results.
+        // libtest-mimic pads the names of tests.
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut results: Vec<String> = ran.text.lines().filter(is_result).map(words).collect();
         results.sort();
@@ -314,7 +316,7 @@ fn results_of(arguments: &[&str], env: &[(&str, &str)]) -> [(Option<i32>, Vec<St
 }
 
 #[test]
-fn arguments_select_the_same_tests_through_both_doors() {
+fn arguments_select_the_same_tests_in_both_doors() {
     let cases: [(&[&str], &[&str]); 6] = [
         (&["inner", "no_such_test", "talks_to_nobody"], &["inner::passes", "talks_to_nobody"]),
         (&["zoo::passes", "zoo::ignored", "--exact"], &["ignored", "passes"]),
@@ -346,7 +348,7 @@ fn arguments_select_the_same_tests_through_both_doors() {
 }
 
 #[test]
-fn arguments_in_error_end_both_doors_alike() {
+fn arguments_that_are_wrong_fail_both_doors_alike() {
     let cases: [&[&str]; 8] = [
         &["--test-threads=0"],
         &["--test-threads", "many"],
@@ -372,15 +374,15 @@ fn arguments_in_error_end_both_doors_alike() {
     assert_has(&help, &["Usage: [OPTIONS] [FILTERS...]", "--test-threads N", "SIMMACH_SEED"]);
 }
 
-/// A monkey that can hit no machine proves nothing, and a green line says so.
+/// A plan that can hit no machine proves nothing, so the summary warns about it.
 #[test]
-fn a_plan_that_does_nothing_is_warned_of() {
+fn plan_that_does_nothing_is_warned_about() {
     through_both("plan_without_effect", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         assert_has(ran, &["warning: plan GracefulMonkey had no effect in any seed: 5 runs ended"]);
         assert_has(ran, &["before the first strike (due at 60.0 s or later", "shorter `every`"]);
     });
-    // The second of these plans has both machines, and does something.
+    // The second of these plans can hit both machines, and does something.
     through_both("partitions_of_one", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         assert_has(
@@ -399,9 +401,9 @@ fn a_plan_that_does_nothing_is_warned_of() {
     });
 }
 
-/// Workers' output is held back, and shown as it comes where libtest shows it.
+/// Workers' output is held back, and shown at once only where libtest shows it.
 #[test]
-fn nocapture_shows_what_the_runs_write() {
+fn nocapture_shows_output_of_runs() {
     for door in [Door::Main, Door::Libtest] {
         let held = door.run("fails_from_30", &[("SIMMACH_SEEDS", "5")]);
         assert_has_not(&held, &["held back"]);
@@ -414,7 +416,7 @@ fn nocapture_shows_what_the_runs_write() {
             assert_eq!(shown.text.matches(&line).count(), 1, "{}", shown.text);
         }
         assert_has_not(&shown, &["\0"]);
-        // Nextest always asks for it, and captures.
+        // nextest always passes --nocapture, and captures the output itself.
         let captured = door.with(
             &["--include-ignored", "--exact", "zoo::fails_from_30", "--nocapture"],
             &[("SIMMACH_SEEDS", "5"), ("NEXTEST", "1")],
@@ -423,10 +425,10 @@ fn nocapture_shows_what_the_runs_write() {
     }
 }
 
-/// It is no fault of the folder that the disks are in: the advice names the limit.
+/// The cause is not the folder of the disks: the advice names the limit.
 #[cfg(target_os = "linux")]
 #[test]
-fn limits_of_the_process_are_named() {
+fn process_limits_are_named() {
     for door in [Door::Main, Door::Libtest] {
         for jobs in ["1", "2"] {
             let run = |limit| door.limited(limit, "many_large_stores", &[("SIMMACH_JOBS", jobs)]);

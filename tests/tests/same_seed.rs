@@ -1,4 +1,4 @@
-//! The same seed makes the same run: the inventory cluster under a monkey and power-offs, each seed twice.
+//! The same seed makes the same run: the inventory cluster under `GracefulMonkey` and `PowerOffs`, each seed twice.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,9 +23,9 @@ fn program() -> Program {
     })
 }
 
-/// The second time comes after all other seeds, and with a log, which must change nothing.
+/// The second run of a seed comes after all other seeds and has a log: neither may change it.
 #[test]
-fn the_same_seed_makes_the_same_run() {
+fn same_seed_makes_the_same_run() {
     let figures = |report: &Report| {
         (
             report.trace_hash(),
@@ -44,7 +44,7 @@ fn the_same_seed_makes_the_same_run() {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_report() {
+fn same_seed_makes_the_same_report() {
     let text = || {
         let text = program().run(7).to_string();
         let same = text.lines().filter(|line| !line.starts_with("Took "));
@@ -55,11 +55,11 @@ fn the_same_seed_makes_the_same_report() {
     assert_eq!(first, text());
 }
 
-/// The traces of three seeds, in debug and in release. A change of the engine, or of the cluster, that gives a seed another
-/// run shows here: then the file is written anew with `GOLDEN=overwrite`, and the changelog gets a line under *Changed*.
+/// The traces of three seeds, in debug and in release. A change that alters these runs fails here. If it is intended, write the
+/// file anew with `GOLDEN=overwrite`, and add a line under *Changed* to the changelog.
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn the_golden_traces() {
+fn golden_traces_of_the_inventory() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/inventory.txt");
     let line = |seed| {
         let report = program().log(false).run(seed);
@@ -67,16 +67,19 @@ fn the_golden_traces() {
     };
     let traces: String = [0, 7, 28].map(line).concat();
     if env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
-        fs::write(&path, &traces).expect("the file can be written");
+        fs::write(&path, &traces).expect("cannot write the golden file");
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(golden, traces, "if that was meant: GOLDEN=overwrite, and a line in the changelog");
+    assert_eq!(
+        golden, traces,
+        "if this is intended: GOLDEN=overwrite, and a line in the changelog"
+    );
 }
 
 mod zoo {
     use super::*;
 
-    /// All that breaks the cluster, side by side.
+    /// Both plans, side by side.
     #[sim_test(
         seeds = 10_000,
         topology = scenario::cluster_over_3g(Fixed),
@@ -90,8 +93,8 @@ mod zoo {
     }
 }
 
-/// How many seeds there are, and the hash over all of their traces.
-fn swept(jobs: &str, seeds: &str) -> (String, String) {
+/// Runs the seeds in a child process. Returns the number of seeds and the hash over all their traces.
+fn sweep(jobs: &str, seeds: &str) -> (String, String) {
     let ran = Command::new(env::current_exe().expect("this test runs"))
         .args(["--include-ignored", "--exact", "zoo::the_inventory_under_all"])
         .env("SIMMACH_JOBS", jobs)
@@ -110,18 +113,18 @@ fn swept(jobs: &str, seeds: &str) -> (String, String) {
 }
 
 #[test]
-fn each_seed_twice_at_one_job_and_at_eight() {
-    let (passed, hash) = swept("1", "40");
+fn seeds_repeat_at_one_job_and_at_eight() {
+    let (passed, hash) = sweep("1", "40");
     assert_eq!(passed, "40 seeds");
-    assert_eq!((passed, hash.clone()), swept("8", "40"));
-    assert_ne!(hash, swept("8", "41").1);
+    assert_eq!((passed, hash.clone()), sweep("8", "40"));
+    assert_ne!(hash, sweep("8", "41").1);
 }
 
 /// Takes nine minutes: `cargo test --release -p simmach-tests --test same_seed ten_thousand -- --ignored --nocapture`.
 #[test]
 #[ignore = "the proof: it takes nine minutes in release"]
-fn ten_thousand_seeds_twice_at_one_job_and_at_eight() {
-    let one = swept("1", "10000");
+fn ten_thousand_seeds_repeat_at_one_job_and_at_eight() {
+    let one = sweep("1", "10000");
     assert_eq!(one.0, "10,000 seeds");
-    assert_eq!(one, swept("8", "10000"));
+    assert_eq!(one, sweep("8", "10000"));
 }

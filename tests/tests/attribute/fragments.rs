@@ -1,4 +1,4 @@
-//! Tests that a user's own `macro_rules!` writes: what it has as a fragment comes to the attribute in a group that is not seen.
+//! Tests that are written by a user's `macro_rules!`: the attribute gets fragments as invisible groups.
 
 use simmach::prelude::*;
 
@@ -107,7 +107,7 @@ macro_rules! with_literal {
 
 with_literal!(literal, 100, "a{1..=2}.z", "z", "y", "b.y", "10m", "2030-01-01T00:00:00Z", true, 0);
 with_literal!(
-    /// With attributes of its own.
+    /// With its own attributes.
     #[allow(clippy::panic)]
     pub(crate) literal_with_meta, 100, "a.z", "z", "y", "b.y", "10m", "2030-01-01T00:00:00Z", false, 3
 );

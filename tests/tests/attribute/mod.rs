@@ -1,4 +1,4 @@
-//! Every form that `#[sim_test]` takes, run through both doors, and none of it warns.
+//! Every form of `#[sim_test]`, run by libtest and by `simmach::main!()`, without a compiler warning.
 
 mod fragments;
 
@@ -26,7 +26,7 @@ async fn bare() {
     simmach::task::yield_now().await;
 }
 
-/// With documentation, visible to others.
+/// A test with documentation and a visibility.
 #[sim_test(seeds = 3)]
 pub(crate) async fn documented(sim: Sim) {
     assert!(sim.seed() < 3);

@@ -1,4 +1,4 @@
-//! Panics that abort the process: both their message and their place are shown.
+//! Panics that abort the process: the report shows their message and source location.
 
 use super::super::{assert_has, assert_has_not, line_of, run, start};
 
@@ -112,7 +112,7 @@ pub(super) mod zoo {
         std::hint::black_box(unsafe { numbers.get_unchecked(index) }); // unchecked
     }
 
-    /// A panic that was caught, in an earlier poll, has nothing to do with it.
+    /// A panic that was caught in an earlier poll is unrelated to the failure.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     async fn after_a_panic_that_was_caught() {
@@ -122,7 +122,7 @@ pub(super) mod zoo {
     }
 }
 
-/// With workers, and in the process itself, where nobody is left to report.
+/// Runs a test with workers, and in the process itself, where no process is left to report.
 fn both_ways(name: &str, parts: &[&str]) {
     for jobs in ["1", "2"] {
         let ran = start("aborts", name, &[("SIMMACH_JOBS", jobs)]).die();

@@ -1,4 +1,4 @@
-//! Where a panic came from: the first frame of the user's code, and the backtrace where `RUST_BACKTRACE` asks for it.
+//! The origin of a panic: the first frame of the user's code, and the backtrace if `RUST_BACKTRACE` is set.
 
 use super::super::{assert_has, assert_has_not, line_of, run};
 
@@ -67,7 +67,7 @@ pub(super) mod zoo {
         adds(&[1, 2], std::hint::black_box(2)); // adds
     }
 
-    /// Refused, from inside std.
+    /// A refusal that happens inside std.
     #[sim_test(seeds = 2)]
     #[ignore = "for the tests below"]
     #[allow(clippy::disallowed_methods, reason = "it is refused")]
@@ -75,7 +75,7 @@ pub(super) mod zoo {
         let _ = std::thread::Builder::new().spawn(|| ()); // thread
     }
 
-    /// Several times in a run, and caught.
+    /// Several panics in a run, of which all but the last are caught.
     #[sim_test(seeds = 2)]
     #[ignore = "for the tests below"]
     async fn caught_before() {

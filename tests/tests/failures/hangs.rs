@@ -1,4 +1,4 @@
-//! Runs that hang: where they do, and soon where it is certain that they never go on.
+//! Runs that hang: the report shows where. A certain deadlock is reported early.
 
 use std::time::{Duration, Instant};
 
@@ -131,7 +131,7 @@ pub(super) mod zoo {
         assert!(thread.join().is_ok());
     }
 
-    /// The thread belongs to the process, as one of a pool does: later runs have not started it.
+    /// The thread belongs to the process, like one of a pool, and was started by an earlier run.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     #[allow(clippy::disallowed_methods, reason = "it takes real time on purpose")]
@@ -155,7 +155,7 @@ pub(super) mod zoo {
         assert_eq!(receiver.recv(), Ok(7));
     }
 
-    /// Of one thread that has been let through: it ends before the run's thread waits, or while it does.
+    /// An allowed thread ends before the run's thread waits, or meanwhile.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     #[allow(clippy::disallowed_methods, reason = "it starts a thread on purpose")]
@@ -179,7 +179,7 @@ pub(super) mod zoo {
         drop(sender);
     }
 
-    /// What ends the wait is a thread that the thread started.
+    /// A thread that the allowed thread started ends the wait.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     #[allow(clippy::disallowed_methods, reason = "it takes real time on purpose")]
@@ -199,7 +199,7 @@ pub(super) mod zoo {
     static HELD: Mutex<()> = Mutex::new(());
     static TURN: AtomicU32 = AtomicU32::new(0);
 
-    /// Holds a lock for a while each time it is asked to, from before `main` on.
+    /// A thread, started before `main`, that holds a lock for a while whenever it is asked to.
     #[used]
     #[unsafe(link_section = ".init_array")]
     static CONSTRUCTOR: extern "C" fn() = {
@@ -238,7 +238,7 @@ pub(super) mod zoo {
         drop(HELD.lock());
     }
 
-    /// Many, since what the watchdog makes of one takes a while.
+    /// Many waits, since the watchdog takes a while to look at one.
     #[sim_test(seeds = 60)]
     #[ignore = "for the tests below"]
     async fn lock_that_another_thread_holds_for_a_moment() {
@@ -368,7 +368,7 @@ pub(super) mod zoo {
         std::ptr::null_mut()
     }
 
-    /// A thread of C ends a wait of C; the run's thread waits for its end, too.
+    /// A C thread ends a C wait; the run's thread also joins it.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     async fn pthread_mutex_of_an_allowed_thread() {
@@ -402,7 +402,7 @@ pub(super) mod zoo {
     }
 }
 
-/// The watchdog alone would take two minutes.
+/// The deadlock is found early: by the watchdog alone it would take two minutes.
 fn deadlocks_at(name: &str, mark: &str) -> Vec<Ran> {
     let began = now();
     with_one_job_and_two(name, &[("SIMMACH_HANG", "50s")])
@@ -418,7 +418,7 @@ fn deadlocks_at(name: &str, mark: &str) -> Vec<Ran> {
         .into()
 }
 
-/// Side by side: what hangs leaves the machine to others.
+/// Runs a test with one job and with two, side by side: hanging runs need no processor.
 fn with_one_job_and_two(name: &str, env: &[(&str, &str)]) -> [Ran; 2] {
     let running = ["1", "2"].map(|jobs| {
         let env: Vec<_> = [("SIMMACH_JOBS", jobs)].iter().chain(env).copied().collect();
@@ -487,7 +487,7 @@ fn waits_of_the_c_library_are_deadlocks() {
 }
 
 #[test]
-fn wait_that_another_thread_ends_is_none() {
+fn wait_that_another_thread_ends_is_no_deadlock() {
     let moment: &[(&str, &str)] = &[("FAILURES_HOLDER", "moment")];
     let cases: [(&str, &[(&str, &str)]); 5] = [
         ("allowed_thread", &[]),
@@ -507,10 +507,10 @@ fn wait_that_another_thread_ends_is_none() {
     });
 }
 
-/// Of threads that no run started. One that waits for something outside is given the quarter of a second; one that is
-/// certain to go on by itself longer.
+/// The other threads were not started by a run. One that waits for something outside has a quarter of a second to end the
+/// wait; one that is certain to continue by itself has longer.
 #[test]
-fn wait_for_a_lock_that_another_thread_holds_is_none() {
+fn wait_for_a_lock_that_another_thread_holds_is_no_deadlock() {
     for jobs in ["1", "2"] {
         for how in ["child", "sleep", "work"] {
             let env = [("SIMMACH_JOBS", jobs), ("FAILURES_HOLDER", how)];
@@ -520,7 +520,7 @@ fn wait_for_a_lock_that_another_thread_holds_is_none() {
     }
 }
 
-/// That thread sleeps and looks around for ever, and might hold a lock: it is waited for longer, but not for ever.
+/// The other thread polls for ever and might hold a lock, so the run waits longer for it, but not for ever.
 #[test]
 fn mutex_locked_twice_beside_a_busy_thread_is_a_deadlock() {
     let began = now();

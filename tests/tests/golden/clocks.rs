@@ -1,6 +1,9 @@
-//! Clocks that are wrong, and what waits by them.
+//! Clocks that are wrong, and timers that go by them.
 
-#![allow(clippy::disallowed_methods, reason = "std's clocks are answered by the run, and held too")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "std's clocks show the run's time, which enters the traces"
+)]
 
 use simmach::Clock;
 use simmach::net::UdpSocket;
@@ -15,7 +18,7 @@ pub(super) const ALL: &[Golden] = &[
     Golden { name: "clocks that change", seeds: 6, spec: clocks_that_change },
 ];
 
-/// Sends its own clocks ten times a second.
+/// Sends the times of its own clocks ten times a second.
 async fn beat() -> Result {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     let began = Instant::now();

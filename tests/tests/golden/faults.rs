@@ -1,4 +1,4 @@
-//! What plans and the test itself do to a cluster.
+//! Faults by plans and by the test itself.
 
 use std::io;
 

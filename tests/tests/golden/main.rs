@@ -49,7 +49,7 @@ fn golden_traces_are_unchanged() {
     let changed: Vec<String> = different_lines(&golden, &traces);
     assert!(
         changed.is_empty(),
-        "{} lines differ from the golden file:\n{}\nIf that is meant: GOLDEN=overwrite, and a line in the changelog.",
+        "{} lines differ from the golden file:\n{}\nIf this is intended: GOLDEN=overwrite, and a line in the changelog.",
         changed.len(),
         changed.join("\n"),
     );

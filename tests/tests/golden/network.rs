@@ -1,4 +1,4 @@
-//! TCP and UDP on links with every property that a profile has.
+//! TCP and UDP on links that use every setting of a profile.
 
 use std::io;
 
@@ -28,7 +28,7 @@ fn bad_link() -> NetworkProfile {
         .reorder(0.1, 30.millis())
 }
 
-/// Answers each number with the next.
+/// Answers each number with its successor.
 async fn successor() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -43,7 +43,7 @@ async fn successor() -> io::Result<()> {
     }
 }
 
-/// Reads all that comes and answers with how many bytes it was.
+/// Reads to the end of the stream and answers with the number of bytes.
 async fn count_bytes() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -110,7 +110,7 @@ fn requests_in_both_families() -> Spec {
 fn ends_of_connections() -> Spec {
     Scenario::new().machine("server", successor).body(async |sim: Sim| -> Result {
         assert!(ask("server:81", 1).await.is_err());
-        // Data that nobody reads is answered with a reset.
+        // The drop of a stream with unread data sends a reset.
         let mut unread = TcpStream::connect("server:80").await?;
         unread.write_u32(1).await?;
         sleep(1.secs()).await;

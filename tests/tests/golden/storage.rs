@@ -1,4 +1,4 @@
-//! LMDB on machines that lose power, are wiped and run out of room.
+//! Storage on machines that lose power, are wiped and have full disks.
 
 use simmach::prelude::*;
 use simmach::program::{Scenario, Spec};
@@ -38,7 +38,7 @@ async fn count(store: &Store) -> simmach::storage::Result<u64> {
         .await
 }
 
-/// Writes on and on, to a store that is durable at once and to one that is not.
+/// Writes for ever to two stores, of which one is durable at each commit and one is not.
 async fn write_on() -> Result {
     let periodic = Durability::Periodic(300.millis());
     let safe = Options::new().open("safe").await?;

@@ -1,9 +1,6 @@
 //! Tasks, time and randomness within one process.
 
-#![allow(
-    clippy::disallowed_types,
-    reason = "the order of a HashMap is one of the things that is held"
-)]
+#![allow(clippy::disallowed_types, reason = "the order of a HashMap enters the traces")]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,7 +22,7 @@ pub(super) const ALL: &[Golden] = &[
     Golden { name: "randomness", seeds: 6, spec: randomness },
 ];
 
-/// Puts what was found into the trace: what is sent is hashed.
+/// Puts bytes into the trace, by sending them: payloads are hashed.
 async fn record(bytes: &[u8]) -> Result {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     socket.send_to(bytes, "127.0.0.1:9").await?;

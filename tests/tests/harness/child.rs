@@ -1,4 +1,4 @@
-//! A child process that runs tests of the zoo, and a folder of its own to look into afterwards.
+//! A child process that runs tests, and a folder for its disks that must be empty afterwards.
 #![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
 use std::fs;
@@ -11,32 +11,32 @@ use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// The way in.
+/// How a test is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Door {
     /// `simmach::main!()`.
     Main,
-    /// An ordinary test binary: this one.
+    /// As a `#[test]` of this test binary.
     Libtest,
 }
 
-/// A child that is over.
+/// A child that has ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// `None` when a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     /// Standard output, then standard error.
     pub(crate) text: String,
 }
 
-/// A child that is not.
+/// A child that has not ended.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
     disks: Disks,
 }
 
-/// Where the child's runs have their disks: empty when it is over.
+/// The folder of the child's disks, which must be empty when it has ended.
 #[derive(Debug)]
 pub(crate) struct Disks(PathBuf);
 
@@ -51,7 +51,7 @@ impl Door {
         self.start(&["--include-ignored", "--exact", &format!("zoo::{name}")], env)
     }
 
-    /// Runs one test under a limit, as `ulimit` of a shell takes it.
+    /// Runs one test under a limit, in the form of a shell's `ulimit`.
     pub(crate) fn limited(self, limit: &str, name: &str, env: &[(&str, &str)]) -> Ran {
         let disks = Disks::new();
         let arguments = ["--include-ignored", "--exact", &format!("zoo::{name}")];
@@ -75,7 +75,7 @@ impl Door {
         self.start(arguments, env).end()
     }
 
-    /// Starts with these arguments. Nothing of this process's own settings is handed down.
+    /// Starts with these arguments. The child does not inherit this process's settings.
     pub(crate) fn start(self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
         let disks = Disks::new();
         let mut command = self.command(&disks, arguments, env);
@@ -90,7 +90,7 @@ impl Door {
         let mut command = self.command(&disks, &arguments, env);
         let (ours, theirs) = terminal();
         let mut child = command.stderr(theirs).spawn().expect("the binary is there");
-        // The last of this side: when the child's is closed too, there is no more to read.
+        // Closes this side's last handle: reading ends when the child closes its own.
         drop(command);
         let stderr = drain(Some(ours));
         let stdout = drain(child.stdout.take());
@@ -127,7 +127,7 @@ impl Door {
 }
 
 impl Running {
-    /// Waits for its end, not for ever; nothing is left of it then, neither folder nor process.
+    /// Waits for its end, with a time-out, and checks that it leaves neither folders nor processes.
     pub(crate) fn end(self) -> Ran {
         let (ran, disks) = self.wait();
         let left = disks.wait_until_empty();
@@ -135,7 +135,7 @@ impl Running {
         ran
     }
 
-    /// As [`Running::end`], for a process that dies of a run of its own: its folder is left for the next one to delete.
+    /// Like [`Running::end`], for a process that dies of its own run: it leaves its folder, which the next process deletes.
     #[allow(dead_code, reason = "of those who share this file one uses it")]
     pub(crate) fn die(self) -> Ran {
         self.wait().0
@@ -150,19 +150,19 @@ impl Running {
         (ran, self.disks)
     }
 
-    /// The folders of its workers, once so many are there.
+    /// The process ids of its workers, once there are `n`.
     pub(crate) fn workers(&self, n: usize) -> Vec<u32> {
         let has = |pids: &Vec<u32>| pids.len() >= n;
-        wait_for(|| Some(self.disks.pids()).filter(has)).expect("the workers come")
+        wait_for(|| Some(self.disks.pids()).filter(has)).expect("no workers")
     }
 
-    /// One of its workers that has begun a run: it has written down which.
+    /// A worker that has begun a run.
     pub(crate) fn worker_at_work(&self) -> u32 {
         let is_at_work = |pid: &u32| {
             let mark = self.disks.0.join(format!("simmach-{pid}/current"));
             fs::metadata(mark).is_ok_and(|mark| mark.len() > 0)
         };
-        wait_for(|| self.disks.pids().into_iter().find(is_at_work)).expect("one begins")
+        wait_for(|| self.disks.pids().into_iter().find(is_at_work)).expect("no worker begins a run")
     }
 
     /// Sends it a signal.
@@ -190,7 +190,7 @@ impl Disks {
         Self(path)
     }
 
-    /// What is in it after a while that is long enough to clean up.
+    /// Waits until it is empty. Returns what is left after a while.
     fn wait_until_empty(&self) -> Vec<String> {
         wait_for(|| entries(&self.0).is_empty().then_some(()));
         entries(&self.0)
@@ -208,14 +208,14 @@ impl Drop for Disks {
     }
 }
 
-/// Whether the process lives; one that has ended and is not yet reaped does not.
+/// Whether the process is alive. A zombie is not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = status.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z'));
     state == Some(false)
 }
 
-/// What `ask` answers, within a minute.
+/// Calls `ask` until it answers, for a minute at most.
 pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
@@ -227,7 +227,7 @@ pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
-/// Both sides of a terminal.
+/// Both sides of a pseudo-terminal: the controlling one first.
 fn terminal() -> (fs::File, fs::File) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let ours = openpt(flags).expect("the system has terminals");

@@ -1,4 +1,4 @@
-//! What is said and what is left when the harness is ended from outside.
+//! The harness is ended from outside: what it reports, and that it leaves nothing behind.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::{assert_has, through_both};
 const ONE: [&str; 3] = ["--include-ignored", "--exact", "zoo::takes_long"];
 
 #[test]
-fn an_interrupt_names_what_was_running_and_leaves_nothing() {
+fn interrupt_names_running_seeds_and_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         for door in [Door::Main, Door::Libtest] {
             let running = door.start(&ONE, &[]);
@@ -27,9 +27,9 @@ fn an_interrupt_names_what_was_running_and_leaves_nothing() {
     }
 }
 
-/// What has been found so far is not lost, and can be run.
+/// The smallest run so far is reported with its token.
 #[test]
-fn an_interrupt_while_shrinking_reports_the_best_so_far() {
+fn interrupt_while_shrinking_reports_the_best_so_far() {
     for door in [Door::Main, Door::Libtest] {
         let name = format!("shrinking-{}-{door:?}", std::process::id());
         let runs = std::env::temp_dir().join(name);
@@ -49,9 +49,9 @@ fn an_interrupt_while_shrinking_reports_the_best_so_far() {
     }
 }
 
-/// With one job there are no workers; the folder of this process goes too.
+/// With one job there are no workers; the process deletes its own folder.
 #[test]
-fn an_interrupt_without_workers() {
+fn interrupt_without_workers_leaves_nothing() {
     for door in [Door::Main, Door::Libtest] {
         let running = door.start(&ONE, &[("SIMMACH_JOBS", "1")]);
         running.workers(1);
@@ -62,9 +62,9 @@ fn an_interrupt_without_workers() {
     }
 }
 
-/// Nobody tells the workers: they see it, and go with all that is theirs.
+/// The workers notice by themselves, and end with all their files.
 #[test]
-fn a_parent_that_is_killed_leaves_no_workers() {
+fn killed_parent_leaves_no_workers() {
     for door in [Door::Main, Door::Libtest] {
         let running = door.start(&ONE, &[]);
         let workers = running.workers(2);
@@ -76,9 +76,9 @@ fn a_parent_that_is_killed_leaves_no_workers() {
     }
 }
 
-/// A worker that is killed from outside costs the seed it was at.
+/// A worker that is killed from outside fails the seed that it was running.
 #[test]
-fn a_worker_that_is_killed_from_outside_is_named() {
+fn killed_worker_is_named() {
     let running = Door::Main.start(&ONE, &[("SIMMACH_SEEDS", "60")]);
     let worker = running.worker_at_work().to_string();
     let kill = std::process::Command::new("kill").args(["-s", "KILL", &worker]).status();
@@ -87,8 +87,8 @@ fn a_worker_that_is_killed_from_outside_is_named() {
     assert_has(&ran, &["killed from outside (SIGKILL)", "NOT REPRODUCIBLE"]);
 }
 
-/// A process that is over leaves no worker behind, though nobody waits for its end.
+/// Workers end with their parent, though it does not wait for them.
 #[test]
-fn a_test_that_ends_leaves_no_workers() {
+fn finished_test_leaves_no_workers() {
     through_both("passes", &[], |ran| assert_eq!(ran.code, Some(0), "{}", ran.text));
 }

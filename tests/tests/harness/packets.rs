@@ -1,4 +1,4 @@
-//! `SIMMACH_PCAP`: the packets of one run, and no other, in a file.
+//! `SIMMACH_PCAP`: the packets of exactly one run in a file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::child::{Door, Ran};
 use super::{assert_has, assert_has_not};
 
-/// A path of this test's own, where no file is.
+/// A path where no file exists yet.
 fn path(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pcapng"));
     let _ = fs::remove_file(&path);
@@ -31,7 +31,7 @@ fn assert_not_run(ran: &Ran, why: &str) {
 }
 
 #[test]
-fn a_seed_has_its_packets_whether_it_passes_or_fails() {
+fn packets_are_written_for_passing_and_failing_seeds() {
     for (door, jobs) in [(Door::Main, "1"), (Door::Main, "2"), (Door::Libtest, "2")] {
         for (seed, code) in [("1", 0), ("8", 101)] {
             let path = path("of-a-seed");
@@ -45,7 +45,7 @@ fn a_seed_has_its_packets_whether_it_passes_or_fails() {
 }
 
 #[test]
-fn a_token_has_its_packets() {
+fn packets_are_written_for_a_token() {
     let found = Door::Main.run("talks", &[]);
     let (_, rest) = found.text.split_once("SIMMACH_REPLAY=").expect(&found.text);
     let token = rest.split_whitespace().next().expect("a token");
@@ -56,9 +56,9 @@ fn a_token_has_its_packets() {
     assert_packets(&path);
 }
 
-/// Before anything is run.
+/// The error comes before any run.
 #[test]
-fn what_can_not_be_written_is_told() {
+fn packets_that_cannot_be_written_are_an_error() {
     let path = path("of-many");
     for seeds in ["SIMMACH_SEEDS", "SIMMACH_KEEP_GOING"] {
         let ran = Door::Main.run("talks", &[("SIMMACH_PCAP", &path), (seeds, "1")]);
@@ -70,9 +70,9 @@ fn what_can_not_be_written_is_told() {
     assert_not_run(&ran, "no/such/folder: it can't be written: ");
 }
 
-/// Of two tests one has the file, and the other is not run.
+/// The first of two tests gets the file, and the second is not run.
 #[test]
-fn two_tests_do_not_share_a_file() {
+fn packets_of_two_tests_do_not_share_a_file() {
     let path = path("of-two");
     let arguments = ["--include-ignored", "zoo::talks"];
     let env = [("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", &*path)];
@@ -80,9 +80,9 @@ fn two_tests_do_not_share_a_file() {
     assert_has(&ran, &["1 passed; 1 failed", "SIMMACH_PCAP is a file for one run, and zoo::talks"]);
 }
 
-/// A folder is one that is there, or is said to be one; each test has a file in it, in whatever process.
+/// A folder either exists or has `/` at its end. Each test has a file in it, also across processes.
 #[test]
-fn in_a_folder_each_test_has_a_file() {
+fn packets_in_a_folder_have_a_file_per_test() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("packets");
     let _ = fs::remove_dir_all(&folder);
     let written = format!("{}/", folder.display());
@@ -101,7 +101,7 @@ fn in_a_folder_each_test_has_a_file() {
             fs::remove_file(of("talks")).expect("it was written");
         }
     }
-    // The token of one test skips the others, which have no file then.
+    // With a token only its own test is run, so the others have no file.
     let found = Door::Main.run("talks", &[]);
     let (_, rest) = found.text.split_once("SIMMACH_REPLAY=").expect(&found.text);
     let token = rest.split_whitespace().next().expect("a token");

@@ -1,4 +1,4 @@
-//! What a report shows of `tracing` and `log`, as `RUST_LOG` has it.
+//! Records of `tracing` and `log` in reports, and `RUST_LOG`.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -13,7 +13,7 @@ use super::child::{Door, Ran};
 use super::shrinking::token;
 use super::{assert_has, assert_has_not, through_both};
 
-/// How many lines of a report have this text.
+/// Number of lines of a report that contain this text.
 fn count(ran: &Ran, part: &str) -> usize {
     ran.text.lines().filter(|line| line.contains(part)).count()
 }
@@ -69,7 +69,7 @@ fn log_that_is_cut_says_how_to_see_the_rest() {
 }
 
 #[test]
-fn bad_directive_is_an_error_of_the_configuration() {
+fn log_directive_that_is_wrong_is_an_error() {
     for jobs in ["1", "2"] {
         for (filter, directive) in
             [("info,[conn{id=3}]=trace", "[conn{id=3}]=trace"), ("shop=loud", "shop=loud")]
@@ -83,9 +83,9 @@ fn bad_directive_is_an_error_of_the_configuration() {
     }
 }
 
-/// The filter is no part of the run: the same token with any.
+/// The filter is not part of the run: a token replays exactly under any.
 #[test]
-fn replay_is_exact_under_any_filter() {
+fn log_filter_does_not_change_a_replay() {
     let of = |filter| token(&Door::Main.run("logs", &[("RUST_LOG", filter)]));
     let given = of("trace");
     assert_eq!(given, of("off"));
@@ -97,9 +97,9 @@ fn replay_is_exact_under_any_filter() {
     }
 }
 
-/// Not at the first machine alone, nor from the second run of a process on: each seed ends so.
+/// Every seed fails so, whichever machine or run of the process comes first.
 #[test]
-fn installing_a_logger_fails_every_seed_with_advice() {
+fn logger_that_is_installed_fails_every_seed_with_advice() {
     for (name, error) in [
         ("with_a_logger_of_its_own", "SetLoggerError"),
         ("with_a_subscriber_of_its_own", "SetGlobalDefaultError"),
@@ -115,7 +115,7 @@ fn installing_a_logger_fails_every_seed_with_advice() {
     }
 }
 
-/// What one run sets of `log` is not set in the next.
+/// A run's settings of `log` do not carry over to the next run.
 #[test]
 fn logger_that_is_only_tried_loses_no_records() {
     for jobs in ["1", "2"] {
@@ -140,7 +140,7 @@ async fn http2() -> Result {
     }
 }
 
-/// A dependency that says much.
+/// A dependency that logs much.
 #[ignore = "for the test below"]
 #[sim_test(seeds = 1, machines("server.zone" => http2), client = "client.zone")]
 async fn asks_over_http2() -> Result {
@@ -156,7 +156,7 @@ async fn asks_over_http2() -> Result {
 }
 
 #[test]
-fn frames_of_h2_do_not_push_out_what_the_service_says() {
+fn log_of_a_service_is_not_displaced_by_h2() {
     let run = |env: &[(&str, &str)]| {
         Door::Libtest.with(&["--include-ignored", "--exact", "records::asks_over_http2"], env)
     };
@@ -168,41 +168,41 @@ fn frames_of_h2_do_not_push_out_what_the_service_says() {
     assert!(count(&ran, "DEBUG h2::") > 40, "{}", ran.text);
 }
 
-/// Some of its records have an argument that panics.
+/// Some records have an argument that panics.
 #[ignore = "for the test below"]
 #[sim_test(seeds = 20, check = true)]
 async fn argument_of_a_record_panics() -> Result {
     spawn(async {
-        tracing::info!("drawn: {}", drawn_but(1));
-        log::info!("drawn: {}", drawn_but(1));
+        tracing::info!("drawn: {}", draw_other_than(1));
+        log::info!("drawn: {}", draw_other_than(1));
     })
     .await?;
     Ok(())
 }
 
-/// Every record has an argument that draws, and what is drawn next decides.
+/// Every record has an argument that draws a random number, and the next draw decides the outcome.
 #[ignore = "for the test below"]
 #[sim_test(seeds = 20, check = true)]
 async fn argument_of_a_record_draws() -> Result {
     tracing::info!(value = simmach::rand::random(), "drawn");
     let logs = spawn(async {
         log::info!("drawn: {}", simmach::rand::random());
-        drawn_but(1)
+        draw_other_than(1)
     });
     logs.await?;
-    drawn_but(1);
+    draw_other_than(1);
     Ok(())
 }
 
-fn drawn_but(wrong: u64) -> u64 {
+fn draw_other_than(wrong: u64) -> u64 {
     let drawn = simmach::rand::random() % 8;
     assert_ne!(drawn, wrong, "a number like another");
     drawn
 }
 
-/// The run that is reported is the sweep's.
+/// The reported run is the same as in the sweep.
 #[test]
-fn arguments_of_records_are_computed_in_every_run() {
+fn log_arguments_are_computed_in_every_run() {
     for name in ["argument_of_a_record_panics", "argument_of_a_record_draws"] {
         for jobs in ["1", "2"] {
             let path = format!("records::{name}");

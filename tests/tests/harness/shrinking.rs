@@ -1,4 +1,4 @@
-//! A failure is shrunk, written down, and replayed.
+//! Failures are shrunk, recorded and replayed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::child::{Door, Ran};
 use super::{assert_has, assert_has_not, through_both};
 
-/// The token that a report shows.
+/// The token in a report.
 #[track_caller]
 pub(crate) fn token(ran: &Ran) -> String {
     let (_, rest) = ran.text.split_once("SIMMACH_REPLAY=").expect(&ran.text);
@@ -15,7 +15,7 @@ pub(crate) fn token(ran: &Ran) -> String {
 }
 
 #[test]
-fn a_failure_is_told_as_a_story() {
+fn failure_is_reported_as_a_story() {
     through_both("shrinks", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(
@@ -38,9 +38,9 @@ fn a_failure_is_told_as_a_story() {
     });
 }
 
-/// Tried ahead of need or one after the other: the same runs, the same token.
+/// Candidates that are run speculatively or one by one lead to the same token.
 #[test]
-fn the_token_does_not_depend_on_the_number_of_jobs() {
+fn token_does_not_depend_on_the_number_of_jobs() {
     for door in [Door::Main, Door::Libtest] {
         let of = |jobs| token(&door.run("shrinks", &[("SIMMACH_JOBS", jobs)]));
         let one = of("1");
@@ -51,7 +51,7 @@ fn the_token_does_not_depend_on_the_number_of_jobs() {
 }
 
 #[test]
-fn a_token_has_four_answers() {
+fn token_has_four_results() {
     for door in [Door::Main, Door::Libtest] {
         let token = token(&door.run("shrinks", &[]));
         let replay = |zoo| door.run("shrinks", &[("SIMMACH_REPLAY", &token), ("ZOO", zoo)]);
@@ -81,7 +81,7 @@ fn a_token_has_four_answers() {
 }
 
 #[test]
-fn other_tests_are_skipped_and_say_why() {
+fn token_skips_other_tests() {
     let token = token(&Door::Main.run("shrinks", &[]));
     let other = Door::Main.run("fails_from_30", &[("SIMMACH_REPLAY", &token)]);
     assert_eq!(other.code, Some(0), "{}", other.text);
@@ -89,14 +89,14 @@ fn other_tests_are_skipped_and_say_why() {
         &other,
         &["zoo::fails_from_30: skipped, since SIMMACH_REPLAY is a token of zoo::shrinks"],
     );
-    // Of another target, it is a token of no test of the binary.
+    // A token of another target belongs to no test of this binary.
     let stranger = Door::Libtest.run("shrinks", &[("SIMMACH_REPLAY", &token)]);
     assert_eq!(stranger.code, Some(101), "{}", stranger.text);
     assert_has(&stranger, &["a test that is not in this binary"]);
 }
 
 #[test]
-fn what_is_no_token_is_an_error() {
+fn token_that_is_damaged_is_an_error() {
     let token = token(&Door::Main.run("shrinks", &[]));
     let mut damaged = token.clone().into_bytes();
     let at = damaged.len() / 2;
@@ -118,25 +118,25 @@ fn what_is_no_token_is_an_error() {
 }
 
 #[test]
-fn how_much_is_tried_is_ones_choice() {
+fn shrink_limit_can_be_set() {
     let run = |shrink| Door::Main.run("shrinks", &[("SIMMACH_SHRINK", shrink)]);
     let off = run("off");
     assert_has_not(&off, &["Shrunk"]);
     assert_has(&off, &["Run it again:\n    SIMMACH_REPLAY=sm1.", "\n    SIMMACH_SEED="]);
-    // Not made smaller, it is the seed's own run.
+    // With shrinking off the token is the seed's own run.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
     let few = run("3");
     assert_has(&few, &["3 runs found nothing smaller; all of SIMMACH_SHRINK were used up"]);
-    // Cut short, it is a run that fails all the same.
+    // With a low limit the token is still a run that fails.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&few))]);
     assert_has(&replayed, &["Reproduced exactly."]);
     assert_has(&run("60s"), &["Shrunk to 1 fault and 1 step from "]);
 }
 
-/// Real time only cuts: what comes back is the best so far, and is said to be no more than that.
+/// At the time limit the report shows the smallest run so far, and says so.
 #[test]
-fn a_limit_of_real_time_is_reported() {
+fn shrink_limit_of_real_time_is_reported() {
     through_both("shrinks_slowly", &[("SIMMACH_SHRINK", "800ms")], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["; the 800ms of SIMMACH_SHRINK were used up.\n", "SIMMACH_REPLAY=sm1."]);
@@ -144,8 +144,8 @@ fn a_limit_of_real_time_is_reported() {
 }
 
 #[test]
-fn a_terminal_shows_how_far_it_is() {
-    // Its runs sleep: eight at once take no more of the machine than two.
+fn progress_is_shown_on_a_terminal() {
+    // The runs sleep, so eight at once need no more of the machine than two.
     let env = [("SIMMACH_JOBS", "8")];
     for door in [Door::Main, Door::Libtest] {
         let elsewhere = door.start_one("shrinks_slowly", &env);
@@ -156,9 +156,9 @@ fn a_terminal_shows_how_far_it_is() {
     }
 }
 
-/// The smallest run of all fails otherwise: that is another failure, at any number of jobs.
+/// An even smaller run fails in another way, and is not taken, at any number of jobs.
 #[test]
-fn another_failure_is_not_taken_though_it_is_smaller() {
+fn shrink_keeps_to_the_same_failure() {
     for jobs in ["1", "2"] {
         through_both("another_bug_is_smaller", &[("SIMMACH_JOBS", jobs)], |ran| {
             assert_eq!(ran.code, Some(101), "{}", ran.text);
@@ -168,9 +168,9 @@ fn another_failure_is_not_taken_though_it_is_smaller() {
     }
 }
 
-/// That the run as it was found repeats does not mean that the smallest does.
+/// The found run repeats, but the shrunk one does not.
 #[test]
-fn what_repeats_only_as_a_whole_is_told() {
+fn shrunk_run_that_does_not_repeat_is_reported() {
     through_both("repeats_only_as_a_whole", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["  Shrunk to ", "  It did NOT reproduce in a fresh process: "]);
@@ -178,19 +178,19 @@ fn what_repeats_only_as_a_whole_is_told() {
     });
 }
 
-/// A folder that tests write to, one at a time.
+/// A folder for regressions files, locked for one test at a time.
 fn regressions() -> (MutexGuard<'static, ()>, PathBuf) {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simmach-regressions");
-    // A file where a test that failed put one.
+    // An earlier test that failed may have left a file in its place.
     let _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_file(&folder));
     (turn, folder)
 }
 
-/// A long token is shown by its file, also when it was not shrunk; without a file it is shown as it is.
+/// A report shows a long token by its file, also if it was not shrunk; without a file it shows the token itself.
 #[test]
-fn a_long_token_is_shown_by_its_file() {
+fn token_that_is_long_is_shown_by_its_file() {
     let (_turn, folder) = regressions();
     let run = |env: &[(&str, &str)]| Door::Main.run("long_token", env);
     let off = ("SIMMACH_SHRINK", "off");
@@ -207,9 +207,9 @@ fn a_long_token_is_shown_by_its_file() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// What failed is tried first, until it does not fail; what no longer fits says so.
+/// Recorded runs are tried first, also once they pass; a token that no longer fits its test is reported.
 #[test]
-fn what_failed_before_is_tried_first() {
+fn regression_is_tried_first() {
     let (_turn, folder) = regressions();
     let file = folder.join("fixture").join("zoo__shrinks.txt");
     let run = |how, zoo| Door::Main.run("shrinks", &[("SIMMACH_REGRESSIONS", how), ("ZOO", zoo)]);
@@ -249,7 +249,7 @@ fn what_failed_before_is_tried_first() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// Runs a test that fails, through this door, and answers the file that it is recorded in.
+/// Runs a failing test through this door, and returns the file that records it.
 fn record(door: Door, name: &str, folder: &Path) -> PathBuf {
     let found = door.run(name, &[("SIMMACH_REGRESSIONS", "write")]);
     assert_eq!(found.code, Some(101), "{}", found.text);
@@ -262,7 +262,7 @@ fn record(door: Door, name: &str, folder: &Path) -> PathBuf {
     file
 }
 
-/// It passes, but not because the failure was fixed: another run is made.
+/// The recorded run passes without a fix: the test now makes another run.
 #[test]
 fn regression_that_is_no_longer_exercised_is_counted() {
     let (_turn, folder) = regressions();
@@ -280,7 +280,7 @@ fn regression_that_is_no_longer_exercised_is_counted() {
             let fixed = run("fixed");
             assert_eq!(fixed.code, Some(0), "{}", fixed.text);
             assert_has_not(&fixed, &["no longer exercised"]);
-            // Nor is it one of a cluster that is another by now.
+            // Nor is a token of a cluster that has changed since.
             let larger = run("larger+fixed");
             assert_eq!(larger.code, Some(0), "{}", larger.text);
             assert_has(&larger, &["zoo__shrinks.txt is stale; its seed "]);
@@ -289,7 +289,7 @@ fn regression_that_is_no_longer_exercised_is_counted() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// Whatever keeps it from being read, the test does not pass, and the file stays as it is.
+/// If the file cannot be read, the test fails and the file is left unchanged.
 #[test]
 fn regressions_that_can_not_be_read_fail_the_test() {
     let (_turn, folder) = regressions();
@@ -328,7 +328,7 @@ fn regressions_that_can_not_be_read_fail_the_test() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// As an editor of another system may leave it: with a byte-order mark and other line ends.
+/// Files with a byte-order mark or other line ends, as editors of other systems leave them.
 #[test]
 fn regressions_of_any_text_format_are_tried_and_replayed() {
     let (_turn, folder) = regressions();
@@ -360,7 +360,7 @@ fn regressions_of_any_text_format_are_tried_and_replayed() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// Several processes find one failure, and each that the file is not there yet.
+/// Several processes record one failure at once, each before the file exists.
 #[test]
 fn regressions_are_written_by_several_processes() {
     let (_turn, folder) = regressions();
@@ -376,7 +376,7 @@ fn regressions_are_written_by_several_processes() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// The failure is reported all the same.
+/// The failure itself is still reported.
 #[test]
 fn regression_that_can_not_be_written_is_reported() {
     let (_turn, folder) = regressions();
@@ -391,7 +391,7 @@ fn regression_that_can_not_be_written_is_reported() {
 }
 
 #[test]
-fn a_bug_that_is_expected_is_bounded() {
+fn expected_failure_is_bounded() {
     through_both("expected_small", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         assert_has(
@@ -413,7 +413,7 @@ fn a_bug_that_is_expected_is_bounded() {
             ],
         );
     });
-    // Its bounds can't be looked at: it does not fail once more.
+    // Its bounds cannot be checked, since the failure does not repeat.
     through_both("expected_small_but_not_shrunk", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(ran, &["as it should, but its bounds were not looked at"]);

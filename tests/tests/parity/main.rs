@@ -1,18 +1,18 @@
-//! The same code on the simulated network and on the kernel's own: every scenario is compiled once, against simmach, and must
-//! see the same in both.
+//! The same code on the simulated network and on Linux's: every scenario is compiled once, against simmach, and must pass on
+//! both.
 //!
-//! In the simulation a scenario runs for a hundred seeds on one machine's loopback, and leaves no socket, port or timer; outside of it once, on tokio and the
-//! kernel, through the feature `real`. What takes a kernel minutes (time-outs, TIME-WAIT) is not here but in the tests of
-//! the state machine.
+//! In the simulation a scenario runs with a hundred seeds on one machine's loopback, and must leave no socket, port or timer.
+//! Outside of it runs once, on tokio and the kernel, through the feature `real`. Behaviour that takes a kernel minutes, such as
+//! time-outs and TIME-WAIT, is tested in `simmach/src/net/simulated/tcp/tests` instead.
 
-/// Makes two tests of each scenario that is named.
+/// Makes two tests of each scenario: `simulated::…` and `real::…`.
 macro_rules! both_ways {
     ($($scenario:ident),* $(,)?) => {
         mod simulated {
             $(#[simmach::sim_test]
             async fn $scenario(sim: simmach::Sim) {
                 super::$scenario().await;
-                $crate::left::nothing_is_left(&sim).await;
+                $crate::leftovers::nothing_is_left(&sim).await;
             })*
         }
 
@@ -20,7 +20,7 @@ macro_rules! both_ways {
         mod real {
             $(#[test]
             fn $scenario() {
-                $crate::really(super::$scenario());
+                $crate::run_for_real(super::$scenario());
             })*
         }
     };
@@ -28,12 +28,12 @@ macro_rules! both_ways {
 
 #[cfg(target_os = "linux")]
 mod api;
-mod left;
+mod leftovers;
 mod scenarios;
 
 /// Runs a scenario on the kernel.
 #[cfg(target_os = "linux")]
-fn really(scenario: impl Future<Output = ()>) {
+fn run_for_real(scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(scenario);
 }

@@ -1,4 +1,4 @@
-//! The sockets have every method that tokio's have, or it is said why not.
+//! simmach's sockets have every method of tokio's, except those that `simmach::net`'s documentation lists.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 mod with_simmach;
 mod with_tokio;
 
-/// Tokio's files, and the types whose methods they have.
+/// tokio's source files, and the types whose methods they define.
 const FILES: [(&str, &[&str]); 6] = [
     ("tcp/listener.rs", &["TcpListener"]),
     ("tcp/stream.rs", &["TcpStream"]),
@@ -17,7 +17,7 @@ const FILES: [(&str, &[&str]); 6] = [
     ("udp.rs", &["UdpSocket"]),
 ];
 
-/// What these sockets do not have. `simmach::net` says why.
+/// Methods that simmach's sockets do not have. The documentation of `simmach::net` says why.
 const LEFT_OUT: [&str; 19] = [
     "from_std",
     "from_std_stream",
@@ -41,7 +41,7 @@ const LEFT_OUT: [&str; 19] = [
 ];
 
 #[test]
-fn there_is_every_method_of_tokio_s_sockets_or_a_reason() {
+fn methods_of_tokio_s_sockets_exist_or_are_documented() {
     let folder = tokio_s_folder();
     let signatures = include_str!("signatures.rs");
     let documentation = include_str!("../../../../simmach/src/net.rs");
@@ -59,19 +59,20 @@ fn there_is_every_method_of_tokio_s_sockets_or_a_reason() {
     }
     assert!(found > 150, "only {found} methods were found in {}", folder.display());
     assert!(missing.is_empty(), "neither checked nor left out, or both: {missing:?}");
-    let unsaid: Vec<_> = LEFT_OUT.iter().filter(|name| !said(documentation, name)).collect();
+    let unsaid: Vec<_> =
+        LEFT_OUT.iter().filter(|name| !is_documented(documentation, name)).collect();
     assert!(
         unsaid.is_empty(),
         "the module's table does not say why these are left out: {unsaid:?}"
     );
 }
 
-/// Whether the table of what is left out has a name, as it is or by its family: `multicast_…`.
-fn said(documentation: &str, name: &str) -> bool {
+/// Whether the documentation's table of missing methods has this name, or its family such as `multicast_…`.
+fn is_documented(documentation: &str, name: &str) -> bool {
     documentation.contains(&format!("`{name}`")) || name.contains("multicast")
 }
 
-/// The public methods in one of tokio's files, each with its type.
+/// The public methods in one of tokio's files, with their types.
 fn methods<'a>(text: &'a str, types: &[&'static str]) -> Vec<(&'static str, &'a str)> {
     let mut own = None;
     let mut found = Vec::new();
@@ -103,7 +104,7 @@ fn contains_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| ends(at))
 }
 
-/// A build downloads the crates of its platform alone: to ask for others fails where there is no network.
+/// A build downloads only its own platform's crates: asking for others fails without a network.
 #[cfg(not(windows))]
 #[test]
 fn metadata_names_no_crates_of_other_platforms() {
@@ -114,7 +115,7 @@ fn metadata_names_no_crates_of_other_platforms() {
     let is_of_windows = |name: &&&str| name.starts_with("windows") || name.starts_with("winapi");
     let of_windows = names.iter().filter(is_of_windows);
     assert_eq!(of_windows.collect::<Vec<_>>(), Vec::<&&str>::new());
-    // They are in the lock file all the same.
+    // The lock file has them, though.
     let lock = include_str!("../../../../Cargo.lock");
     assert!(lock.contains("name = \"windows-sys\""));
 }
@@ -125,7 +126,7 @@ fn failure_of_cargo_is_shown() {
     cargo(&["metadata", "--format-version=1", "--no-deps", "--manifest-path=nowhere/Cargo.toml"]);
 }
 
-/// Where cargo has tokio's source, of the version that is used here.
+/// The folder with the source of the tokio version in use.
 fn tokio_s_folder() -> PathBuf {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("a list of packages");
@@ -136,7 +137,7 @@ fn tokio_s_folder() -> PathBuf {
     folder
 }
 
-/// What cargo knows of this package and its dependencies.
+/// `cargo metadata` of this package and its dependencies.
 fn metadata() -> Value {
     // Only crates of this platform: a build downloads no others. Not `--offline`: a build of this package alone downloads
     // less than the workspace has, and cargo gets the rest if its settings allow it.
@@ -145,14 +146,14 @@ fn metadata() -> Value {
     serde_json::from_str(&metadata).expect("cargo prints JSON")
 }
 
-/// The platform that cargo runs on.
+/// The host's target triple.
 fn host() -> String {
     let version = cargo(&["-vV"]);
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.unwrap_or_else(|| panic!("`cargo -vV` names no host:\n{version}")).to_owned()
 }
 
-/// What cargo prints.
+/// Runs cargo and returns its output.
 fn cargo(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO"));
     let command = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));

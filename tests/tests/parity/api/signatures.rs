@@ -1,5 +1,5 @@
-//! What these sockets have in common with tokio's, name by name and with its signature. This file is compiled twice: once
-//! against tokio's sockets, once against simmach's.
+//! All names and signatures that simmach's sockets share with tokio's. This file is compiled twice: against tokio's sockets, and
+//! against simmach's.
 
 #![allow(
     clippy::extra_unused_lifetimes,
@@ -26,7 +26,7 @@ type Accepted = Told<(TcpStream, SocketAddr)>;
 type Received = Told<(usize, SocketAddr)>;
 type Polled<'a, S, T> = fn(S, &mut Context<'_>, &mut ReadBuf<'a>) -> Poll<Told<T>>;
 
-/// What is called at once.
+/// Functions that are not async.
 #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
 fn calls<'a>() {
     let _: fn(&TcpListener, &mut Context<'_>) -> Poll<Accepted> = TcpListener::poll_accept;
@@ -139,7 +139,7 @@ fn calls<'a>() {
     let _: fn(&WriteHalf<'a>) -> Told<SocketAddr> = WriteHalf::local_addr;
 }
 
-/// What waits, and what takes a type.
+/// Async functions, and functions with type parameters.
 async fn waits(listener: &TcpListener, stream: &TcpStream, own: TcpSocket, udp: &UdpSocket) {
     type Buf<'a> = &'a mut Vec<u8>;
     let (at, mut room): (SocketAddr, [u8; 1]) = (([127, 0, 0, 1], 9).into(), [0]);
@@ -175,7 +175,7 @@ async fn waits(listener: &TcpListener, stream: &TcpStream, own: TcpSocket, udp: 
     let _: Told<SocketAddr> = UdpSocket::peek_sender(udp).await;
 }
 
-/// What halves wait for.
+/// Async functions of halves.
 async fn halves(
     (read, write): (&mut ReadHalf<'_>, &WriteHalf<'_>),
     (owned_read, owned_write): (&mut OwnedReadHalf, &OwnedWriteHalf),
@@ -192,7 +192,7 @@ async fn halves(
     let _: Told<Ready> = OwnedWriteHalf::ready(owned_write, Interest::WRITABLE).await;
 }
 
-/// The traits.
+/// Implemented traits.
 fn traits() {
     fn reads<T: AsyncRead + Unpin + Send + Sync>() {}
     fn writes<T: AsyncWrite + Unpin + Send + Sync>() {}
@@ -212,7 +212,7 @@ fn traits() {
     is_a_socket::<UdpSocket>();
 }
 
-/// Futures go from thread to thread, as tokio's do.
+/// Futures are `Send`, as tokio's are.
 fn futures(listener: &TcpListener, stream: &TcpStream, own: TcpSocket, udp: &UdpSocket) {
     fn goes<T: Send>(_: T) {}
     goes(waits(listener, stream, own, udp));

@@ -1,4 +1,4 @@
-//! Listeners at work.
+//! Accepting connections.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -9,19 +9,19 @@ use super::{
 };
 
 both_ways! {
-    connections_are_accepted_in_their_order,
-    an_accept_that_is_given_up_loses_nothing,
-    two_tasks_may_accept,
-    what_was_not_accepted_is_reset_with_its_listener,
-    what_was_accepted_outlives_its_listener,
-    a_connection_that_was_closed_in_the_queue_is_still_accepted,
-    a_connection_that_was_reset_in_the_queue_is_accepted_and_tells_it,
-    a_hundred_connections_at_once,
-    a_proxy_passes_both_directions_and_both_ends,
-    a_task_that_connects_in_vain_may_try_again,
+    accept_keeps_the_order_of_connections,
+    accept_that_is_cancelled_loses_nothing,
+    accept_by_two_tasks,
+    drop_of_a_listener_resets_its_queue,
+    drop_of_a_listener_keeps_accepted_connections,
+    accept_of_a_connection_closed_in_the_queue,
+    accept_of_a_connection_reset_in_the_queue,
+    accept_of_a_hundred_connections_at_once,
+    proxy_forwards_both_directions_and_their_ends,
+    connect_can_be_retried_by_a_task,
 }
 
-async fn connections_are_accepted_in_their_order() {
+async fn accept_keeps_the_order_of_connections() {
     let (listener, address) = listener().await;
     let mut streams = Vec::new();
     for _ in 0..5 {
@@ -33,7 +33,7 @@ async fn connections_are_accepted_in_their_order() {
     }
 }
 
-async fn an_accept_that_is_given_up_loses_nothing() {
+async fn accept_that_is_cancelled_loses_nothing() {
     let (listener, address) = listener().await;
     assert!(waits(listener.accept()).await);
     let near = TcpStream::connect(address).await.expect("it listens");
@@ -41,7 +41,7 @@ async fn an_accept_that_is_given_up_loses_nothing() {
     assert_eq!(from, near.local_addr().expect("open"));
 }
 
-async fn two_tasks_may_accept() {
+async fn accept_by_two_tasks() {
     let (listener, address) = listener().await;
     let connects = task::spawn(async move {
         let one = TcpStream::connect(address).await.expect("it listens");
@@ -54,7 +54,7 @@ async fn two_tasks_may_accept() {
     connects.await.expect("it ends well");
 }
 
-async fn what_was_not_accepted_is_reset_with_its_listener() {
+async fn drop_of_a_listener_resets_its_queue() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
     drop(listener);
@@ -62,7 +62,7 @@ async fn what_was_not_accepted_is_reset_with_its_listener() {
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset 104");
 }
 
-async fn what_was_accepted_outlives_its_listener() {
+async fn drop_of_a_listener_keeps_accepted_connections() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
     let (mut far, _) = listener.accept().await.expect("a connection");
@@ -74,7 +74,7 @@ async fn what_was_accepted_outlives_its_listener() {
     assert_eq!(&buf, b"still here");
 }
 
-async fn a_connection_that_was_closed_in_the_queue_is_still_accepted() {
+async fn accept_of_a_connection_closed_in_the_queue() {
     let (listener, address) = listener().await;
     drop(TcpStream::connect(address).await.expect("it listens"));
     pause().await;
@@ -82,7 +82,7 @@ async fn a_connection_that_was_closed_in_the_queue_is_still_accepted() {
     assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-async fn a_connection_that_was_reset_in_the_queue_is_accepted_and_tells_it() {
+async fn accept_of_a_connection_reset_in_the_queue() {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
     near.set_zero_linger().expect("open");
@@ -92,7 +92,7 @@ async fn a_connection_that_was_reset_in_the_queue_is_accepted_and_tells_it() {
     assert_eq!(kind(far.read(&mut [0; 8]).await), "ConnectionReset 104");
 }
 
-async fn a_hundred_connections_at_once() {
+async fn accept_of_a_hundred_connections_at_once() {
     let (listener, address) = listener().await;
     let server = task::spawn(async move {
         for _ in 0..100 {
@@ -115,7 +115,7 @@ async fn a_hundred_connections_at_once() {
     server.await.expect("it ends well");
 }
 
-async fn a_proxy_passes_both_directions_and_both_ends() {
+async fn proxy_forwards_both_directions_and_their_ends() {
     let (origin, at) = listener().await;
     let (proxy, address) = listener().await;
     let served = task::spawn(async move {
@@ -140,7 +140,7 @@ async fn a_proxy_passes_both_directions_and_both_ends() {
     assert_eq!(passed.await.expect("it ends well"), (8, 6));
 }
 
-async fn a_task_that_connects_in_vain_may_try_again() {
+async fn connect_can_be_retried_by_a_task() {
     let address = nobody().await;
     for _ in 0..3 {
         assert_eq!(kind(TcpStream::connect(address).await), "ConnectionRefused 111");

@@ -1,4 +1,4 @@
-//! Connects, and what becomes of them.
+//! Connecting, and looking up names.
 
 use std::net::SocketAddr;
 
@@ -10,34 +10,34 @@ use super::{
 };
 
 both_ways! {
-    where_nobody_listens_it_is_refused,
-    a_connect_needs_no_accept,
-    what_is_sent_before_the_accept_is_there_after_it,
-    both_ends_agree_on_their_addresses,
-    to_nowhere_in_particular_is_to_oneself,
-    the_next_address_is_tried_when_one_refuses,
-    of_several_refusals_the_last_is_told,
-    no_address_is_no_input,
-    localhost_is_a_name,
-    an_address_looks_up_as_itself,
-    loopback_has_ipv6,
-    ipv4_comes_to_a_listener_of_all_ipv6_as_mapped,
-    ipv6_does_not_come_to_a_listener_of_ipv4,
-    each_connection_has_its_own_port,
-    a_connection_that_nobody_uses_stays,
+    connect_to_a_closed_port_is_refused,
+    connect_needs_no_accept,
+    bytes_sent_before_the_accept_are_read_after_it,
+    addresses_of_both_ends_agree,
+    connect_to_the_unspecified_address_is_to_loopback,
+    connect_tries_the_next_address_after_a_refusal,
+    connect_returns_the_last_of_several_errors,
+    connect_without_an_address_is_invalid_input,
+    lookup_of_localhost,
+    lookup_of_an_address_is_the_address,
+    connect_to_ipv6_loopback,
+    connect_by_ipv4_to_all_ipv6_has_a_mapped_address,
+    connect_by_ipv6_to_ipv4_is_refused,
+    ports_of_connections_differ,
+    idle_connection_stays_open,
 }
 
-async fn where_nobody_listens_it_is_refused() {
+async fn connect_to_a_closed_port_is_refused() {
     assert_eq!(kind(TcpStream::connect(nobody().await).await), "ConnectionRefused 111");
 }
 
-async fn a_connect_needs_no_accept() {
+async fn connect_needs_no_accept() {
     let (_listener, address) = listener().await;
     let stream = TcpStream::connect(address).await.expect("its kernel answers");
     assert_eq!(stream.peer_addr().expect("open"), address);
 }
 
-async fn what_is_sent_before_the_accept_is_there_after_it() {
+async fn bytes_sent_before_the_accept_are_read_after_it() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
     near.write_all(b"early").await.expect("open");
@@ -49,7 +49,7 @@ async fn what_is_sent_before_the_accept_is_there_after_it() {
     assert_eq!(bytes, b"early");
 }
 
-async fn both_ends_agree_on_their_addresses() {
+async fn addresses_of_both_ends_agree() {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
     let (far, from) = listener.accept().await.expect("a connection");
@@ -59,25 +59,25 @@ async fn both_ends_agree_on_their_addresses() {
     assert_eq!(near.peer_addr().expect("open"), address);
 }
 
-async fn to_nowhere_in_particular_is_to_oneself() {
+async fn connect_to_the_unspecified_address_is_to_loopback() {
     let (_listener, address) = listener().await;
     let stream = TcpStream::connect(("0.0.0.0", address.port())).await.expect("it listens");
     assert_eq!(stream.peer_addr().expect("open"), address);
 }
 
-async fn the_next_address_is_tried_when_one_refuses() {
+async fn connect_tries_the_next_address_after_a_refusal() {
     let closed = nobody().await;
     let (_listener, open) = listener().await;
     let stream = TcpStream::connect(&[closed, open][..]).await.expect("one listens");
     assert_eq!(stream.peer_addr().expect("open"), open);
 }
 
-async fn of_several_refusals_the_last_is_told() {
+async fn connect_returns_the_last_of_several_errors() {
     let (one, two) = (nobody().await, nobody().await);
     assert_eq!(kind(TcpStream::connect(&[one, two][..]).await), "ConnectionRefused 111");
 }
 
-async fn no_address_is_no_input() {
+async fn connect_without_an_address_is_invalid_input() {
     let nothing: &[SocketAddr] = &[];
     assert_eq!(kind(TcpStream::connect(nothing).await), "InvalidInput");
     assert_eq!(kind(TcpStream::connect("127.0.0.1").await), "InvalidInput");
@@ -85,20 +85,20 @@ async fn no_address_is_no_input() {
     assert_eq!(kind(TcpStream::connect("127.0.0.1:99999").await), "InvalidInput");
 }
 
-async fn localhost_is_a_name() {
+async fn lookup_of_localhost() {
     let (_listener, address) = listener().await;
     TcpStream::connect(("localhost", address.port())).await.expect("it listens");
     TcpStream::connect(format!("localhost:{}", address.port())).await.expect("it listens");
 }
 
-async fn an_address_looks_up_as_itself() {
+async fn lookup_of_an_address_is_the_address() {
     let found: Vec<_> = lookup_host("127.0.0.1:80").await.expect("an address").collect();
     assert_eq!(found, ["127.0.0.1:80".parse().expect("an address")]);
     let found: Vec<_> = lookup_host(("::1", 80)).await.expect("an address").collect();
     assert_eq!(found, ["[::1]:80".parse().expect("an address")]);
 }
 
-async fn loopback_has_ipv6() {
+async fn connect_to_ipv6_loopback() {
     let listener = TcpListener::bind("[::1]:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let near = TcpStream::connect(address).await.expect("it listens");
@@ -107,7 +107,7 @@ async fn loopback_has_ipv6() {
     assert_eq!(near.local_addr().expect("open"), from);
 }
 
-async fn ipv4_comes_to_a_listener_of_all_ipv6_as_mapped() {
+async fn connect_by_ipv4_to_all_ipv6_has_a_mapped_address() {
     let listener = TcpListener::bind("[::]:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let near = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
@@ -117,13 +117,13 @@ async fn ipv4_comes_to_a_listener_of_all_ipv6_as_mapped() {
     assert_eq!(near.peer_addr().expect("open").to_string(), format!("127.0.0.1:{port}"));
 }
 
-async fn ipv6_does_not_come_to_a_listener_of_ipv4() {
+async fn connect_by_ipv6_to_ipv4_is_refused() {
     let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     assert_eq!(kind(TcpStream::connect(("::1", port)).await), "ConnectionRefused 111");
 }
 
-async fn each_connection_has_its_own_port() {
+async fn ports_of_connections_differ() {
     let (listener, address) = listener().await;
     let mut ports = Vec::new();
     let mut kept = Vec::new();
@@ -138,7 +138,7 @@ async fn each_connection_has_its_own_port() {
     assert_eq!(ports.len(), 10);
 }
 
-async fn a_connection_that_nobody_uses_stays() {
+async fn idle_connection_stays_open() {
     let (near, far) = pair().await;
     pause().await;
     assert!(silent(&near).await && silent(&far).await);

@@ -11,33 +11,33 @@ use super::{
 };
 
 both_ways! {
-    a_datagram_tells_where_it_came_from,
-    datagrams_keep_their_borders_and_order,
-    what_does_not_fit_is_lost,
-    a_datagram_may_be_empty,
-    a_datagram_has_a_largest_size,
-    without_a_peer_there_is_nowhere_to_send,
-    without_a_peer_anyone_is_received,
-    a_connected_socket_hears_its_peer_only,
-    a_peer_can_be_changed,
-    a_connected_socket_is_told_that_nobody_has_the_port,
-    a_refusal_is_told_to_a_sender_too_and_once,
-    a_socket_without_a_peer_is_told_nothing,
-    a_port_has_one_socket,
-    tcp_has_ports_of_its_own,
-    a_look_at_a_datagram_leaves_it,
-    a_try_to_receive_finds_nothing_or_a_datagram,
-    a_queue_that_is_full_drops,
+    datagram_has_its_sender_s_address,
+    datagrams_keep_boundaries_and_order,
+    datagram_larger_than_the_buffer_is_truncated,
+    datagram_may_be_empty,
+    datagram_has_a_maximum_size,
+    send_without_a_peer_fails,
+    recv_without_a_peer_takes_any_sender,
+    recv_of_a_connected_socket_takes_only_its_peer,
+    connect_again_changes_the_peer,
+    refusal_is_reported_to_a_connected_socket,
+    refusal_is_reported_to_a_sender_once,
+    refusal_is_not_reported_without_a_peer,
+    bind_of_a_port_in_use_fails,
+    bind_of_a_port_that_tcp_uses,
+    peek_leaves_the_datagram,
+    try_recv_would_block_or_takes_a_datagram,
+    queue_that_is_full_drops,
     broadcast_must_be_allowed,
-    a_sender_is_seen_before_its_datagram,
-    a_datagram_goes_behind_what_a_buffer_holds,
-    a_buffer_without_room_cuts_a_datagram_off,
-    datagrams_are_received_when_ready,
-    a_refusal_is_taken_once,
+    peek_sender_comes_before_the_datagram,
+    recv_buf_appends_to_the_buffer,
+    recv_buf_without_room_truncates,
+    recv_when_ready,
+    refusal_can_be_taken_once,
     poll_functions_fill_buffers,
 }
 
-async fn a_datagram_tells_where_it_came_from() {
+async fn datagram_has_its_sender_s_address() {
     let (one, here, two, there) = datagram_pair().await;
     assert_eq!(one.send_to(b"hello", there).await.expect("a route"), 5);
     let mut buf = [0; 16];
@@ -45,7 +45,7 @@ async fn a_datagram_tells_where_it_came_from() {
     assert_eq!(&buf[..5], b"hello");
 }
 
-async fn datagrams_keep_their_borders_and_order() {
+async fn datagrams_keep_boundaries_and_order() {
     let (one, _, two, there) = datagram_pair().await;
     for text in ["a", "bb", "ccc"] {
         one.send_to(text.as_bytes(), there).await.expect("a route");
@@ -56,7 +56,7 @@ async fn datagrams_keep_their_borders_and_order() {
     }
 }
 
-async fn what_does_not_fit_is_lost() {
+async fn datagram_larger_than_the_buffer_is_truncated() {
     let (one, _, two, there) = datagram_pair().await;
     one.send_to(b"too long", there).await.expect("a route");
     one.send_to(b"next", there).await.expect("a route");
@@ -67,13 +67,13 @@ async fn what_does_not_fit_is_lost() {
     assert_eq!(&buf, b"next");
 }
 
-async fn a_datagram_may_be_empty() {
+async fn datagram_may_be_empty() {
     let (one, here, two, there) = datagram_pair().await;
     assert_eq!(one.send_to(&[], there).await.expect("a route"), 0);
     assert_eq!(two.recv_from(&mut [0; 4]).await.expect("a datagram"), (0, here));
 }
 
-async fn a_datagram_has_a_largest_size() {
+async fn datagram_has_a_maximum_size() {
     let (one, _, two, there) = datagram_pair().await;
     assert_eq!(kind(one.send_to(&[0; 65_508], there).await), "Uncategorized 90");
     assert_eq!(one.send_to(&[1; 65_507], there).await.expect("the largest"), 65_507);
@@ -81,19 +81,19 @@ async fn a_datagram_has_a_largest_size() {
     assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, 65_507);
 }
 
-async fn without_a_peer_there_is_nowhere_to_send() {
+async fn send_without_a_peer_fails() {
     let (one, _, _, _) = datagram_pair().await;
     assert_eq!(kind(one.send(b"x").await), "Uncategorized 89");
     assert_eq!(kind(one.peer_addr()), "NotConnected 107");
 }
 
-async fn without_a_peer_anyone_is_received() {
+async fn recv_without_a_peer_takes_any_sender() {
     let (one, _, two, there) = datagram_pair().await;
     one.send_to(b"hello", there).await.expect("a route");
     assert_eq!(two.recv(&mut [0; 16]).await.expect("a datagram"), 5);
 }
 
-async fn a_connected_socket_hears_its_peer_only() {
+async fn recv_of_a_connected_socket_takes_only_its_peer() {
     let (one, here, two, there) = datagram_pair().await;
     let (three, _, _, _) = datagram_pair().await;
     one.connect(there).await.expect("a route");
@@ -106,7 +106,7 @@ async fn a_connected_socket_hears_its_peer_only() {
     assert!(waits(one.recv(&mut buf)).await);
 }
 
-async fn a_peer_can_be_changed() {
+async fn connect_again_changes_the_peer() {
     let (one, _, two, there) = datagram_pair().await;
     let (three, _, _, _) = datagram_pair().await;
     one.connect(three.local_addr().expect("bound")).await.expect("a route");
@@ -115,7 +115,7 @@ async fn a_peer_can_be_changed() {
     assert_eq!(two.recv(&mut [0; 4]).await.expect("a datagram"), 1);
 }
 
-async fn a_connected_socket_is_told_that_nobody_has_the_port() {
+async fn refusal_is_reported_to_a_connected_socket() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
     one.connect(there).await.expect("a route");
@@ -123,7 +123,7 @@ async fn a_connected_socket_is_told_that_nobody_has_the_port() {
     assert_eq!(kind(one.recv(&mut [0; 4]).await), "ConnectionRefused 111");
 }
 
-async fn a_refusal_is_told_to_a_sender_too_and_once() {
+async fn refusal_is_reported_to_a_sender_once() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
     one.connect(there).await.expect("a route");
@@ -132,7 +132,7 @@ async fn a_refusal_is_told_to_a_sender_too_and_once() {
     assert_eq!(kind(one.send(b"x").await), "ConnectionRefused 111");
 }
 
-async fn a_socket_without_a_peer_is_told_nothing() {
+async fn refusal_is_not_reported_without_a_peer() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
     one.send_to(b"x", there).await.expect("it goes out");
@@ -141,18 +141,18 @@ async fn a_socket_without_a_peer_is_told_nothing() {
     assert!(waits(one.recv_from(&mut [0; 4])).await);
 }
 
-async fn a_port_has_one_socket() {
+async fn bind_of_a_port_in_use_fails() {
     let (_one, here, _, _) = datagram_pair().await;
     assert_eq!(kind(UdpSocket::bind(here).await), "AddrInUse 98");
     assert_eq!(kind(UdpSocket::bind(("0.0.0.0", here.port())).await), "AddrInUse 98");
 }
 
-async fn tcp_has_ports_of_its_own() {
+async fn bind_of_a_port_that_tcp_uses() {
     let (_one, here, _, _) = datagram_pair().await;
     super::net::TcpListener::bind(here).await.expect("another protocol's");
 }
 
-async fn a_look_at_a_datagram_leaves_it() {
+async fn peek_leaves_the_datagram() {
     let (one, here, two, there) = datagram_pair().await;
     one.send_to(b"look", there).await.expect("a route");
     let mut buf = [0; 16];
@@ -161,7 +161,7 @@ async fn a_look_at_a_datagram_leaves_it() {
     assert!(waits(two.recv_from(&mut buf)).await);
 }
 
-async fn a_try_to_receive_finds_nothing_or_a_datagram() {
+async fn try_recv_would_block_or_takes_a_datagram() {
     let (one, _, two, there) = datagram_pair().await;
     let mut buf = [0; 16];
     assert_eq!(kind(two.try_recv_from(&mut buf)), "WouldBlock");
@@ -170,7 +170,7 @@ async fn a_try_to_receive_finds_nothing_or_a_datagram() {
     assert_eq!(two.try_recv_from(&mut buf).expect("a datagram").0, 1);
 }
 
-async fn a_queue_that_is_full_drops() {
+async fn queue_that_is_full_drops() {
     let (one, _, two, there) = datagram_pair().await;
     let chunk = [0; 8_000];
     for _ in 0..500 {
@@ -190,7 +190,7 @@ async fn broadcast_must_be_allowed() {
     assert_eq!(kind(one.send_to(b"x", "255.255.255.255:9").await), "PermissionDenied 13");
 }
 
-async fn a_sender_is_seen_before_its_datagram() {
+async fn peek_sender_comes_before_the_datagram() {
     let (one, here, two, there) = datagram_pair().await;
     assert_eq!(kind(two.try_peek_sender()), "WouldBlock");
     one.send_to(b"hello", there).await.expect("it is bound");
@@ -200,7 +200,7 @@ async fn a_sender_is_seen_before_its_datagram() {
     assert_eq!(two.recv(&mut [0; 8]).await.expect("it is still there"), 5);
 }
 
-async fn a_datagram_goes_behind_what_a_buffer_holds() {
+async fn recv_buf_appends_to_the_buffer() {
     let (one, here, two, there) = datagram_pair().await;
     let mut buffer = Vec::with_capacity(100);
     buffer.extend(b"say ");
@@ -217,7 +217,7 @@ async fn a_datagram_goes_behind_what_a_buffer_holds() {
     assert_eq!(kind(two.try_recv_buf_from(&mut buffer)), "WouldBlock");
 }
 
-async fn a_buffer_without_room_cuts_a_datagram_off() {
+async fn recv_buf_without_room_truncates() {
     let (one, _, two, there) = datagram_pair().await;
     one.send_to(&[7; 100], there).await.expect("it is bound");
     one.send_to(b"next", there).await.expect("it is bound");
@@ -226,7 +226,7 @@ async fn a_buffer_without_room_cuts_a_datagram_off() {
     assert_eq!(two.recv(&mut [0; 8]).await.expect("a datagram"), 4);
 }
 
-async fn datagrams_are_received_when_ready() {
+async fn recv_when_ready() {
     let (one, _, two, there) = datagram_pair().await;
     assert_eq!(kind(two.try_io(Interest::READABLE, || Ok(()))), "WouldBlock");
     two.writable().await.expect("there is room");
@@ -237,7 +237,7 @@ async fn datagrams_are_received_when_ready() {
     assert_eq!(received.expect("a datagram"), 5);
 }
 
-async fn a_refusal_is_taken_once() {
+async fn refusal_can_be_taken_once() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
     assert!(one.take_error().expect("open").is_none());

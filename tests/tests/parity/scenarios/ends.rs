@@ -5,36 +5,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::helpers::{kind, pair, pause, reset};
 
 both_ways! {
-    a_drop_is_the_end_of_the_stream,
-    what_was_written_before_a_drop_arrives,
-    half_a_connection_can_be_shut,
-    after_a_shutdown_a_write_breaks,
-    a_shutdown_may_be_repeated,
-    both_may_shut_and_both_see_the_end,
-    unread_bytes_make_a_drop_a_reset,
-    a_drop_with_all_read_is_no_reset,
-    a_reset_is_told_once_to_a_reader,
-    a_reset_is_told_once_to_a_writer,
-    a_reset_wakes_a_reader,
-    a_reset_is_told_before_the_bytes_in_front_of_it,
-    a_peek_tells_of_a_reset_too,
-    after_a_reset_there_is_no_peer,
-    after_a_reset_a_shutdown_is_nothing,
-    a_write_to_a_closed_peer_is_reset_and_then_breaks,
-    a_reader_that_saw_the_end_sees_no_reset,
-    the_end_is_read_before_a_reset_that_followed_it,
-    bytes_for_a_dropped_peer_reset_what_is_half_closed,
-    a_writer_that_waits_is_told_of_a_reset,
+    drop_ends_the_stream,
+    drop_delivers_what_was_written,
+    shutdown_closes_one_direction,
+    write_after_a_shutdown_is_a_broken_pipe,
+    shutdown_may_be_repeated,
+    shutdown_by_both_ends,
+    drop_with_unread_bytes_is_a_reset,
+    drop_with_all_read_is_no_reset,
+    reset_is_reported_to_a_reader_once,
+    reset_is_reported_to_a_writer_once,
+    reset_wakes_a_reader,
+    reset_is_reported_after_unread_bytes,
+    reset_is_reported_to_a_peek,
+    reset_connection_has_no_peer,
+    shutdown_after_a_reset_succeeds,
+    write_to_a_closed_peer_is_reset_then_a_broken_pipe,
+    reset_after_the_end_is_not_reported,
+    end_is_read_before_a_later_reset,
+    half_closed_connection_is_reset_by_late_bytes,
+    reset_wakes_a_writer,
 }
 
-async fn a_drop_is_the_end_of_the_stream() {
+async fn drop_ends_the_stream() {
     let (near, mut far) = pair().await;
     drop(near);
     assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
     assert_eq!(far.read(&mut [0; 8]).await.expect("still the end"), 0);
 }
 
-async fn what_was_written_before_a_drop_arrives() {
+async fn drop_delivers_what_was_written() {
     let (mut near, mut far) = pair().await;
     near.write_all(&[7; 100_000]).await.expect("open");
     drop(near);
@@ -43,7 +43,7 @@ async fn what_was_written_before_a_drop_arrives() {
     assert_eq!(bytes.len(), 100_000);
 }
 
-async fn half_a_connection_can_be_shut() {
+async fn shutdown_closes_one_direction() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"question").await.expect("open");
     near.shutdown().await.expect("open");
@@ -57,20 +57,20 @@ async fn half_a_connection_can_be_shut() {
     assert_eq!(bytes, b"answer");
 }
 
-async fn after_a_shutdown_a_write_breaks() {
+async fn write_after_a_shutdown_is_a_broken_pipe() {
     let (mut near, _far) = pair().await;
     near.shutdown().await.expect("open");
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe 32");
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe 32");
 }
 
-async fn a_shutdown_may_be_repeated() {
+async fn shutdown_may_be_repeated() {
     let (mut near, _far) = pair().await;
     near.shutdown().await.expect("open");
     near.shutdown().await.expect("shut already");
 }
 
-async fn both_may_shut_and_both_see_the_end() {
+async fn shutdown_by_both_ends() {
     let (mut near, mut far) = pair().await;
     near.shutdown().await.expect("open");
     far.shutdown().await.expect("open");
@@ -83,7 +83,7 @@ async fn both_may_shut_and_both_see_the_end() {
     assert_eq!(kind(far.peer_addr()), "NotConnected 107");
 }
 
-async fn unread_bytes_make_a_drop_a_reset() {
+async fn drop_with_unread_bytes_is_a_reset() {
     let (mut near, far) = pair().await;
     near.write_all(b"never read").await.expect("open");
     pause().await;
@@ -92,7 +92,7 @@ async fn unread_bytes_make_a_drop_a_reset() {
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset 104");
 }
 
-async fn a_drop_with_all_read_is_no_reset() {
+async fn drop_with_all_read_is_no_reset() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"read").await.expect("open");
     far.read_exact(&mut [0; 4]).await.expect("open");
@@ -100,21 +100,21 @@ async fn a_drop_with_all_read_is_no_reset() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-async fn a_reset_is_told_once_to_a_reader() {
+async fn reset_is_reported_to_a_reader_once() {
     let mut near = reset().await;
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset 104");
     assert_eq!(near.read(&mut [0; 8]).await.expect("told already"), 0);
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe 32");
 }
 
-async fn a_reset_is_told_once_to_a_writer() {
+async fn reset_is_reported_to_a_writer_once() {
     let mut near = reset().await;
     assert_eq!(kind(near.write(b"x").await), "ConnectionReset 104");
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe 32");
     assert_eq!(near.read(&mut [0; 8]).await.expect("told already"), 0);
 }
 
-async fn a_reset_wakes_a_reader() {
+async fn reset_wakes_a_reader() {
     let (mut near, far) = pair().await;
     far.set_zero_linger().expect("open");
     let mut buf = [0; 8];
@@ -125,7 +125,7 @@ async fn a_reset_wakes_a_reader() {
     assert_eq!(kind(read), "ConnectionReset 104");
 }
 
-async fn a_reset_is_told_before_the_bytes_in_front_of_it() {
+async fn reset_is_reported_after_unread_bytes() {
     let (mut near, mut far) = pair().await;
     far.write_all(b"last").await.expect("open");
     pause().await;
@@ -137,25 +137,25 @@ async fn a_reset_is_told_before_the_bytes_in_front_of_it() {
     assert_eq!(kind(near.read(&mut buf).await), "ConnectionReset 104");
 }
 
-async fn a_peek_tells_of_a_reset_too() {
+async fn reset_is_reported_to_a_peek() {
     let near = reset().await;
     let mut buf = [0; 8];
     assert_eq!(kind(near.peek(&mut buf).await), "ConnectionReset 104");
     assert_eq!(near.peek(&mut buf).await.expect("told already"), 0);
 }
 
-async fn after_a_reset_there_is_no_peer() {
+async fn reset_connection_has_no_peer() {
     let near = reset().await;
     assert_eq!(kind(near.peer_addr()), "NotConnected 107");
     near.local_addr().expect("its own it still has");
 }
 
-async fn after_a_reset_a_shutdown_is_nothing() {
+async fn shutdown_after_a_reset_succeeds() {
     let mut near = reset().await;
     near.shutdown().await.expect("nothing is left to shut");
 }
 
-async fn a_write_to_a_closed_peer_is_reset_and_then_breaks() {
+async fn write_to_a_closed_peer_is_reset_then_a_broken_pipe() {
     let (mut near, far) = pair().await;
     drop(far);
     pause().await;
@@ -164,7 +164,7 @@ async fn a_write_to_a_closed_peer_is_reset_and_then_breaks() {
     assert_eq!(kind(near.write(b"x").await), "BrokenPipe 32");
 }
 
-async fn a_reader_that_saw_the_end_sees_no_reset() {
+async fn reset_after_the_end_is_not_reported() {
     let (mut near, far) = pair().await;
     drop(far);
     assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
@@ -173,7 +173,7 @@ async fn a_reader_that_saw_the_end_sees_no_reset() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("still the end"), 0);
 }
 
-async fn the_end_is_read_before_a_reset_that_followed_it() {
+async fn end_is_read_before_a_later_reset() {
     let (mut near, far) = pair().await;
     drop(far);
     pause().await;
@@ -182,7 +182,7 @@ async fn the_end_is_read_before_a_reset_that_followed_it() {
     assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-async fn bytes_for_a_dropped_peer_reset_what_is_half_closed() {
+async fn half_closed_connection_is_reset_by_late_bytes() {
     let (mut near, mut far) = pair().await;
     near.shutdown().await.expect("open");
     assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
@@ -192,7 +192,7 @@ async fn bytes_for_a_dropped_peer_reset_what_is_half_closed() {
     assert_eq!(kind(far.write(b"x").await), "BrokenPipe 32");
 }
 
-async fn a_writer_that_waits_is_told_of_a_reset() {
+async fn reset_wakes_a_writer() {
     let (mut near, far) = pair().await;
     let bytes = vec![1; 16 << 20];
     let (written, ()) = futures::join!(near.write_all(&bytes), async {

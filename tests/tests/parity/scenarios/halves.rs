@@ -1,4 +1,4 @@
-//! A stream's two directions apart.
+//! Splitting a stream into halves.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -8,18 +8,18 @@ use super::{
 };
 
 both_ways! {
-    a_dropped_write_half_shuts_its_direction,
-    a_dropped_read_half_shuts_nothing,
-    both_halves_dropped_close_it,
-    a_forgotten_write_half_shuts_nothing,
-    halves_of_one_stream_are_made_whole,
-    halves_of_two_streams_are_not,
-    two_tasks_have_a_half_each,
-    borrowed_halves_shut_when_told,
-    halves_know_their_addresses,
+    drop_of_the_write_half_shuts_its_direction,
+    drop_of_the_read_half_shuts_nothing,
+    drop_of_both_halves_closes_the_stream,
+    forget_of_the_write_half_shuts_nothing,
+    reunite_of_halves_of_one_stream,
+    reunite_of_halves_of_two_streams_fails,
+    halves_in_two_tasks,
+    borrowed_halves_can_be_shut,
+    addresses_of_halves,
 }
 
-async fn a_dropped_write_half_shuts_its_direction() {
+async fn drop_of_the_write_half_shuts_its_direction() {
     let (near, mut far) = pair().await;
     let (mut reads, writes) = near.into_split();
     drop(writes);
@@ -30,7 +30,7 @@ async fn a_dropped_write_half_shuts_its_direction() {
     assert_eq!(&buf, b"back");
 }
 
-async fn a_dropped_read_half_shuts_nothing() {
+async fn drop_of_the_read_half_shuts_nothing() {
     let (near, mut far) = pair().await;
     let (reads, mut writes) = near.into_split();
     drop(reads);
@@ -41,7 +41,7 @@ async fn a_dropped_read_half_shuts_nothing() {
     assert!(silent(&far).await);
 }
 
-async fn both_halves_dropped_close_it() {
+async fn drop_of_both_halves_closes_the_stream() {
     let (near, mut far) = pair().await;
     let (reads, writes) = near.into_split();
     far.write_all(b"unread").await.expect("open");
@@ -52,14 +52,14 @@ async fn both_halves_dropped_close_it() {
     assert_eq!(kind(far.write(b"x").await), "BrokenPipe 32");
 }
 
-async fn a_forgotten_write_half_shuts_nothing() {
+async fn forget_of_the_write_half_shuts_nothing() {
     let (near, far) = pair().await;
     let (_reads, writes) = near.into_split();
     writes.forget();
     assert!(silent(&far).await);
 }
 
-async fn halves_of_one_stream_are_made_whole() {
+async fn reunite_of_halves_of_one_stream() {
     let (near, mut far) = pair().await;
     let (reads, writes) = near.into_split();
     let mut near = reads.reunite(writes).expect("of one stream");
@@ -68,7 +68,7 @@ async fn halves_of_one_stream_are_made_whole() {
     assert!(silent(&far).await);
 }
 
-async fn halves_of_two_streams_are_not() {
+async fn reunite_of_halves_of_two_streams_fails() {
     let (near, far) = pair().await;
     let (reads, own) = near.into_split();
     let (_, other) = far.into_split();
@@ -78,7 +78,7 @@ async fn halves_of_two_streams_are_not() {
     error.0.reunite(own).expect("of one stream");
 }
 
-async fn two_tasks_have_a_half_each() {
+async fn halves_in_two_tasks() {
     let (near, far) = pair().await;
     let (mut reads, mut writes) = near.into_split();
     let (mut far_reads, mut far_writes) = far.into_split();
@@ -97,7 +97,7 @@ async fn two_tasks_have_a_half_each() {
     assert_eq!(reads.read(&mut [0; 8]).await.expect("the end"), 0);
 }
 
-async fn borrowed_halves_shut_when_told() {
+async fn borrowed_halves_can_be_shut() {
     let (mut near, mut far) = pair().await;
     {
         let (_reads, mut writes) = near.split();
@@ -111,7 +111,7 @@ async fn borrowed_halves_shut_when_told() {
     near.read_exact(&mut [0; 4]).await.expect("open");
 }
 
-async fn halves_know_their_addresses() {
+async fn addresses_of_halves() {
     let (near, far) = pair().await;
     let (reads, writes) = near.into_split();
     assert_eq!(reads.local_addr().expect("open"), far.peer_addr().expect("open"));

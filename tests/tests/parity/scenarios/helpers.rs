@@ -1,4 +1,4 @@
-//! What the scenarios share.
+//! Helpers of the scenarios.
 
 use std::{fmt::Debug, io, net::SocketAddr, time::Duration};
 
@@ -7,14 +7,14 @@ use super::{
     time::{sleep, timeout},
 };
 
-/// A listener on loopback, and where it listens.
+/// A listener on loopback, and its address.
 pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
 
-/// Both ends of a connection: the one that connected, the one that was accepted.
+/// Both ends of a connection: the connecting one first.
 pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
@@ -39,12 +39,12 @@ pub(crate) async fn datagram_pair() -> (UdpSocket, SocketAddr, UdpSocket, Socket
     (one, here, two, there)
 }
 
-/// An address of loopback at which nothing is bound.
+/// A loopback address with a free port.
 pub(crate) async fn nobody() -> SocketAddr {
     listener().await.1
 }
 
-/// Long enough for everything on the way to arrive.
+/// Waits long enough for all packets to arrive.
 pub(crate) async fn pause() {
     sleep(Duration::from_millis(100)).await;
 }
@@ -54,12 +54,12 @@ pub(crate) async fn waits<F: Future>(future: F) -> bool {
     timeout(Duration::from_millis(200), future).await.is_err()
 }
 
-/// Whether nothing comes to a stream, for a while. Being readable does not count: a kernel may say so in vain.
+/// Whether no bytes arrive at a stream for a while. Spurious readiness does not count.
 pub(crate) async fn silent(stream: &TcpStream) -> bool {
     waits(stream.peek(&mut [0])).await
 }
 
-/// What kind of error it is, and its code if it has one. In words, since some kinds have no stable name.
+/// The error's kind, and its code if it has one, as a text: some kinds have no stable name.
 pub(crate) fn kind<T: Debug>(result: io::Result<T>) -> String {
     let error = result.expect_err("an error");
     match error.raw_os_error() {

@@ -8,36 +8,36 @@ use super::{
 };
 
 both_ways! {
-    a_socket_listens_and_another_connects,
-    a_socket_connects_from_where_it_is_bound,
-    a_bound_socket_does_not_listen,
-    a_socket_that_is_not_bound_gets_a_port_to_listen_at,
-    a_port_is_shared_only_by_those_that_say_so,
-    without_sharing_time_wait_keeps_a_listener_away,
-    a_connecting_socket_s_time_wait_keeps_listeners_away,
-    a_socket_is_bound_once,
-    the_same_connection_is_not_made_twice,
-    families_do_not_mix,
-    a_socket_refused_is_refused,
-    options_go_to_the_connections,
-    linger_zero_goes_to_the_connections,
-    buffers_are_twice_what_was_asked_for,
-    beyond_the_backlog_a_connect_waits_for_room,
-    a_connected_datagram_socket_knows_its_own_address,
-    a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped,
-    a_time_to_live_is_kept_within_its_limits,
-    a_listener_s_time_to_live_goes_to_its_connections,
-    a_type_of_service_is_kept,
-    a_traffic_class_is_of_ipv6_only,
-    acknowledgements_may_be_wanted_at_once,
-    what_was_set_before_is_told_after,
+    socket_listens_and_another_connects,
+    socket_connects_from_its_bound_address,
+    socket_that_is_bound_does_not_listen_yet,
+    listen_without_a_bind_takes_a_free_port,
+    reuseaddr_shares_a_port,
+    reuseaddr_off_and_time_wait_conflict,
+    reuseaddr_off_and_a_client_s_time_wait_conflict,
+    bind_twice_fails,
+    connect_with_the_same_four_tuple_fails,
+    bind_of_the_other_family_fails,
+    connect_of_a_socket_is_refused,
+    options_are_inherited_by_connections,
+    linger_zero_is_inherited_by_connections,
+    buffer_sizes_are_doubled,
+    backlog_that_is_full_delays_a_connect,
+    local_address_of_a_connected_datagram_socket,
+    datagram_by_ipv4_to_all_ipv6_has_a_mapped_address,
+    ttl_is_kept_within_its_limits,
+    ttl_is_inherited_by_connections,
+    tos_is_kept,
+    tclass_is_for_ipv6_only,
+    quickack_can_be_set,
+    options_are_read_back,
 }
 
 fn any() -> std::net::SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
 }
 
-async fn a_socket_listens_and_another_connects() {
+async fn socket_listens_and_another_connects() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
     let address = socket.local_addr().expect("bound");
@@ -50,7 +50,7 @@ async fn a_socket_listens_and_another_connects() {
     far.read_exact(&mut [0; 2]).await.expect("open");
 }
 
-async fn a_socket_connects_from_where_it_is_bound() {
+async fn socket_connects_from_its_bound_address() {
     let (listener, address) = listener().await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
@@ -60,21 +60,21 @@ async fn a_socket_connects_from_where_it_is_bound() {
     assert_eq!((near.local_addr().expect("open"), from), (own, own));
 }
 
-async fn a_bound_socket_does_not_listen() {
+async fn socket_that_is_bound_does_not_listen_yet() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
     let address = socket.local_addr().expect("bound");
     assert_eq!(kind(TcpStream::connect(address).await), "ConnectionRefused 111");
 }
 
-async fn a_socket_that_is_not_bound_gets_a_port_to_listen_at() {
+async fn listen_without_a_bind_takes_a_free_port() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert_eq!(socket.local_addr().expect("a socket").to_string(), "0.0.0.0:0");
     let listener = socket.listen(1).expect("a free port");
     assert_ne!(listener.local_addr().expect("listening").port(), 0);
 }
 
-async fn a_port_is_shared_only_by_those_that_say_so() {
+async fn reuseaddr_shares_a_port() {
     let one = TcpSocket::new_v4().expect("a socket");
     assert!(!one.reuseaddr().expect("a socket"));
     one.bind(any()).expect("a free port");
@@ -89,7 +89,7 @@ async fn a_port_is_shared_only_by_those_that_say_so() {
     assert_eq!(kind(two.listen(1)), "AddrInUse 98");
 }
 
-async fn without_sharing_time_wait_keeps_a_listener_away() {
+async fn reuseaddr_off_and_time_wait_conflict() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
     drop(listener.accept().await.expect("a connection"));
@@ -102,7 +102,7 @@ async fn without_sharing_time_wait_keeps_a_listener_away() {
     socket.bind(address).expect("TIME-WAIT is no obstacle to this");
 }
 
-async fn a_connecting_socket_s_time_wait_keeps_listeners_away() {
+async fn reuseaddr_off_and_a_client_s_time_wait_conflict() {
     let (near, mut far) = pair().await;
     let own = near.local_addr().expect("open");
     drop(near);
@@ -112,13 +112,13 @@ async fn a_connecting_socket_s_time_wait_keeps_listeners_away() {
     assert_eq!(kind(TcpListener::bind(own).await), "AddrInUse 98");
 }
 
-async fn a_socket_is_bound_once() {
+async fn bind_twice_fails() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
     assert_eq!(kind(socket.bind(any())), "InvalidInput 22");
 }
 
-async fn the_same_connection_is_not_made_twice() {
+async fn connect_with_the_same_four_tuple_fails() {
     let (_listener, address) = listener().await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("a socket");
@@ -131,19 +131,19 @@ async fn the_same_connection_is_not_made_twice() {
     assert_eq!(kind(again.connect(address).await), "AddrNotAvailable 99");
 }
 
-async fn families_do_not_mix() {
+async fn bind_of_the_other_family_fails() {
     let socket = TcpSocket::new_v4().expect("a socket");
     let v6 = "[::1]:0".parse().expect("an address");
     assert_eq!(kind(socket.bind(v6)), "Uncategorized 97");
     assert_eq!(kind(TcpSocket::new_v4().expect("a socket").connect(v6).await), "Uncategorized 97");
 }
 
-async fn a_socket_refused_is_refused() {
+async fn connect_of_a_socket_is_refused() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert_eq!(kind(socket.connect(nobody().await).await), "ConnectionRefused 111");
 }
 
-async fn options_go_to_the_connections() {
+async fn options_are_inherited_by_connections() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert!(!socket.nodelay().expect("a socket") && !socket.keepalive().expect("a socket"));
     socket.set_nodelay(true).expect("a socket");
@@ -157,7 +157,7 @@ async fn options_go_to_the_connections() {
     assert!(!near.nodelay().expect("open") && far.nodelay().expect("open"));
 }
 
-async fn linger_zero_goes_to_the_connections() {
+async fn linger_zero_is_inherited_by_connections() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_zero_linger().expect("a socket");
     socket.bind(any()).expect("a free port");
@@ -169,7 +169,7 @@ async fn linger_zero_goes_to_the_connections() {
     assert_eq!(kind(near.read(&mut [0; 8]).await), "ConnectionReset 104");
 }
 
-async fn buffers_are_twice_what_was_asked_for() {
+async fn buffer_sizes_are_doubled() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_send_buffer_size(20_000).expect("a socket");
     socket.set_recv_buffer_size(20_000).expect("a socket");
@@ -177,7 +177,7 @@ async fn buffers_are_twice_what_was_asked_for() {
     assert_eq!(socket.recv_buffer_size().expect("a socket"), 40_000);
 }
 
-async fn beyond_the_backlog_a_connect_waits_for_room() {
+async fn backlog_that_is_full_delays_a_connect() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(any()).expect("a free port");
     let listener = socket.listen(1).expect("bound");
@@ -193,14 +193,14 @@ async fn beyond_the_backlog_a_connect_waits_for_room() {
     third.await.expect("there is room again");
 }
 
-async fn a_connected_datagram_socket_knows_its_own_address() {
+async fn local_address_of_a_connected_datagram_socket() {
     let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
     assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "0.0.0.0");
     socket.connect("127.0.0.1:9").await.expect("a route");
     assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.1");
 }
 
-async fn a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped() {
+async fn datagram_by_ipv4_to_all_ipv6_has_a_mapped_address() {
     let server = UdpSocket::bind("[::]:0").await.expect("a free port");
     let port = server.local_addr().expect("bound").port();
     let client = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
@@ -211,7 +211,7 @@ async fn a_datagram_of_ipv4_comes_to_all_of_ipv6_as_mapped() {
     assert_eq!(client.recv(&mut [0; 4]).await.expect("a datagram"), 1);
 }
 
-async fn a_time_to_live_is_kept_within_its_limits() {
+async fn ttl_is_kept_within_its_limits() {
     let (near, _far) = pair().await;
     assert_eq!(near.ttl().expect("open"), 64);
     near.set_ttl(255).expect("the most");
@@ -228,7 +228,7 @@ async fn a_time_to_live_is_kept_within_its_limits() {
     }
 }
 
-async fn a_listener_s_time_to_live_goes_to_its_connections() {
+async fn ttl_is_inherited_by_connections() {
     let (listener, address) = listener().await;
     listener.set_ttl(9).expect("within the limits");
     assert_eq!(listener.ttl().expect("listening"), 9);
@@ -237,7 +237,7 @@ async fn a_listener_s_time_to_live_goes_to_its_connections() {
     assert_eq!((near.ttl().expect("open"), far.ttl().expect("open")), (64, 9));
 }
 
-async fn a_type_of_service_is_kept() {
+async fn tos_is_kept() {
     let socket = TcpSocket::new_v4().expect("a socket");
     assert_eq!(socket.tos_v4().expect("a socket"), 0);
     // The lowest two bits are TCP's own.
@@ -248,7 +248,7 @@ async fn a_type_of_service_is_kept() {
     assert_eq!(one.tos_v4().expect("bound"), 0x13);
 }
 
-async fn a_traffic_class_is_of_ipv6_only() {
+async fn tclass_is_for_ipv6_only() {
     let socket = TcpSocket::new_v6().expect("a socket");
     assert_eq!(socket.tclass_v6().expect("a socket"), 0);
     socket.set_tclass_v6(0x2b).expect("a socket");
@@ -264,7 +264,7 @@ async fn a_traffic_class_is_of_ipv6_only() {
     assert_eq!(kind(socket.set_tclass_v6(1)), "Uncategorized 92");
 }
 
-async fn acknowledgements_may_be_wanted_at_once() {
+async fn quickack_can_be_set() {
     let (near, mut far) = pair().await;
     near.set_quickack(true).expect("open");
     assert!(near.quickack().expect("open"));
@@ -274,7 +274,7 @@ async fn acknowledgements_may_be_wanted_at_once() {
     assert!(!near.quickack().expect("open"));
 }
 
-async fn what_was_set_before_is_told_after() {
+async fn options_are_read_back() {
     let (_listener, address) = listener().await;
     let socket = TcpSocket::new_v4().expect("a socket");
     assert!(socket.take_error().expect("a socket").is_none());

@@ -1,4 +1,4 @@
-//! What a socket is ready for, and reads and writes that do not wait.
+//! Readiness of sockets, and reads and writes that do not wait.
 
 use std::{
     future::poll_fn,
@@ -13,33 +13,33 @@ use super::{
 };
 
 both_ways! {
-    a_fresh_stream_is_ready_to_write,
-    bytes_make_it_ready_to_read,
-    the_end_makes_it_closed_to_read,
-    a_reset_makes_it_closed_both_ways,
-    an_error_can_be_taken_once,
-    several_buffers_are_filled_in_their_order,
-    several_pieces_are_written_as_one,
-    a_writer_may_write_several_pieces,
-    halves_are_ready_for_their_direction,
-    a_datagram_makes_its_socket_ready,
-    what_is_done_when_ready_is_done_once,
-    a_stream_that_never_gets_ready_is_not_done,
-    a_stream_said_not_to_be_ready_waits_for_something_new,
-    one_said_not_to_have_room_waits_for_something_new,
-    a_closed_stream_stays_ready_whatever_is_said,
-    datagrams_said_not_to_be_there_wait_for_another,
-    a_look_fills_a_buffer_behind_what_it_holds,
-    a_buffer_without_room_grows_a_little,
+    ready_of_a_new_stream_is_writable,
+    ready_after_bytes_is_readable,
+    ready_after_the_end_is_read_closed,
+    ready_after_a_reset_is_closed_both_ways,
+    take_error_returns_an_error_once,
+    vectored_read_fills_buffers_in_order,
+    vectored_write_writes_pieces_in_order,
+    vectored_write_by_the_write_half,
+    ready_of_halves_is_for_their_direction,
+    ready_of_a_datagram_socket,
+    try_io_and_async_io_run_when_ready,
+    async_io_waits_while_not_ready,
+    readiness_cleared_by_would_block_waits_for_new_bytes,
+    readiness_cleared_by_would_block_waits_for_new_room,
+    readiness_of_a_closed_stream_cannot_be_cleared,
+    readiness_cleared_by_would_block_waits_for_a_datagram,
+    peek_appends_to_the_buffer,
+    read_buf_grows_a_full_buffer,
 }
 
-async fn a_fresh_stream_is_ready_to_write() {
+async fn ready_of_a_new_stream_is_writable() {
     let (near, _far) = pair().await;
     let ready = near.ready(Interest::READABLE | Interest::WRITABLE).await.expect("open");
     assert!(ready.is_writable() && !ready.is_read_closed() && !ready.is_write_closed());
 }
 
-async fn bytes_make_it_ready_to_read() {
+async fn ready_after_bytes_is_readable() {
     let (mut near, far) = pair().await;
     near.write_all(b"x").await.expect("open");
     let ready = far.ready(Interest::READABLE).await.expect("open");
@@ -47,7 +47,7 @@ async fn bytes_make_it_ready_to_read() {
     assert!(!ready.is_empty() && ready != Ready::EMPTY);
 }
 
-async fn the_end_makes_it_closed_to_read() {
+async fn ready_after_the_end_is_read_closed() {
     let (near, far) = pair().await;
     drop(near);
     pause().await;
@@ -55,13 +55,13 @@ async fn the_end_makes_it_closed_to_read() {
     assert!(ready.is_readable() && ready.is_read_closed());
 }
 
-async fn a_reset_makes_it_closed_both_ways() {
+async fn ready_after_a_reset_is_closed_both_ways() {
     let near = reset().await;
     let ready = near.ready(Interest::READABLE | Interest::WRITABLE).await.expect("a state");
     assert!(ready.is_read_closed() && ready.is_write_closed());
 }
 
-async fn an_error_can_be_taken_once() {
+async fn take_error_returns_an_error_once() {
     let near = reset().await;
     let error = near.take_error().expect("a socket").expect("it was reset");
     assert_eq!(error.raw_os_error(), Some(104));
@@ -69,7 +69,7 @@ async fn an_error_can_be_taken_once() {
     assert_eq!(near.try_read(&mut [0; 4]).expect("told already"), 0);
 }
 
-async fn several_buffers_are_filled_in_their_order() {
+async fn vectored_read_fills_buffers_in_order() {
     let (mut near, far) = pair().await;
     near.write_all(b"abcdef").await.expect("open");
     pause().await;
@@ -82,7 +82,7 @@ async fn several_buffers_are_filled_in_their_order() {
     assert_eq!(kind(far.try_read_vectored(&mut bufs)), "WouldBlock");
 }
 
-async fn several_pieces_are_written_as_one() {
+async fn vectored_write_writes_pieces_in_order() {
     let (near, far) = pair().await;
     near.writable().await.expect("open");
     let pieces = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cdef")];
@@ -93,7 +93,7 @@ async fn several_pieces_are_written_as_one() {
     assert_eq!(&buf[..6], b"abcdef");
 }
 
-async fn a_writer_may_write_several_pieces() {
+async fn vectored_write_by_the_write_half() {
     let (mut near, far) = pair().await;
     assert!(near.is_write_vectored());
     let pieces = [IoSlice::new(b"ab"), IoSlice::new(b"cd")];
@@ -104,7 +104,7 @@ async fn a_writer_may_write_several_pieces() {
     assert_eq!(buf, b"abcd");
 }
 
-async fn halves_are_ready_for_their_direction() {
+async fn ready_of_halves_is_for_their_direction() {
     let (near, mut far) = pair().await;
     let (reads, writes) = near.into_split();
     assert!(writes.ready(Interest::WRITABLE).await.expect("open").is_writable());
@@ -114,7 +114,7 @@ async fn halves_are_ready_for_their_direction() {
     assert_eq!(reads.try_read(&mut [0; 4]).expect("bytes"), 1);
 }
 
-async fn a_datagram_makes_its_socket_ready() {
+async fn ready_of_a_datagram_socket() {
     let (one, _, two, there) = datagram_pair().await;
     assert!(one.ready(Interest::WRITABLE).await.expect("open").is_writable());
     one.writable().await.expect("open");
@@ -128,7 +128,7 @@ async fn a_datagram_makes_its_socket_ready() {
     assert!(waits(two.recv(&mut buf)).await);
 }
 
-async fn what_is_done_when_ready_is_done_once() {
+async fn try_io_and_async_io_run_when_ready() {
     let (near, mut far) = pair().await;
     assert_eq!(kind(near.try_io(Interest::READABLE, || Ok(()))), "WouldBlock");
     near.writable().await.expect("there is room");
@@ -141,7 +141,7 @@ async fn what_is_done_when_ready_is_done_once() {
     assert_eq!((read.expect("a byte"), byte), (1, *b"x"));
 }
 
-async fn a_stream_that_never_gets_ready_is_not_done() {
+async fn async_io_waits_while_not_ready() {
     let (near, _far) = pair().await;
     let mut asked = 0;
     let done = near.async_io(Interest::READABLE, || {
@@ -152,7 +152,7 @@ async fn a_stream_that_never_gets_ready_is_not_done() {
     assert_eq!(asked, 0);
 }
 
-async fn a_stream_said_not_to_be_ready_waits_for_something_new() {
+async fn readiness_cleared_by_would_block_waits_for_new_bytes() {
     let (mut near, mut far) = pair().await;
     far.write_all(b"x").await.expect("open");
     near.readable().await.expect("a byte");
@@ -163,7 +163,7 @@ async fn a_stream_said_not_to_be_ready_waits_for_something_new() {
     });
     assert!(waits(never).await);
     assert_eq!(asked, 1);
-    // Also for all others, though the byte is there.
+    // This holds for all other readers too, though the byte is there.
     assert_eq!(kind(near.try_read(&mut [0])), "WouldBlock");
     assert!(waits(near.readable()).await && waits(near.read_u8()).await);
     far.write_all(b"y").await.expect("open");
@@ -172,20 +172,20 @@ async fn a_stream_said_not_to_be_ready_waits_for_something_new() {
     assert_eq!(&both, b"xy");
 }
 
-async fn one_said_not_to_have_room_waits_for_something_new() {
+async fn readiness_cleared_by_would_block_waits_for_new_room() {
     let (near, mut far) = pair().await;
     near.writable().await.expect("there is room");
     let said = near.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     assert_eq!(kind(said), "WouldBlock");
     assert_eq!(kind(near.try_write(b"x")), "WouldBlock");
     assert!(waits(near.writable()).await);
-    // A kernel tells of all that a socket is ready for, whatever has happened.
+    // A kernel's event has all of a socket's readiness, whatever changed.
     far.write_all(b"y").await.expect("open");
     near.writable().await.expect("there is room");
     assert_eq!(near.try_write(b"x").expect("there is room"), 1);
 }
 
-async fn a_closed_stream_stays_ready_whatever_is_said() {
+async fn readiness_of_a_closed_stream_cannot_be_cleared() {
     let (near, far) = pair().await;
     drop(far);
     pause().await;
@@ -196,7 +196,7 @@ async fn a_closed_stream_stays_ready_whatever_is_said() {
     assert_eq!(near.try_read(&mut [0]).expect("the end"), 0);
 }
 
-async fn datagrams_said_not_to_be_there_wait_for_another() {
+async fn readiness_cleared_by_would_block_waits_for_a_datagram() {
     let (one, _, two, there) = datagram_pair().await;
     one.send_to(b"first", there).await.expect("a route");
     two.readable().await.expect("a datagram");
@@ -215,7 +215,7 @@ async fn datagrams_said_not_to_be_there_wait_for_another() {
     assert_eq!(&buf[..5], b"first");
 }
 
-async fn a_look_fills_a_buffer_behind_what_it_holds() {
+async fn peek_appends_to_the_buffer() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"abcdef").await.expect("open");
     pause().await;
@@ -230,7 +230,7 @@ async fn a_look_fills_a_buffer_behind_what_it_holds() {
     assert_eq!(reads.peek(&mut [0; 9]).await.expect("bytes"), 6);
 }
 
-async fn a_buffer_without_room_grows_a_little() {
+async fn read_buf_grows_a_full_buffer() {
     let (mut near, far) = pair().await;
     near.write_all(&[7; 100]).await.expect("open");
     pause().await;

@@ -1,4 +1,4 @@
-//! Calls that programs seldom make: nothing to read or write, ports and addresses that are none, names at their limits.
+//! Rare calls: empty reads and writes, invalid ports and addresses, names at their limits.
 
 use std::{future::poll_fn, io, io::IoSlice, io::IoSliceMut, pin::Pin, time::Duration};
 
@@ -10,41 +10,41 @@ use super::{
 };
 
 both_ways! {
-    an_empty_read_waits_for_data,
-    an_empty_read_finds_data_and_takes_none,
-    an_empty_read_finds_the_end,
-    an_empty_read_finds_an_error,
-    an_empty_peek_waits_for_data,
-    an_empty_try_read_would_block,
-    an_empty_vectored_read_needs_a_readable_stream,
-    an_empty_read_of_a_datagram_takes_it,
-    an_empty_write_to_a_full_stream_waits,
-    an_empty_write_after_a_shutdown_breaks,
-    an_empty_vectored_write_is_nothing,
-    a_vectored_write_takes_1024_slices,
-    a_vectored_read_fills_1024_slices,
-    a_datagram_to_port_zero_is_invalid,
-    a_connect_to_port_zero_is_refused,
-    a_datagram_socket_connects_to_port_zero,
-    a_connect_to_the_broadcast_address_is_refused,
-    a_datagram_to_nowhere_in_particular_is_to_oneself,
-    a_datagram_socket_is_bound_to_an_own_address,
-    a_datagram_socket_of_all_ipv6_takes_the_port_of_ipv4,
+    empty_read_waits_for_data,
+    empty_read_finds_data_and_takes_none,
+    empty_read_finds_the_end,
+    empty_read_finds_an_error,
+    empty_peek_waits_for_data,
+    empty_try_read_would_block,
+    empty_vectored_read_needs_a_readable_stream,
+    empty_read_of_a_datagram_takes_it,
+    empty_write_to_a_full_stream_waits,
+    empty_write_after_a_shutdown_breaks,
+    empty_vectored_write_is_nothing,
+    vectored_write_takes_1024_slices,
+    vectored_read_fills_1024_slices,
+    datagram_to_port_zero_is_invalid,
+    connect_to_port_zero_is_refused,
+    datagram_socket_connects_to_port_zero,
+    connect_to_the_broadcast_address_is_refused,
+    datagram_to_the_unspecified_address_is_to_loopback,
+    datagram_socket_is_bound_to_an_own_address,
+    datagram_socket_of_all_ipv6_takes_the_port_of_ipv4,
     families_of_datagrams_mix_one_way_only,
-    a_v6_socket_takes_no_v4_address,
-    a_socket_connects_to_nowhere_in_particular_of_ipv6,
-    a_linger_of_less_than_a_second_is_zero,
-    a_linger_is_told_in_whole_seconds,
-    a_refusal_is_told_to_a_reader_that_waits,
-    a_shutdown_after_the_peer_s_is_nothing,
+    v6_socket_takes_no_v4_address,
+    connect_to_the_unspecified_ipv6_address,
+    linger_of_less_than_a_second_is_zero,
+    linger_is_read_back_in_whole_seconds,
+    refusal_is_reported_to_a_waiting_reader,
+    shutdown_after_the_peer_s_succeeds,
     names_have_no_case,
-    names_that_nobody_has,
-    ports_that_are_none,
+    names_that_are_unknown,
+    ports_that_are_invalid,
     addresses_with_a_scope,
     numbers_that_are_addresses,
 }
 
-async fn an_empty_read_waits_for_data() {
+async fn empty_read_waits_for_data() {
     let (mut near, mut far) = pair().await;
     assert!(waits(far.read(&mut [])).await);
     near.write_all(b"x").await.expect("open");
@@ -53,7 +53,7 @@ async fn an_empty_read_waits_for_data() {
     assert!(waits(far.read(&mut [])).await, "what was there was read");
 }
 
-async fn an_empty_read_finds_data_and_takes_none() {
+async fn empty_read_finds_data_and_takes_none() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"ab").await.expect("open");
     for _ in 0..3 {
@@ -64,20 +64,20 @@ async fn an_empty_read_finds_data_and_takes_none() {
     assert_eq!(&bytes, b"ab");
 }
 
-async fn an_empty_read_finds_the_end() {
+async fn empty_read_finds_the_end() {
     let (near, mut far) = pair().await;
     drop(near);
     assert_eq!(far.read(&mut []).await.expect("the end"), 0);
     assert_eq!(far.read(&mut []).await.expect("still the end"), 0);
 }
 
-async fn an_empty_read_finds_an_error() {
+async fn empty_read_finds_an_error() {
     let mut near = reset().await;
     assert_eq!(kind(near.read(&mut []).await), "ConnectionReset 104");
     assert_eq!(near.read(&mut [0]).await.expect("the error was told"), 0);
 }
 
-async fn an_empty_peek_waits_for_data() {
+async fn empty_peek_waits_for_data() {
     let (mut near, far) = pair().await;
     assert!(waits(far.peek(&mut [])).await);
     near.write_all(b"x").await.expect("open");
@@ -85,7 +85,7 @@ async fn an_empty_peek_waits_for_data() {
     assert_eq!(far.peek(&mut [0; 4]).await.expect("a byte"), 1);
 }
 
-async fn an_empty_try_read_would_block() {
+async fn empty_try_read_would_block() {
     let (mut near, far) = pair().await;
     assert_eq!(kind(far.try_read(&mut [])), "WouldBlock");
     let mut full: &mut [u8] = &mut [];
@@ -97,7 +97,7 @@ async fn an_empty_try_read_would_block() {
     assert_eq!(kind(far.try_read(&mut [])), "WouldBlock");
 }
 
-async fn an_empty_vectored_read_needs_a_readable_stream() {
+async fn empty_vectored_read_needs_a_readable_stream() {
     let (mut near, far) = pair().await;
     near.write_all(b"x").await.expect("open");
     far.readable().await.expect("a byte");
@@ -109,7 +109,7 @@ async fn an_empty_vectored_read_needs_a_readable_stream() {
     assert_eq!(kind(near.try_read(&mut [0])), "ConnectionReset 104");
 }
 
-async fn an_empty_read_of_a_datagram_takes_it() {
+async fn empty_read_of_a_datagram_takes_it() {
     let (one, here, two, there) = datagram_pair().await;
     assert!(waits(two.recv(&mut [])).await);
     for text in [b"first", b"other"] {
@@ -123,20 +123,20 @@ async fn an_empty_read_of_a_datagram_takes_it() {
     assert!(waits(two.peek(&mut [])).await);
 }
 
-async fn an_empty_write_to_a_full_stream_waits() {
+async fn empty_write_to_a_full_stream_waits() {
     let (mut near, _far) = pair().await;
     fill(&near).await;
     assert!(waits(near.write(&[])).await);
 }
 
-async fn an_empty_write_after_a_shutdown_breaks() {
+async fn empty_write_after_a_shutdown_breaks() {
     let (mut near, _far) = pair().await;
     near.shutdown().await.expect("open");
     assert_eq!(kind(near.write(&[]).await), "BrokenPipe 32");
     assert_eq!(kind(near.try_write(&[])), "BrokenPipe 32");
 }
 
-async fn an_empty_vectored_write_is_nothing() {
+async fn empty_vectored_write_is_nothing() {
     let (mut near, _far) = pair().await;
     assert_eq!(near.write_vectored(&[]).await.expect("open"), 0);
     near.shutdown().await.expect("open");
@@ -145,7 +145,7 @@ async fn an_empty_vectored_write_is_nothing() {
     assert_eq!(kind(near.write_vectored(&[IoSlice::new(b"x")]).await), "BrokenPipe 32");
 }
 
-async fn a_vectored_write_takes_1024_slices() {
+async fn vectored_write_takes_1024_slices() {
     let (mut near, mut far) = pair().await;
     let bytes: Vec<u8> = (0..3_000).map(|n| n as u8).collect();
     let slices: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
@@ -168,7 +168,7 @@ async fn a_vectored_write_takes_1024_slices() {
     assert_eq!(all, expected.concat());
 }
 
-async fn a_vectored_read_fills_1024_slices() {
+async fn vectored_read_fills_1024_slices() {
     let (mut near, far) = pair().await;
     near.write_all(&[7; 3_000]).await.expect("open");
     pause().await;
@@ -179,7 +179,7 @@ async fn a_vectored_read_fills_1024_slices() {
     assert_eq!(buffer.iter().filter(|byte| **byte == 7).count(), 1_024);
 }
 
-async fn a_datagram_to_port_zero_is_invalid() {
+async fn datagram_to_port_zero_is_invalid() {
     let (one, _, _two, there) = datagram_pair().await;
     for none in ["127.0.0.1:0", "0.0.0.0:0"] {
         assert_eq!(kind(one.send_to(b"x", none).await), "InvalidInput 22");
@@ -196,14 +196,14 @@ async fn a_datagram_to_port_zero_is_invalid() {
     assert_eq!(kind(one.send_to(b"x", "255.255.255.255:0").await), "InvalidInput 22");
 }
 
-async fn a_connect_to_port_zero_is_refused() {
+async fn connect_to_port_zero_is_refused() {
     assert_eq!(kind(TcpStream::connect("127.0.0.1:0").await), "ConnectionRefused 111");
     let socket = TcpSocket::new_v6().expect("a socket");
     let none = "[::1]:0".parse().expect("an address");
     assert_eq!(kind(socket.connect(none).await), "ConnectionRefused 111");
 }
 
-async fn a_datagram_socket_connects_to_port_zero() {
+async fn datagram_socket_connects_to_port_zero() {
     let (one, _, _, _) = datagram_pair().await;
     one.connect("127.0.0.1:0").await.expect("it is not looked at");
     assert_eq!(kind(one.peer_addr()), "NotConnected 107");
@@ -211,13 +211,13 @@ async fn a_datagram_socket_connects_to_port_zero() {
     assert_eq!(kind(one.recv(&mut [0; 4]).await), "ConnectionRefused 111");
 }
 
-async fn a_connect_to_the_broadcast_address_is_refused() {
+async fn connect_to_the_broadcast_address_is_refused() {
     assert_eq!(kind(TcpStream::connect("255.255.255.255:9").await), "NetworkUnreachable 101");
     let (one, _, _, _) = datagram_pair().await;
     assert_eq!(kind(one.connect("255.255.255.255:9").await), "PermissionDenied 13");
 }
 
-async fn a_datagram_to_nowhere_in_particular_is_to_oneself() {
+async fn datagram_to_the_unspecified_address_is_to_loopback() {
     let (one, here, two, there) = datagram_pair().await;
     one.send_to(b"x", ("0.0.0.0", there.port())).await.expect("a route");
     assert_eq!(two.recv_from(&mut [0; 4]).await.expect("a datagram"), (1, here));
@@ -225,7 +225,7 @@ async fn a_datagram_to_nowhere_in_particular_is_to_oneself() {
     assert_eq!(one.peer_addr().expect("connected"), there);
 }
 
-async fn a_datagram_socket_is_bound_to_an_own_address() {
+async fn datagram_socket_is_bound_to_an_own_address() {
     assert_eq!(kind(UdpSocket::bind("192.0.2.1:0").await), "AddrNotAvailable 99");
     assert_eq!(kind(UdpSocket::bind("[2001:db8::1]:0").await), "AddrNotAvailable 99");
     let socket = TcpSocket::new_v4().expect("a socket");
@@ -233,7 +233,7 @@ async fn a_datagram_socket_is_bound_to_an_own_address() {
     assert_eq!(kind(socket.bind(foreign)), "AddrNotAvailable 99");
 }
 
-async fn a_datagram_socket_of_all_ipv6_takes_the_port_of_ipv4() {
+async fn datagram_socket_of_all_ipv6_takes_the_port_of_ipv4() {
     let six = UdpSocket::bind("[::]:0").await.expect("a free port");
     let port = six.local_addr().expect("bound").port();
     for own in ["0.0.0.0", "127.0.0.1", "::1"] {
@@ -252,21 +252,21 @@ async fn families_of_datagrams_mix_one_way_only() {
     assert_eq!(kind(own.send_to(b"x", there).await), "NetworkUnreachable 101");
 }
 
-async fn a_v6_socket_takes_no_v4_address() {
+async fn v6_socket_takes_no_v4_address() {
     let (_listener, address) = listener().await;
     let socket = TcpSocket::new_v6().expect("a socket");
     assert_eq!(kind(socket.bind("127.0.0.1:0".parse().expect("an address"))), "InvalidInput 22");
     assert_eq!(kind(socket.connect(address).await), "InvalidInput 22");
 }
 
-async fn a_socket_connects_to_nowhere_in_particular_of_ipv6() {
+async fn connect_to_the_unspecified_ipv6_address() {
     let listener = TcpListener::bind("[::]:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let near = TcpStream::connect(("::", port)).await.expect("it listens");
     assert_eq!(near.peer_addr().expect("open").to_string(), format!("[::1]:{port}"));
 }
 
-async fn a_linger_of_less_than_a_second_is_zero() {
+async fn linger_of_less_than_a_second_is_zero() {
     let (mut near, far) = pair().await;
     far.set_linger(Some(Duration::from_millis(999))).expect("open");
     assert_eq!(far.linger().expect("open"), Some(Duration::ZERO));
@@ -275,7 +275,7 @@ async fn a_linger_of_less_than_a_second_is_zero() {
     assert_eq!(kind(near.read(&mut [0; 4]).await), "ConnectionReset 104");
 }
 
-async fn a_linger_is_told_in_whole_seconds() {
+async fn linger_is_read_back_in_whole_seconds() {
     let (near, _far) = pair().await;
     near.set_linger(Some(Duration::from_millis(1_900))).expect("open");
     assert_eq!(near.linger().expect("open"), Some(Duration::from_secs(1)));
@@ -285,7 +285,7 @@ async fn a_linger_is_told_in_whole_seconds() {
     assert_eq!(socket.linger().expect("a socket"), Some(Duration::ZERO));
 }
 
-async fn a_refusal_is_told_to_a_reader_that_waits() {
+async fn refusal_is_reported_to_a_waiting_reader() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
     one.connect(there).await.expect("a route");
@@ -294,7 +294,7 @@ async fn a_refusal_is_told_to_a_reader_that_waits() {
     assert!(waits(one.recv(&mut [0; 4])).await, "it was told");
 }
 
-async fn a_shutdown_after_the_peer_s_is_nothing() {
+async fn shutdown_after_the_peer_s_succeeds() {
     let (mut near, mut far) = pair().await;
     near.shutdown().await.expect("open");
     far.shutdown().await.expect("open");
@@ -314,7 +314,7 @@ async fn names_have_no_case() {
     }
 }
 
-async fn names_that_nobody_has() {
+async fn names_that_are_unknown() {
     let long = format!("{}.invalid:80", "x".repeat(64));
     let longer = format!("{}:80", "x.".repeat(600));
     for name in ["", ".", "..", "a..b", "localhost..", ".localhost", "under the bridge", "a/b"] {
@@ -332,7 +332,7 @@ async fn looked_up(name: &str) -> String {
     kind(found)
 }
 
-async fn ports_that_are_none() {
+async fn ports_that_are_invalid() {
     for name in
         ["localhost", "localhost:", "localhost:x", "localhost:-1", "localhost:65536", "[::1]"]
     {

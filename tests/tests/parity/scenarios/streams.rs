@@ -1,4 +1,4 @@
-//! Bytes on open connections.
+//! Reading and writing on open connections.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -8,26 +8,26 @@ use super::{
 };
 
 both_ways! {
-    bytes_go_both_ways,
-    a_megabyte_arrives_whole,
-    both_directions_are_full_at_once,
-    many_small_writes_are_one_stream,
-    a_read_takes_what_is_there,
-    a_read_that_is_given_up_loses_nothing,
-    a_peek_takes_nothing,
-    a_peek_waits_for_bytes,
-    a_peek_sees_the_end_as_often_as_it_looks,
-    a_try_finds_nothing_or_bytes,
-    a_writer_without_a_reader_is_held_back,
-    a_short_stream_is_an_unexpected_end,
-    a_fresh_stream_is_writable_and_not_readable,
-    the_end_is_readable,
-    delay_can_be_turned_off_and_on,
-    linger_is_what_was_set,
-    a_write_of_nothing_does_nothing,
+    stream_carries_bytes_both_ways,
+    stream_delivers_a_megabyte,
+    stream_with_both_directions_full,
+    write_of_many_small_pieces,
+    read_takes_what_is_available,
+    read_that_is_cancelled_loses_nothing,
+    peek_takes_nothing,
+    peek_waits_for_bytes,
+    peek_sees_the_end_every_time,
+    try_read_would_block_or_takes_bytes,
+    write_without_a_reader_blocks,
+    read_exact_of_a_short_stream_is_an_unexpected_end,
+    stream_is_writable_and_not_readable_at_first,
+    readable_at_the_end,
+    nodelay_can_be_set,
+    linger_is_read_back,
+    write_of_nothing_does_nothing,
 }
 
-async fn bytes_go_both_ways() {
+async fn stream_carries_bytes_both_ways() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"ping").await.expect("open");
     let mut buf = [0; 4];
@@ -38,7 +38,7 @@ async fn bytes_go_both_ways() {
     assert_eq!(&buf, b"pong");
 }
 
-async fn a_megabyte_arrives_whole() {
+async fn stream_delivers_a_megabyte() {
     let (mut near, mut far) = pair().await;
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
     let sent = bytes.clone();
@@ -52,7 +52,7 @@ async fn a_megabyte_arrives_whole() {
     writer.await.expect("it ends well");
 }
 
-async fn both_directions_are_full_at_once() {
+async fn stream_with_both_directions_full() {
     let (mut near, mut far) = pair().await;
     let (mut one, mut two) = (near.split(), far.split());
     let (out, back) = (vec![1; 400_000], vec![2; 400_000]);
@@ -68,7 +68,7 @@ async fn both_directions_are_full_at_once() {
     assert!(there == out && here == back);
 }
 
-async fn many_small_writes_are_one_stream() {
+async fn write_of_many_small_pieces() {
     let (mut near, mut far) = pair().await;
     for n in 0..1_000_u32 {
         near.write_all(&n.to_be_bytes()).await.expect("open");
@@ -78,7 +78,7 @@ async fn many_small_writes_are_one_stream() {
     }
 }
 
-async fn a_read_takes_what_is_there() {
+async fn read_takes_what_is_available() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"abcdef").await.expect("open");
     pause().await;
@@ -88,7 +88,7 @@ async fn a_read_takes_what_is_there() {
     assert!(waits(far.read(&mut buf)).await);
 }
 
-async fn a_read_that_is_given_up_loses_nothing() {
+async fn read_that_is_cancelled_loses_nothing() {
     let (mut near, mut far) = pair().await;
     let mut buf = [0; 4];
     assert!(waits(far.read(&mut buf)).await);
@@ -97,7 +97,7 @@ async fn a_read_that_is_given_up_loses_nothing() {
     assert_eq!(&buf, b"late");
 }
 
-async fn a_peek_takes_nothing() {
+async fn peek_takes_nothing() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"look").await.expect("open");
     pause().await;
@@ -109,7 +109,7 @@ async fn a_peek_takes_nothing() {
     assert_eq!(&buf, b"look");
 }
 
-async fn a_peek_waits_for_bytes() {
+async fn peek_waits_for_bytes() {
     let (mut near, far) = pair().await;
     let mut buf = [0; 4];
     assert!(waits(far.peek(&mut buf)).await);
@@ -117,7 +117,7 @@ async fn a_peek_waits_for_bytes() {
     assert_eq!(far.peek(&mut buf).await.expect("open"), 1);
 }
 
-async fn a_peek_sees_the_end_as_often_as_it_looks() {
+async fn peek_sees_the_end_every_time() {
     let (near, mut far) = pair().await;
     drop(near);
     pause().await;
@@ -127,7 +127,7 @@ async fn a_peek_sees_the_end_as_often_as_it_looks() {
     assert_eq!(far.read(&mut buf).await.expect("the end"), 0);
 }
 
-async fn a_try_finds_nothing_or_bytes() {
+async fn try_read_would_block_or_takes_bytes() {
     let (mut near, far) = pair().await;
     let mut buf = [0; 8];
     assert_eq!(kind(far.try_read(&mut buf)), "WouldBlock");
@@ -137,7 +137,7 @@ async fn a_try_finds_nothing_or_bytes() {
     assert_eq!(kind(far.try_read(&mut buf)), "WouldBlock");
 }
 
-async fn a_writer_without_a_reader_is_held_back() {
+async fn write_without_a_reader_blocks() {
     let (near, mut far) = pair().await;
     near.writable().await.expect("open");
     let chunk = [7; 64 * 1024];
@@ -161,28 +161,28 @@ async fn a_writer_without_a_reader_is_held_back() {
     assert!(near.try_write(&chunk).expect("room again") > 0);
 }
 
-async fn a_short_stream_is_an_unexpected_end() {
+async fn read_exact_of_a_short_stream_is_an_unexpected_end() {
     let (mut near, mut far) = pair().await;
     near.write_all(b"abc").await.expect("open");
     drop(near);
     assert_eq!(kind(far.read_exact(&mut [0; 8]).await), "UnexpectedEof");
 }
 
-async fn a_fresh_stream_is_writable_and_not_readable() {
+async fn stream_is_writable_and_not_readable_at_first() {
     let (near, far) = pair().await;
     near.writable().await.expect("open");
     far.writable().await.expect("open");
     assert!(silent(&near).await);
 }
 
-async fn the_end_is_readable() {
+async fn readable_at_the_end() {
     let (near, far) = pair().await;
     drop(near);
     far.readable().await.expect("the end");
     assert_eq!(far.try_read(&mut [0; 4]).expect("the end"), 0);
 }
 
-async fn delay_can_be_turned_off_and_on() {
+async fn nodelay_can_be_set() {
     let (near, _far) = pair().await;
     assert!(!near.nodelay().expect("open"));
     near.set_nodelay(true).expect("open");
@@ -191,7 +191,7 @@ async fn delay_can_be_turned_off_and_on() {
     assert!(!near.nodelay().expect("open"));
 }
 
-async fn linger_is_what_was_set() {
+async fn linger_is_read_back() {
     let (near, _far) = pair().await;
     assert_eq!(near.linger().expect("open"), None);
     let two = Some(std::time::Duration::from_secs(2));
@@ -201,7 +201,7 @@ async fn linger_is_what_was_set() {
     assert_eq!(near.linger().expect("open"), None);
 }
 
-async fn a_write_of_nothing_does_nothing() {
+async fn write_of_nothing_does_nothing() {
     let (mut near, far) = pair().await;
     assert_eq!(near.write(&[]).await.expect("open"), 0);
     assert!(silent(&far).await);

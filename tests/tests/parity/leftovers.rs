@@ -1,4 +1,4 @@
-//! What a scenario must have left of itself once its handles are gone: nothing.
+//! Checks that a scenario leaves no socket, port or timer once its handles are gone.
 
 use std::{mem, net::SocketAddr};
 
@@ -10,9 +10,9 @@ use simmach::{
     time::sleep,
 };
 
-/// Waits until the kernel has finished what was left to it, and looks that nothing is there any more.
+/// Waits until the kernel has finished closing connections, and checks that nothing is left.
 pub(crate) async fn nothing_is_left(sim: &Sim) {
-    // Longer than TIME-WAIT, and than an orphan is kept.
+    // Longer than TIME-WAIT, and longer than orphans are kept.
     sleep(20.mins()).await;
     let machine = sim.machine("client");
     let (sockets, ports) = (machine.sockets(), machine.ports());
@@ -27,14 +27,14 @@ fn any() -> SocketAddr {
 
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "sockets are left")]
-async fn a_listener_that_is_left_is_found(sim: Sim) {
+async fn leftover_listener_is_found(sim: Sim) {
     mem::forget(TcpListener::bind(any()).await.expect("a free port"));
     nothing_is_left(&sim).await;
 }
 
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "sockets are left")]
-async fn a_stream_that_is_left_is_found(sim: Sim) {
+async fn leftover_stream_is_found(sim: Sim) {
     let listener = TcpListener::bind(any()).await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     mem::forget(TcpStream::connect(address).await.expect("it listens"));
@@ -43,14 +43,14 @@ async fn a_stream_that_is_left_is_found(sim: Sim) {
 
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "sockets are left")]
-async fn a_datagram_socket_that_is_left_is_found(sim: Sim) {
+async fn leftover_datagram_socket_is_found(sim: Sim) {
     mem::forget(UdpSocket::bind(any()).await.expect("a free port"));
     nothing_is_left(&sim).await;
 }
 
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "timers are left")]
-async fn a_timer_that_is_left_is_found(sim: Sim) {
+async fn leftover_timer_is_found(sim: Sim) {
     task::spawn(sleep(2.hours()));
     nothing_is_left(&sim).await;
 }
