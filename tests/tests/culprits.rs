@@ -1,13 +1,13 @@
-//! Programs that are no function of their seed: each must be caught, and what makes it so be named.
+//! Programs that are not deterministic: each must be caught, and its cause named.
 //!
-//! The zoo is run in child processes: by this very test binary, in which its tests are ordinary ones, and ignored.
+//! The zoo holds such tests. Child processes of this test binary run them; here they are ignored.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "what must not be done is what is caught"
+    reason = "the tests do on purpose what must be caught"
 )]
 
-#[allow(dead_code, reason = "the harness's tests use more of it")]
+#[allow(dead_code, reason = "the harness's tests use all of it")]
 #[path = "harness/child.rs"]
 mod child;
 
@@ -27,7 +27,7 @@ mod zoo {
     use simmach::task::spawn;
     use simmach::time::sleep;
 
-    /// What everything below comes to: so long a wait.
+    /// Puts a number into the trace, by sleeping that long.
     async fn shows(number: u64) {
         sleep((number % 1_000_000).nanos()).await;
     }
@@ -148,7 +148,7 @@ mod zoo {
         Ok(())
     }
 
-    /// In the place of AWS-LC's: a generator in C, which asks no function of the C library's.
+    /// Stands for AWS-LC's generator, which calls no function of the C library.
     #[unsafe(no_mangle)]
     extern "C" fn aws_lc_0_99_0_RAND_bytes(bytes: *mut u8, length: usize) -> i32 {
         // SAFETY: the caller gives room for so many bytes.
@@ -177,7 +177,7 @@ mod zoo {
         shows(sim.choose(0..1_000_000u64)).await;
     }
 
-    /// Seldom enough that one seed in twenty may not show it, and all do.
+    /// So rare that checking one seed in twenty may miss it; checking all finds it.
     #[sim_test(seeds = 40, check = true)]
     #[ignore = "for the tests below"]
     async fn a_counter_that_shows_seldom() {
@@ -190,7 +190,7 @@ mod zoo {
         std::future::pending().await
     }
 
-    /// Every seed breaks something within so long: none but a calm run comes by.
+    /// Every seed has a fault before this time: only a calm run gets past it.
     #[sim_test(
         seeds = 40,
         machines("machine" => starts),
@@ -231,7 +231,7 @@ mod zoo {
         fails_the_tenth_time(&COUNTER);
     }
 
-    /// A process's first run, which is thrown away, passes; in each process the others fail.
+    /// The first run of each process, which is discarded, passes; all others fail.
     #[sim_test(seeds = 40)]
     #[ignore = "for the tests below"]
     async fn a_failure_of_all_runs_but_the_first() {
@@ -244,7 +244,7 @@ mod zoo {
     async fn a_failure_of_a_coin_from_outside() -> Result {
         let mut bytes = [0; 8];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        // So that no two runs are the same by chance.
+        // Keeps two runs from being equal by chance.
         shows(u64::from_ne_bytes(bytes)).await;
         assert!(bytes[0] < 128, "the coin fell so");
         Ok(())
@@ -256,7 +256,7 @@ const ADDRESSES: &str = "Addresses.";
 const THREAD: &str = "A real thread.";
 const OUTSIDE: &str = "An input from outside the run";
 
-/// At any number of jobs.
+/// Checks that the test is caught and the cause named, at several numbers of jobs.
 #[track_caller]
 fn caught(name: &str, cause: &str) -> Vec<Ran> {
     let mut all = Vec::new();
@@ -281,16 +281,16 @@ fn caught(name: &str, cause: &str) -> Vec<Ran> {
 }
 
 #[test]
-fn state_that_outlives_a_run_is_named() {
+fn cause_state_that_outlives_a_run() {
     caught("a_static_counter", STATE);
     caught("a_cell_that_the_first_run_fills", STATE);
     caught("an_unbiased_select", STATE);
 }
 
-/// A map's order depends on how many were made before it in its poll.
+/// A map's order depends on the number of maps made before it in its poll.
 #[test]
 #[cfg(target_os = "linux")]
-fn maps_that_static_state_makes_are_named() {
+fn cause_maps_made_by_static_state() {
     for name in ["a_map_behind_a_static_regex", "a_map_behind_a_pool_of_maps"] {
         for ran in caught(name, "State that outlives a run, and the order of std's `HashMap`s.") {
             assert!(!ran.text.contains("the cause is rare"), "{}", ran.text);
@@ -299,7 +299,7 @@ fn maps_that_static_state_makes_are_named() {
 }
 
 #[test]
-fn addresses_are_named() {
+fn cause_addresses() {
     caught("a_map_hashed_by_addresses", ADDRESSES);
     for ran in caught("an_address_in_a_message", ADDRESSES) {
         assert!(ran.text.matches("\"it is at 0x").count() == 2, "both versions:\n{}", ran.text);
@@ -307,7 +307,7 @@ fn addresses_are_named() {
 }
 
 #[test]
-fn real_threads_are_named() {
+fn cause_real_threads() {
     caught("a_thread_that_is_allowed", THREAD);
     let refused = Door::Libtest.run("a_thread_that_is_refused", &[]);
     assert_eq!(refused.code, Some(101), "{}", refused.text);
@@ -315,16 +315,16 @@ fn real_threads_are_named() {
 }
 
 #[test]
-fn what_comes_from_outside_is_named() {
+fn cause_input_from_outside() {
     #[cfg(target_arch = "x86_64")]
     caught("the_processors_clock", OUTSIDE);
     caught("a_file_of_the_systems", OUTSIDE);
 }
 
-/// A generator of its own is not the system's: that the binary has one is said, and that it may be that.
+/// simmach does not see a library's own generator. The report says that the binary has one, which may be the cause.
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
-fn generators_of_libraries_are_named() {
+fn cause_generators_of_libraries() {
     for ran in caught("a_generator_of_a_library", OUTSIDE) {
         for part in
             ["The cause may be a random number generator", "- AWS-LC, ", "the `ring` provider"]
@@ -333,14 +333,14 @@ fn generators_of_libraries_are_named() {
         }
         assert!(!ran.text.contains("- SQLite") && !ran.text.contains("- OpenSSL"), "{}", ran.text);
     }
-    // It can't be one where maps or addresses are the cause.
+    // If maps or addresses are the cause, generators are not named.
     for ran in caught("a_map_hashed_by_addresses", ADDRESSES) {
         assert!(!ran.text.contains("AWS-LC, "), "{}", ran.text);
     }
 }
 
 #[test]
-fn the_number_of_the_process_is_named() {
+fn cause_process_id() {
     for ran in caught("the_number_of_the_process", OUTSIDE) {
         assert!(ran.text.contains("`std::process::id`"), "{}", ran.text);
     }
@@ -348,7 +348,7 @@ fn the_number_of_the_process_is_named() {
 
 /// One in twenty by default, all with `check = true` or `SIMMACH_CHECK=1`, none with `check = false`.
 #[test]
-fn as_much_is_checked_as_was_asked_for() {
+fn check_covers_as_many_seeds_as_requested() {
     let code = |name, env: &[(&str, &str)]| {
         let ran = Door::Libtest.run(name, env);
         (ran.code, ran.text)
@@ -368,9 +368,9 @@ fn as_much_is_checked_as_was_asked_for() {
     }
 }
 
-/// What shrinking comes to is mostly calm: that must be a function of the seed too. The command that is shown shows it.
+/// Shrunk runs are mostly calm, so calm runs must repeat too. The reported command reproduces the difference.
 #[test]
-fn calm_runs_that_differ_are_caught() {
+fn check_catches_calm_runs_that_differ() {
     let name = "a_counter_that_shows_where_nothing_breaks";
     for env in [
         &[("SIMMACH_JOBS", "1")][..],
@@ -394,9 +394,9 @@ fn calm_runs_that_differ_are_caught() {
     assert_eq!(unchecked.code, Some(0), "{}", unchecked.text);
 }
 
-/// A failure that a fresh process does not repeat is none that was found.
+/// A failure that a fresh process does not repeat is not reported as a bug.
 #[test]
-fn what_does_not_repeat_is_said_not_to_and_why() {
+fn failure_that_does_not_repeat_is_explained() {
     let told = (0..20).find_map(|_| {
         let ran = Door::Libtest.run("a_failure_of_a_coin_from_outside", &[]);
         assert_eq!(ran.code, Some(101), "{}", ran.text);
@@ -406,9 +406,9 @@ fn what_does_not_repeat_is_said_not_to_and_why() {
     assert!(text.contains("This is not evidence of a bug") && text.contains(OUTSIDE), "{text}");
 }
 
-/// A fresh process repeats this one, but for the run that every process throws away.
+/// A fresh process repeats this failure, except in the first run, which every process discards.
 #[test]
-fn what_fails_in_all_runs_but_a_processes_first_is_state() {
+fn failure_of_all_runs_but_the_first_is_state() {
     for jobs in ["1", "2"] {
         let ran =
             Door::Libtest.run("a_failure_of_all_runs_but_the_first", &[("SIMMACH_JOBS", jobs)]);
@@ -421,9 +421,9 @@ fn what_fails_in_all_runs_but_a_processes_first_is_state() {
     }
 }
 
-/// Neither where all failures are asked for, nor where one is expected.
+/// Neither with `SIMMACH_KEEP_GOING` nor with `expect_failure`.
 #[test]
-fn what_does_not_repeat_is_no_kind_of_failure_and_none_that_was_expected() {
+fn failure_that_does_not_repeat_is_neither_grouped_nor_expected() {
     let going = Door::Libtest.run("a_failure_of_a_later_run", &[("SIMMACH_KEEP_GOING", "1")]);
     assert_eq!(going.code, Some(101), "{}", going.text);
     let note = "    NOT REPRODUCIBLE: in a fresh process it was: passed\n";

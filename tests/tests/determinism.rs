@@ -1,4 +1,5 @@
-//! What is promised to be the seed's, crate by crate: the same in the same process, in another one, in a batch and alone.
+//! What the README promises to come from the seed, crate by crate: equal in the same process, in another one, in a batch and
+//! alone.
 #![allow(
     clippy::disallowed_methods,
     reason = "what std and the C library answer is what is tested"
@@ -18,22 +19,22 @@ use rand09::Rng as _;
 use simmach::prelude::*;
 use simmach::time::sleep;
 
-/// Where the run below writes what it saw, when a test asks for it.
+/// The variable with the file to which the run below writes what it saw.
 const REPORT: &str = "DETERMINISM_REPORT";
-/// What the body must see for it to fail.
+/// The variable with what the body must see to fail.
 const FAILS: &str = "DETERMINISM_FAILS";
 
-/// What each crate gave, on two machines and on the client.
+/// Records each crate's values, on two machines and on the client.
 #[sim_test(seeds = 4, machines("a{1..=2}" => async || { look().await; }), client = "mover")]
 async fn everything_promised(sim: Sim) {
     sleep(sim.choose(1..1_000_000).micros()).await;
     let seen = look().await;
-    // The machines are not waited for otherwise.
+    // Waits for the machines.
     sleep(3.secs()).await;
     assert!(env::var(FAILS).is_err() || env::var(FAILS) != Ok(seen), "as it was asked to");
 }
 
-/// All of it, in a line.
+/// All values, in one line.
 async fn look() -> String {
     let sim = Sim::current();
     let machine = simmach_name();
@@ -57,7 +58,7 @@ async fn look() -> String {
     if let Some(report) = env::var_os(REPORT) {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(report).unwrap();
         for (what, value) in &seen {
-            // In one piece: several processes may write.
+            // In one write, since several processes may append.
             let line = format!("{}\t{machine}\t{what}\t{value}\n", sim.seed());
             file.write_all(line.as_bytes()).unwrap();
         }
@@ -65,7 +66,7 @@ async fn look() -> String {
     seen.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(" ")
 }
 
-/// By the C library: so that this too is what a crate would see.
+/// The host name by the C library, as a crate would see it.
 fn simmach_name() -> String {
     let mut name = [0u8; 65];
     // SAFETY: it is given the bytes, and their number.
@@ -79,17 +80,17 @@ fn in_order_of_a_hash_map() -> String {
     map.keys().map(|key| format!("{key} ")).collect()
 }
 
-/// Seed, machine and crate, and what it gave there.
+/// By seed, machine and crate: the value seen.
 type Seen = BTreeMap<(String, String, String), String>;
 
-/// What a passing run of the test above sees, in a process of its own.
+/// What the test above sees in a child process, in which it must pass.
 fn report(name: &str, seeds: &str) -> Seen {
     let (seen, text) = seen_by(name, &[("SIMMACH_SEEDS", seeds)]);
     assert!(text.contains("test everything_promised ... ok"), "{text}");
     seen
 }
 
-/// What it sees, however it ends, and what it printed.
+/// What the test sees in a child process, and what that prints, whether it passes or not.
 fn seen_by(name: &str, env: &[(&str, &str)]) -> (Seen, String) {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("determinism-{name}"));
     let _ = fs::remove_file(&path);
@@ -101,7 +102,7 @@ fn seen_by(name: &str, env: &[(&str, &str)]) -> (Seen, String) {
         };
         let key = (seed.to_owned(), machine.to_owned(), what.to_owned());
         let before = seen.insert(key, value.to_owned());
-        // A worker's first run, which it throws away, is a run of some seed too, and must see the same.
+        // A worker's first run is discarded, but is a run of some seed too, and must see the same.
         assert!(before.is_none_or(|before| before == value), "{line}: not what it was before");
     }
     (seen, text)
@@ -111,7 +112,7 @@ fn printed_by(env: &[(&str, &str)]) -> String {
     let ran = Command::new(env::current_exe().unwrap())
         .args(["everything_promised", "--exact"])
         .envs([("SIMMACH_JOBS", "1"), ("SIMMACH_REGRESSIONS", "off"), ("SIMMACH_SHRINK", "20")])
-        // It would run a seed with everything calm too, which sees something else, by the same number.
+        // The check would run a seed calm too, which sees other values under the same seed.
         .env("SIMMACH_CHECK", "0")
         .envs(env.iter().copied())
         .output()
@@ -120,12 +121,12 @@ fn printed_by(env: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn the_same_in_every_process() {
+fn values_are_equal_in_every_process() {
     assert_eq!(report("first", "0..4"), report("again", "0..4"));
 }
 
 #[test]
-fn the_same_alone_as_in_a_batch() {
+fn values_are_equal_alone_and_in_a_batch() {
     let batch = report("batch", "0..4");
     for seed in ["0", "3"] {
         let mut alone = report(
@@ -141,15 +142,15 @@ fn the_same_alone_as_in_a_batch() {
 }
 
 #[test]
-fn the_same_by_several_workers() {
+fn values_are_equal_by_several_workers() {
     let (by_three, text) = seen_by("three", &[("SIMMACH_SEEDS", "0..4"), ("SIMMACH_JOBS", "3")]);
     assert!(text.contains("test everything_promised ... ok"), "{text}");
     assert_eq!(by_three, report("one", "0..4"));
 }
 
-/// By the token of a failure, which shrinking can't make calm: it takes what the body saw to fail.
+/// The failure depends on what the body saw, so that shrinking cannot make it calm.
 #[test]
-fn the_same_in_a_replay() {
+fn values_are_equal_in_a_replay() {
     let of_the_body = |seen: &Seen| -> Vec<String> {
         let crates = [
             "HashMap",
@@ -179,16 +180,16 @@ fn the_same_in_a_replay() {
     assert_eq!(of_the_body(&replayed), expected);
 }
 
-/// Every crate gives something else under every seed, and on every machine.
+/// Every crate gives other values under every seed and on every machine.
 #[test]
-fn another_seed_another_world() {
+fn values_differ_by_seed_and_machine() {
     let seen = report("seeds", "0..4");
     let crates: BTreeSet<&String> = seen.keys().map(|(.., what)| what).collect();
     assert_eq!(crates.len(), 12);
     for what in crates {
         let values: Vec<_> = seen.iter().filter(|((.., own), _)| own == what).collect();
         let unlike: BTreeSet<_> = values.iter().map(|(_, value)| value).collect();
-        // One map's keys come from another's, in the same thread: but three machines never agree by chance.
+        // Maps of one thread have related keys, but three machines never agree by chance.
         assert_eq!((values.len(), unlike.len()), (12, 12), "{what}: {values:#?}");
     }
 }

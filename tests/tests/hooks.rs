@@ -1,7 +1,7 @@
-//! The hooks where they are called from: before `main`, in constructors and destructors of threads, inside an allocator, in
-//! a signal handler. What they cost is in `benches/instant.rs`.
+//! The interposed C functions (hooks), called from unusual places: before `main`, in constructors and destructors of threads,
+//! inside an allocator, in a signal handler. `benches/instant.rs` measures their cost.
 //!
-//! Everything here runs in a binary whose allocator asks for the time at every allocation, in a run and outside.
+//! This binary's allocator asks for the time at every allocation, in a run and outside.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::disallowed_methods,
@@ -22,7 +22,7 @@ use simmach::time::sleep;
 #[global_allocator]
 static ALLOCATOR: Asking = Asking;
 
-/// Asks for everything a hook answers, and then allocates.
+/// An allocator that calls every hook before it allocates.
 struct Asking;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Asking {
     }
 }
 
-/// Asks for the time and for randomness; says what second it is.
+/// Asks for the time and for randomness. Returns the second.
 fn ask() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let mut bytes = [0u8; 8];
@@ -66,19 +66,19 @@ static CONSTRUCTOR: extern "C" fn() = {
     constructor
 };
 
-/// When simmach's runs begin.
+/// The second at which runs begin.
 const EPOCH: i64 = 1_767_225_600;
 const DAY: i64 = 86_400;
 
 #[test]
-fn a_constructor_may_ask() {
+fn hook_in_a_constructor() {
     let then = BEFORE_MAIN.load(Ordering::Relaxed);
     assert!((then - ask()).abs() < DAY, "{then} is not the system's time");
 }
 
-/// The run's allocations ask too: this one does many, in the middle of the engine's own work.
+/// Allocations in a run call the hooks too; this run makes many, also inside the engine.
 #[sim_test(seeds = 3, machines("a{1..=3}" => || async { churn().await }))]
-async fn an_allocator_may_ask(sim: Sim) -> Result<()> {
+async fn hook_in_an_allocator(sim: Sim) -> Result<()> {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     churn().await;
     assert!(ALLOCATIONS.load(Ordering::Relaxed) > before + 100);
@@ -101,79 +101,79 @@ async fn churn() {
     sleep(1.millis()).await;
 }
 
-/// What a thread's own values were told when they were made, and when they were dropped.
+/// The seconds that a thread-local saw when it was made and when it was dropped.
 static MADE: AtomicI64 = AtomicI64::new(0);
 static DROPPED: AtomicI64 = AtomicI64::new(0);
 static KEY_DROPPED: AtomicI64 = AtomicI64::new(0);
 
-struct Told;
+struct Probe;
 
-impl Told {
+impl Probe {
     fn new() -> Self {
         MADE.store(ask(), Ordering::Relaxed);
         Self
     }
 }
 
-impl Drop for Told {
+impl Drop for Probe {
     fn drop(&mut self) {
         DROPPED.store(ask(), Ordering::Relaxed);
     }
 }
 
-thread_local!(static TOLD: Told = Told::new());
+thread_local!(static PROBE: Probe = Probe::new());
 
-/// C's own kind of a thread's value, whose destructor runs when Rust's are gone.
+/// The destructor of a `pthread` key, which runs after those of Rust's thread-locals.
 extern "C" fn key_dropped(_: *mut c_void) {
     KEY_DROPPED.store(ask(), Ordering::Relaxed);
 }
 
-fn with_values_of_its_own() {
+fn use_thread_locals() {
     let mut key = 0;
     // SAFETY: a function that may be called with any value, and a key that there is.
     unsafe {
         assert_eq!(libc::pthread_key_create(&raw mut key, Some(key_dropped)), 0);
         assert_eq!(libc::pthread_setspecific(key, (&raw const MADE).cast()), 0);
     }
-    TOLD.with(|_| ());
+    PROBE.with(|_| ());
 }
 
-fn told() -> [i64; 3] {
+fn take_seconds() -> [i64; 3] {
     [&MADE, &DROPPED, &KEY_DROPPED].map(|second| second.swap(0, Ordering::Relaxed))
 }
 
-/// A run's thread: made in the run, they are told its time; dropped after it, the system's.
+/// On a run's thread: values made in the run see its time; when dropped after it, the system's.
 #[test]
-fn constructors_and_destructors_of_a_runs_thread_may_ask() {
+fn hook_in_thread_locals_of_a_run_s_thread() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
-    let program = Program::new(|| Scenario::new().body(async |_: Sim| with_values_of_its_own()));
-    told();
+    let program = Program::new(|| Scenario::new().body(async |_: Sim| use_thread_locals()));
+    take_seconds();
     assert!(program.run(0).passed());
-    let [made, dropped, key_dropped] = told();
+    let [made, dropped, key_dropped] = take_seconds();
     assert!((EPOCH..EPOCH + DAY).contains(&made), "{made}");
     for second in [dropped, key_dropped] {
         assert!((second - ask()).abs() < DAY, "{second} is not the system's time");
     }
 }
 
-/// Any other thread, also one that a run starts by leave.
+/// On any other thread, also one that a run was allowed to start.
 #[test]
-fn constructors_and_destructors_of_other_threads_may_ask() {
+fn hook_in_thread_locals_of_other_threads() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
-    let thread = || thread::spawn(with_values_of_its_own).join().map_err(|_| "it panicked");
+    let thread = || thread::spawn(use_thread_locals).join().map_err(|_| "it panicked");
     let program = Program::new(move || {
         Scenario::new().body(async move |_: Sim| simmach::interpose::allow_threads(thread))
     });
-    told();
+    take_seconds();
     assert!(program.run(0).passed());
-    let inside = told();
+    let inside = take_seconds();
     assert_eq!(thread(), Ok(()));
-    for second in inside.into_iter().chain(told()) {
+    for second in inside.into_iter().chain(take_seconds()) {
         assert!((second - ask()).abs() < DAY, "{second} is not the system's time");
     }
 }
 
-/// They share what they were told.
+/// Serialises the tests that use these statics.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
@@ -187,9 +187,9 @@ extern "C" fn handler(_: c_int) {
     }
 }
 
-/// Signals all the time, most of which come in the middle of the engine's work.
+/// Sends signals all the time; most arrive inside the engine.
 #[sim_test(seeds = 1, machines("a{1..=3}" => || async { churn().await }))]
-async fn a_signal_handler_may_ask() {
+async fn hook_in_a_signal_handler() {
     // SAFETY: the handler does nothing that a handler may not.
     unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
     // SAFETY: it takes nothing.
@@ -213,10 +213,10 @@ async fn a_signal_handler_may_ask() {
     assert!(HANDLED.load(Ordering::Relaxed) >= HANDLED_IN_A_RUN.load(Ordering::Relaxed));
 }
 
-/// For Rust code as it was linked, and for what is looked up as the program runs.
+/// Both for linked Rust code and for functions that are looked up at run time.
 #[test]
-fn the_binarys_own_definitions_win() {
-    let here = object_of(the_binarys_own_definitions_win as *const c_void);
+fn hooks_precede_the_c_library() {
+    let here = object_of(hooks_precede_the_c_library as *const c_void);
     let linked = [
         (c"clock_gettime", libc::clock_gettime as *const c_void),
         (c"gettimeofday", libc::gettimeofday as *const c_void),
@@ -249,13 +249,13 @@ fn the_binarys_own_definitions_win() {
     for (name, address) in linked {
         assert_eq!(object_of(address), here, "{name:?} is not the binary's");
     }
-    // So does getrandom, the crate.
+    // The crate `getrandom` looks it up too.
     // SAFETY: a C string.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr()) };
     assert_eq!(object_of(found), here, "getrandom, looked up, is not the binary's");
 }
 
-/// The file that an address is loaded from.
+/// The file that the code at an address was loaded from.
 fn object_of(address: *const c_void) -> String {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: room for what it writes; the name, if it finds one, lives as long as the object is loaded.

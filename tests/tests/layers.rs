@@ -1,10 +1,10 @@
-//! Imports go down the list of layers in `CONTRIBUTING.md`, never up, and are written in one way.
+//! Checks that the library's imports go down the list of layers in `CONTRIBUTING.md`, and that they are written in one style.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules and their line in the list: a smaller number is higher.
+/// Line of each module in the list, from the top.
 type Layers = BTreeMap<String, usize>;
 
 fn repository() -> &'static Path {
@@ -13,7 +13,8 @@ fn repository() -> &'static Path {
 
 /// The list under a heading: each item begins with the names of its modules in backticks.
 fn layers(contributing: &str, heading: &str) -> Layers {
-    let section = contributing.split_once(&format!("\n{heading}\n")).expect("its section").1;
+    let section =
+        contributing.split_once(&format!("\n{heading}\n")).expect("no section with this heading").1;
     let section = section.split("\n#").next().expect("its text");
     let mut layers = Layers::new();
     for (line, item) in section.lines().filter_map(|line| line.strip_prefix("- ")).enumerate() {
@@ -145,7 +146,8 @@ fn mistakes(module: &str, code: &str, base: &str, layers: &Layers) -> Vec<String
 
 /// Checks the modules in a folder of the library against the list under a heading of `CONTRIBUTING.md`.
 fn check_layers(folder: &str, heading: &str, base: &str, at_least: usize) {
-    let contributing = fs::read_to_string(repository().join("CONTRIBUTING.md")).expect("the map");
+    let contributing = fs::read_to_string(repository().join("CONTRIBUTING.md"))
+        .expect("cannot read CONTRIBUTING.md");
     let layers = layers(&contributing, heading);
     let root = repository().join("simmach/src").join(folder);
     let mut files = Vec::new();
@@ -194,7 +196,7 @@ fn imports_of_the_network_go_down() {
     check_layers("net/simulated", "### Layers of `net/simulated`", "crate::net::simulated::", 30);
 }
 
-/// The imports of a file that are not written as the others are: from `crate::`, and one module at a time.
+/// The imports of a file that are not in the style: from `crate::`, one module per statement.
 fn misspelled_imports(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -217,7 +219,7 @@ fn misspelled_imports(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn imports_name_one_module_from_the_root() {
+fn imports_have_one_style() {
     let root = repository().join("simmach/src");
     let mut files = Vec::new();
     sources(&root, &mut files);
@@ -232,7 +234,7 @@ fn imports_name_one_module_from_the_root() {
 }
 
 #[test]
-fn misspelled_imports_are_found() {
+fn style_check_finds_misspelled_imports() {
     let found = |text: &str| misspelled_imports(text).len();
     assert_eq!(found("use std::io;\nuse crate::a::b::{C, D};\npub use crate::a::E;\n"), 0);
     assert_eq!(found("use crate::{\n    a::B,\n    c::D,\n};\n"), 1);
@@ -242,7 +244,7 @@ fn misspelled_imports_are_found() {
 }
 
 #[test]
-fn upward_and_sideways_imports_are_found() {
+fn layers_check_finds_upward_and_sideways_imports() {
     let layers = layers(
         "# x\n## Layers\n\n- `top`: a\n- `left`, `right`: b\n- `base`: c\n\n## y\n- `z`: d\n",
         "## Layers",

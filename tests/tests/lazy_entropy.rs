@@ -1,5 +1,5 @@
-//! What std and crates draw once a thread, and when depends on what a process keeps from one run to the next: it must
-//! shift nothing else. Each seed is run twice, in two processes and after other seeds.
+//! std and some crates draw randomness once per thread, at a time that depends on state that a process keeps from one run to
+//! the next. This must not change other draws. Each seed is run twice, in two processes and after other seeds.
 #![allow(clippy::disallowed_types, reason = "the order of std's maps is what is tested")]
 
 use std::collections::HashMap;
@@ -11,18 +11,18 @@ use simmach::prelude::*;
 use simmach::task::{spawn, yield_now};
 use simmach::time::sleep;
 
-/// What everything below comes to: so long a wait.
+/// Puts a number into the trace, by sleeping that long.
 async fn shows(number: u64) {
     sleep((number % 1_000_000).nanos()).await;
 }
 
-/// Keeps caches by numbers of threads, of which each run has another: in some runs it makes maps, in others it does not.
+/// A regex caches by the number of the thread, which differs from run to run: it makes maps in some runs only.
 fn uses_a_static_regex() {
     static WORDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w+\s+\d{2,3}\s").unwrap());
     assert!(WORDS.is_match("seed 100 "));
 }
 
-/// The same by hand: in one of four calls, of which a run makes three.
+/// The same by hand: makes a map in one of four calls, and a run has three.
 fn makes_a_map_now_and_then() {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(4) {
@@ -39,20 +39,20 @@ fn entropy() -> u64 {
     rand::random::<u64>() ^ uuid::Uuid::new_v4().as_u64_pair().0
 }
 
-/// Draws when it is dropped, and hands over what it drew.
+/// Draws on drop, and sends the value.
 struct DrawsWhenDropped(fn(), fn() -> u64, Option<futures::channel::oneshot::Sender<u64>>);
 
 impl Drop for DrawsWhenDropped {
     fn drop(&mut self) {
         (self.0)();
         if let Some(sender) = self.2.take() {
-            // Who waits may be gone.
+            // The receiver may be gone.
             let _ = sender.send((self.1)());
         }
     }
 }
 
-/// In the body, in a task of its own, and in the destructor of one that is aborted.
+/// Draws in the body, in a spawned task, and in the destructor of an aborted task.
 async fn everywhere(before: fn(), draw: fn() -> u64) {
     before();
     shows(draw()).await;
@@ -73,16 +73,16 @@ async fn everywhere(before: fn(), draw: fn() -> u64) {
 }
 
 #[sim_test(seeds = 40, check = true)]
-async fn a_regex_shifts_no_entropy() {
+async fn regex_shifts_no_entropy() {
     everywhere(uses_a_static_regex, entropy).await;
 }
 
 #[sim_test(seeds = 40, check = true)]
-async fn a_map_shifts_no_entropy() {
+async fn map_shifts_no_entropy() {
     everywhere(makes_a_map_now_and_then, entropy).await;
 }
 
-/// Of maps that are made in another poll.
+/// The orders of maps that are made in another poll.
 #[cfg(target_os = "linux")]
 async fn orders_of_maps(before: fn()) {
     before();
@@ -109,12 +109,12 @@ async fn orders_of_maps(before: fn()) {
 
 #[cfg(target_os = "linux")]
 #[sim_test(seeds = 40, check = true)]
-async fn a_regex_leaves_the_order_of_maps_in_other_polls() {
+async fn regex_keeps_the_order_of_maps_in_other_polls() {
     orders_of_maps(uses_a_static_regex).await;
 }
 
 #[cfg(target_os = "linux")]
 #[sim_test(seeds = 40, check = true)]
-async fn a_map_leaves_the_order_of_maps_in_other_polls() {
+async fn map_keeps_the_order_of_maps_in_other_polls() {
     orders_of_maps(makes_a_map_now_and_then).await;
 }

@@ -1,4 +1,4 @@
-//! Tests in a crate of one's own, outside of any workspace: all that the README shows, and a build for coverage.
+//! A separate crate outside the workspace: the README's code and output, and a build for coverage.
 
 #[path = "own_crate/coverage.rs"]
 mod coverage;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-/// In place of the counter that forgets, and the visitor who waits for one without power for ever.
+/// The fix of the README's failing test: a durable counter, and a time-out for a machine without power.
 const FIXED: &str = r#"
 async fn counter() -> Result {
     use simmach::storage::types::U8;
@@ -32,7 +32,7 @@ async fn visit() -> Result<u8> {
 
 async fn ask()"#;
 
-/// A package in a folder that is deleted in the end.
+/// A package in a temporary folder.
 struct Package {
     name: &'static str,
     folder: PathBuf,
@@ -40,7 +40,7 @@ struct Package {
 }
 
 impl Package {
-    /// As the README says, but for where simmach is.
+    /// Written as in the README, except for the path of simmach.
     fn new(name: &'static str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let folder = env::temp_dir().join(format!("simmach-{name}-{}", std::process::id()));
@@ -50,12 +50,12 @@ impl Package {
         let simmach = format!("simmach = {{ path = {:?} }}", root.join("simmach"));
         let dependencies = said.replace("simmach = \"0.1\"", &simmach);
         assert_ne!(said, dependencies, "the README names the crate");
-        // What is asserted does not depend on it, and an optimised build takes twice as long.
+        // The profile is left out: no assertion depends on it, and an optimised build takes twice as long.
         let profile = "[profile.dev.package.";
         let (dependencies, _) = dependencies.split_once(profile).expect("the README has a profile");
         let head = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n";
         package.write("Cargo.toml", &format!("{head}{dependencies}"));
-        // The versions that all else is tested with.
+        // The same versions as in the other tests.
         fs::copy(root.join("Cargo.lock"), package.folder.join("Cargo.lock")).expect("it is there");
         package.write("src/lib.rs", "");
         package.write("tests/echo.rs", &package.file("// tests/echo.rs\n"));
@@ -68,7 +68,7 @@ impl Package {
         block.split_once("```").expect("it ends").0
     }
 
-    /// A file that the README shows under its name.
+    /// The content of a file in the README.
     fn file(&self, name: &str) -> String {
         format!("{name}{}", self.block(&format!("```rust\n{name}")))
     }
@@ -83,7 +83,7 @@ impl Package {
         fs::write(path, text).expect("there is room");
     }
 
-    /// Runs a line as it was printed.
+    /// Runs a command line as printed.
     fn shell(&self, line: &str) -> (Option<i32>, String) {
         let mut command = Command::new("sh");
         for (name, _) in env::vars_os() {
@@ -109,7 +109,7 @@ impl Drop for Package {
     }
 }
 
-/// Each line that is shown is printed, and in the order; `…` stands for what is left out.
+/// Checks that all shown lines are printed in this order. `…` stands for what is left out.
 #[track_caller]
 fn assert_shown(shown: &str, printed: &str) {
     let mut lines = printed.lines();
@@ -135,7 +135,7 @@ fn assert_has(text: &str, parts: &[&str]) {
 /// Builds simmach in a folder of its own: `cargo test -p simmach-tests --test own_crate -- --ignored`.
 #[test]
 #[ignore = "it builds simmach once more"]
-fn the_readme_is_what_its_reader_sees() {
+fn readme_code_and_output_are_right() {
     let package = Package::new("own-crate");
     let (code, failed) = package.shell("cargo test --no-fail-fast");
     assert_eq!(code, Some(101), "{failed}");
@@ -157,7 +157,7 @@ fn the_readme_is_what_its_reader_sees() {
     assert_eq!(again.0, Some(101), "{}", again.1);
     assert_has(&again.1, &["it failed before, says ", file]);
 
-    // The fix, and the bug once more.
+    // The fix passes; the bug fails again.
     let wrong = package.file("// tests/visits.rs\n");
     let (head, rest) = wrong.split_once("/// Counts its visitors").expect("the counter");
     let (_, tail) = rest.split_once("\nasync fn visit()").expect("its end");

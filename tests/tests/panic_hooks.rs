@@ -1,7 +1,7 @@
-//! Code under test sets panic hooks, as crates do that print reports of their own: no other test's failure may change by
-//! that, and no report may lose where a panic was.
+//! Code under test that sets panic hooks, as crates do that print their own reports: this must not change the failures of other
+//! tests, and no report may lose the source location of a panic.
 
-#[allow(dead_code, reason = "the harness's tests use more of it")]
+#[allow(dead_code, reason = "the harness's tests use all of it")]
 #[path = "harness/child.rs"]
 mod child;
 
@@ -16,19 +16,19 @@ fn silent() {
     panic::set_hook(Box::new(|_| {}));
 }
 
-/// As many crates do: what was there before is called too.
+/// Sets a hook that calls the previous one, as many crates do.
 fn chains() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| before(info)));
 }
 
-/// What was there before is kept, and never called.
+/// Sets a hook that keeps the previous one and never calls it.
 fn keeps() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |_| _ = &before));
 }
 
-/// What was there before is thrown away first.
+/// Drops the previous hook before it sets its own.
 fn throws_away() {
     drop(panic::take_hook());
     panic::set_hook(Box::new(|_| {}));
@@ -42,7 +42,7 @@ fn exits() {
     panic::set_hook(Box::new(|_| process::exit(0)));
 }
 
-/// As servers do for which a panic in any task is the end.
+/// Sets a hook that calls the previous one and exits, as servers do that end at any task's panic.
 fn chains_and_exits() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -68,7 +68,7 @@ macro_rules! zoo {
                     panic!("boom");
                 }
 
-                /// In one poll: what was set is not in front by then.
+                /// Sets a hook and panics in the same poll, before simmach's hook is in front again.
                 async fn installs_and_dies_at_once() {
                     super::super::$hook();
                     panic!("boom");
@@ -119,7 +119,7 @@ zoo! { silent chains keeps throws_away panics exits chains_and_exits }
 const HOOKS: [&str; 7] =
     ["silent", "chains", "keeps", "throws_away", "panics", "exits", "chains_and_exits"];
 
-/// The failure is told with its machine, task and place, and is one.
+/// Checks that there is one failure, reported with machine, task and source location.
 #[track_caller]
 fn assert_told(text: &str, test: &str) {
     for part in [
@@ -135,9 +135,9 @@ fn assert_told(text: &str, test: &str) {
 }
 
 #[test]
-fn a_hook_of_one_test_leaves_the_failures_of_others() {
+fn hook_of_one_test_does_not_change_failures_of_others() {
     for hook in HOOKS {
-        // In this process one after the other, by one worker at a time, and side by side.
+        // In one process, by one worker at a time, and side by side.
         for (jobs, threads) in [("1", "1"), ("2", "1"), ("2", "3")] {
             let filter =
                 [format!("zoo::{hook}::a"), format!("zoo::{hook}::b"), format!("zoo::{hook}::c")];
@@ -156,7 +156,7 @@ fn a_hook_of_one_test_leaves_the_failures_of_others() {
 }
 
 #[test]
-fn a_hook_of_the_same_run_leaves_where_it_was() {
+fn hook_of_the_same_run_keeps_the_location() {
     for hook in HOOKS {
         for jobs in ["1", "2"] {
             let name = format!("{hook}::fails_by_itself");
@@ -167,9 +167,9 @@ fn a_hook_of_the_same_run_leaves_where_it_was() {
     }
 }
 
-/// Where the hook that was there before is taken out, what is set next stays until the poll is over.
+/// If the code removes the previous hook, its own stays until the end of the poll.
 #[test]
-fn a_hook_of_the_same_poll_leaves_where_it_was() {
+fn hook_of_the_same_poll_keeps_the_location() {
     for hook in ["silent", "chains", "throws_away", "panics", "exits"] {
         for jobs in ["1", "2"] {
             let name = format!("{hook}::fails_at_once");
@@ -180,9 +180,9 @@ fn a_hook_of_the_same_poll_leaves_where_it_was() {
     }
 }
 
-/// A hook that this process sets outside of runs is called for its own panics, and for none of a run.
+/// A hook that is set outside of runs is called for panics outside of runs only.
 #[test]
-fn a_hook_of_the_process_is_called_outside_of_runs_only() {
+fn hook_of_the_process_is_called_outside_of_runs_only() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -199,7 +199,7 @@ fn a_hook_of_the_process_is_called_outside_of_runs_only() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         count.fetch_add(1, Ordering::Relaxed);
-        // Of this test's own panic nothing is to be seen.
+        // This test's own panic must not be printed.
         if !std::thread::current()
             .name()
             .is_some_and(|name| name.starts_with("a_hook_of_the_process"))

@@ -1,5 +1,4 @@
-//! Which of the C library's functions a binary defines: those of the feature `sim`, and none without it, be it with the
-//! feature `real` or not.
+//! The functions of the C library that a binary defines: those of the feature `sim`, and none without that feature.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
@@ -47,7 +46,7 @@ const NAMES: [&str; 39] = [
     "vfork",
 ];
 
-/// Those of the names that a binary defines itself, by `nm`.
+/// The names in the list that a binary defines itself, by `nm`.
 fn defined(binary: &Path) -> Vec<String> {
     let ran = Command::new("nm").args(["--defined-only", "--format=posix"]).arg(binary).output();
     let ran = ran.expect("there is an `nm` beside the linker");
@@ -61,26 +60,26 @@ fn defined(binary: &Path) -> Vec<String> {
 }
 
 #[test]
-fn with_the_simulation_all_are_defined() {
+fn symbols_are_all_defined_with_sim() {
     assert_eq!(defined(Path::new(env!("CARGO_BIN_EXE_fixture"))), NAMES);
 }
 
 /// Builds in a folder of its own: `cargo test -p simmach-tests --test symbols -- --ignored`.
 #[test]
 #[ignore = "it builds simmach twice more"]
-fn without_the_simulation_none_is() {
+fn symbols_are_not_defined_without_sim() {
     let bare = without_the_simulation(&[]);
     assert_eq!(defined(&bare), Vec::<String>::new());
     let real = without_the_simulation(&["--features", "real"]);
     assert_eq!(defined(&real), Vec::<String>::new());
-    // It is not for want of use that nothing is there.
+    // The program does use these functions.
     let ran = Command::new(&real).output().expect("it was built");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert!(String::from_utf8_lossy(&ran.stdout).contains("into a real folder"));
 }
 
-/// With a static glibc there is no second definition of what the feature `sim` defines: said by the compiler, not by a binary
-/// that dies before `main`. Checks simmach in a folder of its own.
+/// A static glibc cannot work with the feature `sim`: that must be a compile error, not a crash before `main`. Checks simmach in
+/// a separate target folder.
 #[cfg(target_env = "gnu")]
 #[test]
 #[ignore = "it checks simmach twice more"]
@@ -104,7 +103,7 @@ fn check_with_static_glibc(features: &[&str]) -> (bool, String) {
     let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut check = Command::new(env!("CARGO"));
     check.args(["check", "--locked", "-p", "simmach", "--lib", "--color=never"]).args(features);
-    // For a target that is named, procedural macros are built without the flags.
+    // With an explicit target, procedural macros are built without the flags.
     check.args(["--target", &host, "--target-dir"]).arg(&target);
     check.env("RUSTFLAGS", "-C target-feature=+crt-static").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let ran = check.current_dir(root).output().expect("there is a cargo");

@@ -1,10 +1,10 @@
-//! Crates wake their waiters in orders that are not the seed's: a calm run must not depend on them.
+//! Crates wake their waiters in orders that do not come from the seed: a calm run must not depend on them.
 //!
-//! Each test of the zoo fails with the order in which its tasks ran. It must shrink to nothing but itself, and its token
-//! must be the same each time: then no order in which wakers were called has been seen.
+//! Each test of the zoo fails with the order in which its tasks ran. It must shrink to a run without deviations, and to the
+//! same token each time: then the order in which wakers were called does not show.
 #![allow(clippy::disallowed_types, reason = "what a run must not depend on is used on purpose")]
 
-#[allow(dead_code, reason = "the harness's tests use more of it")]
+#[allow(dead_code, reason = "the harness's tests use all of it")]
 #[path = "harness/child.rs"]
 mod child;
 
@@ -60,7 +60,7 @@ mod zoo {
         fails_with_the_order(waits, async || sender.send(1).unwrap()).await;
     }
 
-    /// By the destructor of the sender, in a task of its own.
+    /// The sender is dropped in a spawned task.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     async fn watch_closed() {
@@ -96,7 +96,7 @@ mod zoo {
         fails_with_the_order(waits, async move || sender.send(()).unwrap()).await;
     }
 
-    /// A list of wakers, which wakes all in an order that no seed knows.
+    /// A list of wakers that wakes them in an order that does not come from the seed.
     #[derive(Default)]
     struct Waiting {
         is_open: bool,
@@ -119,7 +119,7 @@ mod zoo {
             .await
         }
 
-        /// By the wakers' addresses, and another way round each time.
+        /// Wakes in the order of the wakers' addresses, reversed every other time.
         fn open(&self) {
             static OPENED: AtomicUsize = AtomicUsize::new(0);
             let mut waiting = self.0.lock().unwrap();
@@ -185,7 +185,7 @@ mod zoo {
         fails_with_the_order(|_| gate.clone().wait(), async move || owner.abort()).await;
     }
 
-    /// By a timer, whose waker wakes all of them.
+    /// A timer's waker wakes all of them.
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     async fn wakers_by_address_at_an_event() {
@@ -197,7 +197,7 @@ mod zoo {
     }
 }
 
-/// Run after run, at any number of jobs.
+/// Checks repeated shrinking, at several numbers of jobs.
 #[track_caller]
 fn shrinks_to_one_run(name: &str) {
     let mut tokens = BTreeSet::new();
@@ -221,13 +221,13 @@ fn shrinks_to_one_run(name: &str) {
 }
 
 #[test]
-fn watch_waiters_run_in_spawn_order() {
+fn waiters_of_watch_run_in_spawn_order() {
     shrinks_to_one_run("watch_changed");
     shrinks_to_one_run("watch_closed");
 }
 
 #[test]
-fn notify_and_shared_waiters_run_in_spawn_order() {
+fn waiters_of_notify_and_shared_run_in_spawn_order() {
     shrinks_to_one_run("notify_waiters");
     shrinks_to_one_run("shared_future");
 }

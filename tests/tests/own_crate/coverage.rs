@@ -1,4 +1,4 @@
-//! A build with `-C instrument-coverage`: every worker that ends in order writes its profile.
+//! A build with `-C instrument-coverage`: every worker that exits normally writes its profile.
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::{fs, thread};
 
 use super::Package;
 
-/// Tests that end in each of the ways.
+/// Tests that pass, take long and hang.
 const ENDS: &str = r#"
 use simmach::prelude::*;
 
@@ -31,7 +31,7 @@ async fn hangs() {
 }
 "#;
 
-/// Keeps libtest's process a while longer than its workers have something to do.
+/// Keeps libtest's process running longer than its workers.
 const WAITS: &str = r#"
 #[test]
 fn waits() {
@@ -60,10 +60,10 @@ fn coverage_profiles_of_all_workers_are_written() {
     for binary in binaries {
         let at = |way: &str| Profiled::new(package.path(way), Path::new(binary));
 
-        // All that is there when the process has ended: nobody waits for more.
+        // The profiles must exist when the process has ended.
         let ended = at("passes").start("passes", &[], &[]).end();
         assert_eq!(ended.code, Some(0), "{binary}");
-        // This process, two workers, and one that checks that seeds repeat.
+        // The process itself, two workers, and one that checks that seeds repeat.
         assert!(ended.profiles.len() >= 4, "{binary}: {:?}", ended.profiles);
 
         let ended = at("hangs").start("hangs", &[], &[("SIMMACH_HANG", "500ms")]).end();
@@ -84,7 +84,7 @@ fn coverage_profiles_of_all_workers_are_written() {
             assert!(ended.has(pid), "{binary}: {pid} has none of {:?}", ended.profiles);
         }
 
-        // Its workers see that it has gone, and can't be waited for.
+        // Its workers notice its end by themselves, and cannot be waited for.
         let running = at("killed").start("takes_long", &[], &[]);
         let workers = running.workers();
         let profiled = running.profiled.clone();
@@ -97,12 +97,12 @@ fn coverage_profiles_of_all_workers_are_written() {
     }
 }
 
-/// libtest ends its process without a word to anyone: a profile that is written later would be missed.
+/// libtest exits without notice: a profile that is written later would be missed.
 fn exit_waits_for_a_slow_worker(package: &Package, binary: &Path) {
     let profiled = Profiled::new(package.path("slow"), binary);
     let mut running = profiled.start("passes", &["waits", "--test-threads=1"], &[]);
     let slow = running.workers()[0];
-    // The runs are soon over; both tests are after three seconds.
+    // The runs end soon; both tests end after three seconds.
     thread::sleep(Duration::from_secs(1));
     signal(slow, "STOP");
     thread::sleep(Duration::from_secs(4));
@@ -114,7 +114,7 @@ fn exit_waits_for_a_slow_worker(package: &Package, binary: &Path) {
     assert!(ended.has(slow), "{slow} has none of {:?}", ended.profiles);
 }
 
-/// What cargo says it has built.
+/// The executable in a line of cargo's JSON output.
 fn executable(line: &str) -> Option<&str> {
     let (_, path) = line.trim().strip_prefix("Executable ")?.split_once('(')?;
     path.strip_suffix(')')
@@ -133,7 +133,7 @@ struct Running {
 }
 
 struct Ended {
-    /// `None` when a signal ended it.
+    /// `None` if a signal ended it.
     code: Option<i32>,
     parent: u32,
     profiles: Vec<u32>,
@@ -144,7 +144,7 @@ impl Profiled {
         let name = binary.file_name().expect("a binary has a name");
         let folder = way.join(name);
         fs::create_dir_all(folder.join("disks")).expect("there is room");
-        // Cargo prints a path that is relative to where it runs, if it can.
+        // Cargo may print a path relative to its own working directory.
         let binary = fs::canonicalize(binary).expect("it was built");
         Self { folder, binary }
     }
@@ -166,7 +166,7 @@ impl Profiled {
         Running { profiled: self.clone(), child: command.spawn().expect("it was built") }
     }
 
-    /// The processes whose profile is there, and is one.
+    /// The processes that have written a valid profile.
     fn profiles(&self) -> Vec<u32> {
         const MAGIC: [u8; 8] = u64::to_ne_bytes(0xff6c_7072_6f66_7281);
         let is_profile = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes.starts_with(&MAGIC));
@@ -177,7 +177,7 @@ impl Profiled {
 }
 
 impl Running {
-    /// The two workers, once they have begun to make runs.
+    /// The two workers, once they have begun a run.
     fn workers(&self) -> Vec<u32> {
         let disks = self.profiled.folder.join("disks");
         let at_work =
@@ -218,7 +218,7 @@ fn signal(pid: u32, name: &str) {
     assert!(kill.expect("there is a `kill`").success());
 }
 
-/// What `ask` answers, within a minute.
+/// Calls `ask` until it answers, for a minute at most.
 fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + Duration::from_secs(60);
     loop {

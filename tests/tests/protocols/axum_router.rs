@@ -46,7 +46,7 @@ async fn serve() -> Result {
 }
 
 #[sim_test(seeds = 50, topology = mobile().machine("server.public", serve), client = "phone.mobile")]
-async fn a_router_keeps_what_it_is_given(sim: Sim) -> Result {
+async fn router_stores_and_returns_values(sim: Sim) -> Result {
     let stream = TcpStream::connect("server.public:80").await?;
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = spawn(connection);

@@ -9,8 +9,8 @@ use tokio_util::codec::{Framed, FramedRead, FramedWrite, LengthDelimitedCodec, L
 
 use crate::helpers::{content, mobile, nothing_is_left};
 
-/// Answers each line with its letters turned round.
-async fn turn_round() -> Result {
+/// Answers each line with its reverse.
+async fn reverse_lines() -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -24,7 +24,7 @@ async fn turn_round() -> Result {
     }
 }
 
-/// Sends back each frame.
+/// Echoes each frame.
 async fn echo() -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -39,7 +39,7 @@ async fn echo() -> Result {
     }
 }
 
-#[sim_test(seeds = 50, topology = mobile().machine("server.public", turn_round), client = "phone.mobile")]
+#[sim_test(seeds = 50, topology = mobile().machine("server.public", reverse_lines), client = "phone.mobile")]
 async fn lines_are_answered(sim: Sim) -> Result {
     let stream = TcpStream::connect("server.public:80").await?;
     let mut lines = Framed::new(stream, LinesCodec::new());

@@ -1,9 +1,9 @@
-//! What the tests share: the network, what travels, and what must be left.
+//! Helpers: the network, contents, and a check that nothing is left.
 
 use simmach::prelude::*;
 use simmach::time::sleep;
 
-/// A phone on Mobile 3G, where more than the usual is lost.
+/// A phone on a 3G link with a higher loss than `mobile_3g()`.
 pub(crate) fn mobile() -> Topology {
     Topology::new().host("phone.mobile").link(
         "mobile",
@@ -12,7 +12,7 @@ pub(crate) fn mobile() -> Topology {
     )
 }
 
-/// So many bytes, of which no two parts are alike.
+/// Bytes of which no two parts are alike.
 pub(crate) fn content(length: usize, salt: u64) -> Vec<u8> {
     let mut state = salt | 1;
     let byte = |_| {
@@ -23,7 +23,7 @@ pub(crate) fn content(length: usize, salt: u64) -> Vec<u8> {
     (0..length).map(byte).collect()
 }
 
-/// Ends the services, waits until the kernels have finished what they left, and looks that nothing is there any more.
+/// Stops the services, waits until the kernels have closed all connections, and checks that nothing is left.
 pub(crate) async fn nothing_is_left(sim: Sim) -> Result {
     sim.stop("server.public", GRACE).await?;
     sleep(10.mins()).await;

@@ -1,4 +1,4 @@
-//! hyper 1, client and server: HTTP/1 with requests one after the other, HTTP/2 with requests side by side.
+//! hyper 1, client and server: HTTP/1 with sequential requests, HTTP/2 with concurrent requests.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use simmach::task::{JoinSet, spawn};
 
 use crate::helpers::{content, mobile, nothing_is_left};
 
-/// Sends back what it is sent, and says who asked for what.
+/// Echoes the body, with the method and path of the request.
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let asked = format!("{} {}", request.method(), request.uri().path());
     let body = request.into_body().collect().await?.to_bytes();
@@ -50,8 +50,8 @@ async fn http2() -> Result {
         builder.timer(Timer).keep_alive_interval(Some(1.secs())).keep_alive_timeout(60.secs());
         let connection = builder.serve_connection(io, service_fn(echo));
         spawn(async {
-            // A client that has all it asked for closes, though settings and acknowledgements are on their way to it: then its
-            // kernel answers them with a reset. What it was answered is what counts, and it looks at that.
+            // A client that has all its answers closes while settings and acknowledgements are still in flight; its kernel
+            // answers these with a reset. The client checks its answers itself, so the error does not matter.
             let _ = connection.await;
         });
     }
@@ -89,7 +89,7 @@ async fn http1_requests_are_answered(sim: Sim) -> Result {
 }
 
 #[sim_test(seeds = 50, topology = mobile().machine("server.public", http2), client = "phone.mobile")]
-async fn http2_requests_side_by_side_are_answered(sim: Sim) -> Result {
+async fn http2_concurrent_requests_are_answered(sim: Sim) -> Result {
     let stream = TcpStream::connect("server.public:80").await?;
     let mut builder = client::conn::http2::Builder::new(Executor);
     builder.timer(Timer).keep_alive_interval(1.secs()).keep_alive_timeout(60.secs());
@@ -111,9 +111,9 @@ async fn http2_requests_side_by_side_are_answered(sim: Sim) -> Result {
     nothing_is_left(sim).await
 }
 
-/// hyper waits by the run's clock: a server that is told nothing gives up after 30 s, and not sooner.
+/// hyper's timers use virtual time: a server that hears nothing gives up after exactly 30 s.
 #[sim_test(seeds = 5, topology = mobile().machine("server.public", http1), client = "phone.mobile")]
-async fn a_silent_client_is_given_up_in_virtual_time(sim: Sim) -> Result {
+async fn silent_client_times_out_in_virtual_time(sim: Sim) -> Result {
     let stream = TcpStream::connect("server.public:80").await?;
     let connected = sim.elapsed();
     stream.readable().await?;

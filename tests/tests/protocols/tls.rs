@@ -1,7 +1,7 @@
 //! TLS by tokio-rustls, with ring's cryptography.
 //!
-//! The server's certificate is its own authority; it and its key are for this test alone. It is valid from 2025 to 2045,
-//! by the run's clock.
+//! The server's certificate is self-signed; it and its key are for this test only. It is valid from 2025 to 2045, by the
+//! run's clock.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::helpers::{content, mobile, nothing_is_left};
 const CERTIFICATE: &[u8] = include_bytes!("cert.pem");
 const KEY: &[u8] = include_bytes!("key.pem");
 
-/// Sends back what it is sent, to the end.
+/// Echoes to the end of the stream.
 async fn echo() -> Result {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE)?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -33,7 +33,7 @@ async fn echo() -> Result {
         let (stream, _) = listener.accept().await?;
         let accepting = acceptor.accept(stream);
         spawn(async {
-            // A client that does not trust this server says so, and is gone.
+            // A client that does not trust this server sends an alert and closes.
             let Ok(mut stream) = accepting.await else { return };
             let mut buffer = vec![0; 4096];
             loop {
@@ -59,9 +59,9 @@ async fn connect(name: &'static str) -> Result<client::TlsStream<TcpStream>> {
     Ok(connector.connect(ServerName::try_from(name)?, stream).await?)
 }
 
-/// Nothing of the keys, the nonces or the times is anything but the seed's: `check` runs each seed twice.
+/// Keys, nonces and times come from the seed: `check` runs each seed twice.
 #[sim_test(seeds = 50, topology = mobile().machine("server.public", echo), client = "phone.mobile", check = true)]
-async fn what_is_said_in_private_comes_back(sim: Sim) -> Result {
+async fn tls_echo_returns_what_was_sent(sim: Sim) -> Result {
     let stream = connect("server.public").await?;
     let (mut read, mut write) = split(stream);
     let sent = content(sim.choose(1..40_000), sim.seed());
@@ -79,20 +79,20 @@ async fn what_is_said_in_private_comes_back(sim: Sim) -> Result {
 }
 
 #[sim_test(seeds = 5, topology = mobile().machine("server.public", echo), client = "phone.mobile")]
-async fn another_name_is_not_trusted(sim: Sim) -> Result {
+async fn tls_certificate_of_another_name_is_rejected(sim: Sim) -> Result {
     let error = connect("other.public").await.expect_err("it is not the server's name");
     assert!(error.to_string().contains("not valid for name"), "{error}");
     nothing_is_left(sim).await
 }
 
-/// It is the run's clock that a certificate is valid by.
+/// A certificate's validity goes by the run's clock.
 #[sim_test(
     seeds = 5,
     topology = mobile().machine("server.public", echo),
     client = "phone.mobile",
     epoch = "2050-01-01T00:00:00Z",
 )]
-async fn a_certificate_expires_in_virtual_time(sim: Sim) -> Result {
+async fn tls_certificate_expires_in_virtual_time(sim: Sim) -> Result {
     let error = connect("server.public").await.expect_err("it is of long ago");
     assert!(error.to_string().contains("expired"), "{error}");
     nothing_is_left(sim).await

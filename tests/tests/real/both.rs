@@ -1,4 +1,4 @@
-//! One service and one body, compiled once: in a run, and on the machine that this runs on.
+//! One service and one test body, compiled once, run in the simulation and on the real machine.
 
 use std::time::{Duration, Instant as RealInstant};
 
@@ -10,9 +10,9 @@ use simmach::task::{self, JoinSet};
 use simmach::time::{Instant, sleep, timeout};
 use simmach::{BoxError, Result, rand, select, signal, sim_test};
 
-use crate::{folder, really};
+use crate::{folder, run_for_real};
 
-/// Keeps words, and answers to each how many it has kept.
+/// Stores words, and answers each with the number of words stored.
 async fn keeper(listener: TcpListener, store: &'static str) -> Result<(), BoxError> {
     let store = storage::open(store).await?;
     let stop = signal::token();
@@ -42,7 +42,7 @@ async fn keeper(listener: TcpListener, store: &'static str) -> Result<(), BoxErr
     Ok(())
 }
 
-/// Has words kept, by several clients at once.
+/// Stores words by several clients at once.
 async fn have_words_kept(at: &'static str, port: u16) -> Result<(), BoxError> {
     let began = Instant::now();
     let mut clients = JoinSet::new();
@@ -73,7 +73,7 @@ async fn have_words_kept(at: &'static str, port: u16) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Services start when they start.
+/// Connects, and tries again until the service listens.
 async fn connect(at: &str, port: u16) -> TcpStream {
     loop {
         match TcpStream::connect((at, port)).await {
@@ -95,8 +95,8 @@ async fn in_a_run() -> Result<(), BoxError> {
 #[test]
 fn in_the_real_world() {
     let folder = folder();
-    really(async {
-        // The port behind it is to be free, and stays so long enough.
+    run_for_real(async {
+        // Finds a free port, which is likely to stay free until the service binds it.
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let service = task::spawn(keeper(listener, "words"));
@@ -107,7 +107,7 @@ fn in_the_real_world() {
     assert!(folder.join("words.mdb").metadata().expect("a file").len() > 0);
 }
 
-/// With both features, what is made in a run is the simulation's: nothing real passes an hour so fast.
+/// With both features, what is made in a run is simulated: no real hour passes this fast.
 #[test]
 fn a_run_stays_a_simulation() {
     let began = RealInstant::now();
@@ -130,7 +130,7 @@ async fn an_hour_passes() {
 
 #[test]
 fn datagrams_names_and_halves() {
-    really(async {
+    run_for_real(async {
         let one = UdpSocket::bind(("localhost", 0)).await.expect("a free port");
         let two = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
         two.connect(one.local_addr().expect("bound")).await.expect("a route");

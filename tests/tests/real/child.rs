@@ -1,4 +1,4 @@
-//! What needs a process of its own: signals, ends, and the environment.
+//! Tests that need a separate process: signals, kills, and environment variables.
 
 use std::env;
 use std::fs;
@@ -8,17 +8,17 @@ use std::process::{Child, Command, Stdio};
 
 use simmach::{signal, storage};
 
-use crate::really;
+use crate::run_for_real;
 use crate::storage::{found, put};
 
-/// What this process is to do, when it is a child of one of these tests.
+/// The variable that tells a child process which part to play.
 const PART: &str = "SIMMACH_TEST_PART";
 
-/// The children's way in: it does nothing by itself.
+/// Runs in child processes only; otherwise it does nothing.
 #[test]
 fn part() {
     let Ok(part) = env::var(PART) else { return };
-    really(async {
+    run_for_real(async {
         match &*part {
             "wait" => {
                 let token = signal::token();
@@ -50,7 +50,7 @@ fn part() {
     });
 }
 
-/// A process of this binary, plays its part.
+/// The command for a child process that plays a part.
 fn command(part: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a test has a path"));
     command.args(["--exact", "child::part", "--nocapture", "--test-threads", "1"]);
@@ -67,21 +67,21 @@ fn ready(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 }
 
 #[test]
-fn a_process_hears_that_it_is_to_stop() {
+fn sigterm_stops_a_process() {
     for name in [libc::SIGTERM, libc::SIGINT] {
         let mut child = command("wait").spawn().expect("it starts");
         let mut lines = ready(&mut child);
         // SAFETY: the child is this test's own, and has not been waited for.
         assert_eq!(unsafe { libc::kill(child.id() as i32, name) }, 0);
         assert!(lines.any(|line| line == "stopped"));
-        // It has more to say, of no interest; but it must be able to.
+        // Drains the child's further output, so that it does not block.
         lines.for_each(drop);
         assert!(child.wait().expect("it ends").success());
     }
 }
 
 #[test]
-fn what_is_committed_survives_the_process() {
+fn commits_survive_the_process() {
     let folder =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kept-{}", std::process::id()));
     let mut child = command("write").env("SIMMACH_DATA_DIR", &folder).spawn().expect("it starts");
@@ -94,6 +94,6 @@ fn what_is_committed_survives_the_process() {
 }
 
 #[test]
-fn a_process_without_a_folder_is_told_how_to_name_one() {
+fn open_without_a_folder_says_how_to_set_one() {
     assert!(command("homeless").status().expect("it starts").success());
 }

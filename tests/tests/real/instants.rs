@@ -1,4 +1,4 @@
-//! Points in time: with the feature `real` tokio's outside a run, and what is computed with them in a run is the same.
+//! `Instant`: outside a run it is tokio's, and its arithmetic is the same in a run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant as StdInstant};
@@ -7,9 +7,9 @@ use simmach::prelude::*;
 use simmach::time::{Instant, interval, sleep, sleep_until, timeout};
 use simmach::{sim_test, task};
 
-use crate::really;
+use crate::run_for_real;
 
-/// Durations near where something ends: std's seconds, a number of nanoseconds in 64 bits.
+/// Durations near the limits of std's seconds and of 64-bit nanoseconds.
 fn durations() -> Vec<Duration> {
     let seconds = [
         0,
@@ -35,7 +35,7 @@ fn message<R>(f: impl FnOnce() -> R) -> Result<R, String> {
         .map_err(|payload| payload.downcast::<String>().map(|text| *text).unwrap_or_default())
 }
 
-/// Every operation on simmach's points and on tokio's, which stand for the same moment.
+/// Compares every operation on simmach's and tokio's instants of the same moment.
 fn compare() {
     let own = Instant::now();
     let tokio = tokio::time::Instant::from_std(own.into_std());
@@ -64,7 +64,7 @@ fn compare() {
 
 #[test]
 fn arithmetic_is_tokio_s_outside_a_run() {
-    really(async { compare() });
+    run_for_real(async { compare() });
 }
 
 #[sim_test(seeds = 1)]
@@ -75,7 +75,7 @@ async fn arithmetic_is_tokio_s_in_a_run() {
     task::spawn(async { compare() }).await.expect("no panic");
 }
 
-/// What was due a minute ago.
+/// Waits for deadlines in the past.
 async fn look_back() {
     sleep(20.millis()).await;
     let (own, std) = (Instant::now() - 60.secs(), StdInstant::now() - 60.secs());
@@ -89,12 +89,12 @@ async fn look_back() {
 }
 
 #[test]
-fn looking_back_works_outside_a_run() {
-    really(look_back());
+fn deadlines_in_the_past_outside_a_run() {
+    run_for_real(look_back());
 }
 
 #[sim_test(seeds = 5, machines("api" => look_back))]
-async fn looking_back_works_in_a_run() {
+async fn deadlines_in_the_past_in_a_run() {
     look_back().await;
 }
 
@@ -108,11 +108,11 @@ async fn wait_long() {
 }
 
 #[test]
-fn the_longest_waits_work_outside_a_run() {
-    really(wait_long());
+fn longest_waits_outside_a_run() {
+    run_for_real(wait_long());
 }
 
 #[sim_test(seeds = 1)]
-async fn the_longest_waits_work_in_a_run() {
+async fn longest_waits_in_a_run() {
     wait_long().await;
 }

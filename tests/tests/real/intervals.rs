@@ -1,19 +1,19 @@
-//! Intervals tick as tokio's do: the same steps are taken with tokio's own on its paused clock, with simmach's outside a run
-//! on that clock, and with simmach's in a run.
+//! Intervals tick as tokio's do. The same steps are run with tokio's own on its paused clock, with simmach's outside a run on
+//! that clock, and with simmach's in a run.
 
 use std::thread;
 use std::time::Duration;
 
 use simmach::{interpose::allow_threads, sim_test};
 
-/// What is done with an interval, one step after the other.
+/// One step of a script for an interval.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// So many nanoseconds pass before anything else is done.
+    /// Sleeps for this number of nanoseconds.
     Pass(u64),
-    /// The next tick is awaited.
+    /// Awaits the next tick.
     Tick,
-    /// So many ticks are awaited.
+    /// Awaits this number of ticks.
     Ticks(u32),
     Burst,
     Delay,
@@ -21,7 +21,7 @@ enum Step {
     Reset,
     ResetImmediately,
     ResetAfter(Duration),
-    /// To so many milliseconds after the start.
+    /// Resets to this number of milliseconds after the start.
     ResetAt(u64),
 }
 
@@ -29,7 +29,7 @@ use Step::{Burst, Delay, Pass, Reset, ResetAfter, ResetAt, ResetImmediately, Ski
 
 const MS: u64 = 1_000_000;
 
-/// For each tick when it was due and when it came, in nanoseconds since the start.
+/// For each tick, when it was due and when it came, in nanoseconds since the start.
 type Seen = Vec<(u128, u128)>;
 
 macro_rules! take {
@@ -64,7 +64,7 @@ macro_rules! take {
     };
 }
 
-/// Outside of a run, on a clock that jumps to the next timer.
+/// Runs the steps outside a run, on tokio's paused clock, which jumps to the next timer.
 fn paused(steps: &[Step], start: Duration, period: Duration) -> (Seen, Seen) {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -88,9 +88,9 @@ async fn compare(steps: Vec<Step>, start: Duration, period: Duration) -> Seen {
 
 const TEN: Duration = Duration::from_millis(10);
 
-/// Around the tolerance of 5 ms and around whole periods, in each behaviour; before the first tick and between ticks.
+/// Delays near the tolerance of 5 ms and near whole periods, in each behaviour, before the first tick and between ticks.
 #[sim_test(seeds = 1, time_limit = "24h", stall_limit = "24h")]
-async fn late_ticks_are_followed_as_tokio_s() {
+async fn ticks_after_a_late_one_are_tokio_s() {
     let late = [
         0, 1, 3, 4, 5, 6, 7, 9, 10, 11, 14, 15, 16, 17, 19, 20, 21, 25, 26, 30, 34, 35, 36, 99, 105,
     ];
@@ -108,9 +108,9 @@ async fn late_ticks_are_followed_as_tokio_s() {
     }
 }
 
-/// The case that a user met: the first tick is polled 3 ms late.
+/// A case reported by a user: the first tick is polled 3 ms late.
 #[sim_test(seeds = 1)]
-async fn a_tick_within_the_tolerance_is_not_missed() {
+async fn tick_within_the_tolerance_is_not_missed() {
     let dues = async |behavior, late| {
         let seen = compare(vec![behavior, Pass(late), Ticks(3)], Duration::ZERO, TEN).await;
         seen.into_iter().map(|(due, _)| (due - 1_000_000_000) as u64).collect::<Vec<_>>()
@@ -124,9 +124,9 @@ async fn a_tick_within_the_tolerance_is_not_missed() {
     assert_eq!(dues(Skip, 6 * MS).await, [0, 10 * MS, 20 * MS]);
 }
 
-/// To the nanosecond; each tick is late, so that tokio's milliseconds do not matter.
+/// Exact to the nanosecond. Each tick is late, so that tokio's granularity of 1 ms does not matter.
 #[sim_test(seeds = 1)]
-async fn the_tolerance_ends_to_the_nanosecond() {
+async fn tolerance_is_exact_to_the_nanosecond() {
     for behavior in [Burst, Delay, Skip] {
         for nanos in [4_999_999, 5_000_000, 5_000_001, 9_999_999, 10_000_000, 10_000_001] {
             let steps = vec![behavior, Pass(nanos), Tick, Pass(40 * MS), Tick, Pass(77 * MS), Tick];
@@ -158,9 +158,9 @@ async fn resets_are_tokio_s() {
     compare(vec![ResetAfter(Duration::MAX), ResetAt(5), Tick], secs(1), Duration::MAX).await;
 }
 
-/// Steps of every kind, drawn by a fixed generator.
+/// Random scripts with steps of every kind, from a fixed seed.
 #[sim_test(seeds = 1, time_limit = "24h", stall_limit = "24h")]
-async fn whatever_is_done_is_as_with_tokio() {
+async fn random_scripts_tick_as_tokio_s() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..300 {
         let period = Duration::from_millis(random.u64(1..60));

@@ -1,4 +1,4 @@
-//! The feature `real`: outside a run the same modules are tokio's, and storage is LMDB in a real folder.
+//! Real mode: outside a run the same modules are tokio's, and storage is LMDB in a real folder.
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "what is real is measured in real time")]
 
@@ -14,14 +14,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-/// Runs a body in the real world, on a runtime of its own.
-fn really<R>(body: impl Future<Output = R>) -> R {
+/// Runs a body outside any run, on a new tokio runtime.
+fn run_for_real<R>(body: impl Future<Output = R>) -> R {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime.expect("a runtime"), body)
 }
 
-/// This process's folder for stores, new and empty.
+/// This process's folder for stores, initially empty.
 fn folder() -> PathBuf {
     static ONCE: Once = Once::new();
     let folder =

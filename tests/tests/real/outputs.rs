@@ -1,4 +1,4 @@
-//! Outputs that panic when they are dropped: tokio keeps such a panic from whoever drops the handle, and so does a run.
+//! Task outputs whose destructor panics: tokio does not pass such a panic on to whoever drops the handle, nor does a run.
 
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,9 +11,9 @@ use simmach::prelude::*;
 use simmach::task::{self, JoinHandle, JoinSet};
 use simmach::time::sleep;
 
-use crate::really;
+use crate::run_for_real;
 
-/// Panics when it is dropped, and counts that.
+/// Panics on drop, and counts its drops.
 struct Bomb(Arc<AtomicU32>);
 
 impl Drop for Bomb {
@@ -129,7 +129,7 @@ async fn of_local_and_blocking_tasks() {
     count.is(2);
 }
 
-/// In the destructor of a user's own type, and while another panic is on its way.
+/// In the destructor of a user's type, and during another panic.
 async fn of_a_handle_in_a_destructor() {
     struct Owner(JoinHandle<Bomb>, Option<JoinHandle<Bomb>>);
     impl Drop for Owner {
@@ -156,7 +156,7 @@ async fn of_a_handle_in_a_destructor() {
     count.is(4);
 }
 
-/// What a task hands over is whoever's who awaits it.
+/// An output that was returned by the handle belongs to the caller.
 async fn of_one_that_was_handed_over() {
     let count = Count::default();
     let bomb = count.bomb();
@@ -167,8 +167,8 @@ async fn of_one_that_was_handed_over() {
     count.is(1);
 }
 
-/// A future by hand, which still holds something when it is ready: its destructor's panic is the task's, and its output is
-/// dropped.
+/// A hand-written future that still holds a value when it is ready: a panic of its destructor is the task's panic, and the
+/// output is dropped.
 async fn of_a_future_that_is_over() {
     struct Seven(#[allow(dead_code, reason = "it is held to be dropped")] Bomb, Count);
     impl Future for Seven {
@@ -186,7 +186,7 @@ async fn of_a_future_that_is_over() {
     assert_eq!(Arc::strong_count(&output.0), 1);
 }
 
-/// Who waits for a task with a waker that panics harms neither the task nor its output.
+/// A waker that panics harms neither the task nor its output.
 async fn of_a_waker() {
     struct Panics;
     impl Wake for Panics {
@@ -206,13 +206,13 @@ async fn of_a_waker() {
     assert_eq!(polled.expect("no panic of the task"), 7);
 }
 
-/// Two tests of each scenario: one on tokio, and one in runs.
+/// Makes two tests of each scenario: on tokio, and in a run.
 macro_rules! both_ways {
     ($($scenario:ident),* $(,)?) => {
         mod outside {
             $(#[test]
             fn $scenario() {
-                super::really(super::$scenario());
+                super::run_for_real(super::$scenario());
             })*
         }
 

@@ -1,4 +1,4 @@
-//! Stores in a real folder.
+//! Storage in a real folder.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use simmach::storage::types::{Bytes, Str};
 use simmach::storage::{self, Durability, Error, Options, Store};
 use simmach::task::JoinSet;
 
-use crate::{folder, really};
+use crate::{folder, run_for_real};
 
 pub(crate) async fn put(
     store: &Store,
@@ -31,9 +31,9 @@ pub(crate) async fn found(store: &Store, key: &'static str) -> storage::Result<O
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn write_is_read_back() {
     folder();
-    really(async {
+    run_for_real(async {
         let store = storage::open("read").await.expect("it opens");
         assert_eq!(found(&store, "k").await.expect("readable"), None);
         put(&store, "k", "v").await.expect("room");
@@ -44,16 +44,16 @@ fn what_is_written_is_read() {
         assert!(matches!(other, Err(Error::Options(_))));
         assert!(matches!(storage::open("no/file").await, Err(Error::Name(_))));
     });
-    really(async {
+    run_for_real(async {
         let store = storage::open("read").await.expect("on another runtime too");
         assert_eq!(found(&store, "k").await.expect("readable").as_deref(), Some("v"));
     });
 }
 
 #[test]
-fn a_transaction_that_fails_leaves_nothing() {
+fn transaction_that_fails_changes_nothing() {
     folder();
-    really(async {
+    run_for_real(async {
         let store = Options::new().map_size(1 << 18).open("fails").await.expect("it opens");
         let failed = store.write(|txn| {
             let table = txn.table::<Str, Bytes>("t")?;
@@ -77,11 +77,11 @@ fn a_transaction_that_fails_leaves_nothing() {
     });
 }
 
-/// Closures run where they may block, one write behind the other, in the order in which they came.
+/// Closures run on threads that may block; writes run one after the other, in the order of their calls.
 #[test]
 fn writers_take_turns_off_the_async_thread() {
     folder();
-    really(async {
+    run_for_real(async {
         let here = std::thread::current().id();
         let store = storage::open("turns").await.expect("it opens");
         let mut writes = JoinSet::new();
@@ -113,9 +113,9 @@ fn writers_take_turns_off_the_async_thread() {
 }
 
 #[test]
-fn a_periodic_store_is_written_and_read_alike() {
+fn periodic_store_is_read_back() {
     folder();
-    really(async {
+    run_for_real(async {
         let options = Options::new().durability(Durability::Periodic(Duration::from_millis(20)));
         let store = options.open("periodic").await.expect("it opens");
         for value in ["one", "two", "three"] {
@@ -126,16 +126,16 @@ fn a_periodic_store_is_written_and_read_alike() {
     });
 }
 
-/// Waits in a closure, on a thread that may block.
+/// Blocks inside a closure.
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Handle::current().block_on(future)
 }
 
-/// A closure that used its own store would wait for itself.
+/// A closure that used its own store would deadlock.
 #[test]
-fn a_closure_that_uses_its_own_store_is_told() {
+fn nested_transaction_is_an_error() {
     folder();
-    really(async {
+    run_for_real(async {
         let store = storage::open("nested").await.expect("it opens");
         let other = storage::open("beside").await.expect("it opens");
         let own = store.clone();
@@ -148,7 +148,7 @@ fn a_closure_that_uses_its_own_store_is_told() {
         let own = store.clone();
         let nested = store.read(move |_| block_on(put(&own, "k", "v")));
         assert!(matches!(nested.await, Err(Error::Nested)));
-        // Another store is none of its business; and what panics in it leaves nothing behind.
+        // Another store may be used; a panic in its closure leaves no lock behind.
         let beside = other.clone();
         let written = store.write(move |_| block_on(put(&beside, "k", "v")));
         written.await.expect("room in the other");

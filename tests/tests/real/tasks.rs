@@ -1,4 +1,4 @@
-//! Tasks, time and chance outside a run.
+//! Tasks, time and randomness outside a run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use simmach::task::{self, JoinSet};
 use simmach::time::{self, Instant, MissedTickBehavior, sleep, timeout};
 use simmach::{rand, select};
 
-use crate::really;
+use crate::run_for_real;
 
 #[test]
 fn tasks_end_as_tokio_s_do() {
-    really(async {
+    run_for_real(async {
         assert_eq!(task::spawn(async { 7 }).await.expect("no panic"), 7);
         assert_eq!(task::spawn_local(async { 8 }).await.expect("no panic"), 8);
         let here = std::thread::current().id();
@@ -33,14 +33,14 @@ fn tasks_end_as_tokio_s_do() {
 }
 
 #[test]
-fn a_set_of_tasks_ends_with_its_owner() {
+fn join_set_aborts_its_tasks_on_drop() {
     struct Told(std::sync::mpsc::Sender<()>);
     impl Drop for Told {
         fn drop(&mut self) {
             let _ = self.0.send(());
         }
     }
-    really(async {
+    run_for_real(async {
         let (tells, hears) = std::sync::mpsc::channel();
         let mut set = JoinSet::new();
         set.spawn(async move {
@@ -56,8 +56,8 @@ fn a_set_of_tasks_ends_with_its_owner() {
 }
 
 #[test]
-fn time_passes_by_itself() {
-    really(async {
+fn time_passes() {
+    run_for_real(async {
         let began = Instant::now();
         sleep(Duration::from_millis(20)).await;
         assert!(began.elapsed() >= Duration::from_millis(20));
@@ -75,10 +75,10 @@ fn time_passes_by_itself() {
     });
 }
 
-/// One that is always ready does not keep a deadline from being noticed: tokio's budget would.
+/// A future that is always ready does not starve the deadline. (With tokio's cooperative budget it would.)
 #[test]
-fn who_never_pauses_is_timed_out() {
-    let ran = really(async {
+fn timeout_of_a_future_that_never_yields() {
+    let ran = run_for_real(async {
         let busy = async {
             loop {
                 let (sends, receives) = tokio::sync::oneshot::channel();
@@ -92,8 +92,8 @@ fn who_never_pauses_is_timed_out() {
 }
 
 #[test]
-fn any_branch_may_be_the_first() {
-    let firsts: BTreeSet<_> = really(async {
+fn select_starts_at_any_branch() {
+    let firsts: BTreeSet<_> = run_for_real(async {
         let mut firsts = BTreeSet::new();
         for _ in 0..200 {
             firsts.insert(select! {
@@ -108,7 +108,7 @@ fn any_branch_may_be_the_first() {
 }
 
 #[test]
-fn no_two_generators_are_the_same() {
+fn generators_differ() {
     let drawn: BTreeSet<u64> = (0..100).map(|_| rand::random()).collect();
     assert_eq!(drawn.len(), 100);
 }
