@@ -1,10 +1,10 @@
-//! The parts of a run, each for itself: `cargo bench --bench engine`; a word behind `--` is a part of a name.
+//! The parts of a run, measured separately: `cargo bench --bench engine`. A word after `--` selects by a part of a name.
 //!
-//! What happens inside a run is measured by runs in which little else happens: `item/s` counts what each is named for, and
-//! the run that it is in (see `run`) comes to little among so many. Of a thing's own time, that is the reciprocal.
+//! Each benchmark makes runs in which its operation happens many times and little else does. `item/s` is the number of
+//! operations per second; the time of one is its reciprocal. The cost of the run itself (see `run`) is small beside them.
 
 mod sweep {
-    //! A test's binary, for what workers cost.
+    //! A test binary, to measure the cost of workers.
 
     use std::process::ExitCode;
 
@@ -37,7 +37,7 @@ use simmach::task::{spawn, yield_now};
 use simmach::time::sleep;
 use simmach::{rand, storage};
 
-/// Set where this program is to be a test's binary.
+/// If set, this program acts as a test binary.
 const ROLE: &str = "SIMMACH_ENGINE_ROLE";
 const MANY: usize = 20_000;
 const STORES: usize = 20;
@@ -80,7 +80,7 @@ fn wake(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Tasks, one after another, each awaited.
+/// Tasks that are spawned and awaited one after the other.
 #[divan::bench]
 fn spawn_and_join(bencher: Bencher<'_, '_>) {
     measure(bencher, MANY, async || {
@@ -90,7 +90,7 @@ fn spawn_and_join(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A timer that is set and taken back, among a hundred others.
+/// A timer that is set and cancelled, among a hundred others.
 #[divan::bench]
 fn timer_set_and_cancel(bencher: Bencher<'_, '_>) {
     measure(bencher, MANY, async || {
@@ -115,7 +115,7 @@ fn timer_set_and_fire(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A number of the user's.
+/// A random number of the code under test.
 #[divan::bench]
 fn draw(bencher: Bencher<'_, '_>) {
     measure(bencher, MANY, async || {
@@ -125,8 +125,8 @@ fn draw(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A datagram, from its send to the task that gets it: half a round trip. One at a time, for a socket that nobody reads from
-/// drops what it has no room for.
+/// A datagram, from its send to the receiving task: half a round trip. One at a time, since a socket whose queue is full drops
+/// datagrams.
 #[divan::bench]
 fn datagram_send_to_deliver(bencher: Bencher<'_, '_>) {
     let spec = || {
@@ -181,7 +181,7 @@ async fn echo() -> Result {
     }
 }
 
-/// Environments of LMDB, opened in one run and closed at its end.
+/// LMDB environments, opened in one run and closed at its end.
 #[divan::bench]
 fn lmdb_open_and_close(bencher: Bencher<'_, '_>) {
     measure(bencher, STORES, async || {
@@ -191,7 +191,7 @@ fn lmdb_open_and_close(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Transactions of one small value each, durable.
+/// Durable transactions of one small value each.
 #[divan::bench]
 fn lmdb_commit(bencher: Bencher<'_, '_>) {
     measure(bencher, MANY / 10, async || {
@@ -206,19 +206,19 @@ fn lmdb_commit(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A run of nothing: its thread, its machine, its end.
+/// An empty run: its thread, its machine and its teardown.
 #[divan::bench]
 fn run(bencher: Bencher<'_, '_>) {
     measure(bencher, 1, async || {});
 }
 
-/// A process of a test's binary that makes two runs of nothing, itself.
+/// A process of a test binary that makes two empty runs itself.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn process_alone(bencher: Bencher<'_, '_>) {
     bencher.bench(|| sweep_with(1));
 }
 
-/// The same with two workers, each a process of its own: what is above the other is their start.
+/// The same with two worker processes: the difference is the cost of starting them.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn process_with_workers(bencher: Bencher<'_, '_>) {
     bencher.bench(|| sweep_with(2));
@@ -232,7 +232,7 @@ fn sweep_with(jobs: u32) {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
 }
 
-/// Runs of this body, in each of which so many things happen.
+/// Measures runs of this body, each of which has `items` operations.
 fn measure<F>(bencher: Bencher<'_, '_>, items: usize, body: F)
 where
     F: AsyncFn() + Copy + Send + Sync + 'static,

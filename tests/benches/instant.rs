@@ -1,5 +1,5 @@
-//! What `Instant::now()` costs outside a run, with simmach's definitions in the binary and without: no more than 5 ns
-//! apart. `cargo bench -p simmach-tests --bench instant`.
+//! The cost of `Instant::now()` outside a run, with simmach's definition in the binary and without. Fails if the two are more
+//! than 5 ns apart. `cargo bench -p simmach-tests --bench instant`.
 
 #[path = "../src/fixture/instant.rs"]
 mod instant;
@@ -9,17 +9,17 @@ use std::process::{Command, ExitCode};
 use simmach::prelude::*;
 use simmach::program::{Program, Scenario};
 
-/// Nanoseconds.
-const MOST: f64 = 5.0;
+/// Maximum difference in nanoseconds.
+const MAX_DIFFERENCE: f64 = 5.0;
 
-/// What a program without simmach needs, by its own measure.
+/// The cost in a program without simmach, which measures it itself.
 fn plain() -> f64 {
     let ran = Command::new(env!("CARGO_BIN_EXE_instant_plain")).output().expect("it is built");
     String::from_utf8_lossy(&ran.stdout).trim().parse().expect("it prints a number")
 }
 
 fn main() -> ExitCode {
-    // A linker takes from a library only what something refers to: a run does.
+    // Makes the linker keep simmach's definitions: it drops what nothing refers to.
     let program =
         Program::new(|| Scenario::new().body(async |_: Sim| simmach::time::sleep(1.secs()).await));
     assert!(program.run(0).passed());
@@ -33,15 +33,15 @@ fn main() -> ExitCode {
     println!(
         "Instant::now() outside a run: {with:.2} ns with simmach in the binary, {without:.2} ns without"
     );
-    if with - without <= MOST {
+    if with - without <= MAX_DIFFERENCE {
         ExitCode::SUCCESS
     } else {
-        println!("that is more than {MOST} ns apart");
+        println!("that is more than {MAX_DIFFERENCE} ns apart");
         ExitCode::FAILURE
     }
 }
 
-/// The file that an address is loaded from.
+/// The file that the code at an address was loaded from.
 #[cfg(target_os = "linux")]
 fn object_of(address: *const libc::c_void) -> String {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();

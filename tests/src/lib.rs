@@ -1,3 +1,3 @@
-//! What several of simmach's tests share; the tests stand in `tests/`.
+//! Programs that several of simmach's tests and benchmarks share. The tests are in `tests/`.
 
 pub mod planted;

@@ -1,4 +1,4 @@
-//! What is compared, on whom, and what the goal is.
+//! The cases: what is compared, on which programs, with which goal.
 
 use crate::programs::Of::{self, Floor, Madsim, Simmach, Turmoil};
 
@@ -6,12 +6,12 @@ use crate::programs::Of::{self, Floor, Madsim, Simmach, Turmoil};
 #[derive(Debug)]
 pub(crate) struct Case {
     pub name: &'static str,
-    /// Of machines, where the case has any number of them.
+    /// Number of machines, if the case has several variants.
     pub number: u64,
     pub what: &'static str,
-    /// Whom it is run on, one after another.
+    /// The programs that it is run on, in this order.
     pub of: &'static [Of],
-    /// At most so much of the other's time.
+    /// Maximum ratio to the other program's time.
     pub goals: &'static [(Of, f64)],
 }
 
@@ -19,7 +19,7 @@ const ALL_FOUR: &[Of] = &[Simmach, Madsim, Turmoil, Floor];
 const BUT_TURMOIL: &[Of] = &[Simmach, Madsim, Floor];
 const BOTH: &[Of] = &[Simmach, Madsim];
 
-/// What the first table has. turmoil is left out where it would take minutes: 200 idle machines take it nine.
+/// The cases of the first table. turmoil is left out of cases that would take it minutes; 200 idle machines take nine.
 pub(crate) const ALL: &[Case] = &[
     Case {
         name: "a",
@@ -82,7 +82,7 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "g", number: 0, what: "256 MiB over one connection", of: BUT_TURMOIL, goals: &[] },
 ];
 
-/// What is no race, and has lines of its own; in every round too, so that no burst of other work has all of one.
+/// Cases of the second table. They run in every round too, so that a burst of other work does not hit all of one case.
 pub(crate) const MORE: &[Case] = &[
     Case { name: "f", number: 0, what: "", of: &[Simmach], goals: &[] },
     ring("h", 10),

@@ -1,9 +1,9 @@
 //! simmach beside turmoil, madsim and the *floor*, on the same work, in one go.
 //!
-//! `cargo bench --bench peers` builds them all, each in a folder of its own under `target/peers`, so that nothing of the
-//! peers is in the workspace's dependencies; runs case after case on each in turn, several rounds of all; and prints
-//! medians and ratios, which are in `target/peers/peers.json` too. A number behind `--` is how many rounds, words are the
-//! cases to do: `cargo bench --bench peers -- 3 a b2`.
+//! `cargo bench --bench peers` builds each in its own folder under `target/peers`, so that the peers are not dependencies of
+//! the workspace. It runs each case on each program in turn, in several rounds, and prints medians and ratios, which it also
+//! writes to `target/peers/peers.json`. A number after `--` is the number of rounds, and words are the cases to run:
+//! `cargo bench --bench peers -- 3 a b2`.
 
 mod cases;
 #[path = "common/measure.rs"]
@@ -25,7 +25,7 @@ use programs::{Programs, Taken};
 #[global_allocator]
 static ALLOCATOR: measure::Counting = measure::Counting;
 
-/// Set where this program is to be simmach's part of the comparison, or a test's binary.
+/// The variable that makes this program run one case on simmach (`case`), or act as a test binary (any other value).
 const ROLE: &str = "SIMMACH_PEERS_ROLE";
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn compare() {
         .filter(|word| !word.starts_with("--") && word.parse::<u64>().is_err())
         .collect();
     let is_asked = |name: &str| {
-        // What a case takes by itself is measured with it.
+        // The empty variant of a case is measured with it.
         let name = name.trim_end_matches("-empty");
         names.is_empty() || names.iter().any(|asked| *asked == name)
     };

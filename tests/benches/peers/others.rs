@@ -1,5 +1,5 @@
-//! What is not a race: simmach's time against simulated time, against the number of machines, and with a second job;
-//! allocations and memory.
+//! The second table: simmach's time relative to simulated time, to the number of machines, and with a second job; allocations
+//! and memory.
 
 use std::process::Command;
 use std::time::Instant;
@@ -16,13 +16,13 @@ pub(crate) struct Line {
     pub what: String,
     pub value: Spread,
     pub unit: &'static str,
-    /// In words, and whether it is met.
+    /// The goal in words, and whether it is met.
     pub goal: Option<(String, bool)>,
 }
 
 const RUNS_IN_A_ROW: u64 = 10_000;
 const MANY_MACHINES: u64 = 10_000;
-/// Sweeps take seconds.
+/// Maximum number of rounds of sweeps, which take seconds.
 const MOST_SWEEPS: usize = 3;
 
 pub(crate) fn all(
@@ -48,7 +48,7 @@ pub(crate) fn all(
 }
 
 fn inventory(programs: &Programs, taken: &Taken, lines: &mut Vec<Line>) {
-    // The same seed: the same steps and the same simulated time, whenever it is run.
+    // The steps and the simulated time of a seed are the same in each round.
     let run = programs.run(Of::Simmach, &["f"]);
     let seconds = taken.named("f", 0, Of::Simmach);
     let millis: Vec<f64> = seconds.iter().map(|took| took * 1e3).collect();
@@ -64,7 +64,7 @@ fn bulk(taken: &Taken, lines: &mut Vec<Line>) {
     push(lines, "g", &what, seconds, "s", Some(AtMost(0.25)));
 }
 
-/// Messages alone: what the ring takes less what it takes without any.
+/// The time of the messages alone: the ring's time less that of an empty ring.
 fn machines(taken: &Taken, lines: &mut Vec<Line>) {
     for of in [Of::Simmach, Of::Madsim] {
         let passing = |machines| -> Vec<f64> {
@@ -125,7 +125,7 @@ fn jobs(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
     }
 }
 
-/// Without the second runs that check one seed in twenty.
+/// The time of a sweep, without the determinism check of one seed in twenty.
 fn sweep(programs: &Programs, test: &str, jobs: u32) -> f64 {
     let mut command = Command::new(programs.own());
     command.args([&format!("sweep::{test}"), "--exact"]).env(ROLE, "sweep");

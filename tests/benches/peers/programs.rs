@@ -1,4 +1,4 @@
-//! The programs of the comparison: built by cargo, each for itself, and run as processes.
+//! The programs of the comparison: each is built by cargo separately, and run as a process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::ROLE;
 use crate::cases::Case;
 
-/// Whose program.
+/// A program of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Of {
     Simmach,
@@ -17,7 +17,7 @@ pub(crate) enum Of {
     Floor,
 }
 
-/// What takes longer than this is measured once.
+/// A case that takes longer than this is measured once.
 const LONG: Duration = Duration::from_secs(5);
 
 impl Of {
@@ -42,10 +42,10 @@ impl Of {
     }
 }
 
-/// Where they are.
+/// The paths of the programs.
 pub(crate) struct Programs {
     files: BTreeMap<Of, PathBuf>,
-    /// The folder for all that this makes.
+    /// The folder for builds and results.
     pub target: PathBuf,
 }
 
@@ -63,7 +63,7 @@ impl Programs {
         Self { files, target }
     }
 
-    /// Runs a case on one of them. What it prints are lines of a name and a number.
+    /// Runs a case on a program. The program prints lines of a name and a number.
     pub(crate) fn run(&self, of: Of, words: &[&str]) -> BTreeMap<String, f64> {
         let mut command = Command::new(&self.files[&of]);
         command.args(words);
@@ -81,7 +81,7 @@ impl Programs {
         out.lines().filter_map(pair).collect()
     }
 
-    /// This program's own file.
+    /// The path of this program.
     pub(crate) fn own(&self) -> &Path {
         &self.files[&Of::Simmach]
     }
@@ -102,7 +102,7 @@ fn build(of: Of, target: &Path) -> PathBuf {
     target.join("release").join(format!("peer-{}{}", of.name(), std::env::consts::EXE_SUFFIX))
 }
 
-/// Seconds, by case and program, one for each round.
+/// Measured seconds by case and program, one for each round.
 #[derive(Default)]
 pub(crate) struct Taken(BTreeMap<(&'static str, u64, Of), Vec<f64>>);
 
@@ -116,12 +116,12 @@ impl Taken {
         seconds.push(programs.run(of, &[case.name, &number])["seconds"]);
     }
 
-    /// Empty where it was not run.
+    /// The measurements of a case; empty if it was not run.
     pub(crate) fn of(&self, case: &Case, of: Of) -> &[f64] {
         self.named(case.name, case.number, of)
     }
 
-    /// The same, by what the case is called.
+    /// The same, by the case's name.
     pub(crate) fn named(&self, name: &'static str, number: u64, of: Of) -> &[f64] {
         self.0.get(&(name, number, of)).map_or(&[], Vec::as_slice)
     }

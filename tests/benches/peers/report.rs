@@ -1,4 +1,4 @@
-//! What the comparison came to: a table for people, JSON for programs.
+//! The results of the comparison: a table for people, JSON for programs.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,11 +13,11 @@ pub(crate) struct Report {
     pub others: Vec<Line>,
 }
 
-/// What several measurements of one thing came to.
+/// The summary of several measurements.
 #[derive(Debug)]
 pub(crate) struct Spread {
     pub median: f64,
-    /// The quartiles, of five measurements at least.
+    /// The quartiles, if there are at least five measurements.
     pub half: Option<(f64, f64)>,
 }
 
@@ -32,7 +32,7 @@ impl Spread {
     }
 }
 
-/// The middle one, or the mean of both.
+/// The median of sorted numbers.
 fn middle(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     match sorted.len() {
@@ -42,7 +42,7 @@ fn middle(sorted: &[f64]) -> f64 {
     }
 }
 
-/// Round by round, so that what ran side by side is compared. What was measured less often counts as the last time.
+/// Ratios round by round, so that measurements of the same time are compared. `others` is extended by its last element.
 pub(crate) fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
     let last = others.last().copied();
     let others = others.iter().copied().map(Some).chain(std::iter::repeat(last));
@@ -50,12 +50,12 @@ pub(crate) fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
 }
 
 impl Report {
-    /// Both tables, as they are in the documentation.
+    /// Both tables, as in the benchmarks' README.
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         let versions: Vec<String> =
             Of::ALL.iter().map(|of| format!("{} {}", of.name(), of.version())).collect();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{}; medians of {} rounds, and what half of them lie between\n",
@@ -112,7 +112,7 @@ impl Report {
         (!ratios.is_empty()).then(|| Spread::of(&ratios))
     }
 
-    /// Every single measurement.
+    /// Writes every measurement.
     pub(crate) fn write(&self, file: &Path) {
         let mut text = format!("{{\n  \"rounds\": {},\n  \"versions\": {{", self.rounds);
         for of in Of::ALL {
@@ -142,7 +142,7 @@ impl Report {
     }
 }
 
-/// Takes the last comma away.
+/// Replaces the last comma by the closing bracket.
 fn close(text: &mut String, with: &str) {
     if text.ends_with(", ") {
         text.truncate(text.len() - 2);
@@ -170,7 +170,7 @@ fn time(seconds: &[f64]) -> String {
     }
 }
 
-/// A median, and what half of the measurements lie between.
+/// The median, with the quartiles in parentheses.
 fn spread(spread: &Spread) -> String {
     let median = number(spread.median);
     match spread.half {
@@ -179,7 +179,7 @@ fn spread(spread: &Spread) -> String {
     }
 }
 
-/// Three digits that count.
+/// A number with three significant digits.
 pub(crate) fn number(number: f64) -> String {
     let digits = match number.abs() {
         n if n >= 100.0 => 0,

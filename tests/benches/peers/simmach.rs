@@ -1,5 +1,5 @@
-//! The cases on simmach, by what every user has: scenarios, sockets, machines, and all defaults. A program keeps its log
-//! unless it says no, a test keeps none: as in a test it is here.
+//! The cases on simmach, with its public interface and all defaults. The log is off, as it is in tests; a `Program` would keep
+//! it by default.
 
 use std::future::pending;
 
@@ -16,7 +16,7 @@ use crate::protocol::*;
 use crate::sizes::*;
 
 const TEN_MILLIS: Duration = Duration::from_millis(10);
-/// Longer than any case takes.
+/// A time limit longer than any case.
 const LONG: Duration = Duration::from_secs(100_000);
 
 pub(crate) fn main() {
@@ -47,14 +47,14 @@ fn once(spec: impl Fn() -> Spec + Send + Sync + 'static) {
     many(1, spec);
 }
 
-/// Run after run, each on the thread of its own that it has.
+/// Makes several runs, each on its own thread, as usual.
 fn many(runs: u64, spec: impl Fn() -> Spec + Send + Sync + 'static) {
     let program = program(spec);
     let _warm = warm();
     measured(|| (0..runs).for_each(|seed| run(&program, seed)));
 }
 
-/// A run that is thrown away, as each worker makes one first. It has found the place for disks, which it keeps.
+/// Makes a first run that is discarded, as each worker does. The program keeps the folder for disks that it has found.
 fn warm() -> Program {
     let program = program(|| Scenario::new().body(async |_: Sim| {}));
     run(&program, 0);
@@ -66,7 +66,7 @@ fn run(program: &Program, seed: u64) {
     assert!(report.passed(), "{report}");
 }
 
-/// What the process holds after a tenth of so many runs, and after all.
+/// The process's memory after a tenth of the runs, and after all.
 fn memory(runs: u64) {
     let program = program(|| round_trips_to(2, FEW, NetworkProfile::lan()));
     (0..runs / 10).for_each(|seed| run(&program, seed));
@@ -87,7 +87,7 @@ async fn server() -> Result {
     }
 }
 
-/// A client makes its round trips to the servers one after another.
+/// A client that makes its round trips to the servers one after another.
 fn round_trips_to(servers: u64, trips: u64, profile: NetworkProfile) -> Spec {
     let cluster = Topology::new()
         .machine(&format!("server{{1..={servers}}}.zone"), server)
@@ -127,7 +127,7 @@ pub(crate) fn servers_and_clients() -> Topology {
         .host(&format!("client{{1..={CLIENTS}}}.zone"))
 }
 
-/// Each client asks one of the servers, with a pause between.
+/// Each client sends its requests to one of the servers, with a pause between.
 pub(crate) async fn ask_all(sim: Sim) -> Result {
     let clients: Vec<_> = (1..=CLIENTS)
         .map(|n| {
@@ -148,7 +148,7 @@ pub(crate) async fn ask_all(sim: Sim) -> Result {
     Ok(())
 }
 
-/// A message goes round a ring of machines until it was passed on often enough.
+/// A message is passed round a ring of machines.
 fn ring(machines: u64, passes: u64) -> Spec {
     let mut cluster = Topology::new();
     for n in 0..machines - 1 {
@@ -157,7 +157,7 @@ fn ring(machines: u64, passes: u64) -> Spec {
             pending::<Result>().await
         });
     }
-    // The last begins. Whom it ends with is told by the one that has it: all the others go on waiting.
+    // The last machine begins. The one that has the message at the end ends the run; all others still wait.
     let client = format!("member{}.zone", machines - 1);
     Scenario::new().topology(cluster).client(client.as_str()).time_limit(LONG).body(
         async move |_: Sim| {
@@ -169,12 +169,12 @@ fn ring(machines: u64, passes: u64) -> Spec {
 
 async fn member(n: u64, machines: u64, first: Option<u64>) -> Result {
     let listener = TcpListener::bind("0.0.0.0:7").await?;
-    // All listen before any connects.
+    // All machines listen before any connects.
     sleep(TEN_MILLIS).await;
     let next = TcpStream::connect(format!("member{}.zone:7", (n + 1) % machines)).await?;
     let (before, _) = listener.accept().await?;
     match first {
-        // The ring alone, as soon as it is closed.
+        // An empty ring ends as soon as it is closed.
         Some(0) => sleep(TEN_MILLIS).await,
         Some(passes) => drop(pass_on(before, next, Some(passes - 1)).await),
         None => drop(pass_on(before, next, None).await),
@@ -182,7 +182,7 @@ async fn member(n: u64, machines: u64, first: Option<u64>) -> Result {
     Ok(())
 }
 
-/// The example's scenario over 3G, as its own version keeps every item.
+/// The example's scenario over 3G, in the fixed version.
 fn inventory() {
     let program = program(inventory_spec);
     let _warm = warm();

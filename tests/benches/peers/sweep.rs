@@ -1,4 +1,4 @@
-//! Tests of a thousand seeds, for what a second job brings: this program is their binary, as any user's would be.
+//! Tests with a thousand seeds, to measure the gain of a second job. This program is their test binary.
 
 use std::process::ExitCode;
 

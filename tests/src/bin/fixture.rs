@@ -1,4 +1,4 @@
-//! The zoo of `tests/harness.rs` behind the door of `harness = false`.
+//! The zoo of `tests/harness.rs` as a test binary with `harness = false`.
 
 #[path = "../fixture/zoo.rs"]
 mod zoo;

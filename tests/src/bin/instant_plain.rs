@@ -1,4 +1,4 @@
-//! Says what `Instant::now()` costs in a program that does not use simmach.
+//! Prints the cost of `Instant::now()` in a program without simmach.
 
 #[path = "../fixture/instant.rs"]
 mod instant;

@@ -1,7 +1,7 @@
-//! Workers that hold a lease and go on when they can't renew it: two may work at once.
+//! Workers that hold a lease and continue when they cannot renew it: two may work at once.
 //!
-//! Minimum: one partition, between the worker that holds the lease and the lock, for longer than the lease. Without it every
-//! renewal comes in time. There are no steps.
+//! Minimum: one partition between the worker that holds the lease and the lock, longer than the lease. Without a partition
+//! every renewal is in time. There are no steps.
 
 use std::cell::{Cell, RefCell};
 
@@ -23,7 +23,7 @@ const RELEASE: u64 = 0;
 const HOLD: u64 = 1;
 const LEASE: Duration = Duration::from_secs(2);
 
-/// Who works, as only an oracle can know.
+/// Number of workers at work, shared by the whole run as an oracle.
 #[derive(Default)]
 struct Working(Cell<u64>);
 
@@ -54,7 +54,7 @@ async fn worker(number: u64) {
         }
         for _ in 0..8 {
             sleep(500.millis()).await;
-            // The bug: whether the lease was renewed is not looked at.
+            // The bug: the worker ignores whether the lease was renewed.
             let _ = ask("lock", [HOLD, number]).await;
         }
         working.0.set(working.0.get() - 1);

@@ -1,7 +1,7 @@
-//! A client that waits for its answer without a time-out, over a network that loses packets: the run has no end of its own.
+//! A client that waits for its answer without a time-out, over a network that loses packets: the run never ends by itself.
 //!
-//! Minimum: one question, and it or its answer lost. By which limit the run is ended depends on what else goes on: with a
-//! watch, which some steps begin, by that of virtual time; without one nothing makes progress any more.
+//! Minimum: one question, where it or its answer is lost. Either limit may end the run: with a watch, which some steps start,
+//! the limit of virtual time; without one the run stalls.
 
 use simmach::net::UdpSocket;
 use simmach::prelude::*;
@@ -18,7 +18,7 @@ pub(super) const PLANTED: Planted = Planted {
     spec,
 };
 
-/// Gives back what it is sent.
+/// Echoes datagrams.
 async fn echo() -> Result {
     let socket = UdpSocket::bind("0.0.0.0:1").await?;
     let mut question = [0; 8];
@@ -28,7 +28,7 @@ async fn echo() -> Result {
     }
 }
 
-/// Looks after something every few seconds, and so is never out of work.
+/// Wakes every few seconds, so that the server always has a timer.
 async fn keeper() {
     loop {
         sleep(5.secs()).await;
@@ -59,13 +59,13 @@ async fn body(sim: Sim) -> Result {
     Ok(())
 }
 
-/// Asks whether the server is there, now and then.
+/// Asks from time to time whether the server answers.
 async fn watch() -> Result {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     let mut answer = [0; 8];
     loop {
         socket.send_to(&answer, "server.far:1").await?;
-        // No answer is one too.
+        // No answer is a valid result.
         let _ = timeout(1.secs(), socket.recv_from(&mut answer)).await;
         sleep(2.secs()).await;
     }

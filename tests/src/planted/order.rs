@@ -1,6 +1,6 @@
-//! A display that shows whatever datagram came last, and so trusts that they come in order.
+//! A display that shows the datagram that arrived last, and so trusts the order of datagrams.
 //!
-//! Minimum: two datagrams, the first of them held back. One alone has nothing to overtake it.
+//! Minimum: two datagrams, of which the first is delayed. A single one cannot be overtaken.
 
 use std::cell::Cell;
 

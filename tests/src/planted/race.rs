@@ -1,7 +1,7 @@
-//! A consumer that waits two turns where its producer needs one, and takes that for enough.
+//! A consumer that yields twice and trusts that its producer, which yields once, is done by then.
 //!
-//! Minimum: one round, in which the producer's second turn comes after two of the consumer's: one task that waits for one
-//! other. In the order in which they are woken the producer is always in time.
+//! Minimum: one round, in which the producer's second poll comes after the consumer's third: one reordered task. In the order
+//! in which the tasks are woken the producer is always in time.
 
 use std::cell::Cell;
 use std::rc::Rc;

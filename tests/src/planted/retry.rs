@@ -1,6 +1,6 @@
-//! A client that asks again when it gets no answer, and a server that takes it for another request.
+//! A client that repeats a request without an answer, and a server that takes it for a new request.
 //!
-//! Minimum: one request, and its answer lost. Were the request lost, the server would have seen only the second.
+//! Minimum: one request whose answer is lost. If the request were lost, the server would see only the second one.
 
 use std::cell::Cell;
 

@@ -1,6 +1,6 @@
-//! Seven stores, of which one was set up otherwise: it alone loses what it acknowledged.
+//! Seven stores, of which one has another durability: only that one loses acknowledged writes.
 //!
-//! Minimum: one write to that one, and one power-off of it. What happens to the other six is noise.
+//! Minimum: one write to that store, and one power-off of it. Faults of the other six do not matter.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
-//! A door that opens itself after three commands in one order, whatever comes between them.
+//! A door that opens after three particular commands in order, whatever commands are between them.
 //!
-//! Minimum: these three of the forty commands. Each of them is needed to come to the next state.
+//! Minimum: these three of the forty commands. Each is needed to reach the next state.
 
 use std::cell::Cell;
 

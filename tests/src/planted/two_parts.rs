@@ -1,4 +1,4 @@
-//! A transfer in two transactions: what is taken from one account is given to the other a little later.
+//! A transfer in two transactions: the first takes money from one account, the second gives it to the other.
 //!
 //! Minimum: one transfer, and one power-off between its two commits. Each commit is durable by itself.
 

@@ -1,7 +1,7 @@
-//! A store that says "written" before the disk has it.
+//! A store that acknowledges writes before they are durable.
 //!
-//! Minimum: one write, and one power-off in the half second before the disk's next flush. Without the power-off nothing is
-//! ever lost; without a write there is nothing to lose.
+//! Minimum: one write, and one power-off in the half second before the next flush. Without the power-off nothing is lost;
+//! without a write there is nothing to lose.
 
 use std::collections::BTreeSet;
 
@@ -22,11 +22,11 @@ pub(super) const PLANTED: Planted = Planted {
     spec,
 };
 
-/// Asked to remember a number, and whether it does.
+/// The two commands: store a number, and ask whether it is stored.
 pub(super) const PUT: u64 = 0;
 pub(super) const HAS: u64 = 1;
 
-/// A service that remembers numbers.
+/// A service that stores numbers.
 pub(super) async fn numbers(durability: Durability) -> Result {
     let db = Options::new().durability(durability).open("db").await?;
     serve(|question| answer(db.clone(), question)).await

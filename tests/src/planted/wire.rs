@@ -1,4 +1,4 @@
-//! Questions and answers of two numbers each, a connection for each.
+//! Questions and answers of two numbers each, with one connection per question.
 
 use std::future::Future;
 use std::io;
@@ -8,10 +8,10 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use simmach::net::{TcpListener, TcpStream};
 use simmach::time::timeout;
 
-/// A question and its answer: what is asked for, and of what.
+/// A question or an answer: usually a command and its argument.
 pub(super) type Words = [u64; 2];
 
-/// Answers one question after the other, as long as `answer` does.
+/// Answers one question after the other, until `answer` fails.
 pub(super) async fn serve<E, F>(answer: impl Fn(Words) -> F) -> Result<(), E>
 where
     E: From<io::Error>,
@@ -20,7 +20,7 @@ where
     let listener = TcpListener::bind("0.0.0.0:1").await?;
     loop {
         let (mut stream, _) = listener.accept().await?;
-        // One that breaks off gets no answer.
+        // A connection that breaks gets no answer.
         if let Ok(question) = read(&mut stream).await {
             let words = answer(question).await?;
             let _ = write(&mut stream, words).await;
@@ -28,7 +28,7 @@ where
     }
 }
 
-/// Asks a machine, with a little patience.
+/// Asks a machine, with a time-out.
 pub(super) async fn ask(machine: &str, question: Words) -> io::Result<Words> {
     let asked = async {
         let mut stream = TcpStream::connect(format!("{machine}:1")).await?;

@@ -1,10 +1,10 @@
-//! What every program of the comparison measures in the same way: time, allocations, memory. Each has this file in it.
+//! Measures time, allocations and memory in the same way in every program of the comparison: each includes this file.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// Counts, where it is asked to; else it costs a load.
+/// An allocator that counts if enabled; otherwise it costs one load.
 pub(crate) struct Counting;
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -12,7 +12,7 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call is passed on as it came.
+// SAFETY: every call is passed on unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
@@ -44,7 +44,7 @@ fn grow(size: usize) {
     if ON.load(Relaxed) {
         ALLOCATIONS.fetch_add(1, Relaxed);
         let live = LIVE.fetch_add(size as u64, Relaxed).wrapping_add(size as u64);
-        // What was there before counting began may be given back: then it is less than nothing.
+        // Blocks from before counting began may be freed, so the balance may be negative.
         if live < u64::MAX / 2 {
             PEAK.fetch_max(live, Relaxed);
         }
@@ -57,7 +57,7 @@ fn shrink(size: usize) {
     }
 }
 
-/// Runs `work`, and prints what it took: seconds; or, with `--count`, allocations and the most bytes of heap at once.
+/// Runs `work`, and prints its seconds; with `--count` its allocations and peak heap size in bytes.
 pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> T {
     let counts = std::env::args().any(|word| word == "--count");
     ON.store(counts, Relaxed);
@@ -75,7 +75,7 @@ pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What the process holds of memory, in bytes.
+/// The process's resident memory in bytes.
 #[allow(dead_code, reason = "not every program asks")]
 pub(crate) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -84,7 +84,7 @@ pub(crate) fn resident() -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// What the program was called with: the case, and a number that belongs to it.
+/// The program's arguments: the case and its number.
 pub(crate) fn case() -> (String, u64) {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
     let case = words.next().expect("the name of a case");

@@ -1,11 +1,11 @@
-//! What is said over a connection, for every simulator alike: messages of 64 bytes.
+//! The protocols over a connection, the same for every simulator: messages of 64 bytes.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub(crate) const MESSAGE: usize = 64;
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// Sends back what comes, until nothing comes any more.
+/// Echoes messages until the end of the stream.
 pub(crate) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut message = [0; MESSAGE];
     while stream.read_exact(&mut message).await.is_ok() {
@@ -15,7 +15,7 @@ pub(crate) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     }
 }
 
-/// So many round trips.
+/// Makes `count` round trips.
 pub(crate) async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), count: u64) {
     let mut message = [0; MESSAGE];
     for n in 0..count {
@@ -26,7 +26,7 @@ pub(crate) async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpi
     }
 }
 
-/// Passes on what comes, one less each time, until it is 0 or nothing comes: then true if it was 0 here.
+/// Passes each message on with its counter decremented, until it is 0 or the stream ends. Returns whether it reached 0 here.
 pub(crate) async fn pass_on(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
@@ -50,7 +50,7 @@ pub(crate) async fn pass_on(
     false
 }
 
-/// Writes so many bytes.
+/// Writes `bytes` bytes.
 pub(crate) async fn pour(mut stream: impl AsyncWrite + Unpin, bytes: u64) {
     let chunk = vec![7; CHUNK];
     for _ in 0..bytes / CHUNK as u64 {
@@ -58,7 +58,7 @@ pub(crate) async fn pour(mut stream: impl AsyncWrite + Unpin, bytes: u64) {
     }
 }
 
-/// Reads so many bytes.
+/// Reads `bytes` bytes.
 pub(crate) async fn drink(mut stream: impl AsyncRead + Unpin, bytes: u64) {
     let mut chunk = vec![0; CHUNK];
     let mut left = bytes;

@@ -1,5 +1,5 @@
-//! The cases by hand: a bare loop that takes events from a heap by time, and copies each message into it and out of it.
-//! No tasks, no wakers, no connections, no trace: what a simulation can't do without, and nothing else.
+//! The floor: the cases by hand, as a bare loop that takes events from a heap by time and copies each message in and out.
+//! No tasks, wakers, connections or trace: only what no simulation can do without.
 
 #[path = "../../common/measure.rs"]
 mod measure;
@@ -37,7 +37,7 @@ fn main() {
     }
 }
 
-/// Events, by (time, sequence): each with a slot of a message.
+/// Events by (time, sequence), each with a message's slot.
 #[derive(Default)]
 struct Events {
     heap: BinaryHeap<Reverse<(u64, u64, u32)>>,
@@ -58,7 +58,7 @@ impl Events {
         Some(slot)
     }
 
-    /// About `mean`.
+    /// A random delay around `mean`.
     fn drawn(&mut self, mean: u64) -> u64 {
         self.random = self.random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         if mean == 0 { 0 } else { mean / 2 + (self.random >> 33) % mean }
@@ -100,7 +100,7 @@ fn requests() {
     let mut events = Events::default();
     let clients = CLIENTS as usize;
     let (mut wire, mut inbox) = (vec![[1u8; MESSAGE]; clients], [0u8; MESSAGE]);
-    // There, back, and the pause: three events a request.
+    // Three events a request: there, back, and the pause.
     let mut left = vec![3 * REQUESTS; clients];
     (0..clients).for_each(|slot| events.put(0, slot as u32));
     while let Some(slot) = events.take() {

@@ -1,4 +1,4 @@
-//! The cases on madsim, which is to be built with `--cfg madsim`.
+//! The cases on madsim. Must be built with `--cfg madsim`.
 
 #[path = "../../common/measure.rs"]
 mod measure;
@@ -26,7 +26,7 @@ const TEN_MILLIS: Duration = Duration::from_millis(10);
 
 fn main() {
     let (case, n) = measure::case();
-    // The first of a process is thrown away, as simmach's is.
+    // The first simulation of a process is discarded, as simmach's is.
     simulate(Config::default(), async {});
     measured(|| match case.as_str() {
         "a" => simulate(without_latency(), run(1, ROUND_TRIPS)),
@@ -34,7 +34,7 @@ fn main() {
         "b" => simulate(Config::default(), idle(n)),
         "b2" => simulate(Config::default(), sleepers()),
         "c" => simulate(Config::default(), requests()),
-        // As its own tests are run: a thread for each.
+        // One thread per simulation, as in madsim's own tests.
         "d" => (0..RUNS).for_each(|seed| on_thread(seed, without_latency())),
         "d-latency" => (0..RUNS).for_each(|seed| on_thread(seed, Config::default())),
         "e" => simulate(Config::default(), ring(RING, PASSES)),
@@ -56,7 +56,7 @@ fn simulate(config: Config, body: impl Future<Output = ()>) {
     Runtime::with_seed_and_config(1, config).block_on(body);
 }
 
-/// The default is 1 to 10 ms.
+/// madsim's default latency is 1 to 10 ms.
 fn without_latency() -> Config {
     let mut config = Config::default();
     config.net.send_latency = Duration::ZERO..Duration::from_nanos(1);
@@ -141,7 +141,7 @@ async fn ring(machines: u64, passes: u64) {
         .map(|n| {
             node(n).spawn(async move {
                 let listener = TcpListener::bind((ip(n), 7)).await.expect("it is free");
-                // All listen before any connects.
+                // All machines listen before any connects.
                 sleep(TEN_MILLIS).await;
                 let next = connect((n + 1) % machines).await;
                 let (before, _) = listener.accept().await.expect("it listens");

@@ -24,7 +24,7 @@ const TEN_MILLIS: Duration = Duration::from_millis(10);
 
 fn main() {
     let (case, n) = measure::case();
-    // The first of a process is thrown away, as simmach's is.
+    // The first simulation of a process is discarded, as simmach's is.
     run(without_latency(), 1, 1);
     measured(|| match case.as_str() {
         "a" => run(without_latency(), 1, ROUND_TRIPS),
@@ -40,7 +40,7 @@ fn main() {
     });
 }
 
-/// Its default: up to 100 ms.
+/// turmoil's default latency: up to 100 ms.
 fn with_latency() -> Builder {
     let mut builder = Builder::new();
     builder.simulation_duration(Duration::from_secs(100_000)).rng_seed(1);
@@ -133,7 +133,7 @@ fn ring() {
     for n in 0..RING {
         let member = move || async move {
             let listener = TcpListener::bind("0.0.0.0:7").await?;
-            // All listen before any connects.
+            // All machines listen before any connects.
             sleep(TEN_MILLIS).await;
             let next = TcpStream::connect(format!("member{}:7", (n + 1) % RING)).await?;
             let (before, _) = listener.accept().await?;
