@@ -196,6 +196,40 @@ fn imports_of_the_network_go_down() {
     check_layers("net/simulated", "### Layers of `net/simulated`", "crate::net::simulated::", 30);
 }
 
+/// The code spans of a Markdown text that look like paths: `name.rs`, `folder/name`, `folder/`.
+fn paths(markdown: &str) -> BTreeSet<&str> {
+    let spans =
+        markdown.split("\n```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2));
+    spans
+        .filter(|span| span.ends_with(".rs") || span.contains('/'))
+        .filter(|span| {
+            span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c))
+        })
+        .collect()
+}
+
+/// Whether the repository has a file or folder whose path ends so.
+fn exists(path: &str, files: &[PathBuf]) -> bool {
+    let path = Path::new(path);
+    files.iter().any(|file| file.ancestors().any(|folder| folder.ends_with(path)))
+}
+
+#[test]
+fn contributing_names_paths_that_exist() {
+    let contributing = fs::read_to_string(repository().join("CONTRIBUTING.md"))
+        .expect("cannot read CONTRIBUTING.md");
+    let mut files = vec![repository().join(".ci/run")];
+    for folder in
+        ["simmach", "simmach-macros", "tests/src", "tests/tests", "tests/benches", "examples"]
+    {
+        sources(&repository().join(folder), &mut files);
+    }
+    let paths = paths(&contributing);
+    assert!(paths.len() > 50, "{paths:?}");
+    let missing: Vec<_> = paths.into_iter().filter(|path| !exists(path, &files)).collect();
+    assert!(missing.is_empty(), "CONTRIBUTING.md names paths that do not exist: {missing:#?}");
+}
+
 /// The imports of a file that are not in the style: from `crate::`, one module per statement.
 fn misspelled_imports(text: &str) -> Vec<String> {
     let mut found = Vec::new();
