@@ -60,24 +60,24 @@ async fn fixed_answers_are_true(sim: Sim) -> Result {
 /// Number of items that each client adds.
 const ITEMS: u64 = 2;
 
-/// Moves items among locations that no other client uses, and checks each answer against a model.
+/// Moves items among locations that no other client uses, and checks each answer against its own books.
 async fn shuffle(sim: Sim, locations: Range<u64>) -> Result {
     let mut items = inventory(Fixed);
-    let mut model: BTreeMap<u64, u64> = locations.clone().map(|location| (location, 0)).collect();
+    let mut books: BTreeMap<u64, u64> = locations.clone().map(|location| (location, 0)).collect();
     items.add(Location(locations.start), ITEMS).await?;
-    *model.entry(locations.start).or_default() += ITEMS;
+    *books.entry(locations.start).or_default() += ITEMS;
     for step in sim.steps(20) {
         let (from, to) = (step.choose(locations.clone()), step.choose(locations.clone()));
         let quantity = step.choose(1..ITEMS + 1);
-        let there = model[&from] >= quantity;
+        let there = books[&from] >= quantity;
         match items.move_items(Location(from), Location(to), quantity).await {
             Ok(()) if there => {
-                *model.entry(from).or_default() -= quantity;
-                *model.entry(to).or_default() += quantity;
+                *books.entry(from).or_default() -= quantity;
+                *books.entry(to).or_default() += quantity;
             }
             Err(Error::Refused(_)) if !there => {}
             answer => {
-                let question = format!("{quantity} from L{from} to L{to}, of {model:?}");
+                let question = format!("{quantity} from L{from} to L{to}, of {books:?}");
                 return Err(format!("moving {question}: {answer:?}").into());
             }
         }
