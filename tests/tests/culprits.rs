@@ -151,7 +151,7 @@ mod zoo {
     /// Stands for AWS-LC's generator, which calls no function of the C library.
     #[unsafe(no_mangle)]
     extern "C" fn aws_lc_0_99_0_RAND_bytes(bytes: *mut u8, length: usize) -> i32 {
-        // SAFETY: the caller gives room for so many bytes.
+        // SAFETY: the caller passes a buffer of `length` bytes.
         let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, length) };
         let file = std::fs::File::open("/dev/urandom");
         i32::from(file.and_then(|mut file| file.read_exact(bytes)).is_ok())

@@ -314,7 +314,7 @@ pub(super) mod zoo {
     async fn pthread_cond() {
         let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
         let mut cond = libc::PTHREAD_COND_INITIALIZER;
-        // SAFETY: they are nobody else's; the mutex is locked.
+        // SAFETY: nothing else uses them, and the mutex is locked.
         unsafe {
             libc::pthread_mutex_lock(&raw mut mutex);
             loop {
@@ -363,7 +363,7 @@ pub(super) mod zoo {
 
     extern "C" fn works(lock: *mut libc::c_void) -> *mut libc::c_void {
         super::wait_for_a_child("0.7");
-        // SAFETY: whoever started the thread gave it a mutex that lives for ever, and which it locked.
+        // SAFETY: the starting thread passed a mutex with a static lifetime, which it has locked.
         unsafe { libc::pthread_mutex_unlock(lock.cast()) };
         std::ptr::null_mut()
     }
@@ -373,7 +373,7 @@ pub(super) mod zoo {
     #[ignore = "for the tests below"]
     async fn pthread_mutex_of_an_allowed_thread() {
         let mutex = Box::leak(Box::new(libc::PTHREAD_MUTEX_INITIALIZER));
-        // SAFETY: a mutex that lives for ever, and a function that takes it.
+        // SAFETY: a mutex with a static lifetime, and a function that takes it.
         unsafe {
             libc::pthread_mutex_lock(mutex);
             let mut thread = 0;

@@ -38,7 +38,7 @@ async fn count(store: &Store) -> simmach::storage::Result<u64> {
         .await
 }
 
-/// Writes for ever to two stores, of which one is durable at each commit and one is not.
+/// Writes in a loop to two stores, of which one is durable at each commit and one is not.
 async fn write_on() -> Result {
     let periodic = Durability::Periodic(300.millis());
     let safe = Options::new().open("safe").await?;

@@ -1,4 +1,4 @@
-//! How connections end, and what is told of it.
+//! Ends of connections: shutdown, drop and reset, and how they are reported.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -78,7 +78,7 @@ async fn shutdown_by_both_ends() {
     assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
     pause().await;
     near.shutdown().await.expect("over already");
-    // Both FINs were seen: what is left is the kernel's own matter.
+    // Both FINs were received, so only the kernel's state is left.
     assert_eq!(kind(near.peer_addr()), "NotConnected 107");
     assert_eq!(kind(far.peer_addr()), "NotConnected 107");
 }
