@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 
 use crate::engine::draws::address::Address;
-use crate::engine::draws::anchors::{self, Walk};
+use crate::engine::draws::positions::{self, StepSequence};
 use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::{self, Event, context};
 
@@ -21,7 +21,7 @@ pub struct Steps {
 
 impl Steps {
     pub(crate) fn new(walk: u64, count: u64) -> Self {
-        anchors::walks(walk, count);
+        positions::begin_sequence(walk, count);
         Self { walk, next: 0, count }
     }
 }
@@ -31,7 +31,7 @@ impl Iterator for Steps {
 
     fn next(&mut self) -> Option<Step> {
         let number = match self.next < self.count {
-            true => engine::next_that_happens(Address::step(self.walk, self.next)),
+            true => engine::next_active(Address::step(self.walk, self.next)),
             false => None,
         };
         let Some(number) = number.filter(|number| *number < self.count) else {
@@ -39,12 +39,12 @@ impl Iterator for Steps {
             return None;
         };
         self.next = number + 1;
-        engine::progress();
-        engine::deviates(|| Deviation {
+        engine::note_progress();
+        engine::record_deviation(|| Deviation {
             text: format!("step {number}"),
             ..Deviation::new(Address::step(self.walk, number), Kind::Step, 1, engine::now())
         });
-        anchors::begin(self.walk, number);
+        positions::begin_step(self.walk, number);
         engine::trace(Event::StepBegun { sequence: self.walk, number });
         Some(Step { number, chooser: Chooser { walk: self.walk, step: number, nth: Cell::new(0) } })
     }
@@ -114,7 +114,7 @@ impl Chooser {
                 range.start, range.end
             ));
         }
-        anchors::chooses(self.walk, nth, below);
+        positions::record_choice(self.walk, nth, below);
         range.start.plus(engine::below(Address::choice(self.walk, self.step, nth), below))
     }
 
@@ -132,7 +132,7 @@ impl Chooser {
             mistake(format!("flag({p}): a probability lies from 0 to 1"));
         }
         let nth = self.advance();
-        anchors::chooses(self.walk, nth, Walk::FLAG);
+        positions::record_choice(self.walk, nth, StepSequence::FLAG);
         engine::chance(Address::choice(self.walk, self.step, nth), p)
     }
 
@@ -143,7 +143,7 @@ impl Chooser {
 
 /// The test asks for what makes no sense: the run is neither a pass nor a failure of what is tested.
 fn mistake(what: String) {
-    engine::infrastructure(what);
+    engine::break_run(what);
 }
 
 /// Whole numbers of which a range can be chosen from.
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Family;
-    use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
+    use crate::engine::draws::overlay::{Overlay, Rule, RuleAction};
     use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;
 
@@ -190,7 +190,7 @@ mod tests {
             assert!(seen.iter().all(|n| *n > 30), "{seen:?}");
         });
         let mut overlay = Overlay::calm();
-        overlay.push(Rule::all(Some(Family::Step), Ruling::Seeded));
+        overlay.push(Rule::all(Some(Family::Step), RuleAction::Seeded));
         let calm = rig::run_with(
             1,
             overlay,
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(walked(Overlay::calm()), []);
         let calm = |low, high| Rule {
             address: [None, Some((low, high)), None],
-            ..Rule::all(Some(Family::Step), Ruling::Calm)
+            ..Rule::all(Some(Family::Step), RuleAction::Calm)
         };
         let some = walked([calm(0, 2), calm(4, 4), calm(9, 20)].into_iter().collect());
         assert_eq!(some, [all[3], all[5], all[6], all[7], all[8]]);

@@ -14,8 +14,8 @@ mod name;
 pub(crate) mod record;
 #[cfg(test)]
 pub(crate) mod rig;
-mod shared;
 mod state;
+mod status;
 pub(crate) mod time;
 
 use std::task::Waker;
@@ -45,7 +45,7 @@ use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::deviations::Deviation;
 
 /// What an operation answers that is used outside a run, or by the destructor of a dead process.
-pub(crate) const OUTSIDE: &str =
+pub(crate) const OUTSIDE_RUN: &str =
     "simmach: used outside the run it belongs to, or by a process that is dead";
 
 /// This thread's run.
@@ -94,18 +94,18 @@ pub(crate) fn own_task(waker: &Waker) -> Option<TaskKey> {
 }
 
 /// Tells what the running task is about to wait for.
-pub(crate) fn waits(wait: Wait) {
-    try_with(|engine| engine.waits(wait));
+pub(crate) fn record_wait(wait: Wait) {
+    try_with(|engine| engine.record_wait(wait));
 }
 
 /// Something happened that a stalled run would lack.
-pub(crate) fn progress() {
-    try_with(Engine::progress);
+pub(crate) fn note_progress() {
+    try_with(Engine::note_progress);
 }
 
 /// A process began or ended.
-pub(crate) fn sign_of_life() {
-    try_with(Engine::sign_of_life);
+pub(crate) fn note_process_change() {
+    try_with(Engine::note_process_change);
 }
 
 /// Notes a process of the test's own.
@@ -114,21 +114,27 @@ pub(crate) fn add_client(process: ProcessId) {
 }
 
 /// Counts something that took effect.
-pub(crate) fn effect(effect: Effect, n: u64) {
-    try_with(|engine| engine.effect(effect, n));
+pub(crate) fn count_effect(effect: Effect, n: u64) {
+    try_with(|engine| engine.count_effect(effect, n));
 }
 
 /// Counts a fault that took effect, and keeps a line about it.
-pub(crate) fn fault(effect: Effect, machine: Option<MachineId>, text: impl FnOnce() -> String) {
+pub(crate) fn record_fault(
+    effect: Effect,
+    machine: Option<MachineId>,
+    text: impl FnOnce() -> String,
+) {
     try_with(|engine| {
         let text = text();
-        log::say(log::Level::Fault, machine.unwrap_or(Scope::HARNESS.machine), || text.clone());
-        engine.fault(effect, machine, text);
+        log::write_line(log::Level::Fault, machine.unwrap_or(Scope::HARNESS.machine), || {
+            text.clone()
+        });
+        engine.record_fault(effect, machine, text);
     });
 }
 
 /// Calls what the test gave to a layer below. A panic fails the run, and is answered with `otherwise`.
-pub(crate) fn guarded<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
+pub(crate) fn catch_test_panic<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         try_with(|engine| engine.test_panicked(panic.as_ref()));
         otherwise
@@ -137,19 +143,20 @@ pub(crate) fn guarded<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
 
 /// Calls code of the user's whose panic goes no further, as in tokio: what is left of it is a line in the log. `what` says
 /// whose panic it is.
-pub(crate) fn contained(what: &str, call: impl FnOnce()) {
+pub(crate) fn catch_and_log_panic(what: &str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        keep_panic(what, payload);
+        log_panic(what, payload);
     }
 }
 
 #[cold]
-fn keep_panic(what: &str, payload: Box<dyn Any + Send>) {
+fn log_panic(what: &str, payload: Box<dyn Any + Send>) {
     let note = panics::note(payload.as_ref());
     if let Some(scope) = live_scope() {
-        log::say(log::Level::Error, scope.machine, || {
-            let place = note.place.map(|place| format!(" at {place}")).unwrap_or_default();
-            format!("{what} panicked{place}: {}", note.message)
+        log::write_line(log::Level::Error, scope.machine, || {
+            let location =
+                note.location.map(|location| format!(" at {location}")).unwrap_or_default();
+            format!("{what} panicked{location}: {}", note.message)
         });
     }
     drop_payload(payload);
@@ -168,7 +175,7 @@ pub(crate) fn trace(event: NewEvent<'_>) {
 }
 
 /// Ends the run as broken: the machine it runs on, not the program, is at fault.
-pub(crate) fn infrastructure(message: String) {
+pub(crate) fn break_run(message: String) {
     try_with(|engine| engine.end(Verdict::Broken(message)));
 }
 
@@ -199,12 +206,12 @@ pub(crate) fn below(address: Address, n: u64) -> u64 {
 }
 
 /// Whether a strike, a step or an act takes place; calm is no.
-pub(crate) fn happens(address: Address) -> bool {
+pub(crate) fn is_active(address: Address) -> bool {
     word(address).is_some()
 }
 
 /// The first number, from that of `address` on, whose strike or step takes place.
-pub(crate) fn next_that_happens(address: Address) -> Option<u64> {
+pub(crate) fn next_active(address: Address) -> Option<u64> {
     let Address { family, words: [a, from, c] } = address;
     try_with(|engine| engine.draws.overlay().next_not_calm(family, a, from, c)).flatten()
 }
@@ -212,15 +219,17 @@ pub(crate) fn next_that_happens(address: Address) -> Option<u64> {
 /// The word that the overlay gives to a draw, if it gives one.
 pub(crate) fn pinned(address: Address) -> Option<u64> {
     let Address { family, words } = address;
-    try_with(|engine| match engine.draws.overlay().ruling(family, words, engine.clock.now()) {
-        overlay::Ruling::Value(word) => Some(word),
-        overlay::Ruling::Seeded | overlay::Ruling::Calm | overlay::Ruling::Again(_) => None,
+    try_with(|engine| match engine.draws.overlay().action(family, words, engine.clock.now()) {
+        overlay::RuleAction::Value(word) => Some(word),
+        overlay::RuleAction::Seeded
+        | overlay::RuleAction::Calm
+        | overlay::RuleAction::Reseeded(_) => None,
     })
     .flatten()
 }
 
 /// Records something that was not calm, where such is recorded.
-pub(crate) fn deviates(deviation: impl FnOnce() -> Deviation) {
+pub(crate) fn record_deviation(deviation: impl FnOnce() -> Deviation) {
     if try_with(Engine::is_recorded).unwrap_or(false) {
         let deviation = deviation();
         try_with(|engine| engine.record(|recorder| recorder.add(deviation)));
@@ -228,6 +237,6 @@ pub(crate) fn deviates(deviation: impl FnOnce() -> Deviation) {
 }
 
 /// Something happened to a machine.
-pub(crate) fn touches(machine: MachineId) {
-    try_with(|engine| engine.record(|recorder| recorder.touches(machine)));
+pub(crate) fn mark_affected(machine: MachineId) {
+    try_with(|engine| engine.record(|recorder| recorder.mark_affected(machine)));
 }

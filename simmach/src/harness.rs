@@ -19,13 +19,13 @@ use std::io;
 use std::sync::Arc;
 use std::thread::Thread;
 
-use crate::engine::context::Shared;
+use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
 /// What makes one run: `run::run`, and a stand-in in tests.
-pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<Shared>) -> Outcome;
+pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<RunStatus>) -> Outcome;
 
 /// A thread of the harness's own. It has begun, and has the allocator's memory for it, when this returns: so that what a run
 /// is given has the same addresses each time in a process that is loaded at fixed ones.

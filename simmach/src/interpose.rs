@@ -36,12 +36,12 @@ compile_error!(
 
 mod answers;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-mod census;
+mod deadlock;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod locks;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-mod patience;
+mod other_threads;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod processes;

@@ -125,7 +125,7 @@ pub use crate::chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOff
 #[cfg(feature = "sim")]
 pub use crate::choice::{Step, Steps, WholeNumber};
 #[cfg(feature = "sim")]
-pub use crate::engine::time::dials::Clock;
+pub use crate::engine::time::machine_clocks::ClockSkew;
 #[cfg(feature = "sim")]
 pub use crate::machine::{Ending, OnExit, Selector};
 #[cfg(feature = "sim")]

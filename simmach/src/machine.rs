@@ -118,10 +118,11 @@ pub(crate) fn install(machines: Vec<Machine>) {
     MACHINES.with(|slot| {
         slot.install(Machines { all: machines, processes: Processes::default(), body: None });
     });
-    let policy = Policy { on_failure: policy::on_failure, forgives: policy::forgives };
+    let policy =
+        Policy { on_failure: policy::on_failure, is_crash_tolerated: policy::is_crash_tolerated };
     context::try_with(|engine| {
         engine.set_policy(policy);
-        engine.add_outlook(policy::OUTLOOK);
+        engine.add_timer_info(policy::TIMER_INFO);
     });
 }
 

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::draws::anchors::Walk;
+use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
-use crate::engine::record::deviations::{Deviation, Record, Size};
+use crate::engine::record::deviations::{Deviation, RecordLevel, Size};
 use crate::engine::record::effects::{Effects, Fault};
 use crate::engine::record::log::LogLine;
-use crate::engine::record::trace::{Mark, TraceEvent};
+use crate::engine::record::trace::{Checkpoint, TraceEvent};
 use crate::sim::PlanActs;
 
 /// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
@@ -18,11 +18,11 @@ pub(crate) struct Keep {
     /// Every event of the trace.
     pub events: bool,
     /// What was not calm.
-    pub deviations: Record,
+    pub deviations: RecordLevel,
     /// What machines sent.
     pub packets: bool,
     /// Marks that the trace of a shorter run can be held against.
-    pub early_marks: bool,
+    pub early_checkpoints: bool,
 }
 
 /// What a run came to.
@@ -37,9 +37,9 @@ pub(crate) struct Outcome {
     /// How many these are.
     pub trace_events: u64,
     /// The running hash, at some of them.
-    pub marks: Vec<Mark>,
+    pub checkpoints: Vec<Checkpoint>,
     /// The running hash after the first, second, fourth, eighth … event, where asked.
-    pub early_marks: Vec<Mark>,
+    pub early_checkpoints: Vec<Checkpoint>,
     /// The virtual nanoseconds it took.
     pub virtual_nanos: u64,
     /// Polls and events.
@@ -59,8 +59,8 @@ pub(crate) struct Outcome {
     /// What tells its spec from another: names, links, limits and plans, but no code. 0 where nobody looks: of a run that
     /// passed, and of which nothing is kept.
     pub shape: u64,
-    /// The walks of steps that it began.
-    pub walks: Vec<Walk>,
+    /// The sequences of steps that it began.
+    pub sequences: Vec<StepSequence>,
     /// How much of it was not calm, where asked.
     pub size: Option<Size>,
     /// What of it was not calm, where asked.
@@ -87,8 +87,8 @@ impl Outcome {
             verdict,
             trace_hash: 0,
             trace_events: 0,
-            marks: Vec::new(),
-            early_marks: Vec::new(),
+            checkpoints: Vec::new(),
+            early_checkpoints: Vec::new(),
             virtual_nanos: 0,
             steps: 0,
             jumps: 0,
@@ -98,7 +98,7 @@ impl Outcome {
             faults: Vec::new(),
             machines: Vec::new(),
             shape: 0,
-            walks: Vec::new(),
+            sequences: Vec::new(),
             size: None,
             deviations: Vec::new(),
             threads: false,

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::engine::context::Shared;
+use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::log;
@@ -69,7 +69,7 @@ impl Program {
             return Report { outcome, took: Duration::ZERO };
         }
         let spec = Arc::clone(&self.spec);
-        let (overlay, shared) = (Overlay::default(), Arc::new(Shared::default()));
+        let (overlay, shared) = (Overlay::default(), Arc::new(RunStatus::default()));
         #[allow(clippy::disallowed_methods, reason = "how much real time a run takes")]
         let began = Instant::now();
         let outcome = run::run_spec(move || spec(), seed, overlay, self.keep, shared);

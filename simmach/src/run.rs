@@ -15,15 +15,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::engine::context::{self, Engine, Shared};
-use crate::engine::draws::anchors;
+use crate::engine::context::{self, Engine, RunStatus};
 use crate::engine::draws::overlay::Overlay;
+use crate::engine::draws::positions;
 use crate::engine::executor::drive::Limits;
-use crate::engine::failure::hook::Hooked;
+use crate::engine::failure::hook::HookGuard;
 use crate::engine::failure::verdict::{Failure, Verdict};
-use crate::engine::failure::{backtrace, last_words, panics};
+use crate::engine::failure::{abort_report, backtrace, panics};
 use crate::engine::record::log;
-use crate::engine::record::trace::Kept;
+use crate::engine::record::trace::KeptTrace;
 use crate::engine::{MachineId, Name};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
@@ -64,13 +64,13 @@ pub(crate) fn run(
     seed: u64,
     overlay: &Overlay,
     keep: Keep,
-    shared: Arc<Shared>,
+    shared: Arc<RunStatus>,
 ) -> Outcome {
     let (spec, overlay) = (test.spec, overlay.clone());
     let (module_path, name) = (test.module_path, test.name);
     backtrace::set_sources(test.manifest_dir, test.file);
     let spec = move || {
-        last_words::set_test(module_path, name);
+        abort_report::set_test(module_path, name);
         spec()
     };
     run_spec(spec, seed, overlay, keep, shared)
@@ -82,9 +82,9 @@ pub(crate) fn run_spec(
     seed: u64,
     overlay: Overlay,
     keep: Keep,
-    shared: Arc<Shared>,
+    shared: Arc<RunStatus>,
 ) -> Outcome {
-    let _hooked = Hooked::begin();
+    let _hooked = HookGuard::begin();
     log::install();
     interpose::keep();
     storage::prepare();
@@ -124,10 +124,10 @@ fn on_thread(
     seed: u64,
     overlay: Overlay,
     keep: Keep,
-    shared: Arc<Shared>,
+    shared: Arc<RunStatus>,
 ) -> Outcome {
     let _log = log::begin(keep.log);
-    last_words::set_seed(seed);
+    abort_report::set_seed(seed);
     if keep.log {
         panics::capture_all();
     }
@@ -137,16 +137,16 @@ fn on_thread(
     engine.seed_thread();
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
-            mistakes if mistakes.is_empty() => in_world(&engine, spec, seed, keep),
+            mistakes if mistakes.is_empty() => run_installed_spec(&engine, spec, seed, keep),
             mistakes => Outcome::without_a_run(seed, Verdict::Broken(mistakes.join("\n"))),
         },
         Err(panic) => {
             let note = panics::note(panic.as_ref());
             // What was refused says more than the panic it led to.
             let mut failure = engine.take_refusal().unwrap_or_else(|| Failure::of_panic(note));
-            failure.origin.resolve(failure.place.as_deref());
-            let Failure { message, place, origin, .. } = failure;
-            let at = [place, origin.called_from].into_iter().flatten().collect::<Vec<_>>();
+            failure.origin.resolve(failure.location.as_deref());
+            let Failure { message, location, origin, .. } = failure;
+            let at = [location, origin.called_from].into_iter().flatten().collect::<Vec<_>>();
             let at = if at.is_empty() {
                 String::new()
             } else {
@@ -162,7 +162,7 @@ fn on_thread(
 }
 
 /// Makes the world of a run, drives it to a verdict, and takes it down again.
-fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
+fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (machines, client) = spec.machines();
     let disks = match run_folder() {
         Ok(folder) => folder,
@@ -182,9 +182,9 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (plans, body, shape) = spec.into_parts();
     let body = world::begin(engine, plans, body, sim, client);
     let verdict = engine.drive(&limits);
-    let reached = take_reached(engine, seed, keep);
+    let reached = take_trace_and_deviations(engine, seed, keep);
     let left = tear_down(engine, body, keep);
-    let verdict = judge(engine, verdict, left.panic, keep);
+    let verdict = final_verdict(engine, verdict, left.panic, keep);
     // A token is made of a run that did not pass; where something is kept of one, a token may be held against it.
     let is_looked_at = verdict != Verdict::Passed || keep != Keep::default();
     let (shape, machines) = if is_looked_at {
@@ -194,8 +194,8 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     };
     let (effects, faults) = engine.take_effects();
     let (events, places) = match engine.trace_state().take_kept() {
-        Some(Kept { events, tasks }) => {
-            let named = tasks.into_iter().map(|(path, task)| (path, task.name(&engine.shared)));
+        Some(KeptTrace { events, tasks }) => {
+            let named = tasks.into_iter().map(|(path, task)| (path, task.name(&engine.status)));
             (Some(events), named.collect())
         }
         None => (None, Vec::new()),
@@ -210,7 +210,7 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
         faults,
         machines,
         shape,
-        threads: engine.refusals.has_threads(),
+        threads: engine.refusals.has_started_threads(),
         events,
         places,
         packets: left.packets,
@@ -221,31 +221,31 @@ fn in_world(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
 /// Fills every layer's state as the spec has it.
 fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, disks: RunFolder) {
     engine.names.replace(machines.to_vec());
-    engine.shared.set_names(machines.to_vec());
-    engine.clock.dials.install(machines.len());
+    engine.status.set_names(machines.to_vec());
+    engine.clock.machine_clocks.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
     world::install(spec, machines, client, disks);
 }
 
 /// What a run came to before it is torn down: the trace as it is at the verdict, and what was not calm.
-fn take_reached(engine: &Engine, seed: u64, keep: Keep) -> Outcome {
+fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome {
     let trace_hash = engine.trace_state().hash();
-    let (trace_events, marks) = engine.trace_state().take_marks();
-    let early_marks = match keep.early_marks {
-        true => engine.trace_state().take_early_marks(),
+    let (trace_events, checkpoints) = engine.trace_state().take_checkpoints();
+    let early_checkpoints = match keep.early_checkpoints {
+        true => engine.trace_state().take_early_checkpoints(),
         false => Vec::new(),
     };
     let virtual_nanos = engine.clock.now();
     let (size, deviations) = engine.take_deviations();
-    let walks = anchors::take_walks();
-    anchors::end();
+    let sequences = positions::take_sequences();
+    positions::clear_waiters();
     Outcome {
         trace_hash,
         trace_events,
-        marks,
-        early_marks,
+        checkpoints,
+        early_checkpoints,
         virtual_nanos,
-        walks,
+        sequences,
         size,
         deviations,
         ..Outcome::without_a_run(seed, Verdict::Passed)
@@ -253,7 +253,7 @@ fn take_reached(engine: &Engine, seed: u64, keep: Keep) -> Outcome {
 }
 
 /// What is taken out of the layers as they are emptied.
-struct Left {
+struct Remains {
     sockets: u64,
     plans: Vec<PlanActs>,
     packets: Option<Vec<u8>>,
@@ -262,8 +262,8 @@ struct Left {
 }
 
 /// Ends every process and empties the layers. From here on nothing that a destructor does can reach the run.
-fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Left {
-    engine.end_all();
+fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
+    engine.end_all_tasks();
     drop(body);
     let packets = if keep.packets { net::control::captured() } else { None };
     let sockets = net::remove().sockets;
@@ -275,12 +275,12 @@ fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Left {
     let panic = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));
     let timers = engine.timers.borrow_mut().drain();
     drop(timers);
-    Left { sockets, plans, packets, panic }
+    Remains { sockets, plans, packets, panic }
 }
 
 /// The verdict, with what came to light as the run was torn down: a run that passed fails by what was refused in it, by a
 /// task's panic that nobody observed, or by a panic as it was torn down.
-fn judge(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep: Keep) -> Verdict {
+fn final_verdict(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep: Keep) -> Verdict {
     let late = engine.take_refusal().or_else(|| engine.take_unobserved()).or(panic);
     let mut verdict = match (verdict, late) {
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
@@ -290,7 +290,7 @@ fn judge(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep: Keep) 
     if let Verdict::Failed(failure) = &mut verdict
         && keep.log
     {
-        failure.origin.resolve(failure.place.as_deref());
+        failure.origin.resolve(failure.location.as_deref());
     }
     verdict
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::choice::{Chooser, Steps, WholeNumber};
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::record::log::{self, Level};
-use crate::engine::time::dials::Clock;
+use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net;
@@ -114,7 +114,7 @@ impl Sim {
 
     /// Writes a line into the run's log, in the harness's name.
     pub fn log(&self, text: impl fmt::Display) {
-        log::say_value(Level::Info, Scope::HARNESS.machine, &text);
+        log::write_value(Level::Info, Scope::HARNESS.machine, &text);
     }
 
     /// Ends all that breaks, whoever broke it: plans end with every task they have spawned, partitions and clogs heal,
@@ -129,7 +129,7 @@ impl Sim {
     ///
     /// None today; it may have some when more can be broken.
     pub async fn settle(&self) -> Result<(), ControlError> {
-        let ended = context::try_with(|engine| engine.drop_others(ProcessId::HARNESS));
+        let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
         let mut changed = ended == Some(true);
         changed |= net::control::mend_all();
         changed |= net::control::unclog_all();
@@ -139,13 +139,13 @@ impl Sim {
             changed = true;
         }
         for machine in machine::machines(&Selector::all()) {
-            changed |= set_clock(machine, Clock::exact());
+            changed |= set_clock(machine, ClockSkew::exact());
         }
         changed |= machine::end_stopping();
         changed |= machine::start_rest();
         if changed {
             let text = || "cluster settled: all faults healed, all services started".to_owned();
-            log::say(Level::Fault, Scope::HARNESS.machine, text);
+            log::write_line(Level::Fault, Scope::HARNESS.machine, text);
         }
         crate::time::sleep(Duration::from_secs(1)).await;
         Ok(())

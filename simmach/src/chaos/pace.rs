@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
-use crate::engine::draws::anchors;
+use crate::engine::draws::positions;
 use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::{self, MachineId};
 use crate::machine;
@@ -154,15 +154,16 @@ impl Strikes {
 
     /// Waits for the next: as long as the tempo says, or until the time that the overlay says. `None` when there is no more.
     pub(crate) async fn next(&mut self) -> Option<Strike> {
-        let number =
-            engine::next_that_happens(Address::strike(self.plan, self.next, strike::HAPPENS))?;
+        let number = engine::next_active(Address::strike(self.plan, self.next, strike::HAPPENS))?;
         self.next = number.checked_add(1)?;
         let next = Strike { plan: self.plan, number };
         match next.pinned(strike::WHEN) {
             Some(when) => {
                 let anchor = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
                 let from = match anchor {
-                    Some((walk, step)) => anchors::begun(walk, step.saturating_sub(1)).await,
+                    Some((walk, step)) => {
+                        positions::wait_for_step(walk, step.saturating_sub(1)).await
+                    }
                     None => 0,
                 };
                 let at = from.saturating_add(when);
@@ -194,13 +195,13 @@ impl Strikes {
 impl Strike {
     /// It takes place now, as `text` says: recorded, with what it takes to let it take place then.
     pub(crate) fn strikes(self, machine: Option<MachineId>, text: impl FnOnce() -> String) {
-        engine::deviates(|| {
+        engine::record_deviation(|| {
             let at = engine::now();
-            let mut pins = match anchors::last() {
+            let mut pins = match positions::last_step() {
                 Some(anchor) => {
                     vec![
                         (strike::WHEN, at - anchor.at),
-                        (strike::SEQUENCE, anchor.walk),
+                        (strike::SEQUENCE, anchor.sequence),
                         (strike::STEP, anchor.step + 1),
                     ]
                 }
@@ -270,7 +271,7 @@ impl Strike {
 mod tests {
     use super::*;
     use crate::engine::Family;
-    use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
+    use crate::engine::draws::overlay::{Overlay, Rule, RuleAction};
     use crate::engine::failure::verdict::Verdict;
     use crate::engine::rig;
     use crate::time::DurationUnits;
@@ -320,7 +321,7 @@ mod tests {
         for seed in 0..20 {
             let tempo = drawn(seed, Overlay::default());
             assert_eq!(tempo, drawn(seed, Overlay::calm()));
-            let again = Rule::all(Some(Family::Strike), Ruling::Again(seed));
+            let again = Rule::all(Some(Family::Strike), RuleAction::Reseeded(seed));
             assert_eq!(tempo, drawn(seed, std::iter::once(again).collect()));
         }
     }

@@ -90,7 +90,7 @@ impl Plan for Partitions {
                 } else {
                     let (left, right) = (Selector::from(left), Selector::from(right));
                     strike.strikes(None, || sim::partitioned(&left, &right));
-                    machine::machines(&right).into_iter().for_each(engine::touches);
+                    machine::machines(&right).into_iter().for_each(engine::mark_affected);
                     let say = |error: crate::ControlError| error.to_string();
                     sim.cut(strike.owner(), &left, &right).map_err(say)?;
                     sleep(strike.duration(1, lasting)).await;

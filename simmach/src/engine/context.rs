@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-pub(crate) use crate::engine::shared::{Pulse, Shared, Stuck};
 pub(crate) use crate::engine::state::{Engine, Policy};
+pub(crate) use crate::engine::status::{RunStatus, StatusSnapshot, StuckReport};
 
 thread_local! {
     static ENGINE: RefCell<ManuallyDrop<Option<Rc<Engine>>>> =

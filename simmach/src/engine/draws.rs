@@ -6,10 +6,10 @@
 //! and no more: nothing here is meant to be unpredictable to an adversary.
 
 pub(crate) mod address;
-pub(crate) mod anchors;
 mod drawing;
 pub(crate) mod family;
 pub(crate) mod overlay;
+pub(crate) mod positions;
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -17,23 +17,23 @@ use rand_core::{Rng, SeedableRng};
 use crate::engine::draws::address::Address;
 #[cfg(test)]
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Index, Overlay, Place, Ruling};
+use crate::engine::draws::overlay::{Overlay, OverlayIndex, Position, RuleAction};
 
 /// The run's key, and what overrules it.
 #[derive(Debug)]
 pub(crate) struct Draws {
     key: [u64; 2],
-    overlay: Index,
+    overlay: OverlayIndex,
 }
 
 impl Draws {
     pub(crate) fn new(seed: u64, overlay: &Overlay) -> Self {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        Self { key: [rng.next_u64(), rng.next_u64()], overlay: Index::from(overlay) }
+        Self { key: [rng.next_u64(), rng.next_u64()], overlay: OverlayIndex::from(overlay) }
     }
 
     /// What overrules them.
-    pub(crate) fn overlay(&self) -> &Index {
+    pub(crate) fn overlay(&self) -> &OverlayIndex {
         &self.overlay
     }
 
@@ -44,11 +44,16 @@ impl Draws {
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
     #[inline]
-    pub(crate) fn word_at(&self, address: Address, at: u64, place: Option<Place>) -> Option<u64> {
+    pub(crate) fn word_at(
+        &self,
+        address: Address,
+        at: u64,
+        position: Option<Position>,
+    ) -> Option<u64> {
         if self.overlay.is_empty() {
             return Some(self.seeded(address, 0));
         }
-        self.ruled(address, at, place)
+        self.word_by_overlay(address, at, position)
     }
 
     /// The raw word at an address that no overlay touches: of a setting, which is the run's own like its seed.
@@ -58,12 +63,17 @@ impl Draws {
 
     /// As the overlay has it.
     #[inline(never)]
-    fn ruled(&self, address: Address, at: u64, place: Option<Place>) -> Option<u64> {
-        match self.overlay.ruling_at(address.family, address.words, at, place) {
-            Ruling::Seeded => Some(self.seeded(address, 0)),
-            Ruling::Again(salt) => Some(self.seeded(address, salt)),
-            Ruling::Value(word) => Some(word),
-            Ruling::Calm => None,
+    fn word_by_overlay(
+        &self,
+        address: Address,
+        at: u64,
+        position: Option<Position>,
+    ) -> Option<u64> {
+        match self.overlay.action_at(address.family, address.words, at, position) {
+            RuleAction::Seeded => Some(self.seeded(address, 0)),
+            RuleAction::Reseeded(salt) => Some(self.seeded(address, salt)),
+            RuleAction::Value(word) => Some(word),
+            RuleAction::Calm => None,
         }
     }
 

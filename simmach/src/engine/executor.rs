@@ -18,8 +18,8 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::mix;
 use crate::engine::executor::identity::{Identity, Role};
-use crate::engine::executor::scheduler::Ready;
-use crate::engine::executor::tasks::{Boxed, Task, TaskKey};
+use crate::engine::executor::scheduler::ReadyTask;
+use crate::engine::executor::tasks::{Task, TaskFuture, TaskKey};
 use crate::engine::executor::waits::Wait;
 use crate::engine::executor::waker::waker;
 use crate::engine::failure::hook;
@@ -45,10 +45,10 @@ impl Engine {
         role: Role,
         scope: Scope,
         spawned_at: &'static Location<'static>,
-        future: Boxed,
+        future: TaskFuture,
     ) -> TaskKey {
         let key =
-            self.tasks.insert(role, scope, spawned_at, future, |key| waker(&self.shared, key));
+            self.tasks.insert(role, scope, spawned_at, future, |key| waker(&self.status, key));
         self.trace(Event::TaskSpawned { task: scope.task, process: scope.process });
         self.trace_state().note_task(Identity::new(role, scope, spawned_at));
         self.wake(key);
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// Makes room for so many more tasks, which are about to begin together.
-    pub(crate) fn expect_tasks(&self, more: usize) {
+    pub(crate) fn reserve_tasks(&self, more: usize) {
         self.tasks.reserve(more);
         self.ready.borrow_mut().reserve(more);
     }
@@ -68,19 +68,19 @@ impl Engine {
         self.ready.borrow_mut().push(ready, self.counters.steps.get(), spawned);
     }
 
-    fn priority(&self, ready: Ready) -> u64 {
+    fn priority(&self, ready: ReadyTask) -> u64 {
         let address = Address::wake(ready.path, ready.wake);
-        let place = self.place(Family::Wake);
-        let drawn = self.draws.word_at(address, self.clock.now(), place);
+        let position = self.next_position(Family::Wake);
+        let drawn = self.draws.word_at(address, self.clock.now(), position);
         if let Some(word) = drawn {
             self.record(|recorder| {
                 let key = TaskKey::from(ready);
                 let at = self.clock.now();
                 recorder.add(Deviation {
-                    place,
+                    position,
                     text: self
                         .identity(key)
-                        .map(|task| task.name(&self.shared))
+                        .map(|task| task.name(&self.status))
                         .unwrap_or_default(),
                     ..Deviation::new(address, Kind::Order, word, at)
                 });
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Polls one ready task; false when there is none.
-    pub(crate) fn turn(&self) -> bool {
+    pub(crate) fn poll_next(&self) -> bool {
         let next = self.ready.borrow_mut().pop(|ready| self.priority(ready));
         let Some(ready) = next else { return false };
         self.record(|recorder| {
@@ -99,16 +99,16 @@ impl Engine {
         let key = TaskKey::from(ready);
         // A task that ended while it was ready is no turn, but not the end of the turns either.
         let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
-        self.clock.rest();
+        self.clock.begin_poll();
         self.enter(scope, Some(key));
         let event = Event::TaskPolled { wake: ready.wake };
         self.trace_state().add(self.clock.now(), scope, event);
         let pending = !cancelled && {
-            self.map_keys.begin(scope.task, ready.wake);
+            self.map_keys.begin_poll(scope.task, ready.wake);
             self.tasks.set_waker(&polled.1);
-            self.shared.begin_poll(scope.machine, self.clock.now());
+            self.status.begin_poll(scope.machine, self.clock.now());
             let poll = polled.0.as_mut().poll(&mut Context::from_waker(&polled.1));
-            self.shared.end_poll();
+            self.status.end_poll();
             if ready.wake == 1 {
                 // Where services begin they set panic hooks.
                 hook::keep_in_front();
@@ -132,7 +132,7 @@ impl Engine {
     }
 
     /// Ends every task of a process at once but the running one, each as its own code; false if there was none.
-    pub(crate) fn drop_others(&self, process: ProcessId) -> bool {
+    pub(crate) fn drop_other_tasks(&self, process: ProcessId) -> bool {
         let (scope, current) = (self.scope(), self.tasks.current());
         let mut ended = false;
         loop {
@@ -157,7 +157,7 @@ impl Engine {
     }
 
     /// Ends every task there is, for the end of the run.
-    pub(crate) fn end_all(&self) {
+    pub(crate) fn end_all_tasks(&self) {
         // A destructor may spawn in vain but not make work: still, look again until nothing is left.
         while self.end_tasks(|_| true) {}
         self.ready.borrow_mut().clear();
@@ -190,7 +190,7 @@ impl Engine {
 
     fn count(&self, of: impl Fn(&mut Task) -> &mut u64) -> u64 {
         self.tasks.count(of).unwrap_or_else(|| {
-            let outside = &self.counters.outside;
+            let outside = &self.counters.draws_outside_tasks;
             outside.set(outside.get() + 1);
             outside.get()
         })
@@ -198,7 +198,7 @@ impl Engine {
 
     /// What the running task waits for, told by the future that is about to return `Pending`.
     #[inline]
-    pub(crate) fn waits(&self, wait: Wait) {
+    pub(crate) fn record_wait(&self, wait: Wait) {
         if let Some(key) = self.tasks.current() {
             self.tasks.with(key, |task| {
                 task.waits = wait;
@@ -230,7 +230,7 @@ impl Engine {
     /// Drops what is the user's in its scope. A destructor of the dead that panics has nobody to tell.
     fn drop_as<T>(&self, scope: Scope, value: T) {
         self.enter(scope, None);
-        self.map_keys.begin(scope.task, DROPPED);
+        self.map_keys.begin_poll(scope.task, DROPPED);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
         if let Err(panic) = dropped
             && scope.alive

@@ -1,10 +1,10 @@
 //! How a run fails: verdicts, panics with their places and backtraces, and what is refused.
 
+pub(crate) mod abort_report;
 pub(crate) mod backtrace;
-mod failing;
 pub(crate) mod frames;
+mod handling;
 pub(crate) mod hook;
-pub(crate) mod last_words;
 pub(crate) mod panics;
 pub(crate) mod refusals;
 pub(crate) mod verdict;

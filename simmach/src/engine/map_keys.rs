@@ -26,13 +26,13 @@ pub(crate) struct MapKeys {
 }
 
 /// How far the key of a poll is from the next poll's: no poll makes as many maps.
-const APART: u32 = 32;
+const POLL_SHIFT: u32 = 32;
 
 impl MapKeys {
     /// Has std draw this thread's keys, from the run that is on it, and finds where it counts.
     ///
     /// It makes the same number of keys, whether the place is found, known or not there.
-    pub(crate) fn take(&self, is_counting: bool) {
+    pub(crate) fn draw_keys(&self, is_counting: bool) {
         let [first, second] = [keys(), keys()];
         let found = word::find(first, second);
         if let Some(word) = found {
@@ -44,18 +44,18 @@ impl MapKeys {
         };
         self.word.set(found.filter(is_it));
         self.is_counting.set(is_counting);
-        self.begin(0, 0);
+        self.begin_poll(0, 0);
         self.made.set(0);
     }
 
     /// Code of a task begins to run, for the nth time.
     #[inline]
-    pub(crate) fn begin(&self, path: u64, nth: u64) {
+    pub(crate) fn begin_poll(&self, path: u64, nth: u64) {
         let Some(word) = self.word.get() else { return };
         if self.is_counting.get() {
             self.made.set(self.made());
         }
-        let key = path.wrapping_add(nth << APART);
+        let key = path.wrapping_add(nth << POLL_SHIFT);
         self.set.set(key);
         word.set(key);
     }
@@ -241,10 +241,10 @@ mod tests {
             // Known from the second thread on.
             let keyed = thread::spawn(|| {
                 let map_keys = MapKeys::default();
-                map_keys.take(true);
+                map_keys.draw_keys(true);
                 assert_eq!(map_keys.made(), 0);
                 let of = |path, nth, before: u32| {
-                    map_keys.begin(path, nth);
+                    map_keys.begin_poll(path, nth);
                     (0..before).for_each(|_| _ = next_key());
                     next_key()
                 };
@@ -265,7 +265,7 @@ mod tests {
         let before_and_after = || {
             thread::spawn(|| {
                 let before = next_key();
-                MapKeys::default().take(false);
+                MapKeys::default().draw_keys(false);
                 (before[1], next_key()[0])
             })
         };

@@ -4,19 +4,19 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::engine::context::{self, Engine, Shared};
+use crate::engine::context::{self, Engine, RunStatus};
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::executor::drive::Limits;
 use crate::engine::executor::identity::Role;
-use crate::engine::failure::hook::Hooked;
+use crate::engine::failure::hook::HookGuard;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{MachineId, ProcessId, Scope};
-use crate::engine::record::deviations::Record;
+use crate::engine::record::deviations::RecordLevel;
 use crate::engine::record::log;
 
 /// The engine of a run that nothing overrules and nobody records.
 pub(crate) fn engine(seed: u64) -> Engine {
-    Engine::new(seed, &Overlay::default(), false, Record::Nothing, Arc::<Shared>::default())
+    Engine::new(seed, &Overlay::default(), false, RecordLevel::Nothing, Arc::<RunStatus>::default())
 }
 
 /// What a run of the rig came to.
@@ -55,7 +55,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     body: impl FnOnce() -> F + Send + 'static,
     tear_down: impl FnOnce() + Send,
 ) -> Ran {
-    let _hooked = Hooked::begin();
+    let _hooked = HookGuard::begin();
     std::thread::scope(|threads| {
         let thread = threads.spawn(move || {
             let _log = log::begin(false);
@@ -63,8 +63,8 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
                 seed,
                 &overlay,
                 false,
-                Record::Nothing,
-                Arc::<Shared>::default(),
+                RecordLevel::Nothing,
+                Arc::<RunStatus>::default(),
             ));
             set_up();
             let scope = engine.as_scope(SCOPE, || engine.child_scope());
@@ -77,7 +77,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
             engine.set_body(task.expect("the body's scope is alive"));
             let verdict = engine.drive(limits);
             let hash = engine.trace_state().hash();
-            engine.end_all();
+            engine.end_all_tasks();
             drop(handle);
             tear_down();
             let left = engine.timers.borrow().len();

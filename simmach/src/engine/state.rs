@@ -7,9 +7,9 @@ use std::task::Waker;
 
 use crate::engine::draws::Draws;
 use crate::engine::draws::address::Address;
-use crate::engine::draws::anchors::Anchors;
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Overlay, Place};
+use crate::engine::draws::overlay::{Overlay, Position};
+use crate::engine::draws::positions::Positions;
 use crate::engine::executor::scheduler::ReadyQueue;
 use crate::engine::executor::tasks::{TaskKey, Tasks};
 use crate::engine::executor::waker::Waiter;
@@ -18,21 +18,21 @@ use crate::engine::failure::verdict::{Failure, Verdict};
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
-use crate::engine::record::deviations::{Deviation, Record, Recorder, Size};
+use crate::engine::record::deviations::{Deviation, RecordLevel, Recorder, Size};
 use crate::engine::record::effects::{Effect, Effects, Fault};
 use crate::engine::record::event::NewEvent;
 use crate::engine::record::failed_calls::FailedCalls;
 use crate::engine::record::trace::Trace;
-use crate::engine::shared::Shared;
+use crate::engine::status::RunStatus;
 use crate::engine::time::clock::Clock;
-use crate::engine::time::dials::{self, Changed};
-use crate::engine::time::outlook::Outlook;
+use crate::engine::time::machine_clocks::{self, ClockChange};
+use crate::engine::time::timer_info::TimerInfo;
 use crate::engine::time::timers::{Action, Local, TimerKey, Timers};
 
 /// The state of one run below all layers.
 pub(crate) struct Engine {
     pub(crate) run: RunId,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) status: Arc<RunStatus>,
     pub(crate) clock: Clock,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) tasks: Tasks,
@@ -44,18 +44,18 @@ pub(crate) struct Engine {
     /// The machines' names, by number.
     pub(crate) names: RefCell<Vec<Name>>,
     trace: RefCell<Trace>,
-    pub(crate) anchors: RefCell<Anchors>,
+    pub(crate) positions: RefCell<Positions>,
     /// Whether it is counted where in the test draws are made.
-    counting: bool,
-    recording: Record,
+    counts_positions: bool,
+    recording: RecordLevel,
     recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
     pub(crate) failed_calls: FailedCalls,
     /// Panics of tasks whose handle may yet be awaited.
-    pub(crate) unobserved: RefCell<BTreeMap<u64, Unobserved>>,
+    pub(crate) unobserved: RefCell<BTreeMap<u64, UnobservedPanic>>,
     pub(crate) policy: Cell<Option<Policy>>,
-    pub(crate) outlooks: RefCell<Vec<Outlook>>,
+    pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body and what it runs on machines.
@@ -68,18 +68,18 @@ pub(crate) struct Policy {
     /// A process's code failed: gives the failure back if it is the run's, and makes it a crash otherwise.
     pub(crate) on_failure: fn(ProcessId, Failure) -> Option<Failure>,
     /// Whether a failure of a process would be no more than a crash.
-    pub(crate) forgives: fn(ProcessId) -> bool,
+    pub(crate) is_crash_tolerated: fn(ProcessId) -> bool,
 }
 
 /// A panic of a task whose handle may yet be awaited.
-pub(crate) struct Unobserved {
+pub(crate) struct UnobservedPanic {
     pub(crate) failure: Failure,
     /// The process that panicked.
     pub(crate) process: ProcessId,
     /// The number of the poll that it panicked in: of several panics the first is the cause of the others.
     pub(crate) poll: u64,
     /// On its machine it would be a crash of the process and no more.
-    pub(crate) forgiven: bool,
+    pub(crate) is_tolerated: bool,
 }
 
 /// What a run counts for its report.
@@ -90,9 +90,9 @@ pub(crate) struct Counters {
     pub(crate) progress_at: Cell<u64>,
     /// The moment of the last step, and how many steps there have been at it since the last progress.
     pub(crate) moment: Cell<u64>,
-    pub(crate) at_moment: Cell<u64>,
-    /// What was drawn outside of any task.
-    pub(crate) outside: Cell<u64>,
+    pub(crate) steps_at_moment: Cell<u64>,
+    /// What was drawn draws_outside_tasks of any task.
+    pub(crate) draws_outside_tasks: Cell<u64>,
 }
 
 impl Engine {
@@ -101,13 +101,13 @@ impl Engine {
         seed: u64,
         overlay: &Overlay,
         events: bool,
-        recording: Record,
-        shared: Arc<Shared>,
+        recording: RecordLevel,
+        status: Arc<RunStatus>,
     ) -> Self {
         let draws = Draws::new(seed, overlay);
         Self {
             run: RunId::next(),
-            shared,
+            status,
             clock: Clock::default(),
             timers: RefCell::new(Timers::new()),
             tasks: Tasks::default(),
@@ -117,8 +117,8 @@ impl Engine {
             map_keys: MapKeys::default(),
             names: RefCell::default(),
             trace: RefCell::new(Trace::new(events)),
-            anchors: RefCell::default(),
-            counting: recording != Record::Nothing || draws.overlay().has_places(),
+            positions: RefCell::default(),
+            counts_positions: recording != RecordLevel::Nothing || draws.overlay().has_positions(),
             draws,
             recording,
             recorder: RefCell::new(Recorder::new(recording)),
@@ -127,7 +127,7 @@ impl Engine {
             failed_calls: FailedCalls::default(),
             unobserved: RefCell::default(),
             policy: Cell::new(None),
-            outlooks: RefCell::default(),
+            timer_infos: RefCell::default(),
             scope: Cell::new(Scope::HARNESS),
             body: Cell::new(None),
             clients: RefCell::default(),
@@ -138,7 +138,7 @@ impl Engine {
     /// happens to be the first to need it.
     pub(crate) fn seed_thread(&self) {
         fastrand::seed(self.draws.word(Address::run_entropy(), 0).unwrap_or(0));
-        self.map_keys.take(self.trace.borrow().is_kept());
+        self.map_keys.draw_keys(self.trace.borrow().is_kept());
     }
 
     /// How many `HashMap`s the run has made; 0 where events are not kept.
@@ -187,34 +187,34 @@ impl Engine {
     }
 
     /// As [`word`](Self::word), where it is known where in the test it is drawn.
-    pub(crate) fn word_at(&self, address: Address, place: Option<Place>) -> Option<u64> {
+    pub(crate) fn word_at(&self, address: Address, position: Option<Position>) -> Option<u64> {
         match self.scope().alive {
-            true => self.draws.word_at(address, self.clock.now(), place),
+            true => self.draws.word_at(address, self.clock.now(), position),
             false => None,
         }
     }
 
     /// Where in the test the next draw of a family is made, where that is counted: counts it.
     #[inline]
-    pub(crate) fn place(&self, family: Family) -> Option<Place> {
-        if self.counting { Some(self.count_place(family)) } else { None }
+    pub(crate) fn next_position(&self, family: Family) -> Option<Position> {
+        if self.counts_positions { Some(self.count_position(family)) } else { None }
     }
 
     #[inline(never)]
-    fn count_place(&self, family: Family) -> Place {
-        self.anchors.borrow_mut().place(family)
+    fn count_position(&self, family: Family) -> Position {
+        self.positions.borrow_mut().next_position(family)
     }
 
     /// From now on draws are counted apart by this.
     pub(crate) fn set_lane(&self, lane: u64) {
-        if self.counting {
-            self.anchors.borrow_mut().set_lane(lane);
+        if self.counts_positions {
+            self.positions.borrow_mut().set_lane(lane);
         }
     }
 
     /// Whether what is not calm is recorded.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.recording != Record::Nothing
+        self.recording != RecordLevel::Nothing
     }
 
     /// Reaches the record of what was not calm, where there is one.
@@ -243,7 +243,7 @@ impl Engine {
     /// Wakes someone when the monotonic clock of the machine that runs now shows `shows` nanoseconds.
     pub(crate) fn arm_local(&self, shows: u64, waiter: Waiter) -> TimerKey {
         let local = Local { machine: self.scope().machine, shows };
-        let at = self.clock.dials.true_time(local.machine, shows);
+        let at = self.clock.machine_clocks.true_time(local.machine, shows);
         self.arm(at, Action::Wake(waiter, local))
     }
 
@@ -272,11 +272,15 @@ impl Engine {
     }
 
     /// Sets a machine's clocks from now on. What waits for its monotonic clock goes by the new speed at once.
-    pub(crate) fn set_clock(&self, machine: MachineId, clock: dials::Clock) -> Option<Changed> {
-        let (now, dials) = (self.clock.now(), &self.clock.dials);
-        let changed = dials.set(machine, now, clock)?;
+    pub(crate) fn set_clock(
+        &self,
+        machine: MachineId,
+        clock: machine_clocks::ClockSkew,
+    ) -> Option<ClockChange> {
+        let (now, machine_clocks) = (self.clock.now(), &self.clock.machine_clocks);
+        let changed = machine_clocks.set(machine, now, clock)?;
         if changed.drift.is_some() {
-            let at = |local| dials.true_time(machine, local);
+            let at = |local| machine_clocks.true_time(machine, local);
             self.timers.borrow_mut().retime(machine, now, at);
         }
         Some(changed)
@@ -284,14 +288,14 @@ impl Engine {
 
     /// The monotonic clock of the machine that runs now, in nanoseconds. No reading of the user's.
     pub(crate) fn local_now(&self) -> u64 {
-        self.clock.dials.monotonic(self.scope().machine, self.clock.now())
+        self.clock.machine_clocks.monotonic(self.scope().machine, self.clock.now())
     }
 
     /// To which machine the faults of packets happened that were just drawn, and what they were in words.
-    pub(crate) fn tell(&self, machine: MachineId, text: impl FnOnce() -> String) {
+    pub(crate) fn describe_packet_faults(&self, machine: MachineId, text: impl FnOnce() -> String) {
         self.record(|recorder| {
-            recorder.touches(machine);
-            recorder.tell(machine, text);
+            recorder.mark_affected(machine);
+            recorder.describe_packet_faults(machine, text);
         });
     }
 
@@ -305,21 +309,21 @@ impl Engine {
         self.trace.borrow_mut()
     }
 
-    pub(crate) fn progress(&self) {
-        self.sign_of_life();
-        self.counters.at_moment.set(0);
+    pub(crate) fn note_progress(&self) {
+        self.note_process_change();
+        self.counters.steps_at_moment.set(0);
     }
 
-    /// As [`Engine::progress`], but for what can go on for ever at one moment: starts and ends of processes.
-    pub(crate) fn sign_of_life(&self) {
+    /// As [`Engine::note_progress`], but for what can go on for ever at one moment: starts and ends of processes.
+    pub(crate) fn note_process_change(&self) {
         self.counters.progress_at.set(self.clock.now());
     }
 
-    pub(crate) fn effect(&self, effect: Effect, n: u64) {
+    pub(crate) fn count_effect(&self, effect: Effect, n: u64) {
         self.effects.borrow_mut().0.add(effect, n);
     }
 
-    pub(crate) fn fault(&self, effect: Effect, machine: Option<MachineId>, text: String) {
+    pub(crate) fn record_fault(&self, effect: Effect, machine: Option<MachineId>, text: String) {
         let mut effects = self.effects.borrow_mut();
         effects.0.add(effect, 1);
         effects.1.push(Fault { at: self.clock.now(), effect, machine, text });
@@ -347,7 +351,7 @@ impl Engine {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.refusals.is_marked() || self.verdict.borrow().is_some()
+        self.refusals.is_any_recorded() || self.verdict.borrow().is_some()
     }
 
     pub(crate) fn take_verdict(&self) -> Option<Verdict> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::engine::context::Shared;
+use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::harness::Runner;
@@ -51,7 +51,7 @@ fn no_spec() -> Spec {
 /// A run that never was: it fails when the test's name and the seed say so.
 pub(crate) const STAND_IN: Runner = stand_in;
 
-fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<Shared>) -> Outcome {
+fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<RunStatus>) -> Outcome {
     let fails = |message: String| Verdict::Failed(Failure::new(FailureKind::Panic, message));
     let verdict = match test.name {
         "fails_from_400" if seed >= 400 => fails(format!("seed {seed} is too much")),

@@ -9,10 +9,10 @@ use std::{ptr, slice};
 pub(super) use crate::engine::context::is_here;
 use crate::engine::context::try_with;
 use crate::engine::draws::address::Address;
-use crate::engine::failure::refusals::Refused;
-pub(super) use crate::engine::failure::refusals::thread_begins;
+use crate::engine::failure::refusals::ForbiddenCall;
 #[cfg(target_os = "linux")]
-pub(super) use crate::engine::failure::refusals::thread_ended;
+pub(super) use crate::engine::failure::refusals::count_thread_end;
+pub(super) use crate::engine::failure::refusals::count_thread_start;
 use crate::engine::mix;
 
 /// What the monotonic clock shows when a run begins: the machines have been up for a year. There is code that takes 0 for
@@ -25,22 +25,22 @@ const HARNESS: &[u8] = b"simmach";
 
 /// The clock of the machine that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ClockKind {
     Monotonic,
     Wall,
 }
 
 /// Reads a clock, as the user does: the time since the machine was booted, or since 1970.
 #[inline]
-pub(super) fn now(kind: Kind) -> Option<Duration> {
+pub(super) fn now(kind: ClockKind) -> Option<Duration> {
     if !is_here() {
         return None;
     }
     try_with(|engine| {
         let machine = engine.scope().machine;
         match kind {
-            Kind::Monotonic => since_boot(engine.clock.read_monotonic(machine)),
-            Kind::Wall => engine.clock.read_wall(machine),
+            ClockKind::Monotonic => since_boot(engine.clock.read_monotonic(machine)),
+            ClockKind::Wall => engine.clock.read_wall(machine),
         }
     })
 }
@@ -74,14 +74,14 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
 
 /// True if what was asked for is refused here; the run is marked.
 #[inline]
-pub(super) fn refuses(what: Refused) -> bool {
+pub(super) fn refuse(what: ForbiddenCall) -> bool {
     is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
 }
 
 /// A thread is about to be started. True if the run let it through; false outside of any run.
 #[inline]
-pub(super) fn lets_thread_through() -> bool {
-    is_here() && try_with(|engine| engine.refusals.let_thread_through()).is_some()
+pub(super) fn record_allowed_thread() -> bool {
+    is_here() && try_with(|engine| engine.refusals.record_thread()).is_some()
 }
 
 /// As [`fill`], for `length` bytes from `buffer` on.
@@ -135,41 +135,45 @@ pub(super) unsafe fn host_name(buffer: *mut u8, length: usize) -> Option<bool> {
 
 /// How a wait with a time-out is to be waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(super) enum WaitMode {
     /// Not at all: nobody could end it before its time.
-    Passes,
+    Skip,
     /// In real time: a real thread might.
     Real,
 }
 
 /// How to wait, in a run.
 #[inline]
-pub(super) fn waiting() -> Option<Waiting> {
+pub(super) fn wait_mode() -> Option<WaitMode> {
     if !is_here() {
         return None;
     }
-    try_with(|engine| if engine.refusals.may_be_woken() { Waiting::Real } else { Waiting::Passes })
+    try_with(
+        |engine| {
+            if engine.refusals.can_other_thread_wake() { WaitMode::Real } else { WaitMode::Skip }
+        },
+    )
 }
 
 /// True if a wait without a time-out could be ended by the run's own thread only, which is the one that waits.
 #[inline]
-pub(super) fn waits_alone() -> bool {
-    is_here() && try_with(|engine| engine.refusals.is_alone()).unwrap_or(false)
+pub(super) fn is_only_thread() -> bool {
+    is_here() && try_with(|engine| engine.refusals.is_only_thread()).unwrap_or(false)
 }
 
 /// The run's thread waits for what never comes.
 #[cold]
-pub(super) fn is_blocked() {
+pub(super) fn report_blocked() {
     try_with(|engine| engine.report_stuck(true));
 }
 
 /// A clock as it is, without a reading of the user's.
-pub(super) fn glance(kind: Kind) -> Duration {
+pub(super) fn peek_clock(kind: ClockKind) -> Duration {
     try_with(|engine| {
         let (machine, now) = (engine.scope().machine, engine.clock.now());
         match kind {
-            Kind::Monotonic => since_boot(engine.clock.dials.monotonic(machine, now)),
-            Kind::Wall => engine.clock.wall(machine, now),
+            ClockKind::Monotonic => since_boot(engine.clock.machine_clocks.monotonic(machine, now)),
+            ClockKind::Wall => engine.clock.wall(machine, now),
         }
     })
     .unwrap_or_default()
@@ -182,11 +186,11 @@ fn since_boot(nanos: u64) -> Duration {
 }
 
 /// So much time was waited for in vain, by the clock of the machine that asked.
-pub(super) fn pass(time: Duration) {
+pub(super) fn advance_clock(time: Duration) {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     try_with(|engine| {
-        let (machine, dials) = (engine.scope().machine, &engine.clock.dials);
-        let due = dials.monotonic(machine, engine.clock.now()).saturating_add(nanos);
-        engine.clock.advance(dials.true_time(machine, due));
+        let (machine, machine_clocks) = (engine.scope().machine, &engine.clock.machine_clocks);
+        let due = machine_clocks.monotonic(machine, engine.clock.now()).saturating_add(nanos);
+        engine.clock.advance(machine_clocks.true_time(machine, due));
     });
 }

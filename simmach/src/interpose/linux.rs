@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use libc::{clockid_t, cpu_set_t, pid_t, size_t, ssize_t, time_t, timespec, timeval, timezone};
 
-use crate::engine::failure::refusals::Refused;
-use crate::interpose::answers::{self, Kind, Waiting};
+use crate::engine::failure::refusals::ForbiddenCall;
+use crate::interpose::answers::{self, ClockKind, WaitMode};
 use crate::interpose::real::Real;
-use crate::interpose::{locks, patience, processes, threads};
+use crate::interpose::{deadlock, locks, processes, threads};
 
 /// A wait in real time is looked at again after so long: the thread that could have ended it may be gone.
-const TURN: Duration = Duration::from_millis(100);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int> =
     Real::named(c"clock_gettime");
@@ -96,17 +96,17 @@ pub(super) fn fail(errno: c_int) -> c_int {
     -1
 }
 
-fn kind_of(clock: clockid_t) -> Option<Kind> {
+fn kind_of(clock: clockid_t) -> Option<ClockKind> {
     match clock {
         libc::CLOCK_MONOTONIC
         | libc::CLOCK_MONOTONIC_RAW
         | libc::CLOCK_MONOTONIC_COARSE
         | libc::CLOCK_BOOTTIME
-        | libc::CLOCK_BOOTTIME_ALARM => Some(Kind::Monotonic),
+        | libc::CLOCK_BOOTTIME_ALARM => Some(ClockKind::Monotonic),
         libc::CLOCK_REALTIME
         | libc::CLOCK_REALTIME_COARSE
         | libc::CLOCK_REALTIME_ALARM
-        | libc::CLOCK_TAI => Some(Kind::Wall),
+        | libc::CLOCK_TAI => Some(ClockKind::Wall),
         // CPU time, and clocks that are devices.
         _ => None,
     }
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -> c_int {
-    let Some(now) = answers::now(Kind::Wall) else {
+    let Some(now) = answers::now(ClockKind::Wall) else {
         return match GETTIMEOFDAY.function() {
             // SAFETY: the caller's arguments, as they came.
             Some(real) => unsafe { real(time, zone) },
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
-    let Some(now) = answers::now(Kind::Wall) else {
+    let Some(now) = answers::now(ClockKind::Wall) else {
         return match TIME.function() {
             // SAFETY: the caller's argument, as it came.
             Some(real) => unsafe { real(seconds) },
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
-    if answers::refuses(Refused::Sleep) {
+    if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
     match NANOSLEEP.function() {
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn clock_nanosleep(
     time: *const timespec,
     rest: *mut timespec,
 ) -> c_int {
-    if answers::refuses(Refused::Sleep) {
+    if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
     match CLOCK_NANOSLEEP.function() {
@@ -288,9 +288,9 @@ pub unsafe extern "C" fn syscall(
         libc::SYS_clock_gettime => unsafe {
             clock_gettime(a as clockid_t, b as *mut timespec).into()
         },
-        libc::SYS_futex if d != 0 && is_wait(b as c_int) => match answers::waiting() {
+        libc::SYS_futex if d != 0 && is_wait(b as c_int) => match answers::wait_mode() {
             // SAFETY: as above; the time-out is not null.
-            Some(waiting) => unsafe { wait(waiting, [a, b, c, d, e, f]) },
+            Some(mode) => unsafe { wait(mode, [a, b, c, d, e, f]) },
             // SAFETY: the caller's arguments, as they came.
             None => unsafe { pass_on(number, [a, b, c, d, e, f]) },
         },
@@ -325,23 +325,23 @@ fn is_wait(operation: c_int) -> bool {
 /// # Safety
 ///
 /// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is not null.
-unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
+unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
     let operation = arguments[1] as c_int;
     let kind = match operation & libc::FUTEX_CLOCK_REALTIME {
-        0 => Kind::Monotonic,
-        _ => Kind::Wall,
+        0 => ClockKind::Monotonic,
+        _ => ClockKind::Wall,
     };
     // SAFETY: the caller's time-out, which is not null.
     let given = to_duration(unsafe { *(arguments[3] as *const timespec) });
     let time = match is_absolute(operation) {
-        true => given.saturating_sub(answers::glance(kind)),
+        true => given.saturating_sub(answers::peek_clock(kind)),
         false => given,
     };
-    let (mut waiting, mut rest) = (waiting, time);
+    let (mut mode, mut rest) = (mode, time);
     loop {
-        let turn = match waiting {
-            Waiting::Passes => Duration::ZERO,
-            Waiting::Real => rest.min(TURN),
+        let turn = match mode {
+            WaitMode::Skip => Duration::ZERO,
+            WaitMode::Real => rest.min(RECHECK_INTERVAL),
         };
         let real = real_timeout(operation, turn);
         arguments[3] = (&raw const real) as c_long;
@@ -351,11 +351,11 @@ unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
             return result;
         }
         rest -= turn;
-        if waiting == Waiting::Passes || rest.is_zero() {
-            answers::pass(time);
+        if mode == WaitMode::Skip || rest.is_zero() {
+            answers::advance_clock(time);
             return result;
         }
-        waiting = answers::waiting().unwrap_or(waiting);
+        mode = answers::wait_mode().unwrap_or(mode);
     }
 }
 
@@ -366,7 +366,7 @@ unsafe fn wait(waiting: Waiting, mut arguments: [c_long; 6]) -> c_long {
 /// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is null.
 #[cold]
 unsafe fn wait_without_timeout(arguments: [c_long; 6]) -> c_long {
-    let ended = patience::wait(|time| {
+    let ended = deadlock::wait(|time| {
         let real = real_timeout(arguments[1] as c_int, time);
         let mut timed = arguments;
         timed[3] = (&raw const real) as c_long;

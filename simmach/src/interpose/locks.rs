@@ -1,7 +1,7 @@
 //! The C library's functions that wait for another thread: locks, condition variables, semaphores, the end of a thread.
 //!
 //! C code calls them, and they enter the kernel by an instruction of their own, which [`syscall`](super::linux::syscall)
-//! does not see. On a run's thread each is tried first; what would block waits as [`patience`] has it. Everywhere else the
+//! does not see. On a run's thread each is tried first; what would block waits as [`deadlock`] has it. Everywhere else the
 //! call is passed on.
 //!
 //! Not covered: waits with a time-out, `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
@@ -14,10 +14,10 @@ use libc::{
     clockid_t, pthread_cond_t, pthread_mutex_t, pthread_rwlock_t, pthread_t, sem_t, timespec,
 };
 
+use crate::interpose::deadlock::CHECK_INTERVAL;
 use crate::interpose::linux::{errno, fail, real_deadline};
-use crate::interpose::patience::PATIENCE;
 use crate::interpose::real::Real;
-use crate::interpose::{answers, patience};
+use crate::interpose::{answers, deadlock};
 
 type Call<T> = unsafe extern "C" fn(*mut T) -> c_int;
 type Timed<T> = unsafe extern "C" fn(*mut T, *const timespec) -> c_int;
@@ -144,7 +144,7 @@ impl<T> Lock<T> {
             }
         }
         let answer = self.timed.function().and_then(|timed| {
-            patience::wait(|time| {
+            deadlock::wait(|time| {
                 let until = real_deadline(libc::CLOCK_REALTIME, time);
                 // SAFETY: the caller's, and a time that outlives the call.
                 Some(unsafe { timed(object, &raw const until) })
@@ -206,7 +206,7 @@ pub unsafe extern "C" fn pthread_cond_wait(
 }
 
 /// `None` if it never ends. While it lasts it comes back from time to time, which to the caller is a spurious wake-up: what
-/// was signalled between two waits would be lost, unless the caller looks at its condition. So it is no deadlock before the
+/// was signalled between two waits would be lost, unless the caller checks at its condition. So it is no deadlock before the
 /// caller has done that and waits again.
 ///
 /// # Safety
@@ -221,22 +221,22 @@ unsafe fn cond_wait_in_run(
         /// What was waited for the last time, and how many times on end in vain.
         static IN_VAIN: Cell<(*mut pthread_cond_t, u32)> = const { Cell::new((ptr::null_mut(), 0)) };
     }
-    let until = real_deadline(libc::CLOCK_MONOTONIC, PATIENCE);
+    let until = real_deadline(libc::CLOCK_MONOTONIC, CHECK_INTERVAL);
     // SAFETY: the caller's arguments, a clock that there is, and a time that outlives the call.
     let answer = unsafe { timed(cond, mutex, libc::CLOCK_MONOTONIC, &raw const until) };
-    if answer != libc::ETIMEDOUT || !answers::waits_alone() {
+    if answer != libc::ETIMEDOUT || !answers::is_only_thread() {
         IN_VAIN.set((ptr::null_mut(), 0));
         return Some(if answer == libc::ETIMEDOUT { 0 } else { answer });
     }
-    let looks = match IN_VAIN.get() {
-        (last, looks) if last == cond => looks + 1,
+    let checks = match IN_VAIN.get() {
+        (last, checks) if last == cond => checks + 1,
         _ => 1,
     };
-    IN_VAIN.set((cond, looks));
-    if looks == 1 || !patience::is_over(looks) {
+    IN_VAIN.set((cond, checks));
+    if checks == 1 || !deadlock::is_deadlock(checks) {
         return Some(0);
     }
-    answers::is_blocked();
+    answers::report_blocked();
     None
 }
 
@@ -253,7 +253,7 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
             libc::EBUSY => {}
             answer => return answer,
         }
-        let answer = patience::wait(|time| {
+        let answer = deadlock::wait(|time| {
             let until = real_deadline(libc::CLOCK_REALTIME, time);
             // SAFETY: the caller's arguments, and a time that outlives the call.
             Some(unsafe { timed(thread, result, &raw const until) })
@@ -284,7 +284,7 @@ pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
             -1 if errno() == libc::EAGAIN => {}
             answer => return answer,
         }
-        let answer = patience::wait(|time| {
+        let answer = deadlock::wait(|time| {
             let until = real_deadline(libc::CLOCK_REALTIME, time);
             // SAFETY: the caller's argument, and a time that outlives the call.
             Some(unsafe { timed(semaphore, &raw const until) })

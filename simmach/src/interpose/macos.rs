@@ -9,8 +9,8 @@ use std::ptr;
 
 use libc::{clockid_t, pthread_attr_t, pthread_t, size_t, time_t, timespec, timeval};
 
-use crate::engine::failure::refusals::Refused;
-use crate::interpose::answers::{self, Kind};
+use crate::engine::failure::refusals::ForbiddenCall;
+use crate::interpose::answers::{self, ClockKind};
 use crate::interpose::real::Real;
 
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
@@ -73,9 +73,9 @@ pub(super) fn defined() -> [*const (); 10] {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
     let kind = match clock {
-        libc::CLOCK_REALTIME => Some(Kind::Wall),
+        libc::CLOCK_REALTIME => Some(ClockKind::Wall),
         libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID => None,
-        _ => Some(Kind::Monotonic),
+        _ => Some(ClockKind::Monotonic),
     };
     match (kind.and_then(answers::now), CLOCK_GETTIME.function()) {
         (Some(now), _) if !time.is_null() => {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> c_int {
-    match (answers::now(Kind::Wall), GETTIMEOFDAY.function()) {
+    match (answers::now(ClockKind::Wall), GETTIMEOFDAY.function()) {
         (Some(now), _) if !time.is_null() => {
             let (tv_sec, tv_usec) = (now.as_secs() as time_t, now.subsec_micros() as i32);
             // SAFETY: the caller gives room for a `timeval`, and it is not null.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> 
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
-    match (answers::now(Kind::Wall), TIME.function()) {
+    match (answers::now(ClockKind::Wall), TIME.function()) {
         (Some(now), _) => {
             let now = now.as_secs() as time_t;
             if !seconds.is_null() {
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
-    if answers::refuses(Refused::Sleep) {
+    if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
     match NANOSLEEP.function() {
@@ -190,12 +190,12 @@ pub unsafe extern "C" fn pthread_create(
     start: Start,
     argument: *mut c_void,
 ) -> c_int {
-    if answers::refuses(Refused::Thread) {
+    if answers::refuse(ForbiddenCall::Thread) {
         return libc::EAGAIN;
     }
-    if answers::lets_thread_through() {
+    if answers::record_allowed_thread() {
         // Its end is not seen here: from now on waits may be ended by it.
-        answers::thread_begins();
+        answers::count_thread_start();
     }
     match PTHREAD_CREATE.function() {
         // SAFETY: the caller's arguments, as they came.

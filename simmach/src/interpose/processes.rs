@@ -8,7 +8,7 @@ use std::ptr;
 
 use libc::{FILE, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t, termios, winsize};
 
-use crate::engine::failure::refusals::Refused;
+use crate::engine::failure::refusals::ForbiddenCall;
 use crate::interpose::answers;
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
@@ -110,7 +110,7 @@ fn variadic_defined() -> *const () {
 }
 
 pub(super) fn is_process_refused() -> bool {
-    answers::refuses(Refused::Process)
+    answers::refuse(ForbiddenCall::Process)
 }
 
 /// Whether a system call by number is refused: one that starts a process, a thread or a program.
@@ -131,7 +131,7 @@ pub(super) fn is_refused(number: c_long, first: c_long) -> bool {
 
 fn is_clone_refused(flags: u64) -> bool {
     let is_thread = flags & libc::CLONE_THREAD as u64 != 0;
-    answers::refuses(if is_thread { Refused::Thread } else { Refused::Process })
+    answers::refuse(if is_thread { ForbiddenCall::Thread } else { ForbiddenCall::Process })
 }
 
 /// Defines functions of C that start a process or replace this one: in a run they fail with `EPERM`, and the run is marked.

@@ -11,7 +11,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::Clock;
+use crate::ClockSkew;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::outcome::{Keep, Outcome};
@@ -347,7 +347,7 @@ fn a_machine_goes_by_its_own_clocks() {
     let ran = pass(|| {
         SpecBuilder::new().client("api").machine("db", std::future::pending::<()>).body(
             async |sim| {
-                sim.set_clock("api", Clock::exact().behind(3.secs()).drift_ppm(1_000_000))?;
+                sim.set_clock("api", ClockSkew::exact().behind(3.secs()).drift_ppm(1_000_000))?;
                 let (start, own, wall) = (sim.elapsed(), Instant::now(), since_1970());
                 assert_eq!(wall, EPOCH - 3.secs());
                 sleep(10.secs()).await;

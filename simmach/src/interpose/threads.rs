@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use libc::{pthread_attr_t, pthread_key_t, pthread_t};
 
-use crate::engine::failure::refusals::Refused;
+use crate::engine::failure::refusals::ForbiddenCall;
 use crate::interpose::answers;
 use crate::interpose::real::Real;
 
@@ -23,7 +23,7 @@ static COUNTED: OnceLock<Option<pthread_key_t>> = OnceLock::new();
 
 thread_local! {
     /// Whether a run let this thread through.
-    static LET_THROUGH: Cell<bool> = const { Cell::new(false) };
+    static IS_ALLOWED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a counted thread is to do.
@@ -46,11 +46,11 @@ pub unsafe extern "C" fn pthread_create(
     start: Start,
     argument: *mut c_void,
 ) -> c_int {
-    if answers::refuses(Refused::Thread) {
+    if answers::refuse(ForbiddenCall::Thread) {
         return libc::EAGAIN;
     }
     let Some(real) = PTHREAD_CREATE.function() else { return libc::EAGAIN };
-    if !answers::lets_thread_through() && !LET_THROUGH.get() {
+    if !answers::record_allowed_thread() && !IS_ALLOWED.get() {
         // SAFETY: the caller's arguments, as they came.
         return unsafe { real(thread, attributes, start, argument) };
     }
@@ -61,11 +61,11 @@ pub unsafe extern "C" fn pthread_create(
     }
     // SAFETY: memory for one, aligned for anything, not null.
     unsafe { work.write(Work { start, argument }) };
-    answers::thread_begins();
+    answers::count_thread_start();
     // SAFETY: the caller's arguments, but for what the thread does first: to take the work, and do it.
     let error = unsafe { real(thread, attributes, begin, work.cast()) };
     if error != 0 {
-        answers::thread_ended();
+        answers::count_thread_end();
         // SAFETY: there is no thread that would take it.
         unsafe { libc::free(work.cast()) };
     }
@@ -78,7 +78,7 @@ extern "C-unwind" fn begin(work: *mut c_void) -> *mut c_void {
     let Work { start, argument } = unsafe { work.cast::<Work>().read() };
     // SAFETY: it is from `malloc`, and nobody else's.
     unsafe { libc::free(work) };
-    LET_THROUGH.set(true);
+    IS_ALLOWED.set(true);
     if let Some(key) = counted() {
         // SAFETY: a key that there is; the value is only looked at for not being null. Without memory for it the thread
         // counts for ever.
@@ -90,7 +90,7 @@ extern "C-unwind" fn begin(work: *mut c_void) -> *mut c_void {
 fn counted() -> Option<pthread_key_t> {
     *COUNTED.get_or_init(|| {
         extern "C" fn ended(_: *mut c_void) {
-            answers::thread_ended();
+            answers::count_thread_end();
         }
         let mut key = 0;
         // SAFETY: room for a key, and a function that may be called with any value.

@@ -40,7 +40,7 @@ pub(crate) fn kill(process: ProcessId) {
         return;
     }
     let (machine, name) = place_of(process);
-    engine::fault(Effect::Kill, machine, || format!("{name} killed"));
+    engine::record_fault(Effect::Kill, machine, || format!("{name} killed"));
     end(process, ProcessExit::Killed);
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn cut_power(machine: MachineId) {
         end(process, ProcessExit::PowerLost);
     }
     let lost = storage::power_off(machine);
-    engine::fault(Effect::PowerOff, Some(machine), || match lost {
+    engine::record_fault(Effect::PowerOff, Some(machine), || match lost {
         0 => "loses power".to_owned(),
         1 => "loses power and 1 commit".to_owned(),
         lost => format!("loses power and {lost} commits"),
@@ -80,7 +80,7 @@ pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
         return Ok(());
     }
     storage::wipe(machine)?;
-    engine::fault(Effect::Wipe, Some(machine), || "disk wiped".to_owned());
+    engine::record_fault(Effect::Wipe, Some(machine), || "disk wiped".to_owned());
     engine::trace(Event::DiskWiped { machine });
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn ended(process: ProcessId) {
                 }
             }
         });
-        engine::waits(Wait::Named("a process to end"));
+        engine::record_wait(Wait::Named("a process to end"));
         match old.flatten() {
             Some((name, _old)) => {
                 waiter = Some(name);
@@ -140,9 +140,9 @@ pub(super) fn end(process: ProcessId, exit: ProcessExit) {
     }
     storage::close_process(process);
     engine::trace(Event::ProcessEnded { process, exit });
-    engine::sign_of_life();
+    engine::note_process_change();
     if (before, exit) == (State::Stopping, ProcessExit::Returned) {
-        engine::fault(Effect::Stop, place, || format!("{name} stopped"));
+        engine::record_fault(Effect::Stop, place, || format!("{name} stopped"));
     }
     waiting.into_iter().for_each(Waker::wake);
 }

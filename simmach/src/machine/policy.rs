@@ -3,7 +3,7 @@
 use crate::engine::failure::verdict::Failure;
 use crate::engine::record::event::ProcessExit;
 use crate::engine::record::log::{self, Level};
-use crate::engine::time::outlook::Outlook;
+use crate::engine::time::timer_info::TimerInfo;
 use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
 use crate::machine::end::end;
 use crate::machine::process::State;
@@ -24,7 +24,7 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     let Some((id, on_exit)) = found.flatten() else { return Some(failure) };
     let label = label_of(id);
     let crash = || {
-        log::say(Level::Error, id.machine, || {
+        log::write_line(Level::Error, id.machine, || {
             let cause = failure.cause.as_ref().map(|cause| format!(" (caused by: {cause})"));
             format!("{label} crashed: {}{}", failure.message, cause.unwrap_or_default())
         });
@@ -49,7 +49,7 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
 }
 
 /// The engine's other question: would a failure be no more than a crash?
-pub(super) fn forgives(process: ProcessId) -> bool {
+pub(super) fn is_crash_tolerated(process: ProcessId) -> bool {
     let found = with(|machines| {
         let process = machines.processes.find(process)?;
         process.service?;
@@ -62,8 +62,8 @@ pub(super) fn forgives(process: ProcessId) -> bool {
 }
 
 /// A restart that is due ends the silence.
-pub(super) const OUTLOOK: Outlook = Outlook {
-    will_report: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
+pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
+    prevents_stall: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
     describe: |timer| {
         let restarts = |machines: &mut Machines| machines.restart_by(|restart| restart == timer);
         with(restarts).flatten().map(|id| format!("{} is restarted", name_of(id)))

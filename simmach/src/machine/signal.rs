@@ -49,7 +49,7 @@ impl Future for Stopped {
         if let Some(process) = self.token.here() {
             self.waiter = wait_for_stop(process, self.waiter, cx.waker().clone());
         }
-        engine::waits(Wait::Named("the signal to stop"));
+        engine::record_wait(Wait::Named("the signal to stop"));
         Poll::Pending
     }
 }

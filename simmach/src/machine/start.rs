@@ -25,7 +25,7 @@ pub(crate) fn start_all() {
         let name = with(|machines| address(machines, *id)).unwrap_or(0);
         (engine::word(Address::start(name)).unwrap_or(0), *id)
     });
-    context::try_with(|engine| engine.expect_tasks(all.len() + 1));
+    context::try_with(|engine| engine.reserve_tasks(all.len() + 1));
     with(|machines| machines.processes.reserve(all.len() + 1));
     all.into_iter().for_each(start);
 }
@@ -50,7 +50,7 @@ pub(crate) fn power_on(machine: MachineId) -> bool {
     if had == Some(false) {
         net::control::set_up(machine, true);
         engine::trace(Event::PowerRestored { machine });
-        engine::progress();
+        engine::note_progress();
     }
     had == Some(false)
 }
@@ -83,13 +83,13 @@ pub(crate) fn start(id: ServiceId) {
         net::control::set_up(id.machine, true);
     }
     if incarnation > 1 {
-        engine::fault(Effect::Restart, Some(id.machine), || format!("{} restarted", label_of(id)));
+        engine::record_fault(Effect::Restart, Some(id.machine), || format!("{} restarted", label_of(id)));
     }
     engine::trace(Event::ServiceStarted { machine: id.machine });
-    engine::sign_of_life();
+    engine::note_process_change();
     let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
     if is_named {
-        context::try_with(|engine| engine.shared.set_title(scope.task, name_of(id)));
+        context::try_with(|engine| engine.status.set_task_title(scope.task, name_of(id)));
     }
     service.launch(Launch { id, scope, at });
 }

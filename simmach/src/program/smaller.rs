@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::context::Shared;
+use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::{Failure, Verdict};
-use crate::engine::record::deviations::{Record, Size};
+use crate::engine::record::deviations::{RecordLevel, Size};
 use crate::outcome::{Keep, Outcome};
 use crate::program::{Program, Report, folder};
 use crate::run;
@@ -41,10 +41,10 @@ impl Program {
         let began = Instant::now();
         let first = self.outcome(seed, Overlay::default(), Keep::default());
         let failure = first.failure()?.clone();
-        let mut oracle = Here { program: self, seed, failure };
+        let mut oracle = InProcess { program: self, seed, failure };
         let shrunk = shrink::shrink(&mut oracle, runs)?;
         let took = began.elapsed();
-        let keep = Keep { deviations: Record::All, ..self.keep };
+        let keep = Keep { deviations: RecordLevel::All, ..self.keep };
         let outcome = self.outcome(seed, shrunk.overlay, keep);
         drop(folder);
         Some(Smaller {
@@ -58,7 +58,7 @@ impl Program {
 
     fn outcome(&self, seed: u64, overlay: Overlay, keep: Keep) -> Outcome {
         let spec = Arc::clone(&self.spec);
-        run::run_spec(move || spec(), seed, overlay, keep, Arc::new(Shared::default()))
+        run::run_spec(move || spec(), seed, overlay, keep, Arc::new(RunStatus::default()))
     }
 }
 
@@ -101,14 +101,14 @@ impl Report {
     }
 }
 
-struct Here<'a> {
+struct InProcess<'a> {
     program: &'a Program,
     seed: u64,
     failure: Failure,
 }
 
-impl Here<'_> {
-    fn make(&self, overlay: &Overlay, deviations: Record) -> Option<(Size, Outcome)> {
+impl InProcess<'_> {
+    fn make(&self, overlay: &Overlay, deviations: RecordLevel) -> Option<(Size, Outcome)> {
         let keep = Keep { deviations, ..Keep::default() };
         let outcome = self.program.outcome(self.seed, overlay.clone(), keep);
         let same = outcome.failure()?.is_like(&self.failure);
@@ -117,20 +117,20 @@ impl Here<'_> {
     }
 }
 
-impl Oracle for Here<'_> {
+impl Oracle for InProcess<'_> {
     fn first(
         &mut self,
         candidates: Candidates<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
         (0..).zip(candidates).find_map(|(place, overlay)| {
-            let (size, _) = self.make(&overlay, Record::Size)?;
+            let (size, _) = self.make(&overlay, RecordLevel::Size)?;
             fits(&size).then_some((place, size))
         })
     }
 
     fn look(&mut self, overlay: &Overlay) -> shrink::Verdict {
-        match self.make(overlay, Record::All) {
+        match self.make(overlay, RecordLevel::All) {
             Some((size, Outcome { deviations, .. })) => {
                 shrink::Verdict::Fails(Seen { size, deviations })
             }

@@ -277,7 +277,7 @@ fn scene(failure: &Failure) -> String {
         FailureKind::Named(key) => format!("failure {key:?}"),
         kind => kind.word().to_owned(),
     };
-    match (&failure.place, &failure.origin.called_from) {
+    match (&failure.location, &failure.origin.called_from) {
         (Some(place), Some(caller)) => {
             let _ = write!(text, " at {place}, called from {caller}");
         }
@@ -293,7 +293,7 @@ fn scene(failure: &Failure) -> String {
         let _ = write!(text, ", in {task}");
     }
     let _ = write!(text, ", at {}", moment(failure.at));
-    if let (None, Some(caller)) = (&failure.place, &failure.origin.called_from) {
+    if let (None, Some(caller)) = (&failure.location, &failure.origin.called_from) {
         let _ = write!(text, ", in {caller}");
     }
     text

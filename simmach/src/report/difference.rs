@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::engine::ids::MachineId;
 use crate::engine::record::event::Event;
-use crate::engine::record::trace::{MOST_KEPT, TraceEvent};
+use crate::engine::record::trace::{MAX_KEPT_EVENTS, TraceEvent};
 use crate::outcome::Outcome;
 use crate::report::console::{summarize, write_paragraph};
 use crate::report::event::{Names, describe};
@@ -187,7 +187,7 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
     let same = first.iter().zip(second).take_while(|(one, two)| one.hash == two.hash).count();
     let nth = thousands(same as u64 + 1);
     match (first.get(same), second.get(same)) {
-        (None, None) if same == MOST_KEPT => {
+        (None, None) if same == MAX_KEPT_EVENTS => {
             let head =
                 format!("The first {} are equal, a later one is not:", count(same as u64, "event"));
             versions(head, [describe_end(one.0), describe_end(two.0)]);

@@ -35,7 +35,7 @@ fn run_spec(
     seed: u64,
     overlay: Overlay,
     keep: Keep,
-    shared: Arc<Shared>,
+    shared: Arc<RunStatus>,
 ) -> Outcome {
     let _folder = crate::program::folder().expect("a folder for the disks of runs");
     super::run_spec(spec, seed, overlay, keep, shared)
@@ -338,7 +338,7 @@ fn the_body_decides_how_the_run_ends() {
     assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Error, "wrong total"));
     let failure = fail(|| SpecBuilder::new().body(async |_| assert_eq!(1, 2, "sums")));
     assert_eq!(failure.kind, FailureKind::Panic);
-    assert!(failure.place.expect("a place").contains("run/tests.rs"));
+    assert!(failure.location.expect("a place").contains("run/tests.rs"));
     let failure = fail(|| {
         SpecBuilder::new().body(async |sim: Sim| {
             sim.fail("lost item", "expected 1 but got 0");

@@ -105,7 +105,7 @@ pub(super) fn begin(
     client: MachineId,
 ) -> JoinHandle<()> {
     machine::start_all();
-    engine.run_ready(FIRST_TURNS);
+    engine.run_ready(MAX_START_POLLS);
     for (number, plan) in (0..).zip(plans) {
         let scope = Scope {
             task: mix(mix_text("plan"), number),
@@ -119,7 +119,7 @@ pub(super) fn begin(
                 context::try_with(|engine| engine.fail(Failure::new(FailureKind::Error, message)));
             }
         };
-        engine.shared.set_title(scope.task, title_of_plan(name));
+        engine.status.set_task_title(scope.task, title_of_plan(name));
         drop(spawn_as(Role::Plan, scope, Location::caller(), plan));
         sim::add_plan(scope.task, name);
     }
@@ -142,4 +142,4 @@ fn title_of_plan(name: &str) -> String {
 }
 
 /// How many turns the machines have before the body's first poll: all they can use, but for one that never yields time.
-const FIRST_TURNS: u32 = 100_000;
+const MAX_START_POLLS: u32 = 100_000;

@@ -3,7 +3,7 @@
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Place, Rule, Ruling};
+use crate::engine::draws::overlay::{Position, Rule, RuleAction};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::{Deviation, Kind};
@@ -15,7 +15,7 @@ pub(super) struct Item {
     pub(super) kind: Kind,
     pub(super) address: [u64; 3],
     /// Where in the test it is, if that is how its rule finds it.
-    pub(super) place: Option<Place>,
+    pub(super) position: Option<Position>,
     pub(super) machine: Option<MachineId>,
     pub(super) at: u64,
     /// Of a choice: what, and of how many.
@@ -24,7 +24,7 @@ pub(super) struct Item {
 }
 
 /// The items of a family, in the order in which they took place; their words are drawn as `drawn` says.
-pub(super) fn of_family(deviations: &[Deviation], family: Family, drawn: Ruling) -> Vec<Item> {
+pub(super) fn of_family(deviations: &[Deviation], family: Family, drawn: RuleAction) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     for deviation in deviations.iter().filter(|deviation| deviation.family == family) {
         let part = deviation.kind == Kind::Field
@@ -49,15 +49,15 @@ const EARLIER: u64 = 6;
 const LATELY: usize = 4;
 
 impl Item {
-    fn of(deviation: &Deviation, drawn: Ruling) -> Self {
-        let Deviation { family, address, kind, value, of, at, machine, place, pins, .. } =
+    fn of(deviation: &Deviation, drawn: RuleAction) -> Self {
+        let Deviation { family, address, kind, value, of, at, machine, position, pins, .. } =
             deviation;
         let [a, b, _] = *address;
         // Before the first step nothing can be left out that would change an address.
-        let place = place.filter(|place| place.walk != 0);
-        let one = |ruling| match place {
-            Some(place) => vec![Rule::at(*family, place, ruling)],
-            None => vec![Rule::one(*family, *address, ruling)],
+        let position = position.filter(|position| position.sequence != 0);
+        let one = |action| match position {
+            Some(position) => vec![Rule::at(*family, position, action)],
+            None => vec![Rule::one(*family, *address, action)],
         };
         let rules = match (kind, family) {
             (Kind::Strike, Family::Strike) => {
@@ -65,21 +65,21 @@ impl Item {
                     family: Some(*family),
                     address: [Some((a, a)), Some((b, b)), None],
                     time: None,
-                    place: None,
-                    ruling: drawn,
+                    position: None,
+                    action: drawn,
                 };
                 std::iter::once(whole).chain(pinned(*family, *address, pins)).collect()
             }
             // The least word is below any probability.
-            (Kind::Fault, _) => one(Ruling::Value(0)),
-            (Kind::Choice, _) => one(Ruling::Value(word_for(*value, *of))),
+            (Kind::Fault, _) => one(RuleAction::Value(0)),
+            (Kind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
             (Kind::Strike | Kind::Step | Kind::Field | Kind::Order | Kind::Delay, _) => one(drawn),
         };
         Self {
             family: *family,
             kind: *kind,
             address: *address,
-            place,
+            position,
             machine: *machine,
             at: *at,
             choice: (*value, *of),
@@ -90,14 +90,15 @@ impl Item {
     /// The same choice, made lower.
     pub(super) fn lowered(&self, value: u64) -> Self {
         let (_, of) = self.choice;
-        let rules = vec![Rule::one(self.family, self.address, Ruling::Value(word_for(value, of)))];
+        let rules =
+            vec![Rule::one(self.family, self.address, RuleAction::Value(word_for(value, of)))];
         Self { choice: (value, of), rules, ..self.clone() }
     }
 
     /// The value that one of its rules gives to a field.
     pub(super) fn pin(&self, field: u64) -> Option<u64> {
-        self.rules.iter().find_map(|rule| match rule.ruling {
-            Ruling::Value(value) if rule.address[2] == Some((field, field)) => Some(value),
+        self.rules.iter().find_map(|rule| match rule.action {
+            RuleAction::Value(value) if rule.address[2] == Some((field, field)) => Some(value),
             _ => None,
         })
     }
@@ -107,21 +108,21 @@ impl Item {
         let pinned = self
             .pin(strike::SEQUENCE)
             .zip(self.pin(strike::STEP).and_then(|step| step.checked_sub(1)));
-        pinned.or(self.place.map(|place| (place.walk, place.step)))
+        pinned.or(self.position.map(|position| (position.sequence, position.step)))
     }
 
     /// Bound to another step.
     pub(super) fn bound_to(mut self, step: u64) -> Self {
-        if let Some(place) = self.place {
-            self = self.placed_at(Place { step, ..place });
+        if let Some(position) = self.position {
+            self = self.placed_at(Position { step, ..position });
         }
         self.with_pin(strike::STEP, step + 1)
     }
 
-    fn placed_at(mut self, to: Place) -> Self {
-        self.place = Some(to);
-        for place in self.rules.iter_mut().filter_map(|rule| rule.place.as_mut()) {
-            *place = to;
+    fn placed_at(mut self, to: Position) -> Self {
+        self.position = Some(to);
+        for position in self.rules.iter_mut().filter_map(|rule| rule.position.as_mut()) {
+            *position = to;
         }
         self
     }
@@ -145,31 +146,33 @@ impl Item {
             let any = below(when.saturating_mul(2).saturating_add(1));
             self = self
                 .with_pin(strike::WHEN, if round < EARLIER { when >> (round + 1) } else { any });
-        } else if let (Some(place), Kind::Fault) = (self.place, self.kind) {
-            let nth = below(place.nth.saturating_mul(2).saturating_add(3));
-            self = self.placed_at(Place { nth, ..place });
+        } else if let (Some(position), Kind::Fault) = (self.position, self.kind) {
+            let nth = below(position.nth.saturating_mul(2).saturating_add(3));
+            self = self.placed_at(Position { nth, ..position });
         }
         if let (Some(salt), Kind::Strike) = (parts, self.kind)
             && let Some(whole) = self.rules.first_mut()
         {
-            whole.ruling = match whole.ruling {
-                Ruling::Again(own) => Ruling::Again(mix(own, salt)),
-                Ruling::Seeded | Ruling::Calm | Ruling::Value(_) => Ruling::Again(salt),
+            whole.action = match whole.action {
+                RuleAction::Reseeded(own) => RuleAction::Reseeded(mix(own, salt)),
+                RuleAction::Seeded | RuleAction::Calm | RuleAction::Value(_) => {
+                    RuleAction::Reseeded(salt)
+                }
             };
         }
         self
     }
 
     /// A packet that is lost.
-    pub(super) fn lost(place: Place) -> Self {
+    pub(super) fn lost(position: Position) -> Self {
         let lost = Deviation::new(
-            Address::new(Family::Loss, [place.lane, place.nth, 0]),
+            Address::new(Family::Loss, [position.lane, position.nth, 0]),
             Kind::Fault,
             1,
             0,
         );
-        let rules = vec![Rule::at(Family::Loss, place, Ruling::Value(0))];
-        Self { place: Some(place), rules, ..Self::of(&lost, Ruling::Seeded) }
+        let rules = vec![Rule::at(Family::Loss, position, RuleAction::Value(0))];
+        Self { position: Some(position), rules, ..Self::of(&lost, RuleAction::Seeded) }
     }
 
     /// Another strike of the same plan: its number, how it is drawn, and when, since the run began.
@@ -180,12 +183,12 @@ impl Item {
             family: Some(self.family),
             address: [Some((plan, plan)), Some((number, number)), None],
             time: None,
-            place: None,
-            ruling: Ruling::Again(salt),
+            position: None,
+            action: RuleAction::Reseeded(salt),
         };
         self.rules = vec![whole];
         self.machine = None;
-        (self.at, self.place) = (when, None);
+        (self.at, self.position) = (when, None);
         self.with_pins(&[(strike::WHEN, when)])
     }
 
@@ -199,8 +202,10 @@ impl Item {
     /// With another value for a field.
     pub(super) fn with_pin(mut self, field: u64, value: u64) -> Self {
         for rule in &mut self.rules {
-            if rule.address[2] == Some((field, field)) && matches!(rule.ruling, Ruling::Value(_)) {
-                rule.ruling = Ruling::Value(value);
+            if rule.address[2] == Some((field, field))
+                && matches!(rule.action, RuleAction::Value(_))
+            {
+                rule.action = RuleAction::Value(value);
             }
         }
         self
@@ -213,8 +218,9 @@ fn pinned(
     [a, b, _]: [u64; 3],
     pins: &[(u64, u64)],
 ) -> impl Iterator<Item = Rule> + '_ {
-    let rule =
-        move |(field, value): &(u64, u64)| Rule::one(family, [a, b, *field], Ruling::Value(*value));
+    let rule = move |(field, value): &(u64, u64)| {
+        Rule::one(family, [a, b, *field], RuleAction::Value(*value))
+    };
     pins.iter().map(rule)
 }
 

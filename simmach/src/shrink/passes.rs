@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Overlay, Place, Rule, Ruling};
+use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::record::deviations::{Deviation, Kind, Size};
 use crate::shrink::ddmin::ddmin;
@@ -70,10 +70,10 @@ pub(super) struct Shrinker<'a> {
 impl<'a> Shrinker<'a> {
     pub(super) fn begin(oracle: &'a mut dyn Oracle, budget: u64) -> Option<Self> {
         let Verdict::Fails(seen) = oracle.look(&Overlay::default()) else { return None };
-        let strikes = items::of_family(&seen.deviations, Family::Strike, Ruling::Seeded);
+        let strikes = items::of_family(&seen.deviations, Family::Strike, RuleAction::Seeded);
         let is_lossy = seen.deviations.iter().any(|deviation| deviation.family == Family::Loss);
-        let places = seen.deviations.iter().filter_map(|deviation| deviation.place);
-        let lanes = places.map(|place| place.lane).filter(|_| is_lossy).collect();
+        let positions = seen.deviations.iter().filter_map(|deviation| deviation.position);
+        let lanes = positions.map(|position| position.lane).filter(|_| is_lossy).collect();
         Some(Self {
             oracle,
             budget,
@@ -155,12 +155,12 @@ impl<'a> Shrinker<'a> {
             return;
         }
         let lanes = self.lanes.clone();
-        let places = (0..PACKETS).flat_map(|nth| {
-            lanes.iter().map(move |lane| Place { walk: 0, step: 0, lane: *lane, nth })
+        let positions = (0..PACKETS).flat_map(|nth| {
+            lanes.iter().map(move |lane| Position { sequence: 0, step: 0, lane: *lane, nth })
         });
-        let plans = places
-            .take(MOST_PACKETS)
-            .map(|place| Plan::with(&[]).set(Family::Loss, Mode::Only(vec![Item::lost(place)])));
+        let plans = positions.take(MOST_PACKETS).map(|position| {
+            Plan::with(&[]).set(Family::Loss, Mode::Only(vec![Item::lost(position)]))
+        });
         self.first(plans);
     }
 
@@ -185,7 +185,7 @@ impl<'a> Shrinker<'a> {
     /// A family that is as the seed has it, as a list; `None` if it is one, or calm, or too long.
     fn listed(&mut self, family: Family) -> Option<Mode> {
         let drawn = match self.plan.modes.get(&family)? {
-            Mode::Seeded { salt, .. } => salt.map_or(Ruling::Seeded, Ruling::Again),
+            Mode::Seeded { salt, .. } => salt.map_or(RuleAction::Seeded, RuleAction::Reseeded),
             Mode::Only(_) => return None,
         };
         let items = items::of_family(self.look(), family, drawn);
@@ -343,13 +343,13 @@ impl<'a> Shrinker<'a> {
             .map(|deviation| deviation.address)
             .collect();
         let is_new = |address: &[u64; 3]| {
-            let rule = Rule::one(Family::Strike, *address, Ruling::Calm);
+            let rule = Rule::one(Family::Strike, *address, RuleAction::Calm);
             !self.plan.calm.contains(&rule)
         };
         let fields: Vec<_> = fields.into_iter().filter(is_new).collect();
         self.one_by_one(fields, |plan, address| {
             let mut plan = plan.clone();
-            plan.calm.push(Rule::one(Family::Strike, *address, Ruling::Calm));
+            plan.calm.push(Rule::one(Family::Strike, *address, RuleAction::Calm));
             plan
         });
     }
@@ -359,15 +359,15 @@ impl<'a> Shrinker<'a> {
         let seen = self.look();
         let there: BTreeSet<(Family, [u64; 3])> =
             seen.iter().map(|deviation| (deviation.family, deviation.address)).collect();
-        let places: BTreeSet<(Family, Place)> = seen
+        let positions: BTreeSet<(Family, Position)> = seen
             .iter()
-            .filter_map(|deviation| Some((deviation.family, deviation.place?)))
+            .filter_map(|deviation| Some((deviation.family, deviation.position?)))
             .collect();
         let families: Vec<Family> = [FAULTS, WORK, NOISE].concat();
         let mut items = self.plan.items(&families);
         let count = items.len();
-        items.retain(|item| match item.place {
-            Some(place) => places.contains(&(item.family, place)),
+        items.retain(|item| match item.position {
+            Some(position) => positions.contains(&(item.family, position)),
             None => there.contains(&(item.family, item.address)),
         });
         if items.len() < count {
@@ -444,7 +444,7 @@ impl<'a> Shrinker<'a> {
     /// Rules by which the parts of the strikes that are left are calm.
     fn parts_of_strikes(&mut self) -> Vec<Rule> {
         let fields = self.look().iter().filter(|deviation| deviation.kind == Kind::Field);
-        fields.map(|field| Rule::one(field.family, field.address, Ruling::Calm)).collect()
+        fields.map(|field| Rule::one(field.family, field.address, RuleAction::Calm)).collect()
     }
 
     /// Leaves out what can be left out of the lists of these families.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Overlay, Rule, Ruling};
+use crate::engine::draws::overlay::{Overlay, Rule, RuleAction};
 use crate::engine::record::deviations::Kind;
 use crate::shrink::items::Item;
 
@@ -119,7 +119,10 @@ impl Plan {
             match mode {
                 Mode::Seeded { salt, window } => overlay.push(Rule {
                     time: *window,
-                    ..Rule::all(Some(*family), salt.map_or(Ruling::Seeded, Ruling::Again))
+                    ..Rule::all(
+                        Some(*family),
+                        salt.map_or(RuleAction::Seeded, RuleAction::Reseeded),
+                    )
                 }),
                 Mode::Only(items) if *family == Family::Step => {
                     ranges(items).into_iter().for_each(|rule| overlay.push(rule));
@@ -151,7 +154,7 @@ fn ranges(items: &[Item]) -> Vec<Rule> {
     }
     let rule = |(walk, low, high)| Rule {
         address: [Some((walk, walk)), Some((low, high)), None],
-        ..Rule::all(Some(Family::Step), Ruling::Seeded)
+        ..Rule::all(Some(Family::Step), RuleAction::Seeded)
     };
     ranges.into_iter().map(rule).collect()
 }

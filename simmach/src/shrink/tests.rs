@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Index, Place, Ruling};
+use crate::engine::draws::overlay::{OverlayIndex, Position, RuleAction};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::Kind;
@@ -45,21 +45,21 @@ const OF: u64 = 10;
 impl World {
     /// What is not calm, in a run that this overlay makes.
     fn run(&self, overlay: &Overlay) -> Vec<Deviation> {
-        let index = Index::from(overlay);
+        let index = OverlayIndex::from(overlay);
         let mut all = Vec::new();
         let mut put = |family, number: u64, kind, machine: Option<u64>| {
             let (address, at) = ([7, number, 0], 1_000 * number);
-            let (value, of) = match index.ruling(family, address, at) {
-                Ruling::Calm => return,
-                Ruling::Value(word) if kind == Kind::Choice => (below_of(Some(word), OF), OF),
-                Ruling::Seeded if kind == Kind::Choice => (mix(number, 5) % OF, OF),
+            let (value, of) = match index.action(family, address, at) {
+                RuleAction::Calm => return,
+                RuleAction::Value(word) if kind == Kind::Choice => (below_of(Some(word), OF), OF),
+                RuleAction::Seeded if kind == Kind::Choice => (mix(number, 5) % OF, OF),
                 // Drawn again, most faults are not there any more.
-                Ruling::Again(salt)
+                RuleAction::Reseeded(salt)
                     if kind != Kind::Step && !mix(number, salt).is_multiple_of(4) =>
                 {
                     return;
                 }
-                Ruling::Seeded | Ruling::Value(_) | Ruling::Again(_) => (1, 1),
+                RuleAction::Seeded | RuleAction::Value(_) | RuleAction::Reseeded(_) => (1, 1),
             };
             if value == 0 {
                 return;
@@ -277,15 +277,16 @@ fn everything_is_calm_at_once() {
 #[test]
 fn whole_families_are_calm() {
     for key in [Family::Generator, Family::Entropy] {
-        let rules = |overlay: &Overlay, family| Index::from(overlay).ruling(family, [7, 0, 0], 0);
+        let rules =
+            |overlay: &Overlay, family| OverlayIndex::from(overlay).action(family, [7, 0, 0], 0);
         let needs = Needs { strikes: [9].into(), ..Needs::default() };
         let mut oracle = |overlay: &Overlay| match rules(overlay, key) {
-            Ruling::Calm => Verdict::Passes,
+            RuleAction::Calm => Verdict::Passes,
             _ => WORLD.verdict(overlay, &needs),
         };
         let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
         for family in [Family::Generator, Family::Entropy] {
-            let is_calm = rules(&shrunk.overlay, family) == Ruling::Calm;
+            let is_calm = rules(&shrunk.overlay, family) == RuleAction::Calm;
             assert_eq!(is_calm, family != key, "{family:?}");
         }
     }

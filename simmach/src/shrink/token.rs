@@ -14,8 +14,8 @@ mod bytes;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::engine::draws::anchors::Walk;
 use crate::engine::draws::overlay::Overlay;
+use crate::engine::draws::positions::StepSequence;
 use crate::shrink::token::bytes::{Reader, Writer};
 
 /// What a token begins with: its kind and version.
@@ -31,7 +31,7 @@ pub(crate) struct Token {
     /// The shape of its spec.
     pub(crate) shape: u32,
     /// The test's walks of steps, as far as the failing run had begun them.
-    pub(crate) walks: Vec<Walk>,
+    pub(crate) walks: Vec<StepSequence>,
     pub(crate) seed: u64,
     pub(crate) overlay: Overlay,
     /// The failure's fingerprint, in short.

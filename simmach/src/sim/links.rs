@@ -48,7 +48,7 @@ impl Sim {
         net::control::cut(plan, &to, &from);
         link_changed(LinkChange::Cut, &from, &to);
         link_changed(LinkChange::Cut, &to, &from);
-        engine::fault(Effect::Partition, None, || partitioned(a, b));
+        engine::record_fault(Effect::Partition, None, || partitioned(a, b));
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Sim {
         }
         net::control::cut(None, &sending, &receiving);
         link_changed(LinkChange::Cut, &sending, &receiving);
-        engine::fault(Effect::Partition, None, text);
+        engine::record_fault(Effect::Partition, None, text);
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Sim {
         net::control::mend(plan, &to, &from);
         link_changed(LinkChange::Healed, &from, &to);
         link_changed(LinkChange::Healed, &to, &from);
-        log::say(Level::Fault, Scope::HARNESS.machine, || healed(a, b, &stays));
+        log::write_line(Level::Fault, Scope::HARNESS.machine, || healed(a, b, &stays));
         Ok(())
     }
 
@@ -110,7 +110,9 @@ impl Sim {
     pub fn heal_all(&self) {
         if net::control::mend_all() {
             link_changed(LinkChange::AllHealed, &[], &[]);
-            log::say(Level::Fault, Scope::HARNESS.machine, || "healed: all partitions".to_owned());
+            log::write_line(Level::Fault, Scope::HARNESS.machine, || {
+                "healed: all partitions".to_owned()
+            });
         }
     }
 
@@ -134,7 +136,7 @@ impl Sim {
         }
         net::control::clog(&sending, &receiving);
         link_changed(LinkChange::Clogged, &sending, &receiving);
-        engine::fault(Effect::Clog, None, text);
+        engine::record_fault(Effect::Clog, None, text);
         Ok(())
     }
 
@@ -155,7 +157,7 @@ impl Sim {
         }
         net::control::unclog(&sending, &receiving);
         link_changed(LinkChange::Unclogged, &sending, &receiving);
-        log::say(Level::Fault, Scope::HARNESS.machine, || {
+        log::write_line(Level::Fault, Scope::HARNESS.machine, || {
             format!("unclogged: {}", one_way(&from, &to))
         });
         Ok(())
@@ -319,7 +321,7 @@ fn healed(a: &Selector, b: &Selector, stays: &RemainingCuts) -> String {
 }
 
 fn log_profile(from: impl Display, to: impl Display) {
-    log::say(Level::Fault, Scope::HARNESS.machine, || profile_changed(from, to));
+    log::write_line(Level::Fault, Scope::HARNESS.machine, || profile_changed(from, to));
 }
 
 fn profile_changed(from: impl Display, to: impl Display) -> String {

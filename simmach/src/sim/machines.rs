@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::context::{self, Engine};
 use crate::engine::record::log::{self, Level};
-use crate::engine::time::dials::Clock;
+use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};
 use crate::sim::world::{may_act, spare, unspare, with};
@@ -196,22 +196,23 @@ impl Sim {
     pub fn set_clock(
         &self,
         selector: impl Into<Selector>,
-        clock: Clock,
+        clock: ClockSkew,
     ) -> Result<(), ControlError> {
         let selector = selector.into();
         let machines = machines(&selector)?;
-        if let Some(why) = context::try_with(|engine| engine.clock.objection(clock)).flatten() {
+        if let Some(why) = context::try_with(|engine| engine.clock.invalid_reason(clock)).flatten()
+        {
             return Err(ControlError::Clock { selector: selector.to_string(), why });
         }
         let changes = |machine: &MachineId| {
             let change = |engine: &Engine| {
-                engine.clock.dials.change(*machine, engine.clock.now(), clock).is_some()
+                engine.clock.machine_clocks.change(*machine, engine.clock.now(), clock).is_some()
             };
             context::try_with(change) == Some(true)
         };
         let text = || format!("{}clocks changed", subject(&selector, &machines));
         // To set them right is the counterpart of what set them wrong.
-        if clock == Clock::exact() || may_act(machines.iter().any(changes), &machines, text) {
+        if clock == ClockSkew::exact() || may_act(machines.iter().any(changes), &machines, text) {
             for machine in machines {
                 set_clock(machine, clock);
             }
@@ -296,28 +297,28 @@ pub(super) fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlErr
 }
 
 /// Sets one machine's clocks; what it changed is a fault, unless it sets them right. False if they are so already.
-pub(super) fn set_clock(machine: MachineId, clock: Clock) -> bool {
+pub(super) fn set_clock(machine: MachineId, clock: ClockSkew) -> bool {
     let changed = context::try_with(|engine| engine.set_clock(machine, clock));
     let Some(changed) = changed.flatten() else { return false };
     let (step, drift) = (changed.step as i64, clock.drift);
     engine::trace(Event::ClockSet { machine, step, drift });
-    if clock == Clock::exact() {
-        log::say(Level::Fault, machine, || "clocks reset".to_owned());
+    if clock == ClockSkew::exact() {
+        log::write_line(Level::Fault, machine, || "clocks reset".to_owned());
         return true;
     }
     let by = changed.step.unsigned_abs();
     let by = Duration::new((by / 1_000_000_000) as u64, (by % 1_000_000_000) as u32);
     if changed.step > 0 {
-        engine::fault(Effect::ClockStep, Some(machine), || {
+        engine::record_fault(Effect::ClockStep, Some(machine), || {
             format!("wall clock jumps ahead by {by:?}")
         });
     } else if changed.step < 0 {
-        engine::fault(Effect::ClockStep, Some(machine), || {
+        engine::record_fault(Effect::ClockStep, Some(machine), || {
             format!("wall clock jumps back by {by:?}")
         });
     }
     if let Some(ppm) = changed.drift {
-        engine::fault(Effect::ClockDrift, Some(machine), || format!("clocks drift by {ppm} ppm"));
+        engine::record_fault(Effect::ClockDrift, Some(machine), || format!("clocks drift by {ppm} ppm"));
     }
     true
 }

@@ -135,15 +135,15 @@ pub(crate) fn may_act(changes: bool, machines: &[MachineId], text: impl Fn() -> 
         })
     });
     let Some(nth) = of_a_plan.flatten().filter(|_| changes) else { return true };
-    if !engine::happens(Address::act(scope.task, nth)) {
+    if !engine::is_active(Address::act(scope.task, nth)) {
         return false;
     }
-    engine::deviates(|| Deviation {
+    engine::record_deviation(|| Deviation {
         machine: machines.first().copied(),
         text: text(),
         ..Deviation::new(Address::act(scope.task, nth), Kind::Strike, 1, engine::now())
     });
-    machines.iter().copied().for_each(engine::touches);
+    machines.iter().copied().for_each(engine::mark_affected);
     true
 }
 

@@ -147,7 +147,7 @@ pub(crate) fn power_off(machine: MachineId) -> u64 {
         state(|disks| disks.befall(machine, Loss::Power)).unwrap_or((Ok(0), Closed::default()));
     drop(closed);
     let lost = done.unwrap_or(0);
-    engine::effect(Effect::CommitLost, lost);
+    engine::count_effect(Effect::CommitLost, lost);
     lost
 }
 

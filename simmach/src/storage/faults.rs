@@ -14,7 +14,9 @@ const SHORT_WRITE: i32 = 5;
 
 /// A write found no room on a simulated disk: it took effect, and is counted.
 pub(super) fn disk_full(machine: MachineId, store: &str) {
-    engine::fault(Effect::DiskFull, Some(machine), || format!("no room for a write in {store:?}"));
+    engine::record_fault(Effect::DiskFull, Some(machine), || {
+        format!("no room for a write in {store:?}")
+    });
 }
 
 /// The maps of a run's stores.
@@ -30,7 +32,7 @@ pub(super) struct Maps {
 
 /// The real disk, or its operating system, failed the storage: the run is none, and ends with the cause and the cure.
 pub(super) fn broken(folder: &Path, error: &Error, maps: Maps) {
-    engine::infrastructure(explain(folder, error, maps));
+    engine::break_run(explain(folder, error, maps));
 }
 
 fn explain(folder: &Path, error: &Error, maps: Maps) -> String {

@@ -136,7 +136,7 @@ impl Taken {
                 trace_commit(stored.address, stored.writes, CommitDurability::Cached);
             }
         });
-        engine::progress();
+        engine::note_progress();
     }
 }
 
@@ -158,7 +158,7 @@ fn flush(number: u64, _: u64) {
         durable
     });
     if flushed == Some(true) {
-        engine::progress();
+        engine::note_progress();
     }
 }
 

@@ -34,7 +34,7 @@ impl Turn {
                 Ok(None) => Poll::Ready(Ok(())),
                 Ok(Some(before)) => {
                     drop(before);
-                    engine::waits(Wait::Named("the writer's turn in a store"));
+                    engine::record_wait(Wait::Named("the writer's turn in a store"));
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error)),

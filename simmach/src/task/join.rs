@@ -56,13 +56,13 @@ impl<T> Future for JoinHandle<T> {
                 State::Done(result) => {
                     let result = result.take().expect("JoinHandle polled after completion");
                     drop(state);
-                    try_with(|engine| engine.observe(self.join.name()));
+                    try_with(|engine| engine.mark_panic_observed(self.join.name()));
                     return Poll::Ready(result);
                 }
             }
         };
         drop(old);
-        engine::waits(Wait::Named("another task's end"));
+        engine::record_wait(Wait::Named("another task's end"));
         Poll::Pending
     }
 }
@@ -81,7 +81,7 @@ impl<T> Drop for JoinHandle<T> {
         left.into_iter().for_each(drop_output);
         if engine::live_scope().is_some() {
             try_with(|engine| {
-                engine.unobservable(self.join.name(), self.join.process);
+                engine.report_unobserved_panic(self.join.name(), self.join.process);
             });
         }
     }
@@ -108,7 +108,7 @@ fn abort(run: Option<engine::RunId>, key: Option<TaskKey>) {
 
 /// Drops what nobody asked for. Its panic is not the one's who drops the handle, nor the task's: tokio catches it too.
 pub(super) fn drop_output<T>(result: Result<T, JoinError>) {
-    engine::contained("the destructor of a task's output", || drop(result));
+    engine::catch_and_log_panic("the destructor of a task's output", || drop(result));
 }
 
 /// What a task and its handle share.
@@ -150,7 +150,7 @@ impl<T> Join<T> {
             over.store(true, Ordering::Relaxed);
         }
         if let State::Running(Some(waker)) = old {
-            engine::contained("a waker that waited for a task", || waker.wake());
+            engine::catch_and_log_panic("a waker that waited for a task", || waker.wake());
         }
         left.into_iter().for_each(drop_output);
     }
@@ -160,7 +160,7 @@ impl<T> Join<T> {
             try_with(|engine| engine.user_panicked(payload));
             self.finish(Err(JoinError::cancelled()));
         } else {
-            try_with(|engine| engine.panicked_unobserved(self.name(), payload.as_ref()));
+            try_with(|engine| engine.record_unobserved_panic(self.name(), payload.as_ref()));
             self.finish(Err(JoinError::panicked(payload)));
         }
     }

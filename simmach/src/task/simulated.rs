@@ -38,7 +38,7 @@ pub(super) async fn yield_now() {
         if std::mem::replace(&mut yielded, true) {
             return Poll::Ready(());
         }
-        engine::waits(Wait::Named("its next turn"));
+        engine::record_wait(Wait::Named("its next turn"));
         cx.waker().wake_by_ref();
         Poll::Pending
     })

@@ -174,7 +174,7 @@ fn a_failure_says_where() {
     });
     let Verdict::Failed(failure) = ran.verdict else { panic!("it failed") };
     assert_eq!(failure.message, "number 7");
-    assert!(failure.place.expect("a place").contains("task/tests.rs:"));
+    assert!(failure.location.expect("a place").contains("task/tests.rs:"));
     assert!(failure.task.expect("a task").contains("task/tests.rs:"));
 }
 

@@ -5,7 +5,7 @@
     reason = "std's clocks show the run's time, which enters the traces"
 )]
 
-use simmach::Clock;
+use simmach::ClockSkew;
 use simmach::net::UdpSocket;
 use simmach::prelude::*;
 use simmach::program::{Scenario, Spec};
@@ -50,9 +50,9 @@ async fn count_beats(wait: Duration) -> std::io::Result<u32> {
 fn heartbeats_by_wrong_clocks() -> Spec {
     Scenario::new().machine("member{1..=3}.zone", beat).client("watcher.zone").body(
         async |sim: Sim| -> Result {
-            sim.set_clock("member1.zone", Clock::exact().drift_ppm(100_000))?;
-            sim.set_clock("member2.zone", Clock::exact().behind(90.secs()))?;
-            sim.set_clock("watcher.zone", Clock::exact().ahead(60.secs()).drift_ppm(-50_000))?;
+            sim.set_clock("member1.zone", ClockSkew::exact().drift_ppm(100_000))?;
+            sim.set_clock("member2.zone", ClockSkew::exact().behind(90.secs()))?;
+            sim.set_clock("watcher.zone", ClockSkew::exact().ahead(60.secs()).drift_ppm(-50_000))?;
             let count = count_beats(5.secs()).await?;
             assert!((100..200).contains(&count), "{count} beats");
             Ok(())
@@ -69,7 +69,7 @@ fn clocks_that_change() -> Spec {
                 sleep(sim.choose(100..900u64).millis()).await;
                 let member = *sim.pick(&["member1.zone", "member2.zone", "member3.zone"]);
                 let drift = sim.choose(-500_000..900_000);
-                sim.set_clock(member, Clock::exact().drift_ppm(drift))?;
+                sim.set_clock(member, ClockSkew::exact().drift_ppm(drift))?;
             }
         })
         .body(async |_: Sim| -> Result {

@@ -40,12 +40,12 @@ impl Address {
         Self::new(Family::Wake, [task, nth, 0])
     }
 
-    /// A service's place in the order in which services start; by a hash of its name.
+    /// A service's position in the order in which services start; by a hash of its name.
     pub(crate) const fn start(service: u64) -> Self {
         Self::new(Family::Start, [service, 0, 0])
     }
 
-    /// The place of a branch in the `nth` poll of a `select!` by a task.
+    /// The position of a branch in the `nth` poll of a `select!` by a task.
     pub(crate) const fn select(task: u64, nth: u64, branch: u64) -> Self {
         Self::new(Family::Select, [task, nth, branch])
     }

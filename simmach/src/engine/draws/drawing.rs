@@ -1,4 +1,4 @@
-//! Draws as what they come to, with what is recorded of those that are not calm.
+//! Draws as what they convert to, with what is recorded of those that are not calm.
 
 use crate::engine::draws;
 use crate::engine::draws::address::Address;
@@ -38,15 +38,15 @@ impl Engine {
         &self,
         address: Address,
         is_counted: bool,
-        come: impl Fn(Option<u64>) -> (T, u64, u64),
+        convert: impl Fn(Option<u64>) -> (T, u64, u64),
     ) -> T {
-        let place = if is_counted { self.place(address.family) } else { None };
-        let (result, value, of) = come(self.word_at(address, place));
+        let position = if is_counted { self.next_position(address.family) } else { None };
+        let (result, value, of) = convert(self.word_at(address, position));
         if value > 0 {
             self.record(|recorder| {
                 let at = self.clock.now();
                 let deviation = Deviation::new(address, kind_of(address.family, of), value, at);
-                recorder.add(Deviation { of, place, ..deviation });
+                recorder.add(Deviation { of, position, ..deviation });
             });
         }
         result

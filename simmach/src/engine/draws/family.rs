@@ -36,7 +36,7 @@ pub(crate) enum Family {
     Generator = 13,
     /// What the system's source of randomness answers: (task, nth, word).
     Entropy = 14,
-    /// Whether a step of the test takes place: (walk, step). Calm leaves it out.
+    /// Whether a step of the test takes place: (sequence, step). Calm leaves it out.
     Step = 15,
     /// Whether something that a plan of the user's own does to the cluster is done: (plan, nth). Calm leaves it out.
     Act = 16,

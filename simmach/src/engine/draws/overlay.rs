@@ -24,18 +24,18 @@ pub(crate) struct Rule {
     pub address: [Option<(u64, u64)>; 3],
     /// The inclusive range of virtual time in which they are made; `None` means always.
     pub time: Option<(u64, u64)>,
-    /// Where in the test it is made, in place of address and time: one draw, whatever its address is.
-    pub place: Option<Place>,
+    /// Where in the test it is made, in position of address and time: one draw, whatever its address is.
+    pub position: Option<Position>,
     /// What becomes of them.
-    pub ruling: Ruling,
+    pub action: RuleAction,
 }
 
 /// A draw by where in the test it is made: the nth of its family in a lane since a step began. It stays where it is when
 /// steps before it are left out, which may change addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Place {
-    /// The walk of the step; 0 before any.
-    pub walk: u64,
+pub(crate) struct Position {
+    /// The sequence of the step; 0 before any.
+    pub sequence: u64,
     /// The step.
     pub step: u64,
     /// What is counted apart: the way from one machine to another.
@@ -46,7 +46,7 @@ pub(crate) struct Place {
 
 /// How a draw is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Ruling {
+pub(crate) enum RuleAction {
     /// By the seed.
     Seeded,
     /// Its calm value: no fault, first in first out, the median, the smallest choice.
@@ -54,13 +54,13 @@ pub(crate) enum Ruling {
     /// This word.
     Value(u64),
     /// By the seed, with this salt: another value of the same kind.
-    Again(u64),
+    Reseeded(u64),
 }
 
 impl Overlay {
     /// Nothing happens that does not have to.
     pub(crate) fn calm() -> Self {
-        Self { rules: vec![Rule::all(None, Ruling::Calm)] }
+        Self { rules: vec![Rule::all(None, RuleAction::Calm)] }
     }
 
     /// Adds a rule that wins over all before it.
@@ -82,19 +82,19 @@ impl FromIterator<Rule> for Overlay {
 
 impl Rule {
     /// For all draws of a family, or of all.
-    pub(crate) fn all(family: Option<Family>, ruling: Ruling) -> Self {
-        Self { family, address: [None; 3], time: None, place: None, ruling }
+    pub(crate) fn all(family: Option<Family>, action: RuleAction) -> Self {
+        Self { family, address: [None; 3], time: None, position: None, action }
     }
 
     /// For one draw.
-    pub(crate) fn one(family: Family, address: [u64; 3], ruling: Ruling) -> Self {
+    pub(crate) fn one(family: Family, address: [u64; 3], action: RuleAction) -> Self {
         let address = address.map(|word| Some((word, word)));
-        Self { family: Some(family), address, time: None, place: None, ruling }
+        Self { family: Some(family), address, time: None, position: None, action }
     }
 
     /// For one draw, by where in the test it is made.
-    pub(crate) fn at(family: Family, place: Place, ruling: Ruling) -> Self {
-        Self { place: Some(place), ..Self::all(Some(family), ruling) }
+    pub(crate) fn at(family: Family, position: Position, action: RuleAction) -> Self {
+        Self { position: Some(position), ..Self::all(Some(family), action) }
     }
 
     fn exact(&self) -> Option<(Family, [u64; 3])> {
@@ -117,55 +117,61 @@ impl Rule {
 
 /// An overlay as a run asks it: what names one draw is found at once, however many such rules there are.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
-    exact: BTreeMap<(Family, [u64; 3]), (usize, Ruling)>,
-    placed: BTreeMap<(Family, Place), (usize, Ruling)>,
+pub(crate) struct OverlayIndex {
+    exact: BTreeMap<(Family, [u64; 3]), (usize, RuleAction)>,
+    by_position: BTreeMap<(Family, Position), (usize, RuleAction)>,
     rest: Vec<(usize, Rule)>,
 }
 
-impl Index {
+impl OverlayIndex {
     pub(crate) fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.placed.is_empty() && self.rest.is_empty()
+        self.exact.is_empty() && self.by_position.is_empty() && self.rest.is_empty()
     }
 
     /// Whether it matters where in the test a draw is made.
-    pub(crate) fn has_places(&self) -> bool {
-        !self.placed.is_empty()
+    pub(crate) fn has_positions(&self) -> bool {
+        !self.by_position.is_empty()
     }
 
-    /// As [`ruling`](Self::ruling), for a draw of which it is known where in the test it is made.
-    pub(crate) fn ruling_at(
+    /// As [`action`](Self::action), for a draw of which it is known where in the test it is made.
+    pub(crate) fn action_at(
         &self,
         family: Family,
         address: [u64; 3],
         at: u64,
-        place: Option<Place>,
-    ) -> Ruling {
-        match place.and_then(|place| self.placed.get(&(family, place))) {
-            Some((nth, ruling)) => {
-                let wider = self.standing(family, address, at);
-                wider.filter(|(other, _)| other > nth).map_or(*ruling, |(_, ruling)| ruling)
+        position: Option<Position>,
+    ) -> RuleAction {
+        match position.and_then(|position| self.by_position.get(&(family, position))) {
+            Some((nth, action)) => {
+                let wider = self.last_match(family, address, at);
+                wider.filter(|(other, _)| other > nth).map_or(*action, |(_, action)| action)
             }
-            None => self.ruling(family, address, at),
+            None => self.action(family, address, at),
         }
     }
 
     /// What becomes of a draw that is made at this virtual time.
-    pub(crate) fn ruling(&self, family: Family, address: [u64; 3], at: u64) -> Ruling {
-        self.standing(family, address, at).map_or(Ruling::Seeded, |(_, ruling)| ruling)
+    pub(crate) fn action(&self, family: Family, address: [u64; 3], at: u64) -> RuleAction {
+        self.last_match(family, address, at).map_or(RuleAction::Seeded, |(_, action)| action)
     }
 
     /// The last rule that fits, and its number.
-    fn standing(&self, family: Family, address: [u64; 3], at: u64) -> Option<(usize, Ruling)> {
+    fn last_match(
+        &self,
+        family: Family,
+        address: [u64; 3],
+        at: u64,
+    ) -> Option<(usize, RuleAction)> {
         let exact = self.exact.get(&(family, address)).copied();
         let rest = self.rest.iter().rev().find(|(_, rule)| rule.fits(family, address, at));
-        let rest = rest.map(|(nth, rule)| (*nth, rule.ruling));
+        let rest = rest.map(|(nth, rule)| (*nth, rule.action));
         exact.into_iter().chain(rest).max_by_key(|(nth, _)| *nth)
     }
 
     /// The first number from `from` on for which the draw at (`a`, number, `c`) is not calm; `None` when there is none.
     pub(crate) fn next_not_calm(&self, family: Family, a: u64, from: u64, c: u64) -> Option<u64> {
-        let is_on = |number: u64| !matches!(self.ruling(family, [a, number, c], 0), Ruling::Calm);
+        let is_on =
+            |number: u64| !matches!(self.action(family, [a, number, c], 0), RuleAction::Calm);
         if is_on(from) {
             return Some(from);
         }
@@ -184,16 +190,16 @@ impl Index {
     }
 }
 
-impl From<&Overlay> for Index {
+impl From<&Overlay> for OverlayIndex {
     fn from(overlay: &Overlay) -> Self {
         let mut index = Self::default();
         for (nth, rule) in overlay.rules.iter().enumerate() {
-            match (rule.family.zip(rule.place), rule.exact()) {
-                (Some(place), _) => {
-                    index.placed.insert(place, (nth, rule.ruling));
+            match (rule.family.zip(rule.position), rule.exact()) {
+                (Some(position), _) => {
+                    index.by_position.insert(position, (nth, rule.action));
                 }
                 (None, Some(address)) => {
-                    index.exact.insert(address, (nth, rule.ruling));
+                    index.exact.insert(address, (nth, rule.action));
                 }
                 (None, None) => index.rest.push((nth, rule.clone())),
             }
@@ -212,79 +218,93 @@ mod tests {
             family: Some(Family::Loss),
             address: [Some((5, 6)), None, None],
             time: None,
-            place: None,
-            ruling: Ruling::Seeded,
+            position: None,
+            action: RuleAction::Seeded,
         });
         overlay.push(Rule {
             family: Some(Family::Loss),
             address: [Some((6, 6)), None, Some((1, 1))],
             time: Some((10, 20)),
-            place: None,
-            ruling: Ruling::Value(9),
+            position: None,
+            action: RuleAction::Value(9),
         });
         overlay
     }
 
     #[test]
     fn the_last_rule_that_fits_wins() {
-        let index = Index::from(&overlay());
-        let ruling = |family, address| index.ruling(family, address, 10);
-        assert_eq!(ruling(Family::Loss, [4, 0, 0]), Ruling::Calm);
-        assert_eq!(ruling(Family::Latency, [5, 0, 0]), Ruling::Calm);
-        assert_eq!(ruling(Family::Loss, [5, 0, 1]), Ruling::Seeded);
-        assert_eq!(ruling(Family::Loss, [6, 0, 0]), Ruling::Seeded);
-        assert_eq!(ruling(Family::Loss, [6, 0, 1]), Ruling::Value(9));
-        assert_eq!(index.ruling(Family::Loss, [6, 0, 1], 21), Ruling::Seeded, "its time is over");
-        assert_eq!(Index::default().ruling(Family::Loss, [6, 0, 1], 10), Ruling::Seeded);
+        let index = OverlayIndex::from(&overlay());
+        let action = |family, address| index.action(family, address, 10);
+        assert_eq!(action(Family::Loss, [4, 0, 0]), RuleAction::Calm);
+        assert_eq!(action(Family::Latency, [5, 0, 0]), RuleAction::Calm);
+        assert_eq!(action(Family::Loss, [5, 0, 1]), RuleAction::Seeded);
+        assert_eq!(action(Family::Loss, [6, 0, 0]), RuleAction::Seeded);
+        assert_eq!(action(Family::Loss, [6, 0, 1]), RuleAction::Value(9));
+        assert_eq!(
+            index.action(Family::Loss, [6, 0, 1], 21),
+            RuleAction::Seeded,
+            "its time is over"
+        );
+        assert_eq!(OverlayIndex::default().action(Family::Loss, [6, 0, 1], 10), RuleAction::Seeded);
     }
 
-    /// A rule that names one draw is found by another way, and has the place it was given all the same.
+    /// A rule that names one draw is found by another way, and has the position it was given all the same.
     #[test]
     fn one_draw_before_and_behind_a_wider_rule() {
-        let one = |ruling| Rule::one(Family::Loss, [5, 7, 1], ruling);
-        let mut before: Overlay = [one(Ruling::Value(3))].into_iter().collect();
-        before.push(Rule::all(Some(Family::Loss), Ruling::Calm));
-        assert_eq!(Index::from(&before).ruling(Family::Loss, [5, 7, 1], 0), Ruling::Calm);
+        let one = |action| Rule::one(Family::Loss, [5, 7, 1], action);
+        let mut before: Overlay = [one(RuleAction::Value(3))].into_iter().collect();
+        before.push(Rule::all(Some(Family::Loss), RuleAction::Calm));
+        assert_eq!(
+            OverlayIndex::from(&before).action(Family::Loss, [5, 7, 1], 0),
+            RuleAction::Calm
+        );
         let mut behind = before.clone();
-        behind.push(one(Ruling::Value(4)));
-        assert_eq!(Index::from(&behind).ruling(Family::Loss, [5, 7, 1], 0), Ruling::Value(4));
-        assert_eq!(Index::from(&behind).ruling(Family::Loss, [5, 7, 2], 0), Ruling::Calm);
+        behind.push(one(RuleAction::Value(4)));
+        assert_eq!(
+            OverlayIndex::from(&behind).action(Family::Loss, [5, 7, 1], 0),
+            RuleAction::Value(4)
+        );
+        assert_eq!(
+            OverlayIndex::from(&behind).action(Family::Loss, [5, 7, 2], 0),
+            RuleAction::Calm
+        );
     }
 
     #[test]
     fn a_place_stands_for_an_address() {
-        let place = Place { walk: 1, step: 2, lane: 3, nth: 4 };
+        let position = Position { sequence: 1, step: 2, lane: 3, nth: 4 };
         let mut overlay = Overlay::calm();
-        overlay.push(Rule::at(Family::Loss, place, Ruling::Value(0)));
-        let at = |overlay: &Overlay, place| {
-            Index::from(overlay).ruling_at(Family::Loss, [5, 6, 7], 8, place)
+        overlay.push(Rule::at(Family::Loss, position, RuleAction::Value(0)));
+        let at = |overlay: &Overlay, position| {
+            OverlayIndex::from(overlay).action_at(Family::Loss, [5, 6, 7], 8, position)
         };
-        assert_eq!(at(&overlay, Some(place)), Ruling::Value(0));
-        assert_eq!(at(&overlay, Some(Place { nth: 5, ..place })), Ruling::Calm);
-        assert_eq!(at(&overlay, None), Ruling::Calm);
-        overlay.push(Rule::all(Some(Family::Loss), Ruling::Seeded));
-        assert_eq!(at(&overlay, Some(place)), Ruling::Seeded, "the last wins");
+        assert_eq!(at(&overlay, Some(position)), RuleAction::Value(0));
+        assert_eq!(at(&overlay, Some(Position { nth: 5, ..position })), RuleAction::Calm);
+        assert_eq!(at(&overlay, None), RuleAction::Calm);
+        overlay.push(Rule::all(Some(Family::Loss), RuleAction::Seeded));
+        assert_eq!(at(&overlay, Some(position)), RuleAction::Seeded, "the last wins");
     }
 
     #[test]
     fn the_next_that_is_not_calm() {
         let mut overlay = Overlay::calm();
-        let next =
-            |overlay: &Overlay, from| Index::from(overlay).next_not_calm(Family::Step, 1, from, 0);
+        let next = |overlay: &Overlay, from| {
+            OverlayIndex::from(overlay).next_not_calm(Family::Step, 1, from, 0)
+        };
         assert_eq!(next(&overlay, 0), None);
-        let mut keep = |low, high, ruling| {
+        let mut keep = |low, high, action| {
             overlay.push(Rule {
                 family: Some(Family::Step),
                 address: [Some((1, 1)), Some((low, high)), None],
                 time: None,
-                place: None,
-                ruling,
+                position: None,
+                action,
             });
         };
-        keep(3, 9, Ruling::Seeded);
-        keep(4, 7, Ruling::Calm);
-        keep(6, 6, Ruling::Seeded);
-        overlay.push(Rule::one(Family::Step, [1, 20, 0], Ruling::Seeded));
+        keep(3, 9, RuleAction::Seeded);
+        keep(4, 7, RuleAction::Calm);
+        keep(6, 6, RuleAction::Seeded);
+        overlay.push(Rule::one(Family::Step, [1, 20, 0], RuleAction::Seeded));
         let found: Vec<_> = [0, 3, 4, 6, 7, 9, 10, 20, 21].map(|from| next(&overlay, from)).into();
         let expected = [3, 3, 6, 6, 8, 9, 20, 20];
         assert_eq!(found[..8], expected.map(Some));

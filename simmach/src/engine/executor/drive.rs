@@ -1,7 +1,7 @@
 //! The loop of a run: poll what is ready, then let time jump to the next event, until there is a verdict.
 
 use crate::engine::executor::waker::Waiter;
-use crate::engine::failure::verdict::{Endless, Failure, FailureKind, Verdict};
+use crate::engine::failure::verdict::{BodyWait, Failure, FailureKind, Verdict};
 use crate::engine::ids::Scope;
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
@@ -19,9 +19,9 @@ pub(crate) struct Limits {
 }
 
 /// So many polls and events at one moment, without progress, are a loop that no time can end.
-const MOST_AT_ONE_MOMENT: u64 = 1_000_000;
+const MAX_STEPS_AT_ONE_MOMENT: u64 = 1_000_000;
 /// A sleep of the test's own that is as long, in virtual nanoseconds, is meant, and so is progress.
-const MEANT: u64 = 1_000_000_000;
+const DELIBERATE_SLEEP: u64 = 1_000_000_000;
 
 impl Engine {
     /// Runs to a verdict.
@@ -32,18 +32,18 @@ impl Engine {
                 return verdict;
             }
             if self.counters.steps.get() >= limits.steps {
-                self.cannot_go_on(
+                self.fail_unfinished(
                     FailureKind::StepLimit,
                     format!("the run took {} steps, its limit", limits.steps),
                 );
-            } else if self.counters.at_moment.get() >= MOST_AT_ONE_MOMENT {
+            } else if self.counters.steps_at_moment.get() >= MAX_STEPS_AT_ONE_MOMENT {
                 let message = format!(
-                    "{MOST_AT_ONE_MOMENT} polls and events at one moment of virtual time, without progress: tasks wake \
+                    "{MAX_STEPS_AT_ONE_MOMENT} polls and events at one moment of virtual time, without progress: tasks wake \
                      one another, or yield, and time moves only when none is ready"
                 );
-                self.ends_here(Failure::new(FailureKind::Stall, message));
-            } else if self.turn() {
-                self.step();
+                self.fail_here(Failure::new(FailureKind::Stall, message));
+            } else if self.poll_next() {
+                self.count_step();
             } else {
                 self.next_event(limits);
             }
@@ -53,17 +53,17 @@ impl Engine {
     /// Polls until nothing is ready, `most` times at most, without letting time pass: for the start of a run.
     pub(crate) fn run_ready(&self, most: u32) {
         for _ in 0..most {
-            if self.has_ended() || !self.turn() {
+            if self.has_ended() || !self.poll_next() {
                 return;
             }
-            self.step();
+            self.count_step();
         }
     }
 
     /// Jumps to the next event and fires all that are due then, before any task they wake is polled.
     fn next_event(&self, limits: &Limits) {
         let Some(at) = self.timers.borrow().next_at() else {
-            return self.cannot_go_on(
+            return self.fail_unfinished(
                 FailureKind::Deadlock,
                 "nothing is left that could happen: every task waits for another".to_owned(),
             );
@@ -71,18 +71,18 @@ impl Engine {
         if at > limits.time {
             self.clock.advance(limits.time);
             let limit = std::time::Duration::from_nanos(limits.time);
-            return self.cannot_go_on(
+            return self.fail_unfinished(
                 FailureKind::TimeLimit,
                 format!("the run is not over after {limit:?}, its limit of virtual time"),
             );
         }
         if self.is_stalled(at, limits.stall) {
             let limit = std::time::Duration::from_nanos(limits.stall);
-            return self.cannot_go_on(
+            return self.fail_unfinished(
                 FailureKind::Stall,
                 format!(
                     "no progress for {limit:?} of virtual time, the `stall_limit`; due next: {}",
-                    self.due_next()
+                    self.describe_next_event()
                 ),
             );
         }
@@ -101,29 +101,29 @@ impl Engine {
     }
 
     fn fire(&self, action: Action) {
-        self.step();
+        self.count_step();
         self.set_scope(Scope::HARNESS);
         let nth = self.counters.steps.get();
         match action {
             Action::Wake(Waiter::Task(task), _) => self.wake(task),
             Action::Wake(Waiter::Other(waker), _) => {
-                self.map_keys.begin(Scope::HARNESS.task, nth);
+                self.map_keys.begin_poll(Scope::HARNESS.task, nth);
                 waker.wake();
             }
             Action::Call(call, a, b) => {
-                self.map_keys.begin(Scope::HARNESS.task, nth);
+                self.map_keys.begin_poll(Scope::HARNESS.task, nth);
                 call(a, b);
             }
         }
     }
 
-    fn step(&self) {
+    fn count_step(&self) {
         self.counters.steps.set(self.counters.steps.get() + 1);
         let now = self.clock.now();
         if self.counters.moment.replace(now) != now {
-            self.counters.at_moment.set(0);
+            self.counters.steps_at_moment.set(0);
         }
-        self.counters.at_moment.set(self.counters.at_moment.get() + 1);
+        self.counters.steps_at_moment.set(self.counters.steps_at_moment.get() + 1);
     }
 
     /// Sleeps of the test's own code that are longer than the limit are meant, and no stall. Nor is a time in which a layer
@@ -131,38 +131,42 @@ impl Engine {
     fn is_stalled(&self, at: u64, limit: u64) -> bool {
         at.saturating_sub(self.counters.progress_at.get()) > limit
             && !self.tasks.any(|scope, sleeps| sleeps >= limit && self.is_client(scope.process))
-            && !self.will_report()
+            && !self.prevents_stall()
     }
 
     /// A sleep of the running task is over: for the test's own code that is progress, unless it is so short that it may
     /// be the pause of a loop which waits for something that does not come.
-    pub(crate) fn slept(&self, nanos: u64) {
-        if nanos >= MEANT && self.is_client(self.scope().process) {
-            self.progress();
+    pub(crate) fn note_sleep(&self, nanos: u64) {
+        if nanos >= DELIBERATE_SLEEP && self.is_client(self.scope().process) {
+            self.note_progress();
         }
     }
 
     #[cold]
-    fn cannot_go_on(&self, kind: FailureKind, message: String) {
-        self.ends_here(Failure { endless: self.endless(), ..Failure::new(kind, message) });
+    fn fail_unfinished(&self, kind: FailureKind, message: String) {
+        self.fail_here(Failure { body_wait: self.body_wait(), ..Failure::new(kind, message) });
     }
 
-    fn ends_here(&self, mut failure: Failure) {
+    fn fail_here(&self, mut failure: Failure) {
         failure.at = self.clock.now();
-        failure.waiting = self.who_waits();
+        failure.waiting = self.blocked_tasks();
         self.end(Verdict::Failed(failure));
     }
 
     /// What the body waits for. One that has a time-out would be seen to wait for something else at another time, and
     /// one that is ready for nothing.
-    fn endless(&self) -> Option<Endless> {
+    fn body_wait(&self) -> Option<BodyWait> {
         let own = self.body()?;
         let (_, body) = self.tasks.reports().into_iter().find(|(key, _)| *key == own)?;
-        let for_ever = !body.ready && body.sleeps == 0;
-        Some(if for_ever { Endless::For(body.waits.to_string()) } else { Endless::AWhile })
+        let is_indefinite = !body.ready && body.sleeps == 0;
+        Some(if is_indefinite {
+            BodyWait::Indefinite(body.waits.to_string())
+        } else {
+            BodyWait::Temporary
+        })
     }
 
-    fn who_waits(&self) -> Vec<String> {
+    fn blocked_tasks(&self) -> Vec<String> {
         let mut waiting: Vec<_> = self
             .tasks
             .reports()
@@ -175,12 +179,12 @@ impl Engine {
                 } else {
                     format!("waits for {}", task.waits)
                 };
-                let name = task.identity.name_in_list(&self.shared);
+                let name = task.identity.name_in_list(&self.status);
                 format!("{machine}: {name} {waits}")
             })
             .collect();
         waiting.sort();
-        let foreign = self.shared.foreign_wakes();
+        let foreign = self.status.foreign_wakes();
         if foreign > 0 {
             waiting.push(format!(
                 "{foreign} wakes came from other threads and were dropped: a real thread can't wake a task of a run"

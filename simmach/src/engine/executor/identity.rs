@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use crate::engine::ids::{MachineId, Scope};
-use crate::engine::shared::Shared;
+use crate::engine::status::RunStatus;
 
 const A_LIBRARYS: &str = "a task that a library spawned";
 
@@ -38,13 +38,13 @@ impl Identity {
     }
 
     /// What it is called.
-    pub(crate) fn name(self, shared: &Shared) -> String {
+    pub(crate) fn name(self, status: &RunStatus) -> String {
         match self.role {
             Role::Body => "the test's body".to_owned(),
-            Role::Plan => shared.title(self.path).unwrap_or_else(|| "a plan".to_owned()),
+            Role::Plan => status.task_title(self.path).unwrap_or_else(|| "a plan".to_owned()),
             Role::Main => {
-                let machine = || shared.name(self.machine).unwrap_or("a machine").to_owned();
-                format!("the main task of {}", shared.title(self.path).unwrap_or_else(machine))
+                let machine = || status.name(self.machine).unwrap_or("a machine").to_owned();
+                format!("the main task of {}", status.task_title(self.path).unwrap_or_else(machine))
             }
             Role::Spawned if self.is_of_a_library() => A_LIBRARYS.to_owned(),
             Role::Spawned => {
@@ -55,13 +55,13 @@ impl Identity {
     }
 
     /// What it is called in a list of what goes on, each line of which begins with a machine.
-    pub(crate) fn name_in_list(self, shared: &Shared) -> String {
-        let is_declared = self.role == Role::Main && shared.title(self.path).is_none();
+    pub(crate) fn name_in_list(self, status: &RunStatus) -> String {
+        let is_declared = self.role == Role::Main && status.task_title(self.path).is_none();
         let has_place = self.role == Role::Spawned && !self.is_of_a_library();
         if has_place || is_declared {
             return format!("the task of {}:{}", self.spawned_at.file(), self.spawned_at.line());
         }
-        self.name(shared)
+        self.name(status)
     }
 
     /// Whether a library spawned it through an executor of the layer `compat`, behind a pointer that hides its own
@@ -73,11 +73,13 @@ impl Identity {
     }
 
     /// What it is called in a line that names its machine. The body goes without: its place in the source says it all.
-    pub(crate) fn name_on_its_machine(self, shared: &Shared) -> Option<String> {
+    pub(crate) fn name_on_its_machine(self, status: &RunStatus) -> Option<String> {
         match self.role {
             Role::Body => None,
-            Role::Main if shared.title(self.path).is_none() => Some("its main task".to_owned()),
-            Role::Main | Role::Plan | Role::Spawned => Some(self.name(shared)),
+            Role::Main if status.task_title(self.path).is_none() => {
+                Some("its main task".to_owned())
+            }
+            Role::Main | Role::Plan | Role::Spawned => Some(self.name(status)),
         }
     }
 }

@@ -11,62 +11,62 @@ use std::collections::BinaryHeap;
 
 /// A task made ready: what its priority is drawn from, and how to find it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ready {
+pub(crate) struct ReadyTask {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
     pub(crate) path: u64,
     pub(crate) wake: u64,
 }
 
-/// A task that was woken since the last one was taken out: not ranked yet.
+/// A task that was woken since the last one was last_popped out: not ranked yet.
 #[derive(Clone, Copy, Debug)]
-struct Woken {
+struct WokenTask {
     /// The number of the poll or event that woke it.
     by: u64,
     /// Its number among all tasks of the run, in the order they were spawned.
     spawned: u32,
-    ready: Ready,
+    ready: ReadyTask,
 }
 
-/// One alone waits without a priority; only company asks for one.
+/// One single waits without a priority; only company asks for one.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
-    alone: Option<Woken>,
-    /// Those that were woken since the last was taken out.
-    fresh: Vec<Woken>,
+    single: Option<WokenTask>,
+    /// Those that were woken since the last was last_popped out.
+    unranked: Vec<WokenTask>,
     /// Some of these were not woken in the order in which equals run.
-    is_fresh_unordered: bool,
-    ranked: BinaryHeap<Reverse<Ranked>>,
+    is_unranked_unordered: bool,
+    heap: BinaryHeap<Reverse<RankedTask>>,
     /// Many that were ready at once are put in order at once, which costs less than a heap does.
-    sorted: Sorted,
-    /// Numbers those that are ranked, or alone when they are taken out, in the order in which equals run.
+    sorted: SortedBatch,
+    /// Numbers those that are ranked, or single when they are last_popped out, in the order in which equals run.
     sequence: u64,
-    /// The sequence number of the last that was taken out.
-    taken: u64,
+    /// The sequence number of the last that was last_popped out.
+    last_popped: u64,
 }
 
 /// So many are put in order at once.
-const MANY: usize = 8;
+const SORT_THRESHOLD: usize = 8;
 
-/// Those that were ready at once, and their order: the least last, by their places. Numbers are moved faster than all that
+/// Those that were ready at once, and their order: the least last, by their index_mask. Numbers are moved faster than all that
 /// is known of a task.
 #[derive(Debug, Default)]
-struct Sorted {
+struct SortedBatch {
     order: Vec<u64>,
-    all: Vec<Ranked>,
+    all: Vec<RankedTask>,
     /// The bits of a number in `order` that are a place.
-    places: u64,
+    index_mask: u64,
 }
 
-impl Sorted {
+impl SortedBatch {
     /// Puts those in order which come in the order of their numbers.
-    fn fill(&mut self, ranked: impl Iterator<Item = Ranked>) {
+    fn fill(&mut self, ranked: impl Iterator<Item = RankedTask>) {
         self.all.clear();
         self.all.extend(ranked);
-        self.places = (self.all.len() as u64).next_power_of_two() - 1;
+        self.index_mask = (self.all.len() as u64).next_power_of_two() - 1;
         // As much of a priority as a place leaves room for, which is nearly always enough; the rest is put right.
         let numbered = (0..).zip(&self.all);
-        self.order.extend(numbered.map(|(place, one)| one.priority & !self.places | place));
+        self.order.extend(numbered.map(|(place, one)| one.priority & !self.index_mask | place));
         self.order.sort_unstable_by(|one, other| other.cmp(one));
         for end in 1..self.order.len() {
             let mut at = end;
@@ -77,110 +77,110 @@ impl Sorted {
         }
     }
 
-    fn least(&self) -> Option<&Ranked> {
+    fn least(&self) -> Option<&RankedTask> {
         self.order.last().map(|key| self.at(*key))
     }
 
-    fn pop(&mut self) -> Option<Ranked> {
+    fn pop(&mut self) -> Option<RankedTask> {
         let key = self.order.pop()?;
         Some(*self.at(key))
     }
 
-    fn left(&self) -> impl Iterator<Item = &Ranked> {
+    fn remaining(&self) -> impl Iterator<Item = &RankedTask> {
         self.order.iter().map(|key| self.at(*key))
     }
 
-    fn at(&self, key: u64) -> &Ranked {
-        &self.all[(key & self.places) as usize]
+    fn at(&self, key: u64) -> &RankedTask {
+        &self.all[(key & self.index_mask) as usize]
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Ranked {
+struct RankedTask {
     priority: u64,
     sequence: u64,
-    ready: Ready,
+    ready: ReadyTask,
 }
 
 impl ReadyQueue {
     /// Adds a task that the poll or event of number `by` woke, the `spawned`th task of the run.
     #[inline]
-    pub(crate) fn push(&mut self, ready: Ready, by: u64, spawned: u32) {
-        let woken = Woken { by, spawned, ready };
+    pub(crate) fn push(&mut self, ready: ReadyTask, by: u64, spawned: u32) {
+        let woken = WokenTask { by, spawned, ready };
         if self.is_empty() {
-            self.alone = Some(woken);
+            self.single = Some(woken);
             return;
         }
-        if let Some(first) = self.alone.take() {
-            self.fresh.push(first);
+        if let Some(first) = self.single.take() {
+            self.unranked.push(first);
         }
-        if let Some(last) = self.fresh.last() {
-            self.is_fresh_unordered |= last.by == by && last.spawned > spawned;
+        if let Some(last) = self.unranked.last() {
+            self.is_unranked_unordered |= last.by == by && last.spawned > spawned;
         }
-        self.fresh.push(woken);
+        self.unranked.push(woken);
     }
 
     /// Makes room for so many more.
     pub(crate) fn reserve(&mut self, more: usize) {
-        self.fresh.reserve(more);
+        self.unranked.reserve(more);
     }
 
-    /// Takes out the next to run. `priority` is asked for each that was woken since the last was, unless one is alone.
+    /// Takes out the next to run. `priority` is asked for each that was woken since the last was, unless one is single.
     #[inline]
-    pub(crate) fn pop(&mut self, priority: impl Fn(Ready) -> u64) -> Option<Ready> {
-        match self.alone.take() {
+    pub(crate) fn pop(&mut self, priority: impl Fn(ReadyTask) -> u64) -> Option<ReadyTask> {
+        match self.single.take() {
             Some(woken) => {
-                self.taken = self.sequence;
+                self.last_popped = self.sequence;
                 self.sequence += 1;
                 Some(woken.ready)
             }
             None => {
-                if !self.fresh.is_empty() {
-                    self.rank_fresh(priority);
+                if !self.unranked.is_empty() {
+                    self.rank_unranked(priority);
                 }
-                let in_heap = match (self.sorted.least(), self.ranked.peek()) {
+                let in_heap = match (self.sorted.least(), self.heap.peek()) {
                     (Some(sorted), Some(Reverse(ranked))) => ranked < sorted,
                     (sorted, _) => sorted.is_none(),
                 };
-                let least = if in_heap { self.ranked.pop()?.0 } else { self.sorted.pop()? };
-                self.taken = least.sequence;
+                let least = if in_heap { self.heap.pop()?.0 } else { self.sorted.pop()? };
+                self.last_popped = least.sequence;
                 Some(least.ready)
             }
         }
     }
 
-    /// Those that would have run before the last that was taken out, were all equal, by number.
+    /// Those that would have run before the last that was last_popped out, were all equal, by number.
     pub(crate) fn overtaken(&self) -> impl Iterator<Item = u64> + '_ {
-        let ranked = self.ranked.iter().map(|Reverse(left)| left);
-        let left = ranked.chain(self.sorted.left()).map(|left| left.sequence);
-        left.filter(|sequence| *sequence < self.taken)
+        let ranked = self.heap.iter().map(|Reverse(left)| left);
+        let left = ranked.chain(self.sorted.remaining()).map(|left| left.sequence);
+        left.filter(|sequence| *sequence < self.last_popped)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.alone.is_none()
-            && self.fresh.is_empty()
+        self.single.is_none()
+            && self.unranked.is_empty()
             && self.sorted.order.is_empty()
-            && self.ranked.is_empty()
+            && self.heap.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
-        self.alone = None;
-        self.fresh.clear();
-        self.is_fresh_unordered = false;
-        self.ranked.clear();
+        self.single = None;
+        self.unranked.clear();
+        self.is_unranked_unordered = false;
+        self.heap.clear();
         self.sorted.order.clear();
     }
 
     /// Numbers them in the order in which equals run, and draws their priorities in that order. Many are put in order at
-    /// once, if no others are; a few find their places in the heap.
-    fn rank_fresh(&mut self, priority: impl Fn(Ready) -> u64) {
-        if std::mem::take(&mut self.is_fresh_unordered) {
-            self.fresh.sort_unstable_by_key(|woken| (woken.by, woken.spawned));
+    /// once, if no others are; a few find their index_mask in the heap.
+    fn rank_unranked(&mut self, priority: impl Fn(ReadyTask) -> u64) {
+        if std::mem::take(&mut self.is_unranked_unordered) {
+            self.unranked.sort_unstable_by_key(|woken| (woken.by, woken.spawned));
         }
-        let is_many = self.fresh.len() >= MANY && self.sorted.order.is_empty();
+        let is_many = self.unranked.len() >= SORT_THRESHOLD && self.sorted.order.is_empty();
         let first = self.sequence;
-        self.sequence += self.fresh.len() as u64;
-        let ranked = (first..).zip(self.fresh.drain(..)).map(|(sequence, woken)| Ranked {
+        self.sequence += self.unranked.len() as u64;
+        let ranked = (first..).zip(self.unranked.drain(..)).map(|(sequence, woken)| RankedTask {
             priority: priority(woken.ready),
             sequence,
             ready: woken.ready,
@@ -188,33 +188,33 @@ impl ReadyQueue {
         if is_many {
             self.sorted.fill(ranked);
         } else {
-            self.ranked.extend(ranked.map(Reverse));
+            self.heap.extend(ranked.map(Reverse));
         }
     }
 }
 
-impl Ranked {
+impl RankedTask {
     /// Both as one number: compared without a branch.
     fn order(&self) -> u128 {
         u128::from(self.priority) << 64 | u128::from(self.sequence)
     }
 }
 
-impl PartialEq for Ranked {
+impl PartialEq for RankedTask {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Ranked {}
+impl Eq for RankedTask {}
 
-impl PartialOrd for Ranked {
+impl PartialOrd for RankedTask {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Ranked {
+impl Ord for RankedTask {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.order().cmp(&other.order())
     }
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
     use crate::engine::mix;
 
-    fn ready(slot: u32) -> Ready {
-        Ready { slot, generation: 0, path: u64::from(slot), wake: 0 }
+    fn ready(slot: u32) -> ReadyTask {
+        ReadyTask { slot, generation: 0, path: u64::from(slot), wake: 0 }
     }
 
     /// Each woken by an event of its own, in the order they were spawned.
@@ -238,14 +238,14 @@ mod tests {
         queue.push(ready(slot), u64::from(slot), slot);
     }
 
-    fn order(queue: &mut ReadyQueue, priority: impl Fn(Ready) -> u64) -> Vec<u32> {
+    fn order(queue: &mut ReadyQueue, priority: impl Fn(ReadyTask) -> u64) -> Vec<u32> {
         std::iter::from_fn(|| queue.pop(&priority)).map(|ready| ready.slot).collect()
     }
 
     #[test]
     fn calm_is_first_in_first_out() {
-        // Few have their places in the heap; many are put in order at once.
-        for many in [5, MANY as u32, 100] {
+        // Few have their index_mask in the heap; many are put in order at once.
+        for many in [5, SORT_THRESHOLD as u32, 100] {
             let mut queue = ReadyQueue::default();
             (0..many).for_each(|slot| push(&mut queue, slot));
             assert!(order(&mut queue, |_| 0).into_iter().eq(0..many), "{many}");
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn calm_ones_in_the_heap_come_behind_those_in_order() {
         let mut queue = ReadyQueue::default();
-        let many = 3 * MANY as u32;
+        let many = 3 * SORT_THRESHOLD as u32;
         (0..many).for_each(|slot| push(&mut queue, slot));
         let first = queue.pop(|_| 0).map(|ready| ready.slot);
         (many..2 * many).for_each(|slot| push(&mut queue, slot));
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn the_least_priority_runs_first() {
         let mut queue = ReadyQueue::default();
-        let priority = |ready: Ready| 10 - ready.path;
+        let priority = |ready: ReadyTask| 10 - ready.path;
         (0..5).for_each(|slot| push(&mut queue, slot));
         assert_eq!(queue.pop(priority).map(|ready| ready.slot), Some(4));
         assert_eq!(queue.overtaken().count(), 4);
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn many_and_few_come_by_priority() {
         let mut queue = ReadyQueue::default();
-        let priority = |ready: Ready| ready.path * 7 % 1009;
+        let priority = |ready: ReadyTask| ready.path * 7 % 1009;
         let (mut next, mut left) = (0, Vec::new());
         for round in 0..60 {
             for _ in 0..round % 13 {
@@ -325,7 +325,7 @@ mod tests {
     /// `tokio::sync::watch` and others wake their waiters in an order of their own.
     #[test]
     fn calm_forgets_in_which_order_one_poll_woke_several() {
-        for many in [2, 5, MANY as u32, 100] {
+        for many in [2, 5, SORT_THRESHOLD as u32, 100] {
             let mut queue = ReadyQueue::default();
             (0..many).rev().for_each(|slot| queue.push(ready(slot), 7, slot));
             // A later event wakes a task that was spawned before all of them.
@@ -385,7 +385,7 @@ mod tests {
                         if model.iter().any(|(.., spawned)| *spawned == slot) {
                             continue;
                         }
-                        let one = Ready { wake: event, ..ready(slot) };
+                        let one = ReadyTask { wake: event, ..ready(slot) };
                         queue.push(one, event, slot);
                         model.push((priority(slot, event), event, slot));
                     }

@@ -8,12 +8,12 @@ use std::ptr;
 use std::task::{RawWakerVTable, Waker};
 
 use crate::engine::executor::identity::{Identity, Role};
-use crate::engine::executor::scheduler::Ready;
+use crate::engine::executor::scheduler::ReadyTask;
 use crate::engine::executor::waits::Wait;
 use crate::engine::ids::Scope;
 
-pub(crate) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
-pub(crate) type Polled = (Boxed, Waker);
+pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type PollState = (TaskFuture, Waker);
 
 /// Names a task; harmless once it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ struct Slot {
 #[repr(C)]
 pub(crate) struct Task {
     /// Taken out while it is polled.
-    pub(crate) polled: Option<Polled>,
+    pub(crate) polled: Option<PollState>,
     pub(crate) scope: Scope,
     pub(crate) wakes: u64,
     pub(crate) scheduled: bool,
@@ -80,8 +80,8 @@ impl Task {
     }
 }
 
-impl From<Ready> for TaskKey {
-    fn from(ready: Ready) -> Self {
+impl From<ReadyTask> for TaskKey {
+    fn from(ready: ReadyTask) -> Self {
         Self { slot: ready.slot, generation: ready.generation }
     }
 }
@@ -99,7 +99,7 @@ impl Tasks {
         role: Role,
         scope: Scope,
         spawned_at: &'static Location<'static>,
-        future: Boxed,
+        future: TaskFuture,
         waker: impl FnOnce(TaskKey) -> Waker,
     ) -> TaskKey {
         let mut slots = self.slots.borrow_mut();
@@ -169,7 +169,7 @@ impl Tasks {
 
     /// Takes a task's future out to be polled, with its scope and whether it was cancelled; it is no longer ready.
     #[inline]
-    pub(crate) fn take(&self, key: TaskKey) -> Option<(Polled, Scope, bool)> {
+    pub(crate) fn take(&self, key: TaskKey) -> Option<(PollState, Scope, bool)> {
         let mut slots = self.slots.borrow_mut();
         let task = slots.get_mut(key.slot as usize)?.task_of(key)?;
         task.scheduled = false;
@@ -180,7 +180,7 @@ impl Tasks {
 
     /// Puts a future back after its poll; hands it over again if its task is gone.
     #[inline]
-    pub(crate) fn put_back(&self, key: TaskKey, polled: Polled) -> Option<Polled> {
+    pub(crate) fn put_back(&self, key: TaskKey, polled: PollState) -> Option<PollState> {
         let mut slots = self.slots.borrow_mut();
         match slots.get_mut(key.slot as usize).and_then(|slot| slot.task_of(key)) {
             Some(task) => {
@@ -192,13 +192,13 @@ impl Tasks {
     }
 
     /// Marks a task as ready: what the scheduler needs to know of it and its number, unless it was ready before.
-    pub(crate) fn make_ready(&self, key: TaskKey) -> Option<(Ready, u32)> {
+    pub(crate) fn make_ready(&self, key: TaskKey) -> Option<(ReadyTask, u32)> {
         self.with(key, |task| {
             if std::mem::replace(&mut task.scheduled, true) {
                 return None;
             }
             task.wakes += 1;
-            let ready = Ready {
+            let ready = ReadyTask {
                 slot: key.slot,
                 generation: key.generation,
                 path: task.scope.task,

@@ -5,7 +5,7 @@ use std::task::{Wake, Waker};
 
 use crate::engine::context;
 use crate::engine::executor::tasks::TaskKey;
-use crate::engine::shared::Shared;
+use crate::engine::status::RunStatus;
 
 /// Who is to be woken. A task of this run that waits with its own waker, as most do, is known by its key: to keep that
 /// clones nothing, to drop it runs nothing, and to wake it goes through no waker.
@@ -38,13 +38,13 @@ impl Waiter {
     }
 }
 
-/// A waker for a task of the run that `shared` is of.
-pub(crate) fn waker(run: &Arc<Shared>, key: TaskKey) -> Waker {
+/// A waker for a task of the run that `status` is of.
+pub(crate) fn waker(run: &Arc<RunStatus>, key: TaskKey) -> Waker {
     Waker::from(Arc::new(TaskWaker { run: Arc::clone(run), key }))
 }
 
 struct TaskWaker {
-    run: Arc<Shared>,
+    run: Arc<RunStatus>,
     key: TaskKey,
 }
 
@@ -55,7 +55,7 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let here = context::try_with(|engine| {
-            let own = Arc::ptr_eq(&engine.shared, &self.run);
+            let own = Arc::ptr_eq(&engine.status, &self.run);
             if own {
                 engine.wake(self.key);
             }

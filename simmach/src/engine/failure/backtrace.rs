@@ -10,14 +10,14 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::failure::frames::{Frame, called_from, is_enough, trimmed};
+use crate::engine::failure::frames::{Frame, called_from, reaches_executor, trim};
 
 /// Frames beyond these are not captured.
 const DEPTH: usize = 96;
 
 /// Instruction pointers, from the innermost frame on.
 #[derive(Clone, Copy)]
-pub(crate) struct Captured {
+pub(crate) struct RawBacktrace {
     pointers: [usize; DEPTH],
     length: usize,
 }
@@ -36,25 +36,25 @@ pub(crate) struct Origin {
 
 /// What `RUST_BACKTRACE` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
-    Nothing,
+enum BacktraceMode {
+    Off,
     Trimmed,
-    Everything,
+    Full,
 }
 
-impl Default for Captured {
+impl Default for RawBacktrace {
     fn default() -> Self {
         Self { pointers: [0; DEPTH], length: 0 }
     }
 }
 
-impl fmt::Debug for Captured {
+impl fmt::Debug for RawBacktrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Captured").field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("RawBacktrace").field("length", &self.length).finish_non_exhaustive()
     }
 }
 
-impl Captured {
+impl RawBacktrace {
     /// The frames of this thread, this function's caller the first. Neither allocates nor locks.
     #[inline(never)]
     pub(crate) fn here() -> Self {
@@ -73,43 +73,43 @@ impl Captured {
 
 impl Origin {
     /// Of what was captured when it failed.
-    pub(crate) fn of(captured: &Captured) -> Self {
+    pub(crate) fn of(captured: &RawBacktrace) -> Self {
         let pointers = captured.pointers[..captured.length].to_vec();
         Self { pointers, ..Self::default() }
     }
 
-    /// Finds the symbols, as far as they are of use: of a failure in the user's code only where they are asked for.
-    pub(crate) fn resolve(&mut self, place: Option<&str>) {
-        self.resolve_as(Asked::by(std::env::var_os("RUST_BACKTRACE").as_deref()), place);
+    /// Finds the symbols, as far as they are of use: of a failure in the user's code only where they are mode for.
+    pub(crate) fn resolve(&mut self, location: Option<&str>) {
+        self.resolve_as(BacktraceMode::by(std::env::var_os("RUST_BACKTRACE").as_deref()), location);
     }
 
-    /// Finds the symbols, and keeps the backtrace whether it is asked for or not.
+    /// Finds the symbols, and keeps the backtrace whether it is mode for or not.
     pub(crate) fn resolve_all(&mut self) {
-        let asked = Asked::by(std::env::var_os("RUST_BACKTRACE").as_deref());
-        self.resolve_as(asked.max(Asked::Trimmed), None);
+        let mode = BacktraceMode::by(std::env::var_os("RUST_BACKTRACE").as_deref());
+        self.resolve_as(mode.max(BacktraceMode::Trimmed), None);
     }
 
-    fn resolve_as(&mut self, asked: Asked, place: Option<&str>) {
-        let tells = place.is_some_and(|place| !is_foreign(place));
+    fn resolve_as(&mut self, mode: BacktraceMode, location: Option<&str>) {
+        let tells = location.is_some_and(|location| !is_foreign(location));
         let pointers = std::mem::take(&mut self.pointers);
-        if pointers.is_empty() || (tells && asked == Asked::Nothing) {
+        if pointers.is_empty() || (tells && mode == BacktraceMode::Off) {
             return;
         }
         let mut frames = Vec::new();
         for pointer in pointers {
             frames.extend(frames_at(pointer));
             // What follows is cut off anyway, and to look up the C library's symbols may take longer than all others.
-            if asked != Asked::Everything && is_enough(&frames) {
+            if mode != BacktraceMode::Full && reaches_executor(&frames) {
                 break;
             }
         }
         if !tells {
-            self.called_from = called_from(&frames, place);
+            self.called_from = called_from(&frames, location);
         }
-        self.frames = match asked {
-            Asked::Nothing => Vec::new(),
-            Asked::Trimmed => trimmed(frames),
-            Asked::Everything => frames,
+        self.frames = match mode {
+            BacktraceMode::Off => Vec::new(),
+            BacktraceMode::Trimmed => trim(frames),
+            BacktraceMode::Full => frames,
         };
     }
 }
@@ -122,22 +122,22 @@ impl PartialEq for Origin {
 
 impl Eq for Origin {}
 
-impl Asked {
+impl BacktraceMode {
     /// As std reads it.
     fn by(variable: Option<&OsStr>) -> Self {
         match variable {
-            None => Self::Nothing,
-            Some(value) if value == "0" => Self::Nothing,
-            Some(value) if value == "full" => Self::Everything,
+            None => Self::Off,
+            Some(value) if value == "0" => Self::Off,
+            Some(value) if value == "full" => Self::Full,
             Some(_) => Self::Trimmed,
         }
     }
 }
 
 /// Whether a place is in the standard library or in a dependency.
-fn is_foreign(place: &str) -> bool {
+fn is_foreign(location: &str) -> bool {
     let parts = ["/rustlib/src/rust/library/", "/registry/src/", "/git/checkouts/"];
-    place.starts_with("/rustc/") || parts.iter().any(|part| place.contains(part))
+    location.starts_with("/rustc/") || parts.iter().any(|part| location.contains(part))
 }
 
 static SOURCES: OnceLock<(&str, &str)> = OnceLock::new();
@@ -167,13 +167,13 @@ fn frames_at(pointer: usize) -> Vec<Frame> {
         let function = format!("{name:#}");
         let file = symbol.filename().and_then(Path::to_str);
         let owner = super::frames::Owner::of(&function, file, root());
-        let place = file.map(|file| {
+        let location = file.map(|file| {
             let file =
                 root().and_then(|root| file.strip_prefix(root)?.strip_prefix('/')).unwrap_or(file);
             let numbers = [symbol.lineno(), symbol.colno()].into_iter().flatten();
-            numbers.fold(file.to_owned(), |place, number| format!("{place}:{number}"))
+            numbers.fold(file.to_owned(), |location, number| format!("{location}:{number}"))
         });
-        frames.push(Frame { function, place, owner });
+        frames.push(Frame { function, location, owner });
     });
     frames
 }
@@ -184,24 +184,24 @@ mod tests {
 
     #[test]
     fn asked_for_as_std_reads_the_variable() {
-        let by = |value: &str| Asked::by(Some(OsStr::new(value)));
-        assert_eq!(Asked::by(None), Asked::Nothing);
+        let by = |value: &str| BacktraceMode::by(Some(OsStr::new(value)));
+        assert_eq!(BacktraceMode::by(None), BacktraceMode::Off);
         assert_eq!(
             [by("0"), by("1"), by("full")],
-            [Asked::Nothing, Asked::Trimmed, Asked::Everything]
+            [BacktraceMode::Off, BacktraceMode::Trimmed, BacktraceMode::Full]
         );
-        assert_eq!(by(""), Asked::Trimmed);
+        assert_eq!(by(""), BacktraceMode::Trimmed);
     }
 
     #[test]
     fn captured_frames_have_their_symbols() {
-        let mut origin = Origin::of(&Captured::here());
+        let mut origin = Origin::of(&RawBacktrace::here());
         origin.resolve(Some("/rustc/1/library/core/src/option.rs:1:1"));
         let frames: Vec<Frame> =
-            Captured::here().pointers.into_iter().flat_map(frames_at).collect();
+            RawBacktrace::here().pointers.into_iter().flat_map(frames_at).collect();
         let own = frames.iter().find(|f| f.function.contains("captured_frames_have_their_symbols"));
-        let place = own.and_then(|frame| frame.place.as_deref()).unwrap_or_default();
-        assert!(place.contains("engine/failure/backtrace.rs:"), "{frames:#?}");
+        let location = own.and_then(|frame| frame.location.as_deref()).unwrap_or_default();
+        assert!(location.contains("engine/failure/backtrace.rs:"), "{frames:#?}");
     }
 
     #[test]

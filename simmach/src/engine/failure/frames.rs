@@ -10,7 +10,7 @@ pub(crate) struct Frame {
     /// The function, with its path.
     pub function: String,
     /// `file:line:column`.
-    pub place: Option<String>,
+    pub location: Option<String>,
     /// Whose code it is.
     pub owner: Owner,
 }
@@ -75,21 +75,22 @@ fn crate_of(function: &str) -> &str {
 
 /// Where code outside the user's, at `place` where that is known, was called from: the first frame elsewhere that is neither
 /// the runtime's nor simmach's, and the first of the user's own code if that is another.
-pub(crate) fn called_from(frames: &[Frame], place: Option<&str>) -> Option<String> {
-    let frames = &frames[machinery(frames)..];
-    let is_elsewhere = |frame: &&Frame| frame.is_of_interest() && frame.place.as_deref() != place;
+pub(crate) fn called_from(frames: &[Frame], location: Option<&str>) -> Option<String> {
+    let frames = &frames[capture_frames(frames)..];
+    let is_elsewhere =
+        |frame: &&Frame| frame.is_of_interest() && frame.location.as_deref() != location;
     let first = frames.iter().find(is_elsewhere)?;
     let own = frames.iter().find(|frame| frame.owner == Owner::User);
-    let spot = |frame: &Frame| frame.place.clone().unwrap_or_else(|| frame.function.clone());
+    let spot = |frame: &Frame| frame.location.clone().unwrap_or_else(|| frame.function.clone());
     Some(match own {
         Some(own) if own != first => format!("{}, by {}", spot(first), spot(own)),
         _ => spot(first),
     })
 }
 
-/// Without the frames of the panic's own machinery, of the executor, and of what started the thread.
-pub(crate) fn trimmed(frames: Vec<Frame>) -> Vec<Frame> {
-    let rest = &frames[machinery(&frames)..];
+/// Without the frames of the panic's own capture_frames, of the executor, and of what started the thread.
+pub(crate) fn trim(frames: Vec<Frame>) -> Vec<Frame> {
+    let rest = &frames[capture_frames(&frames)..];
     let Some(first) = rest.iter().position(Frame::is_of_interest) else {
         return frames;
     };
@@ -100,9 +101,9 @@ pub(crate) fn trimmed(frames: Vec<Frame>) -> Vec<Frame> {
 
 /// Whether the frames so far, from the innermost on, are all that [`called_from`] and [`trimmed`] look at: they reach the
 /// executor.
-pub(super) fn is_enough(frames: &[Frame]) -> bool {
-    let rest = &frames[machinery(frames)..];
-    let first = rest.iter().position(|frame| frame.is_of_interest() && !frame.is_machinery());
+pub(super) fn reaches_executor(frames: &[Frame]) -> bool {
+    let rest = &frames[capture_frames(frames)..];
+    let first = rest.iter().position(|frame| frame.is_of_interest() && !frame.is_capture_frame());
     first.is_some_and(|first| executor(rest, first).is_some())
 }
 
@@ -113,10 +114,10 @@ fn executor(frames: &[Frame], first: usize) -> Option<usize> {
 
 /// How many frames there are between the capture and what it was made for: of the panic, of a C function's stand-in, of a
 /// signal handler.
-fn machinery(frames: &[Frame]) -> usize {
-    let is_elsewhere = |frame: &Frame| frame.is_of_interest() && !frame.is_machinery();
+fn capture_frames(frames: &[Frame]) -> usize {
+    let is_elsewhere = |frame: &Frame| frame.is_of_interest() && !frame.is_capture_frame();
     let end = frames.iter().position(is_elsewhere).unwrap_or(frames.len());
-    frames[..end].iter().rposition(Frame::is_machinery).map_or(0, |last| last + 1)
+    frames[..end].iter().rposition(Frame::is_capture_frame).map_or(0, |last| last + 1)
 }
 
 /// Files of the standard library that a panic goes through before its hook is called.
@@ -137,14 +138,16 @@ impl Frame {
         matches!(self.owner, Owner::User | Owner::Dependency)
     }
 
-    fn is_machinery(&self) -> bool {
+    fn is_capture_frame(&self) -> bool {
         let name = self.function.as_str();
-        match (self.owner, self.place.as_deref()) {
+        match (self.owner, self.location.as_deref()) {
             (Owner::Simmach, _) => true,
-            (Owner::Runtime, Some(place)) => PANIC_FILES.iter().any(|file| place.contains(file)),
+            (Owner::Runtime, Some(location)) => {
+                PANIC_FILES.iter().any(|file| location.contains(file))
+            }
             (Owner::Runtime, None) => PANIC_NAMES.iter().any(|own| name.contains(own)),
-            (Owner::Dependency, Some(place)) => {
-                place.contains("/backtrace-0") || place.contains("/signal-hook-")
+            (Owner::Dependency, Some(location)) => {
+                location.contains("/backtrace-0") || location.contains("/signal-hook-")
             }
             (Owner::User, None) => ["backtrace", "signal_hook_registry"].contains(&crate_of(name)),
             (Owner::User, Some(_)) | (Owner::Dependency, None) => false,
@@ -159,23 +162,23 @@ impl Frame {
         if self.function.contains("__rust_begin_short_backtrace") {
             return true;
         }
-        let place = self.place.as_deref().unwrap_or_default();
+        let location = self.location.as_deref().unwrap_or_default();
         self.owner == Owner::Simmach
             && (NAMES.iter().any(|name| self.function.contains(name))
-                || FILES.iter().any(|file| place.contains(file)))
+                || FILES.iter().any(|file| location.contains(file)))
     }
 
     /// What simmach puts round a service or a body before it spawns it.
     fn is_adapter(&self) -> bool {
-        self.place.as_deref().is_some_and(|place| place.contains("/futures-util-"))
+        self.location.as_deref().is_some_and(|location| location.contains("/futures-util-"))
     }
 }
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.function)?;
-        match &self.place {
-            Some(place) => write!(f, "\n    at {place}"),
+        match &self.location {
+            Some(location) => write!(f, "\n    at {location}"),
             None => Ok(()),
         }
     }
@@ -191,8 +194,8 @@ mod tests {
     fn frame(function: &str, file: &str) -> Frame {
         let known = (!file.is_empty()).then_some(file);
         let owner = Owner::of(function, known, Some("/app/"));
-        let place = known.map(|file| format!("{file}:1:1"));
-        Frame { function: function.to_owned(), place, owner }
+        let location = known.map(|file| format!("{file}:1:1"));
+        Frame { function: function.to_owned(), location, owner }
     }
 
     fn engine(function: &str) -> Frame {
@@ -234,9 +237,9 @@ mod tests {
     fn called_from_names_the_dependency_and_its_caller() {
         let [swap, user] = [in_std("VecDeque::swap"), frame("shop::serve", "/app/src/lib.rs")];
         let dependency = frame("slab::get", CRATE);
-        let at = |place: &str, frames: &[&Frame]| {
+        let at = |location: &str, frames: &[&Frame]| {
             let frames: Vec<_> = frames.iter().map(|frame| (*frame).clone()).collect();
-            called_from(&frames, Some(place))
+            called_from(&frames, Some(location))
         };
         let of = |frames: &[&Frame]| at("/rustc/1/library/core/src/x.rs:2:2", frames);
         assert_eq!(of(&[&swap, &user]).as_deref(), Some("/app/src/lib.rs:1:1"));
@@ -264,10 +267,10 @@ mod tests {
             frame("shop::main", "/app/src/lib.rs"),
             frame("poll<Map>", &CRATE.replace("slab", "futures-util")),
             in_std("<core::pin::Pin<P> as core::future::Future>::poll"),
-            engine("turn"),
+            engine("poll_next"),
             frame("shop::outer", "/app/src/lib.rs"),
         ];
-        let kept: Vec<_> = trimmed(frames).into_iter().map(|frame| frame.function).collect();
+        let kept: Vec<_> = trim(frames).into_iter().map(|frame| frame.function).collect();
         assert_eq!(
             kept,
             ["core::option::unwrap_failed", "shop::serve", "core::future::poll", "shop::main"]
@@ -293,17 +296,20 @@ mod tests {
         ];
         for stack in stacks {
             let mut frames: Vec<Frame> = stack.into_iter().cloned().collect();
-            assert!((0..=frames.len()).all(|count| !is_enough(&frames[..count])), "{frames:?}");
-            frames.push(engine("turn"));
-            assert!(is_enough(&frames), "{frames:?}");
+            assert!(
+                (0..=frames.len()).all(|count| !reaches_executor(&frames[..count])),
+                "{frames:?}"
+            );
+            frames.push(engine("poll_next"));
+            assert!(reaches_executor(&frames), "{frames:?}");
             let all = [&frames[..], &outside].concat();
-            assert_eq!(trimmed(frames.clone()), trimmed(all.clone()));
-            for place in [None, Some("/rustc/1/library/core/src/x.rs:2:2")] {
-                assert_eq!(called_from(&frames, place), called_from(&all, place));
+            assert_eq!(trim(frames.clone()), trim(all.clone()));
+            for location in [None, Some("/rustc/1/library/core/src/x.rs:2:2")] {
+                assert_eq!(called_from(&frames, location), called_from(&all, location));
             }
         }
         // None is the user's: a report shows all.
-        assert!(!is_enough(&[captured, hook, panic, std, engine("turn")]));
+        assert!(!reaches_executor(&[captured, hook, panic, std, engine("poll_next")]));
     }
 
     #[test]
@@ -315,16 +321,16 @@ mod tests {
             frame("handler", &CRATE.replace("slab", "signal-hook-registry")),
             frame("pthread_mutex_lock", c),
             frame("shop::serve", "/app/src/lib.rs"),
-            engine("turn"),
+            engine("poll_next"),
         ];
         assert_eq!(called_from(&frames, None).as_deref(), Some("/app/src/lib.rs:1:1"));
-        let kept: Vec<_> = trimmed(frames).into_iter().map(|frame| frame.function).collect();
+        let kept: Vec<_> = trim(frames).into_iter().map(|frame| frame.function).collect();
         assert_eq!(kept, ["pthread_mutex_lock", "shop::serve"]);
     }
 
     #[test]
     fn trimmed_keeps_all_where_no_frame_is_the_users() {
         let frames = vec![in_std("core::option::unwrap_failed"), engine("drive")];
-        assert_eq!(trimmed(frames.clone()), frames);
+        assert_eq!(trim(frames.clone()), frames);
     }
 }

@@ -20,7 +20,7 @@ use crate::engine::failure::panics;
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
 /// What is called for panics outside of runs. Held while the hook is changed.
-static OUTSIDE: Mutex<Option<Arc<Hook>>> = Mutex::new(None);
+static OUTER_HOOK: Mutex<Option<Arc<Hook>>> = Mutex::new(None);
 /// Where simmach's hook is, or 0 if it was dropped; and its number among those there were.
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -29,9 +29,9 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 /// A run is going on: simmach's hook is in front when it begins and when it is over.
 #[derive(Debug)]
-pub(crate) struct Hooked(());
+pub(crate) struct HookGuard(());
 
-impl Hooked {
+impl HookGuard {
     pub(crate) fn begin() -> Self {
         put_in_front(RUNS.load(Ordering::Relaxed) > 0);
         RUNS.fetch_add(1, Ordering::Relaxed);
@@ -39,7 +39,7 @@ impl Hooked {
     }
 }
 
-impl Drop for Hooked {
+impl Drop for HookGuard {
     fn drop(&mut self) {
         put_in_front(true);
         RUNS.fetch_sub(1, Ordering::Relaxed);
@@ -53,7 +53,7 @@ pub(crate) fn keep_in_front() {
 
 /// Another that is found in front goes, if it is of a run; else it is what is called outside of runs.
 fn put_in_front(is_of_a_run: bool) {
-    let outside = OUTSIDE.lock().unwrap_or_else(PoisonError::into_inner);
+    let outside = OUTER_HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     put_in_front_of(outside, is_of_a_run);
 }
 
@@ -73,7 +73,7 @@ fn put_in_front_of(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, is_of_a_run: 
     };
     *outside = Some(Arc::clone(&called));
     let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
-    let own = Own { number, outside: called };
+    let own = RunHook { number, outside: called };
     let hook: Box<Hook> = Box::new(move |info| own.call(info));
     ADDRESS.store(address(&*hook), Ordering::Relaxed);
     panic::set_hook(hook);
@@ -88,12 +88,12 @@ fn address(hook: &Hook) -> usize {
 }
 
 /// What simmach's hook holds.
-struct Own {
+struct RunHook {
     number: u64,
     outside: Arc<Hook>,
 }
 
-impl Own {
+impl RunHook {
     fn call(&self, info: &PanicHookInfo<'_>) {
         if !panics::record(info) {
             (self.outside)(info);
@@ -101,7 +101,7 @@ impl Own {
     }
 }
 
-impl Drop for Own {
+impl Drop for RunHook {
     fn drop(&mut self) {
         if self.number != NUMBER.load(Ordering::Relaxed) {
             return;
@@ -110,7 +110,7 @@ impl Drop for Own {
         let is_of_a_run = context::is_here();
         let is_needed = is_of_a_run || RUNS.load(Ordering::Relaxed) > 0;
         // Whoever holds the lock is about to do the same.
-        if let (true, Ok(outside)) = (is_needed, OUTSIDE.try_lock()) {
+        if let (true, Ok(outside)) = (is_needed, OUTER_HOOK.try_lock()) {
             put_in_front_of(outside, is_of_a_run);
         }
     }
@@ -124,10 +124,10 @@ mod tests {
     /// theirs in front where their runs take it out; none of them does.
     #[test]
     fn a_hook_that_is_in_front_stays() {
-        drop(Hooked::begin());
+        drop(HookGuard::begin());
         let number = NUMBER.load(Ordering::Relaxed);
         for _ in 0..3 {
-            let _hooked = Hooked::begin();
+            let _hooked = HookGuard::begin();
             keep_in_front();
         }
         assert_eq!(NUMBER.load(Ordering::Relaxed), number);

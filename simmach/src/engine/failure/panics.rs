@@ -7,9 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::panic::{Location, PanicHookInfo};
 
 use crate::engine::context;
-use crate::engine::failure::backtrace::{Captured, Origin};
-use crate::engine::failure::last_words;
-use crate::engine::failure::verdict::Note;
+use crate::engine::failure::abort_report;
+use crate::engine::failure::backtrace::{Origin, RawBacktrace};
+use crate::engine::failure::verdict::PanicNote;
 use crate::panic_message::panic_message;
 
 /// No more panics are remembered: those that unwind at once, one in the destructors of another, are few.
@@ -23,22 +23,22 @@ thread_local! {
     /// Of how many more panics the stack is captured.
     static CAPTURES: Cell<u32> = const { Cell::new(CAPTURED) };
     /// The latest panics that the engine has not caught, each with the poll that it was in.
-    static RECORDED: RefCell<Vec<(u64, Note)>> = const { RefCell::new(Vec::new()) };
+    static RECORDED: RefCell<Vec<(u64, PanicNote)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Records a panic of a run; false outside of any.
 pub(crate) fn record(info: &PanicHookInfo<'_>) -> bool {
-    let Some(poll) = context::try_with(|engine| engine.shared.pulse().polls) else {
+    let Some(poll) = context::try_with(|engine| engine.status.snapshot().polls) else {
         return false;
     };
-    let note = Note {
+    let note = PanicNote {
         message: panic_message(info.payload()),
-        place: info.location().map(place_of),
+        location: info.location().map(location_of),
         origin: origin(),
     };
     remember(poll, note);
-    if last_words::is_last(info) {
-        context::try_with(|engine| last_words::write(engine, in_flight(poll)));
+    if abort_report::is_fatal(info) {
+        context::try_with(|engine| abort_report::write(engine, in_flight(poll)));
     }
     true
 }
@@ -54,10 +54,10 @@ fn origin() -> Origin {
         return Origin::default();
     }
     CAPTURES.set(left - 1);
-    Origin::of(&Captured::here())
+    Origin::of(&RawBacktrace::here())
 }
 
-fn remember(poll: u64, note: Note) {
+fn remember(poll: u64, note: PanicNote) {
     let _ = RECORDED.try_with(|recorded| {
         let Ok(mut recorded) = recorded.try_borrow_mut() else { return };
         if recorded.len() == REMEMBERED {
@@ -68,23 +68,23 @@ fn remember(poll: u64, note: Note) {
 }
 
 /// The panics of a poll that nobody is known to have caught, the oldest first.
-fn in_flight(poll: u64) -> Vec<Note> {
+fn in_flight(poll: u64) -> Vec<PanicNote> {
     let recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     recorded.into_iter().filter(|(of, _)| *of == poll).map(|(_, note)| note).collect()
 }
 
 /// What the hook recorded of a panic that was caught.
-pub(crate) fn note(payload: &(dyn Any + Send)) -> Note {
+pub(crate) fn note(payload: &(dyn Any + Send)) -> PanicNote {
     let mut recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     let message = panic_message(payload);
     // Later ones were panics of destructors, caught there. `resume_unwind` calls no hook: then the payload is all there is.
     match recorded.iter().rposition(|(_, note)| note.message == message) {
         Some(at) => recorded.swap_remove(at).1,
-        None => Note { message, ..Note::default() },
+        None => PanicNote { message, ..PanicNote::default() },
     }
 }
 
 /// `file:line:column`, the file relative to its crate where that can be told.
-pub(crate) fn place_of(location: &Location<'_>) -> String {
+pub(crate) fn location_of(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())
 }

@@ -7,12 +7,12 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::executor::identity::Identity;
-use crate::engine::failure::backtrace::Captured;
+use crate::engine::failure::backtrace::RawBacktrace;
 use crate::engine::ids::Scope;
 
 /// What was asked for that a run has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum ForbiddenCall {
     /// Another thread.
     Thread,
     /// To sleep in real time.
@@ -27,9 +27,9 @@ static LIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 /// The marks of one run, and what it allows after all.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    first: Cell<Option<Mark>>,
+    first: Cell<Option<Refusal>>,
     /// Where the first was asked for.
-    captured: Cell<Captured>,
+    captured: Cell<RawBacktrace>,
     allowed: Cell<u32>,
     processes_allowed: Cell<u32>,
     threads: Cell<bool>,
@@ -37,14 +37,14 @@ pub(crate) struct Refusals {
 
 /// Something refused: who asked for it, and when.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    pub(crate) what: Refused,
+pub(crate) struct Refusal {
+    pub(crate) what: ForbiddenCall,
     pub(crate) scope: Scope,
     pub(crate) task: Option<Identity>,
     pub(crate) at: u64,
 }
 
-impl Refused {
+impl ForbiddenCall {
     /// What to do instead, in words.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -79,67 +79,67 @@ impl Refusals {
     }
 
     /// Only the first is kept.
-    pub(crate) fn mark(&self, mark: Mark) {
+    pub(crate) fn mark(&self, mark: Refusal) {
         if self.first.get().is_none() {
             self.first.set(Some(mark));
-            self.captured.set(Captured::here());
+            self.captured.set(RawBacktrace::here());
         }
     }
 
     /// Where the first mark was made.
-    pub(crate) fn captured(&self) -> Captured {
+    pub(crate) fn captured(&self) -> RawBacktrace {
         self.captured.get()
     }
 
-    pub(crate) fn is_marked(&self) -> bool {
+    pub(crate) fn is_any_recorded(&self) -> bool {
         self.first.get().is_some()
     }
 
-    pub(crate) fn take(&self) -> Option<Mark> {
+    pub(crate) fn take(&self) -> Option<Refusal> {
         self.first.take()
     }
 
     /// Whether the code that runs may start threads and sleep.
-    pub(crate) fn are_off(&self) -> bool {
+    pub(crate) fn are_threads_allowed(&self) -> bool {
         self.allowed.get() > 0
     }
 
     /// Whether the code that runs may do this.
-    pub(crate) fn allows(&self, what: Refused) -> bool {
+    pub(crate) fn allows(&self, what: ForbiddenCall) -> bool {
         match what {
-            Refused::Thread | Refused::Sleep => self.are_off(),
-            Refused::Process => self.processes_allowed.get() > 0,
+            ForbiddenCall::Thread | ForbiddenCall::Sleep => self.are_threads_allowed(),
+            ForbiddenCall::Process => self.processes_allowed.get() > 0,
         }
     }
 
     /// A thread was let through: until it ends, something outside the run may wake it.
-    pub(crate) fn let_thread_through(&self) {
+    pub(crate) fn record_thread(&self) {
         self.threads.set(true);
     }
 
     /// Whether only the run's own thread, or the harness, could end a wait of that thread.
-    pub(crate) fn is_alone(&self) -> bool {
-        !self.are_off() && !has_live_threads()
+    pub(crate) fn is_only_thread(&self) -> bool {
+        !self.are_threads_allowed() && !has_live_threads()
     }
 
     /// Whether the run let a thread through.
-    pub(crate) fn has_threads(&self) -> bool {
+    pub(crate) fn has_started_threads(&self) -> bool {
         self.threads.get()
     }
 
     /// Whether a thread that the run let through may be alive.
-    pub(crate) fn may_be_woken(&self) -> bool {
-        self.are_off() || self.has_threads() && has_live_threads()
+    pub(crate) fn can_other_thread_wake(&self) -> bool {
+        self.are_threads_allowed() || self.has_started_threads() && has_live_threads()
     }
 }
 
 /// A thread that a run let through, or one that such a thread starts, begins.
-pub(crate) fn thread_begins() {
+pub(crate) fn count_thread_start() {
     LIVE_THREADS.fetch_add(1, Ordering::SeqCst);
 }
 
 /// A thread that began has ended.
-pub(crate) fn thread_ended() {
+pub(crate) fn count_thread_end() {
     LIVE_THREADS.fetch_sub(1, Ordering::SeqCst);
 }
 

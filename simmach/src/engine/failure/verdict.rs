@@ -39,7 +39,7 @@ pub(crate) struct Failure {
     /// The task, as a report names it; `None` for the test's body.
     pub task: Option<String>,
     /// Where in the source, `file:line:column`.
-    pub place: Option<String>,
+    pub location: Option<String>,
     /// Virtual nanoseconds since the run began.
     pub at: u64,
     /// Before the test's body began: a service that can't start.
@@ -47,18 +47,18 @@ pub(crate) struct Failure {
     /// Who waits for what, where that is the question.
     pub waiting: Vec<String>,
     /// What the test's body waits for, where the run has no end of its own.
-    pub endless: Option<Endless>,
+    pub body_wait: Option<BodyWait>,
     /// Where it came from, for the report only.
     pub origin: Box<Origin>,
 }
 
 /// What a body waits for that does not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Endless {
+pub(crate) enum BodyWait {
     /// This, for ever.
-    For(String),
+    Indefinite(String),
     /// It waits for a while, and goes on: what it waits for depends on when one looks.
-    AWhile,
+    Temporary,
 }
 
 /// The kinds of failure.
@@ -90,9 +90,9 @@ pub(crate) enum FailureKind {
 
 /// A panic: what it said and where.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Note {
+pub(crate) struct PanicNote {
     pub(crate) message: String,
-    pub(crate) place: Option<String>,
+    pub(crate) location: Option<String>,
     pub(crate) origin: Origin,
 }
 
@@ -123,54 +123,56 @@ impl Failure {
             cause: None,
             machine: None,
             task: None,
-            place: None,
+            location: None,
             at: 0,
             at_start: false,
             waiting: Vec::new(),
-            endless: None,
+            body_wait: None,
             origin: Box::default(),
         }
     }
 
-    pub(crate) fn of_panic(note: Note) -> Self {
-        let Note { message, place, origin } = note;
+    pub(crate) fn of_panic(note: PanicNote) -> Self {
+        let PanicNote { message, location, origin } = note;
         let origin = Box::new(origin);
-        Self { place, origin, ..Self::new(FailureKind::Panic, message) }
+        Self { location, origin, ..Self::new(FailureKind::Panic, message) }
     }
 
     /// Whether both are the same kind of failure. A place that is not known, since another hook than simmach's was called,
     /// is no other place.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        match (&self.place, &other.place) {
-            (Some(_), None) => self.without_place().fingerprint() == other.fingerprint(),
-            (None, Some(_)) => self.fingerprint() == other.without_place().fingerprint(),
+        match (&self.location, &other.location) {
+            (Some(_), None) => self.without_location().fingerprint() == other.fingerprint(),
+            (None, Some(_)) => self.fingerprint() == other.without_location().fingerprint(),
             _ => self.fingerprint() == other.fingerprint(),
         }
     }
 
     /// Whether both are equal, but for a place that is not known in one of them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match self.place.is_some() == other.place.is_some() {
+        match self.location.is_some() == other.location.is_some() {
             true => self == other,
-            false => self.without_place() == other.without_place(),
+            false => self.without_location() == other.without_location(),
         }
     }
 
-    pub(crate) fn without_place(&self) -> Self {
-        Self { place: None, ..self.clone() }
+    pub(crate) fn without_location(&self) -> Self {
+        Self { location: None, ..self.clone() }
     }
 
     /// What tells this failure from another: kind, place, and the message with its digits replaced; of a run without an
     /// end, what the test's body waits for. By which limit it was ended depends on what else goes on meanwhile.
     pub(crate) fn fingerprint(&self) -> String {
         let kind = self.kind.word();
-        match (&self.kind, &self.endless) {
+        match (&self.kind, &self.body_wait) {
             (FailureKind::Named(_), _) => kind.to_owned(),
-            (_, Some(Endless::For(what))) => format!("no end: waits for {}", without_digits(what)),
-            (_, Some(Endless::AWhile)) => "no end".to_owned(),
+            (_, Some(BodyWait::Indefinite(what))) => {
+                format!("no end: waits for {}", without_digits(what))
+            }
+            (_, Some(BodyWait::Temporary)) => "no end".to_owned(),
             (_, None) => {
-                let place = self.place.as_deref().unwrap_or("");
-                format!("{kind} at {place}: {}", without_digits(&self.message))
+                let location = self.location.as_deref().unwrap_or("");
+                format!("{kind} at {location}: {}", without_digits(&self.message))
             }
         }
     }
@@ -203,8 +205,8 @@ mod tests {
     /// Another hook than simmach's may have been called for one of two panics.
     #[test]
     fn an_unknown_place_is_no_other_place() {
-        let panic = |message: &str, place: Option<&str>| Failure {
-            place: place.map(str::to_owned),
+        let panic = |message: &str, location: Option<&str>| Failure {
+            location: location.map(str::to_owned),
             ..Failure::new(FailureKind::Panic, message)
         };
         let known = panic("boom 1", Some("a.rs:1:1"));
@@ -225,14 +227,15 @@ mod tests {
     /// What else goes on says by which limit a run without an end is ended, and leaves it the same failure.
     #[test]
     fn a_run_without_an_end_is_told_by_what_its_body_waits_for() {
-        let of = |kind, endless| Failure { endless, ..Failure::new(kind, "text") }.fingerprint();
-        let data = |port: u16| Some(Endless::For(format!("data from 10.0.0.2:{port}")));
+        let of =
+            |kind, body_wait| Failure { body_wait, ..Failure::new(kind, "text") }.fingerprint();
+        let data = |port: u16| Some(BodyWait::Indefinite(format!("data from 10.0.0.2:{port}")));
         let limit = of(FailureKind::TimeLimit, data(4711));
         for kind in [FailureKind::StepLimit, FailureKind::Stall, FailureKind::Deadlock] {
             assert_eq!(of(kind.clone(), data(80)), limit);
-            let other = Some(Endless::For("another task's end".to_owned()));
+            let other = Some(BodyWait::Indefinite("another task's end".to_owned()));
             assert_ne!(of(kind.clone(), other), limit);
-            assert_ne!(of(kind.clone(), Some(Endless::AWhile)), limit);
+            assert_ne!(of(kind.clone(), Some(BodyWait::Temporary)), limit);
             assert_ne!(of(kind, None), limit, "one that is not known to wait");
         }
     }

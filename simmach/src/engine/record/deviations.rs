@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::Place;
+use crate::engine::draws::overlay::Position;
 use crate::engine::ids::MachineId;
 use crate::engine::record::log;
 
 /// How much is recorded of what was not calm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Record {
+pub(crate) enum RecordLevel {
     /// Nothing.
     #[default]
     Nothing,
@@ -46,7 +46,7 @@ pub(crate) struct Deviation {
     /// How many lines the log had by then.
     pub line: u64,
     /// Where in the test it was drawn, where that is counted.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// What else it depends on, as draws of the same two first words: the third, and the value that holds it.
     pub pins: Vec<(u64, u64)>,
 }
@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     Step,
     /// The test chose something other than the smallest.
     Choice,
-    /// A task was given another place among those that were ready than the last.
+    /// A task was given another position among those that were ready than the last.
     Order,
     /// Something took another time than the median.
     Delay,
@@ -94,14 +94,14 @@ pub struct Size {
 /// Keeps what was not calm.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    record: Record,
+    record: RecordLevel,
     size: Size,
     machines: BTreeSet<MachineId>,
     /// Which of those that were ready had to wait for later ones.
     overtaken: BTreeSet<u64>,
     all: Vec<Deviation>,
     /// Those from here on are still without words.
-    told: usize,
+    described: usize,
 }
 
 impl Deviation {
@@ -116,14 +116,14 @@ impl Deviation {
             machine: None,
             text: String::new(),
             line: 0,
-            place: None,
+            position: None,
             pins: Vec::new(),
         }
     }
 }
 
 impl Recorder {
-    pub(crate) fn new(record: Record) -> Self {
+    pub(crate) fn new(record: RecordLevel) -> Self {
         Self { record, ..Self::default() }
     }
 
@@ -137,8 +137,8 @@ impl Recorder {
             Kind::Order => {}
         }
         self.machines.extend(deviation.machine);
-        if self.record == Record::All {
-            self.all.push(Deviation { line: log::lines(), ..deviation });
+        if self.record == RecordLevel::All {
+            self.all.push(Deviation { line: log::line_count(), ..deviation });
         }
     }
 
@@ -147,30 +147,34 @@ impl Recorder {
     }
 
     /// To which machine the faults of packets happened that were just added, and what they were.
-    pub(crate) fn tell(&mut self, machine: MachineId, text: impl FnOnce() -> String) {
-        let untold = self.told.min(self.all.len());
-        self.told = self.all.len();
-        let faults = self.all[untold..]
+    pub(crate) fn describe_packet_faults(
+        &mut self,
+        machine: MachineId,
+        text: impl FnOnce() -> String,
+    ) {
+        let undescribed = self.described.min(self.all.len());
+        self.described = self.all.len();
+        let faults = self.all[undescribed..]
             .iter_mut()
             .filter(|other| other.kind == Kind::Fault && other.text.is_empty());
         let mut text = Some(text);
-        let mut said = String::new();
+        let mut described_text = String::new();
         for fault in faults {
             if let Some(text) = text.take() {
-                said = text();
+                described_text = text();
             }
             fault.machine = Some(machine);
-            fault.text.clone_from(&said);
+            fault.text.clone_from(&described_text);
         }
     }
 
     /// That something happened to a machine, where only the size is recorded.
-    pub(crate) fn touches(&mut self, machine: MachineId) {
+    pub(crate) fn mark_affected(&mut self, machine: MachineId) {
         self.machines.insert(machine);
     }
 
     pub(crate) fn finish(mut self, nanos: u64) -> (Option<Size>, Vec<Deviation>) {
-        if self.record == Record::Nothing {
+        if self.record == RecordLevel::Nothing {
             return (None, Vec::new());
         }
         self.size.reorderings = self.overtaken.len() as u64;
@@ -186,13 +190,13 @@ mod tests {
 
     #[test]
     fn a_size_counts_each_kind_once() {
-        let mut recorder = Recorder::new(Record::All);
+        let mut recorder = Recorder::new(RecordLevel::All);
         for kind in [Kind::Fault, Kind::Fault, Kind::Step, Kind::Delay, Kind::Order] {
             recorder.add(Deviation::new(Address::new(Family::Loss, [1, 2, 3]), kind, 5, 7));
         }
-        recorder.tell(MachineId(4), || "two packets".to_owned());
+        recorder.describe_packet_faults(MachineId(4), || "two packets".to_owned());
         recorder.add(Deviation::new(Address::new(Family::Choice, [1, 2, 3]), Kind::Choice, 5, 7));
-        recorder.touches(MachineId(4));
+        recorder.mark_affected(MachineId(4));
         recorder.overtaken(3);
         recorder.overtaken(3);
         let (size, all) = recorder.finish(9);

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::engine::ids::ProcessId;
 
 /// The most that are kept. An error that ends a run is mostly the last one of its process.
-const MOST: usize = 64;
+const MAX_CALLS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct FailedCalls(RefCell<VecDeque<FailedCall>>);
@@ -22,14 +22,14 @@ struct FailedCall {
 impl FailedCalls {
     pub(crate) fn add(&self, process: ProcessId, code: i32, text: String) {
         let mut calls = self.0.borrow_mut();
-        if calls.len() == MOST {
+        if calls.len() == MAX_CALLS {
             calls.pop_front();
         }
         calls.push_back(FailedCall { process, code, text });
     }
 
     /// The last call of such a process whose code `message` shows.
-    pub(crate) fn behind(
+    pub(crate) fn find_cause(
         &self,
         message: &str,
         process: impl Fn(ProcessId) -> bool,
@@ -69,11 +69,11 @@ mod tests {
     fn a_failed_call_is_found_by_its_process_and_code() {
         let refused = io::Error::from_raw_os_error(111);
         for message in [refused.to_string(), format!("called `unwrap()`: {refused:?}")] {
-            let found = calls().behind(&message, |process| process == OWN);
+            let found = calls().find_cause(&message, |process| process == OWN);
             assert_eq!(found.as_deref(), Some("the first"));
         }
-        assert_eq!(calls().behind("(os error 11)", |_| true), None);
-        assert_eq!(calls().behind("no code at all", |_| true), None);
+        assert_eq!(calls().find_cause("(os error 11)", |_| true), None);
+        assert_eq!(calls().find_cause("no code at all", |_| true), None);
     }
 
     #[test]
@@ -82,7 +82,7 @@ mod tests {
         for _ in 0..1_000 {
             calls.add(OWN, 104, "reset".to_owned());
         }
-        assert_eq!(calls.0.borrow().len(), MOST);
-        assert_eq!(calls.behind("(os error 111)", |_| true), None);
+        assert_eq!(calls.0.borrow().len(), MAX_CALLS);
+        assert_eq!(calls.find_cause("(os error 111)", |_| true), None);
     }
 }

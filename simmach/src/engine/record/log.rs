@@ -62,7 +62,7 @@ pub(crate) fn begin(kept: bool) -> DefaultGuard {
 }
 
 /// A line of the harness's own.
-pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
+pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
     if !is_kept() {
         return;
     }
@@ -73,10 +73,10 @@ pub(crate) fn say(level: Level, machine: MachineId, text: impl FnOnce() -> Strin
 }
 
 /// As [`say`], of a value of the user's: it is formatted in every run, as records are.
-pub(crate) fn say_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
+pub(crate) fn write_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
     match in_run() {
-        Some(false) => capture::format_for_nobody(value),
-        Some(true) | None => say(level, machine, || value.to_string()),
+        Some(false) => capture::format_and_discard(value),
+        Some(true) | None => write_line(level, machine, || value.to_string()),
     }
 }
 
@@ -103,7 +103,7 @@ fn push(line: LogLine) {
 }
 
 /// How many lines there are so far.
-pub(crate) fn lines() -> u64 {
+pub(crate) fn line_count() -> u64 {
     let count = LINES.with(|lines| lines.with(|lines| lines.as_ref().map_or(0, Vec::len)));
     count.unwrap_or(0) as u64
 }

@@ -15,7 +15,7 @@ use crate::engine::record::event::{Event, NewEvent};
 use crate::engine::state::Engine;
 
 /// So many events are kept; a run that makes more is known by its hash from there on.
-pub(crate) const MOST_KEPT: usize = 1 << 20;
+pub(crate) const MAX_KEPT_EVENTS: usize = 1 << 20;
 /// One event, kept where asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TraceEvent {
@@ -35,7 +35,7 @@ pub(crate) struct TraceEvent {
 
 /// The running hash at some place of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub(crate) struct Checkpoint {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
     /// The running hash.
@@ -43,24 +43,24 @@ pub(crate) struct Mark {
 }
 
 /// So many places of a trace are marked at most.
-pub(crate) const MARKS: usize = 8;
+pub(crate) const MAX_CHECKPOINTS: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
-    kept: Option<Kept>,
+    kept: Option<KeptTrace>,
     count: u64,
-    /// How many events lie between two marks.
+    /// How many events lie between two checkpoints.
     stride: u64,
-    marks: Vec<Mark>,
+    checkpoints: Vec<Checkpoint>,
     /// After the first, second, fourth, eighth … event.
-    early: Vec<Mark>,
+    early: Vec<Checkpoint>,
 }
 
-/// How many events lie between two marks of a trace of so many.
+/// How many events lie between two checkpoints of a trace of so many.
 pub(crate) fn stride(events: u64) -> u64 {
     let mut stride = 1;
-    while events / stride >= MARKS as u64 {
+    while events / stride >= MAX_CHECKPOINTS as u64 {
         stride *= 2;
     }
     stride
@@ -68,7 +68,7 @@ pub(crate) fn stride(events: u64) -> u64 {
 
 /// What is kept of a run's trace beside its hash.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct KeptTrace {
     pub(crate) events: Vec<TraceEvent>,
     /// Who its tasks are, by their paths.
     pub(crate) tasks: BTreeMap<u64, Identity>,
@@ -78,10 +78,10 @@ impl Trace {
     pub(crate) fn new(record: bool) -> Self {
         Self {
             hash: K[3],
-            kept: record.then(Kept::default),
+            kept: record.then(KeptTrace::default),
             count: 0,
             stride: 1,
-            marks: Vec::new(),
+            checkpoints: Vec::new(),
             early: Vec::new(),
         }
     }
@@ -111,7 +111,7 @@ impl Trace {
         self.count += 1;
         // The stride is a power of two: no division for every event.
         if self.count & self.stride.wrapping_sub(1) == 0 {
-            self.mark(at);
+            self.checkpoint(at);
         }
         if self.kept.is_some() {
             self.keep(at, (machine, task), event);
@@ -120,8 +120,8 @@ impl Trace {
 
     #[cold]
     fn keep(&mut self, at: u64, (machine, task): (MachineId, u64), event: NewEvent<'_>) {
-        if let Some(Kept { events, .. }) = &mut self.kept
-            && events.len() < MOST_KEPT
+        if let Some(KeptTrace { events, .. }) = &mut self.kept
+            && events.len() < MAX_KEPT_EVENTS
         {
             events.push(TraceEvent {
                 at,
@@ -136,28 +136,28 @@ impl Trace {
 
     /// Notes who a task is, if events are kept: it enters no hash.
     pub(crate) fn note_task(&mut self, task: Identity) {
-        if let Some(Kept { events, tasks }) = &mut self.kept
-            && events.len() < MOST_KEPT
+        if let Some(KeptTrace { events, tasks }) = &mut self.kept
+            && events.len() < MAX_KEPT_EVENTS
         {
             tasks.entry(task.path).or_insert(task);
         }
     }
 
-    pub(crate) fn take_kept(&mut self) -> Option<Kept> {
+    pub(crate) fn take_kept(&mut self) -> Option<KeptTrace> {
         self.kept.take()
     }
 
     #[cold]
-    fn mark(&mut self, at: u64) {
-        let mark = Mark { at, hash: self.hash };
-        self.marks.push(mark);
+    fn checkpoint(&mut self, at: u64) {
+        let checkpoint = Checkpoint { at, hash: self.hash };
+        self.checkpoints.push(checkpoint);
         // The stride is a power of two too, so that none is missed.
         if self.count.is_power_of_two() {
-            self.early.push(mark);
+            self.early.push(checkpoint);
         }
-        if self.marks.len() == MARKS {
+        if self.checkpoints.len() == MAX_CHECKPOINTS {
             let mut nth = 0;
-            self.marks.retain(|_| {
+            self.checkpoints.retain(|_| {
                 nth += 1;
                 nth % 2 == 0
             });
@@ -165,14 +165,14 @@ impl Trace {
         }
     }
 
-    /// How many events there were, and marks at every so many of them.
-    pub(crate) fn take_marks(&mut self) -> (u64, Vec<Mark>) {
-        (self.count, std::mem::take(&mut self.marks))
+    /// How many events there were, and checkpoints at every so many of them.
+    pub(crate) fn take_checkpoints(&mut self) -> (u64, Vec<Checkpoint>) {
+        (self.count, std::mem::take(&mut self.checkpoints))
     }
 
-    /// The marks after the first, second, fourth, eighth … event: however long the trace is, it can be held against the
-    /// marks of a shorter one.
-    pub(crate) fn take_early_marks(&mut self) -> Vec<Mark> {
+    /// The checkpoints after the first, second, fourth, eighth … event: however long the trace is, it can be held against the
+    /// checkpoints of a shorter one.
+    pub(crate) fn take_early_checkpoints(&mut self) -> Vec<Checkpoint> {
         std::mem::take(&mut self.early)
     }
 }
@@ -240,24 +240,24 @@ mod tests {
         }
     }
 
-    /// Two traces that differ from some event on have the same marks before it, and others behind it.
+    /// Two traces that differ from some event on have the same checkpoints before it, and others behind it.
     #[test]
     fn marks_tell_where_traces_part() {
-        let marks = |events: u64, parts: u64| {
+        let checkpoints = |events: u64, parts: u64| {
             let mut trace = Trace::new(false);
             for at in 0..events {
                 let word = u64::from(at >= parts);
                 trace.add(at, Scope::HARNESS, sent([at, word], b""));
             }
-            trace.take_marks()
+            trace.take_checkpoints()
         };
         for events in [0, 1, 7, 8, 9, 63, 64, 65, 1_000] {
-            let (count, list) = marks(events, u64::MAX);
+            let (count, list) = checkpoints(events, u64::MAX);
             let stride = stride(events);
             assert_eq!((count, list.len() as u64), (events, events / stride), "{events}");
-            assert!(list.len() < MARKS);
+            assert!(list.len() < MAX_CHECKPOINTS);
             let parts = events / 2;
-            let (_, others) = marks(events, parts);
+            let (_, others) = checkpoints(events, parts);
             for (nth, (one, other)) in (1..).zip(list.iter().zip(&others)) {
                 assert_eq!(one.hash == other.hash, nth * stride <= parts, "{events} {nth}");
             }
@@ -273,11 +273,15 @@ mod tests {
             }
             trace
         };
-        let early = traced(10_000).take_early_marks();
+        let early = traced(10_000).take_early_checkpoints();
         assert_eq!(early.len(), 14, "1, 2, 4 … 8,192");
-        for (power, mark) in early.iter().enumerate() {
+        for (power, checkpoint) in early.iter().enumerate() {
             let count = 1 << power;
-            assert_eq!((mark.at, mark.hash), (count - 1, traced(count).hash()), "{count}");
+            assert_eq!(
+                (checkpoint.at, checkpoint.hash),
+                (count - 1, traced(count).hash()),
+                "{count}"
+            );
         }
     }
 

@@ -2,13 +2,13 @@
 //!
 //! Models one time for the whole cluster. It moves when nothing is ready, to the next event; and by a little under a
 //! loop that does nothing but read it, so that code which spins until a time comes goes on. What each machine's clocks
-//! make of it is in [`dials`](super::dials).
+//! make of it is in [`machine_clocks`](super::machine_clocks).
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::engine::ids::MachineId;
-use crate::engine::time::dials::Dials;
+use crate::engine::time::machine_clocks::MachineClocks;
 
 /// Readings in one poll that cost nothing.
 const FREE_READINGS: u32 = 1_000;
@@ -29,11 +29,11 @@ pub(crate) struct Clock {
     now: Cell<u64>,
     /// In this poll, and since time last jumped.
     readings: Cell<u32>,
-    at_moment: Cell<u32>,
+    readings_at_moment: Cell<u32>,
     epoch: Cell<u64>,
     /// What std's clock shows when the run begins.
     origin: Cell<Instant>,
-    pub(crate) dials: Dials,
+    pub(crate) machine_clocks: MachineClocks,
 }
 
 impl Clock {
@@ -43,10 +43,10 @@ impl Clock {
 
     /// The user's reading: counted, and past the free ones each adds a microsecond.
     pub(crate) fn read(&self) -> u64 {
-        let (readings, at_moment) = (self.readings.get(), self.at_moment.get());
-        if readings < FREE_READINGS && at_moment < FREE_AT_ONE_MOMENT {
+        let (readings, readings_at_moment) = (self.readings.get(), self.readings_at_moment.get());
+        if readings < FREE_READINGS && readings_at_moment < FREE_AT_ONE_MOMENT {
             self.readings.set(readings + 1);
-            self.at_moment.set(at_moment + 1);
+            self.readings_at_moment.set(readings_at_moment + 1);
         } else {
             self.now.set(self.now.get().saturating_add(READING_COST));
         }
@@ -55,7 +55,7 @@ impl Clock {
 
     /// The user's reading of a machine's monotonic clock, in nanoseconds.
     pub(crate) fn read_monotonic(&self, machine: MachineId) -> u64 {
-        self.dials.monotonic(machine, self.read())
+        self.machine_clocks.monotonic(machine, self.read())
     }
 
     /// The user's reading of a machine's monotonic clock, as std's clock has it.
@@ -84,7 +84,7 @@ impl Clock {
     pub(crate) fn set_origin(&self) {
         self.origin.set(std_now());
         self.readings.set(0);
-        self.at_moment.set(0);
+        self.readings_at_moment.set(0);
     }
 
     /// The user's reading of a machine's wall clock: the time since 1970.
@@ -94,7 +94,8 @@ impl Clock {
 
     /// What a machine's wall clock shows when the run's time is `now`: the time since 1970.
     pub(crate) fn wall(&self, machine: MachineId, now: u64) -> Duration {
-        let nanos = u128::try_from(self.dials.wall(machine, now) + i128::from(self.epoch.get()));
+        let nanos =
+            u128::try_from(self.machine_clocks.wall(machine, now) + i128::from(self.epoch.get()));
         let nanos = nanos.unwrap_or(0);
         match u64::try_from(nanos) {
             Ok(nanos) => Duration::from_nanos(nanos),
@@ -103,8 +104,11 @@ impl Clock {
     }
 
     /// Why a machine's clocks can't be set like this now, if they can't: what is wrong, and what is allowed.
-    pub(crate) fn objection(&self, setting: super::dials::Clock) -> Option<String> {
-        setting.objection(self.epoch.get().saturating_add(self.now()))
+    pub(crate) fn invalid_reason(
+        &self,
+        setting: super::machine_clocks::ClockSkew,
+    ) -> Option<String> {
+        setting.invalid_reason(self.epoch.get().saturating_add(self.now()))
     }
 
     /// Sets what wall clocks showed when the run began.
@@ -113,7 +117,7 @@ impl Clock {
     }
 
     /// A new poll begins.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn begin_poll(&self) {
         self.readings.set(0);
     }
 
@@ -122,7 +126,7 @@ impl Clock {
         let jumped = at > self.now.get();
         if jumped {
             self.now.set(at);
-            self.at_moment.set(0);
+            self.readings_at_moment.set(0);
         }
         jumped
     }
@@ -142,10 +146,10 @@ impl Default for Clock {
         Self {
             now: Cell::default(),
             readings: Cell::default(),
-            at_moment: Cell::default(),
+            readings_at_moment: Cell::default(),
             epoch: Cell::new(EPOCH),
             origin: Cell::new(std_now()),
-            dials: Dials::default(),
+            machine_clocks: MachineClocks::default(),
         }
     }
 }
@@ -163,7 +167,7 @@ mod tests {
             readings += 1;
         }
         assert_eq!(readings, 1_004);
-        clock.rest();
+        clock.begin_poll();
         assert_eq!(clock.read(), 5_000, "after a rest the first readings are free again");
     }
 
@@ -173,7 +177,7 @@ mod tests {
         let clock = Clock::default();
         let mut readings = 0;
         while clock.read() < 5_000 {
-            clock.rest();
+            clock.begin_poll();
             readings += 1;
         }
         assert_eq!(readings, 100_004);

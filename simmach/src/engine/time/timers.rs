@@ -48,7 +48,7 @@ impl TimerKey {
 
 type Heap = BinaryHeap<Reverse<Node>>;
 
-/// The first of all is never one that was cancelled or moved.
+/// The first of all is never one that was cancelled or rearmed.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     /// Before all in the heaps, if there is one.
@@ -61,11 +61,11 @@ pub(crate) struct Timers {
     lanes: [Lane; LANES],
     live: usize,
     /// How many were cancelled and have their place still.
-    dead: usize,
+    cancelled: usize,
     /// How many have an earlier place than they are due.
-    moved: usize,
-    /// The first of a heap may be one that was cancelled or moved.
-    unsure: bool,
+    rearmed: usize,
+    /// The first of a heap may be one that was cancelled or rearmed.
+    may_have_stale_head: bool,
 }
 
 /// The first of a chain of timers, each armed later than the one before it and not due earlier.
@@ -84,11 +84,11 @@ struct Entry {
     sequence: u64,
     at: u64,
     /// The next of the chain, or [`NONE`].
-    behind: u32,
+    next_in_chain: u32,
     /// It is not the first of its chain.
-    follows: bool,
+    is_linked: bool,
     /// It was cancelled and armed again for later: its node is that of before.
-    moved: bool,
+    rearmed: bool,
     /// `None` once it was cancelled.
     action: Option<Action>,
 }
@@ -102,10 +102,10 @@ struct Lane {
 
 const NONE: u32 = u32::MAX;
 /// So many places of cancelled timers are borne, or as many as there are timers.
-const DEAD: usize = 64;
+const MAX_CANCELLED: usize = 64;
 const LANES: usize = 16;
 /// Waits that are shorter are a packet's, each another: they have no lane. In nanoseconds.
-const SHORT: u64 = 1_000_000;
+const MIN_LANE_WAIT: u64 = 1_000_000;
 /// Waits that are as long are time-outs.
 const FAR: u64 = 100_000_000;
 
@@ -130,9 +130,9 @@ impl Timers {
         let entry = Entry {
             sequence,
             at,
-            behind: NONE,
-            follows: false,
-            moved: false,
+            next_in_chain: NONE,
+            is_linked: false,
+            rearmed: false,
             action: Some(action),
         };
         let slot = match self.free.pop() {
@@ -147,7 +147,7 @@ impl Timers {
         };
         let key = TimerKey { slot, sequence };
         let wait = at.saturating_sub(now);
-        if wait < SHORT || !self.joins(key, at, wait) {
+        if wait < MIN_LANE_WAIT || !self.link_to_lane(key, at, wait) {
             self.enter(Node { at, sequence, slot }, wait);
         }
         key
@@ -164,16 +164,16 @@ impl Timers {
         let old = self.slots.get_mut(key.slot as usize).filter(|entry| {
             entry.sequence == key.sequence
                 && entry.action.is_none()
-                && !entry.follows
+                && !entry.is_linked
                 && entry.at <= at
         });
         let Some(entry) = old else { return self.arm(now, at, action) };
         let sequence = self.sequence;
         self.sequence += 1;
         self.live += 1;
-        self.dead -= 1;
-        self.moved += usize::from(!entry.moved);
-        *entry = Entry { sequence, at, moved: true, action: Some(action), ..*entry };
+        self.cancelled -= 1;
+        self.rearmed += usize::from(!entry.rearmed);
+        *entry = Entry { sequence, at, rearmed: true, action: Some(action), ..*entry };
         TimerKey { slot: key.slot, sequence }
     }
 
@@ -187,10 +187,10 @@ impl Timers {
     fn take_out(&mut self, slot: u32) -> Option<Action> {
         let action = self.slots[slot as usize].action.take()?;
         self.live -= 1;
-        self.dead += 1;
-        self.unsure = true;
-        self.pass_misplaced();
-        if self.dead > DEAD && self.dead > self.live {
+        self.cancelled += 1;
+        self.may_have_stale_head = true;
+        self.remove_stale_heads();
+        if self.cancelled > MAX_CANCELLED && self.cancelled > self.live {
             self.sweep();
         }
         Some(action)
@@ -246,10 +246,10 @@ impl Timers {
         self.near.clear();
         self.far.clear();
         self.lanes = Default::default();
-        (self.dead, self.moved, self.unsure) = (0, 0, false);
+        (self.cancelled, self.rearmed, self.may_have_stale_head) = (0, 0, false);
         for slot in 0..self.slots.len() as u32 {
             let entry = &mut self.slots[slot as usize];
-            (entry.behind, entry.follows, entry.moved) = (NONE, false, false);
+            (entry.next_in_chain, entry.is_linked, entry.rearmed) = (NONE, false, false);
             let node = Node { at: entry.at, sequence: entry.sequence, slot };
             if entry.action.is_some() {
                 self.enter(node, node.at.saturating_sub(now));
@@ -289,8 +289,8 @@ impl Timers {
         }
         let action = self.slots[slot as usize].action.take();
         self.live -= 1;
-        self.pass(slot);
-        self.pass_misplaced();
+        self.remove_head(slot);
+        self.remove_stale_heads();
         action
     }
 
@@ -315,15 +315,15 @@ impl Timers {
     }
 
     /// Whether a timer continues the chain of its lane. The next one may continue it in any case.
-    fn joins(&mut self, key: TimerKey, at: u64, wait: u64) -> bool {
+    fn link_to_lane(&mut self, key: TimerKey, at: u64, wait: u64) -> bool {
         let lane = &mut self.lanes[(wait.wrapping_mul(K[1]) >> (64 - LANES.ilog2())) as usize];
         let Lane { wait: others, last } = std::mem::replace(lane, Lane { wait, last: key });
         let before = self.slots.get_mut(last.slot as usize);
         let before = before
             .filter(|before| others == wait && before.sequence == last.sequence && before.at <= at);
         let Some(before) = before else { return false };
-        before.behind = key.slot;
-        self.slots[key.slot as usize].follows = true;
+        before.next_in_chain = key.slot;
+        self.slots[key.slot as usize].is_linked = true;
         true
     }
 
@@ -337,49 +337,49 @@ impl Timers {
         }
     }
 
-    /// Goes past those that are first and were cancelled or moved.
+    /// Goes past those that are first and were cancelled or rearmed.
     #[inline]
-    fn pass_misplaced(&mut self) {
-        if self.dead + self.moved == 0 {
-            self.unsure = false;
-        } else if self.unsure {
-            self.pass_unsure();
+    fn remove_stale_heads(&mut self) {
+        if self.cancelled + self.rearmed == 0 {
+            self.may_have_stale_head = false;
+        } else if self.may_have_stale_head {
+            self.remove_stale_heads_slowly();
         }
         debug_assert!(self.first().is_none_or(|first| {
-            let Entry { moved, ref action, .. } = self.slots[first.slot as usize];
-            !moved && action.is_some()
+            let Entry { rearmed, ref action, .. } = self.slots[first.slot as usize];
+            !rearmed && action.is_some()
         }));
     }
 
-    fn pass_unsure(&mut self) {
-        while self.dead + self.moved > 0
+    fn remove_stale_heads_slowly(&mut self) {
+        while self.cancelled + self.rearmed > 0
             && let Some(&Node { slot, .. }) = self.first()
-            && let Entry { moved, ref action, .. } = self.slots[slot as usize]
-            && (moved || action.is_none())
+            && let Entry { rearmed, ref action, .. } = self.slots[slot as usize]
+            && (rearmed || action.is_none())
         {
-            self.dead -= usize::from(action.is_none());
-            self.pass(slot);
+            self.cancelled -= usize::from(action.is_none());
+            self.remove_head(slot);
         }
-        // What lies behind one in front was not looked at.
-        self.unsure &= self.front.is_some();
+        // What lies next_in_chain one in front was not looked at.
+        self.may_have_stale_head &= self.front.is_some();
     }
 
-    /// The first is over, or was moved: the next of its chain has its place.
-    fn pass(&mut self, slot: u32) {
+    /// The first is over, or was rearmed: the next of its chain has its place.
+    fn remove_head(&mut self, slot: u32) {
         if self.front.take().is_some() {
-            return self.pass_front(slot);
+            return self.remove_front(slot);
         }
-        self.unsure = true;
+        self.may_have_stale_head = true;
         let entry = &mut self.slots[slot as usize];
-        let behind = std::mem::replace(&mut entry.behind, NONE);
-        let moved = std::mem::replace(&mut entry.moved, false);
+        let next_in_chain = std::mem::replace(&mut entry.next_in_chain, NONE);
+        let rearmed = std::mem::replace(&mut entry.rearmed, false);
         let again = Node { at: entry.at, sequence: entry.sequence, slot };
         let lives = entry.action.is_some();
-        self.moved -= usize::from(moved);
+        self.rearmed -= usize::from(rearmed);
         if !lives {
             self.release(slot);
         }
-        let next = self.lead(behind);
+        let next = self.make_chain_head(next_in_chain);
         let in_near = self.near.peek().is_some_and(|Reverse(near)| near.slot == slot);
         let heap = if in_near { &mut self.near } else { &mut self.far };
         match next {
@@ -395,13 +395,13 @@ impl Timers {
         }
     }
 
-    /// The same for the one in front of the heaps, which is gone from there. It was not moved: what is moved lies in a heap.
+    /// The same for the one in front of the heaps, which is gone from there. It was not rearmed: what is rearmed lies in a heap.
     #[inline]
-    fn pass_front(&mut self, slot: u32) {
-        let Entry { behind, moved, ref action, .. } = self.slots[slot as usize];
-        debug_assert!(!moved && action.is_none());
+    fn remove_front(&mut self, slot: u32) {
+        let Entry { next_in_chain, rearmed, ref action, .. } = self.slots[slot as usize];
+        debug_assert!(!rearmed && action.is_none());
         self.release(slot);
-        if let Some(next) = self.lead(behind) {
+        if let Some(next) = self.make_chain_head(next_in_chain) {
             let is_first = self.first().is_none_or(|other| next < *other);
             if is_first { self.front = Some(next) } else { self.near.push(Reverse(next)) }
         }
@@ -409,13 +409,13 @@ impl Timers {
 
     /// One of a chain is its first from here on, if there is one.
     #[inline]
-    fn lead(&mut self, slot: u32) -> Option<Node> {
+    fn make_chain_head(&mut self, slot: u32) -> Option<Node> {
         let entry = self.slots.get_mut(slot as usize)?;
-        entry.follows = false;
+        entry.is_linked = false;
         Some(Node { at: entry.at, sequence: entry.sequence, slot })
     }
 
-    /// A slot is free: no key names it, and no timer joins its chain any more.
+    /// A slot is free: no key names it, and no timer link_to_lane its chain any more.
     fn release(&mut self, slot: u32) {
         self.slots[slot as usize].sequence = u64::MAX;
         self.free.push(slot);
@@ -427,25 +427,25 @@ impl Timers {
         let near: Vec<(Node, u64)> = near.map(|node| (node, 0)).collect();
         let far = self.far.drain().map(|Reverse(node)| (node, FAR));
         let chains: Vec<(Node, u64)> = near.into_iter().chain(far).collect();
-        (self.dead, self.moved) = (0, 0);
+        (self.cancelled, self.rearmed) = (0, 0);
         for (Node { mut slot, .. }, wait) in chains {
             let mut end = None;
             while let Some(entry) = self.slots.get_mut(slot as usize) {
-                let behind = std::mem::replace(&mut entry.behind, NONE);
+                let next_in_chain = std::mem::replace(&mut entry.next_in_chain, NONE);
                 let node = Node { at: entry.at, sequence: entry.sequence, slot };
-                let moved = std::mem::replace(&mut entry.moved, false);
+                let rearmed = std::mem::replace(&mut entry.rearmed, false);
                 if entry.action.is_none() {
                     self.release(slot);
-                } else if moved {
+                } else if rearmed {
                     self.enter(node, wait);
                 } else {
-                    entry.follows = end.is_some();
+                    entry.is_linked = end.is_some();
                     match end.replace(slot) {
-                        Some(before) => self.slots[before as usize].behind = slot,
+                        Some(before) => self.slots[before as usize].next_in_chain = slot,
                         None => self.enter(node, wait),
                     }
                 }
-                slot = behind;
+                slot = next_in_chain;
             }
         }
     }
@@ -524,9 +524,9 @@ mod tests {
     fn wait() -> impl Strategy<Value = u64> {
         prop_oneof![
             2 => Just(0),
-            2 => 0..SHORT,
-            4 => (1..4u64).prop_map(|n| n * SHORT),
-            2 => (1..150u64).prop_map(|n| n * SHORT),
+            2 => 0..MIN_LANE_WAIT,
+            4 => (1..4u64).prop_map(|n| n * MIN_LANE_WAIT),
+            2 => (1..150u64).prop_map(|n| n * MIN_LANE_WAIT),
             1 => FAR..FAR + 50,
         ]
     }
@@ -619,7 +619,7 @@ mod tests {
         assert_eq!(size_of::<Entry>(), 64);
     }
 
-    /// Time-outs that are armed and cancelled again and again leave no heap of nodes behind.
+    /// Time-outs that are armed and cancelled again and again leave no heap of nodes next_in_chain.
     #[test]
     fn what_was_cancelled_is_forgotten() {
         let mut timers = Timers::default();
@@ -630,7 +630,7 @@ mod tests {
             assert!(timers.cancel(key).is_some());
         }
         assert_eq!(timers.len(), waits.len());
-        assert!(timers.slots.len() <= 2 * waits.len() + DEAD, "{}", timers.slots.len());
+        assert!(timers.slots.len() <= 2 * waits.len() + MAX_CANCELLED, "{}", timers.slots.len());
         assert!(timers.near.len() + timers.far.len() <= timers.slots.len());
         let left = (0..100).map(|_| timers.pop_due_before(100, u64::MAX).map(word));
         assert!(left.eq((0..100).map(Some)), "what was not cancelled fires, each at its time");
@@ -641,9 +641,9 @@ mod tests {
     fn what_is_due_between_two_of_a_chain_comes_between() {
         let mut timers = Timers::new();
         for (now, at) in [(0, 20), (10, 30), (15, 25)] {
-            timers.arm(now * SHORT, at * SHORT, Action::Call(nothing, at, 0));
+            timers.arm(now * MIN_LANE_WAIT, at * MIN_LANE_WAIT, Action::Call(nothing, at, 0));
         }
-        let due = std::iter::from_fn(|| timers.pop_due_before(30 * SHORT, u64::MAX));
+        let due = std::iter::from_fn(|| timers.pop_due_before(30 * MIN_LANE_WAIT, u64::MAX));
         assert_eq!(due.map(word).collect::<Vec<_>>(), [20, 25, 30]);
     }
 
@@ -654,7 +654,7 @@ mod tests {
         let mut timers = Timers::default();
         let mut time_out = TimerKey::NONE;
         for now in 0..1_000 {
-            timers.arm(now, now + 40 * SHORT, Action::Call(nothing, now, 0));
+            timers.arm(now, now + 40 * MIN_LANE_WAIT, Action::Call(nothing, now, 0));
             time_out =
                 timers.arm_again(time_out, now, now + 2 * FAR, Action::Call(nothing, now, 1));
             assert!(timers.cancel(time_out).is_some());
@@ -665,20 +665,21 @@ mod tests {
         assert!(order.eq(0..1_000));
     }
 
-    /// Places are swept while the first of a chain is due later than those behind it.
+    /// Places are swept while the first of a chain is due later than those next_in_chain it.
     #[test]
     fn one_that_was_moved_leaves_its_chain() {
         let mut timers = Timers::default();
         let call = |word| Action::Call(nothing, word, 0);
         timers.arm(0, 0, call(0));
-        let first = timers.arm(0, 10 * SHORT, call(9));
-        timers.arm(1, 10 * SHORT + 1, call(1));
-        timers.arm(2, 10 * SHORT + 2, call(2));
+        let first = timers.arm(0, 10 * MIN_LANE_WAIT, call(9));
+        timers.arm(1, 10 * MIN_LANE_WAIT + 1, call(1));
+        timers.arm(2, 10 * MIN_LANE_WAIT + 2, call(2));
         timers.cancel(first);
-        timers.arm_again(first, 3, 20 * SHORT, call(3));
-        let others: Vec<_> = (0..=DEAD as u64).map(|n| timers.arm(3, 50 + n, call(9))).collect();
+        timers.arm_again(first, 3, 20 * MIN_LANE_WAIT, call(3));
+        let others: Vec<_> =
+            (0..=MAX_CANCELLED as u64).map(|n| timers.arm(3, 50 + n, call(9))).collect();
         others.into_iter().for_each(|key| drop(timers.cancel(key)));
-        assert_eq!((timers.dead, timers.len()), (0, 4), "they were swept");
+        assert_eq!((timers.cancelled, timers.len()), (0, 4), "they were swept");
         let order = std::iter::from_fn(|| timers.pop_due_before(u64::MAX, u64::MAX)).map(word);
         assert!(order.eq(0..4));
     }
@@ -688,7 +689,7 @@ mod tests {
     fn what_leads_its_chain_keeps_its_place() {
         let mut timers = Timers::default();
         let call = |word| Action::Call(nothing, word, 0);
-        let at = 10 * SHORT;
+        let at = 10 * MIN_LANE_WAIT;
         timers.arm(0, at, call(0));
         let second = timers.arm(1, at + 1, call(9));
         assert_eq!(timers.pop_due_before(at, u64::MAX).map(word), Some(0));

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Overlay, Rule as Overruled, Ruling};
+use crate::engine::draws::overlay::{Overlay, Rule as Overruled, RuleAction};
 use crate::engine::failure::verdict::{FailureKind, Verdict};
 use crate::harness::workers::job::{Job, Next, Ran};
 use crate::harness::workers::pool::{Alone, Pool, Runs};
@@ -311,7 +311,7 @@ impl Pair {
 fn calm_but_for_the_test() -> Overlay {
     let mut overlay = Overlay::calm();
     for family in [Family::Step, Family::Choice] {
-        overlay.push(Overruled::all(Some(family), Ruling::Seeded));
+        overlay.push(Overruled::all(Some(family), RuleAction::Seeded));
     }
     overlay
 }

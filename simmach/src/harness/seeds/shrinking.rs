@@ -3,10 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::engine::draws::anchors::Walk;
 use crate::engine::draws::overlay::Overlay;
+use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind};
-use crate::engine::record::deviations::{Record, Size};
+use crate::engine::record::deviations::{RecordLevel, Size};
 use crate::harness::config::{Config, Shrink};
 use crate::harness::progress::Bar;
 use crate::harness::workers::job::{Job, Next, Ran};
@@ -54,7 +54,7 @@ pub(crate) fn shrink(
             test,
             seed: find.seed,
             overlay: Overlay::default(),
-            keep: Keep { deviations: Record::Size, ..Keep::default() },
+            keep: Keep { deviations: RecordLevel::Size, ..Keep::default() },
         },
         failure: failure.clone(),
         end,
@@ -66,7 +66,7 @@ pub(crate) fn shrink(
     drop(bar);
     forget_best(test);
     let job = Job { overlay: shrunk.overlay.clone(), ..job };
-    let keep = Keep { log: true, deviations: Record::All, ..Keep::default() };
+    let keep = Keep { log: true, deviations: RecordLevel::All, ..Keep::default() };
     let ran = one(pool, Job { keep, ..job.clone() });
     let alone = pool.run_alone(Job { keep, ..job.clone() });
     let fails = |ran: &Ran| ran.outcome.failure().is_some_and(|other| other.is_like(&failure));
@@ -81,7 +81,7 @@ pub(crate) fn shrink(
 /// The token of a run that failed.
 pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Token {
     let failure = outcome.failure().map(Failure::fingerprint).unwrap_or_default();
-    let marks = outcome.marks.iter().map(|mark| mark.hash as u8).collect();
+    let marks = outcome.checkpoints.iter().map(|mark| mark.hash as u8).collect();
     Token {
         test: test_number(&test.key()),
         shape: outcome.shape as u32,
@@ -94,8 +94,8 @@ pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Tok
 }
 
 /// The walks of a run, for its token: of the run as it was found more is known than of what is left of it.
-fn walks(outcome: &Outcome) -> Vec<Walk> {
-    outcome.walks.iter().take(MOST_WALKS).cloned().collect()
+fn walks(outcome: &Outcome) -> Vec<StepSequence> {
+    outcome.sequences.iter().take(MOST_WALKS).cloned().collect()
 }
 
 /// The best so far of all that are being shrunk.
@@ -141,7 +141,7 @@ pub(crate) fn one(pool: &Pool, job: Job) -> Ran {
 struct PoolOracle<'a> {
     pool: &'a Pool,
     shape: u64,
-    walks: Vec<Walk>,
+    walks: Vec<StepSequence>,
     job: Job,
     failure: Failure,
     end: Option<Instant>,
@@ -212,7 +212,7 @@ impl Oracle for PoolOracle<'_> {
     }
 
     fn look(&mut self, overlay: &Overlay) -> Verdict {
-        let keep = Keep { deviations: Record::All, ..Keep::default() };
+        let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
         let job = Job { overlay: overlay.clone(), keep, ..self.job.clone() };
         let outcome = one(self.pool, job).outcome;
         self.tried += 1;

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::engine::draws::anchors::Walk;
+use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::Verdict;
-use crate::engine::record::deviations::Record;
-use crate::engine::record::trace::{Mark, stride};
+use crate::engine::record::deviations::RecordLevel;
+use crate::engine::record::trace::{Checkpoint, stride};
 use crate::harness::config::{self, Config, REPLAY};
 use crate::harness::seeds::{regressions, shrinking};
 use crate::harness::verdict::capture::Capture;
@@ -120,7 +120,7 @@ fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: S
 
 /// The run of a token, with its log.
 pub(crate) fn job(test: &'static SimTest, token: &Token) -> Job {
-    let keep = Keep { log: true, deviations: Record::All, ..Keep::default() };
+    let keep = Keep { log: true, deviations: RecordLevel::All, ..Keep::default() };
     Job { test, seed: token.seed, overlay: token.overlay.clone(), keep }
 }
 
@@ -135,8 +135,8 @@ pub(crate) fn misfit(token: &Token, test: &SimTest, outcome: &Outcome) -> Option
             "the test's machines, links, limits or plans are not what they were when it was made",
         );
     }
-    let is_like = |walk: &Walk| {
-        let mut same = outcome.walks.iter().filter(|other| other.id == walk.id).peekable();
+    let is_like = |walk: &StepSequence| {
+        let mut same = outcome.sequences.iter().filter(|other| other.id == walk.id).peekable();
         match same.peek() {
             Some(_) => same.any(|other| walk.is_like(other)),
             // A run that ends well has begun its walks; another may not have come so far.
@@ -188,12 +188,13 @@ pub(crate) fn departure(token: &Token, outcome: &Outcome) -> Option<u64> {
 }
 
 /// The mark after so many events, if there is one.
-fn mark_after(outcome: &Outcome, count: u64) -> Option<&Mark> {
+fn mark_after(outcome: &Outcome, count: u64) -> Option<&Checkpoint> {
     let stride = stride(outcome.trace_events);
-    let even = count.is_multiple_of(stride).then(|| outcome.marks.get(to_index(count / stride)?));
+    let even =
+        count.is_multiple_of(stride).then(|| outcome.checkpoints.get(to_index(count / stride)?));
     let early = || {
         let is_early = count.is_power_of_two();
-        is_early.then(|| outcome.early_marks.get(usize::try_from(count.ilog2()).ok()?))
+        is_early.then(|| outcome.early_checkpoints.get(usize::try_from(count.ilog2()).ok()?))
     };
     even.flatten().or_else(|| early().flatten())
 }
@@ -208,9 +209,11 @@ fn answer(token: &Token, outcome: &Outcome) -> Answer {
         Verdict::Passed => return Answer::Passes,
         Verdict::Broken(_) => false,
         // When the token was made its place may have been unknown.
-        Verdict::Failed(failure) => [failure.fingerprint(), failure.without_place().fingerprint()]
-            .iter()
-            .any(|fingerprint| short(fingerprint) == token.failure),
+        Verdict::Failed(failure) => {
+            [failure.fingerprint(), failure.without_location().fingerprint()]
+                .iter()
+                .any(|fingerprint| short(fingerprint) == token.failure)
+        }
     };
     match same {
         false => Answer::Other,
@@ -235,7 +238,7 @@ fn difference(trace: &TraceMarks, outcome: &Outcome) -> Option<String> {
     for nth in 1.. {
         let (Some(their), Some(own)) = (
             at(theirs, nth).and_then(|at| trace.marks.get(at)),
-            at(own, nth).and_then(|at| outcome.marks.get(at)),
+            at(own, nth).and_then(|at| outcome.checkpoints.get(at)),
         ) else {
             break;
         };
@@ -267,9 +270,9 @@ mod tests {
         let mut outcome = Outcome::without_a_run(3, Verdict::Failed(failure));
         outcome.trace_events = events;
         outcome.trace_hash = marks.iter().sum();
-        outcome.marks = (1..)
+        outcome.checkpoints = (1..)
             .zip(marks)
-            .map(|(at, hash)| Mark { at: at * 1_000_000_000, hash: *hash })
+            .map(|(at, hash)| Checkpoint { at: at * 1_000_000_000, hash: *hash })
             .collect();
         outcome
     }
@@ -330,7 +333,7 @@ mod tests {
         let token = token(&outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7));
         let long = |early: &[u64]| {
             let mut long = Outcome { verdict: Verdict::Passed, ..outcome("", &[], 1 << 20) };
-            long.early_marks = outcome("", early, 0).marks;
+            long.early_checkpoints = outcome("", early, 0).checkpoints;
             departure(&token, &long)
         };
         assert_eq!(long(&[1, 2, 4, 9, 9]), None);
@@ -366,15 +369,16 @@ mod tests {
     #[test]
     fn steps_are_part_of_the_shape() {
         let test = crate::harness::testing::named("krate", "a");
-        let walk = |steps, choices: &[u64]| Walk { id: 7, steps, choices: choices.to_vec() };
-        let of = |walks: &[Walk], verdict: Verdict| {
+        let walk =
+            |steps, choices: &[u64]| StepSequence { id: 7, steps, choices: choices.to_vec() };
+        let of = |walks: &[StepSequence], verdict: Verdict| {
             let mut outcome = Outcome { verdict, ..outcome("boom", &[1], 1) };
-            (outcome.shape, outcome.walks) = (9, walks.to_vec());
+            (outcome.shape, outcome.sequences) = (9, walks.to_vec());
             outcome
         };
         let failed = outcome("boom", &[], 0).verdict;
-        let token = token(&of(&[walk(30, &[7, 7, Walk::VARIES])], failed.clone()));
-        let fits = |walks: &[Walk], verdict: &Verdict| {
+        let token = token(&of(&[walk(30, &[7, 7, StepSequence::VARIES])], failed.clone()));
+        let fits = |walks: &[StepSequence], verdict: &Verdict| {
             misfit(&token, test, &of(walks, verdict.clone())).is_none()
         };
         let passed = Verdict::Passed;
@@ -383,7 +387,7 @@ mod tests {
         }
         assert!(!fits(&[walk(31, &[7, 7])], &passed), "another number of steps");
         assert!(!fits(&[walk(30, &[7, 8])], &failed), "another choice");
-        assert!(!fits(&[walk(30, &[Walk::FLAG])], &failed), "another kind of choice");
+        assert!(!fits(&[walk(30, &[StepSequence::FLAG])], &failed), "another kind of choice");
         assert!(!fits(&[], &passed), "no such steps");
         assert!(fits(&[], &failed), "it did not come so far");
     }

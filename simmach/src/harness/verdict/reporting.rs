@@ -53,7 +53,7 @@ impl Trial<'_> {
         let file = regressions::file(self.test);
         let mut idle = Vec::new();
         for entry in &entries {
-            let keep = Keep { early_marks: true, ..Keep::default() };
+            let keep = Keep { early_checkpoints: true, ..Keep::default() };
             let job = |overlay| Job { test: self.test, seed: entry.seed, overlay, keep };
             let token = entry.token.as_ref();
             let ran = token.map(|token| shrinking::one(self.pool, job(token.overlay.clone())));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::engine::context::Shared;
+use crate::engine::context::RunStatus;
 use crate::harness::workers::disk::Folder;
 use crate::harness::workers::job::{Job, Next, Ran};
 use crate::harness::workers::watchdog::{Hang, Watchdog};
@@ -104,7 +104,7 @@ impl Local {
     }
 
     fn one(&self, job: &Job, keep: Keep) -> Outcome {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RunStatus::default());
         self.0.dog.begin(job.seed, Some(job.clone()), Arc::clone(&shared));
         let outcome = (self.0.run)(job.test, job.seed, &job.overlay, keep, shared);
         self.0.dog.end();

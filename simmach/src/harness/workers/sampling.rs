@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::context::{Shared, Stuck};
+use crate::engine::context::{RunStatus, StuckReport};
 
 /// By default this signal is ignored: should it reach a thread too late, nothing happens.
 #[cfg(target_os = "linux")]
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// Where the run is, unless its thread can't tell: it blocks signals, or has ended.
-pub(crate) fn where_it_is(shared: &Shared) -> Option<Stuck> {
+pub(crate) fn where_it_is(shared: &RunStatus) -> Option<StuckReport> {
     if shared.stuck().is_none() {
         ask(shared.thread()?)?;
     }

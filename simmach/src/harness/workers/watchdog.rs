@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::engine::context::{Pulse, Shared, Stuck};
+use crate::engine::context::{RunStatus, StatusSnapshot, StuckReport};
 use crate::engine::failure::backtrace::Origin;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::harness::debugger;
@@ -29,7 +29,7 @@ pub(crate) struct Watchdog {
 
 #[derive(Debug, Default)]
 struct Watched {
-    run: Option<(u64, Option<Job>, Arc<Shared>)>,
+    run: Option<(u64, Option<Job>, Arc<RunStatus>)>,
     /// Counts the runs, so that two with the same pulse are told apart.
     nth: u64,
     closed: bool,
@@ -44,12 +44,12 @@ pub(crate) struct Hang {
     /// The run, where it is one of this very process.
     pub(crate) job: Option<Job>,
     pub(crate) limit: Duration,
-    pub(crate) pulse: Pulse,
+    pub(crate) pulse: StatusSnapshot,
     pub(crate) machine: Option<String>,
     /// The task, as a report names it.
     pub(crate) task: Option<String>,
     /// Where it hangs, if its thread could tell.
-    pub(crate) stuck: Option<Stuck>,
+    pub(crate) stuck: Option<StuckReport>,
 }
 
 const BLOCKED: &str = "\
@@ -69,11 +69,11 @@ impl Watchdog {
     }
 
     /// Watches this run from now on.
-    pub(crate) fn begin(&self, seed: u64, job: Option<Job>, shared: Arc<Shared>) {
+    pub(crate) fn begin(&self, seed: u64, job: Option<Job>, shared: Arc<RunStatus>) {
         let mut watched = lock(&self.watched);
         watched.nth += 1;
         if let Some(thread) = &watched.thread {
-            shared.watch_by(thread.clone());
+            shared.set_watcher(thread.clone());
         }
         watched.run = Some((seed, job, shared));
     }
@@ -133,7 +133,7 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
             (last, still) = (None, 0);
             continue;
         };
-        let now = (state.nth, shared.pulse());
+        let now = (state.nth, shared.snapshot());
         let is_stuck = shared.stuck().is_some();
         if last != Some(now) && !is_stuck {
             (last, still) = (Some(now), 0);
@@ -164,7 +164,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::engine::failure::backtrace::Captured;
+    use crate::engine::failure::backtrace::RawBacktrace;
     use crate::engine::ids::MachineId;
 
     const LIMIT: Duration = Duration::from_millis(100);
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_poll_without_end_is_seen() {
         let (dog, barks) = watchdog();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RunStatus::default());
         shared.begin_poll(MachineId(3), 77);
         dog.begin(5, None, shared);
         let outcome = barks.recv_timeout(LIMIT * 50).expect("it barks");
@@ -197,11 +197,11 @@ mod tests {
             let dog = Watchdog::start(limit, move |hang| {
                 bark.send(hang.outcome()).expect("the test listens");
             });
-            let shared = Arc::new(Shared::default());
+            let shared = Arc::new(RunStatus::default());
             dog.begin(5, None, Arc::clone(&shared));
-            shared.report_stuck(Stuck {
+            shared.report_stuck(StuckReport {
                 blocked: true,
-                captured: Captured::here(),
+                captured: RawBacktrace::here(),
                 machine: MachineId(3),
                 task: None,
                 at: 77,
@@ -217,7 +217,7 @@ mod tests {
     fn many_runs_and_many_polls_are_no_hang() {
         let (dog, barks) = watchdog();
         for seed in 0..10 {
-            let shared = Arc::new(Shared::default());
+            let shared = Arc::new(RunStatus::default());
             dog.begin(seed, None, Arc::clone(&shared));
             for poll in 0..5 {
                 shared.begin_poll(MachineId(0), poll);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, fstat};
 
-use crate::engine::context::Shared;
+use crate::engine::context::RunStatus;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::config::config;
 use crate::harness::workers::disk::{Folder, Mark};
@@ -187,7 +187,7 @@ impl Bench<'_> {
     }
 
     fn one(&self, test: &'static SimTest, assignment: &Assignment, keep: Keep) -> Outcome {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RunStatus::default());
         self.dog.begin(assignment.seed, None, Arc::clone(&shared));
         let outcome = (self.run)(test, assignment.seed, &assignment.overlay, keep, shared);
         self.dog.end();

@@ -70,7 +70,7 @@ pub(crate) struct Kernel {
 /// Outside a run.
 pub(crate) fn install(spec: NetSpec) {
     let engine = engine::context::current().expect("a network is installed inside a run");
-    engine.add_outlook(segments::OUTLOOK);
+    engine.add_timer_info(segments::TIMER_INFO);
     NET.with(|slot| slot.install(Kernel::new(engine, spec)));
 }
 

@@ -10,7 +10,7 @@ fn outcome() -> Outcome {
     failure.machine = Some("mover.botnet".to_owned());
     failure.task = Some("the task of tests/chaos.rs:31:1".to_owned());
     failure.cause = Some("connecting to cl.internal:443 (10.0.0.1:443)".to_owned());
-    failure.place = Some("tests/chaos.rs:40:5".to_owned());
+    failure.location = Some("tests/chaos.rs:40:5".to_owned());
     failure.at = 104_200_000_000;
     failure.waiting = vec!["cl.internal: the task of src/cl.rs:9 waits for an accept".to_owned()];
     let mut outcome = Outcome::without_a_run(417, Verdict::Failed(failure));

@@ -9,7 +9,7 @@ use futures::future::{FutureExt, LocalBoxFuture, join_all};
 
 use crate::run::tests::*;
 use crate::time::{interval, interval_at, sleep_until, timeout, timeout_at};
-use crate::{Clock, storage};
+use crate::{ClockSkew, storage};
 
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -130,7 +130,7 @@ fn spec(name: &'static str, waits: Waits, settings: Settings) -> Spec {
             let begin = Instant::now();
             for (millis, drift) in settings {
                 sleep_until(begin + millis.millis()).await;
-                sim.set_clock("api", Clock::exact().drift_ppm(*drift))?;
+                sim.set_clock("api", ClockSkew::exact().drift_ppm(*drift))?;
             }
             let (passed, own, std) = waiting.await?;
             // At ten times the speed a clock shows every tenth nanosecond.
@@ -165,9 +165,9 @@ fn waits_do_not_follow_the_wall_clock() {
             });
             for secs in [1, 2, 3] {
                 sleep(1.secs()).await;
-                sim.set_clock("api", Clock::exact().ahead((1_000 * secs).secs()))?;
+                sim.set_clock("api", ClockSkew::exact().ahead((1_000 * secs).secs()))?;
                 sleep(1.secs()).await;
-                sim.set_clock("api", Clock::exact().behind((1_000 * secs).secs()))?;
+                sim.set_clock("api", ClockSkew::exact().behind((1_000 * secs).secs()))?;
             }
             assert_eq!(there.await?, WAIT);
             assert_eq!(sim.elapsed(), WAIT);
@@ -193,7 +193,7 @@ fn a_clock_that_is_set_wakes_nobody() {
             });
             for drift in [9_000_000, -900_000, 3, 0] {
                 sleep(100.millis()).await;
-                sim.set_clock("api", Clock::exact().drift_ppm(drift))?;
+                sim.set_clock("api", ClockSkew::exact().drift_ppm(drift))?;
             }
             assert_eq!(there.await?, 2);
             Result::<()>::Ok(())
@@ -233,7 +233,7 @@ fn many_waits_keep_their_order() {
             let (fast, exact) = (wait_on("fast"), wait_on("exact"));
             for drift in [9_000_000, -900_000, 1_000_000, 2_000_000] {
                 sleep(500.millis()).await;
-                sim.set_clock("fast", Clock::exact().drift_ppm(drift))?;
+                sim.set_clock("fast", ClockSkew::exact().drift_ppm(drift))?;
             }
             let (fast, last) = (fast.await?, 2_000 + 19_999);
             assert!(fast >= (last - 10).millis() && fast < (last + 1).millis(), "{fast:?}");
@@ -261,11 +261,11 @@ fn an_interval_follows_a_clock_that_is_set() {
                 ticks
             });
             sleep(2_500.millis()).await;
-            sim.set_clock("api", Clock::exact().drift_ppm(9_000_000))?;
+            sim.set_clock("api", ClockSkew::exact().drift_ppm(9_000_000))?;
             sleep(500.millis()).await;
-            sim.set_clock("api", Clock::exact())?;
+            sim.set_clock("api", ClockSkew::exact())?;
             sleep(2.secs()).await;
-            sim.set_clock("api", Clock::exact().drift_ppm(-500_000))?;
+            sim.set_clock("api", ClockSkew::exact().drift_ppm(-500_000))?;
             let expected =
                 [0, 1_000, 2_000, 2_550, 2_650, 2_750, 2_850, 2_950, 3_500, 4_500, 6_000, 8_000];
             assert_eq!(there.await?[..expected.len()], expected);
@@ -287,7 +287,7 @@ fn a_restart_keeps_the_clock() {
     }
     pass(|| {
         SpecBuilder::new().machine("api", serves).body(async |sim| {
-            sim.set_clock("api", Clock::exact().drift_ppm(1_000_000))?;
+            sim.set_clock("api", ClockSkew::exact().drift_ppm(1_000_000))?;
             sleep(6.secs()).await;
             sim.kill("api")?;
             sim.start("api")?;
@@ -313,7 +313,7 @@ fn the_network_does_not_follow_a_machine_s_clock() {
             let topology = Topology::new().host("db.far");
             let spec = SpecBuilder::new().topology(topology).client("api.near");
             spec.stall_limit(1.hours()).body(async move |sim| {
-                sim.set_clock("api.near", Clock::exact().drift_ppm(drift))?;
+                sim.set_clock("api.near", ClockSkew::exact().drift_ppm(drift))?;
                 sim.partition("api.near", "db.far")?;
                 let (own, begin) = (Instant::now(), sim.elapsed());
                 crate::net::TcpStream::connect("db.far:80").await.unwrap_err();
@@ -343,8 +343,8 @@ fn runs_with_clocks_that_are_set_repeat() {
             SpecBuilder::new().topology(topology).body(async |sim| {
                 for drift in [9_000_000, -900_000, 0, 5, -500_000] {
                     sleep(600.millis()).await;
-                    sim.set_clock("api2", Clock::exact().drift_ppm(drift))?;
-                    sim.set_clock("api*", Clock::exact().drift_ppm(drift / 2))?;
+                    sim.set_clock("api2", ClockSkew::exact().drift_ppm(drift))?;
+                    sim.set_clock("api*", ClockSkew::exact().drift_ppm(drift / 2))?;
                 }
                 sleep(10.secs()).await;
                 Result::<()>::Ok(())
@@ -366,7 +366,7 @@ fn since_1970() -> Duration {
 #[test]
 fn settings_out_of_range_are_errors() {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
-    type Set = fn(Clock) -> Clock;
+    type Set = fn(ClockSkew) -> ClockSkew;
     const OUT_OF_RANGE: [(Set, &str); 9] = [
         (|clock| clock.ahead(YEAR * 293), "9223372036 s ahead"),
         (|clock| clock.ahead(YEAR * 600), "9223372036 s ahead"),
@@ -383,11 +383,11 @@ fn settings_out_of_range_are_errors() {
         let topology = Topology::new().host("api{1..=2}");
         SpecBuilder::new().topology(topology).client("api3").body(async |sim| {
             sleep(1.secs()).await;
-            let before = Clock::exact().ahead(YEAR * 200).drift_ppm(1_000_000);
+            let before = ClockSkew::exact().ahead(YEAR * 200).drift_ppm(1_000_000);
             sim.set_clock("api*", before)?;
             let (wall, own) = (since_1970(), Instant::now());
             for (set, words) in OUT_OF_RANGE {
-                let error = sim.set_clock("api*", set(Clock::exact())).unwrap_err();
+                let error = sim.set_clock("api*", set(ClockSkew::exact())).unwrap_err();
                 let text = error.to_string();
                 assert!(matches!(error, crate::ControlError::Clock { .. }), "{error:?}");
                 assert!(text.starts_with("the clocks of `api*` cannot be set: "), "{text}");
@@ -410,14 +410,14 @@ fn settings_in_range_are_shown() {
         SpecBuilder::new().client("api").body(async |sim| {
             let right = since_1970();
             for by in [Duration::ZERO, 1.nanos(), 3.secs(), YEAR * 50, YEAR * 292] {
-                sim.set_clock("api", Clock::exact().ahead(by))?;
+                sim.set_clock("api", ClockSkew::exact().ahead(by))?;
                 assert_eq!(since_1970(), right + by);
                 if by <= right {
-                    sim.set_clock("api", Clock::exact().behind(by))?;
+                    sim.set_clock("api", ClockSkew::exact().behind(by))?;
                     assert_eq!(since_1970(), right - by);
                 }
             }
-            sim.set_clock("api", Clock::exact().behind(right))?;
+            sim.set_clock("api", ClockSkew::exact().behind(right))?;
             assert_eq!(since_1970(), Duration::ZERO);
             sleep(1.secs()).await;
             assert_eq!(since_1970(), 1.secs());
@@ -438,8 +438,8 @@ fn wall_clocks_go_on_past_2554() {
             assert_eq!(since_1970(), last + 10.secs());
             // SAFETY: null is allowed.
             assert_eq!(unsafe { libc::time(std::ptr::null_mut()) }, 18_446_744_083);
-            sim.set_clock("api", Clock::exact().ahead(1.secs())).unwrap_err();
-            sim.set_clock("api", Clock::exact().behind(1.secs()).drift_ppm(1_000_000))?;
+            sim.set_clock("api", ClockSkew::exact().ahead(1.secs())).unwrap_err();
+            sim.set_clock("api", ClockSkew::exact().behind(1.secs()).drift_ppm(1_000_000))?;
             sleep(10.secs()).await;
             assert_eq!(since_1970(), last + 19.secs());
             sim.settle().await?;

@@ -128,7 +128,7 @@ fn instants_are_those_of_std() {
                 assert_eq!(Instant::from(std), own);
                 assert_eq!(format!("{own:?}"), format!("{std:?}"));
                 sleep(7.nanos()).await;
-                sim.set_clock("api", crate::Clock::exact().drift_ppm(333_333))?;
+                sim.set_clock("api", crate::ClockSkew::exact().drift_ppm(333_333))?;
             }
             let start = StdInstant::now();
             assert!(start.checked_sub(YEAR).is_some());
@@ -176,7 +176,11 @@ fn operators_panic_past_the_ends() {
         });
         for failure in [in_body, spawned] {
             assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Panic, message));
-            assert!(failure.place.as_ref().unwrap().starts_with(file!()), "{:?}", failure.place);
+            assert!(
+                failure.location.as_ref().unwrap().starts_with(file!()),
+                "{:?}",
+                failure.location
+            );
         }
     }
 }
@@ -227,7 +231,7 @@ fn intervals_refuse_a_period_of_zero() {
             })
         });
         assert_eq!(failure.message, "`period` must be non-zero.");
-        assert!(failure.place.as_ref().unwrap().starts_with(file!()), "{:?}", failure.place);
+        assert!(failure.location.as_ref().unwrap().starts_with(file!()), "{:?}", failure.location);
     }
 }
 

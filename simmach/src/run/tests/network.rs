@@ -131,7 +131,7 @@ fn a_look_at_no_machine_is_a_mistake() {
 #[test]
 fn faults_of_packets_are_told_apart() {
     use crate::engine::draws::family::Family;
-    use crate::engine::record::deviations::{Kind, Record};
+    use crate::engine::record::deviations::{Kind, RecordLevel};
     let spec = || {
         let bad = NetworkProfile::fixed(5.millis()).reorder(0.2, 50.millis()).loss(0.2);
         let machines = Topology::new().host("a.east").host("b.west").link("east", "west", bad);
@@ -144,7 +144,7 @@ fn faults_of_packets_are_told_apart() {
             Result::<()>::Ok(())
         })
     };
-    let keep = Keep { deviations: Record::All, ..Keep::default() };
+    let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
     let outcome = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
     let mut told = [0, 0];
     for deviation in outcome.deviations.iter().filter(|deviation| deviation.kind == Kind::Fault) {

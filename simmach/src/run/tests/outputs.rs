@@ -74,7 +74,7 @@ fn what_a_detached_task_panicked_with_may_panic() {
         })
     });
     assert_eq!(failure.kind, FailureKind::Panic);
-    assert!(failure.place.unwrap().starts_with(file!()));
+    assert!(failure.location.unwrap().starts_with(file!()));
 }
 
 /// The destructor of a future panics together with that of its output, once it is over.
@@ -123,6 +123,6 @@ fn a_future_that_panics_when_it_is_dropped_fails_the_run() {
             })
         });
         assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Panic, "held"));
-        assert!(failure.place.unwrap().starts_with(file!()));
+        assert!(failure.location.unwrap().starts_with(file!()));
     }
 }

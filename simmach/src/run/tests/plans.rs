@@ -1,7 +1,7 @@
 //! Plans of the library touch what they may, and undo what they did and no more; `settle` ends them all.
 
-use crate::engine::draws::overlay::{Rule, Ruling};
-use crate::engine::record::deviations::Record;
+use crate::engine::draws::overlay::{Rule, RuleAction};
+use crate::engine::record::deviations::RecordLevel;
 use crate::engine::record::effects::Fault;
 use crate::engine::{Family, MachineId};
 use crate::net::{TcpListener, TcpStream};
@@ -227,7 +227,7 @@ fn what_a_plan_of_ones_own_does_can_be_left_out() {
         "disk wiped",
     ];
     let plan = async |sim: Sim| {
-        sim.set_clock("a.x", crate::Clock::exact().ahead(5.secs()))?;
+        sim.set_clock("a.x", crate::ClockSkew::exact().ahead(5.secs()))?;
         let rule = sim.filter_packets("a.x", "b.x", |_| crate::net::PacketFate::Drop)?;
         sim.set_link("x", "x", NetworkProfile::fixed(1.secs()))?;
         sim.set_link_between("a.x", "b.x", NetworkProfile::fixed(2.secs()))?;
@@ -236,17 +236,19 @@ fn what_a_plan_of_ones_own_does_can_be_left_out() {
         sim.wipe("b.x")?;
         sim.start("b.x")?;
         sleep(10.secs()).await;
-        sim.set_clock("a.x", crate::Clock::exact())?;
+        sim.set_clock("a.x", crate::ClockSkew::exact())?;
         sim.set_link("x", "x", NetworkProfile::lan())?;
         sim.set_link_between("a.x", "b.x", NetworkProfile::lan())?;
         drop(rule);
         Result::<()>::Ok(())
     };
     let made = |left_out: Option<(u64, u64)>, opens: bool| {
-        let calm =
-            Rule { address: [None, left_out, None], ..Rule::all(Some(Family::Act), Ruling::Calm) };
+        let calm = Rule {
+            address: [None, left_out, None],
+            ..Rule::all(Some(Family::Act), RuleAction::Calm)
+        };
         let overlay: Overlay = left_out.map(|_| calm).into_iter().collect();
-        let keep = Keep { deviations: Record::All, ..Keep::default() };
+        let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
         let spec = move || {
             let spec = SpecBuilder::new().machine("a.x", answers).machine("b.x/x", answers);
             spec.machine("b.x/y", stores).plan(plan).body(async move |sim: Sim| {

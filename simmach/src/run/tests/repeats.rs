@@ -1,14 +1,14 @@
 //! What changes nothing leaves no line, no effect and no event; and how partitions and links are described.
 
-use crate::engine::draws::overlay::{Rule, Ruling};
-use crate::engine::record::deviations::Record;
+use crate::engine::draws::overlay::{Rule, RuleAction};
+use crate::engine::record::deviations::RecordLevel;
 use crate::engine::{Event, Family};
 use crate::net::PacketFate;
 use crate::report::event::describe;
 use crate::run::tests::*;
 
 fn keep() -> Keep {
-    Keep { log: true, deviations: Record::All, ..Keep::default() }
+    Keep { log: true, deviations: RecordLevel::All, ..Keep::default() }
 }
 
 fn cluster() -> SpecBuilder {
@@ -49,7 +49,7 @@ async fn changes_nothing(sim: Sim) -> Result {
     sim.unclog("a.zone", ["b.zone", "c.zone"])?;
     sim.partition("a.zone", "a.zone")?;
     sim.clog("a.zone", "a.zone")?;
-    sim.set_clock("*", crate::Clock::exact())?;
+    sim.set_clock("*", crate::ClockSkew::exact())?;
     sim.set_link("zone", "zone", NetworkProfile::lan())?;
     sim.set_link_between("a.zone", "b.zone", NetworkProfile::lan())?;
     sim.power_off("dark")?;
@@ -117,7 +117,7 @@ fn control_twice_is_logged_once() {
             }
             (0..2).try_for_each(|_| sim.unclog("zone", "b.zone"))?;
             for _ in 0..2 {
-                sim.set_clock("c.zone", crate::Clock::exact().ahead(5.secs()))?;
+                sim.set_clock("c.zone", crate::ClockSkew::exact().ahead(5.secs()))?;
             }
             (0..2).try_for_each(|_| sim.wipe("disk"))?;
             for _ in 0..2 {
@@ -269,11 +269,11 @@ fn clock_that_drifted_is_set_right_once() {
     let ran = kept(Overlay::default(), || {
         cluster().body(async |sim: Sim| {
             for _ in 0..2 {
-                sim.set_clock("a.zone", crate::Clock::exact().drift_ppm(500_000))?;
+                sim.set_clock("a.zone", crate::ClockSkew::exact().drift_ppm(500_000))?;
             }
             sleep(10.secs()).await;
             for _ in 0..2 {
-                sim.set_clock("a.zone", crate::Clock::exact())?;
+                sim.set_clock("a.zone", crate::ClockSkew::exact())?;
                 sim.settle().await?;
             }
             Result::<()>::Ok(())
@@ -338,7 +338,7 @@ fn acts_keep_their_numbers_when_one_is_left_out() {
     {
         let calm = Rule {
             address: [None, Some((left_out, left_out)), None],
-            ..Rule::all(Some(Family::Act), Ruling::Calm)
+            ..Rule::all(Some(Family::Act), RuleAction::Calm)
         };
         assert_eq!(acts(&kept([calm].into_iter().collect(), spec)), expected);
     }

@@ -1,6 +1,6 @@
 //! What tells a run's spec from another's.
 
-use crate::engine::record::deviations::Record;
+use crate::engine::record::deviations::RecordLevel;
 use crate::net::{NetworkProfile, TcpConfig};
 use crate::run::tests::*;
 
@@ -62,7 +62,7 @@ fn a_run_has_a_shape_where_someone_looks_at_it() {
         };
         run_spec(spec, 0, Overlay::default(), keep, Arc::default()).shape
     };
-    let replay = Keep { deviations: Record::All, ..Keep::default() };
+    let replay = Keep { deviations: RecordLevel::All, ..Keep::default() };
     assert_eq!(shape(Keep::default(), false), 0);
     assert_ne!(shape(Keep::default(), true), 0);
     assert_eq!(shape(replay, false), shape(Keep::default(), true));

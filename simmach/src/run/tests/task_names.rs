@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::engine::Family;
-use crate::engine::record::deviations::Record;
+use crate::engine::record::deviations::RecordLevel;
 use crate::run::tests::*;
 use crate::task::JoinSet;
 
 /// A run in which many tasks are ready at once, with all that can be kept of it.
 fn kept(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
-    let keep = Keep { events: true, deviations: Record::All, ..Keep::default() };
+    let keep = Keep { events: true, deviations: RecordLevel::All, ..Keep::default() };
     run_spec(spec, 1, Overlay::default(), keep, Arc::default())
 }
 

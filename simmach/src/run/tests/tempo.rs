@@ -1,8 +1,8 @@
 //! How often the plans of the library strike, and what is said of those that do nothing.
 
 use crate::engine::Family;
-use crate::engine::draws::overlay::{Rule, Ruling};
-use crate::engine::record::deviations::{Kind, Record};
+use crate::engine::draws::overlay::{Rule, RuleAction};
+use crate::engine::record::deviations::{Kind, RecordLevel};
 use crate::run::tests::*;
 use crate::sim::{Idle, PlanActs};
 
@@ -144,7 +144,7 @@ fn a_strike_keeps_its_tempo_when_others_are_left_out() {
     let mut kept = 0;
     for seed in 0..30 {
         let made = move |overlay: Overlay| {
-            let keep = Keep { deviations: Record::All, ..Keep::default() };
+            let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
             let spec = || {
                 let spec = SpecBuilder::new().machine("n{1..=3}", obeys).plan(PowerOffs::new());
                 spec.body(async |_| sleep(20.secs()).await)
@@ -159,10 +159,14 @@ fn a_strike_keeps_its_tempo_when_others_are_left_out() {
         let mut overlay = Overlay::calm();
         overlay.push(Rule {
             address: [Some((plan, plan)), Some((number, number)), None],
-            ..Rule::all(Some(Family::Strike), Ruling::Seeded)
+            ..Rule::all(Some(Family::Strike), RuleAction::Seeded)
         });
         for (field, value) in &last.pins {
-            overlay.push(Rule::one(Family::Strike, [plan, number, *field], Ruling::Value(*value)));
+            overlay.push(Rule::one(
+                Family::Strike,
+                [plan, number, *field],
+                RuleAction::Value(*value),
+            ));
         }
         let alone = made(overlay);
         let down = |ran: &Outcome, at: u64| {

@@ -10,13 +10,13 @@ fn what_no_longer_fails_is_drawn_again() {
     // It takes the strike at some time in the first half of its step.
     let mut oracle = |overlay: &Overlay| {
         let deviations = WORLD.run(overlay);
-        let index = Index::from(overlay);
+        let index = OverlayIndex::from(overlay);
         let strike =
             deviations.iter().find(|other| other.kind == Kind::Strike && other.address[1] == 9);
         let latency = deviations.iter().any(|other| other.kind == Kind::Delay);
         let when = strike.map(|strike| {
-            match index.ruling(Family::Strike, [7, strike.address[1], strike::WHEN], 0) {
-                Ruling::Value(when) => when,
+            match index.action(Family::Strike, [7, strike.address[1], strike::WHEN], 0) {
+                RuleAction::Value(when) => when,
                 _ => strike.at,
             }
         });
@@ -33,13 +33,13 @@ fn what_no_longer_fails_is_drawn_again() {
 fn what_held_a_strike_up_can_be_left_out() {
     // Strike 1 matters if it is late: strike 0 holds it up, but not beside strike 2. All three fail too.
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
-        let ruling = |number, field| index.ruling(Family::Strike, [7, number, field], 0);
-        let is_there = |number| ruling(number, 0) != Ruling::Calm;
+        let index = OverlayIndex::from(overlay);
+        let action = |number, field| index.action(Family::Strike, [7, number, field], 0);
+        let is_there = |number| action(number, 0) != RuleAction::Calm;
         let first = if is_there(0) && !is_there(2) { 6_000 } else { 1_000 };
-        let second = match ruling(1, strike::WHEN) {
-            Ruling::Value(when) => first.max(when),
-            Ruling::Seeded | Ruling::Calm | Ruling::Again(_) => first,
+        let second = match action(1, strike::WHEN) {
+            RuleAction::Value(when) => first.max(when),
+            RuleAction::Seeded | RuleAction::Calm | RuleAction::Reseeded(_) => first,
         };
         let at = [500, second, 9_000];
         let deviation = |number: u64| {
@@ -61,16 +61,16 @@ fn what_held_a_strike_up_can_be_left_out() {
 fn a_strike_falls_earlier_in_a_shorter_run() {
     // Two steps of a thousand, the strike a while into the first of them or later: any one step would do.
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
-        let ruling = |family, address| index.ruling(family, address, 0);
+        let index = OverlayIndex::from(overlay);
+        let action = |family, address| index.action(family, address, 0);
         let steps: Vec<u64> =
-            (0..8).filter(|step| ruling(Family::Step, [7, *step, 0]) != Ruling::Calm).collect();
-        let pin = |field| match ruling(Family::Strike, [9, 0, field]) {
-            Ruling::Value(value) => Some(value),
+            (0..8).filter(|step| action(Family::Step, [7, *step, 0]) != RuleAction::Calm).collect();
+        let pin = |field| match action(Family::Strike, [9, 0, field]) {
+            RuleAction::Value(value) => Some(value),
             _ => None,
         };
-        let when = match ruling(Family::Strike, [9, 0, 0]) {
-            Ruling::Calm => None,
+        let when = match action(Family::Strike, [9, 0, 0]) {
+            RuleAction::Calm => None,
             _ => Some(pin(strike::WHEN).unwrap_or(7_900)),
         };
         let begun = pin(strike::STEP).map_or(Some(0), |own| {
@@ -110,8 +110,8 @@ fn a_strike_falls_earlier_in_a_shorter_run() {
 #[test]
 fn parts_of_strikes_are_calm() {
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
-        let is_there = |field| index.ruling(Family::Strike, [7, 0, field], 0) != Ruling::Calm;
+        let index = OverlayIndex::from(overlay);
+        let is_there = |field| index.action(Family::Strike, [7, 0, field], 0) != RuleAction::Calm;
         let part =
             |field, kind| Deviation::new(Address::new(Family::Strike, [7, 0, field]), kind, 1, 100);
         let mut deviations = vec![part(1 << 16, Kind::Strike)];
@@ -132,12 +132,12 @@ fn parts_of_strikes_are_calm() {
 fn a_strike_goes_to_a_step_that_is_left() {
     let step =
         |number| Deviation::new(Address::new(Family::Step, [7, number, 0]), Kind::Step, 1, number);
-    let steps = items::of_family(&[step(2), step(4), step(6)], Family::Step, Ruling::Seeded);
+    let steps = items::of_family(&[step(2), step(4), step(6)], Family::Step, RuleAction::Seeded);
     let strike = Deviation {
         pins: vec![(strike::WHEN, 5), (strike::SEQUENCE, 7), (strike::STEP, 4 + 1)],
         ..Deviation::new(Address::new(Family::Strike, [9, 0, 1 << 16]), Kind::Strike, 1, 9)
     };
-    let strikes = items::of_family(&[strike], Family::Strike, Ruling::Seeded);
+    let strikes = items::of_family(&[strike], Family::Strike, RuleAction::Seeded);
     let plan = plan::Plan::with(&[]);
     let plan = plan.set(Family::Step, plan::Mode::Only(steps.clone()));
     let plan = plan.set(Family::Strike, plan::Mode::Only(strikes));
@@ -156,12 +156,12 @@ fn a_strike_goes_to_a_step_that_is_left() {
 #[test]
 fn two_faults_are_replaced_by_one_strike() {
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
+        let index = OverlayIndex::from(overlay);
         let mut deviations = WORLD.run(overlay);
         let there = Needs::of(&deviations);
-        let ruling = |field| index.ruling(Family::Strike, [7, WORLD.strikes, field], 0);
-        let when = match (ruling(0), ruling(strike::WHEN)) {
-            (Ruling::Again(_), Ruling::Value(when)) => Some(when),
+        let action = |field| index.action(Family::Strike, [7, WORLD.strikes, field], 0);
+        let when = match (action(0), action(strike::WHEN)) {
+            (RuleAction::Reseeded(_), RuleAction::Value(when)) => Some(when),
             _ => None,
         };
         deviations.extend(when.map(|when| {
@@ -183,23 +183,23 @@ fn two_faults_are_replaced_by_one_strike() {
 /// What was found needs a strike, a step and a loss; one other packet that is lost would do alone.
 #[test]
 fn one_packet_alone_is_tried() {
-    let place = |lane, nth| Place { walk: 0, step: 0, lane, nth };
+    let position = |lane, nth| Position { sequence: 0, step: 0, lane, nth };
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
+        let index = OverlayIndex::from(overlay);
         let lost = |lane, nth| {
-            let place = Some(place(lane, nth));
-            index.ruling_at(Family::Loss, [lane, nth, 9], 0, place) == Ruling::Value(0)
+            let position = Some(position(lane, nth));
+            index.action_at(Family::Loss, [lane, nth, 9], 0, position) == RuleAction::Value(0)
         };
         let mut deviations = WORLD.run(overlay);
         for deviation in &mut deviations {
-            deviation.place = Some(place(deviation.address[1] % 3, 100));
+            deviation.position = Some(position(deviation.address[1] % 3, 100));
         }
         let there = Needs::of(&deviations);
         let losses = (0..3).flat_map(|lane| (0..20).map(move |nth| (lane, nth)));
         deviations.extend(losses.filter(|(lane, nth)| lost(*lane, *nth)).map(|(lane, nth)| {
             let loss =
                 Deviation::new(Address::new(Family::Loss, [lane, nth, 9]), Kind::Fault, 1, 0);
-            Deviation { place: Some(place(lane, nth)), ..loss }
+            Deviation { position: Some(position(lane, nth)), ..loss }
         }));
         let as_found =
             there.strikes.contains(&2) && there.steps.contains(&4) && there.losses.contains(&5);
@@ -213,8 +213,8 @@ fn one_packet_alone_is_tried() {
 #[test]
 fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
-        let is_calm = |field| index.ruling(Family::Strike, [7, 9, field], 0) == Ruling::Calm;
+        let index = OverlayIndex::from(overlay);
+        let is_calm = |field| index.action(Family::Strike, [7, 9, field], 0) == RuleAction::Calm;
         let mut deviations = WORLD.run(overlay);
         let there = Needs::of(&deviations);
         if there.strikes.contains(&9) && !is_calm(3) {
@@ -235,16 +235,16 @@ fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
 #[test]
 fn another_packet_is_lost_where_something_else_is_left_out() {
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
-        let place = |nth| Place { walk: 7, step: 1, lane: 1, nth };
+        let index = OverlayIndex::from(overlay);
+        let position = |nth| Position { sequence: 7, step: 1, lane: 1, nth };
         let is_lost = |nth| {
-            let ruling = index.ruling_at(Family::Loss, [3, nth, 0], 500, Some(place(nth)));
-            matches!((ruling, nth), (Ruling::Value(_), _) | (Ruling::Seeded, 1))
+            let action = index.action_at(Family::Loss, [3, nth, 0], 500, Some(position(nth)));
+            matches!((action, nth), (RuleAction::Value(_), _) | (RuleAction::Seeded, 1))
         };
-        let is_slow = index.ruling(Family::Latency, [5, 0, 0], 400) != Ruling::Calm;
+        let is_slow = index.action(Family::Latency, [5, 0, 0], 400) != RuleAction::Calm;
         let losses = (0..4).filter(|nth| is_lost(*nth)).map(|nth| {
             let loss = Deviation::new(Address::new(Family::Loss, [3, nth, 0]), Kind::Fault, 1, 500);
-            Deviation { place: Some(place(nth)), ..loss }
+            Deviation { position: Some(position(nth)), ..loss }
         });
         let slow = Deviation::new(Address::new(Family::Latency, [5, 0, 0]), Kind::Delay, 1, 400);
         let deviations: Vec<_> = losses.chain(is_slow.then_some(slow)).collect();
@@ -258,15 +258,15 @@ fn another_packet_is_lost_where_something_else_is_left_out() {
 #[test]
 fn what_no_longer_takes_place_is_not_kept() {
     let mut oracle = |overlay: &Overlay| {
-        let index = Index::from(overlay);
-        let strikes = index.ruling(Family::Strike, [7, 0, 0], 0) != Ruling::Calm;
-        let when = match index.ruling(Family::Strike, [7, 0, strike::WHEN], 0) {
-            Ruling::Value(when) => when,
+        let index = OverlayIndex::from(overlay);
+        let strikes = index.action(Family::Strike, [7, 0, 0], 0) != RuleAction::Calm;
+        let when = match index.action(Family::Strike, [7, 0, strike::WHEN], 0) {
+            RuleAction::Value(when) => when,
             _ => 1_000,
         };
         // By halves it does not become so early, but for the last attempt.
         let is_early = when < 3;
-        let loses = index.ruling(Family::Loss, [7, 5, 0], 0) != Ruling::Calm && !is_early;
+        let loses = index.action(Family::Loss, [7, 5, 0], 0) != RuleAction::Calm && !is_early;
         let strike = Deviation {
             pins: vec![(strike::WHEN, when)],
             ..Deviation::new(Address::new(Family::Strike, [7, 0, 0]), Kind::Strike, 1, when)

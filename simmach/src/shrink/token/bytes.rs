@@ -1,8 +1,8 @@
 //! Numbers and overlays as bytes: small numbers are short, and an address that occurs again is its place in a list.
 
-use crate::engine::draws::anchors::Walk;
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Overlay, Place, Rule, Ruling};
+use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
+use crate::engine::draws::positions::StepSequence;
 
 /// Numbers from here on are hashes most of the time, and stand in the list.
 const LARGE: u64 = 1 << 28;
@@ -53,9 +53,9 @@ impl Writer {
         self.byte(number as u8);
     }
 
-    pub(super) fn walks(&mut self, walks: &[Walk]) {
+    pub(super) fn walks(&mut self, walks: &[StepSequence]) {
         self.number(walks.len() as u64);
-        for Walk { id, steps, choices } in walks {
+        for StepSequence { id, steps, choices } in walks {
             id.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
             self.number(*steps);
             self.number(choices.len() as u64);
@@ -76,21 +76,21 @@ impl Writer {
     }
 
     fn rule(&mut self, rule: &Rule, list: &[u64]) {
-        if let Some(Place { walk, step, lane, nth }) = rule.place {
+        if let Some(Position { sequence, step, lane, nth }) = rule.position {
             self.byte(PLACED);
-            [walk, step, lane, nth].into_iter().for_each(|word| self.word(word, list));
+            [sequence, step, lane, nth].into_iter().for_each(|word| self.word(word, list));
         }
         let ranges = [rule.address[0], rule.address[1], rule.address[2], rule.time];
         let family = rule.family.map_or(0, |family| family as u8 + 1);
-        let (ruling, word) = match rule.ruling {
-            Ruling::Seeded => (0, None),
-            Ruling::Calm => (1, None),
-            Ruling::Value(word) if list.contains(&word) => (LISTED, Some(word)),
-            Ruling::Value(word) if word.reverse_bits() < word => (3, Some(word.reverse_bits())),
-            Ruling::Value(word) => (2, Some(word)),
-            Ruling::Again(salt) => (4, Some(salt)),
+        let (action, word) = match rule.action {
+            RuleAction::Seeded => (0, None),
+            RuleAction::Calm => (1, None),
+            RuleAction::Value(word) if list.contains(&word) => (LISTED, Some(word)),
+            RuleAction::Value(word) if word.reverse_bits() < word => (3, Some(word.reverse_bits())),
+            RuleAction::Value(word) => (2, Some(word)),
+            RuleAction::Reseeded(salt) => (4, Some(salt)),
         };
-        self.byte(family << 3 | ruling);
+        self.byte(family << 3 | action);
         self.byte((0..).zip(ranges).fold(0, |forms, (at, range)| forms | form(range) << (2 * at)));
         for (low, high) in ranges.into_iter().flatten() {
             self.word(low, list);
@@ -99,7 +99,7 @@ impl Writer {
             }
         }
         match word {
-            Some(word) if ruling == LISTED => self.word(word, list),
+            Some(word) if action == LISTED => self.word(word, list),
             Some(word) => self.number(word),
             None => {}
         }
@@ -155,16 +155,16 @@ impl<'a> Reader<'a> {
         Some(text.to_vec())
     }
 
-    pub(super) fn walks(&mut self) -> Option<Vec<Walk>> {
+    pub(super) fn walks(&mut self) -> Option<Vec<StepSequence>> {
         let count = self.count(4)?;
         (0..count).map(|_| self.walk()).collect()
     }
 
-    fn walk(&mut self) -> Option<Walk> {
+    fn walk(&mut self) -> Option<StepSequence> {
         let (id, steps) = (u16::from_le_bytes(self.array()?), self.number()?);
         let count = self.count(1)?;
         let choices = (0..count).map(|_| self.number()).collect::<Option<_>>()?;
-        Some(Walk { id, steps, choices })
+        Some(StepSequence { id, steps, choices })
     }
 
     pub(super) fn overlay(&mut self) -> Option<Overlay> {
@@ -182,11 +182,11 @@ impl<'a> Reader<'a> {
     }
 
     fn rule(&mut self, list: &[u64]) -> Option<Rule> {
-        let place = match self.0.first() {
+        let position = match self.0.first() {
             Some(&PLACED) => {
                 self.0 = &self.0[1..];
-                Some(Place {
-                    walk: self.word(list)?,
+                Some(Position {
+                    sequence: self.word(list)?,
                     step: self.word(list)?,
                     lane: self.word(list)?,
                     nth: self.word(list)?,
@@ -214,17 +214,17 @@ impl<'a> Reader<'a> {
                 _ => return None,
             };
         }
-        let ruling = match head & 7 {
-            0 => Ruling::Seeded,
-            1 => Ruling::Calm,
-            2 => Ruling::Value(self.number()?),
-            3 => Ruling::Value(self.number()?.reverse_bits()),
-            4 => Ruling::Again(self.number()?),
-            LISTED => Ruling::Value(self.word(list)?),
+        let action = match head & 7 {
+            0 => RuleAction::Seeded,
+            1 => RuleAction::Calm,
+            2 => RuleAction::Value(self.number()?),
+            3 => RuleAction::Value(self.number()?.reverse_bits()),
+            4 => RuleAction::Reseeded(self.number()?),
+            LISTED => RuleAction::Value(self.word(list)?),
             _ => return None,
         };
         let [a, b, c, time] = ranges;
-        Some(Rule { family, address: [a, b, c], time, place, ruling })
+        Some(Rule { family, address: [a, b, c], time, position, action })
     }
 
     fn word(&mut self, list: &[u64]) -> Option<u64> {
@@ -242,9 +242,11 @@ fn words(overlay: &Overlay) -> Vec<u64> {
         .rules()
         .iter()
         .flat_map(|rule| {
-            let place = rule.place.map(|place| [place.walk, place.step, place.lane, place.nth]);
+            let position = rule
+                .position
+                .map(|position| [position.sequence, position.step, position.lane, position.nth]);
             let ranges = rule.address.into_iter().chain([rule.time]).flatten();
-            ranges.map(|(low, _)| low).chain(place.into_iter().flatten())
+            ranges.map(|(low, _)| low).chain(position.into_iter().flatten())
         })
         .filter(|low| *low >= LARGE)
         .collect();

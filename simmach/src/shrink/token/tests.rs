@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::engine::draws::family::Family;
-use crate::engine::draws::overlay::{Place, Rule, Ruling};
+use crate::engine::draws::overlay::{Position, Rule, RuleAction};
 use crate::shrink::token::*;
 
 fn words() -> impl Strategy<Value = u64> {
@@ -18,24 +18,24 @@ prop_compose! {
         family in prop::option::of(prop::sample::select(Family::ALL)),
         address in [ranges(), ranges(), ranges()],
         time in ranges(),
-        place in prop::option::of([words(), words(), words(), words()]),
-        ruling in prop_oneof![
-            Just(Ruling::Seeded),
-            Just(Ruling::Calm),
-            words().prop_map(Ruling::Value),
-            words().prop_map(Ruling::Again),
+        position in prop::option::of([words(), words(), words(), words()]),
+        action in prop_oneof![
+            Just(RuleAction::Seeded),
+            Just(RuleAction::Calm),
+            words().prop_map(RuleAction::Value),
+            words().prop_map(RuleAction::Reseeded),
         ],
     ) -> Rule {
-        let place = place.map(|[walk, step, lane, nth]| Place { walk, step, lane, nth });
-        Rule { family, address, time, place, ruling }
+        let position = position.map(|[sequence, step, lane, nth]| Position { sequence, step, lane, nth });
+        Rule { family, address, time, position, action }
     }
 }
 
 prop_compose! {
     fn walks()(
         (id, steps, choices) in (any::<u16>(), words(), prop::collection::vec(words(), 0..5)),
-    ) -> Walk {
-        Walk { id, steps, choices }
+    ) -> StepSequence {
+        StepSequence { id, steps, choices }
     }
 }
 
@@ -54,11 +54,19 @@ prop_compose! {
 
 fn small() -> Token {
     let mut overlay = Overlay::calm();
-    overlay.push(Rule::one(Family::Loss, [0xdead_beef_dead_beef, 3, 0], Ruling::Value(1 << 63)));
+    overlay.push(Rule::one(
+        Family::Loss,
+        [0xdead_beef_dead_beef, 3, 0],
+        RuleAction::Value(1 << 63),
+    ));
     Token {
         test: 1,
         shape: 2,
-        walks: vec![Walk { id: 3, steps: 30, choices: vec![7, Walk::FLAG, Walk::VARIES] }],
+        walks: vec![StepSequence {
+            id: 3,
+            steps: 30,
+            choices: vec![7, StepSequence::FLAG, StepSequence::VARIES],
+        }],
         seed: 417,
         overlay,
         failure: 3,
@@ -113,7 +121,7 @@ fn a_million_tokens_that_are_none() {
     let whole: Vec<(Token, Vec<u8>)> = std::iter::successors(Some(small()), |token| {
         let mut next = token.clone();
         next.seed = next.seed.wrapping_mul(31);
-        next.overlay.push(Rule::all(Some(Family::Wake), Ruling::Again(next.seed)));
+        next.overlay.push(Rule::all(Some(Family::Wake), RuleAction::Reseeded(next.seed)));
         Some(next)
     })
     .take(8)

@@ -92,7 +92,7 @@ impl Sleep {
     fn poll_in(&mut self, engine: &Engine, cx: &mut Context<'_>) -> Poll<()> {
         if engine.local_now() >= self.deadline {
             if let Some((run, key)) = self.timer.take() {
-                engine.slept(self.deadline.saturating_sub(self.since));
+                engine.note_sleep(self.deadline.saturating_sub(self.since));
                 let old = if run == engine.run { engine.cancel(key) } else { None };
                 drop(old);
             }
@@ -106,7 +106,7 @@ impl Sleep {
             let key = engine.arm_local(self.deadline, waiter);
             self.timer = Some((engine.run, key));
         }
-        engine.waits(Wait::Sleep { since: self.since, until: self.deadline });
+        engine.record_wait(Wait::Sleep { since: self.since, until: self.deadline });
         Poll::Pending
     }
 

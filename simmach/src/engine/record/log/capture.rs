@@ -25,7 +25,7 @@ pub(crate) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         if log::set_logger(&Capture).is_ok() {
-            OWN.get_or_init(|| log_level(filter().most_verbose()));
+            OWN_MAX_LEVEL.get_or_init(|| log_level(filter().most_verbose()));
         }
         // Fails only where there is one already.
         let _ = dispatcher::set_global_default(capture().clone());
@@ -33,12 +33,12 @@ pub(crate) fn install() {
 }
 
 /// The most verbose level of `log`, if the logger is ours.
-static OWN: OnceLock<log::LevelFilter> = OnceLock::new();
+static OWN_MAX_LEVEL: OnceLock<log::LevelFilter> = OnceLock::new();
 
 /// Sends what this thread says to its run, as long as the guard lives.
 pub(crate) fn enter() -> dispatcher::DefaultGuard {
     // Whatever a program has set it to in an earlier run.
-    if let Some(level) = OWN.get() {
+    if let Some(level) = OWN_MAX_LEVEL.get() {
         log::set_max_level(*level);
     }
     dispatcher::set_default(capture())
@@ -211,7 +211,7 @@ impl<'a> VisitSource<'a> for Text {
 }
 
 /// Formats a value where its text is not kept.
-pub(super) fn format_for_nobody(value: &dyn fmt::Display) {
+pub(super) fn format_and_discard(value: &dyn fmt::Display) {
     Sink.format(format_args!("{value}"));
 }
 

@@ -333,7 +333,7 @@ impl Kernel {
         let size = payload.len() + DATAGRAM_OVERHEAD;
         if socket.queued + size > RECEIVE_QUEUE {
             self.wire.stats.dropped += 1;
-            return self.engine.effect(Effect::PacketDropped, 1);
+            return self.engine.count_effect(Effect::PacketDropped, 1);
         }
         socket.queued += size;
         let bytes = payload.len() as u64;
@@ -342,7 +342,7 @@ impl Kernel {
         let mut reading = std::mem::take(&mut socket.reading);
         reading.wake(&self.engine, &mut self.wakes);
         self.wire.stats.bytes += bytes;
-        self.engine.progress();
+        self.engine.note_progress();
     }
 
     pub(super) fn on_unreachable(&mut self, from: Endpoint, to: Endpoint) {

@@ -9,7 +9,7 @@ use crate::engine;
 use crate::net::simulated::tcp::ConnectionError;
 
 pub(crate) fn outside() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, engine::OUTSIDE)
+    io::Error::new(io::ErrorKind::NotConnected, engine::OUTSIDE_RUN)
 }
 
 pub(crate) fn no_machine() -> io::Error {

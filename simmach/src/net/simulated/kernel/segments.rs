@@ -1,7 +1,7 @@
 //! TCP connections: arriving segments and timers. Calls of handles are in `streams`.
 
 use crate::engine::draws::address::Address;
-use crate::engine::time::outlook::Outlook;
+use crate::engine::time::timer_info::TimerInfo;
 use crate::engine::{Action, Effect, TimerKey};
 use crate::net::simulated::address::{Bound, Endpoint};
 use crate::net::simulated::kernel::socket::{Holder, IpOptions, Socket, SocketTimer};
@@ -47,7 +47,7 @@ impl Kernel {
                 segment.payload = Payload::EMPTY;
                 // Only new data counts as progress: two ends that repeat old segments for ever are stalled.
                 if self.outbox.tally.delivered > delivered {
-                    self.engine.progress();
+                    self.engine.note_progress();
                 }
                 return self.flush_connection(slot);
             }
@@ -85,7 +85,7 @@ impl Kernel {
         let Some(listener) = self.listeners.get_mut(key.slot as usize) else { return false };
         if listener.half_open as usize + listener.queue.len() > listener.backlog as usize {
             self.wire.stats.dropped += 1;
-            self.engine.effect(Effect::PacketDropped, 1);
+            self.engine.count_effect(Effect::PacketDropped, 1);
             return true;
         }
         listener.half_open += 1;
@@ -147,7 +147,7 @@ impl Kernel {
         self.outbox.segments.clear();
         let retransmissions = self.outbox.tally.retransmissions;
         if retransmissions != self.reported.0 {
-            self.engine.effect(Effect::Retransmission, retransmissions - self.reported.0);
+            self.engine.count_effect(Effect::Retransmission, retransmissions - self.reported.0);
             self.reported.0 = retransmissions;
         }
     }
@@ -183,7 +183,7 @@ impl Kernel {
             socket.writing.wake(&self.engine, &mut self.wakes);
         }
         if events.has(Events::ESTABLISHED) {
-            self.engine.progress();
+            self.engine.note_progress();
             let whole = self.wire.allows_offload(socket.path);
             socket.connection.set_offload(whole);
             if let Holder::HalfOpen(listener) = socket.holder {
@@ -200,7 +200,7 @@ impl Kernel {
         if events.has(Events::CLOSED) {
             let resets = self.outbox.tally.resets;
             if resets != self.reported.1 {
-                self.engine.effect(Effect::Reset, resets - self.reported.1);
+                self.engine.count_effect(Effect::Reset, resets - self.reported.1);
                 self.reported.1 = resets;
             }
             self.on_closed(slot);
@@ -324,7 +324,7 @@ impl Kernel {
         socket.connection.on_timer(self.engine.clock.now(), &mut self.outbox);
         if self.outbox.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
             // The process learns of the timeout and goes on.
-            self.engine.sign_of_life();
+            self.engine.note_process_change();
         }
         self.flush_connection(slot);
     }
@@ -337,7 +337,7 @@ impl Kernel {
     }
 
     /// Whether some connection will time out while a task waits on it.
-    fn will_report(&self) -> bool {
+    fn prevents_stall(&self) -> bool {
         let mut sockets = self.sockets.iter();
         sockets.any(|(_, socket)| socket.connection.will_time_out() && self.is_awaited(socket))
     }
@@ -354,8 +354,8 @@ impl Kernel {
 }
 
 /// Describes the network's timers to the engine, for a run that makes no progress.
-pub(super) const OUTLOOK: Outlook = Outlook {
-    will_report: || with_kernel(|kernel| kernel.will_report()).unwrap_or(false),
+pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
+    prevents_stall: || with_kernel(|kernel| kernel.prevents_stall()).unwrap_or(false),
     describe: |key| with_kernel(|kernel| kernel.describe_timer(key)).flatten(),
 };
 

@@ -106,7 +106,7 @@ impl Filters {
             *seen += 1;
             info.nth = *seen;
             if fate == PacketFate::Pass {
-                fate = engine::guarded(PacketFate::Pass, || (filter.choose)(info));
+                fate = engine::catch_test_panic(PacketFate::Pass, || (filter.choose)(info));
             }
         }
         fate

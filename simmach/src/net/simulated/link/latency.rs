@@ -44,7 +44,7 @@ impl Latency {
             }
             Latency::Function(function) => {
                 let unit = unit();
-                nanos(engine::guarded(Duration::ZERO, || function(unit)))
+                nanos(engine::catch_test_panic(Duration::ZERO, || function(unit)))
             }
         }
     }

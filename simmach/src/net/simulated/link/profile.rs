@@ -333,7 +333,7 @@ impl Log {
             Log::Nothing => false,
             Log::All => true,
             Log::Machine(name) => info.from == name || info.to == name,
-            Log::Predicate(which) => engine::guarded(false, || which(info)),
+            Log::Predicate(which) => engine::catch_test_panic(false, || which(info)),
         }
     }
 }

@@ -118,11 +118,11 @@ impl Wire {
             Fate::Arrives { at, copy_at, overtakes, .. } => {
                 if overtakes {
                     self.stats.reordered += 1;
-                    self.engine.effect(Effect::PacketReordered, 1);
+                    self.engine.count_effect(Effect::PacketReordered, 1);
                 }
                 if let Some(at) = copy_at {
                     self.stats.duplicated += 1;
-                    self.engine.effect(Effect::PacketDuplicated, 1);
+                    self.engine.count_effect(Effect::PacketDuplicated, 1);
                     let copy = self.packets.insert(packet.clone());
                     self.engine.arm(at, Action::Call(self.arrive, u64::from(copy), count));
                 }
@@ -198,7 +198,7 @@ impl Wire {
 
     #[cold]
     fn record_drop(&self, effect: Effect, reason: DropReason, draw: PacketAddress) {
-        self.engine.effect(effect, 1);
+        self.engine.count_effect(effect, 1);
         self.engine.trace(Event::PacketDropped { flow: draw.flow, number: draw.number, reason });
     }
 
@@ -225,7 +225,7 @@ impl Wire {
             }
         };
         let (from, to) = self.links.ends(packet.path);
-        self.engine.tell(MachineId(from), || {
+        self.engine.describe_packet_faults(MachineId(from), || {
             let to = self.name(to);
             format!("a packet to {to} {what}: {} {}", packet.protocol(), packet.text())
         });
@@ -254,7 +254,7 @@ impl Wire {
         if profile.log.matches(&info) {
             let (level, fate) =
                 if lost { (log::Level::Warn, " LOST") } else { (log::Level::Debug, "") };
-            log::say(level, MachineId(from), || {
+            log::write_line(level, MachineId(from), || {
                 format!("{} to {}: {}{fate}", info.protocol, info.to, info.text)
             });
         }

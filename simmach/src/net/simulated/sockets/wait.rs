@@ -50,7 +50,7 @@ impl<'a> SocketWait<'a> {
                 return Found::Result(result);
             }
             let (ip, port) = (self.address.ip(), self.address.port());
-            kernel.engine().waits(Wait::Peer { what: self.what, ip, port });
+            kernel.engine().record_wait(Wait::Peer { what: self.what, ip, port });
             let task = kernel.engine().own_task(cx.waker());
             let Some(waiters) = self.waiters(kernel) else { return Found::Nothing };
             match task {

@@ -6,40 +6,40 @@
 
 use std::time::Duration;
 
-use crate::interpose::{answers, census};
+use crate::interpose::{answers, other_threads};
 
 /// A wait that takes longer is looked into.
-pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// What another thread did just before it was looked at is seen by then.
-const LAST_LOOK: Duration = Duration::from_millis(20);
-/// After so many looks it is a deadlock, whatever the other threads are doing.
-const MOST_LOOKS: u32 = 20;
+const FINAL_WAIT: Duration = Duration::from_millis(20);
+/// After so many checks it is a deadlock, whatever the other threads are doing.
+const MAX_CHECKS: u32 = 20;
 
 /// Calls `wait` with the longest it may wait, until it has an answer. `None` if it never will: that has been reported, and
 /// the watchdog is about to end the run.
 pub(super) fn wait<R>(mut wait: impl FnMut(Duration) -> Option<R>) -> Option<R> {
-    let mut looks = 0;
+    let mut checks = 0;
     loop {
-        if let Some(answer) = wait(PATIENCE) {
+        if let Some(answer) = wait(CHECK_INTERVAL) {
             return Some(answer);
         }
-        if !answers::waits_alone() {
-            looks = 0;
+        if !answers::is_only_thread() {
+            checks = 0;
             continue;
         }
-        looks += 1;
-        if !is_over(looks) {
+        checks += 1;
+        if !is_deadlock(checks) {
             continue;
         }
-        if let Some(answer) = wait(LAST_LOOK) {
+        if let Some(answer) = wait(FINAL_WAIT) {
             return Some(answer);
         }
-        answers::is_blocked();
+        answers::report_blocked();
         return None;
     }
 }
 
 /// Whether a wait that nobody in the run could end, and that was looked into so many times, is a deadlock.
-pub(super) fn is_over(looks: u32) -> bool {
-    looks >= MOST_LOOKS || !census::can_another_act()
+pub(super) fn is_deadlock(checks: u32) -> bool {
+    checks >= MAX_CHECKS || !other_threads::can_another_act()
 }

@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use crate::engine::executor::identity::Identity;
-use crate::engine::failure::backtrace::Captured;
+use crate::engine::failure::backtrace::RawBacktrace;
 use crate::engine::ids::MachineId;
 use crate::engine::name::Name;
 
 /// What a watchdog on another thread may read of a run, and a late waker may count.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct RunStatus {
     polls: AtomicU64,
     polling: AtomicBool,
     machine: AtomicU32,
@@ -25,15 +25,15 @@ pub(crate) struct Shared {
     watcher: OnceLock<Thread>,
     /// The run's thread, by the system's number; 0 before it begins.
     thread: AtomicU32,
-    stuck: OnceLock<Stuck>,
+    stuck: OnceLock<StuckReport>,
 }
 
 /// Where a run is that does not go on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stuck {
+pub(crate) struct StuckReport {
     /// It waits for what only its own thread could do.
     pub(crate) blocked: bool,
-    pub(crate) captured: Captured,
+    pub(crate) captured: RawBacktrace,
     pub(crate) machine: MachineId,
     /// Its task, if one was running.
     pub(crate) task: Option<Identity>,
@@ -43,7 +43,7 @@ pub(crate) struct Stuck {
 
 /// A moment of a run, as a watchdog sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pulse {
+pub(crate) struct StatusSnapshot {
     /// How many polls began.
     pub polls: u64,
     /// True inside a poll: only then can a run be hung.
@@ -54,10 +54,10 @@ pub(crate) struct Pulse {
     pub at: u64,
 }
 
-impl Shared {
+impl RunStatus {
     /// What a watchdog sees now.
-    pub(crate) fn pulse(&self) -> Pulse {
-        Pulse {
+    pub(crate) fn snapshot(&self) -> StatusSnapshot {
+        StatusSnapshot {
             polls: self.polls.load(Ordering::Relaxed),
             polling: self.polling.load(Ordering::Relaxed),
             machine: MachineId(self.machine.load(Ordering::Relaxed)),
@@ -76,11 +76,11 @@ impl Shared {
     }
 
     /// Names a task: a plan, or a service where a machine has several.
-    pub(crate) fn set_title(&self, path: u64, title: String) {
+    pub(crate) fn set_task_title(&self, path: u64, title: String) {
         self.titles().insert(path, title);
     }
 
-    pub(super) fn title(&self, path: u64) -> Option<String> {
+    pub(super) fn task_title(&self, path: u64) -> Option<String> {
         self.titles().get(&path).cloned()
     }
 
@@ -89,7 +89,7 @@ impl Shared {
     }
 
     /// This thread is woken when the run is stuck.
-    pub(crate) fn watch_by(&self, watcher: Thread) {
+    pub(crate) fn set_watcher(&self, watcher: Thread) {
         let _ = self.watcher.set(watcher);
     }
 
@@ -104,7 +104,7 @@ impl Shared {
     }
 
     /// Tells where the run is stuck: the first time counts. Neither allocates nor blocks.
-    pub(crate) fn report_stuck(&self, stuck: Stuck) {
+    pub(crate) fn report_stuck(&self, stuck: StuckReport) {
         let _ = self.stuck.set(stuck);
         if let Some(watcher) = self.watcher.get() {
             watcher.unpark();
@@ -112,7 +112,7 @@ impl Shared {
     }
 
     /// Where the run is stuck, once it is known.
-    pub(crate) fn stuck(&self) -> Option<&Stuck> {
+    pub(crate) fn stuck(&self) -> Option<&StuckReport> {
         self.stuck.get()
     }
 
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn machines_have_the_names_they_were_given() {
-        let shared = Shared::default();
+        let shared = RunStatus::default();
         assert_eq!(shared.name(MachineId(0)), None);
         shared.set_names(["a", "bc.d", "é"].map(Name::from).to_vec());
         let names: Vec<_> = (0..4).map(|number| shared.name(MachineId(number))).collect();

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use crate::engine::failure::verdict::Note;
+use crate::engine::failure::verdict::PanicNote;
 use crate::engine::state::Engine;
 
 thread_local! {
@@ -29,17 +29,17 @@ pub(crate) fn set_test(module_path: &'static str, name: &'static str) {
 }
 
 /// Whether the process aborts once the hook returns.
-pub(crate) fn is_last(info: &PanicHookInfo<'_>) -> bool {
+pub(crate) fn is_fatal(info: &PanicHookInfo<'_>) -> bool {
     // There is no stable accessor, but the value is shown.
     cfg!(panic = "abort") || format!("{info:?}").contains("can_unwind: false")
 }
 
 /// Writes down the panics of the poll that is going on, the oldest first.
-pub(crate) fn write(engine: &Engine, panics: Vec<Note>) {
+pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
     let mut text = String::from("\nsimmach: a panic can't unwind here, so the process aborts\n");
     let _ = writeln!(text, "  {}", scene(engine));
     for mut note in panics {
-        note.origin.resolve(note.place.as_deref());
+        note.origin.resolve(note.location.as_deref());
         text.push_str(&paragraph(&note));
     }
     to_stderr(text.as_bytes());
@@ -61,17 +61,17 @@ fn scene(engine: &Engine) -> String {
         let _ = write!(text, ", on {name}");
     }
     let task = engine.current_task().and_then(|task| engine.identity(task));
-    if let Some(task) = task.and_then(|task| task.name_on_its_machine(&engine.shared)) {
+    if let Some(task) = task.and_then(|task| task.name_on_its_machine(&engine.status)) {
         let _ = write!(text, ", in {task}");
     }
     let _ = write!(text, ", at {:?}", Duration::from_nanos(engine.clock.now()));
     text
 }
 
-fn paragraph(note: &Note) -> String {
+fn paragraph(note: &PanicNote) -> String {
     let mut text = String::from("  panic");
-    if let Some(place) = &note.place {
-        let _ = write!(text, " at {place}");
+    if let Some(location) = &note.location {
+        let _ = write!(text, " at {location}");
     }
     if let Some(caller) = &note.origin.called_from {
         let _ = write!(text, ", called from {caller}");

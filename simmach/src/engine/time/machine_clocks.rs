@@ -26,21 +26,21 @@ const DRIFT: std::ops::RangeInclusive<i32> = -900_000..=9_000_000;
 /// How wrong a machine's clocks are, for [`Sim::set_clock`](crate::Sim::set_clock).
 ///
 /// ```
-/// use simmach::{Clock, time::DurationUnits};
+/// use simmach::{ClockSkew, time::DurationUnits};
 ///
-/// let late = Clock::exact().behind(3.secs());
-/// let fast = Clock::exact().drift_ppm(200);     // 17 s a day
+/// let late = ClockSkew::exact().behind(3.secs());
+/// let fast = ClockSkew::exact().drift_ppm(200);     // 17 s a day
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Clock {
+pub struct ClockSkew {
     /// Of the wall clock, in nanoseconds.
     pub(crate) offset: i128,
     /// Of both, in parts per million.
     pub(crate) drift: i32,
 }
 
-impl Clock {
+impl ClockSkew {
     /// Right, and as fast as it should be.
     pub fn exact() -> Self {
         Self::default()
@@ -63,7 +63,7 @@ impl Clock {
     }
 
     /// Why no machine's clocks can be set like this, when wall clocks that are right show `right`, in nanoseconds since 1970.
-    pub(crate) fn objection(&self, right: u64) -> Option<String> {
+    pub(crate) fn invalid_reason(&self, right: u64) -> Option<String> {
         let Self { offset, drift } = *self;
         if !DRIFT.contains(&drift) {
             let (least, most) = DRIFT.into_inner();
@@ -92,40 +92,45 @@ fn nanos(duration: Duration) -> i128 {
 
 /// All machines' clocks. Cells only: a signal handler may ask.
 #[derive(Debug, Default)]
-pub(crate) struct Dials {
+pub(crate) struct MachineClocks {
     /// False while all are exact, which is nearly always.
     any: Cell<bool>,
-    dials: OnceCell<Box<[Cell<Dial>]>>,
+    machine_clocks: OnceCell<Box<[Cell<MachineClock>]>>,
 }
 
 /// One machine's clocks, from the moment they were last set.
 #[derive(Clone, Copy, Debug, Default)]
-struct Dial {
+struct MachineClock {
     since: u64,
     /// What the monotonic clock showed then.
     monotonic: u64,
     /// What is added to the monotonic clock to make the wall clock's time since the epoch.
     ahead: i128,
-    clock: Clock,
+    clock: ClockSkew,
 }
 
 /// What a setting changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Changed {
+pub(crate) struct ClockChange {
     /// By how much the wall clock was stepped, in nanoseconds.
     pub(crate) step: i128,
     /// The new drift, if it is another.
     pub(crate) drift: Option<i32>,
 }
 
-impl Dials {
+impl MachineClocks {
     /// Gives each machine exact clocks.
     pub(crate) fn install(&self, machines: usize) {
-        let _ = self.dials.set((0..machines).map(|_| Cell::default()).collect());
+        let _ = self.machine_clocks.set((0..machines).map(|_| Cell::default()).collect());
     }
 
     /// Sets a machine's clocks at the run's time `now`; `None` if they are set so already.
-    pub(crate) fn set(&self, machine: MachineId, now: u64, clock: Clock) -> Option<Changed> {
+    pub(crate) fn set(
+        &self,
+        machine: MachineId,
+        now: u64,
+        clock: ClockSkew,
+    ) -> Option<ClockChange> {
         let changed = self.change(machine, now, clock)?;
         let cell = self.cell(machine)?;
         cell.set(cell.get().set(now, clock));
@@ -134,42 +139,48 @@ impl Dials {
     }
 
     /// What setting a machine's clocks at the run's time `now` would change.
-    pub(crate) fn change(&self, machine: MachineId, now: u64, clock: Clock) -> Option<Changed> {
+    pub(crate) fn change(
+        &self,
+        machine: MachineId,
+        now: u64,
+        clock: ClockSkew,
+    ) -> Option<ClockChange> {
         let old = self.cell(machine)?.get();
         let new = old.set(now, clock);
         let drift = (old.clock.drift != clock.drift).then_some(clock.drift);
-        let changed = Changed { step: new.ahead - old.ahead, drift };
-        (changed != Changed { step: 0, drift: None }).then_some(changed)
+        let changed = ClockChange { step: new.ahead - old.ahead, drift };
+        (changed != ClockChange { step: 0, drift: None }).then_some(changed)
     }
 
     /// A machine's monotonic clock at the run's time `now`.
     pub(crate) fn monotonic(&self, machine: MachineId, now: u64) -> u64 {
-        self.dial(machine).map_or(now, |dial| dial.monotonic_at(now))
+        self.machine_clock(machine).map_or(now, |machine_clock| machine_clock.monotonic_at(now))
     }
 
     /// A machine's wall clock, in nanoseconds since the run's epoch.
     pub(crate) fn wall(&self, machine: MachineId, now: u64) -> i128 {
-        self.dial(machine)
-            .map_or(i128::from(now), |dial| i128::from(dial.monotonic_at(now)) + dial.ahead)
+        self.machine_clock(machine).map_or(i128::from(now), |machine_clock| {
+            i128::from(machine_clock.monotonic_at(now)) + machine_clock.ahead
+        })
     }
 
     /// The run's time at which a machine's monotonic clock will first show `local`, if nobody sets it.
     pub(crate) fn true_time(&self, machine: MachineId, local: u64) -> u64 {
-        self.dial(machine).map_or(local, |dial| dial.true_time(local))
+        self.machine_clock(machine).map_or(local, |machine_clock| machine_clock.true_time(local))
     }
 
-    fn dial(&self, machine: MachineId) -> Option<Dial> {
+    fn machine_clock(&self, machine: MachineId) -> Option<MachineClock> {
         if self.any.get() { self.cell(machine).map(Cell::get) } else { None }
     }
 
-    fn cell(&self, machine: MachineId) -> Option<&Cell<Dial>> {
-        self.dials.get()?.get(machine.0 as usize)
+    fn cell(&self, machine: MachineId) -> Option<&Cell<MachineClock>> {
+        self.machine_clocks.get()?.get(machine.0 as usize)
     }
 }
 
-impl Dial {
+impl MachineClock {
     /// These clocks from `now` on, set to `clock`.
-    fn set(self, now: u64, clock: Clock) -> Self {
+    fn set(self, now: u64, clock: ClockSkew) -> Self {
         let monotonic = self.monotonic_at(now);
         let ahead = i128::from(now) + clock.offset - i128::from(monotonic);
         // At the same speed the monotonic clock goes on as it was: what it was rounded by is not lost.
@@ -206,41 +217,62 @@ mod tests {
 
     const API: MachineId = MachineId(0);
 
-    fn dials() -> Dials {
-        let dials = Dials::default();
-        dials.install(2);
-        dials
+    fn machine_clocks() -> MachineClocks {
+        let machine_clocks = MachineClocks::default();
+        machine_clocks.install(2);
+        machine_clocks
     }
 
     #[test]
     fn an_untouched_clock_is_exact() {
-        let dials = dials();
-        dials.set(MachineId(1), 5, Clock::exact().ahead(Duration::from_secs(1)));
-        assert_eq!((dials.monotonic(API, 7), dials.wall(API, 7)), (7, 7));
-        assert_eq!(dials.monotonic(MachineId(u32::MAX), 7), 7, "the harness's is the run's own");
+        let machine_clocks = machine_clocks();
+        machine_clocks.set(MachineId(1), 5, ClockSkew::exact().ahead(Duration::from_secs(1)));
+        assert_eq!((machine_clocks.monotonic(API, 7), machine_clocks.wall(API, 7)), (7, 7));
+        assert_eq!(
+            machine_clocks.monotonic(MachineId(u32::MAX), 7),
+            7,
+            "the harness's is the run's own"
+        );
     }
 
     /// Stepped, the wall clock jumps and the monotonic one does not.
     #[test]
     fn a_step_is_the_wall_clocks_alone() {
-        let dials = dials();
-        let changed = dials.set(API, 1_000, Clock::exact().behind(Duration::from_nanos(300)));
-        assert_eq!(changed, Some(Changed { step: -300, drift: None }));
-        assert_eq!((dials.monotonic(API, 1_500), dials.wall(API, 1_500)), (1_500, 1_200));
-        assert_eq!(dials.set(API, 2_000, Clock::exact()), Some(Changed { step: 300, drift: None }));
-        assert_eq!(dials.set(API, 3_000, Clock::exact()), None);
+        let machine_clocks = machine_clocks();
+        let changed =
+            machine_clocks.set(API, 1_000, ClockSkew::exact().behind(Duration::from_nanos(300)));
+        assert_eq!(changed, Some(ClockChange { step: -300, drift: None }));
+        assert_eq!(
+            (machine_clocks.monotonic(API, 1_500), machine_clocks.wall(API, 1_500)),
+            (1_500, 1_200)
+        );
+        assert_eq!(
+            machine_clocks.set(API, 2_000, ClockSkew::exact()),
+            Some(ClockChange { step: 300, drift: None })
+        );
+        assert_eq!(machine_clocks.set(API, 3_000, ClockSkew::exact()), None);
     }
 
     /// Drift moves both, and what it made is not lost when it ends: only the wall clock is set right.
     #[test]
     fn drift_moves_both() {
-        let dials = dials();
-        dials.set(API, 1_000, Clock::exact().drift_ppm(500_000));
-        assert_eq!((dials.monotonic(API, 2_000), dials.wall(API, 2_000)), (2_500, 2_500));
-        let changed = dials.set(API, 2_000, Clock::exact());
-        assert_eq!(changed, Some(Changed { step: -500, drift: Some(0) }));
-        assert_eq!((dials.monotonic(API, 3_000), dials.wall(API, 3_000)), (3_500, 3_000));
-        assert_eq!(dials.set(API, 3_000, Clock::exact()), None, "what drift made stays");
+        let machine_clocks = machine_clocks();
+        machine_clocks.set(API, 1_000, ClockSkew::exact().drift_ppm(500_000));
+        assert_eq!(
+            (machine_clocks.monotonic(API, 2_000), machine_clocks.wall(API, 2_000)),
+            (2_500, 2_500)
+        );
+        let changed = machine_clocks.set(API, 2_000, ClockSkew::exact());
+        assert_eq!(changed, Some(ClockChange { step: -500, drift: Some(0) }));
+        assert_eq!(
+            (machine_clocks.monotonic(API, 3_000), machine_clocks.wall(API, 3_000)),
+            (3_500, 3_000)
+        );
+        assert_eq!(
+            machine_clocks.set(API, 3_000, ClockSkew::exact()),
+            None,
+            "what drift made stays"
+        );
     }
 
     /// Just in range, and just out of it.
@@ -249,8 +281,9 @@ mod tests {
         let year = Duration::from_secs(365 * 86_400);
         let nano = Duration::from_nanos(1);
         let most = Duration::from_nanos(i64::MAX as u64);
-        let right = |clock: Clock, right: Duration| clock.objection(right.as_nanos() as u64);
-        let exact = Clock::exact();
+        let right =
+            |clock: ClockSkew, right: Duration| clock.invalid_reason(right.as_nanos() as u64);
+        let exact = ClockSkew::exact();
         let last = Duration::from_nanos(u64::MAX);
         for (clock, at) in [
             (exact, Duration::ZERO),
@@ -281,8 +314,8 @@ mod tests {
             (exact.drift_ppm(i32::MAX), year),
             (exact.ahead(nano).drift_ppm(i32::MAX), year),
         ] {
-            let objection = right(clock, at);
-            assert!(objection.is_some_and(|why| why.contains("use")), "{clock:?} at {at:?}");
+            let invalid_reason = right(clock, at);
+            assert!(invalid_reason.is_some_and(|why| why.contains("use")), "{clock:?} at {at:?}");
         }
     }
 
@@ -294,17 +327,17 @@ mod tests {
             settings in prop::collection::vec((0..5_000_000_000u64, DRIFT, any::<i64>()), 1..8),
             ahead in 1..10_000_000_000u64,
         ) {
-            let dials = dials();
+            let machine_clocks = machine_clocks();
             let (mut now, mut shown) = (0, 0);
             for (passes, drift, offset) in settings {
                 now += passes;
-                prop_assert!(dials.monotonic(API, now) >= shown);
-                shown = dials.monotonic(API, now);
-                dials.set(API, now, Clock { offset: offset.into(), drift });
-                prop_assert_eq!(dials.monotonic(API, now), shown);
-                let due = dials.true_time(API, shown + ahead);
-                prop_assert!(dials.monotonic(API, due) >= shown + ahead);
-                prop_assert!(dials.monotonic(API, due - 1) < shown + ahead);
+                prop_assert!(machine_clocks.monotonic(API, now) >= shown);
+                shown = machine_clocks.monotonic(API, now);
+                machine_clocks.set(API, now, ClockSkew { offset: offset.into(), drift });
+                prop_assert_eq!(machine_clocks.monotonic(API, now), shown);
+                let due = machine_clocks.true_time(API, shown + ahead);
+                prop_assert!(machine_clocks.monotonic(API, due) >= shown + ahead);
+                prop_assert!(machine_clocks.monotonic(API, due - 1) < shown + ahead);
             }
         }
     }

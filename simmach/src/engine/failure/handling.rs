@@ -2,13 +2,13 @@
 
 use std::any::Any;
 
-use crate::engine::failure::backtrace::{Captured, Origin};
+use crate::engine::failure::backtrace::{Origin, RawBacktrace};
 use crate::engine::failure::panics;
-use crate::engine::failure::refusals::{Mark, Refused};
+use crate::engine::failure::refusals::{ForbiddenCall, Refusal};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::ids::ProcessId;
-use crate::engine::shared::Stuck;
-use crate::engine::state::{Engine, Unobserved};
+use crate::engine::state::{Engine, UnobservedPanic};
+use crate::engine::status::StuckReport;
 
 impl Engine {
     /// The code that runs now failed: ends the run, unless its machine's policy makes it a crash and no more.
@@ -36,23 +36,24 @@ impl Engine {
     }
 
     /// A panic of a task whose handle is alive: it fails the run unless the handle is awaited.
-    pub(crate) fn panicked_unobserved(&self, name: u64, payload: &(dyn Any + Send)) {
+    pub(crate) fn record_unobserved_panic(&self, name: u64, payload: &(dyn Any + Send)) {
         let failure = self.located(Failure::of_panic(panics::note(payload)));
         let process = self.scope().process;
-        let forgiven = self.policy.get().is_some_and(|policy| (policy.forgives)(process));
+        let is_tolerated =
+            self.policy.get().is_some_and(|policy| (policy.is_crash_tolerated)(process));
         let poll = self.counters.steps.get();
-        let unobserved = Unobserved { failure, process, poll, forgiven };
+        let unobserved = UnobservedPanic { failure, process, poll, is_tolerated };
         self.unobserved.borrow_mut().insert(name, unobserved);
     }
 
     /// The panic was heard of.
-    pub(crate) fn observe(&self, name: u64) {
+    pub(crate) fn mark_panic_observed(&self, name: u64) {
         self.unobserved.borrow_mut().remove(&name);
     }
 
     /// The handle was dropped without being awaited: the panic is the run's. If other tasks of the process panicked before,
     /// and were not awaited either, the first of these panics is reported: the others may follow from it.
-    pub(crate) fn unobservable(&self, name: u64, process: ProcessId) {
+    pub(crate) fn report_unobserved_panic(&self, name: u64, process: ProcessId) {
         let mut unobserved = self.unobserved.borrow_mut();
         let Some(own) = unobserved.remove(&name) else { return };
         let of_process = unobserved.iter().filter(|(_, panic)| panic.process == own.process);
@@ -68,25 +69,25 @@ impl Engine {
 
     /// The first panic that nobody heard of, when the run is over.
     pub(crate) fn take_unobserved(&self) -> Option<Failure> {
-        let unobserved = self.unobserved.take().into_values().filter(|panic| !panic.forgiven);
+        let unobserved = self.unobserved.take().into_values().filter(|panic| !panic.is_tolerated);
         unobserved.min_by_key(|panic| panic.poll).map(|panic| panic.failure)
     }
 
     /// Marks the run, unless the code that runs may do this. True if it must be refused. Never allocates.
-    pub(crate) fn refuse(&self, what: Refused) -> bool {
+    pub(crate) fn refuse(&self, what: ForbiddenCall) -> bool {
         if self.refusals.allows(what) {
             return false;
         }
         let task = self.current_task().and_then(|task| self.identity(task));
-        self.refusals.mark(Mark { what, scope: self.scope(), task, at: self.clock.now() });
+        self.refusals.mark(Refusal { what, scope: self.scope(), task, at: self.clock.now() });
         true
     }
 
     /// Tells the watchdog where the code that runs is: it is `blocked` for good, or the watchdog asks. Never allocates.
     pub(crate) fn report_stuck(&self, blocked: bool) {
-        self.shared.report_stuck(Stuck {
+        self.status.report_stuck(StuckReport {
             blocked,
-            captured: Captured::here(),
+            captured: RawBacktrace::here(),
             machine: self.scope().machine,
             task: self.current_task().and_then(|task| self.identity(task)),
             at: self.clock.now(),
@@ -112,7 +113,7 @@ impl Engine {
         let mark = self.refusals.take()?;
         let mut failure = Failure::new(FailureKind::Refused, mark.what.words());
         failure.machine = self.name(mark.scope.machine);
-        failure.task = mark.task.and_then(|task| task.name_on_its_machine(&self.shared));
+        failure.task = mark.task.and_then(|task| task.name_on_its_machine(&self.status));
         failure.at = mark.at;
         *failure.origin = Origin::of(&self.refusals.captured());
         Some(failure)
@@ -140,7 +141,7 @@ impl Engine {
         let own = self.scope().process;
         let is_test = |process| process == ProcessId::HARNESS || self.is_client(process);
         let may_be = |process| process == own || is_test(own) && is_test(process);
-        self.failed_calls.behind(message, may_be)
+        self.failed_calls.find_cause(message, may_be)
     }
 
     fn located(&self, mut failure: Failure) -> Failure {
@@ -150,7 +151,7 @@ impl Engine {
         failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));
         failure.task = failure
             .task
-            .or_else(|| self.identity(self.current_task()?)?.name_on_its_machine(&self.shared));
+            .or_else(|| self.identity(self.current_task()?)?.name_on_its_machine(&self.status));
         failure
     }
 }
