@@ -1,8 +1,8 @@
 //! The engine: tasks, virtual time, draws and the trace of one run on one thread.
 //!
-//! Below every other layer. It knows nothing of networks, disks or machines but their numbers. What the layers above
-//! need of the run on this thread they reach by the functions here; outside a run these do nothing, and say so by what
-//! they return.
+//! This is the lowest layer. Networks, disks and machines are only numbers to it, apart from the names of their draws
+//! (`Family`), events (`Event`) and effects (`Effect`). Other layers reach the run on this thread through the functions
+//! below. Outside a run these do nothing and return `None`, zero or the calm value.
 
 pub(crate) mod context;
 pub(crate) mod draws;
@@ -44,81 +44,82 @@ use crate::engine::context::try_with;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::deviations::Deviation;
 
-/// What an operation answers that is used outside a run, or by the destructor of a dead process.
+/// The error of an operation on a handle outside its run, or in a destructor of a terminated process.
 pub(crate) const OUTSIDE_RUN: &str =
-    "simmach: used outside the run it belongs to, or by a process that is dead";
+    "simmach: handle used outside its simulation run, or by a terminated process";
 
-/// This thread's run.
+/// Returns the id of the run on this thread.
 pub(crate) fn run_id() -> Option<RunId> {
     try_with(|engine| engine.run)
 }
 
-/// Whose code runs now; `None` outside a run.
+/// The scope of the running code, or `None` outside a run.
 pub(crate) fn scope() -> Option<Scope> {
     try_with(Engine::scope)
 }
 
-/// Whose code runs now, if it may touch the run: `None` outside one and for a dead process's destructors.
+/// The scope of the running code, or `None` outside a run and in a terminated process's destructors.
 pub(crate) fn live_scope() -> Option<Scope> {
     scope().filter(|scope| scope.alive)
 }
 
-/// Virtual nanoseconds since the run began; 0 outside.
+/// Virtual nanoseconds since the run began; 0 outside a run.
 pub(crate) fn now() -> u64 {
     try_with(|engine| engine.clock.now()).unwrap_or(0)
 }
 
-/// The monotonic clock of the machine that runs now, in nanoseconds; 0 outside a run. No reading of the user's.
+/// The monotonic clock of the running code's machine, in nanoseconds; 0 outside a run. Does not count as a reading by the
+/// code under test (see [`time::clock`]).
 pub(crate) fn local_now() -> u64 {
     try_with(Engine::local_now).unwrap_or(0)
 }
 
-/// Puts an action into the future; `None` outside a run. What is due already fires at once, after what is ready.
+/// Arms a timer; returns `None` outside a run. A timer that is already due fires after the tasks that are ready.
 pub(crate) fn try_arm(at: u64, action: Action) -> Option<TimerKey> {
     try_with(|engine| engine.arm(at, action))
 }
 
-/// As [`try_arm`], for the layers' own code, which runs inside a run only.
+/// As [`try_arm`], for code that only runs inside a run. Panics elsewhere.
 pub(crate) fn arm(at: u64, action: Action) -> TimerKey {
-    try_arm(at, action).expect("a layer arms its timers inside a run")
+    try_arm(at, action).expect("a run on this thread")
 }
 
-/// Takes an action out of the future; a key whose timer is gone does nothing.
+/// Cancels a timer and returns its action, or `None` if it has fired or was cancelled.
 pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
     try_with(|engine| engine.cancel(key)).flatten()
 }
 
-/// The running task, if this is its own waker and not one that something in it made round that.
+/// Returns the running task if `waker` is the task's own, not one that wraps it.
 pub(crate) fn own_task(waker: &Waker) -> Option<TaskKey> {
     try_with(|engine| engine.own_task(waker)).flatten()
 }
 
-/// Tells what the running task is about to wait for.
+/// Records what the running task is about to wait for.
 pub(crate) fn record_wait(wait: Wait) {
     try_with(|engine| engine.record_wait(wait));
 }
 
-/// Something happened that a stalled run would lack.
+/// Notes progress of the run, for the detection of stalls.
 pub(crate) fn note_progress() {
     try_with(Engine::note_progress);
 }
 
-/// A process began or ended.
+/// Notes that a process began or ended, for the detection of stalls.
 pub(crate) fn note_process_change() {
     try_with(Engine::note_process_change);
 }
 
-/// Notes a process of the test's own.
+/// Registers a process as a client of the test.
 pub(crate) fn add_client(process: ProcessId) {
     try_with(|engine| engine.add_client(process));
 }
 
-/// Counts something that took effect.
+/// Counts `n` occurrences of an effect.
 pub(crate) fn count_effect(effect: Effect, n: u64) {
     try_with(|engine| engine.count_effect(effect, n));
 }
 
-/// Counts a fault that took effect, and keeps a line about it.
+/// Counts a fault and keeps its description with its time; logs it, too.
 pub(crate) fn record_fault(
     effect: Effect,
     machine: Option<MachineId>,
@@ -133,7 +134,7 @@ pub(crate) fn record_fault(
     });
 }
 
-/// Calls what the test gave to a layer below. A panic fails the run, and is answered with `otherwise`.
+/// Calls a closure of the test, such as a packet filter. A panic in it fails the run; `otherwise` is returned then.
 pub(crate) fn catch_test_panic<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         try_with(|engine| engine.test_panicked(panic.as_ref()));
@@ -141,8 +142,8 @@ pub(crate) fn catch_test_panic<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
     })
 }
 
-/// Calls code of the user's whose panic goes no further, as in tokio: what is left of it is a line in the log. `what` says
-/// whose panic it is.
+/// Calls user code and stops a panic in it, as tokio does: the panic is only logged. `what` names the code in the log, such
+/// as "the destructor of a task's output".
 pub(crate) fn catch_and_log_panic(what: &str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         log_panic(what, payload);
@@ -162,7 +163,7 @@ fn log_panic(what: &str, payload: Box<dyn Any + Send>) {
     drop_payload(payload);
 }
 
-/// Drops what was panicked with. That may panic, too; there it ends.
+/// Drops the payload of a panic. If that panics too, the second payload is leaked.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
@@ -174,49 +175,49 @@ pub(crate) fn trace(event: NewEvent<'_>) {
     try_with(|engine| engine.trace(event));
 }
 
-/// Ends the run as broken: the machine it runs on, not the program, is at fault.
+/// Ends the run as broken: the cause is outside the program under test, such as a full disk.
 pub(crate) fn break_run(message: String) {
     try_with(|engine| engine.end(Verdict::Broken(message)));
 }
 
-/// The raw word of a draw; `None` is calm, as all is for a dead process and outside a run.
+/// Returns the raw word of a draw. `None` means calm; outside a run and in a terminated process every draw is.
 pub(crate) fn word(address: Address) -> Option<u64> {
     try_with(|engine| engine.word(address)).flatten()
 }
 
-/// In `0..n`, for a setting of the run: drawn by the seed, and the same whatever an overlay says.
+/// Draws a setting of the run in `0..n`. It depends on the seed only; overlays do not change it.
 pub(crate) fn setting_below(address: Address, n: u64) -> u64 {
     let word = try_with(|engine| engine.draws.setting(address));
     draws::below_of(word, n)
 }
 
-/// True with probability `p`; calm is false.
+/// Draws true with probability `p`. Calm is false.
 pub(crate) fn chance(address: Address, p: f64) -> bool {
     try_with(|engine| engine.chance(address, p)).unwrap_or(false)
 }
 
-/// In `[0, 1)`; calm is one half, the median.
+/// Draws from `[0, 1)`. Calm is 0.5, the median.
 pub(crate) fn unit(address: Address) -> f64 {
     try_with(|engine| engine.unit(address)).unwrap_or(draws::unit_of(None))
 }
 
-/// In `0..n`; calm is 0.
+/// Draws from `0..n`. Calm is 0.
 pub(crate) fn below(address: Address, n: u64) -> u64 {
     try_with(|engine| engine.below(address, n)).unwrap_or(0)
 }
 
-/// Whether a strike, a step or an act takes place; calm is no.
+/// Whether the strike, step or act at this address takes place; a calm one does not.
 pub(crate) fn is_active(address: Address) -> bool {
     word(address).is_some()
 }
 
-/// The first number, from that of `address` on, whose strike or step takes place.
+/// Returns the number of the first strike or step that takes place, starting at that of `address`.
 pub(crate) fn next_active(address: Address) -> Option<u64> {
     let Address { family, words: [a, from, c] } = address;
     try_with(|engine| engine.draws.overlay().next_not_calm(family, a, from, c)).flatten()
 }
 
-/// The word that the overlay gives to a draw, if it gives one.
+/// Returns the word that the overlay sets for a draw, if it sets one.
 pub(crate) fn pinned(address: Address) -> Option<u64> {
     let Address { family, words } = address;
     try_with(|engine| match engine.draws.overlay().action(family, words, engine.clock.now()) {
@@ -228,7 +229,7 @@ pub(crate) fn pinned(address: Address) -> Option<u64> {
     .flatten()
 }
 
-/// Records something that was not calm, where such is recorded.
+/// Records a deviation, if the run records them.
 pub(crate) fn record_deviation(deviation: impl FnOnce() -> Deviation) {
     if try_with(Engine::is_recorded).unwrap_or(false) {
         let deviation = deviation();
@@ -236,7 +237,7 @@ pub(crate) fn record_deviation(deviation: impl FnOnce() -> Deviation) {
     }
 }
 
-/// Something happened to a machine.
+/// Counts a machine as affected by a fault, if the run records deviations.
 pub(crate) fn mark_affected(machine: MachineId) {
     try_with(|engine| engine.record(|recorder| recorder.mark_affected(machine)));
 }

@@ -311,7 +311,7 @@ fn cause_real_threads() {
     caught("a_thread_that_is_allowed", THREAD);
     let refused = Door::Libtest.run("a_thread_that_is_refused", &[]);
     assert_eq!(refused.code, Some(101), "{}", refused.text);
-    assert!(refused.text.contains("a thread was started inside the run"), "{}", refused.text);
+    assert!(refused.text.contains("starting a thread is refused in a run"), "{}", refused.text);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! One run's state on its thread.
 //!
-//! The engine has its own slot here; the layers above keep theirs in a [`Slot`] each, so that none has to know the
-//! others. `run.rs` fills them first thing on the run's fresh thread and empties them before it ends, however it ends: they
-//! have no destructors, which a thread would have to be told of, and each access to ask for.
+//! The engine is in a thread-local here; each layer above keeps its state in a [`Slot`] of its own, so that the layers do
+//! not have to know each other. `run.rs` fills the slots at the start of the run's thread and empties them at its end, also
+//! when it panics. The slots are `ManuallyDrop`: a thread-local with a destructor has to be registered, and costs a check
+//! of its state on each access.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -14,11 +15,11 @@ pub(crate) use crate::engine::status::{RunStatus, StatusSnapshot, StuckReport};
 thread_local! {
     static ENGINE: RefCell<ManuallyDrop<Option<Rc<Engine>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
-    /// True while there is one: it can be read at any time in a thread's life, and costs a load.
+    /// Whether `ENGINE` is set. It can be read at any time in a thread's life, and costs one load.
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes `engine` this thread's run.
+/// Installs `engine` as this thread's run.
 pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     let engine = Rc::new(engine);
     ENGINE.with(|slot| **slot.borrow_mut() = Some(Rc::clone(&engine)));
@@ -27,31 +28,31 @@ pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     engine
 }
 
-/// Ends this thread's run: from here on every handle is outside of it.
+/// Removes this thread's run. Handles of the run fail from here on.
 pub(crate) fn remove() {
     HERE.set(false);
     let engine = ENGINE.with(|slot| slot.borrow_mut().take());
     drop(engine);
 }
 
-/// True if this thread has a run. Never allocates, whatever part of its life the thread is in.
+/// Whether this thread has a run. Never allocates, even while the thread starts or ends.
 #[inline]
 pub(crate) fn is_here() -> bool {
     HERE.get()
 }
 
-/// This thread's run, held.
+/// Returns a reference-counted handle to this thread's run.
 pub(crate) fn current() -> Option<Rc<Engine>> {
     ENGINE.try_with(|slot| (**slot.try_borrow().ok()?).clone()).ok().flatten()
 }
 
-/// Reaches this thread's run; `None` outside one, and after a thread's locals are gone.
+/// Calls `f` with this thread's run. Returns `None` outside a run and after the thread's locals were destroyed.
 #[inline]
 pub(crate) fn try_with<R>(f: impl FnOnce(&Engine) -> R) -> Option<R> {
     ENGINE.try_with(|slot| slot.try_borrow().ok()?.as_deref().map(f)).ok().flatten()
 }
 
-/// A layer's state for this thread's run.
+/// The state of a layer for this thread's run.
 #[derive(Debug)]
 pub(crate) struct Slot<T>(RefCell<ManuallyDrop<Option<T>>>);
 
@@ -68,13 +69,14 @@ impl<T> Slot<T> {
         self.0.borrow_mut().take()
     }
 
-    /// `None` outside a run. Nothing of the user's may be called or dropped inside.
+    /// Calls `f` with the state; returns `None` outside a run. `f` must not call or drop user code, which could reach the
+    /// slot again.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.with_if(|_| true, f)
     }
 
-    /// As [`with`](Self::with), if `admit` says so.
+    /// As [`with`](Self::with), but only if `admit` returns true.
     #[inline]
     pub(crate) fn with_if<R>(
         &self,

@@ -1,8 +1,8 @@
-//! Running the tasks of one run on its one thread.
+//! The executor: runs the tasks of one run on its one thread.
 //!
-//! Wakers hold ids only, and are the standard library's `Wake`: a wake from another thread, or one that comes after its
-//! run, finds no such run where it is and is dropped and counted; a future never leaves its thread. Who runs next is the
-//! scheduler's choice; what a task is part of (machine, process) is its scope.
+//! Wakers hold only ids, so futures never leave their thread. A wake from another thread, or after the run has ended, is
+//! dropped and counted. The [`scheduler`] chooses which ready task runs next. A task's scope says which machine and process
+//! it belongs to.
 
 pub(crate) mod drive;
 pub(crate) mod identity;
@@ -28,18 +28,18 @@ use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 
-/// Stands for the number of a poll where a task is dropped.
+/// Takes the place of the poll number in the map keys of code that runs while a task is dropped.
 const DROPPED: u64 = u32::MAX as u64;
 
 impl Engine {
-    /// The scope of a new child of the running task: the same process, a path of its own.
+    /// Returns the scope for a new child of the running task: the same process, its own path.
     pub(crate) fn child_scope(&self) -> Scope {
         let parent = self.scope();
         let nth = self.tasks.count(|task| &mut task.children).unwrap_or(0);
         Scope { task: mix(parent.task, nth), ..parent }
     }
 
-    /// Makes a task that runs as `scope`.
+    /// Spawns a task that runs in `scope`.
     pub(crate) fn spawn(
         &self,
         role: Role,
@@ -55,13 +55,13 @@ impl Engine {
         key
     }
 
-    /// Makes room for so many more tasks, which are about to begin together.
+    /// Reserves room for `more` tasks.
     pub(crate) fn reserve_tasks(&self, more: usize) {
         self.tasks.reserve(more);
         self.ready.borrow_mut().reserve(more);
     }
 
-    /// Makes a task ready. Once is enough until it is polled.
+    /// Makes a task ready, unless it already is.
     #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {
         let Some((ready, spawned)) = self.tasks.make_ready(key) else { return };
@@ -89,7 +89,7 @@ impl Engine {
         drawn.unwrap_or(0)
     }
 
-    /// Polls one ready task; false when there is none.
+    /// Polls the next ready task. Returns false if no task is ready.
     pub(crate) fn poll_next(&self) -> bool {
         let next = self.ready.borrow_mut().pop(|ready| self.priority(ready));
         let Some(ready) = next else { return false };
@@ -97,7 +97,7 @@ impl Engine {
             self.ready.borrow().overtaken().for_each(|sequence| recorder.overtaken(sequence));
         });
         let key = TaskKey::from(ready);
-        // A task that ended while it was ready is no turn, but not the end of the turns either.
+        // The task has ended since it was woken: others may still be ready.
         let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
         self.clock.begin_poll();
         self.enter(scope, Some(key));
@@ -110,14 +110,14 @@ impl Engine {
             let poll = polled.0.as_mut().poll(&mut Context::from_waker(&polled.1));
             self.status.end_poll();
             if ready.wake == 1 {
-                // Where services begin they set panic hooks.
-                hook::keep_in_front();
+                // Services install panic hooks when they start.
+                hook::reinstall();
             }
             poll.is_pending()
         };
         let over = if pending { self.tasks.put_back(key, polled) } else { Some(polled) };
         if let Some(over) = over {
-            // The process may have ended while its task was polled.
+            // The task polled may have ended its own process, which released the task.
             let alive = self.tasks.release(key).is_some();
             self.drop_as(Scope { alive, ..scope }, over);
         }
@@ -125,13 +125,13 @@ impl Engine {
         true
     }
 
-    /// Ends one task: it is dropped at its next turn, as its own code.
+    /// Cancels a task: instead of its next poll it is dropped, in its own scope.
     pub(crate) fn cancel_task(&self, key: TaskKey) {
         self.tasks.with(key, |task| task.cancelled = true);
         self.wake(key);
     }
 
-    /// Ends every task of a process at once but the running one, each as its own code; false if there was none.
+    /// Drops every task of a process except the running one, each in its own scope. Returns false if there was none.
     pub(crate) fn drop_other_tasks(&self, process: ProcessId) -> bool {
         let (scope, current) = (self.scope(), self.tasks.current());
         let mut ended = false;
@@ -142,28 +142,28 @@ impl Engine {
                 break;
             }
             ended = true;
-            // A destructor may have spawned another.
+            // A destructor may have spawned another task: look again.
             for task in others.into_iter().filter_map(|key| self.tasks.release(key)) {
-                self.drop_as(task.scope, task.polled);
+                self.drop_as(task.scope, task.poll_state);
             }
         }
         self.enter(scope, current);
         ended
     }
 
-    /// Ends every task of a process at once. What their destructors do touches nothing of the run.
+    /// Drops every task of a process. Their destructors run with a dead scope and cannot affect the run.
     pub(crate) fn end_process(&self, process: ProcessId) {
         self.end_tasks(|scope| scope.process == process);
     }
 
-    /// Ends every task there is, for the end of the run.
+    /// Drops every task, at the end of the run.
     pub(crate) fn end_all_tasks(&self) {
-        // A destructor may spawn in vain but not make work: still, look again until nothing is left.
+        // A destructor may have spawned another task: look again.
         while self.end_tasks(|_| true) {}
         self.ready.borrow_mut().clear();
     }
 
-    /// The running task, if this is its own waker and not one that something in it made round that.
+    /// Returns the running task if `waker` is the task's own, not one that wraps it.
     pub(crate) fn own_task(&self, waker: &Waker) -> Option<TaskKey> {
         self.tasks.own(waker)
     }
@@ -172,18 +172,18 @@ impl Engine {
         self.tasks.current()
     }
 
-    /// The number of draws this task has made so far: an address that stays when other tasks change. Where no task runs, as
-    /// in a rule on packets that a timer sends, the run counts.
+    /// Counts a draw of the running task and returns its number. Counted per task, so that other tasks do not change its
+    /// addresses. When no task is running, as in a packet filter called from a timer, one counter of the run is used.
     pub(crate) fn next_draw(&self) -> u64 {
         self.count(|task| &mut task.draws)
     }
 
-    /// As [`Engine::next_draw`], counting the polls of `select!`.
+    /// As [`Engine::next_draw`], for polls of `select!`.
     pub(crate) fn next_select(&self) -> u64 {
         self.count(|task| &mut task.selects)
     }
 
-    /// As [`Engine::next_draw`], counting what the system's source of randomness was asked for.
+    /// As [`Engine::next_draw`], for calls of the system's source of randomness.
     pub(crate) fn next_entropy(&self) -> u64 {
         self.count(|task| &mut task.entropy)
     }
@@ -196,20 +196,20 @@ impl Engine {
         })
     }
 
-    /// What the running task waits for, told by the future that is about to return `Pending`.
+    /// Records what the running task waits for. Called by a future that is about to return `Pending`.
     #[inline]
     pub(crate) fn record_wait(&self, wait: Wait) {
         if let Some(key) = self.tasks.current() {
             self.tasks.with(key, |task| {
-                task.waits = wait;
+                task.wait = wait;
                 if let Wait::Sleep { since, until } = wait {
-                    task.sleeps = task.sleeps.max(until.saturating_sub(since));
+                    task.longest_sleep = task.longest_sleep.max(until.saturating_sub(since));
                 }
             });
         }
     }
 
-    /// Who a task is, unless it is gone. Never allocates.
+    /// Returns a task's identity, or `None` if it has ended. Never allocates.
     pub(crate) fn identity(&self, key: TaskKey) -> Option<Identity> {
         self.tasks.identity(key)
     }
@@ -219,15 +219,15 @@ impl Engine {
         let (scope, current) = (self.scope(), self.tasks.current());
         for key in &keys {
             if let Some(task) = self.tasks.release(*key) {
-                self.drop_as(Scope { alive: false, ..task.scope }, task.polled);
+                self.drop_as(Scope { alive: false, ..task.scope }, task.poll_state);
             }
         }
-        // Whoever ends its own process is dead for the rest of its poll.
+        // A task that ended its own process has a dead scope for the rest of its poll.
         self.enter(Scope { alive: scope.alive && !which(&scope), ..scope }, current);
         !keys.is_empty()
     }
 
-    /// Drops what is the user's in its scope. A destructor of the dead that panics has nobody to tell.
+    /// Drops a value of the user's in `scope`. A panic fails the run, unless the scope is dead: then it is ignored.
     fn drop_as<T>(&self, scope: Scope, value: T) {
         self.enter(scope, None);
         self.map_keys.begin_poll(scope.task, DROPPED);

@@ -1,4 +1,4 @@
-//! How a run fails: verdicts, panics with their places and backtraces, and what is refused.
+//! How a run fails: verdicts, panics with their locations and backtraces, and refused calls.
 
 pub(crate) mod abort_report;
 pub(crate) mod backtrace;

@@ -1,4 +1,4 @@
-//! One run's state below all layers.
+//! The state of one run that belongs to no layer above the engine.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ use crate::engine::time::machine_clocks::{self, ClockChange};
 use crate::engine::time::timer_info::TimerInfo;
 use crate::engine::time::timers::{Action, Local, TimerKey, Timers};
 
-/// The state of one run below all layers.
+/// The state of one run: time, tasks, draws, records and the verdict.
 pub(crate) struct Engine {
     pub(crate) run: RunId,
     pub(crate) status: Arc<RunStatus>,
@@ -45,58 +45,61 @@ pub(crate) struct Engine {
     pub(crate) names: RefCell<Vec<Name>>,
     trace: RefCell<Trace>,
     pub(crate) positions: RefCell<Positions>,
-    /// Whether it is counted where in the test draws are made.
+    /// Whether the positions of draws are counted: where deviations are recorded or the overlay has rules by position.
     counts_positions: bool,
     recording: RecordLevel,
     recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
     pub(crate) failed_calls: FailedCalls,
-    /// Panics of tasks whose handle may yet be awaited.
+    /// Panics of tasks whose `JoinHandle` may still be awaited, by task path.
     pub(crate) unobserved: RefCell<BTreeMap<u64, UnobservedPanic>>,
     pub(crate) policy: Cell<Option<Policy>>,
     pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,
     body: Cell<Option<TaskKey>>,
-    /// The test's own processes: the body and what it runs on machines.
+    /// The test's own processes: the body's and those of `Sim::run_on`.
     clients: RefCell<BTreeSet<ProcessId>>,
 }
 
-/// What machines make of failures of their processes' code.
+/// How a failure in a process's code is handled. Set by the layer `machine`.
 #[derive(Clone, Copy)]
 pub(crate) struct Policy {
-    /// A process's code failed: gives the failure back if it is the run's, and makes it a crash otherwise.
+    /// Returns the failure if it fails the run; otherwise crashes the process and returns `None`.
     pub(crate) on_failure: fn(ProcessId, Failure) -> Option<Failure>,
-    /// Whether a failure of a process would be no more than a crash.
+    /// Whether a failure of the process would only crash it.
     pub(crate) is_crash_tolerated: fn(ProcessId) -> bool,
 }
 
-/// A panic of a task whose handle may yet be awaited.
+/// A panic of a task whose `JoinHandle` may still be awaited.
 pub(crate) struct UnobservedPanic {
     pub(crate) failure: Failure,
     /// The process that panicked.
     pub(crate) process: ProcessId,
-    /// The number of the poll that it panicked in: of several panics the first is the cause of the others.
+    /// The step in which it panicked. Of several panics the first is reported, since it may have caused the others.
     pub(crate) poll: u64,
-    /// On its machine it would be a crash of the process and no more.
+    /// Whether the panic would only crash its process.
     pub(crate) is_tolerated: bool,
 }
 
-/// What a run counts for its report.
+/// Counters of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Polls and timer events.
     pub(crate) steps: Cell<u64>,
+    /// How often virtual time moved.
     pub(crate) jumps: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
-    /// The moment of the last step, and how many steps there have been at it since the last progress.
+    /// Virtual time of the last step.
     pub(crate) moment: Cell<u64>,
     pub(crate) steps_at_moment: Cell<u64>,
-    /// What was drawn draws_outside_tasks of any task.
+    /// Draws made while no task was running.
     pub(crate) draws_outside_tasks: Cell<u64>,
 }
 
 impl Engine {
-    /// Keeps every event of the trace where `events` says so, and as much as `recording` says of what is not calm.
+    /// Creates the engine of a run. `events`: whether the events of the trace are kept; `recording`: how much is recorded of
+    /// deviations.
     pub(crate) fn new(
         seed: u64,
         overlay: &Overlay,
@@ -134,14 +137,14 @@ impl Engine {
         }
     }
 
-    /// Draws what std and crates draw once a thread, first thing in a run: from the run, and not from the task that
-    /// happens to be the first to need it.
+    /// Seeds the thread-local generators of std and fastrand at the start of the run. Otherwise they would be seeded by
+    /// whichever task uses them first.
     pub(crate) fn seed_thread(&self) {
         fastrand::seed(self.draws.word(Address::run_entropy(), 0).unwrap_or(0));
         self.map_keys.draw_keys(self.trace.borrow().is_kept());
     }
 
-    /// How many `HashMap`s the run has made; 0 where events are not kept.
+    /// Number of `HashMap`s created in the run; 0 unless events are kept.
     pub(crate) fn maps_made(&self) -> u64 {
         self.map_keys.made()
     }
@@ -154,7 +157,7 @@ impl Engine {
         self.scope.set(scope);
     }
 
-    /// Runs `f` as `scope`, and comes back.
+    /// Calls `f` with `scope` as the running code's scope.
     #[cfg(test)]
     pub(crate) fn as_scope<R>(&self, scope: Scope, f: impl FnOnce() -> R) -> R {
         let before = self.scope.replace(scope);
@@ -163,7 +166,7 @@ impl Engine {
         result
     }
 
-    /// Notes a process of the test's own: its long sleeps are no stall.
+    /// Registers a process as a client of the test. Long sleeps of clients are not stalls.
     pub(crate) fn add_client(&self, process: ProcessId) {
         self.clients.borrow_mut().insert(process);
     }
@@ -172,7 +175,7 @@ impl Engine {
         self.clients.borrow().contains(&process)
     }
 
-    /// Which task is the test's body.
+    /// Sets the task of the test's body.
     pub(crate) fn set_body(&self, task: TaskKey) {
         self.body.set(Some(task));
     }
@@ -181,12 +184,12 @@ impl Engine {
         self.body.get()
     }
 
-    /// The raw word of a draw; `None` is calm, as all is for a dead process.
+    /// Returns the raw word of a draw. `None` means calm; in a terminated process every draw is.
     pub(crate) fn word(&self, address: Address) -> Option<u64> {
         self.word_at(address, None)
     }
 
-    /// As [`word`](Self::word), where it is known where in the test it is drawn.
+    /// As [`word`](Self::word), for a draw with a position.
     pub(crate) fn word_at(&self, address: Address, position: Option<Position>) -> Option<u64> {
         match self.scope().alive {
             true => self.draws.word_at(address, self.clock.now(), position),
@@ -194,7 +197,7 @@ impl Engine {
         }
     }
 
-    /// Where in the test the next draw of a family is made, where that is counted: counts it.
+    /// Counts a draw and returns its position, if positions are counted.
     #[inline]
     pub(crate) fn next_position(&self, family: Family) -> Option<Position> {
         if self.counts_positions { Some(self.count_position(family)) } else { None }
@@ -205,19 +208,19 @@ impl Engine {
         self.positions.borrow_mut().next_position(family)
     }
 
-    /// From now on draws are counted apart by this.
+    /// Sets the lane of the following draws. Draws of different lanes are numbered separately.
     pub(crate) fn set_lane(&self, lane: u64) {
         if self.counts_positions {
             self.positions.borrow_mut().set_lane(lane);
         }
     }
 
-    /// Whether what is not calm is recorded.
+    /// Whether deviations are recorded.
     pub(crate) fn is_recorded(&self) -> bool {
         self.recording != RecordLevel::Nothing
     }
 
-    /// Reaches the record of what was not calm, where there is one.
+    /// Calls `f` with the recorder, if deviations are recorded.
     #[inline]
     pub(crate) fn record(&self, f: impl FnOnce(&mut Recorder)) {
         if self.is_recorded() {
@@ -230,40 +233,40 @@ impl Engine {
         f(&mut self.recorder.borrow_mut());
     }
 
-    /// What was not calm, and how much that was.
+    /// Takes the deviations and their total size.
     pub(crate) fn take_deviations(&self) -> (Option<Size>, Vec<Deviation>) {
         self.recorder.take().finish(self.clock.now())
     }
 
-    /// Puts an action into the future. What is due already fires at once, after what is ready.
+    /// Arms a timer. A timer that is already due fires after the tasks that are ready.
     pub(crate) fn arm(&self, at: u64, action: Action) -> TimerKey {
         self.timers.borrow_mut().arm(self.clock.now(), at, action)
     }
 
-    /// Wakes someone when the monotonic clock of the machine that runs now shows `shows` nanoseconds.
+    /// Arms a timer that wakes `waiter` when the monotonic clock of the running code's machine shows `shows` nanoseconds.
     pub(crate) fn arm_local(&self, shows: u64, waiter: Waiter) -> TimerKey {
         let local = Local { machine: self.scope().machine, shows };
         let at = self.clock.machine_clocks.true_time(local.machine, shows);
         self.arm(at, Action::Wake(waiter, local))
     }
 
-    /// As [`arm`](Self::arm), for the owner of a timer that was cancelled, who pays less where this one is for later.
+    /// As [`arm`](Self::arm), reusing the slot of the cancelled timer `key`: cheaper if the new timer is due later.
     pub(crate) fn arm_again(&self, key: TimerKey, at: u64, action: Action) -> TimerKey {
         self.timers.borrow_mut().arm_again(key, self.clock.now(), at, action)
     }
 
-    /// Takes an action out of the future; a key whose timer is gone does nothing.
+    /// Cancels a timer and returns its action, or `None` if it has fired or was cancelled.
     #[inline]
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Action> {
         self.timers.borrow_mut().cancel(key)
     }
 
-    /// Makes a timer wake `waker`; false if it is gone.
+    /// Makes a timer wake `waker`. Returns false if the timer has fired or was cancelled.
     pub(crate) fn rewake(&self, key: TimerKey, waker: &Waker) -> bool {
         let own = self.own_task(waker);
         let wakes = self.timers.borrow().wakes(key, own, waker);
         if wakes == Some(false) {
-            // Cloned and dropped while nothing is borrowed: either may run anything.
+            // Cloning and dropping a waker may run user code: nothing may be borrowed then.
             let waiter = Waiter::new(own, waker);
             let old = self.timers.borrow_mut().rewake(key, waiter);
             drop(old);
@@ -271,7 +274,7 @@ impl Engine {
         wakes.is_some()
     }
 
-    /// Sets a machine's clocks from now on. What waits for its monotonic clock goes by the new speed at once.
+    /// Sets the skew of a machine's clocks. Pending timers of its monotonic clock are moved to the new speed.
     pub(crate) fn set_clock(
         &self,
         machine: MachineId,
@@ -286,12 +289,12 @@ impl Engine {
         Some(changed)
     }
 
-    /// The monotonic clock of the machine that runs now, in nanoseconds. No reading of the user's.
+    /// The monotonic clock of the running code's machine, in nanoseconds. Does not count as a reading by the code under test.
     pub(crate) fn local_now(&self) -> u64 {
         self.clock.machine_clocks.monotonic(self.scope().machine, self.clock.now())
     }
 
-    /// To which machine the faults of packets happened that were just drawn, and what they were in words.
+    /// Sets the machine and the description of the packet faults that were just recorded.
     pub(crate) fn describe_packet_faults(&self, machine: MachineId, text: impl FnOnce() -> String) {
         self.record(|recorder| {
             recorder.mark_affected(machine);
@@ -314,7 +317,8 @@ impl Engine {
         self.counters.steps_at_moment.set(0);
     }
 
-    /// As [`Engine::note_progress`], but for what can go on for ever at one moment: starts and ends of processes.
+    /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of steps at one moment:
+    /// a process that restarts for ever at one moment must not hide an endless loop.
     pub(crate) fn note_process_change(&self) {
         self.counters.progress_at.set(self.clock.now());
     }
@@ -337,7 +341,7 @@ impl Engine {
         self.names.borrow().get(machine.0 as usize).map(|name| name.to_string())
     }
 
-    /// Ends the run. The first verdict stands, unless a later one says that the run was not one.
+    /// Ends the run. The first verdict is kept, except that `Broken` replaces any other.
     pub(crate) fn end(&self, verdict: Verdict) {
         let mut standing = self.verdict.borrow_mut();
         let broken = matches!(verdict, Verdict::Broken(_));
@@ -351,7 +355,7 @@ impl Engine {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.refusals.is_any_recorded() || self.verdict.borrow().is_some()
+        self.refusals.is_recorded() || self.verdict.borrow().is_some()
     }
 
     pub(crate) fn take_verdict(&self) -> Option<Verdict> {

@@ -1,4 +1,4 @@
-//! What other threads may see of a run: its pulse for a watchdog, and a count of wakes that came from them in vain.
+//! The status of a run that other threads may read: what the watchdog looks at, and a count of dropped wakes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::engine::failure::backtrace::RawBacktrace;
 use crate::engine::ids::MachineId;
 use crate::engine::name::Name;
 
-/// What a watchdog on another thread may read of a run, and a late waker may count.
+/// The status of a run, shared with the watchdog and with wakers that may outlive the run.
 #[derive(Debug, Default)]
 pub(crate) struct RunStatus {
     polls: AtomicU64,
@@ -19,43 +19,43 @@ pub(crate) struct RunStatus {
     at: AtomicU64,
     foreign_wakes: AtomicU64,
     names: OnceLock<Vec<Name>>,
-    /// What some tasks are called, by their paths.
+    /// Titles of tasks that have one, by path.
     titles: Mutex<BTreeMap<u64, String>>,
-    /// The thread that watches the run.
+    /// The watchdog's thread.
     watcher: OnceLock<Thread>,
-    /// The run's thread, by the system's number; 0 before it begins.
+    /// The run's thread id in the operating system; 0 before the run begins.
     thread: AtomicU32,
     stuck: OnceLock<StuckReport>,
 }
 
-/// Where a run is that does not go on.
+/// Where a run is stuck.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StuckReport {
-    /// It waits for what only its own thread could do.
+    /// Whether it waits for something that only its own thread could do.
     pub(crate) blocked: bool,
     pub(crate) captured: RawBacktrace,
     pub(crate) machine: MachineId,
-    /// Its task, if one was running.
+    /// The running task, if any.
     pub(crate) task: Option<Identity>,
     /// Virtual nanoseconds.
     pub(crate) at: u64,
 }
 
-/// A moment of a run, as a watchdog sees it.
+/// A snapshot of a run's status, for the watchdog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusSnapshot {
-    /// How many polls began.
+    /// Number of polls that have begun.
     pub polls: u64,
-    /// True inside a poll: only then can a run be hung.
+    /// Whether a task is being polled. Only then can a run hang.
     pub polling: bool,
-    /// The machine whose task is polled.
+    /// The machine of the task that is or was last polled.
     pub machine: MachineId,
     /// Virtual nanoseconds.
     pub at: u64,
 }
 
 impl RunStatus {
-    /// What a watchdog sees now.
+    /// Returns the current status.
     pub(crate) fn snapshot(&self) -> StatusSnapshot {
         StatusSnapshot {
             polls: self.polls.load(Ordering::Relaxed),
@@ -65,17 +65,17 @@ impl RunStatus {
         }
     }
 
-    /// The name of a machine, once the run has its machines.
+    /// The name of a machine; `None` before [`set_names`](Self::set_names).
     pub(crate) fn name(&self, machine: MachineId) -> Option<&str> {
         self.names.get()?.get(machine.0 as usize).map(|name| &**name)
     }
 
-    /// Sets the names of the machines, in the order of their numbers. Only the first call has an effect.
+    /// Sets the names of the machines, by number. Only the first call has an effect.
     pub(crate) fn set_names(&self, names: Vec<Name>) {
         let _ = self.names.set(names);
     }
 
-    /// Names a task: a plan, or a service where a machine has several.
+    /// Sets a task's title for reports: of a plan, or of a service on a machine with several.
     pub(crate) fn set_task_title(&self, path: u64, title: String) {
         self.titles().insert(path, title);
     }
@@ -88,22 +88,22 @@ impl RunStatus {
         self.titles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This thread is woken when the run is stuck.
+    /// Sets the thread that is unparked when the run gets stuck.
     pub(crate) fn set_watcher(&self, watcher: Thread) {
         let _ = self.watcher.set(watcher);
     }
 
-    /// Tells which thread is the run's.
+    /// Sets the run's thread id in the operating system.
     pub(crate) fn set_thread(&self, thread: u32) {
         self.thread.store(thread, Ordering::Relaxed);
     }
 
-    /// The run's thread, by the system's number.
+    /// The run's thread id in the operating system.
     pub(crate) fn thread(&self) -> Option<u32> {
         Some(self.thread.load(Ordering::Relaxed)).filter(|thread| *thread != 0)
     }
 
-    /// Tells where the run is stuck: the first time counts. Neither allocates nor blocks.
+    /// Reports where the run is stuck; only the first call counts. Neither allocates nor blocks.
     pub(crate) fn report_stuck(&self, stuck: StuckReport) {
         let _ = self.stuck.set(stuck);
         if let Some(watcher) = self.watcher.get() {
@@ -111,12 +111,12 @@ impl RunStatus {
         }
     }
 
-    /// Where the run is stuck, once it is known.
+    /// Where the run is stuck, if it was reported.
     pub(crate) fn stuck(&self) -> Option<&StuckReport> {
         self.stuck.get()
     }
 
-    /// How many wakes came late or from another thread, and were dropped.
+    /// Number of wakes that were dropped because they came after the run or from another thread.
     pub(crate) fn foreign_wakes(&self) -> u64 {
         self.foreign_wakes.load(Ordering::Relaxed)
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machines_have_the_names_they_were_given() {
+    fn machine_names_are_found_by_number() {
         let shared = RunStatus::default();
         assert_eq!(shared.name(MachineId(0)), None);
         shared.set_names(["a", "bc.d", "é"].map(Name::from).to_vec());

@@ -1,4 +1,4 @@
-//! The loop of a run: poll what is ready, then let time jump to the next event, until there is a verdict.
+//! The main loop of a run: polls all ready tasks, then moves time to the next timer, until there is a verdict.
 
 use crate::engine::executor::waker::Waiter;
 use crate::engine::failure::verdict::{BodyWait, Failure, FailureKind, Verdict};
@@ -7,24 +7,26 @@ use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 use crate::engine::time::timers::Action;
 
-/// When a run is ended from outside.
+/// The limits at which a run fails.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Virtual nanoseconds.
+    /// Maximum virtual nanoseconds.
     pub(crate) time: u64,
-    /// Polls and events.
+    /// Maximum number of polls and timer events.
     pub(crate) steps: u64,
-    /// Virtual nanoseconds without progress.
+    /// Maximum virtual nanoseconds without progress.
     pub(crate) stall: u64,
 }
 
-/// So many polls and events at one moment, without progress, are a loop that no time can end.
+/// Maximum number of polls and timer events at one moment of virtual time without progress. More are an endless loop: time
+/// moves only when no task is ready.
 const MAX_STEPS_AT_ONE_MOMENT: u64 = 1_000_000;
-/// A sleep of the test's own that is as long, in virtual nanoseconds, is meant, and so is progress.
+/// Minimum sleep of a client, in virtual nanoseconds, that counts as progress. Shorter ones may be the pauses of a loop
+/// that waits for something that never comes.
 const DELIBERATE_SLEEP: u64 = 1_000_000_000;
 
 impl Engine {
-    /// Runs to a verdict.
+    /// Runs until there is a verdict.
     pub(crate) fn drive(&self, limits: &Limits) -> Verdict {
         loop {
             if let Some(verdict) = self.conclude() {
@@ -34,12 +36,12 @@ impl Engine {
             if self.counters.steps.get() >= limits.steps {
                 self.fail_unfinished(
                     FailureKind::StepLimit,
-                    format!("the run took {} steps, its limit", limits.steps),
+                    format!("step limit of {} exceeded", limits.steps),
                 );
             } else if self.counters.steps_at_moment.get() >= MAX_STEPS_AT_ONE_MOMENT {
                 let message = format!(
-                    "{MAX_STEPS_AT_ONE_MOMENT} polls and events at one moment of virtual time, without progress: tasks wake \
-                     one another, or yield, and time moves only when none is ready"
+                    "{MAX_STEPS_AT_ONE_MOMENT} polls and events at one moment of virtual time without progress; tasks \
+                     keep waking each other or yielding, and time moves only when no task is ready"
                 );
                 self.fail_here(Failure::new(FailureKind::Stall, message));
             } else if self.poll_next() {
@@ -50,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Polls until nothing is ready, `most` times at most, without letting time pass: for the start of a run.
+    /// Polls ready tasks, at most `most` times, without moving time. Used at the start of a run.
     pub(crate) fn run_ready(&self, most: u32) {
         for _ in 0..most {
             if self.has_ended() || !self.poll_next() {
@@ -60,12 +62,12 @@ impl Engine {
         }
     }
 
-    /// Jumps to the next event and fires all that are due then, before any task they wake is polled.
+    /// Moves time to the next timer and fires all timers that are due then. The tasks they wake are polled afterwards.
     fn next_event(&self, limits: &Limits) {
         let Some(at) = self.timers.borrow().next_at() else {
             return self.fail_unfinished(
                 FailureKind::Deadlock,
-                "nothing is left that could happen: every task waits for another".to_owned(),
+                "deadlock: no timers or packets are pending and every task is waiting".to_owned(),
             );
         };
         if at > limits.time {
@@ -73,7 +75,7 @@ impl Engine {
             let limit = std::time::Duration::from_nanos(limits.time);
             return self.fail_unfinished(
                 FailureKind::TimeLimit,
-                format!("the run is not over after {limit:?}, its limit of virtual time"),
+                format!("virtual time limit of {limit:?} exceeded"),
             );
         }
         if self.is_stalled(at, limits.stall) {
@@ -81,7 +83,7 @@ impl Engine {
             return self.fail_unfinished(
                 FailureKind::Stall,
                 format!(
-                    "no progress for {limit:?} of virtual time, the `stall_limit`; due next: {}",
+                    "no progress for {limit:?} of virtual time (`stall_limit`); next event: {}",
                     self.describe_next_event()
                 ),
             );
@@ -126,16 +128,15 @@ impl Engine {
         self.counters.steps_at_moment.set(self.counters.steps_at_moment.get() + 1);
     }
 
-    /// Sleeps of the test's own code that are longer than the limit are meant, and no stall. Nor is a time in which a layer
-    /// above has something to report yet: a connect that will time out.
+    /// Whether the run stalls before the next timer, due at `at`. It does not while a client sleeps for longer than the
+    /// limit, nor while a layer has a timer that prevents it, such as that of a connect that will time out.
     fn is_stalled(&self, at: u64, limit: u64) -> bool {
         at.saturating_sub(self.counters.progress_at.get()) > limit
             && !self.tasks.any(|scope, sleeps| sleeps >= limit && self.is_client(scope.process))
             && !self.prevents_stall()
     }
 
-    /// A sleep of the running task is over: for the test's own code that is progress, unless it is so short that it may
-    /// be the pause of a loop which waits for something that does not come.
+    /// Notes the end of a sleep of the running task. A long sleep of a client counts as progress.
     pub(crate) fn note_sleep(&self, nanos: u64) {
         if nanos >= DELIBERATE_SLEEP && self.is_client(self.scope().process) {
             self.note_progress();
@@ -153,14 +154,14 @@ impl Engine {
         self.end(Verdict::Failed(failure));
     }
 
-    /// What the body waits for. One that has a time-out would be seen to wait for something else at another time, and
-    /// one that is ready for nothing.
+    /// What the test's body waits for. If it is ready or has a timer it would be found waiting for something else at another
+    /// time, so that is not part of the failure's fingerprint.
     fn body_wait(&self) -> Option<BodyWait> {
         let own = self.body()?;
         let (_, body) = self.tasks.reports().into_iter().find(|(key, _)| *key == own)?;
-        let is_indefinite = !body.ready && body.sleeps == 0;
+        let is_indefinite = !body.ready && body.longest_sleep == 0;
         Some(if is_indefinite {
-            BodyWait::Indefinite(body.waits.to_string())
+            BodyWait::Indefinite(body.wait.to_string())
         } else {
             BodyWait::Temporary
         })
@@ -177,7 +178,7 @@ impl Engine {
                 let waits = if task.ready {
                     "is ready to run".to_owned()
                 } else {
-                    format!("waits for {}", task.waits)
+                    format!("waits for {}", task.wait)
                 };
                 let name = task.identity.name_in_list(&self.status);
                 format!("{machine}: {name} {waits}")
@@ -187,7 +188,7 @@ impl Engine {
         let foreign = self.status.foreign_wakes();
         if foreign > 0 {
             waiting.push(format!(
-                "{foreign} wakes came from other threads and were dropped: a real thread can't wake a task of a run"
+                "{foreign} wakes from other threads were dropped: only the run's own thread can wake its tasks"
             ));
         }
         waiting

@@ -1,13 +1,13 @@
-//! What a task is called in reports.
+//! The identity of a task and its names in reports.
 
 use std::panic::Location;
 
 use crate::engine::ids::{MachineId, Scope};
 use crate::engine::status::RunStatus;
 
-const A_LIBRARYS: &str = "a task that a library spawned";
+const SPAWNED_BY_A_LIBRARY: &str = "a task spawned by a library";
 
-/// What a task is to its run.
+/// The role of a task in its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The test's body.
@@ -16,19 +16,18 @@ pub(crate) enum Role {
     Plan,
     /// The main task of a service's process.
     Main,
-    /// One that was spawned, or a client.
+    /// A spawned task, or a client.
     Spawned,
 }
 
-/// A task, as far as reports name it. It can be taken where nothing may allocate, and named on another thread.
+/// What reports need to name a task. It can be copied where nothing may allocate, and named on another thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     pub(crate) role: Role,
     pub(crate) machine: MachineId,
     /// Its path.
     pub(crate) path: u64,
-    /// Where it was spawned: a place in the user's code for [`Role::Spawned`], and for [`Role::Main`] where the service
-    /// was declared.
+    /// The source location that spawned it or, for [`Role::Main`], that declared the service.
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
@@ -37,7 +36,7 @@ impl Identity {
         Self { role, machine: scope.machine, path: scope.task, spawned_at }
     }
 
-    /// What it is called.
+    /// Returns its name.
     pub(crate) fn name(self, status: &RunStatus) -> String {
         match self.role {
             Role::Body => "the test's body".to_owned(),
@@ -46,7 +45,7 @@ impl Identity {
                 let machine = || status.name(self.machine).unwrap_or("a machine").to_owned();
                 format!("the main task of {}", status.task_title(self.path).unwrap_or_else(machine))
             }
-            Role::Spawned if self.is_of_a_library() => A_LIBRARYS.to_owned(),
+            Role::Spawned if self.is_of_a_library() => SPAWNED_BY_A_LIBRARY.to_owned(),
             Role::Spawned => {
                 let at = self.spawned_at;
                 format!("the task of {}:{}:{}", at.file(), at.line(), at.column())
@@ -54,7 +53,7 @@ impl Identity {
         }
     }
 
-    /// What it is called in a list of what goes on, each line of which begins with a machine.
+    /// Returns its name for a list of tasks whose lines begin with the machine.
     pub(crate) fn name_in_list(self, status: &RunStatus) -> String {
         let is_declared = self.role == Role::Main && status.task_title(self.path).is_none();
         let has_place = self.role == Role::Spawned && !self.is_of_a_library();
@@ -64,15 +63,14 @@ impl Identity {
         self.name(status)
     }
 
-    /// Whether a library spawned it through an executor of the layer `compat`, behind a pointer that hides its own
-    /// place.
+    /// Whether a library spawned it through an executor of the layer `compat`. Then `spawned_at` is a location in `compat`.
     fn is_of_a_library(self) -> bool {
         let sources = file!().strip_suffix("engine/executor/identity.rs");
         let own = sources.and_then(|sources| self.spawned_at.file().strip_prefix(sources));
         own.is_some_and(|own| own.starts_with("compat/"))
     }
 
-    /// What it is called in a line that names its machine. The body goes without: its place in the source says it all.
+    /// Returns its name for a line that names its machine; `None` for the body.
     pub(crate) fn name_on_its_machine(self, status: &RunStatus) -> Option<String> {
         match self.role {
             Role::Body => None,

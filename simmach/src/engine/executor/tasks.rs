@@ -1,4 +1,4 @@
-//! The tasks of one run: a slab of boxed futures, each with its scope, what it counts and what it waits for.
+//! The tasks of one run: a slab of boxed futures with their scopes, counters and waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -15,36 +15,37 @@ use crate::engine::ids::Scope;
 pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type PollState = (TaskFuture, Waker);
 
-/// Names a task; harmless once it is gone.
+/// The key of a task. After the task has ended the key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaskKey {
     slot: u32,
     generation: u32,
 }
 
-/// A task, for a report: who it is and what it waits for.
+/// A task in a report: its identity and what it waits for.
 #[derive(Debug)]
 pub(crate) struct TaskReport {
     pub(crate) identity: Identity,
-    pub(crate) waits: Wait,
-    /// The longest of the sleeps it waits for; 0 if for none.
-    pub(crate) sleeps: u64,
+    pub(crate) wait: Wait,
+    /// The longest sleep it waits for, in nanoseconds; 0 if there is none.
+    pub(crate) longest_sleep: u64,
     pub(crate) ready: bool,
 }
 
-/// All tasks, and which of them runs.
+/// All tasks of a run, and which one is running.
 #[derive(Default)]
 pub(crate) struct Tasks {
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
-    /// How many there have been.
+    /// Number of tasks spawned so far.
     spawned: Cell<u32>,
     current: Cell<Option<TaskKey>>,
-    /// What the waker of the task that is being polled is made of.
+    /// Data and vtable of the waker that the running task is polled with.
     waker: Cell<Option<(*const (), *const RawWakerVTable)>>,
 }
 
-/// Whole lines of a cache, in this order: what wakes and polls look at is in the first two.
+/// Aligned to cache lines, with the fields that wakes and polls use in the first two lines: with thousands of tasks each
+/// further line is a cache miss.
 #[repr(C, align(64))]
 struct Slot {
     generation: u32,
@@ -54,19 +55,18 @@ struct Slot {
 /// One task.
 #[repr(C)]
 pub(crate) struct Task {
-    /// Taken out while it is polled.
-    pub(crate) polled: Option<PollState>,
+    /// `None` while it is polled.
+    pub(crate) poll_state: Option<PollState>,
     pub(crate) scope: Scope,
     pub(crate) wakes: u64,
     pub(crate) scheduled: bool,
     pub(crate) cancelled: bool,
     pub(crate) role: Role,
-    /// Its number among the run's tasks, in the order they were spawned.
+    /// Its number among the run's tasks, in spawn order.
     pub(crate) number: u32,
-    /// The longest of the sleeps it waits for, in nanoseconds: of several branches the last one polled is not the one
-    /// that counts.
-    pub(crate) sleeps: u64,
-    pub(crate) waits: Wait,
+    /// The longest sleep it waits for, in nanoseconds. A task that selects over several sleeps records each of them.
+    pub(crate) longest_sleep: u64,
+    pub(crate) wait: Wait,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) children: u64,
     pub(crate) draws: u64,
@@ -93,7 +93,7 @@ impl Slot {
 }
 
 impl Tasks {
-    /// A new task, with the waker that is made for its key.
+    /// Inserts a task. `waker` creates the waker for its key.
     pub(crate) fn insert(
         &self,
         role: Role,
@@ -107,12 +107,12 @@ impl Tasks {
             slots.push(Slot { generation: 0, task: None });
             (slots.len() - 1) as u32
         });
-        let place = &mut slots[slot as usize];
-        let key = TaskKey { slot, generation: place.generation };
+        let entry = &mut slots[slot as usize];
+        let key = TaskKey { slot, generation: entry.generation };
         let number = self.spawned.get();
         self.spawned.set(number.wrapping_add(1));
-        place.task = Some(Task {
-            polled: Some((future, waker(key))),
+        entry.task = Some(Task {
+            poll_state: Some((future, waker(key))),
             scope,
             spawned_at,
             scheduled: false,
@@ -124,18 +124,18 @@ impl Tasks {
             draws: 0,
             selects: 0,
             entropy: 0,
-            waits: Wait::Nothing,
-            sleeps: 0,
+            wait: Wait::Nothing,
+            longest_sleep: 0,
         });
         key
     }
 
-    /// Makes room for so many more.
+    /// Reserves room for `more` tasks.
     pub(crate) fn reserve(&self, more: usize) {
         self.slots.borrow_mut().reserve(more);
     }
 
-    /// Takes a task out of the slab; its key is stale from here on.
+    /// Removes a task. Its key finds nothing from here on.
     pub(crate) fn release(&self, key: TaskKey) -> Option<Task> {
         let mut slots = self.slots.borrow_mut();
         let slot = &mut slots[key.slot as usize];
@@ -147,51 +147,52 @@ impl Tasks {
         slot.task.take()
     }
 
-    /// Reads or changes a task that is not gone. Nothing of the user's may be called or dropped inside.
+    /// Calls `f` with a task, unless it has ended. `f` must not call or drop user code, which could reach the slab again.
     pub(crate) fn with<R>(&self, key: TaskKey, f: impl FnOnce(&mut Task) -> R) -> Option<R> {
         self.slots.borrow_mut().get_mut(key.slot as usize)?.task_of(key).map(f)
     }
 
-    /// As [`Tasks::with`]; `None`, too, for what comes from inside an allocator or a signal handler while they are in use.
+    /// As [`Tasks::with`], but also returns `None` while the slab is borrowed: an allocator or a signal handler may call this
+    /// at any time.
     fn with_if_free<R>(&self, key: TaskKey, f: impl FnOnce(&mut Task) -> R) -> Option<R> {
         self.slots.try_borrow_mut().ok()?.get_mut(key.slot as usize)?.task_of(key).map(f)
     }
 
-    /// Whether a task is not over.
+    /// Whether a task has not ended.
     pub(crate) fn has(&self, key: TaskKey) -> bool {
         self.with(key, |_| ()).is_some()
     }
 
-    /// Who a task is. Never allocates, and `None` in the middle of a change.
+    /// Returns a task's identity; `None` if it has ended or the slab is borrowed. Never allocates.
     pub(crate) fn identity(&self, key: TaskKey) -> Option<Identity> {
         self.with_if_free(key, |task| task.identity())
     }
 
-    /// Takes a task's future out to be polled, with its scope and whether it was cancelled; it is no longer ready.
+    /// Takes a task's future to poll it, with its scope and whether it was cancelled. The task is no longer ready.
     #[inline]
     pub(crate) fn take(&self, key: TaskKey) -> Option<(PollState, Scope, bool)> {
         let mut slots = self.slots.borrow_mut();
         let task = slots.get_mut(key.slot as usize)?.task_of(key)?;
         task.scheduled = false;
-        task.waits = Wait::Nothing;
-        task.sleeps = 0;
-        Some((task.polled.take()?, task.scope, task.cancelled))
+        task.wait = Wait::Nothing;
+        task.longest_sleep = 0;
+        Some((task.poll_state.take()?, task.scope, task.cancelled))
     }
 
-    /// Puts a future back after its poll; hands it over again if its task is gone.
+    /// Puts a future back after its poll. Returns it if its task has ended.
     #[inline]
     pub(crate) fn put_back(&self, key: TaskKey, polled: PollState) -> Option<PollState> {
         let mut slots = self.slots.borrow_mut();
         match slots.get_mut(key.slot as usize).and_then(|slot| slot.task_of(key)) {
             Some(task) => {
-                task.polled = Some(polled);
+                task.poll_state = Some(polled);
                 None
             }
             None => Some(polled),
         }
     }
 
-    /// Marks a task as ready: what the scheduler needs to know of it and its number, unless it was ready before.
+    /// Marks a task as ready and returns what the scheduler needs, with its spawn number. `None` if it was ready already.
     pub(crate) fn make_ready(&self, key: TaskKey) -> Option<(ReadyTask, u32)> {
         self.with(key, |task| {
             if std::mem::replace(&mut task.scheduled, true) {
@@ -218,19 +219,19 @@ impl Tasks {
         self.waker.set(None);
     }
 
-    /// From here on the current task is polled with this waker.
+    /// Sets the waker that the current task is polled with.
     pub(crate) fn set_waker(&self, waker: &Waker) {
         self.waker.set(Some((waker.data(), ptr::from_ref(waker.vtable()))));
     }
 
-    /// The current task, if this is the waker that it is being polled with.
+    /// Returns the current task if `waker` is the one it is being polled with.
     pub(crate) fn own(&self, waker: &Waker) -> Option<TaskKey> {
         let (data, vtable) = self.waker.get()?;
         let same = ptr::eq(data, waker.data()) && ptr::eq(vtable, waker.vtable());
         self.current.get().filter(|_| same)
     }
 
-    /// Counts one more of something the running task counts; `None` if no task runs.
+    /// Increments a counter of the running task and returns its value; `None` if no task is running.
     pub(crate) fn count(&self, which: impl Fn(&mut Task) -> &mut u64) -> Option<u64> {
         self.with_if_free(self.current.get()?, |task| {
             let counter = which(task);
@@ -239,15 +240,15 @@ impl Tasks {
         })
     }
 
-    /// Those of which `which` is true, in the order of their slots.
+    /// The tasks whose scope matches `which`, in the order of their slots.
     pub(crate) fn select(&self, which: impl Fn(&Scope) -> bool) -> Vec<TaskKey> {
         self.occupied(|key, task| which(&task.scope).then_some(key))
     }
 
-    /// Whether there is one of which `which` is true, by its scope and how long it sleeps.
+    /// Whether `which` is true for some task's scope and longest sleep.
     pub(crate) fn any(&self, which: impl Fn(&Scope, u64) -> bool) -> bool {
         let slots = self.slots.borrow();
-        slots.iter().flat_map(|slot| &slot.task).any(|task| which(&task.scope, task.sleeps))
+        slots.iter().flat_map(|slot| &slot.task).any(|task| which(&task.scope, task.longest_sleep))
     }
 
     /// Every task, in the order of their slots.
@@ -255,8 +256,8 @@ impl Tasks {
         self.occupied(|key, task| {
             let report = TaskReport {
                 identity: task.identity(),
-                waits: task.waits,
-                sleeps: task.sleeps,
+                wait: task.wait,
+                longest_sleep: task.longest_sleep,
                 ready: task.scheduled,
             };
             Some((key, report))
@@ -266,8 +267,8 @@ impl Tasks {
     fn occupied<R>(&self, f: impl Fn(TaskKey, &Task) -> Option<R>) -> Vec<R> {
         let slots = self.slots.borrow();
         let numbered = (0..).zip(slots.iter());
-        let found = numbered.filter_map(|(slot, place)| {
-            f(TaskKey { slot, generation: place.generation }, place.task.as_ref()?)
+        let found = numbered.filter_map(|(slot, entry)| {
+            f(TaskKey { slot, generation: entry.generation }, entry.task.as_ref()?)
         });
         found.collect()
     }
@@ -279,9 +280,9 @@ mod tests {
 
     use super::*;
 
-    /// Where thousands take turns, each line is waited for.
+    /// With thousands of tasks each cache line is a miss.
     #[test]
-    fn wakes_and_polls_look_at_two_lines() {
+    fn hot_fields_are_in_two_cache_lines() {
         assert!(offset_of!(Slot, task) + offset_of!(Task, spawned_at) <= 2 * 64);
     }
 }

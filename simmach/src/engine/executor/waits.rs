@@ -1,4 +1,4 @@
-//! What a task waits for, kept in a few words so that a run which can't go on can say why.
+//! What a task waits for, for the report of a run that cannot go on.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,21 +7,23 @@ use std::time::Duration;
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Nobody said: a channel, a lock, a future of the user's own.
+    /// Unknown: a channel, a lock or another future that is not simmach's.
     Nothing,
-    /// A point in virtual time, since another.
+    /// A virtual time, in nanoseconds, and when the wait began.
     Sleep { since: u64, until: u64 },
-    /// Something with a name: `the stop signal`, `the writer's turn`.
+    /// Something with a name, such as `the stop signal`.
     Named(&'static str),
-    /// Something at an address: `a connection on 10.0.0.1:443`, `data from …`.
+    /// Something at an address, such as `data from 10.0.0.1:443`.
     Peer { what: &'static str, ip: IpAddr, port: u16 },
 }
 
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("something that nobody will wake it for"),
-            Self::Sleep { until, .. } => write!(f, "the time {:?}", Duration::from_nanos(*until)),
+            Self::Nothing => f.write_str("a wake-up (from a channel, a lock or another future)"),
+            Self::Sleep { until, .. } => {
+                write!(f, "virtual time {:?}", Duration::from_nanos(*until))
+            }
             Self::Named(what) => f.write_str(what),
             Self::Peer { what, ip, port } => {
                 write!(f, "{what} {}", SocketAddr::new(*ip, *port))

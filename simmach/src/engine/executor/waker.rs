@@ -1,4 +1,4 @@
-//! Waking a task from wherever it is done.
+//! Wakers of tasks, and how waiters are stored.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -7,8 +7,10 @@ use crate::engine::context;
 use crate::engine::executor::tasks::TaskKey;
 use crate::engine::status::RunStatus;
 
-/// Who is to be woken. A task of this run that waits with its own waker, as most do, is known by its key: to keep that
-/// clones nothing, to drop it runs nothing, and to wake it goes through no waker.
+/// A task or waker that waits for something.
+///
+/// Most tasks wait with their own waker. Such a task is stored by its key, which avoids cloning, dropping and calling a
+/// waker.
 #[derive(Debug)]
 pub(crate) enum Waiter {
     Task(TaskKey),
@@ -16,12 +18,12 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    /// Who waits with this waker. Clones it only if it is not the running task's own.
+    /// Creates a waiter for `waker`. Clones it only if it is not the running task's own.
     pub(crate) fn of(waker: &Waker) -> Self {
         Self::new(crate::engine::own_task(waker), waker)
     }
 
-    /// The same; `task` is the running task, if the waker is its own.
+    /// As [`of`](Self::of); `task` is the running task, if `waker` is its own.
     pub(crate) fn new(task: Option<TaskKey>, waker: &Waker) -> Self {
         match task {
             Some(task) => Self::Task(task),
@@ -29,7 +31,7 @@ impl Waiter {
         }
     }
 
-    /// True if it is the one who waits with this waker; `task` is the running task, if the waker is its own.
+    /// Whether this is the waiter for `waker`; `task` is the running task, if `waker` is its own.
     pub(crate) fn is(&self, task: Option<TaskKey>, waker: &Waker) -> bool {
         match self {
             Self::Task(own) => task == Some(*own),
@@ -38,7 +40,7 @@ impl Waiter {
     }
 }
 
-/// A waker for a task of the run that `status` is of.
+/// Creates a waker for a task of the run with this status.
 pub(crate) fn waker(run: &Arc<RunStatus>, key: TaskKey) -> Waker {
     Waker::from(Arc::new(TaskWaker { run: Arc::clone(run), key }))
 }

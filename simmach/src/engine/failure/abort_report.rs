@@ -1,8 +1,8 @@
-//! What is written to standard error when a panic is about to abort the process.
+//! The report on standard error when a panic is about to abort the process.
 //!
-//! Such a panic is never caught: one in a destructor while another panic unwinds, one in an `extern "C"` function, a violated
-//! precondition of unsafe code, any with `panic = "abort"`. The run can't report it, and who reports the dead process knows
-//! only what it wrote.
+//! Such a panic cannot be caught: one in a destructor during another panic, one in an `extern "C"` function, a violated
+//! precondition of unsafe code, any with `panic = "abort"`. The run cannot report it, and the parent process only has what
+//! the process wrote.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -13,30 +13,30 @@ use crate::engine::failure::verdict::PanicNote;
 use crate::engine::state::Engine;
 
 thread_local! {
-    /// The module and name of this thread's test, where it has one.
+    /// Module path and name of this thread's test, if it has one.
     static TEST: Cell<Option<(&'static str, &'static str)>> = const { Cell::new(None) };
     static SEED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Tells which seed this thread runs.
+/// Sets the seed that this thread runs.
 pub(crate) fn set_seed(seed: u64) {
     SEED.set(seed);
 }
 
-/// Tells which test this thread runs.
+/// Sets the test that this thread runs.
 pub(crate) fn set_test(module_path: &'static str, name: &'static str) {
     TEST.set(Some((module_path, name)));
 }
 
-/// Whether the process aborts once the hook returns.
+/// Whether the process aborts after the panic hook.
 pub(crate) fn is_fatal(info: &PanicHookInfo<'_>) -> bool {
-    // There is no stable accessor, but the value is shown.
+    // `can_unwind` has no stable accessor, but `Debug` prints it.
     cfg!(panic = "abort") || format!("{info:?}").contains("can_unwind: false")
 }
 
-/// Writes down the panics of the poll that is going on, the oldest first.
+/// Writes the panics of the current poll, the oldest first.
 pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
-    let mut text = String::from("\nsimmach: a panic can't unwind here, so the process aborts\n");
+    let mut text = String::from("\nsimmach: this panic cannot unwind, so the process aborts\n");
     let _ = writeln!(text, "  {}", scene(engine));
     for mut note in panics {
         note.origin.resolve(note.location.as_deref());
@@ -45,7 +45,7 @@ pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
     to_stderr(text.as_bytes());
 }
 
-/// Where in the run.
+/// Describes where in the run it is: test, seed, machine, task and time.
 fn scene(engine: &Engine) -> String {
     let mut text = match TEST.get() {
         Some((module_path, name)) => {
@@ -87,14 +87,15 @@ fn paragraph(note: &PanicNote) -> String {
     text
 }
 
-/// Goes round std's handle: its lock may be held by the code that panics, and libtest may capture what is printed.
+/// Writes to the file descriptor, not to std's handle: its lock may be held by the code that panics, and libtest may capture
+/// what is printed.
 fn to_stderr(mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match rustix::io::write(rustix::stdio::stderr(), bytes) {
             Ok(0) => return,
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error == rustix::io::Errno::INTR => {}
-            // Nobody is left to tell.
+            // There is nothing else to report it to.
             Err(_) => return,
         }
     }

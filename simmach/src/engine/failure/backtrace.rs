@@ -1,6 +1,6 @@
-//! Backtraces: instruction pointers when something happens, symbols only when it is reported.
+//! Backtraces: captured as instruction pointers, resolved to symbols only for a report.
 //!
-//! To capture neither allocates nor locks, so that a signal handler and a hook of the C library may. To find the symbols
+//! Capturing neither allocates nor locks, so it is possible in a signal handler and in an interposed C function. Resolving
 //! reads the binary's debug information, which takes up to a second the first time.
 
 use std::ffi::OsStr;
@@ -12,29 +12,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::failure::frames::{Frame, called_from, reaches_executor, trim};
 
-/// Frames beyond these are not captured.
+/// Maximum number of frames that are captured.
 const DEPTH: usize = 96;
 
-/// Instruction pointers, from the innermost frame on.
+/// Instruction pointers of a stack, innermost frame first.
 #[derive(Clone, Copy)]
 pub(crate) struct RawBacktrace {
     pointers: [usize; DEPTH],
     length: usize,
 }
 
-/// Where a failure came from, for whoever reads its report. It has no part in what a failure is: any two are equal.
+/// The backtrace of a failure, for its report. Not part of the failure's identity: any two origins compare equal.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// The first frame of the user's code, where the failure's place does not tell it.
+    /// Location of the first frame in user code, if the failure's own location is in a library.
     pub called_from: Option<String>,
-    /// The backtrace, where `RUST_BACKTRACE` asks for it.
+    /// The backtrace, if `RUST_BACKTRACE` asks for it.
     pub frames: Vec<Frame>,
-    /// What the above is made of.
+    /// The captured pointers, until they are resolved.
     #[serde(skip)]
     pointers: Vec<usize>,
 }
 
-/// What `RUST_BACKTRACE` asks for.
+/// The setting of `RUST_BACKTRACE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum BacktraceMode {
     Off,
@@ -55,11 +55,11 @@ impl fmt::Debug for RawBacktrace {
 }
 
 impl RawBacktrace {
-    /// The frames of this thread, this function's caller the first. Neither allocates nor locks.
+    /// Captures this thread's stack, starting at the caller. Neither allocates nor locks.
     #[inline(never)]
     pub(crate) fn here() -> Self {
         let mut captured = Self::default();
-        // SAFETY: unsynchronized means that Windows' debugging library is not locked; nothing else is shared.
+        // SAFETY: `unsynchronized` matters on Windows only, where the debugging library needs a lock.
         unsafe {
             backtrace::trace_unsynchronized(|frame| {
                 captured.pointers[captured.length] = frame.ip() as usize;
@@ -72,7 +72,7 @@ impl RawBacktrace {
 }
 
 impl Origin {
-    /// Of what was captured when it failed.
+    /// Creates an origin from a captured stack, not resolved yet.
     pub(crate) fn of(captured: &RawBacktrace) -> Self {
         let pointers = captured.pointers[..captured.length].to_vec();
         Self { pointers, ..Self::default() }
@@ -90,20 +90,20 @@ impl Origin {
     }
 
     fn resolve_as(&mut self, mode: BacktraceMode, location: Option<&str>) {
-        let tells = location.is_some_and(|location| !is_foreign(location));
+        let is_own = location.is_some_and(|location| !is_foreign(location));
         let pointers = std::mem::take(&mut self.pointers);
-        if pointers.is_empty() || (tells && mode == BacktraceMode::Off) {
+        if pointers.is_empty() || (is_own && mode == BacktraceMode::Off) {
             return;
         }
         let mut frames = Vec::new();
         for pointer in pointers {
             frames.extend(frames_at(pointer));
-            // What follows is cut off anyway, and to look up the C library's symbols may take longer than all others.
+            // The remaining frames are trimmed anyway, and symbols of the C library are slow to find.
             if mode != BacktraceMode::Full && reaches_executor(&frames) {
                 break;
             }
         }
-        if !tells {
+        if !is_own {
             self.called_from = called_from(&frames, location);
         }
         self.frames = match mode {
@@ -123,7 +123,7 @@ impl PartialEq for Origin {
 impl Eq for Origin {}
 
 impl BacktraceMode {
-    /// As std reads it.
+    /// Reads `RUST_BACKTRACE` as std does.
     fn by(variable: Option<&OsStr>) -> Self {
         match variable {
             None => Self::Off,
@@ -134,7 +134,7 @@ impl BacktraceMode {
     }
 }
 
-/// Whether a place is in the standard library or in a dependency.
+/// Whether a location is in the standard library or in a dependency.
 fn is_foreign(location: &str) -> bool {
     let parts = ["/rustlib/src/rust/library/", "/registry/src/", "/git/checkouts/"];
     location.starts_with("/rustc/") || parts.iter().any(|part| location.contains(part))
@@ -142,13 +142,13 @@ fn is_foreign(location: &str) -> bool {
 
 static SOURCES: OnceLock<(&str, &str)> = OnceLock::new();
 
-/// Tells where the sources of the code under test are: the folder of its manifest, and a file as the compiler names it.
-/// Places are named from the same folder on.
+/// Sets where the sources of the code under test are: the folder of its manifest, and a file as the compiler names it.
+/// Locations are shown relative to the folder that the compiler's names are relative to.
 pub(crate) fn set_sources(manifest_dir: &'static str, file: &'static str) {
     let _ = SOURCES.set((manifest_dir, file));
 }
 
-/// The folder that the compiler names files from.
+/// The folder that the compiler's file names are relative to.
 fn root() -> Option<&'static str> {
     static ROOT: OnceLock<Option<&str>> = OnceLock::new();
     *ROOT.get_or_init(|| {
@@ -158,12 +158,12 @@ fn root() -> Option<&'static str> {
     })
 }
 
-/// The frames at an instruction pointer: several where functions were inlined.
+/// Returns the frames at an instruction pointer; more than one if functions were inlined.
 fn frames_at(pointer: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     backtrace::resolve(pointer as *mut std::ffi::c_void, |symbol| {
         let Some(name) = symbol.name() else { return };
-        // Without the hash at the end.
+        // `{:#}` leaves out the hash.
         let function = format!("{name:#}");
         let file = symbol.filename().and_then(Path::to_str);
         let owner = super::frames::Owner::of(&function, file, root());
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asked_for_as_std_reads_the_variable() {
+    fn rust_backtrace_is_read_as_std_does() {
         let by = |value: &str| BacktraceMode::by(Some(OsStr::new(value)));
         assert_eq!(BacktraceMode::by(None), BacktraceMode::Off);
         assert_eq!(
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn any_two_are_equal() {
+    fn origins_are_always_equal() {
         let origin = Origin { called_from: Some("a.rs:1:1".to_owned()), ..Origin::default() };
         assert_eq!(origin, Origin::default());
     }

@@ -1,17 +1,17 @@
-//! Stack frames with their symbols: whose code each is in, and which of them a report shows.
+//! Resolved stack frames: whose code each is in, and which of them a report shows.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One stack frame, with what debug information says of it.
+/// A stack frame with its symbol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Frame {
-    /// The function, with its path.
+    /// Path of the function.
     pub function: String,
     /// `file:line:column`.
     pub location: Option<String>,
-    /// Whose code it is.
+    /// Whose code the frame is in.
     pub owner: Owner,
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Owner {
     Dependency,
     /// simmach.
     Simmach,
-    /// The standard library, the C library, the start of a thread.
+    /// The standard library, the C library or thread start-up code.
     Runtime,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Owner {
 const OWN_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 
 impl Owner {
-    /// Tells it by the function's name and its file. `root` is the folder of the workspace under test, where it is known.
+    /// Returns the owner of a function by its name and file. `root` is the folder of the workspace under test, if known.
     pub(crate) fn of(function: &str, file: Option<&str>, root: Option<&str>) -> Self {
         let is_rust = function.contains("::");
         let Some(file) = file else {
@@ -63,7 +63,7 @@ impl Owner {
     }
 }
 
-/// The crate of a demangled path: `core` in `<core::pin::Pin<P> as core::future::Future>::poll`.
+/// Returns the crate of a demangled path: `core` in `<core::pin::Pin<P> as core::future::Future>::poll`.
 fn crate_of(function: &str) -> &str {
     let path = function.trim_start_matches(['<', '&', '*', '(', '[']);
     let path = ["mut ", "dyn ", "const "]
@@ -73,22 +73,22 @@ fn crate_of(function: &str) -> &str {
     &path[..end.unwrap_or(path.len())]
 }
 
-/// Where code outside the user's, at `place` where that is known, was called from: the first frame elsewhere that is neither
-/// the runtime's nor simmach's, and the first of the user's own code if that is another.
+/// Returns where library code at `location` was called from: the first frame of user or dependency code elsewhere and, if
+/// that is a dependency, the first frame of user code.
 pub(crate) fn called_from(frames: &[Frame], location: Option<&str>) -> Option<String> {
     let frames = &frames[capture_frames(frames)..];
     let is_elsewhere =
         |frame: &&Frame| frame.is_of_interest() && frame.location.as_deref() != location;
     let first = frames.iter().find(is_elsewhere)?;
     let own = frames.iter().find(|frame| frame.owner == Owner::User);
-    let spot = |frame: &Frame| frame.location.clone().unwrap_or_else(|| frame.function.clone());
+    let describe = |frame: &Frame| frame.location.clone().unwrap_or_else(|| frame.function.clone());
     Some(match own {
-        Some(own) if own != first => format!("{}, by {}", spot(first), spot(own)),
-        _ => spot(first),
+        Some(own) if own != first => format!("{}, by {}", describe(first), describe(own)),
+        _ => describe(first),
     })
 }
 
-/// Without the frames of the panic's own capture_frames, of the executor, and of what started the thread.
+/// Removes the frames that captured the backtrace, those of the executor and those that started the thread.
 pub(crate) fn trim(frames: Vec<Frame>) -> Vec<Frame> {
     let rest = &frames[capture_frames(&frames)..];
     let Some(first) = rest.iter().position(Frame::is_of_interest) else {
@@ -99,28 +99,27 @@ pub(crate) fn trim(frames: Vec<Frame>) -> Vec<Frame> {
     kept[..=last.unwrap_or(first)].to_vec()
 }
 
-/// Whether the frames so far, from the innermost on, are all that [`called_from`] and [`trimmed`] look at: they reach the
-/// executor.
+/// Whether these frames, innermost first, reach the executor. [`called_from`] and [`trim`] look at none beyond it.
 pub(super) fn reaches_executor(frames: &[Frame]) -> bool {
     let rest = &frames[capture_frames(frames)..];
     let first = rest.iter().position(|frame| frame.is_of_interest() && !frame.is_capture_frame());
     first.is_some_and(|first| executor(rest, first).is_some())
 }
 
-/// Where the executor called the code whose first frame of interest this is.
+/// Index of the executor's frame that called the frame `first`.
 fn executor(frames: &[Frame], first: usize) -> Option<usize> {
     frames[first..].iter().position(Frame::is_executor).map(|at| first + at)
 }
 
-/// How many frames there are between the capture and what it was made for: of the panic, of a C function's stand-in, of a
-/// signal handler.
+/// Number of innermost frames that belong to the capture itself: of the panic, the interposed C function or the signal
+/// handler.
 fn capture_frames(frames: &[Frame]) -> usize {
     let is_elsewhere = |frame: &Frame| frame.is_of_interest() && !frame.is_capture_frame();
     let end = frames.iter().position(is_elsewhere).unwrap_or(frames.len());
     frames[..end].iter().rposition(Frame::is_capture_frame).map_or(0, |last| last + 1)
 }
 
-/// Files of the standard library that a panic goes through before its hook is called.
+/// Files of the standard library that a panic passes through before its hook is called.
 const PANIC_FILES: [&str; 6] = [
     "/std/src/panicking.rs",
     "/core/src/panicking.rs",
@@ -129,7 +128,7 @@ const PANIC_FILES: [&str; 6] = [
     "/alloc/src/boxed.rs",
     "/core/src/ops/function.rs",
 ];
-/// The same by name, for a binary without debug information.
+/// The same as function names, for a binary without debug information.
 const PANIC_NAMES: [&str; 5] =
     ["std::panicking::", "core::panicking::", "std::sys::backtrace::", "rust_begin_unwind", "Fn<"];
 
@@ -154,7 +153,7 @@ impl Frame {
         }
     }
 
-    /// Where the code of a run is called from, or that of a thread.
+    /// Whether the frame is of the code that calls a run's tasks, or that starts a thread.
     fn is_executor(&self) -> bool {
         const NAMES: [&str; 2] = ["simmach::engine::", "simmach::run::"];
         const FILES: [&str; 4] =
@@ -168,7 +167,7 @@ impl Frame {
                 || FILES.iter().any(|file| location.contains(file)))
     }
 
-    /// What simmach puts round a service or a body before it spawns it.
+    /// Whether the frame is of a combinator that simmach wraps round a service or a body.
     fn is_adapter(&self) -> bool {
         self.location.as_deref().is_some_and(|location| location.contains("/futures-util-"))
     }
@@ -247,7 +246,7 @@ mod tests {
         assert_eq!(of(&[&swap, &dependency, &user]), Some(both));
         assert_eq!(of(&[&swap, &dependency]), Some(format!("{CRATE}:1:1")));
         assert_eq!(of(&[&swap]), None);
-        // The panic is the dependency's own.
+        // The panic is in the dependency itself.
         let own = at(&format!("{CRATE}:1:1"), &[&dependency, &user]);
         assert_eq!(own.as_deref(), Some("/app/src/lib.rs:1:1"));
         let bare = frame("shop::serve", "");
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn trimmed_keeps_what_lies_between_the_panic_and_the_executor() {
+    fn trim_keeps_the_frames_between_panic_and_executor() {
         let frames = vec![
             frame("trace", &CRATE.replace("slab-0.4.11", "backtrace-0.3.77")),
             engine("{{closure}}"),
@@ -277,9 +276,9 @@ mod tests {
         );
     }
 
-    /// Of the frames beyond, none is looked at: they need no symbols.
+    /// Frames beyond the executor are not looked at, so they need not be resolved.
     #[test]
-    fn enough_frames_end_at_the_executor() {
+    fn resolving_stops_at_the_executor() {
         let captured = frame("trace", &CRATE.replace("slab-0.4.11", "backtrace-0.3.77"));
         let panic = frame("rust_panic_with_hook", &format!("{STD}std/src/panicking.rs"));
         let hook = engine("{{closure}}");
@@ -308,12 +307,12 @@ mod tests {
                 assert_eq!(called_from(&frames, location), called_from(&all, location));
             }
         }
-        // None is the user's: a report shows all.
+        // No frame is the user's: a report shows all.
         assert!(!reaches_executor(&[captured, hook, panic, std, engine("poll_next")]));
     }
 
     #[test]
-    fn trimmed_begins_where_a_signal_came() {
+    fn trim_removes_the_frames_of_a_signal_handler() {
         let c = "./nptl/pthread_mutex_lock.c";
         let frames = vec![
             engine("report_stuck"),
@@ -329,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn trimmed_keeps_all_where_no_frame_is_the_users() {
+    fn trim_keeps_all_without_a_frame_of_user_code() {
         let frames = vec![in_std("core::option::unwrap_failed"), engine("drive")];
         assert_eq!(trim(frames.clone()), frames);
     }

@@ -1,4 +1,4 @@
-//! What becomes of a failure of the user's code: the run's end, or what its machine's policy makes of it.
+//! Handling of failures in user code: a failure ends the run, or crashes its process if the machine's policy says so.
 
 use std::any::Any;
 
@@ -11,31 +11,31 @@ use crate::engine::state::{Engine, UnobservedPanic};
 use crate::engine::status::StuckReport;
 
 impl Engine {
-    /// The code that runs now failed: ends the run, unless its machine's policy makes it a crash and no more.
+    /// Reports a failure of the running code. Ends the run, unless the policy of its machine makes it a crash.
     pub(crate) fn fail(&self, failure: Failure) {
         let failure = self.located(failure);
         self.fail_as(self.scope().process, failure);
     }
 
-    /// The test says that the run failed: so it does, whoever's code says it.
+    /// Fails the run, whatever code is running: the test itself reported the failure.
     pub(crate) fn fail_run(&self, failure: Failure) {
         self.end(Verdict::Failed(self.located(failure)));
     }
 
-    /// A panic of what the test gave to a layer below: it is the test's word, and ends the run whatever machine it comes
-    /// from. Calls no other layer: the one that called may be in the middle of something.
+    /// Fails the run by a panic in a closure of the test, such as a packet filter, whatever machine it runs for. Calls no
+    /// other layer, since the calling layer's state may be borrowed.
     pub(crate) fn test_panicked(&self, payload: &(dyn Any + Send)) {
         self.fail_run(Failure::of_panic(panics::note(payload)));
     }
 
-    /// A panic of the user's code that nobody will hear of otherwise.
+    /// Reports a panic of user code that has no handle to observe it.
     pub(crate) fn user_panicked(&self, payload: Box<dyn Any + Send>) {
         let failure = Failure::of_panic(panics::note(payload.as_ref()));
         self.fail(failure);
         crate::engine::drop_payload(payload);
     }
 
-    /// A panic of a task whose handle is alive: it fails the run unless the handle is awaited.
+    /// Records the panic of a task whose handle is alive. It fails the run unless the handle is awaited.
     pub(crate) fn record_unobserved_panic(&self, name: u64, payload: &(dyn Any + Send)) {
         let failure = self.located(Failure::of_panic(panics::note(payload)));
         let process = self.scope().process;
@@ -46,13 +46,13 @@ impl Engine {
         self.unobserved.borrow_mut().insert(name, unobserved);
     }
 
-    /// The panic was heard of.
+    /// Marks a panic as observed: its task's handle was awaited.
     pub(crate) fn mark_panic_observed(&self, name: u64) {
         self.unobserved.borrow_mut().remove(&name);
     }
 
-    /// The handle was dropped without being awaited: the panic is the run's. If other tasks of the process panicked before,
-    /// and were not awaited either, the first of these panics is reported: the others may follow from it.
+    /// Reports the panic of a task whose handle was dropped without being awaited. If other tasks of the process panicked
+    /// earlier and were not awaited either, the first panic is reported: it may have caused the others.
     pub(crate) fn report_unobserved_panic(&self, name: u64, process: ProcessId) {
         let mut unobserved = self.unobserved.borrow_mut();
         let Some(own) = unobserved.remove(&name) else { return };
@@ -67,23 +67,25 @@ impl Engine {
         self.fail_as(process, reported.failure);
     }
 
-    /// The first panic that nobody heard of, when the run is over.
+    /// Takes the first panic that was not observed, at the end of the run.
     pub(crate) fn take_unobserved(&self) -> Option<Failure> {
         let unobserved = self.unobserved.take().into_values().filter(|panic| !panic.is_tolerated);
         unobserved.min_by_key(|panic| panic.poll).map(|panic| panic.failure)
     }
 
-    /// Marks the run, unless the code that runs may do this. True if it must be refused. Never allocates.
-    pub(crate) fn refuse(&self, what: ForbiddenCall) -> bool {
-        if self.refusals.allows(what) {
+    /// Refuses a call, unless the running code is allowed to make it. Returns true, and records the first refusal of the run,
+    /// if the call must fail. Never allocates.
+    pub(crate) fn refuse(&self, call: ForbiddenCall) -> bool {
+        if self.refusals.allows(call) {
             return false;
         }
         let task = self.current_task().and_then(|task| self.identity(task));
-        self.refusals.mark(Refusal { what, scope: self.scope(), task, at: self.clock.now() });
+        self.refusals.record(Refusal { call, scope: self.scope(), task, at: self.clock.now() });
         true
     }
 
-    /// Tells the watchdog where the code that runs is: it is `blocked` for good, or the watchdog asks. Never allocates.
+    /// Reports to the watchdog where the running code is, because it is `blocked` for good or because the watchdog asked.
+    /// Never allocates.
     pub(crate) fn report_stuck(&self, blocked: bool) {
         self.status.report_stuck(StuckReport {
             blocked,
@@ -94,8 +96,8 @@ impl Engine {
         });
     }
 
-    /// The run's end, if it has come. What was refused goes before what that led to, whose words say less; but not before
-    /// what says that the run was none.
+    /// Returns the verdict if the run has ended. A refused call takes precedence over the failure it led to, which says less,
+    /// but not over `Broken`.
     pub(crate) fn conclude(&self) -> Option<Verdict> {
         if !self.has_ended() {
             return None;
@@ -108,14 +110,14 @@ impl Engine {
         }
     }
 
-    /// The failure that a mark makes of the run.
+    /// Takes the recorded refusal as a failure.
     pub(crate) fn take_refusal(&self) -> Option<Failure> {
-        let mark = self.refusals.take()?;
-        let mut failure = Failure::new(FailureKind::Refused, mark.what.words());
-        failure.machine = self.name(mark.scope.machine);
-        failure.task = mark.task.and_then(|task| task.name_on_its_machine(&self.status));
-        failure.at = mark.at;
-        *failure.origin = Origin::of(&self.refusals.captured());
+        let refusal = self.refusals.take()?;
+        let mut failure = Failure::new(FailureKind::Refused, refusal.call.message());
+        failure.machine = self.name(refusal.scope.machine);
+        failure.task = refusal.task.and_then(|task| task.name_on_its_machine(&self.status));
+        failure.at = refusal.at;
+        *failure.origin = Origin::of(&self.refusals.backtrace());
         Some(failure)
     }
 
@@ -129,14 +131,14 @@ impl Engine {
         }
     }
 
-    /// Notes what was asked in a call of the running code that is answered with an error of this code.
+    /// Records a call of the running code that fails with an OS error code.
     #[cold]
     pub(crate) fn call_failed(&self, code: i32, text: String) {
         self.failed_calls.add(self.scope().process, code, text);
     }
 
-    /// What was asked in the call whose error a failure of the running code shows. The test's own processes hand their errors on
-    /// to its body and its plans.
+    /// Finds the failed call whose error code the message shows. Errors of the test's own processes may be passed on to its
+    /// body and its plans.
     fn cause_of(&self, message: &str) -> Option<String> {
         let own = self.scope().process;
         let is_test = |process| process == ProcessId::HARNESS || self.is_client(process);

@@ -1,13 +1,13 @@
-//! simmach's panic hook stays in front of any other while runs go on.
+//! simmach's panic hook, which stays installed while runs go on.
 //!
-//! There is one hook a process, and code under test sets it: crates that print reports of their own do so when a service
-//! starts. Then the panics of other runs, and of other tests, would not be recorded. So simmach's hook is put in front
-//! again: at once where it is dropped, which is what `set_hook` does to it; where it was taken out and kept, as a hook
-//! that calls the one before it does, when the task's first poll is over, and before and after each run.
+//! A process has one panic hook, and code under test may replace it: crates that print their own reports do so when a
+//! service starts. Panics of other runs and tests would then not be recorded. So simmach's hook is installed again: at once
+//! when it is dropped, as `set_hook` does; and if it was taken and kept, as by a hook that calls the previous one, after the
+//! task's first poll and before and after each run.
 //!
-//! A hook that was set in a run goes with that, and is not called: it would print, or exit, for a panic that may be what
-//! the run expects. One that was set outside of runs is called for panics outside of runs. Not covered: code that takes
-//! the hook out, sets one that exits, and panics, all in one poll.
+//! A hook that was set in a run is removed with that and is not called: it would print, or exit, for a panic that the test
+//! may expect. A hook that was set outside runs is called for panics outside runs. Not covered: code that takes the hook,
+//! sets one that exits, and panics, all in one poll.
 
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,21 +19,21 @@ use crate::engine::failure::panics;
 
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
-/// What is called for panics outside of runs. Held while the hook is changed.
+/// The hook for panics outside runs. Locked while the process's hook is changed.
 static OUTER_HOOK: Mutex<Option<Arc<Hook>>> = Mutex::new(None);
-/// Where simmach's hook is, or 0 if it was dropped; and its number among those there were.
+/// Address of simmach's hook, or 0 if it was dropped; and its number, counting each installation.
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
-/// How many runs are going on.
+/// Number of runs going on.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
-/// A run is going on: simmach's hook is in front when it begins and when it is over.
+/// Guard of a run: installs simmach's hook when the run begins and when it ends.
 #[derive(Debug)]
 pub(crate) struct HookGuard(());
 
 impl HookGuard {
     pub(crate) fn begin() -> Self {
-        put_in_front(RUNS.load(Ordering::Relaxed) > 0);
+        install(RUNS.load(Ordering::Relaxed) > 0);
         RUNS.fetch_add(1, Ordering::Relaxed);
         Self(())
     }
@@ -41,24 +41,25 @@ impl HookGuard {
 
 impl Drop for HookGuard {
     fn drop(&mut self) {
-        put_in_front(true);
+        install(true);
         RUNS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// In a run: puts simmach's hook in front, if it is not.
-pub(crate) fn keep_in_front() {
-    put_in_front(true);
+/// Installs simmach's hook again inside a run, if it was replaced.
+pub(crate) fn reinstall() {
+    install(true);
 }
 
-/// Another that is found in front goes, if it is of a run; else it is what is called outside of runs.
-fn put_in_front(is_of_a_run: bool) {
+/// Installs simmach's hook. A hook that it replaces is dropped if it was set in a run; otherwise it is called for panics
+/// outside runs.
+fn install(in_run: bool) {
     let outside = OUTER_HOOK.lock().unwrap_or_else(PoisonError::into_inner);
-    put_in_front_of(outside, is_of_a_run);
+    install_locked(outside, in_run);
 }
 
-fn put_in_front_of(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, is_of_a_run: bool) {
-    // Not allowed then.
+fn install_locked(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, in_run: bool) {
+    // The hook cannot be changed while panicking.
     if thread::panicking() {
         return;
     }
@@ -68,7 +69,7 @@ fn put_in_front_of(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, is_of_a_run: 
         return;
     }
     let (called, dropped) = match outside.take() {
-        Some(before) if is_of_a_run => (before, Some(found)),
+        Some(before) if in_run => (before, Some(found)),
         _ => (Arc::from(found), None),
     };
     *outside = Some(Arc::clone(&called));
@@ -78,16 +79,16 @@ fn put_in_front_of(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, is_of_a_run: 
     ADDRESS.store(address(&*hook), Ordering::Relaxed);
     panic::set_hook(hook);
     drop(outside);
-    // What is in it may be anything, such as the hook that stood here before.
+    // Dropped last: its destructor may run user code, or drop simmach's previous hook.
     drop(dropped);
 }
 
-/// Of the hook itself: a box of it would be taken for another hook.
+/// Address of the hook itself; that of a box would never compare equal.
 fn address(hook: &Hook) -> usize {
     ptr::from_ref(hook).cast::<()>().addr()
 }
 
-/// What simmach's hook holds.
+/// The state of simmach's hook.
 struct RunHook {
     number: u64,
     outside: Arc<Hook>,
@@ -107,11 +108,11 @@ impl Drop for RunHook {
             return;
         }
         ADDRESS.store(0, Ordering::Relaxed);
-        let is_of_a_run = context::is_here();
-        let is_needed = is_of_a_run || RUNS.load(Ordering::Relaxed) > 0;
-        // Whoever holds the lock is about to do the same.
+        let in_run = context::is_here();
+        let is_needed = in_run || RUNS.load(Ordering::Relaxed) > 0;
+        // If the lock is taken, its holder is about to do the same.
         if let (true, Ok(outside)) = (is_needed, OUTER_HOOK.try_lock()) {
-            put_in_front_of(outside, is_of_a_run);
+            install_locked(outside, in_run);
         }
     }
 }
@@ -120,15 +121,14 @@ impl Drop for RunHook {
 mod tests {
     use super::*;
 
-    /// Else each run would add one to those that are called for a panic outside of runs. Other tests of this process put
-    /// theirs in front where their runs take it out; none of them does.
+    /// Otherwise each run would add a hook to the chain called for panics outside runs.
     #[test]
-    fn a_hook_that_is_in_front_stays() {
+    fn installed_hook_is_not_replaced() {
         drop(HookGuard::begin());
         let number = NUMBER.load(Ordering::Relaxed);
         for _ in 0..3 {
             let _hooked = HookGuard::begin();
-            keep_in_front();
+            reinstall();
         }
         assert_eq!(NUMBER.load(Ordering::Relaxed), number);
     }

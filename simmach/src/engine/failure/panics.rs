@@ -1,6 +1,6 @@
-//! Panics inside a run: recorded with their place, not printed.
+//! Panics inside a run: recorded with their location and backtrace, not printed.
 //!
-//! Outside a run they are left to whatever hook there was.
+//! Panics outside a run go to the hook that was installed before.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -12,21 +12,22 @@ use crate::engine::failure::backtrace::{Origin, RawBacktrace};
 use crate::engine::failure::verdict::PanicNote;
 use crate::panic_message::panic_message;
 
-/// No more panics are remembered: those that unwind at once, one in the destructors of another, are few.
+/// Maximum number of panics that are remembered. Only panics that unwind at the same time, in each other's destructors,
+/// are needed.
 const REMEMBERED: usize = 8;
 
-/// Of how many panics of a run the stack is captured, where its log is not kept. That takes as long as the panic itself, and
-/// a run whose code catches thousands is not slowed down by it.
+/// Maximum number of backtraces captured in a run that is not reported. Capturing takes as long as the panic itself; the
+/// limit bounds the cost for code that catches thousands of panics.
 const CAPTURED: u32 = 16;
 
 thread_local! {
-    /// Of how many more panics the stack is captured.
+    /// Number of backtraces that may still be captured.
     static CAPTURES: Cell<u32> = const { Cell::new(CAPTURED) };
-    /// The latest panics that the engine has not caught, each with the poll that it was in.
+    /// The latest panics that the engine has not caught, each with the number of its poll.
     static RECORDED: RefCell<Vec<(u64, PanicNote)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Records a panic of a run; false outside of any.
+/// Records a panic. Returns false outside a run.
 pub(crate) fn record(info: &PanicHookInfo<'_>) -> bool {
     let Some(poll) = context::try_with(|engine| engine.status.snapshot().polls) else {
         return false;
@@ -43,7 +44,7 @@ pub(crate) fn record(info: &PanicHookInfo<'_>) -> bool {
     true
 }
 
-/// The stacks of all panics on this thread are captured: its run is reported.
+/// Captures the backtraces of all panics on this thread from now on: its run is reported.
 pub(crate) fn capture_all() {
     CAPTURES.set(u32::MAX);
 }
@@ -67,24 +68,25 @@ fn remember(poll: u64, note: PanicNote) {
     });
 }
 
-/// The panics of a poll that nobody is known to have caught, the oldest first.
+/// The panics of a poll that are not known to have been caught, the oldest first.
 fn in_flight(poll: u64) -> Vec<PanicNote> {
     let recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     recorded.into_iter().filter(|(of, _)| *of == poll).map(|(_, note)| note).collect()
 }
 
-/// What the hook recorded of a panic that was caught.
+/// Returns what the hook recorded of a panic that was caught.
 pub(crate) fn note(payload: &(dyn Any + Send)) -> PanicNote {
     let mut recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     let message = panic_message(payload);
-    // Later ones were panics of destructors, caught there. `resume_unwind` calls no hook: then the payload is all there is.
+    // Later ones were panics in destructors and were caught there. `resume_unwind` calls no hook: then only the payload is
+    // known.
     match recorded.iter().rposition(|(_, note)| note.message == message) {
         Some(at) => recorded.swap_remove(at).1,
         None => PanicNote { message, ..PanicNote::default() },
     }
 }
 
-/// `file:line:column`, the file relative to its crate where that can be told.
+/// Formats a location as `file:line:column`.
 pub(crate) fn location_of(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())
 }

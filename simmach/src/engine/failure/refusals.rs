@@ -1,7 +1,7 @@
-//! What a run refuses to the code in it: marked where it happened, and made a failure after the poll.
+//! Calls that a run refuses: starting threads or processes, and sleeping in real time.
 //!
-//! Where a refusal is noticed nothing may allocate, lock or unwind, and a signal handler may be what runs; so the mark is
-//! a plain cell, and its words are found later.
+//! A refused call fails, and the run fails after the poll. The call may come from an allocator or a signal handler, where
+//! nothing may allocate, lock or unwind. So the refusal is recorded in plain cells and described later.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,88 +10,88 @@ use crate::engine::executor::identity::Identity;
 use crate::engine::failure::backtrace::RawBacktrace;
 use crate::engine::ids::Scope;
 
-/// What was asked for that a run has not.
+/// A kind of call that a run refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ForbiddenCall {
-    /// Another thread.
+    /// Starting a thread.
     Thread,
-    /// To sleep in real time.
+    /// Sleeping in real time.
     Sleep,
-    /// Another process, or another program in this one.
+    /// Starting a process, or replacing this one by another program.
     Process,
 }
 
-/// How many threads are alive that runs of this process let through, or that such threads started. They may outlive their run.
+/// Number of living threads that runs of this process allowed, and of those that such threads started. They may outlive
+/// their run.
 static LIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// The marks of one run, and what it allows after all.
+/// The first refusal of a run, and what is allowed by the functions of `interpose`.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     first: Cell<Option<Refusal>>,
-    /// Where the first was asked for.
-    captured: Cell<RawBacktrace>,
-    allowed: Cell<u32>,
+    /// Backtrace of the first refusal.
+    backtrace: Cell<RawBacktrace>,
+    threads_allowed: Cell<u32>,
     processes_allowed: Cell<u32>,
-    threads: Cell<bool>,
+    has_started_threads: Cell<bool>,
 }
 
-/// Something refused: who asked for it, and when.
+/// A refused call: who made it, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) what: ForbiddenCall,
+    pub(crate) call: ForbiddenCall,
     pub(crate) scope: Scope,
     pub(crate) task: Option<Identity>,
     pub(crate) at: u64,
 }
 
 impl ForbiddenCall {
-    /// What to do instead, in words.
-    pub(crate) fn words(self) -> &'static str {
+    /// The message of the failure: what was called, why it is refused, what to use instead.
+    pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Thread => {
-                "a thread was started inside the run, and refused: a run has one thread, and what another does is not \
-                 the seed's. Use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; \
-                 simmach::interpose::allow_threads lets through what can't be seen by the run"
+                "starting a thread is refused in a run: a run has one thread, and other threads do not depend on its \
+                 seed. Use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; if the result \
+                 does not depend on timing, wrap the call in simmach::interpose::allow_threads"
             }
             Self::Sleep => {
-                "std::thread::sleep was called inside the run, and refused: it would stop the whole cluster, in real \
-                 time. Use simmach::time::sleep(..).await"
+                "std::thread::sleep is refused in a run: it would stop the whole cluster in real time. Use \
+                 simmach::time::sleep(..).await"
             }
             Self::Process => {
-                "a process was started inside the run (std::process::Command, fork, exec), and refused: a real process is \
-                 outside the simulation, and what it does is not the seed's. Start it before the run, or replace it by a \
-                 task or a machine of its own; simmach::interpose::allow_processes lets through what can't be seen by the \
-                 run"
+                "starting a process (std::process::Command, fork, exec) is refused in a run: a real process is outside \
+                 the simulation and does not depend on its seed. Start it before the run, or replace it by a task or a \
+                 machine; if its result is always the same, wrap the call in simmach::interpose::allow_processes"
             }
         }
     }
 }
 
 impl Refusals {
-    /// Runs `f` with threads and sleeping allowed.
+    /// Calls `f` with starting threads and sleeping allowed.
     pub(crate) fn allow_threads<R>(&self, f: impl FnOnce() -> R) -> R {
-        allow(&self.allowed, f)
+        allow(&self.threads_allowed, f)
     }
 
-    /// Runs `f` with processes allowed.
+    /// Calls `f` with starting processes allowed.
     pub(crate) fn allow_processes<R>(&self, f: impl FnOnce() -> R) -> R {
         allow(&self.processes_allowed, f)
     }
 
-    /// Only the first is kept.
-    pub(crate) fn mark(&self, mark: Refusal) {
+    /// Records a refusal; only the first is kept.
+    pub(crate) fn record(&self, refusal: Refusal) {
         if self.first.get().is_none() {
-            self.first.set(Some(mark));
-            self.captured.set(RawBacktrace::here());
+            self.first.set(Some(refusal));
+            self.backtrace.set(RawBacktrace::here());
         }
     }
 
-    /// Where the first mark was made.
-    pub(crate) fn captured(&self) -> RawBacktrace {
-        self.captured.get()
+    /// The backtrace of the first refusal.
+    pub(crate) fn backtrace(&self) -> RawBacktrace {
+        self.backtrace.get()
     }
 
-    pub(crate) fn is_any_recorded(&self) -> bool {
+    pub(crate) fn is_recorded(&self) -> bool {
         self.first.get().is_some()
     }
 
@@ -99,46 +99,46 @@ impl Refusals {
         self.first.take()
     }
 
-    /// Whether the code that runs may start threads and sleep.
+    /// Whether the running code may start threads and sleep.
     pub(crate) fn are_threads_allowed(&self) -> bool {
-        self.allowed.get() > 0
+        self.threads_allowed.get() > 0
     }
 
-    /// Whether the code that runs may do this.
-    pub(crate) fn allows(&self, what: ForbiddenCall) -> bool {
-        match what {
+    /// Whether the running code may make this call.
+    pub(crate) fn allows(&self, call: ForbiddenCall) -> bool {
+        match call {
             ForbiddenCall::Thread | ForbiddenCall::Sleep => self.are_threads_allowed(),
             ForbiddenCall::Process => self.processes_allowed.get() > 0,
         }
     }
 
-    /// A thread was let through: until it ends, something outside the run may wake it.
+    /// Notes that the run allowed a thread. Until it ends it may wake the run's thread.
     pub(crate) fn record_thread(&self) {
-        self.threads.set(true);
+        self.has_started_threads.set(true);
     }
 
-    /// Whether only the run's own thread, or the harness, could end a wait of that thread.
+    /// Whether no thread but the run's own, or the harness's, could end a wait of the run's thread.
     pub(crate) fn is_only_thread(&self) -> bool {
         !self.are_threads_allowed() && !has_live_threads()
     }
 
-    /// Whether the run let a thread through.
+    /// Whether the run allowed a thread.
     pub(crate) fn has_started_threads(&self) -> bool {
-        self.threads.get()
+        self.has_started_threads.get()
     }
 
-    /// Whether a thread that the run let through may be alive.
+    /// Whether a thread that the run allowed may be alive.
     pub(crate) fn can_other_thread_wake(&self) -> bool {
         self.are_threads_allowed() || self.has_started_threads() && has_live_threads()
     }
 }
 
-/// A thread that a run let through, or one that such a thread starts, begins.
+/// Counts the start of a thread that a run allowed, or that such a thread starts.
 pub(crate) fn count_thread_start() {
     LIVE_THREADS.fetch_add(1, Ordering::SeqCst);
 }
 
-/// A thread that began has ended.
+/// Counts the end of a thread that was counted at its start.
 pub(crate) fn count_thread_end() {
     LIVE_THREADS.fetch_sub(1, Ordering::SeqCst);
 }

@@ -1,4 +1,4 @@
-//! How a run ended.
+//! The verdict of a run, and its failure if it failed.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +7,17 @@ use crate::engine::failure::backtrace::Origin;
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verdict {
-    /// The body ended well.
+    /// The body ended without an error.
     Passed,
     /// The program under test, or its test, failed.
     Failed(Failure),
-    /// The run could not be made: a spec that makes no sense, a full memory disk. Neither a pass nor a found bug.
+    /// The run could not be made, because of an invalid spec or a full memory disk. Neither a pass nor a failure of the
+    /// program under test.
     Broken(String),
 }
 
 impl Verdict {
-    /// Whether both are equal, but for a place that is not known in one of them.
+    /// Whether both are equal, ignoring a location that is unknown in one of them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Failed(one), Self::Failed(two)) => one.is_same(two),
@@ -25,39 +26,39 @@ impl Verdict {
     }
 }
 
-/// What failed, where and when.
+/// A failure: what failed, where and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    /// What kind.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// In words.
+    /// The message.
     pub message: String,
-    /// What was asked in the call whose error the message shows, where that says more: the host of a refused connect.
+    /// The call whose error the message shows, where that says more than the error: the host of a refused connect.
     pub cause: Option<String>,
     /// The machine, by name; `None` for the harness's own code, such as a plan.
     pub machine: Option<String>,
-    /// The task, as a report names it; `None` for the test's body.
+    /// The task's name in reports; `None` for the test's body.
     pub task: Option<String>,
-    /// Where in the source, `file:line:column`.
+    /// The source location, `file:line:column`.
     pub location: Option<String>,
     /// Virtual nanoseconds since the run began.
     pub at: u64,
-    /// Before the test's body began: a service that can't start.
+    /// Whether it failed before the test's body began.
     pub at_start: bool,
-    /// Who waits for what, where that is the question.
+    /// The blocked tasks, for a run that does not go on.
     pub waiting: Vec<String>,
-    /// What the test's body waits for, where the run has no end of its own.
+    /// What the test's body waits for, if the run did not end by itself.
     pub body_wait: Option<BodyWait>,
-    /// Where it came from, for the report only.
+    /// The backtrace, for the report only.
     pub origin: Box<Origin>,
 }
 
-/// What a body waits for that does not come to its end.
+/// What the test's body waits for in a run that does not end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BodyWait {
-    /// This, for ever.
+    /// It waits for this, without a time-out.
     Indefinite(String),
-    /// It waits for a while, and goes on: what it waits for depends on when one looks.
+    /// It waits with a time-out or is ready to run, so what it waits for changes.
     Temporary,
 }
 
@@ -68,27 +69,27 @@ pub(crate) enum FailureKind {
     Error,
     /// A panic, in the body or anywhere else.
     Panic,
-    /// `sim.fail(key, …)`.
+    /// `sim.fail(key, …)` was called.
     Named(String),
-    /// A service ended with an error, or panicked, on a machine that must not.
+    /// A service returned an error or panicked on a machine where that fails the run.
     Service,
-    /// Nothing is left that could happen.
+    /// No task is ready and no timer is pending.
     Deadlock,
-    /// The limit of virtual time.
+    /// The virtual time limit was exceeded.
     TimeLimit,
-    /// The limit of steps.
+    /// The step limit was exceeded.
     StepLimit,
-    /// No progress for the stall limit.
+    /// No progress was made for the stall limit.
     Stall,
-    /// A task did not yield for ten seconds of real time.
+    /// A task did not yield for the watchdog's limit of real time.
     Hung,
-    /// The code under test asked for what a run refuses: a thread, a process, a sleep in real time.
+    /// The code under test made a call that runs refuse: it started a thread or a process, or slept in real time.
     Refused,
-    /// The worker process died: an abort, a stack overflow, a signal.
+    /// The worker process died, by an abort, a stack overflow or a signal.
     Crashed,
 }
 
-/// A panic: what it said and where.
+/// A panic: its message, location and backtrace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PanicNote {
     pub(crate) message: String,
@@ -97,7 +98,7 @@ pub(crate) struct PanicNote {
 }
 
 impl FailureKind {
-    /// One word for a report and for the fingerprint.
+    /// The kind in a report and in the fingerprint.
     pub(crate) fn word(&self) -> &str {
         match self {
             Self::Error => "error",
@@ -138,8 +139,8 @@ impl Failure {
         Self { location, origin, ..Self::new(FailureKind::Panic, message) }
     }
 
-    /// Whether both are the same kind of failure. A place that is not known, since another hook than simmach's was called,
-    /// is no other place.
+    /// Whether both have the same fingerprint. A location that is unknown in one of them is ignored: another panic hook than
+    /// simmach's may have been called.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (&self.location, &other.location) {
             (Some(_), None) => self.without_location().fingerprint() == other.fingerprint(),
@@ -160,8 +161,8 @@ impl Failure {
         Self { location: None, ..self.clone() }
     }
 
-    /// What tells this failure from another: kind, place, and the message with its digits replaced; of a run without an
-    /// end, what the test's body waits for. By which limit it was ended depends on what else goes on meanwhile.
+    /// Identifies the failure: its kind, location and message, with runs of digits replaced by `#`. For a run that does not
+    /// end, what the test's body waits for: which limit ended the run depends on what else goes on.
     pub(crate) fn fingerprint(&self) -> String {
         let kind = self.kind.word();
         match (&self.kind, &self.body_wait) {
@@ -194,17 +195,17 @@ fn without_digits(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A shrinker that keeps the fingerprint must not slip to another bug, nor be thrown by a number that varies.
+    /// Shrinking must not slip to another bug, nor stop at a number that varies.
     #[test]
-    fn a_fingerprint_forgets_numbers_only() {
+    fn fingerprint_ignores_only_numbers() {
         let failure = |message: &str| Failure::new(FailureKind::Panic, message).fingerprint();
         assert_eq!(failure("expected 1 but got 20"), failure("expected 13 but got 0"));
         assert_ne!(failure("expected 1 but got 0"), failure("expected 1 but got none"));
     }
 
-    /// Another hook than simmach's may have been called for one of two panics.
+    /// Another panic hook than simmach's may have been called for one of two panics.
     #[test]
-    fn an_unknown_place_is_no_other_place() {
+    fn fingerprint_ignores_an_unknown_location() {
         let panic = |message: &str, location: Option<&str>| Failure {
             location: location.map(str::to_owned),
             ..Failure::new(FailureKind::Panic, message)
@@ -224,9 +225,9 @@ mod tests {
         assert!(!known.is_like(&error));
     }
 
-    /// What else goes on says by which limit a run without an end is ended, and leaves it the same failure.
+    /// The limit that ends a run depends on what else goes on; it does not change the fingerprint.
     #[test]
-    fn a_run_without_an_end_is_told_by_what_its_body_waits_for() {
+    fn fingerprint_of_an_unfinished_run_is_its_bodys_wait() {
         let of =
             |kind, body_wait| Failure { body_wait, ..Failure::new(kind, "text") }.fingerprint();
         let data = |port: u16| Some(BodyWait::Indefinite(format!("data from 10.0.0.2:{port}")));

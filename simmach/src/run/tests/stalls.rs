@@ -242,14 +242,14 @@ fn a_time_out_that_nobody_waits_for_is_a_stall() {
 }
 
 #[test]
-fn a_stall_names_its_limit_and_what_is_due() {
+fn stall_message_names_its_limit_and_the_next_event() {
     let failure = stall(|| {
         SpecBuilder::new()
             .machine("dozes.zone", dozes)
             .body(async |_| std::future::pending::<()>().await)
     });
     let said =
-        "no progress for 60s of virtual time, the `stall_limit`; due next: at 90s, the task of";
+        "no progress for 60s of virtual time (`stall_limit`); next event: at 90s, the task of";
     assert!(failure.message.starts_with(said), "{}", failure.message);
     assert!(failure.message.ends_with("on dozes.zone wakes"), "{}", failure.message);
 }
