@@ -1,31 +1,40 @@
-//! What the system answers to the code in a run: the run's time and randomness, for std and for every crate built on it.
+//! Interposed functions of the C library, which give code in a run the run's time and randomness.
 //!
-//! The feature `sim` defines some functions of the C library in the binary, which go before the system's. On a thread with
-//! a run they answer from the run: the clocks of the machine that asks, randomness at (task, nth), the machine's name, one
-//! processor. On every other thread they pass the call on, at the cost of a load and a jump.
+//! With the feature `sim`, the binary defines some functions of the C library, which take precedence over the library's. On
+//! a run's thread they return the run's values: the clocks of the calling code's machine, randomness drawn at (task, nth),
+//! the machine's host name, one processor. On other threads they forward the call, at the cost of a load and a jump.
 //!
-//! So these are the seed's, in a run: std's `HashMap`, `Instant` and `SystemTime`, `rand` from 0.8, `uuid` v4, `chrono`,
-//! and `fastrand`, which is seeded when the run begins.
+//! Deterministic in a run: std's `HashMap`, `Instant` and `SystemTime`; `rand` from 0.8; `uuid` v4; `chrono`; `fastrand`,
+//! which is seeded when the run begins.
 //!
-//! Out of reach, and not the seed's: the default hashers of `ahash`, `foldhash` and `hashbrown` (addresses and statics);
-//! `uuid` v7 (a counter of the process); an unbiased `tokio::select!` and `futures::select!` (counters of the process: use
-//! [`select!`](crate::select)); `std::thread::ThreadId`; whatever asks the processor or the kernel by an instruction of its
-//! own, such as `quanta` (`rdtsc`) and `rustix` built without libc; and files such as `/dev/urandom` and `/proc`. What a
-//! process keeps in a static from one run to the next is not the seed's either. CPU time is real, and `getpid` is.
+//! Not deterministic:
 //!
-//! A thread can't be started in a run, nor can it sleep in real time: both are refused, and the run fails and says what
-//! to use. [`allow_threads`] is the way out. Nor can a process be started, by `std::process::Command` or another way: the
-//! call fails with `EPERM`, and [`allow_processes`] is the way out. A wait with a time-out that goes through std or `parking_lot` does not block:
-//! nobody could wake it, so that its time passes at once, in virtual time; while a thread that [`allow_threads`] has let
-//! through is alive it waits in real time. A wait with a time-out inside a C library may return at once. A wait without a
-//! time-out, by std, `parking_lot` or C's `pthread_mutex_lock` and its kin, that no other thread could end (a mutex locked
-//! twice) fails the run after a quarter of a second, or later as long as another thread of the process is busy or sleeps.
+//! - the default hashers of `ahash`, `foldhash` and `hashbrown`, which use addresses and statics;
+//! - `uuid` v7, unbiased `tokio::select!` and `futures::select!`, which use global counters (use
+//!   [`select!`](crate::select)); `std::thread::ThreadId`;
+//! - code that uses CPU or system call instructions itself, such as `quanta` (`rdtsc`) and `rustix` without libc;
+//! - files such as `/dev/urandom` and `/proc`;
+//! - statics, which keep their values between runs;
+//! - CPU time and `getpid`, which are real.
 //!
-//! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error: there the C library's own functions
-//! could not be found behind these. AddressSanitizer is not supported: it does not see the threads that are started by
-//! the `pthread_create` of this module, and aborts the binary when the first of them is detached. Valgrind works.
+//! # Threads, processes and blocking
 //!
-//! Not modelled: `sleep`, `usleep`, `poll` and their kin of the C library, which block in real time, and `uname`.
+//! Starting a thread or a process, or sleeping in real time, fails the run; the message says what to use instead. Starting a
+//! process also fails with `EPERM`. [`allow_threads`] and [`allow_processes`] allow these calls.
+//!
+//! A wait with a time-out through std or `parking_lot` does not block: no other thread could end it, so its time passes at
+//! once in virtual time. While a thread that was allowed by [`allow_threads`] is alive, the wait is real. A wait with a
+//! time-out inside a C library may return at once. A wait without a time-out, through std, `parking_lot` or functions such as
+//! `pthread_mutex_lock`, that no other thread can end (a mutex locked twice) fails the run after 250 ms, or later while
+//! another thread of the process is busy or sleeps.
+//!
+//! # Limits
+//!
+//! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error, since `dlsym` could not find the library's
+//! own functions. AddressSanitizer is not supported: it does not see threads started through this module's
+//! `pthread_create`, and aborts when the first of them is detached. Valgrind works.
+//!
+//! Not interposed: `sleep`, `usleep`, `poll` and similar functions, which block in real time, and `uname`.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 compile_error!(
@@ -71,10 +80,10 @@ mod tests;
 
 use crate::engine::context;
 
-/// Lets `f` start threads and sleep, in a run.
+/// Allows `f` to start threads and to sleep in real time inside a run.
 ///
-/// For code that is known not to show: a thread pool that is only waited for, whose results don't depend on who was
-/// first. On the threads it starts there is no run: the time there is real.
+/// Use it for code whose result does not depend on timing, such as a thread pool that the caller waits for. The threads that
+/// `f` starts are outside the run: time there is real. Outside a run this only calls `f`.
 ///
 /// ```
 /// let sum = simmach::interpose::allow_threads(|| {
@@ -89,10 +98,10 @@ pub fn allow_threads<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Lets `f` start processes, in a run.
+/// Allows `f` to start processes inside a run.
 ///
-/// For a program whose result is the same each time and which nothing of the run depends on otherwise: it knows no virtual
-/// time, network or disk, and the run stands still while it is waited for.
+/// Use it for programs whose result is always the same. They see neither virtual time nor the simulated network and disks,
+/// and the run stands still while it waits for them. Outside a run this only calls `f`.
 ///
 /// ```
 /// use std::process::Command;
@@ -107,7 +116,7 @@ pub fn allow_processes<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Keeps the definitions in the binary: a linker takes from an archive only what something refers to.
+/// Keeps the definitions in the binary: a linker drops objects of an archive that nothing refers to.
 pub(crate) fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
     std::hint::black_box(linux::defined());

@@ -1,4 +1,4 @@
-//! What a run comes to: plain data that crosses processes.
+//! The outcome of a run: plain data that can be sent between processes.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,77 +10,77 @@ use crate::engine::record::log::LogLine;
 use crate::engine::record::trace::{Checkpoint, TraceEvent};
 use crate::sim::PlanActs;
 
-/// What is kept of a run beside its verdict. A sweep keeps nothing; a run that is reported keeps its log.
+/// What is kept of a run besides its verdict. A sweep keeps nothing; a reported run keeps its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Keep {
-    /// The log: what `RUST_LOG` lets through.
+    /// The log, as filtered by `RUST_LOG`.
     pub log: bool,
     /// Every event of the trace.
     pub events: bool,
-    /// What was not calm.
+    /// How much is recorded of deviations.
     pub deviations: RecordLevel,
-    /// What machines sent.
+    /// The packets that machines sent.
     pub packets: bool,
-    /// Marks that the trace of a shorter run can be held against.
+    /// Checkpoints for a comparison with the trace of a shorter run.
     pub early_checkpoints: bool,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// Its seed.
     pub seed: u64,
-    /// How it ended.
+    /// The verdict.
     pub verdict: Verdict,
-    /// A hash over every event, in order.
+    /// The hash over all events, in order.
     pub trace_hash: u64,
-    /// How many these are.
+    /// Number of events.
     pub trace_events: u64,
-    /// The running hash, at some of them.
+    /// The running hash at some of the events.
     pub checkpoints: Vec<Checkpoint>,
-    /// The running hash after the first, second, fourth, eighth … event, where asked.
+    /// The running hash after the first, second, fourth, eighth … event, on request.
     pub early_checkpoints: Vec<Checkpoint>,
-    /// The virtual nanoseconds it took.
+    /// Duration in virtual nanoseconds.
     pub virtual_nanos: u64,
-    /// Polls and events.
+    /// Polls and timer events.
     pub steps: u64,
-    /// How often the clock jumped.
+    /// Number of times that virtual time moved.
     pub jumps: u64,
-    /// Sockets opened.
+    /// Number of sockets opened.
     pub sockets: u64,
-    /// What took effect.
+    /// Effects, counted.
     pub effects: Effects,
-    /// The plans of the library, by name, and how often each did something to the cluster.
+    /// The library's plans by name, with the number of their faults.
     pub plans: Vec<PlanActs>,
-    /// The rarer faults that took effect, with their times.
+    /// Faults that are kept with their times.
     pub faults: Vec<Fault>,
     /// The machines' names, by number.
     pub machines: Vec<String>,
-    /// What tells its spec from another: names, links, limits and plans, but no code. 0 where nobody looks: of a run that
-    /// passed, and of which nothing is kept.
+    /// A hash of the spec without its code: names, links, limits and plans. 0 for a run that passed and of which nothing is
+    /// kept.
     pub shape: u64,
-    /// The sequences of steps that it began.
+    /// The sequences of steps that have begun.
     pub sequences: Vec<StepSequence>,
-    /// How much of it was not calm, where asked.
+    /// The total size of its deviations, on request.
     pub size: Option<Size>,
-    /// What of it was not calm, where asked.
+    /// Its deviations, on request.
     pub deviations: Vec<Deviation>,
-    /// Real threads were started in it, by leave.
+    /// Whether it started real threads, under `allow_threads`.
     pub threads: bool,
-    /// It failed, was the second of its process, and the first, which is thrown away, was of the same seed and passed.
+    /// Whether it failed as the second run of its process, after a discarded first run of the same seed passed.
     pub passed_before: bool,
-    /// The log, where asked.
+    /// The log, on request.
     pub log: Vec<LogLine>,
-    /// The trace, where asked.
+    /// The events of the trace, on request.
     pub events: Option<Vec<TraceEvent>>,
-    /// What tasks are called, by their paths, where the trace was asked for.
-    pub places: Vec<(u64, String)>,
-    /// What machines sent, as a pcapng file, where asked.
+    /// Names of tasks, by path, if events are kept.
+    pub task_names: Vec<(u64, String)>,
+    /// The packets that machines sent, as a pcapng file, on request.
     pub packets: Option<Vec<u8>>,
 }
 
 impl Outcome {
-    /// A run that never was: the spec makes no sense, or its worker died.
+    /// An outcome without a run: the spec was invalid, or the worker died.
     pub(crate) fn without_a_run(seed: u64, verdict: Verdict) -> Self {
         Self {
             seed,
@@ -105,24 +105,24 @@ impl Outcome {
             passed_before: false,
             log: Vec::new(),
             events: None,
-            places: Vec::new(),
+            task_names: Vec::new(),
             packets: None,
         }
     }
 
-    /// A run whose process died under it.
+    /// The outcome of a run whose worker process died.
     pub(crate) fn crashed(seed: u64, message: impl Into<String>) -> Self {
         let failure = Failure::new(FailureKind::Crashed, message);
         Self::without_a_run(seed, Verdict::Failed(failure))
     }
 
-    /// Notes what became of the same seed just before, in the first run of the process.
+    /// Adds the outcome of the same seed in the process's first run, which is discarded.
     pub(crate) fn after(mut self, thrown_away: &Self) -> Self {
         self.passed_before = self.failure().is_some() && thrown_away.verdict == Verdict::Passed;
         self
     }
 
-    /// Whether both are one run: all that it did is equal, whatever was kept of it beside.
+    /// Whether both are the same run, ignoring what was kept on request.
     pub(crate) fn is_same_run(&self, other: &Self) -> bool {
         let figures = |run: &Self| {
             (run.seed, run.trace_hash, run.virtual_nanos, run.steps, run.jumps, run.sockets)
@@ -135,7 +135,7 @@ impl Outcome {
             && self.machines == other.machines
     }
 
-    /// The failure, if it is one.
+    /// The failure, if the run failed.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         match &self.verdict {
             Verdict::Failed(failure) => Some(failure),

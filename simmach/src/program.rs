@@ -1,4 +1,4 @@
-//! Runs made by a program of one's own rather than by a test: to show one, or to look at what it came to.
+//! Runs made by a program instead of a test, for examples and benchmarks.
 //!
 //! ```
 //! use simmach::prelude::*;
@@ -37,31 +37,32 @@ pub use crate::engine::record::deviations::Size;
 pub use crate::program::smaller::Smaller;
 pub use crate::spec::{Spec, SpecBuilder as Scenario};
 
-/// A scenario, to be run with any seed.
+/// A scenario that can be run with any seed.
 #[derive(Clone)]
 pub struct Program {
     spec: Arc<dyn Fn() -> Spec + Send + Sync>,
     keep: Keep,
-    /// Where its runs' disks are, from the first run until it is dropped: to find a place with room takes longer than most runs.
+    /// The folder for its runs' disks, kept from the first run until it is dropped: finding one with room takes longer than
+    /// most runs.
     folder: Arc<OnceLock<Arc<Folder>>>,
 }
 
 impl Program {
-    /// A scenario, as `spec` builds it anew for each run, on the run's own thread.
+    /// Creates a program. `spec` builds the scenario anew for each run, on the run's own thread.
     pub fn new(spec: impl Fn() -> Spec + Send + Sync + 'static) -> Self {
         let keep = Keep { log: true, ..Keep::default() };
         Self { spec: Arc::new(spec), keep, folder: Arc::default() }
     }
 
-    /// Whether the run's log is kept, for the report: what `tracing` and `log` record, from `INFO` up or as `RUST_LOG`
-    /// says. It is unless this says no.
+    /// Sets whether the run's log is kept for the report: the records of `tracing` and `log` at level `INFO`, or as filtered
+    /// by `RUST_LOG`. Default: true.
     #[must_use]
     pub fn log(mut self, keep: bool) -> Self {
         self.keep.log = keep;
         self
     }
 
-    /// Makes the run of a seed, here and now. The same seed makes the same run, each time.
+    /// Runs a seed in this process and waits for its end. The same seed makes the same run each time.
     pub fn run(&self, seed: u64) -> Report {
         let filter = log::filter::of_process().map(drop).map_err(ToString::to_string);
         if let Err(why) = filter.and_then(|()| self.hold_folder()) {
@@ -91,7 +92,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// What a run came to. Shown, it is the run's log, its verdict and its figures.
+/// The report of a run. Displayed, it is the run's log, verdict and statistics.
 #[derive(Clone, Debug)]
 pub struct Report {
     outcome: Outcome,
@@ -99,12 +100,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// The body ended well.
+    /// Whether the run passed.
     pub fn passed(&self) -> bool {
         self.outcome.verdict == Verdict::Passed
     }
 
-    /// What failed, in words; or why the run could not be made.
+    /// The failure's message, or why the run could not be made; `None` if it passed.
     pub fn failure(&self) -> Option<&str> {
         match &self.outcome.verdict {
             Verdict::Passed => None,
@@ -113,28 +114,28 @@ impl Report {
         }
     }
 
-    /// A hash over every event of the run, in order.
+    /// The hash over all events of the run, in order.
     pub fn trace_hash(&self) -> u64 {
         self.outcome.trace_hash
     }
 
-    /// The virtual time it took.
+    /// The run's duration in virtual time.
     pub fn simulated(&self) -> Duration {
         Duration::from_nanos(self.outcome.virtual_nanos)
     }
 
-    /// The real time it took.
+    /// The run's duration in real time.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// Polls and events.
+    /// Number of polls and timer events.
     pub fn steps(&self) -> u64 {
         self.outcome.steps
     }
 
-    /// The report with the colours of a terminal, unless `NO_COLOR` or `CARGO_TERM_COLOR` say otherwise; without them,
-    /// unless they do, for anything else.
+    /// Returns the report with colours if `is_terminal` is true. The environment variables `NO_COLOR` and `CARGO_TERM_COLOR`
+    /// override that.
     pub fn styled(&self, is_terminal: bool) -> impl fmt::Display + '_ {
         Styled { report: self, style: Style::for_output(is_terminal) }
     }
@@ -195,7 +196,7 @@ impl fmt::Display for Styled<'_> {
     }
 }
 
-/// The folder for the disks of this process's runs.
+/// Returns the folder for the disks of this process's runs.
 pub(crate) fn folder() -> Result<Arc<Folder>, String> {
     let asked = std::env::var_os("SIMMACH_DIR").filter(|folder| !folder.is_empty());
     Folder::shared(asked.as_deref().map(AsRef::as_ref))
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_the_log_the_verdict_and_the_figures() {
+    fn report_shows_log_verdict_and_statistics() {
         let report = program(false).run(3);
         assert!(report.passed() && report.failure().is_none());
         assert_eq!(report.simulated(), 90.secs());
@@ -243,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told() {
+    fn report_shows_the_failure() {
         let report = program(true).run(3);
         assert_eq!(report.failure(), Some("no luck"));
         assert!(report.to_string().contains("\nno luck\nerror, on bot.zone"), "{report}");
     }
 
     #[test]
-    fn runs_may_go_on_side_by_side() {
+    fn runs_are_the_same_on_concurrent_threads() {
         let hashes = std::thread::scope(|scope| {
             let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| program(false).run(1))).collect();
             runs.into_iter()

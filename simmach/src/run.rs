@@ -1,7 +1,7 @@
-//! One run: a function of plain data, on a fresh thread of its own.
+//! One run of a test: a function of plain data, on a thread of its own.
 //!
-//! Everything that runs a test goes through [`run`]: the sweep, the replay of a failure, benchmarks. It fills the state
-//! of every layer, drives the engine to a verdict, and empties the layers again, so that nothing outlives the run.
+//! Sweeps, replays and benchmarks all go through [`run`]. It installs the state of every layer, drives the engine to a
+//! verdict, and removes the state again, so that nothing outlives the run.
 
 mod world;
 
@@ -34,17 +34,17 @@ use crate::task::JoinHandle;
 use crate::time::nanos;
 use crate::{interpose, machine, net, sim};
 
-/// As large as a main thread's usual stack; only what is touched is ever real memory.
+/// Stack size of a run's thread: that of a main thread. Only touched pages use memory.
 const STACK: usize = 8 << 20;
 
 static ROOT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 
-/// Where this process's runs keep their disks: a folder of its own. The first call counts.
+/// Sets the folder for the disks of this process's runs. Only the first call has an effect.
 pub(crate) fn set_root(root: PathBuf) {
     let _ = ROOT.set(Ok(root));
 }
 
-/// The folder for the disks of this process's runs; why there is none, in words.
+/// Returns the folder for the disks of this process's runs. Creates one if none was set.
 fn root() -> Result<&'static Path, String> {
     let root = ROOT.get_or_init(|| {
         let made = storage::memory_disk::pick(None).and_then(|folder| {
@@ -56,15 +56,13 @@ fn root() -> Result<&'static Path, String> {
     root.as_deref().map_err(Clone::clone)
 }
 
-/// Runs one seed of a test to its outcome.
-///
-/// `shared` is what a watchdog may read meanwhile.
+/// Runs one seed of a test. A watchdog may read `status` meanwhile.
 pub(crate) fn run(
     test: &SimTest,
     seed: u64,
     overlay: &Overlay,
     keep: Keep,
-    shared: Arc<RunStatus>,
+    status: Arc<RunStatus>,
 ) -> Outcome {
     let (spec, overlay) = (test.spec, overlay.clone());
     let (module_path, name) = (test.module_path, test.name);
@@ -73,16 +71,16 @@ pub(crate) fn run(
         abort_report::set_test(module_path, name);
         spec()
     };
-    run_spec(spec, seed, overlay, keep, shared)
+    run_spec(spec, seed, overlay, keep, status)
 }
 
-/// As [`run`], for a spec that no test registered.
+/// As [`run`], for a spec that is not a registered test.
 pub(crate) fn run_spec(
     spec: impl FnOnce() -> Spec + Send + 'static,
     seed: u64,
     overlay: Overlay,
     keep: Keep,
-    shared: Arc<RunStatus>,
+    status: Arc<RunStatus>,
 ) -> Outcome {
     let _hooked = HookGuard::begin();
     log::install();
@@ -90,7 +88,7 @@ pub(crate) fn run_spec(
     storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
     let run = thread.spawn(move || {
-        let ran = AssertUnwindSafe(|| on_thread(spec, seed, overlay, keep, shared));
+        let ran = AssertUnwindSafe(|| on_thread(spec, seed, overlay, keep, status));
         catch_unwind(ran).unwrap_or_else(|panic| {
             empty();
             resume_unwind(panic)
@@ -99,17 +97,22 @@ pub(crate) fn run_spec(
     let joined = match run {
         Ok(handle) => handle.join(),
         Err(error) => {
-            let message = format!("no thread could be started for a run: {error}");
+            let message = format!("cannot start a thread for a run: {error}");
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         }
     };
     joined.unwrap_or_else(|panic| {
         let message = panic_message(panic.as_ref());
-        Outcome::without_a_run(seed, Verdict::Broken(format!("simmach itself panicked: {message}")))
+        Outcome::without_a_run(
+            seed,
+            Verdict::Broken(format!(
+                "simmach panicked: {message} (this is a bug in simmach; please report it)"
+            )),
+        )
     })
 }
 
-/// Takes out what a run that was not ended has left in its thread.
+/// Removes the layers' state after a panic in simmach itself.
 fn empty() {
     net::discard();
     storage::remove();
@@ -124,16 +127,16 @@ fn on_thread(
     seed: u64,
     overlay: Overlay,
     keep: Keep,
-    shared: Arc<RunStatus>,
+    status: Arc<RunStatus>,
 ) -> Outcome {
     let _log = log::begin(keep.log);
     abort_report::set_seed(seed);
     if keep.log {
         panics::capture_all();
     }
-    shared.set_thread(thread_number());
+    status.set_thread(thread_number());
     let engine =
-        context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, shared));
+        context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, status));
     engine.seed_thread();
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
@@ -142,7 +145,7 @@ fn on_thread(
         },
         Err(panic) => {
             let note = panics::note(panic.as_ref());
-            // What was refused says more than the panic it led to.
+            // A refused call says more than the panic that it led to.
             let mut failure = engine.take_refusal().unwrap_or_else(|| Failure::of_panic(note));
             failure.origin.resolve(failure.location.as_deref());
             let Failure { message, location, origin, .. } = failure;
@@ -161,7 +164,7 @@ fn on_thread(
     outcome
 }
 
-/// Makes the world of a run, drives it to a verdict, and takes it down again.
+/// Installs the layers' state as `spec` says, drives the run to its verdict and tears it down.
 fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (machines, client) = spec.machines();
     let disks = match run_folder() {
@@ -185,15 +188,15 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     let reached = take_trace_and_deviations(engine, seed, keep);
     let left = tear_down(engine, body, keep);
     let verdict = final_verdict(engine, verdict, left.panic, keep);
-    // A token is made of a run that did not pass; where something is kept of one, a token may be held against it.
-    let is_looked_at = verdict != Verdict::Passed || keep != Keep::default();
-    let (shape, machines) = if is_looked_at {
+    // The shape is needed for the token of a failure, and to compare a token with a run that is reported.
+    let is_shape_needed = verdict != Verdict::Passed || keep != Keep::default();
+    let (shape, machines) = if is_shape_needed {
         (shape.word(), machines.iter().map(|name| name.to_string()).collect())
     } else {
         (0, Vec::new())
     };
     let (effects, faults) = engine.take_effects();
-    let (events, places) = match engine.trace_state().take_kept() {
+    let (events, task_names) = match engine.trace_state().take_kept() {
         Some(KeptTrace { events, tasks }) => {
             let named = tasks.into_iter().map(|(path, task)| (path, task.name(&engine.status)));
             (Some(events), named.collect())
@@ -212,13 +215,13 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
         shape,
         threads: engine.refusals.has_started_threads(),
         events,
-        places,
+        task_names,
         packets: left.packets,
         ..reached
     }
 }
 
-/// Fills every layer's state as the spec has it.
+/// Installs every layer's state as the spec says.
 fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, disks: RunFolder) {
     engine.names.replace(machines.to_vec());
     engine.status.set_names(machines.to_vec());
@@ -227,7 +230,7 @@ fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, di
     world::install(spec, machines, client, disks);
 }
 
-/// What a run came to before it is torn down: the trace as it is at the verdict, and what was not calm.
+/// Takes the trace and the deviations as they are at the verdict, before the run is torn down.
 fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome {
     let trace_hash = engine.trace_state().hash();
     let (trace_events, checkpoints) = engine.trace_state().take_checkpoints();
@@ -252,16 +255,16 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
     }
 }
 
-/// What is taken out of the layers as they are emptied.
+/// What the layers return when they are removed.
 struct Remains {
     sockets: u64,
     plans: Vec<PlanActs>,
     packets: Option<Vec<u8>>,
-    /// A panic of a destructor of what the test's code kept in the run.
+    /// A panic in a destructor of state that the test kept in the run.
     panic: Option<Failure>,
 }
 
-/// Ends every process and empties the layers. From here on nothing that a destructor does can reach the run.
+/// Ends every process and removes the layers. Destructors cannot reach the run any more.
 fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     engine.end_all_tasks();
     drop(body);
@@ -270,7 +273,7 @@ fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     storage::remove();
     machine::remove();
     let plans = sim::acts();
-    // Memory of the run that the test's code made: its destructors are the test's too.
+    // `Sim::state` holds values of the test, whose destructors may panic.
     let dropped = catch_unwind(AssertUnwindSafe(sim::remove));
     let panic = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));
     let timers = engine.timers.borrow_mut().drain();
@@ -278,15 +281,15 @@ fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     Remains { sockets, plans, packets, panic }
 }
 
-/// The verdict, with what came to light as the run was torn down: a run that passed fails by what was refused in it, by a
-/// task's panic that nobody observed, or by a panic as it was torn down.
+/// Returns the verdict after the tear-down. A run that passed still fails by a refused call, by an unobserved panic of a
+/// task, or by a panic during the tear-down.
 fn final_verdict(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep: Keep) -> Verdict {
     let late = engine.take_refusal().or_else(|| engine.take_unobserved()).or(panic);
     let mut verdict = match (verdict, late) {
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,
     };
-    // To find symbols takes a third of a second in a process that has not yet: only for a run that is reported.
+    // Resolving symbols takes a third of a second the first time: only done for a run that is reported.
     if let Verdict::Failed(failure) = &mut verdict
         && keep.log
     {
@@ -295,7 +298,7 @@ fn final_verdict(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep
     verdict
 }
 
-/// This thread, by the system's number; 0 where there is none.
+/// Returns this thread's id in the operating system; 0 where that is not supported.
 fn thread_number() -> u32 {
     #[cfg(target_os = "linux")]
     let number = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
@@ -304,7 +307,7 @@ fn thread_number() -> u32 {
     number
 }
 
-/// The folder for one run's disks.
+/// Returns the folder for one run's disks.
 fn run_folder() -> Result<RunFolder, String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     Ok(RunFolder { parent: root()?, number: NEXT.fetch_add(1, Ordering::Relaxed) })

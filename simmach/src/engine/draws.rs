@@ -1,9 +1,9 @@
-//! Every random decision of a run: a keyed mix of the run's key and the decision's address.
+//! Draws: every random decision of a run, as a hash of the run's key and the decision's address.
 //!
-//! Stateless: what is not drawn shifts nothing, and the same decision has the same value however the rest of the run
-//! goes. Each family has a calm value, the one that does nothing. ChaCha derives the key from the seed, and drives the
-//! generators that users hold; the mix itself is a folded multiplication, which is fast and good enough for a simulation
-//! and no more: nothing here is meant to be unpredictable to an adversary.
+//! Draws are stateless: leaving one out shifts no other, and the same decision has the same value however the rest of the
+//! run goes. Each family has a calm value, the one that does nothing. ChaCha derives the key from the seed, and drives the
+//! generators that users hold. The hash is a folded multiplication: fast, and good enough for a simulation. Nothing here is
+//! cryptographically secure.
 
 pub(crate) mod address;
 mod drawing;
@@ -19,7 +19,7 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, OverlayIndex, Position, RuleAction};
 
-/// The run's key, and what overrules it.
+/// The run's key and its overlay.
 #[derive(Debug)]
 pub(crate) struct Draws {
     key: [u64; 2],
@@ -32,17 +32,17 @@ impl Draws {
         Self { key: [rng.next_u64(), rng.next_u64()], overlay: OverlayIndex::from(overlay) }
     }
 
-    /// What overrules them.
+    /// The overlay, as an index.
     pub(crate) fn overlay(&self) -> &OverlayIndex {
         &self.overlay
     }
 
-    /// The raw word at an address, drawn at this virtual time; `None` is the calm value.
+    /// Returns the raw word at an address, drawn at the virtual time `at`. `None` means calm.
     pub(crate) fn word(&self, address: Address, at: u64) -> Option<u64> {
         self.word_at(address, at, None)
     }
 
-    /// As [`word`](Self::word), where it is known where in the test it is drawn.
+    /// As [`word`](Self::word), for a draw with a position.
     #[inline]
     pub(crate) fn word_at(
         &self,
@@ -56,12 +56,12 @@ impl Draws {
         self.word_by_overlay(address, at, position)
     }
 
-    /// The raw word at an address that no overlay touches: of a setting, which is the run's own like its seed.
+    /// Returns the raw word at an address whatever the overlay says: for settings of the run, which belong to its seed.
     pub(crate) fn setting(&self, address: Address) -> u64 {
         self.seeded(address, 0)
     }
 
-    /// As the overlay has it.
+    /// Returns the word as the overlay's rules have it.
     #[inline(never)]
     fn word_by_overlay(
         &self,
@@ -88,37 +88,37 @@ impl Draws {
     }
 }
 
-/// True with probability `p`, decided by `word`; calm is false.
+/// Converts a word to true with probability `p`. Calm is false.
 pub(crate) fn chance_of(word: Option<u64>, p: f64) -> bool {
     p > 0.0 && word.is_some_and(|word| unit_of(Some(word)) < p)
 }
 
-/// In `[0, 1)`; calm is one half, the median.
+/// Converts a word to a number in `[0, 1)`. Calm is 0.5, the median.
 pub(crate) fn unit_of(word: Option<u64>) -> f64 {
-    // 53 bits: every such number is exact in a double.
+    // 53 bits: the mantissa of an `f64`, so every value is exact.
     word.map_or(0.5, |word| (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64))
 }
 
-/// In `0..n`; calm is 0, and so is any draw below 0 or 1.
+/// Converts a word to a number in `0..n`. Calm is 0; so is every word if `n` is 0 or 1.
 pub(crate) fn below_of(word: Option<u64>, n: u64) -> u64 {
     word.map_or(0, |word| ((u128::from(word) * u128::from(n)) >> 64) as u64)
 }
 
-/// Two words into one, for addresses.
+/// Hashes two words into one, for addresses.
 pub(crate) fn mix(a: u64, b: u64) -> u64 {
     fold(a ^ K[2], b ^ K[3])
 }
 
-/// A text into one word, for addresses: names stay the same when machines are added.
+/// Hashes a text into one word, for addresses. A name's word does not depend on other machines.
 pub(crate) fn mix_text(text: &str) -> u64 {
     text.bytes().fold(text.len() as u64, |hash, byte| mix(hash, u64::from(byte)))
 }
 
-/// The odd digits of e, the golden ratio, the square roots of 2 and 3: numbers with no pattern of their own.
+/// Mixing constants, from the digits of e, the golden ratio and the square roots of 2 and 3.
 pub(crate) const K: [u64; 4] =
     [0xb7e1_5162_8aed_2a6b, 0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
 
-/// The full product of two words, its halves folded into one.
+/// Multiplies two words and folds the halves of the product into one by XOR.
 pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ ((product >> 64) as u64)
@@ -132,9 +132,9 @@ mod tests {
         Draws::new(seed, &Overlay::default())
     }
 
-    /// Golden: a change of these numbers changes every run there is, and every seed that a user wrote down.
+    /// A change of these numbers changes every run and invalidates every seed that a user has noted.
     #[test]
-    fn values_are_fixed_for_ever() {
+    fn draws_are_stable_across_versions() {
         let draws = draws(7);
         let found: Vec<_> = (0..3)
             .map(|n| draws.word(Address::new(Family::Latency, [1, n, 0]), 0).expect("seeded"))
@@ -144,9 +144,9 @@ mod tests {
     const GOLDEN: [u64; 3] =
         [2_053_424_987_855_945_892, 9_038_331_871_349_784_741, 12_844_583_200_275_022_912];
 
-    /// Neighbouring addresses share no visible pattern: each bit is set about half of the time, in every family.
+    /// Each bit is set about half of the time at neighbouring addresses, in every family.
     #[test]
-    fn bits_are_fair() {
+    fn draw_bits_are_fair() {
         for family in [Family::Wake, Family::Latency, Family::Loss, Family::Choice] {
             for bit in 0..64 {
                 let ones = (0..4_000u64)
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_an_address_counts() {
+    fn draw_depends_on_every_part_of_its_address() {
         let draws = draws(1);
         let base = draws.word(Address::new(Family::Loss, [1, 2, 3]), 0);
         assert_ne!(base, draws.word(Address::new(Family::Latency, [1, 2, 3]), 0));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_hold() {
+    fn conversions_stay_in_range() {
         for n in 0..1_000 {
             let word = draws(3).word(Address::new(Family::Choice, [n, 0, 0]), 0);
             assert!(below_of(word, 7) < 7);

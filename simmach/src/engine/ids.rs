@@ -1,12 +1,12 @@
-//! Names for the things of a run: plain numbers, so that a handle that holds one can cross threads.
+//! Ids of runs, machines and processes: plain numbers, so that handles which hold them are `Send`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// One run, unique in its process. Handles keep it, so that one that outlives its run is told from a live one.
+/// The id of a run, unique in the OS process. Handles keep it to detect that their run has ended.
 ///
-/// It never enters a draw or the trace: it counts the runs of the process, which differ from batch to batch.
+/// It must not enter a draw or the trace, since it depends on the runs before it in the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunId(u64);
 
@@ -17,11 +17,11 @@ impl RunId {
     }
 }
 
-/// A machine, by its place in the topology after ranges are expanded.
+/// A machine, by its index in the topology after ranges are expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct MachineId(pub u32);
 
-/// One incarnation of a service on a machine: the unit that is stopped and killed.
+/// A process: one incarnation of a service on a machine, or a client. The unit that is stopped and killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ProcessId(pub u32);
 
@@ -30,19 +30,19 @@ impl ProcessId {
     pub(crate) const HARNESS: Self = Self(0);
 }
 
-/// Where the running code belongs: its machine, its process, its task.
+/// The machine, process and task of running code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) machine: MachineId,
     pub(crate) process: ProcessId,
     /// The task's path: a mix of its parent's path and its number among the parent's children.
     pub(crate) task: u64,
-    /// False while the futures of a dead process are dropped: their destructors touch nothing of the run.
+    /// False while futures of a terminated process are dropped: their destructors cannot affect the run.
     pub(crate) alive: bool,
 }
 
 impl Scope {
-    /// The harness's own scope: the machine of no one.
+    /// The scope of the harness, which has no machine.
     pub(crate) const HARNESS: Self =
         Self { machine: MachineId(u32::MAX), process: ProcessId::HARNESS, task: 0, alive: true };
 }

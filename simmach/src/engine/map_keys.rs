@@ -1,37 +1,37 @@
-//! The keys of std's `HashMap`s: the same for the same task and poll, whatever was made before.
+//! The keys of std's `HashMap`s: made a function of the task and poll that create the map.
 //!
-//! std draws two keys once a thread, when its first map is made, and counts the first of them up with each map. So the
-//! order of a map would depend on how many maps were made before it in the run, and that on what a process keeps from one
-//! run to the next: a static `Regex` makes maps for its caches in some runs and not in others. Here the keys are drawn
-//! when a run begins, and what std counts up is set anew, from the task and the poll, whenever other code begins to run.
-//! What remains is that maps made in one poll are counted.
+//! std draws two keys per thread when its first map is created, and increments one of them with each further map. So the
+//! iteration order of a map depends on how many maps were created before it in the run. That number depends on what the
+//! process keeps between runs: a static `Regex`, for example, creates maps for its caches in some runs only. Therefore the
+//! keys are drawn when a run begins, and std's counter is set from the task and the poll whenever other code starts to run.
+//! Only maps created in the same poll are still counted.
 //!
-//! std does not say where it counts. The place is found by what it does: a word in the thread's static storage that is
-//! what the next map's key will be, beside the other key. It is used only if it is the only such word, and if a map's
-//! key is what was written there. Otherwise the keys are still the run's, and counted for all of it.
+//! std does not expose its counter. It is found by its behaviour: a word in the thread's static storage that equals the next
+//! map's key and lies beside the other key. It is used only if it is the only such word, and if a map's key follows a value
+//! written to it. Otherwise the keys are still drawn by the run, but counted over the whole run.
 
 use std::cell::Cell;
 use std::hash::RandomState;
 
-/// The word that std counts up on this thread, and what is known of it.
+/// std's counter on this thread, and how many maps were created.
 #[derive(Debug, Default)]
 pub(crate) struct MapKeys {
     word: Cell<Option<Word>>,
-    /// Whether it is to be known how many maps were made.
+    /// Whether created maps are counted.
     is_counting: Cell<bool>,
-    /// What the word was set to last.
+    /// The value that the word was last set to.
     set: Cell<u64>,
-    /// How many maps were made before that.
+    /// Number of maps created before that.
     made: Cell<u64>,
 }
 
-/// How far the key of a poll is from the next poll's: no poll makes as many maps.
+/// Shift of the poll number in a key. No poll creates 2^32 maps, so the keys of polls do not overlap.
 const POLL_SHIFT: u32 = 32;
 
 impl MapKeys {
-    /// Has std draw this thread's keys, from the run that is on it, and finds where it counts.
+    /// Makes std draw this thread's keys from the run, and finds its counter.
     ///
-    /// It makes the same number of keys, whether the place is found, known or not there.
+    /// Creates the same number of maps whether the counter is found, already known or not found.
     pub(crate) fn draw_keys(&self, is_counting: bool) {
         let [first, second] = [keys(), keys()];
         let found = word::find(first, second);
@@ -48,7 +48,7 @@ impl MapKeys {
         self.made.set(0);
     }
 
-    /// Code of a task begins to run, for the nth time.
+    /// Sets the counter for the nth poll of the task with this path.
     #[inline]
     pub(crate) fn begin_poll(&self, path: u64, nth: u64) {
         let Some(word) = self.word.get() else { return };
@@ -60,7 +60,7 @@ impl MapKeys {
         word.set(key);
     }
 
-    /// How many maps the run has made, if that is counted.
+    /// Number of maps created in the run, if they are counted; otherwise 0.
     pub(crate) fn made(&self) -> u64 {
         match self.word.get() {
             Some(word) if self.is_counting.get() => {
@@ -71,17 +71,16 @@ impl MapKeys {
     }
 }
 
-/// No key by chance.
+/// A value that is not a key by chance.
 const PROBE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The keys of a new map; `None` if they are not two words, as they always were.
+/// Returns the keys of a new map, or `None` if `RandomState` is not two words.
 fn keys() -> Option<[u64; 2]> {
     let state = std::hint::black_box(RandomState::new());
     if size_of::<RandomState>() != size_of::<[u64; 2]>() {
         return None;
     }
-    // SAFETY: it is as large as two words, and two numbers of 64 bits are all that the algorithm, which `RandomState` is
-    // documented to have the keys of, takes.
+    // SAFETY: it has the size of two words, and holds the keys of SipHash, which are two 64-bit numbers.
     Some(unsafe { std::mem::transmute_copy(&state) })
 }
 
@@ -92,14 +91,14 @@ struct Word(*mut u64);
 impl Word {
     #[inline]
     fn get(self) -> u64 {
-        // SAFETY: it was found in this thread's static storage, which lives as long as the thread, aligned; it is in a cell
-        // of std's that no other thread can reach, and nobody holds a reference into it while other code runs.
+        // SAFETY: it is aligned and in this thread's static storage, which lives as long as the thread. It is in a `Cell` of
+        // std's that no other thread can reach, and std holds no reference into it while other code runs.
         unsafe { self.0.read_volatile() }
     }
 
     #[inline]
     fn set(self, value: u64) {
-        // SAFETY: as above; every number is one that std may have counted to.
+        // SAFETY: as above; std's counter may have any value.
         unsafe { self.0.write_volatile(value) }
     }
 }
@@ -111,7 +110,7 @@ mod word {
 
     use super::Word;
 
-    /// How far the word is from [`ANCHOR`], in every thread: both are in the storage of the same object.
+    /// Distance of the word from [`ANCHOR`], the same in every thread: both are in the static storage of the same object.
     static OFFSET: AtomicIsize = AtomicIsize::new(UNKNOWN);
     const UNKNOWN: isize = isize::MAX;
     const NOWHERE: isize = isize::MIN;
@@ -120,7 +119,7 @@ mod word {
         static ANCHOR: u64 = const { 0 };
     }
 
-    /// The word that will be the key of the next map, after these of two others.
+    /// Finds the word that holds the next map's key, given the keys of the last two maps.
     pub(crate) fn find(first: Option<[u64; 2]>, second: Option<[u64; 2]>) -> Option<Word> {
         let next = next(first?, second?)?;
         let anchor = ANCHOR.with(|anchor| std::ptr::from_ref(anchor).expose_provenance());
@@ -142,7 +141,7 @@ mod word {
     /// The keys of the next map.
     #[derive(Clone, Copy)]
     struct Next {
-        /// That which is counted up.
+        /// The key that is incremented.
         counted: u64,
         other: u64,
     }
@@ -167,10 +166,11 @@ mod word {
         count: usize,
     }
 
-    /// Where both keys stand side by side, in the storage that the anchor is in; `None` unless that is one place.
+    /// Returns the address where both keys are side by side in the storage around the anchor; `None` unless there is exactly
+    /// one.
     fn search(next: Next, anchor: usize) -> Option<usize> {
         let mut search = Search { next, anchor, found: None, count: 0 };
-        // SAFETY: the callback is called before this returns, with what it is given here.
+        // SAFETY: the callback is only called before this returns, with the pointer passed here.
         unsafe { libc::dl_iterate_phdr(Some(look_into), (&raw mut search).cast()) };
         search.found.filter(|_| search.count == 1)
     }
@@ -186,7 +186,7 @@ mod word {
         if start.is_null() || !start.is_aligned() {
             return 0;
         }
-        // SAFETY: an object has so many headers.
+        // SAFETY: the object has this many headers.
         let headers =
             unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
         let Some(tls) = headers.iter().find(|header| header.p_type == libc::PT_TLS) else {
@@ -197,7 +197,7 @@ mod word {
         if !(from..from + length * size_of::<u64>()).contains(&search.anchor) {
             return 0;
         }
-        // SAFETY: this thread's storage of the object has so many words.
+        // SAFETY: this thread's storage of the object has this many words.
         let word = |at: usize| unsafe { start.add(at).read_volatile() };
         let Next { counted, other } = search.next;
         for at in 0..length {
@@ -230,15 +230,15 @@ mod tests {
 
     use super::*;
 
-    /// What the next map is keyed by.
+    /// The keys of the next map.
     fn next_key() -> [u64; 2] {
         keys().expect("two words")
     }
 
     #[test]
-    fn keys_are_set_by_task_and_poll() {
+    fn map_keys_depend_on_task_and_poll() {
         for _ in 0..2 {
-            // Known from the second thread on.
+            // From the second thread on the offset is known.
             let keyed = thread::spawn(|| {
                 let map_keys = MapKeys::default();
                 map_keys.draw_keys(true);
@@ -249,8 +249,8 @@ mod tests {
                     next_key()
                 };
                 let first = of(5, 1, 0);
-                assert_eq!(of(5, 1, 7)[0], first[0] + 7, "counted within a poll");
-                assert_eq!((of(5, 1, 0), of(5, 1, 0)), (first, first), "and not beyond");
+                assert_eq!(of(5, 1, 7)[0], first[0] + 7, "maps of one poll are counted");
+                assert_eq!((of(5, 1, 0), of(5, 1, 0)), (first, first), "but not over polls");
                 assert_ne!(of(5, 2, 0), first);
                 assert_ne!(of(6, 1, 0), first);
                 assert_eq!(map_keys.made(), 1 + 8 + 2 + 1 + 1);
@@ -259,9 +259,9 @@ mod tests {
         }
     }
 
-    /// The spec's code runs first: its maps must not differ between the run that finds the place and others.
+    /// The spec's code runs first: its maps must be the same in the run that finds the counter and in later ones.
     #[test]
-    fn taking_the_keys_makes_as_many_each_time() {
+    fn drawing_keys_creates_the_same_number_of_maps() {
         let before_and_after = || {
             thread::spawn(|| {
                 let before = next_key();
@@ -273,9 +273,8 @@ mod tests {
         assert!(all.iter().all(|(_, key)| *key == all[0].1), "{all:x?}");
     }
 
-    /// Nothing is written where the keys do not stand.
     #[test]
-    fn a_word_that_is_not_counted_is_not_taken() {
+    fn word_that_is_not_incremented_is_not_used() {
         let [first, second] = [next_key(), next_key()];
         assert!(word::find(Some(first), Some(first)).is_none());
         assert!(word::find(Some(second), Some([second[0] + 2, second[1]])).is_none());

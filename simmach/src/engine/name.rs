@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::engine::draws::{mix, mix_text};
 
-/// The name of a machine. Clones share one text. Letters' case makes no difference (RFC 4343).
+/// The name of a machine. Clones share the text. Comparison ignores ASCII case (RFC 4343).
 #[derive(Clone)]
 pub(crate) struct Name {
     text: Arc<str>,
@@ -41,7 +41,7 @@ impl Hash for Name {
     }
 }
 
-/// The hash of a map from names: the same in every process, and fast on names.
+/// A hasher for maps keyed by names: deterministic, and fast on short names.
 #[derive(Clone, Default)]
 pub(crate) struct NameHasher(u64);
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_equal_whatever_their_case() {
+    fn name_comparison_ignores_case() {
         let hash = |name: &str| {
             let mut hasher = NameHasher::default();
             Name::from(name).hash(&mut hasher);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn word_depends_on_the_text_alone() {
+    fn name_word_depends_only_on_the_text() {
         assert_eq!(Name::from("a.b").word(), Name::from("a.b").word());
         assert_ne!(Name::from("a.b").word(), Name::from("a.c").word());
     }

@@ -1,4 +1,4 @@
-//! What is kept of a run: the trace and its hash, effects, deviations from calm, the log, failed calls.
+//! Records of a run: the trace and its hash, effects, deviations, the log and failed calls.
 
 pub(crate) mod deviations;
 pub(crate) mod effects;

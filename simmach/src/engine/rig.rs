@@ -1,4 +1,4 @@
-//! The smallest run there is, for the tests of the engine and of the layers above: one thread, one body, no machines.
+//! A minimal run for unit tests of the engine and the layers above: one thread, one body, no machines.
 
 use std::future::Future;
 use std::panic::Location;
@@ -14,12 +14,12 @@ use crate::engine::ids::{MachineId, ProcessId, Scope};
 use crate::engine::record::deviations::RecordLevel;
 use crate::engine::record::log;
 
-/// The engine of a run that nothing overrules and nobody records.
+/// Creates an engine with an empty overlay and no recording.
 pub(crate) fn engine(seed: u64) -> Engine {
     Engine::new(seed, &Overlay::default(), false, RecordLevel::Nothing, Arc::<RunStatus>::default())
 }
 
-/// What a run of the rig came to.
+/// The result of a run of the rig.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) verdict: Verdict,
@@ -28,14 +28,14 @@ pub(crate) struct Ran {
     pub(crate) timers_left: usize,
 }
 
-/// Whose code a body runs as, unless it says otherwise.
+/// The scope of the body.
 pub(crate) const SCOPE: Scope =
     Scope { machine: MachineId(0), process: ProcessId(1), task: 1, alive: true };
 
 pub(crate) const LIMITS: Limits =
     Limits { time: 3_600_000_000_000, steps: 100_000_000, stall: 600_000_000_000 };
 
-/// Runs `body` on a fresh thread with `seed`; `set_up` and `tear_down` are for a layer's own state.
+/// Runs `body` on a fresh thread with `seed`. `set_up` and `tear_down` install and remove the state of a layer.
 pub(crate) fn run_with<F: Future<Output = ()> + 'static>(
     seed: u64,
     overlay: Overlay,
@@ -46,7 +46,7 @@ pub(crate) fn run_with<F: Future<Output = ()> + 'static>(
     run_within(&LIMITS, seed, overlay, set_up, body, tear_down)
 }
 
-/// As [`run_with`], with limits of one's own.
+/// As [`run_with`], with given limits.
 pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     limits: &Limits,
     seed: u64,
@@ -93,7 +93,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     })
 }
 
-/// As [`run_with`], with nothing but the engine.
+/// As [`run_with`], without other layers.
 pub(crate) fn run<F: Future<Output = ()> + 'static>(
     seed: u64,
     body: impl FnOnce() -> F + Send + 'static,
@@ -101,7 +101,7 @@ pub(crate) fn run<F: Future<Output = ()> + 'static>(
     run_with(seed, Overlay::default(), || {}, body, || {})
 }
 
-/// As [`run`], and the body must end well.
+/// As [`run`]; panics unless the run passes.
 pub(crate) fn pass<F: Future<Output = ()> + 'static>(
     seed: u64,
     body: impl FnOnce() -> F + Send + 'static,

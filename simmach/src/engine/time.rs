@@ -1,4 +1,4 @@
-//! Virtual time: timers, the clocks of machines and their errors, and what is still to come.
+//! Virtual time: the run's clock, the machines' clocks and their skew, and timers.
 
 pub(crate) mod clock;
 pub(crate) mod machine_clocks;

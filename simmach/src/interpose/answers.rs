@@ -1,7 +1,7 @@
-//! What a run answers, whatever the platform calls the question.
+//! The run's answers to interposed calls, independent of the platform.
 //!
-//! A question may come from inside an allocator, from a signal handler, or from the destructors of a thread: nothing here
-//! allocates, locks, unwinds or waits. `None` means that there is no run here, or none that can be reached right now.
+//! A call may come from an allocator, a signal handler or a thread's destructors. So nothing here allocates, locks, unwinds
+//! or waits. `None` means that this thread has no run, or that its state is borrowed.
 
 use std::time::Duration;
 use std::{ptr, slice};
@@ -15,22 +15,22 @@ pub(super) use crate::engine::failure::refusals::count_thread_end;
 pub(super) use crate::engine::failure::refusals::count_thread_start;
 use crate::engine::mix;
 
-/// What the monotonic clock shows when a run begins: the machines have been up for a year. There is code that takes 0 for
-/// "never", and code that subtracts from what it reads, in unsigned numbers: nothing looks back further than this. A
-/// deadline by this clock means nothing to the kernel: waits must not get through to it as they are.
+/// Monotonic clock at the start of a run, in nanoseconds: the machines have been up for a year. Some code takes 0 for
+/// "never", or subtracts durations from an unsigned reading. Deadlines by this clock mean nothing to the kernel, so waits
+/// must not be forwarded unchanged.
 const BOOTED: u64 = 365 * 86_400 * 1_000_000_000;
 
-/// What the harness's own machine is called.
+/// Host name of the harness.
 const HARNESS: &[u8] = b"simmach";
 
-/// The clock of the machine that asks.
+/// A clock of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClockKind {
     Monotonic,
     Wall,
 }
 
-/// Reads a clock, as the user does: the time since the machine was booted, or since 1970.
+/// Reads a clock for the code under test: time since the machine's boot, or since 1970.
 #[inline]
 pub(super) fn now(kind: ClockKind) -> Option<Duration> {
     if !is_here() {
@@ -45,14 +45,14 @@ pub(super) fn now(kind: ClockKind) -> Option<Duration> {
     })
 }
 
-/// Fills `bytes` with what the seed has for the task that asks. False outside a run.
+/// Fills `bytes` with random bytes drawn for the running task. Returns false outside a run.
 #[inline]
 pub(super) fn fill(bytes: &mut [u8]) -> bool {
     if !is_here() {
         return false;
     }
     try_with(|engine| {
-        // Some crates ask for nothing, once a process, to see whether the source is there: that is not a draw.
+        // Some crates request 0 bytes once per process, to check that the source exists: that must not count as a draw.
         if bytes.is_empty() {
             return;
         }
@@ -64,7 +64,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
             } else {
                 None
             };
-            // Calm is the same for every seed, but not twice the same: identifiers stay unique.
+            // Calm bytes are the same for every seed, but differ between calls, so that identifiers stay unique.
             let drawn = drawn.unwrap_or_else(|| mix(mix(scope.task, nth), word));
             chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
         }
@@ -72,13 +72,13 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
     .is_some()
 }
 
-/// True if what was asked for is refused here; the run is marked.
+/// Refuses a call on a run's thread, unless it is allowed. Returns true if the call must fail; then the run fails, too.
 #[inline]
 pub(super) fn refuse(what: ForbiddenCall) -> bool {
     is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
 }
 
-/// A thread is about to be started. True if the run let it through; false outside of any run.
+/// Notes that a thread is about to be started on a run's thread. Returns false outside a run.
 #[inline]
 pub(super) fn record_allowed_thread() -> bool {
     is_here() && try_with(|engine| engine.refusals.record_thread()).is_some()
@@ -99,8 +99,8 @@ pub(super) unsafe fn fill_raw(buffer: *mut u8, length: usize) -> bool {
     if buffer.is_null() || length > isize::MAX as usize {
         return false;
     }
-    // What the caller gives need not be initialised: it is, before it is borrowed.
-    // SAFETY: the caller gives room for so many bytes, not null and of a size that there can be.
+    // The caller's buffer may be uninitialised.
+    // SAFETY: the caller's buffer has room for `length` bytes; it is not null and at most `isize::MAX` long.
     let bytes = unsafe {
         ptr::write_bytes(buffer, 0, length);
         slice::from_raw_parts_mut(buffer, length)
@@ -108,7 +108,7 @@ pub(super) unsafe fn fill_raw(buffer: *mut u8, length: usize) -> bool {
     fill(bytes)
 }
 
-/// Writes the name of the machine that asks, and a null behind it. False if there is no room for both.
+/// Writes the name of the calling code's machine and a terminating NUL. Returns `Some(false)` if they do not fit.
 ///
 /// # Safety
 ///
@@ -124,7 +124,7 @@ pub(super) unsafe fn host_name(buffer: *mut u8, length: usize) -> Option<bool> {
         if buffer.is_null() || length <= name.len() {
             return false;
         }
-        // SAFETY: the caller gives room for `length` bytes, not null; the name and a null are no more.
+        // SAFETY: the caller's buffer is not null and has room for `length` bytes, which is enough for the name and the NUL.
         unsafe {
             ptr::copy_nonoverlapping(name.as_ptr(), buffer, name.len());
             buffer.add(name.len()).write(0);
@@ -133,16 +133,16 @@ pub(super) unsafe fn host_name(buffer: *mut u8, length: usize) -> Option<bool> {
     })
 }
 
-/// How a wait with a time-out is to be waited.
+/// How a wait with a time-out is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitMode {
-    /// Not at all: nobody could end it before its time.
+    /// Its virtual time passes at once: no other thread could end it earlier.
     Skip,
-    /// In real time: a real thread might.
+    /// In real time: another thread may end it.
     Real,
 }
 
-/// How to wait, in a run.
+/// Returns how a wait with a time-out is carried out; `None` outside a run.
 #[inline]
 pub(super) fn wait_mode() -> Option<WaitMode> {
     if !is_here() {
@@ -155,19 +155,19 @@ pub(super) fn wait_mode() -> Option<WaitMode> {
     )
 }
 
-/// True if a wait without a time-out could be ended by the run's own thread only, which is the one that waits.
+/// Whether only the run's own thread, which is the one that waits, could end a wait without a time-out.
 #[inline]
 pub(super) fn is_only_thread() -> bool {
     is_here() && try_with(|engine| engine.refusals.is_only_thread()).unwrap_or(false)
 }
 
-/// The run's thread waits for what never comes.
+/// Reports that the run's thread is blocked for good.
 #[cold]
 pub(super) fn report_blocked() {
     try_with(|engine| engine.report_stuck(true));
 }
 
-/// A clock as it is, without a reading of the user's.
+/// Reads a clock without counting it as a reading by the code under test.
 pub(super) fn peek_clock(kind: ClockKind) -> Duration {
     try_with(|engine| {
         let (machine, now) = (engine.scope().machine, engine.clock.now());
@@ -179,13 +179,13 @@ pub(super) fn peek_clock(kind: ClockKind) -> Duration {
     .unwrap_or_default()
 }
 
-/// What the monotonic clock shows `nanos` after the run began, by itself.
+/// Converts a monotonic clock's nanoseconds since the start of the run to time since boot.
 #[inline]
 fn since_boot(nanos: u64) -> Duration {
     Duration::from_nanos(nanos.saturating_add(BOOTED))
 }
 
-/// So much time was waited for in vain, by the clock of the machine that asked.
+/// Advances virtual time by a wait that timed out, measured by the clock of the calling code's machine.
 pub(super) fn advance_clock(time: Duration) {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     try_with(|engine| {

@@ -1,22 +1,22 @@
-//! When a wait without a time-out, on a run's thread, is a deadlock.
+//! Detection of deadlocks in waits without a time-out on a run's thread.
 //!
-//! Nothing in the run can end it: its thread is the one that waits. Another thread of the process may, for instance one of
-//! the harness that holds a lock for a moment. So the wait is real for a quarter of a second, and longer as long as some
-//! other thread might act by itself, which on a loaded machine it may be late to do.
+//! Nothing in the run can end such a wait, since the run's only thread is the one that waits. Another thread of the process
+//! may, such as one of the harness that holds a lock for a moment. So the wait is real for 250 ms, and continues while some
+//! other thread may act by itself.
 
 use std::time::Duration;
 
 use crate::interpose::{answers, other_threads};
 
-/// A wait that takes longer is looked into.
+/// Time of waiting before each check for a deadlock.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// What another thread did just before it was looked at is seen by then.
+/// Time of waiting after the last check, for a wake that another thread made just before it was checked.
 const FINAL_WAIT: Duration = Duration::from_millis(20);
-/// After so many checks it is a deadlock, whatever the other threads are doing.
+/// Number of checks after which the wait is taken for a deadlock, whatever other threads do.
 const MAX_CHECKS: u32 = 20;
 
-/// Calls `wait` with the longest it may wait, until it has an answer. `None` if it never will: that has been reported, and
-/// the watchdog is about to end the run.
+/// Calls `wait` with the maximum time to wait until it returns a result. Returns `None` after reporting a deadlock; the
+/// watchdog is about to end the run then.
 pub(super) fn wait<R>(mut wait: impl FnMut(Duration) -> Option<R>) -> Option<R> {
     let mut checks = 0;
     loop {
@@ -39,7 +39,7 @@ pub(super) fn wait<R>(mut wait: impl FnMut(Duration) -> Option<R>) -> Option<R> 
     }
 }
 
-/// Whether a wait that nobody in the run could end, and that was looked into so many times, is a deadlock.
+/// Whether a wait that nothing in the run can end is a deadlock, at the `checks`th check.
 pub(super) fn is_deadlock(checks: u32) -> bool {
     checks >= MAX_CHECKS || !other_threads::can_another_act()
 }

@@ -1,9 +1,9 @@
-//! The C library's functions on Linux with glibc, 64 bits.
+//! Interposed functions on 64-bit Linux with glibc.
 //!
-//! Each definition here is the binary's own, and so goes before libc's, for Rust code and for the shared libraries that
-//! the binary loads; what libc calls inside itself stays its own. The system's are found by a constructor, ahead of those
-//! without a priority; should another library's constructor ask before it, it is found then. They are called as they
-//! are, so that time outside a run comes from the vDSO.
+//! Each definition here takes precedence over libc's, for Rust code and for the shared libraries that the binary loads.
+//! Calls inside libc are not affected. A constructor finds libc's own functions before constructors without a priority run;
+//! if another library's constructor calls one earlier, it is found on that call. Outside a run they are called directly, so
+//! that time comes from the vDSO.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
@@ -16,7 +16,7 @@ use crate::interpose::answers::{self, ClockKind, WaitMode};
 use crate::interpose::real::Real;
 use crate::interpose::{deadlock, locks, processes, threads};
 
-/// A wait in real time is looked at again after so long: the thread that could have ended it may be gone.
+/// Interval at which a wait in real time checks whether a thread that could end it is still alive.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int> =
@@ -40,8 +40,8 @@ static SCHED_GETAFFINITY: Real<unsafe extern "C" fn(pid_t, size_t, *mut cpu_set_
 static GETHOSTNAME: Real<unsafe extern "C" fn(*mut c_char, size_t) -> c_int> =
     Real::named(c"gethostname");
 
-/// Runs before `main`, ahead of constructors without a priority; those up to 100 are not meant for programs, but have
-/// no other use in one either.
+/// Runs before `main` and before constructors without a priority. Priorities up to 100 are reserved for the implementation,
+/// which has none in a program.
 #[used]
 #[unsafe(link_section = ".init_array.00099")]
 static FIND_ALL: extern "C" fn() = {
@@ -64,7 +64,7 @@ static FIND_ALL: extern "C" fn() = {
     find_all
 };
 
-/// All that is defined here.
+/// The functions defined here.
 pub(super) fn defined() -> [*const (); 15] {
     [
         locks::defined as *const (),
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     now
 }
 
-/// std panics on a sleep that fails: so it succeeds, without sleeping, and the run is marked.
+/// In a run it returns at once, and the run fails. It does not return an error, since std panics on one.
 ///
 /// # Safety
 ///
@@ -247,7 +247,7 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
-    // More than 256 bytes is an error that the system tells.
+    // More than 256 bytes is an error, which the library returns.
     // SAFETY: the caller gives room for so many bytes.
     if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
@@ -259,11 +259,11 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
     }
 }
 
-/// The system call by number: `getrandom` and `clock_gettime` as the functions above, waits on a futex as
-/// [`wait`] and [`wait_without_timeout`] have them, processes as in [`processes`], all others as they came.
+/// A system call by number. In a run `getrandom` and `clock_gettime` act as the functions above, futex waits go through
+/// [`wait`] and [`wait_without_timeout`], and calls that start processes are refused. All others are forwarded.
 ///
-/// In C it takes a variable number of arguments. On the targets this is built for a callee that takes seven integers finds
-/// them where the caller of such a function puts them; those that were not given hold whatever was there, and are only
+/// In C it takes a variable number of arguments. On the supported targets a callee with seven integer parameters finds them
+/// where a caller of a variadic function puts them. Parameters that were not given have arbitrary values, and are only
 /// passed on.
 ///
 /// # Safety
@@ -320,7 +320,7 @@ fn is_wait(operation: c_int) -> bool {
     matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET)
 }
 
-/// A wait on a futex with a time-out, in a run. Its deadline is virtual and means nothing to the kernel.
+/// A futex wait with a time-out, in a run. Its deadline is in virtual time, so the kernel gets another one.
 ///
 /// # Safety
 ///
@@ -339,18 +339,18 @@ unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
     };
     let (mut mode, mut rest) = (mode, time);
     loop {
-        let turn = match mode {
+        let slice = match mode {
             WaitMode::Skip => Duration::ZERO,
             WaitMode::Real => rest.min(RECHECK_INTERVAL),
         };
-        let real = real_timeout(operation, turn);
+        let real = real_timeout(operation, slice);
         arguments[3] = (&raw const real) as c_long;
         // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
         let result = unsafe { pass_on(libc::SYS_futex, arguments) };
         if !has_timed_out(result) {
             return result;
         }
-        rest -= turn;
+        rest -= slice;
         if mode == WaitMode::Skip || rest.is_zero() {
             answers::advance_clock(time);
             return result;
@@ -359,7 +359,7 @@ unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
     }
 }
 
-/// A wait on a futex without a time-out, on a run's thread.
+/// A futex wait without a time-out, on a run's thread.
 ///
 /// # Safety
 ///
@@ -382,7 +382,7 @@ fn is_absolute(operation: c_int) -> bool {
     operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET
 }
 
-/// The time-out that ends a wait by this operation after so much real time.
+/// The time-out that ends a futex operation after `time` of real time.
 fn real_timeout(operation: c_int, time: Duration) -> timespec {
     if !is_absolute(operation) {
         return to_timespec(time);
@@ -394,7 +394,7 @@ fn real_timeout(operation: c_int, time: Duration) -> timespec {
     real_deadline(clock, time)
 }
 
-/// The moment that comes after so much real time, by a real clock.
+/// The deadline after `time` of real time, by a real clock.
 pub(super) fn real_deadline(clock: clockid_t, time: Duration) -> timespec {
     let mut now = to_timespec(Duration::ZERO);
     if let Some(clock_gettime) = CLOCK_GETTIME.function() {
@@ -408,7 +408,7 @@ fn has_timed_out(result: c_long) -> bool {
     result == -1 && errno() == libc::ETIMEDOUT
 }
 
-/// One processor: a run has one thread. Any other number would be cut to the control group's, where std is asked.
+/// Returns one processor in a run, which has one thread. std would limit any other number by the control group.
 ///
 /// # Safety
 ///
@@ -426,7 +426,7 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
     }
 }
 
-/// As [`sysconf`]: the first processor, for the thread that asks.
+/// As [`sysconf`]: in a run the calling thread may use the first processor only.
 ///
 /// # Safety
 ///

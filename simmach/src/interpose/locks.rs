@@ -1,8 +1,7 @@
-//! The C library's functions that wait for another thread: locks, condition variables, semaphores, the end of a thread.
+//! Functions of the C library that wait for another thread: locks, condition variables, semaphores and joins.
 //!
-//! C code calls them, and they enter the kernel by an instruction of their own, which [`syscall`](super::linux::syscall)
-//! does not see. On a run's thread each is tried first; what would block waits as [`deadlock`] has it. Everywhere else the
-//! call is passed on.
+//! C code calls them, and they enter the kernel without [`syscall`](super::linux::syscall). On a run's thread each first
+//! tries without blocking; if it would block, it waits through [`deadlock`]. On other threads the call is forwarded.
 //!
 //! Not covered: waits with a time-out, `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
 
@@ -85,7 +84,7 @@ pub(super) fn find_all() {
     TIMEDJOIN.find();
 }
 
-/// All that is defined here.
+/// The functions defined here.
 pub(super) fn defined() -> [*const (); 6] {
     [
         pthread_mutex_lock as *const (),
@@ -205,9 +204,10 @@ pub unsafe extern "C" fn pthread_cond_wait(
     }
 }
 
-/// `None` if it never ends. While it lasts it comes back from time to time, which to the caller is a spurious wake-up: what
-/// was signalled between two waits would be lost, unless the caller checks at its condition. So it is no deadlock before the
-/// caller has done that and waits again.
+/// Waits on a condition variable in a run. Returns `None` after reporting a deadlock.
+///
+/// It returns from time to time, which the caller sees as a spurious wake-up. A signal between two waits would be lost
+/// unless the caller checks its condition. So a deadlock is only reported after the caller has done that and waits again.
 ///
 /// # Safety
 ///
@@ -218,21 +218,21 @@ unsafe fn cond_wait_in_run(
     mutex: *mut pthread_mutex_t,
 ) -> Option<c_int> {
     thread_local! {
-        /// What was waited for the last time, and how many times on end in vain.
-        static IN_VAIN: Cell<(*mut pthread_cond_t, u32)> = const { Cell::new((ptr::null_mut(), 0)) };
+        /// The last condition variable waited for, and how often in a row that timed out.
+        static TIMED_OUT: Cell<(*mut pthread_cond_t, u32)> = const { Cell::new((ptr::null_mut(), 0)) };
     }
     let until = real_deadline(libc::CLOCK_MONOTONIC, CHECK_INTERVAL);
     // SAFETY: the caller's arguments, a clock that there is, and a time that outlives the call.
     let answer = unsafe { timed(cond, mutex, libc::CLOCK_MONOTONIC, &raw const until) };
     if answer != libc::ETIMEDOUT || !answers::is_only_thread() {
-        IN_VAIN.set((ptr::null_mut(), 0));
+        TIMED_OUT.set((ptr::null_mut(), 0));
         return Some(if answer == libc::ETIMEDOUT { 0 } else { answer });
     }
-    let checks = match IN_VAIN.get() {
+    let checks = match TIMED_OUT.get() {
         (last, checks) if last == cond => checks + 1,
         _ => 1,
     };
-    IN_VAIN.set((cond, checks));
+    TIMED_OUT.set((cond, checks));
     if checks == 1 || !deadlock::is_deadlock(checks) {
         return Some(0);
     }

@@ -1,7 +1,6 @@
-//! The C library's functions on macOS. Not tested: it was written without a machine to try it on.
+//! Interposed functions on macOS. Untested: written without access to a Mac.
 //!
-//! The binary's own definitions go before the system's for the Rust code that is linked into it; libraries that it loads
-//! keep the system's. `mach_absolute_time`, `SecRandomCopyBytes` and processes are not covered, nor are waits with a time-out,
+//! The definitions take precedence for Rust code that is linked into the binary; libraries that it loads keep the system's. `mach_absolute_time`, `SecRandomCopyBytes` and processes are not covered, nor are waits with a time-out,
 //! which go by the kernel's clock and return at once.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
@@ -51,7 +50,7 @@ static FIND_ALL: extern "C" fn() = {
     find_all
 };
 
-/// All that is defined here.
+/// The functions defined here.
 pub(super) fn defined() -> [*const (); 10] {
     [
         clock_gettime as *const (),
@@ -128,7 +127,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     }
 }
 
-/// std panics on a sleep that fails: so it succeeds, without sleeping, and the run is marked.
+/// In a run it returns at once, and the run fails. It does not return an error, since std panics on one.
 ///
 /// # Safety
 ///
@@ -161,7 +160,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
     }
 }
 
-/// Where std's `HashMap` has its keys from.
+/// std's `HashMap` gets its keys from it.
 ///
 /// # Safety
 ///
@@ -194,7 +193,7 @@ pub unsafe extern "C" fn pthread_create(
         return libc::EAGAIN;
     }
     if answers::record_allowed_thread() {
-        // Its end is not seen here: from now on waits may be ended by it.
+        // Its end is not seen here, so it counts as alive from now on.
         answers::count_thread_start();
     }
     match PTHREAD_CREATE.function() {
@@ -204,7 +203,7 @@ pub unsafe extern "C" fn pthread_create(
     }
 }
 
-/// One processor: a run has one thread.
+/// Returns one processor in a run, which has one thread.
 ///
 /// # Safety
 ///

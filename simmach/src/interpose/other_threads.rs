@@ -1,7 +1,7 @@
-//! Whether another thread of this process might act without anybody's help: it runs, is ready to run, waits for a disk, or
-//! sleeps for a time.
+//! Finds out whether another thread of this process may act by itself: it runs, is ready to run, waits for a disk, or sleeps
+//! with a time-out.
 //!
-//! From `/proc`, by a thread that waits: nothing here allocates or locks.
+//! Read from `/proc`. Called by a thread that waits, so nothing here allocates or locks.
 
 use std::ffi::{CStr, c_long};
 use std::io::Write as _;
@@ -11,14 +11,14 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::read;
 
-/// What the system says of one thread.
+/// A thread, from its `stat` file.
 struct Thread<'a> {
     number: &'a str,
     name: &'a str,
     state: char,
 }
 
-/// Where it can't be told, nobody can.
+/// Whether another thread of this process may act by itself. False if `/proc` cannot be read.
 pub(super) fn can_another_act() -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = openat(CWD, c"/proc/self/task", flags, Mode::empty()) else { return false };
@@ -35,7 +35,7 @@ pub(super) fn can_another_act() -> bool {
     false
 }
 
-/// A thread that has ended meanwhile can't.
+/// Whether a thread may act by itself. False if it has ended meanwhile.
 fn can_act(folder: BorrowedFd<'_>, number: &str) -> bool {
     let own = rustix::thread::gettid().as_raw_nonzero().get();
     if number.parse() == Ok(own) {
@@ -47,7 +47,7 @@ fn can_act(folder: BorrowedFd<'_>, number: &str) -> bool {
     };
     match thread.state {
         'R' | 'D' => true,
-        // What these wait for, with time-outs, is the run.
+        // These threads wait, with time-outs, for the run itself.
         'S' if thread.name.starts_with("simmach-") || thread.is_main() => false,
         'S' => {
             let mut text = [0; 512];
@@ -58,7 +58,7 @@ fn can_act(folder: BorrowedFd<'_>, number: &str) -> bool {
 }
 
 impl<'a> Thread<'a> {
-    /// From its `stat`. The name is in brackets, and may have any in it.
+    /// Parses a `stat` file. The name is in parentheses, and may contain parentheses itself.
     fn of(stat: &'a str) -> Option<Self> {
         let (number, rest) = stat.split_once(" (")?;
         let (name, rest) = rest.rsplit_once(") ")?;
@@ -70,7 +70,8 @@ impl<'a> Thread<'a> {
     }
 }
 
-/// Whether a system call comes back after a time, or when it has written what it was given; from a thread's `syscall`.
+/// Whether a system call returns by itself, after a time-out or when its data is written. `call` is a thread's `syscall`
+/// file.
 fn wakes_by_itself(call: &str) -> bool {
     let mut words = call.split_ascii_whitespace();
     let Some(Ok(number)) = words.next().map(str::parse::<c_long>) else { return false };
@@ -106,7 +107,7 @@ fn wakes_by_itself(call: &str) -> bool {
     }
 }
 
-/// What is in a file of a thread, as much as there is room for.
+/// Reads a file of a thread, as much as fits into the buffer.
 fn contents<'a>(
     folder: BorrowedFd<'_>,
     thread: &str,
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_of_a_thread_may_have_anything_in_it() {
+    fn thread_name_may_contain_parentheses() {
         let thread = Thread::of("12 (a) R (b) S 1 2 3").expect("it is one");
         assert_eq!((thread.number, thread.name, thread.state), ("12", "a) R (b", 'S'));
         assert!(Thread::of("").is_none());
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn call_with_a_timeout_wakes_by_itself() {
+    fn call_with_a_time_out_wakes_by_itself() {
         let call = |number: c_long, arguments: [i32; 5]| {
             let [a, b, c, d, e] = arguments.map(i64::from);
             wakes_by_itself(&format!("{number} {a:#x} {b:#x} {c:#x} {d:#x} {e:#x} 0x0 0x7f 0x7f\n"))
@@ -148,9 +149,9 @@ mod tests {
         assert!(call(libc::SYS_epoll_pwait, [1, 2, 3, 0, 0]));
         assert!(!call(libc::SYS_epoll_pwait, [1, 2, 3, -1, 0]));
         assert!(!call(libc::SYS_read, [1; 5]));
-        // It may be that its reader is slow.
+        // Its reader may be slow.
         assert!(call(libc::SYS_write, [1; 5]));
-        // Not in a call: it is waiting for a page.
+        // Not in a call: it waits for a page.
         assert!(wakes_by_itself("-1 0x7f 0x7f"));
         assert!(!wakes_by_itself("running"));
     }

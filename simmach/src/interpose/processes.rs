@@ -1,7 +1,7 @@
-//! The C library's ways to start a process, or another program in this one: refused in a run.
+//! Functions of the C library that start a process or execute a program. They are refused in a run.
 //!
-//! What std's `Command` and the C library's own functions are made of. A call that is refused fails with `EPERM`, and the
-//! run is marked. `execl` and its kin take a variable number of arguments: see the module `variadic`.
+//! These are the functions that std's `Command` uses. A refused call fails with `EPERM`, and the run fails. `execl`, `execlp`
+//! and `execle` take a variable number of arguments and are in the module `variadic`.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
@@ -77,7 +77,7 @@ pub(super) fn find_all() {
     variadic::find_all();
 }
 
-/// All that is defined here.
+/// The functions defined here.
 pub(super) fn defined() -> [*const (); 19] {
     [
         variadic_defined(),
@@ -113,7 +113,7 @@ pub(super) fn is_process_refused() -> bool {
     answers::refuse(ForbiddenCall::Process)
 }
 
-/// Whether a system call by number is refused: one that starts a process, a thread or a program.
+/// Refuses a system call by number, if it starts a process, a thread or a program.
 pub(super) fn is_refused(number: c_long, first: c_long) -> bool {
     if !answers::is_here() {
         return false;
@@ -134,7 +134,7 @@ fn is_clone_refused(flags: u64) -> bool {
     answers::refuse(if is_thread { ForbiddenCall::Thread } else { ForbiddenCall::Process })
 }
 
-/// Defines functions of C that start a process or replace this one: in a run they fail with `EPERM`, and the run is marked.
+/// Defines functions of C that start a process or replace this one. In a run they fail with `EPERM`, and the run fails.
 macro_rules! refuse_in_runs {
     ($(
         $(#[$attribute:meta])*
@@ -273,7 +273,7 @@ pub unsafe extern "C" fn pidfd_spawnp(
     unsafe { spawn(&PIDFD_SPAWNP, pidfd, file, actions, attributes, arguments, environment) }
 }
 
-/// These return their error.
+/// Calls a function that returns its error instead of setting `errno`.
 ///
 /// # Safety
 ///
@@ -297,7 +297,7 @@ unsafe fn spawn<P>(
     }
 }
 
-/// A null command asks whether there is a shell: in a run there is none.
+/// A null command asks whether there is a shell. In a run there is none.
 ///
 /// # Safety
 ///

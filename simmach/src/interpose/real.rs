@@ -1,11 +1,11 @@
-//! The system's own functions, behind the binary's.
+//! The C library's own functions, which the interposed ones forward to.
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The system's own function of a name; `F` is its type in C.
+/// A function of the C library by name; `F` is its type in C.
 pub(super) struct Real<F> {
     name: &'static CStr,
     version: Option<&'static CStr>,
@@ -24,13 +24,13 @@ impl<F: Copy> Real<F> {
         }
     }
 
-    /// For a name of which a library has several versions: before 2.36 glibc's `dlsym` finds the oldest behind the binary's own.
+    /// For a symbol with several versions: before glibc 2.36 `dlsym(RTLD_NEXT)` finds the oldest one.
     #[cfg(target_os = "linux")]
     pub(super) const fn versioned(name: &'static CStr, version: &'static CStr) -> Self {
         Self { version: Some(version), ..Self::named(name) }
     }
 
-    /// `None` if the system has none of this name.
+    /// Returns the function, or `None` if the library does not have it.
     #[inline(always)]
     pub(super) fn function(&self) -> Option<F> {
         let mut address = self.address.load(Ordering::Relaxed);

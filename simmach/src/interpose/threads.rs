@@ -1,5 +1,5 @@
-//! Threads: refused in a run. Those that a run lets through are counted while they live, with all that they start: as
-//! long as there is one, it may end a wait of the run's thread.
+//! Starting threads, which is refused in a run. Threads that a run allows, and those that they start, are counted while they
+//! live: as long as there is one, it may end a wait of the run's thread.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -18,15 +18,15 @@ static PTHREAD_CREATE: Real<
     unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int,
 > = Real::named(c"pthread_create");
 
-/// A value of each counted thread. Its destructor runs when the thread ends, however it does.
+/// A thread-specific value of each counted thread. Its destructor runs whenever the thread ends.
 static COUNTED: OnceLock<Option<pthread_key_t>> = OnceLock::new();
 
 thread_local! {
-    /// Whether a run let this thread through.
+    /// Whether a run allowed this thread.
     static IS_ALLOWED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a counted thread is to do.
+/// The start routine of a counted thread, with its argument.
 struct Work {
     start: Start,
     argument: *mut c_void,
@@ -54,34 +54,34 @@ pub unsafe extern "C" fn pthread_create(
         // SAFETY: the caller's arguments, as they came.
         return unsafe { real(thread, attributes, start, argument) };
     }
-    // SAFETY: it takes a number.
+    // SAFETY: `malloc` has no preconditions.
     let work = unsafe { libc::malloc(size_of::<Work>()) }.cast::<Work>();
     if work.is_null() {
         return libc::EAGAIN;
     }
-    // SAFETY: memory for one, aligned for anything, not null.
+    // SAFETY: the memory is not null, aligned for any type and large enough.
     unsafe { work.write(Work { start, argument }) };
     answers::count_thread_start();
-    // SAFETY: the caller's arguments, but for what the thread does first: to take the work, and do it.
+    // SAFETY: the caller's arguments, except for the start routine and its argument, which fit each other.
     let error = unsafe { real(thread, attributes, begin, work.cast()) };
     if error != 0 {
         answers::count_thread_end();
-        // SAFETY: there is no thread that would take it.
+        // SAFETY: no thread was started that could take it.
         unsafe { libc::free(work.cast()) };
     }
     error
 }
 
-/// The first function of a counted thread. It has nothing to drop: a thread may end by `pthread_exit`.
+/// The start routine of counted threads. It holds nothing with a destructor, since a thread may end by `pthread_exit`.
 extern "C-unwind" fn begin(work: *mut c_void) -> *mut c_void {
-    // SAFETY: what `pthread_create` wrote, for this thread alone.
+    // SAFETY: `pthread_create` wrote it for this thread alone.
     let Work { start, argument } = unsafe { work.cast::<Work>().read() };
-    // SAFETY: it is from `malloc`, and nobody else's.
+    // SAFETY: it is from `malloc`, and no other thread uses it.
     unsafe { libc::free(work) };
     IS_ALLOWED.set(true);
     if let Some(key) = counted() {
-        // SAFETY: a key that there is; the value is only looked at for not being null. Without memory for it the thread
-        // counts for ever.
+        // SAFETY: the key exists; the value is only compared with null. If memory for it is lacking, the thread is counted as
+        // alive for ever.
         unsafe { libc::pthread_setspecific(key, ptr::dangling()) };
     }
     start(argument)
@@ -93,7 +93,7 @@ fn counted() -> Option<pthread_key_t> {
             answers::count_thread_end();
         }
         let mut key = 0;
-        // SAFETY: room for a key, and a function that may be called with any value.
+        // SAFETY: `key` has room for a key, and `ended` may be called with any value.
         let error = unsafe { libc::pthread_key_create(&raw mut key, Some(ended)) };
         (error == 0).then_some(key)
     })

@@ -1,9 +1,8 @@
-//! `execl`, `execlp` and `execle`, which take a variable number of arguments: refused in a run, as [`processes`] has it.
+//! `execl`, `execlp` and `execle`, which take a variable number of arguments. They are refused in a run, see [`processes`].
 //!
-//! In stable Rust no function can be defined that takes a variable number of arguments, nor one that hands on arguments
-//! which it does not know. So each is a few instructions: keep the registers that arguments are in, ask where to go on, put them
-//! back, and jump there, where the arguments then are as the caller gave them. All are pointers: floating-point
-//! registers hold none of them.
+//! Stable Rust cannot define variadic functions, nor forward arguments that it does not know. So each of these is a few
+//! instructions that save the argument registers, ask where to continue, restore the registers and jump there. All
+//! arguments are pointers, so floating-point registers need not be saved.
 //!
 //! [`processes`]: super::processes
 
@@ -24,12 +23,12 @@ pub(super) fn find_all() {
     EXECLE.find();
 }
 
-/// All that is defined here.
+/// The functions defined here.
 pub(super) fn defined() -> [*const (); 3] {
     [libc::execl as *const (), libc::execlp as *const (), libc::execle as *const ()]
 }
 
-/// The function to go on with; null if the call fails, with `errno` set.
+/// Returns the function to continue with, or null with `errno` set if the call fails.
 extern "C" fn ask(which: c_int) -> *const c_void {
     if is_process_refused() {
         fail(libc::EPERM);
@@ -49,7 +48,7 @@ extern "C" fn ask(which: c_int) -> *const c_void {
     }
 }
 
-/// Defines one of them; `$which` is its number for [`ask`].
+/// Defines one of the functions; `$which` is its number for [`ask`].
 #[cfg(target_arch = "x86_64")]
 macro_rules! define {
     ($name:literal, $which:literal) => {
@@ -61,7 +60,7 @@ macro_rules! define {
             concat!($name, ":"),
             ".cfi_startproc",
             "endbr64",
-            // Seven registers, which aligns the stack: six of arguments, and how many vector registers hold some.
+            // Saves seven registers, which aligns the stack: six of arguments, and `al`, the number of vector registers used.
             "push rdi",
             ".cfi_adjust_cfa_offset 8",
             "push rsi",

@@ -1,4 +1,4 @@
-//! Failing runs of a program, found and made smaller, one after the other in this process.
+//! Finding and shrinking failing runs of a program, in this process.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::program::{Program, Report, folder};
 use crate::run;
 use crate::shrink::{self, Candidates, Oracle, Seen};
 
-/// A failing run, made as small as could be.
+/// A shrunk failing run.
 #[derive(Clone, Debug)]
 pub struct Smaller {
     report: Report,
@@ -24,7 +24,7 @@ pub struct Smaller {
 }
 
 impl Program {
-    /// The first of these seeds whose run does not pass.
+    /// Returns the first of these seeds whose run does not pass.
     pub fn find(&self, mut seeds: Range<u64>) -> Option<u64> {
         let folder = folder();
         let found = seeds.find(|seed| {
@@ -34,7 +34,7 @@ impl Program {
         found
     }
 
-    /// Makes the failing run of a seed smaller, by so many runs at most; `None` when it does not fail.
+    /// Shrinks the failing run of a seed, with at most `runs` further runs. Returns `None` if it does not fail.
     pub fn shrink(&self, seed: u64, runs: u64) -> Option<Smaller> {
         let folder = folder();
         #[allow(clippy::disallowed_methods, reason = "how much real time it takes")]
@@ -63,39 +63,39 @@ impl Program {
 }
 
 impl Smaller {
-    /// The smallest run that was found.
+    /// The smallest failing run that was found.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// How much happened in the run as it was found.
+    /// The size of the run before shrinking.
     pub fn before(&self) -> Size {
         self.before
     }
 
-    /// How much of it is left.
+    /// The size of the shrunk run.
     pub fn after(&self) -> Size {
         self.after
     }
 
-    /// How many runs it took.
+    /// Number of runs made for shrinking.
     pub fn runs(&self) -> u64 {
         self.runs
     }
 
-    /// The real time they took.
+    /// The real time that shrinking took.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// What is left, in order.
+    /// The remaining deviations in order, as text.
     pub fn story(&self) -> String {
         crate::report::story::list(&self.report.outcome, crate::report::style::Style::PLAIN)
     }
 }
 
 impl Report {
-    /// The key of a failure that the program named itself.
+    /// The kind of the failure; for [`Sim::fail`](crate::Sim::fail) its key.
     pub fn failure_key(&self) -> Option<&str> {
         self.outcome.failure().map(|failure| failure.kind.word())
     }
@@ -123,9 +123,9 @@ impl Oracle for InProcess<'_> {
         candidates: Candidates<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
-        (0..).zip(candidates).find_map(|(place, overlay)| {
+        (0..).zip(candidates).find_map(|(index, overlay)| {
             let (size, _) = self.make(&overlay, RecordLevel::Size)?;
-            fits(&size).then_some((place, size))
+            fits(&size).then_some((index, size))
         })
     }
 
@@ -145,9 +145,9 @@ mod tests {
     use crate::program::Scenario;
     use crate::sim::Sim;
 
-    /// The smallest run of all has another bug, which is not the one that was found.
+    /// A smaller run with another failure must not be taken.
     #[test]
-    fn another_failure_is_not_taken_though_it_is_smaller() {
+    fn shrink_keeps_to_the_same_failure() {
         let program = Program::new(|| {
             Scenario::new().body(async |sim: Sim| {
                 let taken = sim.steps(12).count();

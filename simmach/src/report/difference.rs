@@ -234,8 +234,8 @@ fn exact_time(nanos: u64) -> String {
 
 /// The name of a task, if it is known.
 fn name_of_task(outcome: &Outcome, task: u64) -> Option<&str> {
-    let known = outcome.places.binary_search_by_key(&task, |(task, _)| *task);
-    known.ok().map(|at| outcome.places[at].1.as_str())
+    let known = outcome.task_names.binary_search_by_key(&task, |(task, _)| *task);
+    known.ok().map(|at| outcome.task_names[at].1.as_str())
 }
 
 impl Names for Outcome {

@@ -1,4 +1,4 @@
-//! The world of a run: the layers' state as the spec has it, and what runs in it first.
+//! Installs the layers' state for a run and starts the machines, plans and body.
 
 use std::panic::{AssertUnwindSafe, Location};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::spec::{Body, DeclaredService, Spec};
 use crate::storage::{self, RunFolder, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
-/// Fills the layers' state: the services go to their machines.
+/// Installs the state of the network, storage and machines as the spec says.
 pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder: RunFolder) {
     let topology = &spec.topology;
     let numbered = || (0..).map(MachineId).zip(machines);
@@ -28,7 +28,7 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
                 machine,
                 name: name.clone(),
                 zone: {
-                    // Neighbours mostly are of one zone.
+                    // Neighbouring machines are mostly in one zone: share its name.
                     let own = names::zone(name);
                     if *zone != *own {
                         zone = own.into();
@@ -141,5 +141,5 @@ fn title_of_plan(name: &str) -> String {
     if name == A_PLAN { name.to_owned() } else { format!("the plan {name}") }
 }
 
-/// How many turns the machines have before the body's first poll: all they can use, but for one that never yields time.
+/// Maximum number of polls before the body's first one. Reached only by a service that never waits.
 const MAX_START_POLLS: u32 = 100_000;

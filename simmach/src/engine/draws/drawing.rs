@@ -1,4 +1,4 @@
-//! Draws as what they convert to, with what is recorded of those that are not calm.
+//! Typed draws, and the recording of those that are not calm.
 
 use crate::engine::draws;
 use crate::engine::draws::address::Address;
@@ -7,7 +7,7 @@ use crate::engine::record::deviations::{Deviation, Kind};
 use crate::engine::state::Engine;
 
 impl Engine {
-    /// True with probability `p`; calm is false.
+    /// Draws true with probability `p`. Calm is false.
     pub(crate) fn chance(&self, address: Address, p: f64) -> bool {
         p > 0.0
             && self.drawn(address, true, |word| {
@@ -16,16 +16,16 @@ impl Engine {
             })
     }
 
-    /// In `[0, 1)`; calm is one half, the median.
+    /// Draws from `[0, 1)`. Calm is 0.5, the median.
     pub(crate) fn unit(&self, address: Address) -> f64 {
-        // A copy's latency is not counted: it is there only where there is a copy.
+        // The latency of a copy is not counted, since it is only drawn if there is a copy.
         let is_counted = address.family == Family::Latency && !address.is_second();
         self.drawn(address, is_counted, |word| {
             (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0)
         })
     }
 
-    /// In `0..n`; calm is 0.
+    /// Draws from `0..n`. Calm is 0.
     pub(crate) fn below(&self, address: Address, n: u64) -> u64 {
         self.drawn(address, false, |word| {
             let below = draws::below_of(word, n);
@@ -33,7 +33,8 @@ impl Engine {
         })
     }
 
-    /// Makes a draw: what it comes to, with what is recorded of it, its value and of how many; 0 is calm.
+    /// Makes a draw and records it unless its value is 0, which is calm. `convert` returns the result and, for the record, the
+    /// value and the number of possible values.
     fn drawn<T>(
         &self,
         address: Address,
@@ -56,7 +57,7 @@ impl Engine {
 fn kind_of(family: Family, of: u64) -> Kind {
     match family {
         Family::Loss | Family::Duplicate => Kind::Fault,
-        // Whether, and for how long.
+        // Whether a packet is held back; the other draw of the family is for how long.
         Family::Reorder if of > 0 => Kind::Fault,
         Family::Strike => Kind::Field,
         Family::Choice => Kind::Choice,

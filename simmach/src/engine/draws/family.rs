@@ -1,14 +1,14 @@
-//! The families of draws: what a decision is about, and the first part of its address.
+//! The families of draws. A draw's family is the first part of its address.
 
 use serde::{Deserialize, Serialize};
 
-/// What a draw is about. With three words of the family's own it is the draw's [`Address`](super::address::Address).
+/// The kind of decision that a draw makes. With three words it is the draw's [`Address`](super::address::Address).
 ///
 /// The numbers are part of every draw and of every token: a family that is deleted leaves a gap, so that no other draw changes.
-/// 8 was that of ephemeral ports.
+/// The number 8 was used for ephemeral ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Family {
-    /// Which of the ready tasks runs: (task, nth wake).
+    /// The priority of a ready task: (task, nth wake).
     Wake = 0,
     /// The order in which machines start: (machine, service).
     Start = 1,
@@ -26,7 +26,7 @@ pub(crate) enum Family {
     Isn = 7,
     /// A disk's latency: (machine and store, nth commit, part).
     Commit = 9,
-    /// What a blocking call costs: (task, nth).
+    /// The duration of a blocking call: (task, nth).
     Blocking = 10,
     /// A plan's strike: (plan, strike, field).
     Strike = 11,
@@ -34,11 +34,11 @@ pub(crate) enum Family {
     Choice = 12,
     /// The key of a generator that a user holds: (task, nth).
     Generator = 13,
-    /// What the system's source of randomness answers: (task, nth, word).
+    /// Random bytes of the system: (task, nth, word).
     Entropy = 14,
     /// Whether a step of the test takes place: (sequence, step). Calm leaves it out.
     Step = 15,
-    /// Whether something that a plan of the user's own does to the cluster is done: (plan, nth). Calm leaves it out.
+    /// Whether a fault of a user's plan takes place: (plan, nth). Calm leaves it out.
     Act = 16,
 }
 
@@ -63,7 +63,7 @@ impl Family {
         Self::Act,
     ];
 
-    /// The family with a number.
+    /// Returns the family with this number.
     pub(crate) fn of_number(number: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|family| *family as u8 == number)
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_found_by_its_number() {
+    fn family_is_found_by_its_number() {
         let mut numbers: Vec<u8> = Family::ALL.iter().map(|family| *family as u8).collect();
         for number in &numbers {
             assert_eq!(Family::of_number(*number).map(|family| family as u8), Some(*number));

@@ -1,7 +1,7 @@
-//! What overrules a run's draws: an ordered list of rules, of which the last that fits wins.
+//! Overlays: ordered lists of rules that overrule a run's draws. The last rule that matches a draw wins.
 //!
-//! Plain data, so that a run can be told from outside what to leave out. The shrinker writes overlays, a token carries
-//! one; a run with an empty one is just its seed.
+//! An overlay is plain data. The shrinker writes overlays to leave parts of a run out, and a token contains one. A run with
+//! an empty overlay depends on its seed only.
 
 use std::collections::BTreeMap;
 
@@ -9,66 +9,66 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::draws::family::Family;
 
-/// An ordered list of rules; the last that fits an address wins.
+/// An ordered list of rules. The last that matches a draw wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Overlay {
     rules: Vec<Rule>,
 }
 
-/// For the draws of a family, or of all, within ranges of the address: how they are made.
+/// How the draws that it matches are made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Rule {
-    /// `None` means every family.
+    /// The family; `None` means any.
     pub family: Option<Family>,
     /// The inclusive range of each word of the address; `None` means any.
     pub address: [Option<(u64, u64)>; 3],
-    /// The inclusive range of virtual time in which they are made; `None` means always.
+    /// The inclusive range of virtual time of the draw; `None` means any.
     pub time: Option<(u64, u64)>,
-    /// Where in the test it is made, in position of address and time: one draw, whatever its address is.
+    /// The position of one draw, used instead of address and time.
     pub position: Option<Position>,
-    /// What becomes of them.
+    /// How the matching draws are made.
     pub action: RuleAction,
 }
 
-/// A draw by where in the test it is made: the nth of its family in a lane since a step began. It stays where it is when
-/// steps before it are left out, which may change addresses.
+/// The position of a draw in the test: the nth of its family in a lane since a step began. Unlike an address, it does not
+/// change when earlier steps are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// The sequence of the step; 0 before any.
+    /// The sequence of steps; 0 before any.
     pub sequence: u64,
-    /// The step.
+    /// The step of the sequence.
     pub step: u64,
-    /// What is counted apart: the way from one machine to another.
+    /// The lane: draws of different lanes are numbered separately. For packets it is the path between two machines.
     pub lane: u64,
-    /// From 0.
+    /// The number of the draw, from 0.
     pub nth: u64,
 }
 
-/// How a draw is made.
+/// What a rule makes of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum RuleAction {
     /// By the seed.
     Seeded,
-    /// Its calm value: no fault, first in first out, the median, the smallest choice.
+    /// The calm value: no fault, first in first out, the median, the smallest choice.
     Calm,
-    /// This word.
+    /// This word is its value.
     Value(u64),
-    /// By the seed, with this salt: another value of the same kind.
+    /// By the seed with this salt: another random value.
     Reseeded(u64),
 }
 
 impl Overlay {
-    /// Nothing happens that does not have to.
+    /// An overlay that makes every draw calm.
     pub(crate) fn calm() -> Self {
         Self { rules: vec![Rule::all(None, RuleAction::Calm)] }
     }
 
-    /// Adds a rule that wins over all before it.
+    /// Adds a rule, which wins over all before it.
     pub(crate) fn push(&mut self, rule: Rule) {
         self.rules.push(rule);
     }
 
-    /// In their order.
+    /// The rules, in order.
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -81,18 +81,18 @@ impl FromIterator<Rule> for Overlay {
 }
 
 impl Rule {
-    /// For all draws of a family, or of all.
+    /// A rule for all draws of a family, or of every family.
     pub(crate) fn all(family: Option<Family>, action: RuleAction) -> Self {
         Self { family, address: [None; 3], time: None, position: None, action }
     }
 
-    /// For one draw.
+    /// A rule for one draw by its address.
     pub(crate) fn one(family: Family, address: [u64; 3], action: RuleAction) -> Self {
         let address = address.map(|word| Some((word, word)));
         Self { family: Some(family), address, time: None, position: None, action }
     }
 
-    /// For one draw, by where in the test it is made.
+    /// A rule for one draw by its position.
     pub(crate) fn at(family: Family, position: Position, action: RuleAction) -> Self {
         Self { position: Some(position), ..Self::all(Some(family), action) }
     }
@@ -105,7 +105,7 @@ impl Rule {
         }
     }
 
-    fn fits(&self, family: Family, address: [u64; 3], at: u64) -> bool {
+    fn matches(&self, family: Family, address: [u64; 3], at: u64) -> bool {
         let within = |range: Option<(u64, u64)>, word| {
             range.is_none_or(|(low, high)| low <= word && word <= high)
         };
@@ -115,7 +115,7 @@ impl Rule {
     }
 }
 
-/// An overlay as a run asks it: what names one draw is found at once, however many such rules there are.
+/// An overlay as an index: rules for a single draw are looked up in maps instead of being searched one by one.
 #[derive(Debug, Default)]
 pub(crate) struct OverlayIndex {
     exact: BTreeMap<(Family, [u64; 3]), (usize, RuleAction)>,
@@ -128,12 +128,12 @@ impl OverlayIndex {
         self.exact.is_empty() && self.by_position.is_empty() && self.rest.is_empty()
     }
 
-    /// Whether it matters where in the test a draw is made.
+    /// Whether there are rules by position.
     pub(crate) fn has_positions(&self) -> bool {
         !self.by_position.is_empty()
     }
 
-    /// As [`action`](Self::action), for a draw of which it is known where in the test it is made.
+    /// As [`action`](Self::action), for a draw with a position.
     pub(crate) fn action_at(
         &self,
         family: Family,
@@ -150,12 +150,12 @@ impl OverlayIndex {
         }
     }
 
-    /// What becomes of a draw that is made at this virtual time.
+    /// Returns how a draw at this virtual time is made.
     pub(crate) fn action(&self, family: Family, address: [u64; 3], at: u64) -> RuleAction {
         self.last_match(family, address, at).map_or(RuleAction::Seeded, |(_, action)| action)
     }
 
-    /// The last rule that fits, and its number.
+    /// Returns the last rule that matches, with its index.
     fn last_match(
         &self,
         family: Family,
@@ -163,30 +163,30 @@ impl OverlayIndex {
         at: u64,
     ) -> Option<(usize, RuleAction)> {
         let exact = self.exact.get(&(family, address)).copied();
-        let rest = self.rest.iter().rev().find(|(_, rule)| rule.fits(family, address, at));
+        let rest = self.rest.iter().rev().find(|(_, rule)| rule.matches(family, address, at));
         let rest = rest.map(|(nth, rule)| (*nth, rule.action));
         exact.into_iter().chain(rest).max_by_key(|(nth, _)| *nth)
     }
 
-    /// The first number from `from` on for which the draw at (`a`, number, `c`) is not calm; `None` when there is none.
+    /// Returns the first number, starting at `from`, for which the draw at (`a`, number, `c`) is not calm.
     pub(crate) fn next_not_calm(&self, family: Family, a: u64, from: u64, c: u64) -> Option<u64> {
-        let is_on =
+        let is_not_calm =
             |number: u64| !matches!(self.action(family, [a, number, c], 0), RuleAction::Calm);
-        if is_on(from) {
+        if is_not_calm(from) {
             return Some(from);
         }
-        // What holds for a number changes only where a rule begins, or behind its end.
+        // The action changes only where the range of a rule begins or after its end.
         let rest = self.rest.iter().filter_map(|(_, rule)| rule.address[1]);
         let exact =
             self.exact.keys().filter(|(own, _)| *own == family).map(|(_, [_, b, _])| (*b, *b));
-        let mut turns: Vec<u64> = rest
+        let mut changes: Vec<u64> = rest
             .chain(exact)
             .flat_map(|(low, high)| [Some(low), high.checked_add(1)])
             .flatten()
-            .filter(|turn| *turn > from)
+            .filter(|change| *change > from)
             .collect();
-        turns.sort_unstable();
-        turns.into_iter().find(|turn| is_on(*turn))
+        changes.sort_unstable();
+        changes.into_iter().find(|change| is_not_calm(*change))
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_rule_that_fits_wins() {
+    fn last_matching_rule_wins() {
         let index = OverlayIndex::from(&overlay());
         let action = |family, address| index.action(family, address, 10);
         assert_eq!(action(Family::Loss, [4, 0, 0]), RuleAction::Calm);
@@ -243,14 +243,14 @@ mod tests {
         assert_eq!(
             index.action(Family::Loss, [6, 0, 1], 21),
             RuleAction::Seeded,
-            "its time is over"
+            "outside its range of time"
         );
         assert_eq!(OverlayIndex::default().action(Family::Loss, [6, 0, 1], 10), RuleAction::Seeded);
     }
 
-    /// A rule that names one draw is found by another way, and has the position it was given all the same.
+    /// A rule for one draw is found in a map, and still keeps its order among the other rules.
     #[test]
-    fn one_draw_before_and_behind_a_wider_rule() {
+    fn exact_rule_before_and_after_a_wider_rule() {
         let one = |action| Rule::one(Family::Loss, [5, 7, 1], action);
         let mut before: Overlay = [one(RuleAction::Value(3))].into_iter().collect();
         before.push(Rule::all(Some(Family::Loss), RuleAction::Calm));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_stands_for_an_address() {
+    fn rule_by_position_overrules_the_address() {
         let position = Position { sequence: 1, step: 2, lane: 3, nth: 4 };
         let mut overlay = Overlay::calm();
         overlay.push(Rule::at(Family::Loss, position, RuleAction::Value(0)));
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_that_is_not_calm() {
+    fn next_not_calm_skips_calm_ranges() {
         let mut overlay = Overlay::calm();
         let next = |overlay: &Overlay, from| {
             OverlayIndex::from(overlay).next_not_calm(Family::Step, 1, from, 0)

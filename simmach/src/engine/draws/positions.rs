@@ -1,7 +1,7 @@
-//! Which steps of the test have begun: what a plan's strike is told to wait for.
+//! Positions in the test: the sequences of steps, the current step, and the number of a draw within it.
 //!
-//! A strike that has been seen to matter is bound to the step during which it fell, not to the time since the run began:
-//! so it still falls there when steps before it are left out.
+//! The shrinker binds draws and strikes to the step during which they happened, not to the time since the run began. So they
+//! still happen there when earlier steps are left out.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -14,30 +14,30 @@ use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
 use crate::engine::executor::waits::Wait;
 
-/// The steps that have begun.
+/// The steps that have begun, and the draws counted since the last one.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     last: Option<StepStart>,
-    /// The latest of each sequence, and when it began.
+    /// The last step of each sequence, and when it began.
     begun: BTreeMap<u64, (u64, u64)>,
     waiting: Vec<Waker>,
-    /// What draws are counted apart by, now.
+    /// The current lane of draws.
     lane: u64,
-    /// What is known of each sequence's steps.
+    /// The sequences that have begun.
     sequences: BTreeMap<u64, StepSequence>,
-    /// How many draws of a family were made in a lane since the last step began.
+    /// Number of draws by family and lane since the last step began.
     counts: BTreeMap<(Family, u64), u64>,
 }
 
 impl Positions {
-    /// From now on draws are counted apart by this.
+    /// Sets the lane of the following draws.
     pub(crate) fn set_lane(&mut self, lane: u64) {
         self.lane = lane;
     }
 
-    /// Where in the test the next draw of a family is made: counts it.
+    /// Counts a draw of a family and returns its position.
     pub(crate) fn next_position(&mut self, family: Family) -> Position {
-        // Wakes have no way from one machine to another.
+        // Wakes are not packets: they have no path between machines.
         let lane = if family == Family::Wake { 0 } else { self.lane };
         let count = self.counts.entry((family, lane)).or_default();
         let nth = *count;
@@ -47,23 +47,24 @@ impl Positions {
     }
 }
 
-/// A sequence of steps, as the test has it: how many there are to be, and among how many numbers each of a step's choices is made.
+/// A sequence of steps of the test (`Sim::steps`), as a token describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StepSequence {
-    /// A part of its number.
+    /// The low bits of its number.
     pub id: u16,
-    /// How many steps it has if none is left out.
+    /// Number of steps if none is left out.
     pub steps: u64,
-    /// By position in a step; [`VARIES`](Self::VARIES) where steps differ, [`FLAG`](Self::FLAG) for true or false.
+    /// For each choice of a step the number of possible values; [`VARIES`](Self::VARIES) if the steps differ,
+    /// [`FLAG`](Self::FLAG) for a boolean.
     pub choices: Vec<u64>,
 }
 
 impl StepSequence {
-    /// Steps choose among different numbers there.
+    /// The steps differ in the number of possible values.
     pub(crate) const VARIES: u64 = 0;
-    /// Whether something is to be.
+    /// The choice is a boolean.
     pub(crate) const FLAG: u64 = 1;
-    /// So many choices of a step are looked at.
+    /// Maximum number of choices of a step that are recorded.
     const CHOICES: u64 = 16;
 
     fn new(sequence: u64, steps: u64) -> Self {
@@ -82,7 +83,7 @@ impl StepSequence {
         }
     }
 
-    /// Whether the other may be the same sequence in another run.
+    /// Whether `other` may be the same sequence in another run.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let mut both = self.choices.iter().zip(&other.choices);
         self.steps == other.steps
@@ -90,7 +91,7 @@ impl StepSequence {
     }
 }
 
-/// A sequence of so many steps begins.
+/// Records that a sequence of steps begins.
 pub(crate) fn begin_sequence(sequence: u64, steps: u64) {
     try_with(|engine| {
         let mut positions = engine.positions.borrow_mut();
@@ -98,7 +99,7 @@ pub(crate) fn begin_sequence(sequence: u64, steps: u64) {
     });
 }
 
-/// A step chooses, in the nth position, among so many numbers.
+/// Records that the nth choice of a step has `of` possible values.
 pub(crate) fn record_choice(sequence: u64, nth: u64, of: u64) {
     try_with(|engine| {
         if let Some(sequence) = engine.positions.borrow_mut().sequences.get_mut(&sequence) {
@@ -107,7 +108,7 @@ pub(crate) fn record_choice(sequence: u64, nth: u64, of: u64) {
     });
 }
 
-/// All sequences that have begun.
+/// Takes the sequences that have begun.
 pub(crate) fn take_sequences() -> Vec<StepSequence> {
     let taken = try_with(|engine| std::mem::take(&mut engine.positions.borrow_mut().sequences));
     taken.into_iter().flatten().map(|(_, sequence)| sequence).collect()
@@ -122,12 +123,12 @@ pub(crate) struct StepStart {
     pub(crate) at: u64,
 }
 
-/// The step that began last.
+/// Returns the step that began last.
 pub(crate) fn last_step() -> Option<StepStart> {
     try_with(|engine| engine.positions.borrow().last).flatten()
 }
 
-/// A step begins.
+/// Begins a step and wakes what waits for it.
 pub(crate) fn begin_step(sequence: u64, step: u64) {
     let waiting = try_with(|engine| {
         let at = engine.clock.now();
@@ -140,7 +141,7 @@ pub(crate) fn begin_step(sequence: u64, step: u64) {
     waiting.into_iter().flatten().for_each(Waker::wake);
 }
 
-/// Waits until a step, or a later one of its sequence, has begun; when that was.
+/// Waits until a step, or a later one of its sequence, has begun. Returns when that was.
 pub(crate) async fn wait_for_step(sequence: u64, step: u64) -> u64 {
     poll_fn(|cx| {
         crate::engine::record_wait(Wait::Named("a step of the test to begin"));
@@ -159,7 +160,7 @@ pub(crate) async fn wait_for_step(sequence: u64, step: u64) -> u64 {
     .await
 }
 
-/// Forgets who waits: the run is over.
+/// Drops the wakers of tasks that wait for a step, at the end of the run.
 pub(crate) fn clear_waiters() {
     let waiting = try_with(|engine| std::mem::take(&mut engine.positions.borrow_mut().waiting));
     drop(waiting);

@@ -78,12 +78,13 @@ impl Origin {
         Self { pointers, ..Self::default() }
     }
 
-    /// Finds the symbols, as far as they are of use: of a failure in the user's code only where they are mode for.
+    /// Resolves the symbols that a report needs. For a failure located in user code these are none, unless
+    /// `RUST_BACKTRACE` asks for them.
     pub(crate) fn resolve(&mut self, location: Option<&str>) {
         self.resolve_as(BacktraceMode::by(std::env::var_os("RUST_BACKTRACE").as_deref()), location);
     }
 
-    /// Finds the symbols, and keeps the backtrace whether it is mode for or not.
+    /// Resolves the symbols and keeps the backtrace, whatever `RUST_BACKTRACE` says.
     pub(crate) fn resolve_all(&mut self) {
         let mode = BacktraceMode::by(std::env::var_os("RUST_BACKTRACE").as_deref());
         self.resolve_as(mode.max(BacktraceMode::Trimmed), None);

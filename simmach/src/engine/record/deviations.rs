@@ -1,6 +1,7 @@
-//! What of a run was not calm: the draws that deviated, the strikes of plans, the steps of the test; and how much that is.
+//! Deviations: the draws of a run that were not calm, including strikes of plans and steps of the test, and their total size.
 //!
-//! Recorded only where asked. A draw that came out as its calm value is none: leaving it out would change nothing.
+//! They are recorded only on request. A draw that resulted in its calm value is no deviation: leaving it out would change
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -12,95 +13,96 @@ use crate::engine::draws::overlay::Position;
 use crate::engine::ids::MachineId;
 use crate::engine::record::log;
 
-/// How much is recorded of what was not calm.
+/// How much is recorded of deviations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RecordLevel {
     /// Nothing.
     #[default]
     Nothing,
-    /// How much it was.
+    /// Their total size.
     Size,
-    /// Each, with its address.
+    /// Each deviation, with its address.
     All,
 }
 
-/// Something that was not calm.
+/// A draw that was not calm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deviation {
-    /// What the draw was about.
+    /// The family of the draw.
     pub family: Family,
-    /// Its address.
+    /// The words of its address.
     pub address: [u64; 3],
-    /// What it did to the run.
+    /// Its kind.
     pub kind: Kind,
-    /// What was drawn: a word, or the number of a choice.
+    /// The value drawn: a word, or the number of a choice.
     pub value: u64,
-    /// Of how many a choice was made.
+    /// Number of possible values of a choice.
     pub of: u64,
     /// Virtual nanoseconds since the run began.
     pub at: u64,
-    /// The machine that it happened to, if to one.
+    /// The affected machine, if there is one.
     pub machine: Option<MachineId>,
-    /// In words; empty where nobody would read them.
+    /// The description; may be empty.
     pub text: String,
-    /// How many lines the log had by then.
+    /// Number of log lines at that time.
     pub line: u64,
-    /// Where in the test it was drawn, where that is counted.
+    /// Its position in the test, if positions are counted for its family.
     pub position: Option<Position>,
-    /// What else it depends on, as draws of the same two first words: the third, and the value that holds it.
+    /// Draws that fix when and where a strike happens, as the third word of the address and the value. The first two words
+    /// are the strike's.
     pub pins: Vec<(u64, u64)>,
 }
 
-/// What a deviation does to a run.
+/// The kind of a deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Kind {
-    /// A plan did something to the cluster.
+    /// A fault by a plan.
     Strike,
-    /// A part of a strike: a duration, a side.
+    /// A field of a strike: a duration, a side of a partition.
     Field,
-    /// Something happened to a packet.
+    /// A fault of a packet.
     Fault,
     /// A step of the test took place.
     Step,
-    /// The test chose something other than the smallest.
+    /// A choice of the test that was not the smallest.
     Choice,
-    /// A task was given another position among those that were ready than the last.
+    /// The priority of a ready task was not the calm one.
     Order,
-    /// Something took another time than the median.
+    /// A duration was not the median.
     Delay,
 }
 
-/// How much of a run was not calm. The less, the smaller: what comes first counts most.
+/// The size of a run: how much of it was not calm. Sizes are compared field by field, the first field first.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Size {
-    /// Machines that something happened to.
+    /// Affected machines.
     pub machines: u64,
-    /// Strikes of plans, and faults of packets.
+    /// Faults, by plans or of packets.
     pub faults: u64,
     /// Steps that took place.
     pub steps: u64,
-    /// Tasks that had to wait for others that were ready later.
+    /// Tasks that ran after others which became ready later.
     pub reorderings: u64,
-    /// What was chosen, added up.
+    /// Sum of the values of choices.
     pub choices: u64,
-    /// Draws of a time that were not the median, and of strikes' parts that were not the smallest.
+    /// Durations that were not the median, and fields of strikes that were not the smallest.
     pub delays: u64,
-    /// Virtual nanoseconds until the end.
+    /// Virtual nanoseconds until the end of the run.
     pub nanos: u64,
 }
 
-/// Keeps what was not calm.
+/// Records the deviations of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     record: RecordLevel,
     size: Size,
     machines: BTreeSet<MachineId>,
-    /// Which of those that were ready had to wait for later ones.
+    /// Sequence numbers of the ready tasks that were overtaken.
     overtaken: BTreeSet<u64>,
     all: Vec<Deviation>,
-    /// Those from here on are still without words.
+    /// Index of the first deviation without a description.
     described: usize,
 }
 
@@ -146,7 +148,7 @@ impl Recorder {
         self.overtaken.insert(sequence);
     }
 
-    /// To which machine the faults of packets happened that were just added, and what they were.
+    /// Sets the machine and the description of the packet faults that were just added.
     pub(crate) fn describe_packet_faults(
         &mut self,
         machine: MachineId,
@@ -168,7 +170,7 @@ impl Recorder {
         }
     }
 
-    /// That something happened to a machine, where only the size is recorded.
+    /// Counts a machine as affected.
     pub(crate) fn mark_affected(&mut self, machine: MachineId) {
         self.machines.insert(machine);
     }
@@ -189,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_counts_each_kind_once() {
+    fn size_counts_each_kind_once() {
         let mut recorder = Recorder::new(RecordLevel::All);
         for kind in [Kind::Fault, Kind::Fault, Kind::Step, Kind::Delay, Kind::Order] {
             recorder.add(Deviation::new(Address::new(Family::Loss, [1, 2, 3]), kind, 5, 7));
@@ -214,13 +216,13 @@ mod tests {
         assert_eq!((all[2].text.as_str(), all[2].machine), ("", None));
     }
 
-    /// Machines before faults, those before steps, these before tasks out of order, choices, delays, and time at last.
+    /// Order: machines, faults, steps, reorderings, choices, delays, time.
     #[test]
-    fn what_comes_first_counts_most() {
+    fn size_compares_the_first_field_first() {
         let with = |nth: usize, value: u64| {
             let mut all = [0; 7];
             all[nth] = value;
-            // What stands behind does not make up for it.
+            // Later fields do not make up for it.
             all[nth + 1..].fill(if value == 0 { 9 } else { 0 });
             let [machines, faults, steps, reorderings, choices, delays, nanos] = all;
             Size { machines, faults, steps, reorderings, choices, delays, nanos }

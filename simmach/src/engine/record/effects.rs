@@ -1,6 +1,6 @@
-//! What took effect: faults and life of the cluster, counted, and the rarer ones kept with their time.
+//! Effects: what happened to the cluster, counted for the report. Faults are also kept with their times.
 //!
-//! A fault that was configured and never happened is not here: a report made from these figures cannot claim it.
+//! Only what took effect is counted: a report never claims a fault that was configured but did not happen.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,12 @@ use crate::engine::ids::MachineId;
 
 macro_rules! effects {
     ($($name:ident: $one:literal, $many:literal, $(#[doc = $doc:literal])*;)*) => {
-        /// Something that took effect in a run.
+        /// Something that happened to the cluster in a run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         pub(crate) enum Effect { $($(#[doc = $doc])* $name,)* }
 
         impl Effect {
-            /// All of them, in the order of a report.
+            /// All effects, in the order of a report.
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Its name in a report: `1 kill`, `2 kills`.
@@ -27,21 +27,21 @@ macro_rules! effects {
 effects! {
     PowerOff: "power-off", "power-offs", /// A machine lost its power.
     ;
-    CommitLost: "commit lost", "commits lost", /// A commit that was not durable when the power went.
+    CommitLost: "commit lost", "commits lost", /// A commit that was not durable was lost with the power.
     ;
     Kill: "kill", "kills", /// A process was killed.
     ;
-    Stop: "stop", "stops", /// A process was told to stop, and did in time.
+    Stop: "stop", "stops", /// A process received the stop signal and stopped in time.
     ;
     Wipe: "wipe", "wipes", /// A machine's disk was wiped.
     ;
     Restart: "restart", "restarts", /// A process was started again.
     ;
-    Partition: "partition", "partitions", /// Two groups of machines were cut from each other.
+    Partition: "partition", "partitions", /// A partition between two groups of machines began.
     ;
     Clog: "clog", "clogs", /// Packets between two groups of machines were held back.
     ;
-    PacketCut: "packet cut", "packets cut", /// A packet met a partition.
+    PacketCut: "packet cut", "packets cut", /// A partition dropped a packet.
     ;
     PacketLost: "packet lost", "packets lost", /// A link lost a packet.
     ;
@@ -51,36 +51,36 @@ effects! {
     ;
     PacketDropped: "packet dropped", "packets dropped", /// A full queue, or a machine that is down, dropped a packet.
     ;
-    Retransmission: "retransmission", "retransmissions", /// A segment was sent again.
+    Retransmission: "retransmission", "retransmissions", /// A segment was retransmitted.
     ;
     Reset: "connection reset", "connections reset", /// A connection ended by RST.
     ;
-    ClockStep: "clock step", "clock steps", /// A machine's wall clock was set to another time.
+    ClockStep: "clock step", "clock steps", /// A machine's wall clock was stepped.
     ;
-    ClockDrift: "clock drift", "clock drifts", /// A machine's clocks began to run fast or slow.
+    ClockDrift: "clock drift", "clock drifts", /// The drift of a machine's clocks changed.
     ;
-    DiskFull: "disk full", "disks full", /// A write found no room on a modelled disk.
+    DiskFull: "disk full", "disks full", /// A write failed because a machine's disk was full.
     ;
 }
 
-/// How often each effect took place.
+/// The number of times that each effect happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Effects {
     counts: [u64; Effect::ALL.len()],
 }
 
 impl Effects {
-    /// How often it took place.
+    /// Number of times that `effect` happened.
     pub(crate) fn count(&self, effect: Effect) -> u64 {
         self.counts[effect as usize]
     }
 
-    /// Those that did, in the order of a report.
+    /// The effects that happened, in the order of a report.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Effect, u64)> + '_ {
         Effect::ALL.iter().map(|effect| (*effect, self.count(*effect))).filter(|(_, n)| *n > 0)
     }
 
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub(crate) fn add_all(&mut self, other: &Self) {
         for (own, theirs) in self.counts.iter_mut().zip(other.counts) {
             *own += theirs;
@@ -92,15 +92,15 @@ impl Effects {
     }
 }
 
-/// One fault that took effect, for the report.
+/// A fault that took effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fault {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
-    /// What.
+    /// The kind of fault.
     pub effect: Effect,
-    /// On which machine, if on one.
+    /// The machine, if it concerns one.
     pub machine: Option<MachineId>,
-    /// In words.
+    /// The description.
     pub text: String,
 }

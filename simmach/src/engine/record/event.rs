@@ -1,18 +1,18 @@
-//! What a run does, as its trace has it: one type of event, one description of each, and the words that its hash is made of.
+//! The events of a trace, and the words by which they are hashed.
 //!
-//! The numbers of kinds and of their details are part of every trace hash: a kind that is deleted leaves a gap.
+//! The numbers of events and of their details are part of every trace hash: a deleted event must leave a gap.
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::{MachineId, ProcessId};
 use crate::engine::record::trace::hash_bytes;
 
-/// Something that a run did.
+/// An event of a run.
 ///
-/// As it happens an event borrows its bytes and machines (`B`, `M`): see [`NewEvent`]. As it is kept it owns them.
+/// A new event borrows its bytes and machines (`B`, `M`), see [`NewEvent`]. A kept event owns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
-    /// A task was polled, for the `wake`th time that it was woken.
+    /// A task was polled, after its `wake`th wake.
     TaskPolled { wake: u64 },
     /// A task was spawned.
     TaskSpawned { task: u64, process: ProcessId },
@@ -30,7 +30,7 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     ServiceStarted { machine: MachineId },
     /// A process ended.
     ProcessEnded { process: ProcessId, exit: ProcessExit },
-    /// A machine lost its power, and this many commits that were not durable.
+    /// A machine lost its power, and with it this many commits that were not durable.
     PowerLost { machine: MachineId, commits: u64 },
     /// A machine's disk was emptied.
     DiskWiped { machine: MachineId },
@@ -40,11 +40,11 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     PowerRestored { machine: MachineId },
     /// The links from some machines to others changed.
     LinksChanged { change: LinkChange, from: M, to: M },
-    /// The link between two zones was given another profile; `zones` is a hash of their names.
+    /// The profile of the link between two zones changed; `zones` is a hash of their names.
     ZoneLinkChanged { zones: u64 },
-    /// Every link was given the profile that it began with.
+    /// Every link got its initial profile back.
     LinksRestored,
-    /// A step of the test began: which sequence of steps, and its number there.
+    /// A step of the test began: its sequence, and its number there.
     StepBegun { sequence: u64, number: u64 },
     /// The run ended after this many polls and events.
     RunEnded { steps: u64 },
@@ -55,13 +55,13 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
 pub(crate) enum DropReason {
     /// The link lost it.
     Lost = 0,
-    /// It met a partition.
+    /// A partition dropped it.
     Cut = 1,
     /// The link's queue was full.
     QueueFull = 2,
     /// No link leads there.
     NoRoute = 3,
-    /// The machine it was sent to had no power.
+    /// The destination machine had no power.
     MachineDown = 4,
     /// A filter of the test dropped it.
     Filtered = 5,
@@ -70,7 +70,7 @@ pub(crate) enum DropReason {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ProcessExit {
-    /// It returned by itself, or obeyed the stop signal.
+    /// It returned by itself, or after the stop signal.
     Returned = 0,
     /// It returned an error or panicked, on a machine where that is a crash.
     Crashed = 1,
@@ -89,28 +89,28 @@ pub(crate) enum CommitDurability {
     Cached = 1,
 }
 
-/// In the place of a durability, for a flush.
+/// Hashed for a flush, where a commit has its durability.
 const FLUSH: u8 = 2;
 
-/// What became of links.
+/// A change of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LinkChange {
-    /// They were cut by a partition.
+    /// A partition began.
     Cut = 0,
     /// A partition was healed.
     Healed = 1,
     /// Every partition was healed.
     AllHealed = 2,
-    /// They hold what is sent on them.
+    /// Packets are held.
     Clogged = 3,
-    /// They let go what they held.
+    /// Held packets are released.
     Unclogged = 4,
-    /// They have another profile.
+    /// The profile changed.
     Profile = 5,
 }
 
 impl LinkChange {
-    /// The word that logs and reports have for it.
+    /// The change in words, for logs and reports.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Cut => "partitioned",
@@ -123,7 +123,7 @@ impl LinkChange {
     }
 }
 
-/// An event as it happens. It is `Copy`, so that building one on the way of a packet costs nothing where it is not kept.
+/// An event when it happens. It is `Copy`: building one on the path of a packet needs no allocation and no drop glue.
 pub(crate) type NewEvent<'a> = Event<&'a [u8], &'a [MachineId]>;
 
 /// The first bytes of a payload, and the length of all of it.
@@ -131,7 +131,7 @@ pub(crate) type NewEvent<'a> = Event<&'a [u8], &'a [MachineId]>;
 pub(crate) struct Bytes {
     /// The first bytes.
     pub(crate) first: Vec<u8>,
-    /// The number of bytes that there were.
+    /// Total number of bytes.
     pub(crate) length: usize,
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct Bytes {
 const KEPT_BYTES: usize = 96;
 
 impl<B, M: AsRef<[MachineId]>> Event<B, M> {
-    /// What its hash is made of, its bytes apart: the kind's number and two words.
+    /// The kind and two words that are hashed, apart from the bytes.
     #[inline(always)]
     pub(crate) fn words(&self) -> (u8, [u64; 2]) {
         let machine = |machine: &MachineId, what| (6, [u64::from(machine.0), what]);
@@ -170,7 +170,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
 }
 
 impl NewEvent<'_> {
-    /// Adds its bytes to a hash, if it has any.
+    /// Adds the event's bytes to a hash, if it has any.
     #[inline(always)]
     pub(crate) fn add_bytes(&self, hash: u64) -> u64 {
         match self {
@@ -210,7 +210,7 @@ impl NewEvent<'_> {
         }
     }
 
-    /// As it is kept: with the first bytes of its payload only.
+    /// Converts it to a kept event, which has only the first bytes of its payload.
     pub(crate) fn to_kept(self) -> Event {
         match self {
             Self::PacketSent { flow, number, payload } => {

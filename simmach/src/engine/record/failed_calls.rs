@@ -1,14 +1,17 @@
-//! The last calls that were answered with an error code of the operating system. An error that carries the code has no room for
-//! a text of its own, so what was asked of whom is kept here, for the report of a run that ends with such an error.
+//! The last calls that failed with an error code of the operating system.
+//!
+//! An `io::Error` with a code has no room for a text. So the description of the call is kept here, for the report of a run
+//! that fails by such an error.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::engine::ids::ProcessId;
 
-/// The most that are kept. An error that ends a run is mostly the last one of its process.
+/// Maximum number of calls kept. An error that ends a run is usually the last one of its process.
 const MAX_CALLS: usize = 64;
 
+/// The last failed calls of a run.
 #[derive(Debug, Default)]
 pub(crate) struct FailedCalls(RefCell<VecDeque<FailedCall>>);
 
@@ -28,7 +31,7 @@ impl FailedCalls {
         calls.push_back(FailedCall { process, code, text });
     }
 
-    /// The last call of such a process whose code `message` shows.
+    /// Returns the description of the last call whose error code `message` shows, of a process that matches `process`.
     pub(crate) fn find_cause(
         &self,
         message: &str,
@@ -41,7 +44,7 @@ impl FailedCalls {
 }
 
 impl FailedCall {
-    /// Whether a message has the code, as `io::Error`'s `Display` or `Debug` writes it.
+    /// Whether a message contains the error code as `io::Error`'s `Display` or `Debug` prints it.
     fn is_in(&self, message: &str) -> bool {
         let code = self.code;
         message.contains(&format!("(os error {code})"))
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_call_is_found_by_its_process_and_code() {
+    fn failed_call_is_found_by_process_and_code() {
         let refused = io::Error::from_raw_os_error(111);
         for message in [refused.to_string(), format!("called `unwrap()`: {refused:?}")] {
             let found = calls().find_cause(&message, |process| process == OWN);

@@ -1,7 +1,7 @@
-//! The log of a run: records of `tracing` and `log` with virtual time and machine, kept in memory where asked.
+//! The log of a run: records of `tracing` and `log` with virtual time and machine, kept in memory on request.
 //!
-//! What `RUST_LOG` lets through is formatted in every run, also where no log is kept: an argument that panics or draws a random
-//! number does so in the sweep too, and not only in the run that is reported. What is below is formatted in none.
+//! Records that `RUST_LOG` enables are formatted in every run, even if no log is kept. An argument that panics or draws a
+//! random number would otherwise do so only in the run that is reported. Other records are never formatted.
 
 mod capture;
 pub(crate) mod filter;
@@ -17,7 +17,7 @@ pub(crate) use crate::engine::record::log::capture::install;
 use crate::engine::context::{self, Slot};
 use crate::engine::ids::MachineId;
 
-/// How grave a line is.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Level {
     /// `tracing`'s `TRACE`.
@@ -30,49 +30,49 @@ pub(crate) enum Level {
     Warn,
     /// `tracing`'s `ERROR`.
     Error,
-    /// The harness's own line about a machine that went down or came up.
+    /// A line of the harness about a fault or its end.
     Fault,
 }
 
-/// One line.
+/// A log line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogLine {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
-    /// The machine; `u32::MAX` is the harness.
+    /// The machine's number; `u32::MAX` is the harness.
     pub machine: MachineId,
-    /// How grave.
+    /// The level.
     pub level: Level,
-    /// What a record was for, mostly the module that it is in; the harness's own lines have none.
+    /// The target of a record, usually its module; `None` for lines of the harness.
     pub target: Option<Cow<'static, str>>,
-    /// What was said.
+    /// The message.
     pub text: String,
 }
 
 thread_local! {
-    /// The log of the run on this thread; `None` inside where its lines are not kept.
+    /// The log of this thread's run; holds `None` if its lines are not kept.
     static LINES: Slot<Option<Vec<LogLine>>> = const { Slot::new() };
 }
 
-/// Begins the log of this thread's run, kept or silent. Ends with the guard.
+/// Begins the log of this thread's run; `kept` says whether lines are kept. Records are captured until the guard is dropped.
 pub(crate) fn begin(kept: bool) -> DefaultGuard {
     drop(take());
     LINES.with(|lines| lines.install(kept.then(Vec::new)));
     capture::enter()
 }
 
-/// A line of the harness's own.
+/// Writes a line of the harness.
 pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
     if !is_kept() {
         return;
     }
-    // Before the lines are reached for: the text may be made by code that logs.
+    // Before the lines are borrowed: the closure may log.
     let text = text();
     let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
     push(LogLine { at, machine, level, target: None, text });
 }
 
-/// As [`say`], of a value of the user's: it is formatted in every run, as records are.
+/// As [`write_line`], for a value of the user's. Formats it in every run, as records are.
 pub(crate) fn write_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
     match in_run() {
         Some(false) => capture::format_and_discard(value),
@@ -80,7 +80,7 @@ pub(crate) fn write_value(level: Level, machine: MachineId, value: &dyn fmt::Dis
     }
 }
 
-/// A record of the code that runs now. Outside of a run nothing is kept.
+/// Keeps a record of the running code. Does nothing outside a run.
 fn keep(level: Level, target: Cow<'static, str>, text: String) {
     let now = context::try_with(|engine| (engine.clock.now(), engine.scope().machine));
     if let Some((at, machine)) = now {
@@ -102,13 +102,13 @@ fn push(line: LogLine) {
     LINES.with(|lines| lines.with(|lines| lines.as_mut().map(|lines| lines.push(line))));
 }
 
-/// How many lines there are so far.
+/// Number of lines so far.
 pub(crate) fn line_count() -> u64 {
     let count = LINES.with(|lines| lines.with(|lines| lines.as_ref().map_or(0, Vec::len)));
     count.unwrap_or(0) as u64
 }
 
-/// All lines so far.
+/// Takes all lines.
 pub(crate) fn take() -> Vec<LogLine> {
     LINES.with(Slot::remove).flatten().unwrap_or_default()
 }

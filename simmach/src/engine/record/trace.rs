@@ -1,7 +1,7 @@
-//! What a run did, as one number: a running hash over every event, in order.
+//! The trace of a run: a running hash over all events, in order.
 //!
-//! Equal for the same source, lock file, toolchain and target. Nothing enters it that could differ between two
-//! processes: no addresses, no `Location`s, no `TypeId`s, no names of runs. Where asked, the events are kept too.
+//! The hash is the same for the same source, lock file, toolchain and target. Nothing that may differ between processes
+//! enters it: no addresses, no `Location`s, no `TypeId`s, no run ids. The events themselves are kept only on request.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,15 @@ use crate::engine::ids::{MachineId, Scope};
 use crate::engine::record::event::{Event, NewEvent};
 use crate::engine::state::Engine;
 
-/// So many events are kept; a run that makes more is known by its hash from there on.
+/// Maximum number of events that are kept; later ones are only hashed.
 pub(crate) const MAX_KEPT_EVENTS: usize = 1 << 20;
-/// One event, kept where asked.
+
+/// A kept event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TraceEvent {
     /// Virtual nanoseconds since the run began.
     pub at: u64,
-    /// The machine, by number; `u32::MAX` is the harness.
+    /// The machine's number; `u32::MAX` is the harness.
     pub machine: u32,
     /// The task's path.
     pub task: u64,
@@ -29,11 +30,11 @@ pub(crate) struct TraceEvent {
     pub event: Event,
     /// The running hash after it.
     pub hash: u64,
-    /// How many `HashMap`s the run had made: not in the hash, since it may depend on what the process holds.
+    /// Number of `HashMap`s created so far. Not in the hash, since it may depend on earlier runs of the process.
     pub maps: u64,
 }
 
-/// The running hash at some place of a trace.
+/// The running hash at a point of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     /// Virtual nanoseconds since the run began.
@@ -42,22 +43,23 @@ pub(crate) struct Checkpoint {
     pub hash: u64,
 }
 
-/// So many places of a trace are marked at most.
+/// A trace has fewer checkpoints than this.
 pub(crate) const MAX_CHECKPOINTS: usize = 8;
 
+/// The trace of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
     kept: Option<KeptTrace>,
     count: u64,
-    /// How many events lie between two checkpoints.
+    /// Number of events between two checkpoints.
     stride: u64,
     checkpoints: Vec<Checkpoint>,
-    /// After the first, second, fourth, eighth … event.
+    /// Checkpoints after the first, second, fourth, eighth … event.
     early: Vec<Checkpoint>,
 }
 
-/// How many events lie between two checkpoints of a trace of so many.
+/// Returns the number of events between two checkpoints of a trace with this many events.
 pub(crate) fn stride(events: u64) -> u64 {
     let mut stride = 1;
     while events / stride >= MAX_CHECKPOINTS as u64 {
@@ -66,11 +68,11 @@ pub(crate) fn stride(events: u64) -> u64 {
     stride
 }
 
-/// What is kept of a run's trace beside its hash.
+/// The kept events of a trace.
 #[derive(Debug, Default)]
 pub(crate) struct KeptTrace {
     pub(crate) events: Vec<TraceEvent>,
-    /// Who its tasks are, by their paths.
+    /// The tasks, by path.
     pub(crate) tasks: BTreeMap<u64, Identity>,
 }
 
@@ -98,18 +100,18 @@ impl Trace {
     /// Adds an event.
     #[inline(always)]
     pub(crate) fn add(&mut self, at: u64, scope: Scope, event: NewEvent<'_>) {
-        // What it is made of is read one by one: who reads all of it at once, just after it was written, waits for that.
+        // Fields are read one by one. A wide load just after narrow stores of the same fields would stall (store forwarding).
         let Scope { machine, task, .. } = scope;
         let (kind, words) = event.words();
-        let place = (u64::from(machine.0) << 8) | u64::from(kind);
-        let mut hash = fold(self.hash ^ at, K[0] ^ place);
+        let source = (u64::from(machine.0) << 8) | u64::from(kind);
+        let mut hash = fold(self.hash ^ at, K[0] ^ source);
         hash = fold(hash ^ task, K[1] ^ words[0]);
         hash = fold(hash ^ words[1], K[2]);
         hash = event.add_bytes(hash);
-        // A product that folded to nothing would forget all before it.
+        // If the product folds to 0 the hash would lose all earlier events: mix in the previous hash.
         self.hash = hash.wrapping_add(self.hash.rotate_left(23));
         self.count += 1;
-        // The stride is a power of two: no division for every event.
+        // The stride is a power of two, which avoids a division per event.
         if self.count & self.stride.wrapping_sub(1) == 0 {
             self.checkpoint(at);
         }
@@ -134,7 +136,7 @@ impl Trace {
         }
     }
 
-    /// Notes who a task is, if events are kept: it enters no hash.
+    /// Records a task's identity, if events are kept. It is not hashed.
     pub(crate) fn note_task(&mut self, task: Identity) {
         if let Some(KeptTrace { events, tasks }) = &mut self.kept
             && events.len() < MAX_KEPT_EVENTS
@@ -151,7 +153,7 @@ impl Trace {
     fn checkpoint(&mut self, at: u64) {
         let checkpoint = Checkpoint { at, hash: self.hash };
         self.checkpoints.push(checkpoint);
-        // The stride is a power of two too, so that none is missed.
+        // The stride is a power of two as well, so that none is missed.
         if self.count.is_power_of_two() {
             self.early.push(checkpoint);
         }
@@ -165,18 +167,19 @@ impl Trace {
         }
     }
 
-    /// How many events there were, and checkpoints at every so many of them.
+    /// Takes the number of events, and the checkpoints at every [`stride`] of them.
     pub(crate) fn take_checkpoints(&mut self) -> (u64, Vec<Checkpoint>) {
         (self.count, std::mem::take(&mut self.checkpoints))
     }
 
-    /// The checkpoints after the first, second, fourth, eighth … event: however long the trace is, it can be held against the
-    /// checkpoints of a shorter one.
+    /// Takes the checkpoints after the first, second, fourth, eighth … event. With these a trace of any length can be compared
+    /// with the checkpoints of a shorter one.
     pub(crate) fn take_early_checkpoints(&mut self) -> Vec<Checkpoint> {
         std::mem::take(&mut self.early)
     }
 }
 
+/// Adds bytes and their number to a running hash.
 pub(crate) fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut chunks = bytes.chunks_exact(16);
     for chunk in &mut chunks {
@@ -197,13 +200,13 @@ fn word(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    type Told<'a> = (u64, [u64; 2], &'a [u8]);
+    type Sent<'a> = (u64, [u64; 2], &'a [u8]);
 
     fn sent(words: [u64; 2], payload: &[u8]) -> NewEvent<'_> {
         Event::PacketSent { flow: words[0], number: words[1], payload }
     }
 
-    fn hash_of(events: &[Told<'_>]) -> u64 {
+    fn hash_of(events: &[Sent<'_>]) -> u64 {
         let mut trace = Trace::new(false);
         for (at, words, bytes) in events {
             trace.add(*at, Scope::HARNESS, sent(*words, bytes));
@@ -211,11 +214,11 @@ mod tests {
         trace.hash()
     }
 
-    /// Order, time, words, every byte and the length: a difference in any one is another hash.
+    /// The hash covers order, time, words, every byte and the length.
     #[test]
-    fn every_difference_shows() {
-        let base: &[Told<'_>] = &[(1, [2, 3], b"abc"), (4, [5, 6], b"")];
-        let others: &[&[Told<'_>]] = &[
+    fn trace_hash_covers_every_part() {
+        let base: &[Sent<'_>] = &[(1, [2, 3], b"abc"), (4, [5, 6], b"")];
+        let others: &[&[Sent<'_>]] = &[
             &[(4, [5, 6], b""), (1, [2, 3], b"abc")],
             &[(2, [2, 3], b"abc"), (4, [5, 6], b"")],
             &[(1, [3, 2], b"abc"), (4, [5, 6], b"")],
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_long_payload_counts() {
+    fn trace_hash_covers_every_byte_of_a_payload() {
         let bytes: Vec<u8> = (0..100).collect();
         let base = hash_of(&[(0, [0, 0], &bytes)]);
         for at in 0..bytes.len() {
@@ -240,9 +243,9 @@ mod tests {
         }
     }
 
-    /// Two traces that differ from some event on have the same checkpoints before it, and others behind it.
+    /// Traces that differ from some event on have equal checkpoints before it and different ones after it.
     #[test]
-    fn marks_tell_where_traces_part() {
+    fn checkpoints_locate_a_difference() {
         let checkpoints = |events: u64, parts: u64| {
             let mut trace = Trace::new(false);
             for at in 0..events {
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn early_marks_are_those_of_every_shorter_trace() {
+    fn early_checkpoints_match_shorter_traces() {
         let traced = |events: u64| {
             let mut trace = Trace::new(false);
             for at in 0..events {
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_kept_only_where_asked() {
+    fn events_are_kept_only_on_request() {
         let mut kept = Trace::new(true);
         kept.add(9, Scope::HARNESS, sent([1, 2], &[7; 200]));
         let events = kept.take_kept().expect("asked for").events;

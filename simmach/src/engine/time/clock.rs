@@ -1,8 +1,8 @@
 //! Virtual time: nanoseconds since the run began.
 //!
-//! Models one time for the whole cluster. It moves when nothing is ready, to the next event; and by a little under a
-//! loop that does nothing but read it, so that code which spins until a time comes goes on. What each machine's clocks
-//! make of it is in [`machine_clocks`](super::machine_clocks).
+//! There is one virtual time for the whole cluster. When no task is ready it moves to the next timer. It also moves a little
+//! when code reads it many times in one poll, so that a loop which spins until a deadline ends. The clocks that machines
+//! derive from it are in [`machine_clocks`](super::machine_clocks).
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,28 +10,29 @@ use std::time::{Duration, Instant};
 use crate::engine::ids::MachineId;
 use crate::engine::time::machine_clocks::MachineClocks;
 
-/// Readings in one poll that cost nothing.
+/// Number of readings in one poll that do not move time.
 const FREE_READINGS: u32 = 1_000;
-/// Readings at one moment that cost nothing, in however many polls: a loop that yields between them must go on too.
+/// Number of readings at one moment, over all polls, that do not move time. This ends loops that yield between readings.
 const FREE_AT_ONE_MOMENT: u32 = 100_000;
-/// What each further reading costs, in nanoseconds.
+/// Nanoseconds by which each further reading moves time.
 const READING_COST: u64 = 1_000;
 
-/// A second's nanoseconds.
+/// Nanoseconds per second.
 const SECOND: u128 = 1_000_000_000;
 
-/// What wall clocks show when a run begins, unless its test says otherwise: 2026-01-01T00:00:00Z, in nanoseconds since
-/// 1970.
+/// Default time of wall clocks at the start of a run: 2026-01-01T00:00:00Z, in nanoseconds since 1970.
 pub(crate) const EPOCH: u64 = 1_767_225_600 * 1_000_000_000;
 
+/// The clock of a run.
 #[derive(Debug)]
 pub(crate) struct Clock {
     now: Cell<u64>,
-    /// In this poll, and since time last jumped.
+    /// Readings in this poll.
     readings: Cell<u32>,
+    /// Readings since time last jumped.
     readings_at_moment: Cell<u32>,
     epoch: Cell<u64>,
-    /// What std's clock shows when the run begins.
+    /// The `Instant` of the start of the run.
     origin: Cell<Instant>,
     pub(crate) machine_clocks: MachineClocks,
 }
@@ -41,7 +42,7 @@ impl Clock {
         self.now.get()
     }
 
-    /// The user's reading: counted, and past the free ones each adds a microsecond.
+    /// Reads the time for the code under test. The reading is counted, and may move time.
     pub(crate) fn read(&self) -> u64 {
         let (readings, readings_at_moment) = (self.readings.get(), self.readings_at_moment.get());
         if readings < FREE_READINGS && readings_at_moment < FREE_AT_ONE_MOMENT {
@@ -53,46 +54,46 @@ impl Clock {
         self.now.get()
     }
 
-    /// The user's reading of a machine's monotonic clock, in nanoseconds.
+    /// Reads a machine's monotonic clock for the code under test, in nanoseconds.
     pub(crate) fn read_monotonic(&self, machine: MachineId) -> u64 {
         self.machine_clocks.monotonic(machine, self.read())
     }
 
-    /// The user's reading of a machine's monotonic clock, as std's clock has it.
+    /// Reads a machine's monotonic clock for the code under test, as an `Instant`.
     pub(crate) fn read_instant(&self, machine: MachineId) -> Instant {
         self.instant(self.read_monotonic(machine))
     }
 
-    /// What std's clock shows when the run begins.
+    /// The `Instant` of the start of the run.
     pub(crate) fn origin(&self) -> Instant {
         self.origin.get()
     }
 
-    /// What std's clock shows when a monotonic clock shows `local` nanoseconds.
+    /// The `Instant` at which a monotonic clock shows `local` nanoseconds.
     pub(crate) fn instant(&self, local: u64) -> Instant {
         self.origin.get() + Duration::from_nanos(local)
     }
 
-    /// What a monotonic clock shows then, in nanoseconds: 0 for what is before the run began, the most for what is too late
-    /// to be told.
+    /// The reading of a monotonic clock at an `Instant`, in nanoseconds. 0 before the start of the run, `u64::MAX` if it does
+    /// not fit.
     pub(crate) fn local(&self, instant: Instant) -> u64 {
         let since = instant.saturating_duration_since(self.origin.get());
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Reads std's clock, in the run and when it begins. That is no reading of the user's.
+    /// Sets the origin from std's clock at the start of the run. Does not count as a reading by the code under test.
     pub(crate) fn set_origin(&self) {
         self.origin.set(std_now());
         self.readings.set(0);
         self.readings_at_moment.set(0);
     }
 
-    /// The user's reading of a machine's wall clock: the time since 1970.
+    /// Reads a machine's wall clock for the code under test, as time since 1970.
     pub(crate) fn read_wall(&self, machine: MachineId) -> Duration {
         self.wall(machine, self.read())
     }
 
-    /// What a machine's wall clock shows when the run's time is `now`: the time since 1970.
+    /// The wall clock of a machine at the run's time `now`, as time since 1970.
     pub(crate) fn wall(&self, machine: MachineId, now: u64) -> Duration {
         let nanos =
             u128::try_from(self.machine_clocks.wall(machine, now) + i128::from(self.epoch.get()));
@@ -103,7 +104,7 @@ impl Clock {
         }
     }
 
-    /// Why a machine's clocks can't be set like this now, if they can't: what is wrong, and what is allowed.
+    /// Returns why a skew is out of range now, or `None` if it is valid.
     pub(crate) fn invalid_reason(
         &self,
         setting: super::machine_clocks::ClockSkew,
@@ -111,17 +112,17 @@ impl Clock {
         setting.invalid_reason(self.epoch.get().saturating_add(self.now()))
     }
 
-    /// Sets what wall clocks showed when the run began.
+    /// Sets the time of wall clocks at the start of the run, in nanoseconds since 1970.
     pub(crate) fn set_epoch(&self, nanos: u64) {
         self.epoch.set(nanos);
     }
 
-    /// A new poll begins.
+    /// Resets the count of readings, at the start of a poll.
     pub(crate) fn begin_poll(&self) {
         self.readings.set(0);
     }
 
-    /// Moves to `at`; says whether that was a jump. A clock that a spinning loop pushed past `at` stays.
+    /// Moves time to `at`, unless it is already past it. Returns whether it moved.
     pub(crate) fn advance(&self, at: u64) -> bool {
         let jumped = at > self.now.get();
         if jumped {
@@ -132,7 +133,7 @@ impl Clock {
     }
 }
 
-/// In a run, the run's own; outside of it, as before a clock's run begins, the system's.
+/// Reads std's clock: the run's inside a run, the system's outside and before the run begins.
 #[allow(
     clippy::disallowed_methods,
     reason = "the answer of a run's interposed clock is what is asked for"
@@ -160,7 +161,7 @@ mod tests {
 
     /// `while now() < deadline {}` must end: it would hang a run in which only events move time.
     #[test]
-    fn a_loop_that_spins_on_the_clock_goes_on() {
+    fn spinning_on_the_clock_ends() {
         let clock = Clock::default();
         let mut readings = 0;
         while clock.read() < 5_000 {
@@ -168,12 +169,12 @@ mod tests {
         }
         assert_eq!(readings, 1_004);
         clock.begin_poll();
-        assert_eq!(clock.read(), 5_000, "after a rest the first readings are free again");
+        assert_eq!(clock.read(), 5_000, "the first readings of a new poll are free again");
     }
 
     /// `while now() < deadline { yield_now().await }` must end too: time does not jump while it is ready.
     #[test]
-    fn a_loop_that_yields_between_readings_goes_on() {
+    fn yielding_between_readings_ends() {
         let clock = Clock::default();
         let mut readings = 0;
         while clock.read() < 5_000 {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn time_never_goes_back() {
+    fn advance_never_goes_back() {
         let clock = Clock::default();
         assert!(clock.advance(10));
         assert!(!clock.advance(5));

@@ -1,57 +1,56 @@
-//! The clocks of the machines: what each shows when the run's own time is so much.
+//! The clocks of the machines, as functions of the run's virtual time.
 //!
-//! Models an oscillator a machine, which drives both its clocks: the monotonic one, which is never set and only runs fast
-//! or slow, and the wall clock, which can be wrong by an offset besides. Without a word from the test both are exact. They
-//! are the machine's: what is started there again finds them as they were.
+//! Each machine has an oscillator that drives two clocks: a monotonic clock, which is never set but may run fast or slow,
+//! and a wall clock, which may also have an offset. By default both are exact. They belong to the machine and keep their
+//! state when a process is restarted.
 //!
-//! All waits of the code that runs on a machine go by its monotonic clock: sleeps, time-outs, intervals, and what a disk or
-//! the processor takes. When the clock's speed changes, what waits already is moved. The network goes by true time, with the
-//! timers of TCP, and so do the flushes of a periodic store, restarts, and plans. Not modelled: a slew that corrects an
-//! offset little by little, leap seconds, and jitter.
+//! All waits of code on a machine use its monotonic clock: sleeps, time-outs, intervals, disk latencies and blocking calls.
+//! When the clock's speed changes, pending timers are moved. The network uses true time, including TCP's timers; so do the
+//! flushes of a periodic store, restarts and plans. Not modelled: slewing, leap seconds and jitter.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use crate::engine::ids::MachineId;
 
-/// Parts in a million to parts in a thousand million million would be finer than any crystal: this is the unit inside.
+/// The unit of drift is one part per million.
 const MILLION: i128 = 1_000_000;
-/// A second's nanoseconds.
+/// Nanoseconds per second.
 const SECOND: i128 = 1_000_000_000;
 
-/// The slowest and the fastest that a clock can be made, in parts per million. At a speed of zero or less no timer would be
-/// due.
+/// Range of drift, in parts per million. With a speed of zero or less no timer would become due.
 const DRIFT: std::ops::RangeInclusive<i32> = -900_000..=9_000_000;
 
-/// How wrong a machine's clocks are, for [`Sim::set_clock`](crate::Sim::set_clock).
+/// The error of a machine's clocks, for [`Sim::set_clock`](crate::Sim::set_clock): an offset of the wall clock, and a drift
+/// of both clocks.
 ///
 /// ```
 /// use simmach::{ClockSkew, time::DurationUnits};
 ///
 /// let late = ClockSkew::exact().behind(3.secs());
-/// let fast = ClockSkew::exact().drift_ppm(200);     // 17 s a day
+/// let fast = ClockSkew::exact().drift_ppm(200);     // gains 17 s per day
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct ClockSkew {
-    /// Of the wall clock, in nanoseconds.
+    /// Offset of the wall clock, in nanoseconds.
     pub(crate) offset: i128,
-    /// Of both, in parts per million.
+    /// Drift of both clocks, in parts per million.
     pub(crate) drift: i32,
 }
 
 impl ClockSkew {
-    /// Right, and as fast as it should be.
+    /// No offset and no drift.
     pub fn exact() -> Self {
         Self::default()
     }
 
-    /// The wall clock is so much ahead of true time: by 292 years at most, and not past the year 2554.
+    /// Sets the wall clock ahead of true time, by at most 292 years and not past the year 2554.
     pub fn ahead(self, by: Duration) -> Self {
         Self { offset: nanos(by), ..self }
     }
 
-    /// The wall clock is so much behind true time: by 292 years at most, and not before 1970.
+    /// Sets the wall clock behind true time, by at most 292 years and not before 1970.
     pub fn behind(self, by: Duration) -> Self {
         Self { offset: -nanos(by), ..self }
     }
@@ -62,7 +61,8 @@ impl ClockSkew {
         Self { drift: ppm, ..self }
     }
 
-    /// Why no machine's clocks can be set like this, when wall clocks that are right show `right`, in nanoseconds since 1970.
+    /// Returns why the skew is out of range, or `None` if it is valid. `right` is the true wall clock time, in nanoseconds
+    /// since 1970.
     pub(crate) fn invalid_reason(&self, right: u64) -> Option<String> {
         let Self { offset, drift } = *self;
         if !DRIFT.contains(&drift) {
@@ -77,8 +77,8 @@ impl ClockSkew {
         let (way, most) = if offset < 0 { ("behind", -least) } else { ("ahead", most) };
         (offset.abs() > most).then(|| {
             format!(
-                "{:?} {way} is out of range; a wall clock shows times from 1970 to 2554 and is wrong by 292 years at \
-                 most: use at most {} s {way}",
+                "an offset of {:?} {way} is out of range; use at most {} s {way} (the wall clock must stay between 1970 and \
+                 2554, and within 292 years of true time)",
                 Duration::new((offset.abs() / SECOND) as u64, (offset.abs() % SECOND) as u32),
                 most / SECOND,
             )
@@ -90,64 +90,60 @@ fn nanos(duration: Duration) -> i128 {
     duration.as_nanos() as i128
 }
 
-/// All machines' clocks. Cells only: a signal handler may ask.
+/// The clocks of all machines. Only cells, since a signal handler may read them.
 #[derive(Debug, Default)]
 pub(crate) struct MachineClocks {
-    /// False while all are exact, which is nearly always.
-    any: Cell<bool>,
-    machine_clocks: OnceCell<Box<[Cell<MachineClock>]>>,
+    /// Whether any clock was ever set. False in most runs, which makes reading cheap.
+    is_any_set: Cell<bool>,
+    by_machine: OnceCell<Box<[Cell<MachineClock>]>>,
 }
 
-/// One machine's clocks, from the moment they were last set.
+/// The clocks of one machine, since they were last set.
 #[derive(Clone, Copy, Debug, Default)]
 struct MachineClock {
+    /// The run's time when the drift was last changed.
     since: u64,
-    /// What the monotonic clock showed then.
+    /// The monotonic clock's reading at `since`.
     monotonic: u64,
-    /// What is added to the monotonic clock to make the wall clock's time since the epoch.
+    /// Difference from the monotonic clock to the wall clock's time since the epoch.
     ahead: i128,
-    clock: ClockSkew,
+    skew: ClockSkew,
 }
 
-/// What a setting changed.
+/// The change made by setting a machine's clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClockChange {
-    /// By how much the wall clock was stepped, in nanoseconds.
+    /// Step of the wall clock, in nanoseconds.
     pub(crate) step: i128,
-    /// The new drift, if it is another.
+    /// The new drift, if it changed.
     pub(crate) drift: Option<i32>,
 }
 
 impl MachineClocks {
     /// Gives each machine exact clocks.
     pub(crate) fn install(&self, machines: usize) {
-        let _ = self.machine_clocks.set((0..machines).map(|_| Cell::default()).collect());
+        let _ = self.by_machine.set((0..machines).map(|_| Cell::default()).collect());
     }
 
-    /// Sets a machine's clocks at the run's time `now`; `None` if they are set so already.
-    pub(crate) fn set(
-        &self,
-        machine: MachineId,
-        now: u64,
-        clock: ClockSkew,
-    ) -> Option<ClockChange> {
-        let changed = self.change(machine, now, clock)?;
+    /// Sets a machine's clocks at the run's time `now`. Returns `None` if that changes nothing.
+    pub(crate) fn set(&self, machine: MachineId, now: u64, skew: ClockSkew) -> Option<ClockChange> {
+        let changed = self.change(machine, now, skew)?;
         let cell = self.cell(machine)?;
-        cell.set(cell.get().set(now, clock));
-        self.any.set(true);
+        cell.set(cell.get().set(now, skew));
+        self.is_any_set.set(true);
         Some(changed)
     }
 
-    /// What setting a machine's clocks at the run's time `now` would change.
+    /// Returns what setting a machine's clocks at the run's time `now` would change; `None` if nothing.
     pub(crate) fn change(
         &self,
         machine: MachineId,
         now: u64,
-        clock: ClockSkew,
+        skew: ClockSkew,
     ) -> Option<ClockChange> {
         let old = self.cell(machine)?.get();
-        let new = old.set(now, clock);
-        let drift = (old.clock.drift != clock.drift).then_some(clock.drift);
+        let new = old.set(now, skew);
+        let drift = (old.skew.drift != skew.drift).then_some(skew.drift);
         let changed = ClockChange { step: new.ahead - old.ahead, drift };
         (changed != ClockChange { step: 0, drift: None }).then_some(changed)
     }
@@ -164,31 +160,31 @@ impl MachineClocks {
         })
     }
 
-    /// The run's time at which a machine's monotonic clock will first show `local`, if nobody sets it.
+    /// The run's time at which a machine's monotonic clock first shows `local`, if its drift stays the same.
     pub(crate) fn true_time(&self, machine: MachineId, local: u64) -> u64 {
         self.machine_clock(machine).map_or(local, |machine_clock| machine_clock.true_time(local))
     }
 
     fn machine_clock(&self, machine: MachineId) -> Option<MachineClock> {
-        if self.any.get() { self.cell(machine).map(Cell::get) } else { None }
+        if self.is_any_set.get() { self.cell(machine).map(Cell::get) } else { None }
     }
 
     fn cell(&self, machine: MachineId) -> Option<&Cell<MachineClock>> {
-        self.machine_clocks.get()?.get(machine.0 as usize)
+        self.by_machine.get()?.get(machine.0 as usize)
     }
 }
 
 impl MachineClock {
-    /// These clocks from `now` on, set to `clock`.
-    fn set(self, now: u64, clock: ClockSkew) -> Self {
+    /// Returns these clocks with `skew` from `now` on.
+    fn set(self, now: u64, skew: ClockSkew) -> Self {
         let monotonic = self.monotonic_at(now);
-        let ahead = i128::from(now) + clock.offset - i128::from(monotonic);
-        // At the same speed the monotonic clock goes on as it was: what it was rounded by is not lost.
-        let (since, monotonic) = match self.clock.drift == clock.drift {
+        let ahead = i128::from(now) + skew.offset - i128::from(monotonic);
+        // With the same drift, keep the old reference point: a new one would add a rounding error.
+        let (since, monotonic) = match self.skew.drift == skew.drift {
             true => (self.since, self.monotonic),
             false => (now, monotonic),
         };
-        Self { since, monotonic, ahead, clock }
+        Self { since, monotonic, ahead, skew }
     }
 
     fn monotonic_at(&self, now: u64) -> u64 {
@@ -197,7 +193,7 @@ impl MachineClock {
         self.monotonic.saturating_add(u64::try_from(local).unwrap_or(u64::MAX))
     }
 
-    /// Rounded up, so that at this time the clock does show `local`.
+    /// Rounded up, so that the clock shows at least `local` at this time.
     fn true_time(&self, local: u64) -> u64 {
         let local = i128::from(local.saturating_sub(self.monotonic));
         let true_nanos = (local * MILLION + self.speed() - 1) / self.speed();
@@ -205,7 +201,7 @@ impl MachineClock {
     }
 
     fn speed(&self) -> i128 {
-        MILLION + i128::from(self.clock.drift)
+        MILLION + i128::from(self.skew.drift)
     }
 }
 
@@ -224,20 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn an_untouched_clock_is_exact() {
+    fn clock_is_exact_unless_set() {
         let machine_clocks = machine_clocks();
         machine_clocks.set(MachineId(1), 5, ClockSkew::exact().ahead(Duration::from_secs(1)));
         assert_eq!((machine_clocks.monotonic(API, 7), machine_clocks.wall(API, 7)), (7, 7));
         assert_eq!(
             machine_clocks.monotonic(MachineId(u32::MAX), 7),
             7,
-            "the harness's is the run's own"
+            "the harness has no machine and exact clocks"
         );
     }
 
-    /// Stepped, the wall clock jumps and the monotonic one does not.
     #[test]
-    fn a_step_is_the_wall_clocks_alone() {
+    fn step_changes_only_the_wall_clock() {
         let machine_clocks = machine_clocks();
         let changed =
             machine_clocks.set(API, 1_000, ClockSkew::exact().behind(Duration::from_nanos(300)));
@@ -253,9 +248,9 @@ mod tests {
         assert_eq!(machine_clocks.set(API, 3_000, ClockSkew::exact()), None);
     }
 
-    /// Drift moves both, and what it made is not lost when it ends: only the wall clock is set right.
+    /// When drift ends the wall clock is corrected; the monotonic clock keeps what it gained.
     #[test]
-    fn drift_moves_both() {
+    fn drift_changes_both_clocks() {
         let machine_clocks = machine_clocks();
         machine_clocks.set(API, 1_000, ClockSkew::exact().drift_ppm(500_000));
         assert_eq!(
@@ -271,18 +266,17 @@ mod tests {
         assert_eq!(
             machine_clocks.set(API, 3_000, ClockSkew::exact()),
             None,
-            "what drift made stays"
+            "the monotonic clock keeps what it gained"
         );
     }
 
-    /// Just in range, and just out of it.
+    /// Values just inside and just outside the range.
     #[test]
-    fn settings_out_of_range_are_objected_to() {
+    fn skew_out_of_range_is_rejected() {
         let year = Duration::from_secs(365 * 86_400);
         let nano = Duration::from_nanos(1);
         let most = Duration::from_nanos(i64::MAX as u64);
-        let right =
-            |clock: ClockSkew, right: Duration| clock.invalid_reason(right.as_nanos() as u64);
+        let right = |skew: ClockSkew, right: Duration| skew.invalid_reason(right.as_nanos() as u64);
         let exact = ClockSkew::exact();
         let last = Duration::from_nanos(u64::MAX);
         for (clock, at) in [
@@ -320,10 +314,9 @@ mod tests {
     }
 
     proptest! {
-        /// The monotonic clock never goes back, however it is set; and a timer armed for a local time fires when the
-        /// clock shows it, and not a nanosecond before.
+        /// The monotonic clock never goes back, and a timer for a local time fires exactly when the clock shows it.
         #[test]
-        fn monotonic_is_monotonic(
+        fn monotonic_clock_never_goes_back(
             settings in prop::collection::vec((0..5_000_000_000u64, DRIFT, any::<i64>()), 1..8),
             ahead in 1..10_000_000_000u64,
         ) {

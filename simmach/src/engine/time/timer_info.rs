@@ -1,5 +1,5 @@
-//! What the layers above know of their timers, which to the engine are all alike: whether a run that makes no progress has
-//! something to wait for, and what is due next.
+//! What the layers above know of their timers. To the engine all timers are alike; this tells it whether one of them keeps
+//! a run from stalling, and how to describe one in a report.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use crate::engine::executor::tasks::TaskKey;
 use crate::engine::state::Engine;
 use crate::engine::time::timers::TimerKey;
 
-/// What one layer knows of its timers.
+/// What a layer knows of its timers.
 #[derive(Clone, Copy)]
 pub(crate) struct TimerInfo {
-    /// Whether a timer of the layer is certain to tell a waiting task something, or to start a process. It must not be one that
-    /// is armed anew for ever: a run with such a timer never stalls.
+    /// Whether the layer has a pending timer that will wake a waiting task with a result, or start a process. Timers that are
+    /// rearmed for ever must not count: a run with such a timer would never stall.
     pub(crate) prevents_stall: fn() -> bool,
-    /// What a timer of the layer is for, if it is one.
+    /// Describes a timer, if it is one of the layer's.
     pub(crate) describe: fn(TimerKey) -> Option<String>,
 }
 
 impl Engine {
-    /// Adds what a layer knows, for the rest of the run.
+    /// Registers a layer's timer information, for the rest of the run.
     pub(crate) fn add_timer_info(&self, timer_info: TimerInfo) {
         self.timer_infos.borrow_mut().push(timer_info);
     }
 
-    /// Whether a task is not over.
+    /// Whether a task has not ended.
     pub(crate) fn has_task(&self, key: TaskKey) -> bool {
         self.tasks.has(key)
     }
 
-    /// Whether some layer has a timer that a run without progress must wait for.
+    /// Whether some layer has a timer that keeps the run from stalling.
     pub(crate) fn prevents_stall(&self) -> bool {
         let timer_infos = self.timer_infos.borrow().clone();
         timer_infos.iter().any(|timer_info| (timer_info.prevents_stall)())
     }
 
-    /// The next event, for a report.
+    /// Describes the next timer, for a report.
     pub(crate) fn describe_next_event(&self) -> String {
         let Some((key, at, wakes)) = self.timers.borrow().next() else {
             return "nothing".to_owned();
@@ -47,7 +47,7 @@ impl Engine {
         };
         let what = what.unwrap_or_else(|| match wakes {
             Some(_) => "a sleep ends".to_owned(),
-            None => "a packet arrives, or a disk has written".to_owned(),
+            None => "a packet arrives or a disk write completes".to_owned(),
         });
         format!("at {:?}, {what}", Duration::from_nanos(at))
     }

@@ -1,12 +1,28 @@
-//! What happens later: a queue of actions ordered by (time, sequence), from which any can be taken out again.
+//! Timers: a queue of actions ordered by (time, sequence number), from which any action can be cancelled.
 //!
-//! Heaps of small keys; the actions lie in a slab. First in, first out among equals. Timers that wait equally long are due
-//! in the order in which they were armed: they are a chain, of which only the first is in a heap, as long as nothing of
-//! another wait came in between in the chain's [lane](Lane). What was armed to be next, as a packet mostly is in front of
-//! all that may time out, lies in front of the heaps and never enters one. What is far off, as time-outs are, which are
-//! mostly cancelled, has a heap of its own: it is no burden to what comes and goes. A timer that is cancelled gives its
-//! action back at once; its place goes when it comes to the front, or when too many are like it, and until then it serves
-//! the same owner again.
+//! The actions are in a slab; heaps hold small nodes that point to them. Timers due at the same time fire in the order in
+//! which they were armed. Most timers are either due next, as a packet's are, or cancelled, as time-outs are. Four
+//! mechanisms keep both cheap:
+//!
+//! - **Front.** A timer that is due before all others is kept in front of the heaps and never enters one.
+//! - **Chains.** Timers with the same wait become due in the order in which they were armed. They are linked to a chain, of
+//!   which only the head has a node. A [lane](Lane) remembers the last timer of a wait, so that the next one can be linked.
+//! - **Far heap.** Timers far in the future have a heap of their own, so that they do not slow down the near one.
+//! - **Lazy cancellation.** Cancelling takes the action out of the slab and leaves the node. The node is dropped when it
+//!   reaches the head of its heap, or by a sweep when too many are cancelled. Until then the owner can arm the timer again
+//!   without a heap operation: the node stays where it is, and is moved when it reaches the head.
+//!
+//! An example, in milliseconds. A, B and C wait for 40 and were armed at 0, 1 and 2; D waits for 200; P is a packet:
+//!
+//! ```text
+//! front   P 2.3
+//! near    A 40 --> B 41 --> C 42      one node; B and C are linked behind A
+//! far     D 200
+//! ```
+//!
+//! P fires, and the front is empty: the next timer is the lower of the heaps' heads, A. When A fires, B takes over its node.
+//! If B is cancelled it stays in the chain without an action, and is skipped when it becomes the head. If D is cancelled and
+//! armed again for 260, its node stays at 200; when it reaches the head it is pushed again with 260.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -20,21 +36,21 @@ use crate::engine::ids::MachineId;
 /// What a timer does.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Wakes a task, when a machine's clock shows what it waits for.
+    /// Wakes a waiter when a machine's clock shows a time.
     Wake(Waiter, Local),
-    /// Calls a layer below the user's code, with two words of its own: no allocation, no import upwards.
+    /// Calls a function of a layer with two words. Needs no allocation and no import of the layer.
     Call(fn(u64, u64), u64, u64),
 }
 
-/// A point in time by one machine's monotonic clock. When it comes depends on how that clock is set until then.
+/// A time by a machine's monotonic clock. The virtual time at which it is reached depends on the clock's drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Local {
     pub(crate) machine: MachineId,
-    /// What the clock shows then, in nanoseconds.
+    /// The clock's reading, in nanoseconds.
     pub(crate) shows: u64,
 }
 
-/// Names a timer; harmless once that timer is gone.
+/// The key of a timer. After the timer has fired or was cancelled the key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     slot: u32,
@@ -42,16 +58,16 @@ pub(crate) struct TimerKey {
 }
 
 impl TimerKey {
-    /// Names none.
+    /// The key of no timer.
     pub(crate) const NONE: Self = Self { slot: NONE, sequence: u64::MAX };
 }
 
 type Heap = BinaryHeap<Reverse<Node>>;
 
-/// The first of all is never one that was cancelled or rearmed.
+/// The pending timers. Between calls the first node is never that of a cancelled or rearmed timer.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    /// Before all in the heaps, if there is one.
+    /// A node that is before all in the heaps, if there is one.
     front: Option<Node>,
     near: Heap,
     far: Heap,
@@ -60,15 +76,15 @@ pub(crate) struct Timers {
     sequence: u64,
     lanes: [Lane; LANES],
     live: usize,
-    /// How many were cancelled and have their place still.
+    /// Number of cancelled timers that still have their slot.
     cancelled: usize,
-    /// How many have an earlier place than they are due.
+    /// Number of timers whose node is earlier than they are due.
     rearmed: usize,
-    /// The first of a heap may be one that was cancelled or rearmed.
+    /// Whether the head of a heap may be of a cancelled or rearmed timer.
     may_have_stale_head: bool,
 }
 
-/// The first of a chain of timers, each armed later than the one before it and not due earlier.
+/// The head of a chain of timers. Each was armed after the one before it and is not due earlier.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     at: u64,
@@ -76,24 +92,24 @@ struct Node {
     slot: u32,
 }
 
-/// One line of a cache.
+/// A slot of the slab: one cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Entry {
-    /// Of the timer that has this place: no other timer has or had the same. [`u64::MAX`]: none has it.
+    /// Sequence number of the timer in this slot, unique in the run; `u64::MAX` if the slot is free.
     sequence: u64,
     at: u64,
-    /// The next of the chain, or [`NONE`].
+    /// Slot of the next timer of the chain, or [`NONE`].
     next_in_chain: u32,
-    /// It is not the first of its chain.
+    /// Whether it is linked behind another timer, so that it has no node.
     is_linked: bool,
-    /// It was cancelled and armed again for later: its node is that of before.
+    /// Whether it was cancelled and armed again for later, so that its node is too early.
     rearmed: bool,
-    /// `None` once it was cancelled.
+    /// `None` after it was cancelled.
     action: Option<Action>,
 }
 
-/// The timer that was armed last of those that wait so long.
+/// The timer with this wait that was armed last.
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     wait: u64,
@@ -101,12 +117,12 @@ struct Lane {
 }
 
 const NONE: u32 = u32::MAX;
-/// So many places of cancelled timers are borne, or as many as there are timers.
+/// Cancelled timers are swept when there are more than this and more than pending ones.
 const MAX_CANCELLED: usize = 64;
 const LANES: usize = 16;
-/// Waits that are shorter are a packet's, each another: they have no lane. In nanoseconds.
+/// Minimum wait that uses lanes, in nanoseconds. Shorter ones are latencies of packets, which all differ.
 const MIN_LANE_WAIT: u64 = 1_000_000;
-/// Waits that are as long are time-outs.
+/// Minimum wait that goes to the far heap, in nanoseconds. Most of these are time-outs.
 const FAR: u64 = 100_000_000;
 
 impl Default for Lane {
@@ -116,13 +132,13 @@ impl Default for Lane {
 }
 
 impl Timers {
-    /// None yet, and room for those of a small run.
+    /// Creates an empty queue with room for a small run's timers.
     pub(crate) fn new() -> Self {
         let (slots, free) = (Vec::with_capacity(32), Vec::with_capacity(32));
         Self { slots, free, near: Heap::with_capacity(8), ..Self::default() }
     }
 
-    /// Arms a timer for `at`, as it is `now`.
+    /// Arms a timer for the virtual time `at`.
     pub(crate) fn arm(&mut self, now: u64, at: u64, action: Action) -> TimerKey {
         let sequence = self.sequence;
         self.sequence += 1;
@@ -148,12 +164,12 @@ impl Timers {
         let key = TimerKey { slot, sequence };
         let wait = at.saturating_sub(now);
         if wait < MIN_LANE_WAIT || !self.link_to_lane(key, at, wait) {
-            self.enter(Node { at, sequence, slot }, wait);
+            self.insert(Node { at, sequence, slot }, wait);
         }
         key
     }
 
-    /// As [`arm`](Self::arm), for the owner of a timer that was cancelled: its place serves again where that is earlier.
+    /// As [`arm`](Self::arm), reusing the node of the cancelled timer `key` if that is not later than `at`.
     pub(crate) fn arm_again(
         &mut self,
         key: TimerKey,
@@ -177,14 +193,14 @@ impl Timers {
         TimerKey { slot: key.slot, sequence }
     }
 
-    /// Takes a timer out; `None` if it fired or was cancelled before.
+    /// Cancels a timer and returns its action, or `None` if it has fired or was cancelled.
     #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Action> {
         let entry = self.slots.get_mut(key.slot as usize)?;
-        if entry.sequence == key.sequence { self.take_out(key.slot) } else { None }
+        if entry.sequence == key.sequence { self.cancel_slot(key.slot) } else { None }
     }
 
-    fn take_out(&mut self, slot: u32) -> Option<Action> {
+    fn cancel_slot(&mut self, slot: u32) -> Option<Action> {
         let action = self.slots[slot as usize].action.take()?;
         self.live -= 1;
         self.cancelled += 1;
@@ -196,7 +212,8 @@ impl Timers {
         Some(action)
     }
 
-    /// Whether a timer wakes `waker`, which is that of `task` if that is given; `None` if the timer is gone.
+    /// Whether a timer wakes `waker`; `None` if it has fired or was cancelled. `task` is the running task, if `waker` is its
+    /// own.
     pub(crate) fn wakes(
         &self,
         key: TimerKey,
@@ -210,8 +227,8 @@ impl Timers {
         }
     }
 
-    /// Makes a timer that is not gone wake another: who was to be woken comes back, to be dropped outside; or who should be,
-    /// if it is gone.
+    /// Replaces the waiter of a timer. Returns the waiter that is no longer needed, to be dropped outside: the old one, or
+    /// `waiter` if the timer has fired or was cancelled.
     pub(crate) fn rewake(&mut self, key: TimerKey, waiter: Waiter) -> Waiter {
         match self.slots.get_mut(key.slot as usize) {
             Some(Entry { sequence, action: Some(Action::Wake(own, _)), .. })
@@ -223,8 +240,8 @@ impl Timers {
         }
     }
 
-    /// Moves what waits for a machine's clock to where `at` has it, now that the clock was set. Their keys stay, and their
-    /// order among equals. Looks at every timer.
+    /// Moves the timers of a machine's clock after its drift changed; `at` converts a clock reading to virtual time. Keys and
+    /// sequence numbers stay. Takes time linear in the number of timers.
     pub(crate) fn retime(&mut self, machine: MachineId, now: u64, at: impl Fn(u64) -> u64) {
         let mut any = false;
         for entry in &mut self.slots {
@@ -240,7 +257,7 @@ impl Timers {
         }
     }
 
-    /// Gives each timer a place of its own, and forgets all that were cancelled.
+    /// Builds the heaps anew, with a node for each timer, and drops the cancelled ones.
     fn rebuild(&mut self, now: u64) {
         self.front = None;
         self.near.clear();
@@ -252,19 +269,19 @@ impl Timers {
             (entry.next_in_chain, entry.is_linked, entry.rearmed) = (NONE, false, false);
             let node = Node { at: entry.at, sequence: entry.sequence, slot };
             if entry.action.is_some() {
-                self.enter(node, node.at.saturating_sub(now));
+                self.insert(node, node.at.saturating_sub(now));
             } else if entry.sequence != u64::MAX {
                 self.release(slot);
             }
         }
     }
 
-    /// When the next timer fires.
+    /// When the next timer is due.
     pub(crate) fn next_at(&self) -> Option<u64> {
         self.first().map(|node| node.at)
     }
 
-    /// The next timer and when it is due; what it wakes, if it does, and the task if that is known.
+    /// Returns the next timer, when it is due and, if it wakes something, `Some` with the task if that is known.
     pub(crate) fn next(&self) -> Option<(TimerKey, u64, Option<Option<TaskKey>>)> {
         let &Node { at, sequence, slot } = self.first()?;
         let wakes = match self.slots[slot as usize].action.as_ref()? {
@@ -275,14 +292,15 @@ impl Timers {
         Some((TimerKey { slot, sequence }, at, wakes))
     }
 
-    /// How many sequence numbers were given out: a timer armed from here on has a higher one.
+    /// The next sequence number. All timers armed so far have lower ones.
     pub(crate) fn armed(&self) -> u64 {
         self.sequence
     }
 
-    /// The next action, if it is due at `now` or before and was armed before `before` was read from [`Timers::armed`].
+    /// Removes and returns the next action, if it is due by `now` and has a sequence number below `before`, a value of
+    /// [`Timers::armed`].
     pub(crate) fn pop_due_before(&mut self, now: u64, before: u64) -> Option<Action> {
-        // Read one by one: who reads all of it at once, just after it was written, waits for that.
+        // Fields are read one by one. A wide load just after narrow stores of the same fields would stall (store forwarding).
         let &Node { at, sequence, slot } = self.first()?;
         if at > now || sequence >= before {
             return None;
@@ -294,12 +312,12 @@ impl Timers {
         action
     }
 
-    /// How many wait.
+    /// Number of pending timers.
     pub(crate) fn len(&self) -> usize {
         self.live
     }
 
-    /// Everything, for the end of a run: returned so that wakers are dropped outside.
+    /// Removes all actions, at the end of a run. They are returned so that wakers are dropped outside.
     pub(crate) fn drain(&mut self) -> Vec<Action> {
         let Self { slots, sequence, .. } = std::mem::take(self);
         self.sequence = sequence;
@@ -314,7 +332,8 @@ impl Timers {
         })
     }
 
-    /// Whether a timer continues the chain of its lane. The next one may continue it in any case.
+    /// Links a timer behind the last one of its lane, if that has the same wait and is not due later. Returns whether it did.
+    /// The timer becomes the last of the lane in any case.
     fn link_to_lane(&mut self, key: TimerKey, at: u64, wait: u64) -> bool {
         let lane = &mut self.lanes[(wait.wrapping_mul(K[1]) >> (64 - LANES.ilog2())) as usize];
         let Lane { wait: others, last } = std::mem::replace(lane, Lane { wait, last: key });
@@ -327,8 +346,8 @@ impl Timers {
         true
     }
 
-    /// Gives a chain its place.
-    fn enter(&mut self, node: Node, wait: u64) {
+    /// Inserts the node of a chain into the front or a heap.
+    fn insert(&mut self, node: Node, wait: u64) {
         let is_next = self.first().is_none_or(|first| node < *first);
         let pushed = if is_next { self.front.replace(node) } else { Some(node) };
         if let Some(node) = pushed {
@@ -337,13 +356,13 @@ impl Timers {
         }
     }
 
-    /// Goes past those that are first and were cancelled or rearmed.
+    /// Removes nodes of cancelled and rearmed timers from the head.
     #[inline]
     fn remove_stale_heads(&mut self) {
         if self.cancelled + self.rearmed == 0 {
             self.may_have_stale_head = false;
         } else if self.may_have_stale_head {
-            self.remove_stale_heads_slowly();
+            self.remove_stale_heads_cold();
         }
         debug_assert!(self.first().is_none_or(|first| {
             let Entry { rearmed, ref action, .. } = self.slots[first.slot as usize];
@@ -351,7 +370,7 @@ impl Timers {
         }));
     }
 
-    fn remove_stale_heads_slowly(&mut self) {
+    fn remove_stale_heads_cold(&mut self) {
         while self.cancelled + self.rearmed > 0
             && let Some(&Node { slot, .. }) = self.first()
             && let Entry { rearmed, ref action, .. } = self.slots[slot as usize]
@@ -360,11 +379,12 @@ impl Timers {
             self.cancelled -= usize::from(action.is_none());
             self.remove_head(slot);
         }
-        // What lies next_in_chain one in front was not looked at.
+        // The heaps' heads behind the front were not looked at.
         self.may_have_stale_head &= self.front.is_some();
     }
 
-    /// The first is over, or was rearmed: the next of its chain has its place.
+    /// Removes the first node, of the timer in `slot`; the next timer of its chain takes over the node. A rearmed timer is
+    /// inserted again.
     fn remove_head(&mut self, slot: u32) {
         if self.front.take().is_some() {
             return self.remove_front(slot);
@@ -384,18 +404,18 @@ impl Timers {
         let heap = if in_near { &mut self.near } else { &mut self.far };
         match next {
             Some(next) => {
-                if let Some(mut place) = heap.peek_mut() {
-                    *place = Reverse(next);
+                if let Some(mut head) = heap.peek_mut() {
+                    *head = Reverse(next);
                 }
             }
             None => drop(heap.pop()),
         }
         if lives {
-            self.enter(again, FAR);
+            self.insert(again, FAR);
         }
     }
 
-    /// The same for the one in front of the heaps, which is gone from there. It was not rearmed: what is rearmed lies in a heap.
+    /// As [`remove_head`](Self::remove_head), for the front. A rearmed timer is never there: its node is in a heap.
     #[inline]
     fn remove_front(&mut self, slot: u32) {
         let Entry { next_in_chain, rearmed, ref action, .. } = self.slots[slot as usize];
@@ -407,7 +427,7 @@ impl Timers {
         }
     }
 
-    /// One of a chain is its first from here on, if there is one.
+    /// Makes the timer in `slot` the head of its chain. `None` if `slot` is [`NONE`].
     #[inline]
     fn make_chain_head(&mut self, slot: u32) -> Option<Node> {
         let entry = self.slots.get_mut(slot as usize)?;
@@ -415,13 +435,13 @@ impl Timers {
         Some(Node { at: entry.at, sequence: entry.sequence, slot })
     }
 
-    /// A slot is free: no key names it, and no timer link_to_lane its chain any more.
+    /// Frees a slot. Keys no longer find it, and no timer is linked behind it.
     fn release(&mut self, slot: u32) {
         self.slots[slot as usize].sequence = u64::MAX;
         self.free.push(slot);
     }
 
-    /// Forgets all that were cancelled.
+    /// Drops all cancelled timers and their nodes.
     fn sweep(&mut self) {
         let near = self.front.take().into_iter().chain(self.near.drain().map(|Reverse(node)| node));
         let near: Vec<(Node, u64)> = near.map(|node| (node, 0)).collect();
@@ -437,12 +457,12 @@ impl Timers {
                 if entry.action.is_none() {
                     self.release(slot);
                 } else if rearmed {
-                    self.enter(node, wait);
+                    self.insert(node, wait);
                 } else {
                     entry.is_linked = end.is_some();
                     match end.replace(slot) {
                         Some(before) => self.slots[before as usize].next_in_chain = slot,
-                        None => self.enter(node, wait),
+                        None => self.insert(node, wait),
                     }
                 }
                 slot = next_in_chain;
@@ -452,7 +472,7 @@ impl Timers {
 }
 
 impl Node {
-    /// Both as one number: compared without a branch.
+    /// Time and sequence as one number, to compare them without a branch.
     fn order(&self) -> u128 {
         u128::from(self.at) << 64 | u128::from(self.sequence)
     }
@@ -495,7 +515,7 @@ mod tests {
         }
     }
 
-    /// What a timer does in these tests: a call, or to wake at a time of one of two clocks.
+    /// The action of a timer in these tests: a call, or a wake at a time of one of two clocks.
     fn action(name: u64) -> Action {
         match machine_of(name) {
             Some(machine) => {
@@ -516,11 +536,11 @@ mod tests {
         Again(usize, u64),
         Cancel(usize),
         Pop(u64),
-        /// A machine's clock is set, from which follow other times for all that wait for it.
+        /// Sets a machine's clock, which moves its timers.
         Retime(u32, u64),
     }
 
-    /// Of every kind: none, a packet's, a few that many have, time-outs.
+    /// Waits of every kind: none, packets, a few common ones, time-outs.
     fn wait() -> impl Strategy<Value = u64> {
         prop_oneof![
             2 => Just(0),
@@ -531,7 +551,7 @@ mod tests {
         ]
     }
 
-    /// Of those that were armed, a cancel takes the one that is so many back, and one that is armed again has its place.
+    /// Cancelling and arming again choose a timer by how many were armed after it.
     fn op(cancels: u32, pops: u32) -> impl Strategy<Value = Op> {
         prop_oneof![
             10 => wait().prop_map(Op::Arm),
@@ -542,7 +562,7 @@ mod tests {
         ]
     }
 
-    /// With cancelled ones that are passed when they come to the front, and with so many that they are swept.
+    /// Few cancels, removed at the head, or so many that they are swept.
     fn ops() -> impl Strategy<Value = Vec<Op>> {
         prop_oneof![
             prop::collection::vec(op(5, 8), 0..300),
@@ -551,9 +571,9 @@ mod tests {
     }
 
     proptest! {
-        /// The heaps against the plainest model there is, a sorted map: the same order, whatever was cancelled.
+        /// The queue fires the same actions in the same order as a sorted map.
         #[test]
-        fn behaves_as_a_sorted_map(ops in ops()) {
+        fn timers_match_a_sorted_map(ops in ops()) {
             let mut timers = Timers::default();
             let mut model = BTreeMap::new();
             let mut keys: Vec<(TimerKey, (u64, u64))> = Vec::new();
@@ -593,7 +613,7 @@ mod tests {
                     }
                     Op::Retime(machine, word) => {
                         let machine = MachineId(machine);
-                        // Now and then equal, near and far.
+                        // Sometimes equal, sometimes near, sometimes far.
                         let at = |name: u64| now + (name.wrapping_mul(word) >> 61) * (word % (FAR / 3));
                         timers.retime(machine, now, at);
                         for (name, (_, place)) in keys.iter_mut().enumerate() {
@@ -613,15 +633,14 @@ mod tests {
         }
     }
 
-    /// Each is one line of a cache, as it says.
     #[test]
-    fn a_place_is_one_line() {
+    fn slot_is_one_cache_line() {
         assert_eq!(size_of::<Entry>(), 64);
     }
 
-    /// Time-outs that are armed and cancelled again and again leave no heap of nodes next_in_chain.
+    /// Time-outs that are armed and cancelled repeatedly do not accumulate.
     #[test]
-    fn what_was_cancelled_is_forgotten() {
+    fn cancelled_timers_are_swept() {
         let mut timers = Timers::default();
         let waits: Vec<_> =
             (0..100).map(|n| timers.arm(0, n, Action::Call(nothing, n, 0))).collect();
@@ -633,12 +652,12 @@ mod tests {
         assert!(timers.slots.len() <= 2 * waits.len() + MAX_CANCELLED, "{}", timers.slots.len());
         assert!(timers.near.len() + timers.far.len() <= timers.slots.len());
         let left = (0..100).map(|_| timers.pop_due_before(100, u64::MAX).map(word));
-        assert!(left.eq((0..100).map(Some)), "what was not cancelled fires, each at its time");
+        assert!(left.eq((0..100).map(Some)), "pending timers fire in order");
     }
 
-    /// One of a chain that is before all in the heaps need not be followed by the next of its chain.
+    /// A timer may be due between two of a chain.
     #[test]
-    fn what_is_due_between_two_of_a_chain_comes_between() {
+    fn timer_between_two_of_a_chain_fires_between() {
         let mut timers = Timers::new();
         for (now, at) in [(0, 20), (10, 30), (15, 25)] {
             timers.arm(now * MIN_LANE_WAIT, at * MIN_LANE_WAIT, Action::Call(nothing, at, 0));
@@ -647,10 +666,9 @@ mod tests {
         assert_eq!(due.map(word).collect::<Vec<_>>(), [20, 25, 30]);
     }
 
-    /// What waits equally long is one node, whenever it was armed; and a time-out that its owner arms anew each time has
-    /// the place of the first.
+    /// Timers with the same wait share one node, and a time-out that is armed again and again keeps its node.
     #[test]
-    fn chains_and_time_outs_have_one_place() {
+    fn chain_and_rearmed_timer_have_one_node_each() {
         let mut timers = Timers::default();
         let mut time_out = TimerKey::NONE;
         for now in 0..1_000 {
@@ -665,9 +683,9 @@ mod tests {
         assert!(order.eq(0..1_000));
     }
 
-    /// Places are swept while the first of a chain is due later than those next_in_chain it.
+    /// A sweep happens while the rearmed head of a chain is due later than those linked behind it.
     #[test]
-    fn one_that_was_moved_leaves_its_chain() {
+    fn sweep_unlinks_a_rearmed_timer() {
         let mut timers = Timers::default();
         let call = |word| Action::Call(nothing, word, 0);
         timers.arm(0, 0, call(0));
@@ -684,9 +702,9 @@ mod tests {
         assert!(order.eq(0..4));
     }
 
-    /// One that has become the first of its chain has a node of its own, which can be armed again.
+    /// A timer that became the head of its chain has a node that can be reused.
     #[test]
-    fn what_leads_its_chain_keeps_its_place() {
+    fn chain_head_can_be_rearmed() {
         let mut timers = Timers::default();
         let call = |word| Action::Call(nothing, word, 0);
         let at = 10 * MIN_LANE_WAIT;
@@ -701,9 +719,9 @@ mod tests {
         assert!(order.eq([1, 2]));
     }
 
-    /// A slot is used again at once; the old key must not cancel its new tenant.
+    /// A slot is reused at once; the old key must not cancel the new timer.
     #[test]
-    fn a_stale_key_is_harmless() {
+    fn stale_key_finds_nothing() {
         let mut timers = Timers::default();
         let old = timers.arm(0, 1, Action::Call(nothing, 1, 0));
         timers.cancel(old);

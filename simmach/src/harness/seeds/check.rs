@@ -152,9 +152,9 @@ impl<'a> Checks<'a> {
             return;
         }
         if self.plan.has(ran.index) && !matches!(ran.outcome.verdict, Verdict::Broken(_)) {
-            let (events, places) =
-                (ran.outcome.events.take(), std::mem::take(&mut ran.outcome.places));
-            let outcome = Outcome { events, places, ..ran.outcome.clone() };
+            let (events, task_names) =
+                (ran.outcome.events.take(), std::mem::take(&mut ran.outcome.task_names));
+            let outcome = Outcome { events, task_names, ..ran.outcome.clone() };
             self.begin(ran.index, outcome, other);
         }
     }

@@ -381,7 +381,7 @@ fn forget_records(reply: &mut Reply) {
         let least = outcome.log.len().saturating_sub(LINES_LEFT);
         outcome.log.drain(..least);
         outcome.events = None;
-        outcome.places.clear();
+        outcome.task_names.clear();
     }
 }
 

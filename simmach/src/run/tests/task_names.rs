@@ -72,7 +72,7 @@ fn order_of_tasks_is_told_by_their_names() {
 #[test]
 fn events_are_told_by_the_names_of_their_tasks() {
     let outcome = kept(many);
-    let names: BTreeSet<_> = outcome.places.iter().map(|(_, name)| name.as_str()).collect();
+    let names: BTreeSet<_> = outcome.task_names.iter().map(|(_, name)| name.as_str()).collect();
     let unknown: Vec<_> = names.iter().filter(|name| !is_known(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert_eq!(names.iter().filter(|name| !name.starts_with(HERE)).count(), 6, "{names:?}");

@@ -1,7 +1,7 @@
-//! Where the records of `tracing` and `log` come in: a subscriber and a logger that keep them in their run's log.
+//! The `tracing` subscriber and the `log` logger that capture records into the run's log.
 //!
-//! Both are the process's from its first run on, so that a program's own can't be installed in one run and not in the next.
-//! Spans are accepted and not shown.
+//! Both are installed for the process before its first run. Otherwise a program could install its own in the first run and
+//! fail to in the next. Spans are accepted and ignored.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -17,34 +17,34 @@ use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 use crate::engine::record::log::filter::{self, LogFilter};
 use crate::engine::record::log::{Level, in_run, is_kept, keep};
 
-/// Makes this process's subscriber and logger simmach's, where it has none of its own yet.
+/// Installs simmach's subscriber and logger for the process, unless it has its own.
 ///
-/// A logger that was installed before goes on to get what `log` says. A subscriber that was gets what is said outside
-/// of runs.
+/// A logger that was installed before keeps getting all records of `log`. A subscriber that was installed before gets the
+/// records outside runs.
 pub(crate) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         if log::set_logger(&Capture).is_ok() {
             OWN_MAX_LEVEL.get_or_init(|| log_level(filter().most_verbose()));
         }
-        // Fails only where there is one already.
+        // Fails only if there is one already.
         let _ = dispatcher::set_global_default(capture().clone());
     });
 }
 
-/// The most verbose level of `log`, if the logger is ours.
+/// The maximum level of `log`, if the logger is simmach's.
 static OWN_MAX_LEVEL: OnceLock<log::LevelFilter> = OnceLock::new();
 
-/// Sends what this thread says to its run, as long as the guard lives.
+/// Captures this thread's records into its run until the guard is dropped.
 pub(crate) fn enter() -> dispatcher::DefaultGuard {
-    // Whatever a program has set it to in an earlier run.
+    // A program may have changed it in an earlier run.
     if let Some(level) = OWN_MAX_LEVEL.get() {
         log::set_max_level(*level);
     }
     dispatcher::set_default(capture())
 }
 
-/// The only one of the process: `tracing` then knows once and for all of each place whether it is let through.
+/// The subscriber, one for the process: `tracing` caches for each callsite whether it is enabled.
 fn capture() -> &'static Dispatch {
     static CAPTURE: OnceLock<Dispatch> = OnceLock::new();
     CAPTURE.get_or_init(|| Dispatch::new(Capture))
@@ -68,7 +68,7 @@ impl Subscriber for Capture {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // `tracing::enabled!` asks with neither an event nor a span.
+        // Not `is_event`: `tracing::enabled!` passes metadata that is neither an event nor a span.
         !metadata.is_span() && filter().enables(metadata.target(), *metadata.level())
     }
 
@@ -110,7 +110,7 @@ impl log::Log for Capture {
         if !log::Log::enabled(self, record.metadata()) {
             return;
         }
-        // What is made of a value is never an error.
+        // Visitors of this module never return an error.
         if !is_kept() {
             Sink.format(record.args());
             let _ = record.key_values().visit(&mut Sink);
@@ -157,12 +157,12 @@ fn log_level(level: LevelFilter) -> log::LevelFilter {
     }
 }
 
-/// The message as it stands, other fields as `name=value` behind it.
+/// Formats the message, followed by other fields as `name=value`.
 struct Text(String);
 
 impl Text {
     fn put(&mut self, name: impl fmt::Display, value: impl fmt::Debug) {
-        // Writing to a string fails only if the value's own `Debug` does.
+        // Writing to a string fails only if the value's `Debug` does.
         if write!(self.0, " {name}={value:?}").is_err() {
             self.0.push_str("<a value that could not be formatted>");
         }
@@ -170,7 +170,7 @@ impl Text {
 }
 
 impl Text {
-    /// Puts the message in front of the fields.
+    /// Inserts the message before the fields.
     fn put_message(&mut self, message: fmt::Arguments<'_>) {
         let rest = std::mem::take(&mut self.0);
         if write!(self.0, "{message}{rest}").is_err() {
@@ -178,7 +178,7 @@ impl Text {
         }
     }
 
-    /// A record without a message begins with its first field.
+    /// Returns the text, without the space before the first field if there is no message.
     fn finish(self) -> String {
         match self.0.strip_prefix(' ') {
             Some(text) => text.to_owned(),
@@ -210,17 +210,17 @@ impl<'a> VisitSource<'a> for Text {
     }
 }
 
-/// Formats a value where its text is not kept.
+/// Formats a value and discards the text.
 pub(super) fn format_and_discard(value: &dyn fmt::Display) {
     Sink.format(format_args!("{value}"));
 }
 
-/// Takes what is not kept: its arguments are formatted, since they may do anything, and the text goes nowhere.
+/// Formats records that are not kept, since formatting may have effects, and discards the text.
 struct Sink;
 
 impl Sink {
     fn format(&mut self, value: impl fmt::Debug) {
-        // Nothing is written that the error of a value's own could be told in.
+        // The text is discarded, so an error of the value's `Debug` is, too.
         let _ = write!(self, "{value:?}");
     }
 }
@@ -236,7 +236,7 @@ impl Visit for Sink {
         self.format(value);
     }
 
-    // Formatting these does nothing that could be told.
+    // Formatting these has no effects.
     fn record_f64(&mut self, _: &Field, _: f64) {}
     fn record_i64(&mut self, _: &Field, _: i64) {}
     fn record_u64(&mut self, _: &Field, _: u64) {}

@@ -1,7 +1,7 @@
-//! What of `tracing` and `log` is kept: `RUST_LOG`, in the syntax that `env_logger` and `tracing-subscriber` share.
+//! The log filter: `RUST_LOG`, in the syntax that `env_logger` and `tracing-subscriber` share.
 //!
-//! A list of directives, each a level, a target, or `target=level`. A record is kept if its level is enabled for the
-//! longest of the targets that its own begins with. Not supported: directives for spans and fields, regular expressions.
+//! It is a list of directives, each a level, a target, or `target=level`. The directive with the longest target that is a
+//! prefix of a record's target decides. Not supported: directives for spans and fields, regular expressions.
 
 use std::env;
 use std::sync::OnceLock;
@@ -9,20 +9,20 @@ use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-/// The variable that it is read from.
+/// The environment variable of the filter.
 pub(crate) const RUST_LOG: &str = "RUST_LOG";
 
-/// Without a word from the user: what a program says of itself, and not the frames of its protocols.
+/// The level if `RUST_LOG` is not set. At `DEBUG`, libraries log every protocol frame.
 const DEFAULT: LevelFilter = LevelFilter::INFO;
 
-/// Which records are kept.
+/// Decides which records are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LogFilter {
     targets: Targets,
     most_verbose: LevelFilter,
 }
 
-/// A directive that makes no sense.
+/// An invalid directive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid directive `{directive}` in {RUST_LOG}={text:?}: {why}; expected directives such as `warn`, `my_crate` or \
@@ -35,10 +35,7 @@ pub(crate) struct BadDirective {
 }
 
 /// The filter of this process: the same for all of its runs, since `tracing` caches in statics what is enabled.
-///
-/// # Errors
-///
-/// The first directive of `RUST_LOG` that makes no sense.
+/// Returns the first invalid directive as an error.
 pub(crate) fn of_process() -> Result<&'static LogFilter, &'static BadDirective> {
     static FILTER: OnceLock<Result<LogFilter, BadDirective>> = OnceLock::new();
     let filter = FILTER.get_or_init(|| match env::var_os(RUST_LOG) {
@@ -49,7 +46,7 @@ pub(crate) fn of_process() -> Result<&'static LogFilter, &'static BadDirective> 
 }
 
 impl LogFilter {
-    /// Reads a list of directives. An empty one is as good as none at all.
+    /// Parses a list of directives. An empty list means the default.
     pub(crate) fn parse(text: &str) -> Result<Self, BadDirective> {
         let mut targets = Targets::new();
         let mut most_verbose = None;
@@ -80,7 +77,7 @@ impl LogFilter {
         level <= self.most_verbose && self.targets.would_enable(target, &level)
     }
 
-    /// No target has a level that is more verbose.
+    /// The most verbose level of any target.
     pub(crate) fn most_verbose(&self) -> LevelFilter {
         self.most_verbose
     }
@@ -93,19 +90,19 @@ impl Default for LogFilter {
 }
 
 enum Directive<'a> {
-    /// For all targets that no directive names.
+    /// A level for all targets without a directive.
     Default(LevelFilter),
-    /// For a target and those within it.
+    /// A level for a target and those below it.
     Target(&'a str, LevelFilter),
 }
 
 impl<'a> Directive<'a> {
     fn parse(text: &'a str) -> Result<Self, &'static str> {
         if text.contains(['[', ']', '{', '}']) {
-            return Err("records can't be filtered by their spans and fields");
+            return Err("filters by span or field are not supported");
         }
         if text.contains('/') {
-            return Err("records can't be filtered by regular expressions");
+            return Err("filters by regular expression are not supported");
         }
         let Some((target, level)) = text.split_once('=') else {
             return match text.parse() {
@@ -116,12 +113,12 @@ impl<'a> Directive<'a> {
         let (target, level) = (checked(target.trim())?, level.trim());
         match level.parse() {
             Ok(filter) if !level.is_empty() => Ok(Self::Target(target, filter)),
-            Ok(_) | Err(_) => Err("it has no such level"),
+            Ok(_) | Err(_) => Err("unknown level"),
         }
     }
 }
 
-/// A target: a path of modules, or what the user calls one, without what belongs to other syntaxes.
+/// Checks a target: a module path or a name of the user's, without characters of other syntaxes.
 fn checked(target: &str) -> Result<&str, &'static str> {
     let is_odd = |c: char| {
         c.is_whitespace()
@@ -129,7 +126,7 @@ fn checked(target: &str) -> Result<&str, &'static str> {
             || matches!(c, '"' | '\'' | '=' | char::REPLACEMENT_CHARACTER)
     };
     match target.is_empty() || target.contains(is_odd) {
-        true => Err("it names no target"),
+        true => Err("invalid target"),
         false => Ok(target),
     }
 }
