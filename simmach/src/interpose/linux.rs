@@ -231,7 +231,7 @@ pub unsafe extern "C" fn clock_nanosleep(
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
-    // SAFETY: the caller gives room for so many bytes.
+    // SAFETY: the caller gives room for `length` bytes.
     if unsafe { answers::fill_raw(buffer.cast(), length) } {
         return length as ssize_t;
     }
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
     // More than 256 bytes is an error, which the library returns.
-    // SAFETY: the caller gives room for so many bytes.
+    // SAFETY: the caller gives room for `length` bytes.
     if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
     }
@@ -434,7 +434,7 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int {
     if pid == 0 && size > 0 && !set.is_null() && answers::is_here() {
-        // SAFETY: the caller gives room for so many bytes, at least one, and it is not null.
+        // SAFETY: the caller gives room for `size` bytes, at least one, and it is not null.
         unsafe {
             ptr::write_bytes(set.cast::<u8>(), 0, size);
             if cfg!(target_endian = "little") {

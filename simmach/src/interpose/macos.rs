@@ -149,7 +149,7 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
-    // SAFETY: the caller gives room for so many bytes.
+    // SAFETY: the caller gives room for `length` bytes.
     if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
     }
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
 #[unsafe(no_mangle)]
 #[allow(non_snake_case, reason = "the system's name")]
 pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size_t) -> c_int {
-    // SAFETY: the caller gives room for so many bytes.
+    // SAFETY: the caller gives room for `length` bytes.
     if unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
     }

@@ -185,7 +185,7 @@ fn other_programs_in_this_process_are_refused() {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[test]
-fn execl_and_its_kin_are_refused() {
+fn execl_functions_are_refused() {
     // SAFETY: C strings, a null behind the last, and for `execle` a list of them behind that.
     unsafe {
         refused_with_eperm(|| {
@@ -213,7 +213,7 @@ fn execl_and_its_kin_are_refused() {
 /// Outside of a run the arguments reach the program, those in registers and those on the stack.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[test]
-fn execl_and_its_kin_hand_their_arguments_on() {
+fn execl_functions_forward_their_arguments() {
     let end = ptr::null::<c_char>();
     let (shell, dash_c) = (c"/bin/sh".as_ptr(), c"-c".as_ptr());
     let counts =
@@ -347,7 +347,7 @@ fn allowed_thread_may_start_a_process() {
 }
 
 #[test]
-fn allow_processes_lets_them_through() {
+fn allow_processes_permits_processes() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             super::allow_processes(|| {
@@ -381,7 +381,7 @@ fn allow_processes_lets_them_through() {
 }
 
 #[test]
-fn processes_outside_of_a_run_are_the_systems() {
+fn processes_outside_a_run_are_started() {
     assert!(touch().status().expect("it starts").success());
     assert!(touch_by_fork().status().expect("it starts").success());
     // SAFETY: C strings; the stream is closed once.

@@ -51,7 +51,7 @@ fn since_1970() -> Duration {
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
 #[test]
-fn stds_clocks_are_the_runs() {
+fn std_clocks_show_virtual_time() {
     pass(|| {
         SpecBuilder::new().time_limit(2.hours()).body(async |_| {
             let start = Instant::now();
@@ -63,7 +63,7 @@ fn stds_clocks_are_the_runs() {
 }
 
 #[test]
-fn a_test_may_begin_at_another_time() {
+fn epoch_can_be_set() {
     pass(|| {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800);
         SpecBuilder::new().epoch(epoch).body(async move |_| {
@@ -78,7 +78,7 @@ fn a_test_may_begin_at_another_time() {
 
 /// Outside of any run, on a thread beside one, and of the processor's time: the system's own.
 #[test]
-fn what_is_not_the_runs_is_real() {
+fn calls_outside_a_run_are_forwarded() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             let elsewhere = super::allow_threads(|| thread::spawn(since_1970).join().unwrap());
@@ -96,7 +96,7 @@ fn what_is_not_the_runs_is_real() {
 
 /// Every door to the same clock.
 #[test]
-fn the_c_librarys_clocks_agree() {
+fn c_clocks_agree() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             sleep(1_500_000.micros()).await;
@@ -156,7 +156,7 @@ fn drawn(seed: u64, overlay: Overlay) -> Vec<u64> {
 }
 
 #[test]
-fn the_systems_randomness_is_the_seeds() {
+fn system_randomness_depends_on_the_seed() {
     let first = drawn(0, Overlay::default());
     assert_eq!(first, drawn(0, Overlay::default()));
     let second = drawn(1, Overlay::default());
@@ -167,7 +167,7 @@ fn the_systems_randomness_is_the_seeds() {
 
 /// Calm randomness is no seed's, and still gives no identifier twice.
 #[test]
-fn calm_randomness_repeats_over_seeds_only() {
+fn calm_randomness_is_the_same_for_all_seeds() {
     let sorted = |seed| {
         let mut drawn = drawn(seed, Overlay::calm());
         drawn.sort_unstable();
@@ -180,7 +180,7 @@ fn calm_randomness_repeats_over_seeds_only() {
 
 /// To ask whether the source is there, once a process, must not make the first run another one than the second.
 #[test]
-fn asking_for_nothing_is_no_draw() {
+fn request_for_no_bytes_is_no_draw() {
     fn second_number(asks: bool) -> u64 {
         static FOUND: Mutex<u64> = Mutex::new(0);
         pass(move || {
@@ -198,7 +198,7 @@ fn asking_for_nothing_is_no_draw() {
 }
 
 #[test]
-fn a_machine_has_its_name_and_one_processor() {
+fn host_name_and_processors_are_the_machines() {
     pass(|| {
         SpecBuilder::new().client("mover.botnet").body(async |_| {
             let mut name = [1u8; 64];
@@ -229,7 +229,7 @@ fn thread_outside<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> 
 }
 
 #[test]
-fn a_thread_is_refused() {
+fn thread_is_refused() {
     let failure = refused(|| {
         SpecBuilder::new()
             .machine("api", || async { drop(thread::spawn(|| ())) })
@@ -242,7 +242,7 @@ fn a_thread_is_refused() {
 
 /// A crash that the machine's policy would make light of, and a panic that somebody catches.
 #[test]
-fn what_was_refused_is_not_hidden_by_what_it_led_to() {
+fn refusal_is_reported_before_its_consequences() {
     refused(|| {
         let topology = Topology::new()
             .machine("api", || async { drop(thread::spawn(|| ())) })
@@ -258,7 +258,7 @@ fn what_was_refused_is_not_hidden_by_what_it_led_to() {
 }
 
 #[test]
-fn a_sleep_in_real_time_is_refused() {
+fn real_sleep_is_refused() {
     let failure = refused(|| {
         SpecBuilder::new().body(async |_| {
             sleep(2.secs()).await;
@@ -271,7 +271,7 @@ fn a_sleep_in_real_time_is_refused() {
 }
 
 #[test]
-fn a_thread_in_the_spec_is_named() {
+fn thread_in_the_spec_is_refused() {
     let ran = outcome(0, || {
         drop(thread::spawn(|| ()));
         SpecBuilder::new().body(async |_| {})
@@ -283,7 +283,7 @@ fn a_thread_in_the_spec_is_named() {
 }
 
 #[test]
-fn what_is_allowed_works() {
+fn allowed_threads_work() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             let real = super::allow_threads(|| {
@@ -303,7 +303,7 @@ fn what_is_allowed_works() {
 
 /// Nobody could wake it: its time passes at once, in the run, and real time does not.
 #[test]
-fn a_wait_with_a_timeout_passes_in_virtual_time() {
+fn wait_with_a_time_out_passes_in_virtual_time() {
     let start = Instant::now();
     pass(|| {
         SpecBuilder::new().body(async |_| {
@@ -323,7 +323,7 @@ fn a_wait_with_a_timeout_passes_in_virtual_time() {
 
 /// With a real thread about, waits are real.
 #[test]
-fn a_real_thread_can_end_a_wait() {
+fn wait_is_ended_by_a_real_thread() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             let (sender, receiver) = mpsc::channel();
@@ -343,7 +343,7 @@ fn a_real_thread_can_end_a_wait() {
 
 /// An offset is the wall clock's; drift is both clocks', and so is the wait by them; `settle` sets all right.
 #[test]
-fn a_machine_goes_by_its_own_clocks() {
+fn clocks_read_are_the_machines() {
     let ran = pass(|| {
         SpecBuilder::new().client("api").machine("db", std::future::pending::<()>).body(
             async |sim| {
@@ -377,7 +377,7 @@ fn a_machine_goes_by_its_own_clocks() {
 
 /// A destructor of the thread's runs after its run, when the run's own locals may be gone.
 #[test]
-fn destructors_of_a_threads_locals_may_ask() {
+fn thread_local_destructors_may_call() {
     struct Asks;
     impl Drop for Asks {
         fn drop(&mut self) {
@@ -429,7 +429,7 @@ fn answers_of_locks() -> [libc::c_int; 10] {
 }
 
 #[test]
-fn locks_of_the_c_library_answer_as_outside_of_a_run() {
+fn c_locks_return_the_same_in_a_run() {
     let outside = answers_of_locks();
     assert_eq!(outside, [0, 0, 0, libc::EDEADLK, 0, 0, 0, libc::EDEADLK, 0, libc::EDEADLK]);
     pass(move || SpecBuilder::new().body(async move |_| assert_eq!(answers_of_locks(), outside)));
@@ -437,7 +437,7 @@ fn locks_of_the_c_library_answer_as_outside_of_a_run() {
 
 /// A wait in real time that began while the thread was alive passes in virtual time once it has ended.
 #[test]
-fn a_wait_passes_when_the_last_thread_has_ended() {
+fn wait_passes_after_the_last_thread_ended() {
     let start = Instant::now();
     pass(|| {
         SpecBuilder::new().body(async |_| {

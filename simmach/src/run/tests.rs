@@ -112,7 +112,7 @@ fn machines_run_before_the_body() {
 
 /// The order in which machines start is the seed's.
 #[test]
-fn the_seed_orders_the_start() {
+fn start_order_depends_on_the_seed() {
     fn order(seed: u64) -> Vec<String> {
         static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
         let ran = outcome(seed, || {
@@ -132,7 +132,7 @@ fn the_seed_orders_the_start() {
 
 /// Where nothing is drawn, it is the order in which they were given.
 #[test]
-fn calm_services_start_in_their_order() {
+fn calm_start_order_is_the_declared_one() {
     let named = |name: &'static str| async move || note(name);
     let spec = move || {
         let spec = SpecBuilder::new().machine("a/one", named("one")).machine("b", named("b"));
@@ -144,7 +144,7 @@ fn calm_services_start_in_their_order() {
 }
 
 #[test]
-fn a_service_that_obeys_stops_at_once_and_cleans_up() {
+fn stop_lets_a_service_clean_up() {
     let ran = pass(|| {
         SpecBuilder::new().machine("a", obeys).body(async |sim| {
             let start = Instant::now();
@@ -159,7 +159,7 @@ fn a_service_that_obeys_stops_at_once_and_cleans_up() {
 }
 
 #[test]
-fn a_service_that_ignores_the_signal_is_killed_without_its_finally() {
+fn stop_kills_a_service_that_ignores_the_signal() {
     let ran = pass(|| {
         SpecBuilder::new().machine("a", ignores).body(async |sim| {
             let start = Instant::now();
@@ -174,7 +174,7 @@ fn a_service_that_ignores_the_signal_is_killed_without_its_finally() {
 
 /// Kill and power-off are at once, and the future of the machine is gone with all its tasks.
 #[test]
-fn nothing_of_a_dead_process_runs_again() {
+fn kill_ends_every_task_of_a_process() {
     async fn ticks() {
         let _finally = Finally;
         spawn_local(async {
@@ -206,7 +206,7 @@ fn nothing_of_a_dead_process_runs_again() {
 }
 
 #[test]
-fn a_process_ends_with_its_main_function() {
+fn process_ends_with_its_main_task() {
     async fn leaves_a_task() {
         spawn(async {
             sleep(1.secs()).await;
@@ -223,7 +223,7 @@ fn a_process_ends_with_its_main_function() {
 }
 
 #[test]
-fn a_service_that_fails_fails_the_run_by_name() {
+fn service_failure_fails_the_run_by_name() {
     async fn fails() -> std::io::Result<()> {
         sleep(1.secs()).await;
         Err(std::io::Error::other("no luck"))
@@ -243,7 +243,7 @@ fn a_service_that_fails_fails_the_run_by_name() {
 
 /// With `restart` and `stay_down` a panic is a crash of that process and no more, in a task of it too.
 #[test]
-fn a_crash_can_be_no_more_than_that() {
+fn crash_can_be_tolerated() {
     async fn crashes_in_a_task() {
         note("up");
         spawn(async {
@@ -269,7 +269,7 @@ fn a_crash_can_be_no_more_than_that() {
 }
 
 #[test]
-fn control_says_what_it_cannot_do() {
+fn control_errors_are_described() {
     pass(|| {
         SpecBuilder::new().machine("a", ignores).machine("b/x", ignores).body(async |sim| {
             let error = sim.kill("d*").unwrap_err();
@@ -290,7 +290,7 @@ fn control_says_what_it_cannot_do() {
 use crate::ControlError;
 
 #[test]
-fn several_services_on_one_machine_live_apart() {
+fn services_on_one_machine_are_separate() {
     pass(|| {
         SpecBuilder::new().machine("a/x", ignores).machine("a/y", ignores).body(async |sim| {
             sim.kill("a/x")?;
@@ -303,7 +303,7 @@ fn several_services_on_one_machine_live_apart() {
 }
 
 #[test]
-fn a_spec_that_makes_no_sense_is_no_pass_and_no_failure() {
+fn invalid_spec_is_broken() {
     let broken = |spec: fn() -> Spec| match outcome(0, spec).verdict {
         Verdict::Broken(message) => message,
         other => panic!("expected Broken: {other:?}"),
@@ -333,7 +333,7 @@ fn a_spec_that_makes_no_sense_is_no_pass_and_no_failure() {
 }
 
 #[test]
-fn the_body_decides_how_the_run_ends() {
+fn body_decides_the_verdict() {
     let failure = fail(|| SpecBuilder::new().body(async |_| Err::<(), _>("wrong total")));
     assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Error, "wrong total"));
     let failure = fail(|| SpecBuilder::new().body(async |_| assert_eq!(1, 2, "sums")));
@@ -350,7 +350,7 @@ fn the_body_decides_how_the_run_ends() {
 }
 
 #[test]
-fn limits_end_a_run() {
+fn limits_fail_a_run() {
     let failure =
         fail(|| SpecBuilder::new().time_limit(10.secs()).body(async |_| sleep(11.secs()).await));
     assert_eq!((failure.kind, failure.at), (FailureKind::TimeLimit, 10_000_000_000));
@@ -394,7 +394,7 @@ fn plans_run_side_by_side_until_settle() {
 }
 
 #[test]
-fn a_plan_that_fails_fails_the_run() {
+fn plan_failure_fails_the_run() {
     let failure = fail(|| {
         let plan = async |sim: Sim| sim.kill("nobody");
         SpecBuilder::new().plan(plan).body(async |_| sleep(1.secs()).await)
@@ -403,7 +403,7 @@ fn a_plan_that_fails_fails_the_run() {
 }
 
 #[test]
-fn a_client_machine_runs_more_clients() {
+fn client_machine_runs_several_clients() {
     pass(|| {
         let cluster = Topology::new().host("bot{1..=2}");
         SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
@@ -431,7 +431,7 @@ fn a_client_machine_runs_more_clients() {
 
 /// The same seed twice, and jobs of a thread each: nothing of a run is shared.
 #[test]
-fn the_same_seed_gives_the_same_trace() {
+fn seed_determines_the_trace() {
     fn spec() -> Spec {
         let monkey = GracefulMonkey::new().every(1.secs()..5.secs());
         SpecBuilder::new().machine("a{1..=5}", obeys).plan(monkey).body(async |sim: Sim| {
@@ -448,7 +448,7 @@ fn the_same_seed_gives_the_same_trace() {
 }
 
 #[test]
-fn a_log_is_kept_where_asked() {
+fn log_is_kept_on_request() {
     async fn logs() {
         tracing::info!(answer = 42, "hello");
         sleep(35.millis()).await;
@@ -467,7 +467,7 @@ fn a_log_is_kept_where_asked() {
 
 /// Destructors that panic, spawn and reach for the run after its end.
 #[test]
-fn the_end_of_a_run_survives_what_it_drops() {
+fn tear_down_survives_panics_in_destructors() {
     struct Bomb(Cell<bool>);
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -489,7 +489,7 @@ fn the_end_of_a_run_survives_what_it_drops() {
 
 /// Nor does a run leave anything in its thread that is not ended as others are.
 #[test]
-fn what_breaks_off_a_run_leaves_nothing() {
+fn panic_in_simmach_leaves_no_state() {
     struct Breaks;
     impl crate::chaos::Plan for Breaks {
         fn run(

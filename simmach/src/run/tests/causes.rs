@@ -14,14 +14,14 @@ fn spec() -> SpecBuilder {
 }
 
 #[test]
-fn a_body_s_error_has_its_cause() {
+fn cause_of_an_error_of_the_body() {
     let failure = fail(|| spec().body(async |_| connect().await.map(drop)));
     assert_eq!(failure.message, "Connection refused (os error 111)");
     assert_eq!(failure.cause.as_deref(), Some(REFUSED));
 }
 
 #[test]
-fn a_panic_has_its_cause() {
+fn cause_of_a_panic() {
     let unwraps = async |_| drop(connect().await.unwrap());
     assert_eq!(fail(move || spec().body(unwraps)).cause.as_deref(), Some(REFUSED));
     let in_a_task = async |_| {
@@ -33,7 +33,7 @@ fn a_panic_has_its_cause() {
 }
 
 #[test]
-fn a_panic_in_a_destructor_has_its_cause() {
+fn cause_of_a_panic_in_a_destructor() {
     struct Flushes(UdpSocket);
     impl Drop for Flushes {
         fn drop(&mut self) {
@@ -49,7 +49,7 @@ fn a_panic_in_a_destructor_has_its_cause() {
 }
 
 #[test]
-fn a_service_s_error_has_its_cause() {
+fn cause_of_an_error_of_a_service() {
     async fn twice() -> std::io::Result<()> {
         let _one = TcpListener::bind("0.0.0.0:80").await?;
         TcpListener::bind("0.0.0.0:80").await.map(drop)
@@ -65,7 +65,7 @@ fn a_service_s_error_has_its_cause() {
 
 /// What the test runs on other machines hands its error to the body.
 #[test]
-fn an_error_that_is_handed_on_has_its_cause() {
+fn cause_of_an_error_that_is_passed_on() {
     let failure = fail(|| {
         let machines = Topology::new().host("web.zone").host("other.zone");
         SpecBuilder::new().topology(machines).body(async |sim: Sim| {
@@ -76,7 +76,7 @@ fn an_error_that_is_handed_on_has_its_cause() {
 }
 
 #[test]
-fn an_error_of_one_s_own_has_no_cause() {
+fn cause_is_unknown_for_a_custom_error() {
     let failure = fail(|| {
         spec().body(async |_| {
             connect().await.expect_err("nobody listens");
@@ -88,7 +88,7 @@ fn an_error_of_one_s_own_has_no_cause() {
 
 /// Which host refused is no part of what tells a failure from another.
 #[test]
-fn a_cause_is_no_part_of_a_fingerprint() {
+fn cause_is_not_in_the_fingerprint() {
     let refused = |name: &'static str| {
         let spec = move || {
             let machines = Topology::new().host("a.zone").host("b.zone");

@@ -145,7 +145,7 @@ fn spec(name: &'static str, waits: Waits, settings: Settings) -> Spec {
 }
 
 #[test]
-fn waits_follow_a_clock_that_is_set() {
+fn waits_follow_a_changed_clock() {
     for (name, waits) in WAITS {
         for settings in TIMES {
             pass(move || spec(name, waits, settings));
@@ -178,7 +178,7 @@ fn waits_do_not_follow_the_wall_clock() {
 
 /// A timer is moved; its task is not woken to do that.
 #[test]
-fn a_clock_that_is_set_wakes_nobody() {
+fn setting_a_clock_wakes_no_task() {
     pass(|| {
         SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
             let there = sim.run_on("api", async {
@@ -246,7 +246,7 @@ fn many_waits_keep_their_order() {
 
 /// The ticks of an interval that is going on, and of one whose ticks are missed.
 #[test]
-fn an_interval_follows_a_clock_that_is_set() {
+fn interval_follows_a_changed_clock() {
     pass(|| {
         SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
             let there = sim.run_on("api", async move {
@@ -276,7 +276,7 @@ fn an_interval_follows_a_clock_that_is_set() {
 
 /// The clock is the machine's: whoever starts there finds it as it was set.
 #[test]
-fn a_restart_keeps_the_clock() {
+fn clock_survives_a_restart() {
     async fn serves() {
         let (sim, begin) = (Sim::current(), Instant::now());
         let since = sim.elapsed();
@@ -303,7 +303,7 @@ fn a_restart_keeps_the_clock() {
 
 /// The network is not the machine's: packets go by true time, and so do the timers of its kernel's connections.
 #[test]
-fn the_network_does_not_follow_a_machine_s_clock() {
+fn network_does_not_follow_machine_clocks() {
     /// How long a connect takes to fail where nobody answers, in true time and by the machine's own clock.
     fn takes(drift: i32) -> (Duration, Duration) {
         static TOOK: Mutex<Option<(Duration, Duration)>> = Mutex::new(None);
@@ -330,7 +330,7 @@ fn the_network_does_not_follow_a_machine_s_clock() {
 
 /// The same seed is the same run, with clocks that are set among much that waits.
 #[test]
-fn runs_with_clocks_that_are_set_repeat() {
+fn runs_with_changed_clocks_repeat() {
     let run = |seed| {
         outcome(seed, || {
             let topology = Topology::new().machine("api{1..=3}", || async {
@@ -364,7 +364,7 @@ fn since_1970() -> Duration {
 
 /// A clock that can't be set like that is not cut to one that can.
 #[test]
-fn settings_out_of_range_are_errors() {
+fn clock_skew_out_of_range_is_an_error() {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     type Set = fn(ClockSkew) -> ClockSkew;
     const OUT_OF_RANGE: [(Set, &str); 9] = [
@@ -404,7 +404,7 @@ fn settings_out_of_range_are_errors() {
 
 /// Each setting that is allowed shows what it says, up to both ends.
 #[test]
-fn settings_in_range_are_shown() {
+fn clock_skew_in_range_is_shown() {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     pass(|| {
         SpecBuilder::new().client("api").body(async |sim| {
@@ -428,7 +428,7 @@ fn settings_in_range_are_shown() {
 
 /// What is set is in range; time passes beyond it, and no clock stops.
 #[test]
-fn wall_clocks_go_on_past_2554() {
+fn wall_clock_continues_past_2554() {
     let last = Duration::from_nanos(u64::MAX);
     let epoch = std::time::SystemTime::UNIX_EPOCH + last;
     pass(move || {

@@ -14,7 +14,7 @@ fn stops_and_kills(outcome: &Outcome) -> (u64, u64) {
 
 /// What a process was told is not how it ended.
 #[test]
-fn a_stop_is_a_process_that_obeyed() {
+fn stop_counts_only_processes_that_obeyed() {
     let ran = pass(|| {
         SpecBuilder::new().machine("a{1..=2}", obeys_late).body(async |sim: Sim| {
             let stops = futures::future::join(sim.stop("a1", 9.secs()), sim.stop("a2", 9.secs()));
@@ -33,7 +33,7 @@ fn a_stop_is_a_process_that_obeyed() {
 }
 
 #[test]
-fn two_stops_of_one_machine_are_one() {
+fn stop_twice_is_one_stop() {
     let ran = pass(|| {
         SpecBuilder::new().machine("a", obeys_late).body(async |sim: Sim| {
             let (one, other) = futures::join!(sim.stop("a", 5.secs()), sim.stop("a", 9.secs()));
@@ -57,7 +57,7 @@ async fn crashes_soon() {
 
 /// Whoever stops, kills or wipes what has crashed means it to stay down.
 #[test]
-fn a_restart_that_is_due_is_cancelled_by_whoever_ends_the_service() {
+fn restart_is_cancelled_when_the_service_is_ended() {
     let cluster = || {
         let cluster = Topology::new().machine("a", crashes_soon);
         SpecBuilder::new().topology(cluster.on_exit("a", OnExit::Restart(10.secs())))
@@ -103,7 +103,7 @@ fn a_restart_that_is_due_is_cancelled_by_whoever_ends_the_service() {
 }
 
 #[test]
-fn clients_of_a_machine_are_stopped_and_killed_with_it() {
+fn clients_are_stopped_and_killed_with_their_machine() {
     let ran = pass(|| {
         let cluster = Topology::new().host("host1").machine("a", ignores);
         SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
@@ -128,7 +128,7 @@ fn clients_of_a_machine_are_stopped_and_killed_with_it() {
 }
 
 #[test]
-fn the_body_is_not_ended_and_who_means_it_alone_is_told() {
+fn body_cannot_be_ended() {
     pass(|| {
         let cluster = Topology::new().machine("n{1..=2}", ignores).host("host1");
         SpecBuilder::new().topology(cluster).client("me").body(async |sim: Sim| {
@@ -151,7 +151,7 @@ fn the_body_is_not_ended_and_who_means_it_alone_is_told() {
 }
 
 #[test]
-fn a_disk_in_use_is_not_wiped_whoever_uses_it() {
+fn wipe_refuses_a_disk_in_use() {
     pass(|| {
         let cluster = Topology::new().host("host1");
         SpecBuilder::new().topology(cluster).body(async |sim: Sim| {
@@ -174,7 +174,7 @@ fn a_disk_in_use_is_not_wiped_whoever_uses_it() {
 
 /// A machine without services has power to lose, and to be given back.
 #[test]
-fn a_client_machine_has_its_power_back_when_it_is_started() {
+fn start_restores_power_of_a_client_machine() {
     pass(|| {
         SpecBuilder::new().topology(Topology::new().host("bot")).body(async |sim: Sim| {
             assert_eq!(sim.start("bot"), Err(ControlError::AlreadyRunning("bot".to_owned())));

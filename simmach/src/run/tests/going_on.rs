@@ -7,7 +7,7 @@ use crate::time::timeout;
 
 /// Time does not move while a task is ready: without a bound this loop would go on for ever in real time.
 #[test]
-fn a_loop_that_only_yields_is_a_stall() {
+fn yield_loop_is_a_stall() {
     let failure =
         fail(|| SpecBuilder::new().machine("a", idle_loop).body(async |_| sleep(1.secs()).await));
     assert_eq!(failure.kind, FailureKind::Stall);
@@ -24,7 +24,7 @@ async fn idle_loop() {
 
 /// As real code spins until a deadline: it must come.
 #[test]
-fn a_loop_that_yields_and_looks_at_the_clock_goes_on() {
+fn yield_loop_that_reads_the_clock_ends() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             let end = Instant::now() + 10.millis();
@@ -36,7 +36,7 @@ fn a_loop_that_yields_and_looks_at_the_clock_goes_on() {
 }
 
 #[test]
-fn a_crash_loop_without_a_pause_is_no_spec() {
+fn crash_loop_without_a_pause_is_invalid() {
     let spec = || {
         let topology = Topology::new().machine("a", crashes);
         let topology = topology.on_exit("a", OnExit::Restart(0.secs()));
@@ -52,7 +52,7 @@ async fn crashes() -> Result<(), &'static str> {
 
 /// A quiet cluster is no hung one: the test's own code that sleeps means to.
 #[test]
-fn what_the_test_sleeps_is_no_stall() {
+fn long_sleep_of_the_test_is_no_stall() {
     pass(|| {
         SpecBuilder::new().body(async |sim| {
             for _ in 0..20 {
@@ -69,7 +69,7 @@ fn what_the_test_sleeps_is_no_stall() {
 
 /// But a loop that looks again and again for what does not come is one, and so is a service that only sleeps.
 #[test]
-fn a_loop_that_waits_for_what_does_not_come_is_a_stall() {
+fn polling_loop_without_an_end_is_a_stall() {
     let failure = fail(|| {
         SpecBuilder::new().body(async |_| {
             loop {
@@ -91,7 +91,7 @@ fn a_loop_that_waits_for_what_does_not_come_is_a_stall() {
 
 /// An oracle in a service says that the run is wrong: that is no crash, whatever the machine makes of crashes.
 #[test]
-fn what_an_oracle_says_fails_the_run_from_anywhere() {
+fn sim_fail_fails_the_run_from_any_task() {
     for on_exit in [OnExit::StayDown, OnExit::Restart(1.secs())] {
         let failure = fail(move || {
             let looks = async || Sim::current().fail("lost item", "there is none");
@@ -104,7 +104,7 @@ fn what_an_oracle_says_fails_the_run_from_anywhere() {
 
 /// A panic that nobody has asked for yet when the run ends is a crash where a crash is no failure.
 #[test]
-fn a_panic_of_a_task_is_its_machines_business() {
+fn task_panic_is_handled_by_its_machines_policy() {
     let keeps_the_handle = async || {
         let _handle = spawn(async { panic!("in a task") });
         std::future::pending::<()>().await;
@@ -119,7 +119,7 @@ fn a_panic_of_a_task_is_its_machines_business() {
 
 /// What fails before the body begins is known as that: no `#[should_panic]` means it.
 #[test]
-fn a_service_that_can_not_start_is_told_from_one_that_fails_later() {
+fn service_failure_at_start_is_marked() {
     let at_once =
         fail(|| SpecBuilder::new().machine("a", crashes).body(async |_| sleep(1.secs()).await));
     assert!(at_once.at_start);
@@ -134,7 +134,7 @@ fn a_service_that_can_not_start_is_told_from_one_that_fails_later() {
 
 /// Each pattern means something: a slip in one must not hide behind another.
 #[test]
-fn names_that_match_nothing_are_mistakes() {
+fn selector_without_a_match_is_invalid() {
     let broken = |spec: fn() -> Spec| match outcome(0, spec).verdict {
         Verdict::Broken(message) => message,
         other => panic!("expected Broken: {other:?}"),
@@ -173,7 +173,7 @@ fn names_that_match_nothing_are_mistakes() {
 
 /// The client's own zone is a network too; and what is said in two calls is all meant.
 #[test]
-fn a_spec_is_what_all_its_calls_say() {
+fn spec_builder_collects_all_calls() {
     pass(|| {
         let topology = Topology::new().machine("a.internal", obeys).machine("b.db", obeys);
         let spec = SpecBuilder::new().machine("cl.public", obeys).client("bot.public");
@@ -188,7 +188,7 @@ fn a_spec_is_what_all_its_calls_say() {
 
 /// A process that ends in the middle of its own poll is dead from there on: it takes no port and starts no task.
 #[test]
-fn who_ends_its_own_process_touches_nothing_more() {
+fn task_that_ended_its_own_process_cannot_affect_the_run() {
     use crate::net::TcpListener;
     type Starts = Rc<Cell<u32>>;
     let once = async || {
@@ -218,7 +218,7 @@ fn who_ends_its_own_process_touches_nothing_more() {
 
 /// A rule on packets is the test's: its panic is no crash of the machine that sends.
 #[test]
-fn a_rule_that_panics_is_no_crash() {
+fn filter_panic_fails_the_run() {
     use crate::net::{PacketInfo, TcpStream};
     let talks = async || {
         sleep(1.secs()).await;
@@ -238,7 +238,7 @@ fn a_rule_that_panics_is_no_crash() {
 
 /// What an oracle's memory says when it is dropped is heard.
 #[test]
-fn a_panic_of_the_runs_memory_fails_it() {
+fn panic_in_the_runs_state_fails_it() {
     #[derive(Default)]
     struct Oracle(std::cell::Cell<bool>);
     impl Drop for Oracle {

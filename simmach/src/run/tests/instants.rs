@@ -76,7 +76,7 @@ fn instants_before_the_start_exist_in_a_destructor() {
 
 /// A job that is due at once: `last = now - period`.
 #[test]
-fn a_period_that_began_before_the_start_is_over() {
+fn period_that_began_before_the_start_is_over() {
     pass(|| {
         SpecBuilder::new().body(async |sim| {
             let period = 1.hours();
@@ -91,7 +91,7 @@ fn a_period_that_began_before_the_start_is_over() {
 
 /// Three ticks were missed before the run began, and are known by their times.
 #[test]
-fn an_interval_can_begin_before_the_start() {
+fn interval_can_begin_before_the_start() {
     pass(|| {
         SpecBuilder::new().body(async |sim| {
             let now = Instant::now();
@@ -143,7 +143,7 @@ fn instants_are_those_of_std() {
 
 /// As in tokio: the place of the panic is the user's.
 #[test]
-fn operators_panic_past_the_ends() {
+fn instant_operators_panic_out_of_range() {
     const ADDING: &str = "overflow when adding duration to instant";
     const SUBTRACTING: &str = "overflow when subtracting duration from instant";
     type Operation = fn(Instant) -> Instant;
@@ -187,7 +187,7 @@ fn operators_panic_past_the_ends() {
 
 /// What tokio cuts to 30 years is cut, and what it does not is not.
 #[test]
-fn the_longest_waits_end_as_tokio_s_do() {
+fn longest_waits_end_as_in_tokio() {
     pass(|| {
         SpecBuilder::new().body(async |_| {
             let now = Instant::now();
@@ -218,7 +218,7 @@ fn the_longest_waits_end_as_tokio_s_do() {
 }
 
 #[test]
-fn intervals_refuse_a_period_of_zero() {
+fn interval_refuses_a_period_of_zero() {
     for at in [false, true] {
         let failure = fail(move || {
             SpecBuilder::new().body(async move |_| {

@@ -67,7 +67,7 @@ fn partitions_name_machines_globs_and_zones() {
 }
 
 #[test]
-fn a_clog_of_a_zone_holds_and_lets_go() {
+fn clog_of_a_zone_holds_and_releases_packets() {
     pass(|| {
         cluster().body(async |sim: Sim| {
             sim.clog("client", "east")?;
@@ -88,7 +88,7 @@ fn a_clog_of_a_zone_holds_and_lets_go() {
 }
 
 #[test]
-fn one_machine_shows_its_sockets_and_ports() {
+fn machine_shows_its_sockets_and_ports() {
     pass(|| {
         cluster().body(async |sim: Sim| {
             let own = sim.machine("client");
@@ -115,7 +115,7 @@ fn one_machine_shows_its_sockets_and_ports() {
 }
 
 #[test]
-fn a_look_at_no_machine_is_a_mistake() {
+fn selector_without_a_machine_is_an_error() {
     for (name, words) in [("a3.east", "known machines: "), ("a*", "more than one machine")] {
         let failure = fail(move || {
             cluster().body(async move |sim: Sim| {
@@ -129,7 +129,7 @@ fn a_look_at_no_machine_is_a_mistake() {
 
 /// Each fault of a packet says what happened to that packet, and none what happened to the next one.
 #[test]
-fn faults_of_packets_are_told_apart() {
+fn packet_faults_are_distinguished() {
     use crate::engine::draws::family::Family;
     use crate::engine::record::deviations::{Kind, RecordLevel};
     let spec = || {

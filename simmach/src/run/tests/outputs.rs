@@ -22,7 +22,7 @@ fn kept(body: impl AsyncFnOnce() + Send + 'static) -> Vec<String> {
 }
 
 #[test]
-fn an_output_that_panics_is_logged() {
+fn output_panic_in_its_destructor_is_logged() {
     let lines = kept(async || {
         let (after, before) = (spawn(async { Bomb("after") }), spawn(async { Bomb("before") }));
         drop(before);
@@ -43,7 +43,7 @@ fn an_output_that_panics_is_logged() {
 
 /// What a task panicked with panics again when it is dropped, and so does what it says.
 #[test]
-fn what_was_panicked_with_may_panic() {
+fn panic_payload_may_panic() {
     let lines = kept(async || {
         struct Payload;
         impl Drop for Payload {
@@ -66,7 +66,7 @@ fn what_was_panicked_with_may_panic() {
 }
 
 #[test]
-fn what_a_detached_task_panicked_with_may_panic() {
+fn panic_payload_of_a_detached_task_may_panic() {
     let failure = fail(|| {
         SpecBuilder::new().body(async |_| {
             drop(spawn(async { std::panic::panic_any(Bomb("once more")) }));
@@ -79,7 +79,7 @@ fn what_a_detached_task_panicked_with_may_panic() {
 
 /// The destructor of a future panics together with that of its output, once it is over.
 #[test]
-fn a_future_and_its_output_may_panic() {
+fn future_and_output_may_both_panic() {
     struct Both(#[allow(dead_code, reason = "it is held to be dropped")] Bomb);
     impl Future for Both {
         type Output = Bomb;
@@ -101,7 +101,7 @@ fn a_future_and_its_output_may_panic() {
 
 /// A panic of the task itself is the run's, as before: aborted, detached, or of a set.
 #[test]
-fn a_future_that_panics_when_it_is_dropped_fails_the_run() {
+fn future_panic_in_its_destructor_fails_the_run() {
     for detached in [false, true] {
         let failure = fail(move || {
             SpecBuilder::new().body(async move |_| {

@@ -10,7 +10,7 @@ use crate::time::timeout;
 
 /// The plans hit all machines often, but not the one that the body runs on.
 #[test]
-fn the_bodys_machine_is_left_out() {
+fn plan_leaves_out_the_bodys_machine() {
     for seed in 0..10 {
         let ran = outcome(seed, || {
             let power = PowerOffs::new().every(1.secs()..3.secs());
@@ -40,7 +40,7 @@ fn the_bodys_machine_is_left_out() {
 
 /// Named, its services are stopped as others are; the body goes on, and so does its disk.
 #[test]
-fn the_bodys_machine_is_hit_if_it_is_named() {
+fn plan_hits_the_bodys_machine_if_named() {
     let ran = pass(|| {
         let monkey = GracefulMonkey::new().machines("n1").every(1.secs()).wipes(1.0);
         let spec = SpecBuilder::new().machine("n1", obeys).client("n1").plan(monkey);
@@ -58,7 +58,7 @@ async fn answers() -> std::io::Result<()> {
 }
 
 #[test]
-fn what_the_test_has_cut_stays_cut() {
+fn plan_keeps_partitions_of_the_test() {
     let ran = pass(|| {
         let cuts = Partitions::new().every(1.secs()).lasting(1.secs());
         let spec = SpecBuilder::new().machine("db{1..=2}", answers).plan(cuts);
@@ -89,7 +89,7 @@ fn three_services_and(topology: Topology) -> SpecBuilder {
 }
 
 #[test]
-fn a_plan_starts_what_it_has_taken_down_and_nothing_else() {
+fn plan_starts_only_what_it_took_down() {
     let monkey = || GracefulMonkey::new().every(2.secs()).grace(0.secs()).downtime(1.secs());
     let power = || PowerOffs::new().every(2.secs()).downtime(1.secs());
     let body = async |sim: Sim| {
@@ -111,7 +111,7 @@ fn a_plan_starts_what_it_has_taken_down_and_nothing_else() {
 
 /// What the test kills while a plan has it down, or is about to, is not the plan's any more.
 #[test]
-fn what_the_test_ends_meanwhile_stays_down() {
+fn plan_does_not_start_what_the_test_ended() {
     for (at, power_off) in [(1, false), (4, false), (4, true)] {
         pass(move || {
             let monkey = GracefulMonkey::new().machines("a").every(2.secs());
@@ -135,7 +135,7 @@ fn what_the_test_ends_meanwhile_stays_down() {
 }
 
 #[test]
-fn settle_ends_all_that_plans_have_spawned() {
+fn settle_ends_every_task_of_plans() {
     pass(|| {
         let plan = async |sim: Sim| {
             spawn_local(async move {
@@ -178,7 +178,7 @@ fn settle_ends_all_that_plans_have_spawned() {
 }
 
 #[test]
-fn settle_starts_what_was_taken_down_and_not_what_was_done() {
+fn settle_starts_only_what_was_taken_down() {
     pass(|| {
         let spec = three_services_and(Topology::new().host("bot"));
         spec.body(async |sim: Sim| {
@@ -198,7 +198,7 @@ fn settle_starts_what_was_taken_down_and_not_what_was_done() {
 }
 
 #[test]
-fn settle_gives_links_their_profiles_again() {
+fn settle_restores_link_profiles() {
     pass(|| {
         let slow = NetworkProfile::fixed(10.secs());
         let plan = async move |sim: Sim| sim.set_link("client", "a", slow);
@@ -217,7 +217,7 @@ fn settle_gives_links_their_profiles_again() {
 
 /// Whatever breaks something in a plan of the user's own can be left out, and what undoes it does no harm then.
 #[test]
-fn what_a_plan_of_ones_own_does_can_be_left_out() {
+fn acts_of_a_users_plan_can_be_left_out() {
     const DONE: [&str; 6] = [
         "clocks changed",
         "packet filter added: [a.x] -> [b.x]",

@@ -263,7 +263,7 @@ fn arguments_of_records_that_fail_are_shown_as_such() {
 
 /// A service may try, in any run of a process, and its records are kept all the same.
 #[test]
-fn loggers_of_ones_own_are_refused_in_every_run() {
+fn custom_loggers_are_refused_in_every_run() {
     struct Own;
     impl ::log::Log for Own {
         fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
@@ -288,7 +288,7 @@ fn loggers_of_ones_own_are_refused_in_every_run() {
 
 /// A subscriber that is set for a part of the code gets what is said there.
 #[test]
-fn subscriber_of_a_scope_takes_its_own_records() {
+fn scoped_subscriber_takes_its_records() {
     let lines = kept(|| {
         SpecBuilder::new().body(async |_| {
             tracing::info!("before");

@@ -265,7 +265,7 @@ fn heal_is_logged_when_packets_flow_again() {
 
 /// A clock that ran fast shows another monotonic time for ever, and is right all the same.
 #[test]
-fn clock_that_drifted_is_set_right_once() {
+fn clock_drift_is_corrected_once() {
     let ran = kept(Overlay::default(), || {
         cluster().body(async |sim: Sim| {
             for _ in 0..2 {

@@ -7,7 +7,7 @@ use crate::run::tests::*;
 /// A token that an earlier build wrote carries the word of its spec: where that changes, it is refused as stale, though
 /// nothing of the test did. So the words stay as they are, unless what a spec has to say becomes more.
 #[test]
-fn a_spec_has_the_shape_that_its_tokens_have() {
+fn shape_of_a_spec_is_stable() {
     fn plain() -> SpecBuilder {
         SpecBuilder::new().machine("a{1..=2}.x", obeys)
     }
@@ -52,7 +52,7 @@ fn a_spec_has_the_shape_that_its_tokens_have() {
 
 /// A sweep looks at the shape of none that passes; who replays a token does, as of every run of which something is kept.
 #[test]
-fn a_run_has_a_shape_where_someone_looks_at_it() {
+fn shape_is_computed_only_when_needed() {
     let shape = |keep, fails: bool| {
         let spec = move || {
             SpecBuilder::new().machine("a", obeys).body(async move |_| match fails {

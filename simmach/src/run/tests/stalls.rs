@@ -57,7 +57,7 @@ fn stall(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
 }
 
 #[test]
-fn a_connect_that_will_time_out_is_no_stall() {
+fn connect_that_will_time_out_is_no_stall() {
     pass(|| spec().body(connect_in_vain));
     pass(|| spec().stall_limit(5.secs()).body(connect_in_vain));
     let few = TcpConfig::new().retransmit(false).connect_timeout(90.secs());
@@ -66,7 +66,7 @@ fn a_connect_that_will_time_out_is_no_stall() {
 
 /// The code that handles the time-out goes on, with short pauses too, and has time to.
 #[test]
-fn a_time_out_that_was_told_is_progress() {
+fn reported_time_out_is_progress() {
     pass(|| {
         spec().body(async |sim: Sim| {
             for _ in 0..3 {
@@ -81,7 +81,7 @@ fn a_time_out_that_was_told_is_progress() {
 }
 
 #[test]
-fn whoever_waits_for_a_connect_is_told() {
+fn connect_time_out_is_reported_to_every_waiter() {
     pass(|| spec().body(async |sim| spawn(connect_in_vain(sim)).await?));
     pass(|| {
         spec().body(async |sim| {
@@ -108,7 +108,7 @@ fn whoever_waits_for_a_connect_is_told() {
 }
 
 #[test]
-fn data_that_is_not_acknowledged_times_out() {
+fn unacknowledged_data_times_out() {
     pass(|| {
         spec().body(async |sim| {
             let began = Instant::now();
@@ -138,7 +138,7 @@ fn data_that_is_not_acknowledged_times_out() {
 }
 
 #[test]
-fn probes_that_nobody_answers_time_out() {
+fn unanswered_probes_time_out() {
     pass(|| {
         spec().body(async |sim: Sim| {
             let mut stream = TcpStream::connect("server.zone:80").await.expect("it listens");
@@ -151,7 +151,7 @@ fn probes_that_nobody_answers_time_out() {
 }
 
 #[test]
-fn a_restart_that_is_due_is_no_stall() {
+fn pending_restart_is_no_stall() {
     let crashes_once = async || {
         note("up");
         if diary().borrow().len() == 1 { Err("no luck") } else { Ok(()) }
@@ -168,7 +168,7 @@ fn a_restart_that_is_due_is_no_stall() {
 }
 
 #[test]
-fn a_read_without_data_on_the_way_is_a_stall() {
+fn read_without_data_in_flight_is_a_stall() {
     stall(|| {
         spec().machine("dozes.zone", dozes).body(async |sim| {
             cut_off(sim).await.read_exact(&mut [0]).await.expect("it never comes");
@@ -178,7 +178,7 @@ fn a_read_without_data_on_the_way_is_a_stall() {
 }
 
 #[test]
-fn probes_that_are_answered_are_a_stall() {
+fn answered_probes_are_a_stall() {
     let failure = stall(|| {
         spec().body(async |_| {
             let mut stream = TcpStream::connect("server.zone:80").await.expect("it listens");
@@ -204,7 +204,7 @@ fn keep_alive_is_a_stall() {
 
 /// A kernel that goes on with what a process has left tells nobody.
 #[test]
-fn what_a_closed_socket_waits_for_is_a_stall() {
+fn closed_socket_waiting_is_a_stall() {
     stall(|| {
         spec().body(async |sim| {
             let mut stream = cut_off(sim).await;
@@ -216,7 +216,7 @@ fn what_a_closed_socket_waits_for_is_a_stall() {
 }
 
 #[test]
-fn a_time_out_that_nobody_waits_for_is_a_stall() {
+fn time_out_without_a_waiter_is_a_stall() {
     stall(|| {
         spec().body(async |sim| {
             let mut stream = cut_off(sim).await;

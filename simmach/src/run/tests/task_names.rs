@@ -55,7 +55,7 @@ fn is_known(name: &str) -> bool {
 }
 
 #[test]
-fn order_of_tasks_is_told_by_their_names() {
+fn deviations_name_their_tasks() {
     let outcome = kept(many);
     assert_eq!(outcome.verdict, Verdict::Passed);
     let orders = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Wake);
@@ -70,7 +70,7 @@ fn order_of_tasks_is_told_by_their_names() {
 }
 
 #[test]
-fn events_are_told_by_the_names_of_their_tasks() {
+fn events_name_their_tasks() {
     let outcome = kept(many);
     let names: BTreeSet<_> = outcome.task_names.iter().map(|(_, name)| name.as_str()).collect();
     let unknown: Vec<_> = names.iter().filter(|name| !is_known(name)).collect();
@@ -79,7 +79,7 @@ fn events_are_told_by_the_names_of_their_tasks() {
 }
 
 #[test]
-fn failure_tells_its_task() {
+fn failure_names_its_task() {
     let task_of = |spec: fn() -> Spec| fail(spec).task;
     assert_eq!(task_of(|| SpecBuilder::new().body(async |_| panic!("on purpose"))), None);
     let main = task_of(|| {
@@ -104,7 +104,7 @@ fn failure_tells_its_task() {
 
 /// A refusal is marked where nothing can be told, and named later.
 #[test]
-fn refusal_tells_its_task() {
+fn refusal_names_its_task() {
     let starts = || drop(thread::Builder::new().spawn(|| ()));
     let failure = fail(move || SpecBuilder::new().body(async move |_| starts()));
     assert_eq!(failure.task, None);
@@ -121,7 +121,7 @@ fn refusal_tells_its_task() {
 }
 
 #[test]
-fn waiting_tasks_are_told_by_their_names() {
+fn blocked_tasks_are_named() {
     let failure = fail(|| {
         let waits = || std::future::pending::<()>();
         let topology = Topology::new().machine("a/web", waits).machine("a/db", waits);

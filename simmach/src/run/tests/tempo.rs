@@ -47,7 +47,7 @@ const DEFAULTS: [fn() -> Box<dyn Plan>; 3] = [
 ];
 
 #[test]
-fn a_short_test_is_struck_in_most_seeds() {
+fn short_test_is_struck_in_most_seeds() {
     for plan in DEFAULTS {
         let acts: Vec<u64> =
             (0..100).map(|seed| three_machines(seed, 10, plan).plans[0].acts).collect();
@@ -61,7 +61,7 @@ fn a_short_test_is_struck_in_most_seeds() {
 
 /// Whatever the tempo, a long run is not struck without end: there are ever longer times in which it can get on.
 #[test]
-fn a_long_test_is_struck_ever_less_often() {
+fn long_test_is_struck_ever_less_often() {
     for seed in 0..20 {
         let ran = three_machines(seed, 3_000, DEFAULTS[0]);
         let offs = ran.effects.count(Effect::PowerOff);
@@ -75,7 +75,7 @@ fn times(ran: &Outcome) -> Vec<u64> {
 }
 
 #[test]
-fn every_that_is_given_is_kept() {
+fn given_every_is_kept() {
     for seed in 0..5 {
         let exact =
             || -> Box<dyn Plan> { Box::new(PowerOffs::new().every(3.secs()).downtime(1.secs())) };
@@ -96,7 +96,7 @@ fn every_that_is_given_is_kept() {
 
 /// What a token holds of a plan whose tempo is given is what it always held, so that none of them is stale.
 #[test]
-fn settings_with_every_given_read_as_they_did() {
+fn settings_with_every_are_unchanged() {
     const ONE: &str = "DurationRange { least: 1s, most: 1s }";
     let range =
         |least: u64, most: u64| format!("DurationRange {{ least: {least}s, most: {most}s }}");
@@ -140,7 +140,7 @@ fn published_figures_are_kept() {
 
 /// A strike that is left alone, its time said by an overlay, is as long as it was.
 #[test]
-fn a_strike_keeps_its_tempo_when_others_are_left_out() {
+fn strike_keeps_its_tempo_when_others_are_left_out() {
     let mut kept = 0;
     for seed in 0..30 {
         let made = move |overlay: Overlay| {
@@ -195,7 +195,7 @@ fn acted(
 }
 
 #[test]
-fn a_plan_with_too_few_machines_says_which() {
+fn plan_with_too_few_machines_names_them() {
     let words = |machines, client, plan: fn() -> Box<dyn Plan>| {
         let acted = acted(machines, client, plan);
         assert_eq!(acted.acts, 0, "{}", acted.name);
@@ -237,7 +237,7 @@ fn a_plan_with_too_few_machines_says_which() {
 }
 
 #[test]
-fn a_plan_that_does_nothing_says_why() {
+fn plan_without_faults_is_explained() {
     let late = acted("x{1..=3}", "me", || Box::new(PowerOffs::new().every(30.secs())));
     assert_eq!((late.acts, late.idle), (0, Some(Idle::NotDue(30_000_000_000))));
     let late = acted("x{1..=3}", "me", || Box::new(Partitions::new().every(12.secs())));
