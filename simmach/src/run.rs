@@ -105,9 +105,7 @@ pub(crate) fn run_spec(
         let message = panic_message(panic.as_ref());
         Outcome::without_a_run(
             seed,
-            Verdict::Broken(format!(
-                "simmach panicked: {message} (this is a bug in simmach; please report it)"
-            )),
+            Verdict::Broken(format!("a plan's settings or simmach itself panicked: {message}")),
         )
     })
 }

@@ -27,7 +27,7 @@ use crate::engine::status::RunStatus;
 use crate::engine::time::clock::Clock;
 use crate::engine::time::machine_clocks::{self, ClockChange};
 use crate::engine::time::timer_info::TimerInfo;
-use crate::engine::time::timers::{Action, Local, TimerKey, Timers};
+use crate::engine::time::timers::{Action, LocalTime, TimerKey, Timers};
 
 /// The state of one run: time, tasks, draws, records and the verdict.
 pub(crate) struct Engine {
@@ -243,10 +243,10 @@ impl Engine {
         self.timers.borrow_mut().arm(self.clock.now(), at, action)
     }
 
-    /// Arms a timer that wakes `waiter` when the monotonic clock of the running code's machine shows `shows` nanoseconds.
-    pub(crate) fn arm_local(&self, shows: u64, waiter: Waiter) -> TimerKey {
-        let local = Local { machine: self.scope().machine, shows };
-        let at = self.clock.machine_clocks.true_time(local.machine, shows);
+    /// Arms a timer that wakes `waiter` when the monotonic clock of the running code's machine shows `nanos` nanoseconds.
+    pub(crate) fn arm_local(&self, nanos: u64, waiter: Waiter) -> TimerKey {
+        let local = LocalTime { machine: self.scope().machine, nanos };
+        let at = self.clock.machine_clocks.true_time(local.machine, nanos);
         self.arm(at, Action::Wake(waiter, local))
     }
 

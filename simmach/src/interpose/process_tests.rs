@@ -11,7 +11,7 @@ use crate::prelude::*;
 use crate::spec::SpecBuilder;
 use crate::time::sleep;
 
-/// Runs `starts` in a task of a machine. It is to be refused, and to be told so by an error.
+/// Runs `starts` in a task of a machine, and checks that it is refused with an error.
 #[track_caller]
 fn refused_with_eperm(starts: fn() -> io::Result<()>) -> Failure {
     let failure = refused(move || {
@@ -38,7 +38,7 @@ fn touch() -> Command {
     command
 }
 
-/// With a function to be called in the child std forks.
+/// With a closure to call in the child, std forks.
 fn touch_by_fork() -> Command {
     let mut command = touch();
     // SAFETY: it does nothing.
@@ -63,17 +63,17 @@ fn command_that_forks_is_refused() {
     refused_with_eperm(|| touch().current_dir("/").status().map(drop));
 }
 
-/// -1 and `errno`, as the C library tells of errors.
+/// An error as the C library returns it: -1 and `errno`.
 fn answered(result: i64) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// `posix_spawn` and its kin return their error.
+/// `posix_spawn` and similar functions return their error.
 fn returned(error: c_int) -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
-/// No such program: were the call not refused, it would fail with another error, and the test go on.
+/// A program that does not exist: if the call were not refused it would fail with another error.
 const MISSING: &CStr = c"/missing/program";
 
 fn missing_and_its_arguments() -> (&'static CStr, [*mut c_char; 2]) {
@@ -210,7 +210,7 @@ fn execl_functions_are_refused() {
     }
 }
 
-/// Outside of a run the arguments reach the program, those in registers and those on the stack.
+/// Outside a run the program gets its arguments, both from registers and from the stack.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[test]
 fn execl_functions_forward_their_arguments() {
@@ -240,11 +240,11 @@ fn execl_functions_forward_their_arguments() {
     }
 }
 
-/// With what a child ends that calls `f` first.
+/// Returns the exit status of a child that calls `f` first.
 ///
 /// # Safety
 ///
-/// `f` does no more than a child of a process with threads may.
+/// `f` must only do what is allowed in a forked child of a multi-threaded process.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn status_of_child(f: impl FnOnce()) -> c_int {
     // SAFETY: the caller's; and `_exit` is what a child may call.
@@ -333,7 +333,7 @@ fn command_in_the_spec_is_refused() {
     }
 }
 
-/// A thread that was allowed is outside of the run, as its clocks are; it is the run's thread that may not.
+/// An allowed thread is outside the run and may start processes; the run's thread may not.
 #[test]
 fn allowed_thread_may_start_a_process() {
     pass(|| {

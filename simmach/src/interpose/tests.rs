@@ -19,7 +19,7 @@ use crate::prelude::*;
 use crate::spec::{Spec, SpecBuilder};
 use crate::time::sleep;
 
-/// Beside the door for programs, which deletes the folder of the process's runs when none is going on.
+/// Keeps the folder of the process's runs: `Program` deletes it when no run is going on.
 fn run_spec(spec: impl FnOnce() -> Spec + Send + 'static, seed: u64, overlay: Overlay) -> Outcome {
     let _folder = crate::program::folder().expect("a folder for the disks of runs");
     crate::run::run_spec(spec, seed, overlay, Keep::default(), Default::default())
@@ -76,7 +76,7 @@ fn epoch_can_be_set() {
     assert!(matches!(ran.verdict, Verdict::Broken(_)), "{:?}", ran.verdict);
 }
 
-/// Outside of any run, on a thread beside one, and of the processor's time: the system's own.
+/// Outside a run, on other threads and for CPU time, the system's values are returned.
 #[test]
 fn calls_outside_a_run_are_forwarded() {
     pass(|| {
@@ -94,7 +94,7 @@ fn calls_outside_a_run_are_forwarded() {
     assert!(since_1970() > EPOCH + 24.hours() || since_1970() < EPOCH);
 }
 
-/// Every door to the same clock.
+/// Every function that reads a clock.
 #[test]
 fn c_clocks_agree() {
     pass(|| {
@@ -117,7 +117,7 @@ fn c_clocks_agree() {
     });
 }
 
-/// A number of the system's randomness, by each door to it.
+/// A number from each function that returns random bytes.
 fn random(door: u32) -> u64 {
     let mut bytes = [0u8; 8];
     let (at, length) = (bytes.as_mut_ptr().cast::<libc::c_void>(), bytes.len());
@@ -133,7 +133,7 @@ fn random(door: u32) -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// What a run draws: three numbers on each of two machines, and what a `HashMap` would be keyed by.
+/// The numbers that a run draws: three on each of two machines, and the keys of a `HashMap`.
 fn drawn(seed: u64, overlay: Overlay) -> Vec<u64> {
     static DRAWN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -165,7 +165,7 @@ fn system_randomness_depends_on_the_seed() {
     assert_eq!(unlike.len(), first.len(), "no two are the same");
 }
 
-/// Calm randomness is no seed's, and still gives no identifier twice.
+/// Calm randomness does not depend on the seed, and still makes identifiers unique.
 #[test]
 fn calm_randomness_is_the_same_for_all_seeds() {
     let sorted = |seed| {
@@ -178,7 +178,7 @@ fn calm_randomness_is_the_same_for_all_seeds() {
     assert_eq!(unlike.len(), 8);
 }
 
-/// To ask whether the source is there, once a process, must not make the first run another one than the second.
+/// A request for 0 bytes, made once per process, must not make the first run different from later ones.
 #[test]
 fn request_for_no_bytes_is_no_draw() {
     fn second_number(asks: bool) -> u64 {
@@ -240,7 +240,7 @@ fn thread_is_refused() {
     assert!(failure.task.is_some());
 }
 
-/// A crash that the machine's policy would make light of, and a panic that somebody catches.
+/// A refusal fails the run even if the machine tolerates crashes or the panic is caught.
 #[test]
 fn refusal_is_reported_before_its_consequences() {
     refused(|| {
@@ -301,7 +301,7 @@ fn allowed_threads_work() {
     assert!(panicked.is_err());
 }
 
-/// Nobody could wake it: its time passes at once, in the run, and real time does not.
+/// Without other threads the wait's virtual time passes at once.
 #[test]
 fn wait_with_a_time_out_passes_in_virtual_time() {
     let start = Instant::now();
@@ -321,7 +321,7 @@ fn wait_with_a_time_out_passes_in_virtual_time() {
     assert!(start.elapsed() < 10.secs());
 }
 
-/// With a real thread about, waits are real.
+/// While a real thread is alive, waits are real.
 #[test]
 fn wait_is_ended_by_a_real_thread() {
     pass(|| {
@@ -341,7 +341,7 @@ fn wait_is_ended_by_a_real_thread() {
     });
 }
 
-/// An offset is the wall clock's; drift is both clocks', and so is the wait by them; `settle` sets all right.
+/// An offset changes the wall clock, drift changes both clocks and waits; `settle` undoes both.
 #[test]
 fn clocks_read_are_the_machines() {
     let ran = pass(|| {
@@ -375,7 +375,7 @@ fn clocks_read_are_the_machines() {
     assert_eq!(ran.effects.count(Effect::ClockDrift), 1);
 }
 
-/// A destructor of the thread's runs after its run, when the run's own locals may be gone.
+/// A thread-local destructor may run after the run's thread-locals were destroyed.
 #[test]
 fn thread_local_destructors_may_call() {
     struct Asks;
@@ -393,7 +393,7 @@ fn thread_local_destructors_may_call() {
     assert_eq!(ASKED.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 
-/// What the C library's locks answer where they need not wait, or find that they would wait for ever.
+/// Return values of the C library's locks that need not wait or detect a deadlock.
 fn answers_of_locks() -> [libc::c_int; 10] {
     // SAFETY: each object is initialised before it is used, is nobody else's, and is forgotten afterwards.
     unsafe {
@@ -435,7 +435,7 @@ fn c_locks_return_the_same_in_a_run() {
     pass(move || SpecBuilder::new().body(async move |_| assert_eq!(answers_of_locks(), outside)));
 }
 
-/// A wait in real time that began while the thread was alive passes in virtual time once it has ended.
+/// A wait that began while a real thread was alive passes in virtual time after that thread has ended.
 #[test]
 fn wait_passes_after_the_last_thread_ended() {
     let start = Instant::now();

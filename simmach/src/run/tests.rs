@@ -29,7 +29,7 @@ use crate::storage::types::Str;
 use crate::task::{spawn, spawn_local};
 use crate::time::{Instant, sleep};
 
-/// As the door for programs does, which deletes the folder of the process's runs when none is going on.
+/// Keeps the folder of the process's runs: `Program` deletes it when no run is going on.
 fn run_spec(
     spec: impl FnOnce() -> Spec + Send + 'static,
     seed: u64,
@@ -60,7 +60,7 @@ fn fail(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
     }
 }
 
-/// What services and bodies of these tests write down: memory of the run outside all machines.
+/// The diary of services and bodies: state of the run outside all machines.
 type Diary = Rc<RefCell<Vec<String>>>;
 
 fn diary() -> Diary {
@@ -71,7 +71,7 @@ fn note(text: &str) {
     diary().borrow_mut().push(text.to_owned());
 }
 
-/// Writes into the diary when it is dropped, if that is allowed to reach the run.
+/// Writes into the diary when it is dropped, if its destructor can reach the run.
 struct Finally;
 
 impl Drop for Finally {
@@ -89,7 +89,7 @@ async fn obeys() {
     note("told");
 }
 
-/// Leaves something on its machine's disk.
+/// Writes to its machine's disk.
 async fn stores() -> crate::storage::Result<()> {
     let db = crate::storage::open("db").await?;
     db.write(|txn| txn.table::<Str, Str>("table").map(drop)).await
@@ -110,7 +110,7 @@ fn machines_run_before_the_body() {
     });
 }
 
-/// The order in which machines start is the seed's.
+/// The start order of machines depends on the seed.
 #[test]
 fn start_order_depends_on_the_seed() {
     fn order(seed: u64) -> Vec<String> {
@@ -130,7 +130,7 @@ fn start_order_depends_on_the_seed() {
     assert!((1..10).any(|seed| order(seed) != first));
 }
 
-/// Where nothing is drawn, it is the order in which they were given.
+/// The calm start order is that of the spec.
 #[test]
 fn calm_start_order_is_the_declared_one() {
     let named = |name: &'static str| async move || note(name);
@@ -172,7 +172,7 @@ fn stop_kills_a_service_that_ignores_the_signal() {
     assert_eq!((ran.effects.count(Effect::Stop), ran.effects.count(Effect::Kill)), (0, 1));
 }
 
-/// Kill and power-off are at once, and the future of the machine is gone with all its tasks.
+/// Kill and power-off are immediate and drop all tasks of the machine.
 #[test]
 fn kill_ends_every_task_of_a_process() {
     async fn ticks() {
@@ -241,7 +241,7 @@ fn service_failure_fails_the_run_by_name() {
     assert_eq!(failure.machine.as_deref(), Some("b"));
 }
 
-/// With `restart` and `stay_down` a panic is a crash of that process and no more, in a task of it too.
+/// With `restart` and `stay_down` a panic only crashes its process, also in a spawned task.
 #[test]
 fn crash_can_be_tolerated() {
     async fn crashes_in_a_task() {
@@ -429,7 +429,7 @@ fn client_machine_runs_several_clients() {
     assert!(matches!(missing.verdict, Verdict::Broken(message) if message.contains("`nobody`")));
 }
 
-/// The same seed twice, and jobs of a thread each: nothing of a run is shared.
+/// The same seed twice, on several threads: runs share no state.
 #[test]
 fn seed_determines_the_trace() {
     fn spec() -> Spec {
@@ -465,7 +465,7 @@ fn log_is_kept_on_request() {
     assert_eq!(quiet.trace_hash, ran.trace_hash, "keeping a log changes nothing");
 }
 
-/// Destructors that panic, spawn and reach for the run after its end.
+/// Destructors that panic, spawn and use the run after its end.
 #[test]
 fn tear_down_survives_panics_in_destructors() {
     struct Bomb(Cell<bool>);
@@ -487,9 +487,9 @@ fn tear_down_survives_panics_in_destructors() {
     });
 }
 
-/// Nor does a run leave anything in its thread that is not ended as others are.
+/// A panic while a run is set up leaves no state in its thread.
 #[test]
-fn panic_in_simmach_leaves_no_state() {
+fn panic_during_set_up_leaves_no_state() {
     struct Breaks;
     impl crate::chaos::Plan for Breaks {
         fn run(

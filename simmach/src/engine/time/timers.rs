@@ -37,17 +37,17 @@ use crate::engine::ids::MachineId;
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Wakes a waiter when a machine's clock shows a time.
-    Wake(Waiter, Local),
+    Wake(Waiter, LocalTime),
     /// Calls a function of a layer with two words. Needs no allocation and no import of the layer.
     Call(fn(u64, u64), u64, u64),
 }
 
 /// A time by a machine's monotonic clock. The virtual time at which it is reached depends on the clock's drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Local {
+pub(crate) struct LocalTime {
     pub(crate) machine: MachineId,
     /// The clock's reading, in nanoseconds.
-    pub(crate) shows: u64,
+    pub(crate) nanos: u64,
 }
 
 /// The key of a timer. After the timer has fired or was cancelled the key finds nothing.
@@ -248,7 +248,7 @@ impl Timers {
             if let Some(Action::Wake(_, local)) = &entry.action
                 && local.machine == machine
             {
-                let at = at(local.shows);
+                let at = at(local.nanos);
                 any |= std::mem::replace(&mut entry.at, at) != at;
             }
         }
@@ -511,7 +511,7 @@ mod tests {
     fn word(action: Action) -> u64 {
         match action {
             Action::Call(_, word, _) => word,
-            Action::Wake(_, local) => local.shows,
+            Action::Wake(_, local) => local.nanos,
         }
     }
 
@@ -520,7 +520,7 @@ mod tests {
         match machine_of(name) {
             Some(machine) => {
                 let waiter = Waiter::Other(Waker::noop().clone());
-                Action::Wake(waiter, Local { machine, shows: name })
+                Action::Wake(waiter, LocalTime { machine, nanos: name })
             }
             None => Action::Call(nothing, name, 0),
         }

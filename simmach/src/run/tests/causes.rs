@@ -1,4 +1,4 @@
-//! A failure says what was asked in the call whose error it shows: the error has Linux's code and no room for it.
+//! Failures describe the call that caused their error: an `io::Error` with an OS code has no room for that.
 
 use crate::net::{TcpListener, TcpStream, UdpSocket};
 use crate::run::tests::*;
@@ -63,7 +63,7 @@ fn cause_of_an_error_of_a_service() {
     assert!(cause.contains("0.0.0.0:80") && cause.contains("use port 0 for a free one"), "{cause}");
 }
 
-/// What the test runs on other machines hands its error to the body.
+/// A client on another machine passes its error to the body.
 #[test]
 fn cause_of_an_error_that_is_passed_on() {
     let failure = fail(|| {
@@ -86,7 +86,7 @@ fn cause_is_unknown_for_a_custom_error() {
     assert_eq!(failure.cause, None);
 }
 
-/// Which host refused is no part of what tells a failure from another.
+/// The cause, such as the host that refused, is not part of the fingerprint.
 #[test]
 fn cause_is_not_in_the_fingerprint() {
     let refused = |name: &'static str| {

@@ -1,4 +1,4 @@
-//! What waits by a machine's clock when that is set: it ends when the clock shows its time, neither before nor after.
+//! Waits by a machine's clock when the clock is changed: they end when the clock shows their deadline.
 #![allow(clippy::disallowed_methods, reason = "std's clock in a run is what is compared with")]
 
 use std::future::{pending, poll_fn};
@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 type Waits = fn() -> LocalBoxFuture<'static, ()>;
 
-/// All that waits for [`WAIT`] by its machine's clock.
+/// Everything that waits for [`WAIT`] by its machine's clock.
 const WAITS: [(&str, Waits); 15] = [
     ("sleep", || sleep(WAIT).boxed_local()),
     ("sleep_until", || sleep_until(Instant::now() + WAIT).boxed_local()),
@@ -86,7 +86,7 @@ const WAITS: [(&str, Waits); 15] = [
     }),
 ];
 
-/// When the clock is set, in true milliseconds since the wait began, and to which drift.
+/// Changes of the clock: true milliseconds since the wait began, and the drift.
 type Settings = &'static [(u64, i32)];
 
 const TIMES: [Settings; 9] = [
@@ -101,7 +101,7 @@ const TIMES: [Settings; 9] = [
     &[(9_999, 9_000_000), (60_000, 0)],
 ];
 
-/// How long a wait takes, by arithmetic.
+/// Calculates how long a wait takes.
 fn true_time(settings: Settings) -> Duration {
     let (mut at, mut left, mut speed) = (0.0, WAIT.as_secs_f64(), 1.0);
     for (millis, drift) in settings {
@@ -153,7 +153,7 @@ fn waits_follow_a_changed_clock() {
     }
 }
 
-/// Only speed matters to what waits: Linux never steps the monotonic clock.
+/// Offsets do not affect waits: the monotonic clock is never stepped.
 #[test]
 fn waits_do_not_follow_the_wall_clock() {
     pass(|| {
@@ -176,7 +176,7 @@ fn waits_do_not_follow_the_wall_clock() {
     });
 }
 
-/// A timer is moved; its task is not woken to do that.
+/// Moving a timer does not wake its task.
 #[test]
 fn setting_a_clock_wakes_no_task() {
     pass(|| {
@@ -201,7 +201,7 @@ fn setting_a_clock_wakes_no_task() {
     });
 }
 
-/// Thousands of timers of two machines, some of them dropped: each fires at its own time, by its own machine's clock.
+/// Thousands of timers on two machines, some dropped: each fires when its machine's clock shows its time.
 #[test]
 fn many_waits_keep_their_order() {
     const MANY: u64 = 3_000;
@@ -244,7 +244,7 @@ fn many_waits_keep_their_order() {
     });
 }
 
-/// The ticks of an interval that is going on, and of one whose ticks are missed.
+/// The ticks of a running interval, and of one with missed ticks.
 #[test]
 fn interval_follows_a_changed_clock() {
     pass(|| {
@@ -274,7 +274,7 @@ fn interval_follows_a_changed_clock() {
     });
 }
 
-/// The clock is the machine's: whoever starts there finds it as it was set.
+/// The clock belongs to the machine and survives a restart of its processes.
 #[test]
 fn clock_survives_a_restart() {
     async fn serves() {
@@ -301,10 +301,10 @@ fn clock_survives_a_restart() {
     });
 }
 
-/// The network is not the machine's: packets go by true time, and so do the timers of its kernel's connections.
+/// Packets and TCP's timers use true time.
 #[test]
 fn network_does_not_follow_machine_clocks() {
-    /// How long a connect takes to fail where nobody answers, in true time and by the machine's own clock.
+    /// How long an unanswered connect takes to fail, in true time and by the machine's clock.
     fn takes(drift: i32) -> (Duration, Duration) {
         static TOOK: Mutex<Option<(Duration, Duration)>> = Mutex::new(None);
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -328,7 +328,7 @@ fn network_does_not_follow_machine_clocks() {
     assert_eq!(takes(9_000_000), (exact, exact * 10));
 }
 
-/// The same seed is the same run, with clocks that are set among much that waits.
+/// The same seed makes the same run when clocks change while many tasks wait.
 #[test]
 fn runs_with_changed_clocks_repeat() {
     let run = |seed| {
@@ -362,7 +362,7 @@ fn since_1970() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap()
 }
 
-/// A clock that can't be set like that is not cut to one that can.
+/// A skew out of range is an error, not clamped.
 #[test]
 fn clock_skew_out_of_range_is_an_error() {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -402,7 +402,7 @@ fn clock_skew_out_of_range_is_an_error() {
     });
 }
 
-/// Each setting that is allowed shows what it says, up to both ends.
+/// Each allowed skew has its exact effect, up to both ends of the range.
 #[test]
 fn clock_skew_in_range_is_shown() {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -426,7 +426,7 @@ fn clock_skew_in_range_is_shown() {
     });
 }
 
-/// What is set is in range; time passes beyond it, and no clock stops.
+/// A clock set within range keeps running past the end of the range.
 #[test]
 fn wall_clock_continues_past_2554() {
     let last = Duration::from_nanos(u64::MAX);

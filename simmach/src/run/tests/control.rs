@@ -1,8 +1,8 @@
-//! What the control does to machines and clients, and what it says of that.
+//! `Sim` stops, kills and starts machines and clients, and counts and logs that.
 
 use crate::run::tests::*;
 
-/// Takes three seconds to obey.
+/// Takes three seconds to stop.
 async fn obeys_late() {
     signal::stopped().await;
     sleep(3.secs()).await;
@@ -12,7 +12,7 @@ fn stops_and_kills(outcome: &Outcome) -> (u64, u64) {
     (outcome.effects.count(Effect::Stop), outcome.effects.count(Effect::Kill))
 }
 
-/// What a process was told is not how it ended.
+/// A process that got the stop signal may still have to be killed.
 #[test]
 fn stop_counts_only_processes_that_obeyed() {
     let ran = pass(|| {
@@ -55,7 +55,7 @@ async fn crashes_soon() {
     panic!("crash");
 }
 
-/// Whoever stops, kills or wipes what has crashed means it to stay down.
+/// A crashed service that is stopped, killed or wiped is not restarted.
 #[test]
 fn restart_is_cancelled_when_the_service_is_ended() {
     let cluster = || {
@@ -172,7 +172,7 @@ fn wipe_refuses_a_disk_in_use() {
     });
 }
 
-/// A machine without services has power to lose, and to be given back.
+/// A machine without services can lose power and get it back.
 #[test]
 fn start_restores_power_of_a_client_machine() {
     pass(|| {

@@ -1,11 +1,11 @@
-//! A run that can't go on says so, and one that can is let: loops at one moment, long sleeps of the test's own, and
-//! failures that belong to nobody's process but the run's.
+//! Endless loops and stalls fail a run, long sleeps of the test do not; and failures that belong to the run instead of a
+//! process.
 
 use crate::run::tests::*;
 use crate::task::yield_now;
 use crate::time::timeout;
 
-/// Time does not move while a task is ready: without a bound this loop would go on for ever in real time.
+/// Time does not move while a task is ready, so this loop needs a bound.
 #[test]
 fn yield_loop_is_a_stall() {
     let failure =
@@ -22,7 +22,7 @@ async fn idle_loop() {
     }
 }
 
-/// As real code spins until a deadline: it must come.
+/// Code that spins until a deadline must reach it.
 #[test]
 fn yield_loop_that_reads_the_clock_ends() {
     pass(|| {
@@ -50,7 +50,7 @@ async fn crashes() -> Result<(), &'static str> {
     Err("no luck")
 }
 
-/// A quiet cluster is no hung one: the test's own code that sleeps means to.
+/// A cluster is not stalled while the test itself sleeps.
 #[test]
 fn long_sleep_of_the_test_is_no_stall() {
     pass(|| {
@@ -67,7 +67,7 @@ fn long_sleep_of_the_test_is_no_stall() {
     });
 }
 
-/// But a loop that looks again and again for what does not come is one, and so is a service that only sleeps.
+/// Polling for something that never comes is a stall, and so is a service that only sleeps.
 #[test]
 fn polling_loop_without_an_end_is_a_stall() {
     let failure = fail(|| {
@@ -89,7 +89,7 @@ fn polling_loop_without_an_end_is_a_stall() {
     assert_eq!(failure.kind, FailureKind::Stall);
 }
 
-/// An oracle in a service says that the run is wrong: that is no crash, whatever the machine makes of crashes.
+/// `Sim::fail` in a service fails the run, even if the machine tolerates crashes.
 #[test]
 fn sim_fail_fails_the_run_from_any_task() {
     for on_exit in [OnExit::StayDown, OnExit::Restart(1.secs())] {
@@ -102,7 +102,7 @@ fn sim_fail_fails_the_run_from_any_task() {
     }
 }
 
-/// A panic that nobody has asked for yet when the run ends is a crash where a crash is no failure.
+/// A panic that is unobserved at the end of the run is ignored if the machine tolerates crashes.
 #[test]
 fn task_panic_is_handled_by_its_machines_policy() {
     let keeps_the_handle = async || {
@@ -117,7 +117,7 @@ fn task_panic_is_handled_by_its_machines_policy() {
     assert_eq!(fail(move || spec(OnExit::Fail)).message, "in a task");
 }
 
-/// What fails before the body begins is known as that: no `#[should_panic]` means it.
+/// A failure before the body begins does not satisfy `#[should_panic]`.
 #[test]
 fn service_failure_at_start_is_marked() {
     let at_once =
@@ -132,7 +132,7 @@ fn service_failure_at_start_is_marked() {
     assert!(!later.at_start);
 }
 
-/// Each pattern means something: a slip in one must not hide behind another.
+/// Each pattern must match: a typo in one must not hide behind another.
 #[test]
 fn selector_without_a_match_is_invalid() {
     let broken = |spec: fn() -> Spec| match outcome(0, spec).verdict {
@@ -171,7 +171,7 @@ fn selector_without_a_match_is_invalid() {
     });
 }
 
-/// The client's own zone is a network too; and what is said in two calls is all meant.
+/// The client's zone is a network too, and repeated builder calls add up.
 #[test]
 fn spec_builder_collects_all_calls() {
     pass(|| {
@@ -186,7 +186,7 @@ fn spec_builder_collects_all_calls() {
     });
 }
 
-/// A process that ends in the middle of its own poll is dead from there on: it takes no port and starts no task.
+/// A process that ends in its own poll is dead from then on: it can bind no port and spawn no task.
 #[test]
 fn task_that_ended_its_own_process_cannot_affect_the_run() {
     use crate::net::TcpListener;
@@ -216,7 +216,7 @@ fn task_that_ended_its_own_process_cannot_affect_the_run() {
     });
 }
 
-/// A rule on packets is the test's: its panic is no crash of the machine that sends.
+/// A packet filter belongs to the test: its panic is not a crash of the sending machine.
 #[test]
 fn filter_panic_fails_the_run() {
     use crate::net::{PacketInfo, TcpStream};
@@ -236,7 +236,7 @@ fn filter_panic_fails_the_run() {
     assert_eq!((failure.kind, &*failure.message), (FailureKind::Panic, "the rule is wrong"));
 }
 
-/// What an oracle's memory says when it is dropped is heard.
+/// A panic in a destructor of the run's state fails the run.
 #[test]
 fn panic_in_the_runs_state_fails_it() {
     #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Points in time, near the start of a run and near the ends of what an `Instant` can hold.
+//! `Instant`s near the start of a run and near the ends of their range.
 #![allow(clippy::disallowed_methods, reason = "std's clock in a run is what is compared with")]
 
 use std::panic::catch_unwind;
@@ -11,7 +11,7 @@ use crate::time::{MissedTickBehavior, interval, interval_at, sleep_until, timeou
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// Looks a minute back, 5 s after the start.
+/// Subtracts a minute, 5 s after the start.
 fn looks_back() {
     let minute = 60.secs();
     let now = Instant::now();
@@ -74,7 +74,7 @@ fn instants_before_the_start_exist_in_a_destructor() {
     });
 }
 
-/// A job that is due at once: `last = now - period`.
+/// A job that is due immediately: `last = now - period`.
 #[test]
 fn period_that_began_before_the_start_is_over() {
     pass(|| {
@@ -89,7 +89,7 @@ fn period_that_began_before_the_start_is_over() {
     });
 }
 
-/// Three ticks were missed before the run began, and are known by their times.
+/// Three ticks were missed before the run began; they report their times.
 #[test]
 fn interval_can_begin_before_the_start() {
     pass(|| {
@@ -141,7 +141,7 @@ fn instants_are_those_of_std() {
     });
 }
 
-/// As in tokio: the place of the panic is the user's.
+/// The panic's location is in the user's code, as in tokio.
 #[test]
 fn instant_operators_panic_out_of_range() {
     const ADDING: &str = "overflow when adding duration to instant";
@@ -185,7 +185,7 @@ fn instant_operators_panic_out_of_range() {
     }
 }
 
-/// What tokio cuts to 30 years is cut, and what it does not is not.
+/// Durations that tokio limits to 30 years are limited, others are not.
 #[test]
 fn longest_waits_end_as_in_tokio() {
     pass(|| {
@@ -235,13 +235,13 @@ fn interval_refuses_a_period_of_zero() {
     }
 }
 
-/// Nanoseconds since the origin, in numbers that have room for all.
+/// Nanoseconds since the origin, in numbers that cannot overflow.
 fn signed(instant: Instant, origin: Instant) -> i128 {
     let after = instant.saturating_duration_since(origin).as_nanos() as i128;
     after - origin.saturating_duration_since(instant).as_nanos() as i128
 }
 
-/// Of any length, most of them near where something ends: std's seconds, nanoseconds in 64 bits, a second.
+/// Durations of any length, most of them near a limit: std's seconds, 64-bit nanoseconds, one second.
 fn duration() -> impl Strategy<Value = Duration> {
     let seconds = prop_oneof![
         0..3u64,
@@ -256,8 +256,7 @@ fn duration() -> impl Strategy<Value = Duration> {
 }
 
 proptest! {
-    /// Points of virtual time against plain numbers: as long as all is in range nothing is lost, and past it `checked_…`
-    /// says so and the operator panics.
+    /// Instants match plain arithmetic; out of range `checked_…` returns `None` and the operators panic.
     #[test]
     fn instants_behave_as_numbers(
         steps in prop::collection::vec((any::<bool>(), duration()), 1..12),

@@ -1,11 +1,11 @@
-//! What the control does to the network, and what it shows of it.
+//! `Sim` changes the network and shows its state.
 
 use crate::net::{SocketState, TcpListener, UdpSocket};
 use crate::run::tests::*;
 use crate::sim::ControlError;
 use crate::time::timeout;
 
-/// Answers each datagram.
+/// Echoes each datagram.
 async fn answers() -> Result {
     let socket = UdpSocket::bind("0.0.0.0:9").await?;
     let mut word = [0; 8];
@@ -15,7 +15,7 @@ async fn answers() -> Result {
     }
 }
 
-/// Which of the machines answer.
+/// Returns the machines that answer.
 async fn who_answers() -> Result<Vec<&'static str>> {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     let mut found = Vec::new();
@@ -127,7 +127,7 @@ fn selector_without_a_machine_is_an_error() {
     }
 }
 
-/// Each fault of a packet says what happened to that packet, and none what happened to the next one.
+/// Each packet fault is described by what happened to that packet, not to the next one.
 #[test]
 fn packet_faults_are_distinguished() {
     use crate::engine::draws::family::Family;

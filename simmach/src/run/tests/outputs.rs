@@ -1,4 +1,4 @@
-//! Outputs of tasks that panic when they are dropped, and what is left of that: a line in the log.
+//! Task outputs that panic when they are dropped: the panic is logged and goes no further.
 
 use crate::engine::record::log::Level;
 use crate::run::tests::*;
@@ -41,7 +41,7 @@ fn output_panic_in_its_destructor_is_logged() {
     assert_eq!(words, ["before", "after", "blocking", "in a set"]);
 }
 
-/// What a task panicked with panics again when it is dropped, and so does what it says.
+/// A panic payload that panics when it is dropped, with a payload that does so, too.
 #[test]
 fn panic_payload_may_panic() {
     let lines = kept(async || {
@@ -77,7 +77,7 @@ fn panic_payload_of_a_detached_task_may_panic() {
     assert!(failure.location.unwrap().starts_with(file!()));
 }
 
-/// The destructor of a future panics together with that of its output, once it is over.
+/// The destructors of a completed future and of its output both panic.
 #[test]
 fn future_and_output_may_both_panic() {
     struct Both(#[allow(dead_code, reason = "it is held to be dropped")] Bomb);
@@ -99,7 +99,7 @@ fn future_and_output_may_both_panic() {
     assert!(lines[0].ends_with("the output"), "{lines:?}");
 }
 
-/// A panic of the task itself is the run's, as before: aborted, detached, or of a set.
+/// A panic of the task itself fails the run: aborted, detached or in a set.
 #[test]
 fn future_panic_in_its_destructor_fails_the_run() {
     for detached in [false, true] {

@@ -1,4 +1,4 @@
-//! Plans of the library touch what they may, and undo what they did and no more; `settle` ends them all.
+//! The library's plans hit only allowed machines and undo only their own faults; `settle` ends them.
 
 use crate::engine::draws::overlay::{Rule, RuleAction};
 use crate::engine::record::deviations::RecordLevel;
@@ -8,7 +8,7 @@ use crate::net::{TcpListener, TcpStream};
 use crate::run::tests::*;
 use crate::time::timeout;
 
-/// The plans hit all machines often, but not the one that the body runs on.
+/// The plans hit all machines often, except the body's.
 #[test]
 fn plan_leaves_out_the_bodys_machine() {
     for seed in 0..10 {
@@ -38,7 +38,7 @@ fn plan_leaves_out_the_bodys_machine() {
     }
 }
 
-/// Named, its services are stopped as others are; the body goes on, and so does its disk.
+/// If named, the body's machine has its services stopped; the body and the disk stay.
 #[test]
 fn plan_hits_the_bodys_machine_if_named() {
     let ran = pass(|| {
@@ -77,7 +77,7 @@ fn plan_keeps_partitions_of_the_test() {
     assert!(ran.effects.count(Effect::Partition) > 5);
 }
 
-/// One service runs, one has returned by itself, one was killed on purpose.
+/// One service runs, one has returned, one was killed by the test.
 fn three_services() -> SpecBuilder {
     three_services_and(Topology::new())
 }
@@ -109,7 +109,7 @@ fn plan_starts_only_what_it_took_down() {
     }
 }
 
-/// What the test kills while a plan has it down, or is about to, is not the plan's any more.
+/// A plan does not start a service that the test killed meanwhile.
 #[test]
 fn plan_does_not_start_what_the_test_ended() {
     for (at, power_off) in [(1, false), (4, false), (4, true)] {
@@ -215,7 +215,7 @@ fn settle_restores_link_profiles() {
     });
 }
 
-/// Whatever breaks something in a plan of the user's own can be left out, and what undoes it does no harm then.
+/// Each fault of a user's plan can be left out; undoing it then has no effect.
 #[test]
 fn acts_of_a_users_plan_can_be_left_out() {
     const DONE: [&str; 6] = [

@@ -1,4 +1,4 @@
-//! Records of `tracing` and `log` in a run's log, under the filter that there is without `RUST_LOG`.
+//! Records of `tracing` and `log` in a run's log, with the default filter.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,7 +90,7 @@ impl fmt::Debug for Counted<'_> {
     }
 }
 
-/// What is below the filter is formatted in no run; what is not, in each.
+/// Records that the filter disables are never formatted; others are in every run.
 #[test]
 fn records_are_formatted_by_the_filter_alone() {
     static FORMATTED: AtomicU64 = AtomicU64::new(0);
@@ -115,7 +115,7 @@ fn records_are_formatted_by_the_filter_alone() {
     assert_eq!(FORMATTED.load(Ordering::Relaxed), 0);
 }
 
-/// A value that does something when it is formatted.
+/// A value whose formatting has an effect.
 struct Does(fn());
 
 impl fmt::Debug for Does {
@@ -133,10 +133,10 @@ impl fmt::Display for Does {
 
 impl std::error::Error for Does {}
 
-/// Does something by way of a record.
+/// Logs a record whose argument has an effect.
 type Way = fn(fn());
 
-/// Every way in which an argument of a record comes to do something.
+/// Every kind of record argument that may have an effect.
 const WAYS: [Way; 15] = [
     |act| tracing::info!("{:?}", Does(act)),
     |act| tracing::warn!(value = ?Does(act), "a text"),
@@ -188,7 +188,7 @@ impl Drop for Logs {
     }
 }
 
-/// What it comes to when `act` is done by a record's argument, in one of several places.
+/// Runs `act` in a record's argument, at one of several places of the test.
 fn ran(way: Way, act: fn(), place: usize, keep: Keep) -> Outcome {
     let spec = move || {
         let shows = async || sleep((crate::rand::random() % 1_000_000).nanos()).await;
@@ -237,7 +237,7 @@ fn arguments_of_records_panic_whether_kept_or_not() {
     }
 }
 
-/// A value whose formatting fails is no panic in one run and none in the other.
+/// A value whose formatting fails does not panic, whether the log is kept or not.
 #[test]
 fn arguments_of_records_that_fail_are_shown_as_such() {
     struct Fails;
@@ -261,7 +261,7 @@ fn arguments_of_records_that_fail_are_shown_as_such() {
     assert!(lines.iter().all(|line| line.text.ends_with(failed)), "{lines:?}");
 }
 
-/// A service may try, in any run of a process, and its records are kept all the same.
+/// Installing a logger fails in every run, and the records are still kept.
 #[test]
 fn custom_loggers_are_refused_in_every_run() {
     struct Own;
@@ -286,7 +286,7 @@ fn custom_loggers_are_refused_in_every_run() {
     }
 }
 
-/// A subscriber that is set for a part of the code gets what is said there.
+/// A scoped subscriber gets the records of its scope.
 #[test]
 fn scoped_subscriber_takes_its_records() {
     let lines = kept(|| {
@@ -299,7 +299,7 @@ fn scoped_subscriber_takes_its_records() {
     assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["before", "after"]);
 }
 
-/// What is logged and what is not must not change the run.
+/// Logging must not change the run.
 #[test]
 fn records_do_not_change_a_run() {
     let hash = |says: bool, keep: Keep| {

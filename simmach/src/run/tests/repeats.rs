@@ -1,4 +1,4 @@
-//! What changes nothing leaves no line, no effect and no event; and how partitions and links are described.
+//! Calls of `Sim` that change nothing leave no log line, effect or event; and how partitions and links are described.
 
 use crate::engine::draws::overlay::{Rule, RuleAction};
 use crate::engine::record::deviations::RecordLevel;
@@ -18,7 +18,7 @@ fn cluster() -> SpecBuilder {
         .machine("c.zone", ignores)
 }
 
-/// Something that is done to the cluster.
+/// A call that acts on the cluster.
 type Act = fn(Sim) -> Result;
 
 fn lays_a_rule(sim: Sim) -> Result {
@@ -26,7 +26,7 @@ fn lays_a_rule(sim: Sim) -> Result {
     Ok(())
 }
 
-/// The run of a body, with its log and what was not calm.
+/// Runs a body and keeps its log and deviations.
 fn kept(overlay: Overlay, spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     let outcome = run_spec(spec, 0, overlay, keep(), Arc::default());
     assert_eq!(outcome.verdict, Verdict::Passed);
@@ -42,7 +42,7 @@ fn acts(outcome: &Outcome) -> Vec<(u64, &str)> {
     acts.map(|act| (act.address[1], act.text.as_str())).collect()
 }
 
-/// Everything that the control can do without changing anything.
+/// Every call of `Sim` that changes nothing.
 async fn changes_nothing(sim: Sim) -> Result {
     sim.heal("a.zone", "b.zone")?;
     sim.heal_all();
@@ -149,7 +149,7 @@ fn control_twice_is_logged_once() {
     assert_eq!([Partition, Clog, ClockStep, Wipe].map(count), [1, 1, 1, 1]);
 }
 
-/// To give the topology's profile back is said too.
+/// Restoring the topology's profile is logged, too.
 #[test]
 fn changed_links_are_logged_once() {
     let ran = kept(Overlay::default(), || {
@@ -182,7 +182,7 @@ fn changed_links_are_logged_once() {
     );
 }
 
-/// What two have cut flows again when both have healed it, and only then is it said so.
+/// A link cut twice heals, and is logged as healed, only after both partitions are healed.
 #[test]
 fn heal_is_logged_when_packets_flow_again() {
     const CUT: &str = "partitioned: [a.zone] | [b.zone]";
@@ -263,7 +263,7 @@ fn heal_is_logged_when_packets_flow_again() {
     );
 }
 
-/// A clock that ran fast shows another monotonic time for ever, and is right all the same.
+/// After drift the monotonic clock stays different, but the skew is exact again.
 #[test]
 fn clock_drift_is_corrected_once() {
     let ran = kept(Overlay::default(), || {
@@ -282,7 +282,7 @@ fn clock_drift_is_corrected_once() {
     assert_eq!(lines(&ran), ["clocks drift by 500000 ppm", "clocks reset"]);
 }
 
-/// Each of what can be broken makes `settle` say that it has mended something.
+/// `settle` logs a line for each kind of fault that it undoes.
 #[test]
 fn settle_is_logged_when_it_changes_something() {
     let breaks: [Act; 7] = [
@@ -315,7 +315,7 @@ fn settle_is_logged_when_it_changes_something() {
     assert_eq!(lines(&ran), ["cluster settled: all faults healed, all services started"]);
 }
 
-/// An act is left out by its number, which what was left out before it does not change.
+/// Leaving an act out does not change the numbers of later ones.
 #[test]
 fn acts_keep_their_numbers_when_one_is_left_out() {
     let spec = || {
@@ -344,7 +344,7 @@ fn acts_keep_their_numbers_when_one_is_left_out() {
     }
 }
 
-/// The log, the list of faults and the story have the same words.
+/// The log, the list of faults and the story use the same description.
 #[test]
 fn partition_is_described_by_its_sides_everywhere() {
     let of_ones_own = |way: Act| {
@@ -407,7 +407,7 @@ fn partitions_of_the_plan_are_described_by_their_sides() {
     assert!(sides.iter().all(|text| text.contains("] | [")), "{sides:?}");
 }
 
-/// As the report on two runs of one seed shows them.
+/// As the report on a difference between two runs shows them.
 #[test]
 fn events_of_links_are_described_by_their_sides() {
     let spec = || {

@@ -1,11 +1,11 @@
-//! What tells a run's spec from another's.
+//! The shape of a spec: a hash that tells whether a token fits a test.
 
 use crate::engine::record::deviations::RecordLevel;
 use crate::net::{NetworkProfile, TcpConfig};
 use crate::run::tests::*;
 
-/// A token that an earlier build wrote carries the word of its spec: where that changes, it is refused as stale, though
-/// nothing of the test did. So the words stay as they are, unless what a spec has to say becomes more.
+/// A token contains the shape of its spec, and is rejected as stale if the shape changes. So shapes must not change between
+/// versions of simmach, except for specs with new settings.
 #[test]
 fn shape_of_a_spec_is_stable() {
     fn plain() -> SpecBuilder {
@@ -50,7 +50,7 @@ fn shape_of_a_spec_is_stable() {
     );
 }
 
-/// A sweep looks at the shape of none that passes; who replays a token does, as of every run of which something is kept.
+/// A sweep does not need the shape of a passing run; replaying a token does.
 #[test]
 fn shape_is_computed_only_when_needed() {
     let shape = |keep, fails: bool| {

@@ -1,4 +1,4 @@
-//! What a run without progress waits for: time-outs that will be told to someone, and nothing else.
+//! A run without progress is a stall, unless a time-out is pending that will be reported to a task.
 
 use std::io::ErrorKind;
 
@@ -9,7 +9,7 @@ use crate::net::{KeepAlive, TcpConfig, TcpListener, TcpStream};
 use crate::run::tests::*;
 use crate::time::timeout;
 
-/// Takes one connection after the other, keeps them all, and never reads.
+/// Accepts connections, keeps them and never reads.
 async fn accepts() -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     let mut kept = Vec::new();
@@ -27,7 +27,7 @@ fn spec_with(tcp: TcpConfig) -> SpecBuilder {
     SpecBuilder::new().topology(machines)
 }
 
-/// A service that does nothing but sleep.
+/// A service that only sleeps.
 async fn dozes() {
     loop {
         sleep(45.secs()).await;
@@ -41,7 +41,7 @@ async fn connect_in_vain(sim: Sim) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Connected to the server, which is then cut off.
+/// Connects to the server, then cuts it off.
 async fn cut_off(sim: Sim) -> TcpStream {
     let stream = TcpStream::connect("server.zone:80").await.expect("it listens");
     sim.partition("client", "server.zone").expect("both are there");
@@ -64,7 +64,7 @@ fn connect_that_will_time_out_is_no_stall() {
     pass(move || spec_with(few).body(connect_in_vain));
 }
 
-/// The code that handles the time-out goes on, with short pauses too, and has time to.
+/// A reported time-out is progress: the code that handles it gets time to go on.
 #[test]
 fn reported_time_out_is_progress() {
     pass(|| {
@@ -202,7 +202,7 @@ fn keep_alive_is_a_stall() {
     assert!(failure.message.contains("a keep-alive probe"), "{}", failure.message);
 }
 
-/// A kernel that goes on with what a process has left tells nobody.
+/// The kernel reports nothing about sockets of an ended process.
 #[test]
 fn closed_socket_waiting_is_a_stall() {
     stall(|| {

@@ -1,4 +1,4 @@
-//! What tasks are called in what is said of a run: none by a place in simmach itself.
+//! Names of tasks in reports. None is a location in simmach itself.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::engine::record::deviations::RecordLevel;
 use crate::run::tests::*;
 use crate::task::JoinSet;
 
-/// A run in which many tasks are ready at once, with all that can be kept of it.
+/// A run with many tasks ready at once, of which everything is kept.
 fn kept(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     let keep = Keep { events: true, deviations: RecordLevel::All, ..Keep::default() };
     run_spec(spec, 1, Overlay::default(), keep, Arc::default())
@@ -102,7 +102,7 @@ fn failure_names_its_task() {
     assert!(spawned.is_some_and(|task| task.starts_with(HERE)));
 }
 
-/// A refusal is marked where nothing can be told, and named later.
+/// A refusal is recorded without allocating, and its task is named later.
 #[test]
 fn refusal_names_its_task() {
     let starts = || drop(thread::Builder::new().spawn(|| ()));

@@ -1,4 +1,4 @@
-//! How often the plans of the library strike, and what is said of those that do nothing.
+//! How often the library's plans strike, and reports about plans that do nothing.
 
 use crate::engine::Family;
 use crate::engine::draws::overlay::{Rule, RuleAction};
@@ -6,7 +6,7 @@ use crate::engine::record::deviations::{Kind, RecordLevel};
 use crate::run::tests::*;
 use crate::sim::{Idle, PlanActs};
 
-/// A run of so many virtual seconds with one plan and three machines.
+/// Runs one plan on three machines for a number of virtual seconds.
 fn three_machines(
     seed: u64,
     secs: u64,
@@ -24,7 +24,7 @@ fn three_machines(
     ran
 }
 
-/// A plan as it is.
+/// A plan with its default settings.
 struct Boxed(Box<dyn Plan>);
 
 impl Plan for Boxed {
@@ -59,7 +59,7 @@ fn short_test_is_struck_in_most_seeds() {
     }
 }
 
-/// Whatever the tempo, a long run is not struck without end: there are ever longer times in which it can get on.
+/// At any tempo the pauses between strikes get longer, so that a long run can make progress.
 #[test]
 fn long_test_is_struck_ever_less_often() {
     for seed in 0..20 {
@@ -69,7 +69,7 @@ fn long_test_is_struck_ever_less_often() {
     }
 }
 
-/// When the power went, and when it came back.
+/// Times of power loss and restoration.
 fn times(ran: &Outcome) -> Vec<u64> {
     ran.faults.iter().map(|fault| fault.at / 1_000_000).collect()
 }
@@ -94,7 +94,7 @@ fn given_every_is_kept() {
     }
 }
 
-/// What a token holds of a plan whose tempo is given is what it always held, so that none of them is stale.
+/// The settings in a token of a plan with a given tempo must not change, or old tokens would be stale.
 #[test]
 fn settings_with_every_are_unchanged() {
     const ONE: &str = "DurationRange { least: 1s, most: 1s }";
@@ -138,7 +138,7 @@ fn published_figures_are_kept() {
     }
 }
 
-/// A strike that is left alone, its time said by an overlay, is as long as it was.
+/// A strike whose time is set by an overlay keeps its duration.
 #[test]
 fn strike_keeps_its_tempo_when_others_are_left_out() {
     let mut kept = 0;
@@ -180,7 +180,7 @@ fn strike_keeps_its_tempo_when_others_are_left_out() {
     assert!(kept > 20, "{kept}");
 }
 
-/// What a plan came to in a run of 10 s with these machines.
+/// Runs a plan for 10 s with these machines.
 fn acted(
     machines: &'static str,
     client: &'static str,
