@@ -50,7 +50,7 @@ impl Address {
         Self::new(Family::Select, [task, nth, branch])
     }
 
-    /// A connection's initial sequence number at its local end; `nth` tells connections between the same ends apart.
+    /// A connection's initial sequence number at its local end; `nth` distinguishes connections between the same two ends.
     pub(crate) const fn initial_sequence(local: u64, remote: u64, nth: u64) -> Self {
         Self::new(Family::Isn, [local, remote, nth])
     }

@@ -64,7 +64,7 @@ impl SortedBatch {
         self.all.clear();
         self.all.extend(ranked);
         self.index_mask = (self.all.len() as u64).next_power_of_two() - 1;
-        // The index takes the place of the priority's low bits. Where the high bits are equal the insertion sort below
+        // The index replaces the priority's low bits. Where the high bits are equal the insertion sort below
         // compares full priorities; that is rare.
         let numbered = (0..).zip(&self.all);
         self.order.extend(numbered.map(|(index, one)| one.priority & !self.index_mask | index));

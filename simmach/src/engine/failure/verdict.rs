@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::failure::backtrace::Origin;
 
-/// How a run ended.
+/// The verdict of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     /// The body ended without an error.
@@ -149,7 +149,7 @@ impl Failure {
         }
     }
 
-    /// Whether both are equal, but for a place that is not known in one of them.
+    /// Whether both are equal, ignoring a location that is unknown in one of them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match self.location.is_some() == other.location.is_some() {
             true => self == other,
@@ -162,7 +162,7 @@ impl Failure {
     }
 
     /// Identifies the failure: its kind, location and message, with runs of digits replaced by `#`. For a run that does not
-    /// end, what the test's body waits for: which limit ended the run depends on what else goes on.
+    /// end, what the test's body waits for: which limit ended the run depends on the other tasks.
     pub(crate) fn fingerprint(&self) -> String {
         let kind = self.kind.word();
         match (&self.kind, &self.body_wait) {
@@ -225,7 +225,7 @@ mod tests {
         assert!(!known.is_like(&error));
     }
 
-    /// The limit that ends a run depends on what else goes on; it does not change the fingerprint.
+    /// The limit that ends a run depends on the other tasks; it does not change the fingerprint.
     #[test]
     fn fingerprint_of_an_unfinished_run_is_its_bodys_wait() {
         let of =

@@ -16,7 +16,7 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     TaskPolled { wake: u64 },
     /// A task was spawned.
     TaskSpawned { task: u64, process: ProcessId },
-    /// A machine sent a packet. `number` tells it from the others of its flow: a sequence number, or a datagram's number.
+    /// A machine sent a packet. `number` identifies it in its flow: a sequence number, or a datagram's number.
     PacketSent { flow: u64, number: u64, payload: B },
     /// A packet did not arrive.
     PacketDropped { flow: u64, number: u64, reason: DropReason },

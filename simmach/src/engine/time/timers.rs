@@ -595,8 +595,8 @@ mod tests {
                         keys.push((key, (at, name)));
                         model.insert((at, name), ());
                     }
-                    Op::Cancel(back) => if let Some((key, place)) = keys.iter().rev().nth(back) {
-                        let was = model.remove(place).is_some();
+                    Op::Cancel(back) => if let Some((key, entry)) = keys.iter().rev().nth(back) {
+                        let was = model.remove(entry).is_some();
                         prop_assert_eq!(timers.cancel(*key).is_some(), was);
                     },
                     Op::Pop(wait) => {
@@ -616,11 +616,11 @@ mod tests {
                         // Sometimes equal, sometimes near, sometimes far.
                         let at = |name: u64| now + (name.wrapping_mul(word) >> 61) * (word % (FAR / 3));
                         timers.retime(machine, now, at);
-                        for (name, (_, place)) in keys.iter_mut().enumerate() {
+                        for (name, (_, entry)) in keys.iter_mut().enumerate() {
                             let waits = machine_of(name as u64) == Some(machine);
-                            if waits && model.remove(place).is_some() {
-                                place.0 = at(name as u64);
-                                model.insert(*place, ());
+                            if waits && model.remove(entry).is_some() {
+                                entry.0 = at(name as u64);
+                                model.insert(*entry, ());
                             }
                         }
                     }
