@@ -83,7 +83,9 @@ pub(crate) fn start(id: ServiceId) {
         net::control::set_up(id.machine, true);
     }
     if incarnation > 1 {
-        engine::record_fault(Effect::Restart, Some(id.machine), || format!("{} restarted", label_of(id)));
+        engine::record_fault(Effect::Restart, Some(id.machine), || {
+            format!("{} restarted", label_of(id))
+        });
     }
     engine::trace(Event::ServiceStarted { machine: id.machine });
     engine::note_process_change();

@@ -318,7 +318,9 @@ pub(super) fn set_clock(machine: MachineId, clock: ClockSkew) -> bool {
         });
     }
     if let Some(ppm) = changed.drift {
-        engine::record_fault(Effect::ClockDrift, Some(machine), || format!("clocks drift by {ppm} ppm"));
+        engine::record_fault(Effect::ClockDrift, Some(machine), || {
+            format!("clocks drift by {ppm} ppm")
+        });
     }
     true
 }
