@@ -1,7 +1,8 @@
-//! From an annotated function to a verdict: which seeds are run, by whom, and what is said of it.
+//! From an annotated function to a test result.
 //!
-//! The two doors (`trials` under `harness = false`, `plain` under libtest) come down to one sweep. Runs are made by
-//! worker processes, so that one that kills its process costs one seed.
+//! A test is called by libtest (`doors/libtest.rs`) or by `simmach::main!` (`doors/main_macro.rs`). Either way it becomes
+//! one sweep over its seeds. Runs are made by worker processes, so that a run that kills its process costs only its own
+//! seed.
 
 mod command;
 mod config;
@@ -24,20 +25,20 @@ use crate::engine::draws::overlay::Overlay;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
-/// What makes one run: `run::run`, and a stand-in in tests.
+/// Function that makes one run: `run::run`, or a stand-in in tests.
 pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<RunStatus>) -> Outcome;
 
-/// A thread of the harness's own. It has begun, and has the allocator's memory for it, when this returns: so that what a run
-/// is given has the same addresses each time in a process that is loaded at fixed ones.
+/// Spawns a thread of the harness. It returns after the thread has started and has allocated once, because the allocator's
+/// set-up for a new thread would otherwise move the addresses that runs get in a process without address randomization.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let thread = std::thread::Builder::new().name(format!("simmach-{name}"));
-    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (started, has_started) = std::sync::mpsc::channel();
     let spawned = thread.spawn(move || {
         let memory = std::hint::black_box(Box::new([0_u8; 64]));
-        // Nobody can have gone.
-        let _ = begun.send(memory);
+        // The receiver is still there: it waits for this.
+        let _ = started.send(memory);
         work();
     })?;
-    let _ = has_begun.recv();
+    let _ = has_started.recv();
     Ok(spawned.thread().clone())
 }

@@ -1,19 +1,19 @@
-//! From a failing run to the smallest that fails in the same way.
+//! Shrinks a failing run to a small run that fails in the same way.
 //!
-//! What is asked is an [`Oracle`]: whether an overlay still fails, and so how large its run is. It may be a closure; nothing
-//! here knows of engine, processes or tests. The answer is the same whatever number of candidates is tried ahead of need:
-//! the first in order that fails is taken, and only those up to it are counted. A candidate that is larger than the best so
-//! far is not taken, though it fails.
+//! An [`Oracle`] decides whether an overlay still fails, and how large its run is. It can be a closure; nothing here
+//! depends on the engine, processes or tests. The result does not depend on how many candidates are tried speculatively:
+//! the first in order that fails is taken, and only the runs up to it are counted. A candidate that is larger than the best
+//! so far is not taken even if it fails.
 //!
-//! Passes go round until one round changes nothing, or the budget is used up: whole families calm; plans' strikes, faults of
-//! packets and steps left out by delta debugging; choices lowered; orders and times calm, by window and one by one. Where
-//! none of it helps, a removal is tried again with other draws and other times. What is left is minimal as far as these
-//! passes see: that no smaller run fails is not shown.
+//! The passes are repeated until a round changes nothing or the budget is used up. They make whole families calm; remove
+//! plans' strikes, packet faults and steps by delta debugging; lower choices; and make orders and times calm, by window and
+//! one by one. If nothing helps, removals are retried with other draws and at other times. The result is minimal only with
+//! respect to these passes.
 
+mod candidate;
 mod ddmin;
 mod items;
 mod passes;
-mod plan;
 pub(crate) mod token;
 
 #[cfg(test)]
@@ -23,90 +23,90 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::record::deviations::{Deviation, Size};
 use crate::shrink::passes::Shrinker;
 
-/// What a run came to.
+/// Answer of an oracle.
 #[derive(Clone, Debug)]
-pub(crate) enum Verdict {
-    /// It fails in the same way.
-    Fails(Seen),
-    /// It does not.
+pub(crate) enum Answer {
+    /// The run fails in the same way.
+    Fails(FailingRun),
+    /// The run does not fail in the same way.
     Passes,
 }
 
 /// A run that fails in the same way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct FailingRun {
     pub(crate) size: Size,
-    /// What of it was not calm.
+    /// Its draws that were not calm.
     pub(crate) deviations: Vec<Deviation>,
 }
 
-/// Candidates in their order.
-pub(crate) type Candidates<'a> = &'a mut dyn Iterator<Item = Overlay>;
+/// Overlays to try, in order.
+pub(crate) type Overlays<'a> = &'a mut dyn Iterator<Item = Overlay>;
 
-/// Makes runs and says which fail.
+/// Makes runs and decides which fail.
 pub(crate) trait Oracle {
-    /// The first of the candidates that fails in the same way with a size that fits, as if they were tried one after the
-    /// other; its place among them.
-    fn first(
+    /// Returns the index and size of the first candidate that fails in the same way with a size that fits, as if they were
+    /// tried one by one.
+    fn first_failing(
         &mut self,
-        candidates: Candidates<'_>,
+        candidates: Overlays<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)>;
 
-    /// Looks at one run more closely.
-    fn look(&mut self, overlay: &Overlay) -> Verdict;
+    /// Makes one run and records its deviations.
+    fn inspect(&mut self, overlay: &Overlay) -> Answer;
 
-    /// There is no more time.
+    /// Whether the time is used up.
     fn is_over(&self) -> bool {
         false
     }
 
-    /// A smaller one has been found, after so many runs.
-    fn best(&mut self, _overlay: &Overlay, _size: &Size, _runs: u64) {}
+    /// Called when a smaller run has been found, with the number of runs so far.
+    fn found_smaller(&mut self, _overlay: &Overlay, _size: &Size, _runs: u64) {}
 }
 
-/// A closure that makes one run after the other.
-impl<F: FnMut(&Overlay) -> Verdict> Oracle for F {
-    fn first(
+/// A closure that makes one run at a time.
+impl<F: FnMut(&Overlay) -> Answer> Oracle for F {
+    fn first_failing(
         &mut self,
-        candidates: Candidates<'_>,
+        candidates: Overlays<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
-        (0..).zip(candidates).find_map(|(place, overlay)| match self(&overlay) {
-            Verdict::Fails(seen) if fits(&seen.size) => Some((place, seen.size)),
-            Verdict::Fails(_) | Verdict::Passes => None,
+        (0..).zip(candidates).find_map(|(position, overlay)| match self(&overlay) {
+            Answer::Fails(seen) if fits(&seen.size) => Some((position, seen.size)),
+            Answer::Fails(_) | Answer::Passes => None,
         })
     }
 
-    fn look(&mut self, overlay: &Overlay) -> Verdict {
+    fn inspect(&mut self, overlay: &Overlay) -> Answer {
         self(overlay)
     }
 }
 
-/// The smallest that was found.
+/// The smallest failing run that was found.
 #[derive(Clone, Debug)]
-pub(crate) struct Shrunk {
+pub(crate) struct ShrinkResult {
     pub(crate) overlay: Overlay,
     pub(crate) size: Size,
-    /// Of the run as it was found.
+    /// Size of the original run.
     pub(crate) before: Size,
-    /// How many runs it took.
+    /// Number of runs that were made.
     pub(crate) runs: u64,
-    pub(crate) end: End,
+    pub(crate) end: StopReason,
 }
 
-/// Why no more was tried.
+/// Why shrinking ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// No pass finds anything smaller.
+pub(crate) enum StopReason {
+    /// No pass found anything smaller.
     Minimal,
-    /// The runs are used up.
+    /// The maximum number of runs was reached.
     Budget,
-    /// The time is.
+    /// The time was used up.
     Time,
 }
 
-/// Shrinks the run that the empty overlay makes, with so many runs at most. `None` when that does not fail in the same way.
-pub(crate) fn shrink(oracle: &mut dyn Oracle, budget: u64) -> Option<Shrunk> {
+/// Shrinks the run of the empty overlay with at most `budget` runs. `None` if that run does not fail in the same way.
+pub(crate) fn shrink(oracle: &mut dyn Oracle, budget: u64) -> Option<ShrinkResult> {
     Shrinker::begin(oracle, budget).map(Shrinker::run)
 }

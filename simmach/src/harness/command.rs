@@ -1,16 +1,16 @@
-//! The command that makes a run again, as cargo wants it.
+//! The cargo command line that repeats a run.
 
 use std::fs;
 use std::path::Path;
 
 use crate::spec::SimTest;
 
-/// For this seed of the test.
-pub(crate) fn again(test: &SimTest, seed: u64) -> String {
+/// Command that runs the test with this seed.
+pub(crate) fn run_seed(test: &SimTest, seed: u64) -> String {
     with(test, &format!("SIMMACH_SEED={seed}"))
 }
 
-/// For the run of a token, or of the file that one is in.
+/// Command that replays a token, or a file (`@file`) that holds one.
 pub(crate) fn replay(test: &SimTest, token: &str) -> String {
     with(test, &format!("SIMMACH_REPLAY={token}"))
 }
@@ -26,8 +26,8 @@ fn with(test: &SimTest, variable: &str) -> String {
     )
 }
 
-/// How cargo is told the target: from the manifest where it is named there, else from where the files are. `None` when
-/// it can't be told: then all targets of the package are asked for the test.
+/// Cargo option that selects the test's target, from the manifest or else from the file layout. `None` if it is not
+/// known; cargo then searches all targets of the package.
 fn target(test: &SimTest) -> Option<String> {
     let folder = Path::new(test.manifest_dir);
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
@@ -36,7 +36,7 @@ fn target(test: &SimTest) -> Option<String> {
         .or_else(|| (crate_name(test.package) == test.target).then(|| "--lib".to_owned()))
 }
 
-/// The target whose crate has this name, among the sections of a manifest.
+/// Looks up the target with this crate name in the sections of a manifest.
 fn named_in(manifest: &str, krate: &str) -> Option<String> {
     let mut section = "";
     for line in manifest.lines().map(str::trim) {
@@ -63,7 +63,7 @@ fn named_in(manifest: &str, krate: &str) -> Option<String> {
     None
 }
 
-/// The target that cargo finds by itself, from the folder that the test's file is in.
+/// Finds a target that cargo discovers by itself, from the folder of the test's file.
 fn found_in(folder: &Path, test: &SimTest) -> Option<String> {
     for (sub, option) in [
         ("tests", "--test"),
@@ -88,7 +88,7 @@ fn found_in(folder: &Path, test: &SimTest) -> Option<String> {
     match (src.join("lib.rs").is_file(), src.join("main.rs").is_file()) {
         (true, false) if is_own => Some("--lib".to_owned()),
         (false, true) if is_own => Some(format!("--bin {}", test.package)),
-        // One crate name for both: cargo asks both.
+        // Library and binary share a crate name: cargo searches both.
         _ => None,
     }
 }
@@ -103,13 +103,14 @@ mod tests {
     use crate::harness::testing::{Scratch, with};
 
     #[test]
-    fn the_target_is_named_as_cargo_knows_it() {
+    fn target_option_of_each_kind_of_target() {
         let package = Scratch::new("command");
         let folder: &'static str = Box::leak(package.path().display().to_string().into_boxed_str());
         let file = |path: &str, text: &str| {
             let path = package.path().join(path);
-            fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
-            fs::write(path, text).expect("there is room");
+            fs::create_dir_all(path.parent().expect("the path has a parent"))
+                .expect("the temporary folder is writable");
+            fs::write(path, text).expect("the temporary folder is writable");
         };
         let manifest =
             "[package]\nname = \"my-shop\"\n[[test]]\nname = \"odd-name\"\npath = \"x.rs\"\n";
@@ -124,7 +125,7 @@ mod tests {
                 test.manifest_dir = folder;
                 test.target = krate;
             });
-            again(test, 7)
+            run_seed(test, 7)
         };
         for (krate, option) in [
             ("odd_name", " --test odd-name"),

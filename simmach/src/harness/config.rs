@@ -1,7 +1,7 @@
-//! What the user asks of the harness beside the attribute: environment variables, and the same as flags.
+//! Configuration of the harness: environment variables, and command line flags with the same meaning.
 //!
-//! Attribute < environment < flags. A value that makes no sense is an error that names the variable, the value and what
-//! it takes; it fails the tests, since a sweep that silently is another one passes for the wrong reason.
+//! Flags override the environment, which overrides the attribute. An invalid value fails every test with an error that
+//! names the variable, the value and what is expected: running other seeds than requested could pass for the wrong reason.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,130 +13,130 @@ use std::{fmt, thread};
 use crate::engine::record::log::filter::{BadDirective, LogFilter, RUST_LOG};
 use crate::harness::debugger;
 
-/// What was asked for.
+/// The configuration of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// Which seeds.
-    pub(crate) choice: Choice,
-    /// How many runs at once, over all tests of the process.
+    /// Which seeds are run.
+    pub(crate) selection: SeedSelection,
+    /// Maximum number of parallel runs, over all tests of the process.
     pub(crate) jobs: usize,
-    /// Whether this process makes the runs itself, for a debugger: only where that was asked for, since it does not
-    /// outlive a run that aborts.
-    pub(crate) here: bool,
-    /// Only the seeds of this share.
+    /// Whether this process makes the runs itself, for a debugger. Only on request, since a run that aborts ends the
+    /// process.
+    pub(crate) in_process: bool,
+    /// Restricts the seeds to one share.
     pub(crate) shard: Option<Shard>,
-    /// Wall time for each test.
+    /// Real time for each test.
     pub(crate) budget: Option<Duration>,
-    /// All seeds, though some fail.
+    /// Whether all seeds are run even if some fail.
     pub(crate) keep_going: bool,
-    /// Whether all seeds are run twice, or none; `None` leaves it to the attribute.
+    /// Whether every seed or none is run twice; `None` leaves it to the attribute.
     pub(crate) check: Option<bool>,
-    /// How much is done to make a failure smaller.
+    /// Limit of shrinking.
     pub(crate) shrink: Shrink,
-    /// The token of the one run to make, or `@` and the file it is in.
+    /// The token to replay, or `@` and the file that holds it.
     pub(crate) replay: Option<String>,
-    /// What becomes of the files that keep tokens.
+    /// Whether regressions files are read and written.
     pub(crate) regressions: Regressions,
-    /// The file that the packets of the one run are written to.
+    /// File or folder for the packets of a single run.
     pub(crate) pcap: Option<PathBuf>,
-    /// Where the runs' disks are; `None` looks for a memory disk.
+    /// Folder for the disks of runs; `None` looks for a memory disk.
     pub(crate) folder: Option<PathBuf>,
-    /// How many of the last lines of a run's log a report shows.
+    /// Maximum number of log lines in a report, counted from the end of the log.
     pub(crate) log_lines: usize,
-    /// The real time that one poll may take.
+    /// Maximum real time of one poll.
     pub(crate) hang: Duration,
 }
 
-/// Which seeds.
+/// Which seeds are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// As the attribute says.
+pub(crate) enum SeedSelection {
+    /// Those of the attribute.
     Attribute,
-    /// `SIMMACH_SEED`.
+    /// A single seed (`SIMMACH_SEED`).
     One(u64),
-    /// This many from the attribute's base on.
+    /// This number of seeds, starting at the attribute's base.
     Count(u64),
-    /// These, the last included.
+    /// An inclusive range.
     Range {
-        /// The first.
+        /// First seed.
         first: u64,
-        /// The last.
+        /// Last seed.
         last: u64,
     },
-    /// As many as the attribute says from here on: drawn for this process.
+    /// The attribute's number of seeds, starting at a random one.
     Random {
-        /// The first.
+        /// First seed.
         first: u64,
     },
 }
 
-/// How much is done to make a failure smaller.
+/// Limit of shrinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shrink {
-    /// Nothing.
+    /// No shrinking.
     Off,
-    /// So many runs.
+    /// Maximum number of runs.
     Runs(u64),
-    /// As many as fit into so much real time.
+    /// Maximum real time.
     Time(Duration),
 }
 
-/// What becomes of the files that keep the tokens of failures.
+/// Whether regressions files, which keep the tokens of failures, are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Regressions {
-    /// They are passed over.
+    /// Neither read nor written.
     Off,
-    /// They are tried first.
+    /// Read: their tokens are run first.
     Read,
-    /// And new ones are put in.
+    /// Read, and new failures are added.
     Write,
 }
 
 /// One share of the seeds: those with `seed % of == index - 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
-    /// From 1.
+    /// Counted from 1.
     pub(crate) index: u64,
-    /// How many shares there are.
+    /// Number of shares.
     pub(crate) of: u64,
 }
 
-/// A value that makes no sense.
+/// An invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// A bad value.
-    #[error("{variable}={value:?} makes no sense: it takes {takes}")]
+    /// A value that cannot be parsed.
+    #[error("invalid value {value:?} for {variable}: expected {expected}")]
     Value {
-        /// The variable.
+        /// Name of the variable.
         variable: &'static str,
-        /// What it is.
+        /// The invalid value.
         value: String,
-        /// What it should be.
-        takes: &'static str,
+        /// Description of valid values.
+        expected: &'static str,
     },
-    /// A value that is no text.
-    #[error("{variable}={value:?} is not UTF-8: give it a value that is")]
+    /// A value that is not UTF-8.
+    #[error("invalid value {value:?} for {variable}: expected valid UTF-8")]
     NotUtf8 {
-        /// The variable.
+        /// Name of the variable.
         variable: &'static str,
-        /// What it is.
+        /// The invalid value.
         value: OsString,
     },
-    /// Two that exclude each other.
-    #[error("{0} and {1} are both set and exclude each other: unset one of them")]
-    Both(&'static str, &'static str),
-    /// One that is for one run only, where one is not what was asked for.
-    #[error("{0} is for one run: set {1} or {2} too")]
-    OneRun(&'static str, &'static str, &'static str),
-    /// A filter for the log that makes no sense.
+    /// Two variables that exclude each other.
+    #[error("{0} and {1} cannot be used together: unset one of them")]
+    Exclusive(&'static str, &'static str),
+    /// A variable that requires a single run.
+    #[error("{0} requires a single run: set {1} or {2} too")]
+    RequiresOneRun(&'static str, &'static str, &'static str),
+    /// An invalid log filter.
     #[error(transparent)]
     Filter(#[from] BadDirective),
-    /// A name that is nearly one of ours.
-    #[error("{0} is no variable of simmach: do you mean {1}?")]
-    Misspelt(String, &'static str),
+    /// A name that is nearly one of simmach's.
+    #[error("unknown variable {0}; did you mean {1}?")]
+    UnknownVariable(String, &'static str),
 }
 
-/// The variables, by the names they have in the environment.
+// The names of the variables in the environment.
 pub(crate) const SEED: &str = "SIMMACH_SEED";
 pub(crate) const SEEDS: &str = "SIMMACH_SEEDS";
 pub(crate) const JOBS: &str = "SIMMACH_JOBS";
@@ -150,7 +150,7 @@ pub(crate) const REGRESSIONS: &str = "SIMMACH_REGRESSIONS";
 pub(crate) const PCAP: &str = "SIMMACH_PCAP";
 pub(crate) const DIR: &str = "SIMMACH_DIR";
 pub(crate) const LOG_LINES: &str = "SIMMACH_LOG_LINES";
-/// For the harness's own tests.
+/// Used by the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
 const KNOWN: [&str; 14] = [
@@ -170,13 +170,13 @@ const KNOWN: [&str; 14] = [
     HANG,
 ];
 
-/// How many of the last lines of a run's log a report shows.
+/// Default of `log_lines`.
 const DEFAULT_LOG_LINES: usize = 40;
 
-/// More runs at once than any machine has use for.
-const MOST_JOBS: usize = 1024;
+/// Maximum of `jobs`.
+const MAX_JOBS: usize = 1024;
 
-/// This process's configuration: read once.
+/// The configuration of this process, read once.
 pub(crate) fn config() -> &'static Result<Config, ConfigError> {
     static CONFIG: OnceLock<Result<Config, ConfigError>> = OnceLock::new();
     CONFIG.get_or_init(|| {
@@ -185,24 +185,24 @@ pub(crate) fn config() -> &'static Result<Config, ConfigError> {
     })
 }
 
-/// How many of the last lines of a run's log this process's reports show.
+/// Maximum number of log lines in this process's reports.
 pub(crate) fn log_lines() -> usize {
     config().as_ref().map_or(DEFAULT_LOG_LINES, |config| config.log_lines)
 }
 
-/// What the command line says, by the names of the variables: before anything is read.
+/// Sets the flags of the command line, by the names of their variables. Must be called before [`config`].
 pub(crate) fn set_flags(flags: Vars) {
-    // Only `main` calls this, once.
+    // Only `main` calls this, and only once.
     let _ = FLAGS.set(flags);
 }
 
 static FLAGS: OnceLock<Vars> = OnceLock::new();
 
-/// Variables and their values.
+/// Values of variables by name.
 pub(crate) type Vars = BTreeMap<String, String>;
 
 impl Config {
-    /// Reads the environment, overruled by flags.
+    /// Reads the environment, overridden by flags.
     pub(crate) fn read(environment: &Vars, flags: &Vars) -> Result<Self, ConfigError> {
         for name in environment.keys() {
             check_name(name)?;
@@ -210,61 +210,62 @@ impl Config {
         let mut config = Self { regressions: Regressions::unless_ci(), ..Self::default() };
         config.read_one_level(environment)?;
         config.read_one_level(flags)?;
-        if let (Choice::One(_), Some(_)) = (config.choice, config.shard) {
-            return Err(ConfigError::Both(SEED, SHARD));
+        if let (SeedSelection::One(_), Some(_)) = (config.selection, config.shard) {
+            return Err(ConfigError::Exclusive(SEED, SHARD));
         }
-        let is_one_run = config.replay.is_some() || matches!(config.choice, Choice::One(_));
+        let is_one_run =
+            config.replay.is_some() || matches!(config.selection, SeedSelection::One(_));
         if config.pcap.is_some() && !is_one_run {
-            return Err(ConfigError::OneRun(PCAP, SEED, REPLAY));
+            return Err(ConfigError::RequiresOneRun(PCAP, SEED, REPLAY));
         }
         Ok(config)
     }
 
     fn read_one_level(&mut self, vars: &Vars) -> Result<(), ConfigError> {
         if is_set(vars, SEED) && is_set(vars, SEEDS) {
-            return Err(ConfigError::Both(SEED, SEEDS));
+            return Err(ConfigError::Exclusive(SEED, SEEDS));
         }
-        if let Some(seed) = value(vars, SEED, "a seed: a number from 0 on", seed)? {
-            self.choice = Choice::One(seed);
+        if let Some(seed) = value(vars, SEED, "a non-negative integer", seed)? {
+            self.selection = SeedSelection::One(seed);
         }
-        let takes = "a number of seeds from 1 on, a range `a..b` with a < b, or `random`";
-        if let Some(choice) = value(vars, SEEDS, takes, choice)? {
-            self.choice = choice;
+        let expected = "a number of seeds, a range `a..b` with a < b, or `random`";
+        if let Some(selection) = value(vars, SEEDS, expected, selection)? {
+            self.selection = selection;
         }
-        let takes = "how many runs go on at once: a number from 1 to 1024";
-        if let Some(jobs) = value(vars, JOBS, takes, jobs)? {
+        let expected = "a number of parallel runs from 1 to 1024";
+        if let Some(jobs) = value(vars, JOBS, expected, jobs)? {
             self.jobs = jobs;
-            self.here = jobs == 1;
+            self.in_process = jobs == 1;
         }
-        let takes = "`i/n`, the i-th of n shares of the seeds, i from 1 to n";
-        self.shard = value(vars, SHARD, takes, shard)?.or(self.shard);
-        let takes = "the real time for each test, such as `30s`, `5m` or `1h30m`";
-        self.budget = value(vars, BUDGET, takes, duration)?.or(self.budget);
+        let expected = "`i/n`, the i-th of n shares of the seeds, with 1 <= i <= n";
+        self.shard = value(vars, SHARD, expected, shard)?.or(self.shard);
+        let expected = "a real time for each test, such as `30s`, `5m` or `1h30m`";
+        self.budget = value(vars, BUDGET, expected, duration)?.or(self.budget);
         if let Some(on) = value(vars, KEEP_GOING, "1 or 0", switch)? {
             self.keep_going = on;
         }
-        let takes = "1, which runs each seed twice, or 0, which runs none twice";
-        self.check = value(vars, CHECK, takes, switch)?.or(self.check);
-        let takes = "how many runs, such as `2000`, how much real time, such as `10s`, or `off`";
-        self.shrink = value(vars, SHRINK, takes, shrink)?.unwrap_or(self.shrink);
-        let takes = "a token, or `@` and the file it is in";
+        let expected = "1 (run every seed twice) or 0 (run no seed twice)";
+        self.check = value(vars, CHECK, expected, switch)?.or(self.check);
+        let expected = "a number of runs such as `2000`, a real time such as `10s`, or `off`";
+        self.shrink = value(vars, SHRINK, expected, shrink)?.unwrap_or(self.shrink);
+        let expected = "a token, or `@` followed by a file name";
         self.replay =
-            value(vars, REPLAY, takes, |text| Some(text.to_owned()))?.or(self.replay.take());
-        let takes = "`off`, `read` or `write`";
+            value(vars, REPLAY, expected, |text| Some(text.to_owned()))?.or(self.replay.take());
+        let expected = "`off`, `read` or `write`";
         self.regressions =
-            value(vars, REGRESSIONS, takes, regressions)?.unwrap_or(self.regressions);
-        let takes = "a file for the packets of the one run, or a folder";
-        self.pcap = value(vars, PCAP, takes, path)?.or(self.pcap.take());
-        let takes = "a folder for the runs' disks";
-        self.folder = value(vars, DIR, takes, path)?.or(self.folder.take());
-        let takes = "how many of the last log lines a report shows, such as `40`, or `all`";
-        self.log_lines = value(vars, LOG_LINES, takes, lines)?.unwrap_or(self.log_lines);
-        // The engine reads it by itself; here it is an error if it makes no sense.
+            value(vars, REGRESSIONS, expected, regressions)?.unwrap_or(self.regressions);
+        let expected = "a file name, or a folder";
+        self.pcap = value(vars, PCAP, expected, path)?.or(self.pcap.take());
+        let expected = "a folder";
+        self.folder = value(vars, DIR, expected, path)?.or(self.folder.take());
+        let expected = "a number of log lines such as `40`, or `all`";
+        self.log_lines = value(vars, LOG_LINES, expected, lines)?.unwrap_or(self.log_lines);
+        // The engine reads it by itself; here it is only validated.
         if let Some(filter) = vars.get(RUST_LOG) {
             LogFilter::parse(filter)?;
         }
-        let takes = "the real time that one poll may take, such as `10s`";
-        self.hang = value(vars, HANG, takes, duration)?.unwrap_or(self.hang);
+        let expected = "a real time such as `10s`";
+        self.hang = value(vars, HANG, expected, duration)?.unwrap_or(self.hang);
         Ok(())
     }
 }
@@ -272,9 +273,9 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            choice: Choice::Attribute,
+            selection: SeedSelection::Attribute,
             jobs: thread::available_parallelism().map_or(1, usize::from),
-            here: debugger::is_attached(),
+            in_process: debugger::is_attached(),
             shard: None,
             budget: None,
             keep_going: false,
@@ -291,7 +292,7 @@ impl Default for Config {
 }
 
 impl Regressions {
-    /// A CI's checkout is thrown away: what is written there helps nobody.
+    /// Default: not written in CI, whose checkout is discarded.
     fn unless_ci() -> Self {
         match std::env::var_os("CI").is_some_and(|value| !value.is_empty()) {
             true => Self::Read,
@@ -306,8 +307,8 @@ impl fmt::Display for Shard {
     }
 }
 
-/// The variables of the environment that are read. A value that is not UTF-8 is refused: shown as near as it can be, a path
-/// would name another file.
+/// The environment variables that simmach reads. A value that is not UTF-8 is an error: converted lossily, a path would
+/// name another file.
 fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Vars, ConfigError> {
     let mut vars = Vars::new();
     for (name, value) in all {
@@ -319,25 +320,25 @@ fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Vars, 
             (Err(value), Some(variable)) => {
                 return Err(ConfigError::NotUtf8 { variable, value });
             }
-            // The name alone is looked at.
+            // Only the name is checked for spelling.
             (Err(_), None) => drop(vars.insert(name.to_owned(), String::new())),
         }
     }
     Ok(vars)
 }
 
-/// Refuses what is nearly one of our names: its user would take the default for what was asked.
+/// Rejects names that are nearly those of simmach's variables: a misspelt variable would have no effect.
 fn check_name(name: &str) -> Result<(), ConfigError> {
     if KNOWN.contains(&name) {
         return Ok(());
     }
     match KNOWN.iter().find(|known| distance(known, name) <= 2) {
-        Some(near) => Err(ConfigError::Misspelt(name.to_owned(), near)),
+        Some(near) => Err(ConfigError::UnknownVariable(name.to_owned(), near)),
         None => Ok(()),
     }
 }
 
-/// How many letters are wrong, missing or too many.
+/// Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -353,7 +354,7 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// An empty variable is as good as none.
+/// Whether the variable has a value. An empty one counts as unset.
 fn is_set(vars: &Vars, variable: &str) -> bool {
     vars.get(variable).is_some_and(|value| !value.is_empty())
 }
@@ -361,7 +362,7 @@ fn is_set(vars: &Vars, variable: &str) -> bool {
 fn value<T>(
     vars: &Vars,
     variable: &'static str,
-    takes: &'static str,
+    expected: &'static str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, ConfigError> {
     if !is_set(vars, variable) {
@@ -370,11 +371,11 @@ fn value<T>(
     let text = &vars[variable];
     match parse(text.trim()) {
         Some(value) => Ok(Some(value)),
-        None => Err(ConfigError::Value { variable, value: text.clone(), takes }),
+        None => Err(ConfigError::Value { variable, value: text.clone(), expected }),
     }
 }
 
-/// A number as it is written by hand: `1_000` too.
+/// Parses a non-negative integer; underscores are allowed, as in `1_000`.
 fn seed(text: &str) -> Option<u64> {
     let digits = text.replace('_', "");
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -387,32 +388,32 @@ fn count(text: &str) -> Option<u64> {
     seed(text).filter(|count| *count > 0)
 }
 
-fn choice(text: &str) -> Option<Choice> {
+fn selection(text: &str) -> Option<SeedSelection> {
     if text == "random" {
-        return Some(Choice::Random { first: random() });
+        return Some(SeedSelection::Random { first: random() });
     }
     match text.split_once("..") {
-        None => count(text).map(Choice::Count),
+        None => count(text).map(SeedSelection::Count),
         Some((first, end)) => {
             let first = seed(first.trim())?;
             let last = match end.trim().strip_prefix('=') {
                 Some(last) => seed(last.trim())?,
                 None => seed(end.trim())?.checked_sub(1)?,
             };
-            (first <= last).then_some(Choice::Range { first, last })
+            (first <= last).then_some(SeedSelection::Range { first, last })
         }
     }
 }
 
 fn jobs(text: &str) -> Option<usize> {
     let jobs = usize::try_from(count(text)?).ok()?;
-    (jobs <= MOST_JOBS).then_some(jobs)
+    (jobs <= MAX_JOBS).then_some(jobs)
 }
 
 fn shard(text: &str) -> Option<Shard> {
     let (index, of) = text.split_once('/')?;
     let (index, of) = (count(index.trim())?, count(of.trim())?);
-    // So large a number of shares would overflow the arithmetic, and is none that was meant.
+    // A larger number of shares would overflow the arithmetic of `Seeds`.
     (index <= of && of <= 1 << 32).then_some(Shard { index, of })
 }
 
@@ -451,10 +452,10 @@ fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
 }
 
-/// A century: what is longer could not be added to a clock.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// Maximum duration, a century: a longer one could overflow an `Instant`.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// `90s`, `5m`, `1h30m`, `500ms`, `1.5 s`.
+/// Parses a duration such as `90s`, `5m`, `1h30m`, `500ms` or `1.5 s`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -472,13 +473,13 @@ fn duration(text: &str) -> Option<Duration> {
             _ => return None,
         };
         let seconds = number.parse::<f64>().ok()? * unit;
-        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?.min(LONGEST);
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?.min(MAX_DURATION);
         rest = after.trim_start();
     }
     (total > Duration::ZERO).then_some(total)
 }
 
-/// A first seed that a human can still read.
+/// A random first seed of at most 40 bits, short enough to be read and typed.
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) >> 24
@@ -501,8 +502,9 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_written_of_one_run_only() {
-        let file = read(&[(PCAP, "a.pcapng"), (SEED, "3")]).expect("one run").pcap;
+    fn pcap_requires_a_single_run() {
+        let file =
+            read(&[(PCAP, "a.pcapng"), (SEED, "3")]).expect("a single run is configured").pcap;
         assert_eq!(file, Some(PathBuf::from("a.pcapng")));
         assert!(read(&[(PCAP, "a.pcapng"), (REPLAY, "sm1.x")]).is_ok());
         for many in [&[][..], &[(SEEDS, "1..3")], &[(SEEDS, "random")]] {
@@ -513,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_make_sense() {
+    fn valid_values() {
         let config = read(&[
             (SEEDS, "10..20"),
             (JOBS, "3"),
@@ -523,29 +525,29 @@ mod tests {
             (CHECK, "1"),
             (DIR, "/tmp/x"),
         ])
-        .expect("all fine");
-        assert_eq!(config.choice, Choice::Range { first: 10, last: 19 });
+        .expect("the configuration is valid");
+        assert_eq!(config.selection, SeedSelection::Range { first: 10, last: 19 });
         assert_eq!(config.jobs, 3);
         assert_eq!(config.shard, Some(Shard { index: 2, of: 4 }));
         assert_eq!(config.budget, Some(Duration::from_secs(5400)));
         assert!(config.keep_going);
         assert_eq!((config.check, Config::default().check), (Some(true), None));
         assert_eq!(config.folder, Some(PathBuf::from("/tmp/x")));
-        let choice = |text| read(&[(SEEDS, text)]).map(|config| config.choice);
-        assert_eq!(choice("1_000"), Ok(Choice::Count(1000)));
-        assert_eq!(choice("5..=5"), Ok(Choice::Range { first: 5, last: 5 }));
-        assert!(matches!(choice("random"), Ok(Choice::Random { .. })));
+        let selection = |text| read(&[(SEEDS, text)]).map(|config| config.selection);
+        assert_eq!(selection("1_000"), Ok(SeedSelection::Count(1000)));
+        assert_eq!(selection("5..=5"), Ok(SeedSelection::Range { first: 5, last: 5 }));
+        assert!(matches!(selection("random"), Ok(SeedSelection::Random { .. })));
         let shrink = |text| read(&[(SHRINK, text)]).map(|config| config.shrink);
         assert_eq!(shrink("off"), Ok(Shrink::Off));
         assert_eq!(shrink("50"), Ok(Shrink::Runs(50)));
         assert_eq!(shrink("10s"), Ok(Shrink::Time(Duration::from_secs(10))));
-        assert_eq!(read(&[(SEED, "0")]).map(|c| c.choice), Ok(Choice::One(0)));
-        assert_eq!(read(&[(SEED, "")]).map(|c| c.choice), Ok(Choice::Attribute));
+        assert_eq!(read(&[(SEED, "0")]).map(|c| c.selection), Ok(SeedSelection::One(0)));
+        assert_eq!(read(&[(SEED, "")]).map(|c| c.selection), Ok(SeedSelection::Attribute));
     }
 
-    /// The message names the variable, the value and what it takes.
+    /// The message names the variable, the value and what is expected.
     #[test]
-    fn values_that_do_not() {
+    fn invalid_values() {
         for (variable, bad) in [
             (SEED, "abc"),
             (SEED, "-1"),
@@ -582,20 +584,20 @@ mod tests {
         ] {
             let error = read(&[(variable, bad)]).expect_err(bad);
             assert!(
-                error.contains(variable) && error.contains(bad) && error.contains("takes"),
+                error.contains(variable) && error.contains(bad) && error.contains("expected"),
                 "{error}"
             );
         }
     }
 
-    /// Read as near as it can be, it would name another folder.
+    /// Converted lossily, it would name another folder.
     #[test]
     fn value_that_is_not_utf8_is_refused() {
         let bad = OsString::from_vec(b"/tmp/caf\xe9".to_vec());
         for variable in [DIR, PCAP, REPLAY, SEED, RUST_LOG] {
             let error = environment([(variable.into(), bad.clone())].into_iter());
             let error = error.expect_err(variable).to_string();
-            assert!(error.contains(variable) && error.contains("is not UTF-8"), "{error}");
+            assert!(error.contains(variable) && error.contains("expected valid UTF-8"), "{error}");
         }
         let others = [("PATH".into(), bad.clone()), ("SIMMACH_THING_OF_MINE".into(), bad)];
         assert!(environment(others.into_iter()).is_ok());
@@ -620,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn what_excludes_each_other() {
+    fn exclusive_variables_are_an_error() {
         let error = read(&[(SEED, "1"), (SEEDS, "2")]).expect_err("both");
         assert!(error.contains(SEED) && error.contains(SEEDS), "{error}");
         let error = read(&[(SEED, "1"), (SHARD, "1/2")]).expect_err("both");
@@ -628,23 +630,24 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_name_is_not_passed_over() {
-        let error = read(&[("SIMMACH_SEEED", "1")]).expect_err("no such name");
-        assert!(error.contains("do you mean SIMMACH_SEED?"), "{error}");
+    fn misspelt_name_is_an_error() {
+        let error = read(&[("SIMMACH_SEEED", "1")]).expect_err("a misspelt name");
+        assert!(error.contains("did you mean SIMMACH_SEED?"), "{error}");
         assert!(read(&[("SIMMACH_SHRUNK", "1")]).is_err());
         assert!(read(&[("SIMMACH_THING_OF_MINE", "1")]).is_ok());
     }
 
     #[test]
-    fn flags_overrule_the_environment() {
+    fn flags_override_the_environment() {
         let environment = vars(&[(SEEDS, "10"), (JOBS, "2")]);
-        let config = Config::read(&environment, &vars(&[(SEED, "7")])).expect("fine");
-        assert_eq!((config.choice, config.jobs), (Choice::One(7), 2));
+        let config =
+            Config::read(&environment, &vars(&[(SEED, "7")])).expect("the configuration is valid");
+        assert_eq!((config.selection, config.jobs), (SeedSelection::One(7), 2));
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in prop_oneof![".*", "[0-9.,_/= hmsx-]{0,12}"]) {
+        fn parsing_never_panics(text in prop_oneof![".*", "[0-9.,_/= hmsx-]{0,12}"]) {
             for variable in KNOWN.into_iter().chain([RUST_LOG]) {
                 if let Ok(config) = read(&[(variable, &text)]) {
                     prop_assert!(config.jobs >= 1);

@@ -1,7 +1,7 @@
-//! How the harness is called: by libtest (`plain`) or by `simmach::main!` (`trials`), with the command line and the
-//! environment as a configuration.
+//! Entry points: called by libtest (`libtest`) or by `simmach::main!` (`main_macro`), with the command line and the session
+//! that all tests of a process share.
 
 mod arguments;
-pub(crate) mod plain;
+pub(crate) mod libtest;
+pub(crate) mod main_macro;
 pub(crate) mod session;
-pub(crate) mod trials;

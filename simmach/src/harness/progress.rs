@@ -1,7 +1,7 @@
-//! How far the sweeps are, on a terminal: one line on standard error, over all tests that are under way.
+//! Progress of all sweeps as one line on standard error.
 //!
-//! The line stands behind the cursor, which does not move: whatever is printed next is printed over it. It is cleared
-//! when a test ends, before libtest says so. Without a terminal nothing is drawn, but it is known how far they are.
+//! The line is drawn behind the cursor, which does not move, so the next output overwrites it. It is cleared when a test
+//! ends, before libtest prints the result. Without a terminal nothing is drawn, but progress is still recorded.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -12,30 +12,30 @@ use std::time::{Duration, Instant};
 use crate::report::numbers::{span, thousands};
 use crate::spec::SimTest;
 
-/// How often it is drawn; after a test has ended, so long not at all.
-const REDRAWN: Duration = Duration::from_millis(100);
+/// Minimum time between two draws, and between the end of a test and the next draw.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A terminal that says less does not know.
+/// Terminals that report fewer columns do not know their width.
 const MIN_COLUMNS: u16 = 20;
-/// For one that does not know.
-const COLUMNS: u16 = 80;
+/// Width that is assumed for them.
+const DEFAULT_COLUMNS: u16 = 80;
 
 static BOARD: Mutex<Board> = Mutex::new(Board { tests: BTreeMap::new(), next: 0, drawn: None });
 
-/// Where the line begins: behind `test some_name ... ` when tests run one at a time.
+/// Column at which the line starts: behind `test some_name ... ` when tests run one at a time.
 static COLUMN: AtomicUsize = AtomicUsize::new(0);
 
 struct Board {
-    tests: BTreeMap<u64, Entry>,
+    tests: BTreeMap<u64, TestEntry>,
     next: u64,
     drawn: Option<Instant>,
 }
 
 const SEEDS: &str = "seeds";
 
-struct Entry {
+struct TestEntry {
     name: String,
-    /// What is counted.
+    /// Unit of `done` and `total`.
     what: &'static str,
     total: Option<u64>,
     end: Option<Instant>,
@@ -45,39 +45,39 @@ struct Entry {
 }
 
 /// One test's share of the line.
-pub(crate) struct Bar {
+pub(crate) struct ProgressBar {
     id: u64,
     drawn: bool,
 }
 
-/// How far a test is.
+/// Progress of one test.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct TestProgress {
     pub(crate) test: String,
-    /// Seeds that passed.
+    /// Number of seeds that passed.
     pub(crate) passed: u64,
-    /// Seeds that did not.
+    /// Number of seeds that did not.
     pub(crate) failed: u64,
 }
 
-/// How far each test is that is under way.
-pub(crate) fn standings() -> Vec<Standing> {
+/// Progress of each test that is running.
+pub(crate) fn tests_in_progress() -> Vec<TestProgress> {
     let board = board();
-    let swept = board.tests.values().filter(|entry| entry.what == SEEDS);
-    let standings = swept.map(|entry| Standing {
+    let result = board.tests.values().filter(|entry| entry.what == SEEDS);
+    let tests_in_progress = result.map(|entry| TestProgress {
         test: entry.name.clone(),
         passed: entry.done,
         failed: entry.failed,
     });
-    standings.collect()
+    tests_in_progress.collect()
 }
 
-/// Says where the cursor stands while a test runs.
+/// Sets the cursor column while a test runs.
 pub(crate) fn set_column(column: usize) {
     COLUMN.store(column, Ordering::Relaxed);
 }
 
-/// Clears the line: something else is about to be printed.
+/// Clears the line before something else is printed.
 pub(crate) fn clear() {
     let mut board = board();
     if board.drawn.is_some() {
@@ -86,12 +86,12 @@ pub(crate) fn clear() {
     }
 }
 
-impl Bar {
+impl ProgressBar {
     pub(crate) fn new(test: &SimTest, total: Option<u64>, budget: Option<Duration>) -> Self {
         Self::counting(SEEDS, test, total, budget)
     }
 
-    /// For a failure that is being made smaller, by so many runs at most.
+    /// For shrinking a failure with at most `most` runs.
     pub(crate) fn shrinking(test: &SimTest, most: Option<u64>) -> Self {
         Self::counting("runs to shrink it", test, most, None)
     }
@@ -107,11 +107,11 @@ impl Bar {
         let (id, began) = (board.next, now());
         let end = budget.map(|budget| began + budget);
         let name = test.path();
-        board.tests.insert(id, Entry { name, what, total, end, began, done: 0, failed: 0 });
+        board.tests.insert(id, TestEntry { name, what, total, end, began, done: 0, failed: 0 });
         Self { id, drawn: io::stderr().is_terminal() }
     }
 
-    /// So many are done, so many of these failed.
+    /// Sets the number of finished and failed runs, and draws the line if it is due.
     pub(crate) fn show(&mut self, done: u64, failed: u64) {
         let mut board = board();
         if let Some(entry) = board.tests.get_mut(&self.id) {
@@ -121,10 +121,10 @@ impl Bar {
             return;
         }
         let now = now();
-        // Nothing for what is over before it could be read.
+        // Draws nothing for tests that end before the line could be read.
         let began = board.tests.values().map(|entry| entry.began).min().unwrap_or(now);
         let last = board.drawn.unwrap_or(began);
-        if now.saturating_duration_since(last) >= REDRAWN {
+        if now.saturating_duration_since(last) >= REDRAW_INTERVAL {
             board.drawn = Some(now);
             let room = columns().saturating_sub(COLUMN.load(Ordering::Relaxed) + 1);
             let line: String = board.line(now).chars().take(room).collect();
@@ -133,7 +133,7 @@ impl Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         board().tests.remove(&self.id);
         clear();
@@ -170,7 +170,7 @@ impl Board {
     }
 }
 
-impl Entry {
+impl TestEntry {
     fn rate(&self, now: Instant) -> f64 {
         self.done as f64 / now.saturating_duration_since(self.began).as_secs_f64().max(1e-3)
     }
@@ -184,18 +184,18 @@ impl Entry {
     }
 }
 
-/// How wide the terminal is.
+/// Width of the terminal in columns.
 fn columns() -> usize {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col >= MIN_COLUMNS => size.ws_col.into(),
-        _ => COLUMNS.into(),
+        _ => DEFAULT_COLUMNS.into(),
     }
 }
 
-/// Behind the cursor, which stays: saved, the rest of the line erased, the text, restored.
+/// Saves the cursor, erases the rest of the line, writes the text, restores the cursor.
 fn draw(line: &str) {
     let text = format!("\x1b7\x1b[K{line}\x1b8");
-    // A terminal that is gone shows no progress.
+    // Progress is lost if the terminal is gone.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
@@ -213,9 +213,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_test_and_several() {
+    fn line_for_one_test_and_for_several() {
         let began = now();
-        let entry = |name: &str, total, done, failed| Entry {
+        let entry = |name: &str, total, done, failed| TestEntry {
             name: name.to_owned(),
             what: SEEDS,
             total,

@@ -1,30 +1,30 @@
-//! The tests of this binary: what `#[sim_test]` handed in, in one order for every process.
+//! The tests of this binary, registered by `#[sim_test]`, in the same order in every process.
 //!
-//! A test's number is its place in that order. Parent and workers are the same binary, so the number means the same to
-//! both; a digest of all keys, compared when a worker starts, makes sure of it.
+//! A test's number is its index in that order. Parent and workers run the same binary, so both use the same numbers; a
+//! digest of all keys is compared when a worker starts.
 
 use std::sync::OnceLock;
 
 use crate::spec::SimTest;
 
-/// All tests of the binary, by name.
+/// All tests of the binary, sorted by name.
 pub(crate) fn all() -> &'static [&'static SimTest] {
     static ALL: OnceLock<Vec<&'static SimTest>> = OnceLock::new();
     ALL.get_or_init(|| sorted(inventory::iter::<SimTest>.into_iter().collect()))
 }
 
-/// The test of this function.
+/// Finds the test of a function.
 pub(crate) fn find(module_path: &str, name: &str) -> Option<&'static SimTest> {
     all().iter().copied().find(|test| test.module_path == module_path && test.name == name)
 }
 
-/// A test's number in `tests`.
+/// Index of a test in `tests`.
 pub(crate) fn number(tests: &[&'static SimTest], test: &'static SimTest) -> Option<u32> {
     let at = tests.iter().position(|other| std::ptr::eq(*other, test))?;
     u32::try_from(at).ok()
 }
 
-/// One number for all keys in their order.
+/// Hash over all keys in order (FNV-1a).
 pub(crate) fn digest(tests: &[&'static SimTest]) -> u64 {
     let bytes = tests.iter().flat_map(|test| test.key().into_bytes().into_iter().chain([0]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -43,7 +43,7 @@ mod tests {
     use crate::harness::testing;
 
     #[test]
-    fn tests_are_sorted_by_the_name_that_is_shown() {
+    fn order_is_by_displayed_name() {
         let tests = sorted(vec![
             testing::named("krate::zoo", "a"),
             testing::named("krate", "b"),
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_knows_order_and_limits_of_names() {
+    fn digest_depends_on_order_and_boundaries_of_names() {
         let (a, b) = (testing::named("k", "a"), testing::named("k", "b"));
         assert_ne!(digest(&[a, b]), digest(&[b, a]));
         assert_ne!(digest(&[a]), digest(&[a, a]));

@@ -1,58 +1,53 @@
-//! Which seeds a test runs, as plain arithmetic.
+//! Selects the seeds of a test and sweeps over them: the determinism check, shrinking and regressions.
 
-pub(crate) mod check;
+pub(crate) mod determinism;
 pub(crate) mod diagnosis;
 pub(crate) mod linked;
 pub(crate) mod regressions;
 pub(crate) mod shrinking;
 pub(crate) mod sweep;
 
-use crate::harness::config::{Choice, Config, Shard};
+use crate::harness::config::{Config, SeedSelection, Shard};
 use crate::spec::Settings;
 
-/// The seeds of one sweep, ascending: an iterator that never leaves the numbers there are.
+/// Iterator over the seeds of one sweep, in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seeds {
-    /// The next to be looked at, and the last; `None` when there is none left.
+    /// Next candidate and last seed; `None` at the end.
     rest: Option<(u64, u64)>,
     shard: Option<Shard>,
 }
 
 impl Seeds {
-    /// What the attribute says, overruled by the configuration.
+    /// Seeds of the attribute, overridden by the configuration.
     pub(crate) fn new(settings: Settings, config: &Config) -> Result<Self, String> {
         let from = |first: u64, count: u64| {
             first.checked_add(count - 1).map(|last| (first, last)).ok_or_else(|| {
-                format!(
-                    "{count} seeds from {first} on go past the last seed there is, {}",
-                    u64::MAX
-                )
+                format!("{count} seeds starting at {first} exceed the largest seed, {}", u64::MAX)
             })
         };
         if settings.seeds == 0 {
-            return Err(
-                "`seeds = 0` runs nothing: say how many seeds the test is to run".to_owned()
-            );
+            return Err("`seeds = 0` runs nothing: set the number of seeds to run".to_owned());
         }
-        if let (Choice::Random { .. }, Some(shard)) = (config.choice, config.shard) {
+        if let (SeedSelection::Random { .. }, Some(shard)) = (config.selection, config.shard) {
             return Err(format!(
-                "SIMMACH_SEEDS=random and SIMMACH_SHARD={shard} are both set, and each share would draw seeds of its \
-                 own: give all of them one range, SIMMACH_SEEDS=a..b"
+                "SIMMACH_SEEDS=random cannot be used together with SIMMACH_SHARD={shard}, since each share would draw its \
+                 own seeds: give all shares the same range, SIMMACH_SEEDS=a..b"
             ));
         }
-        let rest = match config.choice {
-            Choice::Attribute if config.budget.is_some() => (settings.base_seed, u64::MAX),
-            Choice::Attribute => from(settings.base_seed, settings.seeds)?,
-            Choice::One(seed) => (seed, seed),
-            Choice::Count(count) => from(settings.base_seed, count)?,
-            Choice::Range { first, last } => (first, last),
-            Choice::Random { first } if config.budget.is_some() => (first, u64::MAX),
-            Choice::Random { first } => from(first, settings.seeds)?,
+        let rest = match config.selection {
+            SeedSelection::Attribute if config.budget.is_some() => (settings.base_seed, u64::MAX),
+            SeedSelection::Attribute => from(settings.base_seed, settings.seeds)?,
+            SeedSelection::One(seed) => (seed, seed),
+            SeedSelection::Count(count) => from(settings.base_seed, count)?,
+            SeedSelection::Range { first, last } => (first, last),
+            SeedSelection::Random { first } if config.budget.is_some() => (first, u64::MAX),
+            SeedSelection::Random { first } => from(first, settings.seeds)?,
         };
         Ok(Self { rest: Some(rest), shard: config.shard })
     }
 
-    /// How many there are; `None` when only a budget ends them.
+    /// Number of seeds; `None` when only a budget ends them.
     pub(crate) fn how_many(&self) -> Option<u64> {
         let Some((first, last)) = self.rest else {
             return Some(0);
@@ -68,7 +63,7 @@ impl Seeds {
         u64::try_from(count).ok().filter(|_| last != u64::MAX)
     }
 
-    /// The first and the last, as they were given.
+    /// First and last seed of the range, not restricted to the shard.
     pub(crate) fn bounds(&self) -> Option<(u64, u64)> {
         self.rest
     }
@@ -127,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_seed_there_is_ends_them() {
+    fn largest_seed_ends_the_iterator() {
         let end: Vec<u64> = seeds(u64::MAX - 1, u64::MAX, None).collect();
         assert_eq!(end, [u64::MAX - 1, u64::MAX]);
         let shard = Some(Shard { index: 1, of: 7 });
@@ -135,31 +130,31 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_counts_from_its_base() {
+    fn attribute_counts_from_its_base() {
         let settings = Settings::new().seeds(3).base_seed(10);
-        let own = Seeds::new(settings, &Config::default()).expect("they are fine");
+        let own = Seeds::new(settings, &Config::default()).expect("the seeds are valid");
         assert_eq!(own.collect::<Vec<_>>(), [10, 11, 12]);
     }
 
     #[test]
-    fn no_seeds_and_too_many_are_errors() {
+    fn zero_seeds_and_too_many_are_errors() {
         let none = Seeds::new(Settings::new().seeds(0), &Config::default());
         assert!(none.expect_err("nothing to run").contains("seeds = 0"));
         let past = Settings::new().seeds(2).base_seed(u64::MAX);
         let past = Seeds::new(past, &Config::default());
-        assert!(past.expect_err("one too many").contains("past the last"));
+        assert!(past.expect_err("one too many").contains("exceed the largest seed"));
         let last = Settings::new().seeds(1).base_seed(u64::MAX);
         assert!(Seeds::new(last, &Config::default()).is_ok());
     }
 
     #[test]
-    fn a_budget_goes_on_past_the_attribute_but_not_past_what_was_asked_for() {
+    fn budget_extends_the_attribute_but_not_a_configured_count() {
         let mut config =
             Config { budget: Some(std::time::Duration::from_secs(1)), ..Config::default() };
-        let own = Seeds::new(Settings::new().seeds(3), &config).expect("they are fine");
+        let own = Seeds::new(Settings::new().seeds(3), &config).expect("the seeds are valid");
         assert_eq!(own.how_many(), None);
-        config.choice = Choice::Count(5);
-        let own = Seeds::new(Settings::new().seeds(3), &config).expect("they are fine");
+        config.selection = SeedSelection::Count(5);
+        let own = Seeds::new(Settings::new().seeds(3), &config).expect("the seeds are valid");
         assert_eq!(own.how_many(), Some(5));
     }
 }

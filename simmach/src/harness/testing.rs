@@ -1,4 +1,4 @@
-//! What the harness's unit tests share: tests made by hand, a stand-in for a run, folders that go away.
+//! Helpers of the harness's unit tests: hand-made tests, a stand-in for `run::run`, temporary folders.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::harness::Runner;
 use crate::harness::workers::disk::Folder;
-use crate::harness::workers::here::Local;
-use crate::harness::workers::launch::Launch;
+use crate::harness::workers::in_process::InProcess;
+use crate::harness::workers::launch::Launcher;
 use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{Settings, SimTest, Spec};
 
-/// A test by this name; what it does is the stand-in's business.
+/// A test with this name. [`STAND_IN`] decides what it does.
 pub(crate) fn named(module_path: &'static str, name: &'static str) -> &'static SimTest {
     with(module_path, name, |_| {})
 }
 
-/// A test with more said about it.
+/// A test with further fields changed.
 pub(crate) fn with(
     module_path: &'static str,
     name: &'static str,
@@ -48,7 +48,7 @@ fn no_spec() -> Spec {
     unreachable!("the stand-in builds no cluster")
 }
 
-/// A run that never was: it fails when the test's name and the seed say so.
+/// Stand-in for a run. The test's name and the seed decide whether it fails.
 pub(crate) const STAND_IN: Runner = stand_in;
 
 fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<RunStatus>) -> Outcome {
@@ -88,18 +88,19 @@ pub(crate) fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }
 
-/// This process alone makes the runs: a fresh process is not to be had.
-pub(crate) fn local(scratch: &Scratch, test: &'static SimTest) -> Pool {
+/// A pool that makes runs in this process and cannot start fresh processes.
+pub(crate) fn in_process_pool(scratch: &Scratch, test: &'static SimTest) -> Pool {
     let root = scratch.path().to_owned();
-    let settle =
+    let create_folder =
         Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
     let tests: &'static [_] = Box::leak(Box::new([test]));
-    let local = Local::new(tests, STAND_IN, settle, Duration::from_secs(100), |_| {});
+    let in_process =
+        InProcess::new(tests, STAND_IN, create_folder, Duration::from_secs(100), |_| {});
     let start = Arc::new(|_: bool| Err("not in this test".to_owned()));
-    Pool::here(local, tests, Launch { start, shows: false })
+    Pool::in_process(in_process, tests, Launcher { start, show_output: false })
 }
 
-/// A folder of a test's own.
+/// A temporary folder of one test.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {

@@ -1,12 +1,12 @@
-//! Who makes the runs: worker processes, or this process, and the disks they use.
+//! Makes the runs, in worker processes or in this process, and manages the folders for their disks.
 
 pub(crate) mod addresses;
 pub(crate) mod disk;
 mod dispatcher;
-pub(crate) mod here;
+pub(crate) mod exit;
+pub(crate) mod in_process;
 pub(crate) mod job;
 pub(crate) mod launch;
-pub(crate) mod leave;
 pub(crate) mod output;
 pub(crate) mod pool;
 mod protocol;

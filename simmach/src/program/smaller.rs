@@ -11,7 +11,7 @@ use crate::engine::record::deviations::{RecordLevel, Size};
 use crate::outcome::{Keep, Outcome};
 use crate::program::{Program, Report, folder};
 use crate::run;
-use crate::shrink::{self, Candidates, Oracle, Seen};
+use crate::shrink::{self, FailingRun, Oracle, Overlays};
 
 /// A shrunk failing run.
 #[derive(Clone, Debug)]
@@ -118,9 +118,9 @@ impl InProcess<'_> {
 }
 
 impl Oracle for InProcess<'_> {
-    fn first(
+    fn first_failing(
         &mut self,
-        candidates: Candidates<'_>,
+        candidates: Overlays<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
         (0..).zip(candidates).find_map(|(index, overlay)| {
@@ -129,12 +129,12 @@ impl Oracle for InProcess<'_> {
         })
     }
 
-    fn look(&mut self, overlay: &Overlay) -> shrink::Verdict {
+    fn inspect(&mut self, overlay: &Overlay) -> shrink::Answer {
         match self.make(overlay, RecordLevel::All) {
             Some((size, Outcome { deviations, .. })) => {
-                shrink::Verdict::Fails(Seen { size, deviations })
+                shrink::Answer::Fails(FailingRun { size, deviations })
             }
-            None => shrink::Verdict::Passes,
+            None => shrink::Answer::Passes,
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Delta debugging (Zeller and Hildebrandt, 2002): a list of which nothing can be left out any more.
+//! Delta debugging (Zeller and Hildebrandt, 2002): minimizes a list so that no single item can be removed.
 
-/// Minimises `items`. `test` is given lists in order and says which is the first that will do, if one does; none is left
-/// out of what it returns, and the last of it was tried last.
+/// Minimizes `items`. `test` tries lists in order and returns the index of the first that passes, if one does.
 pub(super) fn ddmin<T: Clone>(
     mut items: Vec<T>,
     mut test: impl FnMut(&mut dyn Iterator<Item = Vec<T>>) -> Option<u64>,
@@ -22,7 +21,7 @@ pub(super) fn ddmin<T: Clone>(
                 let chunk = &chunks[at];
                 [&items[..chunk.start], &items[chunk.end..]].concat()
             };
-            // Of two halves, one is what the other leaves.
+            // With two chunks, each is the complement of the other.
             let kept = (0..parts).map(keep).map(|list| (list, 2));
             let left = (0..if parts > 2 { parts } else { 0 })
                 .map(without)
@@ -45,7 +44,7 @@ pub(super) fn ddmin<T: Clone>(
     items
 }
 
-/// So many parts of nearly the same length.
+/// Splits a length into `parts` ranges of nearly the same size.
 fn chunks(length: usize, parts: usize) -> Vec<std::ops::Range<usize>> {
     (0..parts).map(|part| length * part / parts..length * (part + 1) / parts).collect()
 }
@@ -68,18 +67,18 @@ mod tests {
     }
 
     proptest! {
-        /// What is needed is found, whatever it is; and nothing else is kept.
+        /// The result is exactly the needed items.
         #[test]
-        fn what_is_needed_is_found(length in 1..60usize, needed in prop::collection::btree_set(0..60usize, 0..6)) {
+        fn ddmin_finds_the_needed_items(length in 1..60usize, needed in prop::collection::btree_set(0..60usize, 0..6)) {
             let needed: Vec<usize> = needed.into_iter().filter(|item| *item < length).collect();
             let (found, runs) = minimise(length, |list| needed.iter().all(|item| list.contains(item)));
             prop_assert_eq!(&found, &needed);
             prop_assert!(runs <= 1 + 2 * length * (needed.len() + 1), "{}", runs);
         }
 
-        /// Of a test that is not monotone too, no item can be left out of what comes back.
+        /// The result is minimal even if the test is not monotone.
         #[test]
-        fn no_single_item_can_be_left_out(length in 1..40usize, parity in 0..3usize) {
+        fn ddmin_leaves_no_removable_item(length in 1..40usize, parity in 0..3usize) {
             let fails = |list: &[usize]| list.contains(&0) && (list.len() % 3 == parity || list.len() == length);
             let (found, _) = minimise(length, fails);
             for at in 0..found.len() {

@@ -1,4 +1,4 @@
-//! What was not calm in a run, as things that can be left out of it one by one.
+//! The deviations of a run as items that can be removed one by one.
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
@@ -8,52 +8,61 @@ use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::{Deviation, Kind};
 
-/// One thing that can be left out: the rules that let it take place where all else is calm.
+/// An item that can be removed: the rules that make it happen while everything else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct ShrinkItem {
     pub(super) family: Family,
     pub(super) kind: Kind,
     pub(super) address: [u64; 3],
-    /// Where in the test it is, if that is how its rule finds it.
+    /// Its position in the test, if its rule matches by position.
     pub(super) position: Option<Position>,
     pub(super) machine: Option<MachineId>,
     pub(super) at: u64,
-    /// Of a choice: what, and of how many.
+    /// For a choice: its value and the number of alternatives.
     pub(super) choice: (u64, u64),
     pub(super) rules: Vec<Rule>,
 }
 
-/// The items of a family, in the order in which they took place; their words are drawn as `drawn` says.
-pub(super) fn of_family(deviations: &[Deviation], family: Family, drawn: RuleAction) -> Vec<Item> {
-    let mut items: Vec<Item> = Vec::new();
+/// Lists the items of a family in the order in which they happened. `drawn` is the action for their words.
+pub(super) fn of_family(
+    deviations: &[Deviation],
+    family: Family,
+    drawn: RuleAction,
+) -> Vec<ShrinkItem> {
+    let mut items: Vec<ShrinkItem> = Vec::new();
     for deviation in deviations.iter().filter(|deviation| deviation.family == family) {
         let part = deviation.kind == Kind::Field
             || (family, deviation.kind) == (Family::Reorder, Kind::Delay);
         if part {
-            // A part of an item that is there: a strike takes all of its fields along, a packet its delay.
+            // Part of another item: a strike includes all of its fields, a reordered packet its delay.
             let [a, b, _] = deviation.address;
             let whole = items.iter_mut().rev().find(|item| item.address[..2] == [a, b]);
             if let Some(whole) = whole.filter(|_| deviation.kind == Kind::Delay) {
                 whole.rules.push(Rule::one(family, deviation.address, drawn));
             }
-        } else if !items.iter().rev().take(LATELY).any(|item| item.address == deviation.address) {
-            items.push(Item::of(deviation, drawn));
+        } else if !items
+            .iter()
+            .rev()
+            .take(RECENT_ITEMS)
+            .any(|item| item.address == deviation.address)
+        {
+            items.push(ShrinkItem::of(deviation, drawn));
         }
     }
     items
 }
 
-/// So many times a strike is tried earlier by half, before it is tried at any time.
-const EARLIER: u64 = 6;
-/// The same draw is made twice, if at all, at the same time.
-const LATELY: usize = 4;
+/// Number of times that a strike's time is halved before random times are tried.
+const HALVING_ROUNDS: u64 = 6;
+/// Number of recent items that are searched for duplicates: a draw that is made twice is made twice at one time.
+const RECENT_ITEMS: usize = 4;
 
-impl Item {
+impl ShrinkItem {
     fn of(deviation: &Deviation, drawn: RuleAction) -> Self {
         let Deviation { family, address, kind, value, of, at, machine, position, pins, .. } =
             deviation;
         let [a, b, _] = *address;
-        // Before the first step nothing can be left out that would change an address.
+        // Before the first step, no removal can change an address.
         let position = position.filter(|position| position.sequence != 0);
         let one = |action| match position {
             Some(position) => vec![Rule::at(*family, position, action)],
@@ -70,7 +79,7 @@ impl Item {
                 };
                 std::iter::once(whole).chain(pinned(*family, *address, pins)).collect()
             }
-            // The least word is below any probability.
+            // The smallest word is below any probability.
             (Kind::Fault, _) => one(RuleAction::Value(0)),
             (Kind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
             (Kind::Strike | Kind::Step | Kind::Field | Kind::Order | Kind::Delay, _) => one(drawn),
@@ -87,7 +96,7 @@ impl Item {
         }
     }
 
-    /// The same choice, made lower.
+    /// The same choice with a lower value.
     pub(super) fn lowered(&self, value: u64) -> Self {
         let (_, of) = self.choice;
         let rules =
@@ -95,7 +104,7 @@ impl Item {
         Self { choice: (value, of), rules, ..self.clone() }
     }
 
-    /// The value that one of its rules gives to a field.
+    /// The value that its rules give to a field.
     pub(super) fn pin(&self, field: u64) -> Option<u64> {
         self.rules.iter().find_map(|rule| match rule.action {
             RuleAction::Value(value) if rule.address[2] == Some((field, field)) => Some(value),
@@ -103,7 +112,7 @@ impl Item {
         })
     }
 
-    /// The step that it is bound to.
+    /// The step that it is bound to: its sequence and index.
     pub(super) fn step(&self) -> Option<(u64, u64)> {
         let pinned = self
             .pin(strike::SEQUENCE)
@@ -111,15 +120,15 @@ impl Item {
         pinned.or(self.position.map(|position| (position.sequence, position.step)))
     }
 
-    /// Bound to another step.
+    /// The same item, bound to another step.
     pub(super) fn bound_to(mut self, step: u64) -> Self {
         if let Some(position) = self.position {
-            self = self.placed_at(Position { step, ..position });
+            self = self.at_position(Position { step, ..position });
         }
         self.with_pin(strike::STEP, step + 1)
     }
 
-    fn placed_at(mut self, to: Position) -> Self {
+    fn at_position(mut self, to: Position) -> Self {
         self.position = Some(to);
         for position in self.rules.iter_mut().filter_map(|rule| rule.position.as_mut()) {
             *position = to;
@@ -127,7 +136,7 @@ impl Item {
         self
     }
 
-    /// Bound to no step any more: what was the time since it began is the time since the run did.
+    /// The same item, bound to no step: its time now counts from the start of the run instead of the step.
     pub(super) fn unbound(mut self) -> Self {
         let is_anchor = |rule: &Rule| {
             [strike::SEQUENCE, strike::STEP]
@@ -138,17 +147,19 @@ impl Item {
         self
     }
 
-    /// At another time, or of another packet; its parts drawn again where there is a salt for them.
-    pub(super) fn redrawn(mut self, round: u64, parts: Option<u64>) -> Self {
+    /// The same item at another time or for another packet. With `parts`, a strike's fields are drawn again with that salt.
+    pub(super) fn redraw(mut self, round: u64, parts: Option<u64>) -> Self {
         let below = |many| below_of(Some(mix(mix(self.at, self.address[1]), round)), many);
         if let Some(when) = self.pin(strike::WHEN) {
-            // Earlier by half and half again, or any time till twice as late.
+            // Halves the time in early rounds, then takes any time up to twice as late.
             let any = below(when.saturating_mul(2).saturating_add(1));
-            self = self
-                .with_pin(strike::WHEN, if round < EARLIER { when >> (round + 1) } else { any });
+            self = self.with_pin(
+                strike::WHEN,
+                if round < HALVING_ROUNDS { when >> (round + 1) } else { any },
+            );
         } else if let (Some(position), Kind::Fault) = (self.position, self.kind) {
             let nth = below(position.nth.saturating_mul(2).saturating_add(3));
-            self = self.placed_at(Position { nth, ..position });
+            self = self.at_position(Position { nth, ..position });
         }
         if let (Some(salt), Kind::Strike) = (parts, self.kind)
             && let Some(whole) = self.rules.first_mut()
@@ -163,8 +174,8 @@ impl Item {
         self
     }
 
-    /// A packet that is lost.
-    pub(super) fn lost(position: Position) -> Self {
+    /// The loss of one packet.
+    pub(super) fn packet_loss(position: Position) -> Self {
         let lost = Deviation::new(
             Address::new(Family::Loss, [position.lane, position.nth, 0]),
             Kind::Fault,
@@ -175,8 +186,8 @@ impl Item {
         Self { position: Some(position), rules, ..Self::of(&lost, RuleAction::Seeded) }
     }
 
-    /// Another strike of the same plan: its number, how it is drawn, and when, since the run began.
-    pub(super) fn anew(mut self, number: u64, salt: u64, when: u64) -> Self {
+    /// A new strike of the same plan, with this number, salt of its draws, and time since the start of the run.
+    pub(super) fn renumbered(mut self, number: u64, salt: u64, when: u64) -> Self {
         let [plan, _, field] = self.address;
         self.address = [plan, number, field];
         let whole = Rule {
@@ -192,14 +203,14 @@ impl Item {
         self.with_pins(&[(strike::WHEN, when)])
     }
 
-    /// With these values for fields, and no others.
+    /// The same item with these values of fields, and no others.
     pub(super) fn with_pins(mut self, pins: &[(u64, u64)]) -> Self {
         self.rules.truncate(1);
         self.rules.extend(pinned(self.family, self.address, pins));
         self
     }
 
-    /// With another value for a field.
+    /// The same item with another value of a field that it pins.
     pub(super) fn with_pin(mut self, field: u64, value: u64) -> Self {
         for rule in &mut self.rules {
             if rule.address[2] == Some((field, field))
@@ -212,7 +223,7 @@ impl Item {
     }
 }
 
-/// The rules that give these values to fields of what is at an address.
+/// Rules that pin the fields of the item at an address to these values.
 fn pinned(
     family: Family,
     [a, b, _]: [u64; 3],
@@ -224,7 +235,8 @@ fn pinned(
     pins.iter().map(rule)
 }
 
-/// The word with the fewest digits by which `value` of `of` is drawn; of one, whether at all.
+/// The word with the fewest significant bits that draws `value` out of `of`. If `of` is at most 1, the choice is whether
+/// something happens at all.
 fn word_for(value: u64, of: u64) -> u64 {
     if of <= 1 {
         return 0;
@@ -243,14 +255,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_choice_is_what_its_word_draws(of in 2..=u64::MAX, value in any::<u64>()) {
+        fn word_for_a_value_draws_that_value(of in 2..=u64::MAX, value in any::<u64>()) {
             let value = value % of;
             prop_assert_eq!(below_of(Some(word_for(value, of)), of), value);
         }
     }
 
     #[test]
-    fn a_word_has_few_digits() {
+    fn word_for_a_value_has_few_bits() {
         assert_eq!(word_for(1, 2), 1 << 63);
         assert_eq!(word_for(3, 7), 1 << 63);
         assert_eq!(word_for(1, 1), 0, "whether at all");

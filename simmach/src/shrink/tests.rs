@@ -1,6 +1,6 @@
-//! The shrinker without an engine: runs that are made up, of which it is known what they need to fail.
+//! The shrinker without an engine, on synthetic runs with known conditions for failure.
 
-mod redrawn;
+mod redraw;
 
 use std::collections::BTreeSet;
 
@@ -15,9 +15,9 @@ use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::Kind;
 use crate::shrink::*;
 
-/// A run that is made up: so many of each that take place unless they are calm.
+/// A synthetic run: the number of deviations of each kind that happen unless they are calm.
 #[derive(Clone, Debug)]
-struct World {
+struct SyntheticRun {
     strikes: u64,
     steps: u64,
     losses: u64,
@@ -26,10 +26,10 @@ struct World {
     choices: u64,
 }
 
-const WORLD: World =
-    World { strikes: 12, steps: 40, losses: 30, wakes: 90, latencies: 300, choices: 20 };
+const RUN: SyntheticRun =
+    SyntheticRun { strikes: 12, steps: 40, losses: 30, wakes: 90, latencies: 300, choices: 20 };
 
-/// What a made-up run needs to fail: numbers of what took place, and of choices at least what.
+/// The deviations that a synthetic run needs to fail, and the minimum value of a choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Needs {
     strikes: BTreeSet<u64>,
@@ -42,8 +42,8 @@ struct Needs {
 
 const OF: u64 = 10;
 
-impl World {
-    /// What is not calm, in a run that this overlay makes.
+impl SyntheticRun {
+    /// Deviations in the run of this overlay.
     fn run(&self, overlay: &Overlay) -> Vec<Deviation> {
         let index = OverlayIndex::from(overlay);
         let mut all = Vec::new();
@@ -53,7 +53,7 @@ impl World {
                 RuleAction::Calm => return,
                 RuleAction::Value(word) if kind == Kind::Choice => (below_of(Some(word), OF), OF),
                 RuleAction::Seeded if kind == Kind::Choice => (mix(number, 5) % OF, OF),
-                // Drawn again, most faults are not there any more.
+                // With another salt, most faults do not happen.
                 RuleAction::Reseeded(salt)
                     if kind != Kind::Step && !mix(number, salt).is_multiple_of(4) =>
                 {
@@ -79,7 +79,7 @@ impl World {
         all
     }
 
-    fn verdict(&self, overlay: &Overlay, needs: &Needs) -> Verdict {
+    fn verdict(&self, overlay: &Overlay, needs: &Needs) -> Answer {
         let deviations = self.run(overlay);
         let there = Needs::of(&deviations);
         let chosen = needs.choice.is_none_or(|(number, least)| {
@@ -116,11 +116,11 @@ impl Needs {
     }
 }
 
-/// Of a run in which this took place.
-fn verdict(fails: bool, deviations: Vec<Deviation>) -> Verdict {
+/// Answer for a run with these deviations.
+fn verdict(fails: bool, deviations: Vec<Deviation>) -> Answer {
     match fails {
-        true => Verdict::Fails(Seen { size: size(&deviations), deviations }),
-        false => Verdict::Passes,
+        true => Answer::Fails(FailingRun { size: size(&deviations), deviations }),
+        false => Answer::Passes,
     }
 }
 
@@ -139,37 +139,37 @@ fn size(deviations: &[Deviation]) -> Size {
     }
 }
 
-/// Tries so many candidates ahead of need, as workers do.
+/// Tries `jobs` candidates speculatively, as workers do.
 struct Ahead<F> {
     try_one: F,
     jobs: usize,
 }
 
-impl<F: FnMut(&Overlay) -> Verdict> Oracle for Ahead<F> {
-    fn first(
+impl<F: FnMut(&Overlay) -> Answer> Oracle for Ahead<F> {
+    fn first_failing(
         &mut self,
-        candidates: Candidates<'_>,
+        candidates: Overlays<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
-        let mut place = 0;
+        let mut position = 0;
         loop {
             let some: Vec<Overlay> =
                 std::iter::from_fn(|| candidates.next()).take(self.jobs).collect();
             if some.is_empty() {
                 return None;
             }
-            // The last may well be over first.
+            // The last may finish first.
             let verdicts: Vec<_> = some.iter().rev().map(&mut self.try_one).collect();
             for verdict in verdicts.into_iter().rev() {
                 match verdict {
-                    Verdict::Fails(seen) if fits(&seen.size) => return Some((place, seen.size)),
-                    Verdict::Fails(_) | Verdict::Passes => place += 1,
+                    Answer::Fails(seen) if fits(&seen.size) => return Some((position, seen.size)),
+                    Answer::Fails(_) | Answer::Passes => position += 1,
                 }
             }
         }
     }
 
-    fn look(&mut self, overlay: &Overlay) -> Verdict {
+    fn inspect(&mut self, overlay: &Overlay) -> Answer {
         (self.try_one)(overlay)
     }
 }
@@ -180,12 +180,12 @@ fn some_of(most: u64, size: std::ops::Range<usize>) -> impl Strategy<Value = BTr
 
 prop_compose! {
     fn needs()(
-        strikes in some_of(WORLD.strikes, 0..3),
-        steps in some_of(WORLD.steps, 0..5),
-        losses in some_of(WORLD.losses, 0..3),
-        wakes in some_of(WORLD.wakes, 0..3),
-        latencies in some_of(WORLD.latencies, 0..2),
-        number in prop::option::of(0..WORLD.choices),
+        strikes in some_of(RUN.strikes, 0..3),
+        steps in some_of(RUN.steps, 0..5),
+        losses in some_of(RUN.losses, 0..3),
+        wakes in some_of(RUN.wakes, 0..3),
+        latencies in some_of(RUN.latencies, 0..2),
+        number in prop::option::of(0..RUN.choices),
         least in 1..OF,
     ) -> Needs {
         // No more than the seed chooses.
@@ -199,27 +199,27 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-    /// What is needed is what is left, whatever it is.
+    /// Exactly the needed deviations remain.
     #[test]
-    fn what_is_left_is_what_is_needed(needs in needs()) {
+    fn result_is_exactly_what_is_needed(needs in needs()) {
         let mut runs = 0;
         let mut oracle = |overlay: &Overlay| {
             runs += 1;
-            WORLD.verdict(overlay, &needs)
+            RUN.verdict(overlay, &needs)
         };
-        let shrunk = shrink(&mut oracle, 20_000).expect("it fails");
-        let left = WORLD.run(&shrunk.overlay);
+        let shrunk = shrink(&mut oracle, 20_000).expect("the original run fails");
+        let left = RUN.run(&shrunk.overlay);
         prop_assert_eq!(Needs::of(&left), needs);
-        prop_assert_eq!((size(&left), shrunk.end), (shrunk.size, End::Minimal));
+        prop_assert_eq!((size(&left), shrunk.end), (shrunk.size, StopReason::Minimal));
         prop_assert_eq!(runs, shrunk.runs);
     }
 
     /// The same overlay, size and number of runs, at any number of jobs and with any budget.
     #[test]
-    fn the_number_of_jobs_changes_nothing(needs in needs(), jobs in 2..40usize, budget in 1..1_500u64) {
+    fn number_of_jobs_does_not_change_the_result(needs in needs(), jobs in 2..40usize, budget in 1..1_500u64) {
         let shrunk = |jobs| {
-            let mut oracle = Ahead { try_one: |overlay: &Overlay| WORLD.verdict(overlay, &needs), jobs };
-            let shrunk = shrink(&mut oracle, budget).expect("it fails");
+            let mut oracle = Ahead { try_one: |overlay: &Overlay| RUN.verdict(overlay, &needs), jobs };
+            let shrunk = shrink(&mut oracle, budget).expect("the original run fails");
             (shrunk.overlay, shrunk.size, shrunk.runs, shrunk.end)
         };
         let one = shrunk(1);
@@ -227,21 +227,21 @@ proptest! {
         prop_assert_eq!(one, shrunk(jobs));
     }
 
-    /// Whatever the oracle answers, what comes back was seen to fail and is no larger than what was found.
+    /// The result has failed and is not larger than the original run, whatever the oracle answers.
     #[test]
-    fn an_oracle_of_chance_is_survived(salt in any::<u64>(), odds in 1..8u64) {
+    fn random_oracle_gives_a_valid_result(salt in any::<u64>(), odds in 1..8u64) {
         let mut failed = BTreeSet::new();
         let mut tried = 0;
         let mut oracle = |overlay: &Overlay| {
             tried += 1;
-            let verdict = WORLD.verdict(overlay, &Needs::default());
+            let verdict = RUN.verdict(overlay, &Needs::default());
             if tried > 1 && !mix(tried, salt).is_multiple_of(odds) {
-                return Verdict::Passes;
+                return Answer::Passes;
             }
             failed.insert(format!("{overlay:?}"));
             verdict
         };
-        let shrunk = shrink(&mut oracle, 500).expect("it fails");
+        let shrunk = shrink(&mut oracle, 500).expect("the original run fails");
         let best = format!("{:?}", shrunk.overlay);
         prop_assert!(failed.contains(&best));
         prop_assert!(shrunk.size <= shrunk.before && shrunk.runs <= 500);
@@ -249,42 +249,42 @@ proptest! {
 }
 
 #[test]
-fn a_run_that_does_not_fail_is_not_shrunk() {
-    assert!(shrink(&mut |_: &Overlay| Verdict::Passes, 100).is_none());
+fn passing_run_is_not_shrunk() {
+    assert!(shrink(&mut |_: &Overlay| Answer::Passes, 100).is_none());
 }
 
-/// Three steps of forty, and nothing else: few runs are enough.
+/// Finding three of forty steps takes few runs.
 #[test]
-fn runs_are_few() {
+fn few_runs_for_three_steps() {
     let needs = Needs { steps: [3, 17, 31].into(), ..Needs::default() };
-    let shrunk = shrink(&mut |overlay: &Overlay| WORLD.verdict(overlay, &needs), 2_000);
-    let shrunk = shrunk.expect("it fails");
-    assert_eq!(WORLD.run(&shrunk.overlay).len(), 3);
+    let shrunk = shrink(&mut |overlay: &Overlay| RUN.verdict(overlay, &needs), 2_000);
+    let shrunk = shrunk.expect("the original run fails");
+    assert_eq!(RUN.run(&shrunk.overlay).len(), 3);
     assert!(shrunk.runs < 120, "{}", shrunk.runs);
 }
 
-/// Where nothing is needed, everything is calm at once.
+/// If nothing is needed, the first candidates make everything calm.
 #[test]
-fn everything_is_calm_at_once() {
+fn few_runs_if_nothing_is_needed() {
     let needs = Needs::default();
-    let shrunk = shrink(&mut |overlay: &Overlay| WORLD.verdict(overlay, &needs), 2_000);
-    let shrunk = shrunk.expect("it fails");
+    let shrunk = shrink(&mut |overlay: &Overlay| RUN.verdict(overlay, &needs), 2_000);
+    let shrunk = shrunk.expect("the original run fails");
     assert_eq!(shrunk.size, Size::default());
     assert!(shrunk.runs < 10, "{}", shrunk.runs);
 }
 
-/// What programs draw for themselves is no deviation, and is calm all the same when it need not be.
+/// Draws of the programs are no deviations, but are made calm if possible.
 #[test]
-fn whole_families_are_calm() {
+fn families_of_programs_are_made_calm() {
     for key in [Family::Generator, Family::Entropy] {
         let rules =
             |overlay: &Overlay, family| OverlayIndex::from(overlay).action(family, [7, 0, 0], 0);
         let needs = Needs { strikes: [9].into(), ..Needs::default() };
         let mut oracle = |overlay: &Overlay| match rules(overlay, key) {
-            RuleAction::Calm => Verdict::Passes,
-            _ => WORLD.verdict(overlay, &needs),
+            RuleAction::Calm => Answer::Passes,
+            _ => RUN.verdict(overlay, &needs),
         };
-        let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+        let shrunk = shrink(&mut oracle, 2_000).expect("the original run fails");
         for family in [Family::Generator, Family::Entropy] {
             let is_calm = rules(&shrunk.overlay, family) == RuleAction::Calm;
             assert_eq!(is_calm, family != key, "{family:?}");
@@ -292,68 +292,68 @@ fn whole_families_are_calm() {
     }
 }
 
-/// What happens to one machine is needed all together or not at all: one by one none of it can be left out.
+/// The faults of one machine are needed all together or not at all.
 #[test]
-fn all_of_a_machine_is_left_out_at_once() {
+fn faults_of_a_machine_are_removed_at_once() {
     let own = [0, 5, 10];
     let mut oracle = |overlay: &Overlay| {
-        let there = Needs::of(&WORLD.run(overlay)).strikes;
+        let there = Needs::of(&RUN.run(overlay)).strikes;
         let of_it = own.iter().filter(|number| there.contains(number)).count();
         let all_others =
-            (0..WORLD.strikes).all(|number| own.contains(&number) || there.contains(&number));
+            (0..RUN.strikes).all(|number| own.contains(&number) || there.contains(&number));
         match all_others && (of_it == 0 || of_it == own.len()) {
-            true => WORLD.verdict(overlay, &Needs::default()),
-            false => Verdict::Passes,
+            true => RUN.verdict(overlay, &Needs::default()),
+            false => Answer::Passes,
         }
     };
-    let shrunk = shrink(&mut oracle, 4_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 4_000).expect("the original run fails");
     assert_eq!((shrunk.size.machines, shrunk.size.faults), (4, 9), "{shrunk:?}");
 }
 
-/// What fails and is larger is not taken.
+/// A failing candidate that is larger is not taken.
 #[test]
-fn nothing_larger_is_taken() {
+fn larger_candidate_is_not_taken() {
     let mut oracle = |overlay: &Overlay| {
         let faults = if *overlay == Overlay::default() { 5 } else { 9 };
         let size = Size { faults, ..Size::default() };
-        Verdict::Fails(Seen { size, deviations: Vec::new() })
+        Answer::Fails(FailingRun { size, deviations: Vec::new() })
     };
-    let shrunk = shrink(&mut oracle, 1_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 1_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.overlay), (5, Overlay::default()));
 }
 
-/// A limit of real time ends it between two runs, with the best so far.
+/// A time limit ends shrinking between two runs, with the best result so far.
 #[test]
-fn nothing_is_tried_when_the_time_is_over() {
+fn time_limit_ends_shrinking() {
     struct Impatient {
         needs: Needs,
         left: u64,
     }
 
     impl Impatient {
-        fn run(&mut self, overlay: &Overlay) -> Verdict {
-            self.left = self.left.checked_sub(1).expect("the time was not over");
-            WORLD.verdict(overlay, &self.needs)
+        fn run(&mut self, overlay: &Overlay) -> Answer {
+            self.left = self.left.checked_sub(1).expect("no run after the time limit");
+            RUN.verdict(overlay, &self.needs)
         }
     }
 
     impl Oracle for Impatient {
-        fn first(
+        fn first_failing(
             &mut self,
-            candidates: Candidates<'_>,
+            candidates: Overlays<'_>,
             fits: &dyn Fn(&Size) -> bool,
         ) -> Option<(u64, Size)> {
-            let mut place = 0;
+            let mut position = 0;
             while !self.is_over() {
                 match self.run(&candidates.next()?) {
-                    Verdict::Fails(seen) if fits(&seen.size) => return Some((place, seen.size)),
-                    Verdict::Fails(_) | Verdict::Passes => place += 1,
+                    Answer::Fails(seen) if fits(&seen.size) => return Some((position, seen.size)),
+                    Answer::Fails(_) | Answer::Passes => position += 1,
                 }
             }
             None
         }
 
-        fn look(&mut self, overlay: &Overlay) -> Verdict {
+        fn inspect(&mut self, overlay: &Overlay) -> Answer {
             self.run(overlay)
         }
 
@@ -363,11 +363,13 @@ fn nothing_is_tried_when_the_time_is_over() {
     }
 
     let needs = || Needs { steps: [3, 17, 31].into(), ..Needs::default() };
-    let all = shrink(&mut Impatient { needs: needs(), left: 5_000 }, 5_000).expect("it fails");
-    assert_eq!((all.size.steps, all.end), (3, End::Minimal));
+    let all = shrink(&mut Impatient { needs: needs(), left: 5_000 }, 5_000)
+        .expect("the original run fails");
+    assert_eq!((all.size.steps, all.end), (3, StopReason::Minimal));
     for left in 1..all.runs {
-        let shrunk = shrink(&mut Impatient { needs: needs(), left }, 5_000).expect("it fails");
-        assert_eq!(shrunk.end, End::Time, "{left}");
+        let shrunk =
+            shrink(&mut Impatient { needs: needs(), left }, 5_000).expect("the original run fails");
+        assert_eq!(shrunk.end, StopReason::Time, "{left}");
         assert!(shrunk.size <= shrunk.before, "{left}");
     }
 }

@@ -1,12 +1,12 @@
-//! A failing run as one short text: `sm1.` and Crockford's base 32 in lower case.
+//! Tokens: a failing run as a short text, `sm1.` and Crockford's base 32 in lower case.
 //!
-//! It holds the test, the shape of its spec, the seed, the overlay, what the run came to, and check bits. There is one
-//! text for a token: what was damaged or made up is refused, at odds of one in four thousand million against it. Nothing of
-//! the program is in it: it fits as long as test and spec are the same.
+//! A token holds the test, the shape of its spec, the seed, the overlay, the failure, a summary of the trace, and check
+//! bits. Each token has exactly one encoding; damaged and invented ones are rejected by a 32-bit checksum. The code of the
+//! program is not part of it: a token fits as long as test and spec are the same.
 //!
-//! The spec's names, links, limits and plans are known before a run. What the test's steps are is not: they are in its
-//! body, so they are compared with those that the run began. What a step does between its choices is code, and no part of
-//! the shape: where that has changed, the trace differs.
+//! The spec's names, links, limits and plans are known before a run. The test's steps are part of its body and are not
+//! known, so a replay compares them with those of its run. Code between the choices of a step is not part of the shape; if
+//! it has changed, the trace differs.
 
 mod base32;
 mod bytes;
@@ -16,30 +16,31 @@ use std::str::FromStr;
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::draws::positions::StepSequence;
-use crate::shrink::token::bytes::{Reader, Writer};
+use crate::shrink::token::bytes::{TokenReader, TokenWriter};
 
-/// What a token begins with: its kind and version.
+/// Prefix of a token, with its version.
 const PREFIX: &str = "sm1.";
-/// The longest text that is looked at.
-const LONGEST: usize = 4 << 20;
+/// Maximum length of a text that is parsed.
+const MAX_LENGTH: usize = 4 << 20;
 
-/// A failing run, to be made again.
+/// A failing run that can be replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// The test, as [`test_number`] has it.
+    /// The test's [`test_hash`].
     pub(crate) test: u32,
-    /// The shape of its spec.
+    /// Hash of the spec's shape.
     pub(crate) shape: u32,
-    /// The test's walks of steps, as far as the failing run had begun them.
+    /// The step sequences that the failing run had begun.
     pub(crate) walks: Vec<StepSequence>,
     pub(crate) seed: u64,
     pub(crate) overlay: Overlay,
-    /// The failure's fingerprint, in short.
+    /// Hash of the failure's fingerprint.
     pub(crate) failure: u32,
     pub(crate) trace: TraceMarks,
 }
 
-/// A trace in short: how many events, its hash, and a byte of the running hash at some of them. Of none it is not known.
+/// Summary of a trace: number of events, hash, and one byte of the running hash at some events. Unknown if there are no
+/// events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TraceMarks {
     pub(crate) events: u64,
@@ -47,23 +48,23 @@ pub(crate) struct TraceMarks {
     pub(crate) marks: Vec<u8>,
 }
 
-/// Why a text is no token.
+/// Why a text cannot be parsed as a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
-    #[error("it is no token: one begins with `sm1.`")]
+    #[error("not a token: tokens start with `sm1.`")]
     Prefix,
-    #[error("it is a token of another version of simmach")]
+    #[error("token of another version of simmach")]
     Version,
-    #[error("it is no token: {0:?} is no character of one")]
+    #[error("not a token: invalid character {0:?}")]
     Character(char),
-    #[error("it is damaged, or was made up: its check bits do not fit")]
+    #[error("damaged token: wrong checksum")]
     Damaged,
 }
 
 impl Token {
     fn to_bytes(&self) -> Vec<u8> {
         let Self { test, shape, walks, seed, overlay, failure, trace } = self;
-        let mut writer = Writer::default();
+        let mut writer = TokenWriter::default();
         writer.fixed(*test);
         writer.fixed(*shape);
         writer.walks(walks);
@@ -72,18 +73,18 @@ impl Token {
         writer.fixed(*failure);
         writer.number(trace.events);
         writer.fixed(trace.hash);
-        writer.text(&trace.marks);
-        let check = check(writer.bytes());
-        writer.fixed(check);
+        writer.byte_string(&trace.marks);
+        let checksum = checksum(writer.bytes());
+        writer.fixed(checksum);
         writer.into_bytes()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (body, end) = bytes.split_last_chunk::<4>()?;
-        if check(body) != u32::from_le_bytes(*end) {
+        if checksum(body) != u32::from_le_bytes(*end) {
             return None;
         }
-        let mut reader = Reader::new(body);
+        let mut reader = TokenReader::new(body);
         let token = Self {
             test: reader.fixed()?,
             shape: reader.fixed()?,
@@ -94,10 +95,10 @@ impl Token {
             trace: TraceMarks {
                 events: reader.number()?,
                 hash: reader.fixed()?,
-                marks: reader.text()?,
+                marks: reader.byte_string()?,
             },
         };
-        // Two texts for one token would be one too many.
+        // Rejects a second encoding of the same token.
         (reader.is_at_end() && token.to_bytes() == bytes).then_some(token)
     }
 }
@@ -113,7 +114,7 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(TokenError::Damaged);
         }
         let head = text.get(..PREFIX.len()).unwrap_or_default();
@@ -128,18 +129,18 @@ impl FromStr for Token {
     }
 }
 
-/// A test's key, in short.
-pub(crate) fn test_number(key: &str) -> u32 {
-    check(key.as_bytes())
+/// 32-bit hash of a test's key.
+pub(crate) fn test_hash(key: &str) -> u32 {
+    checksum(key.as_bytes())
 }
 
-/// A text, in short.
-pub(crate) fn short(text: &str) -> u32 {
-    check(text.as_bytes())
+/// 32-bit hash of a text.
+pub(crate) fn short_hash(text: &str) -> u32 {
+    checksum(text.as_bytes())
 }
 
-/// CRC-32C, bit by bit: a token is short, and read once.
-fn check(bytes: &[u8]) -> u32 {
+/// CRC-32C, computed bit by bit: tokens are short.
+fn checksum(bytes: &[u8]) -> u32 {
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
     });

@@ -21,7 +21,7 @@ fn interrupt_names_running_seeds_and_leaves_nothing() {
             let says = format!("SIG{signal}");
             assert_has(&ran, &[&says, "while running", "zoo::takes_long, seed "]);
             assert_has(&ran, &["SIMMACH_SEED=", "-- --exact zoo::takes_long"]);
-            assert_has(&ran, &["zoo::takes_long: ", " passed before it, none failed"]);
+            assert_has(&ran, &["zoo::takes_long: ", " passed, none failed"]);
             assert!(!workers.iter().any(|pid| is_alive(*pid)), "a worker lives");
         }
     }
@@ -42,7 +42,7 @@ fn interrupt_while_shrinking_reports_the_best_so_far() {
         let ran = running.end();
         fs::remove_file(&runs).expect("it is there");
         assert_eq!(ran.code, Some(130), "{}", ran.text);
-        assert_has(&ran, &["zoo::shrinks_slowly, seed ", ", was being shrunk; so far to "]);
+        assert_has(&ran, &["zoo::shrinks_slowly, seed ", ", was being shrunk; smallest so far: "]);
         let replayed = door.run("shrinks_slowly", &[("SIMMACH_REPLAY", &token(&ran))]);
         assert_eq!(replayed.code, Some(101), "{}", replayed.text);
         assert_has(&replayed, &["Reproduced exactly.", "failure \"too often\""]);

@@ -38,7 +38,7 @@ fn packets_are_written_for_passing_and_failing_seeds() {
             let env = [("SIMMACH_SEED", seed), ("SIMMACH_PCAP", &path), ("SIMMACH_JOBS", jobs)];
             let ran = door.run("talks", &env);
             assert_eq!(ran.code, Some(code), "{}", ran.text);
-            assert_has(&ran, &[&format!("{path} has its packets")]);
+            assert_has(&ran, &[&format!("packets written to {path} (")]);
             assert_packets(&path);
         }
     }
@@ -52,7 +52,7 @@ fn packets_are_written_for_a_token() {
     let path = path("of-a-token");
     let ran = Door::Main.run("talks", &[("SIMMACH_REPLAY", token), ("SIMMACH_PCAP", &path)]);
     assert_eq!(ran.code, Some(101), "{}", ran.text);
-    assert_has(&ran, &["Reproduced exactly.", &format!("{path} has its packets")]);
+    assert_has(&ran, &["Reproduced exactly.", &format!("packets written to {path} (")]);
     assert_packets(&path);
 }
 
@@ -62,12 +62,15 @@ fn packets_that_cannot_be_written_are_an_error() {
     let path = path("of-many");
     for seeds in ["SIMMACH_SEEDS", "SIMMACH_KEEP_GOING"] {
         let ran = Door::Main.run("talks", &[("SIMMACH_PCAP", &path), (seeds, "1")]);
-        assert_not_run(&ran, "SIMMACH_PCAP is for one run: set SIMMACH_SEED or SIMMACH_REPLAY too");
+        assert_not_run(
+            &ran,
+            "SIMMACH_PCAP requires a single run: set SIMMACH_SEED or SIMMACH_REPLAY too",
+        );
     }
     assert!(fs::metadata(&path).is_err(), "nothing is written");
     let nowhere = format!("{path}/no/such/folder");
     let ran = Door::Main.run("talks", &[("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", &nowhere)]);
-    assert_not_run(&ran, "no/such/folder: it can't be written: ");
+    assert_not_run(&ran, "no/such/folder: cannot be written: ");
 }
 
 /// The first of two tests gets the file, and the second is not run.
@@ -77,7 +80,10 @@ fn packets_of_two_tests_do_not_share_a_file() {
     let arguments = ["--include-ignored", "zoo::talks"];
     let env = [("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", &*path)];
     let ran = Door::Main.with(&arguments, &env);
-    assert_has(&ran, &["1 passed; 1 failed", "SIMMACH_PCAP is a file for one run, and zoo::talks"]);
+    assert_has(
+        &ran,
+        &["1 passed; 1 failed", "SIMMACH_PCAP names a file, which holds one run, and zoo::talks"],
+    );
 }
 
 /// A folder either exists or has `/` at its end. Each test has a file in it, also across processes.
@@ -95,7 +101,7 @@ fn packets_in_a_folder_have_a_file_per_test() {
             [(&all[..], &*written, "2 passed"), (&one, there, "1 passed")]
         {
             let ran = door.with(arguments, &[("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", path)]);
-            assert_has(&ran, &[passed, &format!("{} has its packets", of("talks").display())]);
+            assert_has(&ran, &[passed, &format!("packets written to {} (", of("talks").display())]);
             assert_packets(of("talks").to_str().expect("it is text"));
             assert!(of("talks_to_nobody").exists(), "from the run of all");
             fs::remove_file(of("talks")).expect("it was written");

@@ -66,7 +66,7 @@ fn token_has_four_results() {
         assert_has(&slower, &["Reproduced, but the trace differs between 0.000 s and "]);
         let other = replay("other");
         assert_eq!(other.code, Some(101), "{}", other.text);
-        assert_has(&other, &["Another failure than the token's", "failure \"another bug\""]);
+        assert_has(&other, &["A different failure from the token's", "failure \"another bug\""]);
         for (zoo, why) in [
             ("larger", "machines, links, limits or plans"),
             ("longer", "the test's steps"),
@@ -87,7 +87,7 @@ fn token_skips_other_tests() {
     assert_eq!(other.code, Some(0), "{}", other.text);
     assert_has(
         &other,
-        &["zoo::fails_from_30: skipped, since SIMMACH_REPLAY is a token of zoo::shrinks"],
+        &["zoo::fails_from_30: skipped because SIMMACH_REPLAY is a token of zoo::shrinks"],
     );
     // A token of another target belongs to no test of this binary.
     let stranger = Door::Libtest.run("shrinks", &[("SIMMACH_REPLAY", &token)]);
@@ -103,11 +103,11 @@ fn token_that_is_damaged_is_an_error() {
     damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
     let damaged = String::from_utf8(damaged).expect("letters");
     for (given, why) in [
-        (damaged.as_str(), "its check bits do not fit"),
-        ("417", "it is no token"),
-        ("sm1.made-up", "is no character of one"),
+        (damaged.as_str(), "wrong checksum"),
+        ("417", "not a token"),
+        ("sm1.made-up", "invalid character '-'"),
         ("sm9.0000", "another version"),
-        ("@/nowhere/at/all", "it can't be read"),
+        ("@/nowhere/at/all", "cannot be read"),
     ] {
         for name in ["shrinks", "passes", "expected_boom"] {
             let ran = Door::Main.run(name, &[("SIMMACH_REPLAY", given)]);
@@ -127,7 +127,7 @@ fn shrink_limit_can_be_set() {
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
     let few = run("3");
-    assert_has(&few, &["3 runs found nothing smaller; all of SIMMACH_SHRINK were used up"]);
+    assert_has(&few, &["3 runs found nothing smaller; the limit of SIMMACH_SHRINK was reached"]);
     // With a low limit the token is still a run that fails.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&few))]);
     assert_has(&replayed, &["Reproduced exactly."]);
@@ -139,7 +139,10 @@ fn shrink_limit_can_be_set() {
 fn shrink_limit_of_real_time_is_reported() {
     through_both("shrinks_slowly", &[("SIMMACH_SHRINK", "800ms")], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["; the 800ms of SIMMACH_SHRINK were used up.\n", "SIMMACH_REPLAY=sm1."]);
+        assert_has(
+            ran,
+            &["; the 800ms limit of SIMMACH_SHRINK was reached.\n", "SIMMACH_REPLAY=sm1."],
+        );
     });
 }
 
@@ -225,10 +228,7 @@ fn regression_is_tried_first() {
 
     let again = run("write", "");
     assert_eq!(again.code, Some(101), "{}", again.text);
-    assert_has(
-        &again,
-        &["it failed before, says simmach-regressions/fixture/zoo__shrinks.txt", &token],
-    );
+    assert_has(&again, &["recorded in simmach-regressions/fixture/zoo__shrinks.txt", &token]);
     assert_has_not(&again, &["Shrunk to"]);
     assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
     assert_has(&run("off", ""), &["Shrunk to"]);
@@ -244,7 +244,7 @@ fn regression_is_tried_first() {
     assert_eq!(stale.code, Some(0), "{}", stale.text);
     assert_has(
         &stale,
-        &["a token in simmach-regressions/fixture/zoo__shrinks.txt is stale; its seed "],
+        &["a token in simmach-regressions/fixture/zoo__shrinks.txt is stale; seed "],
     );
     let _ = fs::remove_dir_all(&folder);
 }
@@ -276,14 +276,14 @@ fn regression_that_is_no_longer_exercised_is_counted() {
                 &other,
                 &["1 regression tried first\n", "1 regression no longer exercised: "],
             );
-            assert_has(&other, &["zoo__shrinks.txt", "Remove the line", "record it anew"]);
+            assert_has(&other, &["zoo__shrinks.txt", "Remove the line", "record it again"]);
             let fixed = run("fixed");
             assert_eq!(fixed.code, Some(0), "{}", fixed.text);
             assert_has_not(&fixed, &["no longer exercised"]);
             // Nor is a token of a cluster that has changed since.
             let larger = run("larger+fixed");
             assert_eq!(larger.code, Some(0), "{}", larger.text);
-            assert_has(&larger, &["zoo__shrinks.txt is stale; its seed "]);
+            assert_has(&larger, &["zoo__shrinks.txt is stale; seed "]);
         }
     }
     let _ = fs::remove_dir_all(&folder);
@@ -308,7 +308,7 @@ fn regressions_that_can_not_be_read_fail_the_test() {
             assert_eq!(off.code, Some(0), "{}", off.text);
         };
         for (bad, why) in [
-            (&b"# caf\xe9\n"[..], "line 4: it is not UTF-8"),
+            (&b"# caf\xe9\n"[..], "line 4: not valid UTF-8"),
             (b"nonsense\n", "line 4: \"nonsense\" is not a token"),
             (b"sm1.0000\n", "line 4: "),
         ] {
@@ -319,10 +319,10 @@ fn regressions_that_can_not_be_read_fail_the_test() {
         }
         fs::remove_file(&file).expect("it is there");
         fs::create_dir(&file).expect("there is room");
-        expect_error("it is not a regular file");
+        expect_error("not a regular file");
         fs::remove_dir(&file).expect("it is empty");
         std::os::unix::fs::symlink("nowhere", &file).expect("there is room");
-        expect_error("is a link to something that does not exist");
+        expect_error("is a broken symbolic link");
         fs::remove_file(&file).expect("it is a link");
     }
     let _ = fs::remove_dir_all(&folder);
@@ -345,7 +345,7 @@ fn regressions_of_any_text_format_are_tried_and_replayed() {
         for how in ["read", "write"] {
             let ran = Door::Main.run("shrinks", &[("SIMMACH_REGRESSIONS", how)]);
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_has(&ran, &["it failed before, says simmach-regressions/"]);
+            assert_has(&ran, &["recorded in simmach-regressions/"]);
             assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
         }
         assert_has(
@@ -356,7 +356,7 @@ fn regressions_of_any_text_format_are_tried_and_replayed() {
     fs::write(&file, [line.as_bytes(), b" caf\xe9\n"].concat()).expect("there is room");
     let ran = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &shown)]);
     assert_eq!(ran.code, Some(101), "{}", ran.text);
-    assert_has(&ran, &["could not be run", "line 1: it is not UTF-8"]);
+    assert_has(&ran, &["could not be run", "line 1: not valid UTF-8"]);
     let _ = fs::remove_dir_all(&folder);
 }
 
@@ -398,7 +398,7 @@ fn expected_failure_is_bounded() {
             ran,
             &[
                 "zoo::expected_small: failed with seed ",
-                " as it should, shrunk to 1 fault and 1 step by ",
+                " as expected, shrunk to 1 fault and 1 step by ",
             ],
         );
     });
@@ -416,7 +416,7 @@ fn expected_failure_is_bounded() {
     // Its bounds cannot be checked, since the failure does not repeat.
     through_both("expected_small_but_not_shrunk", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["as it should, but its bounds were not looked at"]);
+        assert_has(ran, &["as expected, but its bounds were not checked"]);
     });
     through_both("expected_bug_but_passes", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
@@ -424,5 +424,5 @@ fn expected_failure_is_bounded() {
     });
     let off = Door::Main.run("expected_small_but_large", &[("SIMMACH_SHRINK", "off")]);
     assert_eq!(off.code, Some(0), "{}", off.text);
-    assert_has(&off, &["as it should, not shrunk: "]);
+    assert_has(&off, &["as expected, not shrunk: "]);
 }

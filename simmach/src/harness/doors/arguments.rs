@@ -1,33 +1,38 @@
-//! The command line of `simmach::main!()`: libtest's flags, and those that stand for a variable of the configuration.
+//! The command line of `simmach::main!()`: libtest's flags, and flags for the configuration variables.
 //!
-//! It is parsed by the crate that libtest uses, with libtest's rules and messages. libtest-mimic's own parser differs: it
-//! takes one FILTER, and a thread count of zero, with which no test is ever begun. What libtest accepts on nightly only and
-//! has no meaning here (`--shuffle`, `--report-time` and their kin) is an error.
+//! It is parsed with `getopts`, as libtest does, with libtest's rules and messages. libtest-mimic's own parser differs: it
+//! accepts only one FILTER, and a thread count of zero, with which no test ever starts. Flags that libtest accepts only on
+//! nightly and that have no meaning here (`--shuffle`, `--report-time` and similar) are errors.
 
 use getopts::{Matches, Options};
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
 use crate::harness::config::{self, Vars};
 
-/// A flag that stands for a variable: name, variable, name of its value, description.
-type Own = (&'static str, &'static str, &'static str, &'static str);
+/// A flag for a configuration variable: name, variable, name of its value, description.
+type FlagSpec = (&'static str, &'static str, &'static str, &'static str);
 
-/// The flags that take a value.
-const OPTIONS: [Own; 5] = [
-    ("seed", config::SEED, "N", "run this seed only"),
-    ("seeds", config::SEEDS, "N|A..B|random", "how many seeds, which, or random ones"),
+/// Flags that take a value.
+const OPTIONS: [FlagSpec; 5] = [
+    ("seed", config::SEED, "N", "run only this seed"),
+    ("seeds", config::SEEDS, "N|A..B|random", "number of seeds, a range, or random seeds"),
     ("jobs", config::JOBS, "N", "number of parallel runs; 1 runs them in this process"),
-    ("shard", config::SHARD, "I/N", "only the I-th of N shares of the seeds"),
-    ("budget", config::BUDGET, "TIME", "for each test, as many seeds as fit into this real time"),
+    ("shard", config::SHARD, "I/N", "run only the I-th of N shares of the seeds"),
+    (
+        "budget",
+        config::BUDGET,
+        "TIME",
+        "run as many seeds as fit into this real time, for each test",
+    ),
 ];
 
-/// The flags that take none, or one behind an equals sign.
-const SWITCHES: [Own; 2] = [
+/// Flags that take no value, or one after an equals sign.
+const SWITCHES: [FlagSpec; 2] = [
     ("keep-going", config::KEEP_GOING, "0|1", "run all seeds even if some fail"),
     ("check", config::CHECK, "0|1", "run each seed twice to check that it is deterministic"),
 ];
 
-/// What libtest accepts on nightly only, and whether libtest calls it a flag or an option. None of it is supported.
+/// Flags that libtest accepts only on nightly, and what libtest calls them. None is supported.
 const UNSTABLE: [(&str, &str); 6] = [
     ("force-run-in-process", "flag"),
     ("exclude-should-panic", "flag"),
@@ -37,14 +42,14 @@ const UNSTABLE: [(&str, &str); 6] = [
     ("shuffle-seed", "option"),
 ];
 
-/// A command line that was understood.
+/// A parsed command line.
 #[derive(Debug, Default)]
 pub(crate) struct CommandLine {
     /// Print the options and do nothing else.
     pub(crate) help: bool,
-    /// The variables that simmach's own flags stand for.
+    /// Values of simmach's own flags, by the name of the variable.
     pub(crate) flags: Vars,
-    /// Show what runs write as they write it.
+    /// Show the output of runs as it is written.
     pub(crate) nocapture: bool,
     exact: bool,
     filters: Vec<String>,
@@ -54,11 +59,11 @@ pub(crate) struct CommandLine {
 }
 
 impl CommandLine {
-    /// Parses the arguments behind the program's name. `env` reads a variable of the environment.
+    /// Parses the arguments after the program's name. `env` reads an environment variable.
     ///
     /// # Errors
     ///
-    /// libtest's message for what it does not accept.
+    /// libtest's message for an invalid command line.
     pub(crate) fn parse(
         arguments: impl IntoIterator<Item = String>,
         env: impl Fn(&str) -> Option<String>,
@@ -102,7 +107,7 @@ impl CommandLine {
         })
     }
 
-    /// The options and what they do.
+    /// Returns the help text.
     pub(crate) fn usage() -> String {
         let usage = options().usage("Usage: [OPTIONS] [FILTERS...]");
         let own = OPTIONS.iter().chain(&SWITCHES);
@@ -114,14 +119,14 @@ impl CommandLine {
         )
     }
 
-    /// The number of tests that are run at once, if it is given.
+    /// Number of tests that run at once, if given.
     pub(crate) fn test_threads(&self) -> Option<usize> {
         self.rest.test_threads
     }
 
-    /// What libtest-mimic is told, which is to run these tests.
+    /// Arguments for libtest-mimic, which runs the tests.
     ///
-    /// It takes no more than one filter: so it is given the exact names of all tests that are left out.
+    /// It supports only one filter, so it gets the exact names of all tests that are not selected as `--skip`.
     pub(crate) fn arguments(&self, names: impl Iterator<Item = String>) -> Arguments {
         let mut arguments = self.rest.clone();
         arguments.exact = true;
@@ -144,15 +149,15 @@ fn options() -> Options {
         .optflag("", "include-ignored", "run ignored and not ignored tests")
         .optflag("", "ignored", "run only ignored tests")
         .optflag("", "test", "run tests and not benchmarks")
-        .optflag("", "bench", "run benchmarks instead of tests: there are none")
+        .optflag("", "bench", "run benchmarks instead of tests (there are none)")
         .optflag("", "list", "list all tests")
         .optflag("h", "help", "display this message")
-        .optopt("", "logfile", "write the results to this file", "PATH")
-        .optflag("", "nocapture", "show what runs write as they write it")
-        .optflag("", "no-capture", "the same")
-        .optopt("", "test-threads", "number of tests that are run at once", "N")
+        .optopt("", "logfile", "write the results to a file", "PATH")
+        .optflag("", "nocapture", "do not capture the output of runs")
+        .optflag("", "no-capture", "same as --nocapture")
+        .optopt("", "test-threads", "number of tests to run at once", "N")
         .optmulti("", "skip", "skip tests whose names contain FILTER; may be repeated", "FILTER")
-        .optflag("q", "quiet", "display one character per test; the same as --format=terse")
+        .optflag("q", "quiet", "display one character per test; same as --format=terse")
         .optflag("", "exact", "match filters exactly rather than by substring")
         .optopt("", "color", "colors of the output", "auto|always|never")
         .optopt("", "format", "format of the output", "pretty|terse|json")
@@ -173,12 +178,12 @@ fn options() -> Options {
     options
 }
 
-/// The variables that simmach's own flags stand for.
+/// Values of simmach's own flags, by the name of the variable.
 fn variables(matches: &Matches) -> Vars {
     let mut flags = Vars::new();
     for (name, variable, ..) in OPTIONS {
         if let Some(value) = matches.opt_str(name) {
-            // An empty variable counts as unset; a space is a value that none of them takes.
+            // An empty variable counts as unset; a space is invalid for all of them.
             let value = if value.is_empty() { " ".to_owned() } else { value };
             flags.insert(variable.to_owned(), value);
         }

@@ -1,34 +1,34 @@
-//! Why a seed made two runs: it is run a few times more, in ways that tell the causes apart.
+//! Finds out why two runs of one seed differ, by running the seed a few more times.
 //!
-//! In fresh processes a program that is a function of its seed and of what its process holds makes one run. If it does, and
-//! another after other seeds, something outlives a run. If it does not, the addresses of the process are made the same
-//! each time: what then makes one run depends on them. What is left comes from outside.
+//! If runs in fresh processes agree, but a run after other seeds differs, some state outlives a run. If runs in fresh
+//! processes differ, they are repeated with address randomization disabled: if they then agree, the test depends on
+//! addresses. Otherwise the difference comes from outside the process.
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::workers::job::Job;
-use crate::harness::workers::pool::{Alone, Pool};
+use crate::harness::workers::pool::{FreshProcesses, Pool};
 use crate::outcome::{Keep, Outcome};
 use crate::report::difference::{LikelyCause, RunContext};
 use crate::spec::SimTest;
 
-/// So many fresh processes must agree.
-const FRESH: usize = 3;
-/// So many that are loaded at the same addresses: what is as chance has it agrees now and then.
-const FIXED: usize = 5;
-/// Of so many at most: threads of the worker's own that come to the allocator in another order move what a run is given,
-/// now and then, on a machine with much to do.
-const TRIES: usize = 8;
+/// Number of runs in fresh processes that must agree.
+const FRESH_RUNS: usize = 3;
+/// Number of runs at fixed addresses that must agree. Larger, since random runs agree now and then.
+const FIXED_RUNS: usize = 5;
+/// Maximum number of runs at fixed addresses. On a busy machine the worker's own threads reach the allocator in another
+/// order now and then, which moves the addresses of a run.
+const MAX_FIXED_RUNS: usize = 8;
 
-/// What was found.
+/// Result of a diagnosis.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
     pub(crate) cause: LikelyCause,
-    /// Two runs that differ, with their events, if any did.
+    /// Two runs that differ, with their events.
     pub(crate) versions: Option<[(Outcome, RunContext); 2]>,
 }
 
-/// Looks for the cause; `other` is a seed to be run between.
+/// Looks for the cause; `other` is a seed to run in between.
 pub(crate) fn diagnose(
     pool: &Pool,
     test: &'static SimTest,
@@ -42,17 +42,17 @@ pub(crate) fn diagnose(
         overlay: overlay.clone(),
         keep: Keep { events: true, ..Keep::default() },
     };
-    let once = |alone: Alone<'_>| alone.run(job(seed)).outcome;
-    // What is not a run tells nothing.
+    let once = |processes: FreshProcesses<'_>| processes.run(job(seed)).outcome;
+    // A broken run is no evidence.
     let is_run = |run: &Outcome| !matches!(run.verdict, Verdict::Broken(_));
 
     let other = other.unwrap_or(seed.wrapping_add(1));
-    let around = pool.alone(1).runs([seed, other, seed].map(job).into_iter()).all();
-    let mut around = around.into_iter().filter(|ran| ran.index != 1).map(|ran| ran.outcome);
+    let around = pool.fresh_processes(1).runs([seed, other, seed].map(job).into_iter()).all();
+    let mut around = around.into_iter().filter(|run| run.index != 1).map(|run| run.outcome);
     let (first, after) = (around.next(), around.next());
     let mut fresh: Vec<Outcome> = first.into_iter().filter(is_run).collect();
-    while fresh.len() < FRESH {
-        let run = once(pool.alone(1));
+    while fresh.len() < FRESH_RUNS {
+        let run = once(pool.fresh_processes(1));
         if !is_run(&run) {
             break;
         }
@@ -60,11 +60,13 @@ pub(crate) fn diagnose(
     }
 
     let threads = fresh.iter().chain(after.iter()).any(|run| run.threads);
-    if let Some(odd) = odd_one(&fresh) {
+    if let Some(odd) = first_different(&fresh) {
         let cause = if threads {
             LikelyCause::Thread
         } else {
-            at_fixed_addresses(|| Some(once(pool.alone_at_fixed_addresses())).filter(is_run))
+            at_fixed_addresses(|| {
+                Some(once(pool.fresh_process_at_fixed_addresses())).filter(is_run)
+            })
         };
         let two = fresh.swap_remove(odd);
         let one = fresh.swap_remove(0);
@@ -73,15 +75,15 @@ pub(crate) fn diagnose(
             versions: Some([(one, RunContext::Fresh), (two, RunContext::Fresh)]),
         };
     }
-    // A process's first run of the seed passed, and was thrown away: the second did not.
+    // The discarded warm-up run of the seed passed, the second one in the same process failed.
     let by_the_second = fresh.iter().any(|run| run.passed_before && run.failure().is_some());
     let one = fresh.into_iter().next();
     let another =
         |run: &Outcome| is_run(run) && one.as_ref().is_some_and(|one| !one.is_same_run(run));
-    // What the first run of a process leaves behind may be left alone by the others.
+    // Perhaps only the first run of a process leaves something behind.
     let behind = || {
-        let ran = pool.alone(1).runs([other, seed].map(job).into_iter()).all();
-        ran.into_iter().find(|ran| ran.index == 1).map(|ran| ran.outcome)
+        let run = pool.fresh_processes(1).runs([other, seed].map(job).into_iter()).all();
+        run.into_iter().find(|run| run.index == 1).map(|run| run.outcome)
     };
     let two = after.filter(another).or_else(|| behind().filter(another));
     let versions = one
@@ -96,12 +98,12 @@ pub(crate) fn diagnose(
     Diagnosis { cause, versions }
 }
 
-/// What it is, given how runs come out that are loaded at the same addresses; `None` is one that was no run.
+/// The cause, given runs without address randomization; `None` stands for a broken run.
 fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> LikelyCause {
     let mut runs: Vec<Outcome> = Vec::new();
-    for _ in 0..TRIES {
+    for _ in 0..MAX_FIXED_RUNS {
         let Some(run) = once() else { return LikelyCause::AddressesOrOutside };
-        if runs.iter().filter(|other| other.is_same_run(&run)).count() + 1 >= FIXED {
+        if runs.iter().filter(|other| other.is_same_run(&run)).count() + 1 >= FIXED_RUNS {
             return LikelyCause::Addresses;
         }
         runs.push(run);
@@ -109,8 +111,8 @@ fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> LikelyCause 
     LikelyCause::Outside
 }
 
-/// The place of one that is not as the first.
-fn odd_one(runs: &[Outcome]) -> Option<usize> {
+/// Index of a run that differs from the first.
+fn first_different(runs: &[Outcome]) -> Option<usize> {
     let first = runs.first()?;
     runs.iter().position(|run| !run.is_same_run(first))
 }
@@ -128,9 +130,9 @@ mod tests {
         })
     }
 
-    /// One run of several that is another is a busy machine's doing; most that are is the program's.
+    /// A few different runs are blamed on a busy machine, many on the program.
     #[test]
-    fn most_runs_at_fixed_addresses_decide() {
+    fn fixed_addresses_need_a_majority() {
         assert_eq!(cause(&[1; 5]), LikelyCause::Addresses);
         assert_eq!(cause(&[2, 1, 1, 3, 1, 1, 4, 1]), LikelyCause::Addresses);
         assert_eq!(cause(&[1, 2, 3, 4, 5, 6, 7, 8]), LikelyCause::Outside);

@@ -1,7 +1,8 @@
-//! Which libraries with generators of their own this binary is linked with, by the names in its tables.
+//! Finds libraries with their own random number generators that this binary is linked with, by the names in its ELF string
+//! tables.
 //!
-//! Looked for only when a report needs it. A binary without symbols tells of shared libraries only; one that is not an
-//! ELF file of this machine's kind, of nothing.
+//! Only read when a report needs it. A stripped binary shows only shared libraries. Only 64-bit little-endian ELF is
+//! supported.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,16 +12,16 @@ use std::path::Path;
 
 use crate::report::generators::Library;
 
-/// Those of this process's binary.
+/// Libraries of this process's binary.
 pub(crate) fn libraries() -> Vec<Library> {
-    // What can't be read names none.
+    // An unreadable binary names no libraries.
     std::env::current_exe().and_then(|path| libraries_of(&path)).unwrap_or_default()
 }
 
-/// ELF's number for a section that holds names.
+/// ELF section type of string tables (`SHT_STRTAB`).
 const STRING_TABLE: u64 = 3;
-/// A table of names that is larger is none.
-const LARGEST_TABLE: u64 = 1 << 30;
+/// Maximum size of a string table in bytes.
+const MAX_TABLE_SIZE: u64 = 1 << 30;
 
 fn libraries_of(path: &Path) -> io::Result<Vec<Library>> {
     let file = File::open(path)?;
@@ -32,28 +33,29 @@ fn libraries_of(path: &Path) -> io::Result<Vec<Library>> {
     Ok(found.into_iter().collect())
 }
 
-/// Where the tables of names are, and how long.
+/// Offsets and sizes of the string tables.
 fn string_tables(file: &File) -> io::Result<Vec<(u64, u64)>> {
     let header = bytes(file, 0, 64)?;
-    // 64 bits, the least byte first.
+    // 64 bits, little-endian.
     if !header.starts_with(b"\x7fELF\x02\x01") {
         return Err(Error::from(io::ErrorKind::Unsupported));
     }
-    let (start, each, many) = (word(&header, 40, 8)?, word(&header, 58, 2)?, word(&header, 60, 2)?);
-    // More than fit into the header are counted in the first section.
-    let many = if many == 0 { word(&bytes(file, start, each)?, 32, 8)? } else { many };
+    let (start, each, many) =
+        (read_number(&header, 40, 8)?, read_number(&header, 58, 2)?, read_number(&header, 60, 2)?);
+    // If the number does not fit into the header, the first section has it.
+    let many = if many == 0 { read_number(&bytes(file, start, each)?, 32, 8)? } else { many };
     let sections = bytes(file, start, each.saturating_mul(many))?;
     let mut tables = Vec::new();
     for section in sections.chunks_exact(usize::try_from(each).unwrap_or(usize::MAX).max(1)) {
-        if word(section, 4, 4)? == STRING_TABLE {
-            tables.push((word(section, 24, 8)?, word(section, 32, 8)?));
+        if read_number(section, 4, 4)? == STRING_TABLE {
+            tables.push((read_number(section, 24, 8)?, read_number(section, 32, 8)?));
         }
     }
     Ok(tables)
 }
 
 fn bytes(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-    if size > LARGEST_TABLE {
+    if size > MAX_TABLE_SIZE {
         return Err(Error::from(io::ErrorKind::InvalidData));
     }
     let mut bytes = vec![0; size as usize];
@@ -61,10 +63,10 @@ fn bytes(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A number of so many bytes.
-fn word(bytes: &[u8], at: usize, length: usize) -> io::Result<u64> {
+/// Reads a little-endian number of `length` bytes.
+fn read_number(bytes: &[u8], at: usize, length: usize) -> io::Result<u64> {
     let bytes = bytes.get(at..at + length).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+    Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 #[cfg(all(test, target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
     use crate::harness::testing::Scratch;
 
-    /// An ELF file of a header, one table of names, and two sections' headers.
+    /// An ELF file with a header, one string table and two section headers.
     fn elf(names: &[&str]) -> Vec<u8> {
         let table = names.join("\0").into_bytes();
         let mut file = vec![0; 64];
@@ -95,25 +97,26 @@ mod tests {
         let scratch = Scratch::new("linked");
         let path = scratch.path().join("binary");
         let found = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).expect("there is room");
+            std::fs::write(&path, bytes).expect("the temporary folder is writable");
             libraries_of(&path).ok()
         };
         assert_eq!(found(&elf(&["", "main", "libc.so.6"])), Some(vec![]));
         let both = elf(&["", "sqlite3_randomness", "x", "aws_lc_0_32_3_RAND_bytes", ""]);
         assert_eq!(found(&both), Some(vec![Library::AwsLc, Library::Sqlite]));
         assert_eq!(found(&elf(&["", "libssl.so.3"])), Some(vec![Library::OpenSsl]));
-        // What is cut off, or no such file, is an error and no panic.
+        // Truncated and other files are errors, not panics.
         assert!((0..both.len()).all(|end| found(&both[..end]).is_none()));
         assert_eq!(found(b"#!/bin/sh\n"), None);
     }
 
-    /// The names of this test's own binary are read.
+    /// Reads the names of this test's own binary.
     #[test]
-    fn this_binary_has_tables_of_names() {
-        let file = File::open(std::env::current_exe().expect("it runs")).expect("it is there");
-        let tables = string_tables(&file).expect("it is an ELF file");
+    fn libraries_of_this_binary_are_readable() {
+        let file = File::open(std::env::current_exe().expect("the path of this binary is known"))
+            .expect("the file exists");
+        let tables = string_tables(&file).expect("the binary is an ELF file");
         let has = |(offset, size): &(u64, u64)| {
-            let names = bytes(&file, *offset, *size).expect("it is whole");
+            let names = bytes(&file, *offset, *size).expect("the section is complete");
             names.split(|byte| *byte == 0).any(|name| name == b"clock_gettime")
         };
         assert!(tables.iter().any(has));

@@ -1,4 +1,4 @@
-//! A failing seed made smaller, by the runs of a pool: the shrinker's oracle, and what it comes to.
+//! Shrinks a failing seed: the shrinker's oracle, which makes runs on a pool, and the shrunk run's token.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,38 +8,38 @@ use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::record::deviations::{RecordLevel, Size};
 use crate::harness::config::{Config, Shrink};
-use crate::harness::progress::Bar;
-use crate::harness::workers::job::{Job, Next, Ran};
+use crate::harness::progress::ProgressBar;
+use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::pool::{Pool, Runs};
 use crate::outcome::{Keep, Outcome};
-use crate::shrink::token::{Token, TraceMarks, short, test_number};
-use crate::shrink::{self, Candidates, Oracle, Seen, Shrunk, Verdict};
+use crate::shrink::token::{Token, TraceMarks, short_hash, test_hash};
+use crate::shrink::{self, Answer, FailingRun, Oracle, Overlays, ShrinkResult};
 use crate::spec::SimTest;
 
-/// So many candidates are made ahead of what is known, at most. What is found does not depend on it.
-const AHEAD: usize = 64;
-/// So many walks of steps are in a token.
-const MOST_WALKS: usize = 4;
-const GLANCE: Duration = Duration::from_millis(100);
+/// Maximum number of candidates that are run speculatively. The result does not depend on it.
+const MAX_SPECULATIVE: usize = 64;
+/// Maximum number of step sequences in a token.
+const MAX_WALKS: usize = 4;
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The smallest run that was found, made again alone.
+/// The smallest failing run that was found.
 #[derive(Debug)]
-pub(crate) struct Minimal {
-    pub(crate) shrunk: Shrunk,
-    /// With its log, and what was not calm in it.
-    pub(crate) ran: Ran,
-    /// It did the very same, in a process of its own.
+pub(crate) struct ShrunkRun {
+    pub(crate) shrunk: ShrinkResult,
+    /// The run with its log and deviations.
+    pub(crate) run: FinishedRun,
+    /// Whether it was the same in a fresh process.
     pub(crate) repeats: bool,
     pub(crate) token: Token,
 }
 
-/// Shrinks a failing seed, as the configuration says. `None` when it is not to be, or can't be.
+/// Shrinks a failing seed. `None` if shrinking is off, or the failure cannot be shrunk.
 pub(crate) fn shrink(
     pool: &Pool,
     config: &Config,
     test: &'static SimTest,
     find: &Outcome,
-) -> Option<Minimal> {
+) -> Option<ShrunkRun> {
     let failure = find.failure().filter(|failure| can_be_shrunk(failure))?;
     let (budget, end) = match config.shrink {
         Shrink::Off => return None,
@@ -58,7 +58,7 @@ pub(crate) fn shrink(
         },
         failure: failure.clone(),
         end,
-        bar: Bar::shrinking(test, end.is_none().then_some(budget)),
+        bar: ProgressBar::shrinking(test, end.is_none().then_some(budget)),
         tried: 0,
     };
     let shrunk = shrink::shrink(&mut oracle, budget)?;
@@ -67,73 +67,74 @@ pub(crate) fn shrink(
     forget_best(test);
     let job = Job { overlay: shrunk.overlay.clone(), ..job };
     let keep = Keep { log: true, deviations: RecordLevel::All, ..Keep::default() };
-    let ran = one(pool, Job { keep, ..job.clone() });
-    let alone = pool.run_alone(Job { keep, ..job.clone() });
-    let fails = |ran: &Ran| ran.outcome.failure().is_some_and(|other| other.is_like(&failure));
-    if !fails(&ran) {
+    let run = run_one(pool, Job { keep, ..job.clone() });
+    let fresh = pool.run_in_fresh_process(Job { keep, ..job.clone() });
+    let fails =
+        |run: &FinishedRun| run.outcome.failure().is_some_and(|other| other.is_like(&failure));
+    if !fails(&run) {
         return None;
     }
-    let repeats = fails(&alone) && alone.outcome.trace_hash == ran.outcome.trace_hash;
-    let token = Token { walks: walks(find), ..token(test, &job.overlay, &ran.outcome) };
-    Some(Minimal { shrunk, ran, repeats, token })
+    let repeats = fails(&fresh) && fresh.outcome.trace_hash == run.outcome.trace_hash;
+    let token = Token { walks: walks(find), ..token(test, &job.overlay, &run.outcome) };
+    Some(ShrunkRun { shrunk, run, repeats, token })
 }
 
-/// The token of a run that failed.
+/// Makes the token of a failing run.
 pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Token {
     let failure = outcome.failure().map(Failure::fingerprint).unwrap_or_default();
     let marks = outcome.checkpoints.iter().map(|mark| mark.hash as u8).collect();
     Token {
-        test: test_number(&test.key()),
+        test: test_hash(&test.key()),
         shape: outcome.shape as u32,
         walks: walks(outcome),
         seed: outcome.seed,
         overlay: overlay.clone(),
-        failure: short(&failure),
+        failure: short_hash(&failure),
         trace: TraceMarks { events: outcome.trace_events, hash: outcome.trace_hash as u32, marks },
     }
 }
 
-/// The walks of a run, for its token: of the run as it was found more is known than of what is left of it.
+/// The step sequences of a run for its token. Those of the original run are more complete than those of the shrunk one.
 fn walks(outcome: &Outcome) -> Vec<StepSequence> {
-    outcome.sequences.iter().take(MOST_WALKS).cloned().collect()
+    outcome.sequences.iter().take(MAX_WALKS).cloned().collect()
 }
 
-/// The best so far of all that are being shrunk.
-pub(crate) fn best_so_far() -> Vec<Best> {
+/// The smallest failing runs so far of all tests that are being shrunk.
+pub(crate) fn best_so_far() -> Vec<BestSoFar> {
     best().clone()
 }
 
-/// A smaller run than the one that was found. What its trace is has not been looked at.
+/// The smallest failing run so far. The trace in its token is unknown.
 #[derive(Clone, Debug)]
-pub(crate) struct Best {
+pub(crate) struct BestSoFar {
     pub(crate) test: &'static SimTest,
     pub(crate) token: Token,
     pub(crate) size: Size,
 }
 
-/// Whether a token can say what the run was: of one whose process hung or died nothing is known, its shape neither.
-pub(crate) fn is_told(outcome: &Outcome) -> bool {
+/// Whether a token can describe the run. Of one that hung or ended its process, neither trace nor shape is known.
+pub(crate) fn can_be_described(outcome: &Outcome) -> bool {
     outcome.failure().is_some_and(can_be_shrunk)
 }
 
-/// A process that hangs or dies costs too much to be tried often.
+/// Hangs and crashes are too slow to be repeated many times.
 fn can_be_shrunk(failure: &Failure) -> bool {
     !matches!(failure.kind, FailureKind::Hung | FailureKind::Crashed)
 }
 
 /// Makes one run.
-pub(crate) fn one(pool: &Pool, job: Job) -> Ran {
+pub(crate) fn run_one(pool: &Pool, job: Job) -> FinishedRun {
     let seed = job.seed;
     let mut runs = pool.runs(std::iter::once(job));
     loop {
-        match runs.next(GLANCE) {
-            Next::Ran(ran) => {
-                if let Some(ran) = ran.into_iter().next() {
-                    return ran;
+        match runs.next(POLL_INTERVAL) {
+            NextRuns::Finished(finished) => {
+                if let Some(run) = finished.into_iter().next() {
+                    return run;
                 }
             }
-            Next::Nothing => {}
-            Next::End => return Ran::lost(seed),
+            NextRuns::Pending => {}
+            NextRuns::End => return FinishedRun::lost(seed),
         }
     }
 }
@@ -145,17 +146,17 @@ struct PoolOracle<'a> {
     job: Job,
     failure: Failure,
     end: Option<Instant>,
-    bar: Bar,
+    bar: ProgressBar,
     tried: u64,
 }
 
 impl PoolOracle<'_> {
-    /// The size of a run that fails in the same way.
+    /// Size of the run, if it fails in the same way.
     fn size(&self, outcome: &Outcome) -> Option<Size> {
         if outcome.failure()?.is_like(&self.failure) { outcome.size } else { None }
     }
 
-    /// The first of some that fails and fits.
+    /// The first of these candidates that fails and fits.
     fn first_of(
         &mut self,
         some: Vec<Overlay>,
@@ -166,20 +167,20 @@ impl PoolOracle<'_> {
         let mut runs: Runs = self.pool.runs(jobs);
         let mut found: Option<(u64, Size)> = None;
         loop {
-            match runs.next(GLANCE) {
-                Next::Ran(ran) => {
-                    for ran in ran {
-                        let Some(size) = self.size(&ran.outcome).filter(|size| fits(size)) else {
+            match runs.next(POLL_INTERVAL) {
+                NextRuns::Finished(finished) => {
+                    for run in finished {
+                        let Some(size) = self.size(&run.outcome).filter(|size| fits(size)) else {
                             continue;
                         };
-                        if found.is_none_or(|(index, _)| ran.index < index) {
-                            found = Some((ran.index, size));
-                            runs.cut(ran.index);
+                        if found.is_none_or(|(index, _)| run.index < index) {
+                            found = Some((run.index, size));
+                            runs.cut(run.index);
                         }
                     }
                 }
-                Next::Nothing => {}
-                Next::End => return found,
+                NextRuns::Pending => {}
+                NextRuns::End => return found,
             }
             if self.is_over() {
                 return None;
@@ -189,14 +190,15 @@ impl PoolOracle<'_> {
 }
 
 impl Oracle for PoolOracle<'_> {
-    fn first(
+    fn first_failing(
         &mut self,
-        candidates: Candidates<'_>,
+        candidates: Overlays<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
         let mut before = 0;
         loop {
-            let some: Vec<Overlay> = std::iter::from_fn(|| candidates.next()).take(AHEAD).collect();
+            let some: Vec<Overlay> =
+                std::iter::from_fn(|| candidates.next()).take(MAX_SPECULATIVE).collect();
             let count = some.len() as u64;
             if count == 0 || self.is_over() {
                 return None;
@@ -211,14 +213,14 @@ impl Oracle for PoolOracle<'_> {
         }
     }
 
-    fn look(&mut self, overlay: &Overlay) -> Verdict {
+    fn inspect(&mut self, overlay: &Overlay) -> Answer {
         let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
         let job = Job { overlay: overlay.clone(), keep, ..self.job.clone() };
-        let outcome = one(self.pool, job).outcome;
+        let outcome = run_one(self.pool, job).outcome;
         self.tried += 1;
         match self.size(&outcome) {
-            Some(size) => Verdict::Fails(Seen { size, deviations: outcome.deviations }),
-            None => Verdict::Passes,
+            Some(size) => Answer::Fails(FailingRun { size, deviations: outcome.deviations }),
+            None => Answer::Passes,
         }
     }
 
@@ -226,26 +228,26 @@ impl Oracle for PoolOracle<'_> {
         self.end.is_some_and(|end| now() >= end)
     }
 
-    fn best(&mut self, overlay: &Overlay, size: &Size, runs: u64) {
+    fn found_smaller(&mut self, overlay: &Overlay, size: &Size, runs: u64) {
         self.bar.show(runs, 0);
         let Job { test, seed, .. } = self.job;
         let token = Token {
-            test: test_number(&test.key()),
+            test: test_hash(&test.key()),
             shape: self.shape as u32,
             walks: self.walks.clone(),
             seed,
             overlay: overlay.clone(),
-            failure: short(&self.failure.fingerprint()),
+            failure: short_hash(&self.failure.fingerprint()),
             trace: TraceMarks::default(),
         };
         forget_best(test);
-        best().push(Best { test, token, size: *size });
+        best().push(BestSoFar { test, token, size: *size });
     }
 }
 
-static BEST: Mutex<Vec<Best>> = Mutex::new(Vec::new());
+static BEST: Mutex<Vec<BestSoFar>> = Mutex::new(Vec::new());
 
-fn best() -> MutexGuard<'static, Vec<Best>> {
+fn best() -> MutexGuard<'static, Vec<BestSoFar>> {
     BEST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

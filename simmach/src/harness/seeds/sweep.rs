@@ -1,67 +1,68 @@
-//! One test over its seeds: what was found, and what all that passed come to.
+//! Runs one test over its seeds and collects the outcomes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::{FailureKind, Verdict};
-use crate::harness::progress::Bar;
+use crate::harness::progress::ProgressBar;
 use crate::harness::seeds::Seeds;
-use crate::harness::seeds::check::{Checks, Mismatch};
-use crate::harness::workers::job::{Job, Next, Ran};
+use crate::harness::seeds::determinism::{Checks, Mismatch};
+use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Group, summarize};
 use crate::report::summary::Tally;
 use crate::spec::SimTest;
 
-/// How often the progress is looked at.
-const GLANCE: Duration = Duration::from_millis(100);
+/// Interval of progress updates.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a sweep is to find.
+/// What a sweep looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// The lowest seed that does not pass.
     Failure,
-    /// All that do not, by kind.
+    /// All seeds that do not pass, grouped by failure.
     AllFailures,
-    /// The lowest seed that fails as `#[should_panic]` expects it.
+    /// The lowest seed that fails as `#[should_panic]` expects.
     Expected(Option<&'static str>),
 }
 
-/// What a sweep found.
+/// Result of a sweep.
 #[derive(Debug, Default)]
-pub(crate) struct Swept {
-    /// The runs that were no find. Above a find there may be some, as many as were under way.
+pub(crate) struct SweepResult {
+    /// Summary of all runs that are not the find. Includes runs above the find that had already begun.
     pub(crate) tally: Tally,
-    /// The lowest.
-    pub(crate) find: Option<Ran>,
-    /// Failures that are no find: how many, and the lowest.
-    pub(crate) misses: u64,
-    pub(crate) miss: Option<Ran>,
-    /// The lowest seed that made two runs, among those that were checked.
+    /// The lowest run that the sweep was looking for.
+    pub(crate) found: Option<FinishedRun>,
+    /// Number of failures that `#[should_panic]` does not expect.
+    pub(crate) unexpected: u64,
+    /// The lowest of them.
+    pub(crate) lowest_unexpected: Option<FinishedRun>,
+    /// The lowest checked seed whose two runs differ.
     pub(crate) mismatch: Option<Mismatch>,
-    /// How many seeds were run twice, and were the same run.
+    /// Number of seeds that were run twice with the same outcome.
     pub(crate) compared: u64,
-    /// Finds by kind, where all were asked for.
-    pub(crate) groups: BTreeMap<String, Kind>,
+    /// With [`Goal::AllFailures`], the failures by fingerprint.
+    pub(crate) groups: BTreeMap<String, FailureGroup>,
 }
 
-/// Failures of one kind.
+/// Failures with one fingerprint.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct FailureGroup {
     pub(crate) group: Group,
-    /// The lowest.
+    /// Outcome of the lowest seed.
     pub(crate) lowest: Outcome,
 }
 
-enum Reading {
-    Pass,
-    Miss,
-    Find,
+enum RunClass {
+    Passed,
+    Unexpected,
+    Found,
 }
 
-/// Runs the seeds until the goal is reached, they are at an end, or the time is.
+/// Runs the seeds until the goal is reached, or seeds or budget are exhausted.
 pub(crate) fn sweep(
     pool: &Pool,
     test: &'static SimTest,
@@ -69,63 +70,63 @@ pub(crate) fn sweep(
     budget: Option<Duration>,
     goal: Goal,
     mut checks: Checks<'_>,
-) -> Swept {
-    let plan = checks.plan();
-    let mut bar = Bar::new(test, seeds.how_many(), budget);
-    let jobs = Budgeted { seeds, end: budget.map(|budget| now() + budget), begun: false };
+) -> SweepResult {
+    let selection = checks.selection();
+    let mut bar = ProgressBar::new(test, seeds.how_many(), budget);
+    let jobs = BudgetedSeeds { seeds, end: budget.map(|budget| now() + budget), begun: false };
     let mut runs = pool.runs((0..).zip(jobs).map(move |(index, seed)| Job {
         test,
         seed,
         overlay: Overlay::default(),
-        keep: Keep { events: plan.has(index), ..Keep::default() },
+        keep: Keep { events: selection.contains(index), ..Keep::default() },
     }));
-    let mut swept = Swept::default();
+    let mut result = SweepResult::default();
     loop {
-        match runs.next(GLANCE) {
-            Next::Ran(some) => {
-                for mut ran in some {
-                    // The run that ends a search is made again before it is reported.
+        match runs.next(POLL_INTERVAL) {
+            NextRuns::Finished(finished) => {
+                for mut run in finished {
+                    // The run that ends the sweep is repeated anyway before it is reported.
                     let ends = goal != Goal::AllFailures
-                        && matches!(read(&ran.outcome, goal), Reading::Find);
+                        && matches!(classify(&run.outcome, goal), RunClass::Found);
                     if !ends {
-                        checks.first(&mut ran);
+                        checks.record_first_run(&mut run);
                     }
-                    if let Some(cut) = swept.take(ran, goal) {
+                    if let Some(cut) = result.record(run, goal) {
                         runs.cut(cut);
                         checks.cut(cut);
                     }
                 }
             }
-            Next::Nothing => {}
-            Next::End => break,
+            NextRuns::Pending => {}
+            NextRuns::End => break,
         }
-        if let Some(cut) = checks.look() {
+        if let Some(cut) = checks.compare_arrived() {
             runs.cut(cut);
         }
-        bar.show(swept.tally.seeds, swept.failed());
+        bar.show(result.tally.seeds, result.failed());
     }
-    (swept.compared, swept.mismatch) = checks.end();
-    swept
+    (result.compared, result.mismatch) = checks.finish();
+    result
 }
 
-impl Swept {
-    /// Takes a run in; from the place that is returned on nothing is of interest any more.
-    fn take(&mut self, ran: Ran, goal: Goal) -> Option<u64> {
-        match read(&ran.outcome, goal) {
-            Reading::Pass => self.tally.add(&ran.outcome),
-            Reading::Miss => {
-                self.tally.add(&ran.outcome);
-                self.misses += 1;
-                keep_lowest(&mut self.miss, ran);
+impl SweepResult {
+    /// Records a run. Returns the index from which on no more runs are needed.
+    fn record(&mut self, run: FinishedRun, goal: Goal) -> Option<u64> {
+        match classify(&run.outcome, goal) {
+            RunClass::Passed => self.tally.add(&run.outcome),
+            RunClass::Unexpected => {
+                self.tally.add(&run.outcome);
+                self.unexpected += 1;
+                keep_lowest(&mut self.lowest_unexpected, run);
             }
-            Reading::Find => {
-                let index = ran.index;
+            RunClass::Found => {
+                let index = run.index;
                 if goal == Goal::AllFailures {
-                    self.group(&ran.outcome);
-                    keep_lowest(&mut self.find, ran);
+                    self.group(&run.outcome);
+                    keep_lowest(&mut self.found, run);
                     return None;
                 }
-                if keep_lowest(&mut self.find, ran) {
+                if keep_lowest(&mut self.found, run) {
                     return Some(index + 1);
                 }
             }
@@ -139,7 +140,7 @@ impl Swept {
             Verdict::Broken(why) => format!("broken: {why}"),
             Verdict::Passed => return,
         };
-        let of = |seeds| Kind {
+        let of = |seeds| FailureGroup {
             group: Group { seed: outcome.seed, seeds, text: summarize(&outcome.verdict) },
             lowest: outcome.clone(),
         };
@@ -150,37 +151,37 @@ impl Swept {
         }
     }
 
-    /// How many seeds did not pass, so far.
+    /// Number of seeds that did not pass so far.
     pub(crate) fn failed(&self) -> u64 {
         match self.groups.is_empty() {
-            true => self.misses + u64::from(self.find.is_some()),
+            true => self.unexpected + u64::from(self.found.is_some()),
             false => self.groups.values().map(|kind| kind.group.seeds).sum(),
         }
     }
 }
 
-fn keep_lowest(kept: &mut Option<Ran>, ran: Ran) -> bool {
-    let lower = kept.as_ref().is_none_or(|kept| ran.index < kept.index);
+fn keep_lowest(kept: &mut Option<FinishedRun>, run: FinishedRun) -> bool {
+    let lower = kept.as_ref().is_none_or(|kept| run.index < kept.index);
     if lower {
-        *kept = Some(ran);
+        *kept = Some(run);
     }
     lower
 }
 
-/// Under `#[should_panic]` only a failure of the program counts: neither a run that was none, nor a process that died;
-/// and without a text to expect neither a cluster that did not even start, nor one that went on without end.
-fn read(outcome: &Outcome, goal: Goal) -> Reading {
+/// Classifies an outcome. Under `#[should_panic]` only a failure of the program is expected, not a broken run or the death
+/// of its process; and without an expected text neither a failure at the cluster's start nor a limit.
+fn classify(outcome: &Outcome, goal: Goal) -> RunClass {
     let failure = match &outcome.verdict {
-        Verdict::Passed => return Reading::Pass,
-        Verdict::Broken(_) => return Reading::Find,
+        Verdict::Passed => return RunClass::Passed,
+        Verdict::Broken(_) => return RunClass::Found,
         Verdict::Failed(failure) => failure,
     };
     let expected = match goal {
-        Goal::Failure | Goal::AllFailures => return Reading::Find,
+        Goal::Failure | Goal::AllFailures => return RunClass::Found,
         Goal::Expected(expected) => expected,
     };
-    let meant = match (&failure.kind, expected) {
-        (FailureKind::Crashed | FailureKind::Hung, _) => return Reading::Find,
+    let is_expected = match (&failure.kind, expected) {
+        (FailureKind::Crashed | FailureKind::Hung, _) => return RunClass::Found,
         (_, Some(text)) => failure.message.contains(text),
         (
             FailureKind::Panic | FailureKind::Error | FailureKind::Named(_) | FailureKind::Service,
@@ -195,17 +196,17 @@ fn read(outcome: &Outcome, goal: Goal) -> Reading {
             None,
         ) => false,
     };
-    if meant { Reading::Find } else { Reading::Miss }
+    if is_expected { RunClass::Found } else { RunClass::Unexpected }
 }
 
-/// The seeds, as long as there is time: the first in any case.
-struct Budgeted {
+/// The seeds until the budget ends, but at least one.
+struct BudgetedSeeds {
     seeds: Seeds,
     end: Option<Instant>,
     begun: bool,
 }
 
-impl Iterator for Budgeted {
+impl Iterator for BudgetedSeeds {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
@@ -216,7 +217,7 @@ impl Iterator for Budgeted {
         self.seeds.next()
     }
 
-    /// So that no more workers are started than there are seeds.
+    /// Limits the number of workers to the number of seeds.
     fn size_hint(&self) -> (usize, Option<usize>) {
         let most = self.seeds.how_many().and_then(|n| usize::try_from(n).ok());
         (0, most)

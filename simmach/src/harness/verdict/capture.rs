@@ -1,8 +1,7 @@
-//! The packets of one run as a file: `SIMMACH_PCAP`.
+//! `SIMMACH_PCAP`: writes the packets of one run to a file.
 //!
-//! A file is one test's. In a folder each test has a file of its own, so that several tests may run, in several processes.
-//!
-//! The run is made once more for it, and the file is this process's to write: a worker hands the octets over.
+//! A file belongs to one test. In a folder each test gets a file of its own, so several tests and processes can share it.
+//! The run is repeated to collect the packets; this process writes the file, since a worker only returns the bytes.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,26 +11,26 @@ use std::sync::OnceLock;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::config::PCAP;
 use crate::harness::seeds::shrinking;
-use crate::harness::verdict::judgement::Judgement;
+use crate::harness::verdict::TestResult;
 use crate::harness::workers::job::Job;
 use crate::harness::workers::pool::Pool;
 use crate::outcome::Keep;
 use crate::report::numbers::count;
 use crate::spec::SimTest;
 
-/// A file that can be written, and is this test's.
+/// A packet capture file that is open for writing and belongs to one test.
 #[derive(Debug)]
-pub(crate) struct Capture {
+pub(crate) struct PacketFile {
     path: PathBuf,
     file: File,
 }
 
-impl Capture {
-    /// Opens the file, before anything is run.
+impl PacketFile {
+    /// Opens the file before anything is run.
     ///
     /// # Errors
     ///
-    /// When it can't be written, or is another test's, in words.
+    /// The file cannot be written, or belongs to another test.
     pub(crate) fn open(given: &Path, test: &SimTest) -> Result<Self, String> {
         static OWNER: OnceLock<String> = OnceLock::new();
         let path = if is_folder(given) {
@@ -40,57 +39,56 @@ impl Capture {
             let owner = OWNER.get_or_init(|| test.path());
             if *owner != test.path() {
                 return Err(format!(
-                    "{PCAP} is a file for one run, and {owner} has it: choose one test, by its name and `--exact`, or name \
-                     a folder"
+                    "{PCAP} names a file, which holds one run, and {owner} already uses it: select one test by name with \
+                     `--exact`, or name a folder"
                 ));
             }
             given.to_owned()
         };
         match create(&path, is_folder(given)) {
             Ok(file) => Ok(Self { path, file }),
-            Err(error) => Err(format!("{PCAP}={}: it can't be written: {error}", path.display())),
+            Err(error) => Err(format!("{PCAP}={}: cannot be written: {error}", path.display())),
         }
     }
 
-    /// Makes the run, writes its packets, and says so; a file that was asked for and is not there is no pass.
-    pub(crate) fn add_to(self, judged: Judgement, pool: &Pool, job: Job) -> Judgement {
-        match (self.make(pool, job), judged) {
-            (Ok(line), Judgement::Green(text)) => Judgement::Green(format!(
+    /// Repeats the run, writes its packets and adds a line to the result. A missing capture fails the test.
+    pub(crate) fn add_to(self, result: TestResult, pool: &Pool, job: Job) -> TestResult {
+        match (self.make(pool, job), result) {
+            (Ok(line), TestResult::Passed(text)) => TestResult::Passed(format!(
                 "{text}
 {line}"
             )),
-            (Ok(line) | Err(line), Judgement::Red(text)) | (Err(line), Judgement::Green(text)) => {
-                Judgement::Red(format!(
-                    "{}
+            (Ok(line) | Err(line), TestResult::Failed(text))
+            | (Err(line), TestResult::Passed(text)) => TestResult::Failed(format!(
+                "{}
 
   {line}
 ",
-                    text.trim_end()
-                ))
-            }
+                text.trim_end()
+            )),
         }
     }
 
     fn make(mut self, pool: &Pool, job: Job) -> Result<String, String> {
         let job = Job { keep: Keep { packets: true, ..Keep::default() }, ..job };
-        let outcome = shrinking::one(pool, job).outcome;
+        let outcome = shrinking::run_one(pool, job).outcome;
         let Some(octets) = outcome.packets else {
             let why = match outcome.verdict {
                 Verdict::Failed(failure) => failure.message,
                 Verdict::Broken(why) => why,
-                Verdict::Passed => "it ended well".to_owned(),
+                Verdict::Passed => "the run passed".to_owned(),
             };
-            return Err(format!("{PCAP}: the run handed over no packets: {why}"));
+            return Err(format!("{PCAP}: no packets were captured: {why}"));
         };
         let path = self.path.display();
         self.file
             .write_all(&octets)
-            .map_err(|error| format!("{PCAP}={path}: it can't be written: {error}"))?;
-        Ok(format!("{path} has its packets, in {}", count(octets.len() as u64, "byte")))
+            .map_err(|error| format!("{PCAP}={path}: cannot be written: {error}"))?;
+        Ok(format!("packets written to {path} ({})", count(octets.len() as u64, "byte")))
     }
 }
 
-/// A folder is one that is there, or is written as one: with a slash at its end.
+/// Whether the path is an existing folder or ends with a slash.
 fn is_folder(given: &Path) -> bool {
     given.is_dir() || given.as_os_str().as_encoded_bytes().ends_with(b"/")
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: what was being run is said, and nothing is left behind.
+//! Ctrl-C and SIGTERM: reports what was running, ends the workers and deletes their folders.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -8,61 +8,63 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::harness::command;
-use crate::harness::progress::{self, Standing};
-use crate::harness::seeds::shrinking::{self, Best};
+use crate::harness::progress::{self, TestProgress};
+use crate::harness::seeds::shrinking::{self, BestSoFar};
 use crate::harness::workers::pool::Pool;
-use crate::harness::workers::{launch, leave};
+use crate::harness::workers::{exit, launch};
 use crate::report::numbers::count;
 use crate::report::story;
 
-/// Watches for both, from the first sweep on.
+/// Installs the signal handlers, once, before the first sweep.
 pub(crate) fn watch(pool: &'static Pool) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Without it a signal ends this process as it would any other; the workers see that by their sockets.
+        // Without handlers a signal ends this process as usual, and the workers end when their sockets close.
         let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
             return;
         };
         let _ = crate::harness::spawn("signals", move || {
             if let Some(signal) = signals.forever().next() {
-                end(pool, signal);
+                exit(pool, signal);
             }
         });
     });
 }
 
-fn end(pool: &Pool, signal: i32) {
+fn exit(pool: &Pool, signal: i32) {
     progress::clear();
-    let text = story(pool, signal);
-    // Nobody is left to tell when standard error is gone.
+    let text = report(pool, signal);
+    // Ignored: standard error may be closed.
     let _ = io::stderr().write_all(text.as_bytes());
     launch::end_all();
     pool.delete_folder();
-    leave::leave(128 + signal);
+    exit::exit_now(128 + signal);
 }
 
-fn story(pool: &Pool, signal: i32) -> String {
+fn report(pool: &Pool, signal: i32) -> String {
     let name = if signal == SIGINT { "Ctrl-C (SIGINT)" } else { "SIGTERM" };
     let running = pool.running();
-    let mut text =
-        format!("\nsimmach: ended by {name} while running {}", count(running.len() as u64, "seed"));
+    let mut text = format!(
+        "\nsimmach: interrupted by {name} while running {}",
+        count(running.len() as u64, "seed")
+    );
     text.push_str(if running.is_empty() { "\n" } else { ":\n" });
     for (test, seed) in running {
         let _ =
-            writeln!(text, "  {}, seed {seed}\n    {}", test.path(), command::again(test, seed));
+            writeln!(text, "  {}, seed {seed}\n    {}", test.path(), command::run_seed(test, seed));
     }
-    for Standing { test, passed, failed } in progress::standings() {
+    for TestProgress { test, passed, failed } in progress::tests_in_progress() {
         let passed = count(passed, "seed");
         let failed = match failed {
             0 => "none failed".to_owned(),
             n => format!("{} failed", count(n, "seed")),
         };
-        let _ = writeln!(text, "  {test}: {passed} passed before it, {failed}");
+        let _ = writeln!(text, "  {test}: {passed} passed, {failed}");
     }
-    for Best { test, token, size } in shrinking::best_so_far() {
+    for BestSoFar { test, token, size } in shrinking::best_so_far() {
         let _ = writeln!(
             text,
-            "  {}, seed {}, was being shrunk; so far to {}\n    {}",
+            "  {}, seed {}, was being shrunk; smallest so far: {}\n    {}",
             test.path(),
             token.seed,
             story::size(&size),

@@ -1,4 +1,4 @@
-//! One run made again from its token, and what that says: the same, nearly the same, no failure any more, or another.
+//! Replay of a token, compared with the failure that the token was made of.
 
 use std::fs;
 use std::path::Path;
@@ -9,9 +9,9 @@ use crate::engine::record::deviations::RecordLevel;
 use crate::engine::record::trace::{Checkpoint, stride};
 use crate::harness::config::{self, Config, REPLAY};
 use crate::harness::seeds::{regressions, shrinking};
-use crate::harness::verdict::capture::Capture;
-use crate::harness::verdict::judgement::Judgement;
-use crate::harness::workers::job::{Job, Ran};
+use crate::harness::verdict::TestResult;
+use crate::harness::verdict::capture::PacketFile;
+use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::pool::Pool;
 use crate::harness::{command, registry};
 use crate::outcome::{Keep, Outcome};
@@ -19,153 +19,155 @@ use crate::report::console::{Rerun, RunReport};
 use crate::report::numbers::{moment, span};
 use crate::report::story;
 use crate::report::style::Style;
-use crate::shrink::token::{Token, TraceMarks, short, test_number};
+use crate::shrink::token::{Token, TraceMarks, short_hash, test_hash};
 use crate::spec::SimTest;
 
-/// What replaying a token came to.
+/// How a replayed run compares with its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Answer {
-    /// The same failure by the same trace.
-    Exactly,
-    /// The same failure; the trace differs, and where.
-    Differs(String),
-    /// No failure.
+enum ReplayResult {
+    /// Same failure, same trace.
+    Identical,
+    /// Same failure, other trace; where the traces diverge.
+    OtherTrace(String),
+    /// The run passes.
     Passes,
-    /// Another one.
-    Other,
+    /// Another failure, or a broken run.
+    OtherFailure,
 }
 
-/// Replays the token that was asked for, if it is one of this test.
-///
-/// # Errors
-///
-/// Why it can't be, in words.
+/// Replays a token or token file, if it belongs to this test. An error says why it cannot be replayed.
 pub(crate) fn replay(
     pool: &Pool,
     config: &Config,
     test: &'static SimTest,
     given: &str,
     style: Style,
-) -> Result<Judgement, String> {
-    let token: Token = read(given).map_err(|why| format!("{REPLAY}={}: {why}", shown(given)))?;
-    if token.test != test_number(&test.key()) {
-        let owner = registry::all().iter().find(|other| test_number(&other.key()) == token.test);
+) -> Result<TestResult, String> {
+    let token: Token = read(given).map_err(|why| format!("{REPLAY}={}: {why}", shorten(given)))?;
+    if token.test != test_hash(&test.key()) {
+        let owner = registry::all().iter().find(|other| test_hash(&other.key()) == token.test);
         let Some(owner) = owner else {
             return Err(format!(
-                "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or it is in another \
+                "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or is in another \
                  package or target"
             ));
         };
-        return Ok(Judgement::Green(format!(
-            "{}: skipped, since {REPLAY} is a token of {}",
+        return Ok(TestResult::Passed(format!(
+            "{}: skipped because {REPLAY} is a token of {}",
             test.path(),
             owner.path()
         )));
     }
-    let capture = config.pcap.as_deref().map(|path| Capture::open(path, test));
+    let capture = config.pcap.as_deref().map(|path| PacketFile::open(path, test));
     let capture = capture.transpose()?;
-    let ran = shrinking::one(pool, job(test, &token));
-    if let Some(why) = misfit(&token, test, &ran.outcome) {
+    let run = shrinking::run_one(pool, job(test, &token));
+    if let Some(why) = stale_reason(&token, test, &run.outcome) {
         return Err(format!("the token is stale: {why}"));
     }
-    let judged = judge(test, given, &token, &ran, style);
+    let result = evaluate(test, given, &token, &run, style);
     Ok(match capture {
-        Some(capture) => capture.add_to(judged, pool, job(test, &token)),
-        None => judged,
+        Some(capture) => capture.add_to(result, pool, job(test, &token)),
+        None => result,
     })
 }
 
-/// What is said of a token's run.
-fn judge(test: &'static SimTest, given: &str, token: &Token, ran: &Ran, style: Style) -> Judgement {
-    let outcome = &ran.outcome;
-    let answer = answer(token, outcome);
+/// Test result for the run of a token.
+fn evaluate(
+    test: &'static SimTest,
+    given: &str,
+    token: &Token,
+    run: &FinishedRun,
+    style: Style,
+) -> TestResult {
+    let outcome = &run.outcome;
+    let answer = compare(token, outcome);
     let (note, again) = match &answer {
-        Answer::Passes => {
-            return Judgement::Green(format!(
-                "{}: passes now: the run of the token (seed {}) ended well after {}",
+        ReplayResult::Passes => {
+            return TestResult::Passed(format!(
+                "{}: passes now: the run of the token (seed {}) passed after {}",
                 test.path(),
                 token.seed,
                 span(outcome.virtual_nanos.into())
             ));
         }
-        Answer::Exactly => ("Reproduced exactly.".to_owned(), Rerun::Same),
-        Answer::Differs(place) => (
+        ReplayResult::Identical => ("Reproduced exactly.".to_owned(), Rerun::Same),
+        ReplayResult::OtherTrace(place) => (
             format!(
-                "Reproduced, but the trace differs {place}: program or simmach are not what they were."
+                "Reproduced, but the trace differs {place}: the program or simmach has changed."
             ),
             Rerun::Same,
         ),
-        Answer::Other => (
-            "Another failure than the token's: program or simmach are not what they were."
-                .to_owned(),
+        ReplayResult::OtherFailure => (
+            "A different failure from the token's: the program or simmach has changed.".to_owned(),
             Rerun::Same,
         ),
     };
     let mut text = format!("  {note}\n\n");
     text.push_str(&story::list(outcome, style));
-    let red = RunReport {
+    let report = RunReport {
         test: &test.path(),
         outcome,
         passed: 0,
         rerun: again,
         notes: text,
-        output: &ran.output,
+        output: &run.output,
         which: Some("from its token".to_owned()),
         replay: Some(command::replay(test, given)),
         log_lines: config::log_lines(),
-        command: command::again(test, token.seed),
+        command: command::run_seed(test, token.seed),
     };
-    Judgement::Red(red.text(style))
+    TestResult::Failed(report.text(style))
 }
 
-/// The run of a token, with its log.
+/// Job for a token, with its log.
 pub(crate) fn job(test: &'static SimTest, token: &Token) -> Job {
     let keep = Keep { log: true, deviations: RecordLevel::All, ..Keep::default() };
     Job { test, seed: token.seed, overlay: token.overlay.clone(), keep }
 }
 
-/// Why a token is none of this test as it is now, of which this run was made; `None` if it may be.
-pub(crate) fn misfit(token: &Token, test: &SimTest, outcome: &Outcome) -> Option<&'static str> {
-    if token.test != test_number(&test.key()) {
-        return Some("it is of another test");
+/// Returns why a token does not fit the test that made this run; `None` if it may fit.
+pub(crate) fn stale_reason(
+    token: &Token,
+    test: &SimTest,
+    outcome: &Outcome,
+) -> Option<&'static str> {
+    if token.test != test_hash(&test.key()) {
+        return Some("it belongs to another test");
     }
-    // A run that was none has no shape, nor has a token of one that hung or took its process with it.
+    // Broken runs have no shape, nor have tokens of runs that hung or ended their process.
     if outcome.shape != 0 && token.shape != 0 && outcome.shape as u32 != token.shape {
-        return Some(
-            "the test's machines, links, limits or plans are not what they were when it was made",
-        );
+        return Some("the test's machines, links, limits or plans have changed since it was made");
     }
     let is_like = |walk: &StepSequence| {
         let mut same = outcome.sequences.iter().filter(|other| other.id == walk.id).peekable();
         match same.peek() {
             Some(_) => same.any(|other| walk.is_like(other)),
-            // A run that ends well has begun its walks; another may not have come so far.
+            // A run that passes has begun all of its walks; another may have ended before.
             None => outcome.verdict != Verdict::Passed,
         }
     };
-    let steps =
-        "the test's steps, or what they choose from, are not what they were when it was made";
+    let steps = "the test's steps, or what they choose from, have changed since it was made";
     (outcome.shape != 0 && !token.walks.iter().all(is_like)).then_some(steps)
 }
 
-/// The token that was given, or that is in the file that was.
+/// Parses a token, or reads the last one of a file.
 fn read(given: &str) -> Result<Token, String> {
     let Some(file) = given.strip_prefix('@') else {
         return given.parse().map_err(|error| format!("{error}"));
     };
     let file = Path::new(file);
-    let bytes = fs::read(file).map_err(|error| format!("it can't be read: {error}"))?;
-    // Of a file of regressions, the last.
-    let (number, word) = regressions::last_word(file, &bytes)?
-        .ok_or_else(|| "there is no token in it".to_owned())?;
+    let bytes = fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    // The last one of a regressions file.
+    let (number, word) = regressions::last_token(file, &bytes)?
+        .ok_or_else(|| "the file contains no token".to_owned())?;
     word.parse().map_err(|error| regressions::bad_line(file, number, &format!("{error}")))
 }
 
-/// When a run that passes parts from the one that its token was made of, so that it shows nothing about the failure.
-/// `None` if it did the same up to the failure, or as far as is known.
+/// Virtual time at which a passing run diverges from the run that its token was made of: it then shows nothing about the
+/// failure. `None` if both are the same up to the failure, as far as is known.
 ///
-/// What led to the failure counts, not its end: there a run that fails also unwinds, and one that passes goes on.
-pub(crate) fn departure(token: &Token, outcome: &Outcome) -> Option<u64> {
+/// Only the first three quarters of the events count: at its end a failing run unwinds, while a passing one goes on.
+pub(crate) fn divergence(token: &Token, outcome: &Outcome) -> Option<u64> {
     let trace = &token.trace;
     let stride = stride(trace.events);
     let end = trace.events.saturating_mul(3) / 4;
@@ -187,7 +189,7 @@ pub(crate) fn departure(token: &Token, outcome: &Outcome) -> Option<u64> {
     None
 }
 
-/// The mark after so many events, if there is one.
+/// The trace mark after `count` events, if there is one.
 fn mark_after(outcome: &Outcome, count: u64) -> Option<&Checkpoint> {
     let stride = stride(outcome.trace_events);
     let even =
@@ -203,34 +205,34 @@ fn to_index(nth: u64) -> Option<usize> {
     usize::try_from(nth).ok()?.checked_sub(1)
 }
 
-/// What an outcome is to its token.
-fn answer(token: &Token, outcome: &Outcome) -> Answer {
+/// Compares an outcome with its token.
+fn compare(token: &Token, outcome: &Outcome) -> ReplayResult {
     let same = match &outcome.verdict {
-        Verdict::Passed => return Answer::Passes,
+        Verdict::Passed => return ReplayResult::Passes,
         Verdict::Broken(_) => false,
-        // When the token was made its place may have been unknown.
+        // The source location may have been unknown when the token was made.
         Verdict::Failed(failure) => {
             [failure.fingerprint(), failure.without_location().fingerprint()]
                 .iter()
-                .any(|fingerprint| short(fingerprint) == token.failure)
+                .any(|fingerprint| short_hash(fingerprint) == token.failure)
         }
     };
     match same {
-        false => Answer::Other,
-        true if token.trace.events == 0 => Answer::Exactly,
+        false => ReplayResult::OtherFailure,
+        true if token.trace.events == 0 => ReplayResult::Identical,
         true => match difference(&token.trace, outcome) {
-            None => Answer::Exactly,
-            Some(place) => Answer::Differs(place),
+            None => ReplayResult::Identical,
+            Some(place) => ReplayResult::OtherTrace(place),
         },
     }
 }
 
-/// Where the traces part; `None` if they do not.
+/// Where the traces diverge; `None` if they are the same.
 fn difference(trace: &TraceMarks, outcome: &Outcome) -> Option<String> {
     if (trace.events, trace.hash) == (outcome.trace_events, outcome.trace_hash as u32) {
         return None;
     }
-    // One may be longer: its marks are further apart.
+    // Marks of a longer trace are further apart.
     let (theirs, own) = (stride(trace.events), stride(outcome.trace_events));
     let common = theirs.max(own);
     let at = |stride: u64, nth: u64| usize::try_from(nth * common / stride).ok()?.checked_sub(1);
@@ -250,8 +252,8 @@ fn difference(trace: &TraceMarks, outcome: &Outcome) -> Option<String> {
     Some(format!("after {}", moment(last)))
 }
 
-/// The beginning of a long text.
-fn shown(text: &str) -> String {
+/// Shortens a long text.
+fn shorten(text: &str) -> String {
     const MOST: usize = 60;
     match text.chars().count() {
         count if count <= MOST => text.to_owned(),
@@ -283,35 +285,41 @@ mod tests {
     }
 
     #[test]
-    fn the_four_answers() {
+    fn replay_results() {
         let found = outcome("boom 1", &[1, 2, 3, 4, 5], 5);
         let token = token(&found);
-        assert_eq!(answer(&token, &found), Answer::Exactly);
-        // A number in the words is no other failure.
-        let differs = |text: &str| Answer::Differs(text.to_owned());
+        assert_eq!(compare(&token, &found), ReplayResult::Identical);
+        // Numbers in the message do not distinguish failures.
+        let differs = |text: &str| ReplayResult::OtherTrace(text.to_owned());
         let late = outcome("boom 2", &[1, 2, 9, 9, 9], 5);
-        assert_eq!(answer(&token, &late), differs("between 2.000 s and 3.000 s"));
+        assert_eq!(compare(&token, &late), differs("between 2.000 s and 3.000 s"));
         let longer = outcome("boom 1", &[1, 2, 3, 4, 5, 6], 6);
-        assert_eq!(answer(&token, &longer), differs("after 5.000 s"));
+        assert_eq!(compare(&token, &longer), differs("after 5.000 s"));
         // Sixteen events have a mark at every fourth.
         let twice = outcome("boom 1", &[4, 7, 7, 7], 16);
-        assert_eq!(answer(&token, &twice), differs("after 1.000 s"));
+        assert_eq!(compare(&token, &twice), differs("after 1.000 s"));
         let passes = Outcome::without_a_run(3, Verdict::Passed);
-        assert_eq!(answer(&token, &passes), Answer::Passes);
-        assert_eq!(answer(&token, &outcome("bang", &[1, 2, 3, 4, 5], 5)), Answer::Other);
+        assert_eq!(compare(&token, &passes), ReplayResult::Passes);
+        assert_eq!(
+            compare(&token, &outcome("bang", &[1, 2, 3, 4, 5], 5)),
+            ReplayResult::OtherFailure
+        );
         let broken = Outcome::without_a_run(3, Verdict::Broken("no disk".to_owned()));
-        assert_eq!(answer(&token, &broken), Answer::Other, "neither a pass nor the failure");
+        assert_eq!(
+            compare(&token, &broken),
+            ReplayResult::OtherFailure,
+            "neither a pass nor the failure"
+        );
     }
 
-    /// A run that passes did the same as far as the failure, or it exercises something else: at its start, on its way,
-    /// or because it ends sooner.
+    /// A passing run is the same up to the failure, or diverges: at its start, later, or because it ends sooner.
     #[test]
-    fn departure_of_a_run_that_passes() {
+    fn divergence_of_a_passing_run() {
         let found = outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7);
         let token = token(&found);
         let passes = |marks: &[u64], events| {
             let passed = Outcome { verdict: Verdict::Passed, ..outcome("", marks, events) };
-            departure(&token, &passed)
+            divergence(&token, &passed)
         };
         let secs = |secs: u64| Some(secs * 1_000_000_000);
         assert_eq!(passes(&[1, 2, 3, 4, 5, 6, 7], 7), None);
@@ -322,50 +330,50 @@ mod tests {
         assert_eq!(passes(&[2, 4, 6, 7], 14), None);
         assert_eq!(passes(&[2, 9, 9, 9], 14), secs(1));
         let short = Outcome { virtual_nanos: 5, ..Outcome::without_a_run(3, Verdict::Passed) };
-        assert_eq!(departure(&token, &short), Some(5));
+        assert_eq!(divergence(&token, &short), Some(5));
         let unknown = Token { trace: TraceMarks::default(), ..token.clone() };
-        assert_eq!(departure(&unknown, &short), None);
+        assert_eq!(divergence(&unknown, &short), None);
     }
 
-    /// However long the run that passes is, and however short the one that failed.
+    /// Early marks find it even if the passing run is much longer than the failing one.
     #[test]
-    fn departure_of_a_long_run_is_seen_by_early_marks() {
+    fn divergence_of_a_long_run_is_found_by_early_marks() {
         let token = token(&outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7));
         let long = |early: &[u64]| {
             let mut long = Outcome { verdict: Verdict::Passed, ..outcome("", &[], 1 << 20) };
             long.early_checkpoints = outcome("", early, 0).checkpoints;
-            departure(&token, &long)
+            divergence(&token, &long)
         };
         assert_eq!(long(&[1, 2, 4, 9, 9]), None);
         assert_eq!(long(&[1, 2, 9, 9, 9]), Some(2_000_000_000));
         assert_eq!(long(&[9]), Some(0));
     }
 
-    /// A run that hung, or took its process with it, has no shape: it is another failure, and no token is stale by it; nor
-    /// is the token of such a run by one that has a shape.
+    /// A run that hung or ended its process has no shape: it is another failure, and makes no token stale. Nor is the token
+    /// of such a run made stale by a run that has a shape.
     #[test]
-    fn a_run_that_was_none_makes_no_token_stale() {
+    fn stale_token_not_by_a_run_without_shape() {
         let test = crate::harness::testing::named("krate", "a");
         let shaped = |shape| Outcome { shape, ..outcome("boom", &[1], 1) };
         let died = |kind| Outcome::without_a_run(3, Verdict::Failed(Failure::new(kind, "it died")));
         let token_of = |outcome: &Outcome| token(outcome);
         let found = token_of(&shaped(9));
-        assert!(misfit(&found, test, &shaped(8)).is_some(), "another cluster");
+        assert!(stale_reason(&found, test, &shaped(8)).is_some(), "another cluster");
         for kind in [FailureKind::Hung, FailureKind::Crashed] {
             let gone = died(kind);
-            assert_eq!(misfit(&found, test, &gone), None);
-            assert_eq!(answer(&found, &gone), Answer::Other);
+            assert_eq!(stale_reason(&found, test, &gone), None);
+            assert_eq!(compare(&found, &gone), ReplayResult::OtherFailure);
             let of_it = token_of(&gone);
-            assert_eq!(misfit(&of_it, test, &shaped(9)), None);
-            assert_eq!(answer(&of_it, &shaped(9)), Answer::Other);
+            assert_eq!(stale_reason(&of_it, test, &shaped(9)), None);
+            assert_eq!(compare(&of_it, &shaped(9)), ReplayResult::OtherFailure);
             assert_eq!(
-                (misfit(&of_it, test, &gone), answer(&of_it, &gone)),
-                (None, Answer::Exactly)
+                (stale_reason(&of_it, test, &gone), compare(&of_it, &gone)),
+                (None, ReplayResult::Identical)
             );
         }
     }
 
-    /// Steps that are others make a token stale; steps that were not reached, or choose from what is there, do not.
+    /// Changed steps make a token stale; steps that were not reached, or choose from a varying number, do not.
     #[test]
     fn steps_are_part_of_the_shape() {
         let test = crate::harness::testing::named("krate", "a");
@@ -379,7 +387,7 @@ mod tests {
         let failed = outcome("boom", &[], 0).verdict;
         let token = token(&of(&[walk(30, &[7, 7, StepSequence::VARIES])], failed.clone()));
         let fits = |walks: &[StepSequence], verdict: &Verdict| {
-            misfit(&token, test, &of(walks, verdict.clone())).is_none()
+            stale_reason(&token, test, &of(walks, verdict.clone())).is_none()
         };
         let passed = Verdict::Passed;
         for alike in [&[7, 7, 3][..], &[7], &[], &[7, 7, 9, 2]] {

@@ -1,8 +1,8 @@
-//! Where the runs' disks are: a folder for each process, on a memory disk where there is one with room.
+//! Folders for the disks of runs: one for each process, on a memory disk if there is one with room.
 //!
-//! The folder is named after its process and holds a locked file, so that what a killed process left behind can be told
-//! from what another one is using, even when that one lives in another container. The same file holds the run that the
-//! process is at: read when it has died.
+//! The folder is named after its process and holds a locked file, so that leftovers of killed processes can be told from
+//! folders in use, even by processes in other containers. The locked file also holds the current run of the process, which
+//! the parent reads after the process has died.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,59 +19,59 @@ use crate::storage::memory_disk;
 const PREFIX: &str = "simmach-";
 const LOCK: &str = "current";
 
-/// This process's folder; deleted when dropped.
+/// Folder of this process; deleted when dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     lock: File,
 }
 
-/// The place of a run among those that a worker was asked for.
+/// Identifies a run among those that a worker was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct JobId {
     pub(crate) batch: u64,
     pub(crate) index: u64,
 }
 
 impl Folder {
-    /// This process's folder, for all that make runs in it; deleted with the last of them, since nobody is called when a
-    /// test binary ends.
-    pub(crate) fn shared(asked: Option<&Path>) -> Result<Arc<Self>, String> {
+    /// Returns the folder of this process, shared by all that make runs in it. The last reference deletes it, since a test
+    /// binary has no hook at its end.
+    pub(crate) fn shared(requested: Option<&Path>) -> Result<Arc<Self>, String> {
         static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = current.upgrade() {
             return Ok(folder);
         }
-        let folder = Arc::new(Self::for_this_process(asked)?);
+        let folder = Arc::new(Self::for_this_process(requested)?);
         *current = Arc::downgrade(&folder);
         Ok(folder)
     }
 
-    /// Makes this process's folder, under the one that the user named or on a memory disk, and makes it the runs' own.
-    fn for_this_process(asked: Option<&Path>) -> Result<Self, String> {
+    /// Creates the folder, under `requested` or on a memory disk, and sets it as the root of runs.
+    fn for_this_process(requested: Option<&Path>) -> Result<Self, String> {
         static LEFTOVERS: Once = Once::new();
-        let root = memory_disk::pick(asked).map_err(|error| error.to_string())?;
+        let root = memory_disk::pick(requested).map_err(|error| error.to_string())?;
         LEFTOVERS.call_once(|| remove_leftovers(&root));
-        // `run` takes the first folder it is told for good.
+        // `run::set_root` can only be called once.
         static PATH: OnceLock<PathBuf> = OnceLock::new();
         let folder = match PATH.get() {
             None => Self::create(&root),
             Some(path) => Self::create_again(path),
         };
         let folder = folder.map_err(|error| {
-            format!("no folder for the runs' disks in {}: {error}", root.display())
+            format!("cannot create a folder for the disks of runs in {}: {error}", root.display())
         })?;
         let path = PATH.get_or_init(|| folder.path().to_owned());
         run::set_root(path.clone());
         Ok(folder)
     }
 
-    /// Makes a folder under `root`.
+    /// Creates a folder for this process under `root`.
     pub(crate) fn create(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let pid = std::process::id();
         let mut last = None;
-        // Another user's leftover, or another container's process, may have our number.
+        // Another user's leftover, or a process of another container, may have the same id.
         for nth in 0..16 {
             let name = match nth {
                 0 => format!("{PREFIX}{pid}"),
@@ -85,7 +85,7 @@ impl Folder {
         Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// The one before it may not be deleted yet by the thread that had it last.
+    /// Creates a folder at the same path again, and waits until another thread has deleted the previous one.
     fn create_again(path: &Path) -> io::Result<Self> {
         let mut created = Self::create_at(path.to_owned());
         for _ in 0..1_000 {
@@ -122,15 +122,15 @@ impl Folder {
         &self.path
     }
 
-    /// Writes down which run begins: one system call, on a memory disk.
-    pub(crate) fn begin(&self, mark: Mark) -> io::Result<()> {
+    /// Records which run begins, with one system call.
+    pub(crate) fn record_run(&self, job_id: JobId) -> io::Result<()> {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&mark.batch.to_le_bytes());
-        bytes[8..].copy_from_slice(&mark.index.to_le_bytes());
+        bytes[..8].copy_from_slice(&job_id.batch.to_le_bytes());
+        bytes[8..].copy_from_slice(&job_id.index.to_le_bytes());
         self.lock.write_all_at(&bytes, 0)
     }
 
-    /// Deletes it, and what a run that is still going on puts into it meanwhile.
+    /// Deletes the folder, even if a run is still writing to it.
     pub(crate) fn delete(&self) {
         remove(&self.path);
     }
@@ -142,18 +142,18 @@ impl Drop for Folder {
     }
 }
 
-/// The run that the process of this folder was at.
-pub(crate) fn mark_in(folder: &Path) -> Option<Mark> {
+/// The run that the folder's process recorded last.
+pub(crate) fn recorded_run(folder: &Path) -> Option<JobId> {
     let bytes = fs::read(folder.join(LOCK)).ok()?;
     let word = |range: std::ops::Range<usize>| {
         Some(u64::from_le_bytes(bytes.get(range)?.try_into().ok()?))
     };
-    Some(Mark { batch: word(0..8)?, index: word(8..16)? })
+    Some(JobId { batch: word(0..8)?, index: word(8..16)? })
 }
 
-/// Deletes a process's folder. What can't be deleted is left: the next start tries again.
+/// Deletes a process's folder. If that fails, the next process to start tries again.
 pub(crate) fn remove(folder: &Path) {
-    // Again while a run is still making its own.
+    // Repeated, since a run may still be creating files.
     for _ in 0..10 {
         match fs::remove_dir_all(folder) {
             Ok(()) => return,
@@ -166,7 +166,7 @@ pub(crate) fn remove(folder: &Path) {
     }
 }
 
-/// Deletes the folders of processes that are dead.
+/// Deletes the folders of dead processes.
 fn remove_leftovers(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
@@ -180,7 +180,7 @@ fn remove_leftovers(root: &Path) {
     }
 }
 
-/// The process that a folder is named after, or a file with which one tried whether there is room.
+/// Process id in the name of a folder, or of a file that was written to check for free space.
 fn pid_of(name: &str) -> Option<i32> {
     let number = name.strip_prefix(PREFIX)?;
     let number = number.strip_prefix("room-").unwrap_or(number);
@@ -189,7 +189,7 @@ fn pid_of(name: &str) -> Option<i32> {
 }
 
 fn is_alive(pid: i32) -> bool {
-    // Our own number on a folder that we have not made is that of a dead namesake.
+    // This process has made no folder yet: one with its id belonged to a dead process.
     if u32::try_from(pid) == Ok(std::process::id()) {
         return false;
     }
@@ -199,7 +199,7 @@ fn is_alive(pid: i32) -> bool {
     }
 }
 
-/// True also when it can't be told: then it is another user's.
+/// Whether the folder's lock is held. Also true if it cannot be opened, since it then belongs to another user.
 fn is_locked(folder: &Path) -> bool {
     match File::options().write(true).open(folder.join(LOCK)) {
         Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
@@ -215,20 +215,20 @@ mod tests {
     use crate::harness::testing::Scratch;
 
     #[test]
-    fn a_folder_goes_with_its_process_and_remembers_its_run() {
+    fn folder_is_deleted_on_drop_and_records_its_run() {
         let root = Scratch::new("folder");
-        let folder = Folder::create(root.path()).expect("there is room");
+        let folder = Folder::create(root.path()).expect("the temporary folder is writable");
         let path = folder.path().to_owned();
-        assert_eq!(mark_in(&path), None);
-        let mark = Mark { batch: 3, index: u64::MAX - 1 };
-        folder.begin(mark).expect("there is room");
-        assert_eq!(mark_in(&path), Some(mark));
+        assert_eq!(recorded_run(&path), None);
+        let job_id = JobId { batch: 3, index: u64::MAX - 1 };
+        folder.record_run(job_id).expect("the temporary folder is writable");
+        assert_eq!(recorded_run(&path), Some(job_id));
         drop(folder);
         assert!(!path.exists());
     }
 
     #[test]
-    fn what_the_dead_left_is_removed_and_nothing_else() {
+    fn leftovers_of_dead_processes_are_removed() {
         let root = Scratch::new("leftovers");
         // No process has so high a number: the kernel's own limit is 2^22.
         let dead = root.path().join("simmach-999999999");
@@ -236,30 +236,31 @@ mod tests {
         let alive = root.path().join("simmach-1");
         let other = root.path().join("something-999999999");
         for folder in [&dead, &locked, &alive, &other] {
-            fs::create_dir(folder).expect("a fresh folder");
-            fs::write(folder.join(LOCK), b"").expect("there is room");
+            fs::create_dir(folder).expect("the folder is new");
+            fs::write(folder.join(LOCK), b"").expect("the temporary folder is writable");
         }
-        let lock = File::options().write(true).open(locked.join(LOCK)).expect("it was just made");
-        flock(&lock, FlockOperation::LockExclusive).expect("nobody else has it");
+        let lock =
+            File::options().write(true).open(locked.join(LOCK)).expect("it was created above");
+        flock(&lock, FlockOperation::LockExclusive).expect("the file is not locked");
         let tried = root.path().join("simmach-room-999999999-0");
-        fs::write(&tried, b"").expect("there is room");
-        let own = Folder::create(root.path()).expect("there is room");
+        fs::write(&tried, b"").expect("the temporary folder is writable");
+        let own = Folder::create(root.path()).expect("the temporary folder is writable");
         remove_leftovers(root.path());
         assert!(!dead.exists() && !tried.exists());
         assert!(locked.exists() && alive.exists() && other.exists() && own.path().exists());
     }
 
-    /// Our own number on a stranger's folder must not stop us.
+    /// Another folder with this process's id is no obstacle.
     #[test]
-    fn a_namesake_in_use_is_stepped_round() {
+    fn folder_name_in_use_is_avoided() {
         let root = Scratch::new("namesake");
-        let first = Folder::create(root.path()).expect("there is room");
-        let second = Folder::create(root.path()).expect("another name");
+        let first = Folder::create(root.path()).expect("the temporary folder is writable");
+        let second = Folder::create(root.path()).expect("another name is free");
         assert_ne!(first.path(), second.path());
     }
 
     #[test]
-    fn names() {
+    fn process_ids_in_names() {
         assert_eq!(pid_of("simmach-12"), Some(12));
         assert_eq!(pid_of("simmach-12-3"), Some(12));
         assert_eq!(pid_of("simmach-room-12-3"), Some(12));

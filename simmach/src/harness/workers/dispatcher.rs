@@ -1,7 +1,7 @@
-//! Worker processes at work: batches are handed to them, their replies to who asked.
+//! Distributes the jobs of batches to worker processes, and their outcomes to the batches.
 //!
-//! Each worker has a thread of this process that serves it from its start to its end. What a worker has been given and
-//! has not answered when it dies is given to the next one, but for the run that it was at: that one failed.
+//! Each worker is served by a thread of this process. When a worker dies, its current run has failed; its other jobs are
+//! assigned to other workers.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -12,66 +12,68 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::harness::registry;
-use crate::harness::workers::disk::{self, Mark};
-use crate::harness::workers::job::Ran;
-use crate::harness::workers::launch::{self, Ended, Launch, Launched, Process};
-use crate::harness::workers::leave;
-use crate::harness::workers::output::Output;
+use crate::harness::workers::disk::{self, JobId};
+use crate::harness::workers::exit;
+use crate::harness::workers::job::FinishedRun;
+use crate::harness::workers::launch::{self, ExitCause, Launcher, ProcessHandle, StartedWorker};
+use crate::harness::workers::output::WorkerOutput;
 use crate::harness::workers::protocol::{self, FromWorker, Reply, ToWorker};
-use crate::harness::workers::queue::{Batch, FEWEST_AHEAD, Given, Jobs, Queue, Worker};
+use crate::harness::workers::queue::{
+    AssignedJob, Batch, JobQueue, Jobs, MIN_PREFETCH, WorkerState,
+};
 use crate::outcome::Outcome;
 use crate::spec::SimTest;
 
-/// A worker that has not said hello by then never will.
-const HELLO: Duration = Duration::from_secs(60);
-/// The end of a process follows the end of its socket.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// Its last words follow its end, unless something that it started still holds its output.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// So many workers may die without having begun a run before it is taken for a rule.
-const EARLY_DEATHS: u32 = 3;
+/// Maximum time for a worker's startup.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum time for a worker to exit after its socket is closed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time for the rest of a worker's output. Its end can be missing if a child of the worker holds the pipe.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Number of workers in a row that may die before their first run until the dispatcher gives up.
+const MAX_EARLY_DEATHS: u32 = 3;
 
-/// Where batches are handed to workers.
+/// Distributes batches to workers.
 pub(crate) struct Dispatcher {
     jobs: usize,
     tests: &'static [&'static SimTest],
-    launch: Launch,
-    queue: Mutex<Queue>,
+    launch: Launcher,
+    queue: Mutex<JobQueue>,
 }
 
 impl Dispatcher {
-    /// At most so many workers; none is there yet.
+    /// A dispatcher for at most `jobs` workers. None is started yet.
     pub(crate) fn new(
         jobs: usize,
         tests: &'static [&'static SimTest],
-        launch: Launch,
+        launch: Launcher,
     ) -> Arc<Self> {
         Arc::new(Self { jobs, tests, launch, queue: Mutex::default() })
     }
 
-    /// Takes a batch: its number, and where its runs come out.
-    pub(crate) fn open(self: &Arc<Self>, mut jobs: Jobs) -> (u64, Receiver<Vec<Ran>>) {
+    /// Adds a batch. Returns its number and the receiver of its runs.
+    pub(crate) fn add_batch(self: &Arc<Self>, mut jobs: Jobs) -> (u64, Receiver<Vec<FinishedRun>>) {
         let (sink, results) = mpsc::channel();
         let most = jobs.size_hint().1.unwrap_or(usize::MAX);
-        // Without a first one there is nothing to take a worker on for.
+        // An empty batch needs no worker.
         let first = jobs.next();
         let mut queue = self.lock();
-        let id = queue.number();
+        let id = queue.next_number();
         queue.batches.push_back(Batch {
             id,
             jobs,
             next: 1,
             from: u64::MAX,
-            dry: first.is_none(),
-            again: first.into_iter().map(|job| (0, job)).collect(),
-            out: 0,
+            exhausted: first.is_none(),
+            requeued: first.into_iter().map(|job| (0, job)).collect(),
+            in_flight: 0,
             unacknowledged: 0,
             sink,
         });
-        if queue.broken.is_some() {
+        if queue.start_error.is_some() {
             queue.fail_all();
         }
-        let busy = queue.workers.values().filter(|worker| !worker.out.is_empty());
+        let busy = queue.workers.values().filter(|worker| !worker.in_flight.is_empty());
         let wanted = busy.count().saturating_add(most).min(self.jobs);
         self.fill_all(&mut queue);
         while queue.workers.len() < wanted && !queue.batches.is_empty() {
@@ -80,20 +82,20 @@ impl Dispatcher {
         (id, results)
     }
 
-    /// Ends all workers, also those that are not ready yet: nobody waits for a run any more.
-    pub(crate) fn dismiss(&self) {
+    /// Ends all workers, including those that are still starting, because no more runs are needed.
+    pub(crate) fn shut_down(&self) {
         let mut queue = self.lock();
-        queue.dismissed = true;
+        queue.shutting_down = true;
         for batch in &mut queue.batches {
             batch.from = 0;
-            batch.again.clear();
+            batch.requeued.clear();
         }
         for worker in queue.workers.values() {
-            worker.dismiss();
+            worker.shut_down();
         }
     }
 
-    /// That many messages of a batch have been looked at: more of its runs may be given to workers.
+    /// Acknowledges messages of a batch, so that more of its runs can be assigned to workers.
     pub(crate) fn acknowledge(&self, id: u64, messages: usize) {
         let mut queue = self.lock();
         if let Some(batch) = queue.batches.iter_mut().find(|batch| batch.id == id) {
@@ -102,7 +104,7 @@ impl Dispatcher {
         }
     }
 
-    /// Begins none of a batch from this place on.
+    /// Starts no more runs of a batch from this index on.
     pub(crate) fn cut(&self, id: u64, from: u64) {
         let mut queue = self.lock();
         let queue = &mut *queue;
@@ -110,40 +112,40 @@ impl Dispatcher {
             return;
         };
         batch.from = batch.from.min(from);
-        batch.again.retain(|index, _| *index < from);
+        batch.requeued.retain(|index, _| *index < from);
         for worker in queue.workers.values_mut() {
-            let concerned = |given: &Given| given.batch == id && given.index >= from;
-            if worker.out.iter().any(concerned) {
+            let concerned = |assigned: &AssignedJob| assigned.batch == id && assigned.index >= from;
+            if worker.in_flight.iter().any(concerned) {
                 worker.send(&ToWorker::Cut { batch: id, from });
             }
         }
         queue.close_batches();
     }
 
-    /// What is being run now.
+    /// Tests and seeds that are running.
     pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
         let queue = self.lock();
         let current = queue.workers.values().filter_map(|worker| {
-            let given = worker.current().or(worker.out.front())?;
-            Some((given.job.test, given.job.seed))
+            let assigned = worker.current().or(worker.in_flight.front())?;
+            Some((assigned.job.test, assigned.job.seed))
         });
         current.collect()
     }
 
-    /// Takes on another worker, on a thread that serves it to its end.
-    fn start_worker(self: &Arc<Self>, queue: &mut Queue) {
-        let id = queue.number();
-        queue.workers.insert(id, Worker::default());
+    /// Starts a worker, and a thread that serves it until it ends.
+    fn start_worker(self: &Arc<Self>, queue: &mut JobQueue) {
+        let id = queue.next_number();
+        queue.workers.insert(id, WorkerState::default());
         let dispatcher = Arc::clone(self);
         if let Err(error) = crate::harness::spawn("dispatcher", move || dispatcher.serve(id)) {
             queue.workers.remove(&id);
-            queue.give_up(format!("a thread can't be started: {error}"));
+            queue.give_up(format!("cannot start a thread: {error}"));
         }
     }
 
     fn serve(self: &Arc<Self>, id: u64) {
-        let started =
-            (self.launch.start)(self.launch.shows).and_then(|launched| self.handshake(launched));
+        let started = (self.launch.start)(self.launch.show_output)
+            .and_then(|launched| self.handshake(launched));
         let (launched, folder) = match started {
             Ok(started) => started,
             Err(why) => {
@@ -152,132 +154,143 @@ impl Dispatcher {
                 return queue.give_up(why);
             }
         };
-        let Launched { wire, mut process, output } = launched;
-        process.settled(folder.clone());
-        match wire.try_clone() {
-            Ok(wire) => self.ready(id, wire, folder),
-            Err(error) => eprintln!("simmach: a worker's socket can't be doubled: {error}"),
+        let StartedWorker { socket, mut process, output } = launched;
+        process.set_folder(folder.clone());
+        match socket.try_clone() {
+            Ok(socket) => self.set_ready(id, socket, folder),
+            Err(error) => eprintln!("simmach: cannot duplicate the worker socket: {error}"),
         }
-        let mut reader = BufReader::new(&wire);
+        let mut reader = BufReader::new(&socket);
         let mut framed = 0;
-        while let Ok(Some(FromWorker::Done { nanos, replies })) = protocol::read(&mut reader) {
-            if self.launch.shows {
-                // What the runs wrote is shown before anything is made of their outcomes.
+        while let Ok(Some(FromWorker::Finished { nanos, replies })) = protocol::read(&mut reader) {
+            if self.launch.show_output {
+                // Shows the output of the runs before their outcomes are used.
                 framed += replies.iter().filter(|reply| reply.outcome.is_some()).count() as u64;
-                output.reach(framed, LAST_WORDS);
+                output.wait_for_runs(framed, OUTPUT_TIMEOUT);
             }
-            if !self.done(id, nanos, replies, &output) {
+            if !self.handle_replies(id, nanos, replies, &output) {
                 break;
             }
         }
-        // A worker that still lives has broken the protocol: without a socket it goes.
-        let _ = wire.shutdown(std::net::Shutdown::Both);
-        self.ended(id, process, &output);
+        // A worker that is still alive has violated the protocol; it exits when its socket is closed.
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+        self.handle_exit(id, process, &output);
     }
 
-    /// Waits for a worker's hello.
-    fn handshake(&self, mut launched: Launched) -> Result<(Launched, PathBuf), String> {
-        let wire = &launched.wire;
-        // An error leaves us without a limit, which only a broken worker needs.
-        let _ = wire.set_read_timeout(Some(HELLO));
-        let hello = protocol::read(&mut &*wire);
-        let _ = wire.set_read_timeout(None);
+    /// Waits for a worker's hello message.
+    fn handshake(&self, mut launched: StartedWorker) -> Result<(StartedWorker, PathBuf), String> {
+        let socket = &launched.socket;
+        // Ignored: the timeout matters only for a broken worker.
+        let _ = socket.set_read_timeout(Some(HELLO_TIMEOUT));
+        let hello = protocol::read(&mut &*socket);
+        let _ = socket.set_read_timeout(None);
         let why = match hello {
             Ok(Some(FromWorker::Hello { digest, folder })) => {
                 if digest == registry::digest(self.tests) {
                     return Ok((launched, PathBuf::from(folder)));
                 }
-                "it has other tests than this process".to_owned()
+                "its tests differ from those of this process".to_owned()
             }
-            Ok(Some(FromWorker::Unfit(why))) => return Err(why),
-            Ok(Some(FromWorker::Done { .. })) => "it speaks out of turn".to_owned(),
+            Ok(Some(FromWorker::SetupError(why))) => return Err(why),
+            Ok(Some(FromWorker::Finished { .. })) => "unexpected message from worker".to_owned(),
             Ok(None) | Err(_) => {
-                let ended = launched.process.end(FAREWELL);
-                let words = launched.output.last_words(LAST_WORDS);
-                let words = String::from_utf8_lossy(&words);
-                format!("it ended before it served ({ended}); it wrote:\n{}", words.trim())
+                let cause = launched.process.end(EXIT_TIMEOUT);
+                let last_output = launched.output.last_output(OUTPUT_TIMEOUT);
+                let last_output = String::from_utf8_lossy(&last_output);
+                format!("worker exited during startup ({cause}); output:\n{}", last_output.trim())
             }
         };
         launched.process.end(Duration::ZERO);
-        Err(format!("a worker process can't be used: {why}"))
+        Err(format!("cannot use a worker process: {why}"))
     }
 
-    fn ready(&self, id: u64, wire: UnixStream, folder: PathBuf) {
+    fn set_ready(&self, id: u64, socket: UnixStream, folder: PathBuf) {
         let mut queue = self.lock();
         if let Some(worker) = queue.workers.get_mut(&id) {
-            worker.wire = Some(wire);
+            worker.socket = Some(socket);
             worker.folder = folder;
-            worker.ahead = FEWEST_AHEAD;
+            worker.prefetch = MIN_PREFETCH;
         }
-        if queue.dismissed
+        if queue.shutting_down
             && let Some(worker) = queue.workers.get(&id)
         {
-            worker.dismiss();
+            worker.shut_down();
         }
         self.fill(&mut queue, id);
         queue.close_batches();
     }
 
-    /// Takes a worker's replies and gives it more; false when they are none of what it was asked.
-    fn done(&self, id: u64, nanos: u64, replies: Vec<Reply>, output: &Output) -> bool {
-        let Some(given) = self.lock().take_back(id, nanos, &replies) else {
+    /// Handles a worker's replies and gives it more jobs. False if they do not match its jobs.
+    fn handle_replies(
+        &self,
+        id: u64,
+        nanos: u64,
+        replies: Vec<Reply>,
+        output: &WorkerOutput,
+    ) -> bool {
+        let Some(assigned) = self.lock().take_answered(id, nanos, &replies) else {
             return false;
         };
-        let mut ran: BTreeMap<u64, (usize, Vec<Ran>)> = BTreeMap::new();
-        for (given, reply) in given.iter().zip(replies) {
-            let (count, ran) = ran.entry(given.batch).or_default();
+        let mut finished: BTreeMap<u64, (usize, Vec<FinishedRun>)> = BTreeMap::new();
+        for (assigned, reply) in assigned.iter().zip(replies) {
+            let (count, finished) = finished.entry(assigned.batch).or_default();
             *count += 1;
             let Some(outcome) = reply.outcome else {
                 continue;
             };
-            let (batch, index) = (given.batch, given.index);
-            let output = match given.job.keep.log {
-                true => output.of(Mark { batch, index }, LAST_WORDS),
+            let (batch, index) = (assigned.batch, assigned.index);
+            let output = match assigned.job.keep.log {
+                true => output.of_run(JobId { batch, index }, OUTPUT_TIMEOUT),
                 false => Vec::new(),
             };
-            ran.push(Ran { index, outcome, output });
+            finished.push(FinishedRun { index, outcome, output });
         }
         let mut queue = self.lock();
         queue.early_deaths = 0;
-        for (batch, (count, ran)) in ran {
-            queue.deliver(batch, count, ran);
+        for (batch, (count, finished)) in finished {
+            queue.deliver(batch, count, finished);
         }
         self.fill(&mut queue, id);
         queue.close_batches();
         true
     }
 
-    /// A worker is gone: the run that it was at failed, the others are for the next one.
-    fn ended(self: &Arc<Self>, id: u64, mut process: Box<dyn Process>, output: &Output) {
-        if launch::is_closed() {
-            launch::wait_for_the_end();
+    /// Handles the end of a worker: its current run has failed, its other jobs are queued again.
+    fn handle_exit(
+        self: &Arc<Self>,
+        id: u64,
+        mut process: Box<dyn ProcessHandle>,
+        output: &WorkerOutput,
+    ) {
+        if launch::is_exiting() {
+            launch::park_until_exit();
         }
-        let ended = process.end(leave::patience(FAREWELL));
-        let words = output.last_words(LAST_WORDS);
+        let cause = process.end(exit::timeout(EXIT_TIMEOUT));
+        let last_output = output.last_output(OUTPUT_TIMEOUT);
         let mut queue = self.lock();
         let Some(mut worker) = queue.workers.remove(&id) else {
             return;
         };
-        let victim = worker.current().map(|given| (given.batch, given.index));
-        // The folder goes with it, only now that its mark has been read.
+        let victim = worker.current().map(|assigned| (assigned.batch, assigned.index));
+        // The folder is removed only after its current run has been read.
         disk::remove(&worker.folder);
         drop(process);
-        if victim.is_none() && !worker.out.is_empty() {
+        if victim.is_none() && !worker.in_flight.is_empty() {
             queue.early_deaths += 1;
         }
-        for given in worker.out.drain(..) {
-            if victim == Some((given.batch, given.index)) {
-                let ran = crash(&given, ended, &words);
-                queue.deliver(given.batch, 1, vec![ran]);
+        for assigned in worker.in_flight.drain(..) {
+            if victim == Some((assigned.batch, assigned.index)) {
+                let finished = crashed_run(&assigned, cause, &last_output);
+                queue.deliver(assigned.batch, 1, vec![finished]);
             } else {
-                queue.put_back(given);
+                queue.requeue(assigned);
             }
         }
-        if queue.early_deaths >= EARLY_DEATHS {
-            let words = String::from_utf8_lossy(&words);
+        if queue.early_deaths >= MAX_EARLY_DEATHS {
+            let last_output = String::from_utf8_lossy(&last_output);
             let why = format!(
-                "worker processes die before they begin a run ({ended}); the last wrote:\n{}",
-                words.trim()
+                "worker processes exit before their first run ({cause}); output of the last one:\n{}",
+                last_output.trim()
             );
             return queue.give_up(why);
         }
@@ -288,7 +301,7 @@ impl Dispatcher {
         }
     }
 
-    fn fill_all(&self, queue: &mut Queue) {
+    fn fill_all(&self, queue: &mut JobQueue) {
         let ids: Vec<u64> = queue.workers.keys().copied().collect();
         for id in ids {
             self.fill(queue, id);
@@ -296,23 +309,23 @@ impl Dispatcher {
         queue.close_batches();
     }
 
-    /// Gives a worker as much as it may have ahead.
-    fn fill(&self, queue: &mut Queue, id: u64) {
+    /// Gives a worker jobs up to its prefetch limit.
+    fn fill(&self, queue: &mut JobQueue, id: u64) {
         let Some(mut worker) = queue.workers.remove(&id) else {
             return;
         };
         let mut assignments = Vec::new();
-        while worker.wire.is_some() && worker.out.len() < worker.ahead {
-            let Some(given) = queue.draw() else { break };
-            match registry::number(self.tests, given.job.test) {
+        while worker.socket.is_some() && worker.in_flight.len() < worker.prefetch {
+            let Some(assigned) = queue.next_job() else { break };
+            match registry::number(self.tests, assigned.job.test) {
                 Some(test) => {
-                    assignments.push(given.assignment(test));
-                    worker.out.push_back(given);
+                    assignments.push(assigned.assignment(test));
+                    worker.in_flight.push_back(assigned);
                 }
                 None => {
-                    let why = "the test is not in this binary's registry".to_owned();
-                    let ran = Ran::broken(given.index, given.job.seed, why);
-                    queue.deliver(given.batch, 1, vec![ran]);
+                    let why = "the test is not registered in this binary".to_owned();
+                    let finished = FinishedRun::broken(assigned.index, assigned.job.seed, why);
+                    queue.deliver(assigned.batch, 1, vec![finished]);
                 }
             }
         }
@@ -322,7 +335,7 @@ impl Dispatcher {
         queue.workers.insert(id, worker);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, JobQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -333,10 +346,10 @@ impl std::fmt::Debug for Dispatcher {
     }
 }
 
-fn crash(given: &Given, ended: Ended, words: &[u8]) -> Ran {
-    Ran {
-        index: given.index,
-        outcome: Outcome::crashed(given.job.seed, ended.story(words)),
-        output: words.to_vec(),
+fn crashed_run(assigned: &AssignedJob, cause: ExitCause, last_output: &[u8]) -> FinishedRun {
+    FinishedRun {
+        index: assigned.index,
+        outcome: Outcome::crashed(assigned.job.seed, cause.describe(last_output)),
+        output: last_output.to_vec(),
     }
 }

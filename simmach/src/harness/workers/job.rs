@@ -1,4 +1,4 @@
-//! What a pool is asked for, and what it answers.
+//! Jobs and finished runs.
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
@@ -14,30 +14,30 @@ pub(crate) struct Job {
     pub(crate) keep: Keep,
 }
 
-/// One run made.
+/// A finished run.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    /// Its place in the batch.
+pub(crate) struct FinishedRun {
+    /// Index in the batch.
     pub(crate) index: u64,
     pub(crate) outcome: Outcome,
-    /// What it wrote to standard output and error, where its log was asked for or its process died.
+    /// Standard output and error, if its log was requested or its process died.
     pub(crate) output: Vec<u8>,
 }
 
-/// What a wait for runs brought.
+/// Result of waiting for runs.
 #[derive(Debug)]
-pub(crate) enum Next {
-    /// Some.
-    Ran(Vec<Ran>),
-    /// None yet.
-    Nothing,
-    /// All are here.
+pub(crate) enum NextRuns {
+    /// Some runs have finished.
+    Finished(Vec<FinishedRun>),
+    /// None yet: the wait timed out.
+    Pending,
+    /// The batch is complete.
     End,
 }
 
-impl Ran {
+impl FinishedRun {
     pub(crate) fn lost(seed: u64) -> Self {
-        Self::broken(0, seed, "the run was lost".to_owned())
+        Self::broken(0, seed, "the run was lost: no worker returned its outcome".to_owned())
     }
 
     pub(crate) fn broken(index: u64, seed: u64, why: String) -> Self {

@@ -1,4 +1,4 @@
-//! Worker processes as the parent has them: started, awaited, killed, and what is said of their end.
+//! Worker processes from the parent's side: starting, waiting, killing, and how they ended.
 
 use std::collections::BTreeMap;
 use std::net::Shutdown;
@@ -12,166 +12,167 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::harness::workers::output::Output;
-use crate::harness::workers::worker::{SHOWS, WORKER};
-use crate::harness::workers::{addresses, disk, leave};
+use crate::harness::workers::output::WorkerOutput;
+use crate::harness::workers::worker::{SHOW_OUTPUT, WORKER};
+use crate::harness::workers::{addresses, disk, exit};
 
-/// A worker whose socket is there; it has not said hello.
-pub(crate) struct Launched {
-    pub(crate) wire: UnixStream,
-    pub(crate) process: Box<dyn Process>,
-    pub(crate) output: Arc<Output>,
+/// A started worker that has not sent its hello message.
+pub(crate) struct StartedWorker {
+    pub(crate) socket: UnixStream,
+    pub(crate) process: Box<dyn ProcessHandle>,
+    pub(crate) output: Arc<WorkerOutput>,
 }
 
-/// Starts a worker; what its runs write is shown as it comes, or held back.
-pub(crate) type Start = Arc<dyn Fn(bool) -> Result<Launched, String> + Send + Sync>;
+/// Function that starts a worker. The argument says whether its output is shown as it is written.
+pub(crate) type StartWorker = Arc<dyn Fn(bool) -> Result<StartedWorker, String> + Send + Sync>;
 
-/// How workers are started, and whether what their runs write is shown as it comes.
+/// How workers are started, and whether their output is shown as it is written.
 #[derive(Clone)]
-pub(crate) struct Launch {
-    pub(crate) start: Start,
-    pub(crate) shows: bool,
+pub(crate) struct Launcher {
+    pub(crate) start: StartWorker,
+    pub(crate) show_output: bool,
 }
 
-impl Launch {
-    /// As this, but what runs write is held back.
+impl Launcher {
+    /// The same without showing output.
     pub(crate) fn quiet(&self) -> Self {
-        Self { start: Arc::clone(&self.start), shows: false }
+        Self { start: Arc::clone(&self.start), show_output: false }
     }
 
-    /// As this, but the process's code and data have the same addresses each time; an error where the system can't.
+    /// The same without address randomization. Starting a worker fails where the system does not support that.
     pub(crate) fn at_fixed_addresses(&self) -> Self {
         let start = Arc::clone(&self.start);
-        let start = Arc::new(move |shows| {
-            addresses::fixed(|| start(shows))
-                .unwrap_or_else(|| Err("this system has no fixed addresses to give".to_owned()))
+        let start = Arc::new(move |show_output| {
+            addresses::without_randomization(|| start(show_output)).unwrap_or_else(|| {
+                Err("this system cannot disable address randomization".to_owned())
+            })
         });
-        Self { start, shows: self.shows }
+        Self { start, show_output: self.show_output }
     }
 }
 
-impl fmt::Debug for Launch {
+impl fmt::Debug for Launcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Launch").field("shows", &self.shows).finish_non_exhaustive()
+        f.debug_struct("Launcher").field("show_output", &self.show_output).finish_non_exhaustive()
     }
 }
 
-/// The process behind a worker.
-pub(crate) trait Process: Send {
-    /// Where its runs' disks are, as it said.
-    fn settled(&mut self, folder: PathBuf);
-    /// Waits for its end, not for ever: then it is killed. Its folder is gone afterwards.
-    fn end(&mut self, patience: Duration) -> Ended;
+/// The process of a worker.
+pub(crate) trait ProcessHandle: Send {
+    /// Sets the folder that the worker uses, which is deleted with it.
+    fn set_folder(&mut self, folder: PathBuf);
+    /// Waits for the process to exit, at most `timeout`, then kills it.
+    fn end(&mut self, timeout: Duration) -> ExitCause;
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// By itself.
+pub(crate) enum ExitCause {
+    /// Exit status.
     Exit(i32),
-    /// By a signal.
+    /// Killed by a signal.
     Signal(i32),
-    /// It can't be told.
+    /// Unknown.
     Unknown,
 }
 
-/// A worker whose socket is closed needs no longer than this.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Maximum time for a worker to exit after its socket is closed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// All workers of this process that live.
-static CHILDREN: Mutex<BTreeMap<u32, Arc<Mutex<Living>>>> = Mutex::new(BTreeMap::new());
+/// Living workers of this process, by process id.
+static CHILDREN: Mutex<BTreeMap<u32, Arc<Mutex<LivingWorker>>>> = Mutex::new(BTreeMap::new());
 
-struct Living {
+struct LivingWorker {
     child: Child,
-    wire: UnixStream,
+    socket: UnixStream,
     folder: Option<PathBuf>,
 }
 
-/// How this binary is run again.
-pub(crate) fn launcher(arguments: Vec<String>, shows: bool) -> Launch {
-    let start = Arc::new(move |shows| {
-        launch(&arguments, shows)
-            .map_err(|error| format!("a worker process can't be started: {error}"))
+/// Starts workers by running this binary again with these arguments.
+pub(crate) fn launcher(arguments: Vec<String>, show_output: bool) -> Launcher {
+    let start = Arc::new(move |show_output| {
+        launch(&arguments, show_output)
+            .map_err(|error| format!("cannot start a worker process: {error}"))
     });
-    Launch { start, shows }
+    Launcher { start, show_output }
 }
 
-/// True when this process is about to end: no more are started.
-static CLOSED: AtomicBool = AtomicBool::new(false);
+/// Whether this process is about to exit, so that no more workers are started.
+static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// Ends all workers: this process is about to end. They go by themselves, with their folders, when their socket is
-/// closed; one that does not is killed.
+/// Ends all workers before this process exits. They exit and delete their folders when their socket is closed; those that
+/// do not are killed.
 pub(crate) fn end_all() {
-    CLOSED.store(true, Ordering::SeqCst);
+    EXITING.store(true, Ordering::SeqCst);
     let children = std::mem::take(&mut *lock(&CHILDREN));
     for living in children.values() {
-        // An error means that it is closed already.
-        let _ = lock(living).wire.shutdown(Shutdown::Both);
+        // An error means that it is already closed.
+        let _ = lock(living).socket.shutdown(Shutdown::Both);
     }
     for living in children.values() {
-        await_end(living, leave::patience(FAREWELL));
+        wait_for_exit(living, exit::timeout(EXIT_TIMEOUT));
     }
 }
 
-/// Whether the workers have been, or are being killed.
-pub(crate) fn is_closed() -> bool {
-    CLOSED.load(Ordering::SeqCst)
+/// Whether [`end_all`] was called.
+pub(crate) fn is_exiting() -> bool {
+    EXITING.load(Ordering::SeqCst)
 }
 
-/// This process is about to end: what its workers' deaths look like is no result.
-pub(crate) fn wait_for_the_end() -> ! {
+/// Parks this thread until the process exits, since workers that die now are no result.
+pub(crate) fn park_until_exit() -> ! {
     loop {
         std::thread::park();
     }
 }
 
-fn launch(arguments: &[String], pass_on: bool) -> io::Result<Launched> {
+fn launch(arguments: &[String], pass_on: bool) -> io::Result<StartedWorker> {
     let (ours, theirs) = UnixStream::pair()?;
-    let wire = ours.try_clone()?;
+    let socket = ours.try_clone()?;
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(arguments)
-        .env(WORKER, if pass_on { SHOWS } else { "1" })
+        .env(WORKER, if pass_on { SHOW_OUTPUT } else { "1" })
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(writer.try_clone()?)
         .stderr(writer);
-    // Held until the child is entered, so that none is missed.
+    // Locked until the child is inserted, so that `end_all` does not miss it.
     let mut children = lock(&CHILDREN);
-    if is_closed() {
+    if is_exiting() {
         drop(children);
-        wait_for_the_end();
+        park_until_exit();
     }
     let child = command.spawn()?;
-    // Closes our copies of the worker's ends: else their end would never be seen.
+    // Closes this process's copies of the worker's pipe ends; otherwise the end of its output would never be seen.
     drop(command);
-    let output = Arc::new(Output::default());
+    let output = Arc::new(WorkerOutput::default());
     output.follow(reader, pass_on);
     let pid = child.id();
-    let living = Arc::new(Mutex::new(Living { child, wire, folder: None }));
+    let living = Arc::new(Mutex::new(LivingWorker { child, socket, folder: None }));
     children.insert(pid, Arc::clone(&living));
     drop(children);
-    Ok(Launched { wire: ours, process: Box::new(Worker { pid, living }), output })
+    Ok(StartedWorker { socket: ours, process: Box::new(WorkerProcess { pid, living }), output })
 }
 
-struct Worker {
+struct WorkerProcess {
     pid: u32,
-    living: Arc<Mutex<Living>>,
+    living: Arc<Mutex<LivingWorker>>,
 }
 
-impl Process for Worker {
-    fn settled(&mut self, folder: PathBuf) {
+impl ProcessHandle for WorkerProcess {
+    fn set_folder(&mut self, folder: PathBuf) {
         lock(&self.living).folder = Some(folder);
     }
 
-    fn end(&mut self, patience: Duration) -> Ended {
-        let ended = await_end(&self.living, patience);
+    fn end(&mut self, timeout: Duration) -> ExitCause {
+        let cause = wait_for_exit(&self.living, timeout);
         lock(&CHILDREN).remove(&self.pid);
-        ended
+        cause
     }
 }
 
-impl Drop for Worker {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         lock(&CHILDREN).remove(&self.pid);
         let living = lock(&self.living);
@@ -181,37 +182,37 @@ impl Drop for Worker {
     }
 }
 
-/// Waits so long for a process's end, then kills it. The lock is let go in between: another thread may do the same.
-fn await_end(living: &Mutex<Living>, patience: Duration) -> Ended {
+/// Waits for a process to exit, then kills it. The lock is released in between, since other threads may do the same.
+fn wait_for_exit(living: &Mutex<LivingWorker>, timeout: Duration) -> ExitCause {
     let step = Duration::from_millis(1);
     let mut waited = Duration::ZERO;
     loop {
         let status = lock(living).child.try_wait();
         match status {
-            Ok(Some(status)) => return Ended::from(status),
-            Ok(None) if waited < patience => {
+            Ok(Some(status)) => return ExitCause::from(status),
+            Ok(None) if waited < timeout => {
                 pause(step);
                 waited += step;
             }
             Ok(None) => return lock(living).kill(),
-            Err(_) => return Ended::Unknown,
+            Err(_) => return ExitCause::Unknown,
         }
     }
 }
 
-impl Living {
-    fn kill(&mut self) -> Ended {
-        // An error means that it is dead already.
+impl LivingWorker {
+    fn kill(&mut self) -> ExitCause {
+        // An error means that it is already dead.
         let _ = self.child.kill();
-        let ended = self.child.wait().map_or(Ended::Unknown, Ended::from);
+        let cause = self.child.wait().map_or(ExitCause::Unknown, ExitCause::from);
         if let Some(folder) = self.folder.take() {
             disk::remove(&folder);
         }
-        ended
+        cause
     }
 }
 
-impl From<ExitStatus> for Ended {
+impl From<ExitStatus> for ExitCause {
     fn from(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(code), _) => Self::Exit(code),
@@ -221,11 +222,11 @@ impl From<ExitStatus> for Ended {
     }
 }
 
-impl Ended {
-    /// What happened to a run whose process ended so, given what it wrote last.
-    pub(crate) fn story(self, last_words: &[u8]) -> String {
+impl ExitCause {
+    /// Describes what happened to the run, given the last output of its process.
+    pub(crate) fn describe(self, last_output: &[u8]) -> String {
         let says =
-            |text: &str| last_words.windows(text.len()).any(|window| window == text.as_bytes());
+            |text: &str| last_output.windows(text.len()).any(|window| window == text.as_bytes());
         match self {
             Self::Signal(_) if says("has overflowed its stack") => {
                 format!("the run overflowed its stack ({self})")
@@ -234,16 +235,20 @@ impl Ended {
                 format!("the run aborted its process ({self})")
             }
             Self::Signal(9) => {
-                format!("the run's process was killed from outside ({self}): is memory short?")
+                format!(
+                    "the run's process was killed from outside ({self}), perhaps for lack of memory"
+                )
             }
             Self::Signal(_) => format!("the run's process was killed ({self})"),
-            Self::Exit(_) => format!("the run ended its process ({self}): `process::exit`?"),
-            Self::Unknown => format!("the run's process is gone ({self})"),
+            Self::Exit(_) => {
+                format!("the run exited its process ({self}), perhaps by `process::exit`")
+            }
+            Self::Unknown => format!("the run's process disappeared ({self})"),
         }
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for ExitCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(code) => write!(f, "exit status {code}"),
@@ -251,7 +256,7 @@ impl fmt::Display for Ended {
                 Some(name) => write!(f, "{name}"),
                 None => write!(f, "signal {signal}"),
             },
-            Self::Unknown => f.write_str("its end is unknown"),
+            Self::Unknown => f.write_str("unknown exit status"),
         }
     }
 }

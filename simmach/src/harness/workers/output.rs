@@ -1,56 +1,56 @@
-//! What a worker writes to its standard output and error: held back, the last of it kept, told apart by run.
+//! Standard output and error of a worker process: captured, limited to the last part, and split by run.
 //!
-//! Both go through one pipe to the parent, in order, so that what a crashing worker says last is not lost. A worker that
-//! makes a run which is to be reported frames its output with marks; what comes before the first mark is libtest's.
+//! Both go through one pipe to the parent, in order, so that the last output of a crashing worker is not lost. The worker
+//! writes markers around the output of runs that are to be reported; output before the first marker is libtest's.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::harness::workers::disk::Mark;
+use crate::harness::workers::disk::JobId;
 
-/// How much of it is kept.
-const KEPT: usize = 64 << 10;
-/// Of how many framed runs: more than one where several tests share a worker.
-const FRAMED: usize = 8;
-/// A mark is this, a word, and another NUL.
-const OPEN: &[u8] = b"\0simmach:";
-/// No mark is longer: what looks like one and is not is output.
-const LONGEST_MARK: usize = 64;
+/// Number of bytes that are kept.
+const MAX_KEPT: usize = 64 << 10;
+/// Number of framed runs whose output is kept. More than one, since several tests share a worker.
+const MAX_FINISHED: usize = 8;
+/// A marker is this prefix, a word and another NUL.
+const MARKER_PREFIX: &[u8] = b"\0simmach:";
+/// Maximum length of a marker; anything longer is output.
+const MAX_MARKER_LENGTH: usize = 64;
 
 /// The output of one worker process.
 #[derive(Debug, Default)]
-pub(crate) struct Output {
-    state: Mutex<State>,
+pub(crate) struct WorkerOutput {
+    state: Mutex<OutputState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// The last bytes since the last mark.
+struct OutputState {
+    /// The last bytes since the last marker.
     kept: Vec<u8>,
-    /// True inside a framed run: not while libtest speaks, nor in a run that is thrown away.
+    /// Whether a framed run is going on. False for libtest's output and for discarded runs.
     framed: bool,
-    /// The framed runs whose output is over, the newest last.
-    finished: VecDeque<(Mark, Vec<u8>)>,
-    /// How many there were.
+    /// Output of finished framed runs, the newest last.
+    finished: VecDeque<(JobId, Vec<u8>)>,
+    /// Number of framed runs that have finished.
     ends: u64,
     ended: bool,
 }
 
-/// The marks, as the worker writes them.
-pub(crate) enum Sign {
-    /// The worker begins to serve.
+/// The markers that a worker writes.
+pub(crate) enum Marker {
+    /// The worker is ready.
     Serve,
-    /// A run begins that is to be reported.
-    Begin(Mark),
-    /// It is over.
-    End(Mark),
+    /// A framed run begins.
+    Begin(JobId),
+    /// A framed run ends.
+    End(JobId),
 }
 
-impl Output {
-    /// That of a worker which has none.
+impl WorkerOutput {
+    /// Output of a worker that writes nothing.
     #[cfg(test)]
     pub(crate) fn ended() -> Self {
         let output = Self::default();
@@ -58,7 +58,7 @@ impl Output {
         output
     }
 
-    /// Reads to the end on a thread of its own. What is seen is passed on to standard output too, if asked.
+    /// Reads the pipe to its end on a thread of its own. With `pass_on`, also copies framed output to standard output.
     pub(crate) fn follow(self: &Arc<Self>, mut pipe: impl Read + Send + 'static, pass_on: bool) {
         let output = Arc::clone(self);
         let reading = crate::harness::spawn("output", move || {
@@ -68,13 +68,13 @@ impl Output {
                 match pipe.read(&mut buffer) {
                     Ok(0) => break,
                     Ok(n) => {
-                        scanner.push(&buffer[..n], &mut |part| output.take_part(part, pass_on))
+                        scanner.push(&buffer[..n], &mut |part| output.handle_part(part, pass_on))
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => break,
                 }
             }
-            scanner.end(&mut |part| output.take_part(part, pass_on));
+            scanner.end(&mut |part| output.handle_part(part, pass_on));
             output.lock().ended = true;
             output.changed.notify_all();
         });
@@ -83,57 +83,57 @@ impl Output {
         }
     }
 
-    /// What the framed run wrote, once all of it is here; what there is when it takes too long.
-    pub(crate) fn of(&self, mark: Mark, patience: Duration) -> Vec<u8> {
-        let arrived = |state: &mut State| {
-            !state.ended && state.finished.iter().all(|(seen, _)| *seen != mark)
+    /// Output of a framed run. Waits for its end marker, at most `timeout`; empty if that does not arrive.
+    pub(crate) fn of_run(&self, job_id: JobId, timeout: Duration) -> Vec<u8> {
+        let arrived = |state: &mut OutputState| {
+            !state.ended && state.finished.iter().all(|(seen, _)| *seen != job_id)
         };
         let (state, _) = self
             .changed
-            .wait_timeout_while(self.lock(), patience, arrived)
+            .wait_timeout_while(self.lock(), timeout, arrived)
             .unwrap_or_else(PoisonError::into_inner);
-        let found = state.finished.iter().find(|(seen, _)| *seen == mark);
+        let found = state.finished.iter().find(|(seen, _)| *seen == job_id);
         found.map(|(_, bytes)| bytes.clone()).unwrap_or_default()
     }
 
-    /// Waits until so many framed runs are over as far as their output goes, not for ever.
-    pub(crate) fn reach(&self, ends: u64, patience: Duration) {
-        let waiting = |state: &mut State| !state.ended && state.ends < ends;
-        // Whether it came or took too long: what is there has been shown.
-        let _ = self.changed.wait_timeout_while(self.lock(), patience, waiting);
+    /// Waits until the output of `ends` framed runs is complete, at most `timeout`.
+    pub(crate) fn wait_for_runs(&self, ends: u64, timeout: Duration) {
+        let waiting = |state: &mut OutputState| !state.ended && state.ends < ends;
+        // After a timeout, what has arrived has been shown.
+        let _ = self.changed.wait_timeout_while(self.lock(), timeout, waiting);
     }
 
-    /// The last that a worker wrote which is gone.
-    pub(crate) fn last_words(&self, patience: Duration) -> Vec<u8> {
+    /// The last output of a worker that has ended.
+    pub(crate) fn last_output(&self, timeout: Duration) -> Vec<u8> {
         let (state, _) = self
             .changed
-            .wait_timeout_while(self.lock(), patience, |state| !state.ended)
+            .wait_timeout_while(self.lock(), timeout, |state| !state.ended)
             .unwrap_or_else(PoisonError::into_inner);
         state.kept.clone()
     }
 
-    fn take_part(&self, part: Part<'_>, pass_on: bool) {
+    fn handle_part(&self, part: Part<'_>, pass_on: bool) {
         match part {
             Part::Bytes(bytes) => {
                 let framed = self.lock().keep(bytes);
                 if pass_on && framed {
-                    // Nobody is left to tell if standard output is gone.
+                    // Ignored: standard output may be closed.
                     let _ = io::stdout().write_all(bytes);
                     let _ = io::stdout().flush();
                 }
             }
-            Part::Sign(sign @ (Sign::Serve | Sign::Begin(_))) => {
+            Part::Marker(marker @ (Marker::Serve | Marker::Begin(_))) => {
                 let mut state = self.lock();
                 state.kept.clear();
-                state.framed = matches!(sign, Sign::Begin(_));
+                state.framed = matches!(marker, Marker::Begin(_));
             }
-            Part::Sign(Sign::End(mark)) => {
+            Part::Marker(Marker::End(job_id)) => {
                 let mut state = self.lock();
                 let bytes = std::mem::take(&mut state.kept);
                 state.framed = false;
-                state.finished.push_back((mark, bytes));
+                state.finished.push_back((job_id, bytes));
                 state.ends += 1;
-                if state.finished.len() > FRAMED {
+                if state.finished.len() > MAX_FINISHED {
                     state.finished.pop_front();
                 }
                 self.changed.notify_all();
@@ -141,59 +141,59 @@ impl Output {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutputState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl OutputState {
     fn keep(&mut self, bytes: &[u8]) -> bool {
         self.kept.extend_from_slice(bytes);
-        if self.kept.len() > 2 * KEPT {
-            self.kept.drain(..self.kept.len() - KEPT);
+        if self.kept.len() > 2 * MAX_KEPT {
+            self.kept.drain(..self.kept.len() - MAX_KEPT);
         }
         self.framed
     }
 }
 
-impl Sign {
-    /// As it is written.
+impl Marker {
+    /// Encodes the marker.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let word = match self {
             Self::Serve => "serve".to_owned(),
-            Self::Begin(Mark { batch, index }) => format!("begin:{batch}:{index}"),
-            Self::End(Mark { batch, index }) => format!("end:{batch}:{index}"),
+            Self::Begin(JobId { batch, index }) => format!("begin:{batch}:{index}"),
+            Self::End(JobId { batch, index }) => format!("end:{batch}:{index}"),
         };
-        [OPEN, word.as_bytes(), b"\0"].concat()
+        [MARKER_PREFIX, word.as_bytes(), b"\0"].concat()
     }
 
     fn read(word: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(word).ok()?.split(':');
         let name = parts.next()?;
         let mut number = || parts.next()?.parse::<u64>().ok();
-        let sign = match name {
+        let marker = match name {
             "serve" => Self::Serve,
             "begin" | "end" => {
                 let (batch, index) = (number()?, number()?);
-                let mark = Mark { batch, index };
-                if name == "begin" { Self::Begin(mark) } else { Self::End(mark) }
+                let job_id = JobId { batch, index };
+                if name == "begin" { Self::Begin(job_id) } else { Self::End(job_id) }
             }
             _ => return None,
         };
-        Some(sign)
+        Some(marker)
     }
 }
 
-/// Takes the stream apart, however it is cut into pieces.
+/// Finds markers in the stream, also across reads.
 #[derive(Debug, Default)]
 struct Scanner {
-    /// What may be the beginning of a mark.
+    /// Bytes that may be the start of a marker.
     pending: Vec<u8>,
 }
 
 enum Part<'a> {
     Bytes(&'a [u8]),
-    Sign(Sign),
+    Marker(Marker),
 }
 
 impl Scanner {
@@ -208,13 +208,13 @@ impl Scanner {
                 rest = &rest[plain..];
                 continue;
             }
-            match mark_at(rest) {
-                At::Mark(length, sign) => {
-                    take(Part::Sign(sign));
+            match marker_at(rest) {
+                MarkerMatch::Complete(length, marker) => {
+                    take(Part::Marker(marker));
                     rest = &rest[length..];
                 }
-                At::Open => break,
-                At::Nothing => {
+                MarkerMatch::Partial => break,
+                MarkerMatch::None => {
                     take(Part::Bytes(&rest[..1]));
                     rest = &rest[1..];
                 }
@@ -231,26 +231,26 @@ impl Scanner {
     }
 }
 
-enum At {
-    Mark(usize, Sign),
-    /// It may become one.
-    Open,
-    Nothing,
+enum MarkerMatch {
+    Complete(usize, Marker),
+    /// The start of a marker.
+    Partial,
+    None,
 }
 
-fn mark_at(bytes: &[u8]) -> At {
-    let compared = bytes.len().min(OPEN.len());
-    if bytes[..compared] != OPEN[..compared] {
-        return At::Nothing;
+fn marker_at(bytes: &[u8]) -> MarkerMatch {
+    let compared = bytes.len().min(MARKER_PREFIX.len());
+    if bytes[..compared] != MARKER_PREFIX[..compared] {
+        return MarkerMatch::None;
     }
     let word = &bytes[compared..];
     match word.iter().position(|byte| *byte == 0) {
-        Some(end) => match Sign::read(&word[..end]) {
-            Some(sign) => At::Mark(OPEN.len() + end + 1, sign),
-            None => At::Nothing,
+        Some(end) => match Marker::read(&word[..end]) {
+            Some(marker) => MarkerMatch::Complete(MARKER_PREFIX.len() + end + 1, marker),
+            None => MarkerMatch::None,
         },
-        None if bytes.len() < LONGEST_MARK => At::Open,
-        None => At::Nothing,
+        None if bytes.len() < MAX_MARKER_LENGTH => MarkerMatch::Partial,
+        None => MarkerMatch::None,
     }
 }
 
@@ -260,55 +260,55 @@ mod tests {
 
     use super::*;
 
-    const MARK: Mark = Mark { batch: 4, index: 17 };
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const RUN: JobId = JobId { batch: 4, index: 17 };
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn framed(before: &[u8], inside: &[u8], after: &[u8]) -> Vec<u8> {
-        let (begin, end) = (Sign::Begin(MARK).bytes(), Sign::End(MARK).bytes());
-        [&Sign::Serve.bytes(), before, &begin, inside, &end, after].concat()
+        let (begin, end) = (Marker::Begin(RUN).bytes(), Marker::End(RUN).bytes());
+        [&Marker::Serve.bytes(), before, &begin, inside, &end, after].concat()
     }
 
     #[test]
-    fn the_output_of_a_framed_run_is_its_own() {
-        let output = Arc::new(Output::default());
+    fn framed_run_has_only_its_own_output() {
+        let output = Arc::new(WorkerOutput::default());
         let bytes = framed(b"of another run\n", b"hello\n", b"later\n");
         output.follow(io::Cursor::new(bytes), false);
-        assert_eq!(output.of(MARK, PATIENCE), b"hello\n");
-        assert_eq!(output.last_words(PATIENCE), b"later\n");
-        let other = Mark { batch: 4, index: 18 };
-        assert_eq!(output.of(other, PATIENCE), b"");
+        assert_eq!(output.of_run(RUN, TIMEOUT), b"hello\n");
+        assert_eq!(output.last_output(TIMEOUT), b"later\n");
+        let other = JobId { batch: 4, index: 18 };
+        assert_eq!(output.of_run(other, TIMEOUT), b"");
     }
 
     #[test]
-    fn what_looks_like_a_mark_and_is_none_is_output() {
+    fn malformed_marker_is_output() {
         let odd = b"\0simmach:begin:x\0 \0simmach:nothing\0 \0";
-        let output = Arc::new(Output::default());
+        let output = Arc::new(WorkerOutput::default());
         output.follow(io::Cursor::new(framed(b"", odd, b"")), false);
-        assert_eq!(output.of(MARK, PATIENCE), odd);
+        assert_eq!(output.of_run(RUN, TIMEOUT), odd);
     }
 
     #[test]
-    fn no_more_than_the_last_is_kept() {
-        let output = Arc::new(Output::default());
+    fn kept_output_is_limited_to_the_last() {
+        let output = Arc::new(WorkerOutput::default());
         output.follow(io::repeat(b'x').take(10 << 20).chain(&b"end"[..]), false);
-        let last = output.last_words(PATIENCE);
-        assert!(last.len() <= 2 * KEPT && last.ends_with(b"end"));
+        let last = output.last_output(TIMEOUT);
+        assert!(last.len() <= 2 * MAX_KEPT && last.ends_with(b"end"));
     }
 
     proptest! {
         #[test]
-        fn pieces_of_any_length_make_the_same(inside in "(\0|simmach:|end:x|[a-c]){0,12}", cuts in prop::collection::vec(1..9usize, 1..200)) {
+        fn markers_are_found_across_reads(inside in "(\0|simmach:|end:x|[a-c]){0,12}", cuts in prop::collection::vec(1..9usize, 1..200)) {
             let bytes = framed(b"x", inside.as_bytes(), b"y");
-            let output = Arc::new(Output::default());
+            let output = Arc::new(WorkerOutput::default());
             let mut scanner = Scanner::default();
             let (mut rest, mut cuts) = (bytes.as_slice(), cuts.iter().cycle());
             while !rest.is_empty() {
-                let at = rest.len().min(*cuts.next().expect("it goes round"));
-                scanner.push(&rest[..at], &mut |part| output.take_part(part, false));
+                let at = rest.len().min(*cuts.next().expect("the cycle is not empty"));
+                scanner.push(&rest[..at], &mut |part| output.handle_part(part, false));
                 rest = &rest[at..];
             }
-            scanner.end(&mut |part| output.take_part(part, false));
-            prop_assert_eq!(output.of(MARK, Duration::ZERO), inside.as_bytes());
+            scanner.end(&mut |part| output.handle_part(part, false));
+            prop_assert_eq!(output.of_run(RUN, Duration::ZERO), inside.as_bytes());
         }
     }
 }

@@ -1,205 +1,215 @@
-//! Who makes the runs: worker processes, or this process when one job is enough.
+//! The pool makes runs, in worker processes or in this process.
 //!
-//! What is asked for is a *batch*: a sequence of runs, drawn as they are needed. Outcomes come back in any order with
-//! their place in the sequence, and the batch can be cut: from that place on none is begun any more. A sweep cuts behind
-//! the lowest failing seed, a shrinker behind the first candidate that still fails; neither depends on how many jobs
-//! there are. Workers get no more runs of a batch until the outcomes that came have been looked at: a cut is never late
-//! because this process was slow. Several tests ask at once and take turns.
+//! A *batch* is a sequence of jobs, drawn lazily from an iterator. Finished runs arrive in any order with their index, and
+//! the batch can be cut: from that index on no more runs begin. A sweep cuts after the lowest failing seed, the shrinker
+//! after the first candidate that still fails; so the result does not depend on the number of workers. Workers get no more
+//! jobs of a batch until the caller has seen all runs that have arrived, so that a slow caller does not delay a cut. The
+//! batches of several tests take turns.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::harness::workers::dispatcher::Dispatcher;
-use crate::harness::workers::here::{Here, Local};
-use crate::harness::workers::job::{Job, Next, Ran};
-use crate::harness::workers::launch::Launch;
+use crate::harness::workers::in_process::{InProcess, InProcessBatch};
+use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
+use crate::harness::workers::launch::Launcher;
 use crate::spec::SimTest;
 
-/// The runs of one batch, as they come.
+/// The runs of one batch, as they finish.
 #[derive(Debug)]
 pub(crate) struct Runs(Source);
 
 #[derive(Debug)]
 enum Source {
-    Workers(FromWorkers),
-    Here(Here),
+    Workers(WorkerRuns),
+    InProcess(InProcessBatch),
 }
 
 #[derive(Debug)]
-struct FromWorkers {
+struct WorkerRuns {
     dispatcher: Arc<Dispatcher>,
     batch: u64,
-    results: Receiver<Vec<Ran>>,
-    /// Messages that were handed out and not acknowledged: the caller is still looking at them.
+    results: Receiver<Vec<FinishedRun>>,
+    /// Number of messages that the caller has received but not yet acknowledged by asking for more.
     unacknowledged: usize,
 }
 
-/// The jobs of this process.
+/// Makes the runs of this process's tests.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    by: By,
+    backend: Backend,
     tests: &'static [&'static SimTest],
-    launch: Launch,
-    /// Who makes runs in processes of their own.
-    alone: Mutex<Vec<Arc<Dispatcher>>>,
+    launch: Launcher,
+    /// Dispatchers of fresh processes.
+    fresh: Mutex<Vec<Arc<Dispatcher>>>,
 }
 
-/// Processes that have made no run before, and make these only. They end with this.
+/// Fresh worker processes, which end when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Alone<'a> {
+pub(crate) struct FreshProcesses<'a> {
     pool: &'a Pool,
     dispatcher: Arc<Dispatcher>,
 }
 
 #[derive(Debug)]
-enum By {
+enum Backend {
     /// Worker processes.
     Workers(Arc<Dispatcher>),
     /// This process, one run at a time.
-    Here(Local),
+    InProcess(InProcess),
 }
 
 impl Pool {
-    /// Worker processes, at most so many; none is started yet.
-    pub(crate) fn workers(jobs: usize, tests: &'static [&'static SimTest], launch: Launch) -> Self {
+    /// A pool of at most `jobs` worker processes. None is started yet.
+    pub(crate) fn workers(
+        jobs: usize,
+        tests: &'static [&'static SimTest],
+        launch: Launcher,
+    ) -> Self {
         let dispatcher = Dispatcher::new(jobs, tests, launch.clone());
-        Self { by: By::Workers(dispatcher), tests, launch, alone: Mutex::default() }
+        Self { backend: Backend::Workers(dispatcher), tests, launch, fresh: Mutex::default() }
     }
 
-    /// This process; `launch` is for runs that must be alone.
-    pub(crate) fn here(local: Local, tests: &'static [&'static SimTest], launch: Launch) -> Self {
-        Self { by: By::Here(local), tests, launch, alone: Mutex::default() }
+    /// A pool that makes runs in this process; `launch` starts fresh processes for runs that need one.
+    pub(crate) fn in_process(
+        in_process: InProcess,
+        tests: &'static [&'static SimTest],
+        launch: Launcher,
+    ) -> Self {
+        Self { backend: Backend::InProcess(in_process), tests, launch, fresh: Mutex::default() }
     }
 
-    /// Makes one run in a process that has made no other: nothing that an earlier run left behind is there.
-    pub(crate) fn run_alone(&self, job: Job) -> Ran {
-        self.alone(1).run(job)
+    /// Makes one run in a fresh process, free of state that earlier runs left behind.
+    pub(crate) fn run_in_fresh_process(&self, job: Job) -> FinishedRun {
+        self.fresh_processes(1).run(job)
     }
 
-    /// At most so many fresh processes; none is started yet. What they write is held back: it was shown the first time.
-    pub(crate) fn alone(&self, jobs: usize) -> Alone<'_> {
-        self.alone_by(jobs, self.launch.quiet())
+    /// At most `jobs` fresh processes. None is started yet. Their output is not shown, since it was shown the first time.
+    pub(crate) fn fresh_processes(&self, jobs: usize) -> FreshProcesses<'_> {
+        self.fresh_processes_by(jobs, self.launch.quiet())
     }
 
-    /// As [`Pool::alone`], one process, in which code and data have the same addresses each time. Where that can't be had no
-    /// run can.
-    pub(crate) fn alone_at_fixed_addresses(&self) -> Alone<'_> {
-        self.alone_by(1, self.launch.quiet().at_fixed_addresses())
+    /// As [`Pool::fresh_processes`], with one process without address randomization. Runs are broken where the system does
+    /// not support that.
+    pub(crate) fn fresh_process_at_fixed_addresses(&self) -> FreshProcesses<'_> {
+        self.fresh_processes_by(1, self.launch.quiet().at_fixed_addresses())
     }
 
-    fn alone_by(&self, jobs: usize, launch: Launch) -> Alone<'_> {
+    fn fresh_processes_by(&self, jobs: usize, launch: Launcher) -> FreshProcesses<'_> {
         let dispatcher = Dispatcher::new(jobs, self.tests, launch);
         self.dispatchers().push(Arc::clone(&dispatcher));
-        Alone { pool: self, dispatcher }
+        FreshProcesses { pool: self, dispatcher }
     }
 
-    /// Makes many.
+    /// Starts a batch.
     pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
-        match &self.by {
-            By::Workers(dispatcher) => Runs::by(dispatcher, jobs),
-            By::Here(local) => Runs(Source::Here(Here::new(local.clone(), Box::new(jobs)))),
+        match &self.backend {
+            Backend::Workers(dispatcher) => Runs::by(dispatcher, jobs),
+            Backend::InProcess(in_process) => {
+                Runs(Source::InProcess(InProcessBatch::new(in_process.clone(), Box::new(jobs))))
+            }
         }
     }
 
-    /// What is being run now.
+    /// Tests and seeds that are running.
     pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
-        let mut running = match &self.by {
-            By::Workers(dispatcher) => dispatcher.running(),
-            By::Here(local) => local.running(),
+        let mut running = match &self.backend {
+            Backend::Workers(dispatcher) => dispatcher.running(),
+            Backend::InProcess(in_process) => in_process.running(),
         };
         running.extend(self.dispatchers().iter().flat_map(|dispatcher| dispatcher.running()));
         running
     }
 
-    /// Deletes what this process holds on disk: it is about to be ended. Workers see to theirs.
+    /// Deletes this process's folder before the process exits. Workers delete their own.
     pub(crate) fn delete_folder(&self) {
-        if let By::Here(local) = &self.by {
-            local.delete_folder();
+        if let Backend::InProcess(in_process) = &self.backend {
+            in_process.delete_folder();
         }
     }
 
     fn dispatchers(&self) -> MutexGuard<'_, Vec<Arc<Dispatcher>>> {
-        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Alone<'_> {
-    /// Makes many; one process makes them in order.
+impl FreshProcesses<'_> {
+    /// Starts a batch; a single process makes its runs in order.
     pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
         Runs::by(&self.dispatcher, jobs)
     }
 
-    /// Makes one.
-    pub(crate) fn run(&self, job: Job) -> Ran {
+    /// Makes one run.
+    pub(crate) fn run(&self, job: Job) -> FinishedRun {
         let seed = job.seed;
-        self.runs(std::iter::once(job)).all().pop().unwrap_or_else(|| Ran::lost(seed))
+        self.runs(std::iter::once(job)).all().pop().unwrap_or_else(|| FinishedRun::lost(seed))
     }
 }
 
-impl Drop for Alone<'_> {
+impl Drop for FreshProcesses<'_> {
     fn drop(&mut self) {
-        self.dispatcher.dismiss();
+        self.dispatcher.shut_down();
         self.pool.dispatchers().retain(|other| !Arc::ptr_eq(other, &self.dispatcher));
     }
 }
 
 impl Runs {
     fn by(dispatcher: &Arc<Dispatcher>, jobs: impl Iterator<Item = Job> + Send + 'static) -> Self {
-        let (batch, results) = dispatcher.open(Box::new(jobs));
+        let (batch, results) = dispatcher.add_batch(Box::new(jobs));
         let dispatcher = Arc::clone(dispatcher);
-        Self(Source::Workers(FromWorkers { dispatcher, batch, results, unacknowledged: 0 }))
+        Self(Source::Workers(WorkerRuns { dispatcher, batch, results, unacknowledged: 0 }))
     }
 
-    /// Waits for more outcomes, up to `patience`. Those that it returned before count as looked at: workers get more runs.
-    pub(crate) fn next(&mut self, patience: Duration) -> Next {
+    /// Waits for runs, at most `timeout`. Acknowledges those it returned before, so that workers get more jobs.
+    pub(crate) fn next(&mut self, timeout: Duration) -> NextRuns {
         match &mut self.0 {
-            Source::Workers(workers) => workers.next(patience),
-            Source::Here(here) => here.next(),
+            Source::Workers(workers) => workers.next(timeout),
+            Source::InProcess(batch) => batch.next(),
         }
     }
 
-    /// Waits for all, and has them in their order.
-    pub(crate) fn all(mut self) -> Vec<Ran> {
+    /// Waits for all runs and returns them in order.
+    pub(crate) fn all(mut self) -> Vec<FinishedRun> {
         let mut all = Vec::new();
         loop {
             match self.next(Duration::MAX) {
-                Next::Ran(ran) => all.extend(ran),
-                Next::Nothing => {}
-                Next::End => break,
+                NextRuns::Finished(finished) => all.extend(finished),
+                NextRuns::Pending => {}
+                NextRuns::End => break,
             }
         }
-        all.sort_by_key(|ran| ran.index);
+        all.sort_by_key(|finished| finished.index);
         all
     }
 
-    /// From this place on none is begun any more. Outcomes of such that were begun before still come.
+    /// Starts no more runs from this index on. Those that have begun still arrive.
     pub(crate) fn cut(&mut self, from: u64) {
         match &mut self.0 {
             Source::Workers(workers) => workers.dispatcher.cut(workers.batch, from),
-            Source::Here(here) => here.cut(from),
+            Source::InProcess(batch) => batch.cut(from),
         }
     }
 }
 
-impl FromWorkers {
-    fn next(&mut self, patience: Duration) -> Next {
+impl WorkerRuns {
+    fn next(&mut self, timeout: Duration) -> NextRuns {
         let unacknowledged = std::mem::take(&mut self.unacknowledged);
         if unacknowledged > 0 {
             self.dispatcher.acknowledge(self.batch, unacknowledged);
         }
-        match self.results.recv_timeout(patience) {
-            Ok(mut ran) => {
-                // All that has come is looked at together: one acknowledgement for many workers.
+        match self.results.recv_timeout(timeout) {
+            Ok(mut finished) => {
+                // Returns all runs that have arrived, to acknowledge them at once.
                 self.unacknowledged = 1;
                 for more in self.results.try_iter() {
-                    ran.extend(more);
+                    finished.extend(more);
                     self.unacknowledged += 1;
                 }
-                Next::Ran(ran)
+                NextRuns::Finished(finished)
             }
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Next::End,
+            Err(RecvTimeoutError::Timeout) => NextRuns::Pending,
+            Err(RecvTimeoutError::Disconnected) => NextRuns::End,
         }
     }
 }

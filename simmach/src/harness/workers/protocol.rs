@@ -1,4 +1,4 @@
-//! What parent and worker say to each other: frames of a length and a postcard message, both ways over one socket.
+//! Protocol between parent and worker: frames of a length and a postcard message, in both directions over one socket.
 
 use std::io::{self, Read};
 
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::engine::draws::overlay::Overlay;
 use crate::outcome::{Keep, Outcome};
 
-/// A length beyond this is no message of ours.
-const LONGEST: u32 = 1 << 30;
+/// Maximum length of a message in bytes.
+const MAX_LENGTH: u32 = 1 << 30;
 
-/// To a worker.
+/// Message to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// Runs to make, in this order, after those it has.
+    /// Runs to make, in this order, after those it already has.
     Run(Vec<Assignment>),
-    /// Begin none of the batch from this index on.
+    /// Start no more runs of the batch from this index on.
     Cut {
         /// The batch.
         batch: u64,
-        /// The first that is not to be begun.
+        /// First index that is cut.
         from: u64,
     },
 }
@@ -28,65 +28,65 @@ pub(crate) enum ToWorker {
 /// One run to make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Assignment {
-    /// Which sequence of runs it belongs to.
+    /// Number of the batch.
     pub(crate) batch: u64,
-    /// Its place in it.
+    /// Index in the batch.
     pub(crate) index: u64,
     /// The test's number in the registry.
     pub(crate) test: u32,
     /// The seed.
     pub(crate) seed: u64,
-    /// What overrules its draws.
+    /// Overlay of its draws.
     pub(crate) overlay: Overlay,
-    /// What is kept of it.
+    /// What is recorded.
     pub(crate) keep: Keep,
 }
 
-/// From a worker.
+/// Message from a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FromWorker {
-    /// It is there.
+    /// The worker is ready.
     Hello {
         /// The registry's digest.
         digest: u64,
-        /// Its folder.
+        /// The worker's folder.
         folder: String,
     },
-    /// It can't serve, and why.
-    Unfit(String),
-    /// Runs that are over.
-    Done {
-        /// The real time they took.
+    /// The worker cannot serve; the reason.
+    SetupError(String),
+    /// Finished runs.
+    Finished {
+        /// Real time that the runs took.
         nanos: u64,
-        /// What they came to, in the order they were asked for.
+        /// Replies in the order of the assignments.
         replies: Vec<Reply>,
     },
 }
 
-/// What became of an assignment.
+/// Reply to an assignment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     /// The batch.
     pub(crate) batch: u64,
-    /// The place in it.
+    /// Index in the batch.
     pub(crate) index: u64,
-    /// `None` when it was cut before it was begun.
+    /// `None` if it was cut before it began.
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// A message as a frame.
+/// Encodes a message as a frame.
 pub(crate) fn frame<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     bytes = postcard::to_extend(message, bytes).map_err(io::Error::other)?;
     let length = u32::try_from(bytes.len() - 4)
         .ok()
-        .filter(|length| *length <= LONGEST)
-        .ok_or_else(|| io::Error::other("a message of more than 1 GiB"))?;
+        .filter(|length| *length <= MAX_LENGTH)
+        .ok_or_else(|| io::Error::other("message larger than 1 GiB"))?;
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)
 }
 
-/// The next message; `None` when the other side has closed between two of them.
+/// Reads the next message; `None` if the other side has closed the socket between messages.
 pub(crate) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<T>> {
     let mut length = [0; 4];
     let mut have = 0;
@@ -100,10 +100,10 @@ pub(crate) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Opti
         }
     }
     let length = u32::from_le_bytes(length);
-    if length > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no frame of ours"));
+    if length > MAX_LENGTH {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "invalid frame length"));
     }
-    // Memory grows with what arrives, not with what was promised.
+    // Memory grows with the bytes that arrive, not with the announced length.
     let mut bytes = Vec::new();
     from.take(u64::from(length)).read_to_end(&mut bytes)?;
     if bytes.len() < length as usize {
@@ -142,33 +142,33 @@ mod tests {
                 index: *b,
                 outcome: (a % 3 > 0).then(|| outcome(*b, text.clone())),
             });
-            (ToWorker::Run(run.collect()), FromWorker::Done { nanos: 7, replies: replies.collect() })
+            (ToWorker::Run(run.collect()), FromWorker::Finished { nanos: 7, replies: replies.collect() })
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_said_is_heard((to, from) in messages()) {
-            let mut bytes = frame(&to).expect("it is short");
-            bytes.extend(frame(&to).expect("it is short"));
+        fn messages_round_trip((to, from) in messages()) {
+            let mut bytes = frame(&to).expect("the message fits into a frame");
+            bytes.extend(frame(&to).expect("the message fits into a frame"));
             let mut bytes = bytes.as_slice();
-            prop_assert_eq!(read(&mut bytes).expect("whole"), Some(to.clone()));
-            prop_assert_eq!(read(&mut bytes).expect("whole"), Some(to));
-            prop_assert_eq!(read::<ToWorker>(&mut bytes).expect("the end"), None);
-            let bytes = frame(&from).expect("it is short");
-            prop_assert_eq!(read(&mut bytes.as_slice()).expect("whole"), Some(from));
+            prop_assert_eq!(read(&mut bytes).expect("a complete message"), Some(to.clone()));
+            prop_assert_eq!(read(&mut bytes).expect("a complete message"), Some(to));
+            prop_assert_eq!(read::<ToWorker>(&mut bytes).expect("the stream has ended"), None);
+            let bytes = frame(&from).expect("the message fits into a frame");
+            prop_assert_eq!(read(&mut bytes.as_slice()).expect("a complete message"), Some(from));
         }
 
-        /// A worker that dies in the middle of a frame, and one that writes nonsense: an error, no panic, no message.
+        /// As when a worker dies in the middle of a frame.
         #[test]
-        fn a_frame_cut_short_is_an_error((to, _) in messages(), at in any::<prop::sample::Index>()) {
-            let bytes = frame(&to).expect("it is short");
+        fn truncated_frame_is_an_error((to, _) in messages(), at in any::<prop::sample::Index>()) {
+            let bytes = frame(&to).expect("the message fits into a frame");
             let cut = 1 + at.index(bytes.len() - 1);
             prop_assert!(read::<ToWorker>(&mut &bytes[..cut]).is_err());
         }
 
         #[test]
-        fn nonsense_is_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn garbage_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = read::<FromWorker>(&mut bytes.as_slice());
         }
     }

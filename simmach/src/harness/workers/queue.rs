@@ -1,6 +1,6 @@
-//! The runs that are asked for, and those that are with the workers: plain state, without threads or waiting.
+//! The queue of jobs and the jobs assigned to workers: plain state, without threads or waiting.
 //!
-//! What a worker has been given and has not answered is known here, so that nothing is lost when it dies.
+//! The jobs of a worker stay here until it has answered them, so that none is lost when it dies.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
@@ -11,170 +11,167 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::harness::workers::disk;
-use crate::harness::workers::job::{Job, Ran};
+use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::protocol::{self, Assignment, Reply, ToWorker};
 
-/// A worker is given so much work ahead that the socket's time does not matter, and no more.
-const AHEAD: Duration = Duration::from_millis(10);
-pub(crate) const FEWEST_AHEAD: usize = 2;
-const MOST_AHEAD: usize = 256;
+/// Time of the jobs that a worker is assigned in advance, which hides the latency of the socket.
+const PREFETCH_TIME: Duration = Duration::from_millis(10);
+pub(crate) const MIN_PREFETCH: usize = 2;
+const MAX_PREFETCH: usize = 256;
 
 #[derive(Default)]
-pub(crate) struct Queue {
-    /// Those that are not over; the first is next to be drawn from.
+pub(crate) struct JobQueue {
+    /// Unfinished batches; the first is the next to take a job from.
     pub(crate) batches: VecDeque<Batch>,
-    pub(crate) workers: BTreeMap<u64, Worker>,
-    /// Numbers batches and workers.
+    pub(crate) workers: BTreeMap<u64, WorkerState>,
+    /// The last number assigned to a batch or worker.
     pub(crate) next: u64,
     pub(crate) early_deaths: u32,
-    /// Nobody waits for a run any more.
-    pub(crate) dismissed: bool,
-    /// No worker can be had, and why.
-    pub(crate) broken: Option<String>,
+    /// Whether no more runs are needed.
+    pub(crate) shutting_down: bool,
+    /// Why no worker can be started.
+    pub(crate) start_error: Option<String>,
 }
 
 pub(crate) struct Batch {
     pub(crate) id: u64,
     pub(crate) jobs: Jobs,
     pub(crate) next: u64,
-    /// From this place on none is begun.
+    /// Runs from this index on do not begin.
     pub(crate) from: u64,
-    /// Those whose worker died before they were begun, or before their reply was sent.
-    pub(crate) again: BTreeMap<u64, Job>,
-    /// How many are with the workers.
-    pub(crate) out: usize,
-    /// Messages that were sent and that nobody has looked at yet: until then no more are given to workers.
+    /// Jobs whose worker died before they began, or before their reply was sent.
+    pub(crate) requeued: BTreeMap<u64, Job>,
+    /// Number of jobs that are assigned to workers.
+    pub(crate) in_flight: usize,
+    /// Number of messages that the caller has not acknowledged. Until it has, workers get no more jobs of the batch.
     pub(crate) unacknowledged: usize,
-    pub(crate) dry: bool,
-    pub(crate) sink: Sender<Vec<Ran>>,
+    pub(crate) exhausted: bool,
+    pub(crate) sink: Sender<Vec<FinishedRun>>,
 }
 
-/// One worker's.
+/// State of one worker.
 #[derive(Default)]
-pub(crate) struct Worker {
-    /// `None` until it has said hello.
-    pub(crate) wire: Option<UnixStream>,
+pub(crate) struct WorkerState {
+    /// `None` until its hello message.
+    pub(crate) socket: Option<UnixStream>,
     pub(crate) folder: PathBuf,
-    /// What it has been given, in order.
-    pub(crate) out: VecDeque<Given>,
-    pub(crate) ahead: usize,
-    /// The mean of its runs, in nanoseconds.
+    /// Its jobs in order.
+    pub(crate) in_flight: VecDeque<AssignedJob>,
+    pub(crate) prefetch: usize,
+    /// Moving average of the time of a run, in nanoseconds.
     pub(crate) mean: f64,
 }
 
-pub(crate) struct Given {
+pub(crate) struct AssignedJob {
     pub(crate) batch: u64,
     pub(crate) index: u64,
     pub(crate) job: Job,
 }
 
-/// The jobs of a batch, drawn as they are needed.
+/// The jobs of a batch, taken as they are needed.
 pub(crate) type Jobs = Box<dyn Iterator<Item = Job> + Send>;
 
-impl Queue {
-    pub(crate) fn number(&mut self) -> u64 {
+impl JobQueue {
+    pub(crate) fn next_number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    /// The next run to make: the batches take turns. One whose outcomes have not been looked at is passed over, since what
-    /// they are may cut it.
-    pub(crate) fn draw(&mut self) -> Option<Given> {
+    /// Takes the next job. Batches take turns; one with unacknowledged outcomes is skipped, since these may cut it.
+    pub(crate) fn next_job(&mut self) -> Option<AssignedJob> {
         for _ in 0..self.batches.len() {
             self.batches.rotate_left(1);
             if let Some(batch) = self.batches.back_mut()
                 && batch.unacknowledged == 0
-                && let Some((index, job)) = batch.draw()
+                && let Some((index, job)) = batch.next_job()
             {
-                batch.out += 1;
-                return Some(Given { batch: batch.id, index, job });
+                batch.in_flight += 1;
+                return Some(AssignedJob { batch: batch.id, index, job });
             }
         }
         None
     }
 
-    /// What the worker had been given that these are the replies to; `None` when they are not.
-    pub(crate) fn take_back(
+    /// Removes the jobs that these replies answer from the worker; `None` if the replies do not match its jobs.
+    pub(crate) fn take_answered(
         &mut self,
         id: u64,
         nanos: u64,
         replies: &[Reply],
-    ) -> Option<Vec<Given>> {
+    ) -> Option<Vec<AssignedJob>> {
         let worker = self.workers.get_mut(&id)?;
-        let matches = replies.len() <= worker.out.len()
-            && worker
-                .out
-                .iter()
-                .zip(replies)
-                .all(|(given, reply)| (given.batch, given.index) == (reply.batch, reply.index));
+        let matches = replies.len() <= worker.in_flight.len()
+            && worker.in_flight.iter().zip(replies).all(|(assigned, reply)| {
+                (assigned.batch, assigned.index) == (reply.batch, reply.index)
+            });
         if !matches {
             return None;
         }
         let made = replies.iter().filter(|reply| reply.outcome.is_some());
-        worker.learn(nanos, made.count());
-        Some(worker.out.drain(..replies.len()).collect())
+        worker.update_prefetch(nanos, made.count());
+        Some(worker.in_flight.drain(..replies.len()).collect())
     }
 
-    /// Hands outcomes to who asked; `count` runs are with the workers no more.
-    pub(crate) fn deliver(&mut self, id: u64, count: usize, ran: Vec<Ran>) {
+    /// Sends runs to a batch's receiver; `count` of its jobs are no longer assigned to a worker.
+    pub(crate) fn deliver(&mut self, id: u64, count: usize, finished: Vec<FinishedRun>) {
         if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == id) {
-            batch.out = batch.out.saturating_sub(count);
-            if ran.is_empty() {
+            batch.in_flight = batch.in_flight.saturating_sub(count);
+            if finished.is_empty() {
                 return;
             }
-            match batch.sink.send(ran) {
+            match batch.sink.send(finished) {
                 Ok(()) => batch.unacknowledged += 1,
                 Err(_) => {
                     batch.from = 0;
-                    batch.again.clear();
+                    batch.requeued.clear();
                 }
             }
         }
     }
 
-    pub(crate) fn put_back(&mut self, given: Given) {
-        if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == given.batch) {
-            batch.out = batch.out.saturating_sub(1);
-            if given.index < batch.from {
-                batch.again.insert(given.index, given.job);
+    pub(crate) fn requeue(&mut self, assigned: AssignedJob) {
+        if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == assigned.batch) {
+            batch.in_flight = batch.in_flight.saturating_sub(1);
+            if assigned.index < batch.from {
+                batch.requeued.insert(assigned.index, assigned.job);
             }
         }
     }
 
-    /// Those that are over: who waits for them sees the end.
+    /// Removes finished batches, which closes their receivers.
     pub(crate) fn close_batches(&mut self) {
         self.batches.retain_mut(|batch| !batch.is_over());
     }
 
-    /// A worker can't be had. While there are others they do the work.
+    /// Handles a worker that could not be started. If there are no others, all batches fail.
     pub(crate) fn give_up(&mut self, why: String) {
         if self.workers.is_empty() {
-            self.broken = Some(why);
+            self.start_error = Some(why);
             self.fail_all();
         }
     }
 
     pub(crate) fn fail_all(&mut self) {
-        let why = self.broken.clone().unwrap_or_default();
+        let why = self.start_error.clone().unwrap_or_default();
         for mut batch in std::mem::take(&mut self.batches) {
-            if let Some((index, job)) = batch.draw() {
-                // Nobody may be waiting any more.
-                let _ = batch.sink.send(vec![Ran::broken(index, job.seed, why.clone())]);
+            if let Some((index, job)) = batch.next_job() {
+                // Ignored: the receiver may be gone.
+                let _ = batch.sink.send(vec![FinishedRun::broken(index, job.seed, why.clone())]);
             }
         }
     }
 }
 
 impl Batch {
-    pub(crate) fn draw(&mut self) -> Option<(u64, Job)> {
-        if let Some(again) = self.again.pop_first() {
-            return Some(again);
+    pub(crate) fn next_job(&mut self) -> Option<(u64, Job)> {
+        if let Some(requeued) = self.requeued.pop_first() {
+            return Some(requeued);
         }
-        if self.dry || self.next >= self.from {
+        if self.exhausted || self.next >= self.from {
             return None;
         }
         let Some(job) = self.jobs.next() else {
-            self.dry = true;
+            self.exhausted = true;
             return None;
         };
         let index = self.next;
@@ -183,45 +180,49 @@ impl Batch {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.out == 0 && self.again.is_empty() && (self.dry || self.next >= self.from)
+        self.in_flight == 0
+            && self.requeued.is_empty()
+            && (self.exhausted || self.next >= self.from)
     }
 }
 
-impl Worker {
-    /// The run that the worker has written down as begun, if its reply has not come.
-    pub(crate) fn current(&self) -> Option<&Given> {
-        let mark = disk::mark_in(&self.folder)?;
-        self.out.iter().find(|given| (given.batch, given.index) == (mark.batch, mark.index))
+impl WorkerState {
+    /// The run that the worker has recorded as begun, if it has not been answered.
+    pub(crate) fn current(&self) -> Option<&AssignedJob> {
+        let job_id = disk::recorded_run(&self.folder)?;
+        self.in_flight
+            .iter()
+            .find(|assigned| (assigned.batch, assigned.index) == (job_id.batch, job_id.index))
     }
 
-    /// How much it is given ahead follows from how long its runs take.
-    pub(crate) fn learn(&mut self, nanos: u64, made: usize) {
+    /// Adapts the number of jobs assigned in advance to the time of a run.
+    pub(crate) fn update_prefetch(&mut self, nanos: u64, made: usize) {
         if made == 0 {
             return;
         }
         let mean = nanos as f64 / made as f64;
         self.mean = if self.mean == 0.0 { mean } else { self.mean * 0.75 + mean * 0.25 };
-        let ahead = AHEAD.as_nanos() as f64 / self.mean.max(1.0);
-        self.ahead = (ahead as usize).clamp(FEWEST_AHEAD, MOST_AHEAD);
+        let prefetch = PREFETCH_TIME.as_nanos() as f64 / self.mean.max(1.0);
+        self.prefetch = (prefetch as usize).clamp(MIN_PREFETCH, MAX_PREFETCH);
     }
 
-    /// It ends by itself when it finds its socket closed.
-    pub(crate) fn dismiss(&self) {
-        if let Some(wire) = &self.wire {
-            // An error means that it is closed already.
-            let _ = wire.shutdown(Shutdown::Both);
+    /// Closes the socket, at which the worker exits.
+    pub(crate) fn shut_down(&self) {
+        if let Some(socket) = &self.socket {
+            // An error means that it is already closed.
+            let _ = socket.shutdown(Shutdown::Both);
         }
     }
 
     pub(crate) fn send(&mut self, message: &ToWorker) {
-        if let Some(wire) = &mut self.wire {
-            // When it fails the worker is gone, which its thread sees.
-            let _ = protocol::frame(message).and_then(|bytes| wire.write_all(&bytes));
+        if let Some(socket) = &mut self.socket {
+            // On an error the worker is gone, which the thread that serves it detects.
+            let _ = protocol::frame(message).and_then(|bytes| socket.write_all(&bytes));
         }
     }
 }
 
-impl Given {
+impl AssignedJob {
     pub(crate) fn assignment(&self, test: u32) -> Assignment {
         Assignment {
             batch: self.batch,

@@ -1,32 +1,32 @@
-//! Where a run is that hangs: its own thread is interrupted by a signal, and captures its stack.
+//! Captures the stack of a run that hangs: a signal interrupts its thread, whose handler captures the stack.
 
 use std::time::Duration;
 
 use crate::engine::context::{RunStatus, StuckReport};
 
-/// By default this signal is ignored: should it reach a thread too late, nothing happens.
+/// Ignored by default, so that a late signal does no harm.
 #[cfg(target_os = "linux")]
 const SIGNAL: std::ffi::c_int = signal_hook::consts::SIGURG;
-/// A thread that can't answer by then can't at all.
-const PATIENCE: Duration = Duration::from_secs(1);
-const GLANCE: Duration = Duration::from_millis(10);
+/// Maximum time to wait for the handler.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where the run is, unless its thread can't tell: it blocks signals, or has ended.
-pub(crate) fn where_it_is(shared: &RunStatus) -> Option<StuckReport> {
+/// Returns where the run is, unless its thread blocks signals or has ended.
+pub(crate) fn sample_stack(shared: &RunStatus) -> Option<StuckReport> {
     if shared.stuck().is_none() {
-        ask(shared.thread()?)?;
+        send_signal(shared.thread()?)?;
     }
     let mut waited = Duration::ZERO;
-    while shared.stuck().is_none() && waited < PATIENCE {
-        std::thread::park_timeout(GLANCE);
-        waited += GLANCE;
+    while shared.stuck().is_none() && waited < HANDLER_TIMEOUT {
+        std::thread::park_timeout(POLL_INTERVAL);
+        waited += POLL_INTERVAL;
     }
     shared.stuck().copied()
 }
 
 /// Sends the signal to one thread of this process; `None` if it can't be sent.
 #[cfg(target_os = "linux")]
-fn ask(thread: u32) -> Option<()> {
+fn send_signal(thread: u32) -> Option<()> {
     use crate::engine::context::try_with;
 
     // SAFETY: the handler reads the state of the run on its thread, with no more than a hook of the C library may do, and
@@ -44,6 +44,6 @@ fn ask(thread: u32) -> Option<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask(_: u32) -> Option<()> {
+fn send_signal(_: u32) -> Option<()> {
     None
 }

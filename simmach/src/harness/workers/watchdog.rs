@@ -1,8 +1,9 @@
-//! Sees to it that a run which does not yield costs one seed and not the night.
+//! Detects runs that do not yield.
 //!
-//! A thread reads the run's pulse. It counts its own ticks, not the clock: a process that was stopped or starved has
-//! not hung. Outside of a poll (while a cluster is built, or dropped) a run has longer, since nothing there is virtual.
-//! A run that waits for what only its own thread could do says so itself, and is not waited for.
+//! A thread compares the run's pulse at each tick. It counts its own ticks instead of reading the clock, since a process
+//! that was stopped or starved has not hung. Outside of a poll (while a cluster is built or dropped) the limit is longer,
+//! since nothing there takes virtual time. A run that blocks on its own thread reports itself, without a wait for the
+//! limit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
@@ -16,24 +17,24 @@ use crate::harness::workers::job::Job;
 use crate::harness::workers::sampling;
 use crate::outcome::Outcome;
 
-/// How many ticks make the limit.
-const TICKS: u32 = 20;
-/// Outside of a poll the limit is so many times as long.
-const OUTSIDE: u32 = 6;
+/// Number of ticks of the watchdog per limit.
+const TICKS_PER_LIMIT: u32 = 20;
+/// Factor of the limit outside of a poll.
+const OUTSIDE_FACTOR: u32 = 6;
 
 /// Watches the runs of one process, one at a time.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    watched: Arc<Mutex<Watched>>,
+    watched: Arc<Mutex<WatchState>>,
 }
 
 #[derive(Debug, Default)]
-struct Watched {
+struct WatchState {
     run: Option<(u64, Option<Job>, Arc<RunStatus>)>,
-    /// Counts the runs, so that two with the same pulse are told apart.
+    /// Number of the run, to distinguish runs with the same pulse.
     nth: u64,
     closed: bool,
-    /// The thread that watches.
+    /// The watchdog's thread.
     thread: Option<Thread>,
 }
 
@@ -41,34 +42,34 @@ struct Watched {
 #[derive(Debug)]
 pub(crate) struct Hang {
     pub(crate) seed: u64,
-    /// The run, where it is one of this very process.
+    /// The job, if the run is one of this process and not of a worker.
     pub(crate) job: Option<Job>,
     pub(crate) limit: Duration,
     pub(crate) pulse: StatusSnapshot,
     pub(crate) machine: Option<String>,
-    /// The task, as a report names it.
+    /// Name of the task for reports.
     pub(crate) task: Option<String>,
-    /// Where it hangs, if its thread could tell.
+    /// Stack of its thread, if it could be captured.
     pub(crate) stuck: Option<StuckReport>,
 }
 
 const BLOCKED: &str = "\
-deadlock: the run's thread waits for a lock or a wake-up that no other thread can give, since a run has one thread. A task \
-must not block: instead of `block_on`, std's channels, condition variables, and locks that are held across an `.await` or \
-taken twice, use async ones";
+deadlock: the run's only thread is waiting for a lock or a wake-up that would have to come from another thread. A task \
+must not block: use async equivalents of `block_on`, std's channels, condition variables, and locks that are held across an \
+`.await` or taken twice";
 
 impl Watchdog {
-    /// Starts the thread. `bark` is called once, and does not come back in a real process.
-    pub(crate) fn start(limit: Duration, bark: impl FnOnce(Hang) + Send + 'static) -> Self {
-        let watched = Arc::new(Mutex::new(Watched::default()));
+    /// Starts the thread. `report_hang` is called once, and does not return outside of tests.
+    pub(crate) fn start(limit: Duration, report_hang: impl FnOnce(Hang) + Send + 'static) -> Self {
+        let watched = Arc::new(Mutex::new(WatchState::default()));
         let own = Arc::clone(&watched);
-        // Without a thread there is no watchdog: a run that hangs is then for the user to stop.
-        let thread = crate::harness::spawn("watchdog", move || watch(&own, limit, bark));
+        // Without a thread, hanging runs are not detected.
+        let thread = crate::harness::spawn("watchdog", move || watch(&own, limit, report_hang));
         lock(&watched).thread = thread.ok();
         Self { watched }
     }
 
-    /// Watches this run from now on.
+    /// Starts watching a run.
     pub(crate) fn begin(&self, seed: u64, job: Option<Job>, shared: Arc<RunStatus>) {
         let mut watched = lock(&self.watched);
         watched.nth += 1;
@@ -78,7 +79,7 @@ impl Watchdog {
         watched.run = Some((seed, job, shared));
     }
 
-    /// Watches nothing.
+    /// Stops watching.
     pub(crate) fn end(&self) {
         lock(&self.watched).run = None;
     }
@@ -91,7 +92,7 @@ impl Drop for Watchdog {
 }
 
 impl Hang {
-    /// What the run came to.
+    /// Outcome of the run.
     pub(crate) fn outcome(self) -> Outcome {
         let limit = self.limit;
         let blocked = self.stuck.filter(|stuck| stuck.blocked);
@@ -99,14 +100,14 @@ impl Hang {
             BLOCKED.to_owned()
         } else if self.pulse.polling {
             format!(
-                "a task did not yield for {limit:?} of real time: an endless loop, or a call that blocks"
+                "a task did not yield for {limit:?} of real time: endless loop or blocking call"
             )
         } else {
-            let limit = limit * OUTSIDE;
-            format!("the run stood still for {limit:?} of real time, outside of any task")
+            let limit = limit * OUTSIDE_FACTOR;
+            format!("the run made no progress for {limit:?} of real time, outside of any task")
         };
         let mut failure = Failure::new(FailureKind::Hung, message);
-        // By the clock as it was read, the time of an endless loop is another each time.
+        // The time of the pulse is stable; the exact position in an endless loop is not.
         failure.at = blocked.map_or(self.pulse.at, |stuck| stuck.at);
         if let Some(stuck) = self.stuck {
             failure.task = self.task;
@@ -114,17 +115,17 @@ impl Hang {
             failure.origin.resolve_all();
         }
         failure.machine = self.machine.filter(|_| self.pulse.polling || self.stuck.is_some());
-        // What took effect until then only the run's own thread could tell.
+        // Effects and trace are lost: only the run's own thread has them.
         Outcome::without_a_run(self.seed, Verdict::Failed(failure))
     }
 }
 
-fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
+fn watch(watched: &Mutex<WatchState>, limit: Duration, report_hang: impl FnOnce(Hang)) {
     let mut last = None;
     let mut still = 0;
     loop {
-        // A run that is stuck wakes it.
-        std::thread::park_timeout(limit / TICKS);
+        // A run that is stuck unparks this thread.
+        std::thread::park_timeout(limit / TICKS_PER_LIMIT);
         let state = lock(watched);
         if state.closed {
             return;
@@ -141,21 +142,21 @@ fn watch(watched: &Mutex<Watched>, limit: Duration, bark: impl FnOnce(Hang)) {
         }
         still += 1;
         let pulse = now.1;
-        let most = if pulse.polling { TICKS } else { TICKS * OUTSIDE };
-        // A debugger holds a run for as long as its user thinks.
+        let most = if pulse.polling { TICKS_PER_LIMIT } else { TICKS_PER_LIMIT * OUTSIDE_FACTOR };
+        // Under a debugger a run may be paused.
         if (is_stuck || still >= most) && !debugger::is_attached() {
             let (seed, job, shared) = (*seed, job.clone(), Arc::clone(shared));
             drop(state);
-            let stuck = sampling::where_it_is(&shared);
+            let stuck = sampling::sample_stack(&shared);
             let machine = stuck.map_or(pulse.machine, |stuck| stuck.machine);
             let machine = shared.name(machine).map(str::to_owned);
             let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&shared));
-            return bark(Hang { seed, job, limit, pulse, machine, task, stuck });
+            return report_hang(Hang { seed, job, limit, pulse, machine, task, stuck });
         }
     }
 }
 
-fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
+fn lock(watched: &Mutex<WatchState>) -> MutexGuard<'_, WatchState> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -169,36 +170,36 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(100);
 
-    fn watchdog() -> (Watchdog, mpsc::Receiver<Outcome>) {
-        let (bark, barks) = mpsc::channel();
-        let dog = Watchdog::start(LIMIT, move |hang| {
-            bark.send(hang.outcome()).expect("the test listens");
+    fn start() -> (Watchdog, mpsc::Receiver<Outcome>) {
+        let (report_hang, reports) = mpsc::channel();
+        let watchdog = Watchdog::start(LIMIT, move |hang| {
+            report_hang.send(hang.outcome()).expect("the test listens");
         });
-        (dog, barks)
+        (watchdog, reports)
     }
 
     #[test]
-    fn a_poll_without_end_is_seen() {
-        let (dog, barks) = watchdog();
+    fn hang_in_a_poll_is_reported() {
+        let (watchdog, reports) = start();
         let shared = Arc::new(RunStatus::default());
         shared.begin_poll(MachineId(3), 77);
-        dog.begin(5, None, shared);
-        let outcome = barks.recv_timeout(LIMIT * 50).expect("it barks");
+        watchdog.begin(5, None, shared);
+        let outcome = reports.recv_timeout(LIMIT * 50).expect("the hang is reported");
         let failure = outcome.failure().expect("a hang is a failure");
         assert_eq!((outcome.seed, &failure.kind, failure.at), (5, &FailureKind::Hung, 77));
     }
 
-    /// Also the first run, however soon it begins: the watchdog's next look may be seconds away.
+    /// Without a wait for the next tick, also for the first run.
     #[test]
-    fn run_that_reports_itself_is_seen_at_once() {
+    fn blocked_run_is_reported_at_once() {
         for _ in 0..20 {
-            let (bark, barks) = mpsc::channel();
+            let (report_hang, reports) = mpsc::channel();
             let limit = Duration::from_secs(2_000);
-            let dog = Watchdog::start(limit, move |hang| {
-                bark.send(hang.outcome()).expect("the test listens");
+            let watchdog = Watchdog::start(limit, move |hang| {
+                report_hang.send(hang.outcome()).expect("the test listens");
             });
             let shared = Arc::new(RunStatus::default());
-            dog.begin(5, None, Arc::clone(&shared));
+            watchdog.begin(5, None, Arc::clone(&shared));
             shared.report_stuck(StuckReport {
                 blocked: true,
                 captured: RawBacktrace::here(),
@@ -206,7 +207,8 @@ mod tests {
                 task: None,
                 at: 77,
             });
-            let outcome = barks.recv_timeout(Duration::from_secs(50)).expect("it barks");
+            let outcome =
+                reports.recv_timeout(Duration::from_secs(50)).expect("the hang is reported");
             let failure = outcome.failure().expect("a hang is a failure");
             assert_eq!((&failure.kind, failure.at), (&FailureKind::Hung, 77));
             assert!(failure.message.contains("deadlock"), "{}", failure.message);
@@ -214,27 +216,27 @@ mod tests {
     }
 
     #[test]
-    fn many_runs_and_many_polls_are_no_hang() {
-        let (dog, barks) = watchdog();
+    fn progress_is_no_hang() {
+        let (watchdog, reports) = start();
         for seed in 0..10 {
             let shared = Arc::new(RunStatus::default());
-            dog.begin(seed, None, Arc::clone(&shared));
+            watchdog.begin(seed, None, Arc::clone(&shared));
             for poll in 0..5 {
                 shared.begin_poll(MachineId(0), poll);
                 std::thread::park_timeout(LIMIT / 10);
                 shared.end_poll();
             }
-            dog.end();
+            watchdog.end();
         }
-        assert!(barks.try_recv().is_err());
+        assert!(reports.try_recv().is_err());
     }
 
     #[test]
-    fn outside_of_a_poll_it_has_more_patience() {
-        let (dog, barks) = watchdog();
-        dog.begin(1, None, Arc::default());
-        assert!(barks.recv_timeout(LIMIT * 3).is_err());
-        let outcome = barks.recv_timeout(LIMIT * 50).expect("it barks in the end");
+    fn limit_is_longer_outside_of_a_poll() {
+        let (watchdog, reports) = start();
+        watchdog.begin(1, None, Arc::default());
+        assert!(reports.recv_timeout(LIMIT * 3).is_err());
+        let outcome = reports.recv_timeout(LIMIT * 50).expect("the hang is reported");
         assert!(outcome.failure().is_some());
     }
 }

@@ -1,8 +1,8 @@
-//! A worker process: this binary run again, making the runs that its parent asks for, one after the other.
+//! A worker process: this binary started again, to make runs for its parent, one at a time.
 //!
-//! One thread reads: assignments into a queue, cuts at once, and the parent's end, which ends the worker whatever it is
-//! at. The main thread makes the runs. Replies are gathered for a few milliseconds, so that runs of some microseconds are
-//! not ruled by the socket; a run's beginning is written down before, so that one that kills the process is known.
+//! One thread reads the socket: it queues assignments, applies cuts at once, and ends the process when the parent is gone.
+//! The main thread makes the runs. Replies are collected for a few milliseconds, so that the socket does not dominate runs
+//! of some microseconds. A run is recorded before it begins, so that the parent knows which run killed the process.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufReader, Write};
@@ -16,102 +16,103 @@ use rustix::fs::{FileType, fstat};
 use crate::engine::context::RunStatus;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::config::config;
-use crate::harness::workers::disk::{Folder, Mark};
-use crate::harness::workers::leave;
-use crate::harness::workers::output::Sign;
+use crate::harness::workers::disk::{Folder, JobId};
+use crate::harness::workers::exit;
+use crate::harness::workers::output::Marker;
 use crate::harness::workers::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
 use crate::harness::workers::watchdog::Watchdog;
 use crate::harness::{Runner, registry};
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
-/// Set for a worker, and nowhere else.
+/// Environment variable that marks a worker process.
 pub(crate) const WORKER: &str = "SIMMACH_WORKER";
-/// Replies wait for each other this long.
-const GATHERED: Duration = Duration::from_millis(4);
+/// Maximum time that a reply waits for others.
+const MAX_REPLY_DELAY: Duration = Duration::from_millis(4);
 
-/// A run may record more than can be sent in one go: then it is its last lines.
-const LONGEST_DONE: usize = 512 << 20;
-const LINES_LEFT: usize = 1000;
+/// Maximum size of a message in bytes. Beyond that, records are dropped and logs truncated.
+const MAX_MESSAGE_SIZE: usize = 512 << 20;
+/// Number of log lines that are kept in that case.
+const MAX_LOG_LINES: usize = 1000;
 
 /// Whether this process is a worker.
 pub(crate) fn is_worker() -> bool {
     std::env::var_os(WORKER).is_some_and(|value| !value.is_empty())
 }
 
-/// What the variable is for a worker whose runs' output is shown as it comes: it frames all of it.
-pub(crate) const SHOWS: &str = "shows";
+/// Value of the variable if output is shown as it is written; the worker then frames every run.
+pub(crate) const SHOW_OUTPUT: &str = "shows";
 
-/// What a worker works with.
-pub(crate) struct Seat {
+/// What a worker needs to serve.
+pub(crate) struct WorkerSetup {
     pub(crate) tests: &'static [&'static SimTest],
     pub(crate) run: Runner,
     pub(crate) folder: Arc<Folder>,
     pub(crate) hang: Duration,
-    /// Called when the parent is gone, and after a hang.
-    pub(crate) leave: fn(&Folder),
+    /// Called when the parent is gone and after a hang. Exits a real process.
+    pub(crate) exit: fn(&Folder),
 }
 
-/// Serves until the parent has gone.
+/// Serves the parent of this process, and exits.
 pub(crate) fn serve_process(run: Runner) -> ! {
-    let wire = match wire() {
-        Ok(wire) => wire,
+    let socket = match socket() {
+        Ok(socket) => socket,
         Err(error) => {
             eprintln!(
-                "{WORKER} is the harness's own, for the processes it starts: unset it ({error})"
+                "{WORKER} is set, but this process was not started by simmach: unset it ({error})"
             );
             std::process::exit(2);
         }
     };
-    match seat(run) {
-        Ok(seat) => serve(&wire, seat),
+    match setup(run) {
+        Ok(setup) => serve(&socket, setup),
         Err(why) => {
-            let unfit = protocol::frame(&FromWorker::Unfit(why));
-            // If even this does not get through, the parent sees the end of the stream.
-            let _ = unfit.and_then(|bytes| (&wire).write_all(&bytes));
+            let setup_error = protocol::frame(&FromWorker::SetupError(why));
+            // If it cannot be sent, the parent sees the end of the stream.
+            let _ = setup_error.and_then(|bytes| (&socket).write_all(&bytes));
         }
     }
     std::process::exit(0);
 }
 
-/// The parent's socket, which came as standard input; nothing that a test starts inherits it.
-fn wire() -> io::Result<UnixStream> {
+/// Takes the parent's socket from standard input, so that children of a test do not inherit it.
+fn socket() -> io::Result<UnixStream> {
     let stdin = io::stdin();
     if FileType::from_raw_mode(fstat(&stdin)?.st_mode) != FileType::Socket {
-        return Err(io::Error::other("standard input is no socket"));
+        return Err(io::Error::other("standard input is not a socket"));
     }
-    let wire = stdin.as_fd().try_clone_to_owned()?;
+    let socket = stdin.as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
-    Ok(UnixStream::from(wire))
+    Ok(UnixStream::from(socket))
 }
 
-fn seat(run: Runner) -> Result<Seat, String> {
+fn setup(run: Runner) -> Result<WorkerSetup, String> {
     let config = config().as_ref().map_err(ToString::to_string)?;
-    // The terminal sends Ctrl-C to all: the parent decides, and its end is ours.
+    // The terminal also sends Ctrl-C to the workers; they ignore it and end with the parent.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::default())
-            .map_err(|error| format!("no handler for signal {signal}: {error}"))?;
+            .map_err(|error| format!("cannot install a handler for signal {signal}: {error}"))?;
     }
     let folder = Folder::shared(config.folder.as_deref())?;
-    Ok(Seat {
+    Ok(WorkerSetup {
         tests: registry::all(),
         run,
         folder,
         hang: config.hang,
-        leave: |folder| {
+        exit: |folder| {
             folder.delete();
-            leave::leave(0);
+            exit::exit_now(0);
         },
     })
 }
 
-/// Serves one parent. Returns when it has gone, unless leaving ends the process.
-pub(crate) fn serve(wire: &UnixStream, seat: Seat) {
-    let Seat { tests, run, folder, hang, leave } = seat;
-    let outbox = match wire.try_clone() {
-        Ok(wire) => Arc::new(Outbox::new(wire)),
+/// Serves one parent. Returns when it is gone, unless `exit` exits the process.
+pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
+    let WorkerSetup { tests, run, folder, hang, exit } = setup;
+    let outbox = match socket.try_clone() {
+        Ok(socket) => Arc::new(Outbox::new(socket)),
         Err(error) => {
-            eprintln!("simmach: a worker can't double its socket: {error}");
+            eprintln!("simmach: cannot duplicate the worker socket: {error}");
             return;
         }
     };
@@ -121,12 +122,18 @@ pub(crate) fn serve(wire: &UnixStream, seat: Seat) {
     };
     outbox.send(&hello);
     let inbox = Arc::new(Inbox::default());
-    follow(wire, &inbox, &folder, leave);
-    let dog = watchdog(hang, &outbox, &folder, leave);
-    write_sign(&Sign::Serve);
-    let shows = std::env::var_os(WORKER).is_some_and(|value| value == SHOWS);
-    let mut bench =
-        Bench { tests, run, folder: &folder, dog: &dog, shows, warmed: BTreeSet::new() };
+    read_messages(socket, &inbox, &folder, exit);
+    let watchdog = start_watchdog(hang, &outbox, &folder, exit);
+    write_marker(&Marker::Serve);
+    let show_output = std::env::var_os(WORKER).is_some_and(|value| value == SHOW_OUTPUT);
+    let mut run_loop = RunLoop {
+        tests,
+        run,
+        folder: &folder,
+        watchdog: &watchdog,
+        show_output,
+        warmed: BTreeSet::new(),
+    };
     loop {
         if inbox.is_empty() {
             outbox.flush();
@@ -135,84 +142,89 @@ pub(crate) fn serve(wire: &UnixStream, seat: Seat) {
             return;
         };
         let (batch, index) = (assignment.batch, assignment.index);
-        outbox.at(Mark { batch, index });
+        outbox.set_current(JobId { batch, index });
         let began = now();
-        let outcome = (!cut).then(|| bench.make(&assignment));
+        let outcome = (!cut).then(|| run_loop.run_job(&assignment));
         let reply = Reply { batch, index, outcome };
         outbox.put(reply, began.elapsed());
     }
 }
 
-/// Makes one run after the other.
-struct Bench<'a> {
+/// Makes the runs.
+struct RunLoop<'a> {
     tests: &'static [&'static SimTest],
     run: Runner,
     folder: &'a Folder,
-    dog: &'a Watchdog,
-    /// Every run's output is framed.
-    shows: bool,
-    /// The tests that this process has made a run of.
+    watchdog: &'a Watchdog,
+    /// Whether the output of every run is framed.
+    show_output: bool,
+    /// Tests of which this process has made a run.
     warmed: BTreeSet<u32>,
 }
 
-impl Bench<'_> {
-    fn make(&mut self, assignment: &Assignment) -> Outcome {
-        let mark = Mark { batch: assignment.batch, index: assignment.index };
+impl RunLoop<'_> {
+    fn run_job(&mut self, assignment: &Assignment) -> Outcome {
+        let job_id = JobId { batch: assignment.batch, index: assignment.index };
         let (seed, test) = (assignment.seed, self.tests.get(assignment.test as usize).copied());
-        if let Err(error) = self.folder.begin(mark) {
+        if let Err(error) = self.folder.record_run(job_id) {
             let place = self.folder.path().display();
-            let message = format!("nothing can be written in {place}: {error}");
+            let message = format!("cannot write to {place}: {error}");
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         }
         let Some(test) = test else {
-            let message = format!("there is no test number {}", assignment.test);
+            let message = format!("unknown test number {}", assignment.test);
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         };
         if self.warmed.insert(assignment.test) {
-            // What is made once a process (a lazy static, here or in a crate) is made in a run that does not count.
-            let thrown_away = self.one(test, assignment, Keep::default());
-            return self.shown(test, assignment, mark).after(&thrown_away);
+            // A discarded warm-up run initializes what exists once per process, such as lazy statics.
+            let warm_up = self.run_one(test, assignment, Keep::default());
+            return self.run_framed(test, assignment, job_id).after(&warm_up);
         }
-        self.shown(test, assignment, mark)
+        self.run_framed(test, assignment, job_id)
     }
 
-    fn shown(&self, test: &'static SimTest, assignment: &Assignment, mark: Mark) -> Outcome {
-        if !self.shows && !assignment.keep.log {
-            return self.one(test, assignment, assignment.keep);
+    fn run_framed(
+        &self,
+        test: &'static SimTest,
+        assignment: &Assignment,
+        job_id: JobId,
+    ) -> Outcome {
+        if !self.show_output && !assignment.keep.log {
+            return self.run_one(test, assignment, assignment.keep);
         }
-        write_sign(&Sign::Begin(mark));
-        let outcome = self.one(test, assignment, assignment.keep);
-        write_sign(&Sign::End(mark));
+        write_marker(&Marker::Begin(job_id));
+        let outcome = self.run_one(test, assignment, assignment.keep);
+        write_marker(&Marker::End(job_id));
         outcome
     }
 
-    fn one(&self, test: &'static SimTest, assignment: &Assignment, keep: Keep) -> Outcome {
+    fn run_one(&self, test: &'static SimTest, assignment: &Assignment, keep: Keep) -> Outcome {
         let shared = Arc::new(RunStatus::default());
-        self.dog.begin(assignment.seed, None, Arc::clone(&shared));
+        self.watchdog.begin(assignment.seed, None, Arc::clone(&shared));
         let outcome = (self.run)(test, assignment.seed, &assignment.overlay, keep, shared);
-        self.dog.end();
+        self.watchdog.end();
         outcome
     }
 }
 
-/// Reads what the parent says, on a thread of its own.
-fn follow(wire: &UnixStream, inbox: &Arc<Inbox>, folder: &Arc<Folder>, leave: fn(&Folder)) {
-    let Ok(wire) = wire.try_clone() else {
+/// Reads the parent's messages on a thread of its own.
+fn read_messages(socket: &UnixStream, inbox: &Arc<Inbox>, folder: &Arc<Folder>, exit: fn(&Folder)) {
+    let Ok(socket) = socket.try_clone() else {
         return inbox.close();
     };
     let unread = inbox;
     let (inbox, folder) = (Arc::clone(inbox), Arc::clone(folder));
-    let reading = crate::harness::spawn("wire", move || {
-        let mut wire = BufReader::new(wire);
+    let reading = crate::harness::spawn("socket", move || {
+        let mut socket = BufReader::new(socket);
         loop {
-            match protocol::read(&mut wire) {
+            match protocol::read(&mut socket) {
                 Ok(Some(ToWorker::Run(assignments))) => inbox.add(assignments),
                 Ok(Some(ToWorker::Cut { batch, from })) => inbox.cut(batch, from),
                 Ok(None) | Err(_) => break,
             }
         }
-        // In a process this is the end, before the main thread can see that there is no more to do.
-        leave(&folder);
+        // In a real process this exits, before the main thread sees the closed inbox.
+        exit(&folder);
         inbox.close();
     });
     if reading.is_err() {
@@ -220,28 +232,28 @@ fn follow(wire: &UnixStream, inbox: &Arc<Inbox>, folder: &Arc<Folder>, leave: fn
     }
 }
 
-fn watchdog(
+fn start_watchdog(
     limit: Duration,
     outbox: &Arc<Outbox>,
     folder: &Arc<Folder>,
-    leave: fn(&Folder),
+    exit: fn(&Folder),
 ) -> Watchdog {
     let (outbox, folder) = (Arc::clone(outbox), Arc::clone(folder));
     Watchdog::start(limit, move |hang| {
-        outbox.last(hang.outcome());
-        leave(&folder);
+        outbox.send_last(hang.outcome());
+        exit(&folder);
     })
 }
 
-/// What is still to do.
+/// Assignments that are still to be made.
 #[derive(Debug, Default)]
 struct Inbox {
-    state: Mutex<Todo>,
+    state: Mutex<InboxState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Todo {
+struct InboxState {
     queue: VecDeque<Assignment>,
     cuts: BTreeMap<u64, u64>,
     closed: bool,
@@ -254,8 +266,8 @@ impl Inbox {
     }
 
     fn cut(&self, batch: u64, from: u64) {
-        let mut todo = self.lock();
-        let cut = todo.cuts.entry(batch).or_insert(from);
+        let mut state = self.lock();
+        let cut = state.cuts.entry(batch).or_insert(from);
         *cut = from.min(*cut);
     }
 
@@ -268,72 +280,72 @@ impl Inbox {
         self.lock().queue.is_empty()
     }
 
-    /// The next, and whether it is not to be begun; waits for it. `None` when the parent has gone.
+    /// Waits for the next assignment. Returns it and whether it was cut; `None` when the parent is gone.
     fn take(&self) -> Option<(Assignment, bool)> {
-        let idle = |todo: &mut Todo| !todo.closed && todo.queue.is_empty();
+        let idle = |state: &mut InboxState| !state.closed && state.queue.is_empty();
         let waited = self.changed.wait_while(self.lock(), idle);
-        let mut todo = waited.unwrap_or_else(PoisonError::into_inner);
-        if todo.closed {
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
             return None;
         }
-        let next = todo.queue.pop_front()?;
-        let from = todo.cuts.get(&next.batch);
+        let next = state.queue.pop_front()?;
+        let from = state.cuts.get(&next.batch);
         let cut = from.is_some_and(|from| next.index >= *from);
         Some((next, cut))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Todo> {
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is still to say.
+/// Replies that are still to be sent.
 #[derive(Debug)]
-struct Outbox(Mutex<Letters>);
+struct Outbox(Mutex<OutboxState>);
 
 #[derive(Debug)]
-struct Letters {
-    wire: UnixStream,
+struct OutboxState {
+    socket: UnixStream,
     replies: Vec<Reply>,
     busy: Duration,
     flushed: Instant,
-    at: Option<Mark>,
+    current: Option<JobId>,
 }
 
 impl Outbox {
-    fn new(wire: UnixStream) -> Self {
-        Self(Mutex::new(Letters {
-            wire,
+    fn new(socket: UnixStream) -> Self {
+        Self(Mutex::new(OutboxState {
+            socket,
             replies: Vec::new(),
             busy: Duration::ZERO,
             flushed: now(),
-            at: None,
+            current: None,
         }))
     }
 
-    /// The run that replies are about now.
-    fn at(&self, mark: Mark) {
-        self.lock().at = Some(mark);
+    /// Sets the current run, to which [`Outbox::send_last`] replies.
+    fn set_current(&self, job_id: JobId) {
+        self.lock().current = Some(job_id);
     }
 
     fn put(&self, reply: Reply, took: Duration) {
-        let mut letters = self.lock();
+        let mut state = self.lock();
         let passed =
             reply.outcome.as_ref().is_none_or(|outcome| outcome.verdict == Verdict::Passed);
-        letters.replies.push(reply);
-        letters.busy += took;
-        if !passed || letters.flushed.elapsed() >= GATHERED {
-            letters.flush();
+        state.replies.push(reply);
+        state.busy += took;
+        if !passed || state.flushed.elapsed() >= MAX_REPLY_DELAY {
+            state.flush();
         }
     }
 
-    /// The outcome of a run that does not come back.
-    fn last(&self, outcome: Outcome) {
-        let mut letters = self.lock();
-        if let Some(Mark { batch, index }) = letters.at {
-            letters.replies.push(Reply { batch, index, outcome: Some(outcome) });
+    /// Sends the outcome of a current run that does not return.
+    fn send_last(&self, outcome: Outcome) {
+        let mut state = self.lock();
+        if let Some(JobId { batch, index }) = state.current {
+            state.replies.push(Reply { batch, index, outcome: Some(outcome) });
         }
-        letters.flush();
+        state.flush();
     }
 
     fn flush(&self) {
@@ -344,12 +356,12 @@ impl Outbox {
         self.lock().send(message);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Letters> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Letters {
+impl OutboxState {
     fn flush(&mut self) {
         self.flushed = now();
         if self.replies.is_empty() {
@@ -358,42 +370,44 @@ impl Letters {
         let mut replies = std::mem::take(&mut self.replies);
         let nanos = u64::try_from(self.busy.as_nanos()).unwrap_or(u64::MAX);
         self.busy = Duration::ZERO;
-        if postcard::experimental::serialized_size(&replies).is_ok_and(|size| size > LONGEST_DONE) {
-            replies.iter_mut().for_each(forget_records);
+        if postcard::experimental::serialized_size(&replies)
+            .is_ok_and(|size| size > MAX_MESSAGE_SIZE)
+        {
+            replies.iter_mut().for_each(drop_records);
         }
-        self.send(&FromWorker::Done { nanos, replies });
+        self.send(&FromWorker::Finished { nanos, replies });
     }
 
-    /// A parent that is gone is the reading thread's business.
+    /// Sends a message. If the parent is gone, the reading thread handles that.
     fn send(&mut self, message: &FromWorker) {
-        let sent = protocol::frame(message).and_then(|bytes| self.wire.write_all(&bytes));
+        let sent = protocol::frame(message).and_then(|bytes| self.socket.write_all(&bytes));
         if let Err(error) = sent
             && error.kind() != io::ErrorKind::BrokenPipe
         {
-            eprintln!("simmach: a worker can't reply: {error}");
+            eprintln!("simmach: a worker cannot reply: {error}");
         }
     }
 }
 
-/// A reply must arrive, whatever the run has recorded.
-fn forget_records(reply: &mut Reply) {
+/// Shrinks a reply that is too large to be sent.
+fn drop_records(reply: &mut Reply) {
     if let Some(outcome) = &mut reply.outcome {
-        let least = outcome.log.len().saturating_sub(LINES_LEFT);
+        let least = outcome.log.len().saturating_sub(MAX_LOG_LINES);
         outcome.log.drain(..least);
         outcome.events = None;
         outcome.task_names.clear();
     }
 }
 
-/// Marks the output of this process for the parent.
-fn write_sign(sign: &Sign) {
-    // Under a test of this crate, standard output is not the parent's.
+/// Writes a marker to standard output for the parent.
+fn write_marker(marker: &Marker) {
+    // In this crate's unit tests, standard output does not go to the parent.
     if !is_worker() {
         return;
     }
     let mut stdout = io::stdout().lock();
-    // A parent that is gone reads no output.
-    let _ = stdout.write_all(&sign.bytes()).and_then(|()| stdout.flush());
+    // Ignored: the parent may be gone.
+    let _ = stdout.write_all(&marker.bytes()).and_then(|()| stdout.flush());
 }
 
 #[expect(clippy::disallowed_methods, reason = "real time is what it measures")]

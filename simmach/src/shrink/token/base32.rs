@@ -1,5 +1,5 @@
-//! Crockford's base 32: no letter that is taken for a digit, none that spells a word. Read in either case, and with the
-//! letters that are taken for digits taken so; written in one way.
+//! Crockford's base 32, without letters that look like digits. Decoding accepts either case and reads `o`, `i` and `l` as
+//! digits; encoding is unique.
 
 use crate::shrink::token::TokenError;
 
@@ -35,7 +35,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, TokenError> {
             held &= (1 << bits) - 1;
         }
     }
-    // A digit too many, and bits that belong to no byte.
+    // A superfluous digit, or nonzero padding bits.
     if bits >= 5 || held != 0 { Err(TokenError::Damaged) } else { Ok(bytes) }
 }
 

@@ -1,27 +1,27 @@
-//! Numbers and overlays as bytes: small numbers are short, and an address that occurs again is its place in a list.
+//! Binary encoding of numbers and overlays. Small numbers are short, and large words are stored once in a list.
 
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
 use crate::engine::draws::positions::StepSequence;
 
-/// Numbers from here on are hashes most of the time, and stand in the list.
-const LARGE: u64 = 1 << 28;
+/// Words from here on are mostly hashes, and are stored in the list.
+const LARGE_WORD: u64 = 1 << 28;
 
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct TokenWriter(Vec<u8>);
 
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct TokenReader<'a>(&'a [u8]);
 
-/// How one word of a range is written, two bits each.
+// Encoding of a range, in two bits.
 const ANY: u8 = 0;
 const ONE: u8 = 1;
 const RANGE: u8 = 2;
-/// A value that stands in the list.
+/// RuleAction whose value is in the list.
 const LISTED: u8 = 5;
-/// In front of a rule that has a place: the head of none.
-const PLACED: u8 = 0xff;
+/// Marks a rule with a position. No rule's head byte has this value.
+const WITH_POSITION: u8 = 0xff;
 
-impl Writer {
+impl TokenWriter {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -38,13 +38,13 @@ impl Writer {
         self.0.extend(number.to_le_bytes());
     }
 
-    /// Bytes behind their number.
-    pub(super) fn text(&mut self, bytes: &[u8]) {
+    /// Writes the number of bytes, then the bytes.
+    pub(super) fn byte_string(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend(bytes);
     }
 
-    /// Seven bits a byte, the low ones first.
+    /// Writes seven bits per byte, the low ones first.
     pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.byte(number as u8 | 0x80);
@@ -77,7 +77,7 @@ impl Writer {
 
     fn rule(&mut self, rule: &Rule, list: &[u64]) {
         if let Some(Position { sequence, step, lane, nth }) = rule.position {
-            self.byte(PLACED);
+            self.byte(WITH_POSITION);
             [sequence, step, lane, nth].into_iter().for_each(|word| self.word(word, list));
         }
         let ranges = [rule.address[0], rule.address[1], rule.address[2], rule.time];
@@ -113,7 +113,7 @@ impl Writer {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TokenReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(super) fn text(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn byte_string(&mut self) -> Option<Vec<u8>> {
         let count = self.count(1)?;
         let (text, rest) = self.0.split_at(count);
         self.0 = rest;
@@ -157,10 +157,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn walks(&mut self) -> Option<Vec<StepSequence>> {
         let count = self.count(4)?;
-        (0..count).map(|_| self.walk()).collect()
+        (0..count).map(|_| self.sequence()).collect()
     }
 
-    fn walk(&mut self) -> Option<StepSequence> {
+    fn sequence(&mut self) -> Option<StepSequence> {
         let (id, steps) = (u16::from_le_bytes(self.array()?), self.number()?);
         let count = self.count(1)?;
         let choices = (0..count).map(|_| self.number()).collect::<Option<_>>()?;
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.rule(&list)).collect()
     }
 
-    /// How many follow, each of so many bytes at least: no more than can be there.
+    /// Reads a count of items of at least `least` bytes each, limited by the bytes that remain.
     fn count(&mut self, least: usize) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len() / least).then_some(count)
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
 
     fn rule(&mut self, list: &[u64]) -> Option<Rule> {
         let position = match self.0.first() {
-            Some(&PLACED) => {
+            Some(&WITH_POSITION) => {
                 self.0 = &self.0[1..];
                 Some(Position {
                     sequence: self.word(list)?,
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The large words of an overlay's ranges, each once.
+/// The distinct large words of an overlay.
 fn words(overlay: &Overlay) -> Vec<u64> {
     let mut words: Vec<u64> = overlay
         .rules()
@@ -248,7 +248,7 @@ fn words(overlay: &Overlay) -> Vec<u64> {
             let ranges = rule.address.into_iter().chain([rule.time]).flatten();
             ranges.map(|(low, _)| low).chain(position.into_iter().flatten())
         })
-        .filter(|low| *low >= LARGE)
+        .filter(|low| *low >= LARGE_WORD)
         .collect();
     words.sort_unstable();
     words.dedup();

@@ -76,24 +76,24 @@ fn small() -> Token {
 
 proptest! {
     #[test]
-    fn a_token_is_its_text(token in tokens()) {
+    fn token_round_trips_as_text(token in tokens()) {
         let text = token.to_string();
         prop_assert_eq!(text.parse(), Ok(token.clone()));
-        // As it may come back from a telephone.
+        // As it may be typed from a screenshot.
         prop_assert_eq!(text.to_uppercase().replace('0', "O").replace('1', "l").replacen("SMl", "sm1", 1).parse(), Ok(token.clone()));
         prop_assert_eq!(format!("  {text}\n").parse(), Ok(token));
     }
 }
 
-/// Golden: a change of this text makes every token that a user wrote down stale.
+/// A change of this text makes every recorded token stale.
 #[test]
-fn the_text_is_fixed_for_ever() {
+fn token_text_is_stable() {
     assert_eq!(small().to_string(), GOLDEN);
 }
 const GOLDEN: &str = "sm1.040000020000008300f061r102gg60ffqtpxxvxynqf040805cag21g0041g0000x03g8000003ga1850m2ga1dp469bm";
 
 #[test]
-fn what_is_no_token_is_told_apart() {
+fn invalid_texts_have_different_errors() {
     let parse = |text: &str| text.parse::<Token>().expect_err(text);
     assert_eq!(parse(""), TokenError::Prefix);
     assert_eq!(parse("417"), TokenError::Prefix);
@@ -107,10 +107,10 @@ fn what_is_no_token_is_told_apart() {
     assert_eq!(parse(&format!("{text}0")), TokenError::Damaged);
 }
 
-/// A million texts, made up and mutated: none is read as a token that it is not, none panics. A mutation that reads as the
-/// very same token (`l` for `1`, another case) is no damage.
+/// None is parsed as a different token, and none panics. A mutation that encodes the same token (`l` for `1`, another case)
+/// is valid.
 #[test]
-fn a_million_tokens_that_are_none() {
+fn million_mutated_texts_are_rejected() {
     let mut state = 7u64;
     let mut draw = move |below: usize| {
         state =
@@ -147,7 +147,7 @@ fn a_million_tokens_that_are_none() {
                 }
             }
         }
-        let text = String::from_utf8(text).expect("letters only");
+        let text = String::from_utf8(text).expect("the text is ASCII");
         match text.parse::<Token>() {
             Ok(read) => assert_eq!(read, token, "{text}"),
             Err(_) => refused += 1,

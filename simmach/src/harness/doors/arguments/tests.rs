@@ -103,7 +103,11 @@ fn errors_are_libtests() {
         (&["--logfile"], "Argument to option 'logfile' missing"),
     ];
     for (arguments, expected) in cases {
-        assert_eq!(parse(arguments).expect_err("it is accepted"), expected, "{arguments:?}");
+        assert_eq!(
+            parse(arguments).expect_err("the arguments are invalid"),
+            expected,
+            "{arguments:?}"
+        );
     }
 }
 
@@ -166,7 +170,8 @@ fn environment_is_read_as_by_libtest() {
         assert_eq!(threads(&[], wrong), Err(expected));
     }
     let nocapture = |value| {
-        let line = parse_with(&[], env("RUST_TEST_NOCAPTURE", value)).expect("no arguments");
+        let line = parse_with(&[], env("RUST_TEST_NOCAPTURE", value))
+            .expect("an empty command line is valid");
         line.nocapture
     };
     assert!(nocapture("1") && nocapture("") && !nocapture("0"));

@@ -11,14 +11,14 @@ fn token(seed: u64) -> Token {
     Token { test: 1, shape: 2, walks, seed, overlay, failure: 3, trace }
 }
 
-fn entries(seeds: &[u64]) -> Vec<Entry> {
-    seeds.iter().map(|seed| Entry { token: Some(token(*seed)), seed: *seed }).collect()
+fn entries(seeds: &[u64]) -> Vec<RegressionEntry> {
+    seeds.iter().map(|seed| RegressionEntry { token: Some(token(*seed)), seed: *seed }).collect()
 }
 
 /// A package with a test, and the path of the test's file.
 fn package(name: &str) -> (Scratch, &'static SimTest, PathBuf) {
     let package = Scratch::new(name);
-    fs::write(package.path().join("Cargo.toml"), "").expect("there is room");
+    fs::write(package.path().join("Cargo.toml"), "").expect("the temporary folder is writable");
     let folder: &'static str = Box::leak(package.path().display().to_string().into_boxed_str());
     let test = with("krate::zoo::inner", "a", |test| test.manifest_dir = folder);
     let path = package.path().join(file(test));
@@ -28,44 +28,51 @@ fn package(name: &str) -> (Scratch, &'static SimTest, PathBuf) {
 /// A package whose file has these bytes.
 fn written(name: &str, bytes: &[u8]) -> (Scratch, &'static SimTest, PathBuf) {
     let (package, test, path) = package(name);
-    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("there is room");
-    fs::write(&path, bytes).expect("there is room");
+    fs::create_dir_all(path.parent().expect("the path has a parent"))
+        .expect("the temporary folder is writable");
+    fs::write(&path, bytes).expect("the temporary folder is writable");
     (package, test, path)
 }
 
 fn headers(text: &str) -> usize {
-    text.matches(HEAD[0]).count()
+    text.matches(HEADER[0]).count()
 }
 
 #[test]
 fn add_then_read_once() {
     let (package, test, _) = package("regressions");
-    fs::remove_file(package.path().join("Cargo.toml")).expect("it was just made");
+    fs::remove_file(package.path().join("Cargo.toml")).expect("it was created above");
     assert_eq!(add(test, &token(7), "x"), Ok(None), "there is no package");
-    fs::write(package.path().join("Cargo.toml"), "").expect("there is room");
+    fs::write(package.path().join("Cargo.toml"), "").expect("the temporary folder is writable");
     assert_eq!(read(test), Ok(Vec::new()));
-    let added = |seed, comment| add(test, &token(seed), comment).expect("it can be written");
+    let added = |seed, comment| {
+        add(test, &token(seed), comment).expect("the regressions file can be written")
+    };
     let file = added(7, "1 fault: boom\nbang").expect("there is a package");
     assert_eq!(file, Path::new("simmach-regressions/some_target/zoo__inner__a.txt"));
     added(8, "");
     added(7, "again");
     assert_eq!(read(test), Ok(entries(&[7, 8])));
-    let text = fs::read_to_string(package.path().join(&file)).expect("it is there");
-    assert!(text.starts_with("# What failed") && text.contains(" 7 # 1 fault: boom bang\n"));
-    let folder = package.path().join(file.parent().expect("it is in a folder"));
-    assert_eq!(fs::read_dir(folder).expect("it is there").count(), 1, "no temporary file is left");
+    let text = fs::read_to_string(package.path().join(&file)).expect("the file exists");
+    assert!(text.starts_with("# Failures that") && text.contains(" 7 # 1 fault: boom bang\n"));
+    let folder = package.path().join(file.parent().expect("the path has a parent"));
+    assert_eq!(
+        fs::read_dir(folder).expect("the file exists").count(),
+        1,
+        "no temporary file is left"
+    );
 }
 
 #[test]
 fn read_unreadable_token_keeps_its_seed() {
-    let no_token = |seed| Ok(Some(Entry { token: None, seed }));
+    let no_token = |seed| Ok(Some(RegressionEntry { token: None, seed }));
     assert_eq!(entry("sm1.00000 417 # what it was"), no_token(417));
     assert_eq!(entry("sm9.00000 417"), no_token(417));
     assert_eq!(entry("# 417"), Ok(None));
     assert_eq!(entry(" \t"), Ok(None));
 }
 
-/// Whatever an editor or another system makes of line ends, byte-order marks and the end of the file.
+/// With the line endings, byte-order marks and file ends of other editors and systems.
 #[test]
 fn read_any_text_format() {
     let [a, b] = [7, 8].map(|seed| token(seed).to_string());
@@ -82,7 +89,7 @@ fn read_any_text_format() {
     }
 }
 
-/// Each is an error with the file and the line, wherever the line stands.
+/// The error has the file and the line.
 #[test]
 fn read_bad_line_is_named() {
     let good = token(7).to_string();
@@ -91,9 +98,9 @@ fn read_bad_line_is_named() {
     let line = |before: &[u8], bad: &[u8], after: &[u8]| [before, bad, after].concat();
     let good_line = format!("{good} 7 # boom\n").into_bytes();
     for (bytes, number, why) in [
-        (line(&good_line, b"# caf\xe9\n", &good_line), 2, "it is not UTF-8"),
-        (line(b"", b"\xff", b""), 1, "it is not UTF-8"),
-        (utf16, 1, "it is not UTF-8"),
+        (line(&good_line, b"# caf\xe9\n", &good_line), 2, "not valid UTF-8"),
+        (line(b"", b"\xff", b""), 1, "not valid UTF-8"),
+        (utf16, 1, "not valid UTF-8"),
         (line(b"# a\r\n\r\n", b"nonsense", b"\r\n"), 3, "\"nonsense\" is not a token"),
         (line(&good_line, b"<<<<<<< HEAD\n", b""), 2, "\"<<<<<<<\" is not a token"),
         (line(&good_line, b"417\n", b""), 2, "\"417\" is not a token"),
@@ -105,60 +112,66 @@ fn read_bad_line_is_named() {
         let place = format!("some_target/zoo__inner__a.txt, line {number}: ");
         assert!(error.contains(&place) && error.contains(why), "{error}");
         assert!(error.contains("from version control, or remove"), "{error}");
-        // Nor is it made worse.
+        // The file is unchanged.
         assert!(add(test, &token(9), "").is_err());
-        assert_eq!(fs::read(path).expect("it is there"), bytes);
+        assert_eq!(fs::read(path).expect("the file exists"), bytes);
     }
 }
 
 #[test]
 fn read_many_bad_lines_are_counted() {
-    let (_package, test, _) = written("many", "bad\n".repeat(SHOWN + 3).as_bytes());
+    let (_package, test, _) = written("many", "bad\n".repeat(MAX_SHOWN + 3).as_bytes());
     let error = read(test).expect_err("none is a token");
     assert!(error.contains("line 5: ") && !error.contains("line 6: "), "{error}");
     assert!(error.contains("and 3 more"), "{error}");
 }
 
-/// Anything but a file that is not there.
+/// Only a missing file counts as empty.
 #[test]
 fn read_error_is_no_empty_file() {
     let expect_error = |test: &SimTest, why: &str| {
         let error = read(test).expect_err(why);
-        for part in ["zoo__inner__a.txt can't be read: ", why, "SIMMACH_REGRESSIONS=off"] {
+        for part in ["zoo__inner__a.txt cannot be read: ", why, "SIMMACH_REGRESSIONS=off"] {
             assert!(error.contains(part), "{error}");
         }
         assert!(add(test, &token(7), "").is_err(), "{why}");
     };
     let (_package, test, path) = written("folder", b"");
-    fs::remove_file(&path).expect("it was just made");
-    fs::create_dir(&path).expect("there is room");
-    expect_error(test, "it is not a regular file");
+    fs::remove_file(&path).expect("it was created above");
+    fs::create_dir(&path).expect("the temporary folder is writable");
+    expect_error(test, "not a regular file");
 
     for ancestor in 0..3 {
         let (package, test, path) = package("link");
-        let link = path.ancestors().nth(ancestor).expect("there are three");
-        fs::create_dir_all(link.parent().expect("the package")).expect("there is room");
-        symlink("nothing-is-here", link).expect("there is room");
-        let name = link.strip_prefix(package.path()).expect("it is in it").display().to_string();
+        let link = path.ancestors().nth(ancestor).expect("the path has three ancestors");
+        fs::create_dir_all(link.parent().expect("the link has a parent"))
+            .expect("the temporary folder is writable");
+        symlink("nothing-is-here", link).expect("the temporary folder is writable");
+        let name = link
+            .strip_prefix(package.path())
+            .expect("the link is inside the package")
+            .display()
+            .to_string();
         let error = read(test).expect_err("the link is broken");
-        assert!(error.contains(&format!("{name} is a link to something")), "{error}");
+        assert!(error.contains(&format!("{name} is a broken symbolic link")), "{error}");
         assert!(add(test, &token(7), "").is_err());
         assert!(link.is_symlink());
     }
 
     let (_package, test, path) = written("not-a-folder", b"");
-    let folder = path.parent().expect("it is in a folder");
-    fs::remove_dir_all(folder).expect("it was just made");
-    fs::write(folder, "a file").expect("there is room");
+    let folder = path.parent().expect("the path has a parent");
+    fs::remove_dir_all(folder).expect("it was created above");
+    fs::write(folder, "a file").expect("the temporary folder is writable");
     expect_error(test, "Not a directory");
 
     let (_package, test, path) = written("loop", b"");
-    fs::remove_file(&path).expect("it was just made");
-    symlink(&path, &path).expect("there is room");
+    fs::remove_file(&path).expect("it was created above");
+    symlink(&path, &path).expect("the temporary folder is writable");
     assert!(read(test).is_err() && add(test, &token(7), "").is_err());
 
     let (_package, test, path) = written("forbidden", b"");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("it is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000))
+        .expect("the file belongs to this user");
     // Root may read everything.
     if fs::read(&path).is_err() {
         expect_error(test, "Permission denied");
@@ -175,7 +188,7 @@ fn read_name_that_no_file_can_have() {
     assert_eq!(read(test), Ok(Vec::new()));
 }
 
-/// What is there stays, byte for byte, and there is one header.
+/// Existing bytes are unchanged, and there is one header.
 #[test]
 fn add_keeps_what_is_there() {
     let first = format!("{} 7 # mine", token(7));
@@ -186,17 +199,17 @@ fn add_keeps_what_is_there() {
         (format!("\u{feff}# mine\r\n{first}"), "\r\n"),
     ] {
         let (_package, test, path) = written("keeps", before.as_bytes());
-        add(test, &token(8), "new").expect("it can be written");
-        let text = fs::read_to_string(&path).expect("it is there");
+        add(test, &token(8), "new").expect("the regressions file can be written");
+        let text = fs::read_to_string(&path).expect("the file exists");
         let newline = if before.ends_with('\n') { "" } else { end };
         assert_eq!(text, format!("{before}{newline}{} 8 # new{end}", token(8)));
         assert_eq!(read(test), Ok(entries(&[7, 8])));
     }
     for empty in ["", "\u{feff}", "\n"] {
         let (_package, test, path) = written("empty", empty.as_bytes());
-        add(test, &token(8), "new").expect("it can be written");
-        add(test, &token(9), "new").expect("it can be written");
-        let text = fs::read_to_string(&path).expect("it is there");
+        add(test, &token(8), "new").expect("the regressions file can be written");
+        add(test, &token(9), "new").expect("the regressions file can be written");
+        let text = fs::read_to_string(&path).expect("the file exists");
         assert!(text.starts_with(empty), "{text:?}");
         assert_eq!((headers(&text), read(test)), (1, Ok(entries(&[8, 9]))), "{text:?}");
     }
@@ -206,21 +219,23 @@ fn add_keeps_what_is_there() {
 fn add_through_a_link_and_permissions() {
     let (package, test, path) = written("through", format!("{} 7\n", token(7)).as_bytes());
     let target = package.path().join("elsewhere.txt");
-    fs::rename(&path, &target).expect("one folder");
-    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).expect("it is ours");
-    symlink(&target, &path).expect("there is room");
-    add(test, &token(8), "").expect("it can be written");
+    fs::rename(&path, &target).expect("both are in one folder");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640))
+        .expect("the file belongs to this user");
+    symlink(&target, &path).expect("the temporary folder is writable");
+    add(test, &token(8), "").expect("the regressions file can be written");
     assert!(path.is_symlink());
-    assert_eq!(fs::metadata(&target).expect("it is there").permissions().mode() & 0o777, 0o640);
+    assert_eq!(fs::metadata(&target).expect("the file exists").permissions().mode() & 0o777, 0o640);
     assert_eq!(read(test), Ok(entries(&[7, 8])));
 
-    fs::set_permissions(&target, fs::Permissions::from_mode(0o440)).expect("it is ours");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o440))
+        .expect("the file belongs to this user");
     let error = add(test, &token(9), "").expect_err("it is read-only");
-    assert!(error.contains("zoo__inner__a.txt: it is read-only"), "{error}");
+    assert!(error.contains("zoo__inner__a.txt: the file is read-only"), "{error}");
     assert_eq!(read(test), Ok(entries(&[7, 8])));
 }
 
-/// Each handle of the folder has its own lock, as each process would: no line is lost, and there is one header.
+/// Threads lock the folder as processes do, since each has its own handle.
 #[test]
 fn add_at_the_same_time_loses_nothing() {
     let (_package, test, path) = package("turns");
@@ -228,15 +243,16 @@ fn add_at_the_same_time_loses_nothing() {
         for writer in 0..8 {
             scope.spawn(move || {
                 for nth in 0..10 {
-                    add(test, &token(100 * writer + nth), "x").expect("it can be written");
+                    add(test, &token(100 * writer + nth), "x")
+                        .expect("the regressions file can be written");
                 }
             });
         }
     });
-    let text = fs::read_to_string(&path).expect("it is there");
+    let text = fs::read_to_string(&path).expect("the file exists");
     assert_eq!(headers(&text), 1, "{text}");
     let mut seeds: Vec<u64> =
-        read(test).expect("all are good").iter().map(|entry| entry.seed).collect();
+        read(test).expect("all lines are valid").iter().map(|entry| entry.seed).collect();
     seeds.sort_unstable();
     let all: Vec<u64> =
         (0..8).flat_map(|writer| (0..10).map(move |nth| 100 * writer + nth)).collect();

@@ -1,15 +1,15 @@
-//! What a sweep makes of the outcomes, in whatever order they come.
+//! Sweeps with outcomes in any order.
 
 use crate::engine::failure::verdict::Failure;
 use crate::harness::config::Config;
-use crate::harness::seeds::check::{Plan, Rule};
+use crate::harness::seeds::determinism::{CheckRate, CheckSelection};
 use crate::harness::seeds::sweep::*;
-use crate::harness::testing::{Scratch, local, named};
+use crate::harness::testing::{Scratch, in_process_pool, named};
 use crate::spec::Settings;
 
-fn ran(index: u64, verdict: Verdict) -> Ran {
+fn run(index: u64, verdict: Verdict) -> FinishedRun {
     let outcome = Outcome::without_a_run(index + 100, verdict);
-    Ran { index, outcome, output: Vec::new() }
+    FinishedRun { index, outcome, output: Vec::new() }
 }
 
 fn failed(kind: FailureKind, message: &str) -> Verdict {
@@ -17,27 +17,28 @@ fn failed(kind: FailureKind, message: &str) -> Verdict {
 }
 
 #[test]
-fn the_lowest_failing_seed_is_found_in_whatever_order_they_come() {
-    let mut swept = Swept::default();
-    assert_eq!(swept.take(ran(7, failed(FailureKind::Panic, "b")), Goal::Failure), Some(8));
-    assert_eq!(swept.take(ran(9, failed(FailureKind::Panic, "c")), Goal::Failure), None);
-    assert_eq!(swept.take(ran(3, failed(FailureKind::Stall, "a")), Goal::Failure), Some(4));
-    assert_eq!(swept.take(ran(1, Verdict::Passed), Goal::Failure), None);
-    assert_eq!(swept.find.map(|ran| ran.index), Some(3));
+fn lowest_failing_seed_is_found_in_any_order() {
+    let mut result = SweepResult::default();
+    assert_eq!(result.record(run(7, failed(FailureKind::Panic, "b")), Goal::Failure), Some(8));
+    assert_eq!(result.record(run(9, failed(FailureKind::Panic, "c")), Goal::Failure), None);
+    assert_eq!(result.record(run(3, failed(FailureKind::Stall, "a")), Goal::Failure), Some(4));
+    assert_eq!(result.record(run(1, Verdict::Passed), Goal::Failure), None);
+    assert_eq!(result.found.map(|run| run.index), Some(3));
 }
 
-/// A failure was found below them: they were under way, and whether they came was a matter of real time.
+/// They had begun before the failure below them was found; whether they end in time depends on real time.
 #[test]
-fn seeds_beyond_a_cut_are_not_compared() {
+fn checks_ignore_seeds_beyond_a_cut() {
     let scratch = Scratch::new("beyond");
     let test = named("krate", "passes");
-    // It has no fresh process for a second run: one that was begun would be a mismatch.
-    let pool = local(&scratch, test);
+    // The pool has no fresh processes: a second run is a mismatch.
+    let pool = in_process_pool(&scratch, test);
     let checks = |cut: Option<u64>, index| {
-        let mut checks = Checks::new(&pool, test, Plan::new(Rule::Some, Some(100)), 1);
+        let mut checks =
+            Checks::new(&pool, test, CheckSelection::new(CheckRate::Some, Some(100)), 1);
         cut.into_iter().for_each(|cut| checks.cut(cut));
-        checks.first(&mut ran(index, Verdict::Passed));
-        let (compared, mismatch) = checks.end();
+        checks.record_first_run(&mut run(index, Verdict::Passed));
+        let (compared, mismatch) = checks.finish();
         assert_eq!(compared, 0);
         mismatch.map(|mismatch| mismatch.index)
     };
@@ -51,19 +52,19 @@ fn seeds_beyond_a_cut_are_not_compared() {
 }
 
 #[test]
-fn only_what_was_expected_counts_as_such() {
+fn should_panic_with_text_needs_the_text() {
     let goal = Goal::Expected(Some("boom"));
-    let mut swept = Swept::default();
-    assert_eq!(swept.take(ran(0, failed(FailureKind::Panic, "other")), goal), None);
-    assert_eq!(swept.take(ran(5, failed(FailureKind::Error, "a boom")), goal), Some(6));
-    assert_eq!((swept.misses, swept.miss.map(|ran| ran.index)), (1, Some(0)));
+    let mut result = SweepResult::default();
+    assert_eq!(result.record(run(0, failed(FailureKind::Panic, "other")), goal), None);
+    assert_eq!(result.record(run(5, failed(FailureKind::Error, "a boom")), goal), Some(6));
+    assert_eq!((result.unexpected, result.lowest_unexpected.map(|run| run.index)), (1, Some(0)));
 }
 
-/// Without a text a panic is meant: not a cluster that did not start, nor a run that went on without end.
+/// Neither a failure at the cluster's start nor a limit counts.
 #[test]
-fn a_bare_expectation_means_a_panic_of_the_program_at_work() {
+fn should_panic_without_text_needs_a_panic_after_the_start() {
     let goal = Goal::Expected(None);
-    let take = |verdict| Swept::default().take(ran(2, verdict), goal);
+    let take = |verdict| SweepResult::default().record(run(2, verdict), goal);
     for kind in [FailureKind::Panic, FailureKind::Error, FailureKind::Service] {
         let at_start = Failure { at_start: true, ..Failure::new(kind.clone(), "x") };
         assert_eq!(take(Verdict::Failed(at_start)), None, "{kind:?}");
@@ -81,68 +82,73 @@ fn a_bare_expectation_means_a_panic_of_the_program_at_work() {
     }
     let stall = Goal::Expected(Some("no progress"));
     let verdict = failed(FailureKind::Stall, "no progress for 60s");
-    assert_eq!(Swept::default().take(ran(2, verdict), stall), Some(3), "unless it is asked for");
+    assert_eq!(
+        SweepResult::default().record(run(2, verdict), stall),
+        Some(3),
+        "unless its text is expected"
+    );
 }
 
-/// What ends an expected failure's sweep without being one: the judge tells them apart.
+/// They end the sweep of a test that should panic, though they are not the expected failure.
 #[test]
-fn what_is_no_failure_of_the_program_ends_the_search() {
+fn broken_and_dead_runs_end_the_sweep() {
     let goal = Goal::Expected(Some("boom"));
     for verdict in [
         Verdict::Broken("boom".to_owned()),
         failed(FailureKind::Crashed, "x"),
         failed(FailureKind::Hung, "x"),
     ] {
-        assert_eq!(Swept::default().take(ran(4, verdict), goal), Some(5));
+        assert_eq!(SweepResult::default().record(run(4, verdict), goal), Some(5));
     }
 }
 
 #[test]
-fn all_failures_are_grouped_with_the_lowest_seed_of_each() {
-    let mut swept = Swept::default();
+fn failures_are_grouped_with_the_lowest_seed_of_each() {
+    let mut result = SweepResult::default();
     for (index, message) in [(9, "got 3"), (4, "got 17"), (6, "lost")] {
         let verdict = failed(FailureKind::Panic, message);
-        assert_eq!(swept.take(ran(index, verdict), Goal::AllFailures), None);
+        assert_eq!(result.record(run(index, verdict), Goal::AllFailures), None);
     }
     let groups: Vec<_> =
-        swept.groups.values().map(|kind| (kind.group.seed, kind.group.seeds)).collect();
+        result.groups.values().map(|kind| (kind.group.seed, kind.group.seeds)).collect();
     assert_eq!(groups, [(104, 2), (106, 1)]);
-    assert_eq!((swept.failed(), swept.find.map(|ran| ran.index)), (3, Some(4)));
+    assert_eq!((result.failed(), result.found.map(|run| run.index)), (3, Some(4)));
 }
 
-/// Time for one run at least; and no run more than there is time for.
+/// At least one run is made.
 #[test]
-fn a_budget_ends_a_sweep_without_end() {
+fn budget_ends_a_sweep() {
     let scratch = Scratch::new("budget");
     let test = named("krate", "takes_its_time");
-    let pool = local(&scratch, test);
-    let config = Config { budget: Some(GLANCE), ..Config::default() };
-    for (budget, expected) in [(Duration::from_nanos(1), 1..=1), (GLANCE * 2, 2..=11)] {
-        let seeds = Seeds::new(Settings::new(), &config).expect("they are fine");
-        let checks = Checks::new(&pool, test, Plan::new(Rule::Off, None), 1);
-        let swept = sweep(&pool, test, seeds, Some(budget), Goal::Failure, checks);
-        assert!(expected.contains(&swept.tally.seeds), "{} seeds", swept.tally.seeds);
+    let pool = in_process_pool(&scratch, test);
+    let config = Config { budget: Some(POLL_INTERVAL), ..Config::default() };
+    for (budget, expected) in [(Duration::from_nanos(1), 1..=1), (POLL_INTERVAL * 2, 2..=11)] {
+        let seeds = Seeds::new(Settings::new(), &config).expect("the seeds are valid");
+        let checks = Checks::new(&pool, test, CheckSelection::new(CheckRate::Off, None), 1);
+        let result = sweep(&pool, test, seeds, Some(budget), Goal::Failure, checks);
+        assert!(expected.contains(&result.tally.seeds), "{} seeds", result.tally.seeds);
     }
 }
 
-/// Its second run, which can't be made, is told of a seed only if no lower one failed, whichever comes first.
+/// A mismatch is reported only if no lower seed failed, whichever is found first.
 #[test]
-fn a_mismatch_above_a_failing_seed_does_not_count() {
+fn mismatch_above_a_failing_seed_does_not_count() {
     let scratch = Scratch::new("mismatch");
     let test = named("krate", "passes");
-    let pool = local(&scratch, test);
+    let pool = in_process_pool(&scratch, test);
     let found = |before: Option<u64>, behind: Option<u64>| {
-        let mut checks = Checks::new(&pool, test, Plan::new(Rule::Some, Some(100)), 1);
-        checks.first(&mut ran(19, Verdict::Passed));
+        let mut checks =
+            Checks::new(&pool, test, CheckSelection::new(CheckRate::Some, Some(100)), 1);
+        checks.record_first_run(&mut run(19, Verdict::Passed));
         match before {
             Some(from) => checks.cut(from),
-            None => while checks.look().is_none() {},
+            None => while checks.compare_arrived().is_none() {},
         }
         behind.into_iter().for_each(|from| checks.cut(from));
-        checks.end().1.map(|mismatch| mismatch.index)
+        checks.finish().1.map(|mismatch| mismatch.index)
     };
     assert_eq!(found(None, None), Some(19));
-    assert_eq!(found(None, Some(20)), Some(19), "what fails is above it");
-    assert_eq!(found(Some(10), None), None, "before its second run is over");
-    assert_eq!(found(None, Some(10)), None, "and behind");
+    assert_eq!(found(None, Some(20)), Some(19), "the failure is above it");
+    assert_eq!(found(Some(10), None), None, "cut before its second run is over");
+    assert_eq!(found(None, Some(10)), None, "cut afterwards");
 }

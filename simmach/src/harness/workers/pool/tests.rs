@@ -1,5 +1,4 @@
-//! The pool with workers on threads of this process: what it promises whatever their number. Workers that are
-//! processes, and their deaths, are tested from outside, by `tests/harness.rs`.
+//! The pool with workers on threads of this process. Worker processes and their deaths are tested by `tests/harness.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -12,11 +11,11 @@ use crate::engine::failure::verdict::Verdict;
 use crate::harness::registry;
 use crate::harness::testing::{STAND_IN, Scratch, named, pause};
 use crate::harness::workers::disk::Folder;
-use crate::harness::workers::launch::{Ended, Launched, Process};
-use crate::harness::workers::output::Output;
+use crate::harness::workers::launch::{ExitCause, ProcessHandle, StartedWorker};
+use crate::harness::workers::output::WorkerOutput;
 use crate::harness::workers::pool::*;
 use crate::harness::workers::protocol::{self, FromWorker};
-use crate::harness::workers::worker::{self, Seat};
+use crate::harness::workers::worker::{self, WorkerSetup};
 use crate::outcome::{Keep, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,32 +25,37 @@ fn workers(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratc
     Pool::workers(jobs, tests, launch(tests, scratch))
 }
 
-fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launch {
+fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launcher {
     let scratch = Arc::clone(scratch);
     let start = move |_: bool| {
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         let root = scratch.path().join(fresh().to_string());
         let folder = Folder::create(&root).map_err(|error| error.to_string())?;
-        let seat = Seat {
+        let setup = WorkerSetup {
             tests,
             run: STAND_IN,
             folder: Arc::new(folder),
             hang: SECOND * 60,
-            leave: |_| {},
+            exit: |_| {},
         };
-        let serving = crate::harness::spawn("worker", move || worker::serve(&theirs, seat));
+        let serving = crate::harness::spawn("worker", move || worker::serve(&theirs, setup));
         serving.map_err(|error| error.to_string())?;
-        Ok(Launched { wire: ours, process: Box::new(Thread), output: Arc::new(Output::ended()) })
+        Ok(StartedWorker {
+            socket: ours,
+            process: Box::new(ThreadHandle),
+            output: Arc::new(WorkerOutput::ended()),
+        })
     };
-    Launch { start: Arc::new(start), shows: false }
+    Launcher { start: Arc::new(start), show_output: false }
 }
 
-fn local(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
+fn in_process(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
     let root = scratch.path().join(fresh().to_string());
-    let settle =
+    let create_folder =
         Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
-    let local = Local::new(tests, STAND_IN, settle, SECOND * 60, |hang| panic!("{hang:?}"));
-    Pool::here(local, tests, launch(tests, scratch))
+    let in_process =
+        InProcess::new(tests, STAND_IN, create_folder, SECOND * 60, |hang| panic!("{hang:?}"));
+    Pool::in_process(in_process, tests, launch(tests, scratch))
 }
 
 fn fresh() -> usize {
@@ -59,13 +63,13 @@ fn fresh() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-struct Thread;
+struct ThreadHandle;
 
-impl Process for Thread {
-    fn settled(&mut self, _: PathBuf) {}
+impl ProcessHandle for ThreadHandle {
+    fn set_folder(&mut self, _: PathBuf) {}
 
-    fn end(&mut self, _: Duration) -> Ended {
-        Ended::Unknown
+    fn end(&mut self, _: Duration) -> ExitCause {
+        ExitCause::Unknown
     }
 }
 
@@ -82,14 +86,14 @@ fn job(test: &'static SimTest, seed: u64) -> Job {
     Job { test, seed, overlay: Overlay::default(), keep: Keep::default() }
 }
 
-/// All outcomes by place, cutting behind the lowest that did not pass.
+/// All outcomes by index, cutting after the lowest that did not pass.
 fn sweep(mut runs: Runs) -> (Option<u64>, BTreeMap<u64, Outcome>) {
     let mut seen = BTreeMap::new();
     let mut lowest = None;
     loop {
         match runs.next(SECOND) {
-            Next::Ran(ran) => {
-                for Ran { index, outcome, .. } in ran {
+            NextRuns::Finished(ran) => {
+                for FinishedRun { index, outcome, .. } in ran {
                     if outcome.verdict != Verdict::Passed && lowest.is_none_or(|low| index < low) {
                         lowest = Some(index);
                         runs.cut(index + 1);
@@ -97,19 +101,19 @@ fn sweep(mut runs: Runs) -> (Option<u64>, BTreeMap<u64, Outcome>) {
                     assert!(seen.insert(index, outcome).is_none(), "{index} came twice");
                 }
             }
-            Next::Nothing => {}
-            Next::End => return (lowest, seen),
+            NextRuns::Pending => {}
+            NextRuns::End => return (lowest, seen),
         }
     }
 }
 
 #[test]
-fn results_do_not_depend_on_the_number_of_jobs() {
+fn number_of_jobs_does_not_change_results() {
     let scratch = Arc::new(Scratch::new("jobs"));
     let tests = registry_of(&["fails_from_400", "passes"]);
     let mut all = Vec::new();
     let pools = [1, 2, 8].map(|jobs| workers(jobs, tests, &scratch));
-    for pool in pools.iter().chain([&local(tests, &scratch)]) {
+    for pool in pools.iter().chain([&in_process(tests, &scratch)]) {
         let (lowest, mut seen) = sweep(pool.runs(jobs(tests[0], 1000)));
         assert_eq!(lowest, Some(400));
         seen.split_off(&401);
@@ -121,37 +125,37 @@ fn results_do_not_depend_on_the_number_of_jobs() {
     assert!(all.windows(2).all(|two| two[0] == two[1]));
 }
 
-/// Once the lowest failing seed is known nothing above it begins: what was under way is all that is over.
+/// Only runs that have already begun still arrive.
 #[test]
-fn nothing_is_begun_beyond_the_cut() {
+fn cut_starts_no_more_runs() {
     let scratch = Arc::new(Scratch::new("cut"));
     let tests = registry_of(&["takes_its_time"]);
     let pool = workers(2, tests, &scratch);
     let mut runs = pool.runs(jobs(tests[0], 1_000_000));
-    let Next::Ran(first) = runs.next(SECOND * 10) else {
+    let NextRuns::Finished(first) = runs.next(SECOND * 10) else {
         panic!("two runs of 20 ms take no 10 s");
     };
     runs.cut(0);
     let mut seen = first.len();
     loop {
         match runs.next(SECOND * 10) {
-            Next::Ran(ran) => seen += ran.len(),
-            Next::Nothing => panic!("the end does not come"),
-            Next::End => break,
+            NextRuns::Finished(ran) => seen += ran.len(),
+            NextRuns::Pending => panic!("the end does not come"),
+            NextRuns::End => break,
         }
     }
     assert!(seen <= 5, "{seen} runs");
 }
 
-/// However long the outcomes wait to be looked at: a process that is starved begins no more runs than another.
+/// A starved caller starts no more runs than another.
 #[test]
-fn nothing_is_begun_while_outcomes_wait() {
+fn unacknowledged_outcomes_start_no_more_runs() {
     let scratch = Arc::new(Scratch::new("starved"));
     let tests = registry_of(&["takes_its_time"]);
     let pool = workers(2, tests, &scratch);
     let mut runs = pool.runs(jobs(tests[0], 1_000_000));
     for _ in 0..3 {
-        assert!(matches!(runs.next(SECOND * 10), Next::Ran(_)));
+        assert!(matches!(runs.next(SECOND * 10), NextRuns::Finished(_)));
     }
     // Time for twenty more.
     pause(200);
@@ -160,20 +164,20 @@ fn nothing_is_begun_while_outcomes_wait() {
     assert!(waiting <= 4, "{waiting} runs");
 }
 
-/// Held back is only the batch itself: one that is not looked at does not stop the others.
+/// A batch whose outcomes are not acknowledged does not stop the others.
 #[test]
-fn batch_that_waits_to_be_looked_at_holds_up_no_other() {
+fn unacknowledged_batch_does_not_delay_others() {
     let scratch = Arc::new(Scratch::new("held up"));
     let tests = registry_of(&["takes_its_time", "passes"]);
     let pool = workers(2, tests, &scratch);
     let mut waiting = pool.runs(jobs(tests[0], 20));
-    let Next::Ran(first) = waiting.next(SECOND * 10) else { panic!("it takes no 10 s") };
+    let NextRuns::Finished(first) = waiting.next(SECOND * 10) else { panic!("it takes no 10 s") };
     assert_eq!(pool.runs(jobs(tests[1], 1000)).all().len(), 1000);
     assert_eq!(first.len() + waiting.all().len(), 20);
 }
 
 #[test]
-fn several_tests_at_once_take_turns() {
+fn batches_of_several_tests_take_turns() {
     let scratch = Arc::new(Scratch::new("turns"));
     let tests = registry_of(&["fails_at_sevens", "fails_from_400", "passes"]);
     let pool = workers(2, tests, &scratch);
@@ -183,29 +187,30 @@ fn several_tests_at_once_take_turns() {
             scope.spawn(move || sweep(pool.runs(jobs(test, 600))).0)
         });
         let sweeps: Vec<_> = sweeps.collect();
-        let lowest = sweeps.into_iter().map(|sweep| sweep.join().expect("no panic"));
+        let lowest =
+            sweeps.into_iter().map(|sweep| sweep.join().expect("the thread does not panic"));
         assert_eq!(lowest.collect::<Vec<_>>(), [Some(6), Some(400), None]);
     });
 }
 
-/// Two tests with one job: one run after the other, and each named until its batch is over.
+/// Runs are made one at a time, and `running` names each test until its batch ends.
 #[test]
-fn two_tests_with_one_job_take_turns_and_are_named() {
+fn one_job_for_two_tests() {
     let scratch = Arc::new(Scratch::new("one job"));
     let tests = registry_of(&["is_alone_a", "is_alone_b"]);
-    let pool = local(tests, &scratch);
+    let pool = in_process(tests, &scratch);
     std::thread::scope(|scope| {
         let sweeps = [0, 1].map(|test| {
             let pool = &pool;
             scope.spawn(move || sweep(pool.runs(jobs(tests[test], 60))).0)
         });
         for sweep in sweeps {
-            assert_eq!(sweep.join().expect("no panic"), None, "one was not alone");
+            assert_eq!(sweep.join().expect("the thread does not panic"), None, "one was not alone");
         }
     });
     let mut both = [0, 1].map(|test| Some(pool.runs(jobs(tests[test], 60))));
     for runs in both.iter_mut().flatten() {
-        assert!(matches!(runs.next(SECOND), Next::Ran(_)));
+        assert!(matches!(runs.next(SECOND), NextRuns::Finished(_)));
     }
     let named = || pool.running().into_iter().map(|(test, _)| test.name).collect::<Vec<_>>();
     assert_eq!(named(), ["is_alone_a", "is_alone_b"]);
@@ -216,28 +221,28 @@ fn two_tests_with_one_job_take_turns_and_are_named() {
 }
 
 #[test]
-fn a_sequence_without_runs_is_over_at_once() {
+fn empty_batch_ends_at_once() {
     let scratch = Arc::new(Scratch::new("empty"));
     let tests = registry_of(&["passes"]);
-    for pool in [workers(2, tests, &scratch), local(tests, &scratch)] {
+    for pool in [workers(2, tests, &scratch), in_process(tests, &scratch)] {
         let mut runs = pool.runs(jobs(tests[0], 0));
-        assert!(matches!(runs.next(SECOND * 10), Next::End));
+        assert!(matches!(runs.next(SECOND * 10), NextRuns::End));
     }
 }
 
 #[test]
-fn a_single_run_is_made_and_a_strange_one_refused() {
+fn unregistered_test_is_broken() {
     let scratch = Arc::new(Scratch::new("single"));
     let tests = registry_of(&["passes"]);
     let pool = workers(2, tests, &scratch);
-    assert_eq!(pool.run_alone(job(tests[0], 7)).outcome.seed, 7);
-    let stranger = pool.run_alone(job(named("krate", "stranger"), 7)).outcome;
+    assert_eq!(pool.run_in_fresh_process(job(tests[0], 7)).outcome.seed, 7);
+    let stranger = pool.run_in_fresh_process(job(named("krate", "stranger"), 7)).outcome;
     assert!(matches!(stranger.verdict, Verdict::Broken(_)), "{stranger:?}");
 }
 
-/// Else what an earlier run left behind in its process would make a failure seem to repeat.
+/// Otherwise state of an earlier run could make a failure seem to repeat.
 #[test]
-fn a_run_alone_has_a_process_of_its_own() {
+fn fresh_run_has_its_own_process() {
     let scratch = Arc::new(Scratch::new("alone"));
     let tests = registry_of(&["passes"]);
     let starts = Arc::new(AtomicUsize::new(0));
@@ -249,21 +254,21 @@ fn a_run_alone_has_a_process_of_its_own() {
             (launch.start)(false)
         }
     };
-    let pool = Pool::workers(1, tests, Launch { start: Arc::new(counted), shows: false });
+    let pool = Pool::workers(1, tests, Launcher { start: Arc::new(counted), show_output: false });
     sweep(pool.runs(jobs(tests[0], 10)));
     assert_eq!(starts.load(Ordering::Relaxed), 1, "one worker makes them all");
     for seed in 0..3 {
-        assert_eq!(pool.run_alone(job(tests[0], seed)).outcome.seed, seed);
+        assert_eq!(pool.run_in_fresh_process(job(tests[0], seed)).outcome.seed, seed);
     }
     assert_eq!(starts.load(Ordering::Relaxed), 4, "and one each of these");
 }
 
-/// Never a hang: who waits is told why there is no worker.
+/// The batch fails with the reason instead of waiting.
 #[test]
-fn workers_that_can_not_be_had_break_the_run() {
+fn worker_that_cannot_be_started_breaks_the_run() {
     let tests = registry_of(&["passes"]);
     let launch = |_: bool| Err("no process for you".to_owned());
-    let pool = Pool::workers(2, tests, Launch { start: Arc::new(launch), shows: false });
+    let pool = Pool::workers(2, tests, Launcher { start: Arc::new(launch), show_output: false });
     for _ in 0..2 {
         let (lowest, seen) = sweep(pool.runs(jobs(tests[0], 100)));
         assert_eq!(lowest, Some(0));
@@ -272,15 +277,15 @@ fn workers_that_can_not_be_had_break_the_run() {
     }
 }
 
-/// A worker that speaks nonsense, or nothing, is no worker.
+/// Other tests, garbage, and no message.
 #[test]
-fn a_stranger_at_the_other_end_is_refused() {
+fn worker_with_a_wrong_hello_is_refused() {
     let tests = registry_of(&["passes"]);
     let others = registry_of(&["passes", "another"]);
     let hello =
         FromWorker::Hello { digest: registry::digest(others), folder: "/nowhere".to_owned() };
     let first_words = [
-        protocol::frame(&hello).expect("it is short"),
+        protocol::frame(&hello).expect("the message fits into a frame"),
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
         Vec::new(),
     ];
@@ -289,17 +294,19 @@ fn a_stranger_at_the_other_end_is_refused() {
         let launch = move |_: bool| {
             let (ours, mut theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
             theirs.write_all(&words).map_err(|error| error.to_string())?;
-            Ok(Launched {
-                wire: ours,
-                process: Box::new(Thread),
-                output: Arc::new(Output::ended()),
+            Ok(StartedWorker {
+                socket: ours,
+                process: Box::new(ThreadHandle),
+                output: Arc::new(WorkerOutput::ended()),
             })
         };
-        let pool = Pool::workers(1, tests, Launch { start: Arc::new(launch), shows: false });
-        let Verdict::Broken(why) = pool.run_alone(job(tests[0], 0)).outcome.verdict else {
+        let pool =
+            Pool::workers(1, tests, Launcher { start: Arc::new(launch), show_output: false });
+        let Verdict::Broken(why) = pool.run_in_fresh_process(job(tests[0], 0)).outcome.verdict
+        else {
             panic!("it is no worker");
         };
         whys.insert(why);
     }
-    assert!(whys.iter().any(|why| why.contains("other tests")), "{whys:?}");
+    assert!(whys.iter().any(|why| why.contains("tests differ")), "{whys:?}");
 }

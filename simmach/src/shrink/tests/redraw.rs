@@ -1,15 +1,15 @@
-//! What is not only left out but drawn again, put elsewhere or replaced.
+//! Items that are drawn again, moved or replaced instead of removed.
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::shrink::tests::*;
 
-/// A failure that comes by another way when something is gone is found by drawing that again.
+/// A removal that needs other draws to fail is found.
 #[test]
-fn what_no_longer_fails_is_drawn_again() {
-    // It takes the strike at some time in the first half of its step.
+fn removal_is_retried_with_other_draws() {
+    // Needs strike 9, at another time without latencies than with them.
     let mut oracle = |overlay: &Overlay| {
-        let deviations = WORLD.run(overlay);
+        let deviations = RUN.run(overlay);
         let index = OverlayIndex::from(overlay);
         let strike =
             deviations.iter().find(|other| other.kind == Kind::Strike && other.address[1] == 9);
@@ -20,18 +20,18 @@ fn what_no_longer_fails_is_drawn_again() {
                 _ => strike.at,
             }
         });
-        // Without latencies the place of the failure is another.
+        // Without latencies the failure happens at another time.
         let fails = when.is_some_and(|when| if latency { when >= 9_000 } else { when < 6_000 });
         verdict(fails, deviations)
     };
-    let shrunk = shrink(&mut oracle, 4_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 4_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.size.delays), (1, 0), "{shrunk:?}");
 }
 
-/// A strike that came late only since another held it up is still there without the other.
+/// A strike that was late only because of another one stays late when that is removed.
 #[test]
-fn what_held_a_strike_up_can_be_left_out() {
-    // Strike 1 matters if it is late: strike 0 holds it up, but not beside strike 2. All three fail too.
+fn cause_of_a_late_strike_can_be_removed() {
+    // Fails if strike 1 is late: strike 0 delays it, unless there is strike 2. All three together fail too.
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let action = |number, field| index.action(Family::Strike, [7, number, field], 0);
@@ -52,14 +52,14 @@ fn what_held_a_strike_up_can_be_left_out() {
         let deviations: Vec<_> = (0..3).filter(|number| is_there(*number)).map(deviation).collect();
         verdict((is_there(1) && second == 6_000) || deviations.len() == 3, deviations)
     };
-    let shrunk = shrink(&mut oracle, 1_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 1_000).expect("the original run fails");
     assert_eq!(shrunk.size.faults, 1, "{shrunk:?}");
 }
 
-/// What fell into a step must fall earlier where fewer steps are left.
+/// A strike must move earlier where fewer steps remain.
 #[test]
-fn a_strike_falls_earlier_in_a_shorter_run() {
-    // Two steps of a thousand, the strike a while into the first of them or later: any one step would do.
+fn strike_moves_earlier_in_a_shorter_run() {
+    // Steps take 1,000 each. The strike comes a while into the first or later; any one step is enough.
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let action = |family, address| index.action(family, address, 0);
@@ -96,19 +96,19 @@ fn a_strike_falls_earlier_in_a_shorter_run() {
                 ..Deviation::new(Address::new(Family::Strike, [9, 0, 0]), Kind::Strike, 1, at)
             }
         }));
-        // It is seen by nobody in the last tenth of a step, but for that of the last of all.
+        // With one step, the strike must come in its first 30.
         let fails = at.is_some_and(|at| {
             !steps.is_empty() && at < end && (at % 1_000 < 30 || (steps.len() > 1 && at < 7_990))
         });
         verdict(fails, deviations)
     };
-    let shrunk = shrink(&mut oracle, 1_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 1_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.size.steps), (1, 1), "{shrunk:?}");
 }
 
-/// A part of a strike that need not be is calm.
+/// Fields of a strike that are not needed become calm.
 #[test]
-fn parts_of_strikes_are_calm() {
+fn strike_fields_become_calm() {
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let is_there = |field| index.action(Family::Strike, [7, 0, field], 0) != RuleAction::Calm;
@@ -119,17 +119,19 @@ fn parts_of_strikes_are_calm() {
             .extend([2, 3].iter().filter(|at| is_there(**at)).map(|at| part(*at, Kind::Field)));
         let delays = deviations.len() as u64 - 1;
         match is_there(1 << 16) && is_there(3) {
-            true => Verdict::Fails(Seen { size: Size { delays, ..size(&deviations) }, deviations }),
-            false => Verdict::Passes,
+            true => {
+                Answer::Fails(FailingRun { size: Size { delays, ..size(&deviations) }, deviations })
+            }
+            false => Answer::Passes,
         }
     };
-    let shrunk = shrink(&mut oracle, 1_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 1_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.size.delays), (1, 1), "{shrunk:?}");
 }
 
-/// What fell into a step that is left out falls into the one before it, or else the first behind; at last into none.
+/// It is bound to the remaining step before, or else after, or to none.
 #[test]
-fn a_strike_goes_to_a_step_that_is_left() {
+fn strike_of_a_removed_step_is_bound_to_another() {
     let step =
         |number| Deviation::new(Address::new(Family::Step, [7, number, 0]), Kind::Step, 1, number);
     let steps = items::of_family(&[step(2), step(4), step(6)], Family::Step, RuleAction::Seeded);
@@ -138,35 +140,35 @@ fn a_strike_goes_to_a_step_that_is_left() {
         ..Deviation::new(Address::new(Family::Strike, [9, 0, 1 << 16]), Kind::Strike, 1, 9)
     };
     let strikes = items::of_family(&[strike], Family::Strike, RuleAction::Seeded);
-    let plan = plan::Plan::with(&[]);
-    let plan = plan.set(Family::Step, plan::Mode::Only(steps.clone()));
-    let plan = plan.set(Family::Strike, plan::Mode::Only(strikes));
+    let candidate = candidate::Candidate::with_families(&[]);
+    let candidate = candidate.set(Family::Step, candidate::FamilyMode::Only(steps.clone()));
+    let candidate = candidate.set(Family::Strike, candidate::FamilyMode::Only(strikes));
     for (left, bound) in [
         (&steps[..], Some((7, 4))),
         (&[steps[0].clone(), steps[2].clone()], Some((7, 2))),
         (&steps[2..], Some((7, 6))),
         (&[], None),
     ] {
-        let strikes = plan.with_steps(left).items(&[Family::Strike]);
+        let strikes = candidate.with_steps(left).items(&[Family::Strike]);
         assert_eq!((strikes[0].step(), strikes[0].pin(strike::WHEN)), (bound, Some(5)));
     }
 }
 
-/// Two faults that are both needed give way to one strike that no seed had.
+/// Two needed faults are replaced by a new strike.
 #[test]
 fn two_faults_are_replaced_by_one_strike() {
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
-        let mut deviations = WORLD.run(overlay);
+        let mut deviations = RUN.run(overlay);
         let there = Needs::of(&deviations);
-        let action = |field| index.action(Family::Strike, [7, WORLD.strikes, field], 0);
+        let action = |field| index.action(Family::Strike, [7, RUN.strikes, field], 0);
         let when = match (action(0), action(strike::WHEN)) {
             (RuleAction::Reseeded(_), RuleAction::Value(when)) => Some(when),
             _ => None,
         };
         deviations.extend(when.map(|when| {
             let strike = Deviation::new(
-                Address::new(Family::Strike, [7, WORLD.strikes, 0]),
+                Address::new(Family::Strike, [7, RUN.strikes, 0]),
                 Kind::Strike,
                 1,
                 when,
@@ -176,13 +178,13 @@ fn two_faults_are_replaced_by_one_strike() {
         let both = there.strikes.contains(&2) && there.losses.contains(&5);
         verdict(both || when.is_some_and(|when| when < 2_500), deviations)
     };
-    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 2_000).expect("the original run fails");
     assert_eq!((shrunk.size.machines, shrunk.size.faults), (0, 1), "{shrunk:?}");
 }
 
-/// What was found needs a strike, a step and a loss; one other packet that is lost would do alone.
+/// The original failure needs a strike, a step and a loss; the loss of one other packet alone is enough too.
 #[test]
-fn one_packet_alone_is_tried() {
+fn loss_of_a_single_packet_is_tried() {
     let position = |lane, nth| Position { sequence: 0, step: 0, lane, nth };
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
@@ -190,7 +192,7 @@ fn one_packet_alone_is_tried() {
             let position = Some(position(lane, nth));
             index.action_at(Family::Loss, [lane, nth, 9], 0, position) == RuleAction::Value(0)
         };
-        let mut deviations = WORLD.run(overlay);
+        let mut deviations = RUN.run(overlay);
         for deviation in &mut deviations {
             deviation.position = Some(position(deviation.address[1] % 3, 100));
         }
@@ -205,17 +207,17 @@ fn one_packet_alone_is_tried() {
             there.strikes.contains(&2) && there.steps.contains(&4) && there.losses.contains(&5);
         verdict(as_found || lost(2, 7), deviations)
     };
-    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 2_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.size.steps), (1, 0), "{shrunk:?}");
 }
 
-/// What a part of a strike was needed for may be gone with a step: then both go together.
+/// A strike's field may only be needed because of a step: both are removed together.
 #[test]
-fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
+fn strike_fields_become_calm_with_another_removal() {
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let is_calm = |field| index.action(Family::Strike, [7, 9, field], 0) == RuleAction::Calm;
-        let mut deviations = WORLD.run(overlay);
+        let mut deviations = RUN.run(overlay);
         let there = Needs::of(&deviations);
         if there.strikes.contains(&9) && !is_calm(3) {
             deviations.push(Deviation::new(
@@ -227,13 +229,13 @@ fn parts_of_strikes_are_calm_where_something_else_is_left_out() {
         }
         verdict(there.strikes.contains(&9) && there.steps.contains(&4) != is_calm(3), deviations)
     };
-    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 2_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.size.steps), (1, 0), "{shrunk:?}");
 }
 
-/// Which packet it must be may depend on what else there is.
+/// Which packet must be lost may depend on other deviations.
 #[test]
-fn another_packet_is_lost_where_something_else_is_left_out() {
+fn loss_moves_to_another_packet_with_another_removal() {
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let position = |nth| Position { sequence: 7, step: 1, lane: 1, nth };
@@ -250,13 +252,13 @@ fn another_packet_is_lost_where_something_else_is_left_out() {
         let deviations: Vec<_> = losses.chain(is_slow.then_some(slow)).collect();
         verdict(is_lost(u64::from(is_slow)), deviations)
     };
-    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 2_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.size.delays), (1, 0), "{shrunk:?}");
 }
 
-/// What no longer takes place, since a strike comes earlier at last, is not in the overlay either.
+/// Items that no longer happen after the last pass moved a strike are dropped from the overlay.
 #[test]
-fn what_no_longer_takes_place_is_not_kept() {
+fn items_that_no_longer_happen_are_dropped() {
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let strikes = index.action(Family::Strike, [7, 0, 0], 0) != RuleAction::Calm;
@@ -264,7 +266,7 @@ fn what_no_longer_takes_place_is_not_kept() {
             RuleAction::Value(when) => when,
             _ => 1_000,
         };
-        // By halves it does not become so early, but for the last attempt.
+        // Only the last pass moves the strike this early.
         let is_early = when < 3;
         let loses = index.action(Family::Loss, [7, 5, 0], 0) != RuleAction::Calm && !is_early;
         let strike = Deviation {
@@ -276,7 +278,7 @@ fn what_no_longer_takes_place_is_not_kept() {
         let deviations: Vec<_> = there.into_iter().flatten().collect();
         verdict(strikes && (is_early || loses), deviations)
     };
-    let shrunk = shrink(&mut oracle, 2_000).expect("it fails");
+    let shrunk = shrink(&mut oracle, 2_000).expect("the original run fails");
     assert_eq!(shrunk.size.faults, 1, "{shrunk:?}");
     let families: Vec<_> = shrunk.overlay.rules().iter().filter_map(|rule| rule.family).collect();
     assert!(families.iter().all(|family| *family == Family::Strike), "{shrunk:?}");

@@ -1,22 +1,22 @@
-//! The door for ordinary test binaries: each test is a `#[test]`, and libtest runs it.
+//! Entry point for ordinary test binaries: each test is a `#[test]`, and libtest runs it.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 
 use crate::harness::doors::session::session;
-use crate::harness::verdict::judge::judge;
-use crate::harness::verdict::judgement::{Judgement, unfit};
+use crate::harness::verdict::run_test::run_test;
+use crate::harness::verdict::{TestResult, setup_error};
 use crate::harness::workers::launch::launcher;
 use crate::harness::workers::worker;
 use crate::harness::{progress, registry};
 use crate::report::style::Style;
 use crate::run;
 
-/// Runs one test; in a worker, serves all.
+/// Runs one test. In a worker process, serves runs of all tests instead.
 ///
 /// # Panics
 ///
-/// If the test fails: that is how libtest is told. The report has been printed before.
+/// Panics if the test fails, after the report has been printed.
 pub fn run(module_path: &str, name: &str) {
     if worker::is_worker() {
         worker::serve_process(run::run);
@@ -24,11 +24,11 @@ pub fn run(module_path: &str, name: &str) {
     let style = Style::for_output(io::stdout().is_terminal());
     let Some(test) = registry::find(module_path, name) else {
         fail(&format!(
-            "{module_path}::{name} is not in the registry of this binary: simmach can't run it\n"
+            "{module_path}::{name} is not registered in this binary: simmach cannot run it\n"
         ));
     };
-    let flags = Flags::of_this_process();
-    if flags.alone {
+    let flags = LibtestFlags::of_this_process();
+    if flags.one_at_a_time {
         progress::set_column(column(&test.path()));
     }
     let session = session(|| {
@@ -36,38 +36,38 @@ pub fn run(module_path: &str, name: &str) {
         for flag in ["--include-ignored", "--nocapture", "--test-threads=1"] {
             arguments.push(flag.to_owned());
         }
-        launcher(arguments, flags.shows)
+        launcher(arguments, flags.show_output)
     });
-    let judgement = match session {
-        Ok(session) => judge(&session.pool, session.config, test, style),
-        Err(why) => Judgement::Red(unfit(test, why, style)),
+    let result = match session {
+        Ok(session) => run_test(&session.pool, session.config, test, style),
+        Err(why) => TestResult::Failed(setup_error(test, why, style)),
     };
-    match judgement {
-        Judgement::Green(text) => {
-            // In one write, so that other tests' lines do not tear it; and not through `eprintln!`, which libtest holds
-            // back. The line that libtest has begun when tests run one at a time is left.
-            let begin = if flags.alone { "\n" } else { "" };
+    match result {
+        TestResult::Passed(text) => {
+            // One write, so that lines of other tests do not break it up. Not `eprintln!`, which libtest captures. With one
+            // test at a time libtest has already begun a line, so a line break comes first.
+            let begin = if flags.one_at_a_time { "\n" } else { "" };
             let _ = io::stderr().write_all(format!("{begin}{text}\n").as_bytes());
         }
-        Judgement::Red(text) => fail(&text),
+        TestResult::Failed(text) => fail(&text),
     }
 }
 
-/// Fails the test without a panic's own message and backtrace, which would drown the report.
+/// Fails the test without the panic's own message and backtrace, which would hide the report.
 fn fail(text: &str) -> ! {
     eprintln!("{text}");
     resume_unwind(Box::new("the report is above"));
 }
 
-/// What libtest was told.
-struct Flags {
-    /// Output is shown as it comes.
-    shows: bool,
-    /// One test at a time, each on the line that libtest has begun.
-    alone: bool,
+/// Flags of libtest that the harness follows.
+struct LibtestFlags {
+    /// Output is not captured.
+    show_output: bool,
+    /// One test runs at a time; libtest begins the line with its name before it runs.
+    one_at_a_time: bool,
 }
 
-impl Flags {
+impl LibtestFlags {
     fn of_this_process() -> Self {
         let arguments: Vec<String> =
             std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -82,22 +82,22 @@ impl Flags {
             })
             .or_else(|| std::env::var("RUST_TEST_THREADS").ok());
         let one_processor = || std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
-        let shows = has("--nocapture")
+        let show_output = has("--nocapture")
             || has("--no-capture")
             || std::env::var("RUST_TEST_NOCAPTURE").is_ok_and(|value| value != "0");
         Self {
-            shows: shows && !is_captured_by_nextest(),
-            alone: threads.map_or_else(one_processor, |threads| threads.trim() == "1"),
+            show_output: show_output && !is_captured_by_nextest(),
+            one_at_a_time: threads.map_or_else(one_processor, |threads| threads.trim() == "1"),
         }
     }
 }
 
-/// Nextest gives the flag to every test, and captures the output itself unless it is to be seen.
+/// Whether nextest captures the output. It passes `--nocapture` to every test and captures the output by itself.
 pub(crate) fn is_captured_by_nextest() -> bool {
     std::env::var_os("NEXTEST").is_some() && !io::stdout().is_terminal()
 }
 
-/// Where the cursor stands behind `test name ... `.
+/// Column of the cursor behind `test name ... `.
 fn column(name: &str) -> usize {
     if io::stdout().is_terminal() { name.chars().count() + "test  ... ".len() } else { 0 }
 }

@@ -1,57 +1,59 @@
-//! One test on its way to a judgement: which seeds it runs, and how it is looked at.
+//! The evaluation of one test: its seeds, checks and expectations.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::harness::config::{Choice, Config};
+use crate::harness::config::{Config, SeedSelection};
 use crate::harness::seeds::Seeds;
-use crate::harness::seeds::check::Rule;
+use crate::harness::seeds::determinism::CheckRate;
 use crate::harness::workers::pool::Pool;
 use crate::report::numbers::span;
 use crate::report::style::Style;
 use crate::spec::{ExpectFailure, SimTest};
 
-/// One test on its way to a judgement.
-pub(crate) struct Trial<'a> {
+/// State for the evaluation of one test.
+pub(crate) struct Evaluation<'a> {
     pub(crate) pool: &'a Pool,
     pub(crate) config: &'a Config,
     pub(crate) test: &'static SimTest,
     pub(crate) path: String,
     pub(crate) seeds: Seeds,
-    pub(crate) rule: Rule,
+    pub(crate) rate: CheckRate,
     pub(crate) expect: Option<ExpectFailure>,
     pub(crate) which: Option<String>,
     pub(crate) style: Style,
 }
 
-impl<'a> Trial<'a> {
-    /// With its seeds, unless they make no sense.
+impl<'a> Evaluation<'a> {
+    /// Reads the test's settings; an error if its seeds are invalid.
     pub(crate) fn new(
         pool: &'a Pool,
         config: &'a Config,
         test: &'static SimTest,
         style: Style,
     ) -> Result<Self, String> {
-        let settings = catch_unwind(AssertUnwindSafe(test.settings))
-            .map_err(|_| "the attribute's `seeds` or `base_seed` panicked".to_owned())?;
+        let settings = catch_unwind(AssertUnwindSafe(test.settings)).map_err(|_| {
+            "evaluating `seeds` or `base_seed` of the attribute panicked".to_owned()
+        })?;
         let expect = settings.expect_failure;
         let seeds = Seeds::new(settings, config)?;
         let which = which(config, &seeds);
-        let rule = match config.check.or(settings.check) {
-            None => Rule::Some,
-            Some(true) => Rule::Every,
-            Some(false) => Rule::Off,
+        let rate = match config.check.or(settings.check) {
+            None => CheckRate::Some,
+            Some(true) => CheckRate::Every,
+            Some(false) => CheckRate::Off,
         };
-        Ok(Self { pool, config, test, path: test.path(), seeds, rule, expect, which, style })
+        Ok(Self { pool, config, test, path: test.path(), seeds, rate, expect, which, style })
     }
 }
 
-/// Which seeds, where that is not what the attribute says.
+/// Describes the seeds, if they are not those of the attribute.
 fn which(config: &Config, seeds: &Seeds) -> Option<String> {
     let mut parts = Vec::new();
-    if let (Choice::Random { .. }, Some((first, last))) = (config.choice, seeds.bounds()) {
+    if let (SeedSelection::Random { .. }, Some((first, last))) = (config.selection, seeds.bounds())
+    {
         parts.push(format!("SIMMACH_SEEDS={first}..={last}"));
     }
-    if let (Choice::Range { .. }, Some((first, last))) = (config.choice, seeds.bounds()) {
+    if let (SeedSelection::Range { .. }, Some((first, last))) = (config.selection, seeds.bounds()) {
         parts.push(format!("{first}..={last}"));
     }
     if let Some(shard) = config.shard {

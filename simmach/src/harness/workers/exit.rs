@@ -1,29 +1,29 @@
-//! Ends this process at once: no destructor, no exit handler.
+//! Exits this process immediately, without destructors and exit handlers.
 //!
-//! A worker's parent may be gone, or one of its runs may hang, while other threads are at work in code that must not see
-//! its process being taken down. One exit handler is missed: in a binary built with `-C instrument-coverage` it writes the
-//! profile. That is done here before the process ends (on Linux, 64 bits).
+//! When the parent of a worker is gone, or a run hangs, other threads may still execute code that must not see the process
+//! being torn down. One exit handler matters: with `-C instrument-coverage` it writes the coverage profile, so that is done
+//! here (on 64-bit Linux).
 
 use std::time::Duration;
 
-/// Ends this process; its coverage profile is written if there is one.
-pub(crate) fn leave(status: i32) -> ! {
+/// Exits this process, after writing its coverage profile if it collects one.
+pub(crate) fn exit_now(status: i32) -> ! {
     profile::write();
     signal_hook::low_level::exit(status)
 }
 
-/// Calls `end` when this process ends in order, if it collects a profile: `end` waits for the workers, whose profiles would
-/// else still be written while whoever started this process reads them.
-pub(crate) fn when_profiled_at_exit(end: extern "C" fn()) {
+/// Registers an exit handler if this process collects a coverage profile. The handler waits for the workers: otherwise they
+/// would still write their profiles when the caller of this process reads them.
+pub(crate) fn at_exit_if_profiled(end: extern "C" fn()) {
     if is_instrumented() {
-        // SAFETY: the function is never unloaded, and does not unwind: it is `extern "C"`. An error means that there is no
-        // memory for it: then the workers are not waited for.
+        // SAFETY: the function is never unloaded and does not unwind, since it is `extern "C"`. An error means that there
+        // is no memory for the handler; then the workers are not waited for.
         unsafe { libc::atexit(end) };
     }
 }
 
-/// How long a worker that was told to go is waited for before it is killed.
-pub(crate) fn patience(usual: Duration) -> Duration {
+/// How long to wait for a worker to exit before it is killed.
+pub(crate) fn timeout(usual: Duration) -> Duration {
     // Enough for a profile of any size on a busy machine.
     if is_instrumented() { usual.max(Duration::from_secs(30)) } else { usual }
 }
@@ -50,14 +50,14 @@ mod profile {
         ".popsection",
     );
 
-    type Writer = unsafe extern "C" fn() -> c_int;
+    type ProfileWriter = unsafe extern "C" fn() -> c_int;
 
     unsafe extern "C" {
         #[link_name = "simmach_profile_writer"]
-        static WRITER: Option<Writer>;
+        static WRITER: Option<ProfileWriter>;
     }
 
-    pub(crate) fn writer() -> Option<Writer> {
+    pub(crate) fn writer() -> Option<ProfileWriter> {
         // SAFETY: the word is defined above; the loader has set it before any code ran, and nothing changes it. Zero is
         // `None`, and anything else is the address of a function of this type.
         unsafe { WRITER }

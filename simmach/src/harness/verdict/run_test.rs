@@ -1,0 +1,300 @@
+//! Runs one test: regressions, the sweep, the failing run repeated, the report.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::draws::overlay::Overlay;
+use crate::engine::failure::verdict::{FailureKind, Verdict};
+use crate::harness::command;
+use crate::harness::config::{self, Config, SeedSelection};
+use crate::harness::seeds::determinism::{CheckRate, CheckSelection, Checks, Mismatch};
+use crate::harness::seeds::diagnosis::diagnose;
+use crate::harness::seeds::linked;
+use crate::harness::seeds::sweep::{FailureGroup, Goal, SweepResult, sweep};
+use crate::harness::verdict::capture::PacketFile;
+use crate::harness::verdict::evaluation::Evaluation;
+use crate::harness::verdict::failure_report::RegressionsResult;
+use crate::harness::verdict::replay;
+use crate::harness::verdict::{TestResult, setup_error};
+use crate::harness::workers::job::{FinishedRun, Job};
+use crate::harness::workers::pool::Pool;
+use crate::outcome::Keep;
+use crate::report::console::{Group, Rerun, groups};
+use crate::report::difference::{DifferingRuns, difference, likely_cause};
+use crate::report::numbers::{count, thousands};
+use crate::report::style::{Ink, Style};
+use crate::report::summary::PassReport;
+use crate::spec::SimTest;
+
+/// Maximum number of failure groups whose lowest seed is run again.
+const MAX_VERIFIED_GROUPS: usize = 20;
+
+/// Runs a test.
+pub(crate) fn run_test(
+    pool: &Pool,
+    config: &Config,
+    test: &'static SimTest,
+    style: Style,
+) -> TestResult {
+    let result = match &config.replay {
+        Some(token) => replay::replay(pool, config, test, token, style),
+        None => {
+            let evaluation = Evaluation::new(pool, config, test, style);
+            evaluation.and_then(|evaluation| evaluation.run_and_capture())
+        }
+    };
+    result.unwrap_or_else(|why| TestResult::Failed(setup_error(test, &why, style)))
+}
+
+impl Evaluation<'_> {
+    /// Runs the test and, if requested, writes the packets of its single run.
+    fn run_and_capture(self) -> Result<TestResult, String> {
+        let (Some(path), SeedSelection::One(seed)) = (&self.config.pcap, self.config.selection)
+        else {
+            return Ok(self.run());
+        };
+        let capture = PacketFile::open(path, self.test)?;
+        let (pool, job) = (self.pool, self.job(seed));
+        Ok(capture.add_to(self.run(), pool, job))
+    }
+
+    fn run(self) -> TestResult {
+        if self.seeds.clone().next().is_none() {
+            let which = self.which.as_deref().unwrap_or("none selected");
+            return TestResult::Passed(format!("{}: no seeds to run ({which})", self.path));
+        }
+        let goal = match self.test.should_panic {
+            Some(should_panic) => Goal::Expected(should_panic.expected),
+            None if self.config.keep_going => Goal::AllFailures,
+            None => Goal::Failure,
+        };
+        let goal = if self.expect.is_some() { Goal::Failure } else { goal };
+        let regressions = match goal {
+            Goal::Failure | Goal::AllFailures if self.expect.is_none() => self.run_regressions(),
+            Goal::Failure | Goal::AllFailures | Goal::Expected(_) => RegressionsResult::default(),
+        };
+        if let Some(report) = regressions.failure {
+            return TestResult::Failed(report);
+        }
+        let began = now();
+        // With a budget the sweep may end earlier.
+        let total = self.seeds.how_many().filter(|_| self.config.budget.is_none());
+        let selection = CheckSelection::new(self.rate, total);
+        let checks = Checks::new(self.pool, self.test, selection, self.config.jobs);
+        let (seeds, budget) = (self.seeds.clone(), self.config.budget);
+        let mut result = sweep(self.pool, self.test, seeds, budget, goal, checks);
+        let wall = began.elapsed();
+        if let Some(mismatch) = result.mismatch.take() {
+            return self.evaluate_mismatch(&mismatch, result.found);
+        }
+        if let Some(expect) = self.expect {
+            return self.evaluate_expect_failure(result, expect);
+        }
+        match goal {
+            Goal::Failure | Goal::AllFailures => self.evaluate(result, wall, regressions.notes),
+            Goal::Expected(expected) => self.evaluate_should_panic(result, expected),
+        }
+    }
+
+    fn evaluate(&self, mut result: SweepResult, wall: Duration, notes: Vec<String>) -> TestResult {
+        let Some(failing) = result.found.take() else {
+            let green = PassReport {
+                test: &self.path,
+                only: match self.config.selection {
+                    SeedSelection::One(seed) => Some(seed),
+                    _ => None,
+                },
+                tally: &result.tally,
+                wall,
+                twice: self.rate == CheckRate::Every && result.compared == result.tally.seeds,
+                which: self.which.clone(),
+            };
+            let lines = notes.into_iter().chain([green.text()]);
+            return TestResult::Passed(lines.collect::<Vec<_>>().join("\n"));
+        };
+        let mut text = String::new();
+        if self.config.keep_going {
+            let mut failure_groups: Vec<FailureGroup> = result.groups.into_values().collect();
+            failure_groups.sort_by_key(|group| group.group.seed);
+            failure_groups
+                .iter_mut()
+                .take(MAX_VERIFIED_GROUPS)
+                .for_each(|group| self.verify_group(group));
+            let failure_groups: Vec<Group> =
+                failure_groups.into_iter().map(|group| group.group).collect();
+            let failed: u64 = failure_groups.iter().map(|group| group.seeds).sum();
+            text = groups(&self.path, result.tally.seeds + failed, &failure_groups, self.style);
+        }
+        text.push_str(&self.report(failing));
+        text.extend(notes.iter().map(|note| format!("  {note}\n")));
+        TestResult::Failed(text)
+    }
+
+    /// Repeats the lowest run of a group in a fresh process, and adds a note if it differs.
+    fn verify_group(&self, group: &mut FailureGroup) {
+        let second = self.pool.run_in_fresh_process(self.job(group.group.seed)).outcome;
+        let note = match Rerun::compare(&group.lowest, &second) {
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => return,
+            Rerun::OtherTrace => {
+                "It failed the same way in a fresh process, but the trace differs: the test is not deterministic.".to_owned()
+            }
+            Rerun::Passed => "NOT REPRODUCIBLE: it passed in a fresh process".to_owned(),
+            Rerun::Other(became) => {
+                format!("NOT REPRODUCIBLE: the outcome in a fresh process was: {}", became.replace('\n', ", "))
+            }
+        };
+        group.group.text.push('\n');
+        group.group.text.push_str(&note);
+    }
+
+    /// Job for a seed, with its log.
+    fn job(&self, seed: u64) -> Job {
+        Job {
+            test: self.test,
+            seed,
+            overlay: Overlay::default(),
+            keep: Keep { log: true, ..Keep::default() },
+        }
+    }
+
+    /// Result of a nondeterministic test. A failure that was found besides is reported too, but may not be reproducible.
+    fn evaluate_mismatch(&self, mismatch: &Mismatch, failing: Option<FinishedRun>) -> TestResult {
+        let Mismatch { overlay, one, two, other, .. } = mismatch;
+        let seed = one.0.seed;
+        if let Verdict::Broken(why) = &two.0.verdict {
+            let why = format!("seed {seed} could not be run a second time for comparison:\n{why}");
+            return TestResult::Failed(setup_error(self.test, &why, self.style));
+        }
+        let diagnosis = diagnose(self.pool, self.test, seed, overlay, *other);
+        let two_runs = DifferingRuns {
+            test: &self.path,
+            one: (&one.0, one.1),
+            two: (&two.0, two.1),
+            is_calm: *overlay != Overlay::default(),
+            cause: diagnosis.cause.refine(&one.0, &two.0),
+            libraries: &linked::libraries(),
+            command: &format!("{}=1 {}", config::CHECK, command::run_seed(self.test, seed)),
+        };
+        let mut text = two_runs.text(self.style);
+        if let Some(failing) = failing {
+            text.push('\n');
+            text.push_str(&self.report(failing));
+        }
+        TestResult::Failed(text)
+    }
+
+    fn evaluate_should_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
+        let text = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
+        if let Some(failing) = result.found {
+            let (index, seed) = (failing.index, failing.outcome.seed);
+            let message = match &failing.outcome.verdict {
+                Verdict::Failed(failure)
+                    if !matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung) =>
+                {
+                    failure.message.lines().next().unwrap_or_default().to_owned()
+                }
+                _ => return TestResult::Failed(self.report(failing)),
+            };
+            // A failure that a fresh process does not repeat counts as no failure of the program, expected or not.
+            let (run, again) = self.run_again(failing);
+            if !matches!(again, Rerun::Same) {
+                return TestResult::Failed(self.report_again(index, &run, again));
+            }
+            return TestResult::Passed(format!(
+                "{}: failed with seed {seed} as expected: {message}",
+                self.path
+            ));
+        }
+        let head = format!(
+            "{}: #[should_panic], but none of {} failed{text}",
+            self.path,
+            count(result.tally.seeds, "seed")
+        );
+        let mut report = format!("{}\n", self.style.paint(Ink::Alarm, head));
+        if let Some(miss) = result.lowest_unexpected {
+            let counts = match expected {
+                Some(_) => "",
+                None => {
+                    " (without an expected text only a panic or an error after the start of the test's body counts, not a limit)"
+                }
+            };
+            report.push_str(&format!(
+                "\n{} failed in another way{counts}; the lowest seed of these:\n\n{}",
+                thousands(result.unexpected),
+                self.report(miss)
+            ));
+        }
+        TestResult::Failed(report)
+    }
+
+    /// Repeats a failing run with its log in a fresh process, and reports it.
+    pub(crate) fn report(&self, failing: FinishedRun) -> String {
+        let index = failing.index;
+        let (run, again) = self.run_again(failing);
+        match again {
+            Rerun::Same => self.report_shrunk(index, run),
+            again => self.report_again(index, &run, again),
+        }
+    }
+
+    pub(crate) fn report_again(&self, passed: u64, run: &FinishedRun, again: Rerun) -> String {
+        let doubt = match again {
+            Rerun::OtherTrace | Rerun::Passed | Rerun::Other(_) => self.doubt(run.outcome.seed),
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => String::new(),
+        };
+        self.failure_text(run, passed, again, doubt, None, run.outcome.seed)
+    }
+
+    /// Repeats the run in a fresh process. Returns the run to report, and how the second run compares to the first.
+    pub(crate) fn run_again(&self, failing: FinishedRun) -> (FinishedRun, Rerun) {
+        // A broken run has nothing to show.
+        if matches!(failing.outcome.verdict, Verdict::Broken(_)) {
+            return (failing, Rerun::NotTried);
+        }
+        let second = self.pool.run_in_fresh_process(self.job(failing.outcome.seed));
+        match Rerun::compare(&failing.outcome, &second.outcome) {
+            again @ (Rerun::Same | Rerun::OtherTrace) => (second, again),
+            again => (failing, again),
+        }
+    }
+
+    /// Diagnosis of a failure that does not repeat.
+    fn doubt(&self, seed: u64) -> String {
+        let other = self.seeds.clone().find(|other| *other != seed);
+        let diagnosis = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
+        let mut text = String::new();
+        let mut cause = diagnosis.cause;
+        if let Some([one, two]) = &diagnosis.versions {
+            text = difference((&one.0, one.1), (&two.0, two.1));
+            cause = cause.refine(&one.0, &two.0);
+        }
+        text.push_str(&likely_cause(cause, &linked::libraries(), self.style));
+        text
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a sweep takes is real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::testing::{Scratch, in_process_pool, named};
+
+    /// It is neither a pass nor a nondeterministic test.
+    #[test]
+    fn second_run_that_cannot_be_made_is_reported() {
+        let scratch = Scratch::new("second");
+        let test = named("krate", "passes");
+        let pool = in_process_pool(&scratch, test);
+        let result = |config| run_test(&pool, &config, test, Style::PLAIN);
+        let TestResult::Failed(text) = result(Config::default()) else {
+            panic!("it was not compared");
+        };
+        assert!(text.contains("seed 19 could not be run a second time"), "{text}");
+        assert!(text.contains("not in this test") && !text.contains("differ"), "{text}");
+        let unchecked = Config { check: Some(false), ..Config::default() };
+        assert!(matches!(result(unchecked), TestResult::Passed(_)));
+    }
+}

@@ -1,0 +1,168 @@
+//! Makes runs in this process, one at a time: with one job or under a debugger.
+//!
+//! Outcomes are the same as a worker's. The difference is that a run which ends the process or hangs ends the tests: a hang
+//! is reported before the process exits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::engine::context::RunStatus;
+use crate::harness::workers::disk::Folder;
+use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
+use crate::harness::workers::watchdog::{Hang, Watchdog};
+use crate::harness::{Runner, registry};
+use crate::outcome::{Keep, Outcome};
+use crate::spec::SimTest;
+
+/// Creates the process's folder.
+pub(crate) type CreateFolder = Box<dyn Fn() -> Result<Arc<Folder>, String> + Send + Sync>;
+
+/// Makes runs in this process.
+#[derive(Clone)]
+pub(crate) struct InProcess(Arc<InProcessState>);
+
+struct InProcessState {
+    tests: &'static [&'static SimTest],
+    run: Runner,
+    create_folder: CreateFolder,
+    watchdog: Watchdog,
+    /// Tests of which this process has made a run. Locked during a run, so that only one is made at a time.
+    warmed_up: Mutex<BTreeSet<u32>>,
+    /// Current or next job of each batch, by the batch's number.
+    current: Mutex<BTreeMap<u64, Job>>,
+    batches: AtomicU64,
+    /// Deleted with the last batch that uses it, since a test binary has no hook at its end.
+    folder: Mutex<Weak<Folder>>,
+}
+
+/// A batch of runs in this process.
+pub(crate) struct InProcessBatch {
+    in_process: InProcess,
+    number: u64,
+    jobs: Box<dyn Iterator<Item = Job> + Send>,
+    folder: Option<Result<Arc<Folder>, String>>,
+    next: u64,
+    from: u64,
+}
+
+impl InProcess {
+    /// Makes runs by `run`, with disks in the folder of `create_folder`. `report_hang` is called for a run that hangs.
+    pub(crate) fn new(
+        tests: &'static [&'static SimTest],
+        run: Runner,
+        create_folder: CreateFolder,
+        hang: Duration,
+        report_hang: impl FnOnce(Hang) + Send + 'static,
+    ) -> Self {
+        Self(Arc::new(InProcessState {
+            tests,
+            run,
+            create_folder,
+            watchdog: Watchdog::start(hang, report_hang),
+            warmed_up: Mutex::default(),
+            current: Mutex::default(),
+            batches: AtomicU64::new(0),
+            folder: Mutex::default(),
+        }))
+    }
+
+    /// Tests and seeds that are running.
+    pub(crate) fn running(&self) -> Vec<(&'static SimTest, u64)> {
+        lock(&self.0.current).values().map(|job| (job.test, job.seed)).collect()
+    }
+
+    /// Deletes the folder before the process exits.
+    pub(crate) fn delete_folder(&self) {
+        if let Some(folder) = lock(&self.0.folder).upgrade() {
+            folder.delete();
+        }
+    }
+
+    fn folder(&self) -> Result<Arc<Folder>, String> {
+        let mut shared = lock(&self.0.folder);
+        if let Some(folder) = shared.upgrade() {
+            return Ok(folder);
+        }
+        let folder = (self.0.create_folder)()?;
+        *shared = Arc::downgrade(&folder);
+        Ok(folder)
+    }
+
+    fn run_job(&self, job: &Job) -> Outcome {
+        let mut warmed = lock(&self.0.warmed_up);
+        if let Some(test) = registry::number(self.0.tests, job.test)
+            && warmed.insert(test)
+        {
+            // A discarded warm-up run, as in a worker.
+            let warm_up = self.run_one(job, Keep::default());
+            return self.run_one(job, job.keep).after(&warm_up);
+        }
+        self.run_one(job, job.keep)
+    }
+
+    fn run_one(&self, job: &Job, keep: Keep) -> Outcome {
+        let shared = Arc::new(RunStatus::default());
+        self.0.watchdog.begin(job.seed, Some(job.clone()), Arc::clone(&shared));
+        let outcome = (self.0.run)(job.test, job.seed, &job.overlay, keep, shared);
+        self.0.watchdog.end();
+        outcome
+    }
+}
+
+impl InProcessBatch {
+    pub(crate) fn new(in_process: InProcess, jobs: Box<dyn Iterator<Item = Job> + Send>) -> Self {
+        let number = in_process.0.batches.fetch_add(1, Ordering::Relaxed);
+        Self { in_process, number, jobs, folder: None, next: 0, from: u64::MAX }
+    }
+
+    /// Makes the next run of the batch.
+    pub(crate) fn next(&mut self) -> NextRuns {
+        if self.next >= self.from {
+            return NextRuns::End;
+        }
+        let Some(job) = self.jobs.next() else {
+            return NextRuns::End;
+        };
+        let index = self.next;
+        self.next += 1;
+        // Kept until the next job, so that an interrupt always finds one to name.
+        lock(&self.in_process.0.current).insert(self.number, job.clone());
+        let folder = self.folder.get_or_insert_with(|| self.in_process.folder());
+        let finished = match folder {
+            Ok(_) => {
+                FinishedRun { index, outcome: self.in_process.run_job(&job), output: Vec::new() }
+            }
+            Err(why) => FinishedRun::broken(index, job.seed, why.clone()),
+        };
+        NextRuns::Finished(vec![finished])
+    }
+
+    pub(crate) fn cut(&mut self, from: u64) {
+        self.from = self.from.min(from);
+    }
+}
+
+impl Drop for InProcessBatch {
+    fn drop(&mut self) {
+        lock(&self.in_process.0.current).remove(&self.number);
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl fmt::Debug for InProcessBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcessBatch").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,160 @@
+//! A candidate of the passes: how each family of draws is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::draws::family::Family;
+use crate::engine::draws::overlay::{Overlay, Rule, RuleAction};
+use crate::engine::record::deviations::Kind;
+use crate::shrink::items::ShrinkItem;
+
+/// How each family is decided; families that are not listed are calm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) modes: BTreeMap<Family, FamilyMode>,
+    /// Rules that make parts of items calm.
+    pub(super) calm: Vec<Rule>,
+}
+
+/// How a family is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FamilyMode {
+    /// By the seed, mixed with `salt` if there is one. With `window`, calm outside of that virtual time.
+    Seeded { salt: Option<u64>, window: Option<(u64, u64)> },
+    /// Calm except for these items.
+    Only(Vec<ShrinkItem>),
+}
+
+impl FamilyMode {
+    pub(super) const SEEDED: Self = Self::Seeded { salt: None, window: None };
+}
+
+impl Candidate {
+    /// Everything decided by the seed.
+    pub(super) fn seeded() -> Self {
+        Self::with_families(Family::ALL)
+    }
+
+    /// These families decided by the seed, all others calm.
+    pub(super) fn with_families(families: &[Family]) -> Self {
+        let modes = families.iter().map(|family| (*family, FamilyMode::SEEDED)).collect();
+        Self { modes, calm: Vec::new() }
+    }
+
+    pub(super) fn without(&self, family: Family) -> Self {
+        let mut candidate = self.clone();
+        candidate.modes.remove(&family);
+        candidate
+    }
+
+    pub(super) fn set(&self, family: Family, mode: FamilyMode) -> Self {
+        let mut candidate = self.clone();
+        candidate.modes.insert(family, mode);
+        candidate
+    }
+
+    /// The remaining items of these families, where they are listed.
+    pub(super) fn items(&self, families: &[Family]) -> Vec<ShrinkItem> {
+        let mut items: Vec<ShrinkItem> = families
+            .iter()
+            .filter_map(|family| match self.modes.get(family) {
+                Some(FamilyMode::Only(items)) => Some(items.iter().cloned()),
+                Some(FamilyMode::Seeded { .. }) | None => None,
+            })
+            .flatten()
+            .collect();
+        items.sort_by_key(|item| (item.at, item.family, item.address));
+        items
+    }
+
+    /// The same candidate with the listed items of these families replaced by `items`.
+    pub(super) fn with_items(&self, families: &[Family], items: &[ShrinkItem]) -> Self {
+        let mut candidate = self.clone();
+        for family in families {
+            if let Some(FamilyMode::Only(listed)) = candidate.modes.get_mut(family) {
+                *listed = items.iter().filter(|item| item.family == *family).cloned().collect();
+                if listed.is_empty() {
+                    candidate.modes.remove(family);
+                }
+            }
+        }
+        // Drops the parts of removed items.
+        let left = candidate.items(families);
+        candidate.calm.retain(|rule| {
+            let is_of = |item: &ShrinkItem| {
+                rule.address[..2]
+                    == [item.address[0], item.address[1]].map(|word| Some((word, word)))
+            };
+            rule.family.is_none_or(|family| !families.contains(&family)) || left.iter().any(is_of)
+        });
+        candidate
+    }
+
+    /// The same candidate with only these steps. Items bound to a removed step are bound to the last remaining one before
+    /// it, or else to the first after it. Strikes are unbound if no step remains.
+    pub(super) fn with_steps(&self, steps: &[ShrinkItem]) -> Self {
+        let mut candidate = self.with_items(&[Family::Step], steps);
+        let left: BTreeSet<(u64, u64)> =
+            steps.iter().map(|step| (step.address[0], step.address[1])).collect();
+        for mode in candidate.modes.values_mut() {
+            let FamilyMode::Only(items) = mode else { continue };
+            for item in items {
+                let Some((sequence, step)) = item.step().filter(|step| !left.contains(step)) else {
+                    continue;
+                };
+                let before = left.range((sequence, 0)..(sequence, step)).next_back();
+                let behind = || left.range((sequence, step)..=(sequence, u64::MAX)).next();
+                match before.or_else(behind) {
+                    Some((_, other)) => *item = item.clone().bound_to(*other),
+                    None if item.kind == Kind::Strike => *item = item.clone().unbound(),
+                    None => {}
+                }
+            }
+        }
+        candidate
+    }
+
+    pub(super) fn overlay(&self) -> Overlay {
+        let mut overlay = Overlay::calm();
+        for (family, mode) in &self.modes {
+            match mode {
+                FamilyMode::Seeded { salt, window } => overlay.push(Rule {
+                    time: *window,
+                    ..Rule::all(
+                        Some(*family),
+                        salt.map_or(RuleAction::Seeded, RuleAction::Reseeded),
+                    )
+                }),
+                FamilyMode::Only(items) if *family == Family::Step => {
+                    ranges(items).into_iter().for_each(|rule| overlay.push(rule));
+                }
+                FamilyMode::Only(items) => {
+                    items
+                        .iter()
+                        .flat_map(|item| &item.rules)
+                        .for_each(|rule| overlay.push(rule.clone()));
+                }
+            }
+        }
+        self.calm.iter().for_each(|rule| overlay.push(rule.clone()));
+        overlay
+    }
+}
+
+/// Rules for steps, one for each range of consecutive ones.
+fn ranges(items: &[ShrinkItem]) -> Vec<Rule> {
+    let mut steps: Vec<(u64, u64)> =
+        items.iter().map(|item| (item.address[0], item.address[1])).collect();
+    steps.sort_unstable();
+    let mut ranges: Vec<(u64, u64, u64)> = Vec::new();
+    for (sequence, step) in steps {
+        match ranges.last_mut() {
+            Some((last, _, high)) if *last == sequence && *high + 1 >= step => *high = step,
+            _ => ranges.push((sequence, step, step)),
+        }
+    }
+    let rule = |(sequence, low, high)| Rule {
+        address: [Some((sequence, sequence)), Some((low, high)), None],
+        ..Rule::all(Some(Family::Step), RuleAction::Seeded)
+    };
+    ranges.into_iter().map(rule).collect()
+}
