@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::engine::{MachineId, context};
-use crate::machine::{self, Ending, Selector};
+use crate::machine::{self, Selector, Termination};
 use crate::sim::{self, A_PLAN, Idle, Sim};
 
 pub use crate::chaos::monkey::GracefulMonkey;
@@ -48,10 +48,10 @@ pub trait Plan: 'static {
 impl<F, R> Plan for F
 where
     F: AsyncFnOnce(Sim) -> R + 'static,
-    R: Ending,
+    R: Termination,
 {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
-        async move { (*self)(sim).await.into_words() }.boxed_local()
+        async move { (*self)(sim).await.into_result() }.boxed_local()
     }
 }
 
@@ -85,7 +85,7 @@ enum Needs {
 
 /// Notes why the plan whose code runs can't do anything, if so.
 fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
-    let body = machine::body();
+    let body = machine::body_machine();
     let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
     let mut there = candidates(sim, named);
     let (least, what) = match needs {
@@ -124,7 +124,7 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
             "name more machines with `machines`".to_owned()
         }
     };
-    sim::note_idle(Idle::TooFew(format!("{what}, but {there}; {cure}")));
+    sim::record_idle(Idle::TooFew(format!("{what}, but {there}; {cure}")));
 }
 
 /// One of the machines of which `may` is true and that run, of the strike's choice in `field`; none runs, none is hit.
@@ -139,7 +139,7 @@ fn victim_of(
     let mut up = candidates(sim, named);
     up.retain(|name| sim.is_up(name) && number(name).is_some_and(&may));
     if up.is_empty() {
-        sim::note_idle(Idle::AllDown);
+        sim::record_idle(Idle::AllDown);
     }
     let chosen = strike.below(field, up.len() as u64);
     let drawn = usize::try_from(chosen).ok().and_then(|chosen| up.get(chosen));

@@ -1,13 +1,13 @@
-//! What protocol crates ask of a runtime beside streams.
+//! Runtime support for protocol crates, beside streams.
 //!
-//! | crate | what it takes |
+//! | crate | what to use |
 //! |---|---|
-//! | `hyper` 1 | `compat::hyper::Executor` and `compat::hyper::Timer`, under the feature `hyper`; streams by `hyper_util::rt::TokioIo`, which takes all that has `tokio::io`'s traits |
-//! | `axum`, and any other `tower::Service` | to be served through hyper, by `hyper_util::service::TowerToHyperService`; `axum::serve` starts tasks of tokio's runtime |
-//! | `tokio-util` | nothing: its codecs and adapters take streams with the feature `tokio`. Its `time`, `task` and `net` are of tokio's runtime |
-//! | `rustls`, `tokio-rustls` | nothing: their randomness and their clock are the run's. A certificate must be valid at the test's `epoch`, 2026-01-01 where it says nothing else |
+//! | `hyper` 1 | `compat::hyper::Executor` and `compat::hyper::Timer`, under the feature `hyper`; for streams, `hyper_util::rt::TokioIo`, which wraps anything that implements the traits of `tokio::io` |
+//! | `axum`, and any other `tower::Service` | serve it through hyper with `hyper_util::service::TowerToHyperService`. `axum::serve` does not work in a run, since it spawns tasks on tokio's runtime |
+//! | `tokio-util` | nothing: its codecs and adapters work with the feature `tokio`. Its modules `time`, `task` and `net` need tokio's runtime and do not work in a run |
+//! | `rustls`, `tokio-rustls` | nothing: their random numbers and clock are those of the run. Certificates must be valid at the `epoch` of the test, by default 2026-01-01 |
 //!
-//! Channels, locks and notifications of `tokio::sync` and `futures` need no runtime, and work as they are.
+//! The channels, locks and notifications of `tokio::sync` and `futures` need no runtime and work unchanged.
 
 #[cfg(feature = "hyper")]
 pub mod hyper;

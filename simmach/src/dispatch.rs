@@ -1,9 +1,9 @@
-//! Simulated or real: where a handle is made decides, and from then on the handle knows.
+//! Macros for handles that are simulated or real.
 //!
-//! A handle is an enum with a variant for each of the features `sim` and `real`. With one of them it has one variant, and
-//! nothing is decided. With both, what is made in a run is the simulation's and what is made anywhere else is tokio's.
+//! A handle is an enum with a variant for each of the features `sim` and `real`. With both features, handles created in a run are
+//! simulated, and all others are real. With one feature there is one variant, and the choice compiles to nothing.
 
-/// Makes something of the world that this is run in.
+/// Evaluates `simulated` in a run, and `real` outside.
 #[cfg(all(feature = "sim", feature = "real"))]
 macro_rules! here {
     (simulated => $simulated:expr, real => $real:expr $(,)?) => {
@@ -11,7 +11,7 @@ macro_rules! here {
     };
 }
 
-/// Makes something of the simulation.
+/// Evaluates `simulated`: without the feature `real` there is no alternative.
 #[cfg(all(feature = "sim", not(feature = "real")))]
 macro_rules! here {
     (simulated => $simulated:expr, real => $real:expr $(,)?) => {
@@ -19,7 +19,7 @@ macro_rules! here {
     };
 }
 
-/// Makes something of the real world.
+/// Evaluates `real`: without the feature `sim` there is no alternative.
 #[cfg(all(feature = "real", not(feature = "sim")))]
 macro_rules! here {
     (simulated => $simulated:expr, real => $real:expr $(,)?) => {
@@ -27,7 +27,7 @@ macro_rules! here {
     };
 }
 
-/// Asks a handle, whichever it is: `$kind` is its enum.
+/// Matches on a handle of the enum `$kind`, with one expression for both variants or one for each.
 macro_rules! either {
     ($kind:ident of $handle:expr, $inner:ident => $answer:expr) => {
         either!($kind of $handle, simulated $inner => $answer, real $inner => $answer)

@@ -1,8 +1,8 @@
 //! A test harness for distributed systems.
 //!
-//! [`sim_test`] turns one annotated async function into many seeded runs of a whole cluster, in one process and in
-//! virtual time: machines, a network with real TCP behaviour, real LMDB storage on every machine, and plans that break
-//! them. The same seed is the same run, always.
+//! [`sim_test`] turns an async function into many runs of a whole cluster, in one process and in virtual time. A run has
+//! machines, a network with realistic TCP, LMDB storage on every machine, and plans that inject faults. A run is a function of
+//! its seed: the same seed always gives the same run.
 //!
 //! # A first test
 //!
@@ -23,7 +23,7 @@
 //! }
 //!
 //! #[sim_test(seeds = 100, machines("echo.zone" => echo))]
-//! async fn what_is_said_comes_back() -> Result {
+//! async fn echo_returns_what_was_sent() -> Result {
 //!     let mut stream = TcpStream::connect("echo.zone:7").await?;
 //!     stream.write_all(b"hello").await?;
 //!     let mut word = [0; 5];
@@ -35,32 +35,36 @@
 //!
 //! # Where things are
 //!
-//! | for | there is |
+//! | for | use |
 //! |---|---|
 //! | the test | [`sim_test`], [`Topology`], [`Sim`], [`prelude`] |
-//! | the code under test | [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]: tokio's names where tokio has them |
-//! | what breaks the cluster | [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], any other [`Plan`], and the links' [`net::NetworkProfile`] |
+//! | the code under test | [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]; where tokio has an equivalent, names are the same |
+//! | faults | [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], your own [`Plan`], and the [`net::NetworkProfile`] of links |
 //!
-//! The code under test never sees [`Sim`]. Every handle it holds is `Send + Sync` and belongs to its process: a process
-//! that is stopped, killed or without power leaves nothing behind but what its machine's disk holds.
+//! The code under test does not use [`Sim`]. Its handles are `Send + Sync` and belong to its process. When a process ends, only
+//! the data on the disk of its machine remains.
 //!
 //! # Features
 //!
 //! | feature | for |
 //! |---|---|
 //! | `sim`, the default | the simulation and its harness |
-//! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production takes this alone |
-//! | `tokio` | `tokio::io`'s traits on streams; `real` has them anyway |
-//! | `hyper` | `compat::hyper`: the executor and the timer that hyper 1 asks for; it implies `tokio` |
+//! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production builds enable only this |
+//! | `tokio` | the traits of `tokio::io` on streams; implied by `real` |
+//! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1; implies `tokio` |
 //!
 //! # What is not modelled
 //!
-//! Each module says so in its first paragraph. In short: no SACK and no congestion control in TCP; no torn pages or
-//! decay on disks; no cores, caches or memory limits on machines; real threads, and clocks other than the run's.
+//! The documentation of each module begins with its limits. In short, there is no SACK and no congestion control in TCP, no
+//! torn or corrupt pages on disks, and no model of cores, caches or memory limits. Real threads and clocks outside the run are
+//! not controlled.
 
 #![cfg_attr(
     not(feature = "sim"),
-    allow(rustdoc::broken_intra_doc_links, reason = "the simulation's own items are not there")
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "links to items of the feature `sim` are broken without it"
+    )
 )]
 
 #[cfg(any(feature = "sim", feature = "real"))]
@@ -98,7 +102,7 @@ pub mod compat;
 pub mod interpose;
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod io {
-    //! What a socket can be waited for, by tokio's names; the traits are those of `futures::io`, and with the feature
+    //! Readiness of sockets, with the names of `tokio::io`. Streams implement the traits of `futures::io`, and with the feature
     //! `tokio` those of `tokio::io`.
 
     pub use crate::net::{Interest, Ready};
@@ -123,11 +127,11 @@ pub mod time;
 #[cfg(feature = "sim")]
 pub use crate::chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs};
 #[cfg(feature = "sim")]
-pub use crate::choice::{Step, Steps, WholeNumber};
+pub use crate::choice::{SampleUniform, Step, Steps};
 #[cfg(feature = "sim")]
 pub use crate::engine::time::machine_clocks::ClockSkew;
 #[cfg(feature = "sim")]
-pub use crate::machine::{Ending, OnExit, Selector};
+pub use crate::machine::{OnExit, Selector, Termination};
 #[cfg(feature = "sim")]
 pub use crate::sim::{ControlError, GRACE, Machine, Sim};
 #[cfg(feature = "sim")]
@@ -141,12 +145,12 @@ pub use futures::{join, try_join};
 /// An error of any kind.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A result whose error is any, unless said.
+/// A result whose error type is [`BoxError`] by default.
 pub type Result<T = (), E = BoxError> = std::result::Result<T, E>;
 
-/// Makes a test file's `main` under `harness = false`: all its [`sim_test`]s, with the flags of libtest.
+/// Defines the `main` of a test target with `harness = false`, which runs all its [`sim_test`]s and accepts the flags of libtest.
 ///
-/// In any other test file it does nothing: there each test is a `#[test]` of its own.
+/// In other test targets it has no effect: there each test is a `#[test]` of its own.
 #[cfg(feature = "sim")]
 #[macro_export]
 macro_rules! main {
@@ -157,7 +161,7 @@ macro_rules! main {
     };
 }
 
-/// The macro's only door. Not for use by hand: anything in it may change.
+/// Used by the expansion of macros. Not part of the public API.
 #[doc(hidden)]
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod __private;

@@ -1,10 +1,13 @@
-//! Machines and the processes on them: starting, and the three ways to go down.
+//! Machines, and the processes on them: starting, stopping, killing, and powering off.
 //!
-//! *Stop*: the process is told, has its grace, and is then killed. *Kill*: it ends now; its kernel closes its sockets.
-//! *Power off*: the machine's future is erased; nothing is sent, and what was not durable is lost. A machine whose
-//! processes are all down still has its kernel, which answers RST; one without power answers nothing. Not modelled: the
-//! time that a boot takes, and what processes of one machine share but its disk and its addresses.
+//! - *Stop*: the process gets the stop signal and a grace period, after which it is killed.
+//! - *Kill*: the process ends at once. The kernel of the machine closes its sockets.
+//! - *Power off*: all processes end, nothing more is sent, and data that is not durable is lost.
+//!
+//! A machine without running processes still has a kernel, which answers with RST. A machine without power does not answer. Not
+//! modelled are the duration of a boot, and what processes on one machine share other than disk and addresses.
 
+mod down_by;
 mod end;
 pub(crate) mod names;
 mod policy;
@@ -12,7 +15,6 @@ mod process;
 mod service;
 pub(crate) mod signal;
 mod start;
-mod taken;
 
 use std::panic::Location;
 
@@ -22,17 +24,17 @@ use crate::engine::context::{self, Policy, Slot};
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 
+pub(crate) use crate::machine::down_by::{
+    awaits_restart, cancel_restarts, mark_down, power_off, restore,
+};
 use crate::machine::end::cut_power;
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
 pub use crate::machine::names::Selector;
-use crate::machine::process::{Processes, State};
-pub use crate::machine::service::{Ending, OnExit};
-pub(crate) use crate::machine::service::{Launch, Service};
+use crate::machine::process::{ProcessState, Processes};
+pub use crate::machine::service::{OnExit, Termination};
+pub(crate) use crate::machine::service::{Service, ServiceLaunch};
 pub(crate) use crate::machine::start::{
-    power_on, run_body, run_client, start, start_all, start_rest,
-};
-pub(crate) use crate::machine::taken::{
-    awaits_restart, cancel_restarts, give_back, take, take_power,
+    power_on, run_body, run_client, start, start_all, start_remaining,
 };
 
 thread_local! {
@@ -42,7 +44,7 @@ thread_local! {
 /// The machines of a run.
 #[derive(Debug)]
 pub(crate) struct Machines {
-    pub(crate) all: Vec<Machine>,
+    pub(crate) all: Vec<MachineState>,
     processes: Processes,
     /// The process of the test's body.
     body: Option<ProcessId>,
@@ -50,47 +52,47 @@ pub(crate) struct Machines {
 
 /// One machine.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub(crate) struct MachineState {
     pub(crate) name: Name,
     pub(crate) on_exit: OnExit,
-    pub(crate) services: SmallVec<[Installed; 1]>,
+    pub(crate) services: SmallVec<[InstalledService; 1]>,
     powered: bool,
-    /// The plan that took its power.
-    power_taken: Option<u64>,
+    /// The plan that powered it off.
+    power_off_by: Option<u64>,
 }
 
 /// A service on a machine.
 #[derive(Debug)]
-pub(crate) struct Installed {
-    /// `None` where the machine has only one.
+pub(crate) struct InstalledService {
+    /// `None` if the service was declared with only the name of the machine.
     pub(crate) name: Option<String>,
     service: Service,
     at: &'static Location<'static>,
     incarnation: u64,
     running: Option<ProcessId>,
-    /// The restart that is due after a crash.
+    /// The timer of a pending restart after a crash.
     restart: Option<TimerKey>,
-    /// The plan that took it down, and may start it again.
-    taken: Option<u64>,
-    /// It returned by itself: its work is done.
+    /// The plan that took the service down, and may start it again.
+    down_by: Option<u64>,
+    /// Whether the service returned by itself, so that it need not be started again.
     returned: bool,
 }
 
-/// One service of one machine.
+/// Identifies a service on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ServiceId {
     pub(crate) machine: MachineId,
     pub(crate) service: usize,
 }
 
-impl Machine {
+impl MachineState {
     pub(crate) fn new(name: Name) -> Self {
         Self {
             name,
             on_exit: OnExit::Fail,
             services: SmallVec::new(),
             powered: true,
-            power_taken: None,
+            power_off_by: None,
         }
     }
 
@@ -100,21 +102,21 @@ impl Machine {
         service: Service,
         at: &'static Location<'static>,
     ) {
-        self.services.push(Installed {
+        self.services.push(InstalledService {
             name,
             service,
             at,
             incarnation: 0,
             running: None,
             restart: None,
-            taken: None,
+            down_by: None,
             returned: false,
         });
     }
 }
 
-/// Fills this run's machines.
-pub(crate) fn install(machines: Vec<Machine>) {
+/// Installs the machines of this thread's run.
+pub(crate) fn install(machines: Vec<MachineState>) {
     MACHINES.with(|slot| {
         slot.install(Machines { all: machines, processes: Processes::default(), body: None });
     });
@@ -126,54 +128,54 @@ pub(crate) fn install(machines: Vec<Machine>) {
     });
 }
 
-/// Empties them.
+/// Removes the machines of this thread's run.
 pub(crate) fn remove() {
     drop(MACHINES.with(Slot::remove));
 }
 
-/// Reads or changes this run's machines; `None` outside a run.
+/// Runs `f` on the machines of this thread's run; `None` outside a run.
 pub(crate) fn with<R>(f: impl FnOnce(&mut Machines) -> R) -> Option<R> {
     MACHINES.try_with(|slot| slot.with(f)).ok().flatten()
 }
 
-/// The services that a selector means, in the order of the topology.
+/// The services that a selector matches, in the order of the topology.
 pub(crate) fn services(selector: &Selector) -> Vec<ServiceId> {
     select(|machine, installed| selector.matches_service(&machine.name, installed.name.as_deref()))
 }
 
-/// The machines that a selector means.
+/// The machines that a selector matches.
 pub(crate) fn machines(selector: &Selector) -> Vec<MachineId> {
     with(|machines| {
         let numbered = (0u32..).zip(&machines.all);
-        let meant = numbered.filter(|(_, machine)| selector.matches(&machine.name));
-        meant.map(|(number, _)| MachineId(number)).collect()
+        let matching = numbered.filter(|(_, machine)| selector.matches(&machine.name));
+        matching.map(|(number, _)| MachineId(number)).collect()
     })
     .unwrap_or_default()
 }
 
-/// The machines whose zone a selector means.
+/// The machines whose zone a selector matches.
 pub(crate) fn in_zone(selector: &Selector) -> Vec<MachineId> {
     with(|machines| {
         let numbered = (0u32..).zip(&machines.all);
-        let meant = numbered.filter(|(_, machine)| selector.matches(names::zone(&machine.name)));
-        meant.map(|(number, _)| MachineId(number)).collect()
+        let matching = numbered.filter(|(_, machine)| selector.matches(names::zone(&machine.name)));
+        matching.map(|(number, _)| MachineId(number)).collect()
     })
     .unwrap_or_default()
 }
 
-/// The machines that a selector means as a whole, and not by a service of theirs alone.
+/// The machines that a selector matches as a whole, not only by one of their services.
 pub(crate) fn whole_machines(selector: &Selector) -> Vec<MachineId> {
     with(|machines| {
         let numbered = (0u32..).zip(&machines.all);
-        let meant = numbered.filter(|(_, machine)| selector.matches_whole(&machine.name));
-        meant.map(|(number, _)| MachineId(number)).collect()
+        let matching = numbered.filter(|(_, machine)| selector.matches_whole(&machine.name));
+        matching.map(|(number, _)| MachineId(number)).collect()
     })
     .unwrap_or_default()
 }
 
-/// The names of the machines that have services: all but the clients, of which the body's is one whatever else it runs.
+/// The names of the machines that have services, except the machine of the body.
 pub(crate) fn with_services() -> Vec<String> {
-    let body = body();
+    let body = body_machine();
     with(|machines| {
         let numbered = (0u32..).zip(&machines.all);
         let serving = numbered.filter(|(number, machine)| {
@@ -191,11 +193,11 @@ pub(crate) fn services_of(machine: MachineId) -> Vec<ServiceId> {
 }
 
 /// The machine that the test's body runs on.
-pub(crate) fn body() -> Option<MachineId> {
+pub(crate) fn body_machine() -> Option<MachineId> {
     with(|machines| Some(machines.processes.find(machines.body?)?.machine)).flatten()
 }
 
-/// The clients that run on a machine beside its services; the test's body is none of them.
+/// The running clients on a machine, except the test's body.
 pub(crate) fn clients_of(machine: MachineId) -> Vec<ProcessId> {
     with(|machines| {
         let mut clients = machines
@@ -207,18 +209,18 @@ pub(crate) fn clients_of(machine: MachineId) -> Vec<ProcessId> {
     .unwrap_or_default()
 }
 
-/// The process of a service, if it runs.
+/// The process of a service, if it is running.
 pub(crate) fn process_of(id: ServiceId) -> Option<ProcessId> {
     with(|machines| machines.all[id.machine.0 as usize].services[id.service].running).flatten()
 }
 
-/// True if the machine has power.
+/// Returns whether the machine has power.
 pub(crate) fn has_power(machine: MachineId) -> bool {
     with(|machines| machines.all[machine.0 as usize].powered).unwrap_or(false)
 }
 
-/// True if the machine has services that run.
-pub(crate) fn serves(machine: MachineId) -> bool {
+/// Returns whether any service of the machine is running.
+pub(crate) fn has_running_service(machine: MachineId) -> bool {
     with(|machines| {
         let services = &machines.all[machine.0 as usize].services;
         services.iter().any(|installed| installed.running.is_some())
@@ -254,25 +256,26 @@ fn incarnation_of(id: ServiceId) -> u64 {
         .unwrap_or(0)
 }
 
-fn state_of(process: ProcessId) -> State {
+fn state_of(process: ProcessId) -> ProcessState {
     with(|machines| machines.processes.find(process).map(|process| process.state))
         .flatten()
-        .unwrap_or(State::Over)
+        .unwrap_or(ProcessState::Ended)
 }
 
-fn place_of(process: ProcessId) -> (Option<MachineId>, String) {
-    let place = with(|machines| {
+/// The machine of a process, and the name to show for the process.
+fn machine_and_name(process: ProcessId) -> (Option<MachineId>, String) {
+    let found = with(|machines| {
         let process = machines.processes.find(process)?;
         Some((process.machine, process.service))
     });
-    match place.flatten() {
+    match found.flatten() {
         Some((machine, Some(service))) => (Some(machine), label_of(ServiceId { machine, service })),
         Some((machine, None)) => (Some(machine), "client".to_owned()),
         None => (None, String::new()),
     }
 }
 
-fn select(which: impl Fn(&Machine, &Installed) -> bool) -> Vec<ServiceId> {
+fn select(which: impl Fn(&MachineState, &InstalledService) -> bool) -> Vec<ServiceId> {
     with(|machines| {
         let mut found = Vec::new();
         for (number, machine) in (0u32..).zip(&machines.all) {
@@ -287,7 +290,7 @@ fn select(which: impl Fn(&Machine, &Installed) -> bool) -> Vec<ServiceId> {
     .unwrap_or_default()
 }
 
-/// Ends the run because the test asks for something that makes no sense.
-pub(crate) fn misuse(message: String) {
+/// Ends the run as broken because the test used the library incorrectly.
+pub(crate) fn break_run(message: String) {
     context::try_with(|engine| engine.end(Verdict::Broken(message)));
 }

@@ -8,7 +8,7 @@ use crate::engine::record::deviations::{Deviation, RecordLevel, Size};
 use crate::engine::record::effects::{Effects, Fault};
 use crate::engine::record::log::LogLine;
 use crate::engine::record::trace::{Checkpoint, TraceEvent};
-use crate::sim::PlanActs;
+use crate::sim::PlanActivity;
 
 /// What is kept of a run besides its verdict. A sweep keeps nothing; a reported run keeps its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub(crate) struct Outcome {
     /// Effects, counted.
     pub effects: Effects,
     /// The library's plans by name, with the number of their faults.
-    pub plans: Vec<PlanActs>,
+    pub plans: Vec<PlanActivity>,
     /// Faults that are kept with their times.
     pub faults: Vec<Fault>,
     /// The machines' names, by number.

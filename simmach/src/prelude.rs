@@ -1,4 +1,4 @@
-//! What a test needs, in one line: `use simmach::prelude::*;`.
+//! Common imports for tests: `use simmach::prelude::*;`.
 
 pub use crate::chaos::{GracefulMonkey, Partitions, Plan, PowerOffs};
 pub use crate::machine::{OnExit, Selector};

@@ -1,10 +1,13 @@
-//! Randomness for the code under test: generators that the seed decides; outside a run, with the feature `real`, the
-//! operating system.
+//! Random numbers for the code under test.
 //!
-//! In a run, each call of [`rng`] makes a ChaCha generator whose key is drawn at (task, nth), where the task's path begins with its
-//! machine, service and incarnation: what one task draws shifts nothing in another. Calm generators are those of no seed,
-//! and differ all the same: names that programs draw for themselves must not collide. It implements `rand_core` 0.10's
-//! traits, so that everything in `rand` 0.10 works on it.
+//! In a run, each call of [`rng`] creates a ChaCha generator whose key is drawn from the seed at the address (task, nth). The
+//! path of a task begins with its machine, service and incarnation, so draws in one task do not affect other tasks. Generators
+//! that the shrinker made calm do not depend on the seed, but still differ from each other, because programs may rely on
+//! random names being unique.
+//!
+//! Outside a run, with the feature `real`, generators are seeded by the operating system.
+//!
+//! [`Generator`] implements the traits of `rand_core` 0.10, so everything in `rand` 0.10 works with it.
 
 #[cfg(feature = "real")]
 pub(crate) mod real;
@@ -21,7 +24,7 @@ use crate::engine::draws::address::Address;
 #[cfg(feature = "sim")]
 use crate::engine::{self, context, mix};
 
-/// A new generator of the running task; outside a run, one that the operating system has seeded.
+/// Creates a random number generator. In a run it is seeded from the run's seed, otherwise by the operating system.
 ///
 /// ```
 /// use rand_core::Rng;
@@ -34,16 +37,16 @@ use crate::engine::{self, context, mix};
 ///
 /// # Panics
 ///
-/// Outside a run: without the feature `real`, and with it if the operating system has no randomness.
+/// Outside a run, without the feature `real`, or if the operating system fails to provide random numbers.
 pub fn rng() -> Generator {
     here! {
-        simulated => of_the_seed(),
+        simulated => from_seed(),
         real => Generator { inner: real::generator() },
     }
 }
 
 #[cfg(feature = "sim")]
-fn of_the_seed() -> Generator {
+fn from_seed() -> Generator {
     let scope = engine::scope().expect("simmach::rand::rng() was called outside a run");
     let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
     let key = engine::word(Address::generator(scope.task, nth));
@@ -51,16 +54,16 @@ fn of_the_seed() -> Generator {
     Generator { inner: ChaCha12Rng::seed_from_u64(key) }
 }
 
-/// A number of the running task's, from a generator of its own.
+/// Returns a random number from a new generator. See [`rng`].
 ///
 /// # Panics
 ///
-/// As [`rng`].
+/// In the cases of [`rng`].
 pub fn random() -> u64 {
     rng().next_u64()
 }
 
-/// A generator that the seed or the operating system decides. What [`rng`] returns.
+/// A random number generator, returned by [`rng`].
 #[derive(Clone, Debug)]
 pub struct Generator {
     inner: ChaCha12Rng,
@@ -92,49 +95,53 @@ mod tests {
     use crate::engine::rig;
     use crate::task::spawn;
 
-    /// What two tasks draw.
+    /// The numbers that two tasks draw.
     fn drawn(seed: u64, overlay: Overlay) -> (u64, u64) {
-        let (told, hears) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let body = async move || {
             let (one, other) = (spawn(async { random() }), spawn(async { random() }));
             let drawn = (one.await.expect("no panic"), other.await.expect("no panic"));
-            told.send(drawn).expect("it is heard");
+            sender.send(drawn).expect("receiver is open");
         };
         let ran = rig::run_with(seed, overlay, || {}, body, || {});
         assert_eq!(ran.verdict, Verdict::Passed);
-        hears.recv().expect("it was told")
+        receiver.recv().expect("the body has sent")
     }
 
     #[test]
-    fn tasks_differ_and_calm_ones_too() {
+    fn generators_of_tasks_differ_even_if_calm() {
         let (one, other) = drawn(1, Overlay::default());
         assert_ne!(one, other);
         assert_eq!((one, other), drawn(1, Overlay::default()));
         assert_ne!((one, other), drawn(2, Overlay::default()));
         let (one, other) = drawn(1, Overlay::calm());
         assert_ne!(one, other);
-        assert_eq!((one, other), drawn(2, Overlay::calm()), "calm is no seed's");
+        assert_eq!(
+            (one, other),
+            drawn(2, Overlay::calm()),
+            "calm generators do not depend on the seed"
+        );
     }
 
-    /// Where no task runs, as in a rule on packets that a timer sends: each draw is another there too.
+    /// No task runs, for example, when a packet filter is called for a packet that a timer sent.
     #[test]
-    fn outside_of_tasks_draws_differ() {
+    fn generators_outside_of_tasks_differ() {
         thread_local! {
             static DRAWN: std::cell::RefCell<Vec<u64>> = const { std::cell::RefCell::new(Vec::new()) };
         }
         let drawn = |seed| {
-            let (told, hears) = mpsc::channel();
+            let (sender, receiver) = mpsc::channel();
             let body = async move || {
                 for at in 1..=10 {
                     let draw = |_, _| DRAWN.with_borrow_mut(|drawn| drawn.push(random()));
                     engine::arm(at, engine::Action::Call(draw, 0, 0));
                 }
                 crate::time::sleep(std::time::Duration::from_secs(1)).await;
-                told.send(DRAWN.take()).expect("it is heard");
+                sender.send(DRAWN.take()).expect("receiver is open");
             };
             let ran = rig::run_with(seed, Overlay::default(), || {}, body, || {});
             assert_eq!(ran.verdict, Verdict::Passed);
-            hears.recv().expect("it was told")
+            receiver.recv().expect("the body has sent")
         };
         let one = drawn(1);
         assert_eq!(one.iter().collect::<std::collections::BTreeSet<_>>().len(), 10, "{one:?}");

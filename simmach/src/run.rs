@@ -27,7 +27,7 @@ use crate::engine::record::trace::KeptTrace;
 use crate::engine::{MachineId, Name};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
-use crate::sim::PlanActs;
+use crate::sim::PlanActivity;
 use crate::spec::{SimTest, Spec};
 use crate::storage::{self, RunFolder};
 use crate::task::JoinHandle;
@@ -47,7 +47,7 @@ pub(crate) fn set_root(root: PathBuf) {
 /// Returns the folder for the disks of this process's runs. Creates one if none was set.
 fn root() -> Result<&'static Path, String> {
     let root = ROOT.get_or_init(|| {
-        let made = storage::memory_disk::pick(None).and_then(|folder| {
+        let made = storage::memory_disk::choose_folder(None).and_then(|folder| {
             let folder = folder.join(format!("simmach-{}", std::process::id()));
             std::fs::create_dir_all(&folder).map(|()| folder)
         });
@@ -256,7 +256,7 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
 /// What the layers return when they are removed.
 struct Remains {
     sockets: u64,
-    plans: Vec<PlanActs>,
+    plans: Vec<PlanActivity>,
     packets: Option<Vec<u8>>,
     /// A panic in a destructor of state that the test kept in the run.
     panic: Option<Failure>,
@@ -270,7 +270,7 @@ fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     let sockets = net::remove().sockets;
     storage::remove();
     machine::remove();
-    let plans = sim::acts();
+    let plans = sim::take_plan_activity();
     // `Sim::state` holds values of the test, whose destructors may panic.
     let dropped = catch_unwind(AssertUnwindSafe(sim::remove));
     let panic = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));

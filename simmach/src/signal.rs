@@ -1,8 +1,10 @@
-//! The stop signal, as a process hears it: a future, or a token to hand around.
+//! The stop signal of a process, as a future or as a token.
 //!
-//! In a run it models SIGTERM alone: a process that is told to stop has its grace and is then killed. Signals that a process
-//! sends are not modelled. Outside a run, with the feature `real`, it is the process's SIGTERM or Ctrl-C, by tokio: from the
-//! first [`token`] on neither of them ends the process by itself any more.
+//! In a run this models SIGTERM: a process that is stopped gets the signal and is killed after a grace period. Signals sent by
+//! processes are not modelled.
+//!
+//! Outside a run, with the feature `real`, the signal is SIGTERM or Ctrl-C, received through tokio. After the first call of
+//! [`token`], these signals no longer end the process by themselves.
 
 #[cfg(feature = "real")]
 mod real;
@@ -14,7 +16,7 @@ use std::task::{Context, Poll};
 #[cfg(feature = "sim")]
 use crate::machine::signal as simulated;
 
-/// Waits until this process is told to stop.
+/// StoppedKind until this process gets the stop signal.
 ///
 /// ```
 /// use simmach::{signal, time::{DurationUnits, sleep}};
@@ -29,30 +31,30 @@ use crate::machine::signal as simulated;
 ///
 /// # Panics
 ///
-/// As [`token`].
+/// In the cases of [`token`].
 pub async fn stopped() {
     token().stopped().await;
 }
 
-/// Tells whether this process was told to stop; can be handed to any of its tasks.
+/// Returns a token for the stop signal of this process, which can be passed to any of its tasks.
 ///
 /// # Panics
 ///
-/// Outside a run, with the feature `real`: where there is no tokio runtime with its I/O enabled.
+/// Outside a run, with the feature `real`: if there is no tokio runtime with I/O enabled.
 #[track_caller]
 pub fn token() -> StopToken {
     here! {
-        simulated => StopToken(Kind::Simulated(simulated::token())),
-        real => StopToken(Kind::Real(real::token())),
+        simulated => StopToken(TokenKind::Simulated(simulated::token())),
+        real => StopToken(TokenKind::Real(real::token())),
     }
 }
 
-/// What [`token`] returns.
+/// A token for the stop signal of a process, returned by [`token`].
 #[derive(Clone, Copy, Debug)]
-pub struct StopToken(Kind);
+pub struct StopToken(TokenKind);
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum TokenKind {
     #[cfg(feature = "sim")]
     Simulated(simulated::StopToken),
     #[cfg(feature = "real")]
@@ -60,26 +62,26 @@ enum Kind {
 }
 
 impl StopToken {
-    /// True once the process was told to stop.
+    /// Returns `true` if the process got the stop signal.
     pub fn is_stopped(&self) -> bool {
-        either!(Kind of self.0, token => token.is_stopped())
+        either!(TokenKind of self.0, token => token.is_stopped())
     }
 
-    /// Waits until the process is told to stop.
+    /// StoppedKind until the process gets the stop signal.
     pub fn stopped(&self) -> Stopped {
-        Stopped(either!(Kind of self.0,
-            simulated token => Waits::Simulated(token.stopped()),
-            real token => Waits::Real(token.stopped())))
+        Stopped(either!(TokenKind of self.0,
+            simulated token => StoppedKind::Simulated(token.stopped()),
+            real token => StoppedKind::Real(token.stopped())))
     }
 }
 
-/// What [`StopToken::stopped`] returns.
+/// A future that completes at the stop signal, returned by [`StopToken::stopped`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Stopped(Waits);
+pub struct Stopped(StoppedKind);
 
 #[derive(Debug)]
-enum Waits {
+enum StoppedKind {
     #[cfg(feature = "sim")]
     Simulated(simulated::Stopped),
     #[cfg(feature = "real")]
@@ -90,6 +92,6 @@ impl Future for Stopped {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        either!(Waits of &mut self.0, stopped => Pin::new(stopped).poll(cx))
+        either!(StoppedKind of &mut self.0, stopped => Pin::new(stopped).poll(cx))
     }
 }

@@ -1,4 +1,4 @@
-//! The control of the world: what a test and a plan hold, and no code under test sees.
+//! [`Sim`]: control over the simulated cluster, for tests and plans. Code under test never sees it.
 
 mod links;
 mod look;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::choice::{Chooser, Steps, WholeNumber};
+use crate::choice::{Chooser, SampleUniform, Steps};
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::record::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
@@ -22,13 +22,13 @@ pub use crate::sim::look::Machine;
 use crate::sim::machines::set_clock;
 use crate::sim::world::with;
 pub(crate) use crate::sim::world::{
-    Idle, PlanActs, acts, add_plan, install, may_act, note_idle, remove,
+    Idle, PlanActivity, add_plan, install, record_idle, remove, request_fault, take_plan_activity,
 };
 
-/// What a plan without a name is called.
+/// Name of plans that do not have one of their own.
 pub(crate) const A_PLAN: &str = "a plan";
 
-/// A usual grace for [`Sim::stop`]: what a service has to obey before it is killed.
+/// A common grace period for [`Sim::stop`]: how long a service may take to stop before it is killed.
 ///
 /// ```no_run
 /// # use simmach::prelude::*;
@@ -39,95 +39,105 @@ pub(crate) const A_PLAN: &str = "a plan";
 /// ```
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// The control of the world. Every test gets one; helpers reach it with [`Sim::current`].
+/// Control over the simulated cluster: machines, network, clocks, and the test's random choices.
+///
+/// Tests and plans receive one as their argument. Helper functions can get it with [`Sim::current`]. All copies control the
+/// same run.
+///
+/// Methods that take a [`Selector`] accept a machine's name, a pattern such as `"api*"`, or a list of them.
 #[derive(Clone, Copy)]
 pub struct Sim {
     seed: u64,
 }
 
-/// What can't be done to the world.
+/// An error of a method of [`Sim`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// No machine has such a name.
+    /// No machine or service matches the selector.
     #[error("no machine or service matches `{selector}`; known machines: {known}")]
     NoMatch {
-        /// What was asked for.
+        /// The selector.
         selector: String,
-        /// The names there are.
+        /// The names of all machines.
         known: String,
     },
-    /// All that were meant are up already.
+    /// All that were machines are up already.
     #[error("`{0}` is already running")]
     AlreadyRunning(String),
-    /// Its disk is in use.
+    /// The disk cannot be wiped while a service runs on the machine.
     #[error("cannot wipe the disk of `{0}`: a service is running there; stop it first")]
     InUse(String),
-    /// Its disk is in use by a client that [`Sim::run_on`] made.
+    /// The disk cannot be wiped while a client of [`Sim::run_on`] runs on the machine.
     #[error("cannot wipe the disk of `{0}`: a client of `run_on` is running there; stop it first")]
     ClientRuns(String),
-    /// The test itself would end, or lose its disk.
+    /// The machine that the test's body runs on cannot be stopped, powered off or wiped.
     #[error(
         "the test's body runs on `{0}`, which cannot be stopped, powered off or wiped; name other machines"
     )]
     Body(String),
-    /// No clock can be set like that.
-    #[error("the clocks of `{selector}` cannot be set: {why}")]
+    /// The clock settings are out of range.
+    #[error("cannot set the clocks of `{selector}`: {why}")]
     Clock {
-        /// Which machines were meant.
+        /// The selector.
         selector: String,
-        /// Why, and what is allowed.
+        /// What is wrong and what is allowed.
         why: String,
     },
-    /// No zones have such names, or no link is between them.
+    /// The zones do not exist, or there is no link between them.
     #[error("{0}")]
     NoLink(String),
-    /// The disk could not be wiped.
-    #[error("the disk of `{machine}` could not be wiped: {error}")]
+    /// Deleting the files of a simulated disk failed.
+    #[error("cannot wipe the disk of `{machine}`: {error}")]
     Disk {
-        /// The machine.
+        /// The name of the machine.
         machine: String,
-        /// Why.
+        /// The error of the operating system.
         error: String,
     },
 }
+
 impl Sim {
-    /// The control of the run that this code is part of.
+    /// Returns the `Sim` of the current run.
     ///
     /// # Panics
     ///
-    /// Outside a run.
+    /// If called outside a run.
     pub fn current() -> Self {
         let seed = with(|world| world.seed);
         Self { seed: seed.expect("simmach::Sim::current() was called outside a run") }
     }
 
-    /// The run's seed.
+    /// Returns the seed of the run.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Virtual time since the run began.
+    /// Returns the virtual time since the run began.
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(engine::now())
     }
 
-    /// Writes a line into the run's log, in the harness's name.
+    /// Writes a line to the log of the run, attributed to the harness.
     pub fn log(&self, text: impl fmt::Display) {
         log::write_value(Level::Info, Scope::HARNESS.machine, &text);
     }
 
-    /// Ends all that breaks, whoever broke it: plans end with every task they have spawned, partitions and clogs heal,
-    /// rules on packets are lifted, links have the topology's profiles again, clocks are set right, machines have power,
-    /// and what is down is started, but for services that returned by themselves. Clients, those that plans run among
-    /// them, go on. Then gives the cluster a second of virtual time, so that it has been polled and packets on the wire
-    /// have arrived.
+    /// Ends all plans, repairs all faults and starts everything that is down.
     ///
-    /// A plan's task that calls this goes on; all others of its plan are over.
+    /// In detail:
+    ///
+    /// - Plans end, with all tasks that they spawned. If a plan calls this, the calling task continues.
+    /// - Partitions heal, clogs are released, and packet filters are removed.
+    /// - Links get back the profiles of the topology, and clocks are set right.
+    /// - All machines get power, and all services are started, except those that returned by themselves.
+    /// - Clients continue, including those that plans started.
+    ///
+    /// Then waits for one second of virtual time, so that started services have run and packets in flight have arrived.
     ///
     /// # Errors
     ///
-    /// None today; it may have some when more can be broken.
+    /// Currently none. The result leaves room for faults whose repair can fail.
     pub async fn settle(&self) -> Result<(), ControlError> {
         let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
         let mut changed = ended == Some(true);
@@ -142,7 +152,7 @@ impl Sim {
             changed |= set_clock(machine, ClockSkew::exact());
         }
         changed |= machine::end_stopping();
-        changed |= machine::start_rest();
+        changed |= machine::start_remaining();
         if changed {
             let text = || "cluster settled: all faults healed, all services started".to_owned();
             log::write_line(Level::Fault, Scope::HARNESS.machine, text);
@@ -151,51 +161,68 @@ impl Sim {
         Ok(())
     }
 
-    /// Numbered steps, each with choices of its own that the seed makes.
+    /// Returns an iterator over `count` numbered steps.
+    ///
+    /// Each step has random choices of its own ([`Step::random_range`](crate::Step::random_range) and others). When a failing
+    /// run is shrunk, steps are left out one by one; the choices of the remaining steps stay the same.
+    ///
+    /// ```no_run
+    /// # use simmach::prelude::*;
+    /// # fn of(sim: Sim) {
+    /// for step in sim.steps(40) {
+    ///     let amount = step.random_range(1..100u64);
+    ///     sim.log(format!("step {}: transfer {amount}", step.number()));
+    /// }
+    /// # }
+    /// ```
     pub fn steps(&self, count: u64) -> Steps {
         let task = engine::scope().map_or(0, |scope| scope.task);
         let is_body = context::try_with(|engine| engine.current_task() == engine.body());
-        let of =
+        let source =
             if is_body == Some(true) { mix_text("steps") } else { mix(mix_text("steps"), task) };
         let nth = with(|world| {
-            let nth = world.walks.entry(of).or_default();
+            let nth = world.sequences.entry(source).or_default();
             *nth += 1;
             *nth
         });
-        Steps::new(mix(of, nth.unwrap_or(0)), count)
+        Steps::new(mix(source, nth.unwrap_or(0)), count)
     }
 
-    /// A number of the seed's choice, in a range; calm is the smallest.
-    pub fn choose<T: WholeNumber>(&self, range: std::ops::Range<T>) -> T {
-        Chooser::of_task().choose(range)
+    /// Returns a random integer in `range`, drawn from the seed. Shrinking prefers the smallest.
+    ///
+    /// An empty range ends the run with an error that is neither a pass nor a failure.
+    pub fn random_range<T: SampleUniform>(&self, range: std::ops::Range<T>) -> T {
+        Chooser::of_task().random_range(range)
     }
 
-    /// One of several, of the seed's choice; calm is the first.
+    /// Returns a random element of `among`, drawn from the seed. Shrinking prefers the first.
     ///
     /// # Panics
     ///
-    /// If there is none.
-    pub fn pick<'a, T>(&self, among: &'a [T]) -> &'a T {
-        Chooser::of_task().pick(among)
+    /// If `among` is empty.
+    pub fn choose<'a, T>(&self, among: &'a [T]) -> &'a T {
+        Chooser::of_task().choose(among)
     }
 
-    /// True with probability `p`; calm is false.
-    pub fn flag(&self, p: f64) -> bool {
-        Chooser::of_task().flag(p)
+    /// Returns `true` with probability `p`, drawn from the seed. Shrinking prefers `false`.
+    ///
+    /// A `p` outside 0 to 1 ends the run with an error that is neither a pass nor a failure.
+    pub fn random_bool(&self, p: f64) -> bool {
+        Chooser::of_task().random_bool(p)
     }
 
-    /// Fails the run, under a name by which this failure is known whatever its words.
+    /// Fails the run with a message.
+    ///
+    /// `key` identifies the failure: two failures with the same key count as the same one, whatever their messages are.
     pub fn fail(&self, key: &str, message: impl fmt::Display) {
         let kind = FailureKind::Named(key.to_owned());
         let message = message.to_string();
         context::try_with(|engine| engine.fail_run(Failure::new(kind, message)));
     }
 
-    /// Memory of the run outside all machines, one for each type: for what an oracle knows and no crash takes away.
+    /// Returns a value that belongs to the run rather than to a machine. There is one for each type, created with `Default`.
     ///
-    /// # Panics
-    ///
-    /// Never: what is kept under a type is of that type.
+    /// Crashes do not affect it. It is meant for what a test's oracle knows, such as the writes that were acknowledged.
     pub fn state<T: Default + 'static>(&self) -> Rc<T> {
         let found = with(|world| world.memory.get(&TypeId::of::<T>()).cloned()).flatten();
         let memory = found.unwrap_or_else(|| {
@@ -203,7 +230,7 @@ impl Sim {
             with(|world| world.memory.insert(TypeId::of::<T>(), Rc::clone(&new)));
             new
         });
-        memory.downcast().expect("it is kept under its own type")
+        memory.downcast().expect("values are stored under their own type")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the attribute says: the test before any run, and the cluster of a run.
+//! What the attribute of a test declares: settings, topology, plans and body. The macro builds it with [`SpecBuilder`].
 
 mod settings;
 mod shape;
@@ -15,7 +15,7 @@ use futures::future::LocalBoxFuture;
 use crate::chaos::Plan;
 use crate::engine::Name;
 use crate::engine::time::clock;
-use crate::machine::{Ending, OnExit, names};
+use crate::machine::{OnExit, Termination, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
@@ -26,7 +26,7 @@ pub use crate::spec::topology::Topology;
 
 pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
 
-/// The cluster, its plans and the test's body, built afresh for each run on the run's own thread.
+/// The topology, plans, limits and body of a test. It is built anew for each run, on the thread of the run.
 pub struct Spec {
     pub(crate) topology: Topology,
     pub(crate) client: Option<String>,
@@ -34,22 +34,22 @@ pub struct Spec {
     pub(crate) time_limit: Duration,
     pub(crate) stall_limit: Duration,
     pub(crate) step_limit: u64,
-    /// What wall clocks show when a run begins, in nanoseconds since 1970.
+    /// The time that wall clocks show at the beginning of a run, in nanoseconds since 1970.
     pub(crate) epoch: u64,
     pub(crate) body: Body,
 }
 
-/// The machine that the body runs on where the test names none: it reaches all.
+/// The machine that the body runs on by default. It can reach all machines.
 pub(crate) const CLIENT: &str = "client";
 
 impl Spec {
-    /// All that makes no sense, in words; empty when a run can begin.
+    /// Returns messages for all mistakes in the spec. A run can begin only if there are none.
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let topology = &self.topology;
         let mut mistakes = topology.mistakes.clone();
         let (machines, _) = self.machines();
         let machines: Vec<&str> = machines.iter().map(|name| &**name).collect();
-        // Where there are no links, all zones are joined: nobody asks which there are.
+        // Without links all zones are joined, and zones need not be known.
         let named = if topology.links.is_empty() { &[][..] } else { &machines };
         let zones: BTreeSet<&str> = named.iter().copied().map(names::zone).collect();
         let known = || zones.iter().map(|zone| format!("`{zone}`")).collect::<Vec<_>>().join(", ");
@@ -57,7 +57,7 @@ impl Spec {
             for zone in [&link.from, &link.to] {
                 if !zones.contains(zone.as_str()) {
                     mistakes.push(format!(
-                        "the link `{}` to `{}` names the zone `{zone}`, in which there is no machine; there are: {}",
+                        "link from `{}` to `{}`: no machine is in the zone `{zone}`; zones with machines: {}",
                         link.from,
                         link.to,
                         known()
@@ -71,7 +71,7 @@ impl Spec {
             let alone = machines.iter().all(|name| name == client || names::zone(name) != zone);
             if alone && zones.len() > 1 && !linked {
                 mistakes.push(format!(
-                    "the client `{client}` has no route: no link leads from its zone `{zone}`; there are the zones {}",
+                    "the client `{client}` cannot reach any machine: add a link from its zone `{zone}`; zones with machines: {}",
                     known()
                 ));
             }
@@ -80,8 +80,8 @@ impl Spec {
             mistakes.extend(selector.mistakes("on_exit", &machines));
             if *on_exit == OnExit::Restart(Duration::ZERO) {
                 mistakes.push(format!(
-                    "on_exit of `{selector}` restarts after no time: a service that fails at once would do so for ever at \
-                     one moment; give it some"
+                    "on_exit of `{selector}`: the restart delay must not be zero, or a service that fails at once would restart \
+                     forever without time passing"
                 ));
             }
         }
@@ -102,18 +102,18 @@ impl Spec {
             );
         }
         if self.step_limit == 0 {
-            mistakes.push("step_limit is 0: no run could begin".to_owned());
+            mistakes.push("step_limit must not be 0".to_owned());
         }
         if self.time_limit.is_zero() || self.stall_limit.is_zero() {
-            mistakes.push("time_limit or stall_limit is 0: no run could begin".to_owned());
+            mistakes.push("time_limit and stall_limit must not be 0".to_owned());
         }
         mistakes.sort();
         mistakes.dedup();
         mistakes
     }
 
-    /// The names of all machines, in the order of their numbers, and the number of the client: the machines of the
-    /// topology, then the client unless it is one of them.
+    /// Returns the names of all machines in the order of their ids, and the index of the client. The client comes last unless it
+    /// is a machine of the topology.
     pub(crate) fn machines(&self) -> (Vec<Name>, usize) {
         let client = self.client.as_deref().unwrap_or(CLIENT);
         let mut machines: Vec<Name> = self.topology.names().cloned().collect();
@@ -124,7 +124,7 @@ impl Spec {
         (machines, number)
     }
 
-    /// What runs, and what is left: what tells this spec from another.
+    /// Splits the spec into what runs and the [`Shape`] that identifies it.
     pub(crate) fn into_parts(self) -> (Vec<Box<dyn Plan>>, Body, Shape) {
         let plans = self.plans.iter().map(|plan| (plan.name(), plan.settings())).collect();
         let shape = Shape {
@@ -144,7 +144,7 @@ impl fmt::Debug for Spec {
     }
 }
 
-/// Builds a [`Spec`]. The macro calls this; every argument of the attribute is one call.
+/// Builds a [`Spec`]. The macro expands every argument of the attribute to one call.
 #[derive(Default)]
 #[must_use]
 pub struct SpecBuilder {
@@ -158,47 +158,47 @@ pub struct SpecBuilder {
 }
 
 impl SpecBuilder {
-    /// With the defaults.
+    /// A builder with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The cluster; what `machine` and `link` said before, and say after, is added to it.
+    /// Sets the topology. Machines and links of other calls are added to it.
     pub fn topology(mut self, topology: Topology) -> Self {
-        self.topology = topology.with(self.topology);
+        self.topology = topology.merge(self.topology);
         self
     }
 
-    /// As [`Topology::machine`].
+    /// See [`Topology::machine`].
     #[track_caller]
     pub fn machine<F, R>(mut self, name: &str, service: F) -> Self
     where
         F: AsyncFn() -> R + 'static,
-        R: Ending,
+        R: Termination,
     {
         self.topology = self.topology.machine(name, service);
         self
     }
 
-    /// As [`Topology::link`].
+    /// See [`Topology::link`].
     pub fn link(mut self, a: &str, b: &str, profile: NetworkProfile) -> Self {
         self.topology = self.topology.link(a, b, profile);
         self
     }
 
-    /// As [`Topology::link_one_way`].
+    /// See [`Topology::link_one_way`].
     pub fn link_one_way(mut self, from: &str, to: &str, profile: NetworkProfile) -> Self {
         self.topology = self.topology.link_one_way(from, to, profile);
         self
     }
 
-    /// The machine that the body runs on.
+    /// Sets the machine that the body runs on.
     pub fn client(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
-        match names::is_one(&name) {
+        match names::is_single(&name) {
             Ok(true) => {}
             Ok(false) => {
-                self.topology.mistakes.push(format!("the client `{name}` is several machines"))
+                self.topology.mistakes.push(format!("the client `{name}` must be a single machine"))
             }
             Err(error) => self.topology.mistakes.push(error.to_string()),
         }
@@ -206,49 +206,51 @@ impl SpecBuilder {
         self
     }
 
-    /// One more plan, side by side with the others.
+    /// Adds a plan. All plans run concurrently.
     pub fn plan(mut self, plan: impl Plan) -> Self {
         self.plans.push(Box::new(plan));
         self
     }
 
-    /// The most virtual time a run takes.
+    /// Sets the maximum virtual time of a run. The default is 1 hour.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
-    /// The most virtual time without progress: no bytes arrive, no process starts or ends, the test's own code ends no sleep. A
-    /// connect or a connection that will time out, with a task that waits for it, is waited for, and so is a restart that is
-    /// due; keep-alive probes, and those of a closed window that are answered, are not.
+    /// Sets the maximum virtual time without progress. The default is 1 minute.
+    ///
+    /// Progress is: bytes arrive, a process starts or ends, or a sleep in the test's own code ends. The limit is extended while a
+    /// task waits for a connect or a connection that will time out, and while a restart is pending. Keep-alive probes and
+    /// answered zero-window probes do not extend it.
     pub fn stall_limit(mut self, limit: Duration) -> Self {
         self.stall_limit = Some(limit);
         self
     }
 
-    /// The most polls and events.
+    /// Sets the maximum number of polls and events. By default there is no limit.
     pub fn step_limit(mut self, limit: u64) -> Self {
         self.step_limit = Some(limit);
         self
     }
 
-    /// What wall clocks show when a run begins: a time from 1970 to 2554.
+    /// Sets the time that wall clocks show at the beginning of a run, between 1970 and 2554.
     pub fn epoch(mut self, epoch: SystemTime) -> Self {
         match nanos_since_1970(epoch) {
             Some(_) => self.epoch = Some(epoch),
             None => self.topology.mistakes.push(
-                "epoch is out of range: use a time from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned(),
+                "epoch is out of range: expected a time from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned(),
             ),
         }
         self
     }
 
-    /// The test's body: the spec is complete.
+    /// Sets the body of the test, and completes the spec.
     pub fn body<F, T>(self, body: F) -> Spec
     where
         F: FnOnce(Sim) -> T + 'static,
         T: Future + 'static,
-        T::Output: Ending,
+        T::Output: Termination,
     {
         const HOUR: Duration = Duration::from_secs(3_600);
         const MINUTE: Duration = Duration::from_secs(60);
@@ -260,7 +262,7 @@ impl SpecBuilder {
             stall_limit: self.stall_limit.unwrap_or(MINUTE),
             step_limit: self.step_limit.unwrap_or(u64::MAX),
             epoch: self.epoch.and_then(nanos_since_1970).unwrap_or(clock::EPOCH),
-            body: Box::new(move |sim| body(sim).map(Ending::into_words).boxed_local()),
+            body: Box::new(move |sim| body(sim).map(Termination::into_result).boxed_local()),
         }
     }
 }

@@ -1,9 +1,12 @@
-//! Storage: real LMDB, by heed, on every machine's own disk; outside a run, with the feature `real`, in a folder of the real
-//! one, with LMDB's own fsync and its transactions off the async threads.
+//! Transactional storage: LMDB, through heed, on the disk of each machine.
 //!
-//! Modelled in a run: a store for each service and name on each machine; one writer at a time, in virtual time; the disk's latency;
-//! what is durable when, and a loss of power that takes exactly what is not; a full disk; a wipe. Not modelled: torn or
-//! decayed pages, a disk that lies about what is durable, bandwidth, the time that reads take, and files beside the stores.
+//! In a run, each machine has a simulated disk. Modelled are: one store for each service and name on a machine; one writer at a
+//! time, in virtual time; disk latency; durability, where power loss takes exactly the commits that are not durable; full
+//! disks; and wiped disks. Not modelled are: torn or corrupt pages, disks that report data as durable too early, bandwidth,
+//! the latency of reads, and files other than stores.
+//!
+//! Outside a run, with the feature `real`, stores are LMDB files in a real folder. Commits use fsync, and transactions run on
+//! threads where blocking is allowed.
 //!
 //! ```
 //! use simmach::storage::{self, types::{Bytes, Str}};
@@ -24,12 +27,14 @@
 //! }
 //! ```
 //!
-//! A transaction is a closure, and none lives across an `await`: a process that is killed leaves none open. Closures are
-//! `Send + 'static` so that, outside a run, they can run where blocking is allowed.
+//! A transaction is a closure, so it cannot live across an `await`, and a killed process leaves none open. Closures are
+//! `Send + 'static`, so that they can run on another thread outside a run.
 //!
-//! Outside a run a process has one folder for its stores, named by [`set_folder`] or else by the environment variable
-//! `SIMMACH_DATA_DIR`; a store is the file `<name>.mdb` in it. That of a machine in a run belongs to one service, so services
-//! that have stores of one name are processes of their own in the real world too, or have folders of their own.
+//! # Folders outside a run
+//!
+//! A process has one folder for its stores, set with [`set_folder`] or the environment variable `SIMMACH_DATA_DIR`. A store is
+//! the file `<name>.mdb` in that folder. In a run, services on one machine have separate stores even if the names are equal.
+//! To get the same outside a run, start each service as a process with a folder of its own.
 
 #[cfg(feature = "sim")]
 mod disks;
@@ -75,16 +80,16 @@ pub(crate) use crate::storage::disks::{
 use std::path::Path;
 
 #[cfg(feature = "sim")]
-use crate::storage::disks::StoreId;
+use crate::storage::disks::HandleId;
 #[cfg(feature = "sim")]
 use crate::storage::turn::Turn;
 #[cfg(feature = "sim")]
 use crate::time::sleep;
 
-/// Names the folder that this process's stores are in, outside a run; it is made when a store is opened. It holds for the
-/// stores that are opened from then on, and goes before the environment variable `SIMMACH_DATA_DIR`.
+/// Sets the folder for the stores of this process outside a run.
 ///
-/// In a run it does nothing: there each machine has a disk of its own.
+/// It applies to stores that are opened later, and takes precedence over the environment variable `SIMMACH_DATA_DIR`. The folder
+/// is created when a store is opened. In a run this does nothing, since each machine has a disk of its own.
 pub fn set_folder(folder: impl AsRef<Path>) {
     here! {
         simulated => {
@@ -94,100 +99,110 @@ pub fn set_folder(folder: impl AsRef<Path>) {
     }
 }
 
-/// Makes what heed makes once a process: made in the first run, it would take randomness that other runs have to spare.
+/// Initializes heed's global state. Otherwise the first run would do it, and draw randomness that other runs do not draw.
 #[cfg(feature = "sim")]
 pub(crate) fn prepare() {
     let _ = heed::env_closing_event("");
 }
 
-/// Opens the store of this name with the default [`Options`].
+/// Opens the store `name` with the default [`Options`]. See [`Options::open`].
 ///
 /// # Errors
 ///
-/// As [`Options::open`].
+/// Same as [`Options::open`].
 pub async fn open(name: &str) -> Result<Store> {
     Options::new().open(name).await
 }
 
 impl Options {
-    /// Opens the store of this name, made if there is none; it belongs to this service on this machine, and keeps what was
-    /// committed when the process ends and is started again.
+    /// Opens the store `name`, creating it if it does not exist.
     ///
-    /// Opened twice in one process it is the same store.
+    /// The store belongs to this service on this machine. Its data survives the end of the process. Opening it again in the same
+    /// process returns another handle of the same store.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`](Error::Name) unless the name is 1 to 64 of the characters `a-z`, `A-Z`, `0-9`, `-`, `_` and
-    /// `.`, not starting with a dot; [`Error::Options`](Error::Options) if this process has it open with other
-    /// options; [`Error::Closed`](Error::Closed) outside a run. With the feature `real`, outside a run:
-    /// [`Error::Io`](Error::Io) where no folder is [named](set_folder) or it can't be used, and LMDB's own.
+    /// - [`Error::Name`] unless the name has 1 to 64 of the characters `a-z`, `A-Z`, `0-9`, `-`, `_` and `.`, and does not start
+    ///   with a dot.
+    /// - [`Error::Options`] if this process already has it open with other options.
+    /// - [`Error::Closed`] outside a run, without the feature `real`.
+    /// - [`Error::Io`] and [`Error::Lmdb`] outside a run, with the feature `real`: if no folder is [set](set_folder) or it
+    ///   cannot be used.
     ///
     /// # Panics
     ///
-    /// Outside a run, with the feature `real`: where there is no tokio runtime.
+    /// Outside a run, with the feature `real`: if there is no tokio runtime.
     pub async fn open(self, name: &str) -> Result<Store> {
         here! {
-            simulated => disks::open(name, self).map(|id| Store(Kind::Simulated(id))),
-            real => real::Store::open(name, self).await.map(|store| Store(Kind::Real(store))),
+            simulated => disks::open(name, self).map(|id| Store(StoreKind::Simulated(id))),
+            real => real::Store::open(name, self).await.map(|store| Store(StoreKind::Real(store))),
         }
     }
 }
 
-/// A store: a transactional map of tables, on this machine's disk.
+/// A handle to a store: a set of tables on the disk of this machine, read and written in transactions.
 ///
-/// A handle, good in the process that opened it and for as long as that lives.
+/// Only the process that opened the store can use the handle, for as long as it lives.
 #[derive(Clone, Debug)]
-pub struct Store(Kind);
+pub struct Store(StoreKind);
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum StoreKind {
     #[cfg(feature = "sim")]
-    Simulated(StoreId),
+    Simulated(HandleId),
     #[cfg(feature = "real")]
     Real(real::Store),
 }
 
 impl Store {
-    /// Runs `f` in a write transaction and commits it if `f` answers `Ok`.
+    /// Runs `f` in a write transaction, and commits it if `f` returns `Ok`.
     ///
-    /// Waits for the one writer, first come, first served, then for the disk; then `f` runs, and what it did is committed
-    /// and, unless the store's [`Durability`] says otherwise, durable, in one moment. It returns a little later: a power-off
-    /// in between leaves a transaction that is stored and was never acknowledged, as on a real machine.
+    /// A store has one writer at a time; writers queue in the order in which they called. Then the call waits for the disk.
+    /// Then `f` runs and the transaction commits, at one point in virtual time. It is also durable at that point, unless the
+    /// [`Durability`] of the store says otherwise. The call returns a little later: a power loss in between leaves a
+    /// transaction that is stored but was never acknowledged, as on a real machine.
     ///
-    /// Dropped before that moment, nothing happens; after it, the transaction stands. Outside a run either may be, once
-    /// its turn has come.
+    /// # Cancellation
+    ///
+    /// If the future is dropped before the commit, nothing is stored. If it is dropped later, the transaction is stored.
+    /// Outside a run the transaction may be stored if the future is dropped after it became the writer.
     ///
     /// # Errors
     ///
-    /// What `f` answers, as it is, and nothing is stored; [`Error::Full`] if the disk is; [`Error::Closed`] and
-    /// [`Error::Foreign`] for a handle that is not this process's; [`Error::Nested`] inside the closure of one of this
-    /// store's transactions; LMDB's own.
+    /// Nothing is stored if there is an error.
+    ///
+    /// - The error that `f` returns.
+    /// - [`Error::Full`] if the disk is full.
+    /// - [`Error::Closed`] and [`Error::Foreign`] if the handle does not belong to this process.
+    /// - [`Error::Nested`] inside the closure of a transaction of the same store.
+    /// - [`Error::Lmdb`] and [`Error::Io`] from LMDB.
     pub async fn write<R, F>(&self, f: F) -> Result<R>
     where
         F: FnOnce(&mut WriteTxn<'_, '_>) -> Result<R> + Send + 'static,
         R: Send + 'static,
     {
-        either!(Kind of &self.0, simulated id => write(*id, f).await, real store => store.write(f).await)
+        either!(StoreKind of &self.0, simulated id => write(*id, f).await, real store => store.write(f).await)
     }
 
-    /// Runs `f` in a read transaction, on what was committed last, whether or not that is durable. Takes no time
-    /// in a run.
+    /// Runs `f` in a read transaction. It sees the last commit, even if that is not durable yet. Takes no time in a run.
     ///
     /// # Errors
     ///
-    /// What `f` answers, as it is; [`Error::Closed`] and [`Error::Foreign`] for a handle that is not this process's;
-    /// [`Error::Nested`] inside the closure of one of this store's transactions; LMDB's own.
+    /// - The error that `f` returns.
+    /// - [`Error::Closed`] and [`Error::Foreign`] if the handle does not belong to this process.
+    /// - [`Error::Nested`] inside the closure of a transaction of the same store.
+    /// - [`Error::Lmdb`] and [`Error::Io`] from LMDB.
     pub async fn read<R, F>(&self, f: F) -> Result<R>
     where
         F: FnOnce(&ReadTxn<'_, '_>) -> Result<R> + Send + 'static,
         R: Send + 'static,
     {
-        either!(Kind of &self.0, simulated id => transact::read(*id, f), real store => store.read(f).await)
+        either!(StoreKind of &self.0, simulated id => transact::read(*id, f), real store => store.read(f).await)
     }
 }
 
 #[cfg(feature = "sim")]
-async fn write<R>(id: StoreId, f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>) -> Result<R> {
+async fn write<R>(id: HandleId, f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>) -> Result<R> {
     let turn = Turn::wait(id).await?;
     let latencies = transact::draw_latencies(id)?;
     if !latencies.disk.is_zero() {

@@ -1,8 +1,9 @@
-//! Tasks for the code under test: tokio's names, on the run's one thread; outside a run, with the feature `real`, tokio's
-//! own.
+//! Tasks for the code under test, with the API of `tokio::task`.
 //!
-//! In a run, who runs next is the seed's choice. A task belongs to the process that spawned it and ends with it. Not modelled: a
-//! machine's number of cores; tasks never run at the same time.
+//! In a run, all tasks share one thread, and the seed decides which ready task runs next. A task belongs to the process that
+//! spawned it, and ends with it. Not modelled is the number of cores of a machine: tasks never run in parallel.
+//!
+//! Outside a run, with the feature `real`, tasks are tokio's.
 
 mod blocking;
 mod error;

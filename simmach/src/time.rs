@@ -1,9 +1,11 @@
-//! Time for the code under test: tokio's names, on the run's virtual clock; outside a run, with the feature `real`, on
-//! tokio's own.
+//! Time for the code under test, with the API of `tokio::time`.
 //!
-//! Models time in nanoseconds that moves only when nothing is ready to run. Each machine has its own monotonic clock, exact
-//! unless the test sets it otherwise; what is here goes by that one. Timers fire exactly when they are due: there is no
-//! granularity of a millisecond and no jitter of a scheduler.
+//! In a run, time is virtual. It has a resolution of one nanosecond and advances only when no task is ready to run. Timers fire
+//! exactly at their deadline, without tokio's granularity of a millisecond and without scheduling delays. Each machine has a
+//! monotonic clock of its own, which is exact unless the test changes it with [`Sim::set_clock`](crate::Sim::set_clock); this
+//! module uses that clock.
+//!
+//! Outside a run, with the feature `real`, everything here is tokio's.
 //!
 //! ```
 //! use simmach::time::{DurationUnits, Instant, sleep};
@@ -31,11 +33,11 @@ pub use crate::time::sleep::{Sleep, sleep, sleep_until};
 pub use crate::time::timeout::{Timeout, error, timeout, timeout_at};
 pub use crate::time::units::DurationUnits;
 
-/// Longer waits are cut to this, 30 years, as tokio's are.
+/// Maximum duration of a sleep: 30 years. Longer ones are shortened, as in tokio.
 #[cfg(feature = "sim")]
-const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 86_400);
+const MAX_SLEEP: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// A duration in the engine's nanoseconds; what is longer than 584 years is cut to that.
+/// Converts a duration to the engine's nanoseconds. Durations above 584 years are shortened to that.
 #[cfg(feature = "sim")]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -67,8 +67,9 @@ async fn shuffle(sim: Sim, locations: Range<u64>) -> Result {
     items.add(Location(locations.start), ITEMS).await?;
     *books.entry(locations.start).or_default() += ITEMS;
     for step in sim.steps(20) {
-        let (from, to) = (step.choose(locations.clone()), step.choose(locations.clone()));
-        let quantity = step.choose(1..ITEMS + 1);
+        let (from, to) =
+            (step.random_range(locations.clone()), step.random_range(locations.clone()));
+        let quantity = step.random_range(1..ITEMS + 1);
         let there = books[&from] >= quantity;
         match items.move_items(Location(from), Location(to), quantity).await {
             Ok(()) if there => {
@@ -81,7 +82,7 @@ async fn shuffle(sim: Sim, locations: Range<u64>) -> Result {
                 return Err(format!("moving {question}: {answer:?}").into());
             }
         }
-        sleep(step.choose(0..4_000u64).millis()).await;
+        sleep(step.random_range(0..4_000u64).millis()).await;
     }
     Ok(())
 }

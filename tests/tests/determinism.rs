@@ -27,7 +27,7 @@ const FAILS: &str = "DETERMINISM_FAILS";
 /// Records each crate's values, on two machines and on the client.
 #[sim_test(seeds = 4, machines("a{1..=2}" => async || { look().await; }), client = "mover")]
 async fn everything_promised(sim: Sim) {
-    sleep(sim.choose(1..1_000_000).micros()).await;
+    sleep(sim.random_range(1..1_000_000).micros()).await;
     let seen = look().await;
     // Waits for the machines.
     sleep(3.secs()).await;
@@ -40,10 +40,10 @@ async fn look() -> String {
     let machine = simmach_name();
     let mut seen = Vec::new();
     let mut saw = |what: &'static str, value: String| seen.push((what, value));
-    sleep(sim.choose(1..1_000_000).micros()).await;
+    sleep(sim.random_range(1..1_000_000).micros()).await;
     saw("HashMap", in_order_of_a_hash_map());
     let start = Instant::now();
-    sleep(sim.choose(1..1_000_000_000).nanos()).await;
+    sleep(sim.random_range(1..1_000_000_000).nanos()).await;
     saw("Instant", format!("{:?}", start.elapsed()));
     saw("SystemTime", format!("{:?}", SystemTime::now()));
     saw("rand 0.8 random", rand08::random::<u64>().to_string());

@@ -248,7 +248,7 @@ fn bad_input_is_reported_with_a_remedy() {
     });
     through_both("link_to_nowhere", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["could not be run", "`nowhere`", "there is no machine"]);
+        assert_has(ran, &["could not be run", "`nowhere`", "no machine is in the zone"]);
     });
     for (name, said) in [
         ("two_on_one_port", "the service a.zone/two ended with an error: Address already in use"),
@@ -437,15 +437,16 @@ fn process_limits_are_named() {
             for (limit, said) in [
                 (
                     "-v 25165824",
-                    &["a store, of 4 GiB", "`ulimit -v` allows this process 24 GiB", "map_size"][..],
+                    &["a store of 4 GiB", "`ulimit -v` limits this process to 24 GiB", "map_size"]
+                        [..],
                 ),
-                ("-n 48", &["too many open files", "which is 48, with `ulimit -n`"][..]),
+                ("-n 48", &["too many open files", "limit of 48 with `ulimit -n`"][..]),
             ] {
                 let ran = run(limit);
                 assert_eq!(ran.code, Some(101), "{}", ran.text);
                 assert_has(&ran, said);
                 assert_has(&ran, &["could not be run"]);
-                assert_has_not(&ran, &["point SIMMACH_DIR"]);
+                assert_has_not(&ran, &["set SIMMACH_DIR"]);
             }
         }
     }

@@ -104,8 +104,9 @@ impl GracefulMonkey {
             format!("stopped{wiped}; restarted later")
         });
         strike.stop(machine, grace).await;
-        let body = machine::body() == Some(machine);
-        let in_use = machine::serves(machine) || !machine::clients_of(machine).is_empty();
+        let body = machine::body_machine() == Some(machine);
+        let in_use =
+            machine::has_running_service(machine) || !machine::clients_of(machine).is_empty();
         if wipes && !in_use && !body {
             sim.wipe(&victim).map_err(|error| error.to_string())?;
         }

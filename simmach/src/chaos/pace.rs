@@ -186,7 +186,7 @@ impl Strikes {
     /// Until a strike is due. That of the first one is known from the outset: the run may be over before.
     async fn wait(&mut self, wait: Duration) {
         if !std::mem::replace(&mut self.has_begun, true) {
-            sim::note_idle(Idle::NotDue(engine::now().saturating_add(nanos(wait))));
+            sim::record_idle(Idle::NotDue(engine::now().saturating_add(nanos(wait))));
         }
         sleep(wait).await;
     }
@@ -221,19 +221,19 @@ impl Strike {
     /// Tells a machine's services to stop; what is not over after `grace` is killed.
     pub(crate) async fn stop(self, machine: MachineId, grace: Duration) {
         let services = machine::services_of(machine);
-        sim::may_act(true, &[machine], String::new);
-        machine::stop(machine::take(&services, self.owner()), grace).await;
+        sim::request_fault(true, &[machine], String::new);
+        machine::stop(machine::mark_down(&services, self.owner()), grace).await;
     }
 
     /// Takes a machine's power.
     pub(crate) fn take_power(self, machine: MachineId) {
-        sim::may_act(true, &[machine], String::new);
-        machine::take_power(machine, self.owner());
+        sim::request_fault(true, &[machine], String::new);
+        machine::power_off(machine, self.owner());
     }
 
     /// Gives back what its plan has taken, where nobody has meanwhile, or means it to stay down.
     pub(crate) fn give_back(self) {
-        machine::give_back(self.plan);
+        machine::restore(self.plan);
     }
 
     /// Whose work it is.

@@ -86,7 +86,7 @@ impl Plan for Partitions {
                 };
                 let (left, right) = (side(left), side(right));
                 if left.is_empty() || right.is_empty() {
-                    sim::note_idle(Idle::OneSide);
+                    sim::record_idle(Idle::OneSide);
                 } else {
                     let (left, right) = (Selector::from(left), Selector::from(right));
                     strike.strikes(None, || sim::partitioned(&left, &right));

@@ -72,7 +72,7 @@ impl Default for PowerOffs {
 impl Plan for PowerOffs {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            let may = |machine| machine::body() != Some(machine);
+            let may = |machine| machine::body_machine() != Some(machine);
             super::note_too_few(sim, self.machines.as_ref(), Needs::Victim { body: false });
             let mut strikes = Strikes::of_this_plan(self.every);
             let downtime = strikes.down(self.downtime, DOWNTIME);

@@ -1,7 +1,7 @@
-//! hyper's executor and timer, on this crate's tasks and time.
+//! hyper's executor and timer, based on [`task`] and [`time`].
 //!
-//! hyper asks for an executor where it makes tasks of its own, as for HTTP/2, and for a timer where it waits, as for a
-//! request's headers or the answer to a ping.
+//! hyper needs an executor where it spawns tasks, as for HTTP/2, and a timer for timeouts, as for the headers of a request or
+//! the answer to a ping.
 //!
 //! ```
 //! use hyper_util::rt::TokioIo;
@@ -28,11 +28,11 @@ use pin_project_lite::pin_project;
 
 use crate::{task, time};
 
-/// Runs hyper's tasks as tasks of the process that asks: they end with it.
+/// Spawns hyper's tasks with [`task::spawn`]. They belong to the calling process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executor;
 
-/// Waits for hyper as [`time::sleep`] does.
+/// Sleeps for hyper with [`time::sleep`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timer;
 
@@ -44,14 +44,14 @@ pin_project! {
 }
 
 impl Executor {
-    /// An executor.
+    /// Creates an executor.
     pub const fn new() -> Self {
         Self
     }
 }
 
 impl Timer {
-    /// A timer.
+    /// Creates a timer.
     pub const fn new() -> Self {
         Self
     }

@@ -1,4 +1,4 @@
-//! How processes end: stopped, killed, without power, or by themselves.
+//! The end of processes: by a stop, a kill, a power loss, or by themselves.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,53 +8,55 @@ use std::time::Duration;
 use crate::engine::failure::verdict::Failure;
 use crate::engine::record::event::ProcessExit;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId, Wait, context};
-use crate::machine::process::State;
-use crate::machine::{place_of, state_of, with};
+use crate::machine::process::ProcessState;
+use crate::machine::{machine_and_name, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
 
-/// Tells processes to stop, waits until all are over or `grace` has passed, and kills what is left.
+/// Sends the stop signal to processes, waits until all have ended, and kills those that have not after `grace`.
 pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
     for process in &processes {
         let wakers = with(|machines| {
             let process = machines.processes.find(*process)?;
             match process.state {
-                State::Running => {
-                    process.state = State::Stopping;
-                    Some(process.on_stop().take())
+                ProcessState::Running => {
+                    process.state = ProcessState::Stopping;
+                    Some(process.on_stop().take_all())
                 }
-                State::Stopping | State::Over => None,
+                ProcessState::Stopping | ProcessState::Ended => None,
             }
         });
         wakers.flatten().into_iter().flatten().for_each(Waker::wake);
     }
-    let all = futures::future::join_all(processes.iter().map(|process| ended(*process)));
+    let all = futures::future::join_all(processes.iter().map(|process| wait_until_ended(*process)));
     if timeout(grace, all).await.is_err() {
         processes.into_iter().for_each(kill);
     }
 }
 
-/// Ends a process now; its kernel closes its sockets.
+/// Kills a process. The kernel of its machine closes its sockets.
 pub(crate) fn kill(process: ProcessId) {
-    if state_of(process) == State::Over {
+    if state_of(process) == ProcessState::Ended {
         return;
     }
-    let (machine, name) = place_of(process);
+    let (machine, name) = machine_and_name(process);
     engine::record_fault(Effect::Kill, machine, || format!("{name} killed"));
-    end(process, ProcessExit::Killed);
+    end_process(process, ProcessExit::Killed);
 }
 
-/// Ends what was told to stop and has not yet: whoever would have killed it may be gone. False if there is none.
+/// Kills processes that got the stop signal and have not ended, since the caller of `stop` may be gone. Returns false if there
+/// are none.
 pub(crate) fn end_stopping() -> bool {
-    let stopping =
-        with(|machines| machines.processes.alive(|process| process.state == State::Stopping));
+    let stopping = with(|machines| {
+        machines.processes.alive(|process| process.state == ProcessState::Stopping)
+    });
     let stopping = stopping.unwrap_or_default();
     let any = !stopping.is_empty();
     stopping.into_iter().for_each(kill);
     any
 }
 
-/// Takes a machine's power: its future is erased.
+/// Cuts the power of a machine: ends its processes, removes its network state, and takes its disk to the last durable point.
 pub(crate) fn cut_power(machine: MachineId) {
     let running = with(|machines| {
         machines.all[machine.0 as usize].powered = false;
@@ -63,7 +65,7 @@ pub(crate) fn cut_power(machine: MachineId) {
     net::control::erase_machine(machine);
     net::control::set_up(machine, false);
     for process in running.into_iter().flatten() {
-        end(process, ProcessExit::PowerLost);
+        end_process(process, ProcessExit::PowerLost);
     }
     let lost = storage::power_off(machine);
     engine::record_fault(Effect::PowerOff, Some(machine), || match lost {
@@ -74,7 +76,7 @@ pub(crate) fn cut_power(machine: MachineId) {
     engine::trace(Event::PowerLost { machine, commits: lost });
 }
 
-/// Deletes what a machine's disk holds, if it holds anything. Its processes must be down.
+/// Wipes the disk of a machine unless it is empty. The machine must not have running processes.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     if storage::is_empty(machine) {
         return Ok(());
@@ -85,23 +87,23 @@ pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until a process is over.
-async fn ended(process: ProcessId) {
+/// Waits until a process has ended.
+async fn wait_until_ended(process: ProcessId) {
     let mut waiter = None;
     poll_fn(|cx| {
         let old = with(|machines| {
             let process = machines.processes.find(process)?;
             match process.state {
-                State::Over => None,
-                State::Running | State::Stopping => {
-                    Some(process.on_end().wait(waiter, cx.waker().clone()))
+                ProcessState::Ended => None,
+                ProcessState::Running | ProcessState::Stopping => {
+                    Some(process.on_end().register(waiter, cx.waker().clone()))
                 }
             }
         });
         engine::record_wait(Wait::Named("a process to end"));
         match old.flatten() {
-            Some((name, _old)) => {
-                waiter = Some(name);
+            Some((key, _old)) => {
+                waiter = Some(key);
                 Poll::Pending
             }
             None => Poll::Ready(()),
@@ -110,29 +112,30 @@ async fn ended(process: ProcessId) {
     .await;
 }
 
-/// The end of a process, however it comes. A stop is one that ended as it was told to.
-pub(super) fn end(process: ProcessId, exit: ProcessExit) {
-    let (place, name) = place_of(process);
+/// Ends a process, for whatever reason. It counts as a stop if the process returned after the stop signal.
+pub(super) fn end_process(process: ProcessId, exit: ProcessExit) {
+    let (machine, name) = machine_and_name(process);
     let ended = with(|machines| {
-        let over = machines.processes.find(process)?;
-        let before = std::mem::replace(&mut over.state, State::Over);
-        if before == State::Over {
+        let process_state = machines.processes.find(process)?;
+        let before = std::mem::replace(&mut process_state.state, ProcessState::Ended);
+        if before == ProcessState::Ended {
             return None;
         }
-        let (on_stop, mut on_end) = (over.on_stop().take(), over.on_end().take());
+        let (on_stop, mut on_end) =
+            (process_state.on_stop().take_all(), process_state.on_end().take_all());
         on_end.extend(on_stop);
-        let (machine, service) = (over.machine, over.service);
+        let (machine, service) = (process_state.machine, process_state.service);
         if let Some(service) = service {
             let installed = &mut machines.all[machine.0 as usize].services[service];
             installed.running.take_if(|running| *running == process);
-            installed.returned = (before, exit) == (State::Running, ProcessExit::Returned);
+            installed.returned = (before, exit) == (ProcessState::Running, ProcessExit::Returned);
         }
         Some((before, on_end))
     });
     let Some((before, waiting)) = ended.flatten() else { return };
     context::try_with(|engine| engine.end_process(process));
     match exit {
-        // The sockets went with the machine.
+        // `erase_machine` has removed the sockets already.
         ProcessExit::PowerLost => {}
         ProcessExit::Returned | ProcessExit::Crashed | ProcessExit::Killed => {
             net::control::close_process(process)
@@ -141,14 +144,14 @@ pub(super) fn end(process: ProcessId, exit: ProcessExit) {
     storage::close_process(process);
     engine::trace(Event::ProcessEnded { process, exit });
     engine::note_process_change();
-    if (before, exit) == (State::Stopping, ProcessExit::Returned) {
-        engine::record_fault(Effect::Stop, place, || format!("{name} stopped"));
+    if (before, exit) == (ProcessState::Stopping, ProcessExit::Returned) {
+        engine::record_fault(Effect::Stop, machine, || format!("{name} stopped"));
     }
     waiting.into_iter().for_each(Waker::wake);
 }
 
-/// A process's main function failed.
-pub(super) fn failed(process: ProcessId, failure: Failure) {
+/// Ends a process whose main function failed.
+pub(super) fn fail_process(process: ProcessId, failure: Failure) {
     context::try_with(|engine| engine.fail(failure));
-    end(process, ProcessExit::Crashed);
+    end_process(process, ProcessExit::Crashed);
 }

@@ -1,23 +1,23 @@
-//! Names of machines and the selectors that match them.
+//! Names of machines and services, and the selectors that match them.
 //!
-//! `api{1..=3}.public` is three machines; `machine/service` is one of several services on a machine; a machine's zone is
-//! what follows its first dot, or its own name. A selector is such a name in which `*` stands for any characters, dots
-//! among them; several of them match what any does.
+//! `api{1..=3}.public` declares three machines. `machine/service` is one of several services on a machine. The zone of a machine
+//! is the part of its name after the first dot, or its whole name. A selector is a list of such names, where `*` matches any
+//! characters including dots. It matches what any of its patterns matches.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 
-/// Why a name can't be one.
+/// An invalid name of a machine or service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
-    /// Nothing there.
+    /// A part of the name is empty.
     #[error("`{0}`: a machine or service name has an empty part")]
     Empty(String),
-    /// A name that means something else to every kernel.
+    /// The name has another meaning to every resolver.
     #[error("`{0}` cannot be a machine name: it is an address, or resolves to the local machine")]
     Reserved(String),
-    /// A character that no name has.
+    /// A character that is not allowed.
     #[error("`{name}`: `{character}` is not allowed in a machine name")]
     Character {
         /// The name.
@@ -25,52 +25,44 @@ pub(crate) enum NameError {
         /// The character.
         character: char,
     },
-    /// A range that does not parse.
+    /// A range that cannot be parsed.
     #[error("`{0}`: invalid range; expected {{1..=5}} or {{0..5}}")]
     Range(String),
-    /// A range that is upside down.
+    /// A range without numbers.
     #[error("`{name}`: the range {{{range}}} is empty")]
-    UpsideDown {
+    EmptyRange {
         /// The name.
         name: String,
-        /// What stands in the braces.
+        /// The text in the braces.
         range: String,
     },
-    /// More machines than anyone means.
-    #[error("`{name}`: the range {{{range}}} expands to more than {MOST} machines")]
+    /// More machines than one name may declare.
+    #[error("`{name}`: the range {{{range}}} expands to more than {MAX_MACHINES} machines")]
     TooMany {
         /// The name.
         name: String,
-        /// What stands in the braces.
+        /// The text in the braces.
         range: String,
     },
 }
 
-/// The most machines that one range makes.
-pub(crate) const MOST: u64 = 100_000;
+/// Maximum number of machines that one name may declare.
+pub(crate) const MAX_MACHINES: u64 = 100_000;
 
-/// The digits of a `u64` at most.
+/// Maximum number of digits of a `u64`.
 const MAX_DIGITS: usize = 20;
 
-/// All the names that `pattern` stands for, its ranges written out from left to right.
-///
-/// # Errors
-///
-/// When a range does not parse or is upside down, or a name is empty or has a character that none has.
+/// Returns all names that `pattern` declares, with its ranges expanded from left to right.
 pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
-    let names = write_out(pattern)?;
-    // Names of one pattern differ in their numbers alone, and the first has the least of each: if any is an address, or wrong
-    // in another way, the first is.
+    let names = expand_ranges(pattern)?;
+    // The names of one pattern differ only in their numbers, and the first has the smallest ones. If any is invalid, for example
+    // an address, so is the first.
     names.first().map_or(Ok(()), |name| check(name))?;
     Ok(names)
 }
 
-/// Whether a pattern stands for one name alone.
-///
-/// # Errors
-///
-/// As [`expand`].
-pub(crate) fn is_one(pattern: &str) -> Result<bool, NameError> {
+/// Returns whether a pattern declares exactly one name.
+pub(crate) fn is_single(pattern: &str) -> Result<bool, NameError> {
     if pattern.contains('{') {
         Ok(expand(pattern)?.len() == 1)
     } else {
@@ -78,7 +70,7 @@ pub(crate) fn is_one(pattern: &str) -> Result<bool, NameError> {
     }
 }
 
-fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
+fn expand_ranges(pattern: &str) -> Result<Vec<String>, NameError> {
     let mut names = vec![String::new()];
     let mut rest = pattern;
     while let Some(open) = rest.find('{') {
@@ -86,7 +78,7 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
         let range = &rest[open + 1..open + close];
         let numbers = numbers(pattern, range)?;
         let count = numbers.end - numbers.start;
-        if count * names.len() as u64 > MOST {
+        if count * names.len() as u64 > MAX_MACHINES {
             return Err(NameError::TooMany { name: pattern.to_owned(), range: range.to_owned() });
         }
         let literal = &rest[..open];
@@ -109,33 +101,33 @@ fn write_out(pattern: &str) -> Result<Vec<String>, NameError> {
     Ok(names)
 }
 
-/// A machine's zone.
+/// The zone of a machine.
 pub(crate) fn zone(machine: &str) -> &str {
     let dot = machine.bytes().position(|byte| byte == b'.');
     dot.map_or(machine, |dot| &machine[dot + 1..])
 }
 
-/// The machine and the service of `machine/service`.
+/// Splits `machine/service`.
 pub(crate) fn split(name: &str) -> (&str, Option<&str>) {
     let slash = name.bytes().position(|byte| byte == b'/');
     slash.map_or((name, None), |slash| (&name[..slash], Some(&name[slash + 1..])))
 }
 
 fn numbers(pattern: &str, range: &str) -> Result<Range<u64>, NameError> {
-    let wrong = || NameError::Range(pattern.to_owned());
-    let (start, end) = range.split_once("..").ok_or_else(wrong)?;
+    let invalid = || NameError::Range(pattern.to_owned());
+    let (start, end) = range.split_once("..").ok_or_else(invalid)?;
     let (end, inclusive) = end.strip_prefix('=').map_or((end, false), |end| (end, true));
-    let parse = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+    let parse = |text: &str| text.trim().parse::<u64>().map_err(|_| invalid());
     let (start, end) = (parse(start)?, parse(end)?);
-    let past = if inclusive { end.checked_add(1).ok_or_else(wrong)? } else { end };
-    if start >= past {
+    let past_end = if inclusive { end.checked_add(1).ok_or_else(invalid)? } else { end };
+    if start >= past_end {
         let (name, range) = (pattern.to_owned(), range.to_owned());
-        return Err(NameError::UpsideDown { name, range });
+        return Err(NameError::EmptyRange { name, range });
     }
-    if past - start > MOST {
+    if past_end - start > MAX_MACHINES {
         return Err(NameError::TooMany { name: pattern.to_owned(), range: range.to_owned() });
     }
-    Ok(start..past)
+    Ok(start..past_end)
 }
 
 fn check(name: &str) -> Result<(), NameError> {
@@ -158,7 +150,11 @@ fn check(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// Which machines, or services of machines, are meant: names with `*` and ranges.
+/// Selects machines, or services of machines, by patterns.
+///
+/// A pattern is the name of a machine or a service (`machine/service`). `*` matches any characters, and a range such as
+/// `{1..=3}` stands for several patterns. A selector with several patterns matches what any of them matches. Methods that take
+/// `impl Into<Selector>` accept a string, an array, a slice or a `Vec` of strings.
 ///
 /// ```
 /// use simmach::Selector;
@@ -169,22 +165,23 @@ fn check(name: &str) -> Result<(), NameError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     patterns: Vec<String>,
-    /// What is wrong with those that can't be read.
+    /// Errors of patterns that could not be parsed.
     mistakes: Vec<String>,
 }
 
 impl Selector {
-    /// Every machine.
+    /// A selector that matches every machine.
     pub fn all() -> Self {
         Self::from("*")
     }
 
-    /// True if a pattern matches the machine's name. A pattern for a service (`machine/service`) does if its machine does.
+    /// Returns `true` if a pattern matches the machine. A pattern for a service (`machine/service`) matches if its machine part
+    /// does.
     pub fn matches(&self, machine: &str) -> bool {
         self.patterns.iter().any(|pattern| glob(split(pattern).0, machine))
     }
 
-    /// True if a pattern matches this service of this machine.
+    /// Returns `true` if a pattern matches the service on the machine. `service` is `None` for the only service of a machine.
     pub fn matches_service(&self, machine: &str, service: Option<&str>) -> bool {
         self.patterns.iter().any(|pattern| {
             let (of_machine, of_service) = split(pattern);
@@ -193,13 +190,13 @@ impl Selector {
         })
     }
 
-    /// Its patterns, each by itself: one that matches nothing is a slip, whatever the others match.
+    /// Iterates over the patterns as selectors of their own. Callers check that each pattern matches something.
     pub(crate) fn each(&self) -> impl Iterator<Item = Self> {
         let patterns = self.patterns.iter();
         patterns.map(|pattern| Self { patterns: vec![pattern.clone()], mistakes: Vec::new() })
     }
 
-    /// What is wrong with it, given the names of all machines; `of` is what it was given for.
+    /// Returns the mistakes in the selector, given the names of all machines. `of` says where the selector was given.
     pub(crate) fn mistakes(&self, of: &str, machines: &[&str]) -> Vec<String> {
         if !self.mistakes.is_empty() {
             return self.mistakes.iter().map(|mistake| format!("{of}: {mistake}")).collect();
@@ -208,18 +205,18 @@ impl Selector {
         unmatched.map(|one| format!("{of}: no machine matches `{one}`")).collect()
     }
 
-    /// True if a pattern matches the machine as a whole, and not by one of its services alone.
+    /// Returns whether a pattern matches the machine as a whole, not only one of its services.
     pub(crate) fn matches_whole(&self, machine: &str) -> bool {
         let mut patterns = self.patterns.iter().map(|pattern| split(pattern));
         patterns.any(|(whole, service)| service.is_none() && glob(whole, machine))
     }
 
     fn add(&mut self, pattern: &str) {
-        match write_out(pattern) {
+        match expand_ranges(pattern) {
             Ok(patterns) => self.patterns.extend(patterns),
             Err(error) => {
                 self.mistakes.push(error.to_string());
-                // A name that matches nothing, which whoever uses it reports.
+                // An invalid pattern matches nothing, which callers report.
                 self.patterns.push(pattern.to_owned());
             }
         }
@@ -276,7 +273,7 @@ impl<S: AsRef<str>> From<&[S]> for Selector {
     }
 }
 
-/// `*` stands for any characters, none among them. Linear but for the stars.
+/// Matches `text` against `pattern`, where `*` matches any number of characters. Backtracks only to the last star.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
@@ -288,9 +285,9 @@ fn glob(pattern: &str, text: &str) -> bool {
         } else if pattern.get(p) == Some(&text[t]) {
             p += 1;
             t += 1;
-        } else if let Some((at, taken)) = star {
+        } else if let Some((at, matched)) = star {
             p = at + 1;
-            t = taken + 1;
+            t = matched + 1;
             star = Some((at, t));
         } else {
             return false;
@@ -306,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_make_machines() {
+    fn ranges_are_expanded() {
         assert_eq!(expand("api{1..=2}.public").unwrap(), ["api1.public", "api2.public"]);
         assert_eq!(expand("n{0..2}-{8..=9}").unwrap(), ["n0-8", "n0-9", "n1-8", "n1-9"]);
         assert_eq!(expand("cl.internal").unwrap(), ["cl.internal"]);
@@ -314,7 +311,7 @@ mod tests {
 
     #[test]
     fn wrong_names_are_named() {
-        for (name, said) in [
+        for (name, expected) in [
             ("api{5..=1}", "`api{5..=1}`: the range {5..=1} is empty"),
             ("api{1..1}", "`api{1..1}`: the range {1..1} is empty"),
             ("api{1-2}", "`api{1-2}`: invalid range; expected {1..=5} or {0..5}"),
@@ -337,19 +334,19 @@ mod tests {
                 "`n{0..=99999999}`: the range {0..=99999999} expands to more than 100000 machines",
             ),
         ] {
-            assert_eq!(expand(name).unwrap_err().to_string(), said);
+            assert_eq!(expand(name).unwrap_err().to_string(), expected);
         }
     }
 
     #[test]
-    fn stars_cross_dots() {
+    fn stars_match_dots() {
         assert!(glob("api*", "api1.public") && glob("*.public", "api1.public") && glob("*", "x"));
         assert!(glob("a*b*c", "a.b.b.c") && !glob("a*b*c", "a.b.b.d"));
         assert!(!glob("api", "api1") && !glob("", "a") && glob("", ""));
     }
 
     #[test]
-    fn a_service_is_matched_by_its_machine_or_its_own_name() {
+    fn services_match_by_machine_or_by_service() {
         let selector = Selector::from("api*/web");
         assert!(selector.matches_service("api1", Some("web")));
         assert!(!selector.matches_service("api1", Some("db")));
@@ -358,9 +355,9 @@ mod tests {
     }
 
     proptest! {
-        /// Only the first name of a pattern is checked.
+        /// `expand` checks only the first name.
         #[test]
-        fn names_of_a_pattern_are_right_if_the_first_is(text in "[a-c0-9.]{0,4}(\\{[0-9]{1,3}\\.\\.=?[0-9]{1,3}\\}[.0-9a]{0,3}){1,3}") {
+        fn names_of_a_pattern_are_valid_if_the_first_is(text in "[a-c0-9.]{0,4}(\\{[0-9]{1,3}\\.\\.=?[0-9]{1,3}\\}[.0-9a]{0,3}){1,3}") {
             if let Ok(names) = expand(&text) {
                 for name in names {
                     prop_assert!(check(&name).is_ok(), "{name} of {text}");
@@ -368,9 +365,9 @@ mod tests {
             }
         }
 
-        /// Whatever is written, it is a list of names or an error, never a panic, and never a name that is empty.
+        /// No text makes `expand` panic or return an empty name.
         #[test]
-        fn any_text_is_names_or_an_error(text in "[a-c0-9{}.=/* ]{0,12}") {
+        fn any_text_is_a_list_of_names_or_an_error(text in "[a-c0-9{}.=/* ]{0,12}") {
             if let Ok(names) = expand(&text) {
                 prop_assert!(!names.is_empty() && names.iter().all(|name| !name.is_empty()));
             }
@@ -378,7 +375,7 @@ mod tests {
         }
 
         #[test]
-        fn a_pattern_without_stars_matches_itself_alone(a in "[a-c.]{0,6}", b in "[a-c.]{0,6}") {
+        fn pattern_without_stars_matches_only_itself(a in "[a-c.]{0,6}", b in "[a-c.]{0,6}") {
             prop_assert_eq!(glob(&a, &b), a == b);
         }
     }

@@ -1,19 +1,19 @@
-//! What a machine makes of a process that failed: `on_exit`.
+//! `on_exit`: what happens on a machine when a process fails.
 
 use crate::engine::failure::verdict::Failure;
 use crate::engine::record::event::ProcessExit;
 use crate::engine::record::log::{self, Level};
 use crate::engine::time::timer_info::TimerInfo;
 use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
-use crate::machine::end::end;
-use crate::machine::process::State;
+use crate::machine::end::end_process;
+use crate::machine::process::ProcessState;
 use crate::machine::start::start;
 use crate::machine::{
     Machines, OnExit, ServiceId, has_power, incarnation_of, label_of, name_of, state_of, with,
 };
 use crate::time::nanos;
 
-/// The engine's question: is this failure the run's? A crash of the process and no more gives nothing back.
+/// Decides whether a failure fails the run. Returns `None` if only the process crashes. Called by the engine.
 pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure> {
     let found = with(|machines| {
         let process = machines.processes.find(process)?;
@@ -28,13 +28,13 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
             let cause = failure.cause.as_ref().map(|cause| format!(" (caused by: {cause})"));
             format!("{label} crashed: {}{}", failure.message, cause.unwrap_or_default())
         });
-        end(process, ProcessExit::Crashed);
+        end_process(process, ProcessExit::Crashed);
     };
     match on_exit {
         OnExit::Fail => return Some(failure),
         OnExit::StayDown => crash(),
-        // It was to go down, and did.
-        OnExit::Restart(_) if state_of(process) != State::Running => crash(),
+        // The process had got the stop signal, so it is not restarted.
+        OnExit::Restart(_) if state_of(process) != ProcessState::Running => crash(),
         OnExit::Restart(after) => {
             crash();
             let at = engine::now().saturating_add(nanos(after));
@@ -48,7 +48,7 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     None
 }
 
-/// The engine's other question: would a failure be no more than a crash?
+/// Returns whether a failure would only crash the process. Called by the engine.
 pub(super) fn is_crash_tolerated(process: ProcessId) -> bool {
     let found = with(|machines| {
         let process = machines.processes.find(process)?;
@@ -61,7 +61,7 @@ pub(super) fn is_crash_tolerated(process: ProcessId) -> bool {
     }
 }
 
-/// A restart that is due ends the silence.
+/// A pending restart counts as progress to come, so the run is not stalled.
 pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
     prevents_stall: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
     describe: |timer| {
@@ -71,7 +71,7 @@ pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
 };
 
 impl Machines {
-    /// A service whose restart is due, by a timer of which `which` is true.
+    /// A service with a pending restart whose timer matches.
     fn restart_by(&self, which: impl Fn(TimerKey) -> bool) -> Option<ServiceId> {
         (0..).zip(&self.all).find_map(|(number, machine)| {
             let mut services = machine.services.iter();
@@ -81,7 +81,7 @@ impl Machines {
     }
 }
 
-/// The time of a restart has come. Who takes the service down, or starts it, before then cancels it.
+/// The timer of a restart. Starting the service or taking it down before cancels the timer.
 fn restart(word: u64, incarnation: u64) {
     let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };
     with(|machines| machines.all[id.machine.0 as usize].services[id.service].restart = None);

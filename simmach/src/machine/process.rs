@@ -1,22 +1,22 @@
-//! One incarnation of a service: from its start to its end, however it ends.
+//! Processes: the incarnations of services, and clients.
 //!
-//! The states of a process are those of its slot in [`Processes`]: running, told to stop, over. A process that is over is
-//! never heard of again; the next incarnation is another process.
+//! A process is running, stopping, or ended. An ended process never runs again; the next incarnation of its service is another
+//! process.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
 
 use crate::engine::{MachineId, ProcessId};
 
-/// What a process is doing.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It runs.
+pub(crate) enum ProcessState {
+    /// It is running.
     Running,
-    /// It was told to stop and has its grace.
+    /// It got the stop signal and is in its grace period.
     Stopping,
-    /// It is no more.
-    Over,
+    /// It has ended.
+    Ended,
 }
 
 #[derive(Debug)]
@@ -24,9 +24,9 @@ pub(crate) struct Process {
     pub(crate) machine: MachineId,
     /// Which of the machine's services; `None` for the body and other clients.
     pub(crate) service: Option<usize>,
-    pub(crate) state: State,
-    on_stop: Waiters,
-    on_end: Waiters,
+    pub(crate) state: ProcessState,
+    on_stop: WakerList,
+    on_end: WakerList,
 }
 
 impl Process {
@@ -34,31 +34,31 @@ impl Process {
         Self {
             machine,
             service,
-            state: State::Running,
-            on_stop: Waiters::default(),
-            on_end: Waiters::default(),
+            state: ProcessState::Running,
+            on_stop: WakerList::default(),
+            on_end: WakerList::default(),
         }
     }
 
-    /// Who must hear that it shall stop.
-    pub(crate) fn on_stop(&mut self) -> &mut Waiters {
+    /// Wakers to wake at the stop signal.
+    pub(crate) fn on_stop(&mut self) -> &mut WakerList {
         &mut self.on_stop
     }
 
-    /// Who must hear that it ended.
-    pub(crate) fn on_end(&mut self) -> &mut Waiters {
+    /// Wakers to wake at the end of the process.
+    pub(crate) fn on_end(&mut self) -> &mut WakerList {
         &mut self.on_end
     }
 }
 
-/// The processes of a run. Number 0 is the harness, and no process.
+/// The processes of a run. Ids start at 1, since 0 is the harness.
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
     all: Vec<Process>,
 }
 
 impl Processes {
-    /// Makes room for so many more.
+    /// Reserves memory for `more` processes.
     pub(crate) fn reserve(&mut self, more: usize) {
         self.all.reserve(more);
     }
@@ -68,10 +68,11 @@ impl Processes {
         ProcessId(self.all.len() as u32)
     }
 
-    /// Those that are not over and of which `which` is true, in the order in which they began.
+    /// The processes that have not ended and for which `which` returns true, in the order of their start.
     pub(crate) fn alive(&self, which: impl Fn(&Process) -> bool) -> Vec<ProcessId> {
         let numbered = (1..).zip(&self.all);
-        let found = numbered.filter(|(_, process)| process.state != State::Over && which(process));
+        let found =
+            numbered.filter(|(_, process)| process.state != ProcessState::Ended && which(process));
         found.map(|(number, _)| ProcessId(number)).collect()
     }
 
@@ -80,29 +81,30 @@ impl Processes {
     }
 }
 
-/// Those who wait for one thing, in the order in which they came.
+/// Wakers that wait for the same event, in the order of registration.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
+pub(crate) struct WakerList {
     wakers: BTreeMap<u64, Waker>,
     next: u64,
 }
 
-impl Waiters {
-    /// Puts `waker` under `name`, or under a new one. The old waker comes back, to be dropped outside.
-    pub(crate) fn wait(&mut self, name: Option<u64>, waker: Waker) -> (u64, Option<Waker>) {
-        let name = name.unwrap_or_else(|| {
+impl WakerList {
+    /// Registers a waker under `key`, or under a new key. Returns the key, and the replaced waker for the caller to drop when
+    /// nothing is borrowed.
+    pub(crate) fn register(&mut self, key: Option<u64>, waker: Waker) -> (u64, Option<Waker>) {
+        let key = key.unwrap_or_else(|| {
             self.next += 1;
             self.next
         });
-        (name, self.wakers.insert(name, waker))
+        (key, self.wakers.insert(key, waker))
     }
 
-    pub(crate) fn forget(&mut self, name: u64) -> Option<Waker> {
-        self.wakers.remove(&name)
+    pub(crate) fn remove(&mut self, key: u64) -> Option<Waker> {
+        self.wakers.remove(&key)
     }
 
-    /// All of them, to be woken outside.
-    pub(crate) fn take(&mut self) -> Vec<Waker> {
+    /// Removes all wakers, for the caller to wake when nothing is borrowed.
+    pub(crate) fn take_all(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers).into_values().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What a machine runs: an async function, and how it ends.
+//! Services: the async functions that machines run, and what they may return.
 
 use std::error::Error;
 use std::fmt;
@@ -10,37 +10,37 @@ use futures::FutureExt;
 
 use crate::engine::Scope;
 use crate::machine::ServiceId;
-use crate::machine::start::over;
+use crate::machine::start::finish_main;
 use crate::task;
 
-/// How an async function of the user's may end: `()`, `!`, or a `Result` whose error is one.
+/// Return types of services, plans and tests: `()`, `!`, and `Result<(), E>` for any error `E`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a valid return type for a service, plan or test",
     label = "returns `{Self}`",
     note = "return `()`, `!`, or `Result<(), E>` where `E` converts into `Box<dyn Error + Send + Sync>`"
 )]
-pub trait Ending {
-    /// The error in words, its causes behind it.
+pub trait Termination {
+    /// Converts the value into a result.
     ///
     /// # Errors
     ///
-    /// The words.
-    fn into_words(self) -> Result<(), String>;
+    /// The message of the returned error, followed by those of its sources.
+    fn into_result(self) -> Result<(), String>;
 }
 
-impl Ending for () {
-    fn into_words(self) -> Result<(), String> {
+impl Termination for () {
+    fn into_result(self) -> Result<(), String> {
         Ok(())
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>>> Ending for Result<(), E> {
-    fn into_words(self) -> Result<(), String> {
-        self.map_err(|error| words(error.into().as_ref()))
+impl<E: Into<Box<dyn Error + Send + Sync>>> Termination for Result<(), E> {
+    fn into_result(self) -> Result<(), String> {
+        self.map_err(|error| message_with_sources(error.into().as_ref()))
     }
 }
 
-/// The type `!`, which has no stable name: the output of a function pointer that never returns.
+/// The type `!`. It has no stable name, but it is the return type of a function pointer.
 type Never = <fn() -> ! as Returns>::Output;
 
 #[doc(hidden)]
@@ -53,63 +53,63 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
-impl Ending for Never {
-    fn into_words(self) -> Result<(), String> {
+impl Termination for Never {
+    fn into_result(self) -> Result<(), String> {
         self
     }
 }
 
-/// An error and its causes.
-fn words(error: &(dyn Error + 'static)) -> String {
+/// The messages of an error and its sources, separated by colons.
+fn message_with_sources(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
-        // Many errors repeat their cause in their own words.
-        if !text.contains(&said) {
+        let message = error.to_string();
+        // Many errors already include the message of their source.
+        if !text.contains(&message) {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&message);
         }
         cause = error.source();
     }
     text
 }
 
-/// A service, ready to be launched any number of times.
+/// A service, which can be launched any number of times.
 #[derive(Clone)]
 pub(crate) struct Service {
-    launch: Rc<dyn Fn(Launch)>,
+    launch: Rc<dyn Fn(ServiceLaunch)>,
 }
 
-/// Which incarnation of a service is launched, and as whom it runs.
+/// One launch of a service: which service, and the scope that its main task runs in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Launch {
+pub(crate) struct ServiceLaunch {
     pub(super) id: ServiceId,
     pub(super) scope: Scope,
     pub(super) at: &'static Location<'static>,
 }
 
 impl Service {
-    /// From an async function, or a closure that calls one.
+    /// Wraps an async function, or a closure that calls one.
     pub(crate) fn new<F, R>(run: F) -> Self
     where
         F: AsyncFn() -> R + 'static,
-        R: Ending,
+        R: Termination,
     {
         let run = Rc::new(run);
-        let launch = move |launch: Launch| {
+        let launch = move |launch: ServiceLaunch| {
             let run = Rc::clone(&run);
-            // One future for all, and no handle: nobody waits for a service but by its process.
+            // No join handle: waiting for a service is waiting for its process.
             task::spawn_main(launch.scope, launch.at, async move {
-                let ended = AssertUnwindSafe(async move { run().await.into_words() });
-                over(launch.id, launch.scope.process, ended.catch_unwind().await);
+                let result = AssertUnwindSafe(async move { run().await.into_result() });
+                finish_main(launch.id, launch.scope.process, result.catch_unwind().await);
             });
         };
         Self { launch: Rc::new(launch) }
     }
 
-    /// Starts it as a process.
-    pub(super) fn launch(&self, launch: Launch) {
+    /// Spawns the main task.
+    pub(super) fn launch(&self, launch: ServiceLaunch) {
         (self.launch)(launch);
     }
 }
@@ -120,15 +120,15 @@ impl fmt::Debug for Service {
     }
 }
 
-/// What becomes of a machine's process that ends with an error or a panic.
+/// What happens when a service on a machine returns an error or panics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnExit {
     /// The run fails.
     #[default]
     Fail,
-    /// The process crashes, and is started again after so long.
+    /// The process crashes. It is started again after this delay, which must not be zero.
     Restart(Duration),
-    /// The process crashes, and stays down until it is started.
+    /// The process crashes and stays down until the test or a plan starts it.
     StayDown,
 }
 
@@ -143,14 +143,14 @@ mod tests {
     struct Outer(#[source] io::Error);
 
     #[test]
-    fn an_error_is_told_with_its_causes() {
+    fn errors_include_the_messages_of_their_sources() {
         let error: Result<(), Outer> = Err(Outer(io::Error::other("no disk")));
-        assert_eq!(error.into_words(), Err("cannot serve: no disk".to_owned()));
+        assert_eq!(error.into_result(), Err("cannot serve: no disk".to_owned()));
     }
 
-    /// Each of these must be accepted by `.machine(…)`, in the form that a user writes it.
+    /// Every form that a user may write must be accepted by `.machine(…)`.
     #[test]
-    fn every_form_of_a_service_is_one() {
+    fn service_accepts_all_forms_of_functions() {
         async fn plain() {}
         async fn fails() -> io::Result<()> {
             Ok(())

@@ -1,11 +1,11 @@
-//! The stop signal in a run: what [`signal`](crate::signal)'s handles are there.
+//! The stop signal in a run: the simulated handles of [`signal`](crate::signal).
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::{self, ProcessId, RunId, Wait};
-use crate::machine::process::State;
+use crate::machine::process::ProcessState;
 use crate::machine::with;
 
 pub(crate) fn token() -> StopToken {
@@ -20,14 +20,14 @@ pub(crate) struct StopToken {
 
 impl StopToken {
     pub(crate) fn is_stopped(&self) -> bool {
-        self.here().is_some_and(is_told_to_stop)
+        self.process_in_run().is_some_and(has_stop_signal)
     }
 
     pub(crate) fn stopped(&self) -> Stopped {
         Stopped { token: *self, waiter: None }
     }
 
-    fn here(&self) -> Option<ProcessId> {
+    fn process_in_run(&self) -> Option<ProcessId> {
         self.process.filter(|_| engine::run_id() == self.run)
     }
 }
@@ -46,40 +46,40 @@ impl Future for Stopped {
         if self.token.is_stopped() {
             return Poll::Ready(());
         }
-        if let Some(process) = self.token.here() {
-            self.waiter = wait_for_stop(process, self.waiter, cx.waker().clone());
+        if let Some(process) = self.token.process_in_run() {
+            self.waiter = register_waiter(process, self.waiter, cx.waker().clone());
         }
-        engine::record_wait(Wait::Named("the signal to stop"));
+        engine::record_wait(Wait::Named("the stop signal"));
         Poll::Pending
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        if let (Some(process), Some(waiter)) = (self.token.here(), self.waiter) {
-            forget_waiter(process, waiter);
+        if let (Some(process), Some(waiter)) = (self.token.process_in_run(), self.waiter) {
+            remove_waiter(process, waiter);
         }
     }
 }
 
-/// True once a process was told to stop, or is over.
-fn is_told_to_stop(process: ProcessId) -> bool {
+/// Returns whether a process got the stop signal or has ended.
+fn has_stop_signal(process: ProcessId) -> bool {
     with(|machines| machines.processes.find(process).map(|process| process.state))
         .flatten()
         .is_some_and(|state| match state {
-            State::Running => false,
-            State::Stopping | State::Over => true,
+            ProcessState::Running => false,
+            ProcessState::Stopping | ProcessState::Ended => true,
         })
 }
 
-/// Wakes `waker` when the process is told to stop; answers the name under which it waits.
-fn wait_for_stop(process: ProcessId, name: Option<u64>, waker: Waker) -> Option<u64> {
-    let waits =
-        with(|machines| Some(machines.processes.find(process)?.on_stop().wait(name, waker)));
-    waits.flatten().map(|(name, _old)| name)
+/// Registers a waker for the stop signal, and returns its key.
+fn register_waiter(process: ProcessId, key: Option<u64>, waker: Waker) -> Option<u64> {
+    let registered =
+        with(|machines| Some(machines.processes.find(process)?.on_stop().register(key, waker)));
+    registered.flatten().map(|(key, _old)| key)
 }
 
-/// It waits no longer.
-fn forget_waiter(process: ProcessId, name: u64) {
-    drop(with(|machines| machines.processes.find(process)?.on_stop().forget(name)));
+/// Removes the waker with this key.
+fn remove_waiter(process: ProcessId, key: u64) {
+    drop(with(|machines| machines.processes.find(process)?.on_stop().remove(key)));
 }

@@ -1,4 +1,4 @@
-//! Starting services, and clients beside them.
+//! Starting services and clients.
 
 use std::future::Future;
 use std::panic::Location;
@@ -12,13 +12,13 @@ use crate::engine::record::event::ProcessExit;
 use crate::engine::{
     self, Effect, Event, MachineId, ProcessId, Role, Scope, context, mix, mix_text,
 };
-use crate::machine::end::{end, failed};
+use crate::machine::end::{end_process, fail_process};
 use crate::machine::process::Process;
-use crate::machine::{Launch, Machines, ServiceId, label_of, name_of, select, with};
+use crate::machine::{Machines, ServiceId, ServiceLaunch, label_of, name_of, select, with};
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 
-/// All services that are down are started, in the seed's order, as at time 0.
+/// Starts all services that are down, in an order drawn from the seed. Called at the beginning of a run.
 pub(crate) fn start_all() {
     let mut all = select(|_, installed| installed.running.is_none());
     all.sort_by_cached_key(|id| {
@@ -30,9 +30,9 @@ pub(crate) fn start_all() {
     all.into_iter().for_each(start);
 }
 
-/// Starts all that is down but for services that returned by themselves, and gives power to every machine. False if
-/// there is nothing to do.
-pub(crate) fn start_rest() -> bool {
+/// Gives power to all machines, and starts all services that are down, except those that returned by themselves. Returns false
+/// if there is nothing to do.
+pub(crate) fn start_remaining() -> bool {
     let down = select(|_, installed| !installed.returned && installed.running.is_none());
     let mut changed = !down.is_empty();
     down.into_iter().for_each(start);
@@ -43,7 +43,7 @@ pub(crate) fn start_rest() -> bool {
     changed
 }
 
-/// Gives a machine power; starts none of its services. False if it has power already.
+/// Gives a machine power, without starting its services. Returns false if it already has power.
 pub(crate) fn power_on(machine: MachineId) -> bool {
     let had =
         with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
@@ -55,7 +55,7 @@ pub(crate) fn power_on(machine: MachineId) -> bool {
     had == Some(false)
 }
 
-/// Starts a service that is down; gives its machine power if it has none.
+/// Starts a service if it is down, and gives its machine power.
 pub(crate) fn start(id: ServiceId) {
     let launched = with(|machines| {
         let name = address(machines, id);
@@ -66,7 +66,7 @@ pub(crate) fn start(id: ServiceId) {
         }
         let on = !std::mem::replace(&mut machine.powered, true);
         let restart = installed.restart.take();
-        (installed.taken, installed.returned) = (None, false);
+        (installed.down_by, installed.returned) = (None, false);
         let process = machines.processes.add(Process::new(id.machine, Some(id.service)));
         installed.running = Some(process);
         installed.incarnation += 1;
@@ -93,22 +93,26 @@ pub(crate) fn start(id: ServiceId) {
     if is_named {
         context::try_with(|engine| engine.status.set_task_title(scope.task, name_of(id)));
     }
-    service.launch(Launch { id, scope, at });
+    service.launch(ServiceLaunch { id, scope, at });
 }
 
-/// A service's main function is over.
-pub(super) fn over(id: ServiceId, process: ProcessId, ended: thread::Result<Result<(), String>>) {
-    match ended {
-        Ok(Ok(())) => end(process, ProcessExit::Returned),
-        Ok(Err(words)) => {
-            let message = format!("the service {} ended with an error: {words}", name_of(id));
-            failed(process, Failure::new(FailureKind::Service, message));
+/// Ends the process of a service whose main function has returned or panicked.
+pub(super) fn finish_main(
+    id: ServiceId,
+    process: ProcessId,
+    result: thread::Result<Result<(), String>>,
+) {
+    match result {
+        Ok(Ok(())) => end_process(process, ProcessExit::Returned),
+        Ok(Err(error)) => {
+            let message = format!("the service {} ended with an error: {error}", name_of(id));
+            fail_process(process, Failure::new(FailureKind::Service, message));
         }
-        Err(panic) => failed(process, Failure::of_panic(panics::note(panic.as_ref()))),
+        Err(panic) => fail_process(process, Failure::of_panic(panics::note(panic.as_ref()))),
     }
 }
 
-/// A service's name as a word, for draws and paths: `machine`, or `machine/service`.
+/// The hash of a service's name (`machine` or `machine/service`), for the addresses of draws and tasks.
 fn address(machines: &Machines, id: ServiceId) -> u64 {
     let machine = &machines.all[id.machine.0 as usize];
     match &machine.services[id.service].name {
@@ -117,7 +121,7 @@ fn address(machines: &Machines, id: ServiceId) -> u64 {
     }
 }
 
-/// Runs the test's body as a process of its own on a machine. The run ends with it.
+/// Runs the test's body as a process of its own on a machine. The run ends when the body ends.
 pub(crate) fn run_body<F>(
     machine: MachineId,
     at: &'static Location<'static>,
@@ -127,12 +131,12 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let scope = client(Some(machine), 0);
+    let scope = add_client(Some(machine), 0);
     with(|machines| machines.body = Some(scope.process));
     spawn_as(Role::Body, scope, at, body)
 }
 
-/// Runs `future` as a process of its own on a machine, beside its services; on none it is dropped, as cancelled.
+/// Runs `future` as a client on a machine. Without a machine the future is dropped, and the handle reports cancellation.
 pub(crate) fn run_client<F>(
     machine: Option<MachineId>,
     nth: u64,
@@ -143,18 +147,18 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let scope = client(machine, nth);
-    let main = Main { process: scope.process, exit: ProcessExit::Killed };
+    let scope = add_client(machine, nth);
+    let guard = ClientGuard { process: scope.process, exit: ProcessExit::Killed };
     let run = async move {
-        let mut main = main;
+        let mut guard = guard;
         let output = future.await;
-        main.exit = ProcessExit::Returned;
+        guard.exit = ProcessExit::Returned;
         output
     };
     spawn_as(Role::Spawned, scope, at, run).1
 }
 
-fn client(machine: Option<MachineId>, nth: u64) -> Scope {
+fn add_client(machine: Option<MachineId>, nth: u64) -> Scope {
     let launched = machine.and_then(|machine| {
         with(|machines| {
             let name = machines.all.get(machine.0 as usize)?.name.word();
@@ -167,19 +171,19 @@ fn client(machine: Option<MachineId>, nth: u64) -> Scope {
     launched.unwrap_or(Scope { alive: false, ..Scope::HARNESS })
 }
 
-/// A client's main function: its process ends with it, whether it returned, panicked or was aborted.
-struct Main {
+/// Ends the process of a client when its main task ends, whether it returned, panicked or was aborted.
+struct ClientGuard {
     process: ProcessId,
     exit: ProcessExit,
 }
 
-impl Drop for Main {
+impl Drop for ClientGuard {
     fn drop(&mut self) {
         if engine::live_scope().is_some() {
-            end(self.process, self.exit);
+            end_process(self.process, self.exit);
         }
     }
 }
 
-/// Keeps the clients of a machine apart from its services in addresses.
+/// Separates the addresses of clients from those of services.
 const CLIENTS: u64 = 0xc11e;

@@ -1,4 +1,4 @@
-//! Randomness from the operating system.
+//! Random numbers outside a run.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -6,18 +6,18 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 
-/// A generator that the operating system has seeded.
+/// Creates a generator seeded by the operating system.
 ///
 /// # Panics
 ///
-/// If the operating system has no randomness.
+/// If the operating system fails to provide random numbers.
 pub(crate) fn generator() -> ChaCha12Rng {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).expect("the operating system has randomness");
+    getrandom::fill(&mut seed).expect("the operating system provides random numbers");
     ChaCha12Rng::from_seed(seed)
 }
 
-/// A number below `count`, cheaply: not for secrets, but so that nobody is always the first. `count` is not zero.
+/// Returns a random number below `count`, which must not be zero. Fast but not secure; it is used to be fair.
 pub(crate) fn below(count: usize) -> usize {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish() | 1);

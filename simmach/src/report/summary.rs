@@ -8,7 +8,7 @@ use crate::engine::mix;
 use crate::engine::record::effects::{Effect, Effects};
 use crate::outcome::Outcome;
 use crate::report::numbers::{count, span, speed_up, thousands};
-use crate::sim::{Idle, PlanActs};
+use crate::sim::{Idle, PlanActivity};
 
 /// The sum of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,9 +80,9 @@ impl Tally {
 }
 
 impl PlanTally {
-    fn add(&mut self, acts: &PlanActs, nanos: u64) {
+    fn add(&mut self, acts: &PlanActivity, nanos: u64) {
         self.name.clone_from(&acts.name);
-        if acts.acts > 0 {
+        if acts.faults > 0 {
             self.acted += 1;
             return;
         }
@@ -251,7 +251,8 @@ mod tests {
         let mut plan = PlanTally::default();
         let mut add = |runs, acts, idle: &Option<Idle>| {
             for _ in 0..runs {
-                let acts = PlanActs { name: "PowerOffs".to_owned(), acts, idle: idle.clone() };
+                let acts =
+                    PlanActivity { name: "PowerOffs".to_owned(), faults: acts, idle: idle.clone() };
                 plan.add(&acts, 2_000_000_000);
             }
         };

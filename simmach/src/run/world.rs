@@ -10,7 +10,7 @@ use crate::chaos::Plan;
 use crate::engine::context::{self, Engine};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, Name, ProcessId, Role, Scope, mix, mix_text};
-use crate::machine::{self, Machine, OnExit, Selector, names};
+use crate::machine::{self, MachineState, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, A_PLAN, Sim};
 use crate::spec::{Body, DeclaredService, Spec};
@@ -82,7 +82,7 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
             .filter_map(|(machine, name)| Some((machine, last(name)?.1.clone())))
             .collect(),
     });
-    let mut all: Vec<Machine> = machines.iter().cloned().map(Machine::new).collect();
+    let mut all: Vec<MachineState> = machines.iter().cloned().map(MachineState::new).collect();
     for machine in &mut all {
         let rule =
             topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));

@@ -1,6 +1,6 @@
-//! SIGTERM and Ctrl-C, by tokio.
+//! SIGTERM and Ctrl-C outside a run, through tokio.
 //!
-//! One task listens for the whole process. It ends with its runtime; whoever asks next, on another, has it started again.
+//! One task listens for the whole process. If its runtime ends, the next call of `token` starts it again on another.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,20 +11,20 @@ use std::{fmt, io};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Whether the process was told to stop.
-static TOLD: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+/// Whether the process got the stop signal.
+static STOPPED: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
 static LISTENER: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 #[track_caller]
 pub(crate) fn token() -> StopToken {
     let mut listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
-    let listens = listener.as_ref().is_some_and(|task| !task.is_finished());
-    if !listens && !StopToken.is_stopped() {
-        let told = told().expect("the process's signals can be listened to");
+    let is_listening = listener.as_ref().is_some_and(|task| !task.is_finished());
+    if !is_listening && !StopToken.is_stopped() {
+        let signal = stop_signal().expect("signal handlers can be installed");
         *listener = Some(tokio::task::spawn(async {
-            told.await;
-            TOLD.send_replace(true);
+            signal.await;
+            STOPPED.send_replace(true);
         }));
     }
     StopToken
@@ -35,14 +35,14 @@ pub(crate) struct StopToken;
 
 impl StopToken {
     pub(crate) fn is_stopped(self) -> bool {
-        *TOLD.borrow()
+        *STOPPED.borrow()
     }
 
     pub(crate) fn stopped(self) -> Stopped {
-        let mut told = TOLD.subscribe();
+        let mut stopped = STOPPED.subscribe();
         Stopped(Box::pin(async move {
-            // The sender is there for good.
-            let _ = told.wait_for(|told| *told).await;
+            // The sender is a static, so the channel never closes.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
         }))
     }
 }
@@ -63,9 +63,9 @@ impl fmt::Debug for Stopped {
     }
 }
 
-/// Listens from now on, and not only when it is awaited.
+/// Installs the signal handlers at once, and returns a future that completes at the first signal.
 #[cfg(unix)]
-fn told() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let (mut terminate, mut interrupt) =
@@ -76,7 +76,7 @@ fn told() -> io::Result<impl Future<Output = ()>> {
 }
 
 #[cfg(windows)]
-fn told() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;

@@ -1,4 +1,4 @@
-//! The control of the network: partitions, clogs, links, rules on packets, and what there is to see of it.
+//! Control of the network: partitions, clogs, link profiles, packet filters, captures, and socket lists.
 
 use std::fmt::Display;
 
@@ -12,17 +12,18 @@ use crate::net::{
     SocketEntry,
 };
 use crate::sim::machines::no_match;
-use crate::sim::world::{may_act, plan_name};
+use crate::sim::world::{plan_name, request_fault};
 use crate::sim::{ControlError, Sim};
 
-/// Machines are named one by one, by globs, or by their zone: `"api1.public"`, `"api*"`, `"public"`.
+/// Network faults. Machines are selected by name, by pattern or by zone: `"api1.public"`, `"api*"`, `"public"`.
 impl Sim {
-    /// Cuts two groups of machines from each other, both ways: what is sent between them is lost. What a plan of the
-    /// library cuts too stays cut until both are healed.
+    /// Partitions two groups of machines from each other: packets between them are dropped in both directions.
+    ///
+    /// If a plan of the library partitions the same machines, they stay partitioned until both are healed.
     ///
     /// # Errors
     ///
-    /// When no machine and no zone has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn partition(
         &self,
         a: impl Into<Selector>,
@@ -31,7 +32,7 @@ impl Sim {
         self.cut(None, &a.into(), &b.into())
     }
 
-    /// As [`partition`](Self::partition); only the plan itself, or who heals all, joins again what a plan has cut.
+    /// Like [`partition`](Self::partition), on behalf of `plan`: healed by the same plan or by [`heal_all`](Self::heal_all).
     pub(crate) fn cut(
         &self,
         plan: Option<u64>,
@@ -41,7 +42,7 @@ impl Sim {
         let (from, to) = (ends(a)?, ends(b)?);
         let changes = net::control::would_cut(plan, &from, &to, true)
             || net::control::would_cut(plan, &to, &from, true);
-        if !may_act(changes, &from, || partitioned(a, b)) || !changes {
+        if !request_fault(changes, &from, || partitioned(a, b)) || !changes {
             return Ok(());
         }
         net::control::cut(plan, &from, &to);
@@ -52,11 +53,11 @@ impl Sim {
         Ok(())
     }
 
-    /// Cuts one way only: what `from` sends to `to` is lost.
+    /// Partitions in one direction only: packets from `from` to `to` are dropped.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn partition_one_way(
         &self,
         from: impl Into<Selector>,
@@ -66,7 +67,7 @@ impl Sim {
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let changes = net::control::would_cut(None, &sending, &receiving, true);
         let text = || format!("partitioned: {}", one_way(&from, &to));
-        if !may_act(changes, &sending, text) || !changes {
+        if !request_fault(changes, &sending, text) || !changes {
             return Ok(());
         }
         net::control::cut(None, &sending, &receiving);
@@ -75,16 +76,18 @@ impl Sim {
         Ok(())
     }
 
-    /// Joins two groups of machines again, both ways. What a plan of the library cuts stays cut until the plan heals it.
+    /// Heals a partition between two groups of machines, in both directions.
+    ///
+    /// What a plan of the library has partitioned stays so until the plan heals it.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn heal(&self, a: impl Into<Selector>, b: impl Into<Selector>) -> Result<(), ControlError> {
         self.mend(None, &a.into(), &b.into())
     }
 
-    /// As [`heal`](Self::heal), for what [`cut`](Self::cut) has cut for the same plan.
+    /// Like [`heal`](Self::heal), for partitions made by [`cut`](Self::cut) on behalf of the same plan.
     pub(crate) fn mend(
         &self,
         plan: Option<u64>,
@@ -106,7 +109,7 @@ impl Sim {
         Ok(())
     }
 
-    /// Joins all that was cut.
+    /// Heals all partitions, including those made by plans.
     pub fn heal_all(&self) {
         if net::control::mend_all() {
             link_changed(LinkChange::AllHealed, &[], &[]);
@@ -116,12 +119,12 @@ impl Sim {
         }
     }
 
-    /// Clogs the way from one group of machines to another: what is sent is held, and goes on in order once it is
-    /// [unclogged](Self::unclog). Nothing is lost.
+    /// Clogs the path from one group of machines to another: packets are held back, and delivered in order after
+    /// [`unclog`](Self::unclog). None is lost.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn clog(
         &self,
         from: impl Into<Selector>,
@@ -131,7 +134,7 @@ impl Sim {
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let changes = net::control::would_clog(&sending, &receiving, true);
         let text = || format!("clogged: {}", one_way(&from, &to));
-        if !may_act(changes, &sending, text) || !changes {
+        if !request_fault(changes, &sending, text) || !changes {
             return Ok(());
         }
         net::control::clog(&sending, &receiving);
@@ -140,11 +143,11 @@ impl Sim {
         Ok(())
     }
 
-    /// Lets packets go on that a clog has held, and all that are sent from now on.
+    /// Ends a clog: the packets that it held back are sent on their way, and later ones are no longer held back.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn unclog(
         &self,
         from: impl Into<Selector>,
@@ -163,14 +166,16 @@ impl Sim {
         Ok(())
     }
 
-    /// Lays a rule on what some machines send to others: `choose` is asked about each packet when it is sent. The rule is
-    /// lifted when what comes back is dropped, and by [`settle`](Self::settle). `choose` must not use the network.
+    /// Adds a packet filter: `choose` decides the fate of each packet sent from `from` to `to`.
+    ///
+    /// The filter is removed when the returned [`PacketFilter`] is dropped, and by [`settle`](Self::settle). `choose` is called
+    /// when a packet is sent, and must not use the network itself.
     ///
     /// ```
     /// # use simmach::prelude::*;
     /// # use simmach::net::PacketFate;
     /// # fn of(sim: Sim) -> Result {
-    /// // The third segment with data from api1 to cl is lost.
+    /// // Drop the third segment with data from api1 to cl.
     /// let mut data = 0;
     /// let rule = sim.filter_packets("api1.public", "cl.internal", move |packet| {
     ///     data += u64::from(packet.protocol == "tcp" && packet.length > 0);
@@ -183,11 +188,11 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     ///
     /// # Panics
     ///
-    /// Outside a run.
+    /// If called outside a run.
     pub fn filter_packets(
         &self,
         from: impl Into<Selector>,
@@ -197,19 +202,21 @@ impl Sim {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let text = || format!("packet filter added: {}", one_way(&from, &to));
-        let rule = match may_act(true, &sending, text) {
+        let rule = match request_fault(true, &sending, text) {
             true => net::control::filter_packets(&sending, &receiving, Box::new(choose)),
             false => net::control::no_filter(),
         };
         Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
     }
 
-    /// Gives what some machines send to others another profile than their zones' link has, from now on; one way. To give
-    /// back the topology's is no fault.
+    /// Changes the link profile for packets from one group of machines to another, in this direction only.
+    ///
+    /// It overrides the profile of the link between their zones, until [`settle`](Self::settle). Setting the profile that the
+    /// topology has does not count as a fault.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn set_link_between(
         &self,
         from: impl Into<Selector>,
@@ -221,7 +228,7 @@ impl Sim {
         let ways = Paths::Machines(&sending, &receiving);
         let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
         let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
-        if !is_original && !may_act(changes, &sending, || profile_changed(&from, &to)) {
+        if !is_original && !request_fault(changes, &sending, || profile_changed(&from, &to)) {
             return Ok(());
         }
         net::control::set_pair_profile(&sending, &receiving, &profile);
@@ -232,12 +239,14 @@ impl Sim {
         Ok(())
     }
 
-    /// Gives the link from one zone to another another profile, for what is sent from now on; one way. Until
-    /// [`settle`](Self::settle), which gives back what the topology says. To give that back is no fault.
+    /// Changes the profile of the link from one zone to another, in this direction only.
+    ///
+    /// It applies to packets sent from now on, until [`settle`](Self::settle). Setting the profile that the topology has does not
+    /// count as a fault.
     ///
     /// # Errors
     ///
-    /// When there is no such zone.
+    /// [`ControlError::NoLink`] if a zone does not exist, or if no link joins them.
     pub fn set_link(
         &self,
         from_zone: &str,
@@ -247,10 +256,10 @@ impl Sim {
         let ways = Paths::Zones(from_zone, to_zone);
         let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
         let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
-        // What is no zone is an error, also where it would be left out.
+        // An unknown zone is an error even if the overlay leaves this fault out.
         let is_left_out = net::control::has_zones(from_zone, to_zone)
             && !is_original
-            && !may_act(changes, &[], || profile_changed(from_zone, to_zone));
+            && !request_fault(changes, &[], || profile_changed(from_zone, to_zone));
         if is_left_out {
             return Ok(());
         }
@@ -264,20 +273,25 @@ impl Sim {
         Ok(())
     }
 
-    /// The sockets of all machines that are meant, as `ss` shows them; [`machine`](Self::machine) is for one.
+    /// Returns the sockets of all matching machines, as `ss` shows them. [`Machine::sockets`](crate::Machine::sockets) does so
+    /// for one machine.
     pub fn sockets(&self, selector: impl Into<Selector>) -> Vec<SocketEntry> {
         let machines = machine::machines(&selector.into());
         machines.into_iter().flat_map(net::control::sockets).collect()
     }
 
-    /// Begins to capture the packets that machines send from now on, to each other and to themselves; a second time it does
-    /// nothing. It changes nothing of the run. `SIMMACH_PCAP` captures a whole run without a word in the test.
+    /// Starts to capture the packets that machines send, to each other and to themselves.
+    ///
+    /// A second call does nothing. Capturing does not affect the run. To capture a whole run without changing the test, set the
+    /// environment variable `SIMMACH_PCAP`.
     pub fn capture(&self) {
         net::control::capture();
     }
 
-    /// What was captured until now, as the octets of a pcapng file: one interface for each machine, which shows what it
-    /// sends, in virtual time. `None` when no [`capture`](Self::capture) was begun.
+    /// Returns the packets captured so far as the contents of a pcapng file, or `None` if [`capture`](Self::capture) was not
+    /// called.
+    ///
+    /// The file has one interface for each machine, with the packets that it sent. Timestamps are in virtual time.
     ///
     /// ```
     /// # use simmach::prelude::*;
@@ -298,17 +312,17 @@ fn both_ways(a: &Selector, b: &Selector) -> String {
     format!("[{a}] | [{b}]")
 }
 
-/// What is one-way, from its senders to its receivers: `[a.zone, c.zone] -> [b.zone]`.
+/// One direction, from senders to receivers: `[a.zone, c.zone] -> [b.zone]`.
 fn one_way(from: impl Display, to: impl Display) -> String {
     format!("[{from}] -> [{to}]")
 }
 
-/// A partition that cuts both ways, in words.
+/// Description of a partition in both directions.
 pub(crate) fn partitioned(a: &Selector, b: &Selector) -> String {
     format!("partitioned: {}", both_ways(a, b))
 }
 
-/// The end of a partition, in words, which may not be the end for the ways that others have cut too.
+/// Description of a healed partition, including what other owners still keep partitioned.
 fn healed(a: &Selector, b: &Selector, stays: &RemainingCuts) -> String {
     let ways = both_ways(a, b);
     let by = stays.by.iter().map(|owner| owner.map_or("the test", plan_name));
@@ -328,16 +342,16 @@ fn profile_changed(from: impl Display, to: impl Display) -> String {
     format!("link profile changed: {}", one_way(from, to))
 }
 
-/// The machines that are meant: by their names, or where none has such a name, by their zone's.
+/// The machines that a selector matches: by name, or if no name matches, by zone.
 fn ends(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
     let mut found = Vec::new();
     for one in selector.each() {
         let named = machine::machines(&one);
-        let meant = if named.is_empty() { machine::in_zone(&one) } else { named };
-        if meant.is_empty() {
+        let matching = if named.is_empty() { machine::in_zone(&one) } else { named };
+        if matching.is_empty() {
             return Err(no_match(&one));
         }
-        found.extend(meant);
+        found.extend(matching);
     }
     found.sort_unstable();
     found.dedup();

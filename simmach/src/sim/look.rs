@@ -1,4 +1,4 @@
-//! One machine to look at.
+//! [`Machine`]: the state of one machine, for inspection by tests.
 
 use crate::engine::{MachineId, context};
 use crate::machine::{self, Selector};
@@ -6,14 +6,14 @@ use crate::net::{self, SocketEntry};
 use crate::sim::Sim;
 use crate::sim::machines::{name_of, no_match};
 
-/// One machine to look at: [`Sim::machine`]. What is done to machines is done by [`Sim`] itself.
+/// A read-only view of one machine, returned by [`Sim::machine`]. Machines are controlled by the methods of [`Sim`].
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     id: MachineId,
 }
 
 impl Sim {
-    /// The machine of that name.
+    /// Returns the machine named `name`.
     ///
     /// ```
     /// # use simmach::prelude::*;
@@ -29,7 +29,7 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// When no machine has that name, or more than one: a look at nothing finds nothing wrong.
+    /// If no machine or more than one machine matches `name`.
     pub fn machine(&self, name: &str) -> Machine {
         let selector = Selector::from(name);
         match machine::machines(&selector)[..] {
@@ -39,31 +39,31 @@ impl Sim {
         }
     }
 
-    /// How many timers wait: of all code on all machines, and of the network beneath it, packets on the wire too. To see
-    /// that nothing is left behind.
+    /// Returns the number of pending timers: those of all code on all machines and of the network, including packets in
+    /// flight. Useful to check for leaks.
     pub fn timers(&self) -> usize {
         context::try_with(|engine| engine.timers.borrow().len()).unwrap_or(0)
     }
 }
 
 impl Machine {
-    /// Its name.
+    /// Returns the name of the machine.
     pub fn name(&self) -> String {
         name_of(self.id).unwrap_or_default()
     }
 
-    /// Whether it has power.
+    /// Returns whether the machine has power.
     pub fn has_power(&self) -> bool {
         machine::has_power(self.id)
     }
 
-    /// Its sockets, as `ss` shows them: listeners, connections in whatever state, UDP.
+    /// Returns the sockets of the machine, as `ss` shows them: listeners, connections in any state, and UDP sockets.
     pub fn sockets(&self) -> Vec<SocketEntry> {
         net::control::sockets(self.id)
     }
 
-    /// The ports that any of its sockets has, those that wait in TIME-WAIT and those that are bound only among them:
-    /// `("tcp", 443)`.
+    /// Returns the ports in use on the machine as pairs such as `("tcp", 443)`. This includes sockets that are only bound and
+    /// connections in TIME-WAIT.
     pub fn ports(&self) -> Vec<(&'static str, u16)> {
         net::control::ports(self.id)
     }

@@ -1,4 +1,4 @@
-//! The control of machines: up and down, their clients, their clocks.
+//! Control of machines: starting and stopping, power, disks, clients, and clocks.
 
 use std::future::Future;
 use std::panic::Location;
@@ -9,38 +9,40 @@ use crate::engine::record::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};
-use crate::sim::world::{may_act, spare, unspare, with};
+use crate::sim::world::{clear_spared, record_spared, request_fault, with};
 use crate::sim::{ControlError, Sim};
 use crate::storage;
 use crate::task::JoinHandle;
 
 impl Sim {
-    /// The names of the machines that a selector means, in the order of the topology.
+    /// Returns the names of the matching machines, in the order of the topology.
     pub fn machines(&self, selector: impl Into<Selector>) -> Vec<String> {
         let machines = machine::machines(&selector.into());
         machines.into_iter().filter_map(name_of).collect()
     }
 
-    /// True if any service that is meant runs.
+    /// Returns `true` if any matching service is running.
     pub fn is_up(&self, selector: impl Into<Selector>) -> bool {
         machine::services(&selector.into())
             .into_iter()
             .any(|service| machine::process_of(service).is_some())
     }
 
-    /// Starts what is down, and gives its machine power. A machine without services is given power only: its clients are
-    /// the test's to run again.
+    /// Starts all matching services that are down, and gives their machines power.
+    ///
+    /// A matching machine without services only gets power. Its clients are not restarted: the test can run new ones with
+    /// [`run_on`](Self::run_on).
     ///
     /// # Errors
     ///
-    /// When nothing has such a name, or all that have are running.
+    /// [`ControlError::NoMatch`] if nothing matches, and [`ControlError::AlreadyRunning`] if everything that matches is running.
     pub fn start(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let selector = selector.into();
-        let Meant { mut services, mut machines, .. } = meant(&selector)?;
+        let Targets { mut services, mut machines, .. } = resolve(&selector)?;
         services.retain(|service| machine::process_of(*service).is_none());
         machines.retain(|machine| !machine::has_power(*machine));
         if services.is_empty() && machines.is_empty() {
-            return match unspare(&machines_of(&selector)) {
+            return match clear_spared(&machines_of(&selector)) {
                 true => Ok(()),
                 false => Err(ControlError::AlreadyRunning(selector.to_string())),
             };
@@ -52,104 +54,111 @@ impl Sim {
         Ok(())
     }
 
-    /// Tells services, and the clients of whole machines, to stop, and waits for it; what is not over after `grace`
-    /// ([`GRACE`](crate::GRACE) is a usual one) is killed. What is down stays so, also what was to be restarted after a crash, or by a
-    /// plan. The test's body goes on.
+    /// Sends the stop signal to all matching services and waits until they have ended.
+    ///
+    /// What has not ended after `grace` ([`GRACE`](crate::GRACE) is a common value) is killed. If a whole machine matches, its
+    /// clients are stopped too, except the test's body. Restarts that are pending after a crash, or that a plan intends, are
+    /// cancelled.
     ///
     /// # Errors
     ///
-    /// When nothing has such a name, and when the test's body is all that has.
+    /// [`ControlError::NoMatch`] if nothing matches, and [`ControlError::Body`] if only the test's body matches.
     pub async fn stop(
         &self,
         selector: impl Into<Selector>,
         grace: Duration,
     ) -> Result<(), ControlError> {
         let selector = selector.into();
-        let meant = meant(&selector)?.but_the_body()?;
-        let machines = meant.hit();
-        if may_act(meant.runs(), &machines, || {
+        let targets = resolve(&selector)?.without_body()?;
+        let machines = targets.affected_machines();
+        if request_fault(targets.is_running(), &machines, || {
             format!("{}told to stop", subject(&selector, &machines))
         }) {
-            machine::stop(meant.take(), grace).await;
+            machine::stop(targets.take_down(), grace).await;
         } else {
-            spare(machines);
+            record_spared(machines);
         }
         Ok(())
     }
 
-    /// Ends services, and the clients of whole machines, now; their kernels close their sockets. What is down stays so,
-    /// also what was to be restarted after a crash, or by a plan. The test's body goes on.
+    /// Kills all matching services at once. The kernels of their machines close their sockets.
+    ///
+    /// If a whole machine matches, its clients are killed too, except the test's body. Restarts that are pending after a crash,
+    /// or that a plan intends, are cancelled.
     ///
     /// # Errors
     ///
-    /// When nothing has such a name, and when the test's body is all that has.
+    /// [`ControlError::NoMatch`] if nothing matches, and [`ControlError::Body`] if only the test's body matches.
     pub fn kill(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let selector = selector.into();
-        let meant = meant(&selector)?.but_the_body()?;
-        let machines = meant.hit();
-        if may_act(meant.runs(), &machines, || format!("{}killed", subject(&selector, &machines))) {
-            meant.take().into_iter().for_each(machine::kill);
+        let targets = resolve(&selector)?.without_body()?;
+        let machines = targets.affected_machines();
+        if request_fault(targets.is_running(), &machines, || {
+            format!("{}killed", subject(&selector, &machines))
+        }) {
+            targets.take_down().into_iter().for_each(machine::kill);
         } else {
-            spare(machines);
+            record_spared(machines);
         }
         Ok(())
     }
 
-    /// Takes machines' power: nothing is sent, and what was not durable is lost. What has none stays so.
+    /// Powers off all matching machines: their processes end, their kernels send nothing more, and data that is not durable is
+    /// lost. Machines without power are left as they are.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name, and when the test's body runs on one.
+    /// [`ControlError::NoMatch`] if no machine matches, and [`ControlError::Body`] if the test's body runs on one of them.
     pub fn power_off(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
-        let meant = machines(&selector.into())?;
-        if let Some(body) = with(|world| world.body).filter(|body| meant.contains(body)) {
+        let machines = resolve_machines(&selector.into())?;
+        if let Some(body) = with(|world| world.body).filter(|body| machines.contains(body)) {
             return Err(ControlError::Body(name_of(body).unwrap_or_default()));
         }
-        for machine in meant {
+        for machine in machines {
             let has_power = machine::has_power(machine);
-            if may_act(has_power, &[machine], || "loses power".to_owned()) {
-                machine::take_power(machine, None);
+            if request_fault(has_power, &[machine], || "loses power".to_owned()) {
+                machine::power_off(machine, None);
             } else {
-                spare(vec![machine]);
+                record_spared(vec![machine]);
             }
         }
         Ok(())
     }
 
-    /// Deletes what machines' disks hold. A restart that is due there after a crash is cancelled.
+    /// Wipes the disks of all matching machines: their stores are deleted. Restarts that are pending after a crash are cancelled.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name, when a service, a client or the test's body is running on one, and when a disk
-    /// can't be deleted.
+    /// [`ControlError::NoMatch`] if no machine matches; [`ControlError::InUse`], [`ControlError::ClientRuns`] or
+    /// [`ControlError::Body`] if a process is running on one of them; [`ControlError::Disk`] if deleting the files fails.
     pub fn wipe(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
-        let meant = machines(&selector.into())?;
+        let machines = resolve_machines(&selector.into())?;
         let name = |machine| name_of(machine).unwrap_or_default();
         let spared = |machine: &MachineId| with(|world| world.spared.contains(machine));
-        if meant.iter().any(|machine| spared(machine) == Some(true)) {
-            may_act(false, &meant, String::new);
+        if machines.iter().any(|machine| spared(machine) == Some(true)) {
+            request_fault(false, &machines, String::new);
             return Ok(());
         }
-        for machine in meant.iter().copied() {
-            if machine::serves(machine) {
+        for machine in machines.iter().copied() {
+            if machine::has_running_service(machine) {
                 return Err(ControlError::InUse(name(machine)));
             } else if !machine::clients_of(machine).is_empty() {
                 return Err(ControlError::ClientRuns(name(machine)));
-            } else if machine::body() == Some(machine) {
+            } else if machine::body_machine() == Some(machine) {
                 return Err(ControlError::Body(name(machine)));
             }
         }
-        let wiped = || meant.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
+        let wiped = || machines.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
         let changes =
             |machine: &MachineId| !storage::is_empty(*machine) || machine::awaits_restart(*machine);
-        let text = || match meant[..] {
+        let text = || match machines[..] {
             [_] => "disk wiped".to_owned(),
             _ => format!("disks of {} wiped", wiped().join(", ")),
         };
-        if !may_act(meant.iter().any(changes), &meant, text) {
+        if !request_fault(machines.iter().any(changes), &machines, text) {
             return Ok(());
         }
-        for wiped in meant {
+        for wiped in machines {
             machine::cancel_restarts(wiped);
             machine::wipe(wiped).map_err(|error| ControlError::Disk {
                 machine: name(wiped),
@@ -159,8 +168,10 @@ impl Sim {
         Ok(())
     }
 
-    /// Runs `future` on a machine, as a process of its own beside its services: one more client. It ends when it is
-    /// done; a panic is the handle's, or the run's if nobody awaits that. A machine that isn't there breaks the run.
+    /// Runs `future` on a machine as a client: a process of its own beside the services of the machine.
+    ///
+    /// The process ends with the future. If the future panics, awaiting the handle returns the panic; if the handle was dropped,
+    /// the run fails. An unknown machine ends the run with an error that is neither a pass nor a failure.
     #[track_caller]
     pub fn run_on<F>(&self, machine: &str, future: F) -> JoinHandle<F::Output>
     where
@@ -171,7 +182,7 @@ impl Sim {
         let selector = Selector::from(machine);
         let found = machine::machines(&selector).first().copied();
         if found.is_none() {
-            machine::misuse(format!("run_on: {}", no_match(&selector)));
+            machine::break_run(format!("run_on: {}", no_match(&selector)));
         }
         let nth = found.and_then(|machine| {
             with(|world| {
@@ -183,23 +194,24 @@ impl Sim {
         machine::run_client(found, nth.unwrap_or(0), at, future)
     }
 
-    /// Sets the clocks of machines, from now on: how far the wall clock is off, and how fast both run. What runs there sees
-    /// it in [`time`](crate::time) and in std's `Instant` and `SystemTime`; [`settle`](Self::settle) sets all right again.
+    /// Sets the clock error of all matching machines: the offset of their wall clock, and the drift of both their clocks.
     ///
-    /// What waits there already (sleeps, timeouts, intervals, work, commits) goes on by the new speed. The network, TCP's
-    /// timers among it, goes by true time.
+    /// Code on these machines observes it through [`time`](crate::time) and through std's `Instant` and `SystemTime`. Pending
+    /// sleeps, timeouts, intervals, [`work`](crate::task::work) and commits continue at the new speed. The network, including
+    /// the timers of TCP, is not affected. [`settle`](Self::settle) sets all clocks right again.
     ///
     /// # Errors
     ///
-    /// When no machine has such a name, and when no clock can be set like this: a drift is from -900,000 to 9,000,000 millionths,
-    /// and a wall clock is off by 292 years at most and shows a time from 1970 to 2554. Then no clock is set.
+    /// [`ControlError::NoMatch`] if no machine matches. [`ControlError::Clock`] if the drift is not between -900,000 and
+    /// 9,000,000 ppm, the offset is more than 292 years, or the wall clock would show a time before 1970 or after 2554; then
+    /// no clock is changed.
     pub fn set_clock(
         &self,
         selector: impl Into<Selector>,
         clock: ClockSkew,
     ) -> Result<(), ControlError> {
         let selector = selector.into();
-        let machines = machines(&selector)?;
+        let machines = resolve_machines(&selector)?;
         if let Some(why) = context::try_with(|engine| engine.clock.invalid_reason(clock)).flatten()
         {
             return Err(ControlError::Clock { selector: selector.to_string(), why });
@@ -212,7 +224,9 @@ impl Sim {
         };
         let text = || format!("{}clocks changed", subject(&selector, &machines));
         // To set them right is the counterpart of what set them wrong.
-        if clock == ClockSkew::exact() || may_act(machines.iter().any(changes), &machines, text) {
+        if clock == ClockSkew::exact()
+            || request_fault(machines.iter().any(changes), &machines, text)
+        {
             for machine in machines {
                 set_clock(machine, clock);
             }
@@ -221,7 +235,7 @@ impl Sim {
     }
 }
 
-/// The machines of what a selector means, services too.
+/// The machines of all matching services.
 pub(super) fn machines_of(selector: &Selector) -> Vec<MachineId> {
     let mut machines: Vec<_> =
         machine::services(selector).into_iter().map(|service| service.machine).collect();
@@ -229,31 +243,31 @@ pub(super) fn machines_of(selector: &Selector) -> Vec<MachineId> {
     machines
 }
 
-/// What a selector means that can be started and ended.
-pub(super) struct Meant {
+/// What a selector matches: services, and machines with their clients.
+pub(super) struct Targets {
     services: Vec<ServiceId>,
-    /// Those that are meant as a whole.
+    /// Machines that match as a whole, and not only by one of their services.
     machines: Vec<MachineId>,
-    /// Those that run there, but for the body.
+    /// Running clients of these machines, except the body.
     clients: Vec<ProcessId>,
 }
 
-pub(super) fn meant(selector: &Selector) -> Result<Meant, ControlError> {
-    let is_nothing = |one: &Selector| {
+pub(super) fn resolve(selector: &Selector) -> Result<Targets, ControlError> {
+    let matches_nothing = |one: &Selector| {
         machine::services(one).is_empty() && machine::whole_machines(one).is_empty()
     };
-    if let Some(nothing) = selector.each().find(is_nothing) {
+    if let Some(nothing) = selector.each().find(matches_nothing) {
         return Err(no_match(&nothing));
     }
     let machines = machine::whole_machines(selector);
     let clients = machines.iter().copied().flat_map(machine::clients_of).collect();
-    Ok(Meant { services: machine::services(selector), machines, clients })
+    Ok(Targets { services: machine::services(selector), machines, clients })
 }
 
-impl Meant {
-    /// The body is not ended: to mean it alone is a mistake.
-    fn but_the_body(self) -> Result<Self, ControlError> {
-        match machine::body() {
+impl Targets {
+    /// The body is never ended; an error if nothing but the body matches.
+    fn without_body(self) -> Result<Self, ControlError> {
+        match machine::body_machine() {
             Some(body)
                 if self.machines == [body]
                     && self.services.is_empty()
@@ -265,38 +279,39 @@ impl Meant {
         }
     }
 
-    /// The machines of its services, and those that have clients only.
-    fn hit(&self) -> Vec<MachineId> {
-        let mut hit: Vec<_> = self.services.iter().map(|service| service.machine).collect();
-        hit.dedup();
+    /// The machines of the services, and the machines that have only clients.
+    fn affected_machines(&self) -> Vec<MachineId> {
+        let mut affected: Vec<_> = self.services.iter().map(|service| service.machine).collect();
+        affected.dedup();
         let all = self.machines.iter().copied();
-        hit.extend(all.filter(|machine| {
+        affected.extend(all.filter(|machine| {
             machine::services_of(*machine).is_empty() && !machine::clients_of(*machine).is_empty()
         }));
-        hit
+        affected
     }
 
-    fn runs(&self) -> bool {
+    fn is_running(&self) -> bool {
         let mut services = self.services.iter();
         !self.clients.is_empty() || services.any(|id| machine::process_of(*id).is_some())
     }
 
-    /// All that runs of it is to end and to stay down.
-    fn take(self) -> Vec<ProcessId> {
-        let mut running = machine::take(&self.services, None);
+    /// Marks the services to stay down, and returns all processes that the caller must end.
+    fn take_down(self) -> Vec<ProcessId> {
+        let mut running = machine::mark_down(&self.services, None);
         running.extend(self.clients);
         running
     }
 }
 
-pub(super) fn machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
+pub(super) fn resolve_machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
     match selector.each().find(|one| machine::machines(one).is_empty()) {
         Some(none) => Err(no_match(&none)),
         None => Ok(machine::machines(selector)),
     }
 }
 
-/// Sets one machine's clocks; what it changed is a fault, unless it sets them right. False if they are so already.
+/// Sets the clocks of one machine. Each change is recorded as a fault, except setting them right. Returns false if nothing
+/// changed.
 pub(super) fn set_clock(machine: MachineId, clock: ClockSkew) -> bool {
     let changed = context::try_with(|engine| engine.set_clock(machine, clock));
     let Some(changed) = changed.flatten() else { return false };

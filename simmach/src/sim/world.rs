@@ -1,4 +1,4 @@
-//! What the control keeps for a run beside the machines, and what the overlay leaves of what plans do.
+//! State that [`Sim`] keeps for a run, and the decision whether a fault takes place or is left out by the overlay.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,125 +16,132 @@ thread_local! {
     static WORLD: Slot<World> = const { Slot::new() };
 }
 
-/// What the control keeps for a run beside the machines.
+/// State that [`Sim`] keeps for a run.
 pub(crate) struct World {
     pub(super) seed: u64,
     pub(super) body: MachineId,
     /// The plans of the library.
-    pub(super) named: Vec<Named>,
+    pub(super) plans: Vec<NamedPlan>,
+    /// Number of clients started so far, by machine.
     pub(super) clients: BTreeMap<MachineId, u64>,
+    /// The values of [`Sim::state`], by type.
     pub(super) memory: BTreeMap<TypeId, Rc<dyn Any>>,
-    /// By task, how many walks of steps it has begun.
-    pub(super) walks: BTreeMap<u64, u64>,
-    /// By plan of the user's own, how much it has done.
-    pub(super) acts: BTreeMap<u64, u64>,
-    /// What a plan would have taken down, had the overlay not left it out: to start it again is nothing to do.
+    /// Number of step sequences begun so far, by source: the body, or the word of another task.
+    pub(super) sequences: BTreeMap<u64, u64>,
+    /// Number of faults requested so far, by task of a plan that the user wrote.
+    pub(super) faults: BTreeMap<u64, u64>,
+    /// Machines that would be down if the overlay had not left a fault out. Starting them again is not an error.
     pub(super) spared: BTreeSet<MachineId>,
 }
 
-/// A plan, and how often it did something.
-pub(super) struct Named {
+/// A plan of the library in a run.
+pub(super) struct NamedPlan {
     task: u64,
     name: &'static str,
-    acts: u64,
+    faults: u64,
     idle: Option<Idle>,
 }
 
-/// A plan of the library in one run.
+/// What a plan of the library did in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlanActs {
-    /// Its name.
+pub(crate) struct PlanActivity {
+    /// The name of the plan.
     pub name: String,
-    /// How often it did something to the cluster.
-    pub acts: u64,
-    /// Why it did nothing, where it did nothing and knows why.
+    /// Number of faults that the plan made.
+    pub faults: u64,
+    /// Why the plan made no fault, if it made none and the reason is known.
     pub idle: Option<Idle>,
 }
 
-/// Why a plan did nothing in a run.
+/// Why a plan made no fault in a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Idle {
-    /// There are too few machines that it may touch; in words.
+    /// Too few machines match the plan's targets; the text says which and how many it needs.
     TooFew(String),
-    /// The run was over, or had settled, before its first strike was due: at this virtual nanosecond.
+    /// The run ended or settled before the first strike, which was due at this virtual time in nanoseconds.
     NotDue(u64),
-    /// All machines that it may hit were down whenever it was to strike.
+    /// All machines that the plan may hit were down whenever a strike was due.
     AllDown,
-    /// All machines fell on one side whenever it was to cut them in two.
+    /// All machines were drawn to the same side whenever a partition was due.
     OneSide,
 }
 
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
     let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
-    let (walks, acts, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    let world = World { seed, body, named: Vec::new(), clients, memory, walks, acts, spared };
+    let (sequences, faults, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let world = World { seed, body, plans: Vec::new(), clients, memory, sequences, faults, spared };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }
 
-/// Dropped outside of the slot: it holds what is the user's.
+/// Drops the state outside of the slot, because destructors of user values may call `Sim`.
 pub(crate) fn remove() {
     drop(WORLD.with(Slot::remove));
 }
 
-/// A plan that has a name is told apart by it.
+/// Registers the task of a plan that has a name.
 pub(crate) fn add_plan(task: u64, name: &'static str) {
     if name != A_PLAN {
-        with(|world| world.named.push(Named { task, name, acts: 0, idle: None }));
+        with(|world| world.plans.push(NamedPlan { task, name, faults: 0, idle: None }));
     }
 }
 
-/// The name of the plan that this task is.
+/// The name of the plan that runs as this task.
 pub(super) fn plan_name(task: u64) -> &'static str {
     let name =
-        |world: &mut World| world.named.iter().find(|plan| plan.task == task).map(|plan| plan.name);
+        |world: &mut World| world.plans.iter().find(|plan| plan.task == task).map(|plan| plan.name);
     with(name).flatten().unwrap_or(A_PLAN)
 }
 
-/// The plans that have names, and how often each did something to the cluster.
-pub(crate) fn acts() -> Vec<PlanActs> {
-    let acts = |world: &mut World| {
-        let acts = world.named.drain(..).map(|plan| PlanActs {
+/// Takes what each plan of the library did, for the outcome.
+pub(crate) fn take_plan_activity() -> Vec<PlanActivity> {
+    let take = |world: &mut World| {
+        let plans = world.plans.drain(..).map(|plan| PlanActivity {
             name: plan.name.to_owned(),
-            acts: plan.acts,
-            idle: plan.idle.filter(|_| plan.acts == 0),
+            faults: plan.faults,
+            idle: plan.idle.filter(|_| plan.faults == 0),
         });
-        acts.collect()
+        plans.collect()
     };
-    with(acts).unwrap_or_default()
+    with(take).unwrap_or_default()
 }
 
-/// The plan whose code runs says why it has done nothing so far. That it can't do anything stays true.
-pub(crate) fn note_idle(idle: Idle) {
+/// Records why the running plan has made no fault so far. [`Idle::TooFew`] is final, later reasons do not replace it.
+pub(crate) fn record_idle(idle: Idle) {
     let Some(scope) = engine::scope() else { return };
     with(|world| {
-        let plan = world.named.iter_mut().find(|plan| plan.task == scope.task);
+        let plan = world.plans.iter_mut().find(|plan| plan.task == scope.task);
         if let Some(plan) = plan.filter(|plan| !matches!(plan.idle, Some(Idle::TooFew(_)))) {
             plan.idle = Some(idle);
         }
     });
 }
 
-/// Something is to be done to the cluster. If a plan does it, it is not idle; if it is a plan of the user's own, the overlay
-/// may leave it out: then false.
+/// Requests a fault on behalf of the running code. Returns false if the overlay leaves the fault out.
 ///
-/// What `changes` nothing is counted as well, since the address of an act must not depend on what was left out before it;
-/// but it is neither recorded nor left out.
-pub(crate) fn may_act(changes: bool, machines: &[MachineId], text: impl Fn() -> String) -> bool {
+/// Faults of the library's plans are only counted; those of the user's plans are drawn, and recorded as deviations. Faults of
+/// the test's body and its clients always take place: what varies there is what they choose.
+///
+/// A fault that changes nothing (`changes` is false) still takes a number, so that addresses of later faults do not depend on
+/// what was left out before. It is neither recorded nor left out.
+pub(crate) fn request_fault(
+    changes: bool,
+    machines: &[MachineId],
+    text: impl Fn() -> String,
+) -> bool {
     let Some(scope) = engine::scope() else { return true };
-    let of_a_plan = with(|world| {
-        if let Some(plan) = world.named.iter_mut().find(|plan| plan.task == scope.task) {
-            plan.acts += u64::from(changes);
+    let number = with(|world| {
+        if let Some(plan) = world.plans.iter_mut().find(|plan| plan.task == scope.task) {
+            plan.faults += u64::from(changes);
             return None;
         }
-        // The test's body and its clients do what they do: what varies there is what they choose.
         (scope.process == ProcessId::HARNESS).then(|| {
-            let nth = world.acts.entry(scope.task).or_default();
+            let nth = world.faults.entry(scope.task).or_default();
             *nth += 1;
             *nth
         })
     });
-    let Some(nth) = of_a_plan.flatten().filter(|_| changes) else { return true };
+    let Some(nth) = number.flatten().filter(|_| changes) else { return true };
     if !engine::is_active(Address::act(scope.task, nth)) {
         return false;
     }
@@ -147,16 +154,17 @@ pub(crate) fn may_act(changes: bool, machines: &[MachineId], text: impl Fn() -> 
     true
 }
 
-pub(super) fn spare(machines: Vec<MachineId>) {
+/// Records that these machines would be down if the overlay had not left a fault out.
+pub(super) fn record_spared(machines: Vec<MachineId>) {
     with(|world| world.spared.extend(machines));
 }
 
-/// Whether one of them would be down, had the overlay not spared it. From now on none would.
-pub(super) fn unspare(machines: &[MachineId]) -> bool {
-    let unspare = |world: &mut World| {
+/// Clears the record made by [`record_spared`]. Returns whether there was one for any of these machines.
+pub(super) fn clear_spared(machines: &[MachineId]) -> bool {
+    let clear_spared = |world: &mut World| {
         machines.iter().filter(|machine| world.spared.remove(machine)).count() > 0
     };
-    with(unspare).unwrap_or(false)
+    with(clear_spared).unwrap_or(false)
 }
 
 pub(super) fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {

@@ -1,56 +1,56 @@
-//! What the attribute says of a test before any run of it: its name, its seeds, what it expects.
+//! Settings of a test that are the same for all runs: its name, its seeds, and the expected outcome.
 
 use crate::engine::record::deviations::Size;
 use crate::spec::Spec;
 
-/// One registered test. The macro writes these; everything in it is the same for all runs.
+/// A registered test. The macro generates it.
 #[derive(Debug)]
 pub struct SimTest {
-    /// The function's name.
+    /// The name of the function.
     pub name: &'static str,
-    /// `module_path!()` where it stands, the crate's name first.
+    /// `module_path!()` of the function, beginning with the name of the crate.
     pub module_path: &'static str,
-    /// The package, `CARGO_PKG_NAME`.
+    /// The name of the package, `CARGO_PKG_NAME`.
     pub package: &'static str,
-    /// The crate as it is built, `CARGO_CRATE_NAME`: one package has several test targets.
+    /// The name of the test target, `CARGO_CRATE_NAME`.
     pub target: &'static str,
-    /// The folder of the package's `Cargo.toml`.
+    /// The folder of `Cargo.toml`.
     pub manifest_dir: &'static str,
     /// The source file.
     pub file: &'static str,
-    /// The line of its attribute.
+    /// The line of the attribute.
     pub line: u32,
-    /// `#[ignore]`, with its reason or `""`.
+    /// `#[ignore]`: the reason, or `""` if there is none.
     pub ignore: Option<&'static str>,
     /// `#[should_panic]`.
     pub should_panic: Option<ShouldPanic>,
-    /// The seeds.
+    /// Returns the settings.
     pub settings: fn() -> Settings,
-    /// The cluster, the plans and the body: built afresh on each run's own thread.
+    /// Builds the spec of a run, on the thread of the run.
     pub spec: fn() -> Spec,
 }
 
-/// `#[should_panic]`, with the text that the failure must hold, if one is given.
+/// `#[should_panic]`, optionally with an expected message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShouldPanic {
-    /// The text; `None` accepts any failure of the program under test.
+    /// A text that the failure message must contain. `None` accepts any failure of the program under test.
     pub expected: Option<&'static str>,
 }
 
-/// Which seeds a test runs.
+/// The seeds of a test, and what it expects of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many.
+    /// Number of seeds.
     pub seeds: u64,
-    /// The first.
+    /// The first seed.
     pub base_seed: u64,
-    /// Whether each is run twice, to see that it is the same run; `None` checks one in twenty.
+    /// Whether each seed is run twice to check that the runs are identical. `None` checks one seed in twenty.
     pub check: Option<bool>,
-    /// Whether some seed is to fail, and what it shrinks to then.
+    /// Set if some seed must fail, with bounds on the shrunk failure.
     pub expect_failure: Option<ExpectFailure>,
 }
 
-/// `expect_failure`: some seed fails, and what it shrinks to has no more of these than said.
+/// `expect_failure`: some seed must fail, and the shrunk failure must not exceed these bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpectFailure {
     machines: Option<u64>,
@@ -60,7 +60,7 @@ pub struct ExpectFailure {
 }
 
 impl SimTest {
-    /// Its name as a test runner shows it: the path without the crate's own segment.
+    /// The name that a test runner shows: the module path without the crate, and the function.
     pub fn path(&self) -> String {
         match self.module_path.split_once("::") {
             Some((_, modules)) => format!("{modules}::{}", self.name),
@@ -68,43 +68,43 @@ impl SimTest {
         }
     }
 
-    /// What tells it from every other test there is: package, target and path.
+    /// A unique name of the test: package, target and path.
     pub fn key(&self) -> String {
         format!("{}/{}/{}", self.package, self.target, self.path())
     }
 }
 
 impl Settings {
-    /// The seeds of a test that says nothing about them.
+    /// Default number of seeds.
     pub const DEFAULT_SEEDS: u64 = 100;
 
-    /// The defaults.
+    /// The default settings.
     pub fn new() -> Self {
         Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0, check: None, expect_failure: None }
     }
 
-    /// How many seeds.
+    /// Sets the number of seeds.
     #[must_use]
     pub fn seeds(mut self, seeds: u64) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// The first seed.
+    /// Sets the first seed.
     #[must_use]
     pub fn base_seed(mut self, base: u64) -> Self {
         self.base_seed = base;
         self
     }
 
-    /// Some seed is to fail.
+    /// Expects some seed to fail.
     #[must_use]
     pub fn expect_failure(mut self, expect: ExpectFailure) -> Self {
         self.expect_failure = Some(expect);
         self
     }
 
-    /// Whether each seed is run twice.
+    /// Sets whether each seed is run twice to check that the runs are identical.
     #[must_use]
     pub fn check(mut self, every: bool) -> Self {
         self.check = Some(every);
@@ -113,45 +113,45 @@ impl Settings {
 }
 
 impl ExpectFailure {
-    /// Whatever it shrinks to.
+    /// No bounds on the shrunk failure.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// At most so many machines that something happens to.
+    /// Maximum number of machines that are affected by faults.
     #[must_use]
-    pub fn machines(mut self, most: u64) -> Self {
-        self.machines = Some(most);
+    pub fn machines(mut self, max: u64) -> Self {
+        self.machines = Some(max);
         self
     }
 
-    /// At most so many strikes of plans and faults of packets.
+    /// Maximum number of strikes of plans and faults of packets.
     #[must_use]
-    pub fn faults(mut self, most: u64) -> Self {
-        self.faults = Some(most);
+    pub fn faults(mut self, max: u64) -> Self {
+        self.faults = Some(max);
         self
     }
 
-    /// At most so many steps.
+    /// Maximum number of steps.
     #[must_use]
-    pub fn steps(mut self, most: u64) -> Self {
-        self.steps = Some(most);
+    pub fn steps(mut self, max: u64) -> Self {
+        self.steps = Some(max);
         self
     }
 
-    /// At most so many tasks that have to wait for later ones.
+    /// Maximum number of reorderings, where a task has to wait for one that became ready later.
     #[must_use]
-    pub fn reorderings(mut self, most: u64) -> Self {
-        self.reorderings = Some(most);
+    pub fn reorderings(mut self, max: u64) -> Self {
+        self.reorderings = Some(max);
         self
     }
 
-    /// Whether anything is said of what it shrinks to.
+    /// Returns whether there is any bound.
     pub(crate) fn has_bounds(&self) -> bool {
         [self.machines, self.faults, self.steps, self.reorderings].iter().any(Option::is_some)
     }
 
-    /// What there is more of than is said.
+    /// Returns messages for the bounds that `size` exceeds.
     pub(crate) fn exceeded(&self, size: &Size) -> Vec<String> {
         let bounds = [
             (self.machines, size.machines, "machines"),
@@ -160,7 +160,8 @@ impl ExpectFailure {
             (self.reorderings, size.reorderings, "reorderings"),
         ];
         let over = bounds.into_iter().filter_map(|(most, is, what)| {
-            most.filter(|most| is > *most).map(|most| format!("{what} <= {most}, and it is {is}"))
+            most.filter(|most| is > *most)
+                .map(|most| format!("{what} <= {most}, but there are {is}"))
         });
         over.collect()
     }

@@ -1,4 +1,4 @@
-//! What tells a spec from another: the data of it, names, links, limits and plans, and none of its code.
+//! The shape of a spec: names, links, limits and plans, but no code. A token contains its hash, to detect that the test changed.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -6,20 +6,19 @@ use std::time::Duration;
 use crate::engine::mix_text;
 use crate::spec::Topology;
 
-/// All of a spec but what runs. It comes to one word where somebody looks at it: most runs are over in less time than their
-/// spec takes to be written out.
+/// A spec without its code. The hash is computed on demand, because formatting a spec takes longer than most runs.
 pub(crate) struct Shape {
     pub(super) topology: Topology,
     pub(super) client: Option<String>,
-    /// Of time, of time without progress, and of steps.
+    /// `time_limit`, `stall_limit` and `step_limit`.
     pub(super) limits: (Duration, Duration, u64),
     pub(super) epoch: u64,
-    /// Names and settings.
+    /// Names and settings of the plans.
     pub(super) plans: Vec<(&'static str, String)>,
 }
 
 impl Shape {
-    /// The word that is in a token.
+    /// The hash that tokens contain.
     pub(crate) fn word(&self) -> u64 {
         let Topology {
             machines,

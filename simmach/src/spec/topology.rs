@@ -1,4 +1,4 @@
-//! The cluster of a test: machines, what runs on them, and the links between their zones.
+//! [`Topology`]: the machines of a test, the services on them, and the links between their zones.
 
 use std::hash::BuildHasherDefault;
 use std::panic::Location;
@@ -9,31 +9,34 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::engine::{Name, NameHasher};
 use crate::machine::names::{self, expand};
-use crate::machine::{Ending, OnExit, Selector, Service};
+use crate::machine::{OnExit, Selector, Service, Termination};
 use crate::net::{NetworkProfile, TcpConfig};
 use crate::storage::DiskProfile;
 
-/// The cluster of a test.
+/// The cluster of a test: machines, services, links, and their settings.
 ///
-/// Without links every zone reaches every other over [`NetworkProfile::lan`]; with links, only what is said, and a zone
-/// itself. Mistakes are kept and reported when the test begins, all at once.
+/// The zone of a machine is the part of its name after the first dot: `api1.public` is in the zone `public`. Machines in one zone
+/// reach each other. If no link is declared, all zones are joined by [`NetworkProfile::lan`]; otherwise only the declared links
+/// exist.
+///
+/// Methods do not fail. Mistakes, such as invalid names, are all reported together when the test begins.
 ///
 /// ```
 /// use simmach::prelude::*;
 ///
 /// async fn server() {}
 ///
-/// let cluster = Topology::new()
+/// let topology = Topology::new()
 ///     .machine("api{1..=2}.public", server)
 ///     .link("botnet", "public", NetworkProfile::mobile_3g());
 /// ```
 #[derive(Debug, Default)]
 pub struct Topology {
-    /// The services of each machine that has any.
+    /// Machines with services.
     pub(crate) machines: IndexMap<Name, Services, FixedHasher>,
-    /// The machines without services.
+    /// Machines without services.
     pub(crate) hosts: IndexSet<Name, FixedHasher>,
-    pub(crate) links: Vec<Link>,
+    pub(crate) links: Vec<DeclaredLink>,
     pub(crate) on_exit: Vec<(Selector, OnExit)>,
     pub(crate) tcp: TcpConfig,
     pub(crate) tcp_of: Vec<(Selector, TcpConfig)>,
@@ -50,34 +53,44 @@ type FixedHasher = BuildHasherDefault<NameHasher>;
 /// A service on one machine.
 #[derive(Clone, Debug)]
 pub(crate) struct DeclaredService {
-    /// `None` for a service that was declared by the name of its machine alone.
+    /// `None` if it was declared with only the name of the machine.
     pub(crate) name: Option<String>,
     pub(crate) service: Service,
     pub(crate) at: &'static Location<'static>,
 }
 
-/// One way from a zone to another.
+/// A link from one zone to another, in one direction.
 #[derive(Clone, Debug)]
-pub(crate) struct Link {
+pub(crate) struct DeclaredLink {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) profile: NetworkProfile,
 }
 
 impl Topology {
-    /// An empty cluster.
+    /// An empty topology.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A machine, or as many as a range such as `api{1..=5}` makes, with a service. `machine/service` is one of several
-    /// services on a machine.
+    /// Adds a machine that runs `service`.
+    ///
+    /// A name with ranges, such as `api{1..=5}`, adds several machines. To run several services on one machine, add each as
+    /// `machine/service`.
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # async fn web() {}
+    /// # async fn db() {}
+    /// let topology =
+    ///     Topology::new().machine("node{1..=3}.lan/web", web).machine("node{1..=3}.lan/db", db);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn machine<F, R>(mut self, name: &str, service: F) -> Self
     where
         F: AsyncFn() -> R + 'static,
-        R: Ending,
+        R: Termination,
     {
         let (service, at) = (Service::new(service), Location::caller());
         let full_names = self.expanded(name);
@@ -90,8 +103,8 @@ impl Topology {
         self
     }
 
-    /// Adds a service to a machine, and the machine if it is new. Names that differ in case alone are the same name to a
-    /// resolver, and so a mistake.
+    /// Adds a service to a machine, and the machine if it is new. Names that differ only in case are a mistake, because resolvers
+    /// ignore case.
     fn add(&mut self, machine: Name, service: DeclaredService) {
         let mut known = match self.machines.entry(machine.clone()) {
             Entry::Occupied(known) => known,
@@ -102,7 +115,7 @@ impl Topology {
         };
         if **known.key() != *machine {
             self.mistakes.push(format!(
-                "`{}` and `{machine}` are one name: letters' case makes no difference where names are looked up",
+                "`{}` and `{machine}` are the same name: name resolution ignores case",
                 known.key()
             ));
         } else if known.get().iter().any(|other| other.name == service.name) {
@@ -110,19 +123,19 @@ impl Topology {
                 Some(name) => format!("{machine}/{name}"),
                 None => machine.to_string(),
             };
-            self.mistakes.push(format!("`{full_name}` is named twice: give each machine a name of its own, or say `{machine}/service` for several services on one"));
+            self.mistakes.push(format!("`{full_name}` is declared twice: give each machine its own name, or use `{machine}/service` to run several services on one machine"));
         } else {
             known.get_mut().push(service);
         }
     }
 
-    /// The names of all machines: those with services first, then hosts, each in the order in which they were declared.
+    /// The names of all machines in the order of declaration, those with services first.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
         self.machines.keys().chain(&self.hosts)
     }
 
-    /// With all that another has.
-    pub(super) fn with(mut self, other: Self) -> Self {
+    /// Adds everything that another topology declares.
+    pub(super) fn merge(mut self, other: Self) -> Self {
         let Self {
             machines,
             hosts,
@@ -139,7 +152,7 @@ impl Topology {
             services.into_iter().for_each(|service| self.add(name.clone(), service));
         }
         hosts.into_iter().for_each(|host| self.add_host(host));
-        for Link { from, to, profile } in links {
+        for DeclaredLink { from, to, profile } in links {
             self = self.link_one_way(&from, &to, profile);
         }
         self.on_exit.extend(on_exit);
@@ -156,11 +169,12 @@ impl Topology {
 
     fn add_host(&mut self, host: Name) {
         if self.machines.contains_key(&host) || !self.hosts.insert(host.clone()) {
-            self.mistakes.push(format!("the host `{host}` is named twice"));
+            self.mistakes.push(format!("the host `{host}` is declared twice"));
         }
     }
 
-    /// A machine without a service, for [`Sim::run_on`](crate::Sim::run_on) and the test's own client.
+    /// Adds a machine without services, for clients: the test's own, or those of [`Sim::run_on`](crate::Sim::run_on). Ranges
+    /// in the name add several machines.
     #[must_use]
     pub fn host(mut self, name: &str) -> Self {
         for host in self.expanded(name) {
@@ -169,46 +183,48 @@ impl Topology {
         self
     }
 
-    /// Joins two zones, both ways.
+    /// Adds a link between two zones, in both directions.
     #[must_use]
     pub fn link(self, a: &str, b: &str, profile: NetworkProfile) -> Self {
         let there = self.link_one_way(a, b, profile.clone());
         if a == b { there } else { there.link_one_way(b, a, profile) }
     }
 
-    /// Joins a zone to another, one way: nothing comes back unless that way is joined too.
+    /// Adds a link from one zone to another. Packets in the other direction need a link of their own.
     #[must_use]
     pub fn link_one_way(mut self, from: &str, to: &str, profile: NetworkProfile) -> Self {
         if self.links.iter().any(|link| link.from == from && link.to == to) {
-            self.mistakes.push(format!("the link from `{from}` to `{to}` is given twice"));
+            self.mistakes.push(format!("the link from `{from}` to `{to}` is declared twice"));
         }
-        self.links.push(Link { from: from.to_owned(), to: to.to_owned(), profile });
+        self.links.push(DeclaredLink { from: from.to_owned(), to: to.to_owned(), profile });
         self
     }
 
-    /// What becomes of a process on these machines that ends with an error or a panic. The last that matches counts.
+    /// Sets what happens when a service on these machines returns an error or panics. The default is [`OnExit::Fail`]. The last
+    /// matching call applies.
     #[must_use]
     pub fn on_exit(mut self, machines: impl Into<Selector>, on_exit: OnExit) -> Self {
         self.on_exit.push((machines.into(), on_exit));
         self
     }
 
-    /// The kernels' TCP settings.
+    /// Sets the TCP settings of all kernels.
     #[must_use]
     pub fn tcp(mut self, tcp: TcpConfig) -> Self {
         self.tcp = tcp;
         self
     }
 
-    /// The TCP settings of these machines' kernels, in place of the others'. The last that matches counts.
+    /// Sets the TCP settings of the kernels of these machines, instead of those of [`tcp`](Self::tcp). The last matching call
+    /// applies.
     #[must_use]
     pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
         self.tcp_of.push((machines.into(), tcp));
         self
     }
 
-    /// Gives what these machines send to those a profile of its own, in place of their zones' link; one way. The last that
-    /// matches counts.
+    /// Sets the profile for packets from some machines to others, instead of that of the link between their zones. It applies in
+    /// this direction only. The last matching call applies.
     #[must_use]
     pub fn link_between(
         mut self,
@@ -220,14 +236,15 @@ impl Topology {
         self
     }
 
-    /// Names have IPv6 addresses too, behind those of IPv4: what connects to a name tries both.
+    /// Gives machines IPv6 addresses in addition to IPv4. Name lookups return the IPv4 addresses first, and connecting to a name
+    /// tries all.
     #[must_use]
     pub fn dual_stack(mut self) -> Self {
         self.dual_stack = true;
         self
     }
 
-    /// The disks of these machines. The last that matches counts.
+    /// Sets the disk of these machines. The default is [`DiskProfile::ssd`]. The last matching call applies.
     #[must_use]
     pub fn disk(mut self, machines: impl Into<Selector>, disk: DiskProfile) -> Self {
         self.disks.push((machines.into(), disk));

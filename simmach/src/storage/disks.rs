@@ -1,8 +1,8 @@
-//! Which machine has which stores, and what becomes of them: the state of one run's storage.
+//! The disks of one run: which stores each machine has, which processes have them open, power loss and wipes.
 //!
-//! A store belongs to a service on a machine and has a name. Its environment is opened when it is first asked for and
-//! stays open across the ends of processes, which own no more than their place in it; only a loss of power, a wipe and
-//! the end of the run close it. Each machine has a folder, made when it is first needed.
+//! A store belongs to a service on a machine and has a name. Its LMDB environment is opened with the store and stays open when
+//! processes end, since these own only handles. Power loss, a wipe and the end of the run close it. Each machine has a folder,
+//! created when it is first needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,22 +22,22 @@ thread_local! {
     static DISKS: Slot<Disks> = const { Slot::new() };
 }
 
-/// What a run's storage is made of.
+/// Configuration of the storage of a run.
 #[derive(Debug)]
 pub(crate) struct StorageSpec {
     pub(crate) folder: RunFolder,
-    /// The disk of every machine that has none of its own.
+    /// The default disk.
     pub(crate) disk: DiskProfile,
-    /// The machines' own disks.
+    /// Disks of machines that do not have the default one.
     pub(crate) disks: BTreeMap<MachineId, DiskProfile>,
 }
 
-/// A folder of one run's alone, made when it is first needed and deleted at the end.
+/// The folder of one run, created when it is first needed and deleted at the end of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunFolder {
-    /// The one that it is in, which exists.
+    /// The parent folder, which exists.
     pub(crate) parent: &'static Path,
-    /// No other run of the process has it.
+    /// Unique among the runs of this process.
     pub(crate) number: u64,
 }
 
@@ -45,65 +45,69 @@ pub(crate) struct RunFolder {
 #[derive(Debug)]
 pub(super) struct Disks {
     spec: StorageSpec,
-    /// The run has its folder.
+    /// Whether the folder of the run was created.
     has_root: bool,
+    /// Machines whose folder was created.
     folders: BTreeSet<MachineId>,
-    stores: Vec<Stored>,
-    opened: BTreeMap<u64, Opened>,
+    stores: Vec<StoreState>,
+    handles: BTreeMap<u64, OpenHandle>,
     next: u64,
+    /// The services that processes belong to; a process of the only service of a machine is missing here.
     services: BTreeMap<ProcessId, String>,
 }
 
 /// A store on a machine's disk, whether or not a process has it open.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct StoreState {
     pub(super) machine: MachineId,
     service: String,
     pub(super) name: String,
-    /// What its draws are addressed by.
+    /// Identifies the store in addresses of draws and in the trace.
     pub(super) address: u64,
-    place: Place,
+    volume: VolumeSlot,
     pub(super) writers: Writers,
-    /// How many writes had their turn.
+    /// Number of writes that have begun.
     pub(super) writes: u64,
-    /// The flush that is due.
+    /// The timer of the pending flush.
     pub(super) flush: Option<TimerKey>,
 }
 
-/// A process's place in a store.
+/// A store that a process has open.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenHandle {
     process: ProcessId,
-    pub(super) stored: usize,
+    pub(super) store: usize,
     pub(super) options: Options,
 }
 
-/// What a handle holds.
+/// Identifies an [`OpenHandle`] of a run. This is what a [`Store`](super::Store) holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StoreId {
+pub(super) struct HandleId {
     run: RunId,
-    /// The number of the place.
+    /// The key in [`Disks::handles`].
     pub(super) number: u64,
 }
 
+/// The volume of a store, or what happened to it while a transaction uses it.
 #[derive(Debug)]
-enum Place {
-    Here(Box<Volume>),
-    /// A transaction has it. What befalls it meanwhile is done when the transaction is over, which is then aborted.
+enum VolumeSlot {
+    Present(Box<Volume>),
+    /// A transaction has taken the volume. A disk event meanwhile aborts the transaction, and is applied after it.
     InUse {
+        /// Number of commits that are not durable.
         undurable: u64,
-        loss: Option<Loss>,
+        event: Option<DiskEvent>,
     },
 }
 
-/// What can befall a store.
+/// An event that a disk, and thus each store on it, is affected by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loss {
-    Power,
+enum DiskEvent {
+    PowerOff,
     Wipe,
 }
 
-/// Gives this thread's run its storage.
+/// Installs the storage of this thread's run.
 pub(crate) fn install(spec: StorageSpec) {
     DISKS.with(|slot| {
         slot.install(Disks {
@@ -111,19 +115,20 @@ pub(crate) fn install(spec: StorageSpec) {
             has_root: false,
             folders: BTreeSet::new(),
             stores: Vec::new(),
-            opened: BTreeMap::new(),
+            handles: BTreeMap::new(),
             next: 0,
             services: BTreeMap::new(),
         });
     });
 }
 
-/// Ends this thread's storage: closes everything and deletes the folders.
+/// Removes the storage of this thread's run: closes all stores and deletes the folders.
 pub(crate) fn remove() {
     drop(DISKS.with(Slot::remove));
 }
 
-/// Says which service a process is an incarnation of: before it opens a store. A machine's only service has no name.
+/// Records the service that a process belongs to. Called before the process opens a store. The only service of a machine may
+/// have no name.
 pub(crate) fn name_process(process: ProcessId, service: &str) {
     if service.is_empty() {
         return;
@@ -131,96 +136,99 @@ pub(crate) fn name_process(process: ProcessId, service: &str) {
     state(|disks| disks.services.insert(process, service.to_owned()));
 }
 
-/// A process has ended: what it waits for in its stores it waits for no longer. What it committed stays.
+/// Closes the handles of a process that has ended, and removes its writers from the queues. Committed data stays.
 pub(crate) fn close_process(process: ProcessId) {
     let closed = state(|disks| {
         disks.services.remove(&process);
-        disks.close(|opened, _| opened.process == process)
+        disks.close(|handle, _| handle.process == process)
     });
     drop(closed);
 }
 
-/// The machine loses its power: its stores go back to their last durable points. Answers, and counts as
-/// [`Effect::CommitLost`], how many commits were lost.
+/// Takes the stores of a machine back to their last durable points. Returns the number of lost commits, which is also counted
+/// as [`Effect::CommitLost`].
 pub(crate) fn power_off(machine: MachineId) -> u64 {
-    let (done, closed) =
-        state(|disks| disks.befall(machine, Loss::Power)).unwrap_or((Ok(0), Closed::default()));
+    let (done, closed) = state(|disks| disks.apply(machine, DiskEvent::PowerOff))
+        .unwrap_or((Ok(0), Closed::default()));
     drop(closed);
     let lost = done.unwrap_or(0);
     engine::count_effect(Effect::CommitLost, lost);
     lost
 }
 
-/// Whether a machine's disk holds nothing: none of its stores was ever used, or all were wiped since.
+/// Returns whether the disk of a machine is empty: no store was used since the start or the last wipe.
 pub(crate) fn is_empty(machine: MachineId) -> bool {
     let is_empty = state(|disks| {
-        let mut stores = disks.stores.iter().filter(|stored| stored.machine == machine);
-        stores.all(|stored| match &stored.place {
-            Place::Here(volume) => volume.is_empty(),
-            Place::InUse { .. } => false,
+        let mut stores = disks.stores.iter().filter(|store| store.machine == machine);
+        stores.all(|store| match &store.volume {
+            VolumeSlot::Present(volume) => volume.is_empty(),
+            VolumeSlot::InUse { .. } => false,
         })
     });
     is_empty.unwrap_or(true)
 }
 
-/// The machine's stores are deleted; those opened again are new and empty.
+/// Deletes the stores of a machine. Stores opened later are new and empty.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     let (done, closed) =
-        state(|disks| disks.befall(machine, Loss::Wipe)).unwrap_or((Ok(0), Closed::default()));
+        state(|disks| disks.apply(machine, DiskEvent::Wipe)).unwrap_or((Ok(0), Closed::default()));
     drop(closed);
     Ok(done.map(drop)?)
 }
 
-/// A place in the store of this name for the process that runs.
-pub(super) fn open(name: &str, options: Options) -> Result<StoreId> {
+/// Opens a store for the running process.
+pub(super) fn open(name: &str, options: Options) -> Result<HandleId> {
     name::check(name)?;
     let scope = engine::live_scope().ok_or(Error::Closed)?;
     let run = engine::run_id().ok_or(Error::Closed)?;
     let opened = state(|disks| disks.open(scope.machine, scope.process, name, options));
     let number = opened.ok_or(Error::Closed)??;
-    Ok(StoreId { run, number })
+    Ok(HandleId { run, number })
 }
 
-/// Reaches a process's place in a store, for the process itself.
-pub(super) fn reach<R>(
-    id: StoreId,
-    f: impl FnOnce(&mut Stored, &mut Opened, &DiskProfile) -> Result<R>,
+/// Runs `f` on a store that the running process has open.
+pub(super) fn with_handle<R>(
+    id: HandleId,
+    f: impl FnOnce(&mut StoreState, &mut OpenHandle, &DiskProfile) -> Result<R>,
 ) -> Result<R> {
     let scope = engine::live_scope().ok_or(Error::Closed)?;
     if engine::run_id() != Some(id.run) {
         return Err(Error::Closed);
     }
-    let reached = state(|disks| {
-        let opened = disks.opened.get_mut(&id.number).ok_or(Error::Closed)?;
-        if opened.process != scope.process {
+    let result = state(|disks| {
+        let handle = disks.handles.get_mut(&id.number).ok_or(Error::Closed)?;
+        if handle.process != scope.process {
             return Err(Error::Foreign);
         }
-        let stored = &mut disks.stores[opened.stored];
-        let disk = disks.spec.disks.get(&stored.machine).unwrap_or(&disks.spec.disk);
-        f(stored, opened, disk)
+        let store = &mut disks.stores[handle.store];
+        let disk = disks.spec.disks.get(&store.machine).unwrap_or(&disks.spec.disk);
+        f(store, handle, disk)
     });
-    reached.unwrap_or(Err(Error::Closed))
+    result.unwrap_or(Err(Error::Closed))
 }
 
-/// As [`reach`], whoever asks: for a destructor. A dead process's does nothing.
-pub(super) fn reach_place<R>(id: StoreId, f: impl FnOnce(&mut Stored) -> R) -> Option<R> {
+/// Like [`with_handle`], for destructors, which any live process may run. Does nothing in a dead process.
+pub(super) fn with_handle_in_drop<R>(
+    id: HandleId,
+    f: impl FnOnce(&mut StoreState) -> R,
+) -> Option<R> {
     engine::live_scope()?;
     if engine::run_id() != Some(id.run) {
         return None;
     }
     state(|disks| {
-        let opened = disks.opened.get(&id.number)?;
-        Some(f(&mut disks.stores[opened.stored]))
+        let handle = disks.handles.get(&id.number)?;
+        Some(f(&mut disks.stores[handle.store]))
     })
     .flatten()
 }
 
-/// Reaches a store by its number: for timers, and to give a volume back.
-pub(super) fn reach_stored<R>(number: usize, f: impl FnOnce(&mut Stored) -> R) -> Option<R> {
+/// Runs `f` on a store by its index, for timers and at the end of transactions.
+pub(super) fn with_store<R>(number: usize, f: impl FnOnce(&mut StoreState) -> R) -> Option<R> {
     state(|disks| f(&mut disks.stores[number]))
 }
 
-/// The map of a store whose volume is taken out, of this size, and those of the others that are open.
+/// The map sizes of a run, where the volume of store `number` is in use and has a map of `size`.
 pub(super) fn maps_beside(number: usize, size: usize) -> Maps {
     let maps = state(|disks| disks.maps(number)).unwrap_or_default();
     Maps { size, ..maps }
@@ -239,39 +247,39 @@ impl Disks {
         options: Options,
     ) -> Result<u64> {
         let service = self.services.get(&process).cloned().unwrap_or_default();
-        let found = self.stores.iter().position(|stored| {
-            stored.machine == machine && stored.service == service && stored.name == name
+        let found = self.stores.iter().position(|store| {
+            store.machine == machine && store.service == service && store.name == name
         });
-        let stored = match found {
-            Some(stored) => stored,
-            None => self.make(machine, service, name, options)?,
+        let store = match found {
+            Some(store) => store,
+            None => self.create(machine, service, name, options)?,
         };
-        let mut places = self.opened.iter();
-        let place = places.find(|(_, opened)| opened.process == process && opened.stored == stored);
-        if let Some((number, opened)) = place {
-            if opened.options == options {
+        let mut handles = self.handles.iter();
+        let handle = handles.find(|(_, handle)| handle.process == process && handle.store == store);
+        if let Some((number, handle)) = handle {
+            if handle.options == options {
                 return Ok(*number);
             }
             return Err(Error::Options(format!(
-                "the store {name:?} is open in this process with other options: {:?}",
-                opened.options
+                "the store {name:?} is already open in this process with other options: {:?}",
+                handle.options
             )));
         }
         let size = self.disk(machine).limit(options.size());
-        if let Place::Here(volume) = &mut self.stores[stored].place {
+        if let VolumeSlot::Present(volume) = &mut self.stores[store].volume {
             let ready = volume.resize(size).and_then(|()| volume.open());
             ready.inspect_err(|error| {
-                let maps = self.maps(stored);
-                faults::broken(&self.spec.folder.path(), error, maps);
+                let maps = self.maps(store);
+                faults::break_run(&self.spec.folder.path(), error, maps);
             })?;
         }
         let number = self.next;
         self.next += 1;
-        self.opened.insert(number, Opened { process, stored, options });
+        self.handles.insert(number, OpenHandle { process, store, options });
         Ok(number)
     }
 
-    fn make(
+    fn create(
         &mut self,
         machine: MachineId,
         service: String,
@@ -281,30 +289,30 @@ impl Disks {
         let folder = self.make_folder(machine);
         let folder = folder.inspect_err(|error| {
             let maps = self.maps(self.stores.len());
-            faults::broken(&self.spec.folder.path(), error, maps);
+            faults::break_run(&self.spec.folder.path(), error, maps);
         })?;
         let size = self.disk(machine).limit(options.size());
         let volume = Volume::new(&folder, &file_name(&service, name), size);
-        let place = Place::Here(Box::new(volume));
+        let volume = VolumeSlot::Present(Box::new(volume));
         let address = mix(u64::from(machine.0), mix(mix_text(&service), mix_text(name)));
         let name = name.to_owned();
-        let stored = Stored {
+        let store = StoreState {
             machine,
             service,
             name,
             address,
-            place,
+            volume,
             writers: Writers::default(),
             writes: 0,
             flush: None,
         };
-        self.stores.push(stored);
+        self.stores.push(store);
         Ok(self.stores.len() - 1)
     }
 
-    /// A machine's folder, which is there from the first time on: most runs need none.
+    /// Returns the folder of a machine, and creates it on the first call. Most runs need none.
     fn make_folder(&mut self, machine: MachineId) -> Result<PathBuf> {
-        // Not the folder that the run's is in: a worker that is on its way out has deleted that for good.
+        // The parent folder is not created: a worker that is exiting has deleted it, and it must stay deleted.
         if !self.has_root {
             fs::create_dir(self.spec.folder.path())?;
             self.has_root = true;
@@ -317,17 +325,17 @@ impl Disks {
         Ok(folder)
     }
 
-    /// The map of this store, and those of the others that are open.
+    /// The map sizes of this store and of all other open stores.
     fn maps(&self, number: usize) -> Maps {
         let mut maps = Maps::default();
-        for (other, stored) in self.stores.iter().enumerate() {
-            match &stored.place {
-                Place::Here(volume) if other == number => maps.size = volume.map_size(),
-                Place::Here(volume) if volume.is_open() => {
+        for (other, store) in self.stores.iter().enumerate() {
+            match &store.volume {
+                VolumeSlot::Present(volume) if other == number => maps.size = volume.map_size(),
+                VolumeSlot::Present(volume) if volume.is_open() => {
                     maps.others += 1;
                     maps.total += volume.map_size() as u128;
                 }
-                Place::Here(_) | Place::InUse { .. } => {}
+                VolumeSlot::Present(_) | VolumeSlot::InUse { .. } => {}
             }
         }
         maps
@@ -341,26 +349,26 @@ impl Disks {
         self.spec.folder.path().join(machine.0.to_string())
     }
 
-    fn close(&mut self, which: impl Fn(&Opened, &Stored) -> bool) -> Closed {
-        let (stores, mut told) = (&mut self.stores, Vec::new());
-        self.opened.retain(|number, opened| {
-            let stored = &mut stores[opened.stored];
-            let closes = which(opened, stored);
+    fn close(&mut self, which: impl Fn(&OpenHandle, &StoreState) -> bool) -> Closed {
+        let (stores, mut wakers) = (&mut self.stores, Vec::new());
+        self.handles.retain(|number, handle| {
+            let store = &mut stores[handle.store];
+            let closes = which(handle, store);
             if closes {
-                let left = stored.writers.leave_place(*number);
-                told.extend(left.own.into_iter().chain(left.next));
+                let departed = store.writers.leave_all(*number);
+                wakers.extend(departed.own.into_iter().chain(departed.next));
             }
             !closes
         });
-        Closed(told)
+        Closed(wakers)
     }
 
-    fn befall(&mut self, machine: MachineId, loss: Loss) -> (Result<u64>, Closed) {
-        let closed = self.close(|_, stored| stored.machine == machine);
-        let stores = self.stores.iter_mut().filter(|stored| stored.machine == machine);
-        let done: Result<u64> = stores.map(|stored| stored.befall(loss)).sum();
+    fn apply(&mut self, machine: MachineId, event: DiskEvent) -> (Result<u64>, Closed) {
+        let closed = self.close(|_, store| store.machine == machine);
+        let stores = self.stores.iter_mut().filter(|store| store.machine == machine);
+        let done: Result<u64> = stores.map(|store| store.apply(event)).sum();
         let broken = |error: &Error| {
-            faults::broken(&self.spec.folder.path(), error, Maps::default());
+            faults::break_run(&self.spec.folder.path(), error, Maps::default());
         };
         (done.inspect_err(broken), closed)
     }
@@ -378,90 +386,91 @@ impl Drop for Disks {
             return;
         }
         let mut clean = true;
-        for stored in &mut self.stores {
-            clean &= stored.befall(Loss::Wipe).is_ok();
+        for store in &mut self.stores {
+            clean &= store.apply(DiskEvent::Wipe).is_ok();
         }
         for machine in &self.folders {
             clean &= fs::remove_dir(self.folder(*machine)).is_ok();
         }
         clean &= fs::remove_dir(self.spec.folder.path()).is_ok();
         if !clean {
-            // Something of another's making is in there. It goes too: the folder is the run's.
+            // It contains files that this module did not create. The folder belongs to the run, so they are deleted too.
             let _ = fs::remove_dir_all(self.spec.folder.path());
         }
     }
 }
 
-impl Stored {
-    /// A volume is out for a transaction only while its closure runs: who asks then is that closure.
-    pub(super) fn check_that_it_is_not_in_use(&self) -> Result<()> {
-        match self.place {
-            Place::Here(_) => Ok(()),
-            Place::InUse { .. } => Err(Error::Nested),
+impl StoreState {
+    /// Fails if a transaction is running. Transactions run within one poll, so the caller is its closure.
+    pub(super) fn ensure_idle(&self) -> Result<()> {
+        match self.volume {
+            VolumeSlot::Present(_) => Ok(()),
+            VolumeSlot::InUse { .. } => Err(Error::Nested),
         }
     }
 
-    /// Takes the volume out for a transaction, so that nothing is borrowed while the user's closure runs.
-    pub(super) fn take(&mut self) -> Result<Box<Volume>> {
-        let undurable = match &self.place {
-            Place::Here(volume) => volume.undurable(),
-            Place::InUse { .. } => return Err(Error::Nested),
+    /// Takes the volume for a transaction, so that nothing is borrowed while the user's closure runs.
+    pub(super) fn take_volume(&mut self) -> Result<Box<Volume>> {
+        let undurable = match &self.volume {
+            VolumeSlot::Present(volume) => volume.undurable(),
+            VolumeSlot::InUse { .. } => return Err(Error::Nested),
         };
-        match std::mem::replace(&mut self.place, Place::InUse { undurable, loss: None }) {
-            Place::Here(volume) => Ok(volume),
-            Place::InUse { .. } => Err(Error::Nested),
+        match std::mem::replace(&mut self.volume, VolumeSlot::InUse { undurable, event: None }) {
+            VolumeSlot::Present(volume) => Ok(volume),
+            VolumeSlot::InUse { .. } => Err(Error::Nested),
         }
     }
 
-    /// True if the power went, or the disk was wiped, since the volume was taken out.
-    pub(super) fn is_lost(&self) -> bool {
-        matches!(self.place, Place::InUse { loss: Some(_), .. })
+    /// Returns whether the disk lost power or was wiped since the volume was taken.
+    pub(super) fn was_interrupted(&self) -> bool {
+        matches!(self.volume, VolumeSlot::InUse { event: Some(_), .. })
     }
 
-    /// Gives the volume back.
-    pub(super) fn give_back(&mut self, volume: Box<Volume>) {
-        match std::mem::replace(&mut self.place, Place::Here(volume)) {
-            Place::InUse { loss: Some(loss), .. } => {
-                if let (Err(error), Place::Here(volume)) = (self.befall(loss), &self.place) {
-                    faults::broken(volume.folder(), &error, Maps::default());
+    /// Returns the volume after a transaction, and applies the disk event that took place meanwhile.
+    pub(super) fn return_volume(&mut self, volume: Box<Volume>) {
+        match std::mem::replace(&mut self.volume, VolumeSlot::Present(volume)) {
+            VolumeSlot::InUse { event: Some(event), .. } => {
+                if let (Err(error), VolumeSlot::Present(volume)) = (self.apply(event), &self.volume)
+                {
+                    faults::break_run(volume.folder(), &error, Maps::default());
                 }
             }
-            Place::InUse { loss: None, .. } | Place::Here(_) => {}
+            VolumeSlot::InUse { event: None, .. } | VolumeSlot::Present(_) => {}
         }
     }
 
-    /// Makes a durable point; false if a transaction is running.
+    /// Makes all commits durable. Returns false if a transaction is running.
     pub(super) fn make_durable(&mut self) -> bool {
         self.flush = None;
-        match &mut self.place {
-            Place::Here(volume) => {
+        match &mut self.volume {
+            VolumeSlot::Present(volume) => {
                 volume.make_durable();
                 true
             }
-            Place::InUse { .. } => false,
+            VolumeSlot::InUse { .. } => false,
         }
     }
 
-    /// Answers how many commits are lost by it.
-    fn befall(&mut self, loss: Loss) -> Result<u64> {
+    /// Applies a disk event. Returns the number of lost commits.
+    fn apply(&mut self, event: DiskEvent) -> Result<u64> {
         drop(self.flush.take().and_then(engine::cancel));
-        match (&mut self.place, loss) {
-            (Place::Here(volume), Loss::Power) => volume.power_off(),
-            (Place::Here(volume), Loss::Wipe) => volume.wipe().map(|()| 0),
-            (Place::InUse { undurable, loss }, Loss::Power) => {
-                *loss = loss.or(Some(Loss::Power));
+        match (&mut self.volume, event) {
+            (VolumeSlot::Present(volume), DiskEvent::PowerOff) => volume.power_off(),
+            (VolumeSlot::Present(volume), DiskEvent::Wipe) => volume.wipe().map(|()| 0),
+            (VolumeSlot::InUse { undurable, event }, DiskEvent::PowerOff) => {
+                *event = event.or(Some(DiskEvent::PowerOff));
                 Ok(std::mem::take(undurable))
             }
-            (Place::InUse { loss, .. }, Loss::Wipe) => {
-                *loss = Some(Loss::Wipe);
+            (VolumeSlot::InUse { event, .. }, DiskEvent::Wipe) => {
+                *event = Some(DiskEvent::Wipe);
                 Ok(0)
             }
         }
     }
 }
 
-/// The wakers of those who waited in a store that was closed, and of those who got a turn by it. Dropped when nothing is
-/// borrowed, it tells them.
+/// Wakers of writers whose handles were closed, and of the next writers. They are woken on drop, which must take place when
+/// nothing of the run is borrowed.
 #[derive(Debug, Default)]
 struct Closed(Vec<Waker>);
 
@@ -471,7 +480,8 @@ impl Drop for Closed {
     }
 }
 
-/// `<service>.<store>`; a service may have any name, a store's has no character that is not plain.
+/// The file name of a store, `<service>.<store>`. Characters of the service's name that file names cannot have are escaped; names
+/// of stores have none.
 fn file_name(service: &str, store: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let mut name = String::new();
@@ -481,7 +491,7 @@ fn file_name(service: &str, store: &str) -> String {
             byte => name.push_str(&format!("%{byte:02x}")),
         }
     }
-    // A machine's only service may have no name of its own; no other can be called this.
+    // The only service of a machine may have no name. No escaped name is equal to `@`.
     let service = if name.is_empty() { "@" } else { &name };
     format!("{service}.{store}")
 }
@@ -491,7 +501,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_stores_of_a_machine_have_one_file() {
+    fn file_names_of_stores_differ() {
         let pairs = [("a", "b.c"), ("a.b", "c"), ("", "b"), ("@", "b"), ("a/b", "c"), ("é", "c")];
         let names: BTreeSet<_> =
             pairs.iter().map(|(service, store)| file_name(service, store)).collect();

@@ -1,4 +1,4 @@
-//! What a store's operation answers when it can't do what it was asked.
+//! Errors of stores.
 
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -13,51 +13,51 @@ thread_local! {
     static CONVERTED_FULL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether an [`Error::Full`] of this thread became an [`io::Error`] since this was last asked: by its code alone, that one cannot
-/// be told from a real disk's.
+/// Returns whether an [`Error::Full`] was converted into an [`io::Error`] on this thread since the last call. The conversion
+/// yields the code of a full real disk, so the code alone does not tell the two apart.
 #[cfg(feature = "sim")]
 pub(super) fn take_converted_full() -> bool {
     CONVERTED_FULL.take()
 }
 
-/// The result of a store's operation: `Result` alone is one without a value.
+/// The result of an operation on a store. `Result` without parameters has no value.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// Why a store's operation did not happen.
+/// An error of an operation on a store.
 ///
-/// In a transaction's closure `?` takes what heed's tables answer, an [`io::Error`], and a boxed error of one's own;
-/// [`Error::user`] wraps any other. All convert into an [`io::Error`] of a fitting kind; that of [`Full`](Self::Full) has the
-/// operating system's code, as a file on a full disk has.
+/// In the closure of a transaction, `?` converts errors of heed, [`io::Error`] and boxed errors. [`Error::user`] wraps any other
+/// error. All errors convert into an [`io::Error`] with a matching kind. [`Full`](Self::Full) converts into the error that the
+/// operating system returns for a full disk (`ENOSPC`).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The disk is full: the store reached its map size. Nothing of the transaction is stored.
+    /// The disk is full, or the store reached its map size. Nothing of the transaction is stored.
     Full,
-    /// The process that the store was opened by has ended, or the handle is used outside its run.
+    /// The process that opened the store has ended, or the handle is used outside its run.
     Closed,
-    /// The store was opened by another process: a handle does not reach into another machine.
+    /// The handle belongs to another process.
     Foreign,
-    /// A transaction's closure used the store that it is a transaction of.
+    /// The store was used in the closure of one of its own transactions.
     Nested,
-    /// A name of a store that can't be one; the text says why.
+    /// The name is not valid for a store or table; the text says why.
     Name(String),
-    /// The store is open in this process, with other options.
+    /// The store is already open in this process, with other options.
     Options(String),
-    /// A table is used with other types of keys than it was made with, a key is too long, and the like: LMDB's answer.
+    /// An error of LMDB or of a codec, for example because a key is too long.
     Lmdb(heed::Error),
-    /// The operating system's answer.
+    /// An error of the operating system.
     Io(io::Error),
-    /// The closure's own error, as it returned it.
+    /// An error of the closure itself.
     User(Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
-    /// Wraps an error of one's own, for a closure that wants its transaction aborted.
+    /// Wraps an error of any type. A closure returns it to abort its transaction.
     pub fn user(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::User(error.into())
     }
 
-    /// The closure's own error, if it is one of type `E`.
+    /// Returns the error that the closure returned, if it has the type `E`.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match self {
             Self::User(error) => error.downcast_ref(),
@@ -72,7 +72,7 @@ impl Error {
         }
     }
 
-    /// The kind of [`io::Error`] that this converts into.
+    /// Returns the kind of the [`io::Error`] that this converts into.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Full => io::ErrorKind::StorageFull,
@@ -92,11 +92,11 @@ impl fmt::Display for Error {
         match self {
             Self::Full => f.write_str("the disk is full: the store has reached its map size"),
             Self::Closed => f.write_str(
-                "the store is closed: the process that opened it has ended, or its run is over",
+                "the store is closed: the process that opened it has ended, or the handle is used outside its run",
             ),
-            Self::Foreign => f.write_str("the store was opened by another process"),
+            Self::Foreign => f.write_str("the store was opened by another process: open it in this one"),
             Self::Nested => {
-                f.write_str("the store is used inside the closure of one of its own transactions")
+                f.write_str("the store is used in the closure of one of its own transactions: use the transaction instead")
             }
             Self::Name(why) | Self::Options(why) => f.write_str(why),
             Self::Lmdb(error) => error.fmt(f),
@@ -109,7 +109,7 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            // Shown as it is above: what lies beneath it comes next.
+            // `Display` already shows these errors themselves.
             Self::Lmdb(error) => error.source(),
             Self::Io(error) => error.source(),
             Self::User(error) => error.source(),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_s_error_comes_back_as_it_was() {
+    fn user_errors_come_back_unchanged() {
         let error = Error::user(OutOfStock(3));
         assert_eq!(error.to_string(), "3 missing");
         assert_eq!(error.downcast_ref(), Some(&OutOfStock(3)));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_map_is_a_full_disk() {
+    fn full_map_is_a_full_disk() {
         let error = Error::from(heed::Error::Mdb(MdbError::MapFull));
         assert!(matches!(error, Error::Full));
         let error = io::Error::from(error);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_io_error_keeps_its_kind_both_ways() {
+    fn io_errors_keep_their_kind_both_ways() {
         let error = Error::from(heed::Error::Io(io::ErrorKind::NotFound.into()));
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotFound);

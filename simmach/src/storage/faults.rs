@@ -1,4 +1,5 @@
-//! Full disks: the simulated one, which is the user's to handle, and the real one, which is not.
+//! Disk errors: those of simulated disks, which the program under test must handle, and those of the real disk, which break
+//! the run.
 
 use std::io;
 use std::path::Path;
@@ -9,29 +10,29 @@ use rustix::process::{Resource, getrlimit};
 use crate::engine::{self, Effect, MachineId};
 use crate::storage::error::Error;
 
-/// EIO. LMDB says so when a write came to an end early, which a disk does that fills up in the middle of one.
+/// EIO. LMDB returns it for a short write, which is what happens when the disk fills up in the middle of a write.
 const SHORT_WRITE: i32 = 5;
 
-/// A write found no room on a simulated disk: it took effect, and is counted.
-pub(super) fn disk_full(machine: MachineId, store: &str) {
+/// Records that a write failed because a simulated disk is full.
+pub(super) fn record_disk_full(machine: MachineId, store: &str) {
     engine::record_fault(Effect::DiskFull, Some(machine), || {
         format!("no room for a write in {store:?}")
     });
 }
 
-/// The maps of a run's stores.
+/// Sizes of the memory maps of a run's stores, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Maps {
-    /// The size of the one that is looked at.
+    /// The map of the store that failed.
     pub(super) size: usize,
-    /// How many others are open.
+    /// Number of other open stores.
     pub(super) others: usize,
-    /// The size of these.
+    /// Total size of the maps of the other stores.
     pub(super) total: u128,
 }
 
-/// The real disk, or its operating system, failed the storage: the run is none, and ends with the cause and the cure.
-pub(super) fn broken(folder: &Path, error: &Error, maps: Maps) {
+/// Ends the run as broken because of an error of the real disk or the operating system. The message says what to do.
+pub(super) fn break_run(folder: &Path, error: &Error, maps: Maps) {
     engine::break_run(explain(folder, error, maps));
 }
 
@@ -49,21 +50,21 @@ fn explain(folder: &Path, error: &Error, maps: Maps) -> String {
     let problem = match code {
         _ if is_real_disk_full(error) => "is full: free some space there, or",
         Some(Errno::ACCESS | Errno::PERM) => {
-            "may not be written to: give this user the permission, or"
+            "is not writable: grant this user write permission, or"
         }
         Some(Errno::ROFS) => "is on a read-only file system:",
         Some(Errno::NOENT) => {
-            "is gone: keep what cleans up temporary files from deleting it while tests run, or"
+            "was deleted: make sure that nothing cleans up temporary files while tests run, or"
         }
-        _ => "can't be used:",
+        _ => "is not usable:",
     };
     format!(
-        "{folder}, where the simulated disks are kept, {problem} point SIMMACH_DIR to another folder ({error})"
+        "the folder of the simulated disks, {folder}, {problem} set SIMMACH_DIR to another folder ({error})"
     )
 }
 
-/// What a limit of the process, or of the machine, is to be said of an error; `None` if it is about the disk. No folder
-/// would help.
+/// The message for an error caused by a limit of the process or the machine, where another folder would not help. `None` for
+/// other errors.
 pub(super) fn process_limit(error: &io::Error, maps: Maps) -> Option<String> {
     let limit = |resource| getrlimit(resource).current;
     match error.raw_os_error().and_then(known_errno)? {
@@ -72,53 +73,53 @@ pub(super) fn process_limit(error: &io::Error, maps: Maps) -> Option<String> {
             let (size, sum) = (size as u128, total + size as u128);
             let cause = match limit(Resource::As) {
                 Some(limit) => format!(
-                    "and `ulimit -v` allows this process {}: lift that limit, or",
+                    "and `ulimit -v` limits this process to {}: raise that limit, or",
                     bytes(limit.into())
                 ),
                 None if sum > ADDRESSES / 2 => {
-                    format!("and a process has addresses for {}:", bytes(ADDRESSES))
+                    format!("and the address space of a process is {}:", bytes(ADDRESSES))
                 }
                 None => {
-                    "and the machine is out of memory, or the process of mappings (`vm.max_map_count`): free \
-                     some memory, raise that, or"
+                    "and the machine is out of memory or the process has too many mappings: free some memory, raise \
+                     `vm.max_map_count`, or"
                         .to_owned()
                 }
             };
             Some(format!(
-                "no address space is left for the map of a store, of {}: with those of {others} other stores of the run it \
-                 would be {}, {cause} open the stores with a smaller `Options::map_size`, which need be no larger than \
-                 what they hold ({error})",
+                "not enough address space to map a store of {}: with {others} other stores of the run, the total is \
+                 {}, {cause} open the stores with a smaller `Options::map_size`, just large enough for their data \
+                 ({error})",
                 bytes(size),
                 bytes(sum),
             ))
         }
         Errno::MFILE => {
             let allowed = limit(Resource::Nofile);
-            let allowed = allowed.map(|limit| format!(", which is {limit}")).unwrap_or_default();
+            let allowed = allowed.map(|limit| format!(" of {limit}")).unwrap_or_default();
             Some(format!(
-                "this process has too many open files, with {} stores of the run among them, each of which takes \
-                 three: raise the limit{allowed}, with `ulimit -n`, or open fewer stores ({error})",
+                "too many open files in this process: the run has {} open stores with three files each; raise the \
+                 limit{allowed} with `ulimit -n`, or open fewer stores ({error})",
                 maps.others
             ))
         }
         Errno::NFILE => Some(format!(
-            "the machine has too many open files: close some programs, or raise the limit `fs.file-max` ({error})"
+            "too many open files on this machine: close some programs, or raise `fs.file-max` ({error})"
         )),
         Errno::FBIG => Some(format!(
-            "a file of a simulated disk would become larger than this process may make one: raise `ulimit -f` ({error})"
+            "a file of a simulated disk exceeds the file size limit of this process: raise it with `ulimit -f` ({error})"
         )),
         _ => None,
     }
 }
 
-/// How much a process can map on x86-64 and, as it is usually set up, on aarch64.
+/// Size of the address space of a process in bytes, on x86-64 and usually on aarch64.
 const ADDRESSES: u128 = 128 << 40;
 
 fn known_errno(code: i32) -> Option<Errno> {
     (code > 0).then(|| Errno::from_raw_os_error(code))
 }
 
-/// A size as people write it.
+/// Formats a size with a unit.
 fn bytes(size: u128) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut unit = 0;
@@ -132,8 +133,8 @@ fn bytes(size: u128) -> String {
     }
 }
 
-/// True for the operating system's own word for a full disk: no simulated disk says that, not through the user's closure
-/// either, where LMDB may come to write.
+/// Returns whether an error means that the real disk is full. Errors of simulated disks never look like this, even if they pass
+/// through the user's closure.
 pub(super) fn is_real_disk_full(error: &Error) -> bool {
     match error {
         Error::Io(error) => match error.kind() {
@@ -157,9 +158,9 @@ pub(super) fn is_real_disk_full(error: &Error) -> bool {
 mod tests {
     use super::*;
 
-    /// Each says what is wrong and what helps, and nothing of a folder where no folder would.
+    /// Messages name the problem and the remedy, and mention the folder only if another folder helps.
     #[test]
-    fn broken_says_what_helps() {
+    fn disk_errors_name_the_remedy() {
         let folder = Path::new("/some/where");
         let maps = Maps { size: 4 << 40, others: 31, total: 124 << 40 };
         let text = |errno: Errno| {
@@ -168,29 +169,33 @@ mod tests {
         for (errno, what, cure) in [
             (
                 Errno::NOSPC,
-                "/some/where, where the simulated disks are kept, is full",
+                "the folder of the simulated disks, /some/where, is full",
                 "SIMMACH_DIR",
             ),
             (Errno::DQUOT, "is full", "SIMMACH_DIR"),
             (Errno::IO, "is full", "SIMMACH_DIR"),
             (
                 Errno::ACCESS,
-                "/some/where, where the simulated disks are kept, may not",
+                "the folder of the simulated disks, /some/where, is not writable",
                 "permission",
             ),
-            (Errno::PERM, "may not be written to", "SIMMACH_DIR"),
+            (Errno::PERM, "is not writable", "SIMMACH_DIR"),
             (Errno::ROFS, "is on a read-only file system", "SIMMACH_DIR"),
-            (Errno::NOENT, "is gone", "SIMMACH_DIR"),
-            (Errno::NODEV, "can't be used", "SIMMACH_DIR"),
+            (Errno::NOENT, "was deleted", "SIMMACH_DIR"),
+            (Errno::NODEV, "is not usable", "SIMMACH_DIR"),
             (
                 Errno::NOMEM,
-                "the map of a store, of 4 TiB: with those of 31 other stores",
+                "not enough address space to map a store of 4 TiB: with 31 other stores",
                 "map_size",
             ),
-            (Errno::NOMEM, "it would be 128 TiB", "map_size"),
-            (Errno::MFILE, "this process has too many open files, with 31 stores", "ulimit -n"),
-            (Errno::NFILE, "the machine has too many open files", "fs.file-max"),
-            (Errno::FBIG, "larger than this process may make one", "ulimit -f"),
+            (Errno::NOMEM, "the total is 128 TiB", "map_size"),
+            (
+                Errno::MFILE,
+                "too many open files in this process: the run has 31 open stores",
+                "ulimit -n",
+            ),
+            (Errno::NFILE, "too many open files on this machine", "fs.file-max"),
+            (Errno::FBIG, "exceeds the file size limit", "ulimit -f"),
         ] {
             let text = text(errno);
             assert!(text.contains(what) && text.contains(cure), "{errno:?}: {text}");
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_written_with_their_unit() {
+    fn sizes_are_formatted_with_a_unit() {
         for (size, text) in [
             (64 << 10, "64 KiB"),
             (1 << 20, "1 MiB"),

@@ -1,4 +1,4 @@
-//! Stores' names: those that can be files everywhere.
+//! Names of stores, restricted to what is a valid file name on all platforms.
 
 use crate::storage::error::{Error, Result};
 
@@ -8,7 +8,7 @@ pub(crate) fn check(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Name(format!(
-        "a store can't be named {name:?}: use 1 to 64 of the characters a-z, A-Z, 0-9, '-', '_' and '.', not starting with \
+        "invalid store name {name:?}: use 1 to 64 of the characters a-z, A-Z, 0-9, '-', '_' and '.', not starting with \
          a dot"
     )))
 }
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_can_t_be_a_file_is_refused() {
+    fn names_that_cannot_be_files_are_rejected() {
         for good in ["db", "Stock-2_b.v1"] {
             check(good).expect(good);
         }

@@ -1,22 +1,22 @@
-//! How a store is opened.
+//! Options of a store: durability and size.
 
 use std::time::Duration;
 
-/// How many tables a store has room for. LMDB clears a few dozen bytes for each in every transaction.
+/// Maximum number of tables in a store. LMDB clears a few dozen bytes for each in every transaction.
 pub(crate) const MAX_TABLES: u32 = 64;
 
-/// LMDB's own granularity: the largest page size among the platforms it runs on.
+/// Granularity of map sizes in bytes: the largest page size of all platforms.
 const MAP_UNIT: usize = 64 * 1024;
 
-/// How a store is opened: what is durable when, and how large it may get.
+/// Options for opening a store: when commits become durable, and the maximum size.
 ///
 /// ```
 /// # use std::time::Duration;
 /// use simmach::storage::{Durability, Options, Result, Store};
 ///
 /// async fn open_log() -> Result<Store> {
-///     let half_a_second = Duration::from_millis(500);
-///     Options::new().durability(Durability::Periodic(half_a_second)).open("log").await
+///     let flush_interval = Duration::from_millis(500);
+///     Options::new().durability(Durability::Periodic(flush_interval)).open("log").await
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,39 +25,41 @@ pub struct Options {
     map_size: usize,
 }
 
-/// When a committed transaction survives a loss of power. All of them survive the end of the process.
+/// When a committed transaction becomes durable, that is, survives power loss. All commits survive the end of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// When it is committed, before `write` returns.
+    /// At the commit, before `write` returns.
     #[default]
     EveryCommit,
-    /// At the next flush, which is this long after the first commit since the last one: `write` returns sooner, and a loss
-    /// of power takes what no flush followed. A flush that is due happens even if the process has ended since: the
-    /// machine's kernel does it. One comes ahead of time when half of the room that was left in the store is used: a kernel
-    /// that is short of memory writes early.
+    /// At the next flush, which takes place this long after the first commit that is not durable.
     ///
-    /// Outside a run LMDB's own sync is off, and the flush is a task of the tokio runtime that committed; should that end
-    /// before it, the machine's kernel writes by its own rules. A file system that does not keep the order of writes may lose
-    /// more than what no flush followed.
+    /// `write` returns sooner than with [`EveryCommit`](Self::EveryCommit), and power loss takes all commits since the last
+    /// flush. The kernel of the machine flushes, so a pending flush takes place even if the process ends. It flushes early
+    /// when half of the free space in the store is used up, as a kernel does under memory pressure.
+    ///
+    /// Outside a run, LMDB's own sync is off, and a task on the committing tokio runtime flushes. If that runtime ends before,
+    /// the operating system writes the data back at a time of its choice. On file systems that reorder writes, power loss may
+    /// then damage more than the commits since the last flush.
     Periodic(Duration),
 }
 
 impl Options {
-    /// Every commit durable, 64 MiB at most.
+    /// The default options: [`Durability::EveryCommit`] and a map size of 64 MiB.
     pub const fn new() -> Self {
         Self { durability: Durability::EveryCommit, map_size: 64 << 20 }
     }
 
-    /// When commits are durable. [`Durability::EveryCommit`] unless set.
+    /// Sets when commits become durable. The default is [`Durability::EveryCommit`].
     #[must_use]
     pub const fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How many bytes the store may take, rounded up to 64 KiB: past it a write answers
-    /// [`Error::Full`](super::Error::Full). 64 MiB unless set. It costs address space and nothing else until it is used;
-    /// what is used is memory of the machine that the simulation runs on.
+    /// Sets the maximum size of the store in bytes, rounded up to a multiple of 64 KiB. The default is 64 MiB.
+    ///
+    /// A write that needs more returns [`Error::Full`](super::Error::Full). The size only reserves address space. What is
+    /// used of it in a run takes memory or disk space of the real machine.
     #[must_use]
     pub const fn map_size(mut self, bytes: usize) -> Self {
         self.map_size = bytes;
@@ -74,13 +76,13 @@ impl Options {
 }
 
 impl Default for Options {
-    /// [`new`](Self::new).
+    /// Same as [`new`](Self::new).
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// As many bytes as LMDB can map.
+/// Rounds a size up to one that LMDB can map.
 pub(crate) fn whole_units(map_size: usize) -> usize {
     map_size.clamp(MAP_UNIT, usize::MAX - MAP_UNIT).next_multiple_of(MAP_UNIT)
 }

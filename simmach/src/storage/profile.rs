@@ -1,14 +1,14 @@
-//! How long a disk takes.
+//! Disk profiles: latencies and capacity.
 //!
-//! Modelled: what a transaction waits for, from a distribution with a long upper tail, and how much the disk holds. Not
-//! modelled: bandwidth (a large transaction takes no longer than a small one), reads (LMDB reads memory), and one disk's
-//! queue shared by several stores.
+//! Modelled are the latency of commits, from a distribution with a long upper tail, and the capacity. Not modelled are bandwidth
+//! (a large transaction takes no longer than a small one), the latency of reads (LMDB reads from memory), and a queue shared
+//! by the stores on one disk.
 
 use std::time::Duration;
 
 use crate::time::nanos;
 
-/// A machine's disk: its latencies and its size.
+/// The disk of a machine: its latencies and its capacity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskProfile {
     commit: Latency,
@@ -17,8 +17,10 @@ pub struct DiskProfile {
     capacity: Option<usize>,
 }
 
-/// A latency's distribution: half of the draws lie evenly between `min` and `median`; of the other half, half lie in the
-/// lowest two hundredths of what is between `median` and `max`, and one in ten in its upper half.
+/// A distribution of latencies in nanoseconds.
+///
+/// Half of the draws are uniform between `min` and `median`. Of the other half, 50 % are in the lowest 2 % of the range between
+/// `median` and `max`, and 10 % are in its upper half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Latency {
     min: u64,
@@ -27,17 +29,17 @@ pub(super) struct Latency {
 }
 
 impl DiskProfile {
-    /// No latency at all: a commit is durable and acknowledged the moment that it has the writer's turn.
+    /// A disk without latency: a commit is durable and acknowledged as soon as it is the writer's turn.
     pub const fn ideal() -> Self {
         const NONE: Latency = Latency { min: 0, median: 0, max: 0 };
         Self { commit: NONE, cached: NONE, acknowledge: NONE, capacity: None }
     }
 
-    /// A solid-state disk without a capacitor: 50 µs to 10 ms for a durable commit, half of them under 1 ms.
+    /// A solid-state disk without power-loss protection: 50 µs to 10 ms for a durable commit, with a median of 1 ms.
     ///
-    /// The figures are those of Mark Callaghan's *SSDs, power loss protection and fsync latency* (2026), who measured 12
-    /// to 58 µs for an fsync with power-loss protection and 0.9 to 5.4 ms without; the upper end is what etcd's
-    /// documentation allows a disk's 99th percentile.
+    /// Source: Mark Callaghan, *SSDs, power loss protection and fsync latency* (2026), which measured 0.9 to 5.4 ms for an
+    /// fsync, and 12 to 58 µs with power-loss protection. The maximum is the 99th percentile that etcd's documentation
+    /// recommends.
     pub const fn ssd() -> Self {
         Self {
             commit: Latency { min: 50_000, median: 1_000_000, max: 10_000_000 },
@@ -45,10 +47,10 @@ impl DiskProfile {
         }
     }
 
-    /// A spinning disk at 7,200 turns a minute: 4 to 60 ms for a durable commit, half of them under 15 ms.
+    /// A hard disk with 7,200 rpm: 4 to 60 ms for a durable commit, with a median of 15 ms.
     ///
-    /// By arithmetic: a turn takes 8.3 ms and an average seek about as long; a commit waits for half a turn at the least,
-    /// and for its data's place and its journal's as a rule.
+    /// Calculated: a rotation takes 8.3 ms and an average seek about the same. A commit waits for at least half a rotation, and
+    /// usually for two seeks, one to its data and one to the journal.
     pub const fn hdd() -> Self {
         Self {
             commit: Latency { min: 4_000_000, median: 15_000_000, max: 60_000_000 },
@@ -56,8 +58,7 @@ impl DiskProfile {
         }
     }
 
-    /// What is alike on all real disks: a commit that does not wait for the disk writes to the kernel's memory, and an
-    /// answer takes as long as the process needs to wake.
+    /// Latencies that do not depend on the disk: a commit into the page cache, and the time to wake the process.
     const PAGE_CACHE: Self = Self {
         commit: Latency { min: 0, median: 0, max: 0 },
         cached: Latency { min: 5_000, median: 20_000, max: 500_000 },
@@ -65,34 +66,36 @@ impl DiskProfile {
         capacity: None,
     };
 
-    /// What a commit waits for before it is durable, under [`Durability::EveryCommit`](super::Durability).
+    /// Sets the latency of commits with [`Durability::EveryCommit`](super::Durability::EveryCommit).
     ///
-    /// Half of the commits wait evenly between `min` and `median`, the others between `median` and `max`, few of them
-    /// near `max`. What is out of order is put in order.
+    /// Half of the commits take a uniformly drawn time between `min` and `median`. The others take between `median` and `max`,
+    /// few of them close to `max`. The three values are sorted if they are out of order.
     #[must_use]
     pub fn commit_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
         self.commit = Latency::new(min, median, max);
         self
     }
 
-    /// What a commit waits for that need not be durable, under [`Durability::Periodic`](super::Durability).
+    /// Sets the latency of commits with [`Durability::Periodic`](super::Durability::Periodic), which do not wait for the disk.
+    /// The distribution is that of [`commit_latency`](Self::commit_latency).
     #[must_use]
     pub fn cached_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
         self.cached = Latency::new(min, median, max);
         self
     }
 
-    /// What passes between a commit and the return of `write`: a power-off in between leaves a transaction that is stored
-    /// and was never acknowledged.
+    /// Sets the time between a commit and the return of `write`. A power loss in between leaves a transaction that is stored
+    /// but was never acknowledged. The distribution is that of [`commit_latency`](Self::commit_latency).
     #[must_use]
     pub fn acknowledge_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
         self.acknowledge = Latency::new(min, median, max);
         self
     }
 
-    /// How many bytes each of the machine's stores may take: past it a write answers
-    /// [`Error::Full`](super::Error::Full). LMDB needs a few pages of 4 KiB for itself, and room for a transaction's new
-    /// pages beside the old.
+    /// Sets the maximum size of each store on the disk, in bytes. A write that needs more returns
+    /// [`Error::Full`](super::Error::Full).
+    ///
+    /// LMDB needs a few pages of 4 KiB for itself, and space for the new pages of a transaction beside the old ones.
     #[must_use]
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = Some(bytes);
@@ -111,14 +114,14 @@ impl DiskProfile {
         self.acknowledge
     }
 
-    /// The size of a store's map: as asked for, and no more than the disk holds.
+    /// The map size of a store: as requested, but at most the capacity of the disk.
     pub(super) fn limit(&self, map_size: usize) -> usize {
         self.capacity.map_or(map_size, |capacity| capacity.min(map_size))
     }
 }
 
 impl Default for DiskProfile {
-    /// [`ssd`](Self::ssd).
+    /// Same as [`ssd`](Self::ssd).
     fn default() -> Self {
         Self::ssd()
     }
@@ -132,7 +135,7 @@ impl Latency {
         Self { min, median, max }
     }
 
-    /// The nanoseconds at `unit` of the distribution, in `[0, 1)`: products only, the same on every platform.
+    /// The quantile at `unit` in `[0, 1)`, in nanoseconds. It uses only products, which are exact on every platform.
     pub(super) fn at(self, unit: f64) -> u64 {
         let Self { min, median, max } = self;
         if unit < 0.5 {
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn latencies_go_from_the_least_to_the_most_and_calm_is_the_median() {
+    fn latencies_range_from_min_to_max_and_calm_is_the_median() {
         for profile in [DiskProfile::ssd(), DiskProfile::hdd()] {
             let Latency { min, median, max } = profile.commit;
             assert_eq!(profile.commit.at(0.0), min);
@@ -167,23 +170,23 @@ mod tests {
         assert_eq!(DiskProfile::ideal().commit.at(0.99), 0);
     }
 
-    /// The shape that `Latency` is documented to have.
+    /// Checks the figures in the documentation of `Latency`.
     #[test]
-    fn the_upper_half_has_a_long_tail() {
+    fn latency_has_a_long_upper_tail() {
         let latency = Latency { min: 0, median: 0, max: 100 };
         assert!(latency.at(0.75) <= 2);
         assert!(latency.at(0.94) < 50 && latency.at(0.95) >= 50);
     }
 
     #[test]
-    fn what_is_out_of_order_is_put_in_order() {
+    fn latencies_out_of_order_are_sorted() {
         let [a, b, c] = [3, 1, 2].map(Duration::from_millis);
         let profile = DiskProfile::ideal().commit_latency(a, b, c);
         assert_eq!(profile.commit, Latency { min: 1_000_000, median: 2_000_000, max: 3_000_000 });
     }
 
     #[test]
-    fn a_disk_limits_a_store_and_does_not_enlarge_it() {
+    fn capacity_limits_a_store_and_does_not_enlarge_it() {
         let disk = DiskProfile::ssd().capacity(1_000);
         assert_eq!((disk.limit(10), disk.limit(10_000)), (10, 1_000));
         assert_eq!(DiskProfile::ssd().limit(10_000), 10_000);

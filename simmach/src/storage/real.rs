@@ -1,8 +1,8 @@
-//! LMDB in a real folder: its own fsync, its transactions on threads that may block.
+//! Stores outside a run: LMDB in a real folder, with fsync, and transactions on blocking threads.
 //!
-//! LMDB can have a file open once in a process, so all who open a store share it; it is closed with its last handle, and what
-//! was not yet flushed is flushed then. Transactions of one store run one after the other: heed has a lock round those that
-//! open tables.
+//! LMDB allows a file to be open only once in a process, so all handles of a store share one environment. It is closed with the
+//! last handle, which flushes what was not flushed yet. Transactions of one store do not run in parallel, since heed has a lock
+//! around those that open tables.
 
 #[cfg(test)]
 mod tests;
@@ -22,25 +22,25 @@ use crate::storage::options::{MAX_TABLES, whole_units};
 use crate::storage::txn::Returned;
 use crate::storage::{Durability, Error, Options, ReadTxn, Result, WriteTxn, name};
 
-/// Names the folder where [`set_folder`] did not.
+/// Environment variable for the folder of stores, if [`set_folder`] was not called.
 const VARIABLE: &str = "SIMMACH_DATA_DIR";
 
-/// More than tokio has threads for them.
+/// Maximum number of readers. It exceeds the number of blocking threads that tokio has by default.
 const MAX_READERS: u32 = 1024;
 
 static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Those that are open, by their files. One whose last handle is gone is still here until it is closed.
+/// Open stores, by file. A store stays here after its last handle was dropped, until it is closed.
 static STORES: Mutex<Stores> = Mutex::new(BTreeMap::new());
 
-/// Told when a store is closed.
+/// Notified when a store is closed.
 static CLOSED: Condvar = Condvar::new();
 
-type Stores = BTreeMap<PathBuf, Weak<Opened>>;
+type Stores = BTreeMap<PathBuf, Weak<OpenStore>>;
 
 thread_local! {
-    /// The stores in whose closures this thread is.
-    static WITHIN: RefCell<Vec<*const Opened>> = const { RefCell::new(Vec::new()) };
+    /// Stores whose closures are running on this thread.
+    static ACTIVE: RefCell<Vec<*const OpenStore>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn set_folder(folder: &Path) {
@@ -48,7 +48,7 @@ pub(crate) fn set_folder(folder: &Path) {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Store(Arc<Opened>);
+pub(crate) struct Store(Arc<OpenStore>);
 
 impl Store {
     pub(crate) async fn open(name: &str, options: Options) -> Result<Self> {
@@ -64,8 +64,8 @@ impl Store {
         R: Send + 'static,
     {
         let opened = Arc::clone(&self.0);
-        Within::check(&opened)?;
-        // Whoever waits for LMDB's own lock would have a thread to wait on.
+        ActiveClosure::ensure_none(&opened)?;
+        // Waiting here instead of for LMDB's lock does not occupy a blocking thread.
         let turn = Arc::clone(&opened.turn).lock_owned().await;
         blocking(move || {
             let value = opened.write(f);
@@ -81,29 +81,29 @@ impl Store {
         R: Send + 'static,
     {
         let opened = Arc::clone(&self.0);
-        Within::check(&opened)?;
+        ActiveClosure::ensure_none(&opened)?;
         blocking(move || opened.read(f)).await
     }
 }
 
-/// A store's environment.
-struct Opened {
-    /// There until it is dropped.
+/// An open store, shared by its handles.
+struct OpenStore {
+    /// `None` only while this is dropped.
     env: Option<Env<WithoutTls>>,
     file: PathBuf,
     name: String,
     options: Options,
-    /// The writer's.
+    /// Held by the writer.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// A flush is on its way.
+    /// Whether a flush is scheduled.
     flush_due: AtomicBool,
-    /// There are commits that no flush was begun after.
+    /// Whether there are commits since the last flush began.
     is_dirty: AtomicBool,
     #[cfg(test)]
     flushes: Arc<std::sync::atomic::AtomicUsize>,
 }
 
-impl Opened {
+impl OpenStore {
     fn new(file: &Path, name: &str, options: Options) -> Result<Self> {
         let mut env = EnvOpenOptions::new().read_txn_without_tls();
         env.map_size(whole_units(options.size())).max_dbs(MAX_TABLES).max_readers(MAX_READERS);
@@ -111,15 +111,14 @@ impl Opened {
             Durability::EveryCommit => EnvFlags::NO_SUB_DIR,
             Durability::Periodic(_) => EnvFlags::NO_SUB_DIR | EnvFlags::NO_SYNC,
         };
-        // SAFETY: LMDB maps the file, and takes it that nobody writes there but LMDB: it is the store's own, which the
-        // documentation says, and its lock is kept. Within the process it is opened once, under the lock of `STORES`. Without
-        // LMDB's own sync a loss of power may take what `Periodic` lets it take; on a file system that does not keep the
-        // order of writes it may take more, which is documented there.
+        // SAFETY: LMDB maps the file and requires that only LMDB writes to it. The file belongs to the store, as documented, and
+        // LMDB's lock file is used. Within the process it is opened once, under the lock of `STORES`. `NO_SYNC` may lose commits
+        // on power loss, as `Periodic` documents, and more than that on file systems that reorder writes, as documented there.
         let env = unsafe {
             env.flags(flags);
             env.open(file)
         }?;
-        // What processes that were killed have left.
+        // Killed processes may have left entries behind.
         env.clear_stale_readers()?;
         Ok(Self {
             env: Some(env),
@@ -135,24 +134,24 @@ impl Opened {
     }
 
     fn env(&self) -> &Env<WithoutTls> {
-        self.env.as_ref().expect("it is there until this is dropped")
+        self.env.as_ref().expect("open until dropped")
     }
 
     fn write<R>(self: &Arc<Self>, f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>) -> Result<R> {
-        let within = Within::new(self);
+        let closure = ActiveClosure::new(self);
         let txn = self.env().write_txn()?;
         let done = self.env().create_databases_and_commit(txn, |opener, txn| {
             let result = f(&mut WriteTxn::new(opener, txn)).map(Returned);
             Ok::<_, Error>(CommitOrAbort::from(result))
         })?;
-        drop(within);
+        drop(closure);
         let value = Result::from(done)?;
-        self.flush_later();
+        self.schedule_flush();
         Ok(value)
     }
 
     fn read<R>(self: &Arc<Self>, f: impl FnOnce(&ReadTxn<'_, '_>) -> Result<R>) -> Result<R> {
-        let _within = Within::new(self);
+        let _closure = ActiveClosure::new(self);
         let txn = self.env().read_txn()?;
         let done = self.env().open_databases_and_commit(txn, |opener, txn| {
             let result = f(&ReadTxn::new(opener, txn)).map(Returned);
@@ -161,21 +160,21 @@ impl Opened {
         done.into()
     }
 
-    /// A period after the first commit that is not flushed, all are.
-    fn flush_later(self: &Arc<Self>) {
+    /// Schedules a flush after a commit, unless one is scheduled already.
+    fn schedule_flush(self: &Arc<Self>) {
         let Durability::Periodic(period) = self.options.commit() else { return };
         self.is_dirty.store(true, Ordering::Release);
         if self.flush_due.swap(true, Ordering::AcqRel) {
             return;
         }
-        let due = Due(Arc::clone(self));
+        let flush = ScheduledFlush(Arc::clone(self));
         tokio::task::spawn(async move {
             tokio::time::sleep(period).await;
-            tokio::task::spawn_blocking(move || due.flush());
+            tokio::task::spawn_blocking(move || flush.run());
         });
     }
 
-    /// Flushes what was committed, if anything was.
+    /// Flushes if there are commits since the last flush.
     fn flush(&self) {
         if !self.is_dirty.swap(false, Ordering::AcqRel) {
             return;
@@ -183,13 +182,13 @@ impl Opened {
         #[cfg(test)]
         self.flushes.fetch_add(1, Ordering::AcqRel);
         if let Err(error) = self.env().force_sync() {
-            tracing::error!("The store {:?} can't be flushed: {error}", self.name);
+            tracing::error!("flushing the store {:?} failed: {error}", self.name);
         }
     }
 }
 
-/// Closes it: once the file is no more open, it may be opened anew.
-impl Drop for Opened {
+/// Closes the store. Only then can the file be opened again.
+impl Drop for OpenStore {
     fn drop(&mut self) {
         self.flush();
         let mut stores = stores();
@@ -199,51 +198,51 @@ impl Drop for Opened {
     }
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for OpenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened")
+        f.debug_struct("OpenStore")
             .field("path", &self.file)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
 
-/// A flush on its way. Should its runtime end before it, the next commit sends another.
-struct Due(Arc<Opened>);
+/// A scheduled flush. If its runtime ends before, dropping it lets the next commit schedule another.
+struct ScheduledFlush(Arc<OpenStore>);
 
-impl Due {
-    fn flush(self) {
+impl ScheduledFlush {
+    fn run(self) {
         let store = Arc::clone(&self.0);
-        // From here on a commit may come too late for this one.
+        // A commit from here on may miss this flush, so it must schedule another.
         drop(self);
         store.flush();
     }
 }
 
-impl Drop for Due {
+impl Drop for ScheduledFlush {
     fn drop(&mut self) {
         self.0.flush_due.store(false, Ordering::Release);
     }
 }
 
-/// This thread is inside a closure of a store, which must not wait for that store: it would wait for itself.
-struct Within;
+/// Marks that this thread runs a closure of a store. A transaction of the same store in there would deadlock.
+struct ActiveClosure;
 
-impl Within {
-    fn new(store: &Arc<Opened>) -> Self {
-        WITHIN.with_borrow_mut(|within| within.push(Arc::as_ptr(store)));
+impl ActiveClosure {
+    fn new(store: &Arc<OpenStore>) -> Self {
+        ACTIVE.with_borrow_mut(|active| active.push(Arc::as_ptr(store)));
         Self
     }
 
-    fn check(store: &Arc<Opened>) -> Result<()> {
-        let is_within = WITHIN.with_borrow(|within| within.contains(&Arc::as_ptr(store)));
-        if is_within { Err(Error::Nested) } else { Ok(()) }
+    fn ensure_none(store: &Arc<OpenStore>) -> Result<()> {
+        let is_active = ACTIVE.with_borrow(|active| active.contains(&Arc::as_ptr(store)));
+        if is_active { Err(Error::Nested) } else { Ok(()) }
     }
 }
 
-impl Drop for Within {
+impl Drop for ActiveClosure {
     fn drop(&mut self) {
-        WITHIN.with_borrow_mut(Vec::pop);
+        ACTIVE.with_borrow_mut(Vec::pop);
     }
 }
 
@@ -251,32 +250,32 @@ fn stores() -> MutexGuard<'static, Stores> {
     STORES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The store of this name in a folder: the one that is open, or opened now.
-fn open(folder: &Path, name: &str, options: Options) -> Result<Arc<Opened>> {
+/// Returns the store of this name in a folder, and opens it if it is not open.
+fn open(folder: &Path, name: &str, options: Options) -> Result<Arc<OpenStore>> {
     fs::create_dir_all(folder)?;
     let folder = folder.canonicalize()?;
     let file = folder.join(format!("{name}.mdb"));
     let mut stores = stores();
     while let Some(known) = stores.get(&file) {
         let Some(opened) = known.upgrade() else {
-            // Its last handle is gone, and it is about to be closed.
+            // The last handle was dropped, and the store is about to be closed.
             stores = CLOSED.wait(stores).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
-        // This may have become the last handle.
+        // Dropping `opened` locks `STORES` if it is the last handle by now.
         drop(stores);
         if opened.options == options {
             return Ok(opened);
         }
         return Err(Error::Options(format!(
-            "the store {name:?} is open in this process with other options: {:?}",
+            "the store {name:?} is already open in this process with other options: {:?}",
             opened.options
         )));
     }
-    let opened = Arc::new(Opened::new(&file, name, options)?);
+    let opened = Arc::new(OpenStore::new(&file, name, options)?);
     stores.insert(file, Arc::downgrade(&opened));
     drop(stores);
-    // The file has a name only once the folder is on the disk.
+    // The new file is durable only after its folder was synced.
     if cfg!(unix) {
         File::open(&folder)?.sync_all()?;
     }
@@ -286,14 +285,13 @@ fn open(folder: &Path, name: &str, options: Options) -> Result<Arc<Opened>> {
 fn folder() -> Result<PathBuf> {
     let named = FOLDER.lock().unwrap_or_else(PoisonError::into_inner).clone();
     named.or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from)).ok_or_else(|| {
-        let text = format!(
-            "there is no folder for stores: name one by simmach::storage::set_folder, or by {VARIABLE}"
-        );
+        let text =
+            format!("no folder for stores: call simmach::storage::set_folder or set {VARIABLE}");
         Error::Io(io::Error::new(io::ErrorKind::NotFound, text))
     })
 }
 
-/// Runs `f` where it may block. Its panic is the caller's.
+/// Runs `f` on a blocking thread, and resumes its panic in the caller.
 async fn blocking<R: Send + 'static>(f: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
     match tokio::task::spawn_blocking(f).await {
         Ok(result) => result,

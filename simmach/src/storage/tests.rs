@@ -1,4 +1,4 @@
-//! Stores as the code under test sees them, in virtual time, through kills, losses of power and wipes.
+//! Stores as the code under test sees them: in virtual time, with kills, power loss and wipes.
 
 mod limits;
 mod power;
@@ -22,7 +22,7 @@ use crate::storage::*;
 use crate::task::{JoinHandle, spawn, spawn_as};
 use crate::time::{DurationUnits, Instant, timeout};
 
-/// Runs `body` with storage on every machine; it must end well, and leave nothing behind.
+/// Runs `body` with storage on every machine, and checks that no files, descriptors, mappings or timers remain.
 fn run<F: Future<Output = ()> + 'static>(
     seed: u64,
     overlay: Overlay,
@@ -33,13 +33,13 @@ fn run<F: Future<Output = ()> + 'static>(
     let root = folder.path();
     let spec = StorageSpec { folder, disk, disks: Default::default() };
     let ran = rig::run_with(seed, overlay, || install(spec), body, remove);
-    assert!(!root.exists(), "the run's folder is gone");
-    assert_eq!(held(&root), 0, "nothing of it is open or mapped");
+    assert!(!root.exists(), "the run's folder was deleted");
+    assert_eq!(held(&root), 0, "no file in it is open or mapped");
     assert_eq!(ran.timers_left, 0);
     ran
 }
 
-/// Descriptors and mappings of this process that are in a folder.
+/// Number of descriptors and mappings of this process for files in a folder.
 #[cfg(target_os = "linux")]
 fn held(folder: &Path) -> usize {
     let folder = folder.to_str().expect("a plain path");
@@ -57,7 +57,7 @@ fn held(_: &Path) -> usize {
     0
 }
 
-/// As [`run`], for a few seeds.
+/// Calls [`run`] with a few seeds.
 fn pass<F: Future<Output = ()> + 'static>(
     disk: &DiskProfile,
     body: impl Fn() -> F + Copy + Send + 'static,
@@ -70,7 +70,7 @@ fn pass<F: Future<Output = ()> + 'static>(
 fn folder() -> RunFolder {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static PARENT: LazyLock<PathBuf> =
-        LazyLock::new(|| memory_disk::pick(None).expect("a folder for the test"));
+        LazyLock::new(|| memory_disk::choose_folder(None).expect("a folder for the test"));
     let number = u64::from(std::process::id()) << 32 | NEXT.fetch_add(1, Ordering::Relaxed);
     RunFolder { parent: &PARENT, number }
 }
@@ -88,13 +88,13 @@ where
     spawn_as(Role::Spawned, scope, Location::caller(), future).1
 }
 
-/// What the layer above does to a process that ends, on whatever way.
+/// Does what the machine layer does when a process ends.
 fn kill(process: u32) {
     try_with(|engine| engine.end_process(ProcessId(process)));
     close_process(ProcessId(process));
 }
 
-/// What it does to a machine that loses its power, with one process.
+/// Does what the machine layer does at power loss of a machine with one process.
 fn power_off_with(machine: u32, process: u32) -> u64 {
     try_with(|engine| engine.end_process(ProcessId(process)));
     let lost = power_off(MachineId(machine));
@@ -128,7 +128,7 @@ async fn sleep_ms(millis: u64) {
     sleep(Duration::from_millis(millis)).await;
 }
 
-/// A disk with one fixed latency: 10 ms to commit and 10 ms to say so.
+/// A disk with fixed latencies: 10 ms for the commit and 10 ms for the acknowledgement.
 fn steady() -> DiskProfile {
     let ten = Duration::from_millis(10);
     DiskProfile::ideal().commit_latency(ten, ten, ten).acknowledge_latency(ten, ten, ten)
@@ -139,7 +139,7 @@ fn periodic(millis: u64) -> Options {
 }
 
 #[test]
-fn what_is_written_is_read_and_a_second_handle_is_the_same_store() {
+fn second_handle_is_the_same_store() {
     pass(&DiskProfile::ssd(), async || {
         let db = open("db").await.expect("opened");
         assert_eq!(value(&db, "k").await, None);
@@ -170,7 +170,7 @@ fn handles_and_futures_cross_threads() {
 }
 
 #[test]
-fn an_error_aborts_and_comes_back() {
+fn error_in_a_closure_aborts_and_is_returned() {
     pass(&DiskProfile::ssd(), async || {
         let db = open("db").await.expect("opened");
         let done = db.write(|txn| -> Result<()> {
@@ -184,9 +184,9 @@ fn an_error_aborts_and_comes_back() {
     });
 }
 
-/// What is stored and never read again would not show in any other event.
+/// Data that is written but never read would not show in any other event.
 #[test]
-fn what_is_written_is_in_the_trace() {
+fn written_data_is_in_the_trace() {
     let hash = |table: &'static str, key: &'static str, value: &'static str| {
         let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
             let db = open("db").await.expect("opened");
@@ -203,7 +203,7 @@ fn what_is_written_is_in_the_trace() {
 }
 
 #[test]
-fn writers_have_their_turns_in_the_order_of_asking() {
+fn writers_take_turns_in_order() {
     pass(&DiskProfile::ssd(), async || {
         let db = open("db").await.expect("opened");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -232,7 +232,7 @@ fn writers_have_their_turns_in_the_order_of_asking() {
 }
 
 #[test]
-fn a_commit_takes_the_disk_s_time_and_calm_is_the_median() {
+fn commit_takes_the_disk_latency_and_calm_is_the_median() {
     let measure = |seed, overlay| {
         let taken = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&taken);
@@ -258,7 +258,7 @@ fn a_commit_takes_the_disk_s_time_and_calm_is_the_median() {
 }
 
 #[test]
-fn the_next_writer_begins_when_the_commit_is_done_and_not_when_it_is_acknowledged() {
+fn next_writer_begins_at_the_commit_not_at_the_acknowledgement() {
     pass(&steady(), async || {
         let db = open("db").await.expect("opened");
         let begun = Instant::now();
@@ -269,11 +269,11 @@ fn the_next_writer_begins_when_the_commit_is_done_and_not_when_it_is_acknowledge
 }
 
 #[test]
-fn a_cancelled_writer_leaves_nothing_behind() {
+fn cancelled_writer_leaves_nothing_behind() {
     pass(&steady(), async || {
         let db = open("db").await.expect("opened");
         let begun = Instant::now();
-        // The first gives up with the turn, the second while it waits for it; the third is not kept waiting by either.
+        // The first is cancelled when it has the turn, the second while it waits for it. The third must not wait for them.
         let first = timeout(4.millis(), put(&db, "a", "1"));
         let second = timeout(2.millis(), put(&db, "b", "2"));
         let (first, second, third) = futures::join!(first, second, put(&db, "c", "3"));
@@ -282,15 +282,15 @@ fn a_cancelled_writer_leaves_nothing_behind() {
         for (key, kept) in [("a", false), ("b", false), ("c", true)] {
             assert_eq!(value(&db, key).await.is_some(), kept, "{key}");
         }
-        // Given up after the commit it stands.
+        // If it is cancelled after the commit, the transaction stays.
         assert!(timeout(15.millis(), put(&db, "d", "4")).await.is_err());
         assert_eq!(value(&db, "d").await.as_deref(), Some("4"));
     });
 }
 
-/// Two processes of a machine can have one store open, as with LMDB's own lock.
+/// Two processes on a machine can have the same store open, as LMDB's lock allows.
 #[test]
-fn processes_of_one_machine_wait_for_each_other_and_not_for_the_dead() {
+fn writers_of_dead_processes_are_skipped() {
     pass(&steady(), async || {
         on(5, 2, async {
             let db = open("db").await.expect("opened");
@@ -312,7 +312,7 @@ fn processes_of_one_machine_wait_for_each_other_and_not_for_the_dead() {
 }
 
 #[test]
-fn services_and_machines_have_stores_of_their_own() {
+fn stores_are_separate_for_services_and_machines() {
     pass(&DiskProfile::ideal(), async || {
         let places = [(5, 2, "api"), (5, 3, "log"), (6, 4, "api")];
         for (machine, process, service) in places {
@@ -335,7 +335,7 @@ fn services_and_machines_have_stores_of_their_own() {
 }
 
 #[test]
-fn a_handle_is_of_no_use_to_another_process_and_after_its_own() {
+fn handle_is_invalid_in_other_processes_and_after_its_own_ends() {
     pass(&DiskProfile::ideal(), async || {
         let db = on(5, 2, async { open("db").await.expect("opened") }).await.expect("no panic");
         assert!(matches!(put(&db, "k", "v").await, Err(Error::Foreign)));
@@ -346,8 +346,8 @@ fn a_handle_is_of_no_use_to_another_process_and_after_its_own() {
 }
 
 #[test]
-fn outside_a_run_everything_answers_with_an_error() {
-    // With it, there is another disk.
+fn all_operations_fail_outside_a_run() {
+    // With the feature `real`, stores are on the real disk there.
     if cfg!(not(feature = "real")) {
         assert!(matches!(open("db").now_or_never(), Some(Err(Error::Closed))));
     }
@@ -365,14 +365,14 @@ fn outside_a_run_everything_answers_with_an_error() {
 }
 
 #[test]
-fn a_closure_that_uses_its_own_store_is_told() {
+fn nested_use_of_a_store_is_an_error() {
     pass(&DiskProfile::ideal(), async || {
         let db = open("db").await.expect("opened");
         let own = db.clone();
         let nested = db.write(move |_| {
             let read = own.read(|_| Ok(())).now_or_never().expect("it does not wait");
             assert!(matches!(read, Err(Error::Nested)));
-            // It would wait for itself.
+            // It would deadlock.
             let written = put(&own, "k", "v").now_or_never().expect("it does not wait");
             assert!(matches!(written, Err(Error::Nested)));
             own.read(|_| Ok(())).now_or_never().expect("it does not wait")
@@ -383,7 +383,7 @@ fn a_closure_that_uses_its_own_store_is_told() {
 }
 
 #[test]
-fn a_panic_in_a_closure_is_its_task_s_and_the_store_goes_on() {
+fn panic_in_a_closure_aborts_and_the_store_stays_usable() {
     pass(&DiskProfile::ideal(), async || {
         let db = open("db").await.expect("opened");
         let panics = db.clone();

@@ -1,8 +1,8 @@
-//! What transactions write enters the trace: keys and values as they are encoded.
+//! Adds what transactions write to the trace: a hash over the encoded keys and values.
 //!
-//! Covered: all that goes through a table's codecs, and the names of tables. A key that is only looked up in a write
-//! transaction is covered with it. Not covered: the bytes that `put_reserved` lets its closure write, and which of heed's
-//! methods was called; what these do to a run shows when it is read.
+//! Covered are all bytes that the codecs of tables encode in a write transaction, including keys that are only looked up, and
+//! the names of tables. Not covered are bytes written by the closure of `put_reserved`, and which method of heed was called.
+//! Differences there become visible when the data is read.
 
 use std::borrow::Cow;
 #[cfg(feature = "sim")]
@@ -16,11 +16,11 @@ use crate::engine::record::trace::hash_bytes;
 
 #[cfg(feature = "sim")]
 thread_local! {
-    /// The running hash over what this thread's transaction has written so far.
+    /// Running hash over what this thread's transaction has encoded so far.
     static WRITTEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A codec whose bytes enter the trace: those of every [`Table`](super::Table).
+/// A codec that adds the encoded bytes to the trace. Every [`Table`](super::Table) uses it.
 #[derive(Debug)]
 pub struct Traced<C>(PhantomData<C>);
 
@@ -29,7 +29,7 @@ impl<'a, C: BytesEncode<'a>> BytesEncode<'a> for Traced<C> {
 
     fn bytes_encode(item: &'a Self::EItem) -> Result<Cow<'a, [u8]>, BoxedError> {
         let bytes = C::bytes_encode(item)?;
-        note(&bytes);
+        record(&bytes);
         Ok(bytes)
     }
 }
@@ -42,22 +42,22 @@ impl<'a, C: BytesDecode<'a>> BytesDecode<'a> for Traced<C> {
     }
 }
 
-/// Adds bytes to what this thread's transaction has written.
-pub(super) fn note(bytes: &[u8]) {
+/// Adds bytes to the hash of this thread's transaction.
+pub(super) fn record(bytes: &[u8]) {
     #[cfg(not(feature = "sim"))]
     let _ = bytes;
-    // A thread that ends has no transaction.
+    // Fails only while the thread exits, when no transaction runs.
     #[cfg(feature = "sim")]
     let _ = WRITTEN.try_with(|written| written.set(hash_bytes(written.get(), bytes)));
 }
 
-/// A transaction begins: nothing is written yet.
+/// Resets the hash at the beginning of a transaction.
 #[cfg(feature = "sim")]
 pub(super) fn begin() {
     let _ = WRITTEN.try_with(|written| written.set(0));
 }
 
-/// The hash over what was written since the transaction began.
+/// Returns the hash over what was encoded since the transaction began.
 #[cfg(feature = "sim")]
 pub(super) fn written() -> u64 {
     WRITTEN.try_with(Cell::get).unwrap_or_default()

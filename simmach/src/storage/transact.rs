@@ -1,4 +1,4 @@
-//! One transaction, in one poll: the volume is taken out, the user's closure runs, and what came of it is accounted for.
+//! One transaction, within one poll: takes the volume, runs the user's closure, records the commit, and returns the volume.
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::draws::address::Address;
 use crate::engine::record::event::CommitDurability;
 use crate::engine::{self, Action, Event, MachineId};
-use crate::storage::disks::{self, StoreId};
+use crate::storage::disks::{self, HandleId};
 use crate::storage::error::{Error, Result, take_converted_full};
 use crate::storage::options::Durability;
 use crate::storage::txn::{ReadTxn, WriteTxn};
@@ -14,24 +14,24 @@ use crate::storage::volume::{Commit, Volume};
 use crate::storage::{faults, traced};
 use crate::time::nanos;
 
-/// What a write waits for.
+/// The latencies of one write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Latencies {
-    /// Before it is committed.
+    /// Before the commit.
     pub(super) disk: Duration,
-    /// After.
+    /// Between the commit and the return of `write`.
     pub(super) acknowledge: Duration,
 }
 
-/// Draws what the next write of a store waits for.
-pub(super) fn draw_latencies(id: StoreId) -> Result<Latencies> {
-    disks::reach(id, |stored, opened, disk| {
-        stored.writes += 1;
-        let of_disk = match opened.options.commit() {
+/// Draws the latencies of the next write to a store.
+pub(super) fn draw_latencies(id: HandleId) -> Result<Latencies> {
+    disks::with_handle(id, |store, handle, disk| {
+        store.writes += 1;
+        let of_disk = match handle.options.commit() {
             Durability::EveryCommit => disk.commit(),
             Durability::Periodic(_) => disk.cached(),
         };
-        let unit = |part| engine::unit(Address::commit(stored.address, stored.writes, part));
+        let unit = |part| engine::unit(Address::commit(store.address, store.writes, part));
         Ok(Latencies {
             disk: Duration::from_nanos(of_disk.at(unit(0))),
             acknowledge: Duration::from_nanos(disk.acknowledge().at(unit(1))),
@@ -39,60 +39,60 @@ pub(super) fn draw_latencies(id: StoreId) -> Result<Latencies> {
     })
 }
 
-/// Runs `f` in a write transaction, and commits it as the store's options have it.
+/// Runs `f` in a write transaction, and commits it with the durability that the store was opened with.
 pub(super) fn write<R>(
-    id: StoreId,
+    id: HandleId,
     f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>,
 ) -> Result<R> {
-    let mut taken = Taken::new(id)?;
-    let commit = match taken.durability {
+    let mut transaction = Transaction::new(id)?;
+    let commit = match transaction.durability {
         Durability::EveryCommit => Commit::Durable,
         Durability::Periodic(_) => Commit::Cached,
     };
-    let number = taken.number;
+    let number = transaction.number;
     traced::begin();
-    taken
+    transaction
         .run(|volume, own| {
             volume.write(commit, |txn| {
                 let value = f(txn).inspect_err(|_| *own = true)?;
-                // The closure may have switched its own machine off.
-                match disks::reach_stored(number, |stored| stored.is_lost()) {
+                // The closure may have powered off its own machine.
+                match disks::with_store(number, |store| store.was_interrupted()) {
                     Some(false) => Ok(value),
                     Some(true) | None => Err(Error::Closed),
                 }
             })
         })
-        .inspect(|_| taken.committed())
+        .inspect(|_| transaction.record_commit())
 }
 
 /// Runs `f` in a read transaction.
-pub(super) fn read<R>(id: StoreId, f: impl FnOnce(&ReadTxn<'_, '_>) -> Result<R>) -> Result<R> {
-    let mut taken = Taken::new(id)?;
-    taken.run(|volume, own| volume.read(|txn| f(txn).inspect_err(|_| *own = true)))
+pub(super) fn read<R>(id: HandleId, f: impl FnOnce(&ReadTxn<'_, '_>) -> Result<R>) -> Result<R> {
+    let mut transaction = Transaction::new(id)?;
+    transaction.run(|volume, own| volume.read(|txn| f(txn).inspect_err(|_| *own = true)))
 }
 
-/// A volume that was taken out for a transaction. It is given back however that ends.
-struct Taken {
+/// The volume of a store while a transaction uses it. The volume is returned on drop.
+struct Transaction {
     volume: Option<Box<Volume>>,
-    /// The store's number.
+    /// The index of the store.
     number: usize,
     durability: Durability,
     machine: MachineId,
 }
 
-impl Taken {
-    fn new(id: StoreId) -> Result<Self> {
-        disks::reach(id, |stored, opened, _| {
+impl Transaction {
+    fn new(id: HandleId) -> Result<Self> {
+        disks::with_handle(id, |store, handle, _| {
             Ok(Self {
-                volume: Some(stored.take()?),
-                number: opened.stored,
-                durability: opened.options.commit(),
-                machine: stored.machine,
+                volume: Some(store.take_volume()?),
+                number: handle.store,
+                durability: handle.options.commit(),
+                machine: store.machine,
             })
         })
     }
 
-    /// Runs a transaction, which says whether an error is its closure's own, and deals with what is not.
+    /// Runs a transaction and handles errors of the disk. `f` sets its flag if the error comes from the user's closure.
     fn run<R>(&mut self, f: impl FnOnce(&mut Volume, &mut bool) -> Result<R>) -> Result<R> {
         let volume = self.volume.as_mut().ok_or(Error::Closed)?;
         let mut own = false;
@@ -102,58 +102,57 @@ impl Taken {
             && error.kind() == io::ErrorKind::StorageFull
             && take_converted_full()
         {
-            // The closure made the operating system's error of a full store's.
+            // The closure converted `Error::Full` to an `io::Error`: undo that.
             result = Err(Error::Full);
         }
         match &result {
             Err(Error::Full) => {
-                let name = disks::reach_stored(self.number, |stored| stored.name.clone());
-                faults::disk_full(self.machine, &name.unwrap_or_default());
+                let name = disks::with_store(self.number, |store| store.name.clone());
+                faults::record_disk_full(self.machine, &name.unwrap_or_default());
             }
             Err(error @ Error::Io(_)) if !own || faults::is_real_disk_full(error) => {
                 let maps = disks::maps_beside(self.number, volume.map_size());
-                faults::broken(volume.folder(), error, maps);
+                faults::break_run(volume.folder(), error, maps);
             }
             Ok(_) | Err(_) => {}
         }
         result
     }
 
-    /// Accounts for a commit.
-    fn committed(&self) {
+    /// Records a commit, and starts or cancels the flush timer.
+    fn record_commit(&self) {
         let undurable = self.volume.as_ref().map_or(0, |volume| volume.undurable());
-        disks::reach_stored(self.number, |stored| match self.durability {
+        disks::with_store(self.number, |store| match self.durability {
             Durability::EveryCommit => {
-                drop(stored.flush.take().and_then(engine::cancel));
-                trace_commit(stored.address, stored.writes, CommitDurability::Durable);
+                drop(store.flush.take().and_then(engine::cancel));
+                trace_commit(store.address, store.writes, CommitDurability::Durable);
             }
             Durability::Periodic(period) => {
-                if stored.flush.is_none() && undurable > 0 {
+                if store.flush.is_none() && undurable > 0 {
                     let at = engine::now().saturating_add(nanos(period));
-                    stored.flush =
-                        Some(engine::arm(at, Action::Call(flush, self.number as u64, 0)));
+                    store.flush = Some(engine::arm(at, Action::Call(flush, self.number as u64, 0)));
                 }
-                trace_commit(stored.address, stored.writes, CommitDurability::Cached);
+                trace_commit(store.address, store.writes, CommitDurability::Cached);
             }
         });
         engine::note_progress();
     }
 }
 
-impl Drop for Taken {
+impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(volume) = self.volume.take() else { return };
-        // Where there is no storage any more the volume closes here.
-        disks::reach_stored(self.number, |stored| stored.give_back(volume));
+        // If the run's storage is gone already, the volume is closed here.
+        disks::with_store(self.number, |store| store.return_volume(volume));
     }
 }
 
-/// A store's flush is due.
+/// The timer of a flush: makes the commits of a store durable.
 fn flush(number: u64, _: u64) {
-    let flushed = disks::reach_stored(number as usize, |stored| {
-        let durable = stored.make_durable();
+    let flushed = disks::with_store(number as usize, |store| {
+        let durable = store.make_durable();
         if durable {
-            engine::trace(Event::Flushed { store: stored.address, nth: stored.writes });
+            engine::trace(Event::Flushed { store: store.address, nth: store.writes });
         }
         durable
     });

@@ -1,40 +1,40 @@
-//! Waiting for the writer's turn.
+//! The writer's turn: a store has one writer at a time.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use crate::engine::{self, Wait};
-use crate::storage::disks::{self, StoreId};
+use crate::storage::disks::{self, HandleId};
 use crate::storage::error::Result;
 
-/// A place among the writers of a store, which is the turn when it is the first. Dropped, it is the next one's.
+/// A place in the queue of writers of a store. Dropping it leaves the queue, and passes on the turn.
 #[derive(Debug)]
 pub(super) struct Turn {
-    id: StoreId,
+    id: HandleId,
     ticket: u64,
 }
 
 impl Turn {
-    /// Waits for the turn, behind all who wait already. Inside the closure of a transaction it would wait for itself.
-    pub(super) async fn wait(id: StoreId) -> Result<Self> {
-        let ticket = disks::reach(id, |stored, _, _| {
-            stored.check_that_it_is_not_in_use()?;
-            Ok(stored.writers.join(id.number))
+    /// Waits for the turn, in the order of calls. Fails inside the closure of a transaction, which would wait for itself.
+    pub(super) async fn wait(id: HandleId) -> Result<Self> {
+        let ticket = disks::with_handle(id, |store, _, _| {
+            store.ensure_idle()?;
+            Ok(store.writers.join(id.number))
         })?;
         let turn = Self { id, ticket };
         poll_fn(|cx| {
             let waker = cx.waker().clone();
-            let waits = disks::reach(id, |stored, _, _| {
-                if stored.writers.has_turn(ticket) {
+            let pending = disks::with_handle(id, |store, _, _| {
+                if store.writers.has_turn(ticket) {
                     return Ok(None);
                 }
-                Ok(Some(stored.writers.keep(ticket, waker)))
+                Ok(Some(store.writers.set_waker(ticket, waker)))
             });
-            match waits {
+            match pending {
                 Ok(None) => Poll::Ready(Ok(())),
-                Ok(Some(before)) => {
-                    drop(before);
-                    engine::record_wait(Wait::Named("the writer's turn in a store"));
+                Ok(Some(old)) => {
+                    drop(old);
+                    engine::record_wait(Wait::Named("its turn to write to a store"));
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error)),
@@ -46,10 +46,11 @@ impl Turn {
 }
 
 impl Drop for Turn {
-    /// What a dead process leaves is given up when the process is closed.
+    /// Does nothing in a dead process: `close_process` removes its writers.
     fn drop(&mut self) {
-        let left = disks::reach_place(self.id, |stored| stored.writers.leave(self.ticket));
-        if let Some(next) = left.and_then(|left| left.next) {
+        let departed =
+            disks::with_handle_in_drop(self.id, |store| store.writers.leave(self.ticket));
+        if let Some(next) = departed.and_then(|departed| departed.next) {
             next.wake();
         }
     }

@@ -1,8 +1,8 @@
-//! What a transaction's closure is given: LMDB's transaction, and the tables in it.
+//! Transactions as closures see them, and the tables in them.
 //!
-//! Both dereference to heed's transactions, which is what the methods of a table take. A table is looked up by name in
-//! each transaction (a few names to compare), so a handle can't outlive what it was opened in: a transaction that is
-//! aborted, or lost with the power, takes the tables it made with it. Lifetimes see to that.
+//! Both kinds dereference to heed's transactions, which the methods of tables take. A table is looked up by name in each
+//! transaction, which compares a few strings. Its handle cannot outlive the transaction, because an abort or power loss also
+//! removes the tables that the transaction created.
 
 use std::ops::{Deref, DerefMut};
 
@@ -11,16 +11,16 @@ use heed::{CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn, Withou
 use crate::storage::error::{Error, Result};
 use crate::storage::traced::{self, Traced};
 
-/// A table of a store: heed's typed database, good for as long as the transaction it was opened in.
+/// A table of a store: heed's typed database, valid for the transaction that it was opened in.
 pub type Table<'e, K, V> = Database<'e, Traced<K>, Traced<V>>;
 
-/// A transaction that reads and writes; it is committed when its closure returns `Ok`.
+/// A write transaction. It is committed if the closure returns `Ok`.
 pub struct WriteTxn<'t, 'e> {
     opener: &'t DatabaseOpener<'e, WithoutTls>,
     txn: &'t mut RwTxn<'e>,
 }
 
-/// A transaction that reads what was committed last.
+/// A read transaction. It sees the last commit.
 pub struct ReadTxn<'t, 'e> {
     opener: &'t DatabaseOpener<'e, WithoutTls>,
     txn: &'t RoTxn<'e, WithoutTls>,
@@ -31,23 +31,23 @@ impl<'t, 'e> WriteTxn<'t, 'e> {
         Self { opener, txn }
     }
 
-    /// The table of this name, made if there is none yet.
+    /// Opens the table `name`, creating it if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] for an empty name or one with a zero byte; [`Error::Full`] if the new table has no room;
-    /// LMDB's own if the store has too many tables.
+    /// [`Error::Name`] if the name is empty or has a zero byte, [`Error::Full`] if there is no space for a new table, and
+    /// [`Error::Lmdb`] if the store has more than 64 tables.
     pub fn table<K: 'static, V: 'static>(&mut self, name: &str) -> Result<Table<'e, K, V>> {
         check(name)?;
-        traced::note(name.as_bytes());
+        traced::record(name.as_bytes());
         Ok(self.opener.create_database(self.txn, Some(name))?)
     }
 
-    /// The table of this name, if there is one.
+    /// Opens the table `name`, or returns `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// As [`table`](Self::table).
+    /// Same as [`table`](Self::table).
     pub fn find_table<K: 'static, V: 'static>(
         &self,
         name: &str,
@@ -65,11 +65,11 @@ impl<'t, 'e> ReadTxn<'t, 'e> {
         Self { opener, txn }
     }
 
-    /// The table of this name; `None` if no transaction that made it was committed, or survived.
+    /// Opens the table `name`, or returns `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] for an empty name or one with a zero byte; LMDB's own if the store has too many tables.
+    /// [`Error::Name`] if the name is empty or has a zero byte, and [`Error::Lmdb`] if the store has more than 64 tables.
     pub fn table<K: 'static, V: 'static>(&self, name: &str) -> Result<Option<Table<'e, K, V>>> {
         check(name)?;
         Ok(self.opener.open_database(self.txn, Some(name))?)
@@ -98,15 +98,17 @@ impl<'e> Deref for ReadTxn<'_, 'e> {
     }
 }
 
-/// heed panics on a zero byte, and LMDB takes an empty name for a key that can't be.
+/// Checks the name of a table. heed panics if it has a zero byte, and LMDB cannot store an empty key.
 fn check(name: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') {
-        return Err(Error::Name(format!("a table can't be named {name:?}")));
+        return Err(Error::Name(format!(
+            "invalid table name {name:?}: it must not be empty or contain a zero byte"
+        )));
     }
     Ok(())
 }
 
-/// Carries a closure's value past heed, whose own values change when they are committed.
+/// Wraps the value of a closure, so that heed's `OnCommit` passes it on unchanged.
 pub(crate) struct Returned<R>(pub(crate) R);
 
 impl<R> OnCommit for Returned<R> {

@@ -1,16 +1,16 @@
-//! One LMDB environment that can lose its power.
+//! An LMDB environment that models power loss.
 //!
-//! Modelled, exactly: which committed transactions survive. A commit is [`Cached`](Commit::Cached) until a durable point
-//! follows; losing the power takes the store back to the last durable point, with every table, page and free list as it
-//! was there. Not modelled: torn pages, and a disk that lies about what is durable.
+//! It models exactly which committed transactions survive. A commit is [`Cached`](Commit::Cached) until the next durable point.
+//! Power loss takes the store back to the last durable point, with all tables, pages and free lists as they were. Not modelled
+//! are torn pages, and disks that report data as durable too early.
 //!
-//! How: LMDB never writes over a page that a reader may still see. Before the first commit after a durable point a read
-//! transaction is opened, the *pin*, and the two meta pages are kept: they are the roots of all that is durable. While the pin
-//! stands none of its pages is written to, and the file grows; before it fills the map there is a durable point ahead of
-//! time, as with a kernel that is short of memory. To lose the power is to close the environment and to write these two pages
-//! back. Where every commit is durable there is never a pin and the power takes nothing: that case costs nothing.
+//! LMDB does not overwrite pages that a reader may still see. Before the first commit after a durable point, the volume opens a
+//! read transaction, the *pin*, and saves the two meta pages, which are the roots of all durable data. As long as the pin
+//! exists, LMDB does not reuse the pages that it sees, and the file grows. Before the file fills the map, the volume makes a
+//! durable point early, like a kernel under memory pressure. Power loss closes the environment and writes the two saved pages
+//! back. If every commit is durable, there is no pin and no cost.
 //!
-//! Knows nothing of the engine, of time or of machines.
+//! This module does not depend on the engine, on time or on machines.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -23,38 +23,38 @@ use crate::storage::error::{Error, Result};
 use crate::storage::options::{MAX_TABLES, whole_units};
 use crate::storage::txn::{ReadTxn, Returned, WriteTxn};
 
-/// The pin, the transaction that is running, and one to spare.
+/// Maximum number of readers: the pin, the running transaction, and one in reserve.
 const MAX_READERS: u32 = 3;
 
-/// Whether a commit is on the disk when it returns.
+/// Whether a commit is durable when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Commit {
-    /// It survives a loss of power, and all commits before it do.
+    /// This commit and all before it survive power loss.
     Durable,
-    /// It survives the process but not the power, until a durable point follows.
+    /// The commit survives the end of the process. It survives power loss only after the next durable point.
     Cached,
 }
 
-/// One environment, its two files, and its last durable point.
+/// An LMDB environment with its two files and its last durable point.
 #[derive(Debug)]
 pub(super) struct Volume {
     data: PathBuf,
     lock: PathBuf,
     map_size: usize,
-    /// `None` until first used, and after a loss of power.
-    open: Option<Open>,
+    /// `None` until first used, and after power loss.
+    open: Option<OpenEnv>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenEnv {
     env: Env<WithoutTls>,
-    /// LMDB's data file once more, for its meta pages.
+    /// A second descriptor of LMDB's data file, for the meta pages.
     file: File,
-    /// `None`: all that is committed is durable.
+    /// `None` if all commits are durable.
     pin: Option<Pin>,
 }
 
-/// A durable point that commits followed.
+/// A durable point with commits after it.
 struct Pin {
     txn: RoTxn<'static, WithoutTls>,
     last_page: usize,
@@ -62,21 +62,21 @@ struct Pin {
 }
 
 impl Volume {
-    /// The volume in the files `<name>.mdb` and `<name>.lock` of `folder`, which exists; the files need not.
+    /// A volume in the files `<name>.mdb` and `<name>.mdb-lock` of an existing folder. The files need not exist.
     pub(super) fn new(folder: &Path, name: &str, map_size: usize) -> Self {
         let map_size = whole_units(map_size);
         let data = folder.join(format!("{name}.mdb"));
-        // Where LMDB puts it when the environment is a file and not a folder.
+        // LMDB uses this name if the environment is a file and not a folder.
         let lock = folder.join(format!("{name}.mdb-lock"));
         Self { data, lock, map_size, open: None }
     }
 
-    /// The folder that its files are in.
+    /// The folder of the files.
     pub(super) fn folder(&self) -> &Path {
         self.data.parent().unwrap_or(&self.data)
     }
 
-    /// Gives the map another size. While commits are not durable it keeps the one it has: the pin can't be moved.
+    /// Changes the map size. Does nothing while there is a pin, which would not survive closing the environment.
     pub(super) fn resize(&mut self, map_size: usize) -> Result<()> {
         let map_size = whole_units(map_size);
         let pinned = self.open.as_ref().is_some_and(|open| open.pin.is_some());
@@ -87,29 +87,29 @@ impl Volume {
         Ok(())
     }
 
-    /// How much address space it takes while it is open.
+    /// Address space in bytes that the environment takes while it is open.
     pub(super) fn map_size(&self) -> usize {
         self.map_size
     }
 
-    /// Whether its map and its files are open.
+    /// Returns whether the environment is open.
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
     /// Opens the environment if it is not open.
     pub(super) fn open(&mut self) -> Result<()> {
-        self.opened().map(drop)
+        self.ensure_open().map(drop)
     }
 
-    /// Runs `f` in a write transaction and commits it, unless `f` answers an error, which is returned.
+    /// Runs `f` in a write transaction, and commits it if `f` returns `Ok`.
     pub(super) fn write<R>(
         &mut self,
         commit: Commit,
         f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<R>,
     ) -> Result<R> {
         let map_size = self.map_size;
-        let open = self.opened()?;
+        let open = self.ensure_open()?;
         match commit {
             Commit::Durable => {}
             Commit::Cached => {
@@ -134,7 +134,7 @@ impl Volume {
 
     /// Runs `f` in a read transaction.
     pub(super) fn read<R>(&mut self, f: impl FnOnce(&ReadTxn<'_, '_>) -> Result<R>) -> Result<R> {
-        let open = self.opened()?;
+        let open = self.ensure_open()?;
         let txn = open.env.read_txn()?;
         let done = open.env.open_databases_and_commit(txn, |opener, txn| {
             let result = f(&ReadTxn::new(opener, txn)).map(Returned);
@@ -143,19 +143,19 @@ impl Volume {
         done.into()
     }
 
-    /// Makes a durable point: all that is committed now survives a loss of power.
+    /// Makes a durable point: all commits so far survive power loss.
     pub(super) fn make_durable(&mut self) {
         if let Some(open) = &mut self.open {
             open.pin = None;
         }
     }
 
-    /// How many commits a loss of power would take.
+    /// Number of commits that power loss would take.
     pub(super) fn undurable(&self) -> u64 {
-        self.open.as_ref().map_or(0, Open::undurable)
+        self.open.as_ref().map_or(0, OpenEnv::undurable)
     }
 
-    /// Loses the power: back to the last durable point. Answers how many commits were lost.
+    /// Goes back to the last durable point. Returns the number of lost commits.
     pub(super) fn power_off(&mut self) -> Result<u64> {
         let lost = self.undurable();
         let Some(mut open) = self.open.take_if(|_| lost > 0) else {
@@ -170,7 +170,7 @@ impl Volume {
         Ok(lost)
     }
 
-    /// Closes the environment, keeping everything that was committed.
+    /// Closes the environment. All commits are kept.
     pub(super) fn close(&mut self) -> Result<()> {
         match self.open.take() {
             Some(open) => open.close().map(drop),
@@ -178,12 +178,12 @@ impl Volume {
         }
     }
 
-    /// True if it was not used yet, or not since it was wiped.
+    /// Returns whether the volume was not used since it was created or wiped.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_none() && !self.data.exists()
     }
 
-    /// Closes the environment and deletes its files; used again it is a new, empty one.
+    /// Closes the environment and deletes its files. The next use creates them again, empty.
     pub(super) fn wipe(&mut self) -> Result<()> {
         self.close()?;
         for file in [&self.data, &self.lock] {
@@ -195,28 +195,28 @@ impl Volume {
         Ok(())
     }
 
-    fn opened(&mut self) -> Result<&mut Open> {
+    fn ensure_open(&mut self) -> Result<&mut OpenEnv> {
         if self.open.is_none() {
-            self.open = Some(Open::new(&self.data, &self.lock, self.map_size)?);
+            self.open = Some(OpenEnv::new(&self.data, &self.lock, self.map_size)?);
         }
         Ok(self.open.as_mut().expect("opened above"))
     }
 }
 
-impl Open {
+impl OpenEnv {
     fn new(data: &Path, lock: &Path, map_size: usize) -> Result<Self> {
         let mut whole = File::options();
         whole.read(true).write(true).create(true).truncate(false);
         let file = whole.open(data)?;
-        // LMDB maps its lock file and writes there. With no room for it on a memory disk that would be a SIGBUS; one
-        // byte written gives it its page, or is an error.
+        // LMDB maps its lock file and writes to it. On a full file system in memory this would be a SIGBUS. Writing a byte here
+        // allocates the page, or returns an error.
         whole.open(lock)?.write_all(&[0])?;
 
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(map_size).max_dbs(MAX_TABLES).max_readers(MAX_READERS);
-        // SAFETY: the files are in a folder that is this run's alone, and nothing but this module writes to them:
-        // `power_off`, with the environment closed, and here, before it is opened. NO_SYNC gives up durability towards
-        // the real machine, whose loss of power ends the run anyway; LMDB keeps its lock, on a local disk.
+        // SAFETY: the files are in a folder that belongs to this run, and only this module writes to them: `power_off`, with the
+        // environment closed, and this function, before it is opened. NO_SYNC affects only power loss of the real machine, which
+        // ends the run anyway. LMDB's lock file is used, on a local disk.
         let env = unsafe {
             options.flags(EnvFlags::NO_SYNC | EnvFlags::NO_SUB_DIR);
             options.open(data)
@@ -237,14 +237,14 @@ impl Open {
         Ok(())
     }
 
-    /// True if half of the room that there was at the pin is used, or there is little left at all: then only what a
-    /// durable point sets free keeps the next transaction from finding the map full.
+    /// Returns whether half of the free pages at the pin are used, or less than an eighth of the map is free. Then a durable
+    /// point is needed, so that LMDB can reuse pages before the map is full.
     fn is_crowded(&self, map_size: usize) -> bool {
         let Some(pin) = &self.pin else { return false };
         let (last, pages) = (self.env.info().last_page_number, map_size / self.page_size());
-        let room_then = pages.saturating_sub(pin.last_page);
-        let room_now = pages.saturating_sub(last);
-        room_now < room_then / 2 || room_now < pages / 8
+        let free_at_pin = pages.saturating_sub(pin.last_page);
+        let free_now = pages.saturating_sub(last);
+        free_now < free_at_pin / 2 || free_now < pages / 8
     }
 
     fn page_size(&self) -> usize {
@@ -252,14 +252,14 @@ impl Open {
     }
 
     fn undurable(&self) -> u64 {
-        // LMDB numbers its commits one by one; a transaction that changed nothing gets no number.
+        // LMDB numbers commits consecutively. A transaction without changes gets no number.
         self.pin.as_ref().map_or(0, |pin| (self.env.info().last_txn_id - pin.txn.id()) as u64)
     }
 
     fn close(self) -> Result<File> {
         let Self { env, file, pin } = self;
         drop(pin);
-        // This is the last handle, so the environment closes here. Were it not, waiting would be for ever.
+        // This is the last handle, so the environment closes at once. If it were not, waiting would never end.
         if !env.prepare_for_closing().wait_timeout(Duration::ZERO) {
             return Err(io::Error::other("an LMDB environment is still in use").into());
         }

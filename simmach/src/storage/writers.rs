@@ -1,7 +1,6 @@
-//! The writers of one store, of all processes that have it open: one has the turn, the others wait for it, first come,
-//! first served.
+//! The queue of writers of one store, from all processes that have it open. The first has the turn.
 //!
-//! Plain data. Wakers come out of it to be woken or dropped by the caller, when nothing of the run is borrowed.
+//! Plain data: methods return wakers, which the caller wakes or drops when nothing of the run is borrowed.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -15,49 +14,51 @@ pub(super) struct Writers {
 #[derive(Debug)]
 struct Writer {
     ticket: u64,
-    /// The process's place in the store.
-    place: u64,
+    /// The number of the handle that the writer uses.
+    handle: u64,
     waker: Option<Waker>,
 }
 
-/// What is left of writers that left: their own wakers, and that of the one who has the turn now, to be woken.
+/// The wakers to handle after writers left the queue.
 #[derive(Debug, Default)]
-pub(super) struct Left {
+pub(super) struct Departure {
+    /// Wakers of the writers that left.
     pub(super) own: Vec<Waker>,
+    /// Waker of the writer that has the turn now.
     pub(super) next: Option<Waker>,
 }
 
 impl Writers {
-    /// A place at the end of the queue.
-    pub(super) fn join(&mut self, place: u64) -> u64 {
+    /// Adds a writer at the end of the queue, and returns its ticket.
+    pub(super) fn join(&mut self, handle: u64) -> u64 {
         let ticket = self.next;
         self.next += 1;
-        self.queue.push_back(Writer { ticket, place, waker: None });
+        self.queue.push_back(Writer { ticket, handle, waker: None });
         ticket
     }
 
-    /// True if it is this writer's turn.
+    /// Returns whether it is this writer's turn.
     pub(super) fn has_turn(&self, ticket: u64) -> bool {
         self.queue.front().is_some_and(|writer| writer.ticket == ticket)
     }
 
-    /// Keeps what to wake when the turn comes; answers what was kept before.
-    pub(super) fn keep(&mut self, ticket: u64, waker: Waker) -> Option<Waker> {
+    /// Sets the waker to wake when it is the writer's turn. Returns the previous one.
+    pub(super) fn set_waker(&mut self, ticket: u64, waker: Waker) -> Option<Waker> {
         let writer = self.queue.iter_mut().find(|writer| writer.ticket == ticket)?;
         writer.waker.replace(waker)
     }
 
-    /// Gives up one writer's wait, or its turn, which the next one then has.
-    pub(super) fn leave(&mut self, ticket: u64) -> Left {
+    /// Removes a writer from the queue. If it had the turn, the next writer gets it.
+    pub(super) fn leave(&mut self, ticket: u64) -> Departure {
         self.leave_where(|writer| writer.ticket == ticket)
     }
 
-    /// As [`leave`](Self::leave), for all of a process's.
-    pub(super) fn leave_place(&mut self, place: u64) -> Left {
-        self.leave_where(|writer| writer.place == place)
+    /// Removes all writers that use a handle from the queue.
+    pub(super) fn leave_all(&mut self, handle: u64) -> Departure {
+        self.leave_where(|writer| writer.handle == handle)
     }
 
-    fn leave_where(&mut self, which: impl Fn(&Writer) -> bool) -> Left {
+    fn leave_where(&mut self, which: impl Fn(&Writer) -> bool) -> Departure {
         let had_turn = self.queue.front().map(|writer| writer.ticket);
         let mut own = Vec::new();
         self.queue.retain_mut(|writer| {
@@ -71,7 +72,7 @@ impl Writers {
             Some(first) if Some(first.ticket) != had_turn => first.waker.take(),
             Some(_) | None => None,
         };
-        Left { own, next }
+        Departure { own, next }
     }
 }
 
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_go_round_in_order_and_those_who_left_are_passed_over() {
+    fn turns_are_in_order_and_skip_writers_that_left() {
         let mut writers = Writers::default();
         let [a, b, c, d] = [0; 4].map(|_| writers.join(0));
         assert!(writers.has_turn(a) && !writers.has_turn(b));
@@ -96,29 +97,29 @@ mod tests {
     }
 
     #[test]
-    fn only_who_gets_the_turn_is_woken() {
+    fn only_the_next_writer_is_woken() {
         let mut writers = Writers::default();
         let [a, b, c] = [0; 3].map(|_| writers.join(0));
         for ticket in [b, c] {
-            assert!(writers.keep(ticket, Waker::noop().clone()).is_none());
+            assert!(writers.set_waker(ticket, Waker::noop().clone()).is_none());
         }
-        assert!(writers.keep(c, Waker::noop().clone()).is_some());
-        let left = writers.leave(c);
-        assert!(left.own.len() == 1 && left.next.is_none());
+        assert!(writers.set_waker(c, Waker::noop().clone()).is_some());
+        let departure = writers.leave(c);
+        assert!(departure.own.len() == 1 && departure.next.is_none());
         assert!(writers.leave(a).next.is_some());
         assert!(writers.has_turn(b));
     }
 
     #[test]
-    fn a_process_that_ends_gives_its_turn_and_its_waits_to_the_others() {
+    fn leaving_with_all_writers_of_a_handle_passes_on_the_turn() {
         let mut writers = Writers::default();
-        let [a, b, c, d] = [1, 2, 1, 2].map(|place| writers.join(place));
+        let [a, b, c, d] = [1, 2, 1, 2].map(|handle| writers.join(handle));
         for ticket in [b, c, d] {
-            assert!(writers.keep(ticket, Waker::noop().clone()).is_none());
+            assert!(writers.set_waker(ticket, Waker::noop().clone()).is_none());
         }
         assert!(writers.has_turn(a));
-        let left = writers.leave_place(1);
-        assert!(left.own.len() == 1 && left.next.is_some());
+        let departure = writers.leave_all(1);
+        assert!(departure.own.len() == 1 && departure.next.is_some());
         assert!(writers.has_turn(b));
         writers.leave(b);
         assert!(writers.has_turn(d));

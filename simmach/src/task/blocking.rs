@@ -1,4 +1,4 @@
-//! Work that takes a machine's time rather than its network's.
+//! Blocking calls and simulated computation.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::task::simulated;
 #[cfg(feature = "sim")]
 use crate::time::sleep;
 
-/// What a blocking call costs beside its work: between these, drawn, half of the range when calm.
+/// Range of the latency of a blocking call in nanoseconds. The calm value is its middle.
 #[cfg(feature = "sim")]
 const BLOCKING_NANOS: (u64, u64) = (20_000, 200_000);
 
-/// Runs `f` off the async code.
+/// Runs `f` where blocking is allowed.
 ///
-/// In a run that is at one point in virtual time, a little later: it costs 20 to 200 µs, as a hand-over to a thread pool and
-/// back does; what `f` itself would take is not modelled, say it with [`work`].
+/// In a run, `f` runs at one point in virtual time, after a latency of 20 to 200 µs, which models the handover to a thread pool.
+/// The time that `f` itself takes is not modelled; use [`work`] for that.
 ///
 /// # Panics
 ///
-/// As [`spawn`](super::spawn).
+/// In the cases of [`spawn`](super::spawn).
 #[track_caller]
 pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
 where
@@ -44,10 +44,10 @@ where
     }
 }
 
-/// Simulated work of the processor: takes so much virtual time.
+/// Simulates computation that takes `duration` of virtual time.
 ///
-/// Work of several tasks goes on side by side: a machine's number of cores is not modelled. Outside a run it is nothing: there
-/// the work itself takes the time.
+/// Several tasks can work at the same time, since the number of cores is not modelled. Outside a run this returns at once,
+/// because there the computation itself takes time.
 pub async fn work(duration: Duration) {
     here! {
         simulated => sleep(duration).await,

@@ -1,4 +1,4 @@
-//! Why a task has no output.
+//! [`JoinError`].
 
 use std::any::Any;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::panic_message::panic_message;
 
-/// Why a task has no output.
+/// The error of a task that was cancelled or panicked.
 pub struct JoinError {
     cause: Cause,
 }
 
 enum Cause {
     Cancelled,
-    /// A mutex, so that the error is `Sync`, as tokio's is: it is never waited for.
+    /// The mutex makes the error `Sync`, as tokio's is. It is never contended.
     Panic(Mutex<Box<dyn Any + Send + 'static>>),
 }
 
@@ -28,30 +28,30 @@ impl JoinError {
         Self { cause: Cause::Panic(Mutex::new(payload)) }
     }
 
-    /// True if the task was aborted, or its process ended.
+    /// Returns `true` if the task was aborted or its process ended.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.cause, Cause::Cancelled)
     }
 
-    /// True if the task panicked.
+    /// Returns `true` if the task panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self.cause, Cause::Panic(_))
     }
 
-    /// What the task panicked with.
+    /// Returns the payload of the task's panic.
     ///
     /// # Panics
     ///
-    /// If it did not panic; see [`JoinError::try_into_panic`].
+    /// If the task did not panic. See [`JoinError::try_into_panic`].
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         self.try_into_panic().expect("the task was cancelled, it did not panic")
     }
 
-    /// What the task panicked with.
+    /// Returns the payload of the task's panic.
     ///
     /// # Errors
     ///
-    /// This error again, if it did not panic.
+    /// Returns `self` if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.cause {
             Cause::Panic(payload) => {

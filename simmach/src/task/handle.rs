@@ -1,4 +1,4 @@
-//! Waiting for a task, and ending it.
+//! Handles to await and abort tasks.
 
 use std::fmt;
 use std::future::Future;
@@ -9,22 +9,24 @@ use crate::task::JoinError;
 #[cfg(feature = "sim")]
 use crate::task::join;
 
-/// Waits for a task. Dropped, it lets the task go on; in a run, a panic of the task then fails the run.
-pub struct JoinHandle<T>(Kind<T>);
+/// A handle to a task. Awaiting it returns the output of the task.
+///
+/// Dropping the handle detaches the task, which continues to run. In a run, a panic of a detached task fails the run.
+pub struct JoinHandle<T>(JoinHandleKind<T>);
 
-enum Kind<T> {
+enum JoinHandleKind<T> {
     #[cfg(feature = "sim")]
     Simulated(join::JoinHandle<T>),
     #[cfg(feature = "real")]
     Real(tokio::task::JoinHandle<T>),
 }
 
-/// Ends a task from elsewhere.
+/// A handle that can abort a task, but not await it.
 #[derive(Clone, Debug)]
-pub struct AbortHandle(Aborts);
+pub struct AbortHandle(AbortHandleKind);
 
 #[derive(Clone, Debug)]
-enum Aborts {
+enum AbortHandleKind {
     #[cfg(feature = "sim")]
     Simulated(join::AbortHandle),
     #[cfg(feature = "real")]
@@ -34,29 +36,29 @@ enum Aborts {
 impl<T> JoinHandle<T> {
     #[cfg(feature = "sim")]
     pub(crate) fn simulated(handle: join::JoinHandle<T>) -> Self {
-        Self(Kind::Simulated(handle))
+        Self(JoinHandleKind::Simulated(handle))
     }
 
     #[cfg(feature = "real")]
     pub(crate) fn real(handle: tokio::task::JoinHandle<T>) -> Self {
-        Self(Kind::Real(handle))
+        Self(JoinHandleKind::Real(handle))
     }
 
-    /// Ends the task: it is dropped at its next turn, and awaiting it says cancelled.
+    /// AbortHandleKind the task. It is dropped when it would run next, and awaiting it returns a cancelled [`JoinError`].
     pub fn abort(&self) {
-        either!(Kind of &self.0, handle => handle.abort());
+        either!(JoinHandleKind of &self.0, handle => handle.abort());
     }
 
-    /// A handle that can end the task, and no more.
+    /// Returns a handle that can only abort the task.
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle(either!(Kind of &self.0,
-            simulated handle => Aborts::Simulated(handle.abort_handle()),
-            real handle => Aborts::Real(handle.abort_handle())))
+        AbortHandle(either!(JoinHandleKind of &self.0,
+            simulated handle => AbortHandleKind::Simulated(handle.abort_handle()),
+            real handle => AbortHandleKind::Real(handle.abort_handle())))
     }
 
-    /// True once the task is over.
+    /// Returns `true` if the task has ended.
     pub fn is_finished(&self) -> bool {
-        either!(Kind of &self.0, handle => handle.is_finished())
+        either!(JoinHandleKind of &self.0, handle => handle.is_finished())
     }
 }
 
@@ -65,9 +67,9 @@ impl<T> Future for JoinHandle<T> {
 
     /// # Panics
     ///
-    /// If polled again after it was ready, as tokio's does.
+    /// If polled again after completion, as in tokio.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        either!(Kind of &mut self.0,
+        either!(JoinHandleKind of &mut self.0,
             simulated handle => Pin::new(handle).poll(cx),
             real handle => Pin::new(handle).poll(cx).map_err(JoinError::from))
     }
@@ -80,13 +82,13 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl AbortHandle {
-    /// Ends the task: it is dropped at its next turn.
+    /// AbortHandleKind the task. It is dropped when it would run next.
     pub fn abort(&self) {
-        either!(Aborts of &self.0, handle => handle.abort());
+        either!(AbortHandleKind of &self.0, handle => handle.abort());
     }
 
-    /// True once the task is over.
+    /// Returns `true` if the task has ended.
     pub fn is_finished(&self) -> bool {
-        either!(Aborts of &self.0, handle => handle.is_finished())
+        either!(AbortHandleKind of &self.0, handle => handle.is_finished())
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for a task of a run, and ending it.
+//! Join and abort handles of tasks in a run.
 
 use std::any::Any;
 use std::future::Future;
@@ -12,19 +12,19 @@ use crate::engine::executor::tasks::TaskKey;
 use crate::engine::{self, ProcessId, Scope, Wait};
 use crate::task::JoinError;
 
-/// What [`JoinHandle`](super::JoinHandle) is in a run.
+/// [`JoinHandle`](super::JoinHandle) in a run.
 pub(crate) struct JoinHandle<T> {
     join: Arc<Join<T>>,
     run: Option<engine::RunId>,
     key: Option<TaskKey>,
 }
 
-/// What [`AbortHandle`](super::AbortHandle) is in a run.
+/// [`AbortHandle`](super::AbortHandle) in a run.
 #[derive(Clone, Debug)]
 pub(crate) struct AbortHandle {
     run: Option<engine::RunId>,
     key: Option<TaskKey>,
-    over: Arc<AtomicBool>,
+    finished: Arc<AtomicBool>,
 }
 
 impl<T> JoinHandle<T> {
@@ -37,11 +37,11 @@ impl<T> JoinHandle<T> {
     }
 
     pub(crate) fn abort_handle(&self) -> AbortHandle {
-        AbortHandle { run: self.run, key: self.key, over: self.join.told_when_over() }
+        AbortHandle { run: self.run, key: self.key, finished: self.join.finished_flag() }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.join.is_over()
+        self.join.is_finished()
     }
 }
 
@@ -52,8 +52,8 @@ impl<T> Future for JoinHandle<T> {
         let old = {
             let mut state = self.join.lock();
             match &mut *state {
-                State::Running(waker) => waker.replace(cx.waker().clone()),
-                State::Done(result) => {
+                JoinState::Running(waker) => waker.replace(cx.waker().clone()),
+                JoinState::Done(result) => {
                     let result = result.take().expect("JoinHandle polled after completion");
                     drop(state);
                     try_with(|engine| engine.mark_panic_observed(self.join.name()));
@@ -62,23 +62,23 @@ impl<T> Future for JoinHandle<T> {
             }
         };
         drop(old);
-        engine::record_wait(Wait::Named("another task's end"));
+        engine::record_wait(Wait::Named("a task to end"));
         Poll::Pending
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let (left, waker) = {
+        let (output, waker) = {
             let mut state = self.join.lock();
             match &mut *state {
-                State::Running(waker) => (None, waker.take()),
-                State::Done(result) => (result.take(), None),
+                JoinState::Running(waker) => (None, waker.take()),
+                JoinState::Done(result) => (result.take(), None),
             }
         };
         drop(waker);
         self.join.detach();
-        left.into_iter().for_each(drop_output);
+        output.into_iter().for_each(drop_output);
         if engine::live_scope().is_some() {
             try_with(|engine| {
                 engine.report_unobserved_panic(self.join.name(), self.join.process);
@@ -93,7 +93,7 @@ impl AbortHandle {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+        self.finished.load(Ordering::Relaxed)
     }
 }
 
@@ -106,24 +106,25 @@ fn abort(run: Option<engine::RunId>, key: Option<TaskKey>) {
     }
 }
 
-/// Drops what nobody asked for. Its panic is not the one's who drops the handle, nor the task's: tokio catches it too.
+/// Drops an output that is not awaited. Panics of its destructor are contained, as in tokio: they must not hit the code that
+/// drops the handle.
 pub(super) fn drop_output<T>(result: Result<T, JoinError>) {
     engine::catch_and_log_panic("the destructor of a task's output", || drop(result));
 }
 
-/// What a task and its handle share.
+/// State shared by a task and its handles.
 ///
-/// A mutex, for the sake of `Send` and `Sync` alone: it is never waited for.
+/// The mutex only makes it `Send` and `Sync`. It is never contended, because a run has one thread.
 pub(crate) struct Join<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<JoinState<T>>,
     detached: AtomicBool,
-    /// For the handles that can only abort, once there is one.
-    over: OnceLock<Arc<AtomicBool>>,
+    /// Set when the task ends. Created for the first abort handle.
+    finished: OnceLock<Arc<AtomicBool>>,
     path: u64,
     process: ProcessId,
 }
 
-enum State<T> {
+enum JoinState<T> {
     Running(Option<Waker>),
     Done(Option<Result<T, JoinError>>),
 }
@@ -131,28 +132,28 @@ enum State<T> {
 impl<T> Join<T> {
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
-            state: Mutex::new(State::Running(None)),
+            state: Mutex::new(JoinState::Running(None)),
             detached: AtomicBool::new(false),
-            over: OnceLock::new(),
+            finished: OnceLock::new(),
             path: scope.task,
             process: scope.process,
         }
     }
 
     pub(crate) fn finish(&self, result: Result<T, JoinError>) {
-        // Without a handle nobody will ask for the output.
-        let (kept, left) = match self.detached.load(Ordering::Relaxed) {
+        // Without a handle the output will not be awaited.
+        let (kept, unused) = match self.detached.load(Ordering::Relaxed) {
             true => (None, Some(result)),
             false => (Some(result), None),
         };
-        let old = std::mem::replace(&mut *self.lock(), State::Done(kept));
-        if let Some(over) = self.over.get() {
-            over.store(true, Ordering::Relaxed);
+        let old = std::mem::replace(&mut *self.lock(), JoinState::Done(kept));
+        if let Some(finished) = self.finished.get() {
+            finished.store(true, Ordering::Relaxed);
         }
-        if let State::Running(Some(waker)) = old {
+        if let JoinState::Running(Some(waker)) = old {
             engine::catch_and_log_panic("a waker that waited for a task", || waker.wake());
         }
-        left.into_iter().for_each(drop_output);
+        unused.into_iter().for_each(drop_output);
     }
 
     pub(crate) fn panicked(&self, payload: Box<dyn Any + Send + 'static>) {
@@ -169,26 +170,26 @@ impl<T> Join<T> {
         self.detached.store(true, Ordering::Relaxed);
     }
 
-    fn is_over(&self) -> bool {
-        matches!(*self.lock(), State::Done(_))
+    fn is_finished(&self) -> bool {
+        matches!(*self.lock(), JoinState::Done(_))
     }
 
-    /// What is true once the task is over.
-    fn told_when_over(&self) -> Arc<AtomicBool> {
-        let over = Arc::clone(self.over.get_or_init(Arc::default));
-        // It may have ended before anyone asked.
-        if self.is_over() {
-            over.store(true, Ordering::Relaxed);
+    /// Returns a flag that is set when the task ends.
+    fn finished_flag(&self) -> Arc<AtomicBool> {
+        let finished = Arc::clone(self.finished.get_or_init(Arc::default));
+        // The task may have ended before the flag was created.
+        if self.is_finished() {
+            finished.store(true, Ordering::Relaxed);
         }
-        over
+        finished
     }
 
-    /// Tells this task's panic from another's; a path is unique among the living.
+    /// Identifies the panic of this task. The path of a task is unique among live tasks.
     fn name(&self) -> u64 {
         self.path
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, JoinState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Many tasks, waited for as they end.
+//! [`JoinSet`].
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -8,33 +8,33 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::task::{AbortHandle, JoinError, JoinHandle, spawn, spawn_local};
 
-/// Tasks waited for in the order in which they end. Dropped, it ends them all.
+/// A set of tasks that are awaited in the order in which they end. Dropping the set aborts all of them.
 #[derive(Debug)]
 pub struct JoinSet<T> {
     handles: FuturesUnordered<JoinHandle<T>>,
 }
 
 impl<T: 'static> JoinSet<T> {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self { handles: FuturesUnordered::new() }
     }
 
-    /// How many tasks are in it, ended and not yet asked for among them.
+    /// Returns the number of tasks in the set, including those that have ended but were not joined yet.
     pub fn len(&self) -> usize {
         self.handles.len()
     }
 
-    /// True if none is.
+    /// Returns `true` if the set has no tasks.
     pub fn is_empty(&self) -> bool {
         self.handles.is_empty()
     }
 
-    /// Spawns a task in it.
+    /// Spawns a task and adds it to the set.
     ///
     /// # Panics
     ///
-    /// As [`spawn`].
+    /// In the cases of [`spawn`].
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -44,11 +44,11 @@ impl<T: 'static> JoinSet<T> {
         self.insert(spawn(future))
     }
 
-    /// As [`JoinSet::spawn`], for a future that need not be `Send`.
+    /// Spawns a task whose future need not be `Send`, and adds it to the set.
     ///
     /// # Panics
     ///
-    /// As [`spawn_local`].
+    /// In the cases of [`spawn_local`].
     #[track_caller]
     pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
     where
@@ -57,21 +57,21 @@ impl<T: 'static> JoinSet<T> {
         self.insert(spawn_local(future))
     }
 
-    /// The next task that ended; `None` if the set is empty. Cancel safe.
+    /// Waits until a task ends, removes it from the set, and returns its output. Returns `None` if the set is empty. Cancel safe.
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         self.handles.next().await
     }
 
-    /// As [`JoinSet::join_next`], polled.
+    /// Polls for the next task that ends. See [`JoinSet::join_next`].
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         self.handles.poll_next_unpin(cx)
     }
 
-    /// Waits for all.
+    /// Waits for all tasks, and returns their outputs in the order in which they ended.
     ///
     /// # Panics
     ///
-    /// With the panic of the first task that did.
+    /// If a task panicked or was cancelled. A panic is resumed with its payload.
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(ended) = self.join_next().await {
@@ -84,18 +84,18 @@ impl<T: 'static> JoinSet<T> {
         outputs
     }
 
-    /// Ends all, and waits until they have.
+    /// Aborts all tasks and waits until they have ended.
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}
     }
 
-    /// Ends all; they stay in the set until they are asked for.
+    /// Aborts all tasks. They stay in the set until they are joined.
     pub fn abort_all(&mut self) {
         self.handles.iter().for_each(JoinHandle::abort);
     }
 
-    /// Lets all go on without the set.
+    /// Removes all tasks from the set without aborting them.
     pub fn detach_all(&mut self) {
         self.handles = FuturesUnordered::new();
     }

@@ -1,7 +1,7 @@
-//! Waiting for the first of several futures, in an order that is the seed's.
+//! `select!`: waits for the first of several futures, polled in an order drawn from the seed.
 //!
-//! tokio's and futures' own `select!` draw their order from counters of the process, so that the same seed gives another
-//! run. Here it is drawn at (task, nth poll of a `select!`, branch).
+//! The `select!` macros of tokio and futures take the order from generators that all runs in a process share, so a run would
+//! not be a function of its seed. Here the order is drawn at the address (task, nth poll of a `select!`, branch).
 
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;
@@ -12,7 +12,8 @@ use crate::engine::draws::address::Address;
 #[cfg(feature = "sim")]
 use crate::engine::record::deviations::{Deviation, Kind};
 
-/// Waits for several futures at once, and goes on with the first that is ready: tokio's `select!`, in the seed's order.
+/// Waits for several futures at once, and runs the handler of the first that is ready. Like `tokio::select!`, but in a run the
+/// order of polling is drawn from the seed.
 ///
 /// ```
 /// use simmach::time::{DurationUnits, sleep};
@@ -27,19 +28,26 @@ use crate::engine::record::deviations::{Deviation, Kind};
 /// }
 /// ```
 ///
-/// The grammar is tokio's: `pattern = future, if condition => handler`, as often as needed, up to 64; `biased;` in front;
-/// `else => handler` at the end. So is what it does. The conditions are evaluated, then all the futures, also those whose
-/// condition is false, which are not polled. All that may be are polled in this task, in an order that each poll draws anew;
-/// with `biased;`, and where the run is calm, in the order they are written in. One whose output does not match its pattern
-/// is out. When one does, all futures are dropped, and then its handler runs, which may await, and use `?`, `return`,
-/// `break` and `continue` of what is around it. When all are out, `else` runs.
+/// # Syntax
 ///
-/// What a future had done when it is dropped is lost with it, unless it is cancel safe, as in tokio. Outside a run
-/// the order is no seed's.
+/// The syntax is that of tokio: up to 64 branches of the form `pattern = future, if condition => handler`, optionally preceded
+/// by `biased;` and followed by `else => handler`.
+///
+/// # Behaviour
+///
+/// 1. All conditions are evaluated, and then all future expressions, including those of disabled branches.
+/// 2. The futures of enabled branches are polled in this task. Each poll draws a new order. With `biased;`, and for draws that
+///    the shrinker made calm, it is the order in the source.
+/// 3. If the output of a future does not match its pattern, the branch is disabled.
+/// 4. At the first match all futures are dropped and the handler runs. It may use `.await`, `?`, `return`, `break` and
+///    `continue`.
+/// 5. If all branches are disabled, the handler of `else` runs.
+///
+/// As in tokio, dropping a future that is not cancel safe may lose data. Outside a run, the order does not depend on a seed.
 ///
 /// # Panics
 ///
-/// If all are out and there is no `else`.
+/// If all branches are disabled and there is no `else`.
 #[macro_export]
 macro_rules! select {
     ($($branches:tt)*) => { $crate::__private::select_branches!($crate $($branches)*) };
@@ -49,33 +57,34 @@ macro_rules! select {
 #[derive(Debug)]
 pub struct Order {
     branches: [u8; 64],
-    left: std::ops::Range<usize>,
+    remaining: std::ops::Range<usize>,
 }
 
 impl Order {
-    /// The source's.
+    /// The order in the source.
     pub fn as_written(count: usize) -> Self {
-        Self { branches: std::array::from_fn(|nth| nth as u8), left: 0..count }
+        Self { branches: std::array::from_fn(|nth| nth as u8), remaining: 0..count }
     }
 
-    /// The seed's, in a run: every order is as likely as any other. Outside one any branch may be the first.
+    /// A random order. In a run it is drawn from the seed, and all orders are equally likely. Outside a run it is a rotation that
+    /// begins with a random branch.
     pub fn drawn(count: usize) -> Self {
         here! {
-            simulated => Self::of_the_seed(count),
-            real => Self::by_chance(count),
+            simulated => Self::from_seed(count),
+            real => Self::rotated(count),
         }
     }
 
-    /// As tokio's: a branch drawn, then those behind it, then those in front.
+    /// The order of tokio: a random branch, then the branches after it, then those before it.
     #[cfg(feature = "real")]
-    fn by_chance(count: usize) -> Self {
+    fn rotated(count: usize) -> Self {
         let mut order = Self::as_written(count);
         order.branches[..count].rotate_left(crate::rand::real::below(count));
         order
     }
 
     #[cfg(feature = "sim")]
-    fn of_the_seed(count: usize) -> Self {
+    fn from_seed(count: usize) -> Self {
         let mut order = Self::as_written(count);
         try_with(|engine| {
             let scope = engine.scope();
@@ -85,7 +94,7 @@ impl Order {
             let nth = engine.next_select();
             for branch in 1..count {
                 let address = Address::select(scope.task, nth, branch as u64);
-                // Calm draws 0: it stays where it is.
+                // The calm value 0 leaves the branch in place.
                 let from_end = draws::below_of(engine.word(address), branch as u64 + 1);
                 if from_end > 0 {
                     let at = engine.clock.now();
@@ -106,7 +115,7 @@ impl Iterator for Order {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        self.left.next().map(|nth| usize::from(self.branches[nth]))
+        self.remaining.next().map(|nth| usize::from(self.branches[nth]))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Making tasks of a run.
+//! Spawning tasks in a run.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -15,41 +15,41 @@ use crate::engine::{self, Role, Scope, Wait};
 use crate::task::join::{self, Join};
 use crate::task::{JoinError, JoinHandle};
 
-/// Runs `future` as a task of the process that runs.
+/// Spawns a task that belongs to the running process.
 #[track_caller]
 pub(super) fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let place = Location::caller();
+    let location = Location::caller();
     let scope =
         try_with(|engine| if engine.scope().alive { engine.child_scope() } else { engine.scope() });
     let scope = scope.expect(
         "simmach::task::spawn was called outside a run: call it from a service, a plan or the test's body",
     );
-    spawn_as(Role::Spawned, scope, place, future).1
+    spawn_as(Role::Spawned, scope, location, future).1
 }
 
-/// Lets every other ready task go first, or not, as the seed has it.
+/// Yields once. The seed decides which ready task runs next, which may be this one.
 pub(super) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {
             return Poll::Ready(());
         }
-        engine::record_wait(Wait::Named("its next turn"));
+        engine::record_wait(Wait::Named("its next poll"));
         cx.waker().wake_by_ref();
         Poll::Pending
     })
     .await;
 }
 
-/// Runs `future` as a task of any scope. For a dead one it is dropped, and its handle says cancelled.
+/// Spawns a task in a scope. If the scope is dead, the future is dropped and the handle reports cancellation.
 pub(crate) fn spawn_as<F>(
     role: Role,
     scope: Scope,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
     future: F,
 ) -> (Option<TaskKey>, JoinHandle<F::Output>)
 where
@@ -57,44 +57,44 @@ where
     F::Output: 'static,
 {
     let join = Arc::new(Join::new(scope));
-    let task = Task { future: Some(future), join: Arc::clone(&join) };
-    let key = begin(role, scope, place, task);
+    let task = UserTask { future: Some(future), join: Arc::clone(&join) };
+    let key = begin(role, scope, location, task);
     (key, JoinHandle::simulated(join::JoinHandle::new(join, key)))
 }
 
-/// Runs `future` as the main task of a service. Nobody will ever wait for it.
-pub(crate) fn spawn_main<F>(scope: Scope, place: &'static Location<'static>, future: F)
+/// Spawns the main task of a service, which has no join handle.
+pub(crate) fn spawn_main<F>(scope: Scope, location: &'static Location<'static>, future: F)
 where
     F: Future<Output = ()> + 'static,
 {
-    begin(Role::Main, scope, place, Task { future: Some(future), join: Detached });
+    begin(Role::Main, scope, location, UserTask { future: Some(future), join: Detached });
 }
 
 fn begin<F, J>(
     role: Role,
     scope: Scope,
-    place: &'static Location<'static>,
-    task: Task<F, J>,
+    location: &'static Location<'static>,
+    task: UserTask<F, J>,
 ) -> Option<TaskKey>
 where
     F: Future + 'static,
-    J: Hears<F::Output> + 'static,
+    J: OnFinish<F::Output> + 'static,
 {
     if scope.alive {
-        try_with(|engine| engine.spawn(role, scope, place, Box::pin(task)))
+        try_with(|engine| engine.spawn(role, scope, location, Box::pin(task)))
     } else {
         drop(task);
         None
     }
 }
 
-/// Who hears how a task ended.
-trait Hears<T> {
+/// Receives the result of a task.
+trait OnFinish<T> {
     fn finish(&self, result: Result<T, JoinError>);
     fn panicked(&self, payload: Box<dyn Any + Send + 'static>);
 }
 
-impl<T> Hears<T> for Arc<Join<T>> {
+impl<T> OnFinish<T> for Arc<Join<T>> {
     fn finish(&self, result: Result<T, JoinError>) {
         Join::finish(self, result);
     }
@@ -104,10 +104,10 @@ impl<T> Hears<T> for Arc<Join<T>> {
     }
 }
 
-/// Nobody but the run itself, of a panic.
+/// A task without a handle: its panic is reported to the run.
 struct Detached;
 
-impl Hears<()> for Detached {
+impl OnFinish<()> for Detached {
     fn finish(&self, _: Result<(), JoinError>) {}
 
     fn panicked(&self, payload: Box<dyn Any + Send + 'static>) {
@@ -116,14 +116,14 @@ impl Hears<()> for Detached {
 }
 
 pin_project! {
-    /// A user's future whose end, of whatever kind, its handle hears of.
-    struct Task<F: Future, J: Hears<F::Output>> {
+    /// A user's future that reports its end to `join`: output, panic or cancellation.
+    struct UserTask<F: Future, J: OnFinish<F::Output>> {
         #[pin]
         future: Option<F>,
         join: J,
     }
 
-    impl<F: Future, J: Hears<F::Output>> PinnedDrop for Task<F, J> {
+    impl<F: Future, J: OnFinish<F::Output>> PinnedDrop for UserTask<F, J> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
@@ -137,7 +137,7 @@ pin_project! {
     }
 }
 
-impl<F: Future, J: Hears<F::Output>> Future for Task<F, J> {
+impl<F: Future, J: OnFinish<F::Output>> Future for UserTask<F, J> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -149,7 +149,7 @@ impl<F: Future, J: Hears<F::Output>> Future for Task<F, J> {
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => Err(payload),
         };
-        // What the future held is dropped before anyone hears that it ended. If that panics the task did, as in tokio.
+        // The future is dropped before its end is reported. If its destructor panics, the task panicked, as in tokio.
         let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
         match (result, dropped) {
             (Ok(output), Ok(())) => this.join.finish(Ok(output)),

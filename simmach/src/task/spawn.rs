@@ -1,4 +1,4 @@
-//! Making tasks.
+//! Spawning tasks.
 
 use std::future::Future;
 
@@ -6,11 +6,11 @@ use crate::task::JoinHandle;
 #[cfg(feature = "sim")]
 use crate::task::simulated;
 
-/// Runs `future` as a task: in a run, of this process.
+/// Spawns a task. In a run it belongs to the running process, and ends with it.
 ///
 /// # Panics
 ///
-/// Outside a run: without the feature `real`, and with it where there is no tokio runtime.
+/// Outside a run, without the feature `real`, or if there is no tokio runtime.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -23,11 +23,11 @@ where
     }
 }
 
-/// As [`spawn`], for a future that need not be `Send`: a run has one thread.
+/// Spawns a task whose future need not be `Send`. In a run this is the same as [`spawn`], since a run has one thread.
 ///
 /// # Panics
 ///
-/// As [`spawn`]; outside a run also where there is no `tokio::task::LocalSet`.
+/// In the cases of [`spawn`], and outside a run if there is no `tokio::task::LocalSet`.
 #[track_caller]
 pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -40,7 +40,7 @@ where
     }
 }
 
-/// Lets every other ready task go first; or not, as a run's seed has it.
+/// Yields to other tasks. In a run, the seed decides which ready task runs next, which may be this one.
 pub async fn yield_now() {
     here! {
         simulated => simulated::yield_now().await,

@@ -27,9 +27,9 @@ fn time_jumps_to_the_next_event() {
     assert_eq!(ran.nanos, 45 * 60 * 1_000_000_000);
 }
 
-/// Whoever asks for a handle that can only abort may come when the task is long over, or when it runs.
+/// The handle may be created while the task runs, or after it has ended.
 #[test]
-fn an_abort_handle_knows_the_end_whenever_it_is_made() {
+fn abort_handle_reports_the_end_whenever_it_was_created() {
     rig::pass(0, async || {
         let task = spawn(async { sleep(1.secs()).await });
         let early = task.abort_handle();
@@ -43,9 +43,9 @@ fn an_abort_handle_knows_the_end_whenever_it_is_made() {
     });
 }
 
-/// A race's order is the seed's: the same for the same seed, and not the same for all.
+/// The order of ready tasks is the same for the same seed, and differs between seeds.
 #[test]
-fn the_seed_decides_who_runs_first() {
+fn task_order_is_drawn_from_the_seed() {
     fn order(seed: u64, overlay: Overlay) -> (Vec<u32>, u64) {
         let order = Arc::new(std::sync::Mutex::new(Vec::new()));
         let seen = Arc::clone(&order);
@@ -77,7 +77,7 @@ fn the_seed_decides_who_runs_first() {
 }
 
 #[test]
-fn a_timeout_leaves_no_timer_behind() {
+fn timeout_leaves_no_timer_behind() {
     let ran = rig::pass(0, async || {
         timeout(5.secs(), sleep(1.secs())).await.expect("one second is in time");
         timeout(1.secs(), sleep(5.secs())).await.expect_err("five are not");
@@ -87,7 +87,7 @@ fn a_timeout_leaves_no_timer_behind() {
 }
 
 #[test]
-fn an_aborted_task_is_dropped_and_says_cancelled() {
+fn aborted_task_is_dropped_and_reports_cancellation() {
     rig::pass(0, async || {
         let guard = Rc::new(());
         let held = Rc::clone(&guard);
@@ -103,9 +103,9 @@ fn an_aborted_task_is_dropped_and_says_cancelled() {
     });
 }
 
-/// A task's panic is never lost: awaited it is a value, else it fails the run.
+/// The panic of a task is never lost: awaiting returns it, otherwise it fails the run.
 #[test]
-fn a_panic_fails_the_run_unless_it_is_awaited() {
+fn panic_fails_the_run_unless_it_is_awaited() {
     rig::pass(0, async || {
         let error = spawn(async { panic!("heard") }).await.expect_err("it panicked");
         assert!(error.is_panic() && error.to_string().ends_with("heard"));
@@ -130,7 +130,7 @@ fn a_panic_fails_the_run_unless_it_is_awaited() {
     assert_eq!(kind(&held_to_the_end.verdict), Some(FailureKind::Panic));
 }
 
-/// A task that panics under a lock makes others panic: they and the body, whose handles go in another order.
+/// A task that panics while it holds a lock makes other tasks and the body panic, whose handles are dropped in another order.
 #[test]
 fn first_of_several_panics_is_reported() {
     let message = |verdict: &Verdict| match verdict {
@@ -167,19 +167,19 @@ fn first_of_several_panics_is_reported() {
 }
 
 #[test]
-fn a_failure_says_where() {
+fn failure_names_its_location() {
     let ran = rig::run(0, async || {
         spawn(async { panic!("number {}", 7) });
         sleep(1.secs()).await;
     });
     let Verdict::Failed(failure) = ran.verdict else { panic!("it failed") };
     assert_eq!(failure.message, "number 7");
-    assert!(failure.location.expect("a place").contains("task/tests.rs:"));
+    assert!(failure.location.expect("a location").contains("task/tests.rs:"));
     assert!(failure.task.expect("a task").contains("task/tests.rs:"));
 }
 
 #[test]
-fn a_run_in_which_all_wait_says_who_for_what() {
+fn deadlock_lists_the_blocked_tasks() {
     let ran = rig::run(0, async || {
         let waits = spawn(std::future::pending::<()>());
         let _ = waits.await;
@@ -187,12 +187,12 @@ fn a_run_in_which_all_wait_says_who_for_what() {
     let Verdict::Failed(failure) = ran.verdict else { panic!("it can't end") };
     assert_eq!(failure.kind, FailureKind::Deadlock);
     assert_eq!(failure.waiting.len(), 2);
-    assert!(failure.waiting.iter().any(|line| line.contains("another task's end")));
+    assert!(failure.waiting.iter().any(|line| line.contains("a task to end")));
 }
 
-/// Polling timers are not progress, and a body that sleeps long on purpose is not stalled.
+/// Polling with timers is not progress. A long sleep of the body is.
 #[test]
-fn only_a_run_without_progress_is_stalled() {
+fn stall_is_reported_only_without_progress() {
     let ran = rig::run(0, async || {
         spawn(async {
             let mut ticks = interval(100.millis());
@@ -205,8 +205,8 @@ fn only_a_run_without_progress_is_stalled() {
     assert_eq!(kind(&ran.verdict), Some(FailureKind::Stall));
 }
 
-/// Runs `f` on a real thread, to its end.
-fn elsewhere(f: impl FnOnce() + Send) {
+/// Runs `f` on a real thread, and waits for its end.
+fn on_real_thread(f: impl FnOnce() + Send) {
     crate::interpose::allow_threads(|| {
         std::thread::scope(|threads| {
             threads.spawn(f);
@@ -214,18 +214,18 @@ fn elsewhere(f: impl FnOnce() + Send) {
     });
 }
 
-/// Wakes from a real thread must not change a run: they are dropped, and the report counts them.
+/// Wakes from a real thread must not affect a run. They are dropped, and the report counts them.
 #[test]
-fn a_wake_from_another_thread_is_dropped_and_counted() {
+fn wakes_from_other_threads_are_dropped_and_counted() {
     let ran = rig::run(0, async || {
         let (send, receive) = futures::channel::oneshot::channel();
-        elsewhere(move || send.send(()).expect("the receiver is alive"));
+        on_real_thread(move || send.send(()).expect("the receiver is alive"));
         let (late, never) = futures::channel::oneshot::channel::<()>();
         receive.await.expect("sent before the first poll");
         let waits = spawn(async move { never.await.is_ok() });
         yield_now().await;
         sleep(1.secs()).await;
-        elsewhere(move || drop(late));
+        on_real_thread(move || drop(late));
         waits.await.expect("never woken");
     });
     let Verdict::Failed(failure) = ran.verdict else { panic!("nobody wakes it") };
@@ -234,7 +234,7 @@ fn a_wake_from_another_thread_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_join_set_hands_out_tasks_as_they_end() {
+fn join_set_returns_tasks_as_they_end() {
     rig::pass(3, async || {
         let mut set = JoinSet::new();
         for n in [3u64, 1, 2] {
@@ -253,7 +253,7 @@ fn a_join_set_hands_out_tasks_as_they_end() {
 }
 
 #[test]
-fn a_dropped_join_set_ends_its_tasks() {
+fn join_set_aborts_its_tasks_on_drop() {
     rig::pass(0, async || {
         let ran = Arc::new(AtomicU32::new(0));
         let mut set = JoinSet::new();
@@ -269,9 +269,9 @@ fn a_dropped_join_set_ends_its_tasks() {
     });
 }
 
-/// What a destructor at the end of a run does is in vain, and does not bring the framework down.
+/// Calls from destructors at the end of a run have no effect, and do not crash the harness.
 #[test]
-fn destructors_at_the_end_touch_nothing() {
+fn destructors_at_the_end_of_a_run_have_no_effect() {
     static DROPPED: AtomicU32 = AtomicU32::new(0);
     static SPAWNED: AtomicU32 = AtomicU32::new(0);
     struct Busy;
@@ -306,9 +306,9 @@ fn blocking_work_costs_virtual_time() {
     });
 }
 
-/// The same numbers whatever other tasks draw; others for another task.
+/// The numbers of a task do not depend on what other tasks draw, and differ between tasks.
 #[test]
-fn a_generator_belongs_to_its_task() {
+fn generators_of_tasks_are_independent() {
     fn drawn(noise: bool) -> Arc<std::sync::Mutex<Vec<u64>>> {
         let numbers = Arc::new(std::sync::Mutex::new(Vec::new()));
         let out = Arc::clone(&numbers);

@@ -1,4 +1,4 @@
-//! A point in time.
+//! [`Instant`].
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant as StdInstant};
 #[cfg(feature = "sim")]
 use crate::engine::context;
 
-/// A point in time, `tokio::time::Instant`'s namesake: in a run, in virtual time, as the machine's own monotonic clock has it.
+/// A measurement of a monotonic clock, like `tokio::time::Instant`.
 ///
-/// It is std's `Instant`, and has its range: in a run, as on Linux, the clock has been going for long when the run begins,
-/// so that points before that can be computed, and compared.
+/// In a run it is a point in virtual time on the clock of the machine. It wraps std's `Instant` and has the same range. The
+/// clock does not start at zero, so instants before the beginning of the run can be represented.
 ///
-/// Points in virtual and in real time have nothing to do with each other: the time between two such is zero.
+/// Instants of virtual and of real time are unrelated. The duration between them is zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Kind);
+pub struct Instant(InstantKind);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Kind {
+enum InstantKind {
     #[cfg(feature = "sim")]
     Simulated(StdInstant),
     #[cfg(feature = "real")]
@@ -25,10 +25,10 @@ enum Kind {
 }
 
 impl Instant {
-    /// Now.
+    /// Returns the current instant.
     ///
-    /// A loop in a run that does nothing but read the time goes on: after 1,000 readings in one poll, each adds a
-    /// microsecond.
+    /// In a run, time does not pass within a poll. To let busy loops end, each call after the first 1,000 in one poll advances
+    /// the clock by one microsecond.
     ///
     /// # Panics
     ///
@@ -44,7 +44,7 @@ impl Instant {
         }
     }
 
-    /// A point that std's `Instant` has: of this run's virtual time in a run, and of real time outside.
+    /// Converts from std's `Instant`. The result is in virtual time in a run, and in real time outside.
     pub fn from_std(std: StdInstant) -> Self {
         here! {
             simulated => Self::simulated(std),
@@ -52,88 +52,91 @@ impl Instant {
         }
     }
 
-    /// This point as std's `Instant`. In a run, the same as std's own clock shows there.
+    /// Converts to std's `Instant`. In a run, std's clock shows the same virtual time.
     pub fn into_std(self) -> StdInstant {
-        either!(Kind of self.0,
+        either!(InstantKind of self.0,
             simulated instant => instant,
             real instant => instant.into_std())
     }
 
-    /// How long ago it was; zero for what is yet to come.
+    /// Returns the time elapsed since this instant, or zero if it is in the future.
     pub fn elapsed(&self) -> Duration {
         Self::now().duration_since(*self)
     }
 
-    /// The time from `earlier` to this; zero if that is later.
+    /// Returns the duration from `earlier` to this instant, or zero if `earlier` is later.
     pub fn duration_since(&self, earlier: Self) -> Duration {
         self.saturating_duration_since(earlier)
     }
 
-    /// The time from `earlier` to this; zero if that is later.
+    /// Returns the duration from `earlier` to this instant, or zero if `earlier` is later.
     pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
         self.checked_duration_since(earlier).unwrap_or_default()
     }
 
-    /// The time from `earlier` to this; `None` if that is later.
+    /// Returns the duration from `earlier` to this instant, or `None` if `earlier` is later.
     pub fn checked_duration_since(&self, earlier: Self) -> Option<Duration> {
         match (self.0, earlier.0) {
             #[cfg(feature = "sim")]
-            (Kind::Simulated(instant), Kind::Simulated(earlier)) => {
+            (InstantKind::Simulated(instant), InstantKind::Simulated(earlier)) => {
                 instant.checked_duration_since(earlier)
             }
             #[cfg(feature = "real")]
-            (Kind::Real(instant), Kind::Real(earlier)) => instant.checked_duration_since(earlier),
+            (InstantKind::Real(instant), InstantKind::Real(earlier)) => {
+                instant.checked_duration_since(earlier)
+            }
             #[cfg(all(feature = "sim", feature = "real"))]
-            (Kind::Simulated(_), Kind::Real(_)) | (Kind::Real(_), Kind::Simulated(_)) => None,
+            (InstantKind::Simulated(_), InstantKind::Real(_))
+            | (InstantKind::Real(_), InstantKind::Simulated(_)) => None,
         }
     }
 
-    /// This point and `duration` later; `None` if it is out of std's range.
+    /// Returns this instant plus `duration`, or `None` if std's `Instant` cannot represent it.
     pub fn checked_add(&self, duration: Duration) -> Option<Self> {
-        either!(Kind of self.0,
+        either!(InstantKind of self.0,
             simulated instant => instant.checked_add(duration).map(Self::simulated),
             real instant => instant.checked_add(duration).map(Self::from_real))
     }
 
-    /// This point and `duration` earlier; `None` if it is out of std's range.
+    /// Returns this instant minus `duration`, or `None` if std's `Instant` cannot represent it.
     pub fn checked_sub(&self, duration: Duration) -> Option<Self> {
-        either!(Kind of self.0,
+        either!(InstantKind of self.0,
             simulated instant => instant.checked_sub(duration).map(Self::simulated),
             real instant => instant.checked_sub(duration).map(Self::from_real))
     }
 
-    /// A point of virtual time.
+    /// Wraps an instant in virtual time.
     #[cfg(feature = "sim")]
     pub(crate) fn simulated(instant: StdInstant) -> Self {
-        Self(Kind::Simulated(instant))
+        Self(InstantKind::Simulated(instant))
     }
 
     #[cfg(feature = "real")]
     pub(crate) fn from_real(instant: tokio::time::Instant) -> Self {
-        Self(Kind::Real(instant))
+        Self(InstantKind::Real(instant))
     }
 
-    /// A point of virtual time.
+    /// Returns the instant in virtual time. Panics if it is in real time.
     #[cfg(feature = "sim")]
     #[track_caller]
-    pub(crate) fn in_run(self) -> StdInstant {
-        either!(Kind of self.0,
+    pub(crate) fn expect_virtual(self) -> StdInstant {
+        either!(InstantKind of self.0,
             simulated instant => instant,
-            real _ => panic!("simmach::time: a point in real time has no place in a run"))
+            real _ => panic!("simmach::time: an instant in real time cannot be used in a run"))
     }
 
-    /// A point of real time.
+    /// Returns the instant in real time. Panics if it is in virtual time.
     #[cfg(feature = "real")]
     #[track_caller]
-    pub(crate) fn real(self) -> tokio::time::Instant {
-        either!(Kind of self.0,
-            simulated _ => panic!("simmach::time: a point in virtual time has no place outside its run"),
+    pub(crate) fn expect_real(self) -> tokio::time::Instant {
+        either!(InstantKind of self.0,
+            simulated _ => panic!("simmach::time: an instant in virtual time cannot be used outside its run"),
             real instant => instant)
     }
 }
 
 impl fmt::Debug for Instant {
-    /// As std's.
+    /// Same as std's `Instant`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.into_std().fmt(f)
     }
@@ -156,7 +159,7 @@ impl Add<Duration> for Instant {
 
     /// # Panics
     ///
-    /// If the point is out of std's range, as tokio's does; see [`Instant::checked_add`].
+    /// If std's `Instant` cannot represent the result, as in tokio. See [`Instant::checked_add`].
     #[track_caller]
     fn add(self, duration: Duration) -> Self {
         self.checked_add(duration).expect("overflow when adding duration to instant")
@@ -175,7 +178,7 @@ impl Sub<Duration> for Instant {
 
     /// # Panics
     ///
-    /// If the point is out of std's range, as tokio's does; see [`Instant::checked_sub`].
+    /// If std's `Instant` cannot represent the result, as in tokio. See [`Instant::checked_sub`].
     #[track_caller]
     fn sub(self, duration: Duration) -> Self {
         self.checked_sub(duration).expect("overflow when subtracting duration from instant")

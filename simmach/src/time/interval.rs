@@ -1,4 +1,4 @@
-//! A tick, again and again.
+//! Periodic ticks.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -8,28 +8,28 @@ use crate::time::Instant;
 #[cfg(feature = "sim")]
 use crate::time::simulated;
 
-/// Ticks at once, then every `period`; of a longer one than 30 years, every 30 years.
+/// Creates an interval whose first tick is immediate, and which then ticks every `period`, at most 30 years.
 ///
 /// # Panics
 ///
-/// If `period` is zero, as tokio's does; and as [`sleep`](super::sleep).
+/// If `period` is zero, and in the cases of [`sleep`](super::sleep).
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert_period(period);
     interval_at(Instant::now(), period)
 }
 
-/// Ticks at `start`, then every `period`.
+/// Creates an interval whose first tick is at `start`, and which then ticks every `period`, at most 30 years.
 ///
 /// # Panics
 ///
-/// If `period` is zero, as tokio's does; and as [`sleep_until`](super::sleep_until).
+/// If `period` is zero, and in the cases of [`sleep_until`](super::sleep_until).
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert_period(period);
     here! {
-        simulated => Interval(Kind::Simulated(simulated::Interval::new(start, period))),
-        real => Interval(Kind::Real(tokio::time::interval_at(start.real(), period))),
+        simulated => Interval(IntervalKind::Simulated(simulated::Interval::new(start, period))),
+        real => Interval(IntervalKind::Real(tokio::time::interval_at(start.expect_real(), period))),
     }
 }
 
@@ -38,73 +38,73 @@ fn assert_period(period: Duration) {
     assert!(!period.is_zero(), "`period` must be non-zero.");
 }
 
-/// What [`interval`] returns.
+/// A stream of ticks, created by [`interval`] and [`interval_at`].
 #[derive(Debug)]
-pub struct Interval(Kind);
+pub struct Interval(IntervalKind);
 
 #[derive(Debug)]
-enum Kind {
+enum IntervalKind {
     #[cfg(feature = "sim")]
     Simulated(simulated::Interval),
     #[cfg(feature = "real")]
     Real(tokio::time::Interval),
 }
 
-/// What becomes of ticks that nobody asked for in time. As in tokio, one that is asked for within 5 ms is in time.
+/// What an [`Interval`] does after a missed tick. As in tokio, a tick is missed if it is polled more than 5 ms late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
-    /// They all come, one behind the other, until the schedule is caught up with.
+    /// Ticks as fast as possible until it has caught up with the schedule.
     #[default]
     Burst,
-    /// The schedule starts anew from the late tick.
+    /// Continues with full periods from the time of the late tick.
     Delay,
-    /// They are left out; the schedule stays.
+    /// Skips missed ticks, and continues with the next tick of the schedule.
     Skip,
 }
 
 impl Interval {
-    /// The next tick: when it was due. Cancel safe.
+    /// Waits for the next tick, and returns the instant when it was due. Cancel safe.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// The next tick, polled.
+    /// Polls for the next tick.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
-        either!(Kind of &mut self.0,
+        either!(IntervalKind of &mut self.0,
             simulated interval => interval.poll_tick(cx),
             real interval => interval.poll_tick(cx).map(Instant::from_real))
     }
 
-    /// Ticks next after a whole period from now.
+    /// Sets the next tick to one period from now.
     pub fn reset(&mut self) {
-        either!(Kind of &mut self.0, interval => interval.reset());
+        either!(IntervalKind of &mut self.0, interval => interval.reset());
     }
 
-    /// Ticks next at once.
+    /// Sets the next tick to now.
     pub fn reset_immediately(&mut self) {
-        either!(Kind of &mut self.0, interval => interval.reset_immediately());
+        either!(IntervalKind of &mut self.0, interval => interval.reset_immediately());
     }
 
-    /// Ticks next `after` from now, and then every period; as tokio's, after 30 years at most.
+    /// Sets the next tick to `after` from now, at most 30 years.
     pub fn reset_after(&mut self, after: Duration) {
-        either!(Kind of &mut self.0, interval => interval.reset_after(after));
+        either!(IntervalKind of &mut self.0, interval => interval.reset_after(after));
     }
 
-    /// Ticks next at `deadline`, and then every period: at once if that is past.
+    /// Sets the next tick to `deadline`. It is immediate if `deadline` is in the past.
     ///
     /// # Panics
     ///
-    /// For a point in the other kind of time, as [`sleep_until`](super::sleep_until).
+    /// If `deadline` is in real time and this is in a run, or the other way round.
     #[track_caller]
     pub fn reset_at(&mut self, deadline: Instant) {
-        either!(Kind of &mut self.0,
+        either!(IntervalKind of &mut self.0,
             simulated interval => interval.reset_at(deadline),
-            real interval => interval.reset_at(deadline.real()));
+            real interval => interval.reset_at(deadline.expect_real()));
     }
 
-    /// What becomes of missed ticks.
+    /// Returns what the interval does after a missed tick.
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
-        either!(Kind of &self.0,
+        either!(IntervalKind of &self.0,
         simulated interval => interval.missed_tick_behavior(),
         real interval => match interval.missed_tick_behavior() {
             tokio::time::MissedTickBehavior::Burst => MissedTickBehavior::Burst,
@@ -113,9 +113,9 @@ impl Interval {
         })
     }
 
-    /// Sets what becomes of missed ticks.
+    /// Sets what the interval does after a missed tick.
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
-        either!(Kind of &mut self.0,
+        either!(IntervalKind of &mut self.0,
         simulated interval => interval.set_missed_tick_behavior(behavior),
         real interval => interval.set_missed_tick_behavior(match behavior {
             MissedTickBehavior::Burst => tokio::time::MissedTickBehavior::Burst,
@@ -124,8 +124,8 @@ impl Interval {
         }));
     }
 
-    /// The period.
+    /// Returns the period.
     pub fn period(&self) -> Duration {
-        either!(Kind of &self.0, interval => interval.period())
+        either!(IntervalKind of &self.0, interval => interval.period())
     }
 }

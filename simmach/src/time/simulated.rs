@@ -1,7 +1,7 @@
-//! Virtual time's own: what [`Sleep`](super::Sleep) and [`Interval`](super::Interval) are in a run.
+//! [`Sleep`](super::Sleep) and [`Interval`](super::Interval) in virtual time.
 
 mod interval;
 mod sleep;
 
 pub(crate) use crate::time::simulated::interval::Interval;
-pub(crate) use crate::time::simulated::sleep::{Sleep, sleep, sleep_uncut, sleep_until};
+pub(crate) use crate::time::simulated::sleep::{Sleep, sleep, sleep_unlimited, sleep_until};

@@ -1,4 +1,4 @@
-//! Waiting for a point in time.
+//! Sleeping until a deadline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,19 +9,19 @@ use crate::time::Instant;
 #[cfg(feature = "sim")]
 use crate::time::simulated;
 
-/// Waits for `duration`, or for 30 years if that is less, as tokio's does.
+/// Waits for `duration`, at most 30 years.
 ///
-/// In a run that goes by the machine's own monotonic clock: on one that is fast it is over sooner. When the clock's speed is
-/// changed meanwhile, the wait goes on by the new speed.
+/// In a run, the duration is measured by the clock of the machine: if the clock runs fast, the sleep ends early. If the speed of
+/// the clock changes meanwhile, the rest of the sleep takes place at the new speed.
 ///
 /// # Panics
 ///
-/// Outside a run: without the feature `real`, and with it where there is no tokio runtime with a timer.
+/// Outside a run, without the feature `real`, or if there is no tokio runtime with time enabled.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     here! {
-        simulated => Sleep(Kind::Simulated(simulated::sleep(duration))),
-        real => Sleep(Kind::Real(Box::pin(tokio::time::sleep(duration)))),
+        simulated => Sleep(SleepKind::Simulated(simulated::sleep(duration))),
+        real => Sleep(SleepKind::Real(Box::pin(tokio::time::sleep(duration)))),
     }
 }
 
@@ -29,68 +29,68 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 ///
-/// As [`sleep`]; and for a point in the other kind of time: a run's outside of it, or a real one in a run.
+/// In the cases of [`sleep`], and if `deadline` is in real time and this is in a run, or the other way round.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     here! {
-        simulated => Sleep(Kind::Simulated(simulated::sleep_until(deadline.in_run()))),
-        real => Sleep(Kind::Real(Box::pin(tokio::time::sleep_until(deadline.real())))),
+        simulated => Sleep(SleepKind::Simulated(simulated::sleep_until(deadline.expect_virtual()))),
+        real => Sleep(SleepKind::Real(Box::pin(tokio::time::sleep_until(deadline.expect_real())))),
     }
 }
 
-/// What a timeout waits for: tokio does not cut it as [`sleep`] does. `None` where no [`Instant`] is as late as that.
+/// The sleep of a timeout. Unlike [`sleep`], it is not limited to 30 years. `None` if no [`Instant`] can represent the deadline.
 #[track_caller]
 pub(super) fn for_timeout(duration: Duration) -> Option<Sleep> {
     here! {
-        simulated => simulated::sleep_uncut(duration).map(|sleep| Sleep(Kind::Simulated(sleep))),
+        simulated => simulated::sleep_unlimited(duration).map(|sleep| Sleep(SleepKind::Simulated(sleep))),
         real => {
             let deadline = tokio::time::Instant::now().checked_add(duration)?;
-            Some(Sleep(Kind::Real(Box::pin(tokio::time::sleep_until(deadline)))))
+            Some(Sleep(SleepKind::Real(Box::pin(tokio::time::sleep_until(deadline)))))
         },
     }
 }
 
-/// A future that is ready at a point in time. Dropped, it leaves no timer behind.
+/// A future that completes at a deadline, returned by [`sleep`] and [`sleep_until`]. Dropping it removes the timer.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Sleep(Kind);
+pub struct Sleep(SleepKind);
 
 #[derive(Debug)]
-enum Kind {
+enum SleepKind {
     #[cfg(feature = "sim")]
     Simulated(simulated::Sleep),
-    /// In a box, so that it can be moved.
+    /// Boxed, so that `Sleep` is `Unpin`.
     #[cfg(feature = "real")]
     Real(Pin<Box<tokio::time::Sleep>>),
 }
 
 impl Sleep {
-    /// When it is ready.
+    /// Returns the deadline.
     pub fn deadline(&self) -> Instant {
-        either!(Kind of &self.0,
+        either!(SleepKind of &self.0,
             simulated sleep => Instant::simulated(sleep.deadline()),
             real sleep => Instant::from_real(sleep.deadline()))
     }
 
-    /// True once its time has come.
+    /// Returns `true` if the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
-        either!(Kind of &self.0, sleep => sleep.is_elapsed())
+        either!(SleepKind of &self.0, sleep => sleep.is_elapsed())
     }
 
-    /// Gives it another time, past or future.
+    /// Changes the deadline, which may be in the past.
     ///
     /// # Panics
     ///
-    /// For a point in the other kind of time, as [`sleep_until`].
+    /// If `deadline` is in real time and this is in a run, or the other way round.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        either!(Kind of &mut self.0,
-            simulated sleep => sleep.reset(deadline.in_run()),
-            real sleep => sleep.as_mut().reset(deadline.real()));
+        either!(SleepKind of &mut self.0,
+            simulated sleep => sleep.reset(deadline.expect_virtual()),
+            real sleep => sleep.as_mut().reset(deadline.expect_real()));
     }
 
-    /// Polls it though its task has used up tokio's budget: a deadline is not to be missed by one who never pauses.
+    /// Polls without tokio's cooperative budget, so that a future that is always ready cannot miss its deadline.
     pub(crate) fn poll_unconstrained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        either!(Kind of &mut self.0,
+        either!(SleepKind of &mut self.0,
             simulated sleep => Pin::new(sleep).poll(cx),
             real sleep => Pin::new(&mut tokio::task::unconstrained(sleep)).poll(cx))
     }
@@ -100,6 +100,6 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        either!(Kind of &mut self.0, sleep => Pin::new(sleep).poll(cx))
+        either!(SleepKind of &mut self.0, sleep => Pin::new(sleep).poll(cx))
     }
 }

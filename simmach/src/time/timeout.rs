@@ -1,4 +1,4 @@
-//! A future with a deadline.
+//! Timeouts: futures with a deadline.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -9,37 +9,38 @@ use pin_project_lite::pin_project;
 
 use crate::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Gives `future` so long; dropped then, with all it waited for. It has no deadline where that would be later than any
-/// [`Instant`].
+/// Waits for `future`, for at most `duration`.
+///
+/// A future that is ready at the deadline is in time. If the deadline is out of the range of [`Instant`], there is no timeout.
 ///
 /// # Errors
 ///
-/// The future answers [`error::Elapsed`] if the time was not enough.
+/// The returned future yields [`error::Elapsed`] if `future` is not ready in time.
 ///
 /// # Panics
 ///
-/// As [`sleep`].
+/// In the cases of [`sleep`].
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: sleep::for_timeout(duration) }
 }
 
-/// As [`timeout`], until a point in time.
+/// Waits for `future`, until `deadline`. See [`timeout`].
 ///
 /// # Errors
 ///
-/// The future answers [`error::Elapsed`] if the time was not enough.
+/// The returned future yields [`error::Elapsed`] if `future` is not ready in time.
 ///
 /// # Panics
 ///
-/// As [`sleep`].
+/// In the cases of [`sleep_until`].
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: Some(sleep_until(deadline)) }
 }
 
 pin_project! {
-    /// A future with a deadline.
+    /// A future with a deadline, returned by [`timeout`] and [`timeout_at`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Timeout<F> {
@@ -50,7 +51,7 @@ pin_project! {
 }
 
 impl<F> Timeout<F> {
-    /// The future inside.
+    /// Returns the inner future.
     pub fn into_inner(self) -> F {
         self.future
     }
@@ -59,7 +60,7 @@ impl<F> Timeout<F> {
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, error::Elapsed>;
 
-    /// What is ready at the deadline is in time.
+    /// Polls the inner future first, so that it is in time if it is ready at the deadline.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(output) = this.future.poll(cx) {
@@ -72,11 +73,11 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// What a timeout says.
+/// The error of timeouts.
 pub mod error {
     use std::{fmt, io};
 
-    /// The time was not enough.
+    /// The deadline has elapsed.
     #[derive(Debug, PartialEq, Eq)]
     pub struct Elapsed(());
 

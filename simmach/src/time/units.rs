@@ -1,25 +1,25 @@
-//! Durations as they are said: `5.secs()`.
+//! Durations from integers: `5.secs()`.
 
 use std::time::Duration;
 
-/// Durations as they are said: `5.secs()`, `100.millis()`, ranges as `5.secs()..10.secs()`.
+/// Creates durations from integers: `5.secs()`, `100.millis()`, and ranges such as `5.secs()..10.secs()`.
 ///
 /// ```
 /// use simmach::time::DurationUnits;
 /// assert_eq!(5.secs().as_millis(), 5_000);
 /// ```
 pub trait DurationUnits {
-    /// So many nanoseconds.
+    /// A duration of this many nanoseconds.
     fn nanos(self) -> Duration;
-    /// So many microseconds.
+    /// A duration of this many microseconds.
     fn micros(self) -> Duration;
-    /// So many milliseconds.
+    /// A duration of this many milliseconds.
     fn millis(self) -> Duration;
-    /// So many seconds.
+    /// A duration of this many seconds.
     fn secs(self) -> Duration;
-    /// So many minutes.
+    /// A duration of this many minutes.
     fn mins(self) -> Duration;
-    /// So many hours.
+    /// A duration of this many hours.
     fn hours(self) -> Duration;
 }
 

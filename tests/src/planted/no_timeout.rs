@@ -49,7 +49,7 @@ fn spec() -> Spec {
 async fn body(sim: Sim) -> Result {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     for step in sim.steps(30) {
-        if step.flag(0.2) {
+        if step.random_bool(0.2) {
             drop(spawn(watch()));
         }
         let mut answer = [0; 8];

@@ -33,7 +33,7 @@ fn spec() -> Spec {
 async fn body(sim: Sim) -> Result {
     let mut acknowledged = BTreeSet::new();
     for step in sim.steps(60) {
-        let node = step.choose(1..8u64);
+        let node = step.random_range(1..8u64);
         if ask(&format!("n{node}"), [PUT, step.number()]).await.is_ok() {
             acknowledged.insert((node, step.number()));
         }

@@ -40,7 +40,7 @@ fn spec() -> Spec {
 
 async fn body(sim: Sim) -> Result {
     for step in sim.steps(40) {
-        ask("door", [step.choose(0..8u64), 0]).await?;
+        ask("door", [step.random_range(0..8u64), 0]).await?;
     }
     Ok(())
 }

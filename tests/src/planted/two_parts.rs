@@ -59,8 +59,8 @@ fn spec() -> Spec {
 
 async fn body(sim: Sim) -> Result {
     for step in sim.steps(40) {
-        let _ = ask("bank", [TRANSFER, step.choose(1..10u64)]).await;
-        sleep(step.choose(0..200u64).millis()).await;
+        let _ = ask("bank", [TRANSFER, step.random_range(1..10u64)]).await;
+        sleep(step.random_range(0..200u64).millis()).await;
     }
     sim.settle().await?;
     let [total, _] = ask("bank", [TOTAL, 0]).await?;

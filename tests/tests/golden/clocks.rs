@@ -66,9 +66,9 @@ fn clocks_that_change() -> Spec {
         .client("watcher.zone")
         .plan(async |sim: Sim| -> Result {
             loop {
-                sleep(sim.choose(100..900u64).millis()).await;
-                let member = *sim.pick(&["member1.zone", "member2.zone", "member3.zone"]);
-                let drift = sim.choose(-500_000..900_000);
+                sleep(sim.random_range(100..900u64).millis()).await;
+                let member = *sim.choose(&["member1.zone", "member2.zone", "member3.zone"]);
+                let drift = sim.random_range(-500_000..900_000);
                 sim.set_clock(member, ClockSkew::exact().drift_ppm(drift))?;
             }
         })

@@ -45,8 +45,8 @@ const SERVERS: &[&str] = &["server1.dc", "server2.dc", "server3.dc"];
 
 async fn ask_all(sim: Sim) -> Result {
     for step in sim.steps(40) {
-        let _ = ask(step.pick::<&str>(SERVERS)).await;
-        sleep(step.choose(0..400u64).millis()).await;
+        let _ = ask(step.choose::<&str>(SERVERS)).await;
+        sleep(step.random_range(0..400u64).millis()).await;
     }
     sim.settle().await?;
     assert_eq!(ask("server2.dc").await?, 7);
@@ -81,17 +81,17 @@ fn power_offs_and_monkey() -> Spec {
 
 async fn break_links(sim: Sim) -> Result {
     loop {
-        sleep(sim.choose(200..1_500u64).millis()).await;
-        match sim.choose(0..4) {
+        sleep(sim.random_range(200..1_500u64).millis()).await;
+        match sim.random_range(0..4) {
             0 => sim.clog("server1.dc", "app.dc")?,
             1 => sim.partition_one_way("app.dc", "server2.dc")?,
             2 => sim.set_link("dc", "dc", NetworkProfile::mobile_3g())?,
             _ => sim.set_link_between("app.dc", "server3.dc", NetworkProfile::internet())?,
         }
-        sleep(sim.choose(200..1_500u64).millis()).await;
+        sleep(sim.random_range(200..1_500u64).millis()).await;
         sim.unclog("server1.dc", "app.dc")?;
         sim.heal("app.dc", "server2.dc")?;
-        if sim.flag(0.3) {
+        if sim.random_bool(0.3) {
             sim.kill("server3.dc")?;
             sim.start("server3.dc")?;
         }

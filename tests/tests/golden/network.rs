@@ -87,7 +87,7 @@ fn requests_over_bad_link() -> Spec {
         .client("app.clients")
         .body(async |sim: Sim| -> Result {
             for step in sim.steps(10) {
-                ask("server.dc:80", step.choose(1..20)).await?;
+                ask("server.dc:80", step.random_range(1..20)).await?;
             }
             Ok(())
         })
@@ -166,7 +166,7 @@ fn datagrams_over_bad_link() -> Spec {
             socket.connect("server.dc:9").await?;
             let mut came = 0;
             for step in sim.steps(40) {
-                socket.send(&vec![step.number() as u8; step.choose(0..600)]).await?;
+                socket.send(&vec![step.number() as u8; step.random_range(0..600)]).await?;
                 let mut bytes = [0; 1_024];
                 while timeout(20.millis(), socket.recv(&mut bytes)).await.is_ok() {
                     came += 1;

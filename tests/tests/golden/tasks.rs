@@ -51,7 +51,7 @@ fn tasks_that_race() -> Spec {
             simmach::select! {
                 _ = fast.tick() => order.borrow_mut().push(100),
                 _ = slow.tick() => order.borrow_mut().push(101),
-                () = sleep(step.choose(1..6u64).millis()) => order.borrow_mut().push(102),
+                () = sleep(step.random_range(1..6u64).millis()) => order.borrow_mut().push(102),
             }
         }
         let order = order.take();

@@ -408,7 +408,7 @@ fn expected_failure_is_bounded() {
             ran,
             &[
                 "zoo::expected_small_but_large: expect_failure(",
-                "steps <= 1, and it is 3",
+                "steps <= 1, but there are 3",
                 "SIMMACH_REPLAY=",
             ],
         );

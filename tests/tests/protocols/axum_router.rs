@@ -59,9 +59,9 @@ async fn router_stores_and_returns_values(sim: Sim) -> Result {
     };
     let mut books: BTreeMap<u32, Bytes> = BTreeMap::new();
     for step in sim.steps(10) {
-        let key = step.choose(0..3_u32);
-        if step.flag(0.5) {
-            let body = Bytes::from(content(step.choose(0..10_000), step.number()));
+        let key = step.random_range(0..3_u32);
+        if step.random_bool(0.5) {
+            let body = Bytes::from(content(step.random_range(0..10_000), step.number()));
             let new = books.insert(key, body.clone()).is_none();
             let expected = if new { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
             assert_eq!(ask(Method::PUT, key, body).await?, (expected, Bytes::new()));

@@ -44,7 +44,7 @@ async fn lines_are_answered(sim: Sim) -> Result {
     let stream = TcpStream::connect("server.public:80").await?;
     let mut lines = Framed::new(stream, LinesCodec::new());
     for step in sim.steps(10) {
-        let line = format!("line {} of {}", step.number(), step.choose(0..1_000_000));
+        let line = format!("line {} of {}", step.number(), step.random_range(0..1_000_000));
         lines.send(&line).await?;
         let answer = lines.next().await.expect("an answer")?;
         assert_eq!(answer, line.chars().rev().collect::<String>());
@@ -58,7 +58,7 @@ async fn frames_come_back(sim: Sim) -> Result {
     let (read, write) = TcpStream::connect("server.public:80").await?.into_split();
     let frames: Vec<Bytes> = sim
         .steps(20)
-        .map(|step| Bytes::from(content(step.choose(0..5_000), step.number())))
+        .map(|step| Bytes::from(content(step.random_range(0..5_000), step.number())))
         .collect();
     let sent = frames.clone();
     let sending = spawn(async move {

@@ -78,7 +78,8 @@ async fn http1_requests_are_answered(sim: Sim) -> Result {
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = spawn(connection);
     for step in sim.steps(5) {
-        let body = Bytes::from(content(step.choose(0..30_000), step.choose(0..1 << 32)));
+        let body =
+            Bytes::from(content(step.random_range(0..30_000), step.random_range(0..1 << 32)));
         sender.ready().await?;
         let response = sender.send_request(request(step.number(), &body)).await?;
         assert_echo(response, step.number(), &body).await;
@@ -98,7 +99,8 @@ async fn http2_concurrent_requests_are_answered(sim: Sim) -> Result {
     let mut asking = JoinSet::new();
     for step in sim.steps(8) {
         let nth = step.number();
-        let body = Bytes::from(content(step.choose(0..30_000), step.choose(0..1 << 32)));
+        let body =
+            Bytes::from(content(step.random_range(0..30_000), step.random_range(0..1 << 32)));
         let mut sender = sender.clone();
         asking.spawn(async move {
             let response = sender.send_request(request(nth, &body)).await.expect("an answer");

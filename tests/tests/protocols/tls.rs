@@ -64,7 +64,7 @@ async fn connect(name: &'static str) -> Result<client::TlsStream<TcpStream>> {
 async fn tls_echo_returns_what_was_sent(sim: Sim) -> Result {
     let stream = connect("server.public").await?;
     let (mut read, mut write) = split(stream);
-    let sent = content(sim.choose(1..40_000), sim.seed());
+    let sent = content(sim.random_range(1..40_000), sim.seed());
     let expected = sent.clone();
     let sending = spawn(async move {
         write.write_all(&sent).await?;

@@ -234,7 +234,7 @@ mod tests {
         let limit = of(FailureKind::TimeLimit, data(4711));
         for kind in [FailureKind::StepLimit, FailureKind::Stall, FailureKind::Deadlock] {
             assert_eq!(of(kind.clone(), data(80)), limit);
-            let other = Some(BodyWait::Indefinite("another task's end".to_owned()));
+            let other = Some(BodyWait::Indefinite("a task to end".to_owned()));
             assert_ne!(of(kind.clone(), other), limit);
             assert_ne!(of(kind.clone(), Some(BodyWait::Temporary)), limit);
             assert_ne!(of(kind, None), limit, "one that is not known to wait");

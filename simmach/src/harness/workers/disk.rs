@@ -50,7 +50,7 @@ impl Folder {
     /// Creates the folder, under `requested` or on a memory disk, and sets it as the root of runs.
     fn for_this_process(requested: Option<&Path>) -> Result<Self, String> {
         static LEFTOVERS: Once = Once::new();
-        let root = memory_disk::pick(requested).map_err(|error| error.to_string())?;
+        let root = memory_disk::choose_folder(requested).map_err(|error| error.to_string())?;
         LEFTOVERS.call_once(|| remove_leftovers(&root));
         // `run::set_root` can only be called once.
         static PATH: OnceLock<PathBuf> = OnceLock::new();

@@ -390,7 +390,7 @@ fn clock_skew_out_of_range_is_an_error() {
                 let error = sim.set_clock("api*", set(ClockSkew::exact())).unwrap_err();
                 let text = error.to_string();
                 assert!(matches!(error, crate::ControlError::Clock { .. }), "{error:?}");
-                assert!(text.starts_with("the clocks of `api*` cannot be set: "), "{text}");
+                assert!(text.starts_with("cannot set the clocks of `api*`: "), "{text}");
                 assert!(text.contains(words), "{text}");
             }
             sleep(2.secs()).await;

@@ -43,7 +43,7 @@ fn crash_loop_without_a_pause_is_invalid() {
         SpecBuilder::new().topology(topology).body(async |_| sleep(1.secs()).await)
     };
     let Verdict::Broken(said) = outcome(0, spec).verdict else { panic!("it goes on") };
-    assert!(said.contains("on_exit of `a` restarts after no time"), "{said}");
+    assert!(said.contains("on_exit of `a`: the restart delay must not be zero"), "{said}");
 }
 
 async fn crashes() -> Result<(), &'static str> {
@@ -143,10 +143,7 @@ fn selector_without_a_match_is_invalid() {
         let plan = PowerOffs::new().machines(["a", "cl{3..=1}"]);
         SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
     });
-    assert!(
-        said.contains("PowerOffs: `machines`: `cl{3..=1}`: the range {3..=1} is empty"),
-        "{said}"
-    );
+    assert!(said.contains("PowerOffs: `machines`: empty range {3..=1} in `cl{3..=1}`"), "{said}");
     let said = broken(|| {
         let plan = Partitions::new().machines(["a", "tpyo"]);
         SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})

@@ -4,7 +4,7 @@ use crate::engine::Family;
 use crate::engine::draws::overlay::{Rule, RuleAction};
 use crate::engine::record::deviations::{Kind, RecordLevel};
 use crate::run::tests::*;
-use crate::sim::{Idle, PlanActs};
+use crate::sim::{Idle, PlanActivity};
 
 /// Runs one plan on three machines for a number of virtual seconds.
 fn three_machines(
@@ -50,7 +50,7 @@ const DEFAULTS: [fn() -> Box<dyn Plan>; 3] = [
 fn short_test_is_struck_in_most_seeds() {
     for plan in DEFAULTS {
         let acts: Vec<u64> =
-            (0..100).map(|seed| three_machines(seed, 10, plan).plans[0].acts).collect();
+            (0..100).map(|seed| three_machines(seed, 10, plan).plans[0].faults).collect();
         let struck = acts.iter().filter(|acts| **acts > 0).count();
         assert!(struck >= 75, "{struck} of 100");
         // Often in some, once or twice in others.
@@ -185,7 +185,7 @@ fn acted(
     machines: &'static str,
     client: &'static str,
     plan: impl FnOnce() -> Box<dyn Plan> + Send + 'static,
-) -> PlanActs {
+) -> PlanActivity {
     let ran = outcome(1, move || {
         let spec = SpecBuilder::new().machine(machines, obeys).client(client).plan(Boxed(plan()));
         spec.body(async |_| sleep(10.secs()).await)
@@ -198,7 +198,7 @@ fn acted(
 fn plan_with_too_few_machines_names_them() {
     let words = |machines, client, plan: fn() -> Box<dyn Plan>| {
         let acted = acted(machines, client, plan);
-        assert_eq!(acted.acts, 0, "{}", acted.name);
+        assert_eq!(acted.faults, 0, "{}", acted.name);
         match acted.idle {
             Some(Idle::TooFew(words)) => words,
             other => panic!("{}: {other:?}", acted.name),
@@ -239,11 +239,11 @@ fn plan_with_too_few_machines_names_them() {
 #[test]
 fn plan_without_faults_is_explained() {
     let late = acted("x{1..=3}", "me", || Box::new(PowerOffs::new().every(30.secs())));
-    assert_eq!((late.acts, late.idle), (0, Some(Idle::NotDue(30_000_000_000))));
+    assert_eq!((late.faults, late.idle), (0, Some(Idle::NotDue(30_000_000_000))));
     let late = acted("x{1..=3}", "me", || Box::new(Partitions::new().every(12.secs())));
-    assert_eq!((late.acts, late.idle), (0, Some(Idle::NotDue(12_000_000_000))));
+    assert_eq!((late.faults, late.idle), (0, Some(Idle::NotDue(12_000_000_000))));
     let busy = acted("x{1..=3}", "me", || Box::new(Partitions::new().every(1.secs())));
-    assert!(busy.acts > 0 && busy.idle.is_none());
+    assert!(busy.faults > 0 && busy.idle.is_none());
 
     let down = outcome(1, || {
         let spec = SpecBuilder::new().machine("x", obeys).plan(PowerOffs::new().every(2.secs()));
@@ -253,7 +253,7 @@ fn plan_without_faults_is_explained() {
             Result::<()>::Ok(())
         })
     });
-    assert_eq!((down.plans[0].acts, &down.plans[0].idle), (0, &Some(Idle::AllDown)));
+    assert_eq!((down.plans[0].faults, &down.plans[0].idle), (0, &Some(Idle::AllDown)));
 
     let sides: Vec<_> = (0..40)
         .map(|seed| {

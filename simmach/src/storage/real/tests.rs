@@ -1,4 +1,4 @@
-//! When a store is flushed, and when it is closed.
+//! Flushing and closing of stores outside a run.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::storage::types::{Bytes, Str};
 
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// A folder of a test's own, removed with this.
+/// A folder for one test, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -29,7 +29,7 @@ impl Folder {
         self.0.join("store.mdb")
     }
 
-    /// Whether this process has the store's file mapped.
+    /// Returns whether this process has mapped the store's file.
     fn is_mapped(&self) -> bool {
         let maps = fs::read_to_string("/proc/self/maps").expect("this is Linux");
         maps.contains(self.file().to_str().expect("text"))
@@ -72,7 +72,7 @@ fn flushes(store: &Store) -> usize {
 }
 
 #[test]
-fn a_period_after_the_first_commit_all_are_flushed_at_once() {
+fn flush_takes_place_a_period_after_the_first_commit() {
     let folder = Folder::new();
     runtime().block_on(async {
         let store = folder.open(periodic()).expect("it opens");
@@ -91,7 +91,7 @@ fn a_period_after_the_first_commit_all_are_flushed_at_once() {
 }
 
 #[test]
-fn lmdb_itself_flushes_each_commit_of_others() {
+fn every_commit_is_flushed_by_lmdb_itself() {
     let folder = Folder::new();
     runtime().block_on(async {
         let store = folder.open(Options::new()).expect("it opens");
@@ -101,9 +101,9 @@ fn lmdb_itself_flushes_each_commit_of_others() {
     });
 }
 
-/// A runtime may end before the flush that it was to do: the next commit sees to another, and a close does it at once.
+/// A runtime may end before a scheduled flush. The next commit schedules another, and closing flushes at once.
 #[test]
-fn a_flush_is_not_lost_with_its_runtime() {
+fn flush_is_not_lost_with_its_runtime() {
     let folder = Folder::new();
     let store = folder.open(periodic()).expect("it opens");
     runtime().block_on(put(&store, "one"));
@@ -121,7 +121,7 @@ fn a_flush_is_not_lost_with_its_runtime() {
 }
 
 #[test]
-fn a_store_is_closed_with_its_last_handle() {
+fn store_is_closed_with_its_last_handle() {
     let folder = Folder::new();
     runtime().block_on(async {
         let store = folder.open(Options::new()).expect("it opens");
@@ -134,14 +134,14 @@ fn a_store_is_closed_with_its_last_handle() {
         drop(again);
         assert!(!folder.is_mapped());
         assert!(!stores().contains_key(&folder.file()));
-        let other = folder.open(other).expect("nobody has it open with others");
+        let other = folder.open(other).expect("no handle with other options is open");
         assert!(has(&other, "k").await);
     });
 }
 
-/// What is dropped in one thread is opened in another at that very moment.
+/// One thread drops the last handle while another opens the store.
 #[test]
-fn closing_and_opening_may_meet() {
+fn closing_and_opening_may_overlap() {
     let folder = Folder::new();
     thread::scope(|scope| {
         for _ in 0..4 {

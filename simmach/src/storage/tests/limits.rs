@@ -3,7 +3,7 @@
 use crate::storage::tests::*;
 
 #[test]
-fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
+fn full_disk_is_counted_and_can_recover() {
     pass(&DiskProfile::ssd().capacity(1 << 20), async || {
         let db = open("db").await.expect("opened");
         let fill = |size: usize| {
@@ -18,9 +18,9 @@ fn a_full_disk_is_an_error_that_is_counted_and_goes_away() {
     });
 }
 
-/// A closure whose helpers speak of `io::Error`: the simulated disk is full, not the real one.
+/// A closure converts the error to `io::Error`. It must still count for the simulated disk, not the real one.
 #[test]
-fn a_full_disk_stays_one_when_a_closure_converts_its_error() {
+fn full_disk_converted_to_an_io_error_is_still_counted() {
     pass(&DiskProfile::ssd().capacity(1 << 20), async || {
         let db = open("db").await.expect("opened");
         let fill = db.write(|txn| {
@@ -36,7 +36,7 @@ fn a_full_disk_stays_one_when_a_closure_converts_its_error() {
 }
 
 #[test]
-fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
+fn real_disk_failure_breaks_the_run_and_names_the_folder() {
     let missing = RunFolder { parent: Path::new("/nowhere/simmach"), number: 0 };
     let spec =
         StorageSpec { folder: missing, disk: DiskProfile::ideal(), disks: Default::default() };
@@ -52,10 +52,10 @@ fn a_real_disk_that_fails_breaks_the_run_and_is_named() {
     }
 }
 
-/// The operating system's own errors for a full disk, as LMDB passes them on, even through a closure.
+/// The errors that LMDB passes on from the operating system, even if they pass through a closure.
 #[cfg(unix)]
 #[test]
-fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
+fn real_disk_full_breaks_the_run_and_names_the_folder() {
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
     for code in [EIO, ENOSPC] {
@@ -73,7 +73,7 @@ fn a_real_disk_that_is_full_breaks_the_run_and_is_named() {
     }
 }
 
-/// Opens stores of this map size until one can't be; how the run is called then.
+/// Opens stores with this map size until one fails, and returns the verdict's text.
 fn open_many(machines: u32, map_size: usize) -> String {
     let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
         for machine in 0..machines {
@@ -92,28 +92,28 @@ fn open_many(machines: u32, map_size: usize) -> String {
     }
 }
 
-/// No other folder would help: there are no addresses left for the maps.
+/// The message must not suggest another folder: the limit is the address space.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
-fn maps_past_the_address_space_are_named_with_their_sizes() {
+fn map_too_large_for_the_address_space_is_reported_with_sizes() {
     for (machines, map_size, size) in
         [(50, 4 << 40, "4 TiB"), (1, 1 << 62, "4096 PiB"), (2, usize::MAX, "16383.9 PiB")]
     {
         let text = open_many(machines, map_size);
-        assert!(text.contains(&format!("the map of a store, of {size}: ")), "{text}");
+        assert!(text.contains(&format!("map a store of {size}: ")), "{text}");
         assert!(text.contains("Options::map_size") && !text.contains("SIMMACH_DIR"), "{text}");
     }
     let text = open_many(50, 4 << 40);
-    let (_, others) = text.split_once("with those of ").expect(&text);
+    let (_, others) = text.split_once(": with ").expect(&text);
     let others: u64 = others.split(' ').next().expect(&text).parse().expect(&text);
     assert!((20..=32).contains(&others), "{text}");
-    assert!(text.contains("a process has addresses for 128 TiB"), "{text}");
+    assert!(text.contains("the address space of a process is 128 TiB"), "{text}");
 }
 
-/// What is asked for again once the process or the power is back, too.
+/// The same after a store was reopened with another size.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
-fn maps_past_the_address_space_are_named_after_a_resize() {
+fn map_too_large_after_a_resize_is_reported() {
     let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
         let open = |process, size| {
             on(1, process, async move { Options::new().map_size(size).open("db").await.map(drop) })
@@ -131,7 +131,7 @@ fn maps_past_the_address_space_are_named_after_a_resize() {
 }
 
 #[test]
-fn two_hundred_runs_leave_nothing_behind() {
+fn runs_leave_no_files_behind() {
     for seed in 0..200 {
         let ran = run(seed, Overlay::default(), DiskProfile::ssd(), async || {
             for machine in 0..3 {

@@ -1,9 +1,9 @@
-//! What is left on a disk after kills, losses of power and wipes.
+//! What survives on a disk after kills, power loss and wipes.
 
 use crate::storage::tests::*;
 
 #[test]
-fn a_kill_in_the_middle_of_a_write_commits_nothing_and_frees_the_turn() {
+fn kill_during_a_write_commits_nothing_and_passes_on_the_turn() {
     pass(&steady(), async || {
         on(5, 2, async {
             let db = open("db").await.expect("opened");
@@ -29,14 +29,14 @@ fn a_kill_in_the_middle_of_a_write_commits_nothing_and_frees_the_turn() {
 }
 
 #[test]
-fn a_power_off_between_durable_and_acknowledged_keeps_what_nobody_was_told_of() {
+fn power_loss_before_the_acknowledgement_keeps_the_commit() {
     pass(&steady(), async || {
         let written = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&written);
+        let acknowledged = Arc::clone(&written);
         on(5, 2, async move {
             let db = open("db").await.expect("opened");
             put(&db, "k", "v").await.expect("written");
-            told.store(1, Ordering::Relaxed);
+            acknowledged.store(1, Ordering::Relaxed);
         });
         sleep_ms(15).await;
         assert_eq!(power_off_with(5, 2), 0);
@@ -51,7 +51,7 @@ fn a_power_off_between_durable_and_acknowledged_keeps_what_nobody_was_told_of() 
 }
 
 #[test]
-fn a_power_off_before_the_commit_leaves_nothing_of_it() {
+fn power_loss_before_the_commit_stores_nothing() {
     pass(&steady(), async || {
         on(5, 2, async {
             let db = open("db").await.expect("opened");
@@ -68,7 +68,7 @@ fn a_power_off_before_the_commit_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_periodic_store_loses_what_no_flush_followed() {
+fn periodic_store_loses_commits_since_the_last_flush() {
     pass(&DiskProfile::ideal(), async || {
         on(5, 2, async {
             let db = periodic(500).open("db").await.expect("opened");
@@ -102,7 +102,7 @@ fn a_periodic_store_loses_what_no_flush_followed() {
 }
 
 #[test]
-fn a_kill_loses_no_commit_and_the_kernel_flushes_what_the_process_left() {
+fn kill_loses_no_commit_and_the_kernel_still_flushes() {
     pass(&DiskProfile::ideal(), async || {
         for (process, waits, lost) in [(2, 400, 1), (3, 600, 0)] {
             let killed = on(5, process, async {
@@ -123,7 +123,7 @@ fn a_kill_loses_no_commit_and_the_kernel_flushes_what_the_process_left() {
 }
 
 #[test]
-fn a_wipe_leaves_a_new_store_and_closes_the_handles() {
+fn wipe_empties_the_store_and_closes_handles() {
     pass(&steady(), async || {
         let other = on(6, 3, async {
             let db = open("db").await.expect("opened");
@@ -149,9 +149,8 @@ fn a_wipe_leaves_a_new_store_and_closes_the_handles() {
     });
 }
 
-/// What a dead process's destructors try is not done.
 #[test]
-fn destructors_of_a_dead_process_touch_nothing() {
+fn destructors_of_a_dead_process_write_nothing() {
     struct Writes(Store);
 
     impl Drop for Writes {
@@ -178,7 +177,7 @@ fn destructors_of_a_dead_process_touch_nothing() {
 }
 
 #[test]
-fn a_closure_that_switches_its_own_machine_off_or_wipes_it_commits_nothing() {
+fn power_loss_or_wipe_inside_a_closure_aborts_the_transaction() {
     pass(&DiskProfile::ideal(), async || {
         for wiped in [false, true] {
             let process = 2 + u32::from(wiped);

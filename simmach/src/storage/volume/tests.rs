@@ -1,4 +1,4 @@
-//! A volume against a model of it, through crashes; and its edges.
+//! A volume compared with a model through crashes, and corner cases.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +8,10 @@ use heed::types::{Bytes, Str};
 
 use crate::storage::volume::*;
 
-/// What a store holds: by table and key.
+/// The contents of a store, by table and key.
 type Contents = BTreeMap<(String, String), Vec<u8>>;
 
-/// A folder of a test's own, gone with it.
+/// A folder for one test, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -36,12 +36,12 @@ impl Drop for Folder {
     }
 }
 
-/// The volume, and what it should hold.
+/// A volume and the contents that it should have.
 struct Model {
     volume: Volume,
     committed: Contents,
     durable: Contents,
-    /// How many commits that changed something the last durable point lacks.
+    /// Number of commits with changes since the last durable point.
     undurable: u64,
     commits: u64,
     crashes: u64,
@@ -70,7 +70,7 @@ impl Model {
                 self.undurable = 0;
             }
             14..=17 => self.crash(),
-            // A clean close and reopening, which only what is all durable goes through.
+            // Close and reopen cleanly, which requires that all commits are durable.
             18 if self.undurable == 0 => self.volume.close().expect("closed"),
             _ if rng.u64(..4) == 0 => {
                 self.volume.wipe().expect("wiped");
@@ -90,14 +90,14 @@ impl Model {
         self.undurable = 0;
         self.crashes += 1;
         self.committed = self.durable.clone();
-        // Exactly the last durable point: a prefix, no shorter than promised, and no longer.
+        // The contents must be exactly those of the last durable point.
         assert_eq!(contents(&mut self.volume), self.durable, "after a crash");
     }
 
     fn transaction(&mut self, rng: &mut Rng, abort: bool) {
         let commit = if rng.u64(..4) == 0 { Commit::Durable } else { Commit::Cached };
         let mut after = self.committed.clone();
-        // Every transaction that is kept changes something: the number of itself.
+        // Every committed transaction writes its number, so that each one changes something.
         self.commits += 1;
         let number = self.commits.to_be_bytes();
         let done = self.volume.write(commit, |txn| {
@@ -175,7 +175,7 @@ fn value(volume: &mut Volume, key: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn two_thousand_crashes_lose_exactly_what_was_not_durable() {
+fn crashes_lose_exactly_what_was_not_durable() {
     let mut crashes = 0;
     let mut seed = 0;
     while crashes < 2_000 {
@@ -194,7 +194,7 @@ fn two_thousand_crashes_lose_exactly_what_was_not_durable() {
 }
 
 #[test]
-fn never_made_durable_is_empty_after_a_loss_of_power() {
+fn volume_without_durable_point_is_empty_after_power_loss() {
     let folder = Folder::new();
     let mut volume = folder.volume();
     volume.open().expect("opened");
@@ -210,7 +210,7 @@ fn never_made_durable_is_empty_after_a_loss_of_power() {
 }
 
 #[test]
-fn an_empty_transaction_is_no_commit() {
+fn empty_transaction_is_not_a_commit() {
     let folder = Folder::new();
     let mut volume = folder.volume();
     volume.write(Commit::Cached, |_| Ok(())).expect("nothing done");
@@ -237,7 +237,7 @@ fn tables_made_by_a_lost_or_aborted_transaction_are_gone() {
 }
 
 #[test]
-fn a_table_can_be_looked_for_in_a_write_transaction_that_failed_to_find_it() {
+fn table_can_be_created_after_a_failed_lookup() {
     let folder = Folder::new();
     let mut volume = folder.volume();
     let found = volume.write(Commit::Durable, |txn| {
@@ -253,14 +253,14 @@ fn a_table_can_be_looked_for_in_a_write_transaction_that_failed_to_find_it() {
 }
 
 #[test]
-fn a_full_map_aborts_and_leaves_the_volume_usable() {
+fn full_map_aborts_and_leaves_the_volume_usable() {
     let folder = Folder::new();
     let mut volume = Volume::new(&folder.0, "db", 1 << 18);
     put(&mut volume, Commit::Durable, "small", b"v").expect("put");
     let big = vec![7; 1 << 19];
     for commit in [Commit::Durable, Commit::Cached] {
         assert!(matches!(put(&mut volume, commit, "big", &big), Err(Error::Full)));
-        // A closure that swallows the error can't commit what LMDB has given up.
+        // A closure that ignores the error must not commit a transaction that LMDB has marked as failed.
         let swallowed = volume.write(commit, |txn| {
             let table = txn.table::<Str, Bytes>("t")?;
             let _ = table.put(txn, "big", &big);
@@ -275,9 +275,9 @@ fn a_full_map_aborts_and_leaves_the_volume_usable() {
     put(&mut volume, Commit::Durable, "big", &big).expect("there is room now");
 }
 
-/// LMDB writes over nothing that the pin sees, so each commit takes new pages.
+/// LMDB does not overwrite pages that the pin sees, so each commit takes new ones.
 #[test]
-fn commits_that_no_flush_follows_do_not_fill_the_map() {
+fn commits_without_flush_do_not_fill_the_map() {
     let folder = Folder::new();
     let mut volume = Volume::new(&folder.0, "db", 1 << 20);
     let mut kept = 0;
@@ -291,15 +291,15 @@ fn commits_that_no_flush_follows_do_not_fill_the_map() {
         assert!(lost > 0, "in round {round}");
         let found = value(&mut volume, "k")
             .map_or(kept, |found| u32::from_be_bytes(found.try_into().expect("four bytes")));
-        // A prefix, as long as it is said to be.
+        // The contents are a prefix of the commits, shorter by the number of lost ones.
         assert_eq!(found, last - lost, "in round {round}");
         kept = found;
     }
 }
 
-/// More pages than LMDB keeps in memory for one transaction.
+/// The transaction has more pages than LMDB keeps in memory.
 #[test]
-fn a_very_large_transaction_is_committed_lost_and_aborted_whole() {
+fn large_transaction_is_committed_lost_and_aborted_as_a_whole() {
     let folder = Folder::new();
     let mut volume = Volume::new(&folder.0, "db", 1 << 28);
     let fill = |volume: &mut Volume, commit, byte: u8, abort: bool| {
@@ -332,7 +332,7 @@ fn a_very_large_transaction_is_committed_lost_and_aborted_whole() {
 }
 
 #[test]
-fn a_panic_in_a_closure_aborts_and_leaves_the_volume_usable() {
+fn panic_in_a_closure_aborts_and_leaves_the_volume_usable() {
     let folder = Folder::new();
     let mut volume = folder.volume();
     put(&mut volume, Commit::Cached, "k", b"v").expect("put");
@@ -348,7 +348,7 @@ fn a_panic_in_a_closure_aborts_and_leaves_the_volume_usable() {
     assert_eq!(value(&mut volume, "k"), None);
 }
 
-/// Descriptors and mappings of this process that are in a folder, by /proc.
+/// Number of descriptors and mappings of this process for files in a folder, from /proc.
 #[cfg(target_os = "linux")]
 fn held(folder: &Path) -> usize {
     let folder = folder.to_str().expect("a plain path");
@@ -364,7 +364,7 @@ fn held(folder: &Path) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn two_hundred_rounds_leave_nothing_behind() {
+fn volumes_leave_no_files_behind() {
     let folder = Folder::new();
     for round in 0..200_u32 {
         let mut volume = folder.volume();

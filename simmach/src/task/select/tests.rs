@@ -1,4 +1,4 @@
-//! `select!` as tokio documents it, and its order as the seed has it.
+//! `select!` as tokio documents it, and its order, which is drawn from the seed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::engine::rig;
 use crate::task::yield_now;
 use crate::time::{DurationUnits, Instant, sleep};
 
-/// Which of four that are ready at once is first, twenty times over, in a run of this seed.
+/// Which of four ready branches is first, twenty times, in a run with this seed.
 fn firsts(seed: u64, overlay: Overlay) -> Vec<u32> {
     let found: Arc<Mutex<Vec<u32>>> = Arc::default();
     let inside = Arc::clone(&found);
@@ -34,27 +34,27 @@ fn firsts(seed: u64, overlay: Overlay) -> Vec<u32> {
 }
 
 #[test]
-fn the_order_is_the_seeds() {
+fn order_is_drawn_from_the_seed() {
     let first = firsts(0, Overlay::default());
     assert_eq!(first, firsts(0, Overlay::default()));
     assert!((1..5).all(|seed| firsts(seed, Overlay::default()) != first));
 }
 
 #[test]
-fn each_branch_is_first_as_often_as_any_other() {
+fn branches_are_first_equally_often() {
     let mut counts = BTreeMap::new();
     for seed in 0..200 {
         for first in firsts(seed, Overlay::default()) {
             *counts.entry(first).or_insert(0) += 1;
         }
     }
-    // 4,000 draws of one in four: a thousand each, give or take five times what chance does.
+    // 4,000 draws of one in four: about 1,000 each, within five standard deviations.
     assert!(counts.values().all(|count| (860..1_140).contains(count)), "{counts:?}");
     assert_eq!(counts.len(), 4);
 }
 
 #[test]
-fn calm_and_biased_go_by_the_source() {
+fn calm_and_biased_orders_are_those_of_the_source() {
     assert_eq!(firsts(0, Overlay::calm()), [0; 20]);
     rig::pass(0, || async {
         for _ in 0..20 {
@@ -70,7 +70,7 @@ fn calm_and_biased_go_by_the_source() {
 }
 
 #[test]
-fn the_first_that_is_ready_wins() {
+fn first_ready_branch_wins() {
     rig::pass(0, || async {
         let start = Instant::now();
         let won = select! {
@@ -82,13 +82,13 @@ fn the_first_that_is_ready_wins() {
     });
 }
 
-/// A block with and without a comma, an expression with one, and none behind the last; patterns of every kind.
+/// Blocks with and without a comma, expressions, a last branch without a comma, and all kinds of patterns.
 #[test]
 #[allow(
     clippy::match_single_binding,
     reason = "a handler that is a match needs no comma behind it"
 )]
-fn the_grammar_is_tokios() {
+fn syntax_is_that_of_tokio() {
     struct Point {
         x: i32,
         #[allow(dead_code)]
@@ -113,7 +113,7 @@ fn the_grammar_is_tokios() {
 }
 
 #[test]
-fn an_output_that_does_not_match_is_out() {
+fn branch_with_mismatched_output_is_disabled() {
     rig::pass(3, || async {
         let found = select! {
             Some(n) = ready(None::<u32>) => n,
@@ -130,9 +130,9 @@ fn an_output_that_does_not_match_is_out() {
     });
 }
 
-/// A branch that is off has its future made, and never polled.
+/// The future of a disabled branch is created but never polled.
 #[test]
-fn a_branch_that_is_off_is_not_polled() {
+fn disabled_branch_is_not_polled() {
     rig::pass(0, || async {
         let (made, polled) = (Cell::new(false), Rc::new(Cell::new(false)));
         let make = || {
@@ -149,7 +149,7 @@ fn a_branch_that_is_off_is_not_polled() {
 }
 
 #[test]
-fn all_off_without_an_else_is_a_panic() {
+fn all_branches_disabled_without_else_panics() {
     rig::pass(0, || async {
         let panicked = std::panic::AssertUnwindSafe(async {
             select! {
@@ -163,9 +163,9 @@ fn all_off_without_an_else_is_a_panic() {
     });
 }
 
-/// What a handler does to the flow around it.
+/// Handlers may use `?`, `return`, `break` and `continue`.
 #[test]
-fn handlers_reach_what_is_around_them() {
+fn handlers_can_use_control_flow() {
     async fn question() -> Result<u32, String> {
         loop {
             let n: u32 = select! {
@@ -192,9 +192,9 @@ fn handlers_reach_what_is_around_them() {
     });
 }
 
-/// The futures borrow what the handlers change: they are gone by then. A handler may await.
+/// Handlers can change what the futures borrow. A handler may also await.
 #[test]
-fn all_futures_are_dropped_before_the_handler() {
+fn futures_are_dropped_before_the_handler_runs() {
     struct Tells<'a>(&'a RefCell<Vec<&'static str>>);
     impl Drop for Tells<'_> {
         fn drop(&mut self) {
@@ -220,9 +220,9 @@ fn all_futures_are_dropped_before_the_handler() {
     });
 }
 
-/// A future that is kept outside goes on where it was.
+/// A future that is passed by reference can be polled further afterwards.
 #[test]
-fn a_borrowed_future_is_not_lost() {
+fn borrowed_future_is_not_dropped() {
     rig::pass(0, || async {
         let start = Instant::now();
         let mut long = std::pin::pin!(sleep(3.secs()));
@@ -238,7 +238,7 @@ fn a_borrowed_future_is_not_lost() {
 }
 
 #[test]
-fn one_may_stand_in_another() {
+fn select_can_be_nested() {
     rig::pass(0, || async {
         let found = select! {
             n = async { select! { n = ready(1) => n, () = pending() => 0 } } => {

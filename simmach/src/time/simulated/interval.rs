@@ -1,4 +1,4 @@
-//! A tick in virtual time, again and again.
+//! Periodic ticks in virtual time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::time::simulated::{Sleep, sleep_until};
-use crate::time::{Instant, LONGEST_WAIT, MissedTickBehavior};
+use crate::time::{Instant, MAX_SLEEP, MissedTickBehavior};
 
-/// A tick that is late by no more is not missed, as in tokio, whose timers are due at whole milliseconds.
+/// A tick counts as missed if it is later than this. The value is tokio's, whose timers have a granularity of a millisecond.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Interval {
     #[track_caller]
     pub(crate) fn new(start: Instant, period: Duration) -> Self {
         let missed = MissedTickBehavior::default();
-        Self { sleep: sleep_until(start.in_run()), period: period.min(LONGEST_WAIT), missed }
+        Self { sleep: sleep_until(start.expect_virtual()), period: period.min(MAX_SLEEP), missed }
     }
 
     pub(crate) fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
@@ -41,12 +41,12 @@ impl Interval {
     }
 
     pub(crate) fn reset_after(&mut self, after: Duration) {
-        self.reset_at(Instant::now() + after.min(LONGEST_WAIT));
+        self.reset_at(Instant::now() + after.min(MAX_SLEEP));
     }
 
     #[track_caller]
     pub(crate) fn reset_at(&mut self, deadline: Instant) {
-        self.sleep.reset(deadline.in_run());
+        self.sleep.reset(deadline.expect_virtual());
     }
 
     pub(crate) fn missed_tick_behavior(&self) -> MissedTickBehavior {
@@ -62,7 +62,7 @@ impl Interval {
     }
 }
 
-/// When the tick after that which was `due` is, if it is asked for `now`.
+/// The tick after the one that was `due` and is taken `now`.
 fn next(missed: MissedTickBehavior, due: Instant, now: Instant, period: Duration) -> Instant {
     if now <= due + TOLERANCE {
         return due + period;
@@ -74,7 +74,7 @@ fn next(missed: MissedTickBehavior, due: Instant, now: Instant, period: Duration
     }
 }
 
-/// What is left of `time` when it is divided into whole periods, each of 30 years at most: that fits.
+/// The remainder of `time` divided by `period`. It fits into 64 bits because a period is at most 30 years.
 fn remainder(time: Duration, period: Duration) -> Duration {
     Duration::from_nanos((time.as_nanos() % period.as_nanos()) as u64)
 }

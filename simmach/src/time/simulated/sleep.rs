@@ -1,4 +1,4 @@
-//! Waiting for a point in virtual time.
+//! Sleeping until a deadline in virtual time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,25 +8,23 @@ use std::time::{Duration, Instant};
 use crate::engine::context::try_with;
 use crate::engine::time::clock::Clock;
 use crate::engine::{self, Engine, RunId, TimerKey, Wait, Waiter};
-use crate::time::{LONGEST_WAIT, nanos};
+use crate::time::{MAX_SLEEP, nanos};
 
 const OUTSIDE_A_RUN: &str =
-    "simmach::time: a sleep was begun outside a run: there virtual time does not pass";
+    "simmach::time: cannot sleep outside a run, where virtual time does not pass";
 
 /// Waits for `duration`.
 #[track_caller]
 #[inline]
 pub(crate) fn sleep(duration: Duration) -> Sleep {
-    begin(|now, clock| {
-        (now.saturating_add(nanos(duration.min(LONGEST_WAIT))), clock.origin(), false)
-    })
+    begin(|now, clock| (now.saturating_add(nanos(duration.min(MAX_SLEEP))), clock.origin(), false))
 }
 
-/// As [`sleep`], however long it is. `None` where the deadline is out of std's range.
+/// Like [`sleep`], but without the limit of [`MAX_SLEEP`]. `None` if std's `Instant` cannot represent the deadline.
 #[track_caller]
 #[inline]
-pub(crate) fn sleep_uncut(duration: Duration) -> Option<Sleep> {
-    if duration <= LONGEST_WAIT { Some(sleep(duration)) } else { far_sleep(duration) }
+pub(crate) fn sleep_unlimited(duration: Duration) -> Option<Sleep> {
+    if duration <= MAX_SLEEP { Some(sleep(duration)) } else { far_sleep(duration) }
 }
 
 #[cold]
@@ -54,13 +52,14 @@ fn begin(when: impl FnOnce(u64, &Clock) -> (u64, Instant, bool)) -> Sleep {
     sleep.expect(OUTSIDE_A_RUN)
 }
 
-/// A future that is ready at a point in virtual time. Dropped, it leaves no timer behind.
+/// A future that completes at a deadline in virtual time. Dropping it removes the timer.
 #[derive(Debug)]
 pub(crate) struct Sleep {
     since: u64,
     /// In nanoseconds of the machine's clock.
     deadline: u64,
-    /// The deadline as it was given, or else what std's clock shows when the machine's shows 0.
+    /// The deadline if `is_given`, else the instant at which the machine's clock shows 0. Computing the deadline from the latter
+    /// only on demand keeps [`sleep`] cheap.
     base: Instant,
     is_given: bool,
     timer: Option<(RunId, TimerKey)>,
@@ -74,12 +73,12 @@ impl Sleep {
         }
     }
 
-    /// Not a reading of the user's: it costs nothing.
+    /// Does not count as a reading of the clock, so it never advances time.
     pub(crate) fn is_elapsed(&self) -> bool {
         engine::local_now() >= self.deadline
     }
 
-    /// Outside a run it is never ready, whatever its deadline is.
+    /// Changes the deadline. Outside its run the future never completes.
     pub(crate) fn reset(&mut self, deadline: Instant) {
         self.disarm();
         (self.base, self.is_given) = (deadline, true);
