@@ -143,7 +143,10 @@ fn selector_without_a_match_is_invalid() {
         let plan = PowerOffs::new().machines(["a", "cl{3..=1}"]);
         SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
     });
-    assert!(said.contains("PowerOffs: `machines`: empty range {3..=1} in `cl{3..=1}`"), "{said}");
+    assert!(
+        said.contains("PowerOffs: `machines`: `cl{3..=1}`: the range {3..=1} is empty"),
+        "{said}"
+    );
     let said = broken(|| {
         let plan = Partitions::new().machines(["a", "tpyo"]);
         SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
