@@ -159,7 +159,7 @@ fn selector_without_a_match_is_invalid() {
             .body(async |_| {})
     });
     for part in
-        ["`API.x` and `api.x` are one name", "the host `h` is named twice", "`localhost` cannot be"]
+        ["`API.x` and `api.x` are the same name", "the host `h` is declared twice", "`localhost` cannot be"]
     {
         assert!(said.contains(part), "{part} in {said}");
     }
