@@ -158,9 +158,11 @@ fn selector_without_a_match_is_invalid() {
             .topology(topology.host("h").host("h").machine("localhost", obeys))
             .body(async |_| {})
     });
-    for part in
-        ["`API.x` and `api.x` are the same name", "the host `h` is declared twice", "`localhost` cannot be"]
-    {
+    for part in [
+        "`API.x` and `api.x` are the same name",
+        "the host `h` is declared twice",
+        "`localhost` cannot be",
+    ] {
         assert!(said.contains(part), "{part} in {said}");
     }
     pass(|| {
