@@ -76,6 +76,9 @@ pub enum ControlError {
         "the test's body runs on `{0}`, which cannot be stopped, powered off or wiped; name other machines"
     )]
     Body(String),
+    /// A link's profile has arguments that are out of range.
+    #[error("invalid link profile: {0}")]
+    Profile(String),
     /// The clock settings are out of range.
     #[error("cannot set the clocks of `{selector}`: {why}")]
     Clock {

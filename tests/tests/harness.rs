@@ -266,7 +266,10 @@ fn bad_input_is_reported_with_a_remedy() {
     });
     through_both("latency_upside_down", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["could not be run", "2s..1s: the start is greater than the end"]);
+        assert_has(
+            ran,
+            &["could not be run", "the link from `a` to `a`: `uniform` has a range 2s..1s"],
+        );
     });
 }
 

@@ -332,6 +332,27 @@ fn invalid_spec_is_broken() {
             .body(async |_| {})
     });
     assert!(said.contains("the client `me.z` cannot reach any machine"), "{said}");
+    let said = broken(|| {
+        let profile = NetworkProfile::lan().loss(2.0).mtu(10);
+        let topology = Topology::new()
+            .machine("a.x", obeys)
+            .link("x", "x", profile.clone())
+            .link_between("a.x", "a.x", profile)
+            .tcp(TcpConfig::new().mss(1))
+            .tcp_of("a.x", TcpConfig::new().send_buffer(0))
+            .disk("a.x", DiskProfile::ssd().commit_latency(3.secs(), 2.secs(), 1.secs()));
+        SpecBuilder::new().topology(topology).body(async |_| {})
+    });
+    for part in [
+        "the link from `x` to `x`: `loss` must be a probability in 0..=1, got 2",
+        "the link from `x` to `x`: `mtu` must be at least 576 bytes, got 10",
+        "link_between: `loss`",
+        "tcp: `mss` must be at least 64 bytes, got 1",
+        "tcp_of: `send_buffer`",
+        "disk: `commit_latency` must have min <= median <= max",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
     let said = broken(|| panic!("no spec"));
     assert!(said.contains("the test's spec panicked: no spec"), "{said}");
 }

@@ -216,13 +216,15 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
+    /// [`ControlError::NoMatch`] if a selector matches no machine and no zone, [`ControlError::Profile`] if an argument of the
+    /// profile is out of range.
     pub fn set_link_between(
         &self,
         from: impl Into<Selector>,
         to: impl Into<Selector>,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
+        check_profile(&profile)?;
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let ways = Paths::Machines(&sending, &receiving);
@@ -246,13 +248,15 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NoLink`] if a zone does not exist, or if no link joins them.
+    /// [`ControlError::NoLink`] if a zone does not exist, or if no link joins them; [`ControlError::Profile`] if an argument of
+    /// the profile is out of range.
     pub fn set_link(
         &self,
         from_zone: &str,
         to_zone: &str,
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
+        check_profile(&profile)?;
         let ways = Paths::Zones(from_zone, to_zone);
         let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
         let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
@@ -336,6 +340,14 @@ fn healed(a: &Selector, b: &Selector, stays: &RemainingCuts) -> String {
 
 fn log_profile(from: impl Display, to: impl Display) {
     log::write_line(Level::Fault, Scope::HARNESS.machine, || profile_changed(from, to));
+}
+
+fn check_profile(profile: &NetworkProfile) -> Result<(), ControlError> {
+    if profile.mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(ControlError::Profile(profile.mistakes.join("; ")))
+    }
 }
 
 fn profile_changed(from: impl Display, to: impl Display) -> String {

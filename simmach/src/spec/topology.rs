@@ -157,6 +157,7 @@ impl Topology {
         }
         self.on_exit.extend(on_exit);
         if tcp != TcpConfig::default() {
+            self.add_mistakes("tcp", &tcp.mistakes);
             self.tcp = tcp;
         }
         self.tcp_of.extend(tcp_of);
@@ -196,6 +197,7 @@ impl Topology {
         if self.links.iter().any(|link| link.from == from && link.to == to) {
             self.mistakes.push(format!("the link from `{from}` to `{to}` is declared twice"));
         }
+        self.add_mistakes(&format!("the link from `{from}` to `{to}`"), &profile.mistakes);
         self.links.push(DeclaredLink { from: from.to_owned(), to: to.to_owned(), profile });
         self
     }
@@ -219,6 +221,7 @@ impl Topology {
     /// applies.
     #[must_use]
     pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
+        self.add_mistakes("tcp_of", &tcp.mistakes);
         self.tcp_of.push((machines.into(), tcp));
         self
     }
@@ -232,6 +235,7 @@ impl Topology {
         to: impl Into<Selector>,
         profile: NetworkProfile,
     ) -> Self {
+        self.add_mistakes("link_between", &profile.mistakes);
         self.pairs.push((from.into(), to.into(), profile));
         self
     }
@@ -247,8 +251,14 @@ impl Topology {
     /// Sets the disk of these machines. The default is [`DiskProfile::ssd`]. The last matching call applies.
     #[must_use]
     pub fn disk(mut self, machines: impl Into<Selector>, disk: DiskProfile) -> Self {
+        self.add_mistakes("disk", &disk.mistakes);
         self.disks.push((machines.into(), disk));
         self
+    }
+
+    /// Adds mistakes in the arguments of what is configured here.
+    fn add_mistakes(&mut self, of: &str, mistakes: &[String]) {
+        self.mistakes.extend(mistakes.iter().map(|mistake| format!("{of}: {mistake}")));
     }
 
     fn expanded(&mut self, name: &str) -> Vec<String> {

@@ -15,6 +15,8 @@ pub struct DiskProfile {
     cached: Latency,
     acknowledge: Latency,
     capacity: Option<usize>,
+    /// Arguments that are out of range, reported when the run starts.
+    pub(crate) mistakes: Vec<String>,
 }
 
 /// A distribution of latencies in nanoseconds.
@@ -32,7 +34,7 @@ impl DiskProfile {
     /// A disk without latency: a commit is durable and acknowledged as soon as it is the writer's turn.
     pub const fn ideal() -> Self {
         const NONE: Latency = Latency { min: 0, median: 0, max: 0 };
-        Self { commit: NONE, cached: NONE, acknowledge: NONE, capacity: None }
+        Self { commit: NONE, cached: NONE, acknowledge: NONE, capacity: None, mistakes: Vec::new() }
     }
 
     /// A solid-state disk without power-loss protection: 50 µs to 10 ms for a durable commit, with a median of 1 ms.
@@ -41,10 +43,7 @@ impl DiskProfile {
     /// fsync, and 12 to 58 µs with power-loss protection. The maximum is the 99th percentile that etcd's documentation
     /// recommends.
     pub const fn ssd() -> Self {
-        Self {
-            commit: Latency { min: 50_000, median: 1_000_000, max: 10_000_000 },
-            ..Self::PAGE_CACHE
-        }
+        Self::with_commit(Latency { min: 50_000, median: 1_000_000, max: 10_000_000 })
     }
 
     /// A hard disk with 7,200 rpm: 4 to 60 ms for a durable commit, with a median of 15 ms.
@@ -52,27 +51,28 @@ impl DiskProfile {
     /// Calculated: a rotation takes 8.3 ms and an average seek about the same. A commit waits for at least half a rotation, and
     /// usually for two seeks, one to its data and one to the journal.
     pub const fn hdd() -> Self {
-        Self {
-            commit: Latency { min: 4_000_000, median: 15_000_000, max: 60_000_000 },
-            ..Self::PAGE_CACHE
-        }
+        Self::with_commit(Latency { min: 4_000_000, median: 15_000_000, max: 60_000_000 })
     }
 
-    /// Latencies that do not depend on the disk: a commit into the page cache, and the time to wake the process.
-    const PAGE_CACHE: Self = Self {
-        commit: Latency { min: 0, median: 0, max: 0 },
-        cached: Latency { min: 5_000, median: 20_000, max: 500_000 },
-        acknowledge: Latency { min: 1_000, median: 10_000, max: 100_000 },
-        capacity: None,
-    };
+    /// A disk with this commit latency, and latencies that do not depend on the disk: a commit into the page cache, and the
+    /// time to wake the process.
+    const fn with_commit(commit: Latency) -> Self {
+        Self {
+            commit,
+            cached: Latency { min: 5_000, median: 20_000, max: 500_000 },
+            acknowledge: Latency { min: 1_000, median: 10_000, max: 100_000 },
+            capacity: None,
+            mistakes: Vec::new(),
+        }
+    }
 
     /// Sets the latency of commits with [`Durability::EveryCommit`](super::Durability::EveryCommit).
     ///
     /// Half of the commits take a uniformly drawn time between `min` and `median`. The others take between `median` and `max`,
-    /// few of them close to `max`. The three values are sorted if they are out of order.
+    /// few of them close to `max`.
     #[must_use]
     pub fn commit_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
-        self.commit = Latency::new(min, median, max);
+        self.commit = self.latency("commit_latency", [min, median, max]);
         self
     }
 
@@ -80,7 +80,7 @@ impl DiskProfile {
     /// The distribution is that of [`commit_latency`](Self::commit_latency).
     #[must_use]
     pub fn cached_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
-        self.cached = Latency::new(min, median, max);
+        self.cached = self.latency("cached_latency", [min, median, max]);
         self
     }
 
@@ -88,7 +88,7 @@ impl DiskProfile {
     /// but was never acknowledged. The distribution is that of [`commit_latency`](Self::commit_latency).
     #[must_use]
     pub fn acknowledge_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
-        self.acknowledge = Latency::new(min, median, max);
+        self.acknowledge = self.latency("acknowledge_latency", [min, median, max]);
         self
     }
 
@@ -100,6 +100,19 @@ impl DiskProfile {
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = Some(bytes);
         self
+    }
+
+    /// A distribution; values that are out of order are a mistake.
+    fn latency(&mut self, what: &str, mut values: [Duration; 3]) -> Latency {
+        if !values.is_sorted() {
+            let [min, median, max] = values;
+            self.mistakes.push(format!(
+                "`{what}` must have min <= median <= max, got {min:?}, {median:?}, {max:?}"
+            ));
+            values.sort_unstable();
+        }
+        let [min, median, max] = values.map(nanos);
+        Latency { min, median, max }
     }
 
     pub(super) fn commit(&self) -> Latency {
@@ -128,13 +141,6 @@ impl Default for DiskProfile {
 }
 
 impl Latency {
-    fn new(min: Duration, median: Duration, max: Duration) -> Self {
-        let mut of = [nanos(min), nanos(median), nanos(max)];
-        of.sort_unstable();
-        let [min, median, max] = of;
-        Self { min, median, max }
-    }
-
     /// The quantile at `unit` in `[0, 1)`, in nanoseconds. It uses only products, which are exact on every platform.
     pub(super) fn at(self, unit: f64) -> u64 {
         let Self { min, median, max } = self;
@@ -179,10 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn latencies_out_of_order_are_sorted() {
+    fn latencies_out_of_order_are_mistakes() {
         let [a, b, c] = [3, 1, 2].map(Duration::from_millis);
-        let profile = DiskProfile::ideal().commit_latency(a, b, c);
-        assert_eq!(profile.commit, Latency { min: 1_000_000, median: 2_000_000, max: 3_000_000 });
+        assert!(DiskProfile::ideal().cached_latency(b, c, a).mistakes.is_empty());
+        let profile = DiskProfile::ideal().commit_latency(a, b, c).acknowledge_latency(c, b, a);
+        assert_eq!(
+            profile.mistakes,
+            [
+                "`commit_latency` must have min <= median <= max, got 3ms, 1ms, 2ms",
+                "`acknowledge_latency` must have min <= median <= max, got 2ms, 1ms, 3ms",
+            ]
+        );
     }
 
     #[test]

@@ -230,7 +230,9 @@ fn wakes_from_other_threads_are_dropped_and_counted() {
     });
     let Verdict::Failed(failure) = ran.verdict else { panic!("nobody wakes it") };
     assert_eq!(failure.kind, FailureKind::Deadlock);
-    assert!(failure.waiting.last().expect("lines").contains("1 wakes from other threads were dropped"));
+    assert!(
+        failure.waiting.last().expect("lines").contains("1 wakes from other threads were dropped")
+    );
 }
 
 #[test]

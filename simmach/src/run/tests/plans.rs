@@ -215,6 +215,20 @@ fn settle_restores_link_profiles() {
     });
 }
 
+#[test]
+fn link_with_a_bad_profile_is_an_error() {
+    pass(|| {
+        SpecBuilder::new().machine("a.x", answers).body(async |sim: Sim| {
+            let bad = NetworkProfile::lan().loss(-1.0);
+            let error = sim.set_link("x", "x", bad.clone()).expect_err("out of range");
+            let text = "invalid link profile: `loss` must be a probability in 0..=1, got -1";
+            assert_eq!(error.to_string(), text);
+            assert_eq!(sim.set_link_between("a.x", "a.x", bad), Err(error));
+            Result::<()>::Ok(())
+        })
+    });
+}
+
 /// Each fault of a user's plan can be left out; undoing it then has no effect.
 #[test]
 fn acts_of_a_users_plan_can_be_left_out() {

@@ -15,6 +15,8 @@ use crate::net::simulated::tcp::config::nanos;
 
 /// Properties of a link between two zones, in one direction.
 ///
+/// Arguments that are out of range are reported when the run starts, or by the call of [`Sim`](crate::Sim) that uses them.
+///
 /// ```
 /// # use std::time::Duration;
 /// # use simmach::net::NetworkProfile;
@@ -33,6 +35,8 @@ pub struct NetworkProfile {
     pub(crate) bandwidth: Option<Bandwidth>,
     pub(crate) mtu: u16,
     pub(crate) log: Log,
+    /// Arguments that are out of range, reported when the run starts.
+    pub(crate) mistakes: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,17 +88,14 @@ impl NetworkProfile {
     }
 
     /// Uniformly distributed latency between `from` and `to`.
-    ///
-    /// # Panics
-    ///
-    /// If `from` is greater than `to`.
     #[must_use]
     pub fn uniform(from: Duration, to: Duration) -> Self {
-        assert!(
-            from <= to,
-            "invalid latency range {from:?}..{to:?}: the start is greater than the end"
-        );
-        Self::with(Latency::Uniform(nanos(from), nanos(to) - nanos(from)))
+        let mut profile =
+            Self::with(Latency::Uniform(nanos(from), nanos(to).saturating_sub(nanos(from))));
+        profile.check(from <= to, || {
+            format!("`uniform` has a range {from:?}..{to:?} whose start is greater than its end")
+        });
+        profile
     }
 
     /// Normally distributed latency. Negative values become zero.
@@ -107,7 +108,13 @@ impl NetworkProfile {
     /// logarithm. With 0.5, one packet in twenty takes more than 2.3 times the median.
     #[must_use]
     pub fn log_normal(median: Duration, sigma: f64) -> Self {
-        Self::with(Latency::LogNormal(nanos(median), sigma))
+        let is_valid = sigma.is_finite() && sigma >= 0.0;
+        let mut profile =
+            Self::with(Latency::LogNormal(nanos(median), if is_valid { sigma } else { 0.0 }));
+        profile.check(is_valid, || {
+            format!("`log_normal` needs a finite sigma of at least 0, got {sigma}")
+        });
+        profile
     }
 
     /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The
@@ -127,6 +134,7 @@ impl NetworkProfile {
             bandwidth: None,
             mtu: ETHERNET_MTU,
             log: Log::Nothing,
+            mistakes: Vec::new(),
         }
     }
 }
@@ -202,37 +210,25 @@ impl NetworkProfile {
 /// Other properties of a link.
 impl NetworkProfile {
     /// Sets the probability that a packet is lost. Default: 0.
-    ///
-    /// # Panics
-    ///
-    /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn loss(mut self, probability: f64) -> Self {
-        self.loss = check_probability("loss", probability);
+        self.loss = self.check_probability("loss", probability);
         self
     }
 
     /// Sets the probability that a packet is duplicated. The copy has its own latency and may arrive after packets that
     /// were sent later. Default: 0.
-    ///
-    /// # Panics
-    ///
-    /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn duplication(mut self, probability: f64) -> Self {
-        self.duplication = check_probability("duplication", probability);
+        self.duplication = self.check_probability("duplication", probability);
         self
     }
 
     /// Sets the probability that a packet is held back, by up to `delay` beyond its latency, so that later packets of
     /// its flow can overtake it. Default: 0.
-    ///
-    /// # Panics
-    ///
-    /// If `probability` is not in 0..=1.
     #[must_use]
     pub fn reorder(mut self, probability: f64, delay: Duration) -> Self {
-        self.reorder = (check_probability("reorder", probability), nanos(delay));
+        self.reorder = (self.check_probability("reorder", probability), nanos(delay));
         self
     }
 
@@ -263,6 +259,9 @@ impl NetworkProfile {
     }
 
     fn with_bandwidth(mut self, bytes_per_second: u64, queue: u64, shared: bool) -> Self {
+        self.check(bytes_per_second > 0, || {
+            "`bandwidth` must be at least 1 byte per second, got 0".to_owned()
+        });
         let bytes_per_second = bytes_per_second.max(1);
         self.bandwidth = Some(Bandwidth { bytes_per_second, queue, shared });
         self
@@ -273,8 +272,26 @@ impl NetworkProfile {
     /// Ethernet's.
     #[must_use]
     pub fn mtu(mut self, bytes: u16) -> Self {
+        self.check(bytes >= MIN_MTU, || {
+            format!("`mtu` must be at least {MIN_MTU} bytes, got {bytes}")
+        });
         self.mtu = bytes.max(MIN_MTU);
         self
+    }
+
+    /// The probability, or 0 and a mistake.
+    fn check_probability(&mut self, what: &str, probability: f64) -> f64 {
+        let is_valid = (0.0..=1.0).contains(&probability);
+        self.check(is_valid, || {
+            format!("`{what}` must be a probability in 0..=1, got {probability}")
+        });
+        if is_valid { probability } else { 0.0 }
+    }
+
+    fn check(&mut self, is_valid: bool, mistake: impl FnOnce() -> String) {
+        if !is_valid {
+            self.mistakes.push(mistake());
+        }
     }
 
     /// Probability that a packet of `bytes` bytes is lost. A fragmented packet is lost with any of its fragments.
@@ -361,14 +378,6 @@ const ETHERNET_MTU: u16 = 1500;
 /// Smallest MTU, which IPv4 requires of every host.
 const MIN_MTU: u16 = 576;
 
-fn check_probability(what: &str, probability: f64) -> f64 {
-    assert!(
-        (0.0..=1.0).contains(&probability),
-        "`{what}` must be a probability in 0..=1, got {probability}"
-    );
-    probability
-}
-
 const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
@@ -399,14 +408,18 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the start is greater than the end")]
-    fn latency_range_with_swapped_ends_panics() {
-        let _ = NetworkProfile::uniform(millis(2), millis(1));
-    }
-
-    #[test]
-    #[should_panic(expected = "must be a probability in 0..=1, got 1.5")]
-    fn loss_above_one_panics() {
-        let _ = NetworkProfile::lan().loss(1.5);
+    fn arguments_out_of_range_are_mistakes() {
+        let mistakes = |profile: NetworkProfile| profile.mistakes.join("; ");
+        assert_eq!(mistakes(NetworkProfile::lan().loss(1.0).mtu(576).bandwidth(1, 0)), "");
+        assert_eq!(
+            mistakes(NetworkProfile::uniform(millis(2), millis(1)).loss(1.5).mtu(575)),
+            "`uniform` has a range 2ms..1ms whose start is greater than its end; \
+             `loss` must be a probability in 0..=1, got 1.5; `mtu` must be at least 576 bytes, got 575"
+        );
+        let lan = NetworkProfile::lan;
+        assert!(mistakes(lan().duplication(-0.1)).starts_with("`duplication` must"));
+        assert!(mistakes(lan().reorder(f64::NAN, millis(1))).ends_with("got NaN"));
+        assert!(mistakes(lan().shared_bandwidth(0, 10)).starts_with("`bandwidth` must"));
+        assert!(mistakes(NetworkProfile::log_normal(millis(1), -1.0)).ends_with("got -1"));
     }
 }

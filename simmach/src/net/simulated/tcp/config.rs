@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// TCP parameters of the machines of a run. The defaults are Linux's.
 ///
+/// Arguments that are out of range are reported when the run starts.
+///
 /// ```
 /// # use std::time::Duration;
 /// # use simmach::net::TcpConfig;
@@ -38,6 +40,8 @@ pub struct TcpConfig {
     pub(crate) backlog: u32,
     pub(crate) nodelay: bool,
     pub(crate) ephemeral_ports: RangeInclusive<u16>,
+    /// Arguments that are out of range, reported when the run starts.
+    pub(crate) mistakes: Vec<String>,
 }
 
 /// Keep-alive parameters of a connection: `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
@@ -57,6 +61,11 @@ impl Default for KeepAlive {
         Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
     }
 }
+
+/// Smallest maximum segment size.
+const MIN_MSS: u16 = 64;
+/// Largest window that window scaling can express (RFC 7323, section 2.3).
+const MAX_WINDOW: usize = 1 << 30;
 
 impl TcpConfig {
     /// Creates parameters with Linux's defaults.
@@ -82,6 +91,7 @@ impl TcpConfig {
             backlog: 1024,
             nodelay: false,
             ephemeral_ports: 32768..=60999,
+            mistakes: Vec::new(),
         }
     }
 
@@ -102,28 +112,40 @@ impl TcpConfig {
     /// are logged as one, as with segmentation offload on Linux.
     #[must_use]
     pub fn mss(mut self, bytes: u16) -> Self {
-        self.mss = bytes.max(64);
+        let is_valid = bytes >= MIN_MSS;
+        self.check(is_valid, || format!("`mss` must be at least {MIN_MSS} bytes, got {bytes}"));
+        self.mss = bytes.max(MIN_MSS);
         self
     }
 
     /// Sets the size of the send buffer in bytes: data that is written but not acknowledged. Default: 128 KiB.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
+        self.check(bytes > 0, || "`send_buffer` must be at least 1 byte, got 0".to_owned());
         self.send_buffer = bytes.max(1);
         self
     }
 
-    /// Sets the size of the receive buffer in bytes, which is also the largest window. Maximum: 1 GiB. Default: 128
-    /// KiB.
+    /// Sets the size of the receive buffer in bytes, which is also the largest window. Maximum: 1 GiB, the largest window
+    /// of RFC 7323. Default: 128 KiB.
     #[must_use]
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
-        self.receive_buffer = bytes.clamp(1, 1 << 30);
+        let is_valid = (1..=MAX_WINDOW).contains(&bytes);
+        self.check(is_valid, || {
+            format!("`receive_buffer` must be 1 to {MAX_WINDOW} bytes, got {bytes}")
+        });
+        self.receive_buffer = bytes.clamp(1, MAX_WINDOW);
         self
     }
 
-    /// Sets the retransmission timeout: before the first measurement, minimum, maximum. Defaults: 1 s, 200 ms, 120 s.
+    /// Sets the retransmission timeout: before the first measurement, minimum, maximum. The minimum is greater than zero,
+    /// and the first timeout lies between minimum and maximum. Defaults: 1 s, 200 ms, 120 s.
     #[must_use]
     pub fn rto(mut self, initial: Duration, min: Duration, max: Duration) -> Self {
+        let is_valid = !min.is_zero() && min <= initial && initial <= max;
+        self.check(is_valid, || {
+            format!("`rto` must have 0 < min <= initial <= max, got {min:?}, {initial:?}, {max:?}")
+        });
         self.rto_min = nanos(min).max(1);
         self.rto_max = nanos(max).max(self.rto_min);
         self.rto_initial = nanos(initial).clamp(self.rto_min, self.rto_max);
@@ -214,8 +236,18 @@ impl TcpConfig {
     /// range.
     #[must_use]
     pub fn ephemeral_ports(mut self, ports: RangeInclusive<u16>) -> Self {
+        let (first, last) = (*ports.start(), *ports.end());
+        self.check(first > 0 && first <= last, || {
+            format!("`ephemeral_ports` must be a range of ports from 1 on, got {first}..={last}")
+        });
         self.ephemeral_ports = ports;
         self
+    }
+
+    fn check(&mut self, is_valid: bool, mistake: impl FnOnce() -> String) {
+        if !is_valid {
+            self.mistakes.push(mistake());
+        }
     }
 
     /// The smallest window scale that can express the whole receive buffer, at most 14 (RFC 7323).
@@ -269,15 +301,25 @@ mod tests {
     }
 
     #[test]
-    fn rto_bounds_stay_in_order() {
-        let config = TcpConfig::new().rto(
-            Duration::from_millis(1),
-            Duration::from_millis(50),
-            Duration::from_millis(10),
+    fn arguments_out_of_range_are_mistakes() {
+        let ms = Duration::from_millis;
+        let mistakes = |config: TcpConfig| config.mistakes.join("; ");
+        let config = TcpConfig::new;
+        assert_eq!(mistakes(config().mss(64).rto(ms(2), ms(1), ms(2)).receive_buffer(1)), "");
+        assert_eq!(mistakes(config().mss(10)), "`mss` must be at least 64 bytes, got 10");
+        assert_eq!(
+            mistakes(config().send_buffer(0).receive_buffer((1 << 30) + 1)),
+            "`send_buffer` must be at least 1 byte, got 0; \
+             `receive_buffer` must be 1 to 1073741824 bytes, got 1073741825"
         );
         assert_eq!(
-            (config.rto_min, config.rto_initial, config.rto_max),
-            (50_000_000, 50_000_000, 50_000_000)
+            mistakes(config().rto(ms(1), ms(50), ms(10))),
+            "`rto` must have 0 < min <= initial <= max, got 50ms, 1ms, 10ms"
         );
+        assert!(!mistakes(config().rto(ms(1), ms(0), ms(10))).is_empty());
+        #[expect(clippy::reversed_empty_ranges, reason = "it is the mistake")]
+        let ports = config().ephemeral_ports(200..=100);
+        assert!(mistakes(ports).ends_with("got 200..=100"));
+        assert!(!mistakes(config().ephemeral_ports(0..=100)).is_empty());
     }
 }
