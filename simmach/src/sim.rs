@@ -233,7 +233,10 @@ impl Sim {
             with(|world| world.memory.insert(TypeId::of::<T>(), Rc::clone(&new)));
             new
         });
-        memory.downcast().expect("values are stored under their own type")
+        let Ok(memory) = memory.downcast() else {
+            unreachable!("values are stored under their own type")
+        };
+        memory
     }
 }
 
