@@ -343,10 +343,10 @@ fn log_profile(from: impl Display, to: impl Display) {
 }
 
 fn check_profile(profile: &NetworkProfile) -> Result<(), ControlError> {
-    if profile.mistakes.is_empty() {
+    if profile.out_of_range.is_empty() {
         Ok(())
     } else {
-        Err(ControlError::Profile(profile.mistakes.join("; ")))
+        Err(ControlError::Profile(profile.out_of_range.join("; ")))
     }
 }
 

@@ -157,7 +157,6 @@ impl Topology {
         }
         self.on_exit.extend(on_exit);
         if tcp != TcpConfig::default() {
-            self.add_mistakes("tcp", &tcp.mistakes);
             self.tcp = tcp;
         }
         self.tcp_of.extend(tcp_of);
@@ -197,7 +196,7 @@ impl Topology {
         if self.links.iter().any(|link| link.from == from && link.to == to) {
             self.mistakes.push(format!("the link from `{from}` to `{to}` is declared twice"));
         }
-        self.add_mistakes(&format!("the link from `{from}` to `{to}`"), &profile.mistakes);
+        self.add_mistakes(&format!("the link from `{from}` to `{to}`"), &profile.out_of_range);
         self.links.push(DeclaredLink { from: from.to_owned(), to: to.to_owned(), profile });
         self
     }
@@ -213,6 +212,7 @@ impl Topology {
     /// Sets the TCP settings of all kernels.
     #[must_use]
     pub fn tcp(mut self, tcp: TcpConfig) -> Self {
+        self.add_mistakes("tcp", &tcp.out_of_range);
         self.tcp = tcp;
         self
     }
@@ -221,7 +221,7 @@ impl Topology {
     /// applies.
     #[must_use]
     pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
-        self.add_mistakes("tcp_of", &tcp.mistakes);
+        self.add_mistakes("tcp_of", &tcp.out_of_range);
         self.tcp_of.push((machines.into(), tcp));
         self
     }
@@ -235,7 +235,7 @@ impl Topology {
         to: impl Into<Selector>,
         profile: NetworkProfile,
     ) -> Self {
-        self.add_mistakes("link_between", &profile.mistakes);
+        self.add_mistakes("link_between", &profile.out_of_range);
         self.pairs.push((from.into(), to.into(), profile));
         self
     }
@@ -251,7 +251,7 @@ impl Topology {
     /// Sets the disk of these machines. The default is [`DiskProfile::ssd`]. The last matching call applies.
     #[must_use]
     pub fn disk(mut self, machines: impl Into<Selector>, disk: DiskProfile) -> Self {
-        self.add_mistakes("disk", &disk.mistakes);
+        self.add_mistakes("disk", &disk.out_of_range);
         self.disks.push((machines.into(), disk));
         self
     }

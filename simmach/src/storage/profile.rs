@@ -16,7 +16,7 @@ pub struct DiskProfile {
     acknowledge: Latency,
     capacity: Option<usize>,
     /// Arguments that are out of range, reported when the run starts.
-    pub(crate) mistakes: Vec<String>,
+    pub(crate) out_of_range: Vec<String>,
 }
 
 /// A distribution of latencies in nanoseconds.
@@ -34,7 +34,13 @@ impl DiskProfile {
     /// A disk without latency: a commit is durable and acknowledged as soon as it is the writer's turn.
     pub const fn ideal() -> Self {
         const NONE: Latency = Latency { min: 0, median: 0, max: 0 };
-        Self { commit: NONE, cached: NONE, acknowledge: NONE, capacity: None, mistakes: Vec::new() }
+        Self {
+            commit: NONE,
+            cached: NONE,
+            acknowledge: NONE,
+            capacity: None,
+            out_of_range: Vec::new(),
+        }
     }
 
     /// A solid-state disk without power-loss protection: 50 µs to 10 ms for a durable commit, with a median of 1 ms.
@@ -62,7 +68,7 @@ impl DiskProfile {
             cached: Latency { min: 5_000, median: 20_000, max: 500_000 },
             acknowledge: Latency { min: 1_000, median: 10_000, max: 100_000 },
             capacity: None,
-            mistakes: Vec::new(),
+            out_of_range: Vec::new(),
         }
     }
 
@@ -106,7 +112,7 @@ impl DiskProfile {
     fn latency(&mut self, what: &str, mut values: [Duration; 3]) -> Latency {
         if !values.is_sorted() {
             let [min, median, max] = values;
-            self.mistakes.push(format!(
+            self.out_of_range.push(format!(
                 "`{what}` must have min <= median <= max, got {min:?}, {median:?}, {max:?}"
             ));
             values.sort_unstable();
@@ -187,10 +193,10 @@ mod tests {
     #[test]
     fn latencies_out_of_order_are_mistakes() {
         let [a, b, c] = [3, 1, 2].map(Duration::from_millis);
-        assert!(DiskProfile::ideal().cached_latency(b, c, a).mistakes.is_empty());
+        assert!(DiskProfile::ideal().cached_latency(b, c, a).out_of_range.is_empty());
         let profile = DiskProfile::ideal().commit_latency(a, b, c).acknowledge_latency(c, b, a);
         assert_eq!(
-            profile.mistakes,
+            profile.out_of_range,
             [
                 "`commit_latency` must have min <= median <= max, got 3ms, 1ms, 2ms",
                 "`acknowledge_latency` must have min <= median <= max, got 2ms, 1ms, 3ms",

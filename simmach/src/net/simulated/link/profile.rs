@@ -36,7 +36,7 @@ pub struct NetworkProfile {
     pub(crate) mtu: u16,
     pub(crate) log: Log,
     /// Arguments that are out of range, reported when the run starts.
-    pub(crate) mistakes: Vec<String>,
+    pub(crate) out_of_range: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +134,7 @@ impl NetworkProfile {
             bandwidth: None,
             mtu: ETHERNET_MTU,
             log: Log::Nothing,
-            mistakes: Vec::new(),
+            out_of_range: Vec::new(),
         }
     }
 }
@@ -290,7 +290,7 @@ impl NetworkProfile {
 
     fn check(&mut self, is_valid: bool, mistake: impl FnOnce() -> String) {
         if !is_valid {
-            self.mistakes.push(mistake());
+            self.out_of_range.push(mistake());
         }
     }
 
@@ -409,17 +409,17 @@ mod tests {
 
     #[test]
     fn arguments_out_of_range_are_mistakes() {
-        let mistakes = |profile: NetworkProfile| profile.mistakes.join("; ");
-        assert_eq!(mistakes(NetworkProfile::lan().loss(1.0).mtu(576).bandwidth(1, 0)), "");
+        let out_of_range = |profile: NetworkProfile| profile.out_of_range.join("; ");
+        assert_eq!(out_of_range(NetworkProfile::lan().loss(1.0).mtu(576).bandwidth(1, 0)), "");
         assert_eq!(
-            mistakes(NetworkProfile::uniform(millis(2), millis(1)).loss(1.5).mtu(575)),
+            out_of_range(NetworkProfile::uniform(millis(2), millis(1)).loss(1.5).mtu(575)),
             "`uniform` has a range 2ms..1ms whose start is greater than its end; \
              `loss` must be a probability in 0..=1, got 1.5; `mtu` must be at least 576 bytes, got 575"
         );
         let lan = NetworkProfile::lan;
-        assert!(mistakes(lan().duplication(-0.1)).starts_with("`duplication` must"));
-        assert!(mistakes(lan().reorder(f64::NAN, millis(1))).ends_with("got NaN"));
-        assert!(mistakes(lan().shared_bandwidth(0, 10)).starts_with("`bandwidth` must"));
-        assert!(mistakes(NetworkProfile::log_normal(millis(1), -1.0)).ends_with("got -1"));
+        assert!(out_of_range(lan().duplication(-0.1)).starts_with("`duplication` must"));
+        assert!(out_of_range(lan().reorder(f64::NAN, millis(1))).ends_with("got NaN"));
+        assert!(out_of_range(lan().shared_bandwidth(0, 10)).starts_with("`bandwidth` must"));
+        assert!(out_of_range(NetworkProfile::log_normal(millis(1), -1.0)).ends_with("got -1"));
     }
 }

@@ -41,7 +41,7 @@ pub struct TcpConfig {
     pub(crate) nodelay: bool,
     pub(crate) ephemeral_ports: RangeInclusive<u16>,
     /// Arguments that are out of range, reported when the run starts.
-    pub(crate) mistakes: Vec<String>,
+    pub(crate) out_of_range: Vec<String>,
 }
 
 /// Keep-alive parameters of a connection: `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
@@ -91,7 +91,7 @@ impl TcpConfig {
             backlog: 1024,
             nodelay: false,
             ephemeral_ports: 32768..=60999,
-            mistakes: Vec::new(),
+            out_of_range: Vec::new(),
         }
     }
 
@@ -246,7 +246,7 @@ impl TcpConfig {
 
     fn check(&mut self, is_valid: bool, mistake: impl FnOnce() -> String) {
         if !is_valid {
-            self.mistakes.push(mistake());
+            self.out_of_range.push(mistake());
         }
     }
 
@@ -303,23 +303,23 @@ mod tests {
     #[test]
     fn arguments_out_of_range_are_mistakes() {
         let ms = Duration::from_millis;
-        let mistakes = |config: TcpConfig| config.mistakes.join("; ");
+        let out_of_range = |config: TcpConfig| config.out_of_range.join("; ");
         let config = TcpConfig::new;
-        assert_eq!(mistakes(config().mss(64).rto(ms(2), ms(1), ms(2)).receive_buffer(1)), "");
-        assert_eq!(mistakes(config().mss(10)), "`mss` must be at least 64 bytes, got 10");
+        assert_eq!(out_of_range(config().mss(64).rto(ms(2), ms(1), ms(2)).receive_buffer(1)), "");
+        assert_eq!(out_of_range(config().mss(10)), "`mss` must be at least 64 bytes, got 10");
         assert_eq!(
-            mistakes(config().send_buffer(0).receive_buffer((1 << 30) + 1)),
+            out_of_range(config().send_buffer(0).receive_buffer((1 << 30) + 1)),
             "`send_buffer` must be at least 1 byte, got 0; \
              `receive_buffer` must be 1 to 1073741824 bytes, got 1073741825"
         );
         assert_eq!(
-            mistakes(config().rto(ms(1), ms(50), ms(10))),
+            out_of_range(config().rto(ms(1), ms(50), ms(10))),
             "`rto` must have 0 < min <= initial <= max, got 50ms, 1ms, 10ms"
         );
-        assert!(!mistakes(config().rto(ms(1), ms(0), ms(10))).is_empty());
+        assert!(!out_of_range(config().rto(ms(1), ms(0), ms(10))).is_empty());
         #[expect(clippy::reversed_empty_ranges, reason = "it is the mistake")]
         let ports = config().ephemeral_ports(200..=100);
-        assert!(mistakes(ports).ends_with("got 200..=100"));
-        assert!(!mistakes(config().ephemeral_ports(0..=100)).is_empty());
+        assert!(out_of_range(ports).ends_with("got 200..=100"));
+        assert!(!out_of_range(config().ephemeral_ports(0..=100)).is_empty());
     }
 }
