@@ -127,7 +127,7 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
     sim::record_idle(Idle::TooFew(format!("{what}, but {there}; {cure}")));
 }
 
-/// One of the machines of which `may` is true and that run, of the strike's choice in `field`; none runs, none is hit.
+/// Draws one of the running machines that satisfy `may`, by the strike's field `field`; `None` if none runs.
 fn victim_of(
     sim: Sim,
     named: Option<&Selector>,

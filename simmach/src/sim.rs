@@ -62,7 +62,7 @@ pub enum ControlError {
         /// The names of all machines.
         known: String,
     },
-    /// All that were machines are up already.
+    /// All matching services are running already.
     #[error("`{0}` is already running")]
     AlreadyRunning(String),
     /// The disk cannot be wiped while a service runs on the machine.

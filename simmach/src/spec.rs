@@ -101,12 +101,13 @@ impl Spec {
                 plan.mistakes(&machines).into_iter().map(|mistake| format!("{of}: {mistake}")),
             );
         }
-        if self.step_limit == 0 {
-            mistakes.push("step_limit must not be 0".to_owned());
-        }
-        if self.time_limit.is_zero() || self.stall_limit.is_zero() {
-            mistakes.push("time_limit and stall_limit must not be 0".to_owned());
-        }
+        let limits = [
+            ("step_limit", self.step_limit == 0),
+            ("time_limit", self.time_limit.is_zero()),
+            ("stall_limit", self.stall_limit.is_zero()),
+        ];
+        let zero = limits.iter().filter(|(_, is_zero)| *is_zero);
+        mistakes.extend(zero.map(|(name, _)| format!("`{name}` must be greater than zero")));
         mistakes.sort();
         mistakes.dedup();
         mistakes

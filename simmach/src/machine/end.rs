@@ -70,8 +70,8 @@ pub(crate) fn cut_power(machine: MachineId) {
     let lost = storage::power_off(machine);
     engine::record_fault(Effect::PowerOff, Some(machine), || match lost {
         0 => "loses power".to_owned(),
-        1 => "loses power and 1 commit".to_owned(),
-        lost => format!("loses power and {lost} commits"),
+        1 => "loses power; 1 commit that was not durable is lost".to_owned(),
+        lost => format!("loses power; {lost} commits that were not durable are lost"),
     });
     engine::trace(Event::PowerLost { machine, commits: lost });
 }

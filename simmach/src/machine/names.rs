@@ -18,7 +18,9 @@ pub(crate) enum NameError {
     #[error("`{0}` cannot be a machine name: it is an address, or resolves to the local machine")]
     Reserved(String),
     /// A character that is not allowed.
-    #[error("`{name}`: `{character}` is not allowed in a machine name")]
+    #[error(
+        "`{name}`: `{character}` is not allowed in a machine name; allowed: letters, digits, `-`, `_` and `.`"
+    )]
     Character {
         /// The name.
         name: String,
@@ -327,8 +329,14 @@ mod tests {
             ("", "``: a machine or service name has an empty part"),
             (".public", "`.public`: a machine or service name has an empty part"),
             ("a/", "`a/`: a machine or service name has an empty part"),
-            ("a b", "`a b`: ` ` is not allowed in a machine name"),
-            ("a/b/c", "`a/b/c`: `/` is not allowed in a machine name"),
+            (
+                "a b",
+                "`a b`: ` ` is not allowed in a machine name; allowed: letters, digits, `-`, `_` and `.`",
+            ),
+            (
+                "a/b/c",
+                "`a/b/c`: `/` is not allowed in a machine name; allowed: letters, digits, `-`, `_` and `.`",
+            ),
             (
                 "n{0..=99999999}",
                 "`n{0..=99999999}`: the range {0..=99999999} expands to more than 100000 machines",

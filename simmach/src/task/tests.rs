@@ -231,7 +231,11 @@ fn wakes_from_other_threads_are_dropped_and_counted() {
     let Verdict::Failed(failure) = ran.verdict else { panic!("nobody wakes it") };
     assert_eq!(failure.kind, FailureKind::Deadlock);
     assert!(
-        failure.waiting.last().expect("lines").contains("1 wakes from other threads were dropped")
+        failure
+            .waiting
+            .last()
+            .expect("lines")
+            .contains("1 wake-ups from other threads were ignored")
     );
 }
 

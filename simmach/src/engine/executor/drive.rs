@@ -36,7 +36,7 @@ impl Engine {
             if self.counters.steps.get() >= limits.steps {
                 self.fail_unfinished(
                     FailureKind::StepLimit,
-                    format!("step limit of {} exceeded", limits.steps),
+                    format!("step limit of {} exceeded (`step_limit`)", limits.steps),
                 );
             } else if self.counters.steps_at_moment.get() >= MAX_STEPS_AT_ONE_MOMENT {
                 let message = format!(
@@ -75,7 +75,7 @@ impl Engine {
             let limit = std::time::Duration::from_nanos(limits.time);
             return self.fail_unfinished(
                 FailureKind::TimeLimit,
-                format!("virtual time limit of {limit:?} exceeded"),
+                format!("virtual time limit of {limit:?} exceeded (`time_limit`)"),
             );
         }
         if self.is_stalled(at, limits.stall) {
@@ -188,7 +188,7 @@ impl Engine {
         let foreign = self.status.foreign_wakes();
         if foreign > 0 {
             waiting.push(format!(
-                "{foreign} wakes from other threads were dropped: only the run's own thread can wake its tasks"
+                "{foreign} wake-ups from other threads were ignored: only the run's own thread can wake its tasks"
             ));
         }
         waiting

@@ -60,7 +60,7 @@ impl ForbiddenCall {
             }
             Self::Process => {
                 "starting a process (std::process::Command, fork, exec) is refused in a run: a real process is outside \
-                 the simulation and does not depend on its seed. Start it before the run, or replace it by a task or a \
+                 the simulation and does not depend on its seed. Start it before the run, or replace it with a task or a \
                  machine; if its result is always the same, wrap the call in simmach::interpose::allow_processes"
             }
         }

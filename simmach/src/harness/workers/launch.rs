@@ -236,7 +236,7 @@ impl ExitCause {
             }
             Self::Signal(9) => {
                 format!(
-                    "the run's process was killed from outside ({self}), perhaps for lack of memory"
+                    "the run's process was killed from outside ({self}), perhaps by the out-of-memory killer"
                 )
             }
             Self::Signal(_) => format!("the run's process was killed ({self})"),
