@@ -1,4 +1,4 @@
-//! What the runs of a test come to: trials, judgements, reports, progress.
+//! What the runs of a test come to: its evaluation, results, reports and replays.
 
 pub(crate) mod capture;
 pub(crate) mod evaluation;
