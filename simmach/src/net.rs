@@ -33,6 +33,7 @@ mod ready;
 mod real;
 #[cfg(feature = "sim")]
 mod simulated;
+mod target;
 
 #[cfg(all(test, feature = "sim"))]
 mod rig;

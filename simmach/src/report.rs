@@ -6,6 +6,7 @@ pub(crate) mod console;
 pub(crate) mod difference;
 pub(crate) mod event;
 pub(crate) mod generators;
+pub(crate) mod likely_cause;
 pub(crate) mod log;
 pub(crate) mod numbers;
 pub(crate) mod story;

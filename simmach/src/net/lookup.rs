@@ -5,7 +5,6 @@
 //! lookup takes no time, and succeeds for machines that are down. Not modelled: name servers, aliases. Outside a run
 //! the operating system resolves names.
 
-use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -13,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use crate::net::real;
 #[cfg(feature = "sim")]
 use crate::net::simulated::sockets;
+use crate::net::target::Target;
 
 /// Resolves a name or parses an address: `api1.public:443`, `10.0.0.1:443`.
 ///
@@ -118,23 +118,6 @@ pub(crate) mod sealed {
     impl Resolve for (String, u16) {
         fn target(&self) -> io::Result<Target<'_>> {
             Ok(named(&self.0, self.1))
-        }
-    }
-}
-
-/// What is to be resolved: addresses, or a name and a port.
-#[derive(Debug)]
-pub enum Target<'a> {
-    Addresses(Vec<SocketAddr>),
-    Name(Cow<'a, str>, u16),
-}
-
-impl Target<'_> {
-    #[cfg(feature = "real")]
-    pub(crate) fn into_owned(self) -> Target<'static> {
-        match self {
-            Self::Addresses(addresses) => Target::Addresses(addresses),
-            Self::Name(name, port) => Target::Name(name.into_owned().into(), port),
         }
     }
 }

@@ -8,7 +8,7 @@ use socket2::SockRef;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
-use crate::net::lookup::Target;
+use crate::net::target::Target;
 
 /// Resolves `target` by the operating system.
 pub(crate) async fn addresses(target: Target<'static>) -> io::Result<Vec<SocketAddr>> {

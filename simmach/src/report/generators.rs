@@ -1,6 +1,6 @@
 //! Linked libraries that have their own random number generator, which the seed does not control.
 
-use crate::report::difference::LikelyCause;
+use crate::report::likely_cause::LikelyCause;
 
 /// A library with its own random number generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

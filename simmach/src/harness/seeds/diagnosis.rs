@@ -9,7 +9,8 @@ use crate::engine::failure::verdict::Verdict;
 use crate::harness::workers::job::Job;
 use crate::harness::workers::pool::{FreshProcesses, Pool};
 use crate::outcome::{Keep, Outcome};
-use crate::report::difference::{LikelyCause, RunContext};
+use crate::report::difference::RunContext;
+use crate::report::likely_cause::LikelyCause;
 use crate::spec::SimTest;
 
 /// Number of runs in fresh processes that must agree.

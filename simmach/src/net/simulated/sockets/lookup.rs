@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::net::lookup::Target;
 use crate::net::simulated::address::{ipv4, ipv6};
 use crate::net::simulated::kernel::{error, with_host};
+use crate::net::target::Target;
 
 /// Resolves a target to its addresses.
 pub(crate) fn resolve(target: Target<'_>) -> io::Result<Vec<SocketAddr>> {
