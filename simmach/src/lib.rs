@@ -168,7 +168,7 @@ pub mod __private;
 
 #[cfg(test)]
 mod tests {
-    /// The crate's documentation has a row for every feature of the manifest.
+    /// The crate's documentation has a row forevery feature of the manifest.
     #[test]
     fn features_are_all_documented() {
         let manifest = include_str!("../Cargo.toml");

@@ -231,7 +231,7 @@ impl Strike {
         machine::power_off(machine, self.owner());
     }
 
-    /// Gives back what its plan has taken, where nobody has meanwhile, or means it to stay down.
+    /// Restores what its plan took down, unless another plan or the test keeps it down.
     pub(crate) fn give_back(self) {
         machine::restore(self.plan);
     }

@@ -318,7 +318,7 @@ impl Engine {
     }
 
     /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of steps at one moment:
-    /// a process that restarts for ever at one moment must not hide an endless loop.
+    /// a process that restarts forever at one moment must not hide an endless loop.
     pub(crate) fn note_process_change(&self) {
         self.counters.progress_at.set(self.clock.now());
     }

@@ -64,7 +64,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
             } else {
                 None
             };
-            // Calm bytes are the same for every seed, but differ between calls, so that identifiers stay unique.
+            // Calm bytes are the same forevery seed, but differ between calls, so that identifiers stay unique.
             let drawn = drawn.unwrap_or_else(|| mix(mix(scope.task, nth), word));
             chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
         }

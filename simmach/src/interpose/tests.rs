@@ -395,7 +395,7 @@ fn thread_local_destructors_may_call() {
 
 /// Return values of the C library's locks that need not wait or detect a deadlock.
 fn answers_of_locks() -> [libc::c_int; 10] {
-    // SAFETY: each object is initialised before it is used, is nobody else's, and is forgotten afterwards.
+    // SAFETY: each object is initialised before it is used, is used by this thread only, and is not used afterwards.
     unsafe {
         let mut answers = [0; 10];
         let kinds = [

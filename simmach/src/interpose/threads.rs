@@ -81,7 +81,7 @@ extern "C-unwind" fn begin(work: *mut c_void) -> *mut c_void {
     IS_ALLOWED.set(true);
     if let Some(key) = counted() {
         // SAFETY: the key exists; the value is only compared with null. If memory for it is lacking, the thread is counted as
-        // alive for ever.
+        // alive forever.
         unsafe { libc::pthread_setspecific(key, ptr::dangling()) };
     }
     start(argument)

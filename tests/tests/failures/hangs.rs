@@ -523,7 +523,7 @@ fn wait_for_a_lock_that_another_thread_holds_is_no_deadlock() {
     }
 }
 
-/// The other thread polls for ever and might hold a lock, so the run waits longer for it, but not for ever.
+/// The other thread polls forever and might hold a lock, so the run waits longer for it, but not forever.
 #[test]
 fn mutex_locked_twice_beside_a_busy_thread_is_a_deadlock() {
     let began = now();

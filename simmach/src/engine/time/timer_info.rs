@@ -11,7 +11,7 @@ use crate::engine::time::timers::TimerKey;
 #[derive(Clone, Copy)]
 pub(crate) struct TimerInfo {
     /// Whether the layer has a pending timer that will wake a waiting task with a result, or start a process. Timers that are
-    /// rearmed for ever must not count: a run with such a timer would never stall.
+    /// rearmed forever must not count: a run with such a timer would never stall.
     pub(crate) prevents_stall: fn() -> bool,
     /// Describes a timer, if it is one of the layer's.
     pub(crate) describe: fn(TimerKey) -> Option<String>,

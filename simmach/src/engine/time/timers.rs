@@ -562,7 +562,7 @@ mod tests {
         ]
     }
 
-    /// Few cancels, removed at the head, or so many that they are swept.
+    /// With few cancellations, which are removed at the head, and with enough that cancelled timers are swept.
     fn ops() -> impl Strategy<Value = Vec<Op>> {
         prop_oneof![
             prop::collection::vec(op(5, 8), 0..300),

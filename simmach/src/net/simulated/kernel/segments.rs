@@ -45,7 +45,7 @@ impl Kernel {
                 let delivered = self.outbox.tally.delivered;
                 connection.on_segment(self.engine.clock.now(), segment, &mut self.outbox);
                 segment.payload = Payload::EMPTY;
-                // Only new data counts as progress: two ends that repeat old segments for ever are stalled.
+                // Only new data counts as progress: two ends that repeat old segments forever are stalled.
                 if self.outbox.tally.delivered > delivered {
                     self.engine.note_progress();
                 }

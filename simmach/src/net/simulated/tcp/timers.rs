@@ -7,7 +7,7 @@ use crate::net::simulated::tcp::{
 
 impl Connection {
     /// Whether the connection times out if nothing arrives from the peer. Keep-alive and answered zero-window probes do
-    /// not count, since they can go on for ever.
+    /// not count, since they can go on forever.
     pub(crate) fn will_time_out(&self) -> bool {
         match self.state {
             State::SynSent => true,
@@ -190,7 +190,7 @@ impl Connection {
     }
 
     /// Whether the connection is given up. As in Linux's `tcp_probe_timer`, an orphan is given up even if its probes
-    /// are answered, once their interval has reached the maximum: a peer that never reads would keep it for ever.
+    /// are answered, once their interval has reached the maximum: a peer that never reads would keep it forever.
     fn has_exhausted_probes(&self) -> bool {
         let most = if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
         let slowest = self.orphan && self.probe_interval() == self.config.rto_max;

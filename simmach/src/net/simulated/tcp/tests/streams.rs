@@ -15,7 +15,7 @@ use crate::net::simulated::tcp::{CallResult, Connection, ConnectionError, Outbox
 const MS: u64 = 1_000_000;
 /// Longer than any timeout of TCP.
 const HANG: u64 = 5_000_000 * MS;
-/// Maximum number of turns without a byte read. Two ends that answer each other for ever would take years to reach
+/// Maximum number of turns without a byte read. Two ends that answer each other forever would take years to reach
 /// `HANG`, with more packets each time the link duplicates one. The total number of turns has no useful bound: one byte
 /// per round trip is slow, but correct.
 const MOST_IDLE_TURNS: u64 = 100_000;
