@@ -1,0 +1,202 @@
+//! The system calls that a run answers, as the interposed functions ask for them.
+//!
+//! The functions of the C library are defined in this layer, and what they do in a run is known to layers above it. This
+//! trait is between them: the definitions translate C's arguments, and forward the calls through [`calls`]. Descriptors of a
+//! run are numbers from [`FIRST_DESCRIPTOR`] on; smaller ones are the process's real ones.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::io::{IoSlice, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::interpose::answers;
+
+/// The smallest descriptor of a run. It is far above every real one.
+pub(crate) const FIRST_DESCRIPTOR: c_int = 0x4000_0000;
+
+/// An error number of Linux, such as `EAGAIN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) c_int);
+
+/// The result of a system call.
+pub(crate) type Answer<T> = Result<T, Errno>;
+
+/// The address of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SocketAddress {
+    /// An IPv4 or IPv6 address.
+    Inet(SocketAddr),
+    /// A Unix address: a path, an abstract name that begins with a NUL, or empty if the socket has no name.
+    Unix(Vec<u8>),
+    /// `AF_UNSPEC`, which disconnects a datagram socket.
+    Unspecified,
+}
+
+/// Ancillary data of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// `UDP_SEGMENT` when sent, `UDP_GRO` when received: the data is a sequence of datagrams of this size.
+    pub(crate) segment_size: Option<u16>,
+    /// `IP_TOS` or `IPV6_TCLASS`; the lowest two bits are ECN's.
+    pub(crate) traffic_class: Option<u8>,
+    /// `IP_PKTINFO` or `IPV6_PKTINFO`: the source of a datagram that is sent, the destination of one that is received.
+    pub(crate) local: Option<IpAddr>,
+    /// Whether descriptors were attached (`SCM_RIGHTS`), which a run does not pass on.
+    pub(crate) has_descriptors: bool,
+}
+
+/// A received message.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// Bytes written to the buffers. With `MSG_TRUNC` among the flags of the call, the whole length of a datagram.
+    pub(crate) bytes: usize,
+    /// The sender of a datagram.
+    pub(crate) from: Option<SocketAddress>,
+    /// Whether a datagram was cut to the room in the buffers.
+    pub(crate) is_truncated: bool,
+    pub(crate) control: Control,
+}
+
+/// An entry of an epoll instance's interest list, or an event of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EpollEvent {
+    pub(crate) events: u32,
+    pub(crate) data: u64,
+}
+
+/// A descriptor and its events, as `poll` takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PollEntry {
+    pub(crate) descriptor: c_int,
+    pub(crate) events: i16,
+    pub(crate) returned: i16,
+}
+
+/// The start routine of a thread.
+pub(crate) type ThreadStart = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+
+/// The system calls that a run answers. Flags, options and events have Linux's values.
+///
+/// Calls on descriptors may block if the calling thread is one that a guest started. On the run's own thread a call that
+/// would block fails the run, and returns `EDEADLK`.
+pub(crate) trait SystemCalls: Sync {
+    fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int>;
+    fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]>;
+    fn pipe(&self, flags: c_int) -> Answer<[c_int; 2]>;
+    fn event_counter(&self, count: u32, flags: c_int) -> Answer<c_int>;
+    fn bind(&self, descriptor: c_int, address: &SocketAddress) -> Answer<()>;
+    fn listen(&self, descriptor: c_int, backlog: c_int) -> Answer<()>;
+    fn connect(&self, descriptor: c_int, address: &SocketAddress) -> Answer<()>;
+    /// `flags`: `SOCK_NONBLOCK`, `SOCK_CLOEXEC`.
+    fn accept(&self, descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAddress)>;
+    fn local_address(&self, descriptor: c_int) -> Answer<SocketAddress>;
+    fn peer_address(&self, descriptor: c_int) -> Answer<SocketAddress>;
+    /// Writes the option's value to `value`, cut to its room, and returns the number of bytes.
+    fn get_option(
+        &self,
+        descriptor: c_int,
+        level: c_int,
+        name: c_int,
+        value: &mut [u8],
+    ) -> Answer<usize>;
+    fn set_option(&self, descriptor: c_int, level: c_int, name: c_int, value: &[u8]) -> Answer<()>;
+    fn shut_down(&self, descriptor: c_int, how: c_int) -> Answer<()>;
+    fn close(&self, descriptor: c_int) -> Answer<()>;
+    fn duplicate(&self, descriptor: c_int) -> Answer<c_int>;
+    fn read(&self, descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize>;
+    fn write(&self, descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize>;
+    fn receive(
+        &self,
+        descriptor: c_int,
+        into: &mut [IoSliceMut<'_>],
+        flags: c_int,
+    ) -> Answer<Received>;
+    fn send(
+        &self,
+        descriptor: c_int,
+        from: &[IoSlice<'_>],
+        flags: c_int,
+        to: Option<&SocketAddress>,
+        control: Control,
+    ) -> Answer<usize>;
+    fn is_nonblocking(&self, descriptor: c_int) -> Answer<bool>;
+    fn set_nonblocking(&self, descriptor: c_int, on: bool) -> Answer<()>;
+    /// Number of bytes that can be read at once (`FIONREAD`).
+    fn available(&self, descriptor: c_int) -> Answer<usize>;
+    fn poll(&self, entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize>;
+    fn epoll_create(&self) -> Answer<c_int>;
+    /// `descriptor` may be a real one.
+    fn epoll_control(
+        &self,
+        epoll: c_int,
+        operation: c_int,
+        descriptor: c_int,
+        event: Option<EpollEvent>,
+    ) -> Answer<()>;
+    /// Passes at most `most` events to `found` and returns their number.
+    fn epoll_wait(
+        &self,
+        epoll: c_int,
+        most: usize,
+        timeout: Option<Duration>,
+        found: &mut dyn FnMut(EpollEvent),
+    ) -> Answer<usize>;
+    /// Resolves a name; an error is one of `getaddrinfo`'s, such as `EAI_NONAME`.
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, c_int>;
+
+    /// Whether the calling code may start threads: whether it is a guest's.
+    fn has_threads(&self) -> bool;
+    /// Starts a thread that `create` makes, given a start routine and its argument. Returns `create`'s result.
+    fn start_thread(
+        &self,
+        start: ThreadStart,
+        argument: *mut c_void,
+        create: &mut dyn FnMut(ThreadStart, *mut c_void) -> Result<libc::pthread_t, c_int>,
+    ) -> c_int;
+    /// Waits until a thread has ended, which is then joined for real. Returns false if the thread is not the run's.
+    fn wait_for_thread(&self, thread: libc::pthread_t) -> Answer<bool>;
+    /// Waits until the futex at `address` is woken, or until `timeout` has passed (`ETIMEDOUT`). Returns `None` if the run's
+    /// own thread waits and no other thread of it could run.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a futex, which stays valid during the call.
+    unsafe fn futex_wait(
+        &self,
+        address: *const u32,
+        value: u32,
+        timeout: Option<Duration>,
+    ) -> Option<Answer<c_long>>;
+    /// Wakes at most `most` threads that wait for the futex, and returns their number.
+    fn futex_wake(&self, address: *const u32, most: usize) -> usize;
+    /// Moves at most `most` waiters of `address` to `other`, after waking `woken` of them. Returns their number.
+    fn futex_requeue(
+        &self,
+        address: *const u32,
+        woken: usize,
+        other: *const u32,
+        most: usize,
+    ) -> usize;
+    /// Sleeps on a thread that a guest started. Returns false on other threads.
+    fn sleep(&self, time: Duration) -> bool;
+}
+
+static CALLS: OnceLock<&'static dyn SystemCalls> = OnceLock::new();
+
+/// Sets what answers the calls. Only the first call has an effect.
+pub(crate) fn set_calls(calls: &'static dyn SystemCalls) {
+    let _ = CALLS.set(calls);
+}
+
+/// What answers the calls of a run's code; `None` outside a run.
+#[inline]
+pub(crate) fn calls() -> Option<&'static dyn SystemCalls> {
+    if answers::is_here() { CALLS.get().copied() } else { None }
+}
+
+/// Whether a descriptor is one of a run.
+#[inline]
+pub(crate) fn is_simulated(descriptor: c_int) -> bool {
+    descriptor >= FIRST_DESCRIPTOR
+}
