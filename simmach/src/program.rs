@@ -129,9 +129,9 @@ impl Report {
         self.took
     }
 
-    /// Number of polls and timer events.
-    pub fn steps(&self) -> u64 {
-        self.outcome.steps
+    /// Number of polls of tasks and fired timers.
+    pub fn polls(&self) -> u64 {
+        self.outcome.polls
     }
 
     /// Returns the report with colours if `is_terminal` is true. The environment variables `NO_COLOR` and `CARGO_TERM_COLOR`
@@ -167,7 +167,7 @@ impl fmt::Display for Styled<'_> {
         for line in console::summarize(&outcome.verdict).lines() {
             writeln!(f, "{}", style.paint(ink, line))?;
         }
-        if outcome.steps == 0 {
+        if outcome.polls == 0 {
             return Ok(());
         }
         let virtual_nanos = u128::from(outcome.virtual_nanos);
@@ -175,7 +175,7 @@ impl fmt::Display for Styled<'_> {
             f,
             "Simulated {:.1} minutes in {}.",
             virtual_nanos as f64 / 60e9,
-            numbers::count(outcome.steps, "step"),
+            numbers::count(outcome.polls, "poll"),
         )?;
         writeln!(
             f,

@@ -171,7 +171,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     let limits = Limits {
         time: nanos(spec.time_limit),
-        steps: spec.step_limit,
+        polls: spec.poll_limit,
         stall: nanos(spec.stall_limit),
     };
     let client = MachineId(client as u32);
@@ -203,7 +203,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     Outcome {
         verdict,
-        steps: engine.counters.steps.get(),
+        polls: engine.counters.polls.get(),
         jumps: engine.counters.jumps.get(),
         sockets: left.sockets,
         effects,

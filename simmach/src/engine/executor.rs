@@ -65,7 +65,7 @@ impl Engine {
     #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {
         let Some((ready, spawned)) = self.tasks.make_ready(key) else { return };
-        self.ready.borrow_mut().push(ready, self.counters.steps.get(), spawned);
+        self.ready.borrow_mut().push(ready, self.counters.polls.get(), spawned);
     }
 
     fn priority(&self, ready: ReadyTask) -> u64 {

@@ -33,7 +33,7 @@ pub(crate) const SCOPE: Scope =
     Scope { machine: MachineId(0), process: ProcessId(1), task: 1, alive: true };
 
 pub(crate) const LIMITS: Limits =
-    Limits { time: 3_600_000_000_000, steps: 100_000_000, stall: 600_000_000_000 };
+    Limits { time: 3_600_000_000_000, polls: 100_000_000, stall: 600_000_000_000 };
 
 /// Runs `body` on a fresh thread with `seed`. `set_up` and `tear_down` install and remove the state of a layer.
 pub(crate) fn run_with<F: Future<Output = ()> + 'static>(

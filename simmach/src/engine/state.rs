@@ -76,7 +76,7 @@ pub(crate) struct UnobservedPanic {
     pub(crate) failure: Failure,
     /// The process that panicked.
     pub(crate) process: ProcessId,
-    /// The step in which it panicked. Of several panics the first is reported, since it may have caused the others.
+    /// The number of the poll in which it panicked. Of several panics the first is reported, since it may have caused the others.
     pub(crate) poll: u64,
     /// Whether the panic would only crash its process.
     pub(crate) is_tolerated: bool,
@@ -85,14 +85,14 @@ pub(crate) struct UnobservedPanic {
 /// Counters of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Polls and timer events.
-    pub(crate) steps: Cell<u64>,
+    /// Polls of tasks and fired timers.
+    pub(crate) polls: Cell<u64>,
     /// How often virtual time moved.
     pub(crate) jumps: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
-    /// Virtual time of the last step.
+    /// Virtual time of the last poll or fired timer.
     pub(crate) moment: Cell<u64>,
-    pub(crate) steps_at_moment: Cell<u64>,
+    pub(crate) polls_at_moment: Cell<u64>,
     /// Draws made while no task was running.
     pub(crate) draws_outside_tasks: Cell<u64>,
 }
@@ -314,10 +314,10 @@ impl Engine {
 
     pub(crate) fn note_progress(&self) {
         self.note_process_change();
-        self.counters.steps_at_moment.set(0);
+        self.counters.polls_at_moment.set(0);
     }
 
-    /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of steps at one moment:
+    /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of polls at one moment:
     /// a process that restarts forever at one moment must not hide an endless loop.
     pub(crate) fn note_process_change(&self) {
         self.counters.progress_at.set(self.clock.now());

@@ -32,8 +32,8 @@ pub(super) struct RunResult {
     pub(super) stats: NetStats,
 }
 
-/// More steps than any test needs. A test whose packets never stop ends here, before it fills the memory.
-const LIMITS: Limits = Limits { steps: 200_000, ..rig::LIMITS };
+/// More polls than any test needs. A test whose packets never stop ends here, before it fills the memory.
+const LIMITS: Limits = Limits { polls: 200_000, ..rig::LIMITS };
 
 pub(super) const A: MachineId = MachineId(0);
 pub(super) const B: MachineId = MachineId(1);

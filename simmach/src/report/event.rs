@@ -73,8 +73,8 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::ZoneLinkChanged { .. } => LinkChange::Profile.words().to_owned(),
         Event::LinksRestored => "link profiles restored".to_owned(),
         Event::StepBegun { number, .. } => format!("begins step {number} of the test"),
-        Event::RunEnded { steps } => {
-            format!("the run ends after {}", count(*steps, "step"))
+        Event::RunEnded { polls } => {
+            format!("the run ends after {}", count(*polls, "poll"))
         }
     }
 }

@@ -380,13 +380,13 @@ fn limits_fail_a_run() {
         fail(|| SpecBuilder::new().time_limit(10.secs()).body(async |_| sleep(11.secs()).await));
     assert_eq!((failure.kind, failure.at), (FailureKind::TimeLimit, 10_000_000_000));
     let failure = fail(|| {
-        SpecBuilder::new().step_limit(100).body(async |_| {
+        SpecBuilder::new().poll_limit(100).body(async |_| {
             loop {
                 sleep(1.millis()).await;
             }
         })
     });
-    assert_eq!(failure.kind, FailureKind::StepLimit);
+    assert_eq!(failure.kind, FailureKind::PollLimit);
     assert!(failure.waiting[0].starts_with("client: the test's body"), "{:?}", failure.waiting);
 }
 

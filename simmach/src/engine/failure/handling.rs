@@ -41,7 +41,7 @@ impl Engine {
         let process = self.scope().process;
         let is_tolerated =
             self.policy.get().is_some_and(|policy| (policy.is_crash_tolerated)(process));
-        let poll = self.counters.steps.get();
+        let poll = self.counters.polls.get();
         let unobserved = UnobservedPanic { failure, process, poll, is_tolerated };
         self.unobserved.borrow_mut().insert(name, unobserved);
     }

@@ -77,8 +77,8 @@ pub(crate) enum FailureKind {
     Deadlock,
     /// The virtual time limit was exceeded.
     TimeLimit,
-    /// The step limit was exceeded.
-    StepLimit,
+    /// The poll limit was exceeded.
+    PollLimit,
     /// No progress was made for the stall limit.
     Stall,
     /// A task did not yield for the watchdog's limit of real time.
@@ -107,7 +107,7 @@ impl FailureKind {
             Self::Service => "service",
             Self::Deadlock => "deadlock",
             Self::TimeLimit => "time limit",
-            Self::StepLimit => "step limit",
+            Self::PollLimit => "poll limit",
             Self::Stall => "stall",
             Self::Hung => "hung",
             Self::Refused => "refused",
@@ -232,7 +232,7 @@ mod tests {
             |kind, body_wait| Failure { body_wait, ..Failure::new(kind, "text") }.fingerprint();
         let data = |port: u16| Some(BodyWait::Indefinite(format!("data from 10.0.0.2:{port}")));
         let limit = of(FailureKind::TimeLimit, data(4711));
-        for kind in [FailureKind::StepLimit, FailureKind::Stall, FailureKind::Deadlock] {
+        for kind in [FailureKind::PollLimit, FailureKind::Stall, FailureKind::Deadlock] {
             assert_eq!(of(kind.clone(), data(80)), limit);
             let other = Some(BodyWait::Indefinite("a task to end".to_owned()));
             assert_ne!(of(kind.clone(), other), limit);

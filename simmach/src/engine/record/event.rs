@@ -46,8 +46,8 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     LinksRestored,
     /// A step of the test began: its sequence, and its number there.
     StepBegun { sequence: u64, number: u64 },
-    /// The run ended after this many polls and events.
-    RunEnded { steps: u64 },
+    /// The run ended after this many polls.
+    RunEnded { polls: u64 },
 }
 
 /// Why a packet did not arrive.
@@ -164,7 +164,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::ZoneLinkChanged { zones } => (7, [LinkChange::Profile as u64, *zones]),
             Self::LinksRestored => (7, [LinkChange::Profile as u64, 0]),
             Self::StepBegun { sequence, number } => (8, [*sequence, *number]),
-            Self::RunEnded { steps } => (9, [*steps, 0]),
+            Self::RunEnded { polls } => (9, [*polls, 0]),
         }
     }
 }
@@ -239,7 +239,7 @@ impl NewEvent<'_> {
             Self::ZoneLinkChanged { zones } => Event::ZoneLinkChanged { zones },
             Self::LinksRestored => Event::LinksRestored,
             Self::StepBegun { sequence, number } => Event::StepBegun { sequence, number },
-            Self::RunEnded { steps } => Event::RunEnded { steps },
+            Self::RunEnded { polls } => Event::RunEnded { polls },
         }
     }
 }
