@@ -144,7 +144,7 @@ impl Sim {
     pub async fn settle(&self) -> Result<(), ControlError> {
         let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
         let mut changed = ended == Some(true);
-        changed |= net::control::mend_all();
+        changed |= net::control::heal_all();
         changed |= net::control::unclog_all();
         changed |= net::control::clear_filters();
         if net::control::restore_links() {

@@ -232,7 +232,7 @@ impl Strike {
     }
 
     /// Restores what its plan took down, unless another plan or the test keeps it down.
-    pub(crate) fn give_back(self) {
+    pub(crate) fn restore(self) {
         machine::restore(self.plan);
     }
 

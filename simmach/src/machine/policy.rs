@@ -1,4 +1,4 @@
-//! `on_exit`: what happens on a machine when a process fails.
+//! `on_exit`: what happens on a machine when a service fails. A service that returns without an error is not its concern.
 
 use crate::engine::failure::verdict::Failure;
 use crate::engine::record::event::ProcessExit;

@@ -30,31 +30,6 @@ pub(crate) fn start_all() {
     all.into_iter().for_each(start);
 }
 
-/// Gives power to all machines, and starts all services that are down, except those that returned by themselves. Returns false
-/// if there is nothing to do.
-pub(crate) fn start_remaining() -> bool {
-    let down = select(|_, installed| !installed.returned && installed.running.is_none());
-    let mut changed = !down.is_empty();
-    down.into_iter().for_each(start);
-    let all = with(|machines| machines.all.len()).unwrap_or(0);
-    for machine in (0u32..).map(MachineId).take(all) {
-        changed |= power_on(machine);
-    }
-    changed
-}
-
-/// Gives a machine power, without starting its services. Returns false if it already has power.
-pub(crate) fn power_on(machine: MachineId) -> bool {
-    let had =
-        with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
-    if had == Some(false) {
-        net::control::set_up(machine, true);
-        engine::trace(Event::PowerRestored { machine });
-        engine::note_progress();
-    }
-    had == Some(false)
-}
-
 /// Starts a service if it is down, and gives its machine power.
 pub(crate) fn start(id: ServiceId) {
     let launched = with(|machines| {
@@ -80,7 +55,7 @@ pub(crate) fn start(id: ServiceId) {
     let (process, incarnation, service, at) = launched;
     drop(restart.and_then(engine::cancel));
     if on {
-        net::control::set_up(id.machine, true);
+        net::control::set_power(id.machine, true);
     }
     if incarnation > 1 {
         engine::record_fault(Effect::Restart, Some(id.machine), || {

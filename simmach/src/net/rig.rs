@@ -135,7 +135,7 @@ pub(super) fn kill(process: u32) {
 /// Powers a machine off, as `machine` does it, together with its only process.
 pub(super) fn power_off(machine: MachineId, process: u32) {
     kernel::control::erase_machine(machine);
-    kernel::control::set_up(machine, false);
+    kernel::control::set_power(machine, false);
     engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
 }
 

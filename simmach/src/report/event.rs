@@ -32,7 +32,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         }
         Event::PacketDropped { reason, .. } => match reason {
             DropReason::Lost => "a packet is lost",
-            DropReason::Cut => "a packet is dropped by a partition",
+            DropReason::Partition => "a packet is dropped by a partition",
             DropReason::QueueFull => "a packet is dropped by a full queue",
             DropReason::NoRoute => "a packet is dropped: there is no route",
             DropReason::MachineDown => "a packet is dropped: the receiver has no power",

@@ -56,7 +56,7 @@ pub(crate) enum DropReason {
     /// The link lost it.
     Lost = 0,
     /// A partition dropped it.
-    Cut = 1,
+    Partition = 1,
     /// The link's queue was full.
     QueueFull = 2,
     /// No link leads there.
@@ -96,7 +96,7 @@ const FLUSH: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LinkChange {
     /// A partition began.
-    Cut = 0,
+    Partition = 0,
     /// A partition was healed.
     Healed = 1,
     /// Every partition was healed.
@@ -113,7 +113,7 @@ impl LinkChange {
     /// The change in words, for logs and reports.
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Cut => "partitioned",
+            Self::Partition => "partitioned",
             Self::Healed => "healed",
             Self::AllHealed => "healed: all partitions",
             Self::Clogged => "clogged",

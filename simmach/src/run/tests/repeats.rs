@@ -246,7 +246,7 @@ fn heal_is_logged_when_packets_flow_again() {
         [
             CUT,
             "partitioned: [a.zone] | [b.zone, c.zone]",
-            "partly healed: [a.zone] | [b.zone, c.zone], still cut by Partitions",
+            "partly healed: [a.zone] | [b.zone, c.zone], still partitioned by Partitions",
         ]
     );
     // One way of two.

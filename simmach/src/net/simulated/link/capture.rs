@@ -130,7 +130,7 @@ impl Capture {
             Fate::Arrives { .. } => None,
             Fate::Held(_) => Some("held by a clog"),
             Fate::Lost => Some("lost by the link"),
-            Fate::Cut => Some("dropped by a partition"),
+            Fate::Partitioned => Some("dropped by a partition"),
             Fate::QueueFull => Some("dropped by a full queue"),
             Fate::NoRoute => Some("dropped: no route"),
             Fate::Filtered => Some("dropped by a packet filter"),

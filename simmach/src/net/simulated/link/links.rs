@@ -33,7 +33,7 @@ pub(crate) enum Fate {
     /// Held by a clog. The value is its latency once the clog is removed.
     Held(u64),
     Lost,
-    Cut,
+    Partitioned,
     QueueFull,
     NoRoute,
     /// Dropped by a packet filter.
@@ -61,8 +61,8 @@ pub(crate) struct Links {
     index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
     /// Packets held by clogs: slot and latency.
     held: BTreeMap<PathIndex, Vec<(u32, u64)>>,
-    /// Cuts by their owner.
-    cuts: BTreeMap<Option<u64>, Pairs>,
+    /// The pairs that each owner partitions.
+    partitions: BTreeMap<Option<u64>, Pairs>,
     clogs: Pairs,
     /// Links, pairs and profiles before the first change.
     original: Option<(LinkTable, LinkTable, Vec<NetworkProfile>)>,
@@ -93,12 +93,12 @@ struct LinkView<'a> {
     default_link: Option<u32>,
 }
 
-/// The cuts that remain when one owner mends its own.
+/// The partitions that remain when one owner heals its own.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct RemainingCuts {
-    /// Other owners that cut the same paths.
+pub(crate) struct RemainingPartitions {
+    /// Other owners that partition the same paths.
     pub(crate) by: BTreeSet<Option<u64>>,
-    /// Whether some path is cut by no other owner.
+    /// Whether some path is partitioned by no other owner.
     pub(crate) any_path_opens: bool,
 }
 
@@ -118,7 +118,7 @@ pub(crate) struct Path {
     pub(crate) from: HostIndex,
     pub(crate) to: HostIndex,
     route: Route,
-    cut: bool,
+    is_partitioned: bool,
     clogged: bool,
     /// When the bottleneck is free again, if its bandwidth is not shared.
     free_at: u64,
@@ -136,7 +136,9 @@ impl Fate {
                 Fate::Arrives { at: at.saturating_add(by), copy_at, deferred, overtakes }
             }
             Fate::Held(latency) => Fate::Held(latency.saturating_add(by)),
-            Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::NoRoute | Fate::Filtered => self,
+            Fate::Lost | Fate::Partitioned | Fate::QueueFull | Fate::NoRoute | Fate::Filtered => {
+                self
+            }
         }
     }
 }
@@ -169,7 +171,7 @@ impl Links {
             paths: Vec::new(),
             index: BTreeMap::new(),
             held: BTreeMap::new(),
-            cuts: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             clogs: Pairs::default(),
             original: None,
         }
@@ -310,8 +312,8 @@ impl Links {
         }
     }
 
-    fn is_cut(&self, from: HostIndex, to: HostIndex) -> bool {
-        from != to && self.cuts.values().any(|cuts| cuts.contains(from, to))
+    fn is_partitioned(&self, from: HostIndex, to: HostIndex) -> bool {
+        from != to && self.partitions.values().any(|pairs| pairs.contains(from, to))
     }
 
     /// The path from one machine to another. Adds it if it is new.
@@ -324,7 +326,7 @@ impl Links {
             from,
             to,
             route: self.route(from, to),
-            cut: self.is_cut(from, to),
+            is_partitioned: self.is_partitioned(from, to),
             clogged: from != to && self.clogs.contains(from, to),
             free_at: 0,
             last_arrival: 0,
@@ -379,60 +381,61 @@ impl Links {
         }
     }
 
-    pub(crate) fn cut(
+    pub(crate) fn partition(
         &mut self,
         owner: Option<u64>,
         from: &[HostIndex],
         to: &[HostIndex],
         on: bool,
     ) {
-        self.cuts.entry(owner).or_default().set(from, to, on);
+        self.partitions.entry(owner).or_default().set(from, to, on);
         for at in 0..self.paths.len() {
-            self.paths[at].cut = self.is_cut(self.paths[at].from, self.paths[at].to);
+            self.paths[at].is_partitioned =
+                self.is_partitioned(self.paths[at].from, self.paths[at].to);
         }
     }
 
-    /// Whether [`cut`](Self::cut) would change any path for this owner.
-    pub(crate) fn would_cut(
+    /// Whether [`partition`](Self::partition) would change any path for this owner.
+    pub(crate) fn would_partition(
         &self,
         owner: Option<u64>,
         from: &[HostIndex],
         to: &[HostIndex],
         on: bool,
     ) -> bool {
-        match self.cuts.get(&owner) {
-            Some(cuts) => cuts.would_change(from, to, on),
+        match self.partitions.get(&owner) {
+            Some(pairs) => pairs.would_change(from, to, on),
             None => Pairs::default().would_change(from, to, on),
         }
     }
 
-    /// The cuts from `from` to `to` that remain when this owner mends its own.
-    pub(crate) fn remaining_cuts(
+    /// The partitions from `from` to `to` that remain when this owner heals its own.
+    pub(crate) fn remaining_partitions(
         &self,
         owner: Option<u64>,
         from: &[HostIndex],
         to: &[HostIndex],
-    ) -> RemainingCuts {
+    ) -> RemainingPartitions {
         let paths = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
         let is_own = |(from, to): &(HostIndex, HostIndex)| {
-            from != to && self.cuts.get(&owner).is_some_and(|own| own.contains(*from, *to))
+            from != to && self.partitions.get(&owner).is_some_and(|own| own.contains(*from, *to))
         };
-        let mut remaining = RemainingCuts::default();
+        let mut remaining = RemainingPartitions::default();
         for (from, to) in paths.filter(is_own) {
-            let others = self.cuts.iter().filter(|(other, _)| **other != owner);
-            let holders: Vec<_> = others.filter(|(_, cuts)| cuts.contains(from, to)).collect();
+            let others = self.partitions.iter().filter(|(other, _)| **other != owner);
+            let holders: Vec<_> = others.filter(|(_, pairs)| pairs.contains(from, to)).collect();
             remaining.any_path_opens |= holders.is_empty();
             remaining.by.extend(holders.into_iter().map(|(holder, _)| *holder));
         }
         remaining
     }
 
-    /// Mends all cuts of all owners. Returns whether there were any.
-    pub(crate) fn mend_all(&mut self) -> bool {
-        let was_cut = self.cuts.values().any(Pairs::has_any);
-        self.cuts.clear();
-        self.paths.iter_mut().for_each(|path| path.cut = false);
-        was_cut
+    /// Heals the partitions of all owners. Returns whether there were any.
+    pub(crate) fn heal_all(&mut self) -> bool {
+        let was_partitioned = self.partitions.values().any(Pairs::has_any);
+        self.partitions.clear();
+        self.paths.iter_mut().for_each(|path| path.is_partitioned = false);
+        was_partitioned
     }
 
     /// Whether [`clog`](Self::clog) would change any path.
@@ -530,8 +533,8 @@ impl Links {
             Route::Link(link) => link,
         };
         let profile = &self.profiles[link as usize];
-        if path.cut {
-            return Fate::Cut;
+        if path.is_partitioned {
+            return Fate::Partitioned;
         }
         engine.set_lane(u64::from(path.from) << 32 | u64::from(path.to));
         let loss = profile.loss_of(bytes);
@@ -662,29 +665,29 @@ mod tests {
     }
 
     #[test]
-    fn cut_has_a_direction_and_ends() {
+    fn partition_has_a_direction_and_ends() {
         let mut links = with_machines(Links::new(Some(NetworkProfile::ideal_fixed())));
         let there = links.path(0, 2);
-        links.cut(None, &[0, 2], &[2], true);
+        links.partition(None, &[0, 2], &[2], true);
         let back = links.path(2, 0);
         let own = links.path(2, 2);
-        assert_eq!(links.calm_fate(there, 0, 1, DRAW), Fate::Cut);
+        assert_eq!(links.calm_fate(there, 0, 1, DRAW), Fate::Partitioned);
         assert_eq!(arrival(links.calm_fate(back, 0, 1, DRAW)), 50 * MS);
         assert_eq!(arrival(links.calm_fate(own, 0, 1, DRAW)), LOOPBACK_LATENCY);
-        links.mend_all();
+        links.heal_all();
         assert_eq!(arrival(links.calm_fate(there, 0, 1, DRAW)), 50 * MS);
     }
 
     #[test]
-    fn cut_by_two_owners_must_be_mended_by_both() {
+    fn partition_by_two_owners_must_be_healed_by_both() {
         let mut links = with_machines(Links::new(Some(NetworkProfile::ideal_fixed())));
         let path = links.path(0, 2);
         for owner in [None, Some(7)] {
-            links.cut(owner, &[0], &[2], true);
+            links.partition(owner, &[0], &[2], true);
         }
-        links.cut(Some(7), &[0], &[2], false);
-        assert_eq!(links.calm_fate(path, 0, 1, DRAW), Fate::Cut);
-        links.cut(None, &[0], &[2], false);
+        links.partition(Some(7), &[0], &[2], false);
+        assert_eq!(links.calm_fate(path, 0, 1, DRAW), Fate::Partitioned);
+        links.partition(None, &[0], &[2], false);
         assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
     }
 
