@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::positions::{self, StepSequence};
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::{self, Event, context};
 
 /// Iterator over the numbered steps of a test, returned by [`Sim::steps`](crate::Sim::steps).
@@ -42,7 +42,12 @@ impl Iterator for Steps {
         engine::note_progress();
         engine::record_deviation(|| Deviation {
             text: format!("step {number}"),
-            ..Deviation::new(Address::step(self.sequence, number), Kind::Step, 1, engine::now())
+            ..Deviation::new(
+                Address::step(self.sequence, number),
+                DeviationKind::Step,
+                1,
+                engine::now(),
+            )
         });
         positions::begin_step(self.sequence, number);
         engine::trace(Event::StepBegun { sequence: self.sequence, number });

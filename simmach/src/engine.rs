@@ -206,7 +206,7 @@ pub(crate) fn below(address: Address, n: u64) -> u64 {
     try_with(|engine| engine.below(address, n)).unwrap_or(0)
 }
 
-/// Whether the strike, step or act at this address takes place; a calm one does not.
+/// Whether the strike, step or fault at this address takes place; a calm one does not.
 pub(crate) fn is_active(address: Address) -> bool {
     word(address).is_some()
 }

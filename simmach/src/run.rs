@@ -3,7 +3,7 @@
 //! Sweeps, replays and benchmarks all go through [`run`]. It installs the state of every layer, drives the engine to a
 //! verdict, and removes the state again, so that nothing outlives the run.
 
-mod world;
+mod setup;
 
 #[cfg(test)]
 mod tests;
@@ -181,7 +181,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     }
     let sim = sim::install(seed, client);
     let (plans, body, shape) = spec.into_parts();
-    let body = world::begin(engine, plans, body, sim, client);
+    let body = setup::begin(engine, plans, body, sim, client);
     let verdict = engine.drive(&limits);
     let reached = take_trace_and_deviations(engine, seed, keep);
     let left = tear_down(engine, body, keep);
@@ -225,7 +225,7 @@ fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, di
     engine.status.set_names(machines.to_vec());
     engine.clock.machine_clocks.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
-    world::install(spec, machines, client, disks);
+    setup::install(spec, machines, client, disks);
 }
 
 /// Takes the trace and the deviations as they are at the verdict, before the run is torn down.

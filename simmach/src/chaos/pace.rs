@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::draws::positions;
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::{self, MachineId};
 use crate::machine;
 use crate::sim::{self, Idle};
@@ -213,7 +213,7 @@ impl Strike {
                 machine,
                 text: text(),
                 pins,
-                ..Deviation::new(address, Kind::Strike, 1, at)
+                ..Deviation::new(address, DeviationKind::Strike, 1, at)
             }
         });
     }

@@ -24,7 +24,7 @@ use crate::engine::executor::waits::Wait;
 use crate::engine::executor::waker::waker;
 use crate::engine::failure::hook;
 use crate::engine::ids::{ProcessId, Scope};
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 
@@ -82,7 +82,7 @@ impl Engine {
                         .identity(key)
                         .map(|task| task.name(&self.status))
                         .unwrap_or_default(),
-                    ..Deviation::new(address, Kind::Order, word, at)
+                    ..Deviation::new(address, DeviationKind::Order, word, at)
                 });
             });
         }

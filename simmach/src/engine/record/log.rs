@@ -3,8 +3,8 @@
 //! Records that `RUST_LOG` enables are formatted in every run, even if no log is kept. An argument that panics or draws a
 //! random number would otherwise do so only in the run that is reported. Other records are never formatted.
 
-mod capture;
 pub(crate) mod filter;
+mod subscriber;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tracing::dispatcher::DefaultGuard;
 
-pub(crate) use crate::engine::record::log::capture::install;
+pub(crate) use crate::engine::record::log::subscriber::install;
 
 use crate::engine::context::{self, Slot};
 use crate::engine::ids::MachineId;
@@ -58,7 +58,7 @@ thread_local! {
 pub(crate) fn begin(kept: bool) -> DefaultGuard {
     drop(take());
     LINES.with(|lines| lines.install(kept.then(Vec::new)));
-    capture::enter()
+    subscriber::enter()
 }
 
 /// Writes a line of the harness.
@@ -75,7 +75,7 @@ pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -
 /// As [`write_line`], for a value of the user's. Formats it in every run, as records are.
 pub(crate) fn write_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
     match in_run() {
-        Some(false) => capture::format_and_discard(value),
+        Some(false) => subscriber::format_and_discard(value),
         Some(true) | None => write_line(level, machine, || value.to_string()),
     }
 }

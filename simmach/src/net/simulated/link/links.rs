@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Engine;
 use crate::net::simulated::address::{HostIndex, PathIndex};
-use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrder;
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::link::pairs::Pairs;
 use crate::net::simulated::link::profile::{Bandwidth, NetworkProfile};
 
@@ -45,7 +45,7 @@ type LinkTable = BTreeMap<(u32, u32), u32>;
 
 pub(crate) struct Links {
     zones: BTreeMap<String, u32>,
-    machines: Vec<Location>,
+    machines: Vec<MachineZone>,
     routes: LinkTable,
     /// Profiles of single pairs of machines, which override those of their zones.
     pairs: LinkTable,
@@ -70,7 +70,7 @@ pub(crate) struct Links {
 
 /// A machine's zone.
 #[derive(Clone, Copy, Debug, Default)]
-struct Location {
+struct MachineZone {
     zone: u32,
     /// Whether it reaches zones without a link to its own, and is reached from them. For clients.
     routes_to_all: bool,
@@ -191,9 +191,9 @@ impl Links {
     pub(crate) fn add_machine(&mut self, machine: HostIndex, zone: u32, routes_to_all: bool) {
         let index = machine as usize;
         if self.machines.len() <= index {
-            self.machines.resize(index + 1, Location::default());
+            self.machines.resize(index + 1, MachineZone::default());
         }
-        self.machines[index] = Location { zone, routes_to_all };
+        self.machines[index] = MachineZone { zone, routes_to_all };
     }
 
     /// The zone of a machine.

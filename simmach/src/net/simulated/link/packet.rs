@@ -2,7 +2,7 @@
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::link::address::PacketAddress;
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::Segment;
 

@@ -6,12 +6,12 @@ use crate::engine::record::event::DropReason;
 use crate::engine::record::log;
 use crate::engine::{Action, Effect, Engine, Event, MachineId, Name};
 use crate::net::simulated::address::{HostIndex, PathIndex};
-use crate::net::simulated::link::address::PacketAddress;
-use crate::net::simulated::link::capture::Capture;
 use crate::net::simulated::link::filter::{Filters, PacketFate};
 use crate::net::simulated::link::links::{Fate, Links};
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, InFlight, Packet};
+use crate::net::simulated::link::packet_capture::PacketCapture;
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo};
 use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
@@ -32,7 +32,7 @@ pub(crate) struct Wire {
     pub(crate) packets: InFlight,
     pub(crate) filters: Filters,
     /// The capture, if one was started.
-    pub(crate) capture: Option<Box<Capture>>,
+    pub(crate) capture: Option<Box<PacketCapture>>,
     pub(crate) stats: NetStats,
     /// Called by the timer of a packet's arrival, with its slot and its number of segments.
     arrive: fn(u64, u64),
@@ -69,7 +69,7 @@ impl Wire {
     pub(crate) fn start_capture(&mut self) {
         if self.capture.is_none() {
             let names = self.names.iter().map(|name| &**name);
-            self.capture = Some(Box::new(Capture::new(names)));
+            self.capture = Some(Box::new(PacketCapture::new(names)));
         }
     }
 
