@@ -105,7 +105,10 @@ pub(crate) fn run_spec(
         let message = panic_message(panic.as_ref());
         Outcome::without_a_run(
             seed,
-            Verdict::Broken(format!("a plan's settings or simmach itself panicked: {message}")),
+            Verdict::Broken(format!(
+                "a panic outside the run: {message}. Check the `name` and the settings of the test's own plans; if they do not \
+                 panic, this is a bug of simmach."
+            )),
         )
     })
 }
@@ -153,7 +156,9 @@ fn on_thread(
             } else {
                 format!(" ({})", at.join(", called from "))
             };
-            let message = format!("the test's spec panicked: {message}{at}");
+            let message = format!(
+                "an argument of `#[sim_test]`, such as `topology` or `chaos`, panicked: {message}{at}. Correct the code that it calls."
+            );
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }
     };

@@ -175,11 +175,8 @@ impl Engine {
             .map(|(_, task)| {
                 let machine =
                     self.name(task.identity.machine).unwrap_or_else(|| "the harness".to_owned());
-                let waits = if task.ready {
-                    "is ready to run".to_owned()
-                } else {
-                    format!("waits for {}", task.wait)
-                };
+                let waits =
+                    if task.ready { "is ready to run".to_owned() } else { task.wait.to_string() };
                 let name = task.identity.name_in_list(&self.status);
                 format!("{machine}: {name} {waits}")
             })

@@ -8,5 +8,6 @@ pub(crate) mod packet;
 pub(crate) mod packet_capture;
 pub(crate) mod packet_draws;
 mod pairs;
+pub(crate) mod partitions;
 pub(crate) mod profile;
 pub(crate) mod wire;

@@ -10,7 +10,8 @@ use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
 use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::filter::{FilterFn, PacketFilter};
-use crate::net::simulated::link::links::{LinkState, RemainingPartitions};
+use crate::net::simulated::link::links::LinkState;
+use crate::net::simulated::link::partitions::RemainingPartitions;
 use crate::net::simulated::link::profile::NetworkProfile;
 
 /// Switches a machine's power. A machine without power receives nothing.
@@ -53,7 +54,8 @@ pub(crate) fn would_partition(
     on: bool,
 ) -> bool {
     let (from, to) = (numbers(from), numbers(to));
-    with_kernel(|kernel| kernel.wire.links.would_partition(owner, &from, &to, on)).unwrap_or(false)
+    with_kernel(|kernel| kernel.wire.links.partitions().would_change(owner, &from, &to, on))
+        .unwrap_or(false)
 }
 
 /// The partitions between two groups of machines that remain when this owner heals its own.
@@ -64,9 +66,9 @@ pub(crate) fn remaining_partitions(
 ) -> RemainingPartitions {
     let (a, b) = (numbers(a), numbers(b));
     let remaining = with_kernel(|kernel| {
-        let links = &kernel.wire.links;
-        let mut remaining = links.remaining_partitions(owner, &a, &b);
-        let back = links.remaining_partitions(owner, &b, &a);
+        let partitions = kernel.wire.links.partitions();
+        let mut remaining = partitions.remaining(owner, &a, &b);
+        let back = partitions.remaining(owner, &b, &a);
         remaining.by.extend(back.by);
         remaining.any_path_opens |= back.any_path_opens;
         remaining
