@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::log::LogLine;
 use crate::engine::record::deviations::{Deviation, RecordLevel, Size};
 use crate::engine::record::effects::{Effects, Fault};
-use crate::engine::record::log::LogLine;
 use crate::engine::record::trace::{Checkpoint, TraceEvent};
 use crate::sim::PlanActivity;
 

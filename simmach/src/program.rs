@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
-use crate::engine::record::log;
+use crate::engine::log;
 use crate::harness::workers::disk::Folder;
 use crate::outcome::{Keep, Outcome};
 use crate::report::log::LineFormatter;

@@ -17,13 +17,14 @@ use std::thread;
 
 use crate::engine::context::{self, Engine, RunStatus};
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::draws::positions;
 use crate::engine::executor::drive::Limits;
-use crate::engine::failure::hook::HookGuard;
+use crate::engine::failure::backtrace;
 use crate::engine::failure::verdict::{Failure, Verdict};
-use crate::engine::failure::{abort_report, backtrace, panics};
-use crate::engine::record::log;
+use crate::engine::log;
+use crate::engine::panics::hook::HookGuard;
+use crate::engine::panics::{self, abort_report};
 use crate::engine::record::trace::KeptTrace;
+use crate::engine::steps;
 use crate::engine::{MachineId, Name};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
@@ -201,7 +202,8 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     let (effects, faults) = engine.take_effects();
     let (events, task_names) = match engine.trace_state().take_kept() {
         Some(KeptTrace { events, tasks }) => {
-            let named = tasks.into_iter().map(|(path, task)| (path, task.name(&engine.status)));
+            let named =
+                tasks.into_iter().map(|(path, task)| (path, task.name(&engine.status.names)));
             (Some(events), named.collect())
         }
         None => (None, Vec::new()),
@@ -227,7 +229,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
 /// Installs every layer's state as the spec says.
 fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, disks: RunFolder) {
     engine.names.replace(machines.to_vec());
-    engine.status.set_names(machines.to_vec());
+    engine.status.names.set_machines(machines.to_vec());
     engine.clock.machine_clocks.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
     setup::install(spec, machines, client, disks);
@@ -243,8 +245,8 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
     };
     let virtual_nanos = engine.clock.now();
     let (size, deviations) = engine.take_deviations();
-    let sequences = positions::take_sequences();
-    positions::clear_waiters();
+    let sequences = steps::take_sequences();
+    steps::clear_waiters();
     Outcome {
         trace_hash,
         trace_events,

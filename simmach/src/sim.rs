@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::choice::{Chooser, SampleUniform, Steps};
 use crate::engine::failure::verdict::{Failure, FailureKind};
-use crate::engine::record::log::{self, Level};
+use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text};
 use crate::machine::{self, Selector};

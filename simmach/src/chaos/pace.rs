@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
-use crate::engine::draws::positions;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
+use crate::engine::steps;
 use crate::engine::{self, MachineId};
 use crate::machine;
 use crate::sim::{self, Idle};
@@ -161,9 +161,7 @@ impl Strikes {
             Some(when) => {
                 let anchor = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
                 let from = match anchor {
-                    Some((walk, step)) => {
-                        positions::wait_for_step(walk, step.saturating_sub(1)).await
-                    }
+                    Some((walk, step)) => steps::wait_for_step(walk, step.saturating_sub(1)).await,
                     None => 0,
                 };
                 let at = from.saturating_add(when);
@@ -197,7 +195,7 @@ impl Strike {
     pub(crate) fn strikes(self, machine: Option<MachineId>, text: impl FnOnce() -> String) {
         engine::record_deviation(|| {
             let at = engine::now();
-            let mut pins = match positions::last_step() {
+            let mut pins = match steps::last_step() {
                 Some(anchor) => {
                     vec![
                         (strike::WHEN, at - anchor.at),

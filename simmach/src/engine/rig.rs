@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::engine::context::{self, Engine, RunStatus};
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::executor::drive::Limits;
-use crate::engine::executor::identity::Role;
-use crate::engine::failure::hook::HookGuard;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{MachineId, ProcessId, Scope};
+use crate::engine::log;
+use crate::engine::panics::hook::HookGuard;
 use crate::engine::record::deviations::RecordLevel;
-use crate::engine::record::log;
+use crate::engine::tasks::identity::Role;
 
 /// Creates an engine with an empty overlay and no recording.
 pub(crate) fn engine(seed: u64) -> Engine {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fmt, thread};
 
-use crate::engine::record::log::filter::{BadDirective, LogFilter, RUST_LOG};
+use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
 use crate::harness::debugger;
 
 /// The configuration of this process.

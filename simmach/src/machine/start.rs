@@ -5,10 +5,10 @@ use std::panic::Location;
 use std::thread;
 
 use crate::engine::draws::address::Address;
-use crate::engine::executor::tasks::TaskKey;
-use crate::engine::failure::panics;
 use crate::engine::failure::verdict::{Failure, FailureKind};
+use crate::engine::panics;
 use crate::engine::record::event::ProcessExit;
+use crate::engine::tasks::table::TaskKey;
 use crate::engine::{
     self, Effect, Event, MachineId, ProcessId, Role, Scope, context, mix, mix_text,
 };
@@ -66,7 +66,7 @@ pub(crate) fn start(id: ServiceId) {
     engine::note_process_change();
     let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
     if is_named {
-        context::try_with(|engine| engine.status.set_task_title(scope.task, name_of(id)));
+        context::try_with(|engine| engine.status.names.set_task_title(scope.task, name_of(id)));
     }
     service.launch(ServiceLaunch { id, scope, at });
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::engine::draws::family::Family;
+use crate::engine::log::{Level, LogLine};
 use crate::engine::record::deviations::{Deviation, DeviationKind, Size};
-use crate::engine::record::log::{Level, LogLine};
 use crate::outcome::Outcome;
 use crate::report::log::{first_line, name_of};
 use crate::report::numbers::{count, moment, thousands};

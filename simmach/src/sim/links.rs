@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::engine::log::{self, Level};
 use crate::engine::record::event::LinkChange;
-use crate::engine::record::log::{self, Level};
 use crate::engine::{self, Effect, Event, MachineId, Scope, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::control::Paths;

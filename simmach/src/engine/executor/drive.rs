@@ -1,10 +1,10 @@
 //! The main loop of a run: polls all ready tasks, then moves time to the next timer, until there is a verdict.
 
-use crate::engine::executor::waker::Waiter;
 use crate::engine::failure::verdict::{BodyWait, Failure, FailureKind, Verdict};
 use crate::engine::ids::Scope;
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
+use crate::engine::tasks::waiter::Waiter;
 use crate::engine::time::timers::Action;
 
 /// The limits at which a run fails.
@@ -177,7 +177,7 @@ impl Engine {
                     self.name(task.identity.machine).unwrap_or_else(|| "the harness".to_owned());
                 let waits =
                     if task.ready { "is ready to run".to_owned() } else { task.wait.to_string() };
-                let name = task.identity.name_in_list(&self.status);
+                let name = task.identity.name_in_list(&self.status.names);
                 format!("{machine}: {name} {waits}")
             })
             .collect();

@@ -11,7 +11,7 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
 use crate::engine::ids::MachineId;
-use crate::engine::record::log;
+use crate::engine::record::log_lines;
 
 /// How much is recorded of deviations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +140,7 @@ impl Recorder {
         }
         self.machines.extend(deviation.machine);
         if self.record == RecordLevel::All {
-            self.all.push(Deviation { line: log::line_count(), ..deviation });
+            self.all.push(Deviation { line: log_lines::line_count(), ..deviation });
         }
     }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::{MachineId, ProcessId};
-use crate::engine::record::trace::hash_bytes;
+use crate::engine::record::byte_hash::hash_bytes;
 
 /// An event of a run.
 ///

@@ -32,9 +32,9 @@ use std::collections::BinaryHeap;
 use std::task::Waker;
 
 use crate::engine::draws::K;
-use crate::engine::executor::tasks::TaskKey;
-use crate::engine::executor::waker::Waiter;
 use crate::engine::ids::MachineId;
+use crate::engine::tasks::table::TaskKey;
+use crate::engine::tasks::waiter::Waiter;
 
 /// What a timer does.
 #[derive(Debug)]

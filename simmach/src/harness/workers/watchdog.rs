@@ -149,8 +149,8 @@ fn watch(watched: &Mutex<WatchState>, limit: Duration, report_hang: impl FnOnce(
             drop(state);
             let stuck = sampling::sample_stack(&shared);
             let machine = stuck.map_or(pulse.machine, |stuck| stuck.machine);
-            let machine = shared.name(machine).map(str::to_owned);
-            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&shared));
+            let machine = shared.names.machine(machine).map(str::to_owned);
+            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&shared.names));
             return report_hang(Hang { seed, job, limit, pulse, machine, task, stuck });
         }
     }

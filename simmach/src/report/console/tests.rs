@@ -1,8 +1,8 @@
 //! The text of reports.
 
 use crate::engine::ids::MachineId;
+use crate::engine::log::{Level, LogLine};
 use crate::engine::record::effects::{Effect, Fault};
-use crate::engine::record::log::{Level, LogLine};
 use crate::report::console::*;
 
 fn outcome() -> Outcome {

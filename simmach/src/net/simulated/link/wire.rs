@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::engine::log;
 use crate::engine::record::event::DropReason;
-use crate::engine::record::log;
 use crate::engine::{Action, Effect, Engine, Event, MachineId, Name};
 use crate::net::simulated::address::{HostIndex, PathIndex};
 use crate::net::simulated::link::filter::{Filters, PacketFate};

@@ -9,55 +9,18 @@ mod subscriber;
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use tracing::dispatcher::DefaultGuard;
 
-pub(crate) use crate::engine::record::log::subscriber::install;
+pub(crate) use crate::engine::log::subscriber::install;
+pub(crate) use crate::engine::record::log_lines::{Level, LogLine, take};
 
-use crate::engine::context::{self, Slot};
+use crate::engine::context;
 use crate::engine::ids::MachineId;
-
-/// The level of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Level {
-    /// `tracing`'s `TRACE`.
-    Trace,
-    /// `tracing`'s `DEBUG`.
-    Debug,
-    /// `tracing`'s `INFO`.
-    Info,
-    /// `tracing`'s `WARN`.
-    Warn,
-    /// `tracing`'s `ERROR`.
-    Error,
-    /// A line of the harness about a fault or its end.
-    Fault,
-}
-
-/// A log line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LogLine {
-    /// Virtual nanoseconds since the run began.
-    pub at: u64,
-    /// The machine's number; `u32::MAX` is the harness.
-    pub machine: MachineId,
-    /// The level.
-    pub level: Level,
-    /// The target of a record, usually its module; `None` for lines of the harness.
-    pub target: Option<Cow<'static, str>>,
-    /// The message.
-    pub text: String,
-}
-
-thread_local! {
-    /// The log of this thread's run; holds `None` if its lines are not kept.
-    static LINES: Slot<Option<Vec<LogLine>>> = const { Slot::new() };
-}
+use crate::engine::record::log_lines::{self, in_run, push};
 
 /// Begins the log of this thread's run; `kept` says whether lines are kept. Records are captured until the guard is dropped.
 pub(crate) fn begin(kept: bool) -> DefaultGuard {
-    drop(take());
-    LINES.with(|lines| lines.install(kept.then(Vec::new)));
+    log_lines::begin(kept);
     subscriber::enter()
 }
 
@@ -91,24 +54,4 @@ fn keep(level: Level, target: Cow<'static, str>, text: String) {
 /// Whether this thread has a run whose log is kept.
 fn is_kept() -> bool {
     in_run() == Some(true)
-}
-
-/// Whether the log of this thread's run is kept; `None` if there is no run.
-fn in_run() -> Option<bool> {
-    LINES.try_with(|lines| lines.with(|lines| lines.is_some())).ok().flatten()
-}
-
-fn push(line: LogLine) {
-    LINES.with(|lines| lines.with(|lines| lines.as_mut().map(|lines| lines.push(line))));
-}
-
-/// Number of lines so far.
-pub(crate) fn line_count() -> u64 {
-    let count = LINES.with(|lines| lines.with(|lines| lines.as_ref().map_or(0, Vec::len)));
-    count.unwrap_or(0) as u64
-}
-
-/// Takes all lines.
-pub(crate) fn take() -> Vec<LogLine> {
-    LINES.with(Slot::remove).flatten().unwrap_or_default()
 }

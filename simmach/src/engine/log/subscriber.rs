@@ -14,8 +14,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
-use crate::engine::record::log::filter::{self, LogFilter};
-use crate::engine::record::log::{Level, in_run, is_kept, keep};
+use crate::engine::log::filter::{self, LogFilter};
+use crate::engine::log::{Level, in_run, is_kept, keep};
 
 /// Installs simmach's subscriber and logger for the process, unless it has its own.
 ///
