@@ -107,7 +107,7 @@ pub(crate) fn run_spec(
         Outcome::without_a_run(
             seed,
             Verdict::Broken(format!(
-                "a panic outside the run: {message}. Check the `name` and the settings of the test's own plans; if they do not \
+                "the run's set-up panicked: {message}. Check the `name` and `settings` of the test's own plans; if they do not \
                  panic, this is a bug of simmach."
             )),
         )

@@ -538,7 +538,7 @@ fn panic_during_set_up_leaves_no_state() {
         SpecBuilder::new().machine("a", service).plan(Breaks).body(async |_| {})
     });
     match ran.verdict {
-        Verdict::Broken(text) => assert!(text.ends_with("panicked: no settings"), "{text}"),
+        Verdict::Broken(text) => assert!(text.contains("set-up panicked: no settings"), "{text}"),
         Verdict::Passed | Verdict::Failed(_) => panic!("{:?}", ran.verdict),
     }
     assert_eq!(Arc::strong_count(&held), 1);
