@@ -38,7 +38,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// The monotonic clock of the running code's machine, in nanoseconds; 0 outside a run. Does not count as a reading by the
-/// code under test (see [`time::clock`]).
+/// code under test (see `time/clock.rs`).
 pub(crate) fn local_now() -> u64 {
     try_with(Engine::local_now).unwrap_or(0)
 }

@@ -56,8 +56,8 @@ impl Identity {
     /// Returns its name for a list of tasks whose lines begin with the machine.
     pub(crate) fn name_in_list(self, names: &ReportNames) -> String {
         let is_declared = self.role == Role::Main && names.task_title(self.path).is_none();
-        let has_place = self.role == Role::Spawned && !self.is_of_a_library();
-        if has_place || is_declared {
+        let has_location = self.role == Role::Spawned && !self.is_of_a_library();
+        if has_location || is_declared {
             return format!("the task of {}:{}", self.spawned_at.file(), self.spawned_at.line());
         }
         self.name(names)
