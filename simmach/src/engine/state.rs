@@ -334,8 +334,8 @@ impl Engine {
         self.trace_as(self.scope(), event);
     }
 
-    /// As [`trace`](Self::trace), for code that runs in `scope`.
-    #[inline]
+    /// As [`trace`](Self::trace), for code that runs in `scope`. Inlining it is worth 2 % of the benchmark `c`.
+    #[inline(always)]
     pub(crate) fn trace_as(&self, scope: Scope, event: NewEvent<'_>) {
         self.trace.borrow_mut().add(self.clock.now(), scope, event, || self.map_keys.made());
     }
