@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 
 use crate::harness::doors::session::session;
-use crate::harness::verdict::run_test::run_test;
-use crate::harness::verdict::{TestResult, setup_error};
+use crate::harness::evaluation::run_test::run_test;
+use crate::harness::evaluation::{TestResult, setup_error};
 use crate::harness::workers::launch::launcher;
 use crate::harness::workers::worker;
 use crate::harness::{progress, registry};

@@ -12,8 +12,8 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::harness::doors::arguments::CommandLine;
 use crate::harness::doors::{libtest, session};
-use crate::harness::verdict::run_test::run_test;
-use crate::harness::verdict::{TestResult, setup_error};
+use crate::harness::evaluation::run_test::run_test;
+use crate::harness::evaluation::{TestResult, setup_error};
 use crate::harness::workers::launch::launcher;
 use crate::harness::workers::worker;
 use crate::harness::{config, progress, registry};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use crate::harness::config::{self, Config, config};
-use crate::harness::verdict::interrupt;
+use crate::harness::evaluation::interrupt;
 use crate::harness::workers::disk::Folder;
 use crate::harness::workers::exit;
 use crate::harness::workers::in_process::InProcess;

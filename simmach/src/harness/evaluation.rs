@@ -1,4 +1,13 @@
-//! The evaluation of one test: its seeds, checks and expectations.
+//! The evaluation of one test: from its seeds, checks and expectations to a result and a report.
+//!
+//! `run_test.rs` runs the seeds, `failure_report.rs` repeats, shrinks, records and reports a failure, `replay.rs` replays a
+//! token, `capture.rs` writes packets, and `interrupt.rs` reports what was running when the process is interrupted.
+
+pub(crate) mod capture;
+pub(crate) mod failure_report;
+pub(crate) mod interrupt;
+pub(crate) mod replay;
+pub(crate) mod run_test;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,8 +16,23 @@ use crate::harness::seeds::Seeds;
 use crate::harness::seeds::determinism::CheckRate;
 use crate::harness::workers::pool::Pool;
 use crate::report::numbers::span;
-use crate::report::style::Style;
+use crate::report::style::{Ink, Style};
 use crate::spec::{ExpectFailure, SimTest};
+
+/// Result of a test after its sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TestResult {
+    /// Summary in a line or two.
+    Passed(String),
+    /// Report of the failure.
+    Failed(String),
+}
+
+/// Report of a test that could not be run. This is no failure of the program under test, but the test fails.
+pub(crate) fn setup_error(test: &SimTest, why: &str, style: Style) -> String {
+    let head = format!("{} could not be run", test.path());
+    format!("{}\n\n  {}\n", style.paint(Ink::Alarm, head), why.replace('\n', "\n  "))
+}
 
 /// State for the evaluation of one test.
 pub(crate) struct Evaluation<'a> {

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::config::PCAP;
+use crate::harness::evaluation::TestResult;
 use crate::harness::seeds::shrinking;
-use crate::harness::verdict::TestResult;
 use crate::harness::workers::job::Job;
 use crate::harness::workers::pool::Pool;
 use crate::outcome::Keep;
