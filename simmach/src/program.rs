@@ -26,7 +26,7 @@ use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::log;
-use crate::harness::workers::disk::Folder;
+use crate::harness::workers::disk::{Folder, FolderError};
 use crate::outcome::{Keep, Outcome};
 use crate::report::log::LineFormatter;
 use crate::report::style::{Ink, Style};
@@ -65,7 +65,8 @@ impl Program {
     /// Runs a seed in this process and waits for its end. The same seed makes the same run each time.
     pub fn run(&self, seed: u64) -> Report {
         let filter = log::filter::of_process().map(drop).map_err(ToString::to_string);
-        if let Err(why) = filter.and_then(|()| self.hold_folder()) {
+        let folder = || self.hold_folder().map_err(|error| error.to_string());
+        if let Err(why) = filter.and_then(|()| folder()) {
             let outcome = Outcome::without_a_run(seed, Verdict::Broken(why));
             return Report { outcome, took: Duration::ZERO };
         }
@@ -78,7 +79,7 @@ impl Program {
         Report { outcome, took }
     }
 
-    fn hold_folder(&self) -> Result<(), String> {
+    fn hold_folder(&self) -> Result<(), FolderError> {
         if self.folder.get().is_none() {
             let _ = self.folder.set(folder()?);
         }
@@ -197,7 +198,7 @@ impl fmt::Display for Styled<'_> {
 }
 
 /// Returns the folder for the disks of this process's runs.
-pub(crate) fn folder() -> Result<Arc<Folder>, String> {
+pub(crate) fn folder() -> Result<Arc<Folder>, FolderError> {
     let asked = std::env::var_os("SIMMACH_DIR").filter(|folder| !folder.is_empty());
     Folder::shared(asked.as_deref().map(AsRef::as_ref))
 }

@@ -9,11 +9,14 @@ pub(crate) mod interrupt;
 pub(crate) mod replay;
 pub(crate) mod run_test;
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::harness::config::{Config, SeedSelection};
-use crate::harness::seeds::Seeds;
+use crate::harness::config::{Config, SEEDS, SeedSelection};
+use crate::harness::evaluation::capture::CaptureError;
+use crate::harness::evaluation::replay::ReplayError;
 use crate::harness::seeds::determinism::CheckRate;
+use crate::harness::seeds::{Seeds, SeedsError};
 use crate::harness::workers::pool::Pool;
 use crate::report::numbers::span;
 use crate::report::style::{Ink, Style};
@@ -28,10 +31,26 @@ pub(crate) enum TestResult {
     Failed(String),
 }
 
+/// Why a test cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvaluationError {
+    /// The attribute's arguments are expressions, and one of them panicked.
+    #[error(
+        "evaluating `seeds` or `base_seed` of the attribute panicked; the panic's message is in the test's output"
+    )]
+    Settings,
+    #[error(transparent)]
+    Seeds(#[from] SeedsError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+}
+
 /// Report of a test that could not be run. This is no failure of the program under test, but the test fails.
-pub(crate) fn setup_error(test: &SimTest, why: &str, style: Style) -> String {
+pub(crate) fn setup_error(test: &SimTest, error: &dyn Display, style: Style) -> String {
     let head = format!("{} could not be run", test.path());
-    format!("{}\n\n  {}\n", style.paint(Ink::Alarm, head), why.replace('\n', "\n  "))
+    format!("{}\n\n  {}\n", style.paint(Ink::Alarm, head), error.to_string().replace('\n', "\n  "))
 }
 
 /// State for the evaluation of one test.
@@ -43,7 +62,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) seeds: Seeds,
     pub(crate) rate: CheckRate,
     pub(crate) expect: Option<ExpectFailure>,
-    pub(crate) which: Option<String>,
+    /// Where the seeds come from, if not from the attribute.
+    pub(crate) seed_source: Option<String>,
     pub(crate) style: Style,
 }
 
@@ -54,37 +74,36 @@ impl<'a> Evaluation<'a> {
         config: &'a Config,
         test: &'static SimTest,
         style: Style,
-    ) -> Result<Self, String> {
-        let settings = catch_unwind(AssertUnwindSafe(test.settings)).map_err(|_| {
-            "evaluating `seeds` or `base_seed` of the attribute panicked".to_owned()
-        })?;
+    ) -> Result<Self, EvaluationError> {
+        let settings =
+            catch_unwind(AssertUnwindSafe(test.settings)).map_err(|_| EvaluationError::Settings)?;
         let expect = settings.expect_failure;
         let seeds = Seeds::new(settings, config)?;
-        let which = which(config, &seeds);
+        let seed_source = seed_source(config, &seeds);
         let rate = match config.check.or(settings.check) {
             None => CheckRate::Some,
             Some(true) => CheckRate::Every,
             Some(false) => CheckRate::Off,
         };
-        Ok(Self { pool, config, test, path: test.path(), seeds, rate, expect, which, style })
+        Ok(Self { pool, config, test, path: test.path(), seeds, rate, expect, seed_source, style })
     }
 }
 
 /// Describes the seeds, if they are not those of the attribute.
-fn which(config: &Config, seeds: &Seeds) -> Option<String> {
+fn seed_source(config: &Config, seeds: &Seeds) -> Option<String> {
     let mut parts = Vec::new();
     if let (SeedSelection::Random { .. }, Some((first, last))) = (config.selection, seeds.bounds())
     {
-        parts.push(format!("SIMMACH_SEEDS={first}..={last}"));
+        parts.push(format!("{SEEDS}={first}..={last}"));
     }
     if let (SeedSelection::Range { .. }, Some((first, last))) = (config.selection, seeds.bounds()) {
-        parts.push(format!("{first}..={last}"));
+        parts.push(format!("seeds {first}..={last}"));
     }
     if let Some(shard) = config.shard {
         parts.push(format!("shard {shard}"));
     }
     if let Some(budget) = config.budget {
-        parts.push(format!("as many as fit into {}", span(budget.as_nanos())));
+        parts.push(format!("as many as fit into {} of real time", span(budget.as_nanos())));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -40,7 +40,7 @@ pub fn run(module_path: &str, name: &str) {
     });
     let result = match session {
         Ok(session) => run_test(&session.pool, session.config, test, style),
-        Err(why) => TestResult::Failed(setup_error(test, why, style)),
+        Err(error) => TestResult::Failed(setup_error(test, error, style)),
     };
     match result {
         TestResult::Passed(text) => {

@@ -18,6 +18,26 @@ use crate::outcome::Keep;
 use crate::report::numbers::count;
 use crate::spec::SimTest;
 
+/// Why the packets of a run are not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CaptureError {
+    /// A file holds one run, and another test uses it.
+    #[error(
+        "{PCAP} names a file, which holds one run, and {owner} already uses it: select one test by name with `--exact`, \
+         or name a folder"
+    )]
+    OtherTest { owner: String },
+    /// The file cannot be written.
+    #[error("{PCAP}={}: cannot be written: {error}; name a writable file or folder", path.display())]
+    NotWritten { path: PathBuf, error: io::Error },
+    /// The run for the capture could not be made, or its process died.
+    #[error("{PCAP}={}: no packets were captured, because the run for it did not end by itself: {why}", path.display())]
+    NoRun { path: PathBuf, why: String },
+    /// The run returned no packets.
+    #[error("{PCAP}={}: the run returned no packets: this is a bug in simmach", path.display())]
+    NoPackets { path: PathBuf },
+}
+
 /// A packet capture file that is open for writing and belongs to one test.
 #[derive(Debug)]
 pub(crate) struct PacketFile {
@@ -31,60 +51,54 @@ impl PacketFile {
     /// # Errors
     ///
     /// The file cannot be written, or belongs to another test.
-    pub(crate) fn open(given: &Path, test: &SimTest) -> Result<Self, String> {
+    pub(crate) fn open(given: &Path, test: &SimTest) -> Result<Self, CaptureError> {
         static OWNER: OnceLock<String> = OnceLock::new();
         let path = if is_folder(given) {
             given.join(format!("{}.pcapng", test.key().replace("::", "__")))
         } else {
             let owner = OWNER.get_or_init(|| test.path());
             if *owner != test.path() {
-                return Err(format!(
-                    "{PCAP} names a file, which holds one run, and {owner} already uses it: select one test by name with \
-                     `--exact`, or name a folder"
-                ));
+                return Err(CaptureError::OtherTest { owner: owner.clone() });
             }
             given.to_owned()
         };
         match create(&path, is_folder(given)) {
             Ok(file) => Ok(Self { path, file }),
-            Err(error) => Err(format!("{PCAP}={}: cannot be written: {error}", path.display())),
+            Err(error) => Err(CaptureError::NotWritten { path, error }),
         }
     }
 
     /// Repeats the run, writes its packets and adds a line to the result. A missing capture fails the test.
     pub(crate) fn add_to(self, result: TestResult, pool: &Pool, job: Job) -> TestResult {
-        match (self.make(pool, job), result) {
-            (Ok(line), TestResult::Passed(text)) => TestResult::Passed(format!(
-                "{text}
-{line}"
-            )),
-            (Ok(line) | Err(line), TestResult::Failed(text))
-            | (Err(line), TestResult::Passed(text)) => TestResult::Failed(format!(
-                "{}
-
-  {line}
-",
-                text.trim_end()
-            )),
+        let (line, is_written) = match self.write(pool, job) {
+            Ok(line) => (line, true),
+            Err(error) => (error.to_string(), false),
+        };
+        match result {
+            TestResult::Passed(text) if is_written => TestResult::Passed(format!("{text}\n{line}")),
+            TestResult::Passed(text) | TestResult::Failed(text) => {
+                TestResult::Failed(format!("{}\n\n  {line}\n", text.trim_end()))
+            }
         }
     }
 
-    fn make(mut self, pool: &Pool, job: Job) -> Result<String, String> {
+    /// Repeats the run and writes its packets. Returns a line for the test result.
+    fn write(mut self, pool: &Pool, job: Job) -> Result<String, CaptureError> {
         let job = Job { keep: Keep { packets: true, ..Keep::default() }, ..job };
         let outcome = shrinking::run_one(pool, job).outcome;
         let Some(octets) = outcome.packets else {
-            let why = match outcome.verdict {
-                Verdict::Failed(failure) => failure.message,
-                Verdict::Broken(why) => why,
-                Verdict::Passed => "the run passed".to_owned(),
-            };
-            return Err(format!("{PCAP}: no packets were captured: {why}"));
+            let path = self.path;
+            return Err(match outcome.verdict {
+                Verdict::Failed(failure) => CaptureError::NoRun { path, why: failure.message },
+                Verdict::Broken(why) => CaptureError::NoRun { path, why },
+                Verdict::Passed => CaptureError::NoPackets { path },
+            });
         };
-        let path = self.path.display();
-        self.file
-            .write_all(&octets)
-            .map_err(|error| format!("{PCAP}={path}: cannot be written: {error}"))?;
-        Ok(format!("packets written to {path} ({})", count(octets.len() as u64, "byte")))
+        if let Err(error) = self.file.write_all(&octets) {
+            return Err(CaptureError::NotWritten { path: self.path, error });
+        }
+        let bytes = count(octets.len() as u64, "byte");
+        Ok(format!("packets written to {} ({bytes})", self.path.display()))
     }
 }
 

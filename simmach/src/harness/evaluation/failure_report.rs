@@ -9,7 +9,7 @@ use crate::harness::command;
 use crate::harness::config::{self, REGRESSIONS, Regressions, SeedSelection, Shrink};
 use crate::harness::evaluation::replay;
 use crate::harness::evaluation::{Evaluation, TestResult, setup_error};
-use crate::harness::seeds::regressions;
+use crate::harness::seeds::regressions::{self, RegressionEntry};
 use crate::harness::seeds::shrinking::{self, ShrunkRun};
 use crate::harness::seeds::sweep::SweepResult;
 use crate::harness::workers::job::{FinishedRun, Job};
@@ -36,6 +36,17 @@ pub(crate) struct RegressionsResult {
     pub(crate) notes: Vec<String>,
 }
 
+/// Result of one recorded regression.
+enum RegressionRun {
+    Passed,
+    /// It passed, but diverged from the recorded run at this virtual time, in nanoseconds, before that one failed.
+    Unexercised(u64),
+    /// Its report.
+    Failed(String),
+    /// Its token cannot be used, for this reason.
+    Stale(String),
+}
+
 impl Evaluation<'_> {
     /// Runs the recorded regressions, unless the configuration selects seeds.
     pub(crate) fn run_regressions(&self) -> RegressionsResult {
@@ -47,41 +58,26 @@ impl Evaluation<'_> {
         }
         let entries = match regressions::read(self.test) {
             Ok(entries) => entries,
-            Err(why) => {
-                result.failure = Some(setup_error(self.test, &why, self.style));
+            Err(error) => {
+                result.failure = Some(setup_error(self.test, &error, self.style));
                 return result;
             }
         };
-        let file = regressions::file(self.test);
         let mut unexercised = Vec::new();
         for entry in &entries {
-            let keep = Keep { early_checkpoints: true, ..Keep::default() };
-            let job = |overlay| Job { test: self.test, seed: entry.seed, overlay, keep };
-            let token = entry.token.as_ref();
-            let run = token.map(|token| shrinking::run_one(self.pool, job(token.overlay.clone())));
-            let fits = |(token, run): &(&Token, FinishedRun)| {
-                replay::stale_reason(token, self.test, &run.outcome).is_none()
-            };
-            match token.zip(run).filter(fits) {
-                Some((token, run)) if run.outcome.verdict == Verdict::Passed => {
-                    let divergence = replay::divergence(token, &run.outcome);
-                    unexercised.extend(
-                        divergence.map(|at| format!("seed {} at {}", token.seed, moment(at))),
-                    );
+            match self.run_regression(entry) {
+                RegressionRun::Passed => {}
+                RegressionRun::Unexercised(at) => {
+                    let (line, seed) = (entry.line, entry.seed);
+                    unexercised.push(format!("line {line}, seed {seed}, at {}", moment(at)));
                 }
-                Some((token, first)) => {
-                    result.failure = Some(self.report_regression(token, first));
+                RegressionRun::Failed(report) => {
+                    result.failure = Some(report);
                     return result;
                 }
-                None => {
-                    result.notes.push(format!(
-                        "{}: a token in {} is stale; seed {} was run instead: remove the line, or record the failure \
-                         again",
-                        self.path,
-                        file.display(),
-                        entry.seed
-                    ));
-                    let run = shrinking::run_one(self.pool, job(Overlay::default()));
+                RegressionRun::Stale(why) => {
+                    result.notes.push(self.stale_note(entry, &why));
+                    let run = shrinking::run_one(self.pool, self.regression_job(entry, None));
                     if run.outcome.verdict != Verdict::Passed {
                         result.failure = Some(self.report(run));
                         return result;
@@ -94,19 +90,61 @@ impl Evaluation<'_> {
             result.notes.push(format!("{}: {count} tried first", self.path));
         }
         if !unexercised.is_empty() {
-            let more = unexercised.len().saturating_sub(MAX_SHOWN_UNEXERCISED);
-            let count = count(unexercised.len() as u64, "regression");
-            unexercised.truncate(MAX_SHOWN_UNEXERCISED);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            result.notes.push(format!(
-                "{}: {count} no longer exercised: the run passes, but diverges from the recorded one ({}{more}). Remove the \
-                 line from {}, or reintroduce the bug and record it again with {REGRESSIONS}=write",
-                self.path,
-                unexercised.join("; "),
-                file.display()
-            ));
+            result.notes.push(self.unexercised_note(unexercised));
         }
         result
+    }
+
+    fn run_regression(&self, entry: &RegressionEntry) -> RegressionRun {
+        let token = match &entry.token {
+            Ok(token) => token,
+            Err(error) => return RegressionRun::Stale(error.to_string()),
+        };
+        let run = shrinking::run_one(self.pool, self.regression_job(entry, Some(token)));
+        if let Some(why) = replay::stale_reason(token, self.test, &run.outcome) {
+            return RegressionRun::Stale(why.to_string());
+        }
+        if run.outcome.verdict != Verdict::Passed {
+            return RegressionRun::Failed(self.report_regression(token, run));
+        }
+        match replay::divergence(token, &run.outcome) {
+            Some(at) => RegressionRun::Unexercised(at),
+            None => RegressionRun::Passed,
+        }
+    }
+
+    /// Job for the token of an entry, or for its seed alone.
+    fn regression_job(&self, entry: &RegressionEntry, token: Option<&Token>) -> Job {
+        let overlay = token.map(|token| token.overlay.clone()).unwrap_or_default();
+        let keep = Keep { early_checkpoints: true, ..Keep::default() };
+        Job { test: self.test, seed: entry.seed, overlay, keep }
+    }
+
+    fn stale_note(&self, entry: &RegressionEntry, why: &str) -> String {
+        format!(
+            "{}: the token in {}, line {}, is stale: {why}. Its seed {} was run instead. Remove the line, or record the \
+             failure again with {REGRESSIONS}=write",
+            self.path,
+            regressions::file(self.test).display(),
+            entry.line,
+            entry.seed
+        )
+    }
+
+    fn unexercised_note(&self, mut unexercised: Vec<String>) -> String {
+        let regressions = count(unexercised.len() as u64, "regression");
+        let more = unexercised.len().saturating_sub(MAX_SHOWN_UNEXERCISED);
+        unexercised.truncate(MAX_SHOWN_UNEXERCISED);
+        if more > 0 {
+            unexercised.push(format!("and {more} more"));
+        }
+        format!(
+            "{}: {regressions} in {} no longer exercised: the run passes, but diverges from the recorded one before its \
+             failure ({}). Remove the line, or reintroduce the bug and record it again with {REGRESSIONS}=write",
+            self.path,
+            regressions::file(self.test).display(),
+            unexercised.join("; ")
+        )
     }
 
     /// Shrinks a reproducible failure, records and reports it.
@@ -132,57 +170,77 @@ impl Evaluation<'_> {
         result: SweepResult,
         expect: ExpectFailure,
     ) -> TestResult {
-        let path = &self.path;
         let Some(failing) = result.found else {
-            let seeds = count(result.tally.seeds, "seed");
-            let head = format!("{path}: expect_failure, but none of {seeds} failed");
+            let head = format!(
+                "{}: none of {} failed, but `expect_failure` requires a failure: run more seeds, or remove the argument \
+                 if the failure is fixed",
+                self.path,
+                count(result.totals.seeds, "seed")
+            );
             return TestResult::Failed(format!("{}\n", self.style.paint(Ink::Alarm, head)));
         };
-        let Some(failure) = failing.outcome.failure().cloned() else {
+        let Some(failure) = failing.outcome.failure() else {
             return TestResult::Failed(self.report(failing));
         };
-        let (passed, seed) = (failing.index, failing.outcome.seed);
-        let (found, again) = self.run_again(failing);
         let died = matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung);
-        if died || !matches!(again, Rerun::Same) {
-            return TestResult::Failed(self.report_again(passed, &found, again));
+        let passed = failing.index;
+        let (found, rerun) = self.rerun(failing);
+        if died || rerun != Rerun::Same {
+            return TestResult::Failed(self.report_unshrunk(passed, &found, rerun));
         }
-        let message = failure.message.lines().next().unwrap_or_default();
-        let summary = format!("{path}: failed with seed {seed} as expected");
+        self.evaluate_bounds(passed, &found, expect)
+    }
+
+    /// Shrinks a failing run that `expect_failure` expects, and checks its size.
+    fn evaluate_bounds(
+        &self,
+        passed: u64,
+        found: &FinishedRun,
+        expect: ExpectFailure,
+    ) -> TestResult {
+        let seed = found.outcome.seed;
+        let message = first_line(&found.outcome);
+        let summary = format!("{}: failed with seed {seed} as expected", self.path);
+        let failed = |head: String, report: String| {
+            TestResult::Failed(format!("{}\n\n{report}", self.style.paint(Ink::Alarm, head)))
+        };
         let smallest = shrinking::shrink(self.pool, self.config, self.test, &found.outcome);
         let Some(smallest) = smallest else {
             if self.config.shrink == Shrink::Off || !expect.has_bounds() {
                 return TestResult::Passed(format!("{summary}, not shrunk: {message}"));
             }
             let head = format!(
-                "{summary}, but its bounds were not checked: the run did not fail again when it was shrunk"
+                "{summary}, but the bounds of `expect_failure` were not checked: the run did not fail again when it was \
+                 shrunk"
             );
-            let report = self.failure_text(&found, passed, Rerun::Same, String::new(), None, seed);
-            return TestResult::Failed(format!(
-                "{}\n\n{report}",
-                self.style.paint(Ink::Alarm, head)
-            ));
+            let report = self.failure_text(found, passed, Rerun::Same, String::new(), None, seed);
+            return failed(head, report);
         };
         let shrunk = &smallest.shrunk;
-        let over = expect.exceeded(&shrunk.size);
-        if over.is_empty() {
+        let exceeded = expect.exceeded(&shrunk.size);
+        if exceeded.is_empty() {
             let (size, runs) = (story::size(&shrunk.size), count(shrunk.runs, "run"));
             return TestResult::Passed(format!("{summary}, shrunk to {size} by {runs}: {message}"));
         }
-        let head = format!("{path}: expect_failure({})", over.join("; "));
+        let head = format!(
+            "{summary}, but its shrunk run exceeds the bounds of `expect_failure`: {}",
+            exceeded.join(", ")
+        );
         let story = self.story(&smallest);
         let replay = command::replay(self.test, &smallest.token.to_string());
         let report =
             self.failure_text(&smallest.run, passed, Rerun::Same, story, Some(replay), seed);
-        TestResult::Failed(format!("{}\n\n{report}", self.style.paint(Ink::Alarm, head)))
+        failed(head, report)
     }
 
+    /// Formats the report of a failing run. `passed` is the number of seeds that passed before `seed`; `replay` is the
+    /// command that repeats the run, if running the seed does not.
     pub(crate) fn failure_text(
         &self,
         run: &FinishedRun,
         passed: u64,
-        again: Rerun,
-        doubt: String,
+        rerun: Rerun,
+        notes: String,
         replay: Option<String>,
         seed: u64,
     ) -> String {
@@ -190,10 +248,10 @@ impl Evaluation<'_> {
             test: &self.path,
             outcome: &run.outcome,
             passed,
-            rerun: again,
-            notes: doubt,
+            rerun,
+            notes,
             output: &run.output,
-            which: self.which.clone(),
+            seed_source: self.seed_source.clone(),
             replay,
             log_lines: config::log_lines(),
             command: command::run_seed(self.test, seed),
@@ -205,8 +263,8 @@ impl Evaluation<'_> {
     fn report_regression(&self, token: &Token, first: FinishedRun) -> String {
         let file = regressions::file(self.test);
         let second = self.pool.run_in_fresh_process(replay::job(self.test, token));
-        let again = Rerun::compare(&first.outcome, &second.outcome);
-        let run = match again {
+        let rerun = Rerun::compare(&first.outcome, &second.outcome);
+        let run = match rerun {
             Rerun::Same | Rerun::OtherTrace => second,
             Rerun::NotTried | Rerun::Broken(_) | Rerun::Passed | Rerun::Other(_) => first,
         };
@@ -214,10 +272,10 @@ impl Evaluation<'_> {
             test: &self.path,
             outcome: &run.outcome,
             passed: 0,
-            rerun: again,
+            rerun,
             notes: story::list(&run.outcome, self.style),
             output: &run.output,
-            which: Some(format!("recorded in {}", file.display())),
+            seed_source: Some(format!("recorded in {}", file.display())),
             replay: Some(command::replay(self.test, &token.to_string())),
             log_lines: config::log_lines(),
             command: command::run_seed(self.test, token.seed),
@@ -257,9 +315,12 @@ impl Evaluation<'_> {
         };
         let (file, note) = match added {
             Ok(file) => (file, String::new()),
-            Err(why) => {
-                let why = why.replace('\n', "\n    ");
-                (None, format!("  The failure could not be recorded as a regression:\n    {why}\n"))
+            Err(error) => {
+                let error = error.to_string().replace('\n', "\n    ");
+                (
+                    None,
+                    format!("  The failure could not be recorded as a regression:\n    {error}\n"),
+                )
             }
         };
         let text = token.to_string();
@@ -272,4 +333,10 @@ impl Evaluation<'_> {
         };
         (command, note)
     }
+}
+
+/// First line of the failure's message; empty if the run did not fail.
+pub(crate) fn first_line(outcome: &Outcome) -> &str {
+    let message = outcome.failure().map(|failure| failure.message.as_str());
+    message.and_then(|message| message.lines().next()).unwrap_or_default()
 }

@@ -10,7 +10,8 @@ fn parse_with(
     arguments: &[&str],
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<CommandLine, String> {
-    CommandLine::parse(arguments.iter().map(|&argument| argument.to_owned()), env)
+    let arguments = arguments.iter().map(|&argument| argument.to_owned());
+    CommandLine::parse(arguments, env).map_err(|error| error.to_string())
 }
 
 #[track_caller]
