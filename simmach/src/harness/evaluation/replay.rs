@@ -120,7 +120,7 @@ fn evaluate(
     let note = match compare(token, outcome) {
         ReplayResult::Passes => {
             return TestResult::Passed(format!(
-                "{}: the failure of the token is gone: its run (seed {}) passes, after {} of virtual time",
+                "{}: passes now: the token's run (seed {}) no longer fails; it ended after {} of virtual time",
                 test.path(),
                 token.seed,
                 span(outcome.virtual_nanos.into())
@@ -128,10 +128,10 @@ fn evaluate(
         }
         ReplayResult::Identical => "Reproduced exactly.".to_owned(),
         ReplayResult::OtherTrace(range) => format!(
-            "The failure is the token's, but the trace differs {range}: the program or simmach has changed since."
+            "Reproduced, but the trace differs {range}: the program or simmach has changed since."
         ),
         ReplayResult::OtherFailure => {
-            "The failure is not the token's: the program or simmach has changed since.".to_owned()
+            "Another failure than the token's: the program or simmach has changed since.".to_owned()
         }
     };
     let report = RunReport {
