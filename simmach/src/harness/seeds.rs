@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn attribute_counts_from_its_base() {
+    fn seeds_of_the_attribute_start_at_its_base() {
         let settings = Settings::new().seeds(3).base_seed(10);
         let own = Seeds::new(settings, &Config::default()).expect("the seeds are valid");
         assert_eq!(own.collect::<Vec<_>>(), [10, 11, 12]);
     }
 
     #[test]
-    fn zero_seeds_and_too_many_are_errors() {
+    fn seeds_of_none_or_too_many_are_an_error() {
         let none = Seeds::new(Settings::new().seeds(0), &Config::default());
         assert_eq!(none, Err(SeedsError::Zero));
         let past = Settings::new().seeds(2).base_seed(u64::MAX);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn budget_extends_the_attribute_but_not_a_configured_count() {
+    fn budget_extends_the_attributes_seeds_but_not_a_configured_count() {
         let mut config =
             Config { budget: Some(std::time::Duration::from_secs(1)), ..Config::default() };
         let own = Seeds::new(Settings::new().seeds(3), &config).expect("the seeds are valid");

@@ -128,7 +128,7 @@ impl RunReport<'_> {
                 let _ = writeln!(text, "{} (seed {seed})\n", style.paint(Ink::Alarm, head));
                 write_paragraph(&mut text, "  ", why);
                 text.push_str(
-                    "  No run was made, so this is no failure of the program under test.\n\n",
+                    "  The run says nothing about the program under test: it neither passed nor failed.\n\n",
                 );
             }
             Verdict::Passed => {

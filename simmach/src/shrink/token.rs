@@ -53,7 +53,7 @@ pub(crate) struct TraceSummary {
 pub(crate) enum TokenError {
     #[error("not a token: tokens start with `sm1.`")]
     Prefix,
-    #[error("token of another version of simmach")]
+    #[error("a token of another version of simmach")]
     Version,
     #[error("not a token: invalid character {0:?}")]
     Character(char),

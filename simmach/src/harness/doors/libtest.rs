@@ -24,7 +24,8 @@ pub fn run(module_path: &str, name: &str) {
     let style = Style::for_output(io::stdout().is_terminal());
     let Some(test) = registry::find(module_path, name) else {
         fail(&format!(
-            "{module_path}::{name} is not registered in this binary: simmach cannot run it\n"
+            "{module_path}::{name} cannot be run: it is not in this binary's list of tests, because its static constructor \
+             (crate `inventory`) did not run; check the linker options of this target\n"
         ));
     };
     let flags = LibtestFlags::of_this_process();

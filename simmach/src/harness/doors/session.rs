@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use crate::harness::config::{self, Config, ConfigError, config};
+use crate::harness::config::{self, Config, ConfigError, JOBS, config};
 use crate::harness::evaluation::interrupt;
 use crate::harness::workers::disk::Folder;
 use crate::harness::workers::exit;
@@ -60,7 +60,7 @@ fn open(launcher: impl FnOnce() -> Launcher) -> Result<Session, &'static ConfigE
     Ok(Session { pool, config })
 }
 
-/// Reports a run of this process that hangs, after trying it again in a fresh process, and exits.
+/// Reports a run of this process that hangs, after a rerun in a fresh process, and exits.
 fn report_hang(hang: Hang) {
     progress::clear();
     let job = hang.job.clone();
@@ -97,6 +97,7 @@ fn hang_report(pool: &Pool, job: Job, outcome: &Outcome) -> String {
     };
     let text = report.text(Style::PLAIN);
     format!(
-        "\n{text}\nsimmach: this process cannot continue after a run that hangs: no other test is run.\n"
+        "\n{text}\nsimmach: this process cannot end the run that hangs, so no other test is run. With {JOBS}=2 or more, runs are \
+         made in worker processes, which can be ended.\n"
     )
 }

@@ -30,8 +30,8 @@ pub(crate) enum CaptureError {
     /// The file cannot be written.
     #[error("{PCAP}={}: cannot be written: {error}; name a writable file or folder", path.display())]
     NotWritten { path: PathBuf, error: io::Error },
-    /// The run for the capture could not be made, or its process died.
-    #[error("{PCAP}={}: no packets were captured, because the run for it did not end by itself: {why}", path.display())]
+    /// The run for the capture was broken, hung, or ended its process.
+    #[error("{PCAP}={}: the packets were not captured, since the run for them did not return: {why}", path.display())]
     NoRun { path: PathBuf, why: String },
     /// The run returned no packets.
     #[error("{PCAP}={}: the run returned no packets: this is a bug in simmach", path.display())]

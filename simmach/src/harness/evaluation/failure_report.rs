@@ -1,6 +1,6 @@
 //! Reports of failing runs, with shrinking, tokens and regressions.
 //!
-//! A failing seed is run again, shrunk, recorded in the regressions file and reported. Recorded regressions are run before
+//! A failing seed is rerun, shrunk, recorded in the regressions file and reported. Recorded regressions are run before
 //! the sweep.
 
 use crate::engine::draws::overlay::Overlay;
@@ -259,7 +259,7 @@ impl Evaluation<'_> {
         report.text(self.style)
     }
 
-    /// Report of a regression that fails again; of its second run in a fresh process if that repeats it.
+    /// Report of a regression that fails; of its rerun in a fresh process if that reproduces it.
     fn report_regression(&self, token: &Token, first: FinishedRun) -> String {
         let file = regressions::file(self.test);
         let second = self.pool.run_in_fresh_process(replay::job(self.test, token));

@@ -40,7 +40,9 @@ enum ReplayResult {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
     /// The text is no token.
-    #[error("{REPLAY}={given}: {error}; pass the whole token, or `@` and a file that holds it")]
+    #[error(
+        "{REPLAY}={given}: {error}; copy the whole token from its report, or run its seed instead"
+    )]
     Token { given: String, error: TokenError },
     /// The file of `@file` cannot be read.
     #[error("{REPLAY}=@{}: the file cannot be read: {error}", file.display())]

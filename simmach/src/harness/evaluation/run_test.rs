@@ -24,7 +24,7 @@ use crate::report::style::{Ink, Style};
 use crate::report::summary::PassReport;
 use crate::spec::SimTest;
 
-/// Maximum number of failure groups whose lowest seed is run again.
+/// Maximum number of failure groups whose lowest seed is rerun.
 const MAX_VERIFIED_GROUPS: usize = 20;
 
 /// Runs a test.

@@ -277,7 +277,7 @@ fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
     }
     Err(io::Error::new(
         io::ErrorKind::TimedOut,
-        "timed out waiting for another process to stop writing",
+        "another process held the lock on its folder for 10 s",
     ))
 }
 

@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::harness::config::JOBS;
 use crate::harness::registry;
 use crate::harness::workers::disk::{self, JobId};
 use crate::harness::workers::exit;
@@ -158,7 +159,9 @@ impl Dispatcher {
         process.set_folder(folder.clone());
         match socket.try_clone() {
             Ok(socket) => self.set_ready(id, socket, folder),
-            Err(error) => eprintln!("simmach: cannot duplicate the worker socket: {error}"),
+            Err(error) => eprintln!(
+                "simmach: cannot duplicate a worker's socket: {error}; raise the limit of open files, or set {JOBS} lower"
+            ),
         }
         let mut reader = BufReader::new(&socket);
         let mut framed = 0;

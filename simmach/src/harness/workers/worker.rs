@@ -123,7 +123,9 @@ pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
     let outbox = match socket.try_clone() {
         Ok(socket) => Arc::new(Outbox::new(socket)),
         Err(error) => {
-            eprintln!("simmach: cannot duplicate the worker socket: {error}");
+            eprintln!(
+                "simmach: cannot duplicate the parent's socket: {error}; raise the limit of open files"
+            );
             return;
         }
     };

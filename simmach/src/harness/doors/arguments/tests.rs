@@ -59,7 +59,7 @@ fn filters_leave_out_every_other_test_by_its_exact_name() {
 }
 
 #[test]
-fn errors_are_libtests() {
+fn errors_have_libtests_words() {
     let unstable = |name: &str, kind: &str| {
         format!(
             "The \"--{name}\" {kind} is only accepted on the nightly compiler with -Z unstable-options"

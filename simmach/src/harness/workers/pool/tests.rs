@@ -195,7 +195,7 @@ fn batches_of_several_tests_take_turns() {
 
 /// Runs are made one at a time, and `running` names each test until its batch ends.
 #[test]
-fn one_job_for_two_tests() {
+fn tests_share_one_job() {
     let scratch = Arc::new(Scratch::new("one job"));
     let tests = registry_of(&["is_alone_a", "is_alone_b"]);
     let pool = in_process(tests, &scratch);
