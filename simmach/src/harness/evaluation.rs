@@ -1,11 +1,14 @@
 //! The evaluation of one test: from its seeds, checks and expectations to a result and a report.
 //!
-//! `run_test.rs` runs the seeds, `failure_report.rs` repeats, shrinks, records and reports a failure, `replay.rs` replays a
+//! `run_test.rs` runs regressions (`regression_runs.rs`) and the sweep, and evaluates its result, also against an expected
+//! failure (`expectations.rs`). `failure_report.rs` reruns, shrinks, records and reports a failure. `replay.rs` replays a
 //! token, `capture.rs` writes packets, and `interrupt.rs` reports what was running when the process is interrupted.
 
 pub(crate) mod capture;
+pub(crate) mod expectations;
 pub(crate) mod failure_report;
 pub(crate) mod interrupt;
+pub(crate) mod regression_runs;
 pub(crate) mod replay;
 pub(crate) mod run_test;
 

@@ -1,150 +1,72 @@
-//! Reports of failing runs, with shrinking, tokens and regressions.
-//!
-//! A failing seed is rerun, shrunk, recorded in the regressions file and reported. Recorded regressions are run before
-//! the sweep.
+//! Reports of failing runs: a failing seed is rerun in a fresh process, shrunk, recorded in the regressions file and
+//! reported.
 
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::failure::verdict::{FailureKind, Verdict};
+use crate::engine::failure::verdict::Verdict;
 use crate::harness::command;
-use crate::harness::config::{self, REGRESSIONS, Regressions, SeedSelection, Shrink};
-use crate::harness::evaluation::replay;
-use crate::harness::evaluation::{Evaluation, TestResult, setup_error};
-use crate::harness::seeds::regressions::{self, RegressionEntry};
+use crate::harness::config::{self, Regressions, Shrink};
+use crate::harness::evaluation::Evaluation;
+use crate::harness::seeds::diagnosis::diagnose;
+use crate::harness::seeds::linked;
+use crate::harness::seeds::regressions;
 use crate::harness::seeds::shrinking::{self, ShrunkRun};
-use crate::harness::seeds::sweep::SweepResult;
-use crate::harness::workers::job::{FinishedRun, Job};
-use crate::outcome::{Keep, Outcome};
+use crate::harness::workers::job::FinishedRun;
+use crate::outcome::Outcome;
 use crate::report::console::{Rerun, RunReport, summarize};
-use crate::report::numbers::{count, moment};
+use crate::report::difference::{difference, likely_cause};
 use crate::report::story::{self, Shrinking};
-use crate::report::style::Ink;
 use crate::shrink::StopReason;
 use crate::shrink::token::Token;
-use crate::spec::ExpectFailure;
 
 /// Maximum length of a token in a report; a longer one is replaced by the name of its file.
 const MAX_SHOWN_TOKEN: usize = 200;
-/// Maximum number of unexercised regressions that are listed.
-const MAX_SHOWN_UNEXERCISED: usize = 5;
-
-/// Result of running the recorded regressions.
-#[derive(Default)]
-pub(crate) struct RegressionsResult {
-    /// Report of a regression that fails.
-    pub(crate) failure: Option<String>,
-    /// Notes for the test result.
-    pub(crate) notes: Vec<String>,
-}
-
-/// Result of one recorded regression.
-enum RegressionRun {
-    Passed,
-    /// It passed, but diverged from the recorded run at this virtual time, in nanoseconds, before that one failed.
-    Unexercised(u64),
-    /// Its report.
-    Failed(String),
-    /// Its token cannot be used, for this reason.
-    Stale(String),
-}
 
 impl Evaluation<'_> {
-    /// Runs the recorded regressions, unless the configuration selects seeds.
-    pub(crate) fn run_regressions(&self) -> RegressionsResult {
-        let mut result = RegressionsResult::default();
-        let selects_seeds =
-            matches!(self.config.selection, SeedSelection::One(_) | SeedSelection::Range { .. });
-        if selects_seeds || self.config.regressions == Regressions::Off {
-            return result;
+    /// Repeats a failing run with its log in a fresh process, and reports it.
+    pub(crate) fn report(&self, failing: FinishedRun) -> String {
+        let index = failing.index;
+        match self.rerun(failing) {
+            (run, Rerun::Same) => self.report_shrunk(index, run),
+            (run, rerun) => self.report_unshrunk(index, &run, rerun),
         }
-        let entries = match regressions::read(self.test) {
-            Ok(entries) => entries,
-            Err(error) => {
-                result.failure = Some(setup_error(self.test, &error, self.style));
-                return result;
+    }
+
+    /// Reports a failing run that is not shrunk. If it was not reproduced, the report says why two runs of its seed differ.
+    pub(crate) fn report_unshrunk(&self, passed: u64, run: &FinishedRun, rerun: Rerun) -> String {
+        let notes = match rerun {
+            Rerun::OtherTrace | Rerun::Passed | Rerun::Other(_) => {
+                self.explain_difference(run.outcome.seed)
             }
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => String::new(),
         };
-        let mut unexercised = Vec::new();
-        for entry in &entries {
-            match self.run_regression(entry) {
-                RegressionRun::Passed => {}
-                RegressionRun::Unexercised(at) => {
-                    let (line, seed) = (entry.line, entry.seed);
-                    unexercised.push(format!("line {line}, seed {seed}, at {}", moment(at)));
-                }
-                RegressionRun::Failed(report) => {
-                    result.failure = Some(report);
-                    return result;
-                }
-                RegressionRun::Stale(why) => {
-                    result.notes.push(self.stale_note(entry, &why));
-                    let run = shrinking::run_one(self.pool, self.regression_job(entry, None));
-                    if run.outcome.verdict != Verdict::Passed {
-                        result.failure = Some(self.report(run));
-                        return result;
-                    }
-                }
-            }
-        }
-        if !entries.is_empty() {
-            let count = count(entries.len() as u64, "regression");
-            result.notes.push(format!("{}: {count} tried first", self.path));
-        }
-        if !unexercised.is_empty() {
-            result.notes.push(self.unexercised_note(unexercised));
-        }
-        result
+        self.failure_text(run, passed, rerun, notes, None, run.outcome.seed)
     }
 
-    fn run_regression(&self, entry: &RegressionEntry) -> RegressionRun {
-        let token = match &entry.token {
-            Ok(token) => token,
-            Err(error) => return RegressionRun::Stale(error.to_string()),
-        };
-        let run = shrinking::run_one(self.pool, self.regression_job(entry, Some(token)));
-        if let Some(why) = replay::stale_reason(token, self.test, &run.outcome) {
-            return RegressionRun::Stale(why.to_string());
+    /// Repeats the run in a fresh process. Returns the run to report, and how the second run compares to the first.
+    pub(crate) fn rerun(&self, failing: FinishedRun) -> (FinishedRun, Rerun) {
+        // A broken run has nothing to show.
+        if matches!(failing.outcome.verdict, Verdict::Broken(_)) {
+            return (failing, Rerun::NotTried);
         }
-        if run.outcome.verdict != Verdict::Passed {
-            return RegressionRun::Failed(self.report_regression(token, run));
-        }
-        match replay::divergence(token, &run.outcome) {
-            Some(at) => RegressionRun::Unexercised(at),
-            None => RegressionRun::Passed,
+        let second = self.pool.run_in_fresh_process(self.job(failing.outcome.seed));
+        match Rerun::compare(&failing.outcome, &second.outcome) {
+            rerun @ (Rerun::Same | Rerun::OtherTrace) => (second, rerun),
+            rerun => (failing, rerun),
         }
     }
 
-    /// Job for the token of an entry, or for its seed alone.
-    fn regression_job(&self, entry: &RegressionEntry, token: Option<&Token>) -> Job {
-        let overlay = token.map(|token| token.overlay.clone()).unwrap_or_default();
-        let keep = Keep { early_checkpoints: true, ..Keep::default() };
-        Job { test: self.test, seed: entry.seed, overlay, keep }
-    }
-
-    fn stale_note(&self, entry: &RegressionEntry, why: &str) -> String {
-        format!(
-            "{}: the token in {}, line {}, is stale: {why}. Its seed {} was run instead. Remove the line, or record the \
-             failure again with {REGRESSIONS}=write",
-            self.path,
-            regressions::file(self.test).display(),
-            entry.line,
-            entry.seed
-        )
-    }
-
-    fn unexercised_note(&self, mut unexercised: Vec<String>) -> String {
-        let regressions = count(unexercised.len() as u64, "regression");
-        let more = unexercised.len().saturating_sub(MAX_SHOWN_UNEXERCISED);
-        unexercised.truncate(MAX_SHOWN_UNEXERCISED);
-        if more > 0 {
-            unexercised.push(format!("and {more} more"));
+    /// How two runs of a seed differ, and the likely cause.
+    fn explain_difference(&self, seed: u64) -> String {
+        let other = self.seeds.clone().find(|other| *other != seed);
+        let diagnosis = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
+        let mut text = String::new();
+        let mut cause = diagnosis.cause;
+        if let Some([one, two]) = &diagnosis.versions {
+            text = difference((&one.0, one.1), (&two.0, two.1));
+            cause = cause.refine(&one.0, &two.0);
         }
-        format!(
-            "{}: {regressions} in {} no longer exercised: the run passes, but diverges from the recorded one before its \
-             failure ({}). Remove the line, or reintroduce the bug and record it again with {REGRESSIONS}=write",
-            self.path,
-            regressions::file(self.test).display(),
-            unexercised.join("; ")
-        )
+        text.push_str(&likely_cause(cause, &linked::libraries(), self.style));
+        text
     }
 
     /// Shrinks a reproducible failure, records and reports it.
@@ -162,75 +84,6 @@ impl Evaluation<'_> {
         let ShrunkRun { run, token, .. } = smallest;
         let (replay, note) = self.record(&token, Some(&size), &run.outcome);
         self.failure_text(&run, passed, Rerun::Same, story, Some(replay), seed) + &note
-    }
-
-    /// Result of a test with `expect_failure`: passed if a seed fails and shrinks to within the bounds.
-    pub(crate) fn evaluate_expect_failure(
-        &self,
-        result: SweepResult,
-        expect: ExpectFailure,
-    ) -> TestResult {
-        let Some(failing) = result.found else {
-            let head = format!(
-                "{}: none of {} failed, but `expect_failure` requires a failure: run more seeds, or remove the argument \
-                 if the failure is fixed",
-                self.path,
-                count(result.totals.seeds, "seed")
-            );
-            return TestResult::Failed(format!("{}\n", self.style.paint(Ink::Alarm, head)));
-        };
-        let Some(failure) = failing.outcome.failure() else {
-            return TestResult::Failed(self.report(failing));
-        };
-        let died = matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung);
-        let passed = failing.index;
-        let (found, rerun) = self.rerun(failing);
-        if died || rerun != Rerun::Same {
-            return TestResult::Failed(self.report_unshrunk(passed, &found, rerun));
-        }
-        self.evaluate_bounds(passed, &found, expect)
-    }
-
-    /// Shrinks a failing run that `expect_failure` expects, and checks its size.
-    fn evaluate_bounds(
-        &self,
-        passed: u64,
-        found: &FinishedRun,
-        expect: ExpectFailure,
-    ) -> TestResult {
-        let seed = found.outcome.seed;
-        let message = first_line(&found.outcome);
-        let summary = format!("{}: failed with seed {seed} as expected", self.path);
-        let failed = |head: String, report: String| {
-            TestResult::Failed(format!("{}\n\n{report}", self.style.paint(Ink::Alarm, head)))
-        };
-        let smallest = shrinking::shrink(self.pool, self.config, self.test, &found.outcome);
-        let Some(smallest) = smallest else {
-            if self.config.shrink == Shrink::Off || !expect.has_bounds() {
-                return TestResult::Passed(format!("{summary}, not shrunk: {message}"));
-            }
-            let head = format!(
-                "{summary}, but the bounds of `expect_failure` were not checked: the run did not fail again when it was \
-                 shrunk"
-            );
-            let report = self.failure_text(found, passed, Rerun::Same, String::new(), None, seed);
-            return failed(head, report);
-        };
-        let shrunk = &smallest.shrunk;
-        let exceeded = expect.exceeded(&shrunk.size);
-        if exceeded.is_empty() {
-            let (size, runs) = (story::size(&shrunk.size), count(shrunk.runs, "run"));
-            return TestResult::Passed(format!("{summary}, shrunk to {size} by {runs}: {message}"));
-        }
-        let head = format!(
-            "{summary}, but its shrunk run exceeds the bounds of `expect_failure`: {}",
-            exceeded.join(", ")
-        );
-        let story = self.story(&smallest);
-        let replay = command::replay(self.test, &smallest.token.to_string());
-        let report =
-            self.failure_text(&smallest.run, passed, Rerun::Same, story, Some(replay), seed);
-        failed(head, report)
     }
 
     /// Formats the report of a failing run. `passed` is the number of seeds that passed before `seed`; `replay` is the
@@ -259,31 +112,7 @@ impl Evaluation<'_> {
         report.text(self.style)
     }
 
-    /// Report of a regression that fails; of its rerun in a fresh process if that reproduces it.
-    fn report_regression(&self, token: &Token, first: FinishedRun) -> String {
-        let file = regressions::file(self.test);
-        let second = self.pool.run_in_fresh_process(replay::job(self.test, token));
-        let rerun = Rerun::compare(&first.outcome, &second.outcome);
-        let run = match rerun {
-            Rerun::Same | Rerun::OtherTrace => second,
-            Rerun::NotTried | Rerun::Broken(_) | Rerun::Passed | Rerun::Other(_) => first,
-        };
-        let report = RunReport {
-            test: &self.path,
-            outcome: &run.outcome,
-            passed: 0,
-            rerun,
-            notes: story::list(&run.outcome, self.style),
-            output: &run.output,
-            seed_source: Some(format!("recorded in {}", file.display())),
-            replay: Some(command::replay(self.test, &token.to_string())),
-            log_lines: config::log_lines(),
-            command: command::run_seed(self.test, token.seed),
-        };
-        report.text(self.style)
-    }
-
-    fn story(&self, smallest: &ShrunkRun) -> String {
+    pub(crate) fn story(&self, smallest: &ShrunkRun) -> String {
         let shrunk = &smallest.shrunk;
         let cut_short = match (shrunk.end, self.config.shrink) {
             (StopReason::Minimal, _) => None,
@@ -333,10 +162,4 @@ impl Evaluation<'_> {
         };
         (command, note)
     }
-}
-
-/// First line of the failure's message; empty if the run did not fail.
-pub(crate) fn first_line(outcome: &Outcome) -> &str {
-    let message = outcome.failure().map(|failure| failure.message.as_str());
-    message.and_then(|message| message.lines().next()).unwrap_or_default()
 }

@@ -1,13 +1,13 @@
-//! Runs one test: regressions, the sweep, the failing run repeated, the report.
+//! Runs one test: regressions, the sweep, and the evaluation of its result.
 
 use std::time::{Duration, Instant};
 
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::failure::verdict::{FailureKind, Verdict};
+use crate::engine::failure::verdict::Verdict;
 use crate::harness::command;
 use crate::harness::config::{self, Config, SeedSelection};
 use crate::harness::evaluation::capture::PacketFile;
-use crate::harness::evaluation::failure_report::{RegressionsResult, first_line};
+use crate::harness::evaluation::regression_runs::RegressionsResult;
 use crate::harness::evaluation::replay;
 use crate::harness::evaluation::{Evaluation, EvaluationError, TestResult, setup_error};
 use crate::harness::seeds::determinism::{CheckRate, CheckSelection, Checks, Mismatch};
@@ -18,9 +18,8 @@ use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::Keep;
 use crate::report::console::{Group, Rerun, groups};
-use crate::report::difference::{DifferingRuns, difference, likely_cause};
-use crate::report::numbers::count;
-use crate::report::style::{Ink, Style};
+use crate::report::difference::DifferingRuns;
+use crate::report::style::Style;
 use crate::report::summary::PassReport;
 use crate::spec::SimTest;
 
@@ -152,7 +151,7 @@ impl Evaluation<'_> {
     }
 
     /// Job for a seed, with its log.
-    fn job(&self, seed: u64) -> Job {
+    pub(crate) fn job(&self, seed: u64) -> Job {
         Job {
             test: self.test,
             seed,
@@ -187,99 +186,6 @@ impl Evaluation<'_> {
             text.push_str(&self.report(failing));
         }
         TestResult::Failed(text)
-    }
-
-    fn evaluate_should_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
-        let Some(failing) = result.found else {
-            return self.evaluate_missing_panic(result, expected);
-        };
-        let (index, seed) = (failing.index, failing.outcome.seed);
-        let is_expected = failing.outcome.failure().is_some_and(|failure| {
-            !matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung)
-        });
-        if !is_expected {
-            return TestResult::Failed(self.report(failing));
-        }
-        let message = first_line(&failing.outcome).to_owned();
-        // A failure that a fresh process does not repeat counts as no failure of the program, expected or not.
-        let (run, rerun) = self.rerun(failing);
-        if rerun != Rerun::Same {
-            return TestResult::Failed(self.report_unshrunk(index, &run, rerun));
-        }
-        TestResult::Passed(format!("{}: failed with seed {seed} as expected: {message}", self.path))
-    }
-
-    /// Result of a test with `#[should_panic]` of which no seed failed as expected.
-    fn evaluate_missing_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
-        let with = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
-        let head = format!(
-            "{}: none of {} failed{with}, but `#[should_panic]` requires it: run more seeds, or remove the attribute",
-            self.path,
-            count(result.totals.seeds, "seed")
-        );
-        let mut report = format!("{}\n", self.style.paint(Ink::Alarm, head));
-        if let Some(lowest) = result.lowest_unexpected {
-            let what_counts = match expected {
-                Some(_) => "",
-                None => {
-                    " (only a panic or an error after the start of the test's body counts; give `expected = \"…\"` to \
-                     accept a limit or another failure)"
-                }
-            };
-            report.push_str(&format!(
-                "\n{} failed in another way{what_counts}; the lowest seed of these:\n\n{}",
-                count(result.unexpected, "seed"),
-                self.report(lowest)
-            ));
-        }
-        TestResult::Failed(report)
-    }
-
-    /// Repeats a failing run with its log in a fresh process, and reports it.
-    pub(crate) fn report(&self, failing: FinishedRun) -> String {
-        let index = failing.index;
-        match self.rerun(failing) {
-            (run, Rerun::Same) => self.report_shrunk(index, run),
-            (run, rerun) => self.report_unshrunk(index, &run, rerun),
-        }
-    }
-
-    /// Reports a failing run that is not shrunk. If it was not reproduced, the report says why two runs of its seed differ.
-    pub(crate) fn report_unshrunk(&self, passed: u64, run: &FinishedRun, rerun: Rerun) -> String {
-        let notes = match rerun {
-            Rerun::OtherTrace | Rerun::Passed | Rerun::Other(_) => {
-                self.explain_difference(run.outcome.seed)
-            }
-            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => String::new(),
-        };
-        self.failure_text(run, passed, rerun, notes, None, run.outcome.seed)
-    }
-
-    /// Repeats the run in a fresh process. Returns the run to report, and how the second run compares to the first.
-    pub(crate) fn rerun(&self, failing: FinishedRun) -> (FinishedRun, Rerun) {
-        // A broken run has nothing to show.
-        if matches!(failing.outcome.verdict, Verdict::Broken(_)) {
-            return (failing, Rerun::NotTried);
-        }
-        let second = self.pool.run_in_fresh_process(self.job(failing.outcome.seed));
-        match Rerun::compare(&failing.outcome, &second.outcome) {
-            rerun @ (Rerun::Same | Rerun::OtherTrace) => (second, rerun),
-            rerun => (failing, rerun),
-        }
-    }
-
-    /// How two runs of a seed differ, and the likely cause.
-    fn explain_difference(&self, seed: u64) -> String {
-        let other = self.seeds.clone().find(|other| *other != seed);
-        let diagnosis = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
-        let mut text = String::new();
-        let mut cause = diagnosis.cause;
-        if let Some([one, two]) = &diagnosis.versions {
-            text = difference((&one.0, one.1), (&two.0, two.1));
-            cause = cause.refine(&one.0, &two.0);
-        }
-        text.push_str(&likely_cause(cause, &linked::libraries(), self.style));
-        text
     }
 }
 
