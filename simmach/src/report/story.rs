@@ -45,7 +45,7 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     text.push_str(match repeats {
         true => "  Reproduced in a fresh process.\n\n",
-        false => "  NOT reproduced in a fresh process: the shrunk run depends on state that outlives a run.\n\n",
+        false => "  NOT reproduced in a fresh process: it depends on something outside the run, and its token may not repeat it.\n\n",
     });
     text.push_str(&list(outcome, style));
     text

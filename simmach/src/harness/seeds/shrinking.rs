@@ -38,9 +38,9 @@ pub(crate) fn shrink(
     pool: &Pool,
     config: &Config,
     test: &'static SimTest,
-    find: &Outcome,
+    failing: &Outcome,
 ) -> Option<ShrunkRun> {
-    let failure = find.failure().filter(|failure| can_be_shrunk(failure))?;
+    let failure = failing.failure().filter(|failure| can_be_shrunk(failure))?;
     let (budget, end) = match config.shrink {
         Shrink::Off => return None,
         Shrink::Runs(runs) => (runs, None),
@@ -48,11 +48,11 @@ pub(crate) fn shrink(
     };
     let mut oracle = PoolOracle {
         pool,
-        shape: find.shape,
-        sequences: step_sequences(find),
+        shape: failing.shape,
+        sequences: step_sequences(failing),
         job: Job {
             test,
-            seed: find.seed,
+            seed: failing.seed,
             overlay: Overlay::default(),
             keep: Keep { deviations: RecordLevel::Size, ..Keep::default() },
         },
@@ -76,7 +76,7 @@ pub(crate) fn shrink(
     }
     let repeats = fails(&fresh) && fresh.outcome.trace_hash == run.outcome.trace_hash;
     let token =
-        Token { sequences: step_sequences(find), ..token(test, &job.overlay, &run.outcome) };
+        Token { sequences: step_sequences(failing), ..token(test, &job.overlay, &run.outcome) };
     Some(ShrunkRun { shrunk, run, repeats, token })
 }
 
@@ -164,11 +164,11 @@ impl PoolOracle<'_> {
     /// The first of these candidates that fails and fits.
     fn first_of(
         &mut self,
-        some: Vec<Overlay>,
+        overlays: Vec<Overlay>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
         let job = self.job.clone();
-        let jobs = some.into_iter().map(move |overlay| Job { overlay, ..job.clone() });
+        let jobs = overlays.into_iter().map(move |overlay| Job { overlay, ..job.clone() });
         let mut runs: Runs = self.pool.runs(jobs);
         let mut found: Option<(u64, Size)> = None;
         loop {
@@ -202,13 +202,13 @@ impl Oracle for PoolOracle<'_> {
     ) -> Option<(u64, Size)> {
         let mut before = 0;
         loop {
-            let some: Vec<Overlay> =
+            let overlays: Vec<Overlay> =
                 std::iter::from_fn(|| candidates.next()).take(MAX_SPECULATIVE).collect();
-            let count = some.len() as u64;
+            let count = overlays.len() as u64;
             if count == 0 || self.is_over() {
                 return None;
             }
-            if let Some((index, size)) = self.first_of(some, fits) {
+            if let Some((index, size)) = self.first_of(overlays, fits) {
                 self.tried += index + 1;
                 return Some((before + index, size));
             }

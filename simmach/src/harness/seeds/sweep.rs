@@ -135,19 +135,19 @@ impl SweepResult {
     }
 
     fn group(&mut self, outcome: &Outcome) {
-        let kind = match &outcome.verdict {
+        let fingerprint = match &outcome.verdict {
             Verdict::Failed(failure) => failure.fingerprint(),
             Verdict::Broken(why) => format!("broken: {why}"),
             Verdict::Passed => return,
         };
-        let of = |seeds| FailureGroup {
+        let group_of = |seeds| FailureGroup {
             group: Group { seed: outcome.seed, seeds, text: summarize(&outcome.verdict) },
             lowest: outcome.clone(),
         };
-        let kind = self.groups.entry(kind).or_insert_with(|| of(0));
-        kind.group.seeds += 1;
-        if outcome.seed < kind.group.seed {
-            *kind = of(kind.group.seeds);
+        let group = self.groups.entry(fingerprint).or_insert_with(|| group_of(0));
+        group.group.seeds += 1;
+        if outcome.seed < group.group.seed {
+            *group = group_of(group.group.seeds);
         }
     }
 
@@ -155,7 +155,7 @@ impl SweepResult {
     pub(crate) fn failed(&self) -> u64 {
         match self.groups.is_empty() {
             true => self.unexpected + u64::from(self.found.is_some()),
-            false => self.groups.values().map(|kind| kind.group.seeds).sum(),
+            false => self.groups.values().map(|group| group.group.seeds).sum(),
         }
     }
 }
