@@ -83,7 +83,7 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
     }
     calls.extend(limit("time_limit", test.time_limit.as_ref()));
     calls.extend(limit("stall_limit", test.stall_limit.as_ref()));
-    calls.extend(value("step_limit", test.step_limit.as_ref()));
+    calls.extend(value("poll_limit", test.poll_limit.as_ref()));
     calls.extend(test.epoch.as_ref().map(epoch));
     let body = body_call(function);
     quote! {

@@ -49,7 +49,7 @@ mod validate;
 /// | `chaos = plan`, `chaos = [plan, ..]` | plans that break the cluster, run concurrently: a plan from the library, or a closure `async \|sim: Sim\| ..` | none | – | – |
 /// | `time_limit = time` | maximum virtual time of a run; a longer run fails | `"1h"` | virtual time | – |
 /// | `stall_limit = time` | maximum virtual time without progress; a run that stalls for longer fails | `"60s"` | virtual time | – |
-/// | `step_limit = n` | maximum number of steps (polls and events) of a run; a longer run fails | none | steps | – |
+/// | `poll_limit = n` | maximum number of polls of a run: polls of tasks and fired timers; a longer run fails | none | polls | – |
 /// | `epoch = date` | the wall-clock time at the start of a run: text, or an expression of type `SystemTime` | `"2026-01-01T00:00:00Z"` | – | – |
 /// | `check = true` | run every seed twice, and fail the test if the two runs differ; `false` checks no seed | one seed in twenty is checked | – | `SIMMACH_CHECK` |
 /// | `expect_failure`, `expect_failure(faults <= 2, steps <= 3)` | expect that a seed fails, and that the shrunk failure stays within these bounds on `machines`, `faults`, `steps` and `reorderings` | – | – | – |

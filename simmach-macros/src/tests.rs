@@ -33,7 +33,7 @@ fn arguments_reach_their_setters() {
            machines("cl" => log, "api{1..=2}.public" => || api("cl")),
            links("botnet" <-> "public" => slow(), "a" -> "b" => fast()),
            client = "mover.botnet", chaos = [one, async |sim: Sim| {}],
-           time_limit = "1m 500ms", stall_limit = 5.secs(), step_limit = 9,
+           time_limit = "1m 500ms", stall_limit = 5.secs(), poll_limit = 9,
            epoch = "2030-01-01T00:00:00Z", check = true, crate = "my::sim""#,
         PLAIN,
     );
@@ -44,7 +44,7 @@ fn arguments_reach_their_setters() {
         ". link (\"botnet\" , \"public\" , slow ()) . link_one_way (\"a\" , \"b\" , fast ())",
         ". client (\"mover.botnet\") . plan (one) . plan (async | sim : Sim | { })",
         ". time_limit (:: core :: time :: Duration :: new (60u64 , 500000000u32))",
-        ". stall_limit (5.secs ()) . step_limit (9) . epoch (:: std :: time :: SystemTime :: UNIX_EPOCH + :: core :: time :: Duration :: new (1893456000u64 , 0u32)) . body (| _ | t ())",
+        ". stall_limit (5.secs ()) . poll_limit (9) . epoch (:: std :: time :: SystemTime :: UNIX_EPOCH + :: core :: time :: Duration :: new (1893456000u64 , 0u32)) . body (| _ | t ())",
         "use my :: sim :: __private as __simmach",
     ] {
         assert!(entry.contains(&squeezed(expected)), "{expected} is not in {entry}");
@@ -92,8 +92,8 @@ fn fragments_in_arguments_are_transparent() {
             "time_limit = \"5s\", stall_limit = 5.secs()",
         ),
         (
-            "step_limit = g{7}, epoch = g{\"2030-01-01T00:00:00Z\"}, check = g{true}",
-            "step_limit = 7, epoch = \"2030-01-01T00:00:00Z\", check = true",
+            "poll_limit = g{7}, epoch = g{\"2030-01-01T00:00:00Z\"}, check = g{true}",
+            "poll_limit = 7, epoch = \"2030-01-01T00:00:00Z\", check = true",
         ),
         (
             "expect_failure(faults <= g{2}, steps <= g{n})",
@@ -150,7 +150,7 @@ fn fragments_with_errors_are_reported() {
         ("seeds = g{0}", "`seeds` must be at least 1"),
         ("seeds = g{0..5}", "`seeds` is the number of seeds"),
         ("time_limit = g{\"5 parsecs\"}", "invalid time \"5 parsecs\""),
-        ("step_limit = g{-1}", "`step_limit` must not be negative"),
+        ("poll_limit = g{-1}", "`poll_limit` must not be negative"),
         ("machines(g{name} => s)", "invalid machine: expected the form"),
         ("machines(g{\"a b\"} => s)", "machine \"a b\" has ' ' in its name"),
         (
@@ -196,7 +196,7 @@ fn libtest_attributes_are_moved_off_the_function() {
 #[test]
 fn errors_are_all_reported() {
     let arguments = r#"seed = 1, seeds = 0, time_limit = "5 parsecs", stall_limit, machines = a,
-        chaos(x), client = "a b", links("a" -> => x, "b" <-> "c"), step_limit = 1 +"#;
+        chaos(x), client = "a b", links("a" -> => x, "b" <-> "c"), poll_limit = 1 +"#;
     let expected = [
         "unknown argument `seed`; did you mean `seeds`?",
         "`stall_limit` needs a value",

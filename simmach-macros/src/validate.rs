@@ -14,7 +14,7 @@ pub(crate) use function::{output, sim_type};
 
 use function::{check_signature, ignore, should_panic};
 use names::{check_client, check_links, check_machines};
-use values::{check_seeds, check_steps, check_switch, epoch, limit, number, text};
+use values::{check_polls, check_seeds, check_switch, epoch, limit, number, text};
 
 mod function;
 pub(crate) mod names;
@@ -32,7 +32,7 @@ pub(crate) struct Test {
     pub(crate) plans: Vec<Expr>,
     pub(crate) time_limit: Option<Limit>,
     pub(crate) stall_limit: Option<Limit>,
-    pub(crate) step_limit: Option<Expr>,
+    pub(crate) poll_limit: Option<Expr>,
     pub(crate) epoch: Option<Limit>,
     pub(crate) check: Option<Expr>,
     pub(crate) expect_failure: Option<Vec<Bound>>,
@@ -76,7 +76,7 @@ impl Test {
             plans: Vec::new(),
             time_limit: None,
             stall_limit: None,
-            step_limit: None,
+            poll_limit: None,
             epoch: None,
             check: None,
             expect_failure: None,
@@ -136,8 +136,8 @@ impl Test {
                 (Argument::StallLimit, Value::Expr(value)) => {
                     limit(*value, argument).map(|limit| self.stall_limit = Some(limit))
                 }
-                (Argument::StepLimit, Value::Expr(value)) => {
-                    check_steps(&value).map(|()| self.step_limit = Some(*value))
+                (Argument::PollLimit, Value::Expr(value)) => {
+                    check_polls(&value).map(|()| self.poll_limit = Some(*value))
                 }
                 (Argument::Epoch, Value::Expr(value)) => {
                     epoch(*value).map(|epoch| self.epoch = Some(epoch))

@@ -7,8 +7,9 @@
 use std::cell::Cell;
 
 use crate::engine::draws::address::Address;
-use crate::engine::draws::positions::{self, StepSequence};
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::draws::positions::StepSequence;
+use crate::engine::record::deviations::{Deviation, DeviationKind};
+use crate::engine::steps;
 use crate::engine::{self, Event, context};
 
 /// Iterator over the numbered steps of a test, returned by [`Sim::steps`](crate::Sim::steps).
@@ -21,7 +22,7 @@ pub struct Steps {
 
 impl Steps {
     pub(crate) fn new(sequence: u64, count: u64) -> Self {
-        positions::begin_sequence(sequence, count);
+        steps::begin_sequence(sequence, count);
         Self { sequence, next: 0, count }
     }
 }
@@ -42,9 +43,14 @@ impl Iterator for Steps {
         engine::note_progress();
         engine::record_deviation(|| Deviation {
             text: format!("step {number}"),
-            ..Deviation::new(Address::step(self.sequence, number), Kind::Step, 1, engine::now())
+            ..Deviation::new(
+                Address::step(self.sequence, number),
+                DeviationKind::Step,
+                1,
+                engine::now(),
+            )
         });
-        positions::begin_step(self.sequence, number);
+        steps::begin_step(self.sequence, number);
         engine::trace(Event::StepBegun { sequence: self.sequence, number });
         Some(Step {
             number,
@@ -117,7 +123,7 @@ impl Chooser {
         if below == 0 {
             reject(format!("random_range({}..{}): the range is empty", range.start, range.end));
         }
-        positions::record_choice(self.sequence, nth, below);
+        steps::record_choice(self.sequence, nth, below);
         range.start.plus(engine::below(Address::choice(self.sequence, self.step, nth), below))
     }
 
@@ -135,7 +141,7 @@ impl Chooser {
             reject(format!("random_bool({p}): the probability must be in 0..=1"));
         }
         let nth = self.advance();
-        positions::record_choice(self.sequence, nth, StepSequence::FLAG);
+        steps::record_choice(self.sequence, nth, StepSequence::FLAG);
         engine::chance(Address::choice(self.sequence, self.step, nth), p)
     }
 

@@ -11,6 +11,7 @@ mod down_by;
 mod end;
 pub(crate) mod names;
 mod policy;
+mod power;
 mod process;
 mod service;
 pub(crate) mod signal;
@@ -24,18 +25,14 @@ use crate::engine::context::{self, Policy, Slot};
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 
-pub(crate) use crate::machine::down_by::{
-    awaits_restart, cancel_restarts, mark_down, power_off, restore,
-};
-use crate::machine::end::cut_power;
+pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
 pub use crate::machine::names::Selector;
+pub(crate) use crate::machine::power::{power_off, power_on, restore, start_remaining};
 use crate::machine::process::{ProcessState, Processes};
 pub use crate::machine::service::{OnExit, Termination};
 pub(crate) use crate::machine::service::{Service, ServiceLaunch};
-pub(crate) use crate::machine::start::{
-    power_on, run_body, run_client, start, start_all, start_remaining,
-};
+pub(crate) use crate::machine::start::{run_body, run_client, start, start_all};
 
 thread_local! {
     static MACHINES: Slot<Machines> = const { Slot::new() };

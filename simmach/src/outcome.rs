@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
+use crate::engine::log::LogLine;
 use crate::engine::record::deviations::{Deviation, RecordLevel, Size};
 use crate::engine::record::effects::{Effects, Fault};
-use crate::engine::record::log::LogLine;
 use crate::engine::record::trace::{Checkpoint, TraceEvent};
 use crate::sim::PlanActivity;
 
@@ -42,8 +42,8 @@ pub(crate) struct Outcome {
     pub early_checkpoints: Vec<Checkpoint>,
     /// Duration in virtual nanoseconds.
     pub virtual_nanos: u64,
-    /// Polls and timer events.
-    pub steps: u64,
+    /// Polls of tasks and fired timers.
+    pub polls: u64,
     /// Number of times that virtual time moved.
     pub jumps: u64,
     /// Number of sockets opened.
@@ -90,7 +90,7 @@ impl Outcome {
             checkpoints: Vec::new(),
             early_checkpoints: Vec::new(),
             virtual_nanos: 0,
-            steps: 0,
+            polls: 0,
             jumps: 0,
             sockets: 0,
             effects: Effects::default(),
@@ -125,7 +125,7 @@ impl Outcome {
     /// Whether both are the same run, ignoring what was kept on request.
     pub(crate) fn is_same_run(&self, other: &Self) -> bool {
         let figures = |run: &Self| {
-            (run.seed, run.trace_hash, run.virtual_nanos, run.steps, run.jumps, run.sockets)
+            (run.seed, run.trace_hash, run.virtual_nanos, run.polls, run.jumps, run.sockets)
         };
         figures(self) == figures(other)
             && self.verdict.is_same(&other.verdict)

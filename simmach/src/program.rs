@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::record::log;
+use crate::engine::log;
 use crate::harness::workers::disk::{Folder, FolderError};
 use crate::outcome::{Keep, Outcome};
 use crate::report::log::{LineFormatter, name_of};
@@ -193,9 +193,9 @@ impl Report {
         self.took
     }
 
-    /// Number of polls and timer events.
-    pub fn steps(&self) -> u64 {
-        self.outcome.steps
+    /// Number of polls of tasks and fired timers.
+    pub fn polls(&self) -> u64 {
+        self.outcome.polls
     }
 
     /// Returns the report with colours if `is_terminal` is true. The environment variables `NO_COLOR` and `CARGO_TERM_COLOR`
@@ -245,7 +245,7 @@ impl fmt::Display for Styled<'_> {
         for line in console::summarize(&outcome.verdict).lines() {
             writeln!(f, "{}", style.paint(ink, line))?;
         }
-        if outcome.steps == 0 {
+        if outcome.polls == 0 {
             return Ok(());
         }
         let virtual_nanos = u128::from(outcome.virtual_nanos);
@@ -253,7 +253,7 @@ impl fmt::Display for Styled<'_> {
             f,
             "Simulated {:.1} minutes in {}.",
             virtual_nanos as f64 / 60e9,
-            numbers::count(outcome.steps, "step"),
+            numbers::count(outcome.polls, "poll"),
         )?;
         writeln!(
             f,

@@ -3,7 +3,7 @@
 //! Sweeps, replays and benchmarks all go through [`run`]. It installs the state of every layer, drives the engine to a
 //! verdict, and removes the state again, so that nothing outlives the run.
 
-mod world;
+mod setup;
 
 #[cfg(test)]
 mod tests;
@@ -17,13 +17,14 @@ use std::thread;
 
 use crate::engine::context::{self, Engine, RunStatus};
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::draws::positions;
 use crate::engine::executor::drive::Limits;
-use crate::engine::failure::hook::HookGuard;
+use crate::engine::failure::backtrace;
 use crate::engine::failure::verdict::{Failure, Verdict};
-use crate::engine::failure::{abort_report, backtrace, panics};
-use crate::engine::record::log;
+use crate::engine::log;
+use crate::engine::panics::hook::HookGuard;
+use crate::engine::panics::{self, abort_report};
 use crate::engine::record::trace::KeptTrace;
+use crate::engine::steps;
 use crate::engine::{MachineId, Name};
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
@@ -105,7 +106,10 @@ pub(crate) fn run_spec(
         let message = panic_message(panic.as_ref());
         Outcome::without_a_run(
             seed,
-            Verdict::Broken(format!("a plan's settings or simmach itself panicked: {message}")),
+            Verdict::Broken(format!(
+                "the run's set-up panicked: {message}. Check the `name` and `settings` of the test's own plans; if they do not \
+                 panic, this is a bug of simmach."
+            )),
         )
     })
 }
@@ -153,7 +157,9 @@ fn on_thread(
             } else {
                 format!(" ({})", at.join(", called from "))
             };
-            let message = format!("the test's spec panicked: {message}{at}");
+            let message = format!(
+                "an argument of `#[sim_test]`, such as `topology` or `chaos`, panicked: {message}{at}. Correct the code that it calls."
+            );
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }
     };
@@ -171,7 +177,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     let limits = Limits {
         time: nanos(spec.time_limit),
-        steps: spec.step_limit,
+        polls: spec.poll_limit,
         stall: nanos(spec.stall_limit),
     };
     let client = MachineId(client as u32);
@@ -181,7 +187,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     }
     let sim = sim::install(seed, client);
     let (plans, body, shape) = spec.into_parts();
-    let body = world::begin(engine, plans, body, sim, client);
+    let body = setup::begin(engine, plans, body, sim, client);
     let verdict = engine.drive(&limits);
     let reached = take_trace_and_deviations(engine, seed, keep);
     let left = tear_down(engine, body, keep);
@@ -196,14 +202,15 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     let (effects, faults) = engine.take_effects();
     let (events, task_names) = match engine.trace_state().take_kept() {
         Some(KeptTrace { events, tasks }) => {
-            let named = tasks.into_iter().map(|(path, task)| (path, task.name(&engine.status)));
+            let named =
+                tasks.into_iter().map(|(path, task)| (path, task.name(&engine.status.names)));
             (Some(events), named.collect())
         }
         None => (None, Vec::new()),
     };
     Outcome {
         verdict,
-        steps: engine.counters.steps.get(),
+        polls: engine.counters.polls.get(),
         jumps: engine.counters.jumps.get(),
         sockets: left.sockets,
         effects,
@@ -222,10 +229,10 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
 /// Installs every layer's state as the spec says.
 fn set_up(engine: &Engine, spec: &Spec, machines: &[Name], client: MachineId, disks: RunFolder) {
     engine.names.replace(machines.to_vec());
-    engine.status.set_names(machines.to_vec());
+    engine.status.names.set_machines(machines.to_vec());
     engine.clock.machine_clocks.install(machines.len());
     engine.clock.set_epoch(spec.epoch);
-    world::install(spec, machines, client, disks);
+    setup::install(spec, machines, client, disks);
 }
 
 /// Takes the trace and the deviations as they are at the verdict, before the run is torn down.
@@ -238,8 +245,8 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
     };
     let virtual_nanos = engine.clock.now();
     let (size, deviations) = engine.take_deviations();
-    let sequences = positions::take_sequences();
-    positions::clear_waiters();
+    let sequences = steps::take_sequences();
+    steps::clear_waiters();
     Outcome {
         trace_hash,
         trace_events,

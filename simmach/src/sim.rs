@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::choice::{Chooser, SampleUniform, Steps};
 use crate::engine::failure::verdict::{Failure, FailureKind};
-use crate::engine::record::log::{self, Level};
+use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text};
 use crate::machine::{self, Selector};
@@ -144,7 +144,7 @@ impl Sim {
     pub async fn settle(&self) -> Result<(), ControlError> {
         let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
         let mut changed = ended == Some(true);
-        changed |= net::control::mend_all();
+        changed |= net::control::heal_all();
         changed |= net::control::unclog_all();
         changed |= net::control::clear_filters();
         if net::control::restore_links() {

@@ -33,7 +33,7 @@ pub struct Spec {
     pub(crate) plans: Vec<Box<dyn Plan>>,
     pub(crate) time_limit: Duration,
     pub(crate) stall_limit: Duration,
-    pub(crate) step_limit: u64,
+    pub(crate) poll_limit: u64,
     /// The time that wall clocks show at the beginning of a run, in nanoseconds since 1970.
     pub(crate) epoch: u64,
     pub(crate) body: Body,
@@ -102,7 +102,7 @@ impl Spec {
             );
         }
         let limits = [
-            ("step_limit", self.step_limit == 0),
+            ("poll_limit", self.poll_limit == 0),
             ("time_limit", self.time_limit.is_zero()),
             ("stall_limit", self.stall_limit.is_zero()),
         ];
@@ -131,7 +131,7 @@ impl Spec {
         let shape = Shape {
             topology: self.topology,
             client: self.client,
-            limits: (self.time_limit, self.stall_limit, self.step_limit),
+            limits: (self.time_limit, self.stall_limit, self.poll_limit),
             epoch: self.epoch,
             plans,
         };
@@ -154,7 +154,7 @@ pub struct SpecBuilder {
     plans: Vec<Box<dyn Plan>>,
     time_limit: Option<Duration>,
     stall_limit: Option<Duration>,
-    step_limit: Option<u64>,
+    poll_limit: Option<u64>,
     epoch: Option<SystemTime>,
 }
 
@@ -229,9 +229,9 @@ impl SpecBuilder {
         self
     }
 
-    /// Sets the maximum number of polls and events. By default there is no limit.
-    pub fn step_limit(mut self, limit: u64) -> Self {
-        self.step_limit = Some(limit);
+    /// Sets the maximum number of polls: polls of tasks and fired timers. By default there is no limit.
+    pub fn poll_limit(mut self, limit: u64) -> Self {
+        self.poll_limit = Some(limit);
         self
     }
 
@@ -261,7 +261,7 @@ impl SpecBuilder {
             plans: self.plans,
             time_limit: self.time_limit.unwrap_or(HOUR),
             stall_limit: self.stall_limit.unwrap_or(MINUTE),
-            step_limit: self.step_limit.unwrap_or(u64::MAX),
+            poll_limit: self.poll_limit.unwrap_or(u64::MAX),
             epoch: self.epoch.and_then(nanos_since_1970).unwrap_or(clock::EPOCH),
             body: Box::new(move |sim| body(sim).map(Termination::into_result).boxed_local()),
         }

@@ -187,6 +187,11 @@ fn imports_go_down() {
 }
 
 #[test]
+fn imports_of_the_engine_go_down() {
+    check_layers("engine", "### Layers of `engine`", "crate::engine::", 30);
+}
+
+#[test]
 fn imports_of_the_harness_go_down() {
     check_layers("harness", "### Layers of `harness`", "crate::harness::", 30);
 }

@@ -29,7 +29,7 @@ fn same_seed_makes_the_same_run() {
     let figures = |report: &Report| {
         (
             report.trace_hash(),
-            report.steps(),
+            report.polls(),
             report.simulated(),
             report.failure().map(str::to_owned),
         )
@@ -63,7 +63,7 @@ fn golden_traces_of_the_inventory() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/inventory.txt");
     let line = |seed| {
         let report = program().log(false).run(seed);
-        format!("seed {seed}: {:016x}, {} steps\n", report.trace_hash(), report.steps())
+        format!("seed {seed}: {:016x}, {} polls\n", report.trace_hash(), report.polls())
     };
     let traces: String = [0, 7, 28].map(line).concat();
     if env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {

@@ -14,7 +14,7 @@ pub(crate) enum Argument {
     Chaos,
     TimeLimit,
     StallLimit,
-    StepLimit,
+    PollLimit,
     Epoch,
     Check,
     ExpectFailure,
@@ -32,7 +32,7 @@ pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
     (Argument::Chaos, "chaos", Form::Value, "chaos = [GracefulMonkey::new(), PowerOffs::new()]"),
     (Argument::TimeLimit, "time_limit", Form::Value, "time_limit = \"10m\""),
     (Argument::StallLimit, "stall_limit", Form::Value, "stall_limit = \"60s\""),
-    (Argument::StepLimit, "step_limit", Form::Value, "step_limit = 1_000_000"),
+    (Argument::PollLimit, "poll_limit", Form::Value, "poll_limit = 1_000_000"),
     (Argument::Epoch, "epoch", Form::Value, "epoch = \"2030-01-01T00:00:00Z\""),
     (Argument::Check, "check", Form::Value, "check = true"),
     (

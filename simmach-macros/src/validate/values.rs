@@ -22,9 +22,9 @@ pub(super) fn check_seeds(value: &Expr) -> Result<()> {
     }
 }
 
-pub(super) fn check_steps(value: &Expr) -> Result<()> {
-    match number(value, "`step_limit`")? {
-        Some(0) => Err(Error::new(value.span(), "`step_limit` must be at least 1")),
+pub(super) fn check_polls(value: &Expr) -> Result<()> {
+    match number(value, "`poll_limit`")? {
+        Some(0) => Err(Error::new(value.span(), "`poll_limit` must be at least 1")),
         Some(_) | None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ async fn one() {}
 #[sim_test(seeds =)]
 async fn two() {}
 
-#[sim_test(time_limit, client =, step_limit = 3)]
+#[sim_test(time_limit, client =, poll_limit = 3)]
 async fn three() {}
 
 fn main() {}

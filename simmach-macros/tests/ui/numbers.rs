@@ -9,7 +9,7 @@ async fn text() {}
 #[sim_test(base_seed = 1.5)]
 async fn fraction() {}
 
-#[sim_test(step_limit = true)]
+#[sim_test(poll_limit = true)]
 async fn truth() {}
 
 #[sim_test(base_seed = 99_999_999_999_999_999_999)]

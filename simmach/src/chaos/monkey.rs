@@ -111,7 +111,7 @@ impl GracefulMonkey {
             sim.wipe(&victim).map_err(|error| error.to_string())?;
         }
         sleep(strike.duration(4, downtime)).await;
-        strike.give_back();
+        strike.restore();
         Ok(())
     }
 }

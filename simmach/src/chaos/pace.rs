@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
-use crate::engine::draws::positions;
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
+use crate::engine::steps;
 use crate::engine::{self, MachineId};
 use crate::machine;
 use crate::sim::{self, Idle};
@@ -164,7 +164,7 @@ impl Strikes {
                 let position = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
                 let from = match position {
                     Some((sequence, step)) => {
-                        positions::wait_for_step(sequence, step.saturating_sub(1)).await
+                        steps::wait_for_step(sequence, step.saturating_sub(1)).await
                     }
                     None => 0,
                 };
@@ -199,7 +199,7 @@ impl Strike {
     pub(crate) fn strikes(self, machine: Option<MachineId>, text: impl FnOnce() -> String) {
         engine::record_deviation(|| {
             let at = engine::now();
-            let mut pins = match positions::last_step() {
+            let mut pins = match steps::last_step() {
                 Some(position) => {
                     vec![
                         (strike::WHEN, at - position.at),
@@ -215,7 +215,7 @@ impl Strike {
                 machine,
                 text: text(),
                 pins,
-                ..Deviation::new(address, Kind::Strike, 1, at)
+                ..Deviation::new(address, DeviationKind::Strike, 1, at)
             }
         });
     }
@@ -234,7 +234,7 @@ impl Strike {
     }
 
     /// Restores what its plan took down, unless another plan or the test keeps it down.
-    pub(crate) fn give_back(self) {
+    pub(crate) fn restore(self) {
         machine::restore(self.plan);
     }
 

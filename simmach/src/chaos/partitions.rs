@@ -92,9 +92,9 @@ impl Plan for Partitions {
                     strike.strikes(None, || sim::partitioned(&left, &right));
                     machine::machines(&right).into_iter().for_each(engine::mark_affected);
                     let say = |error: crate::ControlError| error.to_string();
-                    sim.cut(strike.owner(), &left, &right).map_err(say)?;
+                    sim.partition_for(strike.owner(), &left, &right).map_err(say)?;
                     sleep(strike.duration(1, lasting)).await;
-                    sim.mend(strike.owner(), &left, &right).map_err(say)?;
+                    sim.heal_for(strike.owner(), &left, &right).map_err(say)?;
                 }
             }
             Ok(())

@@ -14,9 +14,9 @@ use crate::time::sleep;
 /// The time without power if only `every` is set.
 const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(10));
 
-/// Repeatedly cuts the power of a machine and restores it.
+/// Repeatedly powers off a machine and restores its power.
 ///
-/// Each strike waits, chooses a running machine, and cuts its power: commits that are not durable are lost. After the
+/// Each strike waits, chooses a running machine, and powers it off: commits that are not durable are lost. After the
 /// downtime it restores power and starts the services that ran there. The machine of the test's body is never hit.
 ///
 /// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean downtime from 20 ms
@@ -82,7 +82,7 @@ impl Plan for PowerOffs {
                     strike.strikes(Some(machine), || "loses power; restored later".to_owned());
                     strike.take_power(machine);
                     sleep(strike.duration(2, downtime)).await;
-                    strike.give_back();
+                    strike.restore();
                 }
             }
             Ok(())

@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
+pub(crate) use crate::engine::slot::Slot;
 pub(crate) use crate::engine::state::{Engine, Policy};
 pub(crate) use crate::engine::status::{RunStatus, StatusSnapshot, StuckReport};
 
@@ -50,42 +51,4 @@ pub(crate) fn current() -> Option<Rc<Engine>> {
 #[inline]
 pub(crate) fn try_with<R>(f: impl FnOnce(&Engine) -> R) -> Option<R> {
     ENGINE.try_with(|slot| slot.try_borrow().ok()?.as_deref().map(f)).ok().flatten()
-}
-
-/// The state of a layer for this thread's run.
-#[derive(Debug)]
-pub(crate) struct Slot<T>(RefCell<ManuallyDrop<Option<T>>>);
-
-impl<T> Slot<T> {
-    pub(crate) const fn new() -> Self {
-        Self(RefCell::new(ManuallyDrop::new(None)))
-    }
-
-    pub(crate) fn install(&self, state: T) {
-        **self.0.borrow_mut() = Some(state);
-    }
-
-    pub(crate) fn remove(&self) -> Option<T> {
-        self.0.borrow_mut().take()
-    }
-
-    /// Calls `f` with the state; returns `None` outside a run. `f` must not call or drop user code, which could reach the
-    /// slot again.
-    #[inline]
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.with_if(|_| true, f)
-    }
-
-    /// As [`with`](Self::with), but only if `admit` returns true.
-    #[inline]
-    pub(crate) fn with_if<R>(
-        &self,
-        admit: impl FnOnce(&T) -> bool,
-        f: impl FnOnce(&mut T) -> R,
-    ) -> Option<R> {
-        match self.0.borrow_mut().as_mut() {
-            Some(state) if admit(state) => Some(f(state)),
-            _ => None,
-        }
-    }
 }

@@ -6,7 +6,6 @@
 //! cryptographically secure.
 
 pub(crate) mod address;
-mod drawing;
 pub(crate) mod family;
 pub(crate) mod overlay;
 pub(crate) mod positions;

@@ -1,32 +1,28 @@
 //! The executor: runs the tasks of one run on its one thread.
 //!
 //! Wakers hold only ids, so futures never leave their thread. A wake from another thread, or after the run has ended, is
-//! dropped and counted. The [`scheduler`] chooses which ready task runs next. A task's scope says which machine and process
+//! dropped and counted. The [`ready_queue`](super::tasks::ready_queue) chooses which ready task runs next. A task's scope says which machine and process
 //! it belongs to.
 
 pub(crate) mod drive;
-pub(crate) mod identity;
-pub(crate) mod scheduler;
-pub(crate) mod tasks;
-pub(crate) mod waits;
-pub(crate) mod waker;
+mod failures;
+mod waker;
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::task::{Context, Waker};
+use std::task::Context;
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::mix;
-use crate::engine::executor::identity::{Identity, Role};
-use crate::engine::executor::scheduler::ReadyTask;
-use crate::engine::executor::tasks::{Task, TaskFuture, TaskKey};
-use crate::engine::executor::waits::Wait;
 use crate::engine::executor::waker::waker;
-use crate::engine::failure::hook;
 use crate::engine::ids::{ProcessId, Scope};
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::panics::hook;
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
+use crate::engine::tasks::identity::{Identity, Role};
+use crate::engine::tasks::ready_queue::ReadyTask;
+use crate::engine::tasks::table::{Task, TaskFuture, TaskKey};
 
 /// Takes the place of the poll number in the map keys of code that runs while a task is dropped.
 const DROPPED: u64 = u32::MAX as u64;
@@ -65,7 +61,7 @@ impl Engine {
     #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {
         let Some((ready, spawned)) = self.tasks.make_ready(key) else { return };
-        self.ready.borrow_mut().push(ready, self.counters.steps.get(), spawned);
+        self.ready.borrow_mut().push(ready, self.counters.polls.get(), spawned);
     }
 
     fn priority(&self, ready: ReadyTask) -> u64 {
@@ -80,9 +76,9 @@ impl Engine {
                     position,
                     text: self
                         .identity(key)
-                        .map(|task| task.name(&self.status))
+                        .map(|task| task.name(&self.status.names))
                         .unwrap_or_default(),
-                    ..Deviation::new(address, Kind::Order, word, at)
+                    ..Deviation::new(address, DeviationKind::Order, word, at)
                 });
             });
         }
@@ -102,7 +98,7 @@ impl Engine {
         self.clock.begin_poll();
         self.enter(scope, Some(key));
         let event = Event::TaskPolled { wake: ready.wake };
-        self.trace_state().add(self.clock.now(), scope, event);
+        self.trace_as(scope, event);
         let pending = !cancelled && {
             self.map_keys.begin_poll(scope.task, ready.wake);
             self.tasks.set_waker(&polled.1);
@@ -163,15 +159,6 @@ impl Engine {
         self.ready.borrow_mut().clear();
     }
 
-    /// Returns the running task if `waker` is the task's own, not one that wraps it.
-    pub(crate) fn own_task(&self, waker: &Waker) -> Option<TaskKey> {
-        self.tasks.own(waker)
-    }
-
-    pub(crate) fn current_task(&self) -> Option<TaskKey> {
-        self.tasks.current()
-    }
-
     /// Counts a draw of the running task and returns its number. Counted per task, so that other tasks do not change its
     /// addresses. When no task is running, as in a packet filter called from a timer, one counter of the run is used.
     pub(crate) fn next_draw(&self) -> u64 {
@@ -194,24 +181,6 @@ impl Engine {
             outside.set(outside.get() + 1);
             outside.get()
         })
-    }
-
-    /// Records what the running task waits for. Called by a future that is about to return `Pending`.
-    #[inline]
-    pub(crate) fn record_wait(&self, wait: Wait) {
-        if let Some(key) = self.tasks.current() {
-            self.tasks.with(key, |task| {
-                task.wait = wait;
-                if let Wait::Sleep { since, until } = wait {
-                    task.longest_sleep = task.longest_sleep.max(until.saturating_sub(since));
-                }
-            });
-        }
-    }
-
-    /// Returns a task's identity, or `None` if it has ended. Never allocates.
-    pub(crate) fn identity(&self, key: TaskKey) -> Option<Identity> {
-        self.tasks.identity(key)
     }
 
     fn end_tasks(&self, which: impl Fn(&Scope) -> bool) -> bool {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::engine::context::{self, Engine, RunStatus};
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::executor::drive::Limits;
-use crate::engine::executor::identity::Role;
-use crate::engine::failure::hook::HookGuard;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{MachineId, ProcessId, Scope};
+use crate::engine::log;
+use crate::engine::panics::hook::HookGuard;
 use crate::engine::record::deviations::RecordLevel;
-use crate::engine::record::log;
+use crate::engine::tasks::identity::Role;
 
 /// Creates an engine with an empty overlay and no recording.
 pub(crate) fn engine(seed: u64) -> Engine {
@@ -33,7 +33,7 @@ pub(crate) const SCOPE: Scope =
     Scope { machine: MachineId(0), process: ProcessId(1), task: 1, alive: true };
 
 pub(crate) const LIMITS: Limits =
-    Limits { time: 3_600_000_000_000, steps: 100_000_000, stall: 600_000_000_000 };
+    Limits { time: 3_600_000_000_000, polls: 100_000_000, stall: 600_000_000_000 };
 
 /// Runs `body` on a fresh thread with `seed`. `set_up` and `tear_down` install and remove the state of a layer.
 pub(crate) fn run_with<F: Future<Output = ()> + 'static>(

@@ -1,5 +1,8 @@
 //! The state of one run that belongs to no layer above the engine.
 
+mod drawing;
+mod next_timer;
+
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,9 +13,6 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position};
 use crate::engine::draws::positions::Positions;
-use crate::engine::executor::scheduler::ReadyQueue;
-use crate::engine::executor::tasks::{TaskKey, Tasks};
-use crate::engine::executor::waker::Waiter;
 use crate::engine::failure::refusals::Refusals;
 use crate::engine::failure::verdict::{Failure, Verdict};
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
@@ -24,6 +24,11 @@ use crate::engine::record::event::NewEvent;
 use crate::engine::record::failed_calls::FailedCalls;
 use crate::engine::record::trace::Trace;
 use crate::engine::status::RunStatus;
+use crate::engine::tasks::identity::Identity;
+use crate::engine::tasks::ready_queue::ReadyQueue;
+use crate::engine::tasks::table::{TaskKey, Tasks};
+use crate::engine::tasks::wait::Wait;
+use crate::engine::tasks::waiter::Waiter;
 use crate::engine::time::clock::Clock;
 use crate::engine::time::machine_clocks::{self, ClockChange};
 use crate::engine::time::timer_info::TimerInfo;
@@ -76,7 +81,7 @@ pub(crate) struct UnobservedPanic {
     pub(crate) failure: Failure,
     /// The process that panicked.
     pub(crate) process: ProcessId,
-    /// The step in which it panicked. Of several panics the first is reported, since it may have caused the others.
+    /// The number of the poll in which it panicked. Of several panics the first is reported, since it may have caused the others.
     pub(crate) poll: u64,
     /// Whether the panic would only crash its process.
     pub(crate) is_tolerated: bool,
@@ -85,14 +90,14 @@ pub(crate) struct UnobservedPanic {
 /// Counters of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Polls and timer events.
-    pub(crate) steps: Cell<u64>,
+    /// Polls of tasks and fired timers.
+    pub(crate) polls: Cell<u64>,
     /// How often virtual time moved.
     pub(crate) jumps: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
-    /// Virtual time of the last step.
+    /// Virtual time of the last poll or fired timer.
     pub(crate) moment: Cell<u64>,
-    pub(crate) steps_at_moment: Cell<u64>,
+    pub(crate) polls_at_moment: Cell<u64>,
     /// Draws made while no task was running.
     pub(crate) draws_outside_tasks: Cell<u64>,
 }
@@ -142,11 +147,6 @@ impl Engine {
     pub(crate) fn seed_thread(&self) {
         fastrand::seed(self.draws.word(Address::run_entropy(), 0).unwrap_or(0));
         self.map_keys.draw_keys(self.trace.borrow().is_kept());
-    }
-
-    /// Number of `HashMap`s created in the run; 0 unless events are kept.
-    pub(crate) fn maps_made(&self) -> u64 {
-        self.map_keys.made()
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -238,6 +238,33 @@ impl Engine {
         self.recorder.take().finish(self.clock.now())
     }
 
+    /// Returns the running task if `waker` is the task's own, not one that wraps it.
+    pub(crate) fn own_task(&self, waker: &Waker) -> Option<TaskKey> {
+        self.tasks.own(waker)
+    }
+
+    pub(crate) fn current_task(&self) -> Option<TaskKey> {
+        self.tasks.current()
+    }
+
+    /// Returns a task's identity, or `None` if it has ended. Never allocates.
+    pub(crate) fn identity(&self, key: TaskKey) -> Option<Identity> {
+        self.tasks.identity(key)
+    }
+
+    /// Records what the running task waits for. Called by a future that is about to return `Pending`.
+    #[inline]
+    pub(crate) fn record_wait(&self, wait: Wait) {
+        if let Some(key) = self.tasks.current() {
+            self.tasks.with(key, |task| {
+                task.wait = wait;
+                if let Wait::Sleep { since, until } = wait {
+                    task.longest_sleep = task.longest_sleep.max(until.saturating_sub(since));
+                }
+            });
+        }
+    }
+
     /// Arms a timer. A timer that is already due fires after the tasks that are ready.
     pub(crate) fn arm(&self, at: u64, action: Action) -> TimerKey {
         self.timers.borrow_mut().arm(self.clock.now(), at, action)
@@ -304,7 +331,13 @@ impl Engine {
 
     #[inline]
     pub(crate) fn trace(&self, event: NewEvent<'_>) {
-        self.trace.borrow_mut().add(self.clock.now(), self.scope(), event);
+        self.trace_as(self.scope(), event);
+    }
+
+    /// As [`trace`](Self::trace), for code that runs in `scope`.
+    #[inline]
+    pub(crate) fn trace_as(&self, scope: Scope, event: NewEvent<'_>) {
+        self.trace.borrow_mut().add(self.clock.now(), scope, event, || self.map_keys.made());
     }
 
     #[inline]
@@ -314,10 +347,10 @@ impl Engine {
 
     pub(crate) fn note_progress(&self) {
         self.note_process_change();
-        self.counters.steps_at_moment.set(0);
+        self.counters.polls_at_moment.set(0);
     }
 
-    /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of steps at one moment:
+    /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of polls at one moment:
     /// a process that restarts forever at one moment must not hide an endless loop.
     pub(crate) fn note_process_change(&self) {
         self.counters.progress_at.set(self.clock.now());

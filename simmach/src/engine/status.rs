@@ -1,14 +1,13 @@
 //! The status of a run that other threads may read: what the watchdog looks at, and a count of dropped wakes.
 
-use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
-use crate::engine::executor::identity::Identity;
 use crate::engine::failure::backtrace::RawBacktrace;
 use crate::engine::ids::MachineId;
-use crate::engine::name::Name;
+use crate::engine::names::ReportNames;
+use crate::engine::tasks::identity::Identity;
 
 /// The status of a run, shared with the watchdog and with wakers that may outlive the run.
 #[derive(Debug, Default)]
@@ -18,9 +17,7 @@ pub(crate) struct RunStatus {
     machine: AtomicU32,
     at: AtomicU64,
     foreign_wakes: AtomicU64,
-    names: OnceLock<Vec<Name>>,
-    /// Titles of tasks that have one, by path.
-    titles: Mutex<BTreeMap<u64, String>>,
+    pub(crate) names: ReportNames,
     /// The watchdog's thread.
     watcher: OnceLock<Thread>,
     /// The run's thread id in the operating system; 0 before the run begins.
@@ -63,29 +60,6 @@ impl RunStatus {
             machine: MachineId(self.machine.load(Ordering::Relaxed)),
             at: self.at.load(Ordering::Relaxed),
         }
-    }
-
-    /// The name of a machine; `None` before [`set_names`](Self::set_names).
-    pub(crate) fn name(&self, machine: MachineId) -> Option<&str> {
-        self.names.get()?.get(machine.0 as usize).map(|name| &**name)
-    }
-
-    /// Sets the names of the machines, by number. Only the first call has an effect.
-    pub(crate) fn set_names(&self, names: Vec<Name>) {
-        let _ = self.names.set(names);
-    }
-
-    /// Sets a task's title for reports: of a plan, or of a service on a machine with several.
-    pub(crate) fn set_task_title(&self, path: u64, title: String) {
-        self.titles().insert(path, title);
-    }
-
-    pub(super) fn task_title(&self, path: u64) -> Option<String> {
-        self.titles().get(&path).cloned()
-    }
-
-    fn titles(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
-        self.titles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the thread that is unparked when the run gets stuck.
@@ -134,19 +108,5 @@ impl RunStatus {
 
     pub(crate) fn end_poll(&self) {
         self.polling.store(false, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn machine_names_are_found_by_number() {
-        let shared = RunStatus::default();
-        assert_eq!(shared.name(MachineId(0)), None);
-        shared.set_names(["a", "bc.d", "é"].map(Name::from).to_vec());
-        let names: Vec<_> = (0..4).map(|number| shared.name(MachineId(number))).collect();
-        assert_eq!(names, [Some("a"), Some("bc.d"), Some("é"), None]);
     }
 }

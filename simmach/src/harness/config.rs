@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fmt, thread};
 
-use crate::engine::record::log::filter::{BadDirective, LogFilter, RUST_LOG};
+use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
 use crate::harness::config::values::{
     parse_duration, parse_jobs, parse_log_lines, parse_path, parse_regressions, parse_seed,
     parse_selection, parse_shard, parse_shrink, parse_switch,

@@ -78,7 +78,7 @@ fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, status: Arc<RunS
     let mut outcome = Outcome::without_a_run(seed, verdict);
     outcome.trace_hash = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     outcome.virtual_nanos = 1_000_000_000 + seed;
-    outcome.steps = seed;
+    outcome.polls = seed;
     assert!(!(keep.log && keep.events), "never both in a test");
     outcome
 }

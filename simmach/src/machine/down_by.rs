@@ -5,8 +5,7 @@
 
 use crate::engine::{self, MachineId, ProcessId};
 use crate::machine::process::ProcessState;
-use crate::machine::start::{power_on, start};
-use crate::machine::{ServiceId, cut_power, has_power, select, services_of, with};
+use crate::machine::{ServiceId, with};
 
 /// Marks services as taken down, by `plan` if it is one of the library. Returns their processes, which the caller must end.
 pub(crate) fn mark_down(services: &[ServiceId], plan: Option<u64>) -> Vec<ProcessId> {
@@ -47,31 +46,4 @@ pub(crate) fn cancel_restarts(machine: MachineId) {
         services.filter_map(|installed| installed.restart.take()).collect::<Vec<_>>()
     });
     restarts.into_iter().flatten().for_each(|restart| drop(engine::cancel(restart)));
-}
-
-/// Powers off a machine, on behalf of `plan` if it is one of the library.
-pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
-    mark_down(&services_of(machine), plan);
-    if has_power(machine) {
-        cut_power(machine);
-    } else if plan.is_some() {
-        return;
-    }
-    with(|machines| machines.all[machine.0 as usize].power_off_by = plan);
-}
-
-/// Restores the power of the machines that a plan powered off, and starts the services that it took down.
-pub(crate) fn restore(plan: u64) {
-    let services =
-        select(|_, installed| installed.down_by == Some(plan) && installed.running.is_none());
-    services.into_iter().for_each(start);
-    let powered_off = with(|machines| {
-        let numbered = (0u32..).zip(&machines.all);
-        let powered_off =
-            numbered.filter(|(_, machine)| !machine.powered && machine.power_off_by == Some(plan));
-        powered_off.map(|(number, _)| MachineId(number)).collect::<Vec<_>>()
-    });
-    for machine in powered_off.unwrap_or_default() {
-        power_on(machine);
-    }
 }

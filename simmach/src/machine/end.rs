@@ -56,26 +56,6 @@ pub(crate) fn end_stopping() -> bool {
     any
 }
 
-/// Cuts the power of a machine: ends its processes, removes its network state, and takes its disk to the last durable point.
-pub(crate) fn cut_power(machine: MachineId) {
-    let running = with(|machines| {
-        machines.all[machine.0 as usize].powered = false;
-        machines.processes.alive(|process| process.machine == machine)
-    });
-    net::control::erase_machine(machine);
-    net::control::set_up(machine, false);
-    for process in running.into_iter().flatten() {
-        end_process(process, ProcessExit::PowerLost);
-    }
-    let lost = storage::power_off(machine);
-    engine::record_fault(Effect::PowerOff, Some(machine), || match lost {
-        0 => "loses power".to_owned(),
-        1 => "loses power; 1 commit that was not durable is lost".to_owned(),
-        lost => format!("loses power; {lost} commits that were not durable are lost"),
-    });
-    engine::trace(Event::PowerLost { machine, commits: lost });
-}
-
 /// Wipes the disk of a machine unless it is empty. The machine must not have running processes.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
     if storage::is_empty(machine) {

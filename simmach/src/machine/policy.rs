@@ -1,8 +1,8 @@
-//! `on_exit`: what happens on a machine when a process fails.
+//! `on_exit`: what happens on a machine when a service fails. A service that returns without an error is not its concern.
 
 use crate::engine::failure::verdict::Failure;
+use crate::engine::log::{self, Level};
 use crate::engine::record::event::ProcessExit;
-use crate::engine::record::log::{self, Level};
 use crate::engine::time::timer_info::TimerInfo;
 use crate::engine::{self, Action, MachineId, ProcessId, TimerKey};
 use crate::machine::end::end_process;

@@ -120,7 +120,8 @@ impl fmt::Debug for Service {
     }
 }
 
-/// What happens when a service on a machine returns an error or panics.
+/// What happens when a service of a machine fails, that is, returns an error or panics. A service that returns `()` or `Ok(())`
+/// has ended, and stays down until the test starts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnExit {
     /// The run fails.

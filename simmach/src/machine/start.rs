@@ -5,10 +5,10 @@ use std::panic::Location;
 use std::thread;
 
 use crate::engine::draws::address::Address;
-use crate::engine::executor::tasks::TaskKey;
-use crate::engine::failure::panics;
 use crate::engine::failure::verdict::{Failure, FailureKind};
+use crate::engine::panics;
 use crate::engine::record::event::ProcessExit;
+use crate::engine::tasks::table::TaskKey;
 use crate::engine::{
     self, Effect, Event, MachineId, ProcessId, Role, Scope, context, mix, mix_text,
 };
@@ -28,31 +28,6 @@ pub(crate) fn start_all() {
     context::try_with(|engine| engine.reserve_tasks(all.len() + 1));
     with(|machines| machines.processes.reserve(all.len() + 1));
     all.into_iter().for_each(start);
-}
-
-/// Gives power to all machines, and starts all services that are down, except those that returned by themselves. Returns false
-/// if there is nothing to do.
-pub(crate) fn start_remaining() -> bool {
-    let down = select(|_, installed| !installed.returned && installed.running.is_none());
-    let mut changed = !down.is_empty();
-    down.into_iter().for_each(start);
-    let all = with(|machines| machines.all.len()).unwrap_or(0);
-    for machine in (0u32..).map(MachineId).take(all) {
-        changed |= power_on(machine);
-    }
-    changed
-}
-
-/// Gives a machine power, without starting its services. Returns false if it already has power.
-pub(crate) fn power_on(machine: MachineId) -> bool {
-    let had =
-        with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
-    if had == Some(false) {
-        net::control::set_up(machine, true);
-        engine::trace(Event::PowerRestored { machine });
-        engine::note_progress();
-    }
-    had == Some(false)
 }
 
 /// Starts a service if it is down, and gives its machine power.
@@ -80,7 +55,7 @@ pub(crate) fn start(id: ServiceId) {
     let (process, incarnation, service, at) = launched;
     drop(restart.and_then(engine::cancel));
     if on {
-        net::control::set_up(id.machine, true);
+        net::control::set_power(id.machine, true);
     }
     if incarnation > 1 {
         engine::record_fault(Effect::Restart, Some(id.machine), || {
@@ -91,7 +66,7 @@ pub(crate) fn start(id: ServiceId) {
     engine::note_process_change();
     let scope = Scope { machine: id.machine, process, task: mix(name, incarnation), alive: true };
     if is_named {
-        context::try_with(|engine| engine.status.set_task_title(scope.task, name_of(id)));
+        context::try_with(|engine| engine.status.names.set_task_title(scope.task, name_of(id)));
     }
     service.launch(ServiceLaunch { id, scope, at });
 }

@@ -32,8 +32,8 @@ pub(super) struct RunResult {
     pub(super) stats: NetStats,
 }
 
-/// More steps than any test needs. A test whose packets never stop ends here, before it fills the memory.
-const LIMITS: Limits = Limits { steps: 200_000, ..rig::LIMITS };
+/// More polls than any test needs. A test whose packets never stop ends here, before it fills the memory.
+const LIMITS: Limits = Limits { polls: 200_000, ..rig::LIMITS };
 
 pub(super) const A: MachineId = MachineId(0);
 pub(super) const B: MachineId = MachineId(1);
@@ -135,7 +135,7 @@ pub(super) fn kill(process: u32) {
 /// Powers a machine off, as `machine` does it, together with its only process.
 pub(super) fn power_off(machine: MachineId, process: u32) {
     kernel::control::erase_machine(machine);
-    kernel::control::set_up(machine, false);
+    kernel::control::set_power(machine, false);
     engine::context::try_with(|engine| engine.end_process(ProcessId(process)));
 }
 

@@ -162,12 +162,12 @@ impl RunReport<'_> {
     /// Writes the run's size. A run whose process died has none.
     fn write_run(&self, text: &mut String) {
         let outcome = self.outcome;
-        if outcome.steps > 0 {
+        if outcome.polls > 0 {
             let _ = writeln!(
                 text,
                 "  Simulated {} in {}: {}, {}.\n",
                 span(outcome.virtual_nanos.into()),
-                count(outcome.steps, "step"),
+                count(outcome.polls, "poll"),
                 count(outcome.jumps, "jump"),
                 count(outcome.sockets, "socket"),
             );
@@ -177,7 +177,7 @@ impl RunReport<'_> {
     fn write_faults(&self, text: &mut String, style: Style) {
         let outcome = self.outcome;
         let Some(sum) = effects(&outcome.effects) else {
-            if outcome.steps > 0 {
+            if outcome.polls > 0 {
                 text.push_str("  Effects: none.\n\n");
             }
             return;

@@ -142,9 +142,9 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
 
 fn describe_end(outcome: &Outcome) -> String {
     let verdict = summarize(&outcome.verdict).replace('\n', ", ");
-    let steps = count(outcome.steps, "step");
+    let polls = count(outcome.polls, "poll");
     format!(
-        "{verdict} after {} in {steps}, hash {:016x}",
+        "{verdict} after {} in {polls}, hash {:016x}",
         exact_time(outcome.virtual_nanos),
         outcome.trace_hash
     )

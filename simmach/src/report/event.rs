@@ -65,8 +65,8 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::ZoneLinkChanged { .. } => LinkChange::Profile.words().to_owned(),
         Event::LinksRestored => "link profiles restored".to_owned(),
         Event::StepBegun { number, .. } => format!("begins step {number} of the test"),
-        Event::RunEnded { steps } => {
-            format!("the run ends after {}", count(*steps, "step"))
+        Event::RunEnded { polls } => {
+            format!("the run ends after {}", count(*polls, "poll"))
         }
     }
 }
@@ -74,7 +74,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
 fn describe_drop(reason: DropReason) -> &'static str {
     match reason {
         DropReason::Lost => "a packet is lost",
-        DropReason::Cut => "a packet is dropped by a partition",
+        DropReason::Partition => "a packet is dropped by a partition",
         DropReason::QueueFull => "a packet is dropped by a full queue",
         DropReason::NoRoute => "a packet is dropped: there is no route",
         DropReason::MachineDown => "a packet is dropped: the receiver has no power",

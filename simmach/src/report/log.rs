@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::ids::{MachineId, Scope};
-use crate::engine::record::log::{Level, LogLine};
+use crate::engine::log::{Level, LogLine};
 use crate::report::style::{Ink, Style};
 
 /// Maximum width of the column of machines.

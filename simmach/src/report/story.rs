@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::engine::draws::family::Family;
-use crate::engine::record::deviations::{Deviation, Kind, Size};
-use crate::engine::record::log::{Level, LogLine};
+use crate::engine::log::{Level, LogLine};
+use crate::engine::record::deviations::{Deviation, DeviationKind, Size};
 use crate::outcome::Outcome;
 use crate::report::log::{first_line, name_of};
 use crate::report::numbers::{count, moment, thousands};
@@ -63,8 +63,12 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
         let line =
             format!("{nth:>3}. {:>14}  {machine}{}", moment(deviation.at), describe(deviation));
         let ink = match deviation.kind {
-            Kind::Strike | Kind::Fault => Ink::Fault,
-            Kind::Field | Kind::Step | Kind::Choice | Kind::Order | Kind::Delay => Ink::Bold,
+            DeviationKind::Strike | DeviationKind::PacketFault => Ink::Fault,
+            DeviationKind::Field
+            | DeviationKind::Step
+            | DeviationKind::Choice
+            | DeviationKind::Order
+            | DeviationKind::Delay => Ink::Bold,
         };
         let _ = writeln!(text, "  {}", style.paint(ink, line));
         let until = listed.get(nth).map_or(u64::MAX, |next| next.line);
@@ -108,19 +112,26 @@ pub(crate) fn size(size: &Size) -> String {
 
 fn is_listed(deviation: &Deviation) -> bool {
     match deviation.kind {
-        Kind::Strike | Kind::Fault | Kind::Step | Kind::Choice => true,
-        Kind::Order => deviation.family == Family::Wake && !deviation.text.is_empty(),
-        Kind::Field | Kind::Delay => false,
+        DeviationKind::Strike
+        | DeviationKind::PacketFault
+        | DeviationKind::Step
+        | DeviationKind::Choice => true,
+        DeviationKind::Order => deviation.family == Family::Wake && !deviation.text.is_empty(),
+        DeviationKind::Field | DeviationKind::Delay => false,
     }
 }
 
 fn describe(deviation: &Deviation) -> String {
     let Deviation { kind, value, of, text, .. } = deviation;
     match kind {
-        Kind::Choice if *of > 1 => format!("the test chooses {value} from 0..{of}"),
-        Kind::Choice => "the test chooses true".to_owned(),
-        Kind::Order => format!("{text} is polled after other ready tasks"),
-        Kind::Strike | Kind::Fault | Kind::Step | Kind::Field | Kind::Delay => text.clone(),
+        DeviationKind::Choice if *of > 1 => format!("the test chooses {value} from 0..{of}"),
+        DeviationKind::Choice => "the test chooses true".to_owned(),
+        DeviationKind::Order => format!("{text} is polled after other ready tasks"),
+        DeviationKind::Strike
+        | DeviationKind::PacketFault
+        | DeviationKind::Step
+        | DeviationKind::Field
+        | DeviationKind::Delay => text.clone(),
     }
 }
 
@@ -133,18 +144,21 @@ fn about<'a>(
     let (machine, kind, from) = (deviation.machine, deviation.kind, deviation.line);
     let within = [from, until.max(from)].map(|line| log.len().min(line as usize));
     log[within[0]..within[1]].iter().filter(move |line| match kind {
-        Kind::Strike | Kind::Fault => {
+        DeviationKind::Strike | DeviationKind::PacketFault => {
             machine.is_none_or(|machine| machine == line.machine) || line.level == Level::Fault
         }
-        Kind::Step => line.level != Level::Fault && line.level > Level::Debug,
-        Kind::Field | Kind::Choice | Kind::Order | Kind::Delay => false,
+        DeviationKind::Step => line.level != Level::Fault && line.level > Level::Debug,
+        DeviationKind::Field
+        | DeviationKind::Choice
+        | DeviationKind::Order
+        | DeviationKind::Delay => false,
     })
 }
 
 /// Counts the deviations that are not listed one by one.
 fn rest(deviations: &[Deviation]) -> Vec<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for deviation in deviations.iter().filter(|deviation| deviation.kind == Kind::Delay) {
+    for deviation in deviations.iter().filter(|deviation| deviation.kind == DeviationKind::Delay) {
         let what = match deviation.family {
             Family::Latency => "latency",
             Family::Commit => "commit time",
@@ -178,14 +192,14 @@ mod tests {
             ..Deviation::new(Address::new(family, [0; 3]), kind, 5, at * 1_000_000_000)
         };
         outcome.deviations = vec![
-            at(9, Family::Latency, Kind::Delay, ""),
+            at(9, Family::Latency, DeviationKind::Delay, ""),
             Deviation {
                 machine: Some(MachineId(0)),
                 line: 1,
-                ..at(3, Family::Strike, Kind::Strike, "loses power")
+                ..at(3, Family::Strike, DeviationKind::Strike, "loses power")
             },
-            at(1, Family::Step, Kind::Step, "step 4"),
-            at(1, Family::Choice, Kind::Choice, ""),
+            at(1, Family::Step, DeviationKind::Step, "step 4"),
+            at(1, Family::Choice, DeviationKind::Choice, ""),
         ];
         let line = |at: u64, machine: u32, text: &str| LogLine {
             at: at * 1_000_000_000,

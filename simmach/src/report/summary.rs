@@ -15,7 +15,7 @@ use crate::sim::{Idle, PlanActivity};
 pub(crate) struct RunTotals {
     pub(crate) seeds: u64,
     pub(crate) virtual_nanos: u128,
-    pub(crate) steps: u128,
+    pub(crate) polls: u128,
     pub(crate) effects: Effects,
     /// Combined trace hash of all runs, independent of their order.
     pub(crate) hash: u64,
@@ -63,7 +63,7 @@ impl RunTotals {
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
         self.virtual_nanos += u128::from(outcome.virtual_nanos);
-        self.steps += u128::from(outcome.steps);
+        self.polls += u128::from(outcome.polls);
         self.hash = self.hash.wrapping_add(mix(outcome.seed, outcome.trace_hash));
         self.effects.add_all(&outcome.effects);
         // Every run of a test has the same plans; a broken run has none.
@@ -212,7 +212,7 @@ mod tests {
         let totals = RunTotals {
             seeds: 1000,
             virtual_nanos: 100_080_000_000_000,
-            steps: 1,
+            polls: 1,
             hash: 7,
             effects,
             plans,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Rule, RuleAction};
-use crate::engine::record::deviations::Kind;
+use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::items::ShrinkItem;
 
 /// How each family is decided; families that are not listed are calm.
@@ -105,7 +105,7 @@ impl Candidate {
                 let behind = || left.range((sequence, step)..=(sequence, u64::MAX)).next();
                 match before.or_else(behind) {
                     Some((_, other)) => *item = item.clone().bound_to(*other),
-                    None if item.kind == Kind::Strike => *item = item.clone().unbound(),
+                    None if item.kind == DeviationKind::Strike => *item = item.clone().unbound(),
                     None => {}
                 }
             }

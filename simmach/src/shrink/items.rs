@@ -6,14 +6,14 @@ use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Position, Rule, RuleAction};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 
 /// A part of a run that can be removed: a fault, step, choice, order or delay, with the rules that make it happen while
 /// everything else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShrinkItem {
     pub(super) family: Family,
-    pub(super) kind: Kind,
+    pub(super) kind: DeviationKind,
     pub(super) address: [u64; 3],
     /// The position in the test that its rules match; `None` if they match its address.
     pub(super) position: Option<Position>,
@@ -34,13 +34,13 @@ pub(super) fn of_family(
 ) -> Vec<ShrinkItem> {
     let mut items: Vec<ShrinkItem> = Vec::new();
     for deviation in deviations.iter().filter(|deviation| deviation.family == family) {
-        let is_part = deviation.kind == Kind::Field
-            || (family, deviation.kind) == (Family::Reorder, Kind::Delay);
+        let is_part = deviation.kind == DeviationKind::Field
+            || (family, deviation.kind) == (Family::Reorder, DeviationKind::Delay);
         if is_part {
             // A strike includes all of its fields, a reordered packet its delay.
             let [a, b, _] = deviation.address;
             let whole = items.iter_mut().rev().find(|item| item.address[..2] == [a, b]);
-            if let Some(whole) = whole.filter(|_| deviation.kind == Kind::Delay) {
+            if let Some(whole) = whole.filter(|_| deviation.kind == DeviationKind::Delay) {
                 whole.rules.push(Rule::one(family, deviation.address, drawn));
             }
         } else if !items
@@ -73,7 +73,7 @@ impl ShrinkItem {
             None => vec![Rule::one(*family, *address, action)],
         };
         let rules = match (kind, family) {
-            (Kind::Strike, Family::Strike) => {
+            (DeviationKind::Strike, Family::Strike) => {
                 let whole = Rule {
                     family: Some(*family),
                     address: [Some((a, a)), Some((b, b)), None],
@@ -84,9 +84,16 @@ impl ShrinkItem {
                 std::iter::once(whole).chain(pinned(*family, *address, pins)).collect()
             }
             // The smallest word is below any probability.
-            (Kind::Fault, _) => one(RuleAction::Value(0)),
-            (Kind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
-            (Kind::Strike | Kind::Step | Kind::Field | Kind::Order | Kind::Delay, _) => one(drawn),
+            (DeviationKind::PacketFault, _) => one(RuleAction::Value(0)),
+            (DeviationKind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
+            (
+                DeviationKind::Strike
+                | DeviationKind::Step
+                | DeviationKind::Field
+                | DeviationKind::Order
+                | DeviationKind::Delay,
+                _,
+            ) => one(drawn),
         };
         Self {
             family: *family,
@@ -161,11 +168,11 @@ impl ShrinkItem {
                 strike::WHEN,
                 if round < HALVING_ROUNDS { when >> (round + 1) } else { random },
             );
-        } else if let (Some(position), Kind::Fault) = (self.position, self.kind) {
+        } else if let (Some(position), DeviationKind::PacketFault) = (self.position, self.kind) {
             let nth = below(position.nth.saturating_mul(2).saturating_add(3));
             self = self.at_position(Position { nth, ..position });
         }
-        if let (Some(salt), Kind::Strike) = (salt, self.kind)
+        if let (Some(salt), DeviationKind::Strike) = (salt, self.kind)
             && let Some(whole) = self.rules.first_mut()
         {
             whole.action = match whole.action {
@@ -182,7 +189,7 @@ impl ShrinkItem {
     pub(super) fn packet_loss(position: Position) -> Self {
         let lost = Deviation::new(
             Address::new(Family::Loss, [position.lane, position.nth, 0]),
-            Kind::Fault,
+            DeviationKind::PacketFault,
             1,
             0,
         );

@@ -7,7 +7,7 @@ use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
 use crate::engine::draws::{below_of, mix};
-use crate::engine::record::deviations::{Deviation, Kind, Size};
+use crate::engine::record::deviations::{Deviation, DeviationKind, Size};
 use crate::shrink::candidate::{Candidate, FamilyMode};
 use crate::shrink::ddmin::ddmin;
 use crate::shrink::items::{self, ShrinkItem};
@@ -15,7 +15,7 @@ use crate::shrink::{Answer, Oracle, ShrinkResult, StopReason};
 
 /// Families of faults.
 const FAULTS: &[Family] =
-    &[Family::Strike, Family::Act, Family::Loss, Family::Reorder, Family::Duplicate];
+    &[Family::Strike, Family::Fault, Family::Loss, Family::Reorder, Family::Duplicate];
 /// Families of what the test does.
 const WORK: &[Family] = &[Family::Step, Family::Choice];
 /// Families that programs draw for their own use.
@@ -129,7 +129,7 @@ impl<'a> Shrinker<'a> {
             let families = parts.iter().flat_map(|part| part.iter().copied());
             Candidate::with_families(&families.collect::<Vec<_>>())
         };
-        let strikes: &[Family] = &[Family::Strike, Family::Act];
+        let strikes: &[Family] = &[Family::Strike, Family::Fault];
         let packets: &[Family] = &[Family::Loss, Family::Reorder, Family::Duplicate];
         let orders: &[Family] = &[Family::Wake, Family::Select, Family::Start];
         let times: &[Family] = &[Family::Latency, Family::Commit, Family::Blocking];
@@ -204,7 +204,9 @@ impl<'a> Shrinker<'a> {
         let seen: BTreeMap<[u64; 3], Vec<(u64, u64)>> = self
             .deviations()
             .iter()
-            .filter(|deviation| deviation.kind == Kind::Strike && !deviation.pins.is_empty())
+            .filter(|deviation| {
+                deviation.kind == DeviationKind::Strike && !deviation.pins.is_empty()
+            })
             .map(|deviation| (deviation.address, deviation.pins.clone()))
             .collect();
         let mut items = self.candidate.items(&[Family::Strike]);
@@ -348,7 +350,7 @@ impl<'a> Shrinker<'a> {
         let fields: Vec<[u64; 3]> = self
             .deviations()
             .iter()
-            .filter(|deviation| deviation.kind == Kind::Field)
+            .filter(|deviation| deviation.kind == DeviationKind::Field)
             .map(|deviation| deviation.address)
             .collect();
         let is_new = |address: &[u64; 3]| {
@@ -461,7 +463,8 @@ impl<'a> Shrinker<'a> {
 
     /// Rules that make the fields of the remaining strikes calm.
     fn calm_field_rules(&mut self) -> Vec<Rule> {
-        let fields = self.deviations().iter().filter(|deviation| deviation.kind == Kind::Field);
+        let fields =
+            self.deviations().iter().filter(|deviation| deviation.kind == DeviationKind::Field);
         fields.map(|field| Rule::one(field.family, field.address, RuleAction::Calm)).collect()
     }
 
@@ -541,7 +544,7 @@ impl<'a> Shrinker<'a> {
 /// The groups that a fault belongs to: its machine and its direction of a connection.
 fn keys(item: &ShrinkItem) -> [Option<(u64, u64)>; 2] {
     let machine = item.machine.map(|machine| (0, u64::from(machine.0)));
-    let flow = (item.kind == Kind::Fault).then_some((1, item.address[0]));
+    let flow = (item.kind == DeviationKind::PacketFault).then_some((1, item.address[0]));
     [machine, flow]
 }
 

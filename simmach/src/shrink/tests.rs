@@ -12,7 +12,7 @@ use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{OverlayIndex, Position, RuleAction};
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
-use crate::engine::record::deviations::Kind;
+use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::*;
 
 /// A synthetic run: the number of deviations of each kind that happen unless they are calm.
@@ -51,11 +51,13 @@ impl SyntheticRun {
             let (address, at) = ([7, number, 0], 1_000 * number);
             let (value, of) = match index.action(family, address, at) {
                 RuleAction::Calm => return,
-                RuleAction::Value(word) if kind == Kind::Choice => (below_of(Some(word), OF), OF),
-                RuleAction::Seeded if kind == Kind::Choice => (mix(number, 5) % OF, OF),
+                RuleAction::Value(word) if kind == DeviationKind::Choice => {
+                    (below_of(Some(word), OF), OF)
+                }
+                RuleAction::Seeded if kind == DeviationKind::Choice => (mix(number, 5) % OF, OF),
                 // With another salt, most faults do not happen.
                 RuleAction::Reseeded(salt)
-                    if kind != Kind::Step && !mix(number, salt).is_multiple_of(4) =>
+                    if kind != DeviationKind::Step && !mix(number, salt).is_multiple_of(4) =>
                 {
                     return;
                 }
@@ -65,16 +67,18 @@ impl SyntheticRun {
                 return;
             }
             let machine = machine.map(|machine| MachineId(machine as u32));
-            let pins = if kind == Kind::Strike { vec![(strike::WHEN, at)] } else { Vec::new() };
+            let pins =
+                if kind == DeviationKind::Strike { vec![(strike::WHEN, at)] } else { Vec::new() };
             let deviation = Deviation::new(Address::new(family, address), kind, value, at);
             all.push(Deviation { of, machine, pins, ..deviation });
         };
-        (0..self.strikes).for_each(|n| put(Family::Strike, n, Kind::Strike, Some(n % 5)));
-        (0..self.steps).for_each(|n| put(Family::Step, n, Kind::Step, None));
-        (0..self.losses).for_each(|n| put(Family::Loss, n, Kind::Fault, Some(n % 5)));
-        (0..self.wakes).for_each(|n| put(Family::Wake, n, Kind::Order, None));
-        (0..self.latencies).for_each(|n| put(Family::Latency, n, Kind::Delay, None));
-        (0..self.choices).for_each(|n| put(Family::Choice, n, Kind::Choice, None));
+        (0..self.strikes).for_each(|n| put(Family::Strike, n, DeviationKind::Strike, Some(n % 5)));
+        (0..self.steps).for_each(|n| put(Family::Step, n, DeviationKind::Step, None));
+        (0..self.losses)
+            .for_each(|n| put(Family::Loss, n, DeviationKind::PacketFault, Some(n % 5)));
+        (0..self.wakes).for_each(|n| put(Family::Wake, n, DeviationKind::Order, None));
+        (0..self.latencies).for_each(|n| put(Family::Latency, n, DeviationKind::Delay, None));
+        (0..self.choices).for_each(|n| put(Family::Choice, n, DeviationKind::Choice, None));
         all.sort_by_key(|deviation| deviation.at);
         all
     }
@@ -84,7 +88,7 @@ impl SyntheticRun {
         let there = Needs::of(&deviations);
         let chosen = needs.choice.is_none_or(|(number, least)| {
             let chose = |deviation: &&Deviation| {
-                deviation.kind == Kind::Choice && deviation.address[1] == number
+                deviation.kind == DeviationKind::Choice && deviation.address[1] == number
             };
             deviations.iter().find(chose).is_some_and(|found| found.value >= least)
         });
@@ -104,7 +108,7 @@ impl Needs {
             let own = deviations.iter().filter(|deviation| deviation.family == family);
             own.map(|deviation| deviation.address[1]).collect()
         };
-        let choice = deviations.iter().find(|deviation| deviation.kind == Kind::Choice);
+        let choice = deviations.iter().find(|deviation| deviation.kind == DeviationKind::Choice);
         Self {
             strikes: numbers(Family::Strike),
             steps: numbers(Family::Step),
@@ -127,14 +131,14 @@ fn verdict(fails: bool, deviations: Vec<Deviation>) -> Answer {
 fn size(deviations: &[Deviation]) -> Size {
     let count = |kind| deviations.iter().filter(|other| other.kind == kind).count() as u64;
     let machines: BTreeSet<_> = deviations.iter().filter_map(|other| other.machine).collect();
-    let choices = deviations.iter().filter(|other| other.kind == Kind::Choice);
+    let choices = deviations.iter().filter(|other| other.kind == DeviationKind::Choice);
     Size {
         machines: machines.len() as u64,
-        faults: count(Kind::Strike) + count(Kind::Fault),
-        steps: count(Kind::Step),
-        reorderings: count(Kind::Order),
+        faults: count(DeviationKind::Strike) + count(DeviationKind::PacketFault),
+        steps: count(DeviationKind::Step),
+        reorderings: count(DeviationKind::Order),
         choices: choices.map(|choice| choice.value).sum(),
-        delays: count(Kind::Delay),
+        delays: count(DeviationKind::Delay),
         nanos: 0,
     }
 }

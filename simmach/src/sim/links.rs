@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 
+use crate::engine::log::{self, Level};
 use crate::engine::record::event::LinkChange;
-use crate::engine::record::log::{self, Level};
 use crate::engine::{self, Effect, Event, MachineId, Scope, mix, mix_text};
 use crate::machine::{self, Selector};
 use crate::net::control::Paths;
 use crate::net::{
-    self, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo, RemainingCuts,
+    self, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo, RemainingPartitions,
     SocketEntry,
 };
 use crate::sim::machines::no_match;
@@ -29,26 +29,26 @@ impl Sim {
         a: impl Into<Selector>,
         b: impl Into<Selector>,
     ) -> Result<(), ControlError> {
-        self.cut(None, &a.into(), &b.into())
+        self.partition_for(None, &a.into(), &b.into())
     }
 
     /// Like [`partition`](Self::partition), on behalf of `plan`: healed by the same plan or by [`heal_all`](Self::heal_all).
-    pub(crate) fn cut(
+    pub(crate) fn partition_for(
         &self,
         plan: Option<u64>,
         a: &Selector,
         b: &Selector,
     ) -> Result<(), ControlError> {
         let (from, to) = (ends(a)?, ends(b)?);
-        let changes = net::control::would_cut(plan, &from, &to, true)
-            || net::control::would_cut(plan, &to, &from, true);
+        let changes = net::control::would_partition(plan, &from, &to, true)
+            || net::control::would_partition(plan, &to, &from, true);
         if !request_fault(changes, &from, || partitioned(a, b)) || !changes {
             return Ok(());
         }
-        net::control::cut(plan, &from, &to);
-        net::control::cut(plan, &to, &from);
-        link_changed(LinkChange::Cut, &from, &to);
-        link_changed(LinkChange::Cut, &to, &from);
+        net::control::partition(plan, &from, &to);
+        net::control::partition(plan, &to, &from);
+        link_changed(LinkChange::Partition, &from, &to);
+        link_changed(LinkChange::Partition, &to, &from);
         engine::record_fault(Effect::Partition, None, || partitioned(a, b));
         Ok(())
     }
@@ -65,13 +65,13 @@ impl Sim {
     ) -> Result<(), ControlError> {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let changes = net::control::would_cut(None, &sending, &receiving, true);
+        let changes = net::control::would_partition(None, &sending, &receiving, true);
         let text = || format!("partitioned: {}", one_way(&from, &to));
         if !request_fault(changes, &sending, text) || !changes {
             return Ok(());
         }
-        net::control::cut(None, &sending, &receiving);
-        link_changed(LinkChange::Cut, &sending, &receiving);
+        net::control::partition(None, &sending, &receiving);
+        link_changed(LinkChange::Partition, &sending, &receiving);
         engine::record_fault(Effect::Partition, None, text);
         Ok(())
     }
@@ -84,25 +84,25 @@ impl Sim {
     ///
     /// [`ControlError::NoMatch`] if a selector matches no machine and no zone.
     pub fn heal(&self, a: impl Into<Selector>, b: impl Into<Selector>) -> Result<(), ControlError> {
-        self.mend(None, &a.into(), &b.into())
+        self.heal_for(None, &a.into(), &b.into())
     }
 
-    /// Like [`heal`](Self::heal), for partitions made by [`cut`](Self::cut) on behalf of the same plan.
-    pub(crate) fn mend(
+    /// Like [`heal`](Self::heal), for partitions made by [`partition_for`](Self::partition_for) on behalf of the same plan.
+    pub(crate) fn heal_for(
         &self,
         plan: Option<u64>,
         a: &Selector,
         b: &Selector,
     ) -> Result<(), ControlError> {
         let (from, to) = (ends(a)?, ends(b)?);
-        if !net::control::would_cut(plan, &from, &to, false)
-            && !net::control::would_cut(plan, &to, &from, false)
+        if !net::control::would_partition(plan, &from, &to, false)
+            && !net::control::would_partition(plan, &to, &from, false)
         {
             return Ok(());
         }
-        let stays = net::control::remaining_cuts(plan, &from, &to);
-        net::control::mend(plan, &from, &to);
-        net::control::mend(plan, &to, &from);
+        let stays = net::control::remaining_partitions(plan, &from, &to);
+        net::control::heal(plan, &from, &to);
+        net::control::heal(plan, &to, &from);
         link_changed(LinkChange::Healed, &from, &to);
         link_changed(LinkChange::Healed, &to, &from);
         log::write_line(Level::Fault, Scope::HARNESS.machine, || healed(a, b, &stays));
@@ -111,7 +111,7 @@ impl Sim {
 
     /// Heals all partitions, including those made by plans.
     pub fn heal_all(&self) {
-        if net::control::mend_all() {
+        if net::control::heal_all() {
             link_changed(LinkChange::AllHealed, &[], &[]);
             log::write_line(Level::Fault, Scope::HARNESS.machine, || {
                 "healed: all partitions".to_owned()
@@ -177,11 +177,11 @@ impl Sim {
     /// # fn of(sim: Sim) -> Result {
     /// // Drop the third segment with data from api1 to cl.
     /// let mut data = 0;
-    /// let rule = sim.filter_packets("api1.public", "cl.internal", move |packet| {
+    /// let filter = sim.filter_packets("api1.public", "cl.internal", move |packet| {
     ///     data += u64::from(packet.protocol == Protocol::Tcp && packet.length > 0);
     ///     if packet.length > 0 && data == 3 { PacketFate::Drop } else { PacketFate::Pass }
     /// })?;
-    /// # drop(rule);
+    /// # drop(filter);
     /// # Ok(())
     /// # }
     /// ```
@@ -202,11 +202,11 @@ impl Sim {
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let text = || format!("packet filter added: {}", one_way(&from, &to));
-        let rule = match request_fault(true, &sending, text) {
+        let filter = match request_fault(true, &sending, text) {
             true => net::control::filter_packets(&sending, &receiving, Box::new(choose)),
             false => net::control::no_filter(),
         };
-        Ok(rule.expect("simmach::Sim::filter_packets was called outside a run"))
+        Ok(filter.expect("simmach::Sim::filter_packets was called outside a run"))
     }
 
     /// Changes the link profile for packets from one group of machines to another, in this direction only.
@@ -227,9 +227,9 @@ impl Sim {
         check_profile(&profile)?;
         let (from, to) = (from.into(), to.into());
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let ways = Paths::Machines(&sending, &receiving);
-        let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
-        let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
+        let paths = Paths::Machines(&sending, &receiving);
+        let changes = !net::control::has_profile(paths, LinkState::Now, &profile);
+        let is_original = net::control::has_profile(paths, LinkState::Original, &profile);
         if !is_original && !request_fault(changes, &sending, || profile_changed(&from, &to)) {
             return Ok(());
         }
@@ -257,9 +257,9 @@ impl Sim {
         profile: NetworkProfile,
     ) -> Result<(), ControlError> {
         check_profile(&profile)?;
-        let ways = Paths::Zones(from_zone, to_zone);
-        let changes = !net::control::has_profile(ways, LinkState::Now, &profile);
-        let is_original = net::control::has_profile(ways, LinkState::Original, &profile);
+        let paths = Paths::Zones(from_zone, to_zone);
+        let changes = !net::control::has_profile(paths, LinkState::Now, &profile);
+        let is_original = net::control::has_profile(paths, LinkState::Original, &profile);
         // An unknown zone is an error even if the overlay leaves this fault out.
         let is_left_out = net::control::has_zones(from_zone, to_zone)
             && !is_original
@@ -327,13 +327,13 @@ pub(crate) fn partitioned(a: &Selector, b: &Selector) -> String {
 }
 
 /// Description of a healed partition, including what other owners still keep partitioned.
-fn healed(a: &Selector, b: &Selector, stays: &RemainingCuts) -> String {
+fn healed(a: &Selector, b: &Selector, stays: &RemainingPartitions) -> String {
     let ways = both_ways(a, b);
     let by = stays.by.iter().map(|owner| owner.map_or("the test", plan_name));
     let by = by.collect::<Vec<_>>().join(" and ");
     match (by.is_empty(), stays.any_path_opens) {
         (true, _) => format!("healed: {ways}"),
-        (false, true) => format!("partly healed: {ways}, still cut by {by}"),
+        (false, true) => format!("partly healed: {ways}, still partitioned by {by}"),
         (false, false) => format!("still partitioned: {ways}, by {by}"),
     }
 }

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::engine::context::{self, Engine};
-use crate::engine::record::log::{self, Level};
+use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};

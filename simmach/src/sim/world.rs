@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::context::Slot;
 use crate::engine::draws::address::Address;
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::{self, MachineId, ProcessId};
 use crate::sim::{A_PLAN, Sim};
 
@@ -142,13 +142,13 @@ pub(crate) fn request_fault(
         })
     });
     let Some(nth) = number.flatten().filter(|_| changes) else { return true };
-    if !engine::is_active(Address::act(scope.task, nth)) {
+    if !engine::is_active(Address::fault(scope.task, nth)) {
         return false;
     }
     engine::record_deviation(|| Deviation {
         machine: machines.first().copied(),
         text: text(),
-        ..Deviation::new(Address::act(scope.task, nth), Kind::Strike, 1, engine::now())
+        ..Deviation::new(Address::fault(scope.task, nth), DeviationKind::Strike, 1, engine::now())
     });
     machines.iter().copied().for_each(engine::mark_affected);
     true

@@ -10,7 +10,7 @@ use crate::spec::Topology;
 pub(crate) struct Shape {
     pub(super) topology: Topology,
     pub(super) client: Option<String>,
-    /// `time_limit`, `stall_limit` and `step_limit`.
+    /// `time_limit`, `stall_limit` and `poll_limit`.
     pub(super) limits: (Duration, Duration, u64),
     pub(super) epoch: u64,
     /// Names and settings of the plans.
@@ -48,8 +48,8 @@ impl Shape {
         }
         put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
         put(format_args!("{pairs:?}{dual_stack}"));
-        let (time, stall, steps) = self.limits;
-        put(format_args!("{time:?}{stall:?}{steps}"));
+        let (time, stall, polls) = self.limits;
+        put(format_args!("{time:?}{stall:?}{polls}"));
         put(format_args!("{}", self.epoch));
         for (name, settings) in &self.plans {
             put(format_args!("{name}{settings}"));

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use heed::{BoxedError, BytesDecode, BytesEncode};
 
 #[cfg(feature = "sim")]
-use crate::engine::record::trace::hash_bytes;
+use crate::engine::record::byte_hash::hash_bytes;
 
 #[cfg(feature = "sim")]
 thread_local! {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::context::try_with;
-use crate::engine::executor::tasks::TaskKey;
+use crate::engine::tasks::table::TaskKey;
 use crate::engine::{self, ProcessId, Scope, Wait};
 use crate::task::JoinError;
 

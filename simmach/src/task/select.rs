@@ -10,7 +10,7 @@ use crate::engine::draws;
 #[cfg(feature = "sim")]
 use crate::engine::draws::address::Address;
 #[cfg(feature = "sim")]
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 
 /// Waits for several futures at once, and runs the handler of the first that is ready. Like `tokio::select!`, but in a run the
 /// order of polling is drawn from the seed.
@@ -99,7 +99,7 @@ impl Order {
                 if from_end > 0 {
                     let at = engine.clock.now();
                     engine.record(|recorder| {
-                        let kind = Kind::Order;
+                        let kind = DeviationKind::Order;
                         recorder.add(Deviation::new(address, kind, from_end, at));
                     });
                 }

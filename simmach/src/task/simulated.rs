@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::engine::context::try_with;
-use crate::engine::executor::tasks::TaskKey;
+use crate::engine::tasks::table::TaskKey;
 use crate::engine::{self, Role, Scope, Wait};
 use crate::task::join::{self, Join};
 use crate::task::{JoinError, JoinHandle};

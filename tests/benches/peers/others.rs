@@ -48,14 +48,14 @@ pub(crate) fn all(
 }
 
 fn inventory(programs: &Programs, taken: &Taken, lines: &mut Vec<Line>) {
-    // The steps and the simulated time of a seed are the same in each round.
+    // The polls and the simulated time of a seed are the same in each round.
     let run = programs.run(Of::Simmach, &["f"]);
     let seconds = taken.named("f", 0, Of::Simmach);
     let millis: Vec<f64> = seconds.iter().map(|took| took * 1e3).collect();
     let times: Vec<f64> = seconds.iter().map(|took| run["simulated"] / took).collect();
     push(lines, "f", "the inventory over 3G, one run", &millis, "ms", None);
     push(lines, "f", "the same", &times, "× real time", Some(AtLeast(20_000.0)));
-    push(lines, "f", "the same", &[run["steps"]], "steps", None);
+    push(lines, "f", "the same", &[run["polls"]], "polls", None);
 }
 
 fn bulk(taken: &Taken, lines: &mut Vec<Line>) {

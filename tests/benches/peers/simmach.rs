@@ -189,7 +189,7 @@ fn inventory() {
     let report = measured(|| program.run(20));
     assert!(report.passed(), "{report}");
     println!("simulated={}", report.simulated().as_secs_f64());
-    println!("steps={}", report.steps());
+    println!("polls={}", report.polls());
 }
 
 fn inventory_spec() -> Spec {

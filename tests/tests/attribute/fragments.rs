@@ -18,7 +18,7 @@ macro_rules! with_expr {
                                                             chaos = $plan,
                                                             time_limit = $limit,
                                                             stall_limit = $limit,
-                                                            step_limit = $steps,
+                                                            poll_limit = $steps,
                                                             epoch = $epoch,
                                                             check = $check,
                                                         )]
@@ -94,7 +94,7 @@ macro_rules! with_literal {
             links($from -> $to => NetworkProfile::lan(), $to -> $from => NetworkProfile::lan()),
             client = $client,
             time_limit = $limit,
-            step_limit = $seeds,
+            poll_limit = $seeds,
             epoch = $epoch,
             check = $check,
             expect_failure(faults <= $most, steps <= $most),

@@ -50,7 +50,7 @@ pub(crate) async fn documented(sim: Sim) {
     chaos = [GracefulMonkey::new().machines("api*"), async |_: Sim| {}],
     time_limit = "10m",
     stall_limit = 30.secs(),
-    step_limit = 1_000_000,
+    poll_limit = 1_000_000,
 )]
 async fn everything(sim: Sim) -> Result<()> {
     assert!((7..10).contains(&sim.seed()));

@@ -55,14 +55,14 @@ fn golden_traces_are_unchanged() {
     );
 }
 
-/// Adds a line for each run: its trace hash, its steps and how it ended.
+/// Adds a line for each run: its trace hash, its polls and how it ended.
 fn add_runs(traces: &mut String, name: &str, program: &Program, seeds: u64) {
     let program = program.clone().log(false);
     for seed in 0..seeds {
         let report = program.run(seed);
-        let (hash, steps) = (report.trace_hash(), report.steps());
+        let (hash, polls) = (report.trace_hash(), report.polls());
         let end = if report.passed() { "passed" } else { "failed" };
-        writeln!(traces, "{name}, seed {seed}: {hash:016x}, {steps} steps, {end}")
+        writeln!(traces, "{name}, seed {seed}: {hash:016x}, {polls} polls, {end}")
             .expect("writing to a string cannot fail");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A draw's value is a function of the run's key and its address. An address must not depend on how many draws came before
 //! it in the run, so that leaving one out shifts no other. The meaning of the three words is defined here; for packets it is
-//! in `net::simulated::link::address`.
+//! in `net::simulated::link::packet_draws`.
 
 use crate::engine::draws::family::Family;
 
@@ -86,8 +86,8 @@ impl Address {
     }
 
     /// Whether the `nth` fault of a user's plan takes place.
-    pub(crate) const fn act(plan: u64, nth: u64) -> Self {
-        Self::new(Family::Act, [plan, nth, 0])
+    pub(crate) const fn fault(plan: u64, nth: u64) -> Self {
+        Self::new(Family::Fault, [plan, nth, 0])
     }
 
     /// The key of the `nth` generator that a task made.

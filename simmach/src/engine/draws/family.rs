@@ -39,7 +39,7 @@ pub(crate) enum Family {
     /// Whether a step of the test takes place: (sequence, step). Calm leaves it out.
     Step = 15,
     /// Whether a fault of a user's plan takes place: (plan, nth). Calm leaves it out.
-    Act = 16,
+    Fault = 16,
 }
 
 impl Family {
@@ -60,7 +60,7 @@ impl Family {
         Self::Generator,
         Self::Entropy,
         Self::Step,
-        Self::Act,
+        Self::Fault,
     ];
 
     /// Returns the family with this number.

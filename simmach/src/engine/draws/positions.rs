@@ -4,15 +4,12 @@
 //! still happen there when earlier steps are left out.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::context::try_with;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
-use crate::engine::executor::waits::Wait;
 
 /// The steps that have begun, and the draws counted since the last one.
 #[derive(Debug, Default)]
@@ -30,6 +27,52 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
+    /// Records that a sequence of steps begins.
+    pub(crate) fn begin_sequence(&mut self, sequence: u64, steps: u64) {
+        self.sequences.entry(sequence).or_insert_with(|| StepSequence::new(sequence, steps));
+    }
+
+    /// Records that the nth choice of a step has `of` possible values.
+    pub(crate) fn record_choice(&mut self, sequence: u64, nth: u64, of: u64) {
+        if let Some(sequence) = self.sequences.get_mut(&sequence) {
+            sequence.record_choice(nth, of);
+        }
+    }
+
+    /// Takes the sequences that have begun.
+    pub(crate) fn take_sequences(&mut self) -> Vec<StepSequence> {
+        std::mem::take(&mut self.sequences).into_values().collect()
+    }
+
+    /// The step that began last.
+    pub(crate) fn last_step(&self) -> Option<StepStart> {
+        self.last
+    }
+
+    /// Begins a step. Returns the wakers of what waits for a step.
+    pub(crate) fn begin_step(&mut self, start: StepStart) -> Vec<Waker> {
+        self.last = Some(start);
+        self.begun.insert(start.sequence, (start.step, start.at));
+        self.counts.clear();
+        self.take_waiting()
+    }
+
+    /// When a step, or a later one of its sequence, began. `None` if none has; then `waker` is called when a step begins.
+    pub(crate) fn begun_at(&mut self, sequence: u64, step: u64, waker: &Waker) -> Option<u64> {
+        match self.begun.get(&sequence) {
+            Some((begun, at)) if *begun >= step => Some(*at),
+            _ => {
+                self.waiting.push(waker.clone());
+                None
+            }
+        }
+    }
+
+    /// Takes the wakers of what waits for a step.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.waiting)
+    }
+
     /// Sets the lane of the following draws.
     pub(crate) fn set_lane(&mut self, lane: u64) {
         self.lane = lane;
@@ -91,29 +134,6 @@ impl StepSequence {
     }
 }
 
-/// Records that a sequence of steps begins.
-pub(crate) fn begin_sequence(sequence: u64, steps: u64) {
-    try_with(|engine| {
-        let mut positions = engine.positions.borrow_mut();
-        positions.sequences.entry(sequence).or_insert_with(|| StepSequence::new(sequence, steps));
-    });
-}
-
-/// Records that the nth choice of a step has `of` possible values.
-pub(crate) fn record_choice(sequence: u64, nth: u64, of: u64) {
-    try_with(|engine| {
-        if let Some(sequence) = engine.positions.borrow_mut().sequences.get_mut(&sequence) {
-            sequence.record_choice(nth, of);
-        }
-    });
-}
-
-/// Takes the sequences that have begun.
-pub(crate) fn take_sequences() -> Vec<StepSequence> {
-    let taken = try_with(|engine| std::mem::take(&mut engine.positions.borrow_mut().sequences));
-    taken.into_iter().flatten().map(|(_, sequence)| sequence).collect()
-}
-
 /// A step that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StepStart {
@@ -121,47 +141,4 @@ pub(crate) struct StepStart {
     pub(crate) step: u64,
     /// Virtual nanoseconds since the run began.
     pub(crate) at: u64,
-}
-
-/// Returns the step that began last.
-pub(crate) fn last_step() -> Option<StepStart> {
-    try_with(|engine| engine.positions.borrow().last).flatten()
-}
-
-/// Begins a step and wakes what waits for it.
-pub(crate) fn begin_step(sequence: u64, step: u64) {
-    let waiting = try_with(|engine| {
-        let at = engine.clock.now();
-        let mut positions = engine.positions.borrow_mut();
-        positions.last = Some(StepStart { sequence, step, at });
-        positions.begun.insert(sequence, (step, at));
-        positions.counts.clear();
-        std::mem::take(&mut positions.waiting)
-    });
-    waiting.into_iter().flatten().for_each(Waker::wake);
-}
-
-/// Waits until a step, or a later one of its sequence, has begun. Returns when that was.
-pub(crate) async fn wait_for_step(sequence: u64, step: u64) -> u64 {
-    poll_fn(|cx| {
-        crate::engine::record_wait(Wait::Named("a step of the test to begin"));
-        let found = try_with(|engine| {
-            let mut positions = engine.positions.borrow_mut();
-            match positions.begun.get(&sequence) {
-                Some((begun, at)) if *begun >= step => Some(*at),
-                _ => {
-                    positions.waiting.push(cx.waker().clone());
-                    None
-                }
-            }
-        });
-        found.flatten().map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
-}
-
-/// Drops the wakers of tasks that wait for a step, at the end of the run.
-pub(crate) fn clear_waiters() {
-    let waiting = try_with(|engine| std::mem::take(&mut engine.positions.borrow_mut().waiting));
-    drop(waiting);
 }

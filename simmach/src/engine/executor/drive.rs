@@ -1,10 +1,10 @@
 //! The main loop of a run: polls all ready tasks, then moves time to the next timer, until there is a verdict.
 
-use crate::engine::executor::waker::Waiter;
 use crate::engine::failure::verdict::{BodyWait, Failure, FailureKind, Verdict};
 use crate::engine::ids::Scope;
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
+use crate::engine::tasks::waiter::Waiter;
 use crate::engine::time::timers::Action;
 
 /// The limits at which a run fails.
@@ -12,15 +12,15 @@ use crate::engine::time::timers::Action;
 pub(crate) struct Limits {
     /// Maximum virtual nanoseconds.
     pub(crate) time: u64,
-    /// Maximum number of polls and timer events.
-    pub(crate) steps: u64,
+    /// Maximum number of polls of tasks and fired timers.
+    pub(crate) polls: u64,
     /// Maximum virtual nanoseconds without progress.
     pub(crate) stall: u64,
 }
 
-/// Maximum number of polls and timer events at one moment of virtual time without progress. More are an endless loop: time
+/// Maximum number of polls of tasks and fired timers at one moment of virtual time without progress. More are an endless loop: time
 /// moves only when no task is ready.
-const MAX_STEPS_AT_ONE_MOMENT: u64 = 1_000_000;
+const MAX_POLLS_AT_ONE_MOMENT: u64 = 1_000_000;
 /// Minimum sleep of a client, in virtual nanoseconds, that counts as progress. Shorter ones may be the pauses of a loop
 /// that waits for something that never comes.
 const DELIBERATE_SLEEP: u64 = 1_000_000_000;
@@ -30,22 +30,22 @@ impl Engine {
     pub(crate) fn drive(&self, limits: &Limits) -> Verdict {
         loop {
             if let Some(verdict) = self.conclude() {
-                self.trace(Event::RunEnded { steps: self.counters.steps.get() });
+                self.trace(Event::RunEnded { polls: self.counters.polls.get() });
                 return verdict;
             }
-            if self.counters.steps.get() >= limits.steps {
+            if self.counters.polls.get() >= limits.polls {
                 self.fail_unfinished(
-                    FailureKind::StepLimit,
-                    format!("step limit of {} exceeded (`step_limit`)", limits.steps),
+                    FailureKind::PollLimit,
+                    format!("poll limit of {} exceeded (`poll_limit`)", limits.polls),
                 );
-            } else if self.counters.steps_at_moment.get() >= MAX_STEPS_AT_ONE_MOMENT {
+            } else if self.counters.polls_at_moment.get() >= MAX_POLLS_AT_ONE_MOMENT {
                 let message = format!(
-                    "{MAX_STEPS_AT_ONE_MOMENT} polls and events at one moment of virtual time without progress; tasks \
+                    "{MAX_POLLS_AT_ONE_MOMENT} polls and fired timers at one moment of virtual time without progress; tasks \
                      keep waking each other or yielding, and time moves only when no task is ready"
                 );
                 self.fail_here(Failure::new(FailureKind::Stall, message));
             } else if self.poll_next() {
-                self.count_step();
+                self.count_poll();
             } else {
                 self.next_event(limits);
             }
@@ -58,7 +58,7 @@ impl Engine {
             if self.has_ended() || !self.poll_next() {
                 return;
             }
-            self.count_step();
+            self.count_poll();
         }
     }
 
@@ -103,9 +103,9 @@ impl Engine {
     }
 
     fn fire(&self, action: Action) {
-        self.count_step();
+        self.count_poll();
         self.set_scope(Scope::HARNESS);
-        let nth = self.counters.steps.get();
+        let nth = self.counters.polls.get();
         match action {
             Action::Wake(Waiter::Task(task), _) => self.wake(task),
             Action::Wake(Waiter::Other(waker), _) => {
@@ -119,13 +119,13 @@ impl Engine {
         }
     }
 
-    fn count_step(&self) {
-        self.counters.steps.set(self.counters.steps.get() + 1);
+    fn count_poll(&self) {
+        self.counters.polls.set(self.counters.polls.get() + 1);
         let now = self.clock.now();
         if self.counters.moment.replace(now) != now {
-            self.counters.steps_at_moment.set(0);
+            self.counters.polls_at_moment.set(0);
         }
-        self.counters.steps_at_moment.set(self.counters.steps_at_moment.get() + 1);
+        self.counters.polls_at_moment.set(self.counters.polls_at_moment.get() + 1);
     }
 
     /// Whether the run stalls before the next timer, due at `at`. It does not while a client sleeps for longer than the
@@ -175,12 +175,9 @@ impl Engine {
             .map(|(_, task)| {
                 let machine =
                     self.name(task.identity.machine).unwrap_or_else(|| "the harness".to_owned());
-                let waits = if task.ready {
-                    "is ready to run".to_owned()
-                } else {
-                    format!("waits for {}", task.wait)
-                };
-                let name = task.identity.name_in_list(&self.status);
+                let waits =
+                    if task.ready { "is ready to run".to_owned() } else { task.wait.to_string() };
+                let name = task.identity.name_in_list(&self.status.names);
                 format!("{machine}: {name} {waits}")
             })
             .collect();

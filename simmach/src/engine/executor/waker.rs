@@ -1,42 +1,17 @@
-//! Wakers of tasks, and how waiters are stored.
+//! Wakers of tasks.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use crate::engine::context;
-use crate::engine::executor::tasks::TaskKey;
 use crate::engine::status::RunStatus;
-
-/// A task or waker that waits for something.
-///
-/// Most tasks wait with their own waker. Such a task is stored by its key, which avoids cloning, dropping and calling a
-/// waker.
-#[derive(Debug)]
-pub(crate) enum Waiter {
-    Task(TaskKey),
-    Other(Waker),
-}
+use crate::engine::tasks::table::TaskKey;
+use crate::engine::tasks::waiter::Waiter;
 
 impl Waiter {
     /// Creates a waiter for `waker`. Clones it only if it is not the running task's own.
     pub(crate) fn of(waker: &Waker) -> Self {
-        Self::new(crate::engine::own_task(waker), waker)
-    }
-
-    /// As [`of`](Self::of); `task` is the running task, if `waker` is its own.
-    pub(crate) fn new(task: Option<TaskKey>, waker: &Waker) -> Self {
-        match task {
-            Some(task) => Self::Task(task),
-            None => Self::Other(waker.clone()),
-        }
-    }
-
-    /// Whether this is the waiter for `waker`; `task` is the running task, if `waker` is its own.
-    pub(crate) fn is(&self, task: Option<TaskKey>, waker: &Waker) -> bool {
-        match self {
-            Self::Task(own) => task == Some(*own),
-            Self::Other(own) => task.is_none() && own.will_wake(waker),
-        }
+        Self::new(context::try_with(|engine| engine.own_task(waker)).flatten(), waker)
     }
 }
 

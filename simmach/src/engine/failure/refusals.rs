@@ -6,9 +6,9 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::engine::executor::identity::Identity;
 use crate::engine::failure::backtrace::RawBacktrace;
 use crate::engine::ids::Scope;
+use crate::engine::tasks::identity::Identity;
 
 /// A kind of call that a run refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,8 +82,8 @@ pub enum FailureKind {
     Deadlock,
     /// The virtual time limit was exceeded.
     TimeLimit,
-    /// The step limit was exceeded.
-    StepLimit,
+    /// The poll limit was exceeded.
+    PollLimit,
     /// No progress was made for the stall limit.
     Stall,
     /// A task did not yield for the watchdog's limit of real time.
@@ -112,7 +112,7 @@ impl FailureKind {
             Self::Service => "service",
             Self::Deadlock => "deadlock",
             Self::TimeLimit => "time limit",
-            Self::StepLimit => "step limit",
+            Self::PollLimit => "poll limit",
             Self::Stall => "stall",
             Self::Hung => "hung",
             Self::Refused => "refused",
@@ -178,7 +178,7 @@ impl Failure {
         match (&self.kind, &self.body_wait) {
             (FailureKind::Named(_), _) => kind.to_owned(),
             (_, Some(BodyWait::Indefinite(what))) => {
-                format!("no end: waits for {}", without_digits(what))
+                format!("no end: {}", without_digits(what))
             }
             (_, Some(BodyWait::Temporary)) => "no end".to_owned(),
             (_, None) => {
@@ -240,11 +240,12 @@ mod tests {
     fn fingerprint_of_an_unfinished_run_is_its_bodys_wait() {
         let of =
             |kind, body_wait| Failure { body_wait, ..Failure::new(kind, "text") }.fingerprint();
-        let data = |port: u16| Some(BodyWait::Indefinite(format!("data from 10.0.0.2:{port}")));
+        let data =
+            |port: u16| Some(BodyWait::Indefinite(format!("waits for data from 10.0.0.2:{port}")));
         let limit = of(FailureKind::TimeLimit, data(4711));
-        for kind in [FailureKind::StepLimit, FailureKind::Stall, FailureKind::Deadlock] {
+        for kind in [FailureKind::PollLimit, FailureKind::Stall, FailureKind::Deadlock] {
             assert_eq!(of(kind.clone(), data(80)), limit);
-            let other = Some(BodyWait::Indefinite("a task to end".to_owned()));
+            let other = Some(BodyWait::Indefinite("waits for a task to end".to_owned()));
             assert_ne!(of(kind.clone(), other), limit);
             assert_ne!(of(kind.clone(), Some(BodyWait::Temporary)), limit);
             assert_ne!(of(kind, None), limit, "one that is not known to wait");

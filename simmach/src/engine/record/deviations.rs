@@ -11,7 +11,7 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
 use crate::engine::ids::MachineId;
-use crate::engine::record::log;
+use crate::engine::record::log_lines;
 
 /// How much is recorded of deviations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(crate) struct Deviation {
     /// The words of its address.
     pub address: [u64; 3],
     /// Its kind.
-    pub kind: Kind,
+    pub kind: DeviationKind,
     /// The value drawn: a word, or the number of a choice.
     pub value: u64,
     /// Number of possible values of a choice.
@@ -55,13 +55,13 @@ pub(crate) struct Deviation {
 
 /// The kind of a deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub(crate) enum DeviationKind {
     /// A fault by a plan.
     Strike,
     /// A field of a strike: a duration, a side of a partition.
     Field,
     /// A fault of a packet.
-    Fault,
+    PacketFault,
     /// A step of the test took place.
     Step,
     /// A choice of the test that was not the smallest.
@@ -107,7 +107,7 @@ pub(crate) struct Recorder {
 }
 
 impl Deviation {
-    pub(crate) fn new(address: Address, kind: Kind, value: u64, at: u64) -> Self {
+    pub(crate) fn new(address: Address, kind: DeviationKind, value: u64, at: u64) -> Self {
         Self {
             family: address.family,
             address: address.words,
@@ -132,15 +132,15 @@ impl Recorder {
     pub(crate) fn add(&mut self, deviation: Deviation) {
         let size = &mut self.size;
         match deviation.kind {
-            Kind::Strike | Kind::Fault => size.faults += 1,
-            Kind::Step => size.steps += 1,
-            Kind::Choice => size.choices = size.choices.saturating_add(deviation.value),
-            Kind::Field | Kind::Delay => size.delays += 1,
-            Kind::Order => {}
+            DeviationKind::Strike | DeviationKind::PacketFault => size.faults += 1,
+            DeviationKind::Step => size.steps += 1,
+            DeviationKind::Choice => size.choices = size.choices.saturating_add(deviation.value),
+            DeviationKind::Field | DeviationKind::Delay => size.delays += 1,
+            DeviationKind::Order => {}
         }
         self.machines.extend(deviation.machine);
         if self.record == RecordLevel::All {
-            self.all.push(Deviation { line: log::line_count(), ..deviation });
+            self.all.push(Deviation { line: log_lines::line_count(), ..deviation });
         }
     }
 
@@ -158,7 +158,7 @@ impl Recorder {
         self.described = self.all.len();
         let faults = self.all[undescribed..]
             .iter_mut()
-            .filter(|other| other.kind == Kind::Fault && other.text.is_empty());
+            .filter(|other| other.kind == DeviationKind::PacketFault && other.text.is_empty());
         let mut text = Some(text);
         let mut described_text = String::new();
         for fault in faults {
@@ -193,11 +193,22 @@ mod tests {
     #[test]
     fn size_counts_each_kind_once() {
         let mut recorder = Recorder::new(RecordLevel::All);
-        for kind in [Kind::Fault, Kind::Fault, Kind::Step, Kind::Delay, Kind::Order] {
+        for kind in [
+            DeviationKind::PacketFault,
+            DeviationKind::PacketFault,
+            DeviationKind::Step,
+            DeviationKind::Delay,
+            DeviationKind::Order,
+        ] {
             recorder.add(Deviation::new(Address::new(Family::Loss, [1, 2, 3]), kind, 5, 7));
         }
         recorder.describe_packet_faults(MachineId(4), || "two packets".to_owned());
-        recorder.add(Deviation::new(Address::new(Family::Choice, [1, 2, 3]), Kind::Choice, 5, 7));
+        recorder.add(Deviation::new(
+            Address::new(Family::Choice, [1, 2, 3]),
+            DeviationKind::Choice,
+            5,
+            7,
+        ));
         recorder.mark_affected(MachineId(4));
         recorder.overtaken(3);
         recorder.overtaken(3);

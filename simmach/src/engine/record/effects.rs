@@ -42,7 +42,7 @@ effects! {
     ;
     Clog: "clog", "clogs", /// Packets between two groups of machines were held back.
     ;
-    PacketCut: "packet cut", "packets cut", /// A partition dropped a packet.
+    PacketPartitioned: "packet dropped by a partition", "packets dropped by a partition", /// A partition dropped a packet.
     ;
     PacketLost: "packet lost", "packets lost", /// A link lost a packet.
     ;

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::{MachineId, ProcessId};
-use crate::engine::record::trace::hash_bytes;
+use crate::engine::record::byte_hash::hash_bytes;
 
 /// An event of a run.
 ///
@@ -46,8 +46,8 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     LinksRestored,
     /// A step of the test began: its sequence, and its number there.
     StepBegun { sequence: u64, number: u64 },
-    /// The run ended after this many polls and events.
-    RunEnded { steps: u64 },
+    /// The run ended after this many polls.
+    RunEnded { polls: u64 },
 }
 
 /// Why a packet did not arrive.
@@ -56,7 +56,7 @@ pub(crate) enum DropReason {
     /// The link lost it.
     Lost = 0,
     /// A partition dropped it.
-    Cut = 1,
+    Partition = 1,
     /// The link's queue was full.
     QueueFull = 2,
     /// No link leads there.
@@ -96,7 +96,7 @@ const FLUSH: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LinkChange {
     /// A partition began.
-    Cut = 0,
+    Partition = 0,
     /// A partition was healed.
     Healed = 1,
     /// Every partition was healed.
@@ -113,7 +113,7 @@ impl LinkChange {
     /// The change in words, for logs and reports.
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Cut => "partitioned",
+            Self::Partition => "partitioned",
             Self::Healed => "healed",
             Self::AllHealed => "healed: all partitions",
             Self::Clogged => "clogged",
@@ -164,7 +164,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::ZoneLinkChanged { zones } => (7, [LinkChange::Profile as u64, *zones]),
             Self::LinksRestored => (7, [LinkChange::Profile as u64, 0]),
             Self::StepBegun { sequence, number } => (8, [*sequence, *number]),
-            Self::RunEnded { steps } => (9, [*steps, 0]),
+            Self::RunEnded { polls } => (9, [*polls, 0]),
         }
     }
 }
@@ -239,7 +239,7 @@ impl NewEvent<'_> {
             Self::ZoneLinkChanged { zones } => Event::ZoneLinkChanged { zones },
             Self::LinksRestored => Event::LinksRestored,
             Self::StepBegun { sequence, number } => Event::StepBegun { sequence, number },
-            Self::RunEnded { steps } => Event::RunEnded { steps },
+            Self::RunEnded { polls } => Event::RunEnded { polls },
         }
     }
 }

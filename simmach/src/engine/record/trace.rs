@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::context;
 use crate::engine::draws::{K, fold};
-use crate::engine::executor::identity::Identity;
 use crate::engine::ids::{MachineId, Scope};
 use crate::engine::record::event::{Event, NewEvent};
-use crate::engine::state::Engine;
+use crate::engine::tasks::identity::Identity;
 
 /// Maximum number of events that are kept; later ones are only hashed.
 pub(crate) const MAX_KEPT_EVENTS: usize = 1 << 20;
@@ -97,9 +95,15 @@ impl Trace {
         self.hash
     }
 
-    /// Adds an event.
+    /// Adds an event. `maps` returns the number of `HashMap`s created so far, if events are kept.
     #[inline(always)]
-    pub(crate) fn add(&mut self, at: u64, scope: Scope, event: NewEvent<'_>) {
+    pub(crate) fn add(
+        &mut self,
+        at: u64,
+        scope: Scope,
+        event: NewEvent<'_>,
+        maps: impl FnOnce() -> u64,
+    ) {
         // Fields are read one by one. A wide load just after narrow stores of the same fields would stall (store forwarding).
         let Scope { machine, task, .. } = scope;
         let (kind, words) = event.words();
@@ -116,12 +120,12 @@ impl Trace {
             self.checkpoint(at);
         }
         if self.kept.is_some() {
-            self.keep(at, (machine, task), event);
+            self.keep(at, (machine, task), event, maps());
         }
     }
 
     #[cold]
-    fn keep(&mut self, at: u64, (machine, task): (MachineId, u64), event: NewEvent<'_>) {
+    fn keep(&mut self, at: u64, (machine, task): (MachineId, u64), event: NewEvent<'_>, maps: u64) {
         if let Some(KeptTrace { events, .. }) = &mut self.kept
             && events.len() < MAX_KEPT_EVENTS
         {
@@ -131,7 +135,7 @@ impl Trace {
                 task,
                 event: event.to_kept(),
                 hash: self.hash,
-                maps: context::try_with(Engine::maps_made).unwrap_or(0),
+                maps,
             });
         }
     }
@@ -179,23 +183,6 @@ impl Trace {
     }
 }
 
-/// Adds bytes and their number to a running hash.
-pub(crate) fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
-    let mut chunks = bytes.chunks_exact(16);
-    for chunk in &mut chunks {
-        let (low, high) = chunk.split_at(8);
-        hash = fold(hash ^ word(low), K[1] ^ word(high)).wrapping_add(hash.rotate_left(17));
-    }
-    let rest = chunks.remainder();
-    let mut last = [0; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    fold(hash ^ word(&last[..8]) ^ bytes.len() as u64, K[2] ^ word(&last[8..]))
-}
-
-fn word(bytes: &[u8]) -> u64 {
-    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +196,7 @@ mod tests {
     fn hash_of(events: &[Sent<'_>]) -> u64 {
         let mut trace = Trace::new(false);
         for (at, words, bytes) in events {
-            trace.add(*at, Scope::HARNESS, sent(*words, bytes));
+            trace.add(*at, Scope::HARNESS, sent(*words, bytes), || 0);
         }
         trace.hash()
     }
@@ -250,7 +237,7 @@ mod tests {
             let mut trace = Trace::new(false);
             for at in 0..events {
                 let word = u64::from(at >= parts);
-                trace.add(at, Scope::HARNESS, sent([at, word], b""));
+                trace.add(at, Scope::HARNESS, sent([at, word], b""), || 0);
             }
             trace.take_checkpoints()
         };
@@ -272,7 +259,7 @@ mod tests {
         let traced = |events: u64| {
             let mut trace = Trace::new(false);
             for at in 0..events {
-                trace.add(at, Scope::HARNESS, sent([at, 0], b""));
+                trace.add(at, Scope::HARNESS, sent([at, 0], b""), || 0);
             }
             trace
         };
@@ -291,7 +278,7 @@ mod tests {
     #[test]
     fn events_are_kept_only_on_request() {
         let mut kept = Trace::new(true);
-        kept.add(9, Scope::HARNESS, sent([1, 2], &[7; 200]));
+        kept.add(9, Scope::HARNESS, sent([1, 2], &[7; 200]), || 0);
         let events = kept.take_kept().expect("asked for").events;
         assert_eq!((events.len(), events[0].at, events[0].hash), (1, 9, kept.hash()));
         let Event::PacketSent { flow: 1, number: 2, payload } = &events[0].event else {

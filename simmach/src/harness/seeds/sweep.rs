@@ -190,7 +190,7 @@ fn classify(outcome: &Outcome, goal: Goal) -> RunClass {
         (
             FailureKind::Deadlock
             | FailureKind::TimeLimit
-            | FailureKind::StepLimit
+            | FailureKind::PollLimit
             | FailureKind::Stall
             | FailureKind::Refused,
             None,

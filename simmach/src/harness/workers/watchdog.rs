@@ -154,8 +154,8 @@ fn watch(watched: &Mutex<WatchState>, limit: Duration, report_hang: impl FnOnce(
             drop(state);
             let stuck = sampling::sample_stack(&status);
             let machine = stuck.map_or(snapshot.machine, |stuck| stuck.machine);
-            let machine = status.name(machine).map(str::to_owned);
-            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&status));
+            let machine = status.names.machine(machine).map(str::to_owned);
+            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&status.names));
             return report_hang(Hang { seed, job, limit, snapshot, machine, task, stuck });
         }
     }

@@ -55,7 +55,7 @@ pub(crate) struct Kernel {
     datagrams: Slab<DatagramSocket>,
     serial: u32,
     outbox: Outbox,
-    /// Retransmissions and resets in `outbox.tally` that were already reported to the engine.
+    /// Retransmissions and resets in `outbox.counters` that were already reported to the engine.
     reported: (u64, u64),
     wakes: PendingWakes,
     /// Whether names resolve to IPv6 addresses too.
@@ -290,15 +290,15 @@ impl Kernel {
     }
 
     fn into_stats(self) -> NetStats {
-        let tally = self.outbox.tally;
+        let counters = self.outbox.counters;
         NetStats {
-            retransmissions: tally.retransmissions,
-            duplicates: tally.duplicates,
-            out_of_order: tally.out_of_order,
-            resets: tally.resets,
-            refused: tally.refused,
-            timed_out: tally.timed_out,
-            bytes: tally.delivered + self.wire.stats.bytes,
+            retransmissions: counters.retransmissions,
+            duplicates: counters.duplicates,
+            out_of_order: counters.out_of_order,
+            resets: counters.resets,
+            refused: counters.refused,
+            timed_out: counters.timed_out,
+            bytes: counters.delivered + self.wire.stats.bytes,
             ..self.wire.stats
         }
     }

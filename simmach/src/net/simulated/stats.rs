@@ -15,7 +15,7 @@ pub(crate) struct NetStats {
     /// Packets lost by a link.
     pub lost: u64,
     /// Packets dropped by a partition or without a route.
-    pub cut: u64,
+    pub partitioned: u64,
     /// Packets dropped by a full queue or a filter, or because the receiving machine was down.
     pub dropped: u64,
     /// Packets that were duplicated.

@@ -101,12 +101,12 @@ impl Events {
 pub(crate) struct Outbox {
     pub(crate) segments: Vec<Segment>,
     pub(crate) arena: Arena,
-    pub(crate) tally: Tally,
+    pub(crate) counters: TcpCounters,
 }
 
 /// Counters of connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct TcpCounters {
     /// Segments that were retransmitted.
     pub(crate) retransmissions: u64,
     /// Segments without new data.

@@ -9,17 +9,18 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::engine;
 use crate::net::control::{
-    clear_filters, cut, filter_packets, mend, mend_all, set_pair_profile, set_profile, sockets,
+    clear_filters, filter_packets, heal, heal_all, partition, set_pair_profile, set_profile,
+    sockets,
 };
 use crate::net::rig::{A, B, C, Cluster, kill, ms, now, on, power_off, shared, sleep};
-use crate::net::simulated::kernel::control::{clog, has_route, set_up, unclog};
+use crate::net::simulated::kernel::control::{clog, has_route, set_power, unclog};
 use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
 use crate::net::{NetworkProfile, PacketFate, PacketInfo, TcpConfig, TcpListener, TcpStream};
 
-fn partition() {
-    cut(None, &[A, B], &[C]);
-    cut(None, &[C], &[A, B]);
+fn isolate_c() {
+    partition(None, &[A, B], &[C]);
+    partition(None, &[C], &[A, B]);
 }
 
 #[test]
@@ -40,12 +41,12 @@ fn connect_without_a_route_fails_at_once() {
 #[test]
 fn connect_without_an_answer_times_out_as_on_linux() {
     Cluster::new().run(|| async {
-        set_up(C, false);
+        set_power(C, false);
         let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
         assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(127_000)));
-        set_up(C, true);
-        partition();
-        let error = TcpStream::connect("c.west:80").await.expect_err("it is cut off");
+        set_power(C, true);
+        isolate_c();
+        let error = TcpStream::connect("c.west:80").await.expect_err("it is partitioned");
         assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(254_000)));
     });
 }
@@ -53,7 +54,7 @@ fn connect_without_an_answer_times_out_as_on_linux() {
 #[test]
 fn connect_without_retransmission_times_out_after_five_seconds() {
     let result = Cluster::new().tcp(TcpConfig::new().retransmit(false)).run(|| async {
-        set_up(C, false);
+        set_power(C, false);
         let error = TcpStream::connect("c.west:80").await.expect_err("it is down");
         assert_eq!((error.kind(), now()), (ErrorKind::TimedOut, ms(5_000)));
     });
@@ -64,10 +65,10 @@ fn connect_without_retransmission_times_out_after_five_seconds() {
 fn connect_times_out_if_only_the_return_path_is_cut() {
     Cluster::new().run(|| async {
         on(C, 2, echo("0.0.0.0:80"));
-        cut(None, &[C], &[A]);
+        partition(None, &[C], &[A]);
         let connect = crate::time::timeout(ms(10_000), TcpStream::connect("c.west:80")).await;
         assert!(connect.is_err());
-        mend_all();
+        heal_all();
         TcpStream::connect("c.west:80").await.expect("it answers again");
     });
 }
@@ -76,17 +77,17 @@ fn connect_times_out_if_only_the_return_path_is_cut() {
 fn data_sent_into_a_partition_arrives_after_it() {
     let result = Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
-        partition();
+        isolate_c();
         near.write_all(b"patience").await.expect("room");
         sleep(5_000).await;
-        mend(None, &[A, B], &[C]);
-        mend(None, &[C], &[A, B]);
+        heal(None, &[A, B], &[C]);
+        heal(None, &[C], &[A, B]);
         let mut buf = [0; 8];
         far.read_exact(&mut buf).await.expect("it is retransmitted");
         assert_eq!(&buf, b"patience");
         assert!(now() < ms(15_000));
     });
-    assert!(result.stats.cut > 0 && result.stats.retransmissions > 0);
+    assert!(result.stats.partitioned > 0 && result.stats.retransmissions > 0);
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn packets_in_flight_pass_a_partition() {
         let (mut near, mut far) = pair().await;
         near.write_all(b"just in time").await.expect("room");
         sleep(10).await;
-        partition();
+        isolate_c();
         far.read_exact(&mut [0; 12]).await.expect("it was in flight");
     });
 }
@@ -104,11 +105,11 @@ fn packets_in_flight_pass_a_partition() {
 fn partition_cuts_fins_too() {
     Cluster::new().run(|| async {
         let (near, mut far) = pair().await;
-        partition();
+        isolate_c();
         drop(near);
         let read = crate::time::timeout(ms(30_000), far.read(&mut [0; 8])).await;
         assert!(read.is_err(), "no end comes across a partition");
-        mend_all();
+        heal_all();
         let read = far.read(&mut [0; 8]).await;
         assert_eq!(read.expect("the FIN is sent again"), 0);
     });
@@ -119,7 +120,7 @@ fn lasting_partition_times_out_the_writer() {
     // Linux's 15 retries take longer than the stall limit; 5 take 12.6 s after the first timeout.
     Cluster::new().tcp(TcpConfig::new().data_retries(5)).run(|| async {
         let (mut near, _far) = pair().await;
-        partition();
+        isolate_c();
         near.write_all(b"hello?").await.expect("room");
         let error = near.read(&mut [0; 8]).await.expect_err("given up");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -132,13 +133,13 @@ fn lasting_partition_times_out_the_writer() {
 fn one_way_partition_loses_the_answer() {
     Cluster::new().run(|| async {
         let (mut near, mut far) = pair().await;
-        cut(None, &[C], &[A]);
+        partition(None, &[C], &[A]);
         near.write_all(b"question").await.expect("room");
         far.read_exact(&mut [0; 8]).await.expect("this direction is open");
         far.write_all(b"answer").await.expect("room");
         let read = crate::time::timeout(ms(3_000), near.read_exact(&mut [0; 6])).await;
         assert!(read.is_err());
-        mend_all();
+        heal_all();
         near.read_exact(&mut [0; 6]).await.expect("it is retransmitted");
     });
 }
@@ -193,7 +194,7 @@ fn machine_without_power_sends_nothing() {
         stream.write_all(b"ping").await.expect("room");
         let read = crate::time::timeout(ms(20_000), stream.read(&mut [0; 8])).await;
         assert!(read.is_err(), "no word");
-        set_up(C, true);
+        set_power(C, true);
         on(C, 3, echo("0.0.0.0:80"));
         let error = stream.read(&mut [0; 8]).await.expect_err("it knows nothing of this");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -216,7 +217,7 @@ fn clog_holds_and_releases_streams_in_order() {
         far.read_exact(&mut [0; 20_000]).await.expect("all of it");
         assert!(now() - begun <= ms(500));
     });
-    assert_eq!((result.stats.lost, result.stats.cut), (0, 0));
+    assert_eq!((result.stats.lost, result.stats.partitioned), (0, 0));
 }
 
 #[test]
@@ -440,12 +441,12 @@ fn filter_sees_segments_instead_of_bursts() {
 fn filter_that_panics_fails_the_run() {
     let result = Cluster::new().try_run(|| async {
         let (mut near, _far) = pair().await;
-        let filter = filter_packets(&[A], &[C], Box::new(|_| panic!("the rule is wrong")));
+        let filter = filter_packets(&[A], &[C], Box::new(|_| panic!("the filter is wrong")));
         near.write_all(b"x").await.expect("room");
         sleep(1_000).await;
         drop(filter);
     });
-    assert!(format!("{:?}", result.ran.verdict).contains("the rule is wrong"));
+    assert!(format!("{:?}", result.ran.verdict).contains("the filter is wrong"));
 }
 
 /// A profile's functions are also called when a timer sends, while no task runs.

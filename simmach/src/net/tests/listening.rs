@@ -34,7 +34,7 @@ fn half_open_connection_ends_by_a_reset() {
         on(C, 2, listen(1_000_000));
         sleep(1).await;
         let mut sent = 0;
-        let rule = filter_packets(
+        let filter = filter_packets(
             &[A],
             &[C],
             Box::new(move |_| {
@@ -49,7 +49,7 @@ fn half_open_connection_ends_by_a_reset() {
         drop(stream);
         sleep(100).await;
         assert_eq!(states(), [SocketState::Listen]);
-        drop(rule);
+        drop(filter);
     });
 }
 

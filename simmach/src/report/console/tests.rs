@@ -1,8 +1,8 @@
 //! The text of reports.
 
 use crate::engine::ids::MachineId;
+use crate::engine::log::{Level, LogLine};
 use crate::engine::record::effects::{Effect, Fault};
-use crate::engine::record::log::{Level, LogLine};
 use crate::report::console::*;
 
 fn outcome() -> Outcome {
@@ -15,7 +15,7 @@ fn outcome() -> Outcome {
     failure.waiting = vec!["cl.internal: the task of src/cl.rs:9 waits for an accept".to_owned()];
     let mut outcome = Outcome::without_a_run(417, Verdict::Failed(failure));
     outcome.virtual_nanos = 104_200_000_000;
-    outcome.steps = 26_285;
+    outcome.polls = 26_285;
     outcome.jumps = 5;
     outcome.sockets = 1364;
     outcome.machines = vec!["cl.internal".to_owned(), "mover.botnet".to_owned()];
@@ -67,7 +67,7 @@ nothing_is_lost failed with seed 417 (417 seeds passed before it)
   caused by: connecting to cl.internal:443 (10.0.0.1:443)
   panic at tests/chaos.rs:40:5, on mover.botnet, in the task of tests/chaos.rs:31:1, at 1 min 44.200 s
 
-  Simulated 104.2 s in 26,285 steps: 5 jumps, 1,364 sockets.
+  Simulated 104.2 s in 26,285 polls: 5 jumps, 1,364 sockets.
 
   Blocked tasks:
     cl.internal: the task of src/cl.rs:9 waits for an accept

@@ -131,7 +131,7 @@ fn selector_without_a_machine_is_an_error() {
 #[test]
 fn packet_faults_are_distinguished() {
     use crate::engine::draws::family::Family;
-    use crate::engine::record::deviations::{Kind, RecordLevel};
+    use crate::engine::record::deviations::{DeviationKind, RecordLevel};
     let spec = || {
         let bad = NetworkProfile::fixed(5.millis()).reorder(0.2, 50.millis()).loss(0.2);
         let machines = Topology::new().host("a.east").host("b.west").link("east", "west", bad);
@@ -147,7 +147,9 @@ fn packet_faults_are_distinguished() {
     let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
     let outcome = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
     let mut told = [0, 0];
-    for deviation in outcome.deviations.iter().filter(|deviation| deviation.kind == Kind::Fault) {
+    for deviation in
+        outcome.deviations.iter().filter(|deviation| deviation.kind == DeviationKind::PacketFault)
+    {
         let (nth, words) = match deviation.family {
             Family::Reorder => (0, "is held back"),
             Family::Loss => (1, "is lost"),

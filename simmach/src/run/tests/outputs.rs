@@ -1,6 +1,6 @@
 //! Task outputs that panic when they are dropped: the panic is logged and goes no further.
 
-use crate::engine::record::log::Level;
+use crate::engine::log::Level;
 use crate::run::tests::*;
 use crate::task::{JoinSet, spawn_blocking};
 

@@ -259,7 +259,7 @@ fn acts_of_a_users_plan_can_be_left_out() {
     let made = |left_out: Option<(u64, u64)>, opens: bool| {
         let calm = Rule {
             address: [None, left_out, None],
-            ..Rule::all(Some(Family::Act), RuleAction::Calm)
+            ..Rule::all(Some(Family::Fault), RuleAction::Calm)
         };
         let overlay: Overlay = left_out.map(|_| calm).into_iter().collect();
         let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
@@ -279,8 +279,9 @@ fn acts_of_a_users_plan_can_be_left_out() {
         outcome
     };
     let texts = |outcome: &Outcome| {
-        let acts = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Act);
-        acts.map(|deviation| deviation.text.clone()).collect::<Vec<_>>()
+        let faults =
+            outcome.deviations.iter().filter(|deviation| deviation.family == Family::Fault);
+        faults.map(|deviation| deviation.text.clone()).collect::<Vec<_>>()
     };
     assert_eq!(texts(&made(None, false)), DONE);
     for (nth, left_out) in (1..).zip(DONE) {

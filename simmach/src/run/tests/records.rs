@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::subscriber::NoSubscriber;
 
-use crate::engine::record::log::{Level, LogLine};
+use crate::engine::log::{Level, LogLine};
 use crate::run::tests::*;
 
 fn keep() -> Keep {

@@ -19,7 +19,7 @@ fn cluster() -> SpecBuilder {
 }
 
 /// A call that acts on the cluster.
-type Act = fn(Sim) -> Result;
+type Call = fn(Sim) -> Result;
 
 fn lays_a_rule(sim: Sim) -> Result {
     sim.filter_packets("a.zone", "b.zone", |_| PacketFate::Drop)?.keep();
@@ -37,9 +37,9 @@ fn lines(outcome: &Outcome) -> Vec<&str> {
     outcome.log.iter().map(|line| line.text.as_str()).collect()
 }
 
-fn acts(outcome: &Outcome) -> Vec<(u64, &str)> {
-    let acts = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Act);
-    acts.map(|act| (act.address[1], act.text.as_str())).collect()
+fn faults_of(outcome: &Outcome) -> Vec<(u64, &str)> {
+    let faults = outcome.deviations.iter().filter(|deviation| deviation.family == Family::Fault);
+    faults.map(|fault| (fault.address[1], fault.text.as_str())).collect()
 }
 
 /// Every call of `Sim` that changes nothing.
@@ -246,7 +246,7 @@ fn heal_is_logged_when_packets_flow_again() {
         [
             CUT,
             "partitioned: [a.zone] | [b.zone, c.zone]",
-            "partly healed: [a.zone] | [b.zone, c.zone], still cut by Partitions",
+            "partly healed: [a.zone] | [b.zone, c.zone], still partitioned by Partitions",
         ]
     );
     // One way of two.
@@ -285,7 +285,7 @@ fn clock_drift_is_corrected_once() {
 /// `settle` logs a line for each kind of fault that it undoes.
 #[test]
 fn settle_is_logged_when_it_changes_something() {
-    let breaks: [Act; 7] = [
+    let breaks: [Call; 7] = [
         |sim| Ok(sim.partition("a.zone", "b.zone")?),
         |sim| Ok(sim.clog("a.zone", "b.zone")?),
         |sim| Ok(sim.set_link("zone", "zone", NetworkProfile::mobile_3g())?),
@@ -332,33 +332,33 @@ fn acts_keep_their_numbers_when_one_is_left_out() {
     let (killed, cut) = ("killed", "partitioned: [a.zone] | [b.zone]");
     let clogged = (5, "clogged: [a.zone] -> [b.zone]");
     let all = kept(Overlay::default(), spec);
-    assert_eq!(acts(&all), [(1, killed), (3, cut), clogged]);
+    assert_eq!(faults_of(&all), [(1, killed), (3, cut), clogged]);
     for (left_out, expected) in
         [(1, [(2, killed), (3, cut), clogged]), (3, [(1, killed), (4, cut), clogged])]
     {
         let calm = Rule {
             address: [None, Some((left_out, left_out)), None],
-            ..Rule::all(Some(Family::Act), RuleAction::Calm)
+            ..Rule::all(Some(Family::Fault), RuleAction::Calm)
         };
-        assert_eq!(acts(&kept([calm].into_iter().collect(), spec)), expected);
+        assert_eq!(faults_of(&kept([calm].into_iter().collect(), spec)), expected);
     }
 }
 
 /// The log, the list of faults and the story use the same description.
 #[test]
 fn partition_is_described_by_its_sides_everywhere() {
-    let of_ones_own = |way: Act| {
+    let of_ones_own = |way: Call| {
         let ran = kept(Overlay::default(), move || {
             let plan = async move |sim: Sim| way(sim);
             cluster().plan(plan).body(async |_| sleep(1.secs()).await)
         });
-        let (_, act) = acts(&ran)[0];
+        let (_, fault) = faults_of(&ran)[0];
         let faults = ran.faults.iter().map(|fault| fault.text.as_str());
         // A changed link is no fault yet.
-        assert!(faults.chain(lines(&ran)).all(|text| text == act), "{act}: {:?}", ran.log);
-        act.to_owned()
+        assert!(faults.chain(lines(&ran)).all(|text| text == fault), "{fault}: {:?}", ran.log);
+        fault.to_owned()
     };
-    let ways: [(Act, &str); 6] = [
+    let ways: [(Call, &str); 6] = [
         (
             |sim| Ok(sim.partition(["a.zone", "c.zone"], "b.zone")?),
             "partitioned: [a.zone, c.zone] | [b.zone]",

@@ -30,7 +30,7 @@ fn shape_of_a_spec_is_stable() {
     let words: Vec<_> = [
         SpecBuilder::new,
         plain,
-        || plain().time_limit(9.secs()).stall_limit(8.secs()).step_limit(7_000),
+        || plain().time_limit(9.secs()).stall_limit(8.secs()).poll_limit(7_000),
         full,
     ]
     .into_iter()

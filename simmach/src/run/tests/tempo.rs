@@ -2,7 +2,7 @@
 
 use crate::engine::Family;
 use crate::engine::draws::overlay::{Rule, RuleAction};
-use crate::engine::record::deviations::{Kind, RecordLevel};
+use crate::engine::record::deviations::{DeviationKind, RecordLevel};
 use crate::run::tests::*;
 use crate::sim::{Idle, PlanActivity};
 
@@ -153,7 +153,7 @@ fn strike_keeps_its_tempo_when_others_are_left_out() {
         };
         let whole = made(Overlay::default());
         let mut strikes =
-            whole.deviations.iter().filter(|deviation| deviation.kind == Kind::Strike);
+            whole.deviations.iter().filter(|deviation| deviation.kind == DeviationKind::Strike);
         let Some(last) = strikes.next_back() else { continue };
         let [plan, number, _] = last.address;
         let mut overlay = Overlay::calm();

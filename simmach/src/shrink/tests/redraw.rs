@@ -11,9 +11,10 @@ fn removal_is_retried_with_other_draws() {
     let mut oracle = |overlay: &Overlay| {
         let deviations = RUN.run(overlay);
         let index = OverlayIndex::from(overlay);
-        let strike =
-            deviations.iter().find(|other| other.kind == Kind::Strike && other.address[1] == 9);
-        let latency = deviations.iter().any(|other| other.kind == Kind::Delay);
+        let strike = deviations
+            .iter()
+            .find(|other| other.kind == DeviationKind::Strike && other.address[1] == 9);
+        let latency = deviations.iter().any(|other| other.kind == DeviationKind::Delay);
         let when = strike.map(|strike| {
             match index.action(Family::Strike, [7, strike.address[1], strike::WHEN], 0) {
                 RuleAction::Value(when) => when,
@@ -44,8 +45,12 @@ fn cause_of_a_late_strike_can_be_removed() {
         let at = [500, second, 9_000];
         let deviation = |number: u64| {
             let at = at[number as usize];
-            let strike =
-                Deviation::new(Address::new(Family::Strike, [7, number, 0]), Kind::Strike, 1, at);
+            let strike = Deviation::new(
+                Address::new(Family::Strike, [7, number, 0]),
+                DeviationKind::Strike,
+                1,
+                at,
+            );
             let machine = Some(MachineId(number as u32));
             Deviation { machine, pins: vec![(strike::WHEN, at)], ..strike }
         };
@@ -81,7 +86,12 @@ fn strike_moves_earlier_in_a_shorter_run() {
         let mut deviations: Vec<_> = (0..)
             .zip(&steps)
             .map(|(at, step)| {
-                Deviation::new(Address::new(Family::Step, [7, *step, 0]), Kind::Step, 1, 1_000 * at)
+                Deviation::new(
+                    Address::new(Family::Step, [7, *step, 0]),
+                    DeviationKind::Step,
+                    1,
+                    1_000 * at,
+                )
             })
             .collect();
         deviations.extend(at.filter(|at| *at < end).map(|at| {
@@ -93,7 +103,12 @@ fn strike_moves_earlier_in_a_shorter_run() {
             ];
             Deviation {
                 pins,
-                ..Deviation::new(Address::new(Family::Strike, [9, 0, 0]), Kind::Strike, 1, at)
+                ..Deviation::new(
+                    Address::new(Family::Strike, [9, 0, 0]),
+                    DeviationKind::Strike,
+                    1,
+                    at,
+                )
             }
         }));
         // With one step, the strike must come in its first 30.
@@ -114,9 +129,10 @@ fn strike_fields_become_calm() {
         let is_there = |field| index.action(Family::Strike, [7, 0, field], 0) != RuleAction::Calm;
         let part =
             |field, kind| Deviation::new(Address::new(Family::Strike, [7, 0, field]), kind, 1, 100);
-        let mut deviations = vec![part(1 << 16, Kind::Strike)];
-        deviations
-            .extend([2, 3].iter().filter(|at| is_there(**at)).map(|at| part(*at, Kind::Field)));
+        let mut deviations = vec![part(1 << 16, DeviationKind::Strike)];
+        deviations.extend(
+            [2, 3].iter().filter(|at| is_there(**at)).map(|at| part(*at, DeviationKind::Field)),
+        );
         let delays = deviations.len() as u64 - 1;
         match is_there(1 << 16) && is_there(3) {
             true => {
@@ -132,12 +148,13 @@ fn strike_fields_become_calm() {
 /// It is bound to the remaining step before, or else after, or to none.
 #[test]
 fn strike_of_a_removed_step_is_bound_to_another() {
-    let step =
-        |number| Deviation::new(Address::new(Family::Step, [7, number, 0]), Kind::Step, 1, number);
+    let step = |number| {
+        Deviation::new(Address::new(Family::Step, [7, number, 0]), DeviationKind::Step, 1, number)
+    };
     let steps = items::of_family(&[step(2), step(4), step(6)], Family::Step, RuleAction::Seeded);
     let strike = Deviation {
         pins: vec![(strike::WHEN, 5), (strike::SEQUENCE, 7), (strike::STEP, 4 + 1)],
-        ..Deviation::new(Address::new(Family::Strike, [9, 0, 1 << 16]), Kind::Strike, 1, 9)
+        ..Deviation::new(Address::new(Family::Strike, [9, 0, 1 << 16]), DeviationKind::Strike, 1, 9)
     };
     let strikes = items::of_family(&[strike], Family::Strike, RuleAction::Seeded);
     let candidate = candidate::Candidate::with_families(&[]);
@@ -169,7 +186,7 @@ fn two_faults_are_replaced_by_one_strike() {
         deviations.extend(when.map(|when| {
             let strike = Deviation::new(
                 Address::new(Family::Strike, [7, RUN.strikes, 0]),
-                Kind::Strike,
+                DeviationKind::Strike,
                 1,
                 when,
             );
@@ -199,8 +216,12 @@ fn loss_of_a_single_packet_is_tried() {
         let there = Needs::of(&deviations);
         let losses = (0..3).flat_map(|lane| (0..20).map(move |nth| (lane, nth)));
         deviations.extend(losses.filter(|(lane, nth)| lost(*lane, *nth)).map(|(lane, nth)| {
-            let loss =
-                Deviation::new(Address::new(Family::Loss, [lane, nth, 9]), Kind::Fault, 1, 0);
+            let loss = Deviation::new(
+                Address::new(Family::Loss, [lane, nth, 9]),
+                DeviationKind::PacketFault,
+                1,
+                0,
+            );
             Deviation { position: Some(position(lane, nth)), ..loss }
         }));
         let as_found =
@@ -222,7 +243,7 @@ fn strike_fields_become_calm_with_another_removal() {
         if there.strikes.contains(&9) && !is_calm(3) {
             deviations.push(Deviation::new(
                 Address::new(Family::Strike, [7, 9, 3]),
-                Kind::Field,
+                DeviationKind::Field,
                 1,
                 9_000,
             ));
@@ -245,10 +266,16 @@ fn loss_moves_to_another_packet_with_another_removal() {
         };
         let is_slow = index.action(Family::Latency, [5, 0, 0], 400) != RuleAction::Calm;
         let losses = (0..4).filter(|nth| is_lost(*nth)).map(|nth| {
-            let loss = Deviation::new(Address::new(Family::Loss, [3, nth, 0]), Kind::Fault, 1, 500);
+            let loss = Deviation::new(
+                Address::new(Family::Loss, [3, nth, 0]),
+                DeviationKind::PacketFault,
+                1,
+                500,
+            );
             Deviation { position: Some(position(nth)), ..loss }
         });
-        let slow = Deviation::new(Address::new(Family::Latency, [5, 0, 0]), Kind::Delay, 1, 400);
+        let slow =
+            Deviation::new(Address::new(Family::Latency, [5, 0, 0]), DeviationKind::Delay, 1, 400);
         let deviations: Vec<_> = losses.chain(is_slow.then_some(slow)).collect();
         verdict(is_lost(u64::from(is_slow)), deviations)
     };
@@ -271,9 +298,19 @@ fn items_that_no_longer_happen_are_dropped() {
         let loses = index.action(Family::Loss, [7, 5, 0], 0) != RuleAction::Calm && !is_early;
         let strike = Deviation {
             pins: vec![(strike::WHEN, when)],
-            ..Deviation::new(Address::new(Family::Strike, [7, 0, 0]), Kind::Strike, 1, when)
+            ..Deviation::new(
+                Address::new(Family::Strike, [7, 0, 0]),
+                DeviationKind::Strike,
+                1,
+                when,
+            )
         };
-        let loss = Deviation::new(Address::new(Family::Loss, [7, 5, 0]), Kind::Fault, 1, 2_000);
+        let loss = Deviation::new(
+            Address::new(Family::Loss, [7, 5, 0]),
+            DeviationKind::PacketFault,
+            1,
+            2_000,
+        );
         let there = [strikes.then_some(strike), loses.then_some(loss)];
         let deviations: Vec<_> = there.into_iter().flatten().collect();
         verdict(strikes && (is_early || loses), deviations)

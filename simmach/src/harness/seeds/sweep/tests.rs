@@ -74,7 +74,7 @@ fn should_panic_without_text_needs_a_panic_after_the_start() {
     for kind in [
         FailureKind::Deadlock,
         FailureKind::TimeLimit,
-        FailureKind::StepLimit,
+        FailureKind::PollLimit,
         FailureKind::Stall,
         FailureKind::Refused,
     ] {

@@ -3,8 +3,8 @@
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::kernel::{Kernel, with_kernel};
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::packet::{Body, Packet};
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::tcp::segment::Segment;
 
 /// Called by the timer of a packet's arrival.

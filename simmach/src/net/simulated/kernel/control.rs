@@ -10,14 +10,15 @@ use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
 use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::filter::{FilterFn, PacketFilter};
-use crate::net::simulated::link::links::{LinkState, RemainingCuts};
+use crate::net::simulated::link::links::LinkState;
+use crate::net::simulated::link::partitions::RemainingPartitions;
 use crate::net::simulated::link::profile::{NetworkProfile, Protocol};
 
 /// Switches a machine's power. A machine without power receives nothing.
-pub(crate) fn set_up(machine: MachineId, up: bool) {
+pub(crate) fn set_power(machine: MachineId, on: bool) {
     with_kernel(|kernel| {
         if let Some(host) = kernel.host_of(machine) {
-            kernel.wire.is_up[host as usize] = up;
+            kernel.wire.has_power[host as usize] = on;
         }
     });
 }
@@ -32,41 +33,42 @@ pub(crate) fn erase_machine(machine: MachineId) {
     with_kernel(|kernel| kernel.erase_machine(machine));
 }
 
-/// Cuts the paths from `from` to `to`: packets sent from now on are dropped.
+/// Partitions `from` from `to`, in this direction: packets sent from now on are dropped.
 ///
-/// Each `owner` has its own cuts. A path that two owners have cut is open again when both have mended it.
-pub(crate) fn cut(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
+/// Each `owner` has its own partitions. A path that two owners have partitioned is open again when both have healed it.
+pub(crate) fn partition(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
-    with_kernel(|kernel| kernel.wire.links.cut(owner, &from, &to, true));
+    with_kernel(|kernel| kernel.wire.links.partition(owner, &from, &to, true));
 }
 
-pub(crate) fn mend(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
+pub(crate) fn heal(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
-    with_kernel(|kernel| kernel.wire.links.cut(owner, &from, &to, false));
+    with_kernel(|kernel| kernel.wire.links.partition(owner, &from, &to, false));
 }
 
-/// Whether [`cut`], or [`mend`], would change any path for this owner.
-pub(crate) fn would_cut(
+/// Whether [`partition`], or [`heal`], would change any path for this owner.
+pub(crate) fn would_partition(
     owner: Option<u64>,
     from: &[MachineId],
     to: &[MachineId],
-    cut: bool,
+    on: bool,
 ) -> bool {
     let (from, to) = (numbers(from), numbers(to));
-    with_kernel(|kernel| kernel.wire.links.would_cut(owner, &from, &to, cut)).unwrap_or(false)
+    with_kernel(|kernel| kernel.wire.links.partitions().would_change(owner, &from, &to, on))
+        .unwrap_or(false)
 }
 
-/// The cuts between two groups of machines that remain when this owner mends its own.
-pub(crate) fn remaining_cuts(
+/// The partitions between two groups of machines that remain when this owner heals its own.
+pub(crate) fn remaining_partitions(
     owner: Option<u64>,
     a: &[MachineId],
     b: &[MachineId],
-) -> RemainingCuts {
+) -> RemainingPartitions {
     let (a, b) = (numbers(a), numbers(b));
     let remaining = with_kernel(|kernel| {
-        let links = &kernel.wire.links;
-        let mut remaining = links.remaining_cuts(owner, &a, &b);
-        let back = links.remaining_cuts(owner, &b, &a);
+        let partitions = kernel.wire.links.partitions();
+        let mut remaining = partitions.remaining(owner, &a, &b);
+        let back = partitions.remaining(owner, &b, &a);
         remaining.by.extend(back.by);
         remaining.any_path_opens |= back.any_path_opens;
         remaining
@@ -74,9 +76,9 @@ pub(crate) fn remaining_cuts(
     remaining.unwrap_or_default()
 }
 
-/// Mends the cuts of all owners. Returns whether there were any.
-pub(crate) fn mend_all() -> bool {
-    with_kernel(|kernel| kernel.wire.links.mend_all()).unwrap_or(false)
+/// Heals the partitions of all owners. Returns whether there were any.
+pub(crate) fn heal_all() -> bool {
+    with_kernel(|kernel| kernel.wire.links.heal_all()).unwrap_or(false)
 }
 
 /// Whether [`clog`], or [`unclog`], would change any path.

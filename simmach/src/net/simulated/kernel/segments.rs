@@ -8,9 +8,9 @@ use crate::net::simulated::kernel::socket::{Holder, IpOptions, Socket, SocketTim
 use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, Packet};
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{Connection, Events, State};
@@ -42,11 +42,11 @@ impl Kernel {
                 && segment.seq.after(connection.rcv_nxt());
             if !taken_over {
                 socket.peer = sender;
-                let delivered = self.outbox.tally.delivered;
+                let delivered = self.outbox.counters.delivered;
                 connection.on_segment(self.engine.clock.now(), segment, &mut self.outbox);
                 segment.payload = Payload::EMPTY;
                 // Only new data counts as progress: two ends that repeat old segments forever are stalled.
-                if self.outbox.tally.delivered > delivered {
+                if self.outbox.counters.delivered > delivered {
                     self.engine.note_progress();
                 }
                 return self.flush_connection(slot);
@@ -145,7 +145,7 @@ impl Kernel {
             self.send_segment(slot, nth);
         }
         self.outbox.segments.clear();
-        let retransmissions = self.outbox.tally.retransmissions;
+        let retransmissions = self.outbox.counters.retransmissions;
         if retransmissions != self.reported.0 {
             self.engine.count_effect(Effect::Retransmission, retransmissions - self.reported.0);
             self.reported.0 = retransmissions;
@@ -198,7 +198,7 @@ impl Kernel {
             }
         }
         if events.has(Events::CLOSED) {
-            let resets = self.outbox.tally.resets;
+            let resets = self.outbox.counters.resets;
             if resets != self.reported.1 {
                 self.engine.count_effect(Effect::Reset, resets - self.reported.1);
                 self.reported.1 = resets;
@@ -320,9 +320,9 @@ impl Kernel {
             return;
         }
         socket.timer = SocketTimer::NONE;
-        let timed_out = self.outbox.tally.timed_out;
+        let timed_out = self.outbox.counters.timed_out;
         socket.connection.on_timer(self.engine.clock.now(), &mut self.outbox);
-        if self.outbox.tally.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
+        if self.outbox.counters.timed_out > timed_out && self.is_awaited(&self.sockets[slot]) {
             // The process learns of the timeout and goes on.
             self.engine.note_process_change();
         }

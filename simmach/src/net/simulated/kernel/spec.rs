@@ -19,7 +19,7 @@ pub(crate) struct NetSpec {
     pub(crate) dual_stack: bool,
 }
 
-/// A machine. It has power until [`set_up`](crate::net::control::set_up) switches it off.
+/// A machine. It has power until [`set_power`](crate::net::control::set_power) switches it off.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) machine: MachineId,

@@ -6,13 +6,17 @@
 //! share beyond
 //! `shared_bandwidth`.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use crate::engine::Engine;
 use crate::net::simulated::address::{HostIndex, PathIndex};
-use crate::net::simulated::link::address::PacketAddress;
 use crate::net::simulated::link::order::FlowOrder;
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::link::pairs::Pairs;
+use crate::net::simulated::link::partitions::Partitions;
 use crate::net::simulated::link::profile::{Bandwidth, NetworkProfile};
 
 /// Latency of loopback in nanoseconds.
@@ -33,7 +37,7 @@ pub(crate) enum Fate {
     /// Held by a clog. The value is its latency once the clog is removed.
     Held(u64),
     Lost,
-    Cut,
+    Partitioned,
     QueueFull,
     NoRoute,
     /// Dropped by a packet filter.
@@ -45,7 +49,7 @@ type LinkTable = BTreeMap<(u32, u32), u32>;
 
 pub(crate) struct Links {
     zones: BTreeMap<String, u32>,
-    machines: Vec<Location>,
+    machines: Vec<MachineZone>,
     routes: LinkTable,
     /// Profiles of single pairs of machines, which override those of their zones.
     pairs: LinkTable,
@@ -61,8 +65,7 @@ pub(crate) struct Links {
     index: BTreeMap<(HostIndex, HostIndex), PathIndex>,
     /// Packets held by clogs: slot and latency.
     held: BTreeMap<PathIndex, Vec<(u32, u64)>>,
-    /// Cuts by their owner.
-    cuts: BTreeMap<Option<u64>, Pairs>,
+    partitions: Partitions,
     clogs: Pairs,
     /// Links, pairs and profiles before the first change.
     original: Option<(LinkTable, LinkTable, Vec<NetworkProfile>)>,
@@ -70,7 +73,7 @@ pub(crate) struct Links {
 
 /// A machine's zone.
 #[derive(Clone, Copy, Debug, Default)]
-struct Location {
+struct MachineZone {
     zone: u32,
     /// Whether it reaches zones without a link to its own, and is reached from them. For clients.
     routes_to_all: bool,
@@ -93,15 +96,6 @@ struct LinkView<'a> {
     default_link: Option<u32>,
 }
 
-/// The cuts that remain when one owner mends its own.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct RemainingCuts {
-    /// Other owners that cut the same paths.
-    pub(crate) by: BTreeSet<Option<u64>>,
-    /// Whether some path is cut by no other owner.
-    pub(crate) any_path_opens: bool,
-}
-
 /// Whether the link with this index has this profile.
 fn link_has_profile(
     profiles: &[NetworkProfile],
@@ -118,7 +112,7 @@ pub(crate) struct Path {
     pub(crate) from: HostIndex,
     pub(crate) to: HostIndex,
     route: Route,
-    cut: bool,
+    is_partitioned: bool,
     clogged: bool,
     /// When the bottleneck is free again, if its bandwidth is not shared.
     free_at: u64,
@@ -136,7 +130,9 @@ impl Fate {
                 Fate::Arrives { at: at.saturating_add(by), copy_at, deferred, overtakes }
             }
             Fate::Held(latency) => Fate::Held(latency.saturating_add(by)),
-            Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::NoRoute | Fate::Filtered => self,
+            Fate::Lost | Fate::Partitioned | Fate::QueueFull | Fate::NoRoute | Fate::Filtered => {
+                self
+            }
         }
     }
 }
@@ -169,7 +165,7 @@ impl Links {
             paths: Vec::new(),
             index: BTreeMap::new(),
             held: BTreeMap::new(),
-            cuts: BTreeMap::new(),
+            partitions: Partitions::default(),
             clogs: Pairs::default(),
             original: None,
         }
@@ -189,9 +185,9 @@ impl Links {
     pub(crate) fn add_machine(&mut self, machine: HostIndex, zone: u32, routes_to_all: bool) {
         let index = machine as usize;
         if self.machines.len() <= index {
-            self.machines.resize(index + 1, Location::default());
+            self.machines.resize(index + 1, MachineZone::default());
         }
-        self.machines[index] = Location { zone, routes_to_all };
+        self.machines[index] = MachineZone { zone, routes_to_all };
     }
 
     /// The zone of a machine.
@@ -310,10 +306,6 @@ impl Links {
         }
     }
 
-    fn is_cut(&self, from: HostIndex, to: HostIndex) -> bool {
-        from != to && self.cuts.values().any(|cuts| cuts.contains(from, to))
-    }
-
     /// The path from one machine to another. Adds it if it is new.
     pub(crate) fn path(&mut self, from: HostIndex, to: HostIndex) -> PathIndex {
         if let Some(path) = self.index.get(&(from, to)) {
@@ -324,7 +316,7 @@ impl Links {
             from,
             to,
             route: self.route(from, to),
-            cut: self.is_cut(from, to),
+            is_partitioned: self.partitions.contains(from, to),
             clogged: from != to && self.clogs.contains(from, to),
             free_at: 0,
             last_arrival: 0,
@@ -379,60 +371,29 @@ impl Links {
         }
     }
 
-    pub(crate) fn cut(
+    /// Begins or heals a partition of an owner, in one direction.
+    pub(crate) fn partition(
         &mut self,
         owner: Option<u64>,
         from: &[HostIndex],
         to: &[HostIndex],
         on: bool,
     ) {
-        self.cuts.entry(owner).or_default().set(from, to, on);
-        for at in 0..self.paths.len() {
-            self.paths[at].cut = self.is_cut(self.paths[at].from, self.paths[at].to);
+        self.partitions.set(owner, from, to, on);
+        for path in &mut self.paths {
+            path.is_partitioned = self.partitions.contains(path.from, path.to);
         }
     }
 
-    /// Whether [`cut`](Self::cut) would change any path for this owner.
-    pub(crate) fn would_cut(
-        &self,
-        owner: Option<u64>,
-        from: &[HostIndex],
-        to: &[HostIndex],
-        on: bool,
-    ) -> bool {
-        match self.cuts.get(&owner) {
-            Some(cuts) => cuts.would_change(from, to, on),
-            None => Pairs::default().would_change(from, to, on),
-        }
+    /// The partitions of all owners.
+    pub(crate) fn partitions(&self) -> &Partitions {
+        &self.partitions
     }
 
-    /// The cuts from `from` to `to` that remain when this owner mends its own.
-    pub(crate) fn remaining_cuts(
-        &self,
-        owner: Option<u64>,
-        from: &[HostIndex],
-        to: &[HostIndex],
-    ) -> RemainingCuts {
-        let paths = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
-        let is_own = |(from, to): &(HostIndex, HostIndex)| {
-            from != to && self.cuts.get(&owner).is_some_and(|own| own.contains(*from, *to))
-        };
-        let mut remaining = RemainingCuts::default();
-        for (from, to) in paths.filter(is_own) {
-            let others = self.cuts.iter().filter(|(other, _)| **other != owner);
-            let holders: Vec<_> = others.filter(|(_, cuts)| cuts.contains(from, to)).collect();
-            remaining.any_path_opens |= holders.is_empty();
-            remaining.by.extend(holders.into_iter().map(|(holder, _)| *holder));
-        }
-        remaining
-    }
-
-    /// Mends all cuts of all owners. Returns whether there were any.
-    pub(crate) fn mend_all(&mut self) -> bool {
-        let was_cut = self.cuts.values().any(Pairs::has_any);
-        self.cuts.clear();
-        self.paths.iter_mut().for_each(|path| path.cut = false);
-        was_cut
+    /// Heals the partitions of all owners. Returns whether there were any.
+    pub(crate) fn heal_all(&mut self) -> bool {
+        self.paths.iter_mut().for_each(|path| path.is_partitioned = false);
+        self.partitions.heal_all()
     }
 
     /// Whether [`clog`](Self::clog) would change any path.
@@ -519,19 +480,15 @@ impl Links {
         let path = &mut self.paths[path as usize];
         let link = match path.route {
             Route::Loopback => {
-                return Fate::Arrives {
-                    at: now + LOOPBACK_LATENCY,
-                    copy_at: None,
-                    deferred: false,
-                    overtakes: false,
-                };
+                let at = now + LOOPBACK_LATENCY;
+                return Fate::Arrives { at, copy_at: None, deferred: false, overtakes: false };
             }
             Route::None => return Fate::NoRoute,
             Route::Link(link) => link,
         };
         let profile = &self.profiles[link as usize];
-        if path.cut {
-            return Fate::Cut;
+        if path.is_partitioned {
+            return Fate::Partitioned;
         }
         engine.set_lane(u64::from(path.from) << 32 | u64::from(path.to));
         let loss = profile.loss_of(bytes);
@@ -539,18 +496,13 @@ impl Links {
             return Fate::Lost;
         }
         let departs = match profile.bandwidth {
-            None => now,
-            Some(bandwidth) => {
-                let free_at = match bandwidth.shared {
-                    true => self.shared_free_at.entry(link).or_default(),
-                    false => &mut path.free_at,
-                };
-                match bandwidth.pass(free_at, now, bytes) {
-                    Some(at) => at,
-                    None => return Fate::QueueFull,
-                }
+            None => Some(now),
+            Some(bandwidth) if bandwidth.shared => {
+                bandwidth.pass(self.shared_free_at.entry(link).or_default(), now, bytes)
             }
+            Some(bandwidth) => bandwidth.pass(&mut path.free_at, now, bytes),
         };
+        let Some(departs) = departs else { return Fate::QueueFull };
         let nth = path.sent;
         path.sent += 1;
         let unit = || engine.unit(draw.latency());
@@ -568,19 +520,32 @@ impl Links {
             let unit = engine.unit(draw.reorder_delay());
             at = at.saturating_add((unit * longest as f64) as u64);
         }
-        let copy_at = (profile.duplication > 0.0
-            && engine.chance(draw.duplicate(), profile.duplication))
-        .then(|| {
-            let unit = || engine.unit(draw.copy_latency());
-            let copy_at = departs.saturating_add(profile.latency.sample(unit, nth + 1));
-            // The copy does not overtake packets that were sent before it.
-            if profile.in_order { copy_at.max(order.latest_in_order) } else { copy_at }
-        });
+        let copy_at = copy_arrival(engine, profile, draw, departs, nth + 1, order);
         let overtakes = at < order.last_sent_arrival;
         order.last_sent_arrival = at;
         path.last_arrival = path.last_arrival.max(at);
         Fate::Arrives { at, copy_at, deferred, overtakes }
     }
+}
+
+/// When the packet's duplicate arrives, if the link makes one.
+#[inline]
+fn copy_arrival(
+    engine: &Engine,
+    profile: &NetworkProfile,
+    draw: PacketAddress,
+    departs: u64,
+    nth: u64,
+    order: &FlowOrder,
+) -> Option<u64> {
+    let is_duplicated =
+        profile.duplication > 0.0 && engine.chance(draw.duplicate(), profile.duplication);
+    is_duplicated.then(|| {
+        let unit = || engine.unit(draw.copy_latency());
+        let copy_at = departs.saturating_add(profile.latency.sample(unit, nth));
+        // The copy does not overtake packets that were sent before it.
+        if profile.in_order { copy_at.max(order.latest_in_order) } else { copy_at }
+    })
 }
 
 impl Bandwidth {
@@ -595,296 +560,5 @@ impl Bandwidth {
         let takes = (u128::from(bytes) * SECOND / rate) as u64;
         *free_at = (*free_at).max(now).saturating_add(takes);
         Some(*free_at)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::engine::{Scope, rig};
-
-    const DRAW: PacketAddress = PacketAddress { flow: 1, number: 2, transmission: 0 };
-    const MS: u64 = 1_000_000;
-
-    impl Links {
-        /// The fate of a packet if every draw is calm, as draws of a dead process are.
-        fn calm_fate(
-            &mut self,
-            path: PathIndex,
-            now: u64,
-            bytes: u64,
-            draw: PacketAddress,
-        ) -> Fate {
-            let engine = rig::engine(0);
-            engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
-            self.fate(&engine, path, now, bytes, draw, &mut FlowOrder::default())
-        }
-
-        /// The calm fate of the next packet of a flow, sent at 0.
-        fn next_fate(&mut self, path: PathIndex, order: &mut FlowOrder) -> Fate {
-            let engine = rig::engine(0);
-            engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
-            self.fate(&engine, path, 0, 1, DRAW, order)
-        }
-    }
-
-    /// Adds two machines in zone a, one in zone b.
-    fn with_machines(mut links: Links) -> Links {
-        let (a, b) = (links.zone("a"), links.zone("b"));
-        for (machine, zone) in (0..).zip([a, a, b]) {
-            links.add_machine(machine, zone, false);
-        }
-        links
-    }
-
-    fn arrival(fate: Fate) -> u64 {
-        match fate {
-            Fate::Arrives { at, .. } => at,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn zones_without_a_link_have_no_route() {
-        let mut links = with_machines(Links::new(None));
-        assert!(links.has_route(0, 1) && links.has_route(1, 1));
-        assert!(!links.has_route(0, 2));
-        let path = links.path(0, 2);
-        assert_eq!(links.calm_fate(path, 0, 100, DRAW), Fate::NoRoute);
-        links.join(0, 1, NetworkProfile::ideal_fixed());
-        assert_eq!(arrival(links.calm_fate(path, 0, 100, DRAW)), 50 * MS);
-        assert!(links.has_route(1, 2) && !links.has_route(2, 0));
-        links.add_machine(2, links.zone_of(2), true);
-        assert!(links.has_route(2, 0));
-        assert!(with_machines(Links::new(Some(NetworkProfile::lan()))).has_route(0, 2));
-    }
-
-    #[test]
-    fn cut_has_a_direction_and_ends() {
-        let mut links = with_machines(Links::new(Some(NetworkProfile::ideal_fixed())));
-        let there = links.path(0, 2);
-        links.cut(None, &[0, 2], &[2], true);
-        let back = links.path(2, 0);
-        let own = links.path(2, 2);
-        assert_eq!(links.calm_fate(there, 0, 1, DRAW), Fate::Cut);
-        assert_eq!(arrival(links.calm_fate(back, 0, 1, DRAW)), 50 * MS);
-        assert_eq!(arrival(links.calm_fate(own, 0, 1, DRAW)), LOOPBACK_LATENCY);
-        links.mend_all();
-        assert_eq!(arrival(links.calm_fate(there, 0, 1, DRAW)), 50 * MS);
-    }
-
-    #[test]
-    fn cut_by_two_owners_must_be_mended_by_both() {
-        let mut links = with_machines(Links::new(Some(NetworkProfile::ideal_fixed())));
-        let path = links.path(0, 2);
-        for owner in [None, Some(7)] {
-            links.cut(owner, &[0], &[2], true);
-        }
-        links.cut(Some(7), &[0], &[2], false);
-        assert_eq!(links.calm_fate(path, 0, 1, DRAW), Fate::Cut);
-        links.cut(None, &[0], &[2], false);
-        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
-    }
-
-    #[test]
-    fn changed_links_are_restored() {
-        let mut links = with_machines(Links::new(None));
-        links.join(0, 1, NetworkProfile::ideal_fixed());
-        let path = links.path(0, 2);
-        assert!(!links.restore());
-        for millis in [1, 2] {
-            let profile = NetworkProfile::fixed(Duration::from_millis(millis));
-            links.rejoin(0, 1, profile.clone());
-            links.rejoin(1, 0, profile);
-        }
-        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 2 * MS);
-        links.save_original();
-        links.join_pair(0, 2, NetworkProfile::fixed(Duration::from_millis(3)));
-        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 3 * MS);
-        assert!(links.has_route(2, 0) && links.restore());
-        assert_eq!(arrival(links.calm_fate(path, 0, 1, DRAW)), 50 * MS);
-        assert!(!links.has_route(2, 0));
-    }
-
-    #[test]
-    fn bandwidth_queues_and_then_drops() {
-        let profile = NetworkProfile::fixed(Duration::from_millis(1)).bandwidth(1_000_000, 2_500);
-        let mut links = with_machines(Links::new(Some(profile)));
-        let path = links.path(0, 2);
-        let mut send = |now: u64| links.calm_fate(path, now, 1_000, DRAW);
-        // 1,000 bytes take 1 ms; 2,500 may wait.
-        assert_eq!(arrival(send(0)), 2 * MS);
-        assert_eq!(arrival(send(0)), 3 * MS);
-        assert_eq!(send(0), Fate::QueueFull);
-        assert_eq!(arrival(send(MS)), 4 * MS);
-        assert_eq!(arrival(send(9 * MS)), 11 * MS);
-    }
-
-    /// Both machines of zone a share the queue; the other direction has its own.
-    #[test]
-    fn shared_bandwidth_has_one_queue() {
-        let shared = |shared: bool| {
-            let profile = NetworkProfile::fixed(Duration::from_millis(1));
-            let profile = match shared {
-                true => profile.shared_bandwidth(1_000_000, 2_500),
-                false => profile.bandwidth(1_000_000, 2_500),
-            };
-            let mut links = with_machines(Links::new(None));
-            links.join(0, 1, profile.clone());
-            links.join(1, 0, profile);
-            let paths = [(0, 2), (1, 2), (2, 0)].map(|(from, to)| links.path(from, to));
-            let [one, two, back] = paths;
-            [one, two, one, back].map(|path| links.calm_fate(path, 0, 1_000, DRAW))
-        };
-        let at = |ms: u64| Fate::Arrives {
-            at: ms * MS,
-            copy_at: None,
-            deferred: false,
-            overtakes: false,
-        };
-        assert_eq!(shared(true), [at(2), at(3), Fate::QueueFull, at(2)]);
-        assert_eq!(shared(false), [at(2), at(2), at(3), at(2)]);
-    }
-
-    #[test]
-    fn falling_latency_reorders_unless_in_order() {
-        let mut links = with_machines(Links::new(Some(NetworkProfile::reverse_latency())));
-        let path = links.path(0, 2);
-        let mut order = FlowOrder::default();
-        assert_eq!(arrival(links.next_fate(path, &mut order)), 50 * MS);
-        assert_eq!(
-            links.next_fate(path, &mut order),
-            Fate::Arrives { at: 48 * MS, copy_at: None, deferred: false, overtakes: true }
-        );
-        assert_eq!(
-            links.next_fate(path, &mut FlowOrder::default()),
-            Fate::Arrives { at: 46 * MS, copy_at: None, deferred: false, overtakes: false },
-            "another flow"
-        );
-        links.join(0, 1, NetworkProfile::reverse_latency().in_order(true));
-        assert_eq!(arrival(links.next_fate(path, &mut order)), 50 * MS);
-        assert_eq!(arrival(links.next_fate(path, &mut FlowOrder::default())), 42 * MS);
-    }
-
-    /// With jitter of every distribution, packets of one flow keep their order, and overtake packets of other flows.
-    #[test]
-    fn jitter_keeps_the_order_of_a_flow_only() {
-        let ms = Duration::from_millis;
-        let own = |unit: f64| Duration::from_millis(1).mul_f64(20.0 * unit);
-        for profile in [
-            NetworkProfile::lan(),
-            NetworkProfile::azure_intranet(),
-            NetworkProfile::cross_region(),
-            NetworkProfile::mobile_2g(),
-            NetworkProfile::mobile_4g(),
-            NetworkProfile::internet().reorder(0.0, Duration::ZERO),
-            NetworkProfile::mobile_3g().reorder(0.0, Duration::ZERO).duplication(0.5),
-            NetworkProfile::uniform(ms(1), ms(90)),
-            NetworkProfile::normal(ms(50), ms(20)),
-            NetworkProfile::log_normal(ms(50), 0.5),
-            NetworkProfile::latency_by(own),
-        ] {
-            let mut links = with_machines(Links::new(Some(profile.clone())));
-            let path = links.path(0, 2);
-            let engine = rig::engine(3);
-            let mut orders = [FlowOrder::default(); 2];
-            let (mut last, mut overtakes_another_flow) = ([0, 0], false);
-            for nth in 0..2_000_u64 {
-                let flow = (nth % 2) as usize;
-                let draw = PacketAddress { flow: nth % 2, number: nth, transmission: 0 };
-                let now = nth * MS / 100;
-                let fate = links.fate(&engine, path, now, 100, draw, &mut orders[flow]);
-                let Fate::Arrives { at, copy_at, overtakes, .. } = fate else { continue };
-                assert!(!overtakes && at >= last[flow], "{profile:?}");
-                assert!(copy_at.is_none_or(|copy_at| copy_at >= last[flow]), "{profile:?}");
-                overtakes_another_flow |= at < last[1 - flow];
-                last[flow] = at;
-            }
-            assert!(overtakes_another_flow, "{profile:?}");
-        }
-    }
-
-    /// Packets are held back at the given rate; the others keep their order.
-    #[test]
-    fn held_back_packets_are_overtaken_at_their_rate() {
-        let held = Duration::from_millis(50);
-        let profile = NetworkProfile::fixed(Duration::from_millis(5)).reorder(0.01, held);
-        let mut links = with_machines(Links::new(Some(profile)));
-        let path = links.path(0, 2);
-        let engine = rig::engine(3);
-        let mut order = FlowOrder::default();
-        let mut late = 0;
-        for nth in 0..10_000_u64 {
-            let draw = PacketAddress { flow: 1, number: nth, transmission: 0 };
-            let now = nth * MS;
-            let at = arrival(links.fate(&engine, path, now, 100, draw, &mut order));
-            late += u32::from(at > now + 5 * MS);
-            assert!(at >= now + 5 * MS && at <= now + 55 * MS);
-        }
-        assert!((70..130).contains(&late), "{late} of 10,000 were held back");
-    }
-
-    #[test]
-    fn released_packets_are_not_overtaken() {
-        let ms = Duration::from_millis;
-        let mut links = with_machines(Links::new(Some(NetworkProfile::fixed(ms(50)))));
-        let path = links.path(0, 2);
-        links.clog(&[0], &[2], true, 0);
-        let mut order = FlowOrder::default();
-        assert_eq!(links.next_fate(path, &mut order), Fate::Held(50 * MS));
-        links.hold(path, 0, 50 * MS);
-        assert_eq!(links.clog(&[0], &[2], false, 10 * MS), [(0, 60 * MS)]);
-        links.join(0, 1, NetworkProfile::fixed(ms(1)));
-        assert_eq!(arrival(links.next_fate(path, &mut order)), 60 * MS);
-    }
-
-    #[test]
-    fn clog_holds_and_releases_in_order() {
-        let mut links = with_machines(Links::new(Some(NetworkProfile::reverse_latency())));
-        let path = links.path(0, 2);
-        assert!(links.clog(&[0], &[2], true, 0).is_empty());
-        for slot in 0..3 {
-            match links.calm_fate(path, 0, 1, DRAW) {
-                Fate::Held(latency) => links.hold(path, slot, latency),
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(
-            links.clog(&[0], &[2], false, 1000 * MS),
-            [(0, 1050 * MS), (1, 1050 * MS), (2, 1050 * MS)]
-        );
-    }
-
-    /// A link that keeps the order lets packets overtake those it holds back.
-    #[test]
-    fn held_back_packets_are_overtaken_on_an_in_order_link() {
-        let mut links =
-            with_machines(Links::new(Some(NetworkProfile::fixed(Duration::from_millis(50)))));
-        let path = links.path(0, 2);
-        let millis = Duration::from_millis;
-        let held = NetworkProfile::fixed(millis(50)).in_order(true).reorder(1.0, millis(40));
-        links.join(0, 1, held);
-        // Calm draws hold nothing back, so the order is set by hand.
-        let mut order = FlowOrder { latest_in_order: 0, last_sent_arrival: 90 * MS };
-        let fate = links.next_fate(path, &mut order);
-        assert_eq!(
-            fate,
-            Fate::Arrives { at: 50 * MS, copy_at: None, deferred: false, overtakes: true }
-        );
-    }
-
-    /// With calm draws nothing is lost and the latency is the median.
-    #[test]
-    fn calm_draws_do_nothing() {
-        let profile =
-            NetworkProfile::mobile_3g().duplication(0.5).reorder(0.5, Duration::from_secs(1));
-        let mut links = with_machines(Links::new(Some(profile)));
-        let path = links.path(0, 2);
-        assert_eq!(
-            links.calm_fate(path, 0, 1, DRAW),
-            Fate::Arrives { at: 300 * MS, copy_at: None, deferred: false, overtakes: false }
-        );
     }
 }

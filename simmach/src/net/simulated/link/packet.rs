@@ -2,7 +2,7 @@
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::link::address::PacketAddress;
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::Segment;
 
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(bytes(in_flight.remove(one)), b"one");
         assert_eq!(in_flight.len(), 1);
         assert_eq!(in_flight.insert(packet(b"three")), one);
-        assert_ne!(in_flight.insert(packet(b"four")), two, "that one is still under way");
+        assert_ne!(in_flight.insert(packet(b"four")), two, "that one is still in flight");
         assert_eq!((bytes(in_flight.get(two)), in_flight.len()), (&b"two"[..], 3));
     }
 }

@@ -1,4 +1,4 @@
-//! Set of ordered pairs of machines, for cuts and clogs.
+//! Set of ordered pairs of machines, for partitions and clogs.
 //!
 //! It is a list of entries; the last one that contains a pair decides. So a partition of a large cluster takes two short
 //! lists instead of a table of pairs.

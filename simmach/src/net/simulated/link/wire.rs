@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
+use crate::engine::log;
 use crate::engine::record::event::DropReason;
-use crate::engine::record::log;
 use crate::engine::{Action, Effect, Engine, Event, MachineId, Name};
 use crate::net::simulated::address::{HostIndex, PathIndex};
-use crate::net::simulated::link::address::PacketAddress;
-use crate::net::simulated::link::capture::Capture;
 use crate::net::simulated::link::filter::{Filters, PacketFate};
 use crate::net::simulated::link::links::{Fate, Links};
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, InFlight, Packet};
+use crate::net::simulated::link::packet_capture::PacketCapture;
+use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo, Protocol};
 use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
@@ -27,12 +27,12 @@ pub(crate) struct Wire {
     engine: Rc<Engine>,
     names: Vec<Name>,
     /// Whether each machine has power. Machines without power receive nothing.
-    pub(crate) is_up: Vec<bool>,
+    pub(crate) has_power: Vec<bool>,
     pub(crate) links: Links,
     pub(crate) packets: InFlight,
     pub(crate) filters: Filters,
     /// The capture, if one was started.
-    pub(crate) capture: Option<Box<Capture>>,
+    pub(crate) capture: Option<Box<PacketCapture>>,
     pub(crate) stats: NetStats,
     /// Called by the timer of a packet's arrival, with its slot and its number of segments.
     arrive: fn(u64, u64),
@@ -49,7 +49,7 @@ impl Wire {
     ) -> Self {
         Self {
             engine,
-            is_up: names.iter().map(|name| !name.is_empty()).collect(),
+            has_power: names.iter().map(|name| !name.is_empty()).collect(),
             names,
             links,
             packets: InFlight::default(),
@@ -69,7 +69,7 @@ impl Wire {
     pub(crate) fn start_capture(&mut self) {
         if self.capture.is_none() {
             let names = self.names.iter().map(|name| &**name);
-            self.capture = Some(Box::new(Capture::new(names)));
+            self.capture = Some(Box::new(PacketCapture::new(names)));
         }
     }
 
@@ -84,7 +84,7 @@ impl Wire {
     #[inline]
     pub(crate) fn deliver(&mut self, slot: u32, count: u64) -> Option<&Packet> {
         let &Packet { to, draw, .. } = self.packets.get(slot);
-        if !self.is_up[to.host as usize] {
+        if !self.has_power[to.host as usize] {
             self.packets.remove(slot).take_payload();
             self.stats.dropped += count;
             self.record_drop(Effect::PacketDropped, DropReason::MachineDown, draw);
@@ -138,16 +138,16 @@ impl Wire {
                 self.stats.lost += count;
                 self.record_drop(Effect::PacketLost, DropReason::Lost, draw);
             }
-            Fate::Cut => {
-                self.stats.cut += count;
-                self.record_drop(Effect::PacketCut, DropReason::Cut, draw);
+            Fate::Partitioned => {
+                self.stats.partitioned += count;
+                self.record_drop(Effect::PacketPartitioned, DropReason::Partition, draw);
             }
             Fate::QueueFull => {
                 self.stats.dropped += count;
                 self.record_drop(Effect::PacketDropped, DropReason::QueueFull, draw);
             }
             Fate::NoRoute => {
-                self.stats.cut += count;
+                self.stats.partitioned += count;
                 self.record_drop(Effect::PacketDropped, DropReason::NoRoute, draw);
             }
             Fate::Filtered => {
@@ -208,7 +208,10 @@ impl Wire {
         if let Some(capture) = &mut self.capture {
             capture.add(now, packet, fate);
         }
-        self.log(packet, matches!(fate, Fate::Lost | Fate::Cut | Fate::QueueFull | Fate::Filtered));
+        self.log(
+            packet,
+            matches!(fate, Fate::Lost | Fate::Partitioned | Fate::QueueFull | Fate::Filtered),
+        );
         self.record_fate(packet, &fate);
     }
 
@@ -220,7 +223,11 @@ impl Wire {
             Fate::Arrives { deferred: true, .. } => "is held back",
             Fate::Arrives { overtakes: true, .. } => "overtakes another",
             Fate::Filtered => "is dropped by a packet filter",
-            Fate::Arrives { .. } | Fate::Held(_) | Fate::Cut | Fate::QueueFull | Fate::NoRoute => {
+            Fate::Arrives { .. }
+            | Fate::Held(_)
+            | Fate::Partitioned
+            | Fate::QueueFull
+            | Fate::NoRoute => {
                 return;
             }
         };

@@ -247,8 +247,8 @@ impl ReceiveBuffer {
     #[cold]
     fn insert_ahead(&mut self, mut at: u64, mut payload: Payload) -> InsertResult {
         let ahead = self.ahead.get_or_init();
-        let place = ahead.partition_point(|&(start, _)| start <= at);
-        if let Some((start, piece)) = place.checked_sub(1).and_then(|i| ahead.get(i)) {
+        let index = ahead.partition_point(|&(start, _)| start <= at);
+        if let Some((start, piece)) = index.checked_sub(1).and_then(|i| ahead.get(i)) {
             let end = start + piece.len() as u64;
             if end >= at + payload.len() as u64 {
                 return InsertResult::Duplicate;
@@ -259,13 +259,13 @@ impl ReceiveBuffer {
             }
         }
         // Covered segments are removed; the payload is cut where it meets one that reaches further.
-        while let Some((start, piece)) = ahead.get(place) {
+        while let Some((start, piece)) = ahead.get(index) {
             let end = at + payload.len() as u64;
             if *start >= end {
                 break;
             }
             if start + piece.len() as u64 <= end {
-                ahead.remove(place);
+                ahead.remove(index);
                 continue;
             }
             payload.truncate((start - at) as usize);
@@ -274,7 +274,7 @@ impl ReceiveBuffer {
         if payload.is_empty() {
             return InsertResult::Duplicate;
         }
-        ahead.insert(place, (at, payload));
+        ahead.insert(index, (at, payload));
         InsertResult::Ahead
     }
 }

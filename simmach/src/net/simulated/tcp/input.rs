@@ -39,7 +39,7 @@ impl Connection {
         }
         if segment.flags.has(Flags::RST) {
             if answers {
-                out.tally.refused += 1;
+                out.counters.refused += 1;
                 self.fail(ConnectionError::Refused);
             }
             return;
@@ -104,7 +104,7 @@ impl Connection {
             return self.on_unexpected_syn(now, segment, out);
         }
         if segment.len() > 0 {
-            out.tally.duplicates += 1;
+            out.counters.duplicates += 1;
         }
         if self.state == State::TimeWait && segment.flags.has(Flags::FIN) {
             self.start_time_wait(now);
@@ -122,15 +122,15 @@ impl Connection {
         match self.state {
             State::SynReceived if self.passive => self.close_now(),
             State::SynReceived => {
-                out.tally.refused += 1;
+                out.counters.refused += 1;
                 self.fail(ConnectionError::Refused);
             }
             State::CloseWait => {
-                out.tally.resets += 1;
+                out.counters.resets += 1;
                 self.fail(ConnectionError::BrokenPipe);
             }
             State::Established | State::FinWait1 | State::FinWait2 => {
-                out.tally.resets += 1;
+                out.counters.resets += 1;
                 self.fail(ConnectionError::Reset);
             }
             // Both ends have sent all their data.
@@ -329,7 +329,7 @@ impl Connection {
             State::Established | State::FinWait1 | State::FinWait2 => {}
             // After the peer's FIN there can be no new data.
             State::CloseWait | State::Closing | State::LastAck | State::TimeWait => {
-                out.tally.duplicates += 1;
+                out.counters.duplicates += 1;
                 self.receiving.ack_now = true;
                 return true;
             }
@@ -352,7 +352,7 @@ impl Connection {
         match receiving.buffer.insert(offset, payload) {
             InsertResult::InOrder { bytes, filled } => {
                 receiving.rcv_nxt = receiving.rcv_nxt + bytes as u32;
-                out.tally.delivered += bytes as u64;
+                out.counters.delivered += bytes as u64;
                 self.events.add(Events::READABLE);
                 if filled > 0 || self.receiving.buffer.has_gap() {
                     self.receiving.ack_now = true;
@@ -361,11 +361,11 @@ impl Connection {
                 }
             }
             InsertResult::Ahead => {
-                out.tally.out_of_order += 1;
+                out.counters.out_of_order += 1;
                 receiving.ack_now = true;
             }
             InsertResult::Duplicate => {
-                out.tally.duplicates += 1;
+                out.counters.duplicates += 1;
                 receiving.ack_now = true;
             }
         }

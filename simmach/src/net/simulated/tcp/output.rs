@@ -159,7 +159,7 @@ impl Connection {
     #[cold]
     pub(super) fn retransmit(&mut self, now: u64, from: Seq, out: &mut Outbox) -> Seq {
         self.rtt_probe = None;
-        out.tally.retransmissions += 1;
+        out.counters.retransmissions += 1;
         let round = self.recovery.round;
         if !self.sending.syn_acked {
             self.send_syn(now, round, out);

@@ -119,7 +119,7 @@ impl Connection {
     fn on_lifetime_end(&mut self, out: &mut Outbox) {
         match self.state {
             State::SynSent => {
-                out.tally.timed_out += 1;
+                out.counters.timed_out += 1;
                 self.fail(ConnectionError::TimedOut);
             }
             State::SynReceived
@@ -156,7 +156,7 @@ impl Connection {
             State::TimeWait | State::Closed => return,
         };
         if given_up {
-            out.tally.timed_out += 1;
+            out.counters.timed_out += 1;
             return self.fail(ConnectionError::TimedOut);
         }
         if self.recovery.retries == 0 {
@@ -173,7 +173,7 @@ impl Connection {
     #[cold]
     fn on_persist_timer(&mut self, now: u64, out: &mut Outbox) {
         if self.has_exhausted_probes() {
-            out.tally.timed_out += 1;
+            out.counters.timed_out += 1;
             return self.fail(ConnectionError::TimedOut);
         }
         self.probe(now, out);
@@ -206,7 +206,7 @@ impl Connection {
             // Retransmissions or zero-window probes are already in progress.
             self.deadlines.keep_alive = now.saturating_add(nanos(keep_alive.idle));
         } else if self.recovery.probes >= keep_alive.probes {
-            out.tally.timed_out += 1;
+            out.counters.timed_out += 1;
             self.fail(ConnectionError::TimedOut);
         } else {
             self.send_probe(self.recovery.probes, out);

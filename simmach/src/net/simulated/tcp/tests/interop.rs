@@ -15,7 +15,7 @@ use smoltcp::wire::{
     HardwareAddress, IpAddress, IpCidr, IpProtocol, Ipv4Packet, TcpOption, TcpPacket,
 };
 
-use crate::net::simulated::link::capture::octets;
+use crate::net::simulated::link::packet_capture::octets;
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};

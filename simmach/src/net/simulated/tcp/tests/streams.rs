@@ -288,7 +288,7 @@ impl World {
 
     /// Whether a kernel gave up a connection that its program had closed: as on Linux, no one gets the error.
     fn was_given_up(&self) -> bool {
-        self.ends.iter().any(|end| end.outbox.tally.timed_out > 0)
+        self.ends.iter().any(|end| end.outbox.counters.timed_out > 0)
     }
 
     fn failures(&self) -> Vec<ConnectionError> {
@@ -296,7 +296,7 @@ impl World {
     }
 
     fn retransmissions(&self) -> u64 {
-        self.ends.iter().map(|end| end.outbox.tally.retransmissions).sum()
+        self.ends.iter().map(|end| end.outbox.counters.retransmissions).sum()
     }
 
     fn arrives(&mut self, to: usize, mut segment: Segment) {

@@ -3,10 +3,10 @@
 use std::any::Any;
 
 use crate::engine::failure::backtrace::{Origin, RawBacktrace};
-use crate::engine::failure::panics;
 use crate::engine::failure::refusals::{ForbiddenCall, Refusal};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::ids::ProcessId;
+use crate::engine::panics;
 use crate::engine::state::{Engine, UnobservedPanic};
 use crate::engine::status::StuckReport;
 
@@ -32,7 +32,7 @@ impl Engine {
     pub(crate) fn user_panicked(&self, payload: Box<dyn Any + Send>) {
         let failure = Failure::of_panic(panics::note(payload.as_ref()));
         self.fail(failure);
-        crate::engine::drop_payload(payload);
+        panics::drop_payload(payload);
     }
 
     /// Records the panic of a task whose handle is alive. It fails the run unless the handle is awaited.
@@ -41,7 +41,7 @@ impl Engine {
         let process = self.scope().process;
         let is_tolerated =
             self.policy.get().is_some_and(|policy| (policy.is_crash_tolerated)(process));
-        let poll = self.counters.steps.get();
+        let poll = self.counters.polls.get();
         let unobserved = UnobservedPanic { failure, process, poll, is_tolerated };
         self.unobserved.borrow_mut().insert(name, unobserved);
     }
@@ -115,7 +115,7 @@ impl Engine {
         let refusal = self.refusals.take()?;
         let mut failure = Failure::new(FailureKind::Refused, refusal.call.message());
         failure.machine = self.name(refusal.scope.machine);
-        failure.task = refusal.task.and_then(|task| task.name_on_its_machine(&self.status));
+        failure.task = refusal.task.and_then(|task| task.name_on_its_machine(&self.status.names));
         failure.at = refusal.at;
         *failure.origin = Origin::of(&self.refusals.backtrace());
         Some(failure)
@@ -151,9 +151,9 @@ impl Engine {
         failure.at = self.clock.now();
         failure.at_start = self.body().is_none();
         failure.machine = failure.machine.or_else(|| self.name(self.scope().machine));
-        failure.task = failure
-            .task
-            .or_else(|| self.identity(self.current_task()?)?.name_on_its_machine(&self.status));
+        failure.task = failure.task.or_else(|| {
+            self.identity(self.current_task()?)?.name_on_its_machine(&self.status.names)
+        });
         failure
     }
 }

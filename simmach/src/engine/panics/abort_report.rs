@@ -61,7 +61,7 @@ fn scene(engine: &Engine) -> String {
         let _ = write!(text, ", on {name}");
     }
     let task = engine.current_task().and_then(|task| engine.identity(task));
-    if let Some(task) = task.and_then(|task| task.name_on_its_machine(&engine.status)) {
+    if let Some(task) = task.and_then(|task| task.name_on_its_machine(&engine.status.names)) {
         let _ = write!(text, ", in {task}");
     }
     let _ = write!(text, ", at {:?}", Duration::from_nanos(engine.clock.now()));

@@ -28,7 +28,7 @@ use crate::net::simulated::link::links::Fate;
 use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::tcp::segment::{Flags, Segment};
 
-pub(crate) struct Capture {
+pub(crate) struct PacketCapture {
     writer: PcapNgWriter<Vec<u8>>,
     /// Window scale of each sender, from its SYN.
     scales: BTreeMap<(Endpoint, Endpoint), u8>,
@@ -36,7 +36,7 @@ pub(crate) struct Capture {
     sent: Vec<u16>,
 }
 
-impl Capture {
+impl PacketCapture {
     /// Creates a capture with one interface for each machine.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.collect();
@@ -130,7 +130,7 @@ impl Capture {
             Fate::Arrives { .. } => None,
             Fate::Held(_) => Some("held by a clog"),
             Fate::Lost => Some("lost by the link"),
-            Fate::Cut => Some("dropped by a partition"),
+            Fate::Partitioned => Some("dropped by a partition"),
             Fate::QueueFull => Some("dropped by a full queue"),
             Fate::NoRoute => Some("dropped: no route"),
             Fate::Filtered => Some("dropped by a packet filter"),

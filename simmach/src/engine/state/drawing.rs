@@ -3,7 +3,7 @@
 use crate::engine::draws;
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
-use crate::engine::record::deviations::{Deviation, Kind};
+use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::state::Engine;
 
 impl Engine {
@@ -54,22 +54,22 @@ impl Engine {
     }
 }
 
-fn kind_of(family: Family, of: u64) -> Kind {
+fn kind_of(family: Family, of: u64) -> DeviationKind {
     match family {
-        Family::Loss | Family::Duplicate => Kind::Fault,
+        Family::Loss | Family::Duplicate => DeviationKind::PacketFault,
         // Whether a packet is held back; the other draw of the family is for how long.
-        Family::Reorder if of > 0 => Kind::Fault,
-        Family::Strike => Kind::Field,
-        Family::Choice => Kind::Choice,
-        Family::Wake | Family::Start | Family::Select => Kind::Order,
-        Family::Step => Kind::Step,
-        Family::Act => Kind::Strike,
+        Family::Reorder if of > 0 => DeviationKind::PacketFault,
+        Family::Strike => DeviationKind::Field,
+        Family::Choice => DeviationKind::Choice,
+        Family::Wake | Family::Start | Family::Select => DeviationKind::Order,
+        Family::Step => DeviationKind::Step,
+        Family::Fault => DeviationKind::Strike,
         Family::Reorder
         | Family::Latency
         | Family::Commit
         | Family::Blocking
         | Family::Isn
         | Family::Generator
-        | Family::Entropy => Kind::Delay,
+        | Family::Entropy => DeviationKind::Delay,
     }
 }

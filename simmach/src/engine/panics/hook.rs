@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{ptr, thread};
 
 use crate::engine::context;
-use crate::engine::failure::panics;
+use crate::engine::panics;
 
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 

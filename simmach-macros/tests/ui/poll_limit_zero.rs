@@ -1,6 +1,6 @@
 use simmach::sim_test;
 
-#[sim_test(step_limit = 0)]
+#[sim_test(poll_limit = 0)]
 async fn test() {}
 
 fn main() {}

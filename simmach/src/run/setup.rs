@@ -119,7 +119,7 @@ pub(super) fn begin(
                 context::try_with(|engine| engine.fail(Failure::new(FailureKind::Error, message)));
             }
         };
-        engine.status.set_task_title(scope.task, title_of_plan(name));
+        engine.status.names.set_task_title(scope.task, title_of_plan(name));
         drop(spawn_as(Role::Plan, scope, Location::caller(), plan));
         sim::add_plan(scope.task, name);
     }

@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use crate::engine::ids::{MachineId, Scope};
-use crate::engine::status::RunStatus;
+use crate::engine::names::ReportNames;
 
 const SPAWNED_BY_A_LIBRARY: &str = "a task spawned by a library";
 
@@ -37,13 +37,13 @@ impl Identity {
     }
 
     /// Returns its name.
-    pub(crate) fn name(self, status: &RunStatus) -> String {
+    pub(crate) fn name(self, names: &ReportNames) -> String {
         match self.role {
             Role::Body => "the test's body".to_owned(),
-            Role::Plan => status.task_title(self.path).unwrap_or_else(|| "a plan".to_owned()),
+            Role::Plan => names.task_title(self.path).unwrap_or_else(|| "a plan".to_owned()),
             Role::Main => {
-                let machine = || status.name(self.machine).unwrap_or("a machine").to_owned();
-                format!("the main task of {}", status.task_title(self.path).unwrap_or_else(machine))
+                let machine = || names.machine(self.machine).unwrap_or("a machine").to_owned();
+                format!("the main task of {}", names.task_title(self.path).unwrap_or_else(machine))
             }
             Role::Spawned if self.is_of_a_library() => SPAWNED_BY_A_LIBRARY.to_owned(),
             Role::Spawned => {
@@ -54,30 +54,28 @@ impl Identity {
     }
 
     /// Returns its name for a list of tasks whose lines begin with the machine.
-    pub(crate) fn name_in_list(self, status: &RunStatus) -> String {
-        let is_declared = self.role == Role::Main && status.task_title(self.path).is_none();
-        let has_place = self.role == Role::Spawned && !self.is_of_a_library();
-        if has_place || is_declared {
+    pub(crate) fn name_in_list(self, names: &ReportNames) -> String {
+        let is_declared = self.role == Role::Main && names.task_title(self.path).is_none();
+        let has_location = self.role == Role::Spawned && !self.is_of_a_library();
+        if has_location || is_declared {
             return format!("the task of {}:{}", self.spawned_at.file(), self.spawned_at.line());
         }
-        self.name(status)
+        self.name(names)
     }
 
     /// Whether a library spawned it through an executor of the layer `compat`. Then `spawned_at` is a location in `compat`.
     fn is_of_a_library(self) -> bool {
-        let sources = file!().strip_suffix("engine/executor/identity.rs");
+        let sources = file!().strip_suffix("engine/tasks/identity.rs");
         let own = sources.and_then(|sources| self.spawned_at.file().strip_prefix(sources));
         own.is_some_and(|own| own.starts_with("compat/"))
     }
 
     /// Returns its name for a line that names its machine; `None` for the body.
-    pub(crate) fn name_on_its_machine(self, status: &RunStatus) -> Option<String> {
+    pub(crate) fn name_on_its_machine(self, names: &ReportNames) -> Option<String> {
         match self.role {
             Role::Body => None,
-            Role::Main if status.task_title(self.path).is_none() => {
-                Some("its main task".to_owned())
-            }
-            Role::Main | Role::Plan | Role::Spawned => Some(self.name(status)),
+            Role::Main if names.task_title(self.path).is_none() => Some("its main task".to_owned()),
+            Role::Main | Role::Plan | Role::Spawned => Some(self.name(names)),
         }
     }
 }

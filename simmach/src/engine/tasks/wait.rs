@@ -20,13 +20,15 @@ pub(crate) enum Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("a wake-up (from a channel, a lock or another future)"),
-            Self::Sleep { until, .. } => {
-                write!(f, "virtual time {:?}", Duration::from_nanos(*until))
+            Self::Nothing => {
+                f.write_str("waits for a wake-up (from a channel, a lock or another future)")
             }
-            Self::Named(what) => f.write_str(what),
+            Self::Sleep { until, .. } => {
+                write!(f, "sleeps until {:?}", Duration::from_nanos(*until))
+            }
+            Self::Named(what) => write!(f, "waits for {what}"),
             Self::Peer { what, ip, port } => {
-                write!(f, "{what} {}", SocketAddr::new(*ip, *port))
+                write!(f, "waits for {what} {}", SocketAddr::new(*ip, *port))
             }
         }
     }

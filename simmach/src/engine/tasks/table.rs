@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{RawWakerVTable, Waker};
 
-use crate::engine::executor::identity::{Identity, Role};
-use crate::engine::executor::scheduler::ReadyTask;
-use crate::engine::executor::waits::Wait;
 use crate::engine::ids::Scope;
+use crate::engine::tasks::identity::{Identity, Role};
+use crate::engine::tasks::ready_queue::ReadyTask;
+use crate::engine::tasks::wait::Wait;
 
 pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type PollState = (TaskFuture, Waker);

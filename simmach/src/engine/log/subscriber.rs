@@ -14,8 +14,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
-use crate::engine::record::log::filter::{self, LogFilter};
-use crate::engine::record::log::{Level, in_run, is_kept, keep};
+use crate::engine::log::filter::{self, LogFilter};
+use crate::engine::log::{Level, in_run, is_kept, keep};
 
 /// Installs simmach's subscriber and logger for the process, unless it has its own.
 ///
@@ -24,11 +24,11 @@ use crate::engine::record::log::{Level, in_run, is_kept, keep};
 pub(crate) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        if log::set_logger(&Capture).is_ok() {
+        if log::set_logger(&LogSubscriber).is_ok() {
             OWN_MAX_LEVEL.get_or_init(|| log_level(filter().most_verbose()));
         }
         // Fails only if there is one already.
-        let _ = dispatcher::set_global_default(capture().clone());
+        let _ = dispatcher::set_global_default(subscriber().clone());
     });
 }
 
@@ -41,13 +41,13 @@ pub(crate) fn enter() -> dispatcher::DefaultGuard {
     if let Some(level) = OWN_MAX_LEVEL.get() {
         log::set_max_level(*level);
     }
-    dispatcher::set_default(capture())
+    dispatcher::set_default(subscriber())
 }
 
 /// The subscriber, one for the process: `tracing` caches for each callsite whether it is enabled.
-fn capture() -> &'static Dispatch {
-    static CAPTURE: OnceLock<Dispatch> = OnceLock::new();
-    CAPTURE.get_or_init(|| Dispatch::new(Capture))
+fn subscriber() -> &'static Dispatch {
+    static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
+    SUBSCRIBER.get_or_init(|| Dispatch::new(LogSubscriber))
 }
 
 /// The process's log filter. An invalid `RUST_LOG` is a configuration error that is reported before the first run; until
@@ -57,9 +57,9 @@ fn filter() -> &'static LogFilter {
     filter::of_process().unwrap_or_else(|_| DEFAULT.get_or_init(LogFilter::default))
 }
 
-struct Capture;
+struct LogSubscriber;
 
-impl Subscriber for Capture {
+impl Subscriber for LogSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match self.enabled(metadata) {
             true => Interest::always(),
@@ -101,7 +101,7 @@ impl Subscriber for Capture {
     fn exit(&self, _: &Id) {}
 }
 
-impl log::Log for Capture {
+impl log::Log for LogSubscriber {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         in_run().is_some() && filter().enables(metadata.target(), tracing_level(metadata.level()))
     }

@@ -2,12 +2,14 @@
 //!
 //! Panics outside a run go to the hook that was installed before.
 
+pub(crate) mod abort_report;
+pub(crate) mod hook;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::panic::{Location, PanicHookInfo};
+use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 
 use crate::engine::context;
-use crate::engine::failure::abort_report;
 use crate::engine::failure::backtrace::{Origin, RawBacktrace};
 use crate::engine::failure::verdict::PanicNote;
 use crate::panic_message::panic_message;
@@ -89,4 +91,11 @@ pub(crate) fn note(payload: &(dyn Any + Send)) -> PanicNote {
 /// Formats a location as `file:line:column`.
 pub(crate) fn location_of(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())
+}
+
+/// Drops the payload of a panic. If that panics too, the second payload is leaked.
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
 }

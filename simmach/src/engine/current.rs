@@ -1,0 +1,84 @@
+//! The run on this thread, as other layers see it: its scope, time, timers and progress.
+//!
+//! Outside a run these functions do nothing and return `None`, zero or the calm value.
+
+pub(crate) mod catch;
+pub(crate) mod draw;
+pub(crate) mod note;
+
+use crate::engine::context::try_with;
+use crate::engine::failure::verdict::Verdict;
+use crate::engine::ids::{ProcessId, RunId, Scope};
+use crate::engine::state::Engine;
+use crate::engine::tasks::wait::Wait;
+use crate::engine::time::timers::{Action, TimerKey};
+
+/// The error of an operation on a handle outside its run, or in a destructor of a terminated process.
+pub(crate) const OUTSIDE_RUN: &str =
+    "simmach: handle used outside its simulation run, or by a terminated process";
+
+/// Returns the id of the run on this thread.
+pub(crate) fn run_id() -> Option<RunId> {
+    try_with(|engine| engine.run)
+}
+
+/// The scope of the running code, or `None` outside a run.
+pub(crate) fn scope() -> Option<Scope> {
+    try_with(Engine::scope)
+}
+
+/// The scope of the running code, or `None` outside a run and in a terminated process's destructors.
+pub(crate) fn live_scope() -> Option<Scope> {
+    scope().filter(|scope| scope.alive)
+}
+
+/// Virtual nanoseconds since the run began; 0 outside a run.
+pub(crate) fn now() -> u64 {
+    try_with(|engine| engine.clock.now()).unwrap_or(0)
+}
+
+/// The monotonic clock of the running code's machine, in nanoseconds; 0 outside a run. Does not count as a reading by the
+/// code under test (see `time/clock.rs`).
+pub(crate) fn local_now() -> u64 {
+    try_with(Engine::local_now).unwrap_or(0)
+}
+
+/// Arms a timer; returns `None` outside a run. A timer that is already due fires after the tasks that are ready.
+pub(crate) fn try_arm(at: u64, action: Action) -> Option<TimerKey> {
+    try_with(|engine| engine.arm(at, action))
+}
+
+/// As [`try_arm`], for code that only runs inside a run. Panics elsewhere.
+pub(crate) fn arm(at: u64, action: Action) -> TimerKey {
+    try_arm(at, action).expect("a run on this thread")
+}
+
+/// Cancels a timer and returns its action, or `None` if it has fired or was cancelled.
+pub(crate) fn cancel(key: TimerKey) -> Option<Action> {
+    try_with(|engine| engine.cancel(key)).flatten()
+}
+
+/// Records what the running task is about to wait for.
+pub(crate) fn record_wait(wait: Wait) {
+    try_with(|engine| engine.record_wait(wait));
+}
+
+/// Notes progress of the run, for the detection of stalls.
+pub(crate) fn note_progress() {
+    try_with(Engine::note_progress);
+}
+
+/// Notes that a process began or ended, for the detection of stalls.
+pub(crate) fn note_process_change() {
+    try_with(Engine::note_process_change);
+}
+
+/// Registers a process as a client of the test.
+pub(crate) fn add_client(process: ProcessId) {
+    try_with(|engine| engine.add_client(process));
+}
+
+/// Ends the run as broken: the cause is outside the program under test, such as a full disk.
+pub(crate) fn break_run(message: String) {
+    try_with(|engine| engine.end(Verdict::Broken(message)));
+}

@@ -1,0 +1,47 @@
+//! Records of the run on this thread: events, effects, faults and deviations.
+
+use crate::engine::context::try_with;
+use crate::engine::ids::{MachineId, Scope};
+use crate::engine::log;
+use crate::engine::record::deviations::Deviation;
+use crate::engine::record::effects::Effect;
+use crate::engine::record::event::NewEvent;
+use crate::engine::state::Engine;
+
+/// Adds an event to the trace.
+pub(crate) fn trace(event: NewEvent<'_>) {
+    try_with(|engine| engine.trace(event));
+}
+
+/// Counts `n` occurrences of an effect.
+pub(crate) fn count_effect(effect: Effect, n: u64) {
+    try_with(|engine| engine.count_effect(effect, n));
+}
+
+/// Counts a fault and keeps its description with its time; logs it, too.
+pub(crate) fn record_fault(
+    effect: Effect,
+    machine: Option<MachineId>,
+    text: impl FnOnce() -> String,
+) {
+    try_with(|engine| {
+        let text = text();
+        log::write_line(log::Level::Fault, machine.unwrap_or(Scope::HARNESS.machine), || {
+            text.clone()
+        });
+        engine.record_fault(effect, machine, text);
+    });
+}
+
+/// Records a deviation, if the run records them.
+pub(crate) fn record_deviation(deviation: impl FnOnce() -> Deviation) {
+    if try_with(Engine::is_recorded).unwrap_or(false) {
+        let deviation = deviation();
+        try_with(|engine| engine.record(|recorder| recorder.add(deviation)));
+    }
+}
+
+/// Counts a machine as affected by a fault, if the run records deviations.
+pub(crate) fn mark_affected(machine: MachineId) {
+    try_with(|engine| engine.record(|recorder| recorder.mark_affected(machine)));
+}

@@ -1,0 +1,57 @@
+//! The log of a run: records of `tracing` and `log` with virtual time and machine, kept in memory on request.
+//!
+//! Records that `RUST_LOG` enables are formatted in every run, even if no log is kept. An argument that panics or draws a
+//! random number would otherwise do so only in the run that is reported. Other records are never formatted.
+
+pub(crate) mod filter;
+mod subscriber;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use tracing::dispatcher::DefaultGuard;
+
+pub(crate) use crate::engine::log::subscriber::install;
+pub(crate) use crate::engine::record::log_lines::{Level, LogLine, take};
+
+use crate::engine::context;
+use crate::engine::ids::MachineId;
+use crate::engine::record::log_lines::{self, in_run, push};
+
+/// Begins the log of this thread's run; `kept` says whether lines are kept. Records are captured until the guard is dropped.
+pub(crate) fn begin(kept: bool) -> DefaultGuard {
+    log_lines::begin(kept);
+    subscriber::enter()
+}
+
+/// Writes a line of the harness.
+pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
+    if !is_kept() {
+        return;
+    }
+    // Before the lines are borrowed: the closure may log.
+    let text = text();
+    let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
+    push(LogLine { at, machine, level, target: None, text });
+}
+
+/// As [`write_line`], for a value of the user's. Formats it in every run, as records are.
+pub(crate) fn write_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
+    match in_run() {
+        Some(false) => subscriber::format_and_discard(value),
+        Some(true) | None => write_line(level, machine, || value.to_string()),
+    }
+}
+
+/// Keeps a record of the running code. Does nothing outside a run.
+fn keep(level: Level, target: Cow<'static, str>, text: String) {
+    let now = context::try_with(|engine| (engine.clock.now(), engine.scope().machine));
+    if let Some((at, machine)) = now {
+        push(LogLine { at, machine, level, target: Some(target), text });
+    }
+}
+
+/// Whether this thread has a run whose log is kept.
+fn is_kept() -> bool {
+    in_run() == Some(true)
+}

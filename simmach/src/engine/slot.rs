@@ -1,0 +1,42 @@
+//! A layer's state for the run on a thread.
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+
+/// The state of a layer for this thread's run.
+#[derive(Debug)]
+pub(crate) struct Slot<T>(RefCell<ManuallyDrop<Option<T>>>);
+
+impl<T> Slot<T> {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(ManuallyDrop::new(None)))
+    }
+
+    pub(crate) fn install(&self, state: T) {
+        **self.0.borrow_mut() = Some(state);
+    }
+
+    pub(crate) fn remove(&self) -> Option<T> {
+        self.0.borrow_mut().take()
+    }
+
+    /// Calls `f` with the state; returns `None` outside a run. `f` must not call or drop user code, which could reach the
+    /// slot again.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.with_if(|_| true, f)
+    }
+
+    /// As [`with`](Self::with), but only if `admit` returns true.
+    #[inline]
+    pub(crate) fn with_if<R>(
+        &self,
+        admit: impl FnOnce(&T) -> bool,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> Option<R> {
+        match self.0.borrow_mut().as_mut() {
+            Some(state) if admit(state) => Some(f(state)),
+            _ => None,
+        }
+    }
+}

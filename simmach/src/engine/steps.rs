@@ -1,0 +1,54 @@
+//! The steps of the test on this thread's run: what begins, and what waits for it.
+
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+use crate::engine::context::try_with;
+use crate::engine::draws::positions::{StepSequence, StepStart};
+use crate::engine::tasks::wait::Wait;
+
+/// Records that a sequence of steps begins.
+pub(crate) fn begin_sequence(sequence: u64, steps: u64) {
+    try_with(|engine| engine.positions.borrow_mut().begin_sequence(sequence, steps));
+}
+
+/// Records that the nth choice of a step has `of` possible values.
+pub(crate) fn record_choice(sequence: u64, nth: u64, of: u64) {
+    try_with(|engine| engine.positions.borrow_mut().record_choice(sequence, nth, of));
+}
+
+/// Takes the sequences that have begun.
+pub(crate) fn take_sequences() -> Vec<StepSequence> {
+    try_with(|engine| engine.positions.borrow_mut().take_sequences()).unwrap_or_default()
+}
+
+/// Returns the step that began last.
+pub(crate) fn last_step() -> Option<StepStart> {
+    try_with(|engine| engine.positions.borrow().last_step()).flatten()
+}
+
+/// Begins a step and wakes what waits for it.
+pub(crate) fn begin_step(sequence: u64, step: u64) {
+    let waiting = try_with(|engine| {
+        let start = StepStart { sequence, step, at: engine.clock.now() };
+        engine.positions.borrow_mut().begin_step(start)
+    });
+    waiting.into_iter().flatten().for_each(Waker::wake);
+}
+
+/// Waits until a step, or a later one of its sequence, has begun. Returns when that was.
+pub(crate) async fn wait_for_step(sequence: u64, step: u64) -> u64 {
+    poll_fn(|cx| {
+        let found = try_with(|engine| {
+            engine.record_wait(Wait::Named("a step of the test to begin"));
+            engine.positions.borrow_mut().begun_at(sequence, step, cx.waker())
+        });
+        found.flatten().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Drops the wakers of tasks that wait for a step, at the end of the run.
+pub(crate) fn clear_waiters() {
+    drop(try_with(|engine| engine.positions.borrow_mut().take_waiting()));
+}

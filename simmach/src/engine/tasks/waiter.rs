@@ -1,0 +1,34 @@
+//! How waiters are stored.
+
+use std::task::Waker;
+
+use crate::engine::tasks::table::TaskKey;
+
+/// A task or waker that waits for something.
+///
+/// Most tasks wait with their own waker. Such a task is stored by its key, which avoids cloning, dropping and calling a
+/// waker.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Task(TaskKey),
+    Other(Waker),
+}
+
+impl Waiter {
+    /// Creates a waiter for `waker`, which is cloned only if it is not the running task's own. `task` is the running task, if
+    /// the waker is its own.
+    pub(crate) fn new(task: Option<TaskKey>, waker: &Waker) -> Self {
+        match task {
+            Some(task) => Self::Task(task),
+            None => Self::Other(waker.clone()),
+        }
+    }
+
+    /// Whether this is the waiter for `waker`; `task` is the running task, if `waker` is its own.
+    pub(crate) fn is(&self, task: Option<TaskKey>, waker: &Waker) -> bool {
+        match self {
+            Self::Task(own) => task == Some(*own),
+            Self::Other(own) => task.is_none() && own.will_wake(waker),
+        }
+    }
+}
