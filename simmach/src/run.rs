@@ -158,7 +158,8 @@ fn on_thread(
                 format!(" ({})", at.join(", called from "))
             };
             let message = format!(
-                "an argument of `#[sim_test]`, such as `topology` or `chaos`, panicked: {message}{at}. Correct the code that it calls."
+                "an argument of `#[sim_test]` or of a `Scenario`, such as `topology` or `chaos`, panicked: {message}{at}. \
+                 Correct the code that it calls."
             );
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }

@@ -1,8 +1,8 @@
 //! The executor: runs the tasks of one run on its one thread.
 //!
 //! Wakers hold only ids, so futures never leave their thread. A wake from another thread, or after the run has ended, is
-//! dropped and counted. The [`ready_queue`](super::tasks::ready_queue) chooses which ready task runs next. A task's scope says which machine and process
-//! it belongs to.
+//! dropped and counted. The [`ready_queue`](super::tasks::ready_queue) chooses which ready task runs next. A task's scope says
+//! which machine and process it belongs to.
 
 pub(crate) mod drive;
 mod failures;

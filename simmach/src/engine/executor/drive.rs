@@ -18,8 +18,8 @@ pub(crate) struct Limits {
     pub(crate) stall: u64,
 }
 
-/// Maximum number of polls of tasks and fired timers at one moment of virtual time without progress. More are an endless loop: time
-/// moves only when no task is ready.
+/// Maximum number of polls of tasks and fired timers at one moment of virtual time without progress. More are an endless
+/// loop: time moves only when no task is ready.
 const MAX_POLLS_AT_ONE_MOMENT: u64 = 1_000_000;
 /// Minimum sleep of a client, in virtual nanoseconds, that counts as progress. Shorter ones may be the pauses of a loop
 /// that waits for something that never comes.
