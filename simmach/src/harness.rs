@@ -8,12 +8,12 @@ mod command;
 mod config;
 mod debugger;
 pub(crate) mod doors;
+mod evaluation;
 mod progress;
 mod registry;
 mod seeds;
 #[cfg(test)]
 mod testing;
-mod verdict;
 pub(crate) mod workers;
 
 use std::io;

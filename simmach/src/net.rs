@@ -50,8 +50,8 @@ pub(crate) use crate::net::simulated::{
 };
 #[cfg(feature = "sim")]
 pub use crate::net::simulated::{
-    KeepAlive, NetworkProfile, PacketFate, PacketFilter, PacketInfo, SocketEntry, SocketState,
-    TcpConfig,
+    KeepAlive, NetworkProfile, PacketFate, PacketFilter, PacketInfo, Protocol, SocketEntry,
+    SocketState, TcpConfig,
 };
 
 pub mod tcp {

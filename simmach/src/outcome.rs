@@ -48,9 +48,9 @@ pub(crate) struct Outcome {
     pub jumps: u64,
     /// Number of sockets opened.
     pub sockets: u64,
-    /// Effects, counted.
+    /// Number of times that each effect happened.
     pub effects: Effects,
-    /// The library's plans by name, with the number of their faults.
+    /// The library's plans by name, with the number of their faults, or why they had none.
     pub plans: Vec<PlanActivity>,
     /// Faults that are kept with their times.
     pub faults: Vec<Fault>,
@@ -116,9 +116,9 @@ impl Outcome {
         Self::without_a_run(seed, Verdict::Failed(failure))
     }
 
-    /// Adds the outcome of the same seed in the process's first run, which is discarded.
-    pub(crate) fn after(mut self, thrown_away: &Self) -> Self {
-        self.passed_before = self.failure().is_some() && thrown_away.verdict == Verdict::Passed;
+    /// Takes into account the warm-up run of the same seed, which the process made before and whose outcome is discarded.
+    pub(crate) fn after(mut self, warm_up: &Self) -> Self {
+        self.passed_before = self.failure().is_some() && warm_up.verdict == Verdict::Passed;
         self
     }
 

@@ -24,16 +24,17 @@ use std::time::{Duration, Instant};
 
 use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::failure::verdict::Verdict;
 use crate::engine::log;
-use crate::harness::workers::disk::Folder;
+use crate::harness::workers::disk::{Folder, FolderError};
 use crate::outcome::{Keep, Outcome};
-use crate::report::log::LineFormatter;
+use crate::report::log::{LineFormatter, name_of};
 use crate::report::style::{Ink, Style};
 use crate::report::{console, numbers, summary};
 use crate::run;
 
+pub use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 pub use crate::engine::record::deviations::Size;
+pub use crate::engine::record::effects::Effect;
 pub use crate::program::smaller::Smaller;
 pub use crate::spec::{Spec, SpecBuilder as Scenario};
 
@@ -65,7 +66,8 @@ impl Program {
     /// Runs a seed in this process and waits for its end. The same seed makes the same run each time.
     pub fn run(&self, seed: u64) -> Report {
         let filter = log::filter::of_process().map(drop).map_err(ToString::to_string);
-        if let Err(why) = filter.and_then(|()| self.hold_folder()) {
+        let folder = || self.hold_folder().map_err(|error| error.to_string());
+        if let Err(why) = filter.and_then(|()| folder()) {
             let outcome = Outcome::without_a_run(seed, Verdict::Broken(why));
             return Report { outcome, took: Duration::ZERO };
         }
@@ -78,7 +80,7 @@ impl Program {
         Report { outcome, took }
     }
 
-    fn hold_folder(&self) -> Result<(), String> {
+    fn hold_folder(&self) -> Result<(), FolderError> {
         if self.folder.get().is_none() {
             let _ = self.folder.set(folder()?);
         }
@@ -92,7 +94,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// The report of a run. Displayed, it is the run's log, verdict and statistics.
+/// The outcome of a run: its verdict, faults and figures. Displayed, it is the run's log, verdict and statistics.
 #[derive(Clone, Debug)]
 pub struct Report {
     outcome: Outcome,
@@ -105,6 +107,28 @@ impl Report {
         self.outcome.verdict == Verdict::Passed
     }
 
+    /// How the run ended.
+    ///
+    /// ```
+    /// use simmach::prelude::*;
+    /// use simmach::program::{FailureKind, Program, Scenario, Verdict};
+    ///
+    /// let program = Program::new(|| {
+    ///     Scenario::new().body(async |sim: Sim| {
+    ///         simmach::time::sleep(90.secs()).await;
+    ///         sim.fail("late", "the answer came after 90 s");
+    ///     })
+    /// });
+    /// let report = program.run(7);
+    /// let Verdict::Failed(failure) = report.verdict() else { panic!("it passed") };
+    /// assert_eq!(failure.kind, FailureKind::Named("late".to_owned()));
+    /// assert_eq!(failure.message, "the answer came after 90 s");
+    /// assert_eq!(failure.at(), 90.secs());
+    /// ```
+    pub fn verdict(&self) -> &Verdict {
+        &self.outcome.verdict
+    }
+
     /// The failure's message, or why the run could not be made; `None` if it passed.
     pub fn failure(&self) -> Option<&str> {
         match &self.outcome.verdict {
@@ -112,6 +136,46 @@ impl Report {
             Verdict::Failed(failure) => Some(&failure.message),
             Verdict::Broken(why) => Some(why),
         }
+    }
+
+    /// The faults that took effect, in order. Faults of packets are only counted: see [`effects`](Self::effects).
+    ///
+    /// ```
+    /// use simmach::prelude::*;
+    /// use simmach::program::{Effect, Program, Scenario};
+    ///
+    /// async fn server() {
+    ///     std::future::pending().await
+    /// }
+    ///
+    /// let program = Program::new(|| {
+    ///     Scenario::new()
+    ///         .topology(Topology::new().machine("server", server))
+    ///         .body(async |sim: Sim| {
+    ///             simmach::time::sleep(2.secs()).await;
+    ///             sim.power_off("server")
+    ///         })
+    /// });
+    /// let report = program.run(7);
+    /// assert!(report.passed(), "{report}");
+    /// let fault = report.faults().next().expect("one fault");
+    /// assert_eq!((fault.effect, fault.machine), (Effect::PowerOff, Some("server")));
+    /// assert_eq!(fault.at, 2.secs());
+    /// assert_eq!(report.effects(Effect::PowerOff), 1);
+    /// ```
+    pub fn faults(&self) -> impl Iterator<Item = Fault<'_>> {
+        let machines = &self.outcome.machines;
+        self.outcome.faults.iter().map(|fault| Fault {
+            at: Duration::from_nanos(fault.at),
+            effect: fault.effect,
+            machine: fault.machine.map(|machine| name_of(machines, machine)),
+            text: &fault.text,
+        })
+    }
+
+    /// Number of times that this effect happened.
+    pub fn effects(&self, effect: Effect) -> u64 {
+        self.outcome.effects.count(effect)
     }
 
     /// The hash over all events of the run, in order.
@@ -145,6 +209,20 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Styled { report: self, style: Style::PLAIN }.fmt(f)
     }
+}
+
+/// A fault that took effect in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fault<'a> {
+    /// Virtual time since the run began.
+    pub at: Duration,
+    /// The kind of fault.
+    pub effect: Effect,
+    /// The name of the affected machine, if there is one.
+    pub machine: Option<&'a str>,
+    /// The fault as a report describes it.
+    pub text: &'a str,
 }
 
 struct Styled<'a> {
@@ -197,7 +275,7 @@ impl fmt::Display for Styled<'_> {
 }
 
 /// Returns the folder for the disks of this process's runs.
-pub(crate) fn folder() -> Result<Arc<Folder>, String> {
+pub(crate) fn folder() -> Result<Arc<Folder>, FolderError> {
     let asked = std::env::var_os("SIMMACH_DIR").filter(|folder| !folder.is_empty());
     Folder::shared(asked.as_deref().map(AsRef::as_ref))
 }

@@ -266,7 +266,7 @@ fn caught(name: &str, cause: &str) -> Vec<Ran> {
         for part in [
             &format!("zoo::{name} is not deterministic: two runs of seed "),
             "The first event that differs is number ",
-            "    in the sweep:",
+            "    first run, among other seeds:",
             cause,
             "SIMMACH_CHECK=1 SIMMACH_SEED=",
         ] {

@@ -108,7 +108,8 @@ fn sweep(jobs: &str, seeds: &str) -> (String, String) {
     println!("{jobs} jobs:\n{text}");
     let (_, line) = text.split_once("zoo::the_inventory_under_all: ").expect("it says so");
     let (passed, rest) = line.split_once(" passed").expect("it passed");
-    let (_, hash) = rest.split_once("; each twice, hash ").expect("each was run twice");
+    let (_, hash) =
+        rest.split_once("; each seed run twice, combined hash ").expect("each was run twice");
     (passed.to_owned(), hash.split_whitespace().next().unwrap_or_default().to_owned())
 }
 

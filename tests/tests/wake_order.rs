@@ -206,7 +206,7 @@ fn shrinks_to_one_run(name: &str) {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         for part in [
             "\n  order [0, 1, 2, 3, 4, 5]\n",
-            "Shrunk to the test alone ",
+            "Shrunk to the test's body alone ",
             "Reproduced in a fresh process.",
         ] {
             assert!(ran.text.contains(part), "{jobs} jobs: no {part:?} in:\n{}", ran.text);

@@ -37,7 +37,9 @@ impl DurationRange {
     pub(super) fn mistake(self, of: &str) -> Option<String> {
         let Self { least, most } = self;
         (least > most).then(|| {
-            format!("`{of}`: the range {least:?} to {most:?} is empty: its start is greater than its end")
+            format!(
+                "`{of}`: the range {least:?} to {most:?} is empty: give the shorter duration first"
+            )
         })
     }
 }
@@ -159,9 +161,11 @@ impl Strikes {
         let next = Strike { plan: self.plan, number };
         match next.pinned(strike::WHEN) {
             Some(when) => {
-                let anchor = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
-                let from = match anchor {
-                    Some((walk, step)) => steps::wait_for_step(walk, step.saturating_sub(1)).await,
+                let position = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
+                let from = match position {
+                    Some((sequence, step)) => {
+                        steps::wait_for_step(sequence, step.saturating_sub(1)).await
+                    }
                     None => 0,
                 };
                 let at = from.saturating_add(when);
@@ -196,11 +200,11 @@ impl Strike {
         engine::record_deviation(|| {
             let at = engine::now();
             let mut pins = match steps::last_step() {
-                Some(anchor) => {
+                Some(position) => {
                     vec![
-                        (strike::WHEN, at - anchor.at),
-                        (strike::SEQUENCE, anchor.sequence),
-                        (strike::STEP, anchor.step + 1),
+                        (strike::WHEN, at - position.at),
+                        (strike::SEQUENCE, position.sequence),
+                        (strike::STEP, position.step + 1),
                     ]
                 }
                 None => vec![(strike::WHEN, at)],

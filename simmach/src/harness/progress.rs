@@ -31,12 +31,18 @@ struct Board {
     drawn: Option<Instant>,
 }
 
-const SEEDS: &str = "seeds";
+/// What a test's progress counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Seeds,
+    /// Runs to shrink a failure.
+    ShrinkRuns,
+}
 
 struct TestEntry {
     name: String,
     /// Unit of `done` and `total`.
-    what: &'static str,
+    unit: Unit,
     total: Option<u64>,
     end: Option<Instant>,
     began: Instant,
@@ -63,7 +69,7 @@ pub(crate) struct TestProgress {
 /// Progress of each test that is running.
 pub(crate) fn tests_in_progress() -> Vec<TestProgress> {
     let board = board();
-    let result = board.tests.values().filter(|entry| entry.what == SEEDS);
+    let result = board.tests.values().filter(|entry| entry.unit == Unit::Seeds);
     let tests_in_progress = result.map(|entry| TestProgress {
         test: entry.name.clone(),
         passed: entry.done,
@@ -88,26 +94,21 @@ pub(crate) fn clear() {
 
 impl ProgressBar {
     pub(crate) fn new(test: &SimTest, total: Option<u64>, budget: Option<Duration>) -> Self {
-        Self::counting(SEEDS, test, total, budget)
+        Self::counting(Unit::Seeds, test, total, budget)
     }
 
-    /// For shrinking a failure with at most `most` runs.
-    pub(crate) fn shrinking(test: &SimTest, most: Option<u64>) -> Self {
-        Self::counting("runs to shrink it", test, most, None)
+    /// For shrinking a failure with at most `max` runs.
+    pub(crate) fn shrinking(test: &SimTest, max: Option<u64>) -> Self {
+        Self::counting(Unit::ShrinkRuns, test, max, None)
     }
 
-    fn counting(
-        what: &'static str,
-        test: &SimTest,
-        total: Option<u64>,
-        budget: Option<Duration>,
-    ) -> Self {
+    fn counting(unit: Unit, test: &SimTest, total: Option<u64>, budget: Option<Duration>) -> Self {
         let mut board = board();
         board.next += 1;
         let (id, began) = (board.next, now());
         let end = budget.map(|budget| began + budget);
         let name = test.path();
-        board.tests.insert(id, TestEntry { name, what, total, end, began, done: 0, failed: 0 });
+        board.tests.insert(id, TestEntry { name, unit, total, end, began, done: 0, failed: 0 });
         Self { id, drawn: io::stderr().is_terminal() }
     }
 
@@ -152,8 +153,13 @@ impl Board {
             1 => tests.clone().map(|entry| entry.name.clone()).collect(),
             n => format!("{n} tests"),
         };
-        let mut whats = tests.clone().map(|entry| entry.what);
-        let what = whats.next().filter(|what| whats.all(|other| other == *what)).unwrap_or("runs");
+        let mut units = tests.clone().map(|entry| entry.unit);
+        let unit = units.next().filter(|unit| units.all(|other| other == *unit));
+        let unit = match unit {
+            Some(Unit::Seeds) => "seeds",
+            Some(Unit::ShrinkRuns) => "runs to shrink it",
+            None => "runs",
+        };
         let of = total.map(|total| format!("/{}", thousands(total))).unwrap_or_default();
         let failed = match failed {
             0 => String::new(),
@@ -162,7 +168,7 @@ impl Board {
         let left = tests.filter_map(|entry| entry.left(now)).max();
         let left = left.map(|left| format!(", {} left", span(left.as_nanos())));
         format!(
-            "{name}: {}{of} {what}{failed}, {}/s{}",
+            "{name}: {}{of} {unit}{failed}, {}/s{}",
             thousands(done),
             thousands(rate as u64),
             left.unwrap_or_default(),
@@ -213,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_for_one_test_and_for_several() {
+    fn progress_line_of_one_test_and_of_several() {
         let began = now();
         let entry = |name: &str, total, done, failed| TestEntry {
             name: name.to_owned(),
-            what: SEEDS,
+            unit: Unit::Seeds,
             total,
             end: None,
             began,

@@ -43,7 +43,7 @@ mod tests {
     use crate::harness::testing;
 
     #[test]
-    fn order_is_by_displayed_name() {
+    fn tests_are_ordered_by_displayed_name() {
         let tests = sorted(vec![
             testing::named("krate::zoo", "a"),
             testing::named("krate", "b"),

@@ -7,8 +7,28 @@ pub(crate) mod regressions;
 pub(crate) mod shrinking;
 pub(crate) mod sweep;
 
-use crate::harness::config::{Config, SeedSelection, Shard};
+use crate::harness::config::{Config, SEEDS, SHARD, SeedSelection, Shard};
 use crate::spec::Settings;
+
+/// Why a test has no valid seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SeedsError {
+    /// The attribute asks for no seeds.
+    #[error("`seeds = 0` runs nothing: set the number of seeds to run")]
+    Zero,
+    /// The last seed would be larger than the largest one.
+    #[error(
+        "{count} seeds from {first} on go beyond the largest seed, {}: set a lower `base_seed` or fewer seeds",
+        u64::MAX
+    )]
+    TooMany { first: u64, count: u64 },
+    /// Each share would draw its own random seeds.
+    #[error(
+        "{SEEDS}=random cannot be used together with {SHARD}={0}, since each share would draw its own seeds: give all \
+         shares the same range, {SEEDS}=a..b"
+    )]
+    RandomShard(Shard),
+}
 
 /// Iterator over the seeds of one sweep, in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,20 +40,16 @@ pub(crate) struct Seeds {
 
 impl Seeds {
     /// Seeds of the attribute, overridden by the configuration.
-    pub(crate) fn new(settings: Settings, config: &Config) -> Result<Self, String> {
+    pub(crate) fn new(settings: Settings, config: &Config) -> Result<Self, SeedsError> {
         let from = |first: u64, count: u64| {
-            first.checked_add(count - 1).map(|last| (first, last)).ok_or_else(|| {
-                format!("{count} seeds starting at {first} exceed the largest seed, {}", u64::MAX)
-            })
+            let last = first.checked_add(count - 1);
+            last.map(|last| (first, last)).ok_or(SeedsError::TooMany { first, count })
         };
         if settings.seeds == 0 {
-            return Err("`seeds = 0` runs nothing: set the number of seeds to run".to_owned());
+            return Err(SeedsError::Zero);
         }
         if let (SeedSelection::Random { .. }, Some(shard)) = (config.selection, config.shard) {
-            return Err(format!(
-                "SIMMACH_SEEDS=random cannot be used together with SIMMACH_SHARD={shard}, since each share would draw its \
-                 own seeds: give all shares the same range, SIMMACH_SEEDS=a..b"
-            ));
+            return Err(SeedsError::RandomShard(shard));
         }
         let rest = match config.selection {
             SeedSelection::Attribute if config.budget.is_some() => (settings.base_seed, u64::MAX),
@@ -130,25 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn attribute_counts_from_its_base() {
+    fn seeds_of_the_attribute_start_at_its_base() {
         let settings = Settings::new().seeds(3).base_seed(10);
         let own = Seeds::new(settings, &Config::default()).expect("the seeds are valid");
         assert_eq!(own.collect::<Vec<_>>(), [10, 11, 12]);
     }
 
     #[test]
-    fn zero_seeds_and_too_many_are_errors() {
+    fn seeds_of_none_or_too_many_are_an_error() {
         let none = Seeds::new(Settings::new().seeds(0), &Config::default());
-        assert!(none.expect_err("nothing to run").contains("seeds = 0"));
+        assert_eq!(none, Err(SeedsError::Zero));
         let past = Settings::new().seeds(2).base_seed(u64::MAX);
         let past = Seeds::new(past, &Config::default());
-        assert!(past.expect_err("one too many").contains("exceed the largest seed"));
+        assert_eq!(past, Err(SeedsError::TooMany { first: u64::MAX, count: 2 }));
         let last = Settings::new().seeds(1).base_seed(u64::MAX);
         assert!(Seeds::new(last, &Config::default()).is_ok());
     }
 
     #[test]
-    fn budget_extends_the_attribute_but_not_a_configured_count() {
+    fn budget_extends_the_attributes_seeds_but_not_a_configured_count() {
         let mut config =
             Config { budget: Some(std::time::Duration::from_secs(1)), ..Config::default() };
         let own = Seeds::new(Settings::new().seeds(3), &config).expect("the seeds are valid");

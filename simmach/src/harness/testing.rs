@@ -9,9 +9,9 @@ use crate::engine::context::RunStatus;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::harness::Runner;
-use crate::harness::workers::disk::Folder;
+use crate::harness::workers::disk::{Folder, FolderError};
 use crate::harness::workers::in_process::InProcess;
-use crate::harness::workers::launch::Launcher;
+use crate::harness::workers::launch::{Launcher, StartError};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{Settings, SimTest, Spec};
@@ -51,7 +51,7 @@ fn no_spec() -> Spec {
 /// Stand-in for a run. The test's name and the seed decide whether it fails.
 pub(crate) const STAND_IN: Runner = stand_in;
 
-fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<RunStatus>) -> Outcome {
+fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, status: Arc<RunStatus>) -> Outcome {
     let fails = |message: String| Verdict::Failed(Failure::new(FailureKind::Panic, message));
     let verdict = match test.name {
         "fails_from_400" if seed >= 400 => fails(format!("seed {seed} is too much")),
@@ -69,7 +69,7 @@ fn stand_in(test: &SimTest, seed: u64, _: &Overlay, keep: Keep, shared: Arc<RunS
             Verdict::Passed
         }
         "hangs_at_3" if seed == 3 => {
-            shared.begin_poll(crate::engine::ids::MachineId(0), 42);
+            status.begin_poll(crate::engine::ids::MachineId(0), 42);
             pause(100_000);
             Verdict::Passed
         }
@@ -92,11 +92,11 @@ pub(crate) fn pause(millis: u64) {
 pub(crate) fn in_process_pool(scratch: &Scratch, test: &'static SimTest) -> Pool {
     let root = scratch.path().to_owned();
     let create_folder =
-        Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
+        Box::new(move || Folder::create(&root).map(Arc::new).map_err(FolderError::Unusable));
     let tests: &'static [_] = Box::leak(Box::new([test]));
     let in_process =
         InProcess::new(tests, STAND_IN, create_folder, Duration::from_secs(100), |_| {});
-    let start = Arc::new(|_: bool| Err("not in this test".to_owned()));
+    let start = Arc::new(|_: bool| Err(StartError::Worker("not in this test".to_owned())));
     Pool::in_process(in_process, tests, Launcher { start, show_output: false })
 }
 

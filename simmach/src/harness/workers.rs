@@ -1,12 +1,12 @@
 //! Makes the runs, in worker processes or in this process, and manages the folders for their disks.
 
-pub(crate) mod addresses;
 pub(crate) mod disk;
 mod dispatcher;
 pub(crate) mod exit;
 pub(crate) mod in_process;
 pub(crate) mod job;
 pub(crate) mod launch;
+mod no_aslr;
 pub(crate) mod output;
 pub(crate) mod pool;
 mod protocol;

@@ -12,7 +12,7 @@ pub(crate) mod tcp;
 
 pub use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
 pub use crate::net::simulated::link::filter::{PacketFate, PacketFilter};
-pub use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo};
+pub use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo, Protocol};
 pub use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
 
 pub(crate) use crate::net::simulated::kernel::spec::{Host, Link, NetSpec};

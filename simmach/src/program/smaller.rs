@@ -24,7 +24,23 @@ pub struct Smaller {
 }
 
 impl Program {
-    /// Returns the first of these seeds whose run does not pass.
+    /// Returns the first of these seeds whose run does not pass: it failed or could not be made.
+    ///
+    /// ```
+    /// use simmach::prelude::*;
+    /// use simmach::program::{Program, Scenario};
+    ///
+    /// let program = Program::new(|| {
+    ///     Scenario::new().body(async |sim: Sim| {
+    ///         let steps = sim.steps(12).count();
+    ///         assert!(steps < 3, "{steps} steps");
+    ///     })
+    /// });
+    /// let seed = program.find(0..10).expect("one fails");
+    /// let smaller = program.shrink(seed, 500).expect("it fails");
+    /// assert_eq!((smaller.before().steps, smaller.after().steps), (12, 3));
+    /// println!("{}", smaller.story());
+    /// ```
     pub fn find(&self, mut seeds: Range<u64>) -> Option<u64> {
         let folder = folder();
         let found = seeds.find(|seed| {
@@ -147,7 +163,7 @@ mod tests {
 
     /// A smaller run with another failure must not be taken.
     #[test]
-    fn shrink_keeps_to_the_same_failure() {
+    fn shrunk_run_has_the_same_failure() {
         let program = Program::new(|| {
             Scenario::new().body(async |sim: Sim| {
                 let taken = sim.steps(12).count();

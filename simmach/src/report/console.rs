@@ -30,8 +30,8 @@ pub(crate) struct RunReport<'a> {
     pub(crate) notes: String,
     /// Standard output and standard error of the run.
     pub(crate) output: &'a [u8],
-    /// The selection of seeds, if it is not the attribute's.
-    pub(crate) which: Option<String>,
+    /// Where the seeds come from, if not from the attribute.
+    pub(crate) seed_source: Option<String>,
     /// Maximum number of log lines that are shown, counted from the end.
     pub(crate) log_lines: usize,
     /// The command that repeats this run, if running the seed does not.
@@ -128,7 +128,7 @@ impl RunReport<'_> {
                 let _ = writeln!(text, "{} (seed {seed})\n", style.paint(Ink::Alarm, head));
                 write_paragraph(&mut text, "  ", why);
                 text.push_str(
-                    "  This is neither a pass nor a failure of the program under test.\n\n",
+                    "  The run says nothing about the program under test: it neither passed nor failed.\n\n",
                 );
             }
             Verdict::Passed => {
@@ -149,11 +149,13 @@ impl RunReport<'_> {
     }
 
     fn write_passed(&self, text: &mut String) {
-        let which = self.which.as_ref().map(|which| format!("; {which}"));
-        let which = which.unwrap_or_default();
-        let _ = match self.passed {
-            0 => writeln!(text, "{which}\n"),
-            n => writeln!(text, " ({} passed before it{which})\n", count(n, "seed")),
+        let mut notes: Vec<String> = self.seed_source.iter().cloned().collect();
+        if self.passed > 0 {
+            notes.insert(0, format!("{} passed before it", count(self.passed, "seed")));
+        }
+        let _ = match notes.is_empty() {
+            true => writeln!(text, "\n"),
+            false => writeln!(text, " ({})\n", notes.join("; ")),
         };
     }
 
@@ -176,14 +178,14 @@ impl RunReport<'_> {
         let outcome = self.outcome;
         let Some(sum) = effects(&outcome.effects) else {
             if outcome.polls > 0 {
-                text.push_str("  No faults took effect.\n\n");
+                text.push_str("  Effects: none.\n\n");
             }
             return;
         };
         let _ = writeln!(text, "  Effects: {sum}");
         let skipped = outcome.faults.len().saturating_sub(MAX_FAULTS);
         if skipped > 0 {
-            let _ = writeln!(text, "    … {}", count(skipped as u64, "earlier fault"));
+            let _ = writeln!(text, "    … {} not shown", count(skipped as u64, "earlier fault"));
         }
         for fault in &outcome.faults[skipped..] {
             let machine = fault.machine.map(|id| name_of(&outcome.machines, id));
@@ -204,7 +206,7 @@ impl RunReport<'_> {
             0 => writeln!(text, "  Log:"),
             _ => writeln!(
                 text,
-                "  Log, last {} of {} lines, from {}:\n    … {} (SIMMACH_LOG_LINES=all shows all lines; \
+                "  Log, last {} of {} lines, from {}:\n    … {} not shown (SIMMACH_LOG_LINES=all shows all lines; \
                  RUST_LOG=warn,my_crate=debug records fewer)",
                 thousands(self.log_lines as u64),
                 thousands(log.len() as u64),
@@ -271,18 +273,18 @@ pub(crate) fn summarize(verdict: &Verdict) -> String {
     }
 }
 
-/// Formats the kind, place and time of a failure.
+/// Formats the kind, location and time of a failure.
 fn scene(failure: &Failure) -> String {
     let mut text = match &failure.kind {
         FailureKind::Named(key) => format!("failure {key:?}"),
         kind => kind.word().to_owned(),
     };
     match (&failure.location, &failure.origin.called_from) {
-        (Some(place), Some(caller)) => {
-            let _ = write!(text, " at {place}, called from {caller}");
+        (Some(location), Some(caller)) => {
+            let _ = write!(text, " at {location}, called from {caller}");
         }
-        (Some(place), None) => {
-            let _ = write!(text, " at {place}");
+        (Some(location), None) => {
+            let _ = write!(text, " at {location}");
         }
         (None, _) => {}
     }
@@ -300,16 +302,21 @@ fn scene(failure: &Failure) -> String {
 }
 
 fn write_rerun(text: &mut String, style: Style, rerun: &Rerun) {
+    const NO_EVIDENCE: &str =
+        "This is not evidence of a bug in your program: the test is not deterministic.";
     let note = match rerun {
         Rerun::NotTried | Rerun::Same => return,
-        Rerun::Broken(why) => format!("It could not be run again, so it is not known whether it repeats:\n{why}"),
-        Rerun::OtherTrace => "It failed the same way in a fresh process, but the trace differs: the test is not deterministic.".to_owned(),
-        Rerun::Passed => "NOT REPRODUCIBLE: in a fresh process, the same seed passed. This is not evidence of a bug in your program: \
-             the test is not deterministic."
+        Rerun::Broken(why) => format!(
+            "In a fresh process, the same seed could not be run, so it is not known whether the failure repeats:\n{why}"
+        ),
+        Rerun::OtherTrace => "\
+In a fresh process, the same seed failed in the same way, but the trace differs: the test is not deterministic."
             .to_owned(),
-        Rerun::Other(what) => format!(
-            "NOT REPRODUCIBLE: in a fresh process, the same seed ended differently:\n{what}\nThis is not evidence of a bug in \
-             your program: the test is not deterministic."
+        Rerun::Passed => format!(
+            "NOT REPRODUCIBLE: in a fresh process, the same seed passed. {NO_EVIDENCE}"
+        ),
+        Rerun::Other(other) => format!(
+            "NOT REPRODUCIBLE: in a fresh process, the same seed ended differently:\n{other}\n{NO_EVIDENCE}"
         ),
     };
     for line in note.lines() {

@@ -46,7 +46,7 @@ pub(crate) struct DifferingRuns<'a> {
 impl RunContext {
     fn label(self) -> &'static str {
         match self {
-            Self::Sweep => "in the sweep",
+            Self::Sweep => "first run, among other seeds",
             Self::Fresh => "in a fresh process",
             Self::AfterOthers => "in another process, after other seeds",
             Self::First => "the first time",

@@ -30,15 +30,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
             let bytes = count(payload.length as u64, "byte");
             format!("sends {bytes}: \"{}\"", payload.first.escape_ascii())
         }
-        Event::PacketDropped { reason, .. } => match reason {
-            DropReason::Lost => "a packet is lost",
-            DropReason::Partition => "a packet is dropped by a partition",
-            DropReason::QueueFull => "a packet is dropped by a full queue",
-            DropReason::NoRoute => "a packet is dropped: there is no route",
-            DropReason::MachineDown => "a packet is dropped: the receiver has no power",
-            DropReason::Filtered => "a packet is dropped by a filter",
-        }
-        .to_owned(),
+        Event::PacketDropped { reason, .. } => describe_drop(*reason).to_owned(),
         Event::PacketDelivered { .. } => "a packet arrives".to_owned(),
         Event::Committed { nth, .. } => format!("commits transaction {nth}"),
         Event::Flushed { nth, .. } => format!("flushes transactions up to {nth}"),
@@ -76,6 +68,17 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::RunEnded { polls } => {
             format!("the run ends after {}", count(*polls, "poll"))
         }
+    }
+}
+
+fn describe_drop(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Lost => "a packet is lost",
+        DropReason::Partition => "a packet is dropped by a partition",
+        DropReason::QueueFull => "a packet is dropped by a full queue",
+        DropReason::NoRoute => "a packet is dropped: there is no route",
+        DropReason::MachineDown => "a packet is dropped: the receiver has no power",
+        DropReason::Filtered => "a packet is dropped by a filter",
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     text.push_str(match repeats {
         true => "  Reproduced in a fresh process.\n\n",
-        false => "  It did NOT reproduce in a fresh process: it depends on something outside the token.\n\n",
+        false => "  NOT reproduced in a fresh process: it depends on something outside the run, and its token may not repeat it.\n\n",
     });
     text.push_str(&list(outcome, style));
     text
@@ -104,7 +104,7 @@ pub(crate) fn size(size: &Size) -> String {
     let parts: Vec<String> =
         parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)).collect();
     match parts.split_last() {
-        None => "the test alone".to_owned(),
+        None => "the test's body alone".to_owned(),
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
@@ -229,6 +229,6 @@ mod tests {
              \x20                        … and 2 more lines\n\
              \x20 Also varied by the seed: 1 latency.\n\n"
         );
-        assert_eq!(size(&Size::default()), "the test alone");
+        assert_eq!(size(&Size::default()), "the test's body alone");
     }
 }

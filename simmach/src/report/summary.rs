@@ -12,7 +12,7 @@ use crate::sim::{Idle, PlanActivity};
 
 /// The sum of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct RunTotals {
     pub(crate) seeds: u64,
     pub(crate) virtual_nanos: u128,
     pub(crate) polls: u128,
@@ -20,15 +20,15 @@ pub(crate) struct Tally {
     /// Combined trace hash of all runs, independent of their order.
     pub(crate) hash: u64,
     /// The plans from the library.
-    pub(crate) plans: Vec<PlanTally>,
+    pub(crate) plans: Vec<PlanTotals>,
 }
 
 /// How often a plan from the library had an effect, over many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PlanTally {
+pub(crate) struct PlanTotals {
     name: String,
     /// Number of runs in which it had an effect.
-    acted: u64,
+    effective: u64,
     /// Number of runs in which it had none.
     idle: u64,
     /// Number of idle runs that ended before the first strike was due.
@@ -38,7 +38,7 @@ pub(crate) struct PlanTally {
     /// Total virtual time of those runs.
     nanos: u128,
     /// Other reasons for idle runs, and how often each occurred.
-    why: BTreeMap<Idle, u64>,
+    reasons: BTreeMap<Idle, u64>,
 }
 
 /// A plan that has an effect in fewer than one of this many seeds causes a warning.
@@ -50,15 +50,15 @@ pub(crate) struct PassReport<'a> {
     pub(crate) test: &'a str,
     /// The seed, if a single one was asked for.
     pub(crate) only: Option<u64>,
-    pub(crate) tally: &'a Tally,
+    pub(crate) totals: &'a RunTotals,
     pub(crate) wall: Duration,
     /// Whether every seed was run twice.
     pub(crate) twice: bool,
-    /// The selection of seeds, if it is not the attribute's.
-    pub(crate) which: Option<String>,
+    /// Where the seeds come from, if not from the attribute.
+    pub(crate) seed_source: Option<String>,
 }
 
-impl Tally {
+impl RunTotals {
     /// Adds a run.
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
@@ -68,70 +68,74 @@ impl Tally {
         self.effects.add_all(&outcome.effects);
         // Every run of a test has the same plans; a broken run has none.
         self.plans.resize(self.plans.len().max(outcome.plans.len()), Default::default());
-        for (plan, acts) in self.plans.iter_mut().zip(&outcome.plans) {
-            plan.add(acts, outcome.virtual_nanos);
+        for (plan, activity) in self.plans.iter_mut().zip(&outcome.plans) {
+            plan.add(activity, outcome.virtual_nanos);
         }
     }
 
     /// Warnings about plans that had little or no effect.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.plans.iter().filter_map(PlanTally::warning).collect()
+        self.plans.iter().filter_map(PlanTotals::warning).collect()
     }
 }
 
-impl PlanTally {
-    fn add(&mut self, acts: &PlanActivity, nanos: u64) {
-        self.name.clone_from(&acts.name);
-        if acts.faults > 0 {
-            self.acted += 1;
+impl PlanTotals {
+    fn add(&mut self, activity: &PlanActivity, nanos: u64) {
+        self.name.clone_from(&activity.name);
+        if activity.faults > 0 {
+            self.effective += 1;
             return;
         }
         self.idle += 1;
-        match &acts.idle {
+        match &activity.idle {
             Some(Idle::NotDue(first)) => {
                 self.earliest = if self.not_due == 0 { *first } else { self.earliest.min(*first) };
                 self.not_due += 1;
                 self.nanos += u128::from(nanos);
             }
-            Some(why) => *self.why.entry(why.clone()).or_default() += 1,
+            Some(reason) => *self.reasons.entry(reason.clone()).or_default() += 1,
             None => {}
         }
     }
 
     /// A warning if the plan rarely or never had an effect: how often, why, and what to do.
     fn warning(&self) -> Option<String> {
-        let (name, seeds) = (&self.name, self.acted + self.idle);
-        let how = match self.acted {
+        let (name, seeds) = (&self.name, self.effective + self.idle);
+        let how_often = match self.effective {
             0 => "had no effect in any seed".to_owned(),
-            acted if acted * RARE < seeds => {
-                format!("had an effect in only {} of {}", thousands(acted), count(seeds, "seed"))
+            effective if effective * RARE < seeds => {
+                format!(
+                    "had an effect in only {} of {}",
+                    thousands(effective),
+                    count(seeds, "seed")
+                )
             }
             _ => return None,
         };
-        let why = self.why().map(|why| format!(": {why}")).unwrap_or_default();
-        Some(format!("plan {name} {how}{why}"))
+        let reason = self.main_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(format!("plan {name} {how_often}{reason}"))
     }
 
     /// The most frequent reason of the idle runs.
-    fn why(&self) -> Option<String> {
-        let other = self.why.iter().max_by_key(|(_, seeds)| **seeds);
+    fn main_reason(&self) -> Option<String> {
+        let other = self.reasons.iter().max_by_key(|(_, seeds)| **seeds);
         let other = other.filter(|(_, seeds)| **seeds >= self.not_due);
-        match other.map(|(why, _)| why) {
+        match other.map(|(reason, _)| reason) {
             Some(Idle::TooFew(words)) => Some(words.clone()),
             Some(Idle::AllDown) => Some(
-                "all machines that it may hit were down at every strike; give it machines that nothing else takes down, or \
-                 restore them sooner"
+                "at every strike, all machines that it may take down were down already: select machines that no other plan \
+                 takes down, or let them start again sooner"
                     .to_owned(),
             ),
             Some(Idle::OneSide) => Some(
-                "by chance, all machines fell on one side at every strike; set a shorter `every` for more partitions, or let \
-                 it part more machines"
+                "at every strike, all machines happened to be on the same side of the partition: set a shorter `every`, or \
+                 select more machines"
                     .to_owned(),
             ),
             Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
                 format!(
-                    "{} ended or settled before the first strike (due at {} or later; the average run took {}); set \
-                     a shorter `every`, or make the test longer",
+                    "{} ended, or called `Sim::settle`, before the first strike was due (at {} or later; such a run took \
+                     {} on average): set a shorter `every`, or make the test longer",
                     count(self.not_due, "run"),
                     span(self.earliest.into()),
                     span(self.nanos / u128::from(self.not_due)),
@@ -144,27 +148,27 @@ impl PlanTally {
 impl PassReport<'_> {
     /// Formats the line, and one more for each warning.
     pub(crate) fn text(&self) -> String {
-        let tally = self.tally;
+        let totals = self.totals;
         let seeds = match self.only {
             Some(seed) => format!("seed {seed}"),
-            None => count(tally.seeds, "seed"),
+            None => count(totals.seeds, "seed"),
         };
         let mut text = format!("{}: {seeds} passed", self.test);
-        if let Some(which) = &self.which {
-            let _ = write!(text, " ({which})");
+        if let Some(source) = &self.seed_source {
+            let _ = write!(text, " ({source})");
         }
         let _ = write!(
             text,
             ", {} of virtual time in {} ({}): {}",
-            span(tally.virtual_nanos),
+            span(totals.virtual_nanos),
             span(self.wall.as_nanos()),
-            speed_up(tally.virtual_nanos, self.wall),
-            effects(&tally.effects).unwrap_or_else(|| "no faults".to_owned()),
+            speed_up(totals.virtual_nanos, self.wall),
+            effects(&totals.effects).unwrap_or_else(|| "no faults".to_owned()),
         );
         if self.twice {
-            let _ = write!(text, "; each twice, hash {:016x}", tally.hash);
+            let _ = write!(text, "; each seed run twice, combined hash {:016x}", totals.hash);
         }
-        for warning in tally.warnings() {
+        for warning in totals.warnings() {
             let _ = write!(text, "\n{}: warning: {warning}", self.test);
         }
         text
@@ -200,9 +204,12 @@ mod tests {
         effects.add(Effect::PowerOff, 88);
         effects.add(Effect::CommitLost, 31);
         effects.add(Effect::PacketLost, 12_345);
-        let plans =
-            vec![PlanTally { name: "Partitions".to_owned(), acted: 512, ..PlanTally::default() }];
-        let tally = Tally {
+        let plans = vec![PlanTotals {
+            name: "Partitions".to_owned(),
+            effective: 512,
+            ..PlanTotals::default()
+        }];
+        let totals = RunTotals {
             seeds: 1000,
             virtual_nanos: 100_080_000_000_000,
             polls: 1,
@@ -210,33 +217,38 @@ mod tests {
             effects,
             plans,
         };
-        let mut green = PassReport {
+        let mut report = PassReport {
             test: "nothing_is_lost",
             only: None,
-            tally: &tally,
+            totals: &totals,
             wall: Duration::from_millis(3200),
             twice: false,
-            which: None,
+            seed_source: None,
         };
         assert_eq!(
-            green.text(),
+            report.text(),
             "nothing_is_lost: 1,000 seeds passed, 27.8 h of virtual time in 3.2 s (x31,300): \
              88 power-offs (31 commits lost), 512 partitions, 12,345 packets lost"
         );
-        green.twice = true;
+        report.twice = true;
         assert!(
-            green.text().ends_with(" packets lost; each twice, hash 0000000000000007"),
+            report
+                .text()
+                .ends_with(" packets lost; each seed run twice, combined hash 0000000000000007"),
             "{}",
-            green.text()
+            report.text()
         );
-        green.twice = false;
-        let plans =
-            vec![PlanTally { name: "GracefulMonkey".to_owned(), idle: 1, ..PlanTally::default() }];
-        let none = Tally { seeds: 1, plans, ..Tally::default() };
-        green.tally = &none;
-        green.only = Some(417);
-        green.which = Some("shard 1/2".to_owned());
-        let text = green.text();
+        report.twice = false;
+        let plans = vec![PlanTotals {
+            name: "GracefulMonkey".to_owned(),
+            idle: 1,
+            ..PlanTotals::default()
+        }];
+        let none = RunTotals { seeds: 1, plans, ..RunTotals::default() };
+        report.totals = &none;
+        report.only = Some(417);
+        report.seed_source = Some("shard 1/2".to_owned());
+        let text = report.text();
         assert!(text.starts_with("nothing_is_lost: seed 417 passed (shard 1/2), 0 s"), "{text}");
         assert!(
             text.contains(
@@ -246,23 +258,23 @@ mod tests {
         );
     }
 
-    /// The tally of a plan that did something in `acted` runs, and was idle for these reasons in others of 2 s.
-    fn warning(acted: u64, idle: &[(u64, Option<Idle>)]) -> Option<String> {
-        let mut plan = PlanTally::default();
-        let mut add = |runs, acts, idle: &Option<Idle>| {
+    /// The totals of a plan that did something in `effective` runs, and was idle for these reasons in others of 2 s.
+    fn warning(effective: u64, idle: &[(u64, Option<Idle>)]) -> Option<String> {
+        let mut plan = PlanTotals::default();
+        let mut add = |runs, faults, idle: &Option<Idle>| {
             for _ in 0..runs {
-                let acts =
-                    PlanActivity { name: "PowerOffs".to_owned(), faults: acts, idle: idle.clone() };
-                plan.add(&acts, 2_000_000_000);
+                let activity =
+                    PlanActivity { name: "PowerOffs".to_owned(), faults, idle: idle.clone() };
+                plan.add(&activity, 2_000_000_000);
             }
         };
-        add(acted, 3, &None);
+        add(effective, 3, &None);
         idle.iter().for_each(|(runs, idle)| add(*runs, 0, idle));
         plan.warning()
     }
 
     #[test]
-    fn warning_of_a_plan_has_figures_and_reason() {
+    fn plan_warning_has_figures_and_reason() {
         let late = |secs: u64| Some(Idle::NotDue(secs * 1_000_000_000));
         let few = || Some(Idle::TooFew("there is only `x`".to_owned()));
         assert_eq!(warning(1, &[]), None);
@@ -270,8 +282,9 @@ mod tests {
         assert_eq!(
             warning(3, &[(996, late(30)), (1, late(12))]).as_deref(),
             Some(
-                "plan PowerOffs had an effect in only 3 of 1,000 seeds: 997 runs ended or settled before the first \
-                 strike (due at 12.0 s or later; the average run took 2.0 s); set a shorter `every`, or make the test longer"
+                "plan PowerOffs had an effect in only 3 of 1,000 seeds: 997 runs ended, or called `Sim::settle`, before \
+                 the first strike was due (at 12.0 s or later; such a run took 2.0 s on average): set a shorter `every`, or \
+                 make the test longer"
             )
         );
         for (idle, words) in [
@@ -279,9 +292,12 @@ mod tests {
             (&[(1, late(30))], "had no effect in any seed: 1 run ended"),
             (&[(5, few())], "had no effect in any seed: there is only `x`"),
             (&[(3, few()), (2, late(1))], "there is only `x`"),
-            (&[(3, Some(Idle::AllDown)), (2, late(1))], "all machines that it may hit were down"),
-            (&[(2, Some(Idle::AllDown)), (3, late(1))], "3 runs ended or settled"),
-            (&[(4, Some(Idle::OneSide)), (3, late(1))], "all machines fell on one side"),
+            (
+                &[(3, Some(Idle::AllDown)), (2, late(1))],
+                "all machines that it may take down were down already",
+            ),
+            (&[(2, Some(Idle::AllDown)), (3, late(1))], "3 runs ended, or called"),
+            (&[(4, Some(Idle::OneSide)), (3, late(1))], "on the same side of the partition"),
             (&[(4, None)], "had no effect in any seed"),
         ] {
             let warning = warning(0, idle).expect(words);

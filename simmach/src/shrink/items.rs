@@ -8,22 +8,25 @@ use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 
-/// An item that can be removed: the rules that make it happen while everything else is calm.
+/// A part of a run that can be removed: a fault, step, choice, order or delay, with the rules that make it happen while
+/// everything else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShrinkItem {
     pub(super) family: Family,
     pub(super) kind: DeviationKind,
     pub(super) address: [u64; 3],
-    /// Its position in the test, if its rule matches by position.
+    /// The position in the test that its rules match; `None` if they match its address.
     pub(super) position: Option<Position>,
     pub(super) machine: Option<MachineId>,
+    /// Virtual time, in nanoseconds.
     pub(super) at: u64,
     /// For a choice: its value and the number of alternatives.
     pub(super) choice: (u64, u64),
     pub(super) rules: Vec<Rule>,
 }
 
-/// Lists the items of a family in the order in which they happened. `drawn` is the action for their words.
+/// Lists the items of a family in the order in which they happened. Where an item keeps what the seed drew, its rules have
+/// the action `drawn`: seeded, or reseeded if the candidate has a salt.
 pub(super) fn of_family(
     deviations: &[Deviation],
     family: Family,
@@ -31,10 +34,10 @@ pub(super) fn of_family(
 ) -> Vec<ShrinkItem> {
     let mut items: Vec<ShrinkItem> = Vec::new();
     for deviation in deviations.iter().filter(|deviation| deviation.family == family) {
-        let part = deviation.kind == DeviationKind::Field
+        let is_part = deviation.kind == DeviationKind::Field
             || (family, deviation.kind) == (Family::Reorder, DeviationKind::Delay);
-        if part {
-            // Part of another item: a strike includes all of its fields, a reordered packet its delay.
+        if is_part {
+            // A strike includes all of its fields, a reordered packet its delay.
             let [a, b, _] = deviation.address;
             let whole = items.iter_mut().rev().find(|item| item.address[..2] == [a, b]);
             if let Some(whole) = whole.filter(|_| deviation.kind == DeviationKind::Delay) {
@@ -54,7 +57,8 @@ pub(super) fn of_family(
 
 /// Number of times that a strike's time is halved before random times are tried.
 const HALVING_ROUNDS: u64 = 6;
-/// Number of recent items that are searched for duplicates: a draw that is made twice is made twice at one time.
+/// Number of recent items that are searched for duplicates: a draw that is recorded twice is recorded twice in a row, or
+/// nearly so.
 const RECENT_ITEMS: usize = 4;
 
 impl ShrinkItem {
@@ -62,7 +66,7 @@ impl ShrinkItem {
         let Deviation { family, address, kind, value, of, at, machine, position, pins, .. } =
             deviation;
         let [a, b, _] = *address;
-        // Before the first step, no removal can change an address.
+        // Before the first step, addresses do not depend on which items are removed: no position is needed.
         let position = position.filter(|position| position.sequence != 0);
         let one = |action| match position {
             Some(position) => vec![Rule::at(*family, position, action)],
@@ -111,7 +115,7 @@ impl ShrinkItem {
         Self { choice: (value, of), rules, ..self.clone() }
     }
 
-    /// The value that its rules give to a field.
+    /// The value to which its rules pin a field of a strike.
     pub(super) fn pin(&self, field: u64) -> Option<u64> {
         self.rules.iter().find_map(|rule| match rule.action {
             RuleAction::Value(value) if rule.address[2] == Some((field, field)) => Some(value),
@@ -145,30 +149,30 @@ impl ShrinkItem {
 
     /// The same item, bound to no step: its time now counts from the start of the run instead of the step.
     pub(super) fn unbound(mut self) -> Self {
-        let is_anchor = |rule: &Rule| {
+        let pins_step = |rule: &Rule| {
             [strike::SEQUENCE, strike::STEP]
                 .iter()
                 .any(|field| rule.address[2] == Some((*field, *field)))
         };
-        self.rules.retain(|rule| !is_anchor(rule));
+        self.rules.retain(|rule| !pins_step(rule));
         self
     }
 
-    /// The same item at another time or for another packet. With `parts`, a strike's fields are drawn again with that salt.
-    pub(super) fn redraw(mut self, round: u64, parts: Option<u64>) -> Self {
-        let below = |many| below_of(Some(mix(mix(self.at, self.address[1]), round)), many);
+    /// The same item at another time or for another packet. With `salt`, a strike's fields are drawn again with that salt.
+    pub(super) fn redraw(mut self, round: u64, salt: Option<u64>) -> Self {
+        let below = |n| below_of(Some(mix(mix(self.at, self.address[1]), round)), n);
         if let Some(when) = self.pin(strike::WHEN) {
             // Halves the time in early rounds, then takes any time up to twice as late.
-            let any = below(when.saturating_mul(2).saturating_add(1));
+            let random = below(when.saturating_mul(2).saturating_add(1));
             self = self.with_pin(
                 strike::WHEN,
-                if round < HALVING_ROUNDS { when >> (round + 1) } else { any },
+                if round < HALVING_ROUNDS { when >> (round + 1) } else { random },
             );
         } else if let (Some(position), DeviationKind::PacketFault) = (self.position, self.kind) {
             let nth = below(position.nth.saturating_mul(2).saturating_add(3));
             self = self.at_position(Position { nth, ..position });
         }
-        if let (Some(salt), DeviationKind::Strike) = (parts, self.kind)
+        if let (Some(salt), DeviationKind::Strike) = (salt, self.kind)
             && let Some(whole) = self.rules.first_mut()
         {
             whole.action = match whole.action {
@@ -193,7 +197,8 @@ impl ShrinkItem {
         Self { position: Some(position), rules, ..Self::of(&lost, RuleAction::Seeded) }
     }
 
-    /// A new strike of the same plan, with this number, salt of its draws, and time since the start of the run.
+    /// A new strike of the same plan, with this number and this salt of its draws, `when` nanoseconds after the start of the
+    /// run.
     pub(super) fn renumbered(mut self, number: u64, salt: u64, when: u64) -> Self {
         let [plan, _, field] = self.address;
         self.address = [plan, number, field];
@@ -242,8 +247,8 @@ fn pinned(
     pins.iter().map(rule)
 }
 
-/// The word with the fewest significant bits that draws `value` out of `of`. If `of` is at most 1, the choice is whether
-/// something happens at all.
+/// The word from which `below_of` draws `value` out of `of` values, with as few significant bits as possible: short words
+/// make short tokens. If `of` is at most 1, the choice is whether something happens at all; the word is 0.
 fn word_for(value: u64, of: u64) -> u64 {
     if of <= 1 {
         return 0;
@@ -262,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn word_for_a_value_draws_that_value(of in 2..=u64::MAX, value in any::<u64>()) {
+        fn word_for_a_value_draws_it(of in 2..=u64::MAX, value in any::<u64>()) {
             let value = value % of;
             prop_assert_eq!(below_of(Some(word_for(value, of)), of), value);
         }

@@ -259,7 +259,7 @@ fn passing_run_is_not_shrunk() {
 
 /// Finding three of forty steps takes few runs.
 #[test]
-fn few_runs_for_three_steps() {
+fn number_of_runs_is_small_for_three_steps() {
     let needs = Needs { steps: [3, 17, 31].into(), ..Needs::default() };
     let shrunk = shrink(&mut |overlay: &Overlay| RUN.verdict(overlay, &needs), 2_000);
     let shrunk = shrunk.expect("the original run fails");
@@ -269,7 +269,7 @@ fn few_runs_for_three_steps() {
 
 /// If nothing is needed, the first candidates make everything calm.
 #[test]
-fn few_runs_if_nothing_is_needed() {
+fn number_of_runs_is_small_if_nothing_is_needed() {
     let needs = Needs::default();
     let shrunk = shrink(&mut |overlay: &Overlay| RUN.verdict(overlay, &needs), 2_000);
     let shrunk = shrunk.expect("the original run fails");

@@ -31,21 +31,21 @@ pub(crate) struct Token {
     /// Hash of the spec's shape.
     pub(crate) shape: u32,
     /// The step sequences that the failing run had begun.
-    pub(crate) walks: Vec<StepSequence>,
+    pub(crate) sequences: Vec<StepSequence>,
     pub(crate) seed: u64,
     pub(crate) overlay: Overlay,
     /// Hash of the failure's fingerprint.
     pub(crate) failure: u32,
-    pub(crate) trace: TraceMarks,
+    pub(crate) trace: TraceSummary,
 }
 
 /// Summary of a trace: number of events, hash, and one byte of the running hash at some events. Unknown if there are no
 /// events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TraceMarks {
+pub(crate) struct TraceSummary {
     pub(crate) events: u64,
     pub(crate) hash: u32,
-    pub(crate) marks: Vec<u8>,
+    pub(crate) checkpoints: Vec<u8>,
 }
 
 /// Why a text cannot be parsed as a token.
@@ -53,7 +53,7 @@ pub(crate) struct TraceMarks {
 pub(crate) enum TokenError {
     #[error("not a token: tokens start with `sm1.`")]
     Prefix,
-    #[error("token of another version of simmach")]
+    #[error("a token of another version of simmach")]
     Version,
     #[error("not a token: invalid character {0:?}")]
     Character(char),
@@ -63,17 +63,17 @@ pub(crate) enum TokenError {
 
 impl Token {
     fn to_bytes(&self) -> Vec<u8> {
-        let Self { test, shape, walks, seed, overlay, failure, trace } = self;
+        let Self { test, shape, sequences, seed, overlay, failure, trace } = self;
         let mut writer = TokenWriter::default();
         writer.fixed(*test);
         writer.fixed(*shape);
-        writer.walks(walks);
+        writer.step_sequences(sequences);
         writer.number(*seed);
         writer.overlay(overlay);
         writer.fixed(*failure);
         writer.number(trace.events);
         writer.fixed(trace.hash);
-        writer.byte_string(&trace.marks);
+        writer.byte_string(&trace.checkpoints);
         let checksum = checksum(writer.bytes());
         writer.fixed(checksum);
         writer.into_bytes()
@@ -88,14 +88,14 @@ impl Token {
         let token = Self {
             test: reader.fixed()?,
             shape: reader.fixed()?,
-            walks: reader.walks()?,
+            sequences: reader.step_sequences()?,
             seed: reader.number()?,
             overlay: reader.overlay()?,
             failure: reader.fixed()?,
-            trace: TraceMarks {
+            trace: TraceSummary {
                 events: reader.number()?,
                 hash: reader.fixed()?,
-                marks: reader.byte_string()?,
+                checkpoints: reader.byte_string()?,
             },
         };
         // Rejects a second encoding of the same token.

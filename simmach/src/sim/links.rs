@@ -173,12 +173,12 @@ impl Sim {
     ///
     /// ```
     /// # use simmach::prelude::*;
-    /// # use simmach::net::PacketFate;
+    /// # use simmach::net::{PacketFate, Protocol};
     /// # fn of(sim: Sim) -> Result {
     /// // Drop the third segment with data from api1 to cl.
     /// let mut data = 0;
     /// let filter = sim.filter_packets("api1.public", "cl.internal", move |packet| {
-    ///     data += u64::from(packet.protocol == "tcp" && packet.length > 0);
+    ///     data += u64::from(packet.protocol == Protocol::Tcp && packet.length > 0);
     ///     if packet.length > 0 && data == 3 { PacketFate::Drop } else { PacketFate::Pass }
     /// })?;
     /// # drop(filter);

@@ -2,7 +2,7 @@
 
 use crate::engine::{MachineId, context};
 use crate::machine::{self, Selector};
-use crate::net::{self, SocketEntry};
+use crate::net::{self, Protocol, SocketEntry};
 use crate::sim::Sim;
 use crate::sim::machines::{name_of, no_match};
 
@@ -62,9 +62,9 @@ impl Machine {
         net::control::sockets(self.id)
     }
 
-    /// Returns the ports in use on the machine as pairs such as `("tcp", 443)`. This includes sockets that are only bound and
+    /// Returns the ports in use on the machine as pairs such as `(Protocol::Tcp, 443)`. This includes sockets that are only bound and
     /// connections in TIME-WAIT.
-    pub fn ports(&self) -> Vec<(&'static str, u16)> {
+    pub fn ports(&self) -> Vec<(Protocol, u16)> {
         net::control::ports(self.id)
     }
 }

@@ -151,19 +151,20 @@ impl ExpectFailure {
         [self.machines, self.faults, self.steps, self.reorderings].iter().any(Option::is_some)
     }
 
-    /// Returns messages for the bounds that `size` exceeds.
+    /// Describes the bounds that `size` exceeds: `3 faults instead of at most 2`.
     pub(crate) fn exceeded(&self, size: &Size) -> Vec<String> {
         let bounds = [
-            (self.machines, size.machines, "machines"),
-            (self.faults, size.faults, "faults"),
-            (self.steps, size.steps, "steps"),
-            (self.reorderings, size.reorderings, "reorderings"),
+            (self.machines, size.machines, "machine"),
+            (self.faults, size.faults, "fault"),
+            (self.steps, size.steps, "step"),
+            (self.reorderings, size.reorderings, "reordering"),
         ];
-        let over = bounds.into_iter().filter_map(|(most, is, what)| {
-            most.filter(|most| is > *most)
-                .map(|most| format!("{what} <= {most}, but there are {is}"))
+        let exceeded = bounds.into_iter().filter_map(|(max, actual, unit)| {
+            let max = max.filter(|max| actual > *max)?;
+            let plural = if actual == 1 { "" } else { "s" };
+            Some(format!("{actual} {unit}{plural} instead of at most {max}"))
         });
-        over.collect()
+        exceeded.collect()
     }
 }
 

@@ -61,7 +61,7 @@ fn log_is_filtered_by_rust_log() {
 #[test]
 fn log_that_is_cut_says_how_to_see_the_rest() {
     let ran = Door::Main.run("logs", &[("RUST_LOG", "debug")]);
-    let cut = "  Log, last 40 of 204 lines, from 0.000 s:\n    … 164 earlier lines (SIMMACH_LOG_LINES=all";
+    let cut = "  Log, last 40 of 204 lines, from 0.000 s:\n    … 164 earlier lines not shown (SIMMACH_LOG_LINES=all";
     assert_has(&ran, &[cut]);
     assert_eq!(count(&ran, "frame ") + count(&ran, "record "), 36, "{}", ran.text);
     let ran = Door::Main.run("logs", &[("RUST_LOG", "debug"), ("SIMMACH_LOG_LINES", "10")]);

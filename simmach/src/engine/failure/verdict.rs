@@ -1,18 +1,20 @@
 //! The verdict of a run, and its failure if it failed.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::failure::backtrace::Origin;
 
-/// The verdict of a run.
+/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Verdict {
-    /// The body ended without an error.
+pub enum Verdict {
+    /// The test's body ended without an error, and nothing else failed the run.
     Passed,
     /// The program under test, or its test, failed.
     Failed(Failure),
-    /// The run could not be made, because of an invalid spec or a full memory disk. Neither a pass nor a failure of the
-    /// program under test.
+    /// The run could not be made, for this reason, such as an invalid topology or a full memory disk. Neither a pass nor a
+    /// failure of the program under test.
     Broken(String),
 }
 
@@ -28,32 +30,34 @@ impl Verdict {
 
 /// A failure: what failed, where and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+#[non_exhaustive]
+pub struct Failure {
     /// The kind of failure.
     pub kind: FailureKind,
-    /// The message.
+    /// The message of the panic, the error or the limit.
     pub message: String,
-    /// The call whose error the message shows, where that says more than the error: the host of a refused connect.
+    /// What was attempted when the error of the message occurred, such as a connect, with its host; `None` if that is not
+    /// known or says nothing new.
     pub cause: Option<String>,
-    /// The machine, by name; `None` for the harness's own code, such as a plan.
+    /// The name of the machine; `None` for code that runs on none, such as a plan.
     pub machine: Option<String>,
-    /// The task's name in reports; `None` for the test's body.
+    /// The name of the task; `None` for the test's body.
     pub task: Option<String>,
-    /// The source location, `file:line:column`.
+    /// The source location, `file:line:column`, if known.
     pub location: Option<String>,
     /// Virtual nanoseconds since the run began.
-    pub at: u64,
+    pub(crate) at: u64,
     /// Whether it failed before the test's body began.
     pub at_start: bool,
-    /// The blocked tasks, for a run that does not go on.
+    /// The blocked tasks and what each waits for, if the run ended by a deadlock, a limit or a stall.
     pub waiting: Vec<String>,
     /// What the test's body waits for, if the run did not end by itself.
-    pub body_wait: Option<BodyWait>,
+    pub(crate) body_wait: Option<BodyWait>,
     /// The backtrace, for the report only.
-    pub origin: Box<Origin>,
+    pub(crate) origin: Box<Origin>,
 }
 
-/// What the test's body waits for in a run that does not end.
+/// What the test's body waited for when a deadlock, a limit or a stall ended the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BodyWait {
     /// It waits for this, without a time-out.
@@ -64,12 +68,13 @@ pub(crate) enum BodyWait {
 
 /// The kinds of failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum FailureKind {
+#[non_exhaustive]
+pub enum FailureKind {
     /// The body returned an error.
     Error,
     /// A panic, in the body or anywhere else.
     Panic,
-    /// `sim.fail(key, …)` was called.
+    /// [`Sim::fail`](crate::Sim::fail) was called, with this key.
     Named(String),
     /// A service returned an error or panicked on a machine where that fails the run.
     Service,
@@ -131,6 +136,11 @@ impl Failure {
             body_wait: None,
             origin: Box::default(),
         }
+    }
+
+    /// Virtual time since the run began.
+    pub fn at(&self) -> Duration {
+        Duration::from_nanos(self.at)
     }
 
     pub(crate) fn of_panic(note: PanicNote) -> Self {

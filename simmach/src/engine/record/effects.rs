@@ -10,14 +10,15 @@ macro_rules! effects {
     ($($name:ident: $one:literal, $many:literal, $(#[doc = $doc:literal])*;)*) => {
         /// Something that happened to the cluster in a run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        pub(crate) enum Effect { $($(#[doc = $doc])* $name,)* }
+        #[non_exhaustive]
+        pub enum Effect { $($(#[doc = $doc])* $name,)* }
 
         impl Effect {
             /// All effects, in the order of a report.
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Its name in a report: `1 kill`, `2 kills`.
-            pub(crate) fn label(self, count: u64) -> &'static str {
+            /// The name of `count` such effects in a report: `kill` for 1, `kills` for 2.
+            pub fn label(self, count: u64) -> &'static str {
                 match self { $(Self::$name => if count == 1 { $one } else { $many },)* }
             }
         }

@@ -4,6 +4,8 @@
 //! accepts only one FILTER, and a thread count of zero, with which no test ever starts. Flags that libtest accepts only on
 //! nightly and that have no meaning here (`--shuffle`, `--report-time` and similar) are errors.
 
+use std::num::ParseIntError;
+
 use getopts::{Matches, Options};
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
@@ -42,6 +44,31 @@ const UNSTABLE: [(&str, &str); 6] = [
     ("shuffle-seed", "option"),
 ];
 
+/// An invalid command line, in libtest's words where libtest has the same error.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    #[error(transparent)]
+    Option(#[from] getopts::Fail),
+    #[error("the options --include-ignored and --ignored are mutually exclusive")]
+    IgnoredTwice,
+    #[error("Unrecognized option to `Z`")]
+    UnknownZ,
+    #[error("The \"--{0}\" {1} is only accepted on the nightly compiler with -Z unstable-options")]
+    NightlyOnly(&'static str, &'static str),
+    #[error("`--{0}` is not supported by `simmach::main!()`: remove it")]
+    NotSupported(&'static str),
+    #[error("argument for --test-threads must not be 0")]
+    NoThreads,
+    #[error("argument for --test-threads must be a number > 0 (error: {0})")]
+    Threads(ParseIntError),
+    #[error("RUST_TEST_THREADS is `{0}`, should be a positive integer.")]
+    ThreadsVariable(String),
+    #[error("argument for --color must be auto, always, or never (was {0})")]
+    Color(String),
+    #[error("argument for --format must be pretty, terse or json (was {0})")]
+    Format(String),
+}
+
 /// A parsed command line.
 #[derive(Debug, Default)]
 pub(crate) struct CommandLine {
@@ -63,19 +90,19 @@ impl CommandLine {
     ///
     /// # Errors
     ///
-    /// libtest's message for an invalid command line.
+    /// The command line is invalid.
     pub(crate) fn parse(
         arguments: impl IntoIterator<Item = String>,
         env: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, String> {
-        let matches = options().parse(arguments).map_err(|error| error.to_string())?;
+    ) -> Result<Self, UsageError> {
+        let matches = options().parse(arguments)?;
         if matches.opt_present("help") {
             return Ok(Self { help: true, ..Self::default() });
         }
         check_unstable(&matches)?;
         let has = |name: &str| matches.opt_present(name);
         if has("include-ignored") && has("ignored") {
-            return Err("the options --include-ignored and --ignored are mutually exclusive".into());
+            return Err(UsageError::IgnoredTwice);
         }
         let nocapture = has("nocapture")
             || has("no-capture")
@@ -196,21 +223,17 @@ fn variables(matches: &Matches) -> Vars {
     flags
 }
 
-fn check_unstable(matches: &Matches) -> Result<(), String> {
+fn check_unstable(matches: &Matches) -> Result<(), UsageError> {
     let mut allowed = false;
     for option in matches.opt_strs("Z") {
         if option != "unstable-options" {
-            return Err("Unrecognized option to `Z`".to_owned());
+            return Err(UsageError::UnknownZ);
         }
         allowed = true;
     }
     match UNSTABLE.iter().find(|(name, _)| matches.opt_present(name)) {
-        Some((name, _)) if allowed => {
-            Err(format!("`--{name}` is not supported by `simmach::main!()`: remove it"))
-        }
-        Some((name, kind)) => Err(format!(
-            "The \"--{name}\" {kind} is only accepted on the nightly compiler with -Z unstable-options"
-        )),
+        Some((name, _)) if allowed => Err(UsageError::NotSupported(name)),
+        Some((name, kind)) => Err(UsageError::NightlyOnly(name, kind)),
         None => Ok(()),
     }
 }
@@ -218,14 +241,12 @@ fn check_unstable(matches: &Matches) -> Result<(), String> {
 fn threads(
     matches: &Matches,
     env: impl Fn(&str) -> Option<String>,
-) -> Result<Option<usize>, String> {
+) -> Result<Option<usize>, UsageError> {
     if let Some(given) = matches.opt_str("test-threads") {
         return match given.parse() {
-            Ok(0) => Err("argument for --test-threads must not be 0".to_owned()),
+            Ok(0) => Err(UsageError::NoThreads),
             Ok(threads) => Ok(Some(threads)),
-            Err(error) => {
-                Err(format!("argument for --test-threads must be a number > 0 (error: {error})"))
-            }
+            Err(error) => Err(UsageError::Threads(error)),
         };
     }
     let Some(given) = env("RUST_TEST_THREADS") else {
@@ -233,31 +254,27 @@ fn threads(
     };
     match given.parse() {
         Ok(threads) if threads > 0 => Ok(Some(threads)),
-        _ => Err(format!("RUST_TEST_THREADS is `{given}`, should be a positive integer.")),
+        _ => Err(UsageError::ThreadsVariable(given)),
     }
 }
 
-fn color(matches: &Matches) -> Result<Option<ColorSetting>, String> {
+fn color(matches: &Matches) -> Result<Option<ColorSetting>, UsageError> {
     match matches.opt_str("color").as_deref() {
         None => Ok(None),
         Some("auto") => Ok(Some(ColorSetting::Auto)),
         Some("always") => Ok(Some(ColorSetting::Always)),
         Some("never") => Ok(Some(ColorSetting::Never)),
-        Some(other) => {
-            Err(format!("argument for --color must be auto, always, or never (was {other})"))
-        }
+        Some(other) => Err(UsageError::Color(other.to_owned())),
     }
 }
 
-fn format(matches: &Matches) -> Result<Option<FormatSetting>, String> {
+fn format(matches: &Matches) -> Result<Option<FormatSetting>, UsageError> {
     match matches.opt_str("format").as_deref() {
         None => Ok(None),
         Some("pretty") => Ok(Some(FormatSetting::Pretty)),
         Some("terse") => Ok(Some(FormatSetting::Terse)),
         Some("json") => Ok(Some(FormatSetting::Json)),
-        Some(other) => {
-            Err(format!("argument for --format must be pretty, terse or json (was {other})"))
-        }
+        Some(other) => Err(UsageError::Format(other.to_owned())),
     }
 }
 

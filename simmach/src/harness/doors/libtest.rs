@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 
 use crate::harness::doors::session::session;
-use crate::harness::verdict::run_test::run_test;
-use crate::harness::verdict::{TestResult, setup_error};
+use crate::harness::evaluation::run_test::run_test;
+use crate::harness::evaluation::{TestResult, setup_error};
 use crate::harness::workers::launch::launcher;
 use crate::harness::workers::worker;
 use crate::harness::{progress, registry};
@@ -24,7 +24,8 @@ pub fn run(module_path: &str, name: &str) {
     let style = Style::for_output(io::stdout().is_terminal());
     let Some(test) = registry::find(module_path, name) else {
         fail(&format!(
-            "{module_path}::{name} is not registered in this binary: simmach cannot run it\n"
+            "{module_path}::{name} cannot be run: it is not in this binary's list of tests, because its static constructor \
+             (crate `inventory`) did not run; check the linker options of this target\n"
         ));
     };
     let flags = LibtestFlags::of_this_process();
@@ -40,7 +41,7 @@ pub fn run(module_path: &str, name: &str) {
     });
     let result = match session {
         Ok(session) => run_test(&session.pool, session.config, test, style),
-        Err(why) => TestResult::Failed(setup_error(test, why, style)),
+        Err(error) => TestResult::Failed(setup_error(test, error, style)),
     };
     match result {
         TestResult::Passed(text) => {

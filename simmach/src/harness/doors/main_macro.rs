@@ -12,8 +12,8 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::harness::doors::arguments::CommandLine;
 use crate::harness::doors::{libtest, session};
-use crate::harness::verdict::run_test::run_test;
-use crate::harness::verdict::{TestResult, setup_error};
+use crate::harness::evaluation::run_test::run_test;
+use crate::harness::evaluation::{TestResult, setup_error};
 use crate::harness::workers::launch::launcher;
 use crate::harness::workers::worker;
 use crate::harness::{config, progress, registry};
@@ -35,9 +35,9 @@ pub fn main() -> ExitCode {
     let given = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     let line = match CommandLine::parse(given, |name| std::env::var(name).ok()) {
         Ok(line) => line,
-        Err(why) => {
+        Err(error) => {
             // Ignored: standard error may be closed.
-            let _ = writeln!(io::stderr(), "error: {why}");
+            let _ = writeln!(io::stderr(), "error: {error}");
             return ExitCode::from(USAGE_ERROR);
         }
     };
@@ -78,7 +78,7 @@ fn run_trial(
 ) -> Result<(), Failed> {
     let result = match session::session(|| launcher(Vec::new(), show_output)) {
         Ok(session) => run_test(&session.pool, session.config, test, style),
-        Err(why) => TestResult::Failed(setup_error(test, why, style)),
+        Err(error) => TestResult::Failed(setup_error(test, error, style)),
     };
     match result {
         TestResult::Passed(text) => {

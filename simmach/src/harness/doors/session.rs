@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use crate::harness::config::{self, Config, config};
-use crate::harness::verdict::interrupt;
+use crate::harness::config::{self, Config, ConfigError, JOBS, config};
+use crate::harness::evaluation::interrupt;
 use crate::harness::workers::disk::Folder;
 use crate::harness::workers::exit;
 use crate::harness::workers::in_process::InProcess;
@@ -14,7 +14,7 @@ use crate::harness::workers::pool::Pool;
 use crate::harness::workers::watchdog::Hang;
 use crate::harness::{command, progress, registry};
 use crate::outcome::Outcome;
-use crate::report::console::{Rerun, RunReport};
+use crate::report::console::{Rerun, RunReport, summarize};
 use crate::report::style::Style;
 use crate::run;
 
@@ -25,13 +25,13 @@ pub(crate) struct Session {
     pub(crate) config: &'static Config,
 }
 
-static SESSION: OnceLock<Result<Session, String>> = OnceLock::new();
+static SESSION: OnceLock<Result<Session, &'static ConfigError>> = OnceLock::new();
 
 /// Returns the session. The first test opens it; `launcher` tells how this binary is started as a worker.
 pub(crate) fn session(
     launcher: impl FnOnce() -> Launcher,
-) -> Result<&'static Session, &'static String> {
-    let session = SESSION.get_or_init(|| open(launcher)).as_ref()?;
+) -> Result<&'static Session, &'static ConfigError> {
+    let session = SESSION.get_or_init(|| open(launcher)).as_ref().map_err(|error| *error)?;
     interrupt::watch(&session.pool);
     Ok(session)
 }
@@ -45,8 +45,8 @@ extern "C" fn end_all_at_exit() {
     launch::end_all();
 }
 
-fn open(launcher: impl FnOnce() -> Launcher) -> Result<Session, String> {
-    let config = config().as_ref().map_err(ToString::to_string)?;
+fn open(launcher: impl FnOnce() -> Launcher) -> Result<Session, &'static ConfigError> {
+    let config = config().as_ref()?;
     let tests = registry::all();
     exit::at_exit_if_profiled(end_all_at_exit);
     let pool = if config.in_process {
@@ -60,7 +60,7 @@ fn open(launcher: impl FnOnce() -> Launcher) -> Result<Session, String> {
     Ok(Session { pool, config })
 }
 
-/// Reports a run of this process that hangs, after trying it again in a fresh process, and exits.
+/// Reports a run of this process that hangs, after a rerun in a fresh process, and exits.
 fn report_hang(hang: Hang) {
     progress::clear();
     let job = hang.job.clone();
@@ -69,8 +69,9 @@ fn report_hang(hang: Hang) {
         (Some(Ok(Session { pool, .. })), Some(job)) => Some(hang_report(pool, job, &outcome)),
         _ => None,
     };
-    let text =
-        text.unwrap_or_else(|| format!("simmach: a run does not yield: {:?}\n", outcome.verdict));
+    let text = text.unwrap_or_else(|| {
+        format!("simmach: a run of seed {} hangs: {}\n", outcome.seed, summarize(&outcome.verdict))
+    });
     // Ignored: standard error may be closed.
     let _ = io::stderr().write_all(text.as_bytes());
     if let Some(Ok(Session { pool, .. })) = SESSION.get() {
@@ -90,12 +91,13 @@ fn hang_report(pool: &Pool, job: Job, outcome: &Outcome) -> String {
         notes: String::new(),
         replay: None,
         output: b"",
-        which: None,
+        seed_source: None,
         log_lines: config::log_lines(),
         command: command::run_seed(test, seed),
     };
     let text = report.text(Style::PLAIN);
     format!(
-        "\n{text}\nsimmach: this process cannot continue after a run that hangs: no other test is run.\n"
+        "\n{text}\nsimmach: this process cannot end the run that hangs, so no other test is run. With {JOBS}=2 or more, runs are \
+         made in worker processes, which can be ended.\n"
     )
 }

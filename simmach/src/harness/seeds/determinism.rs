@@ -78,7 +78,7 @@ pub(crate) struct Mismatch {
     pub(crate) other: Option<u64>,
 }
 
-/// A first run, and the second ones that are under way.
+/// A first run, and those to compare it with that are still to come.
 #[derive(Debug)]
 struct Pair {
     index: u64,
@@ -174,13 +174,13 @@ impl<'a> Checks<'a> {
             first.events = None;
         }
         let job = |seed, events| self.job(seed, Overlay::default(), events);
-        let again = job(seed, first.events.is_some());
+        let repeated = job(seed, first.events.is_some());
         let (made, missing, runs) = match &self.fresh {
             None => {
                 let missing = if other.is_some() { 2 } else { 1 };
-                let between = other.map(|seed| [job(seed, false), again.clone()]);
+                let between = other.map(|seed| [job(seed, false), repeated.clone()]);
                 let jobs: Vec<Job> =
-                    std::iter::once(again).chain(between.into_iter().flatten()).collect();
+                    std::iter::once(repeated).chain(between.into_iter().flatten()).collect();
                 let fresh = self.fresh.insert(self.pool.fresh_processes(1));
                 (RunContext::Fresh, missing, fresh.runs(jobs.into_iter()))
             }
@@ -188,9 +188,9 @@ impl<'a> Checks<'a> {
                 let made = match self.selection.rate {
                     CheckRate::Every => {
                         let all = || self.pool.fresh_processes(self.jobs);
-                        self.others.get_or_insert_with(all).runs(std::iter::once(again))
+                        self.others.get_or_insert_with(all).runs(std::iter::once(repeated))
                     }
-                    CheckRate::Some | CheckRate::Off => fresh.runs(std::iter::once(again)),
+                    CheckRate::Some | CheckRate::Off => fresh.runs(std::iter::once(repeated)),
                 };
                 (RunContext::AfterOthers, 1, made)
             }

@@ -6,7 +6,7 @@
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
-use crate::harness::workers::job::Job;
+use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::pool::{FreshProcesses, Pool};
 use crate::outcome::{Keep, Outcome};
 use crate::report::difference::RunContext;
@@ -37,66 +37,111 @@ pub(crate) fn diagnose(
     overlay: &Overlay,
     other: Option<u64>,
 ) -> Diagnosis {
-    let job = |seed| Job {
-        test,
-        seed,
-        overlay: overlay.clone(),
-        keep: Keep { events: true, ..Keep::default() },
-    };
-    let once = |processes: FreshProcesses<'_>| processes.run(job(seed)).outcome;
-    // A broken run is no evidence.
-    let is_run = |run: &Outcome| !matches!(run.verdict, Verdict::Broken(_));
-
     let other = other.unwrap_or(seed.wrapping_add(1));
-    let around = pool.fresh_processes(1).runs([seed, other, seed].map(job).into_iter()).all();
-    let mut around = around.into_iter().filter(|run| run.index != 1).map(|run| run.outcome);
-    let (first, after) = (around.next(), around.next());
-    let mut fresh: Vec<Outcome> = first.into_iter().filter(is_run).collect();
-    while fresh.len() < FRESH_RUNS {
-        let run = once(pool.fresh_processes(1));
-        if !is_run(&run) {
-            break;
-        }
-        fresh.push(run);
+    let runs = DiagnosticRuns { pool, test, seed, overlay, other };
+    let (fresh, after) = runs.fresh_and_after();
+    let has_threads = fresh.iter().chain(after.iter()).any(|run| run.threads);
+    match first_different(&fresh) {
+        Some(odd) => runs.diagnose_outside(fresh, odd, has_threads),
+        None => runs.diagnose_state(fresh, after, has_threads),
+    }
+}
+
+/// Makes the runs for a diagnosis.
+struct DiagnosticRuns<'a> {
+    pool: &'a Pool,
+    test: &'static SimTest,
+    seed: u64,
+    overlay: &'a Overlay,
+    /// A seed to run in between.
+    other: u64,
+}
+
+impl DiagnosticRuns<'_> {
+    fn job(&self, seed: u64) -> Job {
+        let keep = Keep { events: true, ..Keep::default() };
+        Job { test: self.test, seed, overlay: self.overlay.clone(), keep }
     }
 
-    let threads = fresh.iter().chain(after.iter()).any(|run| run.threads);
-    if let Some(odd) = first_different(&fresh) {
-        let cause = if threads {
-            LikelyCause::Thread
-        } else {
-            at_fixed_addresses(|| {
-                Some(once(pool.fresh_process_at_fixed_addresses())).filter(is_run)
-            })
+    /// Runs the seed in this process; `None` if the run is broken.
+    fn run_in(&self, process: &FreshProcesses<'_>) -> Option<Outcome> {
+        Some(process.run(self.job(self.seed)).outcome).filter(is_evidence)
+    }
+
+    /// Runs these seeds in one fresh process, one after the other.
+    fn run_in_order<const N: usize>(&self, seeds: [u64; N]) -> Vec<FinishedRun> {
+        let jobs = seeds.map(|seed| self.job(seed));
+        self.pool.fresh_processes(1).runs(jobs.into_iter()).all()
+    }
+
+    /// Runs of the seed in fresh processes, and one after another seed.
+    fn fresh_and_after(&self) -> (Vec<Outcome>, Option<Outcome>) {
+        let around = self.run_in_order([self.seed, self.other, self.seed]);
+        let mut around = around.into_iter().filter(|run| run.index != 1).map(|run| run.outcome);
+        let (first, after) = (around.next(), around.next());
+        let mut fresh: Vec<Outcome> = first.into_iter().filter(is_evidence).collect();
+        while fresh.len() < FRESH_RUNS {
+            let Some(run) = self.run_in(&self.pool.fresh_processes(1)) else { break };
+            fresh.push(run);
+        }
+        (fresh, after)
+    }
+
+    /// Runs in fresh processes differ, the one at `odd` from the first: the cause is a thread, addresses, or outside the
+    /// process.
+    fn diagnose_outside(
+        &self,
+        mut fresh: Vec<Outcome>,
+        odd: usize,
+        has_threads: bool,
+    ) -> Diagnosis {
+        let cause = match has_threads {
+            true => LikelyCause::Thread,
+            false => {
+                at_fixed_addresses(|| self.run_in(&self.pool.fresh_process_at_fixed_addresses()))
+            }
         };
         let two = fresh.swap_remove(odd);
         let one = fresh.swap_remove(0);
-        return Diagnosis {
-            cause,
-            versions: Some([(one, RunContext::Fresh), (two, RunContext::Fresh)]),
-        };
+        let versions = Some([(one, RunContext::Fresh), (two, RunContext::Fresh)]);
+        Diagnosis { cause, versions }
     }
-    // The discarded warm-up run of the seed passed, the second one in the same process failed.
-    let by_the_second = fresh.iter().any(|run| run.passed_before && run.failure().is_some());
-    let one = fresh.into_iter().next();
-    let another =
-        |run: &Outcome| is_run(run) && one.as_ref().is_some_and(|one| !one.is_same_run(run));
-    // Perhaps only the first run of a process leaves something behind.
-    let behind = || {
-        let run = pool.fresh_processes(1).runs([other, seed].map(job).into_iter()).all();
-        run.into_iter().find(|run| run.index == 1).map(|run| run.outcome)
-    };
-    let two = after.filter(another).or_else(|| behind().filter(another));
-    let versions = one
-        .clone()
-        .zip(two)
-        .map(|(one, two)| [(one, RunContext::Fresh), (two, RunContext::AfterOthers)]);
-    let cause = match (&versions, by_the_second, threads) {
-        (_, _, true) => LikelyCause::Thread,
-        (Some(_), _, false) | (None, true, false) => LikelyCause::State,
-        (None, false, false) => LikelyCause::Rare,
-    };
-    Diagnosis { cause, versions }
+
+    /// Runs in fresh processes agree: if the one after another seed differs, the cause is state that outlives a run.
+    fn diagnose_state(
+        &self,
+        fresh: Vec<Outcome>,
+        after: Option<Outcome>,
+        has_threads: bool,
+    ) -> Diagnosis {
+        // The discarded warm-up run of the seed passed, the second one in the same process failed.
+        let failed_second = fresh.iter().any(|run| run.passed_before && run.failure().is_some());
+        let one = fresh.into_iter().next();
+        let differs = |run: &Outcome| {
+            is_evidence(run) && one.as_ref().is_some_and(|one| !one.is_same_run(run))
+        };
+        // Perhaps only the first run of a process leaves something behind.
+        let second_of_process = || {
+            let runs = self.run_in_order([self.other, self.seed]);
+            runs.into_iter().find(|run| run.index == 1).map(|run| run.outcome)
+        };
+        let two = after.filter(differs).or_else(|| second_of_process().filter(differs));
+        let versions = one
+            .clone()
+            .zip(two)
+            .map(|(one, two)| [(one, RunContext::Fresh), (two, RunContext::AfterOthers)]);
+        let cause = match (&versions, failed_second, has_threads) {
+            (_, _, true) => LikelyCause::Thread,
+            (Some(_), _, false) | (None, true, false) => LikelyCause::State,
+            (None, false, false) => LikelyCause::Rare,
+        };
+        Diagnosis { cause, versions }
+    }
+}
+
+/// Whether a run shows anything: a broken one does not.
+fn is_evidence(run: &Outcome) -> bool {
+    !matches!(run.verdict, Verdict::Broken(_))
 }
 
 /// The cause, given runs without address randomization; `None` stands for a broken run.

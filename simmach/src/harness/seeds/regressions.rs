@@ -22,9 +22,64 @@ use crate::spec::SimTest;
 /// One line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegressionEntry {
-    /// `None` if it is damaged or from another version of simmach.
-    pub(crate) token: Option<Token>,
+    /// Number of the line, from 1.
+    pub(crate) line: usize,
+    /// An error if it is damaged or from another version of simmach.
+    pub(crate) token: Result<Token, TokenError>,
     pub(crate) seed: u64,
+}
+
+/// Why a regressions file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegressionsError {
+    /// The file exists but cannot be read.
+    #[error(
+        "{} cannot be read: {why}; make it readable, remove it, or set {REGRESSIONS}=off to ignore it",
+        file.display()
+    )]
+    Unreadable { file: PathBuf, why: String },
+    /// Some lines are invalid. At most [`MAX_SHOWN`] are listed; `more` is the number of the others.
+    #[error("{}\nRestore these lines from version control, or remove them.", list(lines, *more))]
+    InvalidLines { lines: Vec<LineError>, more: usize },
+    /// The file cannot be written. It is unchanged.
+    #[error(
+        "{} cannot be written: {error}; make it writable, or set {REGRESSIONS}=read to record nothing",
+        file.display()
+    )]
+    NotWritten { file: PathBuf, error: io::Error },
+}
+
+/// An invalid line of a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}, line {number}: {mistake}", file.display())]
+pub(crate) struct LineError {
+    pub(crate) file: PathBuf,
+    /// Number of the line, from 1.
+    pub(crate) number: usize,
+    pub(crate) mistake: LineMistake,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LineMistake {
+    #[error("not valid UTF-8")]
+    NotUtf8,
+    #[error("{0:?} is not a token: tokens start with `sm1.`")]
+    NotAToken(String),
+    #[error("{0:?} is not a seed: expected a number after the token")]
+    NotASeed(String),
+    #[error(transparent)]
+    Token(TokenError),
+    #[error("{0}, and no seed follows that could be run instead")]
+    NoSeed(TokenError),
+}
+
+fn list(lines: &[LineError], more: usize) -> String {
+    let mut listed: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    if more > 0 {
+        listed.push(format!("and {more} more"));
+    }
+    listed.join("\n")
 }
 
 const FOLDER: &str = "simmach-regressions";
@@ -48,7 +103,7 @@ pub(crate) fn file(test: &SimTest) -> PathBuf {
 /// # Errors
 ///
 /// The file exists but cannot be read, or has invalid lines.
-pub(crate) fn read(test: &SimTest) -> Result<Vec<RegressionEntry>, String> {
+pub(crate) fn read(test: &SimTest) -> Result<Vec<RegressionEntry>, RegressionsError> {
     let file = file(test);
     match read_file(test, &file)? {
         Some(bytes) => parse(&file, &bytes),
@@ -63,7 +118,11 @@ pub(crate) fn read(test: &SimTest) -> Result<Vec<RegressionEntry>, String> {
 /// # Errors
 ///
 /// The file cannot be read, is invalid or cannot be written. It is then unchanged.
-pub(crate) fn add(test: &SimTest, token: &Token, comment: &str) -> Result<Option<PathBuf>, String> {
+pub(crate) fn add(
+    test: &SimTest,
+    token: &Token,
+    comment: &str,
+) -> Result<Option<PathBuf>, RegressionsError> {
     let package = Path::new(test.manifest_dir);
     if !package.join("Cargo.toml").is_file() {
         return Ok(None);
@@ -71,12 +130,12 @@ pub(crate) fn add(test: &SimTest, token: &Token, comment: &str) -> Result<Option
     let file = file(test);
     let path = package.join(&file);
     let folder = path.parent().unwrap_or(package);
-    let failed = |error: io::Error| format!("{}: {error}", file.display());
+    let failed = |error| RegressionsError::NotWritten { file: file.clone(), error };
     fs::create_dir_all(folder).map_err(failed)?;
     let _lock = lock_folder(folder).map_err(failed)?;
     let before = read_file(test, &file)?.unwrap_or_default();
     let entries = parse(&file, &before)?;
-    if entries.iter().any(|entry| entry.token.as_ref() == Some(token)) {
+    if entries.iter().any(|entry| entry.token.as_ref() == Ok(token)) {
         return Ok(Some(file));
     }
     let comment: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -93,10 +152,10 @@ pub(crate) fn add(test: &SimTest, token: &Token, comment: &str) -> Result<Option
 pub(crate) fn last_token<'a>(
     file: &Path,
     bytes: &'a [u8],
-) -> Result<Option<(usize, &'a str)>, String> {
+) -> Result<Option<(usize, &'a str)>, LineError> {
     let mut last = None;
     for (number, line) in lines(bytes) {
-        let line = line.map_err(|()| not_utf8(file, number))?;
+        let line = line.map_err(|mistake| LineError { file: file.to_owned(), number, mistake })?;
         let word = content(line).split_whitespace().next();
         last = word.map(|word| (number, word)).or(last);
     }
@@ -104,28 +163,23 @@ pub(crate) fn last_token<'a>(
 }
 
 /// Reads the file, if it exists.
-fn read_file(test: &SimTest, file: &Path) -> Result<Option<Vec<u8>>, String> {
+fn read_file(test: &SimTest, file: &Path) -> Result<Option<Vec<u8>>, RegressionsError> {
     let package = Path::new(test.manifest_dir);
-    let unread = |why: &str| {
-        format!(
-            "{} cannot be read: {why}; make it readable, remove it, or set {REGRESSIONS}=off to ignore it",
-            file.display()
-        )
-    };
+    let unreadable = |why: String| RegressionsError::Unreadable { file: file.to_owned(), why };
     let read = match fs::metadata(package.join(file)) {
-        Ok(about) if !about.is_file() => return Err(unread("not a regular file")),
+        Ok(about) if !about.is_file() => return Err(unreadable("not a regular file".to_owned())),
         Ok(_) => fs::read(package.join(file)),
         Err(error) => Err(error),
     };
     match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match broken_link(package, file) {
-            Some(link) => Err(unread(&format!("{} is a broken symbolic link", link.display()))),
+            Some(link) => Err(unreadable(format!("{} is a broken symbolic link", link.display()))),
             None => Ok(None),
         },
         // The name is too long: no such file can exist.
         Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Ok(None),
-        Err(error) => Err(unread(&error.to_string())),
+        Err(error) => Err(unreadable(error.to_string())),
     }
 }
 
@@ -140,13 +194,12 @@ fn broken_link<'a>(package: &Path, file: &'a Path) -> Option<&'a Path> {
 }
 
 /// Parses all entries; an error names the invalid lines.
-fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<RegressionEntry>, String> {
+fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<RegressionEntry>, RegressionsError> {
     let (mut entries, mut wrong) = (Vec::new(), Vec::new());
     for (number, line) in lines(bytes) {
-        match line.map(entry) {
-            Ok(Ok(entry)) => entries.extend(entry),
-            Ok(Err(why)) => wrong.push(bad_line(file, number, &why)),
-            Err(()) => wrong.push(not_utf8(file, number)),
+        match line.and_then(|line| entry(line, number)) {
+            Ok(entry) => entries.extend(entry),
+            Err(mistake) => wrong.push(LineError { file: file.to_owned(), number, mistake }),
         }
     }
     if wrong.is_empty() {
@@ -154,31 +207,18 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<RegressionEntry>, String> {
     }
     let more = wrong.len().saturating_sub(MAX_SHOWN);
     wrong.truncate(MAX_SHOWN);
-    if more > 0 {
-        wrong.push(format!("and {more} more"));
-    }
-    wrong.push("Restore these lines from version control, or remove them.".to_owned());
-    Err(wrong.join("\n"))
-}
-
-/// Formats an error with its file and line.
-pub(crate) fn bad_line(file: &Path, number: usize, why: &str) -> String {
-    format!("{}, line {number}: {why}", file.display())
-}
-
-fn not_utf8(file: &Path, number: usize) -> String {
-    bad_line(file, number, "not valid UTF-8")
+    Err(RegressionsError::InvalidLines { lines: wrong, more })
 }
 
 /// Lines with their numbers from 1, with any kind of line ending, without byte-order marks.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Result<&str, ()>)> {
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Result<&str, LineMistake>)> {
     let lines = bytes
         .split(|byte| *byte == b'\n')
         .flat_map(|line| line.split(|byte| *byte == b'\r').enumerate());
     let mut number = 0;
     lines.map(move |(part, line)| {
         number += usize::from(part == 0);
-        let line = std::str::from_utf8(line).map_err(drop);
+        let line = std::str::from_utf8(line).map_err(|_| LineMistake::NotUtf8);
         (number, line.map(|line| line.trim_start_matches('\u{feff}')))
     })
 }
@@ -189,25 +229,21 @@ fn content(line: &str) -> &str {
 }
 
 /// Parses a line; `None` if it is empty or a comment.
-fn entry(line: &str) -> Result<Option<RegressionEntry>, String> {
+fn entry(line: &str, number: usize) -> Result<Option<RegressionEntry>, LineMistake> {
     let mut words = content(line).split_whitespace();
     let Some(word) = words.next() else { return Ok(None) };
-    let seed = words.next().map(|seed| {
-        seed.parse::<u64>()
-            .map_err(|_| format!("{seed:?} is not a seed: expected a number after the token"))
-    });
+    let seed = words
+        .next()
+        .map(|seed| seed.parse::<u64>().map_err(|_| LineMistake::NotASeed(seed.to_owned())));
     match word.parse::<Token>() {
         Ok(token) => {
             seed.transpose()?;
-            Ok(Some(RegressionEntry { seed: token.seed, token: Some(token) }))
+            Ok(Some(RegressionEntry { line: number, seed: token.seed, token: Ok(token) }))
         }
-        Err(TokenError::Prefix) => {
-            let word: String = word.chars().take(40).collect();
-            Err(format!("{word:?} is not a token: tokens start with `sm1.`"))
-        }
+        Err(TokenError::Prefix) => Err(LineMistake::NotAToken(word.chars().take(40).collect())),
         Err(error) => match seed.transpose()? {
-            Some(seed) => Ok(Some(RegressionEntry { token: None, seed })),
-            None => Err(format!("{error}, and no seed follows that could be run instead")),
+            Some(seed) => Ok(Some(RegressionEntry { line: number, token: Err(error), seed })),
+            None => Err(LineMistake::NoSeed(error)),
         },
     }
 }
@@ -241,7 +277,7 @@ fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
     }
     Err(io::Error::new(
         io::ErrorKind::TimedOut,
-        "timed out waiting for another process to stop writing",
+        "another process held the lock on its folder for 10 s",
     ))
 }
 

@@ -12,14 +12,14 @@ use crate::harness::progress::ProgressBar;
 use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::pool::{Pool, Runs};
 use crate::outcome::{Keep, Outcome};
-use crate::shrink::token::{Token, TraceMarks, short_hash, test_hash};
+use crate::shrink::token::{Token, TraceSummary, short_hash, test_hash};
 use crate::shrink::{self, Answer, FailingRun, Oracle, Overlays, ShrinkResult};
 use crate::spec::SimTest;
 
 /// Maximum number of candidates that are run speculatively. The result does not depend on it.
 const MAX_SPECULATIVE: usize = 64;
 /// Maximum number of step sequences in a token.
-const MAX_WALKS: usize = 4;
+const MAX_SEQUENCES: usize = 4;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The smallest failing run that was found.
@@ -38,9 +38,9 @@ pub(crate) fn shrink(
     pool: &Pool,
     config: &Config,
     test: &'static SimTest,
-    find: &Outcome,
+    failing: &Outcome,
 ) -> Option<ShrunkRun> {
-    let failure = find.failure().filter(|failure| can_be_shrunk(failure))?;
+    let failure = failing.failure().filter(|failure| can_be_shrunk(failure))?;
     let (budget, end) = match config.shrink {
         Shrink::Off => return None,
         Shrink::Runs(runs) => (runs, None),
@@ -48,11 +48,11 @@ pub(crate) fn shrink(
     };
     let mut oracle = PoolOracle {
         pool,
-        shape: find.shape,
-        walks: walks(find),
+        shape: failing.shape,
+        sequences: step_sequences(failing),
         job: Job {
             test,
-            seed: find.seed,
+            seed: failing.seed,
             overlay: Overlay::default(),
             keep: Keep { deviations: RecordLevel::Size, ..Keep::default() },
         },
@@ -75,28 +75,33 @@ pub(crate) fn shrink(
         return None;
     }
     let repeats = fails(&fresh) && fresh.outcome.trace_hash == run.outcome.trace_hash;
-    let token = Token { walks: walks(find), ..token(test, &job.overlay, &run.outcome) };
+    let token =
+        Token { sequences: step_sequences(failing), ..token(test, &job.overlay, &run.outcome) };
     Some(ShrunkRun { shrunk, run, repeats, token })
 }
 
 /// Makes the token of a failing run.
 pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Token {
     let failure = outcome.failure().map(Failure::fingerprint).unwrap_or_default();
-    let marks = outcome.checkpoints.iter().map(|mark| mark.hash as u8).collect();
+    let checkpoints = outcome.checkpoints.iter().map(|checkpoint| checkpoint.hash as u8).collect();
     Token {
         test: test_hash(&test.key()),
         shape: outcome.shape as u32,
-        walks: walks(outcome),
+        sequences: step_sequences(outcome),
         seed: outcome.seed,
         overlay: overlay.clone(),
         failure: short_hash(&failure),
-        trace: TraceMarks { events: outcome.trace_events, hash: outcome.trace_hash as u32, marks },
+        trace: TraceSummary {
+            events: outcome.trace_events,
+            hash: outcome.trace_hash as u32,
+            checkpoints,
+        },
     }
 }
 
 /// The step sequences of a run for its token. Those of the original run are more complete than those of the shrunk one.
-fn walks(outcome: &Outcome) -> Vec<StepSequence> {
-    outcome.sequences.iter().take(MAX_WALKS).cloned().collect()
+fn step_sequences(outcome: &Outcome) -> Vec<StepSequence> {
+    outcome.sequences.iter().take(MAX_SEQUENCES).cloned().collect()
 }
 
 /// The smallest failing runs so far of all tests that are being shrunk.
@@ -142,7 +147,7 @@ pub(crate) fn run_one(pool: &Pool, job: Job) -> FinishedRun {
 struct PoolOracle<'a> {
     pool: &'a Pool,
     shape: u64,
-    walks: Vec<StepSequence>,
+    sequences: Vec<StepSequence>,
     job: Job,
     failure: Failure,
     end: Option<Instant>,
@@ -159,11 +164,11 @@ impl PoolOracle<'_> {
     /// The first of these candidates that fails and fits.
     fn first_of(
         &mut self,
-        some: Vec<Overlay>,
+        overlays: Vec<Overlay>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)> {
         let job = self.job.clone();
-        let jobs = some.into_iter().map(move |overlay| Job { overlay, ..job.clone() });
+        let jobs = overlays.into_iter().map(move |overlay| Job { overlay, ..job.clone() });
         let mut runs: Runs = self.pool.runs(jobs);
         let mut found: Option<(u64, Size)> = None;
         loop {
@@ -197,13 +202,13 @@ impl Oracle for PoolOracle<'_> {
     ) -> Option<(u64, Size)> {
         let mut before = 0;
         loop {
-            let some: Vec<Overlay> =
+            let overlays: Vec<Overlay> =
                 std::iter::from_fn(|| candidates.next()).take(MAX_SPECULATIVE).collect();
-            let count = some.len() as u64;
+            let count = overlays.len() as u64;
             if count == 0 || self.is_over() {
                 return None;
             }
-            if let Some((index, size)) = self.first_of(some, fits) {
+            if let Some((index, size)) = self.first_of(overlays, fits) {
                 self.tried += index + 1;
                 return Some((before + index, size));
             }
@@ -234,11 +239,11 @@ impl Oracle for PoolOracle<'_> {
         let token = Token {
             test: test_hash(&test.key()),
             shape: self.shape as u32,
-            walks: self.walks.clone(),
+            sequences: self.sequences.clone(),
             seed,
             overlay: overlay.clone(),
             failure: short_hash(&self.failure.fingerprint()),
-            trace: TraceMarks::default(),
+            trace: TraceSummary::default(),
         };
         forget_best(test);
         best().push(BestSoFar { test, token, size: *size });

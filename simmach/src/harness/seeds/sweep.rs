@@ -12,7 +12,7 @@ use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Group, summarize};
-use crate::report::summary::Tally;
+use crate::report::summary::RunTotals;
 use crate::spec::SimTest;
 
 /// Interval of progress updates.
@@ -32,8 +32,8 @@ pub(crate) enum Goal {
 /// Result of a sweep.
 #[derive(Debug, Default)]
 pub(crate) struct SweepResult {
-    /// Summary of all runs that are not the find. Includes runs above the find that had already begun.
-    pub(crate) tally: Tally,
+    /// Totals of all runs but the found one. Includes runs above it that had already begun.
+    pub(crate) totals: RunTotals,
     /// The lowest run that the sweep was looking for.
     pub(crate) found: Option<FinishedRun>,
     /// Number of failures that `#[should_panic]` does not expect.
@@ -103,7 +103,7 @@ pub(crate) fn sweep(
         if let Some(cut) = checks.compare_arrived() {
             runs.cut(cut);
         }
-        bar.show(result.tally.seeds, result.failed());
+        bar.show(result.totals.seeds, result.failed());
     }
     (result.compared, result.mismatch) = checks.finish();
     result
@@ -113,9 +113,9 @@ impl SweepResult {
     /// Records a run. Returns the index from which on no more runs are needed.
     fn record(&mut self, run: FinishedRun, goal: Goal) -> Option<u64> {
         match classify(&run.outcome, goal) {
-            RunClass::Passed => self.tally.add(&run.outcome),
+            RunClass::Passed => self.totals.add(&run.outcome),
             RunClass::Unexpected => {
-                self.tally.add(&run.outcome);
+                self.totals.add(&run.outcome);
                 self.unexpected += 1;
                 keep_lowest(&mut self.lowest_unexpected, run);
             }
@@ -135,19 +135,19 @@ impl SweepResult {
     }
 
     fn group(&mut self, outcome: &Outcome) {
-        let kind = match &outcome.verdict {
+        let fingerprint = match &outcome.verdict {
             Verdict::Failed(failure) => failure.fingerprint(),
             Verdict::Broken(why) => format!("broken: {why}"),
             Verdict::Passed => return,
         };
-        let of = |seeds| FailureGroup {
+        let group_of = |seeds| FailureGroup {
             group: Group { seed: outcome.seed, seeds, text: summarize(&outcome.verdict) },
             lowest: outcome.clone(),
         };
-        let kind = self.groups.entry(kind).or_insert_with(|| of(0));
-        kind.group.seeds += 1;
-        if outcome.seed < kind.group.seed {
-            *kind = of(kind.group.seeds);
+        let group = self.groups.entry(fingerprint).or_insert_with(|| group_of(0));
+        group.group.seeds += 1;
+        if outcome.seed < group.group.seed {
+            *group = group_of(group.group.seeds);
         }
     }
 
@@ -155,7 +155,7 @@ impl SweepResult {
     pub(crate) fn failed(&self) -> u64 {
         match self.groups.is_empty() {
             true => self.unexpected + u64::from(self.found.is_some()),
-            false => self.groups.values().map(|kind| kind.group.seeds).sum(),
+            false => self.groups.values().map(|group| group.group.seeds).sum(),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, test_kill_process};
 
+use crate::harness::config::DIR;
 use crate::run;
 use crate::storage::memory_disk;
 
@@ -26,6 +27,20 @@ pub(crate) struct Folder {
     lock: File,
 }
 
+/// Why this process has no folder for the disks of its runs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FolderError {
+    /// No parent folder can be used. The error names it and says what to do.
+    #[error(transparent)]
+    Unusable(io::Error),
+    /// The process's folder cannot be created in its parent.
+    #[error(
+        "cannot create a folder for the disks of runs in {}: {error}; set {DIR} to another writable folder",
+        root.display()
+    )]
+    NotCreated { root: PathBuf, error: io::Error },
+}
+
 /// Identifies a run among those that a worker was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JobId {
@@ -36,7 +51,7 @@ pub(crate) struct JobId {
 impl Folder {
     /// Returns the folder of this process, shared by all that make runs in it. The last reference deletes it, since a test
     /// binary has no hook at its end.
-    pub(crate) fn shared(requested: Option<&Path>) -> Result<Arc<Self>, String> {
+    pub(crate) fn shared(requested: Option<&Path>) -> Result<Arc<Self>, FolderError> {
         static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = current.upgrade() {
@@ -48,9 +63,9 @@ impl Folder {
     }
 
     /// Creates the folder, under `requested` or on a memory disk, and sets it as the root of runs.
-    fn for_this_process(requested: Option<&Path>) -> Result<Self, String> {
+    fn for_this_process(requested: Option<&Path>) -> Result<Self, FolderError> {
         static LEFTOVERS: Once = Once::new();
-        let root = memory_disk::choose_folder(requested).map_err(|error| error.to_string())?;
+        let root = memory_disk::choose_folder(requested).map_err(FolderError::Unusable)?;
         LEFTOVERS.call_once(|| remove_leftovers(&root));
         // `run::set_root` can only be called once.
         static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -58,9 +73,7 @@ impl Folder {
             None => Self::create(&root),
             Some(path) => Self::create_again(path),
         };
-        let folder = folder.map_err(|error| {
-            format!("cannot create a folder for the disks of runs in {}: {error}", root.display())
-        })?;
+        let folder = folder.map_err(|error| FolderError::NotCreated { root, error })?;
         let path = PATH.get_or_init(|| folder.path().to_owned());
         run::set_root(path.clone());
         Ok(folder)

@@ -11,11 +11,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::harness::config::JOBS;
 use crate::harness::registry;
 use crate::harness::workers::disk::{self, JobId};
 use crate::harness::workers::exit;
 use crate::harness::workers::job::FinishedRun;
-use crate::harness::workers::launch::{self, ExitCause, Launcher, ProcessHandle, StartedWorker};
+use crate::harness::workers::launch::{
+    self, ExitCause, Launcher, ProcessHandle, StartError, StartedWorker,
+};
 use crate::harness::workers::output::WorkerOutput;
 use crate::harness::workers::protocol::{self, FromWorker, Reply, ToWorker};
 use crate::harness::workers::queue::{
@@ -70,9 +73,7 @@ impl Dispatcher {
             unacknowledged: 0,
             sink,
         });
-        if queue.start_error.is_some() {
-            queue.fail_all();
-        }
+        queue.fail_all();
         let busy = queue.workers.values().filter(|worker| !worker.in_flight.is_empty());
         let wanted = busy.count().saturating_add(most).min(self.jobs);
         self.fill_all(&mut queue);
@@ -139,7 +140,7 @@ impl Dispatcher {
         let dispatcher = Arc::clone(self);
         if let Err(error) = crate::harness::spawn("dispatcher", move || dispatcher.serve(id)) {
             queue.workers.remove(&id);
-            queue.give_up(format!("cannot start a thread: {error}"));
+            queue.give_up(StartError::Thread(error));
         }
     }
 
@@ -148,17 +149,19 @@ impl Dispatcher {
             .and_then(|launched| self.handshake(launched));
         let (launched, folder) = match started {
             Ok(started) => started,
-            Err(why) => {
+            Err(error) => {
                 let mut queue = self.lock();
                 queue.workers.remove(&id);
-                return queue.give_up(why);
+                return queue.give_up(error);
             }
         };
         let StartedWorker { socket, mut process, output } = launched;
         process.set_folder(folder.clone());
         match socket.try_clone() {
             Ok(socket) => self.set_ready(id, socket, folder),
-            Err(error) => eprintln!("simmach: cannot duplicate the worker socket: {error}"),
+            Err(error) => eprintln!(
+                "simmach: cannot duplicate a worker's socket: {error}; raise the limit of open files, or set {JOBS} lower"
+            ),
         }
         let mut reader = BufReader::new(&socket);
         let mut framed = 0;
@@ -178,30 +181,32 @@ impl Dispatcher {
     }
 
     /// Waits for a worker's hello message.
-    fn handshake(&self, mut launched: StartedWorker) -> Result<(StartedWorker, PathBuf), String> {
+    fn handshake(
+        &self,
+        mut launched: StartedWorker,
+    ) -> Result<(StartedWorker, PathBuf), StartError> {
         let socket = &launched.socket;
         // Ignored: the timeout matters only for a broken worker.
         let _ = socket.set_read_timeout(Some(HELLO_TIMEOUT));
         let hello = protocol::read(&mut &*socket);
         let _ = socket.set_read_timeout(None);
-        let why = match hello {
+        let error = match hello {
             Ok(Some(FromWorker::Hello { digest, folder })) => {
                 if digest == registry::digest(self.tests) {
                     return Ok((launched, PathBuf::from(folder)));
                 }
-                "its tests differ from those of this process".to_owned()
+                StartError::OtherTests
             }
-            Ok(Some(FromWorker::SetupError(why))) => return Err(why),
-            Ok(Some(FromWorker::Finished { .. })) => "unexpected message from worker".to_owned(),
+            Ok(Some(FromWorker::SetupError(why))) => return Err(StartError::Worker(why)),
+            Ok(Some(FromWorker::Finished { .. })) => StartError::UnexpectedMessage,
             Ok(None) | Err(_) => {
                 let cause = launched.process.end(EXIT_TIMEOUT);
-                let last_output = launched.output.last_output(OUTPUT_TIMEOUT);
-                let last_output = String::from_utf8_lossy(&last_output);
-                format!("worker exited during startup ({cause}); output:\n{}", last_output.trim())
+                let output = launched.output.last_output(OUTPUT_TIMEOUT);
+                StartError::Startup { cause, output }
             }
         };
         launched.process.end(Duration::ZERO);
-        Err(format!("cannot use a worker process: {why}"))
+        Err(error)
     }
 
     fn set_ready(&self, id: u64, socket: UnixStream, folder: PathBuf) {
@@ -287,12 +292,8 @@ impl Dispatcher {
             }
         }
         if queue.early_deaths >= MAX_EARLY_DEATHS {
-            let last_output = String::from_utf8_lossy(&last_output);
-            let why = format!(
-                "worker processes exit before their first run ({cause}); output of the last one:\n{}",
-                last_output.trim()
-            );
-            return queue.give_up(why);
+            let (count, output) = (queue.early_deaths, last_output);
+            return queue.give_up(StartError::EarlyDeaths { count, cause, output });
         }
         self.fill_all(&mut queue);
         queue.close_batches();
@@ -323,7 +324,8 @@ impl Dispatcher {
                     worker.in_flight.push_back(assigned);
                 }
                 None => {
-                    let why = "the test is not registered in this binary".to_owned();
+                    let why =
+                        "the test is not in this binary's list of tests: this is a bug in simmach";
                     let finished = FinishedRun::broken(assigned.index, assigned.job.seed, why);
                     queue.deliver(assigned.batch, 1, vec![finished]);
                 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::engine::context::RunStatus;
-use crate::harness::workers::disk::Folder;
+use crate::harness::workers::disk::{Folder, FolderError};
 use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::watchdog::{Hang, Watchdog};
 use crate::harness::{Runner, registry};
@@ -18,7 +18,7 @@ use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
 /// Creates the process's folder.
-pub(crate) type CreateFolder = Box<dyn Fn() -> Result<Arc<Folder>, String> + Send + Sync>;
+pub(crate) type CreateFolder = Box<dyn Fn() -> Result<Arc<Folder>, FolderError> + Send + Sync>;
 
 /// Makes runs in this process.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub(crate) struct InProcessBatch {
     in_process: InProcess,
     number: u64,
     jobs: Box<dyn Iterator<Item = Job> + Send>,
-    folder: Option<Result<Arc<Folder>, String>>,
+    folder: Option<Result<Arc<Folder>, FolderError>>,
     next: u64,
     from: u64,
 }
@@ -81,7 +81,7 @@ impl InProcess {
         }
     }
 
-    fn folder(&self) -> Result<Arc<Folder>, String> {
+    fn folder(&self) -> Result<Arc<Folder>, FolderError> {
         let mut shared = lock(&self.0.folder);
         if let Some(folder) = shared.upgrade() {
             return Ok(folder);
@@ -104,9 +104,9 @@ impl InProcess {
     }
 
     fn run_one(&self, job: &Job, keep: Keep) -> Outcome {
-        let shared = Arc::new(RunStatus::default());
-        self.0.watchdog.begin(job.seed, Some(job.clone()), Arc::clone(&shared));
-        let outcome = (self.0.run)(job.test, job.seed, &job.overlay, keep, shared);
+        let status = Arc::new(RunStatus::default());
+        self.0.watchdog.begin(job.seed, Some(job.clone()), Arc::clone(&status));
+        let outcome = (self.0.run)(job.test, job.seed, &job.overlay, keep, status);
         self.0.watchdog.end();
         outcome
     }
@@ -135,7 +135,7 @@ impl InProcessBatch {
             Ok(_) => {
                 FinishedRun { index, outcome: self.in_process.run_job(&job), output: Vec::new() }
             }
-            Err(why) => FinishedRun::broken(index, job.seed, why.clone()),
+            Err(error) => FinishedRun::broken(index, job.seed, error),
         };
         NextRuns::Finished(vec![finished])
     }

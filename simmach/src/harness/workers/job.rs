@@ -1,5 +1,7 @@
 //! Jobs and finished runs.
 
+use std::fmt::Display;
+
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::outcome::{Keep, Outcome};
@@ -37,13 +39,14 @@ pub(crate) enum NextRuns {
 
 impl FinishedRun {
     pub(crate) fn lost(seed: u64) -> Self {
-        Self::broken(0, seed, "the run was lost: no worker returned its outcome".to_owned())
+        let why = "no worker process returned the outcome of this run; if that repeats, it is a bug in simmach";
+        Self::broken(0, seed, why)
     }
 
-    pub(crate) fn broken(index: u64, seed: u64, why: String) -> Self {
+    pub(crate) fn broken(index: u64, seed: u64, why: impl Display) -> Self {
         Self {
             index,
-            outcome: Outcome::without_a_run(seed, Verdict::Broken(why)),
+            outcome: Outcome::without_a_run(seed, Verdict::Broken(why.to_string())),
             output: Vec::new(),
         }
     }

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::harness::config::JOBS;
 use crate::harness::workers::output::WorkerOutput;
 use crate::harness::workers::worker::{SHOW_OUTPUT, WORKER};
-use crate::harness::workers::{addresses, disk, exit};
+use crate::harness::workers::{disk, exit, no_aslr};
 
 /// A started worker that has not sent its hello message.
 pub(crate) struct StartedWorker {
@@ -24,7 +25,49 @@ pub(crate) struct StartedWorker {
 }
 
 /// Function that starts a worker. The argument says whether its output is shown as it is written.
-pub(crate) type StartWorker = Arc<dyn Fn(bool) -> Result<StartedWorker, String> + Send + Sync>;
+pub(crate) type StartWorker = Arc<dyn Fn(bool) -> Result<StartedWorker, StartError> + Send + Sync>;
+
+/// Why a worker process cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The process cannot be started.
+    #[error("cannot start a worker process: {0}; {JOBS}=N limits how many there are")]
+    Process(io::Error),
+    /// The thread that serves the worker cannot be started.
+    #[error("cannot start a thread for a worker process: {0}; {JOBS}=N limits how many there are")]
+    Thread(io::Error),
+    /// Address randomization cannot be disabled for the process.
+    #[error("this system cannot start a process without address randomization")]
+    AddressRandomization,
+    /// The worker cannot serve, for this reason.
+    #[error("{0}")]
+    Worker(String),
+    /// The worker has other tests than its parent.
+    #[error(
+        "a worker process has other tests than this one: the test binary was replaced while it ran; run it again"
+    )]
+    OtherTests,
+    /// The worker's first message is not its hello.
+    #[error("a worker process began with another message than its hello: this is a bug in simmach")]
+    UnexpectedMessage,
+    /// The worker exited before its hello.
+    #[error("a worker process exited before it could make a run ({cause}). {}", its_output(output))]
+    Startup { cause: ExitCause, output: Vec<u8> },
+    /// Several workers in a row exited before their first run.
+    #[error(
+        "{count} worker processes in a row exited before their first run ({cause}). {}",
+        its_output(output)
+    )]
+    EarlyDeaths { count: u32, cause: ExitCause, output: Vec<u8> },
+}
+
+fn its_output(output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    match output.trim() {
+        "" => "It wrote no output.".to_owned(),
+        output => format!("Its output:\n{output}"),
+    }
+}
 
 /// How workers are started, and whether their output is shown as it is written.
 #[derive(Clone)]
@@ -43,9 +86,8 @@ impl Launcher {
     pub(crate) fn at_fixed_addresses(&self) -> Self {
         let start = Arc::clone(&self.start);
         let start = Arc::new(move |show_output| {
-            addresses::without_randomization(|| start(show_output)).unwrap_or_else(|| {
-                Err("this system cannot disable address randomization".to_owned())
-            })
+            no_aslr::without_randomization(|| start(show_output))
+                .unwrap_or(Err(StartError::AddressRandomization))
         });
         Self { start, show_output: self.show_output }
     }
@@ -90,10 +132,8 @@ struct LivingWorker {
 
 /// Starts workers by running this binary again with these arguments.
 pub(crate) fn launcher(arguments: Vec<String>, show_output: bool) -> Launcher {
-    let start = Arc::new(move |show_output| {
-        launch(&arguments, show_output)
-            .map_err(|error| format!("cannot start a worker process: {error}"))
-    });
+    let start =
+        Arc::new(move |show_output| launch(&arguments, show_output).map_err(StartError::Process));
     Launcher { start, show_output }
 }
 

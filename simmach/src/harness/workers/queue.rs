@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::harness::workers::disk;
 use crate::harness::workers::job::{FinishedRun, Job};
+use crate::harness::workers::launch::StartError;
 use crate::harness::workers::protocol::{self, Assignment, Reply, ToWorker};
 
 /// Time of the jobs that a worker is assigned in advance, which hides the latency of the socket.
@@ -30,7 +31,7 @@ pub(crate) struct JobQueue {
     /// Whether no more runs are needed.
     pub(crate) shutting_down: bool,
     /// Why no worker can be started.
-    pub(crate) start_error: Option<String>,
+    pub(crate) start_error: Option<StartError>,
 }
 
 pub(crate) struct Batch {
@@ -144,19 +145,20 @@ impl JobQueue {
     }
 
     /// Handles a worker that could not be started. If there are no others, all batches fail.
-    pub(crate) fn give_up(&mut self, why: String) {
+    pub(crate) fn give_up(&mut self, error: StartError) {
         if self.workers.is_empty() {
-            self.start_error = Some(why);
+            self.start_error = Some(error);
             self.fail_all();
         }
     }
 
+    /// Breaks a run of each batch if no worker can be started, and ends the batches.
     pub(crate) fn fail_all(&mut self) {
-        let why = self.start_error.clone().unwrap_or_default();
+        let Some(error) = &self.start_error else { return };
         for mut batch in std::mem::take(&mut self.batches) {
             if let Some((index, job)) = batch.next_job() {
                 // Ignored: the receiver may be gone.
-                let _ = batch.sink.send(vec![FinishedRun::broken(index, job.seed, why.clone())]);
+                let _ = batch.sink.send(vec![FinishedRun::broken(index, job.seed, error)]);
             }
         }
     }

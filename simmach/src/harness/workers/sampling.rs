@@ -12,16 +12,16 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Returns where the run is, unless its thread blocks signals or has ended.
-pub(crate) fn sample_stack(shared: &RunStatus) -> Option<StuckReport> {
-    if shared.stuck().is_none() {
-        send_signal(shared.thread()?)?;
+pub(crate) fn sample_stack(status: &RunStatus) -> Option<StuckReport> {
+    if status.stuck().is_none() {
+        send_signal(status.thread()?)?;
     }
     let mut waited = Duration::ZERO;
-    while shared.stuck().is_none() && waited < HANDLER_TIMEOUT {
+    while status.stuck().is_none() && waited < HANDLER_TIMEOUT {
         std::thread::park_timeout(POLL_INTERVAL);
         waited += POLL_INTERVAL;
     }
-    shared.stuck().copied()
+    status.stuck().copied()
 }
 
 /// Sends the signal to one thread of this process; `None` if it can't be sent.

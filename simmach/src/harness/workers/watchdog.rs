@@ -1,7 +1,7 @@
 //! Detects runs that do not yield.
 //!
-//! A thread compares the run's pulse at each tick. It counts its own ticks instead of reading the clock, since a process
-//! that was stopped or starved has not hung. Outside of a poll (while a cluster is built or dropped) the limit is longer,
+//! A thread compares the run's status with that of the tick before. It counts its own ticks instead of reading the clock,
+//! since a process that was stopped or starved has not hung. Outside of a poll (while a cluster is built or dropped) the limit is longer,
 //! since nothing there takes virtual time. A run that blocks on its own thread reports itself, without a wait for the
 //! limit.
 
@@ -31,7 +31,7 @@ pub(crate) struct Watchdog {
 #[derive(Debug, Default)]
 struct WatchState {
     run: Option<(u64, Option<Job>, Arc<RunStatus>)>,
-    /// Number of the run, to distinguish runs with the same pulse.
+    /// Number of the run, to tell runs with the same snapshot apart.
     nth: u64,
     closed: bool,
     /// The watchdog's thread.
@@ -45,7 +45,7 @@ pub(crate) struct Hang {
     /// The job, if the run is one of this process and not of a worker.
     pub(crate) job: Option<Job>,
     pub(crate) limit: Duration,
-    pub(crate) pulse: StatusSnapshot,
+    pub(crate) snapshot: StatusSnapshot,
     pub(crate) machine: Option<String>,
     /// Name of the task for reports.
     pub(crate) task: Option<String>,
@@ -54,9 +54,9 @@ pub(crate) struct Hang {
 }
 
 const BLOCKED: &str = "\
-deadlock: the run's only thread is waiting for a lock or a wake-up that would have to come from another thread. A task \
-must not block: use async equivalents of `block_on`, std's channels, condition variables, and locks that are held across an \
-`.await` or taken twice";
+deadlock: the run's only thread is waiting for a lock or a wake-up that only another thread could give. A task must not \
+block: replace `block_on`, std's channels, condition variables, and locks that are held across an `.await` or taken twice, by their \
+async equivalents";
 
 impl Watchdog {
     /// Starts the thread. `report_hang` is called once, and does not return outside of tests.
@@ -70,13 +70,13 @@ impl Watchdog {
     }
 
     /// Starts watching a run.
-    pub(crate) fn begin(&self, seed: u64, job: Option<Job>, shared: Arc<RunStatus>) {
+    pub(crate) fn begin(&self, seed: u64, job: Option<Job>, status: Arc<RunStatus>) {
         let mut watched = lock(&self.watched);
         watched.nth += 1;
         if let Some(thread) = &watched.thread {
-            shared.set_watcher(thread.clone());
+            status.set_watcher(thread.clone());
         }
-        watched.run = Some((seed, job, shared));
+        watched.run = Some((seed, job, status));
     }
 
     /// Stops watching.
@@ -98,23 +98,26 @@ impl Hang {
         let blocked = self.stuck.filter(|stuck| stuck.blocked);
         let message = if blocked.is_some() {
             BLOCKED.to_owned()
-        } else if self.pulse.polling {
+        } else if self.snapshot.polling {
             format!(
-                "a task did not yield for {limit:?} of real time: endless loop or blocking call"
+                "a task did not yield for {limit:?} of real time: it is in an endless loop or a blocking call"
             )
         } else {
             let limit = limit * OUTSIDE_FACTOR;
-            format!("the run made no progress for {limit:?} of real time, outside of any task")
+            format!(
+                "the run made no progress for {limit:?} of real time outside of its tasks: code that builds or drops the \
+                 cluster is in an endless loop or a blocking call"
+            )
         };
         let mut failure = Failure::new(FailureKind::Hung, message);
-        // The time of the pulse is stable; the exact position in an endless loop is not.
-        failure.at = blocked.map_or(self.pulse.at, |stuck| stuck.at);
+        // The time of the snapshot is the same in each run; the position in an endless loop is not.
+        failure.at = blocked.map_or(self.snapshot.at, |stuck| stuck.at);
         if let Some(stuck) = self.stuck {
             failure.task = self.task;
             *failure.origin = Origin::of(&stuck.captured);
             failure.origin.resolve_all();
         }
-        failure.machine = self.machine.filter(|_| self.pulse.polling || self.stuck.is_some());
+        failure.machine = self.machine.filter(|_| self.snapshot.polling || self.stuck.is_some());
         // Effects and trace are lost: only the run's own thread has them.
         Outcome::without_a_run(self.seed, Verdict::Failed(failure))
     }
@@ -122,7 +125,8 @@ impl Hang {
 
 fn watch(watched: &Mutex<WatchState>, limit: Duration, report_hang: impl FnOnce(Hang)) {
     let mut last = None;
-    let mut still = 0;
+    // Number of ticks without a change.
+    let mut unchanged = 0;
     loop {
         // A run that is stuck unparks this thread.
         std::thread::park_timeout(limit / TICKS_PER_LIMIT);
@@ -130,28 +134,29 @@ fn watch(watched: &Mutex<WatchState>, limit: Duration, report_hang: impl FnOnce(
         if state.closed {
             return;
         }
-        let Some((seed, job, shared)) = &state.run else {
-            (last, still) = (None, 0);
+        let Some((seed, job, status)) = &state.run else {
+            (last, unchanged) = (None, 0);
             continue;
         };
-        let now = (state.nth, shared.snapshot());
-        let is_stuck = shared.stuck().is_some();
+        let now = (state.nth, status.snapshot());
+        let is_stuck = status.stuck().is_some();
         if last != Some(now) && !is_stuck {
-            (last, still) = (Some(now), 0);
+            (last, unchanged) = (Some(now), 0);
             continue;
         }
-        still += 1;
-        let pulse = now.1;
-        let most = if pulse.polling { TICKS_PER_LIMIT } else { TICKS_PER_LIMIT * OUTSIDE_FACTOR };
+        unchanged += 1;
+        let snapshot = now.1;
+        let most =
+            if snapshot.polling { TICKS_PER_LIMIT } else { TICKS_PER_LIMIT * OUTSIDE_FACTOR };
         // Under a debugger a run may be paused.
-        if (is_stuck || still >= most) && !debugger::is_attached() {
-            let (seed, job, shared) = (*seed, job.clone(), Arc::clone(shared));
+        if (is_stuck || unchanged >= most) && !debugger::is_attached() {
+            let (seed, job, status) = (*seed, job.clone(), Arc::clone(status));
             drop(state);
-            let stuck = sampling::sample_stack(&shared);
-            let machine = stuck.map_or(pulse.machine, |stuck| stuck.machine);
-            let machine = shared.names.machine(machine).map(str::to_owned);
-            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&shared.names));
-            return report_hang(Hang { seed, job, limit, pulse, machine, task, stuck });
+            let stuck = sampling::sample_stack(&status);
+            let machine = stuck.map_or(snapshot.machine, |stuck| stuck.machine);
+            let machine = status.names.machine(machine).map(str::to_owned);
+            let task = stuck.and_then(|stuck| stuck.task?.name_on_its_machine(&status.names));
+            return report_hang(Hang { seed, job, limit, snapshot, machine, task, stuck });
         }
     }
 }
@@ -181,9 +186,9 @@ mod tests {
     #[test]
     fn hang_in_a_poll_is_reported() {
         let (watchdog, reports) = start();
-        let shared = Arc::new(RunStatus::default());
-        shared.begin_poll(MachineId(3), 77);
-        watchdog.begin(5, None, shared);
+        let status = Arc::new(RunStatus::default());
+        status.begin_poll(MachineId(3), 77);
+        watchdog.begin(5, None, status);
         let outcome = reports.recv_timeout(LIMIT * 50).expect("the hang is reported");
         let failure = outcome.failure().expect("a hang is a failure");
         assert_eq!((outcome.seed, &failure.kind, failure.at), (5, &FailureKind::Hung, 77));
@@ -191,16 +196,16 @@ mod tests {
 
     /// Without a wait for the next tick, also for the first run.
     #[test]
-    fn blocked_run_is_reported_at_once() {
+    fn hang_of_a_blocked_run_is_reported_at_once() {
         for _ in 0..20 {
             let (report_hang, reports) = mpsc::channel();
             let limit = Duration::from_secs(2_000);
             let watchdog = Watchdog::start(limit, move |hang| {
                 report_hang.send(hang.outcome()).expect("the test listens");
             });
-            let shared = Arc::new(RunStatus::default());
-            watchdog.begin(5, None, Arc::clone(&shared));
-            shared.report_stuck(StuckReport {
+            let status = Arc::new(RunStatus::default());
+            watchdog.begin(5, None, Arc::clone(&status));
+            status.report_stuck(StuckReport {
                 blocked: true,
                 captured: RawBacktrace::here(),
                 machine: MachineId(3),
@@ -216,15 +221,15 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_no_hang() {
+    fn hang_is_not_reported_of_a_run_with_progress() {
         let (watchdog, reports) = start();
         for seed in 0..10 {
-            let shared = Arc::new(RunStatus::default());
-            watchdog.begin(seed, None, Arc::clone(&shared));
+            let status = Arc::new(RunStatus::default());
+            watchdog.begin(seed, None, Arc::clone(&status));
             for poll in 0..5 {
-                shared.begin_poll(MachineId(0), poll);
+                status.begin_poll(MachineId(0), poll);
                 std::thread::park_timeout(LIMIT / 10);
-                shared.end_poll();
+                status.end_poll();
             }
             watchdog.end();
         }
@@ -232,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_is_longer_outside_of_a_poll() {
+    fn hang_limit_is_longer_outside_of_a_poll() {
         let (watchdog, reports) = start();
         watchdog.begin(1, None, Arc::default());
         assert!(reports.recv_timeout(LIMIT * 3).is_err());

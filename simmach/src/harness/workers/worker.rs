@@ -15,8 +15,8 @@ use rustix::fs::{FileType, fstat};
 
 use crate::engine::context::RunStatus;
 use crate::engine::failure::verdict::Verdict;
-use crate::harness::config::config;
-use crate::harness::workers::disk::{Folder, JobId};
+use crate::harness::config::{ConfigError, DIR, config};
+use crate::harness::workers::disk::{Folder, FolderError, JobId};
 use crate::harness::workers::exit;
 use crate::harness::workers::output::Marker;
 use crate::harness::workers::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
@@ -53,6 +53,17 @@ pub(crate) struct WorkerSetup {
     pub(crate) exit: fn(&Folder),
 }
 
+/// Why a worker cannot serve its parent.
+#[derive(Debug, thiserror::Error)]
+enum SetupError {
+    #[error(transparent)]
+    Config(&'static ConfigError),
+    #[error("cannot install a handler for signal {signal}: {error}")]
+    Signal { signal: i32, error: io::Error },
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
 /// Serves the parent of this process, and exits.
 pub(crate) fn serve_process(run: Runner) -> ! {
     let socket = match socket() {
@@ -66,8 +77,8 @@ pub(crate) fn serve_process(run: Runner) -> ! {
     };
     match setup(run) {
         Ok(setup) => serve(&socket, setup),
-        Err(why) => {
-            let setup_error = protocol::frame(&FromWorker::SetupError(why));
+        Err(error) => {
+            let setup_error = protocol::frame(&FromWorker::SetupError(error.to_string()));
             // If it cannot be sent, the parent sees the end of the stream.
             let _ = setup_error.and_then(|bytes| (&socket).write_all(&bytes));
         }
@@ -86,12 +97,12 @@ fn socket() -> io::Result<UnixStream> {
     Ok(UnixStream::from(socket))
 }
 
-fn setup(run: Runner) -> Result<WorkerSetup, String> {
-    let config = config().as_ref().map_err(ToString::to_string)?;
+fn setup(run: Runner) -> Result<WorkerSetup, SetupError> {
+    let config = config().as_ref().map_err(SetupError::Config)?;
     // The terminal also sends Ctrl-C to the workers; they ignore it and end with the parent.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::default())
-            .map_err(|error| format!("cannot install a handler for signal {signal}: {error}"))?;
+            .map_err(|error| SetupError::Signal { signal, error })?;
     }
     let folder = Folder::shared(config.folder.as_deref())?;
     Ok(WorkerSetup {
@@ -112,7 +123,9 @@ pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
     let outbox = match socket.try_clone() {
         Ok(socket) => Arc::new(Outbox::new(socket)),
         Err(error) => {
-            eprintln!("simmach: cannot duplicate the worker socket: {error}");
+            eprintln!(
+                "simmach: cannot duplicate the parent's socket: {error}; raise the limit of open files"
+            );
             return;
         }
     };
@@ -167,12 +180,15 @@ impl RunLoop<'_> {
         let job_id = JobId { batch: assignment.batch, index: assignment.index };
         let (seed, test) = (assignment.seed, self.tests.get(assignment.test as usize).copied());
         if let Err(error) = self.folder.record_run(job_id) {
-            let place = self.folder.path().display();
-            let message = format!("cannot write to {place}: {error}");
+            let folder = self.folder.path().display();
+            let message = format!(
+                "cannot record the run in {folder}: {error}; set {DIR} to another writable folder"
+            );
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         }
         let Some(test) = test else {
-            let message = format!("unknown test number {}", assignment.test);
+            let message =
+                format!("no test has the number {}: this is a bug in simmach", assignment.test);
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         };
         if self.warmed.insert(assignment.test) {
@@ -199,9 +215,9 @@ impl RunLoop<'_> {
     }
 
     fn run_one(&self, test: &'static SimTest, assignment: &Assignment, keep: Keep) -> Outcome {
-        let shared = Arc::new(RunStatus::default());
-        self.watchdog.begin(assignment.seed, None, Arc::clone(&shared));
-        let outcome = (self.run)(test, assignment.seed, &assignment.overlay, keep, shared);
+        let status = Arc::new(RunStatus::default());
+        self.watchdog.begin(assignment.seed, None, Arc::clone(&status));
+        let outcome = (self.run)(test, assignment.seed, &assignment.overlay, keep, status);
         self.watchdog.end();
         outcome
     }

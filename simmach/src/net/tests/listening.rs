@@ -2,7 +2,7 @@
 
 use crate::net::control::{filter_packets, sockets};
 use crate::net::rig::{A, C, Cluster, on, sleep};
-use crate::net::{PacketFate, SocketState, TcpListener, TcpSocket, TcpStream};
+use crate::net::{PacketFate, Protocol, SocketState, TcpListener, TcpSocket, TcpStream};
 
 fn states() -> Vec<SocketState> {
     sockets(C).into_iter().map(|socket| socket.state).collect()
@@ -79,7 +79,10 @@ fn bound_socket_is_not_in_the_table() {
     Cluster::new().run(|| async {
         let socket = TcpSocket::new_v4().expect("in a run");
         socket.bind("0.0.0.0:443".parse().expect("an address")).expect("a free port");
-        assert_eq!((sockets(A), crate::net::control::ports(A)), (vec![], vec![("tcp", 443)]));
+        assert_eq!(
+            (sockets(A), crate::net::control::ports(A)),
+            (vec![], vec![(Protocol::Tcp, 443)])
+        );
         drop(socket);
         assert!(crate::net::control::ports(A).is_empty());
     });

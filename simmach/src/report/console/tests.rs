@@ -47,7 +47,7 @@ fn report(outcome: &Outcome) -> RunReport<'_> {
         notes: String::new(),
         replay: None,
         output: b"hello\nworld\n",
-        which: None,
+        seed_source: None,
         log_lines: 40,
         command: "SIMMACH_SEED=417 cargo test -p shop --test chaos -- --exact nothing_is_lost"
             .to_owned(),
@@ -97,7 +97,7 @@ fn log_too_long_is_cut_at_the_start() {
     assert!(
         text.contains(
             "  Log, last 40 of 42 lines, from 0.070 s:\n    \
-             … 2 earlier lines (SIMMACH_LOG_LINES=all shows all lines; RUST_LOG=warn,my_crate=debug records fewer)\n    \
+             … 2 earlier lines not shown (SIMMACH_LOG_LINES=all shows all lines; RUST_LOG=warn,my_crate=debug records fewer)\n    \
              + 0035 ms  cl.internal    INFO shop: line 2\n"
         ),
         "{text}"
@@ -109,7 +109,7 @@ fn log_too_long_is_cut_at_the_start() {
     }
     let text = RunReport { log_lines: 1, ..report(&outcome) }.text(Style::PLAIN);
     assert!(
-        text.contains("Log, last 1 of 42 lines, from 1.435 s:\n    … 41 earlier lines"),
+        text.contains("Log, last 1 of 42 lines, from 1.435 s:\n    … 41 earlier lines not shown"),
         "{text}"
     );
 }

@@ -1,6 +1,6 @@
 //! `Sim` changes the network and shows its state.
 
-use crate::net::{SocketState, TcpListener, UdpSocket};
+use crate::net::{Protocol, SocketState, TcpListener, UdpSocket};
 use crate::run::tests::*;
 use crate::sim::ControlError;
 use crate::time::timeout;
@@ -98,8 +98,8 @@ fn machine_shows_its_sockets_and_ports() {
             let [socket] = &own.sockets()[..] else { panic!("{:?}", own.sockets()) };
             assert_eq!(socket.state, SocketState::Listen);
             assert_eq!(socket.to_string(), "tcp LISTEN          0   1024 0.0.0.0:443 *");
-            assert_eq!(own.ports(), [("tcp", 443)]);
-            assert_eq!(sim.machine("b.west").ports(), [("udp", 9)]);
+            assert_eq!(own.ports(), [(Protocol::Tcp, 443)]);
+            assert_eq!(sim.machine("b.west").ports(), [(Protocol::Udp, 9)]);
             drop(listener);
             assert!(own.sockets().is_empty() && own.ports().is_empty());
             assert_eq!(sim.timers(), 0);

@@ -1,10 +1,13 @@
-//! Binary encoding of numbers and overlays. Small numbers are short, and large words are stored once in a list.
+//! Binary encoding of a token: numbers, step sequences and overlays.
+//!
+//! A number has seven bits in each byte, so small numbers are short. The large words of an overlay, mostly hashes, are
+//! written once, in a list before the rules, and the rules refer to them by index.
 
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
 use crate::engine::draws::positions::StepSequence;
 
-/// Words from here on are mostly hashes, and are stored in the list.
+/// The smallest word that is written to the list.
 const LARGE_WORD: u64 = 1 << 28;
 
 #[derive(Default)]
@@ -12,13 +15,20 @@ pub(super) struct TokenWriter(Vec<u8>);
 
 pub(super) struct TokenReader<'a>(&'a [u8]);
 
-// Encoding of a range, in two bits.
+// The forms of a range in a rule, two bits each.
 const ANY: u8 = 0;
 const ONE: u8 = 1;
 const RANGE: u8 = 2;
-/// RuleAction whose value is in the list.
-const LISTED: u8 = 5;
-/// Marks a rule with a position. No rule's head byte has this value.
+// The actions of a rule, three bits of its first byte.
+const SEEDED: u8 = 0;
+const CALM: u8 = 1;
+const VALUE: u8 = 2;
+/// A value whose reversed bits are the smaller number.
+const REVERSED_VALUE: u8 = 3;
+const RESEEDED: u8 = 4;
+/// A value in the list.
+const LISTED_VALUE: u8 = 5;
+/// First byte of a rule with a position. No other rule begins with it.
 const WITH_POSITION: u8 = 0xff;
 
 impl TokenWriter {
@@ -53,9 +63,9 @@ impl TokenWriter {
         self.byte(number as u8);
     }
 
-    pub(super) fn walks(&mut self, walks: &[StepSequence]) {
-        self.number(walks.len() as u64);
-        for StepSequence { id, steps, choices } in walks {
+    pub(super) fn step_sequences(&mut self, sequences: &[StepSequence]) {
+        self.number(sequences.len() as u64);
+        for StepSequence { id, steps, choices } in sequences {
             id.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
             self.number(*steps);
             self.number(choices.len() as u64);
@@ -64,7 +74,7 @@ impl TokenWriter {
     }
 
     pub(super) fn overlay(&mut self, overlay: &Overlay) {
-        let list = words(overlay);
+        let list = large_words(overlay);
         self.number(list.len() as u64);
         for word in &list {
             self.0.extend(word.to_le_bytes());
@@ -83,12 +93,14 @@ impl TokenWriter {
         let ranges = [rule.address[0], rule.address[1], rule.address[2], rule.time];
         let family = rule.family.map_or(0, |family| family as u8 + 1);
         let (action, word) = match rule.action {
-            RuleAction::Seeded => (0, None),
-            RuleAction::Calm => (1, None),
-            RuleAction::Value(word) if list.contains(&word) => (LISTED, Some(word)),
-            RuleAction::Value(word) if word.reverse_bits() < word => (3, Some(word.reverse_bits())),
-            RuleAction::Value(word) => (2, Some(word)),
-            RuleAction::Reseeded(salt) => (4, Some(salt)),
+            RuleAction::Seeded => (SEEDED, None),
+            RuleAction::Calm => (CALM, None),
+            RuleAction::Value(word) if list.contains(&word) => (LISTED_VALUE, Some(word)),
+            RuleAction::Value(word) if word.reverse_bits() < word => {
+                (REVERSED_VALUE, Some(word.reverse_bits()))
+            }
+            RuleAction::Value(word) => (VALUE, Some(word)),
+            RuleAction::Reseeded(salt) => (RESEEDED, Some(salt)),
         };
         self.byte(family << 3 | action);
         self.byte((0..).zip(ranges).fold(0, |forms, (at, range)| forms | form(range) << (2 * at)));
@@ -99,7 +111,7 @@ impl TokenWriter {
             }
         }
         match word {
-            Some(word) if action == LISTED => self.word(word, list),
+            Some(word) if action == LISTED_VALUE => self.word(word, list),
             Some(word) => self.number(word),
             None => {}
         }
@@ -155,12 +167,12 @@ impl<'a> TokenReader<'a> {
         Some(text.to_vec())
     }
 
-    pub(super) fn walks(&mut self) -> Option<Vec<StepSequence>> {
+    pub(super) fn step_sequences(&mut self) -> Option<Vec<StepSequence>> {
         let count = self.count(4)?;
-        (0..count).map(|_| self.sequence()).collect()
+        (0..count).map(|_| self.step_sequence()).collect()
     }
 
-    fn sequence(&mut self) -> Option<StepSequence> {
+    fn step_sequence(&mut self) -> Option<StepSequence> {
         let (id, steps) = (u16::from_le_bytes(self.array()?), self.number()?);
         let count = self.count(1)?;
         let choices = (0..count).map(|_| self.number()).collect::<Option<_>>()?;
@@ -175,7 +187,7 @@ impl<'a> TokenReader<'a> {
         (0..count).map(|_| self.rule(&list)).collect()
     }
 
-    /// Reads a count of items of at least `least` bytes each, limited by the bytes that remain.
+    /// Reads a count of items of at least `least` bytes each. `None` if so many cannot follow.
     fn count(&mut self, least: usize) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len() / least).then_some(count)
@@ -215,12 +227,12 @@ impl<'a> TokenReader<'a> {
             };
         }
         let action = match head & 7 {
-            0 => RuleAction::Seeded,
-            1 => RuleAction::Calm,
-            2 => RuleAction::Value(self.number()?),
-            3 => RuleAction::Value(self.number()?.reverse_bits()),
-            4 => RuleAction::Reseeded(self.number()?),
-            LISTED => RuleAction::Value(self.word(list)?),
+            SEEDED => RuleAction::Seeded,
+            CALM => RuleAction::Calm,
+            VALUE => RuleAction::Value(self.number()?),
+            REVERSED_VALUE => RuleAction::Value(self.number()?.reverse_bits()),
+            RESEEDED => RuleAction::Reseeded(self.number()?),
+            LISTED_VALUE => RuleAction::Value(self.word(list)?),
             _ => return None,
         };
         let [a, b, c, time] = ranges;
@@ -236,8 +248,8 @@ impl<'a> TokenReader<'a> {
     }
 }
 
-/// The distinct large words of an overlay.
-fn words(overlay: &Overlay) -> Vec<u64> {
+/// The distinct large words of an overlay, for the list.
+fn large_words(overlay: &Overlay) -> Vec<u64> {
     let mut words: Vec<u64> = overlay
         .rules()
         .iter()

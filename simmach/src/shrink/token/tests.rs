@@ -32,7 +32,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn walks()(
+    fn step_sequence()(
         (id, steps, choices) in (any::<u16>(), words(), prop::collection::vec(words(), 0..5)),
     ) -> StepSequence {
         StepSequence { id, steps, choices }
@@ -43,12 +43,12 @@ prop_compose! {
     fn tokens()(
         (test, shape, failure, hash) in any::<(u32, u32, u32, u32)>(),
         (seed, events) in (words(), words()),
-        marks in prop::collection::vec(any::<u8>(), 0..9),
+        checkpoints in prop::collection::vec(any::<u8>(), 0..9),
         rules in prop::collection::vec(rules(), 0..12),
-        walks in prop::collection::vec(walks(), 0..4),
+        sequences in prop::collection::vec(step_sequence(), 0..4),
     ) -> Token {
-        let trace = TraceMarks { events, hash, marks };
-        Token { test, shape, walks, seed, overlay: rules.into_iter().collect(), failure, trace }
+        let trace = TraceSummary { events, hash, checkpoints };
+        Token { test, shape, sequences, seed, overlay: rules.into_iter().collect(), failure, trace }
     }
 }
 
@@ -62,7 +62,7 @@ fn small() -> Token {
     Token {
         test: 1,
         shape: 2,
-        walks: vec![StepSequence {
+        sequences: vec![StepSequence {
             id: 3,
             steps: 30,
             choices: vec![7, StepSequence::FLAG, StepSequence::VARIES],
@@ -70,7 +70,7 @@ fn small() -> Token {
         seed: 417,
         overlay,
         failure: 3,
-        trace: TraceMarks { events: 1_000, hash: 4, marks: vec![5; 7] },
+        trace: TraceSummary { events: 1_000, hash: 4, checkpoints: vec![5; 7] },
     }
 }
 
@@ -110,7 +110,7 @@ fn invalid_texts_have_different_errors() {
 /// None is parsed as a different token, and none panics. A mutation that encodes the same token (`l` for `1`, another case)
 /// is valid.
 #[test]
-fn million_mutated_texts_are_rejected() {
+fn mutated_texts_are_rejected() {
     let mut state = 7u64;
     let mut draw = move |below: usize| {
         state =

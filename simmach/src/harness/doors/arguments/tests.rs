@@ -10,7 +10,8 @@ fn parse_with(
     arguments: &[&str],
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<CommandLine, String> {
-    CommandLine::parse(arguments.iter().map(|&argument| argument.to_owned()), env)
+    let arguments = arguments.iter().map(|&argument| argument.to_owned());
+    CommandLine::parse(arguments, env).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -58,7 +59,7 @@ fn filters_leave_out_every_other_test_by_its_exact_name() {
 }
 
 #[test]
-fn errors_are_libtests() {
+fn errors_have_libtests_words() {
     let unstable = |name: &str, kind: &str| {
         format!(
             "The \"--{name}\" {kind} is only accepted on the nightly compiler with -Z unstable-options"

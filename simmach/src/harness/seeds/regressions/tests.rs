@@ -3,16 +3,22 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use crate::engine::draws::overlay::Overlay;
 use crate::harness::seeds::regressions::*;
 use crate::harness::testing::{Scratch, with};
-use crate::shrink::token::TraceMarks;
+use crate::shrink::token::TraceSummary;
 
 fn token(seed: u64) -> Token {
-    let trace = TraceMarks::default();
-    let (overlay, walks) = (Overlay::calm(), Vec::new());
-    Token { test: 1, shape: 2, walks, seed, overlay, failure: 3, trace }
+    let trace = TraceSummary::default();
+    let (overlay, sequences) = (Overlay::calm(), Vec::new());
+    Token { test: 1, shape: 2, sequences, seed, overlay, failure: 3, trace }
 }
 
-fn entries(seeds: &[u64]) -> Vec<RegressionEntry> {
-    seeds.iter().map(|seed| RegressionEntry { token: Some(token(*seed)), seed: *seed }).collect()
+/// The tokens in a test's file, all of which must be valid.
+fn read_tokens(test: &SimTest) -> Vec<Token> {
+    let entries = read(test).expect("all lines are valid");
+    entries.into_iter().map(|entry| entry.token.expect("the token is valid")).collect()
+}
+
+fn tokens(seeds: &[u64]) -> Vec<Token> {
+    seeds.iter().map(|seed| token(*seed)).collect()
 }
 
 /// A package with a test, and the path of the test's file.
@@ -39,20 +45,20 @@ fn headers(text: &str) -> usize {
 }
 
 #[test]
-fn add_then_read_once() {
+fn regressions_are_added_once() {
     let (package, test, _) = package("regressions");
     fs::remove_file(package.path().join("Cargo.toml")).expect("it was created above");
-    assert_eq!(add(test, &token(7), "x"), Ok(None), "there is no package");
+    assert!(matches!(add(test, &token(7), "x"), Ok(None)), "there is no package");
     fs::write(package.path().join("Cargo.toml"), "").expect("the temporary folder is writable");
-    assert_eq!(read(test), Ok(Vec::new()));
+    assert_eq!(read_tokens(test), []);
     let added = |seed, comment| {
         add(test, &token(seed), comment).expect("the regressions file can be written")
     };
     let file = added(7, "1 fault: boom\nbang").expect("there is a package");
     assert_eq!(file, Path::new("simmach-regressions/some_target/zoo__inner__a.txt"));
     added(8, "");
-    added(7, "again");
-    assert_eq!(read(test), Ok(entries(&[7, 8])));
+    added(7, "repeated");
+    assert_eq!(read_tokens(test), tokens(&[7, 8]));
     let text = fs::read_to_string(package.path().join(&file)).expect("the file exists");
     assert!(text.starts_with("# Failures that") && text.contains(" 7 # 1 fault: boom bang\n"));
     let folder = package.path().join(file.parent().expect("the path has a parent"));
@@ -64,17 +70,17 @@ fn add_then_read_once() {
 }
 
 #[test]
-fn read_unreadable_token_keeps_its_seed() {
-    let no_token = |seed| Ok(Some(RegressionEntry { token: None, seed }));
-    assert_eq!(entry("sm1.00000 417 # what it was"), no_token(417));
-    assert_eq!(entry("sm9.00000 417"), no_token(417));
-    assert_eq!(entry("# 417"), Ok(None));
-    assert_eq!(entry(" \t"), Ok(None));
+fn unreadable_token_keeps_its_seed() {
+    let no_token = |error| Ok(Some(RegressionEntry { line: 3, token: Err(error), seed: 417 }));
+    assert_eq!(entry("sm1.00000 417 # what it was", 3), no_token(TokenError::Damaged));
+    assert_eq!(entry("sm9.00000 417", 3), no_token(TokenError::Version));
+    assert_eq!(entry("# 417", 3), Ok(None));
+    assert_eq!(entry(" \t", 3), Ok(None));
 }
 
-/// With the line endings, byte-order marks and file ends of other editors and systems.
+/// With the line endings, byte-order checkpoints and file ends of other editors and systems.
 #[test]
-fn read_any_text_format() {
+fn text_format_of_any_editor_is_read() {
     let [a, b] = [7, 8].map(|seed| token(seed).to_string());
     for text in [
         format!("{a}\n{b}\n"),
@@ -85,13 +91,13 @@ fn read_any_text_format() {
         format!("\u{feff}# comment é\r\n{a} 7\r\n\u{feff}{b} 8"),
     ] {
         let (_package, test, _) = written("format", text.as_bytes());
-        assert_eq!(read(test), Ok(entries(&[7, 8])), "{text:?}");
+        assert_eq!(read_tokens(test), tokens(&[7, 8]), "{text:?}");
     }
 }
 
 /// The error has the file and the line.
 #[test]
-fn read_bad_line_is_named() {
+fn invalid_line_is_named() {
     let good = token(7).to_string();
     let utf16: Vec<u8> =
         format!("\u{feff}{good} 7\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -108,9 +114,9 @@ fn read_bad_line_is_named() {
         (line(&good_line, good.as_bytes(), b" 4x7\n"), 2, "\"4x7\" is not a seed"),
     ] {
         let (_package, test, path) = written("bad", &bytes);
-        let error = read(test).expect_err(why);
-        let place = format!("some_target/zoo__inner__a.txt, line {number}: ");
-        assert!(error.contains(&place) && error.contains(why), "{error}");
+        let error = read(test).expect_err(why).to_string();
+        let location = format!("some_target/zoo__inner__a.txt, line {number}: ");
+        assert!(error.contains(&location) && error.contains(why), "{error}");
         assert!(error.contains("from version control, or remove"), "{error}");
         // The file is unchanged.
         assert!(add(test, &token(9), "").is_err());
@@ -119,18 +125,18 @@ fn read_bad_line_is_named() {
 }
 
 #[test]
-fn read_many_bad_lines_are_counted() {
+fn invalid_lines_beyond_five_are_counted() {
     let (_package, test, _) = written("many", "bad\n".repeat(MAX_SHOWN + 3).as_bytes());
-    let error = read(test).expect_err("none is a token");
+    let error = read(test).expect_err("none is a token").to_string();
     assert!(error.contains("line 5: ") && !error.contains("line 6: "), "{error}");
     assert!(error.contains("and 3 more"), "{error}");
 }
 
 /// Only a missing file counts as empty.
 #[test]
-fn read_error_is_no_empty_file() {
+fn unreadable_file_is_an_error() {
     let expect_error = |test: &SimTest, why: &str| {
-        let error = read(test).expect_err(why);
+        let error = read(test).expect_err(why).to_string();
         for part in ["zoo__inner__a.txt cannot be read: ", why, "SIMMACH_REGRESSIONS=off"] {
             assert!(error.contains(part), "{error}");
         }
@@ -152,7 +158,7 @@ fn read_error_is_no_empty_file() {
             .expect("the link is inside the package")
             .display()
             .to_string();
-        let error = read(test).expect_err("the link is broken");
+        let error = read(test).expect_err("the link is broken").to_string();
         assert!(error.contains(&format!("{name} is a broken symbolic link")), "{error}");
         assert!(add(test, &token(7), "").is_err());
         assert!(link.is_symlink());
@@ -179,18 +185,18 @@ fn read_error_is_no_empty_file() {
 }
 
 #[test]
-fn read_name_that_no_file_can_have() {
+fn too_long_file_name_is_no_file() {
     let (_package, _, _) = package("long");
     let name: &'static str = Box::leak("a".repeat(300).into_boxed_str());
     let folder: &'static str =
         Box::leak(std::env::temp_dir().display().to_string().into_boxed_str());
     let test = with("krate", name, |test| test.manifest_dir = folder);
-    assert_eq!(read(test), Ok(Vec::new()));
+    assert_eq!(read_tokens(test), []);
 }
 
 /// Existing bytes are unchanged, and there is one header.
 #[test]
-fn add_keeps_what_is_there() {
+fn existing_lines_are_kept() {
     let first = format!("{} 7 # mine", token(7));
     for (before, end) in [
         (first.clone(), "\n"),
@@ -203,7 +209,7 @@ fn add_keeps_what_is_there() {
         let text = fs::read_to_string(&path).expect("the file exists");
         let newline = if before.ends_with('\n') { "" } else { end };
         assert_eq!(text, format!("{before}{newline}{} 8 # new{end}", token(8)));
-        assert_eq!(read(test), Ok(entries(&[7, 8])));
+        assert_eq!(read_tokens(test), tokens(&[7, 8]));
     }
     for empty in ["", "\u{feff}", "\n"] {
         let (_package, test, path) = written("empty", empty.as_bytes());
@@ -211,12 +217,12 @@ fn add_keeps_what_is_there() {
         add(test, &token(9), "new").expect("the regressions file can be written");
         let text = fs::read_to_string(&path).expect("the file exists");
         assert!(text.starts_with(empty), "{text:?}");
-        assert_eq!((headers(&text), read(test)), (1, Ok(entries(&[8, 9]))), "{text:?}");
+        assert_eq!((headers(&text), read_tokens(test)), (1, tokens(&[8, 9])), "{text:?}");
     }
 }
 
 #[test]
-fn add_through_a_link_and_permissions() {
+fn links_and_permissions_are_kept() {
     let (package, test, path) = written("through", format!("{} 7\n", token(7)).as_bytes());
     let target = package.path().join("elsewhere.txt");
     fs::rename(&path, &target).expect("both are in one folder");
@@ -226,18 +232,21 @@ fn add_through_a_link_and_permissions() {
     add(test, &token(8), "").expect("the regressions file can be written");
     assert!(path.is_symlink());
     assert_eq!(fs::metadata(&target).expect("the file exists").permissions().mode() & 0o777, 0o640);
-    assert_eq!(read(test), Ok(entries(&[7, 8])));
+    assert_eq!(read_tokens(test), tokens(&[7, 8]));
 
     fs::set_permissions(&target, fs::Permissions::from_mode(0o440))
         .expect("the file belongs to this user");
-    let error = add(test, &token(9), "").expect_err("it is read-only");
-    assert!(error.contains("zoo__inner__a.txt: the file is read-only"), "{error}");
-    assert_eq!(read(test), Ok(entries(&[7, 8])));
+    let error = add(test, &token(9), "").expect_err("it is read-only").to_string();
+    assert!(
+        error.contains("zoo__inner__a.txt cannot be written: the file is read-only"),
+        "{error}"
+    );
+    assert_eq!(read_tokens(test), tokens(&[7, 8]));
 }
 
 /// Threads lock the folder as processes do, since each has its own handle.
 #[test]
-fn add_at_the_same_time_loses_nothing() {
+fn concurrent_additions_are_all_kept() {
     let (_package, test, path) = package("turns");
     thread::scope(|scope| {
         for writer in 0..8 {

@@ -126,7 +126,7 @@ fn budget_ends_a_sweep() {
         let seeds = Seeds::new(Settings::new(), &config).expect("the seeds are valid");
         let checks = Checks::new(&pool, test, CheckSelection::new(CheckRate::Off, None), 1);
         let result = sweep(&pool, test, seeds, Some(budget), Goal::Failure, checks);
-        assert!(expected.contains(&result.tally.seeds), "{} seeds", result.tally.seeds);
+        assert!(expected.contains(&result.totals.seeds), "{} seeds", result.totals.seeds);
     }
 }
 

@@ -10,8 +10,8 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::registry;
 use crate::harness::testing::{STAND_IN, Scratch, named, pause};
-use crate::harness::workers::disk::Folder;
-use crate::harness::workers::launch::{ExitCause, ProcessHandle, StartedWorker};
+use crate::harness::workers::disk::{Folder, FolderError};
+use crate::harness::workers::launch::{ExitCause, ProcessHandle, StartError, StartedWorker};
 use crate::harness::workers::output::WorkerOutput;
 use crate::harness::workers::pool::*;
 use crate::harness::workers::protocol::{self, FromWorker};
@@ -28,9 +28,9 @@ fn workers(jobs: usize, tests: &'static [&'static SimTest], scratch: &Arc<Scratc
 fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launcher {
     let scratch = Arc::clone(scratch);
     let start = move |_: bool| {
-        let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
+        let (ours, theirs) = UnixStream::pair().map_err(StartError::Process)?;
         let root = scratch.path().join(fresh().to_string());
-        let folder = Folder::create(&root).map_err(|error| error.to_string())?;
+        let folder = Folder::create(&root).map_err(StartError::Process)?;
         let setup = WorkerSetup {
             tests,
             run: STAND_IN,
@@ -39,7 +39,7 @@ fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launche
             exit: |_| {},
         };
         let serving = crate::harness::spawn("worker", move || worker::serve(&theirs, setup));
-        serving.map_err(|error| error.to_string())?;
+        serving.map_err(StartError::Thread)?;
         Ok(StartedWorker {
             socket: ours,
             process: Box::new(ThreadHandle),
@@ -52,7 +52,7 @@ fn launch(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Launche
 fn in_process(tests: &'static [&'static SimTest], scratch: &Arc<Scratch>) -> Pool {
     let root = scratch.path().join(fresh().to_string());
     let create_folder =
-        Box::new(move || Folder::create(&root).map(Arc::new).map_err(|error| error.to_string()));
+        Box::new(move || Folder::create(&root).map(Arc::new).map_err(FolderError::Unusable));
     let in_process =
         InProcess::new(tests, STAND_IN, create_folder, SECOND * 60, |hang| panic!("{hang:?}"));
     Pool::in_process(in_process, tests, launch(tests, scratch))
@@ -195,7 +195,7 @@ fn batches_of_several_tests_take_turns() {
 
 /// Runs are made one at a time, and `running` names each test until its batch ends.
 #[test]
-fn one_job_for_two_tests() {
+fn tests_share_one_job() {
     let scratch = Arc::new(Scratch::new("one job"));
     let tests = registry_of(&["is_alone_a", "is_alone_b"]);
     let pool = in_process(tests, &scratch);
@@ -267,7 +267,7 @@ fn fresh_run_has_its_own_process() {
 #[test]
 fn worker_that_cannot_be_started_breaks_the_run() {
     let tests = registry_of(&["passes"]);
-    let launch = |_: bool| Err("no process for you".to_owned());
+    let launch = |_: bool| Err(StartError::Worker("no process for you".to_owned()));
     let pool = Pool::workers(2, tests, Launcher { start: Arc::new(launch), show_output: false });
     for _ in 0..2 {
         let (lowest, seen) = sweep(pool.runs(jobs(tests[0], 100)));
@@ -292,8 +292,8 @@ fn worker_with_a_wrong_hello_is_refused() {
     let mut whys = BTreeSet::new();
     for words in first_words {
         let launch = move |_: bool| {
-            let (ours, mut theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
-            theirs.write_all(&words).map_err(|error| error.to_string())?;
+            let (ours, mut theirs) = UnixStream::pair().map_err(StartError::Process)?;
+            theirs.write_all(&words).map_err(StartError::Process)?;
             Ok(StartedWorker {
                 socket: ours,
                 process: Box::new(ThreadHandle),
@@ -308,5 +308,5 @@ fn worker_with_a_wrong_hello_is_refused() {
         };
         whys.insert(why);
     }
-    assert!(whys.iter().any(|why| why.contains("tests differ")), "{whys:?}");
+    assert!(whys.iter().any(|why| why.contains("has other tests")), "{whys:?}");
 }

@@ -12,7 +12,7 @@ use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::filter::{FilterFn, PacketFilter};
 use crate::net::simulated::link::links::LinkState;
 use crate::net::simulated::link::partitions::RemainingPartitions;
-use crate::net::simulated::link::profile::NetworkProfile;
+use crate::net::simulated::link::profile::{NetworkProfile, Protocol};
 
 /// Switches a machine's power. A machine without power receives nothing.
 pub(crate) fn set_power(machine: MachineId, on: bool) {
@@ -179,11 +179,11 @@ pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
 }
 
 /// The ports in use on a machine, with their protocols.
-pub(crate) fn ports(machine: MachineId) -> Vec<(&'static str, u16)> {
+pub(crate) fn ports(machine: MachineId) -> Vec<(Protocol, u16)> {
     let used = with_kernel(|kernel| {
         let host = &kernel.hosts[kernel.host_of(machine)? as usize];
-        let tcp = host.tcp.used().map(|port| ("tcp", port));
-        Some(tcp.chain(host.udp.used().map(|port| ("udp", port))).collect())
+        let tcp = host.tcp.used().map(|port| (Protocol::Tcp, port));
+        Some(tcp.chain(host.udp.used().map(|port| (Protocol::Udp, port))).collect())
     });
     used.flatten().unwrap_or_default()
 }
@@ -350,7 +350,7 @@ impl Kernel {
             .iter()
             .filter(|(_, listener)| listener.host == host && listener.listening);
         let listeners = listeners.map(|(_, listener)| SocketEntry {
-            protocol: "tcp",
+            protocol: Protocol::Tcp,
             state: SocketState::Listen,
             receive_queue: listener.queue.len(),
             send_queue: listener.backlog as usize,
@@ -362,7 +362,7 @@ impl Kernel {
         let connections = connections.map(|(_, socket)| {
             let (receive_queue, send_queue) = socket.connection.queues();
             SocketEntry {
-                protocol: "tcp",
+                protocol: Protocol::Tcp,
                 state: socket.connection.state().into(),
                 receive_queue,
                 send_queue,
@@ -376,7 +376,7 @@ impl Kernel {
         });
         let datagrams = self.datagrams.iter().filter(|(_, socket)| socket.host == host);
         let datagrams = datagrams.map(|(_, socket)| SocketEntry {
-            protocol: "udp",
+            protocol: Protocol::Udp,
             state: SocketState::Unconnected,
             receive_queue: socket.queued,
             send_queue: 0,

@@ -4,14 +4,15 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::engine::ProcessId;
+use crate::net::simulated::link::profile::Protocol;
 use crate::net::simulated::tcp::State;
 
 /// An entry of a machine's socket table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketEntry {
-    /// Protocol: `tcp` or `udp`.
-    pub protocol: &'static str,
+    /// Protocol: TCP or UDP.
+    pub protocol: Protocol,
     /// State of the socket.
     pub state: SocketState,
     /// Number of bytes received and not read. For a listener: number of connections that wait to be accepted.

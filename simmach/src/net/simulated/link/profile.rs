@@ -55,6 +55,27 @@ pub(crate) enum Log {
     Predicate(Arc<dyn Fn(&PacketInfo<'_>) -> bool + Send + Sync>),
 }
 
+/// Protocol of a packet, a socket or a port. `Display` prints it in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are those of the protocols")]
+#[non_exhaustive]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    /// Reports an unreachable port.
+    Icmp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        })
+    }
+}
+
 /// A packet, as filters and logging predicates see it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -63,8 +84,8 @@ pub struct PacketInfo<'a> {
     pub from: &'a str,
     /// Name of the receiving machine.
     pub to: &'a str,
-    /// Protocol: `tcp`, `udp` or `icmp`.
-    pub protocol: &'static str,
+    /// Protocol of the packet.
+    pub protocol: Protocol,
     /// Length of the payload in bytes.
     pub length: usize,
     /// Source port and destination port.

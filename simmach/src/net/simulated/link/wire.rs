@@ -12,7 +12,7 @@ use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet::{Body, InFlight, Packet};
 use crate::net::simulated::link::packet_capture::PacketCapture;
 use crate::net::simulated::link::packet_draws::PacketAddress;
-use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo};
+use crate::net::simulated::link::profile::{NetworkProfile, PacketInfo, Protocol};
 use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::segment::Segment;
@@ -296,11 +296,11 @@ impl Packet {
         }
     }
 
-    fn protocol(&self) -> &'static str {
+    fn protocol(&self) -> Protocol {
         match self.body {
-            Body::Tcp { .. } => "tcp",
-            Body::Udp { .. } => "udp",
-            Body::Unreachable => "icmp",
+            Body::Tcp { .. } => Protocol::Tcp,
+            Body::Udp { .. } => Protocol::Udp,
+            Body::Unreachable => Protocol::Icmp,
         }
     }
 

@@ -1,31 +1,29 @@
-//! Runs one test: regressions, the sweep, the failing run repeated, the report.
+//! Runs one test: regressions, the sweep, and the evaluation of its result.
 
 use std::time::{Duration, Instant};
 
 use crate::engine::draws::overlay::Overlay;
-use crate::engine::failure::verdict::{FailureKind, Verdict};
+use crate::engine::failure::verdict::Verdict;
 use crate::harness::command;
 use crate::harness::config::{self, Config, SeedSelection};
+use crate::harness::evaluation::capture::PacketFile;
+use crate::harness::evaluation::regression_runs::RegressionsResult;
+use crate::harness::evaluation::replay;
+use crate::harness::evaluation::{Evaluation, EvaluationError, TestResult, setup_error};
 use crate::harness::seeds::determinism::{CheckRate, CheckSelection, Checks, Mismatch};
 use crate::harness::seeds::diagnosis::diagnose;
 use crate::harness::seeds::linked;
 use crate::harness::seeds::sweep::{FailureGroup, Goal, SweepResult, sweep};
-use crate::harness::verdict::capture::PacketFile;
-use crate::harness::verdict::evaluation::Evaluation;
-use crate::harness::verdict::failure_report::RegressionsResult;
-use crate::harness::verdict::replay;
-use crate::harness::verdict::{TestResult, setup_error};
 use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::Keep;
 use crate::report::console::{Group, Rerun, groups};
-use crate::report::difference::{DifferingRuns, difference, likely_cause};
-use crate::report::numbers::{count, thousands};
-use crate::report::style::{Ink, Style};
+use crate::report::difference::DifferingRuns;
+use crate::report::style::Style;
 use crate::report::summary::PassReport;
 use crate::spec::SimTest;
 
-/// Maximum number of failure groups whose lowest seed is run again.
+/// Maximum number of failure groups whose lowest seed is rerun.
 const MAX_VERIFIED_GROUPS: usize = 20;
 
 /// Runs a test.
@@ -36,18 +34,20 @@ pub(crate) fn run_test(
     style: Style,
 ) -> TestResult {
     let result = match &config.replay {
-        Some(token) => replay::replay(pool, config, test, token, style),
+        Some(token) => {
+            replay::replay(pool, config, test, token, style).map_err(EvaluationError::from)
+        }
         None => {
             let evaluation = Evaluation::new(pool, config, test, style);
             evaluation.and_then(|evaluation| evaluation.run_and_capture())
         }
     };
-    result.unwrap_or_else(|why| TestResult::Failed(setup_error(test, &why, style)))
+    result.unwrap_or_else(|error| TestResult::Failed(setup_error(test, &error, style)))
 }
 
 impl Evaluation<'_> {
     /// Runs the test and, if requested, writes the packets of its single run.
-    fn run_and_capture(self) -> Result<TestResult, String> {
+    fn run_and_capture(self) -> Result<TestResult, EvaluationError> {
         let (Some(path), SeedSelection::One(seed)) = (&self.config.pcap, self.config.selection)
         else {
             return Ok(self.run());
@@ -59,8 +59,11 @@ impl Evaluation<'_> {
 
     fn run(self) -> TestResult {
         if self.seeds.clone().next().is_none() {
-            let which = self.which.as_deref().unwrap_or("none selected");
-            return TestResult::Passed(format!("{}: no seeds to run ({which})", self.path));
+            let source = self.seed_source.as_deref().unwrap_or("none selected");
+            return TestResult::Passed(format!(
+                "{}: not run: the selection has no seed ({source})",
+                self.path
+            ));
         }
         let goal = match self.test.should_panic {
             Some(should_panic) => Goal::Expected(should_panic.expected),
@@ -97,18 +100,18 @@ impl Evaluation<'_> {
 
     fn evaluate(&self, mut result: SweepResult, wall: Duration, notes: Vec<String>) -> TestResult {
         let Some(failing) = result.found.take() else {
-            let green = PassReport {
+            let passed = PassReport {
                 test: &self.path,
                 only: match self.config.selection {
                     SeedSelection::One(seed) => Some(seed),
                     _ => None,
                 },
-                tally: &result.tally,
+                totals: &result.totals,
                 wall,
-                twice: self.rate == CheckRate::Every && result.compared == result.tally.seeds,
-                which: self.which.clone(),
+                twice: self.rate == CheckRate::Every && result.compared == result.totals.seeds,
+                seed_source: self.seed_source.clone(),
             };
-            let lines = notes.into_iter().chain([green.text()]);
+            let lines = notes.into_iter().chain([passed.text()]);
             return TestResult::Passed(lines.collect::<Vec<_>>().join("\n"));
         };
         let mut text = String::new();
@@ -122,7 +125,7 @@ impl Evaluation<'_> {
             let failure_groups: Vec<Group> =
                 failure_groups.into_iter().map(|group| group.group).collect();
             let failed: u64 = failure_groups.iter().map(|group| group.seeds).sum();
-            text = groups(&self.path, result.tally.seeds + failed, &failure_groups, self.style);
+            text = groups(&self.path, result.totals.seeds + failed, &failure_groups, self.style);
         }
         text.push_str(&self.report(failing));
         text.extend(notes.iter().map(|note| format!("  {note}\n")));
@@ -135,11 +138,12 @@ impl Evaluation<'_> {
         let note = match Rerun::compare(&group.lowest, &second) {
             Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => return,
             Rerun::OtherTrace => {
-                "It failed the same way in a fresh process, but the trace differs: the test is not deterministic.".to_owned()
+                "In a fresh process, it failed in the same way, but the trace differs: the test is not deterministic."
+                    .to_owned()
             }
             Rerun::Passed => "NOT REPRODUCIBLE: it passed in a fresh process".to_owned(),
-            Rerun::Other(became) => {
-                format!("NOT REPRODUCIBLE: the outcome in a fresh process was: {}", became.replace('\n', ", "))
+            Rerun::Other(other) => {
+                format!("NOT REPRODUCIBLE: in a fresh process, it ended differently: {}", other.replace('\n', ", "))
             }
         };
         group.group.text.push('\n');
@@ -147,7 +151,7 @@ impl Evaluation<'_> {
     }
 
     /// Job for a seed, with its log.
-    fn job(&self, seed: u64) -> Job {
+    pub(crate) fn job(&self, seed: u64) -> Job {
         Job {
             test: self.test,
             seed,
@@ -161,7 +165,9 @@ impl Evaluation<'_> {
         let Mismatch { overlay, one, two, other, .. } = mismatch;
         let seed = one.0.seed;
         if let Verdict::Broken(why) = &two.0.verdict {
-            let why = format!("seed {seed} could not be run a second time for comparison:\n{why}");
+            let why = format!(
+                "seed {seed} could not be run a second time, to check that the test is deterministic:\n{why}"
+            );
             return TestResult::Failed(setup_error(self.test, &why, self.style));
         }
         let diagnosis = diagnose(self.pool, self.test, seed, overlay, *other);
@@ -181,95 +187,6 @@ impl Evaluation<'_> {
         }
         TestResult::Failed(text)
     }
-
-    fn evaluate_should_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
-        let text = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
-        if let Some(failing) = result.found {
-            let (index, seed) = (failing.index, failing.outcome.seed);
-            let message = match &failing.outcome.verdict {
-                Verdict::Failed(failure)
-                    if !matches!(failure.kind, FailureKind::Crashed | FailureKind::Hung) =>
-                {
-                    failure.message.lines().next().unwrap_or_default().to_owned()
-                }
-                _ => return TestResult::Failed(self.report(failing)),
-            };
-            // A failure that a fresh process does not repeat counts as no failure of the program, expected or not.
-            let (run, again) = self.run_again(failing);
-            if !matches!(again, Rerun::Same) {
-                return TestResult::Failed(self.report_again(index, &run, again));
-            }
-            return TestResult::Passed(format!(
-                "{}: failed with seed {seed} as expected: {message}",
-                self.path
-            ));
-        }
-        let head = format!(
-            "{}: #[should_panic], but none of {} failed{text}",
-            self.path,
-            count(result.tally.seeds, "seed")
-        );
-        let mut report = format!("{}\n", self.style.paint(Ink::Alarm, head));
-        if let Some(miss) = result.lowest_unexpected {
-            let counts = match expected {
-                Some(_) => "",
-                None => {
-                    " (without an expected text only a panic or an error after the start of the test's body counts, not a limit)"
-                }
-            };
-            report.push_str(&format!(
-                "\n{} failed in another way{counts}; the lowest seed of these:\n\n{}",
-                thousands(result.unexpected),
-                self.report(miss)
-            ));
-        }
-        TestResult::Failed(report)
-    }
-
-    /// Repeats a failing run with its log in a fresh process, and reports it.
-    pub(crate) fn report(&self, failing: FinishedRun) -> String {
-        let index = failing.index;
-        let (run, again) = self.run_again(failing);
-        match again {
-            Rerun::Same => self.report_shrunk(index, run),
-            again => self.report_again(index, &run, again),
-        }
-    }
-
-    pub(crate) fn report_again(&self, passed: u64, run: &FinishedRun, again: Rerun) -> String {
-        let doubt = match again {
-            Rerun::OtherTrace | Rerun::Passed | Rerun::Other(_) => self.doubt(run.outcome.seed),
-            Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => String::new(),
-        };
-        self.failure_text(run, passed, again, doubt, None, run.outcome.seed)
-    }
-
-    /// Repeats the run in a fresh process. Returns the run to report, and how the second run compares to the first.
-    pub(crate) fn run_again(&self, failing: FinishedRun) -> (FinishedRun, Rerun) {
-        // A broken run has nothing to show.
-        if matches!(failing.outcome.verdict, Verdict::Broken(_)) {
-            return (failing, Rerun::NotTried);
-        }
-        let second = self.pool.run_in_fresh_process(self.job(failing.outcome.seed));
-        match Rerun::compare(&failing.outcome, &second.outcome) {
-            again @ (Rerun::Same | Rerun::OtherTrace) => (second, again),
-            again => (failing, again),
-        }
-    }
-
-    /// Diagnosis of a failure that does not repeat.
-    fn doubt(&self, seed: u64) -> String {
-        let other = self.seeds.clone().find(|other| *other != seed);
-        let diagnosis = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
-        let mut text = String::new();
-        let mut cause = diagnosis.cause;
-        if let Some([one, two]) = &diagnosis.versions {
-            text = difference((&one.0, one.1), (&two.0, two.1));
-            cause = cause.refine(&one.0, &two.0);
-        }
-        text.push_str(&likely_cause(cause, &linked::libraries(), self.style));
-        text
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a sweep takes is real time")]
@@ -284,7 +201,7 @@ mod tests {
 
     /// It is neither a pass nor a nondeterministic test.
     #[test]
-    fn second_run_that_cannot_be_made_is_reported() {
+    fn determinism_check_reports_a_broken_second_run() {
         let scratch = Scratch::new("second");
         let test = named("krate", "passes");
         let pool = in_process_pool(&scratch, test);

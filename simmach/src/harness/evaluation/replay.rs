@@ -1,16 +1,17 @@
 //! Replay of a token, compared with the failure that the token was made of.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
+use std::{fs, io};
 
 use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::deviations::RecordLevel;
 use crate::engine::record::trace::{Checkpoint, stride};
 use crate::harness::config::{self, Config, REPLAY};
-use crate::harness::seeds::{regressions, shrinking};
-use crate::harness::verdict::TestResult;
-use crate::harness::verdict::capture::PacketFile;
+use crate::harness::evaluation::TestResult;
+use crate::harness::evaluation::capture::{CaptureError, PacketFile};
+use crate::harness::seeds::regressions::{self, LineError, LineMistake};
+use crate::harness::seeds::shrinking;
 use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::pool::Pool;
 use crate::harness::{command, registry};
@@ -19,7 +20,7 @@ use crate::report::console::{Rerun, RunReport};
 use crate::report::numbers::{moment, span};
 use crate::report::story;
 use crate::report::style::Style;
-use crate::shrink::token::{Token, TraceMarks, short_hash, test_hash};
+use crate::shrink::token::{Token, TokenError, TraceSummary, short_hash, test_hash};
 use crate::spec::SimTest;
 
 /// How a replayed run compares with its token.
@@ -27,12 +28,53 @@ use crate::spec::SimTest;
 enum ReplayResult {
     /// Same failure, same trace.
     Identical,
-    /// Same failure, other trace; where the traces diverge.
+    /// Same failure, other trace; the range of virtual time in which the traces diverge.
     OtherTrace(String),
     /// The run passes.
     Passes,
     /// Another failure, or a broken run.
     OtherFailure,
+}
+
+/// Why a token cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    /// The text is no token.
+    #[error(
+        "{REPLAY}={given}: {error}; copy the whole token from its report, or run its seed instead"
+    )]
+    Token { given: String, error: TokenError },
+    /// The file of `@file` cannot be read.
+    #[error("{REPLAY}=@{}: the file cannot be read: {error}", file.display())]
+    Unreadable { file: PathBuf, error: io::Error },
+    /// The file has no token.
+    #[error("{REPLAY}=@{}: the file contains no token; tokens start with `sm1.`", file.display())]
+    NoToken { file: PathBuf },
+    /// The last token of the file is invalid.
+    #[error("{REPLAY}: {0}; restore the line from version control, or remove it")]
+    Line(#[from] LineError),
+    /// No test of this binary has this token.
+    #[error(
+        "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or is in another package or \
+         target; run the seed that the report named, and use its new token"
+    )]
+    UnknownTest,
+    /// The token no longer fits its test.
+    #[error("the token is stale: {why}. Run its seed instead:\n  {command}")]
+    Stale { why: StaleReason, command: String },
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+}
+
+/// Why a token is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StaleReason {
+    #[error("it belongs to another test")]
+    OtherTest,
+    #[error("the test's machines, links, limits or plans have changed since it was made")]
+    Shape,
+    #[error("the test's steps, or what they choose from, have changed since it was made")]
+    Steps,
 }
 
 /// Replays a token or token file, if it belongs to this test. An error says why it cannot be replayed.
@@ -42,15 +84,12 @@ pub(crate) fn replay(
     test: &'static SimTest,
     given: &str,
     style: Style,
-) -> Result<TestResult, String> {
-    let token: Token = read(given).map_err(|why| format!("{REPLAY}={}: {why}", shorten(given)))?;
+) -> Result<TestResult, ReplayError> {
+    let token = read(given)?;
     if token.test != test_hash(&test.key()) {
         let owner = registry::all().iter().find(|other| test_hash(&other.key()) == token.test);
         let Some(owner) = owner else {
-            return Err(format!(
-                "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or is in another \
-                 package or target"
-            ));
+            return Err(ReplayError::UnknownTest);
         };
         return Ok(TestResult::Passed(format!(
             "{}: skipped because {REPLAY} is a token of {}",
@@ -62,7 +101,7 @@ pub(crate) fn replay(
     let capture = capture.transpose()?;
     let run = shrinking::run_one(pool, job(test, &token));
     if let Some(why) = stale_reason(&token, test, &run.outcome) {
-        return Err(format!("the token is stale: {why}"));
+        return Err(ReplayError::Stale { why, command: command::run_seed(test, token.seed) });
     }
     let result = evaluate(test, given, &token, &run, style);
     Ok(match capture {
@@ -80,38 +119,31 @@ fn evaluate(
     style: Style,
 ) -> TestResult {
     let outcome = &run.outcome;
-    let answer = compare(token, outcome);
-    let (note, again) = match &answer {
+    let note = match compare(token, outcome) {
         ReplayResult::Passes => {
             return TestResult::Passed(format!(
-                "{}: passes now: the run of the token (seed {}) passed after {}",
+                "{}: passes now: the token's run (seed {}) no longer fails; it ended after {} of virtual time",
                 test.path(),
                 token.seed,
                 span(outcome.virtual_nanos.into())
             ));
         }
-        ReplayResult::Identical => ("Reproduced exactly.".to_owned(), Rerun::Same),
-        ReplayResult::OtherTrace(place) => (
-            format!(
-                "Reproduced, but the trace differs {place}: the program or simmach has changed."
-            ),
-            Rerun::Same,
+        ReplayResult::Identical => "Reproduced exactly.".to_owned(),
+        ReplayResult::OtherTrace(range) => format!(
+            "Reproduced, but the trace differs {range}: the program or simmach has changed since."
         ),
-        ReplayResult::OtherFailure => (
-            "A different failure from the token's: the program or simmach has changed.".to_owned(),
-            Rerun::Same,
-        ),
+        ReplayResult::OtherFailure => {
+            "Another failure than the token's: the program or simmach has changed since.".to_owned()
+        }
     };
-    let mut text = format!("  {note}\n\n");
-    text.push_str(&story::list(outcome, style));
     let report = RunReport {
         test: &test.path(),
         outcome,
         passed: 0,
-        rerun: again,
-        notes: text,
+        rerun: Rerun::Same,
+        notes: format!("  {note}\n\n{}", story::list(outcome, style)),
         output: &run.output,
-        which: Some("from its token".to_owned()),
+        seed_source: Some("from its token".to_owned()),
         replay: Some(command::replay(test, given)),
         log_lines: config::log_lines(),
         command: command::run_seed(test, token.seed),
@@ -130,37 +162,42 @@ pub(crate) fn stale_reason(
     token: &Token,
     test: &SimTest,
     outcome: &Outcome,
-) -> Option<&'static str> {
+) -> Option<StaleReason> {
     if token.test != test_hash(&test.key()) {
-        return Some("it belongs to another test");
+        return Some(StaleReason::OtherTest);
     }
     // Broken runs have no shape, nor have tokens of runs that hung or ended their process.
     if outcome.shape != 0 && token.shape != 0 && outcome.shape as u32 != token.shape {
-        return Some("the test's machines, links, limits or plans have changed since it was made");
+        return Some(StaleReason::Shape);
     }
-    let is_like = |walk: &StepSequence| {
-        let mut same = outcome.sequences.iter().filter(|other| other.id == walk.id).peekable();
+    let is_like = |sequence: &StepSequence| {
+        let mut same = outcome.sequences.iter().filter(|other| other.id == sequence.id).peekable();
         match same.peek() {
-            Some(_) => same.any(|other| walk.is_like(other)),
-            // A run that passes has begun all of its walks; another may have ended before.
+            Some(_) => same.any(|other| sequence.is_like(other)),
+            // A run that passes has begun all of its step sequences; another may have ended before.
             None => outcome.verdict != Verdict::Passed,
         }
     };
-    let steps = "the test's steps, or what they choose from, have changed since it was made";
-    (outcome.shape != 0 && !token.walks.iter().all(is_like)).then_some(steps)
+    (outcome.shape != 0 && !token.sequences.iter().all(is_like)).then_some(StaleReason::Steps)
 }
 
 /// Parses a token, or reads the last one of a file.
-fn read(given: &str) -> Result<Token, String> {
-    let Some(file) = given.strip_prefix('@') else {
-        return given.parse().map_err(|error| format!("{error}"));
+fn read(given: &str) -> Result<Token, ReplayError> {
+    let Some(file) = given.strip_prefix('@').map(PathBuf::from) else {
+        return given.parse().map_err(|error| ReplayError::Token { given: shorten(given), error });
     };
-    let file = Path::new(file);
-    let bytes = fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = match fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(ReplayError::Unreadable { file, error }),
+    };
     // The last one of a regressions file.
-    let (number, word) = regressions::last_token(file, &bytes)?
-        .ok_or_else(|| "the file contains no token".to_owned())?;
-    word.parse().map_err(|error| regressions::bad_line(file, number, &format!("{error}")))
+    match regressions::last_token(&file, &bytes)? {
+        None => Err(ReplayError::NoToken { file }),
+        Some((number, word)) => word.parse().map_err(|error| {
+            let mistake = LineMistake::Token(error);
+            ReplayError::Line(LineError { file, number, mistake })
+        }),
+    }
 }
 
 /// Virtual time at which a passing run diverges from the run that its token was made of: it then shows nothing about the
@@ -172,7 +209,7 @@ pub(crate) fn divergence(token: &Token, outcome: &Outcome) -> Option<u64> {
     let stride = stride(trace.events);
     let end = trace.events.saturating_mul(3) / 4;
     let mut last = 0;
-    for (nth, hash) in (1..).zip(&trace.marks) {
+    for (nth, hash) in (1..).zip(&trace.checkpoints) {
         let count = nth * stride;
         if count > end {
             break;
@@ -180,17 +217,17 @@ pub(crate) fn divergence(token: &Token, outcome: &Outcome) -> Option<u64> {
         if count > outcome.trace_events {
             return Some(outcome.virtual_nanos);
         }
-        let Some(mark) = mark_after(outcome, count) else { continue };
-        if mark.hash as u8 != *hash {
+        let Some(checkpoint) = checkpoint_after(outcome, count) else { continue };
+        if checkpoint.hash as u8 != *hash {
             return Some(last);
         }
-        last = mark.at;
+        last = checkpoint.at;
     }
     None
 }
 
-/// The trace mark after `count` events, if there is one.
-fn mark_after(outcome: &Outcome, count: u64) -> Option<&Checkpoint> {
+/// The checkpoint after `count` events, if there is one.
+fn checkpoint_after(outcome: &Outcome, count: u64) -> Option<&Checkpoint> {
     let stride = stride(outcome.trace_events);
     let even =
         count.is_multiple_of(stride).then(|| outcome.checkpoints.get(to_index(count / stride)?));
@@ -222,24 +259,24 @@ fn compare(token: &Token, outcome: &Outcome) -> ReplayResult {
         true if token.trace.events == 0 => ReplayResult::Identical,
         true => match difference(&token.trace, outcome) {
             None => ReplayResult::Identical,
-            Some(place) => ReplayResult::OtherTrace(place),
+            Some(range) => ReplayResult::OtherTrace(range),
         },
     }
 }
 
-/// Where the traces diverge; `None` if they are the same.
-fn difference(trace: &TraceMarks, outcome: &Outcome) -> Option<String> {
+/// The range of virtual time in which the traces diverge; `None` if they are the same.
+fn difference(trace: &TraceSummary, outcome: &Outcome) -> Option<String> {
     if (trace.events, trace.hash) == (outcome.trace_events, outcome.trace_hash as u32) {
         return None;
     }
-    // Marks of a longer trace are further apart.
+    // Checkpoints of a longer trace are further apart.
     let (theirs, own) = (stride(trace.events), stride(outcome.trace_events));
     let common = theirs.max(own);
     let at = |stride: u64, nth: u64| usize::try_from(nth * common / stride).ok()?.checked_sub(1);
     let mut last = 0;
     for nth in 1.. {
         let (Some(their), Some(own)) = (
-            at(theirs, nth).and_then(|at| trace.marks.get(at)),
+            at(theirs, nth).and_then(|at| trace.checkpoints.get(at)),
             at(own, nth).and_then(|at| outcome.checkpoints.get(at)),
         ) else {
             break;
@@ -267,13 +304,13 @@ mod tests {
     use crate::engine::draws::overlay::Overlay;
     use crate::engine::failure::verdict::{Failure, FailureKind};
 
-    fn outcome(message: &str, marks: &[u64], events: u64) -> Outcome {
+    fn outcome(message: &str, checkpoints: &[u64], events: u64) -> Outcome {
         let failure = Failure::new(FailureKind::Panic, message);
         let mut outcome = Outcome::without_a_run(3, Verdict::Failed(failure));
         outcome.trace_events = events;
-        outcome.trace_hash = marks.iter().sum();
+        outcome.trace_hash = checkpoints.iter().sum();
         outcome.checkpoints = (1..)
-            .zip(marks)
+            .zip(checkpoints)
             .map(|(at, hash)| Checkpoint { at: at * 1_000_000_000, hash: *hash })
             .collect();
         outcome
@@ -285,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn replay_results() {
+    fn replay_is_compared_with_its_token() {
         let found = outcome("boom 1", &[1, 2, 3, 4, 5], 5);
         let token = token(&found);
         assert_eq!(compare(&token, &found), ReplayResult::Identical);
@@ -295,7 +332,7 @@ mod tests {
         assert_eq!(compare(&token, &late), differs("between 2.000 s and 3.000 s"));
         let longer = outcome("boom 1", &[1, 2, 3, 4, 5, 6], 6);
         assert_eq!(compare(&token, &longer), differs("after 5.000 s"));
-        // Sixteen events have a mark at every fourth.
+        // Sixteen events have a checkpoint at every fourth.
         let twice = outcome("boom 1", &[4, 7, 7, 7], 16);
         assert_eq!(compare(&token, &twice), differs("after 1.000 s"));
         let passes = Outcome::without_a_run(3, Verdict::Passed);
@@ -314,11 +351,11 @@ mod tests {
 
     /// A passing run is the same up to the failure, or diverges: at its start, later, or because it ends sooner.
     #[test]
-    fn divergence_of_a_passing_run() {
+    fn divergence_of_a_passing_run_has_a_time() {
         let found = outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7);
         let token = token(&found);
-        let passes = |marks: &[u64], events| {
-            let passed = Outcome { verdict: Verdict::Passed, ..outcome("", marks, events) };
+        let passes = |checkpoints: &[u64], events| {
+            let passed = Outcome { verdict: Verdict::Passed, ..outcome("", checkpoints, events) };
             divergence(&token, &passed)
         };
         let secs = |secs: u64| Some(secs * 1_000_000_000);
@@ -326,18 +363,18 @@ mod tests {
         assert_eq!(passes(&[1, 2, 3, 4, 5, 9, 9], 7), None, "it passes instead of failing");
         assert_eq!(passes(&[9, 9, 9, 9, 9, 9, 9], 7), Some(0));
         assert_eq!(passes(&[1, 2, 3, 9, 9, 9, 9], 7), secs(3));
-        // Twice as long: every other event has a mark.
+        // Twice as long: every other event has a checkpoint.
         assert_eq!(passes(&[2, 4, 6, 7], 14), None);
         assert_eq!(passes(&[2, 9, 9, 9], 14), secs(1));
         let short = Outcome { virtual_nanos: 5, ..Outcome::without_a_run(3, Verdict::Passed) };
         assert_eq!(divergence(&token, &short), Some(5));
-        let unknown = Token { trace: TraceMarks::default(), ..token.clone() };
+        let unknown = Token { trace: TraceSummary::default(), ..token.clone() };
         assert_eq!(divergence(&unknown, &short), None);
     }
 
-    /// Early marks find it even if the passing run is much longer than the failing one.
+    /// Early checkpoints find it even if the passing run is much longer than the failing one.
     #[test]
-    fn divergence_of_a_long_run_is_found_by_early_marks() {
+    fn divergence_of_a_long_run_is_found_by_early_checkpoints() {
         let token = token(&outcome("boom", &[1, 2, 3, 4, 5, 6, 7], 7));
         let long = |early: &[u64]| {
             let mut long = Outcome { verdict: Verdict::Passed, ..outcome("", &[], 1 << 20) };
@@ -352,7 +389,7 @@ mod tests {
     /// A run that hung or ended its process has no shape: it is another failure, and makes no token stale. Nor is the token
     /// of such a run made stale by a run that has a shape.
     #[test]
-    fn stale_token_not_by_a_run_without_shape() {
+    fn stale_token_needs_a_run_with_a_shape() {
         let test = crate::harness::testing::named("krate", "a");
         let shaped = |shape| Outcome { shape, ..outcome("boom", &[1], 1) };
         let died = |kind| Outcome::without_a_run(3, Verdict::Failed(Failure::new(kind, "it died")));
@@ -375,27 +412,27 @@ mod tests {
 
     /// Changed steps make a token stale; steps that were not reached, or choose from a varying number, do not.
     #[test]
-    fn steps_are_part_of_the_shape() {
+    fn stale_token_has_other_steps() {
         let test = crate::harness::testing::named("krate", "a");
-        let walk =
+        let sequence =
             |steps, choices: &[u64]| StepSequence { id: 7, steps, choices: choices.to_vec() };
-        let of = |walks: &[StepSequence], verdict: Verdict| {
+        let of = |sequences: &[StepSequence], verdict: Verdict| {
             let mut outcome = Outcome { verdict, ..outcome("boom", &[1], 1) };
-            (outcome.shape, outcome.sequences) = (9, walks.to_vec());
+            (outcome.shape, outcome.sequences) = (9, sequences.to_vec());
             outcome
         };
         let failed = outcome("boom", &[], 0).verdict;
-        let token = token(&of(&[walk(30, &[7, 7, StepSequence::VARIES])], failed.clone()));
-        let fits = |walks: &[StepSequence], verdict: &Verdict| {
-            stale_reason(&token, test, &of(walks, verdict.clone())).is_none()
+        let token = token(&of(&[sequence(30, &[7, 7, StepSequence::VARIES])], failed.clone()));
+        let fits = |sequences: &[StepSequence], verdict: &Verdict| {
+            stale_reason(&token, test, &of(sequences, verdict.clone())).is_none()
         };
         let passed = Verdict::Passed;
         for alike in [&[7, 7, 3][..], &[7], &[], &[7, 7, 9, 2]] {
-            assert!(fits(&[walk(30, alike)], &passed), "{alike:?}");
+            assert!(fits(&[sequence(30, alike)], &passed), "{alike:?}");
         }
-        assert!(!fits(&[walk(31, &[7, 7])], &passed), "another number of steps");
-        assert!(!fits(&[walk(30, &[7, 8])], &failed), "another choice");
-        assert!(!fits(&[walk(30, &[StepSequence::FLAG])], &failed), "another kind of choice");
+        assert!(!fits(&[sequence(31, &[7, 7])], &passed), "another number of steps");
+        assert!(!fits(&[sequence(30, &[7, 8])], &failed), "another choice");
+        assert!(!fits(&[sequence(30, &[StepSequence::FLAG])], &failed), "another kind of choice");
         assert!(!fits(&[], &passed), "no such steps");
         assert!(fits(&[], &failed), "it did not come so far");
     }

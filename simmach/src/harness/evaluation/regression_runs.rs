@@ -1,0 +1,163 @@
+//! Runs the recorded regressions of a test, before its sweep.
+
+use crate::engine::failure::verdict::Verdict;
+use crate::harness::command;
+use crate::harness::config::{self, REGRESSIONS, Regressions, SeedSelection};
+use crate::harness::evaluation::replay;
+use crate::harness::evaluation::{Evaluation, setup_error};
+use crate::harness::seeds::regressions::{self, RegressionEntry};
+use crate::harness::seeds::shrinking;
+use crate::harness::workers::job::{FinishedRun, Job};
+use crate::outcome::Keep;
+use crate::report::console::{Rerun, RunReport};
+use crate::report::numbers::{count, moment};
+use crate::report::story;
+use crate::shrink::token::Token;
+
+/// Maximum number of unexercised regressions that are listed.
+const MAX_SHOWN_UNEXERCISED: usize = 5;
+
+/// Result of running the recorded regressions.
+#[derive(Default)]
+pub(crate) struct RegressionsResult {
+    /// Report of a regression that fails.
+    pub(crate) failure: Option<String>,
+    /// Notes for the test result.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Result of one recorded regression.
+enum RegressionRun {
+    Passed,
+    /// It passed, but diverged from the recorded run at this virtual time, in nanoseconds, before that one failed.
+    Unexercised(u64),
+    /// Its report.
+    Failed(String),
+    /// Its token cannot be used, for this reason.
+    Stale(String),
+}
+
+impl Evaluation<'_> {
+    /// Runs the recorded regressions, unless the configuration selects seeds.
+    pub(crate) fn run_regressions(&self) -> RegressionsResult {
+        let mut result = RegressionsResult::default();
+        let selects_seeds =
+            matches!(self.config.selection, SeedSelection::One(_) | SeedSelection::Range { .. });
+        if selects_seeds || self.config.regressions == Regressions::Off {
+            return result;
+        }
+        let entries = match regressions::read(self.test) {
+            Ok(entries) => entries,
+            Err(error) => {
+                result.failure = Some(setup_error(self.test, &error, self.style));
+                return result;
+            }
+        };
+        let mut unexercised = Vec::new();
+        for entry in &entries {
+            match self.run_regression(entry) {
+                RegressionRun::Passed => {}
+                RegressionRun::Unexercised(at) => {
+                    let (line, seed) = (entry.line, entry.seed);
+                    unexercised.push(format!("line {line}, seed {seed}, at {}", moment(at)));
+                }
+                RegressionRun::Failed(report) => {
+                    result.failure = Some(report);
+                    return result;
+                }
+                RegressionRun::Stale(why) => {
+                    result.notes.push(self.stale_note(entry, &why));
+                    let run = shrinking::run_one(self.pool, self.regression_job(entry, None));
+                    if run.outcome.verdict != Verdict::Passed {
+                        result.failure = Some(self.report(run));
+                        return result;
+                    }
+                }
+            }
+        }
+        if !entries.is_empty() {
+            let count = count(entries.len() as u64, "regression");
+            result.notes.push(format!("{}: {count} tried first", self.path));
+        }
+        if !unexercised.is_empty() {
+            result.notes.push(self.unexercised_note(unexercised));
+        }
+        result
+    }
+
+    fn run_regression(&self, entry: &RegressionEntry) -> RegressionRun {
+        let token = match &entry.token {
+            Ok(token) => token,
+            Err(error) => return RegressionRun::Stale(error.to_string()),
+        };
+        let run = shrinking::run_one(self.pool, self.regression_job(entry, Some(token)));
+        if let Some(why) = replay::stale_reason(token, self.test, &run.outcome) {
+            return RegressionRun::Stale(why.to_string());
+        }
+        if run.outcome.verdict != Verdict::Passed {
+            return RegressionRun::Failed(self.report_regression(token, run));
+        }
+        match replay::divergence(token, &run.outcome) {
+            Some(at) => RegressionRun::Unexercised(at),
+            None => RegressionRun::Passed,
+        }
+    }
+
+    /// Job for the token of an entry, or for its seed alone.
+    fn regression_job(&self, entry: &RegressionEntry, token: Option<&Token>) -> Job {
+        let overlay = token.map(|token| token.overlay.clone()).unwrap_or_default();
+        let keep = Keep { early_checkpoints: true, ..Keep::default() };
+        Job { test: self.test, seed: entry.seed, overlay, keep }
+    }
+
+    fn stale_note(&self, entry: &RegressionEntry, why: &str) -> String {
+        format!(
+            "{}: the token in {}, line {}, is stale: {why}. Its seed {} was run instead. Remove the line, or record the \
+             failure again with {REGRESSIONS}=write",
+            self.path,
+            regressions::file(self.test).display(),
+            entry.line,
+            entry.seed
+        )
+    }
+
+    fn unexercised_note(&self, mut unexercised: Vec<String>) -> String {
+        let regressions = count(unexercised.len() as u64, "regression");
+        let more = unexercised.len().saturating_sub(MAX_SHOWN_UNEXERCISED);
+        unexercised.truncate(MAX_SHOWN_UNEXERCISED);
+        if more > 0 {
+            unexercised.push(format!("and {more} more"));
+        }
+        format!(
+            "{}: {regressions} in {} no longer exercised: the run passes, but diverges from the recorded one before its \
+             failure ({}). Remove the line, or reintroduce the bug and record it again with {REGRESSIONS}=write",
+            self.path,
+            regressions::file(self.test).display(),
+            unexercised.join("; ")
+        )
+    }
+
+    /// Report of a regression that fails; of its rerun in a fresh process if that reproduces it.
+    fn report_regression(&self, token: &Token, first: FinishedRun) -> String {
+        let file = regressions::file(self.test);
+        let second = self.pool.run_in_fresh_process(replay::job(self.test, token));
+        let rerun = Rerun::compare(&first.outcome, &second.outcome);
+        let run = match rerun {
+            Rerun::Same | Rerun::OtherTrace => second,
+            Rerun::NotTried | Rerun::Broken(_) | Rerun::Passed | Rerun::Other(_) => first,
+        };
+        let report = RunReport {
+            test: &self.path,
+            outcome: &run.outcome,
+            passed: 0,
+            rerun,
+            notes: story::list(&run.outcome, self.style),
+            output: &run.output,
+            seed_source: Some(format!("recorded in {}", file.display())),
+            replay: Some(command::replay(self.test, &token.to_string())),
+            log_lines: config::log_lines(),
+            command: command::run_seed(self.test, token.seed),
+        };
+        report.text(self.style)
+    }
+}
