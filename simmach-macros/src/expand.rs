@@ -78,6 +78,9 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
     if let Some(client) = &test.client {
         calls.extend(call("client", client.span(), &[client]));
     }
+    if let Some(native) = &test.native {
+        calls.extend(call("native", native.span(), &[]));
+    }
     for plan in &test.plans {
         calls.extend(call("plan", plan.span(), &[plan]));
     }

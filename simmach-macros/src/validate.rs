@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use proc_macro2::Ident;
 use syn::{Attribute, Error, Expr, LitStr, Path};
 
 use crate::parse::{Argument, Bound, Errors, Function, Link, Machine, ParsedArgument, Value};
@@ -14,7 +15,7 @@ pub(crate) use function::{output, sim_type};
 
 use function::{check_signature, ignore, should_panic};
 use names::{check_client, check_links, check_machines};
-use values::{check_polls, check_seeds, check_switch, epoch, limit, number, text};
+use values::{check_polls, check_seeds, check_switch, epoch, limit, number, runtime, text};
 
 mod function;
 pub(crate) mod names;
@@ -29,6 +30,8 @@ pub(crate) struct Test {
     pub(crate) machines: Vec<Machine>,
     pub(crate) links: Vec<Link>,
     pub(crate) client: Option<Expr>,
+    /// `native`, if all processes are declared so.
+    pub(crate) native: Option<Ident>,
     pub(crate) plans: Vec<Expr>,
     pub(crate) time_limit: Option<Limit>,
     pub(crate) stall_limit: Option<Limit>,
@@ -73,6 +76,7 @@ impl Test {
             machines: Vec::new(),
             links: Vec::new(),
             client: None,
+            native: None,
             plans: Vec::new(),
             time_limit: None,
             stall_limit: None,
@@ -125,6 +129,9 @@ impl Test {
                 (Argument::Client, Value::Expr(value)) => {
                     self.zones_known &= text(&value).is_some();
                     check_client(&value).map(|()| self.client = Some(*value))
+                }
+                (Argument::Runtime, Value::Expr(value)) => {
+                    runtime(&value).map(|native| self.native = native)
                 }
                 (Argument::Chaos, Value::Expr(value)) => {
                     self.plans = plans(*value);

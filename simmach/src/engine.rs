@@ -18,7 +18,7 @@ pub(crate) mod panics;
 pub(crate) mod record;
 #[cfg(test)]
 pub(crate) mod rig;
-mod slot;
+pub(crate) mod slot;
 mod state;
 mod status;
 pub(crate) mod steps;

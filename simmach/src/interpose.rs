@@ -45,10 +45,18 @@ compile_error!(
 
 mod answers;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+pub(crate) mod baton;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod deadlock;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
+mod descriptors;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod locks;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
+mod name_lookup;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod other_threads;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]

@@ -78,6 +78,8 @@ mod choice;
 #[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]
+mod guest;
+#[cfg(feature = "sim")]
 mod harness;
 #[cfg(feature = "sim")]
 mod machine;
@@ -95,6 +97,8 @@ mod shrink;
 mod sim;
 #[cfg(feature = "sim")]
 mod spec;
+#[cfg(all(feature = "sim", target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod system;
 
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod compat;

@@ -24,6 +24,7 @@ use smallvec::SmallVec;
 use crate::engine::context::{self, Policy, Slot};
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
+use crate::guest::Runtime;
 
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
@@ -35,7 +36,7 @@ pub(crate) use crate::machine::service::{Service, ServiceLaunch};
 pub(crate) use crate::machine::start::{run_body, run_client, start, start_all};
 
 thread_local! {
-    static MACHINES: Slot<Machines> = const { Slot::new() };
+    pub(crate) static MACHINES: Slot<Machines> = const { Slot::new() };
 }
 
 /// The machines of a run.
@@ -52,6 +53,8 @@ pub(crate) struct Machines {
 pub(crate) struct MachineState {
     pub(crate) name: Name,
     pub(crate) on_exit: OnExit,
+    /// What runs its processes.
+    pub(crate) runtime: Runtime,
     pub(crate) services: SmallVec<[InstalledService; 1]>,
     powered: bool,
     /// The plan that powered it off.
@@ -87,6 +90,7 @@ impl MachineState {
         Self {
             name,
             on_exit: OnExit::Fail,
+            runtime: Runtime::default(),
             services: SmallVec::new(),
             powered: true,
             power_off_by: None,

@@ -32,8 +32,8 @@ mod ready;
 #[cfg(feature = "real")]
 mod real;
 #[cfg(feature = "sim")]
-mod simulated;
-mod target;
+pub(crate) mod simulated;
+pub(crate) mod target;
 
 #[cfg(all(test, feature = "sim"))]
 mod rig;

@@ -3,6 +3,7 @@
 //! Sweeps, replays and benchmarks all go through [`run`]. It installs the state of every layer, drives the engine to a
 //! verdict, and removes the state again, so that nothing outlives the run.
 
+mod carried;
 mod setup;
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ use crate::spec::{SimTest, Spec};
 use crate::storage::{self, RunFolder};
 use crate::task::JoinHandle;
 use crate::time::nanos;
-use crate::{interpose, machine, net, sim};
+use crate::{guest, interpose, machine, net, sim};
 
 /// Stack size of a run's thread: that of a main thread. Only touched pages use memory.
 const STACK: usize = 8 << 20;
@@ -86,6 +87,8 @@ pub(crate) fn run_spec(
     let _hooked = HookGuard::begin();
     log::install();
     interpose::keep();
+    carried::prepare();
+    guest::prepare();
     storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
     let run = thread.spawn(move || {
@@ -116,6 +119,7 @@ pub(crate) fn run_spec(
 
 /// Removes the layers' state after a panic in simmach itself.
 fn empty() {
+    carried::remove();
     net::discard();
     storage::remove();
     machine::remove();
@@ -183,6 +187,8 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     let client = MachineId(client as u32);
     set_up(engine, &spec, &machines, client, disks);
+    carried::install(engine.run);
+    guest::reset();
     if keep.packets {
         net::control::capture();
     }
@@ -274,6 +280,7 @@ struct Remains {
 fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     engine.end_all_tasks();
     drop(body);
+    carried::remove();
     let packets = if keep.packets { net::control::captured() } else { None };
     let sockets = net::remove().sockets;
     storage::remove();

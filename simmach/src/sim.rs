@@ -3,7 +3,7 @@
 mod links;
 mod look;
 mod machines;
-mod world;
+pub(crate) mod world;
 
 use std::any::{Any, TypeId};
 use std::fmt;

@@ -15,6 +15,7 @@ use futures::future::LocalBoxFuture;
 use crate::chaos::Plan;
 use crate::engine::Name;
 use crate::engine::time::clock;
+use crate::guest::Runtime;
 use crate::machine::{OnExit, Termination, names};
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
@@ -30,6 +31,8 @@ pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(),
 pub struct Spec {
     pub(crate) topology: Topology,
     pub(crate) client: Option<String>,
+    /// What runs the processes of machines that [`Topology::native`] does not name.
+    pub(crate) runtime: Runtime,
     pub(crate) plans: Vec<Box<dyn Plan>>,
     pub(crate) time_limit: Duration,
     pub(crate) stall_limit: Duration,
@@ -84,6 +87,9 @@ impl Spec {
                      forever without time passing"
                 ));
             }
+        }
+        for selector in &topology.native {
+            mistakes.extend(selector.mistakes("native", &machines));
         }
         for (selector, _) in &topology.disks {
             mistakes.extend(selector.mistakes("disk", &machines));
@@ -151,6 +157,7 @@ impl fmt::Debug for Spec {
 pub struct SpecBuilder {
     topology: Topology,
     client: Option<String>,
+    runtime: Runtime,
     plans: Vec<Box<dyn Plan>>,
     time_limit: Option<Duration>,
     stall_limit: Option<Duration>,
@@ -190,6 +197,12 @@ impl SpecBuilder {
     /// See [`Topology::link_one_way`].
     pub fn link_one_way(mut self, from: &str, to: &str, profile: NetworkProfile) -> Self {
         self.topology = self.topology.link_one_way(from, to, profile);
+        self
+    }
+
+    /// Declares that all processes use simmach's modules only. See [`Topology::native`].
+    pub fn native(mut self) -> Self {
+        self.runtime = Runtime::Native;
         self
     }
 
@@ -258,6 +271,7 @@ impl SpecBuilder {
         Spec {
             topology: self.topology,
             client: self.client,
+            runtime: self.runtime,
             plans: self.plans,
             time_limit: self.time_limit.unwrap_or(HOUR),
             stall_limit: self.stall_limit.unwrap_or(MINUTE),

@@ -37,7 +37,7 @@
 //! To get the same outside a run, start each service as a process with a folder of its own.
 
 #[cfg(feature = "sim")]
-mod disks;
+pub(crate) mod disks;
 mod error;
 #[cfg(feature = "sim")]
 mod faults;

@@ -6,6 +6,8 @@
 //! Outside a run, with the feature `real`, tasks are tokio's.
 
 mod blocking;
+#[cfg(feature = "sim")]
+mod entered;
 mod error;
 mod handle;
 #[cfg(feature = "sim")]

@@ -20,7 +20,7 @@
 mod instant;
 mod interval;
 #[cfg(feature = "sim")]
-mod simulated;
+pub(crate) mod simulated;
 mod sleep;
 mod timeout;
 mod units;

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Lit, LitInt, LitStr, Result, UnOp};
 
@@ -35,6 +35,22 @@ pub(super) fn check_switch(value: &Expr, argument: Argument) -> Result<()> {
         Some(other) => Err(Error::new(
             other.span(),
             format!("`{argument}` must be `true` (run each seed twice) or `false`"),
+        )),
+    }
+}
+
+/// `native` if the argument is that, or nothing for `tokio`.
+pub(super) fn runtime(value: &Expr) -> Result<Option<Ident>> {
+    let name = match unwrap_groups(value) {
+        Expr::Path(path) => path.path.get_ident(),
+        _ => None,
+    };
+    match name {
+        Some(name) if name == "native" => Ok(Some(name.clone())),
+        Some(name) if name == "tokio" => Ok(None),
+        Some(_) | None => Err(Error::new_spanned(
+            value,
+            "`runtime` must be `tokio` (each process has a tokio runtime) or `native` (processes use simmach's modules only)",
         )),
     }
 }

@@ -36,6 +36,19 @@ pub(crate) fn remove() {
     drop(engine);
 }
 
+/// Makes this thread, which has no run, the one that runs `engine`'s code, until [`detach`]. No other thread may do so
+/// meanwhile.
+pub(crate) fn attach(engine: Rc<Engine>) {
+    ENGINE.with(|slot| **slot.borrow_mut() = Some(engine));
+    HERE.set(true);
+}
+
+/// Ends what [`attach`] began, and returns the engine.
+pub(crate) fn detach() -> Option<Rc<Engine>> {
+    HERE.set(false);
+    ENGINE.with(|slot| slot.borrow_mut().take())
+}
+
 /// Whether this thread has a run. Never allocates, even while the thread starts or ends.
 #[inline]
 pub(crate) fn is_here() -> bool {

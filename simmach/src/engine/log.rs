@@ -24,6 +24,11 @@ pub(crate) fn begin(kept: bool) -> DefaultGuard {
     subscriber::enter()
 }
 
+/// Captures the records of a guest's thread until the guard is dropped.
+pub(crate) fn capture_on_thread() -> DefaultGuard {
+    subscriber::on_thread()
+}
+
 /// Writes a line of the harness.
 pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
     if !is_kept() {
@@ -52,6 +57,6 @@ fn keep(level: Level, target: Cow<'static, str>, text: String) {
 }
 
 /// Whether this thread has a run whose log is kept.
-fn is_kept() -> bool {
+pub(crate) fn is_kept() -> bool {
     in_run() == Some(true)
 }

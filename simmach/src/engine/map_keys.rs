@@ -60,6 +60,17 @@ impl MapKeys {
         word.set(key);
     }
 
+    /// Calls `f`. The maps that it creates do not change the keys of those created after it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn uncounted<R>(&self, f: impl FnOnce() -> R) -> R {
+        let before = self.word.get().map(|word| (word, word.get()));
+        let result = f();
+        if let Some((word, key)) = before {
+            word.set(key);
+        }
+        result
+    }
+
     /// Number of maps created in the run, if they are counted; otherwise 0.
     pub(crate) fn made(&self) -> u64 {
         match self.word.get() {

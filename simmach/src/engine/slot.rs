@@ -1,7 +1,9 @@
 //! A layer's state for the run on a thread.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
+use std::thread::LocalKey;
 
 /// The state of a layer for this thread's run.
 #[derive(Debug)]
@@ -37,6 +39,28 @@ impl<T> Slot<T> {
         match self.0.borrow_mut().as_mut() {
             Some(state) if admit(state) => Some(f(state)),
             _ => None,
+        }
+    }
+}
+
+/// A layer's state that moves with the run to another thread and back.
+pub(crate) trait Carry: Sync {
+    /// Takes the state from this thread.
+    fn take(&'static self) -> Option<Box<dyn Any>>;
+
+    /// Gives this thread the state that was taken from another.
+    fn put(&'static self, state: Box<dyn Any>);
+}
+
+impl<T: 'static> Carry for LocalKey<Slot<T>> {
+    fn take(&'static self) -> Option<Box<dyn Any>> {
+        let state = self.with(Slot::remove)?;
+        Some(Box::new(state))
+    }
+
+    fn put(&'static self, state: Box<dyn Any>) {
+        if let Ok(state) = state.downcast::<T>() {
+            self.with(|slot| slot.install(*state));
         }
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     pub(crate) policy: Cell<Option<Policy>>,
     pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,
+    /// How many frames of a guest are on the stack: slices of its runtime, polls of its tasks, its end.
+    guest_depth: Cell<u32>,
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body's and those of `Sim::run_on`.
     clients: RefCell<BTreeSet<ProcessId>>,
@@ -137,6 +139,7 @@ impl Engine {
             policy: Cell::new(None),
             timer_infos: RefCell::default(),
             scope: Cell::new(Scope::HARNESS),
+            guest_depth: Cell::new(0),
             body: Cell::new(None),
             clients: RefCell::default(),
         }
@@ -158,12 +161,29 @@ impl Engine {
     }
 
     /// Calls `f` with `scope` as the running code's scope.
-    #[cfg(test)]
     pub(crate) fn as_scope<R>(&self, scope: Scope, f: impl FnOnce() -> R) -> R {
         let before = self.scope.replace(scope);
         let result = f();
         self.scope.set(before);
         result
+    }
+
+    /// Whether the running code is a guest's.
+    pub(crate) fn is_in_guest(&self) -> bool {
+        self.guest_depth.get() > 0
+    }
+
+    /// Calls `f`, which is a guest's code.
+    pub(crate) fn in_guest<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Leave<'a>(&'a Cell<u32>);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+        self.guest_depth.set(self.guest_depth.get() + 1);
+        let _leave = Leave(&self.guest_depth);
+        f()
     }
 
     /// Registers a process as a client of the test. Long sleeps of clients are not stalls.

@@ -3,6 +3,7 @@
 //! A call may come from an allocator, a signal handler or a thread's destructors. So nothing here allocates, locks, unwinds
 //! or waits. `None` means that this thread has no run, or that its state is borrowed.
 
+use std::cell::Cell;
 use std::time::Duration;
 use std::{ptr, slice};
 
@@ -23,6 +24,17 @@ const BOOTED: u64 = 365 * 86_400 * 1_000_000_000;
 /// Host name of the harness.
 const HARNESS: &[u8] = b"simmach";
 
+thread_local! {
+    /// How far the clocks of this thread are ahead of its machine's, in nanoseconds.
+    static AHEAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Advances the clocks as this thread reads them: the waits of a thread whose process has ended fail, and it must see their
+/// time-outs pass.
+pub(crate) fn advance_own_clock(nanos: u64) {
+    AHEAD.set(AHEAD.get().saturating_add(nanos));
+}
+
 /// A clock of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClockKind {
@@ -38,10 +50,11 @@ pub(super) fn now(kind: ClockKind) -> Option<Duration> {
     }
     try_with(|engine| {
         let machine = engine.scope().machine;
-        match kind {
+        let now = match kind {
             ClockKind::Monotonic => since_boot(engine.clock.read_monotonic(machine)),
             ClockKind::Wall => engine.clock.read_wall(machine),
-        }
+        };
+        now + Duration::from_nanos(AHEAD.get())
     })
 }
 
@@ -76,6 +89,15 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
 #[inline]
 pub(super) fn refuse(what: ForbiddenCall) -> bool {
     is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
+}
+
+/// Whether the running code may start threads or processes. What it creates is real then, also outside a run.
+#[cfg(target_os = "linux")]
+pub(super) fn is_leaving_allowed() -> bool {
+    try_with(|engine| {
+        engine.refusals.are_threads_allowed() || engine.refusals.allows(ForbiddenCall::Process)
+    })
+    .unwrap_or(true)
 }
 
 /// Notes that a thread is about to be started on a run's thread. Returns false outside a run.

@@ -7,6 +7,8 @@
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use libc::{clockid_t, cpu_set_t, pid_t, size_t, ssize_t, time_t, timespec, timeval, timezone};
@@ -14,7 +16,8 @@ use libc::{clockid_t, cpu_set_t, pid_t, size_t, ssize_t, time_t, timespec, timev
 use crate::engine::failure::refusals::ForbiddenCall;
 use crate::interpose::answers::{self, ClockKind, WaitMode};
 use crate::interpose::real::Real;
-use crate::interpose::{deadlock, locks, processes, threads};
+use crate::interpose::system::{Answer, Errno};
+use crate::interpose::{deadlock, descriptors, locks, name_lookup, processes, system, threads};
 
 /// Interval at which a wait in real time checks whether a thread that could end it is still alive.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -57,6 +60,7 @@ static FIND_ALL: extern "C" fn() = {
         SYSCONF.find();
         SCHED_GETAFFINITY.find();
         GETHOSTNAME.find();
+        descriptors::find_all();
         locks::find_all();
         processes::find_all();
         threads::find_all();
@@ -65,10 +69,12 @@ static FIND_ALL: extern "C" fn() = {
 };
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 15] {
+pub(super) fn defined() -> [*const (); 17] {
     [
         locks::defined as *const (),
         processes::defined as *const (),
+        descriptors::defined as *const (),
+        name_lookup::defined as *const (),
         clock_gettime as *const (),
         gettimeofday as *const (),
         time as *const (),
@@ -117,7 +123,7 @@ fn to_timespec(time: Duration) -> timespec {
     timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
 }
 
-fn to_duration(time: timespec) -> Duration {
+pub(super) fn to_duration(time: timespec) -> Duration {
     let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000);
     u64::try_from(time.tv_sec)
         .map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanos.unwrap_or(0)))
@@ -194,6 +200,12 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
+    if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
+    {
+        // SAFETY: the caller's time, which is not null.
+        calls.sleep(to_duration(unsafe { *time }));
+        return 0;
+    }
     if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
@@ -216,6 +228,18 @@ pub unsafe extern "C" fn clock_nanosleep(
     time: *const timespec,
     rest: *mut timespec,
 ) -> c_int {
+    if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
+    {
+        // SAFETY: the caller's time, which is not null.
+        let given = to_duration(unsafe { *time });
+        let time = match (flags & libc::TIMER_ABSTIME, kind_of(clock)) {
+            (0, _) => given,
+            (_, Some(kind)) => given.saturating_sub(answers::peek_clock(kind)),
+            (_, None) => return libc::EINVAL,
+        };
+        calls.sleep(time);
+        return 0;
+    }
     if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
@@ -260,7 +284,8 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
 }
 
 /// A system call by number. In a run `getrandom` and `clock_gettime` act as the functions above, futex waits go through
-/// [`wait`] and [`wait_without_timeout`], and calls that start processes are refused. All others are forwarded.
+/// [`wait`] and [`wait_without_timeout`], calls that start processes are refused, and those on simulated descriptors act as
+/// the functions for them. All others are forwarded.
 ///
 /// In C it takes a variable number of arguments. On the supported targets a callee with seven integer parameters finds them
 /// where a caller of a variadic function puts them. Parameters that were not given have arbitrary values, and are only
@@ -279,6 +304,15 @@ pub unsafe extern "C" fn syscall(
     e: c_long,
     f: c_long,
 ) -> c_long {
+    if number == libc::SYS_futex
+        // SAFETY: as above.
+        && let Some(answer) = unsafe { guest_futex([a, b, c, d, e, f]) }
+    {
+        return match answer {
+            Ok(result) => result,
+            Err(Errno(errno)) => fail(errno).into(),
+        };
+    }
     match number {
         // SAFETY: these are the system call's own arguments, which are the function's.
         libc::SYS_getrandom => unsafe {
@@ -300,7 +334,11 @@ pub unsafe extern "C" fn syscall(
         },
         _ if processes::is_refused(number, a) => fail(libc::EPERM).into(),
         // SAFETY: the caller's arguments, as they came.
-        _ => unsafe { pass_on(number, [a, b, c, d, e, f]) },
+        _ => unsafe {
+            let arguments = [a, b, c, d, e, f];
+            descriptors::call_by_number(number, arguments)
+                .unwrap_or_else(|| pass_on(number, arguments))
+        },
     }
 }
 
@@ -308,11 +346,55 @@ pub unsafe extern "C" fn syscall(
 ///
 /// As the system call's.
 #[inline]
-unsafe fn pass_on(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
+pub(super) unsafe fn pass_on(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     match SYSCALL.function() {
         // SAFETY: the caller's.
         Some(real) => unsafe { real(number, a, b, c, d, e, f) },
         None => fail(libc::ENOSYS).into(),
+    }
+}
+
+/// A futex call of a guest's thread, or one that a guest's threads wait for. `None` if the run does not answer it.
+///
+/// # Safety
+///
+/// `arguments` are those of `SYS_futex`.
+unsafe fn guest_futex([a, b, c, d, e, _]: [c_long; 6]) -> Option<Answer<c_long>> {
+    let calls = system::calls()?;
+    let address = a as usize;
+    match b as c_int & libc::FUTEX_CMD_MASK {
+        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET if calls.has_threads() => {
+            if d != 0 && !calls.is_on_own_thread() {
+                return None;
+            }
+            let operation = b as c_int;
+            let timeout = (d != 0).then(|| {
+                // SAFETY: the caller's time-out, which is not null.
+                let given = to_duration(unsafe { *(d as *const timespec) });
+                let kind = match operation & libc::FUTEX_CLOCK_REALTIME {
+                    0 => ClockKind::Monotonic,
+                    _ => ClockKind::Wall,
+                };
+                match is_absolute(operation) {
+                    true => given.saturating_sub(answers::peek_clock(kind)),
+                    false => given,
+                }
+            });
+            // SAFETY: the caller's futex, which is valid during the call.
+            let word = unsafe { AtomicU32::from_ptr(ptr::with_exposed_provenance_mut(address)) };
+            calls.futex_wait(address, &|| word.load(SeqCst) == c as u32, timeout)
+        }
+        libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => {
+            let woken = calls.futex_wake(address, usize::try_from(c).unwrap_or(0));
+            // Threads outside the run may wait for it, too.
+            (woken > 0 || calls.is_on_own_thread()).then_some(Ok(woken as c_long))
+        }
+        libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE if calls.is_on_own_thread() => {
+            let (woken, most) = (usize::try_from(c), usize::try_from(d));
+            let moved = calls.futex_requeue(address, woken.ok()?, e as usize, most.ok()?);
+            Some(Ok(moved as c_long))
+        }
+        _ => None,
     }
 }
 

@@ -16,7 +16,8 @@ use libc::{
 use crate::interpose::deadlock::CHECK_INTERVAL;
 use crate::interpose::linux::{errno, fail, real_deadline};
 use crate::interpose::real::Real;
-use crate::interpose::{answers, deadlock};
+use crate::interpose::system::Errno;
+use crate::interpose::{answers, deadlock, system};
 
 type Call<T> = unsafe extern "C" fn(*mut T) -> c_int;
 type Timed<T> = unsafe extern "C" fn(*mut T, *const timespec) -> c_int;
@@ -66,6 +67,7 @@ static COND_WAIT: Real<unsafe extern "C" fn(*mut pthread_cond_t, *mut pthread_mu
 static COND_CLOCKWAIT: Real<CondClockwait> = Real::named(c"pthread_cond_clockwait");
 static JOIN: Real<unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int> =
     Real::named(c"pthread_join");
+static DETACH: Real<unsafe extern "C" fn(pthread_t) -> c_int> = Real::named(c"pthread_detach");
 static TRYJOIN: Real<unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int> =
     Real::named(c"pthread_tryjoin_np");
 static TIMEDJOIN: Real<
@@ -85,13 +87,14 @@ pub(super) fn find_all() {
 }
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 6] {
+pub(super) fn defined() -> [*const (); 7] {
     [
         pthread_mutex_lock as *const (),
         pthread_rwlock_rdlock as *const (),
         pthread_rwlock_wrlock as *const (),
         pthread_cond_wait as *const (),
         pthread_join as *const (),
+        pthread_detach as *const (),
         sem_wait as *const (),
     ]
 }
@@ -240,11 +243,31 @@ unsafe fn cond_wait_in_run(
     None
 }
 
+/// Reaps a thread that has ended or is about to, without asking the run.
+pub(crate) fn join_really(thread: pthread_t) {
+    if let Some(real) = JOIN.function() {
+        // SAFETY: the caller's thread is joined once, here: interposed joins of it do not reach the library.
+        unsafe { real(thread, ptr::null_mut()) };
+    }
+}
+
 /// # Safety
 ///
 /// As in C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> c_int {
+    if let Some(joined) = system::calls().and_then(|calls| calls.join(thread)) {
+        return match joined {
+            Ok(returned) => {
+                if !result.is_null() {
+                    // SAFETY: the caller gives room for a result.
+                    unsafe { result.write(ptr::with_exposed_provenance_mut(returned)) };
+                }
+                0
+            }
+            Err(Errno(errno)) => errno,
+        };
+    }
     if answers::is_here()
         && let (Some(attempt), Some(timed)) = (TRYJOIN.function(), TIMEDJOIN.function())
     {
@@ -266,6 +289,21 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
     match JOIN.function() {
         // SAFETY: the caller's arguments, as they came.
         Some(real) => unsafe { real(thread, result) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
+    if system::calls().is_some_and(|calls| calls.is_own_thread(thread)) {
+        return 0;
+    }
+    match DETACH.function() {
+        // SAFETY: the caller's argument, as it came.
+        Some(real) => unsafe { real(thread) },
         None => libc::ENOSYS,
     }
 }

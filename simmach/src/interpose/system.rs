@@ -11,6 +11,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::interpose::answers;
+pub(crate) use crate::interpose::answers::advance_own_clock;
+pub(crate) use crate::interpose::locks::join_really;
+pub(crate) use crate::interpose::threads::on_thread_end;
 
 /// The smallest descriptor of a run. It is far above every real one.
 pub(crate) const FIRST_DESCRIPTOR: c_int = 0x4000_0000;
@@ -73,13 +76,25 @@ pub(crate) struct PollEntry {
     pub(crate) returned: i16,
 }
 
-/// The start routine of a thread.
-pub(crate) type ThreadStart = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+/// What a thread runs: its start routine with its argument.
+pub(crate) struct Routine(Box<dyn FnOnce() -> *mut c_void>);
+
+impl Routine {
+    pub(crate) fn new(routine: impl FnOnce() -> *mut c_void + 'static) -> Self {
+        Self(Box::new(routine))
+    }
+
+    pub(crate) fn call(self) -> *mut c_void {
+        (self.0)()
+    }
+}
 
 /// The system calls that a run answers. Flags, options and events have Linux's values.
 ///
 /// Calls on descriptors may block if the calling thread is one that a guest started. On the run's own thread a call that
 /// would block fails the run, and returns `EDEADLK`.
+///
+/// Buffers that are filled may be uninitialised memory of the caller: they are only written to.
 pub(crate) trait SystemCalls: Sync {
     fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int>;
     fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]>;
@@ -125,6 +140,8 @@ pub(crate) trait SystemCalls: Sync {
     /// Number of bytes that can be read at once (`FIONREAD`).
     fn available(&self, descriptor: c_int) -> Answer<usize>;
     fn poll(&self, entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize>;
+    /// Opens a descriptor from which random bytes are read: `/dev/urandom` or `/dev/random`. See [`fill_random`].
+    fn random_source(&self) -> Answer<c_int>;
     fn epoll_create(&self) -> Answer<c_int>;
     /// `descriptor` may be a real one.
     fn epoll_control(
@@ -147,37 +164,31 @@ pub(crate) trait SystemCalls: Sync {
 
     /// Whether the calling code may start threads: whether it is a guest's.
     fn has_threads(&self) -> bool;
-    /// Starts a thread that `create` makes, given a start routine and its argument. Returns `create`'s result.
+    /// Starts a thread that `create` makes, given its routine. Returns 0 or an error.
     fn start_thread(
         &self,
-        start: ThreadStart,
-        argument: *mut c_void,
-        create: &mut dyn FnMut(ThreadStart, *mut c_void) -> Result<libc::pthread_t, c_int>,
+        routine: Routine,
+        create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
     ) -> c_int;
-    /// Waits until a thread has ended, which is then joined for real. Returns false if the thread is not the run's.
-    fn wait_for_thread(&self, thread: libc::pthread_t) -> Answer<bool>;
-    /// Waits until the futex at `address` is woken, or until `timeout` has passed (`ETIMEDOUT`). Returns `None` if the run's
-    /// own thread waits and no other thread of it could run.
-    ///
-    /// # Safety
-    ///
-    /// `address` is that of a futex, which stays valid during the call.
-    unsafe fn futex_wait(
+    /// Waits until a thread has ended, and returns its result as a number. `None` if it is not one of the run's.
+    fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>>;
+    /// Whether a thread is one of the run's, which is reaped whether it was detached or not.
+    fn is_own_thread(&self, thread: libc::pthread_t) -> bool;
+    /// Whether the calling thread is one that a guest started.
+    fn is_on_own_thread(&self) -> bool;
+    /// Waits until the futex at `address` is woken, or until `timeout` has passed (`ETIMEDOUT`); `EAGAIN` if `is_unchanged`
+    /// returns false at the beginning. On the run's own thread other threads of its guests run meanwhile; `None` if none can.
+    fn futex_wait(
         &self,
-        address: *const u32,
-        value: u32,
+        address: usize,
+        is_unchanged: &dyn Fn() -> bool,
         timeout: Option<Duration>,
     ) -> Option<Answer<c_long>>;
     /// Wakes at most `most` threads that wait for the futex, and returns their number.
-    fn futex_wake(&self, address: *const u32, most: usize) -> usize;
-    /// Moves at most `most` waiters of `address` to `other`, after waking `woken` of them. Returns their number.
-    fn futex_requeue(
-        &self,
-        address: *const u32,
-        woken: usize,
-        other: *const u32,
-        most: usize,
-    ) -> usize;
+    fn futex_wake(&self, address: usize, most: usize) -> usize;
+    /// Wakes `woken` threads that wait for the futex at `address`, and lets at most `most` others wait for that at `other`.
+    /// Returns how many both were.
+    fn futex_requeue(&self, address: usize, woken: usize, other: usize, most: usize) -> usize;
     /// Sleeps on a thread that a guest started. Returns false on other threads.
     fn sleep(&self, time: Duration) -> bool;
 }
@@ -193,6 +204,24 @@ pub(crate) fn set_calls(calls: &'static dyn SystemCalls) {
 #[inline]
 pub(crate) fn calls() -> Option<&'static dyn SystemCalls> {
     if answers::is_here() { CALLS.get().copied() } else { None }
+}
+
+/// As [`calls`], for calls that create a descriptor or resolve a name. `None` also where threads or processes are allowed,
+/// whose descriptors are real.
+#[inline]
+pub(super) fn creation_calls() -> Option<&'static dyn SystemCalls> {
+    calls().filter(|_| !answers::is_leaving_allowed())
+}
+
+/// As [`calls`], for calls on a simulated descriptor.
+#[inline]
+pub(super) fn descriptor_calls() -> Answer<&'static dyn SystemCalls> {
+    calls().ok_or(Errno(libc::EBADF))
+}
+
+/// Fills `bytes` with random bytes drawn for the running task. Returns false outside a run.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> bool {
+    answers::fill(bytes)
 }
 
 /// Whether a descriptor is one of a run.

@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 use libc::{pthread_attr_t, pthread_key_t, pthread_t};
 
 use crate::engine::failure::refusals::ForbiddenCall;
-use crate::interpose::answers;
 use crate::interpose::real::Real;
+use crate::interpose::system::Routine;
+use crate::interpose::{answers, system};
 
 type Start = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
@@ -46,6 +47,25 @@ pub unsafe extern "C" fn pthread_create(
     start: Start,
     argument: *mut c_void,
 ) -> c_int {
+    if let Some(calls) = system::calls().filter(|calls| calls.has_threads()) {
+        let routine = Routine::new(move || start(argument));
+        let mut create = |routine: Routine| {
+            let Some(real) = PTHREAD_CREATE.function() else { return Err(libc::EAGAIN) };
+            let routine = Box::into_raw(Box::new(routine));
+            let mut handle = 0;
+            // SAFETY: the caller's attributes, as they came; the start routine and its argument fit each other.
+            let error = unsafe { real(&raw mut handle, attributes, run_routine, routine.cast()) };
+            if error != 0 {
+                // SAFETY: no thread was started that could take it.
+                drop(unsafe { Box::from_raw(routine) });
+                return Err(error);
+            }
+            // SAFETY: the caller gives room for a handle.
+            unsafe { thread.write(handle) };
+            Ok(handle)
+        };
+        return calls.start_thread(routine, &mut create);
+    }
     if answers::refuse(ForbiddenCall::Thread) {
         return libc::EAGAIN;
     }
@@ -70,6 +90,36 @@ pub unsafe extern "C" fn pthread_create(
         unsafe { libc::free(work.cast()) };
     }
     error
+}
+
+/// The start routine of a guest's threads.
+extern "C-unwind" fn run_routine(routine: *mut c_void) -> *mut c_void {
+    // SAFETY: `pthread_create` made it for this thread alone.
+    let routine = unsafe { Box::from_raw(routine.cast::<Routine>()) };
+    routine.call()
+}
+
+/// Calls `end` when this thread ends, after the destructors of its locals. The first call in the process decides what is
+/// called.
+pub(crate) fn on_thread_end(end: fn()) {
+    static END: OnceLock<fn()> = OnceLock::new();
+    static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
+    extern "C" fn ended(_: *mut c_void) {
+        if let Some(end) = END.get() {
+            end();
+        }
+    }
+    END.get_or_init(|| end);
+    let key = *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: `key` has room for a key, and `ended` may be called with any value.
+        let error = unsafe { libc::pthread_key_create(&raw mut key, Some(ended)) };
+        (error == 0).then_some(key)
+    });
+    if let Some(key) = key {
+        // SAFETY: the key exists; the value is only compared with null.
+        unsafe { libc::pthread_setspecific(key, ptr::dangling()) };
+    }
 }
 
 /// The start routine of counted threads. It holds nothing with a destructor, since a thread may end by `pthread_exit`.

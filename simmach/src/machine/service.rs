@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use crate::engine::Scope;
+use crate::guest::{Main, Runtime};
 use crate::machine::ServiceId;
 use crate::machine::start::finish_main;
 use crate::task;
@@ -87,6 +88,7 @@ pub(crate) struct ServiceLaunch {
     pub(super) id: ServiceId,
     pub(super) scope: Scope,
     pub(super) at: &'static Location<'static>,
+    pub(super) runtime: Runtime,
 }
 
 impl Service {
@@ -100,10 +102,11 @@ impl Service {
         let launch = move |launch: ServiceLaunch| {
             let run = Rc::clone(&run);
             // No join handle: waiting for a service is waiting for its process.
-            task::spawn_main(launch.scope, launch.at, async move {
+            let main = async move {
                 let result = AssertUnwindSafe(async move { run().await.into_result() });
                 finish_main(launch.id, launch.scope.process, result.catch_unwind().await);
-            });
+            };
+            task::spawn_main(launch.scope, launch.at, Main::new(launch.runtime, main));
         };
         Self { launch: Rc::new(launch) }
     }

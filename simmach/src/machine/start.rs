@@ -12,6 +12,7 @@ use crate::engine::tasks::table::TaskKey;
 use crate::engine::{
     self, Effect, Event, MachineId, ProcessId, Role, Scope, context, mix, mix_text,
 };
+use crate::guest::{Main, Runtime};
 use crate::machine::end::{end_process, fail_process};
 use crate::machine::process::Process;
 use crate::machine::{Machines, ServiceId, ServiceLaunch, label_of, name_of, select, with};
@@ -48,11 +49,12 @@ pub(crate) fn start(id: ServiceId) {
         if let Some(service) = &installed.name {
             storage::name_process(process, service);
         }
-        let launched = (process, installed.incarnation, installed.service.clone(), installed.at);
+        let (service, at, runtime) = (installed.service.clone(), installed.at, machine.runtime);
+        let launched = (process, installed.incarnation, service, at, runtime);
         Some((name, launched, installed.name.is_some(), on, restart))
     });
     let Some((name, launched, is_named, on, restart)) = launched.flatten() else { return };
-    let (process, incarnation, service, at) = launched;
+    let (process, incarnation, service, at, runtime) = launched;
     drop(restart.and_then(engine::cancel));
     if on {
         net::control::set_power(id.machine, true);
@@ -68,7 +70,7 @@ pub(crate) fn start(id: ServiceId) {
     if is_named {
         context::try_with(|engine| engine.status.names.set_task_title(scope.task, name_of(id)));
     }
-    service.launch(ServiceLaunch { id, scope, at });
+    service.launch(ServiceLaunch { id, scope, at, runtime });
 }
 
 /// Ends the process of a service whose main function has returned or panicked.
@@ -108,7 +110,7 @@ where
 {
     let scope = add_client(Some(machine), 0);
     with(|machines| machines.body = Some(scope.process));
-    spawn_as(Role::Body, scope, at, body)
+    spawn_as(Role::Body, scope, at, Main::new(runtime_of(machine), body))
 }
 
 /// Runs `future` as a client on a machine. Without a machine the future is dropped, and the handle reports cancellation.
@@ -130,7 +132,13 @@ where
         guard.exit = ProcessExit::Returned;
         output
     };
-    spawn_as(Role::Spawned, scope, at, run).1
+    let runtime = machine.map_or(Runtime::Native, runtime_of);
+    spawn_as(Role::Spawned, scope, at, Main::new(runtime, run)).1
+}
+
+/// What runs the processes of a machine.
+fn runtime_of(machine: MachineId) -> Runtime {
+    with(|machines| machines.all[machine.0 as usize].runtime).unwrap_or(Runtime::Native)
 }
 
 fn add_client(machine: Option<MachineId>, nth: u64) -> Scope {

@@ -10,6 +10,7 @@ use crate::chaos::Plan;
 use crate::engine::context::{self, Engine};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, Name, ProcessId, Role, Scope, mix, mix_text};
+use crate::guest::Runtime;
 use crate::machine::{self, MachineState, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
 use crate::sim::{self, A_PLAN, Sim};
@@ -87,6 +88,8 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
         let rule =
             topology.on_exit.iter().rev().find(|(selector, _)| selector.matches(&machine.name));
         machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
+        let is_native = topology.native.iter().any(|selector| selector.matches(&machine.name));
+        machine.runtime = if is_native { Runtime::Native } else { spec.runtime };
     }
     for (machine, services) in all.iter_mut().zip(topology.machines.values()) {
         for DeclaredService { name, service, at } in services {

@@ -27,6 +27,7 @@ const NOISE: &[Family] = &[
     Family::Blocking,
     Family::Wake,
     Family::Select,
+    Family::Epoll,
     Family::Start,
 ];
 
@@ -131,7 +132,7 @@ impl<'a> Shrinker<'a> {
         };
         let strikes: &[Family] = &[Family::Strike, Family::Fault];
         let packets: &[Family] = &[Family::Loss, Family::Reorder, Family::Duplicate];
-        let orders: &[Family] = &[Family::Wake, Family::Select, Family::Start];
+        let orders: &[Family] = &[Family::Wake, Family::Select, Family::Epoll, Family::Start];
         let times: &[Family] = &[Family::Latency, Family::Commit, Family::Blocking];
         let sets = [
             with(&[]),

@@ -13,7 +13,7 @@ use crate::engine::{self, MachineId, ProcessId};
 use crate::sim::{A_PLAN, Sim};
 
 thread_local! {
-    static WORLD: Slot<World> = const { Slot::new() };
+    pub(crate) static WORLD: Slot<World> = const { Slot::new() };
 }
 
 /// State that [`Sim`] keeps for a run.

@@ -25,6 +25,7 @@ impl Shape {
             hosts,
             links,
             on_exit,
+            native: _,
             tcp,
             tcp_of,
             pairs,

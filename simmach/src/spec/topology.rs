@@ -38,6 +38,8 @@ pub struct Topology {
     pub(crate) hosts: IndexSet<Name, FixedHasher>,
     pub(crate) links: Vec<DeclaredLink>,
     pub(crate) on_exit: Vec<(Selector, OnExit)>,
+    /// Machines whose processes have no tokio runtime.
+    pub(crate) native: Vec<Selector>,
     pub(crate) tcp: TcpConfig,
     pub(crate) tcp_of: Vec<(Selector, TcpConfig)>,
     pub(crate) pairs: Vec<(Selector, Selector, NetworkProfile)>,
@@ -141,6 +143,7 @@ impl Topology {
             hosts,
             links,
             on_exit,
+            native,
             tcp,
             tcp_of,
             pairs,
@@ -156,6 +159,7 @@ impl Topology {
             self = self.link_one_way(&from, &to, profile);
         }
         self.on_exit.extend(on_exit);
+        self.native.extend(native);
         if tcp != TcpConfig::default() {
             self.tcp = tcp;
         }
@@ -206,6 +210,14 @@ impl Topology {
     #[must_use]
     pub fn on_exit(mut self, machines: impl Into<Selector>, on_exit: OnExit) -> Self {
         self.on_exit.push((machines.into(), on_exit));
+        self
+    }
+
+    /// Declares that the processes of these machines use simmach's modules only. They get no tokio runtime, which makes their
+    /// runs faster; what they do stays the same. A call into tokio that needs a runtime panics there.
+    #[must_use]
+    pub fn native(mut self, machines: impl Into<Selector>) -> Self {
+        self.native.push(machines.into());
         self
     }
 

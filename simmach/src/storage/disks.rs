@@ -19,7 +19,7 @@ use crate::storage::volume::Volume;
 use crate::storage::writers::Writers;
 
 thread_local! {
-    static DISKS: Slot<Disks> = const { Slot::new() };
+    pub(crate) static DISKS: Slot<Disks> = const { Slot::new() };
 }
 
 /// Configuration of the storage of a run.
@@ -43,7 +43,7 @@ pub(crate) struct RunFolder {
 
 /// The storage of one run.
 #[derive(Debug)]
-pub(super) struct Disks {
+pub(crate) struct Disks {
     spec: StorageSpec,
     /// Whether the folder of the run was created.
     has_root: bool,

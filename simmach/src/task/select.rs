@@ -6,11 +6,7 @@
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;
 #[cfg(feature = "sim")]
-use crate::engine::draws;
-#[cfg(feature = "sim")]
 use crate::engine::draws::address::Address;
-#[cfg(feature = "sim")]
-use crate::engine::record::deviations::{Deviation, DeviationKind};
 
 /// Waits for several futures at once, and runs the handler of the first that is ready. Like `tokio::select!`, but in a run the
 /// order of polling is drawn from the seed.
@@ -92,20 +88,8 @@ impl Order {
                 return;
             }
             let nth = engine.next_select();
-            for branch in 1..count {
-                let address = Address::select(scope.task, nth, branch as u64);
-                // The calm value 0 leaves the branch in place.
-                let from_end = draws::below_of(engine.word(address), branch as u64 + 1);
-                if from_end > 0 {
-                    let at = engine.clock.now();
-                    engine.record(|recorder| {
-                        let kind = DeviationKind::Order;
-                        recorder.add(Deviation::new(address, kind, from_end, at));
-                    });
-                }
-                let from_end = from_end as usize;
-                order.branches.swap(branch, branch - from_end);
-            }
+            let branches = &mut order.branches[..count];
+            engine.shuffle(branches, |branch| Address::select(scope.task, nth, branch));
         });
         order
     }

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use crate::engine::context::try_with;
 use crate::engine::tasks::table::TaskKey;
 use crate::engine::{self, Role, Scope, Wait};
+use crate::task::entered::Entered;
 use crate::task::join::{self, Join};
 use crate::task::{JoinError, JoinHandle};
 
@@ -28,7 +29,7 @@ where
     let scope = scope.expect(
         "simmach::task::spawn was called outside a run: call it from a service, a plan or the test's body",
     );
-    spawn_as(Role::Spawned, scope, location, future).1
+    spawn_as(Role::Spawned, scope, location, Entered::new(future)).1
 }
 
 /// Yields once. The seed decides which ready task runs next, which may be this one.

@@ -50,6 +50,11 @@ impl Address {
         Self::new(Family::Select, [task, nth, branch])
     }
 
+    /// One position in the order of the descriptors that an epoll instance reports at once.
+    pub(crate) const fn epoll(task: u64, nth: u64, position: u64) -> Self {
+        Self::new(Family::Epoll, [task, nth, position])
+    }
+
     /// A connection's initial sequence number at its local end; `nth` distinguishes connections between the same two ends.
     pub(crate) const fn initial_sequence(local: u64, remote: u64, nth: u64) -> Self {
         Self::new(Family::Isn, [local, remote, nth])

@@ -40,6 +40,8 @@ pub(crate) enum Family {
     Step = 15,
     /// Whether a fault of a user's plan takes place: (plan, nth). Calm leaves it out.
     Fault = 16,
+    /// The order of the descriptors that an epoll instance reports at once: (task, nth, position).
+    Epoll = 17,
 }
 
 impl Family {
@@ -61,6 +63,7 @@ impl Family {
         Self::Entropy,
         Self::Step,
         Self::Fault,
+        Self::Epoll,
     ];
 
     /// Returns the family with this number.
@@ -81,6 +84,6 @@ mod tests {
         }
         numbers.dedup();
         assert_eq!((numbers.len(), numbers.is_sorted()), (Family::ALL.len(), true));
-        assert_eq!((Family::of_number(8), Family::of_number(17)), (None, None));
+        assert_eq!((Family::of_number(8), Family::of_number(18)), (None, None));
     }
 }

@@ -3,6 +3,7 @@
 //! A refused call fails, and the run fails after the poll. The call may come from an allocator or a signal handler, where
 //! nothing may allocate, lock or unwind. So the refusal is recorded in plain cells and described later.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +20,8 @@ pub(crate) enum ForbiddenCall {
     Sleep,
     /// Starting a process, or replacing this one by another program.
     Process,
+    /// A call on the run's own thread that waits for this.
+    Block(&'static str),
 }
 
 /// Number of living threads that runs of this process allowed, and of those that such threads started. They may outlive
@@ -47,8 +50,16 @@ pub(crate) struct Refusal {
 
 impl ForbiddenCall {
     /// The message of the failure: what was called, why it is refused, what to use instead.
-    pub(crate) fn message(self) -> &'static str {
-        match self {
+    pub(crate) fn message(self) -> Cow<'static, str> {
+        let message = match self {
+            Self::Block(what) => {
+                return format!(
+                    "a call blocked: it waits for {what}. A blocking call in an async function stops every task of its \
+                     process, and in a run the whole cluster. Use the call's async form, or make the call inside \
+                     tokio::task::spawn_blocking or std::thread::spawn"
+                )
+                .into();
+            }
             Self::Thread => {
                 "starting a thread is refused in a run: a run has one thread, and other threads do not depend on its \
                  seed. Use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; if the result \
@@ -63,7 +74,8 @@ impl ForbiddenCall {
                  the simulation and does not depend on its seed. Start it before the run, or replace it with a task or a \
                  machine; if its result is always the same, wrap the call in simmach::interpose::allow_processes"
             }
-        }
+        };
+        message.into()
     }
 }
 
@@ -109,6 +121,7 @@ impl Refusals {
         match call {
             ForbiddenCall::Thread | ForbiddenCall::Sleep => self.are_threads_allowed(),
             ForbiddenCall::Process => self.processes_allowed.get() > 0,
+            ForbiddenCall::Block(_) => false,
         }
     }
 

@@ -35,6 +35,11 @@ pub(crate) fn install() {
 /// The maximum level of `log`, if the logger is simmach's.
 static OWN_MAX_LEVEL: OnceLock<log::LevelFilter> = OnceLock::new();
 
+/// Captures the records of this thread, which a guest started, until the guard is dropped.
+pub(crate) fn on_thread() -> dispatcher::DefaultGuard {
+    dispatcher::set_default(subscriber())
+}
+
 /// Captures this thread's records into its run until the guard is dropped.
 pub(crate) fn enter() -> dispatcher::DefaultGuard {
     // A program may have changed it in an earlier run.

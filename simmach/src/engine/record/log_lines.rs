@@ -41,7 +41,7 @@ pub(crate) struct LogLine {
 
 thread_local! {
     /// The log of this thread's run; holds `None` if its lines are not kept.
-    static LINES: Slot<Option<Vec<LogLine>>> = const { Slot::new() };
+    pub(crate) static LINES: Slot<Option<Vec<LogLine>>> = const { Slot::new() };
 }
 
 /// Begins the lines of this thread's run; `kept` says whether they are kept.

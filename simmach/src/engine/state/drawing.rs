@@ -33,6 +33,22 @@ impl Engine {
         })
     }
 
+    /// Shuffles `items`; `address` is that of the draw for a position. The calm order is the given one.
+    pub(crate) fn shuffle<T>(&self, items: &mut [T], address: impl Fn(u64) -> Address) {
+        for at in 1..items.len() {
+            let address = address(at as u64);
+            // The calm value 0 leaves the item in place.
+            let back = draws::below_of(self.word(address), at as u64 + 1);
+            if back > 0 {
+                let now = self.clock.now();
+                self.record(|recorder| {
+                    recorder.add(Deviation::new(address, DeviationKind::Order, back, now));
+                });
+            }
+            items.swap(at, at - back as usize);
+        }
+    }
+
     /// Makes a draw and records it unless its value is 0, which is calm. `convert` returns the result and, for the record, the
     /// value and the number of possible values.
     fn drawn<T>(
@@ -61,7 +77,7 @@ fn kind_of(family: Family, of: u64) -> DeviationKind {
         Family::Reorder if of > 0 => DeviationKind::PacketFault,
         Family::Strike => DeviationKind::Field,
         Family::Choice => DeviationKind::Choice,
-        Family::Wake | Family::Start | Family::Select => DeviationKind::Order,
+        Family::Wake | Family::Start | Family::Select | Family::Epoll => DeviationKind::Order,
         Family::Step => DeviationKind::Step,
         Family::Fault => DeviationKind::Strike,
         Family::Reorder

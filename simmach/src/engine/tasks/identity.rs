@@ -18,6 +18,8 @@ pub(crate) enum Role {
     Main,
     /// A spawned task, or a client.
     Spawned,
+    /// A thread that a guest started.
+    Thread,
 }
 
 /// What reports need to name a task. It can be copied where nothing may allocate, and named on another thread.
@@ -45,6 +47,7 @@ impl Identity {
                 let machine = || names.machine(self.machine).unwrap_or("a machine").to_owned();
                 format!("the main task of {}", names.task_title(self.path).unwrap_or_else(machine))
             }
+            Role::Thread => "a thread".to_owned(),
             Role::Spawned if self.is_of_a_library() => SPAWNED_BY_A_LIBRARY.to_owned(),
             Role::Spawned => {
                 let at = self.spawned_at;
@@ -75,7 +78,7 @@ impl Identity {
         match self.role {
             Role::Body => None,
             Role::Main if names.task_title(self.path).is_none() => Some("its main task".to_owned()),
-            Role::Main | Role::Plan | Role::Spawned => Some(self.name(names)),
+            Role::Main | Role::Plan | Role::Spawned | Role::Thread => Some(self.name(names)),
         }
     }
 }

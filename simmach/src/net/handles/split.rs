@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "tokio-io")]
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
@@ -107,7 +107,7 @@ macro_rules! impl_read_half {
             /// # Errors
             ///
             /// The same as [`TcpStream::poll_peek`].
-            #[cfg(feature = "tokio")]
+            #[cfg(feature = "tokio-io")]
             pub fn poll_peek(
                 &mut self,
                 cx: &mut Context<'_>,

@@ -138,7 +138,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// The connection's error.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
@@ -229,7 +229,7 @@ impl TcpStream {
     }
 
     /// Reads into a buffer that need not be initialised.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub(super) fn poll_read_buf(
         &self,
         cx: &mut Context<'_>,

@@ -21,7 +21,7 @@ macro_rules! impl_read {
             }
         }
 
-        #[cfg(feature = "tokio")]
+        #[cfg(feature = "tokio-io")]
         impl tokio::io::AsyncRead for $reader {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -69,7 +69,7 @@ macro_rules! impl_write {
             write_methods!(poll_close);
         }
 
-        #[cfg(feature = "tokio")]
+        #[cfg(feature = "tokio-io")]
         impl tokio::io::AsyncWrite for $writer {
             write_methods!(poll_shutdown);
 

@@ -218,7 +218,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// The same as [`recv_from`](Self::recv_from).
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
@@ -232,7 +232,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// The same as [`recv_from`](Self::recv_from).
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub fn poll_recv(
         &self,
         cx: &mut Context<'_>,
@@ -246,7 +246,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// The same as [`recv_from`](Self::recv_from).
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub fn poll_peek_from(
         &self,
         cx: &mut Context<'_>,
@@ -260,7 +260,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// The same as [`recv_from`](Self::recv_from).
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,

@@ -41,7 +41,7 @@ use crate::net::simulated::tcp::Outbox;
 use crate::net::simulated::tcp::config::TcpConfig;
 
 thread_local! {
-    static NET: Slot<Kernel> = const { Slot::new() };
+    pub(crate) static NET: Slot<Kernel> = const { Slot::new() };
 }
 
 pub(crate) struct Kernel {

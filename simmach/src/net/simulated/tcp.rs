@@ -30,7 +30,7 @@ mod tests;
 use std::rc::Rc;
 
 use crate::net::simulated::tcp::buffers::{ReceiveBuffer, SendBuffer};
-use crate::net::simulated::tcp::config::TcpConfig;
+use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
 use crate::net::simulated::tcp::payload::{Arena, Payload};
 use crate::net::simulated::tcp::rtt::RttEstimator;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
@@ -506,6 +506,22 @@ impl Connection {
         let over = self.state == State::Closed;
         let shut = matches!(self.can_write(), CallResult::Failed(_));
         (over || self.receiving.ended, over || shut)
+    }
+
+    /// The connection's keep-alive parameters, if it sends probes.
+    pub(crate) fn keep_alive(&self) -> Option<KeepAlive> {
+        self.config.keep_alive
+    }
+
+    /// Sets the keep-alive parameters of this connection alone.
+    pub(crate) fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>, now: u64) {
+        Rc::make_mut(&mut self.config).keep_alive = keep_alive;
+        self.restart_keep_alive(now);
+    }
+
+    /// Whether the connection has an error that was not returned yet.
+    pub(crate) fn has_error(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Returns and clears the connection's error.

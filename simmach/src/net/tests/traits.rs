@@ -44,7 +44,7 @@ fn handles_have_the_traits_of_futures() {
     writes::<OwnedWriteHalf>();
 }
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "tokio-io")]
 #[test]
 fn handles_have_the_traits_of_tokio() {
     use std::future::poll_fn;

@@ -41,6 +41,11 @@ pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
     begin(|_, clock| (clock.local(deadline), deadline, true))
 }
 
+/// Waits until the monotonic clock of the running code's machine shows `deadline` nanoseconds.
+pub(crate) fn sleep_until_clock(deadline: u64) -> Sleep {
+    begin(|_, clock| (deadline, clock.origin(), false))
+}
+
 #[track_caller]
 #[inline]
 fn begin(when: impl FnOnce(u64, &Clock) -> (u64, Instant, bool)) -> Sleep {

@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::task::Waker;
 
-use crate::engine::{Effect, ProcessId, mix};
+use crate::engine::{Effect, ProcessId, Waiter, mix};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
 use crate::net::simulated::kernel::socket::{DatagramSocket, IpOptions};
-use crate::net::simulated::kernel::wakers::Waiters;
+use crate::net::simulated::kernel::wakers::{WaitSlot, Waiters};
 use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::order::FlowOrders;
@@ -255,6 +256,13 @@ impl Kernel {
     pub(crate) fn first_datagram_len(&mut self, key: SocketKey) -> usize {
         let first = self.datagrams(key).ok().and_then(|socket| socket.queue.front());
         first.map_or(0, |(_, payload)| payload.len())
+    }
+
+    /// Calls `waker` once, when something happens to a socket: for a holder that asks for readiness itself.
+    pub(crate) fn watch_datagrams(&mut self, key: SocketKey, waker: &Waker) {
+        if let Ok(socket) = self.datagrams(key) {
+            socket.reading.add(WaitSlot::Poll, Waiter::Other(waker.clone()));
+        }
     }
 
     /// The part of `interest` that a socket is ready for.

@@ -12,7 +12,7 @@ use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::order::{FlowOrder, FlowOrders};
 use crate::net::simulated::tcp::Connection;
-use crate::net::simulated::tcp::config::TcpConfig;
+use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
 use crate::net::simulated::tcp::payload::Payload;
 
 /// Owner of a connection.
@@ -134,6 +134,8 @@ pub(crate) struct SocketOptions {
     pub(crate) reuse: bool,
     pub(crate) nodelay: Option<bool>,
     pub(crate) keep_alive: Option<bool>,
+    /// Times of keep-alive probes, if they were set.
+    pub(crate) probes: Option<KeepAlive>,
     pub(crate) linger: Option<Linger>,
     pub(crate) send_buffer: Option<u32>,
     pub(crate) receive_buffer: Option<u32>,
@@ -146,6 +148,7 @@ impl SocketOptions {
         reuse: true,
         nodelay: None,
         keep_alive: None,
+        probes: None,
         linger: None,
         send_buffer: None,
         receive_buffer: None,
@@ -154,7 +157,7 @@ impl SocketOptions {
 
     /// The machine's TCP parameters with these options applied.
     pub(crate) fn apply(&self, config: &Rc<TcpConfig>) -> Rc<TcpConfig> {
-        let SocketOptions { nodelay, keep_alive, send_buffer, receive_buffer, .. } = *self;
+        let SocketOptions { nodelay, keep_alive, probes, send_buffer, receive_buffer, .. } = *self;
         if nodelay.is_none()
             && keep_alive.is_none()
             && send_buffer.is_none()
@@ -165,7 +168,7 @@ impl SocketOptions {
         let mut own = TcpConfig::clone(config);
         own.nodelay = nodelay.unwrap_or(own.nodelay);
         own.keep_alive = match keep_alive {
-            Some(true) => Some(own.keep_alive.unwrap_or_default()),
+            Some(true) => Some(probes.or(own.keep_alive).unwrap_or_default()),
             Some(false) => None,
             None => own.keep_alive,
         };

@@ -2,12 +2,15 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::task::Waker;
 
-use crate::engine::ProcessId;
+use crate::engine::{ProcessId, Waiter};
 use crate::net::simulated::address::Bound;
 use crate::net::simulated::kernel::socket::{Holder, Linger, Listener, Socket};
+use crate::net::simulated::kernel::wakers::WaitSlot;
 use crate::net::simulated::kernel::{Kernel, error, local_endpoint};
 use crate::net::simulated::key::SocketKey;
+use crate::net::simulated::tcp::config::KeepAlive;
 use crate::net::simulated::tcp::{CallResult, Connection, Outbox, State};
 use crate::net::{self, Interest};
 
@@ -180,6 +183,31 @@ impl Kernel {
         }
     }
 
+    /// Whether a connection is still being opened, and whether it has an error that was not reported yet.
+    pub(crate) fn connecting_and_error(&mut self, key: SocketKey) -> (bool, bool) {
+        let Ok(socket) = self.socket(key) else { return (false, false) };
+        let state = socket.connection.state();
+        let is_connecting = matches!(state, State::SynSent | State::SynReceived);
+        (is_connecting, socket.connection.has_error())
+    }
+
+    /// Calls `waker` once, when something happens to a connection: for a holder that asks for readiness itself.
+    pub(crate) fn watch_stream(&mut self, key: SocketKey, waker: &Waker) {
+        if let Ok(socket) = self.socket(key) {
+            socket.connection.mark_writer_waiting();
+            for waiters in [&mut socket.reading, &mut socket.writing] {
+                waiters.add(WaitSlot::Poll, Waiter::Other(waker.clone()));
+            }
+        }
+    }
+
+    /// As [`watch_stream`](Self::watch_stream), for a listener.
+    pub(crate) fn watch_listener(&mut self, key: SocketKey, waker: &Waker) {
+        if let Ok(listener) = self.listener(key) {
+            listener.accepting.add(WaitSlot::Poll, Waiter::Other(waker.clone()));
+        }
+    }
+
     /// The part of `interest` that a socket is ready for.
     pub(crate) fn readiness(
         &mut self,
@@ -270,6 +298,14 @@ impl Kernel {
 
     pub(crate) fn set_quick_ack(&mut self, key: SocketKey, on: bool) -> io::Result<()> {
         self.update(key, |connection, now, out| connection.set_quick_ack(on, now, out))
+    }
+
+    pub(crate) fn set_keep_alive(
+        &mut self,
+        key: SocketKey,
+        keep_alive: Option<KeepAlive>,
+    ) -> io::Result<()> {
+        self.update(key, |connection, now, _| connection.set_keep_alive(keep_alive, now))
     }
 
     /// Closes a connection whose handle was dropped.

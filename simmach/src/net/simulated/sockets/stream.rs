@@ -143,7 +143,7 @@ impl TcpStream {
         wait.until(|kernel| kernel.read(self.info.key, buf, true)).await
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub(crate) fn poll_peek(
         &self,
         cx: &mut Context<'_>,
@@ -201,7 +201,7 @@ impl TcpStream {
         with_own_kernel(self.run, |kernel| kernel.available(self.info.key)).unwrap_or(0)
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     #[inline]
     pub(crate) fn poll_read_buf(
         &self,
@@ -212,7 +212,7 @@ impl TcpStream {
     }
 
     /// Initialises only the bytes that will be filled: a reader's buffer is large, and most polls find nothing.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     #[inline]
     fn poll_read_or_peek(
         &self,

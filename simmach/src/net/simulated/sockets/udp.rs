@@ -115,7 +115,7 @@ impl UdpSocket {
         self.wait_on().poll(cx, WaitSlot::Poll, can_send).map_ok(drop)
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub(crate) fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
@@ -124,7 +124,7 @@ impl UdpSocket {
         self.poll_first(cx, buf, false)
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub(crate) fn poll_recv(
         &self,
         cx: &mut Context<'_>,
@@ -133,7 +133,7 @@ impl UdpSocket {
         self.poll_first(cx, buf, false).map_ok(drop)
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub(crate) fn poll_peek_from(
         &self,
         cx: &mut Context<'_>,
@@ -142,7 +142,7 @@ impl UdpSocket {
         self.poll_first(cx, buf, true)
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     pub(crate) fn poll_peek(
         &self,
         cx: &mut Context<'_>,
@@ -152,7 +152,7 @@ impl UdpSocket {
     }
 
     /// Initialises only the bytes that will be filled.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-io")]
     fn poll_first(
         &self,
         cx: &mut Context<'_>,

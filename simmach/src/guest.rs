@@ -1,0 +1,74 @@
+//! Guests: processes whose code uses tokio.
+//!
+//! A guest has a tokio runtime of its own, a real one of the kind `current_thread`. A task of the engine runs it in slices
+//! (see [`slice`](crate::system::slice)), and polls the process's main future inside the runtime's `block_on`. What the
+//! runtime and the crates above it ask of the operating system, the run answers (`system`).
+//!
+//! A process that only uses simmach's modules does the same in a guest as without one: the trace is equal. Declaring it
+//! native saves the runtime and its slices.
+//!
+//! Guests need the feature `tokio`, and Linux with glibc on a 64-bit processor. Elsewhere every process is native.
+
+#[cfg(not(all(
+    feature = "tokio",
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "64"
+)))]
+#[path = "guest/absent.rs"]
+mod runtime;
+#[cfg(all(
+    feature = "tokio",
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "64"
+))]
+mod runtime;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::guest::runtime::Guest;
+pub(crate) use crate::guest::runtime::{prepare, reset};
+
+/// What runs a process's main future.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// A tokio runtime, if the feature `tokio` is on: the process is a guest.
+    #[default]
+    Tokio,
+    /// The run itself: the process uses simmach's modules only.
+    Native,
+}
+
+pin_project! {
+    /// A process's main future.
+    #[project = MainProjection]
+    pub(crate) enum Main<F> {
+        Native { #[pin] main: F },
+        Guest { #[pin] guest: Guest<F> },
+    }
+}
+
+impl<F: Future> Main<F> {
+    pub(crate) fn new(runtime: Runtime, main: F) -> Self {
+        match runtime {
+            Runtime::Tokio if runtime::IS_SUPPORTED => Self::Guest { guest: Guest::new(main) },
+            Runtime::Tokio | Runtime::Native => Self::Native { main },
+        }
+    }
+}
+
+impl<F: Future> Future for Main<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project() {
+            MainProjection::Native { main } => main.poll(cx),
+            MainProjection::Guest { guest } => guest.poll(cx),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Functions of the C library that work on descriptors.
+//!
+//! A descriptor from [`FIRST_DESCRIPTOR`](super::system::FIRST_DESCRIPTOR) on is simulated: what answers the calls of the
+//! run gets the call. Calls on all others are forwarded. In a run a call that creates a descriptor creates a simulated one,
+//! except where threads or processes are allowed.
+//!
+//! A simulated descriptor outlives its run as a number: wakers may hold it. There `close` and `fcntl(F_GETFD)` succeed, and
+//! all other calls fail with `EBADF`. std aborts or panics on an error of these two.
+//!
+//! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `fstat`, `lseek`,
+//! `mmap`, `pread`, `pwrite`, `preadv`, `pwritev`, `ftruncate`, `fsync`, `flock`, `copy_file_range`, `tee`, `vmsplice`,
+//! `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. A set of `select` has no room for one.
+
+mod buffers;
+mod by_number;
+mod control;
+mod copies;
+mod files;
+mod forward;
+mod lifecycle;
+mod messages;
+mod readiness;
+mod settings;
+pub(super) mod socket_address;
+mod sockets;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+pub(super) use self::by_number::call as call_by_number;
+pub(super) use self::transfer::find_all;
+
+/// The functions defined here.
+pub(super) fn defined() -> [*const (); 8] {
+    [
+        copies::defined as *const (),
+        files::defined as *const (),
+        lifecycle::defined as *const (),
+        messages::defined as *const (),
+        readiness::defined as *const (),
+        settings::defined as *const (),
+        sockets::defined as *const (),
+        transfer::defined as *const (),
+    ]
+}

@@ -1,0 +1,157 @@
+//! The caller's buffers, as the calls of a run take them.
+
+use std::ffi::{c_int, c_void};
+use std::io::{IoSlice, IoSliceMut};
+use std::slice;
+
+use libc::{iovec, size_t};
+use smallvec::SmallVec;
+
+use crate::interpose::system::{Answer, Errno};
+
+/// Linux transfers at most this many bytes in one call.
+const MAX_TRANSFER: usize = 0x7fff_f000;
+
+/// Buffers that are read from.
+pub(super) type Sources<'a> = SmallVec<[IoSlice<'a>; 8]>;
+/// Buffers that are filled.
+pub(super) type Targets<'a> = SmallVec<[IoSliceMut<'a>; 8]>;
+
+/// # Safety
+///
+/// `buffer` is null or has `length` bytes, which do not change while the result is used.
+pub(super) unsafe fn source<'a>(buffer: *const c_void, length: size_t) -> Answer<IoSlice<'a>> {
+    match usable(buffer, length)? {
+        0 => Ok(IoSlice::new(&[])),
+        // SAFETY: the caller's, and `buffer` is not null.
+        length => Ok(IoSlice::new(unsafe { slice::from_raw_parts(buffer.cast(), length) })),
+    }
+}
+
+/// # Safety
+///
+/// `buffer` is null or has room for `length` bytes, which nothing else uses while the result is used. If they are
+/// uninitialised, they are only written to.
+pub(super) unsafe fn target<'a>(buffer: *mut c_void, length: size_t) -> Answer<IoSliceMut<'a>> {
+    match usable(buffer, length)? {
+        0 => Ok(IoSliceMut::new(&mut [])),
+        // SAFETY: the caller's, and `buffer` is not null.
+        length => Ok(IoSliceMut::new(unsafe { slice::from_raw_parts_mut(buffer.cast(), length) })),
+    }
+}
+
+/// # Safety
+///
+/// `vector` is null or has `count` entries, each as for [`source`].
+pub(super) unsafe fn sources<'a>(vector: *const iovec, count: size_t) -> Answer<Sources<'a>> {
+    let mut rest = MAX_TRANSFER;
+    // SAFETY: the caller's.
+    let entries = unsafe { entries(vector, count) }?;
+    let buffers = entries.iter().map(|entry| {
+        let length = entry.iov_len.min(rest);
+        rest -= length;
+        // SAFETY: the caller's; the length is at most the entry's.
+        unsafe { source(entry.iov_base, length) }
+    });
+    buffers.collect()
+}
+
+/// # Safety
+///
+/// `vector` is null or has `count` entries, each as for [`target`].
+pub(super) unsafe fn targets<'a>(vector: *const iovec, count: size_t) -> Answer<Targets<'a>> {
+    let mut rest = MAX_TRANSFER;
+    // SAFETY: the caller's.
+    let entries = unsafe { entries(vector, count) }?;
+    let buffers = entries.iter().map(|entry| {
+        let length = entry.iov_len.min(rest);
+        rest -= length;
+        // SAFETY: the caller's; the length is at most the entry's.
+        unsafe { target(entry.iov_base, length) }
+    });
+    buffers.collect()
+}
+
+/// The number of entries that `readv` or `writev` was given.
+pub(super) fn entry_count(count: c_int) -> Answer<size_t> {
+    size_t::try_from(count).map_err(|_| Errno(libc::EINVAL))
+}
+
+/// Returns the length that is transferred at most.
+fn usable(buffer: *const c_void, length: size_t) -> Answer<usize> {
+    if buffer.is_null() && length > 0 {
+        return Err(Errno(libc::EFAULT));
+    }
+    Ok(length.min(MAX_TRANSFER))
+}
+
+/// # Safety
+///
+/// `vector` is null or has `count` entries.
+unsafe fn entries<'a>(vector: *const iovec, count: size_t) -> Answer<&'a [iovec]> {
+    if count > libc::UIO_MAXIOV as size_t {
+        return Err(Errno(libc::EINVAL));
+    }
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if vector.is_null() {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: the caller's, and `vector` is not null.
+    let entries = unsafe { slice::from_raw_parts(vector, count) };
+    let mut total: usize = 0;
+    for entry in entries {
+        total = match total.checked_add(entry.iov_len) {
+            Some(total) if total <= isize::MAX as usize => total,
+            _ => return Err(Errno(libc::EINVAL)),
+        };
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    fn entry(buffer: *mut u8, length: usize) -> iovec {
+        iovec { iov_base: buffer.cast(), iov_len: length }
+    }
+
+    #[test]
+    fn buffers_are_the_callers() {
+        let mut bytes = *b"abcdef";
+        let start = bytes.as_mut_ptr();
+        // SAFETY: the offsets are in the array.
+        let vector =
+            unsafe { [entry(start, 2), entry(ptr::null_mut(), 0), entry(start.add(2), 4)] };
+        // SAFETY: the entries are parts of the array.
+        let read = unsafe { sources(vector.as_ptr(), 3) }.expect("they are valid");
+        assert_eq!(read.iter().map(|part| part.to_vec()).collect::<Vec<_>>().concat(), b"abcdef");
+        drop(read);
+        // SAFETY: the entries are parts of the array, which do not overlap.
+        let mut filled = unsafe { targets(vector.as_ptr(), 3) }.expect("they are valid");
+        filled[2][3] = b'x';
+        drop(filled);
+        assert_eq!(&bytes, b"abcdex");
+    }
+
+    #[test]
+    fn wrong_buffers_are_errors_of_linux() {
+        let too_long = [entry(ptr::dangling_mut(), usize::MAX / 2), entry(ptr::dangling_mut(), 9)];
+        // SAFETY: no buffer is read or written.
+        unsafe {
+            assert_eq!(source(ptr::null(), 1).err(), Some(Errno(libc::EFAULT)));
+            assert_eq!(target(ptr::null_mut(), 0).expect("it is empty").len(), 0);
+            assert_eq!(sources(ptr::null(), 1).err(), Some(Errno(libc::EFAULT)));
+            assert_eq!(sources(ptr::null(), 0).expect("it is empty").len(), 0);
+            assert_eq!(sources(ptr::null(), 1025).err(), Some(Errno(libc::EINVAL)));
+            assert_eq!(targets(too_long.as_ptr(), 2).err(), Some(Errno(libc::EINVAL)));
+            let null = entry(ptr::null_mut(), 1);
+            assert_eq!(sources(&raw const null, 1).err(), Some(Errno(libc::EFAULT)));
+        }
+        assert_eq!(entry_count(-1), Err(Errno(libc::EINVAL)));
+    }
+}

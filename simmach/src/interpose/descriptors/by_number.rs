@@ -1,0 +1,124 @@
+//! System calls by number that act as the functions on descriptors: those that create a descriptor, and those on a
+//! simulated one.
+
+use std::ffi::{c_int, c_long};
+
+use crate::interpose::descriptors::{
+    files, lifecycle, messages, readiness, settings, sockets, transfer,
+};
+use crate::interpose::system::is_simulated;
+
+/// Calls the function for a system call; `None` if the kernel is to answer it.
+///
+/// # Safety
+///
+/// As the system call's.
+pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> Option<c_long> {
+    // SAFETY: the caller's.
+    unsafe {
+        create(number, arguments).map(c_long::from).or_else(|| {
+            if !is_simulated(arguments[0] as c_int) {
+                return None;
+            }
+            control(number, arguments).map(c_long::from).or_else(|| transfer(number, arguments))
+        })
+    }
+}
+
+/// Calls that create a descriptor, and those whose first argument is not a descriptor.
+///
+/// # Safety
+///
+/// As the system call's.
+unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_int> {
+    // SAFETY: these are the system call's own arguments, which are the function's.
+    let result = unsafe {
+        match number {
+            libc::SYS_socket => sockets::socket(a as _, b as _, c as _),
+            libc::SYS_socketpair => sockets::socketpair(a as _, b as _, c as _, d as _),
+            libc::SYS_eventfd2 => lifecycle::eventfd(a as _, b as _),
+            libc::SYS_pipe2 => lifecycle::pipe2(a as _, b as _),
+            libc::SYS_epoll_create1 => readiness::epoll_create1(a as _),
+            libc::SYS_openat => files::openat(a as _, b as _, c as _, d as _),
+            libc::SYS_ppoll => readiness::ppoll(a as _, b as _, c as _, d as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_eventfd => lifecycle::eventfd(a as _, 0),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_pipe => lifecycle::pipe(a as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_create => readiness::epoll_create(a as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_open => files::open(a as _, b as _, c as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll => readiness::poll(a as _, b as _, c as _),
+            _ => return None,
+        }
+    };
+    Some(result)
+}
+
+/// Calls on a descriptor whose result is an `int`.
+///
+/// # Safety
+///
+/// As the system call's.
+unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
+    // SAFETY: these are the system call's own arguments, which are the function's.
+    let result = unsafe {
+        match number {
+            libc::SYS_close => lifecycle::close(a as _),
+            libc::SYS_dup => lifecycle::dup(a as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_dup2 => lifecycle::dup2(a as _, b as _),
+            libc::SYS_dup3 => lifecycle::dup3(a as _, b as _, c as _),
+            libc::SYS_fcntl => settings::fcntl(a as _, b as _, c),
+            libc::SYS_ioctl => settings::ioctl(a as _, b as _, c as _),
+            libc::SYS_bind => sockets::bind(a as _, b as _, c as _),
+            libc::SYS_listen => sockets::listen(a as _, b as _),
+            libc::SYS_connect => sockets::connect(a as _, b as _, c as _),
+            libc::SYS_accept => sockets::accept(a as _, b as _, c as _),
+            libc::SYS_accept4 => sockets::accept4(a as _, b as _, c as _, d as _),
+            libc::SYS_getsockname => sockets::getsockname(a as _, b as _, c as _),
+            libc::SYS_getpeername => sockets::getpeername(a as _, b as _, c as _),
+            libc::SYS_getsockopt => sockets::getsockopt(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_setsockopt => sockets::setsockopt(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_shutdown => sockets::shutdown(a as _, b as _),
+            libc::SYS_recvmmsg => messages::recvmmsg(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_sendmmsg => messages::sendmmsg(a as _, b as _, c as _, d as _),
+            libc::SYS_epoll_ctl => readiness::epoll_ctl(a as _, b as _, c as _, d as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_wait => readiness::epoll_wait(a as _, b as _, c as _, d as _),
+            libc::SYS_epoll_pwait => readiness::epoll_pwait(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_epoll_pwait2 => {
+                readiness::epoll_pwait2(a as _, b as _, c as _, d as _, e as _)
+            }
+            _ => return None,
+        }
+    };
+    Some(result)
+}
+
+/// Calls on a descriptor whose result is a number of bytes.
+///
+/// # Safety
+///
+/// As the system call's.
+unsafe fn transfer(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_long> {
+    // SAFETY: these are the system call's own arguments, which are the function's.
+    let result = unsafe {
+        match number {
+            libc::SYS_read => transfer::read(a as _, b as _, c as _),
+            libc::SYS_readv => transfer::readv(a as _, b as _, c as _),
+            libc::SYS_recvfrom => {
+                transfer::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _)
+            }
+            libc::SYS_recvmsg => messages::recvmsg(a as _, b as _, c as _),
+            libc::SYS_write => transfer::write(a as _, b as _, c as _),
+            libc::SYS_writev => transfer::writev(a as _, b as _, c as _),
+            libc::SYS_sendto => transfer::sendto(a as _, b as _, c as _, d as _, e as _, f as _),
+            libc::SYS_sendmsg => messages::sendmsg(a as _, b as _, c as _),
+            _ => return None,
+        }
+    };
+    Some(result as c_long)
+}

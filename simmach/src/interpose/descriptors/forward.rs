@@ -1,0 +1,80 @@
+//! How calls on descriptors are forwarded, and how their results are returned.
+//!
+//! A call that cannot wait is forwarded as a system call by number: the C library's function adds nothing to it. It needs no
+//! look-up, so it also works in a signal handler, and in a child after `vfork`. A call that may wait is forwarded to the C
+//! library's function, since the thread may be cancelled while it waits there.
+
+use std::ffi::{c_int, c_long};
+
+use crate::interpose::linux::{fail, pass_on};
+use crate::interpose::system::Answer;
+
+/// Calls the C library's function.
+macro_rules! forward {
+    ($real:ident($($argument:expr),* $(,)?)) => {
+        match $real.function() {
+            // SAFETY: the caller's arguments, as they came.
+            Some(real) => unsafe { real($($argument),*) },
+            None => $crate::interpose::linux::fail(libc::ENOSYS) as _,
+        }
+    };
+}
+
+/// Makes a system call by number.
+macro_rules! forward_by_number {
+    ($number:ident($($argument:expr),* $(,)?)) => {
+        // SAFETY: the caller's arguments, as they came.
+        unsafe { $crate::interpose::descriptors::forward::by_number(libc::$number, [$($argument as c_long),*]) }
+    };
+}
+
+pub(super) use {forward, forward_by_number};
+
+/// Makes a system call whose result is an `int`.
+///
+/// # Safety
+///
+/// As the system call's.
+#[inline]
+pub(super) unsafe fn by_number<const N: usize>(number: c_long, arguments: [c_long; N]) -> c_int {
+    let mut all = [0; 6];
+    all[..N].copy_from_slice(&arguments);
+    // SAFETY: the caller's.
+    unsafe { pass_on(number, all) as c_int }
+}
+
+/// A type in which a function of the C library returns a result, or -1.
+pub(super) trait ToC {
+    type Result;
+    fn to_c(self) -> Self::Result;
+}
+
+impl ToC for Answer<()> {
+    type Result = c_int;
+
+    #[inline]
+    fn to_c(self) -> c_int {
+        self.map(|()| 0).to_c()
+    }
+}
+
+impl ToC for Answer<c_int> {
+    type Result = c_int;
+
+    #[inline]
+    fn to_c(self) -> c_int {
+        self.unwrap_or_else(|error| fail(error.0))
+    }
+}
+
+impl ToC for Answer<usize> {
+    type Result = libc::ssize_t;
+
+    #[inline]
+    fn to_c(self) -> libc::ssize_t {
+        match self {
+            Ok(count) => count as libc::ssize_t,
+            Err(error) => fail(error.0) as libc::ssize_t,
+        }
+    }
+}

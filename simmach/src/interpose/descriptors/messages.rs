@@ -1,0 +1,194 @@
+//! Functions of the C library that send and receive messages: buffers with an address and ancillary data.
+
+use std::ffi::{c_int, c_uint};
+use std::{ptr, slice};
+
+use libc::{mmsghdr, msghdr, sockaddr, ssize_t, timespec};
+
+use crate::interpose::descriptors::forward::{ToC, forward};
+use crate::interpose::descriptors::{buffers, control, socket_address};
+use crate::interpose::real::Real;
+use crate::interpose::system::{Answer, Control, Errno, descriptor_calls, is_simulated};
+
+static RECVMSG: Real<unsafe extern "C" fn(c_int, *mut msghdr, c_int) -> ssize_t> =
+    Real::named(c"recvmsg");
+static RECVMMSG: Real<
+    unsafe extern "C" fn(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec) -> c_int,
+> = Real::named(c"recvmmsg");
+static SENDMSG: Real<unsafe extern "C" fn(c_int, *const msghdr, c_int) -> ssize_t> =
+    Real::named(c"sendmsg");
+static SENDMMSG: Real<unsafe extern "C" fn(c_int, *mut mmsghdr, c_uint, c_int) -> c_int> =
+    Real::named(c"sendmmsg");
+
+/// The functions defined here.
+pub(super) fn defined() -> [*const (); 4] {
+    [recvmsg as *const (), recvmmsg as *const (), sendmsg as *const (), sendmmsg as *const ()]
+}
+
+/// # Safety
+///
+/// As in C. In a run the buffers may not overlap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recvmsg(descriptor: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(RECVMSG(descriptor, message, flags));
+    }
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { receive(descriptor, message, flags) }.to_c()
+}
+
+/// The time-out has no effect: Linux checks it only when a datagram has arrived.
+///
+/// # Safety
+///
+/// As in C. In a run the buffers of a message may not overlap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recvmmsg(
+    descriptor: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> c_int {
+    if !is_simulated(descriptor) {
+        return forward!(RECVMMSG(descriptor, messages, count, flags, timeout));
+    }
+    let mut flags = flags;
+    let waits_for_one = flags & libc::MSG_WAITFORONE != 0;
+    flags &= !libc::MSG_WAITFORONE;
+    // SAFETY: the caller gives `count` messages.
+    let received = unsafe {
+        each(messages, count, |message| {
+            let received = receive(descriptor, message, flags);
+            if waits_for_one {
+                flags |= libc::MSG_DONTWAIT;
+            }
+            received
+        })
+    };
+    received.to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendmsg(
+    descriptor: c_int,
+    message: *const msghdr,
+    flags: c_int,
+) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(SENDMSG(descriptor, message, flags));
+    }
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { send(descriptor, message, flags) }.to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendmmsg(
+    descriptor: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> c_int {
+    if !is_simulated(descriptor) {
+        return forward!(SENDMMSG(descriptor, messages, count, flags));
+    }
+    // SAFETY: the caller gives `count` messages.
+    unsafe { each(messages, count, |message| send(descriptor, message, flags)) }.to_c()
+}
+
+/// Calls `transfer` with one message after the other until it fails, and returns their number. Fails if the first does.
+///
+/// # Safety
+///
+/// `messages` is null or has `count` entries.
+unsafe fn each(
+    messages: *mut mmsghdr,
+    count: c_uint,
+    mut transfer: impl FnMut(*mut msghdr) -> Answer<usize>,
+) -> Answer<c_int> {
+    let count = count.min(libc::UIO_MAXIOV as c_uint) as usize;
+    if messages.is_null() && count > 0 {
+        return Err(Errno(libc::EFAULT));
+    }
+    for nth in 0..count {
+        // SAFETY: the caller's: there is such an entry, and `messages` is not null.
+        let message = unsafe { messages.add(nth) };
+        // SAFETY: as above.
+        match transfer(unsafe { &raw mut (*message).msg_hdr }) {
+            // SAFETY: as above.
+            Ok(bytes) => unsafe { (*message).msg_len = bytes as c_uint },
+            Err(error) if nth == 0 => return Err(error),
+            Err(_) => return Ok(nth as c_int),
+        }
+    }
+    Ok(count as c_int)
+}
+
+/// # Safety
+///
+/// As [`recvmsg`].
+unsafe fn receive(descriptor: c_int, message: *mut msghdr, flags: c_int) -> Answer<usize> {
+    let calls = descriptor_calls()?;
+    if message.is_null() {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: the caller gives a message, and it is not null.
+    let message = unsafe { &mut *message };
+    let name: *mut sockaddr = message.msg_name.cast();
+    let name_length = &raw mut message.msg_namelen;
+    // SAFETY: the message has room for an address, with its length, or null.
+    unsafe { socket_address::check_room(name, name_length) }?;
+    // SAFETY: the message's buffers, which are only written to.
+    let mut buffers = unsafe { buffers::targets(message.msg_iov, message.msg_iovlen) }?;
+    let received = calls.receive(descriptor, &mut buffers, flags)?;
+    // SAFETY: as above.
+    unsafe { socket_address::write(received.from.as_ref(), name, name_length) };
+
+    let room = if message.msg_control.is_null() { 0 } else { message.msg_controllen };
+    let (raw, is_cut) = control::to_raw(&received.control, received.from.as_ref(), room);
+    if !raw.is_empty() {
+        // SAFETY: the message has room for `room` bytes, which is not less, and it is not null.
+        unsafe { ptr::copy_nonoverlapping(raw.as_ptr(), message.msg_control.cast(), raw.len()) };
+    }
+    message.msg_controllen = raw.len();
+    message.msg_flags = 0;
+    if received.is_truncated {
+        message.msg_flags |= libc::MSG_TRUNC;
+    }
+    if is_cut {
+        message.msg_flags |= libc::MSG_CTRUNC;
+    }
+    Ok(received.bytes)
+}
+
+/// # Safety
+///
+/// As [`sendmsg`].
+unsafe fn send(descriptor: c_int, message: *const msghdr, flags: c_int) -> Answer<usize> {
+    let calls = descriptor_calls()?;
+    if message.is_null() {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: the caller gives a message, and it is not null.
+    let message = unsafe { &*message };
+    // SAFETY: the message has an address of that length, or null.
+    let to =
+        unsafe { socket_address::read_optional(message.msg_name.cast(), message.msg_namelen) }?;
+    // SAFETY: the message's buffers.
+    let buffers = unsafe { buffers::sources(message.msg_iov, message.msg_iovlen) }?;
+    let control = if message.msg_control.is_null() || message.msg_controllen == 0 {
+        Control::default()
+    } else {
+        // SAFETY: the message has ancillary data of that length, and it is not null.
+        control::parse(unsafe {
+            slice::from_raw_parts(message.msg_control.cast(), message.msg_controllen)
+        })?
+    };
+    calls.send(descriptor, &buffers, flags, to.as_ref(), control)
+}

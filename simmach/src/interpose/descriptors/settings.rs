@@ -1,0 +1,110 @@
+//! Functions of the C library that control a descriptor: `fcntl` and `ioctl`.
+
+use std::ffi::{c_int, c_long, c_ulong, c_void};
+
+use crate::interpose::descriptors::forward::{ToC, forward, forward_by_number};
+use crate::interpose::real::Real;
+use crate::interpose::system::{Answer, Errno, descriptor_calls, is_simulated};
+
+static FCNTL: Real<unsafe extern "C" fn(c_int, c_int, ...) -> c_int> = Real::named(c"fcntl");
+
+/// The functions defined here.
+pub(super) fn defined() -> [*const (); 3] {
+    [fcntl as *const (), fcntl64 as *const (), ioctl as *const ()]
+}
+
+/// In C the argument is given only where the command asks for it: see [`syscall`](crate::interpose::linux::syscall).
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
+    if is_simulated(descriptor) {
+        return control(descriptor, command, argument).to_c();
+    }
+    match command {
+        // The library asks the kernel in another way, and waits for the locks.
+        libc::F_GETOWN | libc::F_SETLKW | libc::F_OFD_SETLKW => {
+            forward!(FCNTL(descriptor, command, argument))
+        }
+        _ => forward_by_number!(SYS_fcntl(descriptor, command, argument)),
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fcntl64(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { fcntl(descriptor, command, argument) }
+}
+
+fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int> {
+    // No program that is executed gets a simulated descriptor.
+    if command == libc::F_GETFD {
+        return Ok(libc::FD_CLOEXEC);
+    }
+    let calls = descriptor_calls()?;
+    match command {
+        libc::F_SETFD => calls.is_nonblocking(descriptor).map(|_| 0),
+        libc::F_GETFL => {
+            let nonblocking = calls.is_nonblocking(descriptor)?;
+            Ok(libc::O_RDWR | if nonblocking { libc::O_NONBLOCK } else { 0 })
+        }
+        libc::F_SETFL => {
+            calls.set_nonblocking(descriptor, argument as c_int & libc::O_NONBLOCK != 0)?;
+            Ok(0)
+        }
+        // Every simulated descriptor is above the minimum that a program may ask for.
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => calls.duplicate(descriptor),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// As [`fcntl`].
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioctl(
+    descriptor: c_int,
+    request: c_ulong,
+    argument: *mut c_void,
+) -> c_int {
+    if !is_simulated(descriptor) {
+        return forward_by_number!(SYS_ioctl(descriptor, request, argument));
+    }
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { control_device(descriptor, request, argument) }.to_c()
+}
+
+/// # Safety
+///
+/// `argument` is null, or one that the request asks for.
+unsafe fn control_device(
+    descriptor: c_int,
+    request: c_ulong,
+    argument: *mut c_void,
+) -> Answer<c_int> {
+    let calls = descriptor_calls()?;
+    let number = argument.cast::<c_int>();
+    match request {
+        libc::FIONBIO | libc::FIONREAD if number.is_null() => Err(Errno(libc::EFAULT)),
+        libc::FIONBIO => {
+            // SAFETY: the caller gives an integer, and it is not null.
+            calls.set_nonblocking(descriptor, unsafe { number.read() } != 0)?;
+            Ok(0)
+        }
+        libc::FIONREAD => {
+            let available = calls.available(descriptor)?;
+            // SAFETY: the caller gives room for an integer, and it is not null.
+            unsafe { number.write(c_int::try_from(available).unwrap_or(c_int::MAX)) };
+            Ok(0)
+        }
+        libc::FIOCLEX | libc::FIONCLEX => calls.is_nonblocking(descriptor).map(|_| 0),
+        _ => Err(Errno(libc::ENOTTY)),
+    }
+}

@@ -1,0 +1,240 @@
+//! Functions of the C library that read and write through a descriptor, except those that take a message.
+//!
+//! The C library's own are found before `main`, if signal handlers use them: `dlsym` could wait there for a lock of the
+//! interrupted thread.
+
+use std::ffi::{c_int, c_void};
+
+use libc::{iovec, size_t, sockaddr, socklen_t, ssize_t};
+
+use crate::interpose::descriptors::forward::{ToC, forward};
+use crate::interpose::descriptors::{buffers, socket_address};
+use crate::interpose::real::Real;
+use crate::interpose::system::{
+    Answer, Control, Received, SocketAddress, descriptor_calls, is_simulated,
+};
+
+type Read = unsafe extern "C" fn(c_int, *mut c_void, size_t) -> ssize_t;
+type Write = unsafe extern "C" fn(c_int, *const c_void, size_t) -> ssize_t;
+type Vectored = unsafe extern "C" fn(c_int, *const iovec, c_int) -> ssize_t;
+
+static READ: Real<Read> = Real::named(c"read");
+static READV: Real<Vectored> = Real::named(c"readv");
+static RECV: Real<unsafe extern "C" fn(c_int, *mut c_void, size_t, c_int) -> ssize_t> =
+    Real::named(c"recv");
+static RECVFROM: Real<
+    unsafe extern "C" fn(
+        c_int,
+        *mut c_void,
+        size_t,
+        c_int,
+        *mut sockaddr,
+        *mut socklen_t,
+    ) -> ssize_t,
+> = Real::named(c"recvfrom");
+static WRITE: Real<Write> = Real::named(c"write");
+static WRITEV: Real<Vectored> = Real::named(c"writev");
+static SEND: Real<unsafe extern "C" fn(c_int, *const c_void, size_t, c_int) -> ssize_t> =
+    Real::named(c"send");
+static SENDTO: Real<
+    unsafe extern "C" fn(
+        c_int,
+        *const c_void,
+        size_t,
+        c_int,
+        *const sockaddr,
+        socklen_t,
+    ) -> ssize_t,
+> = Real::named(c"sendto");
+
+pub(in crate::interpose) fn find_all() {
+    READ.find();
+    WRITE.find();
+    SEND.find();
+}
+
+/// The functions defined here.
+pub(super) fn defined() -> [*const (); 8] {
+    [
+        read as *const (),
+        readv as *const (),
+        recv as *const (),
+        recvfrom as *const (),
+        write as *const (),
+        writev as *const (),
+        send as *const (),
+        sendto as *const (),
+    ]
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn read(descriptor: c_int, buffer: *mut c_void, length: size_t) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(READ(descriptor, buffer, length));
+    }
+    // SAFETY: the caller gives room for `length` bytes, which are only written to.
+    let buffer = unsafe { buffers::target(buffer, length) };
+    descriptor_calls().and_then(|calls| calls.read(descriptor, &mut [buffer?])).to_c()
+}
+
+/// # Safety
+///
+/// As in C. In a run the buffers may not overlap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn readv(descriptor: c_int, vector: *const iovec, count: c_int) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(READV(descriptor, vector, count));
+    }
+    // SAFETY: the caller gives `count` buffers, which are only written to.
+    let buffers =
+        buffers::entry_count(count).and_then(|count| unsafe { buffers::targets(vector, count) });
+    descriptor_calls().and_then(|calls| calls.read(descriptor, &mut buffers?)).to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recv(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    length: size_t,
+    flags: c_int,
+) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(RECV(descriptor, buffer, length, flags));
+    }
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { receive(descriptor, buffer, length, flags) }.map(|received| received.bytes).to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recvfrom(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    length: size_t,
+    flags: c_int,
+    address: *mut sockaddr,
+    address_length: *mut socklen_t,
+) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(RECVFROM(descriptor, buffer, length, flags, address, address_length));
+    }
+    // SAFETY: the caller gives room for an address, with its length, or null.
+    if let Err(error) = unsafe { socket_address::check_room(address, address_length) } {
+        return Answer::<usize>::Err(error).to_c();
+    }
+    // SAFETY: the caller's arguments, as they came.
+    let received = unsafe { receive(descriptor, buffer, length, flags) };
+    if let Ok(received) = &received {
+        // SAFETY: as above.
+        unsafe { socket_address::write(received.from.as_ref(), address, address_length) };
+    }
+    received.map(|received| received.bytes).to_c()
+}
+
+/// # Safety
+///
+/// As [`recv`].
+unsafe fn receive(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    length: size_t,
+    flags: c_int,
+) -> Answer<Received> {
+    let calls = descriptor_calls()?;
+    // SAFETY: the caller gives room for `length` bytes, which are only written to.
+    let buffer = unsafe { buffers::target(buffer, length) }?;
+    calls.receive(descriptor, &mut [buffer], flags)
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn write(
+    descriptor: c_int,
+    buffer: *const c_void,
+    length: size_t,
+) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(WRITE(descriptor, buffer, length));
+    }
+    // SAFETY: the caller gives `length` bytes.
+    let buffer = unsafe { buffers::source(buffer, length) };
+    descriptor_calls().and_then(|calls| calls.write(descriptor, &[buffer?])).to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn writev(descriptor: c_int, vector: *const iovec, count: c_int) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(WRITEV(descriptor, vector, count));
+    }
+    // SAFETY: the caller gives `count` buffers.
+    let buffers =
+        buffers::entry_count(count).and_then(|count| unsafe { buffers::sources(vector, count) });
+    descriptor_calls().and_then(|calls| calls.write(descriptor, &buffers?)).to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn send(
+    descriptor: c_int,
+    buffer: *const c_void,
+    length: size_t,
+    flags: c_int,
+) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(SEND(descriptor, buffer, length, flags));
+    }
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { transmit(descriptor, buffer, length, flags, Ok(None)) }.to_c()
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendto(
+    descriptor: c_int,
+    buffer: *const c_void,
+    length: size_t,
+    flags: c_int,
+    address: *const sockaddr,
+    address_length: socklen_t,
+) -> ssize_t {
+    if !is_simulated(descriptor) {
+        return forward!(SENDTO(descriptor, buffer, length, flags, address, address_length));
+    }
+    // SAFETY: the caller gives an address of `address_length` bytes, or null.
+    let to = unsafe { socket_address::read_optional(address, address_length) };
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { transmit(descriptor, buffer, length, flags, to) }.to_c()
+}
+
+/// # Safety
+///
+/// As [`send`].
+unsafe fn transmit(
+    descriptor: c_int,
+    buffer: *const c_void,
+    length: size_t,
+    flags: c_int,
+    to: Answer<Option<SocketAddress>>,
+) -> Answer<usize> {
+    let calls = descriptor_calls()?;
+    // SAFETY: the caller gives `length` bytes.
+    let buffer = unsafe { buffers::source(buffer, length) }?;
+    calls.send(descriptor, &[buffer], flags, to?.as_ref(), Control::default())
+}

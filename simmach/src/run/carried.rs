@@ -1,0 +1,53 @@
+//! The system calls of a run, and what of the run moves with it from thread to thread.
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod linux {
+    use crate::engine::RunId;
+    use crate::engine::record::log_lines;
+    use crate::engine::slot::Carry;
+    use crate::interpose::system::set_calls;
+    use crate::net::simulated::kernel;
+    use crate::sim::world;
+    use crate::storage::disks;
+    use crate::{machine, system};
+
+    /// The states of the layers, but for the engine, which is not a layer's.
+    static LAYERS: [&'static dyn Carry; 7] = [
+        &log_lines::LINES,
+        &kernel::NET,
+        &disks::DISKS,
+        &machine::MACHINES,
+        &world::WORLD,
+        &system::DESCRIPTORS,
+        &system::THREADS,
+    ];
+
+    pub(in crate::run) fn prepare() {
+        set_calls(system::CALLS);
+        system::set_carried(&LAYERS);
+    }
+
+    pub(in crate::run) fn install(run: RunId) {
+        system::install(run);
+    }
+
+    pub(in crate::run) fn remove() {
+        system::remove();
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+pub(super) use linux::{install, prepare, remove};
+
+/// Where there are no guests, a run has one thread and answers no system calls.
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+mod elsewhere {
+    pub(in crate::run) fn prepare() {}
+
+    pub(in crate::run) fn install(_: crate::engine::RunId) {}
+
+    pub(in crate::run) fn remove() {}
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+pub(super) use elsewhere::{install, prepare, remove};

@@ -1,0 +1,358 @@
+//! [`Calls`]: what answers the system calls of a run.
+
+use std::ffi::{c_int, c_long};
+use std::io::{IoSlice, IoSliceMut};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::engine::context;
+use crate::interpose::system::{
+    Answer, Control, EpollEvent, Errno, PollEntry, Received, Routine, SocketAddress, SystemCalls,
+    fill_random,
+};
+use crate::net::simulated::sockets::resolve;
+use crate::net::target::Target;
+use crate::system::descriptors::{File, FileKind, notify, open, with, with_file};
+use crate::system::threads::{self, futex};
+use crate::system::{channel, epoll, options, poll, slice, sockets};
+
+/// Answers the system calls of a run.
+#[derive(Debug)]
+pub(super) struct Calls;
+
+impl SystemCalls for Calls {
+    fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
+        sockets::socket(domain, kind, protocol)
+    }
+
+    fn socket_pair(&self, _domain: c_int, _kind: c_int, _protocol: c_int) -> Answer<[c_int; 2]> {
+        Err(Errno(libc::EAFNOSUPPORT))
+    }
+
+    fn pipe(&self, flags: c_int) -> Answer<[c_int; 2]> {
+        let is_nonblocking = flags & libc::O_NONBLOCK != 0;
+        let (reader, writer) = channel::channel();
+        let read_end = open(FileKind::PipeReader(reader.clone()), is_nonblocking)?;
+        let write_end = open(FileKind::PipeWriter(writer.clone()), is_nonblocking)?;
+        with_file(read_end, |id, _| {
+            reader.set_file(id);
+            Ok(())
+        })?;
+        with_file(write_end, |id, _| {
+            writer.set_file(id);
+            Ok(())
+        })?;
+        Ok([read_end, write_end])
+    }
+
+    fn event_counter(&self, count: u32, flags: c_int) -> Answer<c_int> {
+        let is_semaphore = flags & libc::EFD_SEMAPHORE != 0;
+        let file = FileKind::Counter { count: count.into(), is_semaphore };
+        open(file, flags & libc::EFD_NONBLOCK != 0)
+    }
+
+    fn bind(&self, descriptor: c_int, address: &SocketAddress) -> Answer<()> {
+        sockets::bind(descriptor, address)
+    }
+
+    fn listen(&self, descriptor: c_int, backlog: c_int) -> Answer<()> {
+        sockets::listen(descriptor, backlog)
+    }
+
+    fn connect(&self, descriptor: c_int, address: &SocketAddress) -> Answer<()> {
+        sockets::connect(descriptor, address)
+    }
+
+    fn accept(&self, descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAddress)> {
+        sockets::accept(descriptor, flags)
+    }
+
+    fn local_address(&self, descriptor: c_int) -> Answer<SocketAddress> {
+        sockets::local_address(descriptor)
+    }
+
+    fn peer_address(&self, descriptor: c_int) -> Answer<SocketAddress> {
+        sockets::peer_address(descriptor)
+    }
+
+    fn get_option(
+        &self,
+        descriptor: c_int,
+        level: c_int,
+        name: c_int,
+        value: &mut [u8],
+    ) -> Answer<usize> {
+        options::get(descriptor, level, name, value)
+    }
+
+    fn set_option(&self, descriptor: c_int, level: c_int, name: c_int, value: &[u8]) -> Answer<()> {
+        options::set(descriptor, level, name, value)
+    }
+
+    fn shut_down(&self, descriptor: c_int, how: c_int) -> Answer<()> {
+        sockets::shut_down(descriptor, how)
+    }
+
+    fn close(&self, descriptor: c_int) -> Answer<()> {
+        let Ok(closed) = with(|descriptors| descriptors.close(descriptor)) else { return Ok(()) };
+        let Some(File { kind, .. }) = closed else { return Ok(()) };
+        sockets::close(&kind);
+        let other = match &kind {
+            FileKind::PipeReader(end) => end.close(),
+            FileKind::PipeWriter(end) => end.close(),
+            _ => None,
+        };
+        if let Some(other) = other {
+            notify(other);
+        }
+        Ok(())
+    }
+
+    fn duplicate(&self, descriptor: c_int) -> Answer<c_int> {
+        with(|descriptors| {
+            let id = descriptors.id_of(descriptor)?;
+            descriptors.open_again(id)
+        })
+    }
+
+    fn read(&self, descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
+        loop {
+            let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
+                let found = match &mut file.kind {
+                    FileKind::Counter { count, is_semaphore } => {
+                        let room: usize = into.iter().map(|buffer| buffer.len()).sum();
+                        if room < size_of::<u64>() {
+                            return Err(Errno(libc::EINVAL));
+                        }
+                        let taken = if *is_semaphore { (*count).min(1) } else { *count };
+                        *count -= taken;
+                        let found = (taken > 0).then(|| sockets::fill(into, &taken.to_ne_bytes()));
+                        Found::Counter(found)
+                    }
+                    FileKind::PipeReader(end) => Found::Pipe(end.read(into)),
+                    FileKind::Random => Found::Random,
+                    FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
+                    FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
+                    FileKind::Unconnected { .. }
+                    | FileKind::Listener { .. }
+                    | FileKind::Stream { .. }
+                    | FileKind::Datagrams { .. } => Found::Socket,
+                };
+                Ok((id, file.is_nonblocking, found))
+            })?;
+            match found {
+                Found::Socket => {
+                    let received = sockets::receive(descriptor, into, 0)?;
+                    return Ok(received.bytes);
+                }
+                Found::Random | Found::Ignored => {
+                    into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
+                    return Ok(into.iter().map(|buffer| buffer.len()).sum());
+                }
+                Found::Counter(Some(read)) => {
+                    notify(id);
+                    return Ok(read);
+                }
+                Found::Pipe(Some((read, writer))) => {
+                    if let Some(writer) = writer {
+                        notify(writer);
+                    }
+                    return Ok(read);
+                }
+                Found::Counter(None) | Found::Pipe(None) => {
+                    let what = "something to read from a pipe or an event counter";
+                    sockets::wait_for(id, libc::EPOLLIN, is_nonblocking, what)?;
+                }
+            }
+        }
+    }
+
+    fn write(&self, descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
+        loop {
+            let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
+                let found = match &mut file.kind {
+                    FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Ignored,
+                    FileKind::Counter { count, .. } => {
+                        let mut added = [0; size_of::<u64>()];
+                        let bytes = from.iter().flat_map(|piece| piece.iter());
+                        let given = added.iter_mut().zip(bytes).map(|(to, byte)| *to = *byte);
+                        if given.count() < size_of::<u64>() {
+                            return Err(Errno(libc::EINVAL));
+                        }
+                        let added = u64::from_ne_bytes(added);
+                        if added == u64::MAX {
+                            return Err(Errno(libc::EINVAL));
+                        }
+                        let sum = count.checked_add(added).filter(|sum| *sum < u64::MAX);
+                        *count = sum.unwrap_or(*count);
+                        Found::Counter(sum.map(|_| size_of::<u64>()))
+                    }
+                    FileKind::PipeWriter(end) => Found::Pipe(end.write(from)?),
+                    FileKind::Random => Found::Random,
+                    FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
+                    FileKind::PipeReader(_) => return Err(Errno(libc::EBADF)),
+                    FileKind::Unconnected { .. }
+                    | FileKind::Listener { .. }
+                    | FileKind::Stream { .. }
+                    | FileKind::Datagrams { .. } => Found::Socket,
+                };
+                Ok((id, file.is_nonblocking, found))
+            })?;
+            match found {
+                Found::Socket => {
+                    return sockets::send(descriptor, from, 0, None, Control::default());
+                }
+                Found::Random | Found::Ignored => {
+                    return Ok(from.iter().map(|piece| piece.len()).sum());
+                }
+                Found::Counter(Some(written)) => {
+                    notify(id);
+                    return Ok(written);
+                }
+                Found::Pipe(Some((written, reader))) => {
+                    if let Some(reader) = reader {
+                        notify(reader);
+                    }
+                    return Ok(written);
+                }
+                Found::Counter(None) | Found::Pipe(None) => {
+                    let what = "room to write to a pipe or an event counter";
+                    sockets::wait_for(id, libc::EPOLLOUT, is_nonblocking, what)?;
+                }
+            }
+        }
+    }
+
+    fn receive(
+        &self,
+        descriptor: c_int,
+        into: &mut [IoSliceMut<'_>],
+        flags: c_int,
+    ) -> Answer<Received> {
+        sockets::receive(descriptor, into, flags)
+    }
+
+    fn send(
+        &self,
+        descriptor: c_int,
+        from: &[IoSlice<'_>],
+        flags: c_int,
+        to: Option<&SocketAddress>,
+        control: Control,
+    ) -> Answer<usize> {
+        sockets::send(descriptor, from, flags, to, control)
+    }
+
+    fn is_nonblocking(&self, descriptor: c_int) -> Answer<bool> {
+        with_file(descriptor, |_, file| Ok(file.is_nonblocking))
+    }
+
+    fn set_nonblocking(&self, descriptor: c_int, on: bool) -> Answer<()> {
+        with_file(descriptor, |_, file| {
+            file.is_nonblocking = on;
+            Ok(())
+        })
+    }
+
+    fn available(&self, descriptor: c_int) -> Answer<usize> {
+        let piped = with_file(descriptor, |_, file| match &file.kind {
+            FileKind::PipeReader(end) => Ok(Some(end.available())),
+            _ => Ok(None),
+        })?;
+        piped.map_or_else(|| sockets::available(descriptor), Ok)
+    }
+
+    fn poll(&self, entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize> {
+        poll::poll(entries, timeout)
+    }
+
+    fn random_source(&self) -> Answer<c_int> {
+        open(FileKind::Random, false)
+    }
+
+    fn epoll_create(&self) -> Answer<c_int> {
+        epoll::create()
+    }
+
+    fn epoll_control(
+        &self,
+        epoll: c_int,
+        operation: c_int,
+        descriptor: c_int,
+        event: Option<EpollEvent>,
+    ) -> Answer<()> {
+        epoll::control(epoll, operation, descriptor, event)
+    }
+
+    fn epoll_wait(
+        &self,
+        epoll: c_int,
+        most: usize,
+        timeout: Option<Duration>,
+        found: &mut dyn FnMut(EpollEvent),
+    ) -> Answer<usize> {
+        epoll::wait(epoll, most, timeout, found)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, c_int> {
+        let found = resolve(Target::Name(name.into(), 0)).map_err(|_| libc::EAI_NONAME)?;
+        Ok(found.into_iter().map(|address| address.ip()).collect())
+    }
+
+    fn has_threads(&self) -> bool {
+        let allows = context::try_with(|engine| {
+            engine.is_in_guest() && !engine.refusals.are_threads_allowed()
+        });
+        allows == Some(true)
+    }
+
+    fn start_thread(
+        &self,
+        routine: Routine,
+        create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
+    ) -> c_int {
+        threads::start(routine, create)
+    }
+
+    fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>> {
+        threads::join(thread)
+    }
+
+    fn is_own_thread(&self, thread: libc::pthread_t) -> bool {
+        threads::is_known(thread)
+    }
+
+    fn is_on_own_thread(&self) -> bool {
+        threads::is_own()
+    }
+
+    fn futex_wait(
+        &self,
+        address: usize,
+        is_unchanged: &dyn Fn() -> bool,
+        timeout: Option<Duration>,
+    ) -> Option<Answer<c_long>> {
+        futex::futex_wait(address, is_unchanged, timeout)
+    }
+
+    fn futex_wake(&self, address: usize, most: usize) -> usize {
+        futex::futex_wake(address, most)
+    }
+
+    fn futex_requeue(&self, address: usize, woken: usize, other: usize, most: usize) -> usize {
+        futex::futex_requeue(address, woken, other, most)
+    }
+
+    fn sleep(&self, time: Duration) -> bool {
+        threads::sleep(time)
+    }
+}
+
+/// What a read or write of a file that may not be a socket finds.
+enum Found {
+    Socket,
+    Random,
+    Ignored,
+    Counter(Option<usize>),
+    Pipe(Option<(usize, Option<crate::system::descriptors::FileId>)>),
+}

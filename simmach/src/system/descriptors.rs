@@ -1,0 +1,256 @@
+//! The descriptors of a run, and the files that they name.
+
+use std::collections::VecDeque;
+use std::ffi::c_int;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::engine::{self, RunId, Slot};
+use crate::interpose::system::{Answer, Errno, FIRST_DESCRIPTOR};
+use crate::net::simulated::kernel::streams::ConnectionInfo;
+use crate::net::simulated::key::SocketKey;
+use crate::system::channel::{ReadEnd, WriteEnd};
+use crate::system::epoll::Epoll;
+use crate::system::options::Options;
+
+thread_local! {
+    pub(crate) static DESCRIPTORS: Slot<Descriptors> = const { Slot::new() };
+}
+
+/// Bits of a descriptor that say which entry of the table it is. The bits above, below that of [`FIRST_DESCRIPTOR`], say how
+/// often the entry was used before: a descriptor that was closed is not taken for a new one.
+const ENTRY_BITS: u32 = 16;
+const MAX_ENTRIES: usize = 1 << ENTRY_BITS;
+const MAX_USES: u16 = 1 << (30 - ENTRY_BITS);
+
+/// The id of a file. It is not used again in its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    slot: u32,
+    serial: u32,
+}
+
+/// The descriptors of a run and their files.
+pub(crate) struct Descriptors {
+    run: RunId,
+    entries: Vec<Entry>,
+    /// Closed entries, used again in the order in which they were closed.
+    free: VecDeque<u16>,
+    files: Slab<File>,
+    serial: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    uses: u16,
+    file: Option<FileId>,
+}
+
+/// An open file: what descriptors, which `dup` may copy, refer to.
+pub(crate) struct File {
+    serial: u32,
+    descriptors: u32,
+    pub(crate) is_nonblocking: bool,
+    /// Options that are stored, and those that a UDP socket gets when it is bound.
+    pub(crate) options: Options,
+    pub(crate) kind: FileKind,
+    /// The epoll instances that watch it, with the descriptor under which each does.
+    pub(crate) watchers: SmallVec<[(FileId, c_int); 1]>,
+    /// Threads that wait for it in a call.
+    pub(crate) waiters: Vec<Waker>,
+    /// Calls [`notify`] for the file: what the network wakes.
+    waker: Waker,
+}
+
+/// What a file is.
+pub(crate) enum FileKind {
+    /// An event counter (`eventfd`).
+    Counter { count: u64, is_semaphore: bool },
+    /// An epoll instance.
+    Epoll(Epoll),
+    /// A TCP socket that is neither listening nor connected.
+    Unconnected { key: SocketKey, v6: bool },
+    /// A TCP listener.
+    Listener { key: SocketKey },
+    /// A TCP connection, once `connect` has begun.
+    Stream { info: ConnectionInfo, is_read_shut: bool },
+    /// A UDP socket; without a key it is not bound.
+    Datagrams { key: Option<SocketKey>, v6: bool },
+    /// The end of a pipe that is read.
+    PipeReader(ReadEnd),
+    /// The end of a pipe that is written.
+    PipeWriter(WriteEnd),
+    /// `/dev/urandom`.
+    Random,
+}
+
+struct FileWaker {
+    run: RunId,
+    file: FileId,
+}
+
+impl Wake for FileWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if engine::run_id() == Some(self.run) {
+            notify(self.file);
+        }
+    }
+}
+
+/// Creates the descriptors of this thread's run.
+pub(crate) fn install(run: RunId) {
+    DESCRIPTORS.with(|slot| {
+        slot.install(Descriptors {
+            run,
+            entries: Vec::new(),
+            free: VecDeque::new(),
+            files: Slab::new(),
+            serial: 0,
+        });
+    });
+}
+
+/// Removes the descriptors of this thread's run. Closing one that is left succeeds and does nothing.
+pub(crate) fn remove() {
+    drop(DESCRIPTORS.with(Slot::remove));
+}
+
+/// Calls `f` with the run's descriptors. `f` must not call wakers, which may come back here.
+pub(super) fn with<R>(f: impl FnOnce(&mut Descriptors) -> Answer<R>) -> Answer<R> {
+    let called = DESCRIPTORS.try_with(|slot| slot.with(f)).ok().flatten();
+    called.unwrap_or(Err(Errno(libc::EBADF)))
+}
+
+/// Calls `f` with the file of a descriptor.
+pub(super) fn with_file<R>(
+    descriptor: c_int,
+    f: impl FnOnce(FileId, &mut File) -> Answer<R>,
+) -> Answer<R> {
+    with(|descriptors| {
+        let id = descriptors.id_of(descriptor)?;
+        f(id, descriptors.file(id)?)
+    })
+}
+
+/// Opens a file of the running process and returns its descriptor.
+pub(super) fn open(kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
+    engine::live_scope().ok_or(Errno(libc::EIO))?;
+    with(|descriptors| descriptors.open(kind, is_nonblocking))
+}
+
+/// Something happened to a file: wakes the epoll instances and the threads that wait for it.
+pub(super) fn notify(id: FileId) {
+    let woken = with(|descriptors| Ok(descriptors.notify(id)));
+    woken.into_iter().flatten().for_each(Waker::wake);
+}
+
+impl Descriptors {
+    fn open(&mut self, kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
+        self.serial += 1;
+        let slot = self.files.vacant_entry();
+        let id = FileId { slot: slot.key() as u32, serial: self.serial };
+        slot.insert(File {
+            serial: id.serial,
+            descriptors: 0,
+            is_nonblocking,
+            options: Options::default(),
+            kind,
+            watchers: SmallVec::new(),
+            waiters: Vec::new(),
+            waker: Waker::from(Arc::new(FileWaker { run: self.run, file: id })),
+        });
+        self.open_again(id)
+    }
+
+    /// Gives a file another descriptor.
+    pub(super) fn open_again(&mut self, id: FileId) -> Answer<c_int> {
+        let entry = match self.free.pop_front() {
+            Some(entry) => entry,
+            None if self.entries.len() == MAX_ENTRIES => return Err(Errno(libc::EMFILE)),
+            None => {
+                self.entries.push(Entry { uses: 0, file: None });
+                (self.entries.len() - 1) as u16
+            }
+        };
+        self.file(id)?.descriptors += 1;
+        let own = &mut self.entries[usize::from(entry)];
+        own.file = Some(id);
+        Ok(FIRST_DESCRIPTOR + (c_int::from(own.uses) << ENTRY_BITS) + c_int::from(entry))
+    }
+
+    /// The file of a descriptor.
+    pub(super) fn id_of(&self, descriptor: c_int) -> Answer<FileId> {
+        let number = descriptor.checked_sub(FIRST_DESCRIPTOR).filter(|number| *number >= 0);
+        let number = number.ok_or(Errno(libc::EBADF))? as usize;
+        let entry = self.entries.get(number % MAX_ENTRIES);
+        let entry = entry.filter(|entry| usize::from(entry.uses) == number / MAX_ENTRIES);
+        entry.and_then(|entry| entry.file).ok_or(Errno(libc::EBADF))
+    }
+
+    pub(super) fn file(&mut self, id: FileId) -> Answer<&mut File> {
+        let file = self.files.get_mut(id.slot as usize);
+        file.filter(|file| file.serial == id.serial).ok_or(Errno(libc::EBADF))
+    }
+
+    /// Closes a descriptor. Returns the file if it was its last one.
+    pub(super) fn close(&mut self, descriptor: c_int) -> Answer<Option<File>> {
+        let id = self.id_of(descriptor)?;
+        let entry = (descriptor - FIRST_DESCRIPTOR) as usize % MAX_ENTRIES;
+        let own = &mut self.entries[entry];
+        own.file = None;
+        own.uses = (own.uses + 1) % MAX_USES;
+        self.free.push_back(entry as u16);
+        let file = self.file(id)?;
+        file.descriptors -= 1;
+        if file.descriptors > 0 {
+            return Ok(None);
+        }
+        let file = self.files.remove(id.slot as usize);
+        for (epoll, descriptor) in &file.watchers {
+            if let Ok(File { kind: FileKind::Epoll(epoll), .. }) = self.file(*epoll) {
+                epoll.forget(*descriptor);
+            }
+        }
+        Ok(Some(file))
+    }
+
+    /// Queues a file at the epoll instances that watch it. Returns who must be woken.
+    #[must_use]
+    pub(super) fn notify(&mut self, id: FileId) -> SmallVec<[Waker; 2]> {
+        let Ok(file) = self.file(id) else { return SmallVec::new() };
+        let mut woken: SmallVec<[Waker; 2]> = file.waiters.drain(..).collect();
+        for (epoll, descriptor) in file.watchers.clone() {
+            woken.extend(self.queue(epoll, descriptor));
+        }
+        woken
+    }
+
+    /// Queues a descriptor at an epoll instance. Returns who waits for the instance.
+    #[must_use]
+    pub(super) fn queue(&mut self, epoll: FileId, descriptor: c_int) -> SmallVec<[Waker; 2]> {
+        let Ok(file) = self.file(epoll) else { return SmallVec::new() };
+        let FileKind::Epoll(own) = &mut file.kind else { return SmallVec::new() };
+        if !own.queue(descriptor) {
+            return SmallVec::new();
+        }
+        let mut woken: SmallVec<[Waker; 2]> = own.waiter.take().into_iter().collect();
+        // An epoll instance may itself be watched.
+        if !file.watchers.is_empty() || !file.waiters.is_empty() {
+            woken.extend(self.notify(epoll));
+        }
+        woken
+    }
+}
+
+impl File {
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+}

@@ -1,0 +1,50 @@
+//! The call `poll`.
+
+use std::time::Duration;
+
+use crate::interpose::system::{Answer, PollEntry, is_simulated};
+use crate::system::descriptors::{FileId, with};
+use crate::system::readiness;
+use crate::system::threads::{Deadline, wait};
+
+/// The events that are reported whether they were asked for or not.
+const ALWAYS: i16 = libc::POLLERR | libc::POLLHUP;
+
+/// Waits until a descriptor has one of its events, and returns the number of those that do.
+pub(super) fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize> {
+    let deadline = Deadline::after(timeout);
+    loop {
+        entries.iter_mut().for_each(|entry| entry.returned = returned(entry));
+        let ready = entries.iter().filter(|entry| entry.returned != 0).count();
+        if ready > 0 || deadline.has_passed() {
+            return Ok(ready);
+        }
+        wait(deadline, "one of several descriptors", |waker| {
+            for entry in &*entries {
+                if let Some(id) = file_of(entry) {
+                    with(|descriptors| {
+                        descriptors.file(id)?.waiters.push(waker.clone());
+                        Ok(())
+                    })?;
+                    readiness::watch(id);
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
+fn file_of(entry: &PollEntry) -> Option<FileId> {
+    with(|descriptors| descriptors.id_of(entry.descriptor)).ok()
+}
+
+/// The events that a descriptor has now. Those of poll have epoll's values.
+fn returned(entry: &PollEntry) -> i16 {
+    if entry.descriptor < 0 || !is_simulated(entry.descriptor) {
+        return 0;
+    }
+    match file_of(entry) {
+        Some(id) => readiness::of(id) as i16 & (entry.events | ALWAYS),
+        None => libc::POLLNVAL,
+    }
+}

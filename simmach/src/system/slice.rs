@@ -1,0 +1,102 @@
+//! Slices: what a runtime on the run's own thread does between two waits.
+//!
+//! A runtime cannot block there, since the run goes on in its loop. So a guest's task runs it until it would wait in
+//! `epoll_wait`: that call records the deadline and who must be woken, has the future that the runtime blocks on complete,
+//! and returns without an event.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
+use std::rc::Rc;
+use std::task::Waker;
+
+use crate::interpose::system::Answer;
+use crate::system::threads::Deadline;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Slice>>> = const { RefCell::new(None) };
+}
+
+/// The slices of one runtime.
+#[derive(Debug, Default)]
+pub(crate) struct Slice {
+    /// The epoll instance of the runtime: that of its first wait.
+    epoll: Cell<Option<c_int>>,
+    /// When the runtime has work again without an event, after it has waited in this slice.
+    ended: Cell<Option<Deadline>>,
+    /// Wakes the future that the runtime blocks on.
+    root: RefCell<Option<Waker>>,
+    /// Wakes the engine's task that runs the slices.
+    task: RefCell<Option<Waker>>,
+    /// Whether `root` is being woken, for which the runtime would also write to its event counter.
+    is_waking_root: Cell<bool>,
+}
+
+impl Slice {
+    /// Runs `f`, one slice of the runtime. `task` is woken when an event ends a wait. Returns `f`'s result, and when the
+    /// runtime has work again if it has waited.
+    pub(crate) fn run<R>(
+        self: &Rc<Self>,
+        task: &Waker,
+        f: impl FnOnce() -> R,
+    ) -> (R, Option<Deadline>) {
+        struct Leave(Option<Rc<Slice>>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        self.ended.set(None);
+        let known = self.task.borrow().as_ref().is_some_and(|known| known.will_wake(task));
+        if !known {
+            self.task.replace(Some(task.clone()));
+        }
+        let _leave = Leave(CURRENT.replace(Some(Rc::clone(self))));
+        let result = f();
+        (result, self.ended.take())
+    }
+
+    /// Sets what wakes the future that the runtime blocks on.
+    pub(crate) fn set_root(&self, waker: &Waker) {
+        let mut root = self.root.borrow_mut();
+        if !root.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *root = Some(waker.clone());
+        }
+    }
+
+    /// Whether the runtime has waited in this slice.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get().is_some()
+    }
+}
+
+/// Ends the slice whose runtime waits at the instance `epoll` until `deadline`. `register` sets who is woken by an event.
+/// Returns false if no slice of that runtime is running on this thread.
+pub(super) fn end(
+    epoll: c_int,
+    deadline: Deadline,
+    register: impl FnOnce(&Waker) -> Answer<()>,
+) -> Answer<bool> {
+    let Some(slice) = CURRENT.with_borrow(Option::clone) else { return Ok(false) };
+    if slice.epoll.get().is_some_and(|own| own != epoll) {
+        return Ok(false);
+    }
+    slice.epoll.set(Some(epoll));
+    if let Some(task) = &*slice.task.borrow() {
+        register(task)?;
+    }
+    slice.ended.set(Some(deadline));
+    // Not borrowed while it is woken.
+    let root = slice.root.borrow().clone();
+    slice.is_waking_root.set(true);
+    if let Some(root) = root {
+        root.wake();
+    }
+    slice.is_waking_root.set(false);
+    Ok(true)
+}
+
+/// Whether a runtime on this thread is being woken from its own wait: what it writes to its event counter then would only
+/// cause another slice.
+pub(super) fn is_waking_own_runtime() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|slice| slice.is_waking_root.get()))
+}

@@ -1,0 +1,528 @@
+//! Calls on sockets.
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::engine;
+use crate::interpose::system::{Answer, Control, Errno, Received, SocketAddress};
+use crate::net::simulated::kernel::streams::ConnectionInfo;
+use crate::net::simulated::kernel::{Kernel, with_host, with_own_kernel};
+use crate::net::simulated::key::SocketKey;
+use crate::system::descriptors::{FileId, FileKind, open, with, with_file};
+use crate::system::threads::{Deadline, wait};
+use crate::system::{options, readiness};
+
+/// A socket, as calls find it.
+#[derive(Clone, Copy)]
+pub(super) enum Socket {
+    Unconnected { key: SocketKey, v6: bool },
+    Listener(SocketKey),
+    Stream(ConnectionInfo),
+    Datagrams { key: Option<SocketKey>, v6: bool },
+}
+
+/// The socket of a descriptor, its file, and whether calls must not block.
+pub(super) fn find(descriptor: c_int) -> Answer<(FileId, Socket, bool)> {
+    with_file(descriptor, |id, file| {
+        let socket = match &file.kind {
+            FileKind::Unconnected { key, v6 } => Socket::Unconnected { key: *key, v6: *v6 },
+            FileKind::Listener { key } => Socket::Listener(*key),
+            FileKind::Stream { info, .. } => Socket::Stream(*info),
+            FileKind::Datagrams { key, v6 } => Socket::Datagrams { key: *key, v6: *v6 },
+            FileKind::Counter { .. }
+            | FileKind::Epoll(_)
+            | FileKind::PipeReader(_)
+            | FileKind::PipeWriter(_)
+            | FileKind::Random => return Err(Errno(libc::ENOTSOCK)),
+        };
+        Ok((id, socket, file.is_nonblocking))
+    })
+}
+
+/// Calls `f` with the kernel, on behalf of the running process.
+pub(super) fn kernel<R>(f: impl FnOnce(&mut Kernel) -> io::Result<R>) -> Answer<R> {
+    let run = engine::run_id().ok_or(Errno(libc::EBADF))?;
+    with_own_kernel(run, f).and_then(|result| result).map_err(|error| errno(&error))
+}
+
+/// As [`kernel`], for an operation that may find nothing yet.
+pub(super) fn try_kernel<R>(
+    f: impl FnOnce(&mut Kernel) -> Option<io::Result<R>>,
+) -> Answer<Option<R>> {
+    kernel(|kernel| f(kernel).transpose())
+}
+
+fn errno(error: &io::Error) -> Errno {
+    // Without a code: the kernel has closed the socket, or there is no machine.
+    Errno(error.raw_os_error().unwrap_or(libc::EBADF))
+}
+
+fn set_kind(id: FileId, kind: FileKind) -> Answer<()> {
+    with(|descriptors| {
+        descriptors.file(id)?.kind = kind;
+        Ok(())
+    })
+}
+
+/// Waits until a file has one of `events`, or returns `EAGAIN` if the call must not block.
+pub(super) fn wait_for(
+    id: FileId,
+    events: c_int,
+    is_nonblocking: bool,
+    what: &'static str,
+) -> Answer<()> {
+    if is_nonblocking {
+        return Err(Errno(libc::EAGAIN));
+    }
+    let wanted = (events | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+    while readiness::of(id) & wanted == 0 {
+        wait(Deadline(None), what, |waker| {
+            with(|descriptors| {
+                descriptors.file(id)?.waiters.push(waker.clone());
+                Ok(())
+            })?;
+            readiness::watch(id);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
+    let v6 = match domain {
+        libc::AF_INET => false,
+        libc::AF_INET6 => true,
+        _ => return Err(Errno(libc::EAFNOSUPPORT)),
+    };
+    let process = engine::live_scope().ok_or(Errno(libc::EIO))?.process;
+    let file = match (kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC), protocol) {
+        (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => {
+            let key = with_host(|kernel, host| Ok(kernel.new_socket(host, process, v6)));
+            let key = key.map_err(|error| no_machine(&error))?;
+            FileKind::Unconnected { key, v6 }
+        }
+        (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => {
+            with_host(|_, _| Ok(())).map_err(|error| no_machine(&error))?;
+            FileKind::Datagrams { key: None, v6 }
+        }
+        (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) => return Err(Errno(libc::EPROTONOSUPPORT)),
+        _ => return Err(Errno(libc::ESOCKTNOSUPPORT)),
+    };
+    open(file, kind & libc::SOCK_NONBLOCK != 0)
+}
+
+/// A plan has no machine: the run is broken, since its author must know.
+fn no_machine(error: &io::Error) -> Errno {
+    if engine::live_scope().is_some() {
+        engine::break_run(error.to_string());
+    }
+    Errno(libc::ENETDOWN)
+}
+
+fn inet(address: &SocketAddress) -> Answer<SocketAddr> {
+    match address {
+        SocketAddress::Inet(address) => Ok(*address),
+        SocketAddress::Unix(_) | SocketAddress::Unspecified => Err(Errno(libc::EAFNOSUPPORT)),
+    }
+}
+
+/// The address for a call on a socket of a family: an IPv6 socket takes IPv4 addresses mapped to IPv6.
+fn for_family(address: SocketAddr, v6: bool) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6_address) if v6 => match v6_address.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(v4.into(), address.port()),
+            None => address,
+        },
+        address => address,
+    }
+}
+
+fn any(v6: bool) -> SocketAddr {
+    let ip = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    SocketAddr::new(ip, 0)
+}
+
+pub(super) fn bind(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
+    let (id, socket, _) = find(descriptor)?;
+    let address = inet(address)?;
+    match socket {
+        Socket::Unconnected { key, .. } => kernel(|kernel| kernel.bind_socket(key, address)),
+        Socket::Datagrams { key: None, v6 } => {
+            if v6 != address.is_ipv6() {
+                return Err(Errno(if v6 { libc::EINVAL } else { libc::EAFNOSUPPORT }));
+            }
+            bind_datagrams(id, address, v6).map(drop)
+        }
+        Socket::Listener(_) | Socket::Stream(_) | Socket::Datagrams { .. } => {
+            Err(Errno(libc::EINVAL))
+        }
+    }
+}
+
+fn bind_datagrams(id: FileId, address: SocketAddr, v6: bool) -> Answer<SocketKey> {
+    let process = engine::live_scope().ok_or(Errno(libc::EIO))?.process;
+    let bound = with_host(|kernel, host| kernel.bind_datagrams(host, process, address));
+    let (key, _) = bound.map_err(|error| errno(&error))?;
+    set_kind(id, FileKind::Datagrams { key: Some(key), v6 })?;
+    options::apply_pending(id, key)?;
+    readiness::watch(id);
+    Ok(key)
+}
+
+pub(super) fn listen(descriptor: c_int, backlog: c_int) -> Answer<()> {
+    let (id, socket, _) = find(descriptor)?;
+    // Linux caps it at `net.core.somaxconn`, by default 4,096; a negative one is taken as unsigned.
+    let backlog = u32::try_from(backlog).unwrap_or(u32::MAX).min(4_096);
+    match socket {
+        Socket::Unconnected { key, .. } => {
+            kernel(|kernel| kernel.listen_socket(key, backlog))?;
+            set_kind(id, FileKind::Listener { key })?;
+            readiness::watch(id);
+            Ok(())
+        }
+        Socket::Listener(key) => kernel(|kernel| {
+            kernel.listener(key)?.backlog = backlog;
+            Ok(())
+        }),
+        Socket::Stream(_) => Err(Errno(libc::EINVAL)),
+        Socket::Datagrams { .. } => Err(Errno(libc::EOPNOTSUPP)),
+    }
+}
+
+pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
+    let (id, socket, is_nonblocking) = find(descriptor)?;
+    match socket {
+        Socket::Unconnected { key, v6 } => {
+            let address = for_family(inet(address)?, v6);
+            let info = kernel(|kernel| kernel.connect_socket(key, address))?;
+            set_kind(id, FileKind::Stream { info, is_read_shut: false })?;
+            // Those that watched the unconnected socket watch the connection.
+            crate::system::descriptors::notify(id);
+            readiness::watch(id);
+            wait_connected(id, info, is_nonblocking, libc::EINPROGRESS)
+        }
+        Socket::Stream(info) => match kernel(|kernel| Ok(kernel.connecting_and_error(info.key)))? {
+            (true, _) => wait_connected(id, info, is_nonblocking, libc::EALREADY),
+            (false, true) => take_error(info.key).map_or(Ok(()), Err),
+            (false, false) => Err(Errno(libc::EISCONN)),
+        },
+        Socket::Listener(_) => Err(Errno(libc::EISCONN)),
+        Socket::Datagrams { key, v6 } => {
+            if *address == SocketAddress::Unspecified {
+                return match key {
+                    Some(key) => kernel(|kernel| {
+                        kernel.datagrams(key)?.peer = None;
+                        Ok(())
+                    }),
+                    None => Ok(()),
+                };
+            }
+            let address = for_family(inet(address)?, v6);
+            let key = match key {
+                Some(key) => key,
+                None => bind_datagrams(id, any(v6), v6)?,
+            };
+            kernel(|kernel| kernel.connect_datagrams(key, address))
+        }
+    }
+}
+
+/// Waits until a connection is open, or returns `begun` if the call must not block.
+fn wait_connected(
+    id: FileId,
+    info: ConnectionInfo,
+    is_nonblocking: bool,
+    begun: c_int,
+) -> Answer<()> {
+    if is_nonblocking {
+        return Err(Errno(begun));
+    }
+    wait_for(id, libc::EPOLLOUT, false, "an answer from a peer that it connects to")?;
+    take_error(info.key).map_or(Ok(()), Err)
+}
+
+/// Takes the error of a connection.
+pub(super) fn take_error(key: SocketKey) -> Option<Errno> {
+    match kernel(|kernel| kernel.take_error(key)) {
+        Ok(error) => error.map(|error| errno(&error)),
+        Err(error) => Some(error),
+    }
+}
+
+pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAddress)> {
+    let (id, socket, is_nonblocking) = find(descriptor)?;
+    let Socket::Listener(key) = socket else {
+        return Err(Errno(match socket {
+            Socket::Datagrams { .. } => libc::EOPNOTSUPP,
+            Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Stream(_) => libc::EINVAL,
+        }));
+    };
+    loop {
+        let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
+        if let Some(info) = try_kernel(|kernel| kernel.accept(key, process).transpose())? {
+            let opened = open(
+                FileKind::Stream { info, is_read_shut: false },
+                flags & libc::SOCK_NONBLOCK != 0,
+            )?;
+            return Ok((opened, SocketAddress::Inet(info.peer)));
+        }
+        wait_for(id, libc::EPOLLIN, is_nonblocking, "a connection to accept")?;
+    }
+}
+
+pub(super) fn local_address(descriptor: c_int) -> Answer<SocketAddress> {
+    let address = match find(descriptor)?.1 {
+        Socket::Unconnected { key, .. } | Socket::Listener(key) => {
+            kernel(|kernel| kernel.socket_local(key))?
+        }
+        Socket::Stream(info) => info.local,
+        Socket::Datagrams { key: Some(key), .. } => {
+            kernel(|kernel| kernel.datagrams_local_addr(key))?
+        }
+        Socket::Datagrams { key: None, v6 } => any(v6),
+    };
+    Ok(SocketAddress::Inet(address))
+}
+
+pub(super) fn peer_address(descriptor: c_int) -> Answer<SocketAddress> {
+    let address = match find(descriptor)?.1 {
+        Socket::Stream(info) => kernel(|kernel| kernel.peer(&info))?,
+        Socket::Datagrams { key: Some(key), .. } => {
+            kernel(|kernel| kernel.datagrams_peer_addr(key))?
+        }
+        Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Datagrams { key: None, .. } => {
+            return Err(Errno(libc::ENOTCONN));
+        }
+    };
+    Ok(SocketAddress::Inet(address))
+}
+
+pub(super) fn shut_down(descriptor: c_int, how: c_int) -> Answer<()> {
+    if !matches!(how, libc::SHUT_RD | libc::SHUT_WR | libc::SHUT_RDWR) {
+        return Err(Errno(libc::EINVAL));
+    }
+    let (id, socket, _) = find(descriptor)?;
+    match socket {
+        Socket::Stream(info) => {
+            kernel(|kernel| kernel.peer(&info))?;
+            if how != libc::SHUT_RD {
+                kernel(|kernel| kernel.shutdown(info.key))?;
+            }
+            if how != libc::SHUT_WR {
+                set_kind(id, FileKind::Stream { info, is_read_shut: true })?;
+            }
+            crate::system::descriptors::notify(id);
+            Ok(())
+        }
+        Socket::Listener(_) if how != libc::SHUT_WR => {
+            // Waiting calls end, and no more connections come. A closed listener is as good.
+            Err(Errno(libc::EOPNOTSUPP))
+        }
+        Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Datagrams { .. } => {
+            Err(Errno(libc::ENOTCONN))
+        }
+    }
+}
+
+pub(super) fn receive(
+    descriptor: c_int,
+    into: &mut [IoSliceMut<'_>],
+    flags: c_int,
+) -> Answer<Received> {
+    let (id, socket, is_nonblocking) = find(descriptor)?;
+    let is_nonblocking = is_nonblocking || flags & libc::MSG_DONTWAIT != 0;
+    let peek = flags & libc::MSG_PEEK != 0;
+    if flags & libc::MSG_OOB != 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return Err(Errno(libc::EAGAIN));
+    }
+    match socket {
+        Socket::Stream(info) => loop {
+            let is_empty = into.iter().all(|buffer| buffer.is_empty());
+            let found = try_kernel(|kernel| match &mut *into {
+                _ if is_empty => Some(Ok(0)),
+                [one] => kernel.read(info.key, one, peek),
+                several if peek => {
+                    let first = several.iter_mut().find(|buffer| !buffer.is_empty());
+                    first.map_or(Some(Ok(0)), |first| kernel.read(info.key, first, true))
+                }
+                several => kernel.read_vectored(info.key, several),
+            })?;
+            if let Some(bytes) = found {
+                return Ok(Received { bytes, ..Received::default() });
+            }
+            let is_read_shut = with_file(descriptor, |_, file| {
+                Ok(matches!(file.kind, FileKind::Stream { is_read_shut: true, .. }))
+            })?;
+            if is_read_shut {
+                return Ok(Received::default());
+            }
+            wait_for(id, libc::EPOLLIN, is_nonblocking, "data from a peer")?;
+        },
+        Socket::Datagrams { key, v6 } => loop {
+            if let Some(key) = key {
+                let length = kernel(|kernel| Ok(kernel.first_datagram_len(key)))?;
+                let mut bytes = vec![0; length];
+                let found = try_kernel(|kernel| kernel.receive_datagram(key, &mut bytes, peek))?;
+                if let Some((length, from)) = found {
+                    let room = fill(into, &bytes[..length]);
+                    let truncates = flags & libc::MSG_TRUNC != 0;
+                    return Ok(Received {
+                        bytes: if truncates { length } else { room },
+                        from: Some(SocketAddress::Inet(from)),
+                        is_truncated: room < length,
+                        control: Control::default(),
+                    });
+                }
+            } else if !is_nonblocking {
+                bind_datagrams(id, any(v6), v6)?;
+                return receive(descriptor, into, flags);
+            }
+            wait_for(id, libc::EPOLLIN, is_nonblocking, "a datagram")?;
+        },
+        Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::ENOTCONN)),
+    }
+}
+
+/// Copies `bytes` to the buffers, one after the other. Returns how many fit.
+pub(super) fn fill(into: &mut [IoSliceMut<'_>], bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    for buffer in into {
+        let count = buffer.len().min(rest.len());
+        let (now, later) = rest.split_at(count);
+        buffer[..count].copy_from_slice(now);
+        rest = later;
+    }
+    bytes.len() - rest.len()
+}
+
+pub(super) fn send(
+    descriptor: c_int,
+    from: &[IoSlice<'_>],
+    flags: c_int,
+    to: Option<&SocketAddress>,
+    control: Control,
+) -> Answer<usize> {
+    let (id, socket, is_nonblocking) = find(descriptor)?;
+    let is_nonblocking = is_nonblocking || flags & libc::MSG_DONTWAIT != 0;
+    if flags & libc::MSG_OOB != 0 {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    match socket {
+        Socket::Stream(info) => {
+            let mut sent = 0;
+            let length: usize = from.iter().map(|piece| piece.len()).sum();
+            loop {
+                let rest: Vec<IoSlice<'_>>;
+                let pieces = if sent == 0 {
+                    from
+                } else {
+                    rest = skip(from, sent);
+                    &rest
+                };
+                let written = try_kernel(|kernel| match pieces {
+                    [one] => kernel.write(info.key, one),
+                    several => kernel.write_vectored(info.key, several),
+                });
+                match written {
+                    // A part that was sent is returned; the error comes with the next call.
+                    Err(_) if sent > 0 => return Ok(sent),
+                    Err(error) => return Err(error),
+                    Ok(Some(bytes)) => sent += bytes,
+                    Ok(None) => {}
+                }
+                // A blocking call returns when all is sent.
+                if sent == length || is_nonblocking && sent > 0 {
+                    return Ok(sent);
+                }
+                wait_for(id, libc::EPOLLOUT, is_nonblocking, "room to send to a peer")?;
+            }
+        }
+        Socket::Datagrams { key, v6 } => {
+            let to = match to {
+                Some(SocketAddress::Unspecified) | None => None,
+                Some(address) => {
+                    let address = inet(address)?;
+                    if address.is_ipv6() && !v6 {
+                        return Err(Errno(libc::EAFNOSUPPORT));
+                    }
+                    Some(for_family(address, v6))
+                }
+            };
+            let key = match key {
+                Some(key) => key,
+                None if to.is_none() => return Err(Errno(libc::EDESTADDRREQ)),
+                None => bind_datagrams(id, any(v6), v6)?,
+            };
+            let whole: Vec<u8> = from.iter().flat_map(|piece| piece.iter().copied()).collect();
+            let segment_size = match control.segment_size {
+                Some(size) => Some(size),
+                None => options::segment_size(descriptor)?,
+            };
+            match segment_size {
+                Some(size) if size > 0 => {
+                    for datagram in whole.chunks(usize::from(size)) {
+                        kernel(|kernel| kernel.send_datagram(key, datagram, to))?;
+                    }
+                    Ok(whole.len())
+                }
+                Some(_) => Err(Errno(libc::EINVAL)),
+                None => kernel(|kernel| kernel.send_datagram(key, &whole, to)),
+            }
+        }
+        Socket::Unconnected { .. } => Err(Errno(libc::EPIPE)),
+        Socket::Listener(_) => Err(Errno(libc::EPIPE)),
+    }
+}
+
+/// The pieces without their first `sent` bytes.
+fn skip<'a>(from: &'a [IoSlice<'a>], mut sent: usize) -> Vec<IoSlice<'a>> {
+    let mut rest = Vec::with_capacity(from.len());
+    for piece in from {
+        let skipped = sent.min(piece.len());
+        sent -= skipped;
+        rest.push(IoSlice::new(&piece[skipped..]));
+    }
+    rest
+}
+
+/// Number of bytes that can be read at once.
+pub(super) fn available(descriptor: c_int) -> Answer<usize> {
+    match find(descriptor)?.1 {
+        Socket::Stream(info) => kernel(|kernel| Ok(kernel.available(info.key))),
+        Socket::Datagrams { key: Some(key), .. } => {
+            kernel(|kernel| Ok(kernel.first_datagram_len(key)))
+        }
+        Socket::Datagrams { key: None, .. } => Ok(0),
+        Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// Closes the socket of a file whose last descriptor was closed.
+pub(super) fn close(kind: &FileKind) {
+    // Fails in an ended process, whose sockets its machine's kernel has closed.
+    let closed = match kind {
+        FileKind::Unconnected { key, .. } | FileKind::Listener { key } => kernel(|kernel| {
+            kernel.close_listener(*key);
+            Ok(())
+        }),
+        FileKind::Stream { info, .. } => kernel(|kernel| {
+            kernel.close(info.key);
+            Ok(())
+        }),
+        FileKind::Datagrams { key: Some(key), .. } => kernel(|kernel| {
+            kernel.close_datagrams(*key);
+            Ok(())
+        }),
+        FileKind::Datagrams { key: None, .. }
+        | FileKind::Counter { .. }
+        | FileKind::Epoll(_)
+        | FileKind::PipeReader(_)
+        | FileKind::PipeWriter(_)
+        | FileKind::Random => Ok(()),
+    };
+    let _ = closed;
+}

@@ -1,0 +1,167 @@
+//! Threads that a guest starts: real ones, of which exactly one runs at a time.
+//!
+//! Each thread is also a task of the engine. When that task is polled, the run moves to the thread (its state is carried
+//! there, see [`Carry`](crate::engine::slot::Carry)) and the run's own thread stands still, until the thread waits or
+//! ends. So a thread's code reaches the run as any other code does, in the scope of its task, and the order of threads is
+//! that of tasks: drawn from the seed.
+//!
+//! When a process ends, its threads' waits fail and their clocks run ahead, so that they leave. One that does not is left
+//! behind, parked forever.
+
+mod carried;
+pub(super) mod futex;
+mod thread;
+
+use std::ffi::c_int;
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::engine::failure::refusals::ForbiddenCall;
+use crate::engine::{self, Role, Slot, Wait, context};
+use crate::interpose::system::{Answer, Errno, Routine};
+use crate::system::threads::futex::Futexes;
+use crate::system::threads::thread::{Request, Thread, ThreadTask};
+use crate::task;
+use crate::time::nanos;
+
+pub(crate) use crate::system::threads::carried::set_carried;
+
+thread_local! {
+    pub(crate) static THREADS: Slot<Threads> = const { Slot::new() };
+}
+
+/// The threads of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    all: Vec<Arc<Thread>>,
+    futexes: Futexes,
+}
+
+/// When a wait ends without an event, in nanoseconds of the machine's monotonic clock; `None` if it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline(pub(crate) Option<u64>);
+
+impl Deadline {
+    /// A wait that ends at once.
+    #[cfg(feature = "tokio")]
+    pub(crate) const NOW: Self = Self(Some(0));
+
+    /// The deadline after a time-out; `None` is for ever.
+    pub(crate) fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.map(|timeout| engine::local_now().saturating_add(nanos(timeout))))
+    }
+
+    pub(crate) fn has_passed(self) -> bool {
+        self.0.is_some_and(|deadline| engine::local_now() >= deadline)
+    }
+}
+
+/// Creates the table of threads of this thread's run.
+pub(crate) fn install() {
+    THREADS.with(|slot| slot.install(Threads::default()));
+}
+
+/// Removes the table of threads.
+pub(crate) fn remove() {
+    thread::end_lingering();
+    drop(THREADS.with(Slot::remove));
+}
+
+fn with<R>(f: impl FnOnce(&mut Threads) -> R) -> Option<R> {
+    THREADS.try_with(|slot| slot.with(f)).ok().flatten()
+}
+
+/// Starts a thread of the running guest. `create` makes it, given its routine.
+pub(super) fn start(
+    routine: Routine,
+    create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
+) -> c_int {
+    let Some(scope) = context::try_with(|engine| engine.child_scope()) else { return libc::EAGAIN };
+    if !scope.alive {
+        return libc::EAGAIN;
+    }
+    let thread = Arc::new(Thread::default());
+    match create(thread::routine(Arc::clone(&thread), routine)) {
+        Err(error) => error,
+        Ok(handle) => {
+            {
+                let mut state = thread.lock();
+                (state.handle, state.scope, state.is_woken) = (Some(handle), Some(scope), true);
+            }
+            with(|threads| threads.all.push(Arc::clone(&thread)));
+            let task = ThreadTask::new(thread);
+            drop(task::spawn_as(Role::Thread, scope, Location::caller(), task));
+            0
+        }
+    }
+}
+
+/// Whether this thread is one that a guest started.
+pub(super) fn is_own() -> bool {
+    thread::own().is_some()
+}
+
+/// Waits on a guest's thread until its waker, which is passed to `register`, is woken, or until `deadline`. It may also return
+/// without either.
+///
+/// # Errors
+///
+/// `EBADF` if the thread's process has ended. On the run's own thread, which cannot wait, `EDEADLK`; the run fails.
+pub(super) fn wait(
+    deadline: Deadline,
+    what: &'static str,
+    register: impl FnOnce(&Waker) -> Answer<()>,
+) -> Answer<()> {
+    let Some(own) = thread::own() else {
+        context::try_with(|engine| engine.refuse(ForbiddenCall::Block(what)));
+        return Err(Errno(libc::EDEADLK));
+    };
+    if own.fail_if_dying() {
+        return Err(Errno(libc::EBADF));
+    }
+    register(&Waker::from(Arc::clone(&own)))?;
+    own.give_back(Request::Wait { deadline, what: Wait::Named(what) });
+    if own.lock().is_dying { Err(Errno(libc::EBADF)) } else { Ok(()) }
+}
+
+/// Sleeps on a guest's thread. Returns false on others.
+pub(super) fn sleep(time: Duration) -> bool {
+    if !is_own() {
+        return false;
+    }
+    let deadline = Deadline::after(Some(time));
+    while !deadline.has_passed() && wait(deadline, "the end of a sleep", |_| Ok(())).is_ok() {}
+    true
+}
+
+/// Waits until a thread of the run has ended, and returns its result; `None` if it is not one of the run's.
+pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
+    let found = with(|threads| {
+        let mut all = threads.all.iter();
+        all.find(|thread| thread.lock().handle == Some(handle)).cloned()
+    });
+    let thread = found.flatten()?;
+    loop {
+        if let Some(result) = thread.lock().result {
+            return Some(Ok(result));
+        }
+        if !is_own() && thread::run_next() {
+            continue;
+        }
+        let register = |waker: &Waker| {
+            thread.lock().joiners.push(waker.clone());
+            Ok(())
+        };
+        if let Err(error) = wait(Deadline(None), "the end of a thread", register) {
+            return Some(Err(error));
+        }
+    }
+}
+
+/// Whether a handle is that of a thread of the run.
+pub(super) fn is_known(handle: libc::pthread_t) -> bool {
+    let is_it = |thread: &Arc<Thread>| thread.lock().handle == Some(handle);
+    with(|threads| threads.all.iter().any(is_it)).unwrap_or(false)
+}

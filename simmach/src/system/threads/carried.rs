@@ -1,0 +1,55 @@
+//! The state of a run on its way to another thread.
+
+use std::any::Any;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use crate::engine::context::{self, Engine};
+use crate::engine::slot::Carry;
+use crate::interpose::baton::Handed;
+
+/// The states of the layers that move with a run.
+static LAYERS: OnceLock<&'static [&'static dyn Carry]> = OnceLock::new();
+
+/// Sets the states of layers that move with a run. Only the first call has an effect.
+pub(crate) fn set_carried(layers: &'static [&'static dyn Carry]) {
+    let _ = LAYERS.set(layers);
+}
+
+/// A run without a thread.
+#[derive(Debug)]
+pub(super) struct Carried(Handed<State>);
+
+struct State {
+    engine: Rc<Engine>,
+    layers: Vec<Option<Box<dyn Any>>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+impl Carried {
+    /// Takes the run from this thread, which must wait until it comes back or until it is to end.
+    pub(super) fn take() -> Option<Self> {
+        let layers =
+            LAYERS.get().copied().unwrap_or(&[]).iter().map(|layer| layer.take()).collect();
+        let engine = context::detach()?;
+        // SAFETY: the state is taken from this thread. What it shares with what stays, such as the engine's count of
+        // references, is not used until the run comes back: this thread waits on a `Baton` meanwhile, or ends.
+        Some(Self(unsafe { Handed::new(State { engine, layers }) }))
+    }
+
+    /// Makes this thread the one that runs the run's code.
+    pub(super) fn put(self) {
+        let State { engine, layers } = self.0.into_inner();
+        context::attach(engine);
+        for (layer, state) in LAYERS.get().copied().unwrap_or(&[]).iter().zip(layers) {
+            if let Some(state) = state {
+                layer.put(state);
+            }
+        }
+    }
+}
