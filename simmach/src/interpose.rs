@@ -13,7 +13,7 @@
 //! - `uuid` v7, unbiased `tokio::select!` and `futures::select!`, which use global counters (use
 //!   [`select!`](crate::select)); `std::thread::ThreadId`;
 //! - code that uses CPU or system call instructions itself, such as `quanta` (`rdtsc`) and `rustix` without libc;
-//! - files such as `/dev/urandom` and `/proc`;
+//! - files such as those in `/proc`; `/dev/urandom` and `/dev/random` are drawn from the seed;
 //! - statics, which keep their values between runs;
 //! - CPU time and `getpid`, which are real.
 //!
@@ -34,7 +34,8 @@
 //! own functions. AddressSanitizer is not supported: it does not see threads started through this module's
 //! `pthread_create`, and aborts when the first of them is detached. Valgrind works.
 //!
-//! Not interposed: `sleep`, `usleep`, `poll` and similar functions, which block in real time, and `uname`.
+//! Not interposed: `sleep`, `usleep`, `select` and similar functions, which block in real time, and `uname`. `poll` blocks in
+//! real time if all its descriptors are real.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 compile_error!(

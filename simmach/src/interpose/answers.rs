@@ -93,7 +93,7 @@ pub(super) fn refuse(what: ForbiddenCall) -> bool {
 
 /// Whether the running code may start threads or processes. What it creates is real then, also outside a run.
 #[cfg(target_os = "linux")]
-pub(super) fn is_leaving_allowed() -> bool {
+pub(super) fn are_threads_or_processes_allowed() -> bool {
     try_with(|engine| {
         engine.refusals.are_threads_allowed() || engine.refusals.allows(ForbiddenCall::Process)
     })

@@ -210,7 +210,7 @@ pub(crate) fn calls() -> Option<&'static dyn SystemCalls> {
 /// whose descriptors are real.
 #[inline]
 pub(super) fn creation_calls() -> Option<&'static dyn SystemCalls> {
-    calls().filter(|_| !answers::is_leaving_allowed())
+    calls().filter(|_| !answers::are_threads_or_processes_allowed())
 }
 
 /// As [`calls`], for calls on a simulated descriptor.

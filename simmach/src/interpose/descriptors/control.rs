@@ -5,6 +5,7 @@
 //! is sent has no effect.
 
 use std::ffi::c_int;
+use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use libc::{cmsghdr, in_pktinfo, in6_pktinfo};
@@ -52,11 +53,11 @@ fn add(control: &mut Control, level: c_int, kind: c_int, data: &[u8]) -> Answer<
             };
         }
         (libc::IPPROTO_IP, libc::IP_PKTINFO) if data.len() == size_of::<in_pktinfo>() => {
-            let ip = Ipv4Addr::from(part(data, std::mem::offset_of!(in_pktinfo, ipi_spec_dst)));
+            let ip = Ipv4Addr::from(part(data, offset_of!(in_pktinfo, ipi_spec_dst)));
             control.local = (!ip.is_unspecified()).then_some(ip.into());
         }
         (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if data.len() >= size_of::<in6_pktinfo>() => {
-            let ip = Ipv6Addr::from(part(data, std::mem::offset_of!(in6_pktinfo, ipi6_addr)));
+            let ip = Ipv6Addr::from(part(data, offset_of!(in6_pktinfo, ipi6_addr)));
             control.local = (!ip.is_unspecified()).then_some(ip.into());
         }
         (libc::IPPROTO_IP, libc::IP_PKTINFO) | (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
