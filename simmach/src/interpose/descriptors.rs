@@ -27,8 +27,8 @@ mod sockets;
 mod tests;
 mod transfer;
 
-pub(super) use self::by_number::call as call_by_number;
-pub(super) use self::transfer::find_all;
+pub(super) use crate::interpose::descriptors::by_number::call as call_by_number;
+pub(super) use crate::interpose::descriptors::transfer::find_all;
 
 /// The functions defined here.
 pub(super) fn defined() -> [*const (); 8] {

@@ -13,8 +13,8 @@ use std::ptr;
 
 use libc::{addrinfo, hostent, sockaddr, sockaddr_in6, socklen_t};
 
-use self::query::{Endpoint, Hints};
 use crate::interpose::descriptors::socket_address;
+use crate::interpose::name_lookup::query::{Endpoint, Hints};
 use crate::interpose::real::Real;
 use crate::interpose::system::{SocketAddress, creation_calls};
 

@@ -28,7 +28,8 @@ macro_rules! forward_by_number {
     };
 }
 
-pub(super) use {forward, forward_by_number};
+pub(super) use forward;
+pub(super) use forward_by_number;
 
 /// Makes a system call whose result is an `int`.
 ///
