@@ -89,11 +89,11 @@ pub(super) unsafe fn write(
     }
 }
 
-/// As [`write`], for an address that the caller asks for: null is an error.
+/// As [`write()`], for an address that the caller asks for: null is an error.
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 pub(super) unsafe fn write_checked(
     from: &SocketAddress,
     address: *mut sockaddr,
