@@ -29,24 +29,29 @@ pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     engine
 }
 
-/// Removes this thread's run. Handles of the run fail from here on.
+/// Removes this thread's run. Handles of the run fail here from then on.
 pub(crate) fn remove() {
     HERE.set(false);
     let engine = ENGINE.with(|slot| slot.borrow_mut().take());
     drop(engine);
 }
 
-/// Makes this thread, which has no run, the one that runs `engine`'s code, until [`detach`]. No other thread may do so
-/// meanwhile.
-pub(crate) fn attach(engine: Rc<Engine>) {
-    ENGINE.with(|slot| **slot.borrow_mut() = Some(engine));
-    HERE.set(true);
+/// Ends what this thread does in its run for now: another thread is about to run the run's code. Returns the engine.
+pub(crate) fn leave() -> Option<Rc<Engine>> {
+    HERE.set(false);
+    current()
 }
 
-/// Ends what [`attach`] began, and returns the engine.
-pub(crate) fn detach() -> Option<Rc<Engine>> {
-    HERE.set(false);
-    ENGINE.with(|slot| slot.borrow_mut().take())
+/// Makes this thread the one that runs the code of `engine`'s run, which another thread has left.
+pub(crate) fn enter(engine: Rc<Engine>) {
+    // The run's own thread keeps the engine when it leaves, since it may be in a call of it.
+    ENGINE.with(|slot| {
+        let is_kept = slot.try_borrow().map_or(true, |kept| kept.is_some());
+        if !is_kept {
+            **slot.borrow_mut() = Some(engine);
+        }
+    });
+    HERE.set(true);
 }
 
 /// Whether this thread has a run. Never allocates, even while the thread starts or ends.

@@ -54,3 +54,10 @@ async fn threads_connect_and_sleep() -> io::Result<()> {
     assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(6), "{took:?}");
     Ok(())
 }
+
+async fn starts_a_thread() {
+    drop(std::thread::spawn(|| ()));
+}
+
+#[sim_test(seeds = 5, check = true, machines("server.zone" => starts_a_thread))]
+async fn detached_thread_ends() {}

@@ -36,7 +36,7 @@ impl Carried {
     pub(super) fn take() -> Option<Self> {
         let layers =
             LAYERS.get().copied().unwrap_or(&[]).iter().map(|layer| layer.take()).collect();
-        let engine = context::detach()?;
+        let engine = context::leave()?;
         // SAFETY: the state is taken from this thread. What it shares with what stays, such as the engine's count of
         // references, is not used until the run comes back: this thread waits on a `Baton` meanwhile, or ends.
         Some(Self(unsafe { Handed::new(State { engine, layers }) }))
@@ -45,7 +45,7 @@ impl Carried {
     /// Makes this thread the one that runs the run's code.
     pub(super) fn put(self) {
         let State { engine, layers } = self.0.into_inner();
-        context::attach(engine);
+        context::enter(engine);
         for (layer, state) in LAYERS.get().copied().unwrap_or(&[]).iter().zip(layers) {
             if let Some(state) = state {
                 layer.put(state);

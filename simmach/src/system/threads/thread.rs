@@ -102,6 +102,7 @@ fn end() {
     let Some(own) = OWN.with(|own| own.borrow_mut().take()) else { return };
     {
         let carried = Carried::take();
+        context::remove();
         let mut state = own.lock();
         state.carried = carried;
         state.request = Some(Request::Exit);
