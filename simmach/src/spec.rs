@@ -43,7 +43,7 @@ pub struct Spec {
     pub(crate) body: Body,
 }
 
-/// The machine that the body runs on by default. It can reach all machines.
+/// The default machine of the test's body. It can reach all machines.
 pub(crate) const CLIENT: &str = "client";
 
 impl Spec {
@@ -91,7 +91,7 @@ impl Spec {
             let alone = machines.iter().all(|name| name == client || names::zone(name) != zone);
             mistakes.require(linked || !alone || zones.len() == 1, || {
                 format!(
-                    "the client `{client}` cannot reach any machine: add a link from its zone `{zone}`; zones with machines: {}",
+                    "no link leaves the zone `{zone}`, so `{client}`, the machine of the test's body, reaches no machine: add a link; zones with machines: {}",
                     known()
                 )
             });
@@ -223,7 +223,7 @@ impl SpecBuilder {
         self
     }
 
-    /// Sets the machine that the body runs on.
+    /// Sets the machine of the test's body.
     pub fn client(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         match names::is_single(&name) {
@@ -231,7 +231,7 @@ impl SpecBuilder {
             Ok(false) => self
                 .topology
                 .mistakes
-                .add(format_args!("the client `{name}` must be a single machine")),
+                .add(format_args!("`client` must name one machine, got `{name}`")),
             Err(error) => self.topology.mistakes.add(error),
         }
         self.client = Some(name);

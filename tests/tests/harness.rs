@@ -395,7 +395,7 @@ fn plan_that_does_nothing_is_warned_about() {
             ran,
             &[
                 "warning: plan Partitions had no effect in any seed: it needs at least two machines",
-                "only a qualifies; the machine of the test's body, client, is excluded unless it is named",
+                "only `a` qualifies; the machine of the test's body, `client`, is excluded unless it is named",
             ],
         );
         assert_eq!(ran.text.matches("warning: plan").count(), 1, "{}", ran.text);

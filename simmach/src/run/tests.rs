@@ -331,7 +331,10 @@ fn invalid_spec_is_broken() {
             .client("me.z")
             .body(async |_| {})
     });
-    assert!(said.contains("the client `me.z` cannot reach any machine"), "{said}");
+    assert!(
+        said.contains("no link leaves the zone `z`, so `me.z`, the machine of the test's body"),
+        "{said}"
+    );
     let said = broken(|| {
         let profile = NetworkProfile::lan().loss(2.0).mtu(10);
         let topology = Topology::new()
@@ -444,7 +447,7 @@ fn client_machine_runs_several_clients() {
             sim.power_off("bot")?;
             assert!(client.await.unwrap_err().is_cancelled(), "a client ends with its machine");
             let refused = sim.power_off("*").unwrap_err().to_string();
-            assert!(refused.contains("the test's body runs on `client`"), "{refused}");
+            assert!(refused.contains("`client` is the machine of the test's body"), "{refused}");
             Result::<()>::Ok(())
         })
     });
