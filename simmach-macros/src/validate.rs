@@ -153,7 +153,9 @@ impl Test {
                     check_switch(&value, argument).map(|()| self.check = Some(*value))
                 }
                 (Argument::ExpectFailure, Value::Bounds(bounds)) => {
-                    let wrong = bounds.iter().filter_map(|one| number(&one.max, "a bound").err());
+                    let number =
+                        |one: &Bound| number(&one.max, &format!("the bound of `{}`", one.quantity));
+                    let wrong = bounds.iter().filter_map(|one| number(one).err());
                     let wrong = wrong.reduce(|mut all, one| {
                         all.combine(one);
                         all
