@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Lit, LitInt, LitStr, Result, UnOp};
 
 use super::Limit;
-use crate::parse::Argument;
+use crate::parse::{Argument, Bound};
 
 pub(super) fn check_seeds(value: &Expr) -> Result<()> {
     if let Expr::Range(range) = unwrap_groups(value) {
@@ -27,6 +27,16 @@ pub(super) fn check_polls(value: &Expr) -> Result<()> {
         Some(0) => Err(Error::new(value.span(), "`poll_limit` must be at least 1")),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Returns the errors of all bounds, as one.
+pub(super) fn check_bounds(bounds: &[Bound]) -> Result<()> {
+    let check = |one: &Bound| number(&one.max, &format!("the bound of `{}`", one.quantity));
+    let wrong = bounds.iter().filter_map(|one| check(one).err()).reduce(|mut all, one| {
+        all.combine(one);
+        all
+    });
+    wrong.map_or(Ok(()), Err)
 }
 
 pub(super) fn check_switch(value: &Expr, argument: Argument) -> Result<()> {

@@ -26,7 +26,7 @@ type Accepted = Told<(TcpStream, SocketAddr)>;
 type Received = Told<(usize, SocketAddr)>;
 type Polled<'a, S, T> = fn(S, &mut Context<'_>, &mut ReadBuf<'a>) -> Poll<Told<T>>;
 
-/// Functions that are not async.
+/// Functions that are not async, one a line.
 #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
 fn calls<'a>() {
     let _: fn(&TcpListener, &mut Context<'_>) -> Poll<Accepted> = TcpListener::poll_accept;
