@@ -121,9 +121,11 @@ impl Sim {
         Duration::from_nanos(engine::now())
     }
 
-    /// Writes a line to the log of the run, attributed to the harness.
+    /// Writes a line to the log of the run. It shows the machine whose code calls this, such as the machine of the test's body;
+    /// for plans, which run on no machine, it shows `harness`.
     pub fn log(&self, text: impl fmt::Display) {
-        log::write_value(Level::Info, Scope::HARNESS.machine, &text);
+        let scope = engine::scope().unwrap_or(Scope::HARNESS);
+        log::write_value(Level::Info, scope.machine, &text);
     }
 
     /// Ends all plans, repairs all faults and starts everything that is down.

@@ -64,7 +64,7 @@ fn failing_test_prints_seed_reason_and_command() {
                 "fixture/zoo.rs:",
                 "on client.zone, at 1.500 s",
                 "Simulated 1.5 s in ",
-                "+ 1500 ms  harness      about to look",
+                "+ 1500 ms  client.zone  about to look",
                 "Output:\n    a line that is held back, seed 30\n",
                 "SIMMACH_SEED=30 cargo test",
                 "-- --exact zoo::fails_from_30",
