@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use smallvec::{SmallVec, smallvec};
 
 use crate::engine::{Name, NameHasher};
-use crate::machine::names::{self, expand};
+use crate::machine::names::{self, NamePattern, parse_declaration};
 use crate::machine::{OnExit, Selector, Service, Termination};
 use crate::mistakes::Mistakes;
 use crate::net::{NetworkProfile, TcpConfig};
@@ -96,13 +96,13 @@ impl Topology {
         R: Termination,
     {
         let (service, at) = (Service::new(service), Location::caller());
-        let full_names = self.expanded(name);
-        self.machines.reserve(full_names.len());
-        for full_name in full_names {
-            let (machine, name) = names::split(&full_name);
+        let Some(names) = self.parsed(name) else { return self };
+        self.machines.reserve(names.count());
+        names.for_each(|full_name| {
+            let (machine, name) = names::split(full_name);
             let name = name.map(str::to_owned);
             self.add(machine.into(), DeclaredService { name, service: service.clone(), at });
-        }
+        });
         self
     }
 
@@ -182,8 +182,8 @@ impl Topology {
     /// in the name add several machines.
     #[must_use]
     pub fn host(mut self, name: &str) -> Self {
-        for host in self.expanded(name) {
-            self.add_host(host.as_str().into());
+        if let Some(names) = self.parsed(name) {
+            names.for_each(|host| self.add_host(host.into()));
         }
         self
     }
@@ -269,10 +269,7 @@ impl Topology {
         self
     }
 
-    fn expanded(&mut self, name: &str) -> Vec<String> {
-        expand(name).unwrap_or_else(|error| {
-            self.mistakes.add(error);
-            Vec::new()
-        })
+    fn parsed<'a>(&mut self, name: &'a str) -> Option<NamePattern<'a>> {
+        parse_declaration(name).inspect_err(|error| self.mistakes.add(error)).ok()
     }
 }
