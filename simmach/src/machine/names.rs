@@ -4,6 +4,7 @@
 //! is the part of its name after the first dot, or its whole name. A selector is a list of such names, where `*` matches any
 //! characters including dots. It matches what any of its patterns matches.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -104,14 +105,21 @@ impl<'a> NamePattern<'a> {
         self.ranges.iter().map(|(_, numbers)| (numbers.end - numbers.start) as usize).product()
     }
 
-    fn first(&self) -> String {
-        let starts = self.ranges.iter().map(|(text, numbers)| format!("{text}{}", numbers.start));
-        starts.chain([self.rest.to_owned()]).collect()
+    fn first(&self) -> Cow<'a, str> {
+        let mut name = Cow::Borrowed("");
+        for (text, numbers) in &self.ranges {
+            name += *text;
+            name.to_mut().push_str(&numbers.start.to_string());
+        }
+        name + self.rest
     }
 
     /// Calls `each` with every name. The numbers of the last range change fastest.
     pub(crate) fn for_each(&self, mut each: impl FnMut(&str)) {
-        write_names(&self.ranges, self.rest, &mut String::new(), &mut each);
+        match &*self.ranges {
+            [] => each(self.rest),
+            ranges => write_names(ranges, self.rest, &mut String::new(), &mut each),
+        }
     }
 }
 
