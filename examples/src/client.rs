@@ -1,6 +1,6 @@
 //! A client of the inventory: knows the gateways, and finds one that answers.
 //!
-//! *Buggy*: each gateway is tried twice and then taken for down for 15 s; when all are down, the request fails. To the cluster
+//! *Buggy*: each gateway is tried twice and then treated as down for 15 s; when all are down, the request fails. To the cluster
 //! each try is a separate request.
 //!
 //! *Fixed*: gateways are asked in turn until one answers, up to a time limit. A request has an identifier, by which the
@@ -22,7 +22,7 @@ use crate::wire::{Connection, RequestId};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Buggy version: how often a gateway is tried, and for how long it is then taken for down.
+/// Buggy version: how often a gateway is tried, and for how long it is then treated as down.
 const TRIES: u32 = 2;
 const DOWN: Duration = Duration::from_secs(15);
 
@@ -45,7 +45,7 @@ pub struct Inventory {
 #[derive(Debug)]
 struct Gateway {
     address: String,
-    /// Buggy version: until when the gateway is taken for down.
+    /// Buggy version: until when the gateway is treated as down.
     down_until: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ pub enum Error {
     /// The command cannot be carried out.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// All gateways are taken for down. The outcome of the request is unknown.
+    /// All gateways are treated as down. The outcome of the request is unknown.
     #[error("No gateways active")]
     NoGateways,
     /// No gateway has answered in time. The outcome of the request is unknown.
@@ -121,7 +121,7 @@ impl Inventory {
         }
     }
 
-    /// Buggy version: asks each gateway that is not taken for down, twice.
+    /// Buggy version: asks each gateway that is not treated as down, twice.
     async fn ask_active(&mut self, request: &Request) -> Result<Settled, Error> {
         for gateway in &mut self.gateways {
             if gateway.down_until.is_some_and(|until| Instant::now() < until) {
@@ -133,7 +133,7 @@ impl Inventory {
                     Err(error) => tracing::warn!("{} failed: {error}", gateway.address),
                 }
             }
-            tracing::warn!("{} is taken for down for {DOWN:?}", gateway.address);
+            tracing::warn!("treating {} as down for {DOWN:?}", gateway.address);
             gateway.down_until = Some(Instant::now() + DOWN);
         }
         Err(Error::NoGateways)

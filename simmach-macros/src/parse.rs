@@ -277,7 +277,7 @@ fn bound(input: ParseStream<'_>) -> Result<Bound> {
     let quantity = input.call(Ident::parse_any)?;
     if !QUANTITIES.iter().any(|known| quantity == known) {
         let message = format!(
-            "cannot bound `{quantity}`: expected `machines`, `faults`, `steps` or `reorderings`"
+            "unknown quantity `{quantity}`: expected `machines`, `faults`, `steps` or `reorderings`"
         );
         return Err(Error::new(quantity.span(), message));
     }
@@ -291,61 +291,93 @@ fn bound(input: ParseStream<'_>) -> Result<Bound> {
 }
 
 fn machine(input: ParseStream<'_>) -> Result<Machine> {
-    let name = quoted(input, "invalid machine: expected the form `\"name\" => service`")?;
-    let arrow = arrow(input, &name, "machine", "service")?;
-    let service =
-        expression(input, arrow, || format!("machine {} has no service", quoted_name(&name)))?;
+    let name = quoted(input, "the name of a machine", "\"api1.public\" => service")?;
+    let what = format!("machine {}", quoted_name(&name));
+    let missing = format!("{what} has no service: write `{} => service`", quoted_name(&name));
+    let arrow = arrow(input, &name, &format!("{what} and its service"), &missing)?;
+    let service = expression(input, arrow, || missing.clone())?;
     Ok(Machine { name, service })
 }
 
 fn link(input: ParseStream<'_>) -> Result<Link> {
-    const FORM: &str = "invalid link: expected the form `\"zone\" <-> \"zone\" => profile`, or `->` for one direction";
-
-    let from = quoted(input, FORM)?;
-    if input.is_empty() {
-        return Err(Error::new(from.span(), FORM));
+    let from = quoted(input, "the name of a zone", "\"botnet\" <-> \"public\" => profile")?;
+    let (direction, way) = direction(input, &from)?;
+    if ends_here(input) || input.peek(Token![=>]) {
+        return Err(Error::new_spanned(&way, no_target(&from, &way)));
     }
-    let (direction, way) =
-        if input.peek(Token![<]) && input.peek2(Token![-]) && input.peek3(Token![>]) {
-            // Not parsed as one token: `macro_rules!` passes it on as `<-` and `>`.
-            let way = [
-                input.parse::<Token![<]>()?.to_token_stream(),
-                input.parse::<Token![-]>()?.to_token_stream(),
-                input.parse::<Token![>]>()?.to_token_stream(),
-            ];
-            (Direction::BothWays, way.into_iter().collect())
-        } else if input.peek(Token![->]) {
-            (Direction::OneWay, input.parse::<Token![->]>()?.to_token_stream())
-        } else {
-            return Err(input.error(FORM));
-        };
-    if !input.peek(LitStr) {
-        let message = format!("the link from {} has no target zone", quoted_name(&from));
-        return Err(if input.is_empty() || input.peek(Token![,]) || input.peek(Token![=>]) {
-            Error::new_spanned(way, message)
-        } else {
-            input.error(message)
-        });
-    }
-    let to: LitStr = input.parse()?;
-    let arrow = arrow(input, &to, "the link to", "profile")?;
-    let profile = expression(input, arrow, || {
-        format!("the link from {} to {} has no profile", quoted_name(&from), quoted_name(&to))
-    })?;
+    let to = quoted(input, "the name of a zone", "\"public\"")?;
+    let [a, b] = [&from, &to].map(quoted_name);
+    let what = format!("the link from {a} to {b}");
+    let missing = format!("{what} has no profile: write `{a} {} {b} => profile`", squeezed(&way));
+    let arrow = arrow(input, &to, &format!("{what} and its profile"), &missing)?;
+    let profile = expression(input, arrow, || missing.clone())?;
     Ok(Link { from, to, direction, profile })
 }
 
-/// Parses a string literal; the error points at the token found instead.
-fn quoted(input: ParseStream<'_>, message: &str) -> Result<LitStr> {
-    input.parse().map_err(|_| input.error(message))
+/// Parses the `<->` or `->` after the first zone of a link; returns its tokens too.
+fn direction(input: ParseStream<'_>, from: &LitStr) -> Result<(Direction, TokenStream)> {
+    if input.peek(Token![<]) && input.peek2(Token![-]) && input.peek3(Token![>]) {
+        // Not parsed as one token: `macro_rules!` passes it on as `<-` and `>`.
+        let way = [
+            input.parse::<Token![<]>()?.to_token_stream(),
+            input.parse::<Token![-]>()?.to_token_stream(),
+            input.parse::<Token![>]>()?.to_token_stream(),
+        ];
+        return Ok((Direction::BothWays, way.into_iter().collect()));
+    }
+    if input.peek(Token![->]) {
+        return Ok((Direction::OneWay, input.parse::<Token![->]>()?.to_token_stream()));
+    }
+    let name = quoted_name(from);
+    if ends_here(input) {
+        return Err(Error::new(from.span(), no_target(from, "<->")));
+    }
+    if input.peek(Token![=>]) {
+        return Err(input.error(no_target(from, "<->")));
+    }
+    if input.peek(Token![<-]) {
+        let ahead = input.fork();
+        ahead.parse::<Token![<-]>()?;
+        let to = ahead.parse::<LitStr>().map_or("\"zone\"".to_owned(), |to| quoted_name(&to));
+        return Err(input.error(format!("a link points to the right: write `{to} -> {name}`")));
+    }
+    Err(input.error(format!("expected `<->`, or `->` for one direction, after zone {name}")))
 }
 
-/// Parses the `=>` after a name.
-fn arrow(input: ParseStream<'_>, name: &LitStr, what: &str, missing: &str) -> Result<Token![=>]> {
+fn no_target(from: &LitStr, way: impl ToString) -> String {
+    let (name, way) = (quoted_name(from), squeezed(way));
+    format!("the link from {name} has no target: write `{name} {way} \"zone\" => profile`")
+}
+
+/// The text of tokens without spaces.
+fn squeezed(tokens: impl ToString) -> String {
+    tokens.to_string().replace(' ', "")
+}
+
+fn ends_here(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
+}
+
+/// Parses a string literal; the error points at the token found instead.
+fn quoted(input: ParseStream<'_>, what: &str, example: &str) -> Result<LitStr> {
+    input.parse().map_err(|_| match input.fork().call(Ident::parse_any) {
+        Ok(bare) => input.error(format!("{what} must be in quotes: write `\"{bare}\"`")),
+        Err(_) => input.error(format!("expected {what} in quotes, such as `{example}`")),
+    })
+}
+
+/// Parses the `=>` after a name, which stands between two things.
+fn arrow(
+    input: ParseStream<'_>,
+    name: &LitStr,
+    between: &str,
+    missing: &str,
+) -> Result<Token![=>]> {
+    if ends_here(input) {
+        return Err(Error::new(name.span(), missing));
+    }
     if !input.peek(Token![=>]) {
-        let message = format!("{what} {} has no {missing}: expected `=>`", quoted_name(name));
-        let here = input.is_empty() || input.peek(Token![,]);
-        return Err(Error::new(if here { name.span() } else { input.span() }, message));
+        return Err(input.error(format!("expected `=>` between {between}")));
     }
     input.parse()
 }

@@ -125,18 +125,7 @@ fn expand(krate: &TokenTree, select: &Select) -> TokenStream {
     });
     let expressions = select.branches.iter().map(|branch| &branch.future);
     let polls = select.branches.iter().enumerate().map(|(nth, branch)| {
-        let (future, kind) = (&futures[nth], &kinds[nth]);
-        let check = check(&branch.pattern, &out);
-        quote! {
-            #nth if #on[#nth] => match ::core::future::Future::poll(#future.as_mut(), #cx) {
-                ::core::task::Poll::Ready(#out) => {
-                    #on[#nth] = false;
-                    #check
-                    return ::core::task::Poll::Ready(__SimmachSelected::#kind(#out));
-                }
-                ::core::task::Poll::Pending => #waits = true,
-            },
-        }
+        poll_arm(nth, &branch.pattern, (&futures[nth], &kinds[nth]), [&on, &out, &cx, &waits])
     });
     let arms = select.branches.iter().zip(&kinds).map(|(branch, kind)| {
         let Branch { pattern, handler, .. } = branch;
@@ -173,6 +162,26 @@ fn expand(krate: &TokenTree, select: &Select) -> TokenStream {
             _ => ::core::unreachable!("outputs that do not match are skipped"),
         }
     }}
+}
+
+/// The match arm that polls the branch `nth` if it is enabled. An output that does not match the pattern is skipped.
+fn poll_arm(
+    nth: usize,
+    pattern: &Pat,
+    (future, kind): (&Ident, &Ident),
+    [on, out, cx, waits]: [&Ident; 4],
+) -> TokenStream {
+    let check = check(pattern, out);
+    quote! {
+        #nth if #on[#nth] => match ::core::future::Future::poll(#future.as_mut(), #cx) {
+            ::core::task::Poll::Ready(#out) => {
+                #on[#nth] = false;
+                #check
+                return ::core::task::Poll::Ready(__SimmachSelected::#kind(#out));
+            }
+            ::core::task::Poll::Pending => #waits = true,
+        },
+    }
 }
 
 /// Skips an output that does not match its pattern. The output is only borrowed here: the handler's match moves it.

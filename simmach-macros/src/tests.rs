@@ -149,15 +149,21 @@ fn fragments_with_errors_are_reported() {
     for (grouped, expected) in [
         ("seeds = g{0}", "`seeds` must be at least 1"),
         ("seeds = g{0..5}", "`seeds` is the number of seeds"),
-        ("time_limit = g{\"5 parsecs\"}", "invalid time \"5 parsecs\""),
+        (
+            "time_limit = g{\"5 parsecs\"}",
+            "invalid value \"5 parsecs\" for `time_limit`: expected a time",
+        ),
         ("poll_limit = g{-1}", "`poll_limit` must not be negative"),
-        ("machines(g{name} => s)", "invalid machine: expected the form"),
-        ("machines(g{\"a b\"} => s)", "machine \"a b\" has ' ' in its name"),
+        ("machines(g{name} => s)", "the name of a machine must be in quotes: write `\"name\"`"),
+        ("machines(g{\"a b\"} => s)", "invalid machine \"a b\": ' ' is not allowed in a name"),
         (
             "machines(\"a\" => s), links(g{\"b\"} <-> g{\"client\"} => g{p})",
             "no machine is in zone \"b\"",
         ),
-        ("machines(\"a\" => s), links(g{\"a\"} => g{p})", "invalid link: expected the form"),
+        (
+            "machines(\"a\" => s), links(g{\"a\"} => g{p})",
+            "the link from \"a\" has no target: write",
+        ),
         ("check = g{1}", "`check` must be `true`"),
         ("crate = g{1}", "invalid `crate`: expected the form"),
         ("crate = g{a + b}", "expected `,`"),
@@ -202,12 +208,12 @@ fn errors_are_all_reported() {
         "`stall_limit` needs a value",
         "invalid `machines`: expected the form",
         "invalid `chaos`: expected the form",
-        "the link from \"a\" has no target zone",
-        "the link to \"c\" has no profile",
+        "the link from \"a\" has no target: write `\"a\" -> \"zone\" => profile`",
+        "the link from \"b\" to \"c\" has no profile: write `\"b\" <-> \"c\" => profile`",
         "unexpected end of input",
         "`seeds` must be at least 1",
-        "invalid time \"5 parsecs\": unknown time unit",
-        "client \"a b\" has ' ' in its name",
+        "invalid value \"5 parsecs\" for `time_limit`",
+        "invalid `client` \"a b\": ' ' is not allowed in a name",
         "a simulated test must be an `async fn`",
     ];
     let errors = errors(arguments, "fn t() {}");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proc_macro2::Ident;
-use syn::{Attribute, Error, Expr, LitStr, Path};
+use syn::{Attribute, Error, Expr, LitStr, Path, Result};
 
 use crate::parse::{Argument, Bound, Errors, Function, Link, Machine, ParsedArgument, Value};
 
@@ -15,7 +15,9 @@ pub(crate) use function::{output, sim_type};
 
 use function::{check_signature, ignore, should_panic};
 use names::{check_client, check_links, check_machines};
-use values::{check_polls, check_seeds, check_switch, epoch, limit, number, runtime, text};
+use values::{
+    check_bounds, check_polls, check_seeds, check_switch, epoch, limit, number, runtime, text,
+};
 
 mod function;
 pub(crate) mod names;
@@ -104,86 +106,86 @@ impl Test {
                 errors.at(name.span(), format!("duplicate argument `{argument}`"));
                 continue;
             }
-            let checked = match (argument, value) {
-                (Argument::Seeds, Value::Expr(value)) => {
-                    check_seeds(&value).map(|()| self.seeds = Some(*value))
-                }
-                (Argument::BaseSeed, Value::Expr(value)) => {
-                    number(&value, "`base_seed`").map(|_| self.base_seed = Some(*value))
-                }
-                (Argument::Topology, Value::Expr(value)) => {
-                    self.topology = Some(*value);
-                    self.zones_known = false;
-                    Ok(())
-                }
-                (Argument::Machines, Value::Machines(machines)) => {
-                    self.zones_known &= check_machines(&machines, errors);
-                    self.machines = machines;
-                    Ok(())
-                }
-                (Argument::Links, Value::Links(links)) => {
-                    check_links(&links, errors);
-                    self.links = links;
-                    Ok(())
-                }
-                (Argument::Client, Value::Expr(value)) => {
-                    self.zones_known &= text(&value).is_some();
-                    check_client(&value).map(|()| self.client = Some(*value))
-                }
-                (Argument::Runtime, Value::Expr(value)) => {
-                    runtime(&value).map(|native| self.native = native)
-                }
-                (Argument::Chaos, Value::Expr(value)) => {
-                    self.plans = plans(*value);
-                    Ok(())
-                }
-                (Argument::TimeLimit, Value::Expr(value)) => {
-                    limit(*value, argument).map(|limit| self.time_limit = Some(limit))
-                }
-                (Argument::StallLimit, Value::Expr(value)) => {
-                    limit(*value, argument).map(|limit| self.stall_limit = Some(limit))
-                }
-                (Argument::PollLimit, Value::Expr(value)) => {
-                    check_polls(&value).map(|()| self.poll_limit = Some(*value))
-                }
-                (Argument::Epoch, Value::Expr(value)) => {
-                    epoch(*value).map(|epoch| self.epoch = Some(epoch))
-                }
-                (Argument::Check, Value::Expr(value)) => {
-                    check_switch(&value, argument).map(|()| self.check = Some(*value))
-                }
-                (Argument::ExpectFailure, Value::Bounds(bounds)) => {
-                    let wrong = bounds.iter().filter_map(|one| number(&one.max, "a bound").err());
-                    let wrong = wrong.reduce(|mut all, one| {
-                        all.combine(one);
-                        all
-                    });
-                    // An invalid bound would be a second error in the expansion.
-                    self.expect_failure = Some(if wrong.is_none() { bounds } else { Vec::new() });
-                    wrong.map_or(Ok(()), Err)
-                }
-                (Argument::Crate, Value::Path(value)) => {
-                    self.krate = Some(value);
-                    Ok(())
-                }
-                (Argument::Crate, _) => {
-                    self.can_expand = false;
-                    Ok(())
-                }
-                (_, Value::Invalid) => Ok(()),
-                (
-                    _,
-                    Value::Expr(_)
-                    | Value::Path(_)
-                    | Value::Machines(_)
-                    | Value::Links(_)
-                    | Value::Bounds(_),
-                ) => {
-                    unreachable!("the parser returns a value of the argument's form")
-                }
-            };
-            if let Err(error) = checked {
+            if let Err(error) = self.argument(argument, value, errors) {
                 errors.push(error);
+            }
+        }
+    }
+
+    /// Checks and stores an argument. It is long because it has one arm for each.
+    fn argument(&mut self, argument: Argument, value: Value, errors: &mut Errors) -> Result<()> {
+        match (argument, value) {
+            (Argument::Seeds, Value::Expr(value)) => {
+                check_seeds(&value).map(|()| self.seeds = Some(*value))
+            }
+            (Argument::BaseSeed, Value::Expr(value)) => {
+                number(&value, "`base_seed`").map(|_| self.base_seed = Some(*value))
+            }
+            (Argument::Topology, Value::Expr(value)) => {
+                self.topology = Some(*value);
+                self.zones_known = false;
+                Ok(())
+            }
+            (Argument::Machines, Value::Machines(machines)) => {
+                self.zones_known &= check_machines(&machines, errors);
+                self.machines = machines;
+                Ok(())
+            }
+            (Argument::Links, Value::Links(links)) => {
+                check_links(&links, errors);
+                self.links = links;
+                Ok(())
+            }
+            (Argument::Client, Value::Expr(value)) => {
+                self.zones_known &= text(&value).is_some();
+                check_client(&value).map(|()| self.client = Some(*value))
+            }
+            (Argument::Runtime, Value::Expr(value)) => {
+                runtime(&value).map(|native| self.native = native)
+            }
+            (Argument::Chaos, Value::Expr(value)) => {
+                self.plans = plans(*value);
+                Ok(())
+            }
+            (Argument::TimeLimit, Value::Expr(value)) => {
+                limit(*value, argument).map(|limit| self.time_limit = Some(limit))
+            }
+            (Argument::StallLimit, Value::Expr(value)) => {
+                limit(*value, argument).map(|limit| self.stall_limit = Some(limit))
+            }
+            (Argument::PollLimit, Value::Expr(value)) => {
+                check_polls(&value).map(|()| self.poll_limit = Some(*value))
+            }
+            (Argument::Epoch, Value::Expr(value)) => {
+                epoch(*value).map(|epoch| self.epoch = Some(epoch))
+            }
+            (Argument::Check, Value::Expr(value)) => {
+                check_switch(&value, argument).map(|()| self.check = Some(*value))
+            }
+            (Argument::ExpectFailure, Value::Bounds(bounds)) => {
+                let checked = check_bounds(&bounds);
+                // An invalid bound would be a second error in the expansion.
+                self.expect_failure = Some(if checked.is_ok() { bounds } else { Vec::new() });
+                checked
+            }
+            (Argument::Crate, Value::Path(value)) => {
+                self.krate = Some(value);
+                Ok(())
+            }
+            (Argument::Crate, _) => {
+                self.can_expand = false;
+                Ok(())
+            }
+            (_, Value::Invalid) => Ok(()),
+            (
+                _,
+                Value::Expr(_)
+                | Value::Path(_)
+                | Value::Machines(_)
+                | Value::Links(_)
+                | Value::Bounds(_),
+            ) => {
+                unreachable!("the parser returns a value of the argument's form")
             }
         }
     }

@@ -66,7 +66,7 @@ fn mistakes(
     upside_down.chain(unknown).collect()
 }
 
-/// The machines that a plan may hit: those named, or all that have services but the one that the test's body runs on.
+/// The machines that a plan may hit: those named, or all that have services but the machine of the test's body.
 fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
     match named {
         Some(selector) => sim.machines(selector),
@@ -104,21 +104,21 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
         return;
     }
     let there = match there.first() {
-        Some(only) => format!("only {only} qualifies"),
+        Some(only) => format!("only `{only}` qualifies"),
         None => "none qualifies".to_owned(),
     };
     let name = |body| context::try_with(|engine| engine.name(body)).flatten();
     let body = body.and_then(name).unwrap_or_default();
     let cure = match (named, needs) {
         (None, Needs::Victim { body: false }) => format!(
-            "the machine of the test's body, {body}, is never hit; add machines with services"
+            "the machine of the test's body, `{body}`, is never hit; add machines with services"
         ),
         (None, Needs::Victim { body: true } | Needs::TwoSides) => format!(
-            "the machine of the test's body, {body}, is excluded unless it is named; name it with `machines`, or add \
+            "the machine of the test's body, `{body}`, is excluded unless it is named; name it with `machines`, or add \
              machines"
         ),
         (Some(_), Needs::Victim { body: false }) => format!(
-            "the machine of the test's body, {body}, is never hit; name others with `machines`"
+            "the machine of the test's body, `{body}`, is never hit; name others with `machines`"
         ),
         (Some(_), Needs::Victim { body: true } | Needs::TwoSides) => {
             "name more machines with `machines`".to_owned()

@@ -84,6 +84,8 @@ mod harness;
 #[cfg(feature = "sim")]
 mod machine;
 #[cfg(feature = "sim")]
+mod mistakes;
+#[cfg(feature = "sim")]
 mod outcome;
 #[cfg(any(feature = "sim", feature = "real"))]
 mod panic_message;
@@ -172,7 +174,7 @@ pub mod __private;
 
 #[cfg(test)]
 mod tests {
-    /// The crate's documentation has a row forevery feature of the manifest.
+    /// The crate's documentation has a row for every feature of the manifest.
     #[test]
     fn features_are_all_documented() {
         let manifest = include_str!("../Cargo.toml");

@@ -193,7 +193,7 @@ pub(crate) fn services_of(machine: MachineId) -> Vec<ServiceId> {
     (0..count).map(|service| ServiceId { machine, service }).collect()
 }
 
-/// The machine that the test's body runs on.
+/// The machine of the test's body.
 pub(crate) fn body_machine() -> Option<MachineId> {
     with(|machines| Some(machines.processes.find(machines.body?)?.machine)).flatten()
 }

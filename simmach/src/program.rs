@@ -313,7 +313,7 @@ mod tests {
         let text = but_for_real_time(&report);
         assert!(
             text.starts_with(
-                "+ 0000 ms  bot.zone   INFO simmach::program::tests: one\n+ 90000 ms  harness   two\n\npassed\nSimulated 1.5 minutes in "
+                "+ 0000 ms  bot.zone   INFO simmach::program::tests: one\n+ 90000 ms  bot.zone  two\n\npassed\nSimulated 1.5 minutes in "
             ),
             "{text}"
         );

@@ -71,9 +71,9 @@ pub enum ControlError {
     /// The disk cannot be wiped while a client of [`Sim::run_on`] runs on the machine.
     #[error("cannot wipe the disk of `{0}`: a client of `run_on` is running there; stop it first")]
     ClientRuns(String),
-    /// The machine that the test's body runs on cannot be stopped, powered off or wiped.
+    /// The machine of the test's body cannot be stopped, powered off or wiped.
     #[error(
-        "the test's body runs on `{0}`, which cannot be stopped, powered off or wiped; name other machines"
+        "`{0}` is the machine of the test's body, which cannot be stopped, powered off or wiped: name other machines"
     )]
     Body(String),
     /// A link's profile has arguments that are out of range.
@@ -121,9 +121,11 @@ impl Sim {
         Duration::from_nanos(engine::now())
     }
 
-    /// Writes a line to the log of the run, attributed to the harness.
+    /// Writes a line to the log of the run. It shows the machine whose code calls this, such as the machine of the test's body;
+    /// for plans, which run on no machine, it shows `harness`.
     pub fn log(&self, text: impl fmt::Display) {
-        log::write_value(Level::Info, Scope::HARNESS.machine, &text);
+        let scope = engine::scope().unwrap_or(Scope::HARNESS);
+        log::write_value(Level::Info, scope.machine, &text);
     }
 
     /// Ends all plans, repairs all faults and starts everything that is down.

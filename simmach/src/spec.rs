@@ -17,6 +17,7 @@ use crate::engine::Name;
 use crate::engine::time::clock;
 use crate::guest::Runtime;
 use crate::machine::{OnExit, Termination, names};
+use crate::mistakes::Mistakes;
 use crate::net::NetworkProfile;
 use crate::sim::Sim;
 
@@ -42,81 +43,97 @@ pub struct Spec {
     pub(crate) body: Body,
 }
 
-/// The machine that the body runs on by default. It can reach all machines.
+/// The default machine of the test's body. It can reach all machines.
 pub(crate) const CLIENT: &str = "client";
 
 impl Spec {
     /// Returns messages for all mistakes in the spec. A run can begin only if there are none.
     pub(crate) fn mistakes(&self) -> Vec<String> {
-        let topology = &self.topology;
-        let mut mistakes = topology.mistakes.clone();
         let (machines, _) = self.machines();
         let machines: Vec<&str> = machines.iter().map(|name| &**name).collect();
+        let mut mistakes = self.topology.mistakes.clone();
+        self.check_links(&machines, &mut mistakes);
+        self.check_selectors(&machines, &mut mistakes);
+        for plan in &self.plans {
+            mistakes.add_all(plan.name(), plan.mistakes(&machines));
+        }
+        self.check_limits(&mut mistakes);
+        let mut mistakes: Vec<String> = mistakes.into_iter().collect();
+        mistakes.sort();
+        mistakes.dedup();
+        mistakes
+    }
+
+    /// Checks that links join zones with machines, and that the client can reach a machine.
+    fn check_links(&self, machines: &[&str], mistakes: &mut Mistakes) {
+        let links = &self.topology.links;
         // Without links all zones are joined, and zones need not be known.
-        let named = if topology.links.is_empty() { &[][..] } else { &machines };
-        let zones: BTreeSet<&str> = named.iter().copied().map(names::zone).collect();
+        if links.is_empty() {
+            return;
+        }
+        let zones: BTreeSet<&str> = machines.iter().copied().map(names::zone).collect();
         let known = || zones.iter().map(|zone| format!("`{zone}`")).collect::<Vec<_>>().join(", ");
-        for link in &topology.links {
+        for link in links {
             for zone in [&link.from, &link.to] {
-                if !zones.contains(zone.as_str()) {
-                    mistakes.push(format!(
+                mistakes.require(zones.contains(zone.as_str()), || {
+                    format!(
                         "link from `{}` to `{}`: no machine is in the zone `{zone}`; zones with machines: {}",
                         link.from,
                         link.to,
                         known()
-                    ));
-                }
+                    )
+                });
             }
         }
-        if let Some(client) = self.client.as_ref().filter(|_| !topology.links.is_empty()) {
+        if let Some(client) = &self.client {
             let zone = names::zone(client);
-            let linked = topology.links.iter().any(|link| link.from == zone);
+            let linked = links.iter().any(|link| link.from == zone);
             let alone = machines.iter().all(|name| name == client || names::zone(name) != zone);
-            if alone && zones.len() > 1 && !linked {
-                mistakes.push(format!(
-                    "the client `{client}` cannot reach any machine: add a link from its zone `{zone}`; zones with machines: {}",
+            mistakes.require(linked || !alone || zones.len() == 1, || {
+                format!(
+                    "no link leaves the zone `{zone}`, so `{client}`, the machine of the test's body, reaches no machine: add a link; zones with machines: {}",
                     known()
-                ));
-            }
+                )
+            });
         }
-        for (selector, on_exit) in &topology.on_exit {
-            mistakes.extend(selector.mistakes("on_exit", &machines));
-            if *on_exit == OnExit::Restart(Duration::ZERO) {
-                mistakes.push(format!(
+    }
+
+    /// Checks that each selector matches a machine, and the settings of [`OnExit`].
+    fn check_selectors(&self, machines: &[&str], mistakes: &mut Mistakes) {
+        let Topology { on_exit, native, disks, tcp_of, pairs, .. } = &self.topology;
+        for (selector, on_exit) in on_exit {
+            mistakes.extend(selector.mistakes("on_exit", machines));
+            mistakes.require(*on_exit != OnExit::Restart(Duration::ZERO), || {
+                format!(
                     "on_exit of `{selector}`: the restart delay must not be zero, or a service that fails at once would restart \
                      forever without time passing"
-                ));
-            }
+                )
+            });
         }
-        for selector in &topology.native {
-            mistakes.extend(selector.mistakes("native", &machines));
+        for selector in native {
+            mistakes.extend(selector.mistakes("native", machines));
         }
-        for (selector, _) in &topology.disks {
-            mistakes.extend(selector.mistakes("disk", &machines));
+        for (selector, _) in disks {
+            mistakes.extend(selector.mistakes("disk", machines));
         }
-        for (selector, _) in &topology.tcp_of {
-            mistakes.extend(selector.mistakes("tcp_of", &machines));
+        for (selector, _) in tcp_of {
+            mistakes.extend(selector.mistakes("tcp_of", machines));
         }
-        for (from, to, _) in &topology.pairs {
-            mistakes.extend(from.mistakes("link_between", &machines));
-            mistakes.extend(to.mistakes("link_between", &machines));
+        for (from, to, _) in pairs {
+            mistakes.extend(from.mistakes("link_between", machines));
+            mistakes.extend(to.mistakes("link_between", machines));
         }
-        for plan in &self.plans {
-            let of = plan.name();
-            mistakes.extend(
-                plan.mistakes(&machines).into_iter().map(|mistake| format!("{of}: {mistake}")),
-            );
-        }
+    }
+
+    fn check_limits(&self, mistakes: &mut Mistakes) {
         let limits = [
             ("poll_limit", self.poll_limit == 0),
             ("time_limit", self.time_limit.is_zero()),
             ("stall_limit", self.stall_limit.is_zero()),
         ];
-        let zero = limits.iter().filter(|(_, is_zero)| *is_zero);
-        mistakes.extend(zero.map(|(name, _)| format!("`{name}` must be greater than zero")));
-        mistakes.sort();
-        mistakes.dedup();
-        mistakes
+        for (name, is_zero) in limits {
+            mistakes.require(!is_zero, || format!("`{name}` must be greater than zero"));
+        }
     }
 
     /// Returns the names of all machines in the order of their ids, and the index of the client. The client comes last unless it
@@ -206,15 +223,16 @@ impl SpecBuilder {
         self
     }
 
-    /// Sets the machine that the body runs on.
+    /// Sets the machine of the test's body.
     pub fn client(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         match names::is_single(&name) {
             Ok(true) => {}
-            Ok(false) => {
-                self.topology.mistakes.push(format!("the client `{name}` must be a single machine"))
-            }
-            Err(error) => self.topology.mistakes.push(error.to_string()),
+            Ok(false) => self
+                .topology
+                .mistakes
+                .add(format_args!("`client` must name one machine, got `{name}`")),
+            Err(error) => self.topology.mistakes.add(error),
         }
         self.client = Some(name);
         self
@@ -252,8 +270,8 @@ impl SpecBuilder {
     pub fn epoch(mut self, epoch: SystemTime) -> Self {
         match nanos_since_1970(epoch) {
             Some(_) => self.epoch = Some(epoch),
-            None => self.topology.mistakes.push(
-                "epoch is out of range: expected a time from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned(),
+            None => self.topology.mistakes.add(
+                "epoch is out of range: expected a time from 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z",
             ),
         }
         self

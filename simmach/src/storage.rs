@@ -142,7 +142,7 @@ impl Options {
 
 /// A handle to a store: a set of tables on the disk of this machine, read and written in transactions.
 ///
-/// Only the process that opened the store can use the handle, for as long as it lives.
+/// Only the service or client that opened the store can use the handle, until it ends.
 #[derive(Clone, Debug)]
 pub struct Store(StoreKind);
 

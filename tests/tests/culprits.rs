@@ -397,12 +397,12 @@ fn check_catches_calm_runs_that_differ() {
 /// A failure that a fresh process does not repeat is not reported as a bug.
 #[test]
 fn failure_that_does_not_repeat_is_explained() {
-    let told = (0..20).find_map(|_| {
+    let report = (0..20).find_map(|_| {
         let ran = Door::Libtest.run("a_failure_of_a_coin_from_outside", &[]);
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         ran.text.contains(", NOT REPRODUCIBLE").then_some(ran.text)
     });
-    let text = told.expect("one of twenty does not fall so twice");
+    let text = report.expect("in one of twenty runs the coin falls differently");
     assert!(text.contains("This is not evidence of a bug") && text.contains(OUTSIDE), "{text}");
 }
 

@@ -64,7 +64,7 @@ fn failing_test_prints_seed_reason_and_command() {
                 "fixture/zoo.rs:",
                 "on client.zone, at 1.500 s",
                 "Simulated 1.5 s in ",
-                "+ 1500 ms  harness      about to look",
+                "+ 1500 ms  client.zone  about to look",
                 "Output:\n    a line that is held back, seed 30\n",
                 "SIMMACH_SEED=30 cargo test",
                 "-- --exact zoo::fails_from_30",
@@ -395,7 +395,7 @@ fn plan_that_does_nothing_is_warned_about() {
             ran,
             &[
                 "warning: plan Partitions had no effect in any seed: it needs at least two machines",
-                "only a qualifies; the machine of the test's body, client, is excluded unless it is named",
+                "only `a` qualifies; the machine of the test's body, `client`, is excluded unless it is named",
             ],
         );
         assert_eq!(ran.text.matches("warning: plan").count(), 1, "{}", ran.text);

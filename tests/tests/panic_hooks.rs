@@ -121,7 +121,7 @@ const HOOKS: [&str; 7] =
 
 /// Checks that there is one failure, reported with machine, task and source location.
 #[track_caller]
-fn assert_told(text: &str, test: &str) {
+fn assert_reported(text: &str, test: &str) {
     for part in [
         &format!("{test} failed with seed 0\n"),
         "\n  boom\n",
@@ -146,7 +146,7 @@ fn hook_of_one_test_does_not_change_failures_of_others() {
             arguments.extend(filter.iter().map(String::as_str));
             let ran = Door::Libtest.with(&arguments, &[("SIMMACH_JOBS", jobs)]);
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_told(&ran.text, &format!("zoo::{hook}::b_fails"));
+            assert_reported(&ran.text, &format!("zoo::{hook}::b_fails"));
             for installs in ["a_installs", "c_installs_again"] {
                 let passed = format!("test zoo::{hook}::{installs} ... ok");
                 assert!(ran.text.contains(&passed), "no {passed:?} in:\n{}", ran.text);
@@ -162,7 +162,7 @@ fn hook_of_the_same_run_keeps_the_location() {
             let name = format!("{hook}::fails_by_itself");
             let ran = Door::Libtest.run(&name, &[("SIMMACH_JOBS", jobs)]);
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_told(&ran.text, &format!("zoo::{name}"));
+            assert_reported(&ran.text, &format!("zoo::{name}"));
         }
     }
 }
@@ -175,7 +175,7 @@ fn hook_of_the_same_poll_keeps_the_location() {
             let name = format!("{hook}::fails_at_once");
             let ran = Door::Libtest.run(&name, &[("SIMMACH_JOBS", jobs)]);
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_told(&ran.text, &format!("zoo::{name}"));
+            assert_reported(&ran.text, &format!("zoo::{name}"));
         }
     }
 }

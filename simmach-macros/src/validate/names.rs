@@ -36,7 +36,7 @@ impl Test {
                 end.span(),
                 match closest(&name, known) {
                     Some(near) => format!("no machine is in zone {name:?}; did you mean {near:?}?"),
-                    None => format!("no machine is in zone {name:?}; a machine's zone is the part of its name after the first dot, or the whole name"),
+                    None => format!("no machine is in zone {name:?}; the zone of a machine is the part of its name after the first dot, or its whole name if it has no dot"),
                 },
             );
         }
@@ -49,26 +49,28 @@ impl Test {
         if alone && !homes.contains(&client_zone) {
             errors.at(
                 client.span(),
-                format!("no link starts in the client's zone {client_zone:?}, so it cannot reach any machine"),
+                format!("no link leaves zone {client_zone:?}, so the test's body, which runs there, reaches no machine; add a link"),
             );
         }
     }
 }
 
-/// Expands the ranges in a name: `api{1..=2}.public` is `api1.public` and `api2.public`. The error completes a sentence that
-/// begins with the name.
+/// Expands the ranges in a name: `api{1..=2}.public` is `api1.public` and `api2.public`. The error says what is wrong
+/// with the name.
 pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String> {
     let mut names = vec![String::new()];
     let mut rest = name;
     while let Some(open) = rest.find(['{', '}']) {
         let close = rest[open..].find('}').map(|close| open + close);
         let (true, Some(close)) = (rest[open..].starts_with('{'), close) else {
-            return Err("has an unmatched curly brace".to_owned());
+            return Err(
+                "a curly brace has no partner; expected a range of the form {1..=5}".to_owned()
+            );
         };
         let range = &rest[open + 1..close];
         let (first, past) = bounds(range)?;
         if (past - first).saturating_mul(names.len() as u64) > MAX_MACHINES {
-            return Err(format!("expands to more than {MAX_MACHINES} machines"));
+            return Err(format!("the ranges expand to more than {MAX_MACHINES} machines"));
         }
         let before = &rest[..open];
         names = names
@@ -85,14 +87,18 @@ pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String
 
 /// Parses a range into its first number and the one after its last.
 fn bounds(range: &str) -> std::result::Result<(u64, u64), String> {
-    let malformed = || format!("has the invalid range {{{range}}}; expected the form {{1..=5}}");
+    let malformed = || format!("invalid range {{{range}}}; expected the form {{1..=5}}");
     let (first, last) = range.split_once("..").ok_or_else(malformed)?;
     let (last, inclusive) = last.strip_prefix('=').map_or((last, 0), |last| (last, 1));
     let number = |text: &str| text.trim().parse::<u64>().map_err(|_| malformed());
     let (first, last) = (number(first)?, number(last)?);
     let past = last.checked_add(inclusive).ok_or_else(malformed)?;
     if first >= past {
-        return Err(format!("has the empty range {{{range}}}"));
+        let rule = match first == past && inclusive == 0 {
+            true => "`..` excludes its end, `..=` includes it",
+            false => "its start must not be greater than its end",
+        };
+        return Err(format!("the range {{{range}}} is empty; {rule}"));
     }
     Ok((first, past))
 }
@@ -113,7 +119,7 @@ pub(super) fn check_machines(machines: &[Machine], errors: &mut Errors) -> bool 
         let names = match names {
             Ok(names) => names,
             Err(wrong) => {
-                errors.at(name.span(), format!("machine {text:?} {wrong}"));
+                errors.at(name.span(), format!("invalid machine {text:?}: {wrong}"));
                 all_valid = false;
                 continue;
             }
@@ -122,7 +128,10 @@ pub(super) fn check_machines(machines: &[Machine], errors: &mut Errors) -> bool 
         let twice: Vec<_> =
             names.into_iter().filter(|name| !seen.insert(name.to_ascii_lowercase())).collect();
         if let Some(twice) = twice.first() {
-            errors.at(name.span(), format!("duplicate machine {twice:?}"));
+            let message = format!(
+                "{twice:?} is declared twice: give each machine its own name, or use \"machine/service\" to run several services on one machine"
+            );
+            errors.at(name.span(), message);
         }
     }
     all_valid
@@ -131,7 +140,7 @@ pub(super) fn check_machines(machines: &[Machine], errors: &mut Errors) -> bool 
 /// Checks the form `name`, `name.zone` or `name.zone/service`, with parts of letters, digits, `-` and `_`.
 fn name_parts(name: &str) -> std::result::Result<(), String> {
     if name.trim().is_empty() {
-        return Err("has an empty name".to_owned());
+        return Err("the name is empty".to_owned());
     }
     // The dots of ranges do not count.
     let mut plain = String::new();
@@ -149,18 +158,20 @@ fn name_parts(name: &str) -> std::result::Result<(), String> {
     }
     if let Some(odd) = plain.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_./".contains(*c)) {
         return Err(format!(
-            "has {odd:?} in its name; allowed are letters, digits, '-', '_', '.' before the zone and '/' before the service"
+            "{odd:?} is not allowed in a name; use letters, digits, '-' and '_', in the form \"name\", \"name.zone\" or \"name.zone/service\""
         ));
     }
     let (machine, service) = plain.split_once('/').map_or((&*plain, None), |(m, s)| (m, Some(s)));
     if machine.split('.').any(str::is_empty) {
-        return Err("has an empty part before or after a dot".to_owned());
+        return Err(
+            "the name has an empty part; expected the form \"name\" or \"name.zone\"".to_owned()
+        );
     }
     if machine.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok() {
-        return Err("has a name that is an address or resolves to the local machine".to_owned());
+        return Err("a name must not be an IP address or \"localhost\"".to_owned());
     }
     if service.is_some_and(|service| service.is_empty() || service.contains('/')) {
-        return Err("has an invalid service name after the slash".to_owned());
+        return Err("expected one service after the slash, as in \"machine/service\"".to_owned());
     }
     Ok(())
 }
@@ -171,7 +182,7 @@ pub(super) fn check_links(links: &[Link], errors: &mut Errors) {
         let (from, to) = (link.from.value(), link.to.value());
         for (end, name) in [(&link.from, &from), (&link.to, &to)] {
             if name.trim().is_empty() {
-                errors.at(end.span(), "the name of a zone is empty");
+                errors.at(end.span(), "the name of a zone is empty; the zone of a machine is the part of its name after the first dot");
             }
         }
         let there = seen.insert((from.clone(), to.clone()));
@@ -180,7 +191,11 @@ pub(super) fn check_links(links: &[Link], errors: &mut Errors) {
             Direction::BothWays | Direction::OneWay => true,
         };
         if !(there && back) {
-            errors.at(link.from.span(), format!("duplicate link from {from:?} to {to:?}"));
+            let (from, to) = if there { (to, from) } else { (from, to) };
+            let message = format!(
+                "the link from {from:?} to {to:?} is declared twice; `<->` declares both directions"
+            );
+            errors.at(link.from.span(), message);
         }
     }
 }
@@ -192,16 +207,16 @@ pub(super) fn check_client(value: &Expr) -> Result<()> {
     let Lit::Str(name) = literal else {
         return Err(Error::new(
             literal.span(),
-            "`client` takes a machine's name in quotes, such as \"mover.botnet\"",
+            "`client` must be the name of a machine in quotes, such as \"mover.botnet\"",
         ));
     };
     let text = name.value();
     let wrong = if text.contains(['{', '}', '*']) {
-        Err("is not the name of a single machine".to_owned())
+        Err("expected the name of one machine, without ranges and `*`".to_owned())
     } else if text.contains('/') {
-        Err("names a service; name a machine".to_owned())
+        Err("expected the name of a machine, without a service".to_owned())
     } else {
         name_parts(&text)
     };
-    wrong.map_err(|wrong| Error::new(name.span(), format!("client {text:?} {wrong}")))
+    wrong.map_err(|wrong| Error::new(name.span(), format!("invalid `client` {text:?}: {wrong}")))
 }

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Lit, LitInt, LitStr, Result, UnOp};
 
 use super::Limit;
-use crate::parse::Argument;
+use crate::parse::{Argument, Bound};
 
 pub(super) fn check_seeds(value: &Expr) -> Result<()> {
     if let Expr::Range(range) = unwrap_groups(value) {
@@ -27,6 +27,16 @@ pub(super) fn check_polls(value: &Expr) -> Result<()> {
         Some(0) => Err(Error::new(value.span(), "`poll_limit` must be at least 1")),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Returns the errors of all bounds, as one.
+pub(super) fn check_bounds(bounds: &[Bound]) -> Result<()> {
+    let check = |one: &Bound| number(&one.max, &format!("the bound of `{}`", one.quantity));
+    let wrong = bounds.iter().filter_map(|one| check(one).err()).reduce(|mut all, one| {
+        all.combine(one);
+        all
+    });
+    wrong.map_or(Ok(()), Err)
 }
 
 pub(super) fn check_switch(value: &Expr, argument: Argument) -> Result<()> {
@@ -81,14 +91,17 @@ pub(super) fn limit(value: Expr, argument: Argument) -> Result<Limit> {
     let Some(literal) = literal(&value) else {
         return Ok(Limit::Expr(value));
     };
+    const FORMS: &str = "such as \"90s\", \"10m\" or \"1h 30m\"";
     let Lit::Str(text) = literal else {
         let message = format!(
-            "`{argument}` takes text with a unit, such as \"10m\" or \"90s\", or an expression such as 90.secs()"
+            "`{argument}` must be a time in quotes, {FORMS}, or an expression such as `90.secs()`"
         );
         return Err(Error::new(literal.span(), message));
     };
-    let duration = humantime::parse_duration(&text.value()).map_err(|error| {
-        Error::new(text.span(), format!("invalid time {:?}: {error}", text.value()))
+    let duration = humantime::parse_duration(&text.value()).map_err(|_| {
+        let value = text.value();
+        let message = format!("invalid value {value:?} for `{argument}`: expected a time {FORMS}");
+        Error::new(text.span(), message)
     })?;
     if duration.is_zero() {
         return Err(Error::new(text.span(), format!("`{argument}` must be greater than zero")));
@@ -101,20 +114,19 @@ pub(super) fn epoch(value: Expr) -> Result<Limit> {
         return Ok(Limit::Expr(value));
     };
     let Lit::Str(text) = literal else {
-        let message = "`epoch` takes a date, such as \"2030-01-01T00:00:00Z\", or an expression of type SystemTime";
+        let message = "`epoch` must be a time in quotes, such as \"2030-01-01T00:00:00Z\", or an expression of type `SystemTime`";
         return Err(Error::new(literal.span(), message));
     };
-    let wrong =
-        |why: String| Error::new(text.span(), format!("invalid date {:?}: {why}", text.value()));
-    let date =
-        humantime::parse_rfc3339_weak(&text.value()).map_err(|error| wrong(error.to_string()))?;
+    let date = humantime::parse_rfc3339_weak(&text.value()).ok();
+    let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
     // Clocks count nanoseconds since 1970 in 64 bits.
-    match date.duration_since(UNIX_EPOCH) {
-        Ok(since) if since.as_nanos() <= u64::MAX.into() => Ok(Limit::Text(since)),
-        Ok(_) | Err(_) => {
-            Err(wrong("expected 1970-01-01T00:00:00Z to 2554-07-21T23:34:33Z".to_owned()))
-        }
-    }
+    since.filter(|since| since.as_nanos() <= u64::MAX.into()).map(Limit::Text).ok_or_else(|| {
+        let message = format!(
+            "invalid value {:?} for `epoch`: expected a time from \"1970-01-01T00:00:00Z\" to \"2554-07-21T23:34:33Z\"",
+            text.value()
+        );
+        Error::new(text.span(), message)
+    })
 }
 
 pub(super) fn text(value: &Expr) -> Option<LitStr> {

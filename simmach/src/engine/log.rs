@@ -29,7 +29,7 @@ pub(crate) fn capture_on_thread() -> DefaultGuard {
     subscriber::on_thread()
 }
 
-/// Writes a line of the harness.
+/// Writes a line without a target.
 pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -> String) {
     if !is_kept() {
         return;

@@ -94,7 +94,7 @@ async fn wait_until_ended(process: ProcessId) {
 
 /// Ends a process, for whatever reason. It counts as a stop if the process returned after the stop signal.
 pub(super) fn end_process(process: ProcessId, exit: ProcessExit) {
-    let (machine, name) = machine_and_name(process);
+    let (_, name) = machine_and_name(process);
     let ended = with(|machines| {
         let process_state = machines.processes.find(process)?;
         let before = std::mem::replace(&mut process_state.state, ProcessState::Ended);
@@ -110,9 +110,9 @@ pub(super) fn end_process(process: ProcessId, exit: ProcessExit) {
             installed.running.take_if(|running| *running == process);
             installed.returned = (before, exit) == (ProcessState::Running, ProcessExit::Returned);
         }
-        Some((before, on_end))
+        Some((before, on_end, machine, service.is_none()))
     });
-    let Some((before, waiting)) = ended.flatten() else { return };
+    let Some((before, waiting, machine, is_client)) = ended.flatten() else { return };
     context::try_with(|engine| engine.end_process(process));
     match exit {
         // `erase_machine` has removed the sockets already.
@@ -122,10 +122,10 @@ pub(super) fn end_process(process: ProcessId, exit: ProcessExit) {
         }
     }
     storage::close_process(process);
-    engine::trace(Event::ProcessEnded { process, exit });
+    engine::trace(Event::ProcessEnded { process, machine, is_client, exit });
     engine::note_process_change();
     if (before, exit) == (ProcessState::Stopping, ProcessExit::Returned) {
-        engine::record_fault(Effect::Stop, machine, || format!("{name} stopped"));
+        engine::record_fault(Effect::Stop, Some(machine), || format!("{name} stopped"));
     }
     waiting.into_iter().for_each(Waker::wake);
 }

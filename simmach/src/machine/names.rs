@@ -4,9 +4,12 @@
 //! is the part of its name after the first dot, or its whole name. A selector is a list of such names, where `*` matches any
 //! characters including dots. It matches what any of its patterns matches.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::ops::Range;
+
+use smallvec::SmallVec;
 
 /// An invalid name of a machine or service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,56 +54,100 @@ pub(crate) enum NameError {
 /// Maximum number of machines that one name may declare.
 pub(crate) const MAX_MACHINES: u64 = 100_000;
 
-/// Maximum number of digits of a `u64`.
-const MAX_DIGITS: usize = 20;
+/// A name with ranges, such as `api{1..=3}.public`.
+#[derive(Debug)]
+pub(crate) struct NamePattern<'a> {
+    /// Each range, with the text between it and the range before.
+    ranges: SmallVec<[(&'a str, Range<u64>); 2]>,
+    /// The text after the last range.
+    rest: &'a str,
+}
 
-/// Returns all names that `pattern` declares, with its ranges expanded from left to right.
-pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
-    let names = expand_ranges(pattern)?;
+/// Parses a pattern that declares machines or services.
+pub(crate) fn parse_declaration(pattern: &str) -> Result<NamePattern<'_>, NameError> {
+    let names = NamePattern::parse(pattern)?;
     // The names of one pattern differ only in their numbers, and the first has the smallest ones. If any is invalid, for example
     // an address, so is the first.
-    names.first().map_or(Ok(()), |name| check(name))?;
+    check(&names.first())?;
     Ok(names)
 }
 
 /// Returns whether a pattern declares exactly one name.
 pub(crate) fn is_single(pattern: &str) -> Result<bool, NameError> {
     if pattern.contains('{') {
-        Ok(expand(pattern)?.len() == 1)
+        Ok(parse_declaration(pattern)?.count() == 1)
     } else {
         check(pattern).map(|()| true)
     }
 }
 
-fn expand_ranges(pattern: &str) -> Result<Vec<String>, NameError> {
-    let mut names = vec![String::new()];
-    let mut rest = pattern;
-    while let Some(open) = rest.find('{') {
-        let close = rest[open..].find('}').ok_or_else(|| NameError::Range(pattern.to_owned()))?;
-        let range = &rest[open + 1..open + close];
-        let numbers = numbers(pattern, range)?;
-        let count = numbers.end - numbers.start;
-        if count * names.len() as u64 > MAX_MACHINES {
-            return Err(NameError::TooMany { name: pattern.to_owned(), range: range.to_owned() });
+impl<'a> NamePattern<'a> {
+    fn parse(pattern: &'a str) -> Result<Self, NameError> {
+        let (mut ranges, mut rest, mut total) = (SmallVec::new(), pattern, 1);
+        while let Some(open) = rest.find('{') {
+            let close =
+                rest[open..].find('}').ok_or_else(|| NameError::Range(pattern.to_owned()))?;
+            let range = &rest[open + 1..open + close];
+            let numbers = numbers(pattern, range)?;
+            total *= numbers.end - numbers.start;
+            if total > MAX_MACHINES {
+                let (name, range) = (pattern.to_owned(), range.to_owned());
+                return Err(NameError::TooMany { name, range });
+            }
+            ranges.push((&rest[..open], numbers));
+            rest = &rest[open + close + 1..];
         }
-        let literal = &rest[..open];
-        rest = &rest[open + close + 1..];
-        let mut longer = Vec::with_capacity(names.len() * count as usize);
-        for name in &names {
+        Ok(Self { ranges, rest })
+    }
+
+    /// The number of names.
+    pub(crate) fn count(&self) -> usize {
+        self.ranges.iter().map(|(_, numbers)| (numbers.end - numbers.start) as usize).product()
+    }
+
+    fn first(&self) -> Cow<'a, str> {
+        let mut name = Cow::Borrowed("");
+        for (text, numbers) in &self.ranges {
+            name += *text;
+            name.to_mut().push_str(&numbers.start.to_string());
+        }
+        name + self.rest
+    }
+
+    /// Calls `each` with every name. The numbers of the last range change fastest.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&str)) {
+        match &*self.ranges {
+            [] => each(self.rest),
+            ranges => write_names(ranges, self.rest, &mut String::new(), &mut each),
+        }
+    }
+}
+
+/// Calls `each` with every name that begins with `name` and goes on with `ranges` and `rest`. Leaves `name` as it was.
+fn write_names(
+    ranges: &[(&str, Range<u64>)],
+    rest: &str,
+    name: &mut String,
+    each: &mut impl FnMut(&str),
+) {
+    let before = name.len();
+    match ranges {
+        [] => {
+            name.push_str(rest);
+            each(name);
+        }
+        [(text, numbers), more @ ..] => {
+            name.push_str(text);
+            let length = name.len();
             for number in numbers.clone() {
-                let mut text = String::with_capacity(pattern.len() + MAX_DIGITS);
-                text.push_str(name);
-                text.push_str(literal);
-                text.push_str(&number.to_string());
-                longer.push(text);
+                // Writing to a string does not fail.
+                let _ = write!(name, "{number}");
+                write_names(more, rest, name, each);
+                name.truncate(length);
             }
         }
-        names = longer;
     }
-    if !rest.is_empty() {
-        names.iter_mut().for_each(|name| name.push_str(rest));
-    }
-    Ok(names)
+    name.truncate(before);
 }
 
 /// The zone of a machine.
@@ -214,8 +261,8 @@ impl Selector {
     }
 
     fn add(&mut self, pattern: &str) {
-        match expand_ranges(pattern) {
-            Ok(patterns) => self.patterns.extend(patterns),
+        match NamePattern::parse(pattern) {
+            Ok(names) => names.for_each(|name| self.patterns.push(name.to_owned())),
             Err(error) => {
                 self.mistakes.push(error.to_string());
                 // An invalid pattern matches nothing, which callers report.
@@ -304,6 +351,15 @@ mod tests {
 
     use super::*;
 
+    fn expand(pattern: &str) -> Result<Vec<String>, NameError> {
+        let names = parse_declaration(pattern)?;
+        let mut expanded = Vec::new();
+        names.for_each(|name| expanded.push(name.to_owned()));
+        assert_eq!(expanded.len(), names.count());
+        assert_eq!(expanded[0], names.first());
+        Ok(expanded)
+    }
+
     #[test]
     fn ranges_are_expanded() {
         assert_eq!(expand("api{1..=2}.public").unwrap(), ["api1.public", "api2.public"]);
@@ -363,7 +419,7 @@ mod tests {
     }
 
     proptest! {
-        /// `expand` checks only the first name.
+        /// `parse_declaration` checks only the first name.
         #[test]
         fn names_of_a_pattern_are_valid_if_the_first_is(text in "[a-c0-9.]{0,4}(\\{[0-9]{1,3}\\.\\.=?[0-9]{1,3}\\}[.0-9a]{0,3}){1,3}") {
             if let Ok(names) = expand(&text) {
@@ -373,7 +429,7 @@ mod tests {
             }
         }
 
-        /// No text makes `expand` panic or return an empty name.
+        /// No text makes `parse_declaration` panic or declare an empty name.
         #[test]
         fn any_text_is_a_list_of_names_or_an_error(text in "[a-c0-9{}.=/* ]{0,12}") {
             if let Ok(names) = expand(&text) {

@@ -37,14 +37,15 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::ServiceStarted { machine } => {
             format!("starts a service on {}", names.machine(*machine))
         }
-        Event::ProcessEnded { process, exit } => {
+        Event::ProcessEnded { machine, is_client, exit, .. } => {
+            let who = if *is_client { "client" } else { "service" };
             let how = match exit {
                 ProcessExit::Returned => "returns",
                 ProcessExit::Crashed => "crashes",
                 ProcessExit::Killed => "is killed",
                 ProcessExit::PowerLost => "ends: its machine loses power",
             };
-            format!("process {} {how}", process.0)
+            format!("a {who} on {} {how}", names.machine(*machine))
         }
         Event::PowerLost { machine, .. } => format!("{} loses power", names.machine(*machine)),
         Event::DiskWiped { machine } => {

@@ -33,7 +33,7 @@ impl<'a> LineFormatter<'a> {
     }
 
     /// Formats one line of the log: `+ 0035 ms  api2.public    INFO shop::cart: text`. Further lines of its text are indented.
-    /// Lines of the harness have neither level nor target.
+    /// Lines of the harness and of `Sim::log` have neither level nor target.
     pub(crate) fn line(&mut self, line: &LogLine) -> String {
         let since = line.at.saturating_sub(self.last) / 1_000_000;
         self.last = line.at;

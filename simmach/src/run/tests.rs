@@ -60,18 +60,18 @@ fn fail(spec: impl FnOnce() -> Spec + Send + 'static) -> Failure {
     }
 }
 
-/// The diary of services and bodies: state of the run outside all machines.
-type Diary = Rc<RefCell<Vec<String>>>;
+/// The notes of services and bodies: state of the run outside all machines.
+type Notes = Rc<RefCell<Vec<String>>>;
 
-fn diary() -> Diary {
-    Rc::clone(&Sim::current().state::<Diary>())
+fn notes() -> Notes {
+    Rc::clone(&Sim::current().state::<Notes>())
 }
 
 fn note(text: &str) {
-    diary().borrow_mut().push(text.to_owned());
+    notes().borrow_mut().push(text.to_owned());
 }
 
-/// Writes into the diary when it is dropped, if its destructor can reach the run.
+/// Writes into the notes when it is dropped, if its destructor can reach the run.
 struct Finally;
 
 impl Drop for Finally {
@@ -105,7 +105,7 @@ async fn ignores() {
 fn machines_run_before_the_body() {
     pass(|| {
         SpecBuilder::new().machine("a{1..=3}", obeys).body(async |_| {
-            assert_eq!(diary().borrow().len(), 3);
+            assert_eq!(notes().borrow().len(), 3);
         })
     });
 }
@@ -119,7 +119,7 @@ fn start_order_depends_on_the_seed() {
             let named = |name: &'static str| move || async move { note(name) };
             let spec = SpecBuilder::new().machine("a", named("a")).machine("b", named("b"));
             spec.machine("c", named("c")).machine("d", named("d")).body(async |_| {
-                *SEEN.lock().unwrap() = diary().borrow().clone();
+                *SEEN.lock().unwrap() = notes().borrow().clone();
             })
         });
         assert_eq!(ran.verdict, Verdict::Passed);
@@ -137,7 +137,7 @@ fn calm_start_order_is_the_declared_one() {
     let spec = move || {
         let spec = SpecBuilder::new().machine("a/one", named("one")).machine("b", named("b"));
         let spec = spec.machine("a/two", named("two")).machine("a/three", named("three"));
-        spec.body(async |_| assert_eq!(*diary().borrow(), ["one", "two", "three", "b"]))
+        spec.body(async |_| assert_eq!(*notes().borrow(), ["one", "two", "three", "b"]))
     };
     let ran = run_spec(spec, 3, Overlay::calm(), Keep::default(), Arc::default());
     assert_eq!(ran.verdict, Verdict::Passed);
@@ -150,7 +150,7 @@ fn stop_lets_a_service_clean_up() {
             let start = Instant::now();
             sim.stop("a", 2.secs()).await?;
             assert_eq!(start.elapsed(), 0.secs());
-            assert_eq!(*diary().borrow(), ["up", "told", "finally"]);
+            assert_eq!(*notes().borrow(), ["up", "told", "finally"]);
             assert!(!sim.is_up("a"));
             Result::<()>::Ok(())
         })
@@ -165,7 +165,7 @@ fn stop_kills_a_service_that_ignores_the_signal() {
             let start = Instant::now();
             sim.stop("a", 2.secs()).await?;
             assert_eq!(start.elapsed(), 2.secs());
-            assert_eq!(*diary().borrow(), ["up"]);
+            assert_eq!(*notes().borrow(), ["up"]);
             Result::<()>::Ok(())
         })
     });
@@ -195,10 +195,10 @@ fn kill_ends_every_task_of_a_process() {
                     sim.kill("a")?
                 };
                 sleep(10.secs()).await;
-                assert_eq!(*diary().borrow(), ["tick", "tick"]);
+                assert_eq!(*notes().borrow(), ["tick", "tick"]);
                 sim.start("a")?;
                 sleep(1500.millis()).await;
-                assert_eq!(diary().borrow().len(), 3, "the next incarnation ticks");
+                assert_eq!(notes().borrow().len(), 3, "the next incarnation ticks");
                 Result::<()>::Ok(())
             })
         });
@@ -216,7 +216,7 @@ fn process_ends_with_its_main_task() {
     pass(|| {
         SpecBuilder::new().machine("a", leaves_a_task).body(async |sim| {
             sleep(5.secs()).await;
-            assert!(diary().borrow().is_empty());
+            assert!(notes().borrow().is_empty());
             assert!(!sim.is_up("a"));
         })
     });
@@ -331,7 +331,10 @@ fn invalid_spec_is_broken() {
             .client("me.z")
             .body(async |_| {})
     });
-    assert!(said.contains("the client `me.z` cannot reach any machine"), "{said}");
+    assert!(
+        said.contains("no link leaves the zone `z`, so `me.z`, the machine of the test's body"),
+        "{said}"
+    );
     let said = broken(|| {
         let profile = NetworkProfile::lan().loss(2.0).mtu(10);
         let topology = Topology::new()
@@ -408,9 +411,9 @@ fn plans_run_side_by_side_until_settle() {
             for machine in ["a1", "a2", "a3", "b"] {
                 assert!(sim.is_up(machine), "{machine}");
             }
-            let before = diary().borrow().len();
+            let before = notes().borrow().len();
             sleep(50.secs()).await;
-            assert_eq!(diary().borrow().len(), before, "no plan strikes after settle");
+            assert_eq!(notes().borrow().len(), before, "no plan strikes after settle");
             Result::<()>::Ok(())
         })
     });
@@ -444,7 +447,7 @@ fn client_machine_runs_several_clients() {
             sim.power_off("bot")?;
             assert!(client.await.unwrap_err().is_cancelled(), "a client ends with its machine");
             let refused = sim.power_off("*").unwrap_err().to_string();
-            assert!(refused.contains("the test's body runs on `client`"), "{refused}");
+            assert!(refused.contains("`client` is the machine of the test's body"), "{refused}");
             Result::<()>::Ok(())
         })
     });

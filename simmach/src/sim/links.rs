@@ -343,11 +343,8 @@ fn log_profile(from: impl Display, to: impl Display) {
 }
 
 fn check_profile(profile: &NetworkProfile) -> Result<(), ControlError> {
-    if profile.out_of_range.is_empty() {
-        Ok(())
-    } else {
-        Err(ControlError::Profile(profile.out_of_range.join("; ")))
-    }
+    let mistakes = profile.mistakes();
+    if mistakes.is_empty() { Ok(()) } else { Err(ControlError::Profile(mistakes.joined())) }
 }
 
 fn profile_changed(from: impl Display, to: impl Display) -> String {

@@ -108,7 +108,7 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NoMatch`] if no machine matches, and [`ControlError::Body`] if the test's body runs on one of them.
+    /// [`ControlError::NoMatch`] if no machine matches, and [`ControlError::Body`] if one of them is the machine of the test's body.
     pub fn power_off(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let machines = resolve_machines(&selector.into())?;
         if let Some(body) = with(|world| world.body).filter(|body| machines.contains(body)) {

@@ -8,8 +8,9 @@ use indexmap::{IndexMap, IndexSet};
 use smallvec::{SmallVec, smallvec};
 
 use crate::engine::{Name, NameHasher};
-use crate::machine::names::{self, expand};
+use crate::machine::names::{self, NamePattern, parse_declaration};
 use crate::machine::{OnExit, Selector, Service, Termination};
+use crate::mistakes::Mistakes;
 use crate::net::{NetworkProfile, TcpConfig};
 use crate::storage::DiskProfile;
 
@@ -45,7 +46,7 @@ pub struct Topology {
     pub(crate) pairs: Vec<(Selector, Selector, NetworkProfile)>,
     pub(crate) dual_stack: bool,
     pub(crate) disks: Vec<(Selector, DiskProfile)>,
-    pub(crate) mistakes: Vec<String>,
+    pub(crate) mistakes: Mistakes,
 }
 
 type Services = SmallVec<[DeclaredService; 1]>;
@@ -95,13 +96,13 @@ impl Topology {
         R: Termination,
     {
         let (service, at) = (Service::new(service), Location::caller());
-        let full_names = self.expanded(name);
-        self.machines.reserve(full_names.len());
-        for full_name in full_names {
-            let (machine, name) = names::split(&full_name);
+        let Some(names) = self.parsed(name) else { return self };
+        self.machines.reserve(names.count());
+        names.for_each(|full_name| {
+            let (machine, name) = names::split(full_name);
             let name = name.map(str::to_owned);
             self.add(machine.into(), DeclaredService { name, service: service.clone(), at });
-        }
+        });
         self
     }
 
@@ -116,7 +117,7 @@ impl Topology {
             }
         };
         if **known.key() != *machine {
-            self.mistakes.push(format!(
+            self.mistakes.add(format_args!(
                 "`{}` and `{machine}` are the same name: name resolution ignores case",
                 known.key()
             ));
@@ -125,7 +126,7 @@ impl Topology {
                 Some(name) => format!("{machine}/{name}"),
                 None => machine.to_string(),
             };
-            self.mistakes.push(format!("`{full_name}` is declared twice: give each machine its own name, or use `{machine}/service` to run several services on one machine"));
+            self.mistakes.add(format_args!("`{full_name}` is declared twice: give each machine its own name, or use `{machine}/service` to run several services on one machine"));
         } else {
             known.get_mut().push(service);
         }
@@ -173,7 +174,7 @@ impl Topology {
 
     fn add_host(&mut self, host: Name) {
         if self.machines.contains_key(&host) || !self.hosts.insert(host.clone()) {
-            self.mistakes.push(format!("the host `{host}` is declared twice"));
+            self.mistakes.add(format_args!("the host `{host}` is declared twice"));
         }
     }
 
@@ -181,8 +182,8 @@ impl Topology {
     /// in the name add several machines.
     #[must_use]
     pub fn host(mut self, name: &str) -> Self {
-        for host in self.expanded(name) {
-            self.add_host(host.as_str().into());
+        if let Some(names) = self.parsed(name) {
+            names.for_each(|host| self.add_host(host.into()));
         }
         self
     }
@@ -198,9 +199,9 @@ impl Topology {
     #[must_use]
     pub fn link_one_way(mut self, from: &str, to: &str, profile: NetworkProfile) -> Self {
         if self.links.iter().any(|link| link.from == from && link.to == to) {
-            self.mistakes.push(format!("the link from `{from}` to `{to}` is declared twice"));
+            self.mistakes.add(format_args!("the link from `{from}` to `{to}` is declared twice"));
         }
-        self.add_mistakes(&format!("the link from `{from}` to `{to}`"), &profile.out_of_range);
+        self.mistakes.add_all(format_args!("the link from `{from}` to `{to}`"), profile.mistakes());
         self.links.push(DeclaredLink { from: from.to_owned(), to: to.to_owned(), profile });
         self
     }
@@ -224,7 +225,7 @@ impl Topology {
     /// Sets the TCP settings of all kernels.
     #[must_use]
     pub fn tcp(mut self, tcp: TcpConfig) -> Self {
-        self.add_mistakes("tcp", &tcp.out_of_range);
+        self.mistakes.add_all("tcp", tcp.mistakes());
         self.tcp = tcp;
         self
     }
@@ -233,7 +234,7 @@ impl Topology {
     /// applies.
     #[must_use]
     pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
-        self.add_mistakes("tcp_of", &tcp.out_of_range);
+        self.mistakes.add_all("tcp_of", tcp.mistakes());
         self.tcp_of.push((machines.into(), tcp));
         self
     }
@@ -247,7 +248,7 @@ impl Topology {
         to: impl Into<Selector>,
         profile: NetworkProfile,
     ) -> Self {
-        self.add_mistakes("link_between", &profile.out_of_range);
+        self.mistakes.add_all("link_between", profile.mistakes());
         self.pairs.push((from.into(), to.into(), profile));
         self
     }
@@ -263,20 +264,12 @@ impl Topology {
     /// Sets the disk of these machines. The default is [`DiskProfile::ssd`]. The last matching call applies.
     #[must_use]
     pub fn disk(mut self, machines: impl Into<Selector>, disk: DiskProfile) -> Self {
-        self.add_mistakes("disk", &disk.out_of_range);
+        self.mistakes.add_all("disk", disk.mistakes());
         self.disks.push((machines.into(), disk));
         self
     }
 
-    /// Adds mistakes in the arguments of what is configured here.
-    fn add_mistakes(&mut self, of: &str, mistakes: &[String]) {
-        self.mistakes.extend(mistakes.iter().map(|mistake| format!("{of}: {mistake}")));
-    }
-
-    fn expanded(&mut self, name: &str) -> Vec<String> {
-        expand(name).unwrap_or_else(|error| {
-            self.mistakes.push(error.to_string());
-            Vec::new()
-        })
+    fn parsed<'a>(&mut self, name: &'a str) -> Option<NamePattern<'a>> {
+        parse_declaration(name).inspect_err(|error| self.mistakes.add(error)).ok()
     }
 }

@@ -261,7 +261,7 @@ impl Disks {
                 return Ok(*number);
             }
             return Err(Error::Options(format!(
-                "the store {name:?} is already open in this process with other options: {:?}",
+                "the store {name:?} is already open with other options: {:?}",
                 handle.options
             )));
         }

@@ -33,15 +33,15 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The disk is full, or the store reached its map size. Nothing of the transaction is stored.
     Full,
-    /// The process that opened the store has ended, or the handle is used outside its run.
+    /// The service or client that opened the store has ended, or the handle is used outside its run.
     Closed,
-    /// The handle belongs to another process.
+    /// Another service or client opened the handle. A service that was started again is another one.
     Foreign,
     /// The store was used in the closure of one of its own transactions.
     Nested,
     /// The name is not valid for a store or table; the text says why.
     Name(String),
-    /// The store is already open in this process, with other options.
+    /// The store is already open, with other options.
     Options(String),
     /// An error of LMDB or of a codec, for example because a key is too long.
     Lmdb(heed::Error),
@@ -92,9 +92,11 @@ impl fmt::Display for Error {
         match self {
             Self::Full => f.write_str("the disk is full: the store has reached its map size"),
             Self::Closed => f.write_str(
-                "the store is closed: the process that opened it has ended, or the handle is used outside its run",
+                "the store is closed: the service or client that opened it has ended, or the run is over",
             ),
-            Self::Foreign => f.write_str("the store was opened by another process: open it in this one"),
+            Self::Foreign => f.write_str(
+                "this handle of the store was opened by another service or client: call `open` in the one that uses it",
+            ),
             Self::Nested => {
                 f.write_str("the store is used in the closure of one of its own transactions: use the transaction instead")
             }

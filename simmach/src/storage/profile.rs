@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::mistakes::Mistakes;
 use crate::time::nanos;
 
 /// The disk of a machine: its latencies and its capacity.
@@ -15,8 +16,6 @@ pub struct DiskProfile {
     cached: Latency,
     acknowledge: Latency,
     capacity: Option<usize>,
-    /// Arguments that are out of range, reported when the run starts.
-    pub(crate) out_of_range: Vec<String>,
 }
 
 /// A distribution of latencies in nanoseconds.
@@ -34,13 +33,7 @@ impl DiskProfile {
     /// A disk without latency: a commit is durable and acknowledged as soon as it is the writer's turn.
     pub const fn ideal() -> Self {
         const NONE: Latency = Latency { min: 0, median: 0, max: 0 };
-        Self {
-            commit: NONE,
-            cached: NONE,
-            acknowledge: NONE,
-            capacity: None,
-            out_of_range: Vec::new(),
-        }
+        Self { commit: NONE, cached: NONE, acknowledge: NONE, capacity: None }
     }
 
     /// A solid-state disk without power-loss protection: 50 µs to 10 ms for a durable commit, with a median of 1 ms.
@@ -68,7 +61,6 @@ impl DiskProfile {
             cached: Latency { min: 5_000, median: 20_000, max: 500_000 },
             acknowledge: Latency { min: 1_000, median: 10_000, max: 100_000 },
             capacity: None,
-            out_of_range: Vec::new(),
         }
     }
 
@@ -78,7 +70,7 @@ impl DiskProfile {
     /// few of them close to `max`.
     #[must_use]
     pub fn commit_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
-        self.commit = self.latency("commit_latency", [min, median, max]);
+        self.commit = Latency::new(min, median, max);
         self
     }
 
@@ -86,7 +78,7 @@ impl DiskProfile {
     /// The distribution is that of [`commit_latency`](Self::commit_latency).
     #[must_use]
     pub fn cached_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
-        self.cached = self.latency("cached_latency", [min, median, max]);
+        self.cached = Latency::new(min, median, max);
         self
     }
 
@@ -94,7 +86,7 @@ impl DiskProfile {
     /// but was never acknowledged. The distribution is that of [`commit_latency`](Self::commit_latency).
     #[must_use]
     pub fn acknowledge_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
-        self.acknowledge = self.latency("acknowledge_latency", [min, median, max]);
+        self.acknowledge = Latency::new(min, median, max);
         self
     }
 
@@ -108,17 +100,23 @@ impl DiskProfile {
         self
     }
 
-    /// A distribution; values that are out of order are a mistake.
-    fn latency(&mut self, what: &str, mut values: [Duration; 3]) -> Latency {
-        if !values.is_sorted() {
-            let [min, median, max] = values;
-            self.out_of_range.push(format!(
-                "`{what}` must have min <= median <= max, got {min:?}, {median:?}, {max:?}"
-            ));
-            values.sort_unstable();
+    /// What is out of range.
+    pub(crate) fn mistakes(&self) -> Mistakes {
+        let mut mistakes = Mistakes::default();
+        let latencies = [
+            ("commit_latency", self.commit),
+            ("cached_latency", self.cached),
+            ("acknowledge_latency", self.acknowledge),
+        ];
+        for (setting, Latency { min, median, max }) in latencies {
+            mistakes.require(min <= median && median <= max, || {
+                let [min, median, max] = [min, median, max].map(Duration::from_nanos);
+                format!(
+                    "`{setting}` must have min <= median <= max, got {min:?}, {median:?}, {max:?}"
+                )
+            });
         }
-        let [min, median, max] = values.map(nanos);
-        Latency { min, median, max }
+        mistakes
     }
 
     pub(super) fn commit(&self) -> Latency {
@@ -147,6 +145,10 @@ impl Default for DiskProfile {
 }
 
 impl Latency {
+    fn new(min: Duration, median: Duration, max: Duration) -> Self {
+        Self { min: nanos(min), median: nanos(median), max: nanos(max) }
+    }
+
     /// The quantile at `unit` in `[0, 1)`, in nanoseconds. It uses only products, which are exact on every platform.
     pub(super) fn at(self, unit: f64) -> u64 {
         let Self { min, median, max } = self;
@@ -193,14 +195,12 @@ mod tests {
     #[test]
     fn latencies_out_of_order_are_mistakes() {
         let [a, b, c] = [3, 1, 2].map(Duration::from_millis);
-        assert!(DiskProfile::ideal().cached_latency(b, c, a).out_of_range.is_empty());
+        assert!(DiskProfile::ideal().cached_latency(b, c, a).mistakes().is_empty());
         let profile = DiskProfile::ideal().commit_latency(a, b, c).acknowledge_latency(c, b, a);
         assert_eq!(
-            profile.out_of_range,
-            [
-                "`commit_latency` must have min <= median <= max, got 3ms, 1ms, 2ms",
-                "`acknowledge_latency` must have min <= median <= max, got 2ms, 1ms, 3ms",
-            ]
+            profile.mistakes().joined(),
+            "`commit_latency` must have min <= median <= max, got 3ms, 1ms, 2ms; \
+             `acknowledge_latency` must have min <= median <= max, got 2ms, 1ms, 3ms"
         );
     }
 

@@ -268,7 +268,7 @@ fn open(folder: &Path, name: &str, options: Options) -> Result<Arc<OpenStore>> {
             return Ok(opened);
         }
         return Err(Error::Options(format!(
-            "the store {name:?} is already open in this process with other options: {:?}",
+            "the store {name:?} is already open with other options: {:?}",
             opened.options
         )));
     }

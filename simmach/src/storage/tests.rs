@@ -121,7 +121,7 @@ async fn value(db: &Store, key: &str) -> Option<String> {
         Some(table) => Ok(table.get(txn, &key)?.map(str::to_owned)),
         None => Ok(None),
     });
-    found.await.expect("read")
+    found.await.expect("the read succeeds")
 }
 
 async fn sleep_ms(millis: u64) {
@@ -141,12 +141,12 @@ fn periodic(millis: u64) -> Options {
 #[test]
 fn second_handle_is_the_same_store() {
     pass(&DiskProfile::ssd(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         assert_eq!(value(&db, "k").await, None);
-        put(&db, "k", "v").await.expect("written");
-        let again = open("db").await.expect("opened");
+        put(&db, "k", "v").await.expect("the write succeeds");
+        let again = open("db").await.expect("the store opens");
         assert_eq!(value(&again, "k").await.as_deref(), Some("v"));
-        let other = open("other").await.expect("opened");
+        let other = open("other").await.expect("the store opens");
         assert_eq!(value(&other, "k").await, None);
         let options = periodic(1).open("db").await;
         assert!(matches!(options, Err(Error::Options(_))), "{options:?}");
@@ -163,16 +163,16 @@ fn handles_and_futures_cross_threads() {
         value
     }
     pass(&DiskProfile::ideal(), async || {
-        let db = is_send_and_sync(is_send(open("db")).await.expect("opened"));
-        is_send(db.write(|_| Ok(()))).await.expect("written");
-        is_send(db.read(|_| Ok(()))).await.expect("read");
+        let db = is_send_and_sync(is_send(open("db")).await.expect("the store opens"));
+        is_send(db.write(|_| Ok(()))).await.expect("the write succeeds");
+        is_send(db.read(|_| Ok(()))).await.expect("the read succeeds");
     });
 }
 
 #[test]
 fn error_in_a_closure_aborts_and_is_returned() {
     pass(&DiskProfile::ssd(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let done = db.write(|txn| -> Result<()> {
             txn.table::<Str, Bytes>("t")?.put(txn, "k", b"v")?;
             let number: u32 = "x".parse().map_err(Error::user)?;
@@ -189,10 +189,10 @@ fn error_in_a_closure_aborts_and_is_returned() {
 fn written_data_is_in_the_trace() {
     let hash = |table: &'static str, key: &'static str, value: &'static str| {
         let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
-            let db = open("db").await.expect("opened");
+            let db = open("db").await.expect("the store opens");
             let put =
                 db.write(move |txn| Ok(txn.table::<Str, Str>(table)?.put(txn, key, value)?));
-            put.await.expect("written");
+            put.await.expect("the write succeeds");
         });
         ran.hash
     };
@@ -205,7 +205,7 @@ fn written_data_is_in_the_trace() {
 #[test]
 fn writers_take_turns_in_order() {
     pass(&DiskProfile::ssd(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let mut handles = Vec::new();
         for n in 0..8_u8 {
@@ -221,13 +221,16 @@ fn writers_take_turns_in_order() {
             }));
         }
         for handle in handles {
-            handle.await.expect("no panic").expect("written");
+            handle.await.expect("the task does not panic").expect("the write succeeds");
         }
         let order = db.read(|txn| {
             let log = txn.table::<Bytes, Bytes>("log")?.expect("it was made");
             log.iter(txn)?.map(|entry| Ok(entry?.1[0])).collect::<Result<Vec<_>>>()
         });
-        assert_eq!(order.await.expect("read"), *asked.lock().expect("no panic"));
+        assert_eq!(
+            order.await.expect("the read succeeds"),
+            *asked.lock().expect("the lock is not poisoned")
+        );
     });
 }
 
@@ -237,15 +240,15 @@ fn commit_takes_the_disk_latency_and_calm_is_the_median() {
         let taken = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&taken);
         let ran = run(seed, overlay, DiskProfile::ssd(), async move || {
-            let db = open("db").await.expect("opened");
+            let db = open("db").await.expect("the store opens");
             for _ in 0..8 {
                 let begun = Instant::now();
-                put(&db, "k", "v").await.expect("written");
-                sink.lock().expect("no panic").push(begun.elapsed());
+                put(&db, "k", "v").await.expect("the write succeeds");
+                sink.lock().expect("the lock is not poisoned").push(begun.elapsed());
             }
         });
         assert_eq!(ran.verdict, Verdict::Passed);
-        let taken = taken.lock().expect("no panic").clone();
+        let taken = taken.lock().expect("the lock is not poisoned").clone();
         (taken, ran.hash)
     };
     let calm = measure(7, Overlay::calm()).0;
@@ -260,7 +263,7 @@ fn commit_takes_the_disk_latency_and_calm_is_the_median() {
 #[test]
 fn next_writer_begins_at_the_commit_not_at_the_acknowledgement() {
     pass(&steady(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let begun = Instant::now();
         let (one, two) = futures::future::join(put(&db, "a", "1"), put(&db, "b", "2")).await;
         assert!(one.is_ok() && two.is_ok());
@@ -271,7 +274,7 @@ fn next_writer_begins_at_the_commit_not_at_the_acknowledgement() {
 #[test]
 fn cancelled_writer_leaves_nothing_behind() {
     pass(&steady(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let begun = Instant::now();
         // The first is cancelled when it has the turn, the second while it waits for it. The third must not wait for them.
         let first = timeout(4.millis(), put(&db, "a", "1"));
@@ -293,21 +296,21 @@ fn cancelled_writer_leaves_nothing_behind() {
 fn writers_of_dead_processes_are_skipped() {
     pass(&steady(), async || {
         on(5, 2, async {
-            let db = open("db").await.expect("opened");
+            let db = open("db").await.expect("the store opens");
             let (one, two) = futures::join!(put(&db, "dies", "1"), put(&db, "waits", "1"));
             unreachable!("killed: {one:?} {two:?}");
         });
         sleep_ms(1).await;
         let other = on(5, 3, async {
-            let db = open("db").await.expect("opened");
+            let db = open("db").await.expect("the store opens");
             let begun = Instant::now();
-            put(&db, "lives", "1").await.expect("written");
+            put(&db, "lives", "1").await.expect("the write succeeds");
             assert_eq!(begun.elapsed(), 24.millis());
             assert_eq!((value(&db, "dies").await, value(&db, "waits").await), (None, None));
         });
         sleep_ms(4).await;
         kill(2);
-        other.await.expect("no panic");
+        other.await.expect("the task does not panic");
     });
 }
 
@@ -318,26 +321,28 @@ fn stores_are_separate_for_services_and_machines() {
         for (machine, process, service) in places {
             name_process(ProcessId(process), service);
             let wrote = on(machine, process, async move {
-                let db = open("db").await.expect("opened");
+                let db = open("db").await.expect("the store opens");
                 assert_eq!(value(&db, "k").await, None);
-                put(&db, "k", "v").await.expect("written");
+                put(&db, "k", "v").await.expect("the write succeeds");
             });
-            wrote.await.expect("no panic");
+            wrote.await.expect("the task does not panic");
             kill(process);
         }
         name_process(ProcessId(7), "log");
         let next = on(5, 7, async {
-            let db = open("db").await.expect("opened");
+            let db = open("db").await.expect("the store opens");
             assert!(value(&db, "k").await.is_some());
         });
-        next.await.expect("no panic");
+        next.await.expect("the task does not panic");
     });
 }
 
 #[test]
 fn handle_is_invalid_in_other_processes_and_after_its_own_ends() {
     pass(&DiskProfile::ideal(), async || {
-        let db = on(5, 2, async { open("db").await.expect("opened") }).await.expect("no panic");
+        let db = on(5, 2, async { open("db").await.expect("the store opens") })
+            .await
+            .expect("the task does not panic");
         assert!(matches!(put(&db, "k", "v").await, Err(Error::Foreign)));
         assert!(matches!(db.read(|_| Ok(())).await, Err(Error::Foreign)));
         kill(2);
@@ -353,7 +358,7 @@ fn all_operations_fail_outside_a_run() {
     }
     let (send, receive) = std::sync::mpsc::channel();
     let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
-        send.send(open("db").await.expect("opened")).expect("the test waits");
+        send.send(open("db").await.expect("the store opens")).expect("the test waits");
     });
     assert_eq!(ran.verdict, Verdict::Passed);
     let db = receive.recv().expect("sent");
@@ -367,7 +372,7 @@ fn all_operations_fail_outside_a_run() {
 #[test]
 fn nested_use_of_a_store_is_an_error() {
     pass(&DiskProfile::ideal(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let own = db.clone();
         let nested = db.write(move |_| {
             let read = own.read(|_| Ok(())).now_or_never().expect("it does not wait");
@@ -378,14 +383,14 @@ fn nested_use_of_a_store_is_an_error() {
             own.read(|_| Ok(())).now_or_never().expect("it does not wait")
         });
         assert!(matches!(nested.await, Err(Error::Nested)));
-        put(&db, "k", "v").await.expect("written");
+        put(&db, "k", "v").await.expect("the write succeeds");
     });
 }
 
 #[test]
 fn panic_in_a_closure_aborts_and_the_store_stays_usable() {
     pass(&DiskProfile::ideal(), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let panics = db.clone();
         let task = spawn(async move {
             let done = panics.write(|txn| -> Result<()> {
@@ -396,6 +401,6 @@ fn panic_in_a_closure_aborts_and_the_store_stays_usable() {
         });
         assert!(task.await.expect_err("it panicked").is_panic());
         assert_eq!(value(&db, "k").await, None);
-        put(&db, "k", "w").await.expect("written");
+        put(&db, "k", "w").await.expect("the write succeeds");
     });
 }

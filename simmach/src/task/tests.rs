@@ -306,7 +306,7 @@ fn destructors_at_the_end_of_a_run_have_no_effect() {
 fn blocking_work_costs_virtual_time() {
     rig::pass(0, async || {
         let start = Instant::now();
-        assert_eq!(spawn_blocking(|| 6 * 7).await.expect("no panic"), 42);
+        assert_eq!(spawn_blocking(|| 6 * 7).await.expect("the task does not panic"), 42);
         let took = start.elapsed();
         assert!(took >= 20.micros() && took <= 200.micros(), "{took:?}");
     });
@@ -327,7 +327,7 @@ fn generators_of_tasks_are_independent() {
             });
             let second = spawn(async { (crate::rand::random(), crate::rand::random()) });
             let _ = first.await;
-            let (a, b) = second.await.expect("no panic");
+            let (a, b) = second.await.expect("the task does not panic");
             out.lock().unwrap().extend([a, b]);
         });
         numbers

@@ -95,7 +95,8 @@ impl Door {
         let stderr = drain(Some(ours));
         let stdout = drain(child.stdout.take());
         let status = Running { child, disks }.status();
-        let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("no panic"));
+        let [stdout, stderr] =
+            [stdout, stderr].map(|thread| thread.join().expect("the thread does not panic"));
         Ran { code: status.code(), text: format!("{stdout}{stderr}") }
     }
 
@@ -145,7 +146,8 @@ impl Running {
         let stdout = drain(self.child.stdout.take());
         let stderr = drain(self.child.stderr.take());
         let status = self.status();
-        let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("no panic"));
+        let [stdout, stderr] =
+            [stdout, stderr].map(|thread| thread.join().expect("the thread does not panic"));
         let ran = Ran { code: status.code(), text: format!("{stdout}{stderr}") };
         (ran, self.disks)
     }

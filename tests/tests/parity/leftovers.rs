@@ -28,15 +28,15 @@ fn any() -> SocketAddr {
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "sockets are left")]
 async fn leftover_listener_is_found(sim: Sim) {
-    mem::forget(TcpListener::bind(any()).await.expect("a free port"));
+    mem::forget(TcpListener::bind(any()).await.expect("the port is free"));
     nothing_is_left(&sim).await;
 }
 
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "sockets are left")]
 async fn leftover_stream_is_found(sim: Sim) {
-    let listener = TcpListener::bind(any()).await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
+    let listener = TcpListener::bind(any()).await.expect("the port is free");
+    let address = listener.local_addr().expect("the socket is bound");
     mem::forget(TcpStream::connect(address).await.expect("it listens"));
     nothing_is_left(&sim).await;
 }
@@ -44,7 +44,7 @@ async fn leftover_stream_is_found(sim: Sim) {
 #[simmach::sim_test(seeds = 3)]
 #[should_panic(expected = "sockets are left")]
 async fn leftover_datagram_socket_is_found(sim: Sim) {
-    mem::forget(UdpSocket::bind(any()).await.expect("a free port"));
+    mem::forget(UdpSocket::bind(any()).await.expect("the port is free"));
     nothing_is_left(&sim).await;
 }
 

@@ -34,7 +34,7 @@ async fn keeper(listener: TcpListener, store: &'static str) -> Result<(), BoxErr
                     Ok(nth)
                 });
                 let kept = kept.await.expect("there is room");
-                writes.write_all(&kept.to_be_bytes()).await.expect("open");
+                writes.write_all(&kept.to_be_bytes()).await.expect("the socket is open");
             }
         });
     }
@@ -51,10 +51,13 @@ async fn have_words_kept(at: &'static str, port: u16) -> Result<(), BoxError> {
             let mut stream = connect(at, port).await;
             let mut last = 0;
             for _ in 0..5 {
-                stream.write_all(&rand::random().to_be_bytes()).await.expect("open");
+                stream.write_all(&rand::random().to_be_bytes()).await.expect("the socket is open");
                 let mut kept = [0; 8];
                 let read = stream.read_exact(&mut kept);
-                timeout(Duration::from_secs(20), read).await.expect("in time").expect("open");
+                timeout(Duration::from_secs(20), read)
+                    .await
+                    .expect("in time")
+                    .expect("the socket is open");
                 assert!(u64::from_be_bytes(kept) > last, "each is one more");
                 last = u64::from_be_bytes(kept);
                 sleep(Duration::from_millis(2)).await;
@@ -64,7 +67,7 @@ async fn have_words_kept(at: &'static str, port: u16) -> Result<(), BoxError> {
     }
     let mut most = 0;
     while let Some(last) = clients.join_next().await {
-        most = most.max(last.expect("no panic"));
+        most = most.max(last.expect("the task does not panic"));
     }
     assert_eq!(most, 15);
     assert!(began.elapsed() >= Duration::from_millis(10));
@@ -97,8 +100,8 @@ fn in_the_real_world() {
     let folder = folder();
     run_for_real(async {
         // Finds a free port, which is likely to stay free until the service binds it.
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the port is free");
+        let port = listener.local_addr().expect("the socket is bound").port();
         let service = task::spawn(keeper(listener, "words"));
         have_words_kept("localhost", port).await.expect("it goes well");
         service.abort();
@@ -124,20 +127,29 @@ async fn an_hour_passes() {
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(began.elapsed(), Duration::from_secs(3600));
     assert!(task::spawn(async { TcpListener::bind("192.0.2.1:1").await }).await.is_ok());
-    let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
-    assert_eq!(socket.local_addr().expect("bound").port(), 32_768, "the first of the simulated");
+    let socket = UdpSocket::bind("0.0.0.0:0").await.expect("the port is free");
+    assert_eq!(
+        socket.local_addr().expect("the socket is bound").port(),
+        32_768,
+        "the first of the simulated"
+    );
 }
 
 #[test]
 fn datagrams_names_and_halves() {
     run_for_real(async {
-        let one = UdpSocket::bind(("localhost", 0)).await.expect("a free port");
-        let two = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-        two.connect(one.local_addr().expect("bound")).await.expect("a route");
-        two.send(b"hello").await.expect("room");
+        let one = UdpSocket::bind(("localhost", 0)).await.expect("the port is free");
+        let two = UdpSocket::bind("127.0.0.1:0").await.expect("the port is free");
+        two.connect(one.local_addr().expect("the socket is bound"))
+            .await
+            .expect("there is a route");
+        two.send(b"hello").await.expect("the socket has room");
         let mut buf = [0; 8];
         let (length, from) = one.recv_from(&mut buf).await.expect("a datagram");
-        assert_eq!((&buf[..length], from), (&b"hello"[..], two.local_addr().expect("bound")));
+        assert_eq!(
+            (&buf[..length], from),
+            (&b"hello"[..], two.local_addr().expect("the socket is bound"))
+        );
         let found = simmach::net::lookup_host("localhost:80").await.expect("it has an address");
         assert!(found.into_iter().all(|address| address.ip().is_loopback()));
         assert!(TcpStream::connect("no port").await.is_err());

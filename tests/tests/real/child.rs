@@ -31,7 +31,7 @@ fn part() {
             }
             "write" => {
                 let store = storage::open("kept").await.expect("it opens");
-                put(&store, "k", "v").await.expect("room");
+                put(&store, "k", "v").await.expect("the disk has room");
                 println!("\nready");
                 std::future::pending::<()>().await;
             }

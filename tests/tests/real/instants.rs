@@ -72,7 +72,7 @@ async fn arithmetic_is_tokio_s_in_a_run() {
     compare();
     sleep(5.secs()).await;
     compare();
-    task::spawn(async { compare() }).await.expect("no panic");
+    task::spawn(async { compare() }).await.expect("the task does not panic");
 }
 
 /// Waits for deadlines in the past.

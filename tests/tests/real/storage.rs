@@ -36,7 +36,7 @@ fn write_is_read_back() {
     run_for_real(async {
         let store = storage::open("read").await.expect("it opens");
         assert_eq!(found(&store, "k").await.expect("readable"), None);
-        put(&store, "k", "v").await.expect("room");
+        put(&store, "k", "v").await.expect("the disk has room");
         assert_eq!(found(&store, "k").await.expect("readable").as_deref(), Some("v"));
         let again = storage::open("read").await.expect("it is the same");
         assert_eq!(found(&again, "k").await.expect("readable").as_deref(), Some("v"));
@@ -102,7 +102,7 @@ fn writers_take_turns_off_the_async_thread() {
             });
         }
         while let Some(written) = writes.join_next().await {
-            written.expect("no panic").expect("room");
+            written.expect("the task does not panic").expect("the disk has room");
         }
         let order = store.read(|txn| {
             let table = txn.table::<Str, Bytes>("t")?.expect("it was made");
@@ -119,7 +119,7 @@ fn periodic_store_is_read_back() {
         let options = Options::new().durability(Durability::Periodic(Duration::from_millis(20)));
         let store = options.open("periodic").await.expect("it opens");
         for value in ["one", "two", "three"] {
-            put(&store, "k", value).await.expect("room");
+            put(&store, "k", value).await.expect("the disk has room");
             simmach::time::sleep(Duration::from_millis(15)).await;
         }
         assert_eq!(found(&store, "k").await.expect("readable").as_deref(), Some("three"));
@@ -158,7 +158,7 @@ fn nested_transaction_is_an_error() {
                 async move { store.write(|_| -> storage::Result<()> { panic!("inside") }).await };
             simmach::task::spawn(panics).await.expect_err("the caller's");
         }
-        put(&store, "k", "v").await.expect("room");
+        put(&store, "k", "v").await.expect("the disk has room");
         assert_eq!(found(&store, "k").await.expect("readable").as_deref(), Some("v"));
     });
 }

@@ -12,10 +12,12 @@ use crate::run_for_real;
 #[test]
 fn tasks_end_as_tokio_s_do() {
     run_for_real(async {
-        assert_eq!(task::spawn(async { 7 }).await.expect("no panic"), 7);
-        assert_eq!(task::spawn_local(async { 8 }).await.expect("no panic"), 8);
+        assert_eq!(task::spawn(async { 7 }).await.expect("the task does not panic"), 7);
+        assert_eq!(task::spawn_local(async { 8 }).await.expect("the task does not panic"), 8);
         let here = std::thread::current().id();
-        let there = task::spawn_blocking(|| std::thread::current().id()).await.expect("no panic");
+        let there = task::spawn_blocking(|| std::thread::current().id())
+            .await
+            .expect("the task does not panic");
         assert_ne!(here, there);
         let panicked = task::spawn(async { panic!("loud") }).await.expect_err("it panicked");
         assert!(panicked.is_panic() && panicked.to_string().ends_with("loud"));

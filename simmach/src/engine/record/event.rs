@@ -28,8 +28,8 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     Flushed { store: u64, nth: u64 },
     /// A service was started.
     ServiceStarted { machine: MachineId },
-    /// A process ended.
-    ProcessEnded { process: ProcessId, exit: ProcessExit },
+    /// A process ended: a client, or else a service.
+    ProcessEnded { process: ProcessId, machine: MachineId, is_client: bool, exit: ProcessExit },
     /// A machine lost its power, and with it this many commits that were not durable.
     PowerLost { machine: MachineId, commits: u64 },
     /// A machine's disk was emptied.
@@ -228,7 +228,9 @@ impl NewEvent<'_> {
             }
             Self::Flushed { store, nth } => Event::Flushed { store, nth },
             Self::ServiceStarted { machine } => Event::ServiceStarted { machine },
-            Self::ProcessEnded { process, exit } => Event::ProcessEnded { process, exit },
+            Self::ProcessEnded { process, machine, is_client, exit } => {
+                Event::ProcessEnded { process, machine, is_client, exit }
+            }
             Self::PowerLost { machine, commits } => Event::PowerLost { machine, commits },
             Self::DiskWiped { machine } => Event::DiskWiped { machine },
             Self::ClockSet { machine, step, drift } => Event::ClockSet { machine, step, drift },

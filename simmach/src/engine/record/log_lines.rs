@@ -33,7 +33,7 @@ pub(crate) struct LogLine {
     pub machine: MachineId,
     /// The level.
     pub level: Level,
-    /// The target of a record, usually its module; `None` for lines of the harness.
+    /// The target of a record, usually its module; `None` for lines of the harness and of `Sim::log`.
     pub target: Option<Cow<'static, str>>,
     /// The message.
     pub text: String,

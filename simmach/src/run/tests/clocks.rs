@@ -295,7 +295,7 @@ fn clock_survives_a_restart() {
             sim.power_off("api")?;
             sim.start("api")?;
             sleep(6.secs()).await;
-            assert_eq!(*diary().borrow(), ["5s", "5s", "5s"]);
+            assert_eq!(*notes().borrow(), ["5s", "5s", "5s"]);
             Result::<()>::Ok(())
         })
     });

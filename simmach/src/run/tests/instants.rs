@@ -69,7 +69,7 @@ fn instants_before_the_start_exist_in_a_destructor() {
             crate::task::yield_now().await;
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
-            assert_eq!(*diary().borrow(), ["looked", "looked"]);
+            assert_eq!(*notes().borrow(), ["looked", "looked"]);
         })
     });
 }

@@ -172,7 +172,7 @@ fn settle_ends_every_task_of_plans() {
         let spec = SpecBuilder::new().machine("a", ignores).plan(settles).plan(kills);
         spec.body(async |sim: Sim| {
             sleep(20.secs()).await;
-            assert!(sim.is_up("a") && diary().borrow().contains(&"settled".to_owned()));
+            assert!(sim.is_up("a") && notes().borrow().contains(&"settled".to_owned()));
         })
     });
 }

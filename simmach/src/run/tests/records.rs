@@ -75,7 +75,7 @@ fn records_have_time_machine_level_and_target() {
             (10, 0, Level::Error, "end", "dropped"),
             (10, 0, Level::Error, "end", "dropped"),
             (10, 0, Level::Fault, "none", "service stopped"),
-            (10, u32::MAX, Level::Info, "none", "by the test"),
+            (10, 2, Level::Info, "none", "by the test"),
         ]
     );
 }

@@ -100,7 +100,7 @@ fn connect_time_out_is_reported_to_every_waiter() {
     };
     pass(move || {
         spec().machine("other.zone", connects).body(async |_| {
-            while *diary().borrow() != ["timed out"] {
+            while *notes().borrow() != ["timed out"] {
                 sleep(100.millis()).await;
             }
         })
@@ -154,13 +154,13 @@ fn unanswered_probes_time_out() {
 fn pending_restart_is_no_stall() {
     let crashes_once = async || {
         note("up");
-        if diary().borrow().len() == 1 { Err("no luck") } else { Ok(()) }
+        if notes().borrow().len() == 1 { Err("no luck") } else { Ok(()) }
     };
     pass(move || {
         let topology = Topology::new().machine("late.zone", crashes_once);
         let topology = topology.on_exit("late.zone", OnExit::Restart(5.mins()));
         SpecBuilder::new().topology(topology).body(async |_| {
-            while diary().borrow().len() < 2 {
+            while notes().borrow().len() < 2 {
                 sleep(100.millis()).await;
             }
         })

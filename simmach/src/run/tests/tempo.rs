@@ -205,24 +205,24 @@ fn plan_with_too_few_machines_names_them() {
         }
     };
     const LEFT_OUT: &str =
-        "the machine of the test's body, me, is excluded unless it is named; name it";
+        "the machine of the test's body, `me`, is excluded unless it is named; name it";
     for (machines, client, plan, said) in [
-        ("x", "me", DEFAULTS[1], ["at least two machines", "only x", LEFT_OUT]),
+        ("x", "me", DEFAULTS[1], ["at least two machines", "only `x`", LEFT_OUT]),
         ("me", "me", DEFAULTS[1], ["at least two machines", "none", LEFT_OUT]),
-        ("m{1..=2}", "m1", DEFAULTS[1], ["two machines", "only m2", "body, m1, is excluded"]),
+        ("m{1..=2}", "m1", DEFAULTS[1], ["two machines", "only `m2`", "body, `m1`, is excluded"]),
         (
             "x{1..=3}",
             "me",
             || Box::new(Partitions::new().machines("x1").every(1.secs())),
-            ["at least two machines", "only x1", "name more machines with `machines`"],
+            ["at least two machines", "only `x1`", "name more machines with `machines`"],
         ),
         ("me", "me", DEFAULTS[2], ["a machine with services", "none", LEFT_OUT]),
-        ("me", "me", DEFAULTS[0], ["a machine with services", "none", "me, is never hit; add"]),
+        ("me", "me", DEFAULTS[0], ["a machine with services", "none", "`me`, is never hit; add"]),
         (
             "me",
             "me",
             || Box::new(PowerOffs::new().machines("me")),
-            ["a machine with services", "none", "me, is never hit; name others"],
+            ["a machine with services", "none", "`me`, is never hit; name others"],
         ),
         (
             "x",

@@ -5,7 +5,7 @@ use crate::storage::tests::*;
 #[test]
 fn full_disk_is_counted_and_can_recover() {
     pass(&DiskProfile::ssd().capacity(1 << 20), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let fill = |size: usize| {
             db.write(move |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, "k", &vec![7; size])?))
         };
@@ -22,7 +22,7 @@ fn full_disk_is_counted_and_can_recover() {
 #[test]
 fn full_disk_converted_to_an_io_error_is_still_counted() {
     pass(&DiskProfile::ssd().capacity(1 << 20), async || {
-        let db = open("db").await.expect("opened");
+        let db = open("db").await.expect("the store opens");
         let fill = db.write(|txn| {
             let mut fill = || -> std::io::Result<()> {
                 let table = txn.table::<Str, Bytes>("t")?;
@@ -60,7 +60,7 @@ fn real_disk_full_breaks_the_run_and_names_the_folder() {
     const ENOSPC: i32 = 28;
     for code in [EIO, ENOSPC] {
         let ran = run(0, Overlay::default(), DiskProfile::ideal(), async move || {
-            let db = open("db").await.expect("opened");
+            let db = open("db").await.expect("the store opens");
             let full = std::io::Error::from_raw_os_error(code);
             assert!(db.write(|_| Err::<(), _>(full.into())).await.is_err());
         });
@@ -118,9 +118,9 @@ fn map_too_large_after_a_resize_is_reported() {
         let open = |process, size| {
             on(1, process, async move { Options::new().map_size(size).open("db").await.map(drop) })
         };
-        open(2, 1 << 20).await.expect("no panic").expect("there is room");
+        open(2, 1 << 20).await.expect("the task does not panic").expect("there is room");
         power_off_with(1, 2);
-        assert!(open(3, 1 << 62).await.expect("no panic").is_err());
+        assert!(open(3, 1 << 62).await.expect("the task does not panic").is_err());
     });
     match ran.verdict {
         Verdict::Broken(text) => {
@@ -136,7 +136,7 @@ fn runs_leave_no_files_behind() {
         let ran = run(seed, Overlay::default(), DiskProfile::ssd(), async || {
             for machine in 0..3 {
                 on(machine, 2 + machine, async {
-                    let db = periodic(5).open("db").await.expect("opened");
+                    let db = periodic(5).open("db").await.expect("the store opens");
                     while put(&db, "k", "v").await.is_ok() {}
                 });
             }

@@ -159,7 +159,7 @@ fn contents(volume: &mut Volume) -> Contents {
             }
             Ok(found)
         })
-        .expect("read")
+        .expect("the read succeeds")
 }
 
 fn put(volume: &mut Volume, commit: Commit, key: &str, value: &[u8]) -> Result<()> {
@@ -171,7 +171,7 @@ fn value(volume: &mut Volume, key: &str) -> Option<Vec<u8>> {
         Some(table) => Ok(table.get(txn, key)?.map(<[u8]>::to_vec)),
         None => Ok(None),
     });
-    found.expect("read")
+    found.expect("the read succeeds")
 }
 
 #[test]
@@ -197,14 +197,14 @@ fn crashes_lose_exactly_what_was_not_durable() {
 fn volume_without_durable_point_is_empty_after_power_loss() {
     let folder = Folder::new();
     let mut volume = folder.volume();
-    volume.open().expect("opened");
+    volume.open().expect("the store opens");
     assert_eq!(volume.power_off().expect("nothing to lose"), 0);
     for n in 0..3 {
-        put(&mut volume, Commit::Cached, "k", &[n]).expect("put");
+        put(&mut volume, Commit::Cached, "k", &[n]).expect("the put succeeds");
     }
     assert_eq!(volume.power_off().expect("powered off"), 3);
     assert_eq!(value(&mut volume, "k"), None);
-    put(&mut volume, Commit::Durable, "k", b"later").expect("put");
+    put(&mut volume, Commit::Durable, "k", b"later").expect("the put succeeds");
     assert_eq!(volume.power_off().expect("powered off"), 0);
     assert_eq!(value(&mut volume, "k").as_deref(), Some(&b"later"[..]));
 }
@@ -229,10 +229,10 @@ fn tables_made_by_a_lost_or_aborted_transaction_are_gone() {
         });
         assert!(matches!(aborted, Err(Error::User(_))));
         assert_eq!(value(&mut volume, "k"), None);
-        put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+        put(&mut volume, Commit::Cached, "k", b"v").expect("the put succeeds");
         assert_eq!(volume.power_off().expect("powered off"), 1);
         let found = volume.read(|txn| Ok(txn.table::<Str, Bytes>("t")?.is_some()));
-        assert!(!found.expect("read"));
+        assert!(!found.expect("the read succeeds"));
     }
 }
 
@@ -245,7 +245,7 @@ fn table_can_be_created_after_a_failed_lookup() {
         txn.table::<Str, Bytes>("t")?;
         Ok((before, txn.find_table::<Str, Bytes>("t")?.is_some()))
     });
-    assert_eq!(found.expect("written"), (false, true));
+    assert_eq!(found.expect("the write succeeds"), (false, true));
     for bad in ["", "a\0b"] {
         let done = volume.write(Commit::Durable, |txn| txn.table::<Str, Bytes>(bad).map(drop));
         assert!(matches!(done, Err(Error::Name(_))), "{done:?}");
@@ -256,7 +256,7 @@ fn table_can_be_created_after_a_failed_lookup() {
 fn full_map_aborts_and_leaves_the_volume_usable() {
     let folder = Folder::new();
     let mut volume = Volume::new(&folder.0, "db", 1 << 18);
-    put(&mut volume, Commit::Durable, "small", b"v").expect("put");
+    put(&mut volume, Commit::Durable, "small", b"v").expect("the put succeeds");
     let big = vec![7; 1 << 19];
     for commit in [Commit::Durable, Commit::Cached] {
         assert!(matches!(put(&mut volume, commit, "big", &big), Err(Error::Full)));
@@ -270,7 +270,7 @@ fn full_map_aborts_and_leaves_the_volume_usable() {
     }
     assert_eq!(volume.undurable(), 0);
     assert_eq!(value(&mut volume, "small").as_deref(), Some(&b"v"[..]));
-    put(&mut volume, Commit::Durable, "small", b"w").expect("put");
+    put(&mut volume, Commit::Durable, "small", b"w").expect("the put succeeds");
     volume.resize(1 << 22).expect("nothing is pinned");
     put(&mut volume, Commit::Durable, "big", &big).expect("there is room now");
 }
@@ -284,7 +284,7 @@ fn commits_without_flush_do_not_fill_the_map() {
     for round in 0..20_u32 {
         for n in 0..500_u32 {
             let number = round * 500 + n;
-            put(&mut volume, Commit::Cached, "k", &number.to_be_bytes()).expect("put");
+            put(&mut volume, Commit::Cached, "k", &number.to_be_bytes()).expect("the put succeeds");
         }
         let last = round * 500 + 499;
         let lost = volume.power_off().expect("powered off") as u32;
@@ -320,7 +320,7 @@ fn large_transaction_is_committed_lost_and_aborted_as_a_whole() {
             }
             Ok(all)
         });
-        all.expect("read")
+        all.expect("the read succeeds")
     };
     fill(&mut volume, Commit::Durable, 1, false).expect("committed");
     fill(&mut volume, Commit::Cached, 2, true).expect_err("aborted");
@@ -335,7 +335,7 @@ fn large_transaction_is_committed_lost_and_aborted_as_a_whole() {
 fn panic_in_a_closure_aborts_and_leaves_the_volume_usable() {
     let folder = Folder::new();
     let mut volume = folder.volume();
-    put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+    put(&mut volume, Commit::Cached, "k", b"v").expect("the put succeeds");
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         volume.write(Commit::Durable, |txn| -> Result<()> {
             txn.table::<Str, Bytes>("t")?.put(txn, "k", b"w")?;
@@ -368,8 +368,8 @@ fn volumes_leave_no_files_behind() {
     let folder = Folder::new();
     for round in 0..200_u32 {
         let mut volume = folder.volume();
-        put(&mut volume, Commit::Durable, "k", b"v").expect("put");
-        put(&mut volume, Commit::Cached, "k", b"w").expect("put");
+        put(&mut volume, Commit::Durable, "k", b"v").expect("the put succeeds");
+        put(&mut volume, Commit::Cached, "k", b"w").expect("the put succeeds");
         assert!(held(&folder.0) > 0);
         match round % 3 {
             0 => {
@@ -389,7 +389,7 @@ fn volumes_leave_no_files_behind() {
 fn dropping_an_open_volume_closes_it() {
     let folder = Folder::new();
     let mut volume = folder.volume();
-    put(&mut volume, Commit::Cached, "k", b"v").expect("put");
+    put(&mut volume, Commit::Cached, "k", b"v").expect("the put succeeds");
     drop(volume);
     assert!(heed::env_closing_event(folder.0.join("db.mdb")).is_none());
     assert_eq!(value(&mut folder.volume(), "k").as_deref(), Some(&b"v"[..]));

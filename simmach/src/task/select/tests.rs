@@ -202,21 +202,21 @@ fn futures_are_dropped_before_the_handler_runs() {
         }
     }
     rig::pass(0, || async {
-        let diary = RefCell::new(Vec::new());
+        let log = RefCell::new(Vec::new());
         let slow = |tells| async move {
             let _tells = tells;
             pending::<()>().await;
         };
         let mut text = String::new();
         select! {
-            _ = slow(Tells(&diary)) => {}
+            _ = slow(Tells(&log)) => {}
             _ = async { sleep(1.secs()).await; text.push('a'); } => {
-                diary.borrow_mut().push("handler");
+                log.borrow_mut().push("handler");
                 sleep(1.secs()).await;
                 text.push('b');
             }
         }
-        assert_eq!((text.as_str(), &diary.into_inner()[..]), ("ab", &["dropped", "handler"][..]));
+        assert_eq!((text.as_str(), &log.into_inner()[..]), ("ab", &["dropped", "handler"][..]));
     });
 }
 

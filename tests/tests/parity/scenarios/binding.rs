@@ -33,14 +33,14 @@ async fn bind_of_all_addresses_conflicts_with_one() {
 }
 
 async fn bind_of_one_address_conflicts_with_all() {
-    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("the port is free");
+    let port = listener.local_addr().expect("the socket is bound").port();
     assert_eq!(kind(TcpListener::bind(("127.0.0.1", port)).await), "AddrInUse 98");
 }
 
 async fn bind_of_ipv4_conflicts_with_all_ipv6() {
-    let listener = TcpListener::bind("[::]:0").await.expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
+    let listener = TcpListener::bind("[::]:0").await.expect("the port is free");
+    let port = listener.local_addr().expect("the socket is bound").port();
     assert_eq!(kind(TcpListener::bind(("127.0.0.1", port)).await), "AddrInUse 98");
     assert_eq!(kind(TcpListener::bind(("0.0.0.0", port)).await), "AddrInUse 98");
 }
@@ -57,10 +57,10 @@ async fn bind_to_port_zero_takes_a_free_port() {
 }
 
 async fn local_address_of_a_listener() {
-    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
-    assert_eq!(listener.local_addr().expect("bound").ip().to_string(), "0.0.0.0");
-    let listener = TcpListener::bind("[::]:0").await.expect("a free port");
-    assert_eq!(listener.local_addr().expect("bound").ip().to_string(), "::");
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("the port is free");
+    assert_eq!(listener.local_addr().expect("the socket is bound").ip().to_string(), "0.0.0.0");
+    let listener = TcpListener::bind("[::]:0").await.expect("the port is free");
+    assert_eq!(listener.local_addr().expect("the socket is bound").ip().to_string(), "::");
 }
 
 async fn bind_of_a_foreign_address_is_not_available() {
@@ -79,7 +79,7 @@ async fn bind_succeeds_beside_time_wait() {
     let (far, _) = listener.accept().await.expect("a connection");
     // The listener's side closes first and so has the TIME-WAIT.
     drop(far);
-    assert_eq!(near.read(&mut [0; 8]).await.expect("the end"), 0);
+    assert_eq!(near.read(&mut [0; 8]).await.expect("the stream ends"), 0);
     drop(near);
     drop(listener);
     pause().await;
@@ -94,12 +94,12 @@ async fn bind_succeeds_beside_an_open_connection() {
     let again = TcpListener::bind(address).await.expect("the port is to be had");
     let _ = TcpStream::connect(address).await.expect("it listens");
     let (_, from) = again.accept().await.expect("a connection");
-    assert_ne!(from, near.local_addr().expect("open"));
+    assert_ne!(from, near.local_addr().expect("the socket is open"));
     drop(far);
 }
 
 async fn bind_of_a_connecting_socket_s_port_fails() {
     let (near, _far) = pair().await;
-    let own = near.local_addr().expect("open");
+    let own = near.local_addr().expect("the socket is open");
     assert_eq!(kind(TcpListener::bind(own).await), "AddrInUse 98");
 }

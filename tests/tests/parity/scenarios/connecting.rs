@@ -34,18 +34,18 @@ async fn connect_to_a_closed_port_is_refused() {
 async fn connect_needs_no_accept() {
     let (_listener, address) = listener().await;
     let stream = TcpStream::connect(address).await.expect("its kernel answers");
-    assert_eq!(stream.peer_addr().expect("open"), address);
+    assert_eq!(stream.peer_addr().expect("the socket is open"), address);
 }
 
 async fn bytes_sent_before_the_accept_are_read_after_it() {
     let (listener, address) = listener().await;
     let mut near = TcpStream::connect(address).await.expect("it listens");
-    near.write_all(b"early").await.expect("open");
+    near.write_all(b"early").await.expect("the socket is open");
     drop(near);
     pause().await;
     let (mut far, _) = listener.accept().await.expect("a connection");
     let mut bytes = Vec::new();
-    far.read_to_end(&mut bytes).await.expect("an orderly end");
+    far.read_to_end(&mut bytes).await.expect("the stream ends without an error");
     assert_eq!(bytes, b"early");
 }
 
@@ -53,23 +53,23 @@ async fn addresses_of_both_ends_agree() {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
     let (far, from) = listener.accept().await.expect("a connection");
-    assert_eq!(near.local_addr().expect("open"), from);
-    assert_eq!(far.peer_addr().expect("open"), from);
-    assert_eq!(far.local_addr().expect("open"), address);
-    assert_eq!(near.peer_addr().expect("open"), address);
+    assert_eq!(near.local_addr().expect("the socket is open"), from);
+    assert_eq!(far.peer_addr().expect("the socket is open"), from);
+    assert_eq!(far.local_addr().expect("the socket is open"), address);
+    assert_eq!(near.peer_addr().expect("the socket is open"), address);
 }
 
 async fn connect_to_the_unspecified_address_is_to_loopback() {
     let (_listener, address) = listener().await;
     let stream = TcpStream::connect(("0.0.0.0", address.port())).await.expect("it listens");
-    assert_eq!(stream.peer_addr().expect("open"), address);
+    assert_eq!(stream.peer_addr().expect("the socket is open"), address);
 }
 
 async fn connect_tries_the_next_address_after_a_refusal() {
     let closed = nobody().await;
     let (_listener, open) = listener().await;
     let stream = TcpStream::connect(&[closed, open][..]).await.expect("one listens");
-    assert_eq!(stream.peer_addr().expect("open"), open);
+    assert_eq!(stream.peer_addr().expect("the socket is open"), open);
 }
 
 async fn connect_returns_the_last_of_several_errors() {
@@ -99,27 +99,33 @@ async fn lookup_of_an_address_is_the_address() {
 }
 
 async fn connect_to_ipv6_loopback() {
-    let listener = TcpListener::bind("[::1]:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
+    let listener = TcpListener::bind("[::1]:0").await.expect("the port is free");
+    let address = listener.local_addr().expect("the socket is bound");
     let near = TcpStream::connect(address).await.expect("it listens");
     let (_, from) = listener.accept().await.expect("a connection");
     assert!(address.is_ipv6() && from.is_ipv6());
-    assert_eq!(near.local_addr().expect("open"), from);
+    assert_eq!(near.local_addr().expect("the socket is open"), from);
 }
 
 async fn connect_by_ipv4_to_all_ipv6_has_a_mapped_address() {
-    let listener = TcpListener::bind("[::]:0").await.expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
+    let listener = TcpListener::bind("[::]:0").await.expect("the port is free");
+    let port = listener.local_addr().expect("the socket is bound").port();
     let near = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
     let (far, from) = listener.accept().await.expect("a connection");
     assert_eq!(from.ip().to_string(), "::ffff:127.0.0.1");
-    assert_eq!(far.local_addr().expect("open").to_string(), format!("[::ffff:127.0.0.1]:{port}"));
-    assert_eq!(near.peer_addr().expect("open").to_string(), format!("127.0.0.1:{port}"));
+    assert_eq!(
+        far.local_addr().expect("the socket is open").to_string(),
+        format!("[::ffff:127.0.0.1]:{port}")
+    );
+    assert_eq!(
+        near.peer_addr().expect("the socket is open").to_string(),
+        format!("127.0.0.1:{port}")
+    );
 }
 
 async fn connect_by_ipv6_to_ipv4_is_refused() {
-    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("the port is free");
+    let port = listener.local_addr().expect("the socket is bound").port();
     assert_eq!(kind(TcpStream::connect(("::1", port)).await), "ConnectionRefused 111");
 }
 

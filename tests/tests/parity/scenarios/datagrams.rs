@@ -39,7 +39,7 @@ both_ways! {
 
 async fn datagram_has_its_sender_s_address() {
     let (one, here, two, there) = datagram_pair().await;
-    assert_eq!(one.send_to(b"hello", there).await.expect("a route"), 5);
+    assert_eq!(one.send_to(b"hello", there).await.expect("there is a route"), 5);
     let mut buf = [0; 16];
     assert_eq!(two.recv_from(&mut buf).await.expect("a datagram"), (5, here));
     assert_eq!(&buf[..5], b"hello");
@@ -48,7 +48,7 @@ async fn datagram_has_its_sender_s_address() {
 async fn datagrams_keep_boundaries_and_order() {
     let (one, _, two, there) = datagram_pair().await;
     for text in ["a", "bb", "ccc"] {
-        one.send_to(text.as_bytes(), there).await.expect("a route");
+        one.send_to(text.as_bytes(), there).await.expect("there is a route");
     }
     let mut buf = [0; 16];
     for length in 1..=3 {
@@ -58,8 +58,8 @@ async fn datagrams_keep_boundaries_and_order() {
 
 async fn datagram_larger_than_the_buffer_is_truncated() {
     let (one, _, two, there) = datagram_pair().await;
-    one.send_to(b"too long", there).await.expect("a route");
-    one.send_to(b"next", there).await.expect("a route");
+    one.send_to(b"too long", there).await.expect("there is a route");
+    one.send_to(b"next", there).await.expect("there is a route");
     let mut buf = [0; 4];
     assert_eq!(two.recv_from(&mut buf).await.expect("a datagram").0, 4);
     assert_eq!(&buf, b"too ");
@@ -69,7 +69,7 @@ async fn datagram_larger_than_the_buffer_is_truncated() {
 
 async fn datagram_may_be_empty() {
     let (one, here, two, there) = datagram_pair().await;
-    assert_eq!(one.send_to(&[], there).await.expect("a route"), 0);
+    assert_eq!(one.send_to(&[], there).await.expect("there is a route"), 0);
     assert_eq!(two.recv_from(&mut [0; 4]).await.expect("a datagram"), (0, here));
 }
 
@@ -89,17 +89,17 @@ async fn send_without_a_peer_fails() {
 
 async fn recv_without_a_peer_takes_any_sender() {
     let (one, _, two, there) = datagram_pair().await;
-    one.send_to(b"hello", there).await.expect("a route");
+    one.send_to(b"hello", there).await.expect("there is a route");
     assert_eq!(two.recv(&mut [0; 16]).await.expect("a datagram"), 5);
 }
 
 async fn recv_of_a_connected_socket_takes_only_its_peer() {
     let (one, here, two, there) = datagram_pair().await;
     let (three, _, _, _) = datagram_pair().await;
-    one.connect(there).await.expect("a route");
+    one.connect(there).await.expect("there is a route");
     assert_eq!(one.peer_addr().expect("connected"), there);
-    three.send_to(b"stranger", here).await.expect("a route");
-    two.send_to(b"peer", here).await.expect("a route");
+    three.send_to(b"stranger", here).await.expect("there is a route");
+    two.send_to(b"peer", here).await.expect("there is a route");
     let mut buf = [0; 16];
     assert_eq!(one.recv(&mut buf).await.expect("a datagram"), 4);
     assert_eq!(&buf[..4], b"peer");
@@ -109,16 +109,16 @@ async fn recv_of_a_connected_socket_takes_only_its_peer() {
 async fn connect_again_changes_the_peer() {
     let (one, _, two, there) = datagram_pair().await;
     let (three, _, _, _) = datagram_pair().await;
-    one.connect(three.local_addr().expect("bound")).await.expect("a route");
-    one.connect(there).await.expect("a route");
-    one.send(b"x").await.expect("a route");
+    one.connect(three.local_addr().expect("the socket is bound")).await.expect("there is a route");
+    one.connect(there).await.expect("there is a route");
+    one.send(b"x").await.expect("there is a route");
     assert_eq!(two.recv(&mut [0; 4]).await.expect("a datagram"), 1);
 }
 
 async fn refusal_is_reported_to_a_connected_socket() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
-    one.connect(there).await.expect("a route");
+    one.connect(there).await.expect("there is a route");
     one.send(b"x").await.expect("it goes out");
     assert_eq!(kind(one.recv(&mut [0; 4]).await), "ConnectionRefused 111");
 }
@@ -126,7 +126,7 @@ async fn refusal_is_reported_to_a_connected_socket() {
 async fn refusal_is_reported_to_a_sender_once() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
-    one.connect(there).await.expect("a route");
+    one.connect(there).await.expect("there is a route");
     one.send(b"x").await.expect("it goes out");
     pause().await;
     assert_eq!(kind(one.send(b"x").await), "ConnectionRefused 111");
@@ -154,7 +154,7 @@ async fn bind_of_a_port_that_tcp_uses() {
 
 async fn peek_leaves_the_datagram() {
     let (one, here, two, there) = datagram_pair().await;
-    one.send_to(b"look", there).await.expect("a route");
+    one.send_to(b"look", there).await.expect("there is a route");
     let mut buf = [0; 16];
     assert_eq!(two.peek_from(&mut buf).await.expect("a datagram"), (4, here));
     assert_eq!(two.recv_from(&mut buf).await.expect("a datagram"), (4, here));
@@ -165,7 +165,7 @@ async fn try_recv_would_block_or_takes_a_datagram() {
     let (one, _, two, there) = datagram_pair().await;
     let mut buf = [0; 16];
     assert_eq!(kind(two.try_recv_from(&mut buf)), "WouldBlock");
-    one.send_to(b"x", there).await.expect("a route");
+    one.send_to(b"x", there).await.expect("there is a route");
     assert_eq!(two.peek_from(&mut buf).await.expect("a datagram").0, 1);
     assert_eq!(two.try_recv_from(&mut buf).expect("a datagram").0, 1);
 }
@@ -174,7 +174,7 @@ async fn queue_that_is_full_drops() {
     let (one, _, two, there) = datagram_pair().await;
     let chunk = [0; 8_000];
     for _ in 0..500 {
-        one.send_to(&chunk, there).await.expect("a route");
+        one.send_to(&chunk, there).await.expect("there is a route");
     }
     pause().await;
     let mut received = 0;
@@ -240,13 +240,13 @@ async fn recv_when_ready() {
 async fn refusal_can_be_taken_once() {
     let (one, _, two, there) = datagram_pair().await;
     drop(two);
-    assert!(one.take_error().expect("open").is_none());
+    assert!(one.take_error().expect("the socket is open").is_none());
     one.connect(there).await.expect("it is an address");
     one.send(b"anybody").await.expect("it is sent");
     pause().await;
-    let error = one.take_error().expect("open").expect("nobody has the port");
+    let error = one.take_error().expect("the socket is open").expect("no socket has the port");
     assert_eq!(error.raw_os_error(), Some(111));
-    assert!(one.take_error().expect("open").is_none());
+    assert!(one.take_error().expect("the socket is open").is_none());
 }
 
 async fn poll_functions_fill_buffers() {

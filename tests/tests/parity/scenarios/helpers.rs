@@ -9,7 +9,7 @@ use super::{
 
 /// A listener on loopback, and its address.
 pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("the port is free");
     let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
@@ -33,9 +33,12 @@ pub(crate) async fn reset() -> TcpStream {
 
 /// Two sockets on loopback, and their addresses.
 pub(crate) async fn datagram_pair() -> (UdpSocket, SocketAddr, UdpSocket, SocketAddr) {
-    let one = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-    let two = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-    let (here, there) = (one.local_addr().expect("bound"), two.local_addr().expect("bound"));
+    let one = UdpSocket::bind("127.0.0.1:0").await.expect("the port is free");
+    let two = UdpSocket::bind("127.0.0.1:0").await.expect("the port is free");
+    let (here, there) = (
+        one.local_addr().expect("the socket is bound"),
+        two.local_addr().expect("the socket is bound"),
+    );
     (one, here, two, there)
 }
 

@@ -12,7 +12,7 @@ use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::order::{FlowOrder, FlowOrders};
 use crate::net::simulated::tcp::Connection;
-use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
+use crate::net::simulated::tcp::config::{KeepAlive, MAX_WINDOW, TcpConfig};
 use crate::net::simulated::tcp::payload::Payload;
 
 /// Owner of a connection.
@@ -173,10 +173,10 @@ impl SocketOptions {
             None => own.keep_alive,
         };
         if let Some(bytes) = send_buffer {
-            own = own.send_buffer(bytes as usize);
+            own.send_buffer = bytes as usize;
         }
         if let Some(bytes) = receive_buffer {
-            own = own.receive_buffer(bytes as usize);
+            own.receive_buffer = MAX_WINDOW.min(bytes as usize);
         }
         Rc::new(own)
     }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine;
+use crate::mistakes::Mistakes;
 use crate::net::simulated::tcp::config::nanos;
 
 #[derive(Clone)]
 pub(crate) enum Latency {
     Fixed(u64),
-    /// Minimum, and width of the range.
+    /// Minimum and maximum.
     Uniform(u64, u64),
     /// Mean and standard deviation. Negative values become zero.
     Normal(u64, u64),
@@ -30,7 +31,7 @@ impl Latency {
     pub(crate) fn sample(&self, unit: impl FnOnce() -> f64, nth: u64) -> u64 {
         match self {
             Latency::Fixed(at) => *at,
-            Latency::Uniform(from, more) => from + (unit() * *more as f64) as u64,
+            Latency::Uniform(from, to) => from + (unit() * (to - from) as f64) as u64,
             Latency::Normal(mean, deviation) => {
                 // Negative values saturate to zero.
                 (*mean as f64 + normal(unit()) * *deviation as f64) as u64
@@ -49,11 +50,29 @@ impl Latency {
         }
     }
 
+    /// Adds what is out of range.
+    pub(crate) fn add_mistakes(&self, mistakes: &mut Mistakes) {
+        match self {
+            Latency::Uniform(from, to) => mistakes.require(from <= to, || {
+                format!("`uniform` has a range {self:?} whose start is greater than its end")
+            }),
+            Latency::LogNormal(_, sigma) => {
+                mistakes.require(sigma.is_finite() && *sigma >= 0.0, || {
+                    format!("`log_normal` needs a finite sigma of at least 0, got {sigma}")
+                });
+            }
+            Latency::Fixed(_)
+            | Latency::Normal(..)
+            | Latency::Falling(..)
+            | Latency::Function(_) => {}
+        }
+    }
+
     /// Whether packets of one path can have different latencies.
     pub(crate) fn varies(&self) -> bool {
         match self {
             Latency::Fixed(_) => false,
-            Latency::Uniform(_, more) => *more > 0,
+            Latency::Uniform(from, to) => from < to,
             Latency::Normal(_, deviation) => *deviation > 0,
             Latency::LogNormal(_, sigma) => *sigma > 0.0,
             Latency::Falling(from, to, _) => from > to,
@@ -67,9 +86,7 @@ impl fmt::Debug for Latency {
         let time = |ns: &u64| Duration::from_nanos(*ns);
         match self {
             Latency::Fixed(at) => write!(f, "{:?}", time(at)),
-            Latency::Uniform(from, more) => {
-                write!(f, "{:?}..{:?}", time(from), time(&(from + more)))
-            }
+            Latency::Uniform(from, to) => write!(f, "{:?}..{:?}", time(from), time(to)),
             Latency::Normal(mean, deviation) => {
                 write!(f, "{:?} ± {:?}", time(mean), time(deviation))
             }
@@ -153,7 +170,7 @@ mod tests {
     fn calm_latency_is_the_median() {
         let calm = |latency: Latency| latency.sample(|| 0.5, 0);
         assert_eq!(calm(Latency::Fixed(7)), 7);
-        assert_eq!(calm(Latency::Uniform(100, 50)), 125);
+        assert_eq!(calm(Latency::Uniform(100, 150)), 125);
         assert_eq!(calm(Latency::Normal(1000, 300)), 1000);
         assert_eq!(calm(Latency::LogNormal(1000, 0.5)), 1000);
         assert_eq!(

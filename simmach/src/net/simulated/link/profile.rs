@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine;
+use crate::mistakes::Mistakes;
 use crate::net::simulated::link::latency::Latency;
 use crate::net::simulated::tcp::config::nanos;
 
@@ -35,8 +36,6 @@ pub struct NetworkProfile {
     pub(crate) bandwidth: Option<Bandwidth>,
     pub(crate) mtu: u16,
     pub(crate) log: Log,
-    /// Arguments that are out of range, reported when the run starts.
-    pub(crate) out_of_range: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,12 +110,7 @@ impl NetworkProfile {
     /// Uniformly distributed latency between `from` and `to`.
     #[must_use]
     pub fn uniform(from: Duration, to: Duration) -> Self {
-        let mut profile =
-            Self::with(Latency::Uniform(nanos(from), nanos(to).saturating_sub(nanos(from))));
-        profile.check(from <= to, || {
-            format!("`uniform` has a range {from:?}..{to:?} whose start is greater than its end")
-        });
-        profile
+        Self::with(Latency::Uniform(nanos(from), nanos(to)))
     }
 
     /// Normally distributed latency. Negative values become zero.
@@ -129,13 +123,7 @@ impl NetworkProfile {
     /// logarithm. With 0.5, one packet in twenty takes more than 2.3 times the median.
     #[must_use]
     pub fn log_normal(median: Duration, sigma: f64) -> Self {
-        let is_valid = sigma.is_finite() && sigma >= 0.0;
-        let mut profile =
-            Self::with(Latency::LogNormal(nanos(median), if is_valid { sigma } else { 0.0 }));
-        profile.check(is_valid, || {
-            format!("`log_normal` needs a finite sigma of at least 0, got {sigma}")
-        });
-        profile
+        Self::with(Latency::LogNormal(nanos(median), sigma))
     }
 
     /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The
@@ -155,7 +143,6 @@ impl NetworkProfile {
             bandwidth: None,
             mtu: ETHERNET_MTU,
             log: Log::Nothing,
-            out_of_range: Vec::new(),
         }
     }
 }
@@ -233,7 +220,7 @@ impl NetworkProfile {
     /// Sets the probability that a packet is lost. Default: 0.
     #[must_use]
     pub fn loss(mut self, probability: f64) -> Self {
-        self.loss = self.check_probability("loss", probability);
+        self.loss = probability;
         self
     }
 
@@ -241,7 +228,7 @@ impl NetworkProfile {
     /// were sent later. Default: 0.
     #[must_use]
     pub fn duplication(mut self, probability: f64) -> Self {
-        self.duplication = self.check_probability("duplication", probability);
+        self.duplication = probability;
         self
     }
 
@@ -249,7 +236,7 @@ impl NetworkProfile {
     /// its flow can overtake it. Default: 0.
     #[must_use]
     pub fn reorder(mut self, probability: f64, delay: Duration) -> Self {
-        self.reorder = (self.check_probability("reorder", probability), nanos(delay));
+        self.reorder = (probability, nanos(delay));
         self
     }
 
@@ -280,10 +267,6 @@ impl NetworkProfile {
     }
 
     fn with_bandwidth(mut self, bytes_per_second: u64, queue: u64, shared: bool) -> Self {
-        self.check(bytes_per_second > 0, || {
-            "`bandwidth` must be at least 1 byte per second, got 0".to_owned()
-        });
-        let bytes_per_second = bytes_per_second.max(1);
         self.bandwidth = Some(Bandwidth { bytes_per_second, queue, shared });
         self
     }
@@ -293,26 +276,28 @@ impl NetworkProfile {
     /// Ethernet's.
     #[must_use]
     pub fn mtu(mut self, bytes: u16) -> Self {
-        self.check(bytes >= MIN_MTU, || {
-            format!("`mtu` must be at least {MIN_MTU} bytes, got {bytes}")
-        });
-        self.mtu = bytes.max(MIN_MTU);
+        self.mtu = bytes;
         self
     }
 
-    /// The probability, or 0 and a mistake.
-    fn check_probability(&mut self, what: &str, probability: f64) -> f64 {
-        let is_valid = (0.0..=1.0).contains(&probability);
-        self.check(is_valid, || {
-            format!("`{what}` must be a probability in 0..=1, got {probability}")
-        });
-        if is_valid { probability } else { 0.0 }
-    }
-
-    fn check(&mut self, is_valid: bool, mistake: impl FnOnce() -> String) {
-        if !is_valid {
-            self.out_of_range.push(mistake());
+    /// What is out of range.
+    pub(crate) fn mistakes(&self) -> Mistakes {
+        let mut mistakes = Mistakes::default();
+        self.latency.add_mistakes(&mut mistakes);
+        let probabilities =
+            [("loss", self.loss), ("duplication", self.duplication), ("reorder", self.reorder.0)];
+        for (setting, probability) in probabilities {
+            mistakes.require((0.0..=1.0).contains(&probability), || {
+                format!("`{setting}` must be a probability in 0..=1, got {probability}")
+            });
         }
+        mistakes.require(self.bandwidth.is_none_or(|limit| limit.bytes_per_second > 0), || {
+            "`bandwidth` must be at least 1 byte per second, got 0".to_owned()
+        });
+        mistakes.require(self.mtu >= MIN_MTU, || {
+            format!("`mtu` must be at least {MIN_MTU} bytes, got {}", self.mtu)
+        });
+        mistakes
     }
 
     /// Probability that a packet of `bytes` bytes is lost. A fragmented packet is lost with any of its fragments.
@@ -430,7 +415,7 @@ mod tests {
 
     #[test]
     fn arguments_out_of_range_are_mistakes() {
-        let out_of_range = |profile: NetworkProfile| profile.out_of_range.join("; ");
+        let out_of_range = |profile: NetworkProfile| profile.mistakes().joined();
         assert_eq!(out_of_range(NetworkProfile::lan().loss(1.0).mtu(576).bandwidth(1, 0)), "");
         assert_eq!(
             out_of_range(NetworkProfile::uniform(millis(2), millis(1)).loss(1.5).mtu(575)),

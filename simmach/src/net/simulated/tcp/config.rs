@@ -7,6 +7,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::mistakes::Mistakes;
+
 /// TCP parameters of the machines of a run. The defaults are Linux's.
 ///
 /// Arguments that are out of range are reported when the run starts.
@@ -40,8 +42,6 @@ pub struct TcpConfig {
     pub(crate) backlog: u32,
     pub(crate) nodelay: bool,
     pub(crate) ephemeral_ports: RangeInclusive<u16>,
-    /// Arguments that are out of range, reported when the run starts.
-    pub(crate) out_of_range: Vec<String>,
 }
 
 /// Keep-alive parameters of a connection: `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
@@ -65,7 +65,7 @@ impl Default for KeepAlive {
 /// Smallest maximum segment size.
 const MIN_MSS: u16 = 64;
 /// Largest window that window scaling can express (RFC 7323, section 2.3).
-const MAX_WINDOW: usize = 1 << 30;
+pub(crate) const MAX_WINDOW: usize = 1 << 30;
 
 impl TcpConfig {
     /// Creates parameters with Linux's defaults.
@@ -91,7 +91,6 @@ impl TcpConfig {
             backlog: 1024,
             nodelay: false,
             ephemeral_ports: 32768..=60999,
-            out_of_range: Vec::new(),
         }
     }
 
@@ -112,17 +111,14 @@ impl TcpConfig {
     /// are logged as one, as with segmentation offload on Linux.
     #[must_use]
     pub fn mss(mut self, bytes: u16) -> Self {
-        let is_valid = bytes >= MIN_MSS;
-        self.check(is_valid, || format!("`mss` must be at least {MIN_MSS} bytes, got {bytes}"));
-        self.mss = bytes.max(MIN_MSS);
+        self.mss = bytes;
         self
     }
 
     /// Sets the size of the send buffer in bytes: data that is written but not acknowledged. Default: 128 KiB.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
-        self.check(bytes > 0, || "`send_buffer` must be at least 1 byte, got 0".to_owned());
-        self.send_buffer = bytes.max(1);
+        self.send_buffer = bytes;
         self
     }
 
@@ -130,11 +126,7 @@ impl TcpConfig {
     /// of RFC 7323. Default: 128 KiB.
     #[must_use]
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
-        let is_valid = (1..=MAX_WINDOW).contains(&bytes);
-        self.check(is_valid, || {
-            format!("`receive_buffer` must be 1 to {MAX_WINDOW} bytes, got {bytes}")
-        });
-        self.receive_buffer = bytes.clamp(1, MAX_WINDOW);
+        self.receive_buffer = bytes;
         self
     }
 
@@ -142,13 +134,9 @@ impl TcpConfig {
     /// and the first timeout lies between minimum and maximum. Defaults: 1 s, 200 ms, 120 s.
     #[must_use]
     pub fn rto(mut self, initial: Duration, min: Duration, max: Duration) -> Self {
-        let is_valid = !min.is_zero() && min <= initial && initial <= max;
-        self.check(is_valid, || {
-            format!("`rto` must have 0 < min <= initial <= max, got {min:?}, {initial:?}, {max:?}")
-        });
-        self.rto_min = nanos(min).max(1);
-        self.rto_max = nanos(max).max(self.rto_min);
-        self.rto_initial = nanos(initial).clamp(self.rto_min, self.rto_max);
+        self.rto_min = nanos(min);
+        self.rto_max = nanos(max);
+        self.rto_initial = nanos(initial);
         self
     }
 
@@ -236,18 +224,32 @@ impl TcpConfig {
     /// range.
     #[must_use]
     pub fn ephemeral_ports(mut self, ports: RangeInclusive<u16>) -> Self {
-        let (first, last) = (*ports.start(), *ports.end());
-        self.check(first > 0 && first <= last, || {
-            format!("`ephemeral_ports` must be a range of ports from 1 on, got {first}..={last}")
-        });
         self.ephemeral_ports = ports;
         self
     }
 
-    fn check(&mut self, is_valid: bool, mistake: impl FnOnce() -> String) {
-        if !is_valid {
-            self.out_of_range.push(mistake());
-        }
+    /// What is out of range.
+    pub(crate) fn mistakes(&self) -> Mistakes {
+        let mut mistakes = Mistakes::default();
+        let Self { mss, send_buffer, receive_buffer, ephemeral_ports, .. } = self;
+        mistakes.require(*mss >= MIN_MSS, || {
+            format!("`mss` must be at least {MIN_MSS} bytes, got {mss}")
+        });
+        mistakes.require(*send_buffer > 0, || {
+            "`send_buffer` must be at least 1 byte, got 0".to_owned()
+        });
+        mistakes.require((1..=MAX_WINDOW).contains(receive_buffer), || {
+            format!("`receive_buffer` must be 1 to {MAX_WINDOW} bytes, got {receive_buffer}")
+        });
+        let rto = [self.rto_min, self.rto_initial, self.rto_max];
+        mistakes.require(self.rto_min > 0 && rto.is_sorted(), || {
+            let [min, initial, max] = rto.map(Duration::from_nanos);
+            format!("`rto` must have 0 < min <= initial <= max, got {min:?}, {initial:?}, {max:?}")
+        });
+        mistakes.require(*ephemeral_ports.start() > 0 && !ephemeral_ports.is_empty(), || {
+            format!("`ephemeral_ports` must be a range of ports from 1 on, got {ephemeral_ports:?}")
+        });
+        mistakes
     }
 
     /// The smallest window scale that can express the whole receive buffer, at most 14 (RFC 7323).
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn arguments_out_of_range_are_mistakes() {
         let ms = Duration::from_millis;
-        let out_of_range = |config: TcpConfig| config.out_of_range.join("; ");
+        let out_of_range = |config: TcpConfig| config.mistakes().joined();
         let config = TcpConfig::new;
         assert_eq!(out_of_range(config().mss(64).rto(ms(2), ms(1), ms(2)).receive_buffer(1)), "");
         assert_eq!(out_of_range(config().mss(10)), "`mss` must be at least 64 bytes, got 10");
