@@ -48,10 +48,11 @@
 //!
 //! | feature | for |
 //! |---|---|
-//! | `sim`, the default | the simulation and its harness |
+//! | `sim`, on by default | the simulation and its harness |
 //! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production builds enable only this |
-//! | `tokio` | the traits of `tokio::io` on streams; implied by `real` |
-//! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1; implies `tokio` |
+//! | `tokio`, on by default | guests: processes that use tokio, and any crate on it, as they do in production |
+//! | `tokio-io` | the traits of `tokio::io` on streams; implied by `tokio`, `real` and `hyper` |
+//! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1 |
 //!
 //! # What is not modelled
 //!

@@ -272,6 +272,13 @@ impl Engine {
         self.tasks.identity(key)
     }
 
+    /// What the running task has recorded last that it waits for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn current_wait(&self) -> Wait {
+        let key = self.tasks.current();
+        key.and_then(|key| self.tasks.with(key, |task| task.wait)).unwrap_or(Wait::Nothing)
+    }
+
     /// Records what the running task waits for. Called by a future that is about to return `Pending`.
     #[inline]
     pub(crate) fn record_wait(&self, wait: Wait) {

@@ -27,6 +27,8 @@ pin_project! {
         main: Option<F>,
         running: Option<Running>,
         sleep: Option<Sleep>,
+        // What the main future waits for: a module of simmach's has recorded it.
+        wait: Wait,
     }
 
     impl<F> PinnedDrop for Guest<F> {
@@ -45,10 +47,15 @@ struct Running {
     waker: Waker,
 }
 
+/// What a guest waits for that has no timer and no wait of simmach's modules.
+const EVENTS: &str = "an event of its tokio runtime";
+
 /// Whether the main future was woken.
 #[derive(Debug, Default)]
 struct MainWakes {
     is_woken: AtomicBool,
+    /// Whether it was polled in this slice.
+    is_polled: AtomicBool,
     /// Whether a slice is running, in which the runtime polls the future again.
     is_in_slice: AtomicBool,
     /// Wakes what the runtime blocks on, and the engine's task.
@@ -77,7 +84,7 @@ impl Wake for MainWakes {
 
 impl<F> Guest<F> {
     pub(crate) fn new(main: F) -> Self {
-        Self { main: Some(main), running: None, sleep: None }
+        Self { main: Some(main), running: None, sleep: None, wait: Wait::Nothing }
     }
 }
 
@@ -96,15 +103,22 @@ impl<F: Future> Future for Guest<F> {
                     Ok(output) => return Poll::Ready(output),
                     Err(deadline) => deadline,
                 };
-                let Some(deadline) = deadline.0 else {
-                    engine.record_wait(Wait::Named("its tokio runtime, which waits for an event"));
-                    return Poll::Pending;
-                };
-                let mut sleep = sleep_until_clock(deadline);
-                if Pin::new(&mut sleep).poll(cx).is_pending() {
-                    *this.sleep = Some(sleep);
-                    return Poll::Pending;
+                if running.wakes.is_polled.swap(false, Ordering::Relaxed) {
+                    *this.wait = engine.current_wait();
                 }
+                if let Some(deadline) = deadline.0 {
+                    let mut sleep = sleep_until_clock(deadline);
+                    if Pin::new(&mut sleep).poll(cx).is_ready() {
+                        continue;
+                    }
+                    *this.sleep = Some(sleep);
+                }
+                match (*this.wait, deadline.0) {
+                    (Wait::Nothing, Some(_)) => {}
+                    (Wait::Nothing, None) => engine.record_wait(Wait::Named(EVENTS)),
+                    (wait, _) => engine.record_wait(wait),
+                }
+                return Poll::Pending;
             }
         });
         if polled.is_ready() {
@@ -177,6 +191,7 @@ impl<F: Future> Future for Root<'_, F> {
         // A wake during the poll is a yield: the other tasks of the run go on first.
         wakes.is_in_slice.store(false, Ordering::Relaxed);
         wakes.is_woken.store(false, Ordering::Relaxed);
+        wakes.is_polled.store(true, Ordering::Relaxed);
         let polled = self.main.as_mut().poll(&mut Context::from_waker(waker));
         wakes.is_in_slice.store(true, Ordering::Relaxed);
         match polled {

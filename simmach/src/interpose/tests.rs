@@ -232,6 +232,7 @@ fn thread_outside<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> 
 fn thread_is_refused() {
     let failure = refused(|| {
         SpecBuilder::new()
+            .native()
             .machine("api", || async { drop(thread::spawn(|| ())) })
             .body(async |_| {})
     });
@@ -247,10 +248,10 @@ fn refusal_is_reported_before_its_consequences() {
         let topology = Topology::new()
             .machine("api", || async { drop(thread::spawn(|| ())) })
             .on_exit("api", OnExit::StayDown);
-        SpecBuilder::new().topology(topology).body(async |_| sleep(1.secs()).await)
+        SpecBuilder::new().native().topology(topology).body(async |_| sleep(1.secs()).await)
     });
     refused(|| {
-        SpecBuilder::new().body(async |_| {
+        SpecBuilder::new().native().body(async |_| {
             let task = crate::task::spawn(async { drop(thread::spawn(|| ())) });
             assert!(task.await.is_err());
         })

@@ -106,11 +106,11 @@ fn failure_names_its_task() {
 #[test]
 fn refusal_names_its_task() {
     let starts = || drop(thread::Builder::new().spawn(|| ()));
-    let failure = fail(move || SpecBuilder::new().body(async move |_| starts()));
+    let failure = fail(move || SpecBuilder::new().native().body(async move |_| starts()));
     assert_eq!(failure.task, None);
     let failure = fail(move || {
         let service = move || async move { starts() };
-        SpecBuilder::new().machine("a", service).body(async |_| naps().await)
+        SpecBuilder::new().native().machine("a", service).body(async |_| naps().await)
     });
     assert_eq!(failure.task.as_deref(), Some("its main task"));
     let failure = fail(move || {
