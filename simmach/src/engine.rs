@@ -9,6 +9,8 @@ mod current;
 pub(crate) mod draws;
 pub(crate) mod executor;
 pub(crate) mod failure;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod futures_random;
 pub(crate) mod ids;
 pub(crate) mod log;
 mod map_keys;
@@ -23,6 +25,8 @@ mod state;
 mod status;
 pub(crate) mod steps;
 pub(crate) mod tasks;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod thread_storage;
 pub(crate) mod time;
 
 pub(crate) use crate::engine::context::{Engine, Slot};

@@ -1,17 +1,17 @@
 //! Interposed functions of the C library, which give code in a run the run's time and randomness.
 //!
-//! With the feature `sim`, the binary defines some functions of the C library, which take precedence over the library's. On
-//! a run's thread they return the run's values: the clocks of the calling code's machine, randomness drawn at (task, nth),
-//! the machine's host name, one processor. On other threads they forward the call, at the cost of a load and a jump.
+//! With the feature `sim`, the binary defines some functions of the C library, which take precedence over the library's. In
+//! a run they return the run's values: the clocks of the calling code's machine, randomness drawn at (task, nth), the
+//! machine's host name, one processor. Descriptors, sockets, epoll and name look-ups are answered by the simulated network and
+//! its machines. Outside a run the calls are forwarded, at the cost of a load and a jump.
 //!
 //! Deterministic in a run: std's `HashMap`, `Instant` and `SystemTime`; `rand` from 0.8; `uuid` v4; `chrono`; `fastrand`,
-//! which is seeded when the run begins.
+//! `tokio::select!` and `futures::select!`, whose generators are seeded when the run begins.
 //!
 //! Not deterministic:
 //!
 //! - the default hashers of `ahash`, `foldhash` and `hashbrown`, which use addresses and statics;
-//! - `uuid` v7, unbiased `tokio::select!` and `futures::select!`, which use global counters (use
-//!   [`select!`](crate::select)); `std::thread::ThreadId`;
+//! - `uuid` v7, which has a counter of its process; `std::thread::ThreadId`;
 //! - code that uses CPU or system call instructions itself, such as `quanta` (`rdtsc`) and `rustix` without libc;
 //! - files such as those in `/proc`; `/dev/urandom` and `/dev/random` are drawn from the seed;
 //! - statics, which keep their values between runs;
@@ -19,12 +19,16 @@
 //!
 //! # Threads, processes and blocking
 //!
-//! Starting a thread or a process, or sleeping in real time, fails the run; the message says what to use instead. Starting a
-//! process also fails with `EPERM`. [`allow_threads`] and [`allow_processes`] allow these calls.
+//! Code of a process with a tokio runtime may start threads. Each is a real thread, one of them runs at a time, and its waits
+//! take virtual time. On the run's own thread, where async functions run, a call that would have to wait fails the run.
 //!
-//! A wait with a time-out through std or `parking_lot` does not block: no other thread could end it, so its time passes at
-//! once in virtual time. While a thread that was allowed by [`allow_threads`] is alive, the wait is real. A wait with a
-//! time-out inside a C library may return at once. A wait without a time-out, through std, `parking_lot` or functions such as
+//! In a native process starting a thread, or sleeping in real time, fails the run, and starting a process does everywhere; the
+//! message says what to use instead. Starting a process also fails with `EPERM`. [`allow_threads`] and [`allow_processes`]
+//! allow these calls.
+//!
+//! On the run's own thread a wait with a time-out through std or `parking_lot` does not block: its time passes at once in
+//! virtual time. While a thread that was allowed by [`allow_threads`] is alive, the wait is real. A wait with a time-out inside
+//! a C library may return at once. A wait without a time-out, through std, `parking_lot` or functions such as
 //! `pthread_mutex_lock`, that no other thread can end (a mutex locked twice) fails the run after 250 ms, or later while
 //! another thread of the process is busy or sleeps.
 //!

@@ -61,7 +61,6 @@ impl MapKeys {
     }
 
     /// Calls `f`. The maps that it creates do not change the keys of those created after it.
-    #[cfg(feature = "tokio")]
     pub(crate) fn uncounted<R>(&self, f: impl FnOnce() -> R) -> R {
         let before = self.word.get().map(|word| (word, word.get()));
         let result = f();
@@ -116,10 +115,10 @@ impl Word {
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod word {
-    use std::ffi::{c_int, c_void};
     use std::sync::atomic::{AtomicIsize, Ordering};
 
     use super::Word;
+    use crate::engine::thread_storage::ThreadStorage;
 
     /// Distance of the word from [`ANCHOR`], the same in every thread: both are in the static storage of the same object.
     static OFFSET: AtomicIsize = AtomicIsize::new(UNKNOWN);
@@ -140,7 +139,7 @@ mod word {
             offset => Some(anchor.wrapping_add_signed(offset)),
         };
         let found = known.or_else(|| {
-            let found = search(next, anchor);
+            let found = search(next);
             let offset = found.map_or(NOWHERE, |found| found.wrapping_sub(anchor).cast_signed());
             OFFSET.store(offset, Ordering::Relaxed);
             found
@@ -170,57 +169,18 @@ mod word {
         }
     }
 
-    struct Search {
-        next: Next,
-        anchor: usize,
-        found: Option<usize>,
-        count: usize,
-    }
-
-    /// Returns the address where both keys are side by side in the storage around the anchor; `None` unless there is exactly
-    /// one.
-    fn search(next: Next, anchor: usize) -> Option<usize> {
-        let mut search = Search { next, anchor, found: None, count: 0 };
-        // SAFETY: the callback is only called before this returns, with the pointer passed here.
-        unsafe { libc::dl_iterate_phdr(Some(look_into), (&raw mut search).cast()) };
-        search.found.filter(|_| search.count == 1)
-    }
-
-    unsafe extern "C" fn look_into(
-        object: *mut libc::dl_phdr_info,
-        _size: usize,
-        search: *mut c_void,
-    ) -> c_int {
-        // SAFETY: the caller's object, and the search that `search` passed in.
-        let (object, search) = unsafe { (&*object, &mut *search.cast::<Search>()) };
-        let start = object.dlpi_tls_data as *const u64;
-        if start.is_null() || !start.is_aligned() {
-            return 0;
-        }
-        // SAFETY: the object has this many headers.
-        let headers =
-            unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
-        let Some(tls) = headers.iter().find(|header| header.p_type == libc::PT_TLS) else {
-            return 0;
+    /// Returns the address where both keys are side by side in this thread's storage; `None` unless there is exactly one.
+    fn search(next: Next) -> Option<usize> {
+        let Next { counted, other } = next;
+        let words = ThreadStorage::of_this_object()?;
+        let is_other = |at: Option<usize>| at.and_then(|at| words.get(at)) == Some(other);
+        let is_it = |at: &usize| {
+            words.get(*at) == Some(counted)
+                && (is_other(at.checked_sub(1)) || is_other(at.checked_add(1)))
         };
-        let length = tls.p_memsz as usize / size_of::<u64>();
-        let from = start.expose_provenance();
-        if !(from..from + length * size_of::<u64>()).contains(&search.anchor) {
-            return 0;
-        }
-        // SAFETY: this thread's storage of the object has this many words.
-        let word = |at: usize| unsafe { start.add(at).read_volatile() };
-        let Next { counted, other } = search.next;
-        for at in 0..length {
-            let beside = |other_at: Option<usize>| {
-                other_at.is_some_and(|at| at < length && word(at) == other)
-            };
-            if word(at) == counted && (beside(at.checked_sub(1)) || beside(Some(at + 1))) {
-                search.found = Some(from + at * size_of::<u64>());
-                search.count += 1;
-            }
-        }
-        0
+        let mut found = (0..words.len()).filter(is_it);
+        let only = found.next().filter(|_| found.next().is_none())?;
+        Some(words.address(only))
     }
 }
 

@@ -15,6 +15,8 @@ use crate::engine::draws::overlay::{Overlay, Position};
 use crate::engine::draws::positions::Positions;
 use crate::engine::failure::refusals::Refusals;
 use crate::engine::failure::verdict::{Failure, Verdict};
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+use crate::engine::futures_random;
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
@@ -145,11 +147,14 @@ impl Engine {
         }
     }
 
-    /// Seeds the thread-local generators of std and fastrand at the start of the run. Otherwise they would be seeded by
+    /// Seeds the thread-local generators of std, fastrand and futures at the start of the run. Otherwise they would be seeded by
     /// whichever task uses them first.
     pub(crate) fn seed_thread(&self) {
-        fastrand::seed(self.draws.word(Address::run_entropy(), 0).unwrap_or(0));
+        let word = self.draws.word(Address::run_entropy(), 0).unwrap_or(0);
+        fastrand::seed(word);
         self.map_keys.draw_keys(self.trace.borrow().is_kept());
+        #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+        self.map_keys.uncounted(|| futures_random::seed(word));
     }
 
     pub(crate) fn scope(&self) -> Scope {

@@ -116,7 +116,7 @@ impl RunReport<'_> {
                     let _ = writeln!(text, "  {}", scene(failure));
                 }
                 text.push('\n');
-                write_logger_advice(&mut text, style, &failure.message);
+                write_advice(&mut text, style, &failure.message);
                 write_rerun(&mut text, style, &self.rerun);
                 text.push_str(&self.notes);
                 self.write_run(&mut text);
@@ -325,21 +325,34 @@ In a fresh process, the same seed failed in the same way, but the trace differs:
     text.push('\n');
 }
 
-/// Writes advice for a failure that comes from a service installing its own logger or subscriber.
-fn write_logger_advice(text: &mut String, style: Style, message: &str) {
-    const ERRORS: [&str; 4] = [
-        "SetLoggerError",
-        "attempted to set a logger after the logging system was already initialized",
-        "SetGlobalDefaultError",
-        "a global default trace dispatcher has already been set",
-    ];
-    if !ERRORS.iter().any(|error| message.contains(error)) {
-        return;
-    }
-    let advice = [
-        "Records of `log` and `tracing` go to simmach's logger, which cannot be replaced during a run. Use `try_init` and",
-        "ignore its error, or install your logger in `main`, outside the services. `RUST_LOG` filters both.",
-    ];
+/// Advice for failures whose messages contain one of some texts.
+const ADVICE: [(&[&str], [&str; 2]); 2] = [
+    (
+        &[
+            "SetLoggerError",
+            "attempted to set a logger after the logging system was already initialized",
+            "SetGlobalDefaultError",
+            "a global default trace dispatcher has already been set",
+        ],
+        [
+            "Records of `log` and `tracing` go to simmach's logger, which cannot be replaced during a run. Use `try_init` and",
+            "ignore its error, or install your logger in `main`, outside the services. `RUST_LOG` filters both.",
+        ],
+    ),
+    (
+        &["there is no reactor running", "must be called from the context of a Tokio 1.x runtime"],
+        [
+            "The code ran where there is no tokio runtime: in a native process (`runtime = native`, `Topology::native`), where the",
+            "declaration must go; or in a plan, which has no machine: use `sim.run_on(machine, …)` there.",
+        ],
+    ),
+];
+
+/// Writes advice for a failure that has a known cause.
+fn write_advice(text: &mut String, style: Style, message: &str) {
+    let applies =
+        |(texts, _): &&(&[&str], [&str; 2])| texts.iter().any(|known| message.contains(known));
+    let Some((_, advice)) = ADVICE.iter().find(applies) else { return };
     for line in advice {
         let _ = writeln!(text, "  {}", style.paint(Ink::Warning, line));
     }

@@ -155,6 +155,16 @@ fn groups_list_failures_by_kind() {
 }
 
 #[test]
+fn missing_runtime_has_advice() {
+    let message =
+        "there is no reactor running, must be called from the context of a Tokio 1.x runtime";
+    let outcome =
+        Outcome::without_a_run(0, Verdict::Failed(Failure::new(FailureKind::Panic, message)));
+    let text = report(&outcome).text(Style::PLAIN);
+    assert!(text.contains("`runtime = native`") && text.contains("sim.run_on"), "{text}");
+}
+
+#[test]
 fn logger_error_has_advice() {
     let advises = |message: &str| {
         let failure = Failure::new(FailureKind::Panic, message);
