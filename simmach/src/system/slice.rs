@@ -9,6 +9,7 @@ use std::ffi::c_int;
 use std::rc::Rc;
 use std::task::Waker;
 
+use crate::engine::context;
 use crate::interpose::system::Answer;
 use crate::system::threads::Deadline;
 
@@ -42,6 +43,7 @@ impl Slice {
         struct Leave(Option<Rc<Slice>>);
         impl Drop for Leave {
             fn drop(&mut self) {
+                set_uncounted(false);
                 CURRENT.set(self.0.take());
             }
         }
@@ -87,12 +89,18 @@ pub(super) fn end(
     slice.ended.set(Some(deadline));
     // Not borrowed while it is woken.
     let root = slice.root.borrow().clone();
+    // The runtime reads the clock once more, to look for timers that are due.
+    set_uncounted(true);
     slice.is_waking_root.set(true);
     if let Some(root) = root {
         root.wake();
     }
     slice.is_waking_root.set(false);
     Ok(true)
+}
+
+fn set_uncounted(on: bool) {
+    context::try_with(|engine| engine.clock.set_uncounted(on));
 }
 
 /// Whether a runtime on this thread is being woken from its own wait: what it writes to its event counter then would only

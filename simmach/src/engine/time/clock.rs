@@ -31,6 +31,8 @@ pub(crate) struct Clock {
     readings: Cell<u32>,
     /// Readings since time last jumped.
     readings_at_moment: Cell<u32>,
+    /// Whether readings are not counted now: they are not the code under test's.
+    is_uncounted: Cell<bool>,
     epoch: Cell<u64>,
     /// The `Instant` of the start of the run.
     origin: Cell<Instant>,
@@ -44,6 +46,9 @@ impl Clock {
 
     /// Reads the time for the code under test. The reading is counted, and may move time.
     pub(crate) fn read(&self) -> u64 {
+        if self.is_uncounted.get() {
+            return self.now.get();
+        }
         let (readings, readings_at_moment) = (self.readings.get(), self.readings_at_moment.get());
         if readings < FREE_READINGS && readings_at_moment < FREE_AT_ONE_MOMENT {
             self.readings.set(readings + 1);
@@ -52,6 +57,12 @@ impl Clock {
             self.now.set(self.now.get().saturating_add(READING_COST));
         }
         self.now.get()
+    }
+
+    /// Sets whether readings are not counted from here on, and cannot move time: those that a guest's runtime makes after a
+    /// wait.
+    pub(crate) fn set_uncounted(&self, on: bool) {
+        self.is_uncounted.set(on);
     }
 
     /// Reads a machine's monotonic clock for the code under test, in nanoseconds.

@@ -245,6 +245,7 @@ fn time_out_without_a_waiter_is_a_stall() {
 fn stall_message_names_its_limit_and_the_next_event() {
     let failure = stall(|| {
         SpecBuilder::new()
+            .native()
             .machine("dozes.zone", dozes)
             .body(async |_| std::future::pending::<()>().await)
     });
