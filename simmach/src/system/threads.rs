@@ -39,6 +39,17 @@ pub(crate) struct Threads {
     futexes: Futexes,
 }
 
+impl Threads {
+    /// Threads of ended processes that have not left.
+    fn lingering(&mut self) -> Vec<Arc<Thread>> {
+        let lingers = |thread: &&Arc<Thread>| {
+            let state = thread.lock();
+            state.is_dying && state.result.is_none()
+        };
+        self.all.iter().filter(lingers).cloned().collect()
+    }
+}
+
 /// When a wait ends without an event, in nanoseconds of the machine's monotonic clock; `None` if it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(pub(crate) Option<u64>);

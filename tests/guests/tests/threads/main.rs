@@ -1,0 +1,4 @@
+//! Threads of guests: std's, tokio's blocking pool, and what they wait for.
+
+mod blocking_pool;
+mod std_threads;
