@@ -101,7 +101,6 @@ async fn channels_pass_values(sim: Sim) {
 
 #[sim_test(seeds = 50, check = true)]
 async fn waits_with_time_outs_take_virtual_time() {
-    let real = simmach_guests::RealTime::begin();
     let waits = tokio::task::spawn_blocking(|| {
         let before = Instant::now();
         let (_sender, receiver) = mpsc::channel::<()>();
@@ -118,7 +117,6 @@ async fn waits_with_time_outs_take_virtual_time() {
     });
     let waits = waits.await.expect("it returns");
     assert!(waits >= millis(40_000) && waits < millis(40_010), "{waits:?}");
-    real.assert_below(millis(20_000));
 }
 
 #[sim_test(seeds = 50, check = true)]
