@@ -67,6 +67,8 @@ pub(crate) struct Outcome {
     pub deviations: Vec<Deviation>,
     /// Whether it started real threads, under `allow_threads`.
     pub threads: bool,
+    /// Number of threads of guests that did not end with their process, and are parked.
+    pub threads_left: u64,
     /// Whether it failed as the second run of its process, after a discarded first run of the same seed passed.
     pub passed_before: bool,
     /// The log, on request.
@@ -102,6 +104,7 @@ impl Outcome {
             size: None,
             deviations: Vec::new(),
             threads: false,
+            threads_left: 0,
             passed_before: false,
             log: Vec::new(),
             events: None,
@@ -119,6 +122,7 @@ impl Outcome {
     /// Takes into account the warm-up run of the same seed, which the process made before and whose outcome is discarded.
     pub(crate) fn after(mut self, warm_up: &Self) -> Self {
         self.passed_before = self.failure().is_some() && warm_up.verdict == Verdict::Passed;
+        self.threads_left = self.threads_left.max(warm_up.threads_left);
         self
     }
 

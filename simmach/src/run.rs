@@ -226,6 +226,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
         machines,
         shape,
         threads: engine.refusals.has_started_threads(),
+        threads_left: left.threads,
         events,
         task_names,
         packets: left.packets,
@@ -269,6 +270,8 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
 
 /// What the layers return when they are removed.
 struct Remains {
+    /// Number of threads that did not end with their process.
+    threads: u64,
     sockets: u64,
     plans: Vec<PlanActivity>,
     packets: Option<Vec<u8>>,
@@ -280,7 +283,7 @@ struct Remains {
 fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     engine.end_all_tasks();
     drop(body);
-    carried::remove();
+    let threads = carried::remove();
     let packets = if keep.packets { net::control::captured() } else { None };
     let sockets = net::remove().sockets;
     storage::remove();
@@ -291,7 +294,7 @@ fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     let panic = dropped.err().map(|panic| Failure::of_panic(panics::note(panic.as_ref())));
     let timers = engine.timers.borrow_mut().drain();
     drop(timers);
-    Remains { sockets, plans, packets, panic }
+    Remains { threads, sockets, plans, packets, panic }
 }
 
 /// Returns the verdict after the tear-down. A run that passed still fails by a refused call, by an unobserved panic of a

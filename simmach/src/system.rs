@@ -42,8 +42,9 @@ pub(crate) fn install(run: RunId) {
     threads::install();
 }
 
-/// Removes the descriptors and threads of this thread's run.
-pub(crate) fn remove() {
-    threads::remove();
+/// Removes the descriptors and threads of this thread's run. Returns the number of threads that did not end.
+pub(crate) fn remove() -> usize {
+    let left = threads::remove();
     descriptors::remove();
+    left
 }

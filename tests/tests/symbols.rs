@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 92] = [
+const NAMES: [&str; 108] = [
     "_Fork",
     "accept",
     "accept4",
@@ -65,11 +65,24 @@ const NAMES: [&str; 92] = [
     "posix_spawn",
     "posix_spawnp",
     "ppoll",
+    "pthread_cond_broadcast",
+    "pthread_cond_clockwait",
+    "pthread_cond_signal",
+    "pthread_cond_timedwait",
     "pthread_cond_wait",
     "pthread_create",
     "pthread_join",
+    "pthread_mutex_clocklock",
     "pthread_mutex_lock",
+    "pthread_mutex_timedlock",
+    "pthread_mutex_unlock",
+    "pthread_once",
+    "pthread_rwlock_clockrdlock",
+    "pthread_rwlock_clockwrlock",
     "pthread_rwlock_rdlock",
+    "pthread_rwlock_timedrdlock",
+    "pthread_rwlock_timedwrlock",
+    "pthread_rwlock_unlock",
     "pthread_rwlock_wrlock",
     "read",
     "readv",
@@ -78,6 +91,9 @@ const NAMES: [&str; 92] = [
     "recvmmsg",
     "recvmsg",
     "sched_getaffinity",
+    "sem_clockwait",
+    "sem_post",
+    "sem_timedwait",
     "sem_wait",
     "send",
     "sendfile",

@@ -102,7 +102,7 @@ pub(super) fn fail(errno: c_int) -> c_int {
     -1
 }
 
-fn kind_of(clock: clockid_t) -> Option<ClockKind> {
+pub(super) fn kind_of(clock: clockid_t) -> Option<ClockKind> {
     match clock {
         libc::CLOCK_MONOTONIC
         | libc::CLOCK_MONOTONIC_RAW
@@ -364,9 +364,6 @@ unsafe fn guest_futex([a, b, c, d, e, _]: [c_long; 6]) -> Option<Answer<c_long>>
     let address = a as usize;
     match b as c_int & libc::FUTEX_CMD_MASK {
         libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET if calls.has_threads() => {
-            if d != 0 && !calls.is_on_own_thread() {
-                return None;
-            }
             let operation = b as c_int;
             let timeout = (d != 0).then(|| {
                 // SAFETY: the caller's time-out, which is not null.

@@ -1,20 +1,23 @@
 //! Functions of the C library that wait for another thread: locks, condition variables, semaphores and joins.
 //!
 //! C code calls them, and they enter the kernel without [`syscall`](super::linux::syscall). On a run's thread each first
-//! tries without blocking; if it would block, it waits through [`deadlock`]. On other threads the call is forwarded.
+//! tries without blocking. If it would block, a guest waits in the run (see [`waiting`]), where its other threads go on. Other
+//! code waits through [`deadlock`], if the wait has no time-out. On other threads the call is forwarded.
 //!
-//! Not covered: waits with a time-out, `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
+//! Not covered: `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
 
-use std::cell::Cell;
+mod conditions;
+mod once;
+mod semaphores;
+mod waiting;
+
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use libc::{
-    clockid_t, pthread_cond_t, pthread_mutex_t, pthread_rwlock_t, pthread_t, sem_t, timespec,
-};
+use libc::{clockid_t, pthread_mutex_t, pthread_rwlock_t, pthread_t, timespec};
 
-use crate::interpose::deadlock::CHECK_INTERVAL;
-use crate::interpose::linux::{errno, fail, real_deadline};
+use crate::interpose::linux::real_deadline;
+use crate::interpose::locks::waiting::Deadline;
 use crate::interpose::real::Real;
 use crate::interpose::system::Errno;
 use crate::interpose::{answers, deadlock, system};
@@ -22,49 +25,37 @@ use crate::interpose::{answers, deadlock, system};
 type Call<T> = unsafe extern "C" fn(*mut T) -> c_int;
 type Timed<T> = unsafe extern "C" fn(*mut T, *const timespec) -> c_int;
 
-type CondClockwait = unsafe extern "C" fn(
-    *mut pthread_cond_t,
-    *mut pthread_mutex_t,
-    clockid_t,
-    *const timespec,
-) -> c_int;
+type Clocked<T> = unsafe extern "C" fn(*mut T, clockid_t, *const timespec) -> c_int;
 
 /// A lock of the C library: its functions return an error.
 struct Lock<T> {
     attempt: Real<Call<T>>,
     timed: Real<Timed<T>>,
+    /// Since glibc 2.30.
+    clocked: Real<Clocked<T>>,
     wait: Real<Call<T>>,
 }
 
 static MUTEX: Lock<pthread_mutex_t> = Lock {
     attempt: Real::named(c"pthread_mutex_trylock"),
     timed: Real::named(c"pthread_mutex_timedlock"),
+    clocked: Real::named(c"pthread_mutex_clocklock"),
     wait: Real::named(c"pthread_mutex_lock"),
 };
 static READ_LOCK: Lock<pthread_rwlock_t> = Lock {
     attempt: Real::named(c"pthread_rwlock_tryrdlock"),
     timed: Real::named(c"pthread_rwlock_timedrdlock"),
+    clocked: Real::named(c"pthread_rwlock_clockrdlock"),
     wait: Real::named(c"pthread_rwlock_rdlock"),
 };
 static WRITE_LOCK: Lock<pthread_rwlock_t> = Lock {
     attempt: Real::named(c"pthread_rwlock_trywrlock"),
     timed: Real::named(c"pthread_rwlock_timedwrlock"),
+    clocked: Real::named(c"pthread_rwlock_clockwrlock"),
     wait: Real::named(c"pthread_rwlock_wrlock"),
 };
-/// These return -1, and set `errno`.
-static SEMAPHORE: Lock<sem_t> = Lock {
-    attempt: Real::named(c"sem_trywait"),
-    timed: Real::named(c"sem_timedwait"),
-    wait: Real::named(c"sem_wait"),
-};
-static COND_WAIT: Real<unsafe extern "C" fn(*mut pthread_cond_t, *mut pthread_mutex_t) -> c_int> =
-    if cfg!(target_arch = "x86_64") {
-        Real::versioned(c"pthread_cond_wait", c"GLIBC_2.3.2")
-    } else {
-        Real::named(c"pthread_cond_wait")
-    };
-/// Since glibc 2.30.
-static COND_CLOCKWAIT: Real<CondClockwait> = Real::named(c"pthread_cond_clockwait");
+static MUTEX_UNLOCK: Real<Call<pthread_mutex_t>> = Real::named(c"pthread_mutex_unlock");
+static RWLOCK_UNLOCK: Real<Call<pthread_rwlock_t>> = Real::named(c"pthread_rwlock_unlock");
 static JOIN: Real<unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int> =
     Real::named(c"pthread_join");
 static DETACH: Real<unsafe extern "C" fn(pthread_t) -> c_int> = Real::named(c"pthread_detach");
@@ -78,31 +69,46 @@ pub(super) fn find_all() {
     MUTEX.find();
     READ_LOCK.find();
     WRITE_LOCK.find();
-    SEMAPHORE.find();
-    COND_WAIT.find();
-    COND_CLOCKWAIT.find();
+    MUTEX_UNLOCK.find();
+    RWLOCK_UNLOCK.find();
+    conditions::find_all();
+    semaphores::find_all();
+    once::find_all();
     JOIN.find();
     TRYJOIN.find();
     TIMEDJOIN.find();
 }
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 7] {
+pub(super) fn defined() -> [*const (); 16] {
     [
+        conditions::defined as *const (),
+        semaphores::defined as *const (),
+        once::defined as *const (),
         pthread_mutex_lock as *const (),
+        pthread_mutex_timedlock as *const (),
+        pthread_mutex_clocklock as *const (),
+        pthread_mutex_unlock as *const (),
         pthread_rwlock_rdlock as *const (),
+        pthread_rwlock_timedrdlock as *const (),
+        pthread_rwlock_clockrdlock as *const (),
         pthread_rwlock_wrlock as *const (),
-        pthread_cond_wait as *const (),
+        pthread_rwlock_timedwrlock as *const (),
+        pthread_rwlock_clockwrlock as *const (),
+        pthread_rwlock_unlock as *const (),
         pthread_join as *const (),
         pthread_detach as *const (),
-        sem_wait as *const (),
     ]
 }
+
+/// A time that has passed.
+static PASSED: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
 impl<T> Lock<T> {
     fn find(&self) {
         self.attempt.find();
         self.timed.find();
+        self.clocked.find();
         self.wait.find();
     }
 
@@ -145,6 +151,10 @@ impl<T> Lock<T> {
                 answer => return answer,
             }
         }
+        // SAFETY: the caller's.
+        if let Some(answer) = unsafe { self.lock_in_guest(object, None) } {
+            return answer;
+        }
         let answer = self.timed.function().and_then(|timed| {
             deadlock::wait(|time| {
                 let until = real_deadline(libc::CLOCK_REALTIME, time);
@@ -155,6 +165,68 @@ impl<T> Lock<T> {
         });
         // SAFETY: the caller's.
         answer.unwrap_or_else(|| unsafe { self.pass_on(object) })
+    }
+
+    /// Locks `object`, which is locked, in a guest. `None` if the run cannot wait.
+    ///
+    /// # Safety
+    ///
+    /// As the function's in C.
+    unsafe fn lock_in_guest(&self, object: *mut T, deadline: Option<Deadline>) -> Option<c_int> {
+        let (attempt, timed) = (self.attempt.function()?, self.timed.function()?);
+        waiting::guest_calls()?;
+        // An attempt does not tell a lock that this thread holds from one of another.
+        // SAFETY: the caller's, and a time that outlives the call.
+        match unsafe { timed(object, &raw const PASSED) } {
+            libc::ETIMEDOUT => {}
+            answer => return Some(answer),
+        }
+        let mut answer = libc::EBUSY;
+        let mut is_busy = || {
+            // SAFETY: the caller's.
+            answer = unsafe { attempt(object) };
+            answer == libc::EBUSY
+        };
+        let is_free = waiting::wait_while(object.addr(), &mut is_busy, deadline)?;
+        Some(if is_free { answer } else { libc::ETIMEDOUT })
+    }
+
+    /// Locks `object` until a time by `clock`, or by the clock of the function without one.
+    ///
+    /// # Safety
+    ///
+    /// As the function's in C.
+    unsafe fn lock_until(
+        &self,
+        object: *mut T,
+        clock: Option<clockid_t>,
+        until: *const timespec,
+    ) -> c_int {
+        if answers::is_here()
+            && !until.is_null()
+            && let Some(attempt) = self.attempt.function()
+        {
+            // SAFETY: the caller's.
+            match unsafe { attempt(object) } {
+                libc::EBUSY => {}
+                answer => return answer,
+            }
+            // SAFETY: the caller's time, which is not null.
+            let deadline = Deadline::by(clock.unwrap_or(libc::CLOCK_REALTIME), unsafe { *until });
+            if deadline.is_some()
+                // SAFETY: the caller's.
+                && let Some(answer) = unsafe { self.lock_in_guest(object, deadline) }
+            {
+                return answer;
+            }
+        }
+        match (clock, self.timed.function(), self.clocked.function()) {
+            // SAFETY: the caller's.
+            (None, Some(timed), _) => unsafe { timed(object, until) },
+            // SAFETY: the caller's.
+            (Some(clock), _, Some(clocked)) => unsafe { clocked(object, clock, until) },
+            _ => libc::ENOSYS,
+        }
     }
 }
 
@@ -189,58 +261,99 @@ pub unsafe extern "C" fn pthread_rwlock_wrlock(lock: *mut pthread_rwlock_t) -> c
 ///
 /// As in C.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pthread_cond_wait(
-    cond: *mut pthread_cond_t,
+pub unsafe extern "C" fn pthread_mutex_timedlock(
     mutex: *mut pthread_mutex_t,
+    until: *const timespec,
 ) -> c_int {
-    if answers::is_here()
-        && let Some(timed) = COND_CLOCKWAIT.function()
-        // SAFETY: the caller's arguments, as they came.
-        && let Some(answer) = unsafe { cond_wait_in_run(timed, cond, mutex) }
-    {
-        return answer;
-    }
-    match COND_WAIT.function() {
-        // SAFETY: the caller's arguments, as they came.
-        Some(real) => unsafe { real(cond, mutex) },
-        None => libc::ENOSYS,
-    }
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { MUTEX.lock_until(mutex, None, until) }
 }
 
-/// Waits on a condition variable in a run. Returns `None` after reporting a deadlock.
-///
-/// It returns from time to time, which the caller sees as a spurious wake-up. A signal between two waits would be lost
-/// unless the caller checks its condition. So a deadlock is only reported after the caller has done that and waits again.
-///
 /// # Safety
 ///
-/// `cond` and `mutex` are as `pthread_cond_wait` takes them.
-unsafe fn cond_wait_in_run(
-    timed: CondClockwait,
-    cond: *mut pthread_cond_t,
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_mutex_clocklock(
     mutex: *mut pthread_mutex_t,
-) -> Option<c_int> {
-    thread_local! {
-        /// The last condition variable waited for, and how often in a row that timed out.
-        static TIMED_OUT: Cell<(*mut pthread_cond_t, u32)> = const { Cell::new((ptr::null_mut(), 0)) };
-    }
-    let until = real_deadline(libc::CLOCK_MONOTONIC, CHECK_INTERVAL);
-    // SAFETY: the caller's arguments, a clock that there is, and a time that outlives the call.
-    let answer = unsafe { timed(cond, mutex, libc::CLOCK_MONOTONIC, &raw const until) };
-    if answer != libc::ETIMEDOUT || !answers::is_only_thread() {
-        TIMED_OUT.set((ptr::null_mut(), 0));
-        return Some(if answer == libc::ETIMEDOUT { 0 } else { answer });
-    }
-    let checks = match TIMED_OUT.get() {
-        (last, checks) if last == cond => checks + 1,
-        _ => 1,
-    };
-    TIMED_OUT.set((cond, checks));
-    if checks == 1 || !deadlock::is_deadlock(checks) {
-        return Some(0);
-    }
-    answers::report_blocked();
-    None
+    clock: clockid_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { MUTEX.lock_until(mutex, Some(clock), until) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_rwlock_timedrdlock(
+    lock: *mut pthread_rwlock_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { READ_LOCK.lock_until(lock, None, until) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_rwlock_clockrdlock(
+    lock: *mut pthread_rwlock_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { READ_LOCK.lock_until(lock, Some(clock), until) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_rwlock_timedwrlock(
+    lock: *mut pthread_rwlock_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { WRITE_LOCK.lock_until(lock, None, until) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_rwlock_clockwrlock(
+    lock: *mut pthread_rwlock_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's arguments, as they came.
+    unsafe { WRITE_LOCK.lock_until(lock, Some(clock), until) }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int {
+    let Some(real) = MUTEX_UNLOCK.function() else { return libc::ENOSYS };
+    // SAFETY: the caller's argument, as it came.
+    let answer = unsafe { real(mutex) };
+    waiting::wake(mutex.addr(), 1);
+    answer
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c_int {
+    let Some(real) = RWLOCK_UNLOCK.function() else { return libc::ENOSYS };
+    // SAFETY: the caller's argument, as it came.
+    let answer = unsafe { real(lock) };
+    waiting::wake(lock.addr(), usize::MAX);
+    answer
 }
 
 /// Reaps a thread that has ended or is about to, without asking the run.
@@ -305,36 +418,5 @@ pub unsafe extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
         // SAFETY: the caller's argument, as it came.
         Some(real) => unsafe { real(thread) },
         None => libc::ENOSYS,
-    }
-}
-
-/// # Safety
-///
-/// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
-    if answers::is_here()
-        && let (Some(attempt), Some(timed)) =
-            (SEMAPHORE.attempt.function(), SEMAPHORE.timed.function())
-    {
-        // SAFETY: the caller's argument, as it came.
-        match unsafe { attempt(semaphore) } {
-            -1 if errno() == libc::EAGAIN => {}
-            answer => return answer,
-        }
-        let answer = deadlock::wait(|time| {
-            let until = real_deadline(libc::CLOCK_REALTIME, time);
-            // SAFETY: the caller's argument, and a time that outlives the call.
-            Some(unsafe { timed(semaphore, &raw const until) })
-                .filter(|answer| *answer != -1 || errno() != libc::ETIMEDOUT)
-        });
-        if let Some(answer) = answer {
-            return answer;
-        }
-    }
-    match SEMAPHORE.wait.function() {
-        // SAFETY: the caller's argument, as it came.
-        Some(real) => unsafe { real(semaphore) },
-        None => fail(libc::ENOSYS),
     }
 }

@@ -165,11 +165,12 @@ impl RunReport<'_> {
         if outcome.polls > 0 {
             let _ = writeln!(
                 text,
-                "  Simulated {} in {}: {}, {}.\n",
+                "  Simulated {} in {}: {}, {}{}.\n",
                 span(outcome.virtual_nanos.into()),
                 count(outcome.polls, "poll"),
                 count(outcome.jumps, "jump"),
                 count(outcome.sockets, "socket"),
+                threads_left(outcome),
             );
         }
     }
@@ -383,6 +384,13 @@ fn write_backtrace(text: &mut String, frames: &[Frame]) {
         write_lines(text, "    ", &format!("{nth:>3}: {frame}"));
     }
     text.push('\n');
+}
+
+fn threads_left(outcome: &Outcome) -> String {
+    match outcome.threads_left {
+        0 => String::new(),
+        left => format!(", {} that did not end with their process", count(left, "thread")),
+    }
 }
 
 /// Writes a paragraph, with an empty line after it if it is indented by more than two spaces.

@@ -31,8 +31,9 @@ mod linux {
         system::install(run);
     }
 
-    pub(in crate::run) fn remove() {
-        system::remove();
+    /// Returns the number of threads that did not end.
+    pub(in crate::run) fn remove() -> u64 {
+        system::remove() as u64
     }
 }
 
@@ -46,7 +47,9 @@ mod elsewhere {
 
     pub(in crate::run) fn install(_: crate::engine::RunId) {}
 
-    pub(in crate::run) fn remove() {}
+    pub(in crate::run) fn remove() -> u64 {
+        0
+    }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]

@@ -6,7 +6,7 @@
 //! that of tasks: drawn from the seed.
 //!
 //! When a process ends, its threads' waits fail and their clocks run ahead, so that they leave. One that does not is left
-//! behind, parked forever.
+//! behind, parked forever; the run counts it, and its process should make no other run.
 
 mod carried;
 pub(super) mod futex;
@@ -39,6 +39,17 @@ pub(crate) struct Threads {
     futexes: Futexes,
 }
 
+impl Threads {
+    /// Threads of ended processes that have not left.
+    fn lingering(&mut self) -> Vec<Arc<Thread>> {
+        let lingers = |thread: &&Arc<Thread>| {
+            let state = thread.lock();
+            state.is_dying && state.result.is_none()
+        };
+        self.all.iter().filter(lingers).cloned().collect()
+    }
+}
+
 /// When a wait ends without an event, in nanoseconds of the machine's monotonic clock; `None` if it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(pub(crate) Option<u64>);
@@ -63,10 +74,11 @@ pub(crate) fn install() {
     THREADS.with(|slot| slot.install(Threads::default()));
 }
 
-/// Removes the table of threads.
-pub(crate) fn remove() {
-    thread::end_lingering();
+/// Removes the table of threads. Returns the number of threads that did not end, which stay parked.
+pub(crate) fn remove() -> usize {
+    let left = thread::end_lingering();
     drop(THREADS.with(Slot::remove));
+    left
 }
 
 fn with<R>(f: impl FnOnce(&mut Threads) -> R) -> Option<R> {

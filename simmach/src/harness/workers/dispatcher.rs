@@ -164,8 +164,15 @@ impl Dispatcher {
             ),
         }
         let mut reader = BufReader::new(&socket);
-        let mut framed = 0;
-        while let Ok(Some(FromWorker::Finished { nanos, replies })) = protocol::read(&mut reader) {
+        let (mut framed, mut has_retired) = (0, false);
+        while !has_retired
+            && let Ok(Some(message)) = protocol::read(&mut reader)
+            && let FromWorker::Finished { nanos, replies, retires } = message
+        {
+            has_retired = retires;
+            if retires {
+                self.lock().retire(id);
+            }
             if self.launch.show_output {
                 // Shows the output of the runs before their outcomes are used.
                 framed += replies.iter().filter(|reply| reply.outcome.is_some()).count() as u64;
@@ -177,7 +184,7 @@ impl Dispatcher {
         }
         // A worker that is still alive has violated the protocol; it exits when its socket is closed.
         let _ = socket.shutdown(std::net::Shutdown::Both);
-        self.handle_exit(id, process, &output);
+        self.handle_exit(id, process, &output, has_retired);
     }
 
     /// Waits for a worker's hello message.
@@ -260,12 +267,13 @@ impl Dispatcher {
         true
     }
 
-    /// Handles the end of a worker: its current run has failed, its other jobs are queued again.
+    /// Handles the end of a worker: its current run has failed unless it has retired, its other jobs are queued again.
     fn handle_exit(
         self: &Arc<Self>,
         id: u64,
         mut process: Box<dyn ProcessHandle>,
         output: &WorkerOutput,
+        has_retired: bool,
     ) {
         if launch::is_exiting() {
             launch::park_until_exit();
@@ -280,7 +288,7 @@ impl Dispatcher {
         // The folder is removed only after its current run has been read.
         disk::remove(&worker.folder);
         drop(process);
-        if victim.is_none() && !worker.in_flight.is_empty() {
+        if victim.is_none() && !has_retired && !worker.in_flight.is_empty() {
             queue.early_deaths += 1;
         }
         for assigned in worker.in_flight.drain(..) {

@@ -60,6 +60,8 @@ pub(crate) enum FromWorker {
         nanos: u64,
         /// Replies in the order of the assignments.
         replies: Vec<Reply>,
+        /// Whether the worker makes no other run, and exits.
+        retires: bool,
     },
 }
 
@@ -142,7 +144,7 @@ mod tests {
                 index: *b,
                 outcome: (a % 3 > 0).then(|| outcome(*b, text.clone())),
             });
-            (ToWorker::Run(run.collect()), FromWorker::Finished { nanos: 7, replies: replies.collect() })
+            (ToWorker::Run(run.collect()), FromWorker::Finished { nanos: 7, replies: replies.collect(), retires: false })
         }
     }
 

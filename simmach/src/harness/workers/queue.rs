@@ -113,6 +113,13 @@ impl JobQueue {
         Some(worker.in_flight.drain(..replies.len()).collect())
     }
 
+    /// Assigns no further jobs to a worker that makes no other run.
+    pub(crate) fn retire(&mut self, id: u64) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.socket = None;
+        }
+    }
+
     /// Sends runs to a batch's receiver; `count` of its jobs are no longer assigned to a worker.
     pub(crate) fn deliver(&mut self, id: u64, count: usize, finished: Vec<FinishedRun>) {
         if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == id) {

@@ -2,7 +2,8 @@
 //!
 //! One thread reads the socket: it queues assignments, applies cuts at once, and ends the process when the parent is gone.
 //! The main thread makes the runs. Replies are collected for a few milliseconds, so that the socket does not dominate runs
-//! of some microseconds. A run is recorded before it begins, so that the parent knows which run killed the process.
+//! of some microseconds. A run is recorded before it begins, so that the parent knows which run killed the process. After a
+//! run that left threads behind the worker retires: what such threads hold would reach the runs that follow.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufReader, Write};
@@ -117,7 +118,7 @@ fn setup(run: Runner) -> Result<WorkerSetup, SetupError> {
     })
 }
 
-/// Serves one parent. Returns when it is gone, unless `exit` exits the process.
+/// Serves one parent. Returns when it is gone, unless `exit` exits the process, and when the worker retires.
 pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
     let WorkerSetup { tests, run, folder, hang, exit } = setup;
     let outbox = match socket.try_clone() {
@@ -158,8 +159,12 @@ pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
         outbox.set_current(JobId { batch, index });
         let began = now();
         let outcome = (!cut).then(|| run_loop.run_job(&assignment));
+        let retires = outcome.as_ref().is_some_and(|outcome| outcome.threads_left > 0);
         let reply = Reply { batch, index, outcome };
-        outbox.put(reply, began.elapsed());
+        outbox.put(reply, began.elapsed(), retires);
+        if retires {
+            return;
+        }
     }
 }
 
@@ -324,6 +329,7 @@ struct OutboxState {
     socket: UnixStream,
     replies: Vec<Reply>,
     busy: Duration,
+    retires: bool,
     flushed: Instant,
     current: Option<JobId>,
 }
@@ -334,6 +340,7 @@ impl Outbox {
             socket,
             replies: Vec::new(),
             busy: Duration::ZERO,
+            retires: false,
             flushed: now(),
             current: None,
         }))
@@ -344,13 +351,15 @@ impl Outbox {
         self.lock().current = Some(job_id);
     }
 
-    fn put(&self, reply: Reply, took: Duration) {
+    /// Adds a reply. It is the last one if the worker retires.
+    fn put(&self, reply: Reply, took: Duration, retires: bool) {
         let mut state = self.lock();
         let passed =
             reply.outcome.as_ref().is_none_or(|outcome| outcome.verdict == Verdict::Passed);
         state.replies.push(reply);
         state.busy += took;
-        if !passed || state.flushed.elapsed() >= MAX_REPLY_DELAY {
+        state.retires |= retires;
+        if !passed || retires || state.flushed.elapsed() >= MAX_REPLY_DELAY {
             state.flush();
         }
     }
@@ -391,7 +400,7 @@ impl OutboxState {
         {
             replies.iter_mut().for_each(drop_records);
         }
-        self.send(&FromWorker::Finished { nanos, replies });
+        self.send(&FromWorker::Finished { nanos, replies, retires: self.retires });
     }
 
     /// Sends a message. If the parent is gone, the reading thread handles that.

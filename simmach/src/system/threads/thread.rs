@@ -13,7 +13,7 @@ use crate::engine::{log, panics};
 use crate::interpose::baton::Baton;
 use crate::interpose::system::{Routine, advance_own_clock, join_really, on_thread_end};
 use crate::system::threads::carried::Carried;
-use crate::system::threads::{Deadline, with};
+use crate::system::threads::{Deadline, Threads, with};
 use crate::time::simulated::{Sleep, sleep_until_clock};
 
 /// Failing waits after which a thread of an ended process is left alone until others have ended.
@@ -253,18 +253,15 @@ pub(super) fn run_next() -> bool {
     true
 }
 
-/// Lets threads of ended processes leave that have not so far. Those that still do not are left behind.
-pub(super) fn end_lingering() {
-    let lingering: Vec<_> = with(|threads| {
-        let lingers = |thread: &&Arc<Thread>| {
-            let state = thread.lock();
-            state.is_dying && state.result.is_none()
-        };
-        threads.all.iter().filter(lingers).cloned().collect()
-    })
-    .unwrap_or_default();
-    for thread in lingering {
-        thread.end();
+/// Lets threads of ended processes leave that have not so far, as long as one does. Returns how many are left.
+pub(super) fn end_lingering() -> usize {
+    let Some(engine) = context::current() else { return 0 };
+    loop {
+        let lingering = with(Threads::lingering).unwrap_or_default();
+        let ended = lingering.iter().filter(|thread| engine.in_guest(|| thread.end())).count();
+        if ended == 0 {
+            return lingering.len();
+        }
     }
 }
 
@@ -319,7 +316,10 @@ impl Drop for ThreadTask {
         }
         // Others may hold what it waits for: one that lingers is tried again after they have ended.
         if let Some(engine) = context::current() {
-            engine.in_guest(|| self.thread.end());
+            let has_ended = engine.in_guest(|| self.thread.end());
+            if has_ended {
+                end_lingering();
+            }
         }
     }
 }

@@ -107,6 +107,18 @@ fn sweep(mut runs: Runs) -> (Option<u64>, BTreeMap<u64, Outcome>) {
     }
 }
 
+/// Another worker takes over from one that has retired.
+#[test]
+fn retired_workers_are_replaced() {
+    let scratch = Arc::new(Scratch::new("retired"));
+    let tests = registry_of(&["leaves_threads_at_sevens", "passes"]);
+    for jobs_at_once in [1, 3] {
+        let pool = workers(jobs_at_once, tests, &scratch);
+        let (lowest, seen) = sweep(pool.runs(jobs(tests[0], 100)));
+        assert_eq!((lowest, seen.len()), (None, 100));
+    }
+}
+
 #[test]
 fn number_of_jobs_does_not_change_results() {
     let scratch = Arc::new(Scratch::new("jobs"));

@@ -58,6 +58,25 @@ fn cut_applies_to_received_assignments() {
     assert!(replies.iter().zip(0..).all(|(reply, index)| reply.index == index));
 }
 
+/// A worker makes no run after one that left threads behind.
+#[test]
+fn worker_retires_after_a_run_that_left_threads() {
+    let (socket, _scratch) = start("leaves_threads_at_sevens", Duration::from_secs(60));
+    ask(&socket, 0..20);
+    let mut made = 0;
+    loop {
+        let message = read(&mut &socket).expect("the worker replies");
+        let Some(FromWorker::Finished { replies, retires, .. }) = message else {
+            panic!("no replies: {message:?}");
+        };
+        made += replies.len();
+        if retires {
+            break;
+        }
+    }
+    assert_eq!(made, 7);
+}
+
 /// A worker whose run hangs sends that run's outcome last.
 #[test]
 fn hang_is_reported_before_the_end() {

@@ -1,0 +1,231 @@
+//! Condition variables of the C library.
+//!
+//! A guest's thread waits in the run, and the variable's memory is not touched: a signal wakes the threads that wait in the
+//! run, and those that wait in the library.
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::ptr;
+
+use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
+
+use crate::interpose::deadlock::CHECK_INTERVAL;
+use crate::interpose::linux::real_deadline;
+use crate::interpose::locks::waiting::{self, Deadline};
+use crate::interpose::locks::{pthread_mutex_lock, pthread_mutex_unlock};
+use crate::interpose::real::Real;
+use crate::interpose::system::Errno;
+use crate::interpose::{answers, deadlock};
+
+type Wait = unsafe extern "C" fn(*mut pthread_cond_t, *mut pthread_mutex_t) -> c_int;
+type Timedwait =
+    unsafe extern "C" fn(*mut pthread_cond_t, *mut pthread_mutex_t, *const timespec) -> c_int;
+type Clockwait = unsafe extern "C" fn(
+    *mut pthread_cond_t,
+    *mut pthread_mutex_t,
+    clockid_t,
+    *const timespec,
+) -> c_int;
+type Signal = unsafe extern "C" fn(*mut pthread_cond_t) -> c_int;
+
+/// A function that has an older version on x86-64, for another layout of condition variables.
+const fn current<F: Copy>(name: &'static std::ffi::CStr) -> Real<F> {
+    if cfg!(target_arch = "x86_64") {
+        Real::versioned(name, c"GLIBC_2.3.2")
+    } else {
+        Real::named(name)
+    }
+}
+
+static WAIT: Real<Wait> = current(c"pthread_cond_wait");
+static TIMEDWAIT: Real<Timedwait> = current(c"pthread_cond_timedwait");
+/// Since glibc 2.30.
+static CLOCKWAIT: Real<Clockwait> = Real::named(c"pthread_cond_clockwait");
+static SIGNAL: Real<Signal> = current(c"pthread_cond_signal");
+static BROADCAST: Real<Signal> = current(c"pthread_cond_broadcast");
+
+pub(super) fn find_all() {
+    WAIT.find();
+    TIMEDWAIT.find();
+    CLOCKWAIT.find();
+    SIGNAL.find();
+    BROADCAST.find();
+}
+
+/// The functions defined here.
+pub(super) fn defined() -> [*const (); 5] {
+    [
+        pthread_cond_wait as *const (),
+        pthread_cond_timedwait as *const (),
+        pthread_cond_clockwait as *const (),
+        pthread_cond_signal as *const (),
+        pthread_cond_broadcast as *const (),
+    ]
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_cond_wait(
+    cond: *mut pthread_cond_t,
+    mutex: *mut pthread_mutex_t,
+) -> c_int {
+    if answers::is_here() {
+        // SAFETY: the caller's arguments, as they came.
+        if let Some(answer) = unsafe { wait_in_guest(cond, mutex, None) } {
+            return answer;
+        }
+        if let Some(timed) = CLOCKWAIT.function()
+            // SAFETY: the caller's arguments, as they came.
+            && let Some(answer) = unsafe { wait_in_run(timed, cond, mutex) }
+        {
+            return answer;
+        }
+    }
+    match WAIT.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(cond, mutex) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_cond_timedwait(
+    cond: *mut pthread_cond_t,
+    mutex: *mut pthread_mutex_t,
+    until: *const timespec,
+) -> c_int {
+    if answers::is_here() && !until.is_null() {
+        // SAFETY: the caller's time, which is not null.
+        let deadline = Deadline::by_nearest_clock(unsafe { *until });
+        // SAFETY: the caller's arguments, as they came.
+        if let Some(answer) = unsafe { wait_in_guest(cond, mutex, Some(deadline)) } {
+            return answer;
+        }
+    }
+    match TIMEDWAIT.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(cond, mutex, until) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_cond_clockwait(
+    cond: *mut pthread_cond_t,
+    mutex: *mut pthread_mutex_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> c_int {
+    if answers::is_here()
+        && !until.is_null()
+        // SAFETY: the caller's time, which is not null.
+        && let Some(deadline) = Deadline::by(clock, unsafe { *until })
+        // SAFETY: the caller's arguments, as they came.
+        && let Some(answer) = unsafe { wait_in_guest(cond, mutex, Some(deadline)) }
+    {
+        return answer;
+    }
+    match CLOCKWAIT.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(cond, mutex, clock, until) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int {
+    waiting::wake(cond.addr(), 1);
+    match SIGNAL.function() {
+        // SAFETY: the caller's argument, as it came.
+        Some(real) => unsafe { real(cond) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_cond_broadcast(cond: *mut pthread_cond_t) -> c_int {
+    waiting::wake(cond.addr(), usize::MAX);
+    match BROADCAST.function() {
+        // SAFETY: the caller's argument, as it came.
+        Some(real) => unsafe { real(cond) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// Waits in a guest. On the run's own thread it lets another thread run and returns, which the caller sees as a spurious
+/// wake-up. `None` if the run cannot wait.
+///
+/// # Safety
+///
+/// `cond` and `mutex` are as `pthread_cond_wait` takes them.
+unsafe fn wait_in_guest(
+    cond: *mut pthread_cond_t,
+    mutex: *mut pthread_mutex_t,
+    deadline: Option<Deadline>,
+) -> Option<c_int> {
+    let calls = waiting::guest_calls()?;
+    // No other thread runs until this one waits: it misses no signal.
+    // SAFETY: the caller's mutex.
+    match unsafe { pthread_mutex_unlock(mutex) } {
+        0 => {}
+        error => return Some(error),
+    }
+    let is_first = Cell::new(true);
+    let waited = waiting::wait_once(calls, cond.addr(), &|| is_first.replace(false), deadline);
+    // SAFETY: the caller's mutex.
+    let locked = unsafe { pthread_mutex_lock(mutex) };
+    match waited? {
+        Err(Errno(libc::ETIMEDOUT)) if deadline.is_some() => Some(libc::ETIMEDOUT),
+        _ => Some(locked),
+    }
+}
+
+/// Waits on a condition variable in a run. Returns `None` after reporting a deadlock.
+///
+/// It returns from time to time, which the caller sees as a spurious wake-up. A signal between two waits would be lost
+/// unless the caller checks its condition. So a deadlock is only reported after the caller has done that and waits again.
+///
+/// # Safety
+///
+/// `cond` and `mutex` are as `pthread_cond_wait` takes them.
+unsafe fn wait_in_run(
+    timed: Clockwait,
+    cond: *mut pthread_cond_t,
+    mutex: *mut pthread_mutex_t,
+) -> Option<c_int> {
+    thread_local! {
+        /// The last condition variable waited for, and how often in a row that timed out.
+        static TIMED_OUT: Cell<(*mut pthread_cond_t, u32)> = const { Cell::new((ptr::null_mut(), 0)) };
+    }
+    let until = real_deadline(libc::CLOCK_MONOTONIC, CHECK_INTERVAL);
+    // SAFETY: the caller's arguments, a clock that there is, and a time that outlives the call.
+    let answer = unsafe { timed(cond, mutex, libc::CLOCK_MONOTONIC, &raw const until) };
+    if answer != libc::ETIMEDOUT || !answers::is_only_thread() {
+        TIMED_OUT.set((ptr::null_mut(), 0));
+        return Some(if answer == libc::ETIMEDOUT { 0 } else { answer });
+    }
+    let checks = match TIMED_OUT.get() {
+        (last, checks) if last == cond => checks + 1,
+        _ => 1,
+    };
+    TIMED_OUT.set((cond, checks));
+    if checks == 1 || !deadlock::is_deadlock(checks) {
+        return Some(0);
+    }
+    answers::report_blocked();
+    None
+}

@@ -1,0 +1,7 @@
+//! Threads of guests: std's, tokio's blocking pool, and what they wait for.
+
+mod blocking_pool;
+mod c_locks;
+mod going_down;
+mod sqlite;
+mod std_threads;
