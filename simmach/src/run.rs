@@ -144,6 +144,8 @@ fn on_thread(
     let engine =
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, status));
     engine.seed_thread();
+    // Before the spec is made, whose code may make system calls.
+    carried::install(engine.run);
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
             mistakes if mistakes.is_empty() => run_installed_spec(&engine, spec, seed, keep),
@@ -168,6 +170,7 @@ fn on_thread(
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }
     };
+    carried::remove();
     context::remove();
     outcome.log = log::take();
     outcome
@@ -187,7 +190,6 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     let client = MachineId(client as u32);
     set_up(engine, &spec, &machines, client, disks);
-    carried::install(engine.run);
     guest::reset();
     if keep.packets {
         net::control::capture();

@@ -2,7 +2,8 @@
 //!
 //! Code that does not know simmach, such as tokio, calls the C library. The layer `interpose` defines those functions, and
 //! asks [`Calls`] for the answers. A descriptor here is a number that names a file of the run; files of one process are not
-//! visible to the kernel outside, and no real call is made for them. TCP and UDP sockets are those of `net`'s kernel.
+//! visible to the kernel outside, and no real call is made for them. TCP and UDP sockets are those of
+//! `net`'s kernel.
 //!
 //! Errors, readiness and the events of epoll are as on Linux. A call that has to wait lets other tasks run if it comes from a
 //! thread that a guest started. On the run's own thread it fails the run: there, only a runtime that [`slice`] runs can wait.
@@ -24,6 +25,7 @@ mod readiness;
 pub(crate) mod slice;
 mod sockets;
 mod threads;
+mod unix;
 
 use crate::engine::RunId;
 use crate::interpose::system::SystemCalls;
@@ -32,6 +34,7 @@ pub(crate) use crate::system::descriptors::DESCRIPTORS;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::system::threads::Deadline;
 pub(crate) use crate::system::threads::{THREADS, set_carried};
+pub(crate) use crate::system::unix::close_process;
 
 /// What answers the calls of a run.
 pub(crate) static CALLS: &dyn SystemCalls = &Calls;

@@ -362,7 +362,7 @@ fn allow_processes_permits_processes() {
     });
     // It lets neither threads through nor what comes after it.
     refused(|| {
-        SpecBuilder::new().body(async |_| {
+        SpecBuilder::new().native().body(async |_| {
             super::allow_processes(|| drop(std::thread::Builder::new().spawn(|| ())));
         })
     });

@@ -224,6 +224,12 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> bool {
     answers::fill(bytes)
 }
 
+/// The user and group that the program runs as.
+pub(crate) fn own_user_and_group() -> (u32, u32) {
+    // SAFETY: these have no preconditions.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
 /// Whether a descriptor is one of a run.
 #[inline]
 pub(crate) fn is_simulated(descriptor: c_int) -> bool {

@@ -121,6 +121,7 @@ pub(super) fn end_process(process: ProcessId, exit: ProcessExit) {
             net::control::close_process(process)
         }
     }
+    close_unix_sockets(process);
     storage::close_process(process);
     engine::trace(Event::ProcessEnded { process, machine, is_client, exit });
     engine::note_process_change();
@@ -135,3 +136,13 @@ pub(super) fn fail_process(process: ProcessId, failure: Failure) {
     context::try_with(|engine| engine.fail(failure));
     end_process(process, ProcessExit::Crashed);
 }
+
+/// Closes the Unix sockets of a process.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+fn close_unix_sockets(process: ProcessId) {
+    crate::system::close_process(process);
+}
+
+/// Where no system calls are answered, there are none.
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+fn close_unix_sockets(_: ProcessId) {}

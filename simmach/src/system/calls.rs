@@ -14,7 +14,7 @@ use crate::net::simulated::sockets::resolve;
 use crate::net::target::Target;
 use crate::system::descriptors::{File, FileKind, notify, open, with, with_file};
 use crate::system::threads::{self, futex};
-use crate::system::{channel, epoll, options, poll, slice, sockets};
+use crate::system::{channel, epoll, options, poll, slice, sockets, unix};
 
 /// Answers the system calls of a run.
 #[derive(Debug)]
@@ -25,8 +25,12 @@ impl SystemCalls for Calls {
         sockets::socket(domain, kind, protocol)
     }
 
-    fn socket_pair(&self, _domain: c_int, _kind: c_int, _protocol: c_int) -> Answer<[c_int; 2]> {
-        Err(Errno(libc::EAFNOSUPPORT))
+    fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]> {
+        match domain {
+            libc::AF_UNIX => unix::socket_pair(kind, protocol),
+            libc::AF_INET | libc::AF_INET6 => Err(Errno(libc::EOPNOTSUPP)),
+            _ => Err(Errno(libc::EAFNOSUPPORT)),
+        }
     }
 
     fn pipe(&self, flags: c_int) -> Answer<[c_int; 2]> {
@@ -136,7 +140,8 @@ impl SystemCalls for Calls {
                     FileKind::Unconnected { .. }
                     | FileKind::Listener { .. }
                     | FileKind::Stream { .. }
-                    | FileKind::Datagrams { .. } => Found::Socket,
+                    | FileKind::Datagrams { .. }
+                    | FileKind::Unix(_) => Found::Socket,
                 };
                 Ok((id, file.is_nonblocking, found))
             })?;
@@ -194,7 +199,8 @@ impl SystemCalls for Calls {
                     FileKind::Unconnected { .. }
                     | FileKind::Listener { .. }
                     | FileKind::Stream { .. }
-                    | FileKind::Datagrams { .. } => Found::Socket,
+                    | FileKind::Datagrams { .. }
+                    | FileKind::Unix(_) => Found::Socket,
                 };
                 Ok((id, file.is_nonblocking, found))
             })?;

@@ -15,6 +15,7 @@ use crate::net::simulated::key::SocketKey;
 use crate::system::channel::{ReadEnd, WriteEnd};
 use crate::system::epoll::Epoll;
 use crate::system::options::Options;
+use crate::system::unix::{SocketId, UnixSockets};
 
 thread_local! {
     pub(crate) static DESCRIPTORS: Slot<Descriptors> = const { Slot::new() };
@@ -41,6 +42,7 @@ pub(crate) struct Descriptors {
     free: VecDeque<u16>,
     files: Slab<File>,
     serial: u32,
+    pub(super) unix: UnixSockets,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,8 @@ pub(crate) enum FileKind {
     Stream { info: ConnectionInfo, is_read_shut: bool },
     /// A UDP socket; without a key it is not bound.
     Datagrams { key: Option<SocketKey>, v6: bool },
+    /// A Unix socket.
+    Unix(SocketId),
     /// The end of a pipe that is read.
     PipeReader(ReadEnd),
     /// The end of a pipe that is written.
@@ -113,6 +117,7 @@ pub(crate) fn install(run: RunId) {
             free: VecDeque::new(),
             files: Slab::new(),
             serial: 0,
+            unix: UnixSockets::default(),
         });
     });
 }
@@ -139,9 +144,8 @@ pub(super) fn with_file<R>(
     })
 }
 
-/// Opens a file of the running process and returns its descriptor.
+/// Opens a file and returns its descriptor. Destructors of an ended process may do so, too.
 pub(super) fn open(kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
-    engine::live_scope().ok_or(Errno(libc::EIO))?;
     with(|descriptors| descriptors.open(kind, is_nonblocking))
 }
 

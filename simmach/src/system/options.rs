@@ -13,6 +13,7 @@ use crate::net::simulated::kernel::socket::{Linger, SocketOptions};
 use crate::net::simulated::key::SocketKey;
 use crate::system::descriptors::{FileId, with, with_file};
 use crate::system::sockets::{Socket, find, kernel, take_error};
+use crate::system::unix;
 
 /// Linux's smallest buffers, as it reports them (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
 const LEAST_SEND_BUFFER: u32 = 4_608;
@@ -107,6 +108,14 @@ fn store(descriptor: c_int, level: c_int, name: c_int, value: c_int) -> Answer<(
 /// Writes an option's value to `value`, cut to its room. Returns the number of bytes.
 pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]) -> Answer<usize> {
     let (_, socket, _) = find(descriptor)?;
+    if let Socket::Unix(socket) = socket {
+        if level != libc::SOL_SOCKET {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        if let Some(found) = unix::option(socket, name)? {
+            return Ok(put(value, &found));
+        }
+    }
     let is_datagram = matches!(socket, Socket::Datagrams { .. });
     let found = match (level, name) {
         (libc::SOL_SOCKET, libc::SO_LINGER) => {
@@ -129,7 +138,10 @@ pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]
                 let error = kernel(|kernel| kernel.take_datagram_error(key))?;
                 error.and_then(|error| error.raw_os_error()).unwrap_or(0)
             }
-            Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Datagrams { .. } => 0,
+            Socket::Unconnected { .. }
+            | Socket::Listener(_)
+            | Socket::Datagrams { .. }
+            | Socket::Unix(_) => 0,
         },
         (libc::SOL_SOCKET, libc::SO_TYPE) => {
             if is_datagram {
@@ -195,6 +207,7 @@ fn is_v6(socket: Socket) -> Answer<bool> {
         Socket::Unconnected { v6, .. } | Socket::Datagrams { v6, .. } => Ok(v6),
         Socket::Listener(key) => kernel(|kernel| Ok(kernel.listener(key)?.bound.is_v6())),
         Socket::Stream(info) => Ok(info.local.is_ipv6()),
+        Socket::Unix(_) => Ok(false),
     }
 }
 
@@ -204,7 +217,7 @@ fn linger(socket: Socket) -> Answer<Option<Linger>> {
             kernel(|kernel| Ok(kernel.listener(key)?.options.linger))
         }
         Socket::Stream(info) => kernel(|kernel| Ok(kernel.socket(info.key)?.linger)),
-        Socket::Datagrams { .. } => Ok(None),
+        Socket::Datagrams { .. } | Socket::Unix(_) => Ok(None),
     }
 }
 
@@ -219,7 +232,7 @@ fn keep_alive_of(socket: Socket) -> Answer<(bool, KeepAlive)> {
             let own = kernel(|kernel| Ok(kernel.socket(info.key)?.connection.keep_alive()))?;
             (own.is_some(), own)
         }
-        Socket::Datagrams { .. } => (false, None),
+        Socket::Datagrams { .. } | Socket::Unix(_) => (false, None),
     };
     Ok((found.0, found.1.unwrap_or_default()))
 }
@@ -227,7 +240,7 @@ fn keep_alive_of(socket: Socket) -> Answer<(bool, KeepAlive)> {
 /// The value of an option that is a number; `None` if there is no such option.
 fn number(descriptor: c_int, socket: Socket, level: c_int, name: c_int) -> Answer<Option<c_int>> {
     let seconds = |time: Duration| time.as_secs() as c_int;
-    let is_tcp = !matches!(socket, Socket::Datagrams { .. });
+    let is_tcp = !matches!(socket, Socket::Datagrams { .. } | Socket::Unix(_));
     Ok(Some(match (level, name) {
         (libc::IPPROTO_TCP, _) if !is_tcp => return Ok(None),
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE) => c_int::from(keep_alive_of(socket)?.0),
@@ -241,7 +254,7 @@ fn number(descriptor: c_int, socket: Socket, level: c_int, name: c_int) -> Answe
             Socket::Unconnected { key, .. } | Socket::Listener(key) => {
                 kernel(|kernel| Ok(kernel.socket_config(key)?.nodelay))?
             }
-            Socket::Datagrams { .. } => return Ok(None),
+            Socket::Datagrams { .. } | Socket::Unix(_) => return Ok(None),
         }),
         (libc::IPPROTO_TCP, libc::TCP_QUICKACK) => match socket {
             Socket::Stream(info) => {
@@ -263,7 +276,9 @@ fn number(descriptor: c_int, socket: Socket, level: c_int, name: c_int) -> Answe
                     Ok(2 * if is_send { config.send_buffer } else { config.receive_buffer })
                 })?
                     as c_int,
-                Socket::Stream(_) | Socket::Datagrams { .. } => MOST_BUFFER as c_int,
+                Socket::Stream(_) | Socket::Datagrams { .. } | Socket::Unix(_) => {
+                    MOST_BUFFER as c_int
+                }
             };
             stored(descriptor, level, name)?.unwrap_or(default)
         }
@@ -285,6 +300,9 @@ fn number(descriptor: c_int, socket: Socket, level: c_int, name: c_int) -> Answe
 /// Sets an option.
 pub(super) fn set(descriptor: c_int, level: c_int, name: c_int, value: &[u8]) -> Answer<()> {
     let (_, socket, _) = find(descriptor)?;
+    if matches!(socket, Socket::Unix(_)) && level != libc::SOL_SOCKET {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
     let word = |nth: usize| {
         let bytes = value.get(4 * nth..4 * nth + 4);
         bytes.and_then(|bytes| bytes.try_into().ok()).map(c_int::from_ne_bytes)
@@ -340,7 +358,7 @@ fn set_linger(socket: Socket, linger: Option<Linger>) -> Answer<()> {
             kernel.socket(info.key)?.linger = linger;
             Ok(())
         }),
-        Socket::Datagrams { .. } => Ok(()),
+        Socket::Datagrams { .. } | Socket::Unix(_) => Ok(()),
     }
 }
 
@@ -364,7 +382,7 @@ fn set_keep_alive(
             let keep_alive = on.unwrap_or(was_on).then_some(times);
             kernel(|kernel| kernel.set_keep_alive(info.key, keep_alive))
         }
-        Socket::Datagrams { .. } => Ok(()),
+        Socket::Datagrams { .. } | Socket::Unix(_) => Ok(()),
     }
 }
 
@@ -382,7 +400,7 @@ fn set_number(
     name: c_int,
     number: c_int,
 ) -> Answer<()> {
-    let is_tcp = !matches!(socket, Socket::Datagrams { .. });
+    let is_tcp = !matches!(socket, Socket::Datagrams { .. } | Socket::Unix(_));
     let seconds = || u64::try_from(number).ok().filter(|seconds| (1..=32_767).contains(seconds));
     match (level, name) {
         (libc::IPPROTO_TCP, _) if !is_tcp => return Err(Errno(libc::ENOPROTOOPT)),
@@ -407,7 +425,7 @@ fn set_number(
                 Socket::Unconnected { key, .. } | Socket::Listener(key) => {
                     change_listener(key, |options| options.nodelay = Some(number != 0))
                 }
-                Socket::Datagrams { .. } => Err(Errno(libc::ENOPROTOOPT)),
+                Socket::Datagrams { .. } | Socket::Unix(_) => Err(Errno(libc::ENOPROTOOPT)),
             };
         }
         (libc::IPPROTO_TCP, libc::TCP_QUICKACK) => {

@@ -10,6 +10,9 @@ use crate::system::epoll;
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
+/// The events of a socket that the kernel has closed: its machine lost power, or its process ended.
+const CLOSED: u32 = (EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR) as u32;
+
 /// A file's readiness is known by itself, or to the network.
 enum Source {
     Known(u32),
@@ -17,11 +20,15 @@ enum Source {
     Listener(SocketKey),
     Stream(SocketKey, bool),
     Datagrams(SocketKey),
+    Closed,
 }
 
 /// The events that a file is ready for now; 0 if it is closed.
 pub(super) fn of(id: FileId) -> u32 {
     let source = with(|descriptors| {
+        if let FileKind::Unix(socket) = descriptors.file(id)?.kind {
+            return Ok(descriptors.unix.events(socket).map_or(Source::Closed, Source::Known));
+        }
         Ok(match &descriptors.file(id)?.kind {
             FileKind::Counter { count, .. } => {
                 let readable = if *count > 0 { EPOLLIN } else { 0 };
@@ -34,6 +41,7 @@ pub(super) fn of(id: FileId) -> u32 {
             FileKind::Stream { info, is_read_shut } => Source::Stream(info.key, *is_read_shut),
             FileKind::Datagrams { key: None, .. } => Source::Known(EPOLLOUT as u32),
             FileKind::Datagrams { key: Some(key), .. } => Source::Datagrams(*key),
+            FileKind::Unix(_) => Source::Closed,
             FileKind::PipeReader(end) => Source::Known(end.readiness()),
             FileKind::PipeWriter(end) => Source::Known(end.readiness()),
             FileKind::Random => Source::Known((EPOLLIN | EPOLLOUT) as u32),
@@ -42,6 +50,7 @@ pub(super) fn of(id: FileId) -> u32 {
     match source {
         Err(_) => 0,
         Ok(Source::Known(events)) => events,
+        Ok(Source::Closed) => CLOSED,
         Ok(Source::Epoll) => {
             if epoll::has_events(id) {
                 EPOLLIN as u32
@@ -79,8 +88,7 @@ fn stream_events(key: SocketKey) -> u32 {
             let ready = if is_connecting { 0 } else { events(ready) };
             ready | if has_error { EPOLLERR as u32 } else { 0 }
         }
-        // The kernel has closed it: its machine lost power, or its process ended.
-        Some((Err(_), ..)) | None => (EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR) as u32,
+        Some((Err(_), ..)) | None => CLOSED,
     }
 }
 
@@ -125,6 +133,7 @@ pub(super) fn watch(id: FileId) {
             }
             FileKind::Datagrams { key: None, .. }
             | FileKind::Unconnected { .. }
+            | FileKind::Unix(_)
             | FileKind::Counter { .. }
             | FileKind::Epoll(_)
             | FileKind::PipeReader(_)

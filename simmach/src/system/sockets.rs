@@ -11,7 +11,8 @@ use crate::net::simulated::kernel::{Kernel, with_host, with_own_kernel};
 use crate::net::simulated::key::SocketKey;
 use crate::system::descriptors::{FileId, FileKind, open, with, with_file};
 use crate::system::threads::{Deadline, wait};
-use crate::system::{options, readiness};
+use crate::system::unix::SocketId;
+use crate::system::{options, readiness, unix};
 
 /// A socket, as calls find it.
 #[derive(Clone, Copy)]
@@ -20,6 +21,7 @@ pub(super) enum Socket {
     Listener(SocketKey),
     Stream(ConnectionInfo),
     Datagrams { key: Option<SocketKey>, v6: bool },
+    Unix(SocketId),
 }
 
 /// The socket of a descriptor, its file, and whether calls must not block.
@@ -30,6 +32,7 @@ pub(super) fn find(descriptor: c_int) -> Answer<(FileId, Socket, bool)> {
             FileKind::Listener { key } => Socket::Listener(*key),
             FileKind::Stream { info, .. } => Socket::Stream(*info),
             FileKind::Datagrams { key, v6 } => Socket::Datagrams { key: *key, v6: *v6 },
+            FileKind::Unix(socket) => Socket::Unix(*socket),
             FileKind::Counter { .. }
             | FileKind::Epoll(_)
             | FileKind::PipeReader(_)
@@ -93,6 +96,7 @@ pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_in
     let v6 = match domain {
         libc::AF_INET => false,
         libc::AF_INET6 => true,
+        libc::AF_UNIX => return unix::socket(kind, protocol),
         _ => return Err(Errno(libc::EAFNOSUPPORT)),
     };
     let process = engine::live_scope().ok_or(Errno(libc::EIO))?.process;
@@ -113,7 +117,7 @@ pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_in
 }
 
 /// A plan has no machine: the run is broken, since its author must know.
-fn no_machine(error: &io::Error) -> Errno {
+pub(super) fn no_machine(error: &io::Error) -> Errno {
     if engine::live_scope().is_some() {
         engine::break_run(error.to_string());
     }
@@ -145,6 +149,9 @@ fn any(v6: bool) -> SocketAddr {
 
 pub(super) fn bind(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
     let (id, socket, _) = find(descriptor)?;
+    if let Socket::Unix(socket) = socket {
+        return unix::bind(socket, address);
+    }
     let address = inet(address)?;
     match socket {
         Socket::Unconnected { key, .. } => kernel(|kernel| kernel.bind_socket(key, address)),
@@ -154,7 +161,7 @@ pub(super) fn bind(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
             }
             bind_datagrams(id, address, v6).map(drop)
         }
-        Socket::Listener(_) | Socket::Stream(_) | Socket::Datagrams { .. } => {
+        Socket::Listener(_) | Socket::Stream(_) | Socket::Datagrams { .. } | Socket::Unix(_) => {
             Err(Errno(libc::EINVAL))
         }
     }
@@ -187,6 +194,7 @@ pub(super) fn listen(descriptor: c_int, backlog: c_int) -> Answer<()> {
         }),
         Socket::Stream(_) => Err(Errno(libc::EINVAL)),
         Socket::Datagrams { .. } => Err(Errno(libc::EOPNOTSUPP)),
+        Socket::Unix(socket) => unix::listen(socket, backlog),
     }
 }
 
@@ -208,6 +216,7 @@ pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> 
             (false, false) => Err(Errno(libc::EISCONN)),
         },
         Socket::Listener(_) => Err(Errno(libc::EISCONN)),
+        Socket::Unix(socket) => unix::connect(id, socket, address, is_nonblocking),
         Socket::Datagrams { key, v6 } => {
             if *address == SocketAddress::Unspecified {
                 return match key {
@@ -252,11 +261,11 @@ pub(super) fn take_error(key: SocketKey) -> Option<Errno> {
 
 pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAddress)> {
     let (id, socket, is_nonblocking) = find(descriptor)?;
-    let Socket::Listener(key) = socket else {
-        return Err(Errno(match socket {
-            Socket::Datagrams { .. } => libc::EOPNOTSUPP,
-            Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Stream(_) => libc::EINVAL,
-        }));
+    let key = match socket {
+        Socket::Listener(key) => key,
+        Socket::Unix(socket) => return unix::accept(id, socket, flags, is_nonblocking),
+        Socket::Datagrams { .. } => return Err(Errno(libc::EOPNOTSUPP)),
+        Socket::Unconnected { .. } | Socket::Stream(_) => return Err(Errno(libc::EINVAL)),
     };
     loop {
         let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
@@ -281,6 +290,7 @@ pub(super) fn local_address(descriptor: c_int) -> Answer<SocketAddress> {
             kernel(|kernel| kernel.datagrams_local_addr(key))?
         }
         Socket::Datagrams { key: None, v6 } => any(v6),
+        Socket::Unix(socket) => return unix::local_address(socket),
     };
     Ok(SocketAddress::Inet(address))
 }
@@ -294,6 +304,7 @@ pub(super) fn peer_address(descriptor: c_int) -> Answer<SocketAddress> {
         Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Datagrams { key: None, .. } => {
             return Err(Errno(libc::ENOTCONN));
         }
+        Socket::Unix(socket) => return unix::peer_address(socket),
     };
     Ok(SocketAddress::Inet(address))
 }
@@ -322,6 +333,7 @@ pub(super) fn shut_down(descriptor: c_int, how: c_int) -> Answer<()> {
         Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Datagrams { .. } => {
             Err(Errno(libc::ENOTCONN))
         }
+        Socket::Unix(socket) => unix::shut_down(socket, how),
     }
 }
 
@@ -384,6 +396,7 @@ pub(super) fn receive(
             wait_for(id, libc::EPOLLIN, is_nonblocking, "a datagram")?;
         },
         Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::ENOTCONN)),
+        Socket::Unix(socket) => unix::receive(id, socket, into, flags, is_nonblocking),
     }
 }
 
@@ -457,7 +470,7 @@ pub(super) fn send(
                 None if to.is_none() => return Err(Errno(libc::EDESTADDRREQ)),
                 None => bind_datagrams(id, any(v6), v6)?,
             };
-            let whole: Vec<u8> = from.iter().flat_map(|piece| piece.iter().copied()).collect();
+            let whole = whole(from);
             let segment_size = match control.segment_size {
                 Some(size) => Some(size),
                 None => options::segment_size(descriptor)?,
@@ -473,13 +486,18 @@ pub(super) fn send(
                 None => kernel(|kernel| kernel.send_datagram(key, &whole, to)),
             }
         }
-        Socket::Unconnected { .. } => Err(Errno(libc::EPIPE)),
-        Socket::Listener(_) => Err(Errno(libc::EPIPE)),
+        Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::EPIPE)),
+        Socket::Unix(socket) => unix::send(id, socket, from, to, control, is_nonblocking),
     }
 }
 
+/// The bytes of all pieces.
+pub(super) fn whole(from: &[IoSlice<'_>]) -> Vec<u8> {
+    from.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat()
+}
+
 /// The pieces without their first `sent` bytes.
-fn skip<'a>(from: &'a [IoSlice<'a>], mut sent: usize) -> Vec<IoSlice<'a>> {
+pub(super) fn skip<'a>(from: &'a [IoSlice<'a>], mut sent: usize) -> Vec<IoSlice<'a>> {
     let mut rest = Vec::with_capacity(from.len());
     for piece in from {
         let skipped = sent.min(piece.len());
@@ -498,6 +516,7 @@ pub(super) fn available(descriptor: c_int) -> Answer<usize> {
         }
         Socket::Datagrams { key: None, .. } => Ok(0),
         Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::EINVAL)),
+        Socket::Unix(socket) => unix::available(socket),
     }
 }
 
@@ -517,6 +536,10 @@ pub(super) fn close(kind: &FileKind) {
             kernel.close_datagrams(*key);
             Ok(())
         }),
+        FileKind::Unix(socket) => {
+            unix::close(*socket);
+            Ok(())
+        }
         FileKind::Datagrams { key: None, .. }
         | FileKind::Counter { .. }
         | FileKind::Epoll(_)

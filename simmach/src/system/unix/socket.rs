@@ -1,0 +1,157 @@
+//! One Unix socket.
+
+use std::collections::VecDeque;
+use std::ffi::c_int;
+
+use libc::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
+
+use crate::engine::{MachineId, ProcessId};
+use crate::system::descriptors::FileId;
+
+/// The buffer of a socket that sends: Linux's default, in bytes with Linux's overhead for each message.
+pub(super) const SEND_BUFFER: usize = 212_992;
+/// The largest part of a stream's write that Linux keeps in one piece.
+pub(super) const MAX_PIECE: usize = 36_544;
+/// Messages that a socket which is not connected to the sender keeps (`net.unix.max_dgram_qlen`). As in Linux, one more fits.
+const MAX_MESSAGES: usize = 10;
+
+/// The id of a socket. It is not used again in its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SocketId(pub(super) u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Stream,
+    Datagram,
+    SeqPacket,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Also a datagram socket, with or without a peer.
+    Unconnected,
+    Listening {
+        backlog: usize,
+        /// Connected sockets without a descriptor, to be accepted.
+        queue: VecDeque<SocketId>,
+    },
+    Connected,
+}
+
+/// The process at the other end (`SO_PEERCRED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) process: u32,
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of a stream that were read already.
+    pub(super) read: usize,
+    pub(super) sender: SocketId,
+    pub(super) from: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) kind: Kind,
+    pub(super) machine: MachineId,
+    pub(super) process: ProcessId,
+    /// Its file; none until it is accepted.
+    pub(super) file: Option<FileId>,
+    pub(super) state: State,
+    pub(super) name: Option<Vec<u8>>,
+    /// The other end, which may be closed.
+    pub(super) peer: Option<SocketId>,
+    pub(super) peer_name: Option<Vec<u8>>,
+    pub(super) peer_credentials: Option<Credentials>,
+    pub(super) inbox: VecDeque<Message>,
+    /// What it has sent and nobody has read, with the overhead.
+    pub(super) in_flight: usize,
+    pub(super) is_read_shut: bool,
+    pub(super) is_write_shut: bool,
+    pub(super) error: Option<c_int>,
+    /// Files that found its queue full.
+    pub(super) blocked: Vec<FileId>,
+}
+
+impl Message {
+    /// What Linux counts for it in the sender's buffer.
+    pub(super) fn charge(&self) -> usize {
+        /// Of a message's description, and of the data that describes its pages.
+        const DESCRIPTION: usize = 256;
+        const SHARED: usize = 320;
+        const PAGE: usize = 4_096;
+        let length = self.bytes.len() + SHARED;
+        let first = length.min(PAGE).next_power_of_two().max(512);
+        DESCRIPTION + first + length.saturating_sub(PAGE).next_multiple_of(PAGE)
+    }
+}
+
+impl Socket {
+    pub(super) fn new(kind: Kind, machine: MachineId, process: ProcessId) -> Self {
+        Self {
+            kind,
+            machine,
+            process,
+            file: None,
+            state: State::Unconnected,
+            name: None,
+            peer: None,
+            peer_name: None,
+            peer_credentials: None,
+            inbox: VecDeque::new(),
+            in_flight: 0,
+            is_read_shut: false,
+            is_write_shut: false,
+            error: None,
+            blocked: Vec::new(),
+        }
+    }
+
+    /// Whether its queue has no room for another message, or connection to accept.
+    pub(super) fn is_full(&self) -> bool {
+        match &self.state {
+            State::Listening { backlog, queue } => queue.len() > *backlog,
+            State::Unconnected | State::Connected => self.inbox.len() > MAX_MESSAGES,
+        }
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        matches!(self.state, State::Listening { .. })
+    }
+
+    /// Whether it is reported as writable: as in Linux, when three quarters of its buffer are free.
+    pub(super) fn is_writable(&self) -> bool {
+        !self.is_listening() && 4 * self.in_flight <= SEND_BUFFER
+    }
+
+    /// The events that it is ready for. `is_peer_full`: whether a datagram to its peer would have to wait.
+    pub(super) fn events(&self, is_peer_full: bool) -> u32 {
+        let mut events = 0;
+        let has_queued = match &self.state {
+            State::Listening { queue, .. } => !queue.is_empty(),
+            State::Unconnected | State::Connected => !self.inbox.is_empty(),
+        };
+        if has_queued {
+            events |= EPOLLIN;
+        }
+        if self.error.is_some() {
+            events |= EPOLLERR;
+        }
+        if self.is_read_shut {
+            events |= EPOLLIN | EPOLLRDHUP;
+        }
+        let is_closed = matches!(self.state, State::Unconnected) && self.kind != Kind::Datagram;
+        if is_closed || self.is_read_shut && self.is_write_shut {
+            events |= EPOLLHUP;
+        }
+        if self.is_writable() && !is_peer_full {
+            events |= EPOLLOUT;
+        }
+        events as u32
+    }
+}
