@@ -159,6 +159,7 @@ impl Default for Clock {
             now: Cell::default(),
             readings: Cell::default(),
             readings_at_moment: Cell::default(),
+            is_uncounted: Cell::default(),
             epoch: Cell::new(EPOCH),
             origin: Cell::new(std_now()),
             machine_clocks: MachineClocks::default(),
