@@ -189,11 +189,13 @@ fn command(machine: &Machine) -> io::Result<Command> {
 fn program(network: Network, version: Version) -> Program {
     Program::new(move || match network {
         Network::Stable => Scenario::new()
+            .native()
             .topology(scenario::cluster(version))
             .client(scenario::BOT)
             .plan(scenario::reimage)
             .body(move |sim| scenario::walk(sim, version, STABLE)),
         Network::Mobile => Scenario::new()
+            .native()
             .topology(scenario::cluster_over_3g(version))
             .client(scenario::BOT)
             .plan(scenario::monkey())

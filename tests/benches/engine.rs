@@ -131,7 +131,7 @@ fn draw(bencher: Bencher<'_, '_>) {
 fn datagram_send_to_deliver(bencher: Bencher<'_, '_>) {
     let spec = || {
         let cluster = Topology::new().machine("peer.zone", answer);
-        Scenario::new().topology(cluster).client("own.zone").body(async |_: Sim| {
+        Scenario::new().native().topology(cluster).client("own.zone").body(async |_: Sim| {
             let socket = UdpSocket::bind("0.0.0.0:7").await?;
             let mut message = [1; MESSAGE];
             for _ in 0..MANY / 2 {
@@ -158,7 +158,7 @@ async fn answer() -> Result {
 fn segment_send_to_deliver(bencher: Bencher<'_, '_>) {
     let spec = || {
         let cluster = Topology::new().machine("peer.zone", echo);
-        Scenario::new().topology(cluster).client("own.zone").body(async |_: Sim| {
+        Scenario::new().native().topology(cluster).client("own.zone").body(async |_: Sim| {
             let mut stream = TcpStream::connect("peer.zone:7").await?;
             let mut message = [1; MESSAGE];
             for _ in 0..MANY / 2 {
@@ -238,7 +238,7 @@ where
     F: AsyncFn() + Copy + Send + Sync + 'static,
 {
     measure_spec(bencher, items, move || {
-        Scenario::new().topology(Topology::new()).body(async move |_: Sim| body().await)
+        Scenario::new().native().topology(Topology::new()).body(async move |_: Sim| body().await)
     });
 }
 

@@ -79,6 +79,34 @@ pub(crate) const ALL: &[Case] = &[
         of: BUT_TURMOIL,
         goals: &[(Madsim, 0.4)],
     },
+    Case {
+        name: "a-guest",
+        number: 0,
+        what: "100,000 round trips of 64 B, no latency, on tokio in guests",
+        of: BOTH,
+        goals: &[(Madsim, 1.0)],
+    },
+    Case {
+        name: "b-guest",
+        number: 200,
+        what: "idle machines, 60 s, each with a tokio runtime",
+        of: BOTH,
+        goals: &[],
+    },
+    Case {
+        name: "b2-guest",
+        number: 0,
+        what: "200 machines sleeping 10 ms by 10 ms, 60 s, on tokio in guests",
+        of: BOTH,
+        goals: &[],
+    },
+    Case {
+        name: "d-guest",
+        number: 0,
+        what: "1,000 runs of 3 guests and 10 requests, a thread each",
+        of: BOTH,
+        goals: &[(Madsim, 1.0)],
+    },
     Case { name: "g", number: 0, what: "256 MiB over one connection", of: BUT_TURMOIL, goals: &[] },
 ];
 

@@ -6,6 +6,7 @@
 //! `cargo bench --bench peers -- 3 a b2`.
 
 mod cases;
+mod guests;
 #[path = "common/measure.rs"]
 mod measure;
 mod others;

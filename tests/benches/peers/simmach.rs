@@ -11,13 +11,14 @@ use simmach::program::{Program, Scenario, Spec};
 use simmach::task;
 use simmach::time::sleep;
 
+use crate::guests;
 use crate::measure::{self, measured};
 use crate::protocol::*;
 use crate::sizes::*;
 
-const TEN_MILLIS: Duration = Duration::from_millis(10);
+pub(crate) const TEN_MILLIS: Duration = Duration::from_millis(10);
 /// A time limit longer than any case.
-const LONG: Duration = Duration::from_secs(100_000);
+pub(crate) const LONG: Duration = Duration::from_secs(100_000);
 
 pub(crate) fn main() {
     let (case, n) = measure::case();
@@ -29,6 +30,10 @@ pub(crate) fn main() {
         "c" => once(requests),
         "d" => many(RUNS, || round_trips_to(2, FEW, without_latency())),
         "d-latency" => many(RUNS, || round_trips_to(2, FEW, NetworkProfile::lan())),
+        "a-guest" => once(|| guests::round_trips_to(1, ROUND_TRIPS, without_latency())),
+        "b-guest" => once(move || guests::idle(n)),
+        "b2-guest" => once(guests::sleepers),
+        "d-guest" => many(RUNS, || guests::round_trips_to(2, FEW, without_latency())),
         "e" => once(|| ring(RING, PASSES)),
         "f" => inventory(),
         "g" => once(bulk),
@@ -56,7 +61,7 @@ fn many(runs: u64, spec: impl Fn() -> Spec + Send + Sync + 'static) {
 
 /// Makes a first run that is discarded, as each worker does. The program keeps the folder for disks that it has found.
 fn warm() -> Program {
-    let program = program(|| Scenario::new().body(async |_: Sim| {}));
+    let program = program(|| Scenario::new().native().body(async |_: Sim| {}));
     run(&program, 0);
     program
 }
@@ -92,7 +97,7 @@ fn round_trips_to(servers: u64, trips: u64, profile: NetworkProfile) -> Spec {
     let cluster = Topology::new()
         .machine(&format!("server{{1..={servers}}}.zone"), server)
         .link("zone", "zone", profile);
-    Scenario::new().topology(cluster).client("client.zone").time_limit(LONG).body(
+    Scenario::new().native().topology(cluster).client("client.zone").time_limit(LONG).body(
         async move |_: Sim| {
             for n in 1..=servers {
                 let mut stream = TcpStream::connect(format!("server{n}.zone:7")).await?;
@@ -105,7 +110,7 @@ fn round_trips_to(servers: u64, trips: u64, profile: NetworkProfile) -> Spec {
 
 fn idle(machines: u64) -> Spec {
     let cluster = Topology::new().machine(&format!("host{{1..={machines}}}.zone"), pending::<()>);
-    Scenario::new().topology(cluster).body(async |_: Sim| sleep(SECONDS.secs()).await)
+    Scenario::new().native().topology(cluster).body(async |_: Sim| sleep(SECONDS.secs()).await)
 }
 
 fn sleepers() -> Spec {
@@ -114,11 +119,11 @@ fn sleepers() -> Spec {
             sleep(TEN_MILLIS).await;
         }
     });
-    Scenario::new().topology(cluster).body(async |_: Sim| sleep(SECONDS.secs()).await)
+    Scenario::new().native().topology(cluster).body(async |_: Sim| sleep(SECONDS.secs()).await)
 }
 
 fn requests() -> Spec {
-    Scenario::new().topology(servers_and_clients()).client("all.zone").body(ask_all)
+    Scenario::new().native().topology(servers_and_clients()).client("all.zone").body(ask_all)
 }
 
 pub(crate) fn servers_and_clients() -> Topology {
@@ -159,7 +164,7 @@ fn ring(machines: u64, passes: u64) -> Spec {
     }
     // The last machine begins. The one that has the message at the end ends the run; all others still wait.
     let client = format!("member{}.zone", machines - 1);
-    Scenario::new().topology(cluster).client(client.as_str()).time_limit(LONG).body(
+    Scenario::new().native().topology(cluster).client(client.as_str()).time_limit(LONG).body(
         async move |_: Sim| {
             let rounds = passes.div_ceil(machines) * machines;
             member(machines - 1, machines, Some(rounds)).await
@@ -193,7 +198,7 @@ fn inventory() {
 }
 
 fn inventory_spec() -> Spec {
-    Scenario::new()
+    Scenario::new().native()
         .topology(scenario::cluster_over_3g(Fixed))
         .plan(scenario::monkey())
         .client(BOT)
@@ -208,7 +213,7 @@ fn bulk() -> Spec {
         pour(stream, BULK).await;
         pending::<Result>().await
     });
-    Scenario::new().topology(cluster).time_limit(LONG).body(async |_: Sim| -> Result {
+    Scenario::new().native().topology(cluster).time_limit(LONG).body(async |_: Sim| -> Result {
         drink(TcpStream::connect("server.zone:7").await?, BULK).await;
         Ok(())
     })

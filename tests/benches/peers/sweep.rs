@@ -14,7 +14,7 @@ pub(crate) fn run() -> ExitCode {
     main()
 }
 
-#[sim_test(seeds = 1000, topology = servers_and_clients(), client = "all.zone")]
+#[sim_test(seeds = 1000, topology = servers_and_clients(), client = "all.zone", runtime = native)]
 async fn c(sim: Sim) -> Result {
     ask_all(sim).await
 }
@@ -24,6 +24,7 @@ async fn c(sim: Sim) -> Result {
     topology = cluster_over_3g(Fixed),
     chaos = monkey(),
     client = "mover.botnet",
+    runtime = native,
     time_limit = "20m",
 )]
 async fn f(sim: Sim) {

@@ -29,13 +29,13 @@ fn main() {
     // The first simulation of a process is discarded, as simmach's is.
     simulate(Config::default(), async {});
     measured(|| match case.as_str() {
-        "a" => simulate(without_latency(), run(1, ROUND_TRIPS)),
+        "a" | "a-guest" => simulate(without_latency(), run(1, ROUND_TRIPS)),
         "a-latency" => simulate(Config::default(), run(1, ROUND_TRIPS)),
-        "b" => simulate(Config::default(), idle(n)),
-        "b2" => simulate(Config::default(), sleepers()),
+        "b" | "b-guest" => simulate(Config::default(), idle(n)),
+        "b2" | "b2-guest" => simulate(Config::default(), sleepers()),
         "c" => simulate(Config::default(), requests()),
         // One thread per simulation, as in madsim's own tests.
-        "d" => (0..RUNS).for_each(|seed| on_thread(seed, without_latency())),
+        "d" | "d-guest" => (0..RUNS).for_each(|seed| on_thread(seed, without_latency())),
         "d-latency" => (0..RUNS).for_each(|seed| on_thread(seed, Config::default())),
         "e" => simulate(Config::default(), ring(RING, PASSES)),
         "g" => simulate(Config::default(), bulk()),
