@@ -18,7 +18,7 @@
 //! | `tos`, `set_tos` | deprecated in tokio: use `tos_v4` and `set_tos_v4` |
 //! | `Interest` and `Ready` for errors and priority | there is no urgent data, and an error makes a socket readable and writable |
 //!
-//! The poll functions that take a `ReadBuf` need the feature `tokio`. Time to live and traffic class are stored but
+//! The poll functions that take a `ReadBuf` need the feature `tokio-io`. Time to live and traffic class are stored but
 //! have no effect in a run, which has no routers. Dropping a simulated stream never blocks, whatever
 //! [`TcpStream::set_linger`] says.
 //!

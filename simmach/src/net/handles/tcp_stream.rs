@@ -17,7 +17,7 @@ use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
 ///
-/// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio`. Dropping
+/// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio-io`. Dropping
 /// it closes the connection: data that was written is still sent, followed by a FIN. If received data was not read, the
 /// connection is reset instead.
 pub struct TcpStream(Inner);
