@@ -105,7 +105,10 @@ fn body_call(function: &Function) -> TokenStream {
     let mut name = sig.ident.clone();
     name.set_span(at(name.span()));
     let (parameter, argument) = match sim_type(sig) {
-        Some(ty) => (quote_spanned!(span=> sim), Some(Ident::new("sim", at(ty.span())))),
+        Some(ty) => {
+            let of_type = at(ty.span());
+            (quote_spanned!(span=> sim), Some(quote_spanned!(of_type=> __simmach::argument(sim))))
+        }
         None => (quote_spanned!(span=> _), None),
     };
     quote_spanned!(span=> .body(|#parameter| #name(#argument)))

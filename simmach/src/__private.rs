@@ -14,4 +14,31 @@ pub use crate::spec::{ExpectFailure, Settings, ShouldPanic, SimTest, Spec, SpecB
 pub use inventory;
 
 #[cfg(feature = "sim")]
+use crate::sim::Sim;
+
+#[cfg(feature = "sim")]
 inventory::collect!(SimTest);
+
+/// What a simulated test may take as its argument: only [`Sim`]. The trait is there for its message.
+#[cfg(feature = "sim")]
+#[diagnostic::on_unimplemented(
+    message = "the argument of a simulated test must have the type `Sim`",
+    label = "has the type `{Self}`"
+)]
+pub trait TestArgument {
+    /// Makes the argument.
+    fn new(sim: Sim) -> Self;
+}
+
+#[cfg(feature = "sim")]
+impl TestArgument for Sim {
+    fn new(sim: Sim) -> Self {
+        sim
+    }
+}
+
+/// Makes the argument of a simulated test.
+#[cfg(feature = "sim")]
+pub fn argument<T: TestArgument>(sim: Sim) -> T {
+    T::new(sim)
+}

@@ -1,16 +1,19 @@
 //! A test harness for distributed systems.
 //!
-//! [`sim_test`] turns an async function into many runs of a whole cluster, in one process and in virtual time. A run has
-//! machines, a network with realistic TCP, LMDB storage on every machine, and plans that inject faults. A run is a function of
-//! its seed: the same seed always gives the same run.
+//! [`sim_test`] turns an async function into many runs of a whole cluster, in one OS process and in virtual time. A run
+//! has machines, a network with realistic TCP, LMDB storage on every machine, and plans that inject faults. A run is a function
+//! of its seed: the same seed always gives the same run.
+//!
+//! The code under test is what runs in production: it uses tokio, and any crate on it. A process that uses tokio is a *guest*:
+//! simmach gives it a runtime of its own and answers the system calls that tokio makes.
 //!
 //! # A first test
 //!
 #![cfg_attr(feature = "sim", doc = "```")]
 #![cfg_attr(not(feature = "sim"), doc = "```text")]
-//! use simmach::net::{TcpListener, TcpStream};
 //! use simmach::prelude::*;
-//! use futures::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::{TcpListener, TcpStream};
 //!
 //! async fn echo() -> Result {
 //!     let listener = TcpListener::bind("0.0.0.0:7").await?;
@@ -22,7 +25,7 @@
 //!     }
 //! }
 //!
-//! #[sim_test(seeds = 100, machines("echo.zone" => echo))]
+//! #[sim_test(machines("echo.zone" => echo))]
 //! async fn echo_returns_what_was_sent() -> Result {
 //!     let mut stream = TcpStream::connect("echo.zone:7").await?;
 //!     stream.write_all(b"hello").await?;
@@ -38,7 +41,7 @@
 //! | for | use |
 //! |---|---|
 //! | the test | [`sim_test`], [`Topology`], [`Sim`], [`prelude`] |
-//! | the code under test | [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]; where tokio has an equivalent, names are the same |
+//! | the code under test | tokio, or [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]; where tokio has an equivalent, names are the same |
 //! | faults | [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], your own [`Plan`], and the [`net::NetworkProfile`] of links |
 //!
 //! The code under test does not use [`Sim`]. Its handles are `Send + Sync` and belong to its process. When a process ends, only
@@ -50,15 +53,15 @@
 //! |---|---|
 //! | `sim`, on by default | the simulation and its harness |
 //! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production builds enable only this |
-//! | `tokio`, on by default | guests: processes that use tokio, and any crate on it, as they do in production |
+//! | `tokio`, on by default | guests: processes that use tokio, and any crate on it, as they do in production; needs 64-bit Linux with glibc |
 //! | `tokio-io` | the traits of `tokio::io` on streams; implied by `tokio`, `real` and `hyper` |
 //! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1 |
 //!
 //! # What is not modelled
 //!
 //! The documentation of each module begins with its limits. In short, there is no SACK and no congestion control in TCP, no
-//! torn or corrupt pages on disks, and no model of cores, caches or memory limits. Real threads and clocks outside the run are
-//! not controlled.
+//! torn or corrupt pages on disks, and no model of cores, caches or memory limits. Not controlled are threads that
+//! `interpose::allow_threads` permits, and clocks that code reads without the C library.
 
 #![cfg_attr(
     not(feature = "sim"),

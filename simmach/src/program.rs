@@ -264,7 +264,7 @@ impl fmt::Display for Styled<'_> {
         write!(
             f,
             "Stats: {}, {}",
-            numbers::count(outcome.jumps, "jump"),
+            numbers::count(outcome.jumps, "clock advance"),
             numbers::count(outcome.sockets, "socket"),
         )?;
         match summary::effects(&outcome.effects) {
@@ -325,7 +325,7 @@ mod tests {
     fn report_shows_the_failure() {
         let report = program(true).run(3);
         assert_eq!(report.failure(), Some("no luck"));
-        assert!(report.to_string().contains("\nno luck\nerror, on bot.zone"), "{report}");
+        assert!(report.to_string().contains("\nno luck\nerror returned, on bot.zone"), "{report}");
     }
 
     #[test]

@@ -37,10 +37,10 @@
 //! To get the same outside a run, start each service as a process with a folder of its own.
 
 #[cfg(feature = "sim")]
+mod disk_errors;
+#[cfg(feature = "sim")]
 pub(crate) mod disks;
 mod error;
-#[cfg(feature = "sim")]
-mod faults;
 #[cfg(feature = "sim")]
 pub(crate) mod memory_disk;
 mod name;
@@ -49,6 +49,7 @@ mod options;
 mod profile;
 #[cfg(feature = "real")]
 mod real;
+mod size;
 mod traced;
 #[cfg(feature = "sim")]
 mod transact;

@@ -176,7 +176,7 @@ fn hanging_run_is_ended_and_named() {
             &[
                 "failed with seed 2 (2 seeds passed",
                 "a task did not yield for 500ms of real time",
-                "hung, on client, at 7.000 s",
+                "task hung, on client, at 7.000 s",
             ],
         );
     });

@@ -51,7 +51,7 @@ impl Package {
         let dependencies = said.replace("simmach = \"0.1\"", &simmach);
         assert_ne!(said, dependencies, "the README names the crate");
         // The profile is left out: no assertion depends on it, and an optimised build takes twice as long.
-        let profile = "[profile.dev.package.";
+        let profile = "[profile.dev]";
         let (dependencies, _) = dependencies.split_once(profile).expect("the README has a profile");
         let head = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n";
         package.write("Cargo.toml", &format!("{head}{dependencies}"));

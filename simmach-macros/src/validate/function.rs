@@ -73,10 +73,16 @@ pub(super) fn check_signature(sig: &Signature, errors: &mut Errors) -> bool {
                 "a simulated test takes `sim: Sim` or no argument",
             )),
             FnArg::Typed(sim) => match &*sim.ty {
-                Type::Reference(_) | Type::ImplTrait(_) => {
+                Type::Reference(_) => {
                     found.push(Error::new_spanned(
                         &sim.ty,
                         "take `sim: Sim` by value; it is `Copy`",
+                    ));
+                }
+                Type::ImplTrait(_) => {
+                    found.push(Error::new_spanned(
+                        &sim.ty,
+                        "the argument of a simulated test must have the type `Sim`",
                     ));
                 }
                 _ => (),

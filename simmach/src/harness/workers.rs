@@ -2,7 +2,7 @@
 
 pub(crate) mod disk;
 mod dispatcher;
-pub(crate) mod exit;
+pub(crate) mod exit_now;
 pub(crate) mod in_process;
 pub(crate) mod job;
 pub(crate) mod launch;

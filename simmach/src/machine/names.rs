@@ -251,7 +251,10 @@ impl Selector {
             return self.mistakes.iter().map(|mistake| format!("{of}: {mistake}")).collect();
         }
         let unmatched = self.each().filter(|one| !machines.iter().any(|name| one.matches(name)));
-        unmatched.map(|one| format!("{of}: no machine matches `{one}`")).collect()
+        let known = machines.join(", ");
+        unmatched
+            .map(|one| format!("{of}: no machine matches `{one}`; known machines: {known}"))
+            .collect()
     }
 
     /// Returns whether a pattern matches the machine as a whole, not only one of its services.

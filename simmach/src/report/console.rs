@@ -168,7 +168,7 @@ impl RunReport<'_> {
                 "  Simulated {} in {}: {}, {}{}.\n",
                 span(outcome.virtual_nanos.into()),
                 count(outcome.polls, "poll"),
-                count(outcome.jumps, "jump"),
+                count(outcome.jumps, "clock advance"),
                 count(outcome.sockets, "socket"),
                 threads_left(outcome),
             );
@@ -278,6 +278,10 @@ pub(crate) fn summarize(verdict: &Verdict) -> String {
 fn scene(failure: &Failure) -> String {
     let mut text = match &failure.kind {
         FailureKind::Named(key) => format!("failure {key:?}"),
+        FailureKind::Error => "error returned".to_owned(),
+        FailureKind::Service => "service failed".to_owned(),
+        FailureKind::Hung => "task hung".to_owned(),
+        FailureKind::Refused => "refused call".to_owned(),
         kind => kind.word().to_owned(),
     };
     match (&failure.location, &failure.origin.called_from) {

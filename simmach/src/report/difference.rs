@@ -9,8 +9,8 @@ use crate::outcome::Outcome;
 use crate::report::console::{summarize, write_paragraph};
 use crate::report::event::{Names, describe};
 use crate::report::generators::{self, Library};
-use crate::report::likely_cause::LikelyCause;
 use crate::report::log::name_of;
+use crate::report::mismatch_cause::MismatchCause;
 use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
 
@@ -37,7 +37,7 @@ pub(crate) struct DifferingRuns<'a> {
     pub(crate) two: (&'a Outcome, RunContext),
     /// Both runs were calm: no faults, orders or delays, as shrinking tries it first.
     pub(crate) is_calm: bool,
-    pub(crate) cause: LikelyCause,
+    pub(crate) cause: MismatchCause,
     /// Linked libraries that have their own random number generators.
     pub(crate) libraries: &'a [Library],
     pub(crate) command: &'a str,
@@ -77,7 +77,7 @@ impl DifferingRuns<'_> {
 }
 
 /// Formats the likely cause.
-pub(crate) fn likely_cause(cause: LikelyCause, libraries: &[Library], style: Style) -> String {
+pub(crate) fn likely_cause(cause: MismatchCause, libraries: &[Library], style: Style) -> String {
     let mut text = format!("  {}\n", style.paint(Ink::Warning, "Likely cause:"));
     write_paragraph(&mut text, "    ", &cause.text());
     let generators = generators::paragraph(cause, libraries);
@@ -117,7 +117,7 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
         (None, None) => {
             let ends = [describe_end(one.0), describe_end(two.0)];
             let head = match ends[0] == ends[1] {
-                true => "No recorded event differs:",
+                true => "The runs did not differ when repeated for this report; both ended:",
                 false => "All events are equal, but the runs ended differently:",
             };
             versions(head.to_owned(), ends);
@@ -129,7 +129,7 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
                     let (_, [a, b]) = event.event.words();
                     let _ = write!(
                         line,
-                        " ({a:x}, {b:x}; task {:x}; hash {:x})",
+                        " (words of the event {a:x} and {b:x}, task {:x}, trace hash {:x})",
                         event.task, event.hash
                     );
                 }
@@ -144,7 +144,7 @@ fn describe_end(outcome: &Outcome) -> String {
     let verdict = summarize(&outcome.verdict).replace('\n', ", ");
     let polls = count(outcome.polls, "poll");
     format!(
-        "{verdict} after {} in {polls}, hash {:016x}",
+        "{verdict} after {} of virtual time, in {polls}, with trace hash {:016x}",
         exact_time(outcome.virtual_nanos),
         outcome.trace_hash
     )

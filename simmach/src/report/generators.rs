@@ -1,6 +1,6 @@
 //! Linked libraries that have their own random number generator, which the seed does not control.
 
-use crate::report::likely_cause::LikelyCause;
+use crate::report::mismatch_cause::MismatchCause;
 
 /// A library with its own random number generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,13 +43,13 @@ impl Library {
 }
 
 /// Formats the linked libraries that may be the cause; empty if there are none.
-pub(crate) fn paragraph(cause: LikelyCause, libraries: &[Library]) -> String {
+pub(crate) fn paragraph(cause: MismatchCause, libraries: &[Library]) -> String {
     let may_be = match cause {
-        LikelyCause::State
-        | LikelyCause::Outside
-        | LikelyCause::AddressesOrOutside
-        | LikelyCause::Rare => true,
-        LikelyCause::Maps | LikelyCause::Addresses | LikelyCause::Thread => false,
+        MismatchCause::State
+        | MismatchCause::Outside
+        | MismatchCause::AddressesOrOutside
+        | MismatchCause::Rare => true,
+        MismatchCause::Maps | MismatchCause::Addresses | MismatchCause::Thread => false,
     };
     if libraries.is_empty() || !may_be {
         return String::new();
@@ -93,10 +93,10 @@ mod tests {
     fn paragraph_lists_libraries_that_may_be_the_cause() {
         let both = [Library::AwsLc, Library::Sqlite];
         for cause in [
-            LikelyCause::State,
-            LikelyCause::Outside,
-            LikelyCause::AddressesOrOutside,
-            LikelyCause::Rare,
+            MismatchCause::State,
+            MismatchCause::Outside,
+            MismatchCause::AddressesOrOutside,
+            MismatchCause::Rare,
         ] {
             let text = paragraph(cause, &both);
             assert!(
@@ -106,7 +106,7 @@ mod tests {
             assert!(text.contains("SQLite") && !text.contains("OpenSSL"), "{text}");
             assert_eq!(paragraph(cause, &[]), "");
         }
-        for cause in [LikelyCause::Maps, LikelyCause::Addresses, LikelyCause::Thread] {
+        for cause in [MismatchCause::Maps, MismatchCause::Addresses, MismatchCause::Thread] {
             assert_eq!(paragraph(cause, &both), "");
         }
     }

@@ -45,7 +45,10 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     text.push_str(match repeats {
         true => "  Reproduced in a fresh process.\n\n",
-        false => "  NOT reproduced in a fresh process: it depends on something outside the run, and its token may not repeat it.\n\n",
+        false => {
+            "  NOT reproduced in a fresh process: the shrunk run took another path there, so its token may not repeat the \
+             failure.\n  Use the unshrunk seed below; `SIMMACH_CHECK=1` shows whether the test is deterministic.\n\n"
+        },
     });
     text.push_str(&list(outcome, style));
     text

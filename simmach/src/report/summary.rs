@@ -166,7 +166,11 @@ impl PassReport<'_> {
             effects(&totals.effects).unwrap_or_else(|| "no faults".to_owned()),
         );
         if self.twice {
-            let _ = write!(text, "; each seed run twice, combined hash {:016x}", totals.hash);
+            let _ = write!(
+                text,
+                "; each seed run twice, trace hash {:016x}, to compare with another machine's",
+                totals.hash
+            );
         }
         for warning in totals.warnings() {
             let _ = write!(text, "\n{}: warning: {warning}", self.test);
@@ -234,7 +238,7 @@ mod tests {
         assert!(
             report
                 .text()
-                .ends_with(" packets lost; each seed run twice, combined hash 0000000000000007"),
+                .ends_with(" packets lost; each seed run twice, trace hash 0000000000000007, to compare with another machine's"),
             "{}",
             report.text()
         );

@@ -3,17 +3,17 @@
 mod causes;
 mod clocks;
 mod control;
-mod going_on;
+mod endless_loops;
 mod instants;
 mod network;
 mod outputs;
+mod plan_pace;
 mod plans;
 mod records;
 mod repeats;
 mod shape;
 mod stalls;
 mod task_names;
-mod tempo;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -349,10 +349,10 @@ fn invalid_spec_is_broken() {
     for part in [
         "the link from `x` to `x`: `loss` must be a probability in 0..=1, got 2",
         "the link from `x` to `x`: `mtu` must be at least 576 bytes, got 10",
-        "link_between: `loss`",
+        "link_between `a.x` and `a.x`: `loss`",
         "tcp: `mss` must be at least 64 bytes, got 1",
-        "tcp_of: `send_buffer`",
-        "disk: `commit_latency` must have min <= median <= max",
+        "tcp_of `a.x`: `send_buffer`",
+        "disk of `a.x`: `commit_latency` must have min <= median <= max",
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }

@@ -234,8 +234,9 @@ impl Topology {
     /// applies.
     #[must_use]
     pub fn tcp_of(mut self, machines: impl Into<Selector>, tcp: TcpConfig) -> Self {
-        self.mistakes.add_all("tcp_of", tcp.mistakes());
-        self.tcp_of.push((machines.into(), tcp));
+        let machines = machines.into();
+        self.mistakes.add_all(format_args!("tcp_of `{machines}`"), tcp.mistakes());
+        self.tcp_of.push((machines, tcp));
         self
     }
 
@@ -248,8 +249,9 @@ impl Topology {
         to: impl Into<Selector>,
         profile: NetworkProfile,
     ) -> Self {
-        self.mistakes.add_all("link_between", profile.mistakes());
-        self.pairs.push((from.into(), to.into(), profile));
+        let (from, to) = (from.into(), to.into());
+        self.mistakes.add_all(format_args!("link_between `{from}` and `{to}`"), profile.mistakes());
+        self.pairs.push((from, to, profile));
         self
     }
 
@@ -264,8 +266,9 @@ impl Topology {
     /// Sets the disk of these machines. The default is [`DiskProfile::ssd`]. The last matching call applies.
     #[must_use]
     pub fn disk(mut self, machines: impl Into<Selector>, disk: DiskProfile) -> Self {
-        self.mistakes.add_all("disk", disk.mistakes());
-        self.disks.push((machines.into(), disk));
+        let machines = machines.into();
+        self.mistakes.add_all(format_args!("disk of `{machines}`"), disk.mistakes());
+        self.disks.push((machines, disk));
         self
     }
 

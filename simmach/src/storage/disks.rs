@@ -10,8 +10,8 @@ use std::task::Waker;
 use std::{fs, io};
 
 use crate::engine::{self, Effect, MachineId, ProcessId, RunId, Slot, TimerKey, mix, mix_text};
+use crate::storage::disk_errors::{self, Maps};
 use crate::storage::error::{Error, Result};
-use crate::storage::faults::{self, Maps};
 use crate::storage::name;
 use crate::storage::options::Options;
 use crate::storage::profile::DiskProfile;
@@ -261,7 +261,8 @@ impl Disks {
                 return Ok(*number);
             }
             return Err(Error::Options(format!(
-                "the store {name:?} is already open with other options: {:?}",
+                "the store {name:?} is already open with {:?}, and cannot be opened with {options:?}: use the same `Options` in \
+                 every `open`",
                 handle.options
             )));
         }
@@ -270,7 +271,7 @@ impl Disks {
             let ready = volume.resize(size).and_then(|()| volume.open());
             ready.inspect_err(|error| {
                 let maps = self.maps(store);
-                faults::break_run(&self.spec.folder.path(), error, maps);
+                disk_errors::break_run(&self.spec.folder.path(), error, maps);
             })?;
         }
         let number = self.next;
@@ -289,7 +290,7 @@ impl Disks {
         let folder = self.make_folder(machine);
         let folder = folder.inspect_err(|error| {
             let maps = self.maps(self.stores.len());
-            faults::break_run(&self.spec.folder.path(), error, maps);
+            disk_errors::break_run(&self.spec.folder.path(), error, maps);
         })?;
         let size = self.disk(machine).limit(options.size());
         let volume = Volume::new(&folder, &file_name(&service, name), size);
@@ -368,7 +369,7 @@ impl Disks {
         let stores = self.stores.iter_mut().filter(|store| store.machine == machine);
         let done: Result<u64> = stores.map(|store| store.apply(event)).sum();
         let broken = |error: &Error| {
-            faults::break_run(&self.spec.folder.path(), error, Maps::default());
+            disk_errors::break_run(&self.spec.folder.path(), error, Maps::default());
         };
         (done.inspect_err(broken), closed)
     }
@@ -432,7 +433,7 @@ impl StoreState {
             VolumeSlot::InUse { event: Some(event), .. } => {
                 if let (Err(error), VolumeSlot::Present(volume)) = (self.apply(event), &self.volume)
                 {
-                    faults::break_run(volume.folder(), &error, Maps::default());
+                    disk_errors::break_run(volume.folder(), &error, Maps::default());
                 }
             }
             VolumeSlot::InUse { event: None, .. } | VolumeSlot::Present(_) => {}

@@ -6,6 +6,8 @@ use std::{fmt, io};
 
 use heed::MdbError;
 
+use crate::storage::size::bytes;
+
 #[cfg(unix)]
 const ENOSPC: i32 = 28;
 
@@ -31,8 +33,13 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The disk is full, or the store reached its map size. Nothing of the transaction is stored.
-    Full,
+    /// The store reached its map size, or the capacity of its disk. Nothing of the transaction is stored.
+    Full {
+        /// The name of the store. Empty within the closure of the transaction.
+        store: String,
+        /// The size that the store reached, in bytes. Zero within the closure of the transaction.
+        size: usize,
+    },
     /// The service or client that opened the store has ended, or the handle is used outside its run.
     Closed,
     /// Another service or client opened the handle. A service that was started again is another one.
@@ -57,11 +64,26 @@ impl Error {
         Self::User(error.into())
     }
 
+    /// A full store, of which the transaction adds the name and the size.
+    pub(super) fn full() -> Self {
+        Self::Full { store: String::new(), size: 0 }
+    }
+
+    /// Names the store that is full, unless the error is another, or names one already.
+    pub(super) fn in_store(self, name: &str, size: usize) -> Self {
+        match self {
+            Self::Full { store, .. } if store.is_empty() => {
+                Self::Full { store: name.to_owned(), size }
+            }
+            other => other,
+        }
+    }
+
     /// Returns the error that the closure returned, if it has the type `E`.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match self {
             Self::User(error) => error.downcast_ref(),
-            Self::Full
+            Self::Full { .. }
             | Self::Closed
             | Self::Foreign
             | Self::Nested
@@ -75,7 +97,7 @@ impl Error {
     /// Returns the kind of the [`io::Error`] that this converts into.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Full => io::ErrorKind::StorageFull,
+            Self::Full { .. } => io::ErrorKind::StorageFull,
             Self::Closed => io::ErrorKind::NotConnected,
             Self::Foreign => io::ErrorKind::PermissionDenied,
             Self::Nested => io::ErrorKind::Deadlock,
@@ -90,7 +112,15 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full => f.write_str("the disk is full: the store has reached its map size"),
+            Self::Full { store, size } => {
+                match store.as_str() {
+                    "" => f.write_str("the store is full")?,
+                    store => write!(f, "the store {store:?} is full ({})", bytes(*size as u128))?,
+                }
+                f.write_str(
+                    ": raise `Options::map_size`, or the disk's `DiskProfile::capacity` if the run sets one",
+                )
+            }
             Self::Closed => f.write_str(
                 "the store is closed: the service or client that opened it has ended, or the run is over",
             ),
@@ -115,7 +145,7 @@ impl StdError for Error {
             Self::Lmdb(error) => error.source(),
             Self::Io(error) => error.source(),
             Self::User(error) => error.source(),
-            Self::Full
+            Self::Full { .. }
             | Self::Closed
             | Self::Foreign
             | Self::Nested
@@ -128,7 +158,7 @@ impl StdError for Error {
 impl From<heed::Error> for Error {
     fn from(error: heed::Error) -> Self {
         match error {
-            heed::Error::Mdb(MdbError::MapFull) => Self::Full,
+            heed::Error::Mdb(MdbError::MapFull) => Self::full(),
             heed::Error::Io(error) => Self::Io(error),
             error @ (heed::Error::Mdb(_)
             | heed::Error::Encoding(_)
@@ -155,7 +185,7 @@ impl From<Error> for io::Error {
         match error {
             Error::Io(error) => error,
             #[cfg(unix)]
-            Error::Full => {
+            Error::Full { .. } => {
                 CONVERTED_FULL.set(true);
                 Self::from_raw_os_error(ENOSPC)
             }
@@ -181,9 +211,9 @@ mod tests {
 
     #[test]
     fn result_defaults_to_unit_and_this_error() {
-        let plain: Result = Err(Error::Full);
+        let plain: Result = Err(Error::full());
         let full: std::result::Result<(), Error> = plain;
-        assert!(matches!(full, Err(Error::Full)));
+        assert!(matches!(full, Err(Error::Full { .. })));
     }
 
     #[test]
@@ -197,10 +227,20 @@ mod tests {
     #[test]
     fn full_map_is_a_full_disk() {
         let error = Error::from(heed::Error::Mdb(MdbError::MapFull));
-        assert!(matches!(error, Error::Full));
+        assert!(matches!(error, Error::Full { .. }));
         let error = io::Error::from(error);
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(error.raw_os_error(), cfg!(unix).then_some(28));
+    }
+
+    #[test]
+    fn full_store_is_named_with_its_size() {
+        let full = Error::full().in_store("db", 64 << 20).in_store("other", 1);
+        assert!(
+            full.to_string().starts_with("the store \"db\" is full (64 MiB): raise "),
+            "{full}"
+        );
+        assert_eq!(Error::Closed.in_store("db", 1).to_string(), Error::Closed.to_string());
     }
 
     #[test]

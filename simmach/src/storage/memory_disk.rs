@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::storage::faults::{self, Maps};
+use crate::storage::disk_errors::{self, Maps};
 
 /// Free space in bytes that a folder must have: enough for a few runs at once.
 const MIN_SPACE: usize = 4 << 20;
@@ -48,7 +48,7 @@ fn try_out(folder: &Path) -> io::Result<()> {
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> io::Error {
-    if let Some(text) = faults::process_limit(error, Maps::default()) {
+    if let Some(text) = disk_errors::process_limit(error, Maps::default()) {
         return io::Error::new(error.kind(), text);
     }
     let (folder, space) = (folder.display(), MIN_SPACE >> 20);

@@ -70,7 +70,7 @@ impl Store {
         blocking(move || {
             let value = opened.write(f);
             drop(turn);
-            value
+            value.map_err(|error| error.in_store(&opened.name, whole_units(opened.options.size())))
         })
         .await
     }
@@ -268,7 +268,8 @@ fn open(folder: &Path, name: &str, options: Options) -> Result<Arc<OpenStore>> {
             return Ok(opened);
         }
         return Err(Error::Options(format!(
-            "the store {name:?} is already open with other options: {:?}",
+            "the store {name:?} is already open with {:?}, and cannot be opened with {options:?}: use the same `Options` in \
+             every `open`",
             opened.options
         )));
     }

@@ -11,7 +11,7 @@ use crate::storage::error::{Error, Result, take_converted_full};
 use crate::storage::options::Durability;
 use crate::storage::txn::{ReadTxn, WriteTxn};
 use crate::storage::volume::{Commit, Volume};
-use crate::storage::{faults, traced};
+use crate::storage::{disk_errors, traced};
 use crate::time::nanos;
 
 /// The latencies of one write.
@@ -103,16 +103,18 @@ impl Transaction {
             && take_converted_full()
         {
             // The closure converted `Error::Full` to an `io::Error`: undo that.
-            result = Err(Error::Full);
+            result = Err(Error::full());
+        }
+        if let Err(Error::Full { .. }) = result {
+            let name = disks::with_store(self.number, |store| store.name.clone());
+            let name = name.unwrap_or_default();
+            disk_errors::record_disk_full(self.machine, &name);
+            result = result.map_err(|error| error.in_store(&name, volume.map_size()));
         }
         match &result {
-            Err(Error::Full) => {
-                let name = disks::with_store(self.number, |store| store.name.clone());
-                faults::record_disk_full(self.machine, &name.unwrap_or_default());
-            }
-            Err(error @ Error::Io(_)) if !own || faults::is_real_disk_full(error) => {
+            Err(error @ Error::Io(_)) if !own || disk_errors::is_real_disk_full(error) => {
                 let maps = disks::maps_beside(self.number, volume.map_size());
-                faults::break_run(volume.folder(), error, maps);
+                disk_errors::break_run(volume.folder(), error, maps);
             }
             Ok(_) | Err(_) => {}
         }

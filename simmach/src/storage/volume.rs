@@ -54,6 +54,16 @@ struct OpenEnv {
     pin: Option<Pin>,
 }
 
+/// An environment that stays open although its last handle was dropped.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the store in {} could not be closed: its LMDB environment is still in use; this is a bug in simmach",
+    file.display()
+)]
+pub(super) struct StillInUse {
+    pub(super) file: PathBuf,
+}
+
 /// A durable point with commits after it.
 struct Pin {
     txn: RoTxn<'static, WithoutTls>,
@@ -162,7 +172,7 @@ impl Volume {
             return Ok(0);
         };
         let meta_pages = open.pin.take().map(|pin| pin.meta_pages);
-        let mut file = open.close()?;
+        let mut file = open.close(&self.data)?;
         if let Some(meta_pages) = meta_pages {
             file.seek(SeekFrom::Start(0))?;
             file.write_all(&meta_pages)?;
@@ -173,7 +183,7 @@ impl Volume {
     /// Closes the environment. All commits are kept.
     pub(super) fn close(&mut self) -> Result<()> {
         match self.open.take() {
-            Some(open) => open.close().map(drop),
+            Some(open) => open.close(&self.data).map(drop),
             None => Ok(()),
         }
     }
@@ -256,12 +266,13 @@ impl OpenEnv {
         self.pin.as_ref().map_or(0, |pin| (self.env.info().last_txn_id - pin.txn.id()) as u64)
     }
 
-    fn close(self) -> Result<File> {
+    /// Closes the environment in this file.
+    fn close(self, path: &Path) -> Result<File> {
         let Self { env, file, pin } = self;
         drop(pin);
         // This is the last handle, so the environment closes at once. If it were not, waiting would never end.
         if !env.prepare_for_closing().wait_timeout(Duration::ZERO) {
-            return Err(io::Error::other("an LMDB environment is still in use").into());
+            return Err(io::Error::other(StillInUse { file: path.to_owned() }).into());
         }
         Ok(file)
     }

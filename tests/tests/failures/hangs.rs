@@ -464,7 +464,7 @@ fn deadlocks_at_least(name: &str) -> [Ran; 2] {
     with_one_job_and_two(name, &[("SIMMACH_HANG", "50s")]).map(|ran| {
         assert_has(
             &ran,
-            &["deadlock: the run's only thread is waiting", "hung, on ", "Backtrace:\n"],
+            &["deadlock: the run's only thread is waiting", "task hung, on ", "Backtrace:\n"],
         );
         ran
     })
@@ -543,7 +543,10 @@ fn hang_that_the_watchdog_finds_has_a_backtrace() {
     let hangs = |name: &str, frame: &str, more: &[&str]| {
         for ran in with_one_job_and_two(name, &[("SIMMACH_HANG", "500ms")]) {
             let message = "a task did not yield for 500ms of real time";
-            assert_has(&ran, &["failed with seed 0", message, "hung, on ", "Backtrace:\n", frame]);
+            assert_has(
+                &ran,
+                &["failed with seed 0", message, "task hung, on ", "Backtrace:\n", frame],
+            );
             assert_has(&ran, more);
             assert_has_not(&ran, &["NOT REPRODUCIBLE", "not deterministic"]);
         }

@@ -65,7 +65,8 @@ fn transaction_that_fails_changes_nothing() {
             let table = txn.table::<Str, Bytes>("t")?;
             (0..10_000).try_for_each(|n| Ok(table.put(txn, &n.to_string(), &[0; 400])?))
         });
-        assert!(matches!(full.await, Err(Error::Full)));
+        let full = full.await.expect_err("there is no room");
+        assert!(full.to_string().starts_with("the store \"fails\" is full (256 KiB): "), "{full}");
         assert_eq!(found(&store, "k").await.expect("readable"), None);
         let panicked = simmach::task::spawn({
             let store = store.clone();

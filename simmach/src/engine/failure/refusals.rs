@@ -61,17 +61,19 @@ impl ForbiddenCall {
                 .into();
             }
             Self::Thread => {
-                "starting a thread is refused in a run: a run has one thread, and other threads do not depend on its \
-                 seed. Use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; if the result \
-                 does not depend on timing, wrap the call in simmach::interpose::allow_threads"
+                "this code runs in a native process or in a plan, where threads cannot be started. If it is a service or a \
+                 test's body, remove `runtime = native` or `Topology::native` for its machine: processes with tokio may use \
+                 std::thread. Elsewhere use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; if \
+                 the result does not depend on timing, wrap the call in simmach::interpose::allow_threads"
             }
             Self::Sleep => {
-                "std::thread::sleep is refused in a run: it would stop the whole cluster in real time. Use \
-                 simmach::time::sleep(..).await"
+                "std::thread::sleep would stop the whole cluster, in real time. Use tokio::time::sleep(..).await in a process \
+                 with tokio, and simmach::time::sleep(..).await in a native process or a plan; std::thread::sleep works on \
+                 the threads that a process with tokio starts"
             }
             Self::Process => {
-                "starting a process (std::process::Command, fork, exec) is refused in a run: a real process is outside \
-                 the simulation and does not depend on its seed. Start it before the run, or replace it with a task or a \
+                "starting an OS process (std::process::Command, fork, exec) is refused in a run: it is outside the \
+                 simulation and does not depend on its seed. Start it before the run, or replace it with a task or a \
                  machine; if its result is always the same, wrap the call in simmach::interpose::allow_processes"
             }
         };

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::harness::config::{self, Config, ConfigError, JOBS, config};
 use crate::harness::evaluation::interrupt;
 use crate::harness::workers::disk::Folder;
-use crate::harness::workers::exit;
+use crate::harness::workers::exit_now;
 use crate::harness::workers::in_process::InProcess;
 use crate::harness::workers::job::Job;
 use crate::harness::workers::launch::{self, Launcher};
@@ -48,7 +48,7 @@ extern "C" fn end_all_at_exit() {
 fn open(launcher: impl FnOnce() -> Launcher) -> Result<Session, &'static ConfigError> {
     let config = config().as_ref()?;
     let tests = registry::all();
-    exit::at_exit_if_profiled(end_all_at_exit);
+    exit_now::at_exit_if_profiled(end_all_at_exit);
     let pool = if config.in_process {
         let create_folder = || Folder::shared(config.folder.as_deref());
         let in_process =
@@ -77,7 +77,7 @@ fn report_hang(hang: Hang) {
     if let Some(Ok(Session { pool, .. })) = SESSION.get() {
         pool.delete_folder();
     }
-    exit::exit_now(101);
+    exit_now::exit_now(101);
 }
 
 fn hang_report(pool: &Pool, job: Job, outcome: &Outcome) -> String {

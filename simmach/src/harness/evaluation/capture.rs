@@ -31,7 +31,7 @@ pub(crate) enum CaptureError {
     #[error("{PCAP}={}: cannot be written: {error}; name a writable file or folder", path.display())]
     NotWritten { path: PathBuf, error: io::Error },
     /// The run for the capture was broken, hung, or ended its process.
-    #[error("{PCAP}={}: the packets were not captured, since the run for them did not return: {why}", path.display())]
+    #[error("{PCAP}={}: the run is made a second time to capture its packets, and that run crashed, hung or could not be made: {why}", path.display())]
     NoRun { path: PathBuf, why: String },
     /// The run returned no packets.
     #[error("{PCAP}={}: the run returned no packets: this is a bug in simmach", path.display())]

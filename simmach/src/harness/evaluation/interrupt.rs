@@ -11,7 +11,7 @@ use crate::harness::command;
 use crate::harness::progress::{self, TestProgress};
 use crate::harness::seeds::shrinking::{self, BestSoFar};
 use crate::harness::workers::pool::Pool;
-use crate::harness::workers::{exit, launch};
+use crate::harness::workers::{exit_now, launch};
 use crate::report::numbers::count;
 use crate::report::story;
 
@@ -38,7 +38,7 @@ fn exit(pool: &Pool, signal: i32) {
     let _ = io::stderr().write_all(text.as_bytes());
     launch::end_all();
     pool.delete_folder();
-    exit::exit_now(128 + signal);
+    exit_now::exit_now(128 + signal);
 }
 
 fn report(pool: &Pool, signal: i32) -> String {

@@ -26,6 +26,15 @@ pub(crate) struct RegressionsResult {
     pub(crate) notes: Vec<String>,
 }
 
+/// A recorded run that no longer tests its bug.
+struct UnexercisedRun {
+    /// Its line in the file.
+    line: usize,
+    seed: u64,
+    /// Virtual time at which it took another path than the recorded run, in nanoseconds.
+    at: u64,
+}
+
 /// Result of one recorded regression.
 enum RegressionRun {
     Passed,
@@ -59,7 +68,7 @@ impl Evaluation<'_> {
                 RegressionRun::Passed => {}
                 RegressionRun::Unexercised(at) => {
                     let (line, seed) = (entry.line, entry.seed);
-                    unexercised.push(format!("line {line}, seed {seed}, at {}", moment(at)));
+                    unexercised.push(UnexercisedRun { line, seed, at });
                 }
                 RegressionRun::Failed(report) => {
                     result.failure = Some(report);
@@ -80,7 +89,7 @@ impl Evaluation<'_> {
             result.notes.push(format!("{}: {count} tried first", self.path));
         }
         if !unexercised.is_empty() {
-            result.notes.push(self.unexercised_note(unexercised));
+            result.notes.push(self.unexercised_note(&unexercised));
         }
         result
     }
@@ -121,19 +130,30 @@ impl Evaluation<'_> {
         )
     }
 
-    fn unexercised_note(&self, mut unexercised: Vec<String>) -> String {
-        let regressions = count(unexercised.len() as u64, "regression");
-        let more = unexercised.len().saturating_sub(MAX_SHOWN_UNEXERCISED);
-        unexercised.truncate(MAX_SHOWN_UNEXERCISED);
+    fn unexercised_note(&self, unexercised: &[UnexercisedRun]) -> String {
+        let (path, file) = (&self.path, regressions::file(self.test));
+        let file = file.display();
+        if let [UnexercisedRun { line, seed, at }] = unexercised {
+            return format!(
+                "{path}: {file}, line {line} (seed {seed}): this recorded run no longer tests its bug: it passes, but took \
+                 another path at {}, before the recorded failure. Remove the line, or reintroduce the bug and record it \
+                 again with {REGRESSIONS}=write",
+                moment(*at)
+            );
+        }
+        let shown = unexercised.iter().take(MAX_SHOWN_UNEXERCISED);
+        let mut shown: Vec<String> = shown
+            .map(|run| format!("line {}, seed {}, at {}", run.line, run.seed, moment(run.at)))
+            .collect();
+        let more = unexercised.len() - shown.len();
         if more > 0 {
-            unexercised.push(format!("and {more} more"));
+            shown.push(format!("and {more} more"));
         }
         format!(
-            "{}: {regressions} in {} no longer exercised: the run passes, but diverges from the recorded one before its \
-             failure ({}). Remove the line, or reintroduce the bug and record it again with {REGRESSIONS}=write",
-            self.path,
-            regressions::file(self.test).display(),
-            unexercised.join("; ")
+            "{path}: {file}: {} no longer test their bugs: they pass, but took another path before the recorded failure \
+             ({}). Remove the lines, or reintroduce the bugs and record them again with {REGRESSIONS}=write",
+            count(unexercised.len() as u64, "recorded run"),
+            shown.join("; ")
         )
     }
 

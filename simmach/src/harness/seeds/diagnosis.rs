@@ -10,7 +10,7 @@ use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::pool::{FreshProcesses, Pool};
 use crate::outcome::{Keep, Outcome};
 use crate::report::difference::RunContext;
-use crate::report::likely_cause::LikelyCause;
+use crate::report::mismatch_cause::MismatchCause;
 use crate::spec::SimTest;
 
 /// Number of runs in fresh processes that must agree.
@@ -24,7 +24,7 @@ const MAX_FIXED_RUNS: usize = 8;
 /// Result of a diagnosis.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    pub(crate) cause: LikelyCause,
+    pub(crate) cause: MismatchCause,
     /// Two runs that differ, with their events.
     pub(crate) versions: Option<[(Outcome, RunContext); 2]>,
 }
@@ -96,7 +96,7 @@ impl DiagnosticRuns<'_> {
         has_threads: bool,
     ) -> Diagnosis {
         let cause = match has_threads {
-            true => LikelyCause::Thread,
+            true => MismatchCause::Thread,
             false => {
                 at_fixed_addresses(|| self.run_in(&self.pool.fresh_process_at_fixed_addresses()))
             }
@@ -131,9 +131,9 @@ impl DiagnosticRuns<'_> {
             .zip(two)
             .map(|(one, two)| [(one, RunContext::Fresh), (two, RunContext::AfterOthers)]);
         let cause = match (&versions, failed_second, has_threads) {
-            (_, _, true) => LikelyCause::Thread,
-            (Some(_), _, false) | (None, true, false) => LikelyCause::State,
-            (None, false, false) => LikelyCause::Rare,
+            (_, _, true) => MismatchCause::Thread,
+            (Some(_), _, false) | (None, true, false) => MismatchCause::State,
+            (None, false, false) => MismatchCause::Rare,
         };
         Diagnosis { cause, versions }
     }
@@ -145,16 +145,16 @@ fn is_evidence(run: &Outcome) -> bool {
 }
 
 /// The cause, given runs without address randomization; `None` stands for a broken run.
-fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> LikelyCause {
+fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> MismatchCause {
     let mut runs: Vec<Outcome> = Vec::new();
     for _ in 0..MAX_FIXED_RUNS {
-        let Some(run) = once() else { return LikelyCause::AddressesOrOutside };
+        let Some(run) = once() else { return MismatchCause::AddressesOrOutside };
         if runs.iter().filter(|other| other.is_same_run(&run)).count() + 1 >= FIXED_RUNS {
-            return LikelyCause::Addresses;
+            return MismatchCause::Addresses;
         }
         runs.push(run);
     }
-    LikelyCause::Outside
+    MismatchCause::Outside
 }
 
 /// Index of a run that differs from the first.
@@ -167,7 +167,7 @@ fn first_different(runs: &[Outcome]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn cause(hashes: &[u64]) -> LikelyCause {
+    fn cause(hashes: &[u64]) -> MismatchCause {
         let mut hashes = hashes.iter();
         at_fixed_addresses(|| {
             let mut run = Outcome::without_a_run(0, Verdict::Passed);
@@ -179,10 +179,10 @@ mod tests {
     /// A few different runs are blamed on a busy machine, many on the program.
     #[test]
     fn fixed_addresses_need_a_majority() {
-        assert_eq!(cause(&[1; 5]), LikelyCause::Addresses);
-        assert_eq!(cause(&[2, 1, 1, 3, 1, 1, 4, 1]), LikelyCause::Addresses);
-        assert_eq!(cause(&[1, 2, 3, 4, 5, 6, 7, 8]), LikelyCause::Outside);
-        assert_eq!(cause(&[1, 1, 1, 1, 2, 3, 4, 5]), LikelyCause::Outside);
-        assert_eq!(cause(&[1, 1, 2]), LikelyCause::AddressesOrOutside);
+        assert_eq!(cause(&[1; 5]), MismatchCause::Addresses);
+        assert_eq!(cause(&[2, 1, 1, 3, 1, 1, 4, 1]), MismatchCause::Addresses);
+        assert_eq!(cause(&[1, 2, 3, 4, 5, 6, 7, 8]), MismatchCause::Outside);
+        assert_eq!(cause(&[1, 1, 1, 1, 2, 3, 4, 5]), MismatchCause::Outside);
+        assert_eq!(cause(&[1, 1, 2]), MismatchCause::AddressesOrOutside);
     }
 }

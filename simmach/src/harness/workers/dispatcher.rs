@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::harness::config::JOBS;
 use crate::harness::registry;
 use crate::harness::workers::disk::{self, JobId};
-use crate::harness::workers::exit;
+use crate::harness::workers::exit_now;
 use crate::harness::workers::job::FinishedRun;
 use crate::harness::workers::launch::{
     self, ExitCause, Launcher, ProcessHandle, StartError, StartedWorker,
@@ -278,7 +278,7 @@ impl Dispatcher {
         if launch::is_exiting() {
             launch::park_until_exit();
         }
-        let cause = process.end(exit::timeout(EXIT_TIMEOUT));
+        let cause = process.end(exit_now::timeout(EXIT_TIMEOUT));
         let last_output = output.last_output(OUTPUT_TIMEOUT);
         let mut queue = self.lock();
         let Some(mut worker) = queue.workers.remove(&id) else {

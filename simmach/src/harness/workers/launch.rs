@@ -15,7 +15,7 @@ use std::{fmt, io};
 use crate::harness::config::JOBS;
 use crate::harness::workers::output::WorkerOutput;
 use crate::harness::workers::worker::{SHOW_OUTPUT, WORKER};
-use crate::harness::workers::{disk, exit, no_aslr};
+use crate::harness::workers::{disk, exit_now, no_aslr};
 
 /// A started worker that has not sent its hello message.
 pub(crate) struct StartedWorker {
@@ -150,7 +150,7 @@ pub(crate) fn end_all() {
         let _ = lock(living).socket.shutdown(Shutdown::Both);
     }
     for living in children.values() {
-        wait_for_exit(living, exit::timeout(EXIT_TIMEOUT));
+        wait_for_exit(living, exit_now::timeout(EXIT_TIMEOUT));
     }
 }
 

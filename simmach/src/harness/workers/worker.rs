@@ -18,7 +18,7 @@ use crate::engine::context::RunStatus;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::config::{ConfigError, DIR, config};
 use crate::harness::workers::disk::{Folder, FolderError, JobId};
-use crate::harness::workers::exit;
+use crate::harness::workers::exit_now;
 use crate::harness::workers::output::Marker;
 use crate::harness::workers::protocol::{self, Assignment, FromWorker, Reply, ToWorker};
 use crate::harness::workers::watchdog::Watchdog;
@@ -113,7 +113,7 @@ fn setup(run: Runner) -> Result<WorkerSetup, SetupError> {
         hang: config.hang,
         exit: |folder| {
             folder.delete();
-            exit::exit_now(0);
+            exit_now::exit_now(0);
         },
     })
 }

@@ -9,7 +9,7 @@ mod audit;
 pub(crate) mod control;
 mod datagrams;
 pub(crate) mod error;
-mod failures;
+mod failed_calls;
 mod host;
 mod open;
 mod segments;

@@ -67,7 +67,7 @@ nothing_is_lost failed with seed 417 (417 seeds passed before it)
   caused by: connecting to cl.internal:443 (10.0.0.1:443)
   panic at tests/chaos.rs:40:5, on mover.botnet, in the task of tests/chaos.rs:31:1, at 1 min 44.200 s
 
-  Simulated 104.2 s in 26,285 polls: 5 jumps, 1,364 sockets.
+  Simulated 104.2 s in 26,285 polls: 5 clock advances, 1,364 sockets.
 
   Blocked tasks:
     cl.internal: the task of src/cl.rs:9 waits for an accept

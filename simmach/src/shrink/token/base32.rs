@@ -1,5 +1,5 @@
 //! Crockford's base 32, without letters that look like digits. Decoding accepts either case and reads `o`, `i` and `l` as
-//! digits; encoding is unique.
+//! digits. But for that, each sequence of bytes has one text: decoding rejects superfluous digits and padding bits.
 
 use crate::shrink::token::TokenError;
 

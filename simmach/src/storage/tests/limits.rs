@@ -10,6 +10,7 @@ fn full_disk_is_counted_and_can_recover() {
             db.write(move |txn| Ok(txn.table::<Str, Bytes>("t")?.put(txn, "k", &vec![7; size])?))
         };
         let error = fill(2 << 20).await.expect_err("there is no room");
+        assert!(error.to_string().starts_with("the store \"db\" is full (1 MiB): "), "{error}");
         let error = std::io::Error::from(error);
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
         assert_eq!(error.raw_os_error(), cfg!(unix).then_some(28));
@@ -30,7 +31,7 @@ fn full_disk_converted_to_an_io_error_is_still_counted() {
             };
             Ok(fill()?)
         });
-        assert!(matches!(fill.await, Err(Error::Full)));
+        assert!(matches!(fill.await, Err(Error::Full { .. })));
         assert_eq!(count(Effect::DiskFull), 1);
     });
 }

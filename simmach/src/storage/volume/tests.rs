@@ -259,7 +259,7 @@ fn full_map_aborts_and_leaves_the_volume_usable() {
     put(&mut volume, Commit::Durable, "small", b"v").expect("the put succeeds");
     let big = vec![7; 1 << 19];
     for commit in [Commit::Durable, Commit::Cached] {
-        assert!(matches!(put(&mut volume, commit, "big", &big), Err(Error::Full)));
+        assert!(matches!(put(&mut volume, commit, "big", &big), Err(Error::Full { .. })));
         // A closure that ignores the error must not commit a transaction that LMDB has marked as failed.
         let swallowed = volume.write(commit, |txn| {
             let table = txn.table::<Str, Bytes>("t")?;

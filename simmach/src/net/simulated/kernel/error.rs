@@ -1,5 +1,5 @@
 //! Errors as Linux returns them: its codes, and so their kinds and texts. Such an error has no room for the call and
-//! its peer; `kernel::failures` records these for the report.
+//! its peer; `kernel::failed_calls` records these for the report.
 
 use std::io;
 

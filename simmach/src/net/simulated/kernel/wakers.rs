@@ -1,8 +1,9 @@
 //! Waiter lists of sockets, and the wakers to call once the kernel is not borrowed.
 //!
-//! A waker is foreign code: cloning, waking or dropping it may run anything, so none of these happens while the kernel
-//! is borrowed. Wakers are moved into the lists, and moved out to be called or dropped afterwards. Tasks of the run
-//! wait by key instead; they are woken at once.
+//! The kernel is the state of all simulated sockets, in a `RefCell`. A waker is foreign code: cloning, waking or dropping it
+//! may run anything, also code that uses a socket, so none of these happens while that `RefCell` is borrowed. Wakers are
+//! moved into the lists, and moved out to be called or dropped afterwards. A task of the run itself waits without a waker:
+//! the list holds its id, and the engine wakes it at once.
 
 use std::task::Waker;
 

@@ -252,7 +252,7 @@ mod zoo {
 }
 
 const STATE: &str = "State that outlives a run.";
-const ADDRESSES: &str = "Addresses.";
+const ADDRESSES: &str = "Memory addresses.";
 const THREAD: &str = "A real thread.";
 const OUTSIDE: &str = "An input from outside the run";
 
@@ -311,7 +311,7 @@ fn cause_real_threads() {
     caught("a_thread_that_is_allowed", THREAD);
     let refused = Door::Libtest.run("a_thread_that_is_refused", &[]);
     assert_eq!(refused.code, Some(101), "{}", refused.text);
-    assert!(refused.text.contains("starting a thread is refused in a run"), "{}", refused.text);
+    assert!(refused.text.contains("where threads cannot be started"), "{}", refused.text);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::engine::{self, Effect, MachineId};
 use crate::storage::error::Error;
+use crate::storage::size::bytes;
+use crate::storage::volume::StillInUse;
 
 /// EIO. LMDB returns it for a short write, which is what happens when the disk fills up in the middle of a write.
 const SHORT_WRITE: i32 = 5;
@@ -37,10 +39,13 @@ pub(super) fn break_run(folder: &Path, error: &Error, maps: Maps) {
 }
 
 fn explain(folder: &Path, error: &Error, maps: Maps) -> String {
-    if let Error::Io(error) = error
-        && let Some(text) = process_limit(error, maps)
-    {
-        return text;
+    if let Error::Io(error) = error {
+        if error.get_ref().is_some_and(|inner| inner.is::<StillInUse>()) {
+            return error.to_string();
+        }
+        if let Some(text) = process_limit(error, maps) {
+            return text;
+        }
     }
     let folder = folder.display();
     let code = match error {
@@ -119,20 +124,6 @@ fn known_errno(code: i32) -> Option<Errno> {
     (code > 0).then(|| Errno::from_raw_os_error(code))
 }
 
-/// Formats a size with a unit.
-fn bytes(size: u128) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut unit = 0;
-    while unit + 1 < UNITS.len() && size >> (10 * (unit + 2)) > 0 {
-        unit += 1;
-    }
-    let tenths = size * 10 / (1 << (10 * (unit + 1)));
-    match tenths % 10 {
-        0 => format!("{} {}", tenths / 10, UNITS[unit]),
-        tenth => format!("{}.{tenth} {}", tenths / 10, UNITS[unit]),
-    }
-}
-
 /// Returns whether an error means that the real disk is full. Errors of simulated disks never look like this, even if they pass
 /// through the user's closure.
 pub(super) fn is_real_disk_full(error: &Error) -> bool {
@@ -143,7 +134,7 @@ pub(super) fn is_real_disk_full(error: &Error) -> bool {
             }
             _ => error.raw_os_error() == Some(SHORT_WRITE),
         },
-        Error::Full
+        Error::Full { .. }
         | Error::Closed
         | Error::Foreign
         | Error::Nested
@@ -205,16 +196,13 @@ mod tests {
         }
     }
 
+    /// The folder is not to blame for an environment that stays open.
     #[test]
-    fn sizes_are_formatted_with_a_unit() {
-        for (size, text) in [
-            (64 << 10, "64 KiB"),
-            (1 << 20, "1 MiB"),
-            (3 << 29, "1.5 GiB"),
-            (200 << 40, "200 TiB"),
-            (1 << 63, "8192 PiB"),
-        ] {
-            assert_eq!(bytes(size), text);
-        }
+    fn environment_still_in_use_is_reported_apart() {
+        let inner = StillInUse { file: "/some/where/db.mdb".into() };
+        let error = Error::Io(io::Error::other(inner));
+        let text = explain(Path::new("/some/where"), &error, Maps::default());
+        assert!(text.starts_with("the store in /some/where/db.mdb could not be closed"), "{text}");
+        assert!(!text.contains("SIMMACH_DIR"), "{text}");
     }
 }

@@ -151,7 +151,12 @@ fn selector_without_a_match_is_invalid() {
         let plan = Partitions::new().machines(["a", "tpyo"]);
         SpecBuilder::new().machine("a", obeys).plan(plan).body(async |_| {})
     });
-    assert!(said.contains("Partitions: `machines`: no machine matches `tpyo`"), "{said}");
+    assert!(
+        said.contains(
+            "Partitions: `machines`: no machine matches `tpyo`; known machines: a, client"
+        ),
+        "{said}"
+    );
     let said = broken(|| {
         let topology = Topology::new().machine("API.x", obeys).machine("api.x", obeys);
         SpecBuilder::new()

@@ -4,7 +4,7 @@ use crate::outcome::Outcome;
 
 /// Why one seed produces two different runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LikelyCause {
+pub(crate) enum MismatchCause {
     /// State outlives a run.
     State,
     /// State outlives a run, and the runs create different numbers of maps.
@@ -32,8 +32,8 @@ than the other, for example while it initialized a `static` (a static `Regex` ke
 in the same poll get other keys and so another order. Where the order matters, use a `BTreeMap`, sort, or give the map a
 hasher with fixed keys.";
 const ADDRESSES: &str = "\
-Addresses. In processes that are loaded at the same addresses, this seed is always the same run; at other addresses, it
-differs. Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and for maps with the default
+Memory addresses. In processes that are loaded at the same addresses, this seed is always the same run; at others, which
+ASLR chooses, it differs. Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and for maps with the default
 hasher of `ahash`, `foldhash` or `hashbrown`, which is keyed by addresses. std's `HashMap` and `BTreeMap` are not.";
 const THREAD: &str = "\
 A real thread. The run started one under `allow_threads`: what it does, and when, does not depend on the seed.";
@@ -47,7 +47,7 @@ const RARE: &str = "\
 Not known: several runs in fresh processes and one after another seed did not differ, so the cause is rare. Possibly state
 that builds up over many runs, or an input from outside: a real clock, a file, the process ID.";
 
-impl LikelyCause {
+impl MismatchCause {
     /// The explanation, as one paragraph.
     pub(crate) fn text(self) -> String {
         match self {
