@@ -224,9 +224,15 @@ fn contributing_names_paths_that_exist() {
     let contributing = fs::read_to_string(repository().join("CONTRIBUTING.md"))
         .expect("cannot read CONTRIBUTING.md");
     let mut files = vec![repository().join(".ci/run")];
-    for folder in
-        ["simmach", "simmach-macros", "tests/src", "tests/tests", "tests/benches", "examples"]
-    {
+    for folder in [
+        "simmach",
+        "simmach-macros",
+        "tests/src",
+        "tests/tests",
+        "tests/guests",
+        "tests/benches",
+        "examples",
+    ] {
         sources(&repository().join(folder), &mut files);
     }
     let paths = paths(&contributing);
