@@ -184,10 +184,11 @@ pub(crate) trait SystemCalls: Sync {
         is_unchanged: &dyn Fn() -> bool,
         timeout: Option<Duration>,
     ) -> Option<Answer<c_long>>;
-    /// Wakes at most `most` threads that wait for the futex, and returns their number.
+    /// Wakes at most `most` threads that wait for the futex, and returns their number. A guest's thread that calls it lets the
+    /// woken ones run, if the seed says so.
     fn futex_wake(&self, address: usize, most: usize) -> usize;
     /// Wakes `woken` threads that wait for the futex at `address`, and lets at most `most` others wait for that at `other`.
-    /// Returns how many both were.
+    /// Returns how many both were. The calling thread goes on.
     fn futex_requeue(&self, address: usize, woken: usize, other: usize, most: usize) -> usize;
     /// Sleeps on a thread that a guest started. Returns false on other threads.
     fn sleep(&self, time: Duration) -> bool;
