@@ -20,8 +20,9 @@ fn plain() -> f64 {
 
 fn main() -> ExitCode {
     // Makes the linker keep simmach's definitions: it drops what nothing refers to.
-    let program =
-        Program::new(|| Scenario::new().native().body(async |_: Sim| simmach::time::sleep(1.secs()).await));
+    let program = Program::new(|| {
+        Scenario::new().native().body(async |_: Sim| simmach::time::sleep(1.secs()).await)
+    });
     assert!(program.run(0).passed());
     #[cfg(target_os = "linux")]
     assert_ne!(object_of(libc::clock_gettime as *const _), object_of(libc::getpid as *const _));

@@ -174,6 +174,8 @@ pub(crate) trait SystemCalls: Sync {
     fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>>;
     /// Whether a thread is one of the run's, which is reaped whether it was detached or not.
     fn is_own_thread(&self, thread: libc::pthread_t) -> bool;
+    /// Names a thread in reports, if it is one of the run's.
+    fn name_thread(&self, thread: libc::pthread_t, name: &str);
     /// Whether the calling thread is one that a guest started.
     fn is_on_own_thread(&self) -> bool;
     /// Waits until the futex at `address` is woken, or until `timeout` has passed (`ETIMEDOUT`); `EAGAIN` if `is_unchanged`

@@ -198,7 +198,8 @@ fn inventory() {
 }
 
 fn inventory_spec() -> Spec {
-    Scenario::new().native()
+    Scenario::new()
+        .native()
         .topology(scenario::cluster_over_3g(Fixed))
         .plan(scenario::monkey())
         .client(BOT)

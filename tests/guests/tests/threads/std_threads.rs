@@ -487,3 +487,20 @@ async fn clocks_of_threads_are_those_of_their_machine(sim: Sim) {
     assert!(took >= millis(990) && took < millis(1_010), "{took:?}");
     sim.log("done");
 }
+
+/// A report names a thread by its name, and says what it waits for.
+#[test]
+fn report_names_threads() {
+    use simmach::program::{Program, Scenario};
+
+    let program = Program::new(|| {
+        Scenario::new().body(async |_: Sim| {
+            let named = thread::Builder::new().name("listener".to_owned());
+            let waits = named.spawn(|| std::net::UdpSocket::bind("0.0.0.0:9")?.recv(&mut [0; 8]));
+            drop(waits);
+            std::future::pending::<()>().await;
+        })
+    });
+    let report = program.run(1).to_string();
+    assert!(report.contains("client: the thread `listener` waits for a datagram"), "{report}");
+}
