@@ -1,8 +1,10 @@
 //! Guests: processes whose code uses tokio.
 //!
 //! A guest has a tokio runtime of its own, a real one of the kind `current_thread`. A task of the engine runs it in slices
-//! (see [`slice`](crate::system::slice)), and polls the process's main future inside the runtime's `block_on`. What the
-//! runtime and the crates above it ask of the operating system, the run answers (`system`).
+//! (`system::slice`), and polls the process's main future inside the runtime's `block_on`. What the runtime and the crates
+//! above it ask of the operating system, the run answers (`system`).
+//!
+//! A service is an async function. [`main`] makes one of a function that is not, such as a program's `main`.
 //!
 //! A process that only uses simmach's modules does the same in a guest as without one: the trace is equal. Declaring it
 //! native saves the runtime and its slices.
@@ -24,6 +26,7 @@ mod runtime;
     target_pointer_width = "64"
 ))]
 mod runtime;
+mod whole_program;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +36,7 @@ use pin_project_lite::pin_project;
 
 use crate::guest::runtime::Guest;
 pub(crate) use crate::guest::runtime::{prepare, reset};
+pub use crate::guest::whole_program::main;
 
 /// What runs a process's main future.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

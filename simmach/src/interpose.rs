@@ -20,7 +20,8 @@
 //! # Threads, processes and blocking
 //!
 //! Code of a process with a tokio runtime may start threads. Each is a real thread, one of them runs at a time, and its waits
-//! take virtual time. On the run's own thread, where async functions run, a call that would have to wait fails the run.
+//! take virtual time, also those for locks of the C library. On the run's own thread, where async functions run, a wait for a
+//! lock lets the process's other threads run; a call that still would have to wait fails the run.
 //!
 //! In a native process starting a thread, or sleeping in real time, fails the run, and starting a process does everywhere; the
 //! message says what to use instead. Starting a process also fails with `EPERM`. [`allow_threads`] and [`allow_processes`]

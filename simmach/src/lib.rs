@@ -82,8 +82,6 @@ mod choice;
 #[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]
-mod guest;
-#[cfg(feature = "sim")]
 mod harness;
 #[cfg(feature = "sim")]
 mod machine;
@@ -108,6 +106,8 @@ mod system;
 
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod compat;
+#[cfg(feature = "sim")]
+pub mod guest;
 #[cfg(feature = "sim")]
 pub mod interpose;
 #[cfg(any(feature = "sim", feature = "real"))]

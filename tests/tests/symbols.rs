@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 108] = [
+const NAMES: [&str; 110] = [
     "_Fork",
     "accept",
     "accept4",
@@ -65,6 +65,7 @@ const NAMES: [&str; 108] = [
     "posix_spawn",
     "posix_spawnp",
     "ppoll",
+    "prctl",
     "pthread_cond_broadcast",
     "pthread_cond_clockwait",
     "pthread_cond_signal",
@@ -84,6 +85,7 @@ const NAMES: [&str; 108] = [
     "pthread_rwlock_timedwrlock",
     "pthread_rwlock_unlock",
     "pthread_rwlock_wrlock",
+    "pthread_setname_np",
     "read",
     "readv",
     "recv",

@@ -88,6 +88,23 @@ pub(crate) fn note(payload: &(dyn Any + Send)) -> PanicNote {
     }
 }
 
+/// Panics of a thread that the engine has not caught.
+#[derive(Debug, Default)]
+pub(crate) struct Uncaught(Vec<(u64, PanicNote)>);
+
+impl Uncaught {
+    /// Takes those of this thread, when another one is about to run the run's code.
+    pub(crate) fn take() -> Self {
+        Self(RECORDED.try_with(RefCell::take).unwrap_or_default())
+    }
+
+    /// Adds them to those of this thread.
+    pub(crate) fn put(self) {
+        // Without the local nobody can ask for them.
+        let _ = RECORDED.try_with(|recorded| recorded.borrow_mut().extend(self.0));
+    }
+}
+
 /// Formats a location as `file:line:column`.
 pub(crate) fn location_of(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())

@@ -83,7 +83,7 @@ pub(super) fn defined() -> [*const (); 17] {
         getrandom as *const (),
         getentropy as *const (),
         syscall as *const (),
-        threads::pthread_create as *const (),
+        threads::defined as *const (),
         sysconf as *const (),
         sched_getaffinity as *const (),
         gethostname as *const (),

@@ -19,7 +19,7 @@ use libc::{clockid_t, pthread_mutex_t, pthread_rwlock_t, pthread_t, timespec};
 use crate::interpose::linux::real_deadline;
 use crate::interpose::locks::waiting::Deadline;
 use crate::interpose::real::Real;
-use crate::interpose::system::Errno;
+use crate::interpose::system::{Errno, SystemCalls};
 use crate::interpose::{answers, deadlock, system};
 
 type Call<T> = unsafe extern "C" fn(*mut T) -> c_int;
@@ -353,6 +353,19 @@ pub unsafe extern "C" fn pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c
     // SAFETY: the caller's argument, as it came.
     let answer = unsafe { real(lock) };
     waiting::wake(lock.addr(), usize::MAX);
+    answer
+}
+
+/// As [`pthread_mutex_unlock`], but the calling thread goes on.
+///
+/// # Safety
+///
+/// As the function's in C.
+unsafe fn unlock_without_yielding(calls: &dyn SystemCalls, mutex: *mut pthread_mutex_t) -> c_int {
+    let Some(real) = MUTEX_UNLOCK.function() else { return libc::ENOSYS };
+    // SAFETY: the caller's argument, as it came.
+    let answer = unsafe { real(mutex) };
+    calls.futex_requeue(mutex.addr(), 1, mutex.addr(), 0);
     answer
 }
 

@@ -174,6 +174,8 @@ pub(crate) trait SystemCalls: Sync {
     fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>>;
     /// Whether a thread is one of the run's, which is reaped whether it was detached or not.
     fn is_own_thread(&self, thread: libc::pthread_t) -> bool;
+    /// Names a thread in reports, if it is one of the run's.
+    fn name_thread(&self, thread: libc::pthread_t, name: &str);
     /// Whether the calling thread is one that a guest started.
     fn is_on_own_thread(&self) -> bool;
     /// Waits until the futex at `address` is woken, or until `timeout` has passed (`ETIMEDOUT`); `EAGAIN` if `is_unchanged`
@@ -184,10 +186,11 @@ pub(crate) trait SystemCalls: Sync {
         is_unchanged: &dyn Fn() -> bool,
         timeout: Option<Duration>,
     ) -> Option<Answer<c_long>>;
-    /// Wakes at most `most` threads that wait for the futex, and returns their number.
+    /// Wakes at most `most` threads that wait for the futex, and returns their number. A guest's thread that calls it lets the
+    /// woken ones run, if the seed says so.
     fn futex_wake(&self, address: usize, most: usize) -> usize;
     /// Wakes `woken` threads that wait for the futex at `address`, and lets at most `most` others wait for that at `other`.
-    /// Returns how many both were.
+    /// Returns how many both were. The calling thread goes on.
     fn futex_requeue(&self, address: usize, woken: usize, other: usize, most: usize) -> usize;
     /// Sleeps on a thread that a guest started. Returns false on other threads.
     fn sleep(&self, time: Duration) -> bool;

@@ -2,13 +2,14 @@
 //! live: as long as there is one, it may end a wait of the run's thread.
 
 use std::cell::Cell;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_ulong, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
 use libc::{pthread_attr_t, pthread_key_t, pthread_t};
 
 use crate::engine::failure::refusals::ForbiddenCall;
+use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
 use crate::interpose::system::Routine;
 use crate::interpose::{answers, system};
@@ -18,6 +19,10 @@ type Start = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 static PTHREAD_CREATE: Real<
     unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int,
 > = Real::named(c"pthread_create");
+
+static PTHREAD_SETNAME_NP: Real<unsafe extern "C" fn(pthread_t, *const c_char) -> c_int> =
+    Real::named(c"pthread_setname_np");
+static PRCTL: Real<unsafe extern "C" fn(c_int, ...) -> c_int> = Real::named(c"prctl");
 
 /// A thread-specific value of each counted thread. Its destructor runs whenever the thread ends.
 static COUNTED: OnceLock<Option<pthread_key_t>> = OnceLock::new();
@@ -35,6 +40,13 @@ struct Work {
 
 pub(super) fn find_all() {
     PTHREAD_CREATE.find();
+    PTHREAD_SETNAME_NP.find();
+    PRCTL.find();
+}
+
+/// The functions defined here.
+pub(super) fn defined() -> [*const (); 3] {
+    [pthread_create as *const (), pthread_setname_np as *const (), prctl as *const ()]
 }
 
 /// # Safety
@@ -90,6 +102,57 @@ pub unsafe extern "C" fn pthread_create(
         unsafe { libc::free(work.cast()) };
     }
     error
+}
+
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> c_int {
+    // SAFETY: the caller's name.
+    unsafe { keep_name(thread, name) };
+    match PTHREAD_SETNAME_NP.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(thread, name) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// In C it takes a variable number of arguments; see [`syscall`](super::linux::syscall).
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn prctl(
+    option: c_int,
+    a: c_ulong,
+    b: c_ulong,
+    c: c_ulong,
+    d: c_ulong,
+) -> c_int {
+    if option == libc::PR_SET_NAME {
+        // SAFETY: the caller's name; `pthread_self` has no preconditions.
+        unsafe { keep_name(libc::pthread_self(), ptr::with_exposed_provenance(a as usize)) };
+    }
+    match PRCTL.function() {
+        // SAFETY: the caller's arguments, as they came.
+        Some(real) => unsafe { real(option, a, b, c, d) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// Keeps the name of a guest's thread for reports.
+///
+/// # Safety
+///
+/// `name` is null or a C string.
+unsafe fn keep_name(thread: pthread_t, name: *const c_char) {
+    if let Some(calls) = system::calls().filter(|_| !name.is_null()) {
+        // SAFETY: the caller's, and not null.
+        let name = unsafe { CStr::from_ptr(name) };
+        calls.name_thread(thread, &name.to_string_lossy());
+    }
 }
 
 /// The start routine of a guest's threads.

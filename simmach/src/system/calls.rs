@@ -328,6 +328,10 @@ impl SystemCalls for Calls {
         threads::is_known(thread)
     }
 
+    fn name_thread(&self, thread: libc::pthread_t, name: &str) {
+        threads::set_name(thread, name);
+    }
+
     fn is_on_own_thread(&self) -> bool {
         threads::is_own()
     }

@@ -154,7 +154,12 @@ pub(super) fn wait(
         if slice::end(epoll, deadline, wait)? {
             return Ok(0);
         }
-        threads::wait(deadline, "events of an epoll instance", wait)?;
+        // tokio's workers abort the process on any other error.
+        let waited = threads::wait(deadline, "events of an epoll instance", wait);
+        waited.map_err(|error| match error {
+            Errno(libc::EBADF) => Errno(libc::EINTR),
+            error => error,
+        })?;
     }
 }
 

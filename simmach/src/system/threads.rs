@@ -172,6 +172,15 @@ pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
     }
 }
 
+/// Names a thread of the run in reports.
+pub(super) fn set_name(handle: libc::pthread_t, name: &str) {
+    let is_it = |thread: &&Arc<Thread>| thread.lock().handle == Some(handle);
+    let found = with(|threads| threads.all.iter().find(is_it).and_then(|it| it.lock().scope));
+    if let Some(scope) = found.flatten() {
+        context::try_with(|engine| engine.status.names.set_task_title(scope.task, name.to_owned()));
+    }
+}
+
 /// Whether a handle is that of a thread of the run.
 pub(super) fn is_known(handle: libc::pthread_t) -> bool {
     let is_it = |thread: &Arc<Thread>| thread.lock().handle == Some(handle);

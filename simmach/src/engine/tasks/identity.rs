@@ -47,7 +47,10 @@ impl Identity {
                 let machine = || names.machine(self.machine).unwrap_or("a machine").to_owned();
                 format!("the main task of {}", names.task_title(self.path).unwrap_or_else(machine))
             }
-            Role::Thread => "a thread".to_owned(),
+            Role::Thread => match names.task_title(self.path) {
+                Some(name) => format!("the thread `{name}`"),
+                None => "a thread".to_owned(),
+            },
             Role::Spawned if self.is_of_a_library() => SPAWNED_BY_A_LIBRARY.to_owned(),
             Role::Spawned => {
                 let at = self.spawned_at;

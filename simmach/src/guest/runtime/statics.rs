@@ -5,6 +5,8 @@
 //! its behaviour, as the one word of the program's data that grows by one with each `Builder`. If there is no such word, it is
 //! left alone; the determinism check then finds what depends on it.
 
+mod fairness;
+
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
@@ -18,6 +20,7 @@ pub(crate) fn prepare() {
         // Without descriptors it cannot be built, and no run could begin either.
         drop(Builder::new_current_thread().enable_all().build());
         counter();
+        fairness::prepare();
     });
 }
 
@@ -32,6 +35,7 @@ pub(crate) fn reset() {
     {
         runtime.block_on(async {});
     }
+    fairness::reset();
     if let Some(counter) = counter() {
         counter.store(1, Ordering::Relaxed);
     }
@@ -63,7 +67,8 @@ fn counter() -> Option<&'static AtomicU32> {
 
 mod words {
     use std::ffi::{c_int, c_void};
-    use std::sync::atomic::AtomicU32;
+    use std::mem::MaybeUninit;
+    use std::sync::atomic::{AtomicU32, AtomicU64};
 
     /// The words of the program's own writable data.
     pub(super) fn writable() -> Vec<&'static AtomicU32> {
@@ -71,6 +76,37 @@ mod words {
         // SAFETY: the callback is only called before this returns, with the pointer passed here.
         unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
         found
+    }
+
+    /// As [`writable`], by words of 64 bits.
+    pub(super) fn writable_pairs() -> Vec<&'static AtomicU64> {
+        let halves = writable().into_iter().map(AtomicU32::as_ptr);
+        let firsts = halves.filter(|half| half.addr().is_multiple_of(8));
+        // SAFETY: as for the halves, of which there are two at each of these addresses: a segment's pages are mapped whole.
+        firsts.map(|half| unsafe { AtomicU64::from_ptr(half.cast()) }).collect()
+    }
+
+    /// The `count` words at an address, which are never freed.
+    pub(super) fn at(address: u64, count: usize) -> &'static [AtomicU64] {
+        let first = std::ptr::with_exposed_provenance(address as usize);
+        // SAFETY: the callers' addresses are in a table that is never freed, found by its form. Its words are written by this
+        // thread, or by others atomically or under a lock of theirs that does not cover those written here.
+        unsafe { std::slice::from_raw_parts(first, count) }
+    }
+
+    /// Copies a value from an address that may not be mapped.
+    pub(super) fn copy<T: Copy>(address: u64) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let length = size_of::<T>();
+        let to = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: length };
+        let from = std::ptr::with_exposed_provenance_mut(address as usize);
+        let from = libc::iovec { iov_base: from, iov_len: length };
+        let own = std::process::id().cast_signed();
+        // SAFETY: `to` has room for the value; the kernel checks the other address.
+        let copied =
+            unsafe { libc::process_vm_readv(own, &raw const to, 1, &raw const from, 1, 0) };
+        // SAFETY: all of it is written, by any bytes, which the callers' arrays of integers may have.
+        (copied.cast_unsigned() == length).then(|| unsafe { value.assume_init() })
     }
 
     unsafe extern "C" fn add(

@@ -12,7 +12,7 @@ use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
 use crate::interpose::deadlock::CHECK_INTERVAL;
 use crate::interpose::linux::real_deadline;
 use crate::interpose::locks::waiting::{self, Deadline};
-use crate::interpose::locks::{pthread_mutex_lock, pthread_mutex_unlock};
+use crate::interpose::locks::{pthread_mutex_lock, unlock_without_yielding};
 use crate::interpose::real::Real;
 use crate::interpose::system::Errno;
 use crate::interpose::{answers, deadlock};
@@ -180,7 +180,7 @@ unsafe fn wait_in_guest(
     let calls = waiting::guest_calls()?;
     // No other thread runs until this one waits: it misses no signal.
     // SAFETY: the caller's mutex.
-    match unsafe { pthread_mutex_unlock(mutex) } {
+    match unsafe { unlock_without_yielding(calls, mutex) } {
         0 => {}
         error => return Some(error),
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::engine::context::{self, Engine};
+use crate::engine::panics::Uncaught;
 use crate::engine::slot::Carry;
 use crate::interpose::baton::Handed;
 
@@ -23,6 +24,7 @@ pub(super) struct Carried(Handed<State>);
 struct State {
     engine: Rc<Engine>,
     layers: Vec<Option<Box<dyn Any>>>,
+    panics: Uncaught,
 }
 
 impl std::fmt::Debug for State {
@@ -39,13 +41,14 @@ impl Carried {
         let engine = context::leave()?;
         // SAFETY: the state is taken from this thread. What it shares with what stays, such as the engine's count of
         // references, is not used until the run comes back: this thread waits on a `Baton` meanwhile, or ends.
-        Some(Self(unsafe { Handed::new(State { engine, layers }) }))
+        Some(Self(unsafe { Handed::new(State { engine, layers, panics: Uncaught::take() }) }))
     }
 
     /// Makes this thread the one that runs the run's code.
     pub(super) fn put(self) {
-        let State { engine, layers } = self.0.into_inner();
+        let State { engine, layers, panics } = self.0.into_inner();
         context::enter(engine);
+        panics.put();
         for (layer, state) in LAYERS.get().copied().unwrap_or(&[]).iter().zip(layers) {
             if let Some(state) = state {
                 layer.put(state);

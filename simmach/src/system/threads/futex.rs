@@ -82,8 +82,20 @@ pub(crate) fn futex_wait(
     })
 }
 
-/// Wakes at most `most` threads that wait for the futex, and returns their number.
+/// Wakes at most `most` threads that wait for the futex, and returns their number. A guest's thread that wakes one is ready
+/// again as the woken one is: the order of tasks decides which goes on first. Otherwise a thread that takes a lock again at once
+/// would always be the first to have it.
 pub(crate) fn futex_wake(address: usize, most: usize) -> usize {
+    let count = wake(address, most);
+    if count > 0
+        && let Some(own) = thread::own()
+    {
+        own.yield_now();
+    }
+    count
+}
+
+fn wake(address: usize, most: usize) -> usize {
     let woken = with(|threads| threads.futexes.take(address, most)).unwrap_or_default();
     let count = woken.len();
     woken.into_iter().for_each(Waker::wake);
@@ -92,7 +104,7 @@ pub(crate) fn futex_wake(address: usize, most: usize) -> usize {
 
 /// Wakes `woken` threads that wait for `address`, and lets at most `most` others wait for `other`. Returns how many both were.
 pub(crate) fn futex_requeue(address: usize, woken: usize, other: usize, most: usize) -> usize {
-    let woken = futex_wake(address, woken);
+    let woken = wake(address, woken);
     let moved = with(|threads| {
         let waiting = threads.futexes.waiting.iter_mut();
         let moved = waiting.filter(|waiting| waiting.address == address).take(most);

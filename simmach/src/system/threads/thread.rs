@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::engine::draws::address::Address;
+use crate::engine::log;
+use crate::engine::panics::{self, Uncaught};
 use crate::engine::{self, Scope, Wait, context};
-use crate::engine::{log, panics};
 use crate::interpose::baton::Baton;
 use crate::interpose::system::{Routine, advance_own_clock, join_really, on_thread_end};
 use crate::system::threads::carried::Carried;
@@ -49,6 +50,8 @@ pub(super) struct ThreadState {
     task: Option<Waker>,
     /// Whether it could run: it is new, or was woken since it began to wait.
     pub(super) is_woken: bool,
+    /// Its panics, when its start routine has returned: the thread's locals are gone when it gives the run back.
+    panics: Uncaught,
     /// What its start routine returned, once it has ended.
     pub(super) result: Option<usize>,
     returned: usize,
@@ -92,7 +95,9 @@ pub(super) fn routine(thread: Arc<Thread>, routine: Routine) -> Routine {
             panics::capture_all();
         }
         let returned = routine.call();
-        thread.lock().returned = returned.expose_provenance();
+        let mut state = thread.lock();
+        (state.returned, state.panics) = (returned.expose_provenance(), Uncaught::take());
+        drop(state);
         returned
     })
 }
@@ -137,6 +142,7 @@ impl Thread {
         }
         match request {
             Some(Request::Exit) | None => {
+                std::mem::take(&mut self.lock().panics).put();
                 self.finish();
                 None
             }
@@ -184,6 +190,15 @@ impl Thread {
         }
         let task = engine::scope().map_or(0, |scope| scope.task);
         fastrand::seed(engine::word(Address::entropy(task, 0, 0)).unwrap_or(task));
+    }
+
+    /// Gives the run back, and is ready to go on. On the thread itself.
+    pub(super) fn yield_now(self: &Arc<Self>) {
+        if self.lock().is_dying {
+            return;
+        }
+        self.wake_by_ref();
+        self.give_back(Request::Wait { deadline: Deadline(None), what: Wait::Named("its turn") });
     }
 
     /// Fails a wait of the thread if its process has ended. On the thread itself.

@@ -3,5 +3,6 @@
 mod blocking_pool;
 mod c_locks;
 mod going_down;
+mod own_runtimes;
 mod sqlite;
 mod std_threads;

@@ -272,9 +272,8 @@ async fn barrier_and_once_are_shared() {
     assert_eq!(leaders, 1);
 }
 
-/// The seed decides who gets the lock next. It is handed to a thread that has not run yet.
-#[sim_test(seeds = 200, check = true)]
-async fn parking_lot_is_contended(sim: Sim) {
+/// The seed decides who gets the lock next. A fair unlock hands it to a thread that has not run yet.
+async fn contend(sim: Sim, is_fair: bool) {
     let lock = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let changed = Arc::new(parking_lot::Condvar::new());
     let mut tasks = tokio::task::JoinSet::new();
@@ -284,10 +283,14 @@ async fn parking_lot_is_contended(sim: Sim) {
             for nth in 0..4 {
                 let mut order = lock.lock();
                 order.push(number);
-                if nth == 1 {
+                if nth % 2 == 1 {
                     thread::sleep(millis(1));
                 }
-                parking_lot::MutexGuard::unlock_fair(order);
+                if is_fair {
+                    parking_lot::MutexGuard::unlock_fair(order);
+                } else {
+                    drop(order);
+                }
                 changed.notify_one();
             }
         });
@@ -306,6 +309,43 @@ async fn parking_lot_is_contended(sim: Sim) {
     let order = lock.lock();
     assert_eq!(order.len(), 24);
     sim.log(format!("{order:?}"));
+}
+
+#[sim_test(seeds = 200, check = true)]
+async fn parking_lot_is_contended(sim: Sim) {
+    contend(sim, false).await;
+}
+
+#[sim_test(seeds = 200, check = true)]
+async fn parking_lot_is_contended_fairly(sim: Sim) {
+    contend(sim, true).await;
+}
+
+/// A thread that takes a lock again at once does not keep it from others.
+#[sim_test(seeds = 100, check = true)]
+async fn greedy_thread_does_not_keep_a_lock() {
+    let lock = Arc::new(Mutex::new(false));
+    let fast = Arc::new(parking_lot::Mutex::new(()));
+    let (greedy, greedy_fast) = (Arc::clone(&lock), Arc::clone(&fast));
+    let greedy = thread::spawn(move || {
+        for turn in 0..1_000 {
+            let _fast = greedy_fast.lock();
+            let is_done = greedy.lock().expect("no panic");
+            if *is_done {
+                return turn;
+            }
+            thread::sleep(millis(1));
+        }
+        1_000
+    });
+    let other = tokio::task::spawn_blocking(move || {
+        thread::sleep(millis(5));
+        drop(fast.lock());
+        *lock.lock().expect("no panic") = true;
+        greedy.join().expect("it returns")
+    });
+    let turns = other.await.expect("it returns");
+    assert!(turns < 100, "{turns}");
 }
 
 /// An async function waits for a lock that threads hold, which do not sleep.
@@ -446,4 +486,21 @@ async fn clocks_of_threads_are_those_of_their_machine(sim: Sim) {
     let took = later.duration_since(before).expect("clocks go forward");
     assert!(took >= millis(990) && took < millis(1_010), "{took:?}");
     sim.log("done");
+}
+
+/// A report names a thread by its name, and says what it waits for.
+#[test]
+fn report_names_threads() {
+    use simmach::program::{Program, Scenario};
+
+    let program = Program::new(|| {
+        Scenario::new().body(async |_: Sim| {
+            let named = thread::Builder::new().name("listener".to_owned());
+            let waits = named.spawn(|| std::net::UdpSocket::bind("0.0.0.0:9")?.recv(&mut [0; 8]));
+            drop(waits);
+            std::future::pending::<()>().await;
+        })
+    });
+    let report = program.run(1).to_string();
+    assert!(report.contains("client: the thread `listener` waits for a datagram"), "{report}");
 }
