@@ -146,6 +146,8 @@ impl SystemCalls for Calls {
                 Ok((id, file.is_nonblocking, found))
             })?;
             match found {
+                // As in Linux, unlike in a `recv`.
+                Found::Socket if into.iter().all(|buffer| buffer.is_empty()) => return Ok(0),
                 Found::Socket => {
                     let received = sockets::receive(descriptor, into, 0)?;
                     return Ok(received.bytes);

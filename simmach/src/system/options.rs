@@ -22,7 +22,7 @@ const LEAST_RECEIVE_BUFFER: u32 = 2_304;
 const MOST_BUFFER: u32 = 212_992;
 
 /// Options of a file that the network does not know.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     /// By level and name.
     stored: BTreeMap<(c_int, c_int), c_int>,
@@ -70,6 +70,16 @@ const BROADCAST: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_BROADCAST);
 const REUSE: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_REUSEADDR);
 const V6_ONLY: (c_int, c_int) = (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
 
+/// Gives an accepted connection the options of its listener.
+pub(super) fn inherit(listener: FileId, accepted: c_int) -> Answer<()> {
+    with(|descriptors| {
+        let options = descriptors.file(listener)?.options.clone();
+        let accepted = descriptors.id_of(accepted)?;
+        descriptors.file(accepted)?.options = options;
+        Ok(())
+    })
+}
+
 /// Sets the options of a UDP socket that were set before it was bound.
 pub(super) fn apply_pending(id: FileId, key: SocketKey) -> Answer<()> {
     let stored = with(|descriptors| Ok(descriptors.file(id)?.options.stored.clone()))?;
@@ -115,6 +125,9 @@ pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]
         if let Some(found) = unix::option(socket, name)? {
             return Ok(put(value, &found));
         }
+    }
+    if level == libc::IPPROTO_IPV6 && !is_v6(socket)? {
+        return Err(Errno(libc::EOPNOTSUPP));
     }
     let is_datagram = matches!(socket, Socket::Datagrams { .. });
     let found = match (level, name) {
@@ -467,10 +480,23 @@ fn set_number(
                 return Err(Errno(libc::EINVAL));
             }
         }
-        BROADCAST
-        | SEGMENT
-        | (libc::IPPROTO_IP, libc::IP_TOS)
-        | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {}
+        (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+            let number = match name {
+                libc::IPV6_TCLASS if !(-1..=255).contains(&number) => {
+                    return Err(Errno(libc::EINVAL));
+                }
+                libc::IPV6_TCLASS => number.max(0),
+                // Linux takes the lowest byte.
+                _ => number & 0xff,
+            };
+            // The lowest two bits are TCP's own.
+            let number = if is_tcp { number & !0b11 } else { number };
+            if let Socket::Datagrams { key: Some(key), .. } = socket {
+                set_datagram_option(key, level, name, number)?;
+            }
+            return store(descriptor, level, name, number);
+        }
+        BROADCAST | SEGMENT => {}
         _ if STORED.iter().any(|option| (option.0, option.1) == (level, name)) => {}
         _ => return Err(Errno(libc::ENOPROTOOPT)),
     }

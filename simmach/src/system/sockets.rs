@@ -274,6 +274,7 @@ pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAd
                 FileKind::Stream { info, is_read_shut: false },
                 flags & libc::SOCK_NONBLOCK != 0,
             )?;
+            options::inherit(id, opened)?;
             return Ok((opened, SocketAddress::Inet(info.peer)));
         }
         wait_for(id, libc::EPOLLIN, is_nonblocking, "a connection to accept")?;
@@ -353,13 +354,13 @@ pub(super) fn receive(
     }
     match socket {
         Socket::Stream(info) => loop {
-            let is_empty = into.iter().all(|buffer| buffer.is_empty());
             let found = try_kernel(|kernel| match &mut *into {
-                _ if is_empty => Some(Ok(0)),
                 [one] => kernel.read(info.key, one, peek),
                 several if peek => {
-                    let first = several.iter_mut().find(|buffer| !buffer.is_empty());
-                    first.map_or(Some(Ok(0)), |first| kernel.read(info.key, first, true))
+                    let room = several.iter().map(|buffer| buffer.len()).sum();
+                    let mut bytes = vec![0; room];
+                    let peeked = kernel.read(info.key, &mut bytes, true);
+                    peeked.map(|read| read.map(|read| fill(several, &bytes[..read])))
                 }
                 several => kernel.read_vectored(info.key, several),
             })?;

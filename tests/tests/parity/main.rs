@@ -1,12 +1,13 @@
-//! The same code on the simulated network and on Linux's: every scenario is compiled once, against simmach, and must pass on
-//! both.
+//! The same code on the simulated network and on Linux's: every scenario is compiled against simmach and against tokio, and
+//! must pass everywhere.
 //!
-//! In the simulation a scenario runs with a hundred seeds on one machine's loopback, and must leave no socket, port or timer.
-//! Outside of it runs once, on tokio and the kernel, through the feature `real`. Behaviour that takes a kernel minutes, such as
-//! time-outs and TIME-WAIT, is tested in `simmach/src/net/simulated/tcp/tests` instead.
+//! On simmach's modules a scenario runs in the simulation and, through the feature `real`, on the kernel; on tokio's it runs in
+//! a guest. In the simulation it runs with a hundred seeds on one machine's loopback, and must leave no socket, port or timer.
+//! Behaviour that takes a kernel minutes, such as time-outs and TIME-WAIT, is tested in
+//! `simmach/src/net/simulated/tcp/tests` instead.
 
 /// Makes two tests of each scenario: `simulated::…` and `real::…`.
-macro_rules! both_ways {
+macro_rules! everywhere {
     ($($scenario:ident),* $(,)?) => {
         mod simulated {
             $(#[simmach::sim_test]
@@ -26,10 +27,28 @@ macro_rules! both_ways {
     };
 }
 
+mod on_simmach;
+
+/// Makes a test of each scenario: `guest::…`.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+macro_rules! everywhere {
+    ($($scenario:ident),* $(,)?) => {
+        mod guest {
+            $(#[simmach::sim_test]
+            async fn $scenario(sim: simmach::Sim) {
+                super::$scenario().await;
+                $crate::leftovers::nothing_is_left(&sim).await;
+            })*
+        }
+    };
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod on_tokio;
+
 #[cfg(target_os = "linux")]
 mod api;
 mod leftovers;
-mod scenarios;
 
 /// Runs a scenario on the kernel.
 #[cfg(target_os = "linux")]

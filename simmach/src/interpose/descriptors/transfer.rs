@@ -11,7 +11,7 @@ use crate::interpose::descriptors::forward::{ToC, forward};
 use crate::interpose::descriptors::{buffers, socket_address};
 use crate::interpose::real::Real;
 use crate::interpose::system::{
-    Answer, Control, Received, SocketAddress, descriptor_calls, is_simulated,
+    Answer, Control, Received, SocketAddress, SystemCalls, descriptor_calls, is_simulated,
 };
 
 type Read = unsafe extern "C" fn(c_int, *mut c_void, size_t) -> ssize_t;
@@ -91,7 +91,19 @@ pub unsafe extern "C" fn readv(descriptor: c_int, vector: *const iovec, count: c
     // SAFETY: the caller gives `count` buffers, which are only written to.
     let buffers =
         buffers::entry_count(count).and_then(|count| unsafe { buffers::targets(vector, count) });
-    descriptor_calls().and_then(|calls| calls.read(descriptor, &mut buffers?)).to_c()
+    let read = |calls: &dyn SystemCalls| {
+        let mut buffers = buffers?;
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return transfer_nothing(calls, descriptor);
+        }
+        calls.read(descriptor, &mut buffers)
+    };
+    descriptor_calls().and_then(read).to_c()
+}
+
+/// Linux calls nothing of a file if the buffers of a vector are empty.
+fn transfer_nothing(calls: &dyn SystemCalls, descriptor: c_int) -> Answer<usize> {
+    calls.is_nonblocking(descriptor).map(|_| 0)
 }
 
 /// # Safety
@@ -182,7 +194,14 @@ pub unsafe extern "C" fn writev(descriptor: c_int, vector: *const iovec, count: 
     // SAFETY: the caller gives `count` buffers.
     let buffers =
         buffers::entry_count(count).and_then(|count| unsafe { buffers::sources(vector, count) });
-    descriptor_calls().and_then(|calls| calls.write(descriptor, &buffers?)).to_c()
+    let write = |calls: &dyn SystemCalls| {
+        let buffers = buffers?;
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return transfer_nothing(calls, descriptor);
+        }
+        calls.write(descriptor, &buffers)
+    };
+    descriptor_calls().and_then(write).to_c()
 }
 
 /// # Safety

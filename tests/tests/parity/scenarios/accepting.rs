@@ -8,7 +8,7 @@ use super::{
     task,
 };
 
-both_ways! {
+everywhere! {
     accept_keeps_the_order_of_connections,
     accept_that_is_cancelled_loses_nothing,
     accept_by_two_tasks,

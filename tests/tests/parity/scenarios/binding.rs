@@ -7,7 +7,7 @@ use super::{
     net::{TcpListener, TcpStream},
 };
 
-both_ways! {
+everywhere! {
     bind_of_an_address_in_use_fails,
     bind_of_all_addresses_conflicts_with_one,
     bind_of_one_address_conflicts_with_all,

@@ -9,7 +9,7 @@ use super::{
     net::{TcpListener, TcpStream, lookup_host},
 };
 
-both_ways! {
+everywhere! {
     connect_to_a_closed_port_is_refused,
     connect_needs_no_accept,
     bytes_sent_before_the_accept_are_read_after_it,

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::helpers::{kind, pair, pause, reset};
 
-both_ways! {
+everywhere! {
     drop_ends_the_stream,
     drop_delivers_what_was_written,
     shutdown_closes_one_direction,

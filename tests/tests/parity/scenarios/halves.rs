@@ -7,7 +7,7 @@ use super::{
     task,
 };
 
-both_ways! {
+everywhere! {
     drop_of_the_write_half_shuts_its_direction,
     drop_of_the_read_half_shuts_nothing,
     drop_of_both_halves_closes_the_stream,

@@ -1,9 +1,6 @@
 //! The scenarios, by topic.
 
-use simmach::{
-    io::{Interest, Ready},
-    net, task, time,
-};
+use super::{Interest, Ready, net, task, time};
 
 mod accepting;
 mod binding;

@@ -7,7 +7,7 @@ use super::{
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
 };
 
-both_ways! {
+everywhere! {
     socket_listens_and_another_connects,
     socket_connects_from_its_bound_address,
     socket_that_is_bound_does_not_listen_yet,

@@ -9,7 +9,7 @@ use super::{
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host},
 };
 
-both_ways! {
+everywhere! {
     empty_read_waits_for_data,
     empty_read_finds_data_and_takes_none,
     empty_read_finds_the_end,

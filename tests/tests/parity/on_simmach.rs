@@ -1,0 +1,9 @@
+//! The scenarios on simmach's modules.
+
+use simmach::{
+    io::{Interest, Ready},
+    net, task, time,
+};
+
+#[path = "scenarios/mod.rs"]
+mod scenarios;
