@@ -190,7 +190,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     let client = MachineId(client as u32);
     set_up(engine, &spec, &machines, client, disks);
-    guest::reset();
+    guest::reset(seed);
     if keep.packets {
         net::control::capture();
     }

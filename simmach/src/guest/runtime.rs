@@ -1,5 +1,6 @@
 //! The runtime of a guest, and its main future.
 
+mod fairness;
 mod statics;
 
 use std::future::Future;
