@@ -88,7 +88,6 @@ pub(crate) fn run_spec(
     log::install();
     interpose::keep();
     carried::prepare();
-    guest::prepare();
     storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
     let run = thread.spawn(move || {
@@ -189,8 +188,15 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
         stall: nanos(spec.stall_limit),
     };
     let client = MachineId(client as u32);
+    let has_guests = spec.has_guests(&machines);
+    if has_guests {
+        // Only here: looking for what tokio keeps in statics takes longer than many a native run.
+        engine.map_keys.uncounted(|| context::outside(guest::prepare));
+    }
     set_up(engine, &spec, &machines, client, disks);
-    guest::reset();
+    if has_guests {
+        guest::reset(seed);
+    }
     if keep.packets {
         net::control::capture();
     }

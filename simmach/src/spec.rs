@@ -148,6 +148,13 @@ impl Spec {
         (machines, number)
     }
 
+    /// Whether some machine's processes have a tokio runtime.
+    pub(crate) fn has_guests(&self, machines: &[Name]) -> bool {
+        let is_native =
+            |name: &Name| self.topology.native.iter().any(|selector| selector.matches(name));
+        self.runtime == Runtime::Tokio && !machines.iter().all(is_native)
+    }
+
     /// Splits the spec into what runs and the [`Shape`] that identifies it.
     pub(crate) fn into_parts(self) -> (Vec<Box<dyn Plan>>, Body, Shape) {
         let plans = self.plans.iter().map(|plan| (plan.name(), plan.settings())).collect();

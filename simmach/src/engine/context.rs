@@ -54,6 +54,18 @@ pub(crate) fn enter(engine: Rc<Engine>) {
     HERE.set(true);
 }
 
+/// Calls `f` as if this thread had no run.
+pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
+    struct Return(bool);
+    impl Drop for Return {
+        fn drop(&mut self) {
+            HERE.set(self.0);
+        }
+    }
+    let _return = Return(HERE.replace(false));
+    f()
+}
+
 /// Whether this thread has a run. Never allocates, even while the thread starts or ends.
 #[inline]
 pub(crate) fn is_here() -> bool {

@@ -4,6 +4,7 @@
 
 pub(crate) mod abort_report;
 pub(crate) mod hook;
+mod tokio_tasks;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -12,6 +13,7 @@ use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 use crate::engine::context;
 use crate::engine::failure::backtrace::{Origin, RawBacktrace};
 use crate::engine::failure::verdict::PanicNote;
+use crate::engine::state::Engine;
 use crate::panic_message::panic_message;
 
 /// Maximum number of panics that are remembered. Only panics that unwind at the same time, in each other's destructors,
@@ -39,11 +41,20 @@ pub(crate) fn record(info: &PanicHookInfo<'_>) -> bool {
         location: info.location().map(location_of),
         origin: origin(),
     };
+    context::try_with(|engine| record_lost(engine, &note));
     remember(poll, note);
     if abort_report::is_fatal(info) {
         context::try_with(|engine| abort_report::write(engine, in_flight(poll)));
     }
     true
+}
+
+/// Records a panic of a guest's task, which tokio catches.
+fn record_lost(engine: &Engine, note: &PanicNote) {
+    let is_lost = engine.is_in_guest() && engine.map_keys.uncounted(tokio_tasks::will_catch);
+    if is_lost {
+        engine.lost_panics.borrow_mut().push(note.clone());
+    }
 }
 
 /// Captures the backtraces of all panics on this thread from now on: its run is reported.

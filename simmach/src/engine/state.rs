@@ -14,7 +14,7 @@ use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position};
 use crate::engine::draws::positions::Positions;
 use crate::engine::failure::refusals::Refusals;
-use crate::engine::failure::verdict::{Failure, Verdict};
+use crate::engine::failure::verdict::{Failure, PanicNote, Verdict};
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 use crate::engine::futures_random;
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
@@ -66,6 +66,8 @@ pub(crate) struct Engine {
     scope: Cell<Scope>,
     /// How many frames of a guest are on the stack: slices of its runtime, polls of its tasks, its end.
     guest_depth: Cell<u32>,
+    /// Panics of a guest's tasks, which tokio caught, since its code began to run.
+    pub(crate) lost_panics: RefCell<Vec<PanicNote>>,
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body's and those of `Sim::run_on`.
     clients: RefCell<BTreeSet<ProcessId>>,
@@ -142,6 +144,7 @@ impl Engine {
             timer_infos: RefCell::default(),
             scope: Cell::new(Scope::HARNESS),
             guest_depth: Cell::new(0),
+            lost_panics: RefCell::default(),
             body: Cell::new(None),
             clients: RefCell::default(),
         }
@@ -187,8 +190,11 @@ impl Engine {
             }
         }
         self.guest_depth.set(self.guest_depth.get() + 1);
-        let _leave = Leave(&self.guest_depth);
-        f()
+        let leave = Leave(&self.guest_depth);
+        let result = f();
+        drop(leave);
+        self.report_lost_panics();
+        result
     }
 
     /// Registers a process as a client of the test. Long sleeps of clients are not stalls.

@@ -11,7 +11,7 @@ pub(super) const IS_SUPPORTED: bool = false;
 pub(crate) fn prepare() {}
 
 /// Does nothing: there are no guests.
-pub(crate) fn reset() {}
+pub(crate) fn reset(_: u64) {}
 
 /// The main future of a guest, of which there is none.
 pub(super) struct Guest<F> {

@@ -1,5 +1,6 @@
 //! The runtime of a guest, and its main future.
 
+mod fairness;
 mod statics;
 
 use std::future::Future;
@@ -94,7 +95,10 @@ impl<F: Future> Future for Guest<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let Some(engine) = context::current() else { return Poll::Pending };
-        *this.sleep = None;
+        // Completes it if it is due: a long sleep of a client is progress.
+        if let Some(mut sleep) = this.sleep.take() {
+            let _ = Pin::new(&mut sleep).poll(cx);
+        }
         let polled = engine.in_guest(|| {
             let running = this.running.get_or_insert_with(|| Running::new(&engine));
             loop {

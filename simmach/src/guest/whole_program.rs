@@ -17,6 +17,10 @@ use std::thread;
 /// a service by itself. When its machine goes down while it waits, its thread usually cannot leave; the harness then starts a
 /// new worker process for the next run. It needs the feature `tokio`.
 ///
+/// # Panics
+///
+/// If the process cannot start a thread; the panics of `main`.
+///
 /// ```
 /// use simmach::prelude::*;
 /// use simmach::program::{Program, Scenario};

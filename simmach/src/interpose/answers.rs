@@ -27,6 +27,14 @@ const HARNESS: &[u8] = b"simmach";
 thread_local! {
     /// How far the clocks of this thread are ahead of its machine's, in nanoseconds.
     static AHEAD: Cell<u64> = const { Cell::new(0) };
+    /// What the clocks of this thread show outside a run, if not the real time.
+    static STOPPED: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Stops the clocks as this thread reads them outside a run.
+#[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only guests need it"))]
+pub(crate) fn stop_own_clock(at: Duration) {
+    STOPPED.set(Some(at));
 }
 
 /// Advances the clocks as this thread reads them: the waits of a thread whose process has ended fail, and it must see their
@@ -46,7 +54,7 @@ pub(super) enum ClockKind {
 #[inline]
 pub(super) fn now(kind: ClockKind) -> Option<Duration> {
     if !is_here() {
-        return None;
+        return STOPPED.get();
     }
     try_with(|engine| {
         let machine = engine.scope().machine;

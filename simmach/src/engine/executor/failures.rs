@@ -13,6 +13,8 @@ use crate::engine::status::StuckReport;
 impl Engine {
     /// Reports a failure of the running code. Ends the run, unless the policy of its machine makes it a crash.
     pub(crate) fn fail(&self, failure: Failure) {
+        // It may be a consequence of these.
+        self.report_lost_panics();
         let failure = self.located(failure);
         self.fail_as(self.scope().process, failure);
     }
@@ -33,6 +35,19 @@ impl Engine {
         let failure = Failure::of_panic(panics::note(payload.as_ref()));
         self.fail(failure);
         panics::drop_payload(payload);
+    }
+
+    /// Reports panics of the running guest's tasks, which tokio caught: those of code that was not just being dropped.
+    pub(crate) fn report_lost_panics(&self) {
+        if self.lost_panics.borrow().is_empty() {
+            return;
+        }
+        for note in self.lost_panics.take() {
+            if self.scope().alive {
+                let failure = self.located(Failure::of_panic(note));
+                self.fail_as(self.scope().process, failure);
+            }
+        }
     }
 
     /// Records the panic of a task whose handle is alive. It fails the run unless the handle is awaited.

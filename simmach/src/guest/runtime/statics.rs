@@ -1,17 +1,23 @@
-//! What tokio keeps in private statics, which runs of one process share.
+//! What tokio and futures keep in private statics, which runs of one process share.
 //!
-//! A runtime's generator, which `tokio::select!` and `watch` draw from, is seeded with the number of runtimes built before. A
-//! run puts that counter back, so that it does not depend on the runs before it. The counter is private: it is found by
-//! its behaviour, as the one word of the program's data that grows by one with each `Builder`. If there is no such word, it is
-//! left alone; the determinism check then finds what depends on it.
+//! A runtime's generator, which `tokio::select!` and `watch` draw from, is seeded with the number of runtimes built before.
+//! A runtime that is dropped ends its tasks in an order that depends on their ids, which are counted too. A run puts both
+//! counters back, so that they do not depend on the runs before it. So it does with the number of threads that have used
+//! `futures::select!` and `tokio_stream::StreamMap`, which seeds their generators. All these counters are private: each is
+//! found by its behaviour, as the one word of the program's data that grows by one with each `Builder`, task or thread. If
+//! there is no such word, it is left alone; the determinism check then finds what depends on it.
 
-mod fairness;
-
-use std::cell::Cell;
+use std::future::ready;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
+use std::task::{Context, Waker};
 
+use futures::{FutureExt, StreamExt};
 use tokio::runtime::Builder;
+use tokio_stream::StreamMap;
+
+use crate::engine::mix;
+use crate::guest::runtime::fairness;
 
 /// Makes what tokio keeps in statics, outside every run: its socket pair for signals would otherwise be one of the first run.
 pub(crate) fn prepare() {
@@ -19,56 +25,118 @@ pub(crate) fn prepare() {
     ONCE.call_once(|| {
         // Without descriptors it cannot be built, and no run could begin either.
         drop(Builder::new_current_thread().enable_all().build());
-        counter();
+        builders();
+        tasks();
+        shuffles();
+        stream_maps();
         fairness::prepare();
     });
 }
 
-/// Puts the counter back, at the beginning of a run.
-pub(crate) fn reset() {
-    // A thread's own generator takes a number when a runtime is first entered there.
-    thread_local! {
-        static IS_ENTERED: Cell<bool> = const { Cell::new(false) };
+/// Puts the counters back, at the beginning of a run. On the run's thread, which is new.
+pub(crate) fn reset(seed: u64) {
+    for counter in [builders(), tasks(), stream_maps()].into_iter().flatten() {
+        counter.store(1, Ordering::Relaxed);
     }
-    if !IS_ENTERED.replace(true)
-        && let Ok(runtime) = Builder::new_current_thread().build()
-    {
+    // The run's own thread has its generator already: this is for a guest's threads.
+    if let Some(counter) = shuffles() {
+        counter.store(mix(seed, SHUFFLES) as u32, Ordering::Relaxed);
+    }
+    // A thread's own generator takes a number when a runtime is first entered there.
+    if let Ok(runtime) = Builder::new_current_thread().build() {
         runtime.block_on(async {});
     }
-    fairness::reset();
-    if let Some(counter) = counter() {
+    if let Some(counter) = builders() {
         counter.store(1, Ordering::Relaxed);
     }
 }
 
-/// Counts of builders that are made to find the counter. No other word grows by all of them.
+/// Tells what is drawn for the generator of `futures` from what else is drawn from the run's seed.
+const SHUFFLES: u64 = 0x5348_5546;
+
+/// How often a counter is made to grow to find it. No other word grows by all of these.
 const COUNTS: [u32; 3] = [3, 7, 11];
 
-fn counter() -> Option<&'static AtomicU32> {
+/// The number of runtime builders made.
+fn builders() -> Option<&'static AtomicU32> {
+    static COUNTER: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
+    *COUNTER.get_or_init(|| find(|| drop(Builder::new_current_thread()), || ()))
+}
+
+/// The number of tasks spawned, of which this is the lower half.
+fn tasks() -> Option<&'static AtomicU32> {
     static COUNTER: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     *COUNTER.get_or_init(|| {
-        let mut candidates: Vec<&'static AtomicU32> = words::writable();
-        for count in COUNTS {
-            let before: Vec<u32> =
-                candidates.iter().map(|word| word.load(Ordering::Relaxed)).collect();
-            (0..count).for_each(|_| drop(Builder::new_current_thread()));
-            let mut before = before.into_iter();
-            candidates.retain(|word| {
-                let before = before.next().unwrap_or(0);
-                word.load(Ordering::Relaxed).wrapping_sub(before) == count
-            });
-        }
-        match candidates[..] {
-            [only] => Some(only),
-            _ => None,
-        }
+        let runtime = Builder::new_current_thread().build().ok()?;
+        find(|| drop(runtime.spawn(async {})), || ())
     })
+}
+
+/// The number of generators of `futures::select!`, one for each thread that uses it.
+fn shuffles() -> Option<&'static AtomicU32> {
+    static COUNTER: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
+    *COUNTER.get_or_init(|| {
+        let grow = || {
+            on_new_thread(|| {
+                let (mut first, mut second) = (ready(()).fuse(), ready(()).fuse());
+                futures::executor::block_on(async {
+                    futures::select! { () = first => (), () = second => () }
+                });
+            });
+        };
+        // Threads are counted too.
+        find(grow, || on_new_thread(|| ()))
+    })
+}
+
+/// The number of generators of `tokio_stream::StreamMap`, one for each thread that uses it.
+fn stream_maps() -> Option<&'static AtomicU32> {
+    static COUNTER: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
+    *COUNTER.get_or_init(|| {
+        let grow = || {
+            on_new_thread(|| {
+                let mut map: StreamMap<(), _> = StreamMap::new();
+                map.insert((), futures::stream::empty::<()>());
+                let _ = map.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
+            });
+        };
+        // Threads are counted too.
+        find(grow, || on_new_thread(|| ()))
+    })
+}
+
+fn on_new_thread(f: impl FnOnce() + Send) {
+    // Without threads no run can begin either.
+    std::thread::scope(|scope| drop(std::thread::Builder::new().spawn_scoped(scope, f)));
+}
+
+/// Finds the one word of the program that grows by one when `grow` is called, and not when `other` is.
+fn find(grow: impl Fn(), other: impl Fn()) -> Option<&'static AtomicU32> {
+    let mut candidates: Vec<&'static AtomicU32> = words::writable();
+    for count in COUNTS {
+        retain_growing(&mut candidates, count, || (0..count).for_each(|_| grow()));
+    }
+    retain_growing(&mut candidates, 0, other);
+    match candidates[..] {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+/// Keeps the words that `grow` makes grow by `count`.
+fn retain_growing(words: &mut Vec<&'static AtomicU32>, count: u32, grow: impl FnOnce()) {
+    let before: Vec<u32> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+    grow();
+    let mut before = before.into_iter();
+    words.retain(|word| {
+        let before = before.next().unwrap_or(0);
+        word.load(Ordering::Relaxed).wrapping_sub(before) == count
+    });
 }
 
 mod words {
     use std::ffi::{c_int, c_void};
-    use std::mem::MaybeUninit;
-    use std::sync::atomic::{AtomicU32, AtomicU64};
+    use std::sync::atomic::AtomicU32;
 
     /// The words of the program's own writable data.
     pub(super) fn writable() -> Vec<&'static AtomicU32> {
@@ -76,37 +144,6 @@ mod words {
         // SAFETY: the callback is only called before this returns, with the pointer passed here.
         unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
         found
-    }
-
-    /// As [`writable`], by words of 64 bits.
-    pub(super) fn writable_pairs() -> Vec<&'static AtomicU64> {
-        let halves = writable().into_iter().map(AtomicU32::as_ptr);
-        let firsts = halves.filter(|half| half.addr().is_multiple_of(8));
-        // SAFETY: as for the halves, of which there are two at each of these addresses: a segment's pages are mapped whole.
-        firsts.map(|half| unsafe { AtomicU64::from_ptr(half.cast()) }).collect()
-    }
-
-    /// The `count` words at an address, which are never freed.
-    pub(super) fn at(address: u64, count: usize) -> &'static [AtomicU64] {
-        let first = std::ptr::with_exposed_provenance(address as usize);
-        // SAFETY: the callers' addresses are in a table that is never freed, found by its form. Its words are written by this
-        // thread, or by others atomically or under a lock of theirs that does not cover those written here.
-        unsafe { std::slice::from_raw_parts(first, count) }
-    }
-
-    /// Copies a value from an address that may not be mapped.
-    pub(super) fn copy<T: Copy>(address: u64) -> Option<T> {
-        let mut value = MaybeUninit::<T>::uninit();
-        let length = size_of::<T>();
-        let to = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: length };
-        let from = std::ptr::with_exposed_provenance_mut(address as usize);
-        let from = libc::iovec { iov_base: from, iov_len: length };
-        let own = std::process::id().cast_signed();
-        // SAFETY: `to` has room for the value; the kernel checks the other address.
-        let copied =
-            unsafe { libc::process_vm_readv(own, &raw const to, 1, &raw const from, 1, 0) };
-        // SAFETY: all of it is written, by any bytes, which the callers' arrays of integers may have.
-        (copied.cast_unsigned() == length).then(|| unsafe { value.assume_init() })
     }
 
     unsafe extern "C" fn add(

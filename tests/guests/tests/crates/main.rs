@@ -3,5 +3,15 @@
 //!
 //! Beside each crate stands a planted bug in plain code around it, which must be found and shrunk.
 
+mod choices;
+mod grpc;
+mod panics;
+mod pools;
+mod quic;
+mod redis_server;
 mod support;
+mod tokio_api;
+mod tower_layers;
+mod util;
 mod web;
+mod websocket;

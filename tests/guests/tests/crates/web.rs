@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::support::{lossy, partitions, power_offs};
+use crate::support::{Possible, lossy, partitions, power_offs};
 
 /// What the service stores under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,23 +136,19 @@ fn tls_client() -> Result<Client> {
 
 /// Puts and reads items. What is read must be what was put last, or may have been: unless a restart forgot it.
 async fn work(sim: Sim, client: &Client, url: &str) -> Result {
-    let mut possible: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    let mut possible = Possible::default();
     let mut answers = 0;
     for step in sim.steps(30) {
         tokio::time::sleep(step.random_range(0..400_u64).millis()).await;
         let name = format!("item{}", step.random_range(0..3_u32));
         let address = format!("{url}/items/{name}");
-        let possible = possible.entry(name).or_default();
         match step.random_range(0..5_u32) {
             0 | 1 => {
                 let content = "x".repeat(step.random_range(0..20_000));
                 let item = Item { version: step.number(), content };
                 let sent = client.put(address).json(&item).send().await;
-                match sent {
-                    Ok(response) if response.status() == StatusCode::OK => *possible = vec![item],
-                    Ok(response) => return Err(format!("put: {}", response.status()).into()),
-                    Err(_) => possible.push(item),
-                }
+                let put = sent.and_then(reqwest::Response::error_for_status).map(drop);
+                possible.record(&name, item, &put);
             }
             2 => {
                 let Ok(response) = client.get(format!("{url}/sums/1000")).send().await else {
@@ -169,7 +165,7 @@ async fn work(sim: Sim, client: &Client, url: &str) -> Result {
                     continue;
                 }
                 if let Ok(item) = response.json::<Item>().await {
-                    assert!(possible.contains(&item), "{} was not put", item.version);
+                    possible.check(&name, item);
                     answers += 1;
                 }
             }
