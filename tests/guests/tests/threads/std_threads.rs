@@ -491,7 +491,7 @@ async fn clocks_of_threads_are_those_of_their_machine(sim: Sim) {
 /// A report names a thread by its name, and says what it waits for.
 #[test]
 fn report_names_threads() {
-    use simmach::program::{Program, Scenario};
+    use simmach::program::{Program, Scenario, Verdict};
 
     let program = Program::new(|| {
         Scenario::new().body(async |_: Sim| {
@@ -501,6 +501,8 @@ fn report_names_threads() {
             std::future::pending::<()>().await;
         })
     });
-    let report = program.run(1).to_string();
-    assert!(report.contains("client: the thread `listener` waits for a datagram"), "{report}");
+    let report = program.run(1);
+    let Verdict::Failed(failure) = report.verdict() else { panic!("{report}") };
+    let named = "client: the thread `listener` waits for a datagram";
+    assert!(failure.waiting.iter().any(|line| line == named), "{:?}", failure.waiting);
 }
