@@ -174,6 +174,12 @@ pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
 
 /// Names a thread of the run in reports.
 pub(super) fn set_name(handle: libc::pthread_t, name: &str) {
+    // std names a thread on itself, before it runs the thread's code and after it has set its id.
+    if let Some(own) = thread::own()
+        && own.lock().handle == Some(handle)
+    {
+        own.seed_generators();
+    }
     let is_it = |thread: &&Arc<Thread>| thread.lock().handle == Some(handle);
     let found = with(|threads| threads.all.iter().find(is_it).and_then(|it| it.lock().scope));
     if let Some(scope) = found.flatten() {

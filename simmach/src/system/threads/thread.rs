@@ -182,9 +182,9 @@ impl Thread {
         }
     }
 
-    /// Seeds the thread's generator of fastrand, before its first wait: it would take its seed from the thread's id, which
-    /// counts all threads of the process. Not when the thread starts: std has not set its id then.
-    fn seed_generators(&self) {
+    /// Seeds the thread's generator of fastrand, before its first wait or when it is named: it would take its seed from the
+    /// thread's id, which counts all threads of the process. Not when the thread starts: std has not set its id then.
+    pub(super) fn seed_generators(&self) {
         if std::mem::replace(&mut self.lock().is_seeded, true) {
             return;
         }

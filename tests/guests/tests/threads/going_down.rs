@@ -141,7 +141,8 @@ async fn wakers_outlive_their_runtime(sim: Sim) {
     })
     .await
     .expect("it returns");
-    for waker in std::mem::take(&mut *kept.lock().expect("no panic")) {
+    let kept = std::mem::take(&mut *kept.lock().expect("no panic"));
+    for waker in kept {
         waker.wake_by_ref();
         tokio::time::sleep(millis(1)).await;
         spawn_blocking(|| waker.wake()).await.expect("it returns");

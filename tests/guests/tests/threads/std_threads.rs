@@ -459,19 +459,29 @@ async fn panic_of_a_thread_reaches_its_joiner() {
     assert_eq!(joined.await.expect("it returns"), Some("planned"));
 }
 
-/// Generators that take their seeds from a thread are functions of the run.
+/// Generators of threads are functions of the run: map keys, and fastrand's on a thread with a name, or after its first wait.
 #[sim_test(seeds = 50, check = true)]
 async fn generators_of_threads_are_drawn(sim: Sim) {
     let mut drawn = Vec::new();
     for _ in 0..3 {
-        let hashed = tokio::task::spawn_blocking(|| {
+        let in_pool = tokio::task::spawn_blocking(|| {
             use std::hash::BuildHasher;
             let keys = std::collections::hash_map::RandomState::new();
-            keys.hash_one(1)
+            (keys.hash_one(1), fastrand::u64(..))
         });
-        drawn.push(hashed.await.expect("it returns"));
+        drawn.push(in_pool.await.expect("it returns"));
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        thread::spawn(move || {
+            thread::yield_now();
+            thread::sleep(millis(1));
+            sender.send((0, fastrand::u64(..))).expect("it is received");
+        });
+        drawn.push(receiver.await.expect("it is sent"));
     }
     sim.log(format!("{drawn:?}"));
+    // The check compares times: let what was drawn decide one.
+    let word = drawn.iter().fold(0, |sum, (_, word)| sum ^ word);
+    tokio::time::sleep(millis(word >> 50)).await;
 }
 
 /// A thread's machine is that of whoever started it.
@@ -491,7 +501,7 @@ async fn clocks_of_threads_are_those_of_their_machine(sim: Sim) {
 /// A report names a thread by its name, and says what it waits for.
 #[test]
 fn report_names_threads() {
-    use simmach::program::{Program, Scenario};
+    use simmach::program::{Program, Scenario, Verdict};
 
     let program = Program::new(|| {
         Scenario::new().body(async |_: Sim| {
@@ -501,6 +511,8 @@ fn report_names_threads() {
             std::future::pending::<()>().await;
         })
     });
-    let report = program.run(1).to_string();
-    assert!(report.contains("client: the thread `listener` waits for a datagram"), "{report}");
+    let report = program.run(1);
+    let Verdict::Failed(failure) = report.verdict() else { panic!("{report}") };
+    let named = "client: the thread `listener` waits for a datagram";
+    assert!(failure.waiting.iter().any(|line| line == named), "{:?}", failure.waiting);
 }
