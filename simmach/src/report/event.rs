@@ -69,6 +69,19 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::RunEnded { polls } => {
             format!("the run ends after {}", count(*polls, "poll"))
         }
+        Event::SystemCall { call, descriptor, result } => {
+            let call_of = format!("calls {}({descriptor:#x})", call.name());
+            match result {
+                error @ ..0 => {
+                    let error = std::io::Error::from_raw_os_error(error.unsigned_abs() as i32);
+                    format!("{call_of}: {error}")
+                }
+                bytes if call.transfers() => {
+                    format!("{call_of}: {}", count(bytes.unsigned_abs(), "byte"))
+                }
+                _ => call_of,
+            }
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::engine::context;
+use crate::engine::record::event::{Event, SystemCall};
+use crate::engine::{self, context};
 use crate::interpose::system::{
     Answer, Control, EpollEvent, Errno, PollEntry, Received, Routine, SocketAddress, SystemCalls,
     fill_random,
@@ -22,15 +23,16 @@ pub(super) struct Calls;
 
 impl SystemCalls for Calls {
     fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
-        sockets::socket(domain, kind, protocol)
+        traced_opening(SystemCall::Socket, sockets::socket(domain, kind, protocol), |own| *own)
     }
 
     fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]> {
-        match domain {
+        let pair = match domain {
             libc::AF_UNIX => unix::socket_pair(kind, protocol),
             libc::AF_INET | libc::AF_INET6 => Err(Errno(libc::EOPNOTSUPP)),
             _ => Err(Errno(libc::EAFNOSUPPORT)),
-        }
+        };
+        traced_opening(SystemCall::SocketPair, pair, |pair| pair[0])
     }
 
     fn pipe(&self, flags: c_int) -> Answer<[c_int; 2]> {
@@ -46,7 +48,7 @@ impl SystemCalls for Calls {
             writer.set_file(id);
             Ok(())
         })?;
-        Ok([read_end, write_end])
+        traced_opening(SystemCall::Pipe, Ok([read_end, write_end]), |pair| pair[0])
     }
 
     fn event_counter(&self, count: u32, flags: c_int) -> Answer<c_int> {
@@ -56,19 +58,19 @@ impl SystemCalls for Calls {
     }
 
     fn bind(&self, descriptor: c_int, address: &SocketAddress) -> Answer<()> {
-        sockets::bind(descriptor, address)
+        traced(SystemCall::Bind, descriptor, || sockets::bind(descriptor, address))
     }
 
     fn listen(&self, descriptor: c_int, backlog: c_int) -> Answer<()> {
-        sockets::listen(descriptor, backlog)
+        traced(SystemCall::Listen, descriptor, || sockets::listen(descriptor, backlog))
     }
 
     fn connect(&self, descriptor: c_int, address: &SocketAddress) -> Answer<()> {
-        sockets::connect(descriptor, address)
+        traced(SystemCall::Connect, descriptor, || sockets::connect(descriptor, address))
     }
 
     fn accept(&self, descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAddress)> {
-        sockets::accept(descriptor, flags)
+        traced(SystemCall::Accept, descriptor, || sockets::accept(descriptor, flags))
     }
 
     fn local_address(&self, descriptor: c_int) -> Answer<SocketAddress> {
@@ -90,145 +92,36 @@ impl SystemCalls for Calls {
     }
 
     fn set_option(&self, descriptor: c_int, level: c_int, name: c_int, value: &[u8]) -> Answer<()> {
-        options::set(descriptor, level, name, value)
+        let set = || options::set(descriptor, level, name, value);
+        traced(SystemCall::SetOption, descriptor, set)
     }
 
     fn shut_down(&self, descriptor: c_int, how: c_int) -> Answer<()> {
-        sockets::shut_down(descriptor, how)
+        traced(SystemCall::ShutDown, descriptor, || sockets::shut_down(descriptor, how))
     }
 
     fn close(&self, descriptor: c_int) -> Answer<()> {
-        let Ok(closed) = with(|descriptors| descriptors.close(descriptor)) else { return Ok(()) };
-        let Some(File { kind, .. }) = closed else { return Ok(()) };
-        sockets::close(&kind);
-        let other = match &kind {
-            FileKind::PipeReader(end) => end.close(),
-            FileKind::PipeWriter(end) => end.close(),
-            _ => None,
-        };
-        if let Some(other) = other {
-            notify(other);
-        }
-        Ok(())
+        traced(SystemCall::Close, descriptor, || {
+            close(descriptor);
+            Ok(())
+        })
     }
 
     fn duplicate(&self, descriptor: c_int) -> Answer<c_int> {
-        with(|descriptors| {
-            let id = descriptors.id_of(descriptor)?;
-            descriptors.open_again(id)
+        traced(SystemCall::Duplicate, descriptor, || {
+            with(|descriptors| {
+                let id = descriptors.id_of(descriptor)?;
+                descriptors.open_again(id)
+            })
         })
     }
 
     fn read(&self, descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
-        loop {
-            let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
-                let found = match &mut file.kind {
-                    FileKind::Counter { count, is_semaphore } => {
-                        let room: usize = into.iter().map(|buffer| buffer.len()).sum();
-                        if room < size_of::<u64>() {
-                            return Err(Errno(libc::EINVAL));
-                        }
-                        let taken = if *is_semaphore { (*count).min(1) } else { *count };
-                        *count -= taken;
-                        let found = (taken > 0).then(|| sockets::fill(into, &taken.to_ne_bytes()));
-                        Found::Counter(found)
-                    }
-                    FileKind::PipeReader(end) => Found::Pipe(end.read(into)),
-                    FileKind::Random => Found::Random,
-                    FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
-                    FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
-                    FileKind::Unconnected { .. }
-                    | FileKind::Listener { .. }
-                    | FileKind::Stream { .. }
-                    | FileKind::Datagrams { .. }
-                    | FileKind::Unix(_) => Found::Socket,
-                };
-                Ok((id, file.is_nonblocking, found))
-            })?;
-            match found {
-                // As in Linux, unlike in a `recv`.
-                Found::Socket if into.iter().all(|buffer| buffer.is_empty()) => return Ok(0),
-                Found::Socket => {
-                    let received = sockets::receive(descriptor, into, 0)?;
-                    return Ok(received.bytes);
-                }
-                Found::Random | Found::Ignored => {
-                    into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
-                    return Ok(into.iter().map(|buffer| buffer.len()).sum());
-                }
-                Found::Counter(Some(read)) => {
-                    notify(id);
-                    return Ok(read);
-                }
-                Found::Pipe(Some((read, writer))) => {
-                    if let Some(writer) = writer {
-                        notify(writer);
-                    }
-                    return Ok(read);
-                }
-                Found::Counter(None) | Found::Pipe(None) => {
-                    let what = "something to read from a pipe or an event counter";
-                    sockets::wait_for(id, libc::EPOLLIN, is_nonblocking, what)?;
-                }
-            }
-        }
+        traced(SystemCall::Read, descriptor, || read(descriptor, into))
     }
 
     fn write(&self, descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
-        loop {
-            let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
-                let found = match &mut file.kind {
-                    FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Ignored,
-                    FileKind::Counter { count, .. } => {
-                        let mut added = [0; size_of::<u64>()];
-                        let bytes = from.iter().flat_map(|piece| piece.iter());
-                        let given = added.iter_mut().zip(bytes).map(|(to, byte)| *to = *byte);
-                        if given.count() < size_of::<u64>() {
-                            return Err(Errno(libc::EINVAL));
-                        }
-                        let added = u64::from_ne_bytes(added);
-                        if added == u64::MAX {
-                            return Err(Errno(libc::EINVAL));
-                        }
-                        let sum = count.checked_add(added).filter(|sum| *sum < u64::MAX);
-                        *count = sum.unwrap_or(*count);
-                        Found::Counter(sum.map(|_| size_of::<u64>()))
-                    }
-                    FileKind::PipeWriter(end) => Found::Pipe(end.write(from)?),
-                    FileKind::Random => Found::Random,
-                    FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
-                    FileKind::PipeReader(_) => return Err(Errno(libc::EBADF)),
-                    FileKind::Unconnected { .. }
-                    | FileKind::Listener { .. }
-                    | FileKind::Stream { .. }
-                    | FileKind::Datagrams { .. }
-                    | FileKind::Unix(_) => Found::Socket,
-                };
-                Ok((id, file.is_nonblocking, found))
-            })?;
-            match found {
-                Found::Socket => {
-                    return sockets::send(descriptor, from, 0, None, Control::default());
-                }
-                Found::Random | Found::Ignored => {
-                    return Ok(from.iter().map(|piece| piece.len()).sum());
-                }
-                Found::Counter(Some(written)) => {
-                    notify(id);
-                    return Ok(written);
-                }
-                Found::Pipe(Some((written, reader))) => {
-                    if let Some(reader) = reader {
-                        notify(reader);
-                    }
-                    return Ok(written);
-                }
-                Found::Counter(None) | Found::Pipe(None) => {
-                    let what = "room to write to a pipe or an event counter";
-                    sockets::wait_for(id, libc::EPOLLOUT, is_nonblocking, what)?;
-                }
-            }
-        }
+        traced(SystemCall::Write, descriptor, || write(descriptor, from))
     }
 
     fn receive(
@@ -237,7 +130,8 @@ impl SystemCalls for Calls {
         into: &mut [IoSliceMut<'_>],
         flags: c_int,
     ) -> Answer<Received> {
-        sockets::receive(descriptor, into, flags)
+        let receive = || sockets::receive(descriptor, into, flags);
+        traced(SystemCall::Receive, descriptor, receive)
     }
 
     fn send(
@@ -248,7 +142,8 @@ impl SystemCalls for Calls {
         to: Option<&SocketAddress>,
         control: Control,
     ) -> Answer<usize> {
-        sockets::send(descriptor, from, flags, to, control)
+        let send = || sockets::send(descriptor, from, flags, to, control);
+        traced(SystemCall::Send, descriptor, send)
     }
 
     fn is_nonblocking(&self, descriptor: c_int) -> Answer<bool> {
@@ -303,6 +198,7 @@ impl SystemCalls for Calls {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, c_int> {
+        sockets::check_machine().map_err(|_| libc::EAI_SYSTEM)?;
         let found = resolve(Target::Name(name.into(), 0)).map_err(|_| libc::EAI_NONAME)?;
         Ok(found.into_iter().map(|address| address.ip()).collect())
     }
@@ -358,6 +254,204 @@ impl SystemCalls for Calls {
     fn sleep(&self, time: Duration) -> bool {
         threads::sleep(time)
     }
+}
+
+/// Closes a descriptor.
+fn close(descriptor: c_int) {
+    let Ok(closed) = with(|descriptors| descriptors.close(descriptor)) else { return };
+    let Some(File { kind, .. }) = closed else { return };
+    sockets::close(&kind);
+    let other = match &kind {
+        FileKind::PipeReader(end) => end.close(),
+        FileKind::PipeWriter(end) => end.close(),
+        _ => None,
+    };
+    if let Some(other) = other {
+        notify(other);
+    }
+}
+
+fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
+    loop {
+        let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
+            let found = match &mut file.kind {
+                FileKind::Counter { count, is_semaphore } => {
+                    let room: usize = into.iter().map(|buffer| buffer.len()).sum();
+                    if room < size_of::<u64>() {
+                        return Err(Errno(libc::EINVAL));
+                    }
+                    let taken = if *is_semaphore { (*count).min(1) } else { *count };
+                    *count -= taken;
+                    let found = (taken > 0).then(|| sockets::fill(into, &taken.to_ne_bytes()));
+                    Found::Counter(found)
+                }
+                FileKind::PipeReader(end) => Found::Pipe(end.read(into)),
+                FileKind::Random => Found::Random,
+                FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
+                FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
+                FileKind::Unconnected { .. }
+                | FileKind::Listener { .. }
+                | FileKind::Stream { .. }
+                | FileKind::Datagrams { .. }
+                | FileKind::Unix(_) => Found::Socket,
+            };
+            Ok((id, file.is_nonblocking, found))
+        })?;
+        match found {
+            // As in Linux, unlike in a `recv`.
+            Found::Socket if into.iter().all(|buffer| buffer.is_empty()) => return Ok(0),
+            Found::Socket => {
+                let received = sockets::receive(descriptor, into, 0)?;
+                return Ok(received.bytes);
+            }
+            Found::Random | Found::Ignored => {
+                into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
+                return Ok(into.iter().map(|buffer| buffer.len()).sum());
+            }
+            Found::Counter(Some(read)) => {
+                notify(id);
+                return Ok(read);
+            }
+            Found::Pipe(Some((read, writer))) => {
+                if let Some(writer) = writer {
+                    notify(writer);
+                }
+                return Ok(read);
+            }
+            Found::Counter(None) | Found::Pipe(None) => {
+                let what = "something to read from a pipe or an event counter";
+                sockets::wait_for(id, libc::EPOLLIN, is_nonblocking, what)?;
+            }
+        }
+    }
+}
+
+fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
+    loop {
+        let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
+            let found = match &mut file.kind {
+                FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Ignored,
+                FileKind::Counter { count, .. } => {
+                    let mut added = [0; size_of::<u64>()];
+                    let bytes = from.iter().flat_map(|piece| piece.iter());
+                    let given = added.iter_mut().zip(bytes).map(|(to, byte)| *to = *byte);
+                    if given.count() < size_of::<u64>() {
+                        return Err(Errno(libc::EINVAL));
+                    }
+                    let added = u64::from_ne_bytes(added);
+                    if added == u64::MAX {
+                        return Err(Errno(libc::EINVAL));
+                    }
+                    let sum = count.checked_add(added).filter(|sum| *sum < u64::MAX);
+                    *count = sum.unwrap_or(*count);
+                    Found::Counter(sum.map(|_| size_of::<u64>()))
+                }
+                FileKind::PipeWriter(end) => Found::Pipe(end.write(from)?),
+                FileKind::Random => Found::Random,
+                FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
+                FileKind::PipeReader(_) => return Err(Errno(libc::EBADF)),
+                FileKind::Unconnected { .. }
+                | FileKind::Listener { .. }
+                | FileKind::Stream { .. }
+                | FileKind::Datagrams { .. }
+                | FileKind::Unix(_) => Found::Socket,
+            };
+            Ok((id, file.is_nonblocking, found))
+        })?;
+        match found {
+            Found::Socket => {
+                return sockets::send(descriptor, from, 0, None, Control::default());
+            }
+            Found::Random | Found::Ignored => {
+                return Ok(from.iter().map(|piece| piece.len()).sum());
+            }
+            Found::Counter(Some(written)) => {
+                notify(id);
+                return Ok(written);
+            }
+            Found::Pipe(Some((written, reader))) => {
+                if let Some(reader) = reader {
+                    notify(reader);
+                }
+                return Ok(written);
+            }
+            Found::Counter(None) | Found::Pipe(None) => {
+                let what = "room to write to a pipe or an event counter";
+                sockets::wait_for(id, libc::EPOLLOUT, is_nonblocking, what)?;
+            }
+        }
+    }
+}
+
+/// The result of a call, as the trace has it.
+trait Returned {
+    fn returned(&self) -> i64;
+}
+
+impl Returned for () {
+    fn returned(&self) -> i64 {
+        0
+    }
+}
+
+impl Returned for usize {
+    fn returned(&self) -> i64 {
+        *self as i64
+    }
+}
+
+impl Returned for c_int {
+    fn returned(&self) -> i64 {
+        i64::from(*self)
+    }
+}
+
+impl Returned for (c_int, SocketAddress) {
+    fn returned(&self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+impl Returned for Received {
+    fn returned(&self) -> i64 {
+        self.bytes as i64
+    }
+}
+
+/// Makes a call on a descriptor, and adds it to the trace. Not if it found nothing to do, and not on the event counters and
+/// epoll instances with which a runtime waits: a guest that uses neither sockets nor pipes has the trace of a native process.
+fn traced<T: Returned>(
+    call: SystemCall,
+    descriptor: c_int,
+    make: impl FnOnce() -> Answer<T>,
+) -> Answer<T> {
+    let is_traced = with_file(descriptor, |_, file| {
+        Ok(!matches!(file.kind, FileKind::Counter { .. } | FileKind::Epoll(_) | FileKind::Random))
+    });
+    let answer = make();
+    if is_traced == Ok(true) {
+        let result = match &answer {
+            Ok(returned) => returned.returned(),
+            Err(Errno(libc::EAGAIN)) => return answer,
+            Err(Errno(error)) => -i64::from(*error),
+        };
+        engine::trace(Event::SystemCall { call, descriptor, result });
+    }
+    answer
+}
+
+/// Adds a call that opens descriptors to the trace.
+fn traced_opening<T>(
+    call: SystemCall,
+    answer: Answer<T>,
+    first: impl FnOnce(&T) -> c_int,
+) -> Answer<T> {
+    let (descriptor, result) = match &answer {
+        Ok(opened) => (first(opened), 0),
+        Err(Errno(error)) => (0, -i64::from(*error)),
+    };
+    engine::trace(Event::SystemCall { call, descriptor, result });
+    answer
 }
 
 /// What a read or write of a file that may not be a socket finds.

@@ -80,6 +80,9 @@ pub(super) fn control(
 ) -> Answer<()> {
     // tokio watches a real socket pair for signals, which do not come in a run.
     if !is_simulated(descriptor) {
+        if descriptor < 0 {
+            return Err(Errno(libc::EBADF));
+        }
         return with_file(epoll, |_, file| match file.kind {
             FileKind::Epoll(_) => Ok(()),
             _ => Err(Errno(libc::EINVAL)),

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::interpose::system::{Answer, Errno};
+use crate::interpose::system::{Answer, Control, Errno};
 use crate::net::KeepAlive;
 use crate::net::simulated::kernel::socket::{Linger, SocketOptions};
 use crate::net::simulated::key::SocketKey;
+use crate::net::simulated::tcp::State;
 use crate::system::descriptors::{FileId, with, with_file};
 use crate::system::sockets::{Socket, find, kernel, take_error};
 use crate::system::unix;
@@ -177,6 +179,7 @@ pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]
                 libc::AF_INET
             }
         }
+        (libc::IPPROTO_TCP, libc::TCP_INFO) if !is_datagram => return tcp_info(socket, value),
         (libc::SOL_SOCKET, libc::SO_ACCEPTCONN) => {
             c_int::from(matches!(socket, Socket::Listener(_)))
         }
@@ -186,6 +189,69 @@ pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]
         },
     };
     Ok(put(value, &[found]))
+}
+
+/// Writes `TCP_INFO`: the state and the round-trip time of a connection; all else is zero.
+fn tcp_info(socket: Socket, value: &mut [u8]) -> Answer<usize> {
+    const LENGTH: usize = 232;
+    const ROUND_TRIP: usize = 68;
+    /// Linux's numbers of the states.
+    const CLOSED: u8 = 7;
+    const LISTEN: u8 = 10;
+    let mut info = [0; LENGTH];
+    info[0] = match socket {
+        Socket::Listener(_) => LISTEN,
+        Socket::Stream(connection) => {
+            let (state, round_trip) = kernel(|kernel| {
+                let connection = &kernel.socket(connection.key)?.connection;
+                Ok((connection.state(), connection.round_trip_micros()))
+            })?;
+            info[ROUND_TRIP..ROUND_TRIP + 4].copy_from_slice(&round_trip.to_ne_bytes());
+            match state {
+                State::Established => 1,
+                State::SynSent => 2,
+                State::SynReceived => 3,
+                State::FinWait1 => 4,
+                State::FinWait2 => 5,
+                State::TimeWait => 6,
+                State::Closed => CLOSED,
+                State::CloseWait => 8,
+                State::LastAck => 9,
+                State::Closing => 11,
+            }
+        }
+        Socket::Unconnected { .. } | Socket::Datagrams { .. } | Socket::Unix(_) => CLOSED,
+    };
+    Ok(value.iter_mut().zip(info).map(|(to, byte)| *to = byte).count())
+}
+
+/// The ancillary data of a datagram that a socket's options ask for.
+pub(super) fn received_control(
+    descriptor: c_int,
+    key: SocketKey,
+    from: SocketAddr,
+) -> Answer<Control> {
+    let is_on = |level, name| Ok(stored(descriptor, level, name)?.unwrap_or(0) != 0);
+    let mut control = Control::default();
+    if is_on(libc::IPPROTO_IP, libc::IP_PKTINFO)?
+        || is_on(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)?
+    {
+        let bound = kernel(|kernel| kernel.datagrams_local_addr(key))?.ip();
+        let is_v6 = from.ip().to_canonical().is_ipv6();
+        control.local = Some(match bound {
+            bound if !bound.is_unspecified() => bound,
+            _ if from.ip().to_canonical().is_loopback() && is_v6 => Ipv6Addr::LOCALHOST.into(),
+            _ if from.ip().to_canonical().is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            _ => kernel(|kernel| kernel.own_address(key, is_v6))?,
+        });
+    }
+    if is_on(libc::IPPROTO_IP, libc::IP_RECVTOS)?
+        || is_on(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)?
+    {
+        // The network does not carry it.
+        control.traffic_class = Some(0);
+    }
+    Ok(control)
 }
 
 /// Copies numbers to `value`, cut to its room.

@@ -68,7 +68,17 @@ fn set_kind(id: FileId, kind: FileKind) -> Answer<()> {
     })
 }
 
-/// Waits until a file has one of `events`, or returns `EAGAIN` if the call must not block.
+/// When a call that waits for one of `events` gives up: after the file's `SO_RCVTIMEO` or `SO_SNDTIMEO`.
+pub(super) fn deadline(id: FileId, events: c_int) -> Answer<Deadline> {
+    let timeout = with(|descriptors| {
+        let options = &descriptors.file(id)?.options;
+        let is_read = events & libc::EPOLLIN != 0;
+        Ok(if is_read { options.receive_timeout } else { options.send_timeout })
+    })?;
+    Ok(Deadline::after(timeout))
+}
+
+/// Waits until a file has one of `events`, or returns `EAGAIN` if the call must not block or its time is over.
 pub(super) fn wait_for(
     id: FileId,
     events: c_int,
@@ -79,8 +89,12 @@ pub(super) fn wait_for(
         return Err(Errno(libc::EAGAIN));
     }
     let wanted = (events | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+    let deadline = deadline(id, events)?;
     while readiness::of(id) & wanted == 0 {
-        wait(Deadline(None), what, |waker| {
+        if deadline.has_passed() {
+            return Err(Errno(libc::EAGAIN));
+        }
+        wait(deadline, what, |waker| {
             with(|descriptors| {
                 descriptors.file(id)?.waiters.push(waker.clone());
                 Ok(())
@@ -107,7 +121,7 @@ pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_in
             FileKind::Unconnected { key, v6 }
         }
         (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => {
-            with_host(|_, _| Ok(())).map_err(|error| no_machine(&error))?;
+            check_machine()?;
             FileKind::Datagrams { key: None, v6 }
         }
         (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) => return Err(Errno(libc::EPROTONOSUPPORT)),
@@ -116,8 +130,13 @@ pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_in
     open(file, kind & libc::SOCK_NONBLOCK != 0)
 }
 
+/// Fails if the calling code has no machine, such as a plan's.
+pub(super) fn check_machine() -> Answer<()> {
+    with_host(|_, _| Ok(())).map_err(|error| no_machine(&error))
+}
+
 /// A plan has no machine: the run is broken, since its author must know.
-pub(super) fn no_machine(error: &io::Error) -> Errno {
+fn no_machine(error: &io::Error) -> Errno {
     if engine::live_scope().is_some() {
         engine::break_run(error.to_string());
     }
@@ -212,7 +231,11 @@ pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> 
         }
         Socket::Stream(info) => match kernel(|kernel| Ok(kernel.connecting_and_error(info.key)))? {
             (true, _) => wait_connected(id, info, is_nonblocking, libc::EALREADY),
-            (false, true) => take_error(info.key).map_or(Ok(()), Err),
+            (false, true) => {
+                let error = take_error(info.key);
+                disconnect(id, info)?;
+                error.map_or(Ok(()), Err)
+            }
             (false, false) => Err(Errno(libc::EISCONN)),
         },
         Socket::Listener(_) => Err(Errno(libc::EISCONN)),
@@ -247,8 +270,27 @@ fn wait_connected(
     if is_nonblocking {
         return Err(Errno(begun));
     }
-    wait_for(id, libc::EPOLLOUT, false, "an answer from a peer that it connects to")?;
-    take_error(info.key).map_or(Ok(()), Err)
+    let waited = wait_for(id, libc::EPOLLOUT, false, "an answer from a peer that it connects to");
+    match waited {
+        // Its `SO_SNDTIMEO` has passed, but it goes on.
+        Err(Errno(libc::EAGAIN)) => return Err(Errno(begun)),
+        Err(error) => return Err(error),
+        Ok(()) => {}
+    }
+    let Some(error) = take_error(info.key) else { return Ok(()) };
+    disconnect(id, info)?;
+    Err(error)
+}
+
+/// Makes a socket that failed to connect one that can be connected again.
+fn disconnect(id: FileId, info: ConnectionInfo) -> Answer<()> {
+    let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
+    let v6 = info.local.is_ipv6();
+    let key = with_host(|kernel, host| {
+        kernel.close(info.key);
+        Ok(kernel.new_socket(host, process, v6))
+    });
+    set_kind(id, FileKind::Unconnected { key: key.map_err(|error| errno(&error))?, v6 })
 }
 
 /// Takes the error of a connection.
@@ -261,13 +303,18 @@ pub(super) fn take_error(key: SocketKey) -> Option<Errno> {
 
 pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAddress)> {
     let (id, socket, is_nonblocking) = find(descriptor)?;
-    let key = match socket {
-        Socket::Listener(key) => key,
-        Socket::Unix(socket) => return unix::accept(id, socket, flags, is_nonblocking),
-        Socket::Datagrams { .. } => return Err(Errno(libc::EOPNOTSUPP)),
-        Socket::Unconnected { .. } | Socket::Stream(_) => return Err(Errno(libc::EINVAL)),
-    };
+    if let Socket::Unix(socket) = socket {
+        return unix::accept(id, socket, flags, is_nonblocking);
+    }
     loop {
+        // It may have been shut down meanwhile.
+        let key = match find(descriptor)?.1 {
+            Socket::Listener(key) => key,
+            Socket::Datagrams { .. } => return Err(Errno(libc::EOPNOTSUPP)),
+            Socket::Unconnected { .. } | Socket::Stream(_) | Socket::Unix(_) => {
+                return Err(Errno(libc::EINVAL));
+            }
+        };
         let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
         if let Some(info) = try_kernel(|kernel| kernel.accept(key, process).transpose())? {
             let opened = open(
@@ -327,13 +374,23 @@ pub(super) fn shut_down(descriptor: c_int, how: c_int) -> Answer<()> {
             crate::system::descriptors::notify(id);
             Ok(())
         }
-        Socket::Listener(_) if how != libc::SHUT_WR => {
-            // Waiting calls end, and no more connections come. A closed listener is as good.
-            Err(Errno(libc::EOPNOTSUPP))
+        // It stops listening and keeps its port. Calls that wait for a connection end with `EINVAL`.
+        Socket::Listener(key) if how != libc::SHUT_WR => {
+            let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
+            let address = kernel(|kernel| kernel.socket_local(key))?;
+            let unconnected = with_host(|kernel, host| {
+                kernel.close_listener(key);
+                let unconnected = kernel.new_socket(host, process, address.is_ipv6());
+                kernel.bind_socket(unconnected, address)?;
+                Ok(unconnected)
+            });
+            let key = unconnected.map_err(|error| errno(&error))?;
+            set_kind(id, FileKind::Unconnected { key, v6: address.is_ipv6() })?;
+            crate::system::descriptors::notify(id);
+            Ok(())
         }
-        Socket::Unconnected { .. } | Socket::Listener(_) | Socket::Datagrams { .. } => {
-            Err(Errno(libc::ENOTCONN))
-        }
+        Socket::Listener(_) => Ok(()),
+        Socket::Unconnected { .. } | Socket::Datagrams { .. } => Err(Errno(libc::ENOTCONN)),
         Socket::Unix(socket) => unix::shut_down(socket, how),
     }
 }
@@ -387,7 +444,7 @@ pub(super) fn receive(
                         bytes: if truncates { length } else { room },
                         from: Some(SocketAddress::Inet(from)),
                         is_truncated: room < length,
-                        control: Control::default(),
+                        control: options::received_control(descriptor, key, from)?,
                     });
                 }
             } else if !is_nonblocking {

@@ -17,9 +17,8 @@ use crate::engine::{self, ProcessId};
 use crate::interpose::system::{
     Answer, Control, Errno, Received, SocketAddress, own_user_and_group,
 };
-use crate::net::simulated::kernel::with_host;
 use crate::system::descriptors::{FileId, FileKind, notify, open, with, with_file};
-use crate::system::sockets::{no_machine, skip, whole};
+use crate::system::sockets::{check_machine, deadline, skip, whole};
 use crate::system::threads::{Deadline, wait};
 pub(crate) use crate::system::unix::socket::SocketId;
 use crate::system::unix::socket::{Credentials, Kind};
@@ -70,7 +69,7 @@ fn credentials() -> Credentials {
 
 pub(super) fn socket(kind: c_int, protocol: c_int) -> Answer<c_int> {
     // Names are a machine's.
-    with_host(|_, _| Ok(())).map_err(|error| no_machine(&error))?;
+    check_machine()?;
     let socket = open_socket(kind_of(kind, protocol)?)?;
     open_file(socket, kind & libc::SOCK_NONBLOCK != 0)
 }
@@ -102,12 +101,17 @@ pub(super) fn listen(socket: SocketId, backlog: u32) -> Answer<()> {
     sockets(|sockets| sockets.listen(socket, backlog as usize, credentials()))
 }
 
-/// Waits until something happens to a file, or returns `EAGAIN` if the call must not block.
-fn wait_once(file: FileId, is_nonblocking: bool, what: &'static str) -> Answer<()> {
-    if is_nonblocking {
+/// Waits until something happens to a file, or returns `EAGAIN` if the call must not block or its time is over.
+fn wait_once(
+    file: FileId,
+    is_nonblocking: bool,
+    deadline: Deadline,
+    what: &'static str,
+) -> Answer<()> {
+    if is_nonblocking || deadline.has_passed() {
         return Err(Errno(libc::EAGAIN));
     }
-    wait(Deadline(None), what, |waker| {
+    wait(deadline, what, |waker| {
         with(|descriptors| {
             descriptors.file(file)?.waiters.push(waker.clone());
             Ok(())
@@ -126,8 +130,9 @@ pub(super) fn connect(
         return sockets(|sockets| sockets.disconnect(socket));
     }
     let name = name(address)?;
+    let until = deadline(file, libc::EPOLLOUT)?;
     while !sockets(|sockets| sockets.connect(socket, name, credentials()))? {
-        wait_once(file, is_nonblocking, "room in the backlog of a Unix listener")?;
+        wait_once(file, is_nonblocking, until, "room in the backlog of a Unix listener")?;
     }
     Ok(())
 }
@@ -138,12 +143,13 @@ pub(super) fn accept(
     flags: c_int,
     is_nonblocking: bool,
 ) -> Answer<(c_int, SocketAddress)> {
+    let until = deadline(file, libc::EPOLLIN)?;
     loop {
         if let Some(accepted) = sockets(|sockets| sockets.accept(socket))? {
             let descriptor = open_file(accepted, flags & libc::SOCK_NONBLOCK != 0)?;
             return Ok((descriptor, peer_address(accepted)?));
         }
-        wait_once(file, is_nonblocking, "a connection to accept")?;
+        wait_once(file, is_nonblocking, until, "a connection to accept")?;
     }
 }
 
@@ -172,6 +178,7 @@ pub(super) fn receive(
     is_nonblocking: bool,
 ) -> Answer<Received> {
     let peek = flags & libc::MSG_PEEK != 0;
+    let until = deadline(file, libc::EPOLLIN)?;
     let is_stream = sockets(|sockets| Ok(sockets.find(socket)?.kind == Kind::Stream))?;
     loop {
         let received = sockets(|sockets| {
@@ -190,7 +197,7 @@ pub(super) fn receive(
         if let Some(received) = received {
             return Ok(received);
         }
-        wait_once(file, is_nonblocking, "data of a Unix socket")?;
+        wait_once(file, is_nonblocking, until, "data of a Unix socket")?;
     }
 }
 
@@ -206,6 +213,7 @@ pub(super) fn send(
         return Err(Errno(libc::EOPNOTSUPP));
     }
     let what = "room to send to a Unix socket";
+    let until = deadline(file, libc::EPOLLOUT)?;
     let to = to.map(name).transpose()?;
     let (kind, is_connected) = sockets(|sockets| {
         let found = sockets.find(socket)?;
@@ -214,7 +222,7 @@ pub(super) fn send(
     if kind != Kind::Stream {
         let whole = whole(from);
         while !sockets(|sockets| sockets.send(socket, &whole, to))? {
-            wait_once(file, is_nonblocking, what)?;
+            wait_once(file, is_nonblocking, until, what)?;
         }
         return Ok(whole.len());
     }
@@ -234,7 +242,7 @@ pub(super) fn send(
         if sent == length || is_nonblocking && sent > 0 {
             return Ok(sent);
         }
-        wait_once(file, is_nonblocking, what)?;
+        wait_once(file, is_nonblocking, until, what)?;
     }
 }
 

@@ -162,3 +162,361 @@ mod unix {
         server.join().expect("no panic")
     }
 }
+
+/// Calls of std and socket2, on Linux and on a guest's thread.
+#[cfg(target_os = "linux")]
+mod blocking {
+    use std::io::{self, ErrorKind, Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    /// Makes two tests of each scenario: `real::…` and `guest::…`.
+    macro_rules! both_ways {
+        ($($scenario:ident),* $(,)?) => {
+            mod real {
+                $(#[test]
+                fn $scenario() {
+                    super::$scenario();
+                })*
+            }
+
+            mod guest {
+                $(#[simmach::sim_test(seeds = 20, check = true)]
+                async fn $scenario() {
+                    let done = tokio::task::spawn_blocking(super::$scenario).await;
+                    done.expect("no panic");
+                })*
+            }
+        };
+    }
+
+    both_ways! {
+        read_ends_at_its_timeout,
+        write_ends_at_its_timeout,
+        accept_ends_at_its_timeout,
+        accept_ends_when_its_listener_is_shut_down,
+        refused_socket_connects_again,
+        refused_datagram_is_an_error_of_the_next_call,
+        datagram_is_cut,
+        accepted_connection_has_options_of_its_listener,
+        unix_datagrams_fill_the_buffer,
+        unix_datagrams_fill_a_queue,
+        unix_packets_keep_their_boundaries,
+        unix_backlog_is_full,
+        unix_names_are_taken_once,
+        unix_errors_of_connect,
+        unix_unread_data_resets,
+        unix_connection_in_a_closed_queue_is_reset,
+        unix_shutdown_ends_one_direction,
+        unix_peers_are_who_connected,
+        unix_datagrams_of_strangers_are_refused,
+        unix_writes_are_short_when_full,
+    }
+
+    fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
+        result.expect_err("an error").raw_os_error().expect("an error of the system")
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        (near, listener.accept().expect("a connection").0)
+    }
+
+    fn read_ends_at_its_timeout() {
+        let (mut near, _far) = pair();
+        near.set_read_timeout(Some(Duration::from_millis(50))).expect("open");
+        let before = Instant::now();
+        assert_eq!(code(near.read(&mut [0])), libc::EAGAIN);
+        assert!(before.elapsed() >= Duration::from_millis(50));
+        let (mut near, _far) = UnixStream::pair().expect("a pair");
+        near.set_read_timeout(Some(Duration::from_millis(50))).expect("open");
+        let before = Instant::now();
+        assert_eq!(code(near.read(&mut [0])), libc::EAGAIN);
+        assert!(before.elapsed() >= Duration::from_millis(50));
+    }
+
+    fn write_ends_at_its_timeout() {
+        let (mut near, _far) = UnixStream::pair().expect("a pair");
+        near.set_write_timeout(Some(Duration::from_millis(50))).expect("open");
+        assert_eq!(code(near.write_all(&vec![0; 10_000_000])), libc::EAGAIN);
+        let (mut near, _far) = pair();
+        near.set_write_timeout(Some(Duration::from_millis(50))).expect("open");
+        assert_eq!(code(near.write_all(&vec![0; 50_000_000])), libc::EAGAIN);
+    }
+
+    fn accept_ends_at_its_timeout() {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+        listener.bind(&any.into()).expect("a port is free");
+        listener.listen(5).expect("bound");
+        listener.set_read_timeout(Some(Duration::from_millis(50))).expect("open");
+        assert_eq!(code(listener.accept()), libc::EAGAIN);
+    }
+
+    fn accept_ends_when_its_listener_is_shut_down() {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+        listener.bind(&any.into()).expect("a port is free");
+        listener.listen(5).expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let other = listener.try_clone().expect("open");
+        let accepts = thread::spawn(move || other.accept().map(drop));
+        thread::sleep(Duration::from_millis(50));
+        listener.shutdown(Shutdown::Read).expect("it listens");
+        assert_eq!(code(accepts.join().expect("no panic")), libc::EINVAL);
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        assert_eq!(code(client.connect(&address)), libc::ECONNREFUSED);
+    }
+
+    fn refused_socket_connects_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("bound");
+        drop(listener);
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        assert_eq!(code(client.connect(&address.into())), libc::ECONNREFUSED);
+        let _listener = TcpListener::bind(address).expect("the port is free");
+        client.connect(&address.into()).expect("it listens");
+        assert_eq!(code(client.connect(&address.into())), libc::EISCONN);
+    }
+
+    fn refused_datagram_is_an_error_of_the_next_call() {
+        let gone = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        socket.connect(gone.local_addr().expect("bound")).expect("open");
+        drop(gone);
+        for by_receive in [true, false] {
+            assert_eq!(socket.send(b"anyone?").expect("no error yet"), 7);
+            thread::sleep(Duration::from_millis(10));
+            let error = if by_receive { socket.recv(&mut [0; 8]) } else { socket.send(b"?") };
+            assert_eq!(code(error), libc::ECONNREFUSED);
+        }
+        socket.send(b"anyone?").expect("no error yet");
+        thread::sleep(Duration::from_millis(10));
+        let error = socket.take_error().expect("open").expect("an error");
+        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
+        assert!(socket.take_error().expect("open").is_none());
+    }
+
+    fn datagram_is_cut() {
+        let one = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let other = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let to = other.local_addr().expect("bound");
+        for datagram in [&b"0123456789"[..], b"", b"abc"] {
+            one.send_to(datagram, to).expect("bound");
+        }
+        thread::sleep(Duration::from_millis(10));
+        let mut buffer = [0; 4];
+        assert_eq!(other.peek(&mut buffer).expect("a datagram"), 4);
+        assert_eq!(other.recv(&mut buffer).expect("a datagram"), 4);
+        assert_eq!(&buffer, b"0123");
+        assert_eq!(other.recv(&mut buffer).expect("a datagram"), 0);
+        assert_eq!(other.recv(&mut buffer).expect("a datagram"), 3);
+    }
+
+    fn accepted_connection_has_options_of_its_listener() {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+        listener.set_recv_buffer_size(20_000).expect("open");
+        listener.set_keepalive(true).expect("open");
+        listener.bind(&any.into()).expect("a port is free");
+        listener.listen(5).expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        client.connect(&address).expect("it listens");
+        let (accepted, _) = listener.accept().expect("a connection");
+        assert_eq!(accepted.recv_buffer_size().expect("open"), 40_000);
+        assert!(accepted.keepalive().expect("open"));
+        assert!(!client.keepalive().expect("open"));
+    }
+
+    fn unix_datagrams_fill_the_buffer() {
+        for length in [1, 100, 1_000, 3_000, 4_000, 10_000] {
+            let (one, _other) = UnixDatagram::pair().expect("a pair");
+            one.set_nonblocking(true).expect("open");
+            let sent = (0..).take_while(|_| one.send(&vec![0; length]).is_ok()).count();
+            let most = 212_992 / length + 1;
+            assert!(sent > 5 && sent <= most, "{sent} datagrams of {length} bytes");
+            if length == 1 {
+                assert_eq!(sent, 278);
+            }
+        }
+        let (one, _other) = UnixDatagram::pair().expect("a pair");
+        assert_eq!(code(one.send(&vec![0; 300_000])), libc::EMSGSIZE);
+    }
+
+    fn abstract_name(name: &str) -> SocketAddr {
+        let name = format!("simmach {} {name}", std::process::id());
+        SocketAddr::from_abstract_name(name).expect("short enough")
+    }
+
+    fn unix_datagrams_fill_a_queue() {
+        let name = abstract_name("queue");
+        let server = UnixDatagram::bind_addr(&name).expect("the name is free");
+        let client = UnixDatagram::unbound().expect("a socket");
+        client.set_nonblocking(true).expect("open");
+        let most = std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen");
+        let most: usize = most.expect("Linux has it").trim().parse().expect("a number");
+        let sent = (0..).take_while(|_| client.send_to_addr(b"x", &name).is_ok()).count();
+        // In a run it is Linux's default.
+        assert!(sent == most + 1 || sent == 11, "{sent}");
+        assert_eq!(code(client.send_to_addr(b"x", &name)), libc::EAGAIN);
+        server.recv(&mut [0]).expect("a datagram");
+        client.send_to_addr(b"x", &name).expect("there is room again");
+        client.set_nonblocking(false).expect("open");
+        let waits = thread::spawn(move || client.send_to_addr(b"last", &name).map(|_| client));
+        thread::sleep(Duration::from_millis(10));
+        for _ in 0..sent {
+            assert_eq!(server.recv(&mut [0; 8]).expect("a datagram"), 1);
+        }
+        assert_eq!(server.recv(&mut [0; 8]).expect("a datagram"), 4);
+        waits.join().expect("no panic").expect("there was room");
+    }
+
+    fn unix_packets_keep_their_boundaries() {
+        let (one, mut other) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).expect("a pair");
+        for packet in [&b"0123456789"[..], b"abc"] {
+            assert_eq!(one.send(packet).expect("open"), packet.len());
+        }
+        let mut buffer = [0; 4];
+        assert_eq!(other.read(&mut buffer).expect("a packet"), 4);
+        assert_eq!(other.read(&mut buffer).expect("a packet"), 3);
+        drop(one);
+        assert_eq!(other.read(&mut buffer).expect("the end"), 0);
+        assert_eq!(code(other.send(b"x")), libc::EPIPE);
+    }
+
+    fn unix_backlog_is_full() {
+        let name = SockAddr::unix("\0simmach backlog").expect("short enough");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        listener.bind(&name).expect("the name is free");
+        listener.listen(1).expect("bound");
+        let connect = || {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+            client.set_nonblocking(true).expect("open");
+            client.connect(&name).map(|()| client)
+        };
+        let mut clients = vec![connect().expect("room"), connect().expect("room")];
+        assert_eq!(code(connect()), libc::EAGAIN);
+        listener.accept().expect("a connection");
+        clients.push(connect().expect("room again"));
+    }
+
+    fn unix_names_are_taken_once() {
+        let name = abstract_name("names");
+        let listener = UnixListener::bind_addr(&name).expect("the name is free");
+        assert_eq!(code(UnixListener::bind_addr(&name)), libc::EADDRINUSE);
+        // Other kinds of sockets have other names.
+        UnixDatagram::bind_addr(&name).expect("the name is free");
+        drop(listener);
+        UnixListener::bind_addr(&name).expect("the name is free again");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        assert_eq!(code(socket.listen(5)), libc::EINVAL);
+    }
+
+    fn unix_errors_of_connect() {
+        assert_eq!(code(UnixStream::connect("/missing/name")), libc::ENOENT);
+        let name = abstract_name("errors");
+        assert_eq!(code(UnixStream::connect_addr(&name)), libc::ECONNREFUSED);
+        let datagrams = UnixDatagram::bind_addr(&name).expect("the name is free");
+        assert_eq!(code(UnixStream::connect_addr(&name)), libc::ECONNREFUSED);
+        drop(datagrams);
+        let path = std::env::temp_dir().join(format!("simmach-{}.sock", std::process::id()));
+        let listener = UnixListener::bind(&path).expect("the path is free");
+        let unbound = UnixDatagram::unbound().expect("a socket");
+        assert_eq!(code(unbound.connect(&path)), libc::EPROTOTYPE);
+        assert_eq!(code(UnixDatagram::bind(&path)), libc::EADDRINUSE);
+        drop(listener);
+        assert_eq!(code(UnixStream::connect(&path)), libc::ECONNREFUSED);
+        // A run creates no file.
+        let _ = std::fs::remove_file(&path);
+        assert_eq!(code(unbound.send(b"x")), libc::ENOTCONN);
+        let stream = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        assert_eq!(code(stream.send(b"x")), libc::ENOTCONN);
+        assert_eq!(code((&stream).read(&mut [0])), libc::EINVAL);
+        assert_eq!(code(stream.peer_addr()), libc::ENOTCONN);
+    }
+
+    fn unix_unread_data_resets() {
+        let (mut one, mut other) = UnixStream::pair().expect("a pair");
+        other.write_all(b"unread").expect("open");
+        one.write_all(b"read").expect("open");
+        drop(one);
+        assert_eq!(other.read(&mut [0; 8]).expect("data comes first"), 4);
+        assert_eq!(code(other.read(&mut [0; 8])), libc::ECONNRESET);
+        assert_eq!(other.read(&mut [0; 8]).expect("the end"), 0);
+        assert_eq!(code(other.write(b"x")), libc::EPIPE);
+    }
+
+    fn unix_connection_in_a_closed_queue_is_reset() {
+        let name = abstract_name("queued");
+        let listener = UnixListener::bind_addr(&name).expect("the name is free");
+        let mut client = UnixStream::connect_addr(&name).expect("it listens");
+        client.write_all(b"early").expect("open");
+        drop(listener);
+        assert_eq!(code(client.read(&mut [0; 8])), libc::ECONNRESET);
+    }
+
+    fn unix_shutdown_ends_one_direction() {
+        let (mut one, mut other) = UnixStream::pair().expect("a pair");
+        one.write_all(b"x").expect("open");
+        one.shutdown(Shutdown::Write).expect("open");
+        assert_eq!(code(one.write(b"x")), libc::EPIPE);
+        assert_eq!(other.read(&mut [0; 8]).expect("data"), 1);
+        assert_eq!(other.read(&mut [0; 8]).expect("the end"), 0);
+        other.write_all(b"back").expect("open");
+        assert_eq!(one.read(&mut [0; 8]).expect("data"), 4);
+        other.shutdown(Shutdown::Read).expect("open");
+        one.shutdown(Shutdown::Read).expect("open");
+        assert_eq!(one.read(&mut [0; 8]).expect("the end"), 0);
+        assert_eq!(code(other.write(b"x")), libc::EPIPE);
+    }
+
+    fn unix_peers_are_who_connected() {
+        let name = abstract_name("peers");
+        let listener = UnixListener::bind_addr(&name).expect("the name is free");
+        let client = UnixStream::connect_addr(&name).expect("it listens");
+        let (accepted, from) = listener.accept().expect("a connection");
+        assert!(from.is_unnamed() && client.local_addr().expect("open").is_unnamed());
+        let of_server = client.peer_addr().expect("connected");
+        assert_eq!(of_server.as_abstract_name(), name.as_abstract_name());
+        let own = accepted.local_addr().expect("open");
+        assert_eq!(own.as_abstract_name(), name.as_abstract_name());
+        drop(accepted);
+        assert!(client.peer_addr().is_ok());
+    }
+
+    fn unix_datagrams_of_strangers_are_refused() {
+        let (a, b) = (abstract_name("a"), abstract_name("b"));
+        let one = UnixDatagram::bind_addr(&a).expect("the name is free");
+        let other = UnixDatagram::bind_addr(&b).expect("the name is free");
+        one.connect_addr(&b).expect("bound");
+        let stranger = UnixDatagram::unbound().expect("a socket");
+        assert_eq!(code(stranger.send_to_addr(b"x", &a)), libc::EPERM);
+        assert_eq!(other.send_to_addr(b"x", &a).expect("its peer"), 1);
+        let (length, from) = one.recv_from(&mut [0; 8]).expect("a datagram");
+        assert_eq!((length, from.as_abstract_name()), (1, b.as_abstract_name()));
+        drop(other);
+        assert_eq!(code(one.send(b"x")), libc::ECONNREFUSED);
+        assert_eq!(code(one.send(b"x")), libc::ENOTCONN);
+    }
+
+    fn unix_writes_are_short_when_full() {
+        let (one, mut other) = UnixStream::pair().expect("a pair");
+        one.set_nonblocking(true).expect("open");
+        let written = (&one).write(&vec![0; 1_000_000]).expect("there is room");
+        assert!((150_000..=300_000).contains(&written), "{written}");
+        let error = (&one).write(&[0]).expect_err("it is full");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        let mut read = 0;
+        while read < written {
+            read += other.read(&mut vec![0; 100_000]).expect("data");
+        }
+        assert_eq!((&one).write(&[0]).expect("there is room again"), 1);
+    }
+}

@@ -48,6 +48,57 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     StepBegun { sequence: u64, number: u64 },
     /// The run ended after this many polls.
     RunEnded { polls: u64 },
+    /// A call on a simulated descriptor that changed something or returned data: a number of bytes, another result, or a
+    /// negative error number.
+    SystemCall { call: SystemCall, descriptor: i32, result: i64 },
+}
+
+/// A call of the C library on a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SystemCall {
+    Socket = 0,
+    SocketPair = 1,
+    Pipe = 2,
+    Bind = 3,
+    Listen = 4,
+    Connect = 5,
+    Accept = 6,
+    SetOption = 7,
+    ShutDown = 8,
+    Duplicate = 9,
+    Read = 10,
+    Write = 11,
+    Receive = 12,
+    Send = 13,
+    Close = 14,
+}
+
+impl SystemCall {
+    /// The call's name in C.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::SocketPair => "socketpair",
+            Self::Pipe => "pipe",
+            Self::Bind => "bind",
+            Self::Listen => "listen",
+            Self::Connect => "connect",
+            Self::Accept => "accept",
+            Self::SetOption => "setsockopt",
+            Self::ShutDown => "shutdown",
+            Self::Duplicate => "dup",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Receive => "recv",
+            Self::Send => "send",
+            Self::Close => "close",
+        }
+    }
+
+    /// Whether its result is a number of bytes.
+    pub(crate) fn transfers(self) -> bool {
+        matches!(self, Self::Read | Self::Write | Self::Receive | Self::Send)
+    }
 }
 
 /// Why a packet did not arrive.
@@ -165,6 +216,10 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::LinksRestored => (7, [LinkChange::Profile as u64, 0]),
             Self::StepBegun { sequence, number } => (8, [*sequence, *number]),
             Self::RunEnded { polls } => (9, [*polls, 0]),
+            Self::SystemCall { call, descriptor, result } => {
+                let what = u64::from(*descriptor as u32) << 8 | *call as u64;
+                (10, [what, *result as u64])
+            }
         }
     }
 }
@@ -206,7 +261,8 @@ impl NewEvent<'_> {
             | Self::ZoneLinkChanged { .. }
             | Self::LinksRestored
             | Self::StepBegun { .. }
-            | Self::RunEnded { .. } => hash,
+            | Self::RunEnded { .. }
+            | Self::SystemCall { .. } => hash,
         }
     }
 
@@ -242,6 +298,9 @@ impl NewEvent<'_> {
             Self::LinksRestored => Event::LinksRestored,
             Self::StepBegun { sequence, number } => Event::StepBegun { sequence, number },
             Self::RunEnded { polls } => Event::RunEnded { polls },
+            Self::SystemCall { call, descriptor, result } => {
+                Event::SystemCall { call, descriptor, result }
+            }
         }
     }
 }

@@ -333,6 +333,15 @@ impl Connection {
         }
     }
 
+    /// The smoothed round-trip time in microseconds; 0 if it was not measured.
+    #[cfg_attr(
+        not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")),
+        expect(dead_code, reason = "only guests ask")
+    )]
+    pub(crate) fn round_trip_micros(&self) -> u32 {
+        (self.rtt.srtt().unwrap_or(0) / 1_000) as u32
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state
     }

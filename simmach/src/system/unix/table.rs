@@ -18,11 +18,19 @@ use crate::system::unix::socket::{
 pub(crate) struct UnixSockets {
     sockets: BTreeMap<SocketId, Socket>,
     /// The socket that has each name, or had it: a path stays until it is bound again.
-    names: BTreeMap<(MachineId, Vec<u8>), SocketId>,
+    names: BTreeMap<Name, SocketId>,
     last_id: u32,
     last_automatic_name: u32,
     /// Files to notify.
     woken: Vec<FileId>,
+}
+
+/// A name on a machine. Abstract names of other kinds of sockets are other names.
+type Name = (MachineId, Option<Kind>, Vec<u8>);
+
+fn name_of(machine: MachineId, kind: Kind, name: &[u8]) -> Name {
+    let is_abstract = name.first() == Some(&0);
+    (machine, is_abstract.then_some(kind), name.to_vec())
 }
 
 /// A message, as much of it as there was room for.
@@ -80,12 +88,12 @@ impl UnixSockets {
         if socket.name.is_some() {
             return Err(Errno(libc::EINVAL));
         }
-        let machine = socket.machine;
+        let (machine, kind) = (socket.machine, socket.kind);
         let name = match name {
-            [] => self.automatic_name(machine),
+            [] => self.automatic_name(machine, kind),
             given => given.to_vec(),
         };
-        let key = (machine, name.clone());
+        let key = name_of(machine, kind, &name);
         if self.names.get(&key).is_some_and(|holder| self.sockets.contains_key(holder)) {
             return Err(Errno(libc::EADDRINUSE));
         }
@@ -95,11 +103,11 @@ impl UnixSockets {
     }
 
     /// An abstract name that is not used.
-    fn automatic_name(&mut self, machine: MachineId) -> Vec<u8> {
+    fn automatic_name(&mut self, machine: MachineId, kind: Kind) -> Vec<u8> {
         loop {
             self.last_automatic_name += 1;
             let name = format!("\0{:05x}", self.last_automatic_name).into_bytes();
-            if !self.names.contains_key(&(machine, name.clone())) {
+            if !self.names.contains_key(&name_of(machine, kind, &name)) {
                 return name;
             }
         }
@@ -110,7 +118,7 @@ impl UnixSockets {
         if name.is_empty() {
             return Err(Errno(libc::ECONNREFUSED));
         }
-        let Some(id) = self.names.get(&(machine, name.to_vec())) else {
+        let Some(id) = self.names.get(&name_of(machine, kind, name)) else {
             let is_abstract = name.first() == Some(&0);
             return Err(Errno(if is_abstract { libc::ECONNREFUSED } else { libc::ENOENT }));
         };
@@ -485,7 +493,7 @@ impl UnixSockets {
     pub(super) fn close(&mut self, id: SocketId) {
         let Some(mut socket) = self.sockets.remove(&id) else { return };
         if let Some(name) = socket.name.take_if(|name| name.first() == Some(&0)) {
-            let key = (socket.machine, name);
+            let key = name_of(socket.machine, socket.kind, &name);
             // A socket that was accepted has its listener's name.
             if self.names.get(&key) == Some(&id) {
                 self.names.remove(&key);

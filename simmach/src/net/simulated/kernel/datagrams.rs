@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Waker;
 
 use crate::engine::{Effect, ProcessId, Waiter, mix};
-use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
+use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net, ipv4, ipv6};
 use crate::net::simulated::kernel::socket::{DatagramSocket, IpOptions};
 use crate::net::simulated::kernel::wakers::{WaitSlot, Waiters};
 use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
@@ -196,6 +196,16 @@ impl Kernel {
             }
             (Bound::Any4 | Bound::Any6 | Bound::One(_), _) => datagrams_address(socket),
         })
+    }
+
+    /// The address of a socket's machine.
+    #[cfg_attr(
+        not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")),
+        expect(dead_code, reason = "only guests ask")
+    )]
+    pub(crate) fn own_address(&mut self, key: SocketKey, v6: bool) -> io::Result<IpAddr> {
+        let host = self.datagrams(key)?.host;
+        Ok(if v6 { ipv6(host).into() } else { ipv4(host).into() })
     }
 
     /// Takes the first datagram of the queue. Returns its length, cut to `into`, and its sender.

@@ -22,6 +22,10 @@ impl RttEstimator {
         Self { srtt: None, rttvar: 0, rto: config.rto_initial, backoff: 0 }
     }
 
+    pub(crate) fn srtt(&self) -> Option<u64> {
+        self.srtt
+    }
+
     /// The timeout, with back-off.
     pub(crate) fn rto(&self, config: &TcpConfig) -> u64 {
         self.rto.saturating_mul(1 << self.backoff.min(20)).min(config.rto_max)
