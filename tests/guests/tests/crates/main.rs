@@ -7,6 +7,7 @@ mod choices;
 mod grpc;
 mod panics;
 mod pools;
+mod popular;
 mod quic;
 mod redis_server;
 mod support;
