@@ -47,6 +47,13 @@ pub struct Spec {
 pub(crate) const CLIENT: &str = "client";
 
 impl Spec {
+    /// Declares that all processes use simmach's modules only. See [`Topology::native`].
+    #[must_use]
+    pub fn native(mut self) -> Self {
+        self.runtime = Runtime::Native;
+        self
+    }
+
     /// Returns messages for all mistakes in the spec. A run can begin only if there are none.
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let (machines, _) = self.machines();

@@ -55,6 +55,23 @@ fn golden_traces_are_unchanged() {
     );
 }
 
+/// A process that uses simmach's modules only makes the same run whether it has a tokio runtime or not.
+#[test]
+fn native_processes_make_the_same_runs() {
+    for program in PROGRAMS.iter().copied().flatten() {
+        let spec = program.spec;
+        let mut traces = [String::new(), String::new()];
+        add_runs(&mut traces[0], program.name, &Program::new(spec), program.seeds);
+        add_runs(
+            &mut traces[1],
+            program.name,
+            &Program::new(move || spec().native()),
+            program.seeds,
+        );
+        assert_eq!(traces[0], traces[1]);
+    }
+}
+
 /// Adds a line for each run: its trace hash, its polls and how it ended.
 fn add_runs(traces: &mut String, name: &str, program: &Program, seeds: u64) {
     let program = program.clone().log(false);
