@@ -334,8 +334,9 @@ fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
                 FileKind::Counter { count, .. } => {
                     let mut added = [0; size_of::<u64>()];
                     let bytes = from.iter().flat_map(|piece| piece.iter());
-                    let given = added.iter_mut().zip(bytes).map(|(to, byte)| *to = *byte);
-                    if given.count() < size_of::<u64>() {
+                    added.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+                    // As Linux since version 6.9.
+                    if from.iter().map(|piece| piece.len()).sum::<usize>() != size_of::<u64>() {
                         return Err(Errno(libc::EINVAL));
                     }
                     let added = u64::from_ne_bytes(added);

@@ -88,7 +88,7 @@ pub(super) fn control(
             _ => Err(Errno(libc::EINVAL)),
         });
     }
-    let (file, woken) = with(|descriptors| {
+    let watched = with(|descriptors| {
         let (epoll_id, id) = (descriptors.id_of(epoll)?, descriptors.id_of(descriptor)?);
         let FileKind::Epoll(own) = &mut descriptors.file(epoll_id)?.kind else {
             return Err(Errno(libc::EINVAL));
@@ -102,7 +102,7 @@ pub(super) fn control(
                 own.forget(descriptor).ok_or(Errno(libc::ENOENT))?;
                 let watchers = &mut descriptors.file(id)?.watchers;
                 watchers.retain(|watcher| *watcher != (epoll_id, descriptor));
-                return Ok((None, Default::default()));
+                return Ok(None);
             }
             libc::EPOLL_CTL_ADD if is_watched => return Err(Errno(libc::EEXIST)),
             libc::EPOLL_CTL_MOD if !is_watched => return Err(Errno(libc::ENOENT)),
@@ -116,13 +116,14 @@ pub(super) fn control(
         if !is_watched {
             descriptors.file(id)?.watchers.push((epoll_id, descriptor));
         }
-        // The next wait looks at it.
-        Ok((Some(id), descriptors.queue(epoll_id, descriptor)))
+        Ok(Some((id, epoll_id, event.events | ALWAYS)))
     })?;
-    if let Some(file) = file {
-        readiness::watch(file);
+    let Some((file, epoll, events)) = watched else { return Ok(()) };
+    readiness::watch(file);
+    if readiness::of(file) & events != 0 {
+        let woken = with(|descriptors| Ok(descriptors.queue(epoll, descriptor)))?;
+        woken.into_iter().for_each(Waker::wake);
     }
-    woken.into_iter().for_each(Waker::wake);
     Ok(())
 }
 
