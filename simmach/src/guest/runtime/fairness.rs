@@ -8,7 +8,7 @@
 //! The table is replaced when more threads wait than it was made for. In a process with more threads than that, the
 //! determinism check finds what depends on it.
 
-use std::sync::{RwLock, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -21,25 +21,31 @@ const THREADS: usize = 128;
 /// A time that no run reaches: 30,000 years.
 const NEVER: Duration = Duration::from_secs(1_000_000_000_000);
 
-/// Makes parking_lot's table. Outside every run.
+/// Makes parking_lot's table. Outside every run. The threads start and end one after the other: what they allocate is at the
+/// same addresses in every process, if the kernel does not change them.
 pub(super) fn prepare() {
-    let gate = RwLock::new(());
-    let (send, arrived) = mpsc::channel();
     thread::scope(|scope| {
-        let closed = gate.write();
-        let started = (0..THREADS).take_while(|_| {
-            let (gate, send) = (&gate, send.clone());
+        let mut threads = Vec::with_capacity(THREADS);
+        for _ in 0..THREADS {
+            let (send, arrived) = mpsc::channel();
+            let (release, released) = mpsc::channel::<()>();
             let wait = move || {
                 stop_own_clock(NEVER);
                 Condvar::new().wait_for(&mut Mutex::new(()).lock(), Duration::ZERO);
-                let _ = send.send(());
+                drop(send);
                 // All of them must exist at the same time.
-                drop(gate.read());
+                let _ = released.recv();
             };
             // If there can't be so many, the table is made for fewer.
-            thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, wait).is_ok()
-        });
-        arrived.iter().take(started.count()).for_each(drop);
-        drop(closed);
+            let builder = thread::Builder::new().stack_size(64 << 10);
+            let Ok(thread) = builder.spawn_scoped(scope, wait) else { break };
+            let _: Result<(), _> = arrived.recv();
+            threads.push((release, thread));
+        }
+        for (release, thread) in threads {
+            drop(release);
+            // It does not panic.
+            let _ = thread.join();
+        }
     });
 }
