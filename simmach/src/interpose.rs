@@ -6,7 +6,8 @@
 //! its machines. Outside a run the calls are forwarded, at the cost of a load and a jump.
 //!
 //! Deterministic in a run: std's `HashMap`, `Instant` and `SystemTime`; `rand` from 0.8; `uuid` v4; `chrono`; `fastrand`,
-//! `tokio::select!` and `futures::select!`, whose generators are seeded when the run begins.
+//! `tokio::select!` and `futures::select!`, whose generators are seeded when the run begins (tokio's where a process of the test
+//! has a tokio runtime).
 //!
 //! Not deterministic:
 //!
