@@ -182,6 +182,7 @@ impl<F: Future> Future for Root<'_, F> {
         if slice.has_ended() {
             return Poll::Ready(None);
         }
+        slice.enter_code();
         slice.set_root(cx.waker());
         {
             let mut wakers = wakes.wakers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -53,8 +53,15 @@ impl Slice {
             self.task.replace(Some(task.clone()));
         }
         let _leave = Leave(CURRENT.replace(Some(Rc::clone(self))));
+        // The runtime reads the clock for its metrics before it runs anything.
+        set_uncounted(true);
         let result = f();
         (result, self.ended.take())
+    }
+
+    /// Tells that code of the guest's runs from here on, whose readings of the clock are counted.
+    pub(crate) fn enter_code(&self) {
+        set_uncounted(false);
     }
 
     /// Sets what wakes the future that the runtime blocks on.
@@ -89,7 +96,9 @@ pub(super) fn end(
     slice.ended.set(Some(deadline));
     // Not borrowed while it is woken.
     let root = slice.root.borrow().clone();
-    // The runtime reads the clock once more, to look for timers that are due.
+    // The runtime has read the clock for its metrics before this wait, and reads it after it, for timers that are due.
+    #[cfg(feature = "tokio")]
+    context::try_with(|engine| engine.clock.take_back_reading());
     set_uncounted(true);
     slice.is_waking_root.set(true);
     if let Some(root) = root {

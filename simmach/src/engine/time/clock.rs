@@ -65,6 +65,13 @@ impl Clock {
         self.is_uncounted.set(on);
     }
 
+    /// Takes one counted reading back: a guest's runtime made it before a wait.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_back_reading(&self) {
+        self.readings.set(self.readings.get().saturating_sub(1));
+        self.readings_at_moment.set(self.readings_at_moment.get().saturating_sub(1));
+    }
+
     /// Reads a machine's monotonic clock for the code under test, in nanoseconds.
     pub(crate) fn read_monotonic(&self, machine: MachineId) -> u64 {
         self.machine_clocks.monotonic(machine, self.read())
