@@ -17,7 +17,12 @@ fn test_without_arguments_has_an_entry_and_a_libtest_function() {
     let [Item::Const(entry), Item::Fn(function)] = &items[..] else { panic!("two items") };
     let entry = text(entry);
     assert!(entry.contains(&squeezed("use :: simmach :: __private as __simmach")), "{entry}");
-    assert!(entry.contains(&squeezed("SpecBuilder :: new () . body (| sim | t (__simmach :: argument (sim)))")), "{entry}");
+    assert!(
+        entry.contains(&squeezed(
+            "SpecBuilder :: new () . body (| sim | t (__simmach :: argument (sim)))"
+        )),
+        "{entry}"
+    );
     assert!(entry.contains(&squeezed("Settings :: new () }")), "{entry}");
     assert!(entry.contains(&squeezed("ignore : :: core :: option :: Option :: None")), "{entry}");
     assert!(entry.contains(&squeezed("async fn t (sim : Sim) -> Result < () >")), "{entry}");

@@ -195,7 +195,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     }
     set_up(engine, &spec, &machines, client, disks);
     if has_guests {
-        guest::reset(seed);
+        engine.map_keys.uncounted(|| guest::reset(seed));
     }
     if keep.packets {
         net::control::capture();

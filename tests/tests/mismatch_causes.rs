@@ -15,7 +15,6 @@ use child::{Door, Ran};
 
 mod zoo {
     use std::collections::HashMap;
-    use std::io::Read;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{LazyLock, OnceLock};
     use std::thread;
@@ -32,7 +31,7 @@ mod zoo {
         sleep((number % 1_000_000).nanos()).await;
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_map_hashed_by_addresses() {
         let map: ahash::AHashMap<u64, ()> = (0..30).map(|key| (key, ())).collect();
@@ -41,7 +40,7 @@ mod zoo {
         }
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn an_unbiased_select() {
         for _ in 0..30 {
@@ -53,7 +52,7 @@ mod zoo {
         }
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_static_counter() {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -65,7 +64,7 @@ mod zoo {
         map.keys().fold(0, |order, key| order.wrapping_mul(31).wrapping_add(*key))
     }
 
-    #[sim_test(seeds = 40, check = true)]
+    #[sim_test(seeds = 40, check = true, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_map_behind_a_static_regex() {
         static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w+\s").unwrap());
@@ -73,7 +72,7 @@ mod zoo {
         shows(order_of_a_map()).await;
     }
 
-    #[sim_test(seeds = 40, check = true)]
+    #[sim_test(seeds = 40, check = true, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_map_behind_a_pool_of_maps() {
         static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -87,7 +86,7 @@ mod zoo {
         shows(task.await.unwrap()).await;
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_cell_that_the_first_run_fills(sim: Sim) {
         static CELL: OnceLock<u64> = OnceLock::new();
@@ -101,7 +100,7 @@ mod zoo {
         }
     }
 
-    #[sim_test(seeds = 40, machines("listener" => listens))]
+    #[sim_test(seeds = 40, runtime = native, machines("listener" => listens))]
     #[ignore = "for the tests below"]
     async fn an_address_in_a_message() -> Result {
         static SOMETHING: u8 = 0;
@@ -112,13 +111,13 @@ mod zoo {
         Ok(())
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_thread_that_is_refused() {
         let _ = thread::Builder::new().spawn(|| {});
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_thread_that_is_allowed() {
         let real = || SystemTime::now().elapsed().map_or(0, |since| since.as_nanos() as u64);
@@ -132,20 +131,25 @@ mod zoo {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn the_processors_clock() {
         // SAFETY: every processor of this kind has it.
         shows(unsafe { core::arch::x86_64::_rdtsc() }).await;
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_file_of_the_systems() -> Result {
-        let mut bytes = [0; 8];
-        std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        shows(u64::from_ne_bytes(bytes)).await;
+        shows(u64::from_ne_bytes(random_of_the_kernel()?)).await;
         Ok(())
+    }
+
+    /// Random bytes from a file that no run answers.
+    fn random_of_the_kernel() -> std::io::Result<[u8; 8]> {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        u64::from_str_radix(&digits, 16).map(u64::to_ne_bytes).map_err(std::io::Error::other)
     }
 
     /// Stands for AWS-LC's generator, which calls no function of the C library.
@@ -153,11 +157,13 @@ mod zoo {
     extern "C" fn aws_lc_0_99_0_RAND_bytes(bytes: *mut u8, length: usize) -> i32 {
         // SAFETY: the caller passes a buffer of `length` bytes.
         let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, length) };
-        let file = std::fs::File::open("/dev/urandom");
-        i32::from(file.and_then(|mut file| file.read_exact(bytes)).is_ok())
+        let random = random_of_the_kernel();
+        i32::from(random.is_ok_and(|random| {
+            bytes.iter_mut().zip(random).map(|(to, byte)| *to = byte).count() > 0
+        }))
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_generator_of_a_library() {
         let mut bytes = [0; 8];
@@ -165,20 +171,20 @@ mod zoo {
         shows(u64::from_ne_bytes(bytes)).await;
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn the_number_of_the_process() {
         shows(u64::from(std::process::id())).await;
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn nothing_of_the_kind(sim: Sim) {
         shows(sim.random_range(0..1_000_000u64)).await;
     }
 
     /// So rare that checking one seed in twenty may miss it; checking all finds it.
-    #[sim_test(seeds = 40, check = true)]
+    #[sim_test(seeds = 40, check = true, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_counter_that_shows_seldom() {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -194,6 +200,7 @@ mod zoo {
     #[sim_test(
         seeds = 40,
         machines("machine" => starts),
+        runtime = native,
         chaos = PowerOffs::new().every(100.millis()..1.secs()),
     )]
     #[ignore = "for the tests below"]
@@ -205,7 +212,7 @@ mod zoo {
         }
     }
 
-    #[sim_test(seeds = 40, check = false)]
+    #[sim_test(seeds = 40, check = false, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_counter_that_nobody_looks_at() {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -216,14 +223,14 @@ mod zoo {
         assert!(counter.fetch_add(1, Ordering::Relaxed) < 10, "the tenth");
     }
 
-    #[sim_test(seeds = 40, check = false)]
+    #[sim_test(seeds = 40, check = false, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_failure_of_a_later_run() {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         fails_the_tenth_time(&COUNTER);
     }
 
-    #[sim_test(seeds = 40, check = false)]
+    #[sim_test(seeds = 40, check = false, runtime = native)]
     #[ignore = "for the tests below"]
     #[should_panic(expected = "the tenth")]
     async fn an_expected_failure_of_a_later_run() {
@@ -232,18 +239,17 @@ mod zoo {
     }
 
     /// The first run of each process, which is discarded, passes; all others fail.
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_failure_of_all_runs_but_the_first() {
         static RAN: AtomicU64 = AtomicU64::new(0);
         assert_eq!(RAN.fetch_add(1, Ordering::Relaxed), 0, "it ran before");
     }
 
-    #[sim_test(seeds = 40)]
+    #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_failure_of_a_coin_from_outside() -> Result {
-        let mut bytes = [0; 8];
-        std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let bytes = random_of_the_kernel()?;
         // Keeps two runs from being equal by chance.
         shows(u64::from_ne_bytes(bytes)).await;
         assert!(bytes[0] < 128, "the coin fell so");

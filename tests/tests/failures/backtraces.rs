@@ -68,7 +68,7 @@ pub(super) mod zoo {
     }
 
     /// A refusal that happens inside std.
-    #[sim_test(seeds = 2)]
+    #[sim_test(seeds = 2, runtime = native)]
     #[ignore = "for the tests below"]
     #[allow(clippy::disallowed_methods, reason = "it is refused")]
     async fn thread() {
