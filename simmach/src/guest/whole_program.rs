@@ -52,7 +52,6 @@ use std::thread;
 /// });
 /// assert!(program.run(7).passed());
 /// ```
-#[expect(clippy::missing_panics_doc, reason = "the service panics, not this function")]
 pub fn main<F, R>(main: F) -> impl AsyncFn() -> R
 where
     F: Fn() -> R + Clone + Send + 'static,

@@ -32,7 +32,7 @@ thread_local! {
 }
 
 /// Stops the clocks as this thread reads them outside a run.
-#[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only guests need it"))]
+#[cfg(feature = "tokio")]
 pub(crate) fn stop_own_clock(at: Duration) {
     STOPPED.set(Some(at));
 }

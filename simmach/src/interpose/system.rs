@@ -11,7 +11,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::interpose::answers;
-pub(crate) use crate::interpose::answers::{advance_own_clock, stop_own_clock};
+pub(crate) use crate::interpose::answers::advance_own_clock;
+#[cfg(feature = "tokio")]
+pub(crate) use crate::interpose::answers::stop_own_clock;
 pub(crate) use crate::interpose::locks::join_really;
 pub(crate) use crate::interpose::threads::on_thread_end;
 

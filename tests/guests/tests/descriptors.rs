@@ -69,6 +69,7 @@ fn calls(seed: u64) -> Vec<String> {
             18 => format!("poll: {}", poll(&table)),
             // SAFETY: the sequence owns it, or it is closed already.
             _ if flags < 8 => {
+                // SAFETY: the descriptor is this sequence's own.
                 let closed = result(unsafe { libc::close(own) } as isize);
                 if closed == 0 {
                     table.0[at] = -1;

@@ -6,6 +6,8 @@
 //! Behaviour that takes a kernel minutes, such as time-outs and TIME-WAIT, is tested in
 //! `simmach/src/net/simulated/tcp/tests` instead.
 
+#![allow(clippy::duplicate_mod, reason = "the same sources run on each kind of sockets")]
+
 /// Makes two tests of each scenario: `simulated::…` and `real::…`.
 macro_rules! everywhere {
     ($($scenario:ident),* $(,)?) => {

@@ -57,7 +57,7 @@ fn asks(
 {
     service_fn(move |line: String| {
         let machine = machine.clone();
-        async move { ask_line(&machine, line).await.map_err(BoxError::from) }
+        async move { ask_line(&machine, line).await }
     })
 }
 
