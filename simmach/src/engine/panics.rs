@@ -111,7 +111,7 @@ impl Uncaught {
 
     /// Adds them to those of this thread.
     pub(crate) fn put(self) {
-        // Without the local nobody can ask for them.
+        // Without the local they cannot be asked for.
         let _ = RECORDED.try_with(|recorded| recorded.borrow_mut().extend(self.0));
     }
 }

@@ -13,7 +13,7 @@ use crate::interpose::system::{
 };
 use crate::net::simulated::sockets::resolve;
 use crate::net::target::Target;
-use crate::system::descriptors::{File, FileKind, notify, open, with, with_file};
+use crate::system::descriptors::{File, FileId, FileKind, notify, open, with, with_file};
 use crate::system::threads::{self, futex};
 use crate::system::{channel, epoll, options, poll, slice, sockets, unix};
 
@@ -271,114 +271,112 @@ fn close(descriptor: c_int) {
     }
 }
 
-fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
-    loop {
-        let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
-            let found = match &mut file.kind {
-                FileKind::Counter { count, is_semaphore } => {
-                    let room: usize = into.iter().map(|buffer| buffer.len()).sum();
-                    if room < size_of::<u64>() {
-                        return Err(Errno(libc::EINVAL));
-                    }
-                    let taken = if *is_semaphore { (*count).min(1) } else { *count };
-                    *count -= taken;
-                    let found = (taken > 0).then(|| sockets::fill(into, &taken.to_ne_bytes()));
-                    Found::Counter(found)
-                }
-                FileKind::PipeReader(end) => Found::Pipe(end.read(into)),
-                FileKind::Random => Found::Random,
-                FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
-                FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
-                FileKind::Unconnected { .. }
-                | FileKind::Listener { .. }
-                | FileKind::Stream { .. }
-                | FileKind::Datagrams { .. }
-                | FileKind::Unix(_) => Found::Socket,
-            };
-            Ok((id, file.is_nonblocking, found))
-        })?;
-        match found {
-            // As in Linux, unlike in a `recv`.
-            Found::Socket if into.iter().all(|buffer| buffer.is_empty()) => return Ok(0),
-            Found::Socket => {
-                let received = sockets::receive(descriptor, into, 0)?;
-                return Ok(received.bytes);
-            }
-            Found::Random | Found::Ignored => {
-                into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
-                return Ok(into.iter().map(|buffer| buffer.len()).sum());
-            }
-            Found::Counter(Some(read)) => {
-                notify(id);
-                return Ok(read);
-            }
-            Found::Pipe(Some((read, writer))) => {
-                if let Some(writer) = writer {
-                    notify(writer);
-                }
-                return Ok(read);
-            }
-            Found::Counter(None) | Found::Pipe(None) => {
-                let what = "something to read from a pipe or an event counter";
-                sockets::wait_for(id, libc::EPOLLIN, is_nonblocking, what)?;
-            }
-        }
+/// What a read or write of a file finds.
+enum Found {
+    /// A socket, whose own calls do it.
+    Socket,
+    /// So many bytes are read or written, and a file is to be notified.
+    Done(usize, Option<FileId>),
+    /// Nothing, yet.
+    Nothing,
+}
+
+impl Found {
+    fn of(done: Option<(usize, Option<FileId>)>) -> Self {
+        done.map_or(Self::Nothing, |(bytes, other)| Self::Done(bytes, other))
     }
 }
 
+fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
+    let room: usize = into.iter().map(|buffer| buffer.len()).sum();
+    let what = "something to read from a pipe or an event counter";
+    transfer(descriptor, libc::EPOLLIN, what, |id, kind| {
+        Ok(match kind {
+            FileKind::Counter { .. } if room < size_of::<u64>() => return Err(Errno(libc::EINVAL)),
+            FileKind::Counter { count: 0, .. } => Found::Nothing,
+            FileKind::Counter { count, is_semaphore } => {
+                let taken = if *is_semaphore { 1 } else { *count };
+                *count -= taken;
+                Found::Done(sockets::fill(into, &taken.to_ne_bytes()), Some(id))
+            }
+            FileKind::PipeReader(end) => Found::of(end.read(into)),
+            FileKind::Random => {
+                into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
+                Found::Done(room, None)
+            }
+            FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
+            FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
+            FileKind::Unconnected { .. }
+            | FileKind::Listener { .. }
+            | FileKind::Stream { .. }
+            | FileKind::Datagrams { .. }
+            | FileKind::Unix(_) => Found::Socket,
+        })
+    })?
+    .map_or_else(
+        // As in Linux, unlike in a `recv`.
+        || if room == 0 { Ok(0) } else { Ok(sockets::receive(descriptor, into, 0)?.bytes) },
+        Ok,
+    )
+}
+
 fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
+    let length: usize = from.iter().map(|piece| piece.len()).sum();
+    let what = "room to write to a pipe or an event counter";
+    transfer(descriptor, libc::EPOLLOUT, what, |id, kind| {
+        Ok(match kind {
+            FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Done(length, None),
+            FileKind::Counter { count, .. } => {
+                // As Linux since version 6.9: not more bytes either.
+                let added = sockets::whole(from).try_into().map_err(|_| Errno(libc::EINVAL))?;
+                let added = u64::from_ne_bytes(added);
+                if added == u64::MAX {
+                    return Err(Errno(libc::EINVAL));
+                }
+                match count.checked_add(added).filter(|sum| *sum < u64::MAX) {
+                    Some(sum) => {
+                        *count = sum;
+                        Found::Done(length, Some(id))
+                    }
+                    None => Found::Nothing,
+                }
+            }
+            FileKind::PipeWriter(end) => Found::of(end.write(from)?),
+            FileKind::Random => Found::Done(length, None),
+            FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
+            FileKind::PipeReader(_) => return Err(Errno(libc::EBADF)),
+            FileKind::Unconnected { .. }
+            | FileKind::Listener { .. }
+            | FileKind::Stream { .. }
+            | FileKind::Datagrams { .. }
+            | FileKind::Unix(_) => Found::Socket,
+        })
+    })?
+    .map_or_else(|| sockets::send(descriptor, from, 0, None, Control::default()), Ok)
+}
+
+/// Calls `attempt` until it finds something, and waits in between. Returns the number of bytes, or `None` for a socket.
+fn transfer(
+    descriptor: c_int,
+    events: c_int,
+    what: &'static str,
+    mut attempt: impl FnMut(FileId, &mut FileKind) -> Answer<Found>,
+) -> Answer<Option<usize>> {
     loop {
         let (id, is_nonblocking, found) = with_file(descriptor, |id, file| {
-            let found = match &mut file.kind {
-                FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Ignored,
-                FileKind::Counter { count, .. } => {
-                    let mut added = [0; size_of::<u64>()];
-                    let bytes = from.iter().flat_map(|piece| piece.iter());
-                    added.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
-                    // As Linux since version 6.9.
-                    if from.iter().map(|piece| piece.len()).sum::<usize>() != size_of::<u64>() {
-                        return Err(Errno(libc::EINVAL));
-                    }
-                    let added = u64::from_ne_bytes(added);
-                    if added == u64::MAX {
-                        return Err(Errno(libc::EINVAL));
-                    }
-                    let sum = count.checked_add(added).filter(|sum| *sum < u64::MAX);
-                    *count = sum.unwrap_or(*count);
-                    Found::Counter(sum.map(|_| size_of::<u64>()))
-                }
-                FileKind::PipeWriter(end) => Found::Pipe(end.write(from)?),
-                FileKind::Random => Found::Random,
-                FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
-                FileKind::PipeReader(_) => return Err(Errno(libc::EBADF)),
-                FileKind::Unconnected { .. }
-                | FileKind::Listener { .. }
-                | FileKind::Stream { .. }
-                | FileKind::Datagrams { .. }
-                | FileKind::Unix(_) => Found::Socket,
-            };
-            Ok((id, file.is_nonblocking, found))
+            Ok((id, file.is_nonblocking, attempt(id, &mut file.kind)?))
         })?;
         match found {
-            Found::Socket => {
-                return sockets::send(descriptor, from, 0, None, Control::default());
-            }
-            Found::Random | Found::Ignored => {
-                return Ok(from.iter().map(|piece| piece.len()).sum());
-            }
-            Found::Counter(Some(written)) => {
-                notify(id);
-                return Ok(written);
-            }
-            Found::Pipe(Some((written, reader))) => {
-                if let Some(reader) = reader {
-                    notify(reader);
+            Found::Socket => return Ok(None),
+            Found::Done(bytes, other) => {
+                if let Some(other) = other {
+                    notify(other);
                 }
-                return Ok(written);
+                return Ok(Some(bytes));
             }
-            Found::Counter(None) | Found::Pipe(None) => {
-                let what = "room to write to a pipe or an event counter";
-                sockets::wait_for(id, libc::EPOLLOUT, is_nonblocking, what)?;
+            Found::Nothing => {
+                let deadline = sockets::deadline(id, events, is_nonblocking)?;
+                sockets::wait_for(id, events, deadline, what)?;
             }
         }
     }
@@ -453,13 +451,4 @@ fn traced_opening<T>(
     };
     engine::trace(Event::SystemCall { call, descriptor, result });
     answer
-}
-
-/// What a read or write of a file that may not be a socket finds.
-enum Found {
-    Socket,
-    Random,
-    Ignored,
-    Counter(Option<usize>),
-    Pipe(Option<(usize, Option<crate::system::descriptors::FileId>)>),
 }

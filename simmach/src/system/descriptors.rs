@@ -62,7 +62,7 @@ pub(crate) struct File {
     /// The epoll instances that watch it, with the descriptor under which each does.
     pub(crate) watchers: SmallVec<[(FileId, c_int); 1]>,
     /// Threads that wait for it in a call.
-    pub(crate) waiters: Vec<Waker>,
+    waiters: Vec<Waker>,
     /// Calls [`notify`] for the file: what the network wakes.
     waker: Waker,
 }
@@ -147,6 +147,17 @@ pub(super) fn with_file<R>(
 /// Opens a file and returns its descriptor. Destructors of an ended process may do so, too.
 pub(super) fn open(kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
     with(|descriptors| descriptors.open(kind, is_nonblocking))
+}
+
+/// Has `waker` woken when something happens to a file. Calling this again for the same waker changes nothing.
+pub(super) fn add_waiter(id: FileId, waker: &Waker) -> Answer<()> {
+    with(|descriptors| {
+        let waiters = &mut descriptors.file(id)?.waiters;
+        if !waiters.iter().any(|waiter| waiter.will_wake(waker)) {
+            waiters.push(waker.clone());
+        }
+        Ok(())
+    })
 }
 
 /// Something happened to a file: wakes the epoll instances and the threads that wait for it.
@@ -246,7 +257,7 @@ impl Descriptors {
         }
         let mut woken: SmallVec<[Waker; 2]> = own.waiter.take().into_iter().collect();
         // An epoll instance may itself be watched.
-        if !file.watchers.is_empty() || !file.waiters.is_empty() {
+        if file.is_watched() {
             woken.extend(self.notify(epoll));
         }
         woken
@@ -254,6 +265,11 @@ impl Descriptors {
 }
 
 impl File {
+    /// Whether an epoll instance or a thread waits for it.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.watchers.is_empty() || !self.waiters.is_empty()
+    }
+
     pub(super) fn waker(&self) -> &Waker {
         &self.waker
     }

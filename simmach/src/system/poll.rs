@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::interpose::system::{Answer, PollEntry, is_simulated};
-use crate::system::descriptors::{FileId, with};
+use crate::system::descriptors::{FileId, add_waiter, with};
 use crate::system::readiness;
 use crate::system::threads::{Deadline, wait};
 
@@ -22,10 +22,7 @@ pub(super) fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> Answ
         wait(deadline, "one of several descriptors", |waker| {
             for entry in &*entries {
                 if let Some(id) = file_of(entry) {
-                    with(|descriptors| {
-                        descriptors.file(id)?.waiters.push(waker.clone());
-                        Ok(())
-                    })?;
+                    add_waiter(id, waker)?;
                     readiness::watch(id);
                 }
             }

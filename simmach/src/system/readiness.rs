@@ -119,7 +119,7 @@ fn events(ready: Ready) -> u32 {
 pub(super) fn watch(id: FileId) {
     let watched = with(|descriptors| {
         let file = descriptors.file(id)?;
-        if file.watchers.is_empty() && file.waiters.is_empty() {
+        if !file.is_watched() {
             return Ok(());
         }
         let waker = file.waker();

@@ -1,15 +1,18 @@
-//! Calls on sockets.
+//! Calls on sockets: opening, naming, connecting and closing them. What passes through them is in `transfer`.
+
+mod transfer;
 
 use std::ffi::c_int;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::engine;
-use crate::interpose::system::{Answer, Control, Errno, Received, SocketAddress};
+use crate::interpose::system::{Answer, Errno, SocketAddress};
 use crate::net::simulated::kernel::streams::ConnectionInfo;
 use crate::net::simulated::kernel::{Kernel, with_host, with_own_kernel};
 use crate::net::simulated::key::SocketKey;
-use crate::system::descriptors::{FileId, FileKind, open, with, with_file};
+use crate::system::descriptors::{FileId, FileKind, add_waiter, notify, open, with, with_file};
+pub(super) use crate::system::sockets::transfer::{fill, receive, send, skip, whole};
 use crate::system::threads::{Deadline, wait};
 use crate::system::unix::SocketId;
 use crate::system::{options, readiness, unix};
@@ -68,8 +71,12 @@ fn set_kind(id: FileId, kind: FileKind) -> Answer<()> {
     })
 }
 
-/// When a call that waits for one of `events` gives up: after the file's `SO_RCVTIMEO` or `SO_SNDTIMEO`.
-pub(super) fn deadline(id: FileId, events: c_int) -> Answer<Deadline> {
+/// When a call that waits for one of `events` gives up: at once if it must not block, else after the file's `SO_RCVTIMEO` or
+/// `SO_SNDTIMEO`.
+pub(super) fn deadline(id: FileId, events: c_int, is_nonblocking: bool) -> Answer<Deadline> {
+    if is_nonblocking {
+        return Ok(Deadline::NOW);
+    }
     let timeout = with(|descriptors| {
         let options = &descriptors.file(id)?.options;
         let is_read = events & libc::EPOLLIN != 0;
@@ -78,32 +85,40 @@ pub(super) fn deadline(id: FileId, events: c_int) -> Answer<Deadline> {
     Ok(Deadline::after(timeout))
 }
 
-/// Waits until a file has one of `events`, or returns `EAGAIN` if the call must not block or its time is over.
+/// Waits until something happens to a file and it has one of `events`. For callers that have just found it without.
+///
+/// # Errors
+///
+/// `EAGAIN` at the deadline.
 pub(super) fn wait_for(
     id: FileId,
     events: c_int,
-    is_nonblocking: bool,
+    deadline: Deadline,
     what: &'static str,
 ) -> Answer<()> {
-    if is_nonblocking {
+    let wanted = (events | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+    loop {
+        wait_once(id, deadline, what)?;
+        if readiness::of(id) & wanted != 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits until something happens to a file. It may also return for no reason.
+///
+/// # Errors
+///
+/// `EAGAIN` at the deadline.
+pub(super) fn wait_once(id: FileId, deadline: Deadline, what: &'static str) -> Answer<()> {
+    if deadline.has_passed() {
         return Err(Errno(libc::EAGAIN));
     }
-    let wanted = (events | libc::EPOLLERR | libc::EPOLLHUP) as u32;
-    let deadline = deadline(id, events)?;
-    while readiness::of(id) & wanted == 0 {
-        if deadline.has_passed() {
-            return Err(Errno(libc::EAGAIN));
-        }
-        wait(deadline, what, |waker| {
-            with(|descriptors| {
-                descriptors.file(id)?.waiters.push(waker.clone());
-                Ok(())
-            })?;
-            readiness::watch(id);
-            Ok(())
-        })?;
-    }
-    Ok(())
+    wait(deadline, what, |waker| {
+        add_waiter(id, waker)?;
+        readiness::watch(id);
+        Ok(())
+    })
 }
 
 pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
@@ -225,7 +240,7 @@ pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> 
             let info = kernel(|kernel| kernel.connect_socket(key, address))?;
             set_kind(id, FileKind::Stream { info, is_read_shut: false })?;
             // Those that watched the unconnected socket watch the connection.
-            crate::system::descriptors::notify(id);
+            notify(id);
             readiness::watch(id);
             wait_connected(id, info, is_nonblocking, libc::EINPROGRESS)
         }
@@ -267,12 +282,9 @@ fn wait_connected(
     is_nonblocking: bool,
     begun: c_int,
 ) -> Answer<()> {
-    if is_nonblocking {
-        return Err(Errno(begun));
-    }
-    let waited = wait_for(id, libc::EPOLLOUT, false, "an answer from a peer that it connects to");
-    match waited {
-        // Its `SO_SNDTIMEO` has passed, but it goes on.
+    let deadline = deadline(id, libc::EPOLLOUT, is_nonblocking)?;
+    match wait_for(id, libc::EPOLLOUT, deadline, "an answer from a peer that it connects to") {
+        // The call must not block, or its `SO_SNDTIMEO` has passed: the connection goes on opening.
         Err(Errno(libc::EAGAIN)) => return Err(Errno(begun)),
         Err(error) => return Err(error),
         Ok(()) => {}
@@ -306,6 +318,7 @@ pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAd
     if let Socket::Unix(socket) = socket {
         return unix::accept(id, socket, flags, is_nonblocking);
     }
+    let deadline = deadline(id, libc::EPOLLIN, is_nonblocking)?;
     loop {
         // It may have been shut down meanwhile.
         let key = match find(descriptor)?.1 {
@@ -324,7 +337,7 @@ pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAd
             options::inherit(id, opened)?;
             return Ok((opened, SocketAddress::Inet(info.peer)));
         }
-        wait_for(id, libc::EPOLLIN, is_nonblocking, "a connection to accept")?;
+        wait_for(id, libc::EPOLLIN, deadline, "a connection to accept")?;
     }
 }
 
@@ -371,7 +384,7 @@ pub(super) fn shut_down(descriptor: c_int, how: c_int) -> Answer<()> {
             if how != libc::SHUT_WR {
                 set_kind(id, FileKind::Stream { info, is_read_shut: true })?;
             }
-            crate::system::descriptors::notify(id);
+            notify(id);
             Ok(())
         }
         // It stops listening and keeps its port. Calls that wait for a connection end with `EINVAL`.
@@ -386,183 +399,13 @@ pub(super) fn shut_down(descriptor: c_int, how: c_int) -> Answer<()> {
             });
             let key = unconnected.map_err(|error| errno(&error))?;
             set_kind(id, FileKind::Unconnected { key, v6: address.is_ipv6() })?;
-            crate::system::descriptors::notify(id);
+            notify(id);
             Ok(())
         }
         Socket::Listener(_) => Ok(()),
         Socket::Unconnected { .. } | Socket::Datagrams { .. } => Err(Errno(libc::ENOTCONN)),
         Socket::Unix(socket) => unix::shut_down(socket, how),
     }
-}
-
-pub(super) fn receive(
-    descriptor: c_int,
-    into: &mut [IoSliceMut<'_>],
-    flags: c_int,
-) -> Answer<Received> {
-    let (id, socket, is_nonblocking) = find(descriptor)?;
-    let is_nonblocking = is_nonblocking || flags & libc::MSG_DONTWAIT != 0;
-    let peek = flags & libc::MSG_PEEK != 0;
-    if flags & libc::MSG_OOB != 0 {
-        return Err(Errno(libc::EINVAL));
-    }
-    if flags & libc::MSG_ERRQUEUE != 0 {
-        return Err(Errno(libc::EAGAIN));
-    }
-    match socket {
-        Socket::Stream(info) => loop {
-            let found = try_kernel(|kernel| match &mut *into {
-                [one] => kernel.read(info.key, one, peek),
-                several if peek => {
-                    let room = several.iter().map(|buffer| buffer.len()).sum();
-                    let mut bytes = vec![0; room];
-                    let peeked = kernel.read(info.key, &mut bytes, true);
-                    peeked.map(|read| read.map(|read| fill(several, &bytes[..read])))
-                }
-                several => kernel.read_vectored(info.key, several),
-            })?;
-            if let Some(bytes) = found {
-                return Ok(Received { bytes, ..Received::default() });
-            }
-            let is_read_shut = with_file(descriptor, |_, file| {
-                Ok(matches!(file.kind, FileKind::Stream { is_read_shut: true, .. }))
-            })?;
-            if is_read_shut {
-                return Ok(Received::default());
-            }
-            wait_for(id, libc::EPOLLIN, is_nonblocking, "data from a peer")?;
-        },
-        Socket::Datagrams { key, v6 } => loop {
-            if let Some(key) = key {
-                let length = kernel(|kernel| Ok(kernel.first_datagram_len(key)))?;
-                let mut bytes = vec![0; length];
-                let found = try_kernel(|kernel| kernel.receive_datagram(key, &mut bytes, peek))?;
-                if let Some((length, from)) = found {
-                    let room = fill(into, &bytes[..length]);
-                    let truncates = flags & libc::MSG_TRUNC != 0;
-                    return Ok(Received {
-                        bytes: if truncates { length } else { room },
-                        from: Some(SocketAddress::Inet(from)),
-                        is_truncated: room < length,
-                        control: options::received_control(descriptor, key, from)?,
-                    });
-                }
-            } else if !is_nonblocking {
-                bind_datagrams(id, any(v6), v6)?;
-                return receive(descriptor, into, flags);
-            }
-            wait_for(id, libc::EPOLLIN, is_nonblocking, "a datagram")?;
-        },
-        Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::ENOTCONN)),
-        Socket::Unix(socket) => unix::receive(id, socket, into, flags, is_nonblocking),
-    }
-}
-
-/// Copies `bytes` to the buffers, one after the other. Returns how many fit.
-pub(super) fn fill(into: &mut [IoSliceMut<'_>], bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    for buffer in into {
-        let count = buffer.len().min(rest.len());
-        let (now, later) = rest.split_at(count);
-        buffer[..count].copy_from_slice(now);
-        rest = later;
-    }
-    bytes.len() - rest.len()
-}
-
-pub(super) fn send(
-    descriptor: c_int,
-    from: &[IoSlice<'_>],
-    flags: c_int,
-    to: Option<&SocketAddress>,
-    control: Control,
-) -> Answer<usize> {
-    let (id, socket, is_nonblocking) = find(descriptor)?;
-    let is_nonblocking = is_nonblocking || flags & libc::MSG_DONTWAIT != 0;
-    if flags & libc::MSG_OOB != 0 {
-        return Err(Errno(libc::EOPNOTSUPP));
-    }
-    match socket {
-        Socket::Stream(info) => {
-            let mut sent = 0;
-            let length: usize = from.iter().map(|piece| piece.len()).sum();
-            loop {
-                let rest: Vec<IoSlice<'_>>;
-                let pieces = if sent == 0 {
-                    from
-                } else {
-                    rest = skip(from, sent);
-                    &rest
-                };
-                let written = try_kernel(|kernel| match pieces {
-                    [one] => kernel.write(info.key, one),
-                    several => kernel.write_vectored(info.key, several),
-                });
-                match written {
-                    // A part that was sent is returned; the error comes with the next call.
-                    Err(_) if sent > 0 => return Ok(sent),
-                    Err(error) => return Err(error),
-                    Ok(Some(bytes)) => sent += bytes,
-                    Ok(None) => {}
-                }
-                // A blocking call returns when all is sent.
-                if sent == length || is_nonblocking && sent > 0 {
-                    return Ok(sent);
-                }
-                wait_for(id, libc::EPOLLOUT, is_nonblocking, "room to send to a peer")?;
-            }
-        }
-        Socket::Datagrams { key, v6 } => {
-            let to = match to {
-                Some(SocketAddress::Unspecified) | None => None,
-                Some(address) => {
-                    let address = inet(address)?;
-                    if address.is_ipv6() && !v6 {
-                        return Err(Errno(libc::EAFNOSUPPORT));
-                    }
-                    Some(for_family(address, v6))
-                }
-            };
-            let key = match key {
-                Some(key) => key,
-                None if to.is_none() => return Err(Errno(libc::EDESTADDRREQ)),
-                None => bind_datagrams(id, any(v6), v6)?,
-            };
-            let whole = whole(from);
-            let segment_size = match control.segment_size {
-                Some(size) => Some(size),
-                None => options::segment_size(descriptor)?,
-            };
-            match segment_size {
-                Some(size) if size > 0 => {
-                    for datagram in whole.chunks(usize::from(size)) {
-                        kernel(|kernel| kernel.send_datagram(key, datagram, to))?;
-                    }
-                    Ok(whole.len())
-                }
-                Some(_) => Err(Errno(libc::EINVAL)),
-                None => kernel(|kernel| kernel.send_datagram(key, &whole, to)),
-            }
-        }
-        Socket::Unconnected { .. } | Socket::Listener(_) => Err(Errno(libc::EPIPE)),
-        Socket::Unix(socket) => unix::send(id, socket, from, to, control, is_nonblocking),
-    }
-}
-
-/// The bytes of all pieces.
-pub(super) fn whole(from: &[IoSlice<'_>]) -> Vec<u8> {
-    from.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat()
-}
-
-/// The pieces without their first `sent` bytes.
-pub(super) fn skip<'a>(from: &'a [IoSlice<'a>], mut sent: usize) -> Vec<IoSlice<'a>> {
-    let mut rest = Vec::with_capacity(from.len());
-    for piece in from {
-        let skipped = sent.min(piece.len());
-        sent -= skipped;
-        rest.push(IoSlice::new(&piece[skipped..]));
-    }
-    rest
 }
 
 /// Number of bytes that can be read at once.

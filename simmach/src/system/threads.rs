@@ -56,7 +56,6 @@ pub(crate) struct Deadline(pub(crate) Option<u64>);
 
 impl Deadline {
     /// A wait that ends at once.
-    #[cfg(feature = "tokio")]
     pub(crate) const NOW: Self = Self(Some(0));
 
     /// The deadline after a time-out; `None` is for ever.

@@ -18,8 +18,7 @@ use crate::interpose::system::{
     Answer, Control, Errno, Received, SocketAddress, own_user_and_group,
 };
 use crate::system::descriptors::{FileId, FileKind, notify, open, with, with_file};
-use crate::system::sockets::{check_machine, deadline, skip, whole};
-use crate::system::threads::{Deadline, wait};
+use crate::system::sockets::{check_machine, deadline, skip, wait_once, whole};
 pub(crate) use crate::system::unix::socket::SocketId;
 use crate::system::unix::socket::{Credentials, Kind};
 pub(crate) use crate::system::unix::table::UnixSockets;
@@ -101,24 +100,6 @@ pub(super) fn listen(socket: SocketId, backlog: u32) -> Answer<()> {
     sockets(|sockets| sockets.listen(socket, backlog as usize, credentials()))
 }
 
-/// Waits until something happens to a file, or returns `EAGAIN` if the call must not block or its time is over.
-fn wait_once(
-    file: FileId,
-    is_nonblocking: bool,
-    deadline: Deadline,
-    what: &'static str,
-) -> Answer<()> {
-    if is_nonblocking || deadline.has_passed() {
-        return Err(Errno(libc::EAGAIN));
-    }
-    wait(deadline, what, |waker| {
-        with(|descriptors| {
-            descriptors.file(file)?.waiters.push(waker.clone());
-            Ok(())
-        })
-    })
-}
-
 pub(super) fn connect(
     file: FileId,
     socket: SocketId,
@@ -130,9 +111,9 @@ pub(super) fn connect(
         return sockets(|sockets| sockets.disconnect(socket));
     }
     let name = name(address)?;
-    let until = deadline(file, libc::EPOLLOUT)?;
+    let until = deadline(file, libc::EPOLLOUT, is_nonblocking)?;
     while !sockets(|sockets| sockets.connect(socket, name, credentials()))? {
-        wait_once(file, is_nonblocking, until, "room in the backlog of a Unix listener")?;
+        wait_once(file, until, "room in the backlog of a Unix listener")?;
     }
     Ok(())
 }
@@ -143,13 +124,13 @@ pub(super) fn accept(
     flags: c_int,
     is_nonblocking: bool,
 ) -> Answer<(c_int, SocketAddress)> {
-    let until = deadline(file, libc::EPOLLIN)?;
+    let until = deadline(file, libc::EPOLLIN, is_nonblocking)?;
     loop {
         if let Some(accepted) = sockets(|sockets| sockets.accept(socket))? {
             let descriptor = open_file(accepted, flags & libc::SOCK_NONBLOCK != 0)?;
             return Ok((descriptor, peer_address(accepted)?));
         }
-        wait_once(file, is_nonblocking, until, "a connection to accept")?;
+        wait_once(file, until, "a connection to accept")?;
     }
 }
 
@@ -178,7 +159,7 @@ pub(super) fn receive(
     is_nonblocking: bool,
 ) -> Answer<Received> {
     let peek = flags & libc::MSG_PEEK != 0;
-    let until = deadline(file, libc::EPOLLIN)?;
+    let until = deadline(file, libc::EPOLLIN, is_nonblocking)?;
     let is_stream = sockets(|sockets| Ok(sockets.find(socket)?.kind == Kind::Stream))?;
     loop {
         let received = sockets(|sockets| {
@@ -197,7 +178,7 @@ pub(super) fn receive(
         if let Some(received) = received {
             return Ok(received);
         }
-        wait_once(file, is_nonblocking, until, "data of a Unix socket")?;
+        wait_once(file, until, "data of a Unix socket")?;
     }
 }
 
@@ -213,7 +194,7 @@ pub(super) fn send(
         return Err(Errno(libc::EOPNOTSUPP));
     }
     let what = "room to send to a Unix socket";
-    let until = deadline(file, libc::EPOLLOUT)?;
+    let until = deadline(file, libc::EPOLLOUT, is_nonblocking)?;
     let to = to.map(name).transpose()?;
     let (kind, is_connected) = sockets(|sockets| {
         let found = sockets.find(socket)?;
@@ -222,7 +203,7 @@ pub(super) fn send(
     if kind != Kind::Stream {
         let whole = whole(from);
         while !sockets(|sockets| sockets.send(socket, &whole, to))? {
-            wait_once(file, is_nonblocking, until, what)?;
+            wait_once(file, until, what)?;
         }
         return Ok(whole.len());
     }
@@ -239,10 +220,13 @@ pub(super) fn send(
             Err(error) => return Err(error),
             Ok(written) => sent += written.unwrap_or(0),
         }
-        if sent == length || is_nonblocking && sent > 0 {
+        if sent == length {
             return Ok(sent);
         }
-        wait_once(file, is_nonblocking, until, what)?;
+        match wait_once(file, until, what) {
+            Err(_) if sent > 0 => return Ok(sent),
+            waited => waited?,
+        }
     }
 }
 

@@ -198,6 +198,7 @@ mod blocking {
     both_ways! {
         read_ends_at_its_timeout,
         write_ends_at_its_timeout,
+        write_that_times_out_says_how_much_was_sent,
         accept_ends_at_its_timeout,
         accept_ends_when_its_listener_is_shut_down,
         refused_socket_connects_again,
@@ -248,6 +249,22 @@ mod blocking {
         let (mut near, _far) = pair();
         near.set_write_timeout(Some(Duration::from_millis(50))).expect("open");
         assert_eq!(code(near.write_all(&vec![0; 50_000_000])), libc::EAGAIN);
+    }
+
+    fn write_that_times_out_says_how_much_was_sent() {
+        fn check(mut near: impl Write, mut far: impl Read) {
+            let all = vec![0; 50_000_000];
+            let sent = near.write(&all).expect("a part is sent");
+            assert!(0 < sent && sent < all.len(), "{sent}");
+            drop(near);
+            assert_eq!(far.read_to_end(&mut Vec::new()).expect("it ends"), sent);
+        }
+        let (near, far) = UnixStream::pair().expect("a pair");
+        near.set_write_timeout(Some(Duration::from_millis(50))).expect("open");
+        check(near, far);
+        let (near, far) = pair();
+        near.set_write_timeout(Some(Duration::from_millis(50))).expect("open");
+        check(near, far);
     }
 
     fn accept_ends_at_its_timeout() {

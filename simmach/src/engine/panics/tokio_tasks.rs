@@ -1,8 +1,9 @@
 //! Panics that tokio catches: those of its tasks.
 //!
-//! tokio keeps the panic of a task for whoever awaits its handle; if nobody does, it is lost. A run must not pass then. The
-//! panic hook cannot see who will catch a panic, but the stack shows it: the innermost function that catches panics was
-//! called by tokio's code for tasks. If it was called by other code, that code catches the panic, and handles it.
+//! tokio keeps the panic of a task until its handle is awaited. If the handle was dropped, the panic is lost, and the run
+//! must not pass. The panic hook cannot see who will catch a panic, but the stack shows it: the innermost function that
+//! catches panics was called by tokio's code for tasks. If it was called by other code, that code catches the panic, and
+//! handles it.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;

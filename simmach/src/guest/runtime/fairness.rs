@@ -36,7 +36,7 @@ pub(super) fn prepare() {
                 // All of them must exist at the same time.
                 let _ = released.recv();
             };
-            // If there can't be so many, the table is made for fewer.
+            // If the system refuses one, the table is made for fewer.
             let builder = thread::Builder::new().stack_size(64 << 10);
             let Ok(thread) = builder.spawn_scoped(scope, wait) else { break };
             let _: Result<(), _> = arrived.recv();

@@ -19,7 +19,7 @@ fn error(result: c_long) -> c_int {
 
 #[test]
 fn simulated_descriptors_can_be_closed_outside_a_run() {
-    // SAFETY: nobody owns the descriptor.
+    // SAFETY: no other value owns the descriptor.
     unsafe {
         assert_eq!(libc::close(SIMULATED), 0);
         assert_eq!(libc::syscall(libc::SYS_close, c_long::from(SIMULATED)), 0);

@@ -187,7 +187,7 @@ impl<'a> TokenReader<'a> {
         (0..count).map(|_| self.rule(&list)).collect()
     }
 
-    /// Reads a count of items of at least `least` bytes each. `None` if so many cannot follow.
+    /// Reads a count of items of at least `least` bytes each. `None` if fewer bytes than that are left.
     fn count(&mut self, least: usize) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len() / least).then_some(count)

@@ -69,7 +69,7 @@ pub(super) struct Socket {
     pub(super) peer_name: Option<Vec<u8>>,
     pub(super) peer_credentials: Option<Credentials>,
     pub(super) inbox: VecDeque<Message>,
-    /// What it has sent and nobody has read, with the overhead.
+    /// Bytes that it has sent and that were not read yet, with the overhead.
     pub(super) in_flight: usize,
     pub(super) is_read_shut: bool,
     pub(super) is_write_shut: bool,
