@@ -55,18 +55,11 @@ static EXECVEAT: Real<
 
 type Child = extern "C" fn(*mut c_void) -> c_int;
 
+/// Finds the functions that a child process calls before it starts a program, where symbols must not be looked up.
 pub(super) fn find_all() {
     FORK.find();
     BARE_FORK.find();
-    FORKPTY.find();
-    DAEMON.find();
     CLONE.find();
-    POSIX_SPAWN.find();
-    POSIX_SPAWNP.find();
-    PIDFD_SPAWN.find();
-    PIDFD_SPAWNP.find();
-    SYSTEM.find();
-    POPEN.find();
     EXECVE.find();
     EXECV.find();
     EXECVP.find();

@@ -46,8 +46,6 @@ static BROADCAST: Real<Signal> = current(c"pthread_cond_broadcast");
 
 pub(super) fn find_all() {
     WAIT.find();
-    TIMEDWAIT.find();
-    CLOCKWAIT.find();
     SIGNAL.find();
     BROADCAST.find();
 }

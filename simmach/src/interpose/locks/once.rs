@@ -19,10 +19,6 @@ static ONCE: Real<unsafe extern "C-unwind" fn(*mut pthread_once_t, Initializer) 
 const IN_PROGRESS: c_int = 1;
 const DONE: c_int = 2;
 
-pub(super) fn find_all() {
-    ONCE.find();
-}
-
 /// The function defined here.
 pub(super) fn defined() -> [*const (); 1] {
     [pthread_once as *const ()]

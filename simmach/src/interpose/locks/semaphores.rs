@@ -20,8 +20,6 @@ static POST: Real<Call<sem_t>> = Real::named(c"sem_post");
 pub(super) fn find_all() {
     TRYWAIT.find();
     WAIT.find();
-    TIMEDWAIT.find();
-    CLOCKWAIT.find();
     POST.find();
 }
 
