@@ -59,9 +59,14 @@ fn many(runs: u64, spec: impl Fn() -> Spec + Send + Sync + 'static) {
     measured(|| (0..runs).for_each(|seed| run(&program, seed)));
 }
 
-/// Makes a first run that is discarded, as each worker does. The program keeps the folder for disks that it has found.
+/// Makes a first run that is discarded, as each worker does. The program keeps the folder for disks that it has found, and what
+/// guests need once a process.
 fn warm() -> Program {
-    let program = program(|| Scenario::new().native().body(async |_: Sim| {}));
+    let has_guests = measure::case().0.ends_with("-guest");
+    let program = program(move || {
+        let scenario = Scenario::new();
+        if has_guests { scenario } else { scenario.native() }.body(async |_: Sim| {})
+    });
     run(&program, 0);
     program
 }
