@@ -1,11 +1,9 @@
 //! [`main`]: programs whose entry is a function that is not async.
 
-use std::any::Any;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 use std::thread;
+
+use futures::channel::oneshot;
 
 /// Makes a service of a program's entry: a function that is not async, such as the `main` under `#[tokio::main]`.
 ///
@@ -58,57 +56,18 @@ where
     R: Send + 'static,
 {
     async move || {
-        let (main, returned) = (main.clone(), Arc::new(Returned::default()));
-        let returns = Arc::clone(&returned);
+        let (main, (send, returned)) = (main.clone(), oneshot::channel());
         let run = move || {
-            let result = catch_unwind(AssertUnwindSafe(main));
-            returns.set(result);
+            // If the process has ended, its result is not received.
+            let _ = send.send(catch_unwind(AssertUnwindSafe(main)));
         };
-        let started = thread::Builder::new().name("main".to_owned()).spawn(run);
-        if let Err(error) = started {
+        if let Err(error) = thread::Builder::new().name("main".to_owned()).spawn(run) {
             panic!("cannot start a thread for a program's main function: {error}");
         }
-        match returned.wait().await {
-            Ok(result) => result,
-            Err(panic) => resume_unwind(panic),
+        match returned.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(oneshot::Canceled) => panic!("the program's main thread ended before its function"),
         }
-    }
-}
-
-/// What a program's main function returned, once it has.
-struct Returned<R>(Mutex<(Option<thread::Result<R>>, Option<Waker>)>);
-
-impl<R> Default for Returned<R> {
-    fn default() -> Self {
-        Self(Mutex::new((None, None)))
-    }
-}
-
-impl<R> Returned<R> {
-    fn set(&self, result: Result<R, Box<dyn Any + Send>>) {
-        let waker = {
-            let mut state = self.lock();
-            state.0 = Some(result);
-            state.1.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    async fn wait(&self) -> thread::Result<R> {
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if let Some(result) = state.0.take() {
-                return Poll::Ready(result);
-            }
-            state.1 = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Option<thread::Result<R>>, Option<Waker>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -111,14 +111,7 @@ impl Wake for FileWaker {
 /// Creates the descriptors of this thread's run.
 pub(crate) fn install(run: RunId) {
     DESCRIPTORS.with(|slot| {
-        slot.install(Descriptors {
-            run,
-            entries: Vec::new(),
-            free: VecDeque::new(),
-            files: Slab::new(),
-            serial: 0,
-            unix: UnixSockets::default(),
-        });
+        slot.install(Descriptors::new(run));
     });
 }
 
@@ -152,10 +145,7 @@ pub(super) fn open(kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
 /// Has `waker` woken when something happens to a file. Calling this again for the same waker changes nothing.
 pub(super) fn add_waiter(id: FileId, waker: &Waker) -> Answer<()> {
     with(|descriptors| {
-        let waiters = &mut descriptors.file(id)?.waiters;
-        if !waiters.iter().any(|waiter| waiter.will_wake(waker)) {
-            waiters.push(waker.clone());
-        }
+        descriptors.file(id)?.add_waiter(waker);
         Ok(())
     })
 }
@@ -167,6 +157,17 @@ pub(super) fn notify(id: FileId) {
 }
 
 impl Descriptors {
+    fn new(run: RunId) -> Self {
+        Self {
+            run,
+            entries: Vec::new(),
+            free: VecDeque::new(),
+            files: Slab::new(),
+            serial: 0,
+            unix: UnixSockets::default(),
+        }
+    }
+
     fn open(&mut self, kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
         self.serial += 1;
         let slot = self.files.vacant_entry();
@@ -270,7 +271,82 @@ impl File {
         !self.watchers.is_empty() || !self.waiters.is_empty()
     }
 
+    fn add_waiter(&mut self, waker: &Waker) {
+        if !self.waiters.iter().any(|waiter| waiter.will_wake(waker)) {
+            self.waiters.push(waker.clone());
+        }
+    }
+
     pub(super) fn waker(&self) -> &Waker {
         &self.waker
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoWake;
+
+    impl Wake for NoWake {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn descriptors() -> Descriptors {
+        Descriptors::new(RunId::next())
+    }
+
+    #[test]
+    fn closed_number_is_not_taken_for_a_new_one() {
+        let mut own = descriptors();
+        let mut before = Vec::new();
+        for _ in 0..100 {
+            let opened = own.open(FileKind::Random, false).expect("there is room");
+            assert!(!before.contains(&opened), "{before:?} {opened}");
+            own.close(opened).expect("it is open");
+            assert_eq!(own.id_of(opened), Err(Errno(libc::EBADF)));
+            assert!(own.close(opened).is_err());
+            before.push(opened);
+        }
+        assert_eq!(own.entries.len(), 1, "the entry is used again");
+    }
+
+    #[test]
+    fn entries_are_used_again_in_the_order_of_closing() {
+        let mut own = descriptors();
+        let mut open = || own.open(FileKind::Random, false).expect("there is room");
+        let [first, second, third] = [open(), open(), open()];
+        for closed in [third, first, second] {
+            own.close(closed).expect("it is open");
+        }
+        let entry = |descriptor: c_int| (descriptor - FIRST_DESCRIPTOR) % (1 << ENTRY_BITS);
+        for closed in [third, first, second] {
+            let opened = own.open(FileKind::Random, false).expect("there is room");
+            assert_eq!(entry(opened), entry(closed));
+        }
+    }
+
+    #[test]
+    fn file_is_closed_with_its_last_descriptor() {
+        let mut own = descriptors();
+        let one = own.open(FileKind::Random, false).expect("there is room");
+        let other = own.id_of(one).and_then(|id| own.open_again(id)).expect("it is open");
+        assert!(own.close(one).expect("it is open").is_none());
+        assert!(own.close(other).expect("it is open").is_some());
+        assert!(own.files.is_empty());
+    }
+
+    /// A thread that waits again and again, each time in vain, is there once.
+    #[test]
+    fn waiter_is_added_once() {
+        let mut own = descriptors();
+        let opened = own.open(FileKind::Random, false).expect("there is room");
+        let id = own.id_of(opened).expect("it is open");
+        let [one, other] = [(); 2].map(|()| Waker::from(Arc::new(NoWake)));
+        for waker in [&one, &other, &one, &one.clone()] {
+            own.file(id).expect("it is open").add_waiter(waker);
+        }
+        assert_eq!(own.notify(id).len(), 2);
+        assert_eq!(own.notify(id).len(), 0);
     }
 }

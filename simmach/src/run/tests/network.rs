@@ -160,3 +160,84 @@ fn packet_faults_are_distinguished() {
     }
     assert!(told.iter().all(|count| (20..80).contains(count)), "{told:?}");
 }
+
+/// A real listener, and a check that nothing has connected to it.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod reality {
+    use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::{fs, io};
+
+    use super::*;
+
+    /// Calls that must not reach anything outside the run.
+    type Call = fn(SocketAddr) -> io::Result<()>;
+
+    const CALLS: [Call; 5] = [
+        |address| TcpStream::connect(address).map(drop),
+        |_| TcpListener::bind("127.0.0.1:0").map(drop),
+        |_| UdpSocket::bind("127.0.0.1:0").map(drop),
+        |_| ("server", 80).to_socket_addrs().map(drop),
+        |_| UnixListener::bind("/tmp/simmach-plan.sock").map(drop),
+    ];
+
+    fn with_real_listener(f: impl FnOnce(SocketAddr)) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        listener.set_nonblocking(true).expect("it is open");
+        f(listener.local_addr().expect("it is bound"));
+        let error = listener.accept().expect_err("nothing has connected");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(fs::metadata("/tmp/simmach-plan.sock").is_err());
+    }
+
+    #[test]
+    fn plan_that_uses_a_socket_breaks_the_run() {
+        with_real_listener(|address| {
+            for call in CALLS {
+                let ran = outcome(0, move || {
+                    let plan = move |_: Sim| async move {
+                        sleep(1.secs()).await;
+                        call(address).expect_err("it has no machine");
+                    };
+                    let spec = SpecBuilder::new().machine("server", obeys).plan(plan);
+                    spec.body(async |_| sleep(1.mins()).await)
+                });
+                let Verdict::Broken(said) = ran.verdict else { panic!("{:?}", ran.verdict) };
+                assert!(said.contains("a plan does not run on a machine"), "{said}");
+                assert!(said.contains("sim.run_on(machine, …)"), "{said}");
+            }
+        });
+    }
+
+    #[test]
+    fn native_process_reaches_nothing_real() {
+        with_real_listener(|address| {
+            let ran = outcome(0, move || {
+                SpecBuilder::new().native().body(async move |_| {
+                    // What needs no waiting works.
+                    TcpListener::bind("127.0.0.1:0").expect("the port is free");
+                    UdpSocket::bind("127.0.0.1:0").expect("the port is free");
+                    UnixDatagram::bind("/tmp/simmach-plan.sock").expect("the name is free");
+                    ("localhost", 80).to_socket_addrs().expect("it is known");
+                    ("example.com", 80).to_socket_addrs().expect_err("it is not known");
+                    TcpStream::connect(address).expect_err("it would wait");
+                })
+            });
+            let Verdict::Failed(failure) = ran.verdict else { panic!("{:?}", ran.verdict) };
+            assert!(failure.message.contains("block"), "{}", failure.message);
+        });
+    }
+
+    #[test]
+    fn spec_reaches_nothing_real() {
+        with_real_listener(|address| {
+            for call in CALLS {
+                let ran = outcome(0, move || {
+                    call(address).expect_err("there is no network yet");
+                    SpecBuilder::new().body(async |_| sleep(1.secs()).await)
+                });
+                assert!(!matches!(ran.verdict, Verdict::Failed(_)), "{:?}", ran.verdict);
+            }
+        });
+    }
+}
