@@ -12,7 +12,6 @@
 //! | missing | reason |
 //! |---|---|
 //! | `from_std`, `from_std_stream`, `into_std`, methods that take or return descriptors | a simulated socket has no descriptor |
-//! | `reuseport`, `set_reuseport` | the kernel's hash over listeners that share a port is not modelled |
 //! | `device`, `bind_device` | a machine has one interface besides loopback |
 //! | `multicast_…`, `join_multicast_…`, `leave_multicast_…` | multicast is not modelled; broadcast within a zone is |
 //! | `tos`, `set_tos` | deprecated in tokio: use `tos_v4` and `set_tos_v4` |

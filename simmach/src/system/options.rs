@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::interpose::system::{Answer, Control, Errno};
 use crate::net::KeepAlive;
+use crate::net::simulated::kernel::datagrams::BindOptions;
+use crate::net::simulated::kernel::host::Sharing;
 use crate::net::simulated::kernel::socket::{Linger, SocketOptions};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::tcp::State;
@@ -34,8 +36,7 @@ pub(crate) struct Options {
 }
 
 /// Options that are stored, with the values that Linux has first.
-const STORED: [(c_int, c_int, c_int); 29] = [
-    (libc::SOL_SOCKET, libc::SO_REUSEPORT, 0),
+const STORED: [(c_int, c_int, c_int); 28] = [
     (libc::SOL_SOCKET, libc::SO_DONTROUTE, 0),
     (libc::SOL_SOCKET, libc::SO_OOBINLINE, 0),
     (libc::SOL_SOCKET, libc::SO_PRIORITY, 0),
@@ -70,6 +71,7 @@ const STORED: [(c_int, c_int, c_int); 29] = [
 const SEGMENT: (c_int, c_int) = (libc::SOL_UDP, libc::UDP_SEGMENT);
 const BROADCAST: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_BROADCAST);
 const REUSE: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_REUSEADDR);
+const REUSE_PORT: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_REUSEPORT);
 const V6_ONLY: (c_int, c_int) = (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
 
 /// Gives an accepted connection the options of its listener.
@@ -79,6 +81,16 @@ pub(super) fn inherit(listener: FileId, accepted: c_int) -> Answer<()> {
         let accepted = descriptors.id_of(accepted)?;
         descriptors.file(accepted)?.options = options;
         Ok(())
+    })
+}
+
+/// The options of a UDP socket that matter when it is bound.
+pub(super) fn for_bind(id: FileId) -> Answer<BindOptions> {
+    with(|descriptors| {
+        let stored = &descriptors.file(id)?.options.stored;
+        let is_on = |option| stored.get(&option).is_some_and(|value| *value != 0);
+        let sharing = Sharing { last_receives: is_on(REUSE), spreads: is_on(REUSE_PORT) };
+        Ok(BindOptions { only_v6: is_on(V6_ONLY), sharing })
     })
 }
 
@@ -365,6 +377,7 @@ fn number(descriptor: c_int, socket: Socket, level: c_int, name: c_int) -> Answe
             stored(descriptor, level, name)?.unwrap_or(64)
         }
         BROADCAST
+        | REUSE_PORT
         | (libc::IPPROTO_IP, libc::IP_TOS)
         | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
         | V6_ONLY
@@ -541,9 +554,16 @@ fn set_number(
             }
         }
         (libc::IPPROTO_IPV6, _) if !is_v6(socket)? => return Err(Errno(libc::ENOPROTOOPT)),
-        V6_ONLY => {
-            if !matches!(socket, Socket::Unconnected { .. } | Socket::Datagrams { key: None, .. }) {
-                return Err(Errno(libc::EINVAL));
+        V6_ONLY => match socket {
+            Socket::Datagrams { key: None, .. } => {}
+            Socket::Unconnected { key, .. } => {
+                kernel(|kernel| kernel.set_only_v6(key, number != 0))?
+            }
+            _ => return Err(Errno(libc::EINVAL)),
+        },
+        REUSE_PORT => {
+            if let Socket::Unconnected { key, .. } | Socket::Listener(key) = socket {
+                change_listener(key, |options| options.sharing.spreads = number != 0)?;
             }
         }
         (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {

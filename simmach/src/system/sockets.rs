@@ -165,7 +165,7 @@ fn inet(address: &SocketAddress) -> Answer<SocketAddr> {
     }
 }
 
-/// The address for a call on a socket of a family: an IPv6 socket takes IPv4 addresses mapped to IPv6.
+/// The address for a datagram of a socket of a family: an IPv6 socket takes IPv4 addresses mapped to IPv6.
 fn for_family(address: SocketAddr, v6: bool) -> SocketAddr {
     match address {
         SocketAddr::V6(v6_address) if v6 => match v6_address.ip().to_ipv4_mapped() {
@@ -203,7 +203,8 @@ pub(super) fn bind(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
 
 fn bind_datagrams(id: FileId, address: SocketAddr, v6: bool) -> Answer<SocketKey> {
     let process = engine::live_scope().ok_or(Errno(libc::EIO))?.process;
-    let bound = with_host(|kernel, host| kernel.bind_datagrams(host, process, address));
+    let options = options::for_bind(id)?;
+    let bound = with_host(|kernel, host| kernel.bind_datagrams(host, process, address, options));
     let (key, _) = bound.map_err(|error| errno(&error))?;
     set_kind(id, FileKind::Datagrams { key: Some(key), v6 })?;
     options::apply_pending(id, key)?;
@@ -235,8 +236,8 @@ pub(super) fn listen(descriptor: c_int, backlog: c_int) -> Answer<()> {
 pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
     let (id, socket, is_nonblocking) = find(descriptor)?;
     match socket {
-        Socket::Unconnected { key, v6 } => {
-            let address = for_family(inet(address)?, v6);
+        Socket::Unconnected { key, .. } => {
+            let address = inet(address)?;
             let info = kernel(|kernel| kernel.connect_socket(key, address))?;
             set_kind(id, FileKind::Stream { info, is_read_shut: false })?;
             // Those that watched the unconnected socket watch the connection.

@@ -117,6 +117,27 @@ impl TcpSocket {
         either!(Inner of &self.0, socket => socket.reuseaddr())
     }
 
+    /// Sets whether the socket shares its port, also while it listens, with other sockets that allow it (`SO_REUSEPORT`).
+    /// Connections are spread over the listeners by the addresses of both ends. Default: false.
+    ///
+    /// # Errors
+    ///
+    /// If called outside the socket's run.
+    #[cfg(unix)]
+    pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
+        either!(Inner of &self.0, socket => socket.set_reuseport(reuseport))
+    }
+
+    /// Returns whether the socket shares its port while it listens (`SO_REUSEPORT`).
+    ///
+    /// # Errors
+    ///
+    /// If called outside the socket's run.
+    #[cfg(unix)]
+    pub fn reuseport(&self) -> io::Result<bool> {
+        either!(Inner of &self.0, socket => socket.reuseport())
+    }
+
     /// Sets whether an idle connection is probed (`SO_KEEPALIVE`). By default the first probe is sent after two
     /// hours.
     ///

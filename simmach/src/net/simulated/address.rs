@@ -28,6 +28,8 @@ pub(crate) enum Bound {
     Any4,
     /// `::`, which accepts IPv4 as well.
     Any6,
+    /// `::` with `IPV6_V6ONLY`, which does not accept IPv4.
+    Only6,
     One(Net),
 }
 
@@ -36,7 +38,7 @@ impl Bound {
     pub(crate) fn is_v6(self) -> bool {
         match self {
             Self::Any4 => false,
-            Self::Any6 => true,
+            Self::Any6 | Self::Only6 => true,
             Self::One(net) => net.is_v6(),
         }
     }
@@ -72,10 +74,20 @@ impl Net {
 }
 
 impl Bound {
+    /// The same for a socket with `IPV6_V6ONLY`; `None` for an IPv4 address.
+    pub(crate) fn only_v6(self) -> Option<Self> {
+        match self {
+            Self::Any6 | Self::Only6 => Some(Self::Only6),
+            Self::One(net) if net.is_v6() => Some(self),
+            Self::Any4 | Self::One(_) => None,
+        }
+    }
+
     pub(crate) fn accepts(self, net: Net) -> bool {
         match self {
             Bound::Any4 => !net.is_v6(),
             Bound::Any6 => true,
+            Bound::Only6 => net.is_v6(),
             Bound::One(own) => own == net,
         }
     }
@@ -83,7 +95,8 @@ impl Bound {
     pub(crate) fn overlaps(self, other: Bound) -> bool {
         match (self, other) {
             (Bound::One(one), other) | (other, Bound::One(one)) => other.accepts(one),
-            (Bound::Any4 | Bound::Any6, Bound::Any4 | Bound::Any6) => true,
+            (Bound::Any4, Bound::Only6) | (Bound::Only6, Bound::Any4) => false,
+            (Bound::Any4 | Bound::Any6 | Bound::Only6, _) => true,
         }
     }
 
@@ -92,7 +105,7 @@ impl Bound {
         match self {
             Bound::One(_) => 0,
             Bound::Any4 => 1,
-            Bound::Any6 => 2,
+            Bound::Any6 | Bound::Only6 => 2,
         }
     }
 }

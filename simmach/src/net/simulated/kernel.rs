@@ -7,10 +7,10 @@
 mod arrival;
 mod audit;
 pub(crate) mod control;
-mod datagrams;
+pub(crate) mod datagrams;
 pub(crate) mod error;
 mod failed_calls;
-mod host;
+pub(crate) mod host;
 mod open;
 mod segments;
 pub(crate) mod socket;
@@ -317,7 +317,7 @@ fn local_endpoint(host: HostIndex, bound: Bound, port: u16) -> std::net::SocketA
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     let ip = match bound {
         Bound::Any4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Bound::Any6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Bound::Any6 | Bound::Only6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         Bound::One(net) => Endpoint { host, port, net }.ip(),
     };
     std::net::SocketAddr::new(ip, port)

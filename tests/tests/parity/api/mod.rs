@@ -18,12 +18,10 @@ const FILES: [(&str, &[&str]); 6] = [
 ];
 
 /// Methods that simmach's sockets do not have. The documentation of `simmach::net` says why.
-const LEFT_OUT: [&str; 19] = [
+const LEFT_OUT: [&str; 17] = [
     "from_std",
     "from_std_stream",
     "into_std",
-    "set_reuseport",
-    "reuseport",
     "device",
     "bind_device",
     "tos",

@@ -63,6 +63,8 @@ fn calls<'a>() {
     let _: fn(&TcpSocket) -> Outcome<bool> = TcpSocket::keepalive;
     let _: fn(&TcpSocket, bool) -> Outcome<()> = TcpSocket::set_reuseaddr;
     let _: fn(&TcpSocket) -> Outcome<bool> = TcpSocket::reuseaddr;
+    let _: fn(&TcpSocket, bool) -> Outcome<()> = TcpSocket::set_reuseport;
+    let _: fn(&TcpSocket) -> Outcome<bool> = TcpSocket::reuseport;
     let _: fn(&TcpSocket, u32) -> Outcome<()> = TcpSocket::set_send_buffer_size;
     let _: fn(&TcpSocket) -> Outcome<u32> = TcpSocket::send_buffer_size;
     let _: fn(&TcpSocket, u32) -> Outcome<()> = TcpSocket::set_recv_buffer_size;

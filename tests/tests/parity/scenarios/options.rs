@@ -13,6 +13,7 @@ everywhere! {
     socket_that_is_bound_does_not_listen_yet,
     listen_without_a_bind_takes_a_free_port,
     reuseaddr_shares_a_port,
+    reuseport_shares_a_listening_port,
     reuseaddr_off_and_time_wait_conflict,
     reuseaddr_off_and_a_client_s_time_wait_conflict,
     bind_twice_fails,
@@ -87,6 +88,26 @@ async fn reuseaddr_shares_a_port() {
     two.bind(address).expect("both say so");
     let _listener = one.listen(1).expect("the first to listen");
     assert_eq!(kind(two.listen(1)), "AddrInUse 98");
+}
+
+async fn reuseport_shares_a_listening_port() {
+    let sharing = |address: std::net::SocketAddr| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        assert!(!socket.reuseport().expect("a socket"));
+        socket.set_reuseport(true).expect("a socket");
+        assert!(socket.reuseport().expect("a socket"));
+        socket.bind(address).expect("the port is free or shared");
+        socket.listen(8).expect("the port is free or shared")
+    };
+    let one = sharing(any());
+    let address = one.local_addr().expect("listening");
+    let two = sharing(address);
+    let other = TcpSocket::new_v4().expect("a socket");
+    assert_eq!(kind(other.bind(address)), "AddrInUse 98");
+    drop(one);
+    let (near, far) = futures::future::join(TcpStream::connect(address), two.accept()).await;
+    near.expect("the second listens");
+    far.expect("a connection");
 }
 
 async fn reuseaddr_off_and_time_wait_conflict() {

@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use crate::engine::{Effect, ProcessId, Waiter, mix};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net, ipv4, ipv6};
+use crate::net::simulated::kernel::host::{Binding, Sharing};
 use crate::net::simulated::kernel::socket::{DatagramSocket, IpOptions};
 use crate::net::simulated::kernel::wakers::{WaitSlot, Waiters};
 use crate::net::simulated::kernel::{Kernel, error, key_of, local_endpoint};
@@ -28,19 +29,33 @@ const DATAGRAM_OVERHEAD: usize = 256;
 /// Maximum payload of an IPv4 datagram.
 const MAX_DATAGRAM: usize = 65_507;
 
+/// Options of a UDP socket that are set before it is bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BindOptions {
+    /// `IPV6_V6ONLY`.
+    pub(crate) only_v6: bool,
+    pub(crate) sharing: Sharing,
+}
+
 impl Kernel {
     pub(crate) fn bind_datagrams(
         &mut self,
         host: HostIndex,
         process: ProcessId,
         address: SocketAddr,
+        options: BindOptions,
     ) -> io::Result<(SocketKey, SocketAddr)> {
+        let BindOptions { only_v6, sharing } = options;
         let bound = self.resolve_local(host, address)?;
+        let bound = match only_v6 {
+            true => bound.only_v6().ok_or_else(error::invalid)?,
+            false => bound,
+        };
         let range = self.config_of(host).ephemeral_ports.clone();
         let ports = &mut self.hosts[host as usize].udp;
         let port = match address.port() {
             0 => ports.next_ephemeral(&range).ok_or_else(|| self.no_free_port())?,
-            port if ports.can_bind(port, bound) => port,
+            port if ports.can_bind(port, bound, sharing) => port,
             _ => return Err(self.in_use(address)),
         };
         let serial = self.next_serial();
@@ -69,7 +84,8 @@ impl Kernel {
             reading: Waiters::default(),
         });
         let key = key_of(slot, serial);
-        self.hosts[host as usize].udp.bind(port, bound, key, true);
+        let binding = Binding { bound, key, receives: true, sharing };
+        self.hosts[host as usize].udp.bind(port, binding);
         self.wire.stats.sockets += 1;
         Ok((key, local_endpoint(host, bound, port)))
     }
@@ -190,11 +206,13 @@ impl Kernel {
     pub(crate) fn datagrams_local_addr(&mut self, key: SocketKey) -> io::Result<SocketAddr> {
         let socket = self.datagrams(key)?;
         Ok(match (socket.bound, socket.peer) {
-            (Bound::Any4 | Bound::Any6, Some(Endpoint { net, .. })) => {
+            (Bound::Any4 | Bound::Any6 | Bound::Only6, Some(Endpoint { net, .. })) => {
                 let v4_mapped = socket.bound == Bound::Any6 && !net.is_v6();
                 Endpoint { host: socket.host, port: socket.port, net }.display_addr(v4_mapped)
             }
-            (Bound::Any4 | Bound::Any6 | Bound::One(_), _) => datagrams_address(socket),
+            (Bound::Any4 | Bound::Any6 | Bound::Only6 | Bound::One(_), _) => {
+                datagrams_address(socket)
+            }
         })
     }
 
@@ -328,10 +346,14 @@ impl Kernel {
         payload: Payload,
         broadcast: bool,
     ) {
-        let Some(key) = self.hosts[to.host as usize].udp.receiver_of(to.port, to.net) else {
-            if broadcast {
-                return;
+        let ports = &self.hosts[to.host as usize].udp;
+        if broadcast {
+            for key in ports.receivers_of_broadcast(to.port) {
+                self.queue_datagram(key, from, payload.clone());
             }
+            return;
+        }
+        let Some(key) = ports.receiver_of(to.port, to.net, from) else {
             let path = self.wire.links.path(to.host, from.host);
             let draw = PacketAddress::of_unreachable(draw);
             let body = Body::Unreachable;
@@ -343,9 +365,13 @@ impl Kernel {
                 body,
             });
         };
+        self.queue_datagram(key, from, payload);
+    }
+
+    /// Queues a datagram for the socket that receives it.
+    fn queue_datagram(&mut self, key: SocketKey, from: Endpoint, payload: Payload) {
         let Ok(socket) = self.datagrams(key) else { return };
-        let not_for_it = broadcast && matches!(socket.bound, Bound::One(_));
-        if not_for_it || socket.peer.is_some_and(|peer| peer != from) {
+        if socket.peer.is_some_and(|peer| peer != from) {
             return;
         }
         let size = payload.len() + DATAGRAM_OVERHEAD;
@@ -364,7 +390,8 @@ impl Kernel {
     }
 
     pub(super) fn on_unreachable(&mut self, from: Endpoint, to: Endpoint) {
-        let Some(key) = self.hosts[to.host as usize].udp.receiver_of(to.port, to.net) else {
+        let ports = &self.hosts[to.host as usize].udp;
+        let Some(key) = ports.receiver_of(to.port, to.net, from) else {
             return;
         };
         let Ok(socket) = self.datagrams(key) else { return };
@@ -384,8 +411,9 @@ fn source_net(socket: &DatagramSocket, to: Endpoint) -> io::Result<Net> {
         Bound::One(net) if net.is_v6() && !to.net.is_v6() => Err(error::network_unreachable()),
         Bound::One(net) if !net.is_v6() && to.net.is_v6() => Err(error::wrong_family()),
         Bound::Any4 if to.net.is_v6() => Err(error::wrong_family()),
+        Bound::Only6 if !to.net.is_v6() => Err(error::network_unreachable()),
         Bound::One(net) => Ok(net),
-        Bound::Any4 | Bound::Any6 => Ok(to.net),
+        Bound::Any4 | Bound::Any6 | Bound::Only6 => Ok(to.net),
     }
 }
 

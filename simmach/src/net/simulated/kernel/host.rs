@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
+use crate::engine::mix;
 use crate::net::simulated::address::{Bound, Endpoint, Net};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::tcp::config::TcpConfig;
@@ -43,7 +44,29 @@ pub(crate) struct Binding {
     pub(crate) bound: Bound,
     pub(crate) key: SocketKey,
     /// Whether it receives. A TCP socket does so once it listens.
-    receives: bool,
+    pub(crate) receives: bool,
+    pub(crate) sharing: Sharing,
+}
+
+/// How sockets of one port share it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sharing {
+    /// `SO_REUSEADDR` of a UDP socket: of several that set it, the one that was bound last receives.
+    pub(crate) last_receives: bool,
+    /// `SO_REUSEPORT`: connections and datagrams are spread over the sockets that set it, by their addresses.
+    pub(crate) spreads: bool,
+}
+
+impl Sharing {
+    /// Whether two sockets share what arrives.
+    pub(crate) fn shares_load(self, other: Self) -> bool {
+        self.spreads && other.spreads
+    }
+
+    /// Whether two UDP sockets may have the same port.
+    fn is_compatible(self, other: Self) -> bool {
+        self.shares_load(other) || self.last_receives && other.last_receives
+    }
 }
 
 impl Host {
@@ -97,13 +120,14 @@ impl Ports {
         others.filter(move |other| other.bound.overlaps(bound))
     }
 
-    pub(crate) fn can_bind(&self, port: u16, bound: Bound) -> bool {
-        self.overlapping(port, bound).next().is_none()
+    /// Whether a UDP socket can be bound to a port.
+    pub(crate) fn can_bind(&self, port: u16, bound: Bound, sharing: Sharing) -> bool {
+        self.overlapping(port, bound).all(|other| sharing.is_compatible(other.sharing))
     }
 
-    pub(crate) fn bind(&mut self, port: u16, bound: Bound, key: SocketKey, receives: bool) {
+    pub(crate) fn bind(&mut self, port: u16, binding: Binding) {
         self.take(port);
-        self.bound.entry(port).or_default().push(Binding { bound, key, receives });
+        self.bound.entry(port).or_default().push(binding);
     }
 
     /// Lets a bound socket receive.
@@ -122,11 +146,34 @@ impl Ports {
         self.release(port);
     }
 
-    /// The socket that receives what comes for `net` and `port`. The most specific binding has precedence.
-    pub(crate) fn receiver_of(&self, port: u16, net: Net) -> Option<SocketKey> {
-        let bindings = self.bound.get(&port)?.iter();
-        let receivers = bindings.filter(|other| other.receives && other.bound.accepts(net));
-        receivers.min_by_key(|other| other.bound.breadth()).map(|other| other.key)
+    /// The socket that receives what comes from `from` for `net` and `port`. The most specific binding has precedence.
+    pub(crate) fn receiver_of(&self, port: u16, net: Net, from: Endpoint) -> Option<SocketKey> {
+        let bindings = self.bound.get(&port)?;
+        let receives = |other: &&Binding| other.receives && other.bound.accepts(net);
+        if let [only] = &bindings[..] {
+            return receives(&only).then_some(only.key);
+        }
+        let receivers = || bindings.iter().filter(receives);
+        let breadth = receivers().map(|other| other.bound.breadth()).min()?;
+        let receivers = || receivers().filter(|other| other.bound.breadth() == breadth);
+        // As on Linux, an address of a sender always leads to the same socket of a group.
+        let group = || receivers().filter(|other| other.sharing.spreads);
+        let found = match group().count() as u64 {
+            0 | 1 => receivers().last(),
+            size => {
+                let sender = u64::from(from.host) << 16 | u64::from(from.port);
+                group().nth((mix(u64::from(port), sender) % size) as usize)
+            }
+        };
+        found.map(|other| other.key)
+    }
+
+    /// The sockets that receive a broadcast to `port`.
+    pub(crate) fn receivers_of_broadcast(&self, port: u16) -> Vec<SocketKey> {
+        let bindings = self.bound.get(&port).into_iter().flatten();
+        let receivers = bindings
+            .filter(|other| other.receives && matches!(other.bound, Bound::Any4 | Bound::Any6));
+        receivers.map(|other| other.key).collect()
     }
 
     /// The ports in use.
@@ -150,6 +197,11 @@ mod tests {
     use super::*;
 
     const KEY: SocketKey = SocketKey::NONE;
+    const FROM: Endpoint = Endpoint { host: 0, port: 1, net: Net::V4 };
+
+    fn binding(bound: Bound) -> Binding {
+        Binding { bound, key: KEY, receives: true, sharing: Sharing::default() }
+    }
 
     #[test]
     fn ephemeral_ports_wrap_and_run_out() {
@@ -168,17 +220,20 @@ mod tests {
     #[test]
     fn port_is_shared_only_by_different_addresses() {
         let mut ports = Ports::default();
-        ports.bind(80, Bound::One(Net::Loopback4), KEY, true);
-        assert!(ports.can_bind(80, Bound::One(Net::V4)));
-        assert!(!ports.can_bind(80, Bound::Any4) && !ports.can_bind(80, Bound::Any6));
-        assert!(ports.can_bind(81, Bound::Any4));
+        ports.bind(80, binding(Bound::One(Net::Loopback4)));
+        assert!(ports.can_bind(80, Bound::One(Net::V4), Sharing::default()));
+        assert!(
+            !ports.can_bind(80, Bound::Any4, Sharing::default())
+                && !ports.can_bind(80, Bound::Any6, Sharing::default())
+        );
+        assert!(ports.can_bind(81, Bound::Any4, Sharing::default()));
         ports.unbind(80, KEY);
         assert!(ports.is_unused());
-        ports.bind(80, Bound::Any6, KEY, true);
-        assert!(!ports.can_bind(80, Bound::One(Net::V4)));
-        assert_eq!(ports.receiver_of(80, Net::V4), Some(KEY));
+        ports.bind(80, binding(Bound::Any6));
+        assert!(!ports.can_bind(80, Bound::One(Net::V4), Sharing::default()));
+        assert_eq!(ports.receiver_of(80, Net::V4, FROM), Some(KEY));
         ports.unbind(80, KEY);
-        ports.bind(80, Bound::Any4, KEY, true);
-        assert_eq!(ports.receiver_of(80, Net::V6), None);
+        ports.bind(80, binding(Bound::Any4));
+        assert_eq!(ports.receiver_of(80, Net::V6, FROM), None);
     }
 }

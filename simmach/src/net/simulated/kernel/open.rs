@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use crate::engine::{ProcessId, mix};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, Net};
+use crate::net::simulated::kernel::host::Binding;
 use crate::net::simulated::kernel::socket::{Holder, Listener, SocketOptions};
 use crate::net::simulated::kernel::streams::{ConnectionInfo, connection_info};
 use crate::net::simulated::kernel::wakers::Waiters;
@@ -62,6 +63,16 @@ impl Kernel {
         listens.map(|local| (key, local))
     }
 
+    /// Sets `IPV6_V6ONLY` of a socket that is not bound.
+    pub(crate) fn set_only_v6(&mut self, key: SocketKey, on: bool) -> io::Result<()> {
+        let listener = self.listener(key)?;
+        if listener.port != 0 || !listener.bound.is_v6() {
+            return Err(error::invalid());
+        }
+        listener.bound = if on { Bound::Only6 } else { Bound::Any6 };
+        Ok(())
+    }
+
     pub(crate) fn bind_socket(&mut self, key: SocketKey, address: SocketAddr) -> io::Result<()> {
         let &mut Listener { host, port, options, bound: family, .. } = self.listener(key)?;
         if port != 0 {
@@ -69,29 +80,37 @@ impl Kernel {
         }
         check_family(family, address)?;
         let bound = self.resolve_local(host, address)?;
+        let bound = match family {
+            Bound::Only6 => bound.only_v6().ok_or_else(error::invalid)?,
+            Bound::Any4 | Bound::Any6 | Bound::One(_) => bound,
+        };
         let port = match address.port() {
             0 => self.free_port(host)?,
-            port if self.is_taken(host, port, bound, options.reuse) => {
+            port if self.is_taken(host, port, bound, options) => {
                 return Err(self.in_use(address));
             }
             port => port,
         };
         let listener = self.listener(key)?;
         (listener.bound, listener.port) = (bound, port);
-        self.hosts[host as usize].tcp.bind(port, bound, key, false);
+        let binding = Binding { bound, key, receives: false, sharing: options.sharing };
+        self.hosts[host as usize].tcp.bind(port, binding);
         Ok(())
     }
 
     /// Makes a socket listen. It gets an ephemeral port if it is not bound.
     pub(crate) fn listen_socket(&mut self, key: SocketKey, backlog: u32) -> io::Result<SocketAddr> {
-        let &mut Listener { host, mut port, bound, .. } = self.listener(key)?;
+        let &mut Listener { host, mut port, bound, options, .. } = self.listener(key)?;
         if port == 0 {
             port = self.free_port(host)?;
-            self.hosts[host as usize].tcp.bind(port, bound, key, false);
+            let binding = Binding { bound, key, receives: false, sharing: options.sharing };
+            self.hosts[host as usize].tcp.bind(port, binding);
         }
-        let others = self.hosts[host as usize].tcp.overlapping(port, bound);
-        let listens = |key: SocketKey| self.listeners[key.slot as usize].listening;
-        if others.map(|other| other.key).any(listens) {
+        let is_taken = self.hosts[host as usize].tcp.overlapping(port, bound).any(|other| {
+            let listens = self.listeners[other.key.slot as usize].listening;
+            listens && !options.sharing.shares_load(other.sharing)
+        });
+        if is_taken {
             return Err(self.in_use(local_endpoint(host, bound, port)));
         }
         let listener = self.listener(key)?;
@@ -121,6 +140,9 @@ impl Kernel {
     ) -> io::Result<ConnectionInfo> {
         let &mut Listener { host, process, bound, port, options, .. } = self.listener(key)?;
         check_family(bound, address)?;
+        if bound == Bound::Only6 && !self.resolve_remote(host, address)?.net.is_v6() {
+            return Err(error::network_unreachable());
+        }
         let from = (port != 0).then_some((bound, port));
         let info = self.connect_from(host, process, address, from, options)?;
         self.close_listener(key);
@@ -155,7 +177,7 @@ impl Kernel {
                 return Err(error::invalid());
             }
             Some((Bound::One(net), _)) => net,
-            Some((Bound::Any4 | Bound::Any6, _)) | None => remote.net,
+            Some((Bound::Any4 | Bound::Any6 | Bound::Only6, _)) | None => remote.net,
         };
         let local = Endpoint { host, port, net };
         if self.hosts[host as usize].connections.contains_key(&(port, remote)) {
@@ -179,7 +201,8 @@ impl Kernel {
         let slot = self.insert_socket(local, remote, flow, holder, connection);
         let socket = &mut self.sockets[slot];
         socket.v4_mapped = address.is_ipv6() && !remote.net.is_v6();
-        (socket.reuse, socket.linger, socket.ip) = (options.reuse, options.linger, options.ip);
+        (socket.reuse, socket.linger, socket.ip) =
+            (options.shares_port(), options.linger, options.ip);
         self.wire.stats.sockets += 1;
         self.flush_connection(slot);
         Ok(connection_info(key_of(slot, self.sockets[slot].serial), &self.sockets[slot]))
@@ -192,12 +215,13 @@ impl Kernel {
     }
 
     /// Whether another socket has the port and does not share it.
-    fn is_taken(&self, host: HostIndex, port: u16, bound: Bound, reuse: bool) -> bool {
+    fn is_taken(&self, host: HostIndex, port: u16, bound: Bound, options: SocketOptions) -> bool {
         let own = &self.hosts[host as usize];
         let mut bindings = own.tcp.overlapping(port, bound);
         let taken = bindings.any(|other| {
-            let other = &self.listeners[other.key.slot as usize];
-            !(reuse && other.options.reuse) || other.listening
+            let listener = &self.listeners[other.key.slot as usize];
+            let shares = options.reuse && listener.options.reuse && !listener.listening;
+            !shares && !options.sharing.shares_load(other.sharing)
         });
         let least = Endpoint { host: 0, port: 0, net: Net::V4 };
         let connections = own.connections.range((port, least)..);
@@ -205,7 +229,7 @@ impl Kernel {
         taken
             || connections.any(|(_, key)| {
                 let socket = &self.sockets[key.slot as usize];
-                !(reuse && socket.reuse) && bound.accepts(socket.local.net)
+                !(options.shares_port() && socket.reuse) && bound.accepts(socket.local.net)
             })
     }
 }

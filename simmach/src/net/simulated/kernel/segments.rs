@@ -79,7 +79,7 @@ impl Kernel {
         if !opens {
             return false;
         }
-        let Some(key) = self.hosts[to.host as usize].tcp.receiver_of(to.port, to.net) else {
+        let Some(key) = self.hosts[to.host as usize].tcp.receiver_of(to.port, to.net, from) else {
             return false;
         };
         let Some(listener) = self.listeners.get_mut(key.slot as usize) else { return false };
@@ -106,7 +106,7 @@ impl Kernel {
         self.sockets[slot].peer = sender;
         let socket = &mut self.sockets[slot];
         (socket.v4_mapped, socket.reuse, socket.linger) =
-            (v4_mapped, options.reuse, options.linger);
+            (v4_mapped, options.shares_port(), options.linger);
         socket.ip = options.ip;
         self.flush_connection(slot);
         true

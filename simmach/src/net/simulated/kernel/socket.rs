@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::engine::{ProcessId, TimerKey};
 use crate::net::simulated::address::{Bound, Endpoint, HostIndex, PathIndex};
+use crate::net::simulated::kernel::host::Sharing;
 use crate::net::simulated::kernel::wakers::Waiters;
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::link::order::{FlowOrder, FlowOrders};
@@ -132,6 +133,8 @@ impl From<Linger> for Duration {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SocketOptions {
     pub(crate) reuse: bool,
+    /// How it shares its port with other listeners.
+    pub(crate) sharing: Sharing,
     pub(crate) nodelay: Option<bool>,
     pub(crate) keep_alive: Option<bool>,
     /// Times of keep-alive probes, if they were set.
@@ -146,6 +149,7 @@ impl SocketOptions {
     /// The options of tokio's listeners.
     pub(crate) const SHARED: SocketOptions = SocketOptions {
         reuse: true,
+        sharing: Sharing { last_receives: false, spreads: false },
         nodelay: None,
         keep_alive: None,
         probes: None,
@@ -154,6 +158,11 @@ impl SocketOptions {
         receive_buffer: None,
         ip: IpOptions::DEFAULT,
     };
+
+    /// Whether connections share their port with a socket that does so, too.
+    pub(crate) fn shares_port(&self) -> bool {
+        self.reuse || self.sharing.spreads
+    }
 
     /// The machine's TCP parameters with these options applied.
     pub(crate) fn apply(&self, config: &Rc<TcpConfig>) -> Rc<TcpConfig> {

@@ -60,6 +60,14 @@ impl TcpSocket {
         self.set(|options| options.reuse = reuseaddr)
     }
 
+    pub(crate) fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
+        self.set(|options| options.sharing.spreads = reuseport)
+    }
+
+    pub(crate) fn reuseport(&self) -> io::Result<bool> {
+        Ok(self.options()?.sharing.spreads)
+    }
+
     pub(crate) fn reuseaddr(&self) -> io::Result<bool> {
         Ok(self.options()?.reuse)
     }

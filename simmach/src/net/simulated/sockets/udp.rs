@@ -7,6 +7,7 @@ use std::{fmt, io};
 use bytes::BufMut;
 
 use crate::engine::{self, RunId};
+use crate::net::simulated::kernel::datagrams::BindOptions;
 use crate::net::simulated::kernel::socket::IpOptions;
 use crate::net::simulated::kernel::wakers::WaitSlot;
 use crate::net::simulated::kernel::{
@@ -31,8 +32,9 @@ impl UdpSocket {
         let process = engine::live_scope().ok_or_else(error::outside)?.process;
         let addresses = resolve(addr.target()?)?;
         with_host(|kernel, host| {
-            let (key, local) =
-                first_success(&addresses, |address| kernel.bind_datagrams(host, process, address))?;
+            let (key, local) = first_success(&addresses, |address| {
+                kernel.bind_datagrams(host, process, address, BindOptions::default())
+            })?;
             Ok(UdpSocket { run: kernel.run(), key, local })
         })
     }
