@@ -35,7 +35,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::guest::runtime::Guest;
-pub(crate) use crate::guest::runtime::{prepare, reset};
+pub(crate) use crate::guest::runtime::{not_found, prepare, reset};
 pub use crate::guest::whole_program::main;
 
 /// What runs a process's main future.

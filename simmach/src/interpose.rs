@@ -71,6 +71,9 @@ mod other_threads;
 mod processes;
 mod real;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
+mod signals;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 pub(crate) mod system;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]

@@ -69,6 +69,8 @@ pub(crate) struct Outcome {
     pub threads: bool,
     /// Number of threads of guests that did not end with their process, and are parked.
     pub threads_left: u64,
+    /// What makes runs repeat and was not found in this process, with what depends on it.
+    pub unmet: Vec<String>,
     /// Whether it failed as the second run of its process, after a discarded first run of the same seed passed.
     pub passed_before: bool,
     /// The log, on request.
@@ -105,6 +107,7 @@ impl Outcome {
             deviations: Vec::new(),
             threads: false,
             threads_left: 0,
+            unmet: Vec::new(),
             passed_before: false,
             log: Vec::new(),
             events: None,

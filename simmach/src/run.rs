@@ -189,14 +189,9 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     };
     let client = MachineId(client as u32);
     let has_guests = spec.has_guests(&machines);
-    if has_guests {
-        // Only here: looking for what tokio keeps in statics takes longer than many a native run.
-        engine.map_keys.uncounted(|| context::outside(guest::prepare));
-    }
+    engine.map_keys.uncounted(|| context::outside(|| guest::prepare(has_guests)));
     set_up(engine, &spec, &machines, client, disks);
-    if has_guests {
-        engine.map_keys.uncounted(|| guest::reset(seed));
-    }
+    engine.map_keys.uncounted(|| guest::reset(seed, has_guests));
     if keep.packets {
         net::control::capture();
     }
@@ -235,6 +230,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
         shape,
         threads: engine.refusals.has_started_threads(),
         threads_left: left.threads,
+        unmet: if has_guests { guest::not_found() } else { Vec::new() },
         events,
         task_names,
         packets: left.packets,

@@ -26,23 +26,32 @@ pub(crate) mod slice;
 mod sockets;
 mod threads;
 mod unix;
+mod watched;
 
-use crate::engine::RunId;
-use crate::interpose::system::SystemCalls;
+use crate::engine::{RunId, context};
+use crate::interpose::system::{SystemCalls, has_handler};
 use crate::system::calls::Calls;
 pub(crate) use crate::system::descriptors::DESCRIPTORS;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::system::threads::Deadline;
 pub(crate) use crate::system::threads::{THREADS, set_carried};
 pub(crate) use crate::system::unix::close_process;
+use crate::system::watched::watched;
 
 /// What answers the calls of a run.
 pub(crate) static CALLS: &dyn SystemCalls = &Calls;
 
 /// Creates the descriptors and threads of this thread's run.
 pub(crate) fn install(run: RunId) {
+    context::try_with(|engine| engine.watched.set(Some(watched)));
     descriptors::install(run);
     threads::install();
+}
+
+/// Whether a program has set a handler for one of the signals that ask a process to stop. tokio sets one when
+/// `tokio::signal` is first used in the OS process.
+pub(crate) fn handles_stop_signals() -> bool {
+    [libc::SIGTERM, libc::SIGINT].into_iter().any(has_handler)
 }
 
 /// Removes the descriptors and threads of this thread's run. Returns the number of threads that did not end.

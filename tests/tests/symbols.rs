@@ -105,6 +105,8 @@ const NAMES: [&str; 110] = [
     "sendto",
     "setsockopt",
     "shutdown",
+    "sigaction",
+    "signal",
     "socket",
     "socketpair",
     "splice",

@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     /// Panics of tasks whose `JoinHandle` may still be awaited, by task path.
     pub(crate) unobserved: RefCell<BTreeMap<u64, UnobservedPanic>>,
     pub(crate) policy: Cell<Option<Policy>>,
+    /// Names what the epoll instance with a descriptor watches, for reports. Set by the layer `system`.
+    pub(crate) watched: Cell<Option<fn(i32) -> Vec<String>>>,
     pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,
     /// How many frames of a guest are on the stack: slices of its runtime, polls of its tasks, its end.
@@ -141,6 +143,7 @@ impl Engine {
             failed_calls: FailedCalls::default(),
             unobserved: RefCell::default(),
             policy: Cell::new(None),
+            watched: Cell::new(None),
             timer_infos: RefCell::default(),
             scope: Cell::new(Scope::HARNESS),
             guest_depth: Cell::new(0),

@@ -8,10 +8,15 @@ use std::task::{Context, Poll};
 pub(super) const IS_SUPPORTED: bool = false;
 
 /// Does nothing: there are no guests.
-pub(crate) fn prepare() {}
+pub(crate) fn prepare(_: bool) {}
+
+/// Nothing has to be found: there are no guests.
+pub(crate) fn not_found() -> Vec<String> {
+    Vec::new()
+}
 
 /// Does nothing: there are no guests.
-pub(crate) fn reset(_: u64) {}
+pub(crate) fn reset(_: u64, _: bool) {}
 
 /// The main future of a guest, of which there is none.
 pub(super) struct Guest<F> {

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::engine::{self, Wait, context};
-pub(crate) use crate::guest::runtime::statics::{prepare, reset};
+pub(crate) use crate::guest::runtime::statics::{not_found, prepare, reset};
 use crate::system::Deadline;
 use crate::system::slice::Slice;
 use crate::time::simulated::{Sleep, sleep_until_clock};
@@ -119,7 +119,10 @@ impl<F: Future> Future for Guest<F> {
                 }
                 match (*this.wait, deadline.0) {
                     (Wait::Nothing, Some(_)) => {}
-                    (Wait::Nothing, None) => engine.record_wait(Wait::Named(EVENTS)),
+                    (Wait::Nothing, None) => engine.record_wait(match running.slice.epoll() {
+                        Some(epoll) => Wait::Events { what: EVENTS, epoll },
+                        None => Wait::Named(EVENTS),
+                    }),
                     (wait, _) => engine.record_wait(wait),
                 }
                 return Poll::Pending;

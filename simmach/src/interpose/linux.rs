@@ -17,7 +17,9 @@ use crate::engine::failure::refusals::ForbiddenCall;
 use crate::interpose::answers::{self, ClockKind, WaitMode};
 use crate::interpose::real::Real;
 use crate::interpose::system::{Answer, Errno};
-use crate::interpose::{deadlock, descriptors, locks, name_lookup, processes, system, threads};
+use crate::interpose::{
+    deadlock, descriptors, locks, name_lookup, processes, signals, system, threads,
+};
 
 /// Interval at which a wait in real time checks whether a thread that could end it is still alive.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -69,7 +71,7 @@ static FIND_ALL: extern "C" fn() = {
 };
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 17] {
+pub(super) fn defined() -> [*const (); 18] {
     [
         locks::defined as *const (),
         processes::defined as *const (),
@@ -84,6 +86,7 @@ pub(super) fn defined() -> [*const (); 17] {
         getentropy as *const (),
         syscall as *const (),
         threads::defined as *const (),
+        signals::defined as *const (),
         sysconf as *const (),
         sched_getaffinity as *const (),
         gethostname as *const (),

@@ -452,3 +452,42 @@ fn wait_passes_after_the_last_thread_ended() {
     });
     assert!(start.elapsed() < 1.mins());
 }
+
+/// The handler of a signal of this process, asked for outside every run.
+fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
+    // SAFETY: a structure of integers and an optional function, for which zeros are valid; it asks for the action only.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        assert_eq!(libc::sigaction(signal, std::ptr::null(), &raw mut action), 0);
+        action.sa_sigaction
+    }
+}
+
+/// A handler that a program sets in a run is what it reads back, and is not installed.
+#[test]
+fn signal_handlers_are_recorded_only() {
+    extern "C" fn handle(_: libc::c_int) {}
+    let own = handle as *const () as libc::sighandler_t;
+    let set = move |signal| {
+        // SAFETY: as above; the handler does nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            (action.sa_sigaction, action.sa_flags) = (own, libc::SA_RESTART);
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut())
+        }
+    };
+    let before = [handler_of(libc::SIGUSR1), handler_of(libc::SIGUSR2)];
+    pass(move || {
+        SpecBuilder::new().native().body(async move |_| {
+            assert_eq!(set(libc::SIGUSR1), 0);
+            assert_eq!(handler_of(libc::SIGUSR1), own);
+            // SAFETY: the handler does nothing.
+            let replaced = unsafe { libc::signal(libc::SIGUSR2, own) };
+            assert_eq!(replaced, libc::SIG_DFL);
+            assert_eq!(handler_of(libc::SIGUSR2), own);
+            assert_eq!(set(libc::SIGKILL), -1);
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EINVAL));
+        })
+    });
+    assert_eq!([handler_of(libc::SIGUSR1), handler_of(libc::SIGUSR2)], before);
+}

@@ -6,8 +6,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::engine::failure::verdict::Failure;
+use crate::engine::log::{self, Level};
 use crate::engine::record::event::ProcessExit;
-use crate::engine::{self, Effect, Event, MachineId, ProcessId, Wait, context};
+use crate::engine::{self, Effect, Event, MachineId, ProcessId, Scope, Wait, context};
 use crate::machine::process::ProcessState;
 use crate::machine::{machine_and_name, state_of, with};
 use crate::time::timeout;
@@ -30,7 +31,13 @@ pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
     }
     let all = futures::future::join_all(processes.iter().map(|process| wait_until_ended(*process)));
     if timeout(grace, all).await.is_err() {
-        processes.into_iter().for_each(kill);
+        for process in processes {
+            let has_ended = state_of(process) == ProcessState::Ended;
+            kill(process);
+            if !has_ended && handles_stop_signals() {
+                warn_of_signals(process);
+            }
+        }
     }
 }
 
@@ -135,6 +142,30 @@ pub(super) fn end_process(process: ProcessId, exit: ProcessExit) {
 pub(super) fn fail_process(process: ProcessId, failure: Failure) {
     context::try_with(|engine| engine.fail(failure));
     end_process(process, ProcessExit::Crashed);
+}
+
+/// Logs that a process which waited for a signal did not get one.
+fn warn_of_signals(process: ProcessId) {
+    let (machine, name) = machine_and_name(process);
+    let machine = machine.unwrap_or(Scope::HARNESS.machine);
+    log::write_line(Level::Warn, machine, || {
+        format!(
+            "{name} was killed at the end of its grace period; if it waits for `tokio::signal`, await \
+             `simmach::signal::stopped()` beside it, since no signal is raised in a run"
+        )
+    });
+}
+
+/// Whether a program has set a handler for a signal that asks a process to stop.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+fn handles_stop_signals() -> bool {
+    crate::system::handles_stop_signals()
+}
+
+/// Where signal handlers are not recorded, it is not known.
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+fn handles_stop_signals() -> bool {
+    false
 }
 
 /// Closes the Unix sockets of a process.

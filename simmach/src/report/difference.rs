@@ -65,6 +65,9 @@ impl DifferingRuns<'_> {
         let mut text = format!("{}\n\n", style.paint(Ink::Alarm, head));
         text.push_str(&difference(self.one, self.two));
         text.push_str(&likely_cause(self.cause, self.libraries, style));
+        for unmet in &self.one.0.unmet {
+            write_paragraph(&mut text, "    ", unmet);
+        }
         text.push_str(match self.is_calm {
             true => "  Until this is fixed, failures of this test may not shrink.\n\n",
             false => {

@@ -1,6 +1,6 @@
 //! The sum of many runs, and the line that a passed test prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct RunTotals {
     pub(crate) hash: u64,
     /// The plans from the library.
     pub(crate) plans: Vec<PlanTotals>,
+    /// What makes runs repeat and was not found.
+    pub(crate) unmet: BTreeSet<String>,
 }
 
 /// How often a plan from the library had an effect, over many runs.
@@ -66,6 +68,7 @@ impl RunTotals {
         self.polls += u128::from(outcome.polls);
         self.hash = self.hash.wrapping_add(mix(outcome.seed, outcome.trace_hash));
         self.effects.add_all(&outcome.effects);
+        self.unmet.extend(outcome.unmet.iter().cloned());
         // Every run of a test has the same plans; a broken run has none.
         self.plans.resize(self.plans.len().max(outcome.plans.len()), Default::default());
         for (plan, activity) in self.plans.iter_mut().zip(&outcome.plans) {
@@ -73,9 +76,10 @@ impl RunTotals {
         }
     }
 
-    /// Warnings about plans that had little or no effect.
+    /// Warnings about plans that had little or no effect, and about what was not found that makes runs repeat.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.plans.iter().filter_map(PlanTotals::warning).collect()
+        let plans = self.plans.iter().filter_map(PlanTotals::warning);
+        plans.chain(self.unmet.iter().cloned()).collect()
     }
 }
 
@@ -200,6 +204,7 @@ pub(crate) fn effects(effects: &Effects) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::failure::verdict::Verdict;
 
     #[test]
     fn passed_line_counts_effects() {
@@ -220,6 +225,7 @@ mod tests {
             hash: 7,
             effects,
             plans,
+            ..RunTotals::default()
         };
         let mut report = PassReport {
             test: "nothing_is_lost",
@@ -275,6 +281,16 @@ mod tests {
         add(effective, 3, &None);
         idle.iter().for_each(|(runs, idle)| add(*runs, 0, idle));
         plan.warning()
+    }
+
+    #[test]
+    fn what_was_not_found_is_a_warning() {
+        let mut totals = RunTotals::default();
+        for unmet in [&["tokio's count"][..], &[], &["tokio's count"]] {
+            let unmet = unmet.iter().map(|text| (*text).to_owned()).collect();
+            totals.add(&Outcome { unmet, ..Outcome::without_a_run(0, Verdict::Passed) });
+        }
+        assert_eq!(totals.warnings(), ["tokio's count"]);
     }
 
     #[test]

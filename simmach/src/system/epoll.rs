@@ -127,6 +127,14 @@ pub(super) fn control(
     Ok(())
 }
 
+/// The descriptors that an instance watches.
+pub(super) fn watched(epoll: c_int) -> Answer<Vec<c_int>> {
+    with_file(epoll, |_, file| match &file.kind {
+        FileKind::Epoll(own) => Ok(own.watched.keys().copied().collect()),
+        _ => Err(Errno(libc::EINVAL)),
+    })
+}
+
 /// Waits for events, and passes at most `most` of them to `found`.
 pub(super) fn wait(
     epoll: c_int,

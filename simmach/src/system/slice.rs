@@ -72,6 +72,11 @@ impl Slice {
         }
     }
 
+    /// The epoll instance of the runtime, once it has waited.
+    pub(crate) fn epoll(&self) -> Option<c_int> {
+        self.epoll.get()
+    }
+
     /// Whether the runtime has waited in this slice.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.get().is_some()

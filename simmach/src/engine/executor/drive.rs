@@ -4,6 +4,7 @@ use crate::engine::failure::verdict::{BodyWait, Failure, FailureKind, Verdict};
 use crate::engine::ids::Scope;
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
+use crate::engine::tasks::wait::Wait;
 use crate::engine::tasks::waiter::Waiter;
 use crate::engine::time::timers::Action;
 
@@ -167,6 +168,11 @@ impl Engine {
         })
     }
 
+    /// Describes what an epoll instance watches.
+    fn watched_by(&self, epoll: i32) -> Vec<String> {
+        self.watched.get().map_or_else(Vec::new, |watched| watched(epoll))
+    }
+
     fn blocked_tasks(&self) -> Vec<String> {
         let mut waiting: Vec<_> = self
             .tasks
@@ -175,8 +181,14 @@ impl Engine {
             .map(|(_, task)| {
                 let machine =
                     self.name(task.identity.machine).unwrap_or_else(|| "the harness".to_owned());
-                let waits =
-                    if task.ready { "is ready to run".to_owned() } else { task.wait.to_string() };
+                let waits = match task.wait {
+                    _ if task.ready => "is ready to run".to_owned(),
+                    Wait::Events { epoll, .. } => match self.watched_by(epoll) {
+                        watched if watched.is_empty() => task.wait.to_string(),
+                        watched => format!("{}: {}", task.wait, watched.join(", ")),
+                    },
+                    wait => wait.to_string(),
+                };
                 let name = task.identity.name_in_list(&self.status.names);
                 format!("{machine}: {name} {waits}")
             })

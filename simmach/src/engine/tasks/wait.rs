@@ -13,6 +13,9 @@ pub(crate) enum Wait {
     Sleep { since: u64, until: u64 },
     /// Something with a name, such as `the stop signal`.
     Named(&'static str),
+    /// Events of an epoll instance, named by its descriptor.
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only guests wait for them"))]
+    Events { what: &'static str, epoll: i32 },
     /// Something at an address, such as `data from 10.0.0.1:443`.
     Peer { what: &'static str, ip: IpAddr, port: u16 },
 }
@@ -26,7 +29,7 @@ impl fmt::Display for Wait {
             Self::Sleep { until, .. } => {
                 write!(f, "sleeps until {:?}", Duration::from_nanos(*until))
             }
-            Self::Named(what) => write!(f, "waits for {what}"),
+            Self::Named(what) | Self::Events { what, .. } => write!(f, "waits for {what}"),
             Self::Peer { what, ip, port } => {
                 write!(f, "waits for {what} {}", SocketAddr::new(*ip, *port))
             }

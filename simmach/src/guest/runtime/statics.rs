@@ -5,7 +5,8 @@
 //! counters back, so that they do not depend on the runs before it. So it does with the number of threads that have used
 //! `futures::select!` and `tokio_stream::StreamMap`, which seeds their generators. All these counters are private: each is
 //! found by its behaviour, as the one word of the program's data that grows by one with each `Builder`, task or thread. If
-//! there is no such word, it is left alone; the determinism check then finds what depends on it.
+//! there is no such word, as with another version of tokio, [`not_found`] says so, and the determinism check finds what
+//! depends on it.
 
 use std::future::ready;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,8 +21,13 @@ use crate::engine::mix;
 use crate::guest::runtime::fairness;
 
 /// Makes what tokio keeps in statics, outside every run: its socket pair for signals would otherwise be one of the first run.
-pub(crate) fn prepare() {
+/// Native processes need only the number of builders, which is found in a hundredth of the time.
+pub(crate) fn prepare(has_guests: bool) {
     static ONCE: Once = Once::new();
+    if !has_guests {
+        builders();
+        return;
+    }
     ONCE.call_once(|| {
         // Without descriptors it cannot be built, and no run could begin either.
         drop(Builder::new_current_thread().enable_all().build());
@@ -33,8 +39,31 @@ pub(crate) fn prepare() {
     });
 }
 
+/// Says which counters were not found, and what depends on each. For runs with guests.
+pub(crate) fn not_found() -> Vec<String> {
+    let counters = [
+        (builders(), "tokio's count of runtimes", "`tokio::select!` and `tokio::sync::watch`"),
+        (tasks(), "tokio's count of tasks", "the order in which a runtime ends its tasks"),
+        (shuffles(), "futures' count of threads", "`futures::select!` on a thread"),
+        (stream_maps(), "tokio-stream's count of threads", "`tokio_stream::StreamMap`"),
+    ];
+    let missing = counters.into_iter().filter(|(counter, ..)| counter.is_none());
+    missing
+        .map(|(_, what, dependent)| {
+            format!(
+                "{what} was not found, which simmach resets for each run: two runs of a seed may differ in {dependent}; \
+                 report it, with the versions of tokio and futures in your Cargo.lock"
+            )
+        })
+        .collect()
+}
+
 /// Puts the counters back, at the beginning of a run. On the run's thread, which is new.
-pub(crate) fn reset(seed: u64) {
+pub(crate) fn reset(seed: u64, has_guests: bool) {
+    if !has_guests {
+        reset_builders();
+        return;
+    }
     for counter in [builders(), tasks(), stream_maps()].into_iter().flatten() {
         counter.store(1, Ordering::Relaxed);
     }
@@ -46,6 +75,10 @@ pub(crate) fn reset(seed: u64) {
     if let Ok(runtime) = Builder::new_current_thread().build() {
         runtime.block_on(async {});
     }
+    reset_builders();
+}
+
+fn reset_builders() {
     if let Some(counter) = builders() {
         counter.store(1, Ordering::Relaxed);
     }
@@ -171,5 +204,20 @@ mod words {
         }
         // The first object is the program: the others are not looked at.
         1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn counters_of_the_tokio_in_use_are_found() {
+        super::prepare(true);
+        assert_eq!(super::not_found(), [""; 0]);
+    }
+
+    /// Not one word of the program's data grows by this.
+    #[test]
+    fn counter_that_does_not_grow_is_not_found() {
+        assert!(super::find(|| (), || ()).is_none());
     }
 }

@@ -135,3 +135,47 @@ fn blocked_tasks_are_named() {
     }
     assert!(failure.waiting.iter().any(|line| line.contains(": the test's body waits")));
 }
+
+/// A guest's task waits for what its runtime watches.
+#[cfg(all(
+    feature = "tokio",
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "64"
+))]
+#[test]
+fn blocked_guests_show_what_their_runtimes_watch() {
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+    async fn accepts() -> std::io::Result<()> {
+        let listener = TcpListener::bind("0.0.0.0:7").await?;
+        let socket = UdpSocket::bind("0.0.0.0:9").await?;
+        let connection = listener.accept().await?;
+        socket.recv(&mut [0; 8]).await?;
+        drop(connection);
+        Ok(())
+    }
+    let failure = fail(|| {
+        SpecBuilder::new().machine("server", accepts).body(async |_| {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let stream = TcpStream::connect("server:7").await?;
+            stream.readable().await
+        })
+    });
+    assert_eq!(failure.kind, FailureKind::Deadlock, "{failure:?}");
+    let wait = "waits for an event of its tokio runtime: ";
+    let watched = [
+        (
+            "server: ",
+            "connections to 0.0.0.0:7, its socket at 0.0.0.0:9, its connection with 10.0.0.2:",
+        ),
+        ("client: the test's body ", "its connection with 10.0.0.1:7"),
+    ];
+    for (task, watched) in watched {
+        let is_there =
+            |line: &String| line.starts_with(task) && line.contains(&format!("{wait}{watched}"));
+        assert!(failure.waiting.iter().any(is_there), "{watched}: {:?}", failure.waiting);
+    }
+}

@@ -1,0 +1,69 @@
+//! What an epoll instance watches, in words: for reports of runs in which a guest waits.
+
+use std::ffi::c_int;
+
+use crate::interpose::system::SocketAddress;
+use crate::system::descriptors::{FileKind, with_file};
+use crate::system::{epoll, sockets};
+
+/// Number of descriptors that are described; of others only the number is given.
+const MAX_DESCRIBED: usize = 6;
+
+/// Describes the descriptors that an epoll instance watches, in the order of their numbers: sockets with their addresses, and
+/// pipes. Descriptors with which a runtime wakes itself are left out.
+pub(crate) fn watched(epoll: c_int) -> Vec<String> {
+    let descriptors = epoll::watched(epoll).unwrap_or_default();
+    let mut described: Vec<String> = descriptors.into_iter().filter_map(describe).collect();
+    let more = described.len().saturating_sub(MAX_DESCRIBED);
+    if more > 0 {
+        described.truncate(MAX_DESCRIBED);
+        described.push(format!("{more} more"));
+    }
+    described
+}
+
+fn describe(descriptor: c_int) -> Option<String> {
+    enum What {
+        Listener,
+        Socket,
+        Pipe(&'static str),
+        Nothing,
+    }
+    let what = with_file(descriptor, |_, file| {
+        Ok(match &file.kind {
+            FileKind::Listener { .. } => What::Listener,
+            FileKind::Stream { .. } | FileKind::Datagrams { .. } | FileKind::Unix(_) => {
+                What::Socket
+            }
+            FileKind::PipeReader(_) => What::Pipe("a pipe to read from"),
+            FileKind::PipeWriter(_) => What::Pipe("a pipe to write to"),
+            FileKind::Unconnected { .. }
+            | FileKind::Counter { .. }
+            | FileKind::Epoll(_)
+            | FileKind::Random => What::Nothing,
+        })
+    });
+    let local = || Some(text(&sockets::local_address(descriptor).ok()?));
+    match what.ok()? {
+        What::Listener => Some(format!("connections to {}", local()?)),
+        What::Socket => match sockets::peer_address(descriptor) {
+            Ok(peer) => Some(format!("its connection with {}", text(&peer))),
+            Err(_) => Some(format!("its socket at {}", local()?)),
+        },
+        What::Pipe(pipe) => Some(pipe.to_owned()),
+        What::Nothing => None,
+    }
+}
+
+/// An address as reports show it.
+fn text(address: &SocketAddress) -> String {
+    match address {
+        SocketAddress::Inet(address) => address.to_string(),
+        SocketAddress::Unix(name) => match &name[..] {
+            [] => "an unnamed Unix socket".to_owned(),
+            [0, name @ ..] => format!("@{}", String::from_utf8_lossy(name)),
+            path => String::from_utf8_lossy(path).into_owned(),
+        },
+        SocketAddress::Unspecified => "no address".to_owned(),
+    }
+}
