@@ -29,7 +29,7 @@ mod unix;
 mod watched;
 
 use crate::engine::{RunId, context};
-use crate::interpose::system::{SystemCalls, has_handler};
+use crate::interpose::system::SystemCalls;
 use crate::system::calls::Calls;
 pub(crate) use crate::system::descriptors::DESCRIPTORS;
 #[cfg(feature = "tokio")]
@@ -46,12 +46,6 @@ pub(crate) fn install(run: RunId) {
     context::try_with(|engine| engine.watched.set(Some(watched)));
     descriptors::install(run);
     threads::install();
-}
-
-/// Whether a program has set a handler for one of the signals that ask a process to stop. tokio sets one when
-/// `tokio::signal` is first used in the OS process.
-pub(crate) fn handles_stop_signals() -> bool {
-    [libc::SIGTERM, libc::SIGINT].into_iter().any(has_handler)
 }
 
 /// Removes the descriptors and threads of this thread's run. Returns the number of threads that did not end.

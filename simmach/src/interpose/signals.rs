@@ -38,12 +38,6 @@ pub(super) fn defined() -> [*const (); 2] {
     [sigaction_here as *const (), signal as *const ()]
 }
 
-/// Whether the program has set a handler for a signal in a run.
-pub(crate) fn has_handler(signal: c_int) -> bool {
-    let recorded = find(signal).map(|recorded| recorded.handler.load(Relaxed));
-    recorded.is_some_and(|handler| !matches!(handler, libc::SIG_DFL | libc::SIG_IGN))
-}
-
 fn find(signal: c_int) -> Option<&'static Recorded> {
     let nth = usize::try_from(signal).ok().filter(|nth| *nth > 0)?;
     RECORDED.get(nth)

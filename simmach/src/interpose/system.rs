@@ -15,7 +15,6 @@ pub(crate) use crate::interpose::answers::advance_own_clock;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::interpose::answers::stop_own_clock;
 pub(crate) use crate::interpose::locks::join_really;
-pub(crate) use crate::interpose::signals::has_handler;
 pub(crate) use crate::interpose::threads::on_thread_end;
 
 /// The smallest descriptor of a run. It is far above every real one.

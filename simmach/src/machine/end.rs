@@ -8,14 +8,17 @@ use std::time::Duration;
 use crate::engine::failure::verdict::Failure;
 use crate::engine::log::{self, Level};
 use crate::engine::record::event::ProcessExit;
-use crate::engine::{self, Effect, Event, MachineId, ProcessId, Scope, Wait, context};
+use crate::engine::{self, Effect, Event, MachineId, ProcessId, Wait, context};
+use crate::guest::Runtime;
 use crate::machine::process::ProcessState;
+use crate::machine::start::runtime_of;
 use crate::machine::{machine_and_name, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
 
 /// Sends the stop signal to processes, waits until all have ended, and kills those that have not after `grace`.
 pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
+    let mut unaware = Vec::new();
     for process in &processes {
         let wakers = with(|machines| {
             let process = machines.processes.find(*process)?;
@@ -27,14 +30,17 @@ pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
                 ProcessState::Stopping | ProcessState::Ended => None,
             }
         });
-        wakers.flatten().into_iter().flatten().for_each(Waker::wake);
+        match wakers.flatten() {
+            Some(wakers) if !wakers.is_empty() => wakers.into_iter().for_each(Waker::wake),
+            _ => unaware.push(*process),
+        }
     }
     let all = futures::future::join_all(processes.iter().map(|process| wait_until_ended(*process)));
     if timeout(grace, all).await.is_err() {
         for process in processes {
             let has_ended = state_of(process) == ProcessState::Ended;
             kill(process);
-            if !has_ended && handles_stop_signals() {
+            if !has_ended && unaware.contains(&process) {
                 warn_of_signals(process);
             }
         }
@@ -144,28 +150,19 @@ pub(super) fn fail_process(process: ProcessId, failure: Failure) {
     end_process(process, ProcessExit::Crashed);
 }
 
-/// Logs that a process which waited for a signal did not get one.
+/// Logs why a process may not have stopped: it has a tokio runtime, and did not wait for the stop signal.
 fn warn_of_signals(process: ProcessId) {
     let (machine, name) = machine_and_name(process);
-    let machine = machine.unwrap_or(Scope::HARNESS.machine);
+    let Some(machine) = machine else { return };
+    if runtime_of(machine) == Runtime::Native {
+        return;
+    }
     log::write_line(Level::Warn, machine, || {
         format!(
-            "{name} was killed at the end of its grace period; if it waits for `tokio::signal`, await \
-             `simmach::signal::stopped()` beside it, since no signal is raised in a run"
+            "{name} was killed at the end of its grace period without waiting for `simmach::signal::stopped()`; \
+             `tokio::signal` does not see `Sim::stop`"
         )
     });
-}
-
-/// Whether a program has set a handler for a signal that asks a process to stop.
-#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-fn handles_stop_signals() -> bool {
-    crate::system::handles_stop_signals()
-}
-
-/// Where signal handlers are not recorded, it is not known.
-#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
-fn handles_stop_signals() -> bool {
-    false
 }
 
 /// Closes the Unix sockets of a process.

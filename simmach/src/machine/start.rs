@@ -137,7 +137,7 @@ where
 }
 
 /// What runs the processes of a machine.
-fn runtime_of(machine: MachineId) -> Runtime {
+pub(super) fn runtime_of(machine: MachineId) -> Runtime {
     with(|machines| machines.all[machine.0 as usize].runtime).unwrap_or(Runtime::Native)
 }
 

@@ -172,6 +172,34 @@ fn stop_kills_a_service_that_ignores_the_signal() {
     assert_eq!((ran.effects.count(Effect::Stop), ran.effects.count(Effect::Kill)), (0, 1));
 }
 
+/// What a guest waits for may be a signal of tokio's, which does not come.
+#[test]
+fn killed_guest_that_did_not_wait_for_the_signal_is_explained() {
+    async fn listens() {
+        futures::join!(signal::stopped(), std::future::pending::<()>());
+    }
+    let warned = |spec: fn() -> SpecBuilder| {
+        let stops = move || {
+            spec().machine("a", ignores).machine("b", listens).body(async |sim| {
+                sim.stop(["a", "b"], 2.secs()).await?;
+                Result::<()>::Ok(())
+            })
+        };
+        let keep = Keep { log: true, ..Keep::default() };
+        let log = run_spec(stops, 0, Overlay::default(), keep, Arc::default()).log;
+        let warnings = log.into_iter().filter(|line| line.text.contains("`tokio::signal`"));
+        warnings.map(|line| line.text).collect::<Vec<_>>()
+    };
+    let explained = warned(SpecBuilder::new);
+    if cfg!(all(feature = "tokio", target_os = "linux")) {
+        assert!(
+            matches!(&explained[..], [only] if only.starts_with("service was killed")),
+            "{explained:?}"
+        );
+    }
+    assert_eq!(warned(|| SpecBuilder::new().native()), [""; 0]);
+}
+
 /// Kill and power-off are immediate and drop all tasks of the machine.
 #[test]
 fn kill_ends_every_task_of_a_process() {

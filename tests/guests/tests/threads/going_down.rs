@@ -219,7 +219,7 @@ fn many_runs_with_threads() {
         assert!(program.run(seed).passed());
     }
     let before = (threads(), descriptors(), memory());
-    for seed in 100..1_100 {
+    for seed in 100..10_100 {
         assert!(program.run(seed).passed());
     }
     let after = (threads(), descriptors(), memory());
