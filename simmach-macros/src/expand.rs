@@ -52,7 +52,7 @@ fn expand(test: &Test, function: &Function) -> TokenStream {
     }
 }
 
-/// The function, without the attributes that this macro handles.
+/// Returns the function without the attributes that this macro handles.
 fn body(test: &Test, function: &Function) -> TokenStream {
     let Function { sig, body, .. } = function;
     let attrs = &test.attrs;
@@ -97,8 +97,8 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
     }
 }
 
-/// The call that passes the body. It has the span of the return type, so that the compiler points there if the type is not
-/// a valid one; the argument has the span of its type.
+/// Returns the call that passes the body. The call has the span of the return type, so that the compiler points there if the
+/// type is not valid. The argument has the span of its type.
 fn body_call(function: &Function) -> TokenStream {
     let sig = &function.sig;
     let span = at(output(sig).map_or_else(|| sig.ident.span(), Spanned::span));
@@ -160,7 +160,7 @@ fn entry(test: &Test, name: &Ident) -> TokenStream {
     }
 }
 
-/// The function that libtest runs. Under `harness = false` the compiler drops it.
+/// Returns the function that libtest runs. Under `harness = false` the compiler drops it.
 fn libtest_function(test: &Test, function: &Function, path: &TokenStream) -> TokenStream {
     let Function { vis, sig, .. } = function;
     let name = &sig.ident;
@@ -217,12 +217,12 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// The function's `allow` attributes, which apply to the arguments as well.
+/// Returns the function's `allow` attributes, which also apply to the arguments.
 fn allows(test: &Test) -> impl Iterator<Item = &Attribute> {
     test.attrs.iter().filter(|attr| attr.path().is_ident("allow"))
 }
 
-/// The location of the user's token with the hygiene of generated code, so that lints ignore it.
+/// Returns the location of the user's token with the hygiene of generated code, so that lints ignore the code.
 fn at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }

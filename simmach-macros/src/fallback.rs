@@ -7,7 +7,7 @@ use syn::Error;
 use crate::parse::{Errors, Function};
 use crate::validate::Test;
 
-/// The errors and the function, not as a test.
+/// Returns the errors and the function, which is not a test then.
 pub(crate) fn function(errors: &Errors, test: &Test, function: &Function) -> TokenStream {
     let errors = errors.to_compile_errors();
     let Function { vis, sig, body, .. } = function;
@@ -20,14 +20,14 @@ pub(crate) fn function(errors: &Errors, test: &Test, function: &Function) -> Tok
     }
 }
 
-/// The errors and an item that is not a function.
+/// Returns the errors and an item that is not a function.
 pub(crate) fn item(errors: &Errors, item: TokenStream) -> TokenStream {
     let mut tokens = errors.to_compile_errors();
     tokens.extend(item);
     tokens
 }
 
-/// The error for an item that is not a function. It points at the first token after the attributes.
+/// Returns the error for an item that is not a function. The error points at the first token after the attributes.
 pub(crate) fn not_a_function(item: &TokenStream) -> Error {
     let mut rest = item.clone().into_iter().peekable();
     while rest.next_if(|token| token.to_string() == "#").is_some() {

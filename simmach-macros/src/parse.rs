@@ -1,7 +1,7 @@
 //! Reads the tokens of `#[sim_test(...)]` and of the function below it.
 //!
-//! Only the grammar is checked here. After an error, parsing goes on at the next argument or the next entry of a list, so
-//! that one error does not hide another. The body of the function is not parsed: its tokens are passed on.
+//! Only the grammar is checked here. After an error, parsing continues at the next argument or the next entry of a list, so
+//! that one error does not hide another. The tokens of the function's body are passed on without being parsed.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -19,7 +19,7 @@ use list::{list, skip};
 pub(crate) mod argument;
 mod list;
 
-/// An argument as it was parsed.
+/// A parsed argument.
 pub(crate) struct ParsedArgument {
     pub(crate) argument: Argument,
     pub(crate) name: Ident,
@@ -32,7 +32,7 @@ pub(crate) enum Value {
     Machines(Vec<Machine>),
     Links(Vec<Link>),
     Bounds(Vec<Bound>),
-    /// A value that did not parse: the error is recorded, and the argument counts as given.
+    /// A value that could not be parsed. The error is recorded, and the argument counts as given.
     Invalid,
 }
 
@@ -223,7 +223,7 @@ fn expression(
     }
     let ahead = input.fork();
     input.parse().map_err(|error: Error| match last_span(&ahead) {
-        // An expression that ends too early has no token of its own to point at.
+        // If an expression ends too early, there is no token that the error could point at.
         Some(last) if input.is_empty() => Error::new(last, error),
         Some(_) | None => error,
     })
@@ -349,7 +349,7 @@ fn no_target(from: &LitStr, way: impl ToString) -> String {
     format!("the link from {name} has no target: write `{name} {way} \"zone\" => profile`")
 }
 
-/// The text of tokens without spaces.
+/// Returns the text of tokens without spaces.
 fn squeezed(tokens: impl ToString) -> String {
     tokens.to_string().replace(' ', "")
 }
@@ -366,7 +366,7 @@ fn quoted(input: ParseStream<'_>, what: &str, example: &str) -> Result<LitStr> {
     })
 }
 
-/// Parses the `=>` after a name, which stands between two things.
+/// Parses the `=>` after a name. `between` describes what is on its two sides.
 fn arrow(
     input: ParseStream<'_>,
     name: &LitStr,

@@ -164,7 +164,7 @@ fn expand(krate: &TokenTree, select: &Select) -> TokenStream {
     }}
 }
 
-/// The match arm that polls the branch `nth` if it is enabled. An output that does not match the pattern is skipped.
+/// Returns the match arm that polls the branch `nth` if it is enabled. An output that does not match the pattern is skipped.
 fn poll_arm(
     nth: usize,
     pattern: &Pat,

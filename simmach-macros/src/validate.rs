@@ -32,7 +32,7 @@ pub(crate) struct Test {
     pub(crate) machines: Vec<Machine>,
     pub(crate) links: Vec<Link>,
     pub(crate) client: Option<Expr>,
-    /// `native`, if all processes are declared so.
+    /// The identifier `native`, if all processes are declared native.
     pub(crate) native: Option<Ident>,
     pub(crate) plans: Vec<Expr>,
     pub(crate) time_limit: Option<Limit>,
@@ -164,7 +164,7 @@ impl Test {
             }
             (Argument::ExpectFailure, Value::Bounds(bounds)) => {
                 let checked = check_bounds(&bounds);
-                // An invalid bound would be a second error in the expansion.
+                // An invalid bound would cause a second error in the expansion.
                 self.expect_failure = Some(if checked.is_ok() { bounds } else { Vec::new() });
                 checked
             }

@@ -19,7 +19,7 @@ use crate::sim::Sim;
 #[cfg(feature = "sim")]
 inventory::collect!(SimTest);
 
-/// What a simulated test may take as its argument: only [`Sim`]. The trait is there for its message.
+/// The type of a simulated test's argument. Only [`Sim`] implements this trait, which exists for its error message.
 #[cfg(feature = "sim")]
 #[diagnostic::on_unimplemented(
     message = "the argument of a simulated test must have the type `Sim`",

@@ -28,7 +28,7 @@ pub trait Plan: 'static {
     /// Runs until it returns, the run ends, or [`Sim::settle`] ends it. An error fails the run.
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>>;
 
-    /// Errors in the plan's settings, given the names of all machines. The test is not run if there are any.
+    /// Returns the errors in the plan's settings, given the names of all machines. A test with such errors is not run.
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let _ = machines;
         Vec::new()
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// What is wrong with the ranges of a plan of the library, and with the machines that it names.
+/// Returns what is wrong with the ranges of a library's plan, and with the machines that it names.
 fn mistakes(
     ranges: &[(&str, Option<DurationRange>)],
     named: Option<&Selector>,
@@ -66,7 +66,8 @@ fn mistakes(
     upside_down.chain(unknown).collect()
 }
 
-/// The machines that a plan may hit: those named, or all that have services but the machine of the test's body.
+/// Returns the machines that a plan may hit: the named ones, or else all that have services, except the machine of the
+/// test's body.
 fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
     match named {
         Some(selector) => sim.machines(selector),
@@ -74,16 +75,16 @@ fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
     }
 }
 
-/// What a plan needs to do anything at all.
+/// What a plan needs in order to act at all.
 #[derive(Clone, Copy, Debug)]
 enum Needs {
-    /// A machine with services, which may be that of the test's body if it is named.
+    /// A machine with services. The machine of the test's body counts only if it is named.
     Victim { body: bool },
     /// Two machines.
     TwoSides,
 }
 
-/// Notes why the plan whose code runs can't do anything, if so.
+/// Records the reason if the running plan cannot act.
 fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
     let body = machine::body_machine();
     let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
@@ -127,7 +128,8 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
     sim::record_idle(Idle::TooFew(format!("{what}, but {there}; {cure}")));
 }
 
-/// Draws one of the running machines that satisfy `may`, by the strike's field `field`; `None` if none runs.
+/// Draws one of the running machines that satisfy `may`, from the strike's field `field`. Returns `None` if none of them is
+/// running.
 fn victim_of(
     sim: Sim,
     named: Option<&Selector>,

@@ -59,7 +59,7 @@ impl Iterator for Steps {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // The shrinker may leave out any of them.
+        // The shrinker may leave out any step.
         (0, usize::try_from(self.count - self.next).ok())
     }
 }
@@ -150,7 +150,7 @@ impl Chooser {
     }
 }
 
-/// Ends the run as broken because a choice was asked for with invalid arguments.
+/// Ends the run as broken because a choice has invalid arguments.
 fn reject(message: String) {
     engine::break_run(message);
 }

@@ -1,6 +1,6 @@
 //! Runtime support for protocol crates, for processes that use simmach's own modules.
 //!
-//! A process with a tokio runtime needs none of this: there these crates work as in production.
+//! In a process with a tokio runtime these crates work as in production, without this module.
 //!
 //! | crate | what to use |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `quinn` | `compat::quinn::Runtime` and its `UdpSocket`, under the feature `quinn` |
 //! | `axum`, and any other `tower::Service` | serve it through hyper with `hyper_util::service::TowerToHyperService`. In a native process `axum::serve` does not work, since it spawns tasks on tokio's runtime |
 //! | `tokio-util` | nothing: its codecs and adapters work with the feature `tokio-io`. In a native process its modules `time`, `task` and `net` do not work, since they need tokio's runtime |
-//! | `rustls`, `tokio-rustls` | nothing: their random numbers and clock are those of the run. Certificates must be valid at the `epoch` of the test, by default 2026-01-01 |
+//! | `rustls`, `tokio-rustls` | nothing: their random numbers and times come from the run. Certificates must be valid at the `epoch` of the test, by default 2026-01-01 |
 //!
 //! The channels, locks and notifications of `tokio::sync` and `futures` need no runtime and work unchanged.
 

@@ -1,7 +1,8 @@
 //! Macros for handles that are simulated or real.
 //!
-//! A handle is an enum with a variant for each of the features `sim` and `real`. With both features, handles created in a run are
-//! simulated, and all others are real. With one feature there is one variant, and the choice compiles to nothing.
+//! A handle is an enum with a variant for each of the features `sim` and `real`. With both features, handles created in a
+//! run are simulated, and all others are real. With one feature, the enum has one variant, and the choice compiles to
+//! nothing.
 
 /// Evaluates `simulated` in a run, and `real` outside.
 #[cfg(all(feature = "sim", feature = "real"))]

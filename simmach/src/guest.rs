@@ -1,13 +1,13 @@
 //! Guests: processes whose code uses tokio.
 //!
-//! A guest has a tokio runtime of its own, a real one of the kind `current_thread`. A task of the engine runs it in slices
-//! (`system::slice`), and polls the process's main future inside the runtime's `block_on`. What the runtime and the crates
-//! above it ask of the operating system, the run answers (`system`).
+//! A guest has its own tokio runtime: a real `current_thread` runtime. A task of the engine runs this runtime in slices
+//! (`system::slice`) and polls the process's main future inside the runtime's `block_on`. The run answers the system calls
+//! of the runtime and of the crates built on it (`system`).
 //!
-//! A service is an async function. [`main`] makes one of a function that is not, such as a program's `main`.
+//! A service is an async function. [`main`] turns a function that is not async, such as a program's `main`, into a service.
 //!
-//! A process that only uses simmach's modules does the same in a guest as without one: the trace is equal. Declaring it
-//! native saves the runtime and its slices.
+//! A process that only uses simmach's modules behaves the same as a guest and as a native process: both have the same trace.
+//! Declaring it native avoids the cost of the runtime and its slices.
 //!
 //! Guests need the feature `tokio`, and Linux with glibc on a 64-bit processor. Elsewhere every process is native.
 
@@ -41,7 +41,7 @@ pub use crate::guest::whole_program::main;
 /// What runs a process's main future.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Runtime {
-    /// A tokio runtime, if the feature `tokio` is on: the process is a guest.
+    /// A tokio runtime, if the feature `tokio` is enabled: the process is a guest.
     #[default]
     Tokio,
     /// The run itself: the process uses simmach's modules only.

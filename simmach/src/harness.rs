@@ -1,7 +1,7 @@
 //! From an annotated function to a test result.
 //!
 //! A test is called by libtest (`doors/libtest.rs`) or by `simmach::main!` (`doors/main_macro.rs`). Either way it becomes
-//! one sweep over its seeds. Runs are made by worker processes, so that a run that kills its process costs only its own
+//! one sweep over its seeds. Worker processes execute the runs, so that a run that kills its process affects only its own
 //! seed.
 
 mod command;
@@ -25,7 +25,7 @@ use crate::engine::draws::overlay::Overlay;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
-/// Function that makes one run: `run::run`, or a stand-in in tests.
+/// Function that executes one run: `run::run`, or a stand-in in tests.
 pub(crate) type Runner = fn(&SimTest, u64, &Overlay, Keep, Arc<RunStatus>) -> Outcome;
 
 /// Spawns a thread of the harness. It returns after the thread has started and has allocated once, because the allocator's

@@ -1,9 +1,10 @@
-//! Interposed functions of the C library, which give code in a run the run's time and randomness.
+//! Interposed functions of the C library, which give code in a run virtual time and drawn randomness.
 //!
-//! With the feature `sim`, the binary defines some functions of the C library, which take precedence over the library's. In
-//! a run they return the run's values: the clocks of the calling code's machine, randomness drawn at (task, nth), the
-//! machine's host name, one processor. Descriptors, sockets, epoll and name look-ups are answered by the simulated network and
-//! its machines. Outside a run the calls are forwarded, at the cost of a load and a jump.
+//! With the feature `sim`, the binary defines some functions of the C library. These definitions take precedence over those
+//! of the library. In a run they return simulated values: the clocks of the calling code's machine, randomness drawn at
+//! (task, nth), the machine's host name, one processor. Calls on descriptors, sockets and epoll instances, and name lookups,
+//! are answered by the simulated network and its machines. Outside a run the calls are forwarded, at the cost of a load and
+//! a jump.
 //!
 //! Deterministic in a run: std's `HashMap`, `Instant` and `SystemTime`; `rand` from 0.8; `uuid` v4; `chrono`; `fastrand`,
 //! `tokio::select!` and `futures::select!`, whose generators are seeded when the run begins (tokio's where a process of the test
@@ -12,36 +13,36 @@
 //! Not deterministic:
 //!
 //! - the default hashers of `ahash`, `foldhash` and `hashbrown`, which use addresses and statics;
-//! - `uuid` v7, which has a counter of its process; `std::thread::ThreadId`;
-//! - code that uses CPU or system call instructions itself, such as `quanta` (`rdtsc`) and `rustix` without libc;
-//! - files such as those in `/proc`; `/dev/urandom` and `/dev/random` are drawn from the seed;
+//! - `uuid` v7 and `std::thread::ThreadId`, which come from counters of the process;
+//! - code that executes CPU or system call instructions itself, such as `quanta` (`rdtsc`) and `rustix` without libc;
+//! - files, such as those in `/proc` (except `/dev/urandom` and `/dev/random`, which are drawn from the seed);
 //! - statics, which keep their values between runs;
 //! - CPU time and `getpid`, which are real.
 //!
 //! # Threads, processes and blocking
 //!
-//! Code of a process with a tokio runtime may start threads. Each is a real thread, one of them runs at a time, and its waits
-//! take virtual time, also those for locks of the C library. On the run's own thread, where async functions run, a wait for a
-//! lock lets the process's other threads run; a call that still would have to wait fails the run.
+//! Code of a process with a tokio runtime may start threads. These are real threads, of which one runs at a time. Their
+//! waits take virtual time, including waits for locks of the C library. On the run's own thread, which executes async
+//! functions, a wait for a lock lets the process's other threads run. A call that would still have to wait fails the run.
 //!
-//! In a native process starting a thread, or sleeping in real time, fails the run, and starting a process does everywhere; the
-//! message says what to use instead. Starting a process also fails with `EPERM`. [`allow_threads`] and [`allow_processes`]
-//! allow these calls.
+//! In a native process, starting a thread or sleeping in real time fails the run. Starting a process fails the run
+//! everywhere; the call itself fails with `EPERM`. The message says what to use instead. [`allow_threads`] and
+//! [`allow_processes`] allow these calls.
 //!
-//! On the run's own thread a wait with a time-out through std or `parking_lot` does not block: its time passes at once in
-//! virtual time. While a thread that was allowed by [`allow_threads`] is alive, the wait is real. A wait with a time-out inside
-//! a C library may return at once. A wait without a time-out, through std, `parking_lot` or functions such as
-//! `pthread_mutex_lock`, that no other thread can end (a mutex locked twice) fails the run after 250 ms, or later while
-//! another thread of the process is busy or sleeps.
+//! On the run's own thread, a wait with a timeout through std or `parking_lot` does not block: virtual time advances by the
+//! timeout at once. While a thread allowed by [`allow_threads`] is alive, the wait takes real time instead. A wait with a
+//! timeout inside a C library may return at once. A wait without a timeout, through std, `parking_lot` or functions such as
+//! `pthread_mutex_lock`, fails the run after 250 ms if no other thread can end it, for example if a mutex is locked twice.
+//! While another thread of the process is busy or sleeps, this takes longer.
 //!
 //! # Limits
 //!
-//! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error, since `dlsym` could not find the library's
-//! own functions. AddressSanitizer is not supported: it does not see threads started through this module's
+//! A statically linked glibc (`-C target-feature=+crt-static`) is a compile error, since `dlsym` would not find the
+//! library's own functions. AddressSanitizer is not supported: it does not see threads started through this module's
 //! `pthread_create`, and aborts when the first of them is detached. Valgrind works.
 //!
-//! Not interposed: `sleep`, `usleep`, `select` and similar functions, which block in real time, and `uname`. `poll` blocks in
-//! real time if all its descriptors are real.
+//! Not interposed are `uname`, and `sleep`, `usleep`, `select` and similar functions, which block in real time. `poll`
+//! blocks in real time if all its descriptors are real.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 compile_error!(
@@ -103,7 +104,7 @@ use crate::engine::context;
 /// Allows `f` to start threads and to sleep in real time inside a run.
 ///
 /// Use it for code whose result does not depend on timing, such as a thread pool that the caller waits for. The threads that
-/// `f` starts are outside the run: time there is real. Outside a run this only calls `f`.
+/// `f` starts are outside the run and see real time. Outside a run, this function only calls `f`.
 ///
 /// ```
 /// let sum = simmach::interpose::allow_threads(|| {
@@ -121,7 +122,7 @@ pub fn allow_threads<R>(f: impl FnOnce() -> R) -> R {
 /// Allows `f` to start processes inside a run.
 ///
 /// Use it for programs whose result is always the same. They see neither virtual time nor the simulated network and disks,
-/// and the run stands still while it waits for them. Outside a run this only calls `f`.
+/// and virtual time does not advance while the run waits for them. Outside a run, this function only calls `f`.
 ///
 /// ```
 /// use std::process::Command;
@@ -136,7 +137,7 @@ pub fn allow_processes<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Keeps the definitions in the binary: a linker drops objects of an archive that nothing refers to.
+/// Keeps the definitions in the binary. Without a reference, the linker would drop their object from the archive.
 pub(crate) fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
     std::hint::black_box(linux::defined());

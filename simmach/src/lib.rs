@@ -1,11 +1,11 @@
 //! A test harness for distributed systems.
 //!
-//! [`sim_test`] turns an async function into many runs of a whole cluster, in one OS process and in virtual time. A run
-//! has machines, a network with realistic TCP, LMDB storage on every machine, and plans that inject faults. A run is a function
-//! of its seed: the same seed always gives the same run.
+//! [`sim_test`] runs an async function with many seeds. Each run simulates a whole cluster within one OS process and in
+//! virtual time. A run has machines, a network with realistic TCP, LMDB storage on every machine, and plans that inject
+//! faults. A run is a function of its seed: the same seed always produces the same run.
 //!
-//! The code under test is what runs in production: it uses tokio, and any crate on it. A process that uses tokio is a *guest*:
-//! simmach gives it a runtime of its own and answers the system calls that tokio makes.
+//! The code under test is your production code. It may use tokio and any crate built on tokio. A process that uses tokio is
+//! a *guest*: simmach gives it a runtime of its own and answers the system calls that tokio makes.
 //!
 //! # A first test
 //!
@@ -44,8 +44,8 @@
 //! | the code under test | tokio, or [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]; where tokio has an equivalent, names are the same |
 //! | faults | [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], your own [`Plan`], and the [`net::NetworkProfile`] of links |
 //!
-//! The code under test does not use [`Sim`]. Its handles are `Send + Sync` and belong to its process. When a process ends, only
-//! the data on the disk of its machine remains.
+//! The code under test does not use [`Sim`]. Its sockets, stores and other handles are `Send + Sync` and belong to its process.
+//! When a process ends, only the data on the disk of its machine remains.
 //!
 //! # Features
 //!
@@ -53,7 +53,7 @@
 //! |---|---|
 //! | `sim`, on by default | the simulation and its harness |
 //! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production builds enable only this |
-//! | `tokio`, on by default | guests: processes that use tokio, and any crate on it, as they do in production; needs 64-bit Linux with glibc |
+//! | `tokio`, on by default | guests: processes that use tokio, and any crate built on tokio, as they do in production; needs 64-bit Linux with glibc |
 //! | `tokio-io` | the traits of `tokio::io` on streams; implied by `tokio`, `real` and `hyper` |
 //! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1 |
 //!
@@ -160,7 +160,7 @@ pub type Result<T = (), E = BoxError> = std::result::Result<T, E>;
 
 /// Defines the `main` of a test target with `harness = false`, which runs all its [`sim_test`]s and accepts the flags of libtest.
 ///
-/// In other test targets it has no effect: there each test is a `#[test]` of its own.
+/// In other test targets it has no effect, since each test is a `#[test]` there.
 #[cfg(feature = "sim")]
 #[macro_export]
 macro_rules! main {

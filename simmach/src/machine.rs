@@ -4,8 +4,9 @@
 //! - *Kill*: the process ends at once. The kernel of the machine closes its sockets.
 //! - *Power off*: all processes end, nothing more is sent, and data that is not durable is lost.
 //!
-//! A machine without running processes still has a kernel, which answers with RST. A machine without power does not answer. Not
-//! modelled are the duration of a boot, and what processes on one machine share other than disk and addresses.
+//! A machine without running processes still has a kernel, which answers with RST. A machine without power does not answer.
+//! Not modelled are the duration of a boot, and resources that processes on one machine share, except its disk and
+//! addresses.
 
 mod down_by;
 mod end;
@@ -53,7 +54,7 @@ pub(crate) struct Machines {
 pub(crate) struct MachineState {
     pub(crate) name: Name,
     pub(crate) on_exit: OnExit,
-    /// What runs its processes.
+    /// The runtime of its processes.
     pub(crate) runtime: Runtime,
     pub(crate) services: SmallVec<[InstalledService; 1]>,
     powered: bool,
@@ -74,7 +75,7 @@ pub(crate) struct InstalledService {
     restart: Option<TimerKey>,
     /// The plan that took the service down, and may start it again.
     down_by: Option<u64>,
-    /// Whether the service returned by itself, so that it need not be started again.
+    /// Whether the service returned by itself, so that nothing needs to start it again.
     returned: bool,
 }
 

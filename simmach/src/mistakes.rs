@@ -1,4 +1,5 @@
-//! [`Mistakes`]: what is wrong in the arguments of builders. Builders do not fail; what uses them reports all mistakes at once.
+//! [`Mistakes`]: what is wrong in the arguments of builders. Builders do not fail; the code that uses them reports all
+//! mistakes at once.
 
 use std::fmt::Display;
 
@@ -27,7 +28,7 @@ impl Mistakes {
         self.0.is_empty()
     }
 
-    /// All messages in one line.
+    /// Returns all messages in one line.
     pub(crate) fn joined(&self) -> String {
         self.0.join("; ")
     }

@@ -21,9 +21,8 @@
 //! have no effect in a run, which has no routers. Dropping a simulated stream never blocks, whatever
 //! [`TcpStream::set_linger`] says.
 //!
-//! The simulated network is in `simulated`; the heads of its modules say what they model. Not modelled: selective
-//! acknowledgements (SACK), congestion control, multicast, ICMP except for closed ports, and the duration of name
-//! lookups.
+//! The simulated network is in `simulated`, whose modules state at their beginning what they model. Not modelled: selective
+//! acknowledgements (SACK), congestion control, multicast, ICMP except for closed ports, and the duration of name lookups.
 
 mod handles;
 pub(crate) mod lookup;

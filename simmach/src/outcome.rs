@@ -10,7 +10,7 @@ use crate::engine::record::effects::{Effects, Fault};
 use crate::engine::record::trace::{Checkpoint, TraceEvent};
 use crate::sim::PlanActivity;
 
-/// What is kept of a run besides its verdict. A sweep keeps nothing; a reported run keeps its log.
+/// The records that are kept of a run besides its verdict. A sweep keeps nothing; a reported run keeps its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Keep {
     /// The log, as filtered by `RUST_LOG`.
@@ -44,7 +44,7 @@ pub(crate) struct Outcome {
     pub virtual_nanos: u64,
     /// Polls of tasks and fired timers.
     pub polls: u64,
-    /// Number of times that virtual time moved.
+    /// Number of steps of the virtual clock.
     pub jumps: u64,
     /// Number of sockets opened.
     pub sockets: u64,
@@ -122,14 +122,15 @@ impl Outcome {
         Self::without_a_run(seed, Verdict::Failed(failure))
     }
 
-    /// Takes into account the warm-up run of the same seed, which the process made before and whose outcome is discarded.
+    /// Takes into account the warm-up run of the same seed, which the process executed before and whose outcome is
+    /// discarded.
     pub(crate) fn after(mut self, warm_up: &Self) -> Self {
         self.passed_before = self.failure().is_some() && warm_up.verdict == Verdict::Passed;
         self.threads_left = self.threads_left.max(warm_up.threads_left);
         self
     }
 
-    /// Whether both are the same run, ignoring what was kept on request.
+    /// Whether both outcomes describe the same run, ignoring records that were kept on request.
     pub(crate) fn is_same_run(&self, other: &Self) -> bool {
         let figures = |run: &Self| {
             (run.seed, run.trace_hash, run.virtual_nanos, run.polls, run.jumps, run.sockets)
@@ -142,7 +143,7 @@ impl Outcome {
             && (self.machines == other.machines || !self.has_machines() || !other.has_machines())
     }
 
-    /// Whether the machines' names are kept. They are only on request, or if the run failed.
+    /// Whether the machines' names are kept, which happens only on request, or if the run failed.
     fn has_machines(&self) -> bool {
         !self.machines.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Runs made by a program instead of a test, for examples and benchmarks.
+//! Runs that a program executes instead of a test, for examples and benchmarks.
 //!
 //! ```
 //! use simmach::prelude::*;
@@ -43,8 +43,8 @@ pub use crate::spec::{Spec, SpecBuilder as Scenario};
 pub struct Program {
     spec: Arc<dyn Fn() -> Spec + Send + Sync>,
     keep: Keep,
-    /// The folder for its runs' disks, kept from the first run until it is dropped: finding one with room takes longer than
-    /// most runs.
+    /// The folder for the disks of runs. It is kept from the first run until the program is dropped, since finding a folder
+    /// with room takes longer than most runs.
     folder: Arc<OnceLock<Arc<Folder>>>,
 }
 
@@ -63,7 +63,7 @@ impl Program {
         self
     }
 
-    /// Runs a seed in this process and waits for its end. The same seed makes the same run each time.
+    /// Runs a seed in this process and waits for the end of the run. The same seed always produces the same run.
     pub fn run(&self, seed: u64) -> Report {
         let filter = log::filter::of_process().map(drop).map_err(ToString::to_string);
         let folder = || self.hold_folder().map_err(|error| error.to_string());
@@ -94,7 +94,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// The outcome of a run: its verdict, faults and figures. Displayed, it is the run's log, verdict and statistics.
+/// The outcome of a run: its verdict, faults and figures. `Display` prints the run's log, verdict and statistics.
 #[derive(Clone, Debug)]
 pub struct Report {
     outcome: Outcome,
@@ -129,7 +129,7 @@ impl Report {
         &self.outcome.verdict
     }
 
-    /// The failure's message, or why the run could not be made; `None` if it passed.
+    /// Returns the failure's message, or why the run could not be executed; `None` if it passed.
     pub fn failure(&self) -> Option<&str> {
         match &self.outcome.verdict {
             Verdict::Passed => None,

@@ -1,8 +1,8 @@
 //! Random numbers for the code under test.
 //!
-//! In a run, each call of [`rng`] creates a ChaCha generator whose key is drawn from the seed at the address (task, nth). The
-//! path of a task begins with its machine, service and incarnation, so draws in one task do not affect other tasks. Generators
-//! that the shrinker made calm do not depend on the seed, but still differ from each other, because programs may rely on
+//! In a run, each call of [`rng`] creates a ChaCha generator whose key is drawn from the seed at the address (task, nth).
+//! The path of a task begins with its machine, service and incarnation, so draws in one task do not affect other tasks. Calm
+//! generators, as in shrunk runs, do not depend on the seed, but still differ from each other, since programs may rely on
 //! random names being unique.
 //!
 //! Outside a run, with the feature `real`, generators are seeded by the operating system.
@@ -58,7 +58,7 @@ fn from_seed() -> Generator {
 ///
 /// # Panics
 ///
-/// In the cases of [`rng`].
+/// In the same cases as [`rng`].
 pub fn random() -> u64 {
     rng().next_u64()
 }
@@ -123,7 +123,7 @@ mod tests {
         );
     }
 
-    /// No task runs, for example, when a packet filter is called for a packet that a timer sent.
+    /// No task is running, for example, when a packet filter is called for a packet that a timer sent.
     #[test]
     fn generators_outside_of_tasks_differ() {
         thread_local! {

@@ -36,7 +36,7 @@ use crate::task::JoinHandle;
 use crate::time::nanos;
 use crate::{guest, interpose, machine, net, sim};
 
-/// Stack size of a run's thread: that of a main thread. Only touched pages use memory.
+/// Stack size of a run's thread, the same as that of a main thread. Only touched pages use memory.
 const STACK: usize = 8 << 20;
 
 static ROOT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
@@ -143,7 +143,7 @@ fn on_thread(
     let engine =
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, status));
     engine.seed_thread();
-    // Before the spec is made, whose code may make system calls.
+    // This happens before the spec is built, whose code may make system calls.
     carried::install(engine.run);
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
@@ -152,7 +152,7 @@ fn on_thread(
         },
         Err(panic) => {
             let note = panics::note(panic.as_ref());
-            // A refused call says more than the panic that it led to.
+            // A refused call is more informative than the panic that it led to.
             let mut failure = engine.take_refusal().unwrap_or_else(|| Failure::of_panic(note));
             failure.origin.resolve(failure.location.as_deref());
             let Failure { message, location, origin, .. } = failure;
@@ -272,7 +272,7 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
     }
 }
 
-/// What the layers return when they are removed.
+/// The values that the layers return when they are removed.
 struct Remains {
     /// Number of threads that did not end with their process.
     threads: u64,
@@ -309,7 +309,7 @@ fn final_verdict(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep
         (Verdict::Passed, Some(failure)) => Verdict::Failed(failure),
         (verdict, _) => verdict,
     };
-    // Resolving symbols takes a third of a second the first time: only done for a run that is reported.
+    // Resolving symbols takes a third of a second the first time, so it is only done for a run that is reported.
     if let Verdict::Failed(failure) = &mut verdict
         && keep.log
     {

@@ -1,14 +1,14 @@
 //! Shrinks a failing run to a small run that fails in the same way.
 //!
-//! An [`Oracle`] decides whether an overlay still fails, and how large its run is. It can be a closure; nothing here
-//! depends on the engine, processes or tests. The result does not depend on how many candidates are tried speculatively:
-//! the first in order that fails is taken, and only the runs up to it are counted. A candidate that is larger than the best
-//! so far is not taken even if it fails.
+//! An [`Oracle`] decides whether an overlay still fails, and how large its run is. It can be a closure; nothing here depends
+//! on the engine, processes or tests. The result does not depend on how many candidates are tried speculatively: the first
+//! candidate, in order, that fails is accepted, and only the runs up to it are counted. A candidate that is larger than the
+//! best one so far is rejected even if it fails.
 //!
 //! The passes are repeated until a round changes nothing or the budget is used up. They make whole families calm; remove
-//! plans' strikes, packet faults and steps by delta debugging; lower choices; and make orders and times calm, by window and
-//! one by one. If nothing helps, removals are retried with other draws and at other times. The result is minimal only with
-//! respect to these passes.
+//! strikes of plans, packet faults and steps by delta debugging; lower choices; and make orders and times calm, first by
+//! windows of time and then one by one. If nothing helps, removals are retried with different draws and at different times.
+//! The result is minimal only with respect to these passes.
 
 mod candidate;
 mod ddmin;
@@ -43,17 +43,17 @@ pub(crate) struct FailingRun {
 /// Overlays to try, in order.
 pub(crate) type Overlays<'a> = &'a mut dyn Iterator<Item = Overlay>;
 
-/// Makes runs and decides which fail.
+/// Executes runs and decides which of them fail.
 pub(crate) trait Oracle {
-    /// Returns the index and size of the first candidate that fails in the same way with a size that fits, as if they were
-    /// tried one by one.
+    /// Returns the index and size of the first candidate that fails in the same way and has an accepted size, as if the
+    /// candidates were tried one by one.
     fn first_failing(
         &mut self,
         candidates: Overlays<'_>,
         fits: &dyn Fn(&Size) -> bool,
     ) -> Option<(u64, Size)>;
 
-    /// Makes one run and records its deviations.
+    /// Executes one run and records its deviations.
     fn inspect(&mut self, overlay: &Overlay) -> Answer;
 
     /// Whether the time is used up.
@@ -65,7 +65,7 @@ pub(crate) trait Oracle {
     fn found_smaller(&mut self, _overlay: &Overlay, _size: &Size, _runs: u64) {}
 }
 
-/// A closure that makes one run at a time.
+/// A closure that executes one run at a time.
 impl<F: FnMut(&Overlay) -> Answer> Oracle for F {
     fn first_failing(
         &mut self,
@@ -90,7 +90,7 @@ pub(crate) struct ShrinkResult {
     pub(crate) size: Size,
     /// Size of the original run.
     pub(crate) before: Size,
-    /// Number of runs that were made.
+    /// Number of runs that were executed.
     pub(crate) runs: u64,
     pub(crate) end: StopReason,
 }

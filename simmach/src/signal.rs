@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 #[cfg(feature = "sim")]
 use crate::machine::signal as simulated;
 
-/// StoppedKind until this process gets the stop signal.
+/// Waits until this process gets the stop signal.
 ///
 /// ```
 /// use simmach::{signal, time::{DurationUnits, sleep}};
@@ -31,7 +31,7 @@ use crate::machine::signal as simulated;
 ///
 /// # Panics
 ///
-/// In the cases of [`token`].
+/// In the same cases as [`token`].
 pub async fn stopped() {
     token().stopped().await;
 }
@@ -67,7 +67,7 @@ impl StopToken {
         either!(TokenKind of self.0, token => token.is_stopped())
     }
 
-    /// StoppedKind until the process gets the stop signal.
+    /// Waits until the process gets the stop signal.
     pub fn stopped(&self) -> Stopped {
         Stopped(either!(TokenKind of self.0,
             simulated token => StoppedKind::Simulated(token.stopped()),

@@ -25,7 +25,7 @@ pub(crate) use crate::sim::world::{
     Idle, PlanActivity, add_plan, install, record_idle, remove, request_fault, take_plan_activity,
 };
 
-/// Name of plans that do not have one of their own.
+/// Name of plans that have no name of their own.
 pub(crate) const A_PLAN: &str = "a plan";
 
 /// A common grace period for [`Sim::stop`]: how long a service may take to stop before it is killed.
@@ -84,7 +84,7 @@ pub enum ControlError {
     Clock {
         /// The selector.
         selector: String,
-        /// What is wrong and what is allowed.
+        /// What is wrong, and what is allowed.
         why: String,
     },
     /// The zones do not exist, or there is no link between them.
@@ -121,8 +121,8 @@ impl Sim {
         Duration::from_nanos(engine::now())
     }
 
-    /// Writes a line to the log of the run. It shows the machine whose code calls this, such as the machine of the test's body;
-    /// for plans, which run on no machine, it shows `harness`.
+    /// Writes a line to the log of the run. The line shows the machine whose code calls this method, such as the machine of
+    /// the test's body. For plans, which do not run on a machine, it shows `harness`.
     pub fn log(&self, text: impl fmt::Display) {
         let scope = engine::scope().unwrap_or(Scope::HARNESS);
         log::write_value(Level::Info, scope.machine, &text);
@@ -134,7 +134,7 @@ impl Sim {
     ///
     /// - Plans end, with all tasks that they spawned. If a plan calls this, the calling task continues.
     /// - Partitions heal, clogs are released, and packet filters are removed.
-    /// - Links get back the profiles of the topology, and clocks are set right.
+    /// - Links get back the profiles of the topology, and clocks are reset.
     /// - All machines get power, and all services are started, except those that returned by themselves.
     /// - Clients continue, including those that plans started.
     ///
@@ -142,7 +142,7 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// Currently none. The result leaves room for faults whose repair can fail.
+    /// Currently, this method does not fail. The result leaves room for faults whose repair can fail.
     pub async fn settle(&self) -> Result<(), ControlError> {
         let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
         let mut changed = ended == Some(true);
@@ -218,7 +218,7 @@ impl Sim {
 
     /// Fails the run with a message.
     ///
-    /// `key` identifies the failure: two failures with the same key count as the same one, whatever their messages are.
+    /// `key` identifies the failure: failures with the same key count as the same failure, whatever their messages are.
     pub fn fail(&self, key: &str, message: impl fmt::Display) {
         let kind = FailureKind::Named(key.to_owned());
         let message = message.to_string();

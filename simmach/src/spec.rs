@@ -1,4 +1,5 @@
-//! What the attribute of a test declares: settings, topology, plans and body. The macro builds it with [`SpecBuilder`].
+//! The declarations in the attribute of a test: settings, topology, plans and body. The macro builds them with
+//! [`SpecBuilder`].
 
 mod settings;
 mod shape;
@@ -32,7 +33,7 @@ pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(),
 pub struct Spec {
     pub(crate) topology: Topology,
     pub(crate) client: Option<String>,
-    /// What runs the processes of machines that [`Topology::native`] does not name.
+    /// The runtime of processes on machines that [`Topology::native`] does not name.
     pub(crate) runtime: Runtime,
     pub(crate) plans: Vec<Box<dyn Plan>>,
     pub(crate) time_limit: Duration,
@@ -74,7 +75,7 @@ impl Spec {
     /// Checks that links join zones with machines, and that the client can reach a machine.
     fn check_links(&self, machines: &[&str], mistakes: &mut Mistakes) {
         let links = &self.topology.links;
-        // Without links all zones are joined, and zones need not be known.
+        // Without links, all zones are joined, so the zones need not be known.
         if links.is_empty() {
             return;
         }
@@ -155,7 +156,7 @@ impl Spec {
         (machines, number)
     }
 
-    /// Whether some machine's processes have a tokio runtime.
+    /// Whether the processes of any machine have a tokio runtime.
     pub(crate) fn has_guests(&self, machines: &[Name]) -> bool {
         let is_native =
             |name: &Name| self.topology.native.iter().any(|selector| selector.matches(name));
@@ -197,7 +198,7 @@ pub struct SpecBuilder {
 }
 
 impl SpecBuilder {
-    /// A builder with the defaults.
+    /// Creates a builder with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -266,9 +267,10 @@ impl SpecBuilder {
 
     /// Sets the maximum virtual time without progress. The default is 1 minute.
     ///
-    /// Progress is: bytes arrive, a process starts or ends, or a sleep in the test's own code ends. The limit is extended while a
-    /// task waits for a connect or a connection that will time out, and while a restart is pending. Keep-alive probes and
-    /// answered zero-window probes do not extend it.
+    /// Progress means that bytes arrive, a transaction is committed, a process starts or ends, a step begins, or a sleep of
+    /// a second or more in the test's own code ends. The limit is extended while a task waits for a connect or a connection
+    /// that will time out, and while a restart is pending. Keep-alive probes and answered zero-window probes do not extend
+    /// it.
     pub fn stall_limit(mut self, limit: Duration) -> Self {
         self.stall_limit = Some(limit);
         self

@@ -27,8 +27,8 @@
 //! }
 //! ```
 //!
-//! A transaction is a closure, so it cannot live across an `await`, and a killed process leaves none open. Closures are
-//! `Send + 'static`, so that they can run on another thread outside a run.
+//! A transaction is a closure, so it cannot live across an `await`, and a killed process leaves no transaction open.
+//! Closures are `Send + 'static`, so that they can run on a different thread outside a run.
 //!
 //! # Folders outside a run
 //!
@@ -100,7 +100,8 @@ pub fn set_folder(folder: impl AsRef<Path>) {
     }
 }
 
-/// Initializes heed's global state. Otherwise the first run would do it, and draw randomness that other runs do not draw.
+/// Initializes heed's global state. Otherwise the first run would initialize it, and draw randomness that other runs do not
+/// draw.
 #[cfg(feature = "sim")]
 pub(crate) fn prepare() {
     let _ = heed::env_closing_event("");
@@ -158,10 +159,10 @@ enum StoreKind {
 impl Store {
     /// Runs `f` in a write transaction, and commits it if `f` returns `Ok`.
     ///
-    /// A store has one writer at a time; writers queue in the order in which they called. Then the call waits for the disk.
-    /// Then `f` runs and the transaction commits, at one point in virtual time. It is also durable at that point, unless the
-    /// [`Durability`] of the store says otherwise. The call returns a little later: a power loss in between leaves a
-    /// transaction that is stored but was never acknowledged, as on a real machine.
+    /// A store has one writer at a time, and writers queue in the order of their calls. When it is the caller's turn, the
+    /// call waits for the disk. Then `f` runs and the transaction commits, at one point in virtual time. The transaction is
+    /// also durable at that point, unless the [`Durability`] of the store says otherwise. The call returns a little later: a
+    /// power loss in between leaves a transaction that is stored but was never acknowledged, as on a real machine.
     ///
     /// # Cancellation
     ///

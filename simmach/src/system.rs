@@ -1,12 +1,11 @@
-//! The system calls that a run answers: descriptors, epoll, pipes, sockets and threads as a guest's code sees them.
+//! The system calls that a run answers, on descriptors, epoll instances, pipes, sockets and threads of guests.
 //!
-//! Code that does not know simmach, such as tokio, calls the C library. The layer `interpose` defines those functions, and
-//! asks [`Calls`] for the answers. A descriptor here is a number that names a file of the run; files of one process are not
-//! visible to the kernel outside, and no real call is made for them. TCP and UDP sockets are those of
-//! `net`'s kernel.
+//! Code that does not know simmach, such as tokio, calls the C library. The layer `interpose` defines these functions, and
+//! asks [`Calls`] for the answers. Here, a descriptor is a number that names a file of the run. The real kernel does not
+//! know these files, and no real call is made for them. TCP and UDP sockets are sockets of the simulated kernel in `net`.
 //!
-//! Errors, readiness and the events of epoll are as on Linux. A call that has to wait lets other tasks run if it comes from a
-//! thread that a guest started. On the run's own thread it fails the run: there, only a runtime that [`slice`] runs can wait.
+//! Errors, readiness and the events of epoll are as on Linux. On a thread that a guest started, a call that has to wait lets
+//! other tasks run. On the run's own thread it fails the run, since only a runtime driven by [`slice`] can wait there.
 //!
 //! Not modelled: limits on the number of descriptors, signals of descriptors (`SIGIO`, `SIGPIPE`), out-of-band data, and
 //! passing descriptors to other processes.
@@ -38,7 +37,7 @@ pub(crate) use crate::system::threads::{THREADS, set_carried};
 pub(crate) use crate::system::unix::close_process;
 use crate::system::watched::watched;
 
-/// What answers the calls of a run.
+/// The implementation that answers the calls of a run.
 pub(crate) static CALLS: &dyn SystemCalls = &Calls;
 
 /// Creates the descriptors and threads of this thread's run.

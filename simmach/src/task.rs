@@ -3,7 +3,7 @@
 //! In a run, all tasks share one thread, and the seed decides which ready task runs next. A task belongs to the process that
 //! spawned it, and ends with it. Not modelled is the number of cores of a machine: tasks never run in parallel.
 //!
-//! Outside a run, with the feature `real`, tasks are tokio's.
+//! Outside a run, with the feature `real`, tasks are tokio tasks.
 
 mod blocking;
 #[cfg(feature = "sim")]

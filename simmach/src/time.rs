@@ -5,7 +5,7 @@
 //! monotonic clock of its own, which is exact unless the test changes it with [`Sim::set_clock`](crate::Sim::set_clock); this
 //! module uses that clock.
 //!
-//! Outside a run, with the feature `real`, everything here is tokio's.
+//! Outside a run, with the feature `real`, everything here is implemented by tokio.
 //!
 //! ```
 //! use simmach::time::{DurationUnits, Instant, sleep};
@@ -33,7 +33,7 @@ pub use crate::time::sleep::{Sleep, sleep, sleep_until};
 pub use crate::time::timeout::{Timeout, error, timeout, timeout_at};
 pub use crate::time::units::DurationUnits;
 
-/// Maximum duration of a sleep: 30 years. Longer ones are shortened, as in tokio.
+/// Maximum duration of a sleep: 30 years. Longer durations are shortened, as in tokio.
 #[cfg(feature = "sim")]
 const MAX_SLEEP: Duration = Duration::from_secs(30 * 365 * 86_400);
 

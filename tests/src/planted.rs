@@ -58,7 +58,7 @@ pub const THREE: Planted = three::PLANTED;
 pub const TWO_PARTS: Planted = two_parts::PLANTED;
 /// One machine among seven has a bug.
 pub const SEVEN: Planted = seven::PLANTED;
-/// A client waits without a time-out.
+/// A client waits without a timeout.
 pub const NO_TIMEOUT: Planted = no_timeout::PLANTED;
 
 /// All planted programs, in the order of the golden traces.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-/// The fix of the README's failing test: a durable counter, and a time-out for a machine without power.
+/// The fix of the README's failing test: a durable counter, and a timeout for a machine without power.
 const FIXED: &str = r#"
 async fn counter() -> Result {
     use simmach::storage::types::U8;

@@ -97,7 +97,7 @@ pub(crate) fn unknown(name: &str) -> String {
     }
 }
 
-/// The candidate that `name` is probably a misspelling or an abbreviation of.
+/// Returns the candidate that `name` probably misspells or abbreviates.
 pub(crate) fn closest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,

@@ -45,7 +45,7 @@ pub(crate) fn list(
                 skip(input, begins);
             }
         }
-        // At the end there is none.
+        // At the end of the list there is no comma.
         let _ = input.parse::<Option<Token![,]>>();
     }
 }

@@ -8,12 +8,12 @@ use super::Test;
 use super::values::{literal, text};
 use crate::parse::{Direction, Errors, Link, Machine, closest};
 
-/// Maximum number of machines of one name, so that a typo in a range does not exhaust the memory.
+/// Maximum number of machines that one name may expand to, so that a typo in a range does not exhaust the memory.
 const MAX_MACHINES: u64 = 100_000;
 
 impl Test {
-    /// Checks that every zone of a link contains a machine or the client. Not possible with a `topology`, or with a client
-    /// that is not a literal.
+    /// Checks that every zone of a link contains a machine or the client. This is impossible if there is a `topology`, or if
+    /// the client is not a literal.
     pub(super) fn check_zones(&self, errors: &mut Errors) {
         if !self.zones_known {
             return;
@@ -64,7 +64,7 @@ pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String
         let close = rest[open..].find('}').map(|close| open + close);
         let (true, Some(close)) = (rest[open..].starts_with('{'), close) else {
             return Err(
-                "a curly brace has no partner; expected a range of the form {1..=5}".to_owned()
+                "unmatched curly brace; expected a range of the form {1..=5}".to_owned()
             );
         };
         let range = &rest[open + 1..close];
@@ -85,7 +85,7 @@ pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String
     Ok(names)
 }
 
-/// Parses a range into its first number and the one after its last.
+/// Parses a range. Returns its first number, and the number after its last.
 fn bounds(range: &str) -> std::result::Result<(u64, u64), String> {
     let malformed = || format!("invalid range {{{range}}}; expected the form {{1..=5}}");
     let (first, last) = range.split_once("..").ok_or_else(malformed)?;
@@ -103,7 +103,7 @@ fn bounds(range: &str) -> std::result::Result<(u64, u64), String> {
     Ok((first, past))
 }
 
-/// The part of the name after the first dot, or the whole name; without the service.
+/// Returns the part of the name after the first dot, or the whole name; without the service.
 fn zone(name: &str) -> &str {
     let machine = name.split_once('/').map_or(name, |(machine, _)| machine);
     machine.split_once('.').map_or(machine, |(_, zone)| zone)
@@ -142,7 +142,7 @@ fn name_parts(name: &str) -> std::result::Result<(), String> {
     if name.trim().is_empty() {
         return Err("the name is empty".to_owned());
     }
-    // The dots of ranges do not count.
+    // The dots of ranges are not separators.
     let mut plain = String::new();
     let mut depth = 0_usize;
     for letter in name.chars() {
@@ -212,7 +212,7 @@ pub(super) fn check_client(value: &Expr) -> Result<()> {
     };
     let text = name.value();
     let wrong = if text.contains(['{', '}', '*']) {
-        Err("expected the name of one machine, without ranges and `*`".to_owned())
+        Err("expected the name of one machine, without a range or `*`".to_owned())
     } else if text.contains('/') {
         Err("expected the name of a machine, without a service".to_owned())
     } else {

@@ -49,7 +49,7 @@ pub(super) fn check_switch(value: &Expr, argument: Argument) -> Result<()> {
     }
 }
 
-/// `native` if the argument is that, or nothing for `tokio`.
+/// Returns the identifier `native`, or `None` for `tokio`.
 pub(super) fn runtime(value: &Expr) -> Result<Option<Ident>> {
     let name = match unwrap_groups(value) {
         Expr::Path(path) => path.path.get_ident(),
@@ -65,7 +65,7 @@ pub(super) fn runtime(value: &Expr) -> Result<Option<Ident>> {
     }
 }
 
-/// The value of a literal. None for other expressions.
+/// Returns the value of a literal, or `None` for other expressions.
 pub(super) fn number(value: &Expr, what: &str) -> Result<Option<u64>> {
     let wrong = |span: Span| Error::new(span, format!("{what} must be an integer, such as 1000"));
     if let Expr::Unary(unary) = unwrap_groups(value)

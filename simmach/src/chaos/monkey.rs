@@ -18,15 +18,15 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Durat
 
 /// Repeatedly stops a machine, sometimes wipes its disk, and starts it again.
 ///
-/// Each strike waits, chooses a running machine, and stops its services; a service that does not stop within the grace
-/// time is killed. One strike in three also wipes the disk, unless a client or the test's body uses it. After the
-/// downtime it starts the services that it stopped.
+/// Each strike waits, chooses a running machine, and stops its services. A service that does not stop within the grace
+/// period is killed. One strike in three also wipes the disk, unless a client or the test's body uses it. After the
+/// downtime, the strike starts the services that it stopped.
 ///
 /// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, a mean downtime from 20 ms to
-/// 41 s, at most four times the former, and a maximum grace time from 20 ms to 5 s. All are drawn from a logarithmic scale.
-/// The times of each strike vary from 0.5 to 1.5 times the mean, and its grace time from zero to the maximum. The time to
-/// the next strike is at least 1/200 of the elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is
-/// set, grace time and downtime are those of [`published`](Self::published) by default.
+/// 41 s, at most four times the mean time between strikes, and a maximum grace period from 20 ms to 5 s. All are drawn from
+/// a logarithmic scale. The times of each strike vary from 0.5 to 1.5 times the mean, and its grace period from zero to the
+/// maximum. The time to the next strike is at least 1/200 of the elapsed time, so long runs have fewer strikes. If
+/// [`every`](Self::every) is set, grace period and downtime are those of [`published`](Self::published) by default.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -54,7 +54,7 @@ impl GracefulMonkey {
         Self { every, grace, downtime, ..Self::new() }
     }
 
-    /// Sets the machines that it may hit.
+    /// Sets the machines that the plan may hit.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = Some(machines.into());
@@ -152,7 +152,7 @@ impl Plan for GracefulMonkey {
     }
 
     fn settings(&self) -> String {
-        /// As it reads in a token, where the tempo is given.
+        /// The setting as it is written in a token, if the tempo is set.
         #[derive(Debug)]
         #[expect(dead_code, reason = "its text is read")]
         struct GracefulMonkey<'a> {

@@ -1,11 +1,12 @@
 //! The times at which a plan strikes, and strikes that an overlay can leave out or bind to a step.
 //!
 //! By default each run draws a plan's tempo over several orders of magnitude: no single tempo finds both a bug that needs
-//! two strikes within one election and a bug that needs a machine that was down for long. The tempo is a setting of the
-//! run, like its seed: shrinking and replay keep it.
+//! two strikes within one election and a bug that needs a machine that was down for a long time. The tempo is a setting of
+//! the run, like its seed: shrinking and replay keep it.
 //!
-//! Calm leaves out a strike together with its counterpart: a machine that is not taken down is not started again. If others
-//! are left out, the overlay pins the time of a strike that is kept, since what it followed may be gone.
+//! A calm draw leaves out a strike together with its counterpart: a machine that is not taken down is not started again. If
+//! other strikes are left out, the overlay pins the times of the strikes that are kept, since the strikes before them may be
+//! gone.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -33,7 +34,7 @@ impl DurationRange {
         Self { least, most }
     }
 
-    /// Why nothing can be drawn from it, if so; `of` is the setting that it was given for.
+    /// Returns why nothing can be drawn from this range; `None` if it is valid. `of` is the setting that has this range.
     pub(super) fn mistake(self, of: &str) -> Option<String> {
         let Self { least, most } = self;
         (least > most).then(|| {
@@ -62,20 +63,20 @@ impl From<RangeInclusive<Duration>> for DurationRange {
     }
 }
 
-/// The strikes of a plan, one after the other.
+/// Iterates over the strikes of a plan.
 #[derive(Debug)]
 pub(crate) struct Strikes {
     plan: u64,
     next: u64,
     tempo: Tempo,
-    /// The first strike is waited for, or was.
+    /// Whether the wait for the first strike has begun.
     has_begun: bool,
 }
 
-/// How often a plan strikes, and how long what it did lasts.
+/// How often a plan strikes, and how long the effects of a strike last.
 #[derive(Clone, Copy, Debug)]
 enum Tempo {
-    /// As configured by the plan.
+    /// Set by the plan's configuration.
     Given(DurationRange),
     /// Drawn by the run.
     Drawn { every: DurationRange, down: DurationRange, grace: DurationRange },
@@ -98,7 +99,7 @@ const LONGEST_GRACE: Duration = Duration::from_millis(5_120);
 const THINNING: u32 = 200;
 
 impl Tempo {
-    /// The run's own, of this plan.
+    /// Draws this run's tempo for a plan.
     fn drawn(plan: u64) -> Self {
         let doublings = |field, limit: Duration| {
             let most =
@@ -127,14 +128,14 @@ pub(crate) struct Strike {
 }
 
 impl Strikes {
-    /// Those of the plan whose code runs now; how often is drawn unless it is given.
+    /// Returns the strikes of the running plan. The time between them is drawn unless `every` is given.
     pub(crate) fn of_this_plan(every: Option<DurationRange>) -> Self {
         let plan = engine::scope().map_or(0, |scope| scope.task);
         let tempo = every.map_or_else(|| Tempo::drawn(plan), Tempo::Given);
         Self { plan, next: 0, tempo, has_begun: false }
     }
 
-    /// How long what was struck is down: as given; else drawn with the tempo; else, in a tempo that was given, `usual`.
+    /// Returns how long a machine or a path stays down: `given`, or else drawn if the tempo is drawn, or else `usual`.
     pub(crate) fn down(&self, given: Option<DurationRange>, usual: DurationRange) -> DurationRange {
         given.unwrap_or(match self.tempo {
             Tempo::Given(_) => usual,
@@ -142,7 +143,7 @@ impl Strikes {
         })
     }
 
-    /// As [`down`](Self::down), for the time that a service has to stop.
+    /// As [`down`](Self::down), for the grace period.
     pub(crate) fn grace(
         &self,
         given: Option<DurationRange>,
@@ -154,7 +155,8 @@ impl Strikes {
         })
     }
 
-    /// Waits for the next: as long as the tempo says, or until the time that the overlay says. `None` when there is no more.
+    /// Waits for the next strike: as long as the tempo says, or until the time that the overlay sets. Returns `None` after
+    /// the last strike.
     pub(crate) async fn next(&mut self) -> Option<Strike> {
         let number = engine::next_active(Address::strike(self.plan, self.next, strike::HAPPENS))?;
         self.next = number.checked_add(1)?;
@@ -185,7 +187,7 @@ impl Strikes {
         Some(next)
     }
 
-    /// Until a strike is due. That of the first one is known from the outset: the run may be over before.
+    /// Waits until a strike is due. The time of the first strike is recorded at once, since the run may end before.
     async fn wait(&mut self, wait: Duration) {
         if !std::mem::replace(&mut self.has_begun, true) {
             sim::record_idle(Idle::NotDue(engine::now().saturating_add(nanos(wait))));
@@ -195,7 +197,8 @@ impl Strikes {
 }
 
 impl Strike {
-    /// It takes place now, as `text` says: recorded, with what it takes to let it take place then.
+    /// Records that the strike takes place now, as `text` describes, with the draws that a replay needs to let it take place
+    /// at the same time.
     pub(crate) fn strikes(self, machine: Option<MachineId>, text: impl FnOnce() -> String) {
         engine::record_deviation(|| {
             let at = engine::now();
@@ -220,14 +223,14 @@ impl Strike {
         });
     }
 
-    /// Tells a machine's services to stop; what is not over after `grace` is killed.
+    /// Sends the stop signal to a machine's services. Those still running after `grace` are killed.
     pub(crate) async fn stop(self, machine: MachineId, grace: Duration) {
         let services = machine::services_of(machine);
         sim::request_fault(true, &[machine], String::new);
         machine::stop(machine::mark_down(&services, self.owner()), grace).await;
     }
 
-    /// Takes a machine's power.
+    /// Powers a machine off.
     pub(crate) fn take_power(self, machine: MachineId) {
         sim::request_fault(true, &[machine], String::new);
         machine::power_off(machine, self.owner());
@@ -238,12 +241,12 @@ impl Strike {
         machine::restore(self.plan);
     }
 
-    /// Whose work it is.
+    /// Returns the plan that owns the strike.
     pub(crate) fn owner(self) -> Option<u64> {
         Some(self.plan)
     }
 
-    /// The machine that the overlay says it hits.
+    /// Returns the machine that the overlay sets as the strike's victim.
     pub(crate) fn said_victim(self) -> Option<MachineId> {
         let number = self.pinned(strike::VICTIM)?.checked_sub(1)?;
         u32::try_from(number).ok().map(MachineId)
@@ -253,7 +256,7 @@ impl Strike {
         engine::pinned(Address::strike(self.plan, self.number, field))
     }
 
-    /// Calm is the shortest.
+    /// The calm value is the shortest duration.
     pub(crate) fn duration(self, field: u64, range: DurationRange) -> Duration {
         let (least, most) = (nanos(range.least), nanos(range.most));
         let span = most.saturating_sub(least).saturating_add(1);

@@ -18,12 +18,12 @@ const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Durati
 /// Repeatedly partitions the machines into two sides and heals the partition.
 ///
 /// Each strike waits, assigns every machine to one of two sides at random, and separates the sides for a while. A strike
-/// with an empty side does nothing. Healing does not restore what the test has partitioned itself.
+/// with an empty side does nothing. Healing does not remove partitions that the test itself has made.
 ///
 /// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean duration of
-/// partitions from 20 ms to 41 s, at most four times the former. Both are drawn from a logarithmic scale. The times of each
-/// strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at least 1/200 of the elapsed time, so long
-/// runs have fewer strikes. If [`every`](Self::every) is set, partitions last 1 to 15 s by default.
+/// partitions from 20 ms to 41 s, at most four times the mean time between strikes. Both are drawn from a logarithmic scale.
+/// The times of each strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at least 1/200 of the
+/// elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is set, partitions last 1 to 15 s by default.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -112,7 +112,7 @@ impl Plan for Partitions {
     }
 
     fn settings(&self) -> String {
-        /// As it reads in a token, where the tempo is given.
+        /// The setting as it is written in a token, if the tempo is set.
         #[derive(Debug)]
         #[expect(dead_code, reason = "its text is read")]
         struct Partitions<'a> {

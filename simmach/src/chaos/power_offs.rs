@@ -20,9 +20,9 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Durat
 /// downtime it restores power and starts the services that ran there. The machine of the test's body is never hit.
 ///
 /// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean downtime from 20 ms
-/// to 41 s, at most four times the former. Both are drawn from a logarithmic scale. The times of each strike vary from 0.5
-/// to 1.5 times the mean. The time to the next strike is at least 1/200 of the elapsed time, so long runs have fewer
-/// strikes. If [`every`](Self::every) is set, the downtime is 1 to 10 s by default.
+/// to 41 s, at most four times the mean time between strikes. Both are drawn from a logarithmic scale. The times of each
+/// strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at least 1/200 of the elapsed time, so long
+/// runs have fewer strikes. If [`every`](Self::every) is set, the downtime is 1 to 10 s by default.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -41,7 +41,7 @@ impl PowerOffs {
         Self { machines: None, every: None, downtime: None }
     }
 
-    /// Sets the machines that it may hit.
+    /// Sets the machines that the plan may hit.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = Some(machines.into());
@@ -100,7 +100,7 @@ impl Plan for PowerOffs {
     }
 
     fn settings(&self) -> String {
-        /// As it reads in a token, where the tempo is given.
+        /// The setting as it is written in a token, if the tempo is set.
         #[derive(Debug)]
         #[expect(dead_code, reason = "its text is read")]
         struct PowerOffs<'a> {

@@ -1,7 +1,7 @@
 //! hyper's executor and timer, based on [`task`] and [`time`].
 //!
-//! hyper needs an executor where it spawns tasks, as for HTTP/2, and a timer for timeouts, as for the headers of a request or
-//! the answer to a ping.
+//! hyper needs an executor to spawn tasks, for example for HTTP/2, and a timer for timeouts, for example for the headers of
+//! a request or the answer to a ping.
 //!
 //! ```
 //! use hyper_util::rt::TokioIo;

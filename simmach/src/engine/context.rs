@@ -1,9 +1,9 @@
 //! One run's state on its thread.
 //!
-//! The engine is in a thread-local here; each layer above keeps its state in a [`Slot`] of its own, so that the layers do
-//! not have to know each other. `run.rs` fills the slots at the start of the run's thread and empties them at its end, also
-//! when it panics. The slots are `ManuallyDrop`: a thread-local with a destructor has to be registered, and costs a check
-//! of its state on each access.
+//! A thread-local here holds the engine. Each layer above keeps its state in a [`Slot`] of its own, so that the layers do
+//! not have to know each other. `run.rs` fills the slots when the run's thread starts, and empties them when it ends, even
+//! by a panic. The slots are `ManuallyDrop`: a thread-local with a destructor must be registered, and each access checks its
+//! state.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -36,15 +36,15 @@ pub(crate) fn remove() {
     drop(engine);
 }
 
-/// Ends what this thread does in its run for now: another thread is about to run the run's code. Returns the engine.
+/// Detaches this thread from its run, because another thread is about to execute the run's code. Returns the engine.
 pub(crate) fn leave() -> Option<Rc<Engine>> {
     HERE.set(false);
     current()
 }
 
-/// Makes this thread the one that runs the code of `engine`'s run, which another thread has left.
+/// Attaches this thread to the run of `engine`, from which another thread has been detached.
 pub(crate) fn enter(engine: Rc<Engine>) {
-    // The run's own thread keeps the engine when it leaves, since it may be in a call of it.
+    // The run's own thread keeps the engine when it is detached, since it may be in a call on it.
     ENGINE.with(|slot| {
         let is_kept = slot.try_borrow().map_or(true, |kept| kept.is_some());
         if !is_kept {

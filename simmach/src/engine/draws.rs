@@ -1,7 +1,7 @@
 //! Draws: every random decision of a run, as a hash of the run's key and the decision's address.
 //!
-//! Draws are stateless: leaving one out shifts no other, and the same decision has the same value however the rest of the
-//! run goes. Each family has a calm value, the one that does nothing. ChaCha derives the key from the seed, and drives the
+//! Draws are stateless: leaving one out does not change any other, and a decision has the same value whatever happens in the
+//! rest of the run. Each family has a calm value, which has no effect. ChaCha derives the key from the seed, and drives the
 //! generators that users hold. The hash is a folded multiplication: fast, and good enough for a simulation. Nothing here is
 //! cryptographically secure.
 
@@ -55,12 +55,12 @@ impl Draws {
         self.word_by_overlay(address, at, position)
     }
 
-    /// Returns the raw word at an address whatever the overlay says: for settings of the run, which belong to its seed.
+    /// Returns the raw word at an address, ignoring the overlay. For settings of the run, which belong to its seed.
     pub(crate) fn setting(&self, address: Address) -> u64 {
         self.seeded(address, 0)
     }
 
-    /// Returns the word as the overlay's rules have it.
+    /// Returns the word that the overlay's rules yield.
     #[inline(never)]
     fn word_by_overlay(
         &self,
@@ -98,7 +98,7 @@ pub(crate) fn unit_of(word: Option<u64>) -> f64 {
     word.map_or(0.5, |word| (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64))
 }
 
-/// Converts a word to a number in `0..n`. Calm is 0; so is every word if `n` is 0 or 1.
+/// Converts a word to a number in `0..n`. Calm is 0. The result is always 0 if `n` is 0 or 1.
 pub(crate) fn below_of(word: Option<u64>, n: u64) -> u64 {
     word.map_or(0, |word| ((u128::from(word) * u128::from(n)) >> 64) as u64)
 }

@@ -24,7 +24,7 @@ use crate::engine::tasks::identity::{Identity, Role};
 use crate::engine::tasks::ready_queue::ReadyTask;
 use crate::engine::tasks::table::{Task, TaskFuture, TaskKey};
 
-/// Takes the place of the poll number in the map keys of code that runs while a task is dropped.
+/// While a task is dropped, this replaces the poll number from which the keys of its maps are derived.
 const DROPPED: u64 = u32::MAX as u64;
 
 impl Engine {
@@ -93,7 +93,7 @@ impl Engine {
             self.ready.borrow().overtaken().for_each(|sequence| recorder.overtaken(sequence));
         });
         let key = TaskKey::from(ready);
-        // The task has ended since it was woken: others may still be ready.
+        // The task has ended since it was woken. Other tasks may still be ready.
         let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
         self.clock.begin_poll();
         self.enter(scope, Some(key));
@@ -106,14 +106,14 @@ impl Engine {
             let poll = polled.0.as_mut().poll(&mut Context::from_waker(&polled.1));
             self.status.end_poll();
             if ready.wake == 1 {
-                // Services install panic hooks when they start.
+                // A service may have installed a panic hook at its start.
                 hook::reinstall();
             }
             poll.is_pending()
         };
         let over = if pending { self.tasks.put_back(key, polled) } else { Some(polled) };
         if let Some(over) = over {
-            // The task polled may have ended its own process, which released the task.
+            // The polled task may have ended its own process and thereby released itself.
             let alive = self.tasks.release(key).is_some();
             self.drop_as(Scope { alive, ..scope }, over);
         }

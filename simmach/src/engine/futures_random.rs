@@ -1,15 +1,15 @@
-//! The generator of `futures::select!`: made a function of the run.
+//! Makes the generator of `futures::select!` a function of the run.
 //!
-//! `futures` draws the order of the branches from a generator of the thread, which is seeded by a counter of the process. It is
-//! private, and found by its behaviour: the one word of the thread's static storage that takes a step of xorshift with each
-//! `select!`. A run sets it when it begins. If it is not found, it is left alone; the determinism check then finds what depends
-//! on it.
+//! `futures` draws the order of the branches from a thread-local generator, which is seeded from a counter of the process.
+//! The generator is private. It is found by its behaviour: it is the one word of the thread's static TLS block that advances
+//! by one step of xorshift with each `select!`. A run sets the generator when it begins. A generator that is not found is
+//! not changed; the determinism check then detects code that depends on it.
 
 use std::sync::atomic::{AtomicIsize, Ordering};
 
 use crate::engine::thread_storage::ThreadStorage;
 
-/// Distance of the generator from the beginning of the thread's storage, in words, the same on every thread.
+/// Distance of the generator from the beginning of the thread's TLS block, in words. It is the same in every thread.
 static OFFSET: AtomicIsize = AtomicIsize::new(UNKNOWN);
 const UNKNOWN: isize = -1;
 const NOWHERE: isize = -2;
@@ -19,7 +19,7 @@ const DRAWS: u32 = 4;
 
 /// Sets this thread's generator from a word that the run has drawn.
 pub(crate) fn seed(word: u64) {
-    // The first draw makes the generator.
+    // The first draw initializes the generator.
     draw();
     let Some(storage) = ThreadStorage::of_this_object() else { return };
     let offset = match OFFSET.load(Ordering::Relaxed) {

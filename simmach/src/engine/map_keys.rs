@@ -1,19 +1,21 @@
-//! The keys of std's `HashMap`s: made a function of the task and poll that create the map.
+//! Makes the keys of each of std's `HashMap`s a function of the task and the poll that create the map.
 //!
-//! std draws two keys per thread when its first map is created, and increments one of them with each further map. So the
-//! iteration order of a map depends on how many maps were created before it in the run. That number depends on what the
-//! process keeps between runs: a static `Regex`, for example, creates maps for its caches in some runs only. Therefore the
-//! keys are drawn when a run begins, and std's counter is set from the task and the poll whenever other code starts to run.
-//! Only maps created in the same poll are still counted.
+//! std draws two keys per thread when the thread creates its first map, and increments one of them with each further map.
+//! The iteration order of a map therefore depends on the number of maps created before it in the run. That number may depend
+//! on state that the process keeps between runs: a static `Regex`, for example, creates maps for its caches only in some
+//! runs. To avoid this, simmach draws the keys when a run begins, and sets the incremented key from the task and the poll
+//! number at the start of each poll. The keys of a map then depend only on its task, its poll and the number of maps created
+//! before it in that poll.
 //!
-//! std does not expose its counter. It is found by its behaviour: a word in the thread's static storage that equals the next
-//! map's key and lies beside the other key. It is used only if it is the only such word, and if a map's key follows a value
-//! written to it. Otherwise the keys are still drawn by the run, but counted over the whole run.
+//! std does not expose the incremented key. It is found by its behaviour: it is a word in the thread's static TLS block that
+//! equals the next map's key and lies beside the other key. The word is used only if it is the only such word, and if the
+//! next map's key follows a value written to it. Otherwise, the keys still come from the run, but depend on the number of
+//! all maps created before in the run.
 
 use std::cell::Cell;
 use std::hash::RandomState;
 
-/// std's counter on this thread, and how many maps were created.
+/// The incremented key of this thread, and how many maps were created.
 #[derive(Debug, Default)]
 pub(crate) struct MapKeys {
     word: Cell<Option<Word>>,
@@ -21,7 +23,7 @@ pub(crate) struct MapKeys {
     is_counting: Cell<bool>,
     /// The value that the word was last set to.
     set: Cell<u64>,
-    /// Number of maps created before that.
+    /// Number of maps created before it was set.
     made: Cell<u64>,
 }
 
@@ -29,9 +31,9 @@ pub(crate) struct MapKeys {
 const POLL_SHIFT: u32 = 32;
 
 impl MapKeys {
-    /// Makes std draw this thread's keys from the run, and finds its counter.
+    /// Makes std draw this thread's keys from the run, and finds the incremented key.
     ///
-    /// Creates the same number of maps whether the counter is found, already known or not found.
+    /// Creates the same number of maps whether the key is found, already known or not found.
     pub(crate) fn draw_keys(&self, is_counting: bool) {
         let [first, second] = [keys(), keys()];
         let found = word::find(first, second);
@@ -48,7 +50,7 @@ impl MapKeys {
         self.made.set(0);
     }
 
-    /// Sets the counter for the nth poll of the task with this path.
+    /// Sets the incremented key for the nth poll of the task with this path.
     #[inline]
     pub(crate) fn begin_poll(&self, path: u64, nth: u64) {
         let Some(word) = self.word.get() else { return };
@@ -81,7 +83,7 @@ impl MapKeys {
     }
 }
 
-/// A value that is not a key by chance.
+/// A value that is unlikely to be a key by chance.
 const PROBE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Returns the keys of a new map, or `None` if `RandomState` is not two words.
@@ -90,25 +92,26 @@ fn keys() -> Option<[u64; 2]> {
     if size_of::<RandomState>() != size_of::<[u64; 2]>() {
         return None;
     }
-    // SAFETY: it has the size of two words, and holds the keys of SipHash, which are two 64-bit numbers.
+    // SAFETY: `RandomState` has the size of two words, and consists of the keys of SipHash, which are two 64-bit numbers.
     Some(unsafe { std::mem::transmute_copy(&state) })
 }
 
-/// A word of this thread's static storage.
+/// A word of this thread's static TLS block.
 #[derive(Clone, Copy, Debug)]
 struct Word(*mut u64);
 
 impl Word {
     #[inline]
     fn get(self) -> u64 {
-        // SAFETY: it is aligned and in this thread's static storage, which lives as long as the thread. It is in a `Cell` of
-        // std's that no other thread can reach, and std holds no reference into it while other code runs.
+        // SAFETY: the pointer is aligned and points into this thread's static TLS block, which lives as long as the thread.
+        // The word is in a `Cell` of std that no other thread can reach, and std holds no reference into it while other code
+        // runs.
         unsafe { self.0.read_volatile() }
     }
 
     #[inline]
     fn set(self, value: u64) {
-        // SAFETY: as above; std's counter may have any value.
+        // SAFETY: as above; the key may have any value.
         unsafe { self.0.write_volatile(value) }
     }
 }
@@ -120,7 +123,8 @@ mod word {
     use super::Word;
     use crate::engine::thread_storage::ThreadStorage;
 
-    /// Distance of the word from [`ANCHOR`], the same in every thread: both are in the static storage of the same object.
+    /// Distance of the word from [`ANCHOR`]. It is the same in every thread, since both are in the TLS block of the same
+    /// object.
     static OFFSET: AtomicIsize = AtomicIsize::new(UNKNOWN);
     const UNKNOWN: isize = isize::MAX;
     const NOWHERE: isize = isize::MIN;
@@ -169,7 +173,8 @@ mod word {
         }
     }
 
-    /// Returns the address where both keys are side by side in this thread's storage; `None` unless there is exactly one.
+    /// Returns the address at which both keys are side by side in this thread's TLS block; `None` unless there is exactly
+    /// one.
     fn search(next: Next) -> Option<usize> {
         let Next { counted, other } = next;
         let words = ThreadStorage::of_this_object()?;
@@ -230,7 +235,7 @@ mod tests {
         }
     }
 
-    /// The spec's code runs first: its maps must be the same in the run that finds the counter and in later ones.
+    /// The code of the spec runs first. Its maps must be the same in the run that finds the key and in later runs.
     #[test]
     fn drawing_keys_creates_the_same_number_of_maps() {
         let before_and_after = || {

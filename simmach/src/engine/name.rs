@@ -31,7 +31,7 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Eight bytes at a time: a cluster may have thousands of names, and each is hashed in every run.
+        // Hashes eight bytes at a time, since a cluster may have thousands of names, and each is hashed in every run.
         for chunk in self.text.as_bytes().chunks(8) {
             let mut bytes = [0; 8];
             bytes[..chunk.len()].copy_from_slice(chunk);

@@ -20,7 +20,7 @@ use crate::panic_message::panic_message;
 /// are needed.
 const REMEMBERED: usize = 8;
 
-/// Maximum number of backtraces captured in a run that is not reported. Capturing takes as long as the panic itself; the
+/// Maximum number of backtraces captured in a run that is not reported. Capturing takes as long as the panic itself. The
 /// limit bounds the cost for code that catches thousands of panics.
 const CAPTURED: u32 = 16;
 
@@ -57,7 +57,7 @@ fn record_lost(engine: &Engine, note: &PanicNote) {
     }
 }
 
-/// Captures the backtraces of all panics on this thread from now on: its run is reported.
+/// Captures the backtraces of all panics on this thread from now on, since its run is reported.
 pub(crate) fn capture_all() {
     CAPTURES.set(u32::MAX);
 }
@@ -81,7 +81,7 @@ fn remember(poll: u64, note: PanicNote) {
     });
 }
 
-/// The panics of a poll that are not known to have been caught, the oldest first.
+/// Returns the panics of a poll that are not known to have been caught, the oldest first.
 fn in_flight(poll: u64) -> Vec<PanicNote> {
     let recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     recorded.into_iter().filter(|(of, _)| *of == poll).map(|(_, note)| note).collect()
@@ -91,8 +91,8 @@ fn in_flight(poll: u64) -> Vec<PanicNote> {
 pub(crate) fn note(payload: &(dyn Any + Send)) -> PanicNote {
     let mut recorded = RECORDED.try_with(RefCell::take).unwrap_or_default();
     let message = panic_message(payload);
-    // Later ones were panics in destructors and were caught there. `resume_unwind` calls no hook: then only the payload is
-    // known.
+    // Later panics occurred in destructors and were caught there. `resume_unwind` does not call the hook; in that case only
+    // the payload is known.
     match recorded.iter().rposition(|(_, note)| note.message == message) {
         Some(at) => recorded.swap_remove(at).1,
         None => PanicNote { message, ..PanicNote::default() },
@@ -104,14 +104,14 @@ pub(crate) fn note(payload: &(dyn Any + Send)) -> PanicNote {
 pub(crate) struct Uncaught(Vec<(u64, PanicNote)>);
 
 impl Uncaught {
-    /// Takes those of this thread, when another one is about to run the run's code.
+    /// Takes the panics of this thread, when another thread is about to execute the run's code.
     pub(crate) fn take() -> Self {
         Self(RECORDED.try_with(RefCell::take).unwrap_or_default())
     }
 
-    /// Adds them to those of this thread.
+    /// Adds these panics to those of this thread.
     pub(crate) fn put(self) {
-        // Without the local they cannot be asked for.
+        // If the thread-local is gone, nobody can ask for the panics.
         let _ = RECORDED.try_with(|recorded| recorded.borrow_mut().extend(self.0));
     }
 }

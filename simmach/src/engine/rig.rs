@@ -1,4 +1,4 @@
-//! A minimal run for unit tests of the engine and the layers above: one thread, one body, no machines.
+//! A minimal run for unit tests of the engine and the layers above it: one thread, one body, no machines.
 
 use std::future::Future;
 use std::panic::Location;

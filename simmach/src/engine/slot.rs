@@ -48,7 +48,7 @@ pub(crate) trait Carry: Sync {
     /// Takes the state from this thread.
     fn take(&'static self) -> Option<Box<dyn Any>>;
 
-    /// Gives this thread the state that was taken from another.
+    /// Gives this thread the state that was taken from another thread.
     fn put(&'static self, state: Box<dyn Any>);
 }
 

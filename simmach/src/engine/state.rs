@@ -66,9 +66,9 @@ pub(crate) struct Engine {
     pub(crate) watched: Cell<Option<fn(i32) -> Vec<String>>>,
     pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,
-    /// How many frames of a guest are on the stack: slices of its runtime, polls of its tasks, its end.
+    /// Number of guest frames on the stack: slices of its runtime, polls of its tasks, its end.
     guest_depth: Cell<u32>,
-    /// Panics of a guest's tasks, which tokio caught, since its code began to run.
+    /// Panics of a guest's tasks that tokio has caught since the guest's code began to run.
     pub(crate) lost_panics: RefCell<Vec<PanicNote>>,
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body's and those of `Sim::run_on`.
@@ -100,7 +100,7 @@ pub(crate) struct UnobservedPanic {
 pub(crate) struct Counters {
     /// Polls of tasks and fired timers.
     pub(crate) polls: Cell<u64>,
-    /// How often virtual time moved.
+    /// Number of steps of the virtual clock.
     pub(crate) jumps: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
     /// Virtual time of the last poll or fired timer.
@@ -200,7 +200,7 @@ impl Engine {
         result
     }
 
-    /// Registers a process as a client of the test. Long sleeps of clients are not stalls.
+    /// Registers a process as a client of the test. Long sleeps of clients do not count as stalls.
     pub(crate) fn add_client(&self, process: ProcessId) {
         self.clients.borrow_mut().insert(process);
     }
@@ -218,7 +218,7 @@ impl Engine {
         self.body.get()
     }
 
-    /// Returns the raw word of a draw. `None` means calm; in a terminated process every draw is.
+    /// Returns the raw word of a draw. `None` means calm. In a terminated process, every draw is calm.
     pub(crate) fn word(&self, address: Address) -> Option<u64> {
         self.word_at(address, None)
     }
@@ -286,7 +286,7 @@ impl Engine {
         self.tasks.identity(key)
     }
 
-    /// What the running task has recorded last that it waits for.
+    /// Returns what the running task last recorded that it waits for.
     #[cfg(feature = "tokio")]
     pub(crate) fn current_wait(&self) -> Wait {
         let key = self.tasks.current();
@@ -334,7 +334,7 @@ impl Engine {
         let own = self.own_task(waker);
         let wakes = self.timers.borrow().wakes(key, own, waker);
         if wakes == Some(false) {
-            // Cloning and dropping a waker may run user code: nothing may be borrowed then.
+            // Cloning and dropping a waker may run user code, so nothing may be borrowed meanwhile.
             let waiter = Waiter::new(own, waker);
             let old = self.timers.borrow_mut().rewake(key, waiter);
             drop(old);
@@ -375,7 +375,7 @@ impl Engine {
         self.trace_as(self.scope(), event);
     }
 
-    /// As [`trace`](Self::trace), for code that runs in `scope`. Inlining it is worth 2 % of the benchmark `c`.
+    /// As [`trace`](Self::trace), for code that runs in `scope`. Inlining it is worth 2% of the benchmark `c`.
     #[inline(always)]
     pub(crate) fn trace_as(&self, scope: Scope, event: NewEvent<'_>) {
         self.trace.borrow_mut().add(self.clock.now(), scope, event, || self.map_keys.made());

@@ -28,7 +28,7 @@ pub(crate) struct RunStatus {
 /// Where a run is stuck.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StuckReport {
-    /// Whether it waits for something that only its own thread could do.
+    /// Whether the run waits for something that only its own thread could do.
     pub(crate) blocked: bool,
     pub(crate) captured: RawBacktrace,
     pub(crate) machine: MachineId,

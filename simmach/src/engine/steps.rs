@@ -1,4 +1,4 @@
-//! The steps of the test on this thread's run: what begins, and what waits for it.
+//! The steps of the test in this thread's run: which steps have begun, and which tasks wait for a step.
 
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
@@ -36,7 +36,7 @@ pub(crate) fn begin_step(sequence: u64, step: u64) {
     waiting.into_iter().flatten().for_each(Waker::wake);
 }
 
-/// Waits until a step, or a later one of its sequence, has begun. Returns when that was.
+/// Waits until a step, or a later one of its sequence, has begun. Returns the time at which it began.
 pub(crate) async fn wait_for_step(sequence: u64, step: u64) -> u64 {
     poll_fn(|cx| {
         let found = try_with(|engine| {

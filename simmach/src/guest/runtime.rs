@@ -28,7 +28,7 @@ pin_project! {
         main: Option<F>,
         running: Option<Running>,
         sleep: Option<Sleep>,
-        // What the main future waits for: a module of simmach's has recorded it.
+        // What the main future waits for, if a module of simmach has recorded it.
         wait: Wait,
     }
 
@@ -48,7 +48,7 @@ struct Running {
     waker: Waker,
 }
 
-/// What a guest waits for that has no timer and no wait of simmach's modules.
+/// What a guest waits for if it has no timer and no module of simmach has recorded a wait.
 const EVENTS: &str = "an event of its tokio runtime";
 
 /// Whether the main future was woken.
@@ -57,9 +57,9 @@ struct MainWakes {
     is_woken: AtomicBool,
     /// Whether it was polled in this slice.
     is_polled: AtomicBool,
-    /// Whether a slice is running, in which the runtime polls the future again.
+    /// Whether a slice is running, so that the runtime polls the future again.
     is_in_slice: AtomicBool,
-    /// Wakes what the runtime blocks on, and the engine's task.
+    /// Wakes the future that the runtime blocks on, and the engine's task.
     wakers: Mutex<(Option<Waker>, Option<Waker>)>,
 }
 
@@ -95,7 +95,7 @@ impl<F: Future> Future for Guest<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let Some(engine) = context::current() else { return Poll::Pending };
-        // Completes it if it is due: a long sleep of a client is progress.
+        // Completes a sleep that is due. A long sleep of a client counts as progress.
         if let Some(mut sleep) = this.sleep.take() {
             let _ = Pin::new(&mut sleep).poll(cx);
         }
@@ -171,7 +171,7 @@ impl Running {
     }
 }
 
-/// What a slice blocks on: completes with the main future, or when the runtime would wait.
+/// The future that a slice blocks on. It completes with the main future, or when the runtime would wait.
 struct Root<'a, F> {
     running: &'a Running,
     main: Pin<&'a mut F>,
@@ -196,7 +196,7 @@ impl<F: Future> Future for Root<'_, F> {
         if !wakes.is_woken.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        // A wake during the poll is a yield: the other tasks of the run go on first.
+        // A wake during the poll counts as a yield: the other tasks of the run go on first.
         wakes.is_in_slice.store(false, Ordering::Relaxed);
         wakes.is_woken.store(false, Ordering::Relaxed);
         wakes.is_polled.store(true, Ordering::Relaxed);

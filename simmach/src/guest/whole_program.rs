@@ -1,23 +1,23 @@
-//! [`main`]: programs whose entry is a function that is not async.
+//! [`main`] runs programs whose entry point is not an async function.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use futures::channel::oneshot;
 
-/// Makes a service of a program's entry: a function that is not async, such as the `main` under `#[tokio::main]`.
+/// Turns a program's entry point into a service: a function that is not async, such as the `main` under `#[tokio::main]`.
 ///
-/// It runs on a thread of its own in the machine's process, where it may block, start threads and build runtimes of either
-/// kind. What it returns is the service's result; a panic in it is one of the service. When it returns, its process ends, with
-/// the threads that it started.
+/// The function runs on a thread of its own in the machine's process, where it may block, start threads, and build
+/// `current_thread` and `multi_thread` runtimes. Its return value is the result of the service, and its panics are panics of
+/// the service. When it returns, the process and the threads that it started end.
 ///
-/// A hand-over between threads takes about ten microseconds, so such a program is slower than an async function that runs as
-/// a service by itself. When its machine goes down while it waits, its thread usually cannot leave; the harness then starts a
-/// new worker process for the next run. It needs the feature `tokio`.
+/// Such a program is slower than a service that is an async function, since each switch between threads takes about ten
+/// microseconds. If its machine goes down while the function waits, the thread usually cannot end, and the harness starts a
+/// new worker process for the next run. This function needs the feature `tokio`.
 ///
 /// # Panics
 ///
-/// If the process cannot start a thread; the panics of `main`.
+/// If the process cannot start a thread, or if `main` panics.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -67,7 +67,9 @@ where
         match returned.await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => resume_unwind(panic),
-            Err(oneshot::Canceled) => panic!("the program's main thread ended before its function"),
+            Err(oneshot::Canceled) => {
+                panic!("the thread of a program's `main` ended before `main` returned")
+            }
         }
     }
 }

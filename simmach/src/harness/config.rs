@@ -1,7 +1,7 @@
 //! Configuration of the harness: environment variables, and command line flags with the same meaning.
 //!
-//! Flags override the environment, which overrides the attribute. An invalid value fails every test with an error that
-//! names the variable, the value and what is expected: running other seeds than requested could pass for the wrong reason.
+//! Flags override the environment, which overrides the attribute. An invalid value fails every test, with an error that
+//! names the variable, the value and what is expected. Otherwise, tests could pass because the requested seeds were not run.
 
 mod values;
 
@@ -26,10 +26,10 @@ pub(crate) struct Config {
     pub(crate) selection: SeedSelection,
     /// Maximum number of parallel runs, over all tests of the process.
     pub(crate) jobs: usize,
-    /// Whether this process makes the runs itself, for a debugger. Only on request, since a run that aborts ends the
+    /// Whether this process executes the runs itself, for a debugger. Only on request, since a run that aborts ends the
     /// process.
     pub(crate) in_process: bool,
-    /// Restricts the seeds to one share.
+    /// Restricts the run seeds to one shard.
     pub(crate) shard: Option<Shard>,
     /// Real time for each test.
     pub(crate) budget: Option<Duration>,
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) keep_going: bool,
     /// Whether every seed or none is run twice; `None` leaves it to the attribute.
     pub(crate) check: Option<bool>,
-    /// Limit of shrinking.
+    /// Limit on shrinking.
     pub(crate) shrink: Shrink,
     /// The token to replay, or `@` and the file that holds it.
     pub(crate) replay: Option<String>,
@@ -56,7 +56,7 @@ pub(crate) struct Config {
 /// Which seeds are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SeedSelection {
-    /// Those of the attribute.
+    /// The seeds that the attribute selects.
     Attribute,
     /// A single seed (`SIMMACH_SEED`).
     One(u64),
@@ -76,10 +76,10 @@ pub(crate) enum SeedSelection {
     },
 }
 
-/// Limit of shrinking.
+/// Limit on shrinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shrink {
-    /// No shrinking.
+    /// Failures are not shrunk.
     Off,
     /// Maximum number of runs.
     Runs(u64),
@@ -90,20 +90,20 @@ pub(crate) enum Shrink {
 /// Whether regressions files, which keep the tokens of failures, are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Regressions {
-    /// Neither read nor written.
+    /// They are neither read nor written.
     Off,
-    /// Read: their tokens are run first.
+    /// They are read: their tokens are run first.
     Read,
-    /// Read, and new failures are added.
+    /// They are read, and new failures are added.
     Write,
 }
 
-/// One share of the seeds: those with `seed % of == index - 1`.
+/// One shard of the seeds: those with `seed % of == index - 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// Counted from 1.
     pub(crate) index: u64,
-    /// Number of shares.
+    /// Number of shards.
     pub(crate) of: u64,
 }
 
@@ -137,7 +137,7 @@ pub(crate) enum ConfigError {
     /// An invalid log filter.
     #[error(transparent)]
     Filter(#[from] BadDirective),
-    /// A name that is nearly one of simmach's.
+    /// A name that nearly equals the name of one of simmach's variables.
     #[error("unknown variable {0}; did you mean {1}? Correct the name, or unset it")]
     UnknownVariable(String, &'static str),
 }
@@ -265,7 +265,7 @@ impl Config {
         let expected = "a number of log lines such as `40`, or `all`";
         self.log_lines =
             variable(vars, LOG_LINES, expected, parse_log_lines)?.unwrap_or(self.log_lines);
-        // The engine reads it by itself; here it is only validated.
+        // The engine reads this variable by itself; here it is only validated.
         if let Some(filter) = vars.get(RUST_LOG) {
             LogFilter::parse(filter)?;
         }
@@ -297,7 +297,7 @@ impl Default for Config {
 }
 
 impl Regressions {
-    /// Default: not written in CI, whose checkout is discarded.
+    /// The default. Regressions are not written on CI, whose checkout is discarded.
     fn unless_ci() -> Self {
         match std::env::var_os("CI").is_some_and(|value| !value.is_empty()) {
             true => Self::Read,

@@ -1,5 +1,5 @@
-//! Entry points: called by libtest (`libtest`) or by `simmach::main!` (`main_macro`), with the command line and the session
-//! that all tests of a process share.
+//! Entry points of the harness: one is called by libtest (`libtest`), one by `simmach::main!` (`main_macro`). Also the
+//! command line, and the session that all tests of a process share.
 
 mod arguments;
 pub(crate) mod libtest;

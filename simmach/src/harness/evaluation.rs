@@ -50,7 +50,7 @@ pub(crate) enum EvaluationError {
     Capture(#[from] CaptureError),
 }
 
-/// Report of a test that could not be run. This is no failure of the program under test, but the test fails.
+/// Returns the report of a test that could not be run. This is not a failure of the program under test, but the test fails.
 pub(crate) fn setup_error(test: &SimTest, error: &dyn Display, style: Style) -> String {
     let head = format!("{} could not be run", test.path());
     format!("{}\n\n  {}\n", style.paint(Ink::Alarm, head), error.to_string().replace('\n', "\n  "))
@@ -71,7 +71,7 @@ pub(crate) struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Reads the test's settings; an error if its seeds are invalid.
+    /// Reads the test's settings. Returns an error if its seeds are invalid.
     pub(crate) fn new(
         pool: &'a Pool,
         config: &'a Config,
@@ -92,7 +92,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Describes the seeds, if they are not those of the attribute.
+/// Describes where the seeds come from, if they do not come from the attribute.
 fn seed_source(config: &Config, seeds: &Seeds) -> Option<String> {
     let mut parts = Vec::new();
     if let (SeedSelection::Random { .. }, Some((first, last))) = (config.selection, seeds.bounds())

@@ -17,7 +17,7 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Terminals that report fewer columns do not know their width.
 const MIN_COLUMNS: u16 = 20;
-/// Width that is assumed for them.
+/// Width that is assumed for these terminals.
 const DEFAULT_COLUMNS: u16 = 80;
 
 static BOARD: Mutex<Board> = Mutex::new(Board { tests: BTreeMap::new(), next: 0, drawn: None });
@@ -35,7 +35,7 @@ struct Board {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Seeds,
-    /// Runs to shrink a failure.
+    /// Runs that shrink a failure.
     ShrinkRuns,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct TestProgress {
     pub(crate) test: String,
     /// Number of seeds that passed.
     pub(crate) passed: u64,
-    /// Number of seeds that did not.
+    /// Number of seeds that did not pass.
     pub(crate) failed: u64,
 }
 
@@ -97,7 +97,7 @@ impl ProgressBar {
         Self::counting(Unit::Seeds, test, total, budget)
     }
 
-    /// For shrinking a failure with at most `max` runs.
+    /// Creates a progress bar for shrinking a failure with at most `max` runs.
     pub(crate) fn shrinking(test: &SimTest, max: Option<u64>) -> Self {
         Self::counting(Unit::ShrinkRuns, test, max, None)
     }
@@ -122,7 +122,7 @@ impl ProgressBar {
             return;
         }
         let now = now();
-        // Draws nothing for tests that end before the line could be read.
+        // Nothing is drawn for tests that end before the line could be read.
         let began = board.tests.values().map(|entry| entry.began).min().unwrap_or(now);
         let last = board.drawn.unwrap_or(began);
         if now.saturating_duration_since(last) >= REDRAW_INTERVAL {
@@ -157,7 +157,7 @@ impl Board {
         let unit = units.next().filter(|unit| units.all(|other| other == *unit));
         let unit = match unit {
             Some(Unit::Seeds) => "seeds",
-            Some(Unit::ShrinkRuns) => "runs to shrink it",
+            Some(Unit::ShrinkRuns) => "shrinking runs",
             None => "runs",
         };
         let of = total.map(|total| format!("/{}", thousands(total))).unwrap_or_default();

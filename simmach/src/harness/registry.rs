@@ -1,7 +1,7 @@
 //! The tests of this binary, registered by `#[sim_test]`, in the same order in every process.
 //!
-//! A test's number is its index in that order. Parent and workers run the same binary, so both use the same numbers; a
-//! digest of all keys is compared when a worker starts.
+//! A test's number is its index in that order. Parent and workers run the same binary and therefore use the same numbers.
+//! When a worker starts, both compare a digest of all keys.
 
 use std::sync::OnceLock;
 

@@ -13,16 +13,16 @@ use crate::spec::Settings;
 /// Why a test has no valid seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SeedsError {
-    /// The attribute asks for no seeds.
+    /// The attribute requests zero seeds.
     #[error("`seeds = 0` runs nothing: set the number of seeds to run")]
     Zero,
-    /// The last seed would be larger than the largest one.
+    /// The last seed would exceed the largest possible seed.
     #[error(
         "{count} seeds from {first} on go beyond the largest seed, {}: set a lower `base_seed` or fewer seeds",
         u64::MAX
     )]
     TooMany { first: u64, count: u64 },
-    /// Each share would draw its own random seeds.
+    /// Each shard would draw its own random seeds.
     #[error(
         "{SEEDS}=random cannot be used together with {SHARD}={0}, since each share would draw its own seeds: give all \
          shares the same range, {SEEDS}=a..b"
@@ -63,7 +63,7 @@ impl Seeds {
         Ok(Self { rest: Some(rest), shard: config.shard })
     }
 
-    /// Number of seeds; `None` when only a budget ends them.
+    /// Returns the number of seeds; `None` if only a budget limits it.
     pub(crate) fn how_many(&self) -> Option<u64> {
         let Some((first, last)) = self.rest else {
             return Some(0);

@@ -16,12 +16,12 @@ use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::{Settings, SimTest, Spec};
 
-/// A test with this name. [`STAND_IN`] decides what it does.
+/// Creates a test with this name. [`STAND_IN`] decides what it does.
 pub(crate) fn named(module_path: &'static str, name: &'static str) -> &'static SimTest {
     with(module_path, name, |_| {})
 }
 
-/// A test with further fields changed.
+/// Creates a test with further fields changed.
 pub(crate) fn with(
     module_path: &'static str,
     name: &'static str,
@@ -89,7 +89,7 @@ pub(crate) fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }
 
-/// A pool that makes runs in this process and cannot start fresh processes.
+/// Creates a pool that executes runs in this process and cannot start fresh processes.
 pub(crate) fn in_process_pool(scratch: &Scratch, test: &'static SimTest) -> Pool {
     let root = scratch.path().to_owned();
     let create_folder =

@@ -1,4 +1,4 @@
-//! Makes the runs, in worker processes or in this process, and manages the folders for their disks.
+//! Executes the runs, in worker processes or in this process, and manages the folders for their disks.
 
 pub(crate) mod disk;
 mod dispatcher;

@@ -16,18 +16,18 @@ pub(super) use crate::engine::failure::refusals::count_thread_end;
 pub(super) use crate::engine::failure::refusals::count_thread_start;
 use crate::engine::mix;
 
-/// Monotonic clock at the start of a run, in nanoseconds: the machines have been up for a year. Some code takes 0 for
-/// "never", or subtracts durations from an unsigned reading. Deadlines by this clock mean nothing to the kernel, so waits
-/// must not be forwarded unchanged.
+/// Monotonic clock at the start of a run, in nanoseconds: the machines have been up for a year. It is not 0, since some code
+/// takes 0 for "never", or subtracts durations from an unsigned reading. Deadlines by this clock mean nothing to the kernel,
+/// so waits must not be forwarded unchanged.
 const BOOTED: u64 = 365 * 86_400 * 1_000_000_000;
 
 /// Host name of the harness.
 const HARNESS: &[u8] = b"simmach";
 
 thread_local! {
-    /// How far the clocks of this thread are ahead of its machine's, in nanoseconds.
+    /// How far the clocks of this thread are ahead of those of its machine, in nanoseconds.
     static AHEAD: Cell<u64> = const { Cell::new(0) };
-    /// What the clocks of this thread show outside a run, if not the real time.
+    /// The time that the clocks of this thread show outside a run; `None` for real time.
     static STOPPED: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
@@ -37,8 +37,8 @@ pub(crate) fn stop_own_clock(at: Duration) {
     STOPPED.set(Some(at));
 }
 
-/// Advances the clocks as this thread reads them: the waits of a thread whose process has ended fail, and it must see their
-/// time-outs pass.
+/// Advances the clocks as this thread reads them. Needed for a thread whose process has ended: its waits fail, and it must
+/// see their timeouts pass.
 pub(crate) fn advance_own_clock(nanos: u64) {
     AHEAD.set(AHEAD.get().saturating_add(nanos));
 }
@@ -73,7 +73,8 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
         return false;
     }
     try_with(|engine| {
-        // Some crates request 0 bytes once per process, to check that the source exists: that must not count as a draw.
+        // Some crates request 0 bytes once per process, to check that the source exists. Such a request must not count as a
+        // draw.
         if bytes.is_empty() {
             return;
         }
@@ -85,7 +86,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
             } else {
                 None
             };
-            // Calm bytes are the same forevery seed, but differ between calls, so that identifiers stay unique.
+            // Calm bytes are the same for every seed, but differ between calls, so that identifiers remain unique.
             let drawn = drawn.unwrap_or_else(|| mix(mix(scope.task, nth), word));
             chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
         }
@@ -93,13 +94,14 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
     .is_some()
 }
 
-/// Refuses a call on a run's thread, unless it is allowed. Returns true if the call must fail; then the run fails, too.
+/// Refuses a call on a run's thread, unless it is allowed. Returns true if the call must fail; in that case the run fails
+/// too.
 #[inline]
 pub(super) fn refuse(what: ForbiddenCall) -> bool {
     is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
 }
 
-/// Whether the running code may start threads or processes. What it creates is real then, also outside a run.
+/// Whether the running code may start threads or processes. If so, the descriptors that it creates are real.
 #[cfg(target_os = "linux")]
 pub(super) fn are_threads_or_processes_allowed() -> bool {
     try_with(|engine| {
@@ -108,7 +110,7 @@ pub(super) fn are_threads_or_processes_allowed() -> bool {
     .unwrap_or(true)
 }
 
-/// Notes that a thread is about to be started on a run's thread. Returns false outside a run.
+/// Records that a run's thread is about to start a thread. Returns false outside a run.
 #[inline]
 pub(super) fn record_allowed_thread() -> bool {
     is_here() && try_with(|engine| engine.refusals.record_thread()).is_some()
@@ -130,7 +132,8 @@ pub(super) unsafe fn fill_raw(buffer: *mut u8, length: usize) -> bool {
         return false;
     }
     // The caller's buffer may be uninitialised.
-    // SAFETY: the caller's buffer has room for `length` bytes; it is not null and at most `isize::MAX` long.
+    // SAFETY: `buffer` is valid for writes of `length` bytes, as guaranteed by the caller; it is not null, and `length` is
+    // at most `isize::MAX`.
     let bytes = unsafe {
         ptr::write_bytes(buffer, 0, length);
         slice::from_raw_parts_mut(buffer, length)
@@ -154,7 +157,8 @@ pub(super) unsafe fn host_name(buffer: *mut u8, length: usize) -> Option<bool> {
         if buffer.is_null() || length <= name.len() {
             return false;
         }
-        // SAFETY: the caller's buffer is not null and has room for `length` bytes, which is enough for the name and the NUL.
+        // SAFETY: `buffer` is not null and valid for writes of `length` bytes, as guaranteed by the caller. This is enough
+        // for the name and the NUL.
         unsafe {
             ptr::copy_nonoverlapping(name.as_ptr(), buffer, name.len());
             buffer.add(name.len()).write(0);
@@ -163,16 +167,16 @@ pub(super) unsafe fn host_name(buffer: *mut u8, length: usize) -> Option<bool> {
     })
 }
 
-/// How a wait with a time-out is carried out.
+/// How a wait with a timeout is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitMode {
-    /// Its virtual time passes at once: no other thread could end it earlier.
+    /// Virtual time advances by the timeout at once, since no other thread could end the wait earlier.
     Skip,
-    /// In real time: another thread may end it.
+    /// The wait takes real time, since another thread may end it.
     Real,
 }
 
-/// Returns how a wait with a time-out is carried out; `None` outside a run.
+/// Returns how a wait with a timeout is carried out; `None` outside a run.
 #[inline]
 pub(super) fn wait_mode() -> Option<WaitMode> {
     if !is_here() {
@@ -185,13 +189,13 @@ pub(super) fn wait_mode() -> Option<WaitMode> {
     )
 }
 
-/// Whether only the run's own thread, which is the one that waits, could end a wait without a time-out.
+/// Whether no thread but the run's own, which is waiting, could end a wait without a timeout.
 #[inline]
 pub(super) fn is_only_thread() -> bool {
     is_here() && try_with(|engine| engine.refusals.is_only_thread()).unwrap_or(false)
 }
 
-/// Reports that the run's thread is blocked for good.
+/// Reports that the run's thread is blocked forever.
 #[cold]
 pub(super) fn report_blocked() {
     try_with(|engine| engine.report_stuck(true));

@@ -1,6 +1,6 @@
-//! Handing a run from one thread to another.
+//! Hands a run over from one thread to another.
 //!
-//! Not by std's locks and channels: their waits come through the interposed functions, which ask the run.
+//! std's locks and channels cannot be used for this, since their waits call the interposed functions, which the run answers.
 
 use std::ffi::{c_int, c_long};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +27,7 @@ impl Baton {
 
     fn futex(&self, operation: c_int, value: c_long) {
         let operation = c_long::from(operation | libc::FUTEX_PRIVATE_FLAG);
-        // SAFETY: the word is a futex that lives as long as `self`; there is no time-out.
+        // SAFETY: the pointer is to a futex word that lives as long as `self`; the timeout is null.
         unsafe {
             linux::pass_on(libc::SYS_futex, [self.0.as_ptr() as c_long, operation, value, 0, 0, 0]);
         }
@@ -38,7 +38,8 @@ impl Baton {
 #[derive(Debug)]
 pub(crate) struct Handed<T>(T);
 
-// SAFETY: `Handed::new` is unsafe: its callers see to it that one thread at a time uses what the value shares with others.
+// SAFETY: `Handed::new` is unsafe. Its callers guarantee that one thread at a time uses the value and whatever it shares
+// with other values.
 unsafe impl<T> Send for Handed<T> {}
 
 impl<T> Handed<T> {
@@ -46,8 +47,8 @@ impl<T> Handed<T> {
     ///
     /// # Safety
     ///
-    /// While another thread uses the value, this thread and all others use neither it nor anything it shares without
-    /// synchronisation, such as the count of an `Rc`; and each use happens before the next thread's, as [`Baton`] sees to.
+    /// One thread at a time may use the value and anything that it shares without synchronisation, such as the count of an
+    /// `Rc`. Each use must happen before the use by the next thread, as a [`Baton`] guarantees.
     pub(crate) unsafe fn new(value: T) -> Self {
         Self(value)
     }

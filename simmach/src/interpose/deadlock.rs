@@ -1,22 +1,22 @@
-//! Detection of deadlocks in waits without a time-out on a run's thread.
+//! Detection of deadlocks in waits without a timeout on a run's thread.
 //!
-//! Nothing in the run can end such a wait, since the run's only thread is the one that waits. Another thread of the process
-//! may, such as one of the harness that holds a lock for a moment. So the wait is real for 250 ms, and continues while some
-//! other thread may act by itself.
+//! Nothing in the run can end such a wait, since the run's only thread is waiting. Another thread of the process may end it,
+//! such as a thread of the harness that briefly holds a lock. Therefore the wait takes real time for 250 ms, and continues
+//! while another thread may act by itself.
 
 use std::time::Duration;
 
 use crate::interpose::{answers, other_threads};
 
-/// Time of waiting before each check for a deadlock.
+/// Time to wait before each check for a deadlock.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// Time of waiting after the last check, for a wake that another thread made just before it was checked.
+/// Time to wait after the last check, for a wake that another thread made just before the check.
 const FINAL_WAIT: Duration = Duration::from_millis(20);
-/// Number of checks after which the wait is taken for a deadlock, whatever other threads do.
+/// Number of checks after which the wait counts as a deadlock, whatever other threads do.
 const MAX_CHECKS: u32 = 20;
 
-/// Calls `wait` with the maximum time to wait until it returns a result. Returns `None` after reporting a deadlock; the
-/// watchdog is about to end the run then.
+/// Calls `wait`, with the maximum time to wait, until it returns a result. Returns `None` after reporting a deadlock, when
+/// the watchdog is about to end the run.
 pub(super) fn wait<R>(mut wait: impl FnMut(Duration) -> Option<R>) -> Option<R> {
     let mut checks = 0;
     loop {

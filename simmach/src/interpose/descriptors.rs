@@ -1,15 +1,16 @@
 //! Functions of the C library that work on descriptors.
 //!
-//! A descriptor from [`FIRST_DESCRIPTOR`](super::system::FIRST_DESCRIPTOR) on is simulated: what answers the calls of the
-//! run gets the call. Calls on all others are forwarded. In a run a call that creates a descriptor creates a simulated one,
-//! except where threads or processes are allowed.
+//! A descriptor from [`FIRST_DESCRIPTOR`](super::system::FIRST_DESCRIPTOR) on is simulated, and the run answers calls on it.
+//! Calls on all other descriptors are forwarded. In a run, a call that creates a descriptor creates a simulated one, except
+//! where threads or processes are allowed.
 //!
-//! A simulated descriptor outlives its run as a number: wakers may hold it. There `close` and `fcntl(F_GETFD)` succeed, and
-//! all other calls fail with `EBADF`. std aborts or panics on an error of these two.
+//! The number of a simulated descriptor may outlive its run, for example in a waker. After the run, `close` and
+//! `fcntl(F_GETFD)` succeed on it, since std aborts or panics if these fail. All other calls fail with `EBADF`.
 //!
 //! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `fstat`, `lseek`,
 //! `mmap`, `pread`, `pwrite`, `preadv`, `pwritev`, `ftruncate`, `fsync`, `flock`, `copy_file_range`, `tee`, `vmsplice`,
-//! `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. A set of `select` has no room for one.
+//! `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for a
+//! simulated descriptor.
 
 mod buffers;
 mod by_number;

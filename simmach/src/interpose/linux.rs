@@ -1,9 +1,9 @@
 //! Interposed functions on 64-bit Linux with glibc.
 //!
-//! Each definition here takes precedence over libc's, for Rust code and for the shared libraries that the binary loads.
-//! Calls inside libc are not affected. A constructor finds libc's own functions before constructors without a priority run;
-//! if another library's constructor calls one earlier, it is found on that call. Outside a run they are called directly, so
-//! that time comes from the vDSO.
+//! Each definition here takes precedence over libc's definition, for Rust code and for the shared libraries that the binary
+//! loads. Calls inside libc are not affected. A constructor finds libc's own functions before constructors without a
+//! priority run. If the constructor of another library calls such a function earlier, it is found on that call. Outside a
+//! run, libc's functions are called directly, so that time comes from the vDSO.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
@@ -46,7 +46,7 @@ static GETHOSTNAME: Real<unsafe extern "C" fn(*mut c_char, size_t) -> c_int> =
     Real::named(c"gethostname");
 
 /// Runs before `main` and before constructors without a priority. Priorities up to 100 are reserved for the implementation,
-/// which has none in a program.
+/// which does not use them in a program.
 #[used]
 #[unsafe(link_section = ".init_array.00099")]
 static FIND_ALL: extern "C" fn() = {
@@ -95,12 +95,12 @@ pub(super) fn defined() -> [*const (); 18] {
 }
 
 pub(super) fn errno() -> c_int {
-    // SAFETY: the C library gives every thread its `errno`, for as long as the thread runs.
+    // SAFETY: the C library returns a pointer to the thread's `errno`, which is valid as long as the thread runs.
     unsafe { *libc::__errno_location() }
 }
 
 pub(super) fn fail(errno: c_int) -> c_int {
-    // SAFETY: the C library gives every thread its `errno`, for as long as the thread runs.
+    // SAFETY: the C library returns a pointer to the thread's `errno`, which is valid as long as the thread runs.
     unsafe { *libc::__errno_location() = errno };
     -1
 }
@@ -134,12 +134,12 @@ pub(super) fn to_duration(time: timespec) -> Duration {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
     let Some(now) = kind_of(clock).and_then(answers::now) else {
         return match CLOCK_GETTIME.function() {
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             Some(real) => unsafe { real(clock, time) },
             None => fail(libc::ENOSYS),
         };
@@ -147,30 +147,31 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
     if time.is_null() {
         return fail(libc::EFAULT);
     }
-    // SAFETY: the caller gives room for a `timespec`, and it is not null.
+    // SAFETY: the pointer is not null, and valid for writes of a `timespec`, as guaranteed by the caller.
     unsafe { time.write(to_timespec(now)) };
     0
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -> c_int {
     let Some(now) = answers::now(ClockKind::Wall) else {
         return match GETTIMEOFDAY.function() {
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             Some(real) => unsafe { real(time, zone) },
             None => fail(libc::ENOSYS),
         };
     };
     if !time.is_null() {
         let (tv_sec, tv_usec) = (now.as_secs() as time_t, now.subsec_micros().into());
-        // SAFETY: the caller gives room for a `timeval`, and it is not null.
+        // SAFETY: the pointer is not null, and valid for writes of a `timeval`, as guaranteed by the caller.
         unsafe { time.write(timeval { tv_sec, tv_usec }) };
     }
     if !zone.is_null() {
-        // SAFETY: the caller gives room for a `timezone`, which is two integers, and it is not null. The run's is UTC.
+        // SAFETY: the pointer is not null, and valid for writes of a `timezone`, which is two integers, as guaranteed by the
+        // caller. The time zone of a run is UTC.
         unsafe { zone.cast::<[c_int; 2]>().write([0, 0]) };
     }
     0
@@ -178,29 +179,29 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     let Some(now) = answers::now(ClockKind::Wall) else {
         return match TIME.function() {
-            // SAFETY: the caller's argument, as it came.
+            // SAFETY: guaranteed by the caller, whose argument is passed on.
             Some(real) => unsafe { real(seconds) },
             None => fail(libc::ENOSYS).into(),
         };
     };
     let now = now.as_secs() as time_t;
     if !seconds.is_null() {
-        // SAFETY: the caller gives room for a `time_t`, and it is not null.
+        // SAFETY: the pointer is not null, and valid for writes of a `time_t`, as guaranteed by the caller.
         unsafe { seconds.write(now) };
     }
     now
 }
 
-/// In a run it returns at once, and the run fails. It does not return an error, since std panics on one.
+/// In a run it returns at once, and the run fails. It does not return an error, since std panics on errors.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
     if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
@@ -213,7 +214,7 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
         return 0;
     }
     match NANOSLEEP.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(time, rest) },
         None => fail(libc::ENOSYS),
     }
@@ -223,7 +224,7 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_nanosleep(
     clock: clockid_t,
@@ -247,7 +248,7 @@ pub unsafe extern "C" fn clock_nanosleep(
         return 0;
     }
     match CLOCK_NANOSLEEP.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(clock, flags, time, rest) },
         None => libc::ENOSYS,
     }
@@ -255,15 +256,15 @@ pub unsafe extern "C" fn clock_nanosleep(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
-    // SAFETY: the caller gives room for `length` bytes.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     if unsafe { answers::fill_raw(buffer.cast(), length) } {
         return length as ssize_t;
     }
     match GETRANDOM.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(buffer, length, flags) },
         None => fail(libc::ENOSYS) as ssize_t,
     }
@@ -271,32 +272,32 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
-    // More than 256 bytes is an error, which the library returns.
-    // SAFETY: the caller gives room for `length` bytes.
+    // For more than 256 bytes, the library returns an error.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
     }
     match GETENTROPY.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(buffer, length) },
         None => fail(libc::ENOSYS),
     }
 }
 
-/// A system call by number. In a run `getrandom` and `clock_gettime` act as the functions above, futex waits go through
-/// [`wait`] and [`wait_without_timeout`], calls that start processes are refused, and those on simulated descriptors act as
-/// the functions for them. All others are forwarded.
+/// A system call by number. In a run, `getrandom` and `clock_gettime` behave like the functions above, futex waits go
+/// through [`wait`] and [`wait_without_timeout`], calls that start processes are refused, and calls on simulated descriptors
+/// behave like the functions for them. All other calls are forwarded.
 ///
-/// In C it takes a variable number of arguments. On the supported targets a callee with seven integer parameters finds them
-/// where a caller of a variadic function puts them. Parameters that were not given have arbitrary values, and are only
-/// passed on.
+/// In C, `syscall` is variadic. On the supported targets, a function with seven integer parameters finds them where the
+/// caller of a variadic function puts its arguments. Parameters for which the caller passed no argument have arbitrary
+/// values, and are only passed on.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syscall(
     number: c_long,
@@ -326,9 +327,9 @@ pub unsafe extern "C" fn syscall(
             clock_gettime(a as clockid_t, b as *mut timespec).into()
         },
         libc::SYS_futex if d != 0 && is_wait(b as c_int) => match answers::wait_mode() {
-            // SAFETY: as above; the time-out is not null.
+            // SAFETY: as above; the timeout is not null.
             Some(mode) => unsafe { wait(mode, [a, b, c, d, e, f]) },
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             None => unsafe { pass_on(number, [a, b, c, d, e, f]) },
         },
         // SAFETY: as above.
@@ -336,7 +337,7 @@ pub unsafe extern "C" fn syscall(
             wait_without_timeout([a, b, c, d, e, f])
         },
         _ if processes::is_refused(number, a) => fail(libc::EPERM).into(),
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         _ => unsafe {
             let arguments = [a, b, c, d, e, f];
             descriptors::call_by_number(number, arguments)
@@ -347,17 +348,18 @@ pub unsafe extern "C" fn syscall(
 
 /// # Safety
 ///
-/// As the system call's.
+/// The same as for the system call.
 #[inline]
 pub(super) unsafe fn pass_on(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     match SYSCALL.function() {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         Some(real) => unsafe { real(number, a, b, c, d, e, f) },
         None => fail(libc::ENOSYS).into(),
     }
 }
 
-/// A futex call of a guest's thread, or one that a guest's threads wait for. `None` if the run does not answer it.
+/// Handles a futex call of a guest's thread, or a call that may wake a guest's threads. Returns `None` if the run does not
+/// answer it.
 ///
 /// # Safety
 ///
@@ -369,7 +371,7 @@ unsafe fn guest_futex([a, b, c, d, e, _]: [c_long; 6]) -> Option<Answer<c_long>>
         libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET if calls.has_threads() => {
             let operation = b as c_int;
             let timeout = (d != 0).then(|| {
-                // SAFETY: the caller's time-out, which is not null.
+                // SAFETY: the timeout is not null, and valid for reads, as guaranteed by the caller.
                 let given = to_duration(unsafe { *(d as *const timespec) });
                 let kind = match operation & libc::FUTEX_CLOCK_REALTIME {
                     0 => ClockKind::Monotonic,
@@ -380,13 +382,13 @@ unsafe fn guest_futex([a, b, c, d, e, _]: [c_long; 6]) -> Option<Answer<c_long>>
                     false => given,
                 }
             });
-            // SAFETY: the caller's futex, which is valid during the call.
+            // SAFETY: the futex is valid during the call, as guaranteed by the caller.
             let word = unsafe { AtomicU32::from_ptr(ptr::with_exposed_provenance_mut(address)) };
             calls.futex_wait(address, &|| word.load(SeqCst) == c as u32, timeout)
         }
         libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => {
             let woken = calls.futex_wake(address, usize::try_from(c).unwrap_or(0));
-            // Threads outside the run may wait for it, too.
+            // Threads outside the run may wait for the futex too.
             (woken > 0 || calls.is_on_own_thread()).then_some(Ok(woken as c_long))
         }
         libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE if calls.is_on_own_thread() => {
@@ -402,18 +404,19 @@ fn is_wait(operation: c_int) -> bool {
     matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET)
 }
 
-/// A futex wait with a time-out, in a run. Its deadline is in virtual time, so the kernel gets another one.
+/// Handles a futex wait with a timeout in a run. Its deadline is in virtual time, so the kernel gets a different deadline,
+/// in real time.
 ///
 /// # Safety
 ///
-/// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is not null.
+/// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose timeout is not null.
 unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
     let operation = arguments[1] as c_int;
     let kind = match operation & libc::FUTEX_CLOCK_REALTIME {
         0 => ClockKind::Monotonic,
         _ => ClockKind::Wall,
     };
-    // SAFETY: the caller's time-out, which is not null.
+    // SAFETY: the timeout is not null, and valid for reads, as guaranteed by the caller.
     let given = to_duration(unsafe { *(arguments[3] as *const timespec) });
     let time = match is_absolute(operation) {
         true => given.saturating_sub(answers::peek_clock(kind)),
@@ -427,7 +430,7 @@ unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
         };
         let real = real_timeout(operation, slice);
         arguments[3] = (&raw const real) as c_long;
-        // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
+        // SAFETY: guaranteed by the caller for all arguments except the timeout, which outlives the call.
         let result = unsafe { pass_on(libc::SYS_futex, arguments) };
         if !has_timed_out(result) {
             return result;
@@ -441,22 +444,22 @@ unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
     }
 }
 
-/// A futex wait without a time-out, on a run's thread.
+/// Handles a futex wait without a timeout on a run's thread.
 ///
 /// # Safety
 ///
-/// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose time-out is null.
+/// `arguments` are those of a `FUTEX_WAIT` or `FUTEX_WAIT_BITSET` whose timeout is null.
 #[cold]
 unsafe fn wait_without_timeout(arguments: [c_long; 6]) -> c_long {
     let ended = deadlock::wait(|time| {
         let real = real_timeout(arguments[1] as c_int, time);
         let mut timed = arguments;
         timed[3] = (&raw const real) as c_long;
-        // SAFETY: the caller's arguments, but for the time-out, which outlives the call.
+        // SAFETY: guaranteed by the caller for all arguments except the timeout, which outlives the call.
         let result = unsafe { pass_on(libc::SYS_futex, timed) };
         (!has_timed_out(result)).then_some(result)
     });
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     ended.unwrap_or_else(|| unsafe { pass_on(libc::SYS_futex, arguments) })
 }
 
@@ -464,7 +467,7 @@ fn is_absolute(operation: c_int) -> bool {
     operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET
 }
 
-/// The time-out that ends a futex operation after `time` of real time.
+/// Returns the timeout that ends a futex operation after `time` of real time.
 fn real_timeout(operation: c_int, time: Duration) -> timespec {
     if !is_absolute(operation) {
         return to_timespec(time);
@@ -476,11 +479,11 @@ fn real_timeout(operation: c_int, time: Duration) -> timespec {
     real_deadline(clock, time)
 }
 
-/// The deadline after `time` of real time, by a real clock.
+/// Returns the deadline after `time` of real time, by a real clock.
 pub(super) fn real_deadline(clock: clockid_t, time: Duration) -> timespec {
     let mut now = to_timespec(Duration::ZERO);
     if let Some(clock_gettime) = CLOCK_GETTIME.function() {
-        // SAFETY: a clock that there is, and room for its time.
+        // SAFETY: the clock exists, and the pointer is valid for writes.
         unsafe { clock_gettime(clock, &raw mut now) };
     }
     to_timespec(to_duration(now).saturating_add(time))
@@ -490,11 +493,12 @@ fn has_timed_out(result: c_long) -> bool {
     result == -1 && errno() == libc::ETIMEDOUT
 }
 
-/// Returns one processor in a run, which has one thread. std would limit any other number by the control group.
+/// In a run, returns one processor, since a run has one thread. std would limit a larger number to that of the control
+/// group.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
     let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
@@ -502,7 +506,7 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
         return 1;
     }
     match SYSCONF.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(name) },
         None => fail(libc::ENOSYS).into(),
     }
@@ -512,11 +516,11 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int {
     if pid == 0 && size > 0 && !set.is_null() && answers::is_here() {
-        // SAFETY: the caller gives room for `size` bytes, at least one, and it is not null.
+        // SAFETY: the pointer is not null, and valid for writes of `size` bytes, at least one, as guaranteed by the caller.
         unsafe {
             ptr::write_bytes(set.cast::<u8>(), 0, size);
             if cfg!(target_endian = "little") {
@@ -528,7 +532,7 @@ pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut c
         return 0;
     }
     match SCHED_GETAFFINITY.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(pid, size, set) },
         None => fail(libc::ENOSYS),
     }
@@ -536,14 +540,14 @@ pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut c
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
-    // SAFETY: the caller gives room for `length` bytes.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
         (Some(true), _) => 0,
         (Some(false), _) => fail(libc::ENAMETOOLONG),
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         (None, Some(real)) => unsafe { real(name, length) },
         (None, None) => fail(libc::ENOSYS),
     }

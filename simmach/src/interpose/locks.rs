@@ -1,8 +1,9 @@
 //! Functions of the C library that wait for another thread: locks, condition variables, semaphores and joins.
 //!
-//! C code calls them, and they enter the kernel without [`syscall`](super::linux::syscall). On a run's thread each first
-//! tries without blocking. If it would block, a guest waits in the run (see [`waiting`]), where its other threads go on. Other
-//! code waits through [`deadlock`], if the wait has no time-out. On other threads the call is forwarded.
+//! C code calls these functions, and they enter the kernel without calling [`syscall`](super::linux::syscall). On a run's
+//! thread, each function first tries without blocking. If it would block and the calling code belongs to a guest, the thread
+//! waits in the run (see [`waiting`]), and the guest's other threads go on. In other code, a wait without a timeout goes
+//! through [`deadlock`], and a wait with a timeout takes real time. On threads outside a run, the call is forwarded.
 //!
 //! Not covered: `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
 
@@ -65,8 +66,8 @@ static TIMEDJOIN: Real<
     unsafe extern "C" fn(pthread_t, *mut *mut c_void, *const timespec) -> c_int,
 > = Real::named(c"pthread_timedjoin_np");
 
-/// Finds the functions that code may call where it must not look up symbols, as in an allocator or a signal handler. Each costs
-/// a process 1,000 instructions; the others are found when they are first called.
+/// Finds the functions that may be called where symbols must not be looked up, such as in an allocator or a signal handler.
+/// Each lookup costs 1,000 instructions at the start of a process. The other functions are found when they are first called.
 pub(super) fn find_all() {
     MUTEX.find();
     READ_LOCK.find();
@@ -112,24 +113,24 @@ impl<T> Lock<T> {
     ///
     /// # Safety
     ///
-    /// As the function's in C.
+    /// The same as for the C function.
     #[inline]
     unsafe fn lock(&self, object: *mut T) -> c_int {
         if answers::is_here() {
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             return unsafe { self.lock_in_run(object) };
         }
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.pass_on(object) }
     }
 
     /// # Safety
     ///
-    /// As the function's in C.
+    /// The same as for the C function.
     #[inline]
     unsafe fn pass_on(&self, object: *mut T) -> c_int {
         match self.wait.function() {
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             Some(real) => unsafe { real(object) },
             None => libc::ENOSYS,
         }
@@ -137,49 +138,49 @@ impl<T> Lock<T> {
 
     /// # Safety
     ///
-    /// As the function's in C.
+    /// The same as for the C function.
     #[inline(never)]
     unsafe fn lock_in_run(&self, object: *mut T) -> c_int {
         if let Some(attempt) = self.attempt.function() {
-            // SAFETY: the caller's: the functions of a lock take the same.
+            // SAFETY: guaranteed by the caller; all functions of a lock have the same requirements.
             match unsafe { attempt(object) } {
                 libc::EBUSY => {}
                 answer => return answer,
             }
         }
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         if let Some(answer) = unsafe { self.lock_in_guest(object, None) } {
             return answer;
         }
         let answer = self.timed.function().and_then(|timed| {
             deadlock::wait(|time| {
                 let until = real_deadline(libc::CLOCK_REALTIME, time);
-                // SAFETY: the caller's, and a time that outlives the call.
+                // SAFETY: guaranteed by the caller; the time outlives the call.
                 Some(unsafe { timed(object, &raw const until) })
                     .filter(|answer| *answer != libc::ETIMEDOUT)
             })
         });
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         answer.unwrap_or_else(|| unsafe { self.pass_on(object) })
     }
 
-    /// Locks `object`, which is locked, in a guest. `None` if the run cannot wait.
+    /// Locks `object`, which is locked already, in a guest. Returns `None` if the run cannot wait.
     ///
     /// # Safety
     ///
-    /// As the function's in C.
+    /// The same as for the C function.
     unsafe fn lock_in_guest(&self, object: *mut T, deadline: Option<Deadline>) -> Option<c_int> {
         let (attempt, timed) = (self.attempt.function()?, self.timed.function()?);
         waiting::guest_calls()?;
-        // An attempt does not tell a lock that this thread holds from one of another.
-        // SAFETY: the caller's, and a time that outlives the call.
+        // An attempt does not show whether this thread or another one holds the lock.
+        // SAFETY: guaranteed by the caller; the time outlives the call.
         match unsafe { timed(object, &raw const PASSED) } {
             libc::ETIMEDOUT => {}
             answer => return Some(answer),
         }
         let mut answer = libc::EBUSY;
         let mut is_busy = || {
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             answer = unsafe { attempt(object) };
             answer == libc::EBUSY
         };
@@ -187,11 +188,12 @@ impl<T> Lock<T> {
         Some(if is_free { answer } else { libc::ETIMEDOUT })
     }
 
-    /// Locks `object` until a time by `clock`, or by the clock of the function without one.
+    /// Locks `object`, or gives up at the time `until` of `clock`. `None` is the clock of the function that does not take a
+    /// clock.
     ///
     /// # Safety
     ///
-    /// As the function's in C.
+    /// The same as for the C function.
     unsafe fn lock_until(
         &self,
         object: *mut T,
@@ -202,24 +204,24 @@ impl<T> Lock<T> {
             && !until.is_null()
             && let Some(attempt) = self.attempt.function()
         {
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             match unsafe { attempt(object) } {
                 libc::EBUSY => {}
                 answer => return answer,
             }
-            // SAFETY: the caller's time, which is not null.
+            // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
             let deadline = Deadline::by(clock.unwrap_or(libc::CLOCK_REALTIME), unsafe { *until });
             if deadline.is_some()
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 && let Some(answer) = unsafe { self.lock_in_guest(object, deadline) }
             {
                 return answer;
             }
         }
         match (clock, self.timed.function(), self.clocked.function()) {
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             (None, Some(timed), _) => unsafe { timed(object, until) },
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             (Some(clock), _, Some(clocked)) => unsafe { clocked(object, clock, until) },
             _ => libc::ENOSYS,
         }
@@ -228,113 +230,113 @@ impl<T> Lock<T> {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     unsafe { MUTEX.lock(mutex) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_rdlock(lock: *mut pthread_rwlock_t) -> c_int {
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     unsafe { READ_LOCK.lock(lock) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_wrlock(lock: *mut pthread_rwlock_t) -> c_int {
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     unsafe { WRITE_LOCK.lock(lock) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_timedlock(
     mutex: *mut pthread_mutex_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { MUTEX.lock_until(mutex, None, until) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_clocklock(
     mutex: *mut pthread_mutex_t,
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { MUTEX.lock_until(mutex, Some(clock), until) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_timedrdlock(
     lock: *mut pthread_rwlock_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { READ_LOCK.lock_until(lock, None, until) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_clockrdlock(
     lock: *mut pthread_rwlock_t,
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { READ_LOCK.lock_until(lock, Some(clock), until) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_timedwrlock(
     lock: *mut pthread_rwlock_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { WRITE_LOCK.lock_until(lock, None, until) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_clockwrlock(
     lock: *mut pthread_rwlock_t,
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { WRITE_LOCK.lock_until(lock, Some(clock), until) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int {
     let Some(real) = MUTEX_UNLOCK.function() else { return libc::ENOSYS };
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     let answer = unsafe { real(mutex) };
     waiting::wake(mutex.addr(), 1);
     answer
@@ -342,11 +344,11 @@ pub unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c_int {
     let Some(real) = RWLOCK_UNLOCK.function() else { return libc::ENOSYS };
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     let answer = unsafe { real(lock) };
     waiting::wake(lock.addr(), usize::MAX);
     answer
@@ -356,33 +358,33 @@ pub unsafe extern "C" fn pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c
 ///
 /// # Safety
 ///
-/// As the function's in C.
+/// The same as for the C function.
 unsafe fn unlock_without_yielding(calls: &dyn SystemCalls, mutex: *mut pthread_mutex_t) -> c_int {
     let Some(real) = MUTEX_UNLOCK.function() else { return libc::ENOSYS };
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     let answer = unsafe { real(mutex) };
     calls.futex_requeue(mutex.addr(), 1, mutex.addr(), 0);
     answer
 }
 
-/// Reaps a thread that has ended or is about to, without asking the run.
+/// Reaps a thread that has ended or is about to end, without calling the run.
 pub(crate) fn join_really(thread: pthread_t) {
     if let Some(real) = JOIN.function() {
-        // SAFETY: the caller's thread is joined once, here: interposed joins of it do not reach the library.
+        // SAFETY: the thread is joined only here, since interposed joins of it are not forwarded to the library.
         unsafe { real(thread, ptr::null_mut()) };
     }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> c_int {
     if let Some(joined) = system::calls().and_then(|calls| calls.join(thread)) {
         return match joined {
             Ok(returned) => {
                 if !result.is_null() {
-                    // SAFETY: the caller gives room for a result.
+                    // SAFETY: the pointer is valid for writes of a result, as guaranteed by the caller.
                     unsafe { result.write(ptr::with_exposed_provenance_mut(returned)) };
                 }
                 0
@@ -393,14 +395,14 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
     if answers::is_here()
         && let (Some(attempt), Some(timed)) = (TRYJOIN.function(), TIMEDJOIN.function())
     {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         match unsafe { attempt(thread, result) } {
             libc::EBUSY => {}
             answer => return answer,
         }
         let answer = deadlock::wait(|time| {
             let until = real_deadline(libc::CLOCK_REALTIME, time);
-            // SAFETY: the caller's arguments, and a time that outlives the call.
+            // SAFETY: guaranteed by the caller; the time outlives the call.
             Some(unsafe { timed(thread, result, &raw const until) })
                 .filter(|answer| *answer != libc::ETIMEDOUT)
         });
@@ -409,7 +411,7 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
         }
     }
     match JOIN.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(thread, result) },
         None => libc::ENOSYS,
     }
@@ -417,14 +419,14 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
     if system::calls().is_some_and(|calls| calls.is_own_thread(thread)) {
         return 0;
     }
     match DETACH.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(thread) },
         None => libc::ENOSYS,
     }

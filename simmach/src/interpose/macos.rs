@@ -1,7 +1,8 @@
 //! Interposed functions on macOS. Untested: written without access to a Mac.
 //!
-//! The definitions take precedence for Rust code that is linked into the binary; libraries that it loads keep the system's. `mach_absolute_time`, `SecRandomCopyBytes` and processes are not covered, nor are waits with a time-out,
-//! which go by the kernel's clock and return at once.
+//! The definitions take precedence for Rust code that is linked into the binary. Libraries that the binary loads call the
+//! system's functions. Not covered are `mach_absolute_time`, `SecRandomCopyBytes`, processes, and waits with a timeout,
+//! which use the kernel's clock and return at once.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
@@ -68,7 +69,7 @@ pub(super) fn defined() -> [*const (); 10] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
     let kind = match clock {
@@ -79,11 +80,11 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
     match (kind.and_then(answers::now), CLOCK_GETTIME.function()) {
         (Some(now), _) if !time.is_null() => {
             let (tv_sec, tv_nsec) = (now.as_secs() as time_t, now.subsec_nanos().into());
-            // SAFETY: the caller gives room for a `timespec`, and it is not null.
+            // SAFETY: the pointer is not null, and valid for writes of a `timespec`, as guaranteed by the caller.
             unsafe { time.write(timespec { tv_sec, tv_nsec }) };
             0
         }
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         (_, Some(real)) => unsafe { real(clock, time) },
         (_, None) => -1,
     }
@@ -91,17 +92,17 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> c_int {
     match (answers::now(ClockKind::Wall), GETTIMEOFDAY.function()) {
         (Some(now), _) if !time.is_null() => {
             let (tv_sec, tv_usec) = (now.as_secs() as time_t, now.subsec_micros() as i32);
-            // SAFETY: the caller gives room for a `timeval`, and it is not null.
+            // SAFETY: the pointer is not null, and valid for writes of a `timeval`, as guaranteed by the caller.
             unsafe { time.write(timeval { tv_sec, tv_usec }) };
             0
         }
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         (_, Some(real)) => unsafe { real(time, zone) },
         (_, None) => -1,
     }
@@ -109,36 +110,36 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     match (answers::now(ClockKind::Wall), TIME.function()) {
         (Some(now), _) => {
             let now = now.as_secs() as time_t;
             if !seconds.is_null() {
-                // SAFETY: the caller gives room for a `time_t`, and it is not null.
+                // SAFETY: the pointer is not null, and valid for writes of a `time_t`, as guaranteed by the caller.
                 unsafe { seconds.write(now) };
             }
             now
         }
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         (None, Some(real)) => unsafe { real(seconds) },
         (None, None) => -1,
     }
 }
 
-/// In a run it returns at once, and the run fails. It does not return an error, since std panics on one.
+/// In a run it returns at once, and the run fails. It does not return an error, since std panics on errors.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
     if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
     match NANOSLEEP.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(time, rest) },
         None => -1,
     }
@@ -146,34 +147,34 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
-    // SAFETY: the caller gives room for `length` bytes.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     if length <= 256 && unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
     }
     match GETENTROPY.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(buffer, length) },
         None => -1,
     }
 }
 
-/// std's `HashMap` gets its keys from it.
+/// std's `HashMap` gets its keys from this function.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case, reason = "the system's name")]
 pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size_t) -> c_int {
-    // SAFETY: the caller gives room for `length` bytes.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     if unsafe { answers::fill_raw(buffer.cast(), length) } {
         return 0;
     }
     match RANDOM_BYTES.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(buffer, length) },
         None => -1,
     }
@@ -181,7 +182,7 @@ pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
     thread: *mut pthread_t,
@@ -193,27 +194,27 @@ pub unsafe extern "C" fn pthread_create(
         return libc::EAGAIN;
     }
     if answers::record_allowed_thread() {
-        // Its end is not seen here, so it counts as alive from now on.
+        // The end of the thread is not detected, so the thread counts as alive from now on.
         answers::count_thread_start();
     }
     match PTHREAD_CREATE.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(thread, attributes, start, argument) },
         None => libc::EAGAIN,
     }
 }
 
-/// Returns one processor in a run, which has one thread.
+/// In a run, returns one processor, since a run has one thread.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
     let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
     match SYSCONF.function() {
         _ if asks_processors && answers::is_here() => 1,
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(name) },
         None => -1,
     }
@@ -221,14 +222,14 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
-    // SAFETY: the caller gives room for `length` bytes.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
         (Some(true), _) => 0,
         (Some(false), _) => -1,
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         (None, Some(real)) => unsafe { real(name, length) },
         (None, None) => -1,
     }

@@ -1,4 +1,4 @@
-//! Functions of the C library that look up names. In a run the names are those of the run's machines.
+//! Functions of the C library that look up names. In a run they resolve the names of its machines.
 //!
 //! `gethostbyname` finds nothing in a run, and `getnameinfo` returns numbers. Not answered: `gethostbyname_r`,
 //! `gethostbyname2`, `gethostbyaddr`, `getservbyname` and the functions of `resolv.h`.
@@ -54,7 +54,8 @@ pub(super) fn defined() -> [*const (); 4] {
     ]
 }
 
-/// An entry of a list that a run made. `ai_addr` points to `address`; in glibc's lists it points to just behind `info`.
+/// An entry of a list that a run has created. `ai_addr` points to `address`; in glibc's lists, it points to just behind
+/// `info`.
 #[repr(C)]
 struct Node {
     info: addrinfo,
@@ -62,12 +63,12 @@ struct Node {
     address: sockaddr_in6,
 }
 
-/// Its address marks the nodes.
+/// The address of this static marks the nodes.
 static MARK: u8 = 0;
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getaddrinfo(
     host: *const c_char,
@@ -77,18 +78,18 @@ pub unsafe extern "C" fn getaddrinfo(
 ) -> c_int {
     let Some(calls) = creation_calls() else {
         return match GETADDRINFO.function() {
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             Some(real) => unsafe { real(host, service, hints, found) },
             None => libc::EAI_FAIL,
         };
     };
-    // SAFETY: the caller gives strings, or null.
+    // SAFETY: each pointer is null or a C string, as guaranteed by the caller.
     let (host, service) = unsafe { (text(host), text(service)) };
     let (Ok(host), Ok(service)) = (host, service) else { return libc::EAI_NONAME };
     let hints = if hints.is_null() {
         Hints::default()
     } else {
-        // SAFETY: the caller gives hints, and they are not null.
+        // SAFETY: the pointer to the hints is not null, and valid for reads, as guaranteed by the caller.
         let hints = unsafe { &*hints };
         let (kind, protocol) = (hints.ai_socktype, hints.ai_protocol);
         Hints { flags: hints.ai_flags, family: hints.ai_family, kind, protocol }
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn getaddrinfo(
     match query::find(host, service, hints, |name| calls.resolve(name)) {
         Ok(endpoints) => {
             let name = host.filter(|_| hints.flags & libc::AI_CANONNAME != 0);
-            // SAFETY: the caller gives room for a pointer.
+            // SAFETY: the pointer is valid for writes of a pointer, as guaranteed by the caller.
             unsafe { found.write(list(&endpoints, hints.flags, name)) };
             0
         }
@@ -106,16 +107,16 @@ pub unsafe extern "C" fn getaddrinfo(
 
 /// # Safety
 ///
-/// `text` is null or a string.
+/// `text` must be null or a C string.
 unsafe fn text<'a>(text: *const c_char) -> Result<Option<&'a str>, std::str::Utf8Error> {
     if text.is_null() {
         return Ok(None);
     }
-    // SAFETY: the caller's, and it is not null.
+    // SAFETY: guaranteed by the caller; it is not null.
     unsafe { CStr::from_ptr(text) }.to_str().map(Some)
 }
 
-/// Makes a list for [`freeaddrinfo`]. Its first entry gets the canonical name.
+/// Creates a list for [`freeaddrinfo`]. The first entry gets the canonical name.
 fn list(endpoints: &[Endpoint], flags: c_int, name: Option<&str>) -> *mut addrinfo {
     let mut next = ptr::null_mut();
     for (nth, endpoint) in endpoints.iter().enumerate().rev() {
@@ -146,7 +147,7 @@ fn node(
     // SAFETY: an address of all zeros is valid.
     let address = unsafe { std::mem::zeroed() };
     let node = Box::into_raw(Box::new(Node { info, mark: mark(), address }));
-    // SAFETY: the node was just made. An IPv6 address is the longest one there is.
+    // SAFETY: the node was just created, and no address is longer than an IPv6 address.
     unsafe {
         let address = &raw mut (*node).address;
         ptr::copy_nonoverlapping(raw.as_ptr(), address.cast(), raw.len());
@@ -163,20 +164,20 @@ fn mark() -> *const c_void {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn freeaddrinfo(list: *mut addrinfo) {
     let mut next = list;
     while !next.is_null() {
-        // SAFETY: the caller gives a list, whose entries were made by `node` or by the C library.
+        // SAFETY: the list is valid, as guaranteed by the caller; its entries were created by `node` or by the C library.
         if !unsafe { is_own(next) } {
             if let Some(real) = FREEADDRINFO.function() {
-                // SAFETY: the rest of the caller's list, which the C library made.
+                // SAFETY: the rest of the list is valid, as guaranteed by the caller, and was created by the C library.
                 unsafe { real(next) };
             }
             return;
         }
-        // SAFETY: `node` made it by `Box::into_raw`, and its name, if any, by `CString::into_raw`.
+        // SAFETY: `node` created the entry by `Box::into_raw`, and its name, if any, by `CString::into_raw`.
         let node = unsafe { Box::from_raw(next.cast::<Node>()) };
         if !node.info.ai_canonname.is_null() {
             // SAFETY: as above.
@@ -186,37 +187,37 @@ pub unsafe extern "C" fn freeaddrinfo(list: *mut addrinfo) {
     }
 }
 
-/// Whether [`node`] made an entry.
+/// Whether [`node`] created an entry.
 ///
 /// # Safety
 ///
-/// `info` is an entry that `node` or the C library made.
+/// `info` must be an entry that `node` or the C library created.
 unsafe fn is_own(info: *mut addrinfo) -> bool {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     let address = unsafe { (*info).ai_addr };
     if address.addr() != info.addr() + offset_of!(Node, address) {
         return false;
     }
-    // An address of the C library is never at this place.
-    // SAFETY: so `node` made it.
+    // In entries of the C library, the address is never at this place.
+    // SAFETY: therefore `node` created the entry.
     unsafe { (*info.cast::<Node>()).mark == mark() }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
     unsafe extern "C" {
         safe fn __h_errno_location() -> *mut c_int;
     }
     if creation_calls().is_some() {
-        // SAFETY: the C library gives every thread its `h_errno`, for as long as the thread runs.
+        // SAFETY: the C library returns a pointer to the thread's `h_errno`, which is valid as long as the thread runs.
         unsafe { __h_errno_location().write(NO_RECOVERY) };
         return ptr::null_mut();
     }
     match GETHOSTBYNAME.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(name) },
         None => ptr::null_mut(),
     }
@@ -224,7 +225,7 @@ pub unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getnameinfo(
     address: *const sockaddr,
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn getnameinfo(
         flags |= libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
     }
     match GETNAMEINFO.function() {
-        // SAFETY: the caller's arguments, except for flags that ask for less.
+        // SAFETY: guaranteed by the caller for all arguments except the flags, which only request less.
         Some(real) => unsafe {
             real(address, length, host, host_room, service, service_room, flags)
         },

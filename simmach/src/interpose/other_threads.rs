@@ -1,7 +1,7 @@
 //! Finds out whether another thread of this process may act by itself: it runs, is ready to run, waits for a disk, or sleeps
-//! with a time-out.
+//! with a timeout.
 //!
-//! Read from `/proc`. Called by a thread that waits, so nothing here allocates or locks.
+//! This is read from `/proc`. The caller is a thread that waits, so nothing here allocates or locks.
 
 use std::ffi::{CStr, c_long};
 use std::io::Write as _;
@@ -47,7 +47,7 @@ fn can_act(folder: BorrowedFd<'_>, number: &str) -> bool {
     };
     match thread.state {
         'R' | 'D' => true,
-        // These threads wait, with time-outs, for the run itself.
+        // These threads of the harness wait, with timeouts, for the run itself.
         'S' if thread.name.starts_with("simmach-") || thread.is_main() => false,
         'S' => {
             let mut text = [0; 512];
@@ -70,7 +70,7 @@ impl<'a> Thread<'a> {
     }
 }
 
-/// Whether a system call returns by itself, after a time-out or when its data is written. `call` is a thread's `syscall`
+/// Whether a system call returns by itself, after a timeout or when its data is written. `call` is a thread's `syscall`
 /// file.
 fn wakes_by_itself(call: &str) -> bool {
     let mut words = call.split_ascii_whitespace();

@@ -116,7 +116,7 @@ pub(super) fn is_refused(number: c_long, first: c_long) -> bool {
         libc::SYS_fork | libc::SYS_vfork => is_process_refused(),
         libc::SYS_execve | libc::SYS_execveat => is_process_refused(),
         libc::SYS_clone => is_clone_refused(first as u64),
-        // SAFETY: the first field of the structure that it points to, if any, is the flags.
+        // SAFETY: the pointer is null or points to a structure whose first field contains the flags.
         libc::SYS_clone3 if first != 0 => is_clone_refused(unsafe { *(first as *const u64) }),
         _ => false,
     }
@@ -135,7 +135,7 @@ macro_rules! refuse_in_runs {
     )*) => {$(
         /// # Safety
         ///
-        /// As in C.
+        /// The same as for the C function.
         #[unsafe(no_mangle)]
         $(#[$attribute])*
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
@@ -143,7 +143,7 @@ macro_rules! refuse_in_runs {
                 return fail(libc::EPERM);
             }
             match $real.function() {
-                // SAFETY: the caller's arguments, as they came.
+                // SAFETY: guaranteed by the caller, whose arguments are passed on.
                 Some(real) => unsafe { real($($argument),*) },
                 None => fail(libc::ENOSYS),
             }
@@ -165,23 +165,23 @@ refuse_in_runs! {
     fn execveat(folder: c_int, path: *const c_char, arguments: Strings, environment: Strings, flags: c_int) -> c_int = EXECVEAT;
 }
 
-/// As [`fork`]: a child that shares its parent's stack can't return from a function of that stack first, and POSIX lets the
-/// two be the same.
+/// As [`fork`]. A child that shares its parent's stack could not return from this function, and POSIX allows `vfork` to be
+/// the same as `fork`.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vfork() -> pid_t {
     // SAFETY: as in C.
     unsafe { fork() }
 }
 
-/// In C the last three are given only where the flags ask for them: see [`syscall`](super::linux::syscall).
+/// In C, callers pass the last three arguments only if the flags require them. See [`syscall`](super::linux::syscall).
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clone(
     child: Child,
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn clone(
         return fail(libc::EPERM);
     }
     match CLONE.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(child, stack, flags, argument, parent_tid, tls, child_tid) },
         None => fail(libc::ENOSYS),
     }
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn clone(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_spawn(
     pid: *mut pid_t,
@@ -214,13 +214,13 @@ pub unsafe extern "C" fn posix_spawn(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { spawn(&POSIX_SPAWN, pid, path, actions, attributes, arguments, environment) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_spawnp(
     pid: *mut pid_t,
@@ -230,13 +230,13 @@ pub unsafe extern "C" fn posix_spawnp(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { spawn(&POSIX_SPAWNP, pid, file, actions, attributes, arguments, environment) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pidfd_spawn(
     pidfd: *mut c_int,
@@ -246,13 +246,13 @@ pub unsafe extern "C" fn pidfd_spawn(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { spawn(&PIDFD_SPAWN, pidfd, path, actions, attributes, arguments, environment) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pidfd_spawnp(
     pidfd: *mut c_int,
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn pidfd_spawnp(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { spawn(&PIDFD_SPAWNP, pidfd, file, actions, attributes, arguments, environment) }
 }
 
@@ -270,7 +270,7 @@ pub unsafe extern "C" fn pidfd_spawnp(
 ///
 /// # Safety
 ///
-/// As the function's in C.
+/// The same as for the C function.
 unsafe fn spawn<P>(
     real: &Real<Spawn<P>>,
     child: *mut P,
@@ -284,17 +284,17 @@ unsafe fn spawn<P>(
         return libc::EPERM;
     }
     match real.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(child, file, actions, attributes, arguments, environment) },
         None => libc::ENOSYS,
     }
 }
 
-/// A null command asks whether there is a shell. In a run there is none.
+/// A null command asks whether a shell is available. In a run, no shell is available.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
     if command.is_null() && answers::is_here() {
@@ -304,7 +304,7 @@ pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
         return fail(libc::EPERM);
     }
     match SYSTEM.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(command) },
         None => fail(libc::ENOSYS),
     }
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
     if is_process_refused() {
@@ -320,7 +320,7 @@ pub unsafe extern "C" fn popen(command: *const c_char, mode: *const c_char) -> *
         return ptr::null_mut();
     }
     match POPEN.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(command, mode) },
         None => ptr::null_mut(),
     }

@@ -1,4 +1,4 @@
-//! The C library's own functions, which the interposed ones forward to.
+//! The C library's own functions, to which the interposed functions forward calls.
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
@@ -24,7 +24,7 @@ impl<F: Copy> Real<F> {
         }
     }
 
-    /// For a symbol with several versions: before glibc 2.36 `dlsym(RTLD_NEXT)` finds the oldest one.
+    /// For a symbol with several versions: before glibc 2.36, `dlsym(RTLD_NEXT)` finds the oldest version.
     #[cfg(target_os = "linux")]
     pub(super) const fn versioned(name: &'static CStr, version: &'static CStr) -> Self {
         Self { version: Some(version), ..Self::named(name) }

@@ -1,8 +1,8 @@
-//! The system calls that a run answers, as the interposed functions ask for them.
+//! The interface through which interposed functions ask a run to answer system calls.
 //!
-//! The functions of the C library are defined in this layer, and what they do in a run is known to layers above it. This
-//! trait is between them: the definitions translate C's arguments, and forward the calls through [`calls`]. Descriptors of a
-//! run are numbers from [`FIRST_DESCRIPTOR`] on; smaller ones are the process's real ones.
+//! This layer defines the functions of the C library, but only layers above it know what they do in a run. The trait
+//! connects both: the definitions translate C's arguments, and call the methods of [`calls`]. Descriptors of a run are
+//! numbers from [`FIRST_DESCRIPTOR`] on; smaller numbers are real descriptors of the process.
 
 use std::ffi::{c_int, c_long, c_void};
 use std::io::{IoSlice, IoSliceMut};
@@ -17,7 +17,7 @@ pub(crate) use crate::interpose::answers::stop_own_clock;
 pub(crate) use crate::interpose::locks::join_really;
 pub(crate) use crate::interpose::threads::on_thread_end;
 
-/// The smallest descriptor of a run. It is far above every real one.
+/// The smallest descriptor of a run, far above every real descriptor.
 pub(crate) const FIRST_DESCRIPTOR: c_int = 0x4000_0000;
 
 /// An error number of Linux, such as `EAGAIN`.
@@ -43,7 +43,7 @@ pub(crate) enum SocketAddress {
 pub(crate) struct Control {
     /// `UDP_SEGMENT` when sent, `UDP_GRO` when received: the data is a sequence of datagrams of this size.
     pub(crate) segment_size: Option<u16>,
-    /// `IP_TOS` or `IPV6_TCLASS`; the lowest two bits are ECN's.
+    /// `IP_TOS` or `IPV6_TCLASS`; the lowest two bits are ECN bits.
     pub(crate) traffic_class: Option<u8>,
     /// `IP_PKTINFO` or `IPV6_PKTINFO`: the source of a datagram that is sent, the destination of one that is received.
     pub(crate) local: Option<IpAddr>,
@@ -96,7 +96,7 @@ impl Routine {
 /// Calls on descriptors may block if the calling thread is one that a guest started. On the run's own thread a call that
 /// would block fails the run, and returns `EDEADLK`.
 ///
-/// Buffers that are filled may be uninitialised memory of the caller: they are only written to.
+/// Buffers that are filled may be uninitialised memory of the caller, so they must only be written to.
 pub(crate) trait SystemCalls: Sync {
     fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int>;
     fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]>;
@@ -145,7 +145,7 @@ pub(crate) trait SystemCalls: Sync {
     /// Opens a descriptor from which random bytes are read: `/dev/urandom` or `/dev/random`. See [`fill_random`].
     fn random_source(&self) -> Answer<c_int>;
     fn epoll_create(&self) -> Answer<c_int>;
-    /// `descriptor` may be a real one.
+    /// `descriptor` may be real.
     fn epoll_control(
         &self,
         epoll: c_int,
@@ -161,38 +161,40 @@ pub(crate) trait SystemCalls: Sync {
         timeout: Option<Duration>,
         found: &mut dyn FnMut(EpollEvent),
     ) -> Answer<usize>;
-    /// Resolves a name; an error is one of `getaddrinfo`'s, such as `EAI_NONAME`.
+    /// Resolves a name. An error is an error code of `getaddrinfo`, such as `EAI_NONAME`.
     fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, c_int>;
 
-    /// Whether the calling code may start threads: whether it is a guest's.
+    /// Whether the calling code may start threads, which is true in a guest.
     fn has_threads(&self) -> bool;
-    /// Starts a thread that `create` makes, given its routine. Returns 0 or an error.
+    /// Starts a thread: `create` creates it, given its routine. Returns 0 or an error.
     fn start_thread(
         &self,
         routine: Routine,
         create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
     ) -> c_int;
-    /// Waits until a thread has ended, and returns its result as a number. `None` if it is not one of the run's.
+    /// Waits until a thread has ended, and returns its result as a number. Returns `None` if the thread is not one of the
+    /// run's threads.
     fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>>;
-    /// Whether a thread is one of the run's, which is reaped whether it was detached or not.
+    /// Whether a thread is one of the run's threads, which the run reaps whether they were detached or not.
     fn is_own_thread(&self, thread: libc::pthread_t) -> bool;
-    /// Names a thread in reports, if it is one of the run's.
+    /// Names a thread in reports, if it is one of the run's threads.
     fn name_thread(&self, thread: libc::pthread_t, name: &str);
     /// Whether the calling thread is one that a guest started.
     fn is_on_own_thread(&self) -> bool;
     /// Waits until the futex at `address` is woken, or until `timeout` has passed (`ETIMEDOUT`); `EAGAIN` if `is_unchanged`
-    /// returns false at the beginning. On the run's own thread other threads of its guests run meanwhile; `None` if none can.
+    /// returns false at the beginning. On the run's own thread, other threads of its guests run meanwhile. Returns `None` if
+    /// none of them can run.
     fn futex_wait(
         &self,
         address: usize,
         is_unchanged: &dyn Fn() -> bool,
         timeout: Option<Duration>,
     ) -> Option<Answer<c_long>>;
-    /// Wakes at most `most` threads that wait for the futex, and returns their number. A guest's thread that calls it lets the
-    /// woken ones run, if the seed says so.
+    /// Wakes at most `most` threads that wait for the futex, and returns their number. If a guest's thread calls it, the
+    /// seed decides whether the woken threads run first.
     fn futex_wake(&self, address: usize, most: usize) -> usize;
-    /// Wakes `woken` threads that wait for the futex at `address`, and lets at most `most` others wait for that at `other`.
-    /// Returns how many both were. The calling thread goes on.
+    /// Wakes `woken` threads that wait for the futex at `address`, and makes at most `most` of the remaining ones wait for
+    /// the futex at `other`. Returns the total number of these threads. The calling thread goes on.
     fn futex_requeue(&self, address: usize, woken: usize, other: usize, most: usize) -> usize;
     /// Sleeps on a thread that a guest started. Returns false on other threads.
     fn sleep(&self, time: Duration) -> bool;
@@ -200,19 +202,19 @@ pub(crate) trait SystemCalls: Sync {
 
 static CALLS: OnceLock<&'static dyn SystemCalls> = OnceLock::new();
 
-/// Sets what answers the calls. Only the first call has an effect.
+/// Sets the implementation that answers the calls. Only the first call has an effect.
 pub(crate) fn set_calls(calls: &'static dyn SystemCalls) {
     let _ = CALLS.set(calls);
 }
 
-/// What answers the calls of a run's code; `None` outside a run.
+/// Returns the implementation that answers the calls of a run's code; `None` outside a run.
 #[inline]
 pub(crate) fn calls() -> Option<&'static dyn SystemCalls> {
     if answers::is_here() { CALLS.get().copied() } else { None }
 }
 
-/// As [`calls`], for calls that create a descriptor or resolve a name. `None` also where threads or processes are allowed,
-/// whose descriptors are real.
+/// As [`calls`], for calls that create a descriptor or resolve a name. Also returns `None` where threads or processes are
+/// allowed, whose descriptors are real.
 #[inline]
 pub(super) fn creation_calls() -> Option<&'static dyn SystemCalls> {
     calls().filter(|_| !answers::are_threads_or_processes_allowed())
@@ -231,11 +233,11 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> bool {
 
 /// The user and group that the program runs as.
 pub(crate) fn own_user_and_group() -> (u32, u32) {
-    // SAFETY: these have no preconditions.
+    // SAFETY: these functions have no preconditions.
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
-/// Whether a descriptor is one of a run.
+/// Whether a descriptor is simulated.
 #[inline]
 pub(crate) fn is_simulated(descriptor: c_int) -> bool {
     descriptor >= FIRST_DESCRIPTOR

@@ -1,5 +1,6 @@
-//! Starting threads, which is refused in a run. Threads that a run allows, and those that they start, are counted while they
-//! live: as long as there is one, it may end a wait of the run's thread.
+//! Starts threads: in a guest, through the run; in other code of a run, this is refused unless it is allowed. Threads that a
+//! run allows, and those that they start, are counted while they live, since each of them may end a wait of the run's
+//! thread.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_ulong, c_void};
@@ -51,7 +52,7 @@ pub(super) fn defined() -> [*const (); 3] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
     thread: *mut pthread_t,
@@ -65,14 +66,14 @@ pub unsafe extern "C" fn pthread_create(
             let Some(real) = PTHREAD_CREATE.function() else { return Err(libc::EAGAIN) };
             let routine = Box::into_raw(Box::new(routine));
             let mut handle = 0;
-            // SAFETY: the caller's attributes, as they came; the start routine and its argument fit each other.
+            // SAFETY: guaranteed by the caller for the attributes; the start routine takes this argument.
             let error = unsafe { real(&raw mut handle, attributes, run_routine, routine.cast()) };
             if error != 0 {
-                // SAFETY: no thread was started that could take it.
+                // SAFETY: no thread was started, so nothing else owns it.
                 drop(unsafe { Box::from_raw(routine) });
                 return Err(error);
             }
-            // SAFETY: the caller gives room for a handle.
+            // SAFETY: the pointer is valid for writes of a handle, as guaranteed by the caller.
             unsafe { thread.write(handle) };
             Ok(handle)
         };
@@ -83,7 +84,7 @@ pub unsafe extern "C" fn pthread_create(
     }
     let Some(real) = PTHREAD_CREATE.function() else { return libc::EAGAIN };
     if !answers::record_allowed_thread() && !IS_ALLOWED.get() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         return unsafe { real(thread, attributes, start, argument) };
     }
     // SAFETY: `malloc` has no preconditions.
@@ -91,14 +92,15 @@ pub unsafe extern "C" fn pthread_create(
     if work.is_null() {
         return libc::EAGAIN;
     }
-    // SAFETY: the memory is not null, aligned for any type and large enough.
+    // SAFETY: the memory is not null, aligned for any type, and large enough.
     unsafe { work.write(Work { start, argument }) };
     answers::count_thread_start();
-    // SAFETY: the caller's arguments, except for the start routine and its argument, which fit each other.
+    // SAFETY: guaranteed by the caller, except for the start routine and its argument; the start routine takes this
+    // argument.
     let error = unsafe { real(thread, attributes, begin, work.cast()) };
     if error != 0 {
         answers::count_thread_end();
-        // SAFETY: no thread was started that could take it.
+        // SAFETY: no thread was started, so nothing else owns it.
         unsafe { libc::free(work.cast()) };
     }
     error
@@ -106,23 +108,23 @@ pub unsafe extern "C" fn pthread_create(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> c_int {
-    // SAFETY: the caller's name.
+    // SAFETY: the name is a C string, as guaranteed by the caller.
     unsafe { keep_name(thread, name) };
     match PTHREAD_SETNAME_NP.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(thread, name) },
         None => libc::ENOSYS,
     }
 }
 
-/// In C it takes a variable number of arguments; see [`syscall`](super::linux::syscall).
+/// In C, this function is variadic; see [`syscall`](super::linux::syscall).
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn prctl(
     option: c_int,
@@ -132,11 +134,11 @@ pub unsafe extern "C" fn prctl(
     d: c_ulong,
 ) -> c_int {
     if option == libc::PR_SET_NAME {
-        // SAFETY: the caller's name; `pthread_self` has no preconditions.
+        // SAFETY: the name is a C string, as guaranteed by the caller; `pthread_self` has no preconditions.
         unsafe { keep_name(libc::pthread_self(), ptr::with_exposed_provenance(a as usize)) };
     }
     match PRCTL.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(option, a, b, c, d) },
         None => fail(libc::ENOSYS),
     }
@@ -146,24 +148,24 @@ pub unsafe extern "C" fn prctl(
 ///
 /// # Safety
 ///
-/// `name` is null or a C string.
+/// `name` must be null or a C string.
 unsafe fn keep_name(thread: pthread_t, name: *const c_char) {
     if let Some(calls) = system::calls().filter(|_| !name.is_null()) {
-        // SAFETY: the caller's, and not null.
+        // SAFETY: guaranteed by the caller; it is not null.
         let name = unsafe { CStr::from_ptr(name) };
         calls.name_thread(thread, &name.to_string_lossy());
     }
 }
 
-/// The start routine of a guest's threads.
+/// The start routine of threads that a guest starts.
 extern "C-unwind" fn run_routine(routine: *mut c_void) -> *mut c_void {
-    // SAFETY: `pthread_create` made it for this thread alone.
+    // SAFETY: `pthread_create` created it for this thread alone.
     let routine = unsafe { Box::from_raw(routine.cast::<Routine>()) };
     routine.call()
 }
 
-/// Calls `end` when this thread ends, after the destructors of its locals. The first call in the process decides what is
-/// called.
+/// Calls `end` when this thread ends, after the destructors of its thread-locals. All calls in a process must pass the same
+/// function: the first one is used.
 pub(crate) fn on_thread_end(end: fn()) {
     static END: OnceLock<fn()> = OnceLock::new();
     static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
@@ -185,11 +187,11 @@ pub(crate) fn on_thread_end(end: fn()) {
     }
 }
 
-/// The start routine of counted threads. It holds nothing with a destructor, since a thread may end by `pthread_exit`.
+/// The start routine of counted threads. It holds no value with a destructor, since a thread may end by `pthread_exit`.
 extern "C-unwind" fn begin(work: *mut c_void) -> *mut c_void {
     // SAFETY: `pthread_create` wrote it for this thread alone.
     let Work { start, argument } = unsafe { work.cast::<Work>().read() };
-    // SAFETY: it is from `malloc`, and no other thread uses it.
+    // SAFETY: the memory comes from `malloc`, and no other thread uses it.
     unsafe { libc::free(work) };
     IS_ALLOWED.set(true);
     if let Some(key) = counted() {

@@ -1,8 +1,8 @@
 //! `execl`, `execlp` and `execle`, which take a variable number of arguments. They are refused in a run, see [`processes`].
 //!
-//! Stable Rust cannot define variadic functions, nor forward arguments that it does not know. So each of these is a few
-//! instructions that save the argument registers, ask where to continue, restore the registers and jump there. All
-//! arguments are pointers, so floating-point registers need not be saved.
+//! Stable Rust can neither define variadic functions nor forward unknown arguments. Therefore each of these functions
+//! consists of a few instructions, which save the argument registers, ask where to continue, restore the registers and jump
+//! there. All arguments are pointers, so floating-point registers need not be saved.
 //!
 //! [`processes`]: super::processes
 
@@ -60,7 +60,8 @@ macro_rules! define {
             concat!($name, ":"),
             ".cfi_startproc",
             "endbr64",
-            // Saves seven registers, which aligns the stack: six of arguments, and `al`, the number of vector registers used.
+            // Saves seven registers, which aligns the stack: six argument registers, and `al`, the number of vector
+            // registers used.
             "push rdi",
             ".cfi_adjust_cfa_offset 8",
             "push rsi",
@@ -106,7 +107,7 @@ macro_rules! define {
     };
 }
 
-/// Defines one of them; `$which` is its number for [`ask`].
+/// Defines one of the functions; `$which` is its number for [`ask`].
 #[cfg(target_arch = "aarch64")]
 macro_rules! define {
     ($name:literal, $which:literal) => {

@@ -7,7 +7,8 @@ use crate::engine::{self, MachineId, ProcessId};
 use crate::machine::process::ProcessState;
 use crate::machine::{ServiceId, with};
 
-/// Marks services as taken down, by `plan` if it is one of the library. Returns their processes, which the caller must end.
+/// Marks services as taken down, by `plan` if a plan of the library does it. Returns their processes, which the caller must
+/// end.
 pub(crate) fn mark_down(services: &[ServiceId], plan: Option<u64>) -> Vec<ProcessId> {
     let mut restarts = Vec::new();
     let running = with(|machines| {

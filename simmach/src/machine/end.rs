@@ -171,6 +171,6 @@ fn close_unix_sockets(process: ProcessId) {
     crate::system::close_process(process);
 }
 
-/// Where no system calls are answered, there are none.
+/// Without guests, there are no Unix sockets.
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 fn close_unix_sockets(_: ProcessId) {}

@@ -61,7 +61,7 @@ pub(super) fn is_crash_tolerated(process: ProcessId) -> bool {
     }
 }
 
-/// A pending restart counts as progress to come, so the run is not stalled.
+/// A pending restart will be progress, so the run does not count as stalled.
 pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
     prevents_stall: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
     describe: |timer| {

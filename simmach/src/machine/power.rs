@@ -10,7 +10,7 @@ use crate::machine::start::start;
 use crate::machine::{has_power, select, services_of, with};
 use crate::{net, storage};
 
-/// Powers off a machine, on behalf of `plan` if it is one of the library.
+/// Powers off a machine, on behalf of `plan` if a plan of the library does it.
 pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
     mark_down(&services_of(machine), plan);
     if has_power(machine) {
@@ -21,7 +21,7 @@ pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
     with(|machines| machines.all[machine.0 as usize].power_off_by = plan);
 }
 
-/// Takes the power from a machine: ends its processes, removes its network state, and takes its disk to the last durable point.
+/// Powers off a machine: ends its processes, removes its network state, and takes its disk back to the last durable point.
 pub(crate) fn lose_power(machine: MachineId) {
     let running = with(|machines| {
         machines.all[machine.0 as usize].powered = false;

@@ -1,6 +1,6 @@
 //! Processes: the incarnations of services, and clients.
 //!
-//! A process is running, stopping, or ended. An ended process never runs again; the next incarnation of its service is another
+//! A process is running, stopping, or ended. An ended process never runs again; the next incarnation of its service is a new
 //! process.
 
 use std::collections::BTreeMap;

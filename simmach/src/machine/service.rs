@@ -101,7 +101,7 @@ impl Service {
         let run = Rc::new(run);
         let launch = move |launch: ServiceLaunch| {
             let run = Rc::clone(&run);
-            // No join handle: waiting for a service is waiting for its process.
+            // The join handle is dropped: to wait for a service means to wait for its process.
             let main = async move {
                 let result = AssertUnwindSafe(async move { run().await.into_result() });
                 finish_main(launch.id, launch.scope.process, result.catch_unwind().await);

@@ -136,7 +136,7 @@ where
     spawn_as(Role::Spawned, scope, at, Main::new(runtime, run)).1
 }
 
-/// What runs the processes of a machine.
+/// Returns the runtime of a machine's processes.
 pub(super) fn runtime_of(machine: MachineId) -> Runtime {
     with(|machines| machines.all[machine.0 as usize].runtime).unwrap_or(Runtime::Native)
 }

@@ -1,4 +1,5 @@
-//! Public socket types. Each is an enum of a simulated socket and tokio's; where it is created decides which.
+//! Public socket types. Each is an enum of a simulated socket and a tokio socket. The place of creation, in a run or
+//! outside, decides between the two.
 
 #[macro_use]
 mod shared;

@@ -1,4 +1,4 @@
-//! tokio's sockets behind the handles: operations through a shared reference, which tokio's traits do not have.
+//! Operations on the tokio sockets inside the handles, through a shared reference, which tokio's traits do not support.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};

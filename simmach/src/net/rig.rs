@@ -32,7 +32,7 @@ pub(super) struct RunResult {
     pub(super) stats: NetStats,
 }
 
-/// More polls than any test needs. A test whose packets never stop ends here, before it fills the memory.
+/// More polls than any test needs. A test whose packets never stop reaches this limit before it fills the memory.
 const LIMITS: Limits = Limits { polls: 200_000, ..rig::LIMITS };
 
 pub(super) const A: MachineId = MachineId(0);

@@ -1,9 +1,9 @@
-//! What a function that takes an address is given, before it is resolved.
+//! The argument of a function that takes an address, before it is resolved.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-/// What is to be resolved: addresses, or a name and a port.
+/// An unresolved argument: addresses, or a name and a port.
 #[derive(Debug)]
 pub enum Target<'a> {
     Addresses(Vec<SocketAddr>),

@@ -1,4 +1,4 @@
-//! Finding and shrinking failing runs of a program, in this process.
+//! Finds and shrinks failing runs of a program, in this process.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Smaller {
 }
 
 impl Program {
-    /// Returns the first of these seeds whose run does not pass: it failed or could not be made.
+    /// Returns the first of these seeds whose run fails or cannot be executed.
     ///
     /// ```
     /// use simmach::prelude::*;
@@ -94,7 +94,7 @@ impl Smaller {
         self.after
     }
 
-    /// Number of runs made for shrinking.
+    /// Number of runs executed for shrinking.
     pub fn runs(&self) -> u64 {
         self.runs
     }

@@ -17,7 +17,8 @@ pub(crate) fn generator() -> ChaCha12Rng {
     ChaCha12Rng::from_seed(seed)
 }
 
-/// Returns a random number below `count`, which must not be zero. Fast but not secure; it is used to be fair.
+/// Returns a random number below `count`, which must not be zero. The generator is fast but not secure; `select!` uses it
+/// for fairness.
 pub(crate) fn below(count: usize) -> usize {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish() | 1);

@@ -49,11 +49,11 @@ pub(crate) enum Rerun {
     Broken(String),
     /// The same failure with the same trace.
     Same,
-    /// The same failure with another trace.
+    /// The same failure with a different trace.
     OtherTrace,
     /// The second run passed.
     Passed,
-    /// Another failure, as [`summarize`] prints it.
+    /// A different failure, as [`summarize`] prints it.
     Other(String),
 }
 
@@ -241,7 +241,7 @@ impl RunReport<'_> {
     }
 }
 
-/// Formats the kinds of failure of a sweep that did not stop at the first.
+/// Formats the kinds of failure of a sweep that did not stop at the first failure.
 pub(crate) fn groups(test: &str, seeds: u64, groups: &[Group], style: Style) -> String {
     let failed: u64 = groups.iter().map(|group| group.seeds).sum();
     let head = format!("{test}: {} of {} failed", thousands(failed), count(seeds, "seed"));
@@ -330,7 +330,7 @@ In a fresh process, the same seed failed in the same way, but the trace differs:
     text.push('\n');
 }
 
-/// Advice for failures whose messages contain one of some texts.
+/// Advice for failures whose messages contain one of these texts.
 const ADVICE: [(&[&str], [&str; 2]); 2] = [
     (
         &[
@@ -347,8 +347,8 @@ const ADVICE: [(&[&str], [&str; 2]); 2] = [
     (
         &["there is no reactor running", "must be called from the context of a Tokio 1.x runtime"],
         [
-            "The code ran where there is no tokio runtime: in a native process (`runtime = native`, `Topology::native`), where the",
-            "declaration must go; or in a plan, which has no machine: use `sim.run_on(machine, …)` there.",
+            "The code ran without a tokio runtime. Native processes have none: remove `runtime = native` or `Topology::native`.",
+            "Plans have none, since they do not run on a machine: use `sim.run_on(machine, …)` there.",
         ],
     ),
 ];

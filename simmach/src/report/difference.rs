@@ -14,14 +14,14 @@ use crate::report::mismatch_cause::MismatchCause;
 use crate::report::numbers::{count, thousands};
 use crate::report::style::{Ink, Style};
 
-/// Where a compared run was made.
+/// Where a compared run was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunContext {
     /// In the sweep, among other runs.
     Sweep,
     /// As the first run of a process.
     Fresh,
-    /// In another process than the sweep's, after other seeds.
+    /// In a process other than the sweep's, after other seeds.
     AfterOthers,
     /// The first of two calm runs in one process.
     First,
@@ -35,7 +35,7 @@ pub(crate) struct DifferingRuns<'a> {
     pub(crate) test: &'a str,
     pub(crate) one: (&'a Outcome, RunContext),
     pub(crate) two: (&'a Outcome, RunContext),
-    /// Both runs were calm: no faults, orders or delays, as shrinking tries it first.
+    /// Both runs were calm: without faults, drawn orders and delays, which shrinking tries first.
     pub(crate) is_calm: bool,
     pub(crate) cause: MismatchCause,
     /// Linked libraries that have their own random number generators.

@@ -55,7 +55,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
             format!("the clocks of {} are set", names.machine(*machine))
         }
         Event::PowerRestored { machine } => {
-            format!("power of {} is restored", names.machine(*machine))
+            format!("{} gets power back", names.machine(*machine))
         }
         Event::LinksChanged { change, from, to } if from.is_empty() && to.is_empty() => {
             change.words().to_owned()

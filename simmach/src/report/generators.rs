@@ -13,7 +13,7 @@ pub(crate) enum Library {
 }
 
 impl Library {
-    /// The library that a binary's symbol or shared library belongs to, by its name.
+    /// Returns the library to which a symbol, or a shared library, of a binary belongs, by its name.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
         let is_shared = |library: &[u8]| name.starts_with(library);
         if name.starts_with(b"aws_lc_") && name.ends_with(b"_RAND_bytes") {

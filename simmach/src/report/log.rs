@@ -1,6 +1,6 @@
 //! The log of a run as text.
 //!
-//! A line has the time since the line before, the machine, the level, the target and the text.
+//! A line shows the time since the previous line, the machine, the level, the target and the text.
 
 use std::fmt::Write as _;
 

@@ -9,21 +9,21 @@ pub(crate) enum MismatchCause {
     State,
     /// State outlives a run, and the runs create different numbers of maps.
     Maps,
-    /// The addresses at which the process is loaded.
+    /// The run depends on the addresses at which its process is loaded.
     Addresses,
-    /// A real thread, which the run was allowed to start.
+    /// The run was allowed to start a real thread.
     Thread,
-    /// An input from outside that differs in every run.
+    /// An input from outside differs in every run.
     Outside,
-    /// One of these two: this system cannot fix the addresses to tell them apart.
+    /// Either addresses or an input from outside. This system cannot load processes at fixed addresses to tell these apart.
     AddressesOrOutside,
-    /// The difference did not show again.
+    /// The difference did not occur again.
     Rare,
 }
 
 const STATE: &str = "\
-State that outlives a run. In fresh processes, this seed is always the same run; after other runs in the same process, it
-differs. Look for a `static` counter, a `OnceLock` or `LazyLock` that a run initializes, or a `thread_local!` of another
+State that outlives a run. In fresh processes, this seed always produces the same run; in a process that has executed other
+runs before, it produces a different one. Look for a `static` counter, a `OnceLock` or `LazyLock` that a run initializes, or a `thread_local!` of another
 thread, in your code or in a crate. An unbiased `tokio::select!`, `futures::select!` and `tokio_stream::StreamMap` draw
 from such a counter; `simmach::select!` does not.";
 const MAPS: &str = "\
@@ -32,9 +32,10 @@ than the other, for example while it initialized a `static` (a static `Regex` ke
 in the same poll get other keys and so another order. Where the order matters, use a `BTreeMap`, sort, or give the map a
 hasher with fixed keys.";
 const ADDRESSES: &str = "\
-Memory addresses. In processes that are loaded at the same addresses, this seed is always the same run; at others, which
-ASLR chooses, it differs. Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and for maps with the default
-hasher of `ahash`, `foldhash` or `hashbrown`, which is keyed by addresses. std's `HashMap` and `BTreeMap` are not.";
+Memory addresses. In processes that are loaded at the same addresses, this seed always produces the same run; at different
+addresses, which ASLR chooses, it does not. Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and
+for maps with the default hasher of `ahash`, `foldhash` or `hashbrown`, whose keys come from addresses. std's `HashMap` and
+`BTreeMap` do not depend on addresses.";
 const THREAD: &str = "\
 A real thread. The run started one under `allow_threads`: what it does, and when, does not depend on the seed.";
 const OUTSIDE: &str = "\
@@ -44,8 +45,8 @@ processor instruction (`rdtsc`, the crate `quanta`) or from a file (`/proc/uptim
 and for libraries with their own random number generators (AWS-LC, OpenSSL, SQLite).";
 
 const RARE: &str = "\
-Not known: several runs in fresh processes and one after another seed did not differ, so the cause is rare. Possibly state
-that builds up over many runs, or an input from outside: a real clock, a file, the process ID.";
+Not known: the difference did not occur again, neither in fresh processes nor after a run of a different seed. Possible causes
+are state that builds up over many runs, or an input from outside: a real clock, a file, the process ID.";
 
 impl MismatchCause {
     /// The explanation, as one paragraph.
@@ -61,7 +62,7 @@ impl MismatchCause {
         }
     }
 
-    /// Refines the cause by the events of the two runs, which tell more than further runs did.
+    /// Refines the cause by the events of the two runs, which are more informative than further runs.
     pub(crate) fn refine(self, one: &Outcome, two: &Outcome) -> Self {
         match self {
             Self::State | Self::Rare if map_counts_differ(one, two) => Self::Maps,

@@ -22,7 +22,7 @@ pub(crate) struct Shrinking<'a> {
     pub(crate) before: &'a Size,
     pub(crate) after: &'a Size,
     pub(crate) runs: u64,
-    /// Why shrinking stopped early; None if it found no smaller run.
+    /// Why shrinking stopped early; `None` if no smaller run exists for it to find.
     pub(crate) cut_short: Option<&'a str>,
     /// Whether the run repeated in a fresh process.
     pub(crate) repeats: bool,

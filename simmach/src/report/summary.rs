@@ -1,4 +1,4 @@
-//! The sum of many runs, and the line that a passed test prints.
+//! The totals of many runs, and the line that a passed test prints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::report::numbers::{count, span, speed_up, thousands};
 use crate::sim::{Idle, PlanActivity};
 
-/// The sum of many runs.
+/// The totals of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RunTotals {
     pub(crate) seeds: u64,
@@ -31,13 +31,13 @@ pub(crate) struct PlanTotals {
     name: String,
     /// Number of runs in which it had an effect.
     effective: u64,
-    /// Number of runs in which it had none.
+    /// Number of idle runs, in which it had no effect.
     idle: u64,
     /// Number of idle runs that ended before the first strike was due.
     not_due: u64,
-    /// The earliest time at which a strike was due in those runs, in virtual nanoseconds.
+    /// The earliest time at which a strike was due in these runs, in virtual nanoseconds.
     earliest: u64,
-    /// Total virtual time of those runs.
+    /// Total virtual time of these runs.
     nanos: u128,
     /// Other reasons for idle runs, and how often each occurred.
     reasons: BTreeMap<Idle, u64>,
@@ -50,7 +50,7 @@ const RARE: u64 = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct PassReport<'a> {
     pub(crate) test: &'a str,
-    /// The seed, if a single one was asked for.
+    /// The seed, if a single seed was selected.
     pub(crate) only: Option<u64>,
     pub(crate) totals: &'a RunTotals,
     pub(crate) wall: Duration,
@@ -102,7 +102,7 @@ impl PlanTotals {
         }
     }
 
-    /// A warning if the plan rarely or never had an effect: how often, why, and what to do.
+    /// Returns a warning if the plan rarely or never had an effect: how often, why, and what to do.
     fn warning(&self) -> Option<String> {
         let (name, seeds) = (&self.name, self.effective + self.idle);
         let how_often = match self.effective {
@@ -172,7 +172,7 @@ impl PassReport<'_> {
         if self.twice {
             let _ = write!(
                 text,
-                "; each seed run twice, trace hash {:016x}, to compare with another machine's",
+                "; each seed run twice, trace hash {:016x} (compare it with other machines)",
                 totals.hash
             );
         }
@@ -244,7 +244,7 @@ mod tests {
         assert!(
             report
                 .text()
-                .ends_with(" packets lost; each seed run twice, trace hash 0000000000000007, to compare with another machine's"),
+                .ends_with(" packets lost; each seed run twice, trace hash 0000000000000007 (compare it with other machines)"),
             "{}",
             report.text()
         );

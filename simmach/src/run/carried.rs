@@ -1,4 +1,4 @@
-//! The system calls of a run, and what of the run moves with it from thread to thread.
+//! Installs the system calls of a run, and lists the state that moves with the run from thread to thread.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod linux {
@@ -11,7 +11,7 @@ mod linux {
     use crate::storage::disks;
     use crate::{machine, system};
 
-    /// The states of the layers, but for the engine, which is not a layer's.
+    /// The states of the layers, except the engine.
     static LAYERS: [&'static dyn Carry; 7] = [
         &log_lines::LINES,
         &kernel::NET,
@@ -40,7 +40,7 @@ mod linux {
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 pub(super) use linux::{install, prepare, remove};
 
-/// Where there are no guests, a run has one thread and answers no system calls.
+/// On platforms without guests, a run has one thread and does not answer system calls.
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 mod elsewhere {
     pub(in crate::run) fn prepare() {}

@@ -29,7 +29,7 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
                 machine,
                 name: name.clone(),
                 zone: {
-                    // Neighbouring machines are mostly in one zone: share its name.
+                    // Neighbouring machines are mostly in the same zone and share its name.
                     let own = names::zone(name);
                     if *zone != *own {
                         zone = own.into();

@@ -18,7 +18,7 @@ pub(super) struct Candidate {
 /// How a family is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FamilyMode {
-    /// By the seed, mixed with `salt` if there is one. With `window`, calm outside of that virtual time.
+    /// The seed decides, mixed with `salt` if there is one. With `window`, draws outside that span of virtual time are calm.
     Seeded { salt: Option<u64>, window: Option<(u64, u64)> },
     /// Calm except for these items.
     Only(Vec<ShrinkItem>),
@@ -29,12 +29,12 @@ impl FamilyMode {
 }
 
 impl Candidate {
-    /// Everything decided by the seed.
+    /// Creates a candidate in which the seed decides everything.
     pub(super) fn seeded() -> Self {
         Self::with_families(Family::ALL)
     }
 
-    /// These families decided by the seed, all others calm.
+    /// Creates a candidate in which the seed decides these families, and all others are calm.
     pub(super) fn with_families(families: &[Family]) -> Self {
         let modes = families.iter().map(|family| (*family, FamilyMode::SEEDED)).collect();
         Self { modes, calm: Vec::new() }
@@ -52,7 +52,7 @@ impl Candidate {
         candidate
     }
 
-    /// The remaining items of these families, where they are listed.
+    /// Returns the remaining items of these families, if they are listed.
     pub(super) fn items(&self, families: &[Family]) -> Vec<ShrinkItem> {
         let mut items: Vec<ShrinkItem> = families
             .iter()
@@ -66,7 +66,7 @@ impl Candidate {
         items
     }
 
-    /// The same candidate with the listed items of these families replaced by `items`.
+    /// Returns the same candidate, with `items` instead of the listed items of these families.
     pub(super) fn with_items(&self, families: &[Family], items: &[ShrinkItem]) -> Self {
         let mut candidate = self.clone();
         for family in families {
@@ -89,8 +89,8 @@ impl Candidate {
         candidate
     }
 
-    /// The same candidate with only these steps. Items bound to a removed step are bound to the last remaining one before
-    /// it, or else to the first after it. Strikes are unbound if no step remains.
+    /// Returns the same candidate with only these steps. Items bound to a removed step are bound to the last remaining step
+    /// before it, or else to the first remaining step after it. Strikes are unbound if no step remains.
     pub(super) fn with_steps(&self, steps: &[ShrinkItem]) -> Self {
         let mut candidate = self.with_items(&[Family::Step], steps);
         let left: BTreeSet<(u64, u64)> =
@@ -140,7 +140,7 @@ impl Candidate {
     }
 }
 
-/// Rules for steps, one for each range of consecutive ones.
+/// Returns rules for steps, one rule for each range of consecutive steps.
 fn ranges(items: &[ShrinkItem]) -> Vec<Rule> {
     let mut steps: Vec<(u64, u64)> =
         items.iter().map(|item| (item.address[0], item.address[1])).collect();

@@ -1,6 +1,6 @@
 //! Delta debugging (Zeller and Hildebrandt, 2002): minimizes a list so that no single item can be removed.
 
-/// Minimizes `items`. `test` tries lists in order and returns the index of the first that passes, if one does.
+/// Minimizes `items`. `test` tries lists in order and returns the index of the first list that passes, if any.
 pub(super) fn ddmin<T: Clone>(
     mut items: Vec<T>,
     mut test: impl FnMut(&mut dyn Iterator<Item = Vec<T>>) -> Option<u64>,

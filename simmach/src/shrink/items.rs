@@ -25,8 +25,8 @@ pub(super) struct ShrinkItem {
     pub(super) rules: Vec<Rule>,
 }
 
-/// Lists the items of a family in the order in which they happened. Where an item keeps what the seed drew, its rules have
-/// the action `drawn`: seeded, or reseeded if the candidate has a salt.
+/// Lists the items of a family in the order in which they happened. If an item keeps a value drawn from the seed, its rules
+/// have the action `drawn`: seeded, or reseeded if the candidate has a salt.
 pub(super) fn of_family(
     deviations: &[Deviation],
     family: Family,
@@ -57,7 +57,7 @@ pub(super) fn of_family(
 
 /// Number of times that a strike's time is halved before random times are tried.
 const HALVING_ROUNDS: u64 = 6;
-/// Number of recent items that are searched for duplicates: a draw that is recorded twice is recorded twice in a row, or
+/// Number of recent items that are searched for duplicates. If a draw is recorded twice, the two records are in a row, or
 /// nearly so.
 const RECENT_ITEMS: usize = 4;
 
@@ -66,7 +66,7 @@ impl ShrinkItem {
         let Deviation { family, address, kind, value, of, at, machine, position, pins, .. } =
             deviation;
         let [a, b, _] = *address;
-        // Before the first step, addresses do not depend on which items are removed: no position is needed.
+        // Before the first step, addresses do not depend on which items are removed, so a position is not needed.
         let position = position.filter(|position| position.sequence != 0);
         let one = |action| match position {
             Some(position) => vec![Rule::at(*family, position, action)],
@@ -83,7 +83,7 @@ impl ShrinkItem {
                 };
                 std::iter::once(whole).chain(pinned(*family, *address, pins)).collect()
             }
-            // The smallest word is below any probability.
+            // The smallest word is below every probability.
             (DeviationKind::PacketFault, _) => one(RuleAction::Value(0)),
             (DeviationKind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
             (
@@ -107,7 +107,7 @@ impl ShrinkItem {
         }
     }
 
-    /// The same choice with a lower value.
+    /// Returns the same choice with a lower value.
     pub(super) fn lowered(&self, value: u64) -> Self {
         let (_, of) = self.choice;
         let rules =
@@ -123,7 +123,7 @@ impl ShrinkItem {
         })
     }
 
-    /// The step that it is bound to: its sequence and index.
+    /// Returns the step that the item is bound to: its sequence and index.
     pub(super) fn step(&self) -> Option<(u64, u64)> {
         let pinned = self
             .pin(strike::SEQUENCE)
@@ -131,7 +131,7 @@ impl ShrinkItem {
         pinned.or(self.position.map(|position| (position.sequence, position.step)))
     }
 
-    /// The same item, bound to another step.
+    /// Returns the same item, bound to a different step.
     pub(super) fn bound_to(mut self, step: u64) -> Self {
         if let Some(position) = self.position {
             self = self.at_position(Position { step, ..position });
@@ -147,7 +147,7 @@ impl ShrinkItem {
         self
     }
 
-    /// The same item, bound to no step: its time now counts from the start of the run instead of the step.
+    /// Returns the same item without a step. Its time then counts from the start of the run instead of the step.
     pub(super) fn unbound(mut self) -> Self {
         let pins_step = |rule: &Rule| {
             [strike::SEQUENCE, strike::STEP]
@@ -158,7 +158,8 @@ impl ShrinkItem {
         self
     }
 
-    /// The same item at another time or for another packet. With `salt`, a strike's fields are drawn again with that salt.
+    /// Returns the same item at a different time or for a different packet. With `salt`, a strike's fields are drawn again
+    /// with that salt.
     pub(super) fn redraw(mut self, round: u64, salt: Option<u64>) -> Self {
         let below = |n| below_of(Some(mix(mix(self.at, self.address[1]), round)), n);
         if let Some(when) = self.pin(strike::WHEN) {
@@ -215,14 +216,14 @@ impl ShrinkItem {
         self.with_pins(&[(strike::WHEN, when)])
     }
 
-    /// The same item with these values of fields, and no others.
+    /// Returns the same item with exactly these values of fields.
     pub(super) fn with_pins(mut self, pins: &[(u64, u64)]) -> Self {
         self.rules.truncate(1);
         self.rules.extend(pinned(self.family, self.address, pins));
         self
     }
 
-    /// The same item with another value of a field that it pins.
+    /// Returns the same item with a different value for a field that it pins.
     pub(super) fn with_pin(mut self, field: u64, value: u64) -> Self {
         for rule in &mut self.rules {
             if rule.address[2] == Some((field, field))
@@ -235,7 +236,7 @@ impl ShrinkItem {
     }
 }
 
-/// Rules that pin the fields of the item at an address to these values.
+/// Returns rules that pin the fields of the item at an address to these values.
 fn pinned(
     family: Family,
     [a, b, _]: [u64; 3],
@@ -247,8 +248,8 @@ fn pinned(
     pins.iter().map(rule)
 }
 
-/// The word from which `below_of` draws `value` out of `of` values, with as few significant bits as possible: short words
-/// make short tokens. If `of` is at most 1, the choice is whether something happens at all; the word is 0.
+/// Returns the word from which `below_of` draws `value` out of `of` values, with as few significant bits as possible, since
+/// short words make short tokens. If `of` is at most 1, the choice is whether something happens at all, and the word is 0.
 fn word_for(value: u64, of: u64) -> u64 {
     if of <= 1 {
         return 0;

@@ -16,7 +16,7 @@ use crate::shrink::{Answer, Oracle, ShrinkResult, StopReason};
 /// Families of faults.
 const FAULTS: &[Family] =
     &[Family::Strike, Family::Fault, Family::Loss, Family::Reorder, Family::Duplicate];
-/// Families of what the test does.
+/// Families of the test's own steps and choices.
 const WORK: &[Family] = &[Family::Step, Family::Choice];
 /// Families that programs draw for their own use.
 const KEYS: &[Family] = &[Family::Generator, Family::Entropy];
@@ -35,19 +35,19 @@ const NOISE: &[Family] = &[
 const MAX_ITEMS: usize = 200;
 /// Maximum number of rounds.
 const MAX_ROUNDS: u32 = 12;
-/// Maximum number of times a removal is retried with other draws.
+/// Maximum number of times that a removal is retried with different draws.
 const MAX_REDRAWS: u64 = 96;
-/// Minimum number of times.
+/// Minimum number of times that a removal is retried with different draws.
 const MIN_REDRAWS: u64 = 4;
 /// Target for the retries of all removals together.
 const TOTAL_REDRAWS: u64 = 576;
-/// Number of packets on each path whose loss is tried alone.
+/// Number of packets on each path whose loss is tried as the only fault.
 const PACKETS_PER_PATH: u64 = 12;
 /// Maximum number of such packets on all paths together.
 const MAX_PACKETS: usize = 120;
-/// Maximum number of remaining faults at which pairs of them are replaced by one.
+/// Pairs of faults are replaced with one strike if at most this many faults remain.
 const MAX_REPLACED: usize = 6;
-/// Maximum number of remaining items at which removals are retried.
+/// Removals are retried if at most this many items remain.
 const MAX_RETRIED: usize = 32;
 
 /// State of the shrinker.
@@ -152,8 +152,8 @@ impl<'a> Shrinker<'a> {
         self.try_candidates(sets.into_iter());
     }
 
-    /// Tries the loss of a single packet and nothing else, not even a step, so that runs are short. It may reach the same
-    /// failure in another way than the original run, no part of which can be removed.
+    /// Tries the loss of a single packet and nothing else, not even a step, so that runs are short. Such a run may reach the
+    /// same failure in a different way from the original run, of which no part can be removed.
     fn try_single_loss(&mut self) {
         if (self.size.faults, self.size.steps) <= (1, 0) {
             return;
@@ -187,7 +187,8 @@ impl<'a> Shrinker<'a> {
         }
     }
 
-    /// The items of a family that is decided by the seed; `None` if it is already listed, calm, or has too many items.
+    /// Returns the items of a family that the seed decides; `None` if the family is already listed, is calm, or has too many
+    /// items.
     fn items_of(&mut self, family: Family) -> Option<FamilyMode> {
         let drawn = match self.candidate.modes.get(&family)? {
             FamilyMode::Seeded { salt, .. } => {
@@ -200,7 +201,7 @@ impl<'a> Shrinker<'a> {
         (items.len() <= most).then_some(FamilyMode::Only(items))
     }
 
-    /// Pins strikes to the times at which they happened, so that what delayed them can be removed.
+    /// Pins strikes to the times at which they happened, so that the strikes before them can be removed.
     fn pin_strike_times(&mut self) {
         let seen: BTreeMap<[u64; 3], Vec<(u64, u64)>> = self
             .deviations()
@@ -220,7 +221,7 @@ impl<'a> Shrinker<'a> {
         self.try_candidates(std::iter::once(candidate));
     }
 
-    /// Finally moves strikes earlier in their steps, then lowers choices that made the test wait for them.
+    /// Moves strikes earlier in their steps, then lowers choices that made the test wait for them. This is the last pass.
     fn move_strikes_earlier(&mut self) {
         const STRIKE: &[Family] = &[Family::Strike];
         for at in 0..self.candidate.items(STRIKE).len().min(MAX_RETRIED) {
@@ -257,7 +258,7 @@ impl<'a> Shrinker<'a> {
         self.reduce(FAULTS);
     }
 
-    /// Removes steps; items that are bound to a removed step are bound to another.
+    /// Removes steps. Items that are bound to a removed step are bound to another step.
     fn remove_steps(&mut self) {
         let items = self.candidate.items(&[Family::Step]);
         ddmin(items, |lists| {
@@ -346,7 +347,7 @@ impl<'a> Shrinker<'a> {
         }
     }
 
-    /// Makes fields of strikes calm: who is cut off, for how long, whether a disk is wiped.
+    /// Makes fields of strikes calm: which machines are partitioned, for how long, whether a disk is wiped.
     fn calm_strike_fields(&mut self) {
         let fields: Vec<[u64; 3]> = self
             .deviations()
@@ -388,7 +389,7 @@ impl<'a> Shrinker<'a> {
         }
     }
 
-    /// Retries removals with other draws and at other times. True if one still fails.
+    /// Retries removals with different draws and at different times. Returns true if one of these candidates still fails.
     fn retry_removals(&mut self) -> bool {
         let mut fewer: Vec<Candidate> = Vec::new();
         for families in [FAULTS, &[Family::Step]] {
@@ -414,7 +415,7 @@ impl<'a> Shrinker<'a> {
             || self.replace_pairs()
     }
 
-    /// Replaces two faults by one new strike. True if one still fails.
+    /// Replaces two faults with one new strike. Returns true if one of these candidates still fails.
     fn replace_pairs(&mut self) -> bool {
         let faults = self.candidate.items(FAULTS);
         let latest = self.deviations().iter().map(|deviation| deviation.at).max().unwrap_or(0);
@@ -448,7 +449,7 @@ impl<'a> Shrinker<'a> {
         })
     }
 
-    /// Tries these candidates with one salt after the other. True if one still fails.
+    /// Tries these candidates with one salt after the other. Returns true if one of them still fails.
     fn try_redrawn(
         &mut self,
         candidates: &[Candidate],
@@ -549,8 +550,8 @@ fn keys(item: &ShrinkItem) -> [Option<(u64, u64)>; 2] {
     [machine, flow]
 }
 
-/// The same candidate with other draws where the seed decides, strikes at other times, and faults on other packets. By
-/// turns, the strikes' `parts` are unchanged, calm, or drawn again.
+/// Returns the same candidate with different draws where the seed decides, strikes at different times, and faults on
+/// different packets. In turn, the strikes' `parts` are unchanged, calm, or drawn again.
 fn redraw(candidate: &Candidate, parts: &[Rule], salt: u64) -> Candidate {
     const STRIKE: &[Family] = &[Family::Strike];
     let (round, turn) = (salt / 3, salt % 3);

@@ -2,11 +2,11 @@
 //!
 //! A token holds the test, the shape of its spec, the seed, the overlay, the failure, a summary of the trace, and check
 //! bits. Each token has exactly one encoding; damaged and invented ones are rejected by a 32-bit checksum. The code of the
-//! program is not part of it: a token fits as long as test and spec are the same.
+//! program is not part of the token: a token fits as long as test and spec are the same.
 //!
-//! The spec's names, links, limits and plans are known before a run. The test's steps are part of its body and are not
-//! known, so a replay compares them with those of its run. Code between the choices of a step is not part of the shape; if
-//! it has changed, the trace differs.
+//! The spec's names, links, limits and plans are known before a run. The test's steps are part of its body and only become
+//! known during a run, so a replay compares the steps of the token with those of the replayed run. Code between the choices
+//! of a step is not part of the shape; if it has changed, the trace differs.
 
 mod base32;
 mod bytes;

@@ -1,6 +1,7 @@
 //! SIGTERM and Ctrl-C outside a run, through tokio.
 //!
-//! One task listens for the whole process. If its runtime ends, the next call of `token` starts it again on another.
+//! One task listens for the whole process. If its runtime ends, the next call of `token` starts the task again, on a
+//! different runtime.
 
 use std::future::Future;
 use std::pin::Pin;

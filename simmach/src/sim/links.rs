@@ -78,7 +78,7 @@ impl Sim {
 
     /// Heals a partition between two groups of machines, in both directions.
     ///
-    /// What a plan of the library has partitioned stays so until the plan heals it.
+    /// Paths that a plan of the library has partitioned stay partitioned until the plan heals them.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Sim {
     }
 
     /// Clogs the path from one group of machines to another: packets are held back, and delivered in order after
-    /// [`unclog`](Self::unclog). None is lost.
+    /// [`unclog`](Self::unclog). No packet is lost.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl Sim {
         Ok(())
     }
 
-    /// Ends a clog: the packets that it held back are sent on their way, and later ones are no longer held back.
+    /// Ends a clog: the packets that it held back continue on their way, and later packets are not held back.
     ///
     /// # Errors
     ///
@@ -277,8 +277,8 @@ impl Sim {
         Ok(())
     }
 
-    /// Returns the sockets of all matching machines, as `ss` shows them. [`Machine::sockets`](crate::Machine::sockets) does so
-    /// for one machine.
+    /// Returns the sockets of all matching machines, as `ss` shows them. For one machine, use
+    /// [`Machine::sockets`](crate::Machine::sockets).
     pub fn sockets(&self, selector: impl Into<Selector>) -> Vec<SocketEntry> {
         let machines = machine::machines(&selector.into());
         machines.into_iter().flat_map(net::control::sockets).collect()

@@ -39,8 +39,8 @@ impl Sim {
         }
     }
 
-    /// Returns the number of pending timers: those of all code on all machines and of the network, including packets in
-    /// flight. Useful to check for leaks.
+    /// Returns the number of pending timers of all code on all machines and of the network, including packets in flight.
+    /// Useful to check for leaks.
     pub fn timers(&self) -> usize {
         context::try_with(|engine| engine.timers.borrow().len()).unwrap_or(0)
     }

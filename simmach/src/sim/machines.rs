@@ -56,9 +56,9 @@ impl Sim {
 
     /// Sends the stop signal to all matching services and waits until they have ended.
     ///
-    /// What has not ended after `grace` ([`GRACE`](crate::GRACE) is a common value) is killed. If a whole machine matches, its
-    /// clients are stopped too, except the test's body. Restarts that are pending after a crash, or that a plan intends, are
-    /// cancelled.
+    /// Services that have not ended after `grace` are killed; [`GRACE`](crate::GRACE) is a common value. If a whole machine
+    /// matches, its clients are stopped too, except the test's body. Restarts that are pending after a crash, or that a plan
+    /// intends, are cancelled.
     ///
     /// # Errors
     ///
@@ -196,9 +196,9 @@ impl Sim {
 
     /// Sets the clock error of all matching machines: the offset of their wall clock, and the drift of both their clocks.
     ///
-    /// Code on these machines observes it through [`time`](crate::time) and through std's `Instant` and `SystemTime`. Pending
-    /// sleeps, timeouts, intervals, [`work`](crate::task::work) and commits continue at the new speed. The network, including
-    /// the timers of TCP, is not affected. [`settle`](Self::settle) sets all clocks right again.
+    /// Code on these machines observes it through [`time`](crate::time) and through std's `Instant` and `SystemTime`.
+    /// Pending sleeps, timeouts, intervals, [`work`](crate::task::work) and commits continue at the new speed. The network,
+    /// including the timers of TCP, is not affected. [`settle`](Self::settle) resets all clocks.
     ///
     /// # Errors
     ///
@@ -223,7 +223,7 @@ impl Sim {
             context::try_with(change) == Some(true)
         };
         let text = || format!("{}clocks changed", subject(&selector, &machines));
-        // To set them right is the counterpart of what set them wrong.
+        // Resetting clocks is the counterpart of an earlier fault, so the overlay cannot leave it out.
         if clock == ClockSkew::exact()
             || request_fault(machines.iter().any(changes), &machines, text)
         {
@@ -235,7 +235,7 @@ impl Sim {
     }
 }
 
-/// The machines of all matching services.
+/// Returns the machines of all matching services.
 pub(super) fn machines_of(selector: &Selector) -> Vec<MachineId> {
     let mut machines: Vec<_> =
         machine::services(selector).into_iter().map(|service| service.machine).collect();
@@ -265,7 +265,7 @@ pub(super) fn resolve(selector: &Selector) -> Result<Targets, ControlError> {
 }
 
 impl Targets {
-    /// The body is never ended; an error if nothing but the body matches.
+    /// Excludes the body, which must not be ended. Returns an error if only the body matches.
     fn without_body(self) -> Result<Self, ControlError> {
         match machine::body_machine() {
             Some(body)
@@ -279,7 +279,7 @@ impl Targets {
         }
     }
 
-    /// The machines of the services, and the machines that have only clients.
+    /// Returns the machines of the services, and the machines that have only clients.
     fn affected_machines(&self) -> Vec<MachineId> {
         let mut affected: Vec<_> = self.services.iter().map(|service| service.machine).collect();
         affected.dedup();
@@ -310,8 +310,8 @@ pub(super) fn resolve_machines(selector: &Selector) -> Result<Vec<MachineId>, Co
     }
 }
 
-/// Sets the clocks of one machine. Each change is recorded as a fault, except setting them right. Returns false if nothing
-/// changed.
+/// Sets the clocks of one machine. Each change is recorded as a fault, except a reset to exact clocks. Returns false if
+/// nothing changed.
 pub(super) fn set_clock(machine: MachineId, clock: ClockSkew) -> bool {
     let changed = context::try_with(|engine| engine.set_clock(machine, clock));
     let Some(changed) = changed.flatten() else { return false };
@@ -340,7 +340,7 @@ pub(super) fn set_clock(machine: MachineId, clock: ClockSkew) -> bool {
     true
 }
 
-/// The selector and a space, or nothing if it names the one machine that stands in front of the line.
+/// Returns the selector and a space; empty if the selector names exactly the machine with which the log line begins.
 fn subject(selector: &Selector, machines: &[MachineId]) -> String {
     let selector = selector.to_string();
     match machines {

@@ -47,13 +47,13 @@ pub(super) struct NamedPlan {
 pub(crate) struct PlanActivity {
     /// The name of the plan.
     pub name: String,
-    /// Number of faults that the plan made.
+    /// Number of faults that the plan caused.
     pub faults: u64,
-    /// Why the plan made no fault, if it made none and the reason is known.
+    /// Why the plan caused no fault, if that is the case and the reason is known.
     pub idle: Option<Idle>,
 }
 
-/// Why a plan made no fault in a run.
+/// Why a plan caused no fault in a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Idle {
     /// Too few machines match the plan's targets; the text says which and how many it needs.
@@ -106,7 +106,7 @@ pub(crate) fn take_plan_activity() -> Vec<PlanActivity> {
     with(take).unwrap_or_default()
 }
 
-/// Records why the running plan has made no fault so far. [`Idle::TooFew`] is final, later reasons do not replace it.
+/// Records why the running plan has caused no fault so far. [`Idle::TooFew`] is final: later reasons do not replace it.
 pub(crate) fn record_idle(idle: Idle) {
     let Some(scope) = engine::scope() else { return };
     with(|world| {
@@ -119,8 +119,8 @@ pub(crate) fn record_idle(idle: Idle) {
 
 /// Requests a fault on behalf of the running code. Returns false if the overlay leaves the fault out.
 ///
-/// Faults of the library's plans are only counted; those of the user's plans are drawn, and recorded as deviations. Faults of
-/// the test's body and its clients always take place: what varies there is what they choose.
+/// Faults of the library's plans are only counted; those of the user's plans are drawn, and recorded as deviations. Faults
+/// of the test's body and its clients always take place, since only their choices vary.
 ///
 /// A fault that changes nothing (`changes` is false) still takes a number, so that addresses of later faults do not depend on
 /// what was left out before. It is neither recorded nor left out.

@@ -37,7 +37,7 @@ pub struct ShouldPanic {
     pub expected: Option<&'static str>,
 }
 
-/// The seeds of a test, and what it expects of them.
+/// The seeds of a test, and the expected result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Number of seeds.
@@ -139,7 +139,7 @@ impl ExpectFailure {
         self
     }
 
-    /// Maximum number of reorderings, where a task has to wait for one that became ready later.
+    /// Maximum number of reorderings, in which a task runs after a task that became ready later.
     #[must_use]
     pub fn reorderings(mut self, max: u64) -> Self {
         self.reorderings = Some(max);

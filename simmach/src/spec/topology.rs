@@ -71,7 +71,7 @@ pub(crate) struct DeclaredLink {
 }
 
 impl Topology {
-    /// An empty topology.
+    /// Creates an empty topology.
     pub fn new() -> Self {
         Self::default()
     }
@@ -106,8 +106,8 @@ impl Topology {
         self
     }
 
-    /// Adds a service to a machine, and the machine if it is new. Names that differ only in case are a mistake, because resolvers
-    /// ignore case.
+    /// Adds a service to a machine, and the machine if it is new. Names that differ only in case are a mistake, since
+    /// resolvers ignore case.
     fn add(&mut self, machine: Name, service: DeclaredService) {
         let mut known = match self.machines.entry(machine.clone()) {
             Entry::Occupied(known) => known,
@@ -214,8 +214,8 @@ impl Topology {
         self
     }
 
-    /// Declares that the processes of these machines use simmach's modules only. They get no tokio runtime, which makes their
-    /// runs faster; what they do stays the same. A call into tokio that needs a runtime panics there.
+    /// Declares that the processes of these machines use simmach's modules only. They get no tokio runtime, which makes runs
+    /// faster but does not change them. A call into tokio that needs a runtime panics in such a process.
     #[must_use]
     pub fn native(mut self, machines: impl Into<Selector>) -> Self {
         self.native.push(machines.into());

@@ -1,5 +1,4 @@
-//! Disk errors: those of simulated disks, which the program under test must handle, and those of the real disk, which break
-//! the run.
+//! Disk errors. The program under test must handle errors of simulated disks. Errors of the real disk break the run.
 
 use std::io;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The disks of one run: which stores each machine has, which processes have them open, power loss and wipes.
 //!
-//! A store belongs to a service on a machine and has a name. Its LMDB environment is opened with the store and stays open when
-//! processes end, since these own only handles. Power loss, a wipe and the end of the run close it. Each machine has a folder,
-//! created when it is first needed.
+//! A store belongs to a service on a machine and has a name. Its LMDB environment is opened with the store. It stays open
+//! when processes end, since they only own handles. A power loss, a wipe and the end of the run close it. Each machine has a
+//! folder, created when it is first needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ enum VolumeSlot {
     },
 }
 
-/// An event that a disk, and thus each store on it, is affected by.
+/// An event that affects a disk, and thus each store on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DiskEvent {
     PowerOff,

@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Returns whether an [`Error::Full`] was converted into an [`io::Error`] on this thread since the last call. The conversion
-/// yields the code of a full real disk, so the code alone does not tell the two apart.
+/// yields the code of a full real disk, so the code alone does not distinguish the two.
 #[cfg(feature = "sim")]
 pub(super) fn take_converted_full() -> bool {
     CONVERTED_FULL.take()
@@ -42,13 +42,13 @@ pub enum Error {
     },
     /// The service or client that opened the store has ended, or the handle is used outside its run.
     Closed,
-    /// Another service or client opened the handle. A service that was started again is another one.
+    /// A different service or client opened the handle. A service that was started again counts as a different one.
     Foreign,
     /// The store was used in the closure of one of its own transactions.
     Nested,
     /// The name is not valid for a store or table; the text says why.
     Name(String),
-    /// The store is already open, with other options.
+    /// The store is already open, with different options.
     Options(String),
     /// An error of LMDB or of a codec, for example because a key is too long.
     Lmdb(heed::Error),
@@ -64,12 +64,12 @@ impl Error {
         Self::User(error.into())
     }
 
-    /// A full store, of which the transaction adds the name and the size.
+    /// Creates the error of a full store. The transaction adds the name and the size of the store.
     pub(super) fn full() -> Self {
         Self::Full { store: String::new(), size: 0 }
     }
 
-    /// Names the store that is full, unless the error is another, or names one already.
+    /// Adds the name and the size of the full store, unless this is a different error, or already has a name.
     pub(super) fn in_store(self, name: &str, size: usize) -> Self {
         match self {
             Self::Full { store, .. } if store.is_empty() => {

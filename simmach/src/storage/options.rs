@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Maximum number of tables in a store. LMDB clears a few dozen bytes for each in every transaction.
+/// Maximum number of tables in a store. LMDB clears a few dozen bytes for each table in every transaction.
 pub(crate) const MAX_TABLES: u32 = 64;
 
 /// Granularity of map sizes in bytes: the largest page size of all platforms.
@@ -33,13 +33,13 @@ pub enum Durability {
     EveryCommit,
     /// At the next flush, which takes place this long after the first commit that is not durable.
     ///
-    /// `write` returns sooner than with [`EveryCommit`](Self::EveryCommit), and power loss takes all commits since the last
-    /// flush. The kernel of the machine flushes, so a pending flush takes place even if the process ends. It flushes early
-    /// when half of the free space in the store is used up, as a kernel does under memory pressure.
+    /// `write` returns sooner than with [`EveryCommit`](Self::EveryCommit), and a power loss undoes all commits since the
+    /// last flush. The kernel of the machine flushes, so a pending flush takes place even if the process ends. It flushes
+    /// early when half of the free space in the store is used up, as a kernel does under memory pressure.
     ///
-    /// Outside a run, LMDB's own sync is off, and a task on the committing tokio runtime flushes. If that runtime ends before,
-    /// the operating system writes the data back at a time of its choice. On file systems that reorder writes, power loss may
-    /// then damage more than the commits since the last flush.
+    /// Outside a run, LMDB's own sync is off, and a task on the committing tokio runtime flushes. If that runtime ends
+    /// before the flush, the operating system writes the data back at a time of its choice. On file systems that reorder
+    /// writes, a power loss may then damage more than the commits since the last flush.
     Periodic(Duration),
 }
 
@@ -58,8 +58,8 @@ impl Options {
 
     /// Sets the maximum size of the store in bytes, rounded up to a multiple of 64 KiB. The default is 64 MiB.
     ///
-    /// A write that needs more returns [`Error::Full`](super::Error::Full). The size only reserves address space. What is
-    /// used of it in a run takes memory or disk space of the real machine.
+    /// A write that needs more returns [`Error::Full`](super::Error::Full). The size only reserves address space. In a run,
+    /// only the used part takes memory or disk space of the real machine.
     #[must_use]
     pub const fn map_size(mut self, bytes: usize) -> Self {
         self.map_size = bytes;

@@ -20,8 +20,8 @@ pub struct DiskProfile {
 
 /// A distribution of latencies in nanoseconds.
 ///
-/// Half of the draws are uniform between `min` and `median`. Of the other half, 50 % are in the lowest 2 % of the range between
-/// `median` and `max`, and 10 % are in its upper half.
+/// Half of the draws are uniform between `min` and `median`. Of the other half, 50% are in the lowest 2% of the range between
+/// `median` and `max`, and 10% are in its upper half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Latency {
     min: u64,
@@ -66,8 +66,8 @@ impl DiskProfile {
 
     /// Sets the latency of commits with [`Durability::EveryCommit`](super::Durability::EveryCommit).
     ///
-    /// Half of the commits take a uniformly drawn time between `min` and `median`. The others take between `median` and `max`,
-    /// few of them close to `max`.
+    /// Half of the commits take a uniformly drawn time between `min` and `median`. The others take between `median` and
+    /// `max`, and few of them are close to `max`.
     #[must_use]
     pub fn commit_latency(mut self, min: Duration, median: Duration, max: Duration) -> Self {
         self.commit = Latency::new(min, median, max);
@@ -100,7 +100,7 @@ impl DiskProfile {
         self
     }
 
-    /// What is out of range.
+    /// Returns a mistake for each argument that is out of range.
     pub(crate) fn mistakes(&self) -> Mistakes {
         let mut mistakes = Mistakes::default();
         let latencies = [

@@ -1,8 +1,8 @@
 //! Stores outside a run: LMDB in a real folder, with fsync, and transactions on blocking threads.
 //!
-//! LMDB allows a file to be open only once in a process, so all handles of a store share one environment. It is closed with the
-//! last handle, which flushes what was not flushed yet. Transactions of one store do not run in parallel, since heed has a lock
-//! around those that open tables.
+//! LMDB allows a file to be open only once in a process, so all handles of a store share one environment. The environment is
+//! closed with the last handle, after a flush of the commits that were not flushed yet. Transactions of one store do not run
+//! in parallel, since heed locks around transactions that open tables.
 
 #[cfg(test)]
 mod tests;
@@ -207,7 +207,7 @@ impl fmt::Debug for OpenStore {
     }
 }
 
-/// A scheduled flush. If its runtime ends before, dropping it lets the next commit schedule another.
+/// A scheduled flush. If its runtime ends first, dropping the flush lets the next commit schedule a new one.
 struct ScheduledFlush(Arc<OpenStore>);
 
 impl ScheduledFlush {
@@ -225,7 +225,7 @@ impl Drop for ScheduledFlush {
     }
 }
 
-/// Marks that this thread runs a closure of a store. A transaction of the same store in there would deadlock.
+/// Marks that this thread runs a closure of a store. A transaction of the same store inside the closure would deadlock.
 struct ActiveClosure;
 
 impl ActiveClosure {

@@ -1,4 +1,4 @@
-//! Adds what transactions write to the trace: a hash over the encoded keys and values.
+//! Adds the data that transactions write to the trace, as a hash over the encoded keys and values.
 //!
 //! Covered are all bytes that the codecs of tables encode in a write transaction, including keys that are only looked up, and
 //! the names of tables. Not covered are bytes written by the closure of `put_reserved`, and which method of heed was called.
@@ -16,7 +16,7 @@ use crate::engine::record::byte_hash::hash_bytes;
 
 #[cfg(feature = "sim")]
 thread_local! {
-    /// Running hash over what this thread's transaction has encoded so far.
+    /// Running hash over the bytes that this thread's transaction has encoded so far.
     static WRITTEN: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -57,7 +57,7 @@ pub(super) fn begin() {
     let _ = WRITTEN.try_with(|written| written.set(0));
 }
 
-/// Returns the hash over what was encoded since the transaction began.
+/// Returns the hash over the bytes encoded since the transaction began.
 #[cfg(feature = "sim")]
 pub(super) fn written() -> u64 {
     WRITTEN.try_with(Cell::get).unwrap_or_default()

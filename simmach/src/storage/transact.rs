@@ -102,7 +102,7 @@ impl Transaction {
             && error.kind() == io::ErrorKind::StorageFull
             && take_converted_full()
         {
-            // The closure converted `Error::Full` to an `io::Error`: undo that.
+            // The closure converted `Error::Full` to an `io::Error`. This undoes the conversion.
             result = Err(Error::full());
         }
         if let Err(Error::Full { .. }) = result {

@@ -15,7 +15,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Waits for the turn, in the order of calls. Fails inside the closure of a transaction, which would wait for itself.
+    /// Waits for the turn, in the order of calls. Fails inside the closure of a transaction, since the wait would never end.
     pub(super) async fn wait(id: HandleId) -> Result<Self> {
         let ticket = disks::with_handle(id, |store, _, _| {
             store.ensure_idle()?;

@@ -160,7 +160,7 @@ impl Volume {
         }
     }
 
-    /// Number of commits that power loss would take.
+    /// Returns the number of commits that a power loss would undo.
     pub(super) fn undurable(&self) -> u64 {
         self.open.as_ref().map_or(0, OpenEnv::undurable)
     }
@@ -270,7 +270,7 @@ impl OpenEnv {
     fn close(self, path: &Path) -> Result<File> {
         let Self { env, file, pin } = self;
         drop(pin);
-        // This is the last handle, so the environment closes at once. If it were not, waiting would never end.
+        // This is the last handle, so the environment closes at once. With another handle, the wait would never end.
         if !env.prepare_for_closing().wait_timeout(Duration::ZERO) {
             return Err(io::Error::other(StillInUse { file: path.to_owned() }).into());
         }

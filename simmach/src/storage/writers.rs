@@ -1,6 +1,6 @@
 //! The queue of writers of one store, from all processes that have it open. The first has the turn.
 //!
-//! Plain data: methods return wakers, which the caller wakes or drops when nothing of the run is borrowed.
+//! This is plain data: methods return wakers, which the caller wakes or drops when nothing of the run is borrowed.
 
 use std::collections::VecDeque;
 use std::task::Waker;

@@ -1,4 +1,4 @@
-//! [`Calls`]: what answers the system calls of a run.
+//! [`Calls`] answers the system calls of a run.
 
 use std::ffi::{c_int, c_long};
 use std::io::{IoSlice, IoSliceMut};
@@ -271,13 +271,13 @@ fn close(descriptor: c_int) {
     }
 }
 
-/// What a read or write of a file finds.
+/// The result of an attempt to read or write a file.
 enum Found {
-    /// A socket, whose own calls do it.
+    /// The file is a socket, which has calls of its own.
     Socket,
-    /// So many bytes are read or written, and a file is to be notified.
+    /// This many bytes were read or written. If there is a file, it must be notified.
     Done(usize, Option<FileId>),
-    /// Nothing, yet.
+    /// Nothing can be read or written yet.
     Nothing,
 }
 
@@ -314,7 +314,7 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
         })
     })?
     .map_or_else(
-        // As in Linux, unlike in a `recv`.
+        // As on Linux, this differs from `recv`.
         || if room == 0 { Ok(0) } else { Ok(sockets::receive(descriptor, into, 0)?.bytes) },
         Ok,
     )
@@ -327,7 +327,7 @@ fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
         Ok(match kind {
             FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Done(length, None),
             FileKind::Counter { count, .. } => {
-                // As Linux since version 6.9: not more bytes either.
+                // As on Linux since version 6.9, more bytes are an error too.
                 let added = sockets::whole(from).try_into().map_err(|_| Errno(libc::EINVAL))?;
                 let added = u64::from_ne_bytes(added);
                 if added == u64::MAX {
@@ -382,7 +382,7 @@ fn transfer(
     }
 }
 
-/// The result of a call, as the trace has it.
+/// The result of a call, in the form in which the trace contains it.
 trait Returned {
     fn returned(&self) -> i64;
 }
@@ -417,8 +417,9 @@ impl Returned for Received {
     }
 }
 
-/// Makes a call on a descriptor, and adds it to the trace. Not if it found nothing to do, and not on the event counters and
-/// epoll instances with which a runtime waits: a guest that uses neither sockets nor pipes has the trace of a native process.
+/// Makes a call on a descriptor, and adds it to the trace. Not added are calls that found nothing to do, and calls on
+/// eventfds and epoll instances, with which a runtime waits, so that a guest which uses neither sockets nor pipes has the
+/// same trace as a native process.
 fn traced<T: Returned>(
     call: SystemCall,
     descriptor: c_int,

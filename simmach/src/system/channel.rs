@@ -15,7 +15,7 @@ const CAPACITY: usize = 65_536;
 /// Largest write to a pipe that is not split (`PIPE_BUF`).
 const ATOMIC: usize = 4_096;
 
-/// Bytes on their way from one end to the other.
+/// The bytes in transit from one end to the other.
 #[derive(Debug, Default)]
 struct Channel {
     bytes: VecDeque<u8>,
@@ -25,11 +25,11 @@ struct Channel {
     is_writer_closed: bool,
 }
 
-/// The end that is read.
+/// The end for reading.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadEnd(Rc<RefCell<Channel>>);
 
-/// The end that is written.
+/// The end for writing.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteEnd(Rc<RefCell<Channel>>);
 
@@ -45,7 +45,7 @@ impl ReadEnd {
         self.0.borrow_mut().reader = Some(file);
     }
 
-    /// Reads available bytes; `None` if there are none yet. Returns whom to notify, too.
+    /// Reads available bytes, and also returns the file to notify. Returns `None` if no bytes are available yet.
     pub(super) fn read(&self, into: &mut [IoSliceMut<'_>]) -> Option<(usize, Option<FileId>)> {
         let mut channel = self.0.borrow_mut();
         if channel.bytes.is_empty() {
@@ -75,7 +75,7 @@ impl ReadEnd {
         (readable | closed) as u32
     }
 
-    /// Closes this end. Returns whom to notify.
+    /// Closes this end. Returns the file to notify.
     pub(super) fn close(&self) -> Option<FileId> {
         let mut channel = self.0.borrow_mut();
         channel.is_reader_closed = true;
@@ -89,8 +89,8 @@ impl WriteEnd {
         self.0.borrow_mut().writer = Some(file);
     }
 
-    /// Writes as much as there is room for; `None` if there is none. Up to `PIPE_BUF` bytes are written whole or not at all.
-    /// Returns whom to notify, too.
+    /// Writes as much as there is room for, and also returns the file to notify. Returns `None` if there is no room. Up to
+    /// `PIPE_BUF` bytes are written whole or not at all.
     pub(super) fn write(&self, from: &[IoSlice<'_>]) -> Answer<Option<(usize, Option<FileId>)>> {
         let mut channel = self.0.borrow_mut();
         if channel.is_reader_closed {
@@ -114,7 +114,7 @@ impl WriteEnd {
         (writable | closed) as u32
     }
 
-    /// Closes this end. Returns whom to notify.
+    /// Closes this end. Returns the file to notify.
     pub(super) fn close(&self) -> Option<FileId> {
         let mut channel = self.0.borrow_mut();
         channel.is_writer_closed = true;

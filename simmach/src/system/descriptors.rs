@@ -21,13 +21,13 @@ thread_local! {
     pub(crate) static DESCRIPTORS: Slot<Descriptors> = const { Slot::new() };
 }
 
-/// Bits of a descriptor that say which entry of the table it is. The bits above, below that of [`FIRST_DESCRIPTOR`], say how
-/// often the entry was used before: a descriptor that was closed is not taken for a new one.
+/// The bits of a descriptor that select an entry of the table. The bits above them, up to the bit of [`FIRST_DESCRIPTOR`],
+/// count how often the entry was used before, so that a closed descriptor is not mistaken for a new one.
 const ENTRY_BITS: u32 = 16;
 const MAX_ENTRIES: usize = 1 << ENTRY_BITS;
 const MAX_USES: u16 = 1 << (30 - ENTRY_BITS);
 
-/// The id of a file. It is not used again in its run.
+/// The id of a file. An id is never reused within its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
     slot: u32,
@@ -51,25 +51,25 @@ struct Entry {
     file: Option<FileId>,
 }
 
-/// An open file: what descriptors, which `dup` may copy, refer to.
+/// An open file, to which one or more descriptors refer, since `dup` copies descriptors.
 pub(crate) struct File {
     serial: u32,
     descriptors: u32,
     pub(crate) is_nonblocking: bool,
-    /// Options that are stored, and those that a UDP socket gets when it is bound.
+    /// Options that are stored, and options that are applied to a UDP socket when it is bound.
     pub(crate) options: Options,
     pub(crate) kind: FileKind,
-    /// The epoll instances that watch it, with the descriptor under which each does.
+    /// The epoll instances that watch the file, each with the descriptor under which it watches.
     pub(crate) watchers: SmallVec<[(FileId, c_int); 1]>,
-    /// Threads that wait for it in a call.
+    /// Threads that wait for the file in a call.
     waiters: Vec<Waker>,
-    /// Calls [`notify`] for the file: what the network wakes.
+    /// The waker that the network calls, which calls [`notify`] for the file.
     waker: Waker,
 }
 
-/// What a file is.
+/// The kinds of files.
 pub(crate) enum FileKind {
-    /// An event counter (`eventfd`).
+    /// An eventfd.
     Counter { count: u64, is_semaphore: bool },
     /// An epoll instance.
     Epoll(Epoll),
@@ -83,9 +83,9 @@ pub(crate) enum FileKind {
     Datagrams { key: Option<SocketKey>, v6: bool },
     /// A Unix socket.
     Unix(SocketId),
-    /// The end of a pipe that is read.
+    /// The end of a pipe for reading.
     PipeReader(ReadEnd),
-    /// The end of a pipe that is written.
+    /// The end of a pipe for writing.
     PipeWriter(WriteEnd),
     /// `/dev/urandom`.
     Random,
@@ -115,7 +115,7 @@ pub(crate) fn install(run: RunId) {
     });
 }
 
-/// Removes the descriptors of this thread's run. Closing one that is left succeeds and does nothing.
+/// Removes the descriptors of this thread's run. Closing a remaining descriptor later succeeds and does nothing.
 pub(crate) fn remove() {
     drop(DESCRIPTORS.with(Slot::remove));
 }
@@ -142,7 +142,7 @@ pub(super) fn open(kind: FileKind, is_nonblocking: bool) -> Answer<c_int> {
     with(|descriptors| descriptors.open(kind, is_nonblocking))
 }
 
-/// Has `waker` woken when something happens to a file. Calling this again for the same waker changes nothing.
+/// Registers `waker`, to be woken when something happens to a file. A second call with the same waker has no effect.
 pub(super) fn add_waiter(id: FileId, waker: &Waker) -> Answer<()> {
     with(|descriptors| {
         descriptors.file(id)?.add_waiter(waker);
@@ -150,7 +150,7 @@ pub(super) fn add_waiter(id: FileId, waker: &Waker) -> Answer<()> {
     })
 }
 
-/// Something happened to a file: wakes the epoll instances and the threads that wait for it.
+/// Wakes the epoll instances and the threads that wait for a file, because something happened to it.
 pub(super) fn notify(id: FileId) {
     let woken = with(|descriptors| Ok(descriptors.notify(id)));
     woken.into_iter().flatten().for_each(Waker::wake);
@@ -185,7 +185,7 @@ impl Descriptors {
         self.open_again(id)
     }
 
-    /// Gives a file another descriptor.
+    /// Gives a file an additional descriptor.
     pub(super) fn open_again(&mut self, id: FileId) -> Answer<c_int> {
         let entry = match self.free.pop_front() {
             Some(entry) => entry,
@@ -215,7 +215,7 @@ impl Descriptors {
         file.filter(|file| file.serial == id.serial).ok_or(Errno(libc::EBADF))
     }
 
-    /// Closes a descriptor. Returns the file if it was its last one.
+    /// Closes a descriptor. Returns the file if this was its last descriptor.
     pub(super) fn close(&mut self, descriptor: c_int) -> Answer<Option<File>> {
         let id = self.id_of(descriptor)?;
         let entry = (descriptor - FIRST_DESCRIPTOR) as usize % MAX_ENTRIES;
@@ -237,7 +237,7 @@ impl Descriptors {
         Ok(Some(file))
     }
 
-    /// Queues a file at the epoll instances that watch it. Returns who must be woken.
+    /// Queues a file at the epoll instances that watch it. Returns the wakers to wake.
     #[must_use]
     pub(super) fn notify(&mut self, id: FileId) -> SmallVec<[Waker; 2]> {
         let Ok(file) = self.file(id) else { return SmallVec::new() };
@@ -248,7 +248,7 @@ impl Descriptors {
         woken
     }
 
-    /// Queues a descriptor at an epoll instance. Returns who waits for the instance.
+    /// Queues a descriptor at an epoll instance. Returns the waker that waits for the instance.
     #[must_use]
     pub(super) fn queue(&mut self, epoll: FileId, descriptor: c_int) -> SmallVec<[Waker; 2]> {
         let Ok(file) = self.file(epoll) else { return SmallVec::new() };
@@ -266,7 +266,7 @@ impl Descriptors {
 }
 
 impl File {
-    /// Whether an epoll instance or a thread waits for it.
+    /// Whether an epoll instance or a thread waits for the file.
     pub(super) fn is_watched(&self) -> bool {
         !self.watchers.is_empty() || !self.waiters.is_empty()
     }

@@ -1,8 +1,8 @@
-//! Epoll instances: which descriptors each watches, and which of them may be ready.
+//! Epoll instances: which descriptors an instance watches, and which of them may be ready.
 //!
-//! As in Linux, what happens to a file queues it once at each instance that watches it, and a wait looks at the queued ones
-//! in that order. A descriptor that is watched level-triggered is queued again after it was returned, since it may still be
-//! ready; an edge-triggered one is not.
+//! As on Linux, an event on a file queues the file's descriptor, once, at each instance that watches it. A wait examines the
+//! queued descriptors in the order of the queue. A level-triggered descriptor is queued again after it was returned, since
+//! it may still be ready; an edge-triggered descriptor is not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_int;
@@ -16,7 +16,7 @@ use crate::system::descriptors::{FileId, FileKind, open, with, with_file};
 use crate::system::threads::{self, Deadline};
 use crate::system::{readiness, slice};
 
-/// The events that are reported whether they were asked for or not.
+/// The events that are reported even if they were not requested.
 const ALWAYS: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
 
 /// An epoll instance.
@@ -34,7 +34,7 @@ struct Watch {
     file: FileId,
     event: EpollEvent,
     is_queued: bool,
-    /// It was reported with `EPOLLONESHOT`, and is not watched until it is modified.
+    /// The descriptor was reported with `EPOLLONESHOT`, and is not watched until it is modified.
     is_disabled: bool,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn control(
     descriptor: c_int,
     event: Option<EpollEvent>,
 ) -> Answer<()> {
-    // tokio watches a real socket pair for signals, which do not come in a run.
+    // tokio watches a real socket pair for signals, which a run does not raise.
     if !is_simulated(descriptor) {
         if descriptor < 0 {
             return Err(Errno(libc::EBADF));
@@ -187,7 +187,7 @@ fn collect(id: FileId, most: usize, found: &mut dyn FnMut(EpollEvent)) -> Answer
         let Some((descriptor, watch)) = next else { break };
         let EpollEvent { events, data } = watch.event;
         let ready = readiness::of(watch.file) & (events | ALWAYS);
-        // Before it is returned: what happens from here on queues it again.
+        // The descriptor leaves the queue before it is returned, so that a later event queues it again.
         readiness::watch(watch.file);
         if ready == 0 {
             continue;

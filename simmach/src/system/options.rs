@@ -1,7 +1,7 @@
 //! Options of sockets (`getsockopt`, `setsockopt`).
 //!
-//! Options that change what a run does are the kernel's: see `net`. Others that common libraries set are stored and read
-//! back, since nothing in a run depends on them. An option that is not known here fails with `ENOPROTOOPT`.
+//! Options that affect a run are implemented by the simulated kernel in `net`. Other options that common libraries set are
+//! only stored and read back, since nothing in a run depends on them. An unknown option fails with `ENOPROTOOPT`.
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
@@ -25,17 +25,17 @@ const LEAST_RECEIVE_BUFFER: u32 = 2_304;
 /// `net.core.wmem_max` and `rmem_max`: larger sizes are cut to it.
 const MOST_BUFFER: u32 = 212_992;
 
-/// Options of a file that the network does not know.
+/// Options of a file that the network does not implement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// By level and name.
+    /// The stored options, by level and name.
     stored: BTreeMap<(c_int, c_int), c_int>,
-    /// Time-outs of blocking calls (`SO_RCVTIMEO`, `SO_SNDTIMEO`).
+    /// Timeouts of blocking calls (`SO_RCVTIMEO`, `SO_SNDTIMEO`).
     pub(super) receive_timeout: Option<Duration>,
     pub(super) send_timeout: Option<Duration>,
 }
 
-/// Options that are stored, with the values that Linux has first.
+/// Options that are stored, with Linux's initial values.
 const STORED: [(c_int, c_int, c_int); 28] = [
     (libc::SOL_SOCKET, libc::SO_DONTROUTE, 0),
     (libc::SOL_SOCKET, libc::SO_OOBINLINE, 0),
@@ -103,7 +103,7 @@ pub(super) fn apply_pending(id: FileId, key: SocketKey) -> Answer<()> {
     Ok(())
 }
 
-/// Sets an option that a bound UDP socket has in the network. Returns false if there is no such option.
+/// Sets an option of a bound UDP socket in the network. Returns false if the network does not implement the option.
 fn set_datagram_option(key: SocketKey, level: c_int, name: c_int, value: c_int) -> Answer<bool> {
     kernel(|kernel| {
         let socket = kernel.datagrams(key)?;
@@ -129,7 +129,7 @@ fn store(descriptor: c_int, level: c_int, name: c_int, value: c_int) -> Answer<(
     })
 }
 
-/// Writes an option's value to `value`, cut to its room. Returns the number of bytes.
+/// Writes an option's value to `value`, truncated to its length. Returns the number of bytes.
 pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]) -> Answer<usize> {
     let (_, socket, _) = find(descriptor)?;
     if let Socket::Unix(socket) = socket {
@@ -203,7 +203,7 @@ pub(super) fn get(descriptor: c_int, level: c_int, name: c_int, value: &mut [u8]
     Ok(put(value, &[found]))
 }
 
-/// Writes `TCP_INFO`: the state and the round-trip time of a connection; all else is zero.
+/// Writes `TCP_INFO`: the state and the round-trip time of a connection. All other fields are zero.
 fn tcp_info(socket: Socket, value: &mut [u8]) -> Answer<usize> {
     const LENGTH: usize = 232;
     const ROUND_TRIP: usize = 68;
@@ -237,7 +237,7 @@ fn tcp_info(socket: Socket, value: &mut [u8]) -> Answer<usize> {
     Ok(value.iter_mut().zip(info).map(|(to, byte)| *to = byte).count())
 }
 
-/// The ancillary data of a datagram that a socket's options ask for.
+/// Returns the ancillary data of a datagram that the socket's options request.
 pub(super) fn received_control(
     descriptor: c_int,
     key: SocketKey,
@@ -260,13 +260,13 @@ pub(super) fn received_control(
     if is_on(libc::IPPROTO_IP, libc::IP_RECVTOS)?
         || is_on(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)?
     {
-        // The network does not carry it.
+        // The network does not transmit it.
         control.traffic_class = Some(0);
     }
     Ok(control)
 }
 
-/// Copies numbers to `value`, cut to its room.
+/// Copies numbers to `value`, truncated to its length.
 fn put<T: Copy>(value: &mut [u8], numbers: &[T]) -> usize
 where
     Bytes<T>: From<T>,
@@ -275,7 +275,7 @@ where
     value.iter_mut().zip(bytes).map(|(to, byte)| *to = byte).count()
 }
 
-/// A number's bytes in the order of the processor.
+/// The bytes of a number, in native byte order.
 struct Bytes<T> {
     bytes: Vec<u8>,
     of: std::marker::PhantomData<T>,
@@ -328,7 +328,7 @@ fn keep_alive_of(socket: Socket) -> Answer<(bool, KeepAlive)> {
     Ok((found.0, found.1.unwrap_or_default()))
 }
 
-/// The value of an option that is a number; `None` if there is no such option.
+/// Returns the value of a numeric option; `None` if the option does not exist.
 fn number(descriptor: c_int, socket: Socket, level: c_int, name: c_int) -> Answer<Option<c_int>> {
     let seconds = |time: Duration| time.as_secs() as c_int;
     let is_tcp = !matches!(socket, Socket::Datagrams { .. } | Socket::Unix(_));
@@ -431,7 +431,7 @@ pub(super) fn set(descriptor: c_int, level: c_int, name: c_int, value: &[u8]) ->
     }
     let number = match (word(0), value) {
         (Some(word), _) => word,
-        // IP's options take a byte, too.
+        // IP options also accept a single byte.
         (None, [byte, ..]) if matches!(level, libc::IPPROTO_IP | libc::SOL_UDP) => {
             c_int::from(*byte)
         }

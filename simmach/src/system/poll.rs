@@ -7,10 +7,10 @@ use crate::system::descriptors::{FileId, add_waiter, with};
 use crate::system::readiness;
 use crate::system::threads::{Deadline, wait};
 
-/// The events that are reported whether they were asked for or not.
+/// The events that are reported even if they were not requested.
 const ALWAYS: i16 = libc::POLLERR | libc::POLLHUP;
 
-/// Waits until a descriptor has one of its events, and returns the number of those that do.
+/// Waits until at least one descriptor has one of its events, and returns the number of such descriptors.
 pub(super) fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize> {
     let deadline = Deadline::after(timeout);
     loop {
@@ -35,7 +35,7 @@ fn file_of(entry: &PollEntry) -> Option<FileId> {
     with(|descriptors| descriptors.id_of(entry.descriptor)).ok()
 }
 
-/// The events that a descriptor has now. Those of poll have epoll's values.
+/// Returns the events that a descriptor has now. The events of `poll` have the same values as those of epoll.
 fn returned(entry: &PollEntry) -> i16 {
     if entry.descriptor < 0 || !is_simulated(entry.descriptor) {
         return 0;

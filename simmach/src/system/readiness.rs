@@ -1,4 +1,4 @@
-//! What a file is ready for, in the events of epoll and poll.
+//! The readiness of a file, as events of epoll and poll.
 
 use libc::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 
@@ -13,7 +13,7 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// The events of a socket that the kernel has closed: its machine lost power, or its process ended.
 const CLOSED: u32 = (EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR) as u32;
 
-/// A file's readiness is known by itself, or to the network.
+/// Where the readiness of a file is known: in the file itself, or in the network.
 enum Source {
     Known(u32),
     Epoll,
@@ -114,8 +114,8 @@ fn events(ready: Ready) -> u32 {
     events as u32
 }
 
-/// Has the network call the file's waker when something happens to its socket. Once per call: it must be called again after
-/// the waker was.
+/// Makes the network call the file's waker when something happens to its socket. The waker is called once; call this
+/// function again afterwards.
 pub(super) fn watch(id: FileId) {
     let watched = with(|descriptors| {
         let file = descriptors.file(id)?;
@@ -142,6 +142,6 @@ pub(super) fn watch(id: FileId) {
         };
         Ok(())
     });
-    // A descriptor that was closed meanwhile is not watched.
+    // The descriptor may have been closed meanwhile.
     let _ = watched;
 }

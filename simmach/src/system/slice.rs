@@ -1,8 +1,8 @@
-//! Slices: what a runtime on the run's own thread does between two waits.
+//! Slices: the execution of a runtime on the run's own thread between two waits.
 //!
-//! A runtime cannot block there, since the run goes on in its loop. So a guest's task runs it until it would wait in
-//! `epoll_wait`: that call records the deadline and who must be woken, has the future that the runtime blocks on complete,
-//! and returns without an event.
+//! A runtime cannot block on that thread, since the run must go on. Therefore a guest's task runs the runtime until it would
+//! wait in `epoll_wait`. That call records the deadline and the waker, completes the future that the runtime blocks on, and
+//! returns without an event.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
@@ -20,7 +20,7 @@ thread_local! {
 /// The slices of one runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
-    /// The epoll instance of the runtime: that of its first wait.
+    /// The epoll instance of the runtime, which is the instance of its first wait.
     epoll: Cell<Option<c_int>>,
     /// When the runtime has work again without an event, after it has waited in this slice.
     ended: Cell<Option<Deadline>>,
@@ -28,7 +28,7 @@ pub(crate) struct Slice {
     root: RefCell<Option<Waker>>,
     /// Wakes the engine's task that runs the slices.
     task: RefCell<Option<Waker>>,
-    /// Whether `root` is being woken, for which the runtime would also write to its event counter.
+    /// Whether `root` is being woken. The runtime then also writes to its eventfd.
     is_waking_root: Cell<bool>,
 }
 
@@ -59,7 +59,7 @@ impl Slice {
         (result, self.ended.take())
     }
 
-    /// Tells that code of the guest's runs from here on, whose readings of the clock are counted.
+    /// Marks that the guest's own code runs from here on, whose readings of the clock are counted.
     pub(crate) fn enter_code(&self) {
         set_uncounted(false);
     }
@@ -83,7 +83,7 @@ impl Slice {
     }
 }
 
-/// Ends the slice whose runtime waits at the instance `epoll` until `deadline`. `register` sets who is woken by an event.
+/// Ends the slice whose runtime waits at the instance `epoll` until `deadline`. `register` registers the waker for events.
 /// Returns false if no slice of that runtime is running on this thread.
 pub(super) fn end(
     epoll: c_int,
@@ -99,7 +99,7 @@ pub(super) fn end(
         register(task)?;
     }
     slice.ended.set(Some(deadline));
-    // Not borrowed while it is woken.
+    // Nothing is borrowed during the wake.
     let root = slice.root.borrow().clone();
     // The runtime has read the clock for its metrics before this wait, and reads it after it, for timers that are due.
     #[cfg(feature = "tokio")]
@@ -117,8 +117,8 @@ fn set_uncounted(on: bool) {
     context::try_with(|engine| engine.clock.set_uncounted(on));
 }
 
-/// Whether a runtime on this thread is being woken from its own wait: what it writes to its event counter then would only
-/// cause another slice.
+/// Whether a runtime on this thread is being woken from its own wait. A write to its eventfd would then only cause an
+/// additional slice.
 pub(super) fn is_waking_own_runtime() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|slice| slice.is_waking_root.get()))
 }

@@ -1,4 +1,4 @@
-//! Calls on sockets: opening, naming, connecting and closing them. What passes through them is in `transfer`.
+//! Calls that open, name, connect and close sockets. Calls that transfer data are in `transfer`.
 
 mod transfer;
 
@@ -17,7 +17,7 @@ use crate::system::threads::{Deadline, wait};
 use crate::system::unix::SocketId;
 use crate::system::{options, readiness, unix};
 
-/// A socket, as calls find it.
+/// The socket that a descriptor refers to.
 #[derive(Clone, Copy)]
 pub(super) enum Socket {
     Unconnected { key: SocketKey, v6: bool },
@@ -60,7 +60,7 @@ pub(super) fn try_kernel<R>(
 }
 
 fn errno(error: &io::Error) -> Errno {
-    // Without a code: the kernel has closed the socket, or there is no machine.
+    // An error without a code: the kernel has closed the socket, or the code does not run on a machine.
     Errno(error.raw_os_error().unwrap_or(libc::EBADF))
 }
 
@@ -71,8 +71,8 @@ fn set_kind(id: FileId, kind: FileKind) -> Answer<()> {
     })
 }
 
-/// When a call that waits for one of `events` gives up: at once if it must not block, else after the file's `SO_RCVTIMEO` or
-/// `SO_SNDTIMEO`.
+/// Returns when a call that waits for one of `events` gives up: at once if it must not block, otherwise after the file's
+/// `SO_RCVTIMEO` or `SO_SNDTIMEO`.
 pub(super) fn deadline(id: FileId, events: c_int, is_nonblocking: bool) -> Answer<Deadline> {
     if is_nonblocking {
         return Ok(Deadline::NOW);
@@ -85,7 +85,8 @@ pub(super) fn deadline(id: FileId, events: c_int, is_nonblocking: bool) -> Answe
     Ok(Deadline::after(timeout))
 }
 
-/// Waits until something happens to a file and it has one of `events`. For callers that have just found it without.
+/// Waits until something happens to a file and it has one of `events`. For callers that have just found that it has none of
+/// them.
 ///
 /// # Errors
 ///
@@ -145,12 +146,12 @@ pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_in
     open(file, kind & libc::SOCK_NONBLOCK != 0)
 }
 
-/// Fails if the calling code has no machine, such as a plan's.
+/// Fails if the calling code has no machine, as in a plan.
 pub(super) fn check_machine() -> Answer<()> {
     with_host(|_, _| Ok(())).map_err(|error| no_machine(&error))
 }
 
-/// A plan has no machine: the run is broken, since its author must know.
+/// Reports the run as broken, since a plan has no machine and its author must learn of the mistake.
 fn no_machine(error: &io::Error) -> Errno {
     if engine::live_scope().is_some() {
         engine::break_run(error.to_string());
@@ -165,7 +166,7 @@ fn inet(address: &SocketAddress) -> Answer<SocketAddr> {
     }
 }
 
-/// The address for a datagram of a socket of a family: an IPv6 socket takes IPv4 addresses mapped to IPv6.
+/// Converts an address for a datagram of a socket of a family: an IPv6 socket takes IPv4 addresses mapped to IPv6.
 fn for_family(address: SocketAddr, v6: bool) -> SocketAddr {
     match address {
         SocketAddr::V6(v6_address) if v6 => match v6_address.ip().to_ipv4_mapped() {
@@ -214,7 +215,7 @@ fn bind_datagrams(id: FileId, address: SocketAddr, v6: bool) -> Answer<SocketKey
 
 pub(super) fn listen(descriptor: c_int, backlog: c_int) -> Answer<()> {
     let (id, socket, _) = find(descriptor)?;
-    // Linux caps it at `net.core.somaxconn`, by default 4,096; a negative one is taken as unsigned.
+    // Linux limits the backlog to `net.core.somaxconn`, by default 4,096. It interprets a negative number as unsigned.
     let backlog = u32::try_from(backlog).unwrap_or(u32::MAX).min(4_096);
     match socket {
         Socket::Unconnected { key, .. } => {
@@ -240,7 +241,7 @@ pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> 
             let address = inet(address)?;
             let info = kernel(|kernel| kernel.connect_socket(key, address))?;
             set_kind(id, FileKind::Stream { info, is_read_shut: false })?;
-            // Those that watched the unconnected socket watch the connection.
+            // The epoll instances and threads that watched the unconnected socket now watch the connection.
             notify(id);
             readiness::watch(id);
             wait_connected(id, info, is_nonblocking, libc::EINPROGRESS)
@@ -285,7 +286,7 @@ fn wait_connected(
 ) -> Answer<()> {
     let deadline = deadline(id, libc::EPOLLOUT, is_nonblocking)?;
     match wait_for(id, libc::EPOLLOUT, deadline, "an answer from a peer that it connects to") {
-        // The call must not block, or its `SO_SNDTIMEO` has passed: the connection goes on opening.
+        // The call must not block, or its `SO_SNDTIMEO` has passed. The connect continues in the background.
         Err(Errno(libc::EAGAIN)) => return Err(Errno(begun)),
         Err(error) => return Err(error),
         Ok(()) => {}
@@ -295,7 +296,7 @@ fn wait_connected(
     Err(error)
 }
 
-/// Makes a socket that failed to connect one that can be connected again.
+/// Disconnects a socket whose connect failed, so that it can be connected again.
 fn disconnect(id: FileId, info: ConnectionInfo) -> Answer<()> {
     let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
     let v6 = info.local.is_ipv6();
@@ -388,7 +389,7 @@ pub(super) fn shut_down(descriptor: c_int, how: c_int) -> Answer<()> {
             notify(id);
             Ok(())
         }
-        // It stops listening and keeps its port. Calls that wait for a connection end with `EINVAL`.
+        // The socket stops listening but keeps its port. Calls that wait for a connection end with `EINVAL`.
         Socket::Listener(key) if how != libc::SHUT_WR => {
             let process = engine::live_scope().ok_or(Errno(libc::EBADF))?.process;
             let address = kernel(|kernel| kernel.socket_local(key))?;
@@ -424,7 +425,7 @@ pub(super) fn available(descriptor: c_int) -> Answer<usize> {
 
 /// Closes the socket of a file whose last descriptor was closed.
 pub(super) fn close(kind: &FileKind) {
-    // Fails in an ended process, whose sockets its machine's kernel has closed.
+    // Fails in an ended process, whose sockets the kernel of its machine has closed.
     let closed = match kind {
         FileKind::Unconnected { key, .. } | FileKind::Listener { key } => kernel(|kernel| {
             kernel.close_listener(*key);

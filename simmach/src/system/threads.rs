@@ -1,12 +1,12 @@
 //! Threads that a guest starts: real ones, of which exactly one runs at a time.
 //!
-//! Each thread is also a task of the engine. When that task is polled, the run moves to the thread (its state is carried
-//! there, see [`Carry`](crate::engine::slot::Carry)) and the run's own thread stands still, until the thread waits or
-//! ends. So a thread's code reaches the run as any other code does, in the scope of its task, and the order of threads is
-//! that of tasks: drawn from the seed.
+//! Each thread is also a task of the engine. When that task is polled, the run moves to the thread (see
+//! [`Carry`](crate::engine::slot::Carry)), and the run's own thread is suspended until the thread waits or ends. A thread's
+//! code therefore reaches the run like any other code, in the scope of its task, and threads are ordered like tasks: by
+//! draws from the seed.
 //!
-//! When a process ends, its threads' waits fail and their clocks run ahead, so that they leave. One that does not is left
-//! behind, parked forever; the run counts it, and its process should make no other run.
+//! When a process ends, the waits of its threads fail and their clocks run ahead, so that they end. A thread that does not
+//! end is left behind, parked forever. The run counts such threads, and the OS process must not execute further runs.
 
 mod carried;
 pub(super) mod futex;
@@ -40,7 +40,7 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Threads of ended processes that have not left.
+    /// Returns the threads of ended processes that have not ended.
     fn lingering(&mut self) -> Vec<Arc<Thread>> {
         let lingers = |thread: &&Arc<Thread>| {
             let state = thread.lock();
@@ -50,7 +50,7 @@ impl Threads {
     }
 }
 
-/// When a wait ends without an event, in nanoseconds of the machine's monotonic clock; `None` if it does not.
+/// When a wait ends without an event, in nanoseconds of the machine's monotonic clock. `None` means never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(pub(crate) Option<u64>);
 
@@ -58,7 +58,7 @@ impl Deadline {
     /// A wait that ends at once.
     pub(crate) const NOW: Self = Self(Some(0));
 
-    /// The deadline after a time-out; `None` is for ever.
+    /// Returns the deadline after a timeout. `None` means forever.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.map(|timeout| engine::local_now().saturating_add(nanos(timeout))))
     }
@@ -84,7 +84,7 @@ fn with<R>(f: impl FnOnce(&mut Threads) -> R) -> Option<R> {
     THREADS.try_with(|slot| slot.with(f)).ok().flatten()
 }
 
-/// Starts a thread of the running guest. `create` makes it, given its routine.
+/// Starts a thread of the running guest. `create` creates the thread, given its routine.
 pub(super) fn start(
     routine: Routine,
     create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
@@ -114,12 +114,12 @@ pub(super) fn is_own() -> bool {
     thread::own().is_some()
 }
 
-/// Waits on a guest's thread until its waker, which is passed to `register`, is woken, or until `deadline`. It may also return
-/// without either.
+/// Waits on a guest's thread until its waker, which is passed to `register`, is woken, or until `deadline`. Spurious returns
+/// are possible.
 ///
 /// # Errors
 ///
-/// `EBADF` if the thread's process has ended. On the run's own thread, which cannot wait, `EDEADLK`; the run fails.
+/// `EBADF` if the thread's process has ended. `EDEADLK` on the run's own thread, which cannot wait; the run then fails.
 pub(super) fn wait(
     deadline: Deadline,
     what: &'static str,
@@ -137,7 +137,7 @@ pub(super) fn wait(
     if own.lock().is_dying { Err(Errno(libc::EBADF)) } else { Ok(()) }
 }
 
-/// Sleeps on a guest's thread. Returns false on others.
+/// Sleeps on a guest's thread. Returns false on other threads.
 pub(super) fn sleep(time: Duration) -> bool {
     if !is_own() {
         return false;
@@ -147,7 +147,8 @@ pub(super) fn sleep(time: Duration) -> bool {
     true
 }
 
-/// Waits until a thread of the run has ended, and returns its result; `None` if it is not one of the run's.
+/// Waits until a thread of the run has ended, and returns its result. Returns `None` if the thread does not belong to the
+/// run.
 pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
     let found = with(|threads| {
         let mut all = threads.all.iter();
@@ -173,7 +174,7 @@ pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
 
 /// Names a thread of the run in reports.
 pub(super) fn set_name(handle: libc::pthread_t, name: &str) {
-    // std names a thread on itself, before it runs the thread's code and after it has set its id.
+    // std sets the name on the new thread itself, after it has set the thread's id and before it runs the thread's code.
     if let Some(own) = thread::own()
         && own.lock().handle == Some(handle)
     {
@@ -186,7 +187,7 @@ pub(super) fn set_name(handle: libc::pthread_t, name: &str) {
     }
 }
 
-/// Whether a handle is that of a thread of the run.
+/// Whether a handle refers to a thread of the run.
 pub(super) fn is_known(handle: libc::pthread_t) -> bool {
     let is_it = |thread: &Arc<Thread>| thread.lock().handle == Some(handle);
     with(|threads| threads.all.iter().any(is_it)).unwrap_or(false)

@@ -1,7 +1,7 @@
 //! Unix sockets between processes of one machine: streams, datagrams and sequenced packets.
 //!
-//! Errors, readiness, message boundaries, backlogs and the sizes of buffers are Linux's. Names are a machine's own, and no
-//! file is created for a path: its name stays when the socket is closed, so that connecting is refused, but it can be bound
+//! Errors, readiness, message boundaries, backlogs and buffer sizes are as on Linux. Each machine has its own names. No file
+//! is created for a path. When its socket is closed, the path stays, so that connecting is refused, but it can be bound
 //! again, as after an `unlink`. Binding a path whose socket is open fails with `EADDRINUSE`.
 //!
 //! Not modelled: passing descriptors and credentials (`SCM_RIGHTS`, `SCM_CREDENTIALS`), permissions of paths, links, and
@@ -23,7 +23,7 @@ pub(crate) use crate::system::unix::socket::SocketId;
 use crate::system::unix::socket::{Credentials, Kind};
 pub(crate) use crate::system::unix::table::UnixSockets;
 
-/// Calls `f` with the sockets, and notifies the files that it concerns.
+/// Calls `f` with the sockets, and then notifies the affected files.
 fn sockets<R>(f: impl FnOnce(&mut UnixSockets) -> Answer<R>) -> Answer<R> {
     let (result, woken) = with(|descriptors| {
         let result = f(&mut descriptors.unix);
@@ -39,7 +39,7 @@ fn kind_of(kind: c_int, protocol: c_int) -> Answer<Kind> {
     }
     match kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) {
         libc::SOCK_STREAM => Ok(Kind::Stream),
-        // Linux takes one for the other.
+        // Linux accepts one for the other.
         libc::SOCK_DGRAM | libc::SOCK_RAW => Ok(Kind::Datagram),
         libc::SOCK_SEQPACKET => Ok(Kind::SeqPacket),
         _ => Err(Errno(libc::ESOCKTNOSUPPORT)),
@@ -67,14 +67,14 @@ fn credentials() -> Credentials {
 }
 
 pub(super) fn socket(kind: c_int, protocol: c_int) -> Answer<c_int> {
-    // Names are a machine's.
+    // Names belong to a machine.
     check_machine()?;
     let socket = open_socket(kind_of(kind, protocol)?)?;
     open_file(socket, kind & libc::SOCK_NONBLOCK != 0)
 }
 
-/// Also without a machine, and in destructors of an ended process: a pair needs no name. std makes one for each child
-/// process that it starts, before it is refused.
+/// Creates a pair of connected sockets. This also works without a machine and in destructors of an ended process, since a
+/// pair has no name. std creates a pair for each child process, before the start of the process is refused.
 pub(super) fn socket_pair(kind: c_int, protocol: c_int) -> Answer<[c_int; 2]> {
     let of = kind_of(kind, protocol)?;
     let ends = [open_socket(of)?, open_socket(of)?];
@@ -83,7 +83,7 @@ pub(super) fn socket_pair(kind: c_int, protocol: c_int) -> Answer<[c_int; 2]> {
     Ok([open_file(ends[0], is_nonblocking)?, open_file(ends[1], is_nonblocking)?])
 }
 
-/// The name that a call's address gives.
+/// Returns the name in a call's address.
 fn name(address: &SocketAddress) -> Answer<&[u8]> {
     match address {
         SocketAddress::Unix(name) => Ok(name),
@@ -215,7 +215,7 @@ pub(super) fn send(
     loop {
         let rest = skip(from, sent);
         match sockets(|sockets| sockets.write(socket, &rest)) {
-            // The error comes with the next call.
+            // The next call returns the error.
             Err(_) if sent > 0 => return Ok(sent),
             Err(error) => return Err(error),
             Ok(written) => sent += written.unwrap_or(0),
@@ -230,7 +230,7 @@ pub(super) fn send(
     }
 }
 
-/// The value of an option that Unix sockets have; `None` if it is not one of those.
+/// Returns the value of an option of Unix sockets; `None` for other options.
 pub(super) fn option(socket: SocketId, name: c_int) -> Answer<Option<Vec<c_int>>> {
     sockets(|sockets| {
         let found = sockets.find(socket)?;
@@ -274,6 +274,6 @@ pub(crate) fn close_process(process: ProcessId) {
         sockets.close_process(process);
         Ok(())
     });
-    // Without descriptors the run is over.
+    // If there are no descriptors, the run is over.
     let _ = closed;
 }

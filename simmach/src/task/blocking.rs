@@ -24,7 +24,7 @@ const BLOCKING_NANOS: (u64, u64) = (20_000, 200_000);
 ///
 /// # Panics
 ///
-/// In the cases of [`spawn`](super::spawn).
+/// In the same cases as [`spawn`](super::spawn).
 #[track_caller]
 pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
 where
@@ -46,8 +46,8 @@ where
 
 /// Simulates computation that takes `duration` of virtual time.
 ///
-/// Several tasks can work at the same time, since the number of cores is not modelled. Outside a run this returns at once,
-/// because there the computation itself takes time.
+/// Several tasks can work at the same time, since the number of cores is not modelled. Outside a run, this function returns
+/// at once, since the real computation takes its own time.
 pub async fn work(duration: Duration) {
     here! {
         simulated => sleep(duration).await,

@@ -11,7 +11,7 @@ use crate::engine::context;
 #[cfg(feature = "tokio")]
 use tokio::runtime::Handle;
 
-/// The handle of a runtime, of which there is none without the feature `tokio`.
+/// The handle of a runtime. Without the feature `tokio`, no handle can exist.
 #[cfg(not(feature = "tokio"))]
 enum Handle {}
 
@@ -27,7 +27,7 @@ impl Handle {
 }
 
 pin_project! {
-    /// A task of a process. One of a guest is polled and dropped in the context of the guest's runtime.
+    /// A task of a process. A guest's task is polled and dropped in the context of the guest's runtime.
     pub(super) struct Entered<F> {
         #[pin]
         future: Option<F>,
@@ -66,7 +66,7 @@ impl<F: Future> Future for Entered<F> {
     }
 }
 
-/// Calls `f`, code of the guest whose runtime `handle` is.
+/// Calls `f`, which is code of the guest with the runtime `handle`.
 fn enter<R>(handle: &Option<Handle>, f: impl FnOnce() -> R) -> R {
     let entered = || {
         let _entered = handle.as_ref().map(Handle::enter);

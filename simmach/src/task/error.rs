@@ -13,7 +13,7 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    /// The mutex makes the error `Sync`, as tokio's is. It is never contended.
+    /// The mutex makes the error `Sync`, like tokio's error. It is never contended.
     Panic(Mutex<Box<dyn Any + Send + 'static>>),
 }
 

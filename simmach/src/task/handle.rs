@@ -44,7 +44,7 @@ impl<T> JoinHandle<T> {
         Self(JoinHandleKind::Real(handle))
     }
 
-    /// AbortHandleKind the task. It is dropped when it would run next, and awaiting it returns a cancelled [`JoinError`].
+    /// Aborts the task: it is dropped when it would run next, and awaiting it returns a cancelled [`JoinError`].
     pub fn abort(&self) {
         either!(JoinHandleKind of &self.0, handle => handle.abort());
     }
@@ -82,7 +82,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl AbortHandle {
-    /// AbortHandleKind the task. It is dropped when it would run next.
+    /// Aborts the task: it is dropped when it would run next.
     pub fn abort(&self) {
         either!(AbortHandleKind of &self.0, handle => handle.abort());
     }

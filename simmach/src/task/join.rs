@@ -106,15 +106,15 @@ fn abort(run: Option<engine::RunId>, key: Option<TaskKey>) {
     }
 }
 
-/// Drops an output that is not awaited. Panics of its destructor are contained, as in tokio: they must not hit the code that
-/// drops the handle.
+/// Drops an output that is not awaited. As in tokio, panics of its destructor are caught, so that they do not reach the code
+/// that drops the handle.
 pub(super) fn drop_output<T>(result: Result<T, JoinError>) {
     engine::catch_and_log_panic("the destructor of a task's output", || drop(result));
 }
 
 /// State shared by a task and its handles.
 ///
-/// The mutex only makes it `Send` and `Sync`. It is never contended, because a run has one thread.
+/// The mutex only makes the state `Send` and `Sync`. It is never contended, since one thread at a time executes a run.
 pub(crate) struct Join<T> {
     state: Mutex<JoinState<T>>,
     detached: AtomicBool,
@@ -141,7 +141,7 @@ impl<T> Join<T> {
     }
 
     pub(crate) fn finish(&self, result: Result<T, JoinError>) {
-        // Without a handle the output will not be awaited.
+        // Without a handle, the output will not be awaited.
         let (kept, unused) = match self.detached.load(Ordering::Relaxed) {
             true => (None, Some(result)),
             false => (Some(result), None),

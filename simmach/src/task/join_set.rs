@@ -34,7 +34,7 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     ///
-    /// In the cases of [`spawn`].
+    /// In the same cases as [`spawn`].
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -48,7 +48,7 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     ///
-    /// In the cases of [`spawn_local`].
+    /// In the same cases as [`spawn_local`].
     #[track_caller]
     pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
     where

@@ -1,15 +1,16 @@
 //! `select!`: waits for the first of several futures, polled in an order drawn from the seed.
 //!
-//! The `select!` macros of tokio and futures take the order from generators that all runs in a process share, so a run would
-//! not be a function of its seed. Here the order is drawn at the address (task, nth poll of a `select!`, branch).
+//! The `select!` macros of tokio and futures take the order from generators that all runs in a process share. In native
+//! processes, where simmach does not set tokio's generator, a run would not be a function of its seed. Here, the order is
+//! drawn at the address (task, nth poll of a `select!`, branch).
 
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;
 #[cfg(feature = "sim")]
 use crate::engine::draws::address::Address;
 
-/// Waits for several futures at once, and runs the handler of the first that is ready. Like `tokio::select!`, but in a run the
-/// order of polling is drawn from the seed.
+/// Waits for several futures at once, and runs the handler of the first future that is ready. Like `tokio::select!`, but in
+/// a run the order of polling is drawn from the seed.
 ///
 /// ```
 /// use simmach::time::{DurationUnits, sleep};
@@ -57,13 +58,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order in the source.
+    /// Returns the order in the source.
     pub fn as_written(count: usize) -> Self {
         Self { branches: std::array::from_fn(|nth| nth as u8), remaining: 0..count }
     }
 
-    /// A random order. In a run it is drawn from the seed, and all orders are equally likely. Outside a run it is a rotation that
-    /// begins with a random branch.
+    /// Returns a random order. In a run it is drawn from the seed, and all orders are equally likely. Outside a run it is a
+    /// rotation that begins with a random branch.
     pub fn drawn(count: usize) -> Self {
         here! {
             simulated => Self::from_seed(count),
@@ -71,7 +72,7 @@ impl Order {
         }
     }
 
-    /// The order of tokio: a random branch, then the branches after it, then those before it.
+    /// The same order as in tokio: a random branch, then the branches after it, then those before it.
     #[cfg(feature = "real")]
     fn rotated(count: usize) -> Self {
         let mut order = Self::as_written(count);

@@ -27,7 +27,7 @@ where
 ///
 /// # Panics
 ///
-/// In the cases of [`spawn`], and outside a run if there is no `tokio::task::LocalSet`.
+/// In the same cases as [`spawn`], and outside a run if there is no `tokio::task::LocalSet`.
 #[track_caller]
 pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
 where

@@ -136,7 +136,7 @@ impl Instant {
 }
 
 impl fmt::Debug for Instant {
-    /// Same as std's `Instant`.
+    /// Prints the same as std's `Instant`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.into_std().fmt(f)
     }
@@ -195,7 +195,7 @@ impl SubAssign<Duration> for Instant {
 impl Sub for Instant {
     type Output = Duration;
 
-    /// Zero if `earlier` is later.
+    /// Returns zero if `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         self.duration_since(earlier)
     }

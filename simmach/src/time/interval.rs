@@ -12,7 +12,7 @@ use crate::time::simulated;
 ///
 /// # Panics
 ///
-/// If `period` is zero, and in the cases of [`sleep`](super::sleep).
+/// If `period` is zero, and in the same cases as [`sleep`](super::sleep).
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert_period(period);
@@ -23,7 +23,7 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// # Panics
 ///
-/// If `period` is zero, and in the cases of [`sleep_until`](super::sleep_until).
+/// If `period` is zero, and in the same cases as [`sleep_until`](super::sleep_until).
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert_period(period);
@@ -94,7 +94,7 @@ impl Interval {
     ///
     /// # Panics
     ///
-    /// If `deadline` is in real time and this is in a run, or the other way round.
+    /// If `deadline` is in real time and the caller is in a run, or the other way round.
     #[track_caller]
     pub fn reset_at(&mut self, deadline: Instant) {
         either!(IntervalKind of &mut self.0,

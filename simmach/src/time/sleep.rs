@@ -29,7 +29,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 ///
-/// In the cases of [`sleep`], and if `deadline` is in real time and this is in a run, or the other way round.
+/// In the same cases as [`sleep`], and if `deadline` is in real time and the caller is in a run, or the other way round.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     here! {
@@ -81,7 +81,7 @@ impl Sleep {
     ///
     /// # Panics
     ///
-    /// If `deadline` is in real time and this is in a run, or the other way round.
+    /// If `deadline` is in real time and the caller is in a run, or the other way round.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         either!(SleepKind of &mut self.0,
             simulated sleep => sleep.reset(deadline.expect_virtual()),

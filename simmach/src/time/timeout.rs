@@ -11,7 +11,8 @@ use crate::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Waits for `future`, for at most `duration`.
 ///
-/// A future that is ready at the deadline is in time. If the deadline is out of the range of [`Instant`], there is no timeout.
+/// A future that is ready at the deadline is in time. If the deadline is out of the range of [`Instant`], the wait has no
+/// timeout.
 ///
 /// # Errors
 ///
@@ -19,7 +20,7 @@ use crate::time::{Instant, Sleep, sleep, sleep_until};
 ///
 /// # Panics
 ///
-/// In the cases of [`sleep`].
+/// In the same cases as [`sleep`].
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: sleep::for_timeout(duration) }
@@ -33,7 +34,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # Panics
 ///
-/// In the cases of [`sleep_until`].
+/// In the same cases as [`sleep_until`].
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: Some(sleep_until(deadline)) }

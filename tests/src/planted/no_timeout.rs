@@ -1,4 +1,4 @@
-//! A client that waits for its answer without a time-out, over a network that loses packets: the run never ends by itself.
+//! A client that waits for its answer without a timeout, over a network that loses packets: the run never ends by itself.
 //!
 //! Minimum: one question, where it or its answer is lost. Either limit may end the run: with a watch, which some steps start,
 //! the limit of virtual time; without one the run stalls.
@@ -12,7 +12,7 @@ use simmach::time::{sleep, timeout};
 use super::{Minimum, Planted};
 
 pub(super) const PLANTED: Planted = Planted {
-    name: "a wait without a time-out",
+    name: "a wait without a timeout",
     bugs: &["time limit", "stall"],
     minimum: Minimum { machines: 1, faults: 1, steps: 1, reorderings: 0 },
     spec,

@@ -28,7 +28,7 @@ where
     }
 }
 
-/// Asks a machine, with a time-out.
+/// Asks a machine, with a timeout.
 pub(super) async fn ask(machine: &str, question: Words) -> io::Result<Words> {
     let asked = async {
         let mut stream = TcpStream::connect(format!("{machine}:1")).await?;

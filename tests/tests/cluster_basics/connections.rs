@@ -66,7 +66,7 @@ async fn connect_without_a_route_fails_at_once(sim: Sim) {
     assert_eq!(sim.elapsed(), Duration::ZERO);
 }
 
-/// A machine that is up answers with a reset: the client does not wait for a time-out.
+/// A machine that is up answers with a reset: the client does not wait for a timeout.
 #[sim_test(seeds = 5, machines("server" => successor))]
 async fn connect_to_a_closed_port_is_refused() {
     let began = Instant::now();
@@ -74,7 +74,7 @@ async fn connect_to_a_closed_port_is_refused() {
     assert!(began.elapsed() < 1.millis());
 }
 
-/// A server that hangs costs its client the time-out and no more.
+/// A server that hangs costs its client the timeout and no more.
 #[sim_test(seeds = 5, machines("server" => deaf))]
 async fn request_to_a_hanging_server_times_out() {
     let began = Instant::now();

@@ -26,7 +26,7 @@ async fn task_returns_an_error_or_panics() {
     assert!(error.is_panic() && error.to_string().contains("out of luck"), "{error}");
 }
 
-/// A time-out ends at its deadline, neither earlier nor later.
+/// A timeout ends at its deadline, neither earlier nor later.
 #[sim_test(seeds = 5)]
 async fn task_times_out() -> Result {
     let began = Instant::now();

@@ -128,7 +128,7 @@ impl Door {
 }
 
 impl Running {
-    /// Waits for its end, with a time-out, and checks that it leaves neither folders nor processes.
+    /// Waits for its end, with a timeout, and checks that it leaves neither folders nor processes.
     pub(crate) fn end(self) -> Ran {
         let (ran, disks) = self.wait();
         let left = disks.wait_until_empty();

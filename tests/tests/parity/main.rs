@@ -3,7 +3,7 @@
 //!
 //! On simmach's modules a scenario runs in the simulation and, through the feature `real`, on the kernel; on tokio's it runs in
 //! a guest. In the simulation it runs with a hundred seeds on one machine's loopback, and must leave no socket, port or timer.
-//! Behaviour that takes a kernel minutes, such as time-outs and TIME-WAIT, is tested in
+//! Behaviour that takes a kernel minutes, such as timeouts and TIME-WAIT, is tested in
 //! `simmach/src/net/simulated/tcp/tests` instead.
 
 #![allow(clippy::duplicate_mod, reason = "the same sources run on each kind of sockets")]

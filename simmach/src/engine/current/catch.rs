@@ -8,7 +8,7 @@ use crate::engine::current::live_scope;
 use crate::engine::log;
 use crate::engine::panics;
 
-/// Calls a closure of the test, such as a packet filter. A panic in it fails the run; `otherwise` is returned then.
+/// Calls a closure of the test, such as a packet filter. If it panics, the run fails, and `otherwise` is returned.
 pub(crate) fn catch_test_panic<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         try_with(|engine| engine.test_panicked(panic.as_ref()));
@@ -16,8 +16,8 @@ pub(crate) fn catch_test_panic<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
     })
 }
 
-/// Calls user code and stops a panic in it, as tokio does: the panic is only logged. `what` names the code in the log, such
-/// as "the destructor of a task's output".
+/// Calls user code and catches its panics, as tokio does: a panic is only logged. `what` names the code in the log, such as
+/// "the destructor of a task's output".
 pub(crate) fn catch_and_log_panic(what: &str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         log_panic(what, payload);

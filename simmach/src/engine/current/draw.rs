@@ -5,7 +5,7 @@ use crate::engine::draws;
 use crate::engine::draws::address::Address;
 use crate::engine::draws::overlay;
 
-/// Returns the raw word of a draw. `None` means calm; outside a run and in a terminated process every draw is.
+/// Returns the raw word of a draw. `None` means calm. Outside a run and in a terminated process, every draw is calm.
 pub(crate) fn word(address: Address) -> Option<u64> {
     try_with(|engine| engine.word(address)).flatten()
 }

@@ -1,8 +1,8 @@
 //! Addresses of draws: a family and three words that identify one decision.
 //!
-//! A draw's value is a function of the run's key and its address. An address must not depend on how many draws came before
-//! it in the run, so that leaving one out shifts no other. The meaning of the three words is defined here; for packets it is
-//! in `net::simulated::link::packet_draws`.
+//! A draw's value is a function of the run's key and of the address. An address must not depend on the number of earlier
+//! draws in the run, so that leaving out one draw does not change the others. The meaning of the three words is defined
+//! here; for packets it is in `net::simulated::link::packet_draws`.
 
 use crate::engine::draws::family::Family;
 
@@ -95,7 +95,7 @@ impl Address {
         Self::new(Family::Fault, [plan, nth, 0])
     }
 
-    /// The key of the `nth` generator that a task made.
+    /// The key of the `nth` generator that a task created.
     pub(crate) const fn generator(task: u64, nth: u64) -> Self {
         Self::new(Family::Generator, [task, nth, 0])
     }

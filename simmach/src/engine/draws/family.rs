@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The kind of decision that a draw makes. With three words it is the draw's [`Address`](super::address::Address).
+/// The kind of decision that a draw makes. A family and three words form a draw's [`Address`](super::address::Address).
 ///
-/// The numbers are part of every draw and of every token: a family that is deleted leaves a gap, so that no other draw changes.
-/// The number 8 was used for ephemeral ports.
+/// The numbers are part of every draw and of every token. A deleted family must leave a gap, so that other draws do not
+/// change. The number 8 was used for ephemeral ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Family {
     /// The priority of a ready task: (task, nth wake).
@@ -45,7 +45,7 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// All of them, in the order of their numbers.
+    /// All families, in the order of their numbers.
     pub(crate) const ALL: &[Self] = &[
         Self::Wake,
         Self::Start,

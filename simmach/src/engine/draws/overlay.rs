@@ -15,7 +15,7 @@ pub(crate) struct Overlay {
     rules: Vec<Rule>,
 }
 
-/// How the draws that it matches are made.
+/// A rule: which draws it matches, and what it makes of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Rule {
     /// The family; `None` means any.
@@ -26,7 +26,7 @@ pub(crate) struct Rule {
     pub time: Option<(u64, u64)>,
     /// The position of one draw, used instead of address and time.
     pub position: Option<Position>,
-    /// How the matching draws are made.
+    /// What the rule makes of the matching draws.
     pub action: RuleAction,
 }
 
@@ -47,13 +47,13 @@ pub(crate) struct Position {
 /// What a rule makes of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum RuleAction {
-    /// By the seed.
+    /// The seed decides.
     Seeded,
-    /// The calm value: no fault, first in first out, the median, the smallest choice.
+    /// The draw has its calm value: no fault, first in first out, the median, the smallest choice.
     Calm,
-    /// This word is its value.
+    /// The draw has this value.
     Value(u64),
-    /// By the seed with this salt: another random value.
+    /// The seed decides, with this salt: a different random value.
     Reseeded(u64),
 }
 
@@ -63,7 +63,7 @@ impl Overlay {
         Self { rules: vec![Rule::all(None, RuleAction::Calm)] }
     }
 
-    /// Adds a rule, which wins over all before it.
+    /// Adds a rule, which takes precedence over all earlier rules.
     pub(crate) fn push(&mut self, rule: Rule) {
         self.rules.push(rule);
     }
@@ -150,7 +150,7 @@ impl OverlayIndex {
         }
     }
 
-    /// Returns how a draw at this virtual time is made.
+    /// Returns the action for a draw at this virtual time.
     pub(crate) fn action(&self, family: Family, address: [u64; 3], at: u64) -> RuleAction {
         self.last_match(family, address, at).map_or(RuleAction::Seeded, |(_, action)| action)
     }
@@ -175,7 +175,7 @@ impl OverlayIndex {
         if is_not_calm(from) {
             return Some(from);
         }
-        // The action changes only where the range of a rule begins or after its end.
+        // The action can change only where the range of a rule begins or has ended.
         let rest = self.rest.iter().filter_map(|(_, rule)| rule.address[1]);
         let exact =
             self.exact.keys().filter(|(own, _)| *own == family).map(|(_, [_, b, _])| (*b, *b));

@@ -1,7 +1,7 @@
 //! Positions in the test: the sequences of steps, the current step, and the number of a draw within it.
 //!
-//! The shrinker binds draws and strikes to the step during which they happened, not to the time since the run began. So they
-//! still happen there when earlier steps are left out.
+//! The shrinker binds draws and strikes to the step during which they happened, not to the time since the run began. They
+//! then still happen in that step when earlier steps are left out.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -80,7 +80,7 @@ impl Positions {
 
     /// Counts a draw of a family and returns its position.
     pub(crate) fn next_position(&mut self, family: Family) -> Position {
-        // Wakes are not packets: they have no path between machines.
+        // Wakes have no lane, since they have no path between machines.
         let lane = if family == Family::Wake { 0 } else { self.lane };
         let count = self.counts.entry((family, lane)).or_default();
         let nth = *count;

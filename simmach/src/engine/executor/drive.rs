@@ -19,8 +19,8 @@ pub(crate) struct Limits {
     pub(crate) stall: u64,
 }
 
-/// Maximum number of polls of tasks and fired timers at one moment of virtual time without progress. More are an endless
-/// loop: time moves only when no task is ready.
+/// Maximum number of polls of tasks and fired timers at one moment of virtual time without progress. A run that exceeds it
+/// is in an endless loop, since time moves only when no task is ready.
 const MAX_POLLS_AT_ONE_MOMENT: u64 = 1_000_000;
 /// Minimum sleep of a client, in virtual nanoseconds, that counts as progress. Shorter ones may be the pauses of a loop
 /// that waits for something that never comes.
@@ -129,8 +129,8 @@ impl Engine {
         self.counters.polls_at_moment.set(self.counters.polls_at_moment.get() + 1);
     }
 
-    /// Whether the run stalls before the next timer, due at `at`. It does not while a client sleeps for longer than the
-    /// limit, nor while a layer has a timer that prevents it, such as that of a connect that will time out.
+    /// Whether the run stalls before the next timer, which is due at `at`. It does not stall while a client sleeps for
+    /// longer than the limit, or while a layer has a timer that prevents stalls, such as the timeout of a connect.
     fn is_stalled(&self, at: u64, limit: u64) -> bool {
         at.saturating_sub(self.counters.progress_at.get()) > limit
             && !self.tasks.any(|scope, sleeps| sleeps >= limit && self.is_client(scope.process))
@@ -155,8 +155,8 @@ impl Engine {
         self.end(Verdict::Failed(failure));
     }
 
-    /// What the test's body waits for. If it is ready or has a timer it would be found waiting for something else at another
-    /// time, so that is not part of the failure's fingerprint.
+    /// Returns what the test's body waits for. If the body is ready or has a timer, it would wait for something else at
+    /// another time; this is then not part of the failure's fingerprint.
     fn body_wait(&self) -> Option<BodyWait> {
         let own = self.body()?;
         let (_, body) = self.tasks.reports().into_iter().find(|(key, _)| *key == own)?;

@@ -13,19 +13,19 @@ use crate::engine::status::StuckReport;
 impl Engine {
     /// Reports a failure of the running code. Ends the run, unless the policy of its machine makes it a crash.
     pub(crate) fn fail(&self, failure: Failure) {
-        // It may be a consequence of these.
+        // The failure may be a consequence of these panics.
         self.report_lost_panics();
         let failure = self.located(failure);
         self.fail_as(self.scope().process, failure);
     }
 
-    /// Fails the run, whatever code is running: the test itself reported the failure.
+    /// Fails the run, whatever code is running, because the test itself reported the failure.
     pub(crate) fn fail_run(&self, failure: Failure) {
         self.end(Verdict::Failed(self.located(failure)));
     }
 
-    /// Fails the run by a panic in a closure of the test, such as a packet filter, whatever machine it runs for. Calls no
-    /// other layer, since the calling layer's state may be borrowed.
+    /// Fails the run because a closure of the test, such as a packet filter, has panicked, whatever machine it runs for.
+    /// Calls no other layer, since the calling layer's state may be borrowed.
     pub(crate) fn test_panicked(&self, payload: &(dyn Any + Send)) {
         self.fail_run(Failure::of_panic(panics::note(payload)));
     }
@@ -37,7 +37,7 @@ impl Engine {
         panics::drop_payload(payload);
     }
 
-    /// Reports panics of the running guest's tasks, which tokio caught: those of code that was not just being dropped.
+    /// Reports the panics of the running guest's tasks that tokio caught, except those of code that was being dropped.
     pub(crate) fn report_lost_panics(&self) {
         if self.lost_panics.borrow().is_empty() {
             return;
@@ -99,8 +99,8 @@ impl Engine {
         true
     }
 
-    /// Reports to the watchdog where the running code is, because it is `blocked` for good or because the watchdog asked.
-    /// Never allocates.
+    /// Reports to the watchdog where the running code is, because it is `blocked` forever or because the watchdog asked for
+    /// it. Never allocates.
     pub(crate) fn report_stuck(&self, blocked: bool) {
         self.status.report_stuck(StuckReport {
             blocked,
@@ -111,8 +111,8 @@ impl Engine {
         });
     }
 
-    /// Returns the verdict if the run has ended. A refused call takes precedence over the failure it led to, which says less,
-    /// but not over `Broken`.
+    /// Returns the verdict if the run has ended. A refused call takes precedence over the failure that it led to, which is
+    /// less informative, but not over `Broken`.
     pub(crate) fn conclude(&self) -> Option<Verdict> {
         if !self.has_ended() {
             return None;

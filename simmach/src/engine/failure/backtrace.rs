@@ -22,7 +22,7 @@ pub(crate) struct RawBacktrace {
     length: usize,
 }
 
-/// The backtrace of a failure, for its report. Not part of the failure's identity: any two origins compare equal.
+/// The backtrace of a failure, for its report. It is not part of the failure's identity, so any two origins are equal.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Origin {
     /// Location of the first frame in user code, if the failure's own location is in a library.
@@ -78,8 +78,8 @@ impl Origin {
         Self { pointers, ..Self::default() }
     }
 
-    /// Resolves the symbols that a report needs. For a failure located in user code these are none, unless
-    /// `RUST_BACKTRACE` asks for them.
+    /// Resolves the symbols that a report needs. A failure located in user code needs them only if `RUST_BACKTRACE` asks for
+    /// a backtrace.
     pub(crate) fn resolve(&mut self, location: Option<&str>) {
         self.resolve_as(BacktraceMode::by(std::env::var_os("RUST_BACKTRACE").as_deref()), location);
     }
@@ -143,8 +143,8 @@ fn is_foreign(location: &str) -> bool {
 
 static SOURCES: OnceLock<(&str, &str)> = OnceLock::new();
 
-/// Sets where the sources of the code under test are: the folder of its manifest, and a file as the compiler names it.
-/// Locations are shown relative to the folder that the compiler's names are relative to.
+/// Sets where the sources of the code under test are: the folder of its manifest, and a source file under the name that the
+/// compiler uses. Locations are shown relative to the folder that the compiler's names are relative to.
 pub(crate) fn set_sources(manifest_dir: &'static str, file: &'static str) {
     let _ = SOURCES.set((manifest_dir, file));
 }

@@ -99,7 +99,7 @@ pub(crate) fn trim(frames: Vec<Frame>) -> Vec<Frame> {
     kept[..=last.unwrap_or(first)].to_vec()
 }
 
-/// Whether these frames, innermost first, reach the executor. [`called_from`] and [`trim`] look at none beyond it.
+/// Whether these frames, innermost first, reach the executor. [`called_from`] and [`trim`] do not look at frames beyond it.
 pub(super) fn reaches_executor(frames: &[Frame]) -> bool {
     let rest = &frames[capture_frames(frames)..];
     let first = rest.iter().position(|frame| frame.is_of_interest() && !frame.is_capture_frame());
@@ -128,7 +128,7 @@ const PANIC_FILES: [&str; 6] = [
     "/alloc/src/boxed.rs",
     "/core/src/ops/function.rs",
 ];
-/// The same as function names, for a binary without debug information.
+/// The functions in these files, for a binary without debug information.
 const PANIC_NAMES: [&str; 5] =
     ["std::panicking::", "core::panicking::", "std::sys::backtrace::", "rust_begin_unwind", "Fn<"];
 

@@ -24,11 +24,11 @@ pub(crate) enum ForbiddenCall {
     Block(&'static str),
 }
 
-/// Number of living threads that runs of this process allowed, and of those that such threads started. They may outlive
+/// Number of living threads that runs of this process allowed, including the threads that these started. They may outlive
 /// their run.
 static LIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// The first refusal of a run, and what is allowed by the functions of `interpose`.
+/// The first refusal of a run, and what the functions of `interpose` currently allow.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     first: Cell<Option<Refusal>>,
@@ -127,7 +127,7 @@ impl Refusals {
         }
     }
 
-    /// Notes that the run allowed a thread. Until it ends it may wake the run's thread.
+    /// Records that the run allowed a thread. Until that thread ends, it may wake the run's thread.
     pub(crate) fn record_thread(&self) {
         self.has_started_threads.set(true);
     }

@@ -13,8 +13,8 @@ pub enum Verdict {
     Passed,
     /// The program under test, or its test, failed.
     Failed(Failure),
-    /// The run could not be made, for this reason, such as an invalid topology or a full memory disk. Neither a pass nor a
-    /// failure of the program under test.
+    /// The run could not be executed, for this reason, such as an invalid topology or a full memory disk. This is neither a
+    /// pass nor a failure of the program under test.
     Broken(String),
 }
 
@@ -60,9 +60,9 @@ pub struct Failure {
 /// What the test's body waited for when a deadlock, a limit or a stall ended the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BodyWait {
-    /// It waits for this, without a time-out.
+    /// The body waits for this, without a timeout.
     Indefinite(String),
-    /// It waits with a time-out or is ready to run, so what it waits for changes.
+    /// The body waits with a timeout, or is ready to run: what it waits for changes over time.
     Temporary,
 }
 
@@ -149,8 +149,8 @@ impl Failure {
         Self { location, origin, ..Self::new(FailureKind::Panic, message) }
     }
 
-    /// Whether both have the same fingerprint. A location that is unknown in one of them is ignored: another panic hook than
-    /// simmach's may have been called.
+    /// Whether both have the same fingerprint. A location that is unknown in one of them is ignored, since a panic hook
+    /// other than simmach's may have been called.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (&self.location, &other.location) {
             (Some(_), None) => self.without_location().fingerprint() == other.fingerprint(),
@@ -171,8 +171,9 @@ impl Failure {
         Self { location: None, ..self.clone() }
     }
 
-    /// Identifies the failure: its kind, location and message, with runs of digits replaced by `#`. For a run that does not
-    /// end, what the test's body waits for: which limit ended the run depends on the other tasks.
+    /// Returns a text that identifies the failure: its kind, location and message, in which `#` replaces each sequence of
+    /// digits. For a run that does not end, the text says what the test's body waits for instead, since it depends on the
+    /// other tasks which limit ended the run.
     pub(crate) fn fingerprint(&self) -> String {
         let kind = self.kind.word();
         match (&self.kind, &self.body_wait) {

@@ -1,8 +1,8 @@
 //! The report on standard error when a panic is about to abort the process.
 //!
-//! Such a panic cannot be caught: one in a destructor during another panic, one in an `extern "C"` function, a violated
-//! precondition of unsafe code, any with `panic = "abort"`. The run cannot report it, and the parent process only has what
-//! the process wrote.
+//! These panics cannot be caught: a panic in a destructor during another panic or in an `extern "C"` function, a violated
+//! precondition of unsafe code, and any panic with `panic = "abort"`. The run cannot report them, and the parent process
+//! only has the output of this process.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
     to_stderr(text.as_bytes());
 }
 
-/// Describes where in the run it is: test, seed, machine, task and time.
+/// Describes where in the run the panic occurred: test, seed, machine, task and time.
 fn scene(engine: &Engine) -> String {
     let mut text = match TEST.get() {
         Some((module_path, name)) => {
@@ -95,7 +95,7 @@ fn to_stderr(mut bytes: &[u8]) {
             Ok(0) => return,
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error == rustix::io::Errno::INTR => {}
-            // There is nothing else to report it to.
+            // An error cannot be reported anywhere else.
             Err(_) => return,
         }
     }

@@ -1,13 +1,13 @@
 //! simmach's panic hook, which stays installed while runs go on.
 //!
 //! A process has one panic hook, and code under test may replace it: crates that print their own reports do so when a
-//! service starts. Panics of other runs and tests would then not be recorded. So simmach's hook is installed again: at once
-//! when it is dropped, as `set_hook` does; and if it was taken and kept, as by a hook that calls the previous one, after the
-//! task's first poll and before and after each run.
+//! service starts. Panics of other runs and tests would then not be recorded. Therefore simmach's hook is installed again.
+//! If `set_hook` drops the hook, this happens at once. If the hook is taken and kept, for example by a hook that calls the
+//! previous one, it happens after the task's first poll, and before and after each run.
 //!
-//! A hook that was set in a run is removed with that and is not called: it would print, or exit, for a panic that the test
-//! may expect. A hook that was set outside runs is called for panics outside runs. Not covered: code that takes the hook,
-//! sets one that exits, and panics, all in one poll.
+//! A hook that was set in a run is thereby removed, and is never called: it might print, or exit the process, because of a
+//! panic that the test expects. A hook that was set outside runs is called for panics outside runs. Not covered: code that
+//! in one poll takes the hook, sets a hook that exits, and panics.
 
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ static OUTER_HOOK: Mutex<Option<Arc<Hook>>> = Mutex::new(None);
 /// Address of simmach's hook, or 0 if it was dropped; and its number, counting each installation.
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
-/// Number of runs going on.
+/// Number of runs in progress.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 /// Guard of a run: installs simmach's hook when the run begins and when it ends.
@@ -110,7 +110,7 @@ impl Drop for RunHook {
         ADDRESS.store(0, Ordering::Relaxed);
         let in_run = context::is_here();
         let is_needed = in_run || RUNS.load(Ordering::Relaxed) > 0;
-        // If the lock is taken, its holder is about to do the same.
+        // If the lock is taken, its holder is about to install the hook as well.
         if let (true, Ok(outside)) = (is_needed, OUTER_HOOK.try_lock()) {
             install_locked(outside, in_run);
         }

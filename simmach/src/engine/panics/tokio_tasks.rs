@@ -1,31 +1,31 @@
-//! Panics that tokio catches: those of its tasks.
+//! Detects panics that tokio will catch, because they occur in one of its tasks.
 //!
-//! tokio keeps the panic of a task until its handle is awaited. If the handle was dropped, the panic is lost, and the run
-//! must not pass. The panic hook cannot see who will catch a panic, but the stack shows it: the innermost function that
-//! catches panics was called by tokio's code for tasks. If it was called by other code, that code catches the panic, and
-//! handles it.
+//! tokio keeps the panic of a task until the task's handle is awaited. If the handle is dropped, nobody sees the panic, but
+//! the run must not pass. The panic hook is not told who will catch a panic, but the stack shows it: look for the innermost
+//! call of `catch_unwind`. If tokio's code for tasks made that call, tokio catches the panic. If other code made it, that
+//! code handles the panic.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// What a frame means for who catches a panic.
+/// What a stack frame says about who catches a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frame {
     /// std's function that catches panics.
     Catch,
     /// tokio's code that runs a task.
     TokioTask,
-    /// The standard library otherwise.
+    /// Other code of the standard library.
     Std,
     Other,
 }
 
-/// Frames at instruction pointers that were resolved. There are few: those of tasks that panic.
+/// The resolved frames, by instruction pointer. The map stays small, since it only contains stacks of tasks that panic.
 static RESOLVED: Mutex<BTreeMap<usize, Vec<Frame>>> = Mutex::new(BTreeMap::new());
 
-/// Whether tokio will catch the panic of the running code, as that of a task.
+/// Whether tokio will catch the panic of the running code as the panic of a task.
 pub(super) fn will_catch() -> bool {
     let mut catcher = Catcher::default();
     // SAFETY: `unsynchronized` matters on Windows only, where the debugging library needs a lock.
@@ -43,13 +43,13 @@ pub(super) fn will_catch() -> bool {
 /// Follows the frames of a stack, innermost first.
 #[derive(Debug, Default)]
 struct Catcher {
-    /// Whether a function that catches panics was passed: the next frame outside std called it.
+    /// Whether `catch_unwind` was passed: the next frame outside std made that call.
     is_caught: bool,
     is_tokio: bool,
 }
 
 impl Catcher {
-    /// Returns false when it is known who catches the panic.
+    /// Passes frames. Returns false once it is known who catches the panic.
     fn pass_all(&mut self, frames: &[Frame]) -> bool {
         frames.iter().all(|frame| self.pass(*frame))
     }
@@ -76,11 +76,11 @@ fn resolve(pointer: *mut c_void) -> Vec<Frame> {
 }
 
 fn frame(name: &str, file: &str) -> Frame {
-    // Debug information may have the function's own name only. Without it there is the path only.
+    // Debug information may only have the function's own name. Without debug information, only the path is known.
     let is_std = file.starts_with("/rustc/")
         || file.contains("/rustlib/src/rust/library/")
         || ["std::", "core::", "alloc::", "__rust"].iter().any(|start| name.starts_with(start));
-    // The path at the beginning: types in angle brackets may be tokio's, too.
+    // Only the beginning of the path counts, since types in angle brackets may also belong to tokio.
     let path = name.trim_start_matches('<');
     let is_task = |of: &str| match file {
         "" => path.starts_with(&format!("tokio::runtime::{of}::")),

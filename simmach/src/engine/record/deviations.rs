@@ -1,7 +1,7 @@
 //! Deviations: the draws of a run that were not calm, including strikes of plans and steps of the test, and their total size.
 //!
-//! They are recorded only on request. A draw that resulted in its calm value is no deviation: leaving it out would change
-//! nothing.
+//! They are recorded only on request. A draw that resulted in its calm value is not a deviation, since leaving it out would
+//! change nothing.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ pub(crate) struct Deviation {
     /// Its position in the test, if positions are counted for its family.
     pub position: Option<Position>,
     /// Draws that fix when and where a strike happens, as the third word of the address and the value. The first two words
-    /// are the strike's.
+    /// are those of the strike.
     pub pins: Vec<(u64, u64)>,
 }
 
@@ -83,7 +83,7 @@ pub struct Size {
     pub faults: u64,
     /// Steps that took place.
     pub steps: u64,
-    /// Tasks that ran after others which became ready later.
+    /// Number of tasks that ran after other tasks that became ready later.
     pub reorderings: u64,
     /// Sum of the values of choices.
     pub choices: u64,

@@ -1,6 +1,6 @@
 //! The events of a trace, and the words by which they are hashed.
 //!
-//! The numbers of events and of their details are part of every trace hash: a deleted event must leave a gap.
+//! The numbers of events and of their details are part of every trace hash. A deleted event must leave a gap.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,15 +28,15 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     Flushed { store: u64, nth: u64 },
     /// A service was started.
     ServiceStarted { machine: MachineId },
-    /// A process ended: a client, or else a service.
+    /// A process ended, either a client or a service.
     ProcessEnded { process: ProcessId, machine: MachineId, is_client: bool, exit: ProcessExit },
-    /// A machine lost its power, and with it this many commits that were not durable.
+    /// A machine lost power, and this many commits, which were not durable, were undone.
     PowerLost { machine: MachineId, commits: u64 },
     /// A machine's disk was emptied.
     DiskWiped { machine: MachineId },
     /// A machine's clocks were set: a step in nanoseconds, and a drift in parts per million.
     ClockSet { machine: MachineId, step: i64, drift: i32 },
-    /// A machine has power again.
+    /// A machine got power back.
     PowerRestored { machine: MachineId },
     /// The links from some machines to others changed.
     LinksChanged { change: LinkChange, from: M, to: M },
@@ -140,7 +140,7 @@ pub(crate) enum CommitDurability {
     Cached = 1,
 }
 
-/// Hashed for a flush, where a commit has its durability.
+/// Hashed for a flush, in the place where a commit has its durability.
 const FLUSH: u8 = 2;
 
 /// A change of links.
@@ -225,7 +225,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
 }
 
 impl NewEvent<'_> {
-    /// Adds the event's bytes to a hash, if it has any.
+    /// Adds the event's bytes, if any, to a hash.
     #[inline(always)]
     pub(crate) fn add_bytes(&self, hash: u64) -> u64 {
         match self {

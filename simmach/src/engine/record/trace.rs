@@ -112,7 +112,7 @@ impl Trace {
         hash = fold(hash ^ task, K[1] ^ words[0]);
         hash = fold(hash ^ words[1], K[2]);
         hash = event.add_bytes(hash);
-        // If the product folds to 0 the hash would lose all earlier events: mix in the previous hash.
+        // If the product folds to 0, the hash would lose all earlier events, so the previous hash is mixed in.
         self.hash = hash.wrapping_add(self.hash.rotate_left(23));
         self.count += 1;
         // The stride is a power of two, which avoids a division per event.
@@ -157,7 +157,7 @@ impl Trace {
     fn checkpoint(&mut self, at: u64) {
         let checkpoint = Checkpoint { at, hash: self.hash };
         self.checkpoints.push(checkpoint);
-        // The stride is a power of two as well, so that none is missed.
+        // The stride is a power of two as well, so that no checkpoint is missed.
         if self.count.is_power_of_two() {
             self.early.push(checkpoint);
         }

@@ -73,7 +73,7 @@ impl Engine {
 fn kind_of(family: Family, of: u64) -> DeviationKind {
     match family {
         Family::Loss | Family::Duplicate => DeviationKind::PacketFault,
-        // Whether a packet is held back; the other draw of the family is for how long.
+        // Whether a packet is held back. The other draw of the family decides for how long.
         Family::Reorder if of > 0 => DeviationKind::PacketFault,
         Family::Strike => DeviationKind::Field,
         Family::Choice => DeviationKind::Choice,

@@ -1,4 +1,4 @@
-//! What is known of the timers that are pending, for the detection of stalls and for reports.
+//! Information about pending timers, for the detection of stalls and for reports.
 
 use std::time::Duration;
 

@@ -22,7 +22,8 @@ pub(crate) enum Role {
     Thread,
 }
 
-/// What reports need to name a task. It can be copied where nothing may allocate, and named on another thread.
+/// The data from which reports name a task. It can be copied where allocation is forbidden, and the name can be formatted on
+/// another thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     pub(crate) role: Role,
@@ -38,7 +39,7 @@ impl Identity {
         Self { role, machine: scope.machine, path: scope.task, spawned_at }
     }
 
-    /// Returns its name.
+    /// Returns the task's name for a report.
     pub(crate) fn name(self, names: &ReportNames) -> String {
         match self.role {
             Role::Body => "the test's body".to_owned(),
@@ -59,7 +60,7 @@ impl Identity {
         }
     }
 
-    /// Returns its name for a list of tasks whose lines begin with the machine.
+    /// Returns the task's name for a list of tasks in which each line begins with the machine.
     pub(crate) fn name_in_list(self, names: &ReportNames) -> String {
         let is_declared = self.role == Role::Main && names.task_title(self.path).is_none();
         let has_location = self.role == Role::Spawned && !self.is_of_a_library();
@@ -69,14 +70,15 @@ impl Identity {
         self.name(names)
     }
 
-    /// Whether a library spawned it through an executor of the layer `compat`. Then `spawned_at` is a location in `compat`.
+    /// Whether a library spawned the task through an executor of the layer `compat`, so that `spawned_at` is a location in
+    /// `compat`.
     fn is_of_a_library(self) -> bool {
         let sources = file!().strip_suffix("engine/tasks/identity.rs");
         let own = sources.and_then(|sources| self.spawned_at.file().strip_prefix(sources));
         own.is_some_and(|own| own.starts_with("compat/"))
     }
 
-    /// Returns its name for a line that names its machine; `None` for the body.
+    /// Returns the task's name for a line that already names its machine; `None` for the body.
     pub(crate) fn name_on_its_machine(self, names: &ReportNames) -> Option<String> {
         match self.role {
             Role::Body => None,

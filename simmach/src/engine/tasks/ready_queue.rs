@@ -1,10 +1,10 @@
 //! The scheduler: chooses which ready task runs next.
 //!
-//! Each wake has a priority, drawn at (task, nth wake), but only when two or more tasks are ready. The lowest priority runs
-//! first. The calm priority is 0. Equal priorities run in the order of the polls or events that woke them, and in spawn
-//! order where one poll or event woke several tasks. The order in which wakers are called does not matter: libraries keep
-//! their waiters in orders that may not depend on the seed (`tokio::sync::watch` spreads them by a global counter).
-//! Strategies that bound the number of reorderings are not implemented.
+//! Each wake has a priority, drawn at (task, nth wake), but only when two or more tasks are ready. The task with the lowest
+//! priority runs first. The calm priority is 0. Tasks of equal priority run in the order of the polls or events that woke
+//! them; those woken by the same poll or event run in spawn order. The order in which wakers are called does not matter,
+//! since it may depend on more than the seed: `tokio::sync::watch` distributes its waiters by a global counter. Strategies
+//! that bound the number of reorderings are not implemented.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,7 +34,7 @@ pub(crate) struct ReadyQueue {
     single: Option<WokenTask>,
     /// Tasks that were woken since the last pop.
     unranked: Vec<WokenTask>,
-    /// Whether `unranked` is not in the order in which equal priorities run.
+    /// Whether `unranked` is out of the order in which tasks of equal priority run.
     is_unranked_unordered: bool,
     heap: BinaryHeap<Reverse<RankedTask>>,
     /// A batch of tasks that were ready at once. Sorting it once costs less than pushing each to the heap.
@@ -48,7 +48,7 @@ pub(crate) struct ReadyQueue {
 /// Batches of at least this many tasks are sorted instead of pushed to the heap.
 const SORT_THRESHOLD: usize = 8;
 
-/// A sorted batch of tasks. Sorting 8-byte keys instead of whole entries is worth 8 % of the benchmark `b2`.
+/// A sorted batch of tasks. Sorting 8-byte keys instead of whole entries is worth 8% of the benchmark `b2`.
 #[derive(Debug, Default)]
 struct SortedBatch {
     /// Keys in descending order: the high bits of a priority and, in the low bits, an index in `all`.
@@ -173,8 +173,8 @@ impl ReadyQueue {
         self.sorted.order.clear();
     }
 
-    /// Numbers the unranked tasks in the order in which equals run, and draws their priorities in that order. A large batch
-    /// is sorted, if no other is; a small one goes to the heap.
+    /// Numbers the unranked tasks in the order in which tasks of equal priority run, and draws their priorities in that
+    /// order. A large batch is sorted, unless there is a sorted batch already; a small one is pushed to the heap.
     fn rank_unranked(&mut self, priority: impl Fn(ReadyTask) -> u64) {
         if std::mem::take(&mut self.is_unranked_unordered) {
             self.unranked.sort_unstable_by_key(|woken| (woken.by, woken.spawned));

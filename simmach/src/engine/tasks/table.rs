@@ -15,7 +15,7 @@ use crate::engine::tasks::wait::Wait;
 pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type PollState = (TaskFuture, Waker);
 
-/// The key of a task. After the task has ended the key finds nothing.
+/// The key of a task. After the task has ended, the key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaskKey {
     slot: u32,
@@ -224,7 +224,7 @@ impl Tasks {
         self.waker.set(Some((waker.data(), ptr::from_ref(waker.vtable()))));
     }
 
-    /// Returns the current task if `waker` is the one it is being polled with.
+    /// Returns the current task if it is being polled with `waker`.
     pub(crate) fn own(&self, waker: &Waker) -> Option<TaskKey> {
         let (data, vtable) = self.waker.get()?;
         let same = ptr::eq(data, waker.data()) && ptr::eq(vtable, waker.vtable());

@@ -1,4 +1,4 @@
-//! What a task waits for, for the report of a run that cannot go on.
+//! What a task waits for. Shown in the report of a run that cannot go on.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -29,9 +29,9 @@ pub(crate) struct Clock {
     now: Cell<u64>,
     /// Readings in this poll.
     readings: Cell<u32>,
-    /// Readings since time last jumped.
+    /// Readings since the virtual clock last advanced.
     readings_at_moment: Cell<u32>,
-    /// Whether readings are not counted now: they are not the code under test's.
+    /// Whether readings are not counted now, because they are not made by the code under test.
     is_uncounted: Cell<bool>,
     epoch: Cell<u64>,
     /// The `Instant` of the start of the run.
@@ -59,13 +59,13 @@ impl Clock {
         self.now.get()
     }
 
-    /// Sets whether readings are not counted from here on, and cannot move time: those that a guest's runtime makes after a
-    /// wait.
+    /// Sets whether readings from here on are uncounted and cannot move time. Readings that a guest's runtime makes after a
+    /// wait are uncounted.
     pub(crate) fn set_uncounted(&self, on: bool) {
         self.is_uncounted.set(on);
     }
 
-    /// Takes one counted reading back: a guest's runtime made it before a wait.
+    /// Takes back one counted reading, which a guest's runtime made before a wait.
     #[cfg(feature = "tokio")]
     pub(crate) fn take_back_reading(&self) {
         self.readings.set(self.readings.get().saturating_sub(1));
@@ -151,7 +151,7 @@ impl Clock {
     }
 }
 
-/// Reads std's clock: the run's inside a run, the system's outside and before the run begins.
+/// Reads std's clock: in a run, the clock of the run; outside, and before the run begins, the clock of the system.
 #[allow(
     clippy::disallowed_methods,
     reason = "the answer of a run's interposed clock is what is asked for"

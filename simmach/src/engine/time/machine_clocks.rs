@@ -4,7 +4,7 @@
 //! and a wall clock, which may also have an offset. By default both are exact. They belong to the machine and keep their
 //! state when a process is restarted.
 //!
-//! All waits of code on a machine use its monotonic clock: sleeps, time-outs, intervals, disk latencies and blocking calls.
+//! All waits of code on a machine use its monotonic clock: sleeps, timeouts, intervals, disk latencies and blocking calls.
 //! When the clock's speed changes, pending timers are moved. The network uses true time, including TCP's timers; so do the
 //! flushes of a periodic store, restarts and plans. Not modelled: slewing, leap seconds and jitter.
 
@@ -90,7 +90,7 @@ fn nanos(duration: Duration) -> i128 {
     duration.as_nanos() as i128
 }
 
-/// The clocks of all machines. Only cells, since a signal handler may read them.
+/// The clocks of all machines. All fields are cells, since a signal handler may read them.
 #[derive(Debug, Default)]
 pub(crate) struct MachineClocks {
     /// Whether any clock was ever set. False in most runs, which makes reading cheap.

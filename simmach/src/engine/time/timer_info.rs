@@ -1,9 +1,9 @@
-//! What the layers above know of their timers. To the engine all timers are alike; this tells it whether one of them keeps
-//! a run from stalling, and how to describe one in a report.
+//! What the layers above know about their timers. The engine itself does not distinguish timers. This information tells it
+//! whether a timer keeps a run from stalling, and how to describe a timer in a report.
 
 use crate::engine::time::timers::TimerKey;
 
-/// What a layer knows of its timers.
+/// What a layer knows about its timers.
 #[derive(Clone, Copy)]
 pub(crate) struct TimerInfo {
     /// Whether the layer has a pending timer that will wake a waiting task with a result, or start a process. Timers that are

@@ -1,8 +1,8 @@
 //! Timers: a queue of actions ordered by (time, sequence number), from which any action can be cancelled.
 //!
 //! The actions are in a slab; heaps hold small nodes that point to them. Timers due at the same time fire in the order in
-//! which they were armed. Most timers are either due next, as a packet's are, or cancelled, as time-outs are. Four
-//! mechanisms keep both cheap:
+//! which they were armed. Most timers are either due next, like the arrivals of packets, or get cancelled, like timeouts.
+//! Four mechanisms keep both kinds cheap:
 //!
 //! - **Front.** A timer that is due before all others is kept in front of the heaps and never enters one.
 //! - **Chains.** Timers with the same wait become due in the order in which they were armed. They are linked to a chain, of
@@ -53,7 +53,7 @@ pub(crate) struct LocalTime {
     pub(crate) nanos: u64,
 }
 
-/// The key of a timer. After the timer has fired or was cancelled the key finds nothing.
+/// The key of a timer. After the timer has fired or was cancelled, the key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     slot: u32,
@@ -67,10 +67,10 @@ impl TimerKey {
 
 type Heap = BinaryHeap<Reverse<Node>>;
 
-/// The pending timers. Between calls the first node is never that of a cancelled or rearmed timer.
+/// The pending timers. Between calls, the first node never belongs to a cancelled or rearmed timer.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    /// A node that is before all in the heaps, if there is one.
+    /// A node that is due before all nodes in the heaps, if there is such a node.
     front: Option<Node>,
     near: Heap,
     far: Heap,
@@ -83,7 +83,7 @@ pub(crate) struct Timers {
     cancelled: usize,
     /// Number of timers whose node is earlier than they are due.
     rearmed: usize,
-    /// Whether the head of a heap may be of a cancelled or rearmed timer.
+    /// Whether the head of a heap may belong to a cancelled or rearmed timer.
     may_have_stale_head: bool,
 }
 
@@ -112,7 +112,7 @@ struct Entry {
     action: Option<Action>,
 }
 
-/// The timer with this wait that was armed last.
+/// The last armed timer with this wait.
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     wait: u64,
@@ -125,7 +125,7 @@ const MAX_CANCELLED: usize = 64;
 const LANES: usize = 16;
 /// Minimum wait that uses lanes, in nanoseconds. Shorter ones are latencies of packets, which all differ.
 const MIN_LANE_WAIT: u64 = 1_000_000;
-/// Minimum wait that goes to the far heap, in nanoseconds. Most of these are time-outs.
+/// Minimum wait that goes to the far heap, in nanoseconds. Most of these are timeouts.
 const FAR: u64 = 100_000_000;
 
 impl Default for Lane {
@@ -382,7 +382,7 @@ impl Timers {
             self.cancelled -= usize::from(action.is_none());
             self.remove_head(slot);
         }
-        // The heaps' heads behind the front were not looked at.
+        // The heads of the heaps behind the front have not been examined.
         self.may_have_stale_head &= self.front.is_some();
     }
 

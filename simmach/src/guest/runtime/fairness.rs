@@ -1,12 +1,12 @@
 //! The fairness of parking_lot, whose locks tokio's feature `full` uses.
 //!
-//! parking_lot hands a lock over to a waiting thread, instead of letting the threads contend for it, when half a
-//! millisecond or so has passed since it last did. It keeps these times by the address of the lock, in a table that outlives
-//! runs: two runs of a seed would differ. So the table is made before the first run, while the clock shows a time that no
-//! run reaches: then no lock is ever handed over but by `unlock_fair`.
+//! parking_lot usually lets threads contend for a lock. About every half a millisecond, it hands the lock over to a waiting
+//! thread instead. It keeps the times of these handovers by the address of the lock, in a table that outlives runs, so two
+//! runs of a seed would differ. Therefore simmach makes parking_lot create the table before the first run, while the clock
+//! shows a time that no run reaches. A lock is then handed over only by `unlock_fair`.
 //!
-//! The table is replaced when more threads wait than it was made for. In a process with more threads than that, the
-//! determinism check finds what depends on it.
+//! parking_lot replaces the table when more threads exist than it was made for. In such a process, the determinism check
+//! detects code that depends on the handovers.
 
 use std::sync::mpsc;
 use std::thread;
@@ -21,8 +21,8 @@ const THREADS: usize = 128;
 /// A time that no run reaches: 30,000 years.
 const NEVER: Duration = Duration::from_secs(1_000_000_000_000);
 
-/// Makes parking_lot's table. Outside every run. The threads start and end one after the other: what they allocate is at the
-/// same addresses in every process, if the kernel does not change them.
+/// Makes parking_lot create its table. Must be called outside runs. The threads start and end one after the other, so that
+/// their allocations have the same addresses in every process, unless the kernel randomizes addresses.
 pub(super) fn prepare() {
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(THREADS);
@@ -36,7 +36,7 @@ pub(super) fn prepare() {
                 // All of them must exist at the same time.
                 let _ = released.recv();
             };
-            // If the system refuses one, the table is made for fewer.
+            // If the system refuses a thread, the table is made for fewer threads.
             let builder = thread::Builder::new().stack_size(64 << 10);
             let Ok(thread) = builder.spawn_scoped(scope, wait) else { break };
             let _: Result<(), _> = arrived.recv();
@@ -44,7 +44,7 @@ pub(super) fn prepare() {
         }
         for (release, thread) in threads {
             drop(release);
-            // It does not panic.
+            // The thread does not panic.
             let _ = thread.join();
         }
     });

@@ -1,12 +1,12 @@
-//! What tokio and futures keep in private statics, which runs of one process share.
+//! Resets private statics of tokio and `futures`, which all runs of one process share.
 //!
 //! A runtime's generator, which `tokio::select!` and `watch` draw from, is seeded with the number of runtimes built before.
-//! A runtime that is dropped ends its tasks in an order that depends on their ids, which are counted too. A run puts both
-//! counters back, so that they do not depend on the runs before it. So it does with the number of threads that have used
-//! `futures::select!` and `tokio_stream::StreamMap`, which seeds their generators. All these counters are private: each is
-//! found by its behaviour, as the one word of the program's data that grows by one with each `Builder`, task or thread. If
-//! there is no such word, as with another version of tokio, [`not_found`] says so, and the determinism check finds what
-//! depends on it.
+//! A runtime that is dropped ends its tasks in an order that depends on their ids, which come from a counter too. The
+//! generators of `futures::select!` and `tokio_stream::StreamMap` are seeded with the number of threads that have used them.
+//! A run resets all these counters, so that its behaviour does not depend on earlier runs. The counters are private. Each is
+//! found by its behaviour: it is the one word of the program's data that grows by one with each `Builder`, task or thread.
+//! If a counter is not found, for example with a different version of tokio, [`not_found`] reports it, and the determinism
+//! check detects code that depends on it.
 
 use std::future::ready;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,8 +20,8 @@ use tokio_stream::StreamMap;
 use crate::engine::mix;
 use crate::guest::runtime::fairness;
 
-/// Makes what tokio keeps in statics, outside every run: its socket pair for signals would otherwise be one of the first run.
-/// Native processes need only the number of builders, which is found in a hundredth of the time.
+/// Makes tokio create its statics. Must be called outside runs; otherwise tokio's socket pair for signals would belong to
+/// the first run. Native processes need only the number of builders, which is found in a hundredth of the time.
 pub(crate) fn prepare(has_guests: bool) {
     static ONCE: Once = Once::new();
     if !has_guests {
@@ -29,7 +29,7 @@ pub(crate) fn prepare(has_guests: bool) {
         return;
     }
     ONCE.call_once(|| {
-        // Without descriptors it cannot be built, and no run could begin either.
+        // The runtime cannot be built if the process has no free descriptors; then no run can begin either.
         drop(Builder::new_current_thread().enable_all().build());
         builders();
         tasks();
@@ -39,7 +39,7 @@ pub(crate) fn prepare(has_guests: bool) {
     });
 }
 
-/// Says which counters were not found, and what depends on each. For runs with guests.
+/// Returns a message for each counter that was not found, which names the code that depends on it. For runs with guests.
 pub(crate) fn not_found() -> Vec<String> {
     let counters = [
         (builders(), "tokio's count of runtimes", "`tokio::select!` and `tokio::sync::watch`"),
@@ -58,7 +58,7 @@ pub(crate) fn not_found() -> Vec<String> {
         .collect()
 }
 
-/// Puts the counters back, at the beginning of a run. On the run's thread, which is new.
+/// Resets the counters at the beginning of a run. Called on the run's thread, which is new.
 pub(crate) fn reset(seed: u64, has_guests: bool) {
     if !has_guests {
         reset_builders();
@@ -67,7 +67,7 @@ pub(crate) fn reset(seed: u64, has_guests: bool) {
     for counter in [builders(), tasks(), stream_maps()].into_iter().flatten() {
         counter.store(1, Ordering::Relaxed);
     }
-    // The run's own thread has its generator already: this is for a guest's threads.
+    // The run's own thread already has its generator. This counter matters for a guest's threads.
     if let Some(counter) = shuffles() {
         counter.store(mix(seed, SHUFFLES) as u32, Ordering::Relaxed);
     }
@@ -84,13 +84,13 @@ fn reset_builders() {
     }
 }
 
-/// Tells what is drawn for the generator of `futures` from what else is drawn from the run's seed.
+/// Separates the draw for the generator of `futures` from other draws of the run's seed.
 const SHUFFLES: u64 = 0x5348_5546;
 
 /// How often a counter is made to grow to find it. No other word grows by all of these.
 const COUNTS: [u32; 3] = [3, 7, 11];
 
-/// The number of runtime builders made.
+/// The number of runtime builders created.
 fn builders() -> Option<&'static AtomicU32> {
     static COUNTER: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     *COUNTER.get_or_init(|| find(|| drop(Builder::new_current_thread()), || ()))
@@ -117,7 +117,7 @@ fn shuffles() -> Option<&'static AtomicU32> {
                 });
             });
         };
-        // Threads are counted too.
+        // Another counter grows with each thread.
         find(grow, || on_new_thread(|| ()))
     })
 }
@@ -133,7 +133,7 @@ fn stream_maps() -> Option<&'static AtomicU32> {
                 let _ = map.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
             });
         };
-        // Threads are counted too.
+        // Another counter grows with each thread.
         find(grow, || on_new_thread(|| ()))
     })
 }
@@ -174,7 +174,7 @@ mod words {
     /// The words of the program's own writable data.
     pub(super) fn writable() -> Vec<&'static AtomicU32> {
         let mut found = Vec::new();
-        // SAFETY: the callback is only called before this returns, with the pointer passed here.
+        // SAFETY: the callback is called only before this call returns, with a pointer that is valid until then.
         unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
         found
     }
@@ -184,9 +184,9 @@ mod words {
         _size: usize,
         found: *mut c_void,
     ) -> c_int {
-        // SAFETY: the caller's object, and the vector that `writable` passed in.
+        // SAFETY: `dl_iterate_phdr` passes a valid object, and the pointer to the vector that `writable` gave it.
         let (object, found) = unsafe { (&*object, &mut *found.cast::<Vec<&AtomicU32>>()) };
-        // SAFETY: the object has this many headers.
+        // SAFETY: `dlpi_phdr` points to `dlpi_phnum` headers, which are valid for reads during the callback.
         let headers =
             unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
         for header in headers {
@@ -197,12 +197,13 @@ mod words {
             let (from, to) = (start.next_multiple_of(4), start + header.p_memsz as usize);
             for address in (from..to.saturating_sub(3)).step_by(4) {
                 let word = std::ptr::with_exposed_provenance_mut(address);
-                // SAFETY: the program's own data is mapped and aligned for as long as it runs. It is read and written
-                // atomically here; a word that others write without is no candidate for long.
+                // SAFETY: the program's own data stays mapped and aligned as long as the program runs. It is read and
+                // written atomically here. A word that other code changes non-atomically is soon excluded from the
+                // candidates.
                 found.push(unsafe { AtomicU32::from_ptr(word) });
             }
         }
-        // The first object is the program: the others are not looked at.
+        // The first object is the program. The others are not examined.
         1
     }
 }

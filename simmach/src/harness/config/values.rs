@@ -47,7 +47,7 @@ pub(super) fn parse_jobs(text: &str) -> Option<usize> {
 pub(super) fn parse_shard(text: &str) -> Option<Shard> {
     let (index, of) = text.split_once('/')?;
     let (index, of) = (parse_count(index.trim())?, parse_count(of.trim())?);
-    // A larger number of shares would overflow the arithmetic of `Seeds`.
+    // A larger number of shards would overflow the arithmetic of `Seeds`.
     (index <= of && of <= 1 << 32).then_some(Shard { index, of })
 }
 

@@ -1,8 +1,8 @@
 //! The command line of `simmach::main!()`: libtest's flags, and flags for the configuration variables.
 //!
-//! It is parsed with `getopts`, as libtest does, with libtest's rules and messages. libtest-mimic's own parser differs: it
-//! accepts only one FILTER, and a thread count of zero, with which no test ever starts. Flags that libtest accepts only on
-//! nightly and that have no meaning here (`--shuffle`, `--report-time` and similar) are errors.
+//! Like libtest, this module parses it with `getopts`, and follows libtest's rules and messages. libtest-mimic's own parser
+//! differs: it accepts only one FILTER, and it accepts a thread count of zero, with which no test ever starts. Flags that
+//! libtest accepts only on nightly and that have no meaning here (`--shuffle`, `--report-time` and similar) are errors.
 
 use std::num::ParseIntError;
 

@@ -45,8 +45,8 @@ pub fn run(module_path: &str, name: &str) {
     };
     match result {
         TestResult::Passed(text) => {
-            // One write, so that lines of other tests do not break it up. Not `eprintln!`, which libtest captures. With one
-            // test at a time libtest has already begun a line, so a line break comes first.
+            // A single write, so that lines of other tests do not break up the report. Not `eprintln!`, which libtest
+            // captures. With one test at a time, libtest has already begun a line, so a line break comes first.
             let begin = if flags.one_at_a_time { "\n" } else { "" };
             let _ = io::stderr().write_all(format!("{begin}{text}\n").as_bytes());
         }
@@ -60,7 +60,7 @@ fn fail(text: &str) -> ! {
     resume_unwind(Box::new("the report is above"));
 }
 
-/// Flags of libtest that the harness follows.
+/// Flags of libtest that the harness obeys.
 struct LibtestFlags {
     /// Output is not captured.
     show_output: bool,

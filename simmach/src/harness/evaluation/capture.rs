@@ -21,7 +21,7 @@ use crate::spec::SimTest;
 /// Why the packets of a run are not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaptureError {
-    /// A file holds one run, and another test uses it.
+    /// A file holds one run, and a different test already uses this file.
     #[error(
         "{PCAP} names a file, which holds one run, and {owner} already uses it: select one test by name with `--exact`, \
          or name a folder"
@@ -30,8 +30,8 @@ pub(crate) enum CaptureError {
     /// The file cannot be written.
     #[error("{PCAP}={}: cannot be written: {error}; name a writable file or folder", path.display())]
     NotWritten { path: PathBuf, error: io::Error },
-    /// The run for the capture was broken, hung, or ended its process.
-    #[error("{PCAP}={}: the run is made a second time to capture its packets, and that run crashed, hung or could not be made: {why}", path.display())]
+    /// The second run, which captures the packets, was broken, hung, or ended its process.
+    #[error("{PCAP}={}: the second run, which captures the packets, crashed, hung or could not be executed: {why}", path.display())]
     NoRun { path: PathBuf, why: String },
     /// The run returned no packets.
     #[error("{PCAP}={}: the run returned no packets: this is a bug in simmach", path.display())]

@@ -15,7 +15,8 @@ use crate::report::style::Ink;
 use crate::spec::ExpectFailure;
 
 impl Evaluation<'_> {
-    /// Result of a test with `expect_failure`: passed if a seed fails and shrinks to within the bounds.
+    /// Returns the result of a test with `expect_failure`. It passes if a seed fails and its shrunk run is within the
+    /// bounds.
     pub(crate) fn evaluate_expect_failure(
         &self,
         result: SweepResult,
@@ -61,8 +62,8 @@ impl Evaluation<'_> {
                 return TestResult::Passed(format!("{summary}, not shrunk: {message}"));
             }
             let head = format!(
-                "{summary}, but the bounds of `expect_failure` were not checked: the run did not fail again when it was \
-                 shrunk"
+                "{summary}, but the bounds of `expect_failure` were not checked: the failure did not occur again when \
+                 simmach tried to shrink it"
             );
             let report = self.failure_text(found, passed, Rerun::Same, String::new(), None, seed);
             return failed(head, report);
@@ -71,7 +72,7 @@ impl Evaluation<'_> {
         let exceeded = expect.exceeded(&shrunk.size);
         if exceeded.is_empty() {
             let (size, runs) = (story::size(&shrunk.size), count(shrunk.runs, "run"));
-            return TestResult::Passed(format!("{summary}, shrunk to {size} by {runs}: {message}"));
+            return TestResult::Passed(format!("{summary}, shrunk to {size} in {runs}: {message}"));
         }
         let head = format!(
             "{summary}, but its shrunk run exceeds the bounds of `expect_failure`: {}",
@@ -84,7 +85,7 @@ impl Evaluation<'_> {
         failed(head, report)
     }
 
-    /// Result of a test with `#[should_panic]`: passed if a seed fails as expected.
+    /// Returns the result of a test with `#[should_panic]`. It passes if a seed fails as expected.
     pub(crate) fn evaluate_should_panic(
         &self,
         result: SweepResult,
@@ -101,7 +102,7 @@ impl Evaluation<'_> {
             return TestResult::Failed(self.report(failing));
         }
         let message = first_line(&failing.outcome).to_owned();
-        // A failure that a fresh process does not repeat counts as no failure of the program, expected or not.
+        // A failure that a fresh process does not repeat does not count as a failure of the program, expected or not.
         let (run, rerun) = self.rerun(failing);
         if rerun != Rerun::Same {
             return TestResult::Failed(self.report_unshrunk(index, &run, rerun));
@@ -109,7 +110,7 @@ impl Evaluation<'_> {
         TestResult::Passed(format!("{}: failed with seed {seed} as expected: {message}", self.path))
     }
 
-    /// Result of a test with `#[should_panic]` of which no seed failed as expected.
+    /// Returns the result of a test with `#[should_panic]` if no seed failed as expected.
     fn evaluate_missing_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
         let with = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
         let head = format!(
@@ -122,12 +123,11 @@ impl Evaluation<'_> {
             let what_counts = match expected {
                 Some(_) => "",
                 None => {
-                    " (only a panic or an error after the start of the test's body counts; give `expected = \"…\"` to \
-                     accept a limit or another failure)"
+                    " (without `expected = \"…\"`, only a panic or an error after the start of the test's body counts)"
                 }
             };
             report.push_str(&format!(
-                "\n{} failed in another way{what_counts}; the lowest seed of these:\n\n{}",
+                "\n{} failed in a different way{what_counts}. The lowest of these seeds:\n\n{}",
                 count(result.unexpected, "seed"),
                 self.report(lowest)
             ));

@@ -44,7 +44,7 @@ impl Evaluation<'_> {
 
     /// Repeats the run in a fresh process. Returns the run to report, and how the second run compares to the first.
     pub(crate) fn rerun(&self, failing: FinishedRun) -> (FinishedRun, Rerun) {
-        // A broken run has nothing to show.
+        // A second run of a broken run would show nothing new.
         if matches!(failing.outcome.verdict, Verdict::Broken(_)) {
             return (failing, Rerun::NotTried);
         }
@@ -55,7 +55,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// How two runs of a seed differ, and the likely cause.
+    /// Describes how two runs of a seed differ, and the likely cause.
     fn explain_difference(&self, seed: u64) -> String {
         let other = self.seeds.clone().find(|other| *other != seed);
         let diagnosis = diagnose(self.pool, self.test, seed, &Overlay::default(), other);
@@ -154,7 +154,7 @@ impl Evaluation<'_> {
         };
         let text = token.to_string();
         let command = match file {
-            // Replaying a file replays its last token, which is this one.
+            // Replaying a file replays its last token, which is the token just added.
             Some(file) if text.len() > MAX_SHOWN_TOKEN => {
                 command::replay(self.test, &format!("@{}", file.display()))
             }

@@ -31,16 +31,16 @@ struct UnexercisedRun {
     /// Its line in the file.
     line: usize,
     seed: u64,
-    /// Virtual time at which it took another path than the recorded run, in nanoseconds.
+    /// Virtual time at which it diverged from the recorded run, in nanoseconds.
     at: u64,
 }
 
 /// Result of one recorded regression.
 enum RegressionRun {
     Passed,
-    /// It passed, but diverged from the recorded run at this virtual time, in nanoseconds, before that one failed.
+    /// It passed, but diverged from the recorded run at this virtual time, in nanoseconds, before the recorded run failed.
     Unexercised(u64),
-    /// Its report.
+    /// It failed. Contains its report.
     Failed(String),
     /// Its token cannot be used, for this reason.
     Stale(String),
@@ -157,7 +157,7 @@ impl Evaluation<'_> {
         )
     }
 
-    /// Report of a regression that fails; of its rerun in a fresh process if that reproduces it.
+    /// Returns the report of a regression that fails, or of its rerun in a fresh process if the failure is reproduced there.
     fn report_regression(&self, token: &Token, first: FinishedRun) -> String {
         let file = regressions::file(self.test);
         let second = self.pool.run_in_fresh_process(replay::job(self.test, token));

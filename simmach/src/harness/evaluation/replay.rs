@@ -1,4 +1,4 @@
-//! Replay of a token, compared with the failure that the token was made of.
+//! Replay of a token, compared with the failure that the token was made from.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -28,18 +28,18 @@ use crate::spec::SimTest;
 enum ReplayResult {
     /// Same failure, same trace.
     Identical,
-    /// Same failure, other trace; the range of virtual time in which the traces diverge.
+    /// The same failure, but a different trace. Contains the range of virtual time in which the traces diverge.
     OtherTrace(String),
     /// The run passes.
     Passes,
-    /// Another failure, or a broken run.
+    /// A different failure, or a broken run.
     OtherFailure,
 }
 
 /// Why a token cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
-    /// The text is no token.
+    /// The text is not a token.
     #[error(
         "{REPLAY}={given}: {error}; copy the whole token from its report, or run its seed instead"
     )]
@@ -133,7 +133,8 @@ fn evaluate(
             "Reproduced, but the trace differs {range}: the program or simmach has changed since."
         ),
         ReplayResult::OtherFailure => {
-            "Another failure than the token's: the program or simmach has changed since.".to_owned()
+            "Failed in a different way from the token's run: the program or simmach has changed since."
+                .to_owned()
         }
     };
     let report = RunReport {
@@ -151,13 +152,13 @@ fn evaluate(
     TestResult::Failed(report.text(style))
 }
 
-/// Job for a token, with its log.
+/// Returns the job for a token, with a log.
 pub(crate) fn job(test: &'static SimTest, token: &Token) -> Job {
     let keep = Keep { log: true, deviations: RecordLevel::All, ..Keep::default() };
     Job { test, seed: token.seed, overlay: token.overlay.clone(), keep }
 }
 
-/// Returns why a token does not fit the test that made this run; `None` if it may fit.
+/// Returns why a token does not fit the test of this run; `None` if it may fit.
 pub(crate) fn stale_reason(
     token: &Token,
     test: &SimTest,
@@ -166,7 +167,7 @@ pub(crate) fn stale_reason(
     if token.test != test_hash(&test.key()) {
         return Some(StaleReason::OtherTest);
     }
-    // Broken runs have no shape, nor have tokens of runs that hung or ended their process.
+    // Broken runs have no shape. Neither do tokens of runs that hung or ended their process.
     if outcome.shape != 0 && token.shape != 0 && outcome.shape as u32 != token.shape {
         return Some(StaleReason::Shape);
     }
@@ -174,14 +175,14 @@ pub(crate) fn stale_reason(
         let mut same = outcome.sequences.iter().filter(|other| other.id == sequence.id).peekable();
         match same.peek() {
             Some(_) => same.any(|other| sequence.is_like(other)),
-            // A run that passes has begun all of its step sequences; another may have ended before.
+            // A run that passes has begun all of its step sequences. A run that fails may have ended before.
             None => outcome.verdict != Verdict::Passed,
         }
     };
     (outcome.shape != 0 && !token.sequences.iter().all(is_like)).then_some(StaleReason::Steps)
 }
 
-/// Parses a token, or reads the last one of a file.
+/// Parses a token, or reads the last token of a file.
 fn read(given: &str) -> Result<Token, ReplayError> {
     let Some(file) = given.strip_prefix('@').map(PathBuf::from) else {
         return given.parse().map_err(|error| ReplayError::Token { given: shorten(given), error });
@@ -190,7 +191,7 @@ fn read(given: &str) -> Result<Token, ReplayError> {
         Ok(bytes) => bytes,
         Err(error) => return Err(ReplayError::Unreadable { file, error }),
     };
-    // The last one of a regressions file.
+    // A regressions file may contain several tokens; the last one is used.
     match regressions::last_token(&file, &bytes)? {
         None => Err(ReplayError::NoToken { file }),
         Some((number, word)) => word.parse().map_err(|error| {
@@ -200,10 +201,10 @@ fn read(given: &str) -> Result<Token, ReplayError> {
     }
 }
 
-/// Virtual time at which a passing run diverges from the run that its token was made of: it then shows nothing about the
-/// failure. `None` if both are the same up to the failure, as far as is known.
+/// Returns the virtual time at which a passing run diverges from the run that its token was made from. A run that diverges
+/// says nothing about the failure. `None` if both runs are the same up to the failure, as far as is known.
 ///
-/// Only the first three quarters of the events count: at its end a failing run unwinds, while a passing one goes on.
+/// Only the first three quarters of the events count, since a failing run unwinds at its end, while a passing run goes on.
 pub(crate) fn divergence(token: &Token, outcome: &Outcome) -> Option<u64> {
     let trace = &token.trace;
     let stride = stride(trace.events);

@@ -59,9 +59,10 @@ impl Evaluation<'_> {
 
     fn run(self) -> TestResult {
         if self.seeds.clone().next().is_none() {
-            let source = self.seed_source.as_deref().unwrap_or("none selected");
+            let source = self.seed_source.as_ref().map(|source| format!(" ({source})"));
+            let source = source.unwrap_or_default();
             return TestResult::Passed(format!(
-                "{}: not run: the selection has no seed ({source})",
+                "{}: not run: no seeds are selected{source}",
                 self.path
             ));
         }
@@ -132,7 +133,7 @@ impl Evaluation<'_> {
         TestResult::Failed(text)
     }
 
-    /// Repeats the lowest run of a group in a fresh process, and adds a note if it differs.
+    /// Repeats the lowest run of a group in a fresh process, and adds a note if the second run differs.
     fn verify_group(&self, group: &mut FailureGroup) {
         let second = self.pool.run_in_fresh_process(self.job(group.group.seed)).outcome;
         let note = match Rerun::compare(&group.lowest, &second) {
@@ -150,7 +151,7 @@ impl Evaluation<'_> {
         group.group.text.push_str(&note);
     }
 
-    /// Job for a seed, with its log.
+    /// Returns the job for a seed, with a log.
     pub(crate) fn job(&self, seed: u64) -> Job {
         Job {
             test: self.test,
@@ -160,7 +161,8 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Result of a nondeterministic test. A failure that was found besides is reported too, but may not be reproducible.
+    /// Returns the result of a nondeterministic test. A failure that was also found is reported too, but may not be
+    /// reproducible.
     fn evaluate_mismatch(&self, mismatch: &Mismatch, failing: Option<FinishedRun>) -> TestResult {
         let Mismatch { overlay, one, two, other, .. } = mismatch;
         let seed = one.0.seed;

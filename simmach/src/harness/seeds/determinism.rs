@@ -1,11 +1,11 @@
 //! The determinism check: some runs of a sweep are repeated and compared.
 //!
-//! The second run is made in another process and after other seeds, to find state that outlives a run. One seed of each
-//! test is run in a fresh process, and there once more after another seed. The other checked seeds follow in the same
-//! process or, if every seed is checked, in as many processes as there are jobs.
+//! The second run takes place in a different process and after other seeds, to find state that outlives a run. For one seed
+//! of each test, that process is fresh, and the seed is run there once more after a different seed. The other checked seeds
+//! follow in the same process or, if every seed is checked, in one process per job.
 //!
-//! One seed is also run twice with everything calm but the test's own steps and choices: a shrunk run is mostly calm, and
-//! must be deterministic too.
+//! One seed is also run twice with everything calm except the test's own steps and choices, since most shrunk runs are calm
+//! and must be deterministic too.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ use crate::spec::SimTest;
 
 /// By default, one of this many seeds is checked.
 const DEFAULT_INTERVAL: u64 = 20;
-/// Maximum number of first runs that are kept with their events while they wait for the second.
+/// Maximum number of first runs whose events are kept while the second run is pending.
 const MAX_RECORDED: usize = 64;
 
 /// How many seeds are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckRate {
-    /// None.
+    /// No seed.
     Off,
-    /// One in twenty, and at least one.
+    /// One seed in twenty, and at least one.
     Some,
-    /// All.
+    /// Every seed.
     Every,
 }
 
@@ -41,9 +41,9 @@ pub(crate) struct Checks<'a> {
     test: &'static SimTest,
     selection: CheckSelection,
     jobs: usize,
-    /// The process that was fresh for the first checked seed.
+    /// The process that executes the first checked seed, for which it is fresh.
     fresh: Option<FreshProcesses<'a>>,
-    /// Processes for the others, if every seed is checked.
+    /// Processes for the other seeds, if every seed is checked.
     others: Option<FreshProcesses<'a>>,
     pairs: Vec<Pair>,
     /// Runs from this index on are ignored.
@@ -65,7 +65,7 @@ pub(crate) struct CheckSelection {
     total: Option<u64>,
 }
 
-/// Two runs of a seed that differ. If the second could not be made, it is [`Verdict::Broken`].
+/// Two runs of a seed that differ. If the second run could not be executed, its verdict is [`Verdict::Broken`].
 #[derive(Debug)]
 pub(crate) struct Mismatch {
     /// Index in the sweep.
@@ -78,17 +78,17 @@ pub(crate) struct Mismatch {
     pub(crate) other: Option<u64>,
 }
 
-/// A first run, and those to compare it with that are still to come.
+/// A first run, and the pending runs that it will be compared with.
 #[derive(Debug)]
 struct Pair {
     index: u64,
     seed: u64,
     overlay: Overlay,
-    /// `None` until it has been made: the calm runs are both still to come.
+    /// `None` before the first run is finished: of the calm runs, both are pending at first.
     first: Option<(Outcome, RunContext)>,
-    /// How the next run is made.
+    /// The conditions of the next run.
     made: RunContext,
-    /// Number of runs still to come.
+    /// Number of pending runs.
     missing: u64,
     other: Option<u64>,
     runs: Runs,
@@ -99,7 +99,7 @@ impl CheckSelection {
         Self { rate, total }
     }
 
-    /// Whether the run at this index is checked, and so records its events.
+    /// Whether the run at this index is checked, and therefore records its events.
     pub(crate) fn contains(self, index: u64) -> bool {
         match self.rate {
             CheckRate::Off => false,
@@ -150,7 +150,7 @@ impl<'a> Checks<'a> {
         self.selection
     }
 
-    /// Takes the first run of a seed, and starts the second if it is to be checked.
+    /// Takes the first run of a seed, and starts the second run if the seed is checked.
     pub(crate) fn record_first_run(&mut self, run: &mut FinishedRun) {
         let seed = run.outcome.seed;
         let requested = (self.selection.rate == CheckRate::Every).then(|| seed.wrapping_add(1));
@@ -215,7 +215,7 @@ impl<'a> Checks<'a> {
         Job { test: self.test, seed, overlay, keep: Keep { events, ..Keep::default() } }
     }
 
-    /// Compares the runs that have arrived. Returns the index from which on no more runs are needed.
+    /// Compares the runs that have arrived. Returns the index from which on runs are no longer needed.
     pub(crate) fn compare_arrived(&mut self) -> Option<u64> {
         self.compare(Duration::ZERO)
     }
@@ -267,7 +267,7 @@ impl<'a> Checks<'a> {
 
 /// State of a comparison.
 enum Comparison {
-    /// Runs are missing.
+    /// Some runs are pending.
     Pending,
     Same,
     Different(Box<Mismatch>),
@@ -287,7 +287,7 @@ impl Pair {
                 NextRuns::End => return self.differs_from(FinishedRun::lost(self.seed).outcome),
             };
             for FinishedRun { outcome, .. } in finished {
-                // The run of another seed in between.
+                // The run of a different seed in between.
                 if outcome.seed != self.seed {
                     continue;
                 }
@@ -297,7 +297,7 @@ impl Pair {
                         self.made = RunContext::AfterOthers
                     }
                     Some(_) => return self.differs_from(outcome),
-                    // A calm run is no run of the sweep: it may hang or crash where none of the seeds does.
+                    // A calm run is not part of the sweep. It may hang or crash although the runs of all seeds end.
                     None if !ended_by_itself(&outcome) => return Comparison::Same,
                     None => {
                         self.first = Some((outcome, self.made));
@@ -320,7 +320,7 @@ impl Pair {
     }
 }
 
-/// Everything calm but the steps and choices of the test, without which it would do nothing.
+/// An overlay that makes everything calm except the steps and choices of the test, without which the test would do nothing.
 fn calm_except_the_test() -> Overlay {
     let mut overlay = Overlay::calm();
     for family in [Family::Step, Family::Choice] {

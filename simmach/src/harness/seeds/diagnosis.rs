@@ -1,8 +1,8 @@
 //! Finds out why two runs of one seed differ, by running the seed a few more times.
 //!
-//! If runs in fresh processes agree, but a run after other seeds differs, some state outlives a run. If runs in fresh
-//! processes differ, they are repeated with address randomization disabled: if they then agree, the test depends on
-//! addresses. Otherwise the difference comes from outside the process.
+//! If runs in fresh processes agree, but a run after other seeds differs from them, some state outlives a run. If runs in
+//! fresh processes differ from each other, they are repeated with address randomization disabled. If the runs then agree,
+//! the test depends on addresses; otherwise, the difference comes from outside the process.
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
@@ -15,10 +15,10 @@ use crate::spec::SimTest;
 
 /// Number of runs in fresh processes that must agree.
 const FRESH_RUNS: usize = 3;
-/// Number of runs at fixed addresses that must agree. Larger, since random runs agree now and then.
+/// Number of runs at fixed addresses that must agree. It is larger, since random runs occasionally agree.
 const FIXED_RUNS: usize = 5;
-/// Maximum number of runs at fixed addresses. On a busy machine the worker's own threads reach the allocator in another
-/// order now and then, which moves the addresses of a run.
+/// Maximum number of runs at fixed addresses. On a busy machine the worker's own threads occasionally reach the allocator in
+/// a different order, which changes the addresses of a run.
 const MAX_FIXED_RUNS: usize = 8;
 
 /// Result of a diagnosis.
@@ -47,7 +47,7 @@ pub(crate) fn diagnose(
     }
 }
 
-/// Makes the runs for a diagnosis.
+/// Executes the runs for a diagnosis.
 struct DiagnosticRuns<'a> {
     pool: &'a Pool,
     test: &'static SimTest,
@@ -74,7 +74,7 @@ impl DiagnosticRuns<'_> {
         self.pool.fresh_processes(1).runs(jobs.into_iter()).all()
     }
 
-    /// Runs of the seed in fresh processes, and one after another seed.
+    /// Runs the seed in fresh processes, and once after a different seed. Returns these runs.
     fn fresh_and_after(&self) -> (Vec<Outcome>, Option<Outcome>) {
         let around = self.run_in_order([self.seed, self.other, self.seed]);
         let mut around = around.into_iter().filter(|run| run.index != 1).map(|run| run.outcome);
@@ -87,8 +87,8 @@ impl DiagnosticRuns<'_> {
         (fresh, after)
     }
 
-    /// Runs in fresh processes differ, the one at `odd` from the first: the cause is a thread, addresses, or outside the
-    /// process.
+    /// Determines the cause if runs in fresh processes differ from each other: a thread, addresses, or something outside the
+    /// process. `odd` is the index of a run that differs from the first.
     fn diagnose_outside(
         &self,
         mut fresh: Vec<Outcome>,
@@ -107,20 +107,21 @@ impl DiagnosticRuns<'_> {
         Diagnosis { cause, versions }
     }
 
-    /// Runs in fresh processes agree: if the one after another seed differs, the cause is state that outlives a run.
+    /// Determines the cause if runs in fresh processes agree. If the run after a different seed differs from them, the cause
+    /// is state that outlives a run.
     fn diagnose_state(
         &self,
         fresh: Vec<Outcome>,
         after: Option<Outcome>,
         has_threads: bool,
     ) -> Diagnosis {
-        // The discarded warm-up run of the seed passed, the second one in the same process failed.
+        // The discarded warm-up run of the seed passed, but the second run in the same process failed.
         let failed_second = fresh.iter().any(|run| run.passed_before && run.failure().is_some());
         let one = fresh.into_iter().next();
         let differs = |run: &Outcome| {
             is_evidence(run) && one.as_ref().is_some_and(|one| !one.is_same_run(run))
         };
-        // Perhaps only the first run of a process leaves something behind.
+        // Perhaps only the first run of a process leaves state behind.
         let second_of_process = || {
             let runs = self.run_in_order([self.other, self.seed]);
             runs.into_iter().find(|run| run.index == 1).map(|run| run.outcome)
@@ -139,12 +140,12 @@ impl DiagnosticRuns<'_> {
     }
 }
 
-/// Whether a run shows anything: a broken one does not.
+/// Whether a run can serve as evidence. A broken run cannot.
 fn is_evidence(run: &Outcome) -> bool {
     !matches!(run.verdict, Verdict::Broken(_))
 }
 
-/// The cause, given runs without address randomization; `None` stands for a broken run.
+/// Determines the cause from runs without address randomization. `once` returns `None` for a broken run.
 fn at_fixed_addresses(mut once: impl FnMut() -> Option<Outcome>) -> MismatchCause {
     let mut runs: Vec<Outcome> = Vec::new();
     for _ in 0..MAX_FIXED_RUNS {

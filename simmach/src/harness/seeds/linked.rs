@@ -1,8 +1,8 @@
 //! Finds libraries with their own random number generators that this binary is linked with, by the names in its ELF string
 //! tables.
 //!
-//! Only read when a report needs it. A stripped binary shows only shared libraries. Only 64-bit little-endian ELF is
-//! supported.
+//! The binary is read only when a report needs the libraries. A stripped binary shows only shared libraries. Only 64-bit
+//! little-endian ELF is supported.
 
 use std::collections::BTreeSet;
 use std::fs::File;

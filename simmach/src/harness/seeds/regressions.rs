@@ -2,7 +2,7 @@
 //! and are meant to be committed.
 //!
 //! A line holds a token, its seed and a comment. If the token is stale, its seed is run instead. An unreadable file or an
-//! invalid line is an error: if it were ignored, a known failure would count as fixed.
+//! invalid line is an error. If it were ignored, a known failure would count as fixed.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ use crate::spec::SimTest;
 pub(crate) struct RegressionEntry {
     /// Number of the line, from 1.
     pub(crate) line: usize,
-    /// An error if it is damaged or from another version of simmach.
+    /// An error if the token is damaged, or was written by a different version of simmach.
     pub(crate) token: Result<Token, TokenError>,
     pub(crate) seed: u64,
 }
@@ -111,9 +111,9 @@ pub(crate) fn read(test: &SimTest) -> Result<Vec<RegressionEntry>, RegressionsEr
     }
 }
 
-/// Adds a token unless the file has it. Returns the file; `None` where the package's folder does not exist.
+/// Adds a token unless the file already contains it. Returns the file, or `None` if the package's folder does not exist.
 ///
-/// The file is replaced atomically, under a lock on its folder, so no process ever sees or leaves a partial file.
+/// The file is replaced atomically, under a lock on its folder, so that no process ever sees or leaves a partial file.
 ///
 /// # Errors
 ///
@@ -144,7 +144,7 @@ pub(crate) fn add(
     Ok(Some(file))
 }
 
-/// The last token of a file (the first word of its line) and the number of its line.
+/// Returns the last token of a file (the first word of its line) and the number of its line.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! Shrinks a failing seed: the shrinker's oracle, which makes runs on a pool, and the shrunk run's token.
+//! Shrinks a failing seed. Contains the shrinker's oracle, which executes runs on a pool, and creates the token of the
+//! shrunk run.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ pub(crate) struct ShrunkRun {
     pub(crate) shrunk: ShrinkResult,
     /// The run with its log and deviations.
     pub(crate) run: FinishedRun,
-    /// Whether it was the same in a fresh process.
+    /// Whether the run was the same in a fresh process.
     pub(crate) repeats: bool,
     pub(crate) token: Token,
 }
@@ -80,7 +81,7 @@ pub(crate) fn shrink(
     Some(ShrunkRun { shrunk, run, repeats, token })
 }
 
-/// Makes the token of a failing run.
+/// Creates the token of a failing run.
 pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Token {
     let failure = outcome.failure().map(Failure::fingerprint).unwrap_or_default();
     let checkpoints = outcome.checkpoints.iter().map(|checkpoint| checkpoint.hash as u8).collect();
@@ -99,7 +100,8 @@ pub(crate) fn token(test: &SimTest, overlay: &Overlay, outcome: &Outcome) -> Tok
     }
 }
 
-/// The step sequences of a run for its token. Those of the original run are more complete than those of the shrunk one.
+/// Returns the step sequences of a run for its token. Those of the original run are more complete than those of the shrunk
+/// run.
 fn step_sequences(outcome: &Outcome) -> Vec<StepSequence> {
     outcome.sequences.iter().take(MAX_SEQUENCES).cloned().collect()
 }
@@ -117,7 +119,7 @@ pub(crate) struct BestSoFar {
     pub(crate) size: Size,
 }
 
-/// Whether a token can describe the run. Of one that hung or ended its process, neither trace nor shape is known.
+/// Whether a token can describe the run. If the run hung or ended its process, neither its trace nor its shape is known.
 pub(crate) fn can_be_described(outcome: &Outcome) -> bool {
     outcome.failure().is_some_and(can_be_shrunk)
 }
@@ -127,7 +129,7 @@ fn can_be_shrunk(failure: &Failure) -> bool {
     !matches!(failure.kind, FailureKind::Hung | FailureKind::Crashed)
 }
 
-/// Makes one run.
+/// Executes one run.
 pub(crate) fn run_one(pool: &Pool, job: Job) -> FinishedRun {
     let seed = job.seed;
     let mut runs = pool.runs(std::iter::once(job));
@@ -156,12 +158,12 @@ struct PoolOracle<'a> {
 }
 
 impl PoolOracle<'_> {
-    /// Size of the run, if it fails in the same way.
+    /// Returns the size of the run if it fails in the same way.
     fn size(&self, outcome: &Outcome) -> Option<Size> {
         if outcome.failure()?.is_like(&self.failure) { outcome.size } else { None }
     }
 
-    /// The first of these candidates that fails and fits.
+    /// Returns the first of these candidates that fails in the same way and is accepted.
     fn first_of(
         &mut self,
         overlays: Vec<Overlay>,

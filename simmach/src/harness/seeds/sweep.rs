@@ -32,13 +32,13 @@ pub(crate) enum Goal {
 /// Result of a sweep.
 #[derive(Debug, Default)]
 pub(crate) struct SweepResult {
-    /// Totals of all runs but the found one. Includes runs above it that had already begun.
+    /// Totals of all runs except the found run. Includes runs with higher seeds that had already begun.
     pub(crate) totals: RunTotals,
     /// The lowest run that the sweep was looking for.
     pub(crate) found: Option<FinishedRun>,
     /// Number of failures that `#[should_panic]` does not expect.
     pub(crate) unexpected: u64,
-    /// The lowest of them.
+    /// The lowest of these.
     pub(crate) lowest_unexpected: Option<FinishedRun>,
     /// The lowest checked seed whose two runs differ.
     pub(crate) mismatch: Option<Mismatch>,
@@ -85,7 +85,7 @@ pub(crate) fn sweep(
         match runs.next(POLL_INTERVAL) {
             NextRuns::Finished(finished) => {
                 for mut run in finished {
-                    // The run that ends the sweep is repeated anyway before it is reported.
+                    // The run that ends the sweep is repeated before it is reported, so the check need not repeat it.
                     let ends = goal != Goal::AllFailures
                         && matches!(classify(&run.outcome, goal), RunClass::Found);
                     if !ends {
@@ -110,7 +110,7 @@ pub(crate) fn sweep(
 }
 
 impl SweepResult {
-    /// Records a run. Returns the index from which on no more runs are needed.
+    /// Records a run. Returns the index from which on runs are no longer needed.
     fn record(&mut self, run: FinishedRun, goal: Goal) -> Option<u64> {
         match classify(&run.outcome, goal) {
             RunClass::Passed => self.totals.add(&run.outcome),
@@ -151,7 +151,7 @@ impl SweepResult {
         }
     }
 
-    /// Number of seeds that did not pass so far.
+    /// Returns the number of seeds that have not passed so far.
     pub(crate) fn failed(&self) -> u64 {
         match self.groups.is_empty() {
             true => self.unexpected + u64::from(self.found.is_some()),
@@ -168,8 +168,8 @@ fn keep_lowest(kept: &mut Option<FinishedRun>, run: FinishedRun) -> bool {
     lower
 }
 
-/// Classifies an outcome. Under `#[should_panic]` only a failure of the program is expected, not a broken run or the death
-/// of its process; and without an expected text neither a failure at the cluster's start nor a limit.
+/// Classifies an outcome. Under `#[should_panic]`, only a failure of the program is expected. A broken run and the death of
+/// its process are not. Without an expected text, neither a failure at the cluster's start nor an exceeded limit is.
 fn classify(outcome: &Outcome, goal: Goal) -> RunClass {
     let failure = match &outcome.verdict {
         Verdict::Passed => return RunClass::Passed,

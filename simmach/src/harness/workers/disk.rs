@@ -41,7 +41,7 @@ pub(crate) enum FolderError {
     NotCreated { root: PathBuf, error: io::Error },
 }
 
-/// Identifies a run among those that a worker was given.
+/// Identifies a run among those assigned to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JobId {
     pub(crate) batch: u64,
@@ -49,8 +49,8 @@ pub(crate) struct JobId {
 }
 
 impl Folder {
-    /// Returns the folder of this process, shared by all that make runs in it. The last reference deletes it, since a test
-    /// binary has no hook at its end.
+    /// Returns the folder of this process, shared by everything that executes runs in it. Dropping the last reference
+    /// deletes the folder, since a test binary has no hook at its end.
     pub(crate) fn shared(requested: Option<&Path>) -> Result<Arc<Self>, FolderError> {
         static CURRENT: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,7 +202,7 @@ fn pid_of(name: &str) -> Option<i32> {
 }
 
 fn is_alive(pid: i32) -> bool {
-    // This process has made no folder yet: one with its id belonged to a dead process.
+    // This process has not created a folder yet. A folder with its id therefore belongs to a dead process.
     if u32::try_from(pid) == Ok(std::process::id()) {
         return false;
     }

@@ -1,6 +1,6 @@
 //! Distributes the jobs of batches to worker processes, and their outcomes to the batches.
 //!
-//! Each worker is served by a thread of this process. When a worker dies, its current run has failed; its other jobs are
+//! A thread of this process serves each worker. When a worker dies, its current run counts as failed, and its other jobs are
 //! assigned to other workers.
 
 use std::collections::BTreeMap;
@@ -31,9 +31,9 @@ use crate::spec::SimTest;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum time for a worker to exit after its socket is closed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum time for the rest of a worker's output. Its end can be missing if a child of the worker holds the pipe.
+/// Maximum time to wait for the rest of a worker's output. The pipe stays open if a child of the worker holds it.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Number of workers in a row that may die before their first run until the dispatcher gives up.
+/// The dispatcher gives up when this many workers in a row have died before their first run.
 const MAX_EARLY_DEATHS: u32 = 3;
 
 /// Distributes batches to workers.
@@ -45,7 +45,7 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher for at most `jobs` workers. None is started yet.
+    /// Creates a dispatcher for at most `jobs` workers, without starting any.
     pub(crate) fn new(
         jobs: usize,
         tests: &'static [&'static SimTest],
@@ -105,7 +105,7 @@ impl Dispatcher {
         }
     }
 
-    /// Starts no more runs of a batch from this index on.
+    /// Stops starting runs of a batch from this index on.
     pub(crate) fn cut(&self, id: u64, from: u64) {
         let mut queue = self.lock();
         let queue = &mut *queue;
@@ -232,7 +232,7 @@ impl Dispatcher {
         queue.close_batches();
     }
 
-    /// Handles a worker's replies and gives it more jobs. False if they do not match its jobs.
+    /// Handles a worker's replies and assigns it more jobs. Returns false if the replies do not match its jobs.
     fn handle_replies(
         &self,
         id: u64,
@@ -267,7 +267,8 @@ impl Dispatcher {
         true
     }
 
-    /// Handles the end of a worker: its current run has failed unless it has retired, its other jobs are queued again.
+    /// Handles the end of a worker. Its current run counts as failed unless the worker has retired; its other jobs are
+    /// queued again.
     fn handle_exit(
         self: &Arc<Self>,
         id: u64,
@@ -285,7 +286,7 @@ impl Dispatcher {
             return;
         };
         let victim = worker.current().map(|assigned| (assigned.batch, assigned.index));
-        // The folder is removed only after its current run has been read.
+        // The folder is removed only after the worker's current run has been read from it.
         disk::remove(&worker.folder);
         drop(process);
         if victim.is_none() && !has_retired && !worker.in_flight.is_empty() {

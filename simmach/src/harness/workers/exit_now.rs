@@ -1,8 +1,8 @@
 //! Exits this process immediately, without destructors and exit handlers.
 //!
 //! When the parent of a worker is gone, or a run hangs, other threads may still execute code that must not see the process
-//! being torn down. One exit handler matters: with `-C instrument-coverage` it writes the coverage profile, so that is done
-//! here (on 64-bit Linux).
+//! being torn down. Only one exit handler matters: with `-C instrument-coverage`, it writes the coverage profile. On 64-bit
+//! Linux, this module writes the profile instead.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ pub(crate) fn exit_now(status: i32) -> ! {
 /// would still write their profiles when the caller of this process reads them.
 pub(crate) fn at_exit_if_profiled(end: extern "C" fn()) {
     if is_instrumented() {
-        // SAFETY: the function is never unloaded and does not unwind, since it is `extern "C"`. An error means that there
-        // is no memory for the handler; then the workers are not waited for.
+        // SAFETY: the function is never unloaded, and does not unwind, since it is `extern "C"`. An error means that there
+        // was not enough memory for the handler. In that case the process does not wait for the workers.
         unsafe { libc::atexit(end) };
     }
 }
 
 /// How long to wait for a worker to exit before it is killed.
 pub(crate) fn timeout(usual: Duration) -> Duration {
-    // Enough for a profile of any size on a busy machine.
+    // Long enough to write a profile of any size on a busy machine.
     if is_instrumented() { usual.max(Duration::from_secs(30)) } else { usual }
 }
 
@@ -37,8 +37,9 @@ fn is_instrumented() -> bool {
 mod profile {
     use std::ffi::c_int;
 
-    // The address of LLVM's function, which the linker sets to zero where the binary has none. Neither `dlsym` nor a plain
-    // declaration would do: the function is not exported, and it is there in instrumented binaries only.
+    // The address of LLVM's function. The linker sets it to zero if the binary does not contain the function. `dlsym` would
+    // not find the function, since it is not exported. A plain declaration would not link, since only instrumented binaries
+    // contain it.
     std::arch::global_asm!(
         ".weak __llvm_profile_write_file",
         ".pushsection .data.rel.ro.simmach_profile_writer, \"aw\", %progbits",
@@ -58,14 +59,14 @@ mod profile {
     }
 
     pub(crate) fn writer() -> Option<ProfileWriter> {
-        // SAFETY: the word is defined above; the loader has set it before any code ran, and nothing changes it. Zero is
-        // `None`, and anything else is the address of a function of this type.
+        // SAFETY: the word is defined above. The loader set it before any code ran, and nothing changes it. Zero is `None`;
+        // any other value is the address of a function of this type.
         unsafe { WRITER }
     }
 
     pub(crate) fn write() {
         if let Some(write) = writer() {
-            // SAFETY: it may be called at any time, by any thread. A failure is reported by LLVM on standard error.
+            // SAFETY: the function may be called at any time, by any thread. LLVM reports failures on standard error.
             unsafe { write() };
         }
     }

@@ -1,6 +1,6 @@
-//! Makes runs in this process, one at a time: with one job or under a debugger.
+//! Executes runs in this process, one at a time. Used with one job, and under a debugger.
 //!
-//! Outcomes are the same as a worker's. The difference is that a run which ends the process or hangs ends the tests: a hang
+//! Outcomes are the same as those of a worker. The difference: a run that ends its process, or hangs, ends all tests. A hang
 //! is reported before the process exits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use crate::spec::SimTest;
 /// Creates the process's folder.
 pub(crate) type CreateFolder = Box<dyn Fn() -> Result<Arc<Folder>, FolderError> + Send + Sync>;
 
-/// Makes runs in this process.
+/// Executes runs in this process.
 #[derive(Clone)]
 pub(crate) struct InProcess(Arc<InProcessState>);
 
@@ -29,7 +29,7 @@ struct InProcessState {
     run: Runner,
     create_folder: CreateFolder,
     watchdog: Watchdog,
-    /// Tests of which this process has made a run. Locked during a run, so that only one is made at a time.
+    /// Tests of which this process has executed a run. Locked during a run, so that runs are executed one at a time.
     warmed_up: Mutex<BTreeSet<u32>>,
     /// Current or next job of each batch, by the batch's number.
     current: Mutex<BTreeMap<u64, Job>>,
@@ -49,7 +49,7 @@ pub(crate) struct InProcessBatch {
 }
 
 impl InProcess {
-    /// Makes runs by `run`, with disks in the folder of `create_folder`. `report_hang` is called for a run that hangs.
+    /// Executes runs with `run`, with disks in the folder of `create_folder`. `report_hang` is called for a run that hangs.
     pub(crate) fn new(
         tests: &'static [&'static SimTest],
         run: Runner,
@@ -118,7 +118,7 @@ impl InProcessBatch {
         Self { in_process, number, jobs, folder: None, next: 0, from: u64::MAX }
     }
 
-    /// Makes the next run of the batch.
+    /// Executes the next run of the batch.
     pub(crate) fn next(&mut self) -> NextRuns {
         if self.next >= self.from {
             return NextRuns::End;
@@ -128,7 +128,7 @@ impl InProcessBatch {
         };
         let index = self.next;
         self.next += 1;
-        // Kept until the next job, so that an interrupt always finds one to name.
+        // The job is kept until the next one begins, so that an interrupt can always name a job.
         lock(&self.in_process.0.current).insert(self.number, job.clone());
         let folder = self.folder.get_or_insert_with(|| self.in_process.folder());
         let finished = match folder {

@@ -7,7 +7,7 @@ use crate::engine::failure::verdict::Verdict;
 use crate::outcome::{Keep, Outcome};
 use crate::spec::SimTest;
 
-/// One run to make.
+/// One run to execute.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) test: &'static SimTest,
@@ -31,7 +31,7 @@ pub(crate) struct FinishedRun {
 pub(crate) enum NextRuns {
     /// Some runs have finished.
     Finished(Vec<FinishedRun>),
-    /// None yet: the wait timed out.
+    /// No run has finished: the wait timed out.
     Pending,
     /// The batch is complete.
     End,

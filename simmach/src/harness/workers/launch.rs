@@ -31,10 +31,10 @@ pub(crate) type StartWorker = Arc<dyn Fn(bool) -> Result<StartedWorker, StartErr
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// The process cannot be started.
-    #[error("cannot start a worker process: {0}; {JOBS}=N limits how many there are")]
+    #[error("cannot start a worker process: {0}; {JOBS}=N limits the number of workers")]
     Process(io::Error),
     /// The thread that serves the worker cannot be started.
-    #[error("cannot start a thread for a worker process: {0}; {JOBS}=N limits how many there are")]
+    #[error("cannot start a thread for a worker process: {0}; {JOBS}=N limits the number of workers")]
     Thread(io::Error),
     /// Address randomization cannot be disabled for the process.
     #[error("this system cannot start a process without address randomization")]
@@ -42,16 +42,16 @@ pub(crate) enum StartError {
     /// The worker cannot serve, for this reason.
     #[error("{0}")]
     Worker(String),
-    /// The worker has other tests than its parent.
+    /// The worker's tests differ from those of its parent.
     #[error(
-        "a worker process has other tests than this one: the test binary was replaced while it ran; run it again"
+        "the tests of a worker process differ from those of its parent: the test binary was replaced while it ran; run it again"
     )]
     OtherTests,
     /// The worker's first message is not its hello.
-    #[error("a worker process began with another message than its hello: this is a bug in simmach")]
+    #[error("the first message of a worker process was not its hello: this is a bug in simmach")]
     UnexpectedMessage,
     /// The worker exited before its hello.
-    #[error("a worker process exited before it could make a run ({cause}). {}", its_output(output))]
+    #[error("a worker process exited during its startup ({cause}). {}", its_output(output))]
     Startup { cause: ExitCause, output: Vec<u8> },
     /// Several workers in a row exited before their first run.
     #[error(
@@ -77,12 +77,13 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// The same without showing output.
+    /// Returns the same launcher, but without showing output.
     pub(crate) fn quiet(&self) -> Self {
         Self { start: Arc::clone(&self.start), show_output: false }
     }
 
-    /// The same without address randomization. Starting a worker fails where the system does not support that.
+    /// Returns the same launcher, but without address randomization. Starting a worker fails if the system does not support
+    /// this.
     pub(crate) fn at_fixed_addresses(&self) -> Self {
         let start = Arc::clone(&self.start);
         let start = Arc::new(move |show_output| {
@@ -140,8 +141,8 @@ pub(crate) fn launcher(arguments: Vec<String>, show_output: bool) -> Launcher {
 /// Whether this process is about to exit, so that no more workers are started.
 static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// Ends all workers before this process exits. They exit and delete their folders when their socket is closed; those that
-/// do not are killed.
+/// Ends all workers before this process exits. Workers exit and delete their folders when their socket is closed. Workers
+/// that do not exit are killed.
 pub(crate) fn end_all() {
     EXITING.store(true, Ordering::SeqCst);
     let children = std::mem::take(&mut *lock(&CHILDREN));
@@ -159,7 +160,7 @@ pub(crate) fn is_exiting() -> bool {
     EXITING.load(Ordering::SeqCst)
 }
 
-/// Parks this thread until the process exits, since workers that die now are no result.
+/// Parks this thread until the process exits, since the death of a worker says nothing about a run any more.
 pub(crate) fn park_until_exit() -> ! {
     loop {
         std::thread::park();
@@ -184,7 +185,7 @@ fn launch(arguments: &[String], pass_on: bool) -> io::Result<StartedWorker> {
         park_until_exit();
     }
     let child = command.spawn()?;
-    // Closes this process's copies of the worker's pipe ends; otherwise the end of its output would never be seen.
+    // Closes this process's copies of the worker's pipe ends. Otherwise, reading the output would never reach its end.
     drop(command);
     let output = Arc::new(WorkerOutput::default());
     output.follow(reader, pass_on);
@@ -281,7 +282,7 @@ impl ExitCause {
             }
             Self::Signal(_) => format!("the run's process was killed ({self})"),
             Self::Exit(_) => {
-                format!("the run exited its process ({self}), perhaps by `process::exit`")
+                format!("the run ended its process ({self}), perhaps by `process::exit`")
             }
             Self::Unknown => format!("the run's process disappeared ({self})"),
         }

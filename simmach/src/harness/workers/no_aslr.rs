@@ -1,13 +1,13 @@
 //! Starts processes without address space randomization, to find out whether a run depends on addresses.
 
-/// Calls `f`; processes that it starts on this thread have no address randomization. `None` if the system does not
-/// support that.
+/// Calls `f`. Processes that `f` starts on this thread have no address randomization. Returns `None` if the system does not
+/// support this.
 #[cfg(target_os = "linux")]
 pub(crate) fn without_randomization<R>(f: impl FnOnce() -> R) -> Option<R> {
     struct Restore(libc::c_int);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: it takes a number, and sets what this thread's own children inherit.
+            // SAFETY: `personality` takes a number, and only sets what children of this thread inherit.
             unsafe { libc::personality(self.0 as libc::c_ulong) };
         }
     }

@@ -12,7 +12,7 @@ use crate::harness::workers::disk::JobId;
 
 /// Number of bytes that are kept.
 const MAX_KEPT: usize = 64 << 10;
-/// Number of framed runs whose output is kept. More than one, since several tests share a worker.
+/// Number of framed runs whose output is kept. It is more than one, since several tests share a worker.
 const MAX_FINISHED: usize = 8;
 /// A marker is this prefix, a word and another NUL.
 const MARKER_PREFIX: &[u8] = b"\0simmach:";
@@ -30,7 +30,7 @@ pub(crate) struct WorkerOutput {
 struct OutputState {
     /// The last bytes since the last marker.
     kept: Vec<u8>,
-    /// Whether a framed run is going on. False for libtest's output and for discarded runs.
+    /// Whether a framed run is in progress. False for libtest's output and for discarded runs.
     framed: bool,
     /// Output of finished framed runs, the newest last.
     finished: VecDeque<(JobId, Vec<u8>)>,
@@ -50,7 +50,7 @@ pub(crate) enum Marker {
 }
 
 impl WorkerOutput {
-    /// Output of a worker that writes nothing.
+    /// Creates the output of a worker that writes nothing.
     #[cfg(test)]
     pub(crate) fn ended() -> Self {
         let output = Self::default();
@@ -99,7 +99,7 @@ impl WorkerOutput {
     /// Waits until the output of `ends` framed runs is complete, at most `timeout`.
     pub(crate) fn wait_for_runs(&self, ends: u64, timeout: Duration) {
         let waiting = |state: &mut OutputState| !state.ended && state.ends < ends;
-        // After a timeout, what has arrived has been shown.
+        // If the wait timed out, the output that arrived has been shown.
         let _ = self.changed.wait_timeout_while(self.lock(), timeout, waiting);
     }
 

@@ -1,10 +1,10 @@
-//! The pool makes runs, in worker processes or in this process.
+//! The pool executes runs, in worker processes or in this process.
 //!
-//! A *batch* is a sequence of jobs, drawn lazily from an iterator. Finished runs arrive in any order with their index, and
-//! the batch can be cut: from that index on no more runs begin. A sweep cuts after the lowest failing seed, the shrinker
-//! after the first candidate that still fails; so the result does not depend on the number of workers. Workers get no more
-//! jobs of a batch until the caller has seen all runs that have arrived, so that a slow caller does not delay a cut. The
-//! batches of several tests take turns.
+//! A *batch* is a sequence of jobs, taken lazily from an iterator. Finished runs arrive in any order, with their index. A
+//! batch can be cut at an index: runs from that index on no longer begin. A sweep cuts after the lowest failing seed, the
+//! shrinker after the first candidate that still fails, so that the result does not depend on the number of workers. Workers
+//! get no more jobs of a batch until the caller has seen all runs that have arrived, so that a slow caller does not delay a
+//! cut. The batches of several tests take turns.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ struct WorkerRuns {
     unacknowledged: usize,
 }
 
-/// Makes the runs of this process's tests.
+/// Executes the runs of this process's tests.
 #[derive(Debug)]
 pub(crate) struct Pool {
     backend: Backend,
@@ -61,7 +61,7 @@ enum Backend {
 }
 
 impl Pool {
-    /// A pool of at most `jobs` worker processes. None is started yet.
+    /// Creates a pool of at most `jobs` worker processes, without starting any.
     pub(crate) fn workers(
         jobs: usize,
         tests: &'static [&'static SimTest],
@@ -71,7 +71,7 @@ impl Pool {
         Self { backend: Backend::Workers(dispatcher), tests, launch, fresh: Mutex::default() }
     }
 
-    /// A pool that makes runs in this process; `launch` starts fresh processes for runs that need one.
+    /// Creates a pool that executes runs in this process. `launch` starts fresh processes for runs that need one.
     pub(crate) fn in_process(
         in_process: InProcess,
         tests: &'static [&'static SimTest],
@@ -80,18 +80,19 @@ impl Pool {
         Self { backend: Backend::InProcess(in_process), tests, launch, fresh: Mutex::default() }
     }
 
-    /// Makes one run in a fresh process, free of state that earlier runs left behind.
+    /// Executes one run in a fresh process, without state that earlier runs left behind.
     pub(crate) fn run_in_fresh_process(&self, job: Job) -> FinishedRun {
         self.fresh_processes(1).run(job)
     }
 
-    /// At most `jobs` fresh processes. None is started yet. Their output is not shown, since it was shown the first time.
+    /// Returns at most `jobs` fresh processes, without starting any. Their output is not shown, since it was shown during
+    /// the first run.
     pub(crate) fn fresh_processes(&self, jobs: usize) -> FreshProcesses<'_> {
         self.fresh_processes_by(jobs, self.launch.quiet())
     }
 
-    /// As [`Pool::fresh_processes`], with one process without address randomization. Runs are broken where the system does
-    /// not support that.
+    /// As [`Pool::fresh_processes`], with one process without address randomization. Runs are broken if the system does not
+    /// support this.
     pub(crate) fn fresh_process_at_fixed_addresses(&self) -> FreshProcesses<'_> {
         self.fresh_processes_by(1, self.launch.quiet().at_fixed_addresses())
     }
@@ -135,12 +136,12 @@ impl Pool {
 }
 
 impl FreshProcesses<'_> {
-    /// Starts a batch; a single process makes its runs in order.
+    /// Starts a batch. A single process executes its runs in order.
     pub(crate) fn runs(&self, jobs: impl Iterator<Item = Job> + Send + 'static) -> Runs {
         Runs::by(&self.dispatcher, jobs)
     }
 
-    /// Makes one run.
+    /// Executes one run.
     pub(crate) fn run(&self, job: Job) -> FinishedRun {
         let seed = job.seed;
         self.runs(std::iter::once(job)).all().pop().unwrap_or_else(|| FinishedRun::lost(seed))
@@ -161,7 +162,7 @@ impl Runs {
         Self(Source::Workers(WorkerRuns { dispatcher, batch, results, unacknowledged: 0 }))
     }
 
-    /// Waits for runs, at most `timeout`. Acknowledges those it returned before, so that workers get more jobs.
+    /// Waits for runs, at most `timeout`. Acknowledges the runs that it returned before, so that workers get more jobs.
     pub(crate) fn next(&mut self, timeout: Duration) -> NextRuns {
         match &mut self.0 {
             Source::Workers(workers) => workers.next(timeout),
@@ -183,7 +184,7 @@ impl Runs {
         all
     }
 
-    /// Starts no more runs from this index on. Those that have begun still arrive.
+    /// Stops starting runs from this index on. Runs that have begun still arrive.
     pub(crate) fn cut(&mut self, from: u64) {
         match &mut self.0 {
             Source::Workers(workers) => workers.dispatcher.cut(workers.batch, from),

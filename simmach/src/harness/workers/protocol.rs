@@ -14,9 +14,9 @@ const MAX_LENGTH: u32 = 1 << 30;
 /// Message to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// Runs to make, in this order, after those it already has.
+    /// Runs to execute, in this order, after those already assigned.
     Run(Vec<Assignment>),
-    /// Start no more runs of the batch from this index on.
+    /// Do not start runs of the batch from this index on.
     Cut {
         /// The batch.
         batch: u64,
@@ -25,7 +25,7 @@ pub(crate) enum ToWorker {
     },
 }
 
-/// One run to make.
+/// One run to execute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Assignment {
     /// Number of the batch.
@@ -60,7 +60,7 @@ pub(crate) enum FromWorker {
         nanos: u64,
         /// Replies in the order of the assignments.
         replies: Vec<Reply>,
-        /// Whether the worker makes no other run, and exits.
+        /// Whether the worker exits instead of executing more runs.
         retires: bool,
     },
 }

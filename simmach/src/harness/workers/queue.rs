@@ -1,6 +1,6 @@
 //! The queue of jobs and the jobs assigned to workers: plain state, without threads or waiting.
 //!
-//! The jobs of a worker stay here until it has answered them, so that none is lost when it dies.
+//! The jobs of a worker stay here until the worker has replied, so that no job is lost when the worker dies.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::harness::workers::job::{FinishedRun, Job};
 use crate::harness::workers::launch::StartError;
 use crate::harness::workers::protocol::{self, Assignment, Reply, ToWorker};
 
-/// Time of the jobs that a worker is assigned in advance, which hides the latency of the socket.
+/// Total time of the jobs that are assigned to a worker in advance, which hides the latency of the socket.
 const PREFETCH_TIME: Duration = Duration::from_millis(10);
 pub(crate) const MIN_PREFETCH: usize = 2;
 const MAX_PREFETCH: usize = 256;
@@ -28,7 +28,7 @@ pub(crate) struct JobQueue {
     /// The last number assigned to a batch or worker.
     pub(crate) next: u64,
     pub(crate) early_deaths: u32,
-    /// Whether no more runs are needed.
+    /// Whether the remaining runs are no longer needed.
     pub(crate) shutting_down: bool,
     /// Why no worker can be started.
     pub(crate) start_error: Option<StartError>,
@@ -44,7 +44,7 @@ pub(crate) struct Batch {
     pub(crate) requeued: BTreeMap<u64, Job>,
     /// Number of jobs that are assigned to workers.
     pub(crate) in_flight: usize,
-    /// Number of messages that the caller has not acknowledged. Until it has, workers get no more jobs of the batch.
+    /// Number of messages that the caller has not acknowledged. Meanwhile, workers get no more jobs of the batch.
     pub(crate) unacknowledged: usize,
     pub(crate) exhausted: bool,
     pub(crate) sink: Sender<Vec<FinishedRun>>,
@@ -78,7 +78,7 @@ impl JobQueue {
         self.next
     }
 
-    /// Takes the next job. Batches take turns; one with unacknowledged outcomes is skipped, since these may cut it.
+    /// Takes the next job. Batches take turns. A batch with unacknowledged outcomes is skipped, since these may cut it.
     pub(crate) fn next_job(&mut self) -> Option<AssignedJob> {
         for _ in 0..self.batches.len() {
             self.batches.rotate_left(1);
@@ -113,7 +113,7 @@ impl JobQueue {
         Some(worker.in_flight.drain(..replies.len()).collect())
     }
 
-    /// Assigns no further jobs to a worker that makes no other run.
+    /// Stops assigning jobs to a worker that is about to exit.
     pub(crate) fn retire(&mut self, id: u64) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.socket = None;
@@ -151,7 +151,7 @@ impl JobQueue {
         self.batches.retain_mut(|batch| !batch.is_over());
     }
 
-    /// Handles a worker that could not be started. If there are no others, all batches fail.
+    /// Handles a worker that could not be started. If it is the only worker, all batches fail.
     pub(crate) fn give_up(&mut self, error: StartError) {
         if self.workers.is_empty() {
             self.start_error = Some(error);
@@ -159,7 +159,7 @@ impl JobQueue {
         }
     }
 
-    /// Breaks a run of each batch if no worker can be started, and ends the batches.
+    /// Reports one run of each batch as broken because no worker can be started, and ends the batches.
     pub(crate) fn fail_all(&mut self) {
         let Some(error) = &self.start_error else { return };
         for mut batch in std::mem::take(&mut self.batches) {
@@ -215,7 +215,7 @@ impl WorkerState {
         self.prefetch = (prefetch as usize).clamp(MIN_PREFETCH, MAX_PREFETCH);
     }
 
-    /// Closes the socket, at which the worker exits.
+    /// Closes the socket, which makes the worker exit.
     pub(crate) fn shut_down(&self) {
         if let Some(socket) = &self.socket {
             // An error means that it is already closed.

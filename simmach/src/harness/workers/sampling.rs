@@ -1,4 +1,4 @@
-//! Captures the stack of a run that hangs: a signal interrupts its thread, whose handler captures the stack.
+//! Captures the stack of a run that hangs: a signal interrupts its thread, and the signal handler captures the stack.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub(crate) fn sample_stack(status: &RunStatus) -> Option<StuckReport> {
 fn send_signal(thread: u32) -> Option<()> {
     use crate::engine::context::try_with;
 
-    // SAFETY: the handler reads the state of the run on its thread, with no more than a hook of the C library may do, and
-    // captures a stack: it neither allocates, locks nor panics.
+    // SAFETY: the handler reads the state of the run on its thread, as interposed functions of the C library do, and
+    // captures a stack. It neither allocates, locks nor panics.
     let registered = unsafe {
         signal_hook::low_level::register(SIGNAL, || {
             try_with(|engine| engine.report_stuck(false));
@@ -38,7 +38,7 @@ fn send_signal(thread: u32) -> Option<()> {
     };
     registered.ok()?;
     let process = std::process::id();
-    // SAFETY: it takes numbers; of a thread that is gone it is an error.
+    // SAFETY: `tgkill` takes numbers. If the thread has ended, it returns an error.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, SIGNAL) };
     (sent == 0).then_some(())
 }

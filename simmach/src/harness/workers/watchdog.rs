@@ -1,9 +1,8 @@
 //! Detects runs that do not yield.
 //!
-//! A thread compares the run's status with that of the tick before. It counts its own ticks instead of reading the clock,
-//! since a process that was stopped or starved has not hung. Outside of a poll (while a cluster is built or dropped) the limit is longer,
-//! since nothing there takes virtual time. A run that blocks on its own thread reports itself, without a wait for the
-//! limit.
+//! At each tick, a thread compares the run's status with its status at the previous tick. It counts its own ticks instead of
+//! reading the clock, since a process that was stopped or starved has not hung. Outside a poll, while a cluster is built or
+//! dropped, the limit is longer, since nothing there takes virtual time. A run whose own thread blocks reports itself at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
@@ -19,7 +18,7 @@ use crate::outcome::Outcome;
 
 /// Number of ticks of the watchdog per limit.
 const TICKS_PER_LIMIT: u32 = 20;
-/// Factor of the limit outside of a poll.
+/// Factor by which the limit is longer outside a poll.
 const OUTSIDE_FACTOR: u32 = 6;
 
 /// Watches the runs of one process, one at a time.
@@ -42,7 +41,7 @@ struct WatchState {
 #[derive(Debug)]
 pub(crate) struct Hang {
     pub(crate) seed: u64,
-    /// The job, if the run is one of this process and not of a worker.
+    /// The job, if this process executes the run and is not a worker.
     pub(crate) job: Option<Job>,
     pub(crate) limit: Duration,
     pub(crate) snapshot: StatusSnapshot,
@@ -55,11 +54,11 @@ pub(crate) struct Hang {
 
 const BLOCKED: &str = "\
 deadlock: the run's only thread is waiting for a lock or a wake-up that only another thread could give. A task must not \
-block: replace `block_on`, std's channels, condition variables, and locks that are held across an `.await` or taken twice, by their \
-async equivalents";
+block. Use async equivalents instead of `block_on`, std's channels, condition variables, and locks that are held across an \
+`.await` or locked twice";
 
 impl Watchdog {
-    /// Starts the thread. `report_hang` is called once, and does not return outside of tests.
+    /// Starts the thread. `report_hang` is called once, and does not return except in tests.
     pub(crate) fn start(limit: Duration, report_hang: impl FnOnce(Hang) + Send + 'static) -> Self {
         let watched = Arc::new(Mutex::new(WatchState::default()));
         let own = Arc::clone(&watched);
@@ -118,7 +117,7 @@ impl Hang {
             failure.origin.resolve_all();
         }
         failure.machine = self.machine.filter(|_| self.snapshot.polling || self.stuck.is_some());
-        // Effects and trace are lost: only the run's own thread has them.
+        // Effects and trace are lost, since only the run's own thread has them.
         Outcome::without_a_run(self.seed, Verdict::Failed(failure))
     }
 }
@@ -128,7 +127,7 @@ fn watch(watched: &Mutex<WatchState>, limit: Duration, report_hang: impl FnOnce(
     // Number of ticks without a change.
     let mut unchanged = 0;
     loop {
-        // A run that is stuck unparks this thread.
+        // A stuck run unparks this thread.
         std::thread::park_timeout(limit / TICKS_PER_LIMIT);
         let state = lock(watched);
         if state.closed {

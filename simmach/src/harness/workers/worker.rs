@@ -1,9 +1,9 @@
-//! A worker process: this binary started again, to make runs for its parent, one at a time.
+//! A worker process: a second process of this binary, which executes runs for its parent, one at a time.
 //!
 //! One thread reads the socket: it queues assignments, applies cuts at once, and ends the process when the parent is gone.
-//! The main thread makes the runs. Replies are collected for a few milliseconds, so that the socket does not dominate runs
-//! of some microseconds. A run is recorded before it begins, so that the parent knows which run killed the process. After a
-//! run that left threads behind the worker retires: what such threads hold would reach the runs that follow.
+//! The main thread executes the runs. Replies are collected for a few milliseconds, so that the cost of the socket does not
+//! dominate short runs. A run is recorded before it begins, so that the parent knows which run killed the process. After a
+//! run that left threads behind, the worker retires, since the state that such threads hold would affect later runs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufReader, Write};
@@ -33,7 +33,7 @@ const MAX_REPLY_DELAY: Duration = Duration::from_millis(4);
 
 /// Maximum size of a message in bytes. Beyond that, records are dropped and logs truncated.
 const MAX_MESSAGE_SIZE: usize = 512 << 20;
-/// Number of log lines that are kept in that case.
+/// Number of log lines that are kept then.
 const MAX_LOG_LINES: usize = 1000;
 
 /// Whether this process is a worker.
@@ -168,7 +168,7 @@ pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
     }
 }
 
-/// Makes the runs.
+/// Executes the runs.
 struct RunLoop<'a> {
     tests: &'static [&'static SimTest],
     run: Runner,
@@ -176,7 +176,7 @@ struct RunLoop<'a> {
     watchdog: &'a Watchdog,
     /// Whether the output of every run is framed.
     show_output: bool,
-    /// Tests of which this process has made a run.
+    /// Tests of which this process has executed a run.
     warmed: BTreeSet<u32>,
 }
 
@@ -266,7 +266,7 @@ fn start_watchdog(
     })
 }
 
-/// Assignments that are still to be made.
+/// Assignments that are still to be executed.
 #[derive(Debug, Default)]
 struct Inbox {
     state: Mutex<InboxState>,
@@ -351,7 +351,7 @@ impl Outbox {
         self.lock().current = Some(job_id);
     }
 
-    /// Adds a reply. It is the last one if the worker retires.
+    /// Adds a reply. If the worker retires, it is the last reply.
     fn put(&self, reply: Reply, took: Duration, retires: bool) {
         let mut state = self.lock();
         let passed =

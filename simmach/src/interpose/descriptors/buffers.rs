@@ -1,4 +1,4 @@
-//! The caller's buffers, as the calls of a run take them.
+//! Converts the caller's buffers to the slices that the calls of a run take.
 
 use std::ffi::{c_int, c_void};
 use std::io::{IoSlice, IoSliceMut};
@@ -19,38 +19,38 @@ pub(super) type Targets<'a> = SmallVec<[IoSliceMut<'a>; 8]>;
 
 /// # Safety
 ///
-/// `buffer` is null or has `length` bytes, which do not change while the result is used.
+/// `buffer` must be null or valid for reads of `length` bytes, which must not change while the result is used.
 pub(super) unsafe fn source<'a>(buffer: *const c_void, length: size_t) -> Answer<IoSlice<'a>> {
     match usable(buffer, length)? {
         0 => Ok(IoSlice::new(&[])),
-        // SAFETY: the caller's, and `buffer` is not null.
+        // SAFETY: guaranteed by the caller; `buffer` is not null.
         length => Ok(IoSlice::new(unsafe { slice::from_raw_parts(buffer.cast(), length) })),
     }
 }
 
 /// # Safety
 ///
-/// `buffer` is null or has room for `length` bytes, which nothing else uses while the result is used. If they are
-/// uninitialised, they are only written to.
+/// `buffer` must be null or valid for writes of `length` bytes, which nothing else may access while the result is used.
+/// Uninitialised bytes must not be read.
 pub(super) unsafe fn target<'a>(buffer: *mut c_void, length: size_t) -> Answer<IoSliceMut<'a>> {
     match usable(buffer, length)? {
         0 => Ok(IoSliceMut::new(&mut [])),
-        // SAFETY: the caller's, and `buffer` is not null.
+        // SAFETY: guaranteed by the caller; `buffer` is not null.
         length => Ok(IoSliceMut::new(unsafe { slice::from_raw_parts_mut(buffer.cast(), length) })),
     }
 }
 
 /// # Safety
 ///
-/// `vector` is null or has `count` entries, each as for [`source`].
+/// `vector` must be null or valid for reads of `count` entries. Each entry must satisfy the requirements of [`source`].
 pub(super) unsafe fn sources<'a>(vector: *const iovec, count: size_t) -> Answer<Sources<'a>> {
     let mut rest = MAX_TRANSFER;
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     let entries = unsafe { entries(vector, count) }?;
     let buffers = entries.iter().map(|entry| {
         let length = entry.iov_len.min(rest);
         rest -= length;
-        // SAFETY: the caller's; the length is at most the entry's.
+        // SAFETY: guaranteed by the caller; the length is at most that of the entry.
         unsafe { source(entry.iov_base, length) }
     });
     buffers.collect()
@@ -58,26 +58,26 @@ pub(super) unsafe fn sources<'a>(vector: *const iovec, count: size_t) -> Answer<
 
 /// # Safety
 ///
-/// `vector` is null or has `count` entries, each as for [`target`].
+/// `vector` must be null or valid for reads of `count` entries. Each entry must satisfy the requirements of [`target`].
 pub(super) unsafe fn targets<'a>(vector: *const iovec, count: size_t) -> Answer<Targets<'a>> {
     let mut rest = MAX_TRANSFER;
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     let entries = unsafe { entries(vector, count) }?;
     let buffers = entries.iter().map(|entry| {
         let length = entry.iov_len.min(rest);
         rest -= length;
-        // SAFETY: the caller's; the length is at most the entry's.
+        // SAFETY: guaranteed by the caller; the length is at most that of the entry.
         unsafe { target(entry.iov_base, length) }
     });
     buffers.collect()
 }
 
-/// The number of entries that `readv` or `writev` was given.
+/// Returns the number of entries passed to `readv` or `writev`.
 pub(super) fn entry_count(count: c_int) -> Answer<size_t> {
     size_t::try_from(count).map_err(|_| Errno(libc::EINVAL))
 }
 
-/// Returns the length that is transferred at most.
+/// Returns the maximum length to transfer.
 fn usable(buffer: *const c_void, length: size_t) -> Answer<usize> {
     if buffer.is_null() && length > 0 {
         return Err(Errno(libc::EFAULT));
@@ -87,7 +87,7 @@ fn usable(buffer: *const c_void, length: size_t) -> Answer<usize> {
 
 /// # Safety
 ///
-/// `vector` is null or has `count` entries.
+/// `vector` must be null or valid for reads of `count` entries.
 unsafe fn entries<'a>(vector: *const iovec, count: size_t) -> Answer<&'a [iovec]> {
     if count > libc::UIO_MAXIOV as size_t {
         return Err(Errno(libc::EINVAL));
@@ -98,7 +98,7 @@ unsafe fn entries<'a>(vector: *const iovec, count: size_t) -> Answer<&'a [iovec]
     if vector.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: the caller's, and `vector` is not null.
+    // SAFETY: guaranteed by the caller; `vector` is not null.
     let entries = unsafe { slice::from_raw_parts(vector, count) };
     let mut total: usize = 0;
     for entry in entries {

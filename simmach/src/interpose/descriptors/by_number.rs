@@ -1,5 +1,5 @@
-//! System calls by number that act as the functions on descriptors: those that create a descriptor, and those on a
-//! simulated one.
+//! System calls by number that behave like the functions on descriptors: those that create a descriptor, and those on a
+//! simulated descriptor.
 
 use std::ffi::{c_int, c_long};
 
@@ -8,13 +8,13 @@ use crate::interpose::descriptors::{
 };
 use crate::interpose::system::is_simulated;
 
-/// Calls the function for a system call; `None` if the kernel is to answer it.
+/// Calls the function for a system call. Returns `None` if the call should be forwarded to the kernel.
 ///
 /// # Safety
 ///
-/// As the system call's.
+/// The same as for the system call.
 pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> Option<c_long> {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         create(number, arguments).map(c_long::from).or_else(|| {
             if !is_simulated(arguments[0] as c_int) {
@@ -25,13 +25,13 @@ pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) 
     }
 }
 
-/// Calls that create a descriptor, and those whose first argument is not a descriptor.
+/// Handles calls that create a descriptor, and calls whose first argument is not a descriptor.
 ///
 /// # Safety
 ///
-/// As the system call's.
+/// The same as for the system call.
 unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_int> {
-    // SAFETY: these are the system call's own arguments, which are the function's.
+    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
     let result = unsafe {
         match number {
             libc::SYS_socket => sockets::socket(a as _, b as _, c as _),
@@ -57,13 +57,13 @@ unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_in
     Some(result)
 }
 
-/// Calls on a descriptor whose result is an `int`.
+/// Handles calls on a descriptor whose result is an `int`.
 ///
 /// # Safety
 ///
-/// As the system call's.
+/// The same as for the system call.
 unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
-    // SAFETY: these are the system call's own arguments, which are the function's.
+    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
     let result = unsafe {
         match number {
             libc::SYS_close => lifecycle::close(a as _),
@@ -98,13 +98,13 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
     Some(result)
 }
 
-/// Calls on a descriptor whose result is a number of bytes.
+/// Handles calls on a descriptor whose result is a number of bytes.
 ///
 /// # Safety
 ///
-/// As the system call's.
+/// The same as for the system call.
 unsafe fn transfer(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_long> {
-    // SAFETY: these are the system call's own arguments, which are the function's.
+    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
     let result = unsafe {
         match number {
             libc::SYS_read => transfer::read(a as _, b as _, c as _),

@@ -1,8 +1,8 @@
-//! Translation of a message's ancillary data from and to C: a sequence of headers, each followed by its data and aligned
-//! to 8 bytes.
+//! Translates the ancillary data of a message from and to C, where it is a sequence of headers, each followed by its data
+//! and aligned to 8 bytes.
 //!
-//! Translated are the segment size of a UDP datagram, the traffic class and the local address. Other ancillary data that
-//! is sent has no effect.
+//! It supports the segment size of a UDP datagram, the traffic class and the local address. Other ancillary data that is
+//! sent has no effect.
 
 use std::ffi::c_int;
 use std::mem::offset_of;
@@ -19,7 +19,7 @@ const UDP_GRO: c_int = 104;
 
 const HEADER_LENGTH: usize = size_of::<cmsghdr>();
 
-/// Ancillary data that is written: three parts, at most.
+/// Ancillary data for C. It has at most three parts.
 pub(super) type RawControl = SmallVec<[u8; 128]>;
 
 /// Translates ancillary data from C.
@@ -69,13 +69,13 @@ fn add(control: &mut Control, level: c_int, kind: c_int, data: &[u8]) -> Answer<
     Ok(())
 }
 
-/// The bytes at `offset`, which are there.
+/// Returns the bytes at `offset`, which must be in bounds.
 fn part<const N: usize>(raw: &[u8], offset: usize) -> [u8; N] {
     raw.get(offset..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
-/// Translates the ancillary data of a datagram from `from` to C, as much of it as fits into `room` bytes. Returns whether
-/// some did not fit.
+/// Translates the ancillary data of a datagram, whose sender is `from`, to C. Returns as much as fits into `room` bytes, and
+/// whether it was truncated.
 pub(super) fn to_raw(
     control: &Control,
     from: Option<&SocketAddress>,
@@ -93,7 +93,7 @@ pub(super) fn to_raw(
         raw.extend_from_slice(&c_int::to_ne_bytes(level));
         raw.extend_from_slice(&c_int::to_ne_bytes(kind));
         raw.extend_from_slice(data);
-        // The last padding may be missing.
+        // The padding of the last part may be missing.
         raw.resize(raw.len().next_multiple_of(size_of::<usize>()).min(room), 0);
     };
     // An IPv4 datagram that an IPv6 socket receives has IPv4's traffic class, and a mapped address.

@@ -1,4 +1,5 @@
-//! Functions of the C library that copy from one descriptor to another within the kernel. Only real ones can.
+//! Functions of the C library that copy from one descriptor to another within the kernel. They only work on real
+//! descriptors.
 
 use std::ffi::{c_int, c_uint};
 
@@ -20,11 +21,12 @@ pub(super) fn defined() -> [*const (); 3] {
     [sendfile as *const (), sendfile64 as *const (), splice as *const ()]
 }
 
-/// Fails with `EINVAL` for a simulated descriptor, as for any that does not support it: std then copies by reads and writes.
+/// Fails with `EINVAL` for a simulated descriptor, as for any descriptor that does not support it. std then copies by reads
+/// and writes.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendfile(
     into: c_int,
@@ -40,7 +42,7 @@ pub unsafe extern "C" fn sendfile(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendfile64(
     into: c_int,
@@ -48,7 +50,7 @@ pub unsafe extern "C" fn sendfile64(
     offset: *mut off_t,
     count: size_t,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { sendfile(into, from, offset, count) }
 }
 
@@ -56,7 +58,7 @@ pub unsafe extern "C" fn sendfile64(
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn splice(
     from: c_int,

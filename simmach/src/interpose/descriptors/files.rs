@@ -1,8 +1,8 @@
-//! Functions of the C library that open files. In a run `/dev/urandom` and `/dev/random` are answered from the seed; all
-//! other files are real.
+//! Functions of the C library that open files. In a run, `/dev/urandom` and `/dev/random` return bytes drawn from the seed.
+//! All other files are real.
 //!
-//! The others are opened by a system call, as the C library does: allocators open files before anything can be looked up.
-//! A thread cannot be cancelled there while it waits for the other end of a FIFO.
+//! Real files are opened by a system call, as in the C library, since allocators open files before symbols can be looked up.
+//! Therefore a thread that opens a FIFO cannot be cancelled while it waits for the other end.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
@@ -14,24 +14,24 @@ pub(super) fn defined() -> [*const (); 4] {
     [open as *const (), open64 as *const (), openat as *const (), openat64 as *const ()]
 }
 
-/// In C the mode is given only where the flags ask for it; the kernel ignores it otherwise. See
+/// In C, callers pass the mode only if the flags require it; otherwise, the kernel ignores it. See
 /// [`syscall`](crate::interpose::linux::syscall).
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { openat(libc::AT_FDCWD, path, flags, mode) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { openat(libc::AT_FDCWD, path, flags, mode) }
 }
 
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint)
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openat(
     folder: c_int,
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn openat(
     mode: c_uint,
 ) -> c_int {
     match creation_calls() {
-        // SAFETY: the caller gives a path, or null.
+        // SAFETY: the path is null or a C string, as guaranteed by the caller.
         Some(calls) if unsafe { is_random_source(path) } => calls.random_source().to_c(),
         _ => forward_by_number!(SYS_openat(folder, path, flags, mode)),
     }
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn openat(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openat64(
     folder: c_int,
@@ -64,18 +64,18 @@ pub unsafe extern "C" fn openat64(
     flags: c_int,
     mode: c_uint,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { openat(folder, path, flags, mode) }
 }
 
 /// # Safety
 ///
-/// `path` is null or a string.
+/// `path` must be null or a C string.
 unsafe fn is_random_source(path: *const c_char) -> bool {
     if path.is_null() {
         return false;
     }
-    // SAFETY: the caller's, and it is not null.
+    // SAFETY: guaranteed by the caller; it is not null.
     let path = unsafe { CStr::from_ptr(path) };
     path == c"/dev/urandom" || path == c"/dev/random"
 }

@@ -1,8 +1,8 @@
-//! How calls on descriptors are forwarded, and how their results are returned.
+//! Forwards calls on descriptors, and converts their results.
 //!
-//! A call that cannot wait is forwarded as a system call by number: the C library's function adds nothing to it. It needs no
-//! look-up, so it also works in a signal handler, and in a child after `vfork`. A call that may wait is forwarded to the C
-//! library's function, since the thread may be cancelled while it waits there.
+//! A call that cannot wait is forwarded as a system call by number, to which the C library's function would add nothing.
+//! This needs no symbol lookup and therefore also works in a signal handler, and in a child after `vfork`. A call that may
+//! wait is forwarded to the C library's function, since the thread may be cancelled while it waits there.
 
 use std::ffi::{c_int, c_long};
 
@@ -13,7 +13,7 @@ use crate::interpose::system::Answer;
 macro_rules! forward {
     ($real:ident($($argument:expr),* $(,)?)) => {
         match $real.function() {
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             Some(real) => unsafe { real($($argument),*) },
             None => $crate::interpose::linux::fail(libc::ENOSYS) as _,
         }
@@ -23,7 +23,7 @@ macro_rules! forward {
 /// Makes a system call by number.
 macro_rules! forward_by_number {
     ($number:ident($($argument:expr),* $(,)?)) => {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         unsafe { $crate::interpose::descriptors::forward::by_number(libc::$number, [$($argument as c_long),*]) }
     };
 }
@@ -35,12 +35,12 @@ pub(super) use forward_by_number;
 ///
 /// # Safety
 ///
-/// As the system call's.
+/// The same as for the system call.
 #[inline]
 pub(super) unsafe fn by_number<const N: usize>(number: c_long, arguments: [c_long; N]) -> c_int {
     let mut all = [0; 6];
     all[..N].copy_from_slice(&arguments);
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { pass_on(number, all) as c_int }
 }
 

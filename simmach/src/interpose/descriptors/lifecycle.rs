@@ -21,7 +21,7 @@ pub(super) fn defined() -> [*const (); 7] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -48,17 +48,17 @@ fn duplicate(descriptor: c_int) -> Answer<c_int> {
     descriptor_calls()?.duplicate(descriptor)
 }
 
-/// A simulated descriptor can have no other number. A simulated `target` is too large for the kernel.
+/// The number of a simulated descriptor cannot be chosen. The number of a simulated `target` is too large for the kernel.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup2(descriptor: c_int, target: c_int) -> c_int {
     if is_simulated(descriptor) {
         return replace(descriptor, target).to_c();
     }
-    // `dup3` fails if the two are equal.
+    // `dup3` fails if both descriptors are equal.
     if descriptor == target {
         let flags = forward_by_number!(SYS_fcntl(descriptor, libc::F_GETFD));
         return if flags < 0 { flags } else { target };
@@ -70,7 +70,7 @@ fn replace(descriptor: c_int, target: c_int) -> Answer<c_int> {
     if descriptor != target {
         return Err(Errno(libc::EBADF));
     }
-    // Whether it is open.
+    // Check whether it is open.
     descriptor_calls()?.is_nonblocking(descriptor)?;
     Ok(descriptor)
 }
@@ -79,7 +79,7 @@ fn replace(descriptor: c_int, target: c_int) -> Answer<c_int> {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn dup3(descriptor: c_int, target: c_int, flags: c_int) ->
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventfd(count: c_uint, flags: c_int) -> c_int {
     let Some(calls) = creation_calls() else {
@@ -104,16 +104,16 @@ pub unsafe extern "C" fn eventfd(count: c_uint, flags: c_int) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipe(ends: *mut c_int) -> c_int {
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     unsafe { pipe2(ends, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     let Some(calls) = creation_calls() else {
@@ -122,6 +122,6 @@ pub unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     if ends.is_null() {
         return fail(libc::EFAULT);
     }
-    // SAFETY: the caller gives room for two integers, and it is not null.
+    // SAFETY: the pointer is not null, and valid for writes of two integers, as guaranteed by the caller.
     calls.pipe(flags).map(|pair| unsafe { ends.cast::<[c_int; 2]>().write(pair) }).to_c()
 }

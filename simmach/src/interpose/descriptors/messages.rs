@@ -27,21 +27,21 @@ pub(super) fn defined() -> [*const (); 4] {
 
 /// # Safety
 ///
-/// As in C. In a run the buffers may not overlap.
+/// The same as for the C function. In addition, the buffers must not overlap in a run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmsg(descriptor: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     if !is_simulated(descriptor) {
         return forward!(RECVMSG(descriptor, message, flags));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { receive(descriptor, message, flags) }.to_c()
 }
 
-/// The time-out has no effect: Linux checks it only when a datagram has arrived.
+/// The timeout has no effect, since Linux checks it only when a datagram has arrived.
 ///
 /// # Safety
 ///
-/// As in C. In a run the buffers of a message may not overlap.
+/// The same as for the C function. In addition, the buffers of a message must not overlap in a run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmmsg(
     descriptor: c_int,
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn recvmmsg(
     let mut flags = flags;
     let waits_for_one = flags & libc::MSG_WAITFORONE != 0;
     flags &= !libc::MSG_WAITFORONE;
-    // SAFETY: the caller gives `count` messages.
+    // SAFETY: the pointer is valid for `count` messages, as guaranteed by the caller.
     let received = unsafe {
         each(messages, count, |message| {
             let received = receive(descriptor, message, flags);
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn recvmmsg(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendmsg(
     descriptor: c_int,
@@ -81,13 +81,13 @@ pub unsafe extern "C" fn sendmsg(
     if !is_simulated(descriptor) {
         return forward!(SENDMSG(descriptor, message, flags));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { send(descriptor, message, flags) }.to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendmmsg(
     descriptor: c_int,
@@ -98,15 +98,16 @@ pub unsafe extern "C" fn sendmmsg(
     if !is_simulated(descriptor) {
         return forward!(SENDMMSG(descriptor, messages, count, flags));
     }
-    // SAFETY: the caller gives `count` messages.
+    // SAFETY: the pointer is valid for `count` messages, as guaranteed by the caller.
     unsafe { each(messages, count, |message| send(descriptor, message, flags)) }.to_c()
 }
 
-/// Calls `transfer` with one message after the other until it fails, and returns their number. Fails if the first does.
+/// Calls `transfer` with one message after the other until it fails, and returns the number of transferred messages. Fails
+/// if the first transfer fails.
 ///
 /// # Safety
 ///
-/// `messages` is null or has `count` entries.
+/// `messages` must be null or valid for reads and writes of `count` entries.
 unsafe fn each(
     messages: *mut mmsghdr,
     count: c_uint,
@@ -117,7 +118,7 @@ unsafe fn each(
         return Err(Errno(libc::EFAULT));
     }
     for nth in 0..count {
-        // SAFETY: the caller's: there is such an entry, and `messages` is not null.
+        // SAFETY: the entry is in bounds, as guaranteed by the caller, and `messages` is not null.
         let message = unsafe { messages.add(nth) };
         // SAFETY: as above.
         match transfer(unsafe { &raw mut (*message).msg_hdr }) {
@@ -138,13 +139,13 @@ unsafe fn receive(descriptor: c_int, message: *mut msghdr, flags: c_int) -> Answ
     if message.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: the caller gives a message, and it is not null.
+    // SAFETY: the message pointer is not null, and valid for reads, as guaranteed by the caller.
     let message = unsafe { &mut *message };
     let name: *mut sockaddr = message.msg_name.cast();
     let name_length = &raw mut message.msg_namelen;
-    // SAFETY: the message has room for an address, with its length, or null.
+    // SAFETY: the address of the message is null or valid for writes of the given length, as guaranteed by the caller.
     unsafe { socket_address::check_room(name, name_length) }?;
-    // SAFETY: the message's buffers, which are only written to.
+    // SAFETY: the message's buffers are valid for writes, as guaranteed by the caller, and are not read.
     let mut buffers = unsafe { buffers::targets(message.msg_iov, message.msg_iovlen) }?;
     let received = calls.receive(descriptor, &mut buffers, flags)?;
     // SAFETY: as above.
@@ -153,7 +154,8 @@ unsafe fn receive(descriptor: c_int, message: *mut msghdr, flags: c_int) -> Answ
     let room = if message.msg_control.is_null() { 0 } else { message.msg_controllen };
     let (raw, is_cut) = control::to_raw(&received.control, received.from.as_ref(), room);
     if !raw.is_empty() {
-        // SAFETY: the message has room for `room` bytes, which is not less, and it is not null.
+        // SAFETY: the pointer is not null and valid for writes of `room` bytes, as guaranteed by the caller; `raw` is not
+        // longer.
         unsafe { ptr::copy_nonoverlapping(raw.as_ptr(), message.msg_control.cast(), raw.len()) };
     }
     message.msg_controllen = raw.len();
@@ -175,17 +177,17 @@ unsafe fn send(descriptor: c_int, message: *const msghdr, flags: c_int) -> Answe
     if message.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: the caller gives a message, and it is not null.
+    // SAFETY: the message pointer is not null, and valid for reads, as guaranteed by the caller.
     let message = unsafe { &*message };
-    // SAFETY: the message has an address of that length, or null.
+    // SAFETY: the address of the message is null or valid for reads of that length, as guaranteed by the caller.
     let to =
         unsafe { socket_address::read_optional(message.msg_name.cast(), message.msg_namelen) }?;
-    // SAFETY: the message's buffers.
+    // SAFETY: the message's buffers are valid for reads, as guaranteed by the caller.
     let buffers = unsafe { buffers::sources(message.msg_iov, message.msg_iovlen) }?;
     let control = if message.msg_control.is_null() || message.msg_controllen == 0 {
         Control::default()
     } else {
-        // SAFETY: the message has ancillary data of that length, and it is not null.
+        // SAFETY: the ancillary data is not null and valid for reads of that length, as guaranteed by the caller.
         control::parse(unsafe {
             slice::from_raw_parts(message.msg_control.cast(), message.msg_controllen)
         })?

@@ -1,6 +1,6 @@
 //! Functions of the C library that wait until descriptors are ready: `poll` and `epoll`.
 //!
-//! Signals do not interrupt a wait in a run, so masks of signals have no effect.
+//! Signals do not interrupt a wait in a run, so signal masks have no effect.
 
 use std::ffi::{c_int, c_long, c_short};
 use std::slice;
@@ -46,10 +46,10 @@ pub(super) fn defined() -> [*const (); 8] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
-    // SAFETY: the caller gives `count` entries.
+    // SAFETY: the pointer is valid for `count` entries, as guaranteed by the caller.
     match unsafe { simulated_entries(entries, count) } {
         Some(entries) => poll_simulated(entries, from_millis(timeout)).to_c(),
         None => forward!(POLL(entries, count, timeout)),
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_in
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ppoll(
     entries: *mut pollfd,
@@ -66,26 +66,26 @@ pub unsafe extern "C" fn ppoll(
     timeout: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    // SAFETY: the caller gives `count` entries.
+    // SAFETY: the pointer is valid for `count` entries, as guaranteed by the caller.
     let Some(entries) = (unsafe { simulated_entries(entries, count) }) else {
         return forward!(PPOLL(entries, count, timeout, mask));
     };
-    // SAFETY: the caller gives a time-out, or null.
+    // SAFETY: the timeout pointer is null or valid for reads, as guaranteed by the caller.
     let timeout = unsafe { from_timespec(timeout) };
     timeout.and_then(|timeout| poll_simulated(entries, timeout)).to_c()
 }
 
-/// Returns the entries if one of them is simulated.
+/// Returns the entries if any of them has a simulated descriptor.
 ///
 /// # Safety
 ///
-/// `entries` is null or has `count` entries.
+/// `entries` must be null or valid for reads and writes of `count` entries.
 #[inline]
 unsafe fn simulated_entries<'a>(entries: *mut pollfd, count: nfds_t) -> Option<&'a mut [pollfd]> {
     if entries.is_null() {
         return None;
     }
-    // SAFETY: the caller's, and it is not null.
+    // SAFETY: guaranteed by the caller; it is not null.
     let entries = unsafe { slice::from_raw_parts_mut(entries, usize::try_from(count).ok()?) };
     entries.iter().any(|entry| is_simulated(entry.fd)).then_some(entries)
 }
@@ -114,7 +114,7 @@ fn poll_simulated(entries: &mut [pollfd], timeout: Option<Duration>) -> Answer<c
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_create(size: c_int) -> c_int {
     if size <= 0 {
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn epoll_create(size: c_int) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_create1(flags: c_int) -> c_int {
     match creation_calls() {
@@ -136,11 +136,11 @@ pub unsafe extern "C" fn epoll_create1(flags: c_int) -> c_int {
     }
 }
 
-/// A real instance cannot watch a simulated descriptor, which is too large for the kernel.
+/// A real instance cannot watch a simulated descriptor, whose number is too large for the kernel.
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_ctl(
     epoll: c_int,
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn epoll_ctl(
     if !is_simulated(epoll) {
         return forward_by_number!(SYS_epoll_ctl(epoll, operation, descriptor, event));
     }
-    // SAFETY: the caller gives an event, or null.
+    // SAFETY: the event pointer is null or valid for reads, as guaranteed by the caller.
     unsafe { change_interest(epoll, operation, descriptor, event) }.to_c()
 }
 
@@ -169,7 +169,7 @@ unsafe fn change_interest(
         libc::EPOLL_CTL_DEL => None,
         _ if event.is_null() => return Err(Errno(libc::EFAULT)),
         _ => {
-            // SAFETY: the caller gives an event, and it is not null.
+            // SAFETY: the event pointer is not null, and valid for reads, as guaranteed by the caller.
             let event = unsafe { event.read_unaligned() };
             Some(EpollEvent { events: event.events, data: event.u64 })
         }
@@ -179,7 +179,7 @@ unsafe fn change_interest(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_wait(
     epoll: c_int,
@@ -190,13 +190,13 @@ pub unsafe extern "C" fn epoll_wait(
     if !is_simulated(epoll) {
         return forward!(EPOLL_WAIT(epoll, events, most, timeout));
     }
-    // SAFETY: the caller gives room for `most` events.
+    // SAFETY: the pointer is valid for writes of `most` events, as guaranteed by the caller.
     unsafe { wait(epoll, events, most, from_millis(timeout)) }.to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_pwait(
     epoll: c_int,
@@ -208,13 +208,13 @@ pub unsafe extern "C" fn epoll_pwait(
     if !is_simulated(epoll) {
         return forward!(EPOLL_PWAIT(epoll, events, most, timeout, mask));
     }
-    // SAFETY: the caller gives room for `most` events.
+    // SAFETY: the pointer is valid for writes of `most` events, as guaranteed by the caller.
     unsafe { wait(epoll, events, most, from_millis(timeout)) }.to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_pwait2(
     epoll: c_int,
@@ -226,9 +226,9 @@ pub unsafe extern "C" fn epoll_pwait2(
     if !is_simulated(epoll) {
         return forward!(EPOLL_PWAIT2(epoll, events, most, timeout, mask));
     }
-    // SAFETY: the caller gives a time-out, or null.
+    // SAFETY: the timeout pointer is null or valid for reads, as guaranteed by the caller.
     let timeout = unsafe { from_timespec(timeout) };
-    // SAFETY: the caller gives room for `most` events.
+    // SAFETY: the pointer is valid for writes of `most` events, as guaranteed by the caller.
     timeout.and_then(|timeout| unsafe { wait(epoll, events, most, timeout) }).to_c()
 }
 
@@ -250,7 +250,7 @@ unsafe fn wait(
     calls.epoll_wait(epoll, most, timeout, &mut |event| {
         if written < most {
             let raw = epoll_event { events: event.events, u64: event.data };
-            // SAFETY: the caller gives room for `most` events, and it is not null.
+            // SAFETY: the pointer is not null, and valid for writes of `most` events, as guaranteed by the caller.
             unsafe { events.add(written).write_unaligned(raw) };
             written += 1;
         }
@@ -258,21 +258,21 @@ unsafe fn wait(
     Ok(written as c_int)
 }
 
-/// A time-out in milliseconds; a negative one is none.
+/// Converts a timeout in milliseconds. A negative number means that there is no timeout.
 fn from_millis(timeout: c_int) -> Option<Duration> {
     u64::try_from(timeout).ok().map(Duration::from_millis)
 }
 
-/// A time-out, if it is not null.
+/// Converts a timeout, unless it is null.
 ///
 /// # Safety
 ///
-/// `timeout` is null or a time-out.
+/// `timeout` must be null or valid for reads.
 unsafe fn from_timespec(timeout: *const timespec) -> Answer<Option<Duration>> {
     if timeout.is_null() {
         return Ok(None);
     }
-    // SAFETY: the caller's, and it is not null.
+    // SAFETY: guaranteed by the caller; it is not null.
     let timeout = unsafe { timeout.read() };
     if timeout.tv_sec < 0 || !(0..1_000_000_000).contains(&timeout.tv_nsec) {
         return Err(Errno(libc::EINVAL));

@@ -13,18 +13,18 @@ pub(super) fn defined() -> [*const (); 3] {
     [fcntl as *const (), fcntl64 as *const (), ioctl as *const ()]
 }
 
-/// In C the argument is given only where the command asks for it: see [`syscall`](crate::interpose::linux::syscall).
+/// In C, callers pass the argument only if the command requires it. See [`syscall`](crate::interpose::linux::syscall).
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
     if is_simulated(descriptor) {
         return control(descriptor, command, argument).to_c();
     }
     match command {
-        // The library asks the kernel in another way, and waits for the locks.
+        // For these commands the library calls the kernel in a different way, and waits for the locks.
         libc::F_GETOWN | libc::F_SETLKW | libc::F_OFD_SETLKW => {
             forward!(FCNTL(descriptor, command, argument))
         }
@@ -34,15 +34,15 @@ pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_lo
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fcntl64(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { fcntl(descriptor, command, argument) }
 }
 
 fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int> {
-    // No program that is executed gets a simulated descriptor.
+    // A program that is executed never inherits a simulated descriptor.
     if command == libc::F_GETFD {
         return Ok(libc::FD_CLOEXEC);
     }
@@ -57,7 +57,7 @@ fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int>
             calls.set_nonblocking(descriptor, argument as c_int & libc::O_NONBLOCK != 0)?;
             Ok(0)
         }
-        // Every simulated descriptor is above the minimum that a program may ask for.
+        // Every simulated descriptor is above any minimum that a program may request.
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => calls.duplicate(descriptor),
         _ => Err(Errno(libc::EINVAL)),
     }
@@ -67,7 +67,7 @@ fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int>
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ioctl(
     descriptor: c_int,
@@ -77,13 +77,13 @@ pub unsafe extern "C" fn ioctl(
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_ioctl(descriptor, request, argument));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { control_device(descriptor, request, argument) }.to_c()
 }
 
 /// # Safety
 ///
-/// `argument` is null, or one that the request asks for.
+/// `argument` must be null or what the request requires.
 unsafe fn control_device(
     descriptor: c_int,
     request: c_ulong,
@@ -94,13 +94,13 @@ unsafe fn control_device(
     match request {
         libc::FIONBIO | libc::FIONREAD if number.is_null() => Err(Errno(libc::EFAULT)),
         libc::FIONBIO => {
-            // SAFETY: the caller gives an integer, and it is not null.
+            // SAFETY: the integer pointer is not null, and valid for reads, as guaranteed by the caller.
             calls.set_nonblocking(descriptor, unsafe { number.read() } != 0)?;
             Ok(0)
         }
         libc::FIONREAD => {
             let available = calls.available(descriptor)?;
-            // SAFETY: the caller gives room for an integer, and it is not null.
+            // SAFETY: the pointer is not null, and valid for writes of an integer, as guaranteed by the caller.
             unsafe { number.write(c_int::try_from(available).unwrap_or(c_int::MAX)) };
             Ok(0)
         }

@@ -1,4 +1,4 @@
-//! Translation of socket addresses from and to C.
+//! Translates socket addresses from and to C.
 
 use std::ffi::c_int;
 use std::mem::offset_of;
@@ -14,14 +14,14 @@ use crate::interpose::system::{Answer, Errno, SocketAddress};
 const MIN_IPV6_LENGTH: usize = offset_of!(sockaddr_in6, sin6_scope_id);
 const PATH_OFFSET: usize = offset_of!(sockaddr_un, sun_path);
 
-/// An address as C has it.
+/// An address in its C representation.
 pub(in crate::interpose) type RawAddress = SmallVec<[u8; size_of::<sockaddr_in6>()]>;
 
-/// Reads an address that the caller gave.
+/// Reads the address at a pointer.
 ///
 /// # Safety
 ///
-/// `address` is null or has `length` bytes.
+/// `address` must be null or valid for reads of `length` bytes.
 pub(super) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Answer<SocketAddress> {
     if length as usize > size_of::<libc::sockaddr_storage>() {
         return Err(Errno(libc::EINVAL));
@@ -29,11 +29,11 @@ pub(super) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Answer
     if address.is_null() {
         return Err(Errno(if length == 0 { libc::EINVAL } else { libc::EFAULT }));
     }
-    // SAFETY: it is not null, and has that many bytes.
+    // SAFETY: `address` is not null, and valid for reads of that many bytes, as guaranteed by the caller.
     parse(unsafe { slice::from_raw_parts(address.cast(), length as usize) })
 }
 
-/// Reads an address that the caller may give: null or empty means none.
+/// Reads an optional address. Returns `None` if the pointer is null or the length is 0.
 ///
 /// # Safety
 ///
@@ -45,15 +45,16 @@ pub(super) unsafe fn read_optional(
     if address.is_null() || length == 0 {
         return Ok(None);
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { read(address, length) }.map(Some)
 }
 
-/// Checks where an address is to be written to, before the call has an effect. Null means nowhere.
+/// Checks the pointers to which an address will be written, before the call has an effect. A null `address` means that no
+/// address is written.
 ///
 /// # Safety
 ///
-/// `length` is null, or there is a length.
+/// `length` must be null or valid for reads.
 pub(super) unsafe fn check_room(address: *mut sockaddr, length: *mut socklen_t) -> Answer<()> {
     if address.is_null() {
         return Ok(());
@@ -61,18 +62,19 @@ pub(super) unsafe fn check_room(address: *mut sockaddr, length: *mut socklen_t) 
     if length.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: it is not null.
+    // SAFETY: `length` is not null, and valid for reads, as guaranteed by the caller.
     if unsafe { *length } > c_int::MAX as socklen_t {
         return Err(Errno(libc::EINVAL));
     }
     Ok(())
 }
 
-/// Writes an address, cut to the room for it, and its whole length. `None` has the length 0.
+/// Writes an address, truncated to the given room, and its full length. `None` has the length 0.
 ///
 /// # Safety
 ///
-/// `address` and `length` are null, or there are a length and as many bytes.
+/// `address` must be null, or `length` must be valid for reads and writes, and `address` must be valid for writes of
+/// `*length` bytes.
 pub(super) unsafe fn write(
     from: Option<&SocketAddress>,
     address: *mut sockaddr,
@@ -82,14 +84,15 @@ pub(super) unsafe fn write(
         return;
     }
     let raw = from.map(to_raw).unwrap_or_default();
-    // SAFETY: they are not null, and no more bytes are written than there is room for.
+    // SAFETY: `address` is not null. `length` is valid for reads and writes, and `address` for writes of `*length` bytes, as
+    // guaranteed by the caller. At most that many bytes are written.
     unsafe {
         ptr::copy_nonoverlapping(raw.as_ptr(), address.cast(), raw.len().min(*length as usize));
         length.write(raw.len() as socklen_t);
     }
 }
 
-/// As [`write()`], for an address that the caller asks for: null is an error.
+/// As [`write()`], but a null pointer is an error.
 ///
 /// # Safety
 ///
@@ -102,7 +105,7 @@ pub(super) unsafe fn write_checked(
     if address.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         check_room(address, length)?;
         write(Some(from), address, length);

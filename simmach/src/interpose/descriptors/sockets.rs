@@ -41,7 +41,7 @@ pub(super) fn defined() -> [*const (); 12] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     match creation_calls() {
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn socketpair(
     domain: c_int,
@@ -67,13 +67,13 @@ pub unsafe extern "C" fn socketpair(
         return fail(libc::EFAULT);
     }
     let pair = calls.socket_pair(domain, kind, protocol);
-    // SAFETY: the caller gives room for two integers, and it is not null.
+    // SAFETY: the pointer is not null, and valid for writes of two integers, as guaranteed by the caller.
     pair.map(|pair| unsafe { ends.cast::<[c_int; 2]>().write(pair) }).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bind(
     descriptor: c_int,
@@ -83,14 +83,14 @@ pub unsafe extern "C" fn bind(
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_bind(descriptor, address, length));
     }
-    // SAFETY: the caller gives an address of `length` bytes.
+    // SAFETY: the address is valid for reads of `length` bytes, as guaranteed by the caller.
     let address = unsafe { socket_address::read(address, length) };
     descriptor_calls().and_then(|calls| calls.bind(descriptor, &address?)).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn listen(descriptor: c_int, backlog: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn listen(descriptor: c_int, backlog: c_int) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn connect(
     descriptor: c_int,
@@ -111,14 +111,14 @@ pub unsafe extern "C" fn connect(
     if !is_simulated(descriptor) {
         return forward!(CONNECT(descriptor, address, length));
     }
-    // SAFETY: the caller gives an address of `length` bytes.
+    // SAFETY: the address is valid for reads of `length` bytes, as guaranteed by the caller.
     let address = unsafe { socket_address::read(address, length) };
     descriptor_calls().and_then(|calls| calls.connect(descriptor, &address?)).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn accept(
     descriptor: c_int,
@@ -128,13 +128,13 @@ pub unsafe extern "C" fn accept(
     if !is_simulated(descriptor) {
         return forward!(ACCEPT(descriptor, address, length));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { accept_simulated(descriptor, address, length, 0) }.to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn accept4(
     descriptor: c_int,
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn accept4(
     if !is_simulated(descriptor) {
         return forward!(ACCEPT4(descriptor, address, length, flags));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { accept_simulated(descriptor, address, length, flags) }.to_c()
 }
 
@@ -162,7 +162,7 @@ unsafe fn accept_simulated(
     if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
         return Err(Errno(libc::EINVAL));
     }
-    // SAFETY: the caller gives room for an address, with its length, or null.
+    // SAFETY: `address` is null or valid for writes of the given length, as guaranteed by the caller.
     unsafe { socket_address::check_room(address, length) }?;
     let (accepted, peer) = calls.accept(descriptor, flags)?;
     // SAFETY: as above.
@@ -172,7 +172,7 @@ unsafe fn accept_simulated(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getsockname(
     descriptor: c_int,
@@ -183,13 +183,13 @@ pub unsafe extern "C" fn getsockname(
         return forward_by_number!(SYS_getsockname(descriptor, address, length));
     }
     let local = descriptor_calls().and_then(|calls| calls.local_address(descriptor));
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     local.and_then(|local| unsafe { socket_address::write_checked(&local, address, length) }).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getpeername(
     descriptor: c_int,
@@ -200,13 +200,13 @@ pub unsafe extern "C" fn getpeername(
         return forward_by_number!(SYS_getpeername(descriptor, address, length));
     }
     let peer = descriptor_calls().and_then(|calls| calls.peer_address(descriptor));
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     peer.and_then(|peer| unsafe { socket_address::write_checked(&peer, address, length) }).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getsockopt(
     descriptor: c_int,
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn getsockopt(
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_getsockopt(descriptor, level, name, value, length));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { read_option(descriptor, level, name, value, length) }.to_c()
 }
 
@@ -236,7 +236,7 @@ unsafe fn read_option(
     if length.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: the caller gives a length, and it is not null.
+    // SAFETY: `length` is not null, and valid for reads, as guaranteed by the caller.
     let room = unsafe { *length };
     if room > c_int::MAX as socklen_t {
         return Err(Errno(libc::EINVAL));
@@ -247,7 +247,8 @@ unsafe fn read_option(
     let mut bytes = [0; MAX_OPTION_LENGTH];
     let room = MAX_OPTION_LENGTH.min(room as usize);
     let written = calls.get_option(descriptor, level, name, &mut bytes[..room])?.min(room);
-    // SAFETY: the caller gives room for as many bytes and a length; neither is null, unless nothing is written.
+    // SAFETY: `value` is valid for writes of that many bytes, and `length` for writes, as guaranteed by the caller. Neither
+    // is null, unless nothing is written.
     unsafe {
         if written > 0 {
             ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), written);
@@ -259,7 +260,7 @@ unsafe fn read_option(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setsockopt(
     descriptor: c_int,
@@ -275,7 +276,7 @@ pub unsafe extern "C" fn setsockopt(
         (_, 0) => Ok(&[][..]),
         (true, _) => Err(Errno(libc::EFAULT)),
         (false, length) if length > c_int::MAX as socklen_t => Err(Errno(libc::EINVAL)),
-        // SAFETY: the caller gives a value of `length` bytes, and it is not null.
+        // SAFETY: `value` is not null, and valid for reads of `length` bytes, as guaranteed by the caller.
         (false, length) => Ok(unsafe { slice::from_raw_parts(value.cast(), length as usize) }),
     };
     descriptor_calls().and_then(|calls| calls.set_option(descriptor, level, name, value?)).to_c()
@@ -283,7 +284,7 @@ pub unsafe extern "C" fn setsockopt(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shutdown(descriptor: c_int, how: c_int) -> c_int {
     if !is_simulated(descriptor) {

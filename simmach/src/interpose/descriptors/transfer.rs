@@ -1,7 +1,7 @@
 //! Functions of the C library that read and write through a descriptor, except those that take a message.
 //!
-//! The C library's own are found before `main`, if signal handlers use them: `dlsym` could wait there for a lock of the
-//! interrupted thread.
+//! The C library's functions that signal handlers use are found before `main`: in a handler, `dlsym` might wait for a lock
+//! that the interrupted thread holds.
 
 use std::ffi::{c_int, c_void};
 
@@ -69,26 +69,26 @@ pub(super) fn defined() -> [*const (); 8] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn read(descriptor: c_int, buffer: *mut c_void, length: size_t) -> ssize_t {
     if !is_simulated(descriptor) {
         return forward!(READ(descriptor, buffer, length));
     }
-    // SAFETY: the caller gives room for `length` bytes, which are only written to.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller; they are not read.
     let buffer = unsafe { buffers::target(buffer, length) };
     descriptor_calls().and_then(|calls| calls.read(descriptor, &mut [buffer?])).to_c()
 }
 
 /// # Safety
 ///
-/// As in C. In a run the buffers may not overlap.
+/// The same as for the C function. In addition, the buffers must not overlap in a run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readv(descriptor: c_int, vector: *const iovec, count: c_int) -> ssize_t {
     if !is_simulated(descriptor) {
         return forward!(READV(descriptor, vector, count));
     }
-    // SAFETY: the caller gives `count` buffers, which are only written to.
+    // SAFETY: the `count` buffers are valid for writes, as guaranteed by the caller; they are not read.
     let buffers =
         buffers::entry_count(count).and_then(|count| unsafe { buffers::targets(vector, count) });
     let read = |calls: &dyn SystemCalls| {
@@ -101,14 +101,14 @@ pub unsafe extern "C" fn readv(descriptor: c_int, vector: *const iovec, count: c
     descriptor_calls().and_then(read).to_c()
 }
 
-/// Linux calls nothing of a file if the buffers of a vector are empty.
+/// Handles a vector whose buffers are empty: Linux then only checks the descriptor.
 fn transfer_nothing(calls: &dyn SystemCalls, descriptor: c_int) -> Answer<usize> {
     calls.is_nonblocking(descriptor).map(|_| 0)
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recv(
     descriptor: c_int,
@@ -119,13 +119,13 @@ pub unsafe extern "C" fn recv(
     if !is_simulated(descriptor) {
         return forward!(RECV(descriptor, buffer, length, flags));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { receive(descriptor, buffer, length, flags) }.map(|received| received.bytes).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvfrom(
     descriptor: c_int,
@@ -138,11 +138,11 @@ pub unsafe extern "C" fn recvfrom(
     if !is_simulated(descriptor) {
         return forward!(RECVFROM(descriptor, buffer, length, flags, address, address_length));
     }
-    // SAFETY: the caller gives room for an address, with its length, or null.
+    // SAFETY: `address` is null or valid for writes of the given length, as guaranteed by the caller.
     if let Err(error) = unsafe { socket_address::check_room(address, address_length) } {
         return Answer::<usize>::Err(error).to_c();
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     let received = unsafe { receive(descriptor, buffer, length, flags) };
     if let Ok(received) = &received {
         // SAFETY: as above.
@@ -161,14 +161,14 @@ unsafe fn receive(
     flags: c_int,
 ) -> Answer<Received> {
     let calls = descriptor_calls()?;
-    // SAFETY: the caller gives room for `length` bytes, which are only written to.
+    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller; they are not read.
     let buffer = unsafe { buffers::target(buffer, length) }?;
     calls.receive(descriptor, &mut [buffer], flags)
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(
     descriptor: c_int,
@@ -178,20 +178,20 @@ pub unsafe extern "C" fn write(
     if !is_simulated(descriptor) {
         return forward!(WRITE(descriptor, buffer, length));
     }
-    // SAFETY: the caller gives `length` bytes.
+    // SAFETY: the pointer is valid for reads of `length` bytes, as guaranteed by the caller.
     let buffer = unsafe { buffers::source(buffer, length) };
     descriptor_calls().and_then(|calls| calls.write(descriptor, &[buffer?])).to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn writev(descriptor: c_int, vector: *const iovec, count: c_int) -> ssize_t {
     if !is_simulated(descriptor) {
         return forward!(WRITEV(descriptor, vector, count));
     }
-    // SAFETY: the caller gives `count` buffers.
+    // SAFETY: the `count` buffers are valid for reads, as guaranteed by the caller.
     let buffers =
         buffers::entry_count(count).and_then(|count| unsafe { buffers::sources(vector, count) });
     let write = |calls: &dyn SystemCalls| {
@@ -206,7 +206,7 @@ pub unsafe extern "C" fn writev(descriptor: c_int, vector: *const iovec, count: 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn send(
     descriptor: c_int,
@@ -217,13 +217,13 @@ pub unsafe extern "C" fn send(
     if !is_simulated(descriptor) {
         return forward!(SEND(descriptor, buffer, length, flags));
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { transmit(descriptor, buffer, length, flags, Ok(None)) }.to_c()
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendto(
     descriptor: c_int,
@@ -236,9 +236,9 @@ pub unsafe extern "C" fn sendto(
     if !is_simulated(descriptor) {
         return forward!(SENDTO(descriptor, buffer, length, flags, address, address_length));
     }
-    // SAFETY: the caller gives an address of `address_length` bytes, or null.
+    // SAFETY: the address of `address_length` bytes pointer is null or valid for reads, as guaranteed by the caller.
     let to = unsafe { socket_address::read_optional(address, address_length) };
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { transmit(descriptor, buffer, length, flags, to) }.to_c()
 }
 
@@ -253,7 +253,7 @@ unsafe fn transmit(
     to: Answer<Option<SocketAddress>>,
 ) -> Answer<usize> {
     let calls = descriptor_calls()?;
-    // SAFETY: the caller gives `length` bytes.
+    // SAFETY: the pointer is valid for reads of `length` bytes, as guaranteed by the caller.
     let buffer = unsafe { buffers::source(buffer, length) }?;
     calls.send(descriptor, &[buffer], flags, to?.as_ref(), Control::default())
 }

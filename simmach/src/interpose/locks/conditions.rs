@@ -1,7 +1,7 @@
 //! Condition variables of the C library.
 //!
-//! A guest's thread waits in the run, and the variable's memory is not touched: a signal wakes the threads that wait in the
-//! run, and those that wait in the library.
+//! A guest's thread waits in the run, without accessing the variable's memory. A signal therefore wakes both the threads
+//! that wait in the run and those that wait in the library.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -63,26 +63,26 @@ pub(super) fn defined() -> [*const (); 5] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_wait(
     cond: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
 ) -> c_int {
     if answers::is_here() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         if let Some(answer) = unsafe { wait_in_guest(cond, mutex, None) } {
             return answer;
         }
         if let Some(timed) = CLOCKWAIT.function()
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             && let Some(answer) = unsafe { wait_in_run(timed, cond, mutex) }
         {
             return answer;
         }
     }
     match WAIT.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(cond, mutex) },
         None => libc::ENOSYS,
     }
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn pthread_cond_wait(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_timedwait(
     cond: *mut pthread_cond_t,
@@ -98,15 +98,15 @@ pub unsafe extern "C" fn pthread_cond_timedwait(
     until: *const timespec,
 ) -> c_int {
     if answers::is_here() && !until.is_null() {
-        // SAFETY: the caller's time, which is not null.
+        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         let deadline = Deadline::by_nearest_clock(unsafe { *until });
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         if let Some(answer) = unsafe { wait_in_guest(cond, mutex, Some(deadline)) } {
             return answer;
         }
     }
     match TIMEDWAIT.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(cond, mutex, until) },
         None => libc::ENOSYS,
     }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn pthread_cond_timedwait(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_clockwait(
     cond: *mut pthread_cond_t,
@@ -124,15 +124,15 @@ pub unsafe extern "C" fn pthread_cond_clockwait(
 ) -> c_int {
     if answers::is_here()
         && !until.is_null()
-        // SAFETY: the caller's time, which is not null.
+        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         && let Some(deadline) = Deadline::by(clock, unsafe { *until })
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         && let Some(answer) = unsafe { wait_in_guest(cond, mutex, Some(deadline)) }
     {
         return answer;
     }
     match CLOCKWAIT.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(cond, mutex, clock, until) },
         None => libc::ENOSYS,
     }
@@ -140,12 +140,12 @@ pub unsafe extern "C" fn pthread_cond_clockwait(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int {
     waiting::wake(cond.addr(), 1);
     match SIGNAL.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(cond) },
         None => libc::ENOSYS,
     }
@@ -153,38 +153,38 @@ pub unsafe extern "C" fn pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_broadcast(cond: *mut pthread_cond_t) -> c_int {
     waiting::wake(cond.addr(), usize::MAX);
     match BROADCAST.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(cond) },
         None => libc::ENOSYS,
     }
 }
 
-/// Waits in a guest. On the run's own thread it lets another thread run and returns, which the caller sees as a spurious
-/// wake-up. `None` if the run cannot wait.
+/// Waits in a guest. On the run's own thread, it lets another thread run and then returns, which the caller sees as a
+/// spurious wake-up. Returns `None` if the run cannot wait.
 ///
 /// # Safety
 ///
-/// `cond` and `mutex` are as `pthread_cond_wait` takes them.
+/// `cond` and `mutex` must satisfy the requirements of `pthread_cond_wait`.
 unsafe fn wait_in_guest(
     cond: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
     deadline: Option<Deadline>,
 ) -> Option<c_int> {
     let calls = waiting::guest_calls()?;
-    // No other thread runs until this one waits: it misses no signal.
-    // SAFETY: the caller's mutex.
+    // No other thread runs until this thread waits, so it cannot miss a signal.
+    // SAFETY: the mutex is valid, as guaranteed by the caller.
     match unsafe { unlock_without_yielding(calls, mutex) } {
         0 => {}
         error => return Some(error),
     }
     let is_first = Cell::new(true);
     let waited = waiting::wait_once(calls, cond.addr(), &|| is_first.replace(false), deadline);
-    // SAFETY: the caller's mutex.
+    // SAFETY: the mutex is valid, as guaranteed by the caller.
     let locked = unsafe { pthread_mutex_lock(mutex) };
     match waited? {
         Err(Errno(libc::ETIMEDOUT)) if deadline.is_some() => Some(libc::ETIMEDOUT),
@@ -194,23 +194,24 @@ unsafe fn wait_in_guest(
 
 /// Waits on a condition variable in a run. Returns `None` after reporting a deadlock.
 ///
-/// It returns from time to time, which the caller sees as a spurious wake-up. A signal between two waits would be lost
-/// unless the caller checks its condition. So a deadlock is only reported after the caller has done that and waits again.
+/// It returns from time to time, which the caller sees as a spurious wake-up. Between two waits, a signal would be lost
+/// unless the caller checks its condition. Therefore a deadlock is reported only after the caller has checked its condition
+/// and waits again.
 ///
 /// # Safety
 ///
-/// `cond` and `mutex` are as `pthread_cond_wait` takes them.
+/// `cond` and `mutex` must satisfy the requirements of `pthread_cond_wait`.
 unsafe fn wait_in_run(
     timed: Clockwait,
     cond: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
 ) -> Option<c_int> {
     thread_local! {
-        /// The last condition variable waited for, and how often in a row that timed out.
+        /// The condition variable of the last wait, and how often in a row waits for it timed out.
         static TIMED_OUT: Cell<(*mut pthread_cond_t, u32)> = const { Cell::new((ptr::null_mut(), 0)) };
     }
     let until = real_deadline(libc::CLOCK_MONOTONIC, CHECK_INTERVAL);
-    // SAFETY: the caller's arguments, a clock that there is, and a time that outlives the call.
+    // SAFETY: guaranteed by the caller; the clock exists, and the time outlives the call.
     let answer = unsafe { timed(cond, mutex, libc::CLOCK_MONOTONIC, &raw const until) };
     if answer != libc::ETIMEDOUT || !answers::is_only_thread() {
         TIMED_OUT.set((ptr::null_mut(), 0));

@@ -26,7 +26,7 @@ pub(super) fn defined() -> [*const (); 1] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn pthread_once(
     control: *mut pthread_once_t,
@@ -34,14 +34,14 @@ pub unsafe extern "C-unwind" fn pthread_once(
 ) -> c_int {
     let Some(real) = ONCE.function() else { return libc::ENOSYS };
     if answers::is_here() && !control.is_null() {
-        // SAFETY: the caller's control word, which lives as long as the program.
+        // SAFETY: the control word lives as long as the program, as guaranteed by the caller.
         let word = unsafe { AtomicI32::from_ptr(control) };
         let is_in_progress = || word.load(Acquire) & (IN_PROGRESS | DONE) == IN_PROGRESS;
         if is_in_progress() {
             waiting::wait_while(control.addr(), &mut { is_in_progress }, None);
         }
     }
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     let answer = unsafe { real(control, initializer) };
     waiting::wake(control.addr(), usize::MAX);
     answer

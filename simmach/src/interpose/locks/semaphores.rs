@@ -35,18 +35,18 @@ pub(super) fn defined() -> [*const (); 4] {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
     if answers::is_here() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         if let Some(answer) = unsafe { wait_in_run(semaphore, None) } {
             return answer;
         }
         let answer = TIMEDWAIT.function().and_then(|timed| {
             deadlock::wait(|time| {
                 let until = real_deadline(libc::CLOCK_REALTIME, time);
-                // SAFETY: the caller's argument, and a time that outlives the call.
+                // SAFETY: guaranteed by the caller; the time outlives the call.
                 Some(unsafe { timed(semaphore, &raw const until) })
                     .filter(|answer| *answer != -1 || errno() != libc::ETIMEDOUT)
             })
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
         }
     }
     match WAIT.function() {
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         Some(real) => unsafe { real(semaphore) },
         None => fail(libc::ENOSYS),
     }
@@ -64,20 +64,20 @@ pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_timedwait(semaphore: *mut sem_t, until: *const timespec) -> c_int {
     if answers::is_here()
         && !until.is_null()
-        // SAFETY: the caller's time, which is not null.
+        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         && let Some(deadline) = Deadline::by(libc::CLOCK_REALTIME, unsafe { *until })
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         && let Some(answer) = unsafe { wait_in_run(semaphore, Some(deadline)) }
     {
         return answer;
     }
     match TIMEDWAIT.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(semaphore, until) },
         None => fail(libc::ENOSYS),
     }
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn sem_timedwait(semaphore: *mut sem_t, until: *const time
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_clockwait(
     semaphore: *mut sem_t,
@@ -94,15 +94,15 @@ pub unsafe extern "C" fn sem_clockwait(
 ) -> c_int {
     if answers::is_here()
         && !until.is_null()
-        // SAFETY: the caller's time, which is not null.
+        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         && let Some(deadline) = Deadline::by(clock, unsafe { *until })
-        // SAFETY: the caller's argument, as it came.
+        // SAFETY: guaranteed by the caller, whose argument is passed on.
         && let Some(answer) = unsafe { wait_in_run(semaphore, Some(deadline)) }
     {
         return answer;
     }
     match CLOCKWAIT.function() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         Some(real) => unsafe { real(semaphore, clock, until) },
         None => fail(libc::ENOSYS),
     }
@@ -110,26 +110,26 @@ pub unsafe extern "C" fn sem_clockwait(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_post(semaphore: *mut sem_t) -> c_int {
     let Some(real) = POST.function() else { return fail(libc::ENOSYS) };
-    // SAFETY: the caller's argument, as it came.
+    // SAFETY: guaranteed by the caller, whose argument is passed on.
     let answer = unsafe { real(semaphore) };
     waiting::wake(semaphore.addr(), 1);
     answer
 }
 
-/// Takes the semaphore without blocking, or waits for it in a guest. `None` if the run cannot wait.
+/// Takes the semaphore without blocking, or waits for it in a guest. Returns `None` if the run cannot wait.
 ///
 /// # Safety
 ///
-/// `semaphore` is one.
+/// `semaphore` must point to an initialised semaphore.
 unsafe fn wait_in_run(semaphore: *mut sem_t, deadline: Option<Deadline>) -> Option<c_int> {
     let attempt = TRYWAIT.function()?;
     let mut answer = 0;
     let mut is_busy = || {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         answer = unsafe { attempt(semaphore) };
         answer == -1 && errno() == libc::EAGAIN
     };

@@ -1,7 +1,8 @@
 //! Waits of a guest's threads for locks of the C library.
 //!
-//! A lock's memory is the C library's: a thread tries to take it, and waits in the run if it cannot. The functions that release
-//! a lock wake whoever waits for its address. The cost of those functions where nothing waits is a load and a branch.
+//! The C library manages the memory of a lock. A thread tries to take the lock, and waits in the run if it cannot. The
+//! functions that release a lock wake the threads that wait for its address. If nothing waits, this costs a load and a
+//! branch.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,12 +25,13 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// A time by `clock`; `None` if the run does not have that clock.
+    /// Creates a deadline by `clock`. Returns `None` if the run does not have that clock.
     pub(super) fn by(clock: clockid_t, at: timespec) -> Option<Self> {
         kind_of(clock).map(|clock| Self { clock, at: to_duration(at) })
     }
 
-    /// A time by a clock that only the waited-for object knows: the one that is nearer to it. A run's clocks are decades apart.
+    /// Creates a deadline by a clock that only the waited-for object knows: the clock whose reading is nearer to `at`. A
+    /// run's clocks are decades apart.
     pub(super) fn by_nearest_clock(at: timespec) -> Self {
         let at = to_duration(at);
         let distance = |clock| answers::peek_clock(clock).abs_diff(at);
@@ -42,7 +44,7 @@ impl Deadline {
     }
 }
 
-/// What answers the waits of a guest; `None` for other code.
+/// Returns the implementation that answers the waits of a guest; `None` for other code.
 pub(super) fn guest_calls() -> Option<&'static dyn SystemCalls> {
     system::calls().filter(|calls| calls.has_threads())
 }
@@ -66,8 +68,8 @@ pub(super) fn wait_once(
     waited.map(|answer| answer.map(|_| ()))
 }
 
-/// Waits until `is_busy` returns false, which is asked again after each wake of `address`. Returns false if `deadline` has
-/// passed before; `None` if the run cannot wait here. `is_busy` is not called again after it has returned false.
+/// Waits until `is_busy`, called again after each wake of `address`, returns false. Returns false if `deadline` passes
+/// first, or `None` if the run cannot wait here. `is_busy` is not called again after it has returned false.
 pub(super) fn wait_while(
     address: usize,
     is_busy: &mut dyn FnMut() -> bool,

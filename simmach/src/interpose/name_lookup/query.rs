@@ -1,10 +1,10 @@
-//! What a look-up of a name asks for, and what it finds, as glibc does it.
+//! The arguments and results of a name lookup, which behaves like glibc's.
 
 use std::ffi::c_int;
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Flags that have a meaning. Those of internationalised names have no effect.
+/// Flags that are accepted. Flags for internationalised names have no effect.
 const KNOWN_FLAGS: c_int = libc::AI_PASSIVE
     | libc::AI_CANONNAME
     | libc::AI_NUMERICHOST
@@ -39,7 +39,7 @@ const SERVICES: [(&str, u16, bool, bool); 16] = [
     ("syslog", 514, false, true),
 ];
 
-/// The hints of a look-up.
+/// The hints of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hints {
     pub(super) flags: c_int,
@@ -49,14 +49,14 @@ pub(super) struct Hints {
 }
 
 impl Default for Hints {
-    /// Those of a look-up without hints.
+    /// Returns the hints of a lookup without hints.
     fn default() -> Self {
         let flags = libc::AI_V4MAPPED | libc::AI_ADDRCONFIG;
         Self { flags, family: libc::AF_UNSPEC, kind: 0, protocol: 0 }
     }
 }
 
-/// A result of a look-up.
+/// A result of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
@@ -72,7 +72,7 @@ struct Transport {
     port: u16,
 }
 
-/// Looks up a host and a service; `resolve` returns the addresses of a name. An error is one of `getaddrinfo`'s.
+/// Looks up a host and a service. `resolve` returns the addresses of a name. Errors are error codes of `getaddrinfo`.
 pub(super) fn find(
     host: Option<&str>,
     service: Option<&str>,
@@ -127,7 +127,7 @@ fn transports(service: Option<&str>, hints: Hints) -> Result<Vec<Transport>, c_i
         match asked.first() {
             None if hints.kind != 0 => return Err(libc::EAI_SOCKTYPE),
             None => return Err(libc::EAI_SERVICE),
-            // It has no services.
+            // This transport has no services.
             Some(only) if only.kind == libc::SOCK_RAW && service.is_some() => {
                 return Err(libc::EAI_SERVICE);
             }
@@ -166,7 +166,7 @@ fn add_port(transports: &mut Vec<Transport>, service: &str) -> Result<(), c_int>
     if transports.is_empty() { Err(libc::EAI_SERVICE) } else { Ok(()) }
 }
 
-/// The addresses without a host: the wildcard or the loopback ones, in glibc's order.
+/// Returns the addresses for a lookup without a host: wildcard or loopback addresses, in glibc's order.
 fn unnamed(hints: Hints) -> Vec<IpAddr> {
     let all: [IpAddr; 2] = match hints.flags & libc::AI_PASSIVE {
         0 => [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
@@ -208,7 +208,7 @@ fn is_of_family(ip: &IpAddr, family: c_int) -> bool {
     }
 }
 
-/// Converts an address to the family that is asked for.
+/// Converts an address to the requested family.
 fn convert(ip: IpAddr, hints: Hints) -> Option<IpAddr> {
     match (ip, hints.family) {
         (IpAddr::V4(ip), libc::AF_INET6) => {
@@ -263,7 +263,7 @@ fn integer(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Hints of a kind of look-up.
+    /// Hints of a kind of lookup.
     fn hints(flags: c_int, family: c_int) -> Hints {
         Hints { flags, family, kind: libc::SOCK_STREAM, protocol: 0 }
     }

@@ -22,7 +22,7 @@ struct Entry {
 unsafe fn entries(mut next: *const addrinfo) -> Vec<Entry> {
     let mut all = Vec::new();
     while !next.is_null() {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let info = &*next;
             let address = std::slice::from_raw_parts(info.ai_addr.cast(), info.ai_addrlen as usize);

@@ -193,10 +193,10 @@ macro_rules! connection_options {
                 either!(Inner of &self.0, socket => socket.linger())
             }
 
-            /// Sets how a drop closes the connection (`SO_LINGER`). The kernel takes whole seconds, so less than one
-            /// second is zero: the connection is reset, and unacknowledged data is discarded. With any other value a
-            /// simulated stream closes in the background, as without the option; a real one blocks in its drop, which
-            /// is why tokio advises against it.
+            /// Sets how a drop closes the connection (`SO_LINGER`). The kernel uses whole seconds, so less than one second
+            /// counts as zero: the connection is reset, and unacknowledged data is discarded. With any other value, a
+            /// simulated stream closes in the background, as without the option. A real stream blocks in its drop, which is
+            /// why tokio advises against the option.
             ///
             /// # Errors
             ///

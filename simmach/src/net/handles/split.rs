@@ -247,7 +247,7 @@ impl OwnedWriteHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.shut_on_drop {
-            // Fails only if the connection is gone: then there is nothing to shut down.
+            // Fails only if the connection is gone, so that there is nothing to shut down.
             let _ = self.stream.shut_down();
         }
     }

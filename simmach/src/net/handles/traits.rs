@@ -34,7 +34,7 @@ macro_rules! impl_read {
     )*};
 }
 
-/// The methods that both `AsyncWrite` traits have. `$end` is the name of the one that shuts down.
+/// The methods that both `AsyncWrite` traits have. `$end` is the name of the method that shuts down.
 macro_rules! write_methods {
     ($end:ident) => {
         fn poll_write(
@@ -83,7 +83,7 @@ macro_rules! impl_write {
 impl_read!(TcpStream, &TcpStream, ReadHalf<'_>, OwnedReadHalf);
 impl_write!(TcpStream, &TcpStream, WriteHalf<'_>, OwnedWriteHalf);
 
-/// The stream behind a half.
+/// Returns the stream to which a half belongs.
 fn stream(own: &impl AsRef<TcpStream>) -> &TcpStream {
     own.as_ref()
 }

@@ -341,8 +341,8 @@ impl UdpSocket {
         either!(Inner of &self.0, socket => socket.broadcast())
     }
 
-    /// Sets whether the socket may send to 255.255.255.255 (`SO_BROADCAST`). Such a datagram goes to every machine of
-    /// the sender's zone, its own included. Sockets bound to `0.0.0.0` or `::` receive it.
+    /// Sets whether the socket may send to 255.255.255.255 (`SO_BROADCAST`). Such a datagram goes to every machine of the
+    /// sender's zone, including the sender's own. Sockets bound to `0.0.0.0` or `::` receive it.
     ///
     /// # Errors
     ///

@@ -133,7 +133,7 @@ impl Endpoint {
     }
 }
 
-/// The owner of `ip` as seen from `host`, in a run with `hosts` machines.
+/// Returns the owner of `ip` as seen from `host`, in a run with `hosts` machines.
 pub(crate) fn owner_of(ip: IpAddr, host: HostIndex, hosts: usize) -> AddressOwner {
     if let IpAddr::V6(v6) = ip
         && let Some(mapped) = v6.to_ipv4_mapped()

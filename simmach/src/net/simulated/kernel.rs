@@ -78,7 +78,7 @@ pub(crate) fn install(spec: NetSpec) {
 ///
 /// # Panics
 ///
-/// With debug assertions, if the state is inconsistent: a bug of simmach.
+/// With debug assertions, if the state is inconsistent, which is a bug in simmach.
 pub(crate) fn remove() -> NetStats {
     let kernel = NET.with(Slot::remove);
     if cfg!(debug_assertions)
@@ -132,7 +132,7 @@ pub(crate) fn with_kernel<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
     with_kernel_if(|_| true, f)
 }
 
-/// Calls `f` with the kernel if `admit` returns true; wakes tasks afterwards. Several calls per message pass here, so
+/// Calls `f` with the kernel if `admit` returns true; wakes tasks afterwards. This is called several times per message, so
 /// the result of `f` is moved at most once.
 #[inline]
 fn with_kernel_if<R>(
@@ -162,7 +162,7 @@ impl Kernel {
         let count = spec.hosts.iter().map(|host| host.machine.0 as usize + 1).max().unwrap_or(0);
         let mut hosts = Vec::new();
         hosts.resize_with(count, Host::default);
-        // Consecutive hosts mostly share their zone.
+        // Consecutive hosts are mostly in the same zone.
         let mut zone = None;
         let mut names = vec![Name::default(); count];
         for host in spec.hosts {
@@ -277,7 +277,7 @@ impl Kernel {
         let port = address.port();
         let (owner, net) = match owner_of(address.ip(), host, self.hosts.len()) {
             AddressOwner::Machine(owner, net) => (owner, net),
-            // As on Linux, the unspecified address is the machine itself.
+            // As on Linux, the unspecified address stands for the machine itself.
             AddressOwner::Unspecified { v6: false } => (host, Net::Loopback4),
             AddressOwner::Unspecified { v6: true } => (host, Net::Loopback6),
             AddressOwner::Unknown => return Err(self.no_such_address(address)),

@@ -1,6 +1,6 @@
 //! A box that is allocated when it is first used.
 //!
-//! For parts that most sockets do not need: an empty one takes 8 bytes, so that a socket covers fewer cache lines.
+//! For parts that most sockets do not need. An empty box takes 8 bytes, so that a socket covers fewer cache lines.
 
 /// A value that is created by `Default` when it is first needed.
 #[derive(Default)]
@@ -17,7 +17,7 @@ impl<T: Default> LazyBox<T> {
         self.0.as_deref_mut()
     }
 
-    /// Returns the value; creates it if there is none.
+    /// Returns the value, creating it if necessary.
     pub(crate) fn get_or_init(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }

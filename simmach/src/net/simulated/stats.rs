@@ -32,7 +32,7 @@ pub(crate) struct NetStats {
     pub resets: u64,
     /// Connects that were refused.
     pub refused: u64,
-    /// Connects and connections that timed out.
+    /// Connects, and established connections, that timed out.
     pub timed_out: u64,
     /// Bytes of payload delivered to sockets.
     pub bytes: u64,

@@ -7,9 +7,8 @@
 //! RFC 5961; orphans, TIME-WAIT, keep-alive; `SO_LINGER` 0. Not modelled: congestion control (a sender fills the
 //! window), SACK, timestamps, urgent data, fast open, path MTU discovery.
 //!
-//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`, `rttvar`, `rto`.
-//! `rcv_wup` and
-//! `snd_sml` are Linux's, `rcv_adv` is BSD's.
+//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`, `rttvar`, `rto`. `rcv_wup`
+//! and `snd_sml` are names from Linux, `rcv_adv` is from BSD.
 
 pub(crate) mod buffers;
 mod close;
@@ -74,9 +73,9 @@ pub(crate) enum CallResult {
 pub(crate) struct Events(u8);
 
 impl Events {
-    /// There are bytes, the end of the stream, or an error to read.
+    /// A read will find bytes, the end of the stream, or an error.
     pub(crate) const READABLE: Events = Events(1);
-    /// There is room to write, or an error.
+    /// A write will find room, or an error.
     pub(crate) const WRITABLE: Events = Events(2);
     /// The handshake is complete.
     pub(crate) const ESTABLISHED: Events = Events(4);
@@ -249,7 +248,8 @@ impl Default for Deadlines {
 }
 
 impl Sending {
-    /// The length beyond full segments. Most payloads are shorter than one; the branch saves their division.
+    /// Returns the length beyond full segments. Most payloads are shorter than a segment; for these, the branch avoids a
+    /// division.
     fn partial_len(&self, len: u32) -> u32 {
         if len < self.mss { len } else { len % self.mss }
     }
@@ -369,7 +369,7 @@ impl Connection {
                 self.send_pending(now, out);
                 CallResult::Bytes(len)
             }
-            // As on Linux, an empty write waits too if a write before it found no room.
+            // As on Linux, an empty write waits too if an earlier write found no room.
             CallResult::Wait if data.is_empty() && !self.sending.writer_waiting => {
                 CallResult::Bytes(0)
             }

@@ -1,4 +1,4 @@
-//! A run without progress is a stall, unless a time-out is pending that will be reported to a task.
+//! A run without progress is a stall, unless a timeout is pending that will be reported to a task.
 
 use std::io::ErrorKind;
 
@@ -64,7 +64,7 @@ fn connect_that_will_time_out_is_no_stall() {
     pass(move || spec_with(few).body(connect_in_vain));
 }
 
-/// A reported time-out is progress: the code that handles it gets time to go on.
+/// A reported timeout is progress: the code that handles it gets time to go on.
 #[test]
 fn reported_time_out_is_progress() {
     pass(|| {

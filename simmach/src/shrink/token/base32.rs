@@ -1,5 +1,6 @@
-//! Crockford's base 32, without letters that look like digits. Decoding accepts either case and reads `o`, `i` and `l` as
-//! digits. But for that, each sequence of bytes has one text: decoding rejects superfluous digits and padding bits.
+//! Crockford's base 32, without letters that look like digits. Decoding accepts both cases, and reads `o`, `i` and `l` as
+//! digits. Apart from these variants, each sequence of bytes has exactly one text: decoding rejects superfluous digits and
+//! padding bits.
 
 use crate::shrink::token::TokenError;
 

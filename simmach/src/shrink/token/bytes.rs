@@ -1,6 +1,6 @@
 //! Binary encoding of a token: numbers, step sequences and overlays.
 //!
-//! A number has seven bits in each byte, so small numbers are short. The large words of an overlay, mostly hashes, are
+//! A number has seven bits in each byte, so that small numbers are short. The large words of an overlay, mostly hashes, are
 //! written once, in a list before the rules, and the rules refer to them by index.
 
 use crate::engine::draws::family::Family;
@@ -23,10 +23,10 @@ const RANGE: u8 = 2;
 const SEEDED: u8 = 0;
 const CALM: u8 = 1;
 const VALUE: u8 = 2;
-/// A value whose reversed bits are the smaller number.
+/// A value, written with its bits in reverse order, since that is the smaller number.
 const REVERSED_VALUE: u8 = 3;
 const RESEEDED: u8 = 4;
-/// A value in the list.
+/// A value, written as an index into the list.
 const LISTED_VALUE: u8 = 5;
 /// First byte of a rule with a position. No other rule begins with it.
 const WITH_POSITION: u8 = 0xff;
@@ -187,7 +187,7 @@ impl<'a> TokenReader<'a> {
         (0..count).map(|_| self.rule(&list)).collect()
     }
 
-    /// Reads a count of items of at least `least` bytes each. `None` if fewer bytes than that are left.
+    /// Reads a count of items of at least `least` bytes each. Returns `None` if the remaining bytes are too few for them.
     fn count(&mut self, least: usize) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len() / least).then_some(count)
@@ -248,7 +248,7 @@ impl<'a> TokenReader<'a> {
     }
 }
 
-/// The distinct large words of an overlay, for the list.
+/// Returns the distinct large words of an overlay, for the list.
 fn large_words(overlay: &Overlay) -> Vec<u64> {
     let mut words: Vec<u64> = overlay
         .rules()

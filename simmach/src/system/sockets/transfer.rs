@@ -1,4 +1,4 @@
-//! Receiving and sending.
+//! Calls that receive and send data.
 
 use std::ffi::c_int;
 use std::io::{IoSlice, IoSliceMut};
@@ -116,13 +116,14 @@ pub(in crate::system) fn send(
                     several => kernel.write_vectored(info.key, several),
                 });
                 match written {
-                    // A part that was sent is returned; the error comes with the next call.
+                    // If a part was sent, its length is returned. The next call returns the error.
                     Err(_) if sent > 0 => return Ok(sent),
                     Err(error) => return Err(error),
                     Ok(Some(bytes)) => sent += bytes,
                     Ok(None) => {}
                 }
-                // A call that blocks returns when all is sent, or with what was sent when it has waited in vain.
+                // A blocking call returns when everything is sent, or, if the wait fails, with the number of bytes sent so
+                // far.
                 if sent == length {
                     return Ok(sent);
                 }
@@ -169,12 +170,12 @@ pub(in crate::system) fn send(
     }
 }
 
-/// The bytes of all pieces.
+/// Returns the bytes of all pieces.
 pub(in crate::system) fn whole(from: &[IoSlice<'_>]) -> Vec<u8> {
     from.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat()
 }
 
-/// The pieces without their first `sent` bytes.
+/// Returns the pieces without their first `sent` bytes.
 pub(in crate::system) fn skip<'a>(from: &'a [IoSlice<'a>], mut sent: usize) -> Vec<IoSlice<'a>> {
     let mut rest = Vec::with_capacity(from.len());
     for piece in from {

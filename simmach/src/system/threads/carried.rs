@@ -1,4 +1,4 @@
-//! The state of a run on its way to another thread.
+//! The state of a run while it moves from one thread to another.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub(crate) fn set_carried(layers: &'static [&'static dyn Carry]) {
     let _ = LAYERS.set(layers);
 }
 
-/// A run without a thread.
+/// A run that is not attached to a thread.
 #[derive(Debug)]
 pub(super) struct Carried(Handed<State>);
 
@@ -34,17 +34,17 @@ impl std::fmt::Debug for State {
 }
 
 impl Carried {
-    /// Takes the run from this thread, which must wait until it comes back or until it is to end.
+    /// Takes the run from this thread, which must then wait until the run comes back, or end.
     pub(super) fn take() -> Option<Self> {
         let layers =
             LAYERS.get().copied().unwrap_or(&[]).iter().map(|layer| layer.take()).collect();
         let engine = context::leave()?;
-        // SAFETY: the state is taken from this thread. What it shares with what stays, such as the engine's count of
-        // references, is not used until the run comes back: this thread waits on a `Baton` meanwhile, or ends.
+        // SAFETY: the state is removed from this thread. The remaining values that share data with it, such as the engine's
+        // reference count, are not used until the run comes back, since this thread waits on a `Baton` meanwhile, or ends.
         Some(Self(unsafe { Handed::new(State { engine, layers, panics: Uncaught::take() }) }))
     }
 
-    /// Makes this thread the one that runs the run's code.
+    /// Attaches the run to this thread, which then executes its code.
     pub(super) fn put(self) {
         let State { engine, layers, panics } = self.0.into_inner();
         context::enter(engine);

@@ -9,7 +9,7 @@ use crate::interpose::system::{Answer, Errno};
 use crate::system::threads::thread::{self, Thread};
 use crate::system::threads::{Deadline, wait, with};
 
-/// The threads that wait for a futex, in the order in which they began to.
+/// The threads that wait for a futex, in the order in which they began to wait.
 #[derive(Debug, Default)]
 pub(super) struct Futexes {
     waiting: Vec<Waiting>,
@@ -48,8 +48,8 @@ impl Futexes {
     }
 }
 
-/// Waits until the futex at `address` is woken, while `is_unchanged` returns true at the beginning. On the run's own thread it
-/// lets other threads run until it returns false, and returns `None` if none can.
+/// Waits until the futex at `address` is woken, if `is_unchanged` returns true at the beginning. On the run's own thread,
+/// this lets other threads run until `is_unchanged` returns false, and returns `None` if no thread can run.
 pub(crate) fn futex_wait(
     address: usize,
     is_unchanged: &dyn Fn() -> bool,
@@ -75,16 +75,16 @@ pub(crate) fn futex_wait(
     let is_waiting = with(|threads| threads.futexes.remove(&own)).unwrap_or(false);
     Some(match waited {
         Ok(()) if is_waiting && deadline.has_passed() => Err(Errno(libc::ETIMEDOUT)),
-        // Woken, or for no reason: callers look again.
+        // The thread was woken, or returns spuriously. Callers check again.
         Ok(()) => Ok(0),
         Err(_) if timeout.is_some() => Err(Errno(libc::ETIMEDOUT)),
         Err(_) => Err(Errno(libc::EINTR)),
     })
 }
 
-/// Wakes at most `most` threads that wait for the futex, and returns their number. A guest's thread that wakes one is ready
-/// again as the woken one is: the order of tasks decides which goes on first. Otherwise a thread that takes a lock again at once
-/// would always be the first to have it.
+/// Wakes at most `most` threads that wait for the futex, and returns their number. If a guest's thread wakes another, it
+/// yields: both are ready, and the order of tasks decides which goes on first. Otherwise, a thread that locks again at once
+/// would always obtain the lock before the woken thread.
 pub(crate) fn futex_wake(address: usize, most: usize) -> usize {
     let count = wake(address, most);
     if count > 0
@@ -102,7 +102,8 @@ fn wake(address: usize, most: usize) -> usize {
     count
 }
 
-/// Wakes `woken` threads that wait for `address`, and lets at most `most` others wait for `other`. Returns how many both were.
+/// Wakes `woken` threads that wait for `address`, and makes at most `most` of the remaining ones wait for `other`. Returns
+/// the total number of these threads.
 pub(crate) fn futex_requeue(address: usize, woken: usize, other: usize, most: usize) -> usize {
     let woken = wake(address, woken);
     let moved = with(|threads| {

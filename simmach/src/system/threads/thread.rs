@@ -17,18 +17,19 @@ use crate::system::threads::carried::Carried;
 use crate::system::threads::{Deadline, Threads, with};
 use crate::time::simulated::{Sleep, sleep_until_clock};
 
-/// Failing waits after which a thread of an ended process is left alone until others have ended.
+/// Number of failing waits after which a thread of an ended process is suspended until others have ended.
 const MAX_FAILED_WAITS: u32 = 1_000;
 /// How far a thread's clock is advanced by each failing wait, in nanoseconds: an hour.
 const AHEAD: u64 = 3_600_000_000_000;
 
 thread_local! {
-    /// This thread, if a guest started it. `ManuallyDrop`: it is needed while the thread's other locals are destroyed.
+    /// This thread, if a guest started it. `ManuallyDrop`, since it is needed while the thread's other thread-locals are
+    /// destroyed.
     static OWN: RefCell<ManuallyDrop<Option<Arc<Thread>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// A thread of a guest. Its state is only locked by the thread that has the run, so never contended.
+/// A thread of a guest. Only the thread that has the run locks its state, so the lock is never contended.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
     /// Raised when the run comes to the thread.
@@ -41,21 +42,22 @@ pub(super) struct Thread {
 /// The state of a thread.
 #[derive(Debug, Default)]
 pub(super) struct ThreadState {
-    /// The run on its way.
+    /// The run, while it moves to or from the thread.
     carried: Option<Carried>,
     request: Option<Request>,
     pub(super) handle: Option<libc::pthread_t>,
     pub(super) scope: Option<Scope>,
     /// Wakes the engine's task that runs the thread.
     task: Option<Waker>,
-    /// Whether it could run: it is new, or was woken since it began to wait.
+    /// Whether the thread can run: it is new, or was woken since it began to wait.
     pub(super) is_woken: bool,
-    /// Its panics, when its start routine has returned: the thread's locals are gone when it gives the run back.
+    /// The thread's panics, set when its start routine has returned, since its thread-locals are gone when it gives the run
+    /// back.
     panics: Uncaught,
-    /// What its start routine returned, once it has ended.
+    /// The return value of its start routine, once the thread has ended.
     pub(super) result: Option<usize>,
     returned: usize,
-    /// Its process has ended.
+    /// Whether its process has ended.
     pub(super) is_dying: bool,
     failed_waits: u32,
     is_seeded: bool,
@@ -69,7 +71,7 @@ pub(super) enum Request {
         deadline: Deadline,
         what: Wait,
     },
-    /// Its process has ended, but it goes on waiting.
+    /// Its process has ended, but the thread keeps waiting.
     Linger,
     Exit,
 }
@@ -79,7 +81,7 @@ pub(super) fn own() -> Option<Arc<Thread>> {
     OWN.try_with(|own| (**own.try_borrow().ok()?).clone()).ok().flatten()
 }
 
-/// The routine of a new thread: waits for the run, and runs the guest's.
+/// Returns the routine of a new thread, which waits for the run and then runs the guest's routine.
 pub(super) fn routine(thread: Arc<Thread>, routine: Routine) -> Routine {
     Routine::new(move || {
         thread.go.wait();
@@ -88,7 +90,7 @@ pub(super) fn routine(thread: Arc<Thread>, routine: Routine) -> Routine {
             carried.put();
         }
         OWN.with(|own| **own.borrow_mut() = Some(Arc::clone(&thread)));
-        // After the destructors of the thread's locals, which may still make calls.
+        // Called after the destructors of the thread's locals, which may still make calls.
         on_thread_end(end);
         let _log = log::capture_on_thread();
         if log::is_kept() {
@@ -102,7 +104,7 @@ pub(super) fn routine(thread: Arc<Thread>, routine: Routine) -> Routine {
     })
 }
 
-/// Gives the run back for good.
+/// Gives the run back for the last time.
 fn end() {
     let Some(own) = OWN.with(|own| own.borrow_mut().take()) else { return };
     {
@@ -150,7 +152,7 @@ impl Thread {
         }
     }
 
-    /// Reaps the thread, which runs no code of the guest any more.
+    /// Reaps the thread, which does not run the guest's code any more.
     fn finish(&self) {
         let handle = self.lock().handle;
         if let Some(handle) = handle {
@@ -165,7 +167,7 @@ impl Thread {
         with(|threads| threads.futexes.forget(self));
     }
 
-    /// Gives the run back, and waits until it comes again. On the thread itself.
+    /// Gives the run back, and waits until it returns. Called on the thread itself.
     pub(super) fn give_back(&self, request: Request) {
         self.seed_generators();
         let carried = Carried::take();
@@ -182,8 +184,9 @@ impl Thread {
         }
     }
 
-    /// Seeds the thread's generator of fastrand, before its first wait or when it is named: it would take its seed from the
-    /// thread's id, which counts all threads of the process. Not when the thread starts: std has not set its id then.
+    /// Seeds the thread's generator of fastrand, before the thread's first wait or when it is named. Otherwise, fastrand
+    /// would take the seed from the thread's id, which counts all threads of the process. This cannot happen when the thread
+    /// starts, since std has not set its id yet.
     pub(super) fn seed_generators(&self) {
         if std::mem::replace(&mut self.lock().is_seeded, true) {
             return;
@@ -192,7 +195,7 @@ impl Thread {
         fastrand::seed(engine::word(Address::entropy(task, 0, 0)).unwrap_or(task));
     }
 
-    /// Gives the run back, and is ready to go on. On the thread itself.
+    /// Gives the run back, and stays ready. Called on the thread itself.
     pub(super) fn yield_now(self: &Arc<Self>) {
         if self.lock().is_dying {
             return;
@@ -201,7 +204,7 @@ impl Thread {
         self.give_back(Request::Wait { deadline: Deadline(None), what: Wait::Named("its turn") });
     }
 
-    /// Fails a wait of the thread if its process has ended. On the thread itself.
+    /// Returns whether a wait of the thread must fail, because its process has ended. Called on the thread itself.
     pub(super) fn fail_if_dying(&self) -> bool {
         let linger = {
             let mut state = self.lock();
@@ -219,7 +222,7 @@ impl Thread {
         true
     }
 
-    /// Lets the thread of an ended process leave. Returns false if it goes on waiting.
+    /// Runs the thread of an ended process so that it can end. Returns false if it keeps waiting.
     fn end(&self) -> bool {
         self.lock().is_dying = true;
         loop {
@@ -232,7 +235,7 @@ impl Thread {
     }
 }
 
-/// The waker of a thread's waits.
+/// The waker for a thread's waits.
 impl Wake for Thread {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -250,7 +253,7 @@ impl Wake for Thread {
     }
 }
 
-/// Runs a thread that could run, while the run's own thread waits for it. Returns false if there is none.
+/// Runs a thread that can run, while the run's own thread waits. Returns false if no thread can run.
 pub(super) fn run_next() -> bool {
     let next = with(|threads| {
         let runnable = |thread: &&Arc<Thread>| {
@@ -262,13 +265,13 @@ pub(super) fn run_next() -> bool {
     let Some(next) = next.flatten() else { return false };
     let scope = next.lock().scope;
     if let (Some(engine), Some(scope)) = (context::current(), scope) {
-        // Its task, which is ready, looks at what it waits for when it is polled.
+        // The thread's task is ready, and checks what the thread waits for when it is polled.
         engine.as_scope(scope, || engine.in_guest(|| next.resume()));
     }
     true
 }
 
-/// Lets threads of ended processes leave that have not so far, as long as one does. Returns how many are left.
+/// Runs the remaining threads of ended processes, as long as at least one of them ends. Returns the number of threads left.
 pub(super) fn end_lingering() -> usize {
     let Some(engine) = context::current() else { return 0 };
     loop {
@@ -329,7 +332,7 @@ impl Drop for ThreadTask {
         if self.thread.lock().result.is_some() {
             return;
         }
-        // Others may hold what it waits for: one that lingers is tried again after they have ended.
+        // The thread may wait for a resource that others hold, so it is run again after they have ended.
         if let Some(engine) = context::current() {
             let has_ended = engine.in_guest(|| self.thread.end());
             if has_ended {

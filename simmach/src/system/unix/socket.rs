@@ -8,14 +8,15 @@ use libc::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 use crate::engine::{MachineId, ProcessId};
 use crate::system::descriptors::FileId;
 
-/// The buffer of a socket that sends: Linux's default, in bytes with Linux's overhead for each message.
+/// Size of the send buffer: Linux's default, in bytes that include Linux's overhead for each message.
 pub(super) const SEND_BUFFER: usize = 212_992;
-/// The largest part of a stream's write that Linux keeps in one piece.
+/// The maximum length of a piece into which Linux splits a write to a stream.
 pub(super) const MAX_PIECE: usize = 36_544;
-/// Messages that a socket which is not connected to the sender keeps (`net.unix.max_dgram_qlen`). As in Linux, one more fits.
+/// Maximum number of messages in the queue of a socket that is not connected to the sender (`net.unix.max_dgram_qlen`). As
+/// on Linux, one more message fits.
 const MAX_MESSAGES: usize = 10;
 
-/// The id of a socket. It is not used again in its run.
+/// The id of a socket. An id is never reused within its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SocketId(pub(super) u32);
 
@@ -28,7 +29,7 @@ pub(crate) enum Kind {
 
 #[derive(Debug)]
 pub(super) enum State {
-    /// Also a datagram socket, with or without a peer.
+    /// Not connected. Datagram sockets are always in this state, with or without a peer.
     Unconnected,
     Listening {
         backlog: usize,
@@ -60,7 +61,7 @@ pub(super) struct Socket {
     pub(super) kind: Kind,
     pub(super) machine: MachineId,
     pub(super) process: ProcessId,
-    /// Its file; none until it is accepted.
+    /// Its file; `None` until it is accepted.
     pub(super) file: Option<FileId>,
     pub(super) state: State,
     pub(super) name: Option<Vec<u8>>,
@@ -69,19 +70,19 @@ pub(super) struct Socket {
     pub(super) peer_name: Option<Vec<u8>>,
     pub(super) peer_credentials: Option<Credentials>,
     pub(super) inbox: VecDeque<Message>,
-    /// Bytes that it has sent and that were not read yet, with the overhead.
+    /// Bytes that it has sent and that were not read yet, including the overhead.
     pub(super) in_flight: usize,
     pub(super) is_read_shut: bool,
     pub(super) is_write_shut: bool,
     pub(super) error: Option<c_int>,
-    /// Files that found its queue full.
+    /// Files whose calls found its queue full.
     pub(super) blocked: Vec<FileId>,
 }
 
 impl Message {
-    /// What Linux counts for it in the sender's buffer.
+    /// Returns the number of bytes that Linux counts for the message in the sender's buffer.
     pub(super) fn charge(&self) -> usize {
-        /// Of a message's description, and of the data that describes its pages.
+        /// Sizes of the kernel's description of a message, and of the data that describes its pages.
         const DESCRIPTION: usize = 256;
         const SHARED: usize = 320;
         const PAGE: usize = 4_096;
@@ -112,7 +113,7 @@ impl Socket {
         }
     }
 
-    /// Whether its queue has no room for another message, or connection to accept.
+    /// Whether its queue has no room for a further message or connection.
     pub(super) fn is_full(&self) -> bool {
         match &self.state {
             State::Listening { backlog, queue } => queue.len() > *backlog,
@@ -124,12 +125,12 @@ impl Socket {
         matches!(self.state, State::Listening { .. })
     }
 
-    /// Whether it is reported as writable: as in Linux, when three quarters of its buffer are free.
+    /// Whether it is reported as writable. As on Linux, it is when three quarters of its buffer are free.
     pub(super) fn is_writable(&self) -> bool {
         !self.is_listening() && 4 * self.in_flight <= SEND_BUFFER
     }
 
-    /// The events that it is ready for. `is_peer_full`: whether a datagram to its peer would have to wait.
+    /// Returns the events that it is ready for. `is_peer_full` says whether a datagram to its peer would have to wait.
     pub(super) fn events(&self, is_peer_full: bool) -> u32 {
         let mut events = 0;
         let has_queued = match &self.state {

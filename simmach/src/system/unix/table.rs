@@ -17,7 +17,7 @@ use crate::system::unix::socket::{
 #[derive(Debug, Default)]
 pub(crate) struct UnixSockets {
     sockets: BTreeMap<SocketId, Socket>,
-    /// The socket that has each name, or had it: a path stays until it is bound again.
+    /// For each name, the socket that has it, or had it: a path stays until it is bound again.
     names: BTreeMap<Name, SocketId>,
     last_id: u32,
     last_automatic_name: u32,
@@ -25,7 +25,7 @@ pub(crate) struct UnixSockets {
     woken: Vec<FileId>,
 }
 
-/// A name on a machine. Abstract names of other kinds of sockets are other names.
+/// A name on a machine. Equal abstract names of different kinds of sockets are different names.
 type Name = (MachineId, Option<Kind>, Vec<u8>);
 
 fn name_of(machine: MachineId, kind: Kind, name: &[u8]) -> Name {
@@ -33,7 +33,7 @@ fn name_of(machine: MachineId, kind: Kind, name: &[u8]) -> Name {
     (machine, is_abstract.then_some(kind), name.to_vec())
 }
 
-/// A message, as much of it as there was room for.
+/// A received message, truncated to the room in the buffers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) copied: usize,
@@ -63,7 +63,7 @@ impl UnixSockets {
         Ok(())
     }
 
-    /// The socket; `EBADF` if its process has ended.
+    /// Returns the socket; `EBADF` if its process has ended.
     pub(super) fn find(&mut self, id: SocketId) -> Answer<&mut Socket> {
         self.sockets.get_mut(&id).ok_or(Errno(libc::EBADF))
     }
@@ -102,7 +102,7 @@ impl UnixSockets {
         Ok(())
     }
 
-    /// An abstract name that is not used.
+    /// Returns an unused abstract name.
     fn automatic_name(&mut self, machine: MachineId, kind: Kind) -> Vec<u8> {
         loop {
             self.last_automatic_name += 1;
@@ -113,7 +113,7 @@ impl UnixSockets {
         }
     }
 
-    /// The socket of a kind that has a name.
+    /// Returns the socket of this kind that has this name.
     fn lookup(&self, machine: MachineId, name: &[u8], kind: Kind) -> Answer<SocketId> {
         if name.is_empty() {
             return Err(Errno(libc::ECONNREFUSED));
@@ -155,7 +155,7 @@ impl UnixSockets {
         Ok(())
     }
 
-    /// Connects a socket to the one that has a name. Returns false if it would have to wait.
+    /// Connects a socket to the socket with this name. Returns false if it would have to wait.
     pub(super) fn connect(
         &mut self,
         id: SocketId,
@@ -212,7 +212,7 @@ impl UnixSockets {
         Ok(true)
     }
 
-    /// Takes a datagram socket's peer away, and what it was sent.
+    /// Removes a datagram socket's peer, and the datagrams in its queue.
     pub(super) fn disconnect(&mut self, id: SocketId) -> Answer<()> {
         let socket = self.find(id)?;
         let peer = socket.peer.take();
@@ -237,7 +237,7 @@ impl UnixSockets {
         peer.is_none_or(|peer| peer == from)
     }
 
-    /// Takes a connection that waits to be accepted; `None` if there is none yet.
+    /// Takes a pending connection; `None` if there is none yet.
     pub(super) fn accept(&mut self, id: SocketId) -> Answer<Option<SocketId>> {
         let socket = self.find(id)?;
         if socket.kind == Kind::Datagram {
@@ -256,7 +256,7 @@ impl UnixSockets {
         }
     }
 
-    /// Reads from a stream; `None` if there is nothing yet.
+    /// Reads from a stream; `None` if nothing has arrived yet.
     pub(super) fn read(
         &mut self,
         id: SocketId,
@@ -302,7 +302,7 @@ impl UnixSockets {
         Ok(Some(copied))
     }
 
-    /// Takes a message; `None` if there is none yet.
+    /// Takes a message; `None` if no message has arrived yet.
     pub(super) fn receive(
         &mut self,
         id: SocketId,
@@ -343,7 +343,7 @@ impl UnixSockets {
         }
     }
 
-    /// Writes to a stream as much as there is room for; `None` if there is none.
+    /// Writes to a stream as much as there is room for; `None` if there is no room.
     pub(super) fn write(&mut self, id: SocketId, from: &[IoSlice<'_>]) -> Answer<Option<usize>> {
         let socket = self.find(id)?;
         let peer = match (&socket.state, socket.peer) {
@@ -400,7 +400,7 @@ impl UnixSockets {
                 return Err(Errno(libc::ENOTCONN));
             }
         }
-        // Linux ignores the address of a connected socket's packet.
+        // For a connected socket of sequenced packets, Linux ignores the address.
         let to = to.filter(|_| kind == Kind::Datagram);
         if to.is_none() && peer.is_none() {
             return Err(Errno(libc::ENOTCONN));
@@ -494,7 +494,7 @@ impl UnixSockets {
         let Some(mut socket) = self.sockets.remove(&id) else { return };
         if let Some(name) = socket.name.take_if(|name| name.first() == Some(&0)) {
             let key = name_of(socket.machine, socket.kind, &name);
-            // A socket that was accepted has its listener's name.
+            // An accepted socket has the name of its listener.
             if self.names.get(&key) == Some(&id) {
                 self.names.remove(&key);
             }
@@ -516,7 +516,7 @@ impl UnixSockets {
         if let State::Listening { queue, .. } = socket.state {
             queue.into_iter().for_each(|waiting| self.close(waiting));
         }
-        // Its own file, if its process has ended: calls on it fail from now on.
+        // Also notify its own file if its process has ended, since calls on it fail from now on.
         self.woken.extend(socket.file);
     }
 

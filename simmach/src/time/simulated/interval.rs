@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::time::simulated::{Sleep, sleep_until};
 use crate::time::{Instant, MAX_SLEEP, MissedTickBehavior};
 
-/// A tick counts as missed if it is later than this. The value is tokio's, whose timers have a granularity of a millisecond.
+/// A tick counts as missed if it is later than this. The value is the same as in tokio, whose timers have a granularity of a
+/// millisecond.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Interval {
     }
 }
 
-/// The tick after the one that was `due` and is taken `now`.
+/// Returns the tick after the tick that was `due` and is taken `now`.
 fn next(missed: MissedTickBehavior, due: Instant, now: Instant, period: Duration) -> Instant {
     if now <= due + TOLERANCE {
         return due + period;

@@ -1,4 +1,4 @@
-//! The protocols over a connection, the same forevery simulator: messages of 64 bytes.
+//! The protocols over a connection, the same for every simulator: messages of 64 bytes.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 

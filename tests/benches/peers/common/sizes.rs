@@ -1,4 +1,4 @@
-//! The size of each case, the same forevery program.
+//! The size of each case, the same for every program.
 
 #![allow(dead_code, reason = "not every program has every case")]
 

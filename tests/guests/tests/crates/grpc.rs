@@ -1,4 +1,4 @@
-//! tonic: unary calls, streams in both directions, time-outs, keep-alive and a load-balanced channel.
+//! tonic: unary calls, streams in both directions, timeouts, keep-alive and a load-balanced channel.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -276,7 +276,7 @@ async fn balanced_channel_outlives_faults(sim: Sim) -> Result {
     work(sim, Client::new(Channel::balance_list(endpoints.into_iter()))).await
 }
 
-/// The bug: what was added is not counted when its time-out is over, although the server may have added it.
+/// The bug: what was added is not counted when its timeout is over, although the server may have added it.
 #[sim_test(
     topology = lossy().machine("server.zone", serve),
     client = "client.office",

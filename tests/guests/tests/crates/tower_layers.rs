@@ -1,4 +1,4 @@
-//! tower: time-out, buffer, rate limit, retry and balance.
+//! tower: timeout, buffer, rate limit, retry and balance.
 
 use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};

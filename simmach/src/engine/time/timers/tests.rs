@@ -40,7 +40,7 @@ enum Op {
     Retime(u32, u64),
 }
 
-/// Waits of every kind: none, packets, a few common ones, time-outs.
+/// Waits of every kind: none, packets, a few common ones, timeouts.
 fn wait() -> impl Strategy<Value = u64> {
     prop_oneof![
         2 => Just(0),
@@ -138,7 +138,7 @@ fn slot_is_one_cache_line() {
     assert_eq!(size_of::<Entry>(), 64);
 }
 
-/// Time-outs that are armed and cancelled repeatedly do not accumulate.
+/// Timeouts that are armed and cancelled repeatedly do not accumulate.
 #[test]
 fn cancelled_timers_are_swept() {
     let mut timers = Timers::default();
@@ -165,7 +165,7 @@ fn timer_between_two_of_a_chain_fires_between() {
     assert_eq!(due.map(word).collect::<Vec<_>>(), [20, 25, 30]);
 }
 
-/// Timers with the same wait share one node, and a time-out that is armed again and again keeps its node.
+/// Timers with the same wait share one node, and a timeout that is armed again and again keeps its node.
 #[test]
 fn chain_and_rearmed_timer_have_one_node_each() {
     let mut timers = Timers::default();

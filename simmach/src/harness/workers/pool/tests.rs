@@ -320,5 +320,5 @@ fn worker_with_a_wrong_hello_is_refused() {
         };
         whys.insert(why);
     }
-    assert!(whys.iter().any(|why| why.contains("has other tests")), "{whys:?}");
+    assert!(whys.iter().any(|why| why.contains("differ from those of its parent")), "{whys:?}");
 }

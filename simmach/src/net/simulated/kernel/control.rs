@@ -33,7 +33,7 @@ pub(crate) fn erase_machine(machine: MachineId) {
     with_kernel(|kernel| kernel.erase_machine(machine));
 }
 
-/// Partitions `from` from `to`, in this direction: packets sent from now on are dropped.
+/// Partitions the paths from `from` to `to`: packets sent in this direction from now on are dropped.
 ///
 /// Each `owner` has its own partitions. A path that two owners have partitioned is open again when both have healed it.
 pub(crate) fn partition(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
@@ -124,7 +124,7 @@ pub(crate) fn has_zones(from: &str, to: &str) -> bool {
     with_kernel(has).unwrap_or(false)
 }
 
-/// What a profile is set on.
+/// The paths for which a profile is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Paths<'a> {
     /// The link from one zone to another.
@@ -226,7 +226,7 @@ pub(crate) fn filter_packets(
     })
 }
 
-/// A guard without a filter.
+/// Returns a guard without a filter.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
     with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_FILTER, remove_filter))
 }

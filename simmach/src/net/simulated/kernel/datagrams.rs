@@ -60,7 +60,7 @@ impl Kernel {
         };
         let serial = self.next_serial();
         let own = &mut self.hosts[host as usize];
-        // The flow's number comes from the same counter as connects to the own port.
+        // The number of the flow comes from the counter that also counts connects to the own port.
         let number = own.count_connect(Endpoint { host, port, net: Net::Loopback4 });
         let nth = u64::from(own.epoch) << 32 | u64::from(number);
         let flow = mix(mix(own.name_hash, u64::from(port) | 1 << 32), nth);
@@ -202,7 +202,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// The local address. Once there is a peer, it is the one that the peer sees.
+    /// Returns the local address. Once a peer is set, it is the address that the peer sees.
     pub(crate) fn datagrams_local_addr(&mut self, key: SocketKey) -> io::Result<SocketAddr> {
         let socket = self.datagrams(key)?;
         Ok(match (socket.bound, socket.peer) {
@@ -286,7 +286,7 @@ impl Kernel {
         first.map_or(0, |(_, payload)| payload.len())
     }
 
-    /// Calls `waker` once, when something happens to a socket: for a holder that asks for readiness itself.
+    /// Calls `waker` once, when something happens to a socket. For holders that query readiness themselves.
     pub(crate) fn watch_datagrams(&mut self, key: SocketKey, waker: &Waker) {
         if let Ok(socket) = self.datagrams(key) {
             socket.reading.add(WaitSlot::Poll, Waiter::Other(waker.clone()));
@@ -305,7 +305,7 @@ impl Kernel {
         Ok(readable | if writable { Ready::WRITABLE } else { Ready::EMPTY })
     }
 
-    /// The part of `interest` that a socket is ready for, once it is not empty.
+    /// Returns the part of `interest` that a socket is ready for, or `None` if it is empty.
     pub(crate) fn datagram_readiness_if_any(
         &mut self,
         key: SocketKey,
@@ -404,7 +404,7 @@ impl Kernel {
     }
 }
 
-/// The kind of address that a socket sends to `to` from.
+/// Returns the kind of address from which a socket sends to `to`.
 fn source_net(socket: &DatagramSocket, to: Endpoint) -> io::Result<Net> {
     match socket.bound {
         Bound::One(net) if net.is_loopback() && to.host != socket.host => Err(error::invalid()),

@@ -1,4 +1,4 @@
-//! Errors as Linux returns them: its codes, and so their kinds and texts. Such an error has no room for the call and
+//! Errors with the codes that Linux returns, and therefore their kinds and texts. Such an error has no room for the call and
 //! its peer; `kernel::failed_calls` records these for the report.
 
 use std::io;
@@ -89,7 +89,7 @@ pub(crate) fn unknown_name(name: &str) -> io::Error {
     io::Error::new(uncategorized, text)
 }
 
-/// As in tokio, a bare kind without a code.
+/// As in tokio, this error has only a kind and no code.
 pub(crate) fn would_block() -> io::Error {
     io::ErrorKind::WouldBlock.into()
 }

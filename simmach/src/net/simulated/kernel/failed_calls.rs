@@ -1,4 +1,4 @@
-//! Errors of calls, recorded with the call and its peer for the report of a run that they end.
+//! Errors of calls, recorded with the call and its peer, for the report of a run that fails because of them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ impl Kernel {
         error
     }
 
-    /// The error of a connection. `what` is the call, and `peer` its remote end.
+    /// Records and returns the error of a connection. `what` is the call, and `peer` the remote end.
     #[cold]
     pub(crate) fn connection_error(
         &self,
@@ -66,7 +66,7 @@ impl Kernel {
         self.record_failed_call(error::in_use(), &asked)
     }
 
-    /// The address is another machine's, or no machine's.
+    /// The address belongs to a different machine, or to no machine.
     #[cold]
     pub(super) fn not_local(&self, host: HostIndex, address: SocketAddr) -> io::Error {
         let owner = match owner_of(address.ip(), host, self.hosts.len()) {

@@ -43,22 +43,22 @@ pub(crate) struct Ports {
 pub(crate) struct Binding {
     pub(crate) bound: Bound,
     pub(crate) key: SocketKey,
-    /// Whether it receives. A TCP socket does so once it listens.
+    /// Whether it receives. A TCP socket receives once it listens.
     pub(crate) receives: bool,
     pub(crate) sharing: Sharing,
 }
 
-/// How sockets of one port share it.
+/// How sockets share a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sharing {
-    /// `SO_REUSEADDR` of a UDP socket: of several that set it, the one that was bound last receives.
+    /// `SO_REUSEADDR` of a UDP socket: of the sockets that set it, the one that was bound last receives.
     pub(crate) last_receives: bool,
     /// `SO_REUSEPORT`: connections and datagrams are spread over the sockets that set it, by their addresses.
     pub(crate) spreads: bool,
 }
 
 impl Sharing {
-    /// Whether two sockets share what arrives.
+    /// Whether two sockets share arriving connections or datagrams.
     pub(crate) fn shares_load(self, other: Self) -> bool {
         self.spreads && other.spreads
     }
@@ -146,7 +146,8 @@ impl Ports {
         self.release(port);
     }
 
-    /// The socket that receives what comes from `from` for `net` and `port`. The most specific binding has precedence.
+    /// Returns the socket that receives packets from `from` for `net` and `port`. The most specific binding takes
+    /// precedence.
     pub(crate) fn receiver_of(&self, port: u16, net: Net, from: Endpoint) -> Option<SocketKey> {
         let bindings = self.bound.get(&port)?;
         let receives = |other: &&Binding| other.receives && other.bound.accepts(net);
@@ -156,7 +157,7 @@ impl Ports {
         let receivers = || bindings.iter().filter(receives);
         let breadth = receivers().map(|other| other.bound.breadth()).min()?;
         let receivers = || receivers().filter(|other| other.bound.breadth() == breadth);
-        // As on Linux, an address of a sender always leads to the same socket of a group.
+        // As on Linux, all packets of one sender's address go to the same socket of a group.
         let group = || receivers().filter(|other| other.sharing.spreads);
         let found = match group().count() as u64 {
             0 | 1 => receivers().last(),
@@ -168,7 +169,7 @@ impl Ports {
         found.map(|other| other.key)
     }
 
-    /// The sockets that receive a broadcast to `port`.
+    /// Returns the sockets that receive a broadcast to `port`.
     pub(crate) fn receivers_of_broadcast(&self, port: u16) -> Vec<SocketKey> {
         let bindings = self.bound.get(&port).into_iter().flatten();
         let receivers = bindings

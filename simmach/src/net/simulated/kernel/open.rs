@@ -187,7 +187,7 @@ impl Kernel {
         let nth = u64::from(own.epoch) << 32 | u64::from(own.count_connect(remote));
         let (name_hash, peer) = (own.name_hash, self.hosts[remote.host as usize].name_hash);
         let target = u64::from(remote.port) | (remote.net as u64) << 16;
-        // Even: from the connecting end; odd: to it.
+        // Even numbers are flows from the connecting end, odd numbers flows to it.
         let flow = mix(mix(mix(name_hash, peer), target), nth) & !1;
         let iss = self.initial_sequence(local, remote);
         let connection = Connection::connect(
@@ -234,7 +234,7 @@ impl Kernel {
     }
 }
 
-/// Checks the family of an address. As on Linux, an IPv4 address is too short for an IPv6 socket, which is another
+/// Checks the family of an address. As on Linux, an IPv4 address is too short for an IPv6 socket, which has a different
 /// error.
 fn check_family(own: Bound, address: SocketAddr) -> io::Result<()> {
     match (own.is_v6(), address.is_ipv6()) {

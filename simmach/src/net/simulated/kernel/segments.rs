@@ -45,7 +45,7 @@ impl Kernel {
                 let delivered = self.outbox.counters.delivered;
                 connection.on_segment(self.engine.clock.now(), segment, &mut self.outbox);
                 segment.payload = Payload::EMPTY;
-                // Only new data counts as progress: two ends that repeat old segments forever are stalled.
+                // Only new data counts as progress, so that a run in which two ends repeat old segments forever stalls.
                 if self.outbox.counters.delivered > delivered {
                     self.engine.note_progress();
                 }
@@ -124,7 +124,7 @@ impl Kernel {
         }
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         let (due, armed) = (socket.connection.deadline().unwrap_or(u64::MAX), socket.timer.at);
-        // A deadline that moves later keeps its timer, which fires early and is armed again then. Moving the timer with
+        // If a deadline moves later, the timer is not moved: it fires early and is then armed again. Moving the timer with
         // every segment would cost more.
         if armed <= due && due != u64::MAX || armed == due {
             return;
@@ -353,7 +353,7 @@ impl Kernel {
     }
 }
 
-/// Describes the network's timers to the engine, for a run that makes no progress.
+/// Describes the network's timers to the engine, for runs without progress.
 pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
     prevents_stall: || with_kernel(|kernel| kernel.prevents_stall()).unwrap_or(false),
     describe: |key| with_kernel(|kernel| kernel.describe_timer(key)).flatten(),

@@ -39,7 +39,7 @@ pub(crate) struct Socket {
     /// Identifies connection and direction in draws and in the trace.
     pub(crate) flow: u64,
     pub(crate) path: PathIndex,
-    /// Whether it is an IPv6 socket with an IPv4 connection: it shows mapped addresses.
+    /// Whether it is an IPv6 socket with an IPv4 connection, which shows mapped addresses.
     pub(crate) v4_mapped: bool,
     /// Whether it shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
@@ -108,7 +108,7 @@ impl Default for IpOptions {
     }
 }
 
-/// `SO_LINGER` in whole seconds, as the kernel stores it. Stored plus one, so that `Option<Linger>` takes four bytes.
+/// `SO_LINGER` in whole seconds, as in the kernel. The number is stored plus one, so that `Option<Linger>` takes four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Linger(NonZeroU32);
 

@@ -149,11 +149,11 @@ impl Kernel {
         let into = into.iter_mut().take(MAX_SLICES);
         let mut buffers = into.filter(|buf| !buf.is_empty()).peekable();
         if buffers.peek().is_none() {
-            // The kernel would return at once; tokio checks readiness only.
+            // The kernel would return at once, but tokio only checks readiness.
             return self.can_read(key).map(|ready| ready.map(|()| 0));
         }
         for buf in buffers {
-            // The end of the stream, or an error, is left to the next read.
+            // The end of the stream, or an error, is reported by the next read.
             if read > 0 && self.available(key) == 0 {
                 break;
             }
@@ -191,7 +191,7 @@ impl Kernel {
         (is_connecting, socket.connection.has_error())
     }
 
-    /// Calls `waker` once, when something happens to a connection: for a holder that asks for readiness itself.
+    /// Calls `waker` once, when something happens to a connection. For holders that query readiness themselves.
     pub(crate) fn watch_stream(&mut self, key: SocketKey, waker: &Waker) {
         if let Ok(socket) = self.socket(key) {
             socket.connection.mark_writer_waiting();
@@ -278,7 +278,7 @@ impl Kernel {
         })
     }
 
-    /// The peer's address. As on Linux, a socket in TIME-WAIT has none.
+    /// Returns the peer's address. As on Linux, a socket in TIME-WAIT has no peer address.
     pub(crate) fn peer(&mut self, info: &ConnectionInfo) -> io::Result<SocketAddr> {
         match self.socket(info.key)?.connection.state() {
             State::SynSent | State::TimeWait | State::Closed => Err(error::not_connected()),
@@ -326,7 +326,7 @@ impl Kernel {
         let serial = self.sockets[slot].serial;
         self.sockets[slot].connection.close(self.engine.clock.now(), reset, &mut self.outbox);
         self.flush_connection(slot);
-        // It was already closed, so no event removes it.
+        // It was already closed, so no further event would remove it.
         let own = self.sockets.get(slot).filter(|socket| socket.serial == serial);
         if own.is_some_and(|socket| socket.connection.state() == State::Closed) {
             self.remove_socket(slot);

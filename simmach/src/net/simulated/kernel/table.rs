@@ -1,4 +1,4 @@
-//! A machine's sockets, as `ss` lists them.
+//! The table of a machine's sockets, like the output of `ss`.
 
 use std::fmt;
 use std::net::SocketAddr;

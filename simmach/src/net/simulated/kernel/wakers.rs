@@ -1,9 +1,9 @@
 //! Waiter lists of sockets, and the wakers to call once the kernel is not borrowed.
 //!
-//! The kernel is the state of all simulated sockets, in a `RefCell`. A waker is foreign code: cloning, waking or dropping it
-//! may run anything, also code that uses a socket, so none of these happens while that `RefCell` is borrowed. Wakers are
-//! moved into the lists, and moved out to be called or dropped afterwards. A task of the run itself waits without a waker:
-//! the list holds its id, and the engine wakes it at once.
+//! The kernel holds the state of all simulated sockets in a `RefCell`. Cloning, waking or dropping a foreign waker may run
+//! any code, including code that uses a socket, so this must not happen while the `RefCell` is borrowed. Wakers are
+//! therefore moved into the lists, and moved out to be called or dropped afterwards. A task of the run itself waits without
+//! a waker: the list holds the id of the task, and the engine wakes it at once.
 
 use std::task::Waker;
 
@@ -26,7 +26,7 @@ pub(crate) enum WaitSlot {
 }
 
 impl Waiters {
-    /// Whether this waker, which is not that of a task of the run, is in the slot already.
+    /// Whether this waker, which does not belong to a task of the run, is already in the slot.
     pub(crate) fn contains(&self, slot: WaitSlot, waker: &Waker) -> bool {
         match slot {
             WaitSlot::Poll => self.polling.as_ref().is_some_and(|old| old.is(None, waker)),
@@ -53,7 +53,7 @@ impl Waiters {
         }
     }
 
-    /// Whether a task waits that has not ended. A foreign waker counts as one.
+    /// Whether a task that has not ended waits. A foreign waker counts as such a task.
     pub(crate) fn has_live_task(&self, engine: &Engine) -> bool {
         let lives = |waiter: &Waiter| match waiter {
             Waiter::Task(task) => engine.has_task(*task),
@@ -116,7 +116,7 @@ impl PendingWakes {
         ));
     }
 
-    /// Whether there is any waker to call or drop.
+    /// Whether any waker must be called or dropped.
     #[inline]
     pub(crate) fn has_pending(&self) -> bool {
         !(self.to_wake.is_empty() && self.to_drop.is_empty())

@@ -1,7 +1,7 @@
-//! Packet filters of a test: drop or delay chosen packets.
+//! Packet filters of a test, which drop or delay selected packets.
 //!
-//! Filters see each packet when it is sent, before its link decides. Where a filter applies, segmentation offload is
-//! off: it sees every segment of a burst.
+//! Filters see each packet when it is sent, before its link decides. Where a filter applies, segmentation offload is off, so
+//! that the filter sees every segment of a burst.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

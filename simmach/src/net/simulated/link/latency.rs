@@ -1,7 +1,7 @@
 //! Latency of a packet, as a function of one draw in `[0, 1)`.
 //!
-//! Each distribution is given by its quantile function, so that a packet takes one draw and the calm draw, 0.5, is the
-//! median. The mathematics is `libm`'s, which is the same on every platform.
+//! Each distribution is given by its quantile function, so that a packet takes one draw, and the calm draw, 0.5, is the
+//! median. Mathematical functions come from `libm`, which is the same on every platform.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ pub(crate) enum Latency {
     Normal(u64, u64),
     /// Median, and standard deviation of the logarithm.
     LogNormal(u64, f64),
-    /// Start, end, step: each packet is faster than the one before, then it starts again.
+    /// Start, end, step: each packet is faster than the previous packet until the end is reached, then the sequence starts
+    /// again.
     Falling(u64, u64, u64),
     Function(Arc<dyn Fn(f64) -> Duration + Send + Sync>),
 }
@@ -50,7 +51,7 @@ impl Latency {
         }
     }
 
-    /// Adds what is out of range.
+    /// Adds a mistake for each argument that is out of range.
     pub(crate) fn add_mistakes(&self, mistakes: &mut Mistakes) {
         match self {
             Latency::Uniform(from, to) => mistakes.require(from <= to, || {

@@ -27,11 +27,11 @@ const LOOPBACK_LATENCY: u64 = 10_000;
 pub(crate) enum Fate {
     Arrives {
         at: u64,
-        /// Arrival of its duplicate, if the link makes one.
+        /// Arrival of its duplicate, if the link duplicates the packet.
         copy_at: Option<u64>,
-        /// It is held back beyond its latency.
+        /// The packet is held back beyond its latency.
         deferred: bool,
-        /// It overtakes a packet of its flow that was sent earlier, and that no other has overtaken.
+        /// The packet overtakes an earlier packet of its flow that no other packet has overtaken.
         overtakes: bool,
     },
     /// Held by a clog. The value is its latency once the clog is removed.
@@ -44,7 +44,7 @@ pub(crate) enum Fate {
     Filtered,
 }
 
-/// Index of the profile from one zone, or machine, to another.
+/// Index of the profile from one zone to another, or from one machine to another.
 type LinkTable = BTreeMap<(u32, u32), u32>;
 
 pub(crate) struct Links {
@@ -79,11 +79,12 @@ struct MachineZone {
     routes_to_all: bool,
 }
 
-/// Which state of the links a question is about.
+/// Which state of the links a query refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkState {
     Now,
-    /// Before the first change. Zones without a link count as joined by `lan()`, since joining them so is no fault.
+    /// The state before the first change. Zones without a link count as joined by `lan()`, since joining them by `lan()` is
+    /// not a fault.
     Original,
 }
 
@@ -123,7 +124,7 @@ pub(crate) struct Path {
 }
 
 impl Fate {
-    /// The same fate with a longer latency.
+    /// Returns the same fate with a longer latency.
     pub(crate) fn delay_by(self, by: u64) -> Fate {
         match self {
             Fate::Arrives { at, copy_at, deferred, overtakes } => {
@@ -528,7 +529,7 @@ impl Links {
     }
 }
 
-/// When the packet's duplicate arrives, if the link makes one.
+/// Returns when the packet's duplicate arrives, if the link duplicates the packet.
 #[inline]
 fn copy_arrival(
     engine: &Engine,
@@ -543,13 +544,13 @@ fn copy_arrival(
     is_duplicated.then(|| {
         let unit = || engine.unit(draw.copy_latency());
         let copy_at = departs.saturating_add(profile.latency.sample(unit, nth));
-        // The copy does not overtake packets that were sent before it.
+        // The duplicate does not overtake packets that were sent before it.
         if profile.in_order { copy_at.max(order.latest_in_order) } else { copy_at }
     })
 }
 
 impl Bandwidth {
-    /// When a packet has passed the bottleneck, which is free from `free_at` on. `None` if its queue is full.
+    /// Returns when a packet has passed the bottleneck, which is free from `free_at` on; `None` if the queue is full.
     fn pass(self, free_at: &mut u64, now: u64, bytes: u64) -> Option<u64> {
         const SECOND: u128 = 1_000_000_000;
         let rate = u128::from(self.bytes_per_second);

@@ -8,7 +8,7 @@ use crate::net::simulated::lazy_box::LazyBox;
 /// Arrival times that the next packet of a flow depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FlowOrder {
-    /// Latest arrival of packets that were not held back. On a link that keeps the order, the next does not arrive
+    /// Latest arrival of packets that were not held back. On a link that keeps the order, the next packet does not arrive
     /// earlier.
     pub(crate) latest_in_order: u64,
     /// Arrival of the packet that was sent last. A packet that arrives earlier overtakes it.
@@ -22,7 +22,7 @@ impl FlowOrder {
     }
 }
 
-/// The flows of a UDP socket. The most recent one is stored inline, since most sockets have one at a time.
+/// The flows of a UDP socket. The most recent flow is stored inline, since most sockets have one flow at a time.
 #[derive(Default)]
 pub(crate) struct FlowOrders {
     recent: Option<(Endpoint, FlowOrder)>,

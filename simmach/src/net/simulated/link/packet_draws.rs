@@ -1,6 +1,6 @@
-//! Addresses of the draws for a packet.
+//! The addresses at which the fate of a packet is drawn: loss, latency, delay and duplication.
 //!
-//! A packet is identified by its flow, its position in the flow and its transmission number. So its fate does not
+//! A packet is identified by its flow, its position in the flow and its transmission number, so that its fate does not
 //! depend on other traffic.
 
 use crate::engine::Family;
@@ -14,11 +14,11 @@ pub(crate) struct PacketAddress {
     pub(crate) flow: u64,
     /// Relative sequence number of a segment, or index of a datagram.
     pub(crate) number: u64,
-    /// Number of earlier transmissions, with the bits below.
+    /// Number of earlier transmissions, combined with the bits below.
     pub(crate) transmission: u64,
 }
 
-/// Set in `transmission` of a segment without data, to tell it from data with the same numbers.
+/// Set in `transmission` of a segment without data, to distinguish it from data with the same numbers.
 const EMPTY: u64 = 1 << 62;
 /// Set in `transmission` of a reset.
 const RESET: u64 = 1 << 61;

@@ -1,7 +1,7 @@
 //! Set of ordered pairs of machines, for partitions and clogs.
 //!
-//! It is a list of entries; the last one that contains a pair decides. So a partition of a large cluster takes two short
-//! lists instead of a table of pairs.
+//! It is a list of entries, of which the last one that contains a pair decides. A partition of a large cluster therefore
+//! takes two short lists instead of a table of pairs.
 
 use crate::net::simulated::address::HostIndex;
 
@@ -21,7 +21,7 @@ impl Pairs {
     /// Adds or removes all pairs of a machine of `from` and one of `to`.
     pub(crate) fn set(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
         let entry = Entry { from: sorted(from), to: sorted(to), on };
-        // A covered entry has no effect any more. Neither has an "off" entry with no "on" entry before it.
+        // An entry covered by a later one has no effect. Neither has an "off" entry without an "on" entry before it.
         self.entries.retain(|old| !entry.covers(old));
         self.entries.push(entry);
         let first = self.entries.iter().position(|entry| entry.on).unwrap_or(self.entries.len());

@@ -126,8 +126,8 @@ impl NetworkProfile {
         Self::with(Latency::LogNormal(nanos(median), sigma))
     }
 
-    /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The
-    /// result must depend on nothing else. The function must not use the network.
+    /// Latency given by its quantile function: `quantile` is called with a number that is uniform in `[0, 1)`. The result
+    /// must depend only on this number. The function must not use the network.
     #[must_use]
     pub fn latency_by(quantile: impl Fn(f64) -> Duration + Send + Sync + 'static) -> Self {
         Self::with(Latency::Function(Arc::new(quantile)))
@@ -164,8 +164,8 @@ impl NetworkProfile {
     }
 
     /// The public internet: uniform latency of 20 to 100 ms. 3 packets in 1,000 are held back by up to 20 ms, so that
-    /// others overtake them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3 % of data packets out
-    /// of order in one of two studies, and 2 % in the other; the 20 ms are an estimate.
+    /// others overtake them. V. Paxson, *End-to-End Internet Packet Dynamics* (1997), found 0.3% of data packets out
+    /// of order in one of two studies, and 2% in the other; the 20 ms are an estimate.
     #[must_use]
     pub fn internet() -> Self {
         Self::uniform(millis(20), millis(100)).reorder(0.003, millis(20))
@@ -206,8 +206,8 @@ impl NetworkProfile {
         Self::fixed(millis(50))
     }
 
-    /// Falling latency: 50 ms for the first packet, 2 ms less for each one after it down to 10 ms, then again from 50
-    /// ms. Packets that are sent together arrive in reverse order.
+    /// Falling latency: 50 ms for the first packet, 2 ms less for each further packet down to 10 ms, then again from 50 ms.
+    /// Packets that are sent together arrive in reverse order.
     #[must_use]
     pub fn reverse_latency() -> Self {
         let falling = Latency::Falling(nanos(millis(50)), nanos(millis(10)), nanos(millis(2)));
@@ -280,7 +280,7 @@ impl NetworkProfile {
         self
     }
 
-    /// What is out of range.
+    /// Returns a mistake for each argument that is out of range.
     pub(crate) fn mistakes(&self) -> Mistakes {
         let mut mistakes = Mistakes::default();
         self.latency.add_mistakes(&mut mistakes);

@@ -22,7 +22,7 @@ const TCP_HEADERS: u64 = 40;
 /// Bytes of IP and UDP headers.
 const UDP_HEADERS: u64 = 28;
 
-/// What is between the machines of a run: links, packets in flight, filters and the capture.
+/// Everything between the machines of a run: links, packets in flight, filters and the capture.
 pub(crate) struct Wire {
     engine: Rc<Engine>,
     names: Vec<Name>,
@@ -157,8 +157,8 @@ impl Wire {
         }
     }
 
-    /// Sends a packet that no socket sends: a reset or an ICMP message. Its flow may have had a socket before, so the
-    /// packet does not overtake any other on its path.
+    /// Sends a packet that does not come from a socket: a reset or an ICMP message. Its flow may have had a socket before,
+    /// so the packet does not overtake any other on its path.
     pub(crate) fn transmit_without_socket(&mut self, packet: Packet) {
         let latest_in_order = self.links.last_arrival(packet.path);
         self.transmit(packet, &mut FlowOrder { latest_in_order, last_sent_arrival: 0 });
@@ -215,7 +215,7 @@ impl Wire {
         self.record_fate(packet, &fate);
     }
 
-    /// Records a fate that is a deviation or a filter's.
+    /// Records a fate that is a deviation, or that a filter decided.
     fn record_fate(&self, packet: &Packet, fate: &Fate) {
         let what = match fate {
             Fate::Lost => "is lost",

@@ -82,7 +82,7 @@ impl IpLevel for TcpListener {
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        // Fails outside the run or in a dead process: then there is nothing to close.
+        // Fails only outside the run or in a dead process, where there is nothing to close.
         let _ = try_with_own_kernel(self.run, |kernel| kernel.close_listener(self.key));
     }
 }

@@ -68,7 +68,7 @@ fn parse_number(text: &str) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok().filter(|_| all_digits)
 }
 
-/// The error of a call without any address to try.
+/// Returns the error of a call that has no address to try.
 pub(crate) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any address")
 }

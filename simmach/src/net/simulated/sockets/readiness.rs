@@ -39,7 +39,7 @@ pub(crate) trait Readiness {
             if !is_would_block(&result) {
                 return result;
             }
-            // A closed socket stays ready, so without this the loop would never yield.
+            // A closed socket stays ready. Without this, the loop would never yield.
             if !self.readiness(interest)?.is_empty() {
                 task::yield_now().await;
             }

@@ -134,7 +134,7 @@ impl TcpSocket {
     }
 }
 
-/// About Linux's minimum.
+/// Approximately the minimum on Linux.
 const LEAST_BUFFER: u32 = 2304;
 
 fn doubled(bytes: usize) -> u32 {
@@ -156,7 +156,7 @@ impl IpLevel for TcpSocket {
 
 impl Drop for TcpSocket {
     fn drop(&mut self) {
-        // Fails outside the run or in a dead process: then there is nothing to close.
+        // Fails only outside the run or in a dead process, where there is nothing to close.
         let _ = try_with_own_kernel(self.run, |kernel| kernel.close_listener(self.key));
     }
 }

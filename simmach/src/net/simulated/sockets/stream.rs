@@ -284,7 +284,7 @@ impl IpLevel for TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        // Fails outside the run or in a dead process: then there is nothing to close.
+        // Fails only outside the run or in a dead process, where there is nothing to close.
         let _ = try_with_own_kernel(self.run, |kernel| kernel.close(self.info.key));
     }
 }

@@ -1,4 +1,5 @@
-//! How the futures of handles wait: try, put the waker into a waiter list if there is nothing, try again when woken.
+//! Futures of handles that wait: they try an operation, put their waker into a waiter list if it finds nothing, and try
+//! again when woken.
 
 use std::future::poll_fn;
 use std::io;
@@ -135,7 +136,7 @@ impl Drop for SlotWait<'_> {
     }
 }
 
-/// A slot that no other future of this thread has. Its number is only compared: it is never drawn or traced.
+/// Returns a slot that no other future of this thread has. Its number is only compared, and never drawn or traced.
 fn new_slot() -> WaitSlot {
     use std::cell::Cell;
     thread_local! {

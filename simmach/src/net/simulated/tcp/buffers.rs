@@ -1,6 +1,6 @@
 //! Send and receive buffers of a stream.
 //!
-//! Bytes are copied twice, from the writer's slice and into the reader's; in between, buffers and segments share them.
+//! Bytes are copied twice, from the writer's slice and into the reader's slice. In between, buffers and segments share them.
 //! Modelled: a bounded send buffer, reassembly of out-of-order segments. Not modelled: the kernel's overhead for each
 //! segment, which on Linux counts against the buffer sizes.
 
@@ -258,7 +258,7 @@ impl ReceiveBuffer {
                 at = end;
             }
         }
-        // Covered segments are removed; the payload is cut where it meets one that reaches further.
+        // Covered segments are removed. The payload is cut where it meets a segment that reaches further.
         while let Some((start, piece)) = ahead.get(index) {
             let end = at + payload.len() as u64;
             if *start >= end {

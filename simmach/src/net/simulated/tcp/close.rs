@@ -1,4 +1,4 @@
-//! Ends of a connection: shutdown, close, abort.
+//! The end of a connection: shutdown, close, abort.
 
 use crate::net::simulated::tcp::{Connection, NEVER, Outbox, State};
 

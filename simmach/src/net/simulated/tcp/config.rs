@@ -1,7 +1,7 @@
 //! TCP parameters, with Linux's defaults.
 //!
-//! Modelled: buffer sizes, maximum segment size, timeouts and retries, delayed acknowledgements, TIME-WAIT, keep-alive,
-//! the range of ephemeral ports, the accept queue. Not modelled, so without a parameter: SACK, timestamps, congestion
+//! Modelled: buffer sizes, maximum segment size, timeouts and retries, delayed acknowledgements, TIME-WAIT, keep-alive, the
+//! range of ephemeral ports, the accept queue. Not modelled, and therefore without a parameter: SACK, timestamps, congestion
 //! control, auto-tuned buffers, SYN cookies.
 
 use std::ops::RangeInclusive;
@@ -228,7 +228,7 @@ impl TcpConfig {
         self
     }
 
-    /// What is out of range.
+    /// Returns a mistake for each argument that is out of range.
     pub(crate) fn mistakes(&self) -> Mistakes {
         let mut mistakes = Mistakes::default();
         let Self { mss, send_buffer, receive_buffer, ephemeral_ports, .. } = self;
@@ -247,7 +247,7 @@ impl TcpConfig {
             format!("`rto` must have 0 < min <= initial <= max, got {min:?}, {initial:?}, {max:?}")
         });
         mistakes.require(*ephemeral_ports.start() > 0 && !ephemeral_ports.is_empty(), || {
-            format!("`ephemeral_ports` must be a range of ports from 1 on, got {ephemeral_ports:?}")
+            format!("`ephemeral_ports` must be a non-empty range of ports without 0, got {ephemeral_ports:?}")
         });
         mistakes
     }

@@ -112,7 +112,7 @@ impl Connection {
         self.receiving.ack_now = true;
     }
 
-    /// A reset is accepted only with exactly the expected number; for any other, a challenge ACK is sent (RFC 5961).
+    /// A reset is accepted only with exactly the expected number. For any other number, a challenge ACK is sent (RFC 5961).
     #[cold]
     fn on_reset(&mut self, segment: &Segment, out: &mut Outbox) {
         if segment.seq != self.receiving.rcv_nxt {
@@ -149,7 +149,7 @@ impl Connection {
                 self.retransmit_first(now, out);
             }
         } else if opening {
-            // Simultaneous open, and this is the SYN+ACK to the own SYN.
+            // Simultaneous open: this segment is the SYN+ACK that answers the own SYN.
             if self.acknowledges_syn(segment) {
                 self.on_syn_ack(now, segment, out);
                 self.receiving.ack_now = true;
@@ -163,7 +163,7 @@ impl Connection {
         segment.ack.after(self.sending.snd_una) && !segment.ack.after(self.sending.snd_nxt)
     }
 
-    /// The SYN is acknowledged, and the FIN too if it followed at once.
+    /// The segment acknowledges the SYN, and the FIN too if it followed at once.
     #[cold]
     fn on_syn_ack(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         self.establish(now, segment.ack);
@@ -323,7 +323,7 @@ impl Connection {
         }
     }
 
-    /// Processes payload. Returns false if it did not fit into the window: then a FIN behind it is ignored.
+    /// Processes payload. Returns false if it did not fit into the window; in that case, a FIN behind it is ignored.
     fn on_payload(&mut self, now: u64, seq: Seq, mut payload: Payload, out: &mut Outbox) -> bool {
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {}
@@ -337,7 +337,7 @@ impl Connection {
         }
         let end = seq + payload.len() as u32;
         if self.orphan && end.after(self.receiving.rcv_nxt) {
-            // No process can read it.
+            // No process can read the payload.
             self.abort(out);
             return true;
         }

@@ -4,7 +4,7 @@ use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 use crate::net::simulated::tcp::{Connection, NEVER, Outbox, State};
 
-/// A window of this many full segments needs no update.
+/// A window of at least this many full segments does not need updates.
 const WINDOW_UPDATE_SEGMENTS: u32 = 16;
 
 impl Connection {
@@ -249,7 +249,7 @@ impl Connection {
         self.receiving.rcv_wup = ack;
         self.receiving.ack_now = false;
         self.deadlines.delayed_ack = NEVER;
-        // Built in place: copying a segment that was just written stalls on store forwarding.
+        // The segment is built in place, since copying a segment that was just written would stall on store forwarding.
         out.segments.push(Segment::EMPTY);
         let Some(segment) = out.segments.last_mut() else { return };
         (segment.seq, segment.ack, segment.window) = (seq, ack, window);

@@ -1,7 +1,7 @@
 //! Payload bytes: written once, shared by the send buffer, segments and the receive buffer.
 //!
-//! A network runs on one thread, so reference counts are not atomic. Small payloads are in blocks that are reused: in
-//! steady state a message allocates nothing.
+//! A network runs on one thread, so reference counts are not atomic. Small payloads are in blocks that are reused, so that
+//! in the steady state a message does not allocate.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -159,8 +159,8 @@ impl Arena {
         Payload { block: Some(Rc::clone(block)), span: Span::new(0, len as u32) }
     }
 
-    /// A free block: the next, or the one after it, else a new one. Blocks in use are skipped until their next turn.
-    /// `None` if there are as many as are kept.
+    /// Returns a free block: the next block, the block after it, or else a new one. Blocks in use are skipped until their
+    /// next turn. Returns `None` if the maximum number of blocks exists.
     #[inline]
     fn free_block(&mut self) -> Option<&mut Rc<Vec<u8>>> {
         for _ in 0..2.min(self.blocks.len()) {

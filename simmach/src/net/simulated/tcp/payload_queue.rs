@@ -8,7 +8,7 @@ use crate::net::simulated::tcp::payload::Payload;
 /// A queue of payloads that are not empty.
 #[derive(Default)]
 pub(super) struct PayloadQueue {
-    /// Empty if the queue is.
+    /// The first payload; it is empty if the queue is empty.
     first: Payload,
     more: LazyBox<VecDeque<Payload>>,
 }

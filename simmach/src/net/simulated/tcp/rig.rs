@@ -78,7 +78,7 @@ impl Script {
         self.now = at;
     }
 
-    /// Makes one step of a script. It is long because it is the table of the script's verbs.
+    /// Executes one step of a script. This function is long because it is the table of the script's verbs.
     fn step(&mut self, step: &str) {
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
         let (now, out) = (self.now, &mut self.outbox);

@@ -42,7 +42,7 @@ impl RttEstimator {
                 self.srtt = Some((srtt * 7 + sample) / 8);
             }
         }
-        // As on Linux, the minimum applies to the variation, not to the sum: the timeout is at least SRTT + 200 ms.
+        // As on Linux, the minimum applies to the variation, not to the sum, so that the timeout is at least SRTT + 200 ms.
         let margin = (4 * self.rttvar).max(config.rto_min);
         self.rto = self
             .srtt

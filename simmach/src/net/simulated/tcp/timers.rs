@@ -189,8 +189,8 @@ impl Connection {
         wait.min(self.config.rto_max)
     }
 
-    /// Whether the connection is given up. As in Linux's `tcp_probe_timer`, an orphan is given up even if its probes
-    /// are answered, once their interval has reached the maximum: a peer that never reads would keep it forever.
+    /// Whether the connection is given up. As in Linux's `tcp_probe_timer`, an orphan is given up even if its probes are
+    /// answered, once their interval has reached the maximum. Otherwise, a peer that never reads would keep it forever.
     fn has_exhausted_probes(&self) -> bool {
         let most = if self.orphan { self.config.orphan_retries } else { self.config.data_retries };
         let slowest = self.orphan && self.probe_interval() == self.config.rto_max;

@@ -46,7 +46,7 @@ pub(crate) fn udp(from: SocketAddr, to: SocketAddr, ident: u16, payload: &[u8]) 
 
 /// An ICMP port unreachable message from `from`, in answer to a datagram that `to` sent there.
 pub(crate) fn unreachable(from: SocketAddr, to: SocketAddr, ident: u16) -> Vec<u8> {
-    // The datagram that is answered: its headers are enough.
+    // Of the datagram that is answered, the headers are enough.
     let about = packet(to.ip(), from.ip(), UDP, ident, &datagram(to, from, &[]));
     let v6 = from.is_ipv6();
     let mut octets = if v6 { vec![1, 4] } else { vec![3, 3] };

@@ -123,7 +123,7 @@ const TRANSITIONS: &[Transition] = &[
 /// Handshake timeout, with one retry.
 const TIMES_OUT: &str = "1000 > SYN+ACK 0 ack 1\n2999.999 state SynReceived\n3000 nothing";
 
-/// The arrows of the figure, and a reset forevery state with a peer.
+/// The arrows of the figure, and a reset for every state with a peer.
 const FIGURE: &[(&str, &str)] = &[
     ("Closed", "SynSent"),
     ("Listen", "SynReceived"),
