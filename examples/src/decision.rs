@@ -29,7 +29,7 @@ pub enum Refusal {
         there: Quantity,
     },
     /// The quantity would overflow.
-    #[error("{0} has no room for so many")]
+    #[error("{0} has no room for that many")]
     TooMany(Location),
 }
 

@@ -110,7 +110,7 @@ pub fn run(
             sleep(Duration::from_millis(1500)).await;
             api1.stop().await?;
             fs::remove_dir_all(&api1.machine.folder)?;
-            log("api1 was told to stop, and its disk is wiped");
+            log("api1 got the stop signal, and its disk is wiped");
             sleep(Duration::from_millis(1000)).await;
             api1.start().await?;
             log("api1 is there again");

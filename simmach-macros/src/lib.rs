@@ -14,7 +14,7 @@ mod select;
 mod tests;
 mod validate;
 
-/// Defines a simulated test: one async function, run once per seed with a whole cluster in virtual time.
+/// Defines a simulated test: an async function that is run once per seed, with a whole cluster in virtual time.
 ///
 /// ```text
 /// #[sim_test(
@@ -30,8 +30,8 @@ mod validate;
 /// }
 /// ```
 ///
-/// The function is the body of the test and runs on the client's machine. It must be `async`, takes `sim: Sim` or no
-/// argument, and returns `()`, `!`, or `Result<(), E>` where `E` converts into `Box<dyn Error + Send + Sync>`.
+/// The function is the body of the test and runs on the client's machine. It must be `async`, take `sim: Sim` or no
+/// argument, and return `()`, `!`, or `Result<(), E>` where `E` converts into `Box<dyn Error + Send + Sync>`.
 ///
 /// # Arguments
 ///
@@ -46,6 +46,7 @@ mod validate;
 /// | `machines("name" => service, ..)` | machines and their services, in addition to those of `topology`. A service is an `async fn() -> R`, or a closure that returns its future. `{1..=5}` in a name stands for five machines. A machine's zone is the part of its name after the first dot, or the whole name. `machine/service` names one of several services on a machine | none | – | – |
 /// | `links("a" <-> "b" => profile, "a" -> "b" => profile)` | links between zones, in both directions or in one | without links, `NetworkProfile::lan()` between all machines; with links, `lan()` inside each zone and only the given links between zones | – | – |
 /// | `client = "name"` | the machine that the body runs on | `client`, with a route to every machine | – | – |
+/// | `runtime = native`, `runtime = tokio` | whether all processes use only simmach's modules (`native`), or may use tokio | `tokio` | – | – |
 /// | `chaos = plan`, `chaos = [plan, ..]` | plans that break the cluster, run concurrently: a plan from the library, or a closure `async \|sim: Sim\| ..` | none | – | – |
 /// | `time_limit = time` | maximum virtual time of a run; a longer run fails | `"1h"` | virtual time | – |
 /// | `stall_limit = time` | maximum virtual time without progress; a run that stalls for longer fails | `"60s"` | virtual time | – |

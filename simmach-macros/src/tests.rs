@@ -31,6 +31,28 @@ fn test_without_arguments_has_an_entry_and_a_libtest_function() {
     assert_eq!(text(function), squeezed(expected));
 }
 
+/// The README, and the documentation of the attribute.
+#[test]
+fn every_argument_has_a_row_in_both_tables() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README can be read");
+    let (_, section) = readme.split_once("\n## The attribute\n").expect("it has the section");
+    let readme = section.split("\n## ").next().unwrap_or_default().lines();
+    let rustdoc = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("/// "));
+    let tables: [(&str, Vec<&str>); 2] =
+        [("README.md", readme.collect()), ("lib.rs", rustdoc.collect())];
+    for (file, lines) in tables {
+        for (_, name, ..) in ARGUMENTS {
+            let is_row = |line: &&str| {
+                let rest = line.strip_prefix("| `").and_then(|line| line.strip_prefix(name));
+                rest.is_some_and(|rest| rest.starts_with([' ', '(', '`']))
+            };
+            let rows = lines.iter().filter(|line| is_row(line)).count();
+            assert_eq!(rows, 1, "rows of `{name}` in {file}");
+        }
+    }
+}
+
 #[test]
 fn arguments_reach_their_setters() {
     let entry = entry(

@@ -112,7 +112,7 @@ impl Test {
         }
     }
 
-    /// Checks and stores an argument. It is long because it has one arm for each.
+    /// Checks and stores an argument. This function is long because it has one arm for each argument.
     fn argument(&mut self, argument: Argument, value: Value, errors: &mut Errors) -> Result<()> {
         match (argument, value) {
             (Argument::Seeds, Value::Expr(value)) => {
@@ -177,8 +177,22 @@ impl Test {
                 Ok(())
             }
             (_, Value::Invalid) => Ok(()),
+            // All arguments are listed, so that one without an arm above is a compile error.
             (
-                _,
+                Argument::Seeds
+                | Argument::BaseSeed
+                | Argument::Topology
+                | Argument::Machines
+                | Argument::Links
+                | Argument::Client
+                | Argument::Runtime
+                | Argument::Chaos
+                | Argument::TimeLimit
+                | Argument::StallLimit
+                | Argument::PollLimit
+                | Argument::Epoch
+                | Argument::Check
+                | Argument::ExpectFailure,
                 Value::Expr(_)
                 | Value::Path(_)
                 | Value::Machines(_)

@@ -40,7 +40,7 @@ mod real {
         });
         let (mut stream, _) = select! {
             accepted = listener.accept() => accepted?,
-            () = signal::stopped() => return Err("it was told to stop".into()),
+            () = signal::stopped() => return Err("it got the stop signal".into()),
         };
         let mut heard = Vec::new();
         timeout(Duration::from_secs(10), stream.read_to_end(&mut heard)).await??;

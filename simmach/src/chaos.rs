@@ -106,7 +106,7 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
     }
     let there = match there.first() {
         Some(only) => format!("only `{only}` qualifies"),
-        None => "none qualifies".to_owned(),
+        None => "no machine qualifies".to_owned(),
     };
     let name = |body| context::try_with(|engine| engine.name(body)).flatten();
     let body = body.and_then(name).unwrap_or_default();

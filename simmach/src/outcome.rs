@@ -45,7 +45,7 @@ pub(crate) struct Outcome {
     /// Polls of tasks and fired timers.
     pub polls: u64,
     /// Number of steps of the virtual clock.
-    pub jumps: u64,
+    pub clock_advances: u64,
     /// Number of sockets opened.
     pub sockets: u64,
     /// Number of times that each effect happened.
@@ -95,7 +95,7 @@ impl Outcome {
             early_checkpoints: Vec::new(),
             virtual_nanos: 0,
             polls: 0,
-            jumps: 0,
+            clock_advances: 0,
             sockets: 0,
             effects: Effects::default(),
             plans: Vec::new(),
@@ -133,7 +133,14 @@ impl Outcome {
     /// Whether both outcomes describe the same run, ignoring records that were kept on request.
     pub(crate) fn is_same_run(&self, other: &Self) -> bool {
         let figures = |run: &Self| {
-            (run.seed, run.trace_hash, run.virtual_nanos, run.polls, run.jumps, run.sockets)
+            (
+                run.seed,
+                run.trace_hash,
+                run.virtual_nanos,
+                run.polls,
+                run.clock_advances,
+                run.sockets,
+            )
         };
         figures(self) == figures(other)
             && self.verdict.is_same(&other.verdict)

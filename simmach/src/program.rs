@@ -264,7 +264,7 @@ impl fmt::Display for Styled<'_> {
         write!(
             f,
             "Stats: {}, {}",
-            numbers::count(outcome.jumps, "clock advance"),
+            numbers::count(outcome.clock_advances, "clock advance"),
             numbers::count(outcome.sockets, "socket"),
         )?;
         match summary::effects(&outcome.effects) {

@@ -3,7 +3,7 @@
 //! Sweeps, replays and benchmarks all go through [`run`]. It installs the state of every layer, drives the engine to a
 //! verdict, and removes the state again, so that nothing outlives the run.
 
-mod carried;
+mod guest_support;
 mod setup;
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ pub(crate) fn run_spec(
     let _hooked = HookGuard::begin();
     log::install();
     interpose::keep();
-    carried::prepare();
+    guest_support::prepare();
     storage::prepare();
     let thread = thread::Builder::new().name("run".to_owned()).stack_size(STACK);
     let run = thread.spawn(move || {
@@ -118,7 +118,7 @@ pub(crate) fn run_spec(
 
 /// Removes the layers' state after a panic in simmach itself.
 fn empty() {
-    carried::remove();
+    guest_support::remove();
     net::discard();
     storage::remove();
     machine::remove();
@@ -144,7 +144,7 @@ fn on_thread(
         context::install(Engine::new(seed, &overlay, keep.events, keep.deviations, status));
     engine.seed_thread();
     // This happens before the spec is built, whose code may make system calls.
-    carried::install(engine.run);
+    guest_support::install(engine.run);
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
             mistakes if mistakes.is_empty() => run_installed_spec(&engine, spec, seed, keep),
@@ -169,7 +169,7 @@ fn on_thread(
             Outcome::without_a_run(seed, Verdict::Broken(message))
         }
     };
-    carried::remove();
+    guest_support::remove();
     context::remove();
     outcome.log = log::take();
     outcome
@@ -221,7 +221,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     Outcome {
         verdict,
         polls: engine.counters.polls.get(),
-        jumps: engine.counters.jumps.get(),
+        clock_advances: engine.counters.clock_advances.get(),
         sockets: left.sockets,
         effects,
         plans: left.plans,
@@ -287,7 +287,7 @@ struct Remains {
 fn tear_down(engine: &Engine, body: JoinHandle<()>, keep: Keep) -> Remains {
     engine.end_all_tasks();
     drop(body);
-    let threads = carried::remove();
+    let threads = guest_support::remove();
     let packets = if keep.packets { net::control::captured() } else { None };
     let sockets = net::remove().sockets;
     storage::remove();

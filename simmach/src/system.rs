@@ -14,14 +14,14 @@ mod calls;
 mod channel;
 mod descriptors;
 mod epoll;
-mod options;
+mod file_events;
 mod poll;
-mod readiness;
 #[cfg_attr(
     not(feature = "tokio"),
     expect(dead_code, reason = "only the runtimes of guests have slices")
 )]
 pub(crate) mod slice;
+mod socket_options;
 mod sockets;
 mod threads;
 mod unix;

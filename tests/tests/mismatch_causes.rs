@@ -186,7 +186,7 @@ mod zoo {
     /// So rare that checking one seed in twenty may miss it; checking all finds it.
     #[sim_test(seeds = 40, check = true, runtime = native)]
     #[ignore = "for the tests below"]
-    async fn a_counter_that_shows_seldom() {
+    async fn a_counter_that_rarely_shows() {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         shows(u64::from(COUNTER.fetch_add(1, Ordering::Relaxed) == 33)).await;
     }
@@ -364,7 +364,7 @@ fn check_covers_as_many_seeds_as_requested() {
     for (name, env, expected) in [
         ("nothing_of_the_kind", &[][..], 0),
         ("nothing_of_the_kind", &[every], 0),
-        ("a_counter_that_shows_seldom", &[("SIMMACH_JOBS", "1")], 101),
+        ("a_counter_that_rarely_shows", &[("SIMMACH_JOBS", "1")], 101),
         ("a_counter_that_nobody_looks_at", &[], 0),
         ("a_counter_that_nobody_looks_at", &[every], 101),
         ("a_static_counter", &[none], 0),

@@ -1,4 +1,4 @@
-//! The same seed makes the same run: the inventory cluster under `GracefulMonkey` and `PowerOffs`, each seed twice.
+//! The same seed produces the same run: the inventory cluster under `GracefulMonkey` and `PowerOffs`, each seed twice.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn same_seed_makes_the_same_run() {
         assert_eq!(*first, figures(&program().run(seed)), "seed {seed}");
     }
     let hashes: BTreeSet<u64> = first.iter().map(|(hash, ..)| *hash).collect();
-    assert_eq!(hashes.len() as u64, SEEDS, "each seed makes a run of its own");
+    assert_eq!(hashes.len() as u64, SEEDS, "each seed produces a different run");
 }
 
 #[test]

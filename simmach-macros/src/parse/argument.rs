@@ -1,5 +1,7 @@
-//! The arguments of the attribute. To add one, add a line to [`ARGUMENTS`] and a variant to [`Argument`], and handle it in
-//! `validate` and `expand`.
+//! The arguments of the attribute.
+//!
+//! To add an argument, add a variant to [`Argument`] and a line to [`ARGUMENTS`], and handle it in `validate` and `expand`.
+//! `CONTRIBUTING.md` lists the remaining places.
 
 use std::fmt;
 

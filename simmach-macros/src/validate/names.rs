@@ -63,9 +63,7 @@ pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String
     while let Some(open) = rest.find(['{', '}']) {
         let close = rest[open..].find('}').map(|close| open + close);
         let (true, Some(close)) = (rest[open..].starts_with('{'), close) else {
-            return Err(
-                "unmatched curly brace; expected a range of the form {1..=5}".to_owned()
-            );
+            return Err("unmatched curly brace; expected a range of the form {1..=5}".to_owned());
         };
         let range = &rest[open + 1..close];
         let (first, past) = bounds(range)?;

@@ -73,7 +73,7 @@ pub(crate) struct Strikes {
     has_begun: bool,
 }
 
-/// How often a plan strikes, and how long the effects of a strike last.
+/// The times of a plan: how often it strikes, and how long the effects of a strike last.
 #[derive(Clone, Copy, Debug)]
 enum Tempo {
     /// Set by the plan's configuration.
@@ -88,14 +88,14 @@ const SHORTEST: Duration = Duration::from_millis(20);
 const DOUBLINGS: u64 = 11;
 /// Maximum ratio of the mean time down to the mean time between strikes, so that the test makes progress at any tempo.
 const MOST_DOWN: u32 = 4;
-/// Maximum grace time that is drawn.
+/// Maximum grace period that is drawn.
 const LONGEST_GRACE: Duration = Duration::from_millis(5_120);
 /// With a drawn tempo, the time to the next strike is at least the run's elapsed time divided by this. Long tests still
 /// complete, and a long run has a thousand strikes instead of a million.
 ///
-/// Measured: without thinning, 74 of 300 runs of a correct cluster of two servers fail since both are down most of the time;
-/// with 1,000, 7 do, and with 200 none. With 50, a planted bug that fails 560 of 1,000 runs without thinning fails 399; with 200
-/// it fails 511.
+/// Measured: without thinning, 74 of 300 runs of a correct cluster of two servers fail, since both servers are down most of
+/// the time; with 1,000, 7 runs fail, and with 200 none. A planted bug fails 560 of 1,000 runs without thinning, 399 runs
+/// with 50, and 511 runs with 200.
 const THINNING: u32 = 200;
 
 impl Tempo {

@@ -101,7 +101,7 @@ pub(crate) struct Counters {
     /// Polls of tasks and fired timers.
     pub(crate) polls: Cell<u64>,
     /// Number of steps of the virtual clock.
-    pub(crate) jumps: Cell<u64>,
+    pub(crate) clock_advances: Cell<u64>,
     pub(crate) progress_at: Cell<u64>,
     /// Virtual time of the last poll or fired timer.
     pub(crate) moment: Cell<u64>,

@@ -24,7 +24,7 @@ pub(crate) enum SeedsError {
     TooMany { first: u64, count: u64 },
     /// Each shard would draw its own random seeds.
     #[error(
-        "{SEEDS}=random cannot be used together with {SHARD}={0}, since each share would draw its own seeds: give all \
+        "{SEEDS}=random cannot be used together with {SHARD}={0}, since each shard would draw its own seeds: give all \
          shares the same range, {SEEDS}=a..b"
     )]
     RandomShard(Shard),

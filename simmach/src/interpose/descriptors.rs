@@ -20,7 +20,7 @@ mod files;
 mod forward;
 mod lifecycle;
 mod messages;
-mod readiness;
+mod polling;
 mod settings;
 pub(super) mod socket_address;
 mod sockets;
@@ -38,7 +38,7 @@ pub(super) fn defined() -> [*const (); 8] {
         files::defined as *const (),
         lifecycle::defined as *const (),
         messages::defined as *const (),
-        readiness::defined as *const (),
+        polling::defined as *const (),
         settings::defined as *const (),
         sockets::defined as *const (),
         transfer::defined as *const (),

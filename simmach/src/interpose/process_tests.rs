@@ -333,7 +333,7 @@ fn command_in_the_spec_is_refused() {
     }
 }
 
-/// An allowed thread is outside the run and may start processes; the run's thread may not.
+/// An allowed thread is outside the run and may start processes; the run's thread must not.
 #[test]
 fn allowed_thread_may_start_a_process() {
     pass(|| {

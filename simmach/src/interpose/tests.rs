@@ -1,4 +1,4 @@
-//! What code in a run is told by the system, and what it is refused.
+//! What the system's functions return to code in a run, and what they refuse.
 #![allow(
     clippy::disallowed_methods,
     reason = "what std and the C library answer is what is tested"

@@ -168,7 +168,7 @@ impl RunReport<'_> {
                 "  Simulated {} in {}: {}, {}{}.\n",
                 span(outcome.virtual_nanos.into()),
                 count(outcome.polls, "poll"),
-                count(outcome.jumps, "clock advance"),
+                count(outcome.clock_advances, "clock advance"),
                 count(outcome.sockets, "socket"),
                 threads_left(outcome),
             );

@@ -90,7 +90,7 @@ fn describe_drop(reason: DropReason) -> &'static str {
         DropReason::Lost => "a packet is lost",
         DropReason::Partition => "a packet is dropped by a partition",
         DropReason::QueueFull => "a packet is dropped by a full queue",
-        DropReason::NoRoute => "a packet is dropped: there is no route",
+        DropReason::NoRoute => "a packet is dropped: no route",
         DropReason::MachineDown => "a packet is dropped: the receiver has no power",
         DropReason::Filtered => "a packet is dropped by a filter",
     }

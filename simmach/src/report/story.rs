@@ -22,7 +22,7 @@ pub(crate) struct Shrinking<'a> {
     pub(crate) before: &'a Size,
     pub(crate) after: &'a Size,
     pub(crate) runs: u64,
-    /// Why shrinking stopped early; `None` if no smaller run exists for it to find.
+    /// Why shrinking stopped early; `None` if it ended because no pass found a smaller run.
     pub(crate) cut_short: Option<&'a str>,
     /// Whether the run repeated in a fresh process.
     pub(crate) repeats: bool,
@@ -46,7 +46,7 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     text.push_str(match repeats {
         true => "  Reproduced in a fresh process.\n\n",
         false => {
-            "  NOT reproduced in a fresh process: the shrunk run took another path there, so its token may not repeat the \
+            "  NOT reproduced in a fresh process: the shrunk run took a different path there, so its token may not repeat the \
              failure.\n  Use the unshrunk seed below; `SIMMACH_CHECK=1` shows whether the test is deterministic.\n\n"
         },
     });

@@ -72,7 +72,7 @@ impl Sim {
         let targets = resolve(&selector)?.without_body()?;
         let machines = targets.affected_machines();
         if request_fault(targets.is_running(), &machines, || {
-            format!("{}told to stop", subject(&selector, &machines))
+            format!("{}gets the stop signal", subject(&selector, &machines))
         }) {
             machine::stop(targets.take_down(), grace).await;
         } else {

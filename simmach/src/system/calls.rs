@@ -15,7 +15,7 @@ use crate::net::simulated::sockets::resolve;
 use crate::net::target::Target;
 use crate::system::descriptors::{File, FileId, FileKind, notify, open, with, with_file};
 use crate::system::threads::{self, futex};
-use crate::system::{channel, epoll, options, poll, slice, sockets, unix};
+use crate::system::{channel, epoll, poll, slice, socket_options, sockets, unix};
 
 /// Answers the system calls of a run.
 #[derive(Debug)]
@@ -88,11 +88,11 @@ impl SystemCalls for Calls {
         name: c_int,
         value: &mut [u8],
     ) -> Answer<usize> {
-        options::get(descriptor, level, name, value)
+        socket_options::get(descriptor, level, name, value)
     }
 
     fn set_option(&self, descriptor: c_int, level: c_int, name: c_int, value: &[u8]) -> Answer<()> {
-        let set = || options::set(descriptor, level, name, value);
+        let set = || socket_options::set(descriptor, level, name, value);
         traced(SystemCall::SetOption, descriptor, set)
     }
 

@@ -14,7 +14,7 @@ use crate::net::simulated::kernel::streams::ConnectionInfo;
 use crate::net::simulated::key::SocketKey;
 use crate::system::channel::{ReadEnd, WriteEnd};
 use crate::system::epoll::Epoll;
-use crate::system::options::Options;
+use crate::system::socket_options::Options;
 use crate::system::unix::{SocketId, UnixSockets};
 
 thread_local! {

@@ -14,7 +14,7 @@ use crate::engine::draws::address::Address;
 use crate::interpose::system::{Answer, EpollEvent, Errno, is_simulated};
 use crate::system::descriptors::{FileId, FileKind, open, with, with_file};
 use crate::system::threads::{self, Deadline};
-use crate::system::{readiness, slice};
+use crate::system::{file_events, slice};
 
 /// The events that are reported even if they were not requested.
 const ALWAYS: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
@@ -119,8 +119,8 @@ pub(super) fn control(
         Ok(Some((id, epoll_id, event.events | ALWAYS)))
     })?;
     let Some((file, epoll, events)) = watched else { return Ok(()) };
-    readiness::watch(file);
-    if readiness::of(file) & events != 0 {
+    file_events::watch(file);
+    if file_events::of(file) & events != 0 {
         let woken = with(|descriptors| Ok(descriptors.queue(epoll, descriptor)))?;
         woken.into_iter().for_each(Waker::wake);
     }
@@ -186,9 +186,9 @@ fn collect(id: FileId, most: usize, found: &mut dyn FnMut(EpollEvent)) -> Answer
         })?;
         let Some((descriptor, watch)) = next else { break };
         let EpollEvent { events, data } = watch.event;
-        let ready = readiness::of(watch.file) & (events | ALWAYS);
+        let ready = file_events::of(watch.file) & (events | ALWAYS);
         // The descriptor leaves the queue before it is returned, so that a later event queues it again.
-        readiness::watch(watch.file);
+        file_events::watch(watch.file);
         if ready == 0 {
             continue;
         }
@@ -244,5 +244,8 @@ pub(super) fn has_events(id: FileId) -> bool {
             .collect::<Vec<_>>()),
         _ => Ok(Vec::new()),
     });
-    queued.into_iter().flatten().any(|(file, events)| readiness::of(file) & (events | ALWAYS) != 0)
+    queued
+        .into_iter()
+        .flatten()
+        .any(|(file, events)| file_events::of(file) & (events | ALWAYS) != 0)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::interpose::system::{Answer, PollEntry, is_simulated};
 use crate::system::descriptors::{FileId, add_waiter, with};
-use crate::system::readiness;
+use crate::system::file_events;
 use crate::system::threads::{Deadline, wait};
 
 /// The events that are reported even if they were not requested.
@@ -23,7 +23,7 @@ pub(super) fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> Answ
             for entry in &*entries {
                 if let Some(id) = file_of(entry) {
                     add_waiter(id, waker)?;
-                    readiness::watch(id);
+                    file_events::watch(id);
                 }
             }
             Ok(())
@@ -41,7 +41,7 @@ fn returned(entry: &PollEntry) -> i16 {
         return 0;
     }
     match file_of(entry) {
-        Some(id) => readiness::of(id) as i16 & (entry.events | ALWAYS),
+        Some(id) => file_events::of(id) as i16 & (entry.events | ALWAYS),
         None => libc::POLLNVAL,
     }
 }

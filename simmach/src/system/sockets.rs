@@ -15,7 +15,7 @@ use crate::system::descriptors::{FileId, FileKind, add_waiter, notify, open, wit
 pub(super) use crate::system::sockets::transfer::{fill, receive, send, skip, whole};
 use crate::system::threads::{Deadline, wait};
 use crate::system::unix::SocketId;
-use crate::system::{options, readiness, unix};
+use crate::system::{file_events, socket_options, unix};
 
 /// The socket that a descriptor refers to.
 #[derive(Clone, Copy)]
@@ -100,7 +100,7 @@ pub(super) fn wait_for(
     let wanted = (events | libc::EPOLLERR | libc::EPOLLHUP) as u32;
     loop {
         wait_once(id, deadline, what)?;
-        if readiness::of(id) & wanted != 0 {
+        if file_events::of(id) & wanted != 0 {
             return Ok(());
         }
     }
@@ -117,7 +117,7 @@ pub(super) fn wait_once(id: FileId, deadline: Deadline, what: &'static str) -> A
     }
     wait(deadline, what, |waker| {
         add_waiter(id, waker)?;
-        readiness::watch(id);
+        file_events::watch(id);
         Ok(())
     })
 }
@@ -208,8 +208,8 @@ fn bind_datagrams(id: FileId, address: SocketAddr, v6: bool) -> Answer<SocketKey
     let bound = with_host(|kernel, host| kernel.bind_datagrams(host, process, address, options));
     let (key, _) = bound.map_err(|error| errno(&error))?;
     set_kind(id, FileKind::Datagrams { key: Some(key), v6 })?;
-    options::apply_pending(id, key)?;
-    readiness::watch(id);
+    socket_options::apply_pending(id, key)?;
+    file_events::watch(id);
     Ok(key)
 }
 
@@ -221,7 +221,7 @@ pub(super) fn listen(descriptor: c_int, backlog: c_int) -> Answer<()> {
         Socket::Unconnected { key, .. } => {
             kernel(|kernel| kernel.listen_socket(key, backlog))?;
             set_kind(id, FileKind::Listener { key })?;
-            readiness::watch(id);
+            file_events::watch(id);
             Ok(())
         }
         Socket::Listener(key) => kernel(|kernel| {
@@ -243,7 +243,7 @@ pub(super) fn connect(descriptor: c_int, address: &SocketAddress) -> Answer<()> 
             set_kind(id, FileKind::Stream { info, is_read_shut: false })?;
             // The epoll instances and threads that watched the unconnected socket now watch the connection.
             notify(id);
-            readiness::watch(id);
+            file_events::watch(id);
             wait_connected(id, info, is_nonblocking, libc::EINPROGRESS)
         }
         Socket::Stream(info) => match kernel(|kernel| Ok(kernel.connecting_and_error(info.key)))? {
@@ -336,7 +336,7 @@ pub(super) fn accept(descriptor: c_int, flags: c_int) -> Answer<(c_int, SocketAd
                 FileKind::Stream { info, is_read_shut: false },
                 flags & libc::SOCK_NONBLOCK != 0,
             )?;
-            options::inherit(id, opened)?;
+            socket_options::inherit(id, opened)?;
             return Ok((opened, SocketAddress::Inet(info.peer)));
         }
         wait_for(id, libc::EPOLLIN, deadline, "a connection to accept")?;

@@ -81,7 +81,7 @@ fn machines(taken: &Taken, lines: &mut Vec<Line>) {
             push(lines, "h", &what, &a_machine, "µs a machine", None);
         }
         let goal = (of == Of::Simmach).then_some(AtMost(3.0));
-        let what = format!("{}: 10,000 machines, of the time of 10", of.name());
+        let what = format!("{}: 10,000 machines, relative to 10", of.name());
         push(lines, "h", &what, &ratios(&passing(10_000), &passing(10)), "×", goal);
     }
 }
@@ -120,7 +120,7 @@ fn jobs(programs: &Programs, rounds: usize, lines: &mut Vec<Line>) {
         }
         let what = format!("1,000 seeds of {test}, one job");
         push(lines, "jobs", &what, &ones, "s", None);
-        let what = format!("1,000 seeds of {test}: two jobs are so much faster");
+        let what = format!("1,000 seeds of {test}: speed-up of two jobs");
         push(lines, "jobs", &what, &ratios(&ones, &twos), "×", Some(AtLeast(1.8)));
     }
 }

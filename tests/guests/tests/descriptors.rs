@@ -151,7 +151,7 @@ fn control(table: &Table, at: usize, other: usize, flags: usize) -> String {
 /// The order of a batch is drawn in a run.
 fn wait(own: c_int) -> String {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2 * MOST];
-    // SAFETY: there is room for so many.
+    // SAFETY: there is room for this many.
     let count = unsafe { libc::epoll_wait(own, events.as_mut_ptr(), events.len() as c_int, 0) };
     let found = events.iter().take(count.max(0) as usize);
     let mut found: Vec<_> = found.map(|event| (event.u64, event.events)).collect();
@@ -161,7 +161,7 @@ fn wait(own: c_int) -> String {
 
 fn read(own: c_int, length: usize) -> String {
     let mut bytes = vec![0_u8; length];
-    // SAFETY: there is room for so many.
+    // SAFETY: there is room for this many.
     let read = result(unsafe { libc::read(own, bytes.as_mut_ptr().cast(), length) });
     let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
     format!("{read} {sum}")
@@ -178,7 +178,7 @@ fn write(own: c_int, length: usize, is_counter: bool) -> String {
             bytes[0] = 0xfd + (length % 3) as u8;
         }
     }
-    // SAFETY: there are so many.
+    // SAFETY: there are this many.
     format!("{}", result(unsafe { libc::write(own, bytes.as_ptr().cast(), bytes.len()) }))
 }
 
@@ -186,7 +186,7 @@ fn poll(table: &Table) -> String {
     let events = libc::POLLIN | libc::POLLOUT;
     let entry = |descriptor: &c_int| libc::pollfd { fd: *descriptor, events, revents: 0 };
     let mut entries: Vec<_> = table.0.iter().map(entry).collect();
-    // SAFETY: there are so many.
+    // SAFETY: there are this many.
     let count = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, 0) };
     let found: Vec<_> = entries.iter().map(|entry| entry.revents).collect();
     format!("{} {found:x?}", result(count as isize))

@@ -1,8 +1,8 @@
 //! The trace hashes of about 180 runs, compared with a file.
 //!
-//! A change that alters any of these runs fails here, in a debug build and in a release build. If it is intended, write the
-//! file anew with `GOLDEN=overwrite cargo test -p simmach-tests --test golden`, and add a line to the changelog under
-//! *Changed*.
+//! A change that alters any of these runs fails here, in a debug build and in a release build. If it is intended, overwrite the
+//! files with `GOLDEN=overwrite cargo test -p simmach-tests --test golden --test same_seed`, and add a line to the changelog
+//! under *Changed*.
 
 mod clocks;
 mod faults;
@@ -55,7 +55,7 @@ fn golden_traces_are_unchanged() {
     );
 }
 
-/// A process that uses simmach's modules only makes the same run whether it has a tokio runtime or not.
+/// A process that only uses simmach's modules behaves the same with and without a tokio runtime.
 #[test]
 fn native_processes_make_the_same_runs() {
     for program in PROGRAMS.iter().copied().flatten() {

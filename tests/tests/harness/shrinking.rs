@@ -66,7 +66,10 @@ fn token_has_four_results() {
         assert_has(&slower, &["Reproduced, but the trace differs between 0.000 s and "]);
         let other = replay("other");
         assert_eq!(other.code, Some(101), "{}", other.text);
-        assert_has(&other, &["Failed in a different way from the token's run", "failure \"another bug\""]);
+        assert_has(
+            &other,
+            &["Failed in a different way from the token's run", "failure \"another bug\""],
+        );
         for (zoo, why) in [
             ("larger", "machines, links, limits or plans"),
             ("longer", "the test's steps"),

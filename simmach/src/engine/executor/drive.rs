@@ -90,7 +90,7 @@ impl Engine {
             );
         }
         if self.clock.advance(at) {
-            self.counters.jumps.set(self.counters.jumps.get() + 1);
+            self.counters.clock_advances.set(self.counters.clock_advances.get() + 1);
         }
         let before = self.timers.borrow().armed();
         let now = self.clock.now();

@@ -72,8 +72,8 @@ impl ForbiddenCall {
                  the threads that a process with tokio starts"
             }
             Self::Process => {
-                "starting an OS process (std::process::Command, fork, exec) is refused in a run: it is outside the \
-                 simulation and does not depend on its seed. Start it before the run, or replace it with a task or a \
+                "starting an OS process (std::process::Command, fork, exec) is refused in a run: the process would be outside \
+                 the simulation and would not depend on the seed. Start it before the run, or replace it with a task or a \
                  machine; if its result is always the same, wrap the call in simmach::interpose::allow_processes"
             }
         };

@@ -50,7 +50,7 @@ impl PacketFile {
     ///
     /// # Errors
     ///
-    /// The file cannot be written, or belongs to another test.
+    /// The file cannot be written, or belongs to a different test.
     pub(crate) fn open(given: &Path, test: &SimTest) -> Result<Self, CaptureError> {
         static OWNER: OnceLock<String> = OnceLock::new();
         let path = if is_folder(given) {

@@ -136,7 +136,7 @@ impl Evaluation<'_> {
         if let [UnexercisedRun { line, seed, at }] = unexercised {
             return format!(
                 "{path}: {file}, line {line} (seed {seed}): this recorded run no longer tests its bug: it passes, but took \
-                 another path at {}, before the recorded failure. Remove the line, or reintroduce the bug and record it \
+                 a different path at {}, before the recorded failure. Remove the line, or reintroduce the bug and record it \
                  again with {REGRESSIONS}=write",
                 moment(*at)
             );
@@ -150,7 +150,7 @@ impl Evaluation<'_> {
             shown.push(format!("and {more} more"));
         }
         format!(
-            "{path}: {file}: {} no longer test their bugs: they pass, but took another path before the recorded failure \
+            "{path}: {file}: {} no longer test their bugs: they pass, but took different paths before the recorded failures \
              ({}). Remove the lines, or reintroduce the bugs and record them again with {REGRESSIONS}=write",
             count(unexercised.len() as u64, "recorded run"),
             shown.join("; ")

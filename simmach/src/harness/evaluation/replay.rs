@@ -69,11 +69,11 @@ pub(crate) enum ReplayError {
 /// Why a token is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StaleReason {
-    #[error("it belongs to another test")]
+    #[error("it belongs to a different test")]
     OtherTest,
     #[error("the test's machines, links, limits or plans have changed since it was made")]
     Shape,
-    #[error("the test's steps, or what they choose from, have changed since it was made")]
+    #[error("the test's steps, or the ranges of their choices, have changed since it was made")]
     Steps,
 }
 

@@ -1,8 +1,8 @@
 //! Folders for the disks of runs: one for each process, on a memory disk if there is one with room.
 //!
-//! The folder is named after its process and holds a locked file, so that leftovers of killed processes can be told from
-//! folders in use, even by processes in other containers. The locked file also holds the current run of the process, which
-//! the parent reads after the process has died.
+//! The folder is named after its process and holds a locked file, so that leftovers of killed processes can be distinguished
+//! from folders in use, even by processes in other containers. The locked file also holds the current run of the process,
+//! which the parent reads after the process has died.
 
 use std::fs::{self, File};
 use std::io;

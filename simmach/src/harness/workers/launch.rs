@@ -34,7 +34,9 @@ pub(crate) enum StartError {
     #[error("cannot start a worker process: {0}; {JOBS}=N limits the number of workers")]
     Process(io::Error),
     /// The thread that serves the worker cannot be started.
-    #[error("cannot start a thread for a worker process: {0}; {JOBS}=N limits the number of workers")]
+    #[error(
+        "cannot start a thread for a worker process: {0}; {JOBS}=N limits the number of workers"
+    )]
     Thread(io::Error),
     /// Address randomization cannot be disabled for the process.
     #[error("this system cannot start a process without address randomization")]

@@ -4,7 +4,7 @@
 use std::ffi::{c_int, c_long};
 
 use crate::interpose::descriptors::{
-    files, lifecycle, messages, readiness, settings, sockets, transfer,
+    files, lifecycle, messages, polling, settings, sockets, transfer,
 };
 use crate::interpose::system::is_simulated;
 
@@ -38,19 +38,19 @@ unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_in
             libc::SYS_socketpair => sockets::socketpair(a as _, b as _, c as _, d as _),
             libc::SYS_eventfd2 => lifecycle::eventfd(a as _, b as _),
             libc::SYS_pipe2 => lifecycle::pipe2(a as _, b as _),
-            libc::SYS_epoll_create1 => readiness::epoll_create1(a as _),
+            libc::SYS_epoll_create1 => polling::epoll_create1(a as _),
             libc::SYS_openat => files::openat(a as _, b as _, c as _, d as _),
-            libc::SYS_ppoll => readiness::ppoll(a as _, b as _, c as _, d as _),
+            libc::SYS_ppoll => polling::ppoll(a as _, b as _, c as _, d as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_eventfd => lifecycle::eventfd(a as _, 0),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_pipe => lifecycle::pipe(a as _),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_create => readiness::epoll_create(a as _),
+            libc::SYS_epoll_create => polling::epoll_create(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_open => files::open(a as _, b as _, c as _),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_poll => readiness::poll(a as _, b as _, c as _),
+            libc::SYS_poll => polling::poll(a as _, b as _, c as _),
             _ => return None,
         }
     };
@@ -85,13 +85,11 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
             libc::SYS_shutdown => sockets::shutdown(a as _, b as _),
             libc::SYS_recvmmsg => messages::recvmmsg(a as _, b as _, c as _, d as _, e as _),
             libc::SYS_sendmmsg => messages::sendmmsg(a as _, b as _, c as _, d as _),
-            libc::SYS_epoll_ctl => readiness::epoll_ctl(a as _, b as _, c as _, d as _),
+            libc::SYS_epoll_ctl => polling::epoll_ctl(a as _, b as _, c as _, d as _),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_wait => readiness::epoll_wait(a as _, b as _, c as _, d as _),
-            libc::SYS_epoll_pwait => readiness::epoll_pwait(a as _, b as _, c as _, d as _, e as _),
-            libc::SYS_epoll_pwait2 => {
-                readiness::epoll_pwait2(a as _, b as _, c as _, d as _, e as _)
-            }
+            libc::SYS_epoll_wait => polling::epoll_wait(a as _, b as _, c as _, d as _),
+            libc::SYS_epoll_pwait => polling::epoll_pwait(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_epoll_pwait2 => polling::epoll_pwait2(a as _, b as _, c as _, d as _, e as _),
             _ => return None,
         }
     };

@@ -73,8 +73,8 @@ pub(super) unsafe fn check_room(address: *mut sockaddr, length: *mut socklen_t) 
 ///
 /// # Safety
 ///
-/// `address` must be null, or `length` must be valid for reads and writes, and `address` must be valid for writes of
-/// `*length` bytes.
+/// Unless `address` or `length` is null, `length` must be valid for reads and writes, and `address` must be valid for writes
+/// of `*length` bytes.
 pub(super) unsafe fn write(
     from: Option<&SocketAddress>,
     address: *mut sockaddr,

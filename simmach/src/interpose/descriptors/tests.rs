@@ -1,4 +1,5 @@
-//! Calls on descriptors outside a run: those on real ones are the kernel's, those on simulated ones fail.
+//! Calls on descriptors outside a run: the kernel answers calls on real descriptors, and calls on simulated ones fail.
+//! Also the table of system calls by number.
 
 use std::ffi::{c_int, c_long};
 use std::io::{Error, Read, Write};
@@ -147,4 +148,27 @@ fn files_are_opened_with_their_mode() {
     let mode = file.and_then(|file| file.metadata()).map(|found| found.mode() & 0o777);
     std::fs::remove_file(&path).expect("it is there");
     assert_eq!(mode.expect("it was made"), 0o600);
+}
+
+/// Functions that need no row in `by_number.rs`. The kernel has no call of this name, or fails it with `EBADF` for a simulated
+/// descriptor, which makes callers copy by reads and writes.
+const WITHOUT_ROW: [&str; 8] =
+    ["fcntl64", "open64", "openat64", "recv", "send", "sendfile", "sendfile64", "splice"];
+
+/// Code that calls through `syscall` must get the same answers as code that calls the C library's functions.
+#[test]
+fn every_function_with_a_system_call_number_has_a_row() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/interpose/descriptors");
+    let rows = include_str!("by_number.rs");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the sources are there") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a source file");
+        let definitions = text.split("pub unsafe extern \"C\" fn ").skip(1);
+        names.extend(definitions.filter_map(|rest| rest.split('(').next()).map(str::to_owned));
+    }
+    names.sort();
+    assert!(names.len() > 40, "{names:?}");
+    let has_row = |name: &str| rows.contains(&format!("libc::SYS_{name} => "));
+    names.retain(|name| !has_row(name) && !WITHOUT_ROW.contains(&name.as_str()));
+    assert_eq!(names, [""; 0], "add a row to by_number.rs, or a name to `WITHOUT_ROW`");
 }

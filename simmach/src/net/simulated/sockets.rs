@@ -3,8 +3,8 @@
 
 mod ip_level;
 mod listener;
-mod lookup;
 mod readiness;
+mod resolve;
 mod socket;
 mod stream;
 mod udp;
@@ -12,8 +12,8 @@ mod wait;
 
 pub(crate) use crate::net::simulated::sockets::ip_level::IpLevel;
 pub(crate) use crate::net::simulated::sockets::listener::TcpListener;
-pub(crate) use crate::net::simulated::sockets::lookup::resolve;
 pub(crate) use crate::net::simulated::sockets::readiness::Readiness;
+pub(crate) use crate::net::simulated::sockets::resolve::resolve;
 pub(crate) use crate::net::simulated::sockets::socket::TcpSocket;
 pub(crate) use crate::net::simulated::sockets::stream::TcpStream;
 pub(crate) use crate::net::simulated::sockets::udp::UdpSocket;

@@ -16,7 +16,7 @@ fn outcome() -> Outcome {
     let mut outcome = Outcome::without_a_run(417, Verdict::Failed(failure));
     outcome.virtual_nanos = 104_200_000_000;
     outcome.polls = 26_285;
-    outcome.jumps = 5;
+    outcome.clock_advances = 5;
     outcome.sockets = 1364;
     outcome.machines = vec!["cl.internal".to_owned(), "mover.botnet".to_owned()];
     outcome.effects.add(Effect::PowerOff, 1);

@@ -328,7 +328,7 @@ fn network_does_not_follow_machine_clocks() {
     assert_eq!(takes(9_000_000), (exact, exact * 10));
 }
 
-/// The same seed makes the same run when clocks change while many tasks wait.
+/// The same seed produces the same run when clocks change while many tasks wait.
 #[test]
 fn runs_with_changed_clocks_repeat() {
     let run = |seed| {

@@ -8,7 +8,7 @@ use crate::system::descriptors::{FileKind, with_file};
 use crate::system::sockets::{
     Socket, any, bind_datagrams, deadline, find, for_family, inet, kernel, try_kernel, wait_for,
 };
-use crate::system::{options, unix};
+use crate::system::{socket_options, unix};
 
 pub(in crate::system) fn receive(
     descriptor: c_int,
@@ -60,7 +60,7 @@ pub(in crate::system) fn receive(
                         bytes: if truncates { length } else { room },
                         from: Some(SocketAddress::Inet(from)),
                         is_truncated: room < length,
-                        control: options::received_control(descriptor, key, from)?,
+                        control: socket_options::received_control(descriptor, key, from)?,
                     });
                 }
             } else if !is_nonblocking {
@@ -152,7 +152,7 @@ pub(in crate::system) fn send(
             let whole = whole(from);
             let segment_size = match control.segment_size {
                 Some(size) => Some(size),
-                None => options::segment_size(descriptor)?,
+                None => socket_options::segment_size(descriptor)?,
             };
             match segment_size {
                 Some(size) if size > 0 => {

@@ -129,7 +129,7 @@ async fn balance_outlives_faults(sim: Sim) -> Result {
     Ok(())
 }
 
-/// The bug: the servers do not share what they store, so that a client may not read what it has written.
+/// The bug: the servers do not share their data, so that a client may fail to read what it has written.
 #[sim_test(
     topology = lossy().machine("server{1..=3}.zone", serve),
     client = "client.office",

@@ -120,7 +120,7 @@ async fn lease_is_not_renewed_in_time(sim: Sim) -> Result {
     Ok(())
 }
 
-/// Answers frames with themselves, with a tracked task for each connection. Ends when it is told to.
+/// Answers frames with themselves, with a tracked task for each connection. Ends at the stop signal.
 async fn echo(stop: CancellationToken, tasks: TaskTracker) -> std::io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:9").await?;
     loop {

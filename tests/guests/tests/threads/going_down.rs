@@ -157,7 +157,7 @@ async fn waits_for_ever() {
     std::future::pending::<()>().await;
 }
 
-/// A worker makes no run after one that left a thread behind.
+/// After a run that left a thread behind, a worker does not execute further runs.
 #[sim_test(seeds = 8, check = true, machines("server.zone" => waits_for_ever))]
 async fn worker_with_a_left_thread_is_replaced(sim: Sim) -> Result<(), simmach::ControlError> {
     static RUNS: AtomicU32 = AtomicU32::new(0);

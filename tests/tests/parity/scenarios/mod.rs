@@ -10,6 +10,6 @@ mod ends;
 mod halves;
 mod helpers;
 mod options;
+mod rare_calls;
 mod readiness;
-mod seldom;
 mod streams;

@@ -115,7 +115,7 @@ fn failures_are_grouped_with_the_lowest_seed_of_each() {
     assert_eq!((result.failed(), result.found.map(|run| run.index)), (3, Some(4)));
 }
 
-/// At least one run is made.
+/// At least one run is executed.
 #[test]
 fn budget_ends_a_sweep() {
     let scratch = Scratch::new("budget");

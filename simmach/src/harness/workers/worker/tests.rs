@@ -58,7 +58,7 @@ fn cut_applies_to_received_assignments() {
     assert!(replies.iter().zip(0..).all(|(reply, index)| reply.index == index));
 }
 
-/// A worker makes no run after one that left threads behind.
+/// After a run that left threads behind, a worker does not execute further runs.
 #[test]
 fn worker_retires_after_a_run_that_left_threads() {
     let (socket, _scratch) = start("leaves_threads_at_sevens", Duration::from_secs(60));

@@ -11,7 +11,7 @@ use crate::net::simulated::kernel::wakers::WaitSlot;
 use crate::net::simulated::kernel::{error, try_with_own_kernel, with_host, with_own_kernel};
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
-use crate::net::simulated::sockets::lookup::first_success;
+use crate::net::simulated::sockets::resolve::first_success;
 use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::simulated::sockets::{TcpStream, resolve};
 

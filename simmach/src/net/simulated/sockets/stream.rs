@@ -15,9 +15,9 @@ use crate::net::simulated::kernel::streams::ConnectionInfo;
 use crate::net::simulated::kernel::wakers::WaitSlot;
 use crate::net::simulated::kernel::{error, try_with_own_kernel, with_host, with_own_kernel};
 use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
-use crate::net::simulated::sockets::lookup::no_address;
 use crate::net::simulated::sockets::readiness::Readiness;
 use crate::net::simulated::sockets::resolve;
+use crate::net::simulated::sockets::resolve::no_address;
 use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 

@@ -15,9 +15,9 @@ use crate::net::simulated::kernel::{
 };
 use crate::net::simulated::key::SocketKey;
 use crate::net::simulated::sockets::ip_level::{IpLevel, SocketKind};
-use crate::net::simulated::sockets::lookup::{first_success, no_address};
 use crate::net::simulated::sockets::readiness::Readiness;
 use crate::net::simulated::sockets::resolve;
+use crate::net::simulated::sockets::resolve::{first_success, no_address};
 use crate::net::simulated::sockets::wait::{SocketWait, WaitList};
 use crate::net::{Interest, Ready, ToSocketAddrs};
 
