@@ -69,7 +69,8 @@ pub(crate) struct Outcome {
     pub threads: bool,
     /// Number of threads of guests that did not end with their process, and are parked.
     pub threads_left: u64,
-    /// What makes runs repeat and was not found in this process, with what depends on it.
+    /// Warnings about mechanisms that make runs repeat but were not found in this process, with the code that depends on
+    /// them.
     pub unmet: Vec<String>,
     /// Whether it failed as the second run of its process, after a discarded first run of the same seed passed.
     pub passed_before: bool,

@@ -62,7 +62,7 @@ pub(crate) struct Engine {
     /// Panics of tasks whose `JoinHandle` may still be awaited, by task path.
     pub(crate) unobserved: RefCell<BTreeMap<u64, UnobservedPanic>>,
     pub(crate) policy: Cell<Option<Policy>>,
-    /// Names what the epoll instance with a descriptor watches, for reports. Set by the layer `system`.
+    /// Describes what the epoll instance with this descriptor watches, for reports. Set by the layer `system`.
     pub(crate) watched: Cell<Option<fn(i32) -> Vec<String>>>,
     pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,

@@ -10,7 +10,7 @@ pub(super) const IS_SUPPORTED: bool = false;
 /// Does nothing: there are no guests.
 pub(crate) fn prepare(_: bool) {}
 
-/// Nothing has to be found: there are no guests.
+/// Returns no messages, since there are no guests.
 pub(crate) fn not_found() -> Vec<String> {
     Vec::new()
 }

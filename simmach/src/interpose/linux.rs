@@ -206,7 +206,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
     if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
     {
-        // SAFETY: the caller's time, which is not null.
+        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         calls.sleep(to_duration(unsafe { *time }));
         return 0;
     }
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn clock_nanosleep(
 ) -> c_int {
     if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
     {
-        // SAFETY: the caller's time, which is not null.
+        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         let given = to_duration(unsafe { *time });
         let time = match (flags & libc::TIMER_ABSTIME, kind_of(clock)) {
             (0, _) => given,

@@ -1,6 +1,7 @@
-//! Signal handlers. In a run they are recorded and never installed: the signals of the process are not the program's.
+//! Signal handlers. In a run they are recorded but never installed, since the program must not receive signals of the OS
+//! process.
 //!
-//! They are recorded for the whole process, not for each run: libraries such as tokio register a handler once.
+//! They are recorded for the whole OS process, not for each run, since libraries such as tokio register a handler once.
 
 use std::ffi::c_int;
 use std::mem;
@@ -18,10 +19,10 @@ static SIGACTION: Real<unsafe extern "C" fn(c_int, *const sigaction, *mut sigact
 static SIGNAL: Real<unsafe extern "C" fn(c_int, sighandler_t) -> sighandler_t> =
     Real::named(c"signal");
 
-/// Number of signals that Linux has, and one more: they are counted from 1.
+/// Number of Linux's signals plus one, since signals are numbered from 1.
 const SIGNALS: usize = 65;
 
-/// What was recorded for each signal.
+/// The recorded action of each signal.
 static RECORDED: [Recorded; SIGNALS] = [const { Recorded::new() }; SIGNALS];
 
 /// The action recorded for one signal.
@@ -29,7 +30,7 @@ struct Recorded {
     is_set: AtomicBool,
     handler: AtomicUsize,
     flags: AtomicI32,
-    /// The signals that are blocked meanwhile, of which Linux has 64.
+    /// The signals that are blocked while the handler runs. Linux has 64 signals.
     mask: AtomicU64,
 }
 
@@ -43,7 +44,8 @@ fn find(signal: c_int) -> Option<&'static Recorded> {
     RECORDED.get(nth)
 }
 
-/// Whether the calling code's signals are only recorded: not where threads or processes are allowed, which are real.
+/// Whether signal handlers of the calling code are only recorded. This is false where threads or processes are allowed,
+/// which are real.
 fn is_recording() -> bool {
     answers::is_here() && !answers::are_threads_or_processes_allowed()
 }
@@ -71,24 +73,24 @@ impl Recorded {
     }
 
     fn get(&self) -> sigaction {
-        // SAFETY: a structure of integers and an optional function, for which zeros are valid.
+        // SAFETY: the type consists of integers and an optional function, for which zeros are valid.
         let mut action: sigaction = unsafe { mem::zeroed() };
         action.sa_sigaction = self.handler.load(Relaxed);
         action.sa_flags = self.flags.load(Relaxed);
-        // SAFETY: a set of signals is at least as large as a word, and aligned for one.
+        // SAFETY: a set of signals is at least as large as a word, and aligned for a word.
         unsafe { (&raw mut action.sa_mask).cast::<u64>().write(self.mask.load(Relaxed)) };
         action
     }
 }
 
 fn first_word(action: &sigaction) -> u64 {
-    // SAFETY: a set of signals is at least as large as a word, and aligned for one.
+    // SAFETY: a set of signals is at least as large as a word, and aligned for a word.
     unsafe { (&raw const action.sa_mask).cast::<u64>().read() }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(export_name = "sigaction")]
 pub unsafe extern "C" fn sigaction_here(
     signal: c_int,
@@ -98,7 +100,7 @@ pub unsafe extern "C" fn sigaction_here(
     let recorded = find(signal).filter(|_| is_recording());
     let Some(recorded) = recorded.filter(|own| !new.is_null() || own.is_set.load(Relaxed)) else {
         return match SIGACTION.function() {
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             Some(real) => unsafe { real(signal, new, old) },
             None => fail(libc::ENOSYS),
         };
@@ -108,11 +110,11 @@ pub unsafe extern "C" fn sigaction_here(
     }
     let before = recorded.get();
     if !new.is_null() {
-        // SAFETY: the caller's action, which is not null.
+        // SAFETY: the action is not null, and valid for reads, as guaranteed by the caller.
         recorded.set(unsafe { &*new });
     }
     if !old.is_null() {
-        // SAFETY: the caller gives room for an action, and it is not null.
+        // SAFETY: the pointer is not null, and valid for writes of an action, as guaranteed by the caller.
         unsafe { old.write(before) };
     }
     0
@@ -120,12 +122,12 @@ pub unsafe extern "C" fn sigaction_here(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal(signal: c_int, handler: sighandler_t) -> sighandler_t {
     let Some(recorded) = find(signal).filter(|_| is_recording()) else {
         return match SIGNAL.function() {
-            // SAFETY: the caller's arguments, as they came.
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
             Some(real) => unsafe { real(signal, handler) },
             None => {
                 fail(libc::ENOSYS);

@@ -453,7 +453,7 @@ fn wait_passes_after_the_last_thread_ended() {
     assert!(start.elapsed() < 1.mins());
 }
 
-/// The handler of a signal of this process, asked for outside every run.
+/// Returns the handler of a signal of this process. Called outside runs.
 fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
     // SAFETY: a structure of integers and an optional function, for which zeros are valid; it asks for the action only.
     unsafe {
@@ -463,7 +463,7 @@ fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
     }
 }
 
-/// A handler that a program sets in a run is what it reads back, and is not installed.
+/// A program that sets a handler in a run reads the same handler back, but the handler is not installed.
 #[test]
 fn signal_handlers_are_recorded_only() {
     extern "C" fn handle(_: libc::c_int) {}

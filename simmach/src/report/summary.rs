@@ -21,7 +21,7 @@ pub(crate) struct RunTotals {
     pub(crate) hash: u64,
     /// The plans from the library.
     pub(crate) plans: Vec<PlanTotals>,
-    /// What makes runs repeat and was not found.
+    /// Warnings about mechanisms that make runs repeat but were not found.
     pub(crate) unmet: BTreeSet<String>,
 }
 
@@ -76,7 +76,8 @@ impl RunTotals {
         }
     }
 
-    /// Warnings about plans that had little or no effect, and about what was not found that makes runs repeat.
+    /// Returns warnings about plans that had little or no effect, and about mechanisms that make runs repeat but were not
+    /// found.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let plans = self.plans.iter().filter_map(PlanTotals::warning);
         plans.chain(self.unmet.iter().cloned()).collect()

@@ -127,7 +127,7 @@ pub(super) fn control(
     Ok(())
 }
 
-/// The descriptors that an instance watches.
+/// Returns the descriptors that an instance watches.
 pub(super) fn watched(epoll: c_int) -> Answer<Vec<c_int>> {
     with_file(epoll, |_, file| match &file.kind {
         FileKind::Epoll(own) => Ok(own.watched.keys().copied().collect()),

@@ -84,7 +84,7 @@ pub(super) fn inherit(listener: FileId, accepted: c_int) -> Answer<()> {
     })
 }
 
-/// The options of a UDP socket that matter when it is bound.
+/// Returns the options of a UDP socket that take effect when it is bound.
 pub(super) fn for_bind(id: FileId) -> Answer<BindOptions> {
     with(|descriptors| {
         let stored = &descriptors.file(id)?.options.stored;

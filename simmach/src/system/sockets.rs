@@ -204,7 +204,7 @@ pub(super) fn bind(descriptor: c_int, address: &SocketAddress) -> Answer<()> {
 
 fn bind_datagrams(id: FileId, address: SocketAddr, v6: bool) -> Answer<SocketKey> {
     let process = engine::live_scope().ok_or(Errno(libc::EIO))?.process;
-    let options = options::for_bind(id)?;
+    let options = socket_options::for_bind(id)?;
     let bound = with_host(|kernel, host| kernel.bind_datagrams(host, process, address, options));
     let (key, _) = bound.map_err(|error| errno(&error))?;
     set_kind(id, FileKind::Datagrams { key: Some(key), v6 })?;

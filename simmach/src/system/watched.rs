@@ -1,4 +1,4 @@
-//! What an epoll instance watches, in words: for reports of runs in which a guest waits.
+//! Describes in words what an epoll instance watches, for reports of runs in which a guest waits.
 
 use std::ffi::c_int;
 
@@ -6,7 +6,7 @@ use crate::interpose::system::SocketAddress;
 use crate::system::descriptors::{FileKind, with_file};
 use crate::system::{epoll, sockets};
 
-/// Number of descriptors that are described; of others only the number is given.
+/// Maximum number of descriptors that are described. For the others, only their number is given.
 const MAX_DESCRIBED: usize = 6;
 
 /// Describes the descriptors that an epoll instance watches, in the order of their numbers: sockets with their addresses, and
@@ -55,7 +55,7 @@ fn describe(descriptor: c_int) -> Option<String> {
     }
 }
 
-/// An address as reports show it.
+/// Formats an address for reports.
 fn text(address: &SocketAddress) -> String {
     match address {
         SocketAddress::Inet(address) => address.to_string(),

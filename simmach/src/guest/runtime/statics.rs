@@ -51,8 +51,8 @@ pub(crate) fn not_found() -> Vec<String> {
     missing
         .map(|(_, what, dependent)| {
             format!(
-                "{what} was not found, which simmach resets for each run: two runs of a seed may differ in {dependent}; \
-                 report it, with the versions of tokio and futures in your Cargo.lock"
+                "simmach did not find {what}, which it resets for each run: two runs of a seed may differ in {dependent}; \
+                 report this, with the versions of tokio and futures in your Cargo.lock"
             )
         })
         .collect()
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(super::not_found(), [""; 0]);
     }
 
-    /// Not one word of the program's data grows by this.
+    /// No word of the program's data grows by this.
     #[test]
     fn counter_that_does_not_grow_is_not_found() {
         assert!(super::find(|| (), || ()).is_none());

@@ -117,8 +117,8 @@ impl TcpSocket {
         either!(Inner of &self.0, socket => socket.reuseaddr())
     }
 
-    /// Sets whether the socket shares its port, also while it listens, with other sockets that allow it (`SO_REUSEPORT`).
-    /// Connections are spread over the listeners by the addresses of both ends. Default: false.
+    /// Sets whether the socket shares its port with other sockets that allow it, even while it listens (`SO_REUSEPORT`).
+    /// Connections are distributed over the listeners by the addresses of both ends. Default: false.
     ///
     /// # Errors
     ///

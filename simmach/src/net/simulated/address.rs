@@ -74,7 +74,7 @@ impl Net {
 }
 
 impl Bound {
-    /// The same for a socket with `IPV6_V6ONLY`; `None` for an IPv4 address.
+    /// Returns the same for a socket with `IPV6_V6ONLY`; `None` for an IPv4 address.
     pub(crate) fn only_v6(self) -> Option<Self> {
         match self {
             Self::Any6 | Self::Only6 => Some(Self::Only6),

@@ -136,7 +136,7 @@ fn blocked_tasks_are_named() {
     assert!(failure.waiting.iter().any(|line| line.contains(": the test's body waits")));
 }
 
-/// A guest's task waits for what its runtime watches.
+/// The description of a guest's wait names the descriptors that its runtime watches.
 #[cfg(all(
     feature = "tokio",
     target_os = "linux",

@@ -53,7 +53,7 @@ pub(crate) struct Binding {
 pub(crate) struct Sharing {
     /// `SO_REUSEADDR` of a UDP socket: of the sockets that set it, the one that was bound last receives.
     pub(crate) last_receives: bool,
-    /// `SO_REUSEPORT`: connections and datagrams are spread over the sockets that set it, by their addresses.
+    /// `SO_REUSEPORT`: connections and datagrams are distributed over the sockets that set it, by their addresses.
     pub(crate) spreads: bool,
 }
 

@@ -159,7 +159,7 @@ impl SocketOptions {
         ip: IpOptions::DEFAULT,
     };
 
-    /// Whether connections share their port with a socket that does so, too.
+    /// Whether connections share their port with a socket that allows this too.
     pub(crate) fn shares_port(&self) -> bool {
         self.reuse || self.sharing.spreads
     }
