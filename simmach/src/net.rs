@@ -53,7 +53,6 @@ pub use crate::net::simulated::{
 };
 
 pub mod tcp {
-    //! TCP's handles: a listener, a stream, a stream's halves.
     //! TCP handles: listener, socket, stream and the halves of a stream.
     pub use crate::net::handles::{
         OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,

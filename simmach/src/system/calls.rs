@@ -289,7 +289,7 @@ impl Found {
 
 fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
     let room: usize = into.iter().map(|buffer| buffer.len()).sum();
-    let what = "something to read from a pipe or an event counter";
+    let what = "data from a pipe or an eventfd";
     transfer(descriptor, libc::EPOLLIN, what, |id, kind| {
         Ok(match kind {
             FileKind::Counter { .. } if room < size_of::<u64>() => return Err(Errno(libc::EINVAL)),
@@ -322,7 +322,7 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
 
 fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
     let length: usize = from.iter().map(|piece| piece.len()).sum();
-    let what = "room to write to a pipe or an event counter";
+    let what = "room in a pipe or an eventfd";
     transfer(descriptor, libc::EPOLLOUT, what, |id, kind| {
         Ok(match kind {
             FileKind::Counter { .. } if slice::is_waking_own_runtime() => Found::Done(length, None),

@@ -285,7 +285,7 @@ fn wait_connected(
     begun: c_int,
 ) -> Answer<()> {
     let deadline = deadline(id, libc::EPOLLOUT, is_nonblocking)?;
-    match wait_for(id, libc::EPOLLOUT, deadline, "an answer from a peer that it connects to") {
+    match wait_for(id, libc::EPOLLOUT, deadline, "the peer's answer to a connect") {
         // The call must not block, or its `SO_SNDTIMEO` has passed. The connect continues in the background.
         Err(Errno(libc::EAGAIN)) => return Err(Errno(begun)),
         Err(error) => return Err(error),

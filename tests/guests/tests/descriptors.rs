@@ -1,4 +1,4 @@
-//! Descriptors of a guest against Linux's: the same random calls on pipes, event counters, socket pairs and epoll instances
+//! Descriptors of a guest against Linux's: the same random calls on pipes, eventfds, socket pairs and epoll instances
 //! are made in a run and outside, and must have the same results.
 
 #![cfg(target_os = "linux")]

@@ -139,7 +139,7 @@ fn panic_in_a_destructor_shows_both_panics() {
     let second = format!("panic at {second}:13:\n");
     let both = [first.as_str(), "the first panic\n", &second, "the second panic\n"];
     both_ways("destructor_in_the_body", &[&both[..], &["on client.zone, at 2s"]].concat());
-    let scene = "on server.zone, in the task of tests/tests/failures/aborts.rs:";
+    let scene = "on server.zone, in the task spawned at tests/tests/failures/aborts.rs:";
     both_ways("destructor_in_a_spawned_task", &[&both[..], &[scene, ", at 1s\n"]].concat());
     both_ways("after_a_panic_that_was_caught", &both);
 }

@@ -440,7 +440,7 @@ fn mutex_locked_twice_is_a_deadlock() {
         assert_has(&ran, &["on client.zone, at 2.000 s"]);
     }
     for ran in deadlocks_at("mutex_in_a_spawned_task", "mutex") {
-        let task = "on server.zone, in the task of tests/tests/failures/hangs.rs:";
+        let task = "on server.zone, in the task spawned at tests/tests/failures/hangs.rs:";
         assert_has(&ran, &[task, ", at 1.000 s"]);
     }
     for ran in deadlocks_at("mutex_in_a_destructor", "mutex") {
@@ -554,7 +554,7 @@ fn hang_that_the_watchdog_finds_has_a_backtrace() {
         }
     };
     let at = |mark| format!("at {}:", line_of(FILE, SOURCE, mark));
-    let task = "on server.zone, in the task of tests/tests/failures/hangs.rs:";
+    let task = "on server.zone, in the task spawned at tests/tests/failures/hangs.rs:";
     hangs("endless_loop", &at("spin"), &[task]);
     hangs("endless_loop_that_allocates", &format!("at {FILE}:"), &[]);
     let place = format!(" s, in {}:", line_of(FILE, SOURCE, "pipe"));

@@ -55,7 +55,7 @@ impl Identity {
             Role::Spawned if self.is_of_a_library() => SPAWNED_BY_A_LIBRARY.to_owned(),
             Role::Spawned => {
                 let at = self.spawned_at;
-                format!("the task of {}:{}:{}", at.file(), at.line(), at.column())
+                format!("the task spawned at {}:{}:{}", at.file(), at.line(), at.column())
             }
         }
     }
@@ -63,11 +63,13 @@ impl Identity {
     /// Returns the task's name for a list of tasks in which each line begins with the machine.
     pub(crate) fn name_in_list(self, names: &ReportNames) -> String {
         let is_declared = self.role == Role::Main && names.task_title(self.path).is_none();
-        let has_location = self.role == Role::Spawned && !self.is_of_a_library();
-        if has_location || is_declared {
-            return format!("the task of {}:{}", self.spawned_at.file(), self.spawned_at.line());
-        }
-        self.name(names)
+        let is_located = self.role == Role::Spawned && !self.is_of_a_library();
+        let what = match (is_declared, is_located) {
+            (true, _) => "service declared",
+            (false, true) => "task spawned",
+            (false, false) => return self.name(names),
+        };
+        format!("the {what} at {}:{}", self.spawned_at.file(), self.spawned_at.line())
     }
 
     /// Whether a library spawned the task through an executor of the layer `compat`, so that `spawned_at` is a location in

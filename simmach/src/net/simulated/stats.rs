@@ -26,7 +26,7 @@ pub(crate) struct NetStats {
     pub retransmissions: u64,
     /// Received segments without new data.
     pub duplicates: u64,
-    /// Received segments ahead of a gap.
+    /// Received segments that arrived before earlier data of their stream.
     pub out_of_order: u64,
     /// Connections reset by the peer.
     pub resets: u64,

@@ -110,7 +110,7 @@ pub(crate) struct TcpCounters {
     pub(crate) retransmissions: u64,
     /// Segments without new data.
     pub(crate) duplicates: u64,
-    /// Segments ahead of a gap.
+    /// Segments that arrived before earlier data of their stream.
     pub(crate) out_of_order: u64,
     /// Connections reset by their peer.
     pub(crate) resets: u64,

@@ -8,11 +8,12 @@ use crate::report::console::*;
 fn outcome() -> Outcome {
     let mut failure = Failure::new(FailureKind::Panic, "assertion failed\n  left: 0\n right: 1");
     failure.machine = Some("mover.botnet".to_owned());
-    failure.task = Some("the task of tests/chaos.rs:31:1".to_owned());
+    failure.task = Some("the task spawned at tests/chaos.rs:31:1".to_owned());
     failure.cause = Some("connecting to cl.internal:443 (10.0.0.1:443)".to_owned());
     failure.location = Some("tests/chaos.rs:40:5".to_owned());
     failure.at = 104_200_000_000;
-    failure.waiting = vec!["cl.internal: the task of src/cl.rs:9 waits for an accept".to_owned()];
+    failure.waiting =
+        vec!["cl.internal: the task spawned at src/cl.rs:9 waits for an accept".to_owned()];
     let mut outcome = Outcome::without_a_run(417, Verdict::Failed(failure));
     outcome.virtual_nanos = 104_200_000_000;
     outcome.polls = 26_285;
@@ -65,12 +66,12 @@ nothing_is_lost failed with seed 417 (417 seeds passed before it)
     left: 0
    right: 1
   caused by: connecting to cl.internal:443 (10.0.0.1:443)
-  panic at tests/chaos.rs:40:5, on mover.botnet, in the task of tests/chaos.rs:31:1, at 1 min 44.200 s
+  panic at tests/chaos.rs:40:5, on mover.botnet, in the task spawned at tests/chaos.rs:31:1, at 1 min 44.200 s
 
   Simulated 104.2 s in 26,285 polls: 5 clock advances, 1,364 sockets.
 
   Blocked tasks:
-    cl.internal: the task of src/cl.rs:9 waits for an accept
+    cl.internal: the task spawned at src/cl.rs:9 waits for an accept
 
   Effects: 1 power-off
       1 min 02.350 s  cl.internal: loses power

@@ -40,7 +40,7 @@ fn many() -> Spec {
         })
 }
 
-const HERE: &str = "the task of simmach/src/run/tests/task_names.rs:";
+const HERE: &str = "the task spawned at simmach/src/run/tests/task_names.rs:";
 
 fn is_known(name: &str) -> bool {
     let others = [
