@@ -10,6 +10,8 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::positions::StepSequence;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::steps;
+use crate::engine::tasks::numbering::Numbered;
+use crate::engine::tasks::table::TaskKey;
 use crate::engine::{self, Event, context};
 
 /// Iterator over the numbered steps of a test, returned by [`Sim::steps`](crate::Sim::steps).
@@ -18,12 +20,26 @@ pub struct Steps {
     sequence: u64,
     next: u64,
     count: u64,
+    /// The task in which the current step began.
+    task: Option<TaskKey>,
 }
 
 impl Steps {
     pub(crate) fn new(sequence: u64, count: u64) -> Self {
         steps::begin_sequence(sequence, count);
-        Self { sequence, next: 0, count }
+        Self { sequence, next: 0, count, task: None }
+    }
+
+    fn end_step(&mut self) {
+        if let Some(task) = self.task.take() {
+            steps::end_steps(task, self.sequence);
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.end_step();
     }
 }
 
@@ -31,6 +47,7 @@ impl Iterator for Steps {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
+        self.end_step();
         let number = match self.next < self.count {
             true => engine::next_active(Address::step(self.sequence, self.next)),
             false => None,
@@ -50,7 +67,7 @@ impl Iterator for Steps {
                 engine::now(),
             )
         });
-        steps::begin_step(self.sequence, number);
+        self.task = steps::begin_step(self.sequence, number);
         engine::trace(Event::StepBegun { sequence: self.sequence, number });
         Some(Step {
             number,
@@ -110,11 +127,11 @@ pub(crate) struct Chooser {
 }
 
 impl Chooser {
-    /// A chooser for one choice outside any step, addressed by the running task.
+    /// A chooser for one choice that belongs to no [`Step`], addressed by the running task.
     pub(crate) fn of_task() -> Self {
-        let task = engine::scope().map_or(0, |scope| scope.task);
-        let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
-        Self { sequence: task, step: nth, nth: Cell::new(0) }
+        let Numbered { source, nth } =
+            context::try_with(|engine| engine.next_draw()).unwrap_or_default();
+        Self { sequence: source, step: nth, nth: Cell::new(0) }
     }
 
     pub(crate) fn random_range<T: SampleUniform>(&self, range: std::ops::Range<T>) -> T {

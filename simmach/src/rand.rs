@@ -22,6 +22,8 @@ use rand_core::{Rng as _, TryRng};
 #[cfg(feature = "sim")]
 use crate::engine::draws::address::Address;
 #[cfg(feature = "sim")]
+use crate::engine::tasks::numbering::Numbered;
+#[cfg(feature = "sim")]
 use crate::engine::{self, context, mix};
 
 /// Creates a random number generator. In a run it is seeded from the run's seed, otherwise by the operating system.
@@ -47,10 +49,10 @@ pub fn rng() -> Generator {
 
 #[cfg(feature = "sim")]
 fn from_seed() -> Generator {
-    let scope = engine::scope().expect("simmach::rand::rng() was called outside a run");
-    let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
-    let key = engine::word(Address::generator(scope.task, nth));
-    let key = key.unwrap_or_else(|| mix(scope.task, nth));
+    let number = context::try_with(|engine| engine.next_draw());
+    let Numbered { source, nth } = number.expect("simmach::rand::rng() was called outside a run");
+    let key = engine::word(Address::generator(source, nth));
+    let key = key.unwrap_or_else(|| mix(source, nth));
     Generator { inner: ChaCha12Rng::seed_from_u64(key) }
 }
 

@@ -14,7 +14,7 @@ use crate::choice::{Chooser, SampleUniform, Steps};
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
-use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text};
+use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text, steps};
 use crate::machine::{self, Selector};
 use crate::net;
 pub(crate) use crate::sim::links::partitioned;
@@ -185,6 +185,11 @@ impl Sim {
         let is_body = context::try_with(|engine| engine.current_task() == engine.body());
         let source =
             if is_body == Some(true) { mix_text("steps") } else { mix(mix_text("steps"), task) };
+        // A sequence within a step is counted in the step.
+        let source = match steps::own_step() {
+            0 => source,
+            step => mix(source, step),
+        };
         let nth = with(|world| {
             let nth = world.sequences.entry(source).or_default();
             *nth += 1;

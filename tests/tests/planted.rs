@@ -2,6 +2,8 @@
 
 #[path = "planted/inventory.rs"]
 mod inventory;
+#[path = "planted/numbered.rs"]
+mod numbered;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -21,8 +21,9 @@ use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 use crate::engine::tasks::identity::{Identity, Role};
+use crate::engine::tasks::numbering::{Counts, Numbered, Numbering};
 use crate::engine::tasks::ready_queue::ReadyTask;
-use crate::engine::tasks::table::{Task, TaskFuture, TaskKey};
+use crate::engine::tasks::table::{TaskFuture, TaskKey};
 
 /// While a task is dropped, this replaces the poll number from which the keys of its maps are derived.
 const DROPPED: u64 = u32::MAX as u64;
@@ -31,8 +32,9 @@ impl Engine {
     /// Returns the scope for a new child of the running task: the same process, its own path.
     pub(crate) fn child_scope(&self) -> Scope {
         let parent = self.scope();
-        let nth = self.tasks.count(|task| &mut task.children).unwrap_or(0);
-        Scope { task: mix(parent.task, nth), ..parent }
+        let child = self.tasks.count(|counts| &mut counts.children);
+        let Numbered { source, nth } = child.unwrap_or(Numbered { source: parent.task, nth: 0 });
+        Scope { task: mix(source, nth), ..parent }
     }
 
     /// Spawns a task that runs in `scope`.
@@ -43,8 +45,13 @@ impl Engine {
         spawned_at: &'static Location<'static>,
         future: TaskFuture,
     ) -> TaskKey {
-        let key =
-            self.tasks.insert(role, scope, spawned_at, future, |key| waker(&self.status, key));
+        let origin = match role {
+            Role::Spawned | Role::Thread => self.step_word(),
+            Role::Body | Role::Plan | Role::Main => 0,
+        };
+        let numbering = Numbering::spawned_in(origin);
+        let waker = |key| waker(&self.status, key);
+        let key = self.tasks.insert(role, scope, spawned_at, numbering, future, waker);
         self.trace(Event::TaskSpawned { task: scope.task, process: scope.process });
         self.trace_state().note_task(Identity::new(role, scope, spawned_at));
         self.wake(key);
@@ -159,27 +166,34 @@ impl Engine {
         self.ready.borrow_mut().clear();
     }
 
-    /// Counts a draw of the running task and returns its number. Counted per task, so that other tasks do not change its
-    /// addresses. When no task is running, as in a packet filter called from a timer, one counter of the run is used.
-    pub(crate) fn next_draw(&self) -> u64 {
-        self.count(|task| &mut task.draws)
+    /// Counts a draw of the running task and returns its number. Counted per task and step, so that other tasks and steps do
+    /// not change its address. When no task is running, as in a packet filter called from a timer, one counter of the run is
+    /// used.
+    pub(crate) fn next_draw(&self) -> Numbered {
+        self.count(|counts| &mut counts.draws)
     }
 
     /// As [`Engine::next_draw`], for polls of `select!`.
-    pub(crate) fn next_select(&self) -> u64 {
-        self.count(|task| &mut task.selects)
+    pub(crate) fn next_select(&self) -> Numbered {
+        self.count(|counts| &mut counts.selects)
     }
 
     /// As [`Engine::next_draw`], for calls of the system's source of randomness.
-    pub(crate) fn next_entropy(&self) -> u64 {
-        self.count(|task| &mut task.entropy)
+    pub(crate) fn next_entropy(&self) -> Numbered {
+        self.count(|counts| &mut counts.entropy)
     }
 
-    fn count(&self, of: impl Fn(&mut Task) -> &mut u64) -> u64 {
+    /// The word of the step that the running task is in, or was spawned in; 0 outside of steps. What a task does in a step is
+    /// numbered in the step.
+    pub(crate) fn step_word(&self) -> u64 {
+        self.tasks.numbering(|numbering| numbering.step()).unwrap_or(0)
+    }
+
+    fn count(&self, of: impl Fn(&mut Counts) -> &mut u64) -> Numbered {
         self.tasks.count(of).unwrap_or_else(|| {
             let outside = &self.counters.draws_outside_tasks;
             outside.set(outside.get() + 1);
-            outside.get()
+            Numbered { source: self.scope().task, nth: outside.get() }
         })
     }
 

@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 
 use crate::engine::context::try_with;
 use crate::engine::draws::positions::{StepSequence, StepStart};
+use crate::engine::tasks::table::TaskKey;
 use crate::engine::tasks::wait::Wait;
 
 /// Records that a sequence of steps begins.
@@ -27,13 +28,30 @@ pub(crate) fn last_step() -> Option<StepStart> {
     try_with(|engine| engine.positions.borrow().last_step()).flatten()
 }
 
-/// Begins a step and wakes what waits for it.
-pub(crate) fn begin_step(sequence: u64, step: u64) {
+/// Begins a step in the running task, and wakes what waits for it. Returns the task.
+pub(crate) fn begin_step(sequence: u64, step: u64) -> Option<TaskKey> {
+    let task = try_with(|engine| {
+        engine.tasks.numbering(|numbering| numbering.begin_step(sequence, step));
+        engine.current_task()
+    });
     let waiting = try_with(|engine| {
         let start = StepStart { sequence, step, at: engine.clock.now() };
         engine.positions.borrow_mut().begin_step(start)
     });
     waiting.into_iter().flatten().for_each(Waker::wake);
+    task.flatten()
+}
+
+/// Ends the step of a sequence that began in a task. What the task does from here on is not numbered in the step.
+pub(crate) fn end_steps(task: TaskKey, sequence: u64) {
+    try_with(|engine| engine.tasks.with(task, |task| task.numbering.end_steps(sequence)));
+}
+
+/// The word of the step that the running task itself is in; 0 outside of steps.
+pub(crate) fn own_step() -> u64 {
+    try_with(|engine| engine.tasks.numbering(|numbering| numbering.own_step()))
+        .flatten()
+        .unwrap_or(0)
 }
 
 /// Waits until a step, or a later one of its sequence, has begun. Returns the time at which it began.

@@ -3,6 +3,7 @@
 //! Nothing here polls a task: that is the executor's work.
 
 pub(crate) mod identity;
+pub(crate) mod numbering;
 pub(crate) mod ready_queue;
 pub(crate) mod table;
 pub(crate) mod wait;

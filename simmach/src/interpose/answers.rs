@@ -15,6 +15,7 @@ use crate::engine::failure::refusals::ForbiddenCall;
 pub(super) use crate::engine::failure::refusals::count_thread_end;
 pub(super) use crate::engine::failure::refusals::count_thread_start;
 use crate::engine::mix;
+use crate::engine::tasks::numbering::Numbered;
 
 /// Monotonic clock at the start of a run, in nanoseconds: the machines have been up for a year. It is not 0, since some code
 /// takes 0 for "never", or subtracts durations from an unsigned reading. Deadlines by this clock mean nothing to the kernel,
@@ -78,16 +79,15 @@ pub(super) fn fill(bytes: &mut [u8]) -> bool {
         if bytes.is_empty() {
             return;
         }
-        let scope = engine.scope();
-        let nth = engine.next_entropy();
+        let Numbered { source, nth } = engine.next_entropy();
         for (word, chunk) in (0..).zip(bytes.chunks_mut(8)) {
-            let drawn = if scope.alive {
-                engine.draws.word(Address::entropy(scope.task, nth, word), engine.clock.now())
+            let drawn = if engine.scope().alive {
+                engine.draws.word(Address::entropy(source, nth, word), engine.clock.now())
             } else {
                 None
             };
             // Calm bytes are the same for every seed, but differ between calls, so that identifiers remain unique.
-            let drawn = drawn.unwrap_or_else(|| mix(mix(scope.task, nth), word));
+            let drawn = drawn.unwrap_or_else(|| mix(mix(source, nth), word));
             chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
         }
     })

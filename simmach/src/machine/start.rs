@@ -108,15 +108,16 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let scope = add_client(Some(machine), 0);
+    let scope = add_client(Some(machine), 0, 0);
     with(|machines| machines.body = Some(scope.process));
     spawn_as(Role::Body, scope, at, Main::new(runtime_of(machine), body))
 }
 
-/// Runs `future` as a client on a machine. Without a machine the future is dropped, and the handle reports cancellation.
+/// Runs `future` as a client on a machine: the `nth` of a step with this word, or the `nth` outside of steps if it is 0.
+/// Without a machine the future is dropped, and the handle reports cancellation.
 pub(crate) fn run_client<F>(
     machine: Option<MachineId>,
-    nth: u64,
+    (step, nth): (u64, u64),
     at: &'static Location<'static>,
     future: F,
 ) -> JoinHandle<F::Output>
@@ -124,7 +125,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let scope = add_client(machine, nth);
+    let scope = add_client(machine, step, nth);
     let guard = ClientGuard { process: scope.process, exit: ProcessExit::Killed };
     let run = async move {
         let mut guard = guard;
@@ -141,13 +142,15 @@ pub(super) fn runtime_of(machine: MachineId) -> Runtime {
     with(|machines| machines.all[machine.0 as usize].runtime).unwrap_or(Runtime::Native)
 }
 
-fn add_client(machine: Option<MachineId>, nth: u64) -> Scope {
+fn add_client(machine: Option<MachineId>, step: u64, nth: u64) -> Scope {
     let launched = machine.and_then(|machine| {
         with(|machines| {
             let name = machines.all.get(machine.0 as usize)?.name.word();
             let process = machines.processes.add(Process::new(machine, None));
             engine::add_client(process);
-            Some(Scope { machine, process, task: mix(mix(name, CLIENTS), nth), alive: true })
+            let clients = mix(name, CLIENTS);
+            let source = if step == 0 { clients } else { mix(clients, step) };
+            Some(Scope { machine, process, task: mix(source, nth), alive: true })
         })
         .flatten()
     });

@@ -184,14 +184,15 @@ impl Sim {
         if found.is_none() {
             machine::break_run(format!("run_on: {}", no_match(&selector)));
         }
+        let step = context::try_with(|engine| engine.step_word()).unwrap_or(0);
         let nth = found.and_then(|machine| {
             with(|world| {
-                let count = world.clients.entry(machine).or_default();
+                let count = world.clients.entry((machine, step)).or_default();
                 *count += 1;
                 *count
             })
         });
-        machine::run_client(found, nth.unwrap_or(0), at, future)
+        machine::run_client(found, (step, nth.unwrap_or(0)), at, future)
     }
 
     /// Sets the clock error of all matching machines: the offset of their wall clock, and the drift of both their clocks.

@@ -22,8 +22,8 @@ pub(crate) struct World {
     pub(super) body: MachineId,
     /// The plans of the library.
     pub(super) plans: Vec<NamedPlan>,
-    /// Number of clients started so far, by machine.
-    pub(super) clients: BTreeMap<MachineId, u64>,
+    /// Number of clients started so far, by machine and the word of the step that started them; 0 outside of steps.
+    pub(super) clients: BTreeMap<(MachineId, u64), u64>,
     /// The values of [`Sim::state`], by type.
     pub(super) memory: BTreeMap<TypeId, Rc<dyn Any>>,
     /// Number of step sequences begun so far, by source: the body, or the word of another task.

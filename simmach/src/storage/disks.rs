@@ -68,6 +68,8 @@ pub(super) struct StoreState {
     pub(super) writers: Writers,
     /// Number of writes that have begun.
     pub(super) writes: u64,
+    /// Number of writes that have begun in each step of the test, by the word of the step.
+    writes_in_steps: BTreeMap<u64, u64>,
     /// The timer of the pending flush.
     pub(super) flush: Option<TimerKey>,
 }
@@ -305,6 +307,7 @@ impl Disks {
             volume,
             writers: Writers::default(),
             writes: 0,
+            writes_in_steps: BTreeMap::new(),
             flush: None,
         };
         self.stores.push(store);
@@ -408,6 +411,18 @@ impl StoreState {
             VolumeSlot::Present(_) => Ok(()),
             VolumeSlot::InUse { .. } => Err(Error::Nested),
         }
+    }
+
+    /// Counts a write, and returns what its number counts from and the number. If `step` is not 0, it is the word of the step
+    /// in which a task writes: then other steps do not change the number.
+    pub(super) fn number_write(&mut self, step: u64) -> (u64, u64) {
+        self.writes += 1;
+        if step == 0 {
+            return (self.address, self.writes);
+        }
+        let count = self.writes_in_steps.entry(step).or_default();
+        *count += 1;
+        (mix(self.address, step), *count)
     }
 
     /// Takes the volume for a transaction, so that nothing is borrowed while the user's closure runs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::draws::address::Address;
 use crate::engine::record::event::CommitDurability;
-use crate::engine::{self, Action, Event, MachineId};
+use crate::engine::{self, Action, Event, MachineId, context};
 use crate::storage::disks::{self, HandleId};
 use crate::storage::error::{Error, Result, take_converted_full};
 use crate::storage::options::Durability;
@@ -25,13 +25,14 @@ pub(super) struct Latencies {
 
 /// Draws the latencies of the next write to a store.
 pub(super) fn draw_latencies(id: HandleId) -> Result<Latencies> {
+    let step = context::try_with(|engine| engine.step_word()).unwrap_or(0);
     disks::with_handle(id, |store, handle, disk| {
-        store.writes += 1;
+        let (source, nth) = store.number_write(step);
         let of_disk = match handle.options.commit() {
             Durability::EveryCommit => disk.commit(),
             Durability::Periodic(_) => disk.cached(),
         };
-        let unit = |part| engine::unit(Address::commit(store.address, store.writes, part));
+        let unit = |part| engine::unit(Address::commit(source, nth, part));
         Ok(Latencies {
             disk: Duration::from_nanos(of_disk.at(unit(0))),
             acknowledge: Duration::from_nanos(disk.acknowledge().at(unit(1))),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::engine::context;
 use crate::engine::draws::address::Address;
+use crate::engine::tasks::numbering::Numbered;
 use crate::interpose::system::{Answer, EpollEvent, Errno, is_simulated};
 use crate::system::descriptors::{FileId, FileKind, open, with, with_file};
 use crate::system::threads::{self, Deadline};
@@ -225,8 +226,8 @@ fn shuffle(id: FileId) -> Answer<()> {
         if own.queue.len() > 1 {
             let queued = own.queue.make_contiguous();
             context::try_with(|engine| {
-                let (task, nth) = (engine.scope().task, engine.next_draw());
-                engine.shuffle(queued, |position| Address::epoll(task, nth, position));
+                let Numbered { source, nth } = engine.next_draw();
+                engine.shuffle(queued, |position| Address::epoll(source, nth, position));
             });
         }
         Ok(())

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 #[cfg(feature = "sim")]
 use crate::engine::draws::address::Address;
+#[cfg(feature = "sim")]
+use crate::engine::tasks::numbering::Numbered;
 use crate::task::JoinHandle;
 
 #[cfg(feature = "sim")]
@@ -33,10 +35,10 @@ where
 {
     here! {
         simulated => simulated::spawn(async move {
-            let scope = engine::scope().map_or(0, |scope| scope.task);
-            let nth = context::try_with(|engine| engine.next_draw()).unwrap_or(0);
+            let Numbered { source, nth } =
+                context::try_with(|engine| engine.next_draw()).unwrap_or_default();
             let (least, most) = BLOCKING_NANOS;
-            let part = engine::unit(Address::blocking(scope, nth));
+            let part = engine::unit(Address::blocking(source, nth));
             sleep(Duration::from_nanos(least + ((most - least) as f64 * part) as u64)).await;
             f()
         }),

@@ -8,6 +8,8 @@
 use crate::engine::context::try_with;
 #[cfg(feature = "sim")]
 use crate::engine::draws::address::Address;
+#[cfg(feature = "sim")]
+use crate::engine::tasks::numbering::Numbered;
 
 /// Waits for several futures at once, and runs the handler of the first future that is ready. Like `tokio::select!`, but in
 /// a run the order of polling is drawn from the seed.
@@ -84,13 +86,12 @@ impl Order {
     fn from_seed(count: usize) -> Self {
         let mut order = Self::as_written(count);
         try_with(|engine| {
-            let scope = engine.scope();
-            if !scope.alive {
+            if !engine.scope().alive {
                 return;
             }
-            let nth = engine.next_select();
+            let Numbered { source, nth } = engine.next_select();
             let branches = &mut order.branches[..count];
-            engine.shuffle(branches, |branch| Address::select(scope.task, nth, branch));
+            engine.shuffle(branches, |branch| Address::select(source, nth, branch));
         });
         order
     }

@@ -9,6 +9,7 @@ use std::task::{RawWakerVTable, Waker};
 
 use crate::engine::ids::Scope;
 use crate::engine::tasks::identity::{Identity, Role};
+use crate::engine::tasks::numbering::{Counts, Numbered, Numbering};
 use crate::engine::tasks::ready_queue::ReadyTask;
 use crate::engine::tasks::wait::Wait;
 
@@ -68,10 +69,7 @@ pub(crate) struct Task {
     pub(crate) longest_sleep: u64,
     pub(crate) wait: Wait,
     pub(crate) spawned_at: &'static Location<'static>,
-    pub(crate) children: u64,
-    pub(crate) draws: u64,
-    pub(crate) selects: u64,
-    pub(crate) entropy: u64,
+    pub(crate) numbering: Numbering,
 }
 
 impl Task {
@@ -99,6 +97,7 @@ impl Tasks {
         role: Role,
         scope: Scope,
         spawned_at: &'static Location<'static>,
+        numbering: Numbering,
         future: TaskFuture,
         waker: impl FnOnce(TaskKey) -> Waker,
     ) -> TaskKey {
@@ -120,10 +119,7 @@ impl Tasks {
             role,
             number,
             wakes: 0,
-            children: 0,
-            draws: 0,
-            selects: 0,
-            entropy: 0,
+            numbering,
             wait: Wait::Nothing,
             longest_sleep: 0,
         });
@@ -231,13 +227,15 @@ impl Tasks {
         self.current.get().filter(|_| same)
     }
 
-    /// Increments a counter of the running task and returns its value; `None` if no task is running.
-    pub(crate) fn count(&self, which: impl Fn(&mut Task) -> &mut u64) -> Option<u64> {
-        self.with_if_free(self.current.get()?, |task| {
-            let counter = which(task);
-            *counter += 1;
-            *counter
-        })
+    /// Counts a thing of the running task; `None` if no task is running.
+    pub(crate) fn count(&self, which: impl Fn(&mut Counts) -> &mut u64) -> Option<Numbered> {
+        let count = |task: &mut Task| task.numbering.count(task.scope.task, &which);
+        self.with_if_free(self.current.get()?, count)
+    }
+
+    /// Calls `f` with the numbering of the running task; `None` if no task is running.
+    pub(crate) fn numbering<R>(&self, f: impl FnOnce(&mut Numbering) -> R) -> Option<R> {
+        self.with_if_free(self.current.get()?, |task| f(&mut task.numbering))
     }
 
     /// The tasks whose scope matches `which`, in the order of their slots.

@@ -59,10 +59,10 @@ impl Kernel {
             _ => return Err(self.in_use(address)),
         };
         let serial = self.next_serial();
+        let step = self.engine.step_word();
         let own = &mut self.hosts[host as usize];
         // The number of the flow comes from the counter that also counts connects to the own port.
-        let number = own.count_connect(Endpoint { host, port, net: Net::Loopback4 });
-        let nth = u64::from(own.epoch) << 32 | u64::from(number);
+        let nth = own.number_connect(step, Endpoint { host, port, net: Net::Loopback4 });
         let flow = mix(mix(own.name_hash, u64::from(port) | 1 << 32), nth);
         let slot = self.datagrams.insert(DatagramSocket {
             serial,

@@ -19,9 +19,11 @@ pub(crate) struct Host {
     pub(crate) name_hash: u64,
     /// The machine's own TCP parameters, if it has any.
     pub(crate) config: Option<Rc<TcpConfig>>,
-    /// Number of processes that have ended here. Connects are counted anew in each epoch.
-    pub(crate) epoch: u32,
+    /// Number of processes that have ended here. Connects outside of steps are counted anew in each epoch.
+    epoch: u32,
     connects: BTreeMap<Endpoint, u32>,
+    /// Connects in steps of the test, by the word of the step.
+    connects_in_steps: BTreeMap<(u64, Endpoint), u64>,
     /// Connections by their local port and their peer.
     pub(crate) connections: BTreeMap<(u16, Endpoint), SocketKey>,
     pub(crate) tcp: Ports,
@@ -70,11 +72,17 @@ impl Sharing {
 }
 
 impl Host {
-    /// Counts a connect to `remote` and returns its number in this epoch, starting from 1.
-    pub(crate) fn count_connect(&mut self, remote: Endpoint) -> u32 {
-        let count = self.connects.entry(remote).or_insert(0);
+    /// Counts a connect to `remote` and returns its number. If `step` is not 0, it is the word of the step in which a task
+    /// connects: then neither other steps nor ends of processes change the number.
+    pub(crate) fn number_connect(&mut self, step: u64, remote: Endpoint) -> u64 {
+        if step == 0 {
+            let count = self.connects.entry(remote).or_insert(0);
+            *count += 1;
+            return u64::from(self.epoch) << 32 | u64::from(*count);
+        }
+        let count = self.connects_in_steps.entry((step, remote)).or_insert(0);
         *count += 1;
-        *count
+        mix(step, *count)
     }
 
     pub(crate) fn start_epoch(&mut self) {

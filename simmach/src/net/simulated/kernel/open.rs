@@ -183,8 +183,9 @@ impl Kernel {
         if self.hosts[host as usize].connections.contains_key(&(port, remote)) {
             return Err(self.already_connected(remote));
         }
+        let step = self.engine.step_word();
         let own = &mut self.hosts[host as usize];
-        let nth = u64::from(own.epoch) << 32 | u64::from(own.count_connect(remote));
+        let nth = own.number_connect(step, remote);
         let (name_hash, peer) = (own.name_hash, self.hosts[remote.host as usize].name_hash);
         let target = u64::from(remote.port) | (remote.net as u64) << 16;
         // Even numbers are flows from the connecting end, odd numbers flows to it.
