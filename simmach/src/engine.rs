@@ -4,6 +4,7 @@
 //! (`Family`), events (`Event`) and effects (`Effect`). Other layers reach the run on this thread through the functions of
 //! [`current`].
 
+pub(crate) mod acts;
 pub(crate) mod context;
 mod current;
 pub(crate) mod draws;
@@ -35,7 +36,7 @@ pub(crate) use crate::engine::current::draw::{
     below, chance, is_active, next_active, pinned, setting_below, unit, word,
 };
 pub(crate) use crate::engine::current::note::{
-    count_effect, mark_affected, record_deviation, record_fault, trace,
+    count_effect, mark_affected, record_act, record_deviation, record_fault, record_verdict, trace,
 };
 pub(crate) use crate::engine::current::{
     OUTSIDE_RUN, add_client, arm, break_run, cancel, live_scope, local_now, note_process_change,

@@ -30,11 +30,13 @@ use crate::guest::Runtime;
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
 pub use crate::machine::names::Selector;
-pub(crate) use crate::machine::power::{power_off, power_on, restore, start_remaining};
+pub(crate) use crate::machine::power::{
+    bring_up, can_bring_up, power_off, start_remaining, taken_down_by,
+};
 use crate::machine::process::{ProcessState, Processes};
 pub use crate::machine::service::{OnExit, Termination};
 pub(crate) use crate::machine::service::{Service, ServiceLaunch};
-pub(crate) use crate::machine::start::{run_body, run_client, start, start_all};
+pub(crate) use crate::machine::start::{run_body, run_client, start_all};
 
 thread_local! {
     pub(crate) static MACHINES: Slot<Machines> = const { Slot::new() };

@@ -44,7 +44,7 @@ pub use crate::net::ready::{Interest, Ready};
 
 #[cfg(feature = "sim")]
 pub(crate) use crate::net::simulated::{
-    Host, Link, LinkState, NetSpec, RemainingPartitions, control, discard, install, remove,
+    Choice, Host, Link, LinkState, NetSpec, RemainingPartitions, control, discard, install, remove,
 };
 #[cfg(feature = "sim")]
 pub use crate::net::simulated::{

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::acts::RecordedAct;
 use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::log::LogLine;
@@ -65,6 +66,8 @@ pub(crate) struct Outcome {
     pub size: Option<Size>,
     /// Its deviations, on request.
     pub deviations: Vec<Deviation>,
+    /// What its plans did, on request.
+    pub acts: Vec<RecordedAct>,
     /// Whether it started real threads, under `allow_threads`.
     pub threads: bool,
     /// Number of threads of guests that did not end with their process, and are parked.
@@ -106,6 +109,7 @@ impl Outcome {
             sequences: Vec::new(),
             size: None,
             deviations: Vec::new(),
+            acts: Vec::new(),
             threads: false,
             threads_left: 0,
             unmet: Vec::new(),

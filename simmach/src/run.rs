@@ -24,6 +24,7 @@ use crate::engine::failure::verdict::{Failure, Verdict};
 use crate::engine::log;
 use crate::engine::panics::hook::HookGuard;
 use crate::engine::panics::{self, abort_report};
+use crate::engine::record::deviations::Recorded;
 use crate::engine::record::trace::KeptTrace;
 use crate::engine::steps;
 use crate::engine::{MachineId, Name};
@@ -205,7 +206,10 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     // The shape is needed for the token of a failure, and to compare a token with a run that is reported.
     let is_shape_needed = verdict != Verdict::Passed || keep != Keep::default();
     let (shape, machines) = if is_shape_needed {
-        (shape.word(), machines.iter().map(|name| name.to_string()).collect())
+        (
+            shape.word(!engine.acts.has_script()),
+            machines.iter().map(|name| name.to_string()).collect(),
+        )
     } else {
         (0, Vec::new())
     };
@@ -256,7 +260,7 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
         false => Vec::new(),
     };
     let virtual_nanos = engine.clock.now();
-    let (size, deviations) = engine.take_deviations();
+    let Recorded { size, deviations, acts } = engine.take_deviations();
     let sequences = steps::take_sequences();
     steps::clear_waiters();
     Outcome {
@@ -268,6 +272,7 @@ fn take_trace_and_deviations(engine: &Engine, seed: u64, keep: Keep) -> Outcome 
         sequences,
         size,
         deviations,
+        acts,
         ..Outcome::without_a_run(seed, Verdict::Passed)
     }
 }

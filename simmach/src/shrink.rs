@@ -5,11 +5,15 @@
 //! candidate, in order, that fails is accepted, and only the runs up to it are counted. A candidate that is larger than the
 //! best one so far is rejected even if it fails.
 //!
+//! First, the acts of plans stand in for the plans. If the run fails then, too, the passes work on acts: they leave each out
+//! together with its repairs, move, merge and weaken them. Else they work on the draws of the plans.
+//!
 //! The passes are repeated until a round changes nothing or the budget is used up. They make whole families calm; remove
 //! strikes of plans, packet faults and steps by delta debugging; lower choices; and make orders and times calm, first by
 //! windows of time and then one by one. If nothing helps, removals are retried with different draws and at different times.
 //! The result is minimal only with respect to these passes.
 
+mod acts;
 mod candidate;
 mod ddmin;
 mod items;
@@ -19,6 +23,7 @@ pub(crate) mod token;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::acts::RecordedAct;
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::record::deviations::{Deviation, Size};
 use crate::shrink::passes::Shrinker;
@@ -38,6 +43,8 @@ pub(crate) struct FailingRun {
     pub(crate) size: Size,
     /// Its draws that were not calm.
     pub(crate) deviations: Vec<Deviation>,
+    /// What its plans did.
+    pub(crate) acts: Vec<RecordedAct>,
 }
 
 /// Overlays to try, in order.
@@ -93,6 +100,18 @@ pub(crate) struct ShrinkResult {
     /// Number of runs that were executed.
     pub(crate) runs: u64,
     pub(crate) end: StopReason,
+    pub(crate) acts: ActsAlone,
+}
+
+/// Whether a run fails by the acts of its plans, without the plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActsAlone {
+    /// Plans did nothing.
+    None,
+    /// It fails by the acts: the shrunk run has some of them.
+    Fail,
+    /// It does not: the shrunk run has its plans, with draws left out.
+    Pass,
 }
 
 /// Why shrinking ended.

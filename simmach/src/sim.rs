@@ -1,5 +1,6 @@
 //! [`Sim`]: control over the simulated cluster, for tests and plans. Code under test never sees it.
 
+pub(crate) mod acts;
 mod links;
 mod look;
 mod machines;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::choice::{Chooser, SampleUniform, Steps};
+use crate::engine::acts::Act;
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
@@ -144,24 +146,11 @@ impl Sim {
     ///
     /// Currently, this method does not fail. The result leaves room for faults whose repair can fail.
     pub async fn settle(&self) -> Result<(), ControlError> {
-        let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
-        let mut changed = ended == Some(true);
-        changed |= net::control::heal_all();
-        changed |= net::control::unclog_all();
-        changed |= net::control::clear_filters();
-        if net::control::restore_links() {
-            engine::trace(Event::LinksRestored);
-            changed = true;
+        let is_plan = engine::scope().is_some_and(|scope| scope.process == ProcessId::HARNESS);
+        if !is_plan {
+            context::try_with(|engine| engine.acts.end_script(engine));
         }
-        for machine in machine::machines(&Selector::all()) {
-            changed |= set_clock(machine, ClockSkew::exact());
-        }
-        changed |= machine::end_stopping();
-        changed |= machine::start_remaining();
-        if changed {
-            let text = || "cluster settled: all faults healed, all services started".to_owned();
-            log::write_line(Level::Fault, Scope::HARNESS.machine, text);
-        }
+        acts::perform(None, &Act::Settle, || acts::describe(&Act::Settle));
         crate::time::sleep(Duration::from_secs(1)).await;
         Ok(())
     }
@@ -244,6 +233,28 @@ impl Sim {
             unreachable!("values are stored under their own type")
         };
         memory
+    }
+}
+
+/// Ends all plans but the running task, repairs all faults and starts everything that is down.
+fn repair_everything() {
+    let ended = context::try_with(|engine| engine.drop_other_tasks(ProcessId::HARNESS));
+    let mut changed = ended == Some(true);
+    changed |= net::control::heal_all();
+    changed |= net::control::unclog_all();
+    changed |= net::control::clear_filters();
+    if net::control::restore_links() {
+        engine::trace(Event::LinksRestored);
+        changed = true;
+    }
+    for machine in machine::machines(&Selector::all()) {
+        changed |= set_clock(machine, ClockSkew::exact());
+    }
+    changed |= machine::end_stopping();
+    changed |= machine::start_remaining();
+    if changed {
+        let text = || "cluster settled: all faults healed, all services started".to_owned();
+        log::write_line(Level::Fault, Scope::HARNESS.machine, text);
     }
 }
 

@@ -14,7 +14,7 @@ mod two_parts;
 mod unflushed;
 mod wire;
 
-use simmach::program::{Program, Spec};
+use simmach::program::{Program, Scenario, Spec};
 
 /// A program with a planted bug.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,11 @@ pub struct Minimum {
 
 /// A write is acknowledged before it is durable.
 pub const UNFLUSHED: Planted = unflushed::PLANTED;
+/// The program of [`UNFLUSHED`] under other plans.
+pub fn unflushed(plans: Scenario) -> Spec {
+    unflushed::with(plans)
+}
+
 /// A retry repeats a request.
 pub const RETRY: Planted = retry::PLANTED;
 /// Two workers hold a lease at once.

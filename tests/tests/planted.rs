@@ -1,5 +1,7 @@
 //! Programs with a planted bug, each over many base seeds: the bug is found, and its run shrinks to the known minimum.
 
+#[path = "planted/by_hand.rs"]
+mod by_hand;
 #[path = "planted/inventory.rs"]
 mod inventory;
 #[path = "planted/numbered.rs"]
@@ -35,6 +37,9 @@ fn shrinks_to_its_minimum(planted: &Planted) {
 #[track_caller]
 fn shrink_all(planted: &Planted, bases: u64, exceptions: usize) -> Vec<Found> {
     let found: Vec<Found> = (0..bases).map(|base| find(planted, base)).collect();
+    // At least 95 % of the failures need only what plans did, not the plans.
+    let by_plans = found.iter().filter(|found| found.needs_plans).count();
+    assert!(by_plans as u64 <= bases / 20, "{}: {by_plans} of {bases}", planted.name);
     let large: Vec<&String> = found.iter().filter_map(|found| found.too_large.as_ref()).collect();
     assert!(large.len() <= exceptions, "{}: {large:#?}", planted.name);
     found
@@ -43,6 +48,7 @@ fn shrink_all(planted: &Planted, bases: u64, exceptions: usize) -> Vec<Found> {
 struct Found {
     /// The shrunk run, if it is larger than the minimum.
     too_large: Option<String>,
+    needs_plans: bool,
     took: Duration,
 }
 
@@ -71,7 +77,8 @@ fn find(planted: &Planted, base: u64) -> Found {
     let is_enough = (after.faults, after.steps) >= (minimum.faults, minimum.steps);
     assert!(is_enough, "{}, seed {seed}: {after:?}", planted.name);
     let too_large = || format!("seed {seed}: {after:?}\n{}", smaller.story());
-    Found { too_large: (!is_minimal).then(too_large), took: smaller.took() }
+    let needs_plans = smaller.needs_plans();
+    Found { too_large: (!is_minimal).then(too_large), needs_plans, took: smaller.took() }
 }
 
 /// Makes a test of each planted program, and a list of the programs that have one.

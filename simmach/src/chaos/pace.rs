@@ -11,6 +11,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+use crate::engine::acts::{Act, Processes};
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
@@ -227,18 +228,28 @@ impl Strike {
     pub(crate) async fn stop(self, machine: MachineId, grace: Duration) {
         let services = machine::services_of(machine);
         sim::request_fault(true, &[machine], String::new);
+        let numbers = services.iter().map(|id| id.service as u32).collect();
+        let who = Processes { machine, services: numbers, clients: false };
+        let act = Act::Stop { who, grace: nanos(grace) };
+        engine::record_act(self.owner(), &act, || sim::acts::describe(&act));
         machine::stop(machine::mark_down(&services, self.owner()), grace).await;
     }
 
     /// Powers a machine off.
     pub(crate) fn take_power(self, machine: MachineId) {
         sim::request_fault(true, &[machine], String::new);
-        machine::power_off(machine, self.owner());
+        let act = Act::PowerOff { machine };
+        sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
     }
 
     /// Restores what its plan took down, unless another plan or the test keeps it down.
     pub(crate) fn restore(self) {
-        machine::restore(self.plan);
+        for machine in machine::taken_down_by(self.plan) {
+            let services = machine::services_of(machine);
+            let services = services.iter().map(|id| id.service as u32).collect();
+            let act = Act::Start { machine, services };
+            sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
+        }
     }
 
     /// Returns the plan that owns the strike.

@@ -103,6 +103,7 @@ impl Engine {
         // The task has ended since it was woken. Other tasks may still be ready.
         let Some((mut polled, scope, cancelled)) = self.tasks.take(key) else { return true };
         self.clock.begin_poll();
+        self.acts.count_poll(self.clock.now(), scope.process);
         self.enter(scope, Some(key));
         let event = Event::TaskPolled { wake: ready.wake };
         self.trace_as(scope, event);

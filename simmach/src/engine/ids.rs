@@ -18,7 +18,7 @@ impl RunId {
 }
 
 /// A machine, by its index in the topology after ranges are expanded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct MachineId(pub u32);
 
 /// A process: one incarnation of a service on a machine, or a client. The unit that is stopped and killed.

@@ -1,5 +1,6 @@
 //! The state of one run that belongs to no layer above the engine.
 
+mod acts;
 mod drawing;
 mod next_timer;
 
@@ -20,11 +21,12 @@ use crate::engine::futures_random;
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
-use crate::engine::record::deviations::{Deviation, RecordLevel, Recorder, Size};
+use crate::engine::record::deviations::{RecordLevel, Recorded, Recorder};
 use crate::engine::record::effects::{Effect, Effects, Fault};
 use crate::engine::record::event::NewEvent;
 use crate::engine::record::failed_calls::FailedCalls;
 use crate::engine::record::trace::Trace;
+use crate::engine::state::acts::Acts;
 use crate::engine::status::RunStatus;
 use crate::engine::tasks::identity::Identity;
 use crate::engine::tasks::ready_queue::ReadyQueue;
@@ -73,6 +75,8 @@ pub(crate) struct Engine {
     body: Cell<Option<TaskKey>>,
     /// The test's own processes: the body's and those of `Sim::run_on`.
     clients: RefCell<BTreeSet<ProcessId>>,
+    /// The script that stands in for plans, if there is one, and the places of acts.
+    pub(crate) acts: Acts,
 }
 
 /// How a failure in a process's code is handled. Set by the layer `machine`.
@@ -150,6 +154,7 @@ impl Engine {
             lost_panics: RefCell::default(),
             body: Cell::new(None),
             clients: RefCell::default(),
+            acts: Acts::new(overlay.script(), recording),
         }
     }
 
@@ -267,8 +272,8 @@ impl Engine {
         f(&mut self.recorder.borrow_mut());
     }
 
-    /// Takes the deviations and their total size.
-    pub(crate) fn take_deviations(&self) -> (Option<Size>, Vec<Deviation>) {
+    /// Takes the deviations, their total size, and the acts of plans.
+    pub(crate) fn take_deviations(&self) -> Recorded {
         self.recorder.take().finish(self.clock.now())
     }
 

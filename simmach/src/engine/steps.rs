@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 
 use crate::engine::context::try_with;
 use crate::engine::draws::positions::{StepSequence, StepStart};
+use crate::engine::ids::ProcessId;
 use crate::engine::tasks::table::TaskKey;
 use crate::engine::tasks::wait::Wait;
 
@@ -36,7 +37,11 @@ pub(crate) fn begin_step(sequence: u64, step: u64) -> Option<TaskKey> {
     });
     let waiting = try_with(|engine| {
         let start = StepStart { sequence, step, at: engine.clock.now() };
-        engine.positions.borrow_mut().begin_step(start)
+        let is_by_plan = engine.scope().process == ProcessId::HARNESS;
+        if !is_by_plan {
+            engine.acts.begin_step(engine, sequence, step);
+        }
+        engine.positions.borrow_mut().begin_step(start, is_by_plan)
     });
     waiting.into_iter().flatten().for_each(Waker::wake);
     task.flatten()

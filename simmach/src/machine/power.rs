@@ -7,7 +7,7 @@ use crate::engine::{self, Effect, Event, MachineId};
 use crate::machine::down_by::mark_down;
 use crate::machine::end::end_process;
 use crate::machine::start::start;
-use crate::machine::{has_power, select, services_of, with};
+use crate::machine::{ServiceId, has_power, select, services_of, with};
 use crate::{net, storage};
 
 /// Powers off a machine, on behalf of `plan` if a plan of the library does it.
@@ -53,20 +53,43 @@ pub(crate) fn power_on(machine: MachineId) -> bool {
     had == Some(false)
 }
 
-/// Restores the power of the machines that a plan powered off, and starts the services that it took down.
-pub(crate) fn restore(plan: u64) {
-    let services =
-        select(|_, installed| installed.down_by == Some(plan) && installed.running.is_none());
-    services.into_iter().for_each(start);
-    let powered_off = with(|machines| {
-        let numbered = (0u32..).zip(&machines.all);
-        let powered_off =
-            numbered.filter(|(_, machine)| !machine.powered && machine.power_off_by == Some(plan));
-        powered_off.map(|(number, _)| MachineId(number)).collect::<Vec<_>>()
-    });
-    for machine in powered_off.unwrap_or_default() {
+/// The machines that a plan of the library powered off, or whose services it took down, and that are still down.
+pub(crate) fn taken_down_by(plan: u64) -> Vec<MachineId> {
+    let all = with(|machines| machines.all.len()).unwrap_or(0);
+    let mut machines: Vec<_> = (0u32..).map(MachineId).take(all).collect();
+    machines.retain(|machine| can_bring_up(*machine, &services_of(*machine), Some(plan)));
+    machines
+}
+
+/// Whether [`bring_up`] would change anything.
+pub(crate) fn can_bring_up(machine: MachineId, services: &[ServiceId], owner: Option<u64>) -> bool {
+    may_power_on(machine, owner) || services.iter().any(|id| may_start(*id, owner))
+}
+
+/// Gives a machine power, and starts services on it that are down. On behalf of a plan of the library, if `owner` is one: only
+/// what the plan took down itself.
+pub(crate) fn bring_up(machine: MachineId, services: &[ServiceId], owner: Option<u64>) {
+    let powers_on = may_power_on(machine, owner);
+    services.iter().copied().filter(|id| may_start(*id, owner)).for_each(start);
+    if powers_on {
         power_on(machine);
     }
+}
+
+fn may_power_on(machine: MachineId, owner: Option<u64>) -> bool {
+    with(|machines| {
+        let machine = &machines.all[machine.0 as usize];
+        !machine.powered && (owner.is_none() || machine.power_off_by == owner)
+    })
+    .unwrap_or(false)
+}
+
+fn may_start(id: ServiceId, owner: Option<u64>) -> bool {
+    with(|machines| {
+        let installed = &machines.all[id.machine.0 as usize].services[id.service];
+        installed.running.is_none() && (owner.is_none() || installed.down_by == owner)
+    })
+    .unwrap_or(false)
 }
 
 /// Gives power to all machines, and starts all services that are down, except those that returned by themselves. Returns false

@@ -17,5 +17,6 @@ pub use crate::net::simulated::tcp::config::{KeepAlive, TcpConfig};
 
 pub(crate) use crate::net::simulated::kernel::spec::{Host, Link, NetSpec};
 pub(crate) use crate::net::simulated::kernel::{control, discard, install, remove};
+pub(crate) use crate::net::simulated::link::filter::Choice;
 pub(crate) use crate::net::simulated::link::links::LinkState;
 pub(crate) use crate::net::simulated::link::partitions::RemainingPartitions;

@@ -11,7 +11,7 @@ use crate::engine::record::deviations::{RecordLevel, Size};
 use crate::outcome::{Keep, Outcome};
 use crate::program::{Program, Report, folder};
 use crate::run;
-use crate::shrink::{self, FailingRun, Oracle, Overlays};
+use crate::shrink::{self, ActsAlone, FailingRun, Oracle, Overlays};
 
 /// A shrunk failing run.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct Smaller {
     after: Size,
     runs: u64,
     took: Duration,
+    acts: ActsAlone,
 }
 
 impl Program {
@@ -69,6 +70,7 @@ impl Program {
             after: shrunk.size,
             runs: shrunk.runs,
             took,
+            acts: shrunk.acts,
         })
     }
 
@@ -102,6 +104,11 @@ impl Smaller {
     /// The real time that shrinking took.
     pub fn took(&self) -> Duration {
         self.took
+    }
+
+    /// Whether the failure needs the plans themselves: it does not fail by what they did to the cluster alone.
+    pub fn needs_plans(&self) -> bool {
+        self.acts == ActsAlone::Pass
     }
 
     /// The remaining deviations in order, as text.
@@ -147,8 +154,8 @@ impl Oracle for InProcess<'_> {
 
     fn inspect(&mut self, overlay: &Overlay) -> shrink::Answer {
         match self.make(overlay, RecordLevel::All) {
-            Some((size, Outcome { deviations, .. })) => {
-                shrink::Answer::Fails(FailingRun { size, deviations })
+            Some((size, Outcome { deviations, acts, .. })) => {
+                shrink::Answer::Fails(FailingRun { size, deviations, acts })
             }
             None => shrink::Answer::Passes,
         }

@@ -8,7 +8,7 @@ use crate::engine::log::{Level, LogLine};
 use crate::engine::record::deviations::{Deviation, DeviationKind, Size};
 use crate::outcome::Outcome;
 use crate::report::log::{first_line, name_of};
-use crate::report::numbers::{count, moment, thousands};
+use crate::report::numbers::{count, moment, span, thousands};
 use crate::report::style::{Ink, Style};
 
 /// Maximum number of deviations that are listed.
@@ -63,11 +63,13 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
     for (nth, deviation) in (1..).zip(listed.iter().take(MAX_DEVIATIONS)) {
         let machine = deviation.machine.map(|machine| name_of(&outcome.machines, machine));
         let machine = machine.map(|name| format!("{name}: ")).unwrap_or_default();
-        let line =
-            format!("{nth:>3}. {:>14}  {machine}{}", moment(deviation.at), describe(deviation));
+        let repaired = repair_of(deviation, &outcome.deviations).unwrap_or_default();
+        let what = format!("{}{repaired}", describe(deviation));
+        let line = format!("{nth:>3}. {:>14}  {machine}{what}", moment(deviation.at));
         let ink = match deviation.kind {
             DeviationKind::Strike | DeviationKind::PacketFault => Ink::Fault,
             DeviationKind::Field
+            | DeviationKind::Repair
             | DeviationKind::Step
             | DeviationKind::Choice
             | DeviationKind::Order
@@ -115,12 +117,11 @@ pub(crate) fn size(size: &Size) -> String {
 
 fn is_listed(deviation: &Deviation) -> bool {
     match deviation.kind {
-        DeviationKind::Strike
-        | DeviationKind::PacketFault
-        | DeviationKind::Step
-        | DeviationKind::Choice => true,
+        // A decision of a plan is listed as the acts that it led to.
+        DeviationKind::Strike => deviation.family == Family::Act,
+        DeviationKind::PacketFault | DeviationKind::Step | DeviationKind::Choice => true,
         DeviationKind::Order => deviation.family == Family::Wake && !deviation.text.is_empty(),
-        DeviationKind::Field | DeviationKind::Delay => false,
+        DeviationKind::Field | DeviationKind::Repair | DeviationKind::Delay => false,
     }
 }
 
@@ -131,11 +132,24 @@ fn describe(deviation: &Deviation) -> String {
         DeviationKind::Choice => "the test chooses true".to_owned(),
         DeviationKind::Order => format!("{text} is polled after other ready tasks"),
         DeviationKind::Strike
+        | DeviationKind::Repair
         | DeviationKind::PacketFault
         | DeviationKind::Step
         | DeviationKind::Field
         | DeviationKind::Delay => text.clone(),
     }
+}
+
+/// How an act is undone: `; started 1.5 s later`.
+fn repair_of(act: &Deviation, all: &[Deviation]) -> Option<String> {
+    let is_repair = |other: &&Deviation| {
+        other.kind == DeviationKind::Repair
+            && act.kind == DeviationKind::Strike
+            && (other.family, other.address) == (act.family, act.address)
+            && other.at >= act.at
+    };
+    let repair = all.iter().find(is_repair)?;
+    Some(format!("; {} {} later", repair.text, span((repair.at - act.at).into())))
 }
 
 /// The log lines that belong to a deviation, before line `until`.
@@ -152,6 +166,7 @@ fn about<'a>(
         }
         DeviationKind::Step => line.level != Level::Fault && line.level > Level::Debug,
         DeviationKind::Field
+        | DeviationKind::Repair
         | DeviationKind::Choice
         | DeviationKind::Order
         | DeviationKind::Delay => false,
@@ -199,8 +214,9 @@ mod tests {
             Deviation {
                 machine: Some(MachineId(0)),
                 line: 1,
-                ..at(3, Family::Strike, DeviationKind::Strike, "loses power")
+                ..at(3, Family::Act, DeviationKind::Strike, "loses power")
             },
+            at(4, Family::Act, DeviationKind::Repair, "started"),
             at(1, Family::Step, DeviationKind::Step, "step 4"),
             at(1, Family::Choice, DeviationKind::Choice, ""),
         ];
@@ -225,7 +241,7 @@ mod tests {
              \x20 Reproduced in a fresh process.\n\n\
              \x20   1.        1.000 s  step 4\n\
              \x20   2.        1.000 s  the test chooses 5 from 0..7\n\
-             \x20   3.        3.000 s  cl: loses power\n\
+             \x20   3.        3.000 s  cl: loses power; started 1.0 s later\n\
              \x20             4.000 s    cl: service restarted\n\
              \x20             4.000 s    cl: INFO shop: up\n\
              \x20             4.000 s    cl: INFO shop: ready\n\

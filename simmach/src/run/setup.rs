@@ -109,6 +109,9 @@ pub(super) fn begin(
 ) -> JoinHandle<()> {
     machine::start_all();
     engine.run_ready(MAX_START_POLLS);
+    // A script stands in for plans.
+    let plans = if engine.acts.has_script() { Vec::new() } else { plans };
+    engine.acts.begin_script(engine, sim::acts::carry_out);
     for (number, plan) in (0..).zip(plans) {
         let scope = Scope {
             task: mix(mix_text("plan"), number),

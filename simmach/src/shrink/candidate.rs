@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::acts::Script;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Rule, RuleAction};
 use crate::engine::record::deviations::DeviationKind;
+use crate::shrink::acts;
 use crate::shrink::items::ShrinkItem;
 
 /// How each family is decided; families that are not listed are calm.
@@ -13,6 +15,8 @@ pub(super) struct Candidate {
     pub(super) modes: BTreeMap<Family, FamilyMode>,
     /// Rules that make parts of items calm.
     pub(super) calm: Vec<Rule>,
+    /// Whether acts stand in for plans.
+    pub(super) is_scripted: bool,
 }
 
 /// How a family is decided.
@@ -37,7 +41,18 @@ impl Candidate {
     /// Creates a candidate in which the seed decides these families, and all others are calm.
     pub(super) fn with_families(families: &[Family]) -> Self {
         let modes = families.iter().map(|family| (*family, FamilyMode::SEEDED)).collect();
-        Self { modes, calm: Vec::new() }
+        Self { modes, calm: Vec::new(), is_scripted: false }
+    }
+
+    /// The same candidate, in which acts stand in for plans: these, if it has the family of acts.
+    pub(super) fn scripted(mut self, acts: &[ShrinkItem]) -> Self {
+        self.is_scripted = true;
+        self.modes.remove(&Family::Strike);
+        self.modes.remove(&Family::Fault);
+        if let Some(mode) = self.modes.get_mut(&Family::Act) {
+            *mode = FamilyMode::Only(acts.to_vec());
+        }
+        self
     }
 
     pub(super) fn without(&self, family: Family) -> Self {
@@ -124,6 +139,7 @@ impl Candidate {
                         salt.map_or(RuleAction::Seeded, RuleAction::Reseeded),
                     )
                 }),
+                _ if *family == Family::Act => {}
                 FamilyMode::Only(items) if *family == Family::Step => {
                     ranges(items).into_iter().for_each(|rule| overlay.push(rule));
                 }
@@ -136,7 +152,11 @@ impl Candidate {
             }
         }
         self.calm.iter().for_each(|rule| overlay.push(rule.clone()));
-        overlay
+        let script = self.is_scripted.then(|| match self.modes.get(&Family::Act) {
+            Some(FamilyMode::Only(items)) => acts::script(items.iter()),
+            Some(FamilyMode::Seeded { .. }) | None => Script::default(),
+        });
+        overlay.with_script(script)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The deviations of a run as items that can be removed one by one.
 
+use crate::engine::acts::TimedAct;
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
@@ -23,6 +24,8 @@ pub(super) struct ShrinkItem {
     /// For a choice: its value and the number of alternatives.
     pub(super) choice: (u64, u64),
     pub(super) rules: Vec<Rule>,
+    /// For an act: itself.
+    pub(super) act: Option<Box<TimedAct>>,
 }
 
 /// Lists the items of a family in the order in which they happened. If an item keeps a value drawn from the seed, its rules
@@ -88,6 +91,7 @@ impl ShrinkItem {
             (DeviationKind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
             (
                 DeviationKind::Strike
+                | DeviationKind::Repair
                 | DeviationKind::Step
                 | DeviationKind::Field
                 | DeviationKind::Order
@@ -104,6 +108,7 @@ impl ShrinkItem {
             at: *at,
             choice: (*value, *of),
             rules,
+            act: None,
         }
     }
 
@@ -113,6 +118,27 @@ impl ShrinkItem {
         let rules =
             vec![Rule::one(self.family, self.address, RuleAction::Value(word_for(value, of)))];
         Self { choice: (value, of), rules, ..self.clone() }
+    }
+
+    /// Whether it is an act that breaks something.
+    pub(super) fn is_fault(&self) -> bool {
+        self.act.as_ref().is_some_and(|timed| timed.act.is_fault())
+    }
+
+    /// When a strike or an act takes place: nanoseconds after its step, or after the start of the run.
+    pub(super) fn when(&self) -> Option<u64> {
+        match &self.act {
+            Some(timed) => Some(timed.when.offset),
+            None => self.pin(strike::WHEN),
+        }
+    }
+
+    /// The same strike or act at another time.
+    pub(super) fn moved_to(self, when: u64) -> Self {
+        match self.act {
+            Some(_) => self.act_at(when),
+            None => self.with_pin(strike::WHEN, when),
+        }
     }
 
     /// The value to which its rules pin a field of a strike.
@@ -125,6 +151,9 @@ impl ShrinkItem {
 
     /// Returns the step that the item is bound to: its sequence and index.
     pub(super) fn step(&self) -> Option<(u64, u64)> {
+        if let Some(timed) = &self.act {
+            return timed.when.step;
+        }
         let pinned = self
             .pin(strike::SEQUENCE)
             .zip(self.pin(strike::STEP).and_then(|step| step.checked_sub(1)));
@@ -133,6 +162,9 @@ impl ShrinkItem {
 
     /// Returns the same item, bound to a different step.
     pub(super) fn bound_to(mut self, step: u64) -> Self {
+        if let Some((_, of)) = self.act.as_mut().and_then(|timed| timed.when.step.as_mut()) {
+            *of = step;
+        }
         if let Some(position) = self.position {
             self = self.at_position(Position { step, ..position });
         }
@@ -149,6 +181,9 @@ impl ShrinkItem {
 
     /// Returns the same item without a step. Its time then counts from the start of the run instead of the step.
     pub(super) fn unbound(mut self) -> Self {
+        if let Some(timed) = &mut self.act {
+            timed.when.step = None;
+        }
         let pins_step = |rule: &Rule| {
             [strike::SEQUENCE, strike::STEP]
                 .iter()
@@ -161,6 +196,9 @@ impl ShrinkItem {
     /// Returns the same item at a different time or for a different packet. With `salt`, a strike's fields are drawn again
     /// with that salt.
     pub(super) fn redraw(mut self, round: u64, salt: Option<u64>) -> Self {
+        if self.act.is_some() {
+            return self.redraw_act(round, salt);
+        }
         let below = |n| below_of(Some(mix(mix(self.at, self.address[1]), round)), n);
         if let Some(when) = self.pin(strike::WHEN) {
             // Halves the time in early rounds, then takes any time up to twice as late.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::engine::draws::address::strike;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
 use crate::engine::draws::{below_of, mix};
@@ -11,11 +10,13 @@ use crate::engine::record::deviations::{Deviation, DeviationKind, Size};
 use crate::shrink::candidate::{Candidate, FamilyMode};
 use crate::shrink::ddmin::ddmin;
 use crate::shrink::items::{self, ShrinkItem};
-use crate::shrink::{Answer, Oracle, ShrinkResult, StopReason};
+use crate::shrink::{ActsAlone, Answer, Oracle, ShrinkResult, StopReason, acts};
 
 /// Families of faults.
 const FAULTS: &[Family] =
-    &[Family::Strike, Family::Fault, Family::Loss, Family::Reorder, Family::Duplicate];
+    &[Family::Strike, Family::Fault, Family::Act, Family::Loss, Family::Reorder, Family::Duplicate];
+/// Families of what plans do.
+const PLANS: &[Family] = &[Family::Strike, Family::Fault, Family::Act];
 /// Families of the test's own steps and choices.
 const WORK: &[Family] = &[Family::Step, Family::Choice];
 /// Families that programs draw for their own use.
@@ -67,6 +68,9 @@ pub(super) struct Shrinker<'a> {
     tried: BTreeSet<u64>,
     /// The last strike of the original run.
     model: Option<ShrinkItem>,
+    /// The acts of the original run, if they stand in for its plans.
+    acts: Vec<ShrinkItem>,
+    acts_alone: ActsAlone,
     /// The paths on which the original run sent packets, if it lost one.
     lanes: BTreeSet<u64>,
 }
@@ -90,11 +94,33 @@ impl<'a> Shrinker<'a> {
             deviations_of: Some(Candidate::seeded()),
             tried: BTreeSet::new(),
             model: strikes.into_iter().next_back(),
+            acts: acts::items(&seen.acts),
+            acts_alone: ActsAlone::None,
             lanes,
         })
     }
 
+    /// Lets the acts of plans stand in for the plans, if the run fails then, too.
+    fn take_acts(&mut self) {
+        if self.acts.is_empty() || self.is_over() {
+            return;
+        }
+        let candidate = self.candidate.clone().scripted(&self.acts);
+        let overlay = candidate.overlay();
+        self.runs += 1;
+        let Answer::Fails(seen) = self.oracle.inspect(&overlay) else {
+            self.acts_alone = ActsAlone::Pass;
+            self.acts.clear();
+            return;
+        };
+        self.acts_alone = ActsAlone::Fail;
+        (self.size, self.deviations) = (seen.size, seen.deviations);
+        self.deviations_of = Some(candidate.clone());
+        (self.candidate, self.overlay) = (candidate, Some(overlay));
+    }
+
     pub(super) fn run(mut self) -> ShrinkResult {
+        self.take_acts();
         self.calm_most_families();
         self.try_single_loss();
         for _ in 0..MAX_ROUNDS {
@@ -115,22 +141,27 @@ impl<'a> Shrinker<'a> {
             }
         }
         self.move_strikes_earlier();
+        self.weaken_acts();
         let end = match () {
             () if self.oracle.is_over() => StopReason::Time,
             () if self.runs >= self.budget => StopReason::Budget,
             () => StopReason::Minimal,
         };
-        let Self { overlay, size, before, runs, .. } = self;
-        ShrinkResult { overlay: overlay.unwrap_or_default(), size, before, runs, end }
+        let Self { overlay, size, before, runs, acts_alone: acts, .. } = self;
+        ShrinkResult { overlay: overlay.unwrap_or_default(), size, before, runs, end, acts }
     }
 
     /// Makes all families but a few calm at once.
     fn calm_most_families(&mut self) {
         let with = |parts: &[&[Family]]| {
             let families = parts.iter().flat_map(|part| part.iter().copied());
-            Candidate::with_families(&families.collect::<Vec<_>>())
+            let candidate = Candidate::with_families(&families.collect::<Vec<_>>());
+            match self.candidate.is_scripted {
+                true => candidate.scripted(&self.acts),
+                false => candidate.without(Family::Act),
+            }
         };
-        let strikes: &[Family] = &[Family::Strike, Family::Fault];
+        let strikes = PLANS;
         let packets: &[Family] = &[Family::Loss, Family::Reorder, Family::Duplicate];
         let orders: &[Family] = &[Family::Wake, Family::Select, Family::Epoll, Family::Start];
         let times: &[Family] = &[Family::Latency, Family::Commit, Family::Blocking];
@@ -162,9 +193,10 @@ impl<'a> Shrinker<'a> {
         let positions = (0..PACKETS_PER_PATH).flat_map(|nth| {
             lanes.iter().map(move |lane| Position { sequence: 0, step: 0, lane: *lane, nth })
         });
+        let is_scripted = self.candidate.is_scripted;
         let candidates = positions.take(MAX_PACKETS).map(|position| {
-            Candidate::with_families(&[])
-                .set(Family::Loss, FamilyMode::Only(vec![ShrinkItem::packet_loss(position)]))
+            let calm = Candidate { is_scripted, ..Candidate::with_families(&[]) };
+            calm.set(Family::Loss, FamilyMode::Only(vec![ShrinkItem::packet_loss(position)]))
         });
         self.try_candidates(candidates);
     }
@@ -223,14 +255,13 @@ impl<'a> Shrinker<'a> {
 
     /// Moves strikes earlier in their steps, then lowers choices that made the test wait for them. This is the last pass.
     fn move_strikes_earlier(&mut self) {
-        const STRIKE: &[Family] = &[Family::Strike];
+        const STRIKE: &[Family] = &[Family::Strike, Family::Act];
         for at in 0..self.candidate.items(STRIKE).len().min(MAX_RETRIED) {
             let Some(item) = self.candidate.items(STRIKE).get(at).cloned() else { return };
-            let Some(when) = item.pin(strike::WHEN).filter(|when| *when > 0) else { continue };
+            let Some(when) = item.when().filter(|when| *when > 0) else { continue };
             let candidates = [64, 12, 6, 3, 1].into_iter().map(|half| {
                 let mut items = self.candidate.items(STRIKE);
-                items[at] =
-                    item.clone().with_pin(strike::WHEN, when.checked_shr(half).unwrap_or(0));
+                items[at] = item.clone().moved_to(when.checked_shr(half).unwrap_or(0));
                 self.candidate.with_items(STRIKE, &items)
             });
             let candidates: Vec<_> = candidates.collect();
@@ -238,6 +269,27 @@ impl<'a> Shrinker<'a> {
         }
         self.lower_choices();
         self.drop_unused_items();
+    }
+
+    /// Finally weakens acts: lets them end sooner, and hit less.
+    fn weaken_acts(&mut self) {
+        const ACT: &[Family] = &[Family::Act];
+        for at in 0..self.candidate.items(ACT).len().min(MAX_RETRIED) {
+            while let Some(item) = self.candidate.items(ACT).get(at).cloned() {
+                let candidates: Vec<_> = item
+                    .weaker_acts()
+                    .into_iter()
+                    .map(|weaker| {
+                        let mut items = self.candidate.items(ACT);
+                        items[at] = weaker;
+                        self.candidate.with_items(ACT, &items)
+                    })
+                    .collect();
+                if self.try_candidates(candidates.into_iter()).is_none() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Removes all faults of a machine, or of one direction of a connection, at once.
@@ -419,9 +471,12 @@ impl<'a> Shrinker<'a> {
     fn replace_pairs(&mut self) -> bool {
         let faults = self.candidate.items(FAULTS);
         let latest = self.deviations().iter().map(|deviation| deviation.at).max().unwrap_or(0);
-        let Some(model) = self.model.clone().filter(|_| faults.len() <= MAX_REPLACED) else {
+        let is_scripted = self.candidate.is_scripted;
+        let model = self.model.clone().filter(|_| !is_scripted);
+        let acts: Vec<_> = self.acts.iter().filter(|act| act.is_fault()).cloned().collect();
+        if faults.len() > MAX_REPLACED || model.is_none() && acts.is_empty() {
             return false;
-        };
+        }
         let mut fewer = Vec::new();
         for (nth, _) in faults.iter().enumerate() {
             for other in nth + 1..faults.len() {
@@ -432,6 +487,9 @@ impl<'a> Shrinker<'a> {
             }
         }
         self.try_redrawn(&fewer, |candidate, salt| {
+            let Some(model) = &model else {
+                return with_new_act(candidate, &acts, latest, salt);
+            };
             let FamilyMode::Only(mut strikes) = candidate
                 .modes
                 .get(&Family::Strike)
@@ -512,7 +570,9 @@ impl<'a> Shrinker<'a> {
                 Some(overlay)
             })
             .take(left);
-        let found = self.oracle.first_failing(&mut overlays, &|other| *other <= size);
+        let most = (self.before.faults, self.before.steps);
+        let fits = |other: &Size| *other <= size && other.faults <= most.0 && other.steps <= most.1;
+        let found = self.oracle.first_failing(&mut overlays, &fits);
         let index = found.and_then(|(index, _)| usize::try_from(index).ok());
         let failed = index.unwrap_or(made.len());
         self.tried.extend(made[..failed].iter().map(|(.., hash)| *hash));
@@ -541,6 +601,19 @@ impl<'a> Shrinker<'a> {
     fn is_over(&self) -> bool {
         self.runs >= self.budget || self.oracle.is_over()
     }
+}
+
+/// The same candidate with one more act like one of these, at any time until `latest`.
+fn with_new_act(candidate: &Candidate, acts: &[ShrinkItem], latest: u64, salt: u64) -> Candidate {
+    let mut items = candidate.items(&[Family::Act]);
+    let id = items.iter().chain(acts).map(|item| item.address[0]).max().unwrap_or(0) + 1;
+    let word = |nth| Some(mix(mix(salt, nth), id));
+    let Some(model) = acts.get(below_of(word(2), acts.len() as u64) as usize) else {
+        return candidate.clone();
+    };
+    let when = below_of(word(0), (latest >> below_of(word(1), 3)) + 1);
+    items.push(model.clone().act_again(id as u32, when));
+    candidate.set(Family::Act, FamilyMode::Only(items))
 }
 
 /// The groups that a fault belongs to: its machine and its direction of a connection.

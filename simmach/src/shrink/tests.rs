@@ -123,7 +123,10 @@ impl Needs {
 /// Answer for a run with these deviations.
 fn verdict(fails: bool, deviations: Vec<Deviation>) -> Answer {
     match fails {
-        true => Answer::Fails(FailingRun { size: size(&deviations), deviations }),
+        true => {
+            let size = size(&deviations);
+            Answer::Fails(FailingRun { size, deviations, ..FailingRun::default() })
+        }
         false => Answer::Passes,
     }
 }
@@ -320,7 +323,7 @@ fn larger_candidate_is_not_taken() {
     let mut oracle = |overlay: &Overlay| {
         let faults = if *overlay == Overlay::default() { 5 } else { 9 };
         let size = Size { faults, ..Size::default() };
-        Answer::Fails(FailingRun { size, deviations: Vec::new() })
+        Answer::Fails(FailingRun { size, ..FailingRun::default() })
     };
     let shrunk = shrink(&mut oracle, 1_000).expect("the original run fails");
     assert_eq!((shrunk.size.faults, shrunk.overlay), (5, Overlay::default()));

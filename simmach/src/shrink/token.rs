@@ -1,12 +1,13 @@
-//! Tokens: a failing run as a short text, `sm1.` and Crockford's base 32 in lower case.
+//! Tokens: a failing run as a short text, `sm2.` and Crockford's base 32 in lower case.
 //!
-//! A token holds the test, the shape of its spec, the seed, the overlay, the failure, a summary of the trace, and check
-//! bits. Each token has exactly one encoding; damaged and invented ones are rejected by a 32-bit checksum. The code of the
-//! program is not part of the token: a token fits as long as test and spec are the same.
+//! A token holds the test, the shape of its spec, the seed, the overlay with the acts that replace the plans, the failure, a
+//! summary of the trace, and check bits. Each token has exactly one encoding; damaged and invented ones are rejected by a 32-bit
+//! checksum. The code of the program is not part of the token: a token fits as long as test and spec are the same.
 //!
-//! The spec's names, links, limits and plans are known before a run. The test's steps are part of its body and only become
-//! known during a run, so a replay compares the steps of the token with those of the replayed run. Code between the choices
-//! of a step is not part of the shape; if it has changed, the trace differs.
+//! The spec's names, links, limits and plans are known before a run. Plans are not part of the shape if acts replace them, so
+//! they can be changed or removed. The test's steps are part of its body and only become known during a run, so a replay
+//! compares the steps of the token with those of the replayed run. Code between the choices of a step is not part of the
+//! shape; if it has changed, the trace differs.
 
 mod base32;
 mod bytes;
@@ -19,7 +20,7 @@ use crate::engine::draws::positions::StepSequence;
 use crate::shrink::token::bytes::{TokenReader, TokenWriter};
 
 /// Prefix of a token, with its version.
-const PREFIX: &str = "sm1.";
+const PREFIX: &str = "sm2.";
 /// Maximum length of a text that is parsed.
 const MAX_LENGTH: usize = 4 << 20;
 
@@ -51,10 +52,12 @@ pub(crate) struct TraceSummary {
 /// Why a text cannot be parsed as a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
-    #[error("not a token: tokens start with `sm1.`")]
+    #[error("not a token: tokens start with `sm2.`")]
     Prefix,
-    #[error("a token of another version of simmach")]
-    Version,
+    #[error(
+        "a token of another version of simmach: it starts with `sm{0}.`, and tokens of this version with `sm2.`"
+    )]
+    Version(char),
     #[error("not a token: invalid character {0:?}")]
     Character(char),
     #[error("damaged token: wrong checksum")]
@@ -120,9 +123,9 @@ impl FromStr for Token {
         let head = text.get(..PREFIX.len()).unwrap_or_default();
         if !head.eq_ignore_ascii_case(PREFIX) {
             let mut head = head.chars();
-            let is_ours = [head.next(), head.next()] == [Some('s'), Some('m')]
-                && head.next().is_some_and(|version| version.is_ascii_digit());
-            return Err(if is_ours { TokenError::Version } else { TokenError::Prefix });
+            let is_ours = [head.next(), head.next()] == [Some('s'), Some('m')];
+            let version = head.next().filter(|version| is_ours && version.is_ascii_digit());
+            return Err(version.map_or(TokenError::Prefix, TokenError::Version));
         }
         let bytes = base32::decode(&text[PREFIX.len()..])?;
         Self::from_bytes(&bytes).ok_or(TokenError::Damaged)

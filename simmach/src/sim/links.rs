@@ -2,18 +2,19 @@
 
 use std::fmt::Display;
 
+use crate::engine::acts::{Act, LinkPaths};
 use crate::engine::log::{self, Level};
 use crate::engine::record::event::LinkChange;
-use crate::engine::{self, Effect, Event, MachineId, Scope, mix, mix_text};
+use crate::engine::{self, Event, MachineId, Scope};
 use crate::machine::{self, Selector};
 use crate::net::control::Paths;
 use crate::net::{
-    self, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo, RemainingPartitions,
-    SocketEntry,
+    self, Choice, LinkState, NetworkProfile, PacketFate, PacketFilter, PacketInfo,
+    RemainingPartitions, SocketEntry,
 };
 use crate::sim::machines::no_match;
 use crate::sim::world::{plan_name, request_fault};
-use crate::sim::{ControlError, Sim};
+use crate::sim::{ControlError, Sim, acts};
 
 /// Network faults. Machines are selected by name, by pattern or by zone: `"api1.public"`, `"api*"`, `"public"`.
 impl Sim {
@@ -45,11 +46,7 @@ impl Sim {
         if !request_fault(changes, &from, || partitioned(a, b)) || !changes {
             return Ok(());
         }
-        net::control::partition(plan, &from, &to);
-        net::control::partition(plan, &to, &from);
-        link_changed(LinkChange::Partition, &from, &to);
-        link_changed(LinkChange::Partition, &to, &from);
-        engine::record_fault(Effect::Partition, None, || partitioned(a, b));
+        acts::perform(plan, &Act::Partition { from, to, both_ways: true }, || partitioned(a, b));
         Ok(())
     }
 
@@ -70,9 +67,8 @@ impl Sim {
         if !request_fault(changes, &sending, text) || !changes {
             return Ok(());
         }
-        net::control::partition(None, &sending, &receiving);
-        link_changed(LinkChange::Partition, &sending, &receiving);
-        engine::record_fault(Effect::Partition, None, text);
+        let act = Act::Partition { from: sending, to: receiving, both_ways: false };
+        acts::perform(None, &act, text);
         Ok(())
     }
 
@@ -101,21 +97,15 @@ impl Sim {
             return Ok(());
         }
         let stays = net::control::remaining_partitions(plan, &from, &to);
-        net::control::heal(plan, &from, &to);
-        net::control::heal(plan, &to, &from);
-        link_changed(LinkChange::Healed, &from, &to);
-        link_changed(LinkChange::Healed, &to, &from);
-        log::write_line(Level::Fault, Scope::HARNESS.machine, || healed(a, b, &stays));
+        let act = Act::Heal { from, to, both_ways: true };
+        acts::perform(plan, &act, || healed(a, b, &stays));
         Ok(())
     }
 
     /// Heals all partitions, including those made by plans.
     pub fn heal_all(&self) {
-        if net::control::heal_all() {
-            link_changed(LinkChange::AllHealed, &[], &[]);
-            log::write_line(Level::Fault, Scope::HARNESS.machine, || {
-                "healed: all partitions".to_owned()
-            });
+        if net::control::is_any_partitioned() {
+            acts::perform(None, &Act::HealAll, || acts::describe(&Act::HealAll));
         }
     }
 
@@ -137,9 +127,7 @@ impl Sim {
         if !request_fault(changes, &sending, text) || !changes {
             return Ok(());
         }
-        net::control::clog(&sending, &receiving);
-        link_changed(LinkChange::Clogged, &sending, &receiving);
-        engine::record_fault(Effect::Clog, None, text);
+        acts::perform(None, &Act::Clog { from: sending, to: receiving }, text);
         Ok(())
     }
 
@@ -158,11 +146,8 @@ impl Sim {
         if !net::control::would_clog(&sending, &receiving, false) {
             return Ok(());
         }
-        net::control::unclog(&sending, &receiving);
-        link_changed(LinkChange::Unclogged, &sending, &receiving);
-        log::write_line(Level::Fault, Scope::HARNESS.machine, || {
-            format!("unclogged: {}", one_way(&from, &to))
-        });
+        let text = || format!("unclogged: {}", one_way(&from, &to));
+        acts::perform(None, &Act::Unclog { from: sending, to: receiving }, text);
         Ok(())
     }
 
@@ -203,7 +188,16 @@ impl Sim {
         let (sending, receiving) = (ends(&from)?, ends(&to)?);
         let text = || format!("packet filter added: {}", one_way(&from, &to));
         let filter = match request_fault(true, &sending, text) {
-            true => net::control::filter_packets(&sending, &receiving, Box::new(choose)),
+            true => {
+                let choice = Choice::Function(Box::new(choose));
+                let filter =
+                    net::control::add_filter(&sending, &receiving, choice, acts::end_filter);
+                let number = filter.as_ref().map_or(0, PacketFilter::number);
+                let (from, to, verdicts) = (sending, receiving, Vec::new());
+                let act = Act::Filter { number, from, to, verdicts };
+                engine::record_act(None, &act, || acts::describe(&act));
+                filter
+            }
             false => net::control::no_filter(),
         };
         Ok(filter.expect("simmach::Sim::filter_packets was called outside a run"))
@@ -233,11 +227,8 @@ impl Sim {
         if !is_original && !request_fault(changes, &sending, || profile_changed(&from, &to)) {
             return Ok(());
         }
-        net::control::set_pair_profile(&sending, &receiving, &profile);
-        if changes {
-            link_changed(LinkChange::Profile, &sending, &receiving);
-            log_profile(&from, &to);
-        }
+        let paths = LinkPaths::Machines { from: sending, to: receiving };
+        change_links(paths, profile, is_original, changes, || profile_changed(&from, &to));
         Ok(())
     }
 
@@ -267,13 +258,9 @@ impl Sim {
         if is_left_out {
             return Ok(());
         }
-        net::control::set_profile(from_zone, to_zone, profile)
-            .map_err(|error| ControlError::NoLink(error.to_string()))?;
-        if changes {
-            let zones = mix(mix_text(from_zone), mix_text(to_zone));
-            engine::trace(Event::ZoneLinkChanged { zones });
-            log_profile(from_zone, to_zone);
-        }
+        net::control::check_zones(from_zone, to_zone).map_err(ControlError::NoLink)?;
+        let paths = LinkPaths::Zones { from: from_zone.to_owned(), to: to_zone.to_owned() };
+        change_links(paths, profile, is_original, changes, || profile_changed(from_zone, to_zone));
         Ok(())
     }
 
@@ -338,8 +325,21 @@ fn healed(a: &Selector, b: &Selector, stays: &RemainingPartitions) -> String {
     }
 }
 
-fn log_profile(from: impl Display, to: impl Display) {
-    log::write_line(Level::Fault, Scope::HARNESS.machine, || profile_changed(from, to));
+/// Changes the profile of links, which is an act of a plan if it `changes` anything.
+fn change_links(
+    paths: LinkPaths,
+    profile: NetworkProfile,
+    is_original: bool,
+    changes: bool,
+    text: impl Fn() -> String,
+) {
+    if changes {
+        let bytes = profile.to_bytes();
+        let act = Act::Link { paths: paths.clone(), profile: bytes, is_original };
+        engine::record_act(None, &act, &text);
+        acts::set_links(&paths, profile);
+        log::write_line(Level::Fault, Scope::HARNESS.machine, text);
+    }
 }
 
 fn check_profile(profile: &NetworkProfile) -> Result<(), ControlError> {
@@ -367,6 +367,6 @@ fn ends(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {
     Ok(found)
 }
 
-fn link_changed(change: LinkChange, from: &[MachineId], to: &[MachineId]) {
+pub(super) fn link_changed(change: LinkChange, from: &[MachineId], to: &[MachineId]) {
     engine::trace(Event::LinksChanged { change, from, to });
 }

@@ -4,15 +4,17 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::engine::acts::{Act, Processes};
 use crate::engine::context::{self, Engine};
 use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};
 use crate::sim::world::{clear_spared, record_spared, request_fault, with};
-use crate::sim::{ControlError, Sim};
+use crate::sim::{ControlError, Sim, acts};
 use crate::storage;
 use crate::task::JoinHandle;
+use crate::time::nanos;
 
 impl Sim {
     /// Returns the names of the matching machines, in the order of the topology.
@@ -47,9 +49,13 @@ impl Sim {
                 false => Err(ControlError::AlreadyRunning(selector.to_string())),
             };
         }
-        services.into_iter().for_each(machine::start);
-        for machine in machines {
-            machine::power_on(machine);
+        let mut down: Vec<_> = services.iter().map(|service| service.machine).collect();
+        down.dedup();
+        machines.retain(|machine| !down.contains(machine));
+        for machine in down.into_iter().chain(machines) {
+            let services = numbers_on(machine, &services);
+            let act = Act::Start { machine, services };
+            acts::perform(None, &act, || acts::describe(&act));
         }
         Ok(())
     }
@@ -74,6 +80,10 @@ impl Sim {
         if request_fault(targets.is_running(), &machines, || {
             format!("{}gets the stop signal", subject(&selector, &machines))
         }) {
+            for who in targets.processes().into_iter().filter(acts::has_something_to_end) {
+                let act = Act::Stop { who, grace: nanos(grace) };
+                engine::record_act(None, &act, || acts::describe(&act));
+            }
             machine::stop(targets.take_down(), grace).await;
         } else {
             record_spared(machines);
@@ -96,6 +106,10 @@ impl Sim {
         if request_fault(targets.is_running(), &machines, || {
             format!("{}killed", subject(&selector, &machines))
         }) {
+            for who in targets.processes().into_iter().filter(acts::has_something_to_end) {
+                let act = Act::Kill { who };
+                engine::record_act(None, &act, || acts::describe(&act));
+            }
             targets.take_down().into_iter().for_each(machine::kill);
         } else {
             record_spared(machines);
@@ -116,8 +130,12 @@ impl Sim {
         }
         for machine in machines {
             let has_power = machine::has_power(machine);
-            if request_fault(has_power, &[machine], || "loses power".to_owned()) {
-                machine::power_off(machine, None);
+            let act = Act::PowerOff { machine };
+            if request_fault(has_power, &[machine], || acts::describe(&act)) {
+                match has_power {
+                    true => acts::perform(None, &act, || acts::describe(&act)),
+                    false => machine::power_off(machine, None),
+                }
             } else {
                 record_spared(vec![machine]);
             }
@@ -159,6 +177,10 @@ impl Sim {
             return Ok(());
         }
         for wiped in machines {
+            let act = Act::Wipe { machine: wiped };
+            if changes(&wiped) {
+                engine::record_act(None, &act, || acts::describe(&act));
+            }
             machine::cancel_restarts(wiped);
             machine::wipe(wiped).map_err(|error| ControlError::Disk {
                 machine: name(wiped),
@@ -226,10 +248,14 @@ impl Sim {
         let text = || format!("{}clocks changed", subject(&selector, &machines));
         // Resetting clocks is the counterpart of an earlier fault, so the overlay cannot leave it out.
         if clock == ClockSkew::exact()
-            || request_fault(machines.iter().any(changes), &machines, text)
+            || request_fault(machines.iter().any(&changes), &machines, text)
         {
             for machine in machines {
-                set_clock(machine, clock);
+                if changes(&machine) {
+                    let ClockSkew { offset, drift } = clock;
+                    let act = Act::Clock { machine, offset, drift };
+                    acts::perform(None, &act, || acts::describe(&act));
+                }
             }
         }
         Ok(())
@@ -242,6 +268,12 @@ pub(super) fn machines_of(selector: &Selector) -> Vec<MachineId> {
         machine::services(selector).into_iter().map(|service| service.machine).collect();
     machines.dedup();
     machines
+}
+
+/// The numbers of those services that are on a machine.
+fn numbers_on(machine: MachineId, services: &[ServiceId]) -> Vec<u32> {
+    let on = services.iter().filter(|id| id.machine == machine);
+    on.map(|id| id.service as u32).collect()
 }
 
 /// What a selector matches: services, and machines with their clients.
@@ -289,6 +321,20 @@ impl Targets {
             machine::services_of(*machine).is_empty() && !machine::clients_of(*machine).is_empty()
         }));
         affected
+    }
+
+    /// The same processes by machine.
+    fn processes(&self) -> Vec<Processes> {
+        let mut machines: Vec<_> = self.services.iter().map(|service| service.machine).collect();
+        machines.extend(&self.machines);
+        machines.sort_unstable();
+        machines.dedup();
+        let on = |machine| Processes {
+            machine,
+            services: numbers_on(machine, &self.services),
+            clients: self.machines.contains(&machine),
+        };
+        machines.into_iter().map(on).collect()
     }
 
     fn is_running(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::engine::context::Slot;
 use crate::engine::draws::address::Address;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::{self, MachineId, ProcessId};
+use crate::net::PacketFilter;
 use crate::sim::{A_PLAN, Sim};
 
 thread_local! {
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(super) faults: BTreeMap<u64, u64>,
     /// Machines that would be down if the overlay had not left a fault out. Starting them again is not an error.
     pub(super) spared: BTreeSet<MachineId>,
+    /// The packet filters of a script, by their numbers there.
+    pub(super) filters: BTreeMap<u64, PacketFilter>,
 }
 
 /// A plan of the library in a run.
@@ -69,7 +72,8 @@ pub(crate) enum Idle {
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
     let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
     let (sequences, faults, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    let world = World { seed, body, plans: Vec::new(), clients, memory, sequences, faults, spared };
+    let (plans, filters) = (Vec::new(), BTreeMap::new());
+    let world = World { seed, body, plans, clients, memory, sequences, faults, spared, filters };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }

@@ -49,10 +49,12 @@ async fn answer(db: Store, [what, number]: Words) -> Result<Words> {
 }
 
 fn spec() -> Spec {
-    Scenario::new()
-        .machine("db", || numbers(Durability::Periodic(500.millis())))
-        .plan(PowerOffs::new().every(2.secs()..6.secs()))
-        .body(body)
+    with(Scenario::new().plan(PowerOffs::new().every(2.secs()..6.secs())))
+}
+
+/// The program under the plans of a scenario.
+pub(super) fn with(plans: Scenario) -> Spec {
+    plans.machine("db", || numbers(Durability::Periodic(500.millis()))).body(body)
 }
 
 async fn body(sim: Sim) -> Result {

@@ -29,7 +29,7 @@ fn failure_is_reported_as_a_story() {
                 "b.zone: loses power; restored later",
                 "the test chooses 3 from 0..4",
                 "failure \"b is down\"",
-                "  Run it again:\n    SIMMACH_REPLAY=sm1.",
+                "  Run it again:\n    SIMMACH_REPLAY=sm2.",
                 "  Run the unshrunk seed:\n    SIMMACH_SEED=",
                 "-- --exact zoo::shrinks",
             ],
@@ -108,7 +108,7 @@ fn token_that_is_damaged_is_an_error() {
     for (given, why) in [
         (damaged.as_str(), "wrong checksum"),
         ("417", "not a token"),
-        ("sm1.made-up", "invalid character '-'"),
+        ("sm2.made-up", "invalid character '-'"),
         ("sm9.0000", "another version"),
         ("@/nowhere/at/all", "cannot be read"),
     ] {
@@ -125,7 +125,7 @@ fn shrink_limit_can_be_set() {
     let run = |shrink| Door::Main.run("shrinks", &[("SIMMACH_SHRINK", shrink)]);
     let off = run("off");
     assert_has_not(&off, &["Shrunk"]);
-    assert_has(&off, &["Run it again:\n    SIMMACH_REPLAY=sm1.", "\n    SIMMACH_SEED="]);
+    assert_has(&off, &["Run it again:\n    SIMMACH_REPLAY=sm2.", "\n    SIMMACH_SEED="]);
     // With shrinking off the token is the seed's own run.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
@@ -144,7 +144,7 @@ fn shrink_limit_of_real_time_is_reported() {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(
             ran,
-            &["; the 800ms limit of SIMMACH_SHRINK was reached.\n", "SIMMACH_REPLAY=sm1."],
+            &["; the 800ms limit of SIMMACH_SHRINK was reached.\n", "SIMMACH_REPLAY=sm2."],
         );
     });
 }
@@ -211,7 +211,7 @@ fn token_that_is_long_is_shown_by_its_file() {
     assert_eq!(replayed.code, Some(101), "{}", replayed.text);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"always\""]);
     let whole = token(&run(&[off]));
-    assert!(whole.starts_with("sm1.") && whole.len() > 200, "{whole}");
+    assert!(whole.starts_with("sm2.") && whole.len() > 200, "{whole}");
     assert_has(&run(&[("SIMMACH_REPLAY", &whole)]), &["Reproduced exactly."]);
     let _ = fs::remove_dir_all(&folder);
 }
@@ -245,7 +245,7 @@ fn regression_is_tried_first() {
 
     let larger = run("read", "larger");
     assert_eq!(larger.code, Some(101), "{}", larger.text);
-    fs::write(&file, text.replace("sm1.", "sm1.0")).expect("it can be written");
+    fs::write(&file, text.replace("sm2.", "sm2.0")).expect("it can be written");
     let stale = run("read", "fixed");
     assert_eq!(stale.code, Some(0), "{}", stale.text);
     assert_has(
@@ -325,7 +325,7 @@ fn regressions_that_can_not_be_read_fail_the_test() {
         for (bad, why) in [
             (&b"# caf\xe9\n"[..], "line 4: not valid UTF-8"),
             (b"nonsense\n", "line 4: \"nonsense\" is not a token"),
-            (b"sm1.0000\n", "line 4: "),
+            (b"sm2.0000\n", "line 4: "),
         ] {
             let bytes = [&good, bad].concat();
             fs::write(&file, &bytes).expect("there is room");
@@ -386,7 +386,7 @@ fn regressions_are_written_by_several_processes() {
         assert_eq!(ran.end().code, Some(101));
     }
     let text = fs::read_to_string(folder.join("fixture/zoo__shrinks.txt")).expect("it was written");
-    let tokens = text.lines().filter(|line| line.starts_with("sm1.")).count();
+    let tokens = text.lines().filter(|line| line.starts_with("sm2.")).count();
     assert_eq!((text.lines().count(), tokens), (3, 1), "{text}");
     let _ = fs::remove_dir_all(&folder);
 }
@@ -399,7 +399,7 @@ fn regression_that_can_not_be_written_is_reported() {
     let env = [("SIMMACH_REGRESSIONS", "write"), ("SIMMACH_SEED", "0"), ("SIMMACH_SHRINK", "off")];
     let ran = Door::Main.run("long_token", &env);
     assert_eq!(ran.code, Some(101), "{}", ran.text);
-    assert_has(&ran, &["zoo::long_token failed with seed 0", "SIMMACH_REPLAY=sm1."]);
+    assert_has(&ran, &["zoo::long_token failed with seed 0", "SIMMACH_REPLAY=sm2."]);
     assert_has(&ran, &["could not be recorded as a regression:\n    simmach-regressions/fixture/"]);
     assert_eq!(fs::read_to_string(&folder).expect("it is there"), "no folder");
     fs::remove_file(&folder).expect("it is there");

@@ -1,5 +1,6 @@
 //! Records of the run on this thread: events, effects, faults and deviations.
 
+use crate::engine::acts::{Act, PacketVerdict};
 use crate::engine::context::try_with;
 use crate::engine::ids::{MachineId, Scope};
 use crate::engine::log;
@@ -39,6 +40,17 @@ pub(crate) fn record_deviation(deviation: impl FnOnce() -> Deviation) {
         let deviation = deviation();
         try_with(|engine| engine.record(|recorder| recorder.add(deviation)));
     }
+}
+
+/// Records an act of the running plan, or of the script, if the run records deviations. `owner` is the plan of the library
+/// that does it.
+pub(crate) fn record_act(owner: Option<u64>, act: &Act, text: impl FnOnce() -> String) {
+    try_with(|engine| engine.record_act(owner, act, text));
+}
+
+/// Records what a packet filter decided about a packet, if the filter is an act of a plan.
+pub(crate) fn record_verdict(filter: u64, verdict: PacketVerdict) {
+    try_with(|engine| engine.record(|recorder| recorder.record_verdict(filter, verdict)));
 }
 
 /// Counts a machine as affected by a fault, if the run records deviations.

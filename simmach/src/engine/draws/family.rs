@@ -42,6 +42,8 @@ pub(crate) enum Family {
     Fault = 16,
     /// The order of the descriptors that an epoll instance reports at once: (task, nth, position).
     Epoll = 17,
+    /// No draw: an act of a plan, by its id. Calm leaves it out.
+    Act = 18,
 }
 
 impl Family {
@@ -64,6 +66,7 @@ impl Family {
         Self::Step,
         Self::Fault,
         Self::Epoll,
+        Self::Act,
     ];
 
     /// Returns the family with this number.
@@ -84,6 +87,6 @@ mod tests {
         }
         numbers.dedup();
         assert_eq!((numbers.len(), numbers.is_sorted()), (Family::ALL.len(), true));
-        assert_eq!((Family::of_number(8), Family::of_number(18)), (None, None));
+        assert_eq!((Family::of_number(8), Family::of_number(19)), (None, None));
     }
 }

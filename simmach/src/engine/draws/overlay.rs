@@ -1,4 +1,5 @@
-//! Overlays: ordered lists of rules that overrule a run's draws. The last rule that matches a draw wins.
+//! Overlays: ordered lists of rules that overrule a run's draws, and a script that stands in for its plans. The last rule
+//! that matches a draw wins.
 //!
 //! An overlay is plain data. The shrinker writes overlays to leave parts of a run out, and a token contains one. A run with
 //! an empty overlay depends on its seed only.
@@ -7,12 +8,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::acts::Script;
 use crate::engine::draws::family::Family;
 
-/// An ordered list of rules. The last that matches a draw wins.
+/// An ordered list of rules, of which the last that matches a draw wins; and perhaps a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Overlay {
     rules: Vec<Rule>,
+    /// What is done to the cluster in place of what plans do; `None` if plans run.
+    script: Option<Script>,
 }
 
 /// A rule: which draws it matches, and what it makes of them.
@@ -60,12 +64,22 @@ pub(crate) enum RuleAction {
 impl Overlay {
     /// An overlay that makes every draw calm.
     pub(crate) fn calm() -> Self {
-        Self { rules: vec![Rule::all(None, RuleAction::Calm)] }
+        Self { rules: vec![Rule::all(None, RuleAction::Calm)], script: None }
     }
 
     /// Adds a rule, which takes precedence over all earlier rules.
     pub(crate) fn push(&mut self, rule: Rule) {
         self.rules.push(rule);
+    }
+
+    /// The same overlay, in which the acts of a script stand in for plans.
+    pub(crate) fn with_script(self, script: Option<Script>) -> Self {
+        Self { script, ..self }
+    }
+
+    /// The script that stands in for plans; `None` if plans run.
+    pub(crate) fn script(&self) -> Option<&Script> {
+        self.script.as_ref()
     }
 
     /// The rules, in order.
@@ -76,7 +90,7 @@ impl Overlay {
 
 impl FromIterator<Rule> for Overlay {
     fn from_iter<I: IntoIterator<Item = Rule>>(rules: I) -> Self {
-        Self { rules: rules.into_iter().collect() }
+        Self { rules: rules.into_iter().collect(), script: None }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::engine::draws::overlay::Position;
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     last: Option<StepStart>,
+    /// The last one that no plan began.
+    last_of_program: Option<StepStart>,
     /// The last step of each sequence, and when it began.
     begun: BTreeMap<u64, (u64, u64)>,
     waiting: Vec<Waker>,
@@ -49,9 +51,17 @@ impl Positions {
         self.last
     }
 
+    /// The step that began last, except those of plans.
+    pub(crate) fn last_step_of_program(&self) -> Option<StepStart> {
+        self.last_of_program
+    }
+
     /// Begins a step. Returns the wakers of what waits for a step.
-    pub(crate) fn begin_step(&mut self, start: StepStart) -> Vec<Waker> {
+    pub(crate) fn begin_step(&mut self, start: StepStart, is_by_plan: bool) -> Vec<Waker> {
         self.last = Some(start);
+        if !is_by_plan {
+            self.last_of_program = Some(start);
+        }
         self.begun.insert(start.sequence, (start.step, start.at));
         self.counts.clear();
         self.take_waiting()

@@ -45,7 +45,7 @@ impl Engine {
                      keep waking each other or yielding, and time moves only when no task is ready"
                 );
                 self.fail_here(Failure::new(FailureKind::Stall, message));
-            } else if self.poll_next() {
+            } else if self.carry_out_act(true) || self.poll_next() || self.carry_out_act(false) {
                 self.count_poll();
             } else {
                 self.next_event(limits);

@@ -3,10 +3,11 @@
 //! They are recorded only on request. A draw that resulted in its calm value is not a deviation, since leaving it out would
 //! change nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::acts::{Act, PacketVerdict, RecordedAct};
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
@@ -56,8 +57,10 @@ pub(crate) struct Deviation {
 /// The kind of a deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum DeviationKind {
-    /// A fault by a plan.
+    /// A fault by a plan, as an act. Of the families of draws it is a plan's decision that may have led to acts.
     Strike,
+    /// An act of a plan that repairs a fault.
+    Repair,
     /// A field of a strike: a duration, a side of a partition.
     Field,
     /// A fault of a packet.
@@ -93,6 +96,14 @@ pub struct Size {
     pub nanos: u64,
 }
 
+/// What was recorded of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) size: Option<Size>,
+    pub(crate) deviations: Vec<Deviation>,
+    pub(crate) acts: Vec<RecordedAct>,
+}
+
 /// Records the deviations of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
@@ -104,6 +115,11 @@ pub(crate) struct Recorder {
     all: Vec<Deviation>,
     /// Index of the first deviation without a description.
     described: usize,
+    /// The acts of plans.
+    acts: Vec<RecordedAct>,
+    number_of_acts: u32,
+    /// The packet filters among them, by their number.
+    filters: BTreeMap<u64, usize>,
 }
 
 impl Deviation {
@@ -132,11 +148,13 @@ impl Recorder {
     pub(crate) fn add(&mut self, deviation: Deviation) {
         let size = &mut self.size;
         match deviation.kind {
-            DeviationKind::Strike | DeviationKind::PacketFault => size.faults += 1,
+            DeviationKind::PacketFault => size.faults += 1,
+            // A decision of a plan is counted by the acts that it leads to.
+            DeviationKind::Strike => size.faults += u64::from(deviation.family == Family::Act),
             DeviationKind::Step => size.steps += 1,
             DeviationKind::Choice => size.choices = size.choices.saturating_add(deviation.value),
             DeviationKind::Field | DeviationKind::Delay => size.delays += 1,
-            DeviationKind::Order => {}
+            DeviationKind::Order | DeviationKind::Repair => {}
         }
         self.machines.extend(deviation.machine);
         if self.record == RecordLevel::All {
@@ -170,19 +188,42 @@ impl Recorder {
         }
     }
 
+    /// Records an act of a plan, and returns its id.
+    pub(crate) fn record_act(&mut self, act: RecordedAct) -> u32 {
+        let id = self.number_of_acts;
+        self.number_of_acts += 1;
+        if self.record == RecordLevel::All {
+            if let Act::Filter { number, .. } = &act.act {
+                self.filters.insert(*number, self.acts.len());
+            }
+            self.acts.push(act);
+        }
+        id
+    }
+
+    /// Records a decision of a packet filter that a plan added.
+    pub(crate) fn record_verdict(&mut self, filter: u64, verdict: PacketVerdict) {
+        let Some(act) = self.filters.get(&filter).and_then(|at| self.acts.get_mut(*at)) else {
+            return;
+        };
+        if let Act::Filter { verdicts, .. } = &mut act.act {
+            verdicts.push(verdict);
+        }
+    }
+
     /// Counts a machine as affected.
     pub(crate) fn mark_affected(&mut self, machine: MachineId) {
         self.machines.insert(machine);
     }
 
-    pub(crate) fn finish(mut self, nanos: u64) -> (Option<Size>, Vec<Deviation>) {
+    pub(crate) fn finish(mut self, nanos: u64) -> Recorded {
         if self.record == RecordLevel::Nothing {
-            return (None, Vec::new());
+            return Recorded::default();
         }
         self.size.reorderings = self.overtaken.len() as u64;
         self.size.machines = self.machines.len() as u64;
         self.size.nanos = nanos;
-        (Some(self.size), self.all)
+        Recorded { size: Some(self.size), deviations: self.all, acts: self.acts }
     }
 }
 
@@ -212,7 +253,7 @@ mod tests {
         recorder.mark_affected(MachineId(4));
         recorder.overtaken(3);
         recorder.overtaken(3);
-        let (size, all) = recorder.finish(9);
+        let Recorded { size, deviations: all, .. } = recorder.finish(9);
         let expected = Size {
             machines: 1,
             faults: 2,

@@ -79,7 +79,7 @@ fn kind_of(family: Family, of: u64) -> DeviationKind {
         Family::Choice => DeviationKind::Choice,
         Family::Wake | Family::Start | Family::Select | Family::Epoll => DeviationKind::Order,
         Family::Step => DeviationKind::Step,
-        Family::Fault => DeviationKind::Strike,
+        Family::Fault | Family::Act => DeviationKind::Strike,
         Family::Reorder
         | Family::Latency
         | Family::Commit

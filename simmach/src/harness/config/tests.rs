@@ -16,7 +16,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
 fn pcap_requires_a_single_run() {
     let file = read(&[(PCAP, "a.pcapng"), (SEED, "3")]).expect("a single run is configured").pcap;
     assert_eq!(file, Some(PathBuf::from("a.pcapng")));
-    assert!(read(&[(PCAP, "a.pcapng"), (REPLAY, "sm1.x")]).is_ok());
+    assert!(read(&[(PCAP, "a.pcapng"), (REPLAY, "sm2.x")]).is_ok());
     for many in [&[][..], &[(SEEDS, "1..3")], &[(SEEDS, "random")]] {
         let vars = [many, &[(PCAP, "a.pcapng")]].concat();
         let error = read(&vars).expect_err("more than one run");

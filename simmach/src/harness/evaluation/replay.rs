@@ -48,7 +48,7 @@ pub(crate) enum ReplayError {
     #[error("{REPLAY}=@{}: the file cannot be read: {error}", file.display())]
     Unreadable { file: PathBuf, error: io::Error },
     /// The file has no token.
-    #[error("{REPLAY}=@{}: the file contains no token; tokens start with `sm1.`", file.display())]
+    #[error("{REPLAY}=@{}: the file contains no token; tokens start with `sm2.`", file.display())]
     NoToken { file: PathBuf },
     /// The last token of the file is invalid.
     #[error("{REPLAY}: {0}; restore the line from version control, or remove it")]

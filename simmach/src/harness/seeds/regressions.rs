@@ -64,7 +64,7 @@ pub(crate) struct LineError {
 pub(crate) enum LineMistake {
     #[error("not valid UTF-8")]
     NotUtf8,
-    #[error("{0:?} is not a token: tokens start with `sm1.`")]
+    #[error("{0:?} is not a token: tokens start with `sm2.`")]
     NotAToken(String),
     #[error("{0:?} is not a seed: expected a number after the token")]
     NotASeed(String),

@@ -51,6 +51,7 @@ pub(crate) fn shrink(
         pool,
         shape: failing.shape,
         sequences: step_sequences(failing),
+        is_scripted: false,
         job: Job {
             test,
             seed: failing.seed,
@@ -63,7 +64,7 @@ pub(crate) fn shrink(
         tried: 0,
     };
     let shrunk = shrink::shrink(&mut oracle, budget)?;
-    let PoolOracle { job, failure, bar, .. } = oracle;
+    let PoolOracle { job, failure, bar, sequences, .. } = oracle;
     drop(bar);
     forget_best(test);
     let job = Job { overlay: shrunk.overlay.clone(), ..job };
@@ -76,8 +77,7 @@ pub(crate) fn shrink(
         return None;
     }
     let repeats = fails(&fresh) && fresh.outcome.trace_hash == run.outcome.trace_hash;
-    let token =
-        Token { sequences: step_sequences(failing), ..token(test, &job.overlay, &run.outcome) };
+    let token = Token { sequences, ..token(test, &job.overlay, &run.outcome) };
     Some(ShrunkRun { shrunk, run, repeats, token })
 }
 
@@ -150,6 +150,8 @@ struct PoolOracle<'a> {
     pool: &'a Pool,
     shape: u64,
     sequences: Vec<StepSequence>,
+    /// Whether both are those of a run in which acts stand in for plans.
+    is_scripted: bool,
     job: Job,
     failure: Failure,
     end: Option<Instant>,
@@ -226,7 +228,14 @@ impl Oracle for PoolOracle<'_> {
         let outcome = run_one(self.pool, job).outcome;
         self.tried += 1;
         match self.size(&outcome) {
-            Some(size) => Answer::Fails(FailingRun { size, deviations: outcome.deviations }),
+            Some(size) => {
+                if overlay.script().is_some() && !std::mem::replace(&mut self.is_scripted, true) {
+                    // The first run without the plans: no step of the program is left out.
+                    (self.shape, self.sequences) = (outcome.shape, step_sequences(&outcome));
+                }
+                let (deviations, acts) = (outcome.deviations, outcome.acts);
+                Answer::Fails(FailingRun { size, deviations, acts })
+            }
             None => Answer::Passes,
         }
     }

@@ -10,4 +10,5 @@ pub(crate) mod packet_draws;
 mod pairs;
 pub(crate) mod partitions;
 pub(crate) mod profile;
+mod profile_data;
 pub(crate) mod wire;

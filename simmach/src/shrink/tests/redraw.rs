@@ -136,7 +136,8 @@ fn strike_fields_become_calm() {
         let delays = deviations.len() as u64 - 1;
         match is_there(1 << 16) && is_there(3) {
             true => {
-                Answer::Fails(FailingRun { size: Size { delays, ..size(&deviations) }, deviations })
+                let size = Size { delays, ..size(&deviations) };
+                Answer::Fails(FailingRun { size, deviations, ..FailingRun::default() })
             }
             false => Answer::Passes,
         }

@@ -1,4 +1,4 @@
-//! Binary encoding of a token: numbers, step sequences and overlays.
+//! Binary encoding of a token: numbers, step sequences, overlays and scripts.
 //!
 //! A number has seven bits in each byte, so that small numbers are short. The large words of an overlay, mostly hashes, are
 //! written once, in a list before the rules, and the rules refer to them by index.
@@ -28,6 +28,8 @@ const REVERSED_VALUE: u8 = 3;
 const RESEEDED: u8 = 4;
 /// A value, written as an index into the list.
 const LISTED_VALUE: u8 = 5;
+/// First byte of a script.
+const SCRIPT: u8 = 1;
 /// First byte of a rule with a position. No other rule begins with it.
 const WITH_POSITION: u8 = 0xff;
 
@@ -83,6 +85,9 @@ impl TokenWriter {
         for rule in overlay.rules() {
             self.rule(rule, &list);
         }
+        // Acts of plans are plain data without a reader of their own here.
+        let script = overlay.script().and_then(|script| postcard::to_allocvec(script).ok());
+        self.byte_string(&script.map(|bytes| [vec![SCRIPT], bytes].concat()).unwrap_or_default());
     }
 
     fn rule(&mut self, rule: &Rule, list: &[u64]) {
@@ -184,7 +189,13 @@ impl<'a> TokenReader<'a> {
         let list: Vec<u64> =
             (0..count).map(|_| self.array().map(u64::from_le_bytes)).collect::<Option<_>>()?;
         let count = self.count(2)?;
-        (0..count).map(|_| self.rule(&list)).collect()
+        let overlay: Overlay = (0..count).map(|_| self.rule(&list)).collect::<Option<_>>()?;
+        let script = match self.byte_string()?.split_first() {
+            None => None,
+            Some((&SCRIPT, bytes)) => Some(postcard::from_bytes(bytes).ok()?),
+            Some(_) => return None,
+        };
+        Some(overlay.with_script(script))
     }
 
     /// Reads a count of items of at least `least` bytes each. Returns `None` if the remaining bytes are too few for them.

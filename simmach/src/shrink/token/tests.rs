@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
+use crate::engine::acts::{Act, PacketVerdict, Processes, Repair, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Position, Rule, RuleAction};
+use crate::engine::ids::MachineId;
 use crate::shrink::token::*;
 
 fn words() -> impl Strategy<Value = u64> {
@@ -31,6 +33,54 @@ prop_compose! {
     }
 }
 
+fn machines() -> impl Strategy<Value = Vec<MachineId>> {
+    prop::collection::vec((0..9u32).prop_map(MachineId), 0..4)
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let machine = || (0..9u32).prop_map(MachineId);
+    let verdict = |(packet, delay)| PacketVerdict { packet, delay };
+    let verdicts = || {
+        let one = ([words(), words(), words()], prop::option::of(words())).prop_map(verdict);
+        prop::collection::vec(one, 0..3)
+    };
+    let who = (machine(), prop::collection::vec(0..3u32, 0..3), any::<bool>());
+    prop_oneof![
+        (who, words()).prop_map(|((machine, services, clients), grace)| Act::Stop {
+            who: Processes { machine, services, clients },
+            grace,
+        }),
+        machine().prop_map(|machine| Act::PowerOff { machine }),
+        (machines(), machines(), any::<bool>()).prop_map(|(from, to, both_ways)| Act::Partition {
+            from,
+            to,
+            both_ways
+        }),
+        (machine(), any::<i64>(), any::<i32>()).prop_map(|(machine, offset, drift)| Act::Clock {
+            machine,
+            offset: offset.into(),
+            drift,
+        }),
+        (words(), machines(), machines(), verdicts())
+            .prop_map(|(number, from, to, verdicts)| Act::Filter { number, from, to, verdicts }),
+        Just(Act::Settle),
+    ]
+}
+
+prop_compose! {
+    fn timed_acts()(
+        (id, offset, place) in (any::<u32>(), words(), 0..300u32),
+        owner in prop::option::of(words()),
+        step in prop::option::of((words(), words())),
+        act in acts(),
+        repairs in prop::collection::vec((words(), acts()), 0..3),
+    ) -> TimedAct {
+        let when = When { step, offset, place };
+        let repair = |(after, act)| Repair { owner, after, place, act };
+        TimedAct { id, owner, when, act, repairs: repairs.into_iter().map(repair).collect() }
+    }
+}
+
 prop_compose! {
     fn step_sequence()(
         (id, steps, choices) in (any::<u16>(), words(), prop::collection::vec(words(), 0..5)),
@@ -46,9 +96,12 @@ prop_compose! {
         checkpoints in prop::collection::vec(any::<u8>(), 0..9),
         rules in prop::collection::vec(rules(), 0..12),
         sequences in prop::collection::vec(step_sequence(), 0..4),
+        script in prop::option::of(prop::collection::vec(timed_acts(), 0..5)),
     ) -> Token {
         let trace = TraceSummary { events, hash, checkpoints };
-        Token { test, shape, sequences, seed, overlay: rules.into_iter().collect(), failure, trace }
+        let overlay = rules.into_iter().collect::<Overlay>();
+        let overlay = overlay.with_script(script.map(|acts| Script { acts }));
+        Token { test, shape, sequences, seed, overlay, failure, trace }
     }
 }
 
@@ -80,7 +133,7 @@ proptest! {
         let text = token.to_string();
         prop_assert_eq!(text.parse(), Ok(token.clone()));
         // As it may be typed from a screenshot.
-        prop_assert_eq!(text.to_uppercase().replace('0', "O").replace('1', "l").replacen("SMl", "sm1", 1).parse(), Ok(token.clone()));
+        prop_assert_eq!(text.to_uppercase().replace('0', "O").replace('1', "l").replacen("SM2", "sm2", 1).parse(), Ok(token.clone()));
         prop_assert_eq!(format!("  {text}\n").parse(), Ok(token));
     }
 }
@@ -90,7 +143,7 @@ proptest! {
 fn token_text_is_stable() {
     assert_eq!(small().to_string(), GOLDEN);
 }
-const GOLDEN: &str = "sm1.040000020000008300f061r102gg60ffqtpxxvxynqf040805cag21g0041g0000x03g8000003ga1850m2ga1dp469bm";
+const GOLDEN: &str = "sm2.040000020000008300f061r102gg60ffqtpxxvxynqf040805cag21g00400600003m0e1000000e1850m2ga185kbqh1pg";
 
 #[test]
 fn invalid_texts_have_different_errors() {
@@ -98,10 +151,10 @@ fn invalid_texts_have_different_errors() {
     assert_eq!(parse(""), TokenError::Prefix);
     assert_eq!(parse("417"), TokenError::Prefix);
     assert_eq!(parse("é.é"), TokenError::Prefix);
-    assert_eq!(parse("sm2.0000"), TokenError::Version);
-    assert_eq!(parse("sm1."), TokenError::Damaged);
-    assert_eq!(parse("sm1.00u0"), TokenError::Character('u'));
-    assert_eq!(parse("sm1.00é0"), TokenError::Character('é'));
+    assert_eq!(parse("sm1.0000"), TokenError::Version('1'));
+    assert_eq!(parse("sm2."), TokenError::Damaged);
+    assert_eq!(parse("sm2.00u0"), TokenError::Character('u'));
+    assert_eq!(parse("sm2.00é0"), TokenError::Character('é'));
     let text = small().to_string();
     assert_eq!(parse(&text[..text.len() - 1]), TokenError::Damaged);
     assert_eq!(parse(&format!("{text}0")), TokenError::Damaged);

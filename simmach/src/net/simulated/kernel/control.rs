@@ -9,7 +9,9 @@ use crate::net::simulated::kernel::streams::listener_address;
 use crate::net::simulated::kernel::table::{SocketEntry, SocketState};
 use crate::net::simulated::kernel::{Kernel, key_of, with_kernel};
 use crate::net::simulated::key::SocketKey;
-use crate::net::simulated::link::filter::{FilterFn, PacketFilter};
+#[cfg(test)]
+use crate::net::simulated::link::filter::FilterFn;
+use crate::net::simulated::link::filter::{Choice, PacketFilter};
 use crate::net::simulated::link::links::LinkState;
 use crate::net::simulated::link::partitions::RemainingPartitions;
 use crate::net::simulated::link::profile::{NetworkProfile, Protocol};
@@ -116,6 +118,20 @@ pub(crate) fn set_profile(from: &str, to: &str, profile: NetworkProfile) -> Resu
     with_kernel(|kernel| kernel.set_profile(from, to, profile)).unwrap_or(Ok(()))
 }
 
+/// Whether any path is partitioned.
+pub(crate) fn is_any_partitioned() -> bool {
+    with_kernel(|kernel| kernel.wire.links.partitions().has_any()).unwrap_or(false)
+}
+
+/// Checks that both zones have machines.
+///
+/// # Errors
+///
+/// A message that names a zone without machines.
+pub(crate) fn check_zones(from: &str, to: &str) -> Result<(), String> {
+    with_kernel(|kernel| kernel.zone_numbers(from, to).map(drop)).unwrap_or(Ok(()))
+}
+
 /// Whether both zones have machines.
 pub(crate) fn has_zones(from: &str, to: &str) -> bool {
     let has = |kernel: &mut Kernel| {
@@ -213,22 +229,33 @@ pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &N
 }
 
 /// Adds a filter for packets from `from` to `to`. `None` outside a run.
+#[cfg(test)]
 pub(crate) fn filter_packets(
     from: &[MachineId],
     to: &[MachineId],
     choose: FilterFn,
 ) -> Option<PacketFilter> {
+    add_filter(from, to, Choice::Function(choose), |run, id| _ = remove_filter(run, id))
+}
+
+/// Adds a filter for packets from `from` to `to`, whose guard calls `remove` when it is dropped. `None` outside a run.
+pub(crate) fn add_filter(
+    from: &[MachineId],
+    to: &[MachineId],
+    choice: Choice,
+    remove: fn(RunId, u64),
+) -> Option<PacketFilter> {
     let (from, to) = (numbers(from), numbers(to));
     with_kernel(|kernel| {
-        let id = kernel.wire.filters.add(from, to, choose);
+        let id = kernel.wire.filters.add(from, to, choice);
         kernel.update_offload();
-        PacketFilter::new(kernel.run(), id, remove_filter)
+        PacketFilter::new(kernel.run(), id, remove)
     })
 }
 
 /// Returns a guard without a filter.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
-    with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_FILTER, remove_filter))
+    with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_FILTER, |_, _| {}))
 }
 
 /// Ids of filters start from 1.
@@ -244,13 +271,14 @@ pub(crate) fn clear_filters() -> bool {
     removed.is_some_and(|removed| !removed.is_empty())
 }
 
-fn remove_filter(run: RunId, id: u64) {
+/// Removes a filter of this run. Returns whether there was one.
+pub(crate) fn remove_filter(run: RunId, id: u64) -> bool {
     let removed = with_kernel(|kernel| {
         let removed = if kernel.run() == run { kernel.wire.filters.remove(id) } else { None };
         kernel.update_offload();
         removed
     });
-    drop(removed);
+    removed.flatten().is_some()
 }
 
 fn set_clog(from: &[MachineId], to: &[MachineId], on: bool) {
@@ -331,16 +359,20 @@ impl Kernel {
     }
 
     fn set_profile(&mut self, from: &str, to: &str, profile: NetworkProfile) -> Result<(), String> {
+        let (from, to) = self.zone_numbers(from, to)?;
+        self.wire.links.rejoin(from, to, profile);
+        self.update_offload();
+        Ok(())
+    }
+
+    fn zone_numbers(&self, from: &str, to: &str) -> Result<(u32, u32), String> {
         let zone = |name: &str| {
             self.wire
                 .links
                 .known_zone(name)
                 .ok_or_else(|| format!("no machine is in zone {name:?}"))
         };
-        let (from, to) = (zone(from)?, zone(to)?);
-        self.wire.links.rejoin(from, to, profile);
-        self.update_offload();
-        Ok(())
+        Ok((zone(from)?, zone(to)?))
     }
 
     fn table(&self, machine: MachineId) -> Vec<SocketEntry> {

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::engine::acts::PacketVerdict;
 use crate::engine::{self, RunId};
 use crate::net::simulated::address::HostIndex;
 use crate::net::simulated::link::profile::PacketInfo;
+use crate::net::simulated::tcp::config::nanos;
 
 /// Decision of a packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,11 @@ impl PacketFilter {
         Self { run, id, remove }
     }
 
+    /// The number of the filter.
+    pub(crate) fn number(&self) -> u64 {
+        self.id
+    }
+
     /// Leaves the filter in place until [`settle`](crate::Sim::settle) or the end of the run.
     pub fn keep(self) {
         std::mem::forget(self);
@@ -50,6 +57,23 @@ impl Drop for PacketFilter {
 
 pub(crate) type FilterFn = Box<dyn FnMut(&PacketInfo<'_>) -> PacketFate>;
 
+/// What a filter decides by.
+pub(crate) enum Choice {
+    /// A function of the test.
+    Function(FilterFn),
+    /// The decisions of an earlier run, by the address of the packet. All other packets pass.
+    Recorded(BTreeMap<[u64; 3], PacketFate>),
+}
+
+impl Choice {
+    fn decide(&mut self, info: &PacketInfo<'_>, packet: [u64; 3]) -> PacketFate {
+        match self {
+            Self::Function(choose) => engine::catch_test_panic(PacketFate::Pass, || choose(info)),
+            Self::Recorded(fates) => fates.get(&packet).copied().unwrap_or(PacketFate::Pass),
+        }
+    }
+}
+
 /// The filters of a run, in the order they were added.
 #[derive(Default)]
 pub(crate) struct Filters {
@@ -63,29 +87,24 @@ struct Filter {
     to: Vec<HostIndex>,
     /// Number of packets seen, for each pair of machines.
     seen: BTreeMap<(HostIndex, HostIndex), u64>,
-    choose: FilterFn,
+    choice: Choice,
 }
 
 impl Filters {
-    pub(crate) fn add(
-        &mut self,
-        from: Vec<HostIndex>,
-        to: Vec<HostIndex>,
-        choose: FilterFn,
-    ) -> u64 {
+    pub(crate) fn add(&mut self, from: Vec<HostIndex>, to: Vec<HostIndex>, choice: Choice) -> u64 {
         self.last_id += 1;
-        self.filters.push(Filter { id: self.last_id, from, to, seen: BTreeMap::new(), choose });
+        self.filters.push(Filter { id: self.last_id, from, to, seen: BTreeMap::new(), choice });
         self.last_id
     }
 
-    /// Returns the removed closure. The caller drops it while no state is borrowed, since its drop is user code.
-    pub(crate) fn remove(&mut self, id: u64) -> Option<FilterFn> {
+    /// Returns what the removed filter decided by. The caller drops it while no state is borrowed, since its drop is user code.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Choice> {
         let at = self.filters.iter().position(|filter| filter.id == id)?;
-        Some(self.filters.remove(at).choose)
+        Some(self.filters.remove(at).choice)
     }
 
-    pub(crate) fn clear(&mut self) -> Vec<FilterFn> {
-        self.filters.drain(..).map(|filter| filter.choose).collect()
+    pub(crate) fn clear(&mut self) -> Vec<Choice> {
+        self.filters.drain(..).map(|filter| filter.choice).collect()
     }
 
     /// Whether any filter applies to packets from `from` to `to`.
@@ -93,11 +112,13 @@ impl Filters {
         self.filters.iter().any(|filter| filter.matches(from, to))
     }
 
-    /// Asks the filters in order. The first that does not pass the packet decides; the others still count it.
+    /// Asks the filters in order about the packet with this address. The first that does not pass the packet decides; the
+    /// others still count it.
     pub(crate) fn decide(
         &mut self,
         from: HostIndex,
         to: HostIndex,
+        packet: [u64; 3],
         info: &mut PacketInfo<'_>,
     ) -> PacketFate {
         let mut fate = PacketFate::Pass;
@@ -106,7 +127,13 @@ impl Filters {
             *seen += 1;
             info.nth = *seen;
             if fate == PacketFate::Pass {
-                fate = engine::catch_test_panic(PacketFate::Pass, || (filter.choose)(info));
+                fate = filter.choice.decide(info, packet);
+                let delay = match fate {
+                    PacketFate::Pass => continue,
+                    PacketFate::Drop => None,
+                    PacketFate::Delay(by) => Some(nanos(by)),
+                };
+                engine::record_verdict(filter.id, PacketVerdict { packet, delay });
             }
         }
         fate

@@ -37,9 +37,14 @@ impl Partitions {
         self.0.entry(owner).or_default().set(from, to, on);
     }
 
+    /// Whether any owner partitions a path.
+    pub(crate) fn has_any(&self) -> bool {
+        self.0.values().any(Pairs::has_any)
+    }
+
     /// Heals the partitions of all owners. Returns whether there were any.
     pub(super) fn heal_all(&mut self) -> bool {
-        let had_any = self.0.values().any(Pairs::has_any);
+        let had_any = self.has_any();
         self.0.clear();
         had_any
     }

@@ -193,7 +193,8 @@ impl Wire {
             lost: false,
             text: packet.text(),
         };
-        self.filters.decide(from, to, &mut info)
+        let PacketAddress { flow, number, transmission } = packet.draw;
+        self.filters.decide(from, to, [flow, number, transmission], &mut info)
     }
 
     #[cold]

@@ -1,0 +1,154 @@
+//! Carries out a script: finds the act that is due, at its time and at its place among the events of that time.
+
+use std::collections::BTreeSet;
+
+use crate::engine::acts::{Act, Script};
+
+/// The acts of a script that are still to come.
+#[derive(Debug, Default)]
+pub(crate) struct ScriptRunner {
+    script: Script,
+    /// Indices of the acts that wait for their step.
+    waiting: Vec<usize>,
+    /// What has a time: that, the place at that time, and the act, or its repair counted from 1.
+    timed: BTreeSet<(u64, u32, usize, usize)>,
+}
+
+/// An act that is due.
+#[derive(Debug)]
+pub(crate) struct DueAct {
+    pub(crate) id: u32,
+    pub(crate) owner: Option<u64>,
+    pub(crate) act: Act,
+}
+
+impl ScriptRunner {
+    pub(crate) fn new(script: &Script) -> Self {
+        let mut runner = Self { script: script.clone(), ..Self::default() };
+        for (index, act) in script.acts.iter().enumerate() {
+            match act.when.step {
+                Some(_) => runner.waiting.push(index),
+                None => _ = runner.timed.insert((act.when.offset, act.when.place, index, 0)),
+            }
+        }
+        runner
+    }
+
+    /// A step has begun: the acts that are counted from it, or from one before it that is left out, have their times.
+    pub(crate) fn begin_step(&mut self, sequence: u64, step: u64, now: u64) {
+        let (acts, timed) = (&self.script.acts, &mut self.timed);
+        self.waiting.retain(|index| {
+            let when = acts[*index].when;
+            let is_due = when.step.is_some_and(|(of, from)| of == sequence && from <= step);
+            if is_due {
+                timed.insert((now.saturating_add(when.offset), when.place, *index, 0));
+            }
+            !is_due
+        });
+    }
+
+    /// The time of the next act, if it is known.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.timed.first().map(|(at, ..)| *at)
+    }
+
+    /// Takes the next act, if it is due `now`. `place` is the number of polls of the program so far at this time; `None` if
+    /// there are no more.
+    pub(crate) fn take_due(&mut self, now: u64, place: Option<u32>) -> Option<DueAct> {
+        let next = self.timed.first().copied();
+        let is_due = |(at, at_place, ..): &(u64, u32, usize, usize)| {
+            *at < now || *at == now && place.is_none_or(|place| *at_place <= place)
+        };
+        let (at, place, index, repair) = next.filter(is_due)?;
+        self.timed.remove(&(at, place, index, repair));
+        let timed = &self.script.acts[index];
+        Some(match repair.checked_sub(1).and_then(|nth| timed.repairs.get(nth)) {
+            Some(repair) => DueAct { id: timed.id, owner: repair.owner, act: repair.act.clone() },
+            None => {
+                for (nth, repair) in (1..).zip(&timed.repairs) {
+                    let at = now.saturating_add(repair.after);
+                    self.timed.insert((at, repair.place, index, nth));
+                }
+                DueAct { id: timed.id, owner: timed.owner, act: timed.act.clone() }
+            }
+        })
+    }
+
+    /// Drops what is still to come: the plans whose acts they are have ended.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.timed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::acts::{Repair, TimedAct, When};
+    use crate::engine::ids::MachineId;
+
+    fn timed(
+        id: u32,
+        step: Option<(u64, u64)>,
+        offset: u64,
+        place: u32,
+        repairs: &[u64],
+    ) -> TimedAct {
+        let repair =
+            |after: &u64| Repair { owner: None, after: *after, place: 0, act: Act::HealAll };
+        TimedAct {
+            id,
+            owner: None,
+            when: When { step, offset, place },
+            act: Act::PowerOff { machine: MachineId(id) },
+            repairs: repairs.iter().map(repair).collect(),
+        }
+    }
+
+    /// Takes what is due at each time, with no more polls at it.
+    fn run(runner: &mut ScriptRunner, until: u64) -> Vec<(u64, u32, bool)> {
+        let mut done = Vec::new();
+        while let Some(at) = runner.next_at().filter(|at| *at <= until) {
+            while let Some(due) = runner.take_due(at, None) {
+                done.push((at, due.id, due.act.is_fault()));
+            }
+        }
+        done
+    }
+
+    #[test]
+    fn acts_come_in_order_each_with_its_repairs() {
+        let acts = vec![timed(0, None, 30, 0, &[5, 40]), timed(1, None, 10, 0, &[20])];
+        let mut runner = ScriptRunner::new(&Script { acts });
+        assert_eq!(
+            run(&mut runner, 100),
+            [(10, 1, true), (30, 0, true), (30, 1, false), (35, 0, false), (70, 0, false)]
+        );
+        assert_eq!(runner.next_at(), None);
+    }
+
+    #[test]
+    fn act_keeps_its_place_among_the_polls_of_its_time() {
+        let acts = vec![timed(0, None, 10, 2, &[]), timed(1, None, 10, 0, &[])];
+        let mut runner = ScriptRunner::new(&Script { acts });
+        let mut take = |now, place| runner.take_due(now, place).map(|due| due.id);
+        assert_eq!(take(9, None), None);
+        assert_eq!(take(10, Some(0)), Some(1));
+        assert_eq!([take(10, Some(0)), take(10, Some(1))], [None, None]);
+        assert_eq!(take(10, Some(2)), Some(0));
+    }
+
+    /// An act whose step is left out takes place in the next one of the sequence.
+    #[test]
+    fn act_waits_for_its_step_or_a_later_one() {
+        let acts = vec![timed(0, Some((7, 3)), 5, 0, &[]), timed(1, Some((8, 0)), 0, 0, &[])];
+        let mut runner = ScriptRunner::new(&Script { acts });
+        runner.begin_step(7, 2, 100);
+        assert_eq!(runner.next_at(), None);
+        runner.begin_step(7, 4, 200);
+        assert_eq!(run(&mut runner, 1_000), [(205, 0, true)]);
+        runner.begin_step(8, 0, 300);
+        runner.clear();
+        assert_eq!(runner.next_at(), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Acts of a run: those that plans do are recorded, those of a script are carried out.
+
+use std::cell::{Cell, RefCell};
+
+use crate::engine::acts::{Act, DueAct, RecordedAct, Script, ScriptRunner, When};
+use crate::engine::draws::address::Address;
+use crate::engine::draws::family::Family;
+use crate::engine::ids::{ProcessId, Scope};
+use crate::engine::record::deviations::{Deviation, DeviationKind, RecordLevel};
+use crate::engine::state::Engine;
+use crate::engine::time::timers::{Action, TimerKey};
+
+/// What a run keeps of acts.
+#[derive(Default)]
+pub(crate) struct Acts {
+    /// The script that stands in for plans.
+    script: Option<RefCell<ScriptRunner>>,
+    /// When its next act is due, as far as is known; the end of time if there is none.
+    next_at: Cell<u64>,
+    /// Makes time stop there.
+    timer: Cell<Option<TimerKey>>,
+    /// Carries out an act. Set by the layer `sim`.
+    carry_out: Cell<Option<fn(DueAct)>>,
+    /// The id of the act that is being carried out.
+    current: Cell<Option<u32>>,
+    /// Whether the places of acts are counted.
+    counts_places: bool,
+    /// Number of polls of the program at this virtual time: those of all tasks but the plans'.
+    polls: Cell<(u64, u32)>,
+}
+
+impl Acts {
+    pub(super) fn new(script: Option<&Script>, recording: RecordLevel) -> Self {
+        Self {
+            script: script.map(|script| RefCell::new(ScriptRunner::new(script))),
+            next_at: Cell::new(u64::MAX),
+            counts_places: script.is_some() || recording == RecordLevel::All,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a script stands in for plans.
+    pub(crate) fn has_script(&self) -> bool {
+        self.script.is_some()
+    }
+
+    /// Begins the script. `carry_out` carries out one of its acts.
+    pub(crate) fn begin_script(&self, engine: &Engine, carry_out: fn(DueAct)) {
+        self.carry_out.set(Some(carry_out));
+        self.find_next(engine);
+    }
+
+    /// A step of the program has begun.
+    pub(crate) fn begin_step(&self, engine: &Engine, sequence: u64, step: u64) {
+        if let Some(script) = &self.script {
+            script.borrow_mut().begin_step(sequence, step, engine.clock.now());
+            self.find_next(engine);
+        }
+    }
+
+    /// Drops what is still to come of the script.
+    pub(crate) fn end_script(&self, engine: &Engine) {
+        if let Some(script) = &self.script {
+            script.borrow_mut().clear();
+            self.find_next(engine);
+        }
+    }
+
+    /// Counts a poll of the program.
+    #[inline]
+    pub(crate) fn count_poll(&self, now: u64, process: ProcessId) {
+        if self.counts_places && process != ProcessId::HARNESS {
+            let (at, polls) = self.polls.get();
+            self.polls.set((now, if at == now { polls + 1 } else { 1 }));
+        }
+    }
+
+    /// The number of polls of the program at this virtual time.
+    fn place(&self, now: u64) -> u32 {
+        let (at, polls) = self.polls.get();
+        if at == now { polls } else { 0 }
+    }
+
+    /// Finds when the next act is due, and makes time stop there.
+    fn find_next(&self, engine: &Engine) {
+        let Some(script) = &self.script else { return };
+        let next_at = script.borrow().next_at().unwrap_or(u64::MAX);
+        if self.next_at.replace(next_at) == next_at {
+            return;
+        }
+        if let Some(timer) = self.timer.take() {
+            drop(engine.cancel(timer));
+        }
+        if next_at != u64::MAX {
+            let nothing = Action::Call(|_, _| {}, 0, 0);
+            self.timer.set(Some(engine.arm(next_at, nothing)));
+        }
+    }
+}
+
+impl Engine {
+    /// Carries out the next act of the script if it is due, which may be because nothing else `is_ready` now. Returns false
+    /// if none is due.
+    #[inline]
+    pub(crate) fn carry_out_act(&self, is_ready: bool) -> bool {
+        self.clock.now() >= self.acts.next_at.get() && self.carry_out_due_act(is_ready)
+    }
+
+    #[cold]
+    fn carry_out_due_act(&self, is_ready: bool) -> bool {
+        let (acts, now) = (&self.acts, self.clock.now());
+        let Some(script) = &acts.script else { return false };
+        let place = is_ready.then(|| acts.place(now));
+        let due = script.borrow_mut().take_due(now, place);
+        let (Some(due), Some(carry_out)) = (due, acts.carry_out.get()) else { return false };
+        acts.find_next(self);
+        self.set_scope(Scope::HARNESS);
+        self.map_keys.begin_poll(Scope::HARNESS.task, self.counters.polls.get());
+        self.status.begin_poll(Scope::HARNESS.machine, now);
+        acts.current.set(Some(due.id));
+        carry_out(due);
+        acts.current.set(None);
+        self.status.end_poll();
+        true
+    }
+
+    /// Records an act of a plan or of the script, with its description.
+    pub(crate) fn record_act(&self, owner: Option<u64>, act: &Act, text: impl FnOnce() -> String) {
+        if !self.is_recorded() || self.scope().process != ProcessId::HARNESS {
+            return;
+        }
+        let (now, id) = (self.clock.now(), self.acts.current.get());
+        let step = self.positions.borrow().last_step_of_program();
+        let when = When {
+            step: step.map(|step| (step.sequence, step.step)),
+            offset: now - step.map_or(0, |step| step.at),
+            place: self.acts.place(now),
+        };
+        let kind = if act.is_fault() { DeviationKind::Strike } else { DeviationKind::Repair };
+        let (machine, text) = (act.machine(), text());
+        self.record(|recorder| {
+            let id = match id {
+                Some(id) => id,
+                None => recorder.record_act(RecordedAct { at: now, owner, when, act: act.clone() }),
+            };
+            let address = Address::new(Family::Act, [u64::from(id), 0, 0]);
+            recorder.add(Deviation { machine, text, ..Deviation::new(address, kind, 1, now) });
+            if act.is_fault() {
+                act.affected().iter().for_each(|machine| recorder.mark_affected(*machine));
+            }
+        });
+    }
+}

@@ -1,0 +1,151 @@
+//! The acts of a script as items: removed with their repairs, moved, and weakened.
+
+use crate::engine::acts::{Act, RecordedAct, Script, TimedAct};
+use crate::engine::draws::family::Family;
+use crate::engine::draws::{below_of, mix};
+use crate::engine::record::deviations::DeviationKind;
+use crate::shrink::items::ShrinkItem;
+
+/// Number of times that an act's time is halved before random times are tried.
+const HALVING_ROUNDS: u64 = 6;
+
+/// The items of what plans did in a run.
+pub(super) fn items(recorded: &[RecordedAct]) -> Vec<ShrinkItem> {
+    let script = Script::of(recorded);
+    let at = |timed: &TimedAct| recorded.get(timed.id as usize).map_or(0, |one| one.at);
+    script.acts.iter().map(|timed| ShrinkItem::of_act(timed, at(timed))).collect()
+}
+
+/// The script of these items.
+pub(super) fn script<'a>(items: impl Iterator<Item = &'a ShrinkItem>) -> Script {
+    Script { acts: items.filter_map(|item| item.act.as_deref().cloned()).collect() }
+}
+
+impl ShrinkItem {
+    fn of_act(timed: &TimedAct, at: u64) -> Self {
+        let is_fault = timed.act.is_fault();
+        Self {
+            family: Family::Act,
+            kind: if is_fault { DeviationKind::Strike } else { DeviationKind::Repair },
+            address: [u64::from(timed.id), 0, 0],
+            position: None,
+            machine: timed.act.machine(),
+            at,
+            choice: (0, 0),
+            rules: Vec::new(),
+            act: Some(Box::new(timed.clone())),
+        }
+    }
+
+    /// The same act at another time after its step, or after the start of the run if it has none.
+    pub(super) fn act_at(mut self, offset: u64) -> Self {
+        if let Some(timed) = &mut self.act {
+            // Its place is among the events of the time that it had.
+            (timed.when.offset, timed.when.place) = (offset, 0);
+        }
+        self
+    }
+
+    /// The act at another time: earlier by halves in early rounds, then at any time up to twice as late. With `salt`, its
+    /// repairs come sooner or later, too.
+    pub(super) fn redraw_act(self, round: u64, salt: Option<u64>) -> Self {
+        let Some(offset) = self.act.as_ref().map(|timed| timed.when.offset) else { return self };
+        let word = |nth| Some(mix(mix(mix(self.at, self.address[0]), round), nth));
+        let random = below_of(word(0), offset.saturating_mul(2).saturating_add(1));
+        let offset = if round < HALVING_ROUNDS { offset >> (round + 1) } else { random };
+        let repairs = salt.map(|salt| mix(salt, self.address[0]));
+        let mut item = self.act_at(offset);
+        if let (Some(timed), Some(word)) = (&mut item.act, repairs) {
+            for repair in &mut timed.repairs {
+                let shift = below_of(Some(word), 7);
+                repair.after = (repair.after >> shift).max(1);
+            }
+        }
+        item
+    }
+
+    /// A new act like this one, with this id, `offset` nanoseconds after the start of the run.
+    pub(super) fn act_again(mut self, id: u32, offset: u64) -> Self {
+        if let Some(timed) = &mut self.act {
+            timed.id = id;
+            timed.when.step = None;
+        }
+        self.address = [u64::from(id), 0, 0];
+        self.at = offset;
+        self.act_at(offset)
+    }
+
+    /// Weaker versions of an act, the weakest first: shorter, on fewer machines, in one direction.
+    pub(super) fn weaker_acts(&self) -> Vec<Self> {
+        let Some(timed) = &self.act else { return Vec::new() };
+        let mut weaker = Vec::new();
+        for shift in [64, 12, 6, 3, 1] {
+            let shorter = |nanos: u64| nanos.checked_shr(shift).unwrap_or(0);
+            let mut other = timed.clone();
+            for repair in &mut other.repairs {
+                repair.after = shorter(repair.after);
+                repair.place = 0;
+            }
+            if let Act::Stop { grace, .. } = &mut other.act {
+                *grace = shorter(*grace);
+            }
+            weaker.push(other);
+        }
+        match &timed.act {
+            Act::Partition { from, to, both_ways } => {
+                let act = |from: &[_], to: &[_], both_ways| {
+                    let (from, to) = (from.to_vec(), to.to_vec());
+                    TimedAct { act: Act::Partition { from, to, both_ways }, ..(**timed).clone() }
+                };
+                let sides = [(from, to, false), (to, from, false)];
+                let one_way = sides.into_iter().filter(|_| *both_ways);
+                weaker.extend(one_way.map(|(from, to, way)| Box::new(act(from, to, way))));
+                weaker.extend(
+                    less(from).into_iter().map(|from| Box::new(act(&from, to, *both_ways))),
+                );
+                weaker.extend(less(to).into_iter().map(|to| Box::new(act(from, &to, *both_ways))));
+            }
+            Act::Clog { from, to } => {
+                let act = |from: &[_], to: &[_]| TimedAct {
+                    act: Act::Clog { from: from.to_vec(), to: to.to_vec() },
+                    ..(**timed).clone()
+                };
+                weaker.extend(less(from).into_iter().map(|from| Box::new(act(&from, to))));
+                weaker.extend(less(to).into_iter().map(|to| Box::new(act(from, &to))));
+            }
+            Act::Clock { machine, offset, drift } => {
+                let act = |offset, drift| TimedAct {
+                    act: Act::Clock { machine: *machine, offset, drift },
+                    ..(**timed).clone()
+                };
+                let weak =
+                    [(0, *drift), (*offset, 0), (offset / 8, drift / 8), (offset / 2, drift / 2)];
+                let weak = weak.into_iter().filter(|weak| *weak != (0, 0));
+                weaker.extend(weak.map(|(offset, drift)| Box::new(act(offset, drift))));
+            }
+            Act::Filter { number, from, to, verdicts } => {
+                weaker.extend(less(verdicts).into_iter().map(|verdicts| {
+                    let (number, from, to) = (*number, from.clone(), to.clone());
+                    let act = Act::Filter { number, from, to, verdicts };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                }));
+            }
+            _ => {}
+        }
+        weaker.retain(|other| other != timed);
+        let item = |act| Self { act: Some(act), ..self.clone() };
+        weaker.into_iter().map(item).collect()
+    }
+}
+
+/// Shorter lists: each half, then the list without one of its elements. None is empty.
+fn less<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+    const MOST_SINGLE: usize = 8;
+    let half = all.len() / 2;
+    let mut less = vec![all[..half].to_vec(), all[half..].to_vec()];
+    for without in 0..if all.len() <= MOST_SINGLE { all.len() } else { 0 } {
+        less.push([&all[..without], &all[without + 1..]].concat());
+    }
+    less.retain(|list| !list.is_empty() && list.len() < all.len());
+    less
+}

@@ -1,0 +1,264 @@
+//! Carries out acts: those of plans, which are recorded, and those of a script, which stands in for plans.
+//!
+//! The methods of [`Sim`](crate::Sim) and the plans of the library turn what they are asked for into acts, and come here. So an
+//! act has the same effect wherever it comes from.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::engine::acts::{Act, DueAct, LinkPaths, Processes};
+use crate::engine::log::{self, Level};
+use crate::engine::record::event::LinkChange;
+use crate::engine::time::machine_clocks::ClockSkew;
+use crate::engine::{
+    self, Effect, Engine, Event, MachineId, ProcessId, Role, RunId, Scope, context, mix, mix_text,
+};
+use crate::machine::{self, ServiceId};
+use crate::net::control::Paths;
+use crate::net::{self, Choice, LinkState, NetworkProfile, PacketFate};
+use crate::sim::links::link_changed;
+use crate::sim::machines::{name_of, set_clock};
+use crate::sim::repair_everything;
+use crate::sim::world::with;
+use crate::storage;
+use crate::task;
+
+/// Carries out an act of a script. If it finds nothing to do, it does nothing.
+pub(crate) fn carry_out(due: DueAct) {
+    let DueAct { owner, act, .. } = due;
+    if changes(owner, &act) {
+        perform(owner, &act, || describe(&act));
+    }
+}
+
+/// Does an act, which `text` describes. It is recorded if a plan or a script does it. `owner` is the plan of the library that
+/// does it, if it is one.
+pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) {
+    engine::record_act(owner, act, &text);
+    match act {
+        Act::Stop { who, grace } => {
+            let processes = take_down(owner, who);
+            let grace = Duration::from_nanos(*grace);
+            let path = mix(mix_text("stop"), engine::now());
+            let scope = Scope { task: mix(path, u64::from(who.machine.0)), ..Scope::HARNESS };
+            let stop = machine::stop(processes, grace);
+            drop(task::spawn_as(Role::Plan, scope, Location::caller(), stop));
+        }
+        Act::Kill { who } => take_down(owner, who).into_iter().for_each(machine::kill),
+        Act::PowerOff { machine } => machine::power_off(*machine, owner),
+        Act::Start { machine, services } => {
+            machine::bring_up(*machine, &service_ids(*machine, services), owner);
+        }
+        Act::Wipe { machine } => {
+            machine::cancel_restarts(*machine);
+            if let Err(error) = machine::wipe(*machine) {
+                let name = name_of(*machine).unwrap_or_default();
+                machine::break_run(format!("cannot wipe the disk of `{name}`: {error}"));
+            }
+        }
+        Act::Partition { from, to, both_ways } => {
+            each_way(from, to, *both_ways, |from, to| {
+                net::control::partition(owner, from, to);
+                link_changed(LinkChange::Partition, from, to);
+            });
+            engine::record_fault(Effect::Partition, None, text);
+        }
+        Act::Heal { from, to, both_ways } => {
+            each_way(from, to, *both_ways, |from, to| {
+                net::control::heal(owner, from, to);
+                link_changed(LinkChange::Healed, from, to);
+            });
+            log_line(text);
+        }
+        Act::HealAll => {
+            net::control::heal_all();
+            link_changed(LinkChange::AllHealed, &[], &[]);
+            log_line(text);
+        }
+        Act::Clog { from, to } => {
+            net::control::clog(from, to);
+            link_changed(LinkChange::Clogged, from, to);
+            engine::record_fault(Effect::Clog, None, text);
+        }
+        Act::Unclog { from, to } => {
+            net::control::unclog(from, to);
+            link_changed(LinkChange::Unclogged, from, to);
+            log_line(text);
+        }
+        Act::Link { paths, profile, .. } => {
+            if let Some(profile) = NetworkProfile::from_bytes(profile) {
+                set_links(paths, profile);
+                log_line(text);
+            }
+        }
+        Act::Clock { machine, offset, drift } => {
+            set_clock(*machine, ClockSkew { offset: *offset, drift: *drift });
+        }
+        Act::Filter { number, from, to, verdicts } => {
+            let fate = |delay: Option<u64>| {
+                delay.map_or(PacketFate::Drop, |by| PacketFate::Delay(Duration::from_nanos(by)))
+            };
+            let fates = verdicts.iter().map(|verdict| (verdict.packet, fate(verdict.delay)));
+            let choice = Choice::Recorded(fates.collect());
+            let filter = net::control::add_filter(from, to, choice, end_filter);
+            with(|world| world.filters.extend(filter.map(|filter| (*number, filter))));
+        }
+        Act::EndFilter { number } => drop(with(|world| world.filters.remove(number))),
+        Act::Settle => repair_everything(),
+    }
+}
+
+/// Whether an act would change anything.
+fn changes(owner: Option<u64>, act: &Act) -> bool {
+    match act {
+        Act::Stop { who, .. } | Act::Kill { who } => has_something_to_end(who),
+        Act::PowerOff { machine } => machine::has_power(*machine),
+        Act::Start { machine, services } => {
+            machine::can_bring_up(*machine, &service_ids(*machine, services), owner)
+        }
+        Act::Wipe { machine } => {
+            let is_used = machine::has_running_service(*machine)
+                || !machine::clients_of(*machine).is_empty()
+                || machine::body_machine() == Some(*machine);
+            !is_used && !storage::is_empty(*machine)
+        }
+        Act::Partition { from, to, both_ways } => {
+            let would = |from, to| net::control::would_partition(owner, from, to, true);
+            would(from, to) || *both_ways && would(to, from)
+        }
+        Act::Heal { from, to, both_ways } => {
+            let would = |from, to| net::control::would_partition(owner, from, to, false);
+            would(from, to) || *both_ways && would(to, from)
+        }
+        Act::Clog { from, to } => net::control::would_clog(from, to, true),
+        Act::Unclog { from, to } => net::control::would_clog(from, to, false),
+        Act::Link { paths, profile, .. } => {
+            let paths = match paths {
+                LinkPaths::Zones { from, to } => Paths::Zones(from, to),
+                LinkPaths::Machines { from, to } => Paths::Machines(from, to),
+            };
+            NetworkProfile::from_bytes(profile)
+                .is_some_and(|profile| !net::control::has_profile(paths, LinkState::Now, &profile))
+        }
+        Act::Clock { machine, offset, drift } => {
+            let skew = ClockSkew { offset: *offset, drift: *drift };
+            let change = |engine: &Engine| {
+                engine.clock.machine_clocks.change(*machine, engine.clock.now(), skew).is_some()
+            };
+            context::try_with(change) == Some(true)
+        }
+        Act::EndFilter { number } => {
+            with(|world| world.filters.contains_key(number)).unwrap_or(false)
+        }
+        Act::HealAll => net::control::is_any_partitioned(),
+        Act::Filter { .. } | Act::Settle => true,
+    }
+}
+
+/// Whether any of these processes runs, or waits for its restart after a crash.
+pub(super) fn has_something_to_end(who: &Processes) -> bool {
+    let mut services = service_ids(who.machine, &who.services).into_iter();
+    machine::awaits_restart(who.machine)
+        || services.any(|service| machine::process_of(service).is_some())
+        || who.clients && !machine::clients_of(who.machine).is_empty()
+}
+
+/// Marks the services to stay down, and returns all processes that the caller must end.
+fn take_down(owner: Option<u64>, who: &Processes) -> Vec<ProcessId> {
+    let mut running = machine::mark_down(&service_ids(who.machine, &who.services), owner);
+    if who.clients {
+        running.extend(machine::clients_of(who.machine));
+    }
+    running
+}
+
+/// The services of a machine with these numbers, as far as there are any.
+fn service_ids(machine: MachineId, services: &[u32]) -> Vec<ServiceId> {
+    let mut all = machine::services_of(machine);
+    all.retain(|id| services.contains(&(id.service as u32)));
+    all
+}
+
+/// Sets the profile of links.
+pub(super) fn set_links(paths: &LinkPaths, profile: NetworkProfile) {
+    match paths {
+        LinkPaths::Zones { from, to } => {
+            // A token may name a zone that no longer exists.
+            if net::control::set_profile(from, to, profile).is_ok() {
+                let zones = mix(mix_text(from), mix_text(to));
+                engine::trace(Event::ZoneLinkChanged { zones });
+            }
+        }
+        LinkPaths::Machines { from, to } => {
+            net::control::set_pair_profile(from, to, &profile);
+            link_changed(LinkChange::Profile, from, to);
+        }
+    }
+}
+
+/// Removes a packet filter whose guard was dropped, which may be an act of a plan.
+pub(super) fn end_filter(run: RunId, number: u64) {
+    if net::control::remove_filter(run, number) {
+        let act = Act::EndFilter { number };
+        engine::record_act(None, &act, || describe(&act));
+    }
+}
+
+fn each_way(
+    from: &[MachineId],
+    to: &[MachineId],
+    both_ways: bool,
+    mut each: impl FnMut(&[MachineId], &[MachineId]),
+) {
+    each(from, to);
+    if both_ways {
+        each(to, from);
+    }
+}
+
+fn log_line(text: impl Fn() -> String) {
+    log::write_line(Level::Fault, Scope::HARNESS.machine, text);
+}
+
+/// An act in words. Those of an act on one machine do not name it.
+pub(crate) fn describe(act: &Act) -> String {
+    let names = |machines: &[MachineId]| -> String {
+        let names: Vec<_> = machines.iter().map(|one| name_of(*one).unwrap_or_default()).collect();
+        format!("[{}]", names.join(", "))
+    };
+    match act {
+        Act::Stop { .. } => "told to stop".to_owned(),
+        Act::Kill { .. } => "killed".to_owned(),
+        Act::PowerOff { .. } => "loses power".to_owned(),
+        Act::Start { .. } => "started".to_owned(),
+        Act::Wipe { .. } => "disk wiped".to_owned(),
+        Act::Partition { from, to, both_ways: true } => {
+            format!("partitioned: {} | {}", names(from), names(to))
+        }
+        Act::Partition { from, to, both_ways: false } => {
+            format!("partitioned: {} -> {}", names(from), names(to))
+        }
+        Act::Heal { from, to, both_ways: true } => {
+            format!("healed: {} | {}", names(from), names(to))
+        }
+        Act::Heal { from, to, both_ways: false } => {
+            format!("healed: {} -> {}", names(from), names(to))
+        }
+        Act::HealAll => "healed: all partitions".to_owned(),
+        Act::Clog { from, to } => format!("clogged: {} -> {}", names(from), names(to)),
+        Act::Unclog { from, to } => format!("unclogged: {} -> {}", names(from), names(to)),
+        Act::Link { paths: LinkPaths::Machines { from, to }, .. } => {
+            format!("link profile changed: {} -> {}", names(from), names(to))
+        }
+        Act::Link { paths: LinkPaths::Zones { from, to }, .. } => {
+            format!("link profile changed: [{from}] -> [{to}]")
+        }
+        Act::Clock { offset: 0, drift: 0, .. } => "clocks reset".to_owned(),
+        Act::Clock { .. } => "clocks changed".to_owned(),
+        Act::Filter { from, to, .. } => {
+            format!("packet filter added: {} -> {}", names(from), names(to))
+        }
+        Act::EndFilter { .. } => "packet filter removed".to_owned(),
+        Act::Settle => "cluster settled".to_owned(),
+    }
+}
