@@ -2,7 +2,7 @@
 
 use crate::engine::Family;
 use crate::engine::draws::overlay::{Rule, RuleAction};
-use crate::engine::record::deviations::{DeviationKind, RecordLevel};
+use crate::engine::record::deviations::RecordLevel;
 use crate::run::tests::*;
 use crate::sim::{Idle, PlanActivity};
 
