@@ -1,0 +1,85 @@
+//! What a node is told when it starts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::SnapshotPolicy;
+
+use crate::store::Flush;
+use crate::types::NodeId;
+
+/// The configuration of one node. Nothing below reads the environment: `main` does, and puts what it finds in here, so that
+/// several nodes can be in one process.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node, one of `members`.
+    pub id: NodeId,
+    /// The address to listen on, such as `127.0.0.1:8081`.
+    pub listen: String,
+    /// The addresses of all nodes of the cluster, this one too, as nodes and clients reach them.
+    pub members: BTreeMap<NodeId, String>,
+    /// How often a leader tells the others that it is there. After five to ten times as long without it a node wants to
+    /// become the leader.
+    pub heartbeat: Duration,
+    /// A snapshot is made, and the log shortened, after this number of entries.
+    pub snapshot_after: u64,
+    /// When a node says that something is stored.
+    pub flush: Flush,
+}
+
+/// What is wrong in a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The node is not in the cluster.
+    #[error("node {id} is not one of the {members} members")]
+    NotAMember {
+        /// The node.
+        id: NodeId,
+        /// The number of members.
+        members: usize,
+    },
+    /// openraft does not accept the heartbeat.
+    #[error("the heartbeat is not accepted: {0}")]
+    Heartbeat(Box<openraft::ConfigError>),
+}
+
+impl Config {
+    /// A node that listens on its own address, with the settings of production.
+    ///
+    /// # Errors
+    ///
+    /// If `members` does not have the node.
+    pub fn new(id: NodeId, members: BTreeMap<NodeId, String>) -> Result<Self, ConfigError> {
+        let Some(listen) = members.get(&id).cloned() else {
+            return Err(ConfigError::NotAMember { id, members: members.len() });
+        };
+        Ok(Self {
+            id,
+            listen,
+            members,
+            heartbeat: Duration::from_millis(100),
+            snapshot_after: 5_000,
+            flush: Flush::BeforeAnswer,
+        })
+    }
+
+    /// The settings of openraft.
+    pub(crate) fn raft(&self) -> Result<Arc<openraft::Config>, ConfigError> {
+        let heartbeat = u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX / 100);
+        let config = openraft::Config {
+            cluster_name: "kv".to_owned(),
+            heartbeat_interval: heartbeat,
+            election_timeout_min: heartbeat * 5,
+            election_timeout_max: heartbeat * 10,
+            install_snapshot_timeout: heartbeat * 20,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after),
+            // A node that is a little behind is sent entries, one that is far behind a snapshot.
+            max_in_snapshot_log_to_keep: self.snapshot_after / 5,
+            replication_lag_threshold: self.snapshot_after,
+            ..openraft::Config::default()
+        };
+        let config = config.validate().map_err(|error| ConfigError::Heartbeat(Box::new(error)))?;
+        Ok(Arc::new(config))
+    }
+}

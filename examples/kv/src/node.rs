@@ -1,0 +1,116 @@
+//! One node: its store, its part in the consensus, and its HTTP server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::serve::ListenerExt;
+use openraft::error::{Fatal, InitializeError, RaftError};
+use openraft::{BasicNode, Raft};
+use tokio::net::TcpListener;
+
+use crate::config::{Config, ConfigError};
+use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::store::{self, StateMachine, StoreError};
+use crate::types::{NodeId, TypeConfig};
+use crate::{api, rpc};
+
+/// Why a node ended, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The counters cannot be made.
+    #[error("the metrics cannot be made: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The node cannot listen on its address.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The error of the operating system.
+        error: std::io::Error,
+    },
+    /// The server ended.
+    #[error("the server ended: {0}")]
+    Server(std::io::Error),
+    /// openraft stopped, for example because the disk is full.
+    #[error("the consensus ended: {0}")]
+    Raft(#[from] Fatal<NodeId>),
+    /// The cluster cannot be formed.
+    #[error("the cluster cannot be formed: {0}")]
+    Initialize(InitializeError<NodeId, BasicNode>),
+}
+
+/// A running node, as its handlers see it.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) raft: Raft<TypeConfig>,
+    pub(crate) state: StateMachine,
+    pub(crate) metrics: Metrics,
+}
+
+/// Runs a node until it fails.
+///
+/// The node goes on with what is in its store. If that is empty, and it is the member with the smallest number, it forms the
+/// cluster.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn serve(config: Config) -> Result<(), Error> {
+    let node = Arc::new(Node::start(&config).await?);
+    let listen = |error| Error::Listen { address: config.listen.clone(), error };
+    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::warn!("small answers may be late: {error}");
+        }
+    });
+    tracing::info!("node {} listens on {}", config.id, config.listen);
+    let app = api::router().merge(rpc::router()).with_state(Arc::clone(&node));
+    tokio::select! {
+        served = axum::serve(listener, app) => served.map_err(Error::Server),
+        fatal = node.failure() => Err(Error::Raft(fatal)),
+    }
+}
+
+impl Node {
+    async fn start(config: &Config) -> Result<Self, Error> {
+        let (log, state) = store::open(config.flush).await?;
+        let raft =
+            Raft::new(config.id, config.raft()?, Network::new()?, log, state.clone()).await?;
+        let node = Self { id: config.id, raft, state, metrics: Metrics::new()? };
+        if config.members.keys().next() == Some(&node.id) {
+            node.form_cluster(&config.members).await?;
+        }
+        Ok(node)
+    }
+
+    /// Forms the cluster, unless that was done before.
+    async fn form_cluster(&self, members: &BTreeMap<NodeId, String>) -> Result<(), Error> {
+        let nodes: BTreeMap<_, _> =
+            members.iter().map(|(&id, address)| (id, BasicNode::new(address))).collect();
+        match self.raft.initialize(nodes).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(RaftError::APIError(error)) => Err(Error::Initialize(error)),
+            Err(RaftError::Fatal(error)) => Err(Error::Raft(error)),
+        }
+    }
+
+    /// Waits until openraft stops.
+    async fn failure(&self) -> Fatal<NodeId> {
+        let mut metrics = self.raft.metrics();
+        match metrics.wait_for(|metrics| metrics.running_state.is_err()).await {
+            Ok(metrics) => metrics.running_state.clone().err().unwrap_or(Fatal::Stopped),
+            Err(_) => Fatal::Stopped,
+        }
+    }
+}

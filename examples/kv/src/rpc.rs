@@ -1,0 +1,97 @@
+//! The requests of nodes to each other: their paths and bodies, and how a node answers them.
+//!
+//! A body is what openraft defines, in postcard's format; an answer is openraft's result. The path has the number of the node
+//! that is meant, so that a node that took over the address of another one does not answer for it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::node::Node;
+use crate::types::NodeId;
+
+/// The largest body: a part of a snapshot, or a batch of entries.
+const MAX_BODY: usize = 64 << 20;
+
+/// What a node asks of another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rpc {
+    Append,
+    Vote,
+    Snapshot,
+}
+
+impl Rpc {
+    /// The last part of the path.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Vote => "vote",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// Where to send the request to a node.
+    pub(crate) fn url(self, address: &str, target: NodeId) -> String {
+        format!("http://{address}/raft/{target}/{}", self.name())
+    }
+
+    fn route(self) -> String {
+        format!("/raft/{{target}}/{}", self.name())
+    }
+}
+
+/// The routes of these requests.
+pub(crate) fn router() -> Router<Arc<Node>> {
+    Router::new()
+        .route(
+            &Rpc::Append.route(),
+            post(async |State(node): State<Arc<Node>>, target, body| {
+                answer(&node, target, body, async |request| node.raft.append_entries(request).await)
+                    .await
+            }),
+        )
+        .route(
+            &Rpc::Vote.route(),
+            post(async |State(node): State<Arc<Node>>, target, body| {
+                answer(&node, target, body, async |request| node.raft.vote(request).await).await
+            }),
+        )
+        .route(
+            &Rpc::Snapshot.route(),
+            post(async |State(node): State<Arc<Node>>, target, body| {
+                answer(&node, target, body, async |request| {
+                    node.raft.install_snapshot(request).await
+                })
+                .await
+            }),
+        )
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+/// Answers a request, unless it is for another node or makes no sense.
+async fn answer<Request: DeserializeOwned, Answer: Serialize>(
+    node: &Node,
+    Path(target): Path<NodeId>,
+    body: Bytes,
+    handle: impl AsyncFnOnce(Request) -> Answer,
+) -> Response {
+    if target != node.id {
+        return StatusCode::MISDIRECTED_REQUEST.into_response();
+    }
+    let request = match postcard::from_bytes(&body) {
+        Ok(request) => request,
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    match postcard::to_stdvec(&handle(request).await) {
+        Ok(answer) => answer.into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,41 @@
+//! What the service promises, under faults: no acknowledged write is lost, reads are linearizable, and the cluster comes back.
+
+use simmach::prelude::*;
+
+use crate::cluster::{blackouts, kills, partitions, power_offs, topology};
+use crate::workload::Workload;
+
+#[sim_test(seeds = 100, topology = topology(), client = "client.office")]
+async fn requests_are_answered_on_good_days(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
+
+#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = kills)]
+async fn kills_lose_nothing(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
+
+#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = power_offs())]
+async fn power_losses_lose_nothing(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
+
+#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = blackouts)]
+async fn blackouts_lose_nothing(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
+
+#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = partitions())]
+async fn partitions_lose_nothing(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
+
+#[sim_test(
+    seeds = 300,
+    topology = topology(),
+    client = "client.office",
+    chaos = [power_offs(), partitions()],
+)]
+async fn power_losses_and_partitions_lose_nothing(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
