@@ -54,8 +54,10 @@
 //! | `sim`, on by default | the simulation and its harness |
 //! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production builds enable only this |
 //! | `tokio`, on by default | guests: processes that use tokio, and any crate built on tokio, as they do in production; needs 64-bit Linux with glibc |
-//! | `tokio-io` | the traits of `tokio::io` on streams; implied by `tokio`, `real` and `hyper` |
+//! | `tokio-io` | the traits of `tokio::io` on streams; implied by `tokio`, `real`, `hyper` and `quinn` |
 //! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1 |
+//! | `hyper-util` | `compat::hyper_util`: a connector for the clients of hyper-util and tonic; implies `hyper` |
+//! | `quinn` | `compat::quinn`: a runtime and sockets for quinn; implies `tokio-io` |
 //!
 //! # What is not modelled
 //!
