@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 110] = [
+const NAMES: [&str; 112] = [
     "_Fork",
     "accept",
     "accept4",
