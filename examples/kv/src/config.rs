@@ -19,8 +19,8 @@ pub struct Config {
     pub listen: String,
     /// The addresses of all nodes of the cluster, this one too, as nodes and clients reach them.
     pub members: BTreeMap<NodeId, String>,
-    /// How often a leader tells the others that it is there. After five to ten times as long without it a node wants to
-    /// become the leader.
+    /// How often a leader tells the others that it is there, and how long it waits for an answer. After four to eight times
+    /// as long without it a node wants to become the leader.
     pub heartbeat: Duration,
     /// A snapshot is made, and the log shortened, after this number of entries.
     pub snapshot_after: u64,
@@ -58,7 +58,7 @@ impl Config {
             id,
             listen,
             members,
-            heartbeat: Duration::from_millis(100),
+            heartbeat: Duration::from_millis(250),
             snapshot_after: 5_000,
             flush: Flush::BeforeAnswer,
         })
@@ -70,8 +70,8 @@ impl Config {
         let config = openraft::Config {
             cluster_name: "kv".to_owned(),
             heartbeat_interval: heartbeat,
-            election_timeout_min: heartbeat * 5,
-            election_timeout_max: heartbeat * 10,
+            election_timeout_min: heartbeat * 4,
+            election_timeout_max: heartbeat * 8,
             install_snapshot_timeout: heartbeat * 20,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after),
             // A node that is a little behind is sent entries, one that is far behind a snapshot.

@@ -52,19 +52,15 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    async fn send<T, E>(
-        &self,
-        rpc: Rpc,
-        request: &impl Serialize,
-        option: &RPCOption,
-    ) -> RpcResult<T, E>
+    /// Sends a request. openraft drops the future when the time for an answer is over.
+    async fn send<T, E>(&self, rpc: Rpc, request: &impl Serialize) -> RpcResult<T, E>
     where
         T: DeserializeOwned,
         E: std::error::Error + DeserializeOwned,
     {
         let body = postcard::to_stdvec(request).map_err(|error| network_error(&error))?;
         let url = rpc.url(&self.address, self.target);
-        let sent = self.http.post(url).timeout(option.hard_ttl()).body(body).send().await;
+        let sent = self.http.post(url).body(body).send().await;
         let response = sent.and_then(reqwest::Response::error_for_status).map_err(|error| {
             if error.is_connect() { unreachable(&error) } else { network_error(&error) }
         })?;
@@ -102,25 +98,25 @@ impl RaftNetwork<TypeConfig> for Peer {
     async fn append_entries(
         &mut self,
         request: AppendEntriesRequest<TypeConfig>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> RpcResult<AppendEntriesResponse<NodeId>> {
-        self.send(Rpc::Append, &request, &option).await
+        self.send(Rpc::Append, &request).await
     }
 
     async fn vote(
         &mut self,
         request: VoteRequest<NodeId>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> RpcResult<VoteResponse<NodeId>> {
-        self.send(Rpc::Vote, &request, &option).await
+        self.send(Rpc::Vote, &request).await
     }
 
     async fn install_snapshot(
         &mut self,
         request: InstallSnapshotRequest<TypeConfig>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> RpcResult<InstallSnapshotResponse<NodeId>, InstallSnapshotError> {
-        self.send(Rpc::Snapshot, &request, &option).await
+        self.send(Rpc::Snapshot, &request).await
     }
 
     fn backoff(&self) -> Backoff {

@@ -107,10 +107,11 @@ impl Node {
 
     /// Waits until openraft stops.
     async fn failure(&self) -> Fatal<NodeId> {
-        let mut metrics = self.raft.metrics();
-        match metrics.wait_for(|metrics| metrics.running_state.is_err()).await {
-            Ok(metrics) => metrics.running_state.clone().err().unwrap_or(Fatal::Stopped),
-            Err(_) => Fatal::Stopped,
-        }
+        // These metrics change seldom. Their sender is dropped when openraft stops.
+        let mut server = self.raft.server_metrics();
+        while server.changed().await.is_ok() {}
+        let metrics = self.raft.metrics();
+        let state = metrics.borrow().running_state.clone();
+        state.err().unwrap_or(Fatal::Stopped)
     }
 }

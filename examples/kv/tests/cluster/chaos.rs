@@ -2,7 +2,7 @@
 
 use simmach::prelude::*;
 
-use crate::cluster::{blackouts, kills, partitions, power_offs, topology};
+use crate::cluster::{blackouts, kills, partitions, power_offs, production, topology};
 use crate::workload::Workload;
 
 #[sim_test(seeds = 100, topology = topology(), client = "client.office")]
@@ -10,28 +10,34 @@ async fn requests_are_answered_on_good_days(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
-#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = kills)]
+/// Twenty seconds of an ordinary load. What such a run costs is in the package's README.
+#[sim_test(seeds = 50, topology = production(), client = "client.office")]
+async fn settings_of_production_work(sim: Sim) -> Result {
+    Workload { steps: 76, ..Workload::default() }.run(sim).await
+}
+
+#[sim_test(seeds = 250, topology = topology(), client = "client.office", chaos = kills)]
 async fn kills_lose_nothing(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
-#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = power_offs())]
+#[sim_test(seeds = 250, topology = topology(), client = "client.office", chaos = power_offs())]
 async fn power_losses_lose_nothing(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
-#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = blackouts)]
+#[sim_test(seeds = 250, topology = topology(), client = "client.office", chaos = blackouts)]
 async fn blackouts_lose_nothing(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
-#[sim_test(seeds = 200, topology = topology(), client = "client.office", chaos = partitions())]
+#[sim_test(seeds = 250, topology = topology(), client = "client.office", chaos = partitions())]
 async fn partitions_lose_nothing(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
 #[sim_test(
-    seeds = 300,
+    seeds = 500,
     topology = topology(),
     client = "client.office",
     chaos = [power_offs(), partitions()],

@@ -17,25 +17,36 @@ fn machine(id: NodeId) -> String {
     format!("kv{id}.zone")
 }
 
-/// Three nodes, and a machine for the clients beyond a link that loses packets.
+/// Three nodes, and a machine for the clients beyond a link that loses packets. Logs are short, so that nodes need snapshots,
+/// and nodes are quick to elect a leader.
 pub(crate) fn topology() -> Topology {
     configured(|_| {})
 }
 
-/// The same, with changed settings. Logs are short, so that nodes need snapshots.
+/// The same, with settings changed further.
 pub(crate) fn configured(change: impl Fn(&mut Config) + Copy + Send + Sync + 'static) -> Topology {
+    nodes(move |config| {
+        config.snapshot_after = 20;
+        config.heartbeat = 100.millis();
+        change(config);
+    })
+}
+
+/// The same nodes and machines with the settings of production.
+pub(crate) fn production() -> Topology {
+    nodes(|_| {})
+}
+
+fn nodes(change: impl Fn(&mut Config) + Copy + Send + Sync + 'static) -> Topology {
     let link = NetworkProfile::uniform(1.millis(), 10.millis()).loss(0.01);
-    NODES.fold(
-        Topology::new().host("client.office").link("office", "zone", link),
-        |topology, id| {
-            topology.machine(&machine(id), move || async move {
-                let mut config = Config::new(id, addresses())?;
-                config.snapshot_after = 20;
-                change(&mut config);
-                run_node(config).await
-            })
-        },
-    )
+    let clients = Topology::new().host("client.office").link("office", "zone", link);
+    NODES.fold(clients, |topology, id| {
+        topology.machine(&machine(id), move || async move {
+            let mut config = Config::new(id, addresses())?;
+            change(&mut config);
+            run_node(config).await
+        })
+    })
 }
 
 /// Runs a node. One that openraft stops for [`REPLACED`] stays down until [`Sim::settle`], which stands for the supervisor that
