@@ -207,7 +207,7 @@ fn plan_with_too_few_machines_names_them() {
         "the machine of the test's body, `me`, is excluded unless it is named; name it";
     for (machines, client, plan, said) in [
         ("x", "me", DEFAULTS[1], ["at least two machines", "only `x`", LEFT_OUT]),
-        ("me", "me", DEFAULTS[1], ["at least two machines", "none", LEFT_OUT]),
+        ("me", "me", DEFAULTS[1], ["at least two machines", "no machine", LEFT_OUT]),
         ("m{1..=2}", "m1", DEFAULTS[1], ["two machines", "only `m2`", "body, `m1`, is excluded"]),
         (
             "x{1..=3}",
@@ -215,19 +215,24 @@ fn plan_with_too_few_machines_names_them() {
             || Box::new(Partitions::new().machines("x1").every(1.secs())),
             ["at least two machines", "only `x1`", "name more machines with `machines`"],
         ),
-        ("me", "me", DEFAULTS[2], ["a machine with services", "none", LEFT_OUT]),
-        ("me", "me", DEFAULTS[0], ["a machine with services", "none", "`me`, is never hit; add"]),
+        ("me", "me", DEFAULTS[2], ["a machine with services", "no machine", LEFT_OUT]),
+        (
+            "me",
+            "me",
+            DEFAULTS[0],
+            ["a machine with services", "no machine", "`me`, is never hit; add"],
+        ),
         (
             "me",
             "me",
             || Box::new(PowerOffs::new().machines("me")),
-            ["a machine with services", "none", "`me`, is never hit; name others"],
+            ["a machine with services", "no machine", "`me`, is never hit; name others"],
         ),
         (
             "x",
             "me",
             || Box::new(GracefulMonkey::new().machines("me").every(1.secs())),
-            ["a machine with services", "none", "name more machines"],
+            ["a machine with services", "no machine", "name more machines"],
         ),
     ] {
         let words = words(machines, client, plan);

@@ -249,8 +249,8 @@ fn stall_message_names_its_limit_and_the_next_event() {
             .machine("dozes.zone", dozes)
             .body(async |_| std::future::pending::<()>().await)
     });
-    let said =
-        "no progress for 60s of virtual time (`stall_limit`); next event: at 90s, the task of";
+    let said = "no progress for 60s of virtual time (`stall_limit`); next event: at 90s, the service \
+                declared at ";
     assert!(failure.message.starts_with(said), "{}", failure.message);
     assert!(failure.message.ends_with("on dozes.zone wakes"), "{}", failure.message);
 }
