@@ -66,7 +66,7 @@ pub(crate) struct Outcome {
     pub size: Option<Size>,
     /// Its deviations, on request.
     pub deviations: Vec<Deviation>,
-    /// What its plans did, on request.
+    /// The acts of its plans, on request.
     pub acts: Vec<RecordedAct>,
     /// Whether it started real threads, under `allow_threads`.
     pub threads: bool,

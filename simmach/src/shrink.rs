@@ -5,8 +5,8 @@
 //! candidate, in order, that fails is accepted, and only the runs up to it are counted. A candidate that is larger than the
 //! best one so far is rejected even if it fails.
 //!
-//! First, the acts of plans stand in for the plans. If the run fails then, too, the passes work on acts: they leave each out
-//! together with its repairs, move, merge and weaken them. Else they work on the draws of the plans.
+//! First, the acts of the plans replace the plans themselves. If the run still fails, the passes work on acts: they leave
+//! out acts together with their repairs, and move, merge and weaken them. Otherwise, they work on the draws of the plans.
 //!
 //! The passes are repeated until a round changes nothing or the budget is used up. They make whole families calm; remove
 //! strikes of plans, packet faults and steps by delta debugging; lower choices; and make orders and times calm, first by
@@ -43,7 +43,7 @@ pub(crate) struct FailingRun {
     pub(crate) size: Size,
     /// Its draws that were not calm.
     pub(crate) deviations: Vec<Deviation>,
-    /// What its plans did.
+    /// The acts of its plans.
     pub(crate) acts: Vec<RecordedAct>,
 }
 
@@ -108,9 +108,9 @@ pub(crate) struct ShrinkResult {
 pub(crate) enum ActsAlone {
     /// Plans did nothing.
     None,
-    /// It fails by the acts: the shrunk run has some of them.
+    /// The run fails because of the acts: the shrunk run has some of them.
     Fail,
-    /// It does not: the shrunk run has its plans, with draws left out.
+    /// The run does not fail because of the acts: the shrunk run has its plans, with draws left out.
     Pass,
 }
 

@@ -27,8 +27,8 @@ use tower_service::Service;
 
 use crate::net::TcpStream;
 
-/// Opens a [`TcpStream`] to the host and port of a URI. Without a port it is 443 for `https` and `wss`, and 80 for others. It
-/// opens no TLS session.
+/// Opens a [`TcpStream`] to the host and port of a URI. The default port is 443 for `https` and `wss`, and 80 for other
+/// schemes. The connector does not open a TLS session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Connector;
 
@@ -57,7 +57,7 @@ impl Connection for TcpStream {
     }
 }
 
-/// The host of a URI, without the brackets of an IPv6 address, and its port.
+/// Returns the host of a URI, without the brackets of an IPv6 address, and the port.
 fn host_and_port(uri: &Uri) -> io::Result<(&str, u16)> {
     let host = uri.host().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("the URI `{uri}` has no host"))

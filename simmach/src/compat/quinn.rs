@@ -34,7 +34,8 @@ use tokio::io::ReadBuf;
 use crate::net::ToSocketAddrs;
 use crate::{net, task, time};
 
-/// Spawns quinn's tasks with [`task::spawn`] and sleeps with [`time::sleep`]. Its sockets are those of [`UdpSocket::bind`].
+/// Spawns quinn's tasks with [`task::spawn`] and sleeps with [`time::sleep`]. Its sockets are created by
+/// [`UdpSocket::bind`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Runtime;
 
@@ -47,7 +48,7 @@ struct Timer(Pin<Box<time::Sleep>>);
 
 type Writable = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
 
-/// Waits until a socket can be written to. Each has a waiter of its own.
+/// Waits until a socket can be written to. Each instance has a waiter of its own.
 struct Poller {
     socket: Arc<UdpSocket>,
     waits: Option<Writable>,
@@ -58,7 +59,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As [`net::UdpSocket::bind`].
+    /// The same as [`net::UdpSocket::bind`].
     pub async fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
         net::UdpSocket::bind(address).await.map(Self)
     }
@@ -75,7 +76,7 @@ impl quinn::Runtime for Runtime {
         drop(task::spawn(future));
     }
 
-    /// Fails: a socket of std's cannot become one of simmach's. Use [`UdpSocket::bind`].
+    /// Always fails, since a socket of std cannot be converted to a socket of simmach. Use [`UdpSocket::bind`].
     fn wrap_udp_socket(&self, _: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,

@@ -1,17 +1,19 @@
 //! Acts: what plans do to the cluster, as plain data, and scripts of them.
 //!
-//! Whatever a plan does, be it the library's or a user's `async |sim|`, is recorded as an [`Act`]: *what* is done to *whom*.
-//! A [`TimedAct`] adds *when*, and how it is undone: a fault is an act with its repairs. A [`Script`] is a list of them, and
-//! stands in for all plans: a run whose overlay has a script starts no plan, and carries out the acts instead. So the
-//! shrinker, tokens and reports know acts only, and not which plan, cadence, target or budget they came from.
+//! Everything that a plan does, whether it is a plan of the library or a user's `async |sim|`, is recorded as an [`Act`]:
+//! *what* is done to *whom*. A [`TimedAct`] adds *when*, and how the act is undone: a fault is an act with its repairs. A
+//! [`Script`] is a list of timed acts, which replaces all plans: a run whose overlay has a script does not start plans, and
+//! carries out the acts instead. The shrinker, tokens and reports therefore only know acts, and not the plan, cadence,
+//! target or budget behind them.
 //!
-//! An act names machines and services by number, never by pattern. One that finds nothing to do, such as starting what runs,
-//! does nothing: no act of a script depends on another, and any of them can be left out.
+//! An act names machines and services by number, never by pattern. An act that finds nothing to do, such as starting a
+//! service that is running, has no effect. Acts of a script therefore do not depend on each other, and any of them can be
+//! left out.
 //!
-//! What decides on acts is kept apart from them. A plan has a cadence (when), a target (whom), a fault (what, and how it is
-//! undone) and a budget (how many at once). All of these draw, and all end in acts.
+//! The decisions behind acts are kept separate. A plan has a cadence (when), a target (whom), a fault (what, and how it is
+//! undone) and a budget (how many at once). All of these draw, and all result in acts.
 //!
-//! What the test's body and its clients do is no act. It stays where it is.
+//! Faults caused by the test's body and its clients are not acts: they remain part of the test.
 
 mod pairing;
 mod runner;
@@ -25,11 +27,11 @@ pub(crate) use crate::engine::acts::runner::{DueAct, ScriptRunner};
 /// Something that is done to the cluster at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Act {
-    /// Processes are told to stop. Those that have not ended after `grace` nanoseconds are killed.
+    /// Processes get the stop signal. Those that have not ended after `grace` nanoseconds are killed.
     Stop { who: Processes, grace: u64 },
     /// Processes are killed.
     Kill { who: Processes },
-    /// A machine loses its power.
+    /// A machine loses power.
     PowerOff { machine: MachineId },
     /// A machine gets power, and services on it are started.
     Start { machine: MachineId, services: Vec<u32> },
@@ -45,15 +47,15 @@ pub(crate) enum Act {
     Clog { from: Vec<MachineId>, to: Vec<MachineId> },
     /// Held packets are released.
     Unclog { from: Vec<MachineId>, to: Vec<MachineId> },
-    /// Links get another profile, as the layer `net` encodes it. It is a repair if the profile is the original one.
+    /// Links get a new profile, encoded by the layer `net`. This is a repair if the profile is the original one.
     Link { paths: LinkPaths, profile: Vec<u8>, is_original: bool },
-    /// The clocks of a machine are set. It is a repair if they are set right.
+    /// The clocks of a machine are set. This is a repair if they become exact.
     Clock { machine: MachineId, offset: i128, drift: i32 },
     /// A packet filter is added. Its decisions are listed; it passes all other packets.
     Filter { number: u64, from: Vec<MachineId>, to: Vec<MachineId>, verdicts: Vec<PacketVerdict> },
     /// A packet filter is removed.
     EndFilter { number: u64 },
-    /// Everything is repaired, and all services are started, as by `Sim::settle`.
+    /// Everything is repaired, and all services are started, as in `Sim::settle`.
     Settle,
 }
 
@@ -63,11 +65,11 @@ pub(crate) struct Processes {
     pub(crate) machine: MachineId,
     /// The services, by their number on the machine.
     pub(crate) services: Vec<u32>,
-    /// Whether the clients on the machine are meant, too.
+    /// Whether the clients on the machine are included.
     pub(crate) clients: bool,
 }
 
-/// Links that get another profile.
+/// Links that get a new profile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum LinkPaths {
     /// The link from one zone to another.
@@ -76,7 +78,7 @@ pub(crate) enum LinkPaths {
     Machines { from: Vec<MachineId>, to: Vec<MachineId> },
 }
 
-/// What a filter decided about one packet.
+/// The decision of a filter about one packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct PacketVerdict {
     /// The words of the packet's address: flow, number, transmission.
@@ -90,7 +92,7 @@ pub(crate) struct PacketVerdict {
 pub(crate) struct TimedAct {
     /// Identifies the act while its script is shrunk.
     pub(crate) id: u32,
-    /// The plan of the library on whose behalf it is done. Such a plan repairs only what it did itself.
+    /// The plan of the library that performs the act. Such a plan repairs only its own faults.
     pub(crate) owner: Option<u64>,
     pub(crate) when: When,
     pub(crate) act: Act,
@@ -111,16 +113,17 @@ pub(crate) struct Repair {
 /// When an act takes place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct When {
-    /// The step of the test that it is counted from, as sequence and step; `None` is the start of the run. If the step is left
-    /// out, the next one of its sequence takes its place.
+    /// The step of the test from which the time is counted, as sequence and step; `None` for the start of the run. If the
+    /// step is left out, the next step of its sequence is used instead.
     pub(crate) step: Option<(u64, u64)>,
-    /// Nanoseconds after that.
+    /// Nanoseconds after the step or the start of the run.
     pub(crate) offset: u64,
-    /// Its place among the events of its instant: how many polls of the program come first, if there are so many.
+    /// Its position among the events of its instant: the number of polls of the program that come before it, if there are
+    /// that many.
     pub(crate) place: u32,
 }
 
-/// The acts of a run, in the order in which they are listed, which is also the order of acts at one place.
+/// The acts of a run. Acts at the same position take place in the order of the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Script {
     pub(crate) acts: Vec<TimedAct>,
@@ -137,7 +140,7 @@ pub(crate) struct RecordedAct {
 }
 
 impl Act {
-    /// Whether it breaks something. Others repair what was broken.
+    /// Whether it is a fault. Other acts are repairs.
     pub(crate) fn is_fault(&self) -> bool {
         match self {
             Self::Stop { .. }
@@ -158,7 +161,7 @@ impl Act {
         }
     }
 
-    /// The machine that it is done to, if it is one.
+    /// The machine that it concerns, if there is exactly one.
     pub(crate) fn machine(&self) -> Option<MachineId> {
         match self {
             Self::Stop { who, .. } | Self::Kill { who } => Some(who.machine),
@@ -178,7 +181,7 @@ impl Act {
         }
     }
 
-    /// The machines that count as affected by it.
+    /// The machines that count as affected.
     pub(crate) fn affected(&self) -> &[MachineId] {
         match self {
             Self::Stop { who, .. } | Self::Kill { who } => std::slice::from_ref(&who.machine),
@@ -201,7 +204,7 @@ impl Act {
 }
 
 impl Script {
-    /// The script of a run's recorded acts: each fault with what undid it.
+    /// Returns the script of a run's recorded acts: each fault with the repairs that undid it.
     pub(crate) fn of(recorded: &[RecordedAct]) -> Self {
         Self { acts: pairing::pair(recorded) }
     }

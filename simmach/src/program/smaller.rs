@@ -106,7 +106,8 @@ impl Smaller {
         self.took
     }
 
-    /// Whether the failure needs the plans themselves: it does not fail by what they did to the cluster alone.
+    /// Whether the failure needs the plans themselves, that is, whether the run passes if only the acts of the plans are
+    /// repeated.
     pub fn needs_plans(&self) -> bool {
         self.acts == ActsAlone::Pass
     }

@@ -9,14 +9,14 @@ use crate::shrink::items::ShrinkItem;
 /// Number of times that an act's time is halved before random times are tried.
 const HALVING_ROUNDS: u64 = 6;
 
-/// The items of what plans did in a run.
+/// Returns the acts of a run's plans as items.
 pub(super) fn items(recorded: &[RecordedAct]) -> Vec<ShrinkItem> {
     let script = Script::of(recorded);
     let at = |timed: &TimedAct| recorded.get(timed.id as usize).map_or(0, |one| one.at);
     script.acts.iter().map(|timed| ShrinkItem::of_act(timed, at(timed))).collect()
 }
 
-/// The script of these items.
+/// Returns the script of these items.
 pub(super) fn script<'a>(items: impl Iterator<Item = &'a ShrinkItem>) -> Script {
     Script { acts: items.filter_map(|item| item.act.as_deref().cloned()).collect() }
 }
@@ -37,7 +37,7 @@ impl ShrinkItem {
         }
     }
 
-    /// The same act at another time after its step, or after the start of the run if it has none.
+    /// Returns the same act at a different time after its step, or after the start of the run if it has no step.
     pub(super) fn act_at(mut self, offset: u64) -> Self {
         if let Some(timed) = &mut self.act {
             // Its place is among the events of the time that it had.
@@ -46,8 +46,8 @@ impl ShrinkItem {
         self
     }
 
-    /// The act at another time: earlier by halves in early rounds, then at any time up to twice as late. With `salt`, its
-    /// repairs come sooner or later, too.
+    /// Returns the act at a different time: in early rounds, the time is halved; later, any time up to twice as late is
+    /// used. With `salt`, its repairs also come sooner or later.
     pub(super) fn redraw_act(self, round: u64, salt: Option<u64>) -> Self {
         let Some(offset) = self.act.as_ref().map(|timed| timed.when.offset) else { return self };
         let word = |nth| Some(mix(mix(mix(self.at, self.address[0]), round), nth));
@@ -64,7 +64,7 @@ impl ShrinkItem {
         item
     }
 
-    /// A new act like this one, with this id, `offset` nanoseconds after the start of the run.
+    /// Returns a new act like this one, with this id, `offset` nanoseconds after the start of the run.
     pub(super) fn act_again(mut self, id: u32, offset: u64) -> Self {
         if let Some(timed) = &mut self.act {
             timed.id = id;
@@ -75,7 +75,7 @@ impl ShrinkItem {
         self.act_at(offset)
     }
 
-    /// Weaker versions of an act, the weakest first: shorter, on fewer machines, in one direction.
+    /// Returns weaker versions of an act, the weakest first: shorter, on fewer machines, in one direction.
     pub(super) fn weaker_acts(&self) -> Vec<Self> {
         let Some(timed) = &self.act else { return Vec::new() };
         let mut weaker = Vec::new();
@@ -138,7 +138,7 @@ impl ShrinkItem {
     }
 }
 
-/// Shorter lists: each half, then the list without one of its elements. None is empty.
+/// Returns shorter lists: each half, then the list without one of its elements. No list is empty.
 fn less<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
     const MOST_SINGLE: usize = 8;
     let half = all.len() / 2;

@@ -15,7 +15,7 @@ use crate::shrink::{ActsAlone, Answer, Oracle, ShrinkResult, StopReason, acts};
 /// Families of faults.
 const FAULTS: &[Family] =
     &[Family::Strike, Family::Fault, Family::Act, Family::Loss, Family::Reorder, Family::Duplicate];
-/// Families of what plans do.
+/// Families of the plans' draws and acts.
 const PLANS: &[Family] = &[Family::Strike, Family::Fault, Family::Act];
 /// Families of the test's own steps and choices.
 const WORK: &[Family] = &[Family::Step, Family::Choice];
@@ -68,7 +68,7 @@ pub(super) struct Shrinker<'a> {
     tried: BTreeSet<u64>,
     /// The last strike of the original run.
     model: Option<ShrinkItem>,
-    /// The acts of the original run, if they stand in for its plans.
+    /// The acts of the original run, if they replace its plans.
     acts: Vec<ShrinkItem>,
     acts_alone: ActsAlone,
     /// The paths on which the original run sent packets, if it lost one.
@@ -100,7 +100,7 @@ impl<'a> Shrinker<'a> {
         })
     }
 
-    /// Lets the acts of plans stand in for the plans, if the run fails then, too.
+    /// Replaces the plans with their acts, if the run still fails then.
     fn take_acts(&mut self) {
         if self.acts.is_empty() || self.is_over() {
             return;
@@ -271,7 +271,7 @@ impl<'a> Shrinker<'a> {
         self.drop_unused_items();
     }
 
-    /// Finally weakens acts: lets them end sooner, and hit less.
+    /// Weakens acts: lets them end sooner and hit less. This is one of the last passes.
     fn weaken_acts(&mut self) {
         const ACT: &[Family] = &[Family::Act];
         for at in 0..self.candidate.items(ACT).len().min(MAX_RETRIED) {
@@ -603,7 +603,7 @@ impl<'a> Shrinker<'a> {
     }
 }
 
-/// The same candidate with one more act like one of these, at any time until `latest`.
+/// Returns the same candidate with one more act like one of these, at any time until `latest`.
 fn with_new_act(candidate: &Candidate, acts: &[ShrinkItem], latest: u64, salt: u64) -> Candidate {
     let mut items = candidate.items(&[Family::Act]);
     let id = items.iter().chain(acts).map(|item| item.address[0]).max().unwrap_or(0) + 1;

@@ -4,10 +4,10 @@
 //! summary of the trace, and check bits. Each token has exactly one encoding; damaged and invented ones are rejected by a 32-bit
 //! checksum. The code of the program is not part of the token: a token fits as long as test and spec are the same.
 //!
-//! The spec's names, links, limits and plans are known before a run. Plans are not part of the shape if acts replace them, so
-//! they can be changed or removed. The test's steps are part of its body and only become known during a run, so a replay
-//! compares the steps of the token with those of the replayed run. Code between the choices of a step is not part of the
-//! shape; if it has changed, the trace differs.
+//! The spec's names, links, limits and plans are known before a run. If acts replace the plans, the plans are not part of
+//! the shape, so they can be changed or removed. The test's steps are part of its body and only become known during a run,
+//! so a replay compares the steps of the token with those of the replayed run. Code between the choices of a step is not
+//! part of the shape; if it has changed, the trace differs.
 
 mod base32;
 mod bytes;

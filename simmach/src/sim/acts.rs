@@ -1,7 +1,7 @@
-//! Carries out acts: those of plans, which are recorded, and those of a script, which stands in for plans.
+//! Carries out acts: acts of plans, which are recorded, and acts of a script, which replaces the plans.
 //!
-//! The methods of [`Sim`](crate::Sim) and the plans of the library turn what they are asked for into acts, and come here. So an
-//! act has the same effect wherever it comes from.
+//! The methods of [`Sim`](crate::Sim) and the plans of the library create acts and pass them to this module. An act
+//! therefore has the same effect wherever it comes from.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::sim::world::with;
 use crate::storage;
 use crate::task;
 
-/// Carries out an act of a script. If it finds nothing to do, it does nothing.
+/// Carries out an act of a script. An act that finds nothing to do has no effect.
 pub(crate) fn carry_out(due: DueAct) {
     let DueAct { owner, act, .. } = due;
     if changes(owner, &act) {
@@ -31,8 +31,8 @@ pub(crate) fn carry_out(due: DueAct) {
     }
 }
 
-/// Does an act, which `text` describes. It is recorded if a plan or a script does it. `owner` is the plan of the library that
-/// does it, if it is one.
+/// Performs an act, which `text` describes. The act is recorded if it belongs to a plan or a script. `owner` is the plan of
+/// the library that performs it, if any.
 pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) {
     engine::record_act(owner, act, &text);
     match act {
@@ -172,7 +172,7 @@ fn take_down(owner: Option<u64>, who: &Processes) -> Vec<ProcessId> {
     running
 }
 
-/// The services of a machine with these numbers, as far as there are any.
+/// Returns the services of a machine with these numbers, as far as they exist.
 fn service_ids(machine: MachineId, services: &[u32]) -> Vec<ServiceId> {
     let mut all = machine::services_of(machine);
     all.retain(|id| services.contains(&(id.service as u32)));
@@ -196,7 +196,7 @@ pub(super) fn set_links(paths: &LinkPaths, profile: NetworkProfile) {
     }
 }
 
-/// Removes a packet filter whose guard was dropped, which may be an act of a plan.
+/// Removes a packet filter whose guard was dropped. This may be an act of a plan.
 pub(super) fn end_filter(run: RunId, number: u64) {
     if net::control::remove_filter(run, number) {
         let act = Act::EndFilter { number };
@@ -220,7 +220,7 @@ fn log_line(text: impl Fn() -> String) {
     log::write_line(Level::Fault, Scope::HARNESS.machine, text);
 }
 
-/// An act in words. Those of an act on one machine do not name it.
+/// Describes an act in words. If the act concerns one machine, the text does not name it.
 pub(crate) fn describe(act: &Act) -> String {
     let names = |machines: &[MachineId]| -> String {
         let names: Vec<_> = machines.iter().map(|one| name_of(*one).unwrap_or_default()).collect();

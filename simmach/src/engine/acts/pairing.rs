@@ -1,10 +1,10 @@
-//! Which acts undo which: a fault is left out together with its repairs.
+//! Matches repairs with the faults that they undo, since a fault is left out together with its repairs.
 
 use crate::engine::acts::{Act, LinkPaths, RecordedAct, Repair, TimedAct};
 use crate::engine::ids::MachineId;
 
-/// Attaches each repair to the faults that it undoes. One that undoes several is attached to each: where it is done twice, the
-/// second does nothing. One that undoes none stands for itself.
+/// Attaches each repair to the faults that it undoes. A repair that undoes several faults is attached to each of them; if it
+/// takes place twice, the second time has no effect. A repair that undoes no fault becomes an act of its own.
 pub(super) fn pair(recorded: &[RecordedAct]) -> Vec<TimedAct> {
     let mut timed: Vec<TimedAct> = Vec::new();
     // The faults that later repairs may undo, as indices of `recorded` and `timed`.
@@ -26,7 +26,7 @@ pub(super) fn pair(recorded: &[RecordedAct]) -> Vec<TimedAct> {
                     place: one.when.place,
                     act: one.act.clone(),
                 });
-                // What was undone in part may be undone further.
+                // A fault that was partly undone may be undone further.
                 !undoes_all(&one.act, &undone.act)
             });
         }
@@ -44,7 +44,7 @@ pub(super) fn pair(recorded: &[RecordedAct]) -> Vec<TimedAct> {
     timed
 }
 
-/// Whether a repair undoes a fault that came before it, or a part of it.
+/// Whether a repair undoes an earlier fault, or a part of it.
 fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
     let is_same_owner = repair.owner == fault.owner;
     match (&repair.act, &fault.act) {
@@ -72,7 +72,7 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
     }
 }
 
-/// Whether a repair leaves nothing of a fault that it undoes.
+/// Whether a repair undoes a fault completely.
 fn undoes_all(repair: &Act, fault: &Act) -> bool {
     let covers = |all: &[MachineId], some: &[MachineId]| some.iter().all(|one| all.contains(one));
     match (repair, fault) {

@@ -1,10 +1,10 @@
-//! Carries out a script: finds the act that is due, at its time and at its place among the events of that time.
+//! Carries out a script: finds the act that is due, at its time and at its position among the events of that time.
 
 use std::collections::BTreeSet;
 
 use crate::engine::acts::{Act, Script};
 
-/// The acts of a script that are still to come.
+/// The pending acts of a script.
 #[derive(Debug, Default)]
 pub(crate) struct ScriptRunner {
     script: Script,
@@ -34,7 +34,8 @@ impl ScriptRunner {
         runner
     }
 
-    /// A step has begun: the acts that are counted from it, or from one before it that is left out, have their times.
+    /// Handles the beginning of a step: sets the times of the acts that are counted from it, or from an earlier step that is
+    /// left out.
     pub(crate) fn begin_step(&mut self, sequence: u64, step: u64, now: u64) {
         let (acts, timed) = (&self.script.acts, &mut self.timed);
         self.waiting.retain(|index| {
@@ -52,8 +53,8 @@ impl ScriptRunner {
         self.timed.first().map(|(at, ..)| *at)
     }
 
-    /// Takes the next act, if it is due `now`. `place` is the number of polls of the program so far at this time; `None` if
-    /// there are no more.
+    /// Takes the next act, if it is due `now`. `place` is the number of polls of the program so far at this time; `None`
+    /// means that no further polls will come.
     pub(crate) fn take_due(&mut self, now: u64, place: Option<u32>) -> Option<DueAct> {
         let next = self.timed.first().copied();
         let is_due = |(at, at_place, ..): &(u64, u32, usize, usize)| {
@@ -74,7 +75,7 @@ impl ScriptRunner {
         })
     }
 
-    /// Drops what is still to come: the plans whose acts they are have ended.
+    /// Drops the pending acts, since their plans have ended.
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
         self.timed.clear();

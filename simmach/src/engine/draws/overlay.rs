@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::acts::Script;
 use crate::engine::draws::family::Family;
 
-/// An ordered list of rules, of which the last that matches a draw wins; and perhaps a script.
+/// An ordered list of rules, of which the last that matches a draw wins, and optionally a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Overlay {
     rules: Vec<Rule>,
-    /// What is done to the cluster in place of what plans do; `None` if plans run.
+    /// The script that replaces the plans; `None` if plans run.
     script: Option<Script>,
 }
 
@@ -72,12 +72,12 @@ impl Overlay {
         self.rules.push(rule);
     }
 
-    /// The same overlay, in which the acts of a script stand in for plans.
+    /// Returns the same overlay, with a script that replaces the plans.
     pub(crate) fn with_script(self, script: Option<Script>) -> Self {
         Self { script, ..self }
     }
 
-    /// The script that stands in for plans; `None` if plans run.
+    /// Returns the script that replaces the plans; `None` if plans run.
     pub(crate) fn script(&self) -> Option<&Script> {
         self.script.as_ref()
     }

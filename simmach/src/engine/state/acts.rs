@@ -1,4 +1,4 @@
-//! Acts of a run: those that plans do are recorded, those of a script are carried out.
+//! The acts of a run: acts of plans are recorded, and acts of a script are carried out.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,14 +10,14 @@ use crate::engine::record::deviations::{Deviation, DeviationKind, RecordLevel};
 use crate::engine::state::Engine;
 use crate::engine::time::timers::{Action, TimerKey};
 
-/// What a run keeps of acts.
+/// The state of a run for acts.
 #[derive(Default)]
 pub(crate) struct Acts {
-    /// The script that stands in for plans.
+    /// The script that replaces the plans.
     script: Option<RefCell<ScriptRunner>>,
-    /// When its next act is due, as far as is known; the end of time if there is none.
+    /// When its next act is due, as far as is known; the maximum time if there is none.
     next_at: Cell<u64>,
-    /// Makes time stop there.
+    /// The timer that makes time stop there.
     timer: Cell<Option<TimerKey>>,
     /// Carries out an act. Set by the layer `sim`.
     carry_out: Cell<Option<fn(DueAct)>>,
@@ -25,7 +25,7 @@ pub(crate) struct Acts {
     current: Cell<Option<u32>>,
     /// Whether the places of acts are counted.
     counts_places: bool,
-    /// Number of polls of the program at this virtual time: those of all tasks but the plans'.
+    /// Number of polls of the program at this virtual time, that is, of all tasks except plans.
     polls: Cell<(u64, u32)>,
 }
 
@@ -39,7 +39,7 @@ impl Acts {
         }
     }
 
-    /// Whether a script stands in for plans.
+    /// Whether a script replaces the plans.
     pub(crate) fn has_script(&self) -> bool {
         self.script.is_some()
     }
@@ -50,7 +50,7 @@ impl Acts {
         self.find_next(engine);
     }
 
-    /// A step of the program has begun.
+    /// Handles the beginning of a step of the program.
     pub(crate) fn begin_step(&self, engine: &Engine, sequence: u64, step: u64) {
         if let Some(script) = &self.script {
             script.borrow_mut().begin_step(sequence, step, engine.clock.now());
@@ -58,7 +58,7 @@ impl Acts {
         }
     }
 
-    /// Drops what is still to come of the script.
+    /// Drops the pending acts of the script.
     pub(crate) fn end_script(&self, engine: &Engine) {
         if let Some(script) = &self.script {
             script.borrow_mut().clear();
@@ -75,7 +75,7 @@ impl Acts {
         }
     }
 
-    /// The number of polls of the program at this virtual time.
+    /// Returns the number of polls of the program at this virtual time.
     fn place(&self, now: u64) -> u32 {
         let (at, polls) = self.polls.get();
         if at == now { polls } else { 0 }
@@ -99,8 +99,8 @@ impl Acts {
 }
 
 impl Engine {
-    /// Carries out the next act of the script if it is due, which may be because nothing else `is_ready` now. Returns false
-    /// if none is due.
+    /// Carries out the next act of the script if it is due. If nothing else `is_ready`, an act of this time is due in any
+    /// case. Returns false if no act is due.
     #[inline]
     pub(crate) fn carry_out_act(&self, is_ready: bool) -> bool {
         self.clock.now() >= self.acts.next_at.get() && self.carry_out_due_act(is_ready)

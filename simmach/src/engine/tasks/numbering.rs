@@ -1,10 +1,11 @@
-//! The numbers of what a task spawns, draws and opens: parts of addresses, which must not depend on what is left out.
+//! Numbers the tasks that a task spawns, and its draws and connections. The numbers are parts of addresses, which must not
+//! depend on what is left out.
 //!
-//! Outside of steps they are counted from the beginning of the task. While a task is in a step of the test, they are counted
-//! within the step. So leaving out a step changes no number of another step.
+//! Outside steps, they are counted from the beginning of the task. While a task is in a step of the test, they are counted
+//! within the step, so that leaving out a step does not change the numbers of other steps.
 //!
-//! A task is in the step that it began last, until that step's sequence ends or begins its next step. If two sequences
-//! alternate in one task, as under `join!`, what one does may be counted in a step of the other.
+//! A task is in the step that it began last, until the step's sequence ends or begins its next step. If two sequences
+//! alternate in one task, as under `join!`, actions of one may be counted in a step of the other.
 
 use crate::engine::draws::mix;
 
@@ -16,7 +17,7 @@ pub(crate) struct Numbered {
     pub(crate) nth: u64,
 }
 
-/// How many things of each kind were counted.
+/// The number of counted things of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) children: u64,

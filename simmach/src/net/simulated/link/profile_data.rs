@@ -1,7 +1,7 @@
-//! Link profiles as plain data, for acts of plans that are carried out in other runs.
+//! Link profiles as plain data, so that acts of plans can be carried out in other runs.
 //!
-//! A function of the user's is kept as its values at some quantiles, with straight lines between them. Predicates that choose
-//! packets to log are not kept.
+//! A user's latency function is stored as its values at some quantiles, with linear interpolation between them. Predicates
+//! that select packets to log are not stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::net::simulated::link::latency::Latency;
 use crate::net::simulated::link::profile::{Bandwidth, Log, NetworkProfile};
 
-/// Number of quantiles of a function that are kept.
+/// Number of quantiles of a function that are stored.
 const QUANTILES: u32 = 33;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ enum LogData {
 }
 
 impl NetworkProfile {
-    /// The profile as bytes.
+    /// Encodes the profile as bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let data = ProfileData {
             latency: LatencyData::from(&self.latency),
@@ -66,7 +66,7 @@ impl NetworkProfile {
         postcard::to_allocvec(&data).unwrap_or_default()
     }
 
-    /// The profile of these bytes; `None` if they are not those of a valid one.
+    /// Decodes a profile; `None` if the bytes are not a valid profile.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let data: ProfileData = postcard::from_bytes(bytes).ok()?;
         let profile = Self {
@@ -124,7 +124,7 @@ impl From<LatencyData> for Latency {
     }
 }
 
-/// The value at `unit`, from 0 to 1, on straight lines between values at equal distances.
+/// Returns the value at `unit`, from 0 to 1, by linear interpolation between values at equal distances.
 fn interpolate(values: &[u64], unit: f64) -> Duration {
     let at = unit * values.len().saturating_sub(1) as f64;
     let index = (at as usize).min(values.len().saturating_sub(2));
