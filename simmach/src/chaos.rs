@@ -7,6 +7,7 @@ mod monkey;
 mod pace;
 mod partitions;
 mod power_offs;
+mod swarm;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
@@ -20,6 +21,7 @@ pub use crate::chaos::pace::DurationRange;
 use crate::chaos::pace::Strike;
 pub use crate::chaos::partitions::Partitions;
 pub use crate::chaos::power_offs::PowerOffs;
+pub use crate::chaos::swarm::{Hardship, Swarm};
 
 /// Something that breaks the cluster and may restore it.
 ///

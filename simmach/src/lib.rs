@@ -42,7 +42,7 @@
 //! |---|---|
 //! | the test | [`sim_test`], [`Topology`], [`Sim`], [`prelude`] |
 //! | the code under test | tokio, or [`net`], [`time`], [`task`], [`rand`], [`signal`], [`storage`]; where tokio has an equivalent, names are the same |
-//! | faults | [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], your own [`Plan`], and the [`net::NetworkProfile`] of links |
+//! | faults | [`Swarm`], [`GracefulMonkey`], [`PowerOffs`], [`Partitions`], your own [`Plan`], and the [`net::NetworkProfile`] of links |
 //!
 //! The code under test does not use [`Sim`]. Its sockets, stores and other handles are `Send + Sync` and belong to its process.
 //! When a process ends, only the data on the disk of its machine remains.
@@ -137,7 +137,9 @@ pub mod task;
 pub mod time;
 
 #[cfg(feature = "sim")]
-pub use crate::chaos::{DurationRange, GracefulMonkey, Partitions, Plan, PowerOffs};
+pub use crate::chaos::{
+    DurationRange, GracefulMonkey, Hardship, Partitions, Plan, PowerOffs, Swarm,
+};
 #[cfg(feature = "sim")]
 pub use crate::choice::{SampleUniform, Step, Steps};
 #[cfg(feature = "sim")]

@@ -11,6 +11,7 @@
 mod down_by;
 mod end;
 pub(crate) mod names;
+mod pause;
 mod policy;
 mod power;
 mod process;
@@ -18,6 +19,7 @@ mod service;
 pub(crate) mod signal;
 mod start;
 
+use std::any::TypeId;
 use std::panic::Location;
 
 use smallvec::SmallVec;
@@ -30,6 +32,7 @@ use crate::guest::Runtime;
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
 pub use crate::machine::names::Selector;
+pub(crate) use crate::machine::pause::{can_pause, is_paused, pause, resume};
 pub(crate) use crate::machine::power::{
     bring_up, can_bring_up, power_off, start_remaining, taken_down_by,
 };
@@ -209,6 +212,15 @@ pub(crate) fn clients_of(machine: MachineId) -> Vec<ProcessId> {
             .alive(|process| process.machine == machine && process.service.is_none());
         clients.retain(|client| Some(*client) != machines.body);
         clients
+    })
+    .unwrap_or_default()
+}
+
+/// What tells the services of a machine from others: the types of their functions.
+pub(crate) fn kinds_of_services(machine: MachineId) -> Vec<TypeId> {
+    with(|machines| {
+        let services = &machines.all[machine.0 as usize].services;
+        services.iter().map(|installed| installed.service.kind()).collect()
     })
     .unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Common imports for tests: `use simmach::prelude::*;`.
 
-pub use crate::chaos::{GracefulMonkey, Partitions, Plan, PowerOffs};
+pub use crate::chaos::{GracefulMonkey, Hardship, Partitions, Plan, PowerOffs, Swarm};
 pub use crate::machine::{OnExit, Selector};
 pub use crate::net::{NetworkProfile, TcpConfig};
 pub use crate::sim::{GRACE, Sim};

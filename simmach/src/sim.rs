@@ -137,6 +137,7 @@ impl Sim {
     /// - Plans end, with all tasks that they spawned. If a plan calls this, the calling task continues.
     /// - Partitions heal, clogs are released, and packet filters are removed.
     /// - Links get back the profiles of the topology, and clocks are reset.
+    /// - Paused processes go on.
     /// - All machines get power, and all services are started, except those that returned by themselves.
     /// - Clients continue, including those that plans started.
     ///
@@ -249,6 +250,7 @@ fn repair_everything() {
     }
     for machine in machine::machines(&Selector::all()) {
         changed |= set_clock(machine, ClockSkew::exact());
+        changed |= machine::resume(machine);
     }
     changed |= machine::end_stopping();
     changed |= machine::start_remaining();

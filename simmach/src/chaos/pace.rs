@@ -16,7 +16,7 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::steps;
-use crate::engine::{self, MachineId};
+use crate::engine::{self, MachineId, mix};
 use crate::machine;
 use crate::sim::{self, Idle};
 use crate::time::{nanos, sleep};
@@ -136,6 +136,12 @@ impl Strikes {
         Self { plan, next: 0, tempo, has_begun: false }
     }
 
+    /// Those of one part of the plan whose code runs now, with a tempo of its own that is drawn. Parts are counted from 1.
+    pub(crate) fn of_part(part: u64) -> Self {
+        let plan = mix(engine::scope().map_or(0, |scope| scope.task), part);
+        Self { plan, next: 0, tempo: Tempo::drawn(plan), has_begun: false }
+    }
+
     /// Returns how long a machine or a path stays down: `given`, or else drawn if the tempo is drawn, or else `usual`.
     pub(crate) fn down(&self, given: Option<DurationRange>, usual: DurationRange) -> DurationRange {
         given.unwrap_or(match self.tempo {
@@ -233,6 +239,14 @@ impl Strike {
         let act = Act::Stop { who, grace: nanos(grace) };
         engine::record_act(self.owner(), &act, || sim::acts::describe(&act));
         machine::stop(machine::mark_down(&services, self.owner()), grace).await;
+    }
+
+    /// Kills a machine's services.
+    pub(crate) fn kill(self, machine: MachineId) {
+        sim::request_fault(true, &[machine], String::new);
+        let services = machine::services_of(machine).iter().map(|id| id.service as u32).collect();
+        let act = Act::Kill { who: Processes { machine, services, clients: false } };
+        sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
     }
 
     /// Powers a machine off.

@@ -35,6 +35,10 @@ pub(crate) enum Act {
     PowerOff { machine: MachineId },
     /// A machine gets power, and services on it are started.
     Start { machine: MachineId, services: Vec<u32> },
+    /// The processes of a machine are paused, except that of the test's body.
+    Pause { machine: MachineId },
+    /// The paused processes of a machine go on.
+    Resume { machine: MachineId },
     /// The disk of a machine is wiped, unless a process runs there.
     Wipe { machine: MachineId },
     /// Packets are dropped: from one group of machines to another, or in both directions.
@@ -146,6 +150,7 @@ impl Act {
             Self::Stop { .. }
             | Self::Kill { .. }
             | Self::PowerOff { .. }
+            | Self::Pause { .. }
             | Self::Wipe { .. }
             | Self::Partition { .. }
             | Self::Clog { .. }
@@ -153,6 +158,7 @@ impl Act {
             Self::Link { is_original, .. } => !is_original,
             Self::Clock { offset, drift, .. } => (*offset, *drift) != (0, 0),
             Self::Start { .. }
+            | Self::Resume { .. }
             | Self::Heal { .. }
             | Self::HealAll
             | Self::Unclog { .. }
@@ -167,6 +173,8 @@ impl Act {
             Self::Stop { who, .. } | Self::Kill { who } => Some(who.machine),
             Self::PowerOff { machine }
             | Self::Start { machine, .. }
+            | Self::Pause { machine }
+            | Self::Resume { machine }
             | Self::Wipe { machine }
             | Self::Clock { machine, .. } => Some(*machine),
             Self::Partition { .. }
@@ -185,15 +193,17 @@ impl Act {
     pub(crate) fn affected(&self) -> &[MachineId] {
         match self {
             Self::Stop { who, .. } | Self::Kill { who } => std::slice::from_ref(&who.machine),
-            Self::PowerOff { machine } | Self::Wipe { machine } | Self::Clock { machine, .. } => {
-                std::slice::from_ref(machine)
-            }
+            Self::PowerOff { machine }
+            | Self::Pause { machine }
+            | Self::Wipe { machine }
+            | Self::Clock { machine, .. } => std::slice::from_ref(machine),
             Self::Partition { from, .. } | Self::Clog { from, .. } | Self::Filter { from, .. } => {
                 from
             }
             Self::Link { paths: LinkPaths::Machines { from, .. }, .. } => from,
             Self::Link { paths: LinkPaths::Zones { .. }, .. }
             | Self::Start { .. }
+            | Self::Resume { .. }
             | Self::Heal { .. }
             | Self::HealAll
             | Self::Unclog { .. }

@@ -96,6 +96,12 @@ impl Engine {
     pub(crate) fn poll_next(&self) -> bool {
         let next = self.ready.borrow_mut().pop(|ready| self.priority(ready));
         let Some(ready) = next else { return false };
+        if self.pauses.is_any() {
+            let scope = self.tasks.with(TaskKey::from(ready), |task| task.scope);
+            if scope.is_some_and(|scope| self.pauses.hold(scope.process, ready)) {
+                return true;
+            }
+        }
         self.record(|recorder| {
             self.ready.borrow().overtaken().for_each(|sequence| recorder.overtaken(sequence));
         });
@@ -155,8 +161,24 @@ impl Engine {
         ended
     }
 
+    /// Pauses a process: its tasks are not polled until it is resumed. Returns false if it is paused already.
+    pub(crate) fn pause_process(&self, process: ProcessId) -> bool {
+        self.pauses.pause(process)
+    }
+
+    /// Lets a paused process go on. Returns false if it is not paused.
+    pub(crate) fn resume_process(&self, process: ProcessId) -> bool {
+        let Some(held) = self.pauses.resume(process) else { return false };
+        let (by, mut ready) = (self.counters.polls.get(), self.ready.borrow_mut());
+        for (nth, task) in (0..).zip(held) {
+            ready.push(task, by, nth);
+        }
+        true
+    }
+
     /// Drops every task of a process. Their destructors run with a dead scope and cannot affect the run.
     pub(crate) fn end_process(&self, process: ProcessId) {
+        drop(self.pauses.resume(process));
         self.end_tasks(|scope| scope.process == process);
     }
 

@@ -29,6 +29,7 @@ use crate::engine::record::trace::Trace;
 use crate::engine::state::acts::Acts;
 use crate::engine::status::RunStatus;
 use crate::engine::tasks::identity::Identity;
+use crate::engine::tasks::pauses::Pauses;
 use crate::engine::tasks::ready_queue::ReadyQueue;
 use crate::engine::tasks::table::{TaskKey, Tasks};
 use crate::engine::tasks::wait::Wait;
@@ -46,6 +47,7 @@ pub(crate) struct Engine {
     pub(crate) timers: RefCell<Timers>,
     pub(crate) tasks: Tasks,
     pub(crate) ready: RefCell<ReadyQueue>,
+    pub(crate) pauses: Pauses,
     pub(crate) draws: Draws,
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
@@ -132,6 +134,7 @@ impl Engine {
             timers: RefCell::new(Timers::new()),
             tasks: Tasks::default(),
             ready: RefCell::default(),
+            pauses: Pauses::default(),
             counters: Counters::default(),
             refusals: Refusals::default(),
             map_keys: MapKeys::default(),

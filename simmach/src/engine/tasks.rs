@@ -4,6 +4,7 @@
 
 pub(crate) mod identity;
 pub(crate) mod numbering;
+pub(crate) mod pauses;
 pub(crate) mod ready_queue;
 pub(crate) mod table;
 pub(crate) mod wait;

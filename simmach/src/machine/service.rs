@@ -1,5 +1,6 @@
 //! Services: the async functions that machines run, and what they may return.
 
+use std::any::TypeId;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location};
@@ -80,6 +81,8 @@ fn message_with_sources(error: &(dyn Error + 'static)) -> String {
 #[derive(Clone)]
 pub(crate) struct Service {
     launch: Rc<dyn Fn(ServiceLaunch)>,
+    /// The type of its function: machines with the same one run the same service.
+    kind: TypeId,
 }
 
 /// One launch of a service: which service, and the scope that its main task runs in.
@@ -108,7 +111,12 @@ impl Service {
             };
             task::spawn_main(launch.scope, launch.at, Main::new(launch.runtime, main));
         };
-        Self { launch: Rc::new(launch) }
+        Self { launch: Rc::new(launch), kind: TypeId::of::<F>() }
+    }
+
+    /// What tells it from other services.
+    pub(super) fn kind(&self) -> TypeId {
+        self.kind
     }
 
     /// Spawns the main task.

@@ -54,6 +54,12 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::ClockSet { machine, .. } => {
             format!("the clocks of {} are set", names.machine(*machine))
         }
+        Event::MachinePaused { machine } => {
+            format!("the processes of {} are paused", names.machine(*machine))
+        }
+        Event::MachineResumed { machine } => {
+            format!("the processes of {} go on after a pause", names.machine(*machine))
+        }
         Event::PowerRestored { machine } => {
             format!("{} gets power back", names.machine(*machine))
         }

@@ -127,6 +127,9 @@ impl PlanTotals {
         let other = other.filter(|(_, seeds)| **seeds >= self.not_due);
         match other.map(|(reason, _)| reason) {
             Some(Idle::TooFew(words)) => Some(words.clone()),
+            Some(Idle::Spared) => Some(
+                "these runs drew none of the faults that the plan mixes, as one run in sixteen does: run more seeds".to_owned(),
+            ),
             Some(Idle::AllDown) => Some(
                 "at every strike, all machines that it may take down were down already: select machines that no other plan \
                  takes down, or let them start again sooner"

@@ -49,6 +49,14 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
         Act::Start { machine, services } => {
             machine::bring_up(*machine, &service_ids(*machine, services), owner);
         }
+        Act::Pause { machine } => {
+            machine::pause(*machine);
+            engine::record_fault(Effect::Pause, Some(*machine), text);
+        }
+        Act::Resume { machine } => {
+            machine::resume(*machine);
+            log::write_line(Level::Fault, *machine, text);
+        }
         Act::Wipe { machine } => {
             machine::cancel_restarts(*machine);
             if let Err(error) = machine::wipe(*machine) {
@@ -116,6 +124,8 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
         Act::Start { machine, services } => {
             machine::can_bring_up(*machine, &service_ids(*machine, services), owner)
         }
+        Act::Pause { machine } => machine::can_pause(*machine),
+        Act::Resume { machine } => machine::is_paused(*machine),
         Act::Wipe { machine } => {
             let is_used = machine::has_running_service(*machine)
                 || !machine::clients_of(*machine).is_empty()
@@ -231,6 +241,8 @@ pub(crate) fn describe(act: &Act) -> String {
         Act::Kill { .. } => "killed".to_owned(),
         Act::PowerOff { .. } => "loses power".to_owned(),
         Act::Start { .. } => "started".to_owned(),
+        Act::Pause { .. } => "paused".to_owned(),
+        Act::Resume { .. } => "goes on after a pause".to_owned(),
         Act::Wipe { .. } => "disk wiped".to_owned(),
         Act::Partition { from, to, both_ways: true } => {
             format!("partitioned: {} | {}", names(from), names(to))

@@ -143,6 +143,40 @@ impl Sim {
         Ok(())
     }
 
+    /// Pauses all processes of the matching machines, except the test's body, until [`resume`](Self::resume).
+    ///
+    /// It is what happens to a program while its host is busy with others. Its code does not run, and time passes. Its sockets
+    /// stay open: the machine's kernel acknowledges what arrives, until buffers are full. Timers that were due meanwhile fire
+    /// when the program goes on. A paused process can be killed and lose its power.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if no machine matches.
+    pub fn pause(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        for machine in resolve_machines(&selector.into())? {
+            let can_pause = machine::can_pause(machine);
+            if request_fault(can_pause, &[machine], || "paused".to_owned()) && can_pause {
+                acts::perform(None, &Act::Pause { machine }, || "paused".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the paused processes of the matching machines go on.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if no machine matches.
+    pub fn resume(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        for machine in resolve_machines(&selector.into())? {
+            if machine::is_paused(machine) {
+                let act = Act::Resume { machine };
+                acts::perform(None, &act, || acts::describe(&act));
+            }
+        }
+        Ok(())
+    }
+
     /// Wipes the disks of all matching machines: their stores are deleted. Restarts that are pending after a crash are cancelled.
     ///
     /// # Errors

@@ -63,6 +63,8 @@ pub(crate) enum Idle {
     TooFew(String),
     /// The run ended or settled before the first strike, which was due at this virtual time in nanoseconds.
     NotDue(u64),
+    /// The run was drawn to have none of the plan's faults.
+    Spared,
     /// All machines that the plan may hit were down whenever a strike was due.
     AllDown,
     /// All machines were drawn to the same side whenever a partition was due.

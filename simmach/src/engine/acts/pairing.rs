@@ -51,6 +51,7 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
         (Act::Settle, Act::Wipe { .. }) => false,
         (Act::Settle, _) => true,
         (Act::Start { machine, .. }, other) => down(other) == Some(*machine),
+        (Act::Resume { machine }, Act::Pause { machine: paused }) => machine == paused,
         (Act::Heal { from, to, both_ways }, Act::Partition { from: a, to: b, both_ways: both }) => {
             let straight = overlap(from, a) && overlap(to, b);
             let across = overlap(from, b) && overlap(to, a);

@@ -34,6 +34,8 @@ effects! {
     ;
     Stop: "stop", "stops", /// A process received the stop signal and stopped in time.
     ;
+    Pause: "pause", "pauses", /// A machine's processes were paused, and went on later.
+    ;
     Wipe: "wipe", "wipes", /// A machine's disk was wiped.
     ;
     Restart: "restart", "restarts", /// A process was started again.

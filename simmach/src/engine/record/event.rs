@@ -38,6 +38,10 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     ClockSet { machine: MachineId, step: i64, drift: i32 },
     /// A machine got power back.
     PowerRestored { machine: MachineId },
+    /// The processes of a machine were paused.
+    MachinePaused { machine: MachineId },
+    /// The processes of a machine went on after a pause.
+    MachineResumed { machine: MachineId },
     /// The links from some machines to others changed.
     LinksChanged { change: LinkChange, from: M, to: M },
     /// The profile of the link between two zones changed; `zones` is a hash of their names.
@@ -209,6 +213,8 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::DiskWiped { machine: id } => machine(id, 4),
             Self::ClockSet { machine: id, .. } => machine(id, 5),
             Self::PowerRestored { machine: id } => machine(id, 6),
+            Self::MachinePaused { machine: id } => machine(id, 7),
+            Self::MachineResumed { machine: id } => machine(id, 8),
             Self::LinksChanged { change, from, .. } => {
                 (7, [*change as u64, from.as_ref().len() as u64])
             }
@@ -258,6 +264,8 @@ impl NewEvent<'_> {
             | Self::ServiceStarted { .. }
             | Self::DiskWiped { .. }
             | Self::PowerRestored { .. }
+            | Self::MachinePaused { .. }
+            | Self::MachineResumed { .. }
             | Self::ZoneLinkChanged { .. }
             | Self::LinksRestored
             | Self::StepBegun { .. }
@@ -291,6 +299,8 @@ impl NewEvent<'_> {
             Self::DiskWiped { machine } => Event::DiskWiped { machine },
             Self::ClockSet { machine, step, drift } => Event::ClockSet { machine, step, drift },
             Self::PowerRestored { machine } => Event::PowerRestored { machine },
+            Self::MachinePaused { machine } => Event::MachinePaused { machine },
+            Self::MachineResumed { machine } => Event::MachineResumed { machine },
             Self::LinksChanged { change, from, to } => {
                 Event::LinksChanged { change, from: from.to_vec(), to: to.to_vec() }
             }
