@@ -21,6 +21,7 @@ use crate::machine::{self, Selector};
 use crate::net;
 pub(crate) use crate::sim::links::partitioned;
 pub use crate::sim::look::Machine;
+pub(crate) use crate::sim::machines::name_of;
 use crate::sim::machines::set_clock;
 use crate::sim::world::with;
 pub(crate) use crate::sim::world::{

@@ -72,6 +72,8 @@ pub(crate) struct Strikes {
     tempo: Tempo,
     /// Whether the wait for the first strike has begun.
     has_begun: bool,
+    /// Whether other parts of the same plan strike at the same time.
+    is_part: bool,
 }
 
 /// The times of a plan: how often it strikes, and how long the effects of a strike last.
@@ -80,7 +82,7 @@ enum Tempo {
     /// Set by the plan's configuration.
     Given(DurationRange),
     /// Drawn by the run.
-    Drawn { every: DurationRange, down: DurationRange, grace: DurationRange },
+    Drawn { every: DurationRange, down: DurationRange, grace: DurationRange, thinning: u32 },
 }
 
 /// The shortest mean time that is drawn, both between strikes and for a time down.
@@ -102,21 +104,28 @@ const THINNING: u32 = 200;
 impl Tempo {
     /// Draws this run's tempo for a plan.
     fn drawn(plan: u64) -> Self {
-        let doublings = |field, limit: Duration| {
+        Self::drawn_for(plan, plan, 1)
+    }
+
+    /// Draws this run's tempo for one of `parts` parts of a plan that strike at the same time. Together they strike as often as
+    /// the plan alone would. How long a strike lasts is drawn for each part.
+    fn drawn_for(plan: u64, part: u64, parts: u32) -> Self {
+        let below = |of, field, n| engine::setting_below(Address::plan_setting(of, field), n);
+        let doublings = |of, field, limit: Duration| {
             let most =
                 (0..DOUBLINGS).take_while(|nth| SHORTEST * (2 << nth) <= limit).count() as u64;
-            let below = |field, n| engine::setting_below(Address::plan_setting(plan, field), n);
-            let least = SHORTEST * (1 << below(field, most.max(1)));
-            least + Duration::from_nanos(below(field + 1, nanos(least)))
+            let least = SHORTEST * (1 << below(of, field, most.max(1)));
+            least + Duration::from_nanos(below(of, field + 1, nanos(least)))
         };
         let around = |mean: Duration| DurationRange::new(mean / 2, mean * 3 / 2);
-        let every = doublings(strike::EVERY, Duration::MAX);
-        let down = doublings(strike::DOWN, every * MOST_DOWN);
-        let grace = doublings(strike::GRACE, LONGEST_GRACE.min(every * MOST_DOWN));
+        let every = doublings(plan, strike::EVERY, Duration::MAX);
+        let down = doublings(part, strike::DOWN, every * MOST_DOWN);
+        let grace = doublings(part, strike::GRACE, LONGEST_GRACE.min(every * MOST_DOWN));
         Self::Drawn {
-            every: around(every),
+            every: around(every * parts),
             down: around(down),
             grace: DurationRange::new(Duration::ZERO, grace),
+            thinning: (THINNING / parts).max(1),
         }
     }
 }
@@ -133,13 +142,15 @@ impl Strikes {
     pub(crate) fn of_this_plan(every: Option<DurationRange>) -> Self {
         let plan = engine::scope().map_or(0, |scope| scope.task);
         let tempo = every.map_or_else(|| Tempo::drawn(plan), Tempo::Given);
-        Self { plan, next: 0, tempo, has_begun: false }
+        Self { plan, next: 0, tempo, has_begun: false, is_part: false }
     }
 
-    /// Those of one part of the plan whose code runs now, with a tempo of its own that is drawn. Parts are counted from 1.
-    pub(crate) fn of_part(part: u64) -> Self {
-        let plan = mix(engine::scope().map_or(0, |scope| scope.task), part);
-        Self { plan, next: 0, tempo: Tempo::drawn(plan), has_begun: false }
+    /// Creates the strikes of one of `parts` parts of the plan whose code runs. Parts are counted from 1.
+    pub(crate) fn of_part(part: u64, parts: usize) -> Self {
+        let plan = engine::scope().map_or(0, |scope| scope.task);
+        let own = mix(plan, part);
+        let tempo = Tempo::drawn_for(plan, own, u32::try_from(parts).unwrap_or(u32::MAX));
+        Self { plan: own, next: 0, tempo, has_begun: false, is_part: true }
     }
 
     /// Returns how long a machine or a path stays down: `given`, or else drawn if the tempo is drawn, or else `usual`.
@@ -183,8 +194,12 @@ impl Strikes {
             None => {
                 let wait = match self.tempo {
                     Tempo::Given(every) => next.duration(0, every),
-                    Tempo::Drawn { every, .. } => {
-                        let thin = Duration::from_nanos(engine::now()) / THINNING;
+                    // The parts of a plan begin one after the other.
+                    Tempo::Drawn { every, .. } if self.is_part && number == 0 => {
+                        next.duration(0, DurationRange::new(Duration::ZERO, every.most))
+                    }
+                    Tempo::Drawn { every, thinning, .. } => {
+                        let thin = Duration::from_nanos(engine::now()) / thinning;
                         next.duration(0, every).max(thin)
                     }
                 };
@@ -310,7 +325,7 @@ mod tests {
     fn drawn(seed: u64, overlay: Overlay) -> [Duration; 3] {
         let (sender, receiver) = std::sync::mpsc::channel();
         let body = async move || {
-            let Tempo::Drawn { every, down, grace } = Tempo::drawn(7) else { unreachable!() };
+            let Tempo::Drawn { every, down, grace, .. } = Tempo::drawn(7) else { unreachable!() };
             assert_eq!(grace.least, Duration::ZERO);
             let mean = |range: DurationRange| (range.least + range.most) / 2;
             sender.send([mean(every), mean(down), grace.most]).expect("the test waits");

@@ -22,9 +22,9 @@ use crate::time::sleep;
 
 /// A plan that mixes faults of many kinds: the one to reach for first.
 ///
-/// Each run draws which kinds of faults it has, from none to all, and for each kind how often it strikes and how long it
-/// lasts: every few milliseconds in some runs, every minute in others. So one setting fits short tests and long ones, and bugs
-/// that need many quick faults are found as well as bugs that need a single long one.
+/// Each run draws which kinds of faults it has, from none to all, how often they strike, and how long those of each kind last:
+/// a few milliseconds in some runs, most of a minute in others. So one setting fits short tests and long ones, and bugs that
+/// need many quick faults are found as well as bugs that need a single long one.
 ///
 /// The kinds are: services are stopped or killed; machines lose power, one or several at once, for a moment or for long;
 /// processes are paused; machines are isolated, separated into two groups, or cut off in one direction; the packets of a
@@ -113,7 +113,9 @@ impl Plan for Swarm {
             }
             let budget = RefCell::new(Budget::new(&numbers(&machines), self.at_once));
             let run = Rc::new(Run { sim, plan: *self, budget });
-            try_join_all(kinds.into_iter().map(|kind| Rc::clone(&run).strikes(kind))).await?;
+            let parts = kinds.len();
+            try_join_all(kinds.into_iter().map(|kind| Rc::clone(&run).strikes(kind, parts)))
+                .await?;
             Ok(())
         }
         .boxed_local()
@@ -180,8 +182,8 @@ struct Run {
 
 impl Run {
     /// Strikes with faults of one kind, again and again.
-    async fn strikes(self: Rc<Self>, kind: Fault) -> Result<(), String> {
-        let mut strikes = Strikes::of_part(kind as u64 + 1);
+    async fn strikes(self: Rc<Self>, kind: Fault, parts: usize) -> Result<(), String> {
+        let mut strikes = Strikes::of_part(kind as u64 + 1, parts);
         let lasting = strikes.down(None, fault::USUAL);
         while let Some(strike) = strikes.next().await {
             let victims = self.choose(kind, strike);

@@ -7,12 +7,14 @@ mod endless_loops;
 mod instants;
 mod network;
 mod outputs;
+mod pauses;
 mod plan_pace;
 mod plans;
 mod records;
 mod repeats;
 mod shape;
 mod stalls;
+mod swarm;
 mod task_names;
 
 use std::cell::{Cell, RefCell};

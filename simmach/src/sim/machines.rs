@@ -430,7 +430,7 @@ fn subject(selector: &Selector, machines: &[MachineId]) -> String {
     }
 }
 
-pub(super) fn name_of(machine: MachineId) -> Option<String> {
+pub(crate) fn name_of(machine: MachineId) -> Option<String> {
     context::try_with(|engine| engine.name(machine)).flatten()
 }
 
