@@ -36,7 +36,8 @@ pub(crate) use crate::engine::current::draw::{
     below, chance, is_active, next_active, pinned, setting_below, unit, word,
 };
 pub(crate) use crate::engine::current::note::{
-    count_effect, mark_affected, record_act, record_deviation, record_fault, record_verdict, trace,
+    count_effect, describe_disk_loss, mark_affected, record_act, record_deviation, record_fault,
+    record_verdict, trace,
 };
 pub(crate) use crate::engine::current::{
     OUTSIDE_RUN, add_client, arm, break_run, cancel, live_scope, local_now, note_process_change,

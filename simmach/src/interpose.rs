@@ -137,6 +137,23 @@ pub fn allow_processes<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
+/// Allows `f` to use the host's files inside a run.
+///
+/// In a run each machine has a disk of its own, and files of the host are only read. Use this for what must leave the run, such
+/// as a report of the test. Descriptors that `f` opens are real ones also after it. Outside a run this only calls `f`.
+///
+/// ```
+/// let folder = std::env::temp_dir();
+/// let exists = simmach::interpose::allow_files(|| folder.exists());
+/// assert!(exists);
+/// ```
+pub fn allow_files<R>(f: impl FnOnce() -> R) -> R {
+    match context::current() {
+        Some(engine) => engine.refusals.allow_files(f),
+        None => f(),
+    }
+}
+
 /// Keeps the definitions in the binary. Without a reference, the linker would drop their object from the archive.
 pub(crate) fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]

@@ -81,6 +81,8 @@ mod dispatch;
 mod chaos;
 #[cfg(feature = "sim")]
 mod choice;
+#[cfg(all(feature = "sim", target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod disk;
 #[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]

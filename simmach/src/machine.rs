@@ -8,6 +8,7 @@
 //! Not modelled are the duration of a boot, and resources that processes on one machine share, except its disk and
 //! addresses.
 
+mod disks;
 mod down_by;
 mod end;
 pub(crate) mod names;
@@ -29,6 +30,7 @@ use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 use crate::guest::Runtime;
 
+pub(crate) use crate::machine::disks::is_disk_empty;
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
 pub use crate::machine::names::Selector;

@@ -155,7 +155,8 @@ fn on_thread(
             let note = panics::note(panic.as_ref());
             // A refused call is more informative than the panic that it led to.
             let mut failure = engine.take_refusal().unwrap_or_else(|| Failure::of_panic(note));
-            failure.origin.resolve(failure.location.as_deref());
+            // The program's own file is the host's, here and below.
+            context::outside(|| failure.origin.resolve(failure.location.as_deref()));
             let Failure { message, location, origin, .. } = failure;
             let at = [location, origin.called_from].into_iter().flatten().collect::<Vec<_>>();
             let at = if at.is_empty() {
@@ -179,7 +180,7 @@ fn on_thread(
 /// Installs the layers' state as `spec` says, drives the run to its verdict and tears it down.
 fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) -> Outcome {
     let (machines, client) = spec.machines();
-    let disks = match run_folder() {
+    let disks = match context::outside(run_folder) {
         Ok(folder) => folder,
         Err(message) => return Outcome::without_a_run(seed, Verdict::Broken(message)),
     };
@@ -318,7 +319,7 @@ fn final_verdict(engine: &Engine, verdict: Verdict, panic: Option<Failure>, keep
     if let Verdict::Failed(failure) = &mut verdict
         && keep.log
     {
-        failure.origin.resolve(failure.location.as_deref());
+        context::outside(|| failure.origin.resolve(failure.location.as_deref()));
     }
     verdict
 }

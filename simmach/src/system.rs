@@ -15,6 +15,7 @@ mod channel;
 mod descriptors;
 mod epoll;
 mod file_events;
+mod files;
 mod poll;
 #[cfg_attr(
     not(feature = "tokio"),
@@ -27,15 +28,20 @@ mod threads;
 mod unix;
 mod watched;
 
-use crate::engine::{RunId, context};
+use crate::engine::{ProcessId, RunId, context};
 use crate::interpose::system::SystemCalls;
 use crate::system::calls::Calls;
 pub(crate) use crate::system::descriptors::DESCRIPTORS;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::system::threads::Deadline;
 pub(crate) use crate::system::threads::{THREADS, set_carried};
-pub(crate) use crate::system::unix::close_process;
 use crate::system::watched::watched;
+
+/// Closes the Unix sockets and the files of a process that has ended.
+pub(crate) fn close_process(process: ProcessId) {
+    unix::close_process(process);
+    files::close_process(process);
+}
 
 /// The implementation that answers the calls of a run.
 pub(crate) static CALLS: &dyn SystemCalls = &Calls;

@@ -110,6 +110,12 @@ pub(super) fn are_threads_or_processes_allowed() -> bool {
     .unwrap_or(true)
 }
 
+/// Whether the running code uses the host's files.
+#[cfg(target_os = "linux")]
+pub(super) fn are_files_allowed() -> bool {
+    try_with(|engine| engine.refusals.are_files_allowed()).unwrap_or(true)
+}
+
 /// Records that a run's thread is about to start a thread. Returns false outside a run.
 #[inline]
 pub(super) fn record_allowed_thread() -> bool {

@@ -7,23 +7,25 @@
 //! The number of a simulated descriptor may outlive its run, for example in a waker. After the run, `close` and
 //! `fcntl(F_GETFD)` succeed on it, since std aborts or panics if these fail. All other calls fail with `EBADF`.
 //!
-//! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `fstat`, `lseek`,
-//! `mmap`, `pread`, `pwrite`, `preadv`, `pwritev`, `ftruncate`, `fsync`, `flock`, `copy_file_range`, `tee`, `vmsplice`,
-//! `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for a
-//! simulated descriptor.
+//! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `mmap`, `flock`, `tee`,
+//! `vmsplice`, `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for
+//! a simulated descriptor.
 
 mod buffers;
 mod by_number;
 mod control;
 mod copies;
 mod files;
+mod folders;
 mod forward;
 mod lifecycle;
 mod messages;
+mod open_files;
 mod polling;
 mod settings;
 pub(super) mod socket_address;
 mod sockets;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -32,15 +34,18 @@ pub(super) use crate::interpose::descriptors::by_number::call as call_by_number;
 pub(super) use crate::interpose::descriptors::transfer::find_all;
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 8] {
+pub(super) fn defined() -> [*const (); 11] {
     [
         copies::defined as *const (),
         files::defined as *const (),
+        folders::defined as *const (),
         lifecycle::defined as *const (),
         messages::defined as *const (),
+        open_files::defined as *const (),
         polling::defined as *const (),
         settings::defined as *const (),
         sockets::defined as *const (),
+        status::defined as *const (),
         transfer::defined as *const (),
     ]
 }

@@ -4,6 +4,8 @@
 //! connects both: the definitions translate C's arguments, and call the methods of [`calls`]. Descriptors of a run are
 //! numbers from [`FIRST_DESCRIPTOR`] on; smaller numbers are real descriptors of the process.
 
+mod files;
+
 use std::ffi::{c_int, c_long, c_void};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +17,10 @@ pub(crate) use crate::interpose::answers::advance_own_clock;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::interpose::answers::stop_own_clock;
 pub(crate) use crate::interpose::locks::join_really;
+pub(super) use crate::interpose::system::files::path_calls;
+pub(crate) use crate::interpose::system::files::{
+    FileCalls, FolderEntry, NewTime, NodeType, PathAt, Routed, Space, Status, SyncCall,
+};
 pub(crate) use crate::interpose::threads::on_thread_end;
 
 /// The smallest descriptor of a run, far above every real descriptor.
@@ -97,7 +103,7 @@ impl Routine {
 /// would block fails the run, and returns `EDEADLK`.
 ///
 /// Buffers that are filled may be uninitialised memory of the caller, so they must only be written to.
-pub(crate) trait SystemCalls: Sync {
+pub(crate) trait SystemCalls: FileCalls + Sync {
     fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int>;
     fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]>;
     fn pipe(&self, flags: c_int) -> Answer<[c_int; 2]>;

@@ -12,7 +12,7 @@ use crate::engine::{self, Effect, Event, MachineId, ProcessId, Wait, context};
 use crate::guest::Runtime;
 use crate::machine::process::ProcessState;
 use crate::machine::start::runtime_of;
-use crate::machine::{machine_and_name, state_of, with};
+use crate::machine::{disks, machine_and_name, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
 
@@ -71,10 +71,10 @@ pub(crate) fn end_stopping() -> bool {
 
 /// Wipes the disk of a machine unless it is empty. The machine must not have running processes.
 pub(crate) fn wipe(machine: MachineId) -> io::Result<()> {
-    if storage::is_empty(machine) {
+    if disks::is_disk_empty(machine) {
         return Ok(());
     }
-    storage::wipe(machine)?;
+    disks::wipe(machine)?;
     engine::record_fault(Effect::Wipe, Some(machine), || "disk wiped".to_owned());
     engine::trace(Event::DiskWiped { machine });
     Ok(())

@@ -4,11 +4,12 @@
 
 use crate::engine::record::event::ProcessExit;
 use crate::engine::{self, Effect, Event, MachineId};
+use crate::machine::disks::{self, LostData};
 use crate::machine::down_by::mark_down;
 use crate::machine::end::end_process;
 use crate::machine::start::start;
 use crate::machine::{ServiceId, has_power, select, services_of, with};
-use crate::{net, storage};
+use crate::net;
 
 /// Powers off a machine, on behalf of `plan` if a plan of the library does it.
 pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
@@ -32,13 +33,25 @@ pub(crate) fn lose_power(machine: MachineId) {
     for process in running.into_iter().flatten() {
         end_process(process, ProcessExit::PowerLost);
     }
-    let lost = storage::power_off(machine);
-    engine::record_fault(Effect::PowerOff, Some(machine), || match lost {
-        0 => "loses power".to_owned(),
-        1 => "loses power; 1 commit that was not durable is lost".to_owned(),
-        lost => format!("loses power; {lost} commits that were not durable are lost"),
-    });
-    engine::trace(Event::PowerLost { machine, commits: lost });
+    let lost = disks::power_off(machine);
+    engine::record_fault(Effect::PowerOff, Some(machine), || describe(lost));
+    engine::count_effect(Effect::WriteLost, lost.changes);
+    engine::trace(Event::PowerLost { machine, commits: lost.commits + lost.changes });
+}
+
+fn describe(LostData { commits, changes }: LostData) -> String {
+    let commits = match commits {
+        0 => None,
+        1 => Some("1 commit that was not durable is lost".to_owned()),
+        lost => Some(format!("{lost} commits that were not durable are lost")),
+    };
+    let changes = match changes {
+        0 => None,
+        1 => Some("1 change of files that was not synced is lost".to_owned()),
+        lost => Some(format!("{lost} changes of files that were not synced are lost")),
+    };
+    let parts = std::iter::once("loses power".to_owned()).chain(commits).chain(changes);
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// Gives a machine power, without starting its services. Returns false if it already has power.

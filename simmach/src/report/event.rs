@@ -1,7 +1,7 @@
 //! The description of an event, shared by all reports.
 
 use crate::engine::ids::MachineId;
-use crate::engine::record::event::{DropReason, Event, LinkChange, ProcessExit};
+use crate::engine::record::event::{DropReason, Event, FileCall, LinkChange, ProcessExit};
 use crate::report::numbers::{count, thousands};
 
 /// The names that a description needs.
@@ -83,6 +83,19 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
                     format!("{call_of}: {error}")
                 }
                 bytes if call.transfers() => {
+                    format!("{call_of}: {}", count(bytes.unsigned_abs(), "byte"))
+                }
+                _ => call_of,
+            }
+        }
+        Event::FileCall { call, result, .. } => {
+            let call_of = format!("calls {} on a file", call.name());
+            match result {
+                error @ ..0 => {
+                    let error = std::io::Error::from_raw_os_error(error.unsigned_abs() as i32);
+                    format!("{call_of}: {error}")
+                }
+                bytes if matches!(call, FileCall::Read | FileCall::Write) => {
                     format!("{call_of}: {}", count(bytes.unsigned_abs(), "byte"))
                 }
                 _ => call_of,

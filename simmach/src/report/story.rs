@@ -67,7 +67,9 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
         let what = format!("{}{repaired}", describe(deviation));
         let line = format!("{nth:>3}. {:>14}  {machine}{what}", moment(deviation.at));
         let ink = match deviation.kind {
-            DeviationKind::Strike | DeviationKind::PacketFault => Ink::Fault,
+            DeviationKind::Strike | DeviationKind::PacketFault | DeviationKind::DiskLoss => {
+                Ink::Fault
+            }
             DeviationKind::Field
             | DeviationKind::Repair
             | DeviationKind::Step
@@ -119,7 +121,10 @@ fn is_listed(deviation: &Deviation) -> bool {
     match deviation.kind {
         // A decision of a plan is listed as the acts that it led to.
         DeviationKind::Strike => deviation.family == Family::Act,
-        DeviationKind::PacketFault | DeviationKind::Step | DeviationKind::Choice => true,
+        DeviationKind::PacketFault
+        | DeviationKind::DiskLoss
+        | DeviationKind::Step
+        | DeviationKind::Choice => true,
         DeviationKind::Order => deviation.family == Family::Wake && !deviation.text.is_empty(),
         DeviationKind::Field | DeviationKind::Repair | DeviationKind::Delay => false,
     }
@@ -134,6 +139,7 @@ fn describe(deviation: &Deviation) -> String {
         DeviationKind::Strike
         | DeviationKind::Repair
         | DeviationKind::PacketFault
+        | DeviationKind::DiskLoss
         | DeviationKind::Step
         | DeviationKind::Field
         | DeviationKind::Delay => text.clone(),
@@ -164,6 +170,7 @@ fn about<'a>(
         DeviationKind::Strike | DeviationKind::PacketFault => {
             machine.is_none_or(|machine| machine == line.machine) || line.level == Level::Fault
         }
+        DeviationKind::DiskLoss => false,
         DeviationKind::Step => line.level != Level::Fault && line.level > Level::Debug,
         DeviationKind::Field
         | DeviationKind::Repair

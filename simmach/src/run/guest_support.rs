@@ -9,13 +9,14 @@ mod linux {
     use crate::net::simulated::kernel;
     use crate::sim::world;
     use crate::storage::disks;
-    use crate::{machine, system};
+    use crate::{disk, machine, system};
 
     /// The states of the layers, except the engine.
-    static LAYERS: [&'static dyn Carry; 7] = [
+    static LAYERS: [&'static dyn Carry; 8] = [
         &log_lines::LINES,
         &kernel::NET,
         &disks::DISKS,
+        &disk::machines::FILE_SYSTEMS,
         &machine::MACHINES,
         &world::WORLD,
         &system::DESCRIPTORS,
@@ -29,11 +30,14 @@ mod linux {
 
     pub(in crate::run) fn install(run: RunId) {
         system::install(run);
+        disk::machines::install();
     }
 
     /// Returns the number of threads that did not end.
     pub(in crate::run) fn remove() -> u64 {
-        system::remove() as u64
+        let left = system::remove() as u64;
+        disk::machines::remove();
+        left
     }
 }
 

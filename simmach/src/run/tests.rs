@@ -4,6 +4,7 @@ mod causes;
 mod clocks;
 mod control;
 mod endless_loops;
+mod files;
 mod instants;
 mod network;
 mod outputs;

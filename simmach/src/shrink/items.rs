@@ -88,6 +88,8 @@ impl ShrinkItem {
             }
             // The smallest word is below every probability.
             (DeviationKind::PacketFault, _) => one(RuleAction::Value(0)),
+            (DeviationKind::DiskLoss, _) if *of <= 1 => one(RuleAction::Value(0)),
+            (DeviationKind::DiskLoss, _) => one(RuleAction::Value(word_for(*value, *of))),
             (DeviationKind::Choice, _) => one(RuleAction::Value(word_for(*value, *of))),
             (
                 DeviationKind::Strike

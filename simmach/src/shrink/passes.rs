@@ -13,10 +13,17 @@ use crate::shrink::items::{self, ShrinkItem};
 use crate::shrink::{ActsAlone, Answer, Oracle, ShrinkResult, StopReason, acts};
 
 /// Families of faults.
-const FAULTS: &[Family] =
-    &[Family::Strike, Family::Fault, Family::Act, Family::Loss, Family::Reorder, Family::Duplicate];
-/// Families of the plans' draws and acts.
-const PLANS: &[Family] = &[Family::Strike, Family::Fault, Family::Act];
+const FAULTS: &[Family] = &[
+    Family::Strike,
+    Family::Fault,
+    Family::Act,
+    Family::DiskLoss,
+    Family::Loss,
+    Family::Reorder,
+    Family::Duplicate,
+];
+/// Families of the plans' draws and acts, and of what their power-offs take from disks.
+const PLANS: &[Family] = &[Family::Strike, Family::Fault, Family::Act, Family::DiskLoss];
 /// Families of the test's own steps and choices.
 const WORK: &[Family] = &[Family::Step, Family::Choice];
 /// Families that programs draw for their own use.
@@ -616,11 +623,15 @@ fn with_new_act(candidate: &Candidate, acts: &[ShrinkItem], latest: u64, salt: u
     candidate.set(Family::Act, FamilyMode::Only(items))
 }
 
-/// The groups that a fault belongs to: its machine and its direction of a connection.
+/// The groups that a fault belongs to: its machine, and its direction of a connection or its file.
 fn keys(item: &ShrinkItem) -> [Option<(u64, u64)>; 2] {
     let machine = item.machine.map(|machine| (0, u64::from(machine.0)));
-    let flow = (item.kind == DeviationKind::PacketFault).then_some((1, item.address[0]));
-    [machine, flow]
+    let part = match item.kind {
+        DeviationKind::PacketFault => Some((1, item.address[0])),
+        DeviationKind::DiskLoss => Some((2, item.address[1])),
+        _ => None,
+    };
+    [machine, part]
 }
 
 /// Returns the same candidate with different draws where the seed decides, strikes at different times, and faults on

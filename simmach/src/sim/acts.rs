@@ -20,7 +20,6 @@ use crate::sim::links::link_changed;
 use crate::sim::machines::{name_of, set_clock};
 use crate::sim::repair_everything;
 use crate::sim::world::with;
-use crate::storage;
 use crate::task;
 
 /// Carries out an act of a script. An act that finds nothing to do has no effect.
@@ -130,7 +129,7 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
             let is_used = machine::has_running_service(*machine)
                 || !machine::clients_of(*machine).is_empty()
                 || machine::body_machine() == Some(*machine);
-            !is_used && !storage::is_empty(*machine)
+            !is_used && !machine::is_disk_empty(*machine)
         }
         Act::Partition { from, to, both_ways } => {
             let would = |from, to| net::control::would_partition(owner, from, to, true);

@@ -12,7 +12,6 @@ use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};
 use crate::sim::world::{clear_spared, record_spared, request_fault, with};
 use crate::sim::{ControlError, Sim, acts};
-use crate::storage;
 use crate::task::JoinHandle;
 use crate::time::nanos;
 
@@ -201,8 +200,9 @@ impl Sim {
             }
         }
         let wiped = || machines.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
-        let changes =
-            |machine: &MachineId| !storage::is_empty(*machine) || machine::awaits_restart(*machine);
+        let changes = |machine: &MachineId| {
+            !machine::is_disk_empty(*machine) || machine::awaits_restart(*machine)
+        };
         let text = || match machines[..] {
             [_] => "disk wiped".to_owned(),
             _ => format!("disks of {} wiped", wiped().join(", ")),

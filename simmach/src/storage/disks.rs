@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::task::Waker;
 use std::{fs, io};
 
+use crate::engine::context;
 use crate::engine::{self, Effect, MachineId, ProcessId, RunId, Slot, TimerKey, mix, mix_text};
 use crate::storage::disk_errors::{self, Maps};
 use crate::storage::error::{Error, Result};
@@ -318,12 +319,12 @@ impl Disks {
     fn make_folder(&mut self, machine: MachineId) -> Result<PathBuf> {
         // The parent folder is not created: a worker that is exiting has deleted it, and it must stay deleted.
         if !self.has_root {
-            fs::create_dir(self.spec.folder.path())?;
+            context::outside(|| fs::create_dir(self.spec.folder.path()))?;
             self.has_root = true;
         }
         let folder = self.folder(machine);
         if !self.folders.contains(&machine) {
-            fs::create_dir(&folder)?;
+            context::outside(|| fs::create_dir(&folder))?;
             self.folders.insert(machine);
         }
         Ok(folder)
@@ -393,14 +394,16 @@ impl Drop for Disks {
         for store in &mut self.stores {
             clean &= store.apply(DiskEvent::Wipe).is_ok();
         }
-        for machine in &self.folders {
-            clean &= fs::remove_dir(self.folder(*machine)).is_ok();
-        }
-        clean &= fs::remove_dir(self.spec.folder.path()).is_ok();
-        if !clean {
-            // It contains files that this module did not create. The folder belongs to the run, so they are deleted too.
-            let _ = fs::remove_dir_all(self.spec.folder.path());
-        }
+        context::outside(|| {
+            for machine in &self.folders {
+                clean &= fs::remove_dir(self.folder(*machine)).is_ok();
+            }
+            clean &= fs::remove_dir(self.spec.folder.path()).is_ok();
+            if !clean {
+                // It contains files that this module did not create. The folder belongs to the run, so they are deleted too.
+                let _ = fs::remove_dir_all(self.spec.folder.path());
+            }
+        });
     }
 }
 

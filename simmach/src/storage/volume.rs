@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
 
+use crate::engine::context;
 use crate::storage::error::{Error, Result};
 use crate::storage::options::{MAX_TABLES, whole_units};
 use crate::storage::txn::{ReadTxn, Returned, WriteTxn};
@@ -190,14 +191,14 @@ impl Volume {
 
     /// Returns whether the volume was not used since it was created or wiped.
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_none() && !self.data.exists()
+        self.open.is_none() && !context::outside(|| self.data.exists())
     }
 
     /// Closes the environment and deletes its files. The next use creates them again, empty.
     pub(super) fn wipe(&mut self) -> Result<()> {
         self.close()?;
         for file in [&self.data, &self.lock] {
-            match fs::remove_file(file) {
+            match context::outside(|| fs::remove_file(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
                 Ok(()) | Err(_) => {}
             }
@@ -207,7 +208,9 @@ impl Volume {
 
     fn ensure_open(&mut self) -> Result<&mut OpenEnv> {
         if self.open.is_none() {
-            self.open = Some(OpenEnv::new(&self.data, &self.lock, self.map_size)?);
+            // The files are the host's, on its memory disk.
+            let open = || OpenEnv::new(&self.data, &self.lock, self.map_size);
+            self.open = Some(context::outside(open)?);
         }
         Ok(self.open.as_mut().expect("opened above"))
     }

@@ -1,5 +1,7 @@
 //! [`Calls`] answers the system calls of a run.
 
+mod files;
+
 use std::ffi::{c_int, c_long};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::IpAddr;
@@ -15,7 +17,9 @@ use crate::net::simulated::sockets::resolve;
 use crate::net::target::Target;
 use crate::system::descriptors::{File, FileId, FileKind, notify, open, with, with_file};
 use crate::system::threads::{self, futex};
-use crate::system::{channel, epoll, poll, slice, socket_options, sockets, unix};
+use crate::system::{
+    channel, epoll, files as disk_files, poll, slice, socket_options, sockets, unix,
+};
 
 /// Answers the system calls of a run.
 #[derive(Debug)]
@@ -261,6 +265,9 @@ fn close(descriptor: c_int) {
     let Ok(closed) = with(|descriptors| descriptors.close(descriptor)) else { return };
     let Some(File { kind, .. }) = closed else { return };
     sockets::close(&kind);
+    if let FileKind::Disk(open) = &kind {
+        disk_files::close(open);
+    }
     let other = match &kind {
         FileKind::PipeReader(end) => end.close(),
         FileKind::PipeWriter(end) => end.close(),
@@ -287,7 +294,15 @@ impl Found {
     }
 }
 
+/// Whether a descriptor is that of a file on a machine's disk.
+fn is_on_disk(descriptor: c_int) -> bool {
+    with_file(descriptor, |_, file| Ok(matches!(file.kind, FileKind::Disk(_)))) == Ok(true)
+}
+
 fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
+    if is_on_disk(descriptor) {
+        return disk_files::read(descriptor, into, None);
+    }
     let room: usize = into.iter().map(|buffer| buffer.len()).sum();
     let what = "data from a pipe or an eventfd";
     transfer(descriptor, libc::EPOLLIN, what, |id, kind| {
@@ -310,7 +325,8 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
             | FileKind::Listener { .. }
             | FileKind::Stream { .. }
             | FileKind::Datagrams { .. }
-            | FileKind::Unix(_) => Found::Socket,
+            | FileKind::Unix(_)
+            | FileKind::Disk(_) => Found::Socket,
         })
     })?
     .map_or_else(
@@ -321,6 +337,9 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
 }
 
 fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
+    if is_on_disk(descriptor) {
+        return disk_files::write(descriptor, from, None);
+    }
     let length: usize = from.iter().map(|piece| piece.len()).sum();
     let what = "room in a pipe or an eventfd";
     transfer(descriptor, libc::EPOLLOUT, what, |id, kind| {
@@ -349,7 +368,8 @@ fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
             | FileKind::Listener { .. }
             | FileKind::Stream { .. }
             | FileKind::Datagrams { .. }
-            | FileKind::Unix(_) => Found::Socket,
+            | FileKind::Unix(_)
+            | FileKind::Disk(_) => Found::Socket,
         })
     })?
     .map_or_else(|| sockets::send(descriptor, from, 0, None, Control::default()), Ok)
@@ -426,7 +446,10 @@ fn traced<T: Returned>(
     make: impl FnOnce() -> Answer<T>,
 ) -> Answer<T> {
     let is_traced = with_file(descriptor, |_, file| {
-        Ok(!matches!(file.kind, FileKind::Counter { .. } | FileKind::Epoll(_) | FileKind::Random))
+        Ok(!matches!(
+            file.kind,
+            FileKind::Counter { .. } | FileKind::Epoll(_) | FileKind::Random | FileKind::Disk(_)
+        ))
     });
     let answer = make();
     if is_traced == Ok(true) {

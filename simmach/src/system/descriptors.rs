@@ -14,6 +14,7 @@ use crate::net::simulated::kernel::streams::ConnectionInfo;
 use crate::net::simulated::key::SocketKey;
 use crate::system::channel::{ReadEnd, WriteEnd};
 use crate::system::epoll::Epoll;
+use crate::system::files::OpenFile;
 use crate::system::socket_options::Options;
 use crate::system::unix::{SocketId, UnixSockets};
 
@@ -89,6 +90,8 @@ pub(crate) enum FileKind {
     PipeWriter(WriteEnd),
     /// `/dev/urandom`.
     Random,
+    /// A file or folder of a machine's disk.
+    Disk(Box<OpenFile>),
 }
 
 struct FileWaker {
@@ -213,6 +216,10 @@ impl Descriptors {
     pub(super) fn file(&mut self, id: FileId) -> Answer<&mut File> {
         let file = self.files.get_mut(id.slot as usize);
         file.filter(|file| file.serial == id.serial).ok_or(Errno(libc::EBADF))
+    }
+
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut File> {
+        self.files.iter_mut().map(|(_, file)| file)
     }
 
     /// Closes a descriptor. Returns the file if this was its last descriptor.

@@ -44,7 +44,7 @@ pub(super) fn of(id: FileId) -> u32 {
             FileKind::Unix(_) => Source::Closed,
             FileKind::PipeReader(end) => Source::Known(end.readiness()),
             FileKind::PipeWriter(end) => Source::Known(end.readiness()),
-            FileKind::Random => Source::Known((EPOLLIN | EPOLLOUT) as u32),
+            FileKind::Random | FileKind::Disk(_) => Source::Known((EPOLLIN | EPOLLOUT) as u32),
         })
     });
     match source {
@@ -138,7 +138,8 @@ pub(super) fn watch(id: FileId) {
             | FileKind::Epoll(_)
             | FileKind::PipeReader(_)
             | FileKind::PipeWriter(_)
-            | FileKind::Random => None,
+            | FileKind::Random
+            | FileKind::Disk(_) => None,
         };
         Ok(())
     });

@@ -40,7 +40,8 @@ pub(super) fn find(descriptor: c_int) -> Answer<(FileId, Socket, bool)> {
             | FileKind::Epoll(_)
             | FileKind::PipeReader(_)
             | FileKind::PipeWriter(_)
-            | FileKind::Random => return Err(Errno(libc::ENOTSOCK)),
+            | FileKind::Random
+            | FileKind::Disk(_) => return Err(Errno(libc::ENOTSOCK)),
         };
         Ok((id, socket, file.is_nonblocking))
     })
@@ -448,7 +449,8 @@ pub(super) fn close(kind: &FileKind) {
         | FileKind::Epoll(_)
         | FileKind::PipeReader(_)
         | FileKind::PipeWriter(_)
-        | FileKind::Random => Ok(()),
+        | FileKind::Random
+        | FileKind::Disk(_) => Ok(()),
     };
     let _ = closed;
 }

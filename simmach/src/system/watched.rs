@@ -40,7 +40,8 @@ fn describe(descriptor: c_int) -> Option<String> {
             FileKind::Unconnected { .. }
             | FileKind::Counter { .. }
             | FileKind::Epoll(_)
-            | FileKind::Random => What::Nothing,
+            | FileKind::Random
+            | FileKind::Disk(_) => What::Nothing,
         })
     });
     let local = || Some(text(&sockets::local_address(descriptor).ok()?));

@@ -53,6 +53,11 @@ pub(crate) fn record_verdict(filter: u64, verdict: PacketVerdict) {
     try_with(|engine| engine.record(|recorder| recorder.record_verdict(filter, verdict)));
 }
 
+/// Sets the machine and the description of the disk loss that was just drawn.
+pub(crate) fn describe_disk_loss(machine: MachineId, text: impl FnOnce() -> String) {
+    try_with(|engine| engine.record(|recorder| recorder.describe_disk_loss(machine, text)));
+}
+
 /// Counts a machine as affected by a fault, if the run records deviations.
 pub(crate) fn mark_affected(machine: MachineId) {
     try_with(|engine| engine.record(|recorder| recorder.mark_affected(machine)));

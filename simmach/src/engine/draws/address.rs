@@ -70,6 +70,11 @@ impl Address {
         Self::new(Family::Blocking, [task, nth, 0])
     }
 
+    /// What a power failure takes from a disk. `failure` names the machine and the failure, `file` the file.
+    pub(crate) const fn disk_loss(failure: u64, file: u64, part: u64) -> Self {
+        Self::new(Family::DiskLoss, [failure, file, part])
+    }
+
     /// A field of a plan's `nth` strike: a field of the plan's own, or one of [`strike`].
     pub(crate) const fn strike(plan: u64, nth: u64, field: u64) -> Self {
         Self::new(Family::Strike, [plan, nth, field])

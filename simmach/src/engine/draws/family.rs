@@ -44,6 +44,8 @@ pub(crate) enum Family {
     Epoll = 17,
     /// No draw: an act of a plan, by its id. Calm leaves it out.
     Act = 18,
+    /// What a power failure takes from a disk: (machine and failure, file, change and part).
+    DiskLoss = 19,
 }
 
 impl Family {
@@ -67,6 +69,7 @@ impl Family {
         Self::Fault,
         Self::Epoll,
         Self::Act,
+        Self::DiskLoss,
     ];
 
     /// Returns the family with this number.

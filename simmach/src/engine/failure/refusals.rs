@@ -36,6 +36,7 @@ pub(crate) struct Refusals {
     backtrace: Cell<RawBacktrace>,
     threads_allowed: Cell<u32>,
     processes_allowed: Cell<u32>,
+    files_allowed: Cell<u32>,
     has_started_threads: Cell<bool>,
 }
 
@@ -90,6 +91,16 @@ impl Refusals {
     /// Calls `f` with starting processes allowed.
     pub(crate) fn allow_processes<R>(&self, f: impl FnOnce() -> R) -> R {
         allow(&self.processes_allowed, f)
+    }
+
+    /// Calls `f` with the host's files.
+    pub(crate) fn allow_files<R>(&self, f: impl FnOnce() -> R) -> R {
+        allow(&self.files_allowed, f)
+    }
+
+    /// Whether the running code uses the host's files.
+    pub(crate) fn are_files_allowed(&self) -> bool {
+        self.files_allowed.get() > 0
     }
 
     /// Records a refusal; only the first is kept.

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
+use crate::engine::context;
 use crate::engine::failure::verdict::PanicNote;
 use crate::engine::state::Engine;
 
@@ -39,7 +40,8 @@ pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
     let mut text = String::from("\nsimmach: this panic cannot unwind, so the process aborts\n");
     let _ = writeln!(text, "  {}", scene(engine));
     for mut note in panics {
-        note.origin.resolve(note.location.as_deref());
+        // The program's own file is the host's.
+        context::outside(|| note.origin.resolve(note.location.as_deref()));
         text.push_str(&paragraph(&note));
     }
     to_stderr(text.as_bytes());

@@ -10,6 +10,8 @@ use std::ffi::c_void;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use crate::engine::context;
+
 /// What a stack frame says about who catches a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frame {
@@ -67,11 +69,13 @@ impl Catcher {
 /// The frames at an instruction pointer; more than one if functions were inlined.
 fn resolve(pointer: *mut c_void) -> Vec<Frame> {
     let mut frames = Vec::new();
-    backtrace::resolve(pointer, |symbol| {
+    let add = |symbol: &backtrace::Symbol| {
         let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
         let file = symbol.filename().and_then(Path::to_str).unwrap_or_default();
         frames.push(frame(&name, file));
-    });
+    };
+    // The program's own file is the host's.
+    context::outside(|| backtrace::resolve(pointer, add));
     frames
 }
 

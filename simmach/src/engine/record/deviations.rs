@@ -65,6 +65,8 @@ pub(crate) enum DeviationKind {
     Field,
     /// A fault of a packet.
     PacketFault,
+    /// A write or a name was lost with the power.
+    DiskLoss,
     /// A step of the test took place.
     Step,
     /// A choice of the test that was not the smallest.
@@ -82,7 +84,7 @@ pub(crate) enum DeviationKind {
 pub struct Size {
     /// Affected machines.
     pub machines: u64,
-    /// Faults, by plans or of packets.
+    /// Faults: by plans, of packets, and of writes that a power failure took.
     pub faults: u64,
     /// Steps that took place.
     pub steps: u64,
@@ -148,7 +150,7 @@ impl Recorder {
     pub(crate) fn add(&mut self, deviation: Deviation) {
         let size = &mut self.size;
         match deviation.kind {
-            DeviationKind::PacketFault => size.faults += 1,
+            DeviationKind::PacketFault | DeviationKind::DiskLoss => size.faults += 1,
             // A decision of a plan is counted by the acts that it leads to.
             DeviationKind::Strike => size.faults += u64::from(deviation.family == Family::Act),
             DeviationKind::Step => size.steps += 1,
@@ -208,6 +210,16 @@ impl Recorder {
         };
         if let Act::Filter { verdicts, .. } = &mut act.act {
             verdicts.push(verdict);
+        }
+    }
+
+    /// Sets the machine and the description of the disk loss that was just added.
+    pub(crate) fn describe_disk_loss(&mut self, machine: MachineId, text: impl FnOnce() -> String) {
+        self.machines.insert(machine);
+        let last = self.all.last_mut().filter(|last| last.kind == DeviationKind::DiskLoss);
+        if let Some(last) = last {
+            last.machine = Some(machine);
+            last.text = text();
         }
     }
 

@@ -30,6 +30,8 @@ effects! {
     ;
     CommitLost: "commit lost", "commits lost", /// A commit that was not durable was lost with the power.
     ;
+    WriteLost: "file change lost", "file changes lost", /// A change of a file or of a name that was not synced was lost with the power.
+    ;
     Kill: "kill", "kills", /// A process was killed.
     ;
     Stop: "stop", "stops", /// A process received the stop signal and stopped in time.

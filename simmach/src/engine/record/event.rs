@@ -55,6 +55,9 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     /// A call on a simulated descriptor that changed something or returned data: a number of bytes, another result, or a
     /// negative error number.
     SystemCall { call: SystemCall, descriptor: i32, result: i64 },
+    /// A call on a file of a machine's disk that changed something or returned data: what it was about (an inode, or a hash of
+    /// a path), a hash of its content, and a number of bytes, another result, or a negative error number.
+    FileCall { call: FileCall, subject: u64, content: u64, result: i64 },
 }
 
 /// A call of the C library on a descriptor.
@@ -75,6 +78,43 @@ pub(crate) enum SystemCall {
     Receive = 12,
     Send = 13,
     Close = 14,
+}
+
+/// A call of the C library on a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FileCall {
+    Open = 0,
+    Read = 1,
+    Write = 2,
+    Resize = 3,
+    Allocate = 4,
+    Sync = 5,
+    MakeFolder = 6,
+    SymbolicLink = 7,
+    Link = 8,
+    Remove = 9,
+    RemoveFolder = 10,
+    Rename = 11,
+}
+
+impl FileCall {
+    /// The call's name in C.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Resize => "ftruncate",
+            Self::Allocate => "fallocate",
+            Self::Sync => "fsync",
+            Self::MakeFolder => "mkdir",
+            Self::SymbolicLink => "symlink",
+            Self::Link => "link",
+            Self::Remove => "unlink",
+            Self::RemoveFolder => "rmdir",
+            Self::Rename => "rename",
+        }
+    }
 }
 
 impl SystemCall {
@@ -226,6 +266,9 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
                 let what = u64::from(*descriptor as u32) << 8 | *call as u64;
                 (10, [what, *result as u64])
             }
+            Self::FileCall { call, subject, result, .. } => {
+                (11, [subject.rotate_left(8) ^ *call as u64, *result as u64])
+            }
         }
     }
 }
@@ -252,6 +295,7 @@ impl NewEvent<'_> {
                 bytes[8..].copy_from_slice(&drift.to_le_bytes());
                 hash_bytes(hash, &bytes)
             }
+            Self::FileCall { content, .. } => hash_bytes(hash, &content.to_le_bytes()),
             Self::LinksChanged { from: [], to: [], .. } => hash,
             Self::LinksChanged { from, to, .. } => {
                 let machines = from.iter().chain(*to);
@@ -310,6 +354,9 @@ impl NewEvent<'_> {
             Self::RunEnded { polls } => Event::RunEnded { polls },
             Self::SystemCall { call, descriptor, result } => {
                 Event::SystemCall { call, descriptor, result }
+            }
+            Self::FileCall { call, subject, content, result } => {
+                Event::FileCall { call, subject, content, result }
             }
         }
     }

@@ -10,7 +10,8 @@ impl Engine {
     /// Draws true with probability `p`. Calm is false.
     pub(crate) fn chance(&self, address: Address, p: f64) -> bool {
         p > 0.0
-            && self.drawn(address, true, |word| {
+            // Disk losses have addresses that do not depend on what was left out.
+            && self.drawn(address, address.family != Family::DiskLoss, |word| {
                 let chance = draws::chance_of(word, p);
                 (chance, u64::from(chance), 1)
             })
@@ -79,6 +80,7 @@ fn kind_of(family: Family, of: u64) -> DeviationKind {
         Family::Choice => DeviationKind::Choice,
         Family::Wake | Family::Start | Family::Select | Family::Epoll => DeviationKind::Order,
         Family::Step => DeviationKind::Step,
+        Family::DiskLoss => DeviationKind::DiskLoss,
         Family::Fault | Family::Act => DeviationKind::Strike,
         Family::Reorder
         | Family::Latency

@@ -3,8 +3,10 @@
 
 use std::ffi::{c_int, c_long};
 
+use libc::ssize_t;
+
 use crate::interpose::descriptors::{
-    files, lifecycle, messages, polling, settings, sockets, transfer,
+    files, folders, lifecycle, messages, open_files, polling, settings, sockets, status, transfer,
 };
 use crate::interpose::system::is_simulated;
 
@@ -30,7 +32,7 @@ pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) 
 /// # Safety
 ///
 /// The same as for the system call.
-unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_int> {
+unsafe fn create(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
     // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
     let result = unsafe {
         match number {
@@ -40,6 +42,19 @@ unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_in
             libc::SYS_pipe2 => lifecycle::pipe2(a as _, b as _),
             libc::SYS_epoll_create1 => polling::epoll_create1(a as _),
             libc::SYS_openat => files::openat(a as _, b as _, c as _, d as _),
+            libc::SYS_mkdirat => files::mkdirat(a as _, b as _, c as _),
+            libc::SYS_unlinkat => files::unlinkat(a as _, b as _, c as _),
+            libc::SYS_renameat2 => files::renameat2(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_linkat => files::linkat(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_symlinkat => files::symlinkat(a as _, b as _, c as _),
+            libc::SYS_readlinkat => files::readlinkat(a as _, b as _, c as _, d as _) as c_int,
+            libc::SYS_truncate => files::truncate(a as _, b as _),
+            libc::SYS_chdir => files::chdir(a as _),
+            libc::SYS_statx => status::statx(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_faccessat => status::faccessat(a as _, b as _, c as _, 0),
+            libc::SYS_utimensat if b != 0 => open_files::utimensat(a as _, b as _, c as _, d as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_newfstatat => status::fstatat(a as _, b as _, c as _, d as _),
             libc::SYS_ppoll => polling::ppoll(a as _, b as _, c as _, d as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_eventfd => lifecycle::eventfd(a as _, 0),
@@ -67,6 +82,13 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
     let result = unsafe {
         match number {
             libc::SYS_close => lifecycle::close(a as _),
+            libc::SYS_fstat => status::fstat(a as _, b as _),
+            libc::SYS_ftruncate => open_files::ftruncate(a as _, b as _),
+            libc::SYS_fallocate => open_files::fallocate(a as _, b as _, c as _, d as _),
+            libc::SYS_fsync => open_files::fsync(a as _),
+            libc::SYS_fdatasync => open_files::fdatasync(a as _),
+            libc::SYS_syncfs => open_files::syncfs(a as _),
+            libc::SYS_fchmod => open_files::fchmod(a as _, b as _),
             libc::SYS_dup => lifecycle::dup(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => lifecycle::dup2(a as _, b as _),
@@ -106,6 +128,10 @@ unsafe fn transfer(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_
     let result = unsafe {
         match number {
             libc::SYS_read => transfer::read(a as _, b as _, c as _),
+            libc::SYS_pread64 => open_files::pread(a as _, b as _, c as _, d as _),
+            libc::SYS_pwrite64 => open_files::pwrite(a as _, b as _, c as _, d as _),
+            libc::SYS_lseek => open_files::lseek(a as _, b as _, c as _) as ssize_t,
+            libc::SYS_getdents64 => folders::getdents64(a as _, b as _, c as _),
             libc::SYS_readv => transfer::readv(a as _, b as _, c as _),
             libc::SYS_recvfrom => {
                 transfer::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _)

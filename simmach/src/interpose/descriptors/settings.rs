@@ -49,14 +49,8 @@ fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int>
     let calls = descriptor_calls()?;
     match command {
         libc::F_SETFD => calls.is_nonblocking(descriptor).map(|_| 0),
-        libc::F_GETFL => {
-            let nonblocking = calls.is_nonblocking(descriptor)?;
-            Ok(libc::O_RDWR | if nonblocking { libc::O_NONBLOCK } else { 0 })
-        }
-        libc::F_SETFL => {
-            calls.set_nonblocking(descriptor, argument as c_int & libc::O_NONBLOCK != 0)?;
-            Ok(0)
-        }
+        libc::F_GETFL => calls.status_flags(descriptor),
+        libc::F_SETFL => calls.set_status_flags(descriptor, argument as c_int).map(|()| 0),
         // Every simulated descriptor is above any minimum that a program may request.
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => calls.duplicate(descriptor),
         _ => Err(Errno(libc::EINVAL)),

@@ -1,0 +1,224 @@
+//! A file's bytes: what its readers see, and the changes that a power failure may take.
+//!
+//! Each change keeps what it overwrote, so that a sync has nothing to copy: it forgets the changes. A write is made up of
+//! sectors, each of which reaches the disk alone. At a power failure each sector has a version: the one after any of the
+//! changes that touched it, from the last durable one on.
+
+use std::collections::VecDeque;
+
+use crate::disk::pages::{PAGE, Pages};
+
+/// Bytes that a disk writes at once.
+pub(super) const SECTOR: u64 = 512;
+
+/// More changes than this, or more overwritten bytes, are written back, as a kernel does that is short of memory.
+const MAX_CHANGES: usize = 8_192;
+const MAX_OVERWRITTEN: usize = 32 << 20;
+
+/// The bytes of a file and its changes that are not durable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    pub(super) pages: Pages,
+    size: u64,
+    /// Oldest first.
+    pub(super) changes: VecDeque<Change>,
+    overwritten: usize,
+    /// Number of changes so far.
+    serial: u64,
+    /// Whether a sync failed since the file was last durable as a whole.
+    has_failed_sync: bool,
+}
+
+/// A change that may not be durable.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) kind: ChangeKind,
+    pub(super) start: u64,
+    pub(super) length: u64,
+    /// The bytes before, up to where the file ended or its last page.
+    pub(super) old: Vec<u8>,
+    pub(super) old_size: u64,
+    pub(super) new_size: u64,
+    /// Whether it needed blocks of the disk that the file did not have.
+    adds_blocks: bool,
+    pub(super) serial: u64,
+    /// On the disk, although the file as a whole is not.
+    pub(super) is_durable: bool,
+    /// A sync of it failed: the kernel takes it for written, and it is not.
+    pub(super) is_dropped: bool,
+}
+
+/// How a change reaches the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    /// By sectors.
+    Write,
+    /// As a whole: the file was cut or extended.
+    Resize,
+}
+
+impl Content {
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The number of the next change.
+    pub(super) fn next_serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Reads at `start`. Returns the number of bytes, which is less at the end of the file.
+    pub(super) fn read(&self, start: u64, into: &mut [u8]) -> usize {
+        let length = self.size.saturating_sub(start).min(into.len() as u64) as usize;
+        self.pages.read(start, &mut into[..length]);
+        length
+    }
+
+    /// Writes at `start`, behind a hole if the file ends before.
+    pub(super) fn write(&mut self, start: u64, pieces: &[&[u8]]) {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if length == 0 {
+            return;
+        }
+        let end = start + length as u64;
+        self.record(ChangeKind::Write, start, length as u64, self.size.max(end));
+        let mut at = start;
+        for piece in pieces {
+            self.pages.write(at, piece);
+            at += piece.len() as u64;
+        }
+    }
+
+    /// Cuts or extends the file.
+    pub(super) fn resize(&mut self, size: u64) {
+        if size == self.size {
+            return;
+        }
+        let cut = self.pages.extent().min(self.size).saturating_sub(size);
+        self.record(ChangeKind::Resize, size, cut, size);
+        self.pages.cut(size);
+    }
+
+    /// Makes zeros of a range, within the file.
+    pub(super) fn clear(&mut self, start: u64, length: u64) {
+        let length = self.size.saturating_sub(start).min(length);
+        if length > 0 {
+            self.record(ChangeKind::Write, start, length, self.size);
+            self.pages.clear(start, length);
+        }
+    }
+
+    fn record(&mut self, kind: ChangeKind, start: u64, length: u64, new_size: u64) {
+        let there = self.size.min(self.pages.extent()).saturating_sub(start).min(length) as usize;
+        let mut old = vec![0; there];
+        self.pages.read(start, &mut old);
+        self.overwritten += there;
+        self.changes.push_back(Change {
+            kind,
+            start,
+            length,
+            old,
+            old_size: self.size,
+            new_size,
+            adds_blocks: kind == ChangeKind::Write && self.pages.holes(start, length) > 0,
+            serial: self.serial,
+            is_durable: false,
+            is_dropped: false,
+        });
+        self.serial += 1;
+        self.size = new_size;
+    }
+
+    /// Whether so much is not durable that it must be written back.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.changes.len() > MAX_CHANGES || self.overwritten > MAX_OVERWRITTEN
+    }
+
+    /// Whether a change to the size is not durable, or one that filled a hole.
+    pub(super) fn has_new_blocks(&self) -> bool {
+        let is_new = |change: &Change| change.adds_blocks || change.old_size != change.new_size;
+        self.changes.iter().any(is_new)
+    }
+
+    /// Makes all changes durable, but for those that a failed sync has dropped.
+    pub(super) fn sync(&mut self) {
+        if self.has_failed_sync {
+            self.force(0, u64::MAX);
+        } else {
+            self.changes.clear();
+            self.overwritten = 0;
+        }
+    }
+
+    /// A sync fails: the data that it was to write is taken for written, and is not.
+    pub(super) fn fail_sync(&mut self) {
+        for change in &mut self.changes {
+            change.is_dropped |= !change.is_durable && change.kind == ChangeKind::Write;
+            self.has_failed_sync |= change.is_dropped;
+        }
+    }
+
+    /// Makes the changes with these numbers durable, but for those that a failed sync has dropped.
+    pub(super) fn force(&mut self, from: u64, until: u64) {
+        let named = |change: &&mut Change| (from..until).contains(&change.serial);
+        for change in self.changes.iter_mut().filter(named) {
+            change.is_durable |= !change.is_dropped;
+        }
+    }
+
+    /// Makes the writes within a range durable.
+    pub(super) fn sync_range(&mut self, start: u64, length: u64) {
+        let end = start.saturating_add(length);
+        for change in self.changes.iter_mut().filter(|change| change.kind == ChangeKind::Write) {
+            let is_within = change.start >= start && change.start + change.length <= end;
+            change.is_durable |= is_within && !change.is_dropped;
+        }
+    }
+
+    /// Takes all changes for durable, also those that are not: the state after a power failure.
+    pub(super) fn forget_changes(&mut self) {
+        self.changes.clear();
+        self.overwritten = 0;
+        self.has_failed_sync = false;
+    }
+
+    /// Writes back what a change has overwritten, in one sector, in no more than the change's own part of it.
+    pub(super) fn undo(&mut self, change: &Change, sector: u64) {
+        let from = change.start.max(sector * SECTOR);
+        let to = change.end().min((sector + 1) * SECTOR);
+        let there = (change.start + change.old.len() as u64).clamp(from, to);
+        if from < there {
+            let part = (from - change.start) as usize..(there - change.start) as usize;
+            self.pages.write(from, &change.old[part]);
+        }
+        self.pages.clear(there, to - there);
+    }
+
+    /// Sets the size after changes were undone.
+    pub(super) fn set_size(&mut self, size: u64) {
+        self.size = size;
+        self.pages.cut(size);
+    }
+}
+
+impl Change {
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.length
+    }
+
+    /// The sectors that it touched.
+    pub(super) fn sectors(&self) -> std::ops::Range<u64> {
+        match self.length {
+            0 => 0..0,
+            _ => self.start / SECTOR..self.end().div_ceil(SECTOR),
+        }
+    }
+
+    /// The sizes that the file may have after a part of it: the ends of pages, largest first, then the size before.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = u64> + '_ {
+        let (low, high) = (self.old_size, self.new_size);
+        let pages = low / PAGE as u64 + 1..high.div_ceil(PAGE as u64);
+        let ends = pages.rev().map(|page| page * PAGE as u64);
+        std::iter::once(high).chain(ends.filter(move |_| high > low)).chain([low])
+    }
+}

@@ -1,0 +1,111 @@
+//! The host's files, as far as a machine sees them: read-only, and not below the folders that a machine has for itself.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rustix::fs::{CWD, FileType, StatxFlags};
+
+/// Folders that each machine has for itself. What the host has there is not seen.
+const OWN: [&str; 4] = ["/tmp", "/var", "/run", "/dev/shm"];
+/// The home and working folder of each machine.
+pub(crate) const HOME: &str = "/home/simmach";
+/// Folders of the kernel.
+const DEVICES: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// What something on the host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostKind {
+    File,
+    Folder,
+    Link,
+}
+
+/// The host's files.
+pub(crate) trait Host {
+    /// What there is at an absolute path; a symbolic link is not followed.
+    fn kind(&self, path: &[u8]) -> Option<HostKind>;
+
+    /// The target of a symbolic link.
+    fn target(&self, path: &[u8]) -> Option<Vec<u8>>;
+
+    /// Which folders are seen.
+    fn view(&self) -> &HostView;
+}
+
+/// Which folders of the host a machine sees.
+#[derive(Debug, Default)]
+pub(crate) struct HostView {
+    hidden: Vec<Vec<u8>>,
+    /// Folders that are seen although they are below hidden ones.
+    shown: Vec<Vec<u8>>,
+}
+
+impl HostView {
+    /// A view that hides a home, and shows the folders of the program and of its tests.
+    pub(crate) fn new(home: Option<&Path>, shown: &[&Path]) -> Self {
+        let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
+        let is_below_root = |path: &&Path| path.is_absolute() && path.parent().is_some();
+        let own = OWN.iter().chain([&HOME]).map(|path| path.as_bytes().to_vec());
+        Self {
+            hidden: own.chain(home.filter(is_below_root).map(bytes)).collect(),
+            shown: shown.iter().copied().filter(is_below_root).map(bytes).collect(),
+        }
+    }
+
+    /// Whether a path leads to a device or to a file of the kernel.
+    pub(crate) fn is_device(&self, path: &[u8]) -> bool {
+        DEVICES.iter().any(|folder| is_within(path, folder.as_bytes())) && !self.is_hidden(path)
+    }
+
+    /// Whether a machine does not see what the host has there. A folder on the way to one that is shown is seen.
+    pub(crate) fn is_hidden(&self, path: &[u8]) -> bool {
+        self.hidden.iter().any(|folder| is_within(path, folder))
+            && !self.shown.iter().any(|folder| is_within(path, folder) || is_within(folder, path))
+    }
+}
+
+/// Whether a path is a folder or below it.
+pub(crate) fn is_within(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+/// The real files of the host. Calls go to the kernel, and not to the functions that a run answers.
+#[derive(Debug)]
+pub(crate) struct RealHost;
+
+impl Host for RealHost {
+    fn kind(&self, path: &[u8]) -> Option<HostKind> {
+        let found =
+            rustix::fs::statx(CWD, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
+                .ok()?;
+        Some(match FileType::from_raw_mode(found.stx_mode.into()) {
+            FileType::Directory => HostKind::Folder,
+            FileType::Symlink => HostKind::Link,
+            _ => HostKind::File,
+        })
+    }
+
+    fn target(&self, path: &[u8]) -> Option<Vec<u8>> {
+        rustix::fs::readlink(path, Vec::new()).ok().map(std::ffi::CString::into_bytes)
+    }
+
+    fn view(&self) -> &HostView {
+        static VIEW: OnceLock<HostView> = OnceLock::new();
+        VIEW.get_or_init(|| {
+            // The program's own folder, for its debug information and what was built beside it, and that of its sources.
+            let program = rustix::fs::readlink("/proc/self/exe", Vec::new()).ok();
+            let program = program.map(|path| path_of(&path.into_bytes()));
+            let program = program.as_deref().and_then(Path::parent);
+            let folder = rustix::process::getcwd(Vec::new()).ok();
+            let folder = folder.map(|path| path_of(&path.into_bytes()));
+            let shown: Vec<&Path> = program.into_iter().chain(folder.as_deref()).collect();
+            let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+            HostView::new(home.as_deref(), &shown)
+        })
+    }
+}
+
+fn path_of(bytes: &[u8]) -> std::path::PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}

@@ -1,0 +1,111 @@
+//! The changes of names that are not durable, and what a power failure takes of them.
+
+use std::collections::BTreeSet;
+
+use crate::disk::fate::{Fate, LossAddress, LossDraws, NAMES, Outlook, UNLIKELY};
+use crate::disk::inode::{InodeId, Name};
+use crate::disk::profile::CrashProfile;
+
+/// A change of names, or one that a journal orders with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NameChange {
+    /// A name was created.
+    Link { folder: InodeId, name: Name, inode: InodeId },
+    /// A name was removed.
+    Unlink { folder: InodeId, name: Name, inode: InodeId },
+    /// A name was moved, and may have replaced another.
+    Rename {
+        folder: InodeId,
+        name: Name,
+        to_folder: InodeId,
+        to_name: Name,
+        inode: InodeId,
+        replaced: Option<InodeId>,
+        /// The changes of the file before this one, which reach the disk first.
+        data: u64,
+    },
+    /// A file was cut or extended by this change of it.
+    Resize { inode: InodeId, serial: u64 },
+}
+
+impl NameChange {
+    /// The folders that it changes.
+    pub(super) fn folders(&self) -> impl Iterator<Item = InodeId> {
+        let folders = match *self {
+            Self::Link { folder, .. } | Self::Unlink { folder, .. } => [Some(folder), None],
+            Self::Rename { folder, to_folder, .. } => [Some(folder), Some(to_folder)],
+            Self::Resize { .. } => [None, None],
+        };
+        folders.into_iter().flatten()
+    }
+
+    /// The inodes that it mentions.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = InodeId> {
+        let (inode, replaced) = match *self {
+            Self::Link { inode, .. } | Self::Unlink { inode, .. } | Self::Resize { inode, .. } => {
+                (inode, None)
+            }
+            Self::Rename { inode, replaced, .. } => (inode, replaced),
+        };
+        self.folders().chain([inode]).chain(replaced)
+    }
+
+    /// Whether it is about an inode: its folders, or what the name leads to.
+    pub(super) fn mentions(&self, inode: InodeId) -> bool {
+        self.inodes().any(|mentioned| mentioned == inode)
+    }
+
+    fn describe(&self) -> String {
+        let text = |name: &Name| String::from_utf8_lossy(name).into_owned();
+        match self {
+            Self::Link { name, .. } => format!("the creation of {} is lost", text(name)),
+            Self::Unlink { name, .. } => format!("the removal of {} is lost", text(name)),
+            Self::Rename { name, to_name, .. } => {
+                format!("the renaming of {} to {} is lost", text(name), text(to_name))
+            }
+            Self::Resize { .. } => "a change of a file's size is lost".to_owned(),
+        }
+    }
+}
+
+/// Decides at a power failure which changes are lost: for each, from the oldest on.
+pub(super) fn decide(
+    changes: &[NameChange],
+    profile: CrashProfile,
+    draws: &mut dyn LossDraws,
+) -> Vec<bool> {
+    let mut lost = vec![false; changes.len()];
+    if changes.is_empty() {
+        return lost;
+    }
+    let fate = Fate::draw(draws, NAMES, changes.len());
+    let fate = match (fate, profile) {
+        // A journal has no other way to lose some of them.
+        (Fate::Scattered, CrashProfile::Journal) => {
+            let cut = LossAddress { subject: NAMES, part: u64::MAX - 3 };
+            Fate::Prefix { kept: draws.setting(cut, changes.len() as u64) as usize, is_torn: false }
+        }
+        (fate, _) => fate,
+    };
+    let mut kept_folders = BTreeSet::new();
+    for (index, change) in changes.iter().enumerate().rev() {
+        // What is on the disk has all before it, of its folder or in the journal.
+        let is_on_disk = match profile {
+            CrashProfile::Journal => lost.get(index + 1) == Some(&false),
+            CrashProfile::Posix => change.folders().any(|folder| kept_folders.contains(&folder)),
+        };
+        let chance = match fate.outlook(index) {
+            Outlook::Kept => UNLIKELY,
+            Outlook::Lost => 1.0,
+            Outlook::Torn => 0.5,
+        };
+        if !is_on_disk {
+            let at = LossAddress::change(NAMES, changes.len() - 1 - index);
+            lost[index] = draws.is_lost(at, chance, &|| change.describe());
+        }
+        if !lost[index] {
+            kept_folders.extend(change.folders());
+        }
+    }
+    lost
+}

@@ -1,0 +1,214 @@
+//! The disks of a run: one for each machine, made when something first uses it.
+
+use std::collections::BTreeMap;
+
+use crate::disk::durability::Losses;
+use crate::disk::fate::{LossAddress, LossDraws};
+use crate::disk::file_system::FileSystem;
+use crate::disk::host::{HOME, RealHost};
+use crate::disk::inode::{InodeId, ROOT};
+use crate::disk::path::{self, Follow, Resolved, Start};
+use crate::disk::profile::CrashProfile;
+use crate::engine::draws::address::Address;
+use crate::engine::{self, MachineId, ProcessId, Slot, mix};
+use crate::interpose::system::{Answer, Errno};
+
+thread_local! {
+    pub(crate) static FILE_SYSTEMS: Slot<MachineDisks> = const { Slot::new() };
+}
+
+/// Folders that a machine has from the beginning.
+const FOLDERS: [&str; 8] =
+    ["/tmp", "/var/tmp", "/var/lib", "/var/log", "/var/cache", "/run", "/dev/shm", HOME];
+
+/// The disks of a run's machines.
+#[derive(Debug, Default)]
+pub(crate) struct MachineDisks {
+    disks: BTreeMap<MachineId, MachineDisk>,
+    /// Working folders of processes that have changed theirs.
+    working: BTreeMap<ProcessId, Start>,
+}
+
+/// The disk of a machine.
+#[derive(Debug)]
+pub(crate) struct MachineDisk {
+    pub(crate) files: FileSystem,
+    /// Number of power failures so far.
+    failures: u64,
+}
+
+/// Creates the disks of this thread's run.
+pub(crate) fn install() {
+    FILE_SYSTEMS.with(|slot| slot.install(MachineDisks::default()));
+}
+
+/// Removes the disks of this thread's run.
+pub(crate) fn remove() {
+    drop(FILE_SYSTEMS.with(Slot::remove));
+}
+
+/// Calls `f` with the disk of a machine.
+pub(crate) fn with_disk<R>(
+    machine: MachineId,
+    f: impl FnOnce(&mut MachineDisk) -> Answer<R>,
+) -> Answer<R> {
+    with(|disks| f(disks.disk(machine)))
+}
+
+fn with<R>(f: impl FnOnce(&mut MachineDisks) -> Answer<R>) -> Answer<R> {
+    let called = FILE_SYSTEMS.try_with(|slot| slot.with(f)).ok().flatten();
+    called.unwrap_or(Err(Errno(libc::EIO)))
+}
+
+/// Resolves a path for a process, and calls `f` with the disk and the result. `start`: the folder where a relative path
+/// begins, if it is not the working folder.
+pub(crate) fn at_path<R>(
+    (machine, process): (MachineId, ProcessId),
+    start: Option<&Start>,
+    path: &[u8],
+    follow: Follow,
+    f: impl FnOnce(&mut MachineDisk, Resolved) -> Answer<R>,
+) -> Answer<R> {
+    with(|disks| {
+        let start = match start {
+            Some(start) => start.clone(),
+            None => disks.working_folder(machine, process),
+        };
+        let disk = disks.disk(machine);
+        let resolved = path::resolve(&disk.files, &RealHost, &start, path, follow)?;
+        f(disk, resolved)
+    })
+}
+
+/// The path of a process's working folder.
+pub(crate) fn working_folder((machine, process): (MachineId, ProcessId)) -> Answer<Vec<u8>> {
+    with(|disks| {
+        let start = disks.working_folder(machine, process);
+        match start.folder {
+            // A folder that was removed has no path.
+            Some(folder)
+                if folder != ROOT && disks.disk(machine).files.metadata(folder)?.links == 0 =>
+            {
+                Err(Errno(libc::ENOENT))
+            }
+            Some(_) | None => Ok(start.path),
+        }
+    })
+}
+
+/// Changes the working folder of a process.
+pub(crate) fn set_working_folder(process: ProcessId, folder: Start) -> Answer<()> {
+    with(|disks| {
+        disks.working.insert(process, folder);
+        Ok(())
+    })
+}
+
+/// A process has ended.
+pub(crate) fn close_process(process: ProcessId) {
+    let _ = with(|disks| {
+        disks.working.remove(&process);
+        Ok(())
+    });
+}
+
+/// A machine loses its power: what was not durable may be lost. Returns what was.
+pub(crate) fn power_off(machine: MachineId) -> Losses {
+    let lost = with(|disks| {
+        // A machine whose disk was never used has none.
+        let Some(disk) = disks.disks.get_mut(&machine) else { return Ok(Losses::default()) };
+        disk.failures += 1;
+        let failure = mix(u64::from(machine.0), disk.failures);
+        Ok(disk.files.lose_power(&mut RunDraws { machine, failure }))
+    });
+    lost.unwrap_or_default()
+}
+
+/// Whether nothing was written to the disk of a machine since the start or the last wipe.
+pub(crate) fn is_empty(machine: MachineId) -> bool {
+    let is_empty =
+        with(|disks| Ok(disks.disks.get(&machine).is_none_or(|disk| disk.files.is_untouched())));
+    is_empty.unwrap_or(true)
+}
+
+/// Empties the disk of a machine.
+pub(crate) fn wipe(machine: MachineId) {
+    let _ = with(|disks| {
+        if let Some(disk) = disks.disks.get_mut(&machine) {
+            disk.files = new_file_system();
+        }
+        Ok(())
+    });
+}
+
+fn new_file_system() -> FileSystem {
+    let mut files = FileSystem::new(CrashProfile::default(), u64::MAX);
+    for folder in FOLDERS {
+        let made = files.create_durable_folders(folder.as_bytes(), 0);
+        debug_assert!(made.is_ok(), "{folder}");
+    }
+    files.mark_untouched();
+    files
+}
+
+impl MachineDisks {
+    fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
+        let new = || MachineDisk { files: new_file_system(), failures: 0 };
+        self.disks.entry(machine).or_insert_with(new)
+    }
+
+    fn working_folder(&mut self, machine: MachineId, process: ProcessId) -> Start {
+        if let Some(start) = self.working.get(&process) {
+            return start.clone();
+        }
+        let folder = path::on_disk(&self.disk(machine).files, HOME.as_bytes());
+        Start { folder, path: HOME.as_bytes().to_vec() }
+    }
+}
+
+impl MachineDisk {
+    /// The folder of the last name of a path, made on the disk if it is only on the host.
+    pub(crate) fn parent(&mut self, resolved: &Resolved, now: i64) -> Answer<InodeId> {
+        match resolved.parent {
+            Some(parent) => Ok(parent),
+            None => {
+                let slash = resolved.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                self.files.create_durable_folders(&resolved.path[..slash], now)
+            }
+        }
+    }
+}
+
+/// The draws of a machine's power failure.
+struct RunDraws {
+    machine: MachineId,
+    failure: u64,
+}
+
+impl RunDraws {
+    fn address(&self, at: LossAddress) -> Address {
+        Address::disk_loss(self.failure, at.subject, at.part)
+    }
+}
+
+impl LossDraws for RunDraws {
+    fn setting(&mut self, at: LossAddress, n: u64) -> u64 {
+        engine::setting_below(self.address(at), n)
+    }
+
+    fn is_lost(&mut self, at: LossAddress, chance: f64, describe: &dyn Fn() -> String) -> bool {
+        let is_lost = engine::chance(self.address(at), chance);
+        if is_lost {
+            engine::describe_disk_loss(self.machine, describe);
+        }
+        is_lost
+    }
+
+    fn lost_units(&mut self, at: LossAddress, n: u64, describe: &dyn Fn(u64) -> String) -> u64 {
+        let lost = engine::below(self.address(at), n + 1);
+        if lost > 0 {
+            engine::describe_disk_loss(self.machine, || describe(lost));
+        }
+        lost
+    }
+}

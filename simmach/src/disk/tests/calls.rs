@@ -1,0 +1,1 @@
+//! Single calls and their errors.

@@ -1,0 +1,743 @@
+//! A naive file system: full copies of every version of every file, and every state of the names that a power failure may
+//! leave, tried one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::disk::content::SECTOR;
+use crate::disk::file_system::SyncKind;
+use crate::disk::inode::{InodeId, Name, ROOT};
+use crate::disk::profile::CrashProfile;
+
+const PAGE: usize = 4096;
+const SECTOR_BYTES: usize = SECTOR as usize;
+
+/// The names in each folder.
+pub(super) type Names = BTreeMap<(InodeId, Name), InodeId>;
+/// The bytes of each file.
+pub(super) type Contents = BTreeMap<InodeId, Vec<u8>>;
+/// What a file system shows.
+pub(super) type State = (Names, Contents);
+
+#[derive(Clone, Debug)]
+enum Change {
+    Link {
+        at: (InodeId, Name),
+        inode: InodeId,
+    },
+    Unlink {
+        at: (InodeId, Name),
+    },
+    Rename {
+        from: (InodeId, Name),
+        to: (InodeId, Name),
+        inode: InodeId,
+        replaces: bool,
+        versions: usize,
+    },
+    Resize {
+        file: InodeId,
+        version: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Base,
+    Write,
+    Resize,
+}
+
+/// A file after a change.
+#[derive(Clone, Debug)]
+struct Version {
+    bytes: Vec<u8>,
+    how: How,
+    touched: std::ops::Range<usize>,
+    is_durable: bool,
+    is_dropped: bool,
+    /// Whether a sync succeeded after one that dropped it.
+    is_taken_for_durable: bool,
+}
+
+/// The files of a machine.
+pub(super) struct Model {
+    profile: CrashProfile,
+    /// The names that are durable.
+    base: Names,
+    changes: Vec<Change>,
+    files: BTreeMap<InodeId, Vec<Version>>,
+    folders: BTreeSet<InodeId>,
+}
+
+/// How often each kind of state was found after a power failure.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    whole_file: u64,
+    old_file: u64,
+    prefix: u64,
+    torn: u64,
+    reordered: u64,
+    cut_in_a_write: u64,
+    zeros_appended: u64,
+    torn_prefix: u64,
+    dropped_by_failed_sync: u64,
+    all_names: u64,
+    no_name_change: u64,
+    prefix_of_names: u64,
+    scattered_names: u64,
+    creation_lost: u64,
+    removal_lost: u64,
+    rename_lost: u64,
+    resize_lost: u64,
+}
+
+impl Seen {
+    pub(super) fn assert_complete(&self, profile: CrashProfile) {
+        let Self {
+            whole_file, old_file, prefix, torn, torn_prefix, reordered, cut_in_a_write, ..
+        } = *self;
+        let Self { dropped_by_failed_sync, all_names, no_name_change, prefix_of_names, .. } = *self;
+        let Self { creation_lost, removal_lost, rename_lost, resize_lost, .. } = *self;
+        let files = [whole_file, old_file, prefix, torn, torn_prefix, reordered, cut_in_a_write];
+        let names = [all_names, no_name_change, prefix_of_names];
+        let lost = [creation_lost, removal_lost, rename_lost, resize_lost, dropped_by_failed_sync];
+        let is_found = |count: &u64| *count >= 20;
+        assert!(files.iter().chain(&names).chain(&lost).all(is_found), "{self:#?}");
+        let loose = [self.zeros_appended, self.scattered_names];
+        match profile {
+            CrashProfile::Journal => assert_eq!(loose, [0, 0], "{self:#?}"),
+            CrashProfile::Posix => assert!(loose.iter().all(is_found), "{self:#?}"),
+        }
+    }
+}
+
+impl Model {
+    pub(super) fn new(profile: CrashProfile) -> Self {
+        Self {
+            profile,
+            base: Names::new(),
+            changes: Vec::new(),
+            files: BTreeMap::new(),
+            folders: BTreeSet::from([ROOT]),
+        }
+    }
+
+    /// Whether so many changes of names are pending that no more should be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.changes.len() >= 9
+    }
+
+    pub(super) fn names(&self) -> Names {
+        self.applied(|_| true)
+    }
+
+    /// The contents of all files that have names.
+    pub(super) fn contents(&self) -> Contents {
+        self.contents_of(&self.names())
+    }
+
+    pub(super) fn reachable(&self) -> Names {
+        reachable(&self.names())
+    }
+
+    pub(super) fn reachable_contents(&self) -> Contents {
+        self.contents_of(&self.reachable())
+    }
+
+    fn contents_of(&self, names: &Names) -> Contents {
+        let files = names.values().filter_map(|id| Some((*id, self.files.get(id)?)));
+        files.map(|(id, versions)| (id, versions[versions.len() - 1].bytes.clone())).collect()
+    }
+
+    pub(super) fn folders(&self) -> Vec<InodeId> {
+        let names = self.names();
+        let named = names.values().filter(|id| self.folders.contains(id)).copied();
+        [ROOT].into_iter().chain(named).collect()
+    }
+
+    pub(super) fn files(&self) -> Vec<InodeId> {
+        let ids: BTreeSet<InodeId> = self.contents().into_keys().collect();
+        ids.into_iter().collect()
+    }
+
+    pub(super) fn create(&mut self, folder: InodeId, name: &Name, inode: InodeId, is_folder: bool) {
+        if is_folder {
+            self.folders.insert(inode);
+        } else {
+            self.files.insert(inode, vec![base(Vec::new())]);
+        }
+        self.link(folder, name, inode);
+    }
+
+    pub(super) fn link(&mut self, folder: InodeId, name: &Name, inode: InodeId) {
+        self.changes.push(Change::Link { at: (folder, name.clone()), inode });
+    }
+
+    pub(super) fn remove(&mut self, folder: InodeId, name: &Name) {
+        self.changes.push(Change::Unlink { at: (folder, name.clone()) });
+    }
+
+    pub(super) fn rename(&mut self, from: (InodeId, &Name), to: (InodeId, &Name)) {
+        let names = self.names();
+        let (from, to) = ((from.0, from.1.clone()), (to.0, to.1.clone()));
+        let inode = names[&from];
+        let replaced = names.get(&to);
+        if replaced == Some(&inode) {
+            return;
+        }
+        let versions = self.files.get(&inode).map_or(0, Vec::len);
+        let replaces = replaced.is_some();
+        self.changes.push(Change::Rename { from, to, inode, replaces, versions });
+    }
+
+    fn add(&mut self, file: InodeId, how: How, touched: std::ops::Range<usize>, bytes: Vec<u8>) {
+        let version = Version {
+            bytes,
+            how,
+            touched,
+            is_durable: false,
+            is_dropped: false,
+            is_taken_for_durable: false,
+        };
+        self.files.get_mut(&file).expect("it is a file").push(version);
+    }
+
+    fn newest(&self, file: InodeId) -> Vec<u8> {
+        self.files[&file].last().expect("the base").bytes.clone()
+    }
+
+    pub(super) fn write(&mut self, file: InodeId, start: u64, written: &[u8]) {
+        let (start, mut bytes) = (start as usize, self.newest(file));
+        bytes.resize(bytes.len().max(start + written.len()), 0);
+        bytes[start..start + written.len()].copy_from_slice(written);
+        self.add(file, How::Write, start..start + written.len(), bytes);
+    }
+
+    pub(super) fn clear(&mut self, file: InodeId, start: u64, length: u64) {
+        let mut bytes = self.newest(file);
+        let end = bytes.len().min((start + length) as usize);
+        let start = start as usize;
+        if start < end {
+            bytes[start..end].fill(0);
+            self.add(file, How::Write, start..end, bytes);
+        }
+    }
+
+    pub(super) fn resize(&mut self, file: InodeId, size: u64) {
+        let (size, mut bytes) = (size as usize, self.newest(file));
+        let touched = size.min(bytes.len())..bytes.len();
+        if size == bytes.len() {
+            return;
+        }
+        if self.profile == CrashProfile::Journal {
+            self.changes.push(Change::Resize { file, version: self.files[&file].len() });
+        }
+        bytes.resize(size, 0);
+        self.add(file, How::Resize, touched, bytes);
+    }
+
+    pub(super) fn sync(&mut self, id: InodeId, kind: SyncKind) {
+        let mentions =
+            self.changes.iter().any(|change| change.mentions(id, &self.names_before(change)));
+        let is_changed = self.files.get(&id).is_some_and(|versions| match kind {
+            SyncKind::All => versions.len() > 1,
+            // More may be committed, by writes to holes.
+            SyncKind::Data => {
+                versions.windows(2).any(|two| two[0].bytes.len() != two[1].bytes.len())
+            }
+        });
+        if let Some(versions) = self.files.get_mut(&id) {
+            sync_file(versions);
+        }
+        match self.profile {
+            CrashProfile::Journal if is_changed || mentions => {
+                self.commit(&vec![true; self.changes.len()])
+            }
+            CrashProfile::Journal => {}
+            CrashProfile::Posix if self.folders.contains(&id) => {
+                // The folder's own changes, and what those depend on, to a fixed point.
+                let mut chosen: Vec<bool> =
+                    self.changes.iter().map(|change| change.folders().contains(&id)).collect();
+                self.close(&mut chosen);
+                self.commit(&chosen);
+            }
+            CrashProfile::Posix => {}
+        }
+    }
+
+    /// The names before a change, to know what it replaces.
+    fn names_before(&self, change: &Change) -> Names {
+        let mut names = self.base.clone();
+        for before in self.changes.iter().take_while(|before| !std::ptr::eq(*before, change)) {
+            before.apply(&mut names);
+        }
+        names
+    }
+
+    /// Adds what older changes the chosen ones depend on: all that share a folder with one of them.
+    fn close(&self, chosen: &mut [bool]) {
+        for _ in 0..chosen.len() {
+            for newer in 0..chosen.len() {
+                for older in 0..newer {
+                    let folders = self.changes[older].folders();
+                    if chosen[newer]
+                        && self.changes[newer]
+                            .folders()
+                            .iter()
+                            .any(|folder| folders.contains(folder))
+                    {
+                        chosen[older] = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, chosen: &[bool]) {
+        let (mut kept, mut base) = (Vec::new(), self.base.clone());
+        for (change, is_chosen) in std::mem::take(&mut self.changes).into_iter().zip(chosen) {
+            if *is_chosen {
+                change.apply(&mut base);
+                self.force(&change);
+            } else {
+                kept.push(change);
+            }
+        }
+        (self.base, self.changes) = (base, kept);
+    }
+
+    /// Makes durable what reaches the disk with a change of names.
+    fn force(&mut self, change: &Change) {
+        if let Some((file, versions)) = self.forced_by(change) {
+            for version in self
+                .files
+                .get_mut(&file)
+                .into_iter()
+                .flatten()
+                .take(versions.end)
+                .skip(versions.start)
+            {
+                version.is_durable |= !version.is_dropped;
+            }
+        }
+    }
+
+    fn forced_by(&self, change: &Change) -> Option<(InodeId, std::ops::Range<usize>)> {
+        match *change {
+            Change::Rename { inode, replaces: true, versions, .. }
+                if self.profile == CrashProfile::Journal =>
+            {
+                Some((inode, 0..versions))
+            }
+            Change::Resize { file, version } => Some((file, version..version + 1)),
+            Change::Rename { .. } | Change::Link { .. } | Change::Unlink { .. } => None,
+        }
+    }
+
+    pub(super) fn fail_sync(&mut self, id: InodeId) {
+        for version in self.files.get_mut(&id).into_iter().flatten().skip(1) {
+            version.is_dropped |= !version.is_durable && version.how == How::Write;
+        }
+    }
+
+    pub(super) fn sync_range(&mut self, id: InodeId, start: u64, length: u64) {
+        let is_mentioned =
+            self.changes.iter().any(|change| change.mentions(id, &self.names_before(change)));
+        if self.profile == CrashProfile::Journal && (self.files[&id].len() > 1 || is_mentioned) {
+            self.commit(&vec![true; self.changes.len()]);
+        }
+        let range = start as usize..(start + length) as usize;
+        let versions = self.files.get_mut(&id).into_iter().flatten();
+        for version in versions.filter(|version| version.how == How::Write) {
+            let is_within =
+                range.start <= version.touched.start && version.touched.end <= range.end;
+            version.is_durable |= is_within && !version.is_dropped;
+        }
+    }
+
+    pub(super) fn sync_all(&mut self) {
+        self.files.values_mut().for_each(sync_file);
+        self.commit(&vec![true; self.changes.len()]);
+    }
+
+    /// Begins again with what a power failure has left.
+    pub(super) fn restart(&mut self, (names, contents): &State) {
+        self.base = names.clone();
+        self.changes.clear();
+        self.files = contents.iter().map(|(id, bytes)| (*id, vec![base(bytes.clone())])).collect();
+    }
+
+    fn applied(&self, which: impl Fn(usize) -> bool) -> Names {
+        let mut names = self.base.clone();
+        for (index, change) in self.changes.iter().enumerate() {
+            if which(index) {
+                change.apply(&mut names);
+            }
+        }
+        names
+    }
+
+    /// The changes of names that a power failure may leave.
+    fn choices(&self) -> Vec<Vec<bool>> {
+        let count = self.changes.len();
+        match self.profile {
+            CrashProfile::Journal => {
+                (0..=count).map(|kept| (0..count).map(|index| index < kept).collect()).collect()
+            }
+            CrashProfile::Posix => {
+                let subsets = (0..1_u32 << count)
+                    .map(|bits| (0..count).map(|index| bits >> index & 1 == 1).collect::<Vec<_>>());
+                let is_closed = |chosen: &Vec<bool>| {
+                    let mut closed = chosen.clone();
+                    self.close(&mut closed);
+                    closed == *chosen
+                };
+                subsets.filter(is_closed).collect()
+            }
+        }
+    }
+
+    /// Finds how a power failure may have left a state, and counts what kind of state it is.
+    pub(super) fn explain(&self, (names, contents): &State, seen: &mut Seen) -> Result<(), String> {
+        let mut reasons = Vec::new();
+        for chosen in self.choices() {
+            if reachable(&self.applied(|index| chosen[index])) != *names {
+                continue;
+            }
+            let limits = |file| self.limits(file, &chosen);
+            let wrong = contents.iter().find_map(|(file, bytes)| {
+                let (floors, ceiling) = limits(*file);
+                let versions = &self.files[file];
+                let is_ordered = self.profile == CrashProfile::Journal;
+                explain_file(versions, &floors, ceiling, bytes, is_ordered).err()
+            });
+            match wrong {
+                Some(wrong) => reasons.push(format!("with {chosen:?}: {wrong}")),
+                None => {
+                    self.count(names, contents, &chosen, seen);
+                    return Ok(());
+                }
+            }
+        }
+        Err(format!("this state is not allowed: {names:?}: {reasons:?}"))
+    }
+
+    /// Which versions of a file are durable if these changes of names are, and how many there may be.
+    fn limits(&self, file: InodeId, chosen: &[bool]) -> (Vec<bool>, usize) {
+        let mut durable: Vec<bool> =
+            self.files[&file].iter().map(|version| version.is_durable).collect();
+        let mut ceiling = durable.len();
+        for (change, is_kept) in self.changes.iter().zip(chosen) {
+            let Some((of, versions)) = self.forced_by(change) else { continue };
+            if of != file {
+                continue;
+            }
+            if *is_kept {
+                for version in versions.filter(|version| !self.files[&file][*version].is_dropped) {
+                    durable[version] = true;
+                }
+            } else if let Change::Resize { version, .. } = change {
+                ceiling = ceiling.min(*version);
+            }
+        }
+        (durable, ceiling)
+    }
+
+    fn count(&self, names: &Names, contents: &Contents, chosen: &[bool], seen: &mut Seen) {
+        for (file, bytes) in contents {
+            count_file(&self.files[file], bytes, seen);
+        }
+        let before = reachable(&self.names());
+        let kept = chosen.iter().filter(|is_kept| **is_kept).count();
+        if chosen.is_empty() {
+            return;
+        }
+        let is_prefix = chosen.iter().take(kept).all(|is_kept| *is_kept);
+        let is_named = |change: &Change| !matches!(change, Change::Resize { .. });
+        if *names == before {
+            seen.all_names += 1;
+        } else if kept == 0 {
+            seen.no_name_change += 1;
+        } else if is_prefix {
+            seen.prefix_of_names += 1;
+        } else {
+            seen.scattered_names += 1;
+        }
+        let lost = self.changes.iter().zip(chosen).filter(|(_, is_kept)| !**is_kept);
+        for (change, _) in lost {
+            debug_assert!(is_named(change) || self.profile == CrashProfile::Journal);
+            match change {
+                Change::Link { at, .. } => seen.creation_lost += u64::from(!names.contains_key(at)),
+                Change::Unlink { at } => seen.removal_lost += u64::from(names.contains_key(at)),
+                Change::Rename { from, to, inode, .. } => {
+                    let is_lost = names.get(from) == Some(inode) && names.get(to) != Some(inode);
+                    seen.rename_lost += u64::from(is_lost);
+                }
+                Change::Resize { file, version } => {
+                    let is_lost = contents.get(file).is_some_and(|bytes| {
+                        bytes.len() == self.files[file][version - 1].bytes.len()
+                    });
+                    seen.resize_lost += u64::from(is_lost);
+                }
+            }
+        }
+        if self.profile == CrashProfile::Posix {
+            seen.resize_lost += contents
+                .iter()
+                .map(|(file, bytes)| lost_resizes(&self.files[file], bytes))
+                .sum::<u64>();
+        }
+    }
+}
+
+impl Change {
+    fn apply(&self, names: &mut Names) {
+        match self {
+            Self::Link { at, inode } => {
+                names.insert(at.clone(), *inode);
+            }
+            Self::Unlink { at } => {
+                names.remove(at);
+            }
+            Self::Rename { from, to, inode, .. } => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
+            }
+            Self::Resize { .. } => {}
+        }
+    }
+
+    fn folders(&self) -> Vec<InodeId> {
+        match self {
+            Self::Link { at, .. } | Self::Unlink { at } => vec![at.0],
+            Self::Rename { from, to, .. } => vec![from.0, to.0],
+            Self::Resize { .. } => Vec::new(),
+        }
+    }
+
+    fn mentions(&self, id: InodeId, before: &Names) -> bool {
+        let inodes = match self {
+            Self::Link { inode, .. } => vec![*inode],
+            Self::Unlink { at } => before.get(at).copied().into_iter().collect(),
+            Self::Rename { inode, to, .. } => {
+                [*inode].into_iter().chain(before.get(to).copied()).collect()
+            }
+            Self::Resize { file, .. } => vec![*file],
+        };
+        inodes.contains(&id) || self.folders().contains(&id)
+    }
+}
+
+fn base(bytes: Vec<u8>) -> Version {
+    Version {
+        bytes,
+        how: How::Base,
+        touched: 0..0,
+        is_durable: true,
+        is_dropped: false,
+        is_taken_for_durable: false,
+    }
+}
+
+fn sync_file(versions: &mut Vec<Version>) {
+    if versions.iter().any(|version| version.is_dropped) {
+        for version in versions.iter_mut() {
+            version.is_durable |= !version.is_dropped;
+            version.is_taken_for_durable |= version.is_dropped;
+        }
+    } else {
+        let newest = versions.last().expect("the base").bytes.clone();
+        *versions = vec![base(newest)];
+    }
+}
+
+/// The names that lead to something from the root.
+fn reachable(names: &Names) -> Names {
+    let mut folders = BTreeSet::from([ROOT]);
+    loop {
+        let found: BTreeSet<InodeId> = names
+            .iter()
+            .filter(|((folder, _), _)| folders.contains(folder))
+            .map(|(_, id)| *id)
+            .collect();
+        let before = folders.len();
+        folders.extend(found);
+        if folders.len() == before {
+            break;
+        }
+    }
+    names
+        .iter()
+        .filter(|((folder, _), _)| folders.contains(folder))
+        .map(|(at, id)| (at.clone(), *id))
+        .collect()
+}
+
+fn sector(bytes: &[u8], sector: usize, size: usize) -> Vec<u8> {
+    let end = ((sector + 1) * SECTOR_BYTES).min(size);
+    (sector * SECTOR_BYTES..end).map(|at| bytes.get(at).copied().unwrap_or(0)).collect()
+}
+
+/// Equal bytes in a row, for messages.
+fn runs(bytes: &[u8]) -> String {
+    bytes.chunk_by(|a, b| a == b).map(|run| format!("{}*{} ", run.len(), run[0])).collect()
+}
+
+fn touches(version: &Version, sector: usize) -> bool {
+    let Version { touched, .. } = version;
+    !touched.is_empty()
+        && touched.start < (sector + 1) * SECTOR_BYTES
+        && sector * SECTOR_BYTES < touched.end
+}
+
+/// What a write added to the end of the file, up to a size.
+fn appended(versions: &[Version], index: usize, size: usize) -> std::ops::Range<usize> {
+    let old = versions[index - 1].bytes.len();
+    match versions[index].how {
+        How::Write => versions[index].touched.start.max(old)..versions[index].touched.end.min(size),
+        How::Base | How::Resize => 0..0,
+    }
+}
+
+/// Checks that the bytes of a file are ones that a power failure may leave: one of the sizes, and of each sector one of the
+/// versions.
+fn explain_file(
+    versions: &[Version],
+    durable: &[bool],
+    ceiling: usize,
+    found: &[u8],
+    is_ordered: bool,
+) -> Result<(), String> {
+    let resizes = |index: &usize| {
+        *index > 0 && versions[*index].bytes.len() != versions[index - 1].bytes.len()
+    };
+    let last_sized =
+        (0..ceiling).filter(|index| durable[*index] && resizes(index)).max().unwrap_or(0);
+    let mut reasons = Vec::new();
+    for sized in last_sized..ceiling {
+        let (size, appends) = (
+            versions[sized].bytes.len(),
+            sized > 0 && !appended(versions, sized, usize::MAX).is_empty(),
+        );
+        let is_cut = appends
+            && found.len() % PAGE == 0
+            && (versions[sized - 1].bytes.len() + 1..size).contains(&found.len());
+        if found.len() != size && !is_cut {
+            continue;
+        }
+        let wrong = (0..found.len().div_ceil(SECTOR_BYTES)).find(|number| {
+            let shown = (1..=sized).filter(|index| {
+                let range = appended(versions, *index, found.len());
+                let start = number * SECTOR_BYTES;
+                is_ordered
+                    && !range.is_empty()
+                    && range.start < start + SECTOR_BYTES
+                    && start < range.end
+            });
+            let forced =
+                (1..ceiling).filter(|index| durable[*index] && touches(&versions[*index], *number));
+            let floor = shown.chain(forced).max().unwrap_or(0);
+            let own = sector(found, *number, found.len());
+            !(floor..ceiling)
+                .any(|version| sector(&versions[version].bytes, *number, found.len()) == own)
+        });
+        match wrong {
+            Some(number) => {
+                let runs = |bytes: &[u8]| runs(&sector(bytes, number, found.len()));
+                let all: Vec<String> =
+                    versions.iter().map(|version| runs(&version.bytes)).collect();
+                let own = runs(found);
+                reasons
+                    .push(format!("with the size of {sized} sector {number} is {own}of {all:?}"));
+            }
+            None => return Ok(()),
+        }
+    }
+    Err(format!(
+        "{} bytes of {} versions up to {ceiling}, {last_sized} durable: {reasons:?}",
+        found.len(),
+        versions.len()
+    ))
+}
+
+fn lost_resizes(versions: &[Version], found: &[u8]) -> u64 {
+    match versions {
+        [.., before, last] if last.how == How::Resize => {
+            u64::from(found.len() == before.bytes.len() && found.len() != last.bytes.len())
+        }
+        _ => 0,
+    }
+}
+
+fn count_file(versions: &[Version], found: &[u8], seen: &mut Seen) {
+    let last = versions.len() - 1;
+    if last == 0 {
+        return;
+    }
+    let is_version = |index: usize| versions[index].bytes == found;
+    if is_version(last) {
+        seen.whole_file += 1;
+        return;
+    }
+    if is_version(0) {
+        seen.old_file += 1;
+    } else if (1..last).any(is_version) {
+        seen.prefix += 1;
+    }
+    if versions.iter().all(|version| version.bytes.len() != found.len()) {
+        seen.cut_in_a_write += 1;
+    }
+    // The oldest and the newest version that each sector may show.
+    let sectors = 0..found.len() / SECTOR_BYTES;
+    let shown: Vec<(usize, usize)> = sectors
+        .map(|number| {
+            let own = sector(found, number, found.len());
+            let fits = |index: &usize| sector(&versions[*index].bytes, number, found.len()) == own;
+            let fitting: Vec<usize> = (0..=last).filter(fits).collect();
+            (fitting.first().copied().unwrap_or(0), fitting.last().copied().unwrap_or(last))
+        })
+        .collect();
+    let shows = |index: usize| {
+        shown
+            .iter()
+            .enumerate()
+            .any(|(number, (oldest, _))| touches(&versions[index], number) && *oldest >= index)
+    };
+    let lacks = |index: usize| {
+        shown
+            .iter()
+            .enumerate()
+            .any(|(number, (_, newest))| touches(&versions[index], number) && *newest < index)
+    };
+    let writes: Vec<usize> =
+        (1..=last).filter(|index| versions[*index].how == How::Write).collect();
+    seen.torn += u64::from(writes.iter().any(|index| shows(*index) && lacks(*index)));
+    let is_torn_prefix = |at: usize| {
+        let (older, newer) = (&writes[..at], &writes[at + 1..]);
+        let is_whole = older.iter().all(|index| !lacks(*index));
+        let is_lost = newer.iter().all(|index| !shows(*index));
+        older.len() >= 3 && is_whole && is_lost && shows(writes[at]) && lacks(writes[at])
+    };
+    seen.torn_prefix += u64::from((0..writes.len()).any(is_torn_prefix));
+    let is_reordered = writes.iter().any(|newer| {
+        shows(*newer) && writes.iter().any(|older| older < newer && lacks(*older) && !shows(*older))
+    });
+    seen.reordered += u64::from(is_reordered);
+    seen.dropped_by_failed_sync += u64::from(
+        writes.iter().any(|index| versions[*index].is_taken_for_durable && lacks(*index)),
+    );
+    // The file is as long as a write made it, and has zeros where that write and all after it left none.
+    let has_zeros = writes.iter().any(|index| {
+        let range = appended(versions, *index, found.len());
+        let mut whole = range.start.div_ceil(SECTOR_BYTES)..range.end / SECTOR_BYTES;
+        whole.any(|number| {
+            let is_zero =
+                |bytes: &[u8]| sector(bytes, number, found.len()).iter().all(|byte| *byte == 0);
+            let (before, since) = versions.split_at(*index);
+            is_zero(found)
+                && before.iter().all(|version| version.bytes.len() <= number * SECTOR_BYTES)
+                && since.iter().all(|version| !is_zero(&version.bytes))
+        })
+    });
+    seen.zeros_appended += u64::from(has_zeros);
+}

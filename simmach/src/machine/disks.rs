@@ -1,0 +1,58 @@
+//! What becomes of the disk of a machine: its stores and its files.
+
+use std::io;
+
+use crate::engine::MachineId;
+use crate::storage;
+
+/// What a machine's power loss took from its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LostData {
+    /// Commits of stores.
+    pub(super) commits: u64,
+    /// Changes of files and of names.
+    pub(super) changes: u64,
+}
+
+/// A machine loses its power: what is not durable on its disk is lost, or may be.
+pub(super) fn power_off(machine: MachineId) -> LostData {
+    LostData { commits: storage::power_off(machine), changes: files::power_off(machine) }
+}
+
+/// Returns whether the disk of a machine is empty: nothing was written since the start or the last wipe.
+pub(crate) fn is_disk_empty(machine: MachineId) -> bool {
+    storage::is_empty(machine) && files::is_empty(machine)
+}
+
+/// Empties the disk of a machine.
+pub(super) fn wipe(machine: MachineId) -> io::Result<()> {
+    files::wipe(machine);
+    storage::wipe(machine)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod files {
+    pub(super) use crate::disk::machines::{is_empty, wipe};
+    use crate::engine::MachineId;
+
+    pub(super) fn power_off(machine: MachineId) -> u64 {
+        let lost = crate::disk::machines::power_off(machine);
+        lost.names + lost.writes
+    }
+}
+
+/// Where no system calls are answered, files are the host's.
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+mod files {
+    use crate::engine::MachineId;
+
+    pub(super) fn power_off(_: MachineId) -> u64 {
+        0
+    }
+
+    pub(super) fn is_empty(_: MachineId) -> bool {
+        true
+    }
+
+    pub(super) fn wipe(_: MachineId) {}
+}
