@@ -90,6 +90,6 @@ mod tests {
         }
         numbers.dedup();
         assert_eq!((numbers.len(), numbers.is_sorted()), (Family::ALL.len(), true));
-        assert_eq!((Family::of_number(8), Family::of_number(19)), (None, None));
+        assert_eq!((Family::of_number(8), Family::of_number(20)), (None, None));
     }
 }

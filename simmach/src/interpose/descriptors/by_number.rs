@@ -18,7 +18,8 @@ use crate::interpose::system::is_simulated;
 pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> Option<c_long> {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        create(number, arguments).map(c_long::from).or_else(|| {
+        let created = create(number, arguments).or_else(|| on_paths(number, arguments));
+        created.map(c_long::from).or_else(|| on_old_paths(number, arguments)).or_else(|| {
             if !is_simulated(arguments[0] as c_int) {
                 return None;
             }
@@ -32,7 +33,7 @@ pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) 
 /// # Safety
 ///
 /// The same as for the system call.
-unsafe fn create(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
+unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_int> {
     // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
     let result = unsafe {
         match number {
@@ -42,19 +43,6 @@ unsafe fn create(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_in
             libc::SYS_pipe2 => lifecycle::pipe2(a as _, b as _),
             libc::SYS_epoll_create1 => polling::epoll_create1(a as _),
             libc::SYS_openat => files::openat(a as _, b as _, c as _, d as _),
-            libc::SYS_mkdirat => files::mkdirat(a as _, b as _, c as _),
-            libc::SYS_unlinkat => files::unlinkat(a as _, b as _, c as _),
-            libc::SYS_renameat2 => files::renameat2(a as _, b as _, c as _, d as _, e as _),
-            libc::SYS_linkat => files::linkat(a as _, b as _, c as _, d as _, e as _),
-            libc::SYS_symlinkat => files::symlinkat(a as _, b as _, c as _),
-            libc::SYS_readlinkat => files::readlinkat(a as _, b as _, c as _, d as _) as c_int,
-            libc::SYS_truncate => files::truncate(a as _, b as _),
-            libc::SYS_chdir => files::chdir(a as _),
-            libc::SYS_statx => status::statx(a as _, b as _, c as _, d as _, e as _),
-            libc::SYS_faccessat => status::faccessat(a as _, b as _, c as _, 0),
-            libc::SYS_utimensat if b != 0 => open_files::utimensat(a as _, b as _, c as _, d as _),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_newfstatat => status::fstatat(a as _, b as _, c as _, d as _),
             libc::SYS_ppoll => polling::ppoll(a as _, b as _, c as _, d as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_eventfd => lifecycle::eventfd(a as _, 0),
@@ -70,6 +58,85 @@ unsafe fn create(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_in
         }
     };
     Some(result)
+}
+
+/// Handles calls on paths and on a process's working folder.
+///
+/// # Safety
+///
+/// The same as for the system call.
+unsafe fn on_paths(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
+    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    let result = unsafe {
+        match number {
+            libc::SYS_mkdirat => files::mkdirat(a as _, b as _, c as _),
+            libc::SYS_unlinkat => files::unlinkat(a as _, b as _, c as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_renameat => files::renameat(a as _, b as _, c as _, d as _),
+            libc::SYS_renameat2 => files::renameat2(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_linkat => files::linkat(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_symlinkat => files::symlinkat(a as _, b as _, c as _),
+            libc::SYS_readlinkat => files::readlinkat(a as _, b as _, c as _, d as _) as c_int,
+            libc::SYS_fchmodat => files::fchmodat(a as _, b as _, c as _, 0),
+            libc::SYS_truncate => files::truncate(a as _, b as _),
+            libc::SYS_chdir => files::chdir(a as _),
+            libc::SYS_fchdir => open_files::fchdir(a as _),
+            libc::SYS_sync => {
+                open_files::sync();
+                0
+            }
+            libc::SYS_statx => status::statx(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_statfs => status::statfs(a as _, b as _),
+            libc::SYS_faccessat => status::faccessat(a as _, b as _, c as _, 0),
+            libc::SYS_utimensat => open_files::utimensat(a as _, b as _, c as _, d as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_newfstatat => status::fstatat(a as _, b as _, c as _, d as _),
+            libc::SYS_getcwd => folders::getcwd_by_number(a as _, b as _),
+            _ => return None,
+        }
+    };
+    Some(result)
+}
+
+/// Handles calls on paths that newer calls have replaced, and that newer architectures do not have.
+///
+/// # Safety
+///
+/// The same as for the system call.
+#[cfg(target_arch = "x86_64")]
+unsafe fn on_old_paths(number: c_long, [a, b, c, _, _, _]: [c_long; 6]) -> Option<c_long> {
+    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    let result = unsafe {
+        match number {
+            libc::SYS_access => status::access(a as _, b as _),
+            libc::SYS_chmod => files::chmod(a as _, b as _),
+            libc::SYS_chown => open_files::chown(a as _, b as _, c as _),
+            libc::SYS_creat => files::creat(a as _, b as _),
+            libc::SYS_lchown => open_files::lchown(a as _, b as _, c as _),
+            libc::SYS_link => files::link(a as _, b as _),
+            libc::SYS_lstat => status::lstat(a as _, b as _),
+            libc::SYS_mkdir => files::mkdir(a as _, b as _),
+            libc::SYS_readlink => files::readlink(a as _, b as _, c as _) as c_int,
+            libc::SYS_rename => files::rename(a as _, b as _),
+            libc::SYS_rmdir => files::rmdir(a as _),
+            libc::SYS_stat => status::stat(a as _, b as _),
+            libc::SYS_symlink => files::symlink(a as _, b as _),
+            libc::SYS_unlink => files::unlink(a as _),
+            libc::SYS_utimes => open_files::utimes(a as _, b as _),
+            _ => return None,
+        }
+    };
+    Some(result.into())
+}
+
+/// There are none.
+///
+/// # Safety
+///
+/// It has no preconditions.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn on_old_paths(_: c_long, _: [c_long; 6]) -> Option<c_long> {
+    None
 }
 
 /// Handles calls on a descriptor whose result is an `int`.
@@ -89,6 +156,11 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
             libc::SYS_fdatasync => open_files::fdatasync(a as _),
             libc::SYS_syncfs => open_files::syncfs(a as _),
             libc::SYS_fchmod => open_files::fchmod(a as _, b as _),
+            libc::SYS_fchown => open_files::fchown(a as _, b as _, c as _),
+            libc::SYS_fstatfs => status::fstatfs(a as _, b as _),
+            libc::SYS_sync_file_range => {
+                open_files::sync_file_range(a as _, b as _, c as _, d as _)
+            }
             libc::SYS_dup => lifecycle::dup(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => lifecycle::dup2(a as _, b as _),
@@ -130,6 +202,11 @@ unsafe fn transfer(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_
             libc::SYS_read => transfer::read(a as _, b as _, c as _),
             libc::SYS_pread64 => open_files::pread(a as _, b as _, c as _, d as _),
             libc::SYS_pwrite64 => open_files::pwrite(a as _, b as _, c as _, d as _),
+            // The kernel takes the position in two halves, of which 64-bit targets use the first.
+            libc::SYS_preadv => open_files::preadv(a as _, b as _, c as _, d as _),
+            libc::SYS_pwritev => open_files::pwritev(a as _, b as _, c as _, d as _),
+            libc::SYS_preadv2 => open_files::preadv2(a as _, b as _, c as _, d as _, f as _),
+            libc::SYS_pwritev2 => open_files::pwritev2(a as _, b as _, c as _, d as _, f as _),
             libc::SYS_lseek => open_files::lseek(a as _, b as _, c as _) as ssize_t,
             libc::SYS_getdents64 => folders::getdents64(a as _, b as _, c as _),
             libc::SYS_readv => transfer::readv(a as _, b as _, c as _),

@@ -51,7 +51,7 @@ pub(super) fn defined() -> [*const (); 24] {
 ///
 /// # Safety
 ///
-/// `path` is null or a string, which lives as long as the result is used.
+/// `path` must be null or a C string, which lives as long as the result is used.
 pub(super) unsafe fn answered<'a>(
     folder: c_int,
     path: *const c_char,
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn openat64(
 
 /// # Safety
 ///
-/// Same as in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn creat(path: *const c_char, mode: mode_t) -> c_int {
     let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn creat(path: *const c_char, mode: mode_t) -> c_int {
 
 /// # Safety
 ///
-/// Same as in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn creat64(path: *const c_char, mode: mode_t) -> c_int {
     // SAFETY: guaranteed by the caller, whose arguments are passed on.
@@ -171,20 +171,20 @@ unsafe fn is_random_source(path: *const c_char) -> bool {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readlink(
     path: *const c_char,
     buffer: *mut c_char,
     size: size_t,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { readlinkat(FROM_WORKING_FOLDER, path, buffer, size) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readlinkat(
     folder: c_int,
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn readlinkat(
     buffer: *mut c_char,
     size: size_t,
 ) -> ssize_t {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     let Some((calls, at)) = (unsafe { answered(folder, path) }) else {
         return forward_by_number!(SYS_readlinkat(folder, path, buffer, size)) as ssize_t;
     };
@@ -217,23 +217,23 @@ pub unsafe extern "C" fn readlinkat(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { symlinkat(target, FROM_WORKING_FOLDER, path) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn symlinkat(
     target: *const c_char,
     folder: c_int,
     path: *const c_char,
 ) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some((calls, at)) if !target.is_null() => {
             // SAFETY: the caller gives a string, and it is not null.
@@ -245,19 +245,19 @@ pub unsafe extern "C" fn symlinkat(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { mkdirat(FROM_WORKING_FOLDER, path, mode) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdirat(folder: c_int, path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some((calls, at)) => calls.make_folder(at, mode).to_c(),
         None => forward_by_number!(SYS_mkdirat(folder, path, mode)),
@@ -266,16 +266,16 @@ pub unsafe extern "C" fn mkdirat(folder: c_int, path: *const c_char, mode: mode_
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn link(from: *const c_char, to: *const c_char) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { linkat(FROM_WORKING_FOLDER, from, FROM_WORKING_FOLDER, to, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkat(
     folder: c_int,
@@ -284,7 +284,7 @@ pub unsafe extern "C" fn linkat(
     to: *const c_char,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller gives paths, or null.
+    // SAFETY: the paths are null or C strings, as guaranteed by the caller.
     match unsafe { (answered(folder, from), answered(to_folder, to)) } {
         (Some((calls, from)), Some((_, to))) => {
             let follows = flags & libc::AT_SYMLINK_FOLLOW != 0;
@@ -299,19 +299,19 @@ pub unsafe extern "C" fn linkat(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { unlinkat(FROM_WORKING_FOLDER, path, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlinkat(folder: c_int, path: *const c_char, flags: c_int) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some(_) if flags & !libc::AT_REMOVEDIR != 0 => fail(libc::EINVAL),
         Some((calls, at)) => calls.remove(at, flags & libc::AT_REMOVEDIR != 0).to_c(),
@@ -321,25 +321,25 @@ pub unsafe extern "C" fn unlinkat(folder: c_int, path: *const c_char, flags: c_i
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { unlinkat(FROM_WORKING_FOLDER, path, libc::AT_REMOVEDIR) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { renameat2(FROM_WORKING_FOLDER, from, FROM_WORKING_FOLDER, to, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn renameat(
     folder: c_int,
@@ -347,13 +347,13 @@ pub unsafe extern "C" fn renameat(
     to_folder: c_int,
     to: *const c_char,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { renameat2(folder, from, to_folder, to, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn renameat2(
     folder: c_int,
@@ -362,7 +362,7 @@ pub unsafe extern "C" fn renameat2(
     to: *const c_char,
     flags: c_uint,
 ) -> c_int {
-    // SAFETY: the caller gives paths, or null.
+    // SAFETY: the paths are null or C strings, as guaranteed by the caller.
     match unsafe { (answered(folder, from), answered(to_folder, to)) } {
         (Some((calls, from)), Some((_, to))) => match flags {
             0 | libc::RENAME_NOREPLACE => calls.rename(from, to, flags != 0).to_c(),
@@ -375,16 +375,16 @@ pub unsafe extern "C" fn renameat2(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chmod(path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { fchmodat(FROM_WORKING_FOLDER, path, mode, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchmodat(
     folder: c_int,
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn fchmodat(
     mode: mode_t,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some((calls, _)) if flags != 0 => calls.refuse("fchmodat", libc::EOPNOTSUPP).to_c(),
         Some((calls, at)) => calls.set_mode_at(at, mode).to_c(),
@@ -403,10 +403,10 @@ pub unsafe extern "C" fn fchmodat(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(FROM_WORKING_FOLDER, path) } {
         Some((calls, at)) => calls.change_folder(at).to_c(),
         None => forward_by_number!(SYS_chdir(path)),
@@ -415,10 +415,10 @@ pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn truncate(path: *const c_char, size: libc::off_t) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(FROM_WORKING_FOLDER, path) } {
         Some((calls, at)) => resize(calls, at, size).to_c(),
         None => forward_by_number!(SYS_truncate(path, size)),

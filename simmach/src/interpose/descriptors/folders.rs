@@ -79,10 +79,10 @@ fn list(descriptor: c_int) -> *mut DIR {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut DIR {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     if unsafe { answered(libc::AT_FDCWD, path) }.is_none() {
         return forward!(OPENDIR(path));
     }
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut DIR {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> *mut DIR {
     if !is_simulated(descriptor) {
@@ -144,7 +144,7 @@ fn fill(to: &mut dirent64, entry: &FolderEntry) {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir64(folder: *mut DIR) -> *mut dirent64 {
     // SAFETY: the caller's folder.
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn readdir64(folder: *mut DIR) -> *mut dirent64 {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir(folder: *mut DIR) -> *mut dirent64 {
     // SAFETY: the caller's folder; the types are equal on 64-bit targets.
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn readdir(folder: *mut DIR) -> *mut dirent64 {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir64_r(
     folder: *mut DIR,
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn readdir64_r(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir_r(
     folder: *mut DIR,
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn readdir_r(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn closedir(folder: *mut DIR) -> c_int {
     // SAFETY: the caller's folder.
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn closedir(folder: *mut DIR) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirfd(folder: *mut DIR) -> c_int {
     // SAFETY: the caller's folder.
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn dirfd(folder: *mut DIR) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rewinddir(folder: *mut DIR) {
     // SAFETY: the caller's folder.
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn rewinddir(folder: *mut DIR) {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seekdir(folder: *mut DIR, position: c_long) {
     // SAFETY: the caller's folder.
@@ -283,7 +283,7 @@ unsafe fn move_to(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn telldir(folder: *mut DIR) -> c_long {
     // SAFETY: the caller's folder.
@@ -300,7 +300,7 @@ const HEADER: usize = 19;
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getdents64(
     descriptor: c_int,
@@ -366,7 +366,7 @@ unsafe fn return_path(path: Vec<u8>, buffer: *mut c_char, size: size_t) -> *mut 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getcwd(buffer: *mut c_char, size: size_t) -> *mut c_char {
     let Some(calls) = path_calls() else { return forward!(GETCWD(buffer, size)) };
@@ -384,9 +384,26 @@ pub unsafe extern "C" fn getcwd(buffer: *mut c_char, size: size_t) -> *mut c_cha
     }
 }
 
+/// The system call returns the length of the path with its NUL, and needs a buffer.
+///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the system call.
+pub(super) unsafe fn getcwd_by_number(buffer: *mut c_char, size: size_t) -> c_int {
+    if path_calls().is_none() || buffer.is_null() {
+        return forward_by_number!(SYS_getcwd(buffer, size));
+    }
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    match unsafe { getcwd(buffer, size) } {
+        path if path.is_null() => -1,
+        // SAFETY: it was just written.
+        path => unsafe { CStr::from_ptr(path) }.to_bytes_with_nul().len() as c_int,
+    }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realpath(path: *const c_char, buffer: *mut c_char) -> *mut c_char {
     let Some(calls) = path_calls().filter(|_| !path.is_null()) else {

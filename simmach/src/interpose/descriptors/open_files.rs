@@ -83,7 +83,7 @@ fn position(at: off_t) -> Answer<u64> {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pread(
     descriptor: c_int,
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn pread(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pread64(
     descriptor: c_int,
@@ -110,13 +110,13 @@ pub unsafe extern "C" fn pread64(
     length: size_t,
     at: off_t,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { pread(descriptor, buffer, length, at) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite(
     descriptor: c_int,
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn pwrite(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite64(
     descriptor: c_int,
@@ -143,13 +143,13 @@ pub unsafe extern "C" fn pwrite64(
     length: size_t,
     at: off_t,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { pwrite(descriptor, buffer, length, at) }
 }
 
 /// # Safety
 ///
-/// As in C. In a run the buffers may not overlap.
+/// The same as for the C function. In a run the buffers may not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn preadv(
     descriptor: c_int,
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn preadv(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn preadv64(
     descriptor: c_int,
@@ -177,13 +177,13 @@ pub unsafe extern "C" fn preadv64(
     count: c_int,
     at: off_t,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { preadv(descriptor, vector, count, at) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwritev(
     descriptor: c_int,
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn pwritev(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwritev64(
     descriptor: c_int,
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn pwritev64(
     count: c_int,
     at: off_t,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { pwritev(descriptor, vector, count, at) }
 }
 
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn pwritev64(
 ///
 /// # Safety
 ///
-/// As in C. In a run the buffers may not overlap.
+/// The same as for the C function. In a run the buffers may not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn preadv2(
     descriptor: c_int,
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn preadv2(
     if flags & !(libc::RWF_HIPRI | libc::RWF_NOWAIT) != 0 {
         return fail(libc::EOPNOTSUPP) as ssize_t;
     }
-    // SAFETY: the caller's arguments, as they came. At -1 it is the file's own position.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on. At -1 it is the file's own position.
     unsafe {
         match at {
             -1 => crate::interpose::descriptors::transfer::readv(descriptor, vector, count),
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn preadv2(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn preadv64v2(
     descriptor: c_int,
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn preadv64v2(
     at: off_t,
     flags: c_int,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { preadv2(descriptor, vector, count, at, flags) }
 }
 
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn preadv64v2(
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwritev2(
     descriptor: c_int,
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn pwritev2(
     if flags & !(syncs | libc::RWF_HIPRI) != 0 {
         return fail(libc::EOPNOTSUPP) as ssize_t;
     }
-    // SAFETY: the caller's arguments, as they came. At -1 it is the file's own position.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on. At -1 it is the file's own position.
     let written = unsafe {
         match at {
             -1 => crate::interpose::descriptors::transfer::writev(descriptor, vector, count),
@@ -297,7 +297,7 @@ pub unsafe extern "C" fn pwritev2(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwritev64v2(
     descriptor: c_int,
@@ -306,13 +306,13 @@ pub unsafe extern "C" fn pwritev64v2(
     at: off_t,
     flags: c_int,
 ) -> ssize_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { pwritev2(descriptor, vector, count, at, flags) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lseek(descriptor: c_int, offset: off_t, whence: c_int) -> off_t {
     if !is_simulated(descriptor) {
@@ -332,16 +332,16 @@ pub unsafe extern "C" fn lseek(descriptor: c_int, offset: off_t, whence: c_int) 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lseek64(descriptor: c_int, offset: off_t, whence: c_int) -> off_t {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { lseek(descriptor, offset, whence) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate(descriptor: c_int, size: off_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -353,10 +353,10 @@ pub unsafe extern "C" fn ftruncate(descriptor: c_int, size: off_t) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate64(descriptor: c_int, size: off_t) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { ftruncate(descriptor, size) }
 }
 
@@ -376,7 +376,7 @@ fn allocate(descriptor: c_int, mode: c_int, start: off_t, length: off_t) -> Answ
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fallocate(
     descriptor: c_int,
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn fallocate(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fallocate64(
     descriptor: c_int,
@@ -400,7 +400,7 @@ pub unsafe extern "C" fn fallocate64(
     start: off_t,
     length: off_t,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { fallocate(descriptor, mode, start, length) }
 }
 
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn fallocate64(
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fallocate(descriptor: c_int, start: off_t, length: off_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -422,14 +422,14 @@ pub unsafe extern "C" fn posix_fallocate(descriptor: c_int, start: off_t, length
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fallocate64(
     descriptor: c_int,
     start: off_t,
     length: off_t,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { posix_fallocate(descriptor, start, length) }
 }
 
@@ -437,7 +437,7 @@ pub unsafe extern "C" fn posix_fallocate64(
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fadvise(
     descriptor: c_int,
@@ -460,7 +460,7 @@ pub unsafe extern "C" fn posix_fadvise(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fadvise64(
     descriptor: c_int,
@@ -468,7 +468,7 @@ pub unsafe extern "C" fn posix_fadvise64(
     length: off_t,
     advice: c_int,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { posix_fadvise(descriptor, start, length, advice) }
 }
 
@@ -478,7 +478,7 @@ fn sync_open(descriptor: c_int, call: SyncCall) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -489,7 +489,7 @@ pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -500,7 +500,7 @@ pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syncfs(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -513,7 +513,7 @@ pub unsafe extern "C" fn syncfs(descriptor: c_int) -> c_int {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sync() {
     match (path_calls(), SYNC.function()) {
@@ -530,7 +530,7 @@ pub unsafe extern "C" fn sync() {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sync_file_range(
     descriptor: c_int,
@@ -549,7 +549,7 @@ pub unsafe extern "C" fn sync_file_range(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchmod(descriptor: c_int, mode: mode_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -562,7 +562,7 @@ pub unsafe extern "C" fn fchmod(descriptor: c_int, mode: mode_t) -> c_int {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -573,7 +573,7 @@ pub unsafe extern "C" fn fchown(descriptor: c_int, user: uid_t, group: gid_t) ->
 
 /// # Safety
 ///
-/// `path` is null or a string.
+/// `path` must be null or a C string.
 unsafe fn change_owner(path: *const c_char, user: uid_t, group: gid_t, flags: c_int) -> c_int {
     // SAFETY: the caller's.
     match unsafe { answered(libc::AT_FDCWD, path) } {
@@ -589,10 +589,10 @@ unsafe fn change_owner(path: *const c_char, user: uid_t, group: gid_t, flags: c_
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chown(path: *const c_char, user: uid_t, group: gid_t) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { change_owner(path, user, group, 0) }
 }
 
@@ -600,10 +600,10 @@ pub unsafe extern "C" fn chown(path: *const c_char, user: uid_t, group: gid_t) -
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lchown(path: *const c_char, user: uid_t, group: gid_t) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { change_owner(path, user, group, libc::AT_SYMLINK_NOFOLLOW) }
 }
 
@@ -633,7 +633,7 @@ fn new_time(time: timespec) -> Answer<NewTime> {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn futimens(descriptor: c_int, times: *const timespec) -> c_int {
     if !is_simulated(descriptor) {
@@ -646,7 +646,7 @@ pub unsafe extern "C" fn futimens(descriptor: c_int, times: *const timespec) -> 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn utimensat(
     folder: c_int,
@@ -654,7 +654,11 @@ pub unsafe extern "C" fn utimensat(
     times: *const timespec,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    if path.is_null() && is_simulated(folder) {
+        // SAFETY: the caller's times.
+        return unsafe { futimens(folder, times) };
+    }
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some((calls, at)) => {
             let follows = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
@@ -669,11 +673,11 @@ pub unsafe extern "C" fn utimensat(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn utimes(path: *const c_char, times: *const timeval) -> c_int {
     if times.is_null() {
-        // SAFETY: the caller's arguments, as they came.
+        // SAFETY: guaranteed by the caller, whose arguments are passed on.
         return unsafe { utimensat(libc::AT_FDCWD, path, std::ptr::null(), 0) };
     }
     // SAFETY: the caller gives two times, and it is not null.
@@ -688,7 +692,7 @@ pub unsafe extern "C" fn utimes(path: *const c_char, times: *const timeval) -> c
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
     match path_calls() {
@@ -701,7 +705,7 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
 ///
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn copy_file_range(
     from: c_int,
@@ -719,7 +723,7 @@ pub unsafe extern "C" fn copy_file_range(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isatty(descriptor: c_int) -> c_int {
     let error = if is_simulated(descriptor) {

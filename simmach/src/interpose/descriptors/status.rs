@@ -44,7 +44,7 @@ pub(super) fn defined() -> [*const (); 19] {
 ///
 /// # Safety
 ///
-/// `path` is null or a string.
+/// `path` must be null or a C string.
 unsafe fn status_of(
     folder: c_int,
     path: *const c_char,
@@ -129,7 +129,7 @@ fn to_statx(status: &Status) -> libc::statx {
 
 /// # Safety
 ///
-/// `path` is null or a string, and `to` null or room for a `stat`.
+/// `path` must be null or a C string, and `to` null or room for a `stat`.
 unsafe fn write_status(
     folder: c_int,
     path: *const c_char,
@@ -153,27 +153,47 @@ unsafe fn write_status(
     }
 }
 
-macro_rules! path_functions {
-    ($($name:ident($flags:expr)),*) => { $(
-        /// # Safety
-        ///
-        /// As in C.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name(path: *const c_char, to: *mut libc::stat) -> c_int {
-            // SAFETY: the caller's arguments, as they came.
-            unsafe { write_status(FROM_WORKING_FOLDER, path, to, $flags) }
-        }
-    )* };
-}
-
 // On 64-bit targets `stat64` is `stat`.
-path_functions! {
-    stat(0), stat64(0), lstat(libc::AT_SYMLINK_NOFOLLOW), lstat64(libc::AT_SYMLINK_NOFOLLOW)
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stat(path: *const c_char, to: *mut libc::stat) -> c_int {
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    unsafe { write_status(FROM_WORKING_FOLDER, path, to, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stat64(path: *const c_char, to: *mut libc::stat) -> c_int {
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    unsafe { write_status(FROM_WORKING_FOLDER, path, to, 0) }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lstat(path: *const c_char, to: *mut libc::stat) -> c_int {
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    unsafe { write_status(FROM_WORKING_FOLDER, path, to, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lstat64(path: *const c_char, to: *mut libc::stat) -> c_int {
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    unsafe { write_status(FROM_WORKING_FOLDER, path, to, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatat(
     folder: c_int,
@@ -181,13 +201,13 @@ pub unsafe extern "C" fn fstatat(
     to: *mut libc::stat,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { write_status(folder, path, to, flags) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatat64(
     folder: c_int,
@@ -195,13 +215,13 @@ pub unsafe extern "C" fn fstatat64(
     to: *mut libc::stat,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { write_status(folder, path, to, flags) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstat(descriptor: c_int, to: *mut libc::stat) -> c_int {
     if !is_simulated(descriptor) {
@@ -213,16 +233,16 @@ pub unsafe extern "C" fn fstat(descriptor: c_int, to: *mut libc::stat) -> c_int 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstat64(descriptor: c_int, to: *mut libc::stat) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { fstat(descriptor, to) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statx(
     folder: c_int,
@@ -235,7 +255,7 @@ pub unsafe extern "C" fn statx(
     if to.is_null() {
         return forward_by_number!(SYS_statx(folder, path, flags, mask, to));
     }
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { status_of(folder, path, flags) } {
         None => forward_by_number!(SYS_statx(folder, path, flags, mask, to)),
         Some(Ok(Routed::Done(status))) => {
@@ -253,16 +273,16 @@ pub unsafe extern "C" fn statx(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { faccessat(FROM_WORKING_FOLDER, path, mode, 0) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn faccessat(
     folder: c_int,
@@ -270,7 +290,7 @@ pub unsafe extern "C" fn faccessat(
     mode: c_int,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller gives a path, or null.
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { status_of(folder, path, flags) } {
         None if flags == 0 => forward_by_number!(SYS_faccessat(folder, path, mode)),
         None => forward_by_number!(SYS_faccessat2(folder, path, mode, flags)),
@@ -292,7 +312,7 @@ pub unsafe extern "C" fn faccessat(
 ///
 /// # Safety
 ///
-/// `path` is null or a string.
+/// `path` must be null or a C string.
 unsafe fn space_at(path: *const c_char) -> Option<Answer<Routed<Space>>> {
     // SAFETY: the caller's.
     let (calls, at) = unsafe { answered(FROM_WORKING_FOLDER, path) }?;
@@ -326,10 +346,10 @@ unsafe fn write_statfs(space: Space, to: *mut libc::statfs) -> c_int {
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statfs(path: *const c_char, to: *mut libc::statfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     match unsafe { space_at(path) } {
         None => forward_by_number!(SYS_statfs(path, to)),
         // SAFETY: the caller's room.
@@ -341,7 +361,7 @@ pub unsafe extern "C" fn statfs(path: *const c_char, to: *mut libc::statfs) -> c
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statfs64(path: *const c_char, to: *mut libc::statfs) -> c_int {
     // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
@@ -350,7 +370,7 @@ pub unsafe extern "C" fn statfs64(path: *const c_char, to: *mut libc::statfs) ->
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_int {
     if !is_simulated(descriptor) {
@@ -365,7 +385,7 @@ pub unsafe extern "C" fn fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatfs64(descriptor: c_int, to: *mut libc::statfs) -> c_int {
     // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
@@ -407,16 +427,16 @@ unsafe fn write_statvfs(
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statvfs(path: *const c_char, to: *mut libc::statvfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { write_statvfs(to, |found| statfs(path, found)) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statvfs64(path: *const c_char, to: *mut libc::statvfs) -> c_int {
     // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
@@ -425,16 +445,16 @@ pub unsafe extern "C" fn statvfs64(path: *const c_char, to: *mut libc::statvfs) 
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatvfs(descriptor: c_int, to: *mut libc::statvfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: guaranteed by the caller, whose arguments are passed on.
     unsafe { write_statvfs(to, |found| fstatfs(descriptor, found)) }
 }
 
 /// # Safety
 ///
-/// As in C.
+/// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatvfs64(descriptor: c_int, to: *mut libc::statvfs) -> c_int {
     // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
