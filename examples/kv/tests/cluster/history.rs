@@ -192,7 +192,7 @@ mod tests {
         (0..left.len()).any(|index| {
             let operation = left.remove(index);
             let in_time =
-                left.iter().all(|other| other.returned.is_none_or(|at| at > operation.called));
+                left.iter().all(|other| other.returned.is_none_or(|at| at >= operation.called));
             let follows = in_time
                 && match &operation.action {
                     Action::Write(new) => any_order(left, new),
