@@ -1,0 +1,48 @@
+//! A replicated list on raft, and the bugs that can be planted in it.
+//!
+//! It follows the paper (Ongaro and Ousterhout 2014): randomized elections, log replication, a durable term, vote and log, the
+//! commit rule of its figure 8, an entry without effect at the start of each term, sessions that keep a retry from taking
+//! effect twice, and reads that a majority confirms. Left out are snapshots, changes of members and leases. Servers and clients
+//! exchange datagrams. An append message has at most one entry.
+//!
+//! Clients append numbers to the list and read it. The [`oracle`] checks each election, each entry that is stored, each entry
+//! that is applied, and each answer.
+//!
+//! A planted [`Bug`] is a deviation of one line from the correct program, in the place where the original was found.
+
+mod bug;
+mod client;
+mod disk;
+mod election;
+mod list;
+mod log;
+mod message;
+mod node;
+mod oracle;
+mod replication;
+mod requests;
+mod server;
+
+use simmach::prelude::*;
+use simmach::program::{Program, Scenario, Spec};
+
+pub use bug::Bug;
+
+/// The longest run: all clients wait as long as they can.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// A cluster of this many servers under a plan, with or without a bug.
+pub fn program<P: Plan>(
+    bug: Option<Bug>,
+    servers: u64,
+    plan: impl Fn() -> P + Send + Sync + 'static,
+) -> Program {
+    Program::new(move || spec(bug, servers, Scenario::new().plan(plan()))).log(false)
+}
+
+fn spec(bug: Option<Bug>, servers: u64, mut scenario: Scenario) -> Spec {
+    for id in 1..=servers {
+        scenario = scenario.machine(&server::name(id), move || server::serve(id, servers, bug));
+    }
+    scenario.client("clients").time_limit(TIME_LIMIT).body(move |sim| client::body(sim, servers))
+}

@@ -1,0 +1,53 @@
+//! A server: receives, stores, sends.
+
+use simmach::Result;
+use simmach::net::UdpSocket;
+use simmach::time::timeout_at;
+
+use super::bug::Bug;
+use super::disk::Disk;
+use super::message::Message;
+use super::node::{Node, To};
+
+pub(super) const PORT: u16 = 1;
+
+/// The name of a server's machine.
+pub(super) fn name(id: u64) -> String {
+    format!("raft{id}")
+}
+
+pub(super) async fn serve(id: u64, servers: u64, bug: Option<Bug>) -> Result {
+    let disk = Disk::open().await?;
+    let mut node = Node::new(id, servers, bug, disk.load().await?);
+    node.show_log(1);
+    let socket = UdpSocket::bind(("0.0.0.0", PORT)).await?;
+    let mut bytes = [0; 256];
+    loop {
+        match timeout_at(node.deadline(), socket.recv_from(&mut bytes)).await {
+            Ok(Ok((length, sender))) => {
+                if let Some(message) = Message::decode(&bytes[..length]) {
+                    node.receive(sender, message);
+                }
+            }
+            // An earlier datagram did not reach its server.
+            Ok(Err(_)) => {}
+            Err(_) => node.tick(),
+        }
+        if node.has(Bug::AnswersBeforeStored) {
+            send(&socket, &mut node).await;
+        }
+        disk.save(&mut node).await?;
+        send(&socket, &mut node).await;
+    }
+}
+
+/// Sends what the node has to send. What does not arrive is sent again later.
+async fn send(socket: &UdpSocket, node: &mut Node) {
+    for (to, message) in node.take_messages() {
+        let bytes = message.encode();
+        let _ = match to {
+            To::Server(id) => socket.send_to(&bytes, (name(id).as_str(), PORT)).await,
+            To::Client(address) => socket.send_to(&bytes, address).await,
+        };
+    }
+}
