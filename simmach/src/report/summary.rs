@@ -176,7 +176,7 @@ impl PassReport<'_> {
         if self.twice {
             let _ = write!(
                 text,
-                "; each seed run twice, trace hash {:016x} (compare it with other machines)",
+                "; each seed run twice, trace hash {:016x} (compare it with the hash on another computer)",
                 totals.hash
             );
         }
@@ -248,7 +248,7 @@ mod tests {
         assert!(
             report
                 .text()
-                .ends_with(" packets lost; each seed run twice, trace hash 0000000000000007 (compare it with other machines)"),
+                .ends_with(" packets lost; each seed run twice, trace hash 0000000000000007 (compare it with the hash on another computer)"),
             "{}",
             report.text()
         );

@@ -87,7 +87,7 @@ fn reset_builders() {
 /// Separates the draw for the generator of `futures` from other draws of the run's seed.
 const SHUFFLES: u64 = 0x5348_5546;
 
-/// How often a counter is made to grow to find it. No other word grows by all of these.
+/// To find a counter, it is incremented this many times, in three rounds. No other word grows by exactly these amounts.
 const COUNTS: [u32; 3] = [3, 7, 11];
 
 /// The number of runtime builders created.
