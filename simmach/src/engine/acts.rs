@@ -24,7 +24,8 @@ use crate::engine::ids::MachineId;
 
 pub(crate) use crate::engine::acts::runner::{DueAct, ScriptRunner};
 
-/// Something that is done to the cluster at one point in time.
+/// Something that is done to the cluster at one point in time. Tokens contain acts: new variants come last, and fields do not
+/// change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Act {
     /// Processes get the stop signal. Those that have not ended after `grace` nanoseconds are killed.

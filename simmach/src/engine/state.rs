@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     pub(crate) unobserved: RefCell<BTreeMap<u64, UnobservedPanic>>,
     pub(crate) policy: Cell<Option<Policy>>,
     /// Describes what the epoll instance with this descriptor watches, for reports. Set by the layer `system`.
-    pub(crate) watched: Cell<Option<fn(i32) -> Vec<String>>>,
+    pub(crate) watched: Cell<Option<DescribeWatched>>,
     pub(crate) timer_infos: RefCell<Vec<TimerInfo>>,
     scope: Cell<Scope>,
     /// Number of guest frames on the stack: slices of its runtime, polls of its tasks, its end.
@@ -80,6 +80,9 @@ pub(crate) struct Engine {
     /// The script that stands in for plans, if there is one, and the places of acts.
     pub(crate) acts: Acts,
 }
+
+/// Names what an epoll instance watches, given its descriptor.
+pub(crate) type DescribeWatched = fn(i32) -> Vec<String>;
 
 /// How a failure in a process's code is handled. Set by the layer `machine`.
 #[derive(Clone, Copy)]

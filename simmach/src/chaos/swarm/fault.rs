@@ -25,7 +25,7 @@ pub(super) const VICTIMS: u64 = 16;
 /// The fates of packets: one field for each.
 const PACKETS: u64 = 1 << 32;
 
-/// A kind of fault. Its number is part of its draws.
+/// A kind of fault. Its number is part of its draws: new ones come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Services get the stop signal.

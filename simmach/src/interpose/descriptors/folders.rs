@@ -347,9 +347,10 @@ unsafe fn return_path(path: Vec<u8>, buffer: *mut c_char, size: size_t) -> *mut 
     let Ok(path) = CString::new(path) else { return ptr::null_mut() };
     let length = path.as_bytes_with_nul().len();
     let buffer = match buffer.is_null() {
-        // SAFETY: it has no preconditions. The caller frees it.
         true => {
-            unsafe { libc::malloc(length.max(if size == usize::MAX { 0 } else { size })) }.cast()
+            let room = length.max(if size == usize::MAX { 0 } else { size });
+            // SAFETY: it has no preconditions. The caller frees it.
+            unsafe { libc::malloc(room) }.cast()
         }
         false if length > size => {
             fail(libc::ERANGE);

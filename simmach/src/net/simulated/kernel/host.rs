@@ -168,7 +168,7 @@ impl Ports {
         // As on Linux, all packets of one sender's address go to the same socket of a group.
         let group = || receivers().filter(|other| other.sharing.spreads);
         let found = match group().count() as u64 {
-            0 | 1 => receivers().last(),
+            0 | 1 => receivers().next_back(),
             size => {
                 let sender = u64::from(from.host) << 16 | u64::from(from.port);
                 group().nth((mix(u64::from(port), sender) % size) as usize)
