@@ -5,6 +5,9 @@
 //! steps, leaving a step out does not change the choices of the remaining ones.
 
 use std::cell::Cell;
+use std::fmt::{self, Display};
+use std::panic::Location;
+use std::rc::Rc;
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::positions::StepSequence;
@@ -22,12 +25,47 @@ pub struct Steps {
     count: u64,
     /// The task in which the current step began.
     task: Option<TaskKey>,
+    /// Whose steps they are, in reports.
+    name: Option<Rc<str>>,
 }
 
 impl Steps {
     pub(crate) fn new(sequence: u64, count: u64) -> Self {
         steps::begin_sequence(sequence, count);
-        Self { sequence, next: 0, count, task: None }
+        Self { sequence, next: 0, count, task: None, name: None }
+    }
+
+    /// Sets whose steps they are: `step 3 of client 1` in a report.
+    ///
+    /// ```no_run
+    /// # use simmach::prelude::*;
+    /// # fn of(sim: Sim) {
+    /// for step in sim.steps(20).named("client 1") {
+    ///     sim.log(step.number());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// A step in words: `step 3 of client 1`, or `step 3 on client.b` for one without a name on another machine than the
+    /// test's body.
+    fn describe(&self, number: u64) -> String {
+        if let Some(name) = &self.name {
+            return format!("step {number} of {name}");
+        }
+        let elsewhere = context::try_with(|engine| {
+            let body = engine.identity(engine.body()?)?.machine;
+            let own = engine.scope().machine;
+            engine.name(own).filter(|_| own != body)
+        });
+        match elsewhere.flatten() {
+            Some(machine) => format!("step {number} on {machine}"),
+            None => format!("step {number}"),
+        }
     }
 
     fn end_step(&mut self) {
@@ -59,7 +97,7 @@ impl Iterator for Steps {
         self.next = number + 1;
         engine::note_progress();
         engine::record_deviation(|| Deviation {
-            text: format!("step {number}"),
+            text: self.describe(number),
             ..Deviation::new(
                 Address::step(self.sequence, number),
                 DeviationKind::Step,
@@ -97,6 +135,7 @@ impl Step {
     /// Returns a random integer in `range`, drawn from the seed. Shrinking prefers the smallest.
     ///
     /// An empty range ends the run with an error that is neither a pass nor a failure.
+    #[track_caller]
     pub fn random_range<T: SampleUniform>(&self, range: std::ops::Range<T>) -> T {
         self.chooser.random_range(range)
     }
@@ -106,6 +145,7 @@ impl Step {
     /// # Panics
     ///
     /// If `among` is empty.
+    #[track_caller]
     pub fn choose<'a, T>(&self, among: &'a [T]) -> &'a T {
         self.chooser.choose(among)
     }
@@ -113,6 +153,7 @@ impl Step {
     /// Returns `true` with probability `p`, drawn from the seed. Shrinking prefers `false`.
     ///
     /// A `p` outside 0 to 1 ends the run with an error that is neither a pass nor a failure.
+    #[track_caller]
     pub fn random_bool(&self, p: f64) -> bool {
         self.chooser.random_bool(p)
     }
@@ -134,16 +175,22 @@ impl Chooser {
         Self { sequence: source, step: nth, nth: Cell::new(0) }
     }
 
+    #[track_caller]
     pub(crate) fn random_range<T: SampleUniform>(&self, range: std::ops::Range<T>) -> T {
+        let at = Location::caller();
         let nth = self.advance();
         let below = T::distance(range.start, range.end);
         if below == 0 {
             reject(format!("random_range({}..{}): the range is empty", range.start, range.end));
         }
         steps::record_choice(self.sequence, nth, below);
-        range.start.plus(engine::below(Address::choice(self.sequence, self.step, nth), below))
+        let address = Address::choice(self.sequence, self.step, nth);
+        let chosen = range.start.plus(engine::below(address, below));
+        describe(address, at, chosen, Some(format_args!("{}..{}", range.start, range.end)));
+        chosen
     }
 
+    #[track_caller]
     pub(crate) fn choose<'a, T>(&self, among: &'a [T]) -> &'a T {
         if among.is_empty() {
             let empty = "choose(&[]): the slice is empty";
@@ -153,18 +200,40 @@ impl Chooser {
         &among[self.random_range(0..among.len())]
     }
 
+    #[track_caller]
     pub(crate) fn random_bool(&self, p: f64) -> bool {
+        let at = Location::caller();
         if !(0.0..=1.0).contains(&p) {
             reject(format!("random_bool({p}): the probability must be in 0..=1"));
         }
         let nth = self.advance();
         steps::record_choice(self.sequence, nth, StepSequence::FLAG);
-        engine::chance(Address::choice(self.sequence, self.step, nth), p)
+        let address = Address::choice(self.sequence, self.step, nth);
+        let chosen = engine::chance(address, p);
+        describe(address, at, chosen, None);
+        chosen
     }
 
     fn advance(&self) -> u64 {
         self.nth.replace(self.nth.get() + 1)
     }
+}
+
+/// Describes a choice that was just recorded: what was chosen from what, and the line of the test that chose.
+fn describe(
+    address: Address,
+    at: &Location<'_>,
+    chosen: impl Display,
+    among: Option<fmt::Arguments<'_>>,
+) {
+    context::try_with(|engine| {
+        engine.record(|recorder| {
+            recorder.describe_choice(address, || {
+                let among = among.map(|among| format!(" from {among}")).unwrap_or_default();
+                format!("the test chooses {chosen}{among} at {}:{}", at.file(), at.line())
+            });
+        });
+    });
 }
 
 /// Ends the run as broken because a choice has invalid arguments.

@@ -32,7 +32,9 @@ use crate::guest::Runtime;
 
 pub(crate) use crate::machine::disks::is_disk_empty;
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
-pub(crate) use crate::machine::end::{end_stopping, kill, stop, wipe};
+pub(crate) use crate::machine::end::{
+    end_stopping, have_ended, kill, kill_stopping, stopping, tell_to_stop, wipe,
+};
 pub use crate::machine::names::Selector;
 pub(crate) use crate::machine::pause::{can_pause, is_paused, pause, resume};
 pub(crate) use crate::machine::power::{
@@ -278,6 +280,15 @@ fn state_of(process: ProcessId) -> ProcessState {
     with(|machines| machines.processes.find(process).map(|process| process.state))
         .flatten()
         .unwrap_or(ProcessState::Ended)
+}
+
+/// The machine of a process that has not ended.
+pub(crate) fn machine_of(process: ProcessId) -> Option<MachineId> {
+    let found = with(|machines| {
+        let process = machines.processes.find(process)?;
+        (process.state != ProcessState::Ended).then_some(process.machine)
+    });
+    found.flatten()
 }
 
 /// The machine of a process, and the name to show for the process.

@@ -192,6 +192,7 @@ impl Sim {
     /// Returns a random integer in `range`, drawn from the seed. Shrinking prefers the smallest.
     ///
     /// An empty range ends the run with an error that is neither a pass nor a failure.
+    #[track_caller]
     pub fn random_range<T: SampleUniform>(&self, range: std::ops::Range<T>) -> T {
         Chooser::of_task().random_range(range)
     }
@@ -201,6 +202,7 @@ impl Sim {
     /// # Panics
     ///
     /// If `among` is empty.
+    #[track_caller]
     pub fn choose<'a, T>(&self, among: &'a [T]) -> &'a T {
         Chooser::of_task().choose(among)
     }
@@ -208,6 +210,7 @@ impl Sim {
     /// Returns `true` with probability `p`, drawn from the seed. Shrinking prefers `false`.
     ///
     /// A `p` outside 0 to 1 ends the run with an error that is neither a pass nor a failure.
+    #[track_caller]
     pub fn random_bool(&self, p: f64) -> bool {
         Chooser::of_task().random_bool(p)
     }

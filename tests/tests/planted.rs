@@ -1,11 +1,15 @@
 //! Programs with a planted bug, each over many base seeds: the bug is found, and its run shrinks to the known minimum.
 
+#[path = "planted/anchors.rs"]
+mod anchors;
 #[path = "planted/by_hand.rs"]
 mod by_hand;
 #[path = "planted/inventory.rs"]
 mod inventory;
 #[path = "planted/numbered.rs"]
 mod numbered;
+#[path = "planted/user_plans.rs"]
+mod user_plans;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

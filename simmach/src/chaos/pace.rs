@@ -11,7 +11,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use crate::engine::acts::{Act, Processes};
+use crate::engine::acts::{Act, LAST, Processes};
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
@@ -251,9 +251,10 @@ impl Strike {
         sim::request_fault(true, &[machine], String::new);
         let numbers = services.iter().map(|id| id.service as u32).collect();
         let who = Processes { machine, services: numbers, clients: false };
-        let act = Act::Stop { who, grace: nanos(grace) };
+        let act = Act::Stop { who, grace: nanos(grace), end_place: LAST };
         engine::record_act(self.owner(), &act, || sim::acts::describe(&act));
-        machine::stop(machine::mark_down(&services, self.owner()), grace).await;
+        let processes = machine::mark_down(&services, self.owner());
+        sim::acts::stop(self.owner(), processes, grace).await;
     }
 
     /// Kills a machine's services.

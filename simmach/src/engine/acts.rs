@@ -10,11 +10,15 @@
 //! service that is running, has no effect. Acts of a script therefore do not depend on each other, and any of them can be
 //! left out.
 //!
+//! An act is bound to a time, or to an event of a machine: see [`Anchor`]. Both are counted from the step of the test before it,
+//! so that leaving out earlier steps does not shift it.
+//!
 //! The decisions behind acts are kept separate. A plan has a cadence (when), a target (whom), a fault (what, and how it is
 //! undone) and a budget (how many at once). All of these draw, and all result in acts.
 //!
 //! Faults caused by the test's body and its clients are not acts: they remain part of the test.
 
+mod anchors;
 mod pairing;
 mod runner;
 
@@ -22,14 +26,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::MachineId;
 
+pub(crate) use crate::engine::acts::anchors::{Anchor, AnchorCounts, AnchorEvent};
 pub(crate) use crate::engine::acts::runner::{DueAct, ScriptRunner};
 
-/// Something that is done to the cluster at one point in time. Tokens contain acts: new variants come last, and fields do not
-/// change.
+/// The place after all other events of a time.
+pub(crate) const LAST: u32 = u32::MAX;
+
+/// Something that is done to the cluster at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Act {
-    /// Processes get the stop signal. Those that have not ended after `grace` nanoseconds are killed.
-    Stop { who: Processes, grace: u64 },
+    /// Processes get the stop signal. Those that have not ended after `grace` nanoseconds are killed, at this place among the
+    /// events of that time.
+    Stop { who: Processes, grace: u64, end_place: u32 },
+    /// Processes on a machine that got the stop signal are killed. Part of a stop.
+    EndStop { machine: MachineId },
     /// Processes are killed.
     Kill { who: Processes },
     /// A machine loses power.
@@ -88,6 +98,8 @@ pub(crate) enum LinkPaths {
 pub(crate) struct PacketVerdict {
     /// The words of the packet's address: flow, number, transmission.
     pub(crate) packet: [u64; 3],
+    /// Which of the packets with this address that the filter saw, counted from 1: acknowledgements can be sent again.
+    pub(crate) nth: u32,
     /// The delay in nanoseconds; `None` if the packet is dropped.
     pub(crate) delay: Option<u64>,
 }
@@ -121,11 +133,20 @@ pub(crate) struct When {
     /// The step of the test from which the time is counted, as sequence and step; `None` for the start of the run. If the
     /// step is left out, the next step of its sequence is used instead.
     pub(crate) step: Option<(u64, u64)>,
-    /// Nanoseconds after the step or the start of the run.
+    /// An event that it waits for, counted from there.
+    pub(crate) anchor: Option<Anchor>,
+    /// Nanoseconds after the event, the step or the start of the run.
     pub(crate) offset: u64,
     /// Its position among the events of its instant: the number of polls of the program that come before it, if there are
     /// that many.
     pub(crate) place: u32,
+}
+
+impl When {
+    /// Whether it is bound to an event.
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.anchor.is_some()
+    }
 }
 
 /// The acts of a run. Acts at the same position take place in the order of the list.
@@ -160,6 +181,7 @@ impl Act {
             Self::Clock { offset, drift, .. } => (*offset, *drift) != (0, 0),
             Self::Start { .. }
             | Self::Resume { .. }
+            | Self::EndStop { .. }
             | Self::Heal { .. }
             | Self::HealAll
             | Self::Unclog { .. }
@@ -176,6 +198,7 @@ impl Act {
             | Self::Start { machine, .. }
             | Self::Pause { machine }
             | Self::Resume { machine }
+            | Self::EndStop { machine }
             | Self::Wipe { machine }
             | Self::Clock { machine, .. } => Some(*machine),
             Self::Partition { .. }
@@ -187,6 +210,19 @@ impl Act {
             | Self::Filter { .. }
             | Self::EndFilter { .. }
             | Self::Settle => None,
+        }
+    }
+
+    /// The machines whose events it can be bound to.
+    pub(crate) fn involved(&self) -> Vec<MachineId> {
+        match self {
+            Self::Partition { from, to, .. } | Self::Clog { from, to } => {
+                [from.as_slice(), to.as_slice()].concat()
+            }
+            Self::Link { paths: LinkPaths::Machines { from, to }, .. } => {
+                [from.as_slice(), to.as_slice()].concat()
+            }
+            _ => self.affected().to_vec(),
         }
     }
 
@@ -205,6 +241,7 @@ impl Act {
             Self::Link { paths: LinkPaths::Zones { .. }, .. }
             | Self::Start { .. }
             | Self::Resume { .. }
+            | Self::EndStop { .. }
             | Self::Heal { .. }
             | Self::HealAll
             | Self::Unclog { .. }

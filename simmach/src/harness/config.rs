@@ -14,8 +14,8 @@ use std::{fmt, thread};
 
 use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
 use crate::harness::config::values::{
-    parse_duration, parse_jobs, parse_log_lines, parse_path, parse_regressions, parse_seed,
-    parse_selection, parse_shard, parse_shrink, parse_switch,
+    parse_duration, parse_jobs, parse_kinds, parse_log_lines, parse_path, parse_regressions,
+    parse_seed, parse_selection, parse_shard, parse_shrink, parse_switch,
 };
 use crate::harness::debugger;
 
@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) check: Option<bool>,
     /// Limit on shrinking.
     pub(crate) shrink: Shrink,
+    /// Kinds of failures that are passed over: `panic`, `stall`, or the key of `Sim::fail`.
+    pub(crate) ignore: Vec<String>,
     /// The token to replay, or `@` and the file that holds it.
     pub(crate) replay: Option<String>,
     /// Whether regressions files are read and written.
@@ -79,6 +81,8 @@ pub(crate) enum SeedSelection {
 /// Limit on shrinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shrink {
+    /// Real time for each failure and for all failures of the process: see `seeds/shrinking.rs`.
+    Usual,
     /// Failures are not shrunk.
     Off,
     /// Maximum number of runs.
@@ -151,6 +155,7 @@ pub(crate) const BUDGET: &str = "SIMMACH_BUDGET";
 pub(crate) const KEEP_GOING: &str = "SIMMACH_KEEP_GOING";
 pub(crate) const CHECK: &str = "SIMMACH_CHECK";
 pub(crate) const SHRINK: &str = "SIMMACH_SHRINK";
+pub(crate) const IGNORE: &str = "SIMMACH_IGNORE";
 pub(crate) const REPLAY: &str = "SIMMACH_REPLAY";
 pub(crate) const REGRESSIONS: &str = "SIMMACH_REGRESSIONS";
 pub(crate) const PCAP: &str = "SIMMACH_PCAP";
@@ -159,7 +164,7 @@ pub(crate) const LOG_LINES: &str = "SIMMACH_LOG_LINES";
 /// Used by the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     SEED,
     SEEDS,
     JOBS,
@@ -168,6 +173,7 @@ const KNOWN: [&str; 14] = [
     KEEP_GOING,
     CHECK,
     SHRINK,
+    IGNORE,
     REPLAY,
     REGRESSIONS,
     PCAP,
@@ -252,6 +258,11 @@ impl Config {
         self.check = variable(vars, CHECK, expected, parse_switch)?.or(self.check);
         let expected = "a number of runs such as `2000`, a real time such as `10s`, or `off`";
         self.shrink = variable(vars, SHRINK, expected, parse_shrink)?.unwrap_or(self.shrink);
+        let expected =
+            "kinds of failures, separated by commas, such as `panic` or the key of `Sim::fail`";
+        if let Some(kinds) = variable(vars, IGNORE, expected, parse_kinds)? {
+            self.ignore = kinds;
+        }
         let expected = "a token, or `@` followed by a file name";
         self.replay =
             variable(vars, REPLAY, expected, |text| Some(text.to_owned()))?.or(self.replay.take());
@@ -285,7 +296,8 @@ impl Default for Config {
             budget: None,
             keep_going: false,
             check: None,
-            shrink: Shrink::Runs(2_000),
+            shrink: Shrink::Usual,
+            ignore: Vec::new(),
             replay: None,
             regressions: Regressions::Read,
             pcap: None,

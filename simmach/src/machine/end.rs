@@ -10,16 +10,16 @@ use crate::engine::log::{self, Level};
 use crate::engine::record::event::ProcessExit;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId, Wait, context};
 use crate::guest::Runtime;
-use crate::machine::process::ProcessState;
+use crate::machine::process::{Process, ProcessState};
 use crate::machine::start::runtime_of;
 use crate::machine::{disks, machine_and_name, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
 
-/// Sends the stop signal to processes, waits until all have ended, and kills those that have not after `grace`.
-pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
+/// Sends the stop signal to processes. Returns those that do not wait for it.
+pub(crate) fn tell_to_stop(processes: &[ProcessId]) -> Vec<ProcessId> {
     let mut unaware = Vec::new();
-    for process in &processes {
+    for process in processes {
         let wakers = with(|machines| {
             let process = machines.processes.find(*process)?;
             match process.state {
@@ -35,14 +35,22 @@ pub(crate) async fn stop(processes: Vec<ProcessId>, grace: Duration) {
             _ => unaware.push(*process),
         }
     }
+    unaware
+}
+
+/// Waits until all processes have ended, but not longer than `grace`. Returns whether they have.
+pub(crate) async fn have_ended(processes: &[ProcessId], grace: Duration) -> bool {
     let all = futures::future::join_all(processes.iter().map(|process| wait_until_ended(*process)));
-    if timeout(grace, all).await.is_err() {
-        for process in processes {
-            let has_ended = state_of(process) == ProcessState::Ended;
-            kill(process);
-            if !has_ended && unaware.contains(&process) {
-                warn_of_signals(process);
-            }
+    timeout(grace, all).await.is_ok()
+}
+
+/// Kills processes that were told to stop and have not ended. `unaware` are those that did not wait for the signal.
+pub(crate) fn kill_stopping(processes: &[ProcessId], unaware: &[ProcessId]) {
+    for process in processes {
+        let has_ended = state_of(*process) == ProcessState::Ended;
+        kill(*process);
+        if !has_ended && unaware.contains(process) {
+            warn_of_signals(*process);
         }
     }
 }
@@ -57,13 +65,19 @@ pub(crate) fn kill(process: ProcessId) {
     end_process(process, ProcessExit::Killed);
 }
 
-/// Kills processes that got the stop signal and have not ended, since the caller of `stop` may be gone. Returns false if there
-/// are none.
-pub(crate) fn end_stopping() -> bool {
+/// The processes that got the stop signal and have not ended.
+pub(crate) fn stopping(which: impl Fn(MachineId) -> bool) -> Vec<ProcessId> {
     let stopping = with(|machines| {
-        machines.processes.alive(|process| process.state == ProcessState::Stopping)
+        let is_stopping = |process: &Process| process.state == ProcessState::Stopping;
+        machines.processes.alive(|process| is_stopping(process) && which(process.machine))
     });
-    let stopping = stopping.unwrap_or_default();
+    stopping.unwrap_or_default()
+}
+
+/// Kills processes that got the stop signal and have not ended, since who told them may be gone. Returns false if there are
+/// none.
+pub(crate) fn end_stopping() -> bool {
+    let stopping = stopping(|_| true);
     let any = !stopping.is_empty();
     stopping.into_iter().for_each(kill);
     any

@@ -24,13 +24,15 @@ pub(crate) struct Shrinking<'a> {
     pub(crate) runs: u64,
     /// Why shrinking stopped early; `None` if it ended because no pass found a smaller run.
     pub(crate) cut_short: Option<&'a str>,
+    /// Whether it fails only with the plans themselves, and not by what they did to the cluster.
+    pub(crate) needs_plans: bool,
     /// Whether the run repeated in a fresh process.
     pub(crate) repeats: bool,
 }
 
 /// Formats the sizes before and after, and the list of deviations.
 pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) -> String {
-    let Shrinking { before, after, runs, cut_short, repeats } = *shrinking;
+    let Shrinking { before, after, runs, cut_short, needs_plans, repeats } = *shrinking;
     let (runs, why) = (count(runs, "run"), cut_short.map(|why| format!("; {why}")));
     let (small, large) = (size(after), size(before));
     let head = match small == large {
@@ -43,6 +45,11 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
         false => write!(text, " from {large} in {runs}"),
     };
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
+    if needs_plans {
+        text.push_str(
+            "  It needs the plans themselves: what they did to the cluster does not fail without them.\n",
+        );
+    }
     text.push_str(match repeats {
         true => "  Reproduced in a fresh process.\n\n",
         false => {
@@ -133,6 +140,7 @@ fn is_listed(deviation: &Deviation) -> bool {
 fn describe(deviation: &Deviation) -> String {
     let Deviation { kind, value, of, text, .. } = deviation;
     match kind {
+        DeviationKind::Choice if !text.is_empty() => text.clone(),
         DeviationKind::Choice if *of > 1 => format!("the test chooses {value} from 0..{of}"),
         DeviationKind::Choice => "the test chooses true".to_owned(),
         DeviationKind::Order => format!("{text} is polled after other ready tasks"),
@@ -240,8 +248,14 @@ mod tests {
         outcome.log.extend(up);
         let before = Size { faults: 63, steps: 40, delays: 7, ..Size::default() };
         let after = Size { faults: 1, steps: 1, ..Size::default() };
-        let shrinking =
-            Shrinking { before: &before, after: &after, runs: 412, cut_short: None, repeats: true };
+        let shrinking = Shrinking {
+            before: &before,
+            after: &after,
+            runs: 412,
+            cut_short: None,
+            needs_plans: false,
+            repeats: true,
+        };
         assert_eq!(
             story(&outcome, &shrinking, Style::PLAIN),
             "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays in 412 runs.\n\

@@ -1,5 +1,6 @@
 //! Whole runs without a network: machines, the ways down, plans, and how a run ends.
 
+mod acts;
 mod causes;
 mod clocks;
 mod control;

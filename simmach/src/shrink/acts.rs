@@ -1,6 +1,6 @@
 //! The acts of a script as items: removed with their repairs, moved, and weakened.
 
-use crate::engine::acts::{Act, RecordedAct, Script, TimedAct};
+use crate::engine::acts::{Act, RecordedAct, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::{below_of, mix};
 use crate::engine::record::deviations::DeviationKind;
@@ -46,15 +46,37 @@ impl ShrinkItem {
         self
     }
 
+    /// The same act, bound to another time or event.
+    pub(super) fn bound_as(mut self, when: When) -> Self {
+        if let Some(timed) = &mut self.act {
+            timed.when = when;
+        }
+        self
+    }
+
+    /// Whether it is an act that is bound to an event.
+    pub(super) fn is_anchored(&self) -> bool {
+        self.act.as_ref().is_some_and(|timed| timed.when.is_anchored())
+    }
+
     /// Returns the act at a different time: in early rounds, the time is halved; later, any time up to twice as late is
     /// used. With `salt`, its repairs also come sooner or later.
     pub(super) fn redraw_act(self, round: u64, salt: Option<u64>) -> Self {
         let Some(offset) = self.act.as_ref().map(|timed| timed.when.offset) else { return self };
         let word = |nth| Some(mix(mix(mix(self.at, self.address[0]), round), nth));
         let random = below_of(word(0), offset.saturating_mul(2).saturating_add(1));
+        let other_event = below_of(word(1), 2) == 1 && round >= HALVING_ROUNDS;
         let offset = if round < HALVING_ROUNDS { offset >> (round + 1) } else { random };
         let repairs = salt.map(|salt| mix(salt, self.address[0]));
+        let event = word(2);
         let mut item = self.act_at(offset);
+        if let Some(timed) = item.act.as_mut().filter(|_| other_event)
+            && let Some(anchor) = &mut timed.when.anchor
+        {
+            // The time of the step itself is one of the choices.
+            anchor.nth = below_of(event, u64::from(anchor.nth) * 2 + 2) as u32;
+            timed.when.anchor.take_if(|anchor| anchor.nth == 0);
+        }
         if let (Some(timed), Some(word)) = (&mut item.act, repairs) {
             for repair in &mut timed.repairs {
                 let shift = below_of(Some(word), 7);
@@ -68,7 +90,7 @@ impl ShrinkItem {
     pub(super) fn act_again(mut self, id: u32, offset: u64) -> Self {
         if let Some(timed) = &mut self.act {
             timed.id = id;
-            timed.when.step = None;
+            (timed.when.step, timed.when.anchor) = (None, None);
         }
         self.address = [u64::from(id), 0, 0];
         self.at = offset;

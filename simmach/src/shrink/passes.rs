@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::engine::acts::When;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
 use crate::engine::draws::{below_of, mix};
@@ -55,6 +56,8 @@ const PACKETS_PER_PATH: u64 = 12;
 const MAX_PACKETS: usize = 120;
 /// Pairs of faults are replaced with one strike if at most this many faults remain.
 const MAX_REPLACED: usize = 6;
+/// Minimum number of steps that are cut from the front and the back.
+const MIN_CUT_STEPS: usize = 8;
 /// Removals are retried if at most this many items remain.
 const MAX_RETRIED: usize = 32;
 
@@ -143,7 +146,7 @@ impl<'a> Shrinker<'a> {
             self.calm_strike_fields();
             self.drop_unused_items();
             let same = self.candidate == before && self.size == size;
-            if self.is_over() || (same && !self.retry_removals()) {
+            if self.is_over() || (same && !self.bind_to_events() && !self.retry_removals()) {
                 break;
             }
         }
@@ -258,6 +261,65 @@ impl<'a> Shrinker<'a> {
         }
         let candidate = self.candidate.with_items(&[Family::Strike], &items);
         self.try_candidates(std::iter::once(candidate));
+        self.pin_act_times();
+    }
+
+    /// Binds acts to the steps in which they happened.
+    fn pin_act_times(&mut self) {
+        let seen = self.times_of_acts();
+        let mut items = self.candidate.items(&[Family::Act]);
+        for item in items.iter_mut().filter(|item| !item.is_anchored()) {
+            if let Some(when) = seen.get(&item.address).and_then(|whens| whens.first()) {
+                *item = item.clone().bound_as(*when);
+            }
+        }
+        let candidate = self.candidate.with_items(&[Family::Act], &items);
+        self.try_candidates(std::iter::once(candidate));
+    }
+
+    /// Binds acts to events of machines in place of times: all to the nearest, else each to one near it. True if any is bound.
+    fn bind_to_events(&mut self) -> bool {
+        const ACT: &[Family] = &[Family::Act];
+        let seen = self.times_of_acts();
+        let items = self.candidate.items(ACT);
+        let events = |item: &ShrinkItem| -> Vec<ShrinkItem> {
+            let whens = seen.get(&item.address).filter(|_| item.is_fault() && !item.is_anchored());
+            let anchored = whens.into_iter().flatten().filter(|when| when.is_anchored());
+            anchored.map(|when| item.clone().bound_as(*when)).collect()
+        };
+        let nearest = |item: &ShrinkItem| events(item).into_iter().next();
+        let all: Vec<_> =
+            items.iter().map(|item| nearest(item).unwrap_or_else(|| item.clone())).collect();
+        if all == items || items.len() > MAX_RETRIED {
+            return false;
+        }
+        let all = self.candidate.with_items(ACT, &all);
+        if self.try_candidates(std::iter::once(all)).is_some() {
+            return true;
+        }
+        let mut is_any_bound = false;
+        for (at, item) in items.iter().enumerate() {
+            let candidates: Vec<_> = events(item)
+                .into_iter()
+                .map(|bound| {
+                    let mut items = self.candidate.items(ACT);
+                    if let Some(item) = items.get_mut(at) {
+                        *item = bound;
+                    }
+                    self.candidate.with_items(ACT, &items)
+                })
+                .collect();
+            is_any_bound |= self.try_candidates(candidates.into_iter()).is_some();
+        }
+        is_any_bound
+    }
+
+    /// The times and events to which the acts of the best run can be bound.
+    fn times_of_acts(&mut self) -> BTreeMap<[u64; 3], Vec<When>> {
+        let acts = self.deviations().iter().filter(|deviation| {
+            deviation.family == Family::Act && deviation.kind == DeviationKind::Strike
+        });
+        acts.map(|act| (act.address, act.whens.clone())).collect()
     }
 
     /// Moves strikes earlier in their steps, then lowers choices that made the test wait for them. This is the last pass.
@@ -319,6 +381,7 @@ impl<'a> Shrinker<'a> {
 
     /// Removes steps. Items that are bound to a removed step are bound to another step.
     fn remove_steps(&mut self) {
+        self.cut_steps();
         let items = self.candidate.items(&[Family::Step]);
         ddmin(items, |lists| {
             let candidate = self.candidate.clone();
@@ -326,9 +389,29 @@ impl<'a> Shrinker<'a> {
         });
     }
 
-    /// Removes choices, then lowers the others.
+    /// Cuts long lists of steps from the front and the back, by halves, quarters and so on, as long as one can be cut.
+    fn cut_steps(&mut self) {
+        let mut part = 2;
+        while self.candidate.items(&[Family::Step]).len() >= MIN_CUT_STEPS.max(part) {
+            let steps = self.candidate.items(&[Family::Step]);
+            let cut = steps.len() / part;
+            let shorter = [&steps[cut..], &steps[..steps.len() - cut]];
+            let candidates = shorter.map(|steps| self.candidate.with_steps(steps));
+            if self.try_candidates(candidates.into_iter()).is_none() {
+                part *= 2;
+            }
+        }
+    }
+
+    /// Removes choices, then lowers the others. Those outside of steps are removed as a whole, if they can be.
     fn lower_choices(&mut self) {
         const CHOICE: &[Family] = &[Family::Choice];
+        let steps: BTreeSet<u64> =
+            self.candidate.items(&[Family::Step]).iter().map(|step| step.address[0]).collect();
+        let mut in_steps = self.candidate.items(CHOICE);
+        in_steps.retain(|choice| steps.contains(&choice.address[0]));
+        let candidate = self.candidate.with_items(CHOICE, &in_steps);
+        self.try_candidates(std::iter::once(candidate));
         self.reduce(CHOICE);
         for at in 0..self.candidate.items(CHOICE).len() {
             // A choice that is no longer listed is as low as possible.

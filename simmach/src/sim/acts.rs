@@ -3,15 +3,14 @@
 //! The methods of [`Sim`](crate::Sim) and the plans of the library create acts and pass them to this module. An act
 //! therefore has the same effect wherever it comes from.
 
-use std::panic::Location;
 use std::time::Duration;
 
-use crate::engine::acts::{Act, DueAct, LinkPaths, Processes};
+use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, Processes};
 use crate::engine::log::{self, Level};
 use crate::engine::record::event::LinkChange;
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{
-    self, Effect, Engine, Event, MachineId, ProcessId, Role, RunId, Scope, context, mix, mix_text,
+    self, Effect, Engine, Event, MachineId, ProcessId, RunId, Scope, context, mix, mix_text,
 };
 use crate::machine::{self, ServiceId};
 use crate::net::control::Paths;
@@ -20,13 +19,15 @@ use crate::sim::links::link_changed;
 use crate::sim::machines::{name_of, set_clock};
 use crate::sim::repair_everything;
 use crate::sim::world::with;
-use crate::task;
 
 /// Carries out an act of a script. An act that finds nothing to do has no effect.
 pub(crate) fn carry_out(due: DueAct) {
-    let DueAct { owner, act, .. } = due;
+    let DueAct { owner, when, act, .. } = due;
     if changes(owner, &act) {
-        perform(owner, &act, || describe(&act));
+        let anchor = when.and_then(|when| Some(describe_anchor(when.anchor?, when.offset)));
+        perform(owner, &act, || {
+            format!("{}{}", describe(&act), anchor.clone().unwrap_or_default())
+        });
     }
 }
 
@@ -35,13 +36,10 @@ pub(crate) fn carry_out(due: DueAct) {
 pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) {
     engine::record_act(owner, act, &text);
     match act {
-        Act::Stop { who, grace } => {
-            let processes = take_down(owner, who);
-            let grace = Duration::from_nanos(*grace);
-            let path = mix(mix_text("stop"), engine::now());
-            let scope = Scope { task: mix(path, u64::from(who.machine.0)), ..Scope::HARNESS };
-            let stop = machine::stop(processes, grace);
-            drop(task::spawn_as(Role::Plan, scope, Location::caller(), stop));
+        // Its end is another act, of the script or of the plan, which waits until then.
+        Act::Stop { who, .. } => _ = machine::tell_to_stop(&take_down(owner, who)),
+        Act::EndStop { machine } => {
+            machine::stopping(|other| other == *machine).into_iter().for_each(machine::kill);
         }
         Act::Kill { who } => take_down(owner, who).into_iter().for_each(machine::kill),
         Act::PowerOff { machine } => machine::power_off(*machine, owner),
@@ -105,7 +103,8 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
             let fate = |delay: Option<u64>| {
                 delay.map_or(PacketFate::Drop, |by| PacketFate::Delay(Duration::from_nanos(by)))
             };
-            let fates = verdicts.iter().map(|verdict| (verdict.packet, fate(verdict.delay)));
+            let fates =
+                verdicts.iter().map(|verdict| ((verdict.packet, verdict.nth), fate(verdict.delay)));
             let choice = Choice::Recorded(fates.collect());
             let filter = net::control::add_filter(from, to, choice, end_filter);
             with(|world| world.filters.extend(filter.map(|filter| (*number, filter))));
@@ -119,6 +118,7 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
 fn changes(owner: Option<u64>, act: &Act) -> bool {
     match act {
         Act::Stop { who, .. } | Act::Kill { who } => has_something_to_end(who),
+        Act::EndStop { machine } => !machine::stopping(|other| other == *machine).is_empty(),
         Act::PowerOff { machine } => machine::has_power(*machine),
         Act::Start { machine, services } => {
             machine::can_bring_up(*machine, &service_ids(*machine, services), owner)
@@ -162,6 +162,24 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
         Act::HealAll => net::control::is_any_partitioned(),
         Act::Filter { .. } | Act::Settle => true,
     }
+}
+
+/// Tells processes to stop, and waits until they have ended. What has not ended after `grace` is killed, which belongs to the
+/// act that told them.
+pub(crate) async fn stop(owner: Option<u64>, processes: Vec<ProcessId>, grace: Duration) {
+    let unaware = machine::tell_to_stop(&processes);
+    if machine::have_ended(&processes, grace).await {
+        return;
+    }
+    let mut machines: Vec<_> =
+        processes.iter().filter_map(|one| machine::machine_of(*one)).collect();
+    machines.sort_unstable();
+    machines.dedup();
+    for machine in machines {
+        let act = Act::EndStop { machine };
+        engine::record_act(owner, &act, || describe(&act));
+    }
+    machine::kill_stopping(&processes, &unaware);
 }
 
 /// Whether any of these processes runs, or waits for its restart after a crash.
@@ -229,6 +247,19 @@ fn log_line(text: impl Fn() -> String) {
     log::write_line(Level::Fault, Scope::HARNESS.machine, text);
 }
 
+/// The event that an act was bound to in words: `, 1.2ms after commit 2 on db`.
+fn describe_anchor(anchor: Anchor, offset: u64) -> String {
+    let Anchor { event, nth } = anchor;
+    let name = |machine| name_of(machine).unwrap_or_default();
+    let what = match event {
+        AnchorEvent::Commit { machine } => format!("commit {nth} on {}", name(machine)),
+        AnchorEvent::Packet { from, to, port } => {
+            format!("packet {nth} from {} to {}, port {port}", name(from), name(to))
+        }
+    };
+    format!(", {:?} after {what}", Duration::from_nanos(offset))
+}
+
 /// Describes an act in words. If the act concerns one machine, the text does not name it.
 pub(crate) fn describe(act: &Act) -> String {
     let names = |machines: &[MachineId]| -> String {
@@ -237,7 +268,7 @@ pub(crate) fn describe(act: &Act) -> String {
     };
     match act {
         Act::Stop { .. } => "told to stop".to_owned(),
-        Act::Kill { .. } => "killed".to_owned(),
+        Act::Kill { .. } | Act::EndStop { .. } => "killed".to_owned(),
         Act::PowerOff { .. } => "loses power".to_owned(),
         Act::Start { .. } => "started".to_owned(),
         Act::Pause { .. } => "paused".to_owned(),

@@ -72,6 +72,44 @@ impl Sim {
         Ok(())
     }
 
+    /// Partitions a group of machines from all others, in both directions. Within the group packets still arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if the selector matches no machine and no zone.
+    pub fn isolate(&self, group: impl Into<Selector>) -> Result<(), ControlError> {
+        let group = group.into();
+        let from = ends(&group)?;
+        let mut to = machine::machines(&Selector::all());
+        to.retain(|machine| !from.contains(machine));
+        let changes = net::control::would_partition(None, &from, &to, true)
+            || net::control::would_partition(None, &to, &from, true);
+        let text = || format!("isolated: [{group}]");
+        if request_fault(changes, &from, text) && changes {
+            acts::perform(None, &Act::Partition { from, to, both_ways: true }, text);
+        }
+        Ok(())
+    }
+
+    /// Ends what [`isolate`](Self::isolate) did, and any other partition by the test between these machines and others.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if the selector matches no machine and no zone.
+    pub fn rejoin(&self, group: impl Into<Selector>) -> Result<(), ControlError> {
+        let group = group.into();
+        let from = ends(&group)?;
+        let mut to = machine::machines(&Selector::all());
+        to.retain(|machine| !from.contains(machine));
+        let changes = net::control::would_partition(None, &from, &to, false)
+            || net::control::would_partition(None, &to, &from, false);
+        if changes {
+            let act = Act::Heal { from, to, both_ways: true };
+            acts::perform(None, &act, || format!("rejoined: [{group}]"));
+        }
+        Ok(())
+    }
+
     /// Heals a partition between two groups of machines, in both directions.
     ///
     /// Paths that a plan of the library has partitioned stay partitioned until the plan heals them.

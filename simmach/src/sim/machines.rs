@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::engine::acts::{Act, Processes};
+use crate::engine::acts::{Act, LAST, Processes};
 use crate::engine::context::{self, Engine};
 use crate::engine::log::{self, Level};
 use crate::engine::time::machine_clocks::ClockSkew;
@@ -80,10 +80,10 @@ impl Sim {
             format!("{}gets the stop signal", subject(&selector, &machines))
         }) {
             for who in targets.processes().into_iter().filter(acts::has_something_to_end) {
-                let act = Act::Stop { who, grace: nanos(grace) };
+                let act = Act::Stop { who, grace: nanos(grace), end_place: LAST };
                 engine::record_act(None, &act, || acts::describe(&act));
             }
-            machine::stop(targets.take_down(), grace).await;
+            acts::stop(None, targets.take_down(), grace).await;
         } else {
             record_spared(machines);
         }

@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use crate::engine::acts::AnchorEvent;
 use crate::engine::draws::address::Address;
 use crate::engine::record::event::CommitDurability;
 use crate::engine::{self, Action, Event, MachineId, context};
-use crate::storage::disks::{self, HandleId};
+use crate::storage::disks::{self, HandleId, StoreState};
 use crate::storage::error::{Error, Result, take_converted_full};
 use crate::storage::options::Durability;
 use crate::storage::txn::{ReadTxn, WriteTxn};
@@ -128,14 +129,14 @@ impl Transaction {
         disks::with_store(self.number, |store| match self.durability {
             Durability::EveryCommit => {
                 drop(store.flush.take().and_then(engine::cancel));
-                trace_commit(store.address, store.writes, CommitDurability::Durable);
+                trace_commit(store, CommitDurability::Durable);
             }
             Durability::Periodic(period) => {
                 if store.flush.is_none() && undurable > 0 {
                     let at = engine::now().saturating_add(nanos(period));
                     store.flush = Some(engine::arm(at, Action::Call(flush, self.number as u64, 0)));
                 }
-                trace_commit(store.address, store.writes, CommitDurability::Cached);
+                trace_commit(store, CommitDurability::Cached);
             }
         });
         engine::note_progress();
@@ -164,6 +165,11 @@ fn flush(number: u64, _: u64) {
     }
 }
 
-fn trace_commit(store: u64, nth: u64, durability: CommitDurability) {
-    engine::trace(Event::Committed { store, nth, durability, written: traced::written() });
+fn trace_commit(store: &StoreState, durability: CommitDurability) {
+    let (machine, nth) = (store.machine, store.writes);
+    let written = traced::written();
+    engine::trace(Event::Committed { store: store.address, nth, durability, written });
+    context::try_with(|engine| {
+        engine.acts.note_event(engine, || AnchorEvent::Commit { machine });
+    });
 }

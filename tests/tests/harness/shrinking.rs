@@ -26,7 +26,7 @@ fn failure_is_reported_as_a_story() {
                 "  Reproduced in a fresh process.\n",
                 "    1. ",
                 "  step ",
-                "b.zone: loses power; restored later",
+                "b.zone: loses power\n",
                 "the test chooses 3 from 0..4",
                 "failure \"b is down\"",
                 "  Run it again:\n    SIMMACH_REPLAY=sm2.",
@@ -130,7 +130,7 @@ fn shrink_limit_can_be_set() {
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
     let few = run("3");
-    assert_has(&few, &["3 runs found nothing smaller; the limit of SIMMACH_SHRINK was reached"]);
+    assert_has(&few, &[" in 3 runs; the limit of SIMMACH_SHRINK was reached"]);
     // With a low limit the token is still a run that fails.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&few))]);
     assert_has(&replayed, &["Reproduced exactly."]);
@@ -157,7 +157,7 @@ fn progress_is_shown_on_a_terminal() {
         let elsewhere = door.start_one("shrinks_slowly", &env);
         let ran = door.on_a_terminal("shrinks_slowly", &env);
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(&ran, &["\x1b7", "zoo::shrinks_slowly: ", "/2,000 shrinking runs, "]);
+        assert_has(&ran, &["\x1b7", "zoo::shrinks_slowly: ", " shrinking runs, "]);
         assert_has_not(&elsewhere.end(), &["\x1b", "shrinking runs"]);
     }
 }

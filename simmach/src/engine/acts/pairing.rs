@@ -10,6 +10,15 @@ pub(super) fn pair(recorded: &[RecordedAct]) -> Vec<TimedAct> {
     // The faults that later repairs may undo, as indices of `recorded` and `timed`.
     let mut open: Vec<(usize, usize)> = Vec::new();
     for (index, one) in recorded.iter().enumerate() {
+        if let Act::EndStop { machine } = &one.act {
+            let stops = open.iter().rev().map(|(_, fault)| *fault);
+            let stop =
+                stops.into_iter().find(|fault| stopped(&timed[*fault].act) == Some(*machine));
+            if let Some(Act::Stop { end_place, .. }) = stop.map(|stop| &mut timed[stop].act) {
+                *end_place = one.when.place;
+            }
+            continue;
+        }
         let mut is_repair = false;
         if one.act.is_fault() {
             open.retain(|(of, _)| !takes_down_again(&one.act, &recorded[*of].act));
@@ -90,6 +99,14 @@ fn undoes_all(repair: &Act, fault: &Act) -> bool {
 /// Whether a fault takes down a machine that an earlier one took down: it has been started since then, or is down further.
 fn takes_down_again(fault: &Act, earlier: &Act) -> bool {
     down(fault).is_some() && down(fault) == down(earlier)
+}
+
+/// The machine on which an act stops processes.
+fn stopped(act: &Act) -> Option<MachineId> {
+    match act {
+        Act::Stop { who, .. } => Some(who.machine),
+        _ => None,
+    }
 }
 
 /// The machine that an act takes down, or on which it takes a process down.

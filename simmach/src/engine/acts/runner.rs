@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::acts::{Act, Script};
+use crate::engine::acts::{Act, AnchorEvent, Script, When};
 
 /// The pending acts of a script.
 #[derive(Debug, Default)]
@@ -10,7 +10,10 @@ pub(crate) struct ScriptRunner {
     script: Script,
     /// Indices of the acts that wait for their step.
     waiting: Vec<usize>,
-    /// What has a time: that, the place at that time, and the act, or its repair counted from 1.
+    /// Indices of the acts that wait for an event, with the number of events until then.
+    anchored: Vec<(usize, u32)>,
+    /// What has a time: that, the place at that time, and the act: 0 for itself, 1 for the end of a stop, and from 2 on its
+    /// repairs.
     timed: BTreeSet<(u64, u32, usize, usize)>,
 }
 
@@ -19,6 +22,8 @@ pub(crate) struct ScriptRunner {
 pub(crate) struct DueAct {
     pub(crate) id: u32,
     pub(crate) owner: Option<u64>,
+    /// When it was to take place; `None` for a repair.
+    pub(crate) when: Option<When>,
     pub(crate) act: Act,
 }
 
@@ -28,24 +33,54 @@ impl ScriptRunner {
         for (index, act) in script.acts.iter().enumerate() {
             match act.when.step {
                 Some(_) => runner.waiting.push(index),
-                None => _ = runner.timed.insert((act.when.offset, act.when.place, index, 0)),
+                None => runner.begin_act(index, 0),
             }
         }
         runner
     }
 
-    /// Handles the beginning of a step: sets the times of the acts that are counted from it, or from an earlier step that is
-    /// left out.
-    pub(crate) fn begin_step(&mut self, sequence: u64, step: u64, now: u64) {
+    /// Whether an act of the script waits for an event, or will.
+    pub(crate) fn has_anchors(&self) -> bool {
+        self.script.acts.iter().any(|act| act.when.is_anchored())
+    }
+
+    /// An event happens that acts may wait for.
+    pub(crate) fn note_event(&mut self, event: AnchorEvent, now: u64) {
         let (acts, timed) = (&self.script.acts, &mut self.timed);
-        self.waiting.retain(|index| {
+        self.anchored.retain_mut(|(index, left)| {
             let when = acts[*index].when;
-            let is_due = when.step.is_some_and(|(of, from)| of == sequence && from <= step);
-            if is_due {
+            if when.anchor.is_none_or(|anchor| anchor.event != event) {
+                return true;
+            }
+            *left = left.saturating_sub(1);
+            if *left == 0 {
                 timed.insert((now.saturating_add(when.offset), when.place, *index, 0));
             }
-            !is_due
+            *left > 0
         });
+    }
+
+    /// The step of an act has begun, or the run.
+    fn begin_act(&mut self, index: usize, now: u64) {
+        let when = self.script.acts[index].when;
+        match when.anchor {
+            Some(anchor) => self.anchored.push((index, anchor.nth)),
+            None => {
+                self.timed.insert((now.saturating_add(when.offset), when.place, index, 0));
+            }
+        }
+    }
+
+    /// A step has begun: the acts that are counted from it, or from one before it that is left out, have their times.
+    pub(crate) fn begin_step(&mut self, sequence: u64, step: u64, now: u64) {
+        let acts = &self.script.acts;
+        let begins = |index: &usize| {
+            acts[*index].when.step.is_some_and(|(of, from)| of == sequence && from <= step)
+        };
+        let (begun, waiting) = self.waiting.iter().partition(|index| begins(index));
+        self.waiting = waiting;
+        let begun: Vec<usize> = begun;
+        begun.into_iter().for_each(|index| self.begin_act(index, now));
     }
 
     /// The time of the next act, if it is known.
@@ -63,14 +98,24 @@ impl ScriptRunner {
         let (at, place, index, repair) = next.filter(is_due)?;
         self.timed.remove(&(at, place, index, repair));
         let timed = &self.script.acts[index];
-        Some(match repair.checked_sub(1).and_then(|nth| timed.repairs.get(nth)) {
-            Some(repair) => DueAct { id: timed.id, owner: repair.owner, act: repair.act.clone() },
+        if let (1, Act::Stop { who, .. }) = (repair, &timed.act) {
+            let act = Act::EndStop { machine: who.machine };
+            return Some(DueAct { id: timed.id, owner: timed.owner, when: None, act });
+        }
+        Some(match repair.checked_sub(2).and_then(|nth| timed.repairs.get(nth)) {
+            Some(repair) => {
+                DueAct { id: timed.id, owner: repair.owner, when: None, act: repair.act.clone() }
+            }
             None => {
-                for (nth, repair) in (1..).zip(&timed.repairs) {
+                if let Act::Stop { grace, end_place, .. } = timed.act {
+                    self.timed.insert((now.saturating_add(grace), end_place, index, 1));
+                }
+                for (nth, repair) in (2..).zip(&timed.repairs) {
                     let at = now.saturating_add(repair.after);
                     self.timed.insert((at, repair.place, index, nth));
                 }
-                DueAct { id: timed.id, owner: timed.owner, act: timed.act.clone() }
+                let (when, act) = (Some(timed.when), timed.act.clone());
+                DueAct { id: timed.id, owner: timed.owner, when, act }
             }
         })
     }
@@ -78,6 +123,7 @@ impl ScriptRunner {
     /// Drops the pending acts, since their plans have ended.
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
+        self.anchored.clear();
         self.timed.clear();
     }
 }
@@ -85,7 +131,7 @@ impl ScriptRunner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::acts::{Repair, TimedAct, When};
+    use crate::engine::acts::{Anchor, Repair, TimedAct};
     use crate::engine::ids::MachineId;
 
     fn timed(
@@ -100,7 +146,7 @@ mod tests {
         TimedAct {
             id,
             owner: None,
-            when: When { step, offset, place },
+            when: When { step, offset, place, anchor: None },
             act: Act::PowerOff { machine: MachineId(id) },
             repairs: repairs.iter().map(repair).collect(),
         }
@@ -137,6 +183,24 @@ mod tests {
         assert_eq!(take(10, Some(0)), Some(1));
         assert_eq!([take(10, Some(0)), take(10, Some(1))], [None, None]);
         assert_eq!(take(10, Some(2)), Some(0));
+    }
+
+    /// The events are counted from the step.
+    #[test]
+    fn act_waits_for_the_nth_event_of_its_step() {
+        let commit = AnchorEvent::Commit { machine: MachineId(3) };
+        let mut act = timed(0, Some((7, 1)), 5, 0, &[]);
+        act.when.anchor = Some(Anchor { event: commit, nth: 2 });
+        let mut runner = ScriptRunner::new(&Script { acts: vec![act] });
+        assert!(runner.has_anchors());
+        runner.note_event(commit, 10);
+        runner.begin_step(7, 1, 20);
+        runner.note_event(commit, 30);
+        runner.note_event(AnchorEvent::Commit { machine: MachineId(4) }, 35);
+        assert_eq!(runner.next_at(), None);
+        runner.note_event(commit, 40);
+        runner.note_event(commit, 41);
+        assert_eq!(run(&mut runner, 100), [(45, 0, true)]);
     }
 
     /// An act whose step is left out takes place in the next one of the sequence.

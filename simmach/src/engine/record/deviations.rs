@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::acts::{Act, PacketVerdict, RecordedAct};
+use crate::engine::acts::{Act, PacketVerdict, RecordedAct, When};
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
@@ -52,6 +52,8 @@ pub(crate) struct Deviation {
     /// Draws that fix when and where a strike happens, as the third word of the address and the value. The first two words
     /// are those of the strike.
     pub pins: Vec<(u64, u64)>,
+    /// For an act: times and events that it can be bound to. The first is its time in the last step.
+    pub whens: Vec<When>,
 }
 
 /// The kind of a deviation.
@@ -138,6 +140,7 @@ impl Deviation {
             line: 0,
             position: None,
             pins: Vec::new(),
+            whens: Vec::new(),
         }
     }
 }
@@ -166,6 +169,17 @@ impl Recorder {
 
     pub(crate) fn overtaken(&mut self, sequence: u64) {
         self.overtaken.insert(sequence);
+    }
+
+    /// Sets the description of the choice that was just added, if it is the one at this address.
+    pub(crate) fn describe_choice(&mut self, address: Address, text: impl FnOnce() -> String) {
+        let last = self
+            .all
+            .last_mut()
+            .filter(|last| (last.family, last.address) == (address.family, address.words));
+        if let Some(last) = last {
+            last.text = text();
+        }
     }
 
     /// Sets the machine and the description of the packet faults that were just added.

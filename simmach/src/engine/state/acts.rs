@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::engine::acts::{Act, DueAct, RecordedAct, Script, ScriptRunner, When};
+use crate::engine::acts::{
+    Act, AnchorCounts, AnchorEvent, DueAct, RecordedAct, Script, ScriptRunner, When,
+};
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::ids::{ProcessId, Scope};
@@ -27,14 +29,20 @@ pub(crate) struct Acts {
     counts_places: bool,
     /// Number of polls of the program at this virtual time, that is, of all tasks except plans.
     polls: Cell<(u64, u32)>,
+    /// Whether events are counted that acts can be bound to.
+    counts_events: bool,
+    events: RefCell<AnchorCounts>,
 }
 
 impl Acts {
     pub(super) fn new(script: Option<&Script>, recording: RecordLevel) -> Self {
+        let script = script.map(ScriptRunner::new);
+        let records = recording == RecordLevel::All;
         Self {
-            script: script.map(|script| RefCell::new(ScriptRunner::new(script))),
+            counts_events: records || script.as_ref().is_some_and(ScriptRunner::has_anchors),
+            counts_places: script.is_some() || records,
+            script: script.map(RefCell::new),
             next_at: Cell::new(u64::MAX),
-            counts_places: script.is_some() || recording == RecordLevel::All,
             ..Self::default()
         }
     }
@@ -52,8 +60,27 @@ impl Acts {
 
     /// Handles the beginning of a step of the program.
     pub(crate) fn begin_step(&self, engine: &Engine, sequence: u64, step: u64) {
+        self.events.borrow_mut().clear();
         if let Some(script) = &self.script {
             script.borrow_mut().begin_step(sequence, step, engine.clock.now());
+            self.find_next(engine);
+        }
+    }
+
+    /// An event happens that acts can be bound to.
+    #[inline]
+    pub(crate) fn note_event(&self, engine: &Engine, event: impl FnOnce() -> AnchorEvent) {
+        if self.counts_events {
+            self.count_event(engine, event());
+        }
+    }
+
+    #[cold]
+    fn count_event(&self, engine: &Engine, event: AnchorEvent) {
+        let now = engine.clock.now();
+        self.events.borrow_mut().count(event, now);
+        if let Some(script) = &self.script {
+            script.borrow_mut().note_event(event, now);
             self.find_next(engine);
         }
     }
@@ -131,11 +158,12 @@ impl Engine {
         }
         let (now, id) = (self.clock.now(), self.acts.current.get());
         let step = self.positions.borrow().last_step_of_program();
-        let when = When {
-            step: step.map(|step| (step.sequence, step.step)),
-            offset: now - step.map_or(0, |step| step.at),
-            place: self.acts.place(now),
-        };
+        let begun = step.map_or(0, |step| step.at);
+        let step = step.map(|step| (step.sequence, step.step));
+        let (offset, place) = (now - begun, self.acts.place(now));
+        let when = When { step, anchor: None, offset, place };
+        let mut whens = vec![when];
+        whens.extend(self.acts.events.borrow().nearest(&act.involved(), step, now));
         let kind = if act.is_fault() { DeviationKind::Strike } else { DeviationKind::Repair };
         let (machine, text) = (act.machine(), text());
         self.record(|recorder| {
@@ -144,7 +172,8 @@ impl Engine {
                 None => recorder.record_act(RecordedAct { at: now, owner, when, act: act.clone() }),
             };
             let address = Address::new(Family::Act, [u64::from(id), 0, 0]);
-            recorder.add(Deviation { machine, text, ..Deviation::new(address, kind, 1, now) });
+            let deviation = Deviation::new(address, kind, 1, now);
+            recorder.add(Deviation { machine, text, whens, ..deviation });
             if act.is_fault() {
                 act.affected().iter().for_each(|machine| recorder.mark_affected(*machine));
             }

@@ -49,6 +49,9 @@ fn values_are_read() {
     assert!(matches!(selection("random"), Ok(SeedSelection::Random { .. })));
     let shrink = |text| read(&[(SHRINK, text)]).map(|config| config.shrink);
     assert_eq!(shrink("off"), Ok(Shrink::Off));
+    let ignore = |text| read(&[(IGNORE, text)]).map(|config| config.ignore);
+    assert_eq!(ignore("stall, lost write"), Ok(vec!["stall".to_owned(), "lost write".to_owned()]));
+    assert!(ignore("stall,").is_err());
     assert_eq!(shrink("50"), Ok(Shrink::Runs(50)));
     assert_eq!(shrink("10s"), Ok(Shrink::Time(Duration::from_secs(10))));
     assert_eq!(read(&[(SEED, "0")]).map(|c| c.selection), Ok(SeedSelection::One(0)));

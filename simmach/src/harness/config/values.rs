@@ -73,6 +73,13 @@ pub(super) fn parse_shrink(text: &str) -> Option<Shrink> {
     }
 }
 
+/// Parses names that are separated by commas.
+pub(super) fn parse_kinds(text: &str) -> Option<Vec<String>> {
+    let kinds = text.split(',').map(|kind| kind.trim().to_owned());
+    let kinds: Vec<String> = kinds.collect();
+    (!kinds.iter().any(String::is_empty)).then_some(kinds)
+}
+
 pub(super) fn parse_regressions(text: &str) -> Option<Regressions> {
     match text {
         "off" => Some(Regressions::Off),

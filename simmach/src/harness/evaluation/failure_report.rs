@@ -15,8 +15,8 @@ use crate::outcome::Outcome;
 use crate::report::console::{Rerun, RunReport, summarize};
 use crate::report::difference::{difference, likely_cause};
 use crate::report::story::{self, Shrinking};
-use crate::shrink::StopReason;
 use crate::shrink::token::Token;
+use crate::shrink::{ActsAlone, StopReason};
 
 /// Maximum length of a token in a report; a longer one is replaced by the name of its file.
 const MAX_SHOWN_TOKEN: usize = 200;
@@ -119,6 +119,10 @@ impl Evaluation<'_> {
             (StopReason::Time, Shrink::Time(time)) => {
                 Some(format!("the {time:?} limit of SIMMACH_SHRINK was reached"))
             }
+            (StopReason::Time, Shrink::Usual) => Some(
+                "the time was up; set SIMMACH_SHRINK to a longer one, such as `10m`, to go on"
+                    .to_owned(),
+            ),
             (StopReason::Budget | StopReason::Time, _) => {
                 Some("the limit of SIMMACH_SHRINK was reached".to_owned())
             }
@@ -128,6 +132,7 @@ impl Evaluation<'_> {
             after: &shrunk.size,
             runs: shrunk.runs,
             cut_short: cut_short.as_deref(),
+            needs_plans: shrunk.acts == ActsAlone::Pass,
             repeats: smallest.repeats,
         };
         story::story(&smallest.run.outcome, &shrinking, self.style)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::command;
-use crate::harness::config::{self, Config, SeedSelection};
+use crate::harness::config::{self, Config, IGNORE, SeedSelection};
 use crate::harness::evaluation::capture::PacketFile;
 use crate::harness::evaluation::regression_runs::RegressionsResult;
 use crate::harness::evaluation::replay;
@@ -19,11 +19,12 @@ use crate::harness::workers::pool::Pool;
 use crate::outcome::Keep;
 use crate::report::console::{Group, Rerun, groups};
 use crate::report::difference::DifferingRuns;
+use crate::report::numbers;
 use crate::report::style::Style;
 use crate::report::summary::PassReport;
 use crate::spec::SimTest;
 
-/// Maximum number of failure groups whose lowest seed is rerun.
+/// Maximum number of failure groups whose lowest seed is rerun, shrunk and reported.
 const MAX_VERIFIED_GROUPS: usize = 20;
 
 /// Runs a test.
@@ -85,7 +86,8 @@ impl Evaluation<'_> {
         let selection = CheckSelection::new(self.rate, total);
         let checks = Checks::new(self.pool, self.test, selection, self.config.jobs);
         let (seeds, budget) = (self.seeds.clone(), self.config.budget);
-        let mut result = sweep(self.pool, self.test, seeds, budget, goal, checks);
+        let ignore = &self.config.ignore;
+        let mut result = sweep(self.pool, self.test, seeds, budget, goal, ignore, checks);
         let wall = began.elapsed();
         if let Some(mismatch) = result.mismatch.take() {
             return self.evaluate_mismatch(&mismatch, result.found);
@@ -93,8 +95,17 @@ impl Evaluation<'_> {
         if let Some(expect) = self.expect {
             return self.evaluate_expect_failure(result, expect);
         }
+        let mut notes = regressions.notes;
+        if result.ignored > 0 {
+            let count = numbers::count(result.ignored, "seed");
+            let kinds = self.config.ignore.join("`, `");
+            notes.push(format!(
+                "{}: {count} failed by what {IGNORE} passes over: `{kinds}`",
+                self.path
+            ));
+        }
         match goal {
-            Goal::Failure | Goal::AllFailures => self.evaluate(result, wall, regressions.notes),
+            Goal::Failure | Goal::AllFailures => self.evaluate(result, wall, notes),
             Goal::Expected(expected) => self.evaluate_should_panic(result, expected),
         }
     }
@@ -123,10 +134,20 @@ impl Evaluation<'_> {
                 .iter_mut()
                 .take(MAX_VERIFIED_GROUPS)
                 .for_each(|group| self.verify_group(group));
-            let failure_groups: Vec<Group> =
-                failure_groups.into_iter().map(|group| group.group).collect();
-            let failed: u64 = failure_groups.iter().map(|group| group.seeds).sum();
-            text = groups(&self.path, result.totals.seeds + failed, &failure_groups, self.style);
+            let (all, others): (Vec<Group>, Vec<FinishedRun>) = failure_groups
+                .into_iter()
+                .map(|FailureGroup { group, index, lowest }| {
+                    (group, FinishedRun { index, outcome: lowest, output: Vec::new() })
+                })
+                .unzip();
+            let failed: u64 = all.iter().map(|group| group.seeds).sum();
+            text = groups(&self.path, result.totals.seeds + failed, &all, self.style);
+            // The one that was found is reported last.
+            let others = others.into_iter().filter(|other| other.index != failing.index);
+            for other in others.take(MAX_VERIFIED_GROUPS) {
+                text.push_str(&self.report(other));
+                text.push('\n');
+            }
         }
         text.push_str(&self.report(failing));
         text.extend(notes.iter().map(|note| format!("  {note}\n")));

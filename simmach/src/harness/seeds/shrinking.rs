@@ -42,10 +42,12 @@ pub(crate) fn shrink(
     failing: &Outcome,
 ) -> Option<ShrunkRun> {
     let failure = failing.failure().filter(|failure| can_be_shrunk(failure))?;
+    let began = now();
     let (budget, end) = match config.shrink {
         Shrink::Off => return None,
+        Shrink::Usual => (u64::MAX, Some(began + usual_time()?)),
         Shrink::Runs(runs) => (runs, None),
-        Shrink::Time(time) => (u64::MAX, Some(now() + time)),
+        Shrink::Time(time) => (u64::MAX, Some(began + time)),
     };
     let mut oracle = PoolOracle {
         pool,
@@ -63,7 +65,9 @@ pub(crate) fn shrink(
         bar: ProgressBar::shrinking(test, end.is_none().then_some(budget)),
         tried: 0,
     };
-    let shrunk = shrink::shrink(&mut oracle, budget)?;
+    let shrunk = shrink::shrink(&mut oracle, budget);
+    *spent() += began.elapsed();
+    let shrunk = shrunk?;
     let PoolOracle { job, failure, bar, sequences, .. } = oracle;
     drop(bar);
     forget_best(test);
@@ -259,6 +263,23 @@ impl Oracle for PoolOracle<'_> {
         forget_best(test);
         best().push(BestSoFar { test, token, size: *size });
     }
+}
+
+/// Real time for shrinking one failure, unless `SIMMACH_SHRINK` is set.
+pub(crate) const TIME_OF_A_FAILURE: Duration = Duration::from_secs(60);
+/// Real time for shrinking all failures of a process.
+const TIME_OF_THE_PROCESS: Duration = Duration::from_secs(180);
+
+/// The time that the process has left for the next failure; `None` if there is none.
+fn usual_time() -> Option<Duration> {
+    let left = TIME_OF_THE_PROCESS.saturating_sub(*spent()).min(TIME_OF_A_FAILURE);
+    (!left.is_zero()).then_some(left)
+}
+
+/// The time that the process has spent on shrinking.
+fn spent() -> MutexGuard<'static, Duration> {
+    static SPENT: Mutex<Duration> = Mutex::new(Duration::ZERO);
+    SPENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static BEST: Mutex<Vec<BestSoFar>> = Mutex::new(Vec::new());

@@ -36,6 +36,8 @@ pub(crate) struct SweepResult {
     pub(crate) totals: RunTotals,
     /// The lowest run that the sweep was looking for.
     pub(crate) found: Option<FinishedRun>,
+    /// Number of failures of the kinds that are ignored.
+    pub(crate) ignored: u64,
     /// Number of failures that `#[should_panic]` does not expect.
     pub(crate) unexpected: u64,
     /// The lowest of these.
@@ -52,7 +54,8 @@ pub(crate) struct SweepResult {
 #[derive(Debug)]
 pub(crate) struct FailureGroup {
     pub(crate) group: Group,
-    /// Outcome of the lowest seed.
+    /// Index of the lowest seed, and its outcome.
+    pub(crate) index: u64,
     pub(crate) lowest: Outcome,
 }
 
@@ -69,6 +72,7 @@ pub(crate) fn sweep(
     seeds: Seeds,
     budget: Option<Duration>,
     goal: Goal,
+    ignore: &[String],
     mut checks: Checks<'_>,
 ) -> SweepResult {
     let selection = checks.selection();
@@ -81,10 +85,18 @@ pub(crate) fn sweep(
         keep: Keep { events: selection.contains(index), ..Keep::default() },
     }));
     let mut result = SweepResult::default();
+    let is_ignored = |outcome: &Outcome| {
+        let kind = outcome.failure().map(|failure| failure.kind.word());
+        kind.is_some_and(|kind| ignore.iter().any(|ignored| ignored == kind))
+    };
     loop {
         match runs.next(POLL_INTERVAL) {
             NextRuns::Finished(finished) => {
                 for mut run in finished {
+                    if is_ignored(&run.outcome) {
+                        result.ignored += 1;
+                        continue;
+                    }
                     // The run that ends the sweep is repeated before it is reported, so the check need not repeat it.
                     let ends = goal != Goal::AllFailures
                         && matches!(classify(&run.outcome, goal), RunClass::Found);
@@ -122,7 +134,7 @@ impl SweepResult {
             RunClass::Found => {
                 let index = run.index;
                 if goal == Goal::AllFailures {
-                    self.group(&run.outcome);
+                    self.group(index, &run.outcome);
                     keep_lowest(&mut self.found, run);
                     return None;
                 }
@@ -134,7 +146,7 @@ impl SweepResult {
         None
     }
 
-    fn group(&mut self, outcome: &Outcome) {
+    fn group(&mut self, index: u64, outcome: &Outcome) {
         let fingerprint = match &outcome.verdict {
             Verdict::Failed(failure) => failure.fingerprint(),
             Verdict::Broken(why) => format!("broken: {why}"),
@@ -142,6 +154,7 @@ impl SweepResult {
         };
         let group_of = |seeds| FailureGroup {
             group: Group { seed: outcome.seed, seeds, text: summarize(&outcome.verdict) },
+            index,
             lowest: outcome.clone(),
         };
         let group = self.groups.entry(fingerprint).or_insert_with(|| group_of(0));

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
-use crate::engine::acts::{Act, PacketVerdict, Processes, Repair, Script, TimedAct, When};
+use crate::engine::acts::{
+    Act, Anchor, AnchorEvent, PacketVerdict, Processes, Repair, Script, TimedAct, When,
+};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Position, Rule, RuleAction};
 use crate::engine::ids::MachineId;
@@ -39,7 +41,7 @@ fn machines() -> impl Strategy<Value = Vec<MachineId>> {
 
 fn acts() -> impl Strategy<Value = Act> {
     let machine = || (0..9u32).prop_map(MachineId);
-    let verdict = |(packet, delay)| PacketVerdict { packet, delay };
+    let verdict = |(packet, delay)| PacketVerdict { packet, nth: 2, delay };
     let verdicts = || {
         let one = ([words(), words(), words()], prop::option::of(words())).prop_map(verdict);
         prop::collection::vec(one, 0..3)
@@ -49,6 +51,7 @@ fn acts() -> impl Strategy<Value = Act> {
         (who, words()).prop_map(|((machine, services, clients), grace)| Act::Stop {
             who: Processes { machine, services, clients },
             grace,
+            end_place: 3,
         }),
         machine().prop_map(|machine| Act::PowerOff { machine }),
         (machines(), machines(), any::<bool>()).prop_map(|(from, to, both_ways)| Act::Partition {
@@ -72,10 +75,14 @@ prop_compose! {
         (id, offset, place) in (any::<u32>(), words(), 0..300u32),
         owner in prop::option::of(words()),
         step in prop::option::of((words(), words())),
+        anchor in prop::option::of((0..9u32, 0..99u32).prop_map(|(machine, nth)| Anchor {
+            event: AnchorEvent::Commit { machine: MachineId(machine) },
+            nth,
+        })),
         act in acts(),
         repairs in prop::collection::vec((words(), acts()), 0..3),
     ) -> TimedAct {
-        let when = When { step, offset, place };
+        let when = When { step, anchor, offset, place };
         let repair = |(after, act)| Repair { owner, after, place, act };
         TimedAct { id, owner, when, act, repairs: repairs.into_iter().map(repair).collect() }
     }

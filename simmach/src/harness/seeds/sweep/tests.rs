@@ -125,7 +125,7 @@ fn budget_ends_a_sweep() {
     for (budget, expected) in [(Duration::from_nanos(1), 1..=1), (POLL_INTERVAL * 2, 2..=11)] {
         let seeds = Seeds::new(Settings::new(), &config).expect("the seeds are valid");
         let checks = Checks::new(&pool, test, CheckSelection::new(CheckRate::Off, None), 1);
-        let result = sweep(&pool, test, seeds, Some(budget), Goal::Failure, checks);
+        let result = sweep(&pool, test, seeds, Some(budget), Goal::Failure, &[], checks);
         assert!(expected.contains(&result.totals.seeds), "{} seeds", result.totals.seeds);
     }
 }

@@ -61,12 +61,13 @@ pub(crate) type FilterFn = Box<dyn FnMut(&PacketInfo<'_>) -> PacketFate>;
 pub(crate) enum Choice {
     /// A function of the test.
     Function(FilterFn),
-    /// The decisions of an earlier run, by the address of the packet. All other packets pass.
-    Recorded(BTreeMap<[u64; 3], PacketFate>),
+    /// The decisions of an earlier run, by the address of the packet and its number among those with this address. All other
+    /// packets pass.
+    Recorded(BTreeMap<([u64; 3], u32), PacketFate>),
 }
 
 impl Choice {
-    fn decide(&mut self, info: &PacketInfo<'_>, packet: [u64; 3]) -> PacketFate {
+    fn decide(&mut self, info: &PacketInfo<'_>, packet: ([u64; 3], u32)) -> PacketFate {
         match self {
             Self::Function(choose) => engine::catch_test_panic(PacketFate::Pass, || choose(info)),
             Self::Recorded(fates) => fates.get(&packet).copied().unwrap_or(PacketFate::Pass),
@@ -88,12 +89,22 @@ struct Filter {
     /// Number of packets seen, for each pair of machines.
     seen: BTreeMap<(HostIndex, HostIndex), u64>,
     choice: Choice,
+    /// Number of packets seen, by their address.
+    addresses: BTreeMap<[u64; 3], u32>,
 }
 
 impl Filters {
     pub(crate) fn add(&mut self, from: Vec<HostIndex>, to: Vec<HostIndex>, choice: Choice) -> u64 {
         self.last_id += 1;
-        self.filters.push(Filter { id: self.last_id, from, to, seen: BTreeMap::new(), choice });
+        let addresses = BTreeMap::new();
+        self.filters.push(Filter {
+            id: self.last_id,
+            from,
+            to,
+            seen: BTreeMap::new(),
+            choice,
+            addresses,
+        });
         self.last_id
     }
 
@@ -126,14 +137,17 @@ impl Filters {
             let seen = filter.seen.entry((from, to)).or_insert(0);
             *seen += 1;
             info.nth = *seen;
+            let nth = filter.addresses.entry(packet).or_insert(0);
+            *nth += 1;
+            let nth = *nth;
             if fate == PacketFate::Pass {
-                fate = filter.choice.decide(info, packet);
+                fate = filter.choice.decide(info, (packet, nth));
                 let delay = match fate {
                     PacketFate::Pass => continue,
                     PacketFate::Drop => None,
                     PacketFate::Delay(by) => Some(nanos(by)),
                 };
-                engine::record_verdict(filter.id, PacketVerdict { packet, delay });
+                engine::record_verdict(filter.id, PacketVerdict { packet, nth, delay });
             }
         }
         fate

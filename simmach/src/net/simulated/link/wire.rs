@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::engine::acts::AnchorEvent;
 use crate::engine::log;
 use crate::engine::record::event::DropReason;
 use crate::engine::{Action, Effect, Engine, Event, MachineId, Name};
@@ -103,6 +104,11 @@ impl Wire {
         self.stats.sent += count;
         let payload = packet.payload();
         self.engine.trace(Event::PacketSent { flow: draw.flow, number: draw.number, payload });
+        self.engine.acts.note_event(&self.engine, || AnchorEvent::Packet {
+            from: MachineId(packet.from.host),
+            to: MachineId(packet.to.host),
+            port: packet.from.port.min(packet.to.port),
+        });
         let fate = match self.filter(&packet) {
             PacketFate::Drop => Fate::Filtered,
             decision @ (PacketFate::Pass | PacketFate::Delay(_)) => {

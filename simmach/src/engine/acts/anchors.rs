@@ -1,0 +1,105 @@
+//! Anchors: events of machines that acts are bound to in place of a time.
+//!
+//! A bug that needs a power-off between two commits is hit at some time by chance. Bound to the first of the commits, the
+//! power-off keeps hitting when other latencies are drawn or steps are left out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::acts::When;
+use crate::engine::ids::MachineId;
+
+/// An event that acts can be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) enum AnchorEvent {
+    /// A machine commits a transaction.
+    Commit { machine: MachineId },
+    /// A machine sends a packet. The port is that of the service: the smaller one of the two.
+    Packet { from: MachineId, to: MachineId, port: u16 },
+}
+
+/// The `nth` event of a kind since the step or the start of the run, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Anchor {
+    pub(crate) event: AnchorEvent,
+    pub(crate) nth: u32,
+}
+
+/// The events since the last step of the program: how many of each kind, and when the last one was.
+#[derive(Debug, Default)]
+pub(crate) struct AnchorCounts(BTreeMap<AnchorEvent, (u32, u64)>);
+
+/// Maximum number of anchors that are recorded of an act.
+const MAX_ANCHORS: usize = 3;
+
+impl AnchorEvent {
+    fn concerns(&self, machines: &[MachineId]) -> bool {
+        match self {
+            Self::Commit { machine } => machines.contains(machine),
+            Self::Packet { from, to, .. } => machines.contains(from) || machines.contains(to),
+        }
+    }
+}
+
+impl AnchorCounts {
+    pub(crate) fn count(&mut self, event: AnchorEvent, now: u64) {
+        let (count, at) = self.0.entry(event).or_default();
+        (*count, *at) = (*count + 1, now);
+    }
+
+    /// Begins to count anew, at the beginning of a step.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The last events that concern these machines, as times that an act `now` could be bound to: the nearest first.
+    pub(crate) fn nearest(
+        &self,
+        machines: &[MachineId],
+        step: Option<(u64, u64)>,
+        now: u64,
+    ) -> Vec<When> {
+        let own = self.0.iter().filter(|(event, _)| event.concerns(machines));
+        let mut nearest: Vec<When> = own
+            .map(|(event, (nth, at))| When {
+                step,
+                anchor: Some(Anchor { event: *event, nth: *nth }),
+                offset: now - at,
+                place: 0,
+            })
+            .collect();
+        nearest.sort_by_key(|when| when.offset);
+        nearest.truncate(MAX_ANCHORS);
+        nearest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_events_of_a_machine_come_first() {
+        let [a, b] = [MachineId(0), MachineId(1)];
+        let commit = |machine| AnchorEvent::Commit { machine };
+        let packet = AnchorEvent::Packet { from: b, to: a, port: 80 };
+        let mut counts = AnchorCounts::default();
+        counts.count(commit(a), 10);
+        counts.count(commit(b), 12);
+        counts.count(packet, 15);
+        counts.count(commit(a), 17);
+        let found: Vec<_> = counts
+            .nearest(&[a], Some((7, 3)), 20)
+            .into_iter()
+            .map(|when| (when.anchor, when.offset, when.step))
+            .collect();
+        let anchor = |event, nth| Some(Anchor { event, nth });
+        assert_eq!(
+            found,
+            [(anchor(commit(a), 2), 3, Some((7, 3))), (anchor(packet, 1), 5, Some((7, 3)))]
+        );
+        counts.clear();
+        assert_eq!(counts.nearest(&[a, b], None, 20), []);
+    }
+}
