@@ -70,10 +70,11 @@ impl LossDraws for Drawn {
     }
 }
 
+/// The file of each name in a folder.
+type Names = BTreeMap<(InodeId, Vec<u8>), InodeId>;
+
 /// The files of a file system: the names in each folder, and the bytes of each file.
-fn state(
-    files: &FileSystem,
-) -> (BTreeMap<(InodeId, Vec<u8>), InodeId>, BTreeMap<InodeId, Vec<u8>>) {
+fn state(files: &FileSystem) -> (Names, BTreeMap<InodeId, Vec<u8>>) {
     let (mut names, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for id in files.all() {
         match &files.find(id).expect("it is there").kind {

@@ -146,7 +146,7 @@ impl<'a> Shrinker<'a> {
             self.calm_strike_fields();
             self.drop_unused_items();
             let same = self.candidate == before && self.size == size;
-            if self.is_over() || (same && !self.bind_to_events() && !self.retry_removals()) {
+            if self.is_over() || (same && !self.retry_removals() && !self.bind_to_events()) {
                 break;
             }
         }
@@ -280,6 +280,10 @@ impl<'a> Shrinker<'a> {
     /// Binds acts to events of machines in place of times: all to the nearest, else each to one near it. True if any is bound.
     fn bind_to_events(&mut self) -> bool {
         const ACT: &[Family] = &[Family::Act];
+        // Only what is left out after it is worth it.
+        if self.size.faults <= 1 && self.size.steps <= 1 {
+            return false;
+        }
         let seen = self.times_of_acts();
         let items = self.candidate.items(ACT);
         let events = |item: &ShrinkItem| -> Vec<ShrinkItem> {

@@ -128,7 +128,7 @@ fn power_off_between_two_commits() {
         seeds.start = seed + 1;
         let smaller = program.shrink(seed, 2_000).expect("it fails again");
         let (before, after) = (smaller.before(), smaller.after());
-        assert!(before.faults > 1 && before.steps > 1, "{before:?}");
+        assert!(before.steps > 1, "{before:?}");
         let story = smaller.story();
         assert_eq!((after.faults, after.steps), (1, 1), "seed {seed}, {before:?}\n{story}");
     }

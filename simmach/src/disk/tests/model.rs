@@ -620,7 +620,7 @@ fn explain_file(
             sized > 0 && !appended(versions, sized, usize::MAX).is_empty(),
         );
         let is_cut = appends
-            && found.len() % PAGE == 0
+            && found.len().is_multiple_of(PAGE)
             && (versions[sized - 1].bytes.len() + 1..size).contains(&found.len());
         if found.len() != size && !is_cut {
             continue;
