@@ -2,7 +2,7 @@
 
 use simmach::prelude::*;
 
-use crate::cluster::{blackouts, kills, partitions, power_offs, production, topology};
+use crate::cluster::{blackouts, kills, partitions, power_offs, production, splits, topology};
 use crate::workload::Workload;
 
 #[sim_test(seeds = 100, topology = topology(), client = "client.office")]
@@ -36,8 +36,13 @@ async fn partitions_lose_nothing(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
+#[sim_test(seeds = 250, topology = topology(), client = "client.office", chaos = splits())]
+async fn splits_between_nodes_lose_nothing(sim: Sim) -> Result {
+    Workload::default().run(sim).await
+}
+
 #[sim_test(
-    seeds = 500,
+    seeds = 300,
     topology = topology(),
     client = "client.office",
     chaos = [power_offs(), partitions()],

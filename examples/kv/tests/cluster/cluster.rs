@@ -38,7 +38,7 @@ pub(crate) fn production() -> Topology {
 }
 
 fn nodes(change: impl Fn(&mut Config) + Copy + Send + Sync + 'static) -> Topology {
-    let link = NetworkProfile::uniform(1.millis(), 10.millis()).loss(0.01);
+    let link = NetworkProfile::uniform(5.millis(), 40.millis()).loss(0.05);
     let clients = Topology::new().host("client.office").link("office", "zone", link);
     NODES.fold(clients, |topology, id| {
         topology.machine(&machine(id), move || async move {
@@ -95,4 +95,9 @@ pub(crate) fn power_offs() -> PowerOffs {
 
 pub(crate) fn partitions() -> Partitions {
     Partitions::new().machines("*").every(500.millis()..4.secs()).lasting(100.millis()..3.secs())
+}
+
+/// Partitions between nodes that clients do not see: they reach a leader that was replaced, too.
+pub(crate) fn splits() -> Partitions {
+    Partitions::new().machines("kv*").every(500.millis()..3.secs()).lasting(1.secs()..4.secs())
 }
