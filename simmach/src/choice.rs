@@ -51,8 +51,8 @@ impl Steps {
         self
     }
 
-    /// A step in words: `step 3 of client 1`, or `step 3 on client.b` for one without a name on another machine than the
-    /// test's body.
+    /// A step in words: `step 3 of client 1`, or `step 3 on client.b` for an unnamed one on a machine other than that of
+    /// the test's body.
     fn describe(&self, number: u64) -> String {
         if let Some(name) = &self.name {
             return format!("step {number} of {name}");

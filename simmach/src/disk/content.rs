@@ -1,8 +1,8 @@
 //! A file's bytes: what its readers see, and the changes that a power failure may take.
 //!
 //! Each change keeps what it overwrote, so that a sync has nothing to copy: it forgets the changes. A write is made up of
-//! sectors, each of which reaches the disk alone. At a power failure each sector has a version: the one after any of the
-//! changes that touched it, from the last durable one on.
+//! sectors, each of which reaches the disk alone. A power failure leaves each sector in one of its versions: the last
+//! durable one, or the one after any later change that touched it.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::disk::pages::{PAGE, Pages};
 /// Bytes that a disk writes at once.
 pub(super) const SECTOR: u64 = 512;
 
-/// More changes than this, or more overwritten bytes, are written back, as a kernel does that is short of memory.
+/// More changes than this, or more overwritten bytes, are written back, as by a kernel that is short of memory.
 const MAX_CHANGES: usize = 8_192;
 const MAX_OVERWRITTEN: usize = 32 << 20;
 
@@ -35,7 +35,7 @@ pub(super) struct Change {
     pub(super) kind: ChangeKind,
     pub(super) start: u64,
     pub(super) length: u64,
-    /// The bytes before, up to where the file ended or its last page.
+    /// The bytes that this range held before the change, up to the end of the file or of its last page.
     pub(super) old: Vec<u8>,
     pub(super) old_size: u64,
     pub(super) new_size: u64,

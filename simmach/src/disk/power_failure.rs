@@ -111,7 +111,8 @@ impl Victim<'_> {
             let at = LossAddress::size(self.subject, changes.len() - 1 - index);
             let describe = |lost: u64| {
                 let size = sizes.get(lost as usize).copied().unwrap_or(change.old_size);
-                format!("the last {} of {} are lost", bytes(change.new_size - size), self.path)
+                let cut = change.new_size - size;
+                format!("the last {} of {} {} lost", bytes(cut), self.path, are(cut))
             };
             let lost = draws.lost_units(at, sizes.len() as u64 - 1, &describe) as usize;
             if lost + 1 < sizes.len() {
@@ -179,7 +180,7 @@ impl Victim<'_> {
                 format!("a write of {} at {} of {path} is torn", bytes(change.length), change.start)
             }
             ChangeKind::Write if change.start == old_size => {
-                format!("the last {} of {path} are lost", bytes(change.length))
+                format!("the last {} of {path} {} lost", bytes(change.length), are(change.length))
             }
             ChangeKind::Write => {
                 format!("a write of {} at {} of {path} is lost", bytes(change.length), change.start)
@@ -190,7 +191,7 @@ impl Victim<'_> {
     fn describe_sector(&self, change: &Change, sector: u64) -> String {
         let start = change.start.max(sector * SECTOR);
         let end = change.end().min((sector + 1) * SECTOR);
-        format!("{} at {start} of {} are lost", bytes(end - start), self.path)
+        format!("{} at {start} of {} {} lost", bytes(end - start), self.path, are(end - start))
     }
 }
 
@@ -227,6 +228,10 @@ fn undo(
     }
     content.set_size(sized.size);
     lost
+}
+
+fn are(bytes: u64) -> &'static str {
+    if bytes == 1 { "is" } else { "are" }
 }
 
 fn bytes(count: u64) -> String {

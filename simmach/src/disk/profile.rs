@@ -8,7 +8,7 @@ pub(crate) enum CrashProfile {
     /// file that is renamed over another has its data.
     #[default]
     Journal,
-    /// No more than POSIX promises: a name is durable when its folder was synced, folders go each its own way, and what was
-    /// appended may be zeros.
+    /// No more than POSIX promises: a name is durable when its folder was synced, there is no order between the changes of
+    /// different folders, and what was appended may be zeros.
     Posix,
 }

@@ -25,7 +25,7 @@ pub(crate) enum SeedsError {
     /// Each shard would draw its own random seeds.
     #[error(
         "{SEEDS}=random cannot be used together with {SHARD}={0}, since each shard would draw its own seeds: give all \
-         shares the same range, {SEEDS}=a..b"
+         shards the same range, {SEEDS}=a..b"
     )]
     RandomShard(Shard),
 }

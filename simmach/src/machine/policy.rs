@@ -81,7 +81,7 @@ impl Machines {
     }
 }
 
-/// The timer of a restart. Starting the service or taking it down before cancels the timer.
+/// The timer of a restart. If the service is started or taken down before the timer fires, the timer is cancelled.
 fn restart(word: u64, incarnation: u64) {
     let id = ServiceId { machine: MachineId((word >> 32) as u32), service: word as u32 as usize };
     with(|machines| machines.all[id.machine.0 as usize].services[id.service].restart = None);

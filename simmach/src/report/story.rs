@@ -47,7 +47,7 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     if needs_plans {
         text.push_str(
-            "  It needs the plans themselves: what they did to the cluster does not fail without them.\n",
+            "  The failure needs the plans themselves: repeating only what they did to the cluster does not reproduce it.\n",
         );
     }
     text.push_str(match repeats {

@@ -235,7 +235,7 @@ fn wakes_from_other_threads_are_dropped_and_counted() {
             .waiting
             .last()
             .expect("lines")
-            .contains("1 wake-ups from other threads were ignored")
+            .contains("wake-ups from other threads were ignored (1)")
     );
 }
 

@@ -47,16 +47,21 @@ fn spec(plan: impl Plan) -> Spec {
 fn shrinks_to_one(spec: fn() -> Spec, effect: Effect) {
     let program = Program::new(spec).log(false);
     let mut seeds = 0..1_000;
+    let mut minimal = 0;
     for _ in 0..5 {
         let seed = program.find(seeds.clone()).expect("one fails");
         seeds.start = seed + 1;
         let smaller = program.shrink(seed, 2_000).expect("it fails again");
         let (before, after, story) = (smaller.before(), smaller.after(), smaller.story());
-        assert_eq!((after.faults, after.steps), (1, 1), "seed {seed}, {before:?}\n{story}");
+        // A second step may stay that only gives the act its time.
+        assert_eq!(after.faults, 1, "seed {seed}, {before:?}\n{story}");
+        assert!(after.steps <= 2, "seed {seed}, {before:?}\n{story}");
+        minimal += u64::from(after.steps == 1);
         assert!(!smaller.needs_plans(), "seed {seed}");
         let effects: Vec<_> = smaller.report().faults().map(|fault| fault.effect).collect();
         assert_eq!(effects, [effect], "seed {seed}");
     }
+    assert!(minimal >= 2, "{minimal} of 5");
 }
 
 #[test]

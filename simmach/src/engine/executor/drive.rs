@@ -155,8 +155,8 @@ impl Engine {
         self.end(Verdict::Failed(failure));
     }
 
-    /// Returns what the test's body waits for. If the body is ready or has a timer, it would wait for something else at
-    /// another time; this is then not part of the failure's fingerprint.
+    /// Returns what the test's body waits for. If the body is ready or has a timer, what it waits for changes with
+    /// time, and is not part of the failure's fingerprint.
     fn body_wait(&self) -> Option<BodyWait> {
         let own = self.body()?;
         let (_, body) = self.tasks.reports().into_iter().find(|(key, _)| *key == own)?;
@@ -197,7 +197,7 @@ impl Engine {
         let foreign = self.status.foreign_wakes();
         if foreign > 0 {
             waiting.push(format!(
-                "{foreign} wake-ups from other threads were ignored: only the run's own thread can wake its tasks"
+                "wake-ups from other threads were ignored ({foreign}): only the run's own thread can wake its tasks"
             ));
         }
         waiting

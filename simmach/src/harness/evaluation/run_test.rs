@@ -100,7 +100,7 @@ impl Evaluation<'_> {
             let count = numbers::count(result.ignored, "seed");
             let kinds = self.config.ignore.join("`, `");
             notes.push(format!(
-                "{}: {count} failed by what {IGNORE} passes over: `{kinds}`",
+                "{}: {count} failed in ways that {IGNORE} ignores: `{kinds}`",
                 self.path
             ));
         }

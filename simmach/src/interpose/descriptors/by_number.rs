@@ -129,7 +129,7 @@ unsafe fn on_old_paths(number: c_long, [a, b, c, _, _, _]: [c_long; 6]) -> Optio
     Some(result.into())
 }
 
-/// There are none.
+/// This architecture has no such calls.
 ///
 /// # Safety
 ///

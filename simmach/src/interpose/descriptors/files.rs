@@ -1,5 +1,5 @@
-//! Functions of the C library on paths. In a run they are answered from the calling code's machine's disk, and files of the
-//! host are only read. `/dev/urandom` and `/dev/random` are answered from the seed; other devices and the kernel's files are
+//! Functions of the C library on paths. In a run they are answered from the disk of the machine that the calling code runs
+//! on, and files of the host are only read. `/dev/urandom` and `/dev/random` are answered from the seed; other devices and the kernel's files are
 //! real.
 //!
 //! Calls are forwarded as system calls by number, as the C library makes them: allocators open files before anything can be

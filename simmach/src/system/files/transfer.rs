@@ -178,7 +178,7 @@ pub(in crate::system) fn resize(descriptor: c_int, size: u64) -> Answer<()> {
     })
 }
 
-/// A folder is not what the call is for.
+/// The error of a call that does not work on folders: `EINVAL` in place of `EISDIR`.
 fn of_folder(error: Errno) -> Errno {
     if error.0 == libc::EISDIR { Errno(libc::EINVAL) } else { error }
 }
