@@ -1,5 +1,7 @@
 //! The bugs that can be planted.
 
+use simmach::program::Size;
+
 /// A mistake in the program. Where it is known from another implementation, its name there is given: `raft-45` to `raft-66` are
 /// those of akka-raft that DEMi (NSDI 2016) found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,11 +67,46 @@ impl Bug {
         Self::RetryCheckedAtArrival,
     ];
 
-    /// Number of servers: three, or five where three cannot show the bug.
-    pub fn servers(self) -> u64 {
+    /// The size of the smallest failing run that a person would write: faults, and steps of the clients. The cluster has five
+    /// servers.
+    pub fn by_hand(self) -> (u64, u64) {
         match self {
-            Self::DuplicateVotes | Self::StaleMatches | Self::SmallQuorum => 5,
-            _ => 3,
+            // Two servers that are cut off make a leader of the next term, which overwrites a write of the other three.
+            Self::DuplicateVotes => (1, 1),
+            // Votes are held back until the next term, and the voters are cut off.
+            Self::OldVotes => (2, 1),
+            // A voter restarts between two candidates of a term, of which one does not hear the other.
+            Self::VoteNotStored | Self::TermNotStored => (2, 0),
+            // A leader in two terms, of which a follower missed the first and has entries of its own from before.
+            Self::StaleMatches | Self::PreviousTermIgnored => (2, 2),
+            // A leader and one follower are cut off with a write.
+            Self::SmallQuorum => (1, 1),
+            // An entry arrives late. The follower then drops a write, and votes for another that has not got it.
+            Self::TruncatesAlways => (2, 2),
+            // A server that missed a write is elected.
+            Self::VoteWithoutLogCheck => (1, 1),
+            // Two candidates at the same time.
+            Self::TwoVotes => (0, 0),
+            // The figure: two leaders fail before they have replicated their entries, and the first fails again.
+            Self::CommitsOldTerms => (3, 1),
+            // A leader is cut off with an entry that nobody else has.
+            Self::CommitsUncompared | Self::MatchOfWholeLog => (1, 2),
+            // An entry of a leader that is cut off arrives late.
+            Self::OldLeaders => (1, 1),
+            // Two followers lose the same write, and the leader is cut off.
+            Self::AnswersBeforeStored => (3, 1),
+            // A leader is cut off; one client writes to the next leader, another reads from the old one.
+            Self::UnconfirmedRead => (1, 2),
+            // A follower that has not heard of the commit becomes the leader.
+            Self::ReadBeforeOwnEntry => (1, 2),
+            // The answer to a write is late.
+            Self::RetryCheckedAtArrival => (1, 1),
         }
+    }
+
+    /// Whether a shrunk run is at most twice as large as the one by hand, plus one.
+    pub fn is_small(self, size: Size) -> bool {
+        let (faults, steps) = self.by_hand();
+        size.faults <= 2 * faults + 1 && size.steps <= 2 * steps + 1
     }
 }

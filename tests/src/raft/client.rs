@@ -17,6 +17,8 @@ const PAUSE: u64 = 300;
 const ANSWER: Duration = Duration::from_millis(200);
 /// How long a client tries.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the faults go on after the last request. A run with few requests would else end before the next election.
+const REST: Duration = Duration::from_secs(1);
 /// How long the cluster may take to answer after all faults are over.
 const RECOVERY: Duration = Duration::from_secs(20);
 
@@ -28,6 +30,7 @@ pub(super) async fn body(sim: Sim, servers: u64) -> Result {
     while let Some(ended) = clients.join_next().await {
         ended??;
     }
+    sleep(REST).await;
     sim.settle().await?;
     let mut last = Client::new(CLIENTS + 1, servers).await?;
     if last.request(0, RECOVERY).await.is_none() {

@@ -45,7 +45,7 @@ pub(super) enum Content {
         granted: bool,
     },
     Append(Append),
-    /// Whether the previous entry was there. `index`: up to where the log is as the leader's, or may be.
+    /// Whether the previous entry was there. `index`: up to where the log is as the leader's.
     Appended {
         success: bool,
         index: u64,

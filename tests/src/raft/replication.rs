@@ -47,7 +47,8 @@ impl Node {
         let is_same = own_term == Some(previous_term)
             || own_term.is_some() && self.has(Bug::PreviousTermIgnored);
         if !is_same {
-            let index = previous_index.saturating_sub(1).min(self.log.last_index());
+            // What is committed is the same on both.
+            let index = self.commit;
             return self.send(from, Content::Appended { success: false, index, round });
         }
         let mut index = previous_index;
