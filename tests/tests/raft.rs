@@ -6,24 +6,61 @@ use simmach_tests::raft::{self, Bug};
 /// Number of seeds of the correct program.
 const CORRECT_SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 3_000 };
 
+/// Number of servers of the programs with a bug.
+const SERVERS: u64 = 5;
+
 /// Number of seeds in which a bug is to be found.
 const BUG_SEEDS: u64 = 300;
 
 /// Maximum number of runs of the shrinker.
-const RUNS: u64 = 1_000;
+const RUNS: u64 = 2_000;
 
 #[test]
 fn correct_raft_passes() {
-    for servers in [3, 5] {
+    for servers in [3, SERVERS] {
         let failed = raft::program(None, servers, Swarm::new).find(0..CORRECT_SEEDS);
         assert_eq!(failed, None, "with {servers} servers");
     }
 }
 
-/// The bug is found with five servers, and its run shrinks to at most so many faults and steps.
+#[test]
+fn two_votes_of_one_server_count_as_two() {
+    is_found(Bug::DuplicateVotes, 1, 3);
+}
+
+#[test]
+fn one_server_too_few_commits() {
+    is_found(Bug::SmallQuorum, 2, 3);
+}
+
+#[test]
+fn server_votes_for_a_log_that_is_behind() {
+    is_found(Bug::VoteWithoutLogCheck, 3, 4);
+}
+
+#[test]
+fn server_votes_twice() {
+    is_found(Bug::TwoVotes, 0, 0);
+}
+
+#[test]
+fn old_leader_is_followed() {
+    is_found(Bug::OldLeaders, 1, 3);
+}
+
+/// These are found, but the shrunk runs are still large.
+#[test]
+fn other_bugs_are_found() {
+    for bug in [Bug::TruncatesAlways, Bug::RetryCheckedAtArrival, Bug::ReadBeforeOwnEntry] {
+        let failed = raft::program(Some(bug), SERVERS, Swarm::new).find(0..BUG_SEEDS);
+        assert!(failed.is_some(), "{bug:?}");
+    }
+}
+
+/// The bug is found, and its run shrinks to at most so many faults and steps.
 #[track_caller]
 fn is_found(bug: Bug, faults: u64, steps: u64) {
-    let program = raft::program(Some(bug), 5, Swarm::new);
+    let program = raft::program(Some(bug), SERVERS, Swarm::new);
     let seed = program.find(0..BUG_SEEDS).expect("no seed fails");
     let smaller = program.shrink(seed, RUNS).expect("the seed does not fail again");
     let after = smaller.after();
