@@ -3,6 +3,8 @@
 //! `cargo bench --bench raft` measures the correct program and all bugs. A word selects bugs by a part of their name, and shows
 //! the shrunk runs.
 
+#![allow(clippy::disallowed_methods, reason = "measures real time")]
+
 use std::time::Instant;
 
 use simmach::Swarm;
