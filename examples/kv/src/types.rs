@@ -29,7 +29,7 @@ pub struct Command {
 pub enum Change {
     /// Sets the value of a key.
     Put {
-        /// The key, as [`is_key`] wants it.
+        /// The key, which must be valid.
         key: String,
         /// Its new value.
         value: Bytes,
