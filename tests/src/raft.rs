@@ -5,7 +5,7 @@
 //! effect twice, and reads that a majority confirms. Left out are snapshots, changes of members and leases. Servers and clients
 //! exchange datagrams. An append message has at most one entry.
 //!
-//! Clients append numbers to the list and read it. The [`oracle`] checks each election, each entry that is stored, each entry
+//! Clients append numbers to the list and read it. The oracle checks each election, each entry that is stored, each entry
 //! that is applied, and each answer.
 //!
 //! A planted [`Bug`] is a deviation of one line from the correct program, in the place where the original was found.
