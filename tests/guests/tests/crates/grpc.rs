@@ -281,7 +281,7 @@ async fn balanced_channel_outlives_faults(sim: Sim) -> Result {
     topology = lossy().machine("server.zone", serve),
     client = "client.office",
     chaos = partitions(),
-    expect_failure(faults <= 2, steps <= 2),
+    expect_failure(faults <= 2, steps <= 3),
 )]
 async fn addition_is_taken_for_lost_after_a_time_out(sim: Sim) -> Result {
     let mut client = Client::new(endpoint("server.zone")?.connect_lazy());
