@@ -608,7 +608,9 @@ mod blocking {
         let datagrams = UnixDatagram::bind_addr(&name).expect("the name is free");
         assert_eq!(code(UnixStream::connect_addr(&name)), libc::ECONNREFUSED);
         drop(datagrams);
-        let path = std::env::temp_dir().join(format!("simmach-{}.sock", std::process::id()));
+        let path = std::env::temp_dir().join("simmach-errors-of-connect.sock");
+        // What a test that was killed has left.
+        let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).expect("the path is free");
         let unbound = UnixDatagram::unbound().expect("a socket");
         assert_eq!(code(unbound.connect(&path)), libc::EPROTOTYPE);
