@@ -190,8 +190,12 @@ extern "C" fn handler(_: c_int) {
 /// Sends signals all the time; most arrive inside the engine.
 #[sim_test(seeds = 1, machines("a{1..=3}" => || async { churn().await }))]
 async fn hook_in_a_signal_handler() {
-    // SAFETY: the handler does nothing that a signal handler must not do.
-    unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+    let install = || {
+        // SAFETY: the handler does nothing that a signal handler must not do.
+        unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) }
+    };
+    // Otherwise it would only be recorded.
+    simmach::interpose::allow_threads(install);
     // SAFETY: it takes nothing.
     let thread = unsafe { libc::pthread_self() };
     let stop = &*Box::leak(Box::new(AtomicBool::new(false)));
