@@ -35,7 +35,7 @@ fn one_server_too_few_commits() {
 
 #[test]
 fn server_votes_for_a_log_that_is_behind() {
-    is_found(Bug::VoteWithoutLogCheck, 3, 4);
+    is_found(Bug::VoteWithoutLogCheck, 3, 5);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn server_votes_twice() {
 
 #[test]
 fn old_leader_is_followed() {
-    is_found(Bug::OldLeaders, 1, 3);
+    is_found(Bug::OldLeaders, 3, 5);
 }
 
 /// These are found, but the shrunk runs are still large.
