@@ -11,6 +11,7 @@
 //! `vmsplice`, `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for
 //! a simulated descriptor.
 
+mod attributes;
 mod buffers;
 mod by_number;
 mod control;
@@ -22,6 +23,7 @@ mod lifecycle;
 mod messages;
 mod open_files;
 mod polling;
+mod positions;
 mod settings;
 pub(super) mod socket_address;
 mod sockets;
@@ -34,8 +36,9 @@ pub(super) use crate::interpose::descriptors::by_number::call as call_by_number;
 pub(super) use crate::interpose::descriptors::transfer::find_all;
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 11] {
+pub(super) fn defined() -> [*const (); 13] {
     [
+        attributes::defined as *const (),
         copies::defined as *const (),
         files::defined as *const (),
         folders::defined as *const (),
@@ -43,6 +46,7 @@ pub(super) fn defined() -> [*const (); 11] {
         messages::defined as *const (),
         open_files::defined as *const (),
         polling::defined as *const (),
+        positions::defined as *const (),
         settings::defined as *const (),
         sockets::defined as *const (),
         status::defined as *const (),

@@ -1,12 +1,14 @@
 //! The passes of the shrinker and their order.
 
+mod redraws;
+mod times;
+mod work;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::engine::acts::When;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
-use crate::engine::draws::{below_of, mix};
 use crate::engine::record::deviations::{Deviation, DeviationKind, Size};
 use crate::shrink::candidate::{Candidate, FamilyMode};
 use crate::shrink::ddmin::ddmin;
@@ -44,20 +46,10 @@ const NOISE: &[Family] = &[
 const MAX_ITEMS: usize = 200;
 /// Maximum number of rounds.
 const MAX_ROUNDS: u32 = 12;
-/// Maximum number of times that a removal is retried with different draws.
-const MAX_REDRAWS: u64 = 96;
-/// Minimum number of times that a removal is retried with different draws.
-const MIN_REDRAWS: u64 = 4;
-/// Target for the retries of all removals together.
-const TOTAL_REDRAWS: u64 = 576;
 /// Number of packets on each path whose loss is tried as the only fault.
 const PACKETS_PER_PATH: u64 = 12;
 /// Maximum number of such packets on all paths together.
 const MAX_PACKETS: usize = 120;
-/// Pairs of faults are replaced with one strike if at most this many faults remain.
-const MAX_REPLACED: usize = 6;
-/// Minimum number of steps that are cut from the front and the back.
-const MIN_CUT_STEPS: usize = 8;
 /// Removals are retried if at most this many items remain.
 const MAX_RETRIED: usize = 32;
 
@@ -221,10 +213,10 @@ impl<'a> Shrinker<'a> {
         }
         let mut candidate = self.candidate.clone();
         candidate.modes.extend(all.iter().cloned());
-        if self.try_candidates(std::iter::once(candidate)).is_none() {
+        if self.try_one(candidate).is_none() {
             for (family, mode) in all {
                 let candidate = self.candidate.set(family, mode);
-                self.try_candidates(std::iter::once(candidate));
+                self.try_one(candidate);
             }
         }
     }
@@ -260,109 +252,8 @@ impl<'a> Shrinker<'a> {
             }
         }
         let candidate = self.candidate.with_items(&[Family::Strike], &items);
-        self.try_candidates(std::iter::once(candidate));
+        self.try_one(candidate);
         self.pin_act_times();
-    }
-
-    /// Binds acts to the steps in which they happened.
-    fn pin_act_times(&mut self) {
-        let seen = self.times_of_acts();
-        let mut items = self.candidate.items(&[Family::Act]);
-        for item in items.iter_mut().filter(|item| !item.is_anchored()) {
-            if let Some(when) = seen.get(&item.address).and_then(|whens| whens.first()) {
-                *item = item.clone().bound_as(*when);
-            }
-        }
-        let candidate = self.candidate.with_items(&[Family::Act], &items);
-        self.try_candidates(std::iter::once(candidate));
-    }
-
-    /// Binds acts to events of machines in place of times: all to the nearest, else each to one near it. True if any is bound.
-    fn bind_to_events(&mut self) -> bool {
-        const ACT: &[Family] = &[Family::Act];
-        // Only what is left out after it is worth it.
-        if self.size.faults <= 1 && self.size.steps <= 1 {
-            return false;
-        }
-        let seen = self.times_of_acts();
-        let items = self.candidate.items(ACT);
-        let events = |item: &ShrinkItem| -> Vec<ShrinkItem> {
-            let whens = seen.get(&item.address).filter(|_| item.is_fault() && !item.is_anchored());
-            let anchored = whens.into_iter().flatten().filter(|when| when.is_anchored());
-            anchored.map(|when| item.clone().bound_as(*when)).collect()
-        };
-        let nearest = |item: &ShrinkItem| events(item).into_iter().next();
-        let all: Vec<_> =
-            items.iter().map(|item| nearest(item).unwrap_or_else(|| item.clone())).collect();
-        if all == items || items.len() > MAX_RETRIED {
-            return false;
-        }
-        let all = self.candidate.with_items(ACT, &all);
-        if self.try_candidates(std::iter::once(all)).is_some() {
-            return true;
-        }
-        let mut is_any_bound = false;
-        for (at, item) in items.iter().enumerate() {
-            let candidates: Vec<_> = events(item)
-                .into_iter()
-                .map(|bound| {
-                    let mut items = self.candidate.items(ACT);
-                    if let Some(item) = items.get_mut(at) {
-                        *item = bound;
-                    }
-                    self.candidate.with_items(ACT, &items)
-                })
-                .collect();
-            is_any_bound |= self.try_candidates(candidates.into_iter()).is_some();
-        }
-        is_any_bound
-    }
-
-    /// The times and events to which the acts of the best run can be bound.
-    fn times_of_acts(&mut self) -> BTreeMap<[u64; 3], Vec<When>> {
-        let acts = self.deviations().iter().filter(|deviation| {
-            deviation.family == Family::Act && deviation.kind == DeviationKind::Strike
-        });
-        acts.map(|act| (act.address, act.whens.clone())).collect()
-    }
-
-    /// Moves strikes earlier in their steps, then lowers choices that made the test wait for them. This is the last pass.
-    fn move_strikes_earlier(&mut self) {
-        const STRIKE: &[Family] = &[Family::Strike, Family::Act];
-        for at in 0..self.candidate.items(STRIKE).len().min(MAX_RETRIED) {
-            let Some(item) = self.candidate.items(STRIKE).get(at).cloned() else { return };
-            let Some(when) = item.when().filter(|when| *when > 0) else { continue };
-            let candidates = [64, 12, 6, 3, 1].into_iter().map(|half| {
-                let mut items = self.candidate.items(STRIKE);
-                items[at] = item.clone().moved_to(when.checked_shr(half).unwrap_or(0));
-                self.candidate.with_items(STRIKE, &items)
-            });
-            let candidates: Vec<_> = candidates.collect();
-            self.try_candidates(candidates.into_iter());
-        }
-        self.lower_choices();
-        self.drop_unused_items();
-    }
-
-    /// Weakens acts: lets them end sooner and hit less. This is one of the last passes.
-    fn weaken_acts(&mut self) {
-        const ACT: &[Family] = &[Family::Act];
-        for at in 0..self.candidate.items(ACT).len().min(MAX_RETRIED) {
-            while let Some(item) = self.candidate.items(ACT).get(at).cloned() {
-                let candidates: Vec<_> = item
-                    .weaker_acts()
-                    .into_iter()
-                    .map(|weaker| {
-                        let mut items = self.candidate.items(ACT);
-                        items[at] = weaker;
-                        self.candidate.with_items(ACT, &items)
-                    })
-                    .collect();
-                if self.try_candidates(candidates.into_iter()).is_none() {
-                    break;
-                }
-            }
-        }
     }
 
     /// Removes all faults of a machine, or of one direction of a connection, at once.
@@ -383,64 +274,6 @@ impl<'a> Shrinker<'a> {
         self.reduce(FAULTS);
     }
 
-    /// Removes steps. Items that are bound to a removed step are bound to another step.
-    fn remove_steps(&mut self) {
-        self.cut_steps();
-        let items = self.candidate.items(&[Family::Step]);
-        ddmin(items, |lists| {
-            let candidate = self.candidate.clone();
-            self.try_candidates(lists.map(|items| candidate.with_steps(&items)))
-        });
-    }
-
-    /// Cuts long lists of steps from the front and the back, by halves, quarters and so on, as long as one can be cut.
-    fn cut_steps(&mut self) {
-        let mut part = 2;
-        while self.candidate.items(&[Family::Step]).len() >= MIN_CUT_STEPS.max(part) {
-            let steps = self.candidate.items(&[Family::Step]);
-            let cut = steps.len() / part;
-            let shorter = [&steps[cut..], &steps[..steps.len() - cut]];
-            let candidates = shorter.map(|steps| self.candidate.with_steps(steps));
-            if self.try_candidates(candidates.into_iter()).is_none() {
-                part *= 2;
-            }
-        }
-    }
-
-    /// Removes choices, then lowers the others. Those outside of steps are removed as a whole, if they can be.
-    fn lower_choices(&mut self) {
-        const CHOICE: &[Family] = &[Family::Choice];
-        let steps: BTreeSet<u64> =
-            self.candidate.items(&[Family::Step]).iter().map(|step| step.address[0]).collect();
-        let mut in_steps = self.candidate.items(CHOICE);
-        in_steps.retain(|choice| steps.contains(&choice.address[0]));
-        let candidate = self.candidate.with_items(CHOICE, &in_steps);
-        self.try_candidates(std::iter::once(candidate));
-        self.reduce(CHOICE);
-        for at in 0..self.candidate.items(CHOICE).len() {
-            // A choice that is no longer listed is as low as possible.
-            while let Some(item) = self.candidate.items(CHOICE).get(at).cloned() {
-                let (value, _) = item.choice;
-                // Approaches the value by halves, like a binary search that does not need monotonicity.
-                let nearer = (1..u64::BITS).map(|half| value - (value >> half));
-                let lower: BTreeSet<u64> = [1, value / 4, value.saturating_sub(1)]
-                    .into_iter()
-                    .chain(nearer)
-                    .filter(|lower| (1..value).contains(lower))
-                    .collect();
-                let candidates = lower.into_iter().map(|lower| {
-                    let mut items = self.candidate.items(CHOICE);
-                    items[at] = item.lowered(lower);
-                    self.candidate.with_items(CHOICE, &items)
-                });
-                let candidates: Vec<_> = candidates.collect();
-                if self.try_candidates(candidates.into_iter()).is_none() {
-                    break;
-                }
-            }
-        }
-    }
-
     /// Makes whole families calm.
     fn calm_families(&mut self) {
         let families = [NOISE, &[Family::Isn], KEYS, FAULTS, WORK].concat();
@@ -455,7 +288,7 @@ impl<'a> Shrinker<'a> {
             self.narrow_window(*family);
             if let Some(mode) = self.items_of(*family) {
                 let candidate = self.candidate.set(*family, mode);
-                if self.try_candidates(std::iter::once(candidate)).is_some() {
+                if self.try_one(candidate).is_some() {
                     self.reduce(&[*family]);
                 }
             } else if matches!(self.candidate.modes.get(family), Some(FamilyMode::Only(_))) {
@@ -531,95 +364,8 @@ impl<'a> Shrinker<'a> {
         });
         if items.len() < count {
             let candidate = self.candidate.with_items(&families, &items);
-            self.try_candidates(std::iter::once(candidate));
+            self.try_one(candidate);
         }
-    }
-
-    /// Retries removals with different draws and at different times. Returns true if one of these candidates still fails.
-    fn retry_removals(&mut self) -> bool {
-        let mut fewer: Vec<Candidate> = Vec::new();
-        for families in [FAULTS, &[Family::Step]] {
-            let items = self.candidate.items(families);
-            if families == [Family::Step] && items.len() > 1 {
-                fewer.push(self.candidate.with_steps(&[]));
-            }
-            for at in 0..if items.len() <= MAX_RETRIED { items.len() } else { 0 } {
-                let mut fewer_items = items.clone();
-                fewer_items.remove(at);
-                fewer.push(match families {
-                    [Family::Step] => self.candidate.with_steps(&fewer_items),
-                    _ => self.candidate.with_items(families, &fewer_items),
-                });
-            }
-        }
-        let varies = |family: &&Family| NOISE.contains(family) || **family == Family::Choice;
-        for family in self.candidate.modes.keys().filter(varies) {
-            fewer.push(self.candidate.without(*family));
-        }
-        let parts = self.calm_field_rules();
-        self.try_redrawn(&fewer, |candidate, salt| redraw(candidate, &parts, salt))
-            || self.replace_pairs()
-    }
-
-    /// Replaces two faults with one new strike. Returns true if one of these candidates still fails.
-    fn replace_pairs(&mut self) -> bool {
-        let faults = self.candidate.items(FAULTS);
-        let latest = self.deviations().iter().map(|deviation| deviation.at).max().unwrap_or(0);
-        let is_scripted = self.candidate.is_scripted;
-        let model = self.model.clone().filter(|_| !is_scripted);
-        let acts: Vec<_> = self.acts.iter().filter(|act| act.is_fault()).cloned().collect();
-        if faults.len() > MAX_REPLACED || model.is_none() && acts.is_empty() {
-            return false;
-        }
-        let mut fewer = Vec::new();
-        for (nth, _) in faults.iter().enumerate() {
-            for other in nth + 1..faults.len() {
-                let mut left = faults.clone();
-                left.remove(other);
-                left.remove(nth);
-                fewer.push(self.candidate.with_items(FAULTS, &left));
-            }
-        }
-        self.try_redrawn(&fewer, |candidate, salt| {
-            let Some(model) = &model else {
-                return with_new_act(candidate, &acts, latest, salt);
-            };
-            let FamilyMode::Only(mut strikes) = candidate
-                .modes
-                .get(&Family::Strike)
-                .cloned()
-                .unwrap_or_else(|| FamilyMode::Only(Vec::new()))
-            else {
-                return candidate.clone();
-            };
-            let number = strikes.iter().map(|strike| strike.address[1]).max();
-            let number = number.unwrap_or(0).max(model.address[1]) + 1;
-            let word = |nth| mix(mix(salt, nth), number);
-            let when = below_of(Some(word(0)), (latest >> below_of(Some(word(1)), 3)) + 1);
-            strikes.push(model.clone().renumbered(number, word(2), when));
-            candidate.set(Family::Strike, FamilyMode::Only(strikes))
-        })
-    }
-
-    /// Tries these candidates with one salt after the other. Returns true if one of them still fails.
-    fn try_redrawn(
-        &mut self,
-        candidates: &[Candidate],
-        redrawn: impl Fn(&Candidate, u64) -> Candidate,
-    ) -> bool {
-        let often = TOTAL_REDRAWS / (candidates.len() as u64).max(1);
-        let often = often.clamp(MIN_REDRAWS, MAX_REDRAWS);
-        let salts =
-            (1..=often).flat_map(|salt| candidates.iter().map(move |candidate| (candidate, salt)));
-        let candidates: Vec<_> = salts.map(|(candidate, salt)| redrawn(candidate, salt)).collect();
-        self.try_candidates(candidates.into_iter()).is_some()
-    }
-
-    /// Rules that make the fields of the remaining strikes calm.
-    fn calm_field_rules(&mut self) -> Vec<Rule> {
-        let fields =
-            self.deviations().iter().filter(|deviation| deviation.kind == DeviationKind::Field);
-        fields.map(|field| Rule::one(field.family, field.address, RuleAction::Calm)).collect()
     }
 
     /// Removes as many items of these families as possible.
@@ -642,6 +388,30 @@ impl<'a> Shrinker<'a> {
                 None => return,
             }
         }
+    }
+
+    /// Tries a candidate. Returns `None` if it does not fail.
+    fn try_one(&mut self, candidate: Candidate) -> Option<u64> {
+        self.try_candidates(std::iter::once(candidate))
+    }
+
+    /// Tries the best candidate with the item at `at` of these families replaced: by each of `items` in turn, until one still
+    /// fails.
+    fn try_replacing(
+        &mut self,
+        families: &[Family],
+        at: usize,
+        items: impl IntoIterator<Item = ShrinkItem>,
+    ) -> Option<u64> {
+        let current = self.candidate.clone();
+        let all = current.items(families);
+        self.try_candidates(items.into_iter().map(|item| {
+            let mut items = all.clone();
+            if let Some(replaced) = items.get_mut(at) {
+                *replaced = item;
+            }
+            current.with_items(families, &items)
+        }))
     }
 
     /// Tries these candidates. The first that still fails becomes the best so far; returns its index.
@@ -697,19 +467,6 @@ impl<'a> Shrinker<'a> {
     }
 }
 
-/// Returns the same candidate with one more act like one of these, at any time until `latest`.
-fn with_new_act(candidate: &Candidate, acts: &[ShrinkItem], latest: u64, salt: u64) -> Candidate {
-    let mut items = candidate.items(&[Family::Act]);
-    let id = items.iter().chain(acts).map(|item| item.address[0]).max().unwrap_or(0) + 1;
-    let word = |nth| Some(mix(mix(salt, nth), id));
-    let Some(model) = acts.get(below_of(word(2), acts.len() as u64) as usize) else {
-        return candidate.clone();
-    };
-    let when = below_of(word(0), (latest >> below_of(word(1), 3)) + 1);
-    items.push(model.clone().act_again(id as u32, when));
-    candidate.set(Family::Act, FamilyMode::Only(items))
-}
-
 /// The groups that a fault belongs to: its machine, and its direction of a connection or its file.
 fn keys(item: &ShrinkItem) -> [Option<(u64, u64)>; 2] {
     let machine = item.machine.map(|machine| (0, u64::from(machine.0)));
@@ -719,34 +476,6 @@ fn keys(item: &ShrinkItem) -> [Option<(u64, u64)>; 2] {
         _ => None,
     };
     [machine, part]
-}
-
-/// Returns the same candidate with different draws where the seed decides, strikes at different times, and faults on
-/// different packets. In turn, the strikes' `parts` are unchanged, calm, or drawn again.
-fn redraw(candidate: &Candidate, parts: &[Rule], salt: u64) -> Candidate {
-    const STRIKE: &[Family] = &[Family::Strike];
-    let (round, turn) = (salt / 3, salt % 3);
-    let mut candidate = candidate.clone();
-    if turn == 2 {
-        candidate.calm.retain(|rule| rule.family != Some(Family::Strike));
-    }
-    if turn == 1 {
-        let more: Vec<_> = parts.iter().filter(|part| !candidate.calm.contains(part)).collect();
-        candidate.calm.extend(more.into_iter().cloned());
-        // Drops the parts of removed strikes.
-        candidate = candidate.with_items(STRIKE, &candidate.items(STRIKE));
-    }
-    for mode in candidate.modes.values_mut() {
-        match mode {
-            FamilyMode::Seeded { salt: own, .. } => *own = Some(mix(own.unwrap_or(0), salt)),
-            FamilyMode::Only(items) => {
-                for item in items {
-                    *item = item.clone().redraw(round, (turn == 2).then_some(salt));
-                }
-            }
-        }
-    }
-    candidate
 }
 
 fn hash(overlay: &Overlay) -> u64 {

@@ -6,7 +6,8 @@ use std::ffi::{c_int, c_long};
 use libc::ssize_t;
 
 use crate::interpose::descriptors::{
-    files, folders, lifecycle, messages, open_files, polling, settings, sockets, status, transfer,
+    attributes, files, folders, lifecycle, messages, open_files, polling, positions, settings,
+    sockets, status, transfer,
 };
 use crate::interpose::system::is_simulated;
 
@@ -80,7 +81,7 @@ unsafe fn on_paths(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_
             libc::SYS_fchmodat => files::fchmodat(a as _, b as _, c as _, 0),
             libc::SYS_truncate => files::truncate(a as _, b as _),
             libc::SYS_chdir => files::chdir(a as _),
-            libc::SYS_fchdir => open_files::fchdir(a as _),
+            libc::SYS_fchdir => files::fchdir(a as _),
             libc::SYS_sync => {
                 open_files::sync();
                 0
@@ -88,7 +89,7 @@ unsafe fn on_paths(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_
             libc::SYS_statx => status::statx(a as _, b as _, c as _, d as _, e as _),
             libc::SYS_statfs => status::statfs(a as _, b as _),
             libc::SYS_faccessat => status::faccessat(a as _, b as _, c as _, 0),
-            libc::SYS_utimensat => open_files::utimensat(a as _, b as _, c as _, d as _),
+            libc::SYS_utimensat => attributes::utimensat(a as _, b as _, c as _, d as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_newfstatat => status::fstatat(a as _, b as _, c as _, d as _),
             libc::SYS_getcwd => folders::getcwd_by_number(a as _, b as _),
@@ -110,9 +111,9 @@ unsafe fn on_old_paths(number: c_long, [a, b, c, _, _, _]: [c_long; 6]) -> Optio
         match number {
             libc::SYS_access => status::access(a as _, b as _),
             libc::SYS_chmod => files::chmod(a as _, b as _),
-            libc::SYS_chown => open_files::chown(a as _, b as _, c as _),
+            libc::SYS_chown => attributes::chown(a as _, b as _, c as _),
             libc::SYS_creat => files::creat(a as _, b as _),
-            libc::SYS_lchown => open_files::lchown(a as _, b as _, c as _),
+            libc::SYS_lchown => attributes::lchown(a as _, b as _, c as _),
             libc::SYS_link => files::link(a as _, b as _),
             libc::SYS_lstat => status::lstat(a as _, b as _),
             libc::SYS_mkdir => files::mkdir(a as _, b as _),
@@ -122,7 +123,7 @@ unsafe fn on_old_paths(number: c_long, [a, b, c, _, _, _]: [c_long; 6]) -> Optio
             libc::SYS_stat => status::stat(a as _, b as _),
             libc::SYS_symlink => files::symlink(a as _, b as _),
             libc::SYS_unlink => files::unlink(a as _),
-            libc::SYS_utimes => open_files::utimes(a as _, b as _),
+            libc::SYS_utimes => attributes::utimes(a as _, b as _),
             _ => return None,
         }
     };
@@ -155,8 +156,8 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
             libc::SYS_fsync => open_files::fsync(a as _),
             libc::SYS_fdatasync => open_files::fdatasync(a as _),
             libc::SYS_syncfs => open_files::syncfs(a as _),
-            libc::SYS_fchmod => open_files::fchmod(a as _, b as _),
-            libc::SYS_fchown => open_files::fchown(a as _, b as _, c as _),
+            libc::SYS_fchmod => attributes::fchmod(a as _, b as _),
+            libc::SYS_fchown => attributes::fchown(a as _, b as _, c as _),
             libc::SYS_fstatfs => status::fstatfs(a as _, b as _),
             libc::SYS_sync_file_range => {
                 open_files::sync_file_range(a as _, b as _, c as _, d as _)
@@ -200,14 +201,14 @@ unsafe fn transfer(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_
     let result = unsafe {
         match number {
             libc::SYS_read => transfer::read(a as _, b as _, c as _),
-            libc::SYS_pread64 => open_files::pread(a as _, b as _, c as _, d as _),
-            libc::SYS_pwrite64 => open_files::pwrite(a as _, b as _, c as _, d as _),
+            libc::SYS_pread64 => positions::pread(a as _, b as _, c as _, d as _),
+            libc::SYS_pwrite64 => positions::pwrite(a as _, b as _, c as _, d as _),
             // The kernel takes the position in two halves, of which 64-bit targets use the first.
-            libc::SYS_preadv => open_files::preadv(a as _, b as _, c as _, d as _),
-            libc::SYS_pwritev => open_files::pwritev(a as _, b as _, c as _, d as _),
-            libc::SYS_preadv2 => open_files::preadv2(a as _, b as _, c as _, d as _, f as _),
-            libc::SYS_pwritev2 => open_files::pwritev2(a as _, b as _, c as _, d as _, f as _),
-            libc::SYS_lseek => open_files::lseek(a as _, b as _, c as _) as ssize_t,
+            libc::SYS_preadv => positions::preadv(a as _, b as _, c as _, d as _),
+            libc::SYS_pwritev => positions::pwritev(a as _, b as _, c as _, d as _),
+            libc::SYS_preadv2 => positions::preadv2(a as _, b as _, c as _, d as _, f as _),
+            libc::SYS_pwritev2 => positions::pwritev2(a as _, b as _, c as _, d as _, f as _),
+            libc::SYS_lseek => positions::lseek(a as _, b as _, c as _) as ssize_t,
             libc::SYS_getdents64 => folders::getdents64(a as _, b as _, c as _),
             libc::SYS_readv => transfer::readv(a as _, b as _, c as _),
             libc::SYS_recvfrom => {

@@ -1,6 +1,6 @@
 //! Functions of the C library on paths. In a run they are answered from the disk of the machine that the calling code runs
-//! on, and files of the host are only read. `/dev/urandom` and `/dev/random` are answered from the seed; other devices and the kernel's files are
-//! real.
+//! on, and files of the host are only read. `/dev/urandom` and `/dev/random` are answered from the seed; other devices and the
+//! kernel's files are real.
 //!
 //! Calls are forwarded as system calls by number, as the C library makes them: allocators open files before anything can be
 //! looked up. A thread cannot be cancelled there while it waits for the other end of a FIFO.
@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
 use libc::{mode_t, size_t, ssize_t};
 
-use crate::interpose::descriptors::forward::{ToC, forward_by_number};
+use crate::interpose::descriptors::forward::{ToC, forward_by_number, second_name};
 use crate::interpose::linux::fail;
 use crate::interpose::system::{
     Answer, Errno, PathAt, Routed, SystemCalls, creation_calls, path_calls,
@@ -18,7 +18,7 @@ use crate::interpose::system::{
 const FROM_WORKING_FOLDER: c_int = libc::AT_FDCWD;
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 24] {
+pub(super) fn defined() -> [*const (); 25] {
     [
         open as *const (),
         open64 as *const (),
@@ -43,6 +43,7 @@ pub(super) fn defined() -> [*const (); 24] {
         chmod as *const (),
         fchmodat as *const (),
         chdir as *const (),
+        fchdir as *const (),
         truncate as *const (),
     ]
 }
@@ -84,14 +85,7 @@ pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -
     unsafe { openat(FROM_WORKING_FOLDER, path, flags, mode) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { openat(FROM_WORKING_FOLDER, path, flags, mode) }
-}
+second_name!(open64 = open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int);
 
 /// As [`open`].
 ///
@@ -124,19 +118,9 @@ pub unsafe extern "C" fn openat(
     }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn openat64(
-    folder: c_int,
-    path: *const c_char,
-    flags: c_int,
-    mode: c_uint,
-) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { openat(folder, path, flags, mode) }
-}
+second_name!(
+    openat64 = openat(folder: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int
+);
 
 /// # Safety
 ///
@@ -148,14 +132,7 @@ pub unsafe extern "C" fn creat(path: *const c_char, mode: mode_t) -> c_int {
     unsafe { openat(FROM_WORKING_FOLDER, path, flags, mode) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn creat64(path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { creat(path, mode) }
-}
+second_name!(creat64 = creat(path: *const c_char, mode: mode_t) -> c_int);
 
 /// # Safety
 ///
@@ -410,6 +387,17 @@ pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
     match unsafe { answered(FROM_WORKING_FOLDER, path) } {
         Some((calls, at)) => calls.change_folder(at).to_c(),
         None => forward_by_number!(SYS_chdir(path)),
+    }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
+    match path_calls() {
+        Some(calls) => calls.change_folder_to(descriptor).to_c(),
+        None => forward_by_number!(SYS_fchdir(descriptor)),
     }
 }
 

@@ -10,7 +10,7 @@ use std::ptr;
 use libc::{DIR, dirent64, size_t, ssize_t};
 
 use crate::interpose::descriptors::files::{answered, openat};
-use crate::interpose::descriptors::forward::{forward, forward_by_number};
+use crate::interpose::descriptors::forward::{forward, forward_by_number, second_name};
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
 use crate::interpose::system::{
@@ -162,14 +162,7 @@ pub unsafe extern "C" fn readdir64(folder: *mut DIR) -> *mut dirent64 {
     }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn readdir(folder: *mut DIR) -> *mut dirent64 {
-    // SAFETY: the caller's folder; the types are equal on 64-bit targets.
-    unsafe { readdir64(folder) }
-}
+second_name!(readdir = readdir64(folder: *mut DIR) -> *mut dirent64);
 
 /// # Safety
 ///

@@ -28,8 +28,25 @@ macro_rules! forward_by_number {
     };
 }
 
+/// Defines another name of a function. On 64-bit Linux the functions for large files, such as `pread64`, are the others.
+macro_rules! second_name {
+    ($name:ident = $first:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty) => {
+        #[doc = concat!("As [`", stringify!($first), "`].")]
+        ///
+        /// # Safety
+        ///
+        /// The same as for the C function.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            unsafe { $first($($argument),*) }
+        }
+    };
+}
+
 pub(super) use forward;
 pub(super) use forward_by_number;
+pub(super) use second_name;
 
 /// Makes a system call whose result is an `int`.
 ///

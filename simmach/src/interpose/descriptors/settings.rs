@@ -1,16 +1,17 @@
-//! Functions of the C library that control a descriptor: `fcntl` and `ioctl`.
+//! Functions of the C library that control a descriptor or ask what it is: `fcntl`, `ioctl` and `isatty`.
 
 use std::ffi::{c_int, c_long, c_ulong, c_void};
 
-use crate::interpose::descriptors::forward::{ToC, forward, forward_by_number};
+use crate::interpose::descriptors::forward::{ToC, forward, forward_by_number, second_name};
+use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
 use crate::interpose::system::{Answer, Errno, descriptor_calls, is_simulated};
 
 static FCNTL: Real<unsafe extern "C" fn(c_int, c_int, ...) -> c_int> = Real::named(c"fcntl");
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 3] {
-    [fcntl as *const (), fcntl64 as *const (), ioctl as *const ()]
+pub(super) fn defined() -> [*const (); 4] {
+    [fcntl as *const (), fcntl64 as *const (), ioctl as *const (), isatty as *const ()]
 }
 
 /// In C, callers pass the argument only if the command requires it. See [`syscall`](crate::interpose::linux::syscall).
@@ -32,14 +33,7 @@ pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_lo
     }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fcntl64(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { fcntl(descriptor, command, argument) }
-}
+second_name!(fcntl64 = fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int);
 
 fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int> {
     // A program that is executed never inherits a simulated descriptor.
@@ -101,4 +95,23 @@ unsafe fn control_device(
         libc::FIOCLEX | libc::FIONCLEX => calls.is_nonblocking(descriptor).map(|_| 0),
         _ => Err(Errno(libc::ENOTTY)),
     }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn isatty(descriptor: c_int) -> c_int {
+    let error = if is_simulated(descriptor) {
+        let checked = descriptor_calls().and_then(|calls| calls.status_flags(descriptor));
+        checked.err().map_or(libc::ENOTTY, |error| error.0)
+    } else {
+        let mut settings = std::mem::MaybeUninit::<[u8; 64]>::uninit();
+        match forward_by_number!(SYS_ioctl(descriptor, libc::TCGETS, settings.as_mut_ptr())) {
+            0 => return 1,
+            _ => return 0,
+        }
+    };
+    fail(error);
+    0
 }

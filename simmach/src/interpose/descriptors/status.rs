@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_long, c_uint};
 use std::ptr;
 
 use crate::interpose::descriptors::files::answered;
-use crate::interpose::descriptors::forward::forward_by_number;
+use crate::interpose::descriptors::forward::{forward_by_number, second_name};
 use crate::interpose::linux::fail;
 use crate::interpose::system::{
     Answer, Errno, NodeType, PathAt, Routed, Space, Status, SystemCalls, descriptor_calls,
@@ -153,8 +153,6 @@ unsafe fn write_status(
     }
 }
 
-// On 64-bit targets `stat64` is `stat`.
-
 /// # Safety
 ///
 /// The same as for the C function.
@@ -164,14 +162,7 @@ pub unsafe extern "C" fn stat(path: *const c_char, to: *mut libc::stat) -> c_int
     unsafe { write_status(FROM_WORKING_FOLDER, path, to, 0) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stat64(path: *const c_char, to: *mut libc::stat) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { write_status(FROM_WORKING_FOLDER, path, to, 0) }
-}
+second_name!(stat64 = stat(path: *const c_char, to: *mut libc::stat) -> c_int);
 
 /// # Safety
 ///
@@ -182,14 +173,7 @@ pub unsafe extern "C" fn lstat(path: *const c_char, to: *mut libc::stat) -> c_in
     unsafe { write_status(FROM_WORKING_FOLDER, path, to, libc::AT_SYMLINK_NOFOLLOW) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lstat64(path: *const c_char, to: *mut libc::stat) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { write_status(FROM_WORKING_FOLDER, path, to, libc::AT_SYMLINK_NOFOLLOW) }
-}
+second_name!(lstat64 = lstat(path: *const c_char, to: *mut libc::stat) -> c_int);
 
 /// # Safety
 ///
@@ -205,19 +189,14 @@ pub unsafe extern "C" fn fstatat(
     unsafe { write_status(folder, path, to, flags) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fstatat64(
-    folder: c_int,
-    path: *const c_char,
-    to: *mut libc::stat,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { write_status(folder, path, to, flags) }
-}
+second_name!(
+    fstatat64 = fstatat(
+        folder: c_int,
+        path: *const c_char,
+        to: *mut libc::stat,
+        flags: c_int,
+    ) -> c_int
+);
 
 /// # Safety
 ///
@@ -231,14 +210,7 @@ pub unsafe extern "C" fn fstat(descriptor: c_int, to: *mut libc::stat) -> c_int 
     unsafe { write_status(descriptor, ptr::null(), to, libc::AT_EMPTY_PATH) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fstat64(descriptor: c_int, to: *mut libc::stat) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { fstat(descriptor, to) }
-}
+second_name!(fstat64 = fstat(descriptor: c_int, to: *mut libc::stat) -> c_int);
 
 /// # Safety
 ///
@@ -359,14 +331,7 @@ pub unsafe extern "C" fn statfs(path: *const c_char, to: *mut libc::statfs) -> c
     }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn statfs64(path: *const c_char, to: *mut libc::statfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
-    unsafe { statfs(path, to) }
-}
+second_name!(statfs64 = statfs(path: *const c_char, to: *mut libc::statfs) -> c_int);
 
 /// # Safety
 ///
@@ -383,14 +348,7 @@ pub unsafe extern "C" fn fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_
     }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fstatfs64(descriptor: c_int, to: *mut libc::statfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
-    unsafe { fstatfs(descriptor, to) }
-}
+second_name!(fstatfs64 = fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_int);
 
 /// Converts what `statfs` has found to `statvfs`, as the C library does.
 ///
@@ -434,14 +392,7 @@ pub unsafe extern "C" fn statvfs(path: *const c_char, to: *mut libc::statvfs) ->
     unsafe { write_statvfs(to, |found| statfs(path, found)) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn statvfs64(path: *const c_char, to: *mut libc::statvfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
-    unsafe { statvfs(path, to) }
-}
+second_name!(statvfs64 = statvfs(path: *const c_char, to: *mut libc::statvfs) -> c_int);
 
 /// # Safety
 ///
@@ -452,11 +403,4 @@ pub unsafe extern "C" fn fstatvfs(descriptor: c_int, to: *mut libc::statvfs) -> 
     unsafe { write_statvfs(to, |found| fstatfs(descriptor, found)) }
 }
 
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fstatvfs64(descriptor: c_int, to: *mut libc::statvfs) -> c_int {
-    // SAFETY: the caller's arguments, as they came; the types are equal on 64-bit targets.
-    unsafe { fstatvfs(descriptor, to) }
-}
+second_name!(fstatvfs64 = fstatvfs(descriptor: c_int, to: *mut libc::statvfs) -> c_int);

@@ -1,0 +1,30 @@
+//! Scenarios that run on Linux and on a guest's thread, with equal results.
+
+use std::io;
+
+/// Makes two tests of each scenario: `real::…` and `guest::…`.
+macro_rules! both_ways {
+    ($($scenario:ident),* $(,)?) => {
+        mod real {
+            $(#[test]
+            fn $scenario() {
+                super::$scenario();
+            })*
+        }
+
+        mod guest {
+            $(#[simmach::sim_test(seeds = 20, check = true)]
+            async fn $scenario() {
+                let done = tokio::task::spawn_blocking(super::$scenario).await;
+                done.expect("no panic");
+            })*
+        }
+    };
+}
+
+pub(crate) use both_ways;
+
+/// The error number of a call that fails.
+pub(crate) fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
+    result.expect_err("an error").raw_os_error().expect("an error of the system")
+}
