@@ -32,7 +32,7 @@ use crate::types::{Answer, Change, Command, MAX_KEY, NodeId, RequestId, is_key};
 /// The header with the identity of a request: `client-serial`, two numbers.
 pub const REQUEST_ID: &str = "request-id";
 
-/// How long a node tries to answer. Without a majority a leader could wait for ever.
+/// Time limit for an answer. Without it, a leader that has lost its majority would wait forever.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn router() -> Router<Arc<Node>> {

@@ -1,4 +1,4 @@
-//! What a node is told when it starts.
+//! The configuration of a node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The requests of nodes to each other: their paths and bodies, and how a node answers them.
 //!
-//! A body is what openraft defines, in postcard's format; an answer is openraft's result. The path has the number of the node
-//! that is meant, so that a node that took over the address of another one does not answer for it.
+//! A body is what openraft defines, in postcard's format; an answer is openraft's result. The path contains the ID
+//! of the target node: a node that has taken over the address of another node does not answer its requests.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ pub(crate) fn router() -> Router<Arc<Node>> {
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
-/// Answers a request, unless it is for another node or makes no sense.
+/// Answers a request. Rejects a request that is malformed or meant for another node.
 async fn answer<Request: DeserializeOwned, Answer: Serialize>(
     node: &Node,
     Path(target): Path<NodeId>,

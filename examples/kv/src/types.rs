@@ -1,4 +1,4 @@
-//! What is replicated: commands, their answers, and the types that openraft is told to use.
+//! The replicated commands and their answers, and the types with which openraft is configured.
 
 use std::io::Cursor;
 

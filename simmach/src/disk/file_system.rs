@@ -579,7 +579,7 @@ impl FileSystem {
     }
 }
 
-/// How much of a write finds room in so many free pages.
+/// Number of bytes of a write that fit into `free` pages.
 fn fitting(content: &Content, start: u64, length: u64, free: u64) -> u64 {
     let end = start + length;
     if content.pages.holes(start, length) <= free {

@@ -111,7 +111,7 @@ impl Uncaught {
 
     /// Adds these panics to those of this thread.
     pub(crate) fn put(self) {
-        // If the thread-local is gone, nobody can ask for the panics.
+        // If the thread-local is gone, the panics can no longer be taken.
         let _ = RECORDED.try_with(|recorded| recorded.borrow_mut().extend(self.0));
     }
 }

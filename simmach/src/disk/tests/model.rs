@@ -108,7 +108,7 @@ impl Model {
         }
     }
 
-    /// Whether so many changes of names are pending that no more should be added.
+    /// Whether enough changes of names are pending: the states to try double with each.
     pub(super) fn is_full(&self) -> bool {
         self.changes.len() >= 9
     }

@@ -268,7 +268,7 @@ pub unsafe extern "C" fn faccessat(
         None => forward_by_number!(SYS_faccessat2(folder, path, mode, flags)),
         Some(_) if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => fail(libc::EINVAL),
         Some(Ok(Routed::Done(status))) => {
-            // Modes are kept and not checked, but for what is nobody's to execute.
+            // Modes are stored and not checked, except that a file must be executable for someone.
             let is_program = status.node != NodeType::File || status.mode & 0o111 != 0;
             if mode & libc::X_OK == 0 || is_program { 0 } else { fail(libc::EACCES) }
         }
