@@ -90,6 +90,9 @@ const SHUFFLES: u64 = 0x5348_5546;
 /// To find a counter, it is incremented this many times, in three rounds. No other word grows by exactly these amounts.
 const COUNTS: [u32; 3] = [3, 7, 11];
 
+/// A value that no counter has reached when it is looked for.
+const MAX: u32 = 1 << 28;
+
 /// The number of runtime builders created.
 fn builders() -> Option<&'static AtomicU32> {
     static COUNTER: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
@@ -145,7 +148,10 @@ fn on_new_thread(f: impl FnOnce() + Send) {
 
 /// Finds the one word of the program that grows by one when `grow` is called, and not when `other` is.
 fn find(grow: impl Fn(), other: impl Fn()) -> Option<&'static AtomicU32> {
-    let mut candidates: Vec<&'static AtomicU32> = words::writable();
+    // Afterwards the counter is not zero, as most words are.
+    grow();
+    let mut candidates: Vec<&'static AtomicU32> =
+        words::writable(|value| (1..MAX).contains(&value));
     for count in COUNTS {
         retain_growing(&mut candidates, count, || (0..count).for_each(|_| grow()));
     }
@@ -169,42 +175,72 @@ fn retain_growing(words: &mut Vec<&'static AtomicU32>, count: u32, grow: impl Fn
 
 mod words {
     use std::ffi::{c_int, c_void};
-    use std::sync::atomic::AtomicU32;
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    /// The words of the program's own writable data.
-    pub(super) fn writable() -> Vec<&'static AtomicU32> {
-        let mut found = Vec::new();
+    /// Which words are looked for, and those found so far.
+    struct Search<'a> {
+        is_wanted: &'a dyn Fn(u32) -> bool,
+        found: Vec<&'static AtomicU32>,
+    }
+
+    /// Returns the words of the program's own writable data whose values are wanted. Zero is never wanted.
+    pub(super) fn writable(is_wanted: impl Fn(u32) -> bool) -> Vec<&'static AtomicU32> {
+        let mut search = Search { is_wanted: &is_wanted, found: Vec::new() };
         // SAFETY: the callback is called only before this call returns, with a pointer that is valid until then.
-        unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
-        found
+        unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut search).cast()) };
+        search.found
     }
 
     unsafe extern "C" fn add(
         object: *mut libc::dl_phdr_info,
         _size: usize,
-        found: *mut c_void,
+        search: *mut c_void,
     ) -> c_int {
-        // SAFETY: `dl_iterate_phdr` passes a valid object, and the pointer to the vector that `writable` gave it.
-        let (object, found) = unsafe { (&*object, &mut *found.cast::<Vec<&AtomicU32>>()) };
+        // SAFETY: `dl_iterate_phdr` passes a valid object, and the pointer to the search that `writable` gave it.
+        let (object, search) = unsafe { (&*object, &mut *search.cast::<Search<'_>>()) };
         // SAFETY: `dlpi_phdr` points to `dlpi_phnum` headers, which are valid for reads during the callback.
         let headers =
             unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+        let range = |header: &libc::Elf64_Phdr| {
+            let start = (object.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
+            start..start + header.p_memsz as usize
+        };
+        // Most of the writable data is written only while it is relocated, and is read-only afterwards.
+        let relocated = headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO);
+        let relocated = relocated.map_or(0..0, range);
         for header in headers {
             if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W == 0 {
                 continue;
             }
-            let start = (object.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
-            let (from, to) = (start.next_multiple_of(4), start + header.p_memsz as usize);
-            for address in (from..to.saturating_sub(3)).step_by(4) {
-                let word = std::ptr::with_exposed_provenance_mut(address);
-                // SAFETY: the program's own data stays mapped and aligned as long as the program runs. It is read and
-                // written atomically here. A word that other code changes non-atomically is soon excluded from the
-                // candidates.
-                found.push(unsafe { AtomicU32::from_ptr(word) });
-            }
+            let all = range(header);
+            let start = if all.contains(&relocated.start) { relocated.end } else { all.start };
+            add_from(start..all.end, search);
         }
         // The first object is the program. The others are not examined.
         1
+    }
+
+    /// Adds the wanted words of a range of the program's data. Two words at a time are skipped if both are zero, as most are.
+    fn add_from(data: Range<usize>, search: &mut Search<'_>) {
+        let pairs = data.start.next_multiple_of(8)..data.end.saturating_sub(7);
+        for address in pairs.step_by(8) {
+            let pair = std::ptr::with_exposed_provenance_mut(address);
+            // SAFETY: the program's own data stays mapped as long as the program runs, and the address is aligned. The data is
+            // read and written atomically here. A word that other code changes non-atomically is soon excluded from the
+            // candidates.
+            if unsafe { AtomicU64::from_ptr(pair) }.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            for word in [address, address + 4] {
+                let word = std::ptr::with_exposed_provenance_mut(word);
+                // SAFETY: as above: it is one half of the pair.
+                let word = unsafe { AtomicU32::from_ptr(word) };
+                if (search.is_wanted)(word.load(Ordering::Relaxed)) {
+                    search.found.push(word);
+                }
+            }
+        }
     }
 }
 
