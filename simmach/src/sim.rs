@@ -21,8 +21,8 @@ use crate::machine::{self, Selector};
 use crate::net;
 pub(crate) use crate::sim::links::partitioned;
 pub use crate::sim::look::Machine;
-pub(crate) use crate::sim::machines::name_of;
 use crate::sim::machines::set_clock;
+pub(crate) use crate::sim::machines::{has_exact_clocks, name_of};
 use crate::sim::world::with;
 pub(crate) use crate::sim::world::{
     Idle, PlanActivity, add_plan, install, record_idle, remove, request_fault, take_plan_activity,

@@ -30,9 +30,9 @@ use crate::time::sleep;
 /// processes are paused; machines are isolated, separated into two groups, or cut off in one direction; the packets of a
 /// machine are held back, delayed or lost; clocks drift by up to 500 ppm.
 ///
-/// What runs the same service on several machines keeps a majority: at most so many machines of such a group are down, paused,
-/// or troubled by the network at a time that more than half of it is left. Of a group of one or two, at most one machine is hit
-/// at a time. The machine of the test's body is hit only if it is named.
+/// A majority of the machines that run the same service is spared: fewer than half of them are down, paused or hit by network
+/// faults at a time. If only one or two machines run it, at most one is hit at a time. The machine of the test's body is hit only
+/// if it is named.
 ///
 /// What a correct program need not survive is off until the test says that its program does: see [`survives`](Self::survives).
 ///
@@ -190,12 +190,16 @@ impl Run {
             if victims.is_empty() {
                 continue;
             }
-            self.budget.borrow_mut().take(&victims);
+            let counts = !kind.sets_clocks();
+            if counts {
+                self.budget.borrow_mut().take(&victims);
+            }
             let lasting = kind.lasting(strike, lasting);
             let undo = kind.strike(self.sim, strike, &victims, &self.others(&victims)).await?;
             sleep(lasting).await;
             undo.undo(self.sim, strike)?;
-            if kind != Fault::Wipe {
+            // A wiped machine counts as down to the end of the run.
+            if counts && kind != Fault::Wipe {
                 self.budget.borrow_mut().release(&victims);
             }
         }
@@ -206,10 +210,7 @@ impl Run {
     fn choose(&self, kind: Fault, strike: Strike) -> Vec<MachineId> {
         let names = candidates(self.sim, self.plan.machines.as_ref());
         let mut running: Vec<MachineId> = numbers(&names);
-        running.retain(|machine| machine::has_running_service(*machine));
-        if kind.takes_power() {
-            running.retain(|machine| machine::body_machine() != Some(*machine));
-        }
+        running.retain(|machine| machine::has_running_service(*machine) && kind.can_hit(*machine));
         if running.is_empty() {
             sim::record_idle(Idle::AllDown);
             return running;
@@ -223,7 +224,7 @@ impl Run {
             let chosen = strike.below(fault::VICTIMS + nth, running.len() as u64) as usize;
             let machine = running.swap_remove(chosen);
             victims.push(machine);
-            if kind.is_limited() && !self.budget.borrow().has_room(&victims) {
+            if !kind.sets_clocks() && !self.budget.borrow().has_room(&victims) {
                 victims.pop();
             }
             if victims.len() == most {

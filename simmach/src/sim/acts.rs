@@ -9,14 +9,12 @@ use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, Processes
 use crate::engine::log::{self, Level};
 use crate::engine::record::event::LinkChange;
 use crate::engine::time::machine_clocks::ClockSkew;
-use crate::engine::{
-    self, Effect, Engine, Event, MachineId, ProcessId, RunId, Scope, context, mix, mix_text,
-};
+use crate::engine::{self, Effect, Event, MachineId, ProcessId, RunId, Scope, mix, mix_text};
 use crate::machine::{self, ServiceId};
 use crate::net::control::Paths;
 use crate::net::{self, Choice, LinkState, NetworkProfile, PacketFate};
 use crate::sim::links::link_changed;
-use crate::sim::machines::{name_of, set_clock};
+use crate::sim::machines::{changes_clock, name_of, set_clock};
 use crate::sim::repair_everything;
 use crate::sim::world::with;
 
@@ -150,11 +148,7 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
                 .is_some_and(|profile| !net::control::has_profile(paths, LinkState::Now, &profile))
         }
         Act::Clock { machine, offset, drift } => {
-            let skew = ClockSkew { offset: *offset, drift: *drift };
-            let change = |engine: &Engine| {
-                engine.clock.machine_clocks.change(*machine, engine.clock.now(), skew).is_some()
-            };
-            context::try_with(change) == Some(true)
+            changes_clock(*machine, ClockSkew { offset: *offset, drift: *drift })
         }
         Act::EndFilter { number } => {
             with(|world| world.filters.contains_key(number)).unwrap_or(false)

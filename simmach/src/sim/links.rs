@@ -16,6 +16,35 @@ use crate::sim::machines::no_match;
 use crate::sim::world::{plan_name, request_fault};
 use crate::sim::{ControlError, Sim, acts};
 
+/// Begins a partition, unless the overlay leaves it out or it is there already. `plan` is the plan that owns it, if any.
+fn begin_partition(
+    plan: Option<u64>,
+    from: Vec<MachineId>,
+    to: Vec<MachineId>,
+    both_ways: bool,
+    text: impl Fn() -> String,
+) {
+    let would_change = |from, to| net::control::would_partition(plan, from, to, true);
+    let changes = would_change(&from, &to) || both_ways && would_change(&to, &from);
+    if request_fault(changes, &from, &text) && changes {
+        acts::perform(plan, &Act::Partition { from, to, both_ways }, text);
+    }
+}
+
+/// Ends what `plan`, or the test, partitioned between two groups. `text` is given what stays partitioned.
+fn end_partition(
+    plan: Option<u64>,
+    from: Vec<MachineId>,
+    to: Vec<MachineId>,
+    text: impl Fn(&RemainingPartitions) -> String,
+) {
+    let would_change = |from, to| net::control::would_partition(plan, from, to, false);
+    if would_change(&from, &to) || would_change(&to, &from) {
+        let stays = net::control::remaining_partitions(plan, &from, &to);
+        acts::perform(plan, &Act::Heal { from, to, both_ways: true }, || text(&stays));
+    }
+}
+
 /// Network faults. Machines are selected by name, by pattern or by zone: `"api1.public"`, `"api*"`, `"public"`.
 impl Sim {
     /// Partitions two groups of machines from each other: packets between them are dropped in both directions.
@@ -40,13 +69,7 @@ impl Sim {
         a: &Selector,
         b: &Selector,
     ) -> Result<(), ControlError> {
-        let (from, to) = (ends(a)?, ends(b)?);
-        let changes = net::control::would_partition(plan, &from, &to, true)
-            || net::control::would_partition(plan, &to, &from, true);
-        if !request_fault(changes, &from, || partitioned(a, b)) || !changes {
-            return Ok(());
-        }
-        acts::perform(plan, &Act::Partition { from, to, both_ways: true }, || partitioned(a, b));
+        begin_partition(plan, ends(a)?, ends(b)?, true, || partitioned(a, b));
         Ok(())
     }
 
@@ -60,15 +83,18 @@ impl Sim {
         from: impl Into<Selector>,
         to: impl Into<Selector>,
     ) -> Result<(), ControlError> {
-        let (from, to) = (from.into(), to.into());
-        let (sending, receiving) = (ends(&from)?, ends(&to)?);
-        let changes = net::control::would_partition(None, &sending, &receiving, true);
-        let text = || format!("partitioned: {}", one_way(&from, &to));
-        if !request_fault(changes, &sending, text) || !changes {
-            return Ok(());
-        }
-        let act = Act::Partition { from: sending, to: receiving, both_ways: false };
-        acts::perform(None, &act, text);
+        self.partition_one_way_for(None, &from.into(), &to.into())
+    }
+
+    /// Like [`partition_one_way`](Self::partition_one_way), on behalf of `plan`.
+    pub(crate) fn partition_one_way_for(
+        &self,
+        plan: Option<u64>,
+        from: &Selector,
+        to: &Selector,
+    ) -> Result<(), ControlError> {
+        let text = || format!("partitioned: {}", one_way(from, to));
+        begin_partition(plan, ends(from)?, ends(to)?, false, text);
         Ok(())
     }
 
@@ -82,12 +108,7 @@ impl Sim {
         let from = ends(&group)?;
         let mut to = machine::machines(&Selector::all());
         to.retain(|machine| !from.contains(machine));
-        let changes = net::control::would_partition(None, &from, &to, true)
-            || net::control::would_partition(None, &to, &from, true);
-        let text = || format!("isolated: [{group}]");
-        if request_fault(changes, &from, text) && changes {
-            acts::perform(None, &Act::Partition { from, to, both_ways: true }, text);
-        }
+        begin_partition(None, from, to, true, || format!("isolated: [{group}]"));
         Ok(())
     }
 
@@ -101,12 +122,7 @@ impl Sim {
         let from = ends(&group)?;
         let mut to = machine::machines(&Selector::all());
         to.retain(|machine| !from.contains(machine));
-        let changes = net::control::would_partition(None, &from, &to, false)
-            || net::control::would_partition(None, &to, &from, false);
-        if changes {
-            let act = Act::Heal { from, to, both_ways: true };
-            acts::perform(None, &act, || format!("rejoined: [{group}]"));
-        }
+        end_partition(None, from, to, |_| format!("rejoined: [{group}]"));
         Ok(())
     }
 
@@ -128,15 +144,7 @@ impl Sim {
         a: &Selector,
         b: &Selector,
     ) -> Result<(), ControlError> {
-        let (from, to) = (ends(a)?, ends(b)?);
-        if !net::control::would_partition(plan, &from, &to, false)
-            && !net::control::would_partition(plan, &to, &from, false)
-        {
-            return Ok(());
-        }
-        let stays = net::control::remaining_partitions(plan, &from, &to);
-        let act = Act::Heal { from, to, both_ways: true };
-        acts::perform(plan, &act, || healed(a, b, &stays));
+        end_partition(plan, ends(a)?, ends(b)?, |stays| healed(a, b, stays));
         Ok(())
     }
 

@@ -273,12 +273,7 @@ impl Sim {
         {
             return Err(ControlError::Clock { selector: selector.to_string(), why });
         }
-        let changes = |machine: &MachineId| {
-            let change = |engine: &Engine| {
-                engine.clock.machine_clocks.change(*machine, engine.clock.now(), clock).is_some()
-            };
-            context::try_with(change) == Some(true)
-        };
+        let changes = |machine: &MachineId| changes_clock(*machine, clock);
         let text = || format!("{}clocks changed", subject(&selector, &machines));
         // Resetting clocks is the counterpart of an earlier fault, so the overlay cannot leave it out.
         if clock == ClockSkew::exact()
@@ -419,6 +414,19 @@ pub(super) fn set_clock(machine: MachineId, clock: ClockSkew) -> bool {
         });
     }
     true
+}
+
+/// Whether the clocks of a machine are exact.
+pub(crate) fn has_exact_clocks(machine: MachineId) -> bool {
+    !changes_clock(machine, ClockSkew::exact())
+}
+
+/// Whether setting the clocks of a machine would change them.
+pub(super) fn changes_clock(machine: MachineId, skew: ClockSkew) -> bool {
+    let change = |engine: &Engine| {
+        engine.clock.machine_clocks.change(machine, engine.clock.now(), skew).is_some()
+    };
+    context::try_with(change) == Some(true)
 }
 
 /// Returns the selector and a space; empty if the selector names exactly the machine with which the log line begins.

@@ -6,9 +6,9 @@ use crate::chaos::pace::{DurationRange, Strike};
 use crate::chaos::swarm::Hardship;
 use crate::engine::MachineId;
 use crate::engine::time::machine_clocks::ClockSkew;
-use crate::machine::Selector;
+use crate::machine::{self, Selector};
 use crate::net::{PacketFate, PacketFilter, PacketInfo};
-use crate::sim::{ControlError, Sim, name_of};
+use crate::sim::{self, ControlError, Sim, name_of};
 
 /// How long a strike lasts where the tempo is given.
 pub(super) const USUAL: DurationRange =
@@ -59,8 +59,8 @@ pub(super) enum Undo {
     Restore,
     Heal(Selector, Selector),
     Unclog(Selector, Selector),
-    /// Dropping them removes them.
-    Filters(#[expect(dead_code, reason = "it is dropped")] Vec<PacketFilter>),
+    /// Dropping it removes it.
+    Filter(#[expect(dead_code, reason = "it is dropped")] PacketFilter),
     SetClocks(Selector),
     Resume(Selector),
     Nothing,
@@ -95,8 +95,8 @@ impl Fault {
         }
     }
 
-    /// Whether the machine of the test's body cannot be hit.
-    pub(super) fn takes_power(self) -> bool {
+    /// Whether machines lose power. That of the test's body cannot be hit.
+    fn takes_power(self) -> bool {
         matches!(
             self,
             Self::PowerOff | Self::Bounce | Self::PowerOffs | Self::Blackout | Self::Wipe
@@ -108,9 +108,18 @@ impl Fault {
         matches!(self, Self::PowerOffs | Self::Isolate)
     }
 
-    /// Whether a machine that is hit is out of service meanwhile.
-    pub(super) fn is_limited(self) -> bool {
-        !matches!(self, Self::Drift | Self::ClockStep)
+    /// Whether it sets clocks. A machine whose clocks are wrong still serves, so the budget does not limit it.
+    pub(super) fn sets_clocks(self) -> bool {
+        matches!(self, Self::Drift | Self::ClockStep)
+    }
+
+    /// Whether it can hit a machine on which a service runs: not if the test, or another strike, did the same to it.
+    pub(super) fn can_hit(self, machine: MachineId) -> bool {
+        match self {
+            Self::Pause => !machine::is_paused(machine),
+            Self::Drift | Self::ClockStep => sim::has_exact_clocks(machine),
+            _ => !self.takes_power() || machine::body_machine() != Some(machine),
+        }
     }
 
     /// How long a strike lasts.
@@ -170,7 +179,8 @@ impl Fault {
             }
             Self::OneWay => {
                 let (from, to) = either_way(strike, on, rest);
-                Undo::Filters(vec![sim.filter_packets(from, to, |_| PacketFate::Drop)?])
+                sim.partition_one_way_for(strike.owner(), &from, &to)?;
+                Undo::Heal(from, to)
             }
             Self::Clog => {
                 let (from, to) = either_way(strike, on, rest);
@@ -181,7 +191,7 @@ impl Fault {
                 let delay = strike.duration(AMOUNT, DELAY);
                 let late = move |_: &PacketInfo<'_>| PacketFate::Delay(delay);
                 let (from, to) = either_way(strike, on, rest);
-                Undo::Filters(vec![sim.filter_packets(from, to, late)?])
+                Undo::Filter(sim.filter_packets(from, to, late)?)
             }
             Self::Loss => {
                 let percent = 1 + strike.below(AMOUNT, 50);
@@ -194,7 +204,7 @@ impl Fault {
                     }
                 };
                 let (from, to) = either_way(strike, on, rest);
-                Undo::Filters(vec![sim.filter_packets(from, to, lose)?])
+                Undo::Filter(sim.filter_packets(from, to, lose)?)
             }
             Self::Drift => {
                 let ppm = strike.below(AMOUNT, 1_000) as i32 - 500;
@@ -228,7 +238,7 @@ impl Undo {
             Self::Unclog(from, to) => sim.unclog(from, to),
             Self::SetClocks(on) => sim.set_clock(on, ClockSkew::exact()),
             Self::Resume(on) => sim.resume(on),
-            Self::Filters(_) | Self::Nothing => Ok(()),
+            Self::Filter(_) | Self::Nothing => Ok(()),
         };
         undone.map_err(|error| error.to_string())
     }
