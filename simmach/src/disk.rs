@@ -14,11 +14,14 @@ mod file_system;
 pub(crate) mod host;
 mod inode;
 mod journal;
+pub(crate) mod locks;
 pub(crate) mod machines;
+pub(crate) mod mappings;
 mod pages;
 pub(crate) mod path;
 mod power_failure;
 mod profile;
+mod region;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,9 @@
 //! sectors, each of which reaches the disk alone. A power failure leaves each sector in one of its versions: the last
 //! durable one, or the one after any later change that touched it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+
+use rustix::io::Errno;
 
 use crate::disk::pages::{PAGE, Pages};
 
@@ -27,6 +29,10 @@ pub(super) struct Content {
     serial: u64,
     /// Whether a sync failed since the file was last durable as a whole.
     has_failed_sync: bool,
+    /// What was last seen of the pages of a file that is mapped for writing.
+    seen: Option<BTreeMap<usize, Box<[u8; PAGE]>>>,
+    /// Mappings for writing.
+    writers: u32,
 }
 
 /// A change that may not be durable.
@@ -87,6 +93,7 @@ impl Content {
             self.pages.write(at, piece);
             at += piece.len() as u64;
         }
+        self.see(start, length as u64);
     }
 
     /// Cuts or extends the file.
@@ -97,6 +104,7 @@ impl Content {
         let cut = self.pages.extent().min(self.size).saturating_sub(size);
         self.record(ChangeKind::Resize, size, cut, size);
         self.pages.cut(size);
+        self.forget_from(size);
     }
 
     /// Makes zeros of a range, within the file.
@@ -105,10 +113,12 @@ impl Content {
         if length > 0 {
             self.record(ChangeKind::Write, start, length, self.size);
             self.pages.clear(start, length);
+            self.see(start, length);
         }
     }
 
     fn record(&mut self, kind: ChangeKind, start: u64, length: u64, new_size: u64) {
+        self.absorb();
         let there = self.size.min(self.pages.extent()).saturating_sub(start).min(length) as usize;
         let mut old = vec![0; there];
         self.pages.read(start, &mut old);
@@ -142,6 +152,7 @@ impl Content {
 
     /// Makes all changes durable, but for those that a failed sync has dropped.
     pub(super) fn sync(&mut self) {
+        self.absorb();
         if self.has_failed_sync {
             self.force(0, u64::MAX);
         } else {
@@ -152,6 +163,7 @@ impl Content {
 
     /// A sync fails: the data that it was to write is taken for written, and is not.
     pub(super) fn fail_sync(&mut self) {
+        self.absorb();
         for change in &mut self.changes {
             change.is_dropped |= !change.is_durable && change.kind == ChangeKind::Write;
             self.has_failed_sync |= change.is_dropped;
@@ -168,10 +180,96 @@ impl Content {
 
     /// Makes the writes within a range durable.
     pub(super) fn sync_range(&mut self, start: u64, length: u64) {
+        self.absorb();
         let end = start.saturating_add(length);
         for change in self.changes.iter_mut().filter(|change| change.kind == ChangeKind::Write) {
             let is_within = change.start >= start && change.start + change.length <= end;
             change.is_durable |= is_within && !change.is_dropped;
+        }
+    }
+
+    /// Gives the file's bytes to mappings. Returns the descriptor of a memory file. `writes`: whether this one may change them.
+    pub(super) fn map(&mut self, writes: bool) -> Result<i32, Errno> {
+        let descriptor = self.pages.map(self.size)?;
+        if writes {
+            self.writers += 1;
+            if self.seen.is_none() {
+                self.seen = Some(BTreeMap::new());
+                self.see(0, self.size);
+            }
+        }
+        Ok(descriptor)
+    }
+
+    /// A mapping for writing is gone.
+    pub(super) fn unmap(&mut self) {
+        self.absorb();
+        self.writers = self.writers.saturating_sub(1);
+        if self.writers == 0 {
+            self.seen = None;
+        }
+    }
+
+    /// Leaves the mappings to processes that have ended.
+    pub(super) fn abandon_mappings(&mut self) {
+        self.absorb();
+        self.seen = None;
+        self.writers = 0;
+        self.pages.unmap();
+    }
+
+    /// Takes what was written through mappings for writes of whole pages, made now.
+    pub(super) fn absorb(&mut self) {
+        let Some(mut seen) = self.seen.take() else { return };
+        let mut now = [0; PAGE];
+        for page in self.pages.data_pages() {
+            let start = (page * PAGE) as u64;
+            let length = self.size.saturating_sub(start).min(PAGE as u64) as usize;
+            self.pages.read(start, &mut now);
+            let before = seen.entry(page).or_insert_with(|| Box::new([0; PAGE]));
+            if before[..length] != now[..length] {
+                self.add_mapped_write(start, &before[..length]);
+                before.copy_from_slice(&now);
+            }
+        }
+        self.seen = Some(seen);
+    }
+
+    fn add_mapped_write(&mut self, start: u64, before: &[u8]) {
+        self.overwritten += before.len();
+        self.changes.push_back(Change {
+            kind: ChangeKind::Write,
+            start,
+            length: before.len() as u64,
+            old: before.to_vec(),
+            old_size: self.size,
+            new_size: self.size,
+            adds_blocks: before.iter().all(|byte| *byte == 0),
+            serial: self.serial,
+            is_durable: false,
+            is_dropped: false,
+        });
+        self.serial += 1;
+    }
+
+    /// Takes the pages of a range as they are for seen.
+    fn see(&mut self, start: u64, length: u64) {
+        let Some(seen) = &mut self.seen else { return };
+        let (first, data) = ((start / PAGE as u64) as usize, self.pages.data_pages());
+        let range = first..(start + length).div_ceil(PAGE as u64) as usize;
+        for page in data.iter().filter(|page| range.contains(page)) {
+            let own = seen.entry(*page).or_insert_with(|| Box::new([0; PAGE]));
+            self.pages.read((*page * PAGE) as u64, &mut own[..]);
+        }
+        // A hole is zeros.
+        seen.retain(|page, _| !range.contains(page) || data.binary_search(page).is_ok());
+    }
+
+    /// The file was cut or extended.
+    fn forget_from(&mut self, size: u64) {
+        if let Some(seen) = &mut self.seen {
+            drop(seen.split_off(&(size.div_ceil(PAGE as u64) as usize)));
+            self.see(size.saturating_sub(1), 1);
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) struct Losses {
 impl FileSystem {
     /// Makes a file or a folder durable.
     pub(crate) fn sync(&mut self, id: InodeId, kind: SyncKind) -> Answer<()> {
+        self.absorb(id);
         let commits = match self.profile {
             CrashProfile::Journal => self.is_in_running_transaction(id, kind)?,
             CrashProfile::Posix => false,
@@ -47,8 +48,8 @@ impl FileSystem {
     }
 
     /// Makes a range of a file durable, as `msync` does.
-    #[cfg_attr(not(test), expect(dead_code, reason = "calls that use it are not answered yet"))]
     pub(crate) fn sync_range(&mut self, file: InodeId, start: u64, length: u64) -> Answer<()> {
+        self.absorb(file);
         if self.profile == CrashProfile::Journal
             && self.is_in_running_transaction(file, SyncKind::All)?
         {
@@ -138,6 +139,9 @@ impl FileSystem {
 
     /// The machine loses its power: nothing uses an inode any more, and what was not durable may be lost.
     pub(crate) fn lose_power(&mut self, draws: &mut dyn LossDraws) -> Losses {
+        for id in self.all() {
+            self.abandon_mappings(id);
+        }
         let changes = std::mem::take(&mut self.names);
         let lost = journal::decide(&changes, self.profile, draws);
         let mut cuts: BTreeMap<InodeId, u64> = BTreeMap::new();

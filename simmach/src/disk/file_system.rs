@@ -405,6 +405,7 @@ impl FileSystem {
         if let Some(replaced) = replaced {
             self.check_replaced(replaced, is_folder, folder)?;
         }
+        self.absorb(inode);
         self.entries_mut(folder)?.remove(name);
         self.entries_mut(to_folder)?.insert(to_name.to_vec(), inode);
         for folder in [folder, to_folder] {
@@ -497,7 +498,7 @@ impl FileSystem {
     pub(super) fn delete(&mut self, id: InodeId) {
         let inode = self.inodes.get_mut(id.0 as usize).and_then(Option::take);
         if let Some(InodeKind::File(content)) = inode.map(|inode| inode.kind) {
-            self.used -= content.pages.used();
+            self.used = self.used.saturating_sub(content.pages.used());
         }
     }
 
@@ -549,6 +550,7 @@ impl FileSystem {
         if size > MAX_SIZE {
             return Err(Errno(libc::EFBIG));
         }
+        self.absorb(file);
         let serial = self.content(file)?.next_serial();
         let changes = self.content(file)?.size() != size;
         if changes && self.profile == CrashProfile::Journal {
@@ -562,6 +564,35 @@ impl FileSystem {
         self.change(file, now, |content| content.clear(start, length))
     }
 
+    /// Takes what was written through mappings of a file for writes.
+    pub(super) fn absorb(&mut self, file: InodeId) {
+        if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
+            content.absorb();
+        }
+    }
+
+    /// Gives a file's bytes to mappings. Returns the descriptor of a memory file. `writes`: whether this one may change them.
+    pub(crate) fn map(&mut self, file: InodeId, writes: bool) -> Answer<i32> {
+        let InodeKind::File(content) = &mut self.inode_mut(file)?.kind else {
+            return Err(Errno(libc::ENODEV));
+        };
+        content.map(writes).map_err(|error| Errno(error.raw_os_error()))
+    }
+
+    /// A mapping for writing is gone.
+    pub(crate) fn unmap(&mut self, file: InodeId) {
+        if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
+            content.unmap();
+        }
+    }
+
+    /// Leaves the mappings of a file to processes that have ended.
+    pub(crate) fn abandon_mappings(&mut self, file: InodeId) {
+        if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
+            content.abandon_mappings();
+        }
+    }
+
     /// Changes a file's content, and writes it back if too much of it is not durable.
     fn change(&mut self, file: InodeId, now: i64, change: impl FnOnce(&mut Content)) -> Answer<()> {
         let inode = self.inode_mut(file)?;
@@ -571,7 +602,8 @@ impl FileSystem {
         let (after, is_overdue) = (content.pages.used(), content.is_overdue());
         inode.times.modified = now;
         inode.times.changed = now;
-        self.used = self.used + after - before;
+        // Writes through mappings may have filled holes, too.
+        self.used = (self.used + after).saturating_sub(before);
         if is_overdue {
             self.sync(file, SyncKind::All)?;
         }

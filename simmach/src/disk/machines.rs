@@ -1,12 +1,15 @@
 //! The disks of a run: one for each machine, made when something first uses it.
 
 use std::collections::BTreeMap;
+use std::task::Waker;
 
 use crate::disk::durability::Losses;
 use crate::disk::fate::{LossAddress, LossDraws};
 use crate::disk::file_system::FileSystem;
 use crate::disk::host::{HOME, RealHost};
 use crate::disk::inode::{InodeId, ROOT};
+use crate::disk::locks::{LockOwner, Locks};
+use crate::disk::mappings::Mapping;
 use crate::disk::path::{self, Follow, Resolved, Start};
 use crate::disk::profile::CrashProfile;
 use crate::engine::draws::address::Address;
@@ -27,6 +30,8 @@ pub(crate) struct MachineDisks {
     disks: BTreeMap<MachineId, MachineDisk>,
     /// Working folders of processes that have changed theirs.
     working: BTreeMap<ProcessId, Start>,
+    /// Mappings for writing, by their addresses.
+    pub(super) mappings: BTreeMap<usize, Mapping>,
 }
 
 /// The disk of a machine.
@@ -35,6 +40,11 @@ pub(crate) struct MachineDisk {
     pub(crate) files: FileSystem,
     /// Number of power failures so far.
     failures: u64,
+    locks: BTreeMap<InodeId, Locks>,
+    /// Threads that wait for a lock.
+    lock_waiters: Vec<Waker>,
+    /// Number of files that were opened.
+    opened: u64,
 }
 
 /// Creates the disks of this thread's run.
@@ -44,7 +54,10 @@ pub(crate) fn install() {
 
 /// Removes the disks of this thread's run.
 pub(crate) fn remove() {
-    drop(FILE_SYSTEMS.with(Slot::remove));
+    let removed = FILE_SYSTEMS.with(Slot::remove);
+    if let Some(mut disks) = removed {
+        disks.forget_mappings(|_| true);
+    }
 }
 
 /// Calls `f` with the disk of a machine.
@@ -108,6 +121,17 @@ pub(crate) fn set_working_folder(process: ProcessId, folder: Start) -> Answer<()
 pub(crate) fn close_process(process: ProcessId) {
     let _ = with(|disks| {
         disks.working.remove(&process);
+        for mapping in disks.forget_mappings(|mapping| mapping.process == process) {
+            let is_mapped = disks
+                .mappings
+                .values()
+                .any(|other| (other.machine, other.inode) == (mapping.machine, mapping.inode));
+            // What its destructors write to memory stays there.
+            match is_mapped {
+                true => disks.unmap(mapping),
+                false => disks.disk(mapping.machine).files.abandon_mappings(mapping.inode),
+            }
+        }
         Ok(())
     });
 }
@@ -118,6 +142,7 @@ pub(crate) fn power_off(machine: MachineId) -> Losses {
         // A machine whose disk was never used has none.
         let Some(disk) = disks.disks.get_mut(&machine) else { return Ok(Losses::default()) };
         disk.failures += 1;
+        disk.locks.clear();
         let failure = mix(u64::from(machine.0), disk.failures);
         Ok(disk.files.lose_power(&mut RunDraws { machine, failure }))
     });
@@ -136,6 +161,7 @@ pub(crate) fn wipe(machine: MachineId) {
     let _ = with(|disks| {
         if let Some(disk) = disks.disks.get_mut(&machine) {
             disk.files = new_file_system();
+            disk.locks.clear();
         }
         Ok(())
     });
@@ -152,8 +178,19 @@ fn new_file_system() -> FileSystem {
 }
 
 impl MachineDisks {
+    /// Takes what was written through a mapping that is gone.
+    pub(super) fn unmap(&mut self, mapping: Mapping) {
+        self.disk(mapping.machine).files.unmap(mapping.inode);
+    }
+
     fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
-        let new = || MachineDisk { files: new_file_system(), failures: 0 };
+        let new = || MachineDisk {
+            files: new_file_system(),
+            failures: 0,
+            locks: BTreeMap::new(),
+            lock_waiters: Vec::new(),
+            opened: 0,
+        };
         self.disks.entry(machine).or_insert_with(new)
     }
 
@@ -167,6 +204,44 @@ impl MachineDisks {
 }
 
 impl MachineDisk {
+    /// A number for a file that is opened.
+    pub(crate) fn next_open(&mut self) -> u64 {
+        self.opened += 1;
+        self.opened
+    }
+
+    /// The locks of a file.
+    pub(crate) fn locks(&mut self, file: InodeId) -> &mut Locks {
+        self.locks.entry(file).or_default()
+    }
+
+    /// Removes the locks that go when a descriptor of a file is closed: those of its process, and those of the open file if this
+    /// was its last descriptor. Returns who may wait for them.
+    #[must_use]
+    pub(crate) fn release_locks(
+        &mut self,
+        file: InodeId,
+        owners: impl IntoIterator<Item = LockOwner>,
+    ) -> Vec<Waker> {
+        let Some(locks) = self.locks.get_mut(&file) else { return Vec::new() };
+        owners.into_iter().for_each(|owner| locks.remove(owner));
+        if locks.is_empty() {
+            self.locks.remove(&file);
+        }
+        self.take_lock_waiters()
+    }
+
+    /// Has a waker woken when a lock of the machine is released.
+    pub(crate) fn add_lock_waiter(&mut self, waker: &Waker) {
+        self.lock_waiters.push(waker.clone());
+    }
+
+    /// Those that wait for locks. They try again.
+    #[must_use]
+    pub(crate) fn take_lock_waiters(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.lock_waiters)
+    }
+
     /// The folder of the last name of a path, made on the disk if it is only on the host.
     pub(crate) fn parent(&mut self, resolved: &Resolved, now: i64) -> Answer<InodeId> {
         match resolved.parent {

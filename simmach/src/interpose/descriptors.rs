@@ -7,8 +7,8 @@
 //! The number of a simulated descriptor may outlive its run, for example in a waker. After the run, `close` and
 //! `fcntl(F_GETFD)` succeed on it, since std aborts or panics if these fail. All other calls fail with `EBADF`.
 //!
-//! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `mmap`, `flock`, `tee`,
-//! `vmsplice`, `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for
+//! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `tee`, `vmsplice`,
+//! `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for
 //! a simulated descriptor.
 
 mod attributes;
@@ -20,6 +20,7 @@ mod files;
 mod folders;
 mod forward;
 mod lifecycle;
+mod memory;
 mod messages;
 mod open_files;
 mod polling;
@@ -28,6 +29,8 @@ mod settings;
 pub(super) mod socket_address;
 mod sockets;
 mod status;
+mod streams;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -36,13 +39,14 @@ pub(super) use crate::interpose::descriptors::by_number::call as call_by_number;
 pub(super) use crate::interpose::descriptors::transfer::find_all;
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 13] {
+pub(super) fn defined() -> [*const (); 16] {
     [
         attributes::defined as *const (),
         copies::defined as *const (),
         files::defined as *const (),
         folders::defined as *const (),
         lifecycle::defined as *const (),
+        memory::defined as *const (),
         messages::defined as *const (),
         open_files::defined as *const (),
         polling::defined as *const (),
@@ -50,6 +54,8 @@ pub(super) fn defined() -> [*const (); 13] {
         settings::defined as *const (),
         sockets::defined as *const (),
         status::defined as *const (),
+        streams::defined as *const (),
+        temporary::defined as *const (),
         transfer::defined as *const (),
     ]
 }

@@ -19,7 +19,8 @@ pub(crate) use crate::interpose::answers::stop_own_clock;
 pub(crate) use crate::interpose::locks::join_really;
 pub(super) use crate::interpose::system::files::path_calls;
 pub(crate) use crate::interpose::system::files::{
-    FileCalls, FolderEntry, NewTime, NodeType, PathAt, Routed, Space, Status, SyncCall,
+    FileCalls, FolderEntry, NewTime, NodeType, PathAt, RangeRequest, Routed, Space, Status,
+    SyncCall,
 };
 pub(crate) use crate::interpose::threads::on_thread_end;
 

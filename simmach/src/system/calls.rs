@@ -5,6 +5,7 @@ mod files;
 use std::ffi::{c_int, c_long};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::IpAddr;
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::engine::record::event::{Event, SystemCall};
@@ -262,11 +263,13 @@ impl SystemCalls for Calls {
 
 /// Closes a descriptor.
 fn close(descriptor: c_int) {
+    let waiters = disk_files::release_process_locks(descriptor);
+    waiters.into_iter().for_each(Waker::wake);
     let Ok(closed) = with(|descriptors| descriptors.close(descriptor)) else { return };
     let Some(File { kind, .. }) = closed else { return };
     sockets::close(&kind);
     if let FileKind::Disk(open) = &kind {
-        disk_files::close(open);
+        disk_files::close(open).into_iter().for_each(Waker::wake);
     }
     let other = match &kind {
         FileKind::PipeReader(end) => end.close(),

@@ -1,11 +1,15 @@
 //! Calls on files of a machine's disk: paths, and what is done with an open file or folder.
 
+mod locks;
+mod mapping;
 mod open;
 mod paths;
 mod transfer;
 
 use std::ffi::c_int;
+use std::task::Waker;
 
+use crate::disk::locks::LockOwner;
 use crate::disk::machines::{MachineDisk, with_disk};
 use crate::disk::path::Start;
 use crate::disk::{FileType, InodeId, Metadata};
@@ -13,6 +17,8 @@ use crate::engine::record::event::{Event, FileCall};
 use crate::engine::{self, MachineId, ProcessId, context};
 use crate::interpose::system::{Answer, Errno, NodeType, Status};
 use crate::system::descriptors::{FileKind, with, with_file};
+pub(super) use crate::system::files::locks::{lock, lock_range};
+pub(super) use crate::system::files::mapping::{add_mapping, map, sync_mapping};
 pub(super) use crate::system::files::open::open;
 pub(super) use crate::system::files::paths::{
     add_name, canonical_path, change_folder, change_folder_to, make_folder, make_link, read_link,
@@ -30,6 +36,8 @@ pub(crate) struct OpenFile {
     pub(super) machine: MachineId,
     pub(super) process: ProcessId,
     pub(super) inode: InodeId,
+    /// Names it as the owner of locks.
+    pub(super) number: u64,
     /// Where the next read or write begins; in a folder, the number of entries that were listed.
     pub(super) position: u64,
     /// The flags with which it was opened.
@@ -75,31 +83,45 @@ fn with_open<R>(
     })
 }
 
-/// Closes an open file.
-pub(super) fn close(open: &OpenFile) {
-    if !open.is_dead {
-        let _ = with_disk(open.machine, |disk| {
-            disk.files.remove_user(open.inode);
-            Ok(())
-        });
+/// Closes an open file. Returns who may wait for its locks.
+#[must_use]
+pub(super) fn close(open: &OpenFile) -> Vec<Waker> {
+    if open.is_dead {
+        return Vec::new();
     }
+    let waiters = with_disk(open.machine, |disk| {
+        disk.files.remove_user(open.inode);
+        Ok(disk.release_locks(open.inode, open.owners()))
+    });
+    waiters.unwrap_or_default()
+}
+
+/// A descriptor is about to be closed: its process loses its own locks of the file, whatever other descriptors it has. Returns who
+/// may wait for them.
+#[must_use]
+pub(super) fn release_process_locks(descriptor: c_int) -> Vec<Waker> {
+    let released = with_open(descriptor, |open, disk| {
+        Ok(disk.release_locks(open.inode, [LockOwner::Process(open.process)]))
+    });
+    released.ok().flatten().unwrap_or_default()
 }
 
 /// A process has ended: its open files stay, and do nothing.
 pub(super) fn close_process(process: ProcessId) {
-    let _ = with(|descriptors| {
+    let waiters = with(|descriptors| {
+        let mut waiters = Vec::new();
         for file in descriptors.files_mut() {
             if let FileKind::Disk(open) = &mut file.kind
                 && open.process == process
-                && !open.is_dead
             {
-                close(open);
+                waiters.extend(close(open));
                 open.is_dead = true;
             }
         }
-        Ok(())
+        Ok(waiters)
     });
     crate::disk::machines::close_process(process);
+    waiters.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Where relative paths begin at a folder that is open; `None` for the working folder.

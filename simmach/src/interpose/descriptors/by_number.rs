@@ -2,12 +2,13 @@
 //! simulated descriptor.
 
 use std::ffi::{c_int, c_long};
+use std::ptr;
 
 use libc::ssize_t;
 
 use crate::interpose::descriptors::{
-    attributes, files, folders, lifecycle, messages, open_files, polling, positions, settings,
-    sockets, status, transfer,
+    attributes, files, folders, lifecycle, memory, messages, open_files, polling, positions,
+    settings, sockets, status, transfer,
 };
 use crate::interpose::system::is_simulated;
 
@@ -20,7 +21,8 @@ pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) 
     // SAFETY: guaranteed by the caller.
     unsafe {
         let created = create(number, arguments).or_else(|| on_paths(number, arguments));
-        created.map(c_long::from).or_else(|| on_old_paths(number, arguments)).or_else(|| {
+        let created = created.map(c_long::from).or_else(|| on_old_paths(number, arguments));
+        created.or_else(|| on_memory(number, arguments)).or_else(|| {
             if !is_simulated(arguments[0] as c_int) {
                 return None;
             }
@@ -140,6 +142,32 @@ unsafe fn on_old_paths(_: c_long, _: [c_long; 6]) -> Option<c_long> {
     None
 }
 
+/// Handles calls on mapped memory.
+///
+/// # Safety
+///
+/// The same as for the system call.
+unsafe fn on_memory(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_long> {
+    let address = |raw: c_long| ptr::with_exposed_provenance_mut(raw as usize);
+    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    let result = unsafe {
+        match number {
+            libc::SYS_mmap => {
+                let mapped = memory::mmap(address(a), b as _, c as _, d as _, e as _, f);
+                mapped.expose_provenance() as c_long
+            }
+            libc::SYS_mremap => {
+                let moved = memory::mremap(address(a), b as _, c as _, d as _, address(e));
+                moved.expose_provenance() as c_long
+            }
+            libc::SYS_munmap => memory::munmap(address(a), b as _).into(),
+            libc::SYS_msync => memory::msync(address(a), b as _, c as _).into(),
+            _ => return None,
+        }
+    };
+    Some(result)
+}
+
 /// Handles calls on a descriptor whose result is an `int`.
 ///
 /// # Safety
@@ -156,6 +184,7 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
             libc::SYS_fsync => open_files::fsync(a as _),
             libc::SYS_fdatasync => open_files::fdatasync(a as _),
             libc::SYS_syncfs => open_files::syncfs(a as _),
+            libc::SYS_flock => open_files::flock(a as _, b as _),
             libc::SYS_fchmod => attributes::fchmod(a as _, b as _),
             libc::SYS_fchown => attributes::fchown(a as _, b as _, c as _),
             libc::SYS_fstatfs => status::fstatfs(a as _, b as _),

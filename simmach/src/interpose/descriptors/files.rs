@@ -9,11 +9,15 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
 use libc::{mode_t, size_t, ssize_t};
 
-use crate::interpose::descriptors::forward::{ToC, forward_by_number, second_name};
+use crate::interpose::descriptors::forward::{ToC, forward, forward_by_number, second_name};
 use crate::interpose::linux::fail;
+use crate::interpose::real::Real;
 use crate::interpose::system::{
     Answer, Errno, PathAt, Routed, SystemCalls, creation_calls, path_calls,
 };
+
+static FCHMODAT: Real<unsafe extern "C" fn(c_int, *const c_char, mode_t, c_int) -> c_int> =
+    Real::named(c"fchmodat");
 
 const FROM_WORKING_FOLDER: c_int = libc::AT_FDCWD;
 
@@ -373,7 +377,8 @@ pub unsafe extern "C" fn fchmodat(
     match unsafe { answered(folder, path) } {
         Some((calls, _)) if flags != 0 => calls.refuse("fchmodat", libc::EOPNOTSUPP).to_c(),
         Some((calls, at)) => calls.set_mode_at(at, mode).to_c(),
-        None if flags != 0 => fail(libc::EOPNOTSUPP),
+        // The kernel's call has no flags: the library does it in another way.
+        None if flags != 0 => forward!(FCHMODAT(folder, path, mode, flags)),
         None => forward_by_number!(SYS_fchmodat(folder, path, mode)),
     }
 }

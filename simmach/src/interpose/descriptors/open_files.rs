@@ -16,10 +16,11 @@ static FSYNC: Real<unsafe extern "C" fn(c_int) -> c_int> = Real::named(c"fsync")
 static FDATASYNC: Real<unsafe extern "C" fn(c_int) -> c_int> = Real::named(c"fdatasync");
 static POSIX_FALLOCATE: Real<unsafe extern "C" fn(c_int, off_t, off_t) -> c_int> =
     Real::named(c"posix_fallocate");
+static FLOCK: Real<unsafe extern "C" fn(c_int, c_int) -> c_int> = Real::named(c"flock");
 static SYNC: Real<unsafe extern "C" fn()> = Real::named(c"sync");
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 13] {
+pub(super) fn defined() -> [*const (); 14] {
     [
         ftruncate as *const (),
         ftruncate64 as *const (),
@@ -34,6 +35,7 @@ pub(super) fn defined() -> [*const (); 13] {
         syncfs as *const (),
         sync as *const (),
         sync_file_range as *const (),
+        flock as *const (),
     ]
 }
 
@@ -212,4 +214,15 @@ pub unsafe extern "C" fn sync_file_range(
         Err(Errno(libc::EINVAL)) => fail(libc::ESPIPE),
         checked => checked.to_c(),
     }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn flock(descriptor: c_int, operation: c_int) -> c_int {
+    if !is_simulated(descriptor) {
+        return forward!(FLOCK(descriptor, operation));
+    }
+    descriptor_calls().and_then(|calls| calls.lock(descriptor, operation)).to_c()
 }

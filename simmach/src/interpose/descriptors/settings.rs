@@ -1,11 +1,14 @@
 //! Functions of the C library that control a descriptor or ask what it is: `fcntl`, `ioctl` and `isatty`.
 
 use std::ffi::{c_int, c_long, c_ulong, c_void};
+use std::ptr;
 
 use crate::interpose::descriptors::forward::{ToC, forward, forward_by_number, second_name};
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
-use crate::interpose::system::{Answer, Errno, descriptor_calls, is_simulated};
+use crate::interpose::system::{
+    Answer, Errno, RangeRequest, SystemCalls, descriptor_calls, is_simulated,
+};
 
 static FCNTL: Real<unsafe extern "C" fn(c_int, c_int, ...) -> c_int> = Real::named(c"fcntl");
 
@@ -43,12 +46,60 @@ fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int>
     let calls = descriptor_calls()?;
     match command {
         libc::F_SETFD => calls.is_nonblocking(descriptor).map(|_| 0),
+        libc::F_SETLK
+        | libc::F_SETLKW
+        | libc::F_GETLK
+        | libc::F_OFD_SETLK
+        | libc::F_OFD_SETLKW
+        | libc::F_OFD_GETLK => {
+            let lock = ptr::with_exposed_provenance_mut(argument as usize);
+            // SAFETY: the caller gives a lock to these commands, or null.
+            unsafe { lock_range(calls, descriptor, command, lock) }
+        }
         libc::F_GETFL => calls.status_flags(descriptor),
         libc::F_SETFL => calls.set_status_flags(descriptor, argument as c_int).map(|()| 0),
         // Every simulated descriptor is above any minimum that a program may request.
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => calls.duplicate(descriptor),
         _ => Err(Errno(libc::EINVAL)),
     }
+}
+
+/// Translates a lock from C, and what is in its way to C.
+///
+/// # Safety
+///
+/// `lock` must be null or a lock that may be written to.
+unsafe fn lock_range(
+    calls: &dyn SystemCalls,
+    descriptor: c_int,
+    command: c_int,
+    lock: *mut libc::flock,
+) -> Answer<c_int> {
+    if lock.is_null() {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: guaranteed by the caller, and it is not null.
+    let given = unsafe { lock.read() };
+    let request = RangeRequest {
+        kind: given.l_type.into(),
+        whence: given.l_whence.into(),
+        start: given.l_start,
+        length: given.l_len,
+        process: given.l_pid,
+    };
+    let found = calls.lock_range(descriptor, command, request)?;
+    if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
+        let found = libc::flock {
+            l_type: found.kind as i16,
+            l_whence: found.whence as i16,
+            l_start: found.start,
+            l_len: found.length,
+            l_pid: found.process,
+        };
+        // SAFETY: as above.
+        unsafe { lock.write(found) };
+    }
+    Ok(0)
 }
 
 /// As [`fcntl`].

@@ -4,8 +4,9 @@ use std::ffi::{c_char, c_int, c_long, c_uint};
 use std::ptr;
 
 use crate::interpose::descriptors::files::answered;
-use crate::interpose::descriptors::forward::{forward_by_number, second_name};
+use crate::interpose::descriptors::forward::{forward, forward_by_number, second_name};
 use crate::interpose::linux::fail;
+use crate::interpose::real::Real;
 use crate::interpose::system::{
     Answer, Errno, NodeType, PathAt, Routed, Space, Status, SystemCalls, descriptor_calls,
     is_simulated, own_user_and_group,
@@ -14,6 +15,13 @@ use crate::interpose::system::{
 const FROM_WORKING_FOLDER: c_int = libc::AT_FDCWD;
 /// `EXT4_SUPER_MAGIC`: programs ask which file system they are on.
 const EXT4: libc::__fsword_t = 0xef53;
+
+static FACCESSAT: Real<unsafe extern "C" fn(c_int, *const c_char, c_int, c_int) -> c_int> =
+    Real::named(c"faccessat");
+static STATVFS: Real<unsafe extern "C" fn(*const c_char, *mut libc::statvfs) -> c_int> =
+    Real::named(c"statvfs");
+static FSTATVFS: Real<unsafe extern "C" fn(c_int, *mut libc::statvfs) -> c_int> =
+    Real::named(c"fstatvfs");
 
 /// The functions defined here.
 pub(super) fn defined() -> [*const (); 19] {
@@ -265,7 +273,7 @@ pub unsafe extern "C" fn faccessat(
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { status_of(folder, path, flags) } {
         None if flags == 0 => forward_by_number!(SYS_faccessat(folder, path, mode)),
-        None => forward_by_number!(SYS_faccessat2(folder, path, mode, flags)),
+        None => forward!(FACCESSAT(folder, path, mode, flags)),
         Some(_) if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => fail(libc::EINVAL),
         Some(Ok(Routed::Done(status))) => {
             // Modes are stored and not checked, except that a file must be executable for someone.
@@ -350,35 +358,22 @@ pub unsafe extern "C" fn fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_
 
 second_name!(fstatfs64 = fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_int);
 
-/// Converts what `statfs` has found to `statvfs`, as the C library does.
-///
 /// # Safety
 ///
-/// `to` is room for a `statvfs`, or null.
-unsafe fn write_statvfs(
-    to: *mut libc::statvfs,
-    statfs: impl FnOnce(*mut libc::statfs) -> c_int,
-) -> c_int {
+/// `to` must be null or have room for a `statvfs`.
+unsafe fn write_statvfs(space: Space, to: *mut libc::statvfs) -> c_int {
     if to.is_null() {
         return fail(libc::EFAULT);
     }
-    // SAFETY: all of its fields are numbers.
-    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
-    if statfs(&raw mut found) != 0 {
-        return -1;
-    }
-    // SAFETY: the caller's room, which is not null; all of its fields are numbers.
+    // SAFETY: guaranteed by the caller, and it is not null; all of its fields are numbers.
     unsafe {
         to.write_bytes(0, 1);
-        (*to).f_bsize = found.f_bsize as u64;
-        (*to).f_frsize = if found.f_frsize == 0 { found.f_bsize } else { found.f_frsize } as u64;
-        (*to).f_blocks = found.f_blocks;
-        (*to).f_bfree = found.f_bfree;
-        (*to).f_bavail = found.f_bavail;
-        (*to).f_files = found.f_files;
-        (*to).f_ffree = found.f_ffree;
-        (*to).f_favail = found.f_ffree;
-        (*to).f_namemax = found.f_namelen as u64;
+        (*to).f_bsize = 4096;
+        (*to).f_frsize = 4096;
+        (*to).f_blocks = space.total / 4096;
+        (*to).f_bfree = space.free / 4096;
+        (*to).f_bavail = space.free / 4096;
+        (*to).f_namemax = 255;
     }
     0
 }
@@ -388,8 +383,14 @@ unsafe fn write_statvfs(
 /// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statvfs(path: *const c_char, to: *mut libc::statvfs) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { write_statvfs(to, |found| statfs(path, found)) }
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
+    match unsafe { space_at(path) } {
+        None => forward!(STATVFS(path, to)),
+        // SAFETY: guaranteed by the caller.
+        Some(Ok(Routed::Done(space))) => unsafe { write_statvfs(space, to) },
+        Some(Ok(Routed::Host(path))) => forward!(STATVFS(path.as_ptr(), to)),
+        Some(Err(Errno(error))) => fail(error),
+    }
 }
 
 second_name!(statvfs64 = statvfs(path: *const c_char, to: *mut libc::statvfs) -> c_int);
@@ -399,8 +400,14 @@ second_name!(statvfs64 = statvfs(path: *const c_char, to: *mut libc::statvfs) ->
 /// The same as for the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatvfs(descriptor: c_int, to: *mut libc::statvfs) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
-    unsafe { write_statvfs(to, |found| fstatfs(descriptor, found)) }
+    if !is_simulated(descriptor) {
+        return forward!(FSTATVFS(descriptor, to));
+    }
+    match space_of(descriptor) {
+        // SAFETY: guaranteed by the caller.
+        Ok(space) => unsafe { write_statvfs(space, to) },
+        Err(Errno(error)) => fail(error),
+    }
 }
 
 second_name!(fstatvfs64 = fstatvfs(descriptor: c_int, to: *mut libc::statvfs) -> c_int);

@@ -81,6 +81,18 @@ pub(crate) enum NewTime {
     At(i64),
 }
 
+/// A lock of a range, as `fcntl` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RangeRequest {
+    /// `F_RDLCK`, `F_WRLCK` or `F_UNLCK`.
+    pub(crate) kind: c_int,
+    pub(crate) whence: c_int,
+    pub(crate) start: i64,
+    pub(crate) length: i64,
+    /// The process that has it.
+    pub(crate) process: i32,
+}
+
 /// The size of a machine's disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Space {
@@ -126,6 +138,31 @@ pub(crate) trait FileCalls {
     /// The flags with which a descriptor was opened.
     fn status_flags(&self, descriptor: c_int) -> Answer<c_int>;
     fn set_status_flags(&self, descriptor: c_int, flags: c_int) -> Answer<()>;
+    /// `flock`.
+    fn lock(&self, descriptor: c_int, operation: c_int) -> Answer<()>;
+    /// The commands of `fcntl` on locks. Returns what `F_GETLK` has found.
+    fn lock_range(
+        &self,
+        descriptor: c_int,
+        command: c_int,
+        request: RangeRequest,
+    ) -> Answer<RangeRequest>;
+    /// The descriptor of the memory that `mmap` is to map in place of a file; `None` if its process has ended.
+    fn map(&self, descriptor: c_int, protection: c_int, is_shared: bool) -> Answer<Option<c_int>>;
+    /// Notes a mapping that may be written through.
+    fn add_mapping(
+        &self,
+        descriptor: c_int,
+        address: usize,
+        length: usize,
+        offset: u64,
+    ) -> Answer<()>;
+    /// Whether there may be such a mapping. It neither allocates nor borrows.
+    fn has_mappings(&self) -> bool;
+    fn remove_mappings(&self, address: usize, length: usize);
+    fn move_mapping(&self, from: usize, to: usize, length: usize);
+    /// `msync`; `None` if the memory does not show a file.
+    fn sync_mapping(&self, address: usize, length: usize) -> Option<Answer<()>>;
     /// Notes a call that a run does not answer, for the report. Returns its error.
     fn refuse(&self, call: &'static str, errno: c_int) -> Answer<()>;
 }

@@ -3,8 +3,10 @@
 use std::ffi::c_int;
 use std::io::{IoSlice, IoSliceMut};
 
+use crate::disk::mappings;
 use crate::interpose::system::{
-    Answer, Errno, FileCalls, FolderEntry, NewTime, PathAt, Routed, Space, Status, SyncCall,
+    Answer, Errno, FileCalls, FolderEntry, NewTime, PathAt, RangeRequest, Routed, Space, Status,
+    SyncCall,
 };
 use crate::system::calls::Calls;
 use crate::system::descriptors::{FileKind, with_file};
@@ -145,6 +147,49 @@ impl FileCalls for Calls {
             }
             Ok(())
         })
+    }
+
+    fn lock(&self, descriptor: c_int, operation: c_int) -> Answer<()> {
+        files::lock(descriptor, operation)
+    }
+
+    fn lock_range(
+        &self,
+        descriptor: c_int,
+        command: c_int,
+        request: RangeRequest,
+    ) -> Answer<RangeRequest> {
+        files::lock_range(descriptor, command, request)
+    }
+
+    fn map(&self, descriptor: c_int, protection: c_int, is_shared: bool) -> Answer<Option<c_int>> {
+        files::map(descriptor, protection, is_shared)
+    }
+
+    fn add_mapping(
+        &self,
+        descriptor: c_int,
+        address: usize,
+        length: usize,
+        offset: u64,
+    ) -> Answer<()> {
+        files::add_mapping(descriptor, address, length, offset)
+    }
+
+    fn has_mappings(&self) -> bool {
+        mappings::has_mappings()
+    }
+
+    fn remove_mappings(&self, address: usize, length: usize) {
+        mappings::remove(address, length);
+    }
+
+    fn move_mapping(&self, from: usize, to: usize, length: usize) {
+        mappings::relocate(from, to, length);
+    }
+
+    fn sync_mapping(&self, address: usize, length: usize) -> Option<Answer<()>> {
+        files::sync_mapping(address, length)
     }
 
     fn refuse(&self, call: &'static str, errno: c_int) -> Answer<()> {

@@ -50,22 +50,24 @@ pub(in crate::system) fn open(at: PathAt<'_>, flags: c_int, mode: u32) -> Answer
         if let Opened::Inode(inode, _) = &opened {
             disk.files.add_user(*inode);
         }
-        Ok(opened)
+        Ok((opened, disk.next_open()))
     });
     let changes = flags & (libc::O_CREAT | libc::O_TRUNC) != 0 || is_unnamed(flags);
     let opened = match opened {
-        Ok(Opened::Host(path)) => {
+        Ok((Opened::Host(path), _)) => {
             return Ok(Routed::Host(CString::new(path).map_err(|_| Errno(libc::ENOENT))?));
         }
-        Ok(Opened::Inode(inode, path)) => Ok((inode, path)),
+        Ok((Opened::Inode(inode, path), number)) => Ok((inode, path, number)),
         Err(error) => Err(error),
     };
     let opened = match changes {
-        true => trace(FileCall::Open, hash_path(at.path), 0, opened, |(inode, _)| inode.0 as i64),
+        true => {
+            trace(FileCall::Open, hash_path(at.path), 0, opened, |(inode, _, _)| inode.0 as i64)
+        }
         false => opened,
     };
-    let (inode, path) = opened?;
-    let file = new_file((machine, process), inode, flags, path);
+    let (inode, path, number) = opened?;
+    let file = OpenFile { number, ..new_file((machine, process), inode, flags, path) };
     open_descriptor(FileKind::Disk(Box::new(file)), flags & libc::O_NONBLOCK != 0).map(Routed::Done)
 }
 
@@ -76,7 +78,17 @@ fn new_file(
     path: Vec<u8>,
 ) -> OpenFile {
     let flags = flags & KEPT_FLAGS;
-    OpenFile { machine, process, inode, position: 0, flags, path, listing: None, is_dead: false }
+    OpenFile {
+        machine,
+        process,
+        inode,
+        number: 0,
+        position: 0,
+        flags,
+        path,
+        listing: None,
+        is_dead: false,
+    }
 }
 
 /// A file of a process that has ended.

@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 
 use smallvec::SmallVec;
 
+use crate::disk::locks::LockOwner;
 use crate::disk::machines::{MachineDisk, with_disk};
 use crate::disk::{FileType, InodeId, MAX_SIZE, SyncKind};
 use crate::engine::record::byte_hash::hash_bytes;
@@ -276,11 +277,24 @@ pub(in crate::system) fn set_times(descriptor: c_int, times: [NewTime; 2]) -> An
 }
 
 impl OpenFile {
-    fn reads(&self) -> bool {
+    /// The owners whose locks go with the file.
+    pub(super) fn owners(&self) -> [LockOwner; 2] {
+        [LockOwner::OpenFile(self.number), LockOwner::Process(self.process)]
+    }
+
+    /// Whether it was opened for what a lock of this kind is about.
+    pub(super) fn may_lock(&self, kind: c_int) -> bool {
+        match kind {
+            libc::F_RDLCK => self.reads(),
+            _ => self.writes(),
+        }
+    }
+
+    pub(super) fn reads(&self) -> bool {
         self.flags & libc::O_PATH == 0 && self.flags & libc::O_ACCMODE != libc::O_WRONLY
     }
 
-    fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         self.flags & libc::O_PATH == 0 && self.flags & libc::O_ACCMODE != libc::O_RDONLY
     }
 

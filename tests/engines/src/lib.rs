@@ -1,0 +1,1 @@
+//! Programs on tokio for the tests.

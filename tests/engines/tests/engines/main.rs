@@ -1,0 +1,69 @@
+//! Storage engines, unmodified, on machines that lose power: what was acknowledged is kept, if the engine's settings promise it.
+//!
+//! Each engine writes numbered records, one a transaction, with pauses within and between transactions, and notes each number
+//! when it is acknowledged. The machine loses its power in between, and all records up to the last noted one must be there.
+
+#![cfg(target_os = "linux")]
+
+mod redb;
+mod sqlite;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use simmach::Sim;
+use simmach::time::sleep;
+
+/// Records that an engine writes, at most.
+const RECORDS: u64 = 40;
+
+/// An engine with a setting.
+trait Engine: Copy + 'static {
+    /// An open database.
+    type Database: 'static;
+
+    fn open(self) -> Self::Database;
+
+    /// Begins a transaction that adds a record, and returns the rest of it, which ends it.
+    fn add(database: &Self::Database, number: u64) -> Box<dyn FnOnce() + '_>;
+
+    /// The numbers of all records, after checking that the database is sound.
+    fn records(self) -> Vec<u64>;
+}
+
+/// Writes records until the machine is gone.
+async fn write(engine: impl Engine, acknowledged: Rc<Cell<u64>>) {
+    let database = engine.open();
+    for number in acknowledged.get() + 1..=RECORDS {
+        add(&database, &engine, number).await;
+        acknowledged.set(number);
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn add<E: Engine>(database: &E::Database, _: &E, number: u64) {
+    let commit = E::add(database, number);
+    sleep(Duration::from_millis(1)).await;
+    commit();
+}
+
+/// Powers the machine off three times, and checks the records after each.
+async fn lose_power(sim: Sim, engine: impl Engine) -> simmach::Result {
+    sqlite::reset_generator();
+    let acknowledged = Rc::new(Cell::new(0));
+    for step in sim.steps(3) {
+        let writer = sim.run_on("db", write(engine, Rc::clone(&acknowledged)));
+        sleep(Duration::from_micros(step.random_range(0..40_000))).await;
+        sim.power_off("db")?;
+        sim.start("db")?;
+        drop(writer);
+        let records = sim.run_on("db", async move { engine.records() }).await?;
+        let last = records.last().copied().unwrap_or(0);
+        let all: Vec<u64> = (1..=last).collect();
+        assert_eq!(records, all, "the records are a prefix of those that were written");
+        assert!(last >= acknowledged.get(), "{last} records of {} are left", acknowledged.get());
+        acknowledged.set(last);
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! redb.
+
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use simmach::{Sim, sim_test};
+
+use crate::{Engine, lose_power};
+
+const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+
+#[derive(Clone, Copy)]
+struct Redb;
+
+impl Engine for Redb {
+    type Database = Database;
+
+    fn open(self) -> Database {
+        let path = "records.redb";
+        Database::create(path).expect("it is opened")
+    }
+
+    fn add(database: &Database, number: u64) -> Box<dyn FnOnce() + '_> {
+        let mut transaction = database.begin_write().expect("nobody else writes");
+        transaction.set_durability(Durability::Immediate).expect("it is the default");
+        let payload = vec![number as u8; 900];
+        transaction
+            .open_table(RECORDS)
+            .and_then(|mut table| Ok(drop(table.insert(number, &payload[..])?)))
+            .expect("it is added");
+        Box::new(|| transaction.commit().expect("it is committed"))
+    }
+
+    fn records(self) -> Vec<u64> {
+        let mut database = self.open();
+        assert!(database.check_integrity().expect("it is checked"));
+        let transaction = database.begin_read().expect("it is read");
+        let Ok(table) = transaction.open_table(RECORDS) else { return Vec::new() };
+        let rows = table.iter().expect("it is read");
+        rows.map(|row| row.expect("it is read").0.value()).collect()
+    }
+}
+
+#[sim_test(seeds = 100, check = true, machines("db" => std::future::pending::<()>))]
+async fn redb_keeps_what_it_acknowledged(sim: Sim) -> simmach::Result {
+    lose_power(sim, Redb).await
+}
