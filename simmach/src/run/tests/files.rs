@@ -263,3 +263,117 @@ fn machines_have_their_own_disks() {
         })
     });
 }
+
+/// Maps the first two pages of a new file, for reading and writing.
+fn map(name: &str) -> (File, *mut u8) {
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(name);
+    let file = file.expect("it is opened");
+    file.set_len(8_192).and_then(|()| file.sync_all()).expect("there is room");
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&file);
+    // SAFETY: a new mapping at an address that the kernel chooses.
+    let mapped = unsafe {
+        libc::mmap(std::ptr::null_mut(), 8_192, protection, libc::MAP_SHARED, descriptor, 0)
+    };
+    assert_ne!(mapped, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+    (file, mapped.cast())
+}
+
+/// Writes a byte to each of two pages of a mapping, and syncs the first one.
+async fn maps() {
+    let (file, mapped) = map("mapped");
+    // SAFETY: the mapping has two pages.
+    unsafe {
+        mapped.write(1);
+        assert_eq!(libc::msync(mapped.cast(), 4_096, libc::MS_SYNC), 0);
+        mapped.add(4_096).write(2);
+    }
+    let mut seen = [0; 8_192];
+    file.read_exact_at(&mut seen, 0).expect("it is read");
+    assert_eq!((seen[0], seen[4_096]), (1, 2), "calls see what was written to memory");
+    file.write_all_at(&[3], 1).expect("it is written");
+    // SAFETY: as above.
+    assert_eq!(unsafe { mapped.add(1).read() }, 3, "memory shows what was written by calls");
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn mapped_writes_are_lost_unless_they_are_synced() {
+    static FOUND: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut lost = 0;
+    for seed in 0..30 {
+        let ran = outcome(seed, || {
+            SpecBuilder::new().machine("a", maps).body(async |sim: Sim| {
+                sleep(1.secs()).await;
+                sim.power_off("a")?;
+                let read = sim.run_on("a", async { fs::read("mapped").expect("it is durable") });
+                *FOUND.lock().expect("no panic") = read.await?;
+                Ok::<(), crate::BoxError>(())
+            })
+        });
+        assert_eq!(ran.verdict, Verdict::Passed);
+        let found = FOUND.lock().expect("no panic");
+        assert_eq!((found.len(), found[0]), (8_192, 1), "it was synced");
+        assert!(matches!(found[4_096], 0 | 2));
+        lost += u32::from(found[4_096] == 0);
+    }
+    assert!((5..25).contains(&lost), "{lost} of 30");
+}
+
+/// Whether a file can be locked by another process.
+fn is_free(name: &str) -> bool {
+    match File::open(name).expect("it is there").try_lock() {
+        Ok(()) => true,
+        Err(fs::TryLockError::WouldBlock) => false,
+        Err(fs::TryLockError::Error(error)) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn locks_end_with_their_process() {
+    pass(|| {
+        let locks = || async {
+            let file = File::create("locked").expect("it is made");
+            file.lock().expect("it is free");
+            std::future::pending::<()>().await;
+            drop(file);
+        };
+        SpecBuilder::new().machine("a", locks).body(async |sim: Sim| {
+            sleep(1.secs()).await;
+            assert!(!sim.run_on("a", async { is_free("locked") }).await?);
+            sim.kill("a")?;
+            assert!(sim.run_on("a", async { is_free("locked") }).await?);
+            Ok::<(), crate::BoxError>(())
+        })
+    });
+}
+
+#[test]
+fn streams_of_c_use_the_machines_files() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            // SAFETY: the strings and buffers are valid, and the stream is closed once.
+            unsafe {
+                let stream = libc::fopen(c"stream".as_ptr(), c"w+".as_ptr());
+                assert!(!stream.is_null());
+                assert_eq!(libc::fputs(c"some text".as_ptr(), stream), 1);
+                assert_eq!(libc::fflush(stream), 0);
+                assert_eq!(libc::fsync(libc::fileno(stream)), 0);
+                assert_eq!(libc::fseek(stream, 5, libc::SEEK_SET), 0);
+                let mut rest = [0_u8; 8];
+                assert_eq!(libc::fread(rest.as_mut_ptr().cast(), 1, 8, stream), 4);
+                assert_eq!(&rest[..4], b"text");
+                assert_eq!(libc::fclose(stream), 0);
+                assert_eq!(fs::read("stream")?, b"some text");
+                assert_eq!(libc::remove(c"stream".as_ptr()), 0);
+                let mut template = *b"/tmp/new-XXXXXX\0";
+                let made = libc::mkstemp(template.as_mut_ptr().cast());
+                assert_eq!(libc::write(made, b"x".as_ptr().cast(), 1), 1);
+                assert_eq!(libc::close(made), 0);
+            }
+            assert_eq!(fs::read_dir("/tmp")?.count(), 1);
+            assert!(!fs::exists("stream")?);
+            Ok::<(), crate::BoxError>(())
+        })
+    });
+}

@@ -22,10 +22,9 @@ impl Engine for Redb {
         let mut transaction = database.begin_write().expect("nobody else writes");
         transaction.set_durability(Durability::Immediate).expect("it is the default");
         let payload = vec![number as u8; 900];
-        transaction
-            .open_table(RECORDS)
-            .and_then(|mut table| Ok(drop(table.insert(number, &payload[..])?)))
-            .expect("it is added");
+        let mut table = transaction.open_table(RECORDS).expect("nobody else has it");
+        table.insert(number, &payload[..]).expect("it is added");
+        drop(table);
         Box::new(|| transaction.commit().expect("it is committed"))
     }
 

@@ -35,7 +35,9 @@ impl Engine for Sqlite {
         let payload = vec![number as u8; 900];
         let insert = "INSERT INTO records (number, payload) VALUES (?1, ?2)";
         connection.execute(insert, (number as i64, payload)).expect("it is added");
-        Box::new(|| drop(connection.execute("COMMIT", ()).expect("it is committed")))
+        Box::new(|| {
+            connection.execute("COMMIT", ()).expect("it is committed");
+        })
     }
 
     fn records(self) -> Vec<u64> {
